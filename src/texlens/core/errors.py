@@ -1,0 +1,37 @@
+"""The errors that a user can mend, one family.
+
+Each message is one line that says what is wrong, where, and the remedy. The command line prints it and exits with
+code 2; anything that is not a `TexlensError` is our own mistake: traceback, exit code 1.
+"""
+
+
+class TexlensError(Exception):
+    """Something the user can fix."""
+
+
+class ConfigError(TexlensError):
+    """A setting is unknown, impossible or missing."""
+
+
+class DataError(TexlensError):
+    """A row, file or data set can't be used."""
+
+
+class ModelError(TexlensError):
+    """A checkpoint or adapter can't be used."""
+
+
+class RunError(TexlensError):
+    """A run folder is missing, damaged or in use."""
+
+
+class ExportError(TexlensError):
+    """An artefact can't be made."""
+
+
+class LatexError(TexlensError):
+    """A formula can't be parsed or drawn; `position` is the character where it went wrong."""
+
+    def __init__(self, message: str, position: int = 0):
+        super().__init__(message)
+        self.position = position

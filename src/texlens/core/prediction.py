@@ -1,0 +1,36 @@
+"""The `Prediction`: what a model read from one image, kept as a line of JSON."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+StopReason = Literal["end", "length", "failed"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """`truth` and `text` are plain strings; `log_probability` sums the natural logs of the generated tokens.
+
+    `stop` is `end` (the model ended its turn), `length` (cut at the limit) or `failed` (no text could be made;
+    `error` says why, and the row scores zero).
+    """
+
+    id: str
+    truth: str
+    text: str
+    stop: StopReason = "end"
+    tokens: int = 0
+    log_probability: float | None = None
+    domain: str | None = None
+    error: str | None = None
+
+    def to_row(self) -> dict:
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_row(cls, row: dict) -> "Prediction":
+        return cls(**{key: row[key] for key in cls.__dataclass_fields__ if key in row})
+
+
+def by_id(predictions: Iterable[Prediction]) -> dict[str, Prediction]:
+    return {prediction.id: prediction for prediction in predictions}
