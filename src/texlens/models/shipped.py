@@ -1,0 +1,33 @@
+"""What ships with the project: the configurations of the checkpoints that the recipes name, and the nano model."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+CONFIG_FOLDER = Path(__file__).parent / "configs"
+NANO_FOLDER = Path(__file__).parent / "nano"
+
+
+@cache
+def shipped_names() -> tuple[str, ...]:
+    """The checkpoints whose configurations are here, such as `Qwen3-VL-4B-Instruct`."""
+    return tuple(sorted(path.stem for path in CONFIG_FOLDER.glob("*.json")))
+
+
+def shipped_config(name_or_id: str | Path) -> dict | None:
+    """The config.json of a checkpoint known by the last part of its name, or None.
+
+    Hub ids and paths are told by their last part, whatever the case:
+
+        Qwen/Qwen3-VL-4B-Instruct     -> Qwen3-VL-4B-Instruct.json
+        /models/qwen3-vl-4b-instruct  -> Qwen3-VL-4B-Instruct.json
+        nano                          -> the nano model's own config.json
+    """
+    name = Path(name_or_id).name.lower()
+    if name == "nano":
+        return _read(NANO_FOLDER / "config.json")
+    return next((_read(CONFIG_FOLDER / f"{known}.json") for known in shipped_names() if known.lower() == name), None)
+
+
+def _read(path: Path) -> dict | None:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
