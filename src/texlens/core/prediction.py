@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-StopReason = Literal["end", "length", "failed"]
+StopReason = Literal["end", "length", "loop", "failed"]
 
 
 @dataclass(frozen=True)
 class Prediction:
     """`truth` and `text` are plain strings; `log_probability` sums the natural logs of the generated tokens.
 
-    `stop` is `end` (the model ended its turn), `length` (cut at the limit) or `failed` (no text could be made;
-    `error` says why, and the row scores zero).
+    `tokens` counts them, the one that ends the turn included. `stop` is `end` (the model ended its turn), `length` (cut
+    at the limit), `loop` (cut since it said the same few tokens over and over; `text` holds them) or `failed` (no text
+    could be made; `error` says why, and the row scores zero).
     """
 
     id: str

@@ -25,9 +25,7 @@ def skeleton(config: Mapping, where: str = "config.json") -> PreTrainedModel:
         with torch.device("meta"):
             return model_class(family)(build_config(config, where))
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
-        raise ModelError(
-            f"{where}: no {family.title} can be built ({_line(error)}); check its sizes"
-        ) from error
+        raise ModelError(f"{where}: no {family.title} can be built ({_line(error)}); check its sizes") from error
 
 
 def build_config(config: Mapping, where: str = "config.json") -> PreTrainedConfig:

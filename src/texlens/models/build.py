@@ -1,0 +1,48 @@
+"""From the run file's `model:` to a checkpoint's folder, its processor and, when asked for, its weights."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from texlens.config.model import ModelSettings
+from texlens.models.checkpoint import check_checkpoint, fingerprint
+from texlens.models.download import fetch
+from texlens.models.load import load_model
+from texlens.models.processor import Processor, load_processor
+
+
+@dataclass(frozen=True)
+class Base:
+    """A checkpoint that has been found whole, with its processor; no weights are loaded yet."""
+
+    path: str
+    folder: Path
+    fingerprint: str
+    processor: Processor
+
+
+def build_base(settings: ModelSettings, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Base:
+    """Finds (or downloads) and checks the checkpoint; a pixel budget given here goes before the settings'.
+
+    Raises:
+        ModelError: not found, damaged, of an unknown family, or no room for it.
+    """
+    folder = fetch(settings.path, source=settings.source, revision=settings.revision)
+    check_checkpoint(folder)
+    processor = load_processor(
+        folder,
+        min_pixels=min_pixels or settings.min_pixels,
+        max_pixels=max_pixels or settings.max_pixels,
+    )
+    return Base(settings.path, folder, fingerprint(folder), processor)
+
+
+def build_model(base: Base, settings: ModelSettings) -> PreTrainedModel:
+    return load_model(
+        base.folder,
+        device=settings.device,
+        dtype=settings.dtype,
+        attention=settings.attention,
+        trust_remote_code=settings.trust_remote_code,
+    )

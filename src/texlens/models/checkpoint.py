@@ -1,0 +1,160 @@
+"""A checkpoint's folder, looked at before anything is loaded: config, family, whole safetensors shards, fingerprint."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from texlens.core.errors import ModelError
+from texlens.models.families import Family, family_of
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+SAMPLED_BYTES = 256
+"""Bytes of each tensor, from its middle, that go into the fingerprint."""
+
+_NOT_THE_MODEL = ("transformers_version", "_name_or_path")
+
+
+def read_config(folder: str | Path) -> dict:
+    """The config.json of a checkpoint's folder.
+
+    Raises:
+        ModelError: no such folder, no config.json, or one that is not JSON.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise ModelError(f"{folder}: no such folder; check model.path, or fetch it with `texlens models download`")
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ModelError(f"{folder}: no {CONFIG} in it; name the folder of a checkpoint")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON ({error}); fetch the checkpoint anew") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path}: holds no settings; fetch the checkpoint anew")
+    return config
+
+
+def check_checkpoint(folder: str | Path) -> Family:
+    """The family of a checkpoint that is whole: known family, safetensors only, every shard there and untruncated.
+
+    Reads the headers of the shards, no weights.
+
+    Raises:
+        ModelError: whatever is wrong, with the file named.
+    """
+    config = read_config(folder)
+    family = family_of(config, str(Path(folder) / CONFIG))
+    for _ in tensors(folder):
+        pass
+    return family
+
+
+def weight_files(folder: str | Path) -> list[Path]:
+    """The safetensors files that hold the weights, in order of name.
+
+    Raises:
+        ModelError: none there, only pickle files, or a shard that the index names is missing.
+    """
+    folder = Path(folder)
+    if (folder / INDEX).is_file():
+        shards = sorted(set(_weight_map(folder).values()))
+        missing = [shard for shard in shards if not (folder / shard).is_file()]
+        if missing:
+            raise ModelError(
+                f"{folder / missing[0]}: this shard is missing ({len(missing)} of {len(shards)} are); "
+                f"run the download again, it goes on where it stopped"
+            )
+        return [folder / shard for shard in shards]
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    if pickles:
+        raise ModelError(
+            f"{folder / pickles[0]}: weights as a pickle file are refused, since loading one can run any code; "
+            f"take the safetensors revision of this checkpoint"
+        )
+    raise ModelError(f"{folder}: no {SINGLE} and no {INDEX} in it; run the download again")
+
+
+def tensors(folder: str | Path) -> Iterator[tuple[Path, str, dict]]:
+    """File, name and header entry (`dtype`, `shape`, `data_offsets` from the file's start) of every tensor.
+
+    Raises:
+        ModelError: a file is truncated or no safetensors file, or lacks a tensor that the index places in it.
+    """
+    folder = Path(folder)
+    files = weight_files(folder)
+    placed = _weight_map(folder) if (folder / INDEX).is_file() else {}
+    for path in files:
+        header = read_header(path)
+        lost = next((name for name, shard in placed.items() if shard == path.name and name not in header), None)
+        if lost is not None:
+            raise ModelError(f"{path}: lacks {lost}, which {INDEX} places in it; fetch this file anew")
+        for name, entry in header.items():
+            yield path, name, entry
+
+
+def read_header(path: Path) -> dict[str, dict]:
+    """Name to `{"dtype", "shape", "data_offsets"}` of a safetensors file whose size agrees with its header.
+
+    Raises:
+        ModelError: the file is truncated, too long, or another format.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+        if 8 + length > size:
+            raise ModelError(f"{path}: truncated ({size:,} bytes end inside its header); fetch this file anew")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise ModelError(f"{path}: not a safetensors file; fetch this file anew") from error
+    header.pop("__metadata__", None)
+    offset = 8 + length
+    for entry in header.values():
+        entry["data_offsets"] = [offset + position for position in entry["data_offsets"]]
+    expected = max((entry["data_offsets"][1] for entry in header.values()), default=offset)
+    if expected != size:
+        raise ModelError(f"{path}: {size:,} bytes where its header says {expected:,}; fetch this file anew")
+    return header
+
+
+def fingerprint(folder: str | Path) -> str:
+    """A name (sha256, hexadecimal) for the weights and config in a folder; the same however the weights are sharded.
+
+    Hashes the config, and of each tensor its name, type, shape and `SAMPLED_BYTES` from its middle, so 60 GB take
+    about a second.
+    """
+    config = {key: value for key, value in read_config(folder).items() if key not in _NOT_THE_MODEL}
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for path, name, entry in sorted(tensors(folder), key=lambda item: item[1]):
+        digest.update(f"{name} {entry['dtype']} {entry['shape']}".encode())
+        digest.update(_middle(path, *entry["data_offsets"]))
+    return digest.hexdigest()
+
+
+def _middle(path: Path, begin: int, end: int) -> bytes:
+    length = min(SAMPLED_BYTES, end - begin)
+    with path.open("rb") as file:
+        file.seek(begin + (end - begin - length) // 2)
+        return file.read(length)
+
+
+def _weight_map(folder: Path) -> Mapping[str, str]:
+    path = folder / INDEX
+    try:
+        shards = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: not a readable index of shards; fetch the file anew") from error
+    outside = next((shard for shard in shards.values() if Path(shard).name != shard), None)
+    if outside is not None:
+        raise ModelError(f"{path}: names the shard {outside!r}, which is not a file in this folder; fetch it anew")
+    return shards

@@ -1,0 +1,166 @@
+"""Fetching a checkpoint: a local folder as it is, or a hub's repository, with the disk looked at before the weights.
+
+Only the files that a model needs are taken (safetensors and texts of the top folder, never pickles). The hubs' own
+clients do the transfer: they resume, keep their caches, and read their environment (HF_ENDPOINT, HF_HUB_OFFLINE,
+MODELSCOPE_DOMAIN, tokens).
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from texlens.core.errors import ConfigError, ModelError
+from texlens.models.checkpoint import CONFIG, check_checkpoint
+from texlens.models.families import family_of
+from texlens.models.hubs import Hub, HuggingFace, ModelScope, UnreachableError
+from texlens.models.shipped import NANO_FOLDER
+
+WANTED = (".safetensors", ".json", ".txt", ".jinja", ".model", ".tiktoken")
+RECORD = ".texlens-download.json"
+GIB = 1 << 30
+
+HUBS: Mapping[str, Callable[[], Hub]] = {"huggingface": HuggingFace, "modelscope": ModelScope}
+SOURCES = ("auto", *HUBS)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished download left in a folder of the user's: where it came from, and each file's size."""
+
+    id: str
+    source: str
+    revision: str | None
+    files: dict[str, int]
+
+
+def fetch(
+    path_or_id: str | Path,
+    *,
+    source: str = "auto",
+    revision: str | None = None,
+    to: str | Path | None = None,
+    free_margin_gib: float = 1.0,
+) -> Path:
+    """The folder of a checkpoint on this machine, downloaded where it must be.
+
+    Args:
+        path_or_id: `nano` (the shipped model), a folder, or a hub's id such as `Qwen/Qwen3-VL-4B-Instruct`.
+        source: `huggingface`, `modelscope`, or `auto`: the first, and the second where the first can't be reached.
+        revision: branch, tag or commit; the hub's default branch if None.
+        to: the folder that shall hold the files; the hub client's own cache if None.
+        free_margin_gib: what must stay free on the disk.
+
+    Raises:
+        ModelError: no such folder or repository, no access, no safetensors, an unknown family, or too little disk.
+        ConfigError: an unknown source.
+    """
+    if source not in SOURCES:
+        raise ConfigError(f"model.source {source!r} is not known; use one of {', '.join(SOURCES)}")
+    if str(path_or_id) == "nano":
+        return _shipped()
+    folder = Path(path_or_id).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _is_hub_id(str(path_or_id)):
+        raise ModelError(f"{path_or_id}: no such folder, and no hub id (those read owner/name); check model.path")
+    target = None if to is None else Path(to).expanduser()
+    if target is not None and _holds(target, str(path_or_id), revision):
+        return target
+    return _from_hubs(str(path_or_id), source, revision, target, free_margin_gib)
+
+
+def needed_files(files: Mapping[str, int], where: str) -> dict[str, int]:
+    """Of a repository's files (name to bytes), those that a model needs.
+
+    Raises:
+        ModelError: no config, or no safetensors among them.
+    """
+    needed = {name: size for name, size in files.items() if "/" not in name and name.endswith(WANTED)}
+    if CONFIG not in needed:
+        raise ModelError(f"{where}: no {CONFIG} in the repository; is it a checkpoint?")
+    if not any(name.endswith(".safetensors") for name in needed):
+        raise ModelError(f"{where}: no safetensors in the repository, and pickled weights are refused; use another one")
+    return needed
+
+
+def check_disk(missing_bytes: int, folder: Path, where: str, free_margin_gib: float) -> None:
+    """Raises `ModelError` with both numbers where `missing_bytes` and the margin don't fit on the folder's disk."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if missing_bytes + free_margin_gib * GIB > free:
+        raise ModelError(
+            f"{where}: {missing_bytes / GIB:.1f} GiB to fetch (and {free_margin_gib:g} to stay free), but {existing} "
+            f"has {free / GIB:.1f} GiB free; make room or name another disk with --to"
+        )
+
+
+def _from_hubs(model_id: str, source: str, revision: str | None, target: Path | None, margin_gib: float) -> Path:
+    names = list(HUBS) if source == "auto" else [source]
+    failures = []
+    for name in names:
+        hub = HUBS[name]()
+        if not hub.installed():
+            failures.append(f"{name} needs its package (pip install {name})")
+            continue
+        try:
+            return _from_hub(hub, model_id, revision, target, margin_gib)
+        except UnreachableError as error:
+            local = hub.cached(model_id, revision, target)
+            if local is not None and _is_whole(local):
+                return local
+            failures.append(str(error))
+    raise ModelError(f"{model_id}: can't be fetched: {'; '.join(failures)}; check the network, or name a local folder")
+
+
+def _from_hub(hub: Hub, model_id: str, revision: str | None, target: Path | None, margin_gib: float) -> Path:
+    where = f"{model_id} ({hub.name})"
+    files = needed_files(hub.files(model_id, revision), where)
+    config = json.loads(hub.fetch(model_id, revision, [CONFIG], target).joinpath(CONFIG).read_text(encoding="utf-8"))
+    family_of(config, f"{where}: {CONFIG}")
+    missing = hub.missing_bytes(model_id, revision, files, target)
+    check_disk(missing, target or hub.cache_folder(), where, margin_gib)
+    folder = hub.fetch(model_id, revision, list(files), target)
+    check_checkpoint(folder)
+    if target is not None:
+        record = Record(model_id, hub.name, revision, files)
+        (folder / RECORD).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    return folder
+
+
+def _holds(folder: Path, model_id: str, revision: str | None) -> bool:
+    """Whether the folder holds this checkpoint, whole.
+
+    Raises:
+        ModelError: it holds another one.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        return False
+    record = Record(**json.loads(path.read_text(encoding="utf-8")))
+    if (record.id, record.revision) != (model_id, revision):
+        raise ModelError(
+            f"{folder}: holds {record.id} at {record.revision or 'its default revision'}; name another --to"
+        )
+    sizes = {name: (folder / name).stat().st_size if (folder / name).is_file() else -1 for name in record.files}
+    return sizes == record.files and _is_whole(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        check_checkpoint(folder)
+    except ModelError:
+        return False
+    return True
+
+
+def _shipped() -> Path:
+    if not (NANO_FOLDER / CONFIG).is_file():
+        raise ModelError(f"{NANO_FOLDER}: the shipped model is not there; install texlens again")
+    return NANO_FOLDER
+
+
+def _is_hub_id(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", text) is not None

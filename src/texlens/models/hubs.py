@@ -1,0 +1,170 @@
+"""The two hubs behind one protocol: what a repository holds, what of it is here already, and the transfer itself."""
+
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from texlens.core.errors import ModelError
+
+
+class UnreachableError(ModelError):
+    """The hub gave no answer (no network, offline mode, its own failure); a local copy may still do."""
+
+
+class Hub(Protocol):
+    """Model repositories behind an API. Every method raises `ModelError`, `UnreachableError` where no answer came."""
+
+    name: str
+
+    def installed(self) -> bool: ...
+
+    def files(self, model_id: str, revision: str | None) -> dict[str, int]:
+        """The repository's files with their sizes in bytes."""
+        ...
+
+    def missing_bytes(self, model_id: str, revision: str | None, files: Mapping[str, int], target: Path | None) -> int:
+        """How much of `files` is still to be transferred."""
+        ...
+
+    def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
+        """Transfer what is missing of the named files; the folder that holds them."""
+        ...
+
+    def cached(self, model_id: str, revision: str | None, target: Path | None) -> Path | None:
+        """The folder of an earlier transfer, found without the network."""
+        ...
+
+    def cache_folder(self) -> Path: ...
+
+
+class HuggingFace:
+    """huggingface_hub; reads HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE."""
+
+    name = "huggingface"
+
+    def installed(self) -> bool:
+        return True
+
+    def files(self, model_id: str, revision: str | None) -> dict[str, int]:
+        from huggingface_hub import HfApi
+
+        with _translated(self.name, model_id, revision, "HF_TOKEN"):
+            info = HfApi().model_info(model_id, revision=revision, files_metadata=True)
+        return {file.rfilename: file.size or 0 for file in info.siblings or []}
+
+    def missing_bytes(self, model_id: str, revision: str | None, files: Mapping[str, int], target: Path | None) -> int:
+        from huggingface_hub import try_to_load_from_cache
+
+        if target is not None:
+            return _lacking(files, target) - _bytes_of(target / ".cache/huggingface/download", "*.incomplete")
+        here = {name: try_to_load_from_cache(model_id, name, revision=revision) for name in files}
+        absent = sum(size for name, size in files.items() if not isinstance(here[name], str))
+        return absent - _bytes_of(self.cache_folder() / f"models--{model_id.replace('/', '--')}/blobs", "*.incomplete")
+
+    def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
+        from huggingface_hub import snapshot_download
+
+        with _translated(self.name, model_id, revision, "HF_TOKEN"):
+            return Path(snapshot_download(model_id, revision=revision, local_dir=target, allow_patterns=list(names)))
+
+    def cached(self, model_id: str, revision: str | None, target: Path | None) -> Path | None:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            return Path(snapshot_download(model_id, revision=revision, local_dir=target, local_files_only=True))
+        except LocalEntryNotFoundError:
+            return None
+
+    def cache_folder(self) -> Path:
+        from huggingface_hub import constants
+
+        return Path(constants.HF_HUB_CACHE)
+
+
+class ModelScope:
+    """modelscope, an optional package; reads MODELSCOPE_DOMAIN, MODELSCOPE_API_TOKEN, MODELSCOPE_CACHE."""
+
+    name = "modelscope"
+
+    def installed(self) -> bool:
+        return importlib.util.find_spec("modelscope") is not None
+
+    def files(self, model_id: str, revision: str | None) -> dict[str, int]:
+        with _translated(self.name, model_id, revision, "MODELSCOPE_API_TOKEN"):
+            from modelscope.hub.api import HubApi
+
+            named = {} if revision is None else {"revision": revision}
+            listed = HubApi().get_model_files(model_id, recursive=True, **named)
+        return {file["Path"]: int(file.get("Size") or 0) for file in listed if file.get("Type") != "tree"}
+
+    def missing_bytes(self, model_id: str, revision: str | None, files: Mapping[str, int], target: Path | None) -> int:
+        here = target or self.cached(model_id, revision, None)
+        return sum(files.values()) if here is None else _lacking(files, here)
+
+    def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
+        with _translated(self.name, model_id, revision, "MODELSCOPE_API_TOKEN"):
+            return self._download(model_id, revision, target, allow_patterns=list(names))
+
+    def cached(self, model_id: str, revision: str | None, target: Path | None) -> Path | None:
+        try:
+            with _translated(self.name, model_id, revision, "MODELSCOPE_API_TOKEN"):
+                return self._download(model_id, revision, target, local_files_only=True)
+        except ModelError:
+            return None
+
+    def cache_folder(self) -> Path:
+        return Path(os.environ.get("MODELSCOPE_CACHE") or Path.home() / ".cache/modelscope")
+
+    @staticmethod
+    def _download(model_id: str, revision: str | None, target: Path | None, **options: object) -> Path:
+        from modelscope import snapshot_download
+
+        local = None if target is None else str(target)
+        return Path(snapshot_download(model_id, revision=revision, local_dir=local, **options))
+
+
+@contextmanager
+def _translated(hub: str, model_id: str, revision: str | None, token: str) -> Iterator[None]:
+    """Turn whatever a hub's client raises into one line with the remedy."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        where = f"{model_id} ({hub})"
+        status, kinds = _status(error), {cls.__name__ for cls in type(error).__mro__}
+        if "GatedRepoError" in kinds:
+            raise ModelError(
+                f"{where}: access is granted on request; ask for it on its page, then set {token}"
+            ) from error
+        if "RevisionNotFoundError" in kinds:
+            raise ModelError(f"{where}: no revision {revision!r} there; check model.revision") from error
+        if "RepositoryNotFoundError" in kinds or "NotExistError" in kinds or status in (401, 403, 404):
+            code = f" ({status})" if status else ""
+            raise ModelError(
+                f"{where}: no such repository, or no access to it{code}; check the id, or set {token}"
+            ) from error
+        if isinstance(error, OSError) and error.errno is not None and status is None:
+            raise ModelError(f"{where}: {error.strerror or error}; mend it and run again") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UnreachableError(f"{hub} gave no whole answer ({reason})") from error
+
+
+def _status(error: BaseException) -> int | None:
+    response = getattr(error, "response", None)
+    return getattr(error, "status_code", None) or getattr(response, "status_code", None)
+
+
+def _lacking(files: Mapping[str, int], folder: Path) -> int:
+    def here(name: str, size: int) -> bool:
+        return (folder / name).is_file() and (folder / name).stat().st_size == size
+
+    return sum(size for name, size in files.items() if not here(name, size))
+
+
+def _bytes_of(folder: Path, pattern: str) -> int:
+    return sum(path.stat().st_size for path in folder.glob(pattern)) if folder.is_dir() else 0

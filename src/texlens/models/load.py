@@ -1,0 +1,128 @@
+"""Loading a model: class and sizes from the checkpoint's own config, weights from safetensors, nothing else run."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForImageTextToText, PreTrainedModel
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from texlens.core.errors import ConfigError, ModelError
+from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
+from texlens.models.families import family_of
+from texlens.models.processor import Processor, load_processor, save_processor
+from texlens.models.skeleton import build_config, count_parameters, model_class
+
+__all__ = ["Processor", "describe", "load_model", "load_processor", "random_model", "save_processor"]
+
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+def load_model(
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    attention: str = "auto",
+    trust_remote_code: bool = False,
+    random_weights: bool = False,
+) -> PreTrainedModel:
+    """The model in a checkpoint's folder, in eval mode, on its device.
+
+    Args:
+        device: `auto` is the GPU of this process where there is one, else the CPU.
+        dtype: `auto` is bfloat16 on a GPU and float32 on the CPU.
+        attention: `auto` is torch's own (sdpa); what was chosen stands in `describe(model)["attention"]`.
+        trust_remote_code: run the model class that the checkpoint brings (its `auto_map`); without it, and for
+            checkpoints that bring none, the class is the one in transformers.
+        random_weights: need no weights in the folder; draw them from torch's generator.
+
+    Raises:
+        ModelError: the checkpoint is unknown, damaged, or lacks weights.
+        ConfigError: an impossible device, dtype or attention.
+    """
+    config = read_config(folder)
+    on = choose_device(device)
+    options = {"dtype": choose_dtype(dtype, on), "attn_implementation": choose_attention(attention, on)}
+    if random_weights:
+        return random_model(config, where=str(Path(folder) / CONFIG), **options).to(on)
+    family = check_checkpoint(folder)
+    brings_code = trust_remote_code and "auto_map" in config
+    loader = AutoModelForImageTextToText if brings_code else model_class(family)
+    if brings_code:
+        options["trust_remote_code"] = True
+    model, loaded = loader.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, output_loading_info=True, device_map={"": on}, **options
+    )
+    _check_loaded(loaded, folder)
+    return model.eval()
+
+
+def random_model(
+    config: dict, *, dtype: torch.dtype = torch.float32, attn_implementation: str = "sdpa", where: str = CONFIG
+) -> PreTrainedModel:
+    """A model of this config with weights drawn from torch's generator (seed it before), in eval mode."""
+    family = family_of(config, where)
+    built = build_config(config, where)
+    return model_class(family)._from_config(built, dtype=dtype, attn_implementation=attn_implementation).eval()
+
+
+def describe(model: torch.nn.Module) -> dict:
+    """What a run's summary says of its model: class, parameters, dtype, device and attention."""
+    parameter = next(model.parameters())
+    return {
+        "class": type(model).__name__,
+        "parameters": count_parameters(model),
+        "dtype": str(parameter.dtype).removeprefix("torch."),
+        "device": str(parameter.device),
+        "attention": model.config._attn_implementation,
+    }
+
+
+def choose_device(device: str) -> torch.device:
+    """`auto`, or the name of a torch device; with several processes on a host, each takes its own GPU."""
+    if device == "auto":
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"model.device {device!r} is no torch device; use auto, cpu or cuda") from error
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"model.device {device!r}: torch finds no GPU; use auto or cpu")
+    return chosen
+
+
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if dtype not in DTYPES:
+        raise ConfigError(f"model.dtype {dtype!r} is not known; use auto or one of {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def choose_attention(attention: str, device: torch.device) -> str:
+    """The attention implementation's name in transformers.
+
+    Raises:
+        ConfigError: not registered there, or FlashAttention without its package or a GPU.
+    """
+    if attention == "auto":
+        return "sdpa"
+    if attention == "flash_attention_2" and (device.type != "cuda" or not importlib.util.find_spec("flash_attn")):
+        raise ConfigError("model.attention flash_attention_2 needs a GPU and the package flash-attn; use auto or sdpa")
+    if attention not in {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}:
+        raise ConfigError(f"model.attention {attention!r} is not known; use auto, sdpa, eager or flash_attention_2")
+    return attention
+
+
+def _check_loaded(loaded: dict, folder: str | Path) -> None:
+    missing = sorted(loaded.get("missing_keys") or [])
+    if missing:
+        raise ModelError(
+            f"{folder}: the weights lack {missing[0]} ({len(missing)} tensors in all); "
+            f"they belong to another config, fetch the checkpoint anew"
+        )
+    mismatched = sorted(str(key) for key in loaded.get("mismatched_keys") or [])
+    if mismatched:
+        raise ModelError(f"{folder}: {mismatched[0]} has another shape than {CONFIG} says; fetch the checkpoint anew")

@@ -1,0 +1,117 @@
+"""The image settings of a checkpoint: from preprocessor_config.json in any of its spellings, and back to a file."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from texlens.core.errors import ConfigError, ModelError
+from texlens.data.geometry import ImageGeometry
+from texlens.models.families import Family, family_of
+
+FILE = "preprocessor_config.json"
+NESTED_FILE = "processor_config.json"
+
+
+def read_preprocessor(folder: Path) -> dict:
+    """The settings of the image processor in a checkpoint's folder; empty where it has none.
+
+    transformers 5 nests them in processor_config.json and reads them there first; so does this.
+    """
+    nested = _read(folder / NESTED_FILE).get("image_processor")
+    return nested if isinstance(nested, dict) else _read(folder / FILE)
+
+
+def geometry_of(
+    config: Mapping,
+    preprocessor: Mapping | None = None,
+    *,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    where: str = "config.json",
+) -> ImageGeometry:
+    """How images become patches: the arguments go before the checkpoint's settings, those before the family's defaults.
+
+    Args:
+        config: the checkpoint's config.json.
+        preprocessor: what `read_preprocessor` gave.
+
+    Raises:
+        ModelError: an unknown family, or a preprocessor made for another patch size than the weights.
+        ConfigError: a pixel budget that no image fits.
+    """
+    family = family_of(config, where)
+    said = dict(preprocessor or {})
+    sizes = _sizes(family, config.get("vision_config") or {}, said, where)
+    lowest, highest = _budget(family, said)
+    lowest = lowest if min_pixels is None else min_pixels
+    highest = highest if max_pixels is None else max_pixels
+    _check_budget(lowest, highest, (sizes["patch_size"] * sizes["merge_size"]) ** 2)
+    return ImageGeometry(
+        **sizes,
+        min_pixels=lowest,
+        max_pixels=highest,
+        max_aspect=family.max_aspect,
+        mean=tuple(said.get("image_mean") or family.mean),
+        std=tuple(said.get("image_std") or family.std),
+    )
+
+
+def preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
+    """The settings that the stock image processor reads, with the pixel budget of `geometry`."""
+    return {
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": list(geometry.mean),
+        "image_processor_type": "Qwen2VLImageProcessor",
+        "image_std": list(geometry.std),
+        "merge_size": geometry.merge_size,
+        "patch_size": geometry.patch_size,
+        "processor_class": family.processor_class,
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"longest_edge": geometry.max_pixels, "shortest_edge": geometry.min_pixels},
+        "temporal_patch_size": geometry.temporal_patch_size,
+    }
+
+
+def _sizes(family: Family, vision: Mapping, said: Mapping, where: str) -> dict[str, int]:
+    named_in_config = {
+        "patch_size": vision.get("patch_size"),
+        "merge_size": vision.get("spatial_merge_size"),
+        "temporal_patch_size": vision.get("temporal_patch_size"),
+    }
+    for key, weights in named_in_config.items():
+        if weights is not None and said.get(key, weights) != weights:
+            raise ModelError(
+                f"{where}: the vision tower's {key} is {weights}, but {FILE} beside it says {said[key]}; "
+                f"take both files from the same checkpoint"
+            )
+    return {key: weights or said.get(key) or getattr(family, key) for key, weights in named_in_config.items()}
+
+
+def _budget(family: Family, said: Mapping) -> tuple[int, int]:
+    size = said.get("size") or {}
+    lowest = said.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels") or family.min_pixels
+    highest = said.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels") or family.max_pixels
+    return lowest, highest
+
+
+def _check_budget(lowest: int, highest: int, one_token: int) -> None:
+    if lowest > highest:
+        raise ConfigError(f"model.min_pixels {lowest:,} is over model.max_pixels {highest:,}; swap or widen them")
+    if highest < one_token:
+        raise ConfigError(f"model.max_pixels {highest:,} is less than one image token ({one_token:,} pixels); raise it")
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON ({error}); fetch the file anew") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: holds no settings; fetch the file anew")
+    return content

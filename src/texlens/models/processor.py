@@ -1,0 +1,109 @@
+"""The `Processor`: tokenizer and image geometry of a checkpoint, read without torchvision, saved for stock loaders."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from texlens.core.errors import ModelError
+from texlens.data.geometry import ImageGeometry
+from texlens.models.checkpoint import CONFIG, read_config
+from texlens.models.families import IMAGE_TOKEN, TURN_END_TOKEN, Family, family_of
+from texlens.models.preprocessor import FILE, NESTED_FILE, geometry_of, preprocessor_config, read_preprocessor
+
+
+@dataclass(frozen=True)
+class Processor:
+    """What turns images and texts into a model's inputs, and tokens back into text."""
+
+    tokenizer: PreTrainedTokenizerBase
+    geometry: ImageGeometry
+    image_token_id: int
+    end_token_id: int
+    family: Family
+
+    @property
+    def pad_token_id(self) -> int:
+        return self.end_token_id if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
+
+
+def load_processor(folder: str | Path, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Processor:
+    """The processor of a checkpoint's folder; a pixel budget given here goes before the checkpoint's.
+
+    Raises:
+        ModelError: tokenizer or chat template missing, or without the tokens that mark an image and a turn's end.
+        ConfigError: a pixel budget that no image fits.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    family = family_of(config, str(folder / CONFIG))
+    geometry = geometry_of(
+        config,
+        read_preprocessor(folder),
+        min_pixels=min_pixels,
+        max_pixels=max_pixels,
+        where=str(folder / CONFIG),
+    )
+    tokenizer = load_tokenizer(folder)
+    image_token_id = _token_id(tokenizer, IMAGE_TOKEN, folder)
+    if config.get("image_token_id", image_token_id) != image_token_id:
+        raise ModelError(
+            f"{folder / CONFIG}: image_token_id is {config['image_token_id']}, but the tokenizer's {IMAGE_TOKEN} is "
+            f"{image_token_id}; take tokenizer and config from the same checkpoint"
+        )
+    return Processor(tokenizer, geometry, image_token_id, _token_id(tokenizer, TURN_END_TOKEN, folder), family)
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer with its chat template, from the folder alone.
+
+    Raises:
+        ModelError: files missing or damaged.
+    """
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        raise ModelError(f"{folder}: no tokenizer.json (nor vocab.json) in it; fetch the checkpoint's tokenizer")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{folder}: the tokenizer can't be read ({reason}); fetch its files anew") from error
+    tokenizer.chat_template = _chat_template(folder) or tokenizer.chat_template
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"{folder}: no chat template (chat_template.jinja or .json) in it; fetch it with the checkpoint"
+        )
+    return tokenizer
+
+
+def save_processor(processor: Processor, folder: str | Path) -> None:
+    """Write tokenizer, chat template and image settings as stock AutoTokenizer and AutoProcessor read them.
+
+    The pixel budget in use is the one written.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    processor.tokenizer.save_pretrained(folder)
+    settings = preprocessor_config(processor.geometry, processor.family)
+    (folder / FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    (folder / NESTED_FILE).unlink(missing_ok=True)
+
+
+def _chat_template(folder: Path) -> str | None:
+    """The processor's template, which knows images, goes before the tokenizer's own."""
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    path = folder / "chat_template.json"
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["chat_template"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path}: holds no chat template; fetch the file anew") from error
+
+
+def _token_id(tokenizer: PreTrainedTokenizerBase, token: str, folder: Path) -> int:
+    token_id = tokenizer.get_vocab().get(token)
+    if token_id is None:
+        raise ModelError(f"{folder}: the tokenizer lacks {token}; use the tokenizer that came with the checkpoint")
+    return token_id
