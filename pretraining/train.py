@@ -1,0 +1,214 @@
+"""Pre-train the nano model on formulas drawn without end, plus LaTeX_OCR's `full` train rows.
+
+    python -m pretraining.train --data LATEX_OCR_FOLDER --out OUT --total-minutes 36 --minutes 9 [--resume OUT/state.pt]
+
+The rate follows the share of `--total-minutes` that all calls together have used, so the work can be cut into calls
+of `--minutes`. Packs are drawn by worker processes; each worker's random stream is set by seed, call and number.
+What comes out: `state.pt` (weights and optimiser, to go on), `model.safetensors` (float16), `log.jsonl`.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGeneration
+
+from pretraining.forward import pack_loss
+from pretraining.nano_config import NANO, QUESTIONS
+from pretraining.packs import Packer, PackSize, Prompt, packs
+from pretraining.stream import training_samples
+
+STAGES = ("short", "mixed", "natural")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Shares of the whole training time at which a stage ends, and the learning rate's shape."""
+
+    short_until: float = 0.10
+    mixed_until: float = 0.35
+    rate: float = 1.5e-3
+    warm_up_steps: int = 200
+    decay_from: float = 0.55
+
+    def stage(self, share: float) -> int:
+        return 0 if share < self.short_until else 1 if share < self.mixed_until else 2
+
+    def rate_at(self, share: float, step: int) -> float:
+        """Warm-up, constant, then a cosine to 1% of `rate`."""
+        warm = min(1.0, (step + 1) / self.warm_up_steps)
+        fallen = max(0.0, (share - self.decay_from) / (1 - self.decay_from))
+        return self.rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, fallen))))
+
+
+class PackStream(torch.utils.data.IterableDataset):
+    """Packs without end; `stage` is shared with the parent, which moves it on."""
+
+    def __init__(self, data: Path, size: PackSize, prompts: list[Prompt], side: int, seed: int, stage):
+        self.data, self.size, self.prompts, self.side, self.seed, self.stage = data, size, prompts, side, seed, stage
+
+    def __iter__(self):
+        torch.set_num_threads(1)
+        worker = torch.utils.data.get_worker_info()
+        rng = random.Random(self.seed * 1009 + (worker.id if worker else 0))
+        tokenizer = AutoTokenizer.from_pretrained(NANO)
+        samples = training_samples(self.data, tokenizer, rng, lambda: STAGES[self.stage.value])
+        packers = [Packer(self.size, prompt, self.side) for prompt in self.prompts]
+        while True:
+            packer = packers[0] if rng.random() < 0.85 else rng.choice(packers)
+            yield {name: torch.as_tensor(array) for name, array in next(packs(samples, packer)).items()}
+
+
+def build_prompt(tokenizer, question: str) -> Prompt:
+    content = [{"type": "image"}, {"type": "text", "text": question}]
+    text = tokenizer.apply_chat_template(
+        [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+    )
+    ids = tokenizer(text)["input_ids"]
+    image, end = tokenizer.convert_tokens_to_ids(["<|image_pad|>", "<|im_end|>"])
+    place = ids.index(image)
+    return Prompt(tuple(ids[:place]), tuple(ids[place + 1 :]), end, image)
+
+
+def optimisers(model, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for embeddings, norms and biases."""
+    inner, outer = [], []
+    for name, parameter in model.named_parameters():
+        matrix = parameter.ndim == 2 and "embed" not in name
+        (inner if matrix else outer).append(parameter)
+    fused = outer[0].is_cuda
+    return [
+        torch.optim.Muon(inner, lr=rate, weight_decay=0.05, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(outer, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=fused),
+    ]
+
+
+def new_model(device: str) -> Qwen3VLForConditionalGeneration:
+    torch.manual_seed(0)
+    model = Qwen3VLForConditionalGeneration(AutoConfig.from_pretrained(NANO))
+    return model.float().to(device).train()
+
+
+@torch.no_grad()
+def blank_gap(model, loss_of, pack: dict) -> float:
+    """How much the loss rises, in nats a token, when every image is blank: 0 means that the model does not look."""
+    seen, count = loss_of(model, pack)
+    blank, _ = loss_of(model, {**pack, "patches": torch.full_like(pack["patches"], 255)})
+    return float((blank - seen) / count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="LaTeX_OCR folder")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=9, help="how long this call trains")
+    parser.add_argument("--total-minutes", type=float, default=36, help="how long all calls together train")
+    parser.add_argument("--resume", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=15)
+    parser.add_argument("--tokens", type=int, default=PackSize.tokens)
+    parser.add_argument("--rate", type=float, default=Plan.rate)
+    parser.add_argument("--no-compile", action="store_true")
+    args = parser.parse_args()
+    train(args)
+
+
+def train(args) -> None:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    args.out.mkdir(parents=True, exist_ok=True)
+    plan, size = Plan(rate=args.rate), PackSize(tokens=args.tokens, patches=args.tokens * 7 // 3 // 256 * 256)
+    tokenizer = AutoTokenizer.from_pretrained(NANO)
+    model = new_model(device)
+    groups = optimisers(model, plan.rate)
+    done = {"step": 0, "seconds": 0.0, "samples": 0, "calls": 0}
+    if args.resume:
+        done = restore(args.resume, model, groups, device)
+    stage = multiprocessing.Value("i", plan.stage(done["seconds"] / 60 / args.total_minutes))
+    prompts = [build_prompt(tokenizer, question) for question in QUESTIONS]
+    side = int(model.config.vision_config.num_position_embeddings**0.5)
+    stream = PackStream(args.data, size, prompts, side, args.seed + 7919 * done["calls"], stage)
+    loader = torch.utils.data.DataLoader(
+        stream, batch_size=None, num_workers=args.workers, prefetch_factor=4 if args.workers else None, pin_memory=device == "cuda"
+    )
+
+    def loss_of(model, pack):
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            return pack_loss(model, pack, size.longest_image, size.longest_text)
+
+    step_loss = loss_of if args.no_compile else torch.compile(loss_of, dynamic=False)
+    run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, device)
+
+
+def restore(path: Path, model, groups, device: str) -> dict:
+    state = torch.load(path, map_location=device, weights_only=True)
+    model.load_state_dict({name: value.to(device) for name, value in state["model"].items()})
+    for optimiser, saved in zip(groups, state["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
+    return state["done"]
+
+
+def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, device) -> None:
+    log = (args.out / "log.jsonl").open("a")
+    began, carried = None, done["seconds"]
+    sums = torch.zeros(2, device=device)
+    for pack in loader:
+        samples = int(pack.pop("samples"))
+        pack = {name: array.to(device, non_blocking=True) for name, array in pack.items()}
+        share = done["seconds"] / 60 / args.total_minutes
+        for optimiser in groups:
+            for group in optimiser.param_groups:
+                group["lr"] = plan.rate_at(share, done["step"])
+        loss, count = step_loss(model, pack)
+        (loss / count).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimiser in groups:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        sums += torch.stack([loss.detach(), count.float()])
+        done["step"], done["samples"] = done["step"] + 1, done["samples"] + samples
+        began = began or time.monotonic()
+        done["seconds"] = carried + time.monotonic() - began
+        stage.value = plan.stage(done["seconds"] / 60 / args.total_minutes)
+        if done["step"] % 50 == 0:
+            nats = float(sums[0] / sums[1])
+            sums.zero_()
+            row = {**done, "stage": STAGES[stage.value], "loss": round(nats, 4), "rate": plan.rate_at(share, done["step"])}
+            row["samples_per_s"] = round((done["samples"]) / max(done["seconds"], 1e-9))
+            if done["step"] % 500 == 0:
+                row["blank_gap"] = round(blank_gap(model, loss_of, pack), 3)
+            print(json.dumps(row), file=log, flush=True)
+            print(row, flush=True)
+        if done["seconds"] - carried >= args.minutes * 60:
+            break
+    done["calls"] += 1
+    save(args.out, model, groups, done)
+
+
+def save(out: Path, model, groups, done: dict) -> None:
+    """float16 weights for use; the whole state in pieces that a later call goes on from."""
+    half = {
+        name: value.detach().to("cpu", torch.float16).contiguous()
+        for name, value in model.state_dict().items()
+        if name != "lm_head.weight"
+    }
+    save_file(half, out / "model.safetensors", metadata={"format": "pt"})
+    state = {
+        "model": {name: value.cpu() for name, value in model.state_dict().items()},
+        "optimisers": [optimiser.state_dict() for optimiser in groups],
+        "done": done,
+    }
+    torch.save(state, out / "state.pt")
+    print("saved", done, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""`data:` which rows, how they are split, and what the model is asked."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from texlens.config.base import Settings
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class SplitSettings(Settings):
+    """Names of the data set's own splits; a number takes that share of the train rows, divided by label."""
+
+    train: str = "train"
+    validation: Share | str | None = "validation"
+    test: Share | str | None = "test"
+
+
+class DataSettings(Settings):
+    path: str
+    """A folder, a file, a hub id such as linxy/LaTeX_OCR, `modelscope:owner/name`, or `demo`."""
+    subset: str | None = None
+    """The data set's configuration, such as `small`."""
+    format: str = "auto"
+    """How rows are read; auto looks at the files."""
+    splits: SplitSettings = SplitSettings()
+    fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the train rows to use, drawn by `seed`."""
+    limit: int | None = Field(None, ge=1)
+    """At most this many train rows, drawn by `seed`."""
+    seed: int = 0
+    question: str = "Transcribe the LaTeX of this image."
+    """What the model is asked about each image; a row's own prompt goes first."""
+    system: str | None = None
+    """System prompt; default: whatever the checkpoint's chat template adds by itself."""
+    strict: bool = False
+    """Stop at the first row that can't be used, instead of going on without it."""
+    allow_outside: bool = False
+    """Let data files name images outside their own folder."""
+    check: Literal["auto", "headers", "pixels"] = "auto"
+    """Before training, read every image's header, or decode every image; auto decodes up to 20,000 rows."""

@@ -1,0 +1,34 @@
+"""`model:` which checkpoint, from where, and how it sees images."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from texlens.config.base import Settings
+
+
+class ModelSettings(Settings):
+    path: str
+    """A folder, a hub id such as Qwen/Qwen3-VL-4B-Instruct, or `nano` for the model that ships with TexLens."""
+    source: Literal["auto", "huggingface", "modelscope"] = "auto"
+    """Where a hub id is fetched from; auto is Hugging Face unless the id begins with `modelscope:`."""
+    revision: str | None = None
+    """Branch, tag or commit of the hub repository."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """auto is bfloat16 on a GPU and float32 on a CPU."""
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    """Attention implementation; auto picks one and the run's summary names it."""
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    """auto is the GPU where there is one."""
+    min_pixels: int | None = Field(None, ge=1)
+    """Images smaller than this (width x height) are scaled up; default: the checkpoint's own."""
+    max_pixels: int | None = Field(None, ge=1)
+    """Images larger than this are scaled down; default: the checkpoint's own."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the checkpoint. Off unless you know its authors."""
+
+    @model_validator(mode="after")
+    def _budget_is_a_range(self):
+        if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels {self.min_pixels} is over max_pixels {self.max_pixels}; swap them")
+        return self

@@ -1,0 +1,78 @@
+"""`train:` how long, how fast, what is watched and what is kept."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from texlens.config.base import Settings
+
+Tracker = Literal["tensorboard", "swanlab", "wandb", "trackio"]
+
+
+class OptimizerSettings(Settings):
+    name: Literal["adamw", "adamw-8bit"] = "adamw"
+    """adamw is PyTorch's fused one; adamw-8bit needs bitsandbytes and a GPU."""
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    warmup_ratio: float = Field(0.0, ge=0, lt=1)
+    """Share of all steps; used where warmup_steps is 0."""
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients with a larger norm are scaled down to it."""
+
+
+class CheckpointSettings(Settings):
+    every_steps: int | None = Field(None, ge=1)
+    """Default: as often as the watch evaluates, else once an epoch."""
+    keep: int = Field(2, ge=1)
+    """How many checkpoints stay on disk; the best one always does."""
+
+
+class WatchSettings(Settings):
+    every_steps: int | None = Field(None, ge=1)
+    """Measure validation loss this often; default: once an epoch."""
+    sample_rows: int = Field(0, ge=0)
+    """Also read this many validation rows and measure exact match."""
+    best_by: Literal["validation_loss", "exact_match"] = "validation_loss"
+    """Which measure picks the best checkpoint."""
+    early_stopping_patience: int | None = Field(None, ge=1)
+    """Stop after this many measurements without a better one."""
+    log_every_steps: int = Field(10, ge=1)
+    trackers: tuple[Tracker, ...] = ()
+    """Also send measurements to these; metrics.jsonl is always written."""
+
+    @model_validator(mode="after")
+    def _best_can_be_measured(self):
+        if self.best_by == "exact_match" and not self.sample_rows:
+            raise ValueError("best_by is exact_match but sample_rows is 0; set sample_rows, 100 for instance")
+        return self
+
+
+class TrainSettings(Settings):
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the train rows; or give steps."""
+    steps: int | None = Field(None, ge=1)
+    """Optimiser steps; or give epochs."""
+    batch_size: int = Field(8, ge=1)
+    """Rows per forward pass on each device."""
+    accumulation: int = Field(1, ge=1)
+    """Forward passes per optimiser step; the gradients equal those of a batch that many times as large."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    seed: int = 0
+    workers: int = Field(0, ge=0)
+    """Processes that decode images ahead of training."""
+    optimizer: OptimizerSettings = OptimizerSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
+    watch: WatchSettings = WatchSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, values):
+        if isinstance(values, dict):
+            if values.get("epochs") and values.get("steps"):
+                raise ValueError("epochs and steps are both set; keep one of the two")
+            if not values.get("epochs") and not values.get("steps"):
+                values = {**values, "epochs": 1.0}
+        return values

@@ -1,0 +1,95 @@
+"""Our settings as transformers' TrainingArguments: the one place where the two vocabularies meet."""
+
+import importlib.util
+import math
+import os
+from pathlib import Path
+
+import torch
+from transformers.training_args import TrainingArguments
+
+from texlens.config.train import TrainSettings
+from texlens.core.errors import ConfigError
+
+TRACKER_PACKAGES = {"tensorboard": "tensorboard", "swanlab": "swanlab", "wandb": "wandb", "trackio": "trackio"}
+TRACKER_KEYS = {"swanlab": ("SWANLAB_API_KEY", "SWANLAB_MODE"), "wandb": ("WANDB_API_KEY", "WANDB_MODE")}
+
+
+def check_train_settings(settings: TrainSettings, has_gpu: bool) -> None:
+    """What can be known to fail before a model is loaded.
+
+    Raises:
+        ConfigError: a tracker or optimiser that can't work here.
+    """
+    for tracker in settings.watch.trackers:
+        if importlib.util.find_spec(TRACKER_PACKAGES[tracker]) is None:
+            raise ConfigError(f"train.watch.trackers: {tracker} is not installed; pip install {TRACKER_PACKAGES[tracker]}")
+        names = TRACKER_KEYS.get(tracker)
+        if names and not any(os.environ.get(name) for name in names):
+            raise ConfigError(
+                f"train.watch.trackers: {tracker} needs {names[0]} in the environment or .env, or {names[1]}=offline"
+            )
+    if settings.optimizer.name == "adamw-8bit" and not (has_gpu and importlib.util.find_spec("bitsandbytes")):
+        missing = "bitsandbytes, which is not installed (pip install bitsandbytes)" if has_gpu else "a GPU"
+        raise ConfigError(f"train.optimizer.name: adamw-8bit needs {missing}; use adamw")
+
+
+def steps_per_epoch(rows: int, batch_size: int, accumulation: int, processes: int = 1) -> int:
+    """Optimiser steps of one pass; a last step with fewer batches counts."""
+    return max(1, math.ceil(math.ceil(rows / (batch_size * processes)) / accumulation))
+
+
+def planned_steps(settings: TrainSettings, rows: int, processes: int = 1) -> int:
+    """Optimiser steps of the whole run."""
+    if settings.steps:
+        return settings.steps
+    per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation, processes)
+    return max(1, math.ceil(per_epoch * settings.epochs))
+
+
+def training_arguments(
+    settings: TrainSettings, *, output: Path, rows: int, has_validation: bool, bf16: bool, run_name: str
+) -> TrainingArguments:
+    """The arguments of a run over `rows` training rows that writes its checkpoints into `output`."""
+    steps = planned_steps(settings, rows)
+    per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation)
+    evaluate_every = settings.watch.every_steps or per_epoch
+    save_every = settings.checkpoints.every_steps or evaluate_every
+    optimizer = settings.optimizer
+    exact = settings.watch.best_by == "exact_match"
+    on_gpu = torch.cuda.is_available() and bf16
+    return TrainingArguments(
+        output_dir=str(output),
+        run_name=run_name,
+        max_steps=settings.steps or -1,
+        num_train_epochs=settings.epochs or 1.0,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=optimizer.learning_rate,
+        lr_scheduler_type=optimizer.schedule if optimizer.schedule != "constant" else "constant_with_warmup",
+        warmup_steps=optimizer.warmup_steps or math.ceil(optimizer.warmup_ratio * steps),
+        weight_decay=optimizer.weight_decay,
+        max_grad_norm=optimizer.max_grad_norm,
+        optim="adamw_bnb_8bit" if optimizer.name == "adamw-8bit" else "adamw_torch_fused",
+        gradient_checkpointing=settings.gradient_checkpointing,
+        gradient_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
+        bf16=bf16,
+        use_cpu=not on_gpu and not torch.cuda.is_available(),
+        seed=settings.seed,
+        data_seed=settings.seed,
+        eval_strategy="steps" if has_validation else "no",
+        eval_steps=evaluate_every if has_validation else None,
+        metric_for_best_model=("exact_match" if exact else "loss") if has_validation else None,
+        greater_is_better=exact if has_validation else None,
+        save_strategy="steps",
+        save_steps=save_every,
+        logging_steps=settings.watch.log_every_steps,
+        logging_nan_inf_filter=False,
+        report_to=list(settings.watch.trackers),
+        dataloader_num_workers=settings.workers,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        restore_callback_states_from_checkpoint=True,
+        disable_tqdm=True,
+    )

@@ -1,0 +1,22 @@
+"""The loss plot: training and validation loss over steps, as a PNG."""
+
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def plot_loss(history: list[dict], path: Path) -> None:
+    """Draws `history` (the lines of metrics.jsonl); a run without measurements leaves an empty plot."""
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    for name, label, style in (("loss", "training", "-"), ("eval_loss", "validation", "o-")):
+        points = [(row["step"], row[name]) for row in history if name in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, label=label, markersize=4, linewidth=1.5)
+    axes.set(xlabel="step", ylabel="loss, nats a token")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.has_data():
+        axes.legend(frameon=False)
+    FigureCanvasAgg(figure).print_png(str(path))

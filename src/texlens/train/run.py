@@ -1,0 +1,199 @@
+"""One training run, from settings to a run folder with the best adapter in it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
+from transformers.utils import logging as transformers_logging
+
+from texlens.adapters.build import build_adapter, build_card, build_plan
+from texlens.adapters.lora import save_adapter
+from texlens.adapters.plan import AdapterPlan
+from texlens.config.load import dump_config
+from texlens.config.run import RunConfig
+from texlens.core.environment import describe_environment
+from texlens.core.errors import DataError, RunError
+from texlens.core.files import write_json, write_text
+from texlens.core.run_folder import RunFolder
+from texlens.data.build import Splits, build_splits
+from texlens.data.collate import Collator
+from texlens.data.dataset import ExampleDataset
+from texlens.latex.tokens import canonical_spacing
+from texlens.models.build import Base, build_base, build_model
+from texlens.models.checkpoint import read_config
+from texlens.models.generate import generate
+from texlens.models.load import describe
+from texlens.models.processor import Processor, save_processor
+from texlens.train.arguments import check_train_settings, training_arguments
+from texlens.train.callbacks import Meter, MetricsLog, ProgressBar, peak_memory_gib
+from texlens.train.checkpoints import last_whole
+from texlens.train.plot import plot_loss
+from texlens.train.trainer import LensTrainer
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is known, and checked, before any weight is loaded."""
+
+    base: Base
+    splits: Splits
+    plan: AdapterPlan
+
+
+def prepare(config: RunConfig, console: Console) -> Prepared:
+    """Finds the checkpoint, reads and checks the rows, plans the adapter.
+
+    Raises:
+        ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
+    """
+    check_train_settings(config.train, torch.cuda.is_available())
+    base = build_base(config.model)
+    plan = build_plan(config.adapter, base.processor.family, read_config(base.folder))
+    splits = build_splits(config.data, base.processor.tokenizer, base.processor.geometry, console=console)
+    return Prepared(base, splits, plan)
+
+
+def train(config: RunConfig, prepared: Prepared, folder: RunFolder, *, console: Console, resume: bool = False) -> dict:
+    """Trains inside the run folder, which the caller has locked; returns the manifest's training facts.
+
+    Raises:
+        RunError: nothing to resume from, or the loss is no number.
+    """
+    _quiet()
+    checkpoint = last_whole(folder.checkpoints, lambda text: console.print(f"[yellow]{text}[/]")) if resume else None
+    if resume and checkpoint is None:
+        console.print("no checkpoint yet: starting from the first step")
+    _record(config, prepared, folder)
+    set_seed(config.train.seed)
+    model = build_model(prepared.base, config.model)
+    folder.update(model=describe(model))
+    adapted = build_adapter(
+        model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path
+    )
+    trainer, meter = _trainer(config, prepared, folder, adapted, console)
+    meter.trainer = trainer
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    began = time.monotonic()
+    outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not prepared.splits.validation:
+        trainer.save_best()
+    plot_loss(folder.history(), folder.loss_plot)
+    facts = {
+        "steps": trainer.state.global_step,
+        "epochs": round(trainer.state.epoch or 0.0, 4),
+        "final_loss": round(outcome.training_loss, 6),
+        "best_step": trainer.state.best_global_step,
+        "best_metric": trainer.state.best_metric,
+        "seconds": round(time.monotonic() - began, 1),
+        "samples_per_s": round(trainer.rows_seen / max(time.monotonic() - began, 1e-9), 2),
+        "peak_memory_gib": round(peak_memory_gib(), 3),
+        "trainable_parameters": prepared.plan.trainable,
+    }
+    folder.update(training=facts, state="trained")
+    return facts
+
+
+def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, console: Console):
+    settings, processor, splits = config.train, prepared.base.processor, prepared.splits
+    question, system = config.data.question, config.data.system
+    card = build_card(config, prepared.base)
+
+    def examples(rows) -> ExampleDataset:
+        return ExampleDataset(
+            rows, processor.tokenizer, processor.geometry, question=question, system=system, strict=config.data.strict
+        )
+
+    def save_into(path: Path) -> None:
+        save_adapter(trainer.accelerator.unwrap_model(adapted), path, card)
+        save_processor(processor, path)
+
+    meter = Meter()
+    callbacks = [MetricsLog(folder.metrics, meter), ProgressBar(meter, console)]
+    if settings.watch.early_stopping_patience and splits.validation:
+        callbacks.append(EarlyStoppingCallback(settings.watch.early_stopping_patience))
+    trainer = LensTrainer(
+        adapted,
+        training_arguments(
+            settings,
+            output=folder.checkpoints,
+            rows=len(splits.train),
+            has_validation=bool(splits.validation),
+            bf16=next(adapted.base_model.model.parameters()).dtype == torch.bfloat16,
+            run_name=folder.path.name,
+        ),
+        train_dataset=examples(splits.train),
+        eval_dataset=examples(splits.validation) if splits.validation else None,
+        data_collator=Collator(processor.pad_token_id, processor.image_token_id),
+        callbacks=callbacks,
+        save_model_to=save_into,
+        best_folder=folder.adapter,
+        read_sample=_sample_reader(config, processor, splits, adapted),
+        keep=settings.checkpoints.keep,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, meter
+
+
+def _sample_reader(config: RunConfig, processor: Processor, splits: Splits, adapted) -> Callable[[], float] | None:
+    """Exact match on the first validation rows, read with the adapter as it is at the time."""
+    count = config.train.watch.sample_rows
+    if not count or not splits.validation:
+        return None
+    samples = [splits.validation[index] for index in range(min(count, len(splits.validation)))]
+
+    def read() -> float:
+        predictions = generate(
+            adapted,
+            processor,
+            samples,
+            question=config.data.question,
+            system=config.data.system,
+            batch_size=config.evaluate.batch_size,
+            max_new_tokens=config.evaluate.max_new_tokens,
+        )
+        right = sum(canonical_spacing(p.text) == canonical_spacing(p.truth) for p in predictions)
+        return right / len(samples)
+
+    return read
+
+
+def _record(config: RunConfig, prepared: Prepared, folder: RunFolder) -> None:
+    """What was decided, on what, with which rows: written before training starts."""
+    write_text(folder.config, dump_config(config))
+    environment = describe_environment()
+    if torch.cuda.is_available():
+        environment["gpu"] = torch.cuda.get_device_name()
+    write_json(folder.path / "environment.json", environment)
+    write_json(folder.path / "data.json", prepared.splits.account())
+    write_json(folder.path / "coverage.json", [asdict(row) for row in prepared.plan.coverage])
+    folder.update(state="training", base=config.model.path, base_fingerprint=prepared.base.fingerprint)
+
+
+def check_same_run(config: RunConfig, folder: RunFolder) -> None:
+    """A run goes on only with the settings it began with.
+
+    Raises:
+        RunError: they differ.
+    """
+    if folder.config.is_file() and folder.config.read_text(encoding="utf-8") != dump_config(config):
+        raise RunError(f"{folder.config}: differs from the settings given; resume with the run folder alone")
+
+
+def require_rows(splits: Splits) -> None:
+    """
+    Raises:
+        DataError: no row is left to train on.
+    """
+    if not len(splits.train):
+        raise DataError("no train row is left after the checks; `texlens data show` tells why each was refused")
+
+
+def _quiet() -> None:
+    """transformers tells the terminal what our own progress already tells."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
