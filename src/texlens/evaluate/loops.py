@@ -1,0 +1,38 @@
+"""Repetition loops: the failure where a model says the same few tokens until it is cut off.
+
+A text has a loop when a unit of 1 to 8 tokens stands at least 6 times in a row, over at least 12 tokens, and that run
+is more than twice as long as any run of the same period in the truth. The last clause lets matrices pass:
+`0 & 0 & 0 & 0 & 0 & 0 & 0` is no loop where the truth has such a line itself.
+"""
+
+from collections.abc import Sequence
+from operator import eq
+
+LONGEST_UNIT = 8
+FEWEST_REPEATS = 6
+FEWEST_TOKENS = 12
+TIMES_THE_TRUTH = 2
+
+
+def has_loop(truth: Sequence[str], text: Sequence[str]) -> bool:
+    for period in range(1, LONGEST_UNIT + 1):
+        run = longest_run(text, period)
+        if run >= max(FEWEST_TOKENS, FEWEST_REPEATS * period) and run > TIMES_THE_TRUTH * longest_run(truth, period):
+            return True
+    return False
+
+
+def longest_run(tokens: Sequence[str], period: int) -> int:
+    """Length in tokens of the longest stretch that repeats with this period; 0 where nothing repeats.
+
+    Example:
+        [x, a, b, a, b, a, y], period 2 -> 5
+    """
+    same = list(map(eq, tokens, tokens[period:]))
+    if sum(same) < period:
+        return 0
+    longest = current = 0
+    for equal in same:
+        current = current + 1 if equal else 0
+        longest = max(longest, current)
+    return longest + period if longest >= period else 0

@@ -1,0 +1,62 @@
+"""Predictions on disk: JSON lines, one row a sample, so that scores can be computed again at any time."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.core.prediction import Prediction
+
+STOPS = ("end", "length", "failed")
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
+    """Writes beside `path` and renames, so `path` is always whole; returns the number of rows."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    rows = 0
+    try:
+        with aside.open("w", encoding="utf-8", newline="\n") as file:
+            for prediction in predictions:
+                file.write(json.dumps(prediction.to_row(), ensure_ascii=False) + "\n")
+                rows += 1
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return rows
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """The rows of a predictions file, in its order; blank lines are passed over.
+
+    Raises:
+        DataError: no such file, or a line that is not a prediction (file and line named).
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: can't read it ({error.strerror}); run 'texlens evaluate' first") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start}); write the predictions again") from error
+    # Not splitlines: a formula may hold U+2028 or a form feed, and JSON leaves them as they are.
+    return [_parsed(line, f"{path}, line {number}") for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def _parsed(line: str, where: str) -> Prediction:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: not JSON ({error}); remove the line or evaluate again") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: a {type(row).__name__}, not an object; remove the line or evaluate again")
+    for key in ("id", "truth", "text"):
+        if not isinstance(row.get(key), str):
+            raise DataError(f"{where}: '{key}' is missing or not a string; each row needs id, truth and text")
+    if row.get("stop", "end") not in STOPS:
+        raise DataError(f"{where}: 'stop' is {row['stop']!r}; it must be one of {', '.join(STOPS)}")
+    return Prediction.from_row(row)

@@ -1,0 +1,84 @@
+"""The console's tables of scores: values with intervals, and before against after."""
+
+from collections.abc import Mapping
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from texlens.evaluate.compare import Comparison, Pair
+from texlens.evaluate.metrics import METRICS, CorpusMetric, Metric
+from texlens.evaluate.score import Scores
+from texlens.evaluate.statistics import Interval
+
+
+def scores_table(scores: Scores, title: str = "Scores") -> Table:
+    """One line a score: its value and its 95% interval."""
+    table = Table(title=f"{title} ({_rows(scores.rows, scores.failed)})", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    table.add_column("95% interval", justify="right")
+    for metric in METRICS:
+        interval = scores.values[metric.name]
+        table.add_row(metric.title, percent(interval.value), span(interval))
+    return table
+
+
+def comparison_table(comparison: Comparison, title: str = "Comparison") -> Table:
+    """One line a score: each system with its interval, then each pair's difference in points with its interval.
+
+    The p-value of the exact McNemar test stands beside exact match, the one score that it is about.
+    """
+    table = Table(title=f"{title} ({_rows(comparison.rows)})", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("score")
+    for name in comparison.systems:
+        table.add_column(name, justify="right")
+    for pair in comparison.pairs:
+        several = f" {pair.system}" if len(comparison.pairs) > 1 else ""
+        table.add_column(f"difference{several}", justify="right")
+        table.add_column(f"p{several}", justify="right")
+    for metric in METRICS:
+        table.add_row(*_cells(metric, comparison.systems, comparison.pairs))
+    return table
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, its sign always shown."""
+    return f"{100 * value:+.1f}".replace("-", "−") if f"{100 * value:.1f}" not in ("0.0", "-0.0") else "0.0"
+
+
+def span(interval: Interval, form=percent) -> str:
+    return f"{form(interval.low)} … {form(interval.high)}"
+
+
+def p_text(p_value: float) -> str:
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
+
+
+def verdict(metric: Metric | CorpusMetric, difference: Interval) -> str:
+    """`better`, `worse`, or `unsure` where the interval of the difference reaches zero."""
+    if difference.low <= 0 <= difference.high:
+        return "unsure"
+    return "better" if (difference.value > 0) == (metric.direction == "higher") else "worse"
+
+
+def _cells(metric: Metric | CorpusMetric, systems: Mapping[str, Scores], pairs: list[Pair]) -> list[str | Text]:
+    cells: list[str | Text] = [metric.title]
+    for scores in systems.values():
+        interval = scores.values[metric.name]
+        cells.append(f"{percent(interval.value)}\n({span(interval)})")
+    for pair in pairs:
+        difference = pair.differences[metric.name]
+        style = {"better": "green", "worse": "red", "unsure": ""}[verdict(metric, difference)]
+        cells.append(Text(f"{points(difference.value)}\n({span(difference, points)})", style=style))
+        cells.append(p_text(pair.p_value) if metric.name == "exact_match" else "")
+    return cells
+
+
+def _rows(rows: int, failed: int = 0) -> str:
+    told = "1 row" if rows == 1 else f"{rows:,} rows"
+    return f"{told}, {failed:,} failed" if failed else told

@@ -1,0 +1,61 @@
+"""What the console shows."""
+
+from rich.console import Console
+
+from texlens.core.prediction import Prediction
+from texlens.evaluate.compare import compare
+from texlens.evaluate.metrics import metric_named
+from texlens.evaluate.score import score
+from texlens.evaluate.statistics import Interval
+from texlens.evaluate.tables import comparison_table, p_text, points, scores_table, verdict
+
+
+def rows(right):
+    return [Prediction(f"{row:03}", "x + y", "x+y" if row < right else "z") for row in range(200)]
+
+
+def shown(table, width=120):
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(table)
+    return console.export_text()
+
+
+def test_scores_stand_with_their_intervals():
+    text = shown(scores_table(score(rows(200)), "adapter on test"))
+    assert "adapter on test (200 rows)" in text
+    assert "Exact match" in text
+    assert "100.0% … 100.0%" in text
+
+
+def test_failed_rows_are_told():
+    failed = [*rows(1), Prediction("x", "x", "", stop="failed", error="x.png: damaged")]
+    assert "(201 rows, 1 failed)" in shown(scores_table(score(failed)))
+
+
+def test_a_comparison_shows_both_systems_the_difference_in_points_and_p():
+    text = shown(comparison_table(compare({"base": rows(50), "adapter": rows(150)})))
+    for word in ("base", "adapter", "25.0%", "75.0%", "+50.0", "< 0.0001"):
+        assert word in text
+
+
+def test_a_comparison_fits_a_console_of_80_columns():
+    text = shown(comparison_table(compare({"base": rows(50), "adapter": rows(150)})), width=80)
+    assert "+50.0" in text
+    assert "…\n" not in text
+
+
+def test_points_always_carry_their_sign_except_zero():
+    assert [points(value) for value in (0.123, -0.05, 0.0, -0.0001)] == ["+12.3", "−5.0", "0.0", "0.0"]
+
+
+def test_small_p_values_are_not_shown_as_zero():
+    assert p_text(1e-30) == "< 0.0001"
+    assert p_text(0.0312) == "0.0312"
+
+
+def test_the_verdict_knows_the_direction_and_the_doubt():
+    exact, loops = metric_named("exact_match"), metric_named("loops")
+    assert verdict(exact, Interval(0.2, 0.1, 0.3)) == "better"
+    assert verdict(loops, Interval(0.2, 0.1, 0.3)) == "worse"
+    assert verdict(loops, Interval(-0.2, -0.3, -0.1)) == "better"
+    assert verdict(exact, Interval(0.2, -0.1, 0.3)) == "unsure"
