@@ -1,8 +1,8 @@
 """Fetching a checkpoint: a local folder as it is, or a hub's repository, with the disk looked at before the weights.
 
 Only the files that a model needs are taken (safetensors and texts of the top folder, never pickles). The hubs' own
-clients do the transfer: they resume, keep their caches, and read their environment (HF_ENDPOINT, HF_HUB_OFFLINE,
-MODELSCOPE_DOMAIN, tokens).
+clients do the transfer: a cut connection is resumed inside the file, a killed download at the files still missing;
+they keep their caches and read their environment (HF_ENDPOINT, HF_HUB_OFFLINE, MODELSCOPE_DOMAIN, tokens).
 """
 
 import json
@@ -108,7 +108,7 @@ def _from_hubs(model_id: str, source: str, revision: str | None, target: Path | 
         try:
             return _from_hub(hub, model_id, revision, target, margin_gib)
         except UnreachableError as error:
-            local = hub.cached(model_id, revision, target)
+            local = hub.cached(model_id, revision) if target is None else None
             if local is not None and _is_whole(local):
                 return local
             failures.append(str(error))

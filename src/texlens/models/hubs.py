@@ -2,12 +2,16 @@
 
 import importlib.util
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from texlens.core.errors import ModelError
+
+ABANDONED_AFTER_S = 3600
+"""A part that no one wrote to for so long belongs to no running download."""
 
 
 class UnreachableError(ModelError):
@@ -33,8 +37,8 @@ class Hub(Protocol):
         """Transfer what is missing of the named files; the folder that holds them."""
         ...
 
-    def cached(self, model_id: str, revision: str | None, target: Path | None) -> Path | None:
-        """The folder of an earlier transfer, found without the network."""
+    def cached(self, model_id: str, revision: str | None) -> Path | None:
+        """The folder of an earlier transfer to the client's own cache, whole or not, found without the network."""
         ...
 
     def cache_folder(self) -> Path: ...
@@ -59,25 +63,23 @@ class HuggingFace:
         from huggingface_hub import try_to_load_from_cache
 
         if target is not None:
-            return _lacking(files, target) - _bytes_of(target / ".cache/huggingface/download", "*.incomplete")
+            return _lacking(files, target)
         here = {name: try_to_load_from_cache(model_id, name, revision=revision) for name in files}
-        absent = sum(size for name, size in files.items() if not isinstance(here[name], str))
-        return absent - _bytes_of(self.cache_folder() / f"models--{model_id.replace('/', '--')}/blobs", "*.incomplete")
+        return sum(size for name, size in files.items() if not isinstance(here[name], str))
 
     def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
         from huggingface_hub import snapshot_download
 
+        if target is not None:
+            _clear_abandoned(target / ".cache/huggingface/download")
         with _translated(self.name, model_id, revision, "HF_TOKEN"):
             return Path(snapshot_download(model_id, revision=revision, local_dir=target, allow_patterns=list(names)))
 
-    def cached(self, model_id: str, revision: str | None, target: Path | None) -> Path | None:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import LocalEntryNotFoundError
+    def cached(self, model_id: str, revision: str | None) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
 
-        try:
-            return Path(snapshot_download(model_id, revision=revision, local_dir=target, local_files_only=True))
-        except LocalEntryNotFoundError:
-            return None
+        config = try_to_load_from_cache(model_id, "config.json", revision=revision)
+        return Path(config).parent if isinstance(config, str) else None
 
     def cache_folder(self) -> Path:
         from huggingface_hub import constants
@@ -102,17 +104,17 @@ class ModelScope:
         return {file["Path"]: int(file.get("Size") or 0) for file in listed if file.get("Type") != "tree"}
 
     def missing_bytes(self, model_id: str, revision: str | None, files: Mapping[str, int], target: Path | None) -> int:
-        here = target or self.cached(model_id, revision, None)
+        here = target or self.cached(model_id, revision)
         return sum(files.values()) if here is None else _lacking(files, here)
 
     def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
         with _translated(self.name, model_id, revision, "MODELSCOPE_API_TOKEN"):
             return self._download(model_id, revision, target, allow_patterns=list(names))
 
-    def cached(self, model_id: str, revision: str | None, target: Path | None) -> Path | None:
+    def cached(self, model_id: str, revision: str | None) -> Path | None:
         try:
             with _translated(self.name, model_id, revision, "MODELSCOPE_API_TOKEN"):
-                return self._download(model_id, revision, target, local_files_only=True)
+                return self._download(model_id, revision, None, local_files_only=True)
         except ModelError:
             return None
 
@@ -166,5 +168,8 @@ def _lacking(files: Mapping[str, int], folder: Path) -> int:
     return sum(size for name, size in files.items() if not here(name, size))
 
 
-def _bytes_of(folder: Path, pattern: str) -> int:
-    return sum(path.stat().st_size for path in folder.glob(pattern)) if folder.is_dir() else 0
+def _clear_abandoned(folder: Path) -> None:
+    """Delete the parts that a killed download left; huggingface_hub 2 never takes them up again."""
+    for path in folder.glob("*.incomplete"):
+        if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
+            path.unlink(missing_ok=True)

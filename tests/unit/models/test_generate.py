@@ -1,0 +1,101 @@
+import dataclasses
+
+import pytest
+import torch
+
+from tests.fixtures.tiny_models import tiny_model
+from tests.unit.models.conftest import drawn
+from texlens.core.errors import ConfigError
+from texlens.data.sample import LazyImage, Sample
+from texlens.models.generate import generate, in_order
+
+ASKED = {"question": "Read this.", "system": None, "max_new_tokens": 8}
+
+
+def test_every_row_comes_back_once_whatever_the_batches(samples):
+    model, processor = tiny_model()
+    in_threes = in_order(generate(model, processor, samples, batch_size=3, **ASKED), samples)
+    alone = in_order(generate(model, processor, samples, batch_size=1, **ASKED), samples)
+
+    assert [row.id for row in in_threes] == ["0", "1", "2", "3"]
+    assert [row.truth for row in in_threes] == ["truth 0", "truth 1", "truth 2", "truth 3"]
+    assert [row.text for row in in_threes] == [row.text for row in alone]
+    assert all(row.log_probability < 0 for row in in_threes)
+
+
+def test_an_unreadable_image_comes_back_as_failed_with_the_reason(samples):
+    model, processor = tiny_model()
+    truncated = Sample("cut", LazyImage.from_bytes(drawn(90, 60)[:200], "row 7 (cut.png)"), "x", domain="hand")
+    no_image = Sample("text", LazyImage.from_bytes(b"hello", "row 8"), "y")
+    too_long = Sample("long", LazyImage.from_bytes(drawn(2100, 10), "row 9"), "z")
+
+    rows = {row.id: row for row in generate(model, processor, [truncated, *samples, no_image, too_long], **ASKED)}
+
+    assert [rows[name].stop for name in ("cut", "text", "long")] == ["failed"] * 3
+    assert "row 7 (cut.png)" in rows["cut"].error
+    assert rows["cut"].domain == "hand"
+    assert "row 8" in rows["text"].error
+    assert "200" in rows["long"].error
+    assert rows["0"].stop != "failed"
+    assert len(rows) == 7
+
+
+def test_the_image_is_looked_at():
+    model, processor = tiny_model()
+    two = [Sample(str(seed), LazyImage.from_bytes(drawn(128, 64, seed)), "") for seed in (1, 2)]
+
+    first, second = in_order(generate(model, processor, two, **ASKED), two)
+
+    assert first.text != second.text
+
+
+def test_a_sample_may_bring_its_own_question(samples):
+    model, processor = tiny_model()
+    own = [dataclasses.replace(samples[0], id="own", prompt="Describe the picture in one word, please."), samples[0]]
+
+    with_own, with_common = in_order(generate(model, processor, own, **ASKED), own)
+
+    assert with_own.log_probability != with_common.log_probability
+
+
+def test_progress_is_told_after_each_batch(samples):
+    model, processor = tiny_model()
+    told = []
+    list(generate(model, processor, samples, batch_size=3, on_progress=lambda *done: told.append(done), **ASKED))
+
+    assert told == [(3, 4), (4, 4)]
+
+
+def test_the_model_trains_on_after_generation(samples):
+    model, processor = tiny_model()
+    model.train()
+    rows = generate(model, processor, samples, batch_size=2, **ASKED)
+    next(rows)
+
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    list(rows)
+    assert torch.is_grad_enabled()
+
+
+def test_sampled_text_repeats_with_its_seed(samples):
+    model, processor = tiny_model()
+
+    def texts(seed):
+        rows = generate(model, processor, samples, do_sample=True, seed=seed, **ASKED)
+        return [row.text for row in in_order(rows, samples)]
+
+    assert texts(3) == texts(3)
+    assert texts(3) != texts(4)
+
+
+def test_an_empty_split_gives_no_rows():
+    model, processor = tiny_model()
+
+    assert list(generate(model, processor, [], **ASKED)) == []
+
+
+def test_a_batch_of_nothing_is_refused(samples):
+    model, processor = tiny_model()
+    with pytest.raises(ConfigError, match="batch_size is 0"):
+        next(generate(model, processor, samples, batch_size=0, **ASKED))
