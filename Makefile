@@ -1,0 +1,48 @@
+# make demo   set up, train the shipped model on the shipped data, leave a report in demo/
+# make test   set up, lint, type-check and test
+# make setup  .venv with all that development needs
+
+PYTHON ?= python3
+BIN := .venv/bin
+HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev/null | grep -c GPU || true)
+# Without a GPU, PyTorch's own index has the build for CPUs, which is 20 times smaller.
+TORCH_INDEX := $(if $(filter-out 0,$(HAS_GPU)),,--extra-index-url https://download.pytorch.org/whl/cpu)
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: setup demo test lint docs clean
+.DELETE_ON_ERROR:
+
+.venv/run: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TexLens needs Python 3.11 or newer; name it: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install $(TORCH_INDEX) torch==2.13.0
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+.venv/dev: .venv/run
+	$(PIP) install -c constraints.txt -e '.[dev,docs]'
+	touch $@
+
+setup: .venv/dev
+
+demo: .venv/run
+	rm -rf demo
+	$(BIN)/texlens train recipes/nano_latex-ocr_lora.yaml --set output=demo --set name=run
+	$(BIN)/texlens compare demo/run --json > demo/compare.json
+	@echo "report: $(CURDIR)/demo/run/report.html"
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyrefly check --summarize-errors
+	$(BIN)/lint-imports
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+docs: .venv/dev
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf .venv build dist site demo

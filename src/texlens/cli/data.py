@@ -1,0 +1,45 @@
+"""`texlens data`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
+
+app = typer.Typer(help="Data sets: look at what a run is trained on.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    pass
+
+
+@app.command()
+def show(
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml")],
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 3,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
+    overrides: Overrides = None,
+    as_json: Json = False,
+) -> None:
+    """Show rows as the model is given them: image size, grid, pixel budget, and every token, labels in colour.
+
+    Example:
+
+        texlens data show recipes/nano_latex-ocr_lora.yaml --rows 3
+    """
+    from texlens.config.load import load_config
+    from texlens.data.build import read_split
+    from texlens.data.show import examples_json, show_examples
+    from texlens.models.build import build_base
+
+    config = load_config(run_file, overrides or ())
+    processor = build_base(config.model).processor
+    samples = read_split(config.data, split)
+    options = {"question": config.data.question, "system": config.data.system, "rows": rows}
+    if as_json:
+        print_json(examples_json(samples, processor.tokenizer, processor.geometry, **options))
+    else:
+        message_console().print(f"{config.data.path}, split {split}: {len(samples):,} rows")
+        show_examples(result_console(), samples, processor.tokenizer, processor.geometry, **options)

@@ -1,0 +1,65 @@
+"""The `texlens` command. Each subcommand is a thin file of this folder and imports what is heavy when it runs."""
+
+import os
+import sys
+
+import typer
+
+from texlens import __version__
+from texlens.cli import compare, data, evaluate, models, plan, read, report, runs, train
+from texlens.core.errors import TexlensError
+from texlens.core.secrets import load_dotenv
+
+app = typer.Typer(
+    name="texlens",
+    help="""Fine-tune Qwen vision-language models to read images into text, formulas into LaTeX first of all,
+and prove what the tuning did.
+
+Example, on a laptop, with the model and data that ship:
+
+    texlens train recipes/nano_latex-ocr_lora.yaml
+    texlens read formula.png
+""",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(compare.compare)
+app.command()(report.report)
+app.command()(read.read)
+app.command()(plan.plan)
+app.command()(runs.runs)
+app.add_typer(data.app, name="data")
+app.add_typer(models.app, name="models")
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"texlens {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_version, is_eager=True),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 our fault (with a traceback), 2 something the user can fix (in one line)."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    load_dotenv()
+    try:
+        app(standalone_mode=True)
+    except TexlensError as error:
+        print(f"texlens: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("texlens: stopped; `texlens train --resume RUN` goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,30 @@
+"""Options and output that several commands share."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as train.epochs=2. May be repeated."),
+]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/nano.")]
+
+
+def message_console() -> Console:
+    """Progress and remarks go to standard error, so that standard output holds results alone."""
+    return Console(stderr=True, highlight=False)
+
+
+def result_console() -> Console:
+    return Console(highlight=False)
+
+
+def print_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")

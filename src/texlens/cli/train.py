@@ -1,0 +1,89 @@
+"""`texlens train`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
+
+
+def train(
+    run_file: Annotated[Path | None, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")] = None,
+    overrides: Overrides = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run folder from its last checkpoint.")
+    ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare/--no-compare", help="Afterwards read the test rows with base and adapter, and write the report.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Train an adapter, then measure it against its base on rows it never saw.
+
+    Examples:
+
+        texlens train recipes/nano_latex-ocr_lora.yaml
+
+        texlens train recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set model.path=/models/Qwen3-VL-4B-Instruct
+        --set data.path=linxy/LaTeX_OCR --set data.subset=small
+
+        texlens train --resume runs/nano
+    """
+    from texlens.config.load import load_config
+    from texlens.core.errors import ConfigError
+    from texlens.core.run_folder import RunFolder
+
+    if (run_file is None) == (resume is None):
+        raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
+    if resume and overrides:
+        raise ConfigError("--set can't be used with --resume: a run goes on with the settings it began with")
+    console = message_console()
+    folder = RunFolder.open(resume) if resume else None
+    config = load_config(folder.config if folder else run_file, overrides or ())
+
+    from texlens.train.run import prepare, require_rows
+    from texlens.train.run import train as run_training
+
+    def work(folder: RunFolder, prepared) -> dict:
+        facts = run_training(config, prepared, folder, console=console, resume=resume is not None)
+        return {"run": str(folder.path), "training": facts}
+
+    if folder:
+        with folder.locked():
+            result = work(folder, prepare(config, console))
+    else:
+        prepared = prepare(config, console)
+        require_rows(prepared.splits)
+        show_plan(prepared, console)
+        folder = RunFolder.create(Path(config.output), config.name)
+        with folder.locked():
+            result = work(folder, prepared)
+    if compare and config.data.splits.test:
+        from texlens.evaluate.run import compare_run
+
+        with folder.locked():
+            comparison = compare_run(config, folder, console=console)
+        result |= {"comparison": comparison.to_json(), "report": str(folder.report)}
+    if as_json:
+        print_json(result)
+    else:
+        show_result(result, folder, result_console())
+
+
+def show_plan(prepared, console) -> None:
+    from texlens.cli.plan import coverage_table
+
+    console.print(prepared.splits.summary())
+    console.print(coverage_table(prepared.plan))
+
+
+def show_result(result: dict, folder, console) -> None:
+    training = result["training"]
+    console.print(
+        f"trained {training['steps']} steps in {training['seconds']:.0f} s, "
+        f"{training['samples_per_s']:.1f} samples/s, peak {training['peak_memory_gib']:.2f} GiB"
+    )
+    console.print(f"adapter: {folder.adapter}")
+    if "comparison" in result:
+        console.print(f"report:  {folder.report}")

@@ -1,0 +1,175 @@
+"""Evaluation of a run folder: predictions by base and adapter, kept and used again, scored, compared, reported."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from texlens.adapters.card import AdapterCard
+from texlens.adapters.lora import WEIGHTS, check_adapter, load_adapter
+from texlens.config.load import load_config
+from texlens.config.run import RunConfig
+from texlens.core.errors import ConfigError, DataError
+from texlens.core.files import write_json
+from texlens.core.prediction import Prediction
+from texlens.core.run_folder import RunFolder
+from texlens.data.build import read_split
+from texlens.data.check import check_rows
+from texlens.data.sample import Sample
+from texlens.evaluate.compare import Comparison, compare
+from texlens.evaluate.predictions import read_predictions, write_predictions
+from texlens.evaluate.score import Scores, score
+from texlens.models.build import Base, build_base, build_model
+from texlens.models.generate import generate
+
+SYSTEMS = ("base", "adapter")
+
+
+def open_run(path: Path, overrides: Iterable[str] = ()) -> tuple[RunConfig, RunFolder]:
+    """A run folder and its settings, with overrides of data and evaluation laid over them.
+
+    Raises:
+        RunError: not a run folder.
+        ConfigError: an override of what the run was trained with.
+    """
+    folder = RunFolder.open(path)
+    for override in overrides:
+        if override.split(".", 1)[0] not in ("data", "evaluate", "model"):
+            raise ConfigError(f"--set {override!r}: a finished run's {override.split('.', 1)[0]} can't be changed")
+    return load_config(folder.config, overrides), folder
+
+
+def evaluate_run(
+    config: RunConfig, folder: RunFolder, *, split: str, system: str, fresh: bool, console: Console
+) -> Scores:
+    """Scores of one system on a split; the predictions and scores are left in the run folder."""
+    predictions = predict(config, folder, split=split, systems=[system], fresh=fresh, console=console)[system]
+    scores = score(predictions, seed=config.evaluate.seed)
+    write_json(folder.scores(split, system), scores.to_json())
+    return scores
+
+
+def compare_run(
+    config: RunConfig, folder: RunFolder, *, console: Console, split: str = "test", fresh: bool = False
+) -> Comparison:
+    """Base against adapter on a split; comparison and report are left in the run folder."""
+    predictions = predict(config, folder, split=split, systems=SYSTEMS, fresh=fresh, console=console)
+    comparison = compare(predictions, seed=config.evaluate.seed)
+    for system in SYSTEMS:
+        write_json(folder.scores(split, system), score(predictions[system], seed=config.evaluate.seed).to_json())
+    write_json(folder.comparison(split), comparison.to_json())
+    _write_report(config, folder, split, comparison, predictions)
+    return comparison
+
+
+def predict(
+    config: RunConfig, folder: RunFolder, *, split: str, systems: Sequence[str], fresh: bool, console: Console
+) -> dict[str, list[Prediction]]:
+    """Predictions of each system, one a row; those made before under the same conditions are read back.
+
+    Raises:
+        ModelError: the adapter belongs to another base.
+    """
+    card = AdapterCard.read(folder.adapter) if folder.adapter.is_dir() else None
+    if "adapter" in systems:
+        check_adapter(folder.adapter, None)
+    base = build_base(
+        config.model, min_pixels=card.min_pixels if card else None, max_pixels=card.max_pixels if card else None
+    )
+    if "adapter" in systems:
+        check_adapter(folder.adapter, base.fingerprint)
+    samples, failed = _samples(config, split, base)
+    made: dict[str, list[Prediction]] = {}
+    model = None
+    for system in systems:
+        conditions = _conditions(config, folder, split, system, base, samples)
+        path = folder.predictions(split, system)
+        kept = None if fresh else _kept(path, conditions)
+        if kept is None:
+            model = model or build_model(base, config.model)
+            reader = load_adapter(model, folder.adapter, fingerprint=base.fingerprint) if system == "adapter" else model
+            kept = [*_read(reader, base, samples, config, system, console), *failed]
+            write_predictions(path, kept)
+            write_json(path.with_suffix(".json"), conditions)
+        made[system] = kept
+    return made
+
+
+def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
+    """Writes report.html from the predictions that are there.
+
+    Raises:
+        DataError: there are none.
+    """
+    paths = {system: folder.predictions(split, system) for system in SYSTEMS}
+    for system, path in paths.items():
+        if not path.is_file():
+            raise DataError(f"{path}: no predictions of {system} on {split}; run `texlens compare {folder.path}` first")
+    predictions = {system: read_predictions(path) for system, path in paths.items()}
+    _write_report(config, folder, split, compare(predictions, seed=config.evaluate.seed), predictions)
+
+
+def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], list[Prediction]]:
+    """The split's rows, and a failed prediction for each that can't be read: it scores zero, it is not dropped."""
+    rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
+    checked = check_rows(rows, base.processor.geometry)
+    failed = [Prediction(refusal.id, "", "", stop="failed", error=refusal.reason) for refusal in checked.refused]
+    samples = list(checked.kept)
+    if not samples:
+        raise DataError(f"{config.data.path}: no row to read in split {split}; check data.splits.{split}")
+    return samples, failed
+
+
+def _conditions(config: RunConfig, folder: RunFolder, split: str, system: str, base: Base, samples: list[Sample]) -> dict:
+    """All that decides a prediction; predictions are used again only where this is the same."""
+    geometry = base.processor.geometry
+    text = "\n".join(f"{sample.id}\t{sample.text}" for sample in samples)
+    adapter = hashlib.sha256((folder.adapter / WEIGHTS).read_bytes()).hexdigest() if system == "adapter" else None
+    return {
+        "split": split,
+        "base": base.fingerprint,
+        "adapter": adapter,
+        "data": [config.data.path, config.data.subset, hashlib.sha256(text.encode()).hexdigest()],
+        "pixels": [geometry.min_pixels, geometry.max_pixels],
+        "prompt": [config.data.system, config.data.question],
+        "evaluate": config.evaluate.model_dump(mode="json"),
+    }
+
+
+def _kept(path: Path, conditions: dict) -> list[Prediction] | None:
+    noted = path.with_suffix(".json")
+    if not path.is_file() or not noted.is_file() or json.loads(noted.read_text(encoding="utf-8")) != conditions:
+        return None
+    return read_predictions(path)
+
+
+def _read(model, base: Base, samples: list[Sample], config: RunConfig, system: str, console: Console) -> list[Prediction]:
+    order = {sample.id: number for number, sample in enumerate(samples)}
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(f"reading {len(samples)} rows with the {system}", total=len(samples))
+        settings = config.evaluate
+        made = []
+        for prediction in generate(
+            model,
+            base.processor,
+            samples,
+            question=config.data.question,
+            system=config.data.system,
+            batch_size=settings.batch_size,
+            max_new_tokens=settings.max_new_tokens,
+            do_sample=settings.temperature > 0,
+            temperature=settings.temperature or 1.0,
+            seed=settings.seed,
+        ):
+            made.append(prediction)
+            bar.advance(task)
+    return sorted(made, key=lambda prediction: order[prediction.id])
+
+
+def _write_report(config, folder: RunFolder, split: str, comparison: Comparison, predictions: dict) -> None:
+    from texlens.evaluate.run_report import write_run_report
+
+    write_run_report(config, folder, split, comparison, predictions)

@@ -1,0 +1,20 @@
+import pytest
+
+from texlens.core.files import whole_folder, write_text
+
+
+def test_a_folder_is_put_in_place_only_when_it_is_whole(tmp_path):
+    place = tmp_path / "adapter"
+    with whole_folder(place) as folder:
+        (folder / "weights").write_text("old")
+    with pytest.raises(RuntimeError), whole_folder(place) as folder:
+        (folder / "weights").write_text("half")
+        raise RuntimeError
+    assert (place / "weights").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path):
+    write_text(tmp_path / "a.json", "one")
+    write_text(tmp_path / "a.json", "two")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.json", "two")]

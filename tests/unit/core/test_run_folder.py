@@ -1,0 +1,46 @@
+import subprocess
+import sys
+
+import pytest
+
+from texlens.core.errors import RunError
+from texlens.core.run_folder import RunFolder, list_runs
+
+
+def test_a_taken_name_gets_a_number(tmp_path):
+    names = [RunFolder.create(tmp_path, "nano").path.name for _ in range(3)]
+    assert names == ["nano", "nano-2", "nano-3"]
+
+
+def test_runs_are_listed_and_other_folders_are_not(tmp_path):
+    RunFolder.create(tmp_path, "a")
+    (tmp_path / "other").mkdir()
+    assert [run.path.name for run in list_runs(tmp_path)] == ["a"]
+
+
+def test_what_is_no_run_folder_is_refused(tmp_path):
+    with pytest.raises(RunError, match="not a run folder"):
+        RunFolder.open(tmp_path)
+
+
+def test_a_folder_in_use_by_another_process_is_refused_and_names_it(tmp_path):
+    run = RunFolder.create(tmp_path, "a")
+    code = (
+        "import sys, time; from pathlib import Path; from texlens.core.run_folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).locked(): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, run.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(RunError, match=f"in use by process {holder.pid}"), run.locked():
+            pass
+        holder.communicate("")
+    with run.locked():
+        pass
+
+
+def test_a_measurement_cut_short_by_a_kill_is_left_out(tmp_path):
+    run = RunFolder.create(tmp_path, "a")
+    run.metrics.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    assert run.history() == [{"step": 1, "loss": 2.0}]
