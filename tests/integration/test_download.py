@@ -45,6 +45,7 @@ def hub(server, repository, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", server.url)
     monkeypatch.setenv("MODELSCOPE_DOMAIN", server.url)
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "modelscope"))
     return server.reset(repository)

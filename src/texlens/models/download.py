@@ -2,7 +2,7 @@
 
 Only the files that a model needs are taken (safetensors and texts of the top folder, never pickles). The hubs' own
 clients do the transfer: a cut connection is resumed inside the file, a killed download at the files still missing;
-they keep their caches and read their environment (HF_ENDPOINT, HF_HUB_OFFLINE, MODELSCOPE_DOMAIN, tokens).
+they keep their caches and read their environment (HF_ENDPOINT, HF_HUB_OFFLINE, MODELSCOPE_ENDPOINT, tokens).
 """
 
 import json

@@ -64,6 +64,7 @@ class Family:
     title: str
     class_name: str
     processor_class: str
+    video_processor_class: str
     groups: Mapping[str, str]
     patch_size: int
     min_pixels: int
@@ -100,6 +101,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             title="Qwen2-VL",
             class_name="Qwen2VLForConditionalGeneration",
             processor_class="Qwen2VLProcessor",
+            video_processor_class="Qwen2VLVideoProcessor",
             groups=_groups(r"(attn\.(qkv|proj)|mlp\.(fc1|fc2))", _MERGER_2),
             **_QWEN2_IMAGES,
         ),
@@ -108,6 +110,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             title="Qwen2.5-VL",
             class_name="Qwen2_5_VLForConditionalGeneration",
             processor_class="Qwen2_5_VLProcessor",
+            video_processor_class="Qwen2VLVideoProcessor",
             groups=_groups(r"(attn\.(qkv|proj)|mlp\.(gate_proj|up_proj|down_proj))", _MERGER_2),
             **_QWEN2_IMAGES,
         ),
@@ -116,6 +119,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             title="Qwen3-VL",
             class_name="Qwen3VLForConditionalGeneration",
             processor_class="Qwen3VLProcessor",
+            video_processor_class="Qwen3VLVideoProcessor",
             groups=_QWEN3_GROUPS,
             **_QWEN3_IMAGES,
         ),
@@ -124,6 +128,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             title="Qwen3-VL-MoE",
             class_name="Qwen3VLMoeForConditionalGeneration",
             processor_class="Qwen3VLProcessor",
+            video_processor_class="Qwen3VLVideoProcessor",
             groups=_QWEN3_GROUPS,
             expert_parameters=_LAYER + r"mlp\.experts\.(gate_up_proj|down_proj)",
             router=_LAYER + r"mlp\.gate",

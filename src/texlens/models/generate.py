@@ -5,28 +5,18 @@ Every row comes back once. A row whose image can't be read comes back as `failed
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from texlens.core.errors import ConfigError, DataError
 from texlens.core.prediction import Prediction
+from texlens.data.collate import Collator
+from texlens.data.example import IGNORED, Example
 from texlens.data.patches import image_to_patches
-from texlens.data.prompt import prompt_ids
+from texlens.data.prompt import PromptStyle, prompt_ids
 from texlens.data.sample import Sample
 from texlens.models.decode import Decoded, decode_batch, evaluating
 from texlens.models.processor import Processor
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One row ready for the model: token ids, image patches [P, C] and their grid (1, h, w)."""
-
-    sample: Sample
-    ids: list[int]
-    patches: Tensor
-    grid: tuple[int, int, int]
 
 
 def generate(
@@ -54,15 +44,19 @@ def generate(
 
     Raises:
         ConfigError: a batch, limit or temperature that is not positive.
+        DataError: the question or system prompt can't be asked.
     """
     _check(batch_size, max_new_tokens, temperature)
+    style = PromptStyle(question, system)
+    prompt_ids(processor.tokenizer, question=question, system=system, image_tokens=1)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed) if do_sample else None
+    collate = Collator(processor.pad_token_id, processor.image_token_id, left=True)
     done = 0
-    for prompts, failed in _batches(processor, samples, question, system, batch_size):
+    for rows, prompts, failed in _batches(processor, samples, style, batch_size):
         predictions = failed
         if prompts:
-            inputs = left_padded(prompts, processor, device)
+            inputs = {name: tensor.to(device) for name, tensor in collate(prompts).items() if name != "labels"}
             with evaluating(model):
                 answers = decode_batch(
                     model,
@@ -74,7 +68,7 @@ def generate(
                     repetition_guard=repetition_guard,
                 )
             predictions = predictions + [
-                _prediction(processor, prompt.sample, answer) for prompt, answer in zip(prompts, answers, strict=True)
+                _prediction(processor, sample, answer) for sample, answer in zip(rows, answers, strict=True)
             ]
         done += len(predictions)
         if on_progress is not None:
@@ -88,40 +82,38 @@ def in_order(predictions: Iterator[Prediction], samples: Sequence[Sample]) -> li
     return [found[sample.id] for sample in samples]
 
 
-def left_padded(prompts: Sequence[Prompt], processor: Processor, device: torch.device) -> dict[str, Tensor]:
-    """Model inputs, with padding on the left so that every row's next token stands in the last column.
+def prompt_of(processor: Processor, sample: Sample, style: PromptStyle) -> Example:
+    """The sample as an example without an answer: prompt tokens and image patches.
 
-    Example:
-        ids            = [[5, 6, 7], [8]]
-        input_ids      = [[5, 6, 7], [0, 0, 8]]    (pad token 0)
-        attention_mask = [[1, 1, 1], [0, 0, 1]]
+    Raises:
+        DataError: the image can't be read, or the row's own prompt can't be asked.
     """
-    longest = max(len(prompt.ids) for prompt in prompts)
-    ids_BL = torch.full((len(prompts), longest), processor.pad_token_id)
-    mask_BL = torch.zeros((len(prompts), longest), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids_BL[row, longest - len(prompt.ids) :] = torch.tensor(prompt.ids)
-        mask_BL[row, longest - len(prompt.ids) :] = 1
-    inputs = {
-        "input_ids": ids_BL,
-        "attention_mask": mask_BL,
-        "mm_token_type_ids": (ids_BL == processor.image_token_id).long(),
-        "pixel_values": torch.cat([prompt.patches for prompt in prompts]),
-        "image_grid_thw": torch.tensor([prompt.grid for prompt in prompts]),
-    }
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
+    asked = style.of(sample)
+    try:
+        patches, grid = image_to_patches(sample.image.load(), processor.geometry)
+        image_tokens = grid[1] * grid[2] // processor.geometry.merge_size**2
+        ids = prompt_ids(processor.tokenizer, question=asked.question, system=asked.system, image_tokens=image_tokens)
+    except DataError as error:
+        where = sample.image.where
+        raise error if str(error).startswith(where) else DataError(f"{where}: {error}") from error
+    return Example(ids, [IGNORED] * len(ids), grid, sample.id, patches)
+
+
+_Prepared = tuple[list[Sample], list[Example], list[Prediction]]
 
 
 def _batches(
-    processor: Processor, samples: Sequence[Sample], question: str, system: str | None, batch_size: int
-) -> Iterator[tuple[list[Prompt], list[Prediction]]]:
-    """Prompts and failed rows of each batch; the next batch's images are decoded while the model reads this one."""
+    processor: Processor, samples: Sequence[Sample], style: PromptStyle, batch_size: int
+) -> Iterator[_Prepared]:
+    """Of each batch the readable rows, their prompts, and the failed rows.
+
+    The next batch's images are decoded while the model reads this one.
+    """
     order = sorted(range(len(samples)), key=lambda index: (-_image_tokens(processor, samples[index]), index))
     chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
-    def prepare(chunk: list[int]) -> tuple[list[Prompt], list[Prediction]]:
-        made = [_prompt(processor, samples[index], question, system) for index in chunk]
-        return [p for p in made if isinstance(p, Prompt)], [p for p in made if isinstance(p, Prediction)]
+    def prepare(chunk: list[int]) -> _Prepared:
+        return _prepare(processor, [samples[index] for index in chunk], style)
 
     with ThreadPoolExecutor(1) as pool:
         ahead = [pool.submit(prepare, chunk) for chunk in chunks[:1]]
@@ -132,25 +124,23 @@ def _batches(
             yield future.result()
 
 
+def _prepare(processor: Processor, samples: Sequence[Sample], style: PromptStyle) -> _Prepared:
+    rows, prompts, failed = [], [], []
+    for sample in samples:
+        try:
+            prompts.append(prompt_of(processor, sample, style))
+            rows.append(sample)
+        except DataError as error:
+            failed.append(Prediction(sample.id, sample.text, "", stop="failed", domain=sample.domain, error=str(error)))
+    return rows, prompts, failed
+
+
 def _image_tokens(processor: Processor, sample: Sample) -> int:
+    """What to sort by; a row that fails here will say why when it is prepared."""
     try:
         return processor.geometry.tokens(*sample.image.size)
     except DataError:
         return 0
-
-
-def _prompt(processor: Processor, sample: Sample, question: str, system: str | None) -> Prompt | Prediction:
-    try:
-        patches_PC, grid = image_to_patches(sample.image.load(), processor.geometry)
-    except DataError as error:
-        return Prediction(sample.id, sample.text, "", stop="failed", domain=sample.domain, error=str(error))
-    ids = prompt_ids(
-        processor.tokenizer,
-        question=question if sample.prompt is None else sample.prompt,
-        system=system if sample.system is None else sample.system,
-        image_tokens=grid[1] * grid[2] // processor.geometry.merge_size**2,
-    )
-    return Prompt(sample, ids, torch.from_numpy(patches_PC), grid)
 
 
 def _prediction(processor: Processor, sample: Sample, answer: Decoded) -> Prediction:

@@ -88,7 +88,7 @@ class HuggingFace:
 
 
 class ModelScope:
-    """modelscope, an optional package; reads MODELSCOPE_DOMAIN, MODELSCOPE_API_TOKEN, MODELSCOPE_CACHE."""
+    """modelscope, an optional package; reads MODELSCOPE_ENDPOINT, MODELSCOPE_API_TOKEN, MODELSCOPE_CACHE."""
 
     name = "modelscope"
 

@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from texlens.core.errors import ConfigError, ModelError
+from texlens.core.errors import ModelError
 from texlens.data.geometry import ImageGeometry
 from texlens.models.families import Family, family_of
 
 FILE = "preprocessor_config.json"
+VIDEO_FILE = "video_preprocessor_config.json"
 NESTED_FILE = "processor_config.json"
 
 
@@ -45,7 +46,6 @@ def geometry_of(
     lowest, highest = _budget(family, said)
     lowest = lowest if min_pixels is None else min_pixels
     highest = highest if max_pixels is None else max_pixels
-    _check_budget(lowest, highest, (sizes["patch_size"] * sizes["merge_size"]) ** 2)
     return ImageGeometry(
         **sizes,
         min_pixels=lowest,
@@ -76,6 +76,18 @@ def preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
     }
 
 
+def video_preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
+    """The settings without which the stock processors of Qwen3-VL would take Qwen2-VL's class for videos."""
+    return {
+        "image_mean": list(geometry.mean),
+        "image_std": list(geometry.std),
+        "merge_size": geometry.merge_size,
+        "patch_size": geometry.patch_size,
+        "temporal_patch_size": geometry.temporal_patch_size,
+        "video_processor_type": family.video_processor_class,
+    }
+
+
 def _sizes(family: Family, vision: Mapping, said: Mapping, where: str) -> dict[str, int]:
     named_in_config = {
         "patch_size": vision.get("patch_size"),
@@ -96,13 +108,6 @@ def _budget(family: Family, said: Mapping) -> tuple[int, int]:
     lowest = said.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels") or family.min_pixels
     highest = said.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels") or family.max_pixels
     return lowest, highest
-
-
-def _check_budget(lowest: int, highest: int, one_token: int) -> None:
-    if lowest > highest:
-        raise ConfigError(f"model.min_pixels {lowest:,} is over model.max_pixels {highest:,}; swap or widen them")
-    if highest < one_token:
-        raise ConfigError(f"model.max_pixels {highest:,} is less than one image token ({one_token:,} pixels); raise it")
 
 
 def _read(path: Path) -> dict:

@@ -10,7 +10,15 @@ from texlens.core.errors import ModelError
 from texlens.data.geometry import ImageGeometry
 from texlens.models.checkpoint import CONFIG, read_config
 from texlens.models.families import IMAGE_TOKEN, TURN_END_TOKEN, Family, family_of
-from texlens.models.preprocessor import FILE, NESTED_FILE, geometry_of, preprocessor_config, read_preprocessor
+from texlens.models.preprocessor import (
+    FILE,
+    NESTED_FILE,
+    VIDEO_FILE,
+    geometry_of,
+    preprocessor_config,
+    read_preprocessor,
+    video_preprocessor_config,
+)
 
 
 @dataclass(frozen=True)
@@ -84,8 +92,11 @@ def save_processor(processor: Processor, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     processor.tokenizer.save_pretrained(folder)
-    settings = preprocessor_config(processor.geometry, processor.family)
-    (folder / FILE).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    for name, settings in (
+        (FILE, preprocessor_config(processor.geometry, processor.family)),
+        (VIDEO_FILE, video_preprocessor_config(processor.geometry, processor.family)),
+    ):
+        (folder / name).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     (folder / NESTED_FILE).unlink(missing_ok=True)
 
 

@@ -1,25 +1,12 @@
-"""Formula-like images and tiny checkpoints for the tests of this folder."""
+"""Samples and tiny checkpoints for the tests of this folder."""
 
-import io
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
 
+from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from texlens.data.sample import LazyImage, Sample
-
-
-def drawn(width: int, height: int, seed: int = 0) -> bytes:
-    """A PNG with a few black strokes on white, different for each seed."""
-    image = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(image)
-    for stroke in range(4):
-        x = (seed * 37 + stroke * 53) % width
-        draw.line([(x, 2), ((x * 3 + seed) % width, height - 3)], fill="black", width=2 + seed % 3)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture

@@ -5,15 +5,19 @@ import torch
 from transformers import GenerationConfig
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from texlens.data.collate import Collator
+from texlens.data.prompt import PromptStyle
 from texlens.models.decode import decode_batch, evaluating, is_looping
-from texlens.models.generate import _prompt, left_padded
+from texlens.models.generate import prompt_of
 
 NEVER = frozenset[int]()
 
 
 def inputs_of(processor, samples):
-    prompts = [_prompt(processor, sample, "Read this.", None) for sample in samples]
-    return left_padded(prompts, processor, torch.device("cpu"))
+    prompts = [prompt_of(processor, sample, PromptStyle("Read this.")) for sample in samples]
+    inputs = Collator(processor.pad_token_id, processor.image_token_id, left=True)(prompts)
+    inputs.pop("labels")
+    return inputs
 
 
 def stock(model, inputs, end_ids, max_new_tokens=12):

@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 import torch
 
+from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.conftest import drawn
-from texlens.core.errors import ConfigError
+from texlens.core.errors import ConfigError, DataError
 from texlens.data.sample import LazyImage, Sample
 from texlens.models.generate import generate, in_order
 
@@ -35,7 +35,7 @@ def test_an_unreadable_image_comes_back_as_failed_with_the_reason(samples):
     assert "row 7 (cut.png)" in rows["cut"].error
     assert rows["cut"].domain == "hand"
     assert "row 8" in rows["text"].error
-    assert "200" in rows["long"].error
+    assert rows["long"].error.startswith("row 9: 2100x10 pixels: the long side is over 200 times the short one")
     assert rows["0"].stop != "failed"
     assert len(rows) == 7
 
@@ -99,3 +99,18 @@ def test_a_batch_of_nothing_is_refused(samples):
     model, processor = tiny_model()
     with pytest.raises(ConfigError, match="batch_size is 0"):
         next(generate(model, processor, samples, batch_size=0, **ASKED))
+
+
+def test_a_question_that_cannot_be_asked_is_refused_before_any_row(samples):
+    model, processor = tiny_model()
+    with pytest.raises(DataError, match="the question holds the special token"):
+        next(generate(model, processor, samples, question="Read <|image_pad|>"))
+
+
+def test_a_rows_own_question_that_cannot_be_asked_fails_that_row(samples):
+    model, processor = tiny_model()
+    bad = dataclasses.replace(samples[0], id="bad", prompt="<|im_end|>")
+    rows = in_order(generate(model, processor, [bad, samples[1]], **ASKED), [bad, samples[1]])
+
+    assert [row.stop == "failed" for row in rows] == [True, False]
+    assert rows[0].error.startswith("row 0: the question holds the special token <|im_end|>")

@@ -64,12 +64,12 @@ def test_a_preprocessor_of_another_checkpoint_is_refused():
 
 
 def test_an_empty_budget_is_refused():
-    with pytest.raises(ConfigError, match=r"model.min_pixels 9,000 is over model.max_pixels 8,000"):
+    with pytest.raises(ConfigError, match="min_pixels 9000 is over max_pixels 8000"):
         geometry_of(tiny_config("qwen3_vl"), min_pixels=9000, max_pixels=8000)
 
 
 def test_a_budget_under_one_token_is_refused():
-    with pytest.raises(ConfigError, match=r"model.max_pixels 1,000 is less than one image token \(1,024 pixels\)"):
+    with pytest.raises(ConfigError, match="max_pixels 1000 is less than one token of 32x32 pixels"):
         geometry_of(tiny_config("qwen3_vl"), min_pixels=10, max_pixels=1000)
 
 
