@@ -24,7 +24,9 @@ class ImageGeometry:
 
     def __post_init__(self):
         if not self.factor**2 <= self.max_pixels:
-            raise ConfigError(f"max_pixels {self.max_pixels} is less than one token of {self.factor}x{self.factor} pixels")
+            raise ConfigError(
+                f"max_pixels {self.max_pixels} is less than one token of {self.factor}x{self.factor} pixels; raise it"
+            )
         if self.min_pixels > self.max_pixels:
             raise ConfigError(f"min_pixels {self.min_pixels} is over max_pixels {self.max_pixels}; swap them")
 

@@ -6,27 +6,43 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from texlens.core.errors import DataError
 
 MAX_IMAGE_PIXELS = 120_000_000
 """Larger images are refused from their header, before a pixel is decoded."""
+EIGHT_BIT_MODES = frozenset(
+    {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+)
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by its EXIF orientation."""
 
 
 @dataclass(frozen=True)
 class LazyImage:
     """An image that is opened when asked for; its size comes from the header alone.
 
-    `read` returns the encoded bytes (PNG, JPEG, …), `where` names the file or row for messages.
+    `read` returns the encoded bytes (PNG, JPEG, …), `where` names the file or row for messages. With a `path` the
+    header is read from the file without the rest of it.
     """
 
     read: Callable[[], bytes]
     where: str
+    path: Path | None = None
 
     @classmethod
     def from_file(cls, path: Path) -> "LazyImage":
-        return cls(path.read_bytes, str(path))
+        return cls(path.read_bytes, str(path), path)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str = "image") -> "LazyImage":
@@ -37,33 +53,39 @@ class LazyImage:
         """Width and height in pixels as shown (EXIF orientation applied), read from the header.
 
         Raises:
-            DataError: not an image, or larger than `MAX_IMAGE_PIXELS`.
+            DataError: not an image, of more than 8 bits a channel, or larger than `MAX_IMAGE_PIXELS`.
         """
         with self._open() as image:
-            turned = image.getexif().get(0x0112, 1) >= 5
-            return (image.height, image.width) if turned else image.size
+            return (image.height, image.width) if _orientation(image) >= 5 else image.size
 
     def load(self) -> Image.Image:
-        """The decoded image: RGB, upright, transparency laid on white.
+        """The decoded image: RGB, upright, transparency laid on white. Its size is `size`.
 
         Raises:
             DataError: the bytes are truncated or not an image.
         """
         with self._open() as image:
+            orientation = _orientation(image)
             try:
-                return _to_rgb(ImageOps.exif_transpose(image))
-            except (OSError, SyntaxError, ValueError) as error:
-                raise DataError(f"{self.where}: the image is damaged ({error}); replace the file") from error
+                rgb = _to_rgb(image)
+            except (OSError, SyntaxError, ValueError, EOFError) as error:
+                raise DataError(f"{self.where}: the image is damaged ({_short(error)}); replace the file") from error
+        return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
 
     def _open(self) -> Image.Image:
         try:
-            image = Image.open(io.BytesIO(self.read()))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            image = Image.open(self.path or io.BytesIO(self.read()))
+        except FileNotFoundError as error:
+            raise DataError(f"{self.where}: no such file; put the image there or remove the row") from error
+        except Image.DecompressionBombError as error:
+            raise DataError(f"{self.where}: over the limit of {MAX_IMAGE_PIXELS:,} pixels; scale it down") from error
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise DataError(f"{self.where}: not a readable image ({_short(error)}); replace or remove it") from error
         if image.width * image.height > MAX_IMAGE_PIXELS:
-            raise DataError(
-                f"{self.where}: {image.width}x{image.height} pixels, over the limit of {MAX_IMAGE_PIXELS:,}; scale it down"
-            )
+            size = f"{image.width}x{image.height}"
+            raise DataError(f"{self.where}: {size} pixels, over the limit of {MAX_IMAGE_PIXELS:,}; scale it down")
+        if image.mode not in EIGHT_BIT_MODES:
+            raise DataError(f"{self.where}: pixels of mode {image.mode}; save the image with 8 bits a channel")
         return image
 
 
@@ -82,26 +104,44 @@ class Sample:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A row left out, with its place, the reason and what mends it."""
+    """A row left out, with its place, the reason and what mends it; `kind` is a short name to count by."""
 
     id: str
     where: str
     reason: str
+    kind: str = "row"
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
 
+    @classmethod
+    def of(cls, sample: Sample, error: DataError, kind: str) -> "Refusal":
+        """The refusal that an error about this sample asks for; the place is not said twice."""
+        where = sample.image.where
+        return cls(sample.id, where, str(error).removeprefix(f"{where}: "), kind)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8 as the header tells it; damaged EXIF counts as upright.
+
+    Pillow turns a TIFF by itself. It decodes a whole PNG in search of EXIF behind the pixels; there none is looked for.
+    """
+    if image.format == "TIFF":
+        return 1
+    if image.format == "PNG" and "exif" not in image.info and "Raw profile type exif" not in image.info:
+        return 1
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError):
+        return 1
+
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode in ("RGBA", "LA", "PA"):
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    if image.mode in ("I", "I;16", "F"):
-        raise ValueError(f"mode {image.mode}: save it with 8 bits a channel")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 
 def _short(error: BaseException) -> str:
-    return str(error).split("<_io")[0].strip() or type(error).__name__
+    return str(error).split(" <_io")[0].strip() or type(error).__name__

@@ -1,0 +1,45 @@
+"""An image as the rows of numbers that the vision tower reads: numpy and PIL alone, equal to the stock processor.
+
+P = patches, C = 3 channels x frames x patch x patch
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from texlens.data.geometry import ImageGeometry
+
+
+def image_to_patches(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """The normalised patches, float32 [P, C], and their grid (1, rows, columns).
+
+    Patches stand in the order in which the tower merges them: blocks of merge_size x merge_size, row by row. Within
+    one, channels are outermost, then frames (a still image repeated), then the lines of the patch.
+
+    Raises:
+        DataError: the aspect ratio is over the geometry's limit.
+    """
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    target = geometry.resized(*image.size)
+    if target != image.size:
+        image = image.resize(target, Image.Resampling.BICUBIC)
+    patch, merge, frames = geometry.patch_size, geometry.merge_size, geometry.temporal_patch_size
+    rows, columns = target[1] // patch, target[0] // patch
+    blocks = np.asarray(image).reshape(rows // merge, merge, patch, columns // merge, merge, patch, 3)
+    pixels = np.ascontiguousarray(blocks.transpose(6, 0, 3, 1, 4, 2, 5)).reshape(3, rows * columns, 1, patch * patch)
+    patches = np.empty((rows * columns, 3, frames, patch * patch), np.float32)
+    for channel, values in enumerate(normalised_values(geometry.mean, geometry.std)):
+        patches[:, channel] = values[pixels[channel]]
+    return patches.reshape(rows * columns, -1), (1, rows, columns)
+
+
+@lru_cache(maxsize=16)
+def normalised_values(mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
+    """What each of the 256 values of a channel becomes, [3, 256].
+
+    The steps and their precisions are the stock processor's: times 1/255 in float64, rounded to float32, then minus
+    the mean and over the deviation in float32.
+    """
+    scaled = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
+    return (scaled - np.array(mean, np.float32)[:, None]) / np.array(std, np.float32)[:, None]

@@ -1,0 +1,95 @@
+import pytest
+
+from tests.fixtures.tiny_tokenizer import FAMILY_TEMPLATES, tiny_tokenizer
+from texlens.core.errors import DataError, ModelError
+from texlens.data.prompt import PromptStyle, answer_ids, prompt_ids
+from texlens.data.sample import LazyImage, Sample
+
+QUESTIONS = ["Transcribe the LaTeX of this image.", "请识别图中的公式。\n只输出 LaTeX", "", " \n x ", "a<b"]
+
+
+def stock_ids(tokenizer, question, system, image_tokens):
+    """As the stock processor does it: the template's text, its image token repeated, tokenised in one go."""
+    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * image_tokens))["input_ids"]
+
+
+@pytest.mark.parametrize("family", FAMILY_TEMPLATES)
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("system", [None, "", "You read formulas.", "你是公式识别助手"])
+def test_prompts_are_those_of_the_stock_processor(family, question, system):
+    tokenizer = tiny_tokenizer(family)
+    ids = prompt_ids(tokenizer, question=question, system=system, image_tokens=5)
+    assert ids == stock_ids(tokenizer, question, system, 5)
+
+
+def test_a_prompt_in_full():
+    tokenizer = tiny_tokenizer("qwen3_vl")
+    ids = prompt_ids(tokenizer, question="Read", image_tokens=2)
+    assert tokenizer.decode(ids) == (
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|image_pad|><|vision_end|>Read<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_qwen2_brings_its_own_system_prompt_and_qwen3_none():
+    assert "helpful" in tiny_tokenizer("qwen2_vl").decode(
+        prompt_ids(tiny_tokenizer("qwen2_vl"), question="Read", image_tokens=1)
+    )
+    assert "system" not in tiny_tokenizer("qwen3_vl").decode(
+        prompt_ids(tiny_tokenizer("qwen3_vl"), question="Read", image_tokens=1)
+    )
+
+
+def test_an_answer_is_its_text_and_the_end_of_the_turn():
+    tokenizer = tiny_tokenizer()
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert answer_ids(tokenizer, "x^2") == [*tokenizer("x^2")["input_ids"], end]
+    assert tokenizer.decode(answer_ids(tokenizer, " \\frac{a}{b}\n")[:-1]) == " \\frac{a}{b}\n"
+
+
+def test_prompt_and_answer_together_are_the_stock_conversation():
+    tokenizer = tiny_tokenizer("qwen2_5_vl")
+    made = prompt_ids(tokenizer, question="Read", image_tokens=1) + answer_ids(tokenizer, "\\frac a b")
+    messages = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Read"}]},
+        {"role": "assistant", "content": "\\frac a b"},
+    ]
+    assert tokenizer.decode(made) + "\n" == tokenizer.apply_chat_template(messages, tokenize=False)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_an_empty_answer_is_refused(text):
+    with pytest.raises(DataError, match="0 answer tokens; is 'text' empty"):
+        answer_ids(tiny_tokenizer(), text)
+
+
+@pytest.mark.parametrize("token", ["<|im_end|>", "<|image_pad|>", "<|endoftext|>"])
+def test_a_text_that_spells_a_special_token_is_refused(token):
+    tokenizer = tiny_tokenizer()
+    with pytest.raises(DataError, match="the answer holds the special token"):
+        answer_ids(tokenizer, f"x {token}")
+    with pytest.raises(DataError, match="the question holds the special token"):
+        prompt_ids(tokenizer, question=f"Read {token}", image_tokens=1)
+    with pytest.raises(DataError, match="the system prompt holds the special token"):
+        prompt_ids(tokenizer, question="Read", system=token, image_tokens=1)
+
+
+def test_a_template_without_a_place_for_the_image_is_refused():
+    tokenizer = tiny_tokenizer()
+    prompt_ids(tokenizer, question="Read", image_tokens=1)
+    tokenizer.chat_template = "{{ messages[0].role }}"
+    with pytest.raises(ModelError, match="0 places for 1 image"):
+        prompt_ids(tokenizer, question="Read", image_tokens=1)
+    tokenizer.chat_template = None
+    with pytest.raises(ModelError, match="no chat template"):
+        prompt_ids(tokenizer, question="Read", image_tokens=1)
+
+
+def test_a_rows_own_prompt_and_system_go_first():
+    image = LazyImage.from_bytes(b"")
+    style = PromptStyle("Read", "S")
+    assert style.of(Sample("0", image, "x")) == style
+    assert style.of(Sample("0", image, "x", prompt="", system="T")) == PromptStyle("", "T")
