@@ -1,33 +1,21 @@
 """Predictions on disk: JSON lines, one row a sample, so that scores can be computed again at any time."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from texlens.core.errors import DataError
+from texlens.core.files import write_text
 from texlens.core.prediction import Prediction
 
 STOPS = ("end", "length", "failed")
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
-    """Writes beside `path` and renames, so `path` is always whole; returns the number of rows."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    rows = 0
-    try:
-        with aside.open("w", encoding="utf-8", newline="\n") as file:
-            for prediction in predictions:
-                file.write(json.dumps(prediction.to_row(), ensure_ascii=False) + "\n")
-                rows += 1
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-    return rows
+    """`path` is always whole: the old rows or all of the new ones; returns the number of rows."""
+    lines = [json.dumps(prediction.to_row(), ensure_ascii=False) + "\n" for prediction in predictions]
+    write_text(Path(path), "".join(lines))
+    return len(lines)
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -1,6 +1,6 @@
 """The console's tables of scores: values with intervals, and before against after."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.table import Table
@@ -15,12 +15,12 @@ from texlens.evaluate.statistics import Interval
 def scores_table(scores: Scores, title: str = "Scores") -> Table:
     """One line a score: its value and its 95% interval."""
     table = Table(title=f"{title} ({_rows(scores.rows, scores.failed)})", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("score")
+    table.add_column("score", no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("95% interval", justify="right")
     for metric in METRICS:
         interval = scores.values[metric.name]
-        table.add_row(metric.title, percent(interval.value), span(interval))
+        table.add_row(metric.title, percent(interval.value), percent_span(interval))
     return table
 
 
@@ -30,13 +30,13 @@ def comparison_table(comparison: Comparison, title: str = "Comparison") -> Table
     The p-value of the exact McNemar test stands beside exact match, the one score that it is about.
     """
     table = Table(title=f"{title} ({_rows(comparison.rows)})", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("score")
+    table.add_column("score", no_wrap=True)
     for name in comparison.systems:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for pair in comparison.pairs:
         several = f" {pair.system}" if len(comparison.pairs) > 1 else ""
-        table.add_column(f"difference{several}", justify="right")
-        table.add_column(f"p{several}", justify="right")
+        table.add_column(f"difference{several}", justify="right", no_wrap=True)
+        table.add_column(f"p{several}", justify="right", no_wrap=True)
     for metric in METRICS:
         table.add_row(*_cells(metric, comparison.systems, comparison.pairs))
     return table
@@ -51,8 +51,12 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}".replace("-", "−") if f"{100 * value:.1f}" not in ("0.0", "-0.0") else "0.0"
 
 
-def span(interval: Interval, form=percent) -> str:
-    return f"{form(interval.low)} … {form(interval.high)}"
+def percent_span(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f}–{100 * interval.high:.1f}%"
+
+
+def points_span(interval: Interval) -> str:
+    return f"{points(interval.low)} … {points(interval.high)}"
 
 
 def p_text(p_value: float) -> str:
@@ -66,15 +70,15 @@ def verdict(metric: Metric | CorpusMetric, difference: Interval) -> str:
     return "better" if (difference.value > 0) == (metric.direction == "higher") else "worse"
 
 
-def _cells(metric: Metric | CorpusMetric, systems: Mapping[str, Scores], pairs: list[Pair]) -> list[str | Text]:
+def _cells(metric: Metric | CorpusMetric, systems: Mapping[str, Scores], pairs: Sequence[Pair]) -> list[str | Text]:
     cells: list[str | Text] = [metric.title]
     for scores in systems.values():
         interval = scores.values[metric.name]
-        cells.append(f"{percent(interval.value)}\n({span(interval)})")
+        cells.append(f"{percent(interval.value)}\n({percent_span(interval)})")
     for pair in pairs:
         difference = pair.differences[metric.name]
         style = {"better": "green", "worse": "red", "unsure": ""}[verdict(metric, difference)]
-        cells.append(Text(f"{points(difference.value)}\n({span(difference, points)})", style=style))
+        cells.append(Text(f"{points(difference.value)}\n({points_span(difference)})", style=style))
         cells.append(p_text(pair.p_value) if metric.name == "exact_match" else "")
     return cells
 

@@ -1,0 +1,37 @@
+"""What a report tells; everything but the comparison may be left out, and its part of the page is then absent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from texlens.data.sample import LazyImage
+from texlens.evaluate.compare import Comparison
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where the rows of a split went: `rows` in all, `used`, and why the others were refused (one line each)."""
+
+    split: str
+    rows: int
+    used: int
+    refused: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Truths and texts come from the comparison, images by row id.
+
+    `facts` are (label, value) lines of what was run. `coverage` rows have group, matched, total and parameters.
+    `history` is metrics.jsonl: each dict has step and any of loss, eval_loss, eval_exact_match.
+    """
+
+    title: str
+    comparison: Comparison
+    images: Mapping[str, LazyImage] = field(default_factory=dict)
+    subtitle: str = ""
+    facts: Sequence[tuple[str, str]] = ()
+    config_yaml: str = ""
+    coverage: Sequence[Mapping] = ()
+    accounts: Sequence[Account] = ()
+    history: Sequence[Mapping] = ()
+    notes: Sequence[str] = ()

@@ -1,0 +1,123 @@
+"""The rows of a report as data for the page: tokens, differences, outcomes, pictures."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain, zip_longest
+
+from rapidfuzz.distance import Levenshtein
+
+from texlens.core.errors import DataError
+from texlens.core.prediction import Prediction
+from texlens.data.sample import LazyImage
+from texlens.evaluate.compare import Comparison
+from texlens.evaluate.report.pictures import Drawings, data_uri
+from texlens.evaluate.score import RowScore
+from texlens.latex.tokens import tokenize
+
+OUTCOMES = {
+    "fixed": "Only {system} right",
+    "broken": "Only {reference} right",
+    "wrong": "Both wrong",
+    "right": "Both right",
+}
+_LETTER = {"equal": "=", "replace": "s", "insert": "i", "delete": "d"}
+
+
+def gallery(
+    comparison: Comparison, images: Mapping[str, LazyImage], drawings: Drawings, most_image_bytes: int
+) -> tuple[list[dict], int, int]:
+    """Rows in order of id; how many have their image; how many of them are drawn in full.
+
+    Pictures go to the rows that a reader opens first: the worst of each outcome in turn, until a budget is spent.
+    """
+    rows = [_row(comparison, index) for index in range(comparison.rows)]
+    order = _order_of_interest(rows)
+    shown = _add_images([rows[index] for index in order], images, most_image_bytes)
+    drawn = sum(_add_drawings(rows[index], _row_predictions(comparison, index), drawings) for index in order)
+    return rows, shown, drawn
+
+
+def differences(truth_tokens: Sequence[str], text_tokens: Sequence[str]) -> str:
+    """The edits from truth to text, run by run: = same, s substituted, i only in the text, d only in the truth.
+
+    Example:
+        truth = [x, ^, 2, +, y], text = [x, ^, 3, +, y, z]  ->  "2=1s2=1i"
+    """
+    codes = Levenshtein.opcodes(truth_tokens, text_tokens)
+    lengths = [max(code.src_end - code.src_start, code.dest_end - code.dest_start) for code in codes]
+    return "".join(f"{length}{_LETTER[code.tag]}" for length, code in zip(lengths, codes, strict=True))
+
+
+def _row(comparison: Comparison, index: int) -> dict:
+    predictions = _row_predictions(comparison, index)
+    scores = [comparison.row_scores[name][index] for name in comparison.systems]
+    truth = tokenize(predictions[0].truth)
+    return {
+        "id": predictions[0].id,
+        "domain": predictions[0].domain or "",
+        "outcome": _outcome([score.exact for score in scores]),
+        "truth": _joined(truth),
+        "texts": [_text(row, score, truth) for row, score in zip(predictions, scores, strict=True)],
+    }
+
+
+def _text(prediction: Prediction, score: RowScore, truth: list[str]) -> dict:
+    failed = prediction.stop == "failed"
+    tokens = [] if failed else tokenize(prediction.text)
+    told: dict = {"edits": score.edits, "similarity": round(score.values["edit_similarity"], 4), "exact": score.exact}
+    if not score.exact:
+        told |= {"text": _joined(tokens), "diff": differences(truth, tokens)}
+    flags = [prediction.stop] if prediction.stop != "end" else []
+    flags += ["loop"] if score.values.get("loops") else []
+    if flags:
+        told["flags"] = flags
+    if failed:
+        told["error"] = prediction.error or "no text could be made"
+    return told
+
+
+def _outcome(exact: Sequence[bool]) -> str:
+    if len(exact) == 1:
+        return "right" if exact[0] else "wrong"
+    before, after = exact[:2]
+    return ("right" if after else "broken") if before else ("fixed" if after else "wrong")
+
+
+def _order_of_interest(rows: Sequence[dict]) -> list[int]:
+    worst_first = sorted(range(len(rows)), key=lambda index: rows[index]["texts"][-1]["similarity"])
+    groups = [[index for index in worst_first if rows[index]["outcome"] == outcome] for outcome in OUTCOMES]
+    return [index for index in chain.from_iterable(zip_longest(*groups)) if index is not None]
+
+
+def _add_images(rows: Sequence[dict], images: Mapping[str, LazyImage], most_bytes: int) -> int:
+    shown = spent = 0
+    for row in rows:
+        image = images.get(row["id"])
+        if image is None or spent >= most_bytes:
+            continue
+        try:
+            uri = data_uri(image)
+        except DataError as error:
+            row["image_error"] = str(error)
+            continue
+        if spent + len(uri) <= most_bytes:
+            row["image"] = uri
+            spent += len(uri)
+            shown += 1
+    return shown
+
+
+def _add_drawings(row: dict, predictions: Sequence[Prediction], drawings: Drawings) -> bool:
+    row["drawn"] = drawings.index(predictions[0].truth)
+    for told, prediction in zip(row["texts"], predictions, strict=True):
+        failed = prediction.stop == "failed"
+        told["drawn"] = row["drawn"] if told["exact"] else None if failed else drawings.index(prediction.text)
+    return row["drawn"] is not None and all(told["drawn"] is not None or "error" in told for told in row["texts"])
+
+
+def _row_predictions(comparison: Comparison, index: int) -> list[Prediction]:
+    return [comparison.predictions[name][index] for name in comparison.systems]
+
+
+def _joined(tokens: Sequence[str]) -> str:
+    """Tokens parted by one space; a space inside a token (the control space) is shown as an open box."""
+    return " ".join(token.replace(" ", "␣") for token in tokens)

@@ -1,0 +1,174 @@
+"""Writes the report: the numbers laid out by a template, the rows as JSON that the page's own script shows."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from texlens.core.files import write_text
+from texlens.evaluate.compare import Comparison, Pair
+from texlens.evaluate.metrics import METRICS
+from texlens.evaluate.report.chart import Series, line_chart
+from texlens.evaluate.report.content import ReportData
+from texlens.evaluate.report.gallery import OUTCOMES, gallery
+from texlens.evaluate.report.pictures import Drawings
+from texlens.evaluate.tables import p_text, percent, percent_span, points, points_span, verdict
+from texlens.latex.render import render_svg
+
+MOST_IMAGE_BYTES = 40_000_000
+MOST_DRAWING_BYTES = 20_000_000
+MOST_DRAWING_SECONDS = 60.0
+
+
+def write_report(
+    path: Path,
+    data: ReportData,
+    *,
+    most_image_bytes: int = MOST_IMAGE_BYTES,
+    most_drawing_bytes: int = MOST_DRAWING_BYTES,
+    most_drawing_seconds: float = MOST_DRAWING_SECONDS,
+    draw: Callable[[str], str] = render_svg,
+) -> Path:
+    """One self-contained HTML file at `path`, written aside and renamed; returns the path.
+
+    Rows whose picture did not fit a budget are told on the page. `draw` maps a formula to SVG and raises LatexError.
+    """
+    drawings = Drawings(draw, most_drawing_bytes, most_drawing_seconds)
+    rows, shown, drawn = gallery(data.comparison, data.images, drawings, most_image_bytes)
+    page = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            data=data,
+            comparison=data.comparison,
+            headline=headline(data.comparison),
+            charts=_charts(data.history),
+            scores=_scores(data.comparison),
+            domains=_domains(data.comparison),
+            outcomes=outcome_titles(data.comparison),
+            pair=_pair(data.comparison),
+            pictures=_pictures_note(data, shown, drawn),
+            payload=script_json(
+                {
+                    "rows": rows,
+                    "drawings": drawings.items,
+                    "systems": list(data.comparison.systems),
+                    "outcomes": outcome_titles(data.comparison),
+                }
+            ),
+        )
+    )
+    path = Path(path)
+    write_text(path, page)
+    return path
+
+
+def headline(comparison: Comparison) -> dict:
+    """Exact match before and after, or of the one system there is."""
+    values = {name: percent(scores.values["exact_match"].value) for name, scores in comparison.systems.items()}
+    pair = _pair(comparison)
+    if pair is None:
+        scores = comparison.systems[comparison.reference]
+        return {"after": values[comparison.reference], "detail": f"95% {percent_span(scores.values['exact_match'])}"}
+    difference, p = pair.differences["exact_match"], p_text(pair.p_value)
+    p = p if p.startswith("<") else f"= {p}"
+    return {
+        "before": values[pair.reference],
+        "after": values[pair.system],
+        "points": points(difference.value),
+        "verdict": verdict(METRICS[0], difference),
+        "detail": f"95% {points_span(difference)} points, p {p}",
+        "p": p,
+    }
+
+
+def outcome_titles(comparison: Comparison) -> dict[str, str]:
+    pair = _pair(comparison)
+    if pair is None:
+        return {"wrong": "Wrong", "right": "Right"}
+    return {key: title.format(system=pair.system, reference=pair.reference) for key, title in OUTCOMES.items()}
+
+
+def script_json(value: object) -> Markup:
+    """JSON that may stand inside a `script` element: no `<`, `>`, `&` that could end it or begin a comment."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("texlens.evaluate", "report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        percent=percent,
+        percent_span=percent_span,
+        points=points,
+        points_span=points_span,
+        count=lambda value: f"{value:,}",
+    )
+    environment.globals.update(asset=lambda name: Markup(loader.get_source(environment, name)[0]))
+    return environment
+
+
+def _pair(comparison: Comparison) -> Pair | None:
+    return comparison.pairs[0] if comparison.pairs else None
+
+
+def _scores(comparison: Comparison) -> list[dict]:
+    """One entry a metric: each system's interval, each pair's difference with its verdict."""
+    return [
+        {
+            "metric": metric,
+            "systems": [(name, scores.values[metric.name]) for name, scores in comparison.systems.items()],
+            "differences": [
+                (pair, pair.differences[metric.name], verdict(metric, pair.differences[metric.name]))
+                for pair in comparison.pairs
+            ],
+        }
+        for metric in METRICS
+    ]
+
+
+def _domains(comparison: Comparison) -> list[dict]:
+    return [
+        {
+            "name": name,
+            "rows": part.rows,
+            "systems": [scores.values["exact_match"] for scores in part.systems.values()],
+            "differences": [
+                (pair.differences["exact_match"], verdict(METRICS[0], pair.differences["exact_match"]))
+                for pair in part.pairs
+            ],
+        }
+        for name, part in comparison.domains.items()
+    ]
+
+
+def _charts(history: Sequence[Mapping]) -> list[tuple[str, Markup, list[Series]]]:
+    """Title, SVG and series of each chart that has points."""
+    loss = [
+        Series("training", _points(history, "loss"), "train"),
+        Series("validation", _points(history, "eval_loss"), "validation"),
+    ]
+    exact = [Series("validation sample", _points(history, "eval_exact_match"), "validation")]
+    charts = [("Loss", line_chart(loss, "loss"), loss)]
+    charts.append(("Exact match while training", line_chart(exact, "exact match", share=True), exact))
+    return [(title, Markup(svg), [one for one in lines if one.points]) for title, svg, lines in charts if svg]
+
+
+def _points(history: Sequence[Mapping], key: str) -> list[tuple[float, float]]:
+    return [(float(row["step"]), float(row[key])) for row in history if row.get(key) is not None and "step" in row]
+
+
+def _pictures_note(data: ReportData, shown: int, drawn: int) -> list[str]:
+    notes = []
+    if data.images and shown < data.comparison.rows:
+        notes.append(f"Images of {shown:,} of {data.comparison.rows:,} rows are embedded, to keep this file small.")
+    if drawn < data.comparison.rows:
+        notes.append(f"Formulas of {drawn:,} of {data.comparison.rows:,} rows are drawn.")
+    return notes
