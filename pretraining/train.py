@@ -187,6 +187,8 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
                 row["blank_gap"] = round(blank_gap(model, loss_of, pack), 3)
             print(json.dumps(row), file=log, flush=True)
             print(row, flush=True)
+        if done["step"] % 2000 == 0:
+            save(args.out, model, groups, done)
         if done["seconds"] - carried >= args.minutes * 60:
             break
     done["calls"] += 1
