@@ -39,6 +39,11 @@ _CJK_PLACES = (
 _TEX_CONSTANTS = {"DisplaySuperscriptShiftUp": 0.413, "SubscriptShiftDownAlone": 0.150, "SpaceAfterScript": 0.05}
 _TEX_CONSTANTS |= {"SuperscriptBaselineDropMax": 0.386, "SubscriptBaselineDropMin": 0.05, "UpperLimitGapMin": 0.111}
 _TEX_CONSTANTS |= {"UpperLimitBaselineRiseMin": 0.2}
+# 8 pt and 6 pt scripts in an 11 pt text: what the formulas of LaTeX_OCR were set with.
+_TEX_CONSTANTS |= {"ScriptPercentScaleDown": 8 / 11, "ScriptScriptPercentScaleDown": 6 / 11}
+# Heights that TeX counts for the accents of cmr10 and cmmi10; the ink is a little lower.
+TEX_ACCENT_HEIGHTS = {"\u0302": 0.694, "\u0303": 0.668, "\u0304": 0.568, "\u20d7": 0.714, "\u0307": 0.668}
+TEX_ACCENT_HEIGHTS |= {"\u0308": 0.668, "\u030c": 0.628, "\u0306": 0.694, "\u0301": 0.694, "\u0300": 0.694}
 _TEX_DELIMITER_SIZES = (1.0, 1.2, 1.8, 2.4, 3.0)
 
 LOAD_UNSCALED = freetype.FT_LOAD_NO_SCALE | freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP

@@ -5,6 +5,8 @@ Styles are numbered 0 display, 2 text, 4 script, 6 scriptscript; odd ones are cr
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from itertools import pairwise
+from math import ceil
 from typing import Any
 from unicodedata import normalize
 
@@ -12,7 +14,17 @@ from texlens.core.errors import LatexError
 from texlens.latex import matrices
 from texlens.latex.alphabets import styled
 from texlens.latex.boxes import Box, Layout, PlacedGlyph, PlacedRule, flatten, glyph_box, kern, rule
-from texlens.latex.fonts import Construction, FontFile, MathFont, Metrics, fallbacks, font_file, math_font
+from texlens.latex.fonts import (
+    TEX_ACCENT_HEIGHTS,
+    Construction,
+    FontFile,
+    MathFont,
+    Metrics,
+    Part,
+    fallbacks,
+    font_file,
+    math_font,
+)
 from texlens.latex.nodes import (
     Accent,
     Arrow,
@@ -44,14 +56,15 @@ from texlens.latex.nodes import (
     Text,
 )
 from texlens.latex.parse import parse
-from texlens.latex.symbols import BIG, BRACES, DELIMITERS, LIMIT_OPERATORS, SMALL_OPERATORS
+from texlens.latex.symbols import BIG, BRACES, DELIMITERS, LIMIT_OPERATORS, SMALL_OPERATORS, UNDER_ACCENTS
 
 __all__ = ["Layout", "PlacedGlyph", "PlacedRule", "glyph_box", "layout"]
 
 ORD, OP, BIN, REL, OPEN, CLOSE, PUNCT, INNER = range(8)
 _CLASS = {name: i for i, name in enumerate(("ord", "op", "bin", "rel", "open", "close", "punct", "inner"))}
 _SPACE, _MIDDLE = -1, -2
-# TeXbook p. 170, a row for the left neighbour's class: 1 thin; in display and text style only: 4 thin, 5 medium, 6 thick.
+# TeXbook p. 170, a row for the left neighbour's class. 1: thin space; in display and text style only,
+# 4: thin, 5: medium, 6: thick.
 _GAPS = ("01560004", "11060004", "55005005", "66006006", "00000000", "01560004", "44044444", "41564044")
 _THIN, _MEDIUM, _THICK = 3 / 18, 4 / 18, 5 / 18
 _GAP_WIDTH = {"0": 0.0, "1": _THIN, "4": _THIN, "5": _MEDIUM, "6": _THICK}
@@ -59,7 +72,9 @@ _MU_SPACES = frozenset(
     ["\\,", "\\:", "\\;", "\\!", "\\>", "\\mkern", "\\mskip", "\\mspace", "\\thickspace", "\\medspace"]
 )
 _NULL_DELIMITER = 0.12
+_TEX_INTEGRAL_SLANT = (0.444, 0.1945)  # cmex10: italic correction of the integral in display and text style
 _TEXT_SIZED = frozenset(["\\mbox", "\\hbox", "\\makebox"])
+_DOTS = {"…": ".", "⋯": "⋅"}
 _COMBINING_SLASH = "\u0338"
 _MAX_CACHED = 50_000
 
@@ -107,11 +122,12 @@ def _nucleus(node: Node | None) -> Node | None:
 
 
 def _is_character(node: Node | None) -> bool:
-    return isinstance(_nucleus(node), Symbol)
+    nucleus = _nucleus(node)
+    return isinstance(nucleus, Symbol) and nucleus.atom != "op"
 
 
 def _class_of(node: Node) -> int:
-    """The atom class that `\\overset` and kin take from their base."""
+    r"""The atom class that `\overset` and kin take from their base."""
     if isinstance(node, Row) and len(node.items) == 1:
         node = node.items[0]
     if isinstance(node, Symbol):
@@ -196,6 +212,10 @@ class Engine:
         level = max(0, (style >> 1) - 1)
         if node.atom == "op":
             return self._big_operator(node, style)
+        if node.character in _DOTS:
+            dot = self.glyph_box(_DOTS[node.character], level, node.source)
+            gap = kern(_THIN if style < 4 else 0.0)
+            return _side_by_side((dot, gap, dot, gap, dot))
         character = styled(node.character, *state) if len(node.character) == 1 else node.character
         if character != node.character and not self._find(character)[1]:
             character = node.character
@@ -218,11 +238,13 @@ class Engine:
                     box = self._box_of(node.character, self.font, glyph, 1.0, node.source)
                     break
         shift = self.axis * self.sizes[style >> 1] - (box.height - box.depth) / 2
-        ink_bottom = box.depth - shift
-        return Box(box.width + box.italic, box.height + shift, ink_bottom, ((0.0, shift, box),), box.italic, box.accent)
+        italic = box.italic
+        if italic and self.font.name == "latin-modern":
+            italic = _TEX_INTEGRAL_SLANT[0 if style < 2 else 1] * self.sizes[style >> 1]
+        return Box(box.width, box.height + shift, box.depth - shift, ((0.0, shift, box),), italic, box.accent)
 
     def stretched(self, character: str, least: float, scale: float, source: str, vertical: bool = True) -> Box:
-        """The smallest form of a glyph that measures at least `least`, or the largest there is; ink from 0 up or right."""
+        """The smallest form of a glyph that measures at least `least`, or the largest there is."""
         table = self.font.vertical if vertical else self.font.horizontal
         glyph = self.font.glyph(character)
         construction = table.get(glyph) or Construction((), ())
@@ -231,7 +253,7 @@ class Engine:
             return Box(box.width, box.height, box.depth, ((0.0, 0.0, box),))
         least = least / scale
         for variant, size in construction.variants:
-            if size >= least - 0.005:
+            if size >= least - 0.008:
                 return self._box_of(character, self.font, variant, scale, source)
         if construction.parts:
             return self._assembled(character, construction, least, scale, source, vertical)
@@ -242,21 +264,9 @@ class Engine:
         self, character: str, construction: Construction, least: float, scale: float, source: str, vertical: bool
     ) -> Box:
         """Pieces overlapped end to end, with as many extenders as it takes."""
-        fixed = [part for part in construction.parts if not part.is_extender]
-        extenders = [part for part in construction.parts if part.is_extender]
-        overlap = self.font.overlap
-        gain = sum(part.full_advance - overlap for part in extenders)
-        base = sum(part.full_advance for part in fixed) - overlap * max(0, len(fixed) - 1)
-        repeats = 0 if gain <= 0 else max(0, min(500, -int(-(least - base) // gain)))
-        if not fixed:
-            repeats = max(1, repeats)
-        parts = [part for part in construction.parts for _ in range(repeats if part.is_extender else 1)]
-        natural = sum(part.full_advance for part in parts)
-        joints = max(1, len(parts) - 1)
-        most = min([max(overlap, min(p.full_advance, p.start_connector or overlap)) for p in parts] or [overlap])
-        overlap = min(max((natural - least) / joints, overlap), max(most, overlap))
+        parts, overlaps = _joined(construction.parts, least, self.font.overlap)
         children, at, across, below = [], 0.0, 0.0, 0.0
-        for part in parts:
+        for part, overlap in zip(parts, overlaps, strict=True):
             box = self._box_of(character, self.font, part.glyph, scale, source)
             metrics = self.font.metrics(part.glyph)
             if vertical:
@@ -266,8 +276,7 @@ class Engine:
                 children.append((at - metrics.left * scale, 0.0, box))
                 across, below = max(across, box.height), max(below, box.depth)
             at += (part.full_advance - overlap) * scale
-        length = at + overlap * scale
-        return Box(across, length, 0.0, children) if vertical else Box(length, across, below, children)
+        return Box(across, at, 0.0, children) if vertical else Box(at, across, below, children)
 
     def delimiter(self, token: str, least: float, style: int) -> Box:
         """A delimiter of at least that total height, centred on the axis."""
@@ -456,7 +465,7 @@ class Engine:
         size = (2.39 if display else 1.01) * scale
         left = kern(_NULL_DELIMITER) if node.left is None else self.delimiter(node.left, size, style)
         right = kern(_NULL_DELIMITER) if node.right is None else self.delimiter(node.right, size, style)
-        return INNER, _side_by_side((left, box, right))
+        return ORD, _side_by_side((left, box, right))
 
     def radical(self, node: Radical, style: int, state: State) -> tuple[int, Box]:
         """Rule 11."""
@@ -491,7 +500,7 @@ class Engine:
         return ORD, Box(x + body.width, height, depth, children)
 
     def delimited(self, node: Delimited, style: int, state: State) -> tuple[int, Box]:
-        """Rule 19, with TeX's own \\delimiterfactor of 901 and \\delimitershortfall of 5 pt."""
+        r"""Rule 19, with TeX's own \delimiterfactor of 901 and \delimitershortfall of 5 pt."""
         atoms = self.atoms(node.body.items, style, state)
         least = self._fence_size((box for _, box, _ in atoms), style)
         middles = iter([item for item in node.body.items if isinstance(item, Middle)])
@@ -522,10 +531,13 @@ class Engine:
         mark = self._accent_mark(node, body.width - body.italic, scale)
         at = body.accent if _is_character(node.body) else body.width / 2
         shift = max(0.0, body.height - self.constants["AccentBaseHeight"] * scale)
+        if node.character in UNDER_ACCENTS:
+            shift = -body.depth
+        counted = TEX_ACCENT_HEIGHTS.get(node.character, 0.0) * scale if self.font.name == "latin-modern" else 0.0
         x = at - mark.accent
         box = Box(
             body.width,
-            max(body.height, shift + mark.height),
+            max(body.height, shift + max(mark.height, counted)),
             body.depth,
             ((0.0, 0.0, body), (x, shift, mark)),
             body.italic,
@@ -557,7 +569,8 @@ class Engine:
                 y = -(body.depth + gap + thickness)
                 box = Box(body.width, body.height, thickness - y, ((0.0, 0.0, body), (0.0, y, bar)), body.italic)
             return ORD, box
-        mark, rise = self._wide_mark(node.character, body.width, scale, node.source)
+        least = body.width - (0.25 * scale if node.source in BRACES else 0.0)
+        mark, rise = self._wide_mark(node.character, least, scale, node.source)
         width = max(body.width, mark.width)
         gap = (0.1 if node.source in BRACES else 0.02) * scale
         height = mark.height + mark.depth
@@ -740,6 +753,22 @@ def _missing(size: float, source: str) -> Box:
     return Box(
         size, size, 0.0, ((0.0, 0.0, flat), (0.0, size - line, flat), (0.0, 0.0, upright), (size - line, 0.0, upright))
     )
+
+
+def _joined(parts: Sequence[Part], least: float, overlap: float) -> tuple[list[Part], list[float]]:
+    """The pieces of a stretched glyph, extenders repeated, and how far each reaches into the next (the last: 0)."""
+    extenders = [part for part in parts if part.is_extender]
+    gain = sum(part.full_advance - overlap for part in extenders)
+    base = sum(part.full_advance - overlap for part in parts if not part.is_extender) + overlap
+    repeats = 0 if gain <= 0 else max(0, min(500, ceil((least - base) / gain)))
+    if len(extenders) == len(parts):
+        repeats = max(1, repeats)
+    pieces = [part for part in parts for _ in range(repeats if part.is_extender else 1)]
+    most = [max(overlap, min(a.end_connector, b.start_connector)) for a, b in pairwise(pieces)]
+    excess = base + repeats * gain - least
+    slack = sum(most) - overlap * len(most)
+    share = max(0.0, min(1.0, excess / slack)) if slack > 0 else 0.0
+    return pieces, [*(overlap + share * (limit - overlap) for limit in most), 0.0]
 
 
 def _side_by_side(boxes: Sequence[Box]) -> Box:

@@ -40,7 +40,7 @@ class Scripts(Node):
 
 @node
 class Fraction(Node):
-    r"""`\frac`, `\over`, `\binom` and kin. `style` is forced where given (0 display, 2 text, 4 script, 6 scriptscript)."""
+    r"""`\frac`, `\over`, `\binom` and kin. `style`, where given, is forced (0 display, 2 text, 4, 6)."""
 
     source: str
     numerator: Node
@@ -120,9 +120,9 @@ class Arrow(Node):
 
 @node
 class Matrix(Node):
-    """Rows of cells. `columns` is the specification (`l`, `c`, `r`, `|`); `lines` the rows that a rule goes before.
+    r"""Rows of cells. `columns` is the specification (`l`, `c`, `r`, `|`); `lines` the rows that a rule goes before.
 
-    `implied` where the source had `&` or `\\\\` without an environment.
+    `implied` where the source had `&` or `\\` without an environment.
     """
 
     environment: str

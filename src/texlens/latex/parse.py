@@ -55,6 +55,7 @@ for _token in ("\\iff", "\\implies", "\\impliedby"):
     _thick = Space("\\;", 5 / 18)
     _SYMBOL_NODES[_token] = Macro(_token, (), Row((_thick, _SYMBOL_NODES[_token], _thick)))
 _SYMBOL_NODES["\\bmod"] = Classed("\\bmod", Operator("\\bmod", "mod", False), "bin")
+_NO_BASE = (Scripts, Space, StyleChange, FontSwitch)
 _EMPTY = Row((), braced=True)
 _PRIME = Symbol("\\prime", "′", "ord")
 
@@ -77,6 +78,8 @@ _FRACTIONS: dict[str, tuple[bool, str | None, str | None, int | None]] = {
     "\\dfrac": (True, None, None, 0),
     "\\tfrac": (True, None, None, 2),
     "\\cfrac": (True, None, None, 0),
+    "\\nicefrac": (True, None, None, 2),
+    "\\sfrac": (True, None, None, 2),
     "\\binom": (False, "(", ")", None),
     "\\dbinom": (False, "(", ")", 0),
     "\\tbinom": (False, "(", ")", 2),
@@ -195,7 +198,7 @@ class _Parser:
         return Fraction(source, Row(tuple(above)), Row(below), has_rule, left, right)
 
     def _scripts(self, items: list[Node]) -> Scripts:
-        base = items.pop() if items and not isinstance(items[-1], Space | StyleChange | FontSwitch) else None
+        base = items.pop() if items and not isinstance(items[-1], _NO_BASE) else None
         sub = sup = limits = None
         primes = 0
         while self.texts[self.i] in _SCRIPT_TOKENS:
@@ -286,6 +289,8 @@ class _Parser:
 
     def _delimiter(self, command: str) -> str:
         text = self.texts[self.i]
+        if text == "" or text == "}":
+            raise self._error(f"`{command}` needs a delimiter")
         if text == "{" and self.texts[self.i + 1] in sym.DELIMITERS and self.texts[self.i + 2 : self.i + 3] == ["}"]:
             self.i += 3
             return self.texts[self.i - 2]
@@ -373,8 +378,9 @@ class _Parser:
     def _delimited(self, text: str) -> Node:
         opened = self.i - 1
         left = self._delimiter(text)
-        body = Row(tuple(self._items(frozenset(["\\right"]))))
-        if self.texts[self.i] != "\\right":
+        closing = "\\right" if text == "\\left" else "\\mright"
+        body = Row(tuple(self._items(frozenset([closing]))))
+        if self.texts[self.i] != closing:
             raise self._error("`\\left` lacks its `\\right`", opened)
         self.i += 1
         return Delimited(left, self._delimiter("\\right"), body)
@@ -529,7 +535,22 @@ class _Parser:
         return Text(text, ("??",), "bf")
 
     def _chosen(self, text: str) -> Node:
-        return [self._argument(text) for _ in range(4)][0]
+        choices = [self._argument(text) for _ in range(4)]
+        return choices[0]
+
+    def _built_relation(self, text: str) -> Node:
+        r"""Plain TeX's `\buildrel over \over base`."""
+        over = Row(tuple(self._items(frozenset(["\\over"]))), braced=True)
+        if self.texts[self.i] != "\\over":
+            raise self._error("`\\buildrel` lacks its `\\over`")
+        self.i += 1
+        return Stack("\\stackrel", self._argument(text), over)
+
+    def _resized(self, text: str) -> Node:
+        """The body at its own size: the picture is scaled as a whole anyway."""
+        for _ in range(2 if text == "\\resizebox" else 1):
+            self._raw(text)
+        return self._argument(text)
 
     def _sideset(self, text: str) -> Node:
         return Row((self._argument(text), self._argument(text)))
@@ -565,14 +586,12 @@ class _Parser:
         return Matrix(name, rows, columns, lines)
 
     def _plain_matrix(self, text: str) -> Node:
-        if self.texts[self.i] != "{":
-            raise self._error(f"`{text}` lacks its argument")
-        opened = self.i
-        self.i += 1
-        name = sym.PLAIN_MATRICES[text]
-        rows, lines = self._rows("}")
-        if self.texts[self.i] != "}":
-            raise self._error("`{` is never closed", opened)
+        name, opened = sym.PLAIN_MATRICES[text], self.i
+        closing = "}" if self.texts[self.i] == "{" else f"\\end{text[1:]}"
+        self.i += closing == "}"
+        rows, lines = self._rows(closing)
+        if self.texts[self.i] != closing:
+            raise self._error(f"`{text}` is never closed", opened)
         self.i += 1
         return Matrix(name, rows, sym.ENVIRONMENTS[name][2], lines)
 
@@ -662,6 +681,7 @@ def _handlers() -> dict[str, _Handler]:
     table |= dict.fromkeys(_BRACKETED, _Parser._bracketed)
     table |= dict.fromkeys(("\\hspace", "\\hskip", "\\kern", "\\mkern", "\\mskip", "\\mspace"), _Parser._space)
     table |= dict.fromkeys(("\\raisebox", "\\raise", "\\lower"), _Parser._raised)
+    table |= dict.fromkeys(("\\eqno", "\\leqno"), _Parser._tag)
     table |= dict.fromkeys(("\\textcolor", "\\colorbox", "\\href"), _Parser._coloured)
     table |= dict.fromkeys(("\\ref", "\\eqref", "\\cite"), _Parser._reference)
     for command, character in sym.ACCENTS.items():
@@ -688,6 +708,7 @@ def _handlers() -> dict[str, _Handler]:
         "\\sqrt": _Parser._radical,
         "\\root": _Parser._root_of,
         "\\left": _Parser._delimited,
+        "\\mleft": _Parser._delimited,
         "\\middle": lambda p, t: Middle(p._delimiter(t)),
         "\\operatorname": _Parser._operator_name,
         "\\operatornamewithlimits": lambda p, t: Operator(t, "", True, FontChange("\\mathrm", "rm", p._argument(t))),
@@ -704,6 +725,13 @@ def _handlers() -> dict[str, _Handler]:
         "\\framebox": lambda p, t: Boxed(t, _framed_text(p)),
         "\\mathchoice": _Parser._chosen,
         "\\sideset": _Parser._sideset,
+        "\\buildrel": _Parser._built_relation,
+        "\\resizebox": _Parser._resized,
+        "\\scalebox": _Parser._resized,
+        "\\vline": lambda p, t: Symbol(t, "|", "ord"),
+        "\\slashed": lambda p, t: Negated("\\not", p._argument(t)),
+        "\\textsuperscript": lambda p, t: Scripts(None, None, p._argument(t)),
+        "\\textsubscript": lambda p, t: Scripts(None, p._argument(t), None),
         "\\multicolumn": _Parser._multicolumn,
         "\\ensuremath": lambda p, t: p._argument(t),
         "\\vcenter": lambda p, t: p._argument(t),

@@ -45,8 +45,10 @@ _CLASSES = {
         \sqsupseteq ⊒ \in ∈ \isin ∈ \ni ∋ \owns ∋ \notin ∉ \vdash ⊢ \dashv ⊣ \models ⊨ \vDash ⊨ \Vdash ⊩ \Vvdash ⊪
         \nvdash ⊬ \nvDash ⊭ \nVdash ⊮ \nVDash ⊯ \mid ∣ \nmid ∤ \parallel ∥ \nparallel ∦ \perp ⟂ \smile ⌣ \frown ⌢
         \asymp ≍ \doteq ≐ \doteqdot ≑ \Doteq ≑ \bowtie ⋈ \Join ⋈ \gets ← \leftarrow ← \to → \rightarrow → \rarr →
-        \larr ← \leftrightarrow ↔ \Leftarrow ⇐ \Rightarrow ⇒ \Leftrightarrow ⇔ \iff ⟺ \implies ⟹ \impliedby ⟸
-        \longleftarrow ⟵ \longrightarrow ⟶ \longleftrightarrow ⟷ \Longleftarrow ⟸ \Longrightarrow ⟹ \Longleftrightarrow ⟺
+        \larr ←
+        \leftrightarrow ↔ \Leftarrow ⇐ \Rightarrow ⇒ \Leftrightarrow ⇔ \iff ⟺ \implies ⟹ \impliedby ⟸
+        \longleftarrow ⟵ \longrightarrow ⟶ \longleftrightarrow ⟷
+        \Longleftarrow ⟸ \Longrightarrow ⟹ \Longleftrightarrow ⟺
         \mapsto ↦ \longmapsto ⟼ \hookleftarrow ↩ \hookrightarrow ↪ \leftharpoonup ↼ \leftharpoondown ↽
         \rightharpoonup ⇀ \rightharpoondown ⇁ \rightleftharpoons ⇌ \leftrightharpoons ⇋ \nearrow ↗ \searrow ↘
         \swarrow ↙ \nwarrow ↖ \leadsto ⇝ \rightsquigarrow ⇝ \leftrightsquigarrow ↭ \twoheadrightarrow ↠
@@ -76,11 +78,14 @@ _CLASSES = {
     "close": r") ) ] ] \} } \rbrace } \rbrack ] \rangle ⟩ \rfloor ⌋ \rceil ⌉ \rvert | \rVert ‖ \rgroup ⟯ "
     r"\rmoustache ⎱ \urcorner ⌝ \lrcorner ⌟ \rrbracket ⟧ \rrangle ⟫ ! ! ? ? \rang ⟩ \rBrack ⟧",
     "punct": r", , ; ; \ldotp . \colon :",
-    "inner": r"\dots … \ldots … \textellipsis … \mathellipsis … \hdots … \cdots ⋯ \ddots ⋱ \dotsc … \dotsb ⋯ \dotsm ⋯ \dotsi ⋯ \dotso …",
+    "inner": r"\dots … \ldots … \textellipsis … \mathellipsis … "
+    r"\hdots … \cdots ⋯ \ddots ⋱ \dotsc … \dotsb ⋯ \dotsm ⋯ \dotsi ⋯ \dotso …",
     "op": r"""
         \sum ∑ \prod ∏ \coprod ∐ \int ∫ \iint ∬ \iiint ∭ \iiiint ⨌ \oint ∮ \oiint ∯ \oiiint ∰ \bigcap ⋂ \bigcup ⋃
-        \bigvee ⋁ \bigwedge ⋀ \bigsqcup ⨆ \biguplus ⨄ \bigoplus ⨁ \bigotimes ⨂ \bigodot ⨀ \intop ∫ \ointop ∮ \smallint ∫
-        \varointclockwise ∲ \ointctrclockwise ∳ \ointclockwise ∱ \bigsqcap ⨅ \idotsint ∫⋯∫ \bigtimes ⨉ \fint ⨏ \dashint ⨍
+        \bigvee ⋁ \bigwedge ⋀ \bigsqcup ⨆ \biguplus ⨄ \bigoplus ⨁ \bigotimes ⨂ \bigodot ⨀
+        \intop ∫ \ointop ∮ \smallint ∫
+        \varointclockwise ∲ \ointctrclockwise ∳ \ointclockwise ∱ \bigsqcap ⨅ \idotsint ∫⋯∫ \bigtimes ⨉
+        \fint ⨏ \dashint ⨍
     """,
 }
 
@@ -90,71 +95,29 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     return list(zip(words[::2], words[1::2], strict=True))
 
 
+def _commands(names: str) -> frozenset[str]:
+    return frozenset("\\" + name for name in names.split())
+
+
 SYMBOLS: dict[str, tuple[str, str]] = {
     token: (character, atom) for atom, text in _CLASSES.items() for token, character in _pairs(text)
 }
 SYMBOLS |= {letter: (letter, "ord") for letter in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./@|"}
 SYMBOLS |= {"`": ("‘", "ord"), '"': ("”", "ord"), "\\doublebar": ("‖", "ord")}
 
-LIMIT_OPERATORS = frozenset(token for token, _ in _pairs(_CLASSES["op"])) - frozenset(
-    ["\\int", "\\iint", "\\iiint", "\\iiiint", "\\oint", "\\oiint", "\\oiiint", "\\smallint", "\\varointclockwise"]
-    + ["\\ointctrclockwise", "\\ointclockwise", "\\idotsint", "\\fint", "\\dashint"]
+LIMIT_OPERATORS = frozenset(token for token, _ in _pairs(_CLASSES["op"])) - _commands(
+    "int iint iiint iiiint oint oiint oiiint smallint varointclockwise ointctrclockwise ointclockwise idotsint fint "
+    "dashint"
 )
 SMALL_OPERATORS = frozenset(["\\smallint"])
 
-FUNCTIONS = frozenset(
-    "\\" + name
-    for name in [
-        "arccos",
-        "arcsin",
-        "arctan",
-        "arg",
-        "cos",
-        "cosh",
-        "cot",
-        "coth",
-        "csc",
-        "deg",
-        "dim",
-        "exp",
-        "hom",
-        "ker",
-        "lg",
-        "ln",
-        "log",
-        "sec",
-        "sin",
-        "sinh",
-        "tan",
-        "tanh",
-        "sech",
-        "csch",
-        "arccot",
-        "arcctg",
-        "tg",
-        "ctg",
-        "cotg",
-        "sh",
-        "ch",
-        "th",
-        "cth",
-        "cosec",
-        "arctg",
-        "arsinh",
-        "arcosh",
-        "artanh",
-        "arcsec",
-        "arccsc",
-        "sgn",
-        "Tr",
-        "tr",
-        "rank",
-        "diag",
-    ]
+FUNCTIONS = _commands(
+    "arccos arcsin arctan arg cos cosh cot coth csc deg dim exp hom ker lg ln log sec sin sinh tan tanh sech "
+    "csch arccot arcctg tg ctg cotg sh ch th cth cosec arctg arsinh arcosh artanh arcsec arccsc sgn Tr tr "
+    "rank diag"
 )
 LIMIT_FUNCTIONS = {
-    "\\" + name: name
-    for name in ["det", "gcd", "inf", "lim", "max", "min", "sup", "Pr", "argmax", "argmin", "plim", "esssup", "essinf"]
+    command: command[1:] for command in _commands("det gcd inf lim max min sup Pr argmax argmin plim esssup essinf")
 } | {"\\limsup": "lim sup", "\\liminf": "lim inf", "\\injlim": "inj lim", "\\projlim": "proj lim"}
 DECORATED_LIMITS = {"\\varlimsup": "\\overline", "\\varliminf": "\\underline"}
 DECORATED_LIMITS |= {"\\varinjlim": "\\underrightarrow", "\\varprojlim": "\\underleftarrow"}
@@ -168,6 +131,10 @@ ACCENTS = dict(
         "\\Breve \u0306 \\Acute \u0301 \\Grave \u0300"
     )
 )
+# text accents that LaTeX_OCR's authors put into math
+ACCENTS |= {"\\d": "\u0323", "\\b": "\u0331", "\\c": "\u0327", "\\'": "\u0301", '\\"': "\u0308", "\\`": "\u0300"}
+ACCENTS |= {"\\u": "\u0306", "\\v": "\u030c", "\\H": "\u030b", "\\=": "\u0304", "\\^": "\u0302", "\\.": "\u0307"}
+UNDER_ACCENTS = frozenset("\u0323\u0331\u0327")
 WIDE_ACCENTS = {"\\widehat": "\u0302", "\\widetilde": "\u0303", "\\widecheck": "\u030c", "\\widebar": "\u0305"}
 TEXT_ACCENTS = {"\\'": "\u0301", "\\`": "\u0300", "\\^": "\u0302", '\\"': "\u0308", "\\~": "\u0303", "\\=": "\u0304"}
 TEXT_ACCENTS |= {"\\.": "\u0307", "\\u": "\u0306", "\\v": "\u030c", "\\H": "\u030b", "\\c": "\u0327", "\\r": "\u030a"}
@@ -235,57 +202,15 @@ UNITS_EM |= {"bp": 0.1004, "dd": 0.107, "cc": 1.284, "sp": 0.1 / 65536, "px": 0.
 
 # commands that leave no mark on the page, with the number of arguments that vanish with them
 IGNORED = dict.fromkeys(
-    (
-        "\\" + name
-        for name in [
-            "nonumber",
-            "notag",
-            "relax",
-            "protect",
-            "noindent",
-            "allowbreak",
-            "nobreak",
-            "ignorespaces",
-            "break",
-            "null",
-            "linebreak",
-            "nolinebreak",
-            "pagebreak",
-            "par",
-            "newline",
-            "samepage",
-            "unskip",
-            "vfill",
-            "smallskip",
-            "medskip",
-            "bigskip",
-            "centering",
-            "tiny",
-            "scriptsize",
-            "footnotesize",
-            "small",
-            "normalsize",
-            "large",
-            "Large",
-            "LARGE",
-            "huge",
-            "Huge",
-            "hfilneg",
-            "goodbreak",
-            "raggedright",
-            "displaybreak",
-            "-",
-            "qed",
-            "qedhere",
-            "strut",
-            "mathstrut",
-            "limits",
-            "nolimits",
-            "displaylimits",
-        ]
+    _commands(
+        "nonumber notag relax protect noindent allowbreak nobreak ignorespaces break null linebreak "
+        "nolinebreak pagebreak par newline samepage unskip vfill smallskip medskip bigskip centering tiny "
+        "scriptsize footnotesize small normalsize large Large LARGE huge Huge hfilneg goodbreak raggedright "
+        "displaybreak - qed qedhere strut mathstrut "
+        "* numberthis MoveEqLeft limits nolimits displaylimits"
     ),
     0,
-) | {"\\" + name: 1 for name in ["label", "vspace", "color", "index", "footnote", "thanks", "cline", "intertext"]}
+) | dict.fromkeys(_commands("label vspace color index footnote thanks cline intertext"), 1)
 
 # environment → (left delimiter, right delimiter, columns or "" where a specification follows, cell style)
 ENVIRONMENTS: dict[str, tuple[str, str, str, int | None]] = {

@@ -1,0 +1,37 @@
+"""Formula in, picture out: for reports, the web page and the command line."""
+
+from functools import lru_cache
+from io import BytesIO
+
+from texlens.latex.draw import draw
+from texlens.latex.layout import layout
+from texlens.latex.svg import to_svg
+
+
+@lru_cache(maxsize=1024)
+def render_png(
+    formula: str,
+    *,
+    font: str = "latin-modern",
+    pixels_per_em: float = 24.0,
+    padding: float = 4.0,
+    display: bool = True,
+) -> bytes:
+    """The bytes of a gray PNG, black on white.
+
+    Raises:
+        LatexError: the formula can't be parsed, or the picture would be too large.
+    """
+    buffer = BytesIO()
+    draw(layout(formula, font=font, display=display), pixels_per_em, padding=padding).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=1024)
+def render_svg(formula: str, *, font: str = "latin-modern", color: str = "currentColor", display: bool = True) -> str:
+    """An `<svg>` element, sized in em.
+
+    Raises:
+        LatexError: the formula can't be parsed.
+    """
+    return to_svg(layout(formula, font=font, display=display), color)
