@@ -131,7 +131,6 @@
     const batch = document.createDocumentFragment();
     for (; next < until; next += 1) batch.append(card(rows[found[next]]));
     cards.append(batch);
-    more.hidden = next >= found.length;
   }
 
   const similarity = (row, index) => row.texts[index].similarity;
@@ -193,7 +192,17 @@
       });
     }
   }
-  new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && showMore(), { rootMargin: "1200px" }).observe(more);
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      if (!entries[entries.length - 1].isIntersecting || next >= found.length) return;
+      showMore();
+      // Watching anew asks again, for a window so tall that the end is still in sight.
+      watcher.unobserve(more);
+      watcher.observe(more);
+    },
+    { rootMargin: "1200px" }
+  );
+  watcher.observe(more);
 
   for (const chart of document.querySelectorAll(".chart")) {
     const series = JSON.parse(chart.dataset.series);
