@@ -44,6 +44,8 @@ from texlens.latex.tokens import Token, scan
 MAX_TOKENS = 20_000
 MAX_CHARACTERS = 400_000
 MAX_DEPTH = 150
+_LONGEST_EM = 10_000.0
+_MOST_COLUMNS = 200
 
 _SYMBOL_NODES: dict[str, Node] = {token: Symbol(token, *entry) for token, entry in sym.SYMBOLS.items()}
 _SYMBOL_NODES |= {token: Space(token, width) for token, width in sym.SPACES.items()}
@@ -641,7 +643,7 @@ class _Parser:
 
     def _multicolumn(self, text: str) -> Node:
         digits = self._raw(text).strip()
-        span = int(digits) if digits.isdecimal() and len(digits) < 4 else 1
+        span = min(int(digits), _MOST_COLUMNS) if digits.isdecimal() and len(digits) < 4 else 1
         return Multicolumn(span, _column_letters(self._raw(text)), self._argument(text))
 
 
@@ -649,7 +651,8 @@ def _length_em(match: re.Match[str]) -> float:
     sign, number, unit = match.groups()
     digits = number.replace(",", ".")
     value = float(digits) if any(d.isdecimal() for d in digits) and digits.isascii() else 0.0
-    return (-value if sign == "-" else value) * sym.UNITS_EM.get(unit or "", 0.0)
+    length = min(value * sym.UNITS_EM.get(unit or "", 0.0), _LONGEST_EM)
+    return -length if sign == "-" else length
 
 
 def _column_letters(specification: str) -> str:
@@ -657,7 +660,7 @@ def _column_letters(specification: str) -> str:
     bare = re.sub(r"[@!><]\s*\{[^{}]*\}", "", specification)
     bare = re.sub(r"\*\s*\{?\s*(\d{1,2})\s*\}?\s*\{([^{}]*)\}", lambda m: m[2] * int(m[1]), bare)
     bare = re.sub(r"[pmbX]\s*(\{[^{}]*\})?", "l", bare)
-    return "".join(letter for letter in bare if letter in "lcr|")
+    return "".join(letter for letter in bare if letter in "lcr|")[:_MOST_COLUMNS]
 
 
 def _typeset_words(words: Iterable[str]) -> str:

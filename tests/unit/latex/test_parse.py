@@ -202,8 +202,8 @@ def test_what_parses_at_full_depth_is_laid_out_without_overflow(opening, closing
 COMMANDS = st.sampled_from(
     tokenize(
         r"\frac \sqrt \left( \right) \over ^ _ { } & \\ ' [ ] x 1 + = \sum \int \hat \mathbf \bf \text \mbox $ \not "
-        r"\big \begin{matrix} \end{matrix} \begin{array} \end{cases} \limits \prime \overbrace \stackrel \hspace \kern 2pt "
-        r"\rule \operatorname \pmod \tag \multicolumn \hline \genfrac \raisebox \, \substack \phantom \middle | 中"
+        r"\big \begin{matrix} \end{matrix} \begin{array} \end{cases} \limits \prime \overbrace \stackrel \hspace \kern "
+        r"2pt \rule \operatorname \pmod \tag \multicolumn \hline \genfrac \raisebox \, \substack \phantom \middle | 中"
     )
 )
 
