@@ -9,6 +9,7 @@ Legend: B = rows still in the batch, L = prompt tokens with padding on the left,
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -159,7 +160,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _core(model: torch.nn.Module) -> torch.nn.Module:
+def _core(model: Any) -> Any:
     """The module that knows positions, below the language head and an adapter's wrapper."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     return base.model

@@ -3,10 +3,11 @@
 Every row comes back once. A row whose image can't be read comes back as `failed`, with the reason.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from torch import Tensor
 
 from texlens.core.errors import ConfigError, DataError
 from texlens.core.prediction import Prediction
@@ -56,7 +57,7 @@ def generate(
     for rows, prompts, failed in _batches(processor, samples, style, batch_size):
         predictions = failed
         if prompts:
-            inputs = {name: tensor.to(device) for name, tensor in collate(prompts).items() if name != "labels"}
+            inputs = _on(device, collate(prompts))
             with evaluating(model):
                 answers = decode_batch(
                     model,
@@ -145,15 +146,26 @@ def _image_tokens(processor: Processor, sample: Sample) -> int:
 
 def _prediction(processor: Processor, sample: Sample, answer: Decoded) -> Prediction:
     said = answer.tokens[:-1] if answer.stop == "end" else answer.tokens
+    text = processor.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)
     return Prediction(
         id=sample.id,
         truth=sample.text,
-        text=processor.tokenizer.decode(said, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        text=text,
         stop=answer.stop,
         tokens=len(answer.tokens),
         log_probability=answer.log_probability,
         domain=sample.domain,
     )
+
+
+def _on(device: torch.device, batch: Mapping[str, object]) -> dict[str, Tensor]:
+    """The model's inputs, without the labels that the collator adds for training."""
+    return {
+        name: tensor.to(device, non_blocking=True)
+        for name, tensor in batch.items()
+        if isinstance(tensor, Tensor) and name != "labels"
+    }
 
 
 def _check(batch_size: int, max_new_tokens: int, temperature: float) -> None:

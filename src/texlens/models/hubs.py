@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from texlens.core.errors import ModelError
 
@@ -122,7 +122,7 @@ class ModelScope:
         return Path(os.environ.get("MODELSCOPE_CACHE") or Path.home() / ".cache/modelscope")
 
     @staticmethod
-    def _download(model_id: str, revision: str | None, target: Path | None, **options: object) -> Path:
+    def _download(model_id: str, revision: str | None, target: Path | None, **options: Any) -> Path:
         from modelscope import snapshot_download
 
         local = None if target is None else str(target)

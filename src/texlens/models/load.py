@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
@@ -44,12 +45,12 @@ def load_model(
     """
     config = read_config(folder)
     on = choose_device(device)
-    options = {"dtype": choose_dtype(dtype, on), "attn_implementation": choose_attention(attention, on)}
+    options: dict[str, Any] = {"dtype": choose_dtype(dtype, on), "attn_implementation": choose_attention(attention, on)}
     if random_weights:
-        return random_model(config, where=str(Path(folder) / CONFIG), **options).to(on)
+        return _moved(random_model(config, where=str(Path(folder) / CONFIG), **options), on)
     family = check_checkpoint(folder)
     brings_code = trust_remote_code and "auto_map" in config
-    loader = AutoModelForImageTextToText if brings_code else model_class(family)
+    loader: Any = AutoModelForImageTextToText if brings_code else model_class(family)
     if brings_code:
         options["trust_remote_code"] = True
     model, loaded = loader.from_pretrained(
@@ -68,7 +69,7 @@ def random_model(
     return model_class(family)._from_config(built, dtype=dtype, attn_implementation=attn_implementation).eval()
 
 
-def describe(model: torch.nn.Module) -> dict:
+def describe(model: PreTrainedModel) -> dict:
     """What a run's summary says of its model: class, parameters, dtype, device and attention."""
     parameter = next(model.parameters())
     return {
@@ -114,6 +115,10 @@ def choose_attention(attention: str, device: torch.device) -> str:
     if attention not in {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}:
         raise ConfigError(f"model.attention {attention!r} is not known; use auto, sdpa, eager or flash_attention_2")
     return attention
+
+
+def _moved(model: Any, device: torch.device) -> PreTrainedModel:
+    return model.to(device)
 
 
 def _check_loaded(loaded: dict, folder: str | Path) -> None:

@@ -1,7 +1,7 @@
 """The image settings of a checkpoint: from preprocessor_config.json in any of its spellings, and back to a file."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from texlens.core.errors import ModelError
@@ -51,8 +51,8 @@ def geometry_of(
         min_pixels=lowest,
         max_pixels=highest,
         max_aspect=family.max_aspect,
-        mean=tuple(said.get("image_mean") or family.mean),
-        std=tuple(said.get("image_std") or family.std),
+        mean=_channels(said.get("image_mean") or family.mean),
+        std=_channels(said.get("image_std") or family.std),
     )
 
 
@@ -101,6 +101,11 @@ def _sizes(family: Family, vision: Mapping, said: Mapping, where: str) -> dict[s
                 f"take both files from the same checkpoint"
             )
     return {key: weights or said.get(key) or getattr(family, key) for key, weights in named_in_config.items()}
+
+
+def _channels(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = values
+    return red, green, blue
 
 
 def _budget(family: Family, said: Mapping) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -72,7 +73,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
         raise ModelError(f"{folder}: no tokenizer.json (nor vocab.json) in it; fetch the checkpoint's tokenizer")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{folder}: the tokenizer can't be read ({reason}); fetch its files anew") from error

@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_model
@@ -114,3 +115,12 @@ def test_a_rows_own_question_that_cannot_be_asked_fails_that_row(samples):
 
     assert [row.stop == "failed" for row in rows] == [True, False]
     assert rows[0].error.startswith("row 0: the question holds the special token <|im_end|>")
+
+
+def test_a_model_with_a_fresh_adapter_says_what_its_base_says(samples):
+    model, processor = tiny_model()
+    base = in_order(generate(model, processor, samples, **ASKED), samples)
+    adapted_model = get_peft_model(model, LoraConfig(target_modules=["q_proj", "v_proj"], r=4))
+    adapted = in_order(generate(adapted_model, processor, samples, **ASKED), samples)
+
+    assert [row.text for row in adapted] == [row.text for row in base]

@@ -73,6 +73,19 @@ def test_remote_code_is_not_run_unasked(checkpoint):
     assert type(load_model(checkpoint, device="cpu")).__module__.startswith("transformers.")
 
 
+def test_remote_code_is_run_when_asked(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForImageTextToText": "own_class.Own"}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    (checkpoint / "own_class.py").write_text(
+        "from transformers import Qwen3VLForConditionalGeneration\nclass Own(Qwen3VLForConditionalGeneration): pass\n"
+    )
+
+    assert type(load_model(checkpoint, device="cpu", trust_remote_code=True)).__name__ == "Own"
+
+
 def test_weights_that_lack_a_tensor_are_refused(checkpoint):
     tensors = load_file(checkpoint / "model.safetensors")
     tensors.pop("model.visual.merger.norm.weight")
