@@ -1,7 +1,7 @@
 r"""What generated formulas are made of, and which spellings look the same: tables only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -90,23 +90,3 @@ class Alphabet:
 
 ALL = Alphabet()
 """Everything that occurs three times or more in LaTeX_OCR's `full` train rows and leaves a mark."""
-
-CLASSROOM = replace(
-    ALL,
-    latin=tuple("abcdefghijkmnpqrstuvwxyzABCDEFGHLMNPRSTVXY"),
-    greek=words(r"\alpha \beta \gamma \theta \lambda \mu \pi \sigma \phi \omega \Delta"),
-    others=("\\infty", "\\ldots", "!"),
-    binary=("+", "-", "+", "-", "\\times", "\\pm", "\\cdot", "\\div"),
-    relations=("=", "=", "=", "<", ">", "\\leq", "\\geq", "\\neq", "\\rightarrow", "\\in"),
-    punctuation=(",",),
-    functions=("\\sin", "\\cos", "\\tan", "\\log"),
-    limit_functions=(),
-    operators=("\\sum", "\\int"),
-    fences=(("(", ")"), ("(", ")"), ("[", "]"), ("|", "|")),
-    tall_fences=(("\\left(", "\\right)"), ("\\left[", "\\right]")),
-    shapes={
-        "latin": 24, "digit": 16, "greek": 4, "other": 1, "binary": 12, "relation": 5, "punctuation": 1,
-        "function": 1.5, "scripted": 16, "fraction": 6, "root": 3, "operator": 2.5, "fence": 4, "tall": 1.5,
-    },
-)  # fmt: skip
-"""What school mathematics writes by hand: the alphabet of the handwriting demo."""
