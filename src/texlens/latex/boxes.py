@@ -1,5 +1,6 @@
 """Boxes that layout is made of, and the flat list of placed ink that comes out. Lengths are in em, y goes up."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from texlens.latex.fonts import font_file
@@ -91,6 +92,17 @@ def rule(width: float, height: float, depth: float, source: str) -> Box:
 
 def kern(width: float) -> Box:
     return Box(width, 0.0, 0.0)
+
+
+def side_by_side(boxes: Sequence[Box]) -> Box:
+    """Boxes from left to right on one baseline."""
+    children = []
+    x = height = depth = 0.0
+    for box in boxes:
+        children.append((x, 0.0, box))
+        x += box.width
+        height, depth = max(height, box.height), max(depth, box.depth)
+    return Box(x, height, depth, children)
 
 
 def flatten(box: Box, size: float) -> Layout:

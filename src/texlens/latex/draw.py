@@ -4,19 +4,18 @@ import ctypes
 import math
 from collections.abc import Sequence
 
-import freetype
 import numpy as np
 from freetype.raw import FT_Load_Glyph, FT_Outline_Translate, FT_Render_Glyph, FT_Set_Char_Size
 from PIL import Image
 
 from texlens.core.errors import LatexError
 from texlens.latex.boxes import Layout, PlacedRule
-from texlens.latex.fonts import font_file
+from texlens.latex.fonts import LOAD_OUTLINE, font_file
 
 MAX_PIXELS = 64_000_000
 _MAX_CACHED = 40_000
 _STEPS = 4
-_LOAD = freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP
+_RENDER_GRAY = 0  # FT_RENDER_MODE_NORMAL
 
 # (font, glyph, size in 1/64 px, x and y in quarter pixels) → coverage, left, top
 _Bitmap = tuple[np.ndarray, int, int]
@@ -85,12 +84,12 @@ def _rasterise(font: str, glyph: int, size_64: int, step_x: int, step_y: int) ->
     face = file.face._FT_Face
     with file.lock:
         FT_Set_Char_Size(face, max(1, size_64), 0, 72, 72)
-        if FT_Load_Glyph(face, glyph, _LOAD):
+        if FT_Load_Glyph(face, glyph, LOAD_OUTLINE):
             raise LatexError(f"font {font}: glyph {glyph} can't be read; reinstall texlens")
         slot = face.contents.glyph
         quarter = 64 // _STEPS
         FT_Outline_Translate(ctypes.byref(slot.contents.outline), step_x * quarter, -step_y * quarter)
-        FT_Render_Glyph(slot, freetype.FT_RENDER_MODE_NORMAL)
+        FT_Render_Glyph(slot, _RENDER_GRAY)
         bitmap = slot.contents.bitmap
         rows, columns, pitch = bitmap.rows, bitmap.width, bitmap.pitch
         raw = ctypes.string_at(bitmap.buffer, rows * pitch) if rows and columns else b""

@@ -1,6 +1,6 @@
 """OpenType math fonts: what layout needs of them, read once and kept in plain dicts.
 
-Lengths are in em. Outlines and ink boxes come from FreeType, the MATH table, ligature-free substitutions and advances
+Lengths are in em. Outlines and ink boxes come from FreeType, the MATH table and the script forms
 from fontTools.
 """
 
@@ -46,7 +46,9 @@ TEX_ACCENT_HEIGHTS = {"\u0302": 0.694, "\u0303": 0.668, "\u0304": 0.568, "\u20d7
 TEX_ACCENT_HEIGHTS |= {"\u0308": 0.668, "\u030c": 0.628, "\u0306": 0.694, "\u0301": 0.694, "\u0300": 0.694}
 _TEX_DELIMITER_SIZES = (1.0, 1.2, 1.8, 2.4, 3.0)
 
-LOAD_UNSCALED = freetype.FT_LOAD_NO_SCALE | freetype.FT_LOAD_NO_HINTING | freetype.FT_LOAD_NO_BITMAP
+# FT_LOAD flags: no scale 1, no hinting 2, no bitmap 8
+LOAD_UNSCALED = 1 | 2 | 8
+LOAD_OUTLINE = 2 | 8
 
 
 class Metrics(NamedTuple):
@@ -181,13 +183,12 @@ class MathFont(FontFile):
 def _constants(table: Any, em: float) -> dict[str, float]:
     """MATH constants in em; percentages as fractions."""
     constants = {}
-    for name, converter in ((c.name, c) for c in table.getConverters()):
+    for name in (converter.name for converter in table.getConverters()):
         value = getattr(table, name)
         if hasattr(value, "Value"):
             constants[name] = value.Value * em
         elif isinstance(value, int):
             constants[name] = value / 100 if "Percent" in name else value * em
-        del converter
     constants["DisplaySuperscriptShiftUp"] = constants["SuperscriptShiftUp"] * 1.1
     constants["SubscriptShiftDownAlone"] = constants["SubscriptShiftDown"]
     return constants
