@@ -17,7 +17,10 @@ _COST |= {"sized": 5, "font": 4, "array": 16, "stacked": 7}
 _INSIDE_OUT = ("fraction", "operator", "tall", "sized", "array", "stacked", "wide")
 _DEEPEST = 3
 _MIT = ("\\Gamma", "\\Delta", "\\Theta", "\\Lambda", "\\Xi", "\\Pi", "\\Sigma", "\\Phi", "\\Psi", "\\Omega")
-_TALL_SHAPES = ("fraction", "operator", "array", "stacked")
+_SANS = tuple(letter for letter in LATIN if letter not in "Il")
+_MERGING = ("\\mathrm", "\\mathsf")
+"""Two of these side by side look like one."""
+_TALL_SHAPES = ("fraction", "operator", "array")
 
 
 class RandomFormulas:
@@ -50,25 +53,29 @@ class RandomFormulas:
         pairs = {"fence": a.fences, "tall": a.tall_fences}
         words |= {word for shape, fences in pairs.items() if shape in a.shapes for pair in fences for word in pair}
         extra = {
-            "fraction": "\\frac", "root": "\\sqrt", "stacked": r"\stackrel \binom \atop \underbrace",
-            "array": r"\begin{array} \end{array} \begin{matrix} \end{matrix} & \\ "
-            r"\left( \right) \left[ \right] \left| \right| \left\{ \right.",
+            "fraction": "\\frac", "root": "\\sqrt", "stacked": r"\stackrel \binom \atop",
+            "array": r"\begin{array} \end{array} & \\ \left( \right) \left[ \right] \left| \right| \left\{ \right.",
         }  # fmt: skip
         words |= {word for shape, text in extra.items() if shape in a.shapes for word in text.split()}
         return frozenset(words)
 
     def _row(self, rng: random.Random, budget: int, depth: int) -> list[str]:
         tokens: list[str] = []
+        word = ""
         while budget > 0:
             kinds, weights = self._table(min(budget, 24), min(depth, _DEEPEST))
             kind = kinds[bisect(weights, rng.random() * weights[-1])]
             if kind in self._singles:
                 tokens.append(rng.choice(self._singles[kind]))
                 budget -= 1
+                word = ""
             else:
                 made = self._makers[kind](rng, budget, depth)
+                if made[0] in _MERGING and made[0] == word:
+                    continue
                 tokens += made
                 budget -= len(made)
+                word = made[0] if kind == "font" else ""
         return tokens
 
     def _table(self, budget: int, depth: int) -> tuple[list[str], list[float]]:
@@ -109,6 +116,8 @@ class RandomFormulas:
         if budget >= 8 and roll < 0.34:
             lower = self._group(rng, budget - 5, depth)
             return ["_", *lower, "^", *self._group(rng, budget - 2 - len(lower), depth)]
+        if roll > 0.93 and "\\prime" in self._singles.get("other", ()):
+            return ["^", "{", "\\prime", "}"]
         return ["_" if roll < 0.67 else "^", *self._group(rng, budget - 1, depth)]
 
     def _scripted(self, rng: random.Random, budget: int, depth: int) -> list[str]:
@@ -163,9 +172,10 @@ class RandomFormulas:
         return [opening, *left, *inside, *right, closing]
 
     def _sized(self, rng: random.Random, budget: int, depth: int) -> list[str]:
+        r"""`\Big ( … \Big )`, with nothing tall inside: around tall things it looks like `\left( … \right)`."""
         size = rng.choice(self.alphabet.sizes)
         opening, closing = rng.choice(self.alphabet.fences[:4])
-        body = self._row(rng, max(1, min(budget - 4, 1 + int(rng.expovariate(0.2)))), depth + 1)
+        body = self._row(rng, max(1, min(budget - 4, 1 + int(rng.expovariate(0.25)))), _DEEPEST)
         return [size, opening, *body, size, closing]
 
     def _font(self, rng: random.Random, budget: int, depth: int) -> list[str]:
@@ -176,7 +186,8 @@ class RandomFormulas:
             return ["{", font, rng.choice(_MIT), "}"]
         if font in ("\\bf", "\\tt"):
             return ["{", font, rng.choice(LATIN + DIGITS if font == "\\bf" else LATIN), "}"]
-        word = [rng.choice(LATIN) for _ in range(min(budget - 3, 1 + int(rng.expovariate(0.8)), 6))]
+        letters = LATIN if font == "\\mathrm" else _SANS
+        word = [rng.choice(letters) for _ in range(min(budget - 3, 1 + int(rng.expovariate(0.8)), 6))]
         if "".join(word) in self._words:
             word = word[:1]
         return [font, "{", *word, "}"]
@@ -191,8 +202,6 @@ class RandomFormulas:
         head, tail = ["\\begin{array}", "{", *["c"] * columns, "}"], "\\end{array}"
         roll = rng.random()
         if roll < 0.2:
-            head, tail = ["\\begin{matrix}"], "\\end{matrix}"
-        elif roll < 0.35:
             opening, closing, head[2:-1] = "\\left\\{", "\\right.", ["l"] * columns
         tokens = [opening, *head]
         for _ in range(rows):

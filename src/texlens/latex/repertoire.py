@@ -21,6 +21,7 @@ SAME_LOOK: dict[str, str] = {
     "\\bigl": "\\big", "\\bigr": "\\big", "\\biggl": "\\bigg", "\\biggr": "\\bigg", "\\Biggl": "\\Bigg",
     "\\Biggr": "\\Bigg", "\\left<": "\\left\\langle", "\\right>": "\\right\\rangle", "\\left\\vert": "\\left|",
     "\\right\\vert": "\\right|", "\\it": "", "\\sl": "", "--": "-", "'": "\\prime",
+    "\\begin{matrix}": "\\begin{array}", "\\end{matrix}": "\\end{array}",
 }  # fmt: skip
 r"""Spelling → the commoner spelling of the same look in LaTeX_OCR ("" where it changes nothing that is seen)."""
 
@@ -38,7 +39,10 @@ NOT_MADE = frozenset(words(r"\not \put \circle \makebox \fbox \unitlength \d \ri
 
 @dataclass(frozen=True)
 class Alphabet:
-    """What formulas are made of. `shapes` weighs the structures; a shape that is absent is never made."""
+    """What formulas are made of.
+
+    A symbol that stands twice is taken twice as often. `shapes` weighs the structures; one left out is never made.
+    """
 
     latin: tuple[str, ...] = LATIN
     digits: tuple[str, ...] = DIGITS
@@ -66,7 +70,7 @@ class Alphabet:
     )
     limit_functions: tuple[str, ...] = ("\\lim", "\\min", "\\max")
     operators: tuple[str, ...] = ("\\sum", "\\int", "\\prod", "\\oint", "\\bigcup")
-    accents: tuple[str, ...] = words(r"\bar \hat \tilde \vec \dot \ddot \check \breve \acute")
+    accents: tuple[str, ...] = words(r" \bar \hat \tilde \vec \dot" * 3 + r" \ddot \check \breve \acute")
     wide_accents: tuple[str, ...] = words(
         r"\overline \underline \widetilde \widehat \overrightarrow \underbrace \overbrace"
     )
@@ -77,8 +81,8 @@ class Alphabet:
         ("\\left(", "\\right)"), ("\\left[", "\\right]"), ("\\left\\{", "\\right\\}"), ("\\left|", "\\right|"),
         ("\\left\\langle", "\\right\\rangle"), ("\\left.", "\\right|"), ("\\left\\{", "\\right."),
     )  # fmt: skip
-    sizes: tuple[str, ...] = ("\\big", "\\Big", "\\bigg", "\\Bigg")
-    fonts: tuple[str, ...] = ("\\cal", "\\bf", "\\mathrm", "\\mathsf", "\\tt", "\\mit")
+    sizes: tuple[str, ...] = ("\\big", "\\Big", "\\Big", "\\bigg", "\\bigg", "\\Bigg")
+    fonts: tuple[str, ...] = words(r" \cal \bf \mathrm" * 4 + r" \mathsf \tt \mit")
     shapes: Mapping[str, float] = field(
         default_factory=lambda: {
             "latin": 20, "digit": 8, "greek": 12, "other": 3.5, "binary": 6, "relation": 5, "punctuation": 1.5,

@@ -1,5 +1,6 @@
 import os
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -69,3 +70,11 @@ def test_every_visible_command_that_occurs_three_times_in_latex_ocr_is_made():
     frequent = {token for token, count in counts.items() if count >= 3}
 
     assert frequent - RandomFormulas().vocabulary() - set(SAME_LOOK) - UNSEEN - NOT_MADE == set()
+
+
+def test_roman_words_never_stand_side_by_side():
+    formulas, rng = RandomFormulas(), random.Random(4)
+
+    made = "\n".join(formulas.sample(rng, 60) for _ in range(2000))
+
+    assert re.search(r"\\mathrm \{( [A-Za-z])+ \} \\mathrm", made) is None
