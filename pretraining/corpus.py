@@ -74,7 +74,7 @@ class TrainingImages:
         self.degradation = degradation
 
     def sample(self, rng: random.Random, stage: str = "natural") -> tuple[Image.Image, str]:
-        """An 'L' image of at most `WIDEST_PX` × 160 pixels and its label."""
+        """An 'L' image of at most about `WIDEST_PX` × 160 pixels (wear adds some) and its label."""
         while True:
             label = self.label(rng, STAGES[stage])
             if not is_held_out(label) and (image := self.picture(rng, label, STAGES[stage].worn)):
