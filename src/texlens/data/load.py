@@ -1,0 +1,195 @@
+"""Rows of a data set: a lazy view of a source, the draw of some of them, and splits that share no label."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+
+from texlens.core.errors import DataError
+from texlens.data.sample import Refusal, Sample
+from texlens.data.sources.find import open_source
+from texlens.data.sources.protocol import ReadOptions, Source
+
+SLICE = re.compile(r"^(?P<name>[^\[\]]+)\[(?P<first>\d*):(?P<last>\d*)\]$")
+
+
+class Rows(Sequence[Sample]):
+    """Some rows of a source, in its order. Nothing but texts is read until a sample's image is asked for."""
+
+    def __init__(self, source: Source, numbers: Sequence[int], refused: Mapping[int, Refusal] | None = None):
+        self._source = source
+        self._numbers = list(numbers)
+        self._refused = dict(refused or {})
+
+    @property
+    def where(self) -> str:
+        return self._source.where
+
+    @property
+    def refused(self) -> list[Refusal]:
+        """Rows that could not even be read as a row."""
+        return list(self._refused.values())
+
+    @property
+    def total(self) -> int:
+        return len(self) + len(self._refused)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Rows": ...
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Rows(self._source, self._numbers[index])
+        return self._source.sample(self._numbers[index])
+
+    def text(self, index: int) -> str:
+        return self._source.text(self._numbers[index])
+
+    def texts(self) -> list[str]:
+        return [self._source.text(number) for number in self._numbers]
+
+    def ids(self) -> list[str]:
+        return [self._source.id(number) for number in self._numbers]
+
+    def take(self, indices: Sequence[int], *, with_refused: bool = False) -> "Rows":
+        """The rows at these places, and the refused ones where asked for."""
+        return Rows(self._source, [self._numbers[index] for index in indices], self._refused if with_refused else None)
+
+    def draw(self, *, fraction: float = 1.0, limit: int | None = None, seed: int = 0) -> "Rows":
+        """A random part, see `drawn`; refused rows are rows too and are drawn with the rest."""
+        everything = sorted([*self._numbers, *self._refused])
+        chosen = [everything[index] for index in drawn(len(everything), fraction=fraction, limit=limit, seed=seed)]
+        return Rows(
+            self._source,
+            [number for number in chosen if number not in self._refused],
+            {number: self._refused[number] for number in chosen if number in self._refused},
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes with ids, texts, order or files; images count by the files that hold them."""
+        digest = hashlib.sha256(self._source.identity.encode())
+        for number in self._numbers:
+            digest.update(f"{self._source.id(number)}\0{self._source.text(number)}\0".encode())
+        return digest.hexdigest()
+
+
+def load_split(
+    path: str,
+    *,
+    split: str = "train",
+    subset: str | None = None,
+    format: str = "auto",
+    fraction: float = 1.0,
+    limit: int | None = None,
+    seed: int = 0,
+    allow_outside: bool = False,
+    image_column: str = "image",
+    text_column: str = "text",
+) -> Rows:
+    """A split of a data set.
+
+    Args:
+        path: a folder, a file, an id of Hugging Face, `modelscope:owner/name`, or `demo`.
+        split: its name, or a run of its rows such as `train[:996]` or `train[996:1000]`.
+        fraction, limit, seed: a random part, see `drawn`.
+
+    Raises:
+        DataError: nothing readable there, or no such split or subset.
+    """
+    name, window = _window(split)
+    options = ReadOptions(subset, image_column, text_column, allow_outside)
+    source = open_source(str(path), name, format, options)
+    numbers = range(len(source))[window]
+    rows = Rows(
+        source,
+        [number for number in numbers if number not in source.refusals],
+        {number: source.refusals[number] for number in numbers if number in source.refusals},
+    )
+    return rows.draw(fraction=fraction, limit=limit, seed=seed)
+
+
+def drawn(count: int, *, fraction: float = 1.0, limit: int | None = None, seed: int = 0) -> list[int]:
+    """Which of `count` rows are used, in their own order.
+
+    All rows are shuffled once by `seed`; the first round(fraction x count) of that order stay, at least one, and of
+    those the first `limit`. So a smaller limit or fraction is always a part of a larger one.
+
+    Example:
+        drawn(5) -> [0, 1, 2, 3, 4];  drawn(5, limit=2, seed=0) -> [2, 4]
+    """
+    kept = min(count, max(1, round(fraction * count)), count if limit is None else limit)
+    if kept == count:
+        return list(range(count))
+    return sorted(np.random.default_rng(seed).permutation(count)[:kept].tolist())
+
+
+def split_by_label(rows: Rows, shares: Mapping[str, float], seed: int = 0) -> dict[str, Rows]:
+    """Parts of `rows`, and what is left of them as `rest`; no label stands in two parts.
+
+    Labels are compared without white space. In an order drawn by `seed` they go, with all their rows, to each part
+    until its share is reached as nearly as whole labels allow.
+
+    Example:
+        split_by_label(rows, {"validation": 0.05, "test": 0.1}) -> {"validation": …, "test": …, "rest": …}
+
+    Raises:
+        DataError: too few labels for all parts to have one.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, text in enumerate(rows.texts()):
+        groups.setdefault("".join(text.split()), []).append(index)
+    if len(groups) <= len(shares):
+        raise DataError(
+            f"{rows.where}: {len(groups)} different labels can't be divided into {len(shares) + 1} parts; "
+            "take data.splits from splits of the data set"
+        )
+    values = list(groups.values())
+    order = [values[index] for index in np.random.default_rng(seed).permutation(len(values))]
+    parts: dict[str, list[list[int]]] = {}
+    for later, (name, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
+        parts[name], order = _filled(order, share * len(rows), leave=later)
+    parts["rest"] = order
+    return {
+        name: rows.take(sorted(index for group in members for index in group), with_refused=name == "rest")
+        for name, members in parts.items()
+    }
+
+
+def _filled(groups: list[list[int]], wanted: float, *, leave: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Groups that come near to `wanted` rows, at least one, and the groups left over, at least `leave`."""
+    taken: list[list[int]] = []
+    left: list[list[int]] = []
+    for seen, group in enumerate(groups):
+        can_spare = len(left) + len(groups) - seen > leave
+        if can_spare and len(group) / 2 <= wanted:
+            taken.append(group)
+            wanted -= len(group)
+        else:
+            left.append(group)
+    if not taken:
+        smallest = min(range(len(left)), key=lambda index: len(left[index]))
+        taken.append(left.pop(smallest))
+    return taken, left
+
+
+def shared_labels(rows: Rows, others: Rows) -> tuple[int, int]:
+    """How many rows of `rows` have a label that also stands in `others`, and how many different labels that are."""
+    known = {"".join(text.split()) for text in others.texts()}
+    shared = [label for label in ("".join(text.split()) for text in rows.texts()) if label in known]
+    return len(shared), len(set(shared))
+
+
+def _window(split: str) -> tuple[str, slice]:
+    sliced = SLICE.match(split)
+    if not sliced:
+        return split, slice(None)
+    first, last = (int(sliced[end]) if sliced[end] else None for end in ("first", "last"))
+    return sliced["name"], slice(first, last)

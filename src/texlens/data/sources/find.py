@@ -1,0 +1,73 @@
+"""From `data.path` to a `Source`: the demo, a local folder or file in a known format, or a hub's id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from texlens.core.errors import ConfigError, DataError
+from texlens.data.sources.conversations import CONVERSATIONS
+from texlens.data.sources.hub import MODELSCOPE, fetch_modelscope, hub_splits, is_hub_id, open_hub
+from texlens.data.sources.parquet import PARQUET
+from texlens.data.sources.protocol import Format, ReadOptions, Source
+
+FORMATS = {format.name: format for format in (PARQUET, CONVERSATIONS)}
+DEMO = Path(__file__).parents[1] / "demo"
+
+
+def list_splits(path: str, format: str = "auto", options: ReadOptions | None = None) -> Sequence[str]:
+    """
+    Raises:
+        DataError: no such place, or nothing readable in it.
+        ConfigError: no such format.
+    """
+    options = options or ReadOptions()
+    local = _local(path)
+    return hub_splits(path, options) if local is None else find_format(local, format).splits(local, options)
+
+
+def open_source(path: str, split: str, format: str = "auto", options: ReadOptions | None = None) -> Source:
+    """
+    Raises:
+        DataError: as `list_splits`, or no such split, naming those there are.
+        ConfigError: no such format.
+    """
+    options = options or ReadOptions()
+    local = _local(path)
+    if local is None:
+        return open_hub(path, split, options)
+    known = find_format(local, format)
+    there = known.splits(local, options)
+    if split not in there:
+        raise DataError(
+            f"{path}: no split {split!r}, only {', '.join(there)}; set data.splits to these, "
+            "or validation and test to a share of train such as 0.05"
+        )
+    return known.open(local, split, options)
+
+
+def find_format(path: Path, format: str = "auto") -> Format:
+    """
+    Raises:
+        ConfigError, DataError: an unknown name, or files that no format recognises.
+    """
+    if format != "auto":
+        if format not in FORMATS:
+            raise ConfigError(f"data.format {format!r} is not known; use auto, {', '.join(FORMATS)}")
+        return FORMATS[format]
+    for known in FORMATS.values():
+        if known.recognises(path):
+            return known
+    raise DataError(f"{path}: no rows of a known format ({', '.join(FORMATS)}) in it; check data.path")
+
+
+def _local(path: str) -> Path | None:
+    """The folder or file, fetched from ModelScope where asked; None for an id of Hugging Face."""
+    if path == "demo":
+        return DEMO
+    if path.startswith(MODELSCOPE):
+        return fetch_modelscope(path)
+    local = Path(path).expanduser()
+    if local.exists():
+        return local
+    if not is_hub_id(path):
+        raise DataError(f"{path}: no such file or folder; check data.path")
+    return None

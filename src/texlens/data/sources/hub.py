@@ -1,0 +1,91 @@
+"""Data sets of the hubs: Hugging Face through `datasets`, `modelscope:owner/name` by fetching its files."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.data.sources.protocol import ReadOptions
+from texlens.data.sources.table import TableSource, check_columns
+
+HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
+MODELSCOPE = "modelscope:"
+
+
+def is_hub_id(path: str) -> bool:
+    return bool(HUB_ID.match(path))
+
+
+def hub_splits(path: str, options: ReadOptions) -> list[str]:
+    """
+    Raises:
+        DataError: the hub can't be reached, or has no such data set or subset.
+    """
+    import datasets
+
+    try:
+        return list(datasets.get_dataset_split_names(path, options.subset))
+    except Exception as error:
+        raise _explained(path, options.subset, error) from error
+
+
+def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
+    """
+    Raises:
+        DataError: as `hub_splits`, or the split lacks the columns.
+    """
+    import datasets
+
+    try:
+        rows = datasets.load_dataset(path, options.subset, split=split)
+    except Exception as error:
+        raise _explained(path, options.subset, error) from error
+    where = f"{path} split {split}"
+    check_columns(rows.column_names, options.image_column, options.text_column, where)
+    table = rows.data.table
+    return TableSource(
+        table.drop_columns([options.image_column]),
+        lambda: table.column(options.image_column),
+        split=split,
+        text_column=options.text_column,
+        where=where,
+        identity=str(rows._fingerprint),
+        place=lambda row: f"{where} row {row}",
+        folder=Path(datasets.config.HF_CACHE_HOME),
+    )
+
+
+def fetch_modelscope(path: str) -> Path:
+    """The local folder of `modelscope:owner/name`, in the hubs' layout.
+
+    Raises:
+        DataError: the package is missing, or the download failed.
+    """
+    name = path.removeprefix(MODELSCOPE)
+    if importlib.util.find_spec("modelscope") is None:
+        raise DataError(f"{path}: the package modelscope is not installed; run pip install 'texlens[modelscope]'")
+    from modelscope import dataset_snapshot_download
+
+    try:
+        return Path(dataset_snapshot_download(name))
+    except Exception as error:
+        raise _explained(path, None, error) from error
+
+
+def _explained(path: str, subset: str | None, error: Exception) -> DataError:
+    """Whatever the hub's client says, in one line with a remedy."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    reason = " ".join(str(error).split())[:300]
+    if "GatedRepoError" in kinds or "gated" in reason:
+        remedy = "ask for access on its page and set HF_TOKEN"
+    elif kinds & {"DatasetNotFoundError", "RepositoryNotFoundError", "NotExistError"}:
+        remedy = "check the id; a private data set needs HF_TOKEN, and a local folder must be there"
+    elif kinds & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException", "Timeout"}:
+        remedy = "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or set data.path to a local folder"
+    elif isinstance(error, ValueError) and "split" in reason.lower():
+        remedy = "set data.splits to those, or validation and test to a share of train such as 0.05"
+    elif isinstance(error, ValueError) and "config" in reason.lower():
+        remedy = "set data.subset to one of those" if subset else "set data.subset"
+    else:
+        remedy = "check data.path, or download it and set data.path to the folder"
+    return DataError(f"{path}: {reason or type(error).__name__}; {remedy}")
