@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
 from rich.console import Console
 from rich.panel import Panel
@@ -12,9 +13,10 @@ from transformers import PreTrainedTokenizerBase
 from texlens.core.errors import DataError
 from texlens.data.example import IGNORED, build_example
 from texlens.data.geometry import ImageGeometry
+from texlens.data.prompt import IMAGE_TOKEN
 from texlens.data.sample import Sample
 
-TRAINED, UNTRAINED, IMAGE = "bold green", "dim", "cyan"
+COLOURS = {"trained": "bold green", "prompt": "dim", "image": "cyan"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class TokenRun:
     id: int
     label: int | None
     count: int = 1
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Tokens of one kind read together, so that a character made of several is whole."""
+
+    text: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class ShownExample:
     image_tokens: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
+    conversation: tuple[Passage, ...] = ()
     tokens: tuple[TokenRun, ...] = ()
     error: str | None = None
 
@@ -52,6 +63,7 @@ def shown_example(
         size = sample.image.size
     except DataError as error:
         return ShownExample(sample.id, sample.image.where, sample.text, error=str(error))
+    runs = _runs(tokenizer, example.input_ids, example.labels)
     return ShownExample(
         sample.id,
         sample.image.where,
@@ -62,7 +74,8 @@ def shown_example(
         image_tokens=geometry.tokens(*size),
         prompt_tokens=len(example) - example.answer_tokens,
         answer_tokens=example.answer_tokens,
-        tokens=tuple(_runs(tokenizer, example.input_ids, example.labels)),
+        conversation=tuple(_passages(tokenizer, runs)),
+        tokens=tuple(runs),
     )
 
 
@@ -102,11 +115,11 @@ def show_examples(
     legend = Text.assemble(
         f"pixel budget {geometry.min_pixels:,} to {geometry.max_pixels:,} · "
         f"a token is {geometry.factor}x{geometry.factor} pixels · ",
-        ("trained on", TRAINED),
+        ("trained on", COLOURS["trained"]),
         " · ",
-        ("prompt, no loss", UNTRAINED),
+        ("prompt, no loss", COLOURS["prompt"]),
         " · ",
-        ("image", IMAGE),
+        ("image", COLOURS["image"]),
     )
     console.print(legend)
     for index in range(min(rows, len(samples))):
@@ -119,7 +132,7 @@ def _body(shown: ShownExample) -> Table | Text:
         return Text(f"refused: {shown.error}", style="red")
     body = Table.grid(padding=(1, 0))
     body.add_row(_sizes(shown))
-    body.add_row(_conversation(shown.tokens))
+    body.add_row(Text.assemble(*((passage.text, COLOURS[passage.style]) for passage in shown.conversation)))
     body.add_row(_token_table(shown.tokens))
     return body
 
@@ -135,26 +148,30 @@ def _sizes(shown: ShownExample) -> str:
     )
 
 
-def _conversation(runs: Sequence[TokenRun]) -> Text:
-    text = Text()
-    for run in runs:
-        text.append(run.token if run.count == 1 else f"{run.token}×{run.count}", style=_style(run))
-    return text
-
-
 def _token_table(runs: Sequence[TokenRun]) -> Table:
     table = Table("token", "id", "label", box=None, header_style="bold")
     for run in runs:
+        colour = COLOURS[_style(run)]
         token = repr(run.token)[1:-1] + (f" ×{run.count}" if run.count > 1 else "")
         label = "–" if run.label is None else str(run.label)
-        table.add_row(Text(token, _style(run)), Text(str(run.id), _style(run)), Text(label, _style(run)))
+        table.add_row(Text(token, colour), Text(str(run.id), colour), Text(label, colour))
     return table
 
 
 def _style(run: TokenRun) -> str:
     if run.label is not None:
-        return TRAINED
-    return IMAGE if run.token == "<|image_pad|>" else UNTRAINED
+        return "trained"
+    return "image" if run.token == IMAGE_TOKEN else "prompt"
+
+
+def _passages(tokenizer: PreTrainedTokenizerBase, runs: Sequence[TokenRun]) -> list[Passage]:
+    passages = []
+    for style, group in groupby(runs, key=_style):
+        members = list(group)
+        ids = [run.id for run in members for _ in range(run.count)]
+        text = f"{IMAGE_TOKEN}×{len(ids)}" if style == "image" else tokenizer.decode(ids)
+        passages.append(Passage(text, style))
+    return passages
 
 
 def _runs(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], labels: Sequence[int]) -> list[TokenRun]:

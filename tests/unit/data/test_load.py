@@ -1,0 +1,118 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.data.tables import write_parquet, write_splits
+from texlens.core.errors import DataError
+from texlens.data.load import drawn, load_split, shared_labels, split_by_label
+
+
+@pytest.fixture
+def ten(tmp_path):
+    return write_splits(tmp_path, train=[f"x{n}" for n in range(10)])
+
+
+def test_all_rows_come_in_order(ten):
+    assert load_split(ten).texts() == [f"x{n}" for n in range(10)]
+    assert load_split(ten)[-1].text == "x9"
+    assert load_split(ten)[2:4].texts() == ["x2", "x3"]
+
+
+def test_the_same_seed_draws_the_same_rows_in_order():
+    assert drawn(5, limit=2, seed=0) == [2, 4]
+    assert drawn(5, limit=2, seed=0) == drawn(5, limit=2, seed=0)
+    assert drawn(1000, limit=10, seed=0) != drawn(1000, limit=10, seed=1)
+
+
+@given(count=st.integers(1, 200), limit=st.integers(1, 200), fraction=st.floats(0.01, 1), seed=st.integers(0, 3))
+@settings(deadline=None)
+def test_a_smaller_draw_is_a_part_of_a_larger_one(count, limit, fraction, seed):
+    rows = drawn(count, fraction=fraction, limit=limit, seed=seed)
+    assert len(rows) == min(limit, max(1, round(fraction * count)))
+    assert rows == sorted(set(rows))
+    assert set(rows) <= set(drawn(count, fraction=min(1, fraction * 2), limit=limit + 1, seed=seed))
+
+
+def test_a_limit_and_a_fraction_are_drawn_when_loading(ten):
+    assert len(load_split(ten, fraction=0.5)) == 5
+    assert len(load_split(ten, fraction=0.5, limit=3)) == 3
+    assert len(load_split(ten, limit=99)) == 10
+
+
+def test_a_run_of_rows_can_be_named_as_a_split(ten):
+    assert load_split(ten, split="train[:8]").texts()[-1] == "x7"
+    assert load_split(ten, split="train[8:10]").texts() == ["x8", "x9"]
+    assert load_split(ten, split="train[8:]")[0].id == "train-8"
+
+
+def test_refused_rows_are_drawn_with_the_rest(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("{}\n" * 30)
+    rows = load_split(tmp_path / "rows.jsonl")
+    assert (len(rows), rows.total) == (0, 30)
+    assert load_split(tmp_path / "rows.jsonl", limit=7).total == 7
+
+
+def test_the_fingerprint_tells_rows_and_files_apart(tmp_path):
+    one = write_splits(tmp_path / "one", train=["x", "y"])
+    same = write_splits(tmp_path / "same", train=["x", "y"])
+    texts = write_splits(tmp_path / "texts", train=["x", "z"])
+    images = write_parquet(tmp_path / "images" / "train-00000-of-00001.parquet", ["x", "y"], [b"a", b"b"]).parent
+    prints = [load_split(folder).fingerprint for folder in (one, same, texts, images)]
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3
+    assert load_split(one, limit=1).fingerprint != prints[0]
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """200 rows of 40 labels, written with and without spaces."""
+    return load_split(
+        write_splits(tmp_path, train=[f"x ^ {n % 40}" if n % 2 < 1 or n > 100 else f"x^{n % 40}" for n in range(200)])
+    )
+
+
+def test_no_label_stands_in_two_parts_and_no_row_is_lost(labels):
+    parts = split_by_label(labels, {"validation": 0.1, "test": 0.2}, seed=3)
+    assert {name: len(rows) for name, rows in parts.items()} == {"validation": 20, "test": 40, "rest": 140}
+    seen = [{"".join(text.split()) for text in rows.texts()} for rows in parts.values()]
+    assert not seen[0] & seen[1]
+    assert not (seen[0] | seen[1]) & seen[2]
+    assert Counter(id for rows in parts.values() for id in rows.ids()) == Counter(labels.ids())
+
+
+def test_the_seed_decides_the_parts(labels):
+    first, again, other = (split_by_label(labels, {"test": 0.2}, seed)["test"].ids() for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_whole_labels_come_as_near_to_a_share_as_they_can(tmp_path):
+    rows = load_split(write_splits(tmp_path, train=["a"] * 90 + ["b"] * 6 + ["c"] * 4))
+    for seed in range(6):
+        parts = split_by_label(rows, {"test": 0.05}, seed)
+        assert len(parts["test"]) in (4, 6)
+
+
+def test_too_few_labels_are_refused(tmp_path):
+    rows = load_split(write_splits(tmp_path, train=["a"] * 9 + ["b"]))
+    with pytest.raises(DataError, match="2 different labels can't be divided into 3 parts"):
+        split_by_label(rows, {"validation": 0.1, "test": 0.1})
+    assert {name: set(part.texts()) for name, part in split_by_label(rows, {"test": 0.5}).items()} in (
+        {"test": {"a"}, "rest": {"b"}},
+        {"test": {"b"}, "rest": {"a"}},
+    )
+
+
+def test_shared_labels_are_counted_without_spaces(tmp_path):
+    folder = write_splits(tmp_path, train=["x ^ 2", "y"], test=["x^2", "x^2", "z"])
+    assert shared_labels(load_split(folder, split="test"), load_split(folder)) == (2, 1)
+
+
+def test_the_published_test_labels_of_human_handwrite_stand_in_train_and_a_division_mends_it(shared_data):
+    folder = shared_data / "LaTeX_OCR"
+    train, test = (load_split(folder, subset="human_handwrite", split=split) for split in ("train", "test"))
+    assert shared_labels(test, train)[0] == len(test)
+    parts = split_by_label(train, {"validation": 0.05, "test": 0.1})
+    assert shared_labels(parts["test"], parts["rest"]) == shared_labels(parts["validation"], parts["rest"]) == (0, 0)
+    assert {name: len(rows) for name, rows in parts.items()} == {"validation": 60, "test": 120, "rest": 1020}
