@@ -6,6 +6,7 @@ end-of-turn token. The two are tokenised apart, as they come about in generation
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -54,7 +55,7 @@ def answer_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
         raise DataError("0 answer tokens; is 'text' empty? fill it or remove the row")
     refuse_special_tokens(tokenizer, text, "the answer")
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return [*ids, tokenizer.convert_tokens_to_ids(TURN_END_TOKEN)]
+    return [*ids, _token_id(tokenizer, TURN_END_TOKEN)]
 
 
 def refuse_special_tokens(tokenizer: PreTrainedTokenizerBase, text: str, what: str) -> None:
@@ -89,14 +90,23 @@ def _rendered(
         raise ModelError("the tokenizer has no chat template; fetch chat_template.jinja with the checkpoint")
     refuse_special_tokens(tokenizer, question, "the question")
     refuse_special_tokens(tokenizer, system or "", "the system prompt")
-    asked = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
-    told = [{"role": "system", "content": [{"type": "text", "text": system}]}] if system is not None else []
+    asked: dict[str, Any] = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}
+    told: list[dict[str, Any]] = (
+        [{"role": "system", "content": [{"type": "text", "text": system}]}] if system is not None else []
+    )
     text = tokenizer.apply_chat_template([*told, asked], tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    image = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    image = _token_id(tokenizer, IMAGE_TOKEN)
     if ids.count(image) != 1:
         raise ModelError(
             f"the chat template makes {ids.count(image)} places for 1 image; use that of a vision-language model"
         )
     place = ids.index(image)
     return tuple(ids[:place]), image, tuple(ids[place + 1 :])
+
+
+def _token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    token_id = tokenizer.convert_tokens_to_ids(token)
+    if not isinstance(token_id, int) or token_id == tokenizer.unk_token_id:
+        raise ModelError(f"the tokenizer lacks {token}; use the tokenizer that came with the checkpoint")
+    return token_id

@@ -44,9 +44,9 @@ class ShownExample:
     id: str
     where: str
     text: str
-    image_size: tuple[int, int] | None = None
-    resized: tuple[int, int] | None = None
-    grid: tuple[int, int, int] | None = None
+    image_size: tuple[int, int] = (0, 0)
+    resized: tuple[int, int] = (0, 0)
+    grid: tuple[int, int, int] = (0, 0, 0)
     image_tokens: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
@@ -169,7 +169,7 @@ def _passages(tokenizer: PreTrainedTokenizerBase, runs: Sequence[TokenRun]) -> l
     for style, group in groupby(runs, key=_style):
         members = list(group)
         ids = [run.id for run in members for _ in range(run.count)]
-        text = f"{IMAGE_TOKEN}×{len(ids)}" if style == "image" else tokenizer.decode(ids)
+        text = f"{IMAGE_TOKEN}×{len(ids)}" if style == "image" else str(tokenizer.decode(ids))
         passages.append(Passage(text, style))
     return passages
 
@@ -177,7 +177,7 @@ def _passages(tokenizer: PreTrainedTokenizerBase, runs: Sequence[TokenRun]) -> l
 def _runs(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], labels: Sequence[int]) -> list[TokenRun]:
     runs: list[TokenRun] = []
     for token_id, label in zip(ids, labels, strict=True):
-        run = TokenRun(tokenizer.decode([token_id]), token_id, None if label == IGNORED else label)
+        run = TokenRun(str(tokenizer.decode([token_id])), token_id, None if label == IGNORED else label)
         last = runs[-1] if runs else None
         if last and (last.id, last.label) == (run.id, run.label):
             runs[-1] = TokenRun(run.token, run.id, run.label, last.count + 1)

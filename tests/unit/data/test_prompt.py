@@ -1,4 +1,5 @@
 import pytest
+from transformers import Qwen2Tokenizer
 
 from tests.fixtures.tiny_tokenizer import FAMILY_TEMPLATES, tiny_tokenizer
 from texlens.core.errors import DataError, ModelError
@@ -93,3 +94,9 @@ def test_a_rows_own_prompt_and_system_go_first():
     style = PromptStyle("Read", "S")
     assert style.of(Sample("0", image, "x")) == style
     assert style.of(Sample("0", image, "x", prompt="", system="T")) == PromptStyle("", "T")
+
+
+def test_a_tokenizer_without_qwens_tokens_is_refused():
+    tokenizer = Qwen2Tokenizer(vocab={"x": 0, "<|endoftext|>": 1})
+    with pytest.raises(ModelError, match=r"the tokenizer lacks <\|im_end\|>"):
+        answer_ids(tokenizer, "x")

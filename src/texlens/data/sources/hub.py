@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from functools import cache, partial
 from pathlib import Path
 
 from texlens.core.errors import DataError
@@ -42,19 +43,19 @@ def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
         raise _explained(path, options.subset, error) from error
     where = f"{path} split {split}"
     check_columns(rows.column_names, options.image_column, options.text_column, where)
-    table = rows.data.table
     return TableSource(
-        table.drop_columns([options.image_column]),
-        lambda: table.column(options.image_column),
+        rows.data.table.drop_columns([options.image_column]),
+        partial(rows.data.column, options.image_column),
         split=split,
         text_column=options.text_column,
         where=where,
         identity=str(rows._fingerprint),
-        place=lambda row: f"{where} row {row}",
+        place=partial("{} row {}".format, where),
         folder=Path(datasets.config.HF_CACHE_HOME),
     )
 
 
+@cache
 def fetch_modelscope(path: str) -> Path:
     """The local folder of `modelscope:owner/name`, in the hubs' layout.
 
@@ -74,14 +75,17 @@ def fetch_modelscope(path: str) -> Path:
 
 def _explained(path: str, subset: str | None, error: Exception) -> DataError:
     """Whatever the hub's client says, in one line with a remedy."""
+    here = path.startswith(MODELSCOPE)
+    token = "MODELSCOPE_API_TOKEN" if here else "HF_TOKEN"
+    address = "MODELSCOPE_DOMAIN" if here else "HF_ENDPOINT and HF_HUB_OFFLINE"
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    reason = " ".join(str(error).split())[:300]
+    reason = " ".join(str(error).split())[:300].rstrip(".")
     if "GatedRepoError" in kinds or "gated" in reason:
-        remedy = "ask for access on its page and set HF_TOKEN"
+        remedy = f"ask for access on its page and set {token}"
     elif kinds & {"DatasetNotFoundError", "RepositoryNotFoundError", "NotExistError"}:
-        remedy = "check the id; a private data set needs HF_TOKEN, and a local folder must be there"
+        remedy = f"check the id; a private data set needs {token}, and a local folder must be there"
     elif kinds & {"OfflineModeIsEnabled", "ConnectionError", "ConnectError", "TimeoutException", "Timeout"}:
-        remedy = "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, or set data.path to a local folder"
+        remedy = f"check the network, {address}, or set data.path to a local folder"
     elif isinstance(error, ValueError) and "split" in reason.lower():
         remedy = "set data.splits to those, or validation and test to a share of train such as 0.05"
     elif isinstance(error, ValueError) and "config" in reason.lower():

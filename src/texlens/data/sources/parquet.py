@@ -9,6 +9,7 @@ groups of 1,000, and a whole file where it has one group. (2 cores, Nov 2026, py
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -34,18 +35,14 @@ def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
         check_columns(parquet.schema_arrow.names, options.image_column, options.text_column, str(file))
     starts = [0, *accumulate(parquet.metadata.num_rows for parquet in opened)]
 
-    def place(row: int) -> str:
-        shard = bisect_right(starts, row) - 1
-        return f"{files[shard]} row {row - starts[shard]}"
-
     return TableSource(
         _texts(files, opened, options),
-        lambda: _images(files, options.image_column),
+        partial(_images, files, options.image_column),
         split=split,
         text_column=options.text_column,
         where=str(path),
         identity=_identity(files),
-        place=place,
+        place=partial(_place, files, starts),
         folder=files[0].parent,
         allow_outside=options.allow_outside,
     )
@@ -62,6 +59,11 @@ def _splits(path: Path, options: ReadOptions) -> Sequence[str]:
 
 
 PARQUET = Format("parquet", _recognises, _splits, open_parquet)
+
+
+def _place(files: Sequence[Path], starts: Sequence[int], row: int) -> str:
+    shard = bisect_right(starts, row) - 1
+    return f"{files[shard]} row {row - starts[shard]}"
 
 
 def _open(file: Path) -> pq.ParquetFile:

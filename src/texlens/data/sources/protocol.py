@@ -15,8 +15,11 @@ class Source(Protocol):
     """File, folder or id, for messages."""
     identity: str
     """Changes when the files change."""
-    refusals: Mapping[int, Refusal]
-    """Rows that can't become a sample, by number."""
+
+    @property
+    def refusals(self) -> Mapping[int, Refusal]:
+        """Rows that can't become a sample, by number."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -50,6 +50,10 @@ class TableSource:
         for row, reason in damaged.items():
             self.refusals[row] = Refusal(self.id(row), place(row), reason, "not UTF-8")
 
+    def __getstate__(self) -> dict:
+        """Images that were read stay behind: a worker that is not forked reads its own."""
+        return {name: value for name, value in self.__dict__.items() if name != "_loaded_images"}
+
     def __len__(self) -> int:
         return len(self._texts)
 

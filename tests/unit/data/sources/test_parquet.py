@@ -1,3 +1,5 @@
+import pickle
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -33,6 +35,15 @@ def test_no_image_is_read_before_it_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "_images", lambda *_: pytest.fail("images were read"))
     rows = load_split(tmp_path)
     assert (len(rows), rows[4].text, len(rows.fingerprint)) == (5, "x", 64)
+
+
+def test_rows_go_to_a_worker_without_the_images_that_were_read(tmp_path):
+    write_splits(tmp_path, train=["x"], test=["y"])
+    rows = load_split(tmp_path)
+    data = rows[0].image.read()
+    sent = pickle.dumps(rows)
+    assert data not in sent
+    assert pickle.loads(sent)[0].image.read() == data
 
 
 def test_a_large_split_is_mapped_from_the_arrow_copy(tmp_path, monkeypatch):
