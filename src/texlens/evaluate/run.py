@@ -21,6 +21,7 @@ from texlens.data.check import check_rows
 from texlens.data.sample import Sample
 from texlens.evaluate.compare import Comparison, compare
 from texlens.evaluate.predictions import read_predictions, write_predictions
+from texlens.evaluate.run_report import write_run_report
 from texlens.evaluate.score import Scores, score
 from texlens.models.build import Base, build_base, build_model
 from texlens.models.generate import generate
@@ -61,7 +62,7 @@ def compare_run(
     for system in SYSTEMS:
         write_json(folder.scores(split, system), score(predictions[system], seed=config.evaluate.seed).to_json())
     write_json(folder.comparison(split), comparison.to_json())
-    _write_report(config, folder, split, comparison, predictions)
+    write_run_report(config, folder, split, comparison)
     return comparison
 
 
@@ -109,7 +110,7 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
         if not path.is_file():
             raise DataError(f"{path}: no predictions of {system} on {split}; run `texlens compare {folder.path}` first")
     predictions = {system: read_predictions(path) for system, path in paths.items()}
-    _write_report(config, folder, split, compare(predictions, seed=config.evaluate.seed), predictions)
+    write_run_report(config, folder, split, compare(predictions, seed=config.evaluate.seed))
 
 
 def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], list[Prediction]]:
@@ -123,7 +124,9 @@ def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], l
     return samples, failed
 
 
-def _conditions(config: RunConfig, folder: RunFolder, split: str, system: str, base: Base, samples: list[Sample]) -> dict:
+def _conditions(
+    config: RunConfig, folder: RunFolder, split: str, system: str, base: Base, samples: list[Sample]
+) -> dict:
     """All that decides a prediction; predictions are used again only where this is the same."""
     geometry = base.processor.geometry
     text = "\n".join(f"{sample.id}\t{sample.text}" for sample in samples)
@@ -146,7 +149,9 @@ def _kept(path: Path, conditions: dict) -> list[Prediction] | None:
     return read_predictions(path)
 
 
-def _read(model, base: Base, samples: list[Sample], config: RunConfig, system: str, console: Console) -> list[Prediction]:
+def _read(
+    model, base: Base, samples: list[Sample], config: RunConfig, system: str, console: Console
+) -> list[Prediction]:
     order = {sample.id: number for number, sample in enumerate(samples)}
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task(f"reading {len(samples)} rows with the {system}", total=len(samples))
@@ -167,9 +172,3 @@ def _read(model, base: Base, samples: list[Sample], config: RunConfig, system: s
             made.append(prediction)
             bar.advance(task)
     return sorted(made, key=lambda prediction: order[prediction.id])
-
-
-def _write_report(config, folder: RunFolder, split: str, comparison: Comparison, predictions: dict) -> None:
-    from texlens.evaluate.run_report import write_run_report
-
-    write_run_report(config, folder, split, comparison, predictions)

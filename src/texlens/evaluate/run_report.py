@@ -1,0 +1,58 @@
+"""The report of a run folder: gathers what the folder says of the run and hands it to `report/`."""
+
+from pathlib import Path
+
+from texlens.adapters.plan import Coverage
+from texlens.config.load import dump_config
+from texlens.config.run import RunConfig
+from texlens.core.run_folder import RunFolder
+from texlens.data.build import read_split
+from texlens.evaluate.compare import Comparison
+from texlens.evaluate.report import Account, ReportData, write_report
+
+
+def write_run_report(config: RunConfig, folder: RunFolder, split: str, comparison: Comparison) -> Path:
+    """Writes report.html; a run folder that lacks a part (an untrained base, say) gives a report without it."""
+    rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
+    return write_report(
+        folder.report,
+        ReportData(
+            title=folder.path.name,
+            subtitle=f"{config.model.path} on {config.data.path}, split {split}",
+            comparison=comparison,
+            images={sample.id: sample.image for sample in rows},
+            facts=_facts(config, folder),
+            config_yaml=dump_config(config),
+            coverage=folder.read_json("coverage.json") or [],
+            accounts=[_account(name, value) for name, value in (folder.read_json("data.json") or {}).items()],
+            history=folder.history(),
+        ),
+    )
+
+
+def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
+    manifest = folder.manifest
+    training, model = manifest.get("training", {}), manifest.get("model", {})
+    environment = folder.read_json("environment.json") or {}
+    coverage = [Coverage(**row) for row in folder.read_json("coverage.json") or []]
+    trainable, total = sum(row.parameters for row in coverage), model.get("parameters")
+    facts = [
+        ("Base", config.model.path),
+        ("Model", f"{model['class']}, {model['dtype']}, {model['attention']} attention" if model else ""),
+        ("Adapter", f"{config.adapter.kind}, rank {config.adapter.rank}, alpha {config.adapter.alpha:g}"),
+        ("Trained", f"{trainable:,} of {total + trainable:,} parameters" if total else ""),
+        ("Data", " / ".join(part for part in (config.data.path, config.data.subset) if part)),
+        ("Question", config.data.question),
+        ("Steps", f"{training['steps']:,} ({training['epochs']:g} epochs)" if training else ""),
+        ("Time", f"{training['seconds']:.0f} s, {training['samples_per_s']:.1f} samples/s" if training else ""),
+        ("Peak memory", f"{training['peak_memory_gib']:.2f} GiB" if training else ""),
+        ("Hardware", environment.get("gpu") or environment.get("cpu", "")),
+        ("Software", ", ".join(f"{name} {version}" for name, version in environment.get("packages", {}).items())),
+        ("Seed", str(config.train.seed)),
+        ("Date", manifest.get("created", "")),
+    ]
+    return [(label, value) for label, value in facts if value]
+
+
+def _account(split: str, account: dict) -> Account:
+    return Account(split, account["rows"], account["kept"], account.get("rows_refused", ()))
