@@ -51,7 +51,7 @@ def attach_lora(
 
 def save_adapter(model: PeftModel, folder: Path, card: AdapterCard) -> None:
     """Weights and settings in PEFT's form, and the card beside them; `folder` should be one written aside."""
-    model.save_pretrained(folder, safe_serialization=True)
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     write_json(folder / CARD, card.to_json())
 

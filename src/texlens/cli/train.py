@@ -42,7 +42,7 @@ def train(
     folder = RunFolder.open(resume) if resume else None
     config = load_config(folder.config if folder else run_file, overrides or ())
 
-    from texlens.train.run import prepare, require_rows
+    from texlens.train.run import prepare
     from texlens.train.run import train as run_training
 
     def work(folder: RunFolder, prepared) -> dict:
@@ -54,7 +54,6 @@ def train(
             result = work(folder, prepare(config, console))
     else:
         prepared = prepare(config, console)
-        require_rows(prepared.splits)
         show_plan(prepared, console)
         folder = RunFolder.create(Path(config.output), config.name)
         with folder.locked():
@@ -74,7 +73,8 @@ def train(
 def show_plan(prepared, console) -> None:
     from texlens.cli.plan import coverage_table
 
-    console.print(prepared.splits.summary())
+    for role, checked in prepared.splits.checks.items():
+        console.print(f"{role}: {len(checked.kept):,} rows, {checked.image_tokens:,} image tokens")
     console.print(coverage_table(prepared.plan))
 
 

@@ -116,7 +116,7 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
 def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], list[Prediction]]:
     """The split's rows, and a failed prediction for each that can't be read: it scores zero, it is not dropped."""
     rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
-    checked = check_rows(rows, base.processor.geometry)
+    checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
     failed = [Prediction(refusal.id, "", "", stop="failed", error=refusal.reason) for refusal in checked.refused]
     samples = list(checked.kept)
     if not samples:

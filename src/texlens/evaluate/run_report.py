@@ -24,7 +24,7 @@ def write_run_report(config: RunConfig, folder: RunFolder, split: str, compariso
             facts=_facts(config, folder),
             config_yaml=dump_config(config),
             coverage=folder.read_json("coverage.json") or [],
-            accounts=[_account(name, value) for name, value in (folder.read_json("data.json") or {}).items()],
+            accounts=_accounts(folder),
             history=folder.history(),
         ),
     )
@@ -54,5 +54,6 @@ def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
     return [(label, value) for label, value in facts if value]
 
 
-def _account(split: str, account: dict) -> Account:
-    return Account(split, account["rows"], account["kept"], account.get("rows_refused", ()))
+def _accounts(folder: RunFolder) -> list[Account]:
+    splits = (folder.read_json("data.json") or {}).get("splits", {})
+    return [Account(role, told["rows"], told["kept"], told["refused_rows"]) for role, told in splits.items()]

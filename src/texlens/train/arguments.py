@@ -1,5 +1,6 @@
 """Our settings as transformers' TrainingArguments: the one place where the two vocabularies meet."""
 
+import dataclasses
 import importlib.util
 import math
 import os
@@ -72,8 +73,7 @@ def training_arguments(
         weight_decay=optimizer.weight_decay,
         max_grad_norm=optimizer.max_grad_norm,
         optim="adamw_bnb_8bit" if optimizer.name == "adamw-8bit" else "adamw_torch_fused",
-        gradient_checkpointing=settings.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if settings.gradient_checkpointing else None,
+        **_checkpointing(settings.gradient_checkpointing),
         bf16=bf16,
         use_cpu=not on_gpu and not torch.cuda.is_available(),
         seed=settings.seed,
@@ -93,3 +93,10 @@ def training_arguments(
         restore_callback_states_from_checkpoint=True,
         disable_tqdm=True,
     )
+
+
+def _checkpointing(on: bool) -> dict:
+    """Non-reentrant recomputation, under the name that this version of transformers gives it."""
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    name = "activation_checkpointing" if "activation_checkpointing" in known else "gradient_checkpointing"
+    return {name: True, f"{name}_kwargs": {"use_reentrant": False}} if on else {}

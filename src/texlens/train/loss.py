@@ -14,12 +14,13 @@ def label_loss(logits_BLV: Tensor, labels_BL: Tensor, label_count: Tensor | int 
     """Summed cross-entropy in nats of every label given the tokens before it, divided by `label_count`.
 
     `label_count` is the number of labels of the whole optimiser step, all its batches together; None takes this
-    batch's own. Only rows that have a label go through the softmax.
+    batch's own. Without a label the loss is 0. Only rows that have a label go through the softmax.
     """
     shifted_BL = functional.pad(labels_BL[:, 1:], (0, 1), value=IGNORED)
     chosen = shifted_BL != IGNORED
     total = functional.cross_entropy(logits_BLV[chosen].float(), shifted_BL[chosen], reduction="sum")
-    return total / (chosen.sum() if label_count is None else label_count)
+    count = torch.as_tensor(chosen.sum() if label_count is None else label_count)
+    return total / count.clamp(min=1)
 
 
 def count_labels(labels_BL: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """One training run, from settings to a run folder with the best adapter in it."""
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,6 @@ from texlens.adapters.plan import AdapterPlan
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.environment import describe_environment
-from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
 from texlens.data.build import Splits, build_splits
@@ -93,6 +93,7 @@ def train(config: RunConfig, prepared: Prepared, folder: RunFolder, *, console: 
         "samples_per_s": round(trainer.rows_seen / max(time.monotonic() - began, 1e-9), 2),
         "peak_memory_gib": round(peak_memory_gib(), 3),
         "trainable_parameters": prepared.plan.trainable,
+        "rows_refused_while_training": sorted(trainer.refused),
     }
     folder.update(training=facts, state="trained")
     return facts
@@ -112,6 +113,7 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
         save_adapter(trainer.accelerator.unwrap_model(adapted), path, card)
         save_processor(processor, path)
 
+    train_examples = examples(splits.train)
     meter = Meter()
     callbacks = [MetricsLog(folder.metrics, meter), ProgressBar(meter, console)]
     if settings.watch.early_stopping_patience and splits.validation:
@@ -126,12 +128,13 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
             bf16=next(adapted.base_model.model.parameters()).dtype == torch.bfloat16,
             run_name=folder.path.name,
         ),
-        train_dataset=examples(splits.train),
+        train_dataset=train_examples,
         eval_dataset=examples(splits.validation) if splits.validation else None,
-        data_collator=Collator(processor.pad_token_id, processor.image_token_id),
+        data_collator=Collator(processor.pad_token_id, processor.image_token_id, stand_in=train_examples.stand_in()),
         callbacks=callbacks,
         save_model_to=save_into,
         best_folder=folder.adapter,
+        warn=lambda text: console.print(text, style="yellow", markup=False),
         read_sample=_sample_reader(config, processor, splits, adapted),
         keep=settings.checkpoints.keep,
     )
@@ -174,26 +177,8 @@ def _record(config: RunConfig, prepared: Prepared, folder: RunFolder) -> None:
     folder.update(state="training", base=config.model.path, base_fingerprint=prepared.base.fingerprint)
 
 
-def check_same_run(config: RunConfig, folder: RunFolder) -> None:
-    """A run goes on only with the settings it began with.
-
-    Raises:
-        RunError: they differ.
-    """
-    if folder.config.is_file() and folder.config.read_text(encoding="utf-8") != dump_config(config):
-        raise RunError(f"{folder.config}: differs from the settings given; resume with the run folder alone")
-
-
-def require_rows(splits: Splits) -> None:
-    """
-    Raises:
-        DataError: no row is left to train on.
-    """
-    if not len(splits.train):
-        raise DataError("no train row is left after the checks; `texlens data show` tells why each was refused")
-
-
 def _quiet() -> None:
-    """transformers tells the terminal what our own progress already tells."""
+    """transformers tells the terminal what our own progress already tells, and warns itself of its own names."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

@@ -15,6 +15,7 @@ from transformers.training_args import TrainingArguments
 
 from texlens.core.errors import RunError
 from texlens.core.files import whole_folder
+from texlens.data.sample import Refusal
 from texlens.train import state
 from texlens.train.checkpoints import rotate, seal
 from texlens.train.loss import summed_loss, trainer_loss
@@ -25,6 +26,7 @@ class LensTrainer(Trainer):
     Args:
         save_model_to: writes the trained part into a folder (the adapter, in PEFT's form).
         best_folder: where the best adapter so far is kept; replaced as a whole.
+        warn: told of each row that could not be decoded, once.
         read_sample: measures exact match by reading validation rows, or None.
         keep: checkpoints that stay on disk beside the best.
     """
@@ -40,6 +42,7 @@ class LensTrainer(Trainer):
         callbacks: list[TrainerCallback],
         save_model_to: Callable[[Path], None],
         best_folder: Path,
+        warn: Callable[[str], None],
         read_sample: Callable[[], float] | None = None,
         keep: int = 2,
     ):
@@ -55,6 +58,8 @@ class LensTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self.tokens_seen: torch.Tensor | int = 0
         self.rows_seen = 0
+        self.refused: dict[str, Refusal] = {}
+        self._warn = warn
         self._save_model_to, self._best_folder = save_model_to, best_folder
         self._read_sample, self._keep = read_sample, keep
         self._staging = Path(args.output_dir) / ".partial"
@@ -63,9 +68,17 @@ class LensTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         batches, label_count = super().get_batch_samples(epoch_iterator, num_batches, device)
         for batch in batches:
+            self._note_refused(batch)
             self.rows_seen += len(batch["input_ids"])
             self.tokens_seen = self.tokens_seen + batch["attention_mask"].sum()
         return batches, label_count
+
+    def _note_refused(self, batch: dict) -> None:
+        """Takes the rows that could not be decoded out of the batch, and names each the first time."""
+        for refusal in batch.pop("refused", ()):
+            if refusal.id not in self.refused:
+                self.refused[refusal.id] = refusal
+                self._warn(f"row left out: {refusal}")
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         loss = super().training_step(model, inputs, num_items_in_batch)
@@ -91,6 +104,7 @@ class LensTrainer(Trainer):
         loader = DataLoader(dataset, self.args.eval_batch_size, collate_fn=self.data_collator, generator=torch.Generator())
         total, count = 0.0, 0
         for batch in self.accelerator.prepare(loader):
+            self._note_refused(batch)
             with self.compute_loss_context_manager():
                 loss, labels = summed_loss(self.model, batch)
             loss, labels = self.accelerator.reduce(torch.stack([loss.double(), labels.double()])).tolist()
