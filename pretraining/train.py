@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGeneration
 
 from pretraining.forward import pack_loss
@@ -112,7 +112,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=9, help="how long this call trains")
     parser.add_argument("--total-minutes", type=float, default=36, help="how long all calls together train")
-    parser.add_argument("--resume", type=Path)
+    parser.add_argument("--resume", type=Path, help="go on from a state.pt")
+    parser.add_argument("--init", type=Path, help="begin from the weights of a model.safetensors")
+    parser.add_argument("--short-until", type=float, default=Plan.short_until)
+    parser.add_argument("--mixed-until", type=float, default=Plan.mixed_until)
+    parser.add_argument("--decay-from", type=float, default=Plan.decay_from)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=15)
     parser.add_argument("--tokens", type=int, default=PackSize.tokens)
@@ -125,9 +129,13 @@ def main() -> None:
 def train(args) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     args.out.mkdir(parents=True, exist_ok=True)
-    plan, size = Plan(rate=args.rate), PackSize(tokens=args.tokens, patches=args.tokens * 7 // 3 // 256 * 256)
+    plan = Plan(args.short_until, args.mixed_until, args.rate, decay_from=args.decay_from)
+    size = PackSize(tokens=args.tokens, patches=args.tokens * 7 // 3 // 256 * 256)
     tokenizer = AutoTokenizer.from_pretrained(NANO)
     model = new_model(device)
+    if args.init:
+        model.load_state_dict(load_file(args.init), strict=False)
+        model.tie_weights()
     groups = optimisers(model, plan.rate)
     done = {"step": 0, "seconds": 0.0, "samples": 0, "calls": 0}
     if args.resume:
