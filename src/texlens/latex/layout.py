@@ -56,7 +56,7 @@ def layout(formula: str | Node, *, font: str = "latin-modern", size: float = 1.0
 
 @cache
 def _engine(font: str) -> Engine:
-    return Engine(math_font(font), _METHODS)
+    return Engine(math_font(font), METHODS)
 
 
 _TEXT_SIZED = frozenset(["\\mbox", "\\hbox", "\\makebox"])
@@ -160,7 +160,7 @@ def row(engine: Engine, node: Row, style: int, state: State) -> tuple[int, Box]:
     return ORD, engine.spaced(engine.atoms(node.items, style, state))
 
 
-_METHODS: dict[type, Method] = {
+METHODS: dict[type, Method] = {
     Row: row,
     Scripts: scripts,
     Fraction: fraction,

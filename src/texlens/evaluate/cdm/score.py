@@ -1,0 +1,100 @@
+"""CDM of a pair of formulas: precision, recall and F1 of the tokens that they show."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from texlens.core.errors import LatexError
+from texlens.evaluate.cdm.match import assigned, centres, explained
+from texlens.evaluate.cdm.reference import reference_picture
+from texlens.evaluate.cdm.rules import RULES, Rules
+from texlens.evaluate.cdm.structure import misplaced
+from texlens.evaluate.cdm.visible import Picture, picture
+
+
+@dataclass(frozen=True)
+class Cdm:
+    """`matched` of the truth's and the text's tokens; `problem` says what can't be drawn, and then nothing matches."""
+
+    matched: int
+    truth_tokens: int
+    text_tokens: int
+    problem: str = ""
+
+    @property
+    def precision(self) -> float:
+        return self.matched / self.text_tokens if self.text_tokens else self._both_empty
+
+    @property
+    def recall(self) -> float:
+        return self.matched / self.truth_tokens if self.truth_tokens else self._both_empty
+
+    @property
+    def f1(self) -> float:
+        total = self.truth_tokens + self.text_tokens
+        return 2 * self.matched / total if total else self._both_empty
+
+    @property
+    def exact(self) -> bool:
+        return self.f1 == 1.0
+
+    @property
+    def _both_empty(self) -> float:
+        return float(not (self.truth_tokens or self.text_tokens or self.problem))
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Two pictures and the pairs of their tokens that count, as indices (truth, text)."""
+
+    truth: Picture
+    text: Picture
+    pairs: tuple[tuple[int, int], ...]
+
+
+def cdm(truth: str, text: str, rules: Rules = RULES["default"]) -> Cdm:
+    """Never fails: what can't be drawn scores 0 and says why."""
+    drawn, problem = _drawn(truth, rules.mended)
+    if problem:
+        return Cdm(0, 0, 0, f"truth: {problem}")
+    read, problem = _drawn(text, rules.mended)
+    if problem:
+        return Cdm(0, len(drawn.tokens), 0, problem)
+    matched = len(drawn.tokens) if drawn is read else len(_pairs(drawn, read, rules))
+    return Cdm(matched, len(drawn.tokens), len(read.tokens))
+
+
+def matching(truth: str, text: str, rules: Rules = RULES["default"]) -> Matching:
+    """The pairs behind a score.
+
+    Raises:
+        LatexError: truth or text can't be drawn.
+    """
+    draw = picture if rules.mended else reference_picture
+    drawn, read = draw(truth), draw(text)
+    return Matching(drawn, read, tuple(_pairs(drawn, read, rules)))
+
+
+def _pairs(truth: Picture, text: Picture, rules: Rules) -> list[tuple[int, int]]:
+    if not truth.tokens or not text.tokens:
+        return []
+    rows, columns = assigned(truth, text, rules)
+    kept = explained(centres(truth.boxes_N4[rows]), centres(text.boxes_N4[columns]), rules)
+    pairs = list(zip(rows.tolist(), columns.tolist(), strict=True))
+    kept &= np.array([truth.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
+    if rules.mended:
+        for index in misplaced(truth.tokens, text.tokens, pairs, kept):
+            kept[index] = False
+    return [pair for pair, keep in zip(pairs, kept, strict=True) if keep]
+
+
+@lru_cache(maxsize=4096)
+def _drawn(formula: str, mended: bool) -> tuple[Picture, str]:
+    """The picture, or an empty one and the reason why there is none."""
+    draw: Callable[[str], Picture] = picture if mended else reference_picture
+    try:
+        return draw(formula), ""
+    except LatexError as error:
+        return Picture((), np.zeros((0, 4)), (1.0, 1.0)), str(error)

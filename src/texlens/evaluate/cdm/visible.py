@@ -1,0 +1,146 @@
+r"""The tokens that a formula shows, each with a name, the box of its ink, and its place in the structure.
+
+A function name and dots are split into letters, a radical sign and its rule are one token; font changes, spaces, braces
+and `\left` show nothing. The name is what is drawn, so `\le` and `\leq` are one; bold and italic letters share a
+name, as the authors have it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from texlens.evaluate.cdm.marks import Extent, Fence, Group, Slot, marked_groups
+from texlens.evaluate.cdm.rules import PADDING, PIXELS_PER_EM
+from texlens.latex.nodes import (
+    Accent,
+    Arrow,
+    Boxed,
+    Fraction,
+    Matrix,
+    Negated,
+    Operator,
+    Radical,
+    Scripts,
+    Stack,
+    Stretch,
+    Symbol,
+    Text,
+)
+from texlens.latex.symbols import DELIMITERS
+
+DOTS = frozenset("…⋯")
+_LOOKALIKES = dict(zip("∣∥⋅·∗⊤′∶–−ΑΒΕΖΗΙΚΜΝΟΡΤΧο∖", "|‖..*T':--ABEZHIKMNOPTXo\\", strict=True))
+
+Names = Callable[[Group], list[tuple[str, Extent]]]
+
+
+class Token(NamedTuple):
+    """`look` is shared by near-synonyms. `scripts` lists the scripts it stands in, outermost first; `within` the
+    fractions, radicals, accents and frames around it, as (index of that token, place in it)."""
+
+    name: str
+    look: str
+    extent: Extent
+    scripts: tuple[str, ...] = ()
+    within: tuple[tuple[int, str], ...] = ()
+
+
+class Picture(NamedTuple):
+    """Tokens, their boxes in pixels (left, top, right, bottom; y down), and the picture's width and height."""
+
+    tokens: Sequence[Token]
+    boxes_N4: np.ndarray  # noqa: N815
+    size: tuple[float, float]
+
+
+def picture(formula: str) -> Picture:
+    """What a formula shows.
+
+    Raises:
+        LatexError: it can't be drawn.
+    """
+    return pictured(tokens_of(marked_groups(formula), names, look))
+
+
+def pictured(tokens: Sequence[Token]) -> Picture:
+    if not tokens:
+        return Picture((), np.zeros((0, 4)), (1.0, 1.0))
+    extents = np.array([token.extent for token in tokens]) * PIXELS_PER_EM
+    left, top = extents[:, 0].min(), extents[:, 3].max()
+    size = (extents[:, 2].max() - left + 2 * PADDING, top - extents[:, 1].min() + 2 * PADDING)
+    boxes = np.empty_like(extents)
+    boxes[:, 0] = extents[:, 0] - left + PADDING - 1
+    boxes[:, 1] = top - extents[:, 3] + PADDING - 1
+    boxes[:, 2] = extents[:, 2] - left + PADDING + 1
+    boxes[:, 3] = top - extents[:, 1] + PADDING + 1
+    return Picture(tokens, boxes, size)
+
+
+def tokens_of(groups: Sequence[Group], names: Names, look: Callable[[str], str]) -> list[Token]:
+    """Tokens in the order of the source; a container comes before what it contains."""
+    tokens: list[Token] = []
+    owned: dict[int, int] = {}
+    places: dict[int, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]] = {}
+    for group in groups:
+        scripts, within = places[id(group)] = _place(group, places, owned)
+        if group.extents:
+            owned[id(group)] = len(tokens)
+            tokens += [Token(name, look(name), extent, scripts, within) for name, extent in names(group)]
+    return tokens
+
+
+def names(group: Group) -> list[tuple[str, Extent]]:
+    """Names by what is drawn, with the box of each."""
+    node, inks = group.node, group.inks
+    if isinstance(node, Text):
+        return [(source, extent) for (_, source), extent in zip(inks, group.extents, strict=True)]
+    if isinstance(node, Operator):
+        return [(character, extent) for (character, _), extent in zip(inks, group.extents, strict=True)]
+    if isinstance(node, Matrix):
+        return [(f"line {source}", extent) for (_, source), extent in zip(inks, group.extents, strict=True)]
+    if isinstance(node, Symbol):
+        if node.character in DOTS:
+            return [(".", extent) for extent in group.extents]
+        name = node.character
+    elif isinstance(node, Fence):
+        name = DELIMITERS.get(node.token, node.token)
+    elif isinstance(node, Negated):
+        name = "".join(character for character, _ in inks)
+    elif isinstance(node, Accent):
+        name = f"accent {node.character}"
+    elif isinstance(node, Arrow):
+        name = node.character
+    else:
+        name = {Fraction: "\\frac", Radical: "\\sqrt"}.get(type(node), inks[0][1])
+    return [(name, united(group.extents))]
+
+
+def look(name: str) -> str:
+    return _LOOKALIKES.get(name, name)
+
+
+def united(extents: Sequence[Extent]) -> Extent:
+    if len(extents) == 1:
+        return extents[0]
+    lefts, bottoms, rights, tops = zip(*extents, strict=True)
+    return min(lefts), min(bottoms), max(rights), max(tops)
+
+
+def _place(
+    group: Group, places: dict[int, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]], owned: dict[int, int]
+) -> tuple[tuple[str, ...], tuple[tuple[int, str], ...]]:
+    """Scripts and containers around a group; its parents have theirs already."""
+    parent = group.parent
+    if parent is None:
+        return (), ()
+    scripts, within = places[id(parent)]
+    node, around = group.node, parent.node
+    if isinstance(node, Slot):
+        if isinstance(around, Scripts | Stack | Arrow):
+            scripts = (*scripts, node.name)
+        elif id(parent) in owned:
+            within = (*within, (owned[id(parent)], node.name))
+    elif isinstance(around, Accent | Stretch | Boxed) and id(parent) in owned:
+        within = (*within, (owned[id(parent)], "in"))
+    return scripts, within
