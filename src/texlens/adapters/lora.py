@@ -12,6 +12,7 @@ from texlens.adapters.card import CARD, AdapterCard
 from texlens.adapters.plan import AdapterPlan
 from texlens.core.errors import ModelError
 from texlens.core.files import write_json
+from texlens.models.checkpoint import read_header
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -89,6 +90,7 @@ def check_adapter(folder: Path, fingerprint: str | None) -> None:
             if pickled
             else f"{folder}: {WEIGHTS} is missing; the adapter was not saved whole"
         )
+    read_header(folder / WEIGHTS)
     card = AdapterCard.read(folder)
     if card and fingerprint and card.base_fingerprint != fingerprint:
         raise ModelError(

@@ -4,11 +4,16 @@ import os
 import sys
 
 import typer
+from safetensors import SafetensorError
 
 from texlens import __version__
 from texlens.cli import compare, data, evaluate, models, plan, read, report, runs, train
+from texlens.cli.faults import explain
 from texlens.core.errors import TexlensError
 from texlens.core.secrets import load_dotenv
+
+STOPPED = 130
+"""What Typer exits with after Ctrl-C."""
 
 app = typer.Typer(
     name="texlens",
@@ -50,16 +55,23 @@ def options(
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 our fault (with a traceback), 2 something the user can fix (in one line)."""
+    """Exit codes: 0 done, 1 our fault (with a traceback), 2 something the user can fix (in one line), 130 stopped."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     load_dotenv()
     try:
         app(standalone_mode=True)
     except TexlensError as error:
-        print(f"texlens: {error}", file=sys.stderr)
+        print(f"texlens: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
-    except KeyboardInterrupt:
-        print("texlens: stopped; `texlens train --resume RUN` goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    except (OSError, SafetensorError) as error:
+        fault = explain(error)
+        if fault is None:
+            raise
+        print(f"texlens: {fault}", file=sys.stderr)
+        sys.exit(2)
+    except SystemExit as stop:
+        if stop.code == STOPPED:
+            print("texlens: stopped; `texlens train --resume RUN` goes on with a training", file=sys.stderr)
+        raise

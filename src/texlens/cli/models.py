@@ -48,7 +48,12 @@ def list_families(as_json: Json = False) -> None:
     from texlens.models.shipped import shipped_names
 
     rows = [
-        {"family": family.title, "model_type": family.model_type, "patch_size": family.patch_size, "groups": list(family.groups)}
+        {
+            "family": family.title,
+            "model_type": family.model_type,
+            "patch_size": family.patch_size,
+            "groups": list(family.groups),
+        }
         for family in FAMILIES.values()
     ]
     if as_json:

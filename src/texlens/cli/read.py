@@ -11,7 +11,8 @@ from texlens.cli.shared import Json, print_json
 def read(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     model: Annotated[
-        str, typer.Option(metavar="RUN", help="A run folder, a checkpoint folder or a hub id; default: the shipped model.")
+        str,
+        typer.Option(metavar="RUN", help="A run folder, a checkpoint folder or a hub id; default: the shipped model."),
     ] = "nano",
     batch_size: Annotated[int, typer.Option(min=1, help="Images read at once.")] = 16,
     as_json: Json = False,
@@ -29,9 +30,8 @@ def read(
     from texlens.core.errors import DataError
     from texlens.data.sample import LazyImage, Sample
 
-    missing = next((path for path in images if not path.is_file()), None)
-    if missing:
-        raise DataError(f"{missing}: no such image file")
+    if not any(path.is_file() for path in images):
+        raise DataError(f"{images[0]}: no such image file; check the path")
 
     from texlens.serve.reader import open_reader
 

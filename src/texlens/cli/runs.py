@@ -40,8 +40,13 @@ def runs(
 
 
 def _row(run) -> dict:
-    manifest = run.manifest
-    comparison = run.read_json("scores/compare.test.json") or {}
+    """One damaged run is told as such and hides none of the others."""
+    from texlens.core.errors import RunError
+
+    try:
+        manifest, comparison = run.manifest, run.read_json("scores/compare.test.json") or {}
+    except RunError:
+        manifest, comparison = {"state": "damaged"}, {}
     systems = comparison.get("systems", {})
     return {
         "run": str(run.path),

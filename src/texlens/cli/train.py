@@ -9,13 +9,19 @@ from texlens.cli.shared import Json, Overrides, message_console, print_json, res
 
 
 def train(
-    run_file: Annotated[Path | None, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")] = None,
+    run_file: Annotated[
+        Path | None, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")
+    ] = None,
     overrides: Overrides = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run folder from its last checkpoint.")
+        Path | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with this run folder from its last checkpoint."),
     ] = None,
     compare: Annotated[
-        bool, typer.Option("--compare/--no-compare", help="Afterwards read the test rows with base and adapter, and write the report.")
+        bool,
+        typer.Option(
+            "--compare/--no-compare", help="Afterwards read the test rows with base and adapter, and write the report."
+        ),
     ] = True,
     as_json: Json = False,
 ) -> None:

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 
-
 _UNION_PARTS = {"lora", "constrained-float", "float", "str"}
 """What pydantic puts into a key's path for the member of a union; no key of ours has such a name."""
 

@@ -13,11 +13,22 @@ def write_text(path: Path, text: str) -> None:
     """Write aside, flush to disk, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    with naming(path):
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an `OSError` raised inside the name of the file, which a full disk does not tell."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -76,21 +76,28 @@ class RunFolder:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        try:
-            return json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise RunError(f"{self.path / MANIFEST}: damaged ({error}); restore it or start a new run") from None
+        told = self.read_json(MANIFEST)
+        if told is not None and not isinstance(told, dict):
+            raise RunError(f"{self.path / MANIFEST}: damaged (no object in it); restore it or start a new run")
+        return told or {}
 
     def update(self, **facts: Any) -> None:
         """Lays `facts` over the manifest."""
         write_json(self.path / MANIFEST, {**self.manifest, **facts, "updated": _now()})
 
     def read_json(self, name: str) -> Any:
-        """A JSON file of the folder, or None where it is absent."""
+        """A JSON file of the folder, or None where it is absent.
+
+        Raises:
+            RunError: it is damaged.
+        """
         path = self.path / name
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{path}: damaged ({error}); restore it or start a new run") from None
 
     def history(self) -> list[dict]:
         """The lines of metrics.jsonl; a last line cut short by a kill is left out."""
@@ -120,9 +127,16 @@ class RunFolder:
 
 
 def list_runs(output: Path) -> list[RunFolder]:
-    """Run folders in `output`, newest last."""
+    """Run folders in `output`, newest last; those whose manifest is damaged go first."""
     found = [RunFolder(path.parent) for path in sorted(output.glob(f"*/{MANIFEST}"))]
-    return sorted(found, key=lambda run: run.manifest.get("created", ""))
+
+    def created(run: RunFolder) -> str:
+        try:
+            return run.manifest.get("created", "")
+        except RunError:
+            return ""
+
+    return sorted(found, key=created)
 
 
 def _try_lock(file) -> bool:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
 from texlens.core.errors import DataError
 from texlens.core.files import write_text
-from texlens.core.prediction import Prediction
+from texlens.core.prediction import Prediction, StopReason
 
-STOPS = ("end", "length", "failed")
+STOPS = get_args(StopReason)
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:

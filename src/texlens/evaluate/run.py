@@ -88,7 +88,7 @@ def predict(
     for system in systems:
         conditions = _conditions(config, folder, split, system, base, samples)
         path = folder.predictions(split, system)
-        kept = None if fresh else _kept(path, conditions)
+        kept = None if fresh else _kept(path, conditions, len(samples) + len(failed))
         if kept is None:
             model = model or build_model(base, config.model)
             reader = load_adapter(model, folder.adapter, fingerprint=base.fingerprint) if system == "adapter" else model
@@ -142,11 +142,29 @@ def _conditions(
     }
 
 
-def _kept(path: Path, conditions: dict) -> list[Prediction] | None:
-    noted = path.with_suffix(".json")
-    if not path.is_file() or not noted.is_file() or json.loads(noted.read_text(encoding="utf-8")) != conditions:
+def _kept(path: Path, conditions: dict, rows: int) -> list[Prediction] | None:
+    """Predictions made before, or None where there are none or other conditions hold.
+
+    Raises:
+        DataError: the file is damaged or cut short.
+    """
+    if not path.is_file() or _noted(path.with_suffix(".json")) != conditions:
         return None
-    return read_predictions(path)
+    try:
+        kept = read_predictions(path)
+    except DataError as error:
+        raise DataError(f"{error}; --fresh reads the rows anew") from None
+    if len(kept) != rows:
+        raise DataError(f"{path}: {len(kept)} rows where {rows} were read; restore it, or --fresh reads the rows anew")
+    return kept
+
+
+def _noted(path: Path) -> dict | None:
+    """The conditions noted beside predictions; damaged ones count as none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _read(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from texlens.adapters.card import AdapterCard
-from texlens.adapters.lora import load_adapter
+from texlens.adapters.lora import check_adapter, load_adapter
 from texlens.config.data import DataSettings
 from texlens.config.load import load_config
 from texlens.config.model import ModelSettings
@@ -61,10 +61,12 @@ def open_reader(model: str = "nano", **model_settings) -> Reader:
 
 def _open_run(run: RunFolder) -> Reader:
     config = load_config(run.config)
+    check_adapter(run.adapter, None)
     card = AdapterCard.read(run.adapter)
     base = build_base(
         config.model, min_pixels=card.min_pixels if card else None, max_pixels=card.max_pixels if card else None
     )
+    check_adapter(run.adapter, base.fingerprint)
     model = load_adapter(build_model(base, config.model), run.adapter, fingerprint=base.fingerprint).eval()
     return Reader(
         run.path.name, model, base.processor, config.data.question, config.data.system, config.evaluate.max_new_tokens

@@ -57,6 +57,11 @@ class MetricsLog(TrainerCallback):
         self.meter.start()
         self._drop_after(state.global_step)
 
+    def on_step_end(self, args, state, control, **kwargs):
+        """The last step is measured whatever the interval, so that a short run has a measurement too."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+
     def on_log(self, args, state, control, logs=None, **kwargs):
         row = {name: round(value, 8) for name, value in (logs or {}).items() if name in KEEP}
         if not row or not state.is_world_process_zero:

@@ -1,0 +1,179 @@
+"""Every recipe is trained, compared and reported on a tiny random model of its own family and drawn formulas."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.integration.conftest import LABELS, RECIPES, write_rows
+from texlens.config.load import load_config
+from texlens.config.run import RunConfig
+from texlens.models.families import family_of
+from texlens.models.shipped import shipped_config
+
+ALL = sorted(RECIPES.glob("*.yaml"))
+QKVO = ["q_proj", "k_proj", "v_proj", "o_proj"]
+PLAIN = {"weight_decay": 0.0, "warmup_steps": 0, "schedule": "cosine", "name": "adamw"}
+SETTINGS = {
+    "qwen3-vl-4b_latex-ocr_lora": {
+        "model": "Qwen/Qwen3-VL-4B-Instruct",
+        "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
+        "train": {"epochs": 8, "steps": None, "batch_size": 8, "accumulation": 1, "gradient_checkpointing": True},
+        "optimizer": {**PLAIN, "learning_rate": 1e-4},
+        "question": "Transcribe the LaTeX of this image.",
+        "covered": {"text-attention": 8},
+    },
+    "qwen3-vl-30b-a3b_latex-ocr_lora": {
+        "model": "Qwen/Qwen3-VL-30B-A3B-Instruct",
+        "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
+        "train": {"epochs": 8, "steps": None, "batch_size": 8, "accumulation": 1, "gradient_checkpointing": True},
+        "optimizer": {**PLAIN, "learning_rate": 1e-4},
+        "question": "Transcribe the LaTeX of this image.",
+        "covered": {"text-attention": 8},
+    },
+    "qwen2-vl-2b_latex-ocr_lora": {
+        "model": "Qwen/Qwen2-VL-2B-Instruct",
+        "adapter": {"rank": 64, "alpha": 16, "dropout": 0.05, "targets": (*QKVO, "gate_proj", "up_proj", "down_proj")},
+        "train": {"epochs": 2, "steps": None, "batch_size": 4, "accumulation": 4},
+        "optimizer": {**PLAIN, "learning_rate": 1e-4},
+        "question": "你是一个LaTeX OCR助手,目标是读取用户输入的照片,转换成LaTeX公式。",
+        "splits": {"train": "train[:996]", "validation": None, "test": "train[996:1000]"},
+        "covered": {"text-attention": 8, "text-mlp": 6},
+    },
+    "qwen2.5-vl-7b_latex-ocr_lora": {
+        "model": "Qwen/Qwen2.5-VL-7B-Instruct",
+        "adapter": {"rank": 16, "alpha": 16, "targets": ("text-attention", "text-mlp", "vision"), "vision": None},
+        "train": {"batch_size": 2, "accumulation": 4, "seed": 3407},
+        "optimizer": {
+            "name": "adamw-8bit",
+            "learning_rate": 2e-4,
+            "schedule": "linear",
+            "warmup_steps": 5,
+            "weight_decay": 0.01,
+        },
+        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 10},
+    },
+    "qwen3-vl-8b_latex-ocr_lora": {
+        "model": "Qwen/Qwen3-VL-8B-Instruct",
+        "adapter": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": ("text-attention", "text-mlp")},
+        "vision": {"rank": 8},
+        "train": {"epochs": 3, "steps": None, "batch_size": 2, "accumulation": 8},
+        "optimizer": {**PLAIN, "learning_rate": 2e-4, "warmup_steps": 100},
+        "watch": {"every_steps": 500, "early_stopping_patience": 3},
+        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12},
+    },
+    "nano_latex-ocr_lora": {
+        "model": "nano",
+        "adapter": {"targets": ("all-linear",)},
+        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12, "merger": 6},
+    },
+}
+"""What the tutorials that people come from set, key by key; `covered` counts layers of the tiny stand-in."""
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_recipe_has_the_settings_it_is_known_for(name):
+    config, wanted = load_config(RECIPES / f"{name}.yaml"), SETTINGS[name]
+    branches = {
+        "adapter": config.adapter,
+        "vision": config.adapter.vision,
+        "train": config.train,
+        "optimizer": config.train.optimizer,
+        "watch": config.train.watch,
+        "splits": config.data.splits,
+    }
+    assert config.model.path == wanted["model"]
+    assert config.data.question == wanted.get("question", config.data.question)
+    for branch, settings in branches.items():
+        assert {key: getattr(settings, key) for key in wanted.get(branch, {})} == wanted.get(branch, {}), branch
+
+
+def test_every_recipe_stands_in_the_table_above():
+    assert {file.stem for file in ALL} == set(SETTINGS)
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda file: file.stem)
+def test_a_recipe_trains_compares_and_reports(recipe, texlens, tiny_checkpoints, tmp_path):
+    config = load_config(recipe)
+    family = family_of(shipped_config(config.model.path) or {}, str(recipe)).model_type
+    data = write_splits_of(config, tmp_path / "data")
+    run = tmp_path / "runs" / config.name
+
+    done = texlens(
+        *("train", recipe, "--json"),
+        *("--set", f"output={tmp_path / 'runs'}"),
+        *("--set", f"model.path={tiny_checkpoints[family]}"),
+        *("--set", f"data.path={data}"),
+        *("--set", "train.epochs=null", "--set", "train.steps=2"),
+        *("--set", "train.optimizer.name=adamw"),
+        *("--set", "evaluate.max_new_tokens=8"),
+    )
+
+    assert done.code == 0, done.err
+    assert done.json["training"]["steps"] == 2
+    assert done.json["comparison"]["rows"] == 4
+    check_files(run, config)
+    check_adapter(run, config, SETTINGS[recipe.stem]["covered"])
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert config.name in report
+    assert "data:image/" in report
+
+
+def write_splits_of(config: RunConfig, folder: Path) -> Path:
+    """A data set in the hubs' layout with the splits and as many rows as the recipe names."""
+    home = folder / config.data.subset if config.data.subset else folder
+    rows = {}
+    for split in config.data.splits.model_dump().values():
+        if isinstance(split, str):
+            last = re.search(r":(\d+)\]", split)
+            name = split.split("[")[0]
+            rows[name] = max(rows.get(name, 0), int(last[1]) if last else 12 if name == "train" else 4)
+    for name, count in rows.items():
+        write_rows(home / f"{name}-00000-of-00001.parquet", [LABELS[row % len(LABELS)] for row in range(count)])
+    return folder
+
+
+def check_files(run: Path, config: RunConfig) -> None:
+    """Everything that the run folder promises, see `core/run_folder.py`."""
+    for name in (
+        *("config.yaml", "run.json", "environment.json", "data.json", "coverage.json", "metrics.jsonl", "loss.png"),
+        *("checkpoints/checkpoint-2/optimizer.safetensors", "checkpoints/checkpoint-2/checksums.json"),
+        *("adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/texlens.json"),
+        *("predictions/test.base.jsonl", "predictions/test.adapter.jsonl"),
+        *("scores/test.base.json", "scores/test.adapter.json", "scores/compare.test.json", "report.html"),
+    ):
+        assert (run / name).is_file(), name
+        assert (run / name).stat().st_size > 0, name
+    kept = load_config(run / "config.yaml")
+    assert kept.data.splits == config.data.splits
+    assert kept.adapter == config.adapter
+    measured = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert ("eval_loss" in {key for row in measured for key in row}) == (config.data.splits.validation is not None)
+
+
+def check_adapter(run: Path, config: RunConfig, covered: dict[str, int]) -> None:
+    saved = json.loads((run / "adapter/adapter_config.json").read_text())
+    assert (saved["r"], saved["lora_alpha"], saved["lora_dropout"]) == (
+        config.adapter.rank,
+        config.adapter.alpha,
+        config.adapter.dropout,
+    )
+    coverage = {row["group"]: row for row in json.loads((run / "coverage.json").read_text())}
+    assert {group: row["matched"] for group, row in coverage.items() if row["matched"]} == covered
+    weights = load_file(run / "adapter/adapter_model.safetensors")
+    assert len(weights) == 2 * sum(covered.values())
+    assert sum(tensor.numel() for tensor in weights.values()) == sum(row["parameters"] for row in coverage.values())
+    ranks = {tensor.shape[0] for name, tensor in weights.items() if "visual.blocks" in name and "lora_A" in name}
+    if config.adapter.vision:
+        assert ranks == {config.adapter.vision.rank}
+    assert any(tensor.any() for name, tensor in weights.items() if "lora_B" in name), "nothing was learnt"
+
+
+def test_the_recipe_with_8_bit_optimiser_says_in_one_line_that_it_needs_a_gpu(texlens, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = texlens("train", RECIPES / "qwen2.5-vl-7b_latex-ocr_lora.yaml")
+
+    assert done.code == 2
+    assert done.err == "texlens: train.optimizer.name: adamw-8bit needs a GPU; use adamw\n"
