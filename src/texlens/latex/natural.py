@@ -1,0 +1,68 @@
+r"""Which `\left … \right` of a formula are drawn at their natural size, so that plain delimiters draw the same."""
+
+from functools import cache
+
+from texlens.latex.boxes import Box
+from texlens.latex.engine import Engine, State
+from texlens.latex.layout import _engine
+from texlens.latex.nodes import Delimited, Node, Row, Symbol
+from texlens.latex.structures import delimited
+from texlens.latex.symbols import DELIMITERS
+
+_FONT = "latin-modern"
+_LARGEST_SHIFT = 0.03  # em; a natural delimiter that is centred on the axis moves no more
+
+
+class Fences:
+    """Sizes of the delimiters in one formula; the formula is laid out when the first is asked for."""
+
+    def __init__(self, tree: Row):
+        self.tree = tree
+        self.natural: set[int] | None = None
+
+    def is_natural(self, node: Delimited) -> bool:
+        """Whether both delimiters come out as the glyphs that they are without `\\left` and `\\right`."""
+        if all(type(item) is Symbol and item.atom != "op" for item in node.body.items):
+            return DELIMITERS.get(node.left, node.left) != "" and DELIMITERS.get(node.right, node.right) != ""
+        if self.natural is None:
+            self.natural = _measured(self.tree)
+        return id(node) in self.natural
+
+
+class _Measuring(Engine):
+    """An engine that notes the natural ones among the fences that it sets."""
+
+    def __init__(self, engine: Engine, natural: set[int]):
+        self.__dict__.update(engine.__dict__)
+        self.natural = natural
+        self.methods = {**engine.methods, Delimited: _noted}
+
+
+def _measured(tree: Node) -> set[int]:
+    natural: set[int] = set()
+    _Measuring(_engine(_FONT), natural).node(tree, 0, ("", False))
+    return natural
+
+
+def _noted(engine: Engine, node: Delimited, style: int, state: State) -> tuple[int, Box]:
+    atom, box = delimited(engine, node, style, state)
+    if all(
+        _is_plain(engine, token, child[2], style)
+        for token, child in ((node.left, box.children[0]), (node.right, box.children[-1]))
+    ):
+        assert isinstance(engine, _Measuring)
+        engine.natural.add(id(node))
+    return atom, box
+
+
+def _is_plain(engine: Engine, token: str, fence: Box, style: int) -> bool:
+    if not fence.children:
+        return False
+    ((_, shift, glyph),) = fence.children
+    plain = _plain(engine, DELIMITERS.get(token, token), max(0, (style >> 1) - 1))
+    return glyph.ink is not None and plain is not None and glyph.ink[:4] == plain[:4] and abs(shift) <= _LARGEST_SHIFT
+
+
+@cache
+def _plain(engine: Engine, character: str, level: int) -> tuple | None:
+    return engine.glyph_box(character, level, character).ink
