@@ -1,5 +1,6 @@
 """LoRA on a loaded model through PEFT: attaching, saving, loading. An adapter saved here is a stock PEFT adapter."""
 
+import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from texlens.core.files import write_json
 from texlens.models.checkpoint import read_header
 
 WEIGHTS = "adapter_model.safetensors"
+SETTINGS = "adapter_config.json"
 
 
 def attach_lora(
@@ -81,8 +83,8 @@ def check_adapter(folder: Path, fingerprint: str | None) -> None:
     Raises:
         ModelError: as `load_adapter`, before any weight is read.
     """
-    if not (folder / "adapter_config.json").is_file():
-        raise ModelError(f"{folder}: no adapter_config.json in it, so not an adapter; name a run or adapter folder")
+    if not (folder / SETTINGS).is_file():
+        raise ModelError(f"{folder}: no {SETTINGS} in it, so not an adapter; name a run or adapter folder")
     if not (folder / WEIGHTS).is_file():
         pickled = (folder / "adapter_model.bin").is_file()
         raise ModelError(
@@ -91,6 +93,10 @@ def check_adapter(folder: Path, fingerprint: str | None) -> None:
             else f"{folder}: {WEIGHTS} is missing; the adapter was not saved whole"
         )
     read_header(folder / WEIGHTS)
+    try:
+        json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{folder / SETTINGS}: damaged ({error}); save the adapter again") from None
     card = AdapterCard.read(folder)
     if card and fingerprint and card.base_fingerprint != fingerprint:
         raise ModelError(

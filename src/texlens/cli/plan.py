@@ -43,7 +43,7 @@ def plan(
     if planned.steps:
         console.print(f"{planned.steps:,} optimiser steps")
     for note in planned.notes:
-        console.print(f"[yellow]note: {note}[/]")
+        console.print(f"note: {note}", style="yellow", markup=False)
 
 
 def coverage_table(adapter):

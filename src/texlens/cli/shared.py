@@ -18,11 +18,12 @@ RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, 
 
 def message_console() -> Console:
     """Progress and remarks go to standard error, so that standard output holds results alone."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def result_console() -> Console:
-    return Console(highlight=False)
+    """Long lines are left to the terminal, so that a path stays whole in a file or pipe."""
+    return Console(highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -57,9 +57,9 @@ def train(
 
     if folder:
         with folder.locked():
-            result = work(folder, prepare(config, console))
+            result = work(folder, prepare(config, console, with_test=compare))
     else:
-        prepared = prepare(config, console)
+        prepared = prepare(config, console, with_test=compare)
         show_plan(prepared, console)
         folder = RunFolder.create(Path(config.output), config.name)
         with folder.locked():

@@ -22,7 +22,7 @@ from texlens.data.sample import Sample
 from texlens.evaluate.compare import Comparison, compare
 from texlens.evaluate.predictions import read_predictions, write_predictions
 from texlens.evaluate.run_report import write_run_report
-from texlens.evaluate.score import Scores, score
+from texlens.evaluate.scores import Scores, score
 from texlens.models.build import Base, build_base, build_model
 from texlens.models.generate import generate
 
@@ -117,7 +117,11 @@ def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], l
     """The split's rows, and a failed prediction for each that can't be read: it scores zero, it is not dropped."""
     rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
-    failed = [Prediction(refusal.id, "", "", stop="failed", error=refusal.reason) for refusal in checked.refused]
+    truths = dict(zip(rows.ids(), rows.texts(), strict=True))
+    failed = [
+        Prediction(refusal.id, truths.get(refusal.id, ""), "", stop="failed", error=refusal.reason)
+        for refusal in checked.refused
+    ]
     samples = list(checked.kept)
     if not samples:
         raise DataError(f"{config.data.path}: no row to read in split {split}; check data.splits.{split}")

@@ -17,9 +17,10 @@ from texlens.adapters.plan import AdapterPlan
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.environment import describe_environment
+from texlens.core.errors import DataError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
-from texlens.data.build import Splits, build_splits
+from texlens.data.build import Splits, build_splits, read_split
 from texlens.data.collate import Collator
 from texlens.data.dataset import ExampleDataset
 from texlens.latex.tokens import canonical_spacing
@@ -44,8 +45,11 @@ class Prepared:
     plan: AdapterPlan
 
 
-def prepare(config: RunConfig, console: Console) -> Prepared:
+def prepare(config: RunConfig, console: Console, *, with_test: bool = False) -> Prepared:
     """Finds the checkpoint, reads and checks the rows, plans the adapter.
+
+    Args:
+        with_test: the test rows are read after training, so a test split that is not there is told now.
 
     Raises:
         ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
@@ -53,6 +57,8 @@ def prepare(config: RunConfig, console: Console) -> Prepared:
     check_train_settings(config.train, torch.cuda.is_available())
     base = build_base(config.model)
     plan = build_plan(config.adapter, base.processor.family, read_config(base.folder))
+    if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
+        raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
     splits = build_splits(config.data, base.processor.tokenizer, base.processor.geometry, console=console)
     return Prepared(base, splits, plan)
 

@@ -54,7 +54,7 @@ def save_random(folder: Path, rank: int = 0) -> None:
         tensors["cuda"] = torch.cuda.get_rng_state()
     save_file(tensors, folder / f"{RANDOM}-{rank}.safetensors")
     version, words, gauss = random.getstate()
-    kind, keys, *position = np.random.get_state()  # noqa: NPY002 - the legacy state is what transformers seeds
+    kind, keys, *position = np.random.get_state()  # the legacy state is what transformers seeds
     write_json(
         folder / f"{RANDOM}-{rank}.json",
         {"python": [version, list(words), gauss], "numpy": [kind, [int(key) for key in keys], *position]},
@@ -66,7 +66,7 @@ def load_random(folder: Path, rank: int = 0) -> None:
     version, words, gauss = plain["python"]
     random.setstate((version, tuple(words), gauss))
     kind, keys, *position = plain["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *position))  # noqa: NPY002
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *position))
     tensors = load_file(folder / f"{RANDOM}-{rank}.safetensors")
     torch.set_rng_state(tensors["torch"])
     if "cuda" in tensors and torch.cuda.is_available():
