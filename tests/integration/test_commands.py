@@ -1,0 +1,325 @@
+"""Every command that `--help` and the README print is run, and `--json` prints one object and nothing else."""
+
+import glob
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from tests.integration.conftest import RECIPES, ROOT, copy_run, environment, run_quietly
+from texlens.cli.main import app
+from texlens.latex.render import render_png
+from texlens.latex.tokens import canonical_spacing
+
+SCORES = {
+    *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops"),
+}
+NOT_HERE = ("models download", "linxy/LaTeX_OCR", "model.path=/models/", "--model /models/")
+"""Commands with one of these need a hub or a large checkpoint."""
+SMALL = {
+    "train": "--set train.epochs=null --set train.steps=2 --set train.batch_size=2 --set data.limit=8 "
+    "--set evaluate.limit=4 --set evaluate.max_new_tokens=32 --set data.splits.validation=0.02",
+    "plan": "--set data.path=demo --set data.subset=null",
+}
+"""What is added to a printed command so that it takes seconds and no network."""
+
+
+def printed_in_help() -> Iterator[str]:
+    def walk(command: click.Command) -> Iterator[str]:
+        yield from commands_in(command.help or "")
+        for inner in getattr(command, "commands", {}).values():
+            yield from walk(inner)
+
+    yield from walk(typer.main.get_command(app))
+
+
+def printed_in_readmes() -> Iterator[str]:
+    for name in ("README.md", "README.zh-CN.md"):
+        text = (ROOT / name).read_text(encoding="utf-8") if (ROOT / name).is_file() else ""
+        for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            yield from commands_in(block)
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Lines that begin with `texlens `, joined with those that go on with an option."""
+    joined = re.sub(r"\\?\n\s*(?=--)", " ", text)
+    for line in joined.splitlines():
+        if line.strip().startswith("texlens "):
+            yield re.sub(r"\s+(#|>|\|).*$", "", line.strip())
+
+
+PRINTED = sorted({*printed_in_help(), *printed_in_readmes()})
+
+
+@pytest.fixture(scope="module")
+def nano_run(tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("nano")
+    changes = shlex.split(f"--set output={output} {SMALL['train']}")
+    run_quietly(["train", str(RECIPES / "nano_latex-ocr_lora.yaml"), *changes])
+    return output / "nano"
+
+
+@pytest.fixture
+def workplace(nano_run, tmp_path, monkeypatch) -> Path:
+    """A folder as the printed commands take for granted: recipes, a finished run, images, predictions."""
+    (tmp_path / "recipes").symlink_to(RECIPES)
+    copy_run(nano_run, tmp_path / "runs/nano")
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo/run").symlink_to(tmp_path / "runs/nano")
+    (tmp_path / "scans").mkdir()
+    for name in ("formula.png", "image.png", "scans/1.png", "scans/2.png"):
+        (tmp_path / name).write_bytes(render_png("x ^ { 2 }"))
+    row = {"id": "1", "truth": "x", "text": "x", "gt": "x", "pred": "x"}
+    (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_every_command_has_an_example_in_its_help():
+    group = typer.main.get_command(app)
+    names = [
+        f"{name} {inner}".strip()
+        for name, command in group.commands.items()
+        for inner in getattr(command, "commands", [""])
+    ]
+    assert len(names) >= 10
+    shown = list(printed_in_help())
+    assert [name for name in names if not any(f"{line} ".startswith(f"texlens {name} ") for line in shown)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", PRINTED)
+def test_a_printed_command_works(line, texlens, workplace):
+    needs = next((part for part in NOT_HERE if part in line), None)
+    if needs:
+        pytest.skip(f"{needs} needs a hub or a large checkpoint")
+    arguments = [found for part in shlex.split(line)[1:] for found in (sorted(glob.glob(part)) or [part])]
+    fresh_training = arguments[0] == "train" and "--resume" not in arguments
+    if arguments[0] == "plan" or fresh_training:
+        arguments += shlex.split(SMALL[arguments[0]])
+
+    done = texlens(*arguments)
+
+    assert done.code == 0, done.err
+    assert done.out.strip()
+    if "--json" in arguments:
+        assert isinstance(done.json, dict)
+
+
+def check_scores(told: dict) -> None:
+    assert set(told["scores"]) >= SCORES
+    for name in SCORES:
+        score = told["scores"][name]
+        assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1, name
+
+
+def test_plan_of_4b_with_rank_8_counts_the_published_parameters_offline(texlens):
+    recipe = RECIPES / "qwen3-vl-4b_latex-ocr_lora.yaml"
+    demo = ("--set", "data.path=demo", "--set", "data.subset=null")
+    told = texlens("plan", recipe, "--set", "adapter.rank=8", *demo, "--json").json
+
+    assert told["parameters"]["trainable"] == 5_898_240
+    assert told["parameters"]["total"] == 4_443_714_048
+    assert told["coverage"][0] == {"group": "text-attention", "matched": 144, "total": 144, "parameters": 5_898_240}
+    assert told["tokens"]["rows"] == 660
+    assert told["steps"] == 8 * 83
+
+    shown = texlens("plan", recipe, "--set", "adapter.rank=8", *demo).out
+    assert "5,898,240 trainable of 4,443,714,048 parameters" in shown
+
+
+def test_plan_without_a_network_tells_the_parameters_and_what_it_can_not_know(texlens, monkeypatch):
+    def unreachable(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    told = texlens("plan", RECIPES / "qwen3-vl-30b-a3b_latex-ocr_lora.yaml", "--json").json
+
+    assert told["parameters"]["trainable"] > 0
+    assert told["tokens"] is None
+    assert told["steps"] is None
+    assert "tokens and steps are not known: linxy/LaTeX_OCR: no network" in told["notes"][0]
+
+
+def test_train_as_json(texlens, run_file, tmp_path):
+    told = texlens("train", run_file, "--json").json
+
+    assert told["run"] == str(tmp_path / "runs/tiny")
+    assert told["training"]["steps"] == 2
+    assert Path(told["report"]).is_file()
+    for system in ("base", "adapter"):
+        check_scores(told["comparison"]["systems"][system])
+
+
+def test_train_without_comparison_needs_no_test_split(texlens, run_file, tmp_path):
+    told = texlens("train", run_file, "--no-compare", "--json", "--set", "data.splits.test=none").json
+
+    assert set(told) == {"run", "training"}
+    assert not (tmp_path / "runs/tiny/report.html").exists()
+
+
+def test_evaluate_as_json(texlens, trained):
+    for system in ("adapter", "base"):
+        told = texlens("evaluate", trained, "--split", "validation", "--system", system, "--json").json
+
+        assert told["rows"] == 3
+        assert (told["split"], told["system"]) == ("validation", system)
+        check_scores(told)
+        assert (trained / f"predictions/validation.{system}.jsonl").is_file()
+
+
+def test_evaluate_on_another_data_set(texlens, trained, hub_layout, tmp_path):
+    shutil.copytree(hub_layout, tmp_path / "other")
+    (tmp_path / "other/train-00000-of-00001.parquet").rename(tmp_path / "other/test-00000-of-00001.parquet")
+    told = texlens("evaluate", trained, "--set", f"data.path={tmp_path / 'other'}", "--json").json
+
+    assert told["rows"] == 8
+
+
+def test_compare_as_json(texlens, trained):
+    told = texlens("compare", trained, "--json").json
+
+    assert told["rows"] == 4
+    assert list(told["systems"]) == ["base", "adapter"]
+    for system in told["systems"].values():
+        check_scores(system)
+    paired = told["paired"]["adapter_vs_base"]
+    assert sum(paired[key] for key in ("both", "only_adapter", "only_base", "neither")) == 4
+    assert 0 <= paired["p_value"] <= 1
+
+
+def test_the_same_comparison_comes_out_again_from_kept_and_from_fresh_predictions(texlens, trained):
+    first = texlens("compare", trained, "--json").json
+
+    assert texlens("compare", trained, "--json").json == first
+    assert texlens("compare", trained, "--fresh", "--json").json == first
+
+
+def test_runs_as_json(texlens, trained):
+    told = texlens("runs", "--output", trained.parent, "--json").json["runs"]
+
+    assert [(Path(row["run"]).name, row["state"], row["steps"]) for row in told] == [("tiny", "trained", 2)]
+    assert set(told[0]["scores"]) == {"base", "adapter"}
+    assert texlens("runs", "--output", trained.parent / "none", "--json").json == {"runs": []}
+
+
+def test_runs_as_a_table(texlens, trained):
+    assert "trained" in texlens("runs", "--output", trained.parent).out
+    assert "no run folder in" in texlens("runs", "--output", trained.parent / "none").out
+
+
+def test_data_show_as_json(texlens, run_file):
+    told = texlens("data", "show", run_file, "--rows", 2, "--json").json
+
+    assert told["rows"] == 8
+    assert len(told["examples"]) == 2
+    first = told["examples"][0]
+    assert first["text"] == "x ^ { 2 }"
+    assert first["answer_tokens"] == sum(run["count"] for run in first["tokens"] if run["label"] is not None)
+
+
+def test_models_as_json(texlens, tiny_checkpoints):
+    told = texlens("models", "list", "--json").json
+    assert [row["model_type"] for row in told["families"]] == ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"]
+    assert len(told["shipped_configurations"]) == 6
+
+    folder = str(tiny_checkpoints["qwen3_vl"])
+    assert texlens("models", "download", folder, "--json").json == {"model": folder, "folder": folder}
+
+
+# Reading
+
+
+@pytest.fixture
+def formulas(tmp_path) -> dict[str, Path]:
+    """Drawn formulas by their LaTeX, which the shipped model has to read."""
+    files = {}
+    for number, label in enumerate(("x ^ { 2 } + y ^ { 2 } = 1", "\\frac { a } { b } + c", "\\alpha _ { 1 } - \\beta")):
+        files[label] = tmp_path / f"{number}.png"
+        files[label].write_bytes(render_png(label))
+    return files
+
+
+def test_the_shipped_model_reads_printed_formulas(texlens, formulas):
+    told = texlens("read", *formulas.values(), "--json").json
+
+    assert [row["image"] for row in told["readings"]] == [str(file) for file in formulas.values()]
+    assert [canonical_spacing(row["text"]) for row in told["readings"]] == [canonical_spacing(it) for it in formulas]
+    assert {row["stop"] for row in told["readings"]} == {"end"}
+
+
+def test_one_image_gives_its_latex_alone_and_several_a_line_each(texlens, formulas):
+    first, *_ = formulas
+    assert canonical_spacing(texlens("read", formulas[first]).out.removesuffix("\n")) == canonical_spacing(first)
+    lines = texlens("read", *formulas.values()).out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [str(file) for file in formulas.values()]
+
+
+def test_images_that_can_not_be_read_are_named_and_the_others_are_printed(texlens, formulas, tmp_path):
+    (tmp_path / "damaged.png").write_bytes(render_png("x + y")[:60])
+    first, *_ = formulas
+    done = texlens("read", tmp_path / "absent.png", formulas[first], tmp_path / "damaged.png")
+
+    assert done.code == 2
+    lines = dict(line.split("\t") for line in done.out.splitlines())
+    assert canonical_spacing(lines[str(formulas[first])]) == canonical_spacing(first)
+    assert done.complaint.startswith("texlens: ")
+    assert str(tmp_path / "absent.png") in done.complaint
+    assert str(tmp_path / "damaged.png") in done.complaint
+
+
+def test_an_absent_image_alone_is_named_before_a_model_is_loaded(texlens, tmp_path, monkeypatch):
+    monkeypatch.setattr("texlens.serve.reader.build_model", None)
+    done = texlens("read", tmp_path / "absent.png")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"texlens: {tmp_path / 'absent.png'}: no such image file; check the path\n"
+
+
+def test_failed_readings_stand_in_the_json_with_their_reason(texlens, formulas, tmp_path):
+    first, *_ = formulas
+    done = texlens("read", formulas[first], tmp_path / "absent.png", "--json")
+
+    assert done.code == 2
+    good, bad = done.json["readings"]
+    assert good["stop"] == "end"
+    assert (bad["stop"], bad["text"]) == ("failed", "")
+    assert str(tmp_path / "absent.png") in bad["error"]
+
+
+def test_a_run_reads_with_its_own_adapter_and_question(texlens, trained, formulas):
+    told = texlens("read", *formulas.values(), "--model", trained, "--json").json
+
+    assert len(told["readings"]) == 3
+    assert all(row["tokens"] <= 8 for row in told["readings"])
+
+
+# The program itself
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["runs"]])
+def test_help_loads_no_torch(arguments, tmp_path):
+    code = (
+        "import sys; from texlens.cli.main import main\n"
+        f"sys.argv = ['texlens', *{arguments}]\n"
+        "try: main()\n"
+        "finally: print([name for name in ('torch', 'transformers', 'peft', 'datasets') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), cwd=tmp_path, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_path_stays_whole_when_messages_go_into_a_file(texlens, run_file, tmp_path):
+    done = texlens("train", run_file)
+
+    assert f"report:  {tmp_path / 'runs/tiny/report.html'}" in done.out.splitlines()

@@ -1,0 +1,36 @@
+import errno
+
+import pytest
+from safetensors import SafetensorError
+
+from texlens.cli.faults import explain
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "/runs/a: No space left on device; make room there"),
+        (errno.EACCES, "/runs/a: Permission denied; change the rights of that folder"),
+        (errno.EROFS, "/runs/a: Read-only file system; change the rights of that folder"),
+        (errno.ENOTDIR, "/runs/a: Not a directory; check the path"),
+        (errno.EMFILE, "/runs/a: Too many open files; close other programs"),
+    ],
+)
+def test_what_the_file_system_refuses_is_told_with_file_and_remedy(number, said):
+    assert explain(OSError(number, "whatever", "/runs/a")).startswith(said)
+
+
+def test_a_fault_without_a_file_is_told_without_one():
+    assert explain(OSError(errno.ENOSPC, "whatever")).startswith("No space left on device; make room")
+
+
+def test_a_full_disk_is_found_in_the_text_of_safetensors():
+    error = SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert explain(error).startswith("No space left on device; make room")
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(errno.ENOENT, "gone", "x"), OSError("no number"), SafetensorError("invalid header")]
+)
+def test_other_errors_are_ours_to_mend(error):
+    assert explain(error) is None
