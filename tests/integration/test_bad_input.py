@@ -293,6 +293,12 @@ def test_a_damaged_manifest_is_named(refused, trained, text):
     assert f"{trained / 'run.json'}: damaged" in refused("report", trained)
 
 
+def test_a_misspelt_run_to_read_with_is_told_without_asking_a_hub(refused, trained, tmp_path, monkeypatch):
+    (tmp_path / "x.png").write_bytes(render_png("x"))
+    monkeypatch.chdir(tmp_path)
+    assert refused("read", "x.png", "--model", "runs/tny") == "texlens: runs/tny: no such run; there are runs/tiny"
+
+
 def test_a_damaged_run_hides_no_other_in_the_list(texlens, trained):
     copy_run(trained, trained.parent / "other")
     (trained / "run.json").write_text("{")

@@ -140,6 +140,7 @@ def test_plan_without_a_network_tells_the_parameters_and_what_it_can_not_know(te
     def unreachable(*_, **__):
         raise ConnectionError("no network")
 
+    monkeypatch.setattr("texlens.data.sources.hub._answers", lambda path: True)
     monkeypatch.setattr("datasets.load_dataset", unreachable)
     told = texlens("plan", RECIPES / "qwen3-vl-30b-a3b_latex-ocr_lora.yaml", "--json").json
 

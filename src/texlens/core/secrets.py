@@ -13,7 +13,7 @@ def load_dotenv(path: Path = Path(".env")) -> list[str]:
     if not path.is_file():
         return []
     added = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         match = None if line.lstrip().startswith("#") else _LINE.match(line)
         if match and match[1] not in os.environ:
             os.environ[match[1]] = match[2].strip("'\"")

@@ -9,8 +9,9 @@ from texlens.adapters.lora import check_adapter, load_adapter
 from texlens.config.data import DataSettings
 from texlens.config.load import load_config
 from texlens.config.model import ModelSettings
+from texlens.core.errors import RunError
 from texlens.core.prediction import Prediction
-from texlens.core.run_folder import MANIFEST, RunFolder
+from texlens.core.run_folder import MANIFEST, RunFolder, list_runs
 from texlens.data.sample import Sample
 from texlens.models.build import build_base, build_model
 from texlens.models.generate import generate, in_order
@@ -50,10 +51,13 @@ def open_reader(model: str = "nano", **model_settings) -> Reader:
 
     Raises:
         ModelError: no such model, or an adapter that belongs to another base.
-        RunError: a run folder that is damaged.
+        RunError: a run folder that is damaged, or a name that is not among the runs in its folder.
     """
     if (Path(model) / MANIFEST).is_file():
         return _open_run(RunFolder.open(Path(model)))
+    if not Path(model).exists() and model != "nano" and (there := list_runs(Path(model).parent)):
+        names = ", ".join(str(run.path) for run in there[-5:])
+        raise RunError(f"{model}: no such run; there are {names}")
     settings = ModelSettings(path=model, **model_settings)
     base = build_base(settings)
     return Reader(model, build_model(base, settings), base.processor, QUESTION, None, MAX_NEW_TOKENS)

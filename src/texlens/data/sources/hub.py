@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from texlens.data.sources.table import TableSource, check_columns
 
 HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
 MODELSCOPE = "modelscope:"
+PROBE_S = 20.0
+NO_ANSWER = {"TransportError", "ConnectionError", "Timeout"}
+"""What the errors of a request that was not answered are called, in whichever HTTP client the hub's package uses."""
 
 
 def is_hub_id(path: str) -> bool:
@@ -25,7 +30,8 @@ def hub_splits(path: str, options: ReadOptions) -> list[str]:
     import datasets
 
     try:
-        return list(datasets.get_dataset_split_names(path, options.subset))
+        with _cache_where_unreachable(path):
+            return list(datasets.get_dataset_split_names(path, options.subset))
     except Exception as error:
         raise _explained(path, options.subset, error) from error
 
@@ -38,7 +44,8 @@ def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
     import datasets
 
     try:
-        rows = datasets.load_dataset(path, options.subset, split=split)
+        with _cache_where_unreachable(path):
+            rows = datasets.load_dataset(path, options.subset, split=split)
     except Exception as error:
         raise _explained(path, options.subset, error) from error
     where = f"{path} split {split}"
@@ -71,6 +78,35 @@ def fetch_modelscope(path: str) -> Path:
         return Path(dataset_snapshot_download(name))
     except Exception as error:
         raise _explained(path, None, error) from error
+
+
+@contextmanager
+def _cache_where_unreachable(path: str) -> Iterator[None]:
+    """Has `datasets` go to its cache at once where the hub does not answer; by itself it tries for half a minute."""
+    import datasets
+    from huggingface_hub import constants
+
+    settings = (datasets.config, constants)
+    before = [place.HF_HUB_OFFLINE for place in settings]
+    offline = any(before) or not _answers(path)
+    for place in settings:
+        place.HF_HUB_OFFLINE = offline
+    try:
+        yield
+    finally:
+        for place, value in zip(settings, before, strict=True):
+            place.HF_HUB_OFFLINE = value
+
+
+def _answers(path: str) -> bool:
+    """Whether the hub says anything about the data set, be it that there is none."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().dataset_info(path, timeout=PROBE_S)
+    except Exception as error:  # noqa: BLE001 - whatever else it says, the full request says again and is explained
+        return not NO_ANSWER & {kind.__name__ for kind in type(error).__mro__}
+    return True
 
 
 def _explained(path: str, subset: str | None, error: Exception) -> DataError:
