@@ -7,7 +7,7 @@ import typer
 from safetensors import SafetensorError
 
 from texlens import __version__
-from texlens.cli import compare, data, evaluate, models, plan, read, report, runs, train
+from texlens.cli import compare, data, evaluate, models, plan, read, report, runs, score, train
 from texlens.cli.faults import explain
 from texlens.core.errors import TexlensError
 from texlens.core.secrets import load_dotenv
@@ -35,6 +35,7 @@ app.command()(evaluate.evaluate)
 app.command()(compare.compare)
 app.command()(report.report)
 app.command()(read.read)
+app.command()(score.score)
 app.command()(plan.plan)
 app.command()(runs.runs)
 app.add_typer(data.app, name="data")
@@ -57,8 +58,8 @@ def options(
 def main() -> None:
     """Exit codes: 0 done, 1 our fault (with a traceback), 2 something the user can fix (in one line), 130 stopped."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    load_dotenv()
     try:
+        load_dotenv()
         app(standalone_mode=True)
     except TexlensError as error:
         print(f"texlens: {' '.join(str(error).splitlines())}", file=sys.stderr)

@@ -49,3 +49,30 @@ def bleu_of_sums(sums_S: np.ndarray) -> np.ndarray:
 
 def _ngrams(tokens: Sequence[str], order: int) -> Counter:
     return Counter(tokens) if order == 1 else Counter(zip(*(tokens[start:] for start in range(order)), strict=False))
+
+
+NLTK_SIGNATURE = "nltk corpus_bleu, weights 1/4, smoothing method4"
+_CHEN_CHERRY_K = 5
+
+
+def nltk_statistics(truth: Sequence[str], text: Sequence[str]) -> tuple[int, ...]:
+    """As `bleu_statistics`, but a text too short for n-grams of an order counts one of them, as NLTK has it."""
+    statistics = bleu_statistics(truth, text)
+    return (*statistics[: 2 + ORDERS], *(max(total, 1) for total in statistics[2 + ORDERS :]))
+
+
+def nltk_bleu_of_sums(sums_S: np.ndarray) -> np.ndarray:
+    """NLTK's corpus BLEU for sums of `nltk_statistics`; orders without a match are smoothed by its method 4.
+
+    Chen and Cherry 2014, section 3, smoothing 4: the k-th such order counts log(text length) / (2^k x 5) matches.
+    """
+    sums = np.asarray(sums_S, dtype=np.float64)
+    text_length, truth_length = sums[..., 0], sums[..., 1]
+    matched, total = sums[..., 2 : 2 + ORDERS], sums[..., 2 + ORDERS :]
+    missed = matched == 0
+    logs = np.log(np.maximum(text_length, 2))[..., None]
+    smoothed = np.where(missed, 0.5 ** np.cumsum(missed, axis=-1) * logs / _CHEN_CHERRY_K, matched)
+    defined = (matched[..., 0] > 0) & (text_length > 0)
+    precision = np.where(defined[..., None], smoothed, 1.0) / np.maximum(total, 1)
+    brevity = np.minimum(0.0, 1 - truth_length / np.maximum(text_length, 1))
+    return np.where(defined, np.exp(brevity + np.log(precision).mean(axis=-1)), 0.0)

@@ -7,7 +7,8 @@ import numpy as np
 
 from texlens.core.errors import DataError
 from texlens.core.prediction import Prediction
-from texlens.evaluate.score import RowScore, Scores, Table, checked, named, scores_of, values_of
+from texlens.evaluate.cdm import RULES, Rules
+from texlens.evaluate.scores import RowScore, Scores, Table, checked, named, scores_of, values_of
 from texlens.evaluate.statistics import RESAMPLES, Interval, mcnemar_exact, percentile_interval, resampled_sums
 
 PAIRED_METRIC = "exact_match"
@@ -77,7 +78,13 @@ class Comparison:
         return told
 
 
-def compare(systems: Mapping[str, Sequence[Prediction]], *, seed: int = 0, resamples: int = RESAMPLES) -> Comparison:
+def compare(
+    systems: Mapping[str, Sequence[Prediction]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    rules: Rules = RULES["default"],
+) -> Comparison:
     """Scores every system and holds each against the first; one system alone gives a comparison without pairs.
 
     Raises:
@@ -85,7 +92,7 @@ def compare(systems: Mapping[str, Sequence[Prediction]], *, seed: int = 0, resam
     """
     if not systems:
         raise DataError("no systems to compare; give at least one set of predictions")
-    tables = {name: Table.of(checked(predictions, name)) for name, predictions in systems.items()}
+    tables = {name: Table.of(checked(predictions, name), rules=rules) for name, predictions in systems.items()}
     _check_same_rows(tables)
     return _compared(tables, _domains(next(iter(tables.values()))), seed, resamples)
 

@@ -4,54 +4,19 @@ A row's metric gives a value for each row and is averaged. A corpus metric gives
 summed before one value is made of them. To add a score, add an entry; tables, intervals, comparison and report follow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
-from texlens.core.prediction import Prediction
+from texlens.core.errors import ConfigError
 from texlens.evaluate.bleu import BLEU_SIGNATURE, BLEU_STATISTICS, bleu_of_sums, bleu_statistics
 from texlens.evaluate.loops import has_loop
+from texlens.evaluate.reading import Reading
 from texlens.evaluate.rouge import rouge_l
-from texlens.latex.tokens import tokenize
 
 Direction = Literal["higher", "lower"]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A prediction beside its truth, both as tokens; a failed one has no text tokens and scores 0 everywhere."""
-
-    prediction: Prediction
-    truth_tokens: list[str]
-    text_tokens: list[str]
-
-    @classmethod
-    def of(cls, prediction: Prediction) -> "Reading":
-        text = "" if prediction.stop == "failed" else prediction.text
-        return cls(prediction, tokenize(prediction.truth), tokenize(text))
-
-    @property
-    def failed(self) -> bool:
-        return self.prediction.stop == "failed"
-
-    @cached_property
-    def edits(self) -> int:
-        """Token insertions, deletions and substitutions between truth and text."""
-        return Levenshtein.distance(self.truth_tokens, self.text_tokens)
-
-    @property
-    def edit_similarity(self) -> float:
-        longer = max(len(self.truth_tokens), len(self.text_tokens))
-        return 1 - self.edits / longer if longer else 1.0
-
-    @property
-    def is_exact(self) -> bool:
-        """Equal in canonical spacing, which is the tokens joined by one space."""
-        return self.truth_tokens == self.text_tokens
 
 
 @dataclass(frozen=True)
@@ -94,7 +59,19 @@ class CorpusMetric:
         return self.of_sums(sums_S)
 
 
-METRICS: tuple[Metric | CorpusMetric, ...] = (
+AnyMetric = Metric | CorpusMetric
+
+
+def rate(sums_S: np.ndarray) -> np.ndarray:
+    """The first sum over the second; nothing to divide by, nothing wrong."""
+    return np.divide(sums_S[..., 0], sums_S[..., 1], out=np.zeros(sums_S.shape[:-1]), where=sums_S[..., 1] > 0)
+
+
+def _character_errors(reading: Reading) -> tuple[float, ...]:
+    return tuple(map(float, reading.characters))
+
+
+METRICS: tuple[AnyMetric, ...] = (
     Metric(
         "exact_match",
         "Exact match",
@@ -148,8 +125,87 @@ METRICS: tuple[Metric | CorpusMetric, ...] = (
         lambda reading: has_loop(reading.truth_tokens, reading.text_tokens),
         "lower",
     ),
+    Metric(
+        "exact_match_raw",
+        "Raw match",
+        "Share of rows whose text is the truth, character by character.",
+        lambda reading: reading.text == reading.prediction.truth,
+    ),
+    Metric(
+        "exact_match_canonical",
+        "Canonical match",
+        "Share of rows whose text and truth have one canonical form; what does not parse is compared as tokens.",
+        lambda reading: reading.is_canonically_exact,
+    ),
+    Metric(
+        "exact_match_picture",
+        "Picture match",
+        "Share of rows whose text and truth are drawn alike.",
+        lambda reading: reading.is_exact_as_picture,
+    ),
+    Metric(
+        "within_3",
+        "Within 3 tokens",
+        "Share of rows at most 3 token insertions, deletions or substitutions away from the truth.",
+        lambda reading: reading.edits <= 3,
+    ),
+    CorpusMetric(
+        "character_error_rate",
+        "Char error rate",
+        "Character edits / characters of the truth, both summed over rows, without white space.",
+        _character_errors,
+        rate,
+        2,
+        "lower",
+        "rate",
+    ),
+    Metric(
+        "valid",
+        "Valid",
+        "Share of rows whose text is not empty, parses and can be drawn.",
+        lambda reading: reading.is_valid,
+    ),
+    Metric(
+        "cdm_precision",
+        "CDM precision",
+        "Share of the text's visible tokens that match one of the truth in name and place, averaged over rows.",
+        lambda reading: reading.cdm.precision,
+    ),
+    Metric(
+        "cdm_recall",
+        "CDM recall",
+        "Share of the truth's visible tokens that match one of the text in name and place, averaged over rows.",
+        lambda reading: reading.cdm.recall,
+    ),
+    Metric(
+        "cdm_f1",
+        "CDM F1",
+        "Character detection matching: 2 x matched tokens / tokens of truth and text, averaged over rows.",
+        lambda reading: reading.cdm.f1,
+    ),
+    Metric(
+        "cdm_exact",
+        "CDM exact",
+        "Share of rows with CDM F1 = 1: every visible token has its match (ExpRate@CDM).",
+        lambda reading: reading.cdm.exact,
+    ),
 )
 
 
-def metric_named(name: str) -> Metric | CorpusMetric:
+def metric_named(name: str) -> AnyMetric:
     return next(metric for metric in METRICS if metric.name == name)
+
+
+def chosen_metrics(names: str | Sequence[str]) -> tuple[AnyMetric, ...]:
+    """All metrics for `all`, else those named, in the registry's order; a string may hold several, with commas.
+
+    Raises:
+        ConfigError: no metric of that name.
+    """
+    wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+    if "all" in wanted:
+        return METRICS
+    known = {metric.name for metric in METRICS}
+    if unknown := [name for name in wanted if name not in known]:
+        raise ConfigError(f"no metric is named {unknown[0]!r}; choose from all, {', '.join(sorted(known))}")
+    return tuple(metric for metric in METRICS if metric.name in wanted)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from texlens.evaluate.compare import Comparison, Pair
-from texlens.evaluate.metrics import METRICS, CorpusMetric, Metric
-from texlens.evaluate.score import Scores
+from texlens.evaluate.metrics import AnyMetric
+from texlens.evaluate.scores import Scores
 from texlens.evaluate.statistics import Interval
 
 
@@ -18,9 +19,30 @@ def scores_table(scores: Scores, title: str = "Scores") -> Table:
     table.add_column("score", no_wrap=True)
     table.add_column("value", justify="right")
     table.add_column("95% interval", justify="right")
-    for metric in METRICS:
+    for metric in scores.metrics:
         interval = scores.values[metric.name]
         table.add_row(metric.title, percent(interval.value), percent_span(interval))
+    table.caption = _caption(scores)
+    table.caption_justify = "left"
+    return table
+
+
+SLICE_METRICS = ("exact_match", "exact_match_canonical", "edit_similarity", "cdm_f1")
+
+
+def slices_table(slices: Mapping[str, Mapping[str, Scores]]) -> Table:
+    """One line a slice: its rows and the scores that say most."""
+    first = next(iter(next(iter(slices.values())).values()))
+    metrics = [metric for metric in first.metrics if metric.name in SLICE_METRICS] or list(first.metrics[:3])
+    table = Table(title="Slices", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("slice", no_wrap=True)
+    table.add_column("rows", justify="right")
+    for metric in metrics:
+        table.add_column(metric.title, justify="right")
+    for name, parts in slices.items():
+        for part, scores in parts.items():
+            values = [percent(scores.values[metric.name].value) for metric in metrics]
+            table.add_row(escape(f"{name}: {part}"), f"{scores.rows:,}", *values)
     return table
 
 
@@ -37,7 +59,7 @@ def comparison_table(comparison: Comparison, title: str = "Comparison") -> Table
         several = f" {pair.system}" if len(comparison.pairs) > 1 else ""
         table.add_column(f"difference{several}", justify="right", no_wrap=True)
         table.add_column(f"p{several}", justify="right", no_wrap=True)
-    for metric in METRICS:
+    for metric in comparison.systems[comparison.reference].metrics:
         table.add_row(*_cells(metric, comparison.systems, comparison.pairs))
     return table
 
@@ -63,14 +85,14 @@ def p_text(p_value: float) -> str:
     return "< 0.0001" if p_value < 0.0001 else f"{p_value:.4f}"
 
 
-def verdict(metric: Metric | CorpusMetric, difference: Interval) -> str:
+def verdict(metric: AnyMetric, difference: Interval) -> str:
     """`better`, `worse`, or `unsure` where the interval of the difference reaches zero."""
     if difference.low <= 0 <= difference.high:
         return "unsure"
     return "better" if (difference.value > 0) == (metric.direction == "higher") else "worse"
 
 
-def _cells(metric: Metric | CorpusMetric, systems: Mapping[str, Scores], pairs: Sequence[Pair]) -> list[str | Text]:
+def _cells(metric: AnyMetric, systems: Mapping[str, Scores], pairs: Sequence[Pair]) -> list[str | Text]:
     cells: list[str | Text] = [metric.title]
     for scores in systems.values():
         interval = scores.values[metric.name]
@@ -81,6 +103,16 @@ def _cells(metric: Metric | CorpusMetric, systems: Mapping[str, Scores], pairs: 
         cells.append(Text(f"{points(difference.value)}\n({points_span(difference)})", style=style))
         cells.append(p_text(pair.p_value) if metric.name == "exact_match" else "")
     return cells
+
+
+def _caption(scores: Scores) -> str:
+    """BLEU's definition, since there are many; and the truths that can't be drawn."""
+    lines = [f"{metric.title}: {metric.definition}" for metric in scores.metrics if metric.name == "bleu4"]
+    if scores.undrawn_truths:
+        told = [f"{row}: {problem}" for row, problem in list(scores.undrawn_truths.items())[:5]]
+        lines += [f"{_rows(len(scores.undrawn_truths))} with a truth that can't be drawn:", *told]
+        lines += ["…"] if len(scores.undrawn_truths) > len(told) else []
+    return escape("\n".join(lines))
 
 
 def _rows(rows: int, failed: int = 0) -> str:

@@ -5,7 +5,7 @@ import pytest
 from texlens.core.errors import DataError
 from texlens.core.prediction import Prediction
 from texlens.evaluate.compare import compare
-from texlens.evaluate.score import score
+from texlens.evaluate.scores import score
 
 
 def rows(right, wrong_first=0, domain=None):

@@ -5,7 +5,7 @@ from rich.console import Console
 from texlens.core.prediction import Prediction
 from texlens.evaluate.compare import compare
 from texlens.evaluate.metrics import metric_named
-from texlens.evaluate.score import score
+from texlens.evaluate.scores import score
 from texlens.evaluate.statistics import Interval
 from texlens.evaluate.tables import comparison_table, p_text, points, scores_table, verdict
 

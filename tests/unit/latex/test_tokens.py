@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from texlens.latex.tokens import canonical_spacing, tokenize
+from texlens.latex.tokens import canonical_spacing, scan, tokenize
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,8 @@ def test_a_long_text_takes_linear_time(piece):
     started = time.perf_counter()
     tokenize(piece * (300_000 // len(piece)))
     assert time.perf_counter() - started < 3
+
+
+@given(st.text(alphabet="\\ab{}%^ \n1egindx", max_size=40))
+def test_the_fast_way_finds_what_the_scan_finds(formula):
+    assert tokenize(formula) == [token.text for token in scan(formula)]

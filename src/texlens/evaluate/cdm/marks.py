@@ -12,11 +12,12 @@ from texlens.latex.boxes import Box
 from texlens.latex.engine import Engine, Method, State
 from texlens.latex.fonts import font_file, math_font
 from texlens.latex.layout import METHODS
-from texlens.latex.nodes import Arrow, Fraction, Negated, Node, Radical, Scripts, Stack, Symbol
+from texlens.latex.nodes import Arrow, Fraction, Negated, Node, Operator, Radical, Scripts, Stack, Symbol
 from texlens.latex.parse import parse
 from texlens.latex.spacing import ORD
 
 Extent = tuple[float, float, float, float]
+FONT = "latin-modern"
 _MAX_CACHED = 50_000
 _SLOTS: dict[type, dict[str, str]] = {
     Fraction: {"numerator": "over", "denominator": "under"},
@@ -66,10 +67,11 @@ class Group:
 
 
 class MarkingEngine(Engine):
-    """The engine that draws, with marks."""
+    r"""The engine that draws, with marks. `names_take_limits` off: scripts of `\lim` and kin stand at its right."""
 
-    def __init__(self, font: str):
+    def __init__(self, font: str, names_take_limits: bool = True):
         super().__init__(math_font(font), {**{kind: _marking(method) for kind, method in METHODS.items()}, Slot: _slot})
+        self.names_take_limits = names_take_limits
         self._marked: dict[tuple[Symbol, int, State], tuple[int, Box]] = {}
 
     def symbol(self, node: Symbol, style: int, state: State) -> tuple[int, Box]:
@@ -91,13 +93,13 @@ def marked(box: Box, node: Node) -> Box:
     return Box(box.width, box.height, box.depth, ((0.0, 0.0, Mark(box, node)),), box.italic, box.accent)
 
 
-def marked_groups(formula: str, font: str = "latin-modern") -> list[Group]:
+def marked_groups(formula: str, *, names_take_limits: bool = True) -> list[Group]:
     """The ink of a formula by node, in the order of the source; groups without ink are places, not tokens.
 
     Raises:
         LatexError: the formula does not parse.
     """
-    return groups_of(marking_engine(font).node(parse(formula), 0, ("", False)))
+    return groups_of(_engine(FONT, names_take_limits).node(parse(formula), 0, ("", False)))
 
 
 def groups_of(box: Box) -> list[Group]:
@@ -124,8 +126,8 @@ def groups_of(box: Box) -> list[Group]:
 
 
 @cache
-def marking_engine(font: str) -> MarkingEngine:
-    return MarkingEngine(font)
+def _engine(font: str, names_take_limits: bool) -> MarkingEngine:
+    return MarkingEngine(font, names_take_limits)
 
 
 @cache
@@ -135,8 +137,10 @@ def _glyph_extent(font: str, glyph: int) -> Extent:
 
 
 def _marking(method: Method) -> Method:
-    def with_mark(engine: Engine, node: Any, style: int, state: State) -> tuple[int, Box]:
+    def with_mark(engine: MarkingEngine, node: Any, style: int, state: State) -> tuple[int, Box]:
         slots = _SLOTS.get(type(node))
+        if isinstance(node, Scripts) and isinstance(node.base, Operator) and not engine.names_take_limits:
+            node = replace(node, limits="\\nolimits")
         atom, box = method(engine, _with_slots(node, slots) if slots else node, style, state)
         return atom, marked(box, node)
 

@@ -6,80 +6,31 @@ which scored most of what is published. Its faults, each of which `visible` mend
 - of a source of several lines the last alone is read; what follows a `%`, even an escaped one, is lost;
 - commands that plain LaTeX lacks (`\lt`, `\gt`) leave a gap, and nobody is told;
 - a `]` among the first three tokens is not seen;
+- `\limits` is passed over, and `\lim` and kin take their scripts at the right;
 - the parentheses of `\binom` are one token, those of a matrix in parentheses two;
 - `\leftarrow`, `\rightarrow` and `\leftrightarrow` are near-synonyms.
 """
 
+import re
+
 from texlens.core.errors import LatexError
 from texlens.evaluate.cdm.marks import Fence, Group, marked_groups
 from texlens.evaluate.cdm.visible import DOTS, Extent, Picture, pictured, tokens_of, united
-from texlens.latex.nodes import Bar, Fraction, Matrix, Negated, Operator, Symbol, Text
+from texlens.latex.nodes import Bar, Fraction, Macro, Matrix, Negated, Operator, Symbol, Text
 from texlens.latex.tokens import tokenize
 
 _WHOLE_NAMES = frozenset(
-    "\\" + name
-    for name in [
-        "arcsin",
-        "arctan",
-        "arg",
-        "cot",
-        "coth",
-        "csc",
-        "deg",
-        "dim",
-        "hom",
-        "ker",
-        "lg",
-        "ln",
-        "sec",
-        "mod",
-        "bmod",
-    ]
+    re.findall(r"\S+", r"\arcsin \arctan \arg \cot \coth \csc \deg \dim \hom \ker \lg \ln \sec \mod \bmod")
 )
 """Function names that are one token there; all others are letters."""
 
 _SPLIT_DOTS = frozenset(["\\ldots", "\\cdots", "\\dots", "\\dotsb"])
 _UNKNOWN_TO_LATEX = frozenset(
-    "\\" + name
-    for name in [
-        "lt",
-        "gt",
-        "R",
-        "N",
-        "Z",
-        "Q",
-        "C",
-        "Reals",
-        "reals",
-        "natnums",
-        "cnums",
-        "Complex",
-        "infin",
-        "empty",
-        "exist",
-        "isin",
-        "real",
-        "image",
-        "sub",
-        "sube",
-        "supe",
-        "rarr",
-        "larr",
-        "harr",
-        "rArr",
-        "lArr",
-        "hArr",
-        "Rarr",
-        "Larr",
-        "Harr",
-        "lang",
-        "rang",
-        "minuso",
-        "plusmn",
-        "alef",
-        "alefsym",
-        "bull",
-    ]
+    re.findall(
+        r"\S+",
+        r"""\lt \gt \R \N \Z \Q \C \Reals \reals \natnums \cnums \Complex \infin \empty \exist \isin \real \image \sub
+        \sube \supe \rarr \larr \harr \rArr \lArr \hArr \Rarr \Larr \Harr \lang \rang \minuso \plusmn \alef \bull""",
+    )
 )
 _ANGLES = {"<": "\\langle", ">": "\\rangle"}
 _SYNONYMS = {
@@ -97,6 +48,7 @@ _BARS = {
     for bar, names in (("\\|", "lVert rVert Vert"), ("|", "lvert rvert vert"))
     for name in ("\\" + part for part in names.split())
 }
+_LIMITS = re.compile(r"\\(no)?limits(?![A-Za-z])")
 _MOST_UNKNOWN = 50
 
 
@@ -107,6 +59,7 @@ def reference_picture(formula: str) -> Picture:
         LatexError: it can't be drawn.
     """
     source = formula.rstrip().rsplit("\n", 1)[-1].split("%", 1)[0].removesuffix("\\")
+    source = _LIMITS.sub(" ", source)
     read = tokenize(source)
     if read.count("\\left") != read.count("\\right"):
         raise LatexError("`\\left` and `\\right` do not pair up in the last line; the authors' program draws nothing")
@@ -123,6 +76,8 @@ def names(group: Group) -> list[tuple[str, Extent]]:
     if isinstance(node, Matrix | Bar):
         return []
     if isinstance(node, Text):
+        if group.parent and isinstance(group.parent.node, Macro):
+            return [(group.parent.node.source, united(extents))]
         return [(source, extent) for (_, source), extent in zip(inks, extents, strict=True)]
     if isinstance(node, Operator):
         if node.source in _WHOLE_NAMES:
@@ -163,7 +118,7 @@ def _drawn(source: str) -> list[Group]:
     """TeX in its nonstop mode goes on past a command that it does not know."""
     for _ in range(_MOST_UNKNOWN):
         try:
-            return marked_groups(source)
+            return marked_groups(source, names_take_limits=False)
         except LatexError as error:
             if "unknown command" not in str(error):
                 raise
@@ -171,7 +126,7 @@ def _drawn(source: str) -> list[Group]:
             while end < len(source) and source[end].isalpha() and end > error.position:
                 end += 1
             source = source[: error.position] + " " + source[max(end, error.position + 2) :]
-    return marked_groups(source)
+    return marked_groups(source, names_take_limits=False)
 
 
 def _merged(groups: list[Group]) -> list[Group]:

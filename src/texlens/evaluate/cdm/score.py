@@ -12,6 +12,7 @@ from texlens.evaluate.cdm.reference import reference_picture
 from texlens.evaluate.cdm.rules import RULES, Rules
 from texlens.evaluate.cdm.structure import misplaced
 from texlens.evaluate.cdm.visible import Picture, picture
+from texlens.latex.canonical import canonical
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,13 @@ class Matching:
 
 
 def cdm(truth: str, text: str, rules: Rules = RULES["default"]) -> Cdm:
-    """Never fails: what can't be drawn scores 0 and says why."""
+    """Never fails: what can't be drawn scores 0 and says why.
+
+    Against a truth that can't be drawn only a text of the same tokens is right.
+    """
     drawn, problem = _drawn(truth, rules.mended)
     if problem:
-        return Cdm(0, 0, 0, f"truth: {problem}")
+        return _undrawn(truth, text, problem)
     read, problem = _drawn(text, rules.mended)
     if problem:
         return Cdm(0, len(drawn.tokens), 0, problem)
@@ -77,6 +81,12 @@ def matching(truth: str, text: str, rules: Rules = RULES["default"]) -> Matching
     return Matching(drawn, read, tuple(_pairs(drawn, read, rules)))
 
 
+def _undrawn(truth: str, text: str, problem: str) -> Cdm:
+    """Of a truth that can't be drawn: all of it or nothing."""
+    tokens, read = canonical(truth).tokens, canonical(text).tokens
+    return Cdm(len(tokens) if tokens == read else 0, len(tokens), len(read), f"truth: {problem}")
+
+
 def _pairs(truth: Picture, text: Picture, rules: Rules) -> list[tuple[int, int]]:
     if not truth.tokens or not text.tokens:
         return []
@@ -90,7 +100,7 @@ def _pairs(truth: Picture, text: Picture, rules: Rules) -> list[tuple[int, int]]
     return [pair for pair, keep in zip(pairs, kept, strict=True) if keep]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _drawn(formula: str, mended: bool) -> tuple[Picture, str]:
     """The picture, or an empty one and the reason why there is none."""
     draw: Callable[[str], Picture] = picture if mended else reference_picture

@@ -10,7 +10,7 @@ from texlens.core.prediction import Prediction
 from texlens.data.sample import LazyImage
 from texlens.evaluate.compare import Comparison
 from texlens.evaluate.report.pictures import Drawings, data_uri
-from texlens.evaluate.score import RowScore
+from texlens.evaluate.scores import RowScore
 from texlens.latex.tokens import tokenize
 
 OUTCOMES = {

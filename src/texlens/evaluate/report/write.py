@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from texlens.core.files import write_text
 from texlens.evaluate.compare import Comparison, Pair
-from texlens.evaluate.metrics import METRICS
+from texlens.evaluate.metrics import metric_named
 from texlens.evaluate.report.chart import Series, line_chart
 from texlens.evaluate.report.content import ReportData
 from texlens.evaluate.report.gallery import OUTCOMES, gallery
@@ -78,7 +78,7 @@ def headline(comparison: Comparison) -> dict:
         "before": values[pair.reference],
         "after": values[pair.system],
         "points": points(difference.value),
-        "verdict": verdict(METRICS[0], difference),
+        "verdict": verdict(metric_named("exact_match"), difference),
         "detail": f"95% {points_span(difference)} points, p {p}",
         "p": p,
     }
@@ -130,7 +130,7 @@ def _scores(comparison: Comparison) -> list[dict]:
                 for pair in comparison.pairs
             ],
         }
-        for metric in METRICS
+        for metric in comparison.systems[comparison.reference].metrics
     ]
 
 
@@ -141,7 +141,7 @@ def _domains(comparison: Comparison) -> list[dict]:
             "rows": part.rows,
             "systems": [scores.values["exact_match"] for scores in part.systems.values()],
             "differences": [
-                (pair.differences["exact_match"], verdict(METRICS[0], pair.differences["exact_match"]))
+                (pair.differences["exact_match"], verdict(metric_named("exact_match"), pair.differences["exact_match"]))
                 for pair in part.pairs
             ],
         }

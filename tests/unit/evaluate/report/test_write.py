@@ -9,6 +9,7 @@ import pytest
 
 from texlens.core.prediction import Prediction
 from texlens.evaluate.compare import compare
+from texlens.evaluate.metrics import METRICS
 from texlens.evaluate.report import Account, ReportData, write_report
 from texlens.evaluate.report.write import script_json
 
@@ -128,7 +129,7 @@ def test_one_system_alone_has_a_report_of_its_own(tmp_path):
 def test_three_systems_stand_side_by_side(tmp_path):
     page = plain_report(tmp_path, ["base", "first", "second"])
     assert payload_of(page)["systems"] == ["base", "first", "second"]
-    assert page.count('class="track"') == 3 * 8
+    assert page.count('class="track"') == 3 * len(METRICS)
 
 
 def test_the_account_and_the_coverage_are_shown(tmp_path):

@@ -1,0 +1,94 @@
+"""Predictions of any program scored against truths: what `texlens score` and `texlens.evaluate.score` do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from texlens.core.errors import ConfigError, DataError
+from texlens.core.prediction import Prediction
+from texlens.evaluate.cdm import rules_named
+from texlens.evaluate.metrics import chosen_metrics
+from texlens.evaluate.presets import OURS, Preset, preset_named
+from texlens.evaluate.scores import Scores, Table, checked, table_scores
+from texlens.evaluate.slices import slices
+from texlens.evaluate.statistics import RESAMPLES
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Totals, slices, and the table that they were made of."""
+
+    scores: Scores
+    slices: Mapping[str, Mapping[str, Scores]]
+    table: Table
+    preset: Preset
+    cdm: str
+
+    def to_json(self) -> dict:
+        told = self.scores.to_json()
+        told["slices"] = {
+            name: {part: scores.to_json() for part, scores in parts.items()} for name, parts in self.slices.items()
+        }
+        for parts in told["slices"].values():
+            for part in parts.values():
+                part.pop("undrawn_truths", None)
+        told["definitions"] = {metric.name: metric.definition for metric in self.table.metrics}
+        told |= {"cdm": self.cdm} if self.preset is OURS else {"preset": self.preset.name}
+        return told
+
+
+def score_pairs(
+    truths: Sequence[str],
+    texts: Sequence[str | None],
+    *,
+    metrics: str | Sequence[str] = "all",
+    cdm: str = "default",
+    preset: str | None = None,
+    domains: Sequence[str | None] | None = None,
+    seed: int = 0,
+) -> Scored:
+    """Scores of texts against truths, row by row; a text of None scores 0 and counts as failed.
+
+    Raises:
+        DataError: no rows, or not as many texts as truths.
+        ConfigError: no metric, rules of CDM or preset of that name.
+    """
+    if len(truths) != len(texts):
+        raise DataError(
+            f"{len(truths)} truths but {len(texts)} predictions; give one prediction a truth, None if missing"
+        )
+    width = len(str(len(truths)))
+    beside = zip(truths, texts, domains or [None] * len(truths), strict=True)
+    rows = [prediction(f"{number:0{width}}", *row) for number, row in enumerate(beside, 1)]
+    return score_predictions(rows, metrics=metrics, cdm=cdm, preset=preset, seed=seed)
+
+
+def score_predictions(
+    predictions: Sequence[Prediction],
+    *,
+    metrics: str | Sequence[str] = "all",
+    cdm: str = "default",
+    preset: str | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Scored:
+    """As `score_pairs`, of predictions with ids of their own."""
+    rules, settings = rules_named(cdm), preset_named(preset) if preset else OURS
+    if settings is not OURS and metrics not in ("all", ["all"]):
+        raise ConfigError(f"preset {settings.name} has its own metrics; leave out either")
+    chosen = settings.metrics if settings is not OURS else chosen_metrics(metrics)
+    table = Table.of(checked(predictions), metrics=chosen, rules=rules, tokenizer=settings.tokenizer)
+    return Scored(
+        table_scores(table, seed=seed, resamples=resamples),
+        slices(table, seed=seed, resamples=resamples),
+        table,
+        settings,
+        cdm,
+    )
+
+
+def prediction(name: str, truth: str, text: object, domain: str | None = None) -> Prediction:
+    """What is no string is no prediction: it failed."""
+    if isinstance(text, str):
+        return Prediction(name, truth, text, domain=domain)
+    reason = "no prediction" if text is None else f"the prediction is a {type(text).__name__}, not a string"
+    return Prediction(name, truth, "", stop="failed", domain=domain, error=reason)

@@ -1,0 +1,92 @@
+"""Predictions of any program on disk: JSON lines whose columns have names of their own."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.core.files import write_text
+from texlens.core.prediction import Prediction
+from texlens.evaluate.pairs import Scored, prediction
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column holds what; `domain` and `id` may be absent from the rows."""
+
+    truth: str = "truth"
+    prediction: str = "text"
+    domain: str = "domain"
+    id: str = "id"
+
+
+def read_rows(path: Path, columns: Columns = Columns()) -> tuple[list[dict], list[Prediction]]:
+    """The rows as they stand, and a prediction of each in the same order; ids are those of the file if all differ.
+
+    A row without a prediction is kept, as a failed one.
+
+    Raises:
+        DataError: no such file, a line that is no JSON object, or a row without a truth (file and line named).
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: can't read it ({error.strerror}); give a file of JSON lines") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from error
+    # Not splitlines: a formula may hold U+2028 or a form feed, and JSON leaves them as they are.
+    numbered = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not numbered:
+        raise DataError(f"{path}: no rows; give a file of JSON lines")
+    rows = [_row(line, f"{path}, line {number}", columns) for number, line in numbered]
+    return rows, _predictions(rows, [number for number, _ in numbered], columns)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping], predictions: Sequence[Prediction], scored: Scored) -> None:
+    """Each row with its own columns, then its scores under their names, and `problem` where there is one."""
+    values = dict(zip((row.prediction.id for row in scored.table.readings), scored.table.row_values(), strict=True))
+    problems = {row.id: row.problem for row in scored.table.row_scores() if row.problem}
+    told = (
+        {**row, **values[made.id], **({"problem": problems[made.id]} if made.id in problems else {})}
+        for row, made in zip(rows, predictions, strict=True)
+    )
+    _write(path, told)
+
+
+def _write(path: Path, rows: Iterable[Mapping]) -> None:
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _row(line: str, where: str, columns: Columns) -> dict:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON ({error}); mend or remove the line") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: a {type(row).__name__}, not an object; mend or remove the line")
+    if not isinstance(row.get(columns.truth), str):
+        found = ", ".join(list(row)[:8])
+        raise DataError(f"{where}: no string in column '{columns.truth}' (there are: {found}); name it with --truth")
+    return row
+
+
+def _predictions(rows: Sequence[dict], numbers: Sequence[int], columns: Columns) -> list[Prediction]:
+    if not any(columns.prediction in row for row in rows):
+        found = ", ".join(list(rows[0])[:8])
+        raise DataError(f"no row has a column '{columns.prediction}' (there are: {found}); name it with --prediction")
+    names = [str(row.get(columns.id, "")) for row in rows]
+    if len(set(names)) < len(names):
+        width = len(str(numbers[-1]))
+        names = [f"{number:0{width}}" for number in numbers]
+    return [_prediction(row, name, columns) for row, name in zip(rows, names, strict=True)]
+
+
+def _prediction(row: dict, name: str, columns: Columns) -> Prediction:
+    domain = row.get(columns.domain)
+    text = None if row.get("stop") == "failed" else row.get(columns.prediction)
+    made = prediction(name, row[columns.truth], text, None if domain is None else str(domain))
+    if made.stop == "failed":
+        return replace(made, error=str(row.get("error") or made.error))
+    return replace(made, stop="length") if row.get("stop") == "length" else made
