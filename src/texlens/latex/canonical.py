@@ -8,14 +8,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from texlens.core.errors import LatexError
+from texlens.latex.nodes import FontSwitch, Matrix, Node, Row, Space, StyleChange
 from texlens.latex.normal import Normal
 from texlens.latex.parse import parse
 from texlens.latex.pieces import spell
+from texlens.latex.tables import name_of
 from texlens.latex.tokens import tokenize
 
-__all__ = ["Canonical", "canonical"]
+__all__ = ["LONGEST_KEPT", "Canonical", "canonical", "canonical_form"]
 
 _PLAIN = ("", False)
+LONGEST_KEPT = 4096
 
 
 class Canonical(NamedTuple):
@@ -26,7 +29,6 @@ class Canonical(NamedTuple):
     problem: LatexError | None = None
 
 
-@lru_cache(maxsize=32_768)
 def canonical(formula: str) -> Canonical:
     r"""The one spelling of what a formula draws in display style; idempotent, never raises.
 
@@ -34,12 +36,64 @@ def canonical(formula: str) -> Canonical:
         canonical(r"\frac12 x^{2}_i").text == r"\frac { 1 } { 2 } x _ { i } ^ { 2 }"
 
     Tokens are separated by spaces, but for lengths (`{1.5em}`) and words in `\text {…}` that can't be set as math.
+    Forms of formulas up to `LONGEST_KEPT` characters are kept.
     """
+    return _kept(formula) if len(formula) <= LONGEST_KEPT else canonical_form(formula)
+
+
+def canonical_form(formula: str) -> Canonical:
+    """`canonical`, worked out anew."""
     try:
         tree = parse(formula)
+        tokens = _printed(tree)
     except LatexError as problem:
-        tokens = tuple(tokenize(formula))
-        return Canonical(" ".join(tokens), tokens, problem)
-    normal = Normal(tree)
-    text = " ".join(spell(normal.body(tree, 0, _PLAIN, True), 0, is_outermost=True))
+        return _as_it_is(formula, problem)
+    except RecursionError:
+        return _as_it_is(formula, LatexError("the formula is nested too deeply for this thread's stack"))
+    text = " ".join(tokens)
     return Canonical(text, tuple(tokenize(text)))
+
+
+_kept = lru_cache(maxsize=32_768)(canonical_form)
+
+
+def _as_it_is(formula: str, problem: LatexError) -> Canonical:
+    tokens = tuple(tokenize(formula))
+    return Canonical(" ".join(tokens), tokens, problem)
+
+
+def _printed(tree: Row) -> tuple[str, ...]:
+    normal = Normal(tree)
+    return spell(normal.body(_one_line(tree), 0, _PLAIN, True), 0, is_outermost=True)
+
+
+def _one_line(tree: Row) -> Row:
+    """A formula without braces around all of it, nor `aligned` or `gathered` around one line."""
+    while True:
+        ink = [item for item in tree.items if not isinstance(item, FontSwitch) and not _leaves_nothing(item)]
+        only = ink[0] if len(ink) == 1 else None
+        inner = only if isinstance(only, Row) else _line_of(only) if isinstance(only, Matrix) else None
+        if inner is None:
+            return tree
+        fonts = tuple(item for item in tree.items if isinstance(item, FontSwitch))
+        tree = Row((*fonts, *inner.items))
+
+
+def _leaves_nothing(item: Node) -> bool:
+    """Whether an item beside the only one that draws makes no difference."""
+    if isinstance(item, Row):
+        return all(_leaves_nothing(part) for part in item.items)
+    return isinstance(item, Space) or (isinstance(item, StyleChange) and item.style == 0)
+
+
+def _line_of(node: Matrix) -> Row | None:
+    """The cells of a single line side by side; `&` is an empty atom, as amsmath has it."""
+    if node.lines or len(node.rows) != 1 or name_of(node) not in ("aligned", "gathered"):
+        return None
+    cells = [cell.items if isinstance(cell, Row) else (cell,) for cell in node.rows[0]]
+    while cells and not cells[-1]:
+        cells.pop()
+    if len(cells) > 2 or (len(cells) == 2 and any(isinstance(item, FontSwitch | StyleChange) for item in cells[0])):
+        return None
+    first, second = (*cells, (), ())[:2]
+    return Row((*first, Row((), braced=True), *second)) if second else Row(first)

@@ -10,6 +10,8 @@ from texlens.latex.structures import delimited
 from texlens.latex.symbols import DELIMITERS
 
 _FONT = "latin-modern"
+SCRIPT_EM = 0.2  # how far a script may move when a fence is written without `\\left` and `\\right`
+_PLAIN_REACH, _DEEPEST = (0.75, 0.25), 0.3  # em; the height and depth of a parenthesis, and a depth that moves little
 _LARGEST_SHIFT = 0.03  # em; a natural delimiter that is centred on the axis moves no more
 
 
@@ -18,7 +20,7 @@ class Fences:
 
     def __init__(self, tree: Row):
         self.tree = tree
-        self.natural: set[int] | None = None
+        self.natural: dict[int, tuple[float, float]] | None = None
 
     def is_natural(self, node: Delimited) -> bool:
         """Whether both delimiters come out as the glyphs that they are without `\\left` and `\\right`."""
@@ -28,18 +30,27 @@ class Fences:
             self.natural = _measured(self.tree)
         return id(node) in self.natural
 
+    def moves_scripts_little(self, node: Delimited, style: int) -> bool:
+        """Whether scripts stand within `SCRIPT_EM` of where they stand beside the bare closing delimiter."""
+        height, depth = (self.natural or {}).get(id(node), _PLAIN_REACH)
+        constants, sizes = _engine(_FONT).constants, _engine(_FONT).sizes
+        name = "SuperscriptShiftUpCramped" if style & 1 else "SuperscriptShiftUp"
+        up = constants["DisplaySuperscriptShiftUp" if style == 0 else name] * sizes[style >> 1]
+        drop = constants["SuperscriptBaselineDropMax"] * sizes[min(3, (style >> 1) + 1)]
+        return height - drop - up <= SCRIPT_EM and depth <= _DEEPEST
+
 
 class _Measuring(Engine):
     """An engine that notes the natural ones among the fences that it sets."""
 
-    def __init__(self, engine: Engine, natural: set[int]):
+    def __init__(self, engine: Engine, natural: dict[int, tuple[float, float]]):
         self.__dict__.update(engine.__dict__)
         self.natural = natural
         self.methods = {**engine.methods, Delimited: _noted}
 
 
 def _measured(tree: Node) -> set[int]:
-    natural: set[int] = set()
+    natural: dict[int, tuple[float, float]] = {}
     _Measuring(_engine(_FONT), natural).node(tree, 0, ("", False))
     return natural
 
@@ -51,7 +62,7 @@ def _noted(engine: Engine, node: Delimited, style: int, state: State) -> tuple[i
         for token, child in ((node.left, box.children[0]), (node.right, box.children[-1]))
     ):
         assert isinstance(engine, _Measuring)
-        engine.natural.add(id(node))
+        engine.natural[id(node)] = box.height, box.depth
     return atom, box
 
 

@@ -42,8 +42,23 @@ from texlens.latex.nodes import (
     Symbol,
     Text,
 )
-from texlens.latex.pieces import STYLE, Choice, Dots, Item, Unit, assemble, group, scale_of, space, spell, wrap
-from texlens.latex.spacing import BIN, CLASS, CLOSE, INNER, OP, OPEN, ORD, REL
+from texlens.latex.pieces import (
+    STYLE,
+    STYLE_TOKENS,
+    Choice,
+    Dots,
+    Item,
+    Unit,
+    assemble,
+    group,
+    scale_of,
+    space,
+    space_tokens,
+    spell,
+    style_item,
+    wrap,
+)
+from texlens.latex.spacing import BIN, CLASS, CLOSE, INNER, OP, OPEN, ORD, REL, SPACE
 from texlens.latex.synonyms import (
     DELIMITERS,
     FUNCTIONS,
@@ -59,11 +74,10 @@ _PLAIN = ("", False)
 _MU_SPACES = frozenset(
     ["\\,", "\\:", "\\;", "\\!", "\\>", "\\mkern", "\\mskip", "\\mspace", "\\thickspace", "\\medspace"]
 )
-_STYLES = {0: "\\displaystyle", 2: "\\textstyle", 4: "\\scriptstyle", 6: "\\scriptscriptstyle"}
 _LOW, _CENTRED = Item(("\\ldots",), INNER), Item(("\\cdots",), INNER)
-_FENCES = frozenset(
-    ["(", ")", "[", "]", "\\{", "\\}", "|", "\\|", "\\langle", "\\rangle", "\\lfloor", "\\rfloor", "\\lceil", "\\rceil"]
-)
+_OPENING = frozenset(["(", "[", "\\{", "|", "\\|", "\\langle", "\\lfloor", "\\lceil"])
+_CLOSING = frozenset([")", "]", "\\}", "|", "\\|", "\\rangle", "\\rfloor", "\\rceil"])
+_MATRIX_FENCES = {("(", ")"): "p", ("[", "]"): "b", ("\\{", "\\}"): "B", ("|", "|"): "v", ("\\|", "\\|"): "V"}
 
 
 @lru_cache(maxsize=50_000)
@@ -117,9 +131,9 @@ class Normal:
             elif kind is StyleChange:
                 wanted_style = node.style | (style & 1)
             else:
-                if wanted_style != here and (kind is not Symbol or node.atom == "op" or max(wanted_style, here) >= 4):
+                if wanted_style != here:
                     here = wanted_style
-                    units.append(Item((_STYLES[here & ~1],), STYLE, (), False, False))
+                    units.append(style_item(here))
                 if kind is Symbol:
                     units.append(symbol(node, state))
                 else:
@@ -141,7 +155,10 @@ class Normal:
         return self.items(nodes, style, state, loose)
 
     def spelt(self, node: Node | None, style: int, state: State, loose: bool) -> tuple[str, ...]:
-        return spell(self.body(node, style, state, loose), style)
+        nodes = node.items if isinstance(node, Row) else () if node is None else (node,)
+        while len(nodes) == 1 and type(nodes[0]) is Row:
+            nodes = nodes[0].items
+        return spell(assemble(self.units(nodes, style, state, loose), style), style)
 
     def row(self, node: Row, style: int, state: State, loose: bool) -> Unit | list[Unit]:
         inner = self.items(node.items, style, state, loose)
@@ -164,22 +181,17 @@ class Normal:
             suffix += group(("^",), sup)
         if base is None:
             return Item(("{", "}", *suffix), ORD, (), False, False)
-        if type(base) is Row and base.braced:
-            return self._on_group(base, suffix, style, state, loose)
-        if type(base) is Operator and limits != () and base.limits:
-            unit = self._plain_operator(base, style, state, loose)
-        elif type(base) is Operator:
-            unit = self.operator(base, style, state, loose, has_scripts=bool(suffix))
+        if type(base) is Symbol:
+            return self._attached(symbol(base, state), suffix, style, loose)
+        if type(base) is Operator:
+            unit: Unit | list[Unit] = self.operator(base, style, state, loose, has_scripts=bool(suffix))
         else:
-            unit = (
-                _METHODS[type(base)](self, base, style, state, loose)
-                if type(base) is not Symbol
-                else symbol(base, state)
-            )
+            unit = _METHODS[type(base)](self, base, style, state, loose)
+        if type(base) is Delimited:
+            loose = loose and self.fences.moves_scripts_little(base, style)
+        if type(unit) is Item and not unit.is_base and suffix and not unit.font:
+            unit = Item(("{", *spell((unit,), style), "}"), ORD)
         return self._attached(unit, suffix, style, loose)
-
-    def _plain_operator(self, base: Operator, style: int, state: State, loose: bool) -> Unit:
-        return self.operator(base, style, state, loose, has_scripts=True)
 
     def _limits(self, node: Scripts, style: int) -> tuple[str, ...]:
         r"""`\limits` or `\nolimits` where it makes a difference."""
@@ -203,27 +215,16 @@ class Normal:
             return [*unit[:-1], self._attached(unit[-1], suffix, style, loose)]  # type: ignore[list-item]
         if type(unit) is Dots:
             return Dots(_with(unit.low, suffix), _with(unit.centred, suffix))
+        if type(unit) is Choice and unit.is_group:
+            return _on_group(unit, suffix, style, loose)
         if type(unit) is Choice:
+            if unit.wanted and _end_is_one_run(unit.wanted):
+                word = Item((*wrap(unit.wanted[0].font, _letters(unit.wanted)), *suffix), ORD, (), False, False)
+                return Choice((word,), _with(unit.otherwise, suffix))
             if len(unit.wanted) == 1 or (loose and unit.wanted and unit.wanted[-1].is_character):
                 return Choice((*unit.wanted[:-1], _with(unit.wanted[-1], suffix)), _with(unit.otherwise, suffix))
             return _with(unit.otherwise, suffix)
         return _with(unit, suffix)
-
-    def _on_group(self, base: Row, suffix: tuple[str, ...], style: int, state: State, loose: bool) -> Unit | list[Unit]:
-        inner = self.items(base.items, style, state, loose)
-        tokens = spell(inner, style)
-        ink = [item for item in inner if item.atom >= 0]
-        if not suffix:
-            return braced(inner, style)
-        if len(inner) == 1 and len(ink) == 1 and ink[0].is_base and ink[0].atom in (ORD, INNER):
-            return _with(ink[0], suffix)
-        if inner and _end_is_one_run(inner):
-            return _word(inner, tokens, suffix)
-        otherwise = Item(("{", *tokens, "}", *suffix), ORD, (), False, False)
-        is_plain = all(item.is_character and item.atom >= 0 for item in inner)
-        if loose and len(inner) > 1 and is_plain and inner[-1].atom in (ORD, CLOSE):
-            return Choice((*inner[:-1], _with(inner[-1], suffix)), otherwise)
-        return otherwise
 
     # Fractions, radicals, delimiters
 
@@ -245,14 +246,14 @@ class Normal:
         else:
             divided = ("\\overwithdelims" if node.has_rule else "\\atopwithdelims", left or ".", right or ".")
         tokens = ("{", *above, *divided, *below, "}")
-        return Item(("{", _STYLES[within & ~1], *tokens, "}") if forced else tokens, ORD)
+        return Item(("{", STYLE_TOKENS[within & ~1], *tokens, "}") if forced else tokens, ORD)
 
     @staticmethod
     def _sized(tokens: tuple[str, ...], forced: bool, style: int, name: str) -> Item:
         if not forced:
             return Item(tokens, ORD)
         if style >= 4:
-            return Item(("{", _STYLES[style & ~1], *tokens, "}"), ORD)
+            return Item(("{", STYLE_TOKENS[style & ~1], *tokens, "}"), ORD)
         return Item((("\\d" if style < 2 else "\\t") + name, *tokens[1:]), ORD)
 
     def radical(self, node: Radical, style: int, state: State, loose: bool) -> Unit:
@@ -269,9 +270,9 @@ class Normal:
         units = self.units(node.body.items, style, state, loose and is_natural)
         left, right = (DELIMITERS.get(side, side) for side in (node.left, node.right))
         inner = assemble(units, style)
-        whole = _fenced(left, right, inner, style)
+        whole = _matrix_in_fences(left, right, inner, style) or _fenced(left, right, inner, style)
         has_middle = any(type(item) is Middle for item in node.body.items)
-        if not is_natural or has_middle or left not in _FENCES or right not in _FENCES:
+        if not is_natural or has_middle or left not in _OPENING or right not in _CLOSING:
             return whole
         if any(item.atom == STYLE for item in inner):
             return whole
@@ -325,14 +326,16 @@ class Normal:
             return Item(("\\fbox", _text_piece(self, node.body.parts)), ORD)
         return Item(("\\fbox", "{$" + " ".join(self.spelt(node.body, 2, state, loose)) + "$}"), ORD)
 
-    def negated(self, node: Negated, style: int, state: State, loose: bool) -> Unit:
+    def negated(self, node: Negated, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+        if isinstance(node.body, Space):
+            return [Item(("\\not", "{", "}"), ORD, (), False, False), *self.units((node.body,), style, state, loose)]
         inner = self.body(node.body, style, state, loose)
         tokens = spell(inner, style)
         atom = inner[0].atom if len(inner) == 1 and inner[0].atom >= 0 else ORD
         if tokens == ("=",):
-            return Item(("\\neq",), REL)
+            return Item(("\\neq",), REL, (), True, False)
         if tokens == ("\\in",):
-            return Item(("\\notin",), REL)
+            return Item(("\\notin",), REL, (), True, False)
         if len(tokens) == 1:
             return Item(("\\not", *tokens), atom)
         return Item(group(("\\not",), tokens), atom)
@@ -359,7 +362,7 @@ class Normal:
         body = node.body
         nodes = body.items if isinstance(body, Row) else (body,)
         inner = self.items(nodes, style, state, loose)
-        if len(nodes) == 1 and len(inner) == 1:
+        if len(nodes) == 1 and len(inner) == 1 and (inner[0].is_base or type(nodes[0]) is Symbol):
             return inner[0]
         return braced(inner, style)
 
@@ -369,9 +372,9 @@ class Normal:
         if node.body is None:
             if node.name in FUNCTIONS or node.name in LIMIT_FUNCTIONS or " " in node.name:
                 return Item((node.source,), OP)
-            letters = tuple(Item((letter,), ORD, ("\\mathrm",), True) for letter in node.name)
-            return Choice(letters, Item(group(("\\operatorname",), tuple(node.name)), OP))
-        inner = self.body(node.body, style, state, loose)
+            inner = [Item((letter,), ORD, ("\\mathrm",), True) for letter in node.name]
+        else:
+            inner = self.body(node.body, style, state, loose)
         word = "".join(item.tokens[0] for item in inner if item.font == ("\\mathrm",)) if inner else ""
         is_word = bool(inner) and all(item.font == ("\\mathrm",) and len(item.tokens) == 1 for item in inner)
         if isinstance(node.body, Stretch):
@@ -383,7 +386,7 @@ class Normal:
         letters_only = tuple(token for item in inner for token in item.tokens)
         if is_word:
             otherwise = Item(group(("\\operatorname" + "*" * goes_over,), letters_only), OP)
-            return otherwise if goes_over or has_scripts else Choice(tuple(inner), otherwise)
+            return otherwise if goes_over else Choice(tuple(inner), otherwise)
         if node.source.startswith("\\operatorname") and not goes_over:
             tokens = spell(inner, style)
             return (
@@ -443,11 +446,11 @@ class Normal:
                 state = changed(state, part.alphabet)
             elif isinstance(part, Space):
                 items.append(space(part.width_em))
-            elif isinstance(part, Row) and all(type(n) is Symbol and n.atom != "op" for n in part.items):
-                made_row = braced(self.items(part.items, style, _PLAIN, False), style)
-                if not isinstance(made_row, Choice):
+            elif isinstance(part, Row | Symbol):
+                nodes = part.items if isinstance(part, Row) else (part,)
+                if not all(_is_simple(node) for node in nodes):
                     return None
-                items += made_row.wanted
+                items += self.items(nodes, max(style, 2), _PLAIN, False)
             elif isinstance(part, Text) and part.source not in ("\\mbox", "\\hbox", "\\makebox", "\\textsc"):
                 more = self._words(part.parts, style, changed(state, part.alphabet))
                 if more is None:
@@ -483,26 +486,67 @@ def _with(item: Item, suffix: tuple[str, ...]) -> Item:
     return Item((*base, *suffix), item.atom, (), False, False)
 
 
+def _on_group(unit: Choice, suffix: tuple[str, ...], style: int, loose: bool) -> Unit:
+    """A group with scripts: without braces where they change nothing, or little and that is allowed."""
+    inner = [item for item in unit.wanted if item.atom != SPACE or space_tokens(item.em, style)]
+    if len(inner) == 1 and inner[0].is_base and inner[0].atom in (ORD, INNER):
+        return _with(inner[0], suffix)
+    tokens = spell(unit.wanted, style)
+    if inner and _end_is_one_run(inner):
+        return _word(inner, tokens, suffix, style)
+    otherwise = Item(("{", *tokens, "}", *suffix), ORD, (), False, False)
+    is_plain = all(item.is_character and item.atom >= 0 and len(item.tokens) == 1 for item in inner)
+    if loose and len(inner) > 1 and is_plain and inner[-1].atom in (ORD, CLOSE):
+        return Choice((*inner[:-1], _with(inner[-1], suffix)), otherwise)
+    return otherwise
+
+
 def _end_is_one_run(inner: Sequence[Item]) -> bool:
     first = inner[0]
     return bool(first.font) and all(item.font == first.font and item.atom == ORD for item in inner)
 
 
-def _word(inner: Sequence[Item], tokens: tuple[str, ...], suffix: tuple[str, ...]) -> Unit:
-    return Item((*tokens, *suffix), OP if len(tokens) == 1 and tokens[0][0] == "\\" else ORD, (), False, False)
+def _letters(items: Sequence[Item]) -> list[str]:
+    return [token for item in items for token in item.tokens]
+
+
+def _word(inner: Sequence[Item], tokens: tuple[str, ...], suffix: tuple[str, ...], style: int) -> Unit:
+    r"""Letters of one font with scripts: a function's name where it puts them at the same place."""
+    written = Item((*wrap(inner[0].font, _letters(inner)), *suffix), ORD, (), False, False)
+    if len(tokens) > 1 or tokens[0][0] != "\\" or len(inner) == 1:
+        return written
+    if tokens[0][1:] in LIMIT_FUNCTIONS and style < 2:
+        return written
+    return Choice((Item((*tokens, *suffix), OP, (), False, False),), written)
 
 
 def braced(inner: list[Item], style: int) -> Unit:
     """A group: its items as they are where the gaps allow it, else in braces."""
-    return Choice(tuple(inner), Item(("{", *spell(inner, style), "}"), ORD, (), False, False))
+    return Choice(tuple(inner), Item(("{", *spell(inner, style), "}"), ORD, (), False, False), True)
 
 
 def _guarded(tokens: tuple[str, ...]) -> tuple[str, ...]:
     return ("{", *tokens, "}") if "]" in tokens else tokens
 
 
+def _matrix_in_fences(left: str, right: str, inner: Sequence[Item], style: int) -> Item | None:
+    """`pmatrix` and kin for a matrix alone between the delimiters that they draw."""
+    kind = _MATRIX_FENCES.get((left, right))
+    tokens = spell(inner, style) if kind else ()
+    ink = [item for item in inner if item.atom != SPACE]
+    if not tokens or tokens[0] != "\\begin{matrix}" or len(ink) != 1 or tokens != ink[0].tokens:
+        return None
+    return Item((f"\\begin{{{kind}matrix}}", *tokens[1:-1], f"\\end{{{kind}matrix}}"), INNER)
+
+
 def _fenced(left: str, right: str, inner: Sequence[Item], style: int) -> Item:
     return Item(("\\left", left, *spell(inner, style), "\\right", right), INNER)
+
+
+def _is_simple(node: Node) -> bool:
+    """A symbol that looks the same in text style as in display style."""
+    body = node.body if isinstance(node, Negated) else node
+    return isinstance(body, Symbol) and body.atom != "op"
 
 
 def _text_letter(letter: str, state: State, style: int) -> Item | None:
@@ -539,7 +583,9 @@ def _text_part(normal: Normal, part: Any) -> str:
         name = "" if part.source == "{" else part.source
         return name + _text_piece(normal, part.parts)
     if isinstance(part, Space):
-        return "~" if part.width_em > 0.15 else ""
+        return "".join(
+            "~" if token == "\\ " else token + " " * token[-1].isalpha() for token in space_tokens(part.width_em, 2)
+        )
     if isinstance(part, FontSwitch):
         return part.source + " "
     nodes = part.items if isinstance(part, Row) else (part,)

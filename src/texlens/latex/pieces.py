@@ -34,6 +34,7 @@ class Choice(NamedTuple):
 
     wanted: tuple[Item, ...]
     otherwise: Item
+    is_group: bool = False
 
 
 class Dots(NamedTuple):
@@ -46,30 +47,68 @@ class Dots(NamedTuple):
 Unit = Item | Choice | Dots
 
 
+STYLES = {"\\displaystyle": 0, "\\textstyle": 2, "\\scriptstyle": 4, "\\scriptscriptstyle": 6}
+STYLE_TOKENS = {style: token for token, style in STYLES.items()}
+
+
+def style_item(style: int) -> Item:
+    return Item((STYLE_TOKENS[style & ~1],), STYLE, (), False, False)
+
+
 def space(em: float) -> Item:
     return Item((), SPACE, em=em)
 
 
 def assemble(units: Sequence[Unit], style: int) -> list[Item]:
     """The items of a row, each choice made."""
+    if all(type(unit) is Item for unit in units):
+        out: list[Item] = list(units)  # type: ignore[arg-type]
+    else:
+        out = _chosen(units, style)
+    return _styles_settled(out, style) if _holds_style(out) else out
+
+
+def _chosen(units: Sequence[Unit], style: int) -> list[Item]:
     out: list[Item] = []
+    following = _next_classes(units)
     before = -1
     for i, unit in enumerate(units):
+        after = following[i + 1]
         if type(unit) is Item:
-            out.append(unit)
+            taken: Sequence[Item] = (unit,)
         elif type(unit) is Choice:
-            after = _next_class(units, i + 1)
-            if _is_free(unit, before, after, style) and not (_holds_style(unit.wanted) and _has_ink(units, i + 1)):
-                out += unit.wanted
-            else:
-                out.append(unit.otherwise)
+            free = _is_free(unit, before, after, style) and not (_holds_style(unit.wanted) and _has_ink(units, i + 1))
+            taken = unit.wanted if free else (unit.otherwise,)
         else:
-            after = _next_class(units, i + 1)
-            out.append(unit.centred if after in (BIN, REL) else unit.low)
-        for item in reversed(out):
-            if item.atom >= 0:
-                before = item.atom
-                break
+            taken = (unit.centred if after in (BIN, REL) else unit.low,)
+        out += taken
+        before = next((item.atom for item in reversed(taken) if item.atom >= 0), before)
+    return out
+
+
+def _next_classes(units: Sequence[Unit]) -> list[int]:
+    """For each place, the class of the first atom from there on; -1 where none follows."""
+    found = [-1] * (len(units) + 1)
+    for i in range(len(units) - 1, -1, -1):
+        unit = units[i]
+        items = (unit,) if type(unit) is Item else unit.wanted if type(unit) is Choice else (unit.low,)
+        found[i] = next((item.atom for item in items if item.atom >= 0), found[i + 1])
+    return found
+
+
+def _styles_settled(items: list[Item], style: int) -> list[Item]:
+    """Changes of style put off to the first item that they act on, and left out where there is none."""
+    out: list[Item] = []
+    here = wanted = style & ~1
+    for item in items:
+        if item.atom == STYLE:
+            wanted = STYLES[item.tokens[0]]
+        else:
+            acts = not (item.atom == SPACE or item.is_character) or max(here, wanted) >= 4
+            if wanted != here and acts:
+                here = wanted
+                out.append(style_item(here))
+            out.append(item)
     return out
 
 
@@ -78,23 +117,7 @@ def _holds_style(items: Sequence[Item]) -> bool:
 
 
 def _has_ink(units: Sequence[Unit], start: int) -> bool:
-    return any(type(unit) is not Item or unit.atom != SPACE for unit in units[start:])
-
-
-def _next_class(units: Sequence[Unit], start: int) -> int:
-    """The class of the next atom; -1 at the end."""
-    for i in range(start, len(units)):
-        unit = units[i]
-        if type(unit) is Item:
-            if unit.atom >= 0:
-                return unit.atom
-        elif type(unit) is Choice:
-            for item in unit.wanted:
-                if item.atom >= 0:
-                    return item.atom
-        else:
-            return unit.low.atom
-    return -1
+    return any(type(units[i]) is not Item or units[i].atom != SPACE for i in range(start, len(units)))
 
 
 def _is_free(unit: Choice, before: int, after: int, style: int) -> bool:
@@ -120,15 +143,13 @@ def gaps_stay(before: int, new: tuple[int, ...], old: tuple[int, ...], after: in
 def _around(before: int, classes: tuple[int, ...], after: int, is_script: bool) -> tuple[int, float, float, int]:
     """Settled class of the left neighbour, gap after it, gap before the right neighbour, its class."""
     middle = (classes[0], ORD, classes[-1]) if len(classes) == 2 else classes
-    row = [*([before] if before >= 0 else []), *middle, *([after] if after >= 0 else [])]
-    found = settled([(atom, None, 0) for atom in row])  # type: ignore[misc]
+    before_row, after_row = ((ORD, before) if before >= 0 else ()), ((after, ORD) if after >= 0 else ())
+    found = settled([(atom, None, 0) for atom in (*before_row, *middle, *after_row)])  # type: ignore[misc]
     style = 4 if is_script else 0
-    left = found[0] if before >= 0 else -1
-    right = found[-1] if after >= 0 else -1
-    at_left = gap(found[0], found[1], style) if before >= 0 and len(found) > 1 else 0.0
-    at_right = gap(found[-2], found[-1], style) if after >= 0 and len(found) > 1 else 0.0
-    if not classes:
-        at_right = 0.0
+    left = found[1] if before >= 0 else -1
+    right = found[-2] if after >= 0 else -1
+    at_left = gap(left, found[2], style) if before >= 0 and len(found) > 2 else 0.0
+    at_right = gap(found[-3], right, style) if after >= 0 and len(found) > 2 and classes else 0.0
     return left, at_left, at_right, right
 
 
@@ -137,19 +158,12 @@ def _around(before: int, classes: tuple[int, ...], after: int, is_script: bool) 
 
 def spell(items: Sequence[Item], style: int, is_outermost: bool = False) -> tuple[str, ...]:
     """The tokens of items side by side: letters of one font under one command, spaces on a grid."""
+    if any(item.atom == SPACE for item in items):
+        items = _visible(items, style, is_outermost)
     tokens: list[str] = []
-    em = 0.0
     i, count = 0, len(items)
     while i < count:
         item = items[i]
-        if item.atom == SPACE:
-            em += item.em
-            i += 1
-            continue
-        if em:
-            if tokens or not is_outermost:
-                tokens += space_tokens(em, style)
-            em = 0.0
         if not item.font:
             tokens += item.tokens
             i += 1
@@ -157,9 +171,28 @@ def spell(items: Sequence[Item], style: int, is_outermost: bool = False) -> tupl
         end = _end_of_run(items, i)
         tokens += _spell_run(items, i, end, style)
         i = end
-    if em and not is_outermost:
-        tokens += space_tokens(em, style)
     return tuple(tokens)
+
+
+def _visible(items: Sequence[Item], style: int, is_outermost: bool) -> list[Item]:
+    """Neighbouring spaces added up and spelt; those that round to nothing go, and those at the ends of a formula."""
+    out: list[Item] = []
+    em = 0.0
+    for item in (*items, _END):
+        if item.atom == SPACE:
+            em += item.em
+            continue
+        if em and not (is_outermost and (not out or item is _END)):
+            tokens = space_tokens(em, style)
+            if tokens:
+                out.append(Item(tokens, SPACE))
+        em = 0.0
+        if item is not _END:
+            out.append(item)
+    return out
+
+
+_END = Item((), STYLE)
 
 
 def _end_of_run(items: Sequence[Item], start: int) -> int:
@@ -185,8 +218,8 @@ def _spell_run(items: Sequence[Item], start: int, end: int, style: int) -> list[
 
 
 def _may_be_operator(items: Sequence[Item], start: int, end: int, style: int) -> bool:
-    before = next((item.atom for item in reversed(items[:start]) if item.atom >= 0), -1)
-    after = next((item.atom for item in items[end:] if item.atom >= 0), -1)
+    before = next((items[i].atom for i in range(start - 1, -1, -1) if items[i].atom >= 0), -1)
+    after = next((items[i].atom for i in range(end, len(items)) if items[i].atom >= 0), -1)
     return gaps_stay(before, (OP,), (ORD,), after, style >= 4)
 
 

@@ -49,7 +49,7 @@ for _look_alike in [
     del SYNONYMS[_look_alike]
 # Same glyph, another class of atom: taken where the gaps around stay what they are to within a thin space.
 RECLASSED = {"\\lvert": "|", "\\rvert": "|", "\\lVert": "\\|", "\\rVert": "\\|"}
-RECLASSED |= {"\\dagger": "\\dag", "\\ddagger": "\\ddag", "\\colon": "\\colon"}
+RECLASSED |= {"\\dagger": "\\dag", "\\ddagger": "\\ddag"}
 DOTS = "\\dots"
 LETTERLIKE = {"\\R": "R", "\\Reals": "R", "\\reals": "R", "\\N": "N", "\\natnums": "N", "\\Z": "Z", "\\Q": "Q"}
 LETTERLIKE |= {"\\Complex": "C", "\\cnums": "C"}
@@ -161,10 +161,11 @@ def font_of(character: str, alphabet: str, bold: bool) -> tuple[str, ...]:
         if bold and not character.isspace():
             return ("\\boldsymbol",)
         return ("\\mathit",) if alphabet == "it" and character.isalnum() and character.isascii() else ()
-    if drawn == styled(character, "bf", False):
-        return ("\\mathbf",)
     state = (alphabet, bold)
-    return FONTS.get(_SAME_STATE.get(state, state), ("\\boldsymbol",) if bold else ())
+    for known in (("bf", False), _SAME_STATE.get(state, state), ("", True)):
+        if known in FONTS and styled(character, *known) == drawn:
+            return FONTS[known]
+    return ()
 
 
 def _by_character() -> dict[str, tuple[str, tuple[str, ...]]]:

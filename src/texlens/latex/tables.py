@@ -18,8 +18,6 @@ _NAMES |= {f"{kind}matrix*": f"{kind}matrix" for kind in "pbBvV"}
 _NAMES |= {name: "aligned" for name, shape in sym.ENVIRONMENTS.items() if shape == sym.ENVIRONMENTS["aligned"]}
 _NAMES |= dict.fromkeys(("gather", "gather*", "displaylines"), "gathered")
 _NAMES |= dict.fromkeys(("multline", "multline*"), "multlined")
-_FENCED = {"\\left ( \\right )": "p", "\\left [ \\right ]": "b", "\\left \\{ \\right \\}": "B"}
-_FENCED |= {"\\left | \\right |": "v", "\\left \\| \\right \\|": "V"}
 
 
 def table(normal: "Normal", node: Matrix, style: int, state: State) -> Unit:
@@ -39,13 +37,22 @@ def table(normal: "Normal", node: Matrix, style: int, state: State) -> Unit:
         for i, cell in enumerate(row):
             if i:
                 body.append("&")
+            elif cell and cell[0] == "[":
+                body += ("{", "}")
             body += cell
+    if rows and not any(rows[-1]):
+        body.append("\\\\")
     if len(rows) in node.lines and rows:
-        body += ("\\\\", "\\hline")
+        body += ("\\hline",) if not any(rows[-1]) else ("\\\\", "\\hline")
     if name == "substack":
         return Item(("\\substack", "{", *body, "}"), ORD)
     whole = (f"\\begin{{{name}}}", *columns, *body, f"\\end{{{name}}}")
     return Item(whole, ORD if fences(name)[0] is None else INNER)
+
+
+def name_of(node: Matrix) -> str:
+    """The name that stands for an environment and all that are drawn as it is."""
+    return "gathered" if node.implied and node.columns == "c" else _NAMES.get(node.environment, node.environment)
 
 
 def _is_span(cell: object) -> bool:
@@ -66,9 +73,7 @@ def _trimmed(rows: list[list[tuple[str, ...]]]) -> list[list[tuple[str, ...]]]:
 
 
 def _name_and_columns(node: Matrix, count: int, has_spans: bool) -> tuple[str, tuple[str, ...]]:
-    name = _NAMES.get(node.environment, node.environment)
-    if node.implied and node.columns == "c":
-        return "gathered", ()
+    name = name_of(node)
     if name == "substack" and node.environment == "subarray" and node.columns.strip("c"):
         return "subarray", ("{", *node.columns, "}")
     if name.startswith("IEEE"):
