@@ -229,7 +229,6 @@ def test_strict_data_stops_at_the_first_bad_row(refused, tiny_checkpoints, bad_r
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.slow
 def test_strict_data_stops_at_a_bad_row_that_only_training_finds(texlens, tiny_checkpoints, tmp_path):
     whole = render_png(LABELS[1])
     write_rows(tmp_path / "bad/train.parquet", LABELS[:4], {1: whole[: len(whole) // 2]})

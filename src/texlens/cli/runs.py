@@ -1,7 +1,8 @@
 """`texlens runs`"""
 
+import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,10 +44,10 @@ def _row(run) -> dict:
     """One damaged run is told as such and hides none of the others."""
     from texlens.core.errors import RunError
 
-    try:
+    manifest: dict[str, Any] = {"state": "damaged"}
+    comparison: dict[str, Any] = {}
+    with contextlib.suppress(RunError):
         manifest, comparison = run.manifest, run.read_json("scores/compare.test.json") or {}
-    except RunError:
-        manifest, comparison = {"state": "damaged"}, {}
     systems = comparison.get("systems", {})
     return {
         "run": str(run.path),

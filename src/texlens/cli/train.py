@@ -46,7 +46,7 @@ def train(
         raise ConfigError("--set can't be used with --resume: a run goes on with the settings it began with")
     console = message_console()
     folder = RunFolder.open(resume) if resume else None
-    config = load_config(folder.config if folder else run_file, overrides or ())
+    config = load_config(folder.config if folder else Path(str(run_file)), overrides or ())
 
     from texlens.train.run import prepare
     from texlens.train.run import train as run_training

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import check_adapter, load_adapter
 from texlens.config.data import DataSettings
@@ -26,7 +28,7 @@ class Reader:
     """Everything that decides a reading, the question and pixel budget of training included."""
 
     name: str
-    model: object
+    model: torch.nn.Module
     processor: Processor
     question: str
     system: str | None
