@@ -8,16 +8,45 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from texlens.core.errors import LatexError
-from texlens.latex.nodes import FontSwitch, Matrix, Node, Row, Space, StyleChange
-from texlens.latex.normal import Normal
+from texlens.latex import forms, operators, phrases
+from texlens.latex.nodes import (
+    Accent,
+    Arrow,
+    Bar,
+    Big,
+    Boxed,
+    Classed,
+    Delimited,
+    FontChange,
+    FontSwitch,
+    Fraction,
+    Macro,
+    Matrix,
+    Middle,
+    Multicolumn,
+    Negated,
+    Node,
+    Operator,
+    Phantom,
+    Radical,
+    Raised,
+    Row,
+    Scripts,
+    Space,
+    Stack,
+    Stretch,
+    StyleChange,
+    Text,
+)
+from texlens.latex.normal import PLAIN, Method, Normal
 from texlens.latex.parse import parse
-from texlens.latex.pieces import spell
-from texlens.latex.tables import name_of
+from texlens.latex.printing import spell
+from texlens.latex.scripting import scripts
+from texlens.latex.tables import multicolumn, name_of, table
 from texlens.latex.tokens import tokenize
 
 __all__ = ["LONGEST_KEPT", "Canonical", "canonical", "canonical_form"]
 
-_PLAIN = ("", False)
 LONGEST_KEPT = 4096
 
 
@@ -63,8 +92,8 @@ def _as_it_is(formula: str, problem: LatexError) -> Canonical:
 
 
 def _printed(tree: Row) -> tuple[str, ...]:
-    normal = Normal(tree)
-    return spell(normal.body(_one_line(tree), 0, _PLAIN, True), 0, is_outermost=True)
+    normal = Normal(tree, _METHODS)
+    return spell(normal.body(_one_line(tree), 0, PLAIN, True), 0, is_outermost=True)
 
 
 def _one_line(tree: Row) -> Row:
@@ -97,3 +126,30 @@ def _line_of(node: Matrix) -> Row | None:
         return None
     first, second = (*cells, (), ())[:2]
     return Row((*first, Row((), braced=True), *second)) if second else Row(first)
+
+
+_METHODS: dict[type, Method] = {
+    Row: operators.row,
+    Scripts: scripts,
+    Fraction: forms.fraction,
+    Radical: forms.radical,
+    Delimited: forms.delimited,
+    Middle: forms.middle,
+    Big: forms.big,
+    Accent: forms.accent,
+    Stretch: forms.stretch,
+    Stack: forms.stack,
+    Arrow: forms.arrow,
+    Negated: forms.negated,
+    Phantom: forms.phantom,
+    FontChange: operators.font_change,
+    Operator: operators.operator,
+    Classed: operators.classed,
+    Macro: operators.macro,
+    Text: phrases.text,
+    Boxed: phrases.boxed,
+    Raised: phrases.raised,
+    Bar: phrases.bar,
+    Matrix: table,
+    Multicolumn: multicolumn,
+}

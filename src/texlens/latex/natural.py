@@ -23,7 +23,7 @@ class Fences:
         self.natural: dict[int, tuple[float, float]] | None = None
 
     def is_natural(self, node: Delimited) -> bool:
-        """Whether both delimiters come out as the glyphs that they are without `\\left` and `\\right`."""
+        r"""Whether both delimiters come out as the glyphs that they are without `\left` and `\right`."""
         if all(type(item) is Symbol and item.atom != "op" for item in node.body.items):
             return DELIMITERS.get(node.left, node.left) != "" and DELIMITERS.get(node.right, node.right) != ""
         if self.natural is None:

@@ -1,16 +1,13 @@
 """Matrices in canonical form: one name for each way of drawing, cells without what leaves no mark."""
 
-from typing import TYPE_CHECKING
-
 from texlens.latex import symbols as sym
 from texlens.latex.engine import State
 from texlens.latex.matrices import fences
 from texlens.latex.nodes import Matrix, Multicolumn, Row
+from texlens.latex.normal import Normal
 from texlens.latex.pieces import Item, Unit
+from texlens.latex.printing import group
 from texlens.latex.spacing import INNER, ORD
-
-if TYPE_CHECKING:
-    from texlens.latex.normal import Normal
 
 # shape of an environment → the name that it goes by
 _NAMES = {"matrix*": "matrix", "eqnarray*": "eqnarray", "cases*": "cases", "dcases*": "dcases", "subarray": "substack"}
@@ -20,7 +17,7 @@ _NAMES |= dict.fromkeys(("gather", "gather*", "displaylines"), "gathered")
 _NAMES |= dict.fromkeys(("multline", "multline*"), "multlined")
 
 
-def table(normal: "Normal", node: Matrix, style: int, state: State) -> Unit:
+def table(normal: Normal, node: Matrix, style: int, state: State, loose: bool) -> Unit:
     cell_style = sym.ENVIRONMENTS[node.environment][3] or 0
     rows = [[normal.spelt(cell, cell_style, state, False) for cell in row] for row in node.rows]
     has_spans = any(_is_span(cell) for row in node.rows for cell in row)
@@ -87,3 +84,8 @@ def _name_and_columns(node: Matrix, count: int, has_spans: bool) -> tuple[str, t
     if not node.lines and set(letters[:count]) <= {"c"}:
         return "matrix", ()
     return "array", ("{", *letters[: max(1, count)], "}")
+
+
+def multicolumn(normal: Normal, node: Multicolumn, style: int, state: State, loose: bool) -> Unit:
+    body = normal.spelt(node.body, style, state, False)
+    return Item(group(("\\multicolumn",), tuple(str(node.span)), tuple(node.columns or "c"), body), ORD)
