@@ -55,15 +55,19 @@ class Mark(Box):
 
 
 class Group:
-    """The ink of one node at one place: extents in em with y up, and the glyphs' characters (`` for a rule)."""
+    """The ink of one node at one place: extents in em with y up, and (character, source), no character for a rule.
 
-    __slots__ = ("extents", "inks", "node", "parent")
+    `numbers` counts all glyphs and rules of the formula in the order in which they are laid out.
+    """
+
+    __slots__ = ("extents", "inks", "node", "numbers", "parent")
 
     def __init__(self, node: Node, parent: "Group | None"):
         self.node = node
         self.parent = parent
         self.extents: list[Extent] = []
         self.inks: list[tuple[str, str]] = []
+        self.numbers: list[int] = []
 
 
 class MarkingEngine(Engine):
@@ -104,6 +108,7 @@ def marked_groups(formula: str, *, names_take_limits: bool = True) -> list[Group
 
 def groups_of(box: Box) -> list[Group]:
     groups = [Group(Node(), None)]
+    number = 0
     stack = [(0.0, 0.0, box, groups[0])]
     while stack:
         x, y, here, group = stack.pop()
@@ -114,7 +119,10 @@ def groups_of(box: Box) -> list[Group]:
                 groups.append(group)
             for dx, dy, child in reversed(here.children):
                 stack.append((x + dx, y + dy, child, group))
-        elif len(ink) == 5:
+            continue
+        group.numbers.append(number)
+        number += 1
+        if len(ink) == 5:
             character, font, glyph, scale, source = ink
             left, bottom, right, top = _glyph_extent(font, glyph)
             group.extents.append((x + left * scale, y + bottom * scale, x + right * scale, y + top * scale))

@@ -12,10 +12,11 @@ which scored most of what is published. Its faults, each of which `visible` mend
 """
 
 import re
+from collections.abc import Sequence
 
 from texlens.core.errors import LatexError
 from texlens.evaluate.cdm.marks import Fence, Group, marked_groups
-from texlens.evaluate.cdm.visible import DOTS, Extent, Picture, pictured, tokens_of, united
+from texlens.evaluate.cdm.visible import DOTS, Picture, by_character, by_source, pictured, tokens_of
 from texlens.latex.nodes import Bar, Fraction, Macro, Matrix, Negated, Operator, Symbol, Text
 from texlens.latex.tokens import tokenize
 
@@ -70,24 +71,22 @@ def reference_picture(formula: str) -> Picture:
     return pictured(tokens)
 
 
-def names(group: Group) -> list[tuple[str, Extent]]:
-    """Names by the source's commands, with the box of each; nothing for what gets no colour there."""
-    node, inks, extents = group.node, group.inks, group.extents
+def names(group: Group) -> list[tuple[str, Sequence[int]]]:
+    """Names by the source's commands; nothing for what gets no colour there."""
+    node, inks = group.node, group.inks
+    whole = range(len(inks))
     if isinstance(node, Matrix | Bar):
         return []
     if isinstance(node, Text):
-        if group.parent and isinstance(group.parent.node, Macro):
-            return [(group.parent.node.source, united(extents))]
-        return [(source, extent) for (_, source), extent in zip(inks, extents, strict=True)]
+        around = group.parent.node if group.parent else None
+        return [(around.source, whole)] if isinstance(around, Macro) else by_source(group)
     if isinstance(node, Operator):
-        if node.source in _WHOLE_NAMES:
-            return [(node.source, united(extents))]
-        return [(character, extent) for (character, _), extent in zip(inks, extents, strict=True)]
+        return [(node.source, whole)] if node.source in _WHOLE_NAMES else by_character(group)
     if isinstance(node, Symbol):
         if node.source in _UNKNOWN_TO_LATEX:
             return []
         if node.character in DOTS and node.source in _SPLIT_DOTS:
-            return [(".", extent) for extent in extents]
+            return [(".", (part,)) for part in whole]
         name = node.source
     elif isinstance(node, Fence):
         name = _ANGLES.get(node.token, node.token)
@@ -97,7 +96,7 @@ def names(group: Group) -> list[tuple[str, Extent]]:
         name = "\\frac" if node.has_rule else "\\binom"
     else:
         name = getattr(node, "source", "") or inks[0][1]
-    return [(name, united(extents))]
+    return [(name, whole)]
 
 
 def look(name: str) -> str:
@@ -136,6 +135,7 @@ def _merged(groups: list[Group]) -> list[Group]:
         if isinstance(group.node, Fence) and owner and isinstance(owner.node, Fraction) and not owner.node.has_rule:
             owner.extents += group.extents
             owner.inks += group.inks
+            owner.numbers += group.numbers
             group.extents = []
     return groups
 

@@ -32,18 +32,21 @@ from texlens.latex.symbols import DELIMITERS
 DOTS = frozenset("…⋯")
 _LOOKALIKES = dict(zip("∣∥⋅·∗⊤′∶–−ΑΒΕΖΗΙΚΜΝΟΡΤΧο∖", "|‖..*T':--ABEZHIKMNOPTXo\\", strict=True))
 
-Names = Callable[[Group], list[tuple[str, Extent]]]
+Names = Callable[[Group], list[tuple[str, Sequence[int]]]]
+"""The tokens of a group: a name, and which of the group's inks it is made of."""
 
 
 class Token(NamedTuple):
     """`look` is shared by near-synonyms. `scripts` lists the scripts it stands in, outermost first; `within` the
-    fractions, radicals, accents and frames around it, as (index of that token, place in it)."""
+    fractions, radicals, accents and frames around it, as (index of that token, place in it); `inks` numbers its glyphs
+    and rules."""
 
     name: str
     look: str
     extent: Extent
     scripts: tuple[str, ...] = ()
     within: tuple[tuple[int, str], ...] = ()
+    inks: tuple[int, ...] = ()
 
 
 class Picture(NamedTuple):
@@ -86,22 +89,25 @@ def tokens_of(groups: Sequence[Group], names: Names, look: Callable[[str], str])
         scripts, within = places[id(group)] = _place(group, places, owned)
         if group.extents:
             owned[id(group)] = len(tokens)
-            tokens += [Token(name, look(name), extent, scripts, within) for name, extent in names(group)]
+            for name, parts in names(group):
+                extent = united([group.extents[part] for part in parts])
+                inks = tuple([group.numbers[part] for part in parts])
+                tokens.append(Token(name, look(name), extent, scripts, within, inks))
     return tokens
 
 
-def names(group: Group) -> list[tuple[str, Extent]]:
-    """Names by what is drawn, with the box of each."""
+def names(group: Group) -> list[tuple[str, Sequence[int]]]:
+    """Names by what is drawn."""
     node, inks = group.node, group.inks
     if isinstance(node, Text):
-        return [(source, extent) for (_, source), extent in zip(inks, group.extents, strict=True)]
+        return by_source(group)
     if isinstance(node, Operator):
-        return [(character, extent) for (character, _), extent in zip(inks, group.extents, strict=True)]
+        return by_character(group)
     if isinstance(node, Matrix):
-        return [(f"line {source}", extent) for (_, source), extent in zip(inks, group.extents, strict=True)]
+        return [(f"line {source}", (part,)) for part, (_, source) in enumerate(inks)]
     if isinstance(node, Symbol):
         if node.character in DOTS:
-            return [(".", extent) for extent in group.extents]
+            return [(".", (part,)) for part in range(len(inks))]
         name = node.character
     elif isinstance(node, Fence):
         name = DELIMITERS.get(node.token, node.token)
@@ -113,7 +119,15 @@ def names(group: Group) -> list[tuple[str, Extent]]:
         name = node.character
     else:
         name = {Fraction: "\\frac", Radical: "\\sqrt"}.get(type(node), inks[0][1])
-    return [(name, united(group.extents))]
+    return [(name, range(len(inks)))]
+
+
+def by_source(group: Group) -> list[tuple[str, Sequence[int]]]:
+    return [(source, (part,)) for part, (_, source) in enumerate(group.inks)]
+
+
+def by_character(group: Group) -> list[tuple[str, Sequence[int]]]:
+    return [(character, (part,)) for part, (character, _) in enumerate(group.inks)]
 
 
 def look(name: str) -> str:

@@ -64,6 +64,10 @@ def _text(prediction: Prediction, score: RowScore, truth: list[str]) -> dict:
     failed = prediction.stop == "failed"
     tokens = [] if failed else tokenize(prediction.text)
     told: dict = {"edits": score.edits, "similarity": round(score.values["edit_similarity"], 4), "exact": score.exact}
+    if "cdm_f1" in score.values:
+        told["cdm"] = round(score.values["cdm_f1"], 4)
+    if score.values.get("exact_match_canonical"):
+        told["canonical"] = True
     if not score.exact:
         told |= {"text": _joined(tokens), "diff": differences(truth, tokens)}
     flags = [prediction.stop] if prediction.stop != "end" else []
@@ -109,9 +113,17 @@ def _add_images(rows: Sequence[dict], images: Mapping[str, LazyImage], most_byte
 def _add_drawings(row: dict, predictions: Sequence[Prediction], drawings: Drawings) -> bool:
     row["drawn"] = drawings.index(predictions[0].truth)
     for told, prediction in zip(row["texts"], predictions, strict=True):
-        failed = prediction.stop == "failed"
-        told["drawn"] = row["drawn"] if told["exact"] else None if failed else drawings.index(prediction.text)
+        pair = None if told["exact"] or prediction.stop == "failed" else _pair(prediction, drawings)
+        if pair:
+            told["missed"], told["drawn"] = pair
+        else:
+            failed = prediction.stop == "failed"
+            told["drawn"] = row["drawn"] if told["exact"] else None if failed else drawings.index(prediction.text)
     return row["drawn"] is not None and all(told["drawn"] is not None or "error" in told for told in row["texts"])
+
+
+def _pair(prediction: Prediction, drawings: Drawings) -> tuple[int, int] | None:
+    return drawings.pair(prediction.truth, prediction.text) if tokenize(prediction.text) else None
 
 
 def _row_predictions(comparison: Comparison, index: int) -> list[Prediction]:

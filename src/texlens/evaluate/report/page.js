@@ -83,11 +83,19 @@
     const told = row.texts[index];
     const { line, who, what } = reading(systems[index], index);
     if (told.exact) who.append(element("span", "badge exact", "exact"));
-    else who.append(element("span", "badge off", told.edits + (told.edits === 1 ? " edit" : " edits")));
+    else {
+      who.append(element("span", "badge off", told.edits + (told.edits === 1 ? " edit" : " edits")));
+      if (told.canonical) who.append(element("span", "badge exact", "same formula"));
+      else if (told.cdm !== undefined) who.append(element("span", "badge", "CDM " + (100 * told.cdm).toFixed(1) + "%"));
+    }
     const names = { length: "length limit", failed: "failed", loop: "loop" };
     for (const flag of told.flags || []) who.append(element("span", "badge flag", names[flag]));
     if (told.error) what.append(element("div", "reason", told.error));
     drawing(told.drawn, what);
+    if (told.missed !== undefined && told.cdm < 1) {
+      what.append(element("div", "caption", "the truth, what was missed coloured"));
+      drawing(told.missed, what);
+    }
     if (told.exact) {
       if (told.drawn === null) what.append(plain(row.truth));
     } else if (!told.error) what.append(coloured(row.truth, told.text, told.diff));

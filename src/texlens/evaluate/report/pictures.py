@@ -50,7 +50,10 @@ class Drawings:
     most_seconds: float
     items: list[str] = field(default_factory=list)
     bytes: int = 0
-    _index: dict[str, int] = field(default_factory=dict)
+    draw_pair: Callable[[str, str], tuple[str, str]] | None = None
+    """Of a truth and a text: both with their differences coloured."""
+
+    _index: dict[str | tuple[str, str], int] = field(default_factory=dict)
     _started: float | None = None
 
     @property
@@ -69,6 +72,21 @@ class Drawings:
             self._index[formula] = len(self.items)
             self.items.append(item)
         return self._index[formula]
+
+    def pair(self, truth: str, text: str) -> tuple[int, int] | None:
+        """Where the two drawings with coloured differences stand; None where there are none to be had."""
+        key = (truth, text)
+        if key not in self._index:
+            if self.draw_pair is None or self.spent or max(map(len, map(tokenize, key))) > MOST_TOKENS:
+                return None
+            try:
+                items = self.draw_pair(truth, text)
+            except LatexError:
+                return None
+            self.bytes += sum(map(len, items))
+            self._index[key] = len(self.items)
+            self.items += items
+        return self._index[key], self._index[key] + 1
 
     def _drawn(self, formula: str) -> str:
         tokens = len(tokenize(formula))

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from texlens.core.files import write_text
+from texlens.evaluate.cdm.drawing import differences_svg
 from texlens.evaluate.compare import Comparison, Pair
 from texlens.evaluate.metrics import metric_named
 from texlens.evaluate.report.chart import Series, line_chart
@@ -30,12 +31,16 @@ def write_report(
     most_drawing_bytes: int = MOST_DRAWING_BYTES,
     most_drawing_seconds: float = MOST_DRAWING_SECONDS,
     draw: Callable[[str], str] = render_svg,
+    draw_pair: Callable[[str, str], tuple[str, str]] | None = None,
 ) -> Path:
     """One self-contained HTML file at `path`, written aside and renamed; returns the path.
 
-    Rows whose picture did not fit a budget are told on the page. `draw` maps a formula to SVG and raises LatexError.
+    Rows whose picture did not fit a budget are told on the page. `draw` maps a formula to SVG and raises LatexError;
+    `draw_pair` does so for a truth and a text, their differences coloured; as CDM sees them unless `draw` is given.
     """
-    drawings = Drawings(draw, most_drawing_bytes, most_drawing_seconds)
+    if draw_pair is None and draw is render_svg:
+        draw_pair = differences_svg
+    drawings = Drawings(draw, most_drawing_bytes, most_drawing_seconds, draw_pair=draw_pair)
     rows, shown, drawn = gallery(data.comparison, data.images, drawings, most_image_bytes)
     page = (
         _environment()

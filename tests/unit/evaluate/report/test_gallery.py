@@ -149,3 +149,24 @@ def test_large_photographs_are_scaled_down():
     uri = data_uri(LazyImage.from_bytes(photo.getvalue()))
     small = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
     assert max(small.size) == LONGEST_SIDE
+
+
+def test_a_wrong_row_shows_text_and_truth_with_their_differences():
+    drawn = Drawings(
+        lambda formula: formula, 10_000, 60.0, draw_pair=lambda truth, text: (f"missed {truth}", f"wrong {text}")
+    )
+    rows, _, whole = rows_of(drawn=drawn)
+    told = rows["fixed"]["texts"][0]
+    assert (drawn.items[told["missed"]], drawn.items[told["drawn"]]) == (f"missed {TRUTH}", "wrong x^3+y")
+    assert "missed" not in rows["fixed"]["texts"][1]
+    assert whole == 4
+    assert told["cdm"] == 0.75
+
+
+def test_what_cannot_be_paired_is_drawn_plainly():
+    def draw_pair(truth, text):
+        raise LatexError("unknown command", 3)
+
+    drawn = Drawings(lambda formula: formula, 10_000, 60.0, draw_pair=draw_pair)
+    rows, _, _ = rows_of(drawn=drawn)
+    assert drawn.items[rows["fixed"]["texts"][0]["drawn"]] == "x^3+y"
