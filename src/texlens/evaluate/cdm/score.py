@@ -60,10 +60,10 @@ def cdm(truth: str, text: str, rules: Rules = RULES["default"]) -> Cdm:
 
     Against a truth that can't be drawn only a text of the same tokens is right.
     """
-    drawn, problem = _drawn(truth, rules.mended)
+    drawn, problem = drawn_picture(truth, rules.mended)
     if problem:
         return _undrawn(truth, text, problem)
-    read, problem = _drawn(text, rules.mended)
+    read, problem = drawn_picture(text, rules.mended)
     if problem:
         return Cdm(0, len(drawn.tokens), 0, problem)
     matched = len(drawn.tokens) if drawn is read else len(_pairs(drawn, read, rules))
@@ -101,7 +101,7 @@ def _pairs(truth: Picture, text: Picture, rules: Rules) -> list[tuple[int, int]]
 
 
 @lru_cache(maxsize=1024)
-def _drawn(formula: str, mended: bool) -> tuple[Picture, str]:
+def drawn_picture(formula: str, mended: bool) -> tuple[Picture, str]:
     """The picture, or an empty one and the reason why there is none."""
     draw: Callable[[str], Picture] = picture if mended else reference_picture
     try:

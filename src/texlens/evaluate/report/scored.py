@@ -11,6 +11,6 @@ from texlens.evaluate.report.write import write_report
 
 
 def write_scored_report(path: Path, source: Path, predictions: Sequence[Prediction], cdm: str) -> Path:
-    comparison = compare({"predictions": predictions}, rules=rules_named(cdm))
+    comparison = compare({"text": predictions}, rules=rules_named(cdm))
     subtitle = str(source) if cdm == "default" else f"{source}, CDM as {cdm}"
     return write_report(path, ReportData(title=source.stem, subtitle=subtitle, comparison=comparison))
