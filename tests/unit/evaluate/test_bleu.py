@@ -1,12 +1,19 @@
 """Our BLEU is sacrebleu's, for whole corpora and for each resample."""
 
+import math
 import random
 
 import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU
 
-from texlens.evaluate.bleu import BLEU_SIGNATURE, bleu_of_sums, bleu_statistics
+from texlens.evaluate.bleu import (
+    BLEU_SIGNATURE,
+    bleu_of_sums,
+    bleu_statistics,
+    nltk_bleu_of_sums,
+    nltk_statistics,
+)
 
 
 def ours(truths, texts):
@@ -68,3 +75,24 @@ def test_many_sums_at_once_give_each_its_own_value():
     rows = np.array([bleu_statistics(*row) for row in zip(truths, texts, strict=True)])
     many = bleu_of_sums(np.stack([rows.sum(axis=0), rows[:3].sum(axis=0)]))
     assert many == pytest.approx([theirs(truths, texts), theirs(truths[:3], texts[:3])])
+
+
+def nltk_like(rows):
+    sums = np.array([nltk_statistics(truth.split(), text.split()) for truth, text in rows]).sum(axis=0)
+    return float(nltk_bleu_of_sums(sums))
+
+
+def test_nltks_definition_counts_an_ngram_even_of_a_short_text():
+    rows = [("a b c d e", "a b c d e"), ("x", "x")]
+    precisions = [6 / 6, 4 / 5, 3 / 4, 2 / 3]
+    assert nltk_like(rows) == pytest.approx(math.prod(precisions) ** 0.25)
+
+
+def test_nltks_smoothing_gives_each_order_without_a_match_half_of_the_one_before():
+    rows = [("a b c d e", "a x c y e")]
+    log = math.log(5) / 5
+    assert nltk_like(rows) == pytest.approx((3 / 5 * (log / 2) / 4 * (log / 4) / 3 * (log / 8) / 2) ** 0.25)
+
+
+def test_nltks_definition_of_nothing_is_zero():
+    assert nltk_like([("a", "")]) == 0

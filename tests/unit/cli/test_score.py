@@ -1,0 +1,58 @@
+"""`texlens score`: the table, the JSON, the rows and the report."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from texlens.cli.main import app
+from texlens.core.errors import ConfigError
+
+
+@pytest.fixture
+def predictions(tmp_path):
+    rows = [
+        {"gt": "x ^ 2", "pred": "x^{2}", "domain": "print"},
+        {"gt": r"\frac{a}{b}", "pred": r"\frac{a}{c}", "domain": "hand"},
+        {"gt": "y", "pred": None, "domain": "hand"},
+        {"gt": r"\nonsense", "pred": "y", "domain": "hand"},
+    ]
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def run(*arguments):
+    return CliRunner().invoke(
+        app, ["score", *arguments, "--truth", "gt", "--prediction", "pred"], catch_exceptions=False
+    )
+
+
+def test_the_table_has_scores_slices_bleus_definition_and_the_truths_that_cannot_be_drawn(predictions):
+    told = " ".join(run(predictions).output.split())
+    for part in ("4 rows, 1 failed", "CDM F1", "nrefs:1|case:mixed", "kind: fraction", "1 row with a truth that can't"):
+        assert part in told
+
+
+def test_json_rows_and_report(predictions, tmp_path):
+    told = json.loads(
+        run(predictions, "--json", "--rows", str(tmp_path / "o.jsonl"), "--report", str(tmp_path / "o.html")).stdout
+    )
+    assert (told["rows"], told["failed"]) == (4, 1)
+    assert told["scores"]["cdm_f1"]["value"] == pytest.approx((1 + 2 / 3) / 4)
+    assert list(told["undrawn_truths"].values()) == [r"unknown command `\nonsense`, at character 0"]
+    assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 4
+    assert "Canonical match" in (tmp_path / "o.html").read_text()
+
+
+def test_a_preset_prints_its_own_scores(predictions):
+    told = json.loads(run(predictions, "--json", "--preset", "uni-mumer").stdout)
+    assert told["preset"] == "uni-mumer"
+    assert list(told["scores"]) == [
+        "exact_match", "within_1", "within_2", "within_3", "edit_similarity", "bleu4", "character_error_rate",
+    ]  # fmt: skip
+
+
+def test_a_report_of_a_preset_is_refused(predictions, tmp_path):
+    with pytest.raises(ConfigError, match="--report shows our own scores"):
+        run(predictions, "--preset", "uni-mumer", "--report", str(tmp_path / "o.html"))
