@@ -64,14 +64,16 @@ def nltk_statistics(truth: Sequence[str], text: Sequence[str]) -> tuple[int, ...
 def nltk_bleu_of_sums(sums_S: np.ndarray) -> np.ndarray:
     """NLTK's corpus BLEU for sums of `nltk_statistics`; orders without a match are smoothed by its method 4.
 
-    Chen and Cherry 2014, section 3, smoothing 4: the k-th such order counts log(text length) / (2^k x 5) matches.
+    Chen and Cherry 2014, section 3, smoothing 4: the k-th such order counts log(text length) / (2^k x 5) matches,
+    and does not count in a corpus of one token.
     """
     sums = np.asarray(sums_S, dtype=np.float64)
     text_length, truth_length = sums[..., 0], sums[..., 1]
     matched, total = sums[..., 2 : 2 + ORDERS], sums[..., 2 + ORDERS :]
     missed = matched == 0
-    logs = np.log(np.maximum(text_length, 2))[..., None]
-    smoothed = np.where(missed, 0.5 ** np.cumsum(missed, axis=-1) * logs / _CHEN_CHERRY_K, matched)
+    logs = np.log(np.maximum(text_length, 1))[..., None]
+    filled = 0.5 ** np.cumsum(missed, axis=-1) * logs / _CHEN_CHERRY_K
+    smoothed = np.where(missed, np.where(logs > 0, filled, np.maximum(total, 1)), matched)
     defined = (matched[..., 0] > 0) & (text_length > 0)
     precision = np.where(defined[..., None], smoothed, 1.0) / np.maximum(total, 1)
     brevity = np.minimum(0.0, 1 - truth_length / np.maximum(text_length, 1))
