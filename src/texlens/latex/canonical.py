@@ -48,6 +48,8 @@ from texlens.latex.tokens import tokenize
 __all__ = ["LONGEST_KEPT", "Canonical", "canonical", "canonical_form"]
 
 LONGEST_KEPT = 4096
+_MOST_ROUNDS = 4
+_SIGNS_OF_MORE = ("{ }", "$", "\\text", "\\mbox", "limits", "\\not", "style", "\\\\ \\end")
 
 
 class Canonical(NamedTuple):
@@ -73,13 +75,11 @@ def canonical(formula: str) -> Canonical:
 def canonical_form(formula: str) -> Canonical:
     """`canonical`, worked out anew."""
     try:
-        tree = parse(formula)
-        tokens = _printed(tree)
+        text = _settled(formula)
     except LatexError as problem:
         return _as_it_is(formula, problem)
     except RecursionError:
         return _as_it_is(formula, LatexError("the formula is nested too deeply for this thread's stack"))
-    text = " ".join(tokens)
     return Canonical(text, tuple(tokenize(text)))
 
 
@@ -91,9 +91,23 @@ def _as_it_is(formula: str, problem: LatexError) -> Canonical:
     return Canonical(" ".join(tokens), tokens, problem)
 
 
-def _printed(tree: Row) -> tuple[str, ...]:
+def _settled(text: str) -> str:
+    """Printed again until nothing changes, where one thing that went may let another go."""
+    for _ in range(_MOST_ROUNDS):
+        before = text
+        text, is_sure = _printed(before)
+        if is_sure or text == before:
+            break
+    return text
+
+
+def _printed(formula: str) -> tuple[str, bool]:
+    """The form of a formula, and whether it is surely its own form."""
+    tree = parse(formula)
     normal = Normal(tree, _METHODS)
-    return spell(normal.body(_one_line(tree), 0, PLAIN, True), 0, is_outermost=True)
+    text = " ".join(spell(normal.body(_one_line(tree), 0, PLAIN, True), 0, is_outermost=True))
+    is_line = text.startswith("\\begin{") and "\\\\" not in text
+    return text, not (normal.kept or is_line or any(sign in text for sign in _SIGNS_OF_MORE))
 
 
 def _one_line(tree: Row) -> Row:

@@ -19,7 +19,7 @@ from texlens.latex.nodes import (
     Stretch,
 )
 from texlens.latex.normal import Normal
-from texlens.latex.pieces import STYLE, STYLE_TOKENS, Choice, Item, Unit, assemble
+from texlens.latex.pieces import STYLE, STYLE_TOKENS, Choice, Item, Unit
 from texlens.latex.printing import group, spell
 from texlens.latex.spacing import CLASS, CLOSE, INNER, OP, OPEN, ORD, REL, SPACE
 from texlens.latex.synonyms import DELIMITERS, SYNONYMS
@@ -82,7 +82,7 @@ def delimited(normal: Normal, node: Delimited, style: int, state: State, loose: 
     is_natural = normal.fences.is_natural(node)
     units = normal.units(node.body.items, style, state, loose and is_natural)
     left, right = (DELIMITERS.get(side, side) for side in (node.left, node.right))
-    inner = assemble(units, style)
+    inner = normal.assembled(units, style)
     whole = _matrix_in_fences(left, right, inner, style) or _fenced(left, right, inner, style)
     has_middle = any(type(item) is Middle for item in node.body.items)
     if not is_natural or has_middle or left not in _OPENING or right not in _CLOSING:
@@ -90,7 +90,7 @@ def delimited(normal: Normal, node: Delimited, style: int, state: State, loose: 
     if any(item.atom == STYLE for item in inner):
         return whole
     ends = delimiter_symbol(left, True), *units, delimiter_symbol(right, False)
-    return Choice(tuple(assemble(ends, style)), whole)
+    return Choice(tuple(normal.assembled(ends, style)), whole)
 
 
 def _matrix_in_fences(left: str, right: str, inner: Sequence[Item], style: int) -> Item | None:
@@ -98,7 +98,13 @@ def _matrix_in_fences(left: str, right: str, inner: Sequence[Item], style: int) 
     kind = _MATRIX_FENCES.get((left, right))
     tokens = spell(inner, style) if kind else ()
     ink = [item for item in inner if item.atom != SPACE]
-    if not tokens or tokens[0] != "\\begin{matrix}" or len(ink) != 1 or tokens != ink[0].tokens:
+    if (
+        not tokens
+        or tokens[0] != "\\begin{matrix}"
+        or tokens[-1] != "\\end{matrix}"
+        or len(ink) != 1
+        or tokens != ink[0].tokens
+    ):
         return None
     return Item((f"\\begin{{{kind}matrix}}", *tokens[1:-1], f"\\end{{{kind}matrix}}"), INNER)
 

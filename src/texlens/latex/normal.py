@@ -21,17 +21,18 @@ PLAIN: State = ("", False)
 _MU_SPACES = frozenset(
     ["\\,", "\\:", "\\;", "\\!", "\\>", "\\mkern", "\\mskip", "\\mspace", "\\thickspace", "\\medspace"]
 )
-_LOW, _CENTRED = Item(("\\ldots",), INNER), Item(("\\cdots",), INNER)
+_LOW, _CENTRED = (Item((token,), INNER, (), True, False) for token in ("\\ldots", "\\cdots"))
 
 
 class Normal:
     """Units of one formula's nodes; `methods` tells how each type of node is written."""
 
-    __slots__ = ("fences", "methods")
+    __slots__ = ("fences", "kept", "methods")
 
     def __init__(self, tree: Row, methods: Mapping[type, "Method"]):
         self.fences = Fences(tree)
         self.methods = methods
+        self.kept: list[Item] = []
 
     def units(self, nodes: Sequence[Node], style: int, state: State, loose: bool) -> list[Unit]:
         units: list[Unit] = []
@@ -61,15 +62,18 @@ class Normal:
         return units
 
     def items(self, nodes: Sequence[Node], style: int, state: State, loose: bool) -> list[Item]:
-        return assemble(self.units(nodes, style, state, loose), style)
+        return self.assembled(self.units(nodes, style, state, loose), style)
+
+    def assembled(self, units: Sequence[Unit], style: int) -> list[Item]:
+        return assemble(units, style, self.kept)
 
     def body(self, node: Node | None, style: int, state: State, loose: bool) -> list[Item]:
         """The items of an argument, without the braces around it."""
-        return assemble(self.units(_content(node), style, state, loose), style)
+        return self.assembled(self.units(_content(node), style, state, loose), style)
 
     def spelt(self, node: Node | None, style: int, state: State, loose: bool) -> tuple[str, ...]:
         """Its tokens; few calls deep, since formulas may be 150 levels deep."""
-        return spell(assemble(self.units(_content(node), style, state, loose), style), style)
+        return spell(self.assembled(self.units(_content(node), style, state, loose), style), style)
 
 
 Method = Callable[[Normal, Any, int, State, bool], Unit | list[Unit]]

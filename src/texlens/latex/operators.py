@@ -1,8 +1,9 @@
 """Fonts, operators, atom classes and the commands that stand for several others, in canonical form."""
 
+from texlens.latex import symbols as sym
 from texlens.latex.engine import State, changed
 from texlens.latex.forms import delimiter_symbol
-from texlens.latex.nodes import Classed, FontChange, Macro, Operator, Row, Stretch, Symbol, Text
+from texlens.latex.nodes import Classed, FontChange, Macro, Operator, Row, Symbol, Text
 from texlens.latex.normal import Normal, braced
 from texlens.latex.pieces import Choice, Item, Unit, space
 from texlens.latex.printing import group, scale_of, spell
@@ -30,7 +31,12 @@ def font_change(normal: Normal, node: FontChange, style: int, state: State, loos
 def operator(
     normal: Normal, node: Operator, style: int, state: State, loose: bool, has_scripts: bool = False
 ) -> Unit | list[Unit]:
-    if isinstance(node.body, Stretch) or " " in node.name or node.name in FUNCTIONS or node.name in LIMIT_FUNCTIONS:
+    if (
+        node.source in sym.DECORATED_LIMITS
+        or " " in node.name
+        or node.name in FUNCTIONS
+        or node.name in LIMIT_FUNCTIONS
+    ):
         return Item((node.source,), OP)
     if node.body is None:
         inner = [Item((letter,), ORD, ("\\mathrm",), True) for letter in node.name]
@@ -42,7 +48,7 @@ def operator(
     if len(inner) == 1 and inner[0].atom == OP:
         return inner[0]
     if node.source.startswith("\\operatorname") and has_scripts and not goes_over:
-        return Item(group(("\\operatorname", *("*" * node.limits)), spell(inner, style)), OP)
+        return Item((*group(("\\mathop",), spell(inner, style)), *(("\\nolimits",) if style < 2 else ())), OP)
     return Item(group(("\\mathop",), spell(inner, style)), OP)
 
 

@@ -29,7 +29,7 @@ def text(normal: Normal, node: Text, style: int, state: State, loose: bool) -> U
         return Item(("\\mbox", _text_piece(normal, node.parts)), ORD)
     inner_state = changed(("rm", False) if is_text_sized or state[0] == "" else state, node.alphabet)
     inner = _words(normal, node.parts, style, inner_state)
-    if inner is None or node.source == "\\textsc":
+    if inner is None or (inner and node.source == "\\textsc"):
         name = _TEXT_NAMES.get(inner_state, "\\text") if node.source != "\\textsc" else "\\textsc"
         return Item((name, _text_piece(normal, node.parts)), ORD)
     return braced(inner, style)
@@ -109,7 +109,8 @@ def _text_part(normal: Normal, part: Any) -> str:
     if isinstance(part, FontSwitch):
         return part.source + " "
     nodes = part.items if isinstance(part, Row) else (part,)
-    return "$" + " ".join(spell(normal.items(nodes, 2, PLAIN, False), 2)) + "$"
+    tokens = spell(normal.items(nodes, 2, PLAIN, False), 2)
+    return "$" + " ".join(tokens) + "$" if tokens else ""
 
 
 # Boxes and bars

@@ -55,16 +55,16 @@ def space(em: float) -> Item:
     return Item((), SPACE, em=em)
 
 
-def assemble(units: Sequence[Unit], style: int) -> list[Item]:
-    """The items of a row, each choice made."""
+def assemble(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
+    """The items of a row, each choice made; those that had to be spelt the longer way go to `kept` too."""
     if all(type(unit) is Item for unit in units):
         out: list[Item] = list(units)  # type: ignore[arg-type]
     else:
-        out = _chosen(units, style)
+        out = _chosen(units, style, kept)
     return _styles_settled(out, style) if _holds_style(out) else out
 
 
-def _chosen(units: Sequence[Unit], style: int) -> list[Item]:
+def _chosen(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
     out: list[Item] = []
     following = _next_classes(units)
     before = -1
@@ -75,6 +75,8 @@ def _chosen(units: Sequence[Unit], style: int) -> list[Item]:
         elif type(unit) is Choice:
             free = _is_free(unit, before, after, style) and not (_holds_style(unit.wanted) and _has_ink(units, i + 1))
             taken = unit.wanted if free else (unit.otherwise,)
+            if not free:
+                kept.append(unit.otherwise)
         else:
             taken = (unit.centred if after in (BIN, REL) else unit.low,)
         out += taken

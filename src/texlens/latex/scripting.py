@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from texlens.latex import symbols as sym
 from texlens.latex.engine import State, subscript_style, superscript_style
 from texlens.latex.nodes import Delimited, Operator, Scripts, Stretch, Symbol
-from texlens.latex.normal import Normal, symbol
+from texlens.latex.normal import Normal, braced, symbol
 from texlens.latex.operators import operator
 from texlens.latex.pieces import Choice, Dots, Item, Unit
 from texlens.latex.printing import group, space_tokens, spell, wrap
@@ -16,6 +16,8 @@ from texlens.latex.synonyms import LIMIT_FUNCTIONS
 def scripts(normal: Normal, node: Scripts, style: int, state: State, loose: bool) -> Unit | list[Unit]:
     sub = None if node.sub is None else normal.spelt(node.sub, subscript_style(style), state, loose)
     sup = None if node.sup is None else normal.spelt(node.sup, superscript_style(style), state, loose)
+    if sub == () or sup == ():
+        normal.kept.append(Item((), ORD))
     if not sub and (loose or not sup):
         sub = None
     if not sup and (loose or not sub):
@@ -27,7 +29,7 @@ def scripts(normal: Normal, node: Scripts, style: int, state: State, loose: bool
     if sup is not None:
         suffix += group(("^",), sup)
     if base is None:
-        return Item(("{", "}", *suffix), ORD, (), False, False)
+        return Item(("{", "}", *suffix), ORD, (), False, False) if suffix else braced([], style)
     if type(base) is Symbol:
         return _attached(symbol(base, state), suffix, style, loose)
     if type(base) is Operator:
@@ -61,7 +63,7 @@ def _attached(unit: Unit | list[Unit], suffix: tuple[str, ...], style: int, loos
     if not suffix:
         return unit
     if type(unit) is list:
-        return [*unit[:-1], _attached(unit[-1], suffix, style, loose)]  # type: ignore[list-item]
+        return [_attached(part, suffix, style, loose) if _is_atom(part) else part for part in unit]  # type: ignore[misc]
     if type(unit) is Dots:
         return Dots(_with(unit.low, suffix), _with(unit.centred, suffix))
     if type(unit) is Choice and suffix[0] in ("\\limits", "\\nolimits"):
@@ -72,10 +74,16 @@ def _attached(unit: Unit | list[Unit], suffix: tuple[str, ...], style: int, loos
         if unit.wanted and _end_is_one_run(unit.wanted):
             word = Item((*wrap(unit.wanted[0].font, _letters(unit.wanted)), *suffix), ORD, (), False, False)
             return Choice((word,), _with(unit.otherwise, suffix))
-        if len(unit.wanted) == 1 or (loose and unit.wanted and unit.wanted[-1].is_character):
+        if (len(unit.wanted) == 1 and unit.wanted[0].is_base) or (
+            loose and unit.wanted and unit.wanted[-1].is_character
+        ):
             return Choice((*unit.wanted[:-1], _with(unit.wanted[-1], suffix)), _with(unit.otherwise, suffix))
         return _with(unit.otherwise, suffix)
     return _with(unit, suffix)
+
+
+def _is_atom(unit: Unit) -> bool:
+    return type(unit) is not Item or unit.atom >= 0
 
 
 def _with(item: Item, suffix: tuple[str, ...]) -> Item:
