@@ -145,9 +145,10 @@ def _glyph_extent(font: str, glyph: int) -> Extent:
 
 
 def _marking(method: Method) -> Method:
-    def with_mark(engine: MarkingEngine, node: Any, style: int, state: State) -> tuple[int, Box]:
+    def with_mark(engine: Engine, node: Any, style: int, state: State) -> tuple[int, Box]:
         slots = _SLOTS.get(type(node))
-        if isinstance(node, Scripts) and isinstance(node.base, Operator) and not engine.names_take_limits:
+        is_named = isinstance(node, Scripts) and isinstance(node.base, Operator)
+        if is_named and isinstance(engine, MarkingEngine) and not engine.names_take_limits:
             node = replace(node, limits="\\nolimits")
         atom, box = method(engine, _with_slots(node, slots) if slots else node, style, state)
         return atom, marked(box, node)

@@ -3,6 +3,7 @@
 T = tokens of the truth, P = tokens of the text, N = pairs, R = candidates of a round.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations
 from math import comb
@@ -89,7 +90,7 @@ def _candidates(pairs: int, samples: int, trials: int) -> np.ndarray:
     return np.array([generator.choice(pairs, samples, replace=False) for _ in range(trials)])
 
 
-def _token_cost(truth: list[Token], text: list[Token]) -> np.ndarray:
+def _token_cost(truth: Sequence[Token], text: Sequence[Token]) -> np.ndarray:
     differ = _differ([token.name for token in truth], [token.name for token in text])
     look_unlike = _differ([token.look for token in truth], [token.look for token in text])
     return np.where(differ & ~look_unlike, SYNONYM_COST, differ)

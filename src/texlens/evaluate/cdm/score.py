@@ -95,7 +95,7 @@ def _pairs(truth: Picture, text: Picture, rules: Rules) -> list[tuple[int, int]]
     pairs = list(zip(rows.tolist(), columns.tolist(), strict=True))
     kept &= np.array([truth.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
     if rules.mended:
-        for index in misplaced(truth.tokens, text.tokens, pairs, kept):
+        for index in misplaced(truth.tokens, text.tokens, pairs, kept.tolist()):
             kept[index] = False
     return [pair for pair, keep in zip(pairs, kept, strict=True) if keep]
 

@@ -30,7 +30,7 @@ from texlens.latex.nodes import (
 from texlens.latex.symbols import DELIMITERS
 
 DOTS = frozenset("…⋯")
-_LOOKALIKES = dict(zip("∣∥⋅·∗⊤′∶–−ΑΒΕΖΗΙΚΜΝΟΡΤΧο∖", "|‖..*T':--ABEZHIKMNOPTXo\\", strict=True))
+_LOOKALIKES: dict[str, str] = dict(zip("∣∥⋅·∗⊤′∶–−ΑΒΕΖΗΙΚΜΝΟΡΤΧο∖", "|‖..*T':--ABEZHIKMNOPTXo\\", strict=True))
 
 Names = Callable[[Group], list[tuple[str, Sequence[int]]]]
 """The tokens of a group: a name, and which of the group's inks it is made of."""
@@ -117,8 +117,10 @@ def names(group: Group) -> list[tuple[str, Sequence[int]]]:
         name = f"accent {node.character}"
     elif isinstance(node, Arrow):
         name = node.character
+    elif isinstance(node, Fraction):
+        name = "\\frac"
     else:
-        name = {Fraction: "\\frac", Radical: "\\sqrt"}.get(type(node), inks[0][1])
+        name = "\\sqrt" if isinstance(node, Radical) else inks[0][1]
     return [(name, range(len(inks)))]
 
 
