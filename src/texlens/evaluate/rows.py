@@ -89,4 +89,4 @@ def _prediction(row: dict, name: str, columns: Columns) -> Prediction:
     made = prediction(name, row[columns.truth], text, None if domain is None else str(domain))
     if made.stop == "failed":
         return replace(made, error=str(row.get("error") or made.error))
-    return replace(made, stop="length") if row.get("stop") == "length" else made
+    return replace(made, stop=row["stop"]) if row.get("stop") in ("length", "loop") else made
