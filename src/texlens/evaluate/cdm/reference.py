@@ -8,7 +8,7 @@ which scored most of what is published. Its faults, each of which `visible` mend
 - a `]` among the first three tokens is not seen;
 - `\limits` is passed over, and `\lim` and kin take their scripts at the right;
 - the parentheses of `\binom` are one token, those of a matrix in parentheses two;
-- `\leftarrow`, `\rightarrow` and `\leftrightarrow` are near-synonyms.
+- `\leftarrow` and `\rightarrow` are near-synonyms, `\rightarrow` and `\longrightarrow` are not.
 """
 
 import re
