@@ -18,13 +18,12 @@ import numpy as np
 import pyarrow.parquet as parquet
 
 from texlens.core.errors import LatexError
-from texlens.latex.boxes import Layout, PlacedGlyph
 from texlens.latex.canonical import canonical, canonical_form
+from texlens.latex.differences import ALIKE, difference
 from texlens.latex.draw import draw
 from texlens.latex.layout import layout
 
-EXACT_EM, THIN_EM, HALF_EM, SCRIPT_EM = 0.01, 1 / 6 + 0.011, 0.5, 0.2
-EQUAL = ("equal", "within a thin space", "within two thin spaces", "array's half em", "script of a fence or group")
+ARRAY = "array's half em"
 
 
 def sets(folder: Path, limit: int) -> dict[str, list[str]]:
@@ -51,64 +50,12 @@ def compare(formula: str) -> str:
         return f"canonical form can't be drawn: {error}"
     kind = difference(before, after)
     if kind == "a gap changed" and "array" in formula and "matrix}" in form.text:
-        kind = "array's half em"
+        kind = ARRAY
     if "\\dots" in formula and kind == "another glyph":
         kind = r"\dots before an operator, which layout sets low and amsmath centres"
     if canonical(form.text).text != form.text:
         return "not idempotent"
     return kind
-
-
-def difference(before: Layout, after: Layout) -> str:
-    if len(before.glyphs) != len(after.glyphs):
-        return "glyphs more or fewer"
-    if len(before.rules) != len(after.rules):
-        return "rules more or fewer"
-    if any(a.glyph_id != b.glyph_id or a.font != b.font for a, b in zip(before.glyphs, after.glyphs, strict=True)):
-        return "another glyph"
-    if any(abs(a.size - b.size) > EXACT_EM for a, b in zip(before.glyphs, after.glyphs, strict=True)):
-        return "another size"
-    first, second = _places(before), _places(after)
-    moved = np.abs(first - second)
-    if moved.size == 0 or moved.max() <= EXACT_EM:
-        return "equal"
-    if moved[:, 1].max() > SCRIPT_EM:
-        return "moved up or down"
-    change = _largest_gap_change(before.glyphs, after.glyphs)
-    if change > 2 * THIN_EM:
-        return "a gap changed"
-    if moved[:, 1].max() > EXACT_EM:
-        return "script of a fence or group"
-    return "within a thin space" if change <= THIN_EM else "within two thin spaces"
-
-
-def _places(drawn: Layout) -> np.ndarray:
-    """x and y of every mark, from the leftmost ink and the first mark's height; rules by both ends."""
-    places = [(glyph.x, glyph.y) for glyph in drawn.glyphs]
-    places += [(rule.x, rule.y) for rule in drawn.rules]
-    ends = [(rule.x + rule.width, rule.y + rule.height) for rule in drawn.rules]
-    array = np.array(places + ends or [(0.0, 0.0)])
-    array -= array[:, 0].min(), array[0, 1]
-    return array
-
-
-def _largest_gap_change(before: tuple[PlacedGlyph, ...], after: tuple[PlacedGlyph, ...]) -> float:
-    """The most that a gap on a line changes; what moves further than its lines grew counts as a gap too.
-
-    Glyphs that follow one another at one height are on a line. From one line to the next (numerator to denominator,
-    cell to cell) a mark may move by all that gaps changed, since it is centred or set in a column.
-    """
-    slack = largest = 0.0
-    jumps = []
-    for i in range(1, len(before)):
-        change = abs((after[i].x - after[i - 1].x) - (before[i].x - before[i - 1].x))
-        if abs(before[i].y - before[i - 1].y) < 1e-6 and abs(after[i].y - after[i - 1].y) < 1e-6:
-            largest = max(largest, change)
-            slack += change
-        else:
-            jumps.append(change)
-            slack += min(change, THIN_EM)
-    return max([largest, *(jump for jump in jumps if jump > slack + THIN_EM)])
 
 
 def same_raster(formula: str) -> bool:
@@ -154,7 +101,7 @@ def main() -> None:
 
 
 def report(name: str, kinds: Counter[str], drawn: int) -> None:
-    good = sum(kinds[kind] for kind in EQUAL)
+    good = sum(kinds[kind] for kind in (*ALIKE, ARRAY))
     print(f"{name}: {good} of {drawn} drawn alike ({good / max(1, drawn):.3%})")
     for kind, count in kinds.most_common():
         print(f"  {kind}: {count}")

@@ -7,7 +7,7 @@ import typer
 from safetensors import SafetensorError
 
 from texlens import __version__
-from texlens.cli import compare, data, evaluate, models, plan, read, report, runs, score, train
+from texlens.cli import canonical, compare, data, evaluate, models, plan, read, render, report, runs, score, train
 from texlens.cli.faults import explain
 from texlens.core.errors import TexlensError
 from texlens.core.secrets import load_dotenv
@@ -36,6 +36,8 @@ app.command()(compare.compare)
 app.command()(report.report)
 app.command()(read.read)
 app.command()(score.score)
+app.command()(canonical.canonical)
+app.command()(render.render)
 app.command()(plan.plan)
 app.command()(runs.runs)
 app.add_typer(data.app, name="data")

@@ -48,8 +48,9 @@ from texlens.latex.tokens import tokenize
 __all__ = ["LONGEST_KEPT", "Canonical", "canonical", "canonical_form"]
 
 LONGEST_KEPT = 4096
+_TEXT_STYLE = StyleChange("\\textstyle", 2)
 _MOST_ROUNDS = 4
-_SIGNS_OF_MORE = ("{ }", "$", "\\text", "\\mbox", "limits", "\\not", "style", "\\\\ \\end")
+_SIGNS_OF_MORE = ("{ }", "$", "\\text", "\\mbox", "limits", "\\not", "\\mathop", "\\stackrel", "style", "\\\\ \\end")
 
 
 class Canonical(NamedTuple):
@@ -131,11 +132,19 @@ def _leaves_nothing(item: Node) -> bool:
 
 def _line_of(node: Matrix) -> Row | None:
     """The cells of a single line side by side; `&` is an empty atom, as amsmath has it."""
-    if node.lines or len(node.rows) != 1 or name_of(node) not in ("aligned", "gathered"):
+    name = name_of(node)
+    if (
+        node.lines
+        or len(node.rows) != 1
+        or name not in ("aligned", "gathered", "matrix", "array")
+        or "|" in node.columns
+    ):
         return None
     cells = [cell.items if isinstance(cell, Row) else (cell,) for cell in node.rows[0]]
     while cells and not cells[-1]:
         cells.pop()
+    if name in ("matrix", "array"):
+        return Row((_TEXT_STYLE, *(item for cell in cells for item in cell))) if len(cells) < 2 else None
     if len(cells) > 2 or (len(cells) == 2 and any(isinstance(item, FontSwitch | StyleChange) for item in cells[0])):
         return None
     first, second = (*cells, (), ())[:2]

@@ -84,7 +84,7 @@ def delimited(normal: Normal, node: Delimited, style: int, state: State, loose: 
     left, right = (DELIMITERS.get(side, side) for side in (node.left, node.right))
     inner = normal.assembled(units, style)
     whole = _matrix_in_fences(left, right, inner, style) or _fenced(left, right, inner, style)
-    has_middle = any(type(item) is Middle for item in node.body.items)
+    has_middle = any(isinstance(item, Middle) for item in node.body.items)
     if not is_natural or has_middle or left not in _OPENING or right not in _CLOSING:
         return whole
     if any(item.atom == STYLE for item in inner):

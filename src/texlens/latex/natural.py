@@ -24,7 +24,7 @@ class Fences:
 
     def is_natural(self, node: Delimited) -> bool:
         r"""Whether both delimiters come out as the glyphs that they are without `\left` and `\right`."""
-        if all(type(item) is Symbol and item.atom != "op" for item in node.body.items):
+        if all(isinstance(item, Symbol) and item.atom != "op" for item in node.body.items):
             return DELIMITERS.get(node.left, node.left) != "" and DELIMITERS.get(node.right, node.right) != ""
         if self.natural is None:
             self.natural = _measured(self.tree)
@@ -49,7 +49,7 @@ class _Measuring(Engine):
         self.methods = {**engine.methods, Delimited: _noted}
 
 
-def _measured(tree: Node) -> set[int]:
+def _measured(tree: Node) -> dict[int, tuple[float, float]]:
     natural: dict[int, tuple[float, float]] = {}
     _Measuring(_engine(_FONT), natural).node(tree, 0, ("", False))
     return natural

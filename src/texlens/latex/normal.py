@@ -38,24 +38,23 @@ class Normal:
         units: list[Unit] = []
         wanted_style = here = style
         for node in nodes:
-            kind = type(node)
-            if kind is Space:
+            if isinstance(node, Space):
                 scale = scale_of(here) if node.source in _MU_SPACES else 1.0
                 if node.width_em:
                     units.append(space(node.width_em * scale))
-            elif kind is FontSwitch:
+            elif isinstance(node, FontSwitch):
                 state = changed(state, node.alphabet)
-            elif kind is StyleChange:
+            elif isinstance(node, StyleChange):
                 wanted_style = node.style | (style & 1)
             else:
                 if wanted_style != here:
                     here = wanted_style
                     units.append(style_item(here))
-                if kind is Symbol:
+                if isinstance(node, Symbol):
                     units.append(symbol(node, state))
                 else:
-                    made = self.methods[kind](self, node, here, state, loose)
-                    if type(made) is list:
+                    made = self.methods[type(node)](self, node, here, state, loose)
+                    if isinstance(made, list):
                         units += made
                     else:
                         units.append(made)
@@ -81,7 +80,7 @@ Method = Callable[[Normal, Any, int, State, bool], Unit | list[Unit]]
 
 def _content(node: Node | None) -> Sequence[Node]:
     nodes: Sequence[Node] = node.items if isinstance(node, Row) else () if node is None else (node,)
-    while len(nodes) == 1 and type(nodes[0]) is Row:
+    while len(nodes) == 1 and isinstance(nodes[0], Row):
         nodes = nodes[0].items
     return nodes
 

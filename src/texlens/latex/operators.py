@@ -23,7 +23,7 @@ def font_change(normal: Normal, node: FontChange, style: int, state: State, loos
     body = node.body
     nodes = body.items if isinstance(body, Row) else (body,)
     inner = normal.items(nodes, style, state, loose)
-    if len(nodes) == 1 and len(inner) == 1 and (inner[0].is_base or type(nodes[0]) is Symbol):
+    if len(nodes) == 1 and len(inner) == 1 and (inner[0].is_base or isinstance(nodes[0], Symbol)):
         return inner[0]
     return braced(inner, style)
 

@@ -12,9 +12,9 @@ __all__ = ["ACROSS_EM", "UPWARDS_EM", "same_layout", "same_picture"]
 
 ACROSS_EM = 0.2  # a little more than a thin space
 UPWARDS_EM = 0.2  # what a superscript moves by between `( x ) ^ 2` and `\left( x \right) ^ 2`
-_SIZE = 0.02
+_SIZE_EM = 0.02
 
-_Place = tuple[float, float]
+_Mark = tuple[float, float, float, float]
 
 
 def same_picture(a: str, b: str) -> bool:
@@ -52,55 +52,35 @@ def same_layout(a: Layout, b: Layout, across: float = ACROSS_EM, upwards: float 
     """Whether each glyph and rule of `a` has a partner of its own in `b`, of its kind, size and place."""
     if len(a.glyphs) != len(b.glyphs) or len(a.rules) != len(b.rules):
         return False
-    return _all_paired(_glyph_places(a), _glyph_places(b), across, upwards) and _rules_paired(a, b, across, upwards)
-
-
-def _glyph_places(drawn: Layout) -> dict[tuple[str, int, int], list[_Place]]:
-    places: dict[tuple[str, int, int], list[_Place]] = defaultdict(list)
-    for _, font, glyph, x, y, size, _ in drawn.glyphs:
-        places[font, glyph, round(size / _SIZE)].append((x, y))
-    return places
-
-
-def _all_paired(
-    a: dict[tuple[str, int, int], list[_Place]],
-    b: dict[tuple[str, int, int], list[_Place]],
-    across: float,
-    upwards: float,
-) -> bool:
-    if a.keys() != b.keys():
+    ours, theirs = _marks(a), _marks(b)
+    if ours.keys() != theirs.keys():
         return False
-    return all(_paired(places, b[kind], across, upwards) for kind, places in a.items())
+    return all(_paired(marks, theirs[kind], across, upwards) for kind, marks in ours.items())
 
 
-def _paired(a: list[_Place], b: list[_Place], across: float, upwards: float) -> bool:
-    """In order of x, each takes the first free one that is near enough."""
+def _marks(drawn: Layout) -> dict[tuple[object, ...], list[_Mark]]:
+    """Left, right, bottom and top of the marks of a kind: one glyph in one size, or rules lying or standing."""
+    marks: dict[tuple[object, ...], list[_Mark]] = defaultdict(list)
+    for _, font, glyph, x, y, size, _ in drawn.glyphs:
+        marks[font, glyph, round(size / _SIZE_EM)].append((x, x, y, y))
+    for x, y, width, height, _ in drawn.rules:
+        marks[width > height,].append((x, x + width, y, y + height))
+    return marks
+
+
+def _paired(a: list[_Mark], b: list[_Mark], across: float, upwards: float) -> bool:
+    """In order of x, each takes the first free one that is near enough; one left behind has no partner."""
     if len(a) != len(b):
         return False
     free = sorted(b)
-    for x, y in sorted(a):
-        for i, (other_x, other_y) in enumerate(free):
-            if other_x - x > across:
+    for left, right, bottom, top in sorted(a):
+        for i, (other_left, other_right, other_bottom, other_top) in enumerate(free):
+            if abs(other_left - left) > across:
                 return False
-            if abs(other_x - x) <= across and abs(other_y - y) <= upwards:
-                del free[i]
-                break
-        else:
-            return False
-    return True
-
-
-def _rules_paired(a: Layout, b: Layout, across: float, upwards: float) -> bool:
-    """Rules from left to right; their ends may differ as glyphs may, their thickness may not."""
-    ours, theirs = (sorted(drawn.rules, key=lambda rule: (round(rule.y, 1), rule.x)) for drawn in (a, b))
-    free = list(theirs)
-    for rule in ours:
-        for i, other in enumerate(free):
             if (
-                abs(rule.x - other.x) <= across
-                and abs(rule.y - other.y) <= upwards
-                and abs(rule.x + rule.width - other.x - other.width) <= across
-                and abs(rule.height - other.height) <= max(0.02, upwards * (rule.height > upwards))
+                abs(other_right - right) <= across
+                and abs(other_bottom - bottom) <= upwards
+                and abs(other_top - top) <= upwards
             ):
                 del free[i]
                 break

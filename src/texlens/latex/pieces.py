@@ -57,7 +57,7 @@ def space(em: float) -> Item:
 
 def assemble(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
     """The items of a row, each choice made; those that had to be spelt the longer way go to `kept` too."""
-    if all(type(unit) is Item for unit in units):
+    if all(isinstance(unit, Item) for unit in units):
         out: list[Item] = list(units)  # type: ignore[arg-type]
     else:
         out = _chosen(units, style, kept)
@@ -70,9 +70,9 @@ def _chosen(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
     before = -1
     for i, unit in enumerate(units):
         after = following[i + 1]
-        if type(unit) is Item:
+        if isinstance(unit, Item):
             taken: Sequence[Item] = (unit,)
-        elif type(unit) is Choice:
+        elif isinstance(unit, Choice):
             free = _is_free(unit, before, after, style) and not (_holds_style(unit.wanted) and _has_ink(units, i + 1))
             taken = unit.wanted if free else (unit.otherwise,)
             if not free:
@@ -89,7 +89,7 @@ def _next_classes(units: Sequence[Unit]) -> list[int]:
     found = [-1] * (len(units) + 1)
     for i in range(len(units) - 1, -1, -1):
         unit = units[i]
-        items = (unit,) if type(unit) is Item else unit.wanted if type(unit) is Choice else (unit.low,)
+        items = (unit,) if isinstance(unit, Item) else unit.wanted if isinstance(unit, Choice) else (unit.low,)
         found[i] = next((item.atom for item in items if item.atom >= 0), found[i + 1])
     return found
 
@@ -115,7 +115,7 @@ def _holds_style(items: Sequence[Item]) -> bool:
 
 
 def _has_ink(units: Sequence[Unit], start: int) -> bool:
-    return any(type(units[i]) is not Item or units[i].atom != SPACE for i in range(start, len(units)))
+    return any(not isinstance(unit, Item) or unit.atom != SPACE for unit in islice(units, start, None))
 
 
 def _is_free(unit: Choice, before: int, after: int, style: int) -> bool:

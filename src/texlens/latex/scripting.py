@@ -30,15 +30,15 @@ def scripts(normal: Normal, node: Scripts, style: int, state: State, loose: bool
         suffix += group(("^",), sup)
     if base is None:
         return Item(("{", "}", *suffix), ORD, (), False, False) if suffix else braced([], style)
-    if type(base) is Symbol:
+    if isinstance(base, Symbol):
         return _attached(symbol(base, state), suffix, style, loose)
-    if type(base) is Operator:
+    if isinstance(base, Operator):
         unit: Unit | list[Unit] = operator(normal, base, style, state, loose, has_scripts=bool(suffix))
     else:
         unit = normal.methods[type(base)](normal, base, style, state, loose)
-    if type(base) is Delimited:
+    if isinstance(base, Delimited):
         loose = loose and normal.fences.moves_scripts_little(base, style)
-    if type(unit) is Item and not unit.is_base and suffix and not unit.font:
+    if isinstance(unit, Item) and not unit.is_base and suffix and not unit.font:
         unit = Item(("{", *spell((unit,), style), "}"), ORD)
     return _attached(unit, suffix, style, loose)
 
@@ -62,15 +62,15 @@ def _limits(node: Scripts, style: int) -> tuple[str, ...]:
 def _attached(unit: Unit | list[Unit], suffix: tuple[str, ...], style: int, loose: bool) -> Unit | list[Unit]:
     if not suffix:
         return unit
-    if type(unit) is list:
+    if isinstance(unit, list):
         return [_attached(part, suffix, style, loose) if _is_atom(part) else part for part in unit]  # type: ignore[misc]
-    if type(unit) is Dots:
+    if isinstance(unit, Dots):
         return Dots(_with(unit.low, suffix), _with(unit.centred, suffix))
-    if type(unit) is Choice and suffix[0] in ("\\limits", "\\nolimits"):
+    if isinstance(unit, Choice) and suffix[0] in ("\\limits", "\\nolimits"):
         return _with(unit.otherwise, suffix)
-    if type(unit) is Choice and unit.is_group:
+    if isinstance(unit, Choice) and unit.is_group:
         return _on_group(unit, suffix, style, loose)
-    if type(unit) is Choice:
+    if isinstance(unit, Choice):
         if unit.wanted and _end_is_one_run(unit.wanted):
             word = Item((*wrap(unit.wanted[0].font, _letters(unit.wanted)), *suffix), ORD, (), False, False)
             return Choice((word,), _with(unit.otherwise, suffix))
@@ -83,7 +83,7 @@ def _attached(unit: Unit | list[Unit], suffix: tuple[str, ...], style: int, loos
 
 
 def _is_atom(unit: Unit) -> bool:
-    return type(unit) is not Item or unit.atom >= 0
+    return not isinstance(unit, Item) or unit.atom >= 0
 
 
 def _with(item: Item, suffix: tuple[str, ...]) -> Item:

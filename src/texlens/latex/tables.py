@@ -59,7 +59,7 @@ def _is_span(cell: object) -> bool:
 def _trimmed(rows: list[list[tuple[str, ...]]]) -> list[list[tuple[str, ...]]]:
     """Rows without empty cells at their end; the first row keeps as many as there are columns."""
     count = max((len(row) for row in rows), default=0)
-    cut = []
+    cut: list[list[tuple[str, ...]]] = []
     for row in rows:
         while row and not row[-1]:
             row = row[:-1]

@@ -1,0 +1,53 @@
+"""Whether two formulas are drawn alike; and real formulas against their canonical forms, where the data is there."""
+
+import os
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+
+from texlens.latex.canonical import canonical
+from texlens.latex.differences import ALIKE, difference
+from texlens.latex.layout import layout
+from texlens.latex.pictures import same_picture
+
+
+def test_other_scripts_order_is_the_same_picture():
+    assert same_picture("x_a^b", "x^b_a")
+
+
+def test_what_canonical_form_keeps_apart_may_still_look_alike():
+    assert canonical(r"\hat a").text != canonical(r"\widehat a").text
+    assert same_picture(r"\hat a", r"\widehat a")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("x^2", "x_2"), (r"\sqrt{n}y", r"\sqrt{ny}"), ("a", r"\mathbf{a}"), ("ab", "ba"), ("a", "aa"), (r"\bar a", "a")],
+)
+def test_pictures_that_differ(one, other):
+    assert not same_picture(one, other)
+
+
+def test_what_cannot_be_drawn_looks_like_nothing():
+    assert not same_picture(r"\foo", r"\foo")
+
+
+def _shared_data() -> Path:
+    return Path(os.environ.get("TEXLENS_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
+
+
+@pytest.mark.parametrize("folder", ["LaTeX_OCR/full", "im2latex_sample"])
+def test_real_formulas_look_like_their_canonical_forms(folder):
+    files = sorted((_shared_data() / folder).glob("test-*.parquet"))
+    if not files:
+        pytest.skip(f"{folder} is not here")
+    formulas = parquet.read_table(files[0], columns=["text"]).column("text").to_pylist()
+    forms = {formula: canonical(formula) for formula in formulas}
+    drawn = {formula: made.text for formula, made in forms.items() if made.problem is None}
+    assert len(drawn) >= 0.98 * len(forms)
+    assert all(canonical(text).text == text for text in drawn.values())
+    alike = [
+        difference(layout(formula), layout(text)) in ALIKE for formula, text in drawn.items() if "array" not in formula
+    ]
+    assert sum(alike) >= 0.985 * len(alike)
