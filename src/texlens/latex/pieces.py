@@ -6,6 +6,7 @@ if the gaps around it stay what they are to within a thin space.
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 from texlens.latex.spacing import BIN, ORD, REL, SPACE, THIN, gap, settled
