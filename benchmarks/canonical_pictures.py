@@ -49,7 +49,7 @@ def compare(formula: str) -> str:
     except LatexError as error:
         return f"canonical form can't be drawn: {error}"
     kind = difference(before, after)
-    if kind == "a gap changed" and "array" in formula and "matrix}" in form.text:
+    if kind in (*ALIKE[1:], "a gap changed") and "array" in formula and "matrix}" in form.text:
         kind = ARRAY
     if "\\dots" in formula and kind == "another glyph":
         kind = r"\dots before an operator, which layout sets low and amsmath centres"

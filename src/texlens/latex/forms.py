@@ -95,7 +95,7 @@ def delimited(normal: Normal, node: Delimited, style: int, state: State, loose: 
 
 def _matrix_in_fences(left: str, right: str, inner: Sequence[Item], style: int) -> Item | None:
     """`pmatrix` and kin for a matrix alone between the delimiters that they draw."""
-    kind = _MATRIX_FENCES.get((left, right))
+    kind = _MATRIX_FENCES.get((left, right)) if style < 4 else None
     tokens = spell(inner, style) if kind else ()
     ink = [item for item in inner if item.atom != SPACE]
     if (
