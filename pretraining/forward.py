@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import varlen
 
-_CAUSAL = {"window_size": (-1, 0)} if "window_size" in inspect.signature(varlen.varlen_attn).parameters else {"is_causal": True}
+_HAS_WINDOW = "window_size" in inspect.signature(varlen.varlen_attn).parameters
+_CAUSAL = {"window_size": (-1, 0)} if _HAS_WINDOW else {"is_causal": True}
 
 
 def segment_attention(query: Tensor, key: Tensor, value: Tensor, ends: Tensor, longest: int, causal: bool) -> Tensor:
@@ -38,7 +39,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 def vision_rotary(cells: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
     """cos and sin [P, D] of the patches' rows and columns [2, P] (axial, theta 10,000)."""
-    spectrum = 10000.0 ** (-torch.arange(0, head_dim // 2, 2, device=cells.device, dtype=torch.float32) / (head_dim // 2))
+    steps = torch.arange(0, head_dim // 2, 2, device=cells.device, dtype=torch.float32)
+    spectrum = 10000.0 ** (-steps / (head_dim // 2))
     angles = (cells.float()[..., None] * spectrum).transpose(0, 1).flatten(1)
     angles = torch.cat([angles, angles], -1)
     return angles.cos(), angles.sin()
@@ -67,7 +69,8 @@ def vision_features(visual, pack: dict, longest: int) -> tuple[Tensor, list[Tens
     deep = []
     for number, block in enumerate(visual.blocks):
         query, key, value = block.attn.qkv(block.norm1(x)).view(len(x), 3, config.num_heads, head_dim).unbind(1)
-        mixed = segment_attention(rotate(query, cos, sin), rotate(key, cos, sin), value, pack["image_ends"], longest, False)
+        query, key = rotate(query, cos, sin), rotate(key, cos, sin)
+        mixed = segment_attention(query, key, value, pack["image_ends"], longest, False)
         x = x + block.attn.proj(mixed.flatten(1))
         x = x + block.mlp(block.norm2(x))
         if number in config.deepstack_visual_indexes:
@@ -82,16 +85,19 @@ def pack_loss(model, pack: dict, longest_image: int, longest_text: int) -> tuple
     place = pack["visual"].long()
     is_image = (place < len(features))[:, None]
     spread = lambda f: torch.cat([f, f.new_zeros(1, f.shape[1])])[place]  # noqa: E731
-    x = torch.where(is_image, spread(features).to(text.embed_tokens.weight.dtype), text.embed_tokens(pack["ids"].long()))
+    words = text.embed_tokens(pack["ids"].long())
+    x = torch.where(is_image, spread(features).to(words.dtype), words)
     rope = config.rope_parameters
     cos, sin = text_rotary(pack["positions"], rope["mrope_section"], config.head_dim, rope["rope_theta"])
     groups = config.num_attention_heads // config.num_key_value_heads
     for number, layer in enumerate(text.layers):
         attention, y = layer.self_attn, layer.input_layernorm(x)
-        query, key, value = (p(y).unflatten(-1, (-1, config.head_dim)) for p in (attention.q_proj, attention.k_proj, attention.v_proj))
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        query, key, value = (project(y).unflatten(-1, (-1, config.head_dim)) for project in projections)
         query, key = rotate(attention.q_norm(query), cos, sin), rotate(attention.k_norm(key), cos, sin)
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        mixed = segment_attention(query.to(value.dtype), key.to(value.dtype), value, pack["text_ends"], longest_text, True)
+        query, key = query.to(value.dtype), key.to(value.dtype)
+        mixed = segment_attention(query, key, value, pack["text_ends"], longest_text, True)
         x = x + attention.o_proj(mixed.flatten(1))
         x = x + layer.mlp(layer.post_attention_layernorm(x))
         if number < len(deep):

@@ -84,7 +84,7 @@ class Packer:
         self.text_ends: list[int] = [0]
 
     def add(self, image: Image.Image, answer: list[int]) -> dict | None:
-        """Takes one sample (an 'L' image whose sides are multiples of 16); returns the full pack it did not fit into."""
+        """Takes one sample (an 'L' image, sides multiples of 16); returns the full pack it did not fit into."""
         patches, height, width = gray_patches(image)
         length = len(self.prompt.before) + len(patches) // 4 + len(self.prompt.after) + len(answer) + 1
         full = (

@@ -16,8 +16,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as parquet
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGeneration
@@ -144,8 +142,9 @@ def train(args) -> None:
     prompts = [build_prompt(tokenizer, question) for question in QUESTIONS]
     side = int(model.config.vision_config.num_position_embeddings**0.5)
     stream = PackStream(args.data, size, prompts, side, args.seed + 7919 * done["calls"], stage)
+    ahead = 4 if args.workers else None
     loader = torch.utils.data.DataLoader(
-        stream, batch_size=None, num_workers=args.workers, prefetch_factor=4 if args.workers else None, pin_memory=device == "cuda"
+        stream, batch_size=None, num_workers=args.workers, prefetch_factor=ahead, pin_memory=device == "cuda"
     )
 
     def loss_of(model, pack):
@@ -189,7 +188,8 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
         if done["step"] % 50 == 0:
             nats = float(sums[0] / sums[1])
             sums.zero_()
-            row = {**done, "stage": STAGES[stage.value], "loss": round(nats, 4), "rate": plan.rate_at(share, done["step"])}
+            rate = plan.rate_at(share, done["step"])
+            row = {**done, "stage": STAGES[stage.value], "loss": round(nats, 4), "rate": rate}
             row["samples_per_s"] = round((done["samples"]) / max(done["seconds"], 1e-9))
             if done["step"] % 500 == 0:
                 row["blank_gap"] = round(blank_gap(model, loss_of, pack), 3)

@@ -31,7 +31,9 @@ def build_plan(settings: LoraSettings, family: Family, model_config: dict) -> Ad
     )
 
 
-def build_adapter(model: PreTrainedModel, plan: AdapterPlan, settings: LoraSettings, *, seed: int, base_path: str) -> PeftModel:
+def build_adapter(
+    model: PreTrainedModel, plan: AdapterPlan, settings: LoraSettings, *, seed: int, base_path: str
+) -> PeftModel:
     return attach_lora(
         model,
         plan,

@@ -24,7 +24,7 @@ def attach_lora(
     plan: AdapterPlan,
     *,
     rank: int,
-    alpha: float,
+    alpha: int,
     dropout: float,
     rslora: bool = False,
     seed: int = 0,
@@ -54,12 +54,14 @@ def attach_lora(
 
 def save_adapter(model: PeftModel, folder: Path, card: AdapterCard) -> None:
     """Weights and settings in PEFT's form, and the card beside them; `folder` should be one written aside."""
-    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     write_json(folder / CARD, card.to_json())
 
 
-def load_adapter(model: PreTrainedModel, folder: Path, *, fingerprint: str | None, trainable: bool = False) -> PeftModel:
+def load_adapter(
+    model: PreTrainedModel, folder: Path, *, fingerprint: str | None, trainable: bool = False
+) -> PeftModel:
     """The model with the saved adapter on it.
 
     Args:
@@ -75,7 +77,9 @@ def load_adapter(model: PreTrainedModel, folder: Path, *, fingerprint: str | Non
             return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
         except (RuntimeError, ValueError, KeyError, UserWarning) as error:
             reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"{folder}: the adapter does not fit this model ({reason}); use the base it was made on") from None
+            raise ModelError(
+                f"{folder}: the adapter does not fit this model ({reason}); use the base it was made on"
+            ) from None
 
 
 def check_adapter(folder: Path, fingerprint: str | None) -> None:

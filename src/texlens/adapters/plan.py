@@ -34,7 +34,7 @@ class AdapterPlan:
 
     pattern: str
     ranks: Mapping[str, int]
-    alphas: Mapping[str, float]
+    alphas: Mapping[str, int]
     coverage: tuple[Coverage, ...]
 
     @property
@@ -52,8 +52,8 @@ def plan_adapter(
     *,
     targets: Sequence[str],
     rank: int,
-    alpha: float,
-    own: Mapping[str, tuple[int, float]] | None = None,
+    alpha: int,
+    own: Mapping[str, tuple[int, int]] | None = None,
     all_linear: Sequence[str] = ("text-attention", "text-mlp", "vision", "merger"),
 ) -> AdapterPlan:
     """The layers that `targets` and the groups with their `own` (rank, alpha) cover.
@@ -103,7 +103,8 @@ def _pattern(target: str, linears: Sequence[Linear], groups: Mapping[str, str]) 
     else:
         pattern = rf"(?:.*\.)?{re.escape(target)}"
     if not any(re.fullmatch(pattern, layer.name) for layer in linears):
-        raise ConfigError(f"adapter.targets: '{target}' matches no linear layer of this model{_hint(target, linears, groups)}")
+        hint = _hint(target, linears, groups)
+        raise ConfigError(f"adapter.targets: '{target}' matches no linear layer of this model{hint}")
     return pattern
 
 

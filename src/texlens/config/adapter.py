@@ -11,7 +11,7 @@ class GroupRank(Settings):
     """A module group's own rank and alpha."""
 
     rank: int = Field(ge=1)
-    alpha: float = Field(gt=0)
+    alpha: int = Field(ge=1)
 
 
 class LoraSettings(Settings):
@@ -19,7 +19,7 @@ class LoraSettings(Settings):
 
     kind: Literal["lora"] = "lora"
     rank: int = Field(16, ge=1)
-    alpha: float = Field(32, gt=0)
+    alpha: int = Field(32, ge=1)
     """Each update is scaled by alpha / rank (alpha / sqrt(rank) with rslora)."""
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: tuple[str, ...] = ("text-attention", "text-mlp")

@@ -1,16 +1,16 @@
 """The run folder: where everything about one run lies, and the lock that keeps two processes out of it.
 
-    config.yaml        as resolved, defaults included
-    run.json           state, times, what was trained and how well it did (the manifest)
-    environment.json   versions, machine, commit
-    data.json          rows in = rows kept + rows refused, with reasons; fingerprint
-    metrics.jsonl      one line a measurement
-    loss.png
-    checkpoints/step-N/
-    adapter/           the best adapter so far, as PEFT saves it, with texlens.json beside
-    predictions/SPLIT.SYSTEM.jsonl
-    scores/SPLIT.SYSTEM.json, scores/compare.SPLIT.json
-    report.html
+config.yaml        as resolved, defaults included
+run.json           state, times, what was trained and how well it did (the manifest)
+environment.json   versions, machine, commit
+data.json          rows in = rows kept + rows refused, with reasons; fingerprint
+metrics.jsonl      one line a measurement
+loss.png
+checkpoints/step-N/
+adapter/           the best adapter so far, as PEFT saves it, with texlens.json beside
+predictions/SPLIT.SYSTEM.jsonl
+scores/SPLIT.SYSTEM.json, scores/compare.SPLIT.json
+report.html
 """
 
 import contextlib

@@ -41,7 +41,7 @@ def prompt_ids(
         DataError: question or system holds a special token's text.
         ModelError: the chat template is missing, or makes no place, or several, for the image.
     """
-    before, image, after = _rendered(tokenizer, tokenizer.chat_template, question, system)
+    before, image, after = _rendered(tokenizer, str(tokenizer.chat_template or ""), question, system)
     return [*before, *([image] * image_tokens), *after]
 
 
@@ -83,7 +83,7 @@ def _special_tokens(tokenizer: PreTrainedTokenizerBase, vocabulary_size: int) ->
 
 @lru_cache(maxsize=256)
 def _rendered(
-    tokenizer: PreTrainedTokenizerBase, template: str | None, question: str, system: str | None
+    tokenizer: PreTrainedTokenizerBase, template: str, question: str, system: str | None
 ) -> tuple[tuple[int, ...], int, tuple[int, ...]]:
     """Ids before the image, the image's token, ids after. `template` is here so that a change of it is noticed."""
     if not template:

@@ -86,7 +86,7 @@ def _rasterise(font: str, glyph: int, size_64: int, step_x: int, step_y: int) ->
         FT_Set_Char_Size(face, max(1, size_64), 0, 72, 72)
         if FT_Load_Glyph(face, glyph, LOAD_OUTLINE):
             raise LatexError(f"font {font}: glyph {glyph} can't be read; reinstall texlens")
-        slot = face.contents.glyph
+        slot = face.contents.glyph  # pyrefly: ignore[missing-attribute] - a C pointer
         quarter = 64 // _STEPS
         FT_Outline_Translate(ctypes.byref(slot.contents.outline), step_x * quarter, -step_y * quarter)
         FT_Render_Glyph(slot, _RENDER_GRAY)

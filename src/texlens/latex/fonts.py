@@ -114,7 +114,8 @@ class FontFile:
         with self.lock:
             if FT_Load_Glyph(self.face._FT_Face, glyph, LOAD_UNSCALED):
                 raise LatexError(f"font {self.name}: glyph {glyph} can't be read; reinstall texlens")
-            ink = self.face._FT_Face.contents.glyph.contents.metrics
+            slot = self.face._FT_Face.contents.glyph  # pyrefly: ignore[missing-attribute] - a C pointer
+            ink = slot.contents.metrics
             left, top = ink.horiBearingX * em, ink.horiBearingY * em
             right, bottom, advance = left + ink.width * em, top - ink.height * em, ink.horiAdvance * em
         italic, accent = self._corrections(glyph)

@@ -24,7 +24,8 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool) -> None:
     """
     for tracker in settings.watch.trackers:
         if importlib.util.find_spec(TRACKER_PACKAGES[tracker]) is None:
-            raise ConfigError(f"train.watch.trackers: {tracker} is not installed; pip install {TRACKER_PACKAGES[tracker]}")
+            package = TRACKER_PACKAGES[tracker]
+            raise ConfigError(f"train.watch.trackers: {tracker} is not installed; pip install {package}")
         names = TRACKER_KEYS.get(tracker)
         if names and not any(os.environ.get(name) for name in names):
             raise ConfigError(
@@ -45,7 +46,7 @@ def planned_steps(settings: TrainSettings, rows: int, processes: int = 1) -> int
     if settings.steps:
         return settings.steps
     per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation, processes)
-    return max(1, math.ceil(per_epoch * settings.epochs))
+    return max(1, math.ceil(per_epoch * (settings.epochs or 1.0)))
 
 
 def training_arguments(

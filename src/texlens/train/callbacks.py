@@ -15,20 +15,25 @@ KEEP = ("loss", "grad_norm", "learning_rate", "eval_loss", "eval_exact_match")
 
 
 class Meter:
-    """Rows and tokens a second since the last reading, and peak memory.
+    """Counts rows and tokens as they are trained on; tells their rate since the last reading, and peak memory.
 
-    `trainer` is set after the Trainer is built, since callbacks are made before it.
+    `tokens` may be a tensor on the GPU: it is brought over only when a reading is taken.
     """
 
     def __init__(self):
-        self.trainer = None
+        self.rows = 0
+        self.tokens: torch.Tensor | int = 0
         self._last = (time.monotonic(), 0, 0)
 
+    def count(self, batch: dict[str, torch.Tensor]) -> None:
+        self.rows += len(batch["input_ids"])
+        self.tokens = self.tokens + batch["attention_mask"].sum()
+
     def start(self) -> None:
-        self._last = (time.monotonic(), self.trainer.rows_seen, int(self.trainer.tokens_seen))
+        self._last = (time.monotonic(), self.rows, int(self.tokens))
 
     def read(self) -> dict[str, float]:
-        now, rows, tokens = time.monotonic(), self.trainer.rows_seen, int(self.trainer.tokens_seen)
+        now, rows, tokens = time.monotonic(), self.rows, int(self.tokens)
         then, old_rows, old_tokens = self._last
         self._last = (now, rows, tokens)
         spent = max(now - then, 1e-9)
@@ -102,7 +107,7 @@ class ProgressBar(TrainerCallback):
             return
         self._began = time.monotonic()
         self._first_step = state.global_step
-        self._rows, self._tokens = self.meter.trainer.rows_seen, self.meter.trainer.tokens_seen
+        self._rows, self._tokens = self.meter.rows, self.meter.tokens
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("training"),
@@ -141,6 +146,6 @@ class ProgressBar(TrainerCallback):
 
     def _rates(self) -> str:
         spent = max(time.monotonic() - self._began, 1e-9)
-        rows = (self.meter.trainer.rows_seen - self._rows) / spent
-        tokens = int(self.meter.trainer.tokens_seen - self._tokens) / spent
+        rows = (self.meter.rows - self._rows) / spent
+        tokens = int(self.meter.tokens - self._tokens) / spent
         return f"{rows:.1f} samples/s  {tokens:,.0f} tokens/s  {peak_memory_gib():.1f} GiB"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from transformers import EarlyStoppingCallback, PrinterCallback, set_seed
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter, build_card, build_plan
@@ -77,11 +77,8 @@ def train(config: RunConfig, prepared: Prepared, folder: RunFolder, *, console: 
     set_seed(config.train.seed)
     model = build_model(prepared.base, config.model)
     folder.update(model=describe(model))
-    adapted = build_adapter(
-        model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path
-    )
+    adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
     trainer, meter = _trainer(config, prepared, folder, adapted, console)
-    meter.trainer = trainer
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.monotonic()
@@ -96,7 +93,7 @@ def train(config: RunConfig, prepared: Prepared, folder: RunFolder, *, console: 
         "best_step": trainer.state.best_global_step,
         "best_metric": trainer.state.best_metric,
         "seconds": round(time.monotonic() - began, 1),
-        "samples_per_s": round(trainer.rows_seen / max(time.monotonic() - began, 1e-9), 2),
+        "samples_per_s": round(meter.rows / max(time.monotonic() - began, 1e-9), 2),
         "peak_memory_gib": round(peak_memory_gib(), 3),
         "trainable_parameters": prepared.plan.trainable,
         "rows_refused_while_training": sorted(trainer.refused),
@@ -116,12 +113,12 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
         )
 
     def save_into(path: Path) -> None:
-        save_adapter(trainer.accelerator.unwrap_model(adapted), path, card)
+        save_adapter(adapted, path, card)
         save_processor(processor, path)
 
     train_examples = examples(splits.train)
     meter = Meter()
-    callbacks = [MetricsLog(folder.metrics, meter), ProgressBar(meter, console)]
+    callbacks: list[TrainerCallback] = [MetricsLog(folder.metrics, meter), ProgressBar(meter, console)]
     if settings.watch.early_stopping_patience and splits.validation:
         callbacks.append(EarlyStoppingCallback(settings.watch.early_stopping_patience))
     trainer = LensTrainer(
@@ -134,12 +131,14 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
             bf16=next(adapted.base_model.model.parameters()).dtype == torch.bfloat16,
             run_name=folder.path.name,
         ),
+        output=folder.checkpoints,
         train_dataset=train_examples,
         eval_dataset=examples(splits.validation) if splits.validation else None,
         data_collator=Collator(processor.pad_token_id, processor.image_token_id, stand_in=train_examples.stand_in()),
         callbacks=callbacks,
         save_model_to=save_into,
         best_folder=folder.adapter,
+        meter=meter,
         warn=lambda text: console.print(text, style="yellow", markup=False),
         read_sample=_sample_reader(config, processor, splits, adapted),
         keep=settings.checkpoints.keep,

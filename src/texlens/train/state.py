@@ -33,7 +33,9 @@ def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
     for key, value in {**load_file(folder / f"{OPTIMIZER}.safetensors"), **plain["values"]}.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
-    groups = [{**group, "betas": tuple(group["betas"])} if "betas" in group else group for group in plain["param_groups"]]
+    groups = [
+        {**group, "betas": tuple(group["betas"])} if "betas" in group else group for group in plain["param_groups"]
+    ]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 

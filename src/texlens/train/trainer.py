@@ -15,8 +15,10 @@ from transformers.training_args import TrainingArguments
 
 from texlens.core.errors import RunError
 from texlens.core.files import whole_folder
+from texlens.data.dataset import ExampleDataset
 from texlens.data.sample import Refusal
 from texlens.train import state
+from texlens.train.callbacks import Meter
 from texlens.train.checkpoints import rotate, seal
 from texlens.train.loss import summed_loss, trainer_loss
 
@@ -24,8 +26,10 @@ from texlens.train.loss import summed_loss, trainer_loss
 class LensTrainer(Trainer):
     """
     Args:
+        output: where checkpoints are put.
         save_model_to: writes the trained part into a folder (the adapter, in PEFT's form).
         best_folder: where the best adapter so far is kept; replaced as a whole.
+        meter: counts the rows and tokens of every batch.
         warn: told of each row that could not be decoded, once.
         read_sample: measures exact match by reading validation rows, or None.
         keep: checkpoints that stay on disk beside the best.
@@ -33,15 +37,17 @@ class LensTrainer(Trainer):
 
     def __init__(
         self,
-        model,
+        model: torch.nn.Module,
         args: TrainingArguments,
         *,
-        train_dataset: Dataset,
-        eval_dataset: Dataset | None,
+        output: Path,
+        train_dataset: ExampleDataset,
+        eval_dataset: ExampleDataset | None,
         data_collator: Callable,
         callbacks: list[TrainerCallback],
         save_model_to: Callable[[Path], None],
         best_folder: Path,
+        meter: Meter,
         warn: Callable[[str], None],
         read_sample: Callable[[], float] | None = None,
         keep: int = 2,
@@ -56,21 +62,21 @@ class LensTrainer(Trainer):
             callbacks=callbacks,
         )
         self.model_accepts_loss_kwargs = False
-        self.tokens_seen: torch.Tensor | int = 0
-        self.rows_seen = 0
+        self._meter = meter
+        self._watched = eval_dataset
         self.refused: dict[str, Refusal] = {}
         self._warn = warn
         self._save_model_to, self._best_folder = save_model_to, best_folder
         self._read_sample, self._keep = read_sample, keep
-        self._staging = Path(args.output_dir) / ".partial"
+        self._network, self._output = model, output
+        self._staging = output / ".partial"
         self._stage_checkpoint = False
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         batches, label_count = super().get_batch_samples(epoch_iterator, num_batches, device)
         for batch in batches:
             self._note_refused(batch)
-            self.rows_seen += len(batch["input_ids"])
-            self.tokens_seen = self.tokens_seen + batch["attention_mask"].sum()
+            self._meter.count(batch)
         return batches, label_count
 
     def _note_refused(self, batch: dict) -> None:
@@ -84,32 +90,36 @@ class LensTrainer(Trainer):
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise RunError(
-                f"step {self.state.global_step + 1}: the loss is {float(loss)}; lower train.optimizer.learning_rate, or "
+                f"step {self.state.global_step + 1}: the loss is {float(loss)}; lower the learning rate, or "
                 "look for damaged rows with `texlens data show`"
             )
         return loss
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        """Validation loss in nats a label token, over all tokens of all rows, and exact match where asked for."""
-        metrics = {f"{metric_key_prefix}_loss": self._validation_loss(eval_dataset or self.eval_dataset)}
+        """Validation loss in nats a label token, over all rows together, and exact match where asked for."""
+        metrics = {f"{metric_key_prefix}_loss": self._validation_loss(self._watched)}
         if self._read_sample:
             metrics[f"{metric_key_prefix}_exact_match"] = self._read_sample()
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _validation_loss(self, dataset: Dataset) -> float:
-        was_training = self.model.training
-        self.model.eval()
-        loader = DataLoader(dataset, self.args.eval_batch_size, collate_fn=self.data_collator, generator=torch.Generator())
+    def _validation_loss(self, dataset: Dataset | None) -> float:
+        if dataset is None:
+            raise RunError("no validation rows to measure; set data.splits.validation")
+        was_training = self._network.training
+        self._network.eval()
+        loader = DataLoader(
+            dataset, self.args.eval_batch_size, collate_fn=self.data_collator, generator=torch.Generator()
+        )
         total, count = 0.0, 0
         for batch in self.accelerator.prepare(loader):
             self._note_refused(batch)
             with self.compute_loss_context_manager():
-                loss, labels = summed_loss(self.model, batch)
+                loss, labels = summed_loss(self._network, batch)
             loss, labels = self.accelerator.reduce(torch.stack([loss.double(), labels.double()])).tolist()
             total, count = total + loss, count + int(labels)
-        self.model.train(was_training)
+        self._network.train(was_training)
         return total / max(count, 1)
 
     def _determine_best_metric(self, metrics, trial) -> bool:
@@ -137,25 +147,25 @@ class LensTrainer(Trainer):
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
             name = f"checkpoint-{self.state.global_step}"
-            seal(self._staging / name, Path(self.args.output_dir) / name)
-            rotate(Path(self.args.output_dir), self._keep, self.state.best_global_step)
+            seal(self._staging / name, self._output / name)
+            rotate(self._output, self._keep, self.state.best_global_step)
 
     def _save(self, output_dir=None, state_dict=None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
+        folder = Path(output_dir) if output_dir else self._output
         folder.mkdir(parents=True, exist_ok=True)
         self._save_model_to(folder)
 
     def _save_optimizer_and_scheduler(self, output_dir) -> None:
         if self.is_deepspeed_enabled or self.is_fsdp_enabled:
             super()._save_optimizer_and_scheduler(output_dir)
-        elif self.args.should_save:
+        elif self.args.should_save and self.optimizer is not None:
             state.save_optimizer(self.optimizer, Path(output_dir))
             state.save_scheduler(self.lr_scheduler, Path(output_dir))
 
     def _load_optimizer_and_scheduler(self, checkpoint) -> None:
         if checkpoint is None or self.is_deepspeed_enabled or self.is_fsdp_enabled:
             super()._load_optimizer_and_scheduler(checkpoint)
-        else:
+        elif self.optimizer is not None:
             state.load_optimizer(self.optimizer, Path(checkpoint))
             state.load_scheduler(self.lr_scheduler, Path(checkpoint))
 

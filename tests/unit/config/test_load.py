@@ -11,7 +11,9 @@ MINIMAL = {"model": {"path": "nano"}, "data": {"path": "demo"}}
 @pytest.fixture
 def run_file(tmp_path) -> Path:
     path = tmp_path / "run.yaml"
-    path.write_text("model: {path: nano}\ndata: {path: demo}\ntrain:\n  epochs: 2\n  optimizer: {learning_rate: 1e-4}\n")
+    path.write_text(
+        "model: {path: nano}\ndata: {path: demo}\ntrain:\n  epochs: 2\n  optimizer: {learning_rate: 1e-4}\n"
+    )
     return path
 
 

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoConfig, Qwen3VLForConditionalGeneration
-
 from pretraining.forward import pack_loss
 from pretraining.nano_config import NANO
 from pretraining.packs import Packer, PackSize, Prompt
+from transformers import AutoConfig, Qwen3VLForConditionalGeneration
 
 SIZE = PackSize(tokens=512, patches=1024, samples=8)
 
@@ -29,7 +28,9 @@ def stock_loss(model, picture: Image.Image, ids: list[int], answer_length: int) 
     """Summed loss of one sample through the stock forward."""
     gray = np.asarray(picture, np.float32) / 127.5 - 1
     height, width = gray.shape[0] // 8, gray.shape[1] // 8
-    blocks = gray.reshape(height // 2, 2, 8, width // 2, 2, 8).transpose(0, 3, 1, 4, 2, 5).reshape(height * width, 1, 64)
+    blocks = (
+        gray.reshape(height // 2, 2, 8, width // 2, 2, 8).transpose(0, 3, 1, 4, 2, 5).reshape(height * width, 1, 64)
+    )
     tokens = torch.tensor([ids])
     labels = tokens.clone()
     labels[:, :-answer_length] = -100

@@ -116,7 +116,7 @@ def _environment() -> Environment:
         points_span=points_span,
         count=lambda value: f"{value:,}",
     )
-    environment.globals.update(asset=lambda name: Markup(loader.get_source(environment, name)[0]))
+    environment.globals["asset"] = lambda name: Markup(loader.get_source(environment, name)[0])  # pyrefly: ignore
     return environment
 
 

@@ -1,0 +1,6 @@
+"""`python -m texlens` is the `texlens` command."""
+
+from texlens.cli.main import main
+
+if __name__ == "__main__":
+    main()
