@@ -50,7 +50,19 @@ __all__ = ["LONGEST_KEPT", "Canonical", "canonical", "canonical_form"]
 LONGEST_KEPT = 4096
 _TEXT_STYLE = StyleChange("\\textstyle", 2)
 _MOST_ROUNDS = 4
-_SIGNS_OF_MORE = ("{ }", "$", "\\text", "\\mbox", "limits", "\\not", "\\mathop", "\\stackrel", "style", "\\\\ \\end")
+_SIGNS_OF_MORE = (
+    "{ }",
+    "$",
+    "\\text",
+    "\\mbox",
+    "limits",
+    "\\not",
+    "\\left ",
+    "\\mathop",
+    "\\stackrel",
+    "style",
+    "\\\\ \\end",
+)
 
 
 class Canonical(NamedTuple):
@@ -141,7 +153,7 @@ def _line_of(node: Matrix) -> Row | None:
     ):
         return None
     cells = [cell.items if isinstance(cell, Row) else (cell,) for cell in node.rows[0]]
-    while cells and not cells[-1]:
+    while cells and all(isinstance(item, FontSwitch) or _leaves_nothing(item) for item in cells[-1]):
         cells.pop()
     if name in ("matrix", "array"):
         return Row((_TEXT_STYLE, *(item for cell in cells for item in cell))) if len(cells) < 2 else None

@@ -40,6 +40,8 @@ def scripts(normal: Normal, node: Scripts, style: int, state: State, loose: bool
         loose = loose and normal.fences.moves_scripts_little(base, style)
     if isinstance(unit, Item) and not unit.is_base and suffix and not unit.font:
         unit = Item(("{", *spell((unit,), style), "}"), ORD)
+    if isinstance(unit, Choice) and not unit.is_group:
+        normal.kept.append(unit.otherwise)
     return _attached(unit, suffix, style, loose)
 
 
