@@ -22,8 +22,8 @@ from texlens.latex.tokens import canonical_spacing
 SCORES = {
     *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops"),
 }
-NOT_HERE = ("models download", "linxy/LaTeX_OCR", "model.path=/models/", "--model /models/")
-"""Commands with one of these need a hub or a large checkpoint."""
+NOT_HERE = ("models download", "linxy/LaTeX_OCR", "model.path=/models/", "--model /models/", "runs/qwen3-")
+"""Commands with one of these need a hub or a large checkpoint, or a run made with them."""
 SMALL = {
     "train": "--set train.epochs=null --set train.steps=2 --set train.batch_size=2 --set data.limit=8 "
     "--set evaluate.limit=4 --set evaluate.max_new_tokens=32 --set data.splits.validation=0.02",
