@@ -16,7 +16,7 @@ export HF_HUB_OFFLINE ?= 1
 .venv/run: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TexLens needs Python 3.11 or newer; name it: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) install $(TORCH_INDEX) torch==2.13.0
+	$(PIP) install --retries 0 $(TORCH_INDEX) torch==2.13.0 || $(PIP) install torch==2.13.0
 	$(PIP) install -c constraints.txt -e .
 	touch $@
 
@@ -42,7 +42,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 docs: .venv/dev
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf .venv build dist site demo

@@ -6,7 +6,7 @@ environment.json   versions, machine, commit
 data.json          rows in = rows kept + rows refused, with reasons; fingerprint
 metrics.jsonl      one line a measurement
 loss.png
-checkpoints/step-N/
+checkpoints/checkpoint-N/
 adapter/           the best adapter so far, as PEFT saves it, with texlens.json beside
 predictions/SPLIT.SYSTEM.jsonl
 scores/SPLIT.SYSTEM.json, scores/compare.SPLIT.json
