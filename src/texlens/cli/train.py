@@ -64,6 +64,7 @@ def train(
         folder = RunFolder.create(Path(config.output), config.name)
         with folder.locked():
             result = work(folder, prepared)
+    comparison = None
     if compare and config.data.splits.test:
         from texlens.evaluate.run import compare_run
 
@@ -73,7 +74,7 @@ def train(
     if as_json:
         print_json(result)
     else:
-        show_result(result, folder, result_console())
+        show_result(result, comparison, folder, result_console())
 
 
 def show_plan(prepared, console) -> None:
@@ -84,12 +85,15 @@ def show_plan(prepared, console) -> None:
     console.print(coverage_table(prepared.plan))
 
 
-def show_result(result: dict, folder, console) -> None:
+def show_result(result: dict, comparison, folder, console) -> None:
     training = result["training"]
     console.print(
         f"trained {training['steps']} steps in {training['seconds']:.0f} s, "
         f"{training['samples_per_s']:.1f} samples/s, peak {training['peak_memory_gib']:.2f} GiB"
     )
     console.print(f"adapter: {folder.adapter}")
-    if "comparison" in result:
+    if comparison is not None:
+        from texlens.evaluate.tables import comparison_table
+
+        console.print(comparison_table(comparison, "Before and after, on rows never trained on"))
         console.print(f"report:  {folder.report}")

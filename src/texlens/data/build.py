@@ -115,7 +115,7 @@ def _checked(
     console: Console,
 ) -> Checked:
     decode = settings.check == "pixels" or (settings.check == "auto" and len(rows) <= DECODED_UP_TO)
-    with Progress(console=console, transient=True) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"checking {role} {'images' if decode else 'headers'}", total=len(rows))
         checked = check_rows(
             rows,

@@ -175,7 +175,7 @@ def _read(
     model, base: Base, samples: list[Sample], config: RunConfig, system: str, console: Console
 ) -> list[Prediction]:
     order = {sample.id: number for number, sample in enumerate(samples)}
-    with Progress(console=console, transient=True) as bar:
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {len(samples)} rows with the {system}", total=len(samples))
         settings = config.evaluate
         made = []
