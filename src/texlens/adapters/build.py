@@ -20,13 +20,15 @@ def build_plan(settings: LoraSettings, family: Family, model_config: dict) -> Ad
     Raises:
         ConfigError: a target that matches nothing.
     """
+    model = skeleton(model_config)
     return plan_adapter(
-        linear_layers(skeleton(model_config)),
+        linear_layers(model),
         family.groups,
         targets=settings.targets,
         rank=settings.rank,
         alpha=settings.alpha,
         own={"vision": (settings.vision.rank, settings.vision.alpha)} if settings.vision else None,
+        expert_stacks=sum(family.is_expert(name) for name, _ in model.named_parameters()),
         all_linear=ALL_LINEAR,
     )
 

@@ -54,6 +54,7 @@ def plan_adapter(
     rank: int,
     alpha: int,
     own: Mapping[str, tuple[int, int]] | None = None,
+    expert_stacks: int = 0,
     all_linear: Sequence[str] = ("text-attention", "text-mlp", "vision", "merger"),
 ) -> AdapterPlan:
     """The layers that `targets` and the groups with their `own` (rank, alpha) cover.
@@ -61,6 +62,7 @@ def plan_adapter(
     Args:
         groups: group name to a pattern of full layer names.
         own: groups to adapt with a rank and alpha of their own.
+        expert_stacks: stacked parameters of a mixture's experts; no linear layers, so listed as not adapted.
 
     Raises:
         ConfigError: a target that is no group and matches no layer, with the nearest name.
@@ -78,6 +80,8 @@ def plan_adapter(
         if members and (matched or group != OTHER):
             cost = sum(rank_of.get(group, rank) * (layer.inputs + layer.outputs) for layer in matched)
             rows.append(Coverage(group, len(matched), len(members), cost))
+    if expert_stacks:
+        rows.append(Coverage("experts", 0, expert_stacks, 0))
     return AdapterPlan(
         pattern,
         {groups[group]: values[0] for group, values in own.items()},

@@ -43,6 +43,11 @@ def test_all_linear_leaves_the_head_alone():
     assert "other" not in [row.group for row in covered.coverage]
 
 
+def test_experts_of_a_mixture_are_listed_as_not_adapted():
+    covered = plan_adapter(LINEARS, GROUPS, targets=["q_proj"], rank=2, alpha=4, expert_stacks=6)
+    assert covered.coverage[-1] == Coverage("experts", 0, 6, 0)
+
+
 def test_a_group_of_its_own_rank_costs_by_that_rank():
     covered = plan(["text-mlp"], own={"vision": (1, 8.0)})
     assert covered.trainable == 2 * 24 + 1 * 16
