@@ -8,7 +8,6 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev
 # Without a GPU, PyTorch's own index has the build for CPUs, which is 20 times smaller.
 TORCH_INDEX := $(if $(filter-out 0,$(HAS_GPU)),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-export HF_HUB_OFFLINE ?= 1
 
 .PHONY: setup demo test lint docs clean
 .DELETE_ON_ERROR:

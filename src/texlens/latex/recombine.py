@@ -118,7 +118,7 @@ class Recombiner:
         renaming: dict[str, str] = {}
         if rng.random() < self.renamed:
             share = rng.random()
-            for token in set(tokens):
+            for token in dict.fromkeys(tokens):
                 if token in _CLASS_OF and rng.random() < share:
                     renaming[token] = rng.choice(_CLASS_OF[token])
         words = _spelled_out(tokens)
@@ -182,7 +182,7 @@ def slots_of(tokens: list[str]) -> list[Slot]:
                 pending.append("under")
             elif context == "label":
                 pending.append("labelled")
-    return sorted(set(slots), key=lambda slot: (slot.start, -slot.end))
+    return sorted(set(slots), key=lambda slot: (slot.start, -slot.end, slot.context))
 
 
 def _context(tokens: list[str], i: int, pending: list[str]) -> str:

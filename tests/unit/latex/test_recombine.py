@@ -1,4 +1,7 @@
+import os
 import random
+import subprocess
+import sys
 
 from texlens.latex.recombine import Recombiner, slots_of, splice
 
@@ -88,3 +91,18 @@ def test_splice_takes_whole_pieces():
         "- d = e",
         "= e",
     }
+
+
+def test_what_is_sampled_does_not_hang_on_how_strings_hash():
+    code = (
+        "import random; from texlens.latex.recombine import Recombiner\n"
+        "made = Recombiner(['a _ { 1 } + b = c', 'x ^ { 2 } - \\\\frac { y } { z }', '( \\\\alpha + \\\\beta ) d']);"
+        "print([made.sample(random.Random(seed), 40) for seed in range(60)])"
+    )
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("0", "1", "2", "3")
+    }
+    assert len(made) == 1
