@@ -7,7 +7,7 @@ by its hash, is never given out by `sample`; `held_out` gives only those.
 import hashlib
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -99,11 +99,14 @@ class TrainingImages:
             image = degrade(image, rng, self.degradation)
         return image
 
-    def held_out(self, count: int = 500, seed: int = 0) -> Iterator[tuple[Image.Image, str]]:
+    def held_out(
+        self, count: int = 500, seed: int = 0, random_share: float = TEST_STAGE.random_share
+    ) -> Iterator[tuple[Image.Image, str]]:
         """`count` different formulas of 5 to 40 tokens that `sample` never gives, in clean print."""
+        stage = replace(TEST_STAGE, random_share=random_share)
         rng, seen = random.Random(f"held-out {seed}"), set()
         while len(seen) < count:
-            label = self.label(rng, TEST_STAGE)
+            label = self.label(rng, stage)
             if label in seen or label.count(" ") < TEST_STAGE.shortest - 1 or not is_held_out(label):
                 continue
             image = self.picture(rng, label, TEST_STAGE.worn)

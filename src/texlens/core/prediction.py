@@ -1,6 +1,5 @@
 """The `Prediction`: what a model read from one image, kept as a line of JSON."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -31,7 +30,3 @@ class Prediction:
     @classmethod
     def from_row(cls, row: dict) -> "Prediction":
         return cls(**{key: row[key] for key in cls.__dataclass_fields__ if key in row})
-
-
-def by_id(predictions: Iterable[Prediction]) -> dict[str, Prediction]:
-    return {prediction.id: prediction for prediction in predictions}
