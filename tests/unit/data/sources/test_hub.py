@@ -128,4 +128,4 @@ def test_a_data_set_is_fetched_from_a_hub_and_read_again_offline(tmp_path):
         assert again == found
         assert elsewhere.startswith("owner/other: ")
         assert "check the network, HF_ENDPOINT and HF_HUB_OFFLINE" in elsewhere
-        assert time.monotonic() - began < 20, "a hub that does not answer is not asked again and again"
+        assert time.monotonic() - began < 90, "a hub that does not answer is not asked again and again"
