@@ -1,4 +1,4 @@
-"""`texlens data`"""
+"""`texlens data show`"""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,15 +7,7 @@ import typer
 
 from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
 
-app = typer.Typer(help="Data sets: look at what a run is trained on.", no_args_is_help=True)
 
-
-@app.callback()
-def group() -> None:
-    pass
-
-
-@app.command()
 def show(
     run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml")],
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 3,
