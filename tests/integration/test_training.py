@@ -19,6 +19,7 @@ from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
 from texlens.data.load import load_split
 from texlens.train.run import prepare, train
+from texlens.train.watch import Scorer
 
 CONSOLE = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
 SETTINGS = {
@@ -149,6 +150,25 @@ def test_watching_keeps_the_best_adapter_and_stops_early(tiny, tmp_path):
     assert facts["steps"] < 20
     assert (facts["best_step"], facts["best_metric"]) == (best["step"], pytest.approx(best["eval_loss"], rel=1e-6))
     assert all("eval_exact_match" in row for row in measured)
+
+
+def test_the_best_adapter_may_be_picked_by_any_score_that_is_watched(tiny, tmp_path):
+    """A scorer whose values are given here: the second measurement is the best, since lower is better."""
+    values = settings(
+        tiny,
+        tmp_path,
+        steps=6,
+        watch={"every_steps": 2, "sample_rows": 2, "metrics": ["mishaps"], "best_by": "mishaps"},
+    )
+    values["data"] = {"path": "demo", "limit": 8}
+    values["evaluate"] = {"max_new_tokens": 4}
+    config = build_config(values)
+    folder = RunFolder.create(tmp_path, "run")
+    given = iter([0.5, 0.25, 0.75])
+    scorer = Scorer(("mishaps",), lambda read: {"mishaps": next(given)}, frozenset(["mishaps"]))
+    facts = train(config, prepare(config, CONSOLE), folder, console=CONSOLE, scorer=scorer)
+    assert [row["eval_mishaps"] for row in folder.history() if "eval_mishaps" in row] == [0.5, 0.25, 0.75]
+    assert (facts["best_step"], facts["best_metric"]) == (4, 0.25)
 
 
 @pytest.mark.slow

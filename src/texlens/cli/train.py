@@ -48,11 +48,13 @@ def train(
     folder = RunFolder.open(resume) if resume else None
     config = load_config(folder.config if folder else Path(str(run_file)), overrides or ())
 
+    scorer = watch_scorer(config)
+
     from texlens.train.run import prepare
     from texlens.train.run import train as run_training
 
     def work(folder: RunFolder, prepared) -> dict:
-        facts = run_training(config, prepared, folder, console=console, resume=resume is not None)
+        facts = run_training(config, prepared, folder, console=console, resume=resume is not None, scorer=scorer)
         return {"run": str(folder.path), "training": facts}
 
     if folder:
@@ -75,6 +77,24 @@ def train(
         print_json(result)
     else:
         show_result(result, comparison, folder, result_console())
+
+
+def watch_scorer(config):
+    """What scores the rows that are read while training; names of scores that are none are told here.
+
+    Raises:
+        ConfigError: no metric of such a name, or the best checkpoint is to be picked by one that is not watched.
+    """
+    from texlens.evaluate.metrics import chosen_metrics, run_metrics
+    from texlens.evaluate.scores import totals
+    from texlens.train.watch import Scorer, check_best_by
+
+    run_metrics(config.evaluate.metrics)
+    metrics = chosen_metrics(config.train.watch.metrics, "train.watch.metrics")
+    lower = frozenset(metric.name for metric in metrics if metric.direction == "lower")
+    scorer = Scorer(tuple(metric.name for metric in metrics), lambda made: totals(made, metrics), lower)
+    check_best_by(config.train.watch, scorer)
+    return scorer
 
 
 def show_plan(prepared, console) -> None:

@@ -1,8 +1,18 @@
 """`evaluate:` how predictions are made and scored."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from texlens.config.base import Settings
+
+
+def _parted(value: Any) -> Any:
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+MetricNames = Annotated[tuple[str, ...], BeforeValidator(_parted), Field(min_length=1)]
+"""Names of scores or of sets of them, as a list or with commas; `evaluate` knows which there are."""
 
 
 class EvaluateSettings(Settings):
@@ -13,5 +23,7 @@ class EvaluateSettings(Settings):
     """Score at most this many rows of the split, drawn by `seed`."""
     temperature: float = Field(0.0, ge=0)
     """0 is greedy."""
+    metrics: MetricNames = ("formulas",)
+    """Names of scores, or of the sets formulas, captions and all; exact_match is always among them."""
     seed: int = 0
     """Draws rows under `limit`, samples at a temperature, and resamples for the intervals."""

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from texlens.config.base import Settings
+from texlens.config.evaluate import MetricNames
 
 Tracker = Literal["tensorboard", "swanlab", "wandb", "trackio"]
 
@@ -33,9 +34,11 @@ class WatchSettings(Settings):
     every_steps: int | None = Field(None, ge=1)
     """Measure validation loss this often; default: once an epoch."""
     sample_rows: int = Field(0, ge=0)
-    """Also read this many validation rows and measure exact match."""
-    best_by: Literal["validation_loss", "exact_match"] = "validation_loss"
-    """Which measure picks the best checkpoint."""
+    """Also read this many validation rows and score what was read."""
+    metrics: MetricNames = ("exact_match", "exact_match_canonical", "cdm_f1")
+    """By which scores: names, or sets of them, as in evaluate.metrics."""
+    best_by: str = "validation_loss"
+    """What picks the best checkpoint: validation_loss, or one of the scores in metrics."""
     early_stopping_patience: int | None = Field(None, ge=1)
     """Stop after this many measurements without a better one."""
     log_every_steps: int = Field(10, ge=1)
@@ -44,8 +47,8 @@ class WatchSettings(Settings):
 
     @model_validator(mode="after")
     def _best_can_be_measured(self):
-        if self.best_by == "exact_match" and not self.sample_rows:
-            raise ValueError("best_by is exact_match but sample_rows is 0; set sample_rows, 100 for instance")
+        if self.best_by != "validation_loss" and not self.sample_rows:
+            raise ValueError(f"best_by is {self.best_by} but sample_rows is 0; set sample_rows, 100 for instance")
         return self
 
 

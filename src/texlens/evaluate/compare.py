@@ -8,10 +8,10 @@ import numpy as np
 from texlens.core.errors import DataError
 from texlens.core.prediction import Prediction
 from texlens.evaluate.cdm import RULES, Rules
+from texlens.evaluate.metrics import METRICS, PAIRED_METRIC, AnyMetric
 from texlens.evaluate.scores import RowScore, Scores, Table, checked, named, scores_of, values_of
 from texlens.evaluate.statistics import RESAMPLES, Interval, mcnemar_exact, percentile_interval, resampled_sums
 
-PAIRED_METRIC = "exact_match"
 TEST = "mcnemar-exact"
 
 
@@ -84,24 +84,31 @@ def compare(
     seed: int = 0,
     resamples: int = RESAMPLES,
     rules: Rules = RULES["default"],
+    metrics: tuple[AnyMetric, ...] = METRICS,
 ) -> Comparison:
     """Scores every system and holds each against the first; one system alone gives a comparison without pairs.
+
+    `metrics` must have exact match among them (`run_metrics` sees to it).
 
     Raises:
         DataError: no system or no rows, an id that stands twice, is missing on a side or has another truth there.
     """
     if not systems:
         raise DataError("no systems to compare; give at least one set of predictions")
-    tables = {name: Table.of(checked(predictions, name), rules=rules) for name, predictions in systems.items()}
+    tables = {
+        name: Table.of(checked(predictions, name), metrics=metrics, rules=rules)
+        for name, predictions in systems.items()
+    }
     _check_same_rows(tables)
     return _compared(tables, _domains(next(iter(tables.values()))), seed, resamples)
 
 
 def _compared(tables: Mapping[str, Table], domains: Mapping[str, list[int]], seed: int, resamples: int) -> Comparison:
-    rows = len(next(iter(tables.values())).readings)
+    first = next(iter(tables.values()))
+    rows = len(first.readings)
     beside = np.concatenate([table.statistics_NS for table in tables.values()], axis=1)
     sums = np.split(resampled_sums(beside, resamples=resamples, seed=seed), len(tables), axis=1)
-    resampled = {name: values_of(part, rows) for name, part in zip(tables, sums, strict=True)}
+    resampled = {name: values_of(part, rows, first.metrics) for name, part in zip(tables, sums, strict=True)}
     scores = {name: scores_of(table, resampled[name]) for name, table in tables.items()}
     row_scores = {name: table.row_scores() for name, table in tables.items()}
     reference, *others = tables

@@ -1,10 +1,12 @@
 """The scores: each a small function of one row, listed with its name, title, definition, direction and unit.
 
 A row's metric gives a value for each row and is averaged. A corpus metric gives statistics for each row that are
-summed before one value is made of them. To add a score, add an entry; tables, intervals, comparison and report follow.
+summed before one value is made of them. To add a score, add an entry, and its name to
+the sets that it belongs to; tables, intervals, comparison and report follow.
 """
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -192,20 +194,45 @@ METRICS: tuple[AnyMetric, ...] = (
 )
 
 
+PAIRED_METRIC = "exact_match"
+"""The score that McNemar's test is about."""
+
+SETS: Mapping[str, tuple[str, ...]] = {
+    "all": tuple(metric.name for metric in METRICS),
+    "formulas": (
+        *("exact_match", "exact_match_raw", "exact_match_canonical", "exact_match_picture"),
+        *("within_1", "within_2", "within_3", "edit_similarity", "character_error_rate", "bleu4", "rouge_l"),
+        *("cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact", "valid", "length_limit", "loops"),
+    ),
+    "captions": ("exact_match", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops"),
+}
+"""What makes sense for a task, by name."""
+
+
 def metric_named(name: str) -> AnyMetric:
     return next(metric for metric in METRICS if metric.name == name)
 
 
-def chosen_metrics(names: str | Sequence[str]) -> tuple[AnyMetric, ...]:
-    """All metrics for `all`, else those named, in the registry's order; a string may hold several, with commas.
+def chosen_metrics(names: str | Sequence[str], key: str = "--metrics") -> tuple[AnyMetric, ...]:
+    """The metrics named, singly or by a set of `SETS`, in the registry's order; a string holds several with commas.
+
+    Raises:
+        ConfigError: no metric of that name; `key` is the setting that named it.
+    """
+    wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+    known = [*SETS, *sorted(metric.name for metric in METRICS)]
+    if unknown := [name for name in wanted if name not in known]:
+        near = difflib.get_close_matches(unknown[0], known, 1, 0.6)
+        meant = f"did you mean {near[0]!r}? There are" if near else "choose from"
+        raise ConfigError(f"{key}: no metric is named {unknown[0]!r}; {meant} {', '.join(known)}")
+    single = {name for wish in wanted for name in SETS.get(wish, (wish,))}
+    return tuple(metric for metric in METRICS if metric.name in single)
+
+
+def run_metrics(names: Sequence[str], key: str = "evaluate.metrics") -> tuple[AnyMetric, ...]:
+    """`chosen_metrics`, with exact match among them: systems are held against each other by it.
 
     Raises:
         ConfigError: no metric of that name.
     """
-    wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-    if "all" in wanted:
-        return METRICS
-    known = {metric.name for metric in METRICS}
-    if unknown := [name for name in wanted if name not in known]:
-        raise ConfigError(f"no metric is named {unknown[0]!r}; choose from all, {', '.join(sorted(known))}")
-    return tuple(metric for metric in METRICS if metric.name in wanted)
+    return chosen_metrics([PAIRED_METRIC, *names], key)

@@ -20,6 +20,7 @@ from texlens.data.build import read_split
 from texlens.data.check import check_rows
 from texlens.data.sample import Sample
 from texlens.evaluate.compare import Comparison, compare
+from texlens.evaluate.metrics import run_metrics
 from texlens.evaluate.predictions import read_predictions, write_predictions
 from texlens.evaluate.run_report import write_run_report
 from texlens.evaluate.scores import Scores, score
@@ -47,8 +48,9 @@ def evaluate_run(
     config: RunConfig, folder: RunFolder, *, split: str, system: str, fresh: bool, console: Console
 ) -> Scores:
     """Scores of one system on a split; the predictions and scores are left in the run folder."""
+    metrics = run_metrics(config.evaluate.metrics)
     predictions = predict(config, folder, split=split, systems=[system], fresh=fresh, console=console)[system]
-    scores = score(predictions, seed=config.evaluate.seed)
+    scores = score(predictions, seed=config.evaluate.seed, metrics=metrics)
     write_json(folder.scores(split, system), scores.to_json())
     return scores
 
@@ -57,10 +59,12 @@ def compare_run(
     config: RunConfig, folder: RunFolder, *, console: Console, split: str = "test", fresh: bool = False
 ) -> Comparison:
     """Base against adapter on a split; comparison and report are left in the run folder."""
+    metrics = run_metrics(config.evaluate.metrics)
     predictions = predict(config, folder, split=split, systems=SYSTEMS, fresh=fresh, console=console)
-    comparison = compare(predictions, seed=config.evaluate.seed)
+    comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics)
     for system in SYSTEMS:
-        write_json(folder.scores(split, system), score(predictions[system], seed=config.evaluate.seed).to_json())
+        scores = score(predictions[system], seed=config.evaluate.seed, metrics=metrics)
+        write_json(folder.scores(split, system), scores.to_json())
     write_json(folder.comparison(split), comparison.to_json())
     write_run_report(config, folder, split, comparison)
     return comparison
@@ -110,7 +114,8 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
         if not path.is_file():
             raise DataError(f"{path}: no predictions of {system} on {split}; run `texlens compare {folder.path}` first")
     predictions = {system: read_predictions(path) for system, path in paths.items()}
-    write_run_report(config, folder, split, compare(predictions, seed=config.evaluate.seed))
+    metrics = run_metrics(config.evaluate.metrics)
+    write_run_report(config, folder, split, compare(predictions, seed=config.evaluate.seed, metrics=metrics))
 
 
 def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], list[Prediction]]:
@@ -142,7 +147,7 @@ def _conditions(
         "data": [config.data.path, config.data.subset, hashlib.sha256(text.encode()).hexdigest()],
         "pixels": [geometry.min_pixels, geometry.max_pixels],
         "prompt": [config.data.system, config.data.question],
-        "evaluate": config.evaluate.model_dump(mode="json"),
+        "evaluate": config.evaluate.model_dump(mode="json", exclude={"metrics"}),
     }
 
 

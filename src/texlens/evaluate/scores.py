@@ -116,6 +116,11 @@ def score(
     return table_scores(Table.of(checked(predictions), metrics=metrics, rules=rules), seed=seed, resamples=resamples)
 
 
+def totals(predictions: Sequence[Prediction], metrics: tuple[AnyMetric, ...]) -> dict[str, float]:
+    """Every metric's total, without intervals: what a training watches."""
+    return totals_of(Table.of(checked(predictions), metrics=metrics))
+
+
 def table_scores(table: Table, *, seed: int = 0, resamples: int = RESAMPLES) -> Scores:
     sums = resampled_sums(table.statistics_NS, resamples=resamples, seed=seed)
     return scores_of(table, values_of(sums, len(table.readings), table.metrics))

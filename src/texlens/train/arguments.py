@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import math
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -50,15 +51,25 @@ def planned_steps(settings: TrainSettings, rows: int, processes: int = 1) -> int
 
 
 def training_arguments(
-    settings: TrainSettings, *, output: Path, rows: int, has_validation: bool, bf16: bool, run_name: str
+    settings: TrainSettings,
+    *,
+    output: Path,
+    rows: int,
+    has_validation: bool,
+    bf16: bool,
+    run_name: str,
+    lower_is_better: Collection[str] = (),
 ) -> TrainingArguments:
-    """The arguments of a run over `rows` training rows that writes its checkpoints into `output`."""
+    """The arguments of a run over `rows` training rows that writes its checkpoints into `output`.
+
+    `lower_is_better` names the scores of which a smaller value is the better one.
+    """
     steps = planned_steps(settings, rows)
     per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation)
     evaluate_every = settings.watch.every_steps or per_epoch
     save_every = settings.checkpoints.every_steps or evaluate_every
     optimizer = settings.optimizer
-    exact = settings.watch.best_by == "exact_match"
+    best_by = settings.watch.best_by
     on_gpu = torch.cuda.is_available() and bf16
     return TrainingArguments(
         output_dir=str(output),
@@ -81,8 +92,8 @@ def training_arguments(
         data_seed=settings.seed,
         eval_strategy="steps" if has_validation else "no",
         eval_steps=evaluate_every if has_validation else None,
-        metric_for_best_model=("exact_match" if exact else "loss") if has_validation else None,
-        greater_is_better=exact if has_validation else None,
+        metric_for_best_model=("loss" if best_by == "validation_loss" else best_by) if has_validation else None,
+        greater_is_better=best_by not in ("validation_loss", *lower_is_better) if has_validation else None,
         save_strategy="steps",
         save_steps=save_every,
         logging_steps=settings.watch.log_every_steps,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers.trainer_callback import TrainerCallback
 
-KEEP = ("loss", "grad_norm", "learning_rate", "eval_loss", "eval_exact_match")
+KEEP = ("loss", "grad_norm", "learning_rate")
 
 
 class Meter:
@@ -68,7 +68,9 @@ class MetricsLog(TrainerCallback):
             control.should_log = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        row = {name: round(value, 8) for name, value in (logs or {}).items() if name in KEEP}
+        row = {
+            name: round(value, 8) for name, value in (logs or {}).items() if name in KEEP or name.startswith("eval_")
+        }
         if not row or not state.is_world_process_zero:
             return
         if "loss" in row:
@@ -131,8 +133,12 @@ class ProgressBar(TrainerCallback):
         if not state.is_world_process_zero or not {"loss", "eval_loss"} & logs.keys():
             return
         if "eval_loss" in logs:
-            match = f", exact match {logs['eval_exact_match']:.1%}" if "eval_exact_match" in logs else ""
-            self.console.print(f"step {state.global_step}: validation loss {logs['eval_loss']:.4f}{match}")
+            scores = [
+                f", {name.removeprefix('eval_').replace('_', ' ')} {value:.1%}"
+                for name, value in logs.items()
+                if name.startswith("eval_") and name != "eval_loss"
+            ]
+            self.console.print(f"step {state.global_step}: validation loss {logs['eval_loss']:.4f}{''.join(scores)}")
             return
         self._text = f"loss {logs['loss']:.4f}  {self._rates()}"
         if not self._bar:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.build import Splits, build_splits, read_split
 from texlens.data.collate import Collator
 from texlens.data.dataset import ExampleDataset
-from texlens.latex.tokens import canonical_spacing
 from texlens.models.build import Base, build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.generate import generate
@@ -34,6 +33,7 @@ from texlens.train.callbacks import Meter, MetricsLog, ProgressBar, peak_memory_
 from texlens.train.checkpoints import last_whole
 from texlens.train.plot import plot_loss
 from texlens.train.trainer import LensTrainer
+from texlens.train.watch import EXACT_MATCH, Scorer, check_best_by
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,25 @@ def prepare(config: RunConfig, console: Console, *, with_test: bool = False) -> 
     return Prepared(base, splits, plan)
 
 
-def train(config: RunConfig, prepared: Prepared, folder: RunFolder, *, console: Console, resume: bool = False) -> dict:
+def train(
+    config: RunConfig,
+    prepared: Prepared,
+    folder: RunFolder,
+    *,
+    console: Console,
+    resume: bool = False,
+    scorer: Scorer | None = None,
+) -> dict:
     """Trains inside the run folder, which the caller has locked; returns the manifest's training facts.
 
+    `scorer` scores the validation rows that the watch reads; without one it is exact match alone.
+
     Raises:
+        ConfigError: the best checkpoint is to be picked by a score that is not measured.
         RunError: nothing to resume from, or the loss is no number.
     """
+    scorer = scorer or EXACT_MATCH
+    check_best_by(config.train.watch, scorer)
     _quiet()
     checkpoint = last_whole(folder.checkpoints, lambda text: console.print(f"[yellow]{text}[/]")) if resume else None
     if resume and checkpoint is None:
@@ -78,7 +91,7 @@ def train(config: RunConfig, prepared: Prepared, folder: RunFolder, *, console: 
     model = build_model(prepared.base, config.model)
     folder.update(model=describe(model))
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
-    trainer, meter = _trainer(config, prepared, folder, adapted, console)
+    trainer, meter = _trainer(config, prepared, folder, adapted, console, scorer)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.monotonic()
@@ -102,7 +115,7 @@ def train(config: RunConfig, prepared: Prepared, folder: RunFolder, *, console: 
     return facts
 
 
-def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, console: Console):
+def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, console: Console, scorer: Scorer):
     settings, processor, splits = config.train, prepared.base.processor, prepared.splits
     question, system = config.data.question, config.data.system
     card = build_card(config, prepared.base)
@@ -130,6 +143,7 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
             has_validation=bool(splits.validation),
             bf16=next(adapted.base_model.model.parameters()).dtype == torch.bfloat16,
             run_name=folder.path.name,
+            lower_is_better=scorer.lower_is_better,
         ),
         output=folder.checkpoints,
         train_dataset=train_examples,
@@ -140,22 +154,24 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
         best_folder=folder.adapter,
         meter=meter,
         warn=lambda text: console.print(text, style="yellow", markup=False),
-        read_sample=_sample_reader(config, processor, splits, adapted),
+        read_sample=_sample_reader(config, processor, splits, adapted, scorer),
         keep=settings.checkpoints.keep,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, meter
 
 
-def _sample_reader(config: RunConfig, processor: Processor, splits: Splits, adapted) -> Callable[[], float] | None:
-    """Exact match on the first validation rows, read with the adapter as it is at the time."""
+def _sample_reader(
+    config: RunConfig, processor: Processor, splits: Splits, adapted, scorer: Scorer
+) -> Callable[[], Mapping[str, float]] | None:
+    """Scores on the first validation rows, read with the adapter as it is at the time."""
     count = config.train.watch.sample_rows
     if not count or not splits.validation:
         return None
     samples = [splits.validation[index] for index in range(min(count, len(splits.validation)))]
 
-    def read() -> float:
-        predictions = generate(
+    def read() -> Mapping[str, float]:
+        made = generate(
             adapted,
             processor,
             samples,
@@ -164,8 +180,7 @@ def _sample_reader(config: RunConfig, processor: Processor, splits: Splits, adap
             batch_size=config.evaluate.batch_size,
             max_new_tokens=config.evaluate.max_new_tokens,
         )
-        right = sum(canonical_spacing(p.text) == canonical_spacing(p.truth) for p in predictions)
-        return right / len(samples)
+        return scorer(list(made))
 
     return read
 

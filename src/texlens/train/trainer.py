@@ -4,7 +4,7 @@ Everything else (accelerate, trackers, schedules, FSDP, DeepSpeed, callbacks) is
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -31,7 +31,7 @@ class LensTrainer(Trainer):
         best_folder: where the best adapter so far is kept; replaced as a whole.
         meter: counts the rows and tokens of every batch.
         warn: told of each row that could not be decoded, once.
-        read_sample: measures exact match by reading validation rows, or None.
+        read_sample: reads validation rows and gives their scores by name, or None.
         keep: checkpoints that stay on disk beside the best.
     """
 
@@ -49,7 +49,7 @@ class LensTrainer(Trainer):
         best_folder: Path,
         meter: Meter,
         warn: Callable[[str], None],
-        read_sample: Callable[[], float] | None = None,
+        read_sample: Callable[[], Mapping[str, float]] | None = None,
         keep: int = 2,
     ):
         super().__init__(
@@ -96,10 +96,10 @@ class LensTrainer(Trainer):
         return loss
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        """Validation loss in nats a label token, over all rows together, and exact match where asked for."""
+        """Validation loss in nats a label token, over all rows together, and scores of what is read where asked for."""
         metrics = {f"{metric_key_prefix}_loss": self._validation_loss(self._watched)}
         if self._read_sample:
-            metrics[f"{metric_key_prefix}_exact_match"] = self._read_sample()
+            metrics |= {f"{metric_key_prefix}_{name}": value for name, value in self._read_sample().items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

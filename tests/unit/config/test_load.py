@@ -51,6 +51,7 @@ def test_a_dumped_config_loads_as_the_same_config(tmp_path, run_file):
         ("train.epochs.x=1", "train.epochs is a value, not a branch"),
         ("adapter.targets=[]", "nothing would be trained"),
         ("train.watch.best_by=exact_match", "set sample_rows"),
+        ("evaluate.metrics=[]", "'evaluate.metrics'"),
         ("name=../up", "'name'"),
     ],
 )
@@ -58,6 +59,12 @@ def test_a_wrong_override_is_told_in_one_line(run_file, override, said):
     message = refusal(run_file, override)
     assert said in message
     assert "\n" not in message
+
+
+def test_metrics_are_a_list_or_names_with_commas(run_file):
+    config = load_config(run_file, ["evaluate.metrics=bleu4, cdm_f1", "train.watch.metrics=[captions]"])
+    assert config.evaluate.metrics == ("bleu4", "cdm_f1")
+    assert config.train.watch.metrics == ("captions",)
 
 
 def test_a_key_written_twice_is_refused(tmp_path):

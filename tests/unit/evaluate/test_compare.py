@@ -5,6 +5,7 @@ import pytest
 from texlens.core.errors import DataError
 from texlens.core.prediction import Prediction
 from texlens.evaluate.compare import compare
+from texlens.evaluate.metrics import run_metrics
 from texlens.evaluate.scores import score
 
 
@@ -103,3 +104,8 @@ def test_nothing_to_compare_is_an_error():
         compare({})
     with pytest.raises(DataError, match="base: no predictions"):
         compare({"base": []})
+
+
+def test_only_the_chosen_metrics_are_computed():
+    chosen = compare({"base": rows(5), "adapter": rows(20)}, metrics=run_metrics(["bleu4"]))
+    assert list(chosen.systems["adapter"].values) == list(chosen.pairs[0].differences) == ["exact_match", "bleu4"]

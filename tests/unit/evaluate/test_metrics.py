@@ -5,7 +5,7 @@ import pytest
 
 from texlens.core.errors import ConfigError
 from texlens.core.prediction import Prediction
-from texlens.evaluate.metrics import METRICS, Metric, chosen_metrics, metric_named
+from texlens.evaluate.metrics import METRICS, SETS, Metric, chosen_metrics, metric_named, run_metrics
 from texlens.evaluate.reading import Reading
 
 
@@ -118,5 +118,18 @@ def test_metrics_are_chosen_by_name_in_the_order_of_the_registry():
 
 
 def test_an_unknown_metric_is_named():
-    with pytest.raises(ConfigError, match="no metric is named 'accuracy'; choose from all, bleu4, cdm_exact"):
+    with pytest.raises(ConfigError, match="no metric is named 'accuracy'; choose from all, formulas, captions"):
         chosen_metrics(["accuracy"])
+
+
+def test_a_set_stands_for_its_metrics():
+    assert [metric.name for metric in chosen_metrics("captions, valid")] == [
+        "exact_match", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops", "valid",
+    ]  # fmt: skip
+    assert all(metric_named(name) for names in SETS.values() for name in names)
+
+
+def test_exact_match_is_always_among_the_metrics_of_a_run():
+    assert [metric.name for metric in run_metrics(["cdm_f1"])] == ["exact_match", "cdm_f1"]
+    with pytest.raises(ConfigError, match=r"evaluate\.metrics: no metric is named 'bleu'; did you mean 'bleu4'"):
+        run_metrics(["bleu"])

@@ -22,7 +22,7 @@ class ReportData:
     """Truths and texts come from the comparison, images by row id.
 
     `facts` are (label, value) lines of what was run. `coverage` rows have group, matched, total and parameters.
-    `history` is metrics.jsonl: each dict has step and any of loss, eval_loss, eval_exact_match.
+    `history` is metrics.jsonl: each dict has step and any of loss, eval_loss and `eval_NAME` of a score.
     """
 
     title: str

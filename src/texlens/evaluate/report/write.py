@@ -10,7 +10,7 @@ from markupsafe import Markup
 from texlens.core.files import write_text
 from texlens.evaluate.cdm.drawing import differences_svg
 from texlens.evaluate.compare import Comparison, Pair
-from texlens.evaluate.metrics import metric_named
+from texlens.evaluate.metrics import METRICS, metric_named
 from texlens.evaluate.report.chart import Series, line_chart
 from texlens.evaluate.report.content import ReportData
 from texlens.evaluate.report.gallery import OUTCOMES, gallery
@@ -160,9 +160,12 @@ def _charts(history: Sequence[Mapping]) -> list[tuple[str, Markup, list[Series]]
         Series("training", _points(history, "loss"), "train"),
         Series("validation", _points(history, "eval_loss"), "validation"),
     ]
-    exact = [Series("validation sample", _points(history, "eval_exact_match"), "validation")]
     charts = [("Loss", line_chart(loss, "loss"), loss)]
-    charts.append(("Exact match while training", line_chart(exact, "exact match", share=True), exact))
+    for metric in METRICS:
+        points = _points(history, f"eval_{metric.name}")
+        line = [Series("validation sample", points, "validation")]
+        title = f"{metric.title} while training"
+        charts.append((title, line_chart(line, metric.title.lower(), share=metric.unit == "share"), line))
     return [(title, Markup(svg), [one for one in lines if one.points]) for title, svg, lines in charts if svg]
 
 
