@@ -1,0 +1,291 @@
+"""A saved adapter folded into the base's weights: block by block, in float32, rounded once to the base's own type.
+
+Nothing here knows a model: the adapter's settings and tensors, and the names and shapes of the base's parameters are
+enough. PEFT's own `merge_and_unload` is the slow twin that the tests compare with.
+
+Legend: N = outputs, I = inputs, R = rank, E = experts of a stack.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from peft.utils.other import get_pattern_key
+from safetensors import safe_open
+from torch import Tensor
+
+from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter
+from texlens.core.errors import ModelError
+
+PREFIX = "base_model.model."
+REMEDY = "export it with --format adapter"
+
+CHANGED_BASES = ("pissa", "olora", "corda", "loftq", "lora_ga")
+"""Initialisations that take something out of the base's weights, so that the saved factors alone are no update of it
+(`eva` and `orthogonal` leave the base as it is). Saved as a plain LoRA of twice the rank, such an adapter merges."""
+
+UNMERGEABLE = (
+    "lora_bias",
+    "use_qalora",
+    "use_bdlora",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "velora_config",
+    "monteclora_config",
+    "layer_replication",
+    "trainable_token_indices",
+    "fan_in_fan_out",
+)
+"""Settings of PEFT's LoRA under which the update is no sum of two products; none of them is made here."""
+
+
+class Change(Protocol):
+    """What an adapter does to one parameter."""
+
+    def rows(self, block: Tensor, start: int) -> Tensor:
+        """The merged rows, float32, of `block`, which begins at row `start` of the parameter."""
+        ...
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """W + scale * B A, and with DoRA's `magnitude` each row of that brought to its own length.
+
+    `a` is [R, I], `b` is [N, R], `magnitude` is [N]. LoRA: Hu et al. 2021, arXiv:2106.09685, section 4.1. DoRA: Liu et al. 2024, arXiv:2402.09353, equation 5.
+    """
+
+    a: Tensor
+    b: Tensor
+    scale: float
+    magnitude: Tensor | None = None
+
+    def rows(self, block: Tensor, start: int) -> Tensor:
+        here = slice(start, start + len(block))
+        merged = block.float() + self.scale * (self.b[here].float() @ self.a.float())
+        if self.magnitude is None:
+            return merged
+        lengths = merged.norm(dim=1, keepdim=True)
+        return merged * (self.magnitude[here].float()[:, None] / lengths)
+
+
+@dataclass(frozen=True)
+class Experts:
+    """LoRA on a stack `[E, N, I]` of experts, one expert at a time; as PEFT lays its factors out.
+
+    `a` is [E, R, I], `b` is [E, N, R]; `transposed`: the checkpoint keeps the stack as `[E, I, N]`.
+    """
+
+    a: Tensor
+    b: Tensor
+    scale: float
+    transposed: bool
+
+    def rows(self, block: Tensor, start: int) -> Tensor:
+        merged = block.float()
+        for index in range(len(block)):
+            delta_NI = self.scale * (self.b[start + index].float() @ self.a[start + index].float())
+            merged[index] += delta_NI.T if self.transposed else delta_NI
+        return merged
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A parameter that was trained whole (`modules_to_save`)."""
+
+    weight: Tensor
+
+    def rows(self, block: Tensor, start: int) -> Tensor:
+        return self.weight[start : start + len(block)].float()
+
+
+class Merge:
+    """The changes that an adapter makes, by the parameter's full name in the model.
+
+    Factors are read from the file when a parameter's turn comes, so an adapter never lies in memory whole.
+    """
+
+    def __init__(self, folder: Path, parameters: Mapping[str, Sequence[int]]):
+        """
+        Args:
+            parameters: names and shapes of the model's parameters (a skeleton's will do), a tied head included.
+
+        Raises:
+            ModelError: an adapter that can't be merged, or one that does not fit these parameters.
+        """
+        self.folder = folder
+        self.settings = _settings(folder)
+        self.parameters = {name: tuple(shape) for name, shape in parameters.items()}
+        with safe_open(folder / WEIGHTS, framework="pt") as file:
+            self._keys = _assigned(folder, file, self.parameters)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameters that change, in order of name."""
+        return tuple(sorted(self._keys))
+
+    def change(self, name: str, stored_shape: Sequence[int]) -> Change:
+        """What becomes of a parameter that the checkpoint stores in this shape.
+
+        Raises:
+            ModelError: factors of another shape.
+        """
+        shape = self.parameters[name]
+        with safe_open(self.folder / WEIGHTS, framework="pt") as file:
+            parts = {part: file.get_tensor(key) for part, key in self._keys[name].items()}
+        if "whole" in parts:
+            return self._replaced(name, parts["whole"], shape)
+        a, b = parts["a"], parts["b"]
+        if len(shape) == 3:
+            return self._experts(name, a, b, tuple(stored_shape))
+        if "embedding" in parts:
+            a, b = b.T, a.T
+        if a.ndim != 2 or (b.shape[0], a.shape[1]) != shape:
+            self._misfit(name, (b.shape[0], a.shape[-1]), shape)
+        rank = a.shape[0]
+        return LowRank(a, b, self._scale(name, rank), parts.get("magnitude"))
+
+    def _replaced(self, name: str, weight: Tensor, shape: tuple[int, ...]) -> Replaced:
+        if tuple(weight.shape) != shape:
+            self._misfit(name, tuple(weight.shape), shape)
+        return Replaced(weight)
+
+    def _experts(self, name: str, a: Tensor, b: Tensor, stored: tuple[int, ...]) -> Experts:
+        experts, outputs, inputs = self.parameters[name]
+        rank = a.shape[0] // experts
+        transposed = stored != self.parameters[name]
+        return Experts(
+            a.reshape(experts, rank, inputs),
+            b.reshape(outputs, rank, experts).permute(2, 0, 1),
+            self._scale(name, rank),
+            transposed,
+        )
+
+    def _scale(self, name: str, rank: int) -> float:
+        """PEFT looks patterns up by the layer's name, of a stacked parameter by its own."""
+        patterns = self.settings.get("alpha_pattern") or {}
+        layer = name.removesuffix(".weight")
+        alpha = patterns.get(get_pattern_key(list(patterns), layer), self.settings["lora_alpha"])
+        return alpha / rank**0.5 if self.settings.get("use_rslora") else alpha / rank
+
+    def _misfit(self, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+        raise ModelError(
+            f"{self.folder / WEIGHTS}: the update of {name} is {list(found)} where the base has {list(wanted)}; "
+            f"merge into the base that the adapter was trained on"
+        )
+
+
+def parameter_name(tensor_name: str) -> str:
+    """The name in the model (transformers 5) of a checkpoint's tensor; older checkpoints leave a level out.
+
+    Example:
+        model.layers.0.mlp.up_proj.weight -> model.language_model.layers.0.mlp.up_proj.weight
+        visual.patch_embed.proj.weight    -> model.visual.patch_embed.proj.weight
+    """
+    if tensor_name.startswith("visual."):
+        return "model." + tensor_name
+    if tensor_name.startswith("model.") and not re.match(r"model\.(language_model|visual)\.", tensor_name):
+        return "model.language_model." + tensor_name.removeprefix("model.")
+    return tensor_name
+
+
+def named_shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    """Every parameter's name and shape, one that is tied under each of its names."""
+    return {name: tuple(part.shape) for name, part in model.named_parameters(remove_duplicate=False)}
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """The adapter's settings, once it is sure that the merge of two factors is all there is to it."""
+    check_adapter(folder, None)
+    where = folder / SETTINGS
+    settings = json.loads(where.read_text(encoding="utf-8"))
+    kind = settings.get("peft_type")
+    if kind != "LORA":
+        reason = (
+            "its router weighs the experts anew for every token, so no single weight equals it"
+            if "MOE" in str(kind).upper()
+            else "only LoRA and DoRA are sums that a weight can take up"
+        )
+        raise ModelError(f"{where}: a {kind} adapter can't be merged ({reason}); {REMEDY}")
+    init = str(settings.get("init_lora_weights")).lower()
+    if init.startswith(CHANGED_BASES):
+        raise ModelError(
+            f"{where}: init_lora_weights {init} took its factors out of the base's weights, and this adapter was not "
+            f"saved as an update of the unchanged base; train with `adapter.init: default`, or {REMEDY}"
+        )
+    if said := next((name for name in UNMERGEABLE if settings.get(name)), None):
+        raise ModelError(f"{where}: an adapter with {said} can't be merged into plain weights; {REMEDY}")
+    if settings.get("bias", "none") != "none":
+        raise ModelError(f"{where}: trained biases (bias: {settings['bias']}) can't be merged; {REMEDY}")
+    return settings
+
+
+_ENDS = {
+    ".lora_A.weight": "a",
+    ".lora_B.weight": "b",
+    ".lora_embedding_A": "a",
+    ".lora_embedding_B": "b",
+    ".lora_magnitude_vector.weight": "magnitude",
+    ".lora_magnitude_vector": "magnitude",
+}
+
+
+def _assigned(folder: Path, file: Any, parameters: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, str]]:
+    """Parameter to the keys of what changes it, by part.
+
+    Raises:
+        ModelError: a key that belongs to no parameter, or half of a pair.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for layer, parts in _layers(file).items():
+        if lost := {"a", "b"} - parts.keys() if "whole" not in parts else set():
+            raise ModelError(f"{folder / WEIGHTS}: {layer} lacks its factor {lost.pop()}; save the adapter again")
+        shapes = {part: tuple(file.get_slice(key).get_shape()) for part, key in parts.items()}
+        name = _parameter(layer, shapes, {one: shape for one, shape in parameters.items() if one not in found})
+        if name is None:
+            raise ModelError(
+                f"{folder / WEIGHTS}: {next(iter(parts.values()))} belongs to no parameter of this base; "
+                f"merge into the base and family that the adapter was trained on"
+            )
+        found[name] = parts
+    return found
+
+
+def _layers(file: Any) -> dict[str, dict[str, str]]:
+    """The file's keys by layer and part; of nested layers (`base_layer`) the innermost first, as PEFT wrapped them."""
+    layers: dict[str, dict[str, str]] = {}
+    for key in sorted(file.keys(), key=lambda key: (-key.count(".base_layer"), key)):
+        name = key.removeprefix(PREFIX)
+        end = next((end for end in _ENDS if name.endswith(end)), None)
+        if end is None:
+            layers[re.sub(r"\.modules_to_save(\.default)?(?=\.)", "", name)] = {"whole": key}
+            continue
+        parts = layers.setdefault(name.removesuffix(end), {})
+        parts[_ENDS[end]] = key
+        if "embedding" in end:
+            parts["embedding"] = key
+    return layers
+
+
+def _parameter(layer: str, shapes: Mapping[str, tuple[int, ...]], free: Mapping[str, tuple[int, ...]]) -> str | None:
+    """The parameter that a layer's factors change, or None.
+
+    PEFT does not name which stack of a module of experts it means: the widths tell (A is [E R, I], B is [N, E R]),
+    and among equals the first, since PEFT wraps a module's parameters in their order.
+    """
+    if "whole" in shapes:
+        return layer if layer in free else None
+    if f"{layer}.weight" in free:
+        return f"{layer}.weight"
+    module, width = re.sub(r"(\.base_layer)+$", "", layer), (shapes["b"][0], shapes["a"][-1])
+    for name, shape in free.items():
+        if name.rpartition(".")[0] == module and len(shape) == 3 and shape[1:] == width:
+            return name
+    return None
