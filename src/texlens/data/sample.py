@@ -1,4 +1,4 @@
-"""The `Sample`: one image with the text that should be read from it, and the `Refusal` of a row that can't be used."""
+"""The `Sample`: one image (or several) with the text that should be read from it, and the `Refusal` of a row."""
 
 import io
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from PIL import Image
 
 from texlens.core.errors import DataError
 
+IMAGE_MARK = "<image>"
+"""Stands in a user's turn where an image goes. Without marks all images go before the first user's text."""
 MAX_IMAGE_PIXELS = 120_000_000
 """Larger images are refused from their header, before a pixel is decoded."""
 EIGHT_BIT_MODES = frozenset(
@@ -33,12 +35,13 @@ class LazyImage:
     """An image that is opened when asked for; its size comes from the header alone.
 
     `read` returns the encoded bytes (PNG, JPEG, …), `where` names the file or row for messages. With a `path` the
-    header is read from the file without the rest of it.
+    header is read from the file without the rest of it. `read_name` tells the file name where there is no path.
     """
 
     read: Callable[[], bytes]
     where: str
     path: Path | None = None
+    read_name: Callable[[], str | None] | None = None
 
     @classmethod
     def from_file(cls, path: Path) -> "LazyImage":
@@ -47,6 +50,26 @@ class LazyImage:
     @classmethod
     def from_bytes(cls, data: bytes, where: str = "image") -> "LazyImage":
         return cls(lambda: data, where)
+
+    @property
+    def name(self) -> str | None:
+        """The file name that the image has or had, where it is known."""
+        if self.read_name is not None:
+            return self.read_name()
+        return self.path.name if self.path else None
+
+    def encoded(self) -> bytes:
+        """The file as it is, never encoded anew.
+
+        Raises:
+            DataError: it can't be read.
+        """
+        try:
+            return self.read()
+        except FileNotFoundError as error:
+            raise DataError(f"{self.where}: no such file; put the image there or remove the row") from error
+        except OSError as error:
+            raise DataError(f"{self.where}: can't be read ({error.strerror or error}); mend or remove it") from error
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -90,8 +113,28 @@ class LazyImage:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier turn of a conversation; `role` is `user` or `assistant`."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One row: `image` in, `text` out. `prompt` and `system` replace the run's own where given."""
+    """One row: `image` in, `text` out. `prompt` and `system` replace the run's own where given.
+
+    A row of several images holds the others in `more_images`; `images` are all of them. In the texts of user turns
+    (those of `history`, then `prompt`) each `<image>` is the place of the next image; without any mark all images
+    stand before the first user's text. So a plain row has no mark, and its image stands before the question.
+
+    `history` holds the turns before the last question, user and assistant in turn. Of several accepted answers `text`
+    is the first and `more_answers` the others; `answers` are all of them.
+
+    Example:
+        Sample("7", a, "They differ in x", "And <image>?", more_images=(b,),
+               history=(Turn("user", "What is <image>?"), Turn("assistant", "A sum")))
+    """
 
     id: str
     image: LazyImage
@@ -100,6 +143,17 @@ class Sample:
     system: str | None = None
     domain: str | None = None
     extra: dict = field(default_factory=dict)
+    more_images: tuple[LazyImage, ...] = ()
+    history: tuple[Turn, ...] = ()
+    more_answers: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> tuple[LazyImage, ...]:
+        return (self.image, *self.more_images)
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        return (self.text, *self.more_answers)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 
+import pyarrow as pa
+
 from texlens.core.errors import DataError
 from texlens.data.sources.protocol import ReadOptions
 from texlens.data.sources.table import TableSource, check_columns
@@ -49,16 +51,17 @@ def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
     except Exception as error:
         raise _explained(path, options.subset, error) from error
     where = f"{path} split {split}"
-    check_columns(rows.column_names, options.image_column, options.text_column, where)
+    column = check_columns(rows.column_names, options.image_column, options.text_column, where)
     return TableSource(
-        rows.data.table.drop_columns([options.image_column]),
-        partial(rows.data.column, options.image_column),
+        rows.data.table.drop_columns([column]),
+        partial(rows.data.column, column),
         split=split,
         text_column=options.text_column,
         where=where,
         identity=str(rows._fingerprint),
         place=partial("{} row {}".format, where),
         folder=Path(datasets.config.HF_CACHE_HOME),
+        several_images=pa.types.is_list(rows.data.table.schema.field(column).type),
     )
 
 

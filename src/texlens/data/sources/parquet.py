@@ -9,6 +9,7 @@ groups of 1,000, and a whole file where it has one group. (2 cores, Nov 2026, py
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -32,7 +33,9 @@ def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
     files = parquet_splits(path, options.subset, allow_outside=options.allow_outside)[split]
     opened = [_open(file) for file in files]
     for file, parquet in zip(files, opened, strict=True):
-        check_columns(parquet.schema_arrow.names, options.image_column, options.text_column, str(file))
+        column = check_columns(parquet.schema_arrow.names, options.image_column, options.text_column, str(file))
+        options = replace(options, image_column=column)
+    column = options.image_column
     starts = [0, *accumulate(parquet.metadata.num_rows for parquet in opened)]
 
     return TableSource(
@@ -45,6 +48,7 @@ def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
         place=partial(_place, files, starts),
         folder=files[0].parent,
         allow_outside=options.allow_outside,
+        several_images=all(pa.types.is_list(parquet.schema_arrow.field(column).type) for parquet in opened),
     )
 
 

@@ -1,0 +1,349 @@
+"""The data set folder: what every `texlens data` command writes, and `datasets.load_dataset(DIR)` reads.
+
+    DIR/data/train-00000-of-00002.parquet    the rows; one column an attribute of `Sample`, those in use
+    DIR/README.md                            which files make up which split, as the hubs read it
+    DIR/texlens-data.json                    the account: where rows came from, rows in = kept + refused + merged
+    DIR/refused.jsonl                        each row left out, with its place and reason (where there are any)
+
+A folder is written aside, shard by shard, and renamed when it is whole. After a kill the whole shards are taken up
+again. How a sample becomes columns stands in `columns.py`.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from texlens.core.errors import DataError
+from texlens.core.files import swap_in, write_json, write_text
+from texlens.data.columns import Columns, extra_kinds, unified, widened
+from texlens.data.load import Rows, load_split
+from texlens.data.sample import Refusal, Sample
+from texlens.data.sources.find import list_splits
+
+ACCOUNT = "texlens-data.json"
+REFUSED = "refused.jsonl"
+JOURNAL = "journal"
+VERSION = 1
+SHARD_BYTES = 64 << 20
+SHARD_ROWS = 10_000
+GROUP_ROWS = 1_000
+SPLIT_NAME = re.compile(r"^\w+(\.\w+)*$")
+
+
+@dataclass
+class SplitAccount:
+    """What became of the rows offered to a split: rows_in = kept + refused + merged."""
+
+    rows_in: int = 0
+    kept: int = 0
+    refused: int = 0
+    merged: int = 0
+
+
+class FolderWriter:
+    """Writes a data set folder, streaming: at most one shard a split is held in memory.
+
+    Every row of the source is offered once, in an order that is the same in each run: by `add`, `refuse` or `merge`.
+
+    Example:
+        with FolderWriter(folder, made_by={"command": "synth", "seed": 0}, resume=True) as writer:
+            for number in range(writer.resumed("train"), 100_000):
+                writer.add("train", make_sample(number))
+        writer.account -> {"rows_in": 100000, "kept": 100000, "refused": 0, "merged": 0, "splits": {…}, …}
+
+    Rows that come from a source, where skipping is cheap:
+            for sample in rows:
+                if not writer.skip("train"):
+                    writer.add("train", sample)
+
+    Args:
+        folder: where it will stand. One that is there must be a data set folder, and is replaced only with `overwrite`.
+        made_by: everything that the rows depend on (command, options, the source's identity); it goes into the account,
+            and a partial folder is resumed only where it is the same.
+        resume: take up the whole shards that a killed run of the same `made_by` left.
+
+    Raises:
+        DataError: the folder holds something else; on leaving the block: no row was kept.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        made_by: Mapping[str, Any],
+        resume: bool = False,
+        overwrite: bool = False,
+        shard_bytes: int = SHARD_BYTES,
+        shard_rows: int = SHARD_ROWS,
+    ):
+        self.folder = Path(folder).absolute()
+        self.account: dict[str, Any] = {}
+        self._made_by = json.loads(json.dumps(dict(made_by), default=str))
+        self._resume, self._overwrite = resume, overwrite
+        self._shard_bytes, self._shard_rows = shard_bytes, shard_rows
+        self._aside = self.folder.with_name(f".{self.folder.name}.partial")
+        self._splits: dict[str, _Split] = {}
+        self._kinds: dict[str, type] = {}
+        self._entries = 0
+
+    def __enter__(self) -> "FolderWriter":
+        _refuse_foreign(self.folder, self._overwrite)
+        mine = _read_json(self._aside / "made_by.json") == self._made_by
+        if not (self._resume and mine):
+            shutil.rmtree(self._aside, ignore_errors=True)
+        (self._aside / "data").mkdir(parents=True, exist_ok=True)
+        write_json(self._aside / "made_by.json", self._made_by)
+        self._take_up()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """An error leaves the whole shards aside for the next run."""
+        if kind is None:
+            self._finish()
+
+    def add(self, split: str, sample: Sample) -> None:
+        """Write a row; its images are read now, their bytes kept as they are.
+
+        Raises:
+            DataError: an image can't be read, or the split has a row of this id; nothing is written then, and the row
+                may be offered anew (to `refuse`, say).
+        """
+        target = self._split(split)
+        size = target.columns.add(sample)
+        target.count("kept")
+        target.bytes += size
+        if target.bytes >= self._shard_bytes or len(target.columns) >= self._shard_rows:
+            self._flush(split)
+
+    def refuse(self, split: str, refusal: Refusal) -> None:
+        """Account for a row that is left out."""
+        target = self._split(split)
+        target.count("refused")
+        target.refused.append(refusal)
+
+    def merge(self, split: str, rows: int = 1) -> None:
+        """Account for rows that became part of another one."""
+        self._split(split).count("merged", rows)
+
+    def skip(self, split: str) -> bool:
+        """Whether the split's next row was dealt with before the kill; to be asked once a row, before it is made."""
+        target = self._split(split)
+        if target.skipped >= target.resumed:
+            return False
+        target.skipped += 1
+        return True
+
+    def resumed(self, split: str) -> int:
+        """Rows of the split that were dealt with before the kill."""
+        return self._split(split).resumed
+
+    def _split(self, name: str) -> "_Split":
+        if name not in self._splits:
+            if not SPLIT_NAME.match(name):
+                raise DataError(f"split {name!r}: a name has letters, digits, _ and single dots; rename it")
+            self._splits[name] = _Split(Columns(f"split {name}", self._kinds))
+        return self._splits[name]
+
+    def _flush(self, name: str) -> None:
+        """The shard first, then its journal entry: a shard without one is written anew."""
+        split = self._splits[name]
+        shard = None
+        if len(split.columns):
+            shard = f"{name}-{len(split.shards):05d}.parquet"
+            _write_shard(self._aside / "data" / shard, split.columns.table())
+            split.shards.append(shard)
+        self._entries += 1
+        entry = {
+            "split": name,
+            "shard": shard,
+            "account": asdict(split.fresh),
+            "refused": [asdict(refusal) for refusal in split.refused],
+        }
+        write_json(self._aside / JOURNAL / f"{self._entries:06d}.json", entry)
+        split.columns.clear()
+        split.bytes, split.fresh, split.refused = 0, SplitAccount(), []
+
+    def _take_up(self) -> None:
+        known = set()
+        for path in sorted((self._aside / JOURNAL).glob("*.json")):
+            entry = json.loads(path.read_text(encoding="utf-8"))
+            split = self._split(entry["split"])
+            for what, rows in entry["account"].items():
+                setattr(split.total, what, getattr(split.total, what) + rows)
+            split.resumed = split.total.rows_in
+            if entry["shard"]:
+                split.shards.append(entry["shard"])
+                known.add(entry["shard"])
+                shard = pq.ParquetFile(self._aside / "data" / entry["shard"])
+                self._kinds |= extra_kinds(shard.schema_arrow)
+                split.columns.know(shard.read(["id"]).column("id").to_pylist())
+            self._entries = int(path.stem)
+        for path in (self._aside / "data").iterdir():
+            if path.name not in known:
+                path.unlink()
+
+    def _finish(self) -> None:
+        for name, split in self._splits.items():
+            if split.fresh.rows_in:
+                self._flush(name)
+        kept = [name for name, split in self._splits.items() if split.total.kept]
+        if not kept:
+            first = next(_journalled_refusals(self._aside), None)
+            shutil.rmtree(self._aside, ignore_errors=True)
+            reason = f"; the first: {first['where']}: {first['reason']}" if first else ": the source is empty"
+            raise DataError(f"{self.folder}: no row could be kept{reason}")
+        shards = self._named_whole(kept)
+        self.account = self._written_account(shards)
+        write_text(self._aside / "README.md", _readme(kept))
+        shutil.rmtree(self._aside / JOURNAL)
+        (self._aside / "made_by.json").unlink()
+        swap_in(self._aside, self.folder)
+
+    def _named_whole(self, kept: Iterable[str]) -> dict[str, list[Path]]:
+        """Shards of each split under their final names, all with the same columns."""
+        files = {name: [self._aside / "data" / shard for shard in self._splits[name].shards] for name in kept}
+        schema = unified([pq.read_schema(path) for paths in files.values() for path in paths])
+        named: dict[str, list[Path]] = {}
+        for name, paths in files.items():
+            named[name] = []
+            for number, path in enumerate(paths):
+                final = path.with_name(f"{name}-{number:05d}-of-{len(paths):05d}.parquet")
+                if not pq.read_schema(path).equals(schema):
+                    _widen_shard(path, schema)
+                os.replace(path, final)
+                named[name].append(final)
+        return named
+
+    def _written_account(self, shards: Mapping[str, list[Path]]) -> dict[str, Any]:
+        splits = {name: asdict(split.total) for name, split in self._splits.items()}
+        kinds: Counter[str] = Counter()
+        with (self._aside / REFUSED).open("w", encoding="utf-8") as file:
+            for refusal in _journalled_refusals(self._aside):
+                kinds[refusal["kind"]] += 1
+                file.write(json.dumps(refusal, ensure_ascii=False) + "\n")
+        if not kinds:
+            (self._aside / REFUSED).unlink()
+        account = {
+            "version": VERSION,
+            "made_by": self._made_by,
+            **{what: sum(split[what] for split in splits.values()) for what in asdict(SplitAccount())},
+            "refused_by_kind": dict(kinds),
+            "splits": splits,
+            "fingerprint": _fingerprint(shards),
+        }
+        write_json(self._aside / ACCOUNT, account)
+        return account
+
+
+@dataclass
+class _Split:
+    """A split in the making: `fresh` counts what no journal entry holds yet."""
+
+    columns: Columns
+    bytes: int = 0
+    shards: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    fresh: SplitAccount = field(default_factory=SplitAccount)
+    total: SplitAccount = field(default_factory=SplitAccount)
+    resumed: int = 0
+    skipped: int = 0
+
+    def count(self, what: str, rows: int = 1) -> None:
+        for account in (self.fresh, self.total):
+            account.rows_in += rows
+            setattr(account, what, getattr(account, what) + rows)
+
+
+def read_folder(folder: str | Path) -> dict[str, Rows]:
+    """The rows of each split of a data set folder, lazily.
+
+    Raises:
+        DataError: no data set there.
+    """
+    return {split: load_split(str(folder), split=split) for split in list_splits(str(folder))}
+
+
+def read_account(folder: str | Path) -> dict[str, Any] | None:
+    """What `FolderWriter.account` was; None where the folder is no data set folder of ours."""
+    return _read_json(Path(folder) / ACCOUNT)
+
+
+def finished(folder: str | Path, made_by: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The account of the folder where it was made from just this, so that it need not be made again."""
+    account = read_account(folder)
+    same = account is not None and account["made_by"] == json.loads(json.dumps(dict(made_by), default=str))
+    return account if same else None
+
+
+def _refuse_foreign(folder: Path, overwrite: bool) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if read_account(folder) is None:
+        raise DataError(f"{folder}: holds something else than a data set of texlens; name a new folder with -o")
+    if not overwrite:
+        raise DataError(f"{folder}: holds another data set; name a new folder with -o, or add --overwrite")
+
+
+def _write_shard(path: Path, table: pa.Table) -> None:
+    aside = path.with_suffix(".partial")
+    plain = [name for name in table.column_names if name not in ("image", "images", "text", "id")]
+    try:
+        pq.write_table(table, aside, row_group_size=GROUP_ROWS, use_dictionary=plain, write_statistics=False)
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def _widen_shard(path: Path, schema: pa.Schema) -> None:
+    """The shard with the columns of later ones added, a row group at a time."""
+    aside = path.with_suffix(".partial")
+    shard = pq.ParquetFile(path)
+    with pq.ParquetWriter(aside, schema, use_dictionary=False, write_statistics=False) as writer:
+        for group in range(shard.num_row_groups):
+            writer.write_table(widened(shard.read_row_group(group), schema))
+    os.replace(aside, path)
+
+
+def _journalled_refusals(aside: Path) -> Iterable[dict[str, str]]:
+    for path in sorted((aside / JOURNAL).glob("*.json")):
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        for refusal in entry["refused"]:
+            yield {"split": entry["split"], **refusal}
+
+
+def _fingerprint(shards: Mapping[str, list[Path]]) -> str:
+    """Of the rows: split names and the shards' contents."""
+    digest = hashlib.sha256()
+    for name, paths in shards.items():
+        for path in paths:
+            with path.open("rb") as file:
+                digest.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _readme(splits: Iterable[str]) -> str:
+    files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
+    return (
+        f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
+        f"Images with their texts, written by TexLens; `{ACCOUNT}` tells where each row came from.\n"
+    )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

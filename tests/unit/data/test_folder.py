@@ -1,0 +1,167 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.unit.data.pictures import png
+from texlens.core.errors import DataError
+from texlens.data.folder import FolderWriter, finished, read_account, read_folder
+from texlens.data.sample import LazyImage, Refusal, Sample, Turn
+
+A, B = png(8, 8, 1), png(8, 8, 2)
+
+
+def image(data: bytes, name: str | None = None) -> LazyImage:
+    return LazyImage(lambda: data, "here", read_name=lambda: name)
+
+
+def plain(sample: Sample) -> dict:
+    """Everything of a sample as values that can be compared."""
+    kept = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
+    return kept | {"images": [(one.encoded(), one.name) for one in sample.images]}
+
+
+RICH = Sample(
+    "r",
+    image(A, "a.png"),
+    "x",
+    prompt="And <image>?",
+    system="Be short",
+    domain="print",
+    extra={"level": 3, "weight": 0.5, "made": {"seed": [1, 2]}, "text": "a name that is taken", "good": True},
+    more_images=(image(B, "b.png"),),
+    history=(Turn("user", "What is <image>?"), Turn("assistant", "y")),
+    more_answers=("z",),
+)
+
+
+def test_a_row_of_everything_comes_back_as_it_was(tmp_path):
+    with FolderWriter(tmp_path / "d", made_by={}) as writer:
+        writer.add("train", RICH)
+    assert plain(read_folder(tmp_path / "d")["train"][0]) == plain(RICH)
+
+
+def test_shards_that_lack_a_later_column_are_given_it(tmp_path):
+    plain_row = Sample("p", image(A), "x", extra={"level": 1})
+    odd = Sample("o", image(B), "y", extra={"level": "high"})
+    with FolderWriter(tmp_path / "d", made_by={}, shard_rows=1) as writer:
+        for row in (plain_row, RICH, odd):
+            writer.add("train", row)
+    assert [path.name for path in sorted((tmp_path / "d/data").iterdir())] == [
+        "train-00000-of-00003.parquet",
+        "train-00001-of-00003.parquet",
+        "train-00002-of-00003.parquet",
+    ]
+    assert [plain(row) for row in read_folder(tmp_path / "d")["train"]] == [plain(plain_row), plain(RICH), plain(odd)]
+
+
+def test_datasets_reads_the_folder_with_its_types(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    with FolderWriter(tmp_path / "d", made_by={}, shard_rows=1) as writer:
+        writer.add("train", Sample("1", image(A, "a.png"), "x"))
+        writer.add("train", Sample("2", image(B), "y", prompt="Read", more_answers=("w",)))
+        writer.add("test", Sample("1", image(A), "x"))
+    read = datasets.load_dataset(str(tmp_path / "d"), cache_dir=str(tmp_path / "cache"))
+    assert read["train"][0]["image"].size == (8, 8)
+    assert read["train"]["prompt"] == [None, "Read"]
+    assert read["train"]["answers"] == [None, ["y", "w"]]
+    assert read["test"]["text"] == ["x"]
+
+
+def test_rows_are_accounted_for(tmp_path):
+    with FolderWriter(tmp_path / "d", made_by={"command": "t"}) as writer:
+        writer.add("train", Sample("1", image(A), "x"))
+        writer.refuse("train", Refusal("2", "row 2", "no text", "empty answer"))
+        writer.merge("train", 3)
+    account = read_account(tmp_path / "d")
+    assert account == writer.account
+    assert (account["rows_in"], account["kept"], account["refused"], account["merged"]) == (5, 1, 1, 3)
+    assert account["refused_by_kind"] == {"empty answer": 1}
+    refused = json.loads((tmp_path / "d/refused.jsonl").read_text())
+    assert refused == {"split": "train", "id": "2", "where": "row 2", "reason": "no text", "kind": "empty answer"}
+    assert finished(tmp_path / "d", {"command": "t"}) == account
+    assert finished(tmp_path / "d", {"command": "u"}) is None
+
+
+def test_an_id_may_stand_in_one_row_only(tmp_path):
+    with FolderWriter(tmp_path / "d", made_by={}) as writer:
+        writer.add("train", Sample("1", image(A), "x"))
+        writer.add("test", Sample("1", image(A), "x"))
+        with pytest.raises(DataError, match="id '1' stands in two rows"):
+            writer.add("train", Sample("1", image(B), "y"))
+    assert read_account(tmp_path / "d")["kept"] == 2
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match="holds something else"), FolderWriter(tmp_path, made_by={}, overwrite=True):
+        pass
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_another_data_set_is_replaced_only_when_asked(tmp_path):
+    for made, overwrite in ((1, False), (2, True)):
+        with FolderWriter(tmp_path / "d", made_by={"made": made}, overwrite=overwrite) as writer:
+            writer.add("train", Sample("1", image(A), "x"))
+    with pytest.raises(DataError, match="--overwrite"), FolderWriter(tmp_path / "d", made_by={}):
+        pass
+    assert read_account(tmp_path / "d")["made_by"] == {"made": 2}
+
+
+def test_no_row_kept_is_an_error_that_names_the_first(tmp_path):
+    with pytest.raises(DataError, match="row 7: torn"), FolderWriter(tmp_path / "d", made_by={}) as writer:
+        writer.refuse("train", Refusal("7", "row 7", "torn"))
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+    import os, signal, sys
+    from tests.unit.data.test_folder import rows
+    from texlens.data.folder import FolderWriter
+    with FolderWriter(sys.argv[1], made_by={"n": 1}, resume=True, shard_rows=4) as writer:
+        for number, row in enumerate(rows(20)):
+            if number == 10:
+                os.kill(os.getpid(), signal.SIGKILL)
+            writer.add("train" if number % 2 else "test", row)
+"""
+
+
+def rows(count: int) -> list[Sample]:
+    return [Sample(str(number), image(png(8, 8, number)), f"x_{number}") for number in range(count)]
+
+
+def test_a_killed_run_leaves_no_folder_and_is_taken_up_again(tmp_path):
+    folder = tmp_path / "d"
+    root = Path(__file__).parents[3]
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(folder)], cwd=root, timeout=300)
+    assert killed.returncode == -signal.SIGKILL
+    assert not folder.exists()
+    written = 0
+    with FolderWriter(folder, made_by={"n": 1}, resume=True, shard_rows=4) as writer:
+        assert (writer.resumed("train"), writer.resumed("test")) == (4, 4)
+        for number, row in enumerate(rows(20)):
+            split = "train" if number % 2 else "test"
+            if not writer.skip(split):
+                writer.add(split, row)
+                written += 1
+    assert written == 12
+    read = read_folder(folder)
+    assert [row.id for row in read["train"]] == [str(number) for number in range(1, 20, 2)]
+    assert [row.text for row in read["test"]] == [f"x_{number}" for number in range(0, 20, 2)]
+    assert read_account(folder)["rows_in"] == 20
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_a_run_of_other_making_does_not_take_up_the_shards(tmp_path):
+    with pytest.raises(KeyboardInterrupt), FolderWriter(tmp_path / "d", made_by={"n": 1}, shard_rows=1) as writer:
+        writer.add("train", rows(1)[0])
+        raise KeyboardInterrupt
+    with FolderWriter(tmp_path / "d", made_by={"n": 2}, resume=True) as writer:
+        assert writer.resumed("train") == 0
+        writer.add("train", rows(2)[1])
+    assert [row.id for row in read_folder(tmp_path / "d")["train"]] == ["1"]
