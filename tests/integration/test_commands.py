@@ -185,6 +185,30 @@ def test_evaluate_on_another_data_set(texlens, trained, hub_layout, tmp_path):
     assert told["rows"] == 8
 
 
+def test_a_run_is_evaluated_on_other_data_by_path(texlens, trained, hub_layout, tmp_path):
+    shutil.copytree(hub_layout, tmp_path / "other")
+    (tmp_path / "other/train-00000-of-00001.parquet").rename(tmp_path / "other/test-00000-of-00001.parquet")
+    told = texlens("evaluate", trained, "--data", tmp_path / "other", "--json").json
+
+    assert told["rows"] == 8
+
+
+def test_a_bare_checkpoint_is_scored_as_a_run_is(texlens, hub_layout, tiny_checkpoints):
+    checkpoint = tiny_checkpoints["qwen3_vl"]
+    settings = ("--set", "evaluate.max_new_tokens=4", "--set", "evaluate.metrics=captions")
+    told = texlens("evaluate", checkpoint, "--data", hub_layout, "--split", "train", *settings, "--json").json
+
+    assert (told["model"], told["data"], told["split"], told["rows"]) == (str(checkpoint), str(hub_layout), "train", 8)
+    assert list(told["scores"])[:2] == ["exact_match", "edit_similarity"]
+    assert "cdm_f1" not in told["scores"]
+
+
+def test_a_bare_checkpoint_needs_rows_and_is_one_system(texlens, tiny_checkpoints, hub_layout):
+    checkpoint = tiny_checkpoints["qwen3_vl"]
+    assert "name the rows with --data PATH" in texlens("evaluate", checkpoint).err
+    assert "--system base" in texlens("evaluate", checkpoint, "--data", hub_layout, "--system", "base").err
+
+
 def test_compare_as_json(texlens, trained):
     told = texlens("compare", trained, "--json").json
 

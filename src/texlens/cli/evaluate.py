@@ -1,35 +1,81 @@
 """`texlens evaluate`"""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from texlens.cli.shared import Json, Overrides, RunArgument, message_console, print_json, result_console
+from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
 
 
 def evaluate(
-    run: RunArgument,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    system: Annotated[Literal["adapter", "base"], typer.Option(help="What reads the rows.")] = "adapter",
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A run folder, a checkpoint's folder, a hub id, or nano.")
+    ],
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Rows to read, as in data.path; a run has its own.")
+    ] = None,
+    subset: Annotated[str | None, typer.Option(help="Configuration of the data set, as in data.subset.")] = None,
+    split: Annotated[
+        str, typer.Option(help="train, validation or test; of --data for a checkpoint, the data set's own name.")
+    ] = "test",
+    system: Annotated[
+        Literal["adapter", "base"] | None, typer.Option(help="Which of a run reads the rows; default: the adapter.")
+    ] = None,
     overrides: Overrides = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Read the rows again although predictions are there.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Score a run's adapter on a split, with 95% intervals.
+    """Score a run's adapter, or any checkpoint, on a split, with 95% intervals.
 
     Examples:
 
         texlens evaluate runs/nano --split test
 
-        texlens evaluate runs/nano --set data.path=linxy/LaTeX_OCR --set data.subset=human_handwrite --json
-    """
-    from texlens.evaluate.run import evaluate_run, open_run
-    from texlens.evaluate.tables import scores_table
+        texlens evaluate runs/nano --data linxy/LaTeX_OCR --subset human_handwrite --json
 
-    config, folder = open_run(run, overrides or ())
+        texlens evaluate nano --data demo --set evaluate.limit=8
+    """
+    from texlens.core.errors import ConfigError
+    from texlens.core.run_folder import MANIFEST
+
+    if subset and not data:
+        raise ConfigError("--subset belongs to --data; give --set data.subset=… to change a run's own")
+    if (Path(model) / MANIFEST).is_file():
+        told, scores = _of_run(Path(model), data, subset, split, system or "adapter", overrides or (), fresh)
+    elif data is None:
+        raise ConfigError(f"{model}: not a run folder; to score a checkpoint, name the rows with --data PATH")
+    elif system:
+        raise ConfigError(f"--system {system}: {model} is one system, not a run folder; leave it out")
+    else:
+        told, scores = _of_checkpoint(model, data, subset, split, overrides or ())
+    if as_json:
+        print_json({**told, **scores.to_json()})
+    else:
+        from texlens.evaluate.tables import scores_table
+
+        result_console().print(scores_table(scores))
+
+
+def _of_run(
+    path: Path, data: str | None, subset: str | None, split: str, system: str, overrides: Sequence[str], fresh: bool
+):
+    from texlens.evaluate.run import evaluate_run, open_run
+
+    config, folder = open_run(path, overrides)
+    if data:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"path": data, "subset": subset})})
     with folder.locked():
         scores = evaluate_run(config, folder, split=split, system=system, fresh=fresh, console=message_console())
-    if as_json:
-        print_json({"run": str(folder.path), "split": split, "system": system, **scores.to_json()})
-    else:
-        result_console().print(scores_table(scores))
+    return {"run": str(folder.path), "split": split, "system": system}, scores
+
+
+def _of_checkpoint(model: str, data: str, subset: str | None, split: str, overrides: Sequence[str]):
+    from texlens.config.load import build_config
+    from texlens.evaluate.run import evaluate_checkpoint
+
+    rows = {"path": data, "subset": subset, "splits": {"train": split, "validation": None, "test": split}}
+    config = build_config({"model": {"path": model}, "data": rows}, where=f"{model} on {data}", overrides=overrides)
+    scores = evaluate_checkpoint(config, console=message_console())
+    return {"model": model, "data": data, "subset": subset, "split": split}, scores

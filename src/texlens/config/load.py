@@ -1,7 +1,9 @@
 """Run files: read YAML, lay `--set key=value` over it, validate, and say which key is wrong and what is near it."""
 
+import copy
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 
-_UNION_PARTS = {"lora", "constrained-float", "float", "str"}
+_UNION_PARTS = re.compile(
+    r"formula|photo|lora|moe-lora|full|constrained-float|float|str|literal\[.*\]|[A-Z]\w+Settings"
+)
 """What pydantic puts into a key's path for the member of a union; no key of ours has such a name."""
 
 
@@ -34,15 +38,16 @@ def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     Raises:
         ConfigError: no such file, not YAML, an unknown key or an impossible value; one line that names the key.
     """
-    values = _read_yaml(path)
+    return build_config(_read_yaml(path), where=str(path), overrides=overrides)
+
+
+def build_config(values: Mapping[str, Any], where: str = "config", overrides: Iterable[str] = ()) -> RunConfig:
+    """The config of values that may stand in no file, with overrides laid over them."""
+    laid = copy.deepcopy(dict(values))
     for override in overrides:
-        _set(values, override)
-    return build_config(values, where=str(path))
-
-
-def build_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:
+        _set(laid, override)
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(laid)
     except ValidationError as error:
         raise ConfigError(f"{where}: {_explain(error)}") from None
 
@@ -94,16 +99,28 @@ def _set(values: dict, override: str) -> None:
 
 def _explain(error: ValidationError) -> str:
     """The first problem in one line, and how many more there are."""
-    problems = error.errors(include_url=False)
+    problems = _likely(error.errors(include_url=False))
     line = _explain_one(problems[0])
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
 
+def _likely(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without the members of a union that were not meant: a word where a mapping was given, and the reverse."""
+    meant = [
+        problem
+        for problem in problems
+        if not (problem["type"] == "literal_error" and isinstance(problem["input"], dict))
+        and not (problem["type"] == "model_type" and isinstance(problem["input"], str))
+    ]
+    return meant or list(problems)
+
+
 def _explain_one(problem: Mapping[str, Any]) -> str:
-    path = [str(part) for part in problem["loc"] if part not in _UNION_PARTS]
+    place = [str(part) for part in problem["loc"]]
+    path = [part for part in place if not _UNION_PARTS.fullmatch(part)]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{_nearest(path)}"
+        return f"unknown key '{key}'{_nearest(path, place)}"
     if problem["type"] == "missing":
         return f"'{key}' is missing; add it, or give --set {key}=…"
     message = problem["msg"].removeprefix("Value error, ")
@@ -112,37 +129,48 @@ def _explain_one(problem: Mapping[str, Any]) -> str:
     return f"'{key}': {message[0].lower()}{message[1:]}{shown}" if key else message
 
 
-def _nearest(path: list[str]) -> str:
-    known = _keys_of(path[:-1])
+def _nearest(path: list[str], place: list[str]) -> str:
+    known = _keys_of(path[:-1], place)
     everywhere = {f"{prefix}{name}": name for prefix, name in _all_keys(RunConfig)}
     near = difflib.get_close_matches(path[-1], known, 1, 0.6)
     if near:
         return f"; did you mean '{'.'.join([*path[:-1], near[0]])}'?"
-    elsewhere = [full for full, name in everywhere.items() if name == path[-1]]
+    elsewhere = sorted((full for full, name in everywhere.items() if name == path[-1]), key=_of_a_group)
     if elsewhere:
         return f"; did you mean '{elsewhere[0]}'?"
     return f"; known keys here: {', '.join(sorted(known))}"
 
 
-def _keys_of(path: list[str]) -> list[str]:
-    branch: type[BaseModel] = RunConfig
+def _of_a_group(key: str) -> bool:
+    """A module group's own setting, which is rarely what is meant where the run has one of that name."""
+    return key.startswith("adapter.")
+
+
+def _keys_of(path: list[str], place: list[str]) -> list[str]:
+    """Keys of the branch at `path`; `place` says which member of a union was read (`adapter`, `moe-lora`, …)."""
+    branches: list[type[BaseModel]] = [RunConfig]
     for name in path:
-        field = branch.model_fields.get(name)
-        inner = _branch_of(field.annotation) if field else None
-        if inner is None:
+        field = branches[0].model_fields.get(name)
+        branches = _branches_of(field.annotation) if field else []
+        if not branches:
             return []
-        branch = inner
-    return list(branch.model_fields)
+        branches.sort(key=lambda branch: _tag(branch) not in place)
+    return list(branches[0].model_fields)
 
 
-def _branch_of(annotation: Any) -> type[BaseModel] | None:
+def _tag(branch: type[BaseModel]) -> str:
+    """What pydantic calls this member of a union: its `kind`, or its own name."""
+    kind = branch.model_fields.get("kind")
+    return str(get_args(kind.annotation)[0]) if kind else branch.__name__
+
+
+def _branches_of(annotation: Any) -> list[type[BaseModel]]:
     candidates = [annotation, *get_args(annotation)]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+    return [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
 
 
 def _all_keys(branch: type[BaseModel], prefix: str = "") -> Iterable[tuple[str, str]]:
     for name, field in branch.model_fields.items():
         yield prefix, name
-        inner = _branch_of(field.annotation)
-        if inner:
+        for inner in _branches_of(field.annotation):
             yield from _all_keys(inner, f"{prefix}{name}.")

@@ -1,4 +1,7 @@
-"""Evaluation of a run folder: predictions by base and adapter, kept and used again, scored, compared, reported."""
+"""Evaluation of a run folder: predictions by base and adapter, kept and used again, scored, compared, reported.
+
+And of a bare checkpoint, without any of that.
+"""
 
 import hashlib
 import json
@@ -53,6 +56,15 @@ def evaluate_run(
     scores = score(predictions, seed=config.evaluate.seed, metrics=metrics)
     write_json(folder.scores(split, system), scores.to_json())
     return scores
+
+
+def evaluate_checkpoint(config: RunConfig, *, console: Console) -> Scores:
+    """Scores of a checkpoint as it is, on the test rows of `config`; nothing is kept."""
+    metrics = run_metrics(config.evaluate.metrics)
+    base = build_base(config.model)
+    samples, failed = _samples(config, "test", base)
+    made = _read(build_model(base, config.model), base, samples, config, "checkpoint", console)
+    return score([*made, *failed], seed=config.evaluate.seed, metrics=metrics)
 
 
 def compare_run(

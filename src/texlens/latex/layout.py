@@ -39,7 +39,7 @@ from texlens.latex.parse import parse
 from texlens.latex.spacing import CLASS, INNER, OP, ORD, REL, THIN
 from texlens.latex.structures import big, delimited, fraction, radical, scripts
 
-__all__ = ["Layout", "PlacedGlyph", "PlacedRule", "glyph_box", "layout"]
+__all__ = ["Layout", "PlacedGlyph", "PlacedRule", "engine_of", "glyph_box", "layout"]
 
 
 def layout(formula: str | Node, *, font: str = "latin-modern", size: float = 1.0, display: bool = True) -> Layout:
@@ -51,11 +51,12 @@ def layout(formula: str | Node, *, font: str = "latin-modern", size: float = 1.0
         LatexError: the formula does not parse (`parse` tells what is refused), or the font is unknown.
     """
     node = parse(formula) if isinstance(formula, str) else formula
-    return flatten(_engine(font).node(node, 0 if display else 2, ("", False)), size)
+    return flatten(engine_of(font).node(node, 0 if display else 2, ("", False)), size)
 
 
 @cache
-def _engine(font: str) -> Engine:
+def engine_of(font: str) -> Engine:
+    """The engine that draws with a font, by its name."""
     return Engine(math_font(font), METHODS)
 
 

@@ -4,7 +4,7 @@ from functools import cache
 
 from texlens.latex.boxes import Box
 from texlens.latex.engine import Engine, State
-from texlens.latex.layout import _engine
+from texlens.latex.layout import engine_of
 from texlens.latex.nodes import Delimited, Node, Row, Symbol
 from texlens.latex.structures import delimited
 from texlens.latex.symbols import DELIMITERS
@@ -33,7 +33,7 @@ class Fences:
     def moves_scripts_little(self, node: Delimited, style: int) -> bool:
         """Whether scripts stand within `SCRIPT_EM` of where they stand beside the bare closing delimiter."""
         height, depth = (self.natural or {}).get(id(node), _PLAIN_REACH)
-        constants, sizes = _engine(_FONT).constants, _engine(_FONT).sizes
+        constants, sizes = engine_of(_FONT).constants, engine_of(_FONT).sizes
         name = "SuperscriptShiftUpCramped" if style & 1 else "SuperscriptShiftUp"
         up = constants["DisplaySuperscriptShiftUp" if style == 0 else name] * sizes[style >> 1]
         drop = constants["SuperscriptBaselineDropMax"] * sizes[min(3, (style >> 1) + 1)]
@@ -51,7 +51,7 @@ class _Measuring(Engine):
 
 def _measured(tree: Node) -> dict[int, tuple[float, float]]:
     natural: dict[int, tuple[float, float]] = {}
-    _Measuring(_engine(_FONT), natural).node(tree, 0, ("", False))
+    _Measuring(engine_of(_FONT), natural).node(tree, 0, ("", False))
     return natural
 
 
