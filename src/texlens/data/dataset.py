@@ -10,9 +10,10 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from texlens.core.errors import DataError
-from texlens.data.example import IGNORED, Example, build_example
+from texlens.data.example import IGNORED, Cut, Example, build_example
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
+from texlens.data.patches import image_to_patches
 from texlens.data.sample import LazyImage, Refusal, Sample
 
 Transform = Callable[[Image.Image, np.random.Generator], Image.Image]
@@ -23,7 +24,8 @@ class ExampleDataset(Dataset):
     with `strict` it raises.
 
     `transform` changes the decoded image; its generator is seeded by (seed, epoch, index), so what it draws depends
-    neither on workers nor on the order in which rows are asked for.
+    neither on workers nor on the order in which rows are asked for. It must keep the image's size, since lengths are
+    planned from headers.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class ExampleDataset(Dataset):
         strict: bool = False,
         transform: Transform | None = None,
         seed: int = 0,
+        cut: Cut = image_to_patches,
     ):
         self.rows, self.tokenizer, self.geometry = rows, tokenizer, geometry
         self.question, self.system = question, system
+        self.cut = cut
         self.strict, self.transform, self.seed, self.epoch = strict, transform, seed, 0
 
     def __len__(self) -> int:
@@ -77,7 +81,7 @@ class ExampleDataset(Dataset):
         return Example(prompt, [IGNORED] * len(prompt), example.grid, example.sample_id, example.patches)
 
     def _example(self, sample: Sample, **options) -> Example:
-        return build_example(sample, self.tokenizer, self.geometry, self.question, self.system, **options)
+        return build_example(sample, self.tokenizer, self.geometry, self.question, self.system, cut=self.cut, **options)
 
     def _length(self, index: int) -> int:
         try:
@@ -90,4 +94,11 @@ class ExampleDataset(Dataset):
         if transform is None:
             return None
         generator = np.random.default_rng([self.seed, self.epoch, index])
-        return lambda image: transform(image, generator)
+        return lambda image: _of_planned_size(image, transform(image, generator))
+
+
+def _of_planned_size(image: Image.Image, changed: Image.Image) -> Image.Image:
+    """The changed image, which must be as large as planned from the header."""
+    if changed.size != image.size:
+        raise ValueError(f"the transform made {changed.size} pixels of {image.size}; it must keep the size")
+    return changed

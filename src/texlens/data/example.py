@@ -15,11 +15,14 @@ from texlens.data.sample import Sample
 
 IGNORED = -100
 """The label of a token without loss."""
+Cut = Callable[[Image.Image, ImageGeometry], tuple[np.ndarray, tuple[int, int, int]]]
+"""`image_to_patches`, or `image_to_raw_patches` for packs."""
 
 
 @dataclass(frozen=True)
 class Example:
-    """`grid` counts patches (frames, rows, columns); `patches` are float32 [P, C], or None where not asked for.
+    """`grid` counts patches (frames, rows, columns); `patches` are float32 [P, C] (uint8 of one frame for
+    packs), or None where not asked for.
 
     Example:
         input_ids = [ <image>, <image>, Read,  x, ^, 2, <|im_end|>]
@@ -49,8 +52,9 @@ def build_example(
     *,
     pixels: bool = False,
     transform: Callable[[Image.Image], Image.Image] | None = None,
+    cut: Cut = image_to_patches,
 ) -> Example:
-    """The sample's tokens and labels; with `pixels` the image is decoded, given to `transform`, and cut into patches.
+    """The sample's tokens and labels; with `pixels` the image is decoded, given to `transform`, and `cut` into patches.
 
     Raises:
         DataError: the image is unreadable or too long and thin, the answer empty, or a special token in a text.
@@ -59,7 +63,7 @@ def build_example(
     try:
         if pixels:
             image = sample.image.load()
-            patches, grid = image_to_patches(transform(image) if transform else image, geometry)
+            patches, grid = cut(transform(image) if transform else image, geometry)
         else:
             patches, grid = None, geometry.grid(*sample.image.size)
         asked = PromptStyle(question, system).of(sample)
