@@ -1,0 +1,98 @@
+"""The loss of a pack: vision tower, language model and label loss, on the modules of a stock model.
+
+# T = tokens, V = image tokens, L = labels, D = width
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from texlens.data.geometry import ImageGeometry
+from texlens.data.pack import PackLayout
+from texlens.kernels.attention import why_not_on
+from texlens.kernels.fused import compile_bodies
+from texlens.kernels.loss import label_row_loss
+from texlens.models.packed.text import PackedText, text_segments
+from texlens.models.packed.vision import PackedVision
+from texlens.models.processor import Processor
+
+
+@dataclass(frozen=True)
+class PackedForward:
+    """
+    Args:
+        model: a stock model, adapted by PEFT or not (its inner model, not the `PeftModel`).
+    """
+
+    text: PackedText
+    vision: PackedVision
+    head: nn.Module
+
+    def hidden(self, pack: dict) -> Tensor:
+        """Hidden states before the last norm, [T, D]."""
+        features, deep = self.vision(pack)
+        rows, places = pack["image_rows"], pack["feature_rows"]
+        x = self.text.embed(pack["ids"])
+        x = x.index_copy(0, rows, features[places].to(x.dtype))
+        return self.text(x, pack["positions"], text_segments(pack), rows, [part[places] for part in deep])
+
+    def loss(self, pack: dict) -> Tensor:
+        """Summed cross-entropy of the pack's labels in nats, float32."""
+        chosen = self.text.model.norm(self.hidden(pack)[pack["label_rows"]])
+        if self.head_is_plain:
+            return label_row_loss(chosen, self.head.weight, pack["labels"])
+        logits = self.head(chosen).float()
+        return nn.functional.cross_entropy(logits, pack["labels"], reduction="sum")
+
+    @property
+    def head_is_plain(self) -> bool:
+        return type(self.head) is nn.Linear and self.head.bias is None
+
+    def logits(self, pack: dict) -> Tensor:
+        """Logits of every token, [T, vocabulary]: for tests and comparisons, not for training."""
+        return self.head(self.text.model.norm(self.hidden(pack)))
+
+
+def packed_forward(
+    model: nn.Module, geometry: ImageGeometry, *, recompute: str = "none", fused: bool = True, compiled: bool = False
+) -> PackedForward:
+    """
+    Args:
+        model: the stock model (inside of a `PeftModel`: `base_model.model`).
+        compiled: run the passes through torch.compile; pays on a GPU, after a minute of compiling.
+    """
+    compile_bodies(compiled)
+    wrap = (lambda body: torch.compile(body, dynamic=True)) if compiled else (lambda body: body)
+    return PackedForward(
+        PackedText(model.model.language_model, recompute=recompute, fused=fused),
+        PackedVision(model.model.visual, geometry, compiled=wrap),
+        model.lm_head,
+    )
+
+
+def pack_layout(model_config, processor: Processor, *, on_gpu: bool = False) -> PackLayout:
+    """How this model's packs are laid."""
+    vision, geometry = model_config.vision_config, processor.geometry
+    window = getattr(vision, "window_size", None)
+    table = getattr(vision, "num_position_embeddings", None)
+    return PackLayout(
+        image_token_id=processor.image_token_id,
+        pad_token_id=processor.pad_token_id,
+        merge_size=geometry.merge_size,
+        window=window // geometry.factor if window and hasattr(vision, "fullatt_block_indexes") else None,
+        table_side=int(table**0.5) if table else None,
+        token_multiple=128 if on_gpu else 1,
+        patch_multiple=128 if on_gpu else geometry.merge_size**2,
+    )
+
+
+def why_not_packed(model: nn.Module) -> str | None:
+    """What keeps a model from being trained in packs, or None."""
+    device = next(model.parameters()).device
+    if reason := why_not_on(device):
+        return reason
+    text = model.model.language_model.config
+    if getattr(text, "use_sliding_window", False):
+        return "the checkpoint uses sliding-window attention"
+    return None
