@@ -91,7 +91,8 @@ class Columns:
         rows = self._rows
         several = any(row["images"] for row in rows)
         arrays: dict[str, pa.Array] = {}
-        for name, kind in (TYPES | {name: PLAIN[kind] for name, kind in self._kinds.items()}).items():
+        kinds = {**TYPES, **{name: PLAIN[kind] for name, kind in self._kinds.items()}}
+        for name, kind in kinds.items():
             if name == "image":
                 values = None if several else [row["image"] for row in rows]
             elif name == "images":

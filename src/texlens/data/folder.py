@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -317,7 +317,7 @@ def _widen_shard(path: Path, schema: pa.Schema) -> None:
     os.replace(aside, path)
 
 
-def _journalled_refusals(aside: Path) -> Iterable[dict[str, str]]:
+def _journalled_refusals(aside: Path) -> Iterator[dict[str, str]]:
     for path in sorted((aside / JOURNAL).glob("*.json")):
         entry = json.loads(path.read_text(encoding="utf-8"))
         for refusal in entry["refused"]:

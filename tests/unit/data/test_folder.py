@@ -158,9 +158,9 @@ def test_a_killed_run_leaves_no_folder_and_is_taken_up_again(tmp_path):
 
 
 def test_a_run_of_other_making_does_not_take_up_the_shards(tmp_path):
-    with pytest.raises(KeyboardInterrupt), FolderWriter(tmp_path / "d", made_by={"n": 1}, shard_rows=1) as writer:
-        writer.add("train", rows(1)[0])
-        raise KeyboardInterrupt
+    stopped = FolderWriter(tmp_path / "d", made_by={"n": 1}, shard_rows=1)
+    stopped.__enter__().add("train", rows(1)[0])
+    stopped.__exit__(KeyboardInterrupt)
     with FolderWriter(tmp_path / "d", made_by={"n": 2}, resume=True) as writer:
         assert writer.resumed("train") == 0
         writer.add("train", rows(2)[1])
