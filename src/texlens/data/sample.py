@@ -31,6 +31,18 @@ TURNS = {
 
 
 @dataclass(frozen=True)
+class Header:
+    """Width and height as shown, Pillow's names of mode and format, EXIF orientation (1 is upright)."""
+
+    width: int
+    height: int
+    mode: str
+    format: str
+    orientation: int = 1
+    transparency: bool = False
+
+
+@dataclass(frozen=True)
 class LazyImage:
     """An image that is opened when asked for; its size comes from the header alone.
 
@@ -78,8 +90,20 @@ class LazyImage:
         Raises:
             DataError: not an image, of more than 8 bits a channel, or larger than `MAX_IMAGE_PIXELS`.
         """
+        header = self.header
+        return header.width, header.height
+
+    @cached_property
+    def header(self) -> "Header":
+        """What the file's head tells; no pixel is decoded.
+
+        Raises:
+            DataError: as `size`.
+        """
         with self._open() as image:
-            return (image.height, image.width) if _orientation(image) >= 5 else image.size
+            orientation = _orientation(image)
+            width, height = (image.height, image.width) if orientation >= 5 else image.size
+            return Header(width, height, image.mode, image.format or "", orientation, _has_transparency(image))
 
     def load(self) -> Image.Image:
         """The decoded image: RGB, upright, transparency laid on white. Its size is `size`.
@@ -190,8 +214,12 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _has_transparency(image: Image.Image) -> bool:
+    return "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+    if _has_transparency(image):
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
