@@ -1,9 +1,10 @@
 """`data:` which rows, how they are split, and what the model is asked."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from texlens.config.augment import AnyAugment, augment_named
 from texlens.config.base import Settings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -40,3 +41,10 @@ class DataSettings(Settings):
     """Let data files name images outside their own folder."""
     check: Literal["auto", "headers", "pixels"] = "auto"
     """Before training, read every image's header, or decode every image; auto decodes up to 20,000 rows."""
+    augment: AnyAugment | None = Field(None, discriminator="kind")
+    """How train images are changed in each epoch: none, formula, photo, or a mapping of strengths with its kind."""
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _augment_is_named_or_given(cls, value: Any) -> Any:
+        return augment_named(value)
