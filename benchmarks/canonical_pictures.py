@@ -51,8 +51,6 @@ def compare(formula: str) -> str:
     kind = difference(before, after)
     if kind in (*ALIKE[1:], "a gap changed") and "array" in formula and "matrix}" in form.text:
         kind = ARRAY
-    if "\\dots" in formula and kind == "another glyph":
-        kind = r"\dots before an operator, which layout sets low and amsmath centres"
     if canonical(form.text).text != form.text:
         return "not idempotent"
     return kind

@@ -1,11 +1,11 @@
-"""Keys of trackers and hubs: from the environment, or from a `.env` file beside the work; never written to a run."""
+"""Keys of trackers and hubs: from the environment, or from a `.env` file beside the work; a run folder gets none of the
+environment."""
 
 import os
 import re
 from pathlib import Path
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$")
-_SECRET = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL)", re.IGNORECASE)
 
 
 def load_dotenv(path: Path = Path(".env")) -> list[str]:
@@ -19,8 +19,3 @@ def load_dotenv(path: Path = Path(".env")) -> list[str]:
             os.environ[match[1]] = match[2].strip("'\"")
             added.append(match[1])
     return added
-
-
-def without_secrets(environment: dict[str, str]) -> dict[str, str]:
-    """The variables whose names don't speak of a key, token or password."""
-    return {name: value for name, value in environment.items() if not _SECRET.search(name)}

@@ -298,6 +298,7 @@ def _handlers() -> dict[str, Handler]:
         "\\textsuperscript": lambda p, t: Scripts(None, None, p.argument(t)),
         "\\textsubscript": lambda p, t: Scripts(None, p.argument(t), None),
         "\\multicolumn": _multicolumn,
+        "\\dots": lambda p, t: Symbol(t, "⋯" if p.before_operator() else "…", "inner"),
         "\\ensuremath": lambda p, t: p.argument(t),
         "\\vcenter": lambda p, t: p.argument(t),
         "\\lefteqn": lambda p, t: Phantom(t, p.argument(t), True, "hd"),

@@ -37,7 +37,9 @@ SYMBOL_NODES |= {token: Operator(token, name, True) for token, name in sym.LIMIT
 for _token in ("\\iff", "\\implies", "\\impliedby"):
     _thick = Space("\\;", 5 / 18)
     SYMBOL_NODES[_token] = Macro(_token, (), Row((_thick, SYMBOL_NODES[_token], _thick)))
+del SYMBOL_NODES["\\dots"]  # depends on what follows
 SYMBOL_NODES["\\bmod"] = Classed("\\bmod", Operator("\\bmod", "mod", False), "bin")
+_DRAWN_AS_TWO = frozenset(["\\ne", "\\neq", "\\notin"])
 _NO_BASE = (Scripts, Space, StyleChange, FontSwitch)
 _EMPTY = Row((), braced=True)
 _PRIME = Symbol("\\prime", "′", "ord")
@@ -83,6 +85,14 @@ class Parser:
         at = self.i if at is None else at
         position = self.tokens[at].start if at < len(self.tokens) else len(self.formula)
         return LatexError(f"{message}, at character {position}", position)
+
+    def before_operator(self) -> bool:
+        r"""Whether the next token is one before which amsmath's `\dots` is centred."""
+        text = self.texts[self.i]
+        node = SYMBOL_NODES.get(text)
+        if isinstance(node, Symbol):
+            return node.atom in ("bin", "rel", "op") and text not in _DRAWN_AS_TWO
+        return isinstance(node, Macro) or text == "\\not"
 
     # Lists
 

@@ -12,7 +12,7 @@ from typing import Any
 from texlens.latex.engine import State, changed
 from texlens.latex.natural import Fences
 from texlens.latex.nodes import FontSwitch, Node, Row, Space, StyleChange, Symbol
-from texlens.latex.pieces import Choice, Dots, Item, Unit, assemble, space, style_item
+from texlens.latex.pieces import Choice, Item, Unit, assemble, space, style_item
 from texlens.latex.printing import scale_of, spell
 from texlens.latex.spacing import CLASS, INNER, ORD
 from texlens.latex.synonyms import DOTS, LETTERLIKE, RECLASSED, SYNONYMS, TYPED, font_of
@@ -90,7 +90,7 @@ def symbol(node: Symbol, state: State) -> Unit:
     """A symbol under its canonical name and font."""
     token, atom = SYNONYMS.get(node.source, node.source), CLASS[node.atom]
     if token == DOTS:
-        return Dots(_LOW, _CENTRED)
+        return _CENTRED if node.character == "⋯" else _LOW
     if token in LETTERLIKE:
         return Item((LETTERLIKE[token],), ORD, ("\\mathbb",), True)
     if not token.isascii() and token in TYPED:

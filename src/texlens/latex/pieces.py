@@ -9,7 +9,7 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-from texlens.latex.spacing import BIN, ORD, REL, SPACE, THIN, gap, settled
+from texlens.latex.spacing import ORD, SPACE, THIN, gap, settled
 
 STYLE = -3
 _TOLERANCE = THIN + 1e-6
@@ -34,14 +34,7 @@ class Choice(NamedTuple):
     is_group: bool = False
 
 
-class Dots(NamedTuple):
-    r"""`\dots`: centred before a binary operator or a relation."""
-
-    low: Item
-    centred: Item
-
-
-Unit = Item | Choice | Dots
+Unit = Item | Choice
 
 
 STYLES = {"\\displaystyle": 0, "\\textstyle": 2, "\\scriptstyle": 4, "\\scriptscriptstyle": 6}
@@ -73,13 +66,11 @@ def _chosen(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
         after = following[i + 1]
         if isinstance(unit, Item):
             taken: Sequence[Item] = (unit,)
-        elif isinstance(unit, Choice):
+        else:
             free = _is_free(unit, before, after, style) and not (_holds_style(unit.wanted) and _has_ink(units, i + 1))
             taken = unit.wanted if free else (unit.otherwise,)
             if not free:
                 kept.append(unit.otherwise)
-        else:
-            taken = (unit.centred if after in (BIN, REL) else unit.low,)
         out += taken
         before = next((item.atom for item in reversed(taken) if item.atom >= 0), before)
     return out
@@ -90,7 +81,7 @@ def _next_classes(units: Sequence[Unit]) -> list[int]:
     found = [-1] * (len(units) + 1)
     for i in range(len(units) - 1, -1, -1):
         unit = units[i]
-        items = (unit,) if isinstance(unit, Item) else unit.wanted if isinstance(unit, Choice) else (unit.low,)
+        items = (unit,) if isinstance(unit, Item) else unit.wanted
         found[i] = next((item.atom for item in items if item.atom >= 0), found[i + 1])
     return found
 

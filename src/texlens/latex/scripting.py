@@ -7,7 +7,7 @@ from texlens.latex.engine import State, subscript_style, superscript_style
 from texlens.latex.nodes import Delimited, Operator, Scripts, Stretch, Symbol
 from texlens.latex.normal import Normal, braced, symbol
 from texlens.latex.operators import operator
-from texlens.latex.pieces import Choice, Dots, Item, Unit
+from texlens.latex.pieces import Choice, Item, Unit
 from texlens.latex.printing import group, space_tokens, spell, wrap
 from texlens.latex.spacing import CLOSE, INNER, OP, ORD, SPACE
 from texlens.latex.synonyms import LIMIT_FUNCTIONS
@@ -66,8 +66,6 @@ def _attached(unit: Unit | list[Unit], suffix: tuple[str, ...], style: int, loos
         return unit
     if isinstance(unit, list):
         return [_attached(part, suffix, style, loose) if _is_atom(part) else part for part in unit]  # type: ignore[misc]
-    if isinstance(unit, Dots):
-        return Dots(_with(unit.low, suffix), _with(unit.centred, suffix))
     if isinstance(unit, Choice) and suffix[0] in ("\\limits", "\\nolimits"):
         return _with(unit.otherwise, suffix)
     if isinstance(unit, Choice) and unit.is_group:
