@@ -1,5 +1,4 @@
-"""Keys of trackers and hubs: from the environment, or from a `.env` file beside the work; a run folder gets none of the
-environment."""
+"""Keys of trackers and hubs: from the environment, or from a `.env` file beside the work; never written to a run."""
 
 import os
 import re

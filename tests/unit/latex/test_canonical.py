@@ -110,8 +110,6 @@ def test_pictures_that_differ_keep_two_forms(one, other):
 # What TeX Live 2022 with amsmath draws.
 _AFTER = ("+ b", r"\times b", r"\int x", r"\sum x", r"\not= b", r"\iff b", r"\mid b")
 CENTRED = tuple(rf"\dots {after}" for after in _AFTER)
-    rf"\dots {after}" for after in ("+ b", r"\times b", r"\int x", r"\sum x", r"\not= b", r"\iff b", r"\mid b")
-)
 LOW = (
     *(r"\dots", r"\dots )", r"\dots , b", r"\dots { = } b", r"\dots \, + b", r"\dots \ne b", r"\dots x"),
     *(r"\dots \mathrel { x }", r"\dots \left( x \right)", r"\dots \xrightarrow { x }", r"\dots ^ { 2 } + b"),
