@@ -1,41 +1,158 @@
 """From the run file's `adapter:` to a plan of covered layers, and from the plan to an adapted model."""
 
+import re
+from dataclasses import replace
+
 from peft import PeftModel
 from transformers import PreTrainedModel
 
 from texlens.adapters.card import AdapterCard
-from texlens.adapters.linears import linear_layers
+from texlens.adapters.full import plan_full, unfreeze
+from texlens.adapters.linears import Linear, Parts, parts_of
 from texlens.adapters.lora import attach_lora
-from texlens.adapters.plan import AdapterPlan, plan_adapter
-from texlens.config.adapter import LoraSettings
+from texlens.adapters.moe_lora.attach import attach_moe_lora, moe_lora_cost
+from texlens.adapters.plan import (
+    EXPERTS,
+    MERGER_MODULES,
+    AdapterPlan,
+    Coverage,
+    Own,
+    covered_modules,
+    covered_stacks,
+    lora_cost,
+    plan_adapter,
+)
+from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
 from texlens.config.run import RunConfig
 from texlens.models.build import Base
-from texlens.models.families import ALL_LINEAR, Family
+from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, Family
 from texlens.models.skeleton import skeleton
 
 
-def build_plan(settings: LoraSettings, family: Family, model_config: dict) -> AdapterPlan:
+def build_plan(
+    settings: LoraSettings | MoeLoraSettings | FullSettings, family: Family, model_config: dict
+) -> AdapterPlan:
     """The covered layers of the model that `model_config` (a config.json) describes; no weights are read.
 
     Raises:
-        ConfigError: a target that matches nothing.
+        ConfigError: a target, group, layer or module that matches nothing.
     """
-    model = skeleton(model_config)
-    return plan_adapter(
-        linear_layers(model),
+    parts = parts_of(skeleton(model_config), family)
+    if isinstance(settings, FullSettings):
+        plan = plan_full(parts, family.groups, targets=settings.targets, layers=settings.layers)
+    elif isinstance(settings, MoeLoraSettings):
+        plan = _plan_linears(settings, family, parts, settings.targets, ALL_LINEAR)
+    else:
+        plan = _plan_lora(settings, family, parts)
+    rates = {group: own.learning_rate for group, own in settings.own.items() if own.learning_rate}
+    return replace(plan, rates={**rates, **plan.rates})
+
+
+def _plan_lora(settings: LoraSettings, family: Family, parts: Parts) -> AdapterPlan:
+    frozen = {group for group in ("vision", "merger") if getattr(settings, group) in ("frozen", "full")}
+    targets = [*settings.targets, *(["merger"] if settings.merger == "lora" else [])]
+    all_linear = [group for group in ALL_LINEAR if group not in frozen]
+    plan = _plan_linears(settings, family, parts, targets, all_linear)
+    if settings.expert_settings:
+        plan = _with_experts(plan, settings, parts)
+    merger = [name for name in parts.modules if re.fullmatch(MERGER_MODULES, name)] if settings.merger == "full" else []
+    return _with_whole(plan, [*covered_modules(settings.train_also, parts, plan.pattern), *merger], parts)
+
+
+def _plan_linears(settings: LoraSettings | MoeLoraSettings, family: Family, parts: Parts, targets, all_linear):
+    if isinstance(settings, MoeLoraSettings):
+        cost = moe_lora_cost(settings.experts, settings.shared)
+    else:
+        cost = lora_cost(settings.dora)
+    plan = plan_adapter(
+        parts,
         family.groups,
-        targets=settings.targets,
+        targets=targets,
         rank=settings.rank,
         alpha=settings.alpha,
-        own={"vision": (settings.vision.rank, settings.vision.alpha)} if settings.vision else None,
-        expert_stacks=sum(family.is_expert(name) for name, _ in model.named_parameters()),
-        all_linear=ALL_LINEAR,
+        own={name: Own(own.rank or settings.rank, own.alpha or settings.alpha) for name, own in settings.own.items()},
+        layers=settings.layers,
+        cost=cost,
+        all_linear=all_linear,
+    )
+    dropouts = {group: own.dropout for group, own in settings.own.items() if own.dropout is not None}
+    plan = replace(plan, dropouts=dropouts)
+    if isinstance(settings, MoeLoraSettings):
+        return _with_whole(plan, covered_modules(settings.train_also, parts, plan.pattern), parts)
+    return plan
+
+
+def _with_experts(plan: AdapterPlan, settings: LoraSettings, parts: Parts) -> AdapterPlan:
+    """The plan with adapters on the stacked experts of the trained layers."""
+    own = settings.expert_settings
+    assert own is not None
+    rank, alpha = own.rank or settings.rank, own.alpha or settings.alpha
+    stacks = covered_stacks(parts.stacks, settings.layers)
+    copies = {stack.name: 1 if own.mode == "shared" else stack.experts for stack in stacks}
+    cost = sum(copies[stack.name] * rank * (stack.inputs + stack.outputs) for stack in stacks)
+    row = Coverage(EXPERTS, len(stacks), len(parts.stacks), cost)
+    pattern = "|".join(sorted({re.escape(stack.name.rsplit(".", 1)[-1]) for stack in stacks}))
+    pattern = rf".*\.experts\.(?:{pattern})"
+    return replace(
+        plan,
+        stacks=tuple(stack.name for stack in stacks),
+        shared_stacks=own.mode == "shared",
+        ranks={**plan.ranks, **({pattern: rank} if rank != settings.rank else {})},
+        alphas={**plan.alphas, **({pattern: alpha} if alpha != settings.alpha else {})},
+        rates={**plan.rates, **({EXPERTS: own.learning_rate} if own.learning_rate else {})},
+        coverage=tuple(row if old.group == EXPERTS else old for old in plan.coverage),
     )
 
 
+def _with_whole(plan: AdapterPlan, modules: list[str], parts: Parts) -> AdapterPlan:
+    """The plan with modules trained whole; each counts in the row of its group."""
+    rows = {row.group: row for row in plan.coverage}
+    for name in modules:
+        group = _row_of(name)
+        old = rows.get(group, Coverage(group, 0, 0, 0, full=True))
+        inside = _linears_in(name, parts.linears) if group == "merger" else 1
+        total = old.total if group in (row.group for row in plan.coverage) else old.total + 1
+        rows[group] = Coverage(group, old.matched + inside, total, old.parameters + parts.modules[name], full=True)
+    if plan.tied and EMBEDDING in modules:
+        rows["head"] = Coverage("head", 1, 1, 0, full=True)
+    return replace(plan, whole=tuple(modules), coverage=tuple(rows.values()))
+
+
+def _row_of(module: str) -> str:
+    if re.fullmatch(MERGER_MODULES, module):
+        return "merger"
+    return {EMBEDDING: "embed", HEAD: "head"}.get(module, "whole modules")
+
+
+def _linears_in(module: str, linears: tuple[Linear, ...]) -> int:
+    return sum(layer.name.startswith(f"{module}.") for layer in linears)
+
+
 def build_adapter(
-    model: PreTrainedModel, plan: AdapterPlan, settings: LoraSettings, *, seed: int, base_path: str
-) -> PeftModel:
+    model: PreTrainedModel,
+    plan: AdapterPlan,
+    settings: LoraSettings | MoeLoraSettings | FullSettings,
+    *,
+    seed: int,
+    base_path: str,
+) -> PeftModel | PreTrainedModel:
+    """The model with what is trained ready to be trained, and all else frozen; the same seed, the same weights."""
+    if isinstance(settings, FullSettings):
+        return unfreeze(model, plan)
+    if isinstance(settings, MoeLoraSettings):
+        return attach_moe_lora(
+            model,
+            plan,
+            experts=settings.experts,
+            rank=settings.rank,
+            alpha=settings.alpha,
+            dropout=settings.dropout,
+            top_k=settings.top_k,
+            balance=settings.balance,
+            shared=settings.shared,
+            seed=seed,
+            base_path=base_path,
+        )
     return attach_lora(
         model,
         plan,
@@ -43,6 +160,8 @@ def build_adapter(
         alpha=settings.alpha,
         dropout=settings.dropout,
         rslora=settings.rslora,
+        dora=settings.dora,
+        init=settings.init,
         seed=seed,
         base_path=base_path,
     )

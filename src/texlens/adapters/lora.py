@@ -9,14 +9,26 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
+from texlens.adapters.attach import check_trainable, set_dropouts, with_dropout
 from texlens.adapters.card import CARD, AdapterCard
+from texlens.adapters.experts import route_experts, shares_experts
+from texlens.adapters.full import load_full, save_full
 from texlens.adapters.plan import AdapterPlan
 from texlens.core.errors import ModelError
 from texlens.core.files import write_json
-from texlens.models.checkpoint import read_header
+from texlens.models.checkpoint import CONFIG, read_header, weight_files
+from texlens.models.families import EMBEDDING
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
+PEFT_INITS: dict[str, bool | str] = {
+    "default": True,
+    "pissa": "pissa",
+    "loftq": True,
+    "eva": "eva",
+    "orthogonal": "orthogonal",
+}
+"""Our names of first weights, and PEFT's; loftq is ours (`inits.py`), on top of the default."""
 
 
 def attach_lora(
@@ -27,33 +39,54 @@ def attach_lora(
     alpha: int,
     dropout: float,
     rslora: bool = False,
+    dora: bool = False,
+    init: str = "default",
     seed: int = 0,
     base_path: str | None = None,
 ) -> PeftModel:
-    """The model with fresh adapters on the planned layers, everything else frozen; the same seed, the same weights."""
+    """The model with fresh adapters on the planned layers, everything else frozen; the same seed, the same weights.
+
+    Raises:
+        ConfigError: an initialisation that these layers can't have.
+    """
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
-        lora_dropout=dropout,
+        lora_dropout=0.0 if plan.stacks else dropout,
         target_modules=plan.pattern,
+        target_parameters=list(plan.stacks) or None,
+        modules_to_save=list(plan.whole) or None,
+        ensure_weight_tying=plan.tied and EMBEDDING in plan.whole,
         rank_pattern=dict(plan.ranks),
         alpha_pattern=dict(plan.alphas),
         use_rslora=rslora,
+        use_dora=dora,
+        init_lora_weights=PEFT_INITS[init],
         bias="none",
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)
-    adapted = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*_pattern keys did not match.*")
+        adapted = get_peft_model(model, config)
     if base_path:
         adapted.peft_config["default"].base_model_name_or_path = base_path
-    trainable = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
-    if trainable != plan.trainable:
-        raise ModelError(f"the adapter has {trainable:,} parameters where {plan.trainable:,} were planned; report this")
+    if plan.stacks:
+        route_experts(adapted, shared=plan.shared_stacks)
+        plan = with_dropout(plan, dropout)
+    set_dropouts(adapted, plan)
+    check_trainable(adapted, plan)
     return adapted
 
 
-def save_adapter(model: PeftModel, folder: Path, card: AdapterCard) -> None:
-    """Weights and settings in PEFT's form, and the card beside them; `folder` should be one written aside."""
+def save_adapter(model: PeftModel | PreTrainedModel, folder: Path, card: AdapterCard) -> None:
+    """Weights and settings in PEFT's form, and the card beside them; `folder` should be one written aside.
+
+    A model that was trained in full leaves a whole checkpoint.
+    """
+    if not isinstance(model, PeftModel):
+        save_full(model, folder, card)
+        return
     model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
     write_json(folder / CARD, card.to_json())
@@ -61,8 +94,8 @@ def save_adapter(model: PeftModel, folder: Path, card: AdapterCard) -> None:
 
 def load_adapter(
     model: PreTrainedModel, folder: Path, *, fingerprint: str | None, trainable: bool = False
-) -> PeftModel:
-    """The model with the saved adapter on it.
+) -> PeftModel | PreTrainedModel:
+    """The model with the saved adapter on it, or with the weights of a checkpoint that was trained in full.
 
     Args:
         fingerprint: of the loaded base; None skips the comparison with the card's.
@@ -71,10 +104,13 @@ def load_adapter(
         ModelError: not an adapter, a pickle, or an adapter of another base.
     """
     check_adapter(folder, fingerprint)
+    if is_full(folder):
+        return load_full(model, folder)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*missing adapter keys.*")
+        warnings.filterwarnings("ignore", message=".*_pattern keys did not match.*")
         try:
-            return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+            return _loaded(model, folder, trainable)
         except (RuntimeError, ValueError, KeyError, UserWarning) as error:
             reason = " ".join(str(error).split())[:300]
             raise ModelError(
@@ -82,11 +118,50 @@ def load_adapter(
             ) from None
 
 
+def _loaded(model: PreTrainedModel, folder: Path, trainable: bool) -> PeftModel:
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    if not settings.get("target_parameters"):
+        return PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+    if not shares_experts(read_header(folder / WEIGHTS), settings):
+        adapted = PeftModel.from_pretrained(model, str(folder), is_trainable=trainable)
+        route_experts(adapted)
+        return adapted
+    config = LoraConfig.from_pretrained(str(folder))
+    config.inference_mode = not trainable
+    adapted = get_peft_model(model, config)
+    route_experts(adapted, shared=True)
+    adapted.load_adapter(str(folder), "default", is_trainable=trainable)
+    return adapted
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the folder holds a checkpoint that was trained in full, and no adapter."""
+    return (folder / CONFIG).is_file() and not (folder / SETTINGS).is_file()
+
+
+def adapter_files(folder: Path) -> list[Path]:
+    """The files that hold the trained weights."""
+    return weight_files(folder) if is_full(folder) else [folder / WEIGHTS]
+
+
 def check_adapter(folder: Path, fingerprint: str | None) -> None:
     """
     Raises:
         ModelError: as `load_adapter`, before any weight is read.
     """
+    if is_full(folder):
+        weight_files(folder)
+    else:
+        _check_files(folder)
+    card = AdapterCard.read(folder)
+    if card and fingerprint and card.base_fingerprint != fingerprint:
+        raise ModelError(
+            f"{folder}: this adapter belongs to another base ({card.base}, fingerprint {card.base_fingerprint[:12]}), "
+            f"the loaded one has {fingerprint[:12]}; set model.path to the base it was trained on"
+        )
+
+
+def _check_files(folder: Path) -> None:
     if not (folder / SETTINGS).is_file():
         raise ModelError(f"{folder}: no {SETTINGS} in it, so not an adapter; name a run or adapter folder")
     if not (folder / WEIGHTS).is_file():
@@ -101,12 +176,6 @@ def check_adapter(folder: Path, fingerprint: str | None) -> None:
         json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{folder / SETTINGS}: damaged ({error}); save the adapter again") from None
-    card = AdapterCard.read(folder)
-    if card and fingerprint and card.base_fingerprint != fingerprint:
-        raise ModelError(
-            f"{folder}: this adapter belongs to another base ({card.base}, fingerprint {card.base_fingerprint[:12]}), "
-            f"the loaded one has {fingerprint[:12]}; set model.path to the base it was trained on"
-        )
 
 
 def same_weights(left: Mapping[str, torch.Tensor], right: Mapping[str, torch.Tensor]) -> bool:

@@ -28,7 +28,7 @@ def plan(
         print_json(planned.to_json())
         return
     console = result_console()
-    total = planned.base_parameters + planned.adapter.trainable
+    total = planned.base_parameters + planned.adapter.added
     console.print(coverage_table(planned.adapter))
     console.print(
         f"{planned.adapter.trainable:,} trainable of {total:,} parameters ({planned.adapter.trainable / total:.3%})"
@@ -53,5 +53,6 @@ def coverage_table(adapter):
     table = Table("module group", "adapted", "trainable parameters", "share", box=None, title_justify="left")
     for row in adapter.coverage:
         share = row.parameters / max(adapter.trainable, 1)
-        table.add_row(row.group, f"{row.matched} of {row.total}", f"{row.parameters:,}", f"{share:.1%}")
+        how = ", in full" if row.full and row.matched else ""
+        table.add_row(row.group, f"{row.matched} of {row.total}{how}", f"{row.parameters:,}", f"{share:.1%}")
     return table

@@ -1,17 +1,33 @@
-"""`adapter:` what is trained on top of the frozen checkpoint."""
+"""`adapter:` what is trained on top of the checkpoint: LoRA, a mixture of LoRA experts, or the weights themselves."""
 
-from typing import Literal
+import re
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from texlens.config.base import Settings
 
+Layers = Annotated[str, Field(pattern=r"^(regex:.+|\d+(-\d+)?(\s*,\s*\d+(-\d+)?)*)$")]
+"""`20-35`, `0,4,8-11` or `regex:` and an expression over full module names."""
 
-class GroupRank(Settings):
-    """A module group's own rank and alpha."""
 
-    rank: int = Field(ge=1)
-    alpha: int = Field(ge=1)
+class GroupSettings(Settings):
+    """What a module group has of its own; what is not given is the adapter's."""
+
+    rank: int | None = Field(None, ge=1)
+    alpha: int | None = Field(None, ge=1)
+    dropout: float | None = Field(None, ge=0, lt=1)
+    learning_rate: float | None = Field(None, gt=0)
+
+
+class ExpertSettings(Settings):
+    """Adapters on the stacked experts of a mixture, with a rank of their own."""
+
+    mode: Literal["lora", "shared"] = "lora"
+    """lora: a pair of matrices for each expert; shared: one pair for all experts of a stack."""
+    rank: int | None = Field(None, ge=1)
+    alpha: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
 
 
 class LoraSettings(Settings):
@@ -25,15 +41,132 @@ class LoraSettings(Settings):
     targets: tuple[str, ...] = ("text-attention", "text-mlp")
     """Module groups (text-attention, text-mlp, vision, merger, all-linear), leaf names (q_proj) or patterns
     (regex:<regular expression over full module names>)."""
-    vision: GroupRank | None = None
-    """Adapts the vision tower too, with its own rank and alpha."""
+    layers: Layers | None = None
+    """Only these layers of the language model (`20-35`, `0,4,8-11`), or only full names that match `regex:…`."""
+    vision: Literal["frozen"] | GroupSettings | None = None
+    """Adapts the vision tower too, with its own rank, alpha, dropout and learning rate; or frozen."""
+    merger: Literal["frozen", "lora", "full"] | GroupSettings | None = None
+    """The layers between vision tower and language model: frozen, adapted, or trained whole."""
+    experts: Literal["frozen", "lora", "shared"] | ExpertSettings = "frozen"
+    """The stacked experts of a mixture (Qwen3-VL-MoE); its router stays frozen."""
+    groups: dict[str, GroupSettings] = Field({})
+    """A group's own rank, alpha, dropout and learning rate: `{text-mlp: {rank: 8}}`."""
+    init: Literal["default", "pissa", "loftq", "eva", "orthogonal"] = "default"
+    """First weights: zero update; main singular directions of the weights (pissa); error of the 4-bit base (loftq);
+    main directions of the inputs (eva); orthogonal bases."""
     rslora: bool = False
     """Scale by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)."""
+    dora: bool = False
+    """Learn each output's magnitude apart from its direction (Liu et al. 2024, arXiv:2402.09353)."""
+    train_also: tuple[str, ...] = ()
+    """Modules that are trained whole and saved with the adapter, such as embed_tokens and lm_head."""
+
+    @property
+    def own(self) -> dict[str, GroupSettings]:
+        """Settings of every group that has some of its own, the short forms among them."""
+        short = {"vision": self.vision, "merger": self.merger}
+        return {**self.groups, **{name: own for name, own in short.items() if isinstance(own, GroupSettings)}}
+
+    @property
+    def expert_settings(self) -> ExpertSettings | None:
+        """None where experts are frozen."""
+        if isinstance(self.experts, ExpertSettings):
+            return self.experts
+        return None if self.experts == "frozen" else ExpertSettings(mode=self.experts)
 
     @model_validator(mode="after")
-    def _something_is_trained(self):
-        if not self.targets and self.vision is None:
-            raise ValueError("targets is empty and vision is not set, so nothing would be trained; name a group")
-        if self.vision and "vision" in self.targets:
-            raise ValueError("vision stands in targets and has settings of its own; keep one of the two")
+    def _can_be_trained(self):
+        adapted = self.targets or self.own or self.merger in ("lora", "full") or self.expert_settings
+        if not adapted and not self.train_also:
+            raise ValueError("targets is empty and no group is set, so nothing would be trained; name a group")
+        for group in ("vision", "merger"):
+            setting = getattr(self, group)
+            if setting is not None and group in self.targets:
+                raise ValueError(f"{group} stands in targets and has settings of its own; keep one of the two")
+            if setting is not None and group in self.groups:
+                raise ValueError(f"{group} stands in groups and has settings of its own; keep one of the two")
+        if self.dora and self.expert_settings:
+            raise ValueError("dora has no form for stacked experts; set experts: frozen or dora: false")
+        if self.init != "default" and (self.dora or self.expert_settings):
+            what = "dora" if self.dora else "adapters on experts"
+            raise ValueError(f"init {self.init} can't be combined with {what}; set init: default")
         return self
+
+
+class MoeLoraSettings(Settings):
+    """A mixture of LoRA experts in every target layer, chosen for each token by a router on its hidden state."""
+
+    kind: Literal["moe-lora"]
+    experts: int = Field(2, ge=2)
+    """LoRA experts in each layer."""
+    rank: int = Field(8, ge=1)
+    """Of each expert."""
+    alpha: int = Field(16, ge=1)
+    """Each expert's update is scaled by alpha / rank."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(("text-attention", "text-mlp"), min_length=1)
+    layers: Layers | None = None
+    groups: dict[str, GroupSettings] = Field({})
+    """A group's own rank, alpha, dropout and learning rate."""
+    top_k: int | None = Field(None, ge=1)
+    """Only the k likeliest experts of a token are used; default: all, weighted by the router's softmax."""
+    balance: float = Field(0.01, ge=0)
+    """Weight of the loss that keeps experts evenly used; 0 turns it off."""
+    shared: bool = False
+    """One more expert that every token uses."""
+    train_also: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> dict[str, GroupSettings]:
+        return dict(self.groups)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lora_only(cls, values: Any):
+        wrong = [key for key in ("dora", "rslora", "init", "vision", "merger") if key in values]
+        if wrong and isinstance(values, dict):
+            remedy = "name it in targets or groups" if wrong[0] in ("vision", "merger") else "remove it"
+            raise ValueError(f"{wrong[0]} belongs to kind lora and MoE-LoRA has no such form; {remedy}, or kind: lora")
+        return values
+
+    @model_validator(mode="after")
+    def _top_k_is_a_choice(self):
+        if self.top_k is not None and self.top_k > self.experts:
+            raise ValueError(f"top_k {self.top_k} is over experts {self.experts}; lower it or leave it out")
+        return self
+
+
+class FullSettings(Settings):
+    """The weights of the named groups themselves are trained, and a whole checkpoint is saved."""
+
+    kind: Literal["full"]
+    targets: tuple[str, ...] = Field(("text-attention", "text-mlp"), min_length=1)
+    """Module groups (text-attention, text-mlp, vision, merger, experts, embed, head, all), leaf names or patterns."""
+    layers: Layers | None = None
+    groups: dict[str, GroupSettings] = Field({})
+    """A group's own learning rate."""
+
+    @property
+    def own(self) -> dict[str, GroupSettings]:
+        return dict(self.groups)
+
+    @model_validator(mode="after")
+    def _groups_have_rates_alone(self):
+        for name, own in self.groups.items():
+            if own.rank or own.alpha or own.dropout is not None:
+                raise ValueError(f"groups.{name}: weights trained in full have no rank, alpha or dropout; remove them")
+        return self
+
+
+AdapterSettings = Annotated[LoraSettings | MoeLoraSettings | FullSettings, Field(discriminator="kind")]
+
+
+def layer_numbers(layers: str) -> set[int]:
+    """
+    Example:
+        "0,4,8-11" -> {0, 4, 8, 9, 10, 11}
+    """
+    found: set[int] = set()
+    for first, last in re.findall(r"(\d+)(?:-(\d+))?", layers):
+        found.update(range(int(first), int(last or first) + 1))
+    return found

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from texlens.config.adapter import LoraSettings
+from texlens.config.adapter import AdapterSettings, LoraSettings
 from texlens.config.base import Settings
 from texlens.config.data import DataSettings
 from texlens.config.evaluate import EvaluateSettings
 from texlens.config.model import ModelSettings
+from texlens.config.quantise import QuantiseSettings, check_together
 from texlens.config.train import TrainSettings
 
 
@@ -19,6 +20,21 @@ class RunConfig(Settings):
     """The folder that run folders are made in."""
     model: ModelSettings
     data: DataSettings
-    adapter: LoraSettings = LoraSettings()
+    adapter: AdapterSettings = LoraSettings()
+    base: QuantiseSettings = QuantiseSettings()
     train: TrainSettings = TrainSettings(epochs=1)
     evaluate: EvaluateSettings = EvaluateSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lora_unless_said(cls, values):
+        """`adapter:` without a kind is LoRA."""
+        adapter = values.get("adapter") if isinstance(values, dict) else None
+        if isinstance(adapter, dict) and "kind" not in adapter:
+            return {**values, "adapter": {"kind": "lora", **adapter}}
+        return values
+
+    @model_validator(mode="after")
+    def _adapter_fits_base(self):
+        check_together(self.adapter, self.base)
+        return self

@@ -5,14 +5,16 @@ And of a bare checkpoint, without any of that.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from rich.console import Console
 from rich.progress import Progress
+from transformers import PreTrainedModel
 
 from texlens.adapters.card import AdapterCard
-from texlens.adapters.lora import WEIGHTS, check_adapter, load_adapter
+from texlens.adapters.lora import adapter_files, check_adapter, load_adapter
 from texlens.config.load import load_config
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError, DataError
@@ -27,8 +29,8 @@ from texlens.evaluate.metrics import run_metrics
 from texlens.evaluate.predictions import read_predictions, write_predictions
 from texlens.evaluate.run_report import write_run_report
 from texlens.evaluate.scores import Scores, score
+from texlens.evaluate.systems import ModelSystem, System, check_artefact, open_artefact, released
 from texlens.models.build import Base, build_base, build_model
-from texlens.models.generate import generate
 
 SYSTEMS = ("base", "adapter")
 
@@ -62,57 +64,127 @@ def evaluate_checkpoint(config: RunConfig, *, console: Console) -> Scores:
     """Scores of a checkpoint as it is, on the test rows of `config`; nothing is kept."""
     metrics = run_metrics(config.evaluate.metrics)
     base = build_base(config.model)
-    samples, failed = _samples(config, "test", base)
-    made = _read(build_model(base, config.model), base, samples, config, "checkpoint", console)
+    samples, failed = read_samples(config, "test", base)
+    system = ModelSystem(build_model(base, config.model), base.processor, config)
+    made = _read(system, samples, "checkpoint", console)
     return score([*made, *failed], seed=config.evaluate.seed, metrics=metrics)
 
 
 def compare_run(
-    config: RunConfig, folder: RunFolder, *, console: Console, split: str = "test", fresh: bool = False
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    artefacts: Mapping[str, Path] = MappingProxyType({}),
+    console: Console,
+    split: str = "test",
+    fresh: bool = False,
 ) -> Comparison:
-    """Base against adapter on a split; comparison and report are left in the run folder."""
+    """Base against adapter, and exported folders (`artefacts`, by name), on a split.
+
+    Comparison and report are left in the run folder.
+    """
     metrics = run_metrics(config.evaluate.metrics)
-    predictions = predict(config, folder, split=split, systems=SYSTEMS, fresh=fresh, console=console)
+    predictions = predict(
+        config, folder, split=split, systems=SYSTEMS, artefacts=artefacts, fresh=fresh, console=console
+    )
     comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics)
-    for system in SYSTEMS:
-        scores = score(predictions[system], seed=config.evaluate.seed, metrics=metrics)
+    for system, made in predictions.items():
+        scores = score(made, seed=config.evaluate.seed, metrics=metrics)
         write_json(folder.scores(split, system), scores.to_json())
     write_json(folder.comparison(split), comparison.to_json())
     write_run_report(config, folder, split, comparison)
     return comparison
 
 
-def predict(
-    config: RunConfig, folder: RunFolder, *, split: str, systems: Sequence[str], fresh: bool, console: Console
-) -> dict[str, list[Prediction]]:
-    """Predictions of each system, one a row; those made before under the same conditions are read back.
+def against_adapter(config: RunConfig, comparison: Comparison) -> Comparison:
+    """The same rows with the adapter as the reference, and without the base."""
+    others = {name: made for name, made in comparison.predictions.items() if name not in SYSTEMS}
+    return compare(
+        {"adapter": comparison.predictions["adapter"], **others},
+        seed=config.evaluate.seed,
+        metrics=run_metrics(config.evaluate.metrics),
+    )
+
+
+def named_artefacts(folders: Sequence[Path]) -> dict[str, Path]:
+    """Exported folders by name, the shortest ends of their paths that differ.
 
     Raises:
-        ModelError: the adapter belongs to another base.
+        ConfigError: a folder named twice, or called as the run's own systems are.
+    """
+    paths = [folder.resolve() for folder in folders]
+    if len(set(paths)) < len(paths):
+        raise ConfigError("a folder is named twice; name each once")
+    for depth in range(1, max((len(path.parts) for path in paths), default=1) + 1):
+        names = ["-".join(path.parts[-depth:]).strip("/") for path in paths]
+        if len(set(names)) == len(names):
+            break
+    if taken := sorted(set(names if paths else []) & set(SYSTEMS)):
+        raise ConfigError(f"{taken[0]}: the run's own {taken[0]} has that name already; rename the exported folder")
+    return dict(zip(names, folders, strict=True)) if paths else {}
+
+
+def predict(
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    split: str,
+    systems: Sequence[str],
+    artefacts: Mapping[str, Path] = MappingProxyType({}),
+    fresh: bool,
+    console: Console,
+) -> dict[str, list[Prediction]]:
+    """Predictions of each system and artefact, one a row; those made before under the same conditions are read back.
+
+    Raises:
+        ModelError: the adapter or an artefact belongs to another base.
+    """
+    base = run_base(config, folder, adapter="adapter" in systems)
+    for path in artefacts.values():
+        check_artefact(path, base.fingerprint)
+    samples, failed = read_samples(config, split, base)
+    made: dict[str, list[Prediction]] = {}
+    model: PreTrainedModel | None = None
+
+    def open_system(name: str) -> System:
+        nonlocal model
+        if name in artefacts:
+            model = None
+            released()
+            return open_artefact(config, base, artefacts[name])
+        model = model or build_model(base, config.model)
+        if name == "base":
+            return ModelSystem(model, base.processor, config)
+        adapted = load_adapter(model, folder.adapter, fingerprint=base.fingerprint)
+        return ModelSystem(adapted, base.processor, config)
+
+    for name in [*systems, *artefacts]:
+        conditions = _conditions(config, folder, split, name, base, samples, artefacts.get(name))
+        path = folder.predictions(split, name)
+        kept = None if fresh else _kept(path, conditions, len(samples) + len(failed))
+        if kept is None:
+            kept = [*_read(open_system(name), samples, name, console), *failed]
+            write_predictions(path, kept)
+            write_json(path.with_suffix(".json"), conditions)
+        made[name] = kept
+    return made
+
+
+def run_base(config: RunConfig, folder: RunFolder, *, adapter: bool = True) -> Base:
+    """The run's checkpoint with the pixel budget of training; with `adapter`, once that is known to be made on it.
+
+    Raises:
+        ModelError: the adapter is damaged, or belongs to another base.
     """
     card = AdapterCard.read(folder.adapter) if folder.adapter.is_dir() else None
-    if "adapter" in systems:
+    if adapter:
         check_adapter(folder.adapter, None)
     base = build_base(
         config.model, min_pixels=card.min_pixels if card else None, max_pixels=card.max_pixels if card else None
     )
-    if "adapter" in systems:
+    if adapter:
         check_adapter(folder.adapter, base.fingerprint)
-    samples, failed = _samples(config, split, base)
-    made: dict[str, list[Prediction]] = {}
-    model = None
-    for system in systems:
-        conditions = _conditions(config, folder, split, system, base, samples)
-        path = folder.predictions(split, system)
-        kept = None if fresh else _kept(path, conditions, len(samples) + len(failed))
-        if kept is None:
-            model = model or build_model(base, config.model)
-            reader = load_adapter(model, folder.adapter, fingerprint=base.fingerprint) if system == "adapter" else model
-            kept = [*_read(reader, base, samples, config, system, console), *failed]
-            write_predictions(path, kept)
-            write_json(path.with_suffix(".json"), conditions)
-        made[system] = kept
-    return made
+    return base
 
 
 def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
@@ -130,7 +202,7 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
     write_run_report(config, folder, split, compare(predictions, seed=config.evaluate.seed, metrics=metrics))
 
 
-def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], list[Prediction]]:
+def read_samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], list[Prediction]]:
     """The split's rows, and a failed prediction for each that can't be read: it scores zero, it is not dropped."""
     rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
@@ -146,13 +218,21 @@ def _samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], l
 
 
 def _conditions(
-    config: RunConfig, folder: RunFolder, split: str, system: str, base: Base, samples: list[Sample]
+    config: RunConfig,
+    folder: RunFolder,
+    split: str,
+    system: str,
+    base: Base,
+    samples: list[Sample],
+    artefact: Path | None = None,
 ) -> dict:
     """All that decides a prediction; predictions are used again only where this is the same."""
     geometry = base.processor.geometry
     text = "\n".join(f"{sample.id}\t{sample.text}" for sample in samples)
-    adapter = hashlib.sha256((folder.adapter / WEIGHTS).read_bytes()).hexdigest() if system == "adapter" else None
+    adapter = _digest(adapter_files(folder.adapter)) if system == "adapter" else None
+    told = {"artefact": _digest(artefact)} if artefact else {}
     return {
+        **told,
         "split": split,
         "base": base.fingerprint,
         "adapter": adapter,
@@ -161,6 +241,22 @@ def _conditions(
         "prompt": [config.data.system, config.data.question],
         "evaluate": config.evaluate.model_dump(mode="json", exclude={"metrics"}),
     }
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _digest(folder: Path) -> str:
+    """A name for an exported folder's files: their names, sizes and times of change."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _kept(path: Path, conditions: dict, rows: int) -> list[Prediction] | None:
@@ -188,26 +284,12 @@ def _noted(path: Path) -> dict | None:
         return None
 
 
-def _read(
-    model, base: Base, samples: list[Sample], config: RunConfig, system: str, console: Console
-) -> list[Prediction]:
+def _read(reader: System, samples: list[Sample], system: str, console: Console) -> list[Prediction]:
     order = {sample.id: number for number, sample in enumerate(samples)}
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {len(samples)} rows with the {system}", total=len(samples))
-        settings = config.evaluate
         made = []
-        for prediction in generate(
-            model,
-            base.processor,
-            samples,
-            question=config.data.question,
-            system=config.data.system,
-            batch_size=settings.batch_size,
-            max_new_tokens=settings.max_new_tokens,
-            do_sample=settings.temperature > 0,
-            temperature=settings.temperature or 1.0,
-            seed=settings.seed,
-        ):
+        for prediction in reader.read(samples):
             made.append(prediction)
             bar.advance(task)
     return sorted(made, key=lambda prediction: order[prediction.id])

@@ -36,11 +36,12 @@ def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
     environment = folder.read_json("environment.json") or {}
     coverage = [Coverage(**row) for row in folder.read_json("coverage.json") or []]
     trainable, total = sum(row.parameters for row in coverage), model.get("parameters")
+    added = sum(row.parameters for row in coverage if not row.full)
     facts = [
         ("Base", config.model.path),
         ("Model", f"{model['class']}, {model['dtype']}, {model['attention']} attention" if model else ""),
-        ("Adapter", f"{config.adapter.kind}, rank {config.adapter.rank}, alpha {config.adapter.alpha:g}"),
-        ("Trained", f"{trainable:,} of {total + trainable:,} parameters" if total else ""),
+        ("Adapter", _adapter(config)),
+        ("Trained", f"{trainable:,} of {total + added:,} parameters" if total else ""),
         ("Data", " / ".join(part for part in (config.data.path, config.data.subset) if part)),
         ("Question", config.data.question),
         ("Steps", f"{training['steps']:,} ({training['epochs']:g} epochs)" if training else ""),
@@ -52,6 +53,15 @@ def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
         ("Date", manifest.get("created", "")),
     ]
     return [(label, value) for label, value in facts if value]
+
+
+def _adapter(config: RunConfig) -> str:
+    adapter, base = config.adapter, config.base.quantise
+    over = "" if base == "none" else f", over a base in {base}"
+    if adapter.kind == "full":
+        return "none: weights trained in full"
+    experts = f", {adapter.experts} experts a layer" if adapter.kind == "moe-lora" else ""
+    return f"{adapter.kind}, rank {adapter.rank}, alpha {adapter.alpha:g}{experts}{over}"
 
 
 def _accounts(folder: RunFolder) -> list[Account]:

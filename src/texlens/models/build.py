@@ -6,10 +6,12 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from texlens.config.model import ModelSettings
+from texlens.config.quantise import QuantiseSettings
 from texlens.models.checkpoint import check_checkpoint, fingerprint
 from texlens.models.download import fetch
 from texlens.models.load import load_model
 from texlens.models.processor import Processor, load_processor
+from texlens.models.quantised import check_quantise
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,18 @@ def build_base(settings: ModelSettings, *, min_pixels: int | None = None, max_pi
     return Base(settings.path, folder, fingerprint(folder), processor)
 
 
-def build_model(base: Base, settings: ModelSettings) -> PreTrainedModel:
+def build_model(base: Base, settings: ModelSettings, quantise: QuantiseSettings | None = None) -> PreTrainedModel:
+    """
+    Raises:
+        ConfigError: a base that can't be quantised so here.
+    """
+    if quantise:
+        check_quantise(quantise, base.processor.family)
     return load_model(
         base.folder,
         device=settings.device,
         dtype=settings.dtype,
         attention=settings.attention,
         trust_remote_code=settings.trust_remote_code,
+        quantise=quantise,
     )

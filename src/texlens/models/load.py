@@ -9,10 +9,12 @@ import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from texlens.config.quantise import QuantiseSettings
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.families import family_of
 from texlens.models.processor import Processor, load_processor, save_processor
+from texlens.models.quantised import quantisation
 from texlens.models.skeleton import build_config, count_parameters, model_class
 
 __all__ = ["Processor", "describe", "load_model", "load_processor", "random_model", "save_processor"]
@@ -28,6 +30,7 @@ def load_model(
     attention: str = "auto",
     trust_remote_code: bool = False,
     random_weights: bool = False,
+    quantise: QuantiseSettings | None = None,
 ) -> PreTrainedModel:
     """The model in a checkpoint's folder, in eval mode, on its device.
 
@@ -37,6 +40,7 @@ def load_model(
         attention: `auto` is torch's own (sdpa); what was chosen stands in `describe(model)["attention"]`.
         trust_remote_code: run the model class that the checkpoint brings (its `auto_map`); without it, and for
             checkpoints that bring none, the class is the one in transformers.
+        quantise: pack the linear layers of the language model while they are loaded.
         random_weights: need no weights in the folder; draw them from torch's generator.
 
     Raises:
@@ -53,6 +57,8 @@ def load_model(
     loader: Any = AutoModelForImageTextToText if brings_code else model_class(family)
     if brings_code:
         options["trust_remote_code"] = True
+    if quantise and quantise.quantise != "none":
+        options["quantization_config"] = quantisation(quantise, options["dtype"])
     model, loaded = loader.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, output_loading_info=True, device_map={"": on}, **options
     )

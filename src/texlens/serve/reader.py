@@ -73,7 +73,7 @@ def _open_run(run: RunFolder) -> Reader:
         config.model, min_pixels=card.min_pixels if card else None, max_pixels=card.max_pixels if card else None
     )
     check_adapter(run.adapter, base.fingerprint)
-    model = load_adapter(build_model(base, config.model), run.adapter, fingerprint=base.fingerprint).eval()
+    model = load_adapter(build_model(base, config.model, config.base), run.adapter, fingerprint=base.fingerprint).eval()
     return Reader(
         run.path.name, model, base.processor, config.data.question, config.data.system, config.evaluate.max_new_tokens
     )

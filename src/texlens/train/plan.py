@@ -43,7 +43,7 @@ class RunPlan:
     def to_json(self) -> dict:
         return {
             "parameters": {
-                "total": self.base_parameters + self.adapter.trainable,
+                "total": self.base_parameters + self.adapter.added,
                 "trainable": self.adapter.trainable,
                 "base": self.base_parameters,
             },
