@@ -4,12 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from texlens.core.errors import ConfigError, DataError
+from texlens.data.sources.coco import COCO
 from texlens.data.sources.conversations import CONVERSATIONS
 from texlens.data.sources.hub import MODELSCOPE, fetch_modelscope, hub_splits, is_hub_id, open_hub
+from texlens.data.sources.im2latex import IM2LATEX
+from texlens.data.sources.image_folder import IMAGE_FOLDER
+from texlens.data.sources.inkml import INKML
 from texlens.data.sources.parquet import PARQUET
 from texlens.data.sources.protocol import Format, ReadOptions, Source
+from texlens.data.sources.records import RECORDS
+from texlens.data.sources.table_text import CSV
 
-FORMATS = {format.name: format for format in (PARQUET, CONVERSATIONS)}
+FORMATS = {
+    format.name: format for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, INKML, CSV, RECORDS, CONVERSATIONS)
+}
+"""In the order in which they are looked for: those that are known by a name first."""
+ALIASES = {"messages": "conversations", "sharegpt": "conversations", "llava": "conversations", "hf": "parquet"}
+"""Names that others give to a format read here."""
 DEMO = Path(__file__).parents[1] / "demo"
 
 
@@ -49,6 +60,7 @@ def find_format(path: Path, format: str = "auto") -> Format:
     Raises:
         ConfigError, DataError: an unknown name, or files that no format recognises.
     """
+    format = ALIASES.get(format, format)
     if format != "auto":
         if format not in FORMATS:
             raise ConfigError(f"data.format {format!r} is not known; use auto, {', '.join(FORMATS)}")

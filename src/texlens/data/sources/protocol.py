@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from texlens.data.sample import Refusal, Sample
 
@@ -38,13 +38,16 @@ class ReadOptions:
     image_column: str = "image"
     text_column: str = "text"
     allow_outside: bool = False
+    captions: Literal["all", "one"] = "all"
+    """Of several texts of one image (COCO): all as accepted answers, or the first alone."""
 
 
 @dataclass(frozen=True)
 class Format:
     """One way to store rows on disk.
 
-    `recognises` looks at file names alone. `splits` lists what the path has; `open` reads one of those.
+    `recognises` looks at file names, and at the first row where those don't tell. `splits` lists what the path has;
+    `open` reads one of those.
     """
 
     name: str

@@ -5,6 +5,7 @@ import pytest
 from tests.unit.data.pictures import png
 from texlens.core.errors import DataError
 from texlens.data.load import load_split
+from texlens.data.sample import Turn
 from texlens.data.sources.conversations import parse_conversation
 
 
@@ -49,7 +50,7 @@ def messages(*parts, answer="x", **row):
 )
 def test_every_common_spelling_is_read(row, prompt, tmp_path):
     read = parse_conversation(row, tmp_path)
-    assert (read.image, read.text, read.prompt, read.system) == (tmp_path / "a.png", "x", prompt, None)
+    assert (read.images, read.text, read.prompt, read.system) == ((tmp_path / "a.png",), "x", prompt, None)
 
 
 def test_a_system_message_becomes_the_rows_system(tmp_path):
@@ -63,15 +64,15 @@ def test_a_system_message_becomes_the_rows_system(tmp_path):
     [
         ([], "a row must be an object, not list"),
         ({}, "no 'conversations' and no 'messages' list"),
-        (qwen("Read"), "0 images; a row has exactly 1"),
-        (qwen("Read", images=["a.png", "b.png"]), "2 images"),
+        (qwen("Read"), "0 images; name one in the user's turn"),
+        (qwen("<image>Read", images=["a.png", "b.png"]), "2 images for 1 <image> marks"),
         (qwen("a.png", answer=None), "a turn holds NoneType where its text should be"),
         (qwen("https://x.org/a.png"), "is a URL; download it"),
         (messages({"type": "image", "image": "data:image/png;base64,AA"}), "is a URL"),
         (qwen("Read", image=7), "an image named by int"),
         ({"conversations": [{"role": "tool", "value": "x"}]}, "a turn of role 'tool'"),
-        ({"conversations": qwen("a.png")["conversations"] * 2}, "2 questions; a row has exactly 1"),
-        ({"conversations": qwen("a.png")["conversations"][:1]}, "0 answers; a row has exactly 1"),
+        ({"conversations": qwen("a.png")["conversations"][::-1]}, "turns that don't alternate"),
+        ({"conversations": qwen("a.png")["conversations"][:1]}, "0 answers; the last turn"),
         (qwen("../a.png"), "lies outside"),
         (qwen("/etc/a.png"), "lies outside"),
         (qwen("b/../../a.png"), "lies outside"),
@@ -88,7 +89,7 @@ def test_a_link_that_leaves_the_folder_is_outside(tmp_path):
     (tmp_path / "set" / "a.png").symlink_to(tmp_path / "secret.png")
     with pytest.raises(DataError, match="lies outside"):
         parse_conversation(qwen("a.png"), tmp_path / "set")
-    assert parse_conversation(qwen("a.png"), tmp_path / "set", allow_outside=True).image.is_file()
+    assert parse_conversation(qwen("a.png"), tmp_path / "set", allow_outside=True).images[0].is_file()
 
 
 def write_lines(path, *rows):
@@ -121,10 +122,10 @@ def test_a_json_list_is_read_and_its_faults_are_placed(tmp_path):
     with pytest.raises(DataError, match=r"rows.json line 2: byte 10 of the file is 0xe9, not UTF-8"):
         load_split(file)
     file.write_text("[\n{},\n{]")
-    with pytest.raises(DataError, match=r"rows.json line 3 column 2: not JSON .*name it .jsonl if"):
+    with pytest.raises(DataError, match=r"rows.json line 3 column 2: not JSON .*mend it, or fetch it anew"):
         load_split(file)
     file.write_text("{}")
-    with pytest.raises(DataError, match="must hold a list of rows, not dict"):
+    with pytest.raises(DataError, match="must hold a list of rows under one of data, rows, samples, not dict"):
         load_split(file)
     file.write_text("[]", encoding="utf-16")
     with pytest.raises(DataError, match="it is UTF-16; save it as UTF-8"):
@@ -137,11 +138,31 @@ def test_a_json_list_is_read_and_its_faults_are_placed(tmp_path):
         load_split(file)
 
 
-def test_a_json_that_is_too_large_to_hold_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("texlens.data.sources.conversations.MAX_JSON_BYTES", 1 << 20)
-    (tmp_path / "rows.json").write_bytes(b" " * (2 << 20))
-    with pytest.raises(DataError, match=r"2 MiB of JSON, over 1; save it as .jsonl"):
-        load_split(tmp_path / "rows.json")
+def test_several_images_and_turns_keep_their_places(tmp_path):
+    turns = [
+        {"from": "human", "value": "What is <image>?"},
+        {"from": "gpt", "value": "a sum"},
+        {"from": "human", "value": "And <image>?"},
+        {"from": "gpt", "value": "a product"},
+    ]
+    read = parse_conversation(
+        {"conversations": turns, "images": ["a.png", "b.png"], "answers": ["a product", "p"]}, tmp_path
+    )
+    assert read.images == (tmp_path / "a.png", tmp_path / "b.png")
+    assert read.history == (Turn("user", "What is <image>?"), Turn("assistant", "a sum"))
+    assert (read.prompt, read.text, read.more_answers) == ("And <image>?", "a product", ("p",))
+
+
+def test_images_before_the_first_text_need_no_mark(tmp_path):
+    read = parse_conversation(qwen("<image>\n<image>\nCompare", images=["a.png", "b.png"]), tmp_path)
+    assert (len(read.images), read.prompt) == (2, "Compare")
+    read = parse_conversation(qwen("Compare <image> with <image>", images=["a.png", "b.png"]), tmp_path)
+    assert read.prompt == "Compare <image> with <image>"
+
+
+def test_fields_of_no_meaning_are_kept(tmp_path):
+    read = parse_conversation(qwen("a.png", level=3, domain="print"), tmp_path)
+    assert (read.domain, read.extra) == ("print", {"level": 3})
 
 
 def test_a_folder_has_a_file_for_each_split(tmp_path):
@@ -152,9 +173,8 @@ def test_a_folder_has_a_file_for_each_split(tmp_path):
         load_split(tmp_path, split="validation")
 
 
-def test_ids_that_repeat_are_refused(tmp_path):
-    with pytest.raises(DataError, match="id 'r' stands in rows 0 and 1"):
-        load_split(write_lines(tmp_path / "rows.jsonl", qwen("a.png"), qwen("a.png")))
+def test_an_id_that_repeats_gets_the_rows_number(tmp_path):
+    assert load_split(write_lines(tmp_path / "rows.jsonl", qwen("a.png"), qwen("a.png"))).ids() == ["r", "r#1"]
 
 
 def test_conversations_have_no_subset(tmp_path):

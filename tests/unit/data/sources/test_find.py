@@ -19,9 +19,9 @@ def test_formats_are_found_by_looking(tmp_path):
     assert find_format(tmp_path / "talk").name == "conversations"
     assert find_format(tmp_path / "talk" / "train.jsonl").name == "conversations"
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no rows of a known format \(parquet, conversations\)"):
+    with pytest.raises(DataError, match=r"no rows of a known format \(parquet, im2latex, coco, images"):
         find_format(tmp_path / "empty")
-    with pytest.raises(ConfigError, match=r"data.format 'parket' is not known; use auto, parquet, conversations"):
+    with pytest.raises(ConfigError, match=r"data.format 'parket' is not known; use auto, parquet, im2latex"):
         find_format(tmp_path / "hub", "parket")
 
 

@@ -1,0 +1,206 @@
+"""JSON files read value by value, so that one of many gigabytes needs a few megabytes of memory.
+
+A value comes with the place of its bytes in the file, from which it can be read again alone.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from texlens.core.errors import DataError
+
+CHUNK_BYTES = 1 << 20
+MAX_VALUE_CHARACTERS = 64 << 20
+"""One row of more is not read further: it is a file with a fault in it, or no row."""
+SPACE = re.compile(r"[ \t\r\n]*")
+REMEDY = "mend it, or fetch it anew if it is cut short"
+
+
+class Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """`key` is the name of the list that the value stands in, None for a file that is one list."""
+
+    key: str | None
+    start: int
+    length: int
+    value: Any
+
+
+def list_values(path: Path, digest: Digest, keys: tuple[str, ...] = ()) -> Iterator[Value]:
+    """The values of the file's list; of a file that is an object, those of its lists under one of `keys`.
+
+    Raises:
+        DataError: not UTF-8, not JSON, cut short, or of another form; with line and byte or column.
+    """
+    text = _Text(path, digest)
+    first = text.peek()
+    if first == "[":
+        yield from _values(text, None)
+    elif first == "{":
+        yield from _object(text, keys)
+    else:
+        value = text.value()[2]
+        raise DataError(f"{path}: must hold a list of rows, not {type(value).__name__}")
+    if text.peek():
+        raise text.fault("more after its end")
+
+
+def read_value(path: Path, start: int, length: int) -> Any:
+    """The value of these bytes alone."""
+    with path.open("rb") as file:
+        file.seek(start)
+        return json.loads(file.read(length))
+
+
+def first_value(path: Path, keys: tuple[str, ...] = ()) -> Any:
+    """The first value, to look at; None where the file begins otherwise."""
+    try:
+        return next((found.value for found in list_values(path, _NoDigest(), keys)), None)
+    except (DataError, OSError):
+        return None
+
+
+def refuse_utf16(path: Path, data: bytes) -> None:
+    """
+    Raises:
+        DataError: the file begins as UTF-16 does.
+    """
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"{path}: byte 1 is 0x{data[0]:02x}: it is UTF-16; save it as UTF-8")
+
+
+class _NoDigest:
+    def update(self, data: bytes, /) -> None:
+        pass
+
+
+def _object(text: "_Text", keys: tuple[str, ...]) -> Iterator[Value]:
+    """The lists under the keys; everything else is passed over a value at a time."""
+    found = False
+    text.take("{")
+    while text.peek() != "}":
+        _, _, key = text.value()
+        text.take(":")
+        if key in keys and text.peek() == "[":
+            found = True
+            yield from _values(text, key)
+        else:
+            text.value()
+        if text.peek() != "}":
+            text.take(",")
+    text.take("}")
+    if not found:
+        wanted = f" under one of {', '.join(keys)}" if keys else ""
+        raise DataError(f"{text.path}: must hold a list of rows{wanted}, not dict; name it .jsonl if a row is a line")
+
+
+def _values(text: "_Text", key: str | None) -> Iterator[Value]:
+    text.take("[")
+    while text.peek() != "]":
+        yield Value(key, *text.value())
+        if text.peek() != "]":
+            text.take(",")
+            if text.peek() == "]":
+                raise text.fault("a comma before the end of the list")
+    text.take("]")
+
+
+class _Text:
+    """A window on the file's text; `_at` is the character to be read next, `_byte` its place in the file."""
+
+    def __init__(self, path: Path, digest: Digest):
+        self.path = path
+        self._file = path.open("rb")
+        self._digest = digest
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._json = json.JSONDecoder()
+        self._text, self._at, self._byte = "", 0, 0
+        self._line, self._column = 1, 0
+        self._read, self._lines_read, self._ended = 0, 1, False
+        self._more(CHUNK_BYTES)
+        if self._text.startswith("\ufeff"):
+            self._text, self._byte = self._text[1:], 3
+
+    def peek(self) -> str:
+        """The next character that is no space; "" at the end."""
+        while True:
+            self._go(SPACE.match(self._text, self._at).end())  # type: ignore[union-attr]
+            if self._at < len(self._text) or self._ended:
+                return self._text[self._at : self._at + 1]
+            self._more(CHUNK_BYTES)
+
+    def take(self, character: str) -> None:
+        found = self.peek()
+        if found != character:
+            raise self.fault(f"{character!r} expected" if found else "the file ends in the middle")
+        self._go(self._at + 1)
+
+    def value(self) -> tuple[int, int, Any]:
+        """Place, length in bytes, and the value that comes next."""
+        if not self.peek():
+            raise self.fault("the file ends in the middle")
+        while True:
+            try:
+                value, end = self._json.raw_decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                held = len(self._text) - self._at
+                if self._ended or held > MAX_VALUE_CHARACTERS:
+                    raise self.fault(error.msg, error.pos) from error
+                self._more(max(CHUNK_BYTES, held))
+                continue
+            except RecursionError as error:
+                raise DataError(f"{self.path}: not JSON of sane depth; mend the file") from error
+            if end == len(self._text) and not self._ended:
+                self._more(CHUNK_BYTES)
+                continue
+            start = self._byte
+            self._go(end)
+            return start, self._byte - start, value
+
+    def fault(self, reason: str, at: int | None = None) -> DataError:
+        at = self._at if at is None else at
+        before = self._text[:at]
+        line = self._line + before.count("\n")
+        column = at - before.rfind("\n") if "\n" in before else self._column + at + 1
+        return DataError(f"{self.path} line {line} column {column}: not JSON ({reason}); {REMEDY}")
+
+    def _go(self, to: int) -> None:
+        passed = self._text[self._at : to]
+        self._byte += len(passed) if passed.isascii() else len(passed.encode())
+        self._at = to
+
+    def _more(self, size: int) -> None:
+        gone = self._text[: self._at]
+        self._line += gone.count("\n")
+        self._column = len(gone) - gone.rfind("\n") - 1 if "\n" in gone else self._column + len(gone)
+        data = self._file.read(size)
+        self._digest.update(data)
+        if not self._read:
+            refuse_utf16(self.path, data)
+        self._ended = len(data) < size
+        try:
+            new = self._decoder.decode(data, final=self._ended)
+        except UnicodeDecodeError as error:
+            raise self._not_utf8(error) from error
+        self._read += len(data)
+        self._lines_read += data.count(b"\n")
+        self._text, self._at = self._text[self._at :] + new, 0
+        if self._ended:
+            self._file.close()
+
+    def _not_utf8(self, error: UnicodeDecodeError) -> DataError:
+        """`error.object` begins with what the last chunk left over of a character."""
+        data = error.object
+        line = self._lines_read + data.count(b"\n", 0, error.start)
+        left_over = len(data) - (self._file.tell() - self._read)
+        byte = self._read - left_over + error.start + 1
+        place = f"byte {byte} of the file is 0x{data[error.start]:02x}"
+        return DataError(f"{self.path} line {line}: {place}, not UTF-8; save it as UTF-8")

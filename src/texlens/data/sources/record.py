@@ -1,0 +1,134 @@
+"""A row whose images are files, and the `Source` that formats of text files (JSON, CSV, lists) share."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.data.sample import LazyImage, Refusal, Sample, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row as read; `id` is None where it names none. `draw` makes an image that is not a file (strokes, say)."""
+
+    id: str | None
+    images: tuple[Path, ...]
+    text: str
+    prompt: str | None = None
+    system: str | None = None
+    domain: str | None = None
+    history: tuple[Turn, ...] = ()
+    more_answers: tuple[str, ...] = ()
+    extra: Mapping = field(default_factory=dict)
+    draw: Callable[[], bytes] | None = None
+
+
+class RecordSource:
+    """A `Source` of records, one each row; a row that could not be read is None there and stands in `reasons`.
+
+    A row without an id is called after split and number; one whose id an earlier row has gets its number after it.
+    """
+
+    def __init__(
+        self,
+        where: str,
+        split: str,
+        identity: str,
+        records: Sequence[Record | None],
+        place: Callable[[int], str],
+        reasons: Mapping[int, str],
+        repeated: frozenset[int],
+    ):
+        if not len(records):
+            raise DataError(f"{where}: no row in it; check data.path")
+        self.where, self.identity = where, identity
+        self._split, self._records, self._place, self._repeated = split, records, place, repeated
+        self.refusals = {
+            row: Refusal(f"{split}-{row}", f"{where} {place(row)}".rstrip(), reason, "row form")
+            for row, reason in reasons.items()
+        }
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def id(self, row: int) -> str:
+        return self._id(row, self._records[row])
+
+    def text(self, row: int) -> str:
+        record = self._records[row]
+        return record.text if record else ""
+
+    def sample(self, row: int) -> Sample:
+        record = self._records[row]
+        if record is None:
+            raise DataError(str(self.refusals[row]))
+        first, *others = self._images(row, record)
+        return Sample(
+            self._id(row, record),
+            first,
+            record.text,
+            prompt=record.prompt,
+            system=record.system,
+            domain=record.domain,
+            extra=dict(record.extra),
+            more_images=tuple(others),
+            history=record.history,
+            more_answers=record.more_answers,
+        )
+
+    def _id(self, row: int, record: Record | None) -> str:
+        if record is None or record.id is None:
+            return f"{self._split}-{row}"
+        return f"{record.id}#{row}" if row in self._repeated else record.id
+
+    def _images(self, row: int, record: Record) -> list[LazyImage]:
+        place = f"{self.where} {self._place(row)}".rstrip()
+        if record.draw is not None:
+            return [LazyImage(record.draw, place)]
+        return [LazyImage(path.read_bytes, f"{place} ({path.name})", path) for path in record.images]
+
+
+class Gathered:
+    """What the rows of a file come to while they are read one by one: ids that repeat, and reasons of bad rows."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[int, str] = {}
+        self.repeated: set[int] = set()
+        self._ids: set[int] = set()
+
+    def see(self, row: int, read: Record | DataError) -> Record | None:
+        if isinstance(read, DataError):
+            self.reasons[row] = str(read)
+            return None
+        if read.id is not None:
+            known = len(self._ids)
+            self._ids.add(hash(read.id))
+            if len(self._ids) == known:
+                self.repeated.add(row)
+        return read
+
+
+def held_source(where: str, split: str, identity: str, rows: Iterable[tuple[str, Record | DataError]]) -> RecordSource:
+    """The source of (place, record or why there is none), held in memory: for formats whose rows are small.
+
+    Raises:
+        DataError: no row at all.
+    """
+    gathered, records, places = Gathered(), [], []
+    for row, (place, read) in enumerate(rows):
+        places.append(place)
+        records.append(gathered.see(row, read))
+    return RecordSource(
+        where, split, identity, records, places.__getitem__, gathered.reasons, frozenset(gathered.repeated)
+    )
+
+
+def files_identity(paths: Iterable[Path]) -> str:
+    """Names, sizes and times of change: what tells that a folder of files is as it was."""
+    digest = hashlib.sha256()
+    for path in paths:
+        known = path.stat()
+        digest.update(f"{path} {known.st_size} {known.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

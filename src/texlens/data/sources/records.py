@@ -1,0 +1,33 @@
+"""JSON and JSONL of flat rows: `{"image_path", "question", "answer"}`, or `{"image", "text"}`, or alike.
+
+`fields.py` knows the names. Paths are relative to the file's folder; fields that mean nothing to a sample are kept in
+its `extra`.
+"""
+
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.data.sources.conversations import is_conversation
+from texlens.data.sources.fields import IMAGE_FIELDS, record_of_fields
+from texlens.data.sources.json_rows import first_row, json_source, split_files
+from texlens.data.sources.protocol import Format, ReadOptions
+from texlens.data.sources.record import RecordSource
+
+
+def _recognises(path: Path) -> bool:
+    row = first_row(path)
+    return isinstance(row, dict) and not is_conversation(row) and any(name in row for name in IMAGE_FIELDS)
+
+
+def _splits(path: Path, options: ReadOptions) -> list[str]:
+    if options.subset is not None:
+        raise DataError(f"{path}: a JSON file of rows has no subsets; remove data.subset")
+    return list(split_files(path))
+
+
+def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
+    file = split_files(path)[split]
+    return json_source(file, split, lambda row: record_of_fields(row, file.parent, options))
+
+
+RECORDS = Format("records", _recognises, _splits, _open)

@@ -1,0 +1,126 @@
+"""CSV and TSV: a header, then `image_path,text` or other columns; images lie beside, paths relative to the file.
+
+`fields.py` knows the columns' usual names. A cell that holds line breaks stands in quotes, as every spreadsheet writes
+it.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.data.sources.fields import image_field, no_field, record_of_fields, text_field
+from texlens.data.sources.json_stream import refuse_utf16
+from texlens.data.sources.layout import SPLIT_NAMES
+from texlens.data.sources.protocol import Format, ReadOptions
+from texlens.data.sources.record import Record, RecordSource, held_source
+
+MAX_CELL = 16 << 20
+SUFFIXES = (".csv", ".tsv")
+
+
+def open_table(file: Path, split: str, options: ReadOptions) -> RecordSource:
+    """
+    Raises:
+        DataError: a column is missing (with those that are near), or no row.
+    """
+    digest = hashlib.sha256(str(file.stat().st_size).encode())
+    with file.open("rb") as stream:
+        digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return held_source(str(file), split, digest.hexdigest(), _records(file, options))
+
+
+def _records(file: Path, options: ReadOptions) -> Iterator[tuple[str, Record | DataError]]:
+    csv.field_size_limit(MAX_CELL)
+    lines = _Lines(file)
+    rows = csv.reader(lines, delimiter="\t" if file.suffix == ".tsv" else ",", strict=True)
+    names = next(rows, None)
+    _check_header(file, names or [], options)
+    while True:
+        first = rows.line_num + 1
+        try:
+            cells = next(rows, None)
+        except csv.Error as error:
+            raise DataError(f"{file} line {first}: not CSV ({error}); mend its quotes") from error
+        if cells is None:
+            return
+        if cells:
+            yield f"line {first}", _record(file, names or [], cells, lines.faults(first, rows.line_num), options)
+
+
+def _check_header(file: Path, names: list[str], options: ReadOptions) -> None:
+    for what, field, wanted in (
+        ("image", image_field(names, options), options.image_column),
+        ("text", text_field(names, options), options.text_column),
+    ):
+        if field is None:
+            raise DataError(f"{file}: {no_field(what, wanted, names)}")
+
+
+def _record(
+    file: Path, names: list[str], cells: list[str], fault: DataError | None, options: ReadOptions
+) -> Record | DataError:
+    if fault is not None:
+        return fault
+    if len(cells) != len(names):
+        return DataError(f"{len(cells)} cells for {len(names)} columns; put texts with commas into quotes")
+    row = {
+        name: cell for name, cell in zip(names, cells, strict=True) if cell != "" or name == text_field(names, options)
+    }
+    try:
+        return record_of_fields(row, file.parent, options)
+    except DataError as error:
+        return error
+
+
+class _Lines:
+    """The file's lines as text; of those that are no UTF-8 the faults are remembered by line."""
+
+    def __init__(self, file: Path):
+        self._file = file
+        self._faults: dict[int, DataError] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        with self._file.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                if number == 1:
+                    refuse_utf16(self._file, line)
+                    line = line.removeprefix(b"\xef\xbb\xbf")
+                try:
+                    text = line.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    place = f"byte {error.start + 1} of line {number} is 0x{line[error.start]:02x}"
+                    self._faults[number] = DataError(f"{place}, not UTF-8; save the file as UTF-8")
+                    text = line.decode("utf-8", errors="replace")
+                yield from io.StringIO(text, newline="")
+
+    def faults(self, first: int, last: int) -> DataError | None:
+        """The fault of a row that spans these lines."""
+        return next((self._faults.pop(number) for number in range(first, last + 1) if number in self._faults), None)
+
+
+def _files(path: Path) -> dict[str, Path]:
+    if path.is_file():
+        return {path.stem if path.stem in SPLIT_NAMES else "train": path}
+    files = sorted(file for suffix in SUFFIXES for file in path.glob(f"*{suffix}"))
+    named = {file.stem: file for file in files if file.stem in SPLIT_NAMES}
+    return named or ({"train": files[0]} if len(files) == 1 else {})
+
+
+def _recognises(path: Path) -> bool:
+    return path.suffix in SUFFIXES if path.is_file() else bool(_files(path))
+
+
+def _splits(path: Path, options: ReadOptions) -> list[str]:
+    if options.subset is not None:
+        raise DataError(f"{path}: a CSV has no subsets; remove data.subset")
+    return list(_files(path))
+
+
+def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
+    return open_table(_files(path)[split], split, options)
+
+
+CSV = Format("csv", _recognises, _splits, _open)
