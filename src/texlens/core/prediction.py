@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-StopReason = Literal["end", "length", "loop", "failed"]
+StopReason = Literal["end", "length", "loop", "stop", "failed"]
 
 
 @dataclass(frozen=True)
@@ -11,8 +11,8 @@ class Prediction:
     """`truth` and `text` are plain strings; `log_probability` sums the natural logs of the generated tokens.
 
     `tokens` counts them, the one that ends the turn included. `stop` is `end` (the model ended its turn), `length` (cut
-    at the limit), `loop` (cut since it said the same few tokens over and over; `text` holds them) or `failed` (no text
-    could be made; `error` says why, and the row scores zero).
+    at the limit), `loop` (cut since it said the same few tokens over and over; `text` holds them), `stop` (cut before a
+    string that was named) or `failed` (no text could be made; `error` says why, and the row scores zero).
     """
 
     id: str

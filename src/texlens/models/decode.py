@@ -1,9 +1,9 @@
-"""One batch of prompts to tokens, with a key-value cache: the inner loop of generation.
+"""Prompts to tokens with a key-value cache: the inner loop of generation, for evaluation, reading and serving alike.
 
-It does what `model.generate` does for a batch (a test compares the two token for token), and besides lets finished
-rows leave the batch, stops rows that loop, and sums log-probabilities without keeping logits.
+It does what `model.generate` does for a batch (a test compares the two token for token), and besides lets rows join and
+leave while others run, stops rows that loop, and notes each token's log-probability without keeping logits.
 
-Legend: B = rows still in the batch, L = prompt tokens with padding on the left, V = vocabulary.
+Legend: B = rows in the batch, L = tokens so far with padding on the left, V = vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from texlens.core.prediction import StopReason
+from texlens.models.pieces import TextStream
+from texlens.models.sampling import Sampling, pick
 
 LONGEST_CYCLE = 8
 LEAST_REPEATS = 8
@@ -25,11 +28,45 @@ LEAST_LOOP_TOKENS = 48
 
 @dataclass
 class Decoded:
-    """The tokens that one row of a batch was answered with (the one that ended the turn included)."""
+    """What one row is answered with: tokens (the one that ended the turn included) and their natural log-probabilities.
 
+    `alternatives` holds, for each token, the likeliest ones with theirs, as many as the row's sampling asks for.
+    `text` puts the tokens together where it is given, and finds stop strings.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    generator: torch.Generator | None = None
+    text: TextStream | None = None
     tokens: list[int] = field(default_factory=list)
-    log_probability: float = 0.0
+    log_probabilities: list[float] = field(default_factory=list)
+    alternatives: list[list[tuple[int, float]]] = field(default_factory=list)
+    fresh: str = ""
     stop: StopReason = "length"
+    going: bool = True
+
+    @property
+    def log_probability(self) -> float:
+        return sum(self.log_probabilities)
+
+    def take(self, token: int, log_probability: float, end_ids: frozenset[int]) -> None:
+        """Append a token and see whether the row is done; `fresh` is then the text that it made sure."""
+        self.tokens.append(token)
+        self.log_probabilities.append(log_probability)
+        self.fresh = self.text.push(token) if self.text is not None else ""
+        if token in end_ids:
+            self.finish("end")
+        elif self.text is not None and self.text.stopped:
+            self.finish("stop")
+        elif self.sampling.repetition_guard and is_looping(self.tokens):
+            self.finish("loop")
+        elif len(self.tokens) >= self.sampling.max_new_tokens:
+            self.finish("length")
+
+    def finish(self, stop: StopReason) -> None:
+        """No token will follow; the row leaves its batch."""
+        self.stop, self.going = stop, False
+        if self.text is not None:
+            self.fresh += self.text.finish()
 
 
 def is_looping(tokens: Sequence[int]) -> bool:
@@ -43,7 +80,6 @@ def is_looping(tokens: Sequence[int]) -> bool:
     return False
 
 
-@torch.no_grad()
 def decode_batch(
     model: torch.nn.Module,
     inputs: dict[str, Tensor],
@@ -61,91 +97,138 @@ def decode_batch(
         end_ids: tokens that end a turn.
         temperature: draw from the distribution with `generator`; the likeliest token where None.
     """
-    state = _Batch(inputs)
-    logits_BV = state.prefill(model, inputs)
-    done = [Decoded() for _ in range(state.size)]
-    for step in range(1, max_new_tokens + 1):
-        tokens_B, log_probabilities = _pick(logits_BV, temperature, generator)
-        going = _record(
-            [done[row] for row in state.rows], tokens_B.tolist(), log_probabilities, end_ids, repetition_guard
+    sampling = Sampling(max_new_tokens, temperature, repetition_guard=repetition_guard)
+    rows = [Decoded(sampling, generator) for _ in range(len(inputs["input_ids"]))]
+    batch = LiveBatch(model, end_ids)
+    batch.join(inputs, rows)
+    while batch.rows:
+        batch.step()
+    return rows
+
+
+class LiveBatch:
+    """The rows that are being written: cache, attention mask and positions, which grow and shrink as rows come and go.
+
+    Not for several threads at once.
+    """
+
+    def __init__(self, model: torch.nn.Module, end_ids: frozenset[int]):
+        self.model = model
+        self.end_ids = end_ids
+        self.rows: list[Decoded] = []
+        """In the batch; finished ones leave at the next step or when others join."""
+        self._part: _Part | None = None
+
+    @torch.no_grad()
+    def join(self, inputs: dict[str, Tensor], rows: Sequence[Decoded]) -> None:
+        """Read prompts and images, write the first token of each row, and go on with those that are not done."""
+        part, logits_BV = _Part.prefilled(self.model, inputs)
+        self._record(part, rows, logits_BV)
+        self._sweep(most=0)
+        rows, part = _going(list(rows), part)
+        if part is not None:
+            self._part = part if self._part is None else self._part.beside(part)
+            self.rows = [*self.rows, *rows]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Write one more token of each row. Finished rows leave once they are a third."""
+        self._sweep(most=len(self.rows) // 3)
+        if self._part is not None:
+            self._record(self._part, self.rows, self._part.step(self.model))
+            if not any(row.going for row in self.rows):
+                self._sweep(most=0)
+
+    def _record(self, part: "_Part", rows: Sequence[Decoded], logits_BV: Tensor) -> None:
+        part.tokens_B, log_probabilities, alternatives = pick(
+            logits_BV, [row.sampling for row in rows], [row.generator for row in rows]
         )
-        if step == max_new_tokens or not any(going):
-            return done
-        logits_BV = state.step(model, tokens_B, going)
-    return done
+        for row, token, log_probability, others in zip(
+            rows, part.tokens_B.tolist(), log_probabilities, alternatives, strict=True
+        ):
+            row.fresh = ""
+            if row.going:
+                row.alternatives.append(others)
+                row.take(token, log_probability, self.end_ids)
+
+    def _sweep(self, most: int) -> None:
+        """Lets finished rows leave if they are more than `most`, or all."""
+        done = sum(not row.going for row in self.rows)
+        if self._part is not None and done and (done > most or done == len(self.rows)):
+            self.rows, self._part = _going(self.rows, self._part)
 
 
-def _pick(
-    logits_BV: Tensor, temperature: float | None, generator: torch.Generator | None
-) -> tuple[Tensor, list[float]]:
-    """A token for each row and its natural log-probability, under the model's own distribution."""
-    log_probabilities_BV = logits_BV.float().log_softmax(-1)
-    if temperature is None:
-        tokens_B = log_probabilities_BV.argmax(-1)
-    else:
-        tokens_B = torch.multinomial((log_probabilities_BV / temperature).softmax(-1), 1, generator=generator)[:, 0]
-    return tokens_B, log_probabilities_BV.gather(1, tokens_B[:, None])[:, 0].tolist()
+class _Part:
+    """Rows side by side: their cache, mask, rope offsets, and the tokens that the next step reads."""
 
+    def __init__(self, cache: DynamicCache, mask_BL: Tensor, offset_B1: Tensor):
+        self.cache = cache
+        self.mask_BL = mask_BL
+        self.offset_B1 = offset_B1
+        self.tokens_B = mask_BL.new_zeros(len(mask_BL))
 
-def _record(
-    rows: list[Decoded], tokens: list[int], log_probabilities: list[float], end_ids: frozenset[int], guard: bool
-) -> list[bool]:
-    """Append a token to each unfinished row; which rows go on."""
-    going = []
-    for row, token, log_probability in zip(rows, tokens, log_probabilities, strict=True):
-        if row.stop == "length":
-            row.tokens.append(token)
-            row.log_probability += log_probability
-            if token in end_ids:
-                row.stop = "end"
-            elif guard and is_looping(row.tokens):
-                row.stop = "loop"
-        going.append(row.stop == "length")
-    return going
-
-
-class _Batch:
-    """The rows that are still being written: cache, attention mask and positions, which shrink as rows finish."""
-
-    def __init__(self, inputs: dict[str, Tensor]):
-        self.mask_BL = inputs["attention_mask"]
-        self.size = len(self.mask_BL)
-        self.rows = list(range(self.size))
-        self.cache = DynamicCache()
-        self.offset_B1 = self.mask_BL.new_zeros((self.size, 1))
-
-    def prefill(self, model: torch.nn.Module, inputs: dict[str, Tensor]) -> Tensor:
-        """Read prompts and images; the logits that follow."""
-        positions_3BL, self.offset_B1 = _core(model).get_rope_index(
+    @classmethod
+    def prefilled(cls, model: torch.nn.Module, inputs: dict[str, Tensor]) -> tuple["_Part", Tensor]:
+        """Prompts and images read, and the logits that follow."""
+        mask_BL = inputs["attention_mask"]
+        positions_3BL, offset_B1 = _core(model).get_rope_index(
             inputs["input_ids"],
             mm_token_type_ids=inputs["mm_token_type_ids"],
             image_grid_thw=inputs["image_grid_thw"],
-            attention_mask=self.mask_BL,
+            attention_mask=mask_BL,
         )
-        text_BL = (self.mask_BL.cumsum(-1) - 1).clamp(min=0)
-        return self._forward(model, torch.cat([text_BL[None], positions_3BL]), **inputs)
+        text_BL = (mask_BL.cumsum(-1) - 1).clamp(min=0)
+        part = cls(DynamicCache(), mask_BL, offset_B1)
+        return part, part._forward(model, torch.cat([text_BL[None], positions_3BL]), **inputs)
 
-    def step(self, model: torch.nn.Module, tokens_B: Tensor, going: list[bool]) -> Tensor:
-        """Append one token to each row; the logits that follow. Finished rows leave once they are a third."""
-        if sum(going) <= len(going) * 2 / 3:
-            tokens_B = tokens_B[self._keep(going)]
+    def step(self, model: torch.nn.Module) -> Tensor:
+        """Append the last token of each row; the logits that follow."""
         text_B1 = self.mask_BL.sum(-1, keepdim=True)
         self.mask_BL = torch.cat([self.mask_BL, torch.ones_like(text_B1)], dim=-1)
         positions_4B1 = torch.stack([text_B1, *[text_B1 + self.offset_B1] * 3])
-        return self._forward(model, positions_4B1, input_ids=tokens_B[:, None], attention_mask=self.mask_BL)
+        return self._forward(model, positions_4B1, input_ids=self.tokens_B[:, None], attention_mask=self.mask_BL)
 
-    def _keep(self, going: list[bool]) -> Tensor:
-        kept_B = torch.tensor([index for index, goes in enumerate(going) if goes], device=self.mask_BL.device)
-        self.rows = [row for row, goes in zip(self.rows, going, strict=True) if goes]
+    def keep(self, places: Sequence[int]) -> "_Part":
+        """Some of the rows, and no more padding than they need."""
+        kept_B = torch.tensor(places, device=self.mask_BL.device)
         self.cache.batch_select_indices(kept_B)
-        self.mask_BL, self.offset_B1 = self.mask_BL[kept_B], self.offset_B1[kept_B]
-        return kept_B
+        self.offset_B1, self.tokens_B = self.offset_B1[kept_B], self.tokens_B[kept_B]
+        mask_BL = self.mask_BL[kept_B]
+        spare = int(mask_BL.shape[1] - mask_BL.sum(-1).max())
+        self.mask_BL = mask_BL[:, spare:]
+        for layer in self.cache.layers if spare else ():
+            layer.keys, layer.values = layer.keys[:, :, spare:], layer.values[:, :, spare:]
+        return self
+
+    def beside(self, other: "_Part") -> "_Part":
+        """Both, the shorter one padded on the left."""
+        longest = max(self.mask_BL.shape[1], other.mask_BL.shape[1])
+        for layer, more in zip(self.cache.layers, other.cache.layers, strict=True):
+            layer.keys = _stacked(layer.keys, more.keys, longest, -2)
+            layer.values = _stacked(layer.values, more.values, longest, -2)
+        self.mask_BL = _stacked(self.mask_BL, other.mask_BL, longest, -1)
+        self.offset_B1 = torch.cat([self.offset_B1, other.offset_B1])
+        self.tokens_B = torch.cat([self.tokens_B, other.tokens_B])
+        return self
 
     def _forward(self, model: torch.nn.Module, positions_4BL: Tensor, **inputs: Tensor) -> Tensor:
         output = model(
             **inputs, position_ids=positions_4BL, past_key_values=self.cache, use_cache=True, logits_to_keep=1
         )
         return output.logits[:, -1]
+
+
+def _going(rows: list[Decoded], part: _Part) -> tuple[list[Decoded], _Part | None]:
+    places = [place for place, row in enumerate(rows) if row.going]
+    if len(places) == len(rows):
+        return rows, part
+    return [rows[place] for place in places], part.keep(places) if places else None
+
+
+def _stacked(first: Tensor, second: Tensor, longest: int, dim: int) -> Tensor:
+    """One under the other, padded with zeros on the left of `dim` (the last or the last but one) to `longest`."""
+    after = [0, 0] * (-1 - dim)
+    return torch.cat([pad(part, (*after, longest - part.shape[dim], 0)) for part in (first, second)])
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Every row comes back once. A row whose image can't be read comes back as `failed`, with the reason.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -52,18 +52,16 @@ def generate(
     prompt_ids(processor.tokenizer, question=question, system=system, image_tokens=1)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed) if do_sample else None
-    collate = Collator(processor.pad_token_id, processor.image_token_id, left=True)
     done = 0
     for rows, prompts, failed in _batches(processor, samples, style, batch_size):
         predictions = failed
         if prompts:
-            inputs = _on(device, collate(prompts))
             with evaluating(model):
                 answers = decode_batch(
                     model,
-                    inputs,
+                    model_inputs(processor, prompts, device),
                     max_new_tokens=max_new_tokens,
-                    end_ids=frozenset({processor.end_token_id, processor.pad_token_id}),
+                    end_ids=end_ids(processor),
                     temperature=temperature if do_sample else None,
                     generator=generator,
                     repetition_guard=repetition_guard,
@@ -98,6 +96,21 @@ def prompt_of(processor: Processor, sample: Sample, style: PromptStyle) -> Examp
         where = sample.image.where
         raise error if str(error).startswith(where) else DataError(f"{where}: {error}") from error
     return Example(ids, [IGNORED] * len(ids), grid, sample.id, patches)
+
+
+def model_inputs(processor: Processor, prompts: Sequence[Example], device: torch.device) -> dict[str, Tensor]:
+    """Prompts side by side, padded on the left, as the decoder takes them."""
+    batch = Collator(processor.pad_token_id, processor.image_token_id, left=True)(prompts)
+    return {
+        name: tensor.to(device, non_blocking=True)
+        for name, tensor in batch.items()
+        if isinstance(tensor, Tensor) and name != "labels"
+    }
+
+
+def end_ids(processor: Processor) -> frozenset[int]:
+    """The tokens that end a turn."""
+    return frozenset({processor.end_token_id, processor.pad_token_id})
 
 
 _Prepared = tuple[list[Sample], list[Example], list[Prediction]]
@@ -157,15 +170,6 @@ def _prediction(processor: Processor, sample: Sample, answer: Decoded) -> Predic
         log_probability=answer.log_probability,
         domain=sample.domain,
     )
-
-
-def _on(device: torch.device, batch: Mapping[str, object]) -> dict[str, Tensor]:
-    """The model's inputs, without the labels that the collator adds for training."""
-    return {
-        name: tensor.to(device, non_blocking=True)
-        for name, tensor in batch.items()
-        if isinstance(tensor, Tensor) and name != "labels"
-    }
 
 
 def _check(batch_size: int, max_new_tokens: int, temperature: float) -> None:

@@ -8,7 +8,6 @@ import torch
 
 from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import check_adapter, load_adapter
-from texlens.config.data import DataSettings
 from texlens.config.load import load_config
 from texlens.config.model import ModelSettings
 from texlens.core.errors import RunError
@@ -18,9 +17,7 @@ from texlens.data.sample import Sample
 from texlens.models.build import build_base, build_model
 from texlens.models.generate import generate, in_order
 from texlens.models.processor import Processor
-
-QUESTION = DataSettings.model_fields["question"].default
-MAX_NEW_TOKENS = 512
+from texlens.serve.names import MAX_NEW_TOKENS, QUESTION
 
 
 @dataclass(frozen=True)

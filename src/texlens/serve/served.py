@@ -1,0 +1,113 @@
+"""What a server answers as: a base and adapters on it, each with the question, pixels and limits it was trained with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from texlens.adapters.card import AdapterCard
+from texlens.adapters.lora import check_adapter, load_adapter
+from texlens.config.load import load_config
+from texlens.config.model import ModelSettings
+from texlens.core.errors import ModelError
+from texlens.core.run_folder import MANIFEST, RunFolder
+from texlens.models.build import Base, build_base, build_model
+from texlens.models.confidence import Calibration, read_calibration
+from texlens.models.processor import Processor
+from texlens.serve.names import MAX_NEW_TOKENS, QUESTION, refuse_missing_run
+
+FIRST_ADAPTER = "default"
+"""What PEFT calls the adapter that a model is wrapped with."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """`adapter` is its name in PEFT, None the base; `parent` the base's name, None for the base itself."""
+
+    name: str
+    processor: Processor
+    question: str
+    system: str | None
+    max_new_tokens: int
+    calibration: Calibration | None = None
+    adapter: str | None = None
+    parent: str | None = None
+
+
+def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.Module, dict[str, ServedModel]]:
+    """A loaded model and what it can be asked as: what was named, in that order, and the base.
+
+    Raises:
+        ModelError: no such model, several bases, or two of one name.
+        RunError: a run folder that is damaged or not there.
+    """
+    runs = [RunFolder.open(Path(model)) for model in models if (Path(model) / MANIFEST).is_file()]
+    bases = [model for model in models if not (Path(model) / MANIFEST).is_file()]
+    for model in bases:
+        refuse_missing_run(model)
+    if len(bases) > 1:
+        raise ModelError(f"{bases[1]}: one base can be served at a time beside {bases[0]}; start a second server")
+    settings = load_config(runs[0].config).model if runs else ModelSettings(path=bases[0])
+    settings = settings.model_copy(update=model_settings)
+    base = build_base(settings)
+    if bases and runs and build_base(ModelSettings(path=bases[0])).fingerprint != base.fingerprint:
+        raise ModelError(f"{bases[0]}: not the base of {runs[0].path}; start a second server")
+    plain = _base_model(base, bases[0] if bases else settings.path)
+    adapted = [
+        _adapted(run, base, plain.name, f"run-{number}" if number else FIRST_ADAPTER) for number, run in enumerate(runs)
+    ]
+    names = [one.name for one in [*adapted, plain]]
+    if len(set(names)) < len(names):
+        raise ModelError(f"two models would be served as {max(names, key=names.count)!r}; rename a run folder")
+    model: torch.nn.Module = build_model(base, settings)
+    for run, one in zip(runs, adapted, strict=True):
+        model = _with_adapter(model, run, one, base)
+    by_path = dict(zip([run.path for run in runs], adapted, strict=True))
+    ordered = [by_path.get(Path(model), plain) for model in models]
+    return model.eval(), {one.name: one for one in [*ordered, plain]}
+
+
+def use_adapter(model: torch.nn.Module, adapter: str | None) -> None:
+    """Lets the next forwards go through one adapter, or through none."""
+    if not isinstance(model, PeftModel) or getattr(model, "_texlens_in_use", "") == adapter:
+        return
+    if adapter is None:
+        model.base_model.disable_adapter_layers()
+    else:
+        model.base_model.enable_adapter_layers()
+        model.set_adapter(adapter)
+    model._texlens_in_use = adapter
+
+
+def _base_model(base: Base, path: str) -> ServedModel:
+    name = Path(path).name or path
+    return ServedModel(name, base.processor, QUESTION, None, MAX_NEW_TOKENS, read_calibration(base.folder))
+
+
+def _adapted(run: RunFolder, base: Base, parent: str, adapter: str) -> ServedModel:
+    check_adapter(run.adapter, base.fingerprint)
+    config, card = load_config(run.config), AdapterCard.read(run.adapter)
+    geometry = base.processor.geometry
+    if card is not None:
+        geometry = replace(geometry, min_pixels=card.min_pixels, max_pixels=card.max_pixels)
+    return ServedModel(
+        run.path.name,
+        replace(base.processor, geometry=geometry),
+        config.data.question,
+        config.data.system,
+        config.evaluate.max_new_tokens,
+        read_calibration(run.adapter),
+        adapter,
+        parent,
+    )
+
+
+def _with_adapter(model: Any, run: RunFolder, served: ServedModel, base: Base) -> Any:
+    assert served.adapter is not None
+    if not isinstance(model, PeftModel):
+        return load_adapter(model, run.adapter, fingerprint=base.fingerprint)
+    model.load_adapter(str(run.adapter), adapter_name=served.adapter)
+    return model
