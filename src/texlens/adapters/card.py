@@ -1,7 +1,7 @@
 """`texlens.json`, saved beside every adapter: what reading with it must use so that it reads as it was trained."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from texlens.core.errors import ModelError
@@ -28,7 +28,7 @@ class AdapterCard:
 
     @classmethod
     def read(cls, folder: Path) -> "AdapterCard | None":
-        """The folder's card, or None where another program saved the adapter.
+        """The folder's card, or None where another program saved the adapter; an exported folder's card says more.
 
         Raises:
             ModelError: the card is damaged.
@@ -37,6 +37,7 @@ class AdapterCard:
         if not path.is_file():
             return None
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            told = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{part.name: told[part.name] for part in fields(cls) if part.name in told})
         except (ValueError, TypeError) as error:
             raise ModelError(f"{path}: damaged ({error}); save the adapter again") from None

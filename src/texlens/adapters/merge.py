@@ -56,7 +56,8 @@ class Change(Protocol):
 class LowRank:
     """W + scale * B A, and with DoRA's `magnitude` each row of that brought to its own length.
 
-    `a` is [R, I], `b` is [N, R], `magnitude` is [N]. LoRA: Hu et al. 2021, arXiv:2106.09685, section 4.1. DoRA: Liu et al. 2024, arXiv:2402.09353, equation 5.
+    `a` is [R, I], `b` is [N, R], `magnitude` is [N].
+    LoRA: Hu et al. 2021, arXiv:2106.09685, section 4.1. DoRA: Liu et al. 2024, arXiv:2402.09353, equation 5.
     """
 
     a: Tensor

@@ -7,7 +7,22 @@ import typer
 from safetensors import SafetensorError
 
 from texlens import __version__
-from texlens.cli import canonical, compare, data, evaluate, models, plan, read, render, report, runs, score, train
+from texlens.cli import (
+    canonical,
+    compare,
+    data,
+    evaluate,
+    export,
+    models,
+    plan,
+    read,
+    render,
+    report,
+    runs,
+    score,
+    train,
+    verify,
+)
 from texlens.cli.faults import explain
 from texlens.core.errors import TexlensError
 from texlens.core.secrets import load_dotenv
@@ -33,6 +48,8 @@ Example, on a laptop, with the model and data that ship:
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(compare.compare)
+app.command()(export.export)
+app.command()(verify.verify)
 app.command()(report.report)
 app.command()(read.read)
 app.command()(score.score)

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -116,7 +117,8 @@ class Written:
 
 
 def as_bytes(tensor: Tensor) -> memoryview:
-    return memoryview(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy())
+    flat: Any = tensor.detach().contiguous().view(-1).view(torch.uint8).numpy()
+    return memoryview(flat)
 
 
 def read_shard(path: Path) -> tuple[list[Stored], dict[str, str]]:

@@ -1,0 +1,61 @@
+"""The card of an exported folder, `texlens.json`: how it was made, from what, and how to read with it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from texlens.adapters.card import CARD
+from texlens.core.errors import ModelError
+
+Format = Literal["adapter", "merged", "nf4", "int8", "fp8", "gptq", "awq", "gguf"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+
+@dataclass(frozen=True)
+class ArtefactCard:
+    """`adapter` is the sha256 of the adapter's weights; the pixel budget counts width x height."""
+
+    format: str
+    base: str
+    base_fingerprint: str
+    adapter: str
+    family: str
+    run: str
+    min_pixels: int
+    max_pixels: int
+    question: str
+    system: str | None
+    max_new_tokens: int
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """The method in words and numbers: libraries, group size, calibration rows, layers quantised and kept."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    verified: Mapping[str, Any] | None = None
+    version: int = 1
+
+    def to_json(self) -> dict:
+        return asdict(self)
+
+    def with_verification(self, verified: Mapping[str, Any]) -> "ArtefactCard":
+        return replace(self, verified=verified)
+
+    @classmethod
+    def read(cls, folder: Path) -> "ArtefactCard | None":
+        """The folder's card; None where there is none, or one of another kind (an adapter's).
+
+        Raises:
+            ModelError: the card is damaged.
+        """
+        path = folder / CARD
+        if not path.is_file():
+            return None
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            return (
+                cls(**{part.name: told[part.name] for part in fields(cls) if part.name in told})
+                if "format" in told
+                else None
+            )
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"{path}: damaged ({error}); export the folder again") from None
