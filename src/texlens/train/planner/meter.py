@@ -1,0 +1,121 @@
+"""Counts what a computation on torch's meta device would hold and do: bytes alive, products, memory traffic, calls.
+
+The meta device computes shapes and nothing else, yet autograd saves and frees its tensors as it does on a GPU. So a
+whole training step of a 30-billion-parameter model can be run on a laptop, and its memory read off. Tensors of whole
+numbers may be real ones on the CPU (token ids, grids): what depends on their values is then decided as it would be.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import flop_registry
+
+BLOCK = 512
+"""Bytes that CUDA's caching allocator rounds a tensor up to."""
+_INDEXING = (torch.ops.aten.index, torch.ops.aten.index_put, torch.ops.aten.index_put_)
+
+
+class Meter(TorchDispatchMode):
+    """
+    `live` and `peak` are bytes; `peak_parts` says which parts (`tag`) held them when the peak stood. `work` has one
+    (floating-point operations, bytes read and written) for each call that launches something.
+    """
+
+    def __init__(self, tag: str = "inputs"):
+        super().__init__()
+        self.live, self.peak = 0, 0
+        self.parts: Counter[str] = Counter()
+        self.peak_parts: Counter[str] = Counter()
+        self.work: list[tuple[int, int]] = []
+        self.tag = tag
+        self._storages: dict[int, tuple[weakref.ref, int, str]] = {}
+
+    @contextmanager
+    def tagged(self, tag: str) -> Iterator[None]:
+        """What is made inside belongs to this part."""
+        outer, self.tag = self.tag, tag
+        try:
+            yield
+        finally:
+            self.tag = outer
+
+    def retag(self, tensor: torch.Tensor, tag: str) -> None:
+        """Gives a tensor that is already there to another part."""
+        key = id(tensor.untyped_storage())
+        if key in self._storages:
+            reference, size, old = self._storages[key]
+            self._storages[key] = (reference, size, tag)
+            self.parts[old] -= size
+            self.parts[tag] += size
+
+    def hold(self, tensor: torch.Tensor) -> None:
+        """Counts a tensor, unless its storage is counted already."""
+        storage = tensor.untyped_storage()
+        key = id(storage)
+        known = self._storages.get(key)
+        if known and known[0]() is storage:
+            return
+        size = -(-storage.nbytes() // BLOCK) * BLOCK
+        reference = weakref.ref(storage, lambda _: self._release(key))
+        self._storages[key] = (reference, size, self.tag)
+        self.live += size
+        self.parts[self.tag] += size
+        if self.live > self.peak:
+            self.peak, self.peak_parts = self.live, self.parts.copy()
+
+    def _release(self, key: int) -> None:
+        _, size, tag = self._storages.pop(key)
+        self.live -= size
+        self.parts[tag] -= size
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        args, kwargs = _settled(func, args, kwargs or {})
+        if func is torch.ops.aten._to_copy.default and not _is_meta(args[0]) and not args[0].is_floating_point():
+            kwargs = {**kwargs, "device": args[0].device}
+        out = func(*args, **kwargs)
+        made = [leaf for leaf in tree_leaves(out) if _is_meta(leaf)]
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if _is_meta(leaf)]
+        if made and not _is_view(func):
+            self.work.append((_flops(func, args, kwargs, out), sum(tensor.nbytes for tensor in (*given, *made))))
+        for tensor in made:
+            self.hold(tensor)
+        return out
+
+
+def _flops(func, args, kwargs, out) -> int:
+    """Two for each multiplication and addition of a product; of other calls none."""
+    if func.overloadpacket is torch.ops.aten._grouped_mm:
+        return 2 * args[0].numel() * out.shape[-1]  # every row meets one of the stacked weights
+    count = flop_registry.get(func.overloadpacket)
+    return int(count(*args, **kwargs, out_val=out)) if count else 0
+
+
+def _is_meta(leaf) -> bool:
+    return isinstance(leaf, torch.Tensor) and leaf.device.type == "meta"
+
+
+def _is_view(func) -> bool:
+    """Views and the like launch nothing."""
+    return func.is_view or func.overloadpacket in (torch.ops.aten.detach, torch.ops.aten._unsafe_view)
+
+
+def _settled(func, args, kwargs):
+    """Real tensors among meta ones join them; a real mask of places becomes the places, whose number is then known."""
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    if len({tensor.device.type for tensor in tensors}) < 2 or func.overloadpacket is torch.ops.aten.copy_:
+        return args, kwargs
+    if func.overloadpacket in _INDEXING:
+        args = (args[0], _places(args[1]), *args[2:])
+    return tree_map_only(torch.Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+
+
+def _places(indices) -> list:
+    places = []
+    for index in indices:
+        places += index.nonzero(as_tuple=True) if index is not None and index.dtype == torch.bool else [index]
+    return places
