@@ -302,7 +302,7 @@ def test_images_that_can_not_be_read_are_named_and_the_others_are_printed(texlen
 
 
 def test_an_absent_image_alone_is_named_before_a_model_is_loaded(texlens, tmp_path, monkeypatch):
-    monkeypatch.setattr("texlens.serve.reader.build_model", None)
+    monkeypatch.setattr("texlens.serve.served.build_model", None)
     done = texlens("read", tmp_path / "absent.png")
 
     assert (done.code, done.out) == (2, "")

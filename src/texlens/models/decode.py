@@ -6,7 +6,7 @@ leave while others run, stops rows that loop, and notes each token's log-probabi
 Legend: B = rows in the batch, L = tokens so far with padding on the left, V = vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +89,8 @@ def decode_batch(
     temperature: float | None = None,
     generator: torch.Generator | None = None,
     repetition_guard: bool = True,
+    texts: Sequence[TextStream] | None = None,
+    on_step: Callable[[Sequence[Decoded]], None] | None = None,
 ) -> list[Decoded]:
     """What the model answers to each row, in order.
 
@@ -96,14 +98,20 @@ def decode_batch(
         inputs: input_ids_BL, attention_mask_BL, mm_token_type_ids_BL padded on the left; pixel_values, image_grid_thw.
         end_ids: tokens that end a turn.
         temperature: draw from the distribution with `generator`; the likeliest token where None.
+        texts: of each row, what puts its text together.
+        on_step: called with all rows after each token.
     """
     sampling = Sampling(max_new_tokens, temperature, repetition_guard=repetition_guard)
-    rows = [Decoded(sampling, generator) for _ in range(len(inputs["input_ids"]))]
+    count = len(inputs["input_ids"])
+    rows = [Decoded(sampling, generator, text) for text in texts or [None] * count]
     batch = LiveBatch(model, end_ids)
     batch.join(inputs, rows)
-    while batch.rows:
+    while True:
+        if on_step is not None:
+            on_step(rows)
+        if not batch.rows:
+            return rows
         batch.step()
-    return rows
 
 
 class LiveBatch:
@@ -196,20 +204,25 @@ class _Part:
         mask_BL = self.mask_BL[kept_B]
         spare = int(mask_BL.shape[1] - mask_BL.sum(-1).max())
         self.mask_BL = mask_BL[:, spare:]
-        for layer in self.cache.layers if spare else ():
+        for layer in self._layers if spare else ():
             layer.keys, layer.values = layer.keys[:, :, spare:], layer.values[:, :, spare:]
         return self
 
     def beside(self, other: "_Part") -> "_Part":
         """Both, the shorter one padded on the left."""
         longest = max(self.mask_BL.shape[1], other.mask_BL.shape[1])
-        for layer, more in zip(self.cache.layers, other.cache.layers, strict=True):
+        for layer, more in zip(self._layers, other._layers, strict=True):
             layer.keys = _stacked(layer.keys, more.keys, longest, -2)
             layer.values = _stacked(layer.values, more.values, longest, -2)
         self.mask_BL = _stacked(self.mask_BL, other.mask_BL, longest, -1)
         self.offset_B1 = torch.cat([self.offset_B1, other.offset_B1])
         self.tokens_B = torch.cat([self.tokens_B, other.tokens_B])
         return self
+
+    @property
+    def _layers(self) -> list[Any]:
+        """Layers with `keys` and `values`, [B, heads, L, width]."""
+        return self.cache.layers
 
     def _forward(self, model: torch.nn.Module, positions_4BL: Tensor, **inputs: Tensor) -> Tensor:
         output = model(

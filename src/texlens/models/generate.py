@@ -5,6 +5,7 @@ Every row comes back once. A row whose image can't be read comes back as `failed
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,7 +18,10 @@ from texlens.data.patches import image_to_patches
 from texlens.data.prompt import PromptStyle, prompt_ids
 from texlens.data.sample import Sample
 from texlens.models.decode import Decoded, decode_batch, evaluating
+from texlens.models.pieces import TextStream, TokenPieces
 from texlens.models.processor import Processor
+
+OnToken = Callable[[str, str], None]
 
 
 def generate(
@@ -34,6 +38,7 @@ def generate(
     seed: int = 0,
     repetition_guard: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
+    on_token: OnToken | None = None,
 ) -> Iterator[Prediction]:
     """Predictions batch by batch, longest images first; `in_order` restores the order of `samples`.
 
@@ -42,6 +47,7 @@ def generate(
         do_sample: draw tokens at `temperature` from a generator seeded with `seed`; else the likeliest token.
         repetition_guard: cut a row that says the same few tokens over and over (its `stop` is then `loop`).
         on_progress: called with rows done and rows in all, after each batch.
+        on_token: called with a sample's id and the text that its newest token made sure.
 
     Raises:
         ConfigError: a batch, limit or temperature that is not positive.
@@ -52,7 +58,7 @@ def generate(
     prompt_ids(processor.tokenizer, question=question, system=system, image_tokens=1)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed) if do_sample else None
-    done = 0
+    pieces, done = TokenPieces(processor.tokenizer), 0
     for rows, prompts, failed in _batches(processor, samples, style, batch_size):
         predictions = failed
         if prompts:
@@ -65,6 +71,8 @@ def generate(
                     temperature=temperature if do_sample else None,
                     generator=generator,
                     repetition_guard=repetition_guard,
+                    texts=None if on_token is None else [TextStream(pieces) for _ in rows],
+                    on_step=None if on_token is None else partial(_tell, on_token, rows),
                 )
             predictions = predictions + [
                 _prediction(processor, sample, answer) for sample, answer in zip(rows, answers, strict=True)
@@ -73,6 +81,13 @@ def generate(
         if on_progress is not None:
             on_progress(done, len(samples))
         yield from predictions
+
+
+def _tell(on_token: OnToken, samples: Sequence[Sample], rows: Sequence[Decoded]) -> None:
+    for sample, row in zip(samples, rows, strict=True):
+        if row.fresh:
+            on_token(sample.id, row.fresh)
+            row.fresh = ""
 
 
 def in_order(predictions: Iterator[Prediction], samples: Sequence[Sample]) -> list[Prediction]:

@@ -67,6 +67,8 @@ class Engine:
         self._pieces = {name: TokenPieces(one.processor.tokenizer) for name, one in self.models.items()}
         self._wake = threading.Condition()
         self._stopping = False
+        self._adapter = self.served(None).adapter
+        use_adapter(model, self._adapter)
         self._thread = threading.Thread(target=self._run, name="texlens-engine", daemon=True)
         self._thread.start()
 
@@ -197,8 +199,9 @@ class Engine:
         self._drop(group)
         joining = self._admitted(group)
         try:
-            if joining or group.jobs:
-                use_adapter(self._model, self.models[name].adapter)
+            if (joining or group.jobs) and self._adapter != self.models[name].adapter:
+                self._adapter = self.models[name].adapter
+                use_adapter(self._model, self._adapter)
             if joining:
                 self._join(name, group, joining)
             elif group.jobs:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -30,7 +30,7 @@ class Asked:
     model: str
     question: str | None = None
     system: str | None = None
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     seed: int | None = None
     copies: int = 1
@@ -83,7 +83,7 @@ class Office:
             DataError, ModelError, QueueFullError, StoppingError: as the engine has them.
         """
         prompt = await run_in_threadpool(self._prompt, asked)
-        jobs = self.engine.submit(
+        return self.engine.submit(
             [prompt] * asked.copies,
             model=asked.model,
             sampling=asked.sampling,
@@ -93,7 +93,6 @@ class Office:
             on_token=listener.token if listener else None,
             on_done=listener.done if listener else None,
         )
-        return jobs
 
     def _prompt(self, asked: Asked):
         image = LazyImage.from_bytes(asked.image, asked.param)

@@ -1,4 +1,4 @@
-"""What a server answers as: a base and adapters on it, each with the question, pixels and limits it was trained with."""
+"""What a server answers as: a base and adapters on it, each with the question, pixels and limits of its training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,8 +46,8 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
     """
     runs = [RunFolder.open(Path(model)) for model in models if (Path(model) / MANIFEST).is_file()]
     bases = [model for model in models if not (Path(model) / MANIFEST).is_file()]
-    for model in bases:
-        refuse_missing_run(model)
+    for path in bases:
+        refuse_missing_run(path)
     if len(bases) > 1:
         raise ModelError(f"{bases[1]}: one base can be served at a time beside {bases[0]}; start a second server")
     settings = load_config(runs[0].config).model if runs else ModelSettings(path=bases[0])
@@ -72,14 +72,14 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
 
 def use_adapter(model: torch.nn.Module, adapter: str | None) -> None:
     """Lets the next forwards go through one adapter, or through none."""
-    if not isinstance(model, PeftModel) or getattr(model, "_texlens_in_use", "") == adapter:
+    if not isinstance(model, PeftModel):
         return
+    layers: Any = model.base_model
     if adapter is None:
-        model.base_model.disable_adapter_layers()
+        layers.disable_adapter_layers()
     else:
-        model.base_model.enable_adapter_layers()
+        layers.enable_adapter_layers()
         model.set_adapter(adapter)
-    model._texlens_in_use = adapter
 
 
 def _base_model(base: Base, path: str) -> ServedModel:

@@ -8,7 +8,8 @@ class ServeSettings:
     """`api_key` None lets everybody in. `max_tokens` is the most that a request may ask for.
 
     `body_timeout_s` is how long a request may take to arrive, `timeout_s` how long its answer may take, the wait in the
-    queue included. `max_held_bytes` bounds the bodies of all requests under way. `drain_s` is how long a stop waits for answers under way.
+    queue included. `max_held_bytes` bounds the bodies of all requests under way. `drain_s` is how long a stop waits for
+    answers under way.
     """
 
     api_key: str | None = None
