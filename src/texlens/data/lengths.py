@@ -1,6 +1,5 @@
 """How many text tokens a sample costs: exactly with a tokenizer, by a rule of thumb without one."""
 
-from texlens.data.prompt import answer_ids, prompt_ids
 from texlens.data.sample import Sample
 
 CHARACTERS_PER_TOKEN = 2.2
@@ -15,5 +14,7 @@ def text_token_estimate(sample: Sample, question: str, system: str | None, token
     if tokenizer is None:
         characters = len(question) + len(system or "") + len(sample.text)
         return CHAT_TOKENS + round(characters / CHARACTERS_PER_TOKEN)
+    from texlens.data.prompt import answer_ids, prompt_ids
+
     prompt = prompt_ids(tokenizer, question=question, system=system, image_tokens=0)
     return len(prompt) + len(answer_ids(tokenizer, sample.text))

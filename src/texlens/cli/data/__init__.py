@@ -2,9 +2,9 @@
 
 import typer
 
-from texlens.cli.data import show
+from texlens.cli.data import export, import_, mix, show, split, validate
 
-app = typer.Typer(help="Data sets: look at what a run is trained on.", no_args_is_help=True)
+app = typer.Typer(help="Data sets: fetch, convert, check, divide, mix and look at them.", no_args_is_help=True)
 
 
 @app.callback()
@@ -12,4 +12,10 @@ def group() -> None:
     pass
 
 
+app.command("import")(import_.import_)
+app.command()(import_.convert)
+app.command()(split.split)
+app.command()(mix.mix)
+app.command()(export.export)
 app.command()(show.show)
+app.command()(validate.validate)

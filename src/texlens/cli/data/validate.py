@@ -1,0 +1,116 @@
+"""`texlens data validate`"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from texlens.cli.shared import Json, message_console, print_json, result_console
+
+FamilyName = Annotated[
+    str, typer.Option("--family", help="Whose image limits hold: qwen2-vl, qwen2.5-vl, qwen3-vl or qwen3-vl-moe.")
+]
+FORMAT = "How rows are read; auto looks at the files."
+SHOWN = 3
+
+
+def validate(
+    place: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
+    as_json: Json = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Write a mended copy to -o; the source stays as it is.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="NEW", help="The mended copy.")] = None,
+    leaks: Annotated[
+        Literal["keep", "to-train", "out-of-train"],
+        typer.Option(help="With --fix: rows that stand in two splits stay, move to train, or go out of train."),
+    ] = "keep",
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="With --fix: leave out rows of this kind too.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace a data set that stands at -o.")] = False,
+    family: FamilyName = "qwen3-vl",
+    subset: Annotated[str | None, typer.Option(help="The data set's configuration, such as small.")] = None,
+    format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
+    task: Annotated[
+        Literal["auto", "latex", "text"], typer.Option(help="Whether answers are LaTeX; auto looks at them.")
+    ] = "auto",
+    no_render: Annotated[bool, typer.Option("--no-render", help="Parse labels, but don't lay them out.")] = False,
+    context: Annotated[int, typer.Option(min=1, help="Tokens that a row may have.")] = 32_768,
+    min_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's floor; default: the family's.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's ceiling; default: the family's.")] = None,
+    all_findings: Annotated[bool, typer.Option("--all", help=f"Print every finding, not {SHOWN} of a kind.")] = False,
+    allow_outside: Annotated[bool, typer.Option(help="Let data files name images outside their folder.")] = False,
+) -> None:
+    """Look at every row: images, texts, duplicates, leaks between splits. Exit code 2 where there are errors.
+
+    Examples:
+
+        texlens data validate my_rows
+
+        texlens data validate linxy/LaTeX_OCR --subset small --json
+
+        texlens data validate my_rows --fix -o clean --leaks to-train
+    """
+    from texlens.cli.data.opening import geometry_for, open_splits, row_bar
+    from texlens.core.errors import ConfigError
+    from texlens.data.validate.findings import KINDS
+    from texlens.data.validate.run import Options
+    from texlens.data.validate.run import validate as run
+    from texlens.models.families import SPECIAL_TOKENS
+
+    if fix != (out is not None):
+        raise ConfigError("--fix writes a new folder: give both --fix and -o NEW")
+    unknown = next((kind for kind in drop or () if kind not in KINDS), None)
+    if unknown:
+        raise ConfigError(f"--drop {unknown}: no such kind; use one of {', '.join(KINDS)}")
+    messages = message_console()
+    splits = open_splits(place, subset=subset, format=format, allow_outside=allow_outside)
+    options = Options(
+        geometry_for(family, min_pixels, max_pixels),
+        context=context,
+        special_tokens=SPECIAL_TOKENS,
+        latex=None if task == "auto" else task == "latex",
+        render=not no_render,
+    )
+    with row_bar(messages, "validating", sum(map(len, splits.values()))) as advance:
+        found = run(splits, options, on_progress=advance)
+    if found.fault:
+        messages.print(found.fault, style="yellow", markup=False)
+    told = found.to_json()
+    if fix and out is not None:
+        told["fixed"] = _fixed(messages, place, splits, found, options, out, leaks, drop or [], overwrite)
+    if as_json:
+        print_json(told)
+    else:
+        from texlens.data.validate.show import show_account, show_validation
+
+        show_validation(result_console(), found, shown=None if all_findings else SHOWN)
+        if "fixed" in told:
+            show_account(result_console(), told["fixed"], out)
+    if not fix and found.of_severity("error"):
+        raise typer.Exit(2)
+
+
+def _fixed(messages, place, splits, found, options, out, leaks, drop, overwrite) -> dict:
+    from texlens.cli.data.opening import row_bar
+    from texlens.data.validate.fix import plan_fates, write_fixed
+
+    fates = plan_fates(found, leaks=leaks, drop=drop)
+    decided = sorted(f"{split} {row} {fate.action} {fate.split}" for (split, row), fate in fates.items())
+    made_by = {
+        "command": "validate --fix",
+        "source": place,
+        "fingerprints": {split: rows.fingerprint for split, rows in splits.items()},
+        "fates": hashlib.sha256("\n".join(decided).encode()).hexdigest(),
+    }
+    with row_bar(messages, "writing", sum(map(len, splits.values()))) as advance:
+        fixed = write_fixed(
+            out,
+            splits,
+            fates,
+            made_by=made_by | {"leaks": leaks, "drop": list(drop)},
+            max_aspect=options.geometry.max_aspect,
+            overwrite=overwrite,
+            on_progress=advance,
+        )
+    return fixed.to_json() | {"folder": str(out)}

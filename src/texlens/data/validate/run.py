@@ -1,0 +1,193 @@
+"""Validation of a data set: every row scanned, everything found, counts and overlaps."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.data.geometry import ImageGeometry
+from texlens.data.load import Rows
+from texlens.data.sample import Sample
+from texlens.data.validate.cache import FactsCache, cache_folder
+from texlens.data.validate.duplicates import Same, exact_duplicates, near_duplicates
+from texlens.data.validate.findings import KINDS, SEVERITIES, Finding, counted
+from texlens.data.validate.images import check_image
+from texlens.data.validate.leaks import Overlap, leaks, overlaps
+from texlens.data.validate.marks import Mark, mark_of, spaceless
+from texlens.data.validate.scan import RowFacts, scan
+from texlens.data.validate.texts import check_texts, is_latex
+from texlens.latex.canonical import canonical
+
+REASONS = {
+    "duplicate-row": "image and label of {place} again",
+    "two-labels": "the same image as {place}, another label",
+    "near-duplicate": "nearly the image of {place}, the same label",
+    "near-two-labels": "nearly the image of {place}, another label",
+    "near-leak": "nearly the image of {place}",
+    "image-leak": "its image also stands in {place}",
+    "label-leak": "its label also stands in {place}",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rows are judged. `latex` None: judged by the labels themselves."""
+
+    geometry: ImageGeometry
+    context: int = 32_768
+    question: str = ""
+    special_tokens: tuple[str, ...] = ()
+    latex: bool | None = None
+    render: bool = True
+    near: bool = True
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was found; `overlaps` has every ordered pair of splits, `marks` and `same_label` recognise rows again."""
+
+    rows: Mapping[str, int]
+    findings: Sequence[Finding]
+    overlaps: Sequence[Overlap]
+    marks: Sequence[Mark]
+    latex: bool
+    same_label: Same
+    fault: str = ""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return counted(self.findings)
+
+    def of_severity(self, severity: str) -> int:
+        return sum(finding.severity == severity for finding in self.findings)
+
+    def to_json(self) -> dict:
+        return {
+            "rows": dict(self.rows),
+            "latex": self.latex,
+            **{f"{severity}s": self.of_severity(severity) for severity in SEVERITIES},
+            "kinds": self.counts,
+            "leaks": [overlap.to_json() for overlap in self.overlaps if overlap.leaks],
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+def validate(
+    splits: Mapping[str, Rows],
+    options: Options,
+    *,
+    cache: Path | None = None,
+    processes: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    on_row: Callable[[str, RowFacts], None] | None = None,
+) -> Validation:
+    """Looks at every row of every split.
+
+    Args:
+        cache: folder for what was found out about images and labels; None is the user's own.
+        on_progress: called with the number of rows done since the last call.
+        on_row: is shown each row with its facts, in order.
+
+    Raises:
+        DataError: a process died over an image.
+    """
+    texts = [text for rows in splits.values() for text in rows.texts()]
+    latex = is_latex(texts) if options.latex is None else options.latex
+    same_label = _same_label(splits, latex)
+    findings: list[Finding] = []
+    marks: list[Mark] = []
+    facts = FactsCache(cache or cache_folder())
+    try:
+        for split, rows in splits.items():
+            findings += [Finding(split, -1, r.id, r.where, "row-form", r.reason) for r in rows.refused]
+            found = scan(rows, facts, latex=latex, render=options.render, processes=processes, on_progress=on_progress)
+            for row in found:
+                findings += _row_findings(split, row, options)
+                marks.append(mark_of(split, row))
+                if on_row is not None:
+                    on_row(split, row)
+    finally:
+        facts.close()
+    findings += _shared_findings(splits, marks, same_label, near=options.near)
+    return Validation(
+        {split: rows.total for split, rows in splits.items()},
+        _in_order(findings, list(splits)),
+        overlaps(marks),
+        marks,
+        latex,
+        same_label,
+        facts.fault,
+    )
+
+
+def _row_findings(split: str, row: RowFacts, options: Options) -> Iterator[Finding]:
+    for kind, reason in _row_faults(row, options):
+        sample = row.sample
+        yield Finding(split, row.index, sample.id, sample.image.where, kind, reason)
+
+
+def _row_faults(row: RowFacts, options: Options) -> Iterator[tuple[str, str]]:
+    tokens = 0
+    for number, facts in enumerate(row.images):
+        before = f"image {number + 1} of {len(row.images)}: " if len(row.images) > 1 else ""
+        for kind, reason in check_image(facts, options.geometry):
+            yield kind, before + reason
+        tokens += image_tokens(facts.width, facts.height, options.geometry)
+    yield from check_texts(
+        row.sample,
+        tokens,
+        question=options.question,
+        context=options.context,
+        special_tokens=options.special_tokens,
+    )
+    if row.latex:
+        kind, _, reason = row.latex.partition(": ")
+        yield kind, reason
+
+
+def image_tokens(width: int, height: int, geometry: ImageGeometry) -> int:
+    """0 for an image that the geometry refuses or that could not be read."""
+    try:
+        return geometry.tokens(width, height) if width else 0
+    except DataError:
+        return 0
+
+
+def _same_label(splits: Mapping[str, Rows], latex: bool) -> Same:
+    """White space apart; formulas also where their canonical form is one."""
+
+    def same(first: Mark, second: Mark) -> bool:
+        one, other = (splits[mark.split].text(mark.row) for mark in (first, second))
+        return spaceless(one) == spaceless(other) or (latex and canonical(one).text == canonical(other).text)
+
+    return same
+
+
+def _shared_findings(
+    splits: Mapping[str, Rows], marks: Sequence[Mark], same_label: Same, *, near: bool
+) -> Iterator[Finding]:
+    pairs: list[Iterable[tuple[Mark, Mark, str]]] = [exact_duplicates(marks, same_label), leaks(marks)]
+    if near:
+        pairs.append(near_duplicates(marks, same_label))
+    for found in pairs:
+        for mark, other, kind in found:
+            sample, twin = _sample(splits, mark), _sample(splits, other)
+            place = f"{other.split} row {other.row} ({twin.id})"
+            reason = REASONS[kind].format(place=place)
+            if kind in ("two-labels", "near-two-labels"):
+                reason += f": {_cut(sample.text)!r} here, {_cut(twin.text)!r} there"
+            yield Finding(mark.split, mark.row, sample.id, sample.image.where, kind, reason, place)
+
+
+def _sample(splits: Mapping[str, Rows], mark: Mark) -> Sample:
+    return splits[mark.split][mark.row]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _in_order(findings: Iterable[Finding], splits: Sequence[str]) -> list[Finding]:
+    """The gravest kinds first, then by split and row."""
+    kinds, places = list(KINDS), {split: place for place, split in enumerate(splits)}
+    return sorted(findings, key=lambda found: (kinds.index(found.kind), places[found.split], found.row))
