@@ -56,7 +56,7 @@ class Combination:
     @property
     def batch(self) -> Batch:
         high, wide = self.grid
-        return Batch(self.rows, high * wide // 4 + self.text, self.rows * self.labels, (self.grid,) * self.rows)
+        return Batch(self.rows, high * wide // 4 + self.text, self.rows * self.labels, ((self.grid,),) * self.rows)
 
     @property
     def title(self) -> str:

@@ -21,26 +21,29 @@ from texlens.train.planner.stand_ins import Autocast, use_planned_attention
 
 WEIGHTS, TRAINED, VISION, TEXT = "weights", "trained", "vision", "text"
 HEAD, BACKWARD, GRADIENTS, INPUTS = "head", "backward", "gradients", "inputs"
-PROMPT_BEFORE_IMAGE = 5
-"""Tokens of the chat template before the first image token."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Rows that go through the model together: `length` is the longest row's, to which all are padded.
 
-    `grids` holds rows and columns of patches of each image, one image a row; `labels` counts the label tokens of all
-    rows.
+    `grids` holds, for each row, rows and columns of patches of each of its images; `labels` counts the label tokens of
+    all rows.
     """
 
     rows: int
     length: int
     labels: int
-    grids: tuple[tuple[int, int], ...]
+    grids: tuple[tuple[tuple[int, int], ...], ...]
 
     @property
     def patches(self) -> int:
-        return sum(high * wide for high, wide in self.grids)
+        return sum(high * wide for grids in self.grids for high, wide in grids)
+
+    @property
+    def tokens(self) -> int:
+        """With padding."""
+        return self.rows * self.length
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,13 @@ def make_inputs(
     ids_BL = torch.zeros((batch.rows, batch.length), dtype=torch.long)
     mask_BL = torch.ones_like(ids_BL)
     merge = family.merge_size**2
-    for row, (high, wide) in enumerate(batch.grids):
-        ids_BL[row, PROMPT_BEFORE_IMAGE - 1] = base.config.vision_start_token_id
-        ids_BL[row, PROMPT_BEFORE_IMAGE : PROMPT_BEFORE_IMAGE + high * wide // merge] = base.config.image_token_id
+    for row, grids in enumerate(batch.grids):
+        at = 0
+        for high, wide in grids:
+            tokens = high * wide // merge
+            ids_BL[row, at] = base.config.vision_start_token_id
+            ids_BL[row, at + 1 : at + 1 + tokens] = base.config.image_token_id
+            at += 1 + tokens
     if batch.rows > 1:
         mask_BL[0, -1] = 0
     channels = 3 * family.temporal_patch_size * patch_size(base) ** 2
@@ -126,7 +133,7 @@ def make_inputs(
         "attention_mask": mask_BL,
         "mm_token_type_ids": (ids_BL == base.config.image_token_id).long(),
         "pixel_values": torch.zeros((batch.patches, channels), dtype=torch.float32, device=pixels_on),
-        "image_grid_thw": torch.tensor([(1, high, wide) for high, wide in batch.grids]),
+        "image_grid_thw": torch.tensor([(1, high, wide) for grids in batch.grids for high, wide in grids]),
     }
 
 
