@@ -79,9 +79,10 @@ class Columns:
             "history": [{"role": turn.role, "content": turn.text} for turn in sample.history] or None,
             **self._extra(sample),
         }
+        size = _text_size(sample, row)
         self._ids.add(hash(sample.id))
         self._rows.append(row)
-        return sum(len(image["bytes"]) for image in images) + len(sample.text)
+        return sum(len(image["bytes"]) for image in images) + size
 
     def clear(self) -> None:
         self._rows = []
@@ -158,6 +159,19 @@ def widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 def _stored(image: LazyImage) -> dict[str, Any]:
     return {"bytes": image.encoded(), "path": image.name}
+
+
+def _text_size(sample: Sample, row: dict[str, Any]) -> int:
+    """
+    Raises:
+        DataError: half a surrogate pair, which no file of UTF-8 can hold.
+    """
+    values = [value for value in row.values() if isinstance(value, str)]
+    values += [*sample.more_answers, *(turn.text for turn in sample.history)]
+    try:
+        return sum(len(value.encode()) for value in values)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{sample.image.where}: a character that UTF-8 can't hold ({error.reason})") from error
 
 
 def _metadata(schema: pa.Schema) -> dict[str, str]:

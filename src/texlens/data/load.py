@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import overload
+from typing import Literal, overload
 
 import numpy as np
 
@@ -72,6 +72,15 @@ class Rows(Sequence[Sample]):
             {number: self._refused[number] for number in chosen if number in self._refused},
         )
 
+    def first(self, count: int) -> "Rows":
+        """The first rows; refused rows are rows too and count."""
+        everything = sorted([*self._numbers, *self._refused])[:count]
+        return Rows(
+            self._source,
+            [number for number in everything if number not in self._refused],
+            {number: self._refused[number] for number in everything if number in self._refused},
+        )
+
     @cached_property
     def fingerprint(self) -> str:
         """Changes with ids, texts, order or files; images count by the files that hold them."""
@@ -93,6 +102,7 @@ def load_split(
     allow_outside: bool = False,
     image_column: str = "image",
     text_column: str = "text",
+    captions: Literal["all", "one"] = "all",
 ) -> Rows:
     """A split of a data set.
 
@@ -105,7 +115,7 @@ def load_split(
         DataError: nothing readable there, or no such split or subset.
     """
     name, window = _window(split)
-    options = ReadOptions(subset, image_column, text_column, allow_outside)
+    options = ReadOptions(subset, image_column, text_column, allow_outside, captions)
     source = open_source(str(path), name, format, options)
     numbers = range(len(source))[window]
     rows = Rows(

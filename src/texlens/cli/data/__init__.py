@@ -2,7 +2,7 @@
 
 import typer
 
-from texlens.cli.data import export, import_, mix, show, split, validate
+from texlens.cli.data import export, import_, mix, plan, show, split, validate
 
 app = typer.Typer(help="Data sets: fetch, convert, check, divide, mix and look at them.", no_args_is_help=True)
 
@@ -19,3 +19,4 @@ app.command()(mix.mix)
 app.command()(export.export)
 app.command()(show.show)
 app.command()(validate.validate)
+app.command()(plan.plan)

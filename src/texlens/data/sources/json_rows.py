@@ -17,6 +17,8 @@ from texlens.data.sources.record import Gathered, Record, RecordSource
 
 HELD_BYTES = 64 << 20
 """Rows of larger files are not held in memory. A row costs 20 to 40 µs to parse."""
+NOT_ROWS = ("texlens-data.json", "texlens-export.json", "refused.jsonl")
+"""Accounts that our own commands write beside rows."""
 LIST_KEYS = ("data", "rows", "samples")
 """Where a JSON file that is an object may have its list of rows."""
 
@@ -50,12 +52,12 @@ def json_source(path: Path, split: str, parse: Parse) -> RecordSource:
 
 
 def split_files(path: Path) -> dict[str, Path]:
-    """The file of each split: named after it, or the only one there is, which is then `train`."""
+    """The file of each split: named after it; the only one there is is `train`."""
     if path.is_file():
         return {path.stem if path.stem in SPLIT_NAMES else "train": path}
-    files = sorted([*path.glob("*.json"), *path.glob("*.jsonl")])
+    files = sorted(file for end in ("json", "jsonl") for file in path.glob(f"*.{end}") if file.name not in NOT_ROWS)
     named = {file.stem: file for file in files if file.stem in SPLIT_NAMES}
-    return named or ({"train": files[0]} if len(files) == 1 else {})
+    return named or ({"train": files[0]} if len(files) == 1 else {file.stem: file for file in files})
 
 
 def first_row(path: Path) -> Any:

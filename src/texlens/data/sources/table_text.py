@@ -6,9 +6,11 @@ it.
 
 import csv
 import hashlib
-import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from texlens.core.errors import DataError
 from texlens.data.sources.fields import image_field, no_field, record_of_fields, text_field
@@ -64,15 +66,37 @@ def _record(
 ) -> Record | DataError:
     if fault is not None:
         return fault
-    if len(cells) != len(names):
-        return DataError(f"{len(cells)} cells for {len(names)} columns; put texts with commas into quotes")
-    row = {
-        name: cell for name, cell in zip(names, cells, strict=True) if cell != "" or name == text_field(names, options)
-    }
     try:
-        return record_of_fields(row, file.parent, options)
+        return record_of_cells(names, cells, file.parent, options)
     except DataError as error:
         return error
+
+
+def record_of_cells(names: Sequence[str], cells: Sequence[str], folder: Path, options: ReadOptions) -> Record:
+    """As `record_of_fields`; an empty cell is none, and JSON in `answers` (a list) and `extra` is laid open.
+
+    Raises:
+        DataError: more or fewer cells than names, no image, or no text.
+    """
+    if len(cells) != len(names):
+        raise DataError(f"{len(cells)} cells for {len(names)} columns; put texts with commas into quotes")
+    text = text_field(names, options)
+    row: dict[str, Any] = {name: cell for name, cell in zip(names, cells, strict=True) if cell != "" or name == text}
+    answers, extra = _json(row.get("answers"), list), _json(row.get("extra"), dict)
+    if answers is not None and text != "answers":
+        row["answers"] = answers
+    if extra is not None:
+        del row["extra"]
+    record = record_of_fields(row, folder, options)
+    return replace(record, extra={**record.extra, **extra}) if extra is not None else record
+
+
+def _json(cell: str | None, kind: type) -> Any:
+    try:
+        value = json.loads(cell or "")
+    except ValueError:
+        return None
+    return value if isinstance(value, kind) else None
 
 
 class _Lines:
@@ -94,7 +118,7 @@ class _Lines:
                     place = f"byte {error.start + 1} of line {number} is 0x{line[error.start]:02x}"
                     self._faults[number] = DataError(f"{place}, not UTF-8; save the file as UTF-8")
                     text = line.decode("utf-8", errors="replace")
-                yield from io.StringIO(text, newline="")
+                yield text
 
     def faults(self, first: int, last: int) -> DataError | None:
         """The fault of a row that spans these lines."""

@@ -1,0 +1,42 @@
+"""`texlens data export`"""
+
+from typing import Annotated, Literal
+
+import typer
+
+from texlens.cli.data.account import Output, Overwrite, print_account
+from texlens.cli.data.opening import open_splits, row_bar
+from texlens.cli.shared import Json, message_console
+
+
+def export(
+    source: Annotated[str, typer.Argument(metavar="DIR", help="A data set folder, or anything that convert reads.")],
+    output: Output,
+    to: Annotated[
+        Literal["csv", "messages", "conversations", "sharegpt", "llava", "hf"], typer.Option(help="The format.")
+    ],
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write a data set for other programs: a file a split, images in a folder beside (hf: parquet, images within).
+
+    A row that the format can't hold whole (several images in a CSV, say) is refused and named, never cut.
+
+    Examples:
+
+        texlens data export data/mine --to sharegpt -o for-llama-factory
+        texlens data export data/mine --to csv -o table
+    """
+    from texlens.data.export import export as exported
+    from texlens.data.transfer import Part, write_parts
+    from texlens.data.writers.find import WRITERS
+
+    splits = open_splits(source)
+    made_by = {"command": "export", "source": source, "to": to}
+    with row_bar(message_console(), "writing rows", sum(rows.total for rows in splits.values())) as on_row:
+        if to == "hf":
+            parts = [Part(split, rows) for split, rows in splits.items()]
+            account, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
+        else:
+            account, stood = exported(splits, output, WRITERS[to], made_by, overwrite=overwrite, on_row=on_row)
+    print_account(output, account, stood, as_json)

@@ -1,0 +1,117 @@
+"""`texlens data import` and `texlens data convert`"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from texlens.cli.data.account import (
+    Format,
+    ImageColumn,
+    Output,
+    Outside,
+    Overwrite,
+    Seed,
+    Subset,
+    TextColumn,
+    print_account,
+)
+from texlens.cli.data.opening import row_bar
+from texlens.cli.shared import Json, message_console
+
+Limit = Annotated[int | None, typer.Option(min=1, help="At most this many rows of each split: the first ones.")]
+Drawn = Annotated[bool, typer.Option("--shuffle", help="With --limit: rows drawn by --seed instead of the first.")]
+Captions = Annotated[
+    Literal["all", "one"], typer.Option(help="Of several captions of a COCO image: all as accepted answers, or one.")
+]
+Decode = Annotated[bool, typer.Option("--decode", help="Decode every image, and refuse those that are damaged.")]
+
+
+def import_(
+    source: Annotated[str, typer.Argument(metavar="ID|PATH", help="A hub's id, modelscope:owner/name, or a path.")],
+    output: Output,
+    subset: Subset = None,
+    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
+    limit: Limit = None,
+    shuffle: Drawn = False,
+    seed: Seed = 0,
+    format: Format = "auto",
+    image_column: ImageColumn = "image",
+    text_column: TextColumn = "text",
+    captions: Captions = "all",
+    decode: Decode = False,
+    allow_outside: Outside = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a data set of Hugging Face or ModelScope, or take a local one, as a folder that every command reads.
+
+    A run that was stopped goes on where it was. One that is done already takes a second.
+
+    Examples:
+
+        texlens data import linxy/LaTeX_OCR --subset small -o data/small
+        texlens data import modelscope:AI-ModelScope/LaTeX_OCR --subset full --limit 1000 -o data/thousand
+        texlens data import annotations/captions_val2017.json --limit 500 --captions one -o data/coco
+    """
+    _write("import", locals())
+
+
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="A file or folder of any known format.")],
+    output: Output,
+    format: Format = "auto",
+    split: Annotated[list[str] | None, typer.Option(help="Only this split; may be repeated.")] = None,
+    limit: Limit = None,
+    shuffle: Drawn = False,
+    seed: Seed = 0,
+    image_column: ImageColumn = "image",
+    text_column: TextColumn = "text",
+    captions: Captions = "all",
+    decode: Decode = False,
+    allow_outside: Outside = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Turn files of any known format into a data set folder; the format is found by looking.
+
+    Known: parquet, CSV, JSON and JSONL (conversations, messages, ShareGPT, LLaVA, flat rows), a folder of images with
+    texts beside, COCO, im2latex lists, CROHME's InkML, and a .zip of any of these.
+
+    Examples:
+
+        texlens data convert labels.csv -o data/mine --image-column path --text-column latex
+        texlens data convert photos/ -o data/mine
+        texlens data convert train.json --format conversations -o data/mine
+    """
+    _write("convert", {**locals(), "subset": None})
+
+
+def _write(command: str, asked: dict[str, Any]) -> None:
+    from texlens.core.errors import DataError
+    from texlens.data.load import load_split
+    from texlens.data.sources.find import list_splits
+    from texlens.data.sources.protocol import ReadOptions
+    from texlens.data.transfer import Part, write_parts
+
+    output: Path = asked["output"]
+    options = {name: asked[name] for name in ("subset", "image_column", "text_column", "allow_outside", "captions")}
+    console = message_console()
+    there = list(list_splits(asked["source"], asked["format"], ReadOptions(**options)))
+    missing = set(asked["split"] or ()) - set(there)
+    if missing:
+        raise DataError(f"{asked['source']}: no split {', '.join(sorted(missing))}; it has {', '.join(there)}")
+    parts = []
+    for name in asked["split"] or there:
+        rows = load_split(asked["source"], split=name, format=asked["format"], **options)
+        if asked["limit"] is not None and asked["shuffle"]:
+            rows = rows.draw(limit=asked["limit"], seed=asked["seed"])
+        elif asked["limit"] is not None:
+            rows = rows.first(asked["limit"])
+        parts.append(Part(name, rows))
+    made_by = {"command": command, "source": asked["source"], **options, "decode": asked["decode"]}
+    with row_bar(console, "writing rows", sum(part.rows.total for part in parts)) as on_row:
+        account, stood = write_parts(
+            output, parts, made_by, overwrite=asked["overwrite"], decode=asked["decode"], on_row=on_row
+        )
+    print_account(output, account, stood, asked["as_json"])

@@ -1,0 +1,87 @@
+"""What a format must offer to be written: a row as text, and that text read back."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from texlens.core.errors import DataError
+from texlens.data.sample import IMAGE_MARK, Sample
+from texlens.data.sources.record import Record
+
+Line = Callable[[Sample, Sequence[str]], str]
+"""A row as text; the image files are named relative to the data file's folder."""
+
+
+@dataclass(frozen=True)
+class RowFormat:
+    """`<split><suffix>` holds `head`, the rows with `between` them, and `foot`; `read` is the inverse of `line`."""
+
+    name: str
+    suffix: str
+    line: Line
+    read: Callable[[str, Path], Record]
+    head: str = ""
+    between: str = "\n"
+    foot: str = "\n"
+
+
+def refuse_loss(sample: Sample, files: Sequence[str], read: Record, folder: Path, format: str) -> None:
+    """
+    Raises:
+        DataError: what was written would not come back as the sample is, naming the first thing that differs.
+    """
+    pairs = {
+        "id": (sample.id, read.id),
+        "text": (sample.text, read.text),
+        "prompt": (sample.prompt, read.prompt),
+        "system": (sample.system, read.system),
+        "domain": (sample.domain, read.domain),
+        "images": ([folder / file for file in files], list(read.images)),
+        "earlier turns": (sample.history, read.history),
+        "other accepted answers": (sample.more_answers, read.more_answers),
+        "extra": ({name: value for name, value in sample.extra.items() if value is not None}, dict(read.extra)),
+    }
+    lost = [what for what, (written, back) in pairs.items() if written != back]
+    if lost:
+        remedy = "export to hf, which holds everything" if format != "csv" else "export to messages or hf"
+        raise DataError(
+            f"{sample.image.where}: {format} can't hold the row's {lost[0]}; {remedy}, or leave the row out"
+        )
+
+
+def own_fields(sample: Sample) -> dict[str, Any]:
+    """What rows of JSON hold beside the conversation.
+
+    Raises:
+        DataError: a value that is no JSON.
+    """
+    fields = {
+        "id": sample.id,
+        "domain": sample.domain,
+        "answers": list(sample.answers) if sample.more_answers else None,
+        **{name: value for name, value in sample.extra.items() if name not in ("id", "domain", "answers")},
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def turns(sample: Sample) -> list[tuple[str, str]]:
+    """(role, text) of all turns, the system's first; a user's text holds `<image>` at each image's place."""
+    told = [("system", sample.system)] if sample.system is not None else []
+    asked = [(turn.role, turn.text) for turn in sample.history] + [("user", sample.prompt or "")]
+    first = asked[0]
+    if not any(IMAGE_MARK in text for role, text in asked if role == "user"):
+        asked[0] = (first[0], IMAGE_MARK * len(sample.images) + first[1])
+    return [*told, *asked, ("assistant", sample.text)]
+
+
+def json_line(row: dict[str, Any], sample: Sample) -> str:
+    """
+    Raises:
+        DataError: a value that is no JSON.
+    """
+    try:
+        return json.dumps(row, ensure_ascii=False)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{sample.image.where}: {error}; remove it from the row") from error

@@ -1,0 +1,40 @@
+"""CSV: `image_path,text,id,prompt,system,domain,answers,extra`; what no cell can hold is JSON in the last two.
+
+A row of several images or earlier turns has no place in it and is refused.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from texlens.core.errors import DataError
+from texlens.data.sample import Sample
+from texlens.data.sources.protocol import ReadOptions
+from texlens.data.sources.record import Record
+from texlens.data.sources.table_text import record_of_cells
+from texlens.data.writers.protocol import RowFormat, json_line
+
+COLUMNS = ("image_path", "text", "id", "prompt", "system", "domain", "answers", "extra")
+
+
+def _line(sample: Sample, files: Sequence[str]) -> str:
+    if len(files) > 1 or sample.history:
+        what = "images" if len(files) > 1 else "turns"
+        raise DataError(f"{sample.image.where}: csv holds no row of several {what}; export to messages or hf")
+    extra = {name: value for name, value in sample.extra.items() if value is not None}
+    answers = json.dumps(list(sample.answers), ensure_ascii=False) if sample.more_answers else ""
+    rest = json_line(extra, sample) if extra else ""
+    cells = [files[0], sample.text, sample.id, sample.prompt, sample.system, sample.domain, answers, rest]
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n")
+
+
+def _read(text: str, folder: Path) -> Record:
+    cells = next(csv.reader(io.StringIO(text, newline=""), strict=True))
+    return record_of_cells(COLUMNS, cells, folder, ReadOptions())
+
+
+CSV = RowFormat("csv", ".csv", _line, _read, head=",".join(COLUMNS) + "\n")

@@ -1,0 +1,98 @@
+"""What is written in a format comes back as it was, or the row is refused: nothing is lost in silence."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.unit.data.made_samples import PICTURES, image, plain_sample, samples, values
+from texlens.data.export import export
+from texlens.data.folder import FolderWriter, read_folder
+from texlens.data.load import load_split
+from texlens.data.sample import Sample, Turn
+from texlens.data.writers.find import WRITERS
+
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def folder_of(path, rows):
+    with FolderWriter(path, made_by={}) as writer:
+        for row in rows:
+            writer.add("train", row)
+    return read_folder(path)
+
+
+@QUICK
+@given(st.lists(samples(), min_size=1, max_size=4, unique_by=lambda sample: sample.id))
+def test_the_folder_keeps_every_sample(tmp_path_factory, rows):
+    read = folder_of(tmp_path_factory.mktemp("rows") / "d", rows)
+    assert [values(row) for row in read["train"]] == [values(row) for row in rows]
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+@QUICK
+@given(rows=st.lists(samples(), min_size=1, max_size=4, unique_by=lambda sample: sample.id))
+def test_a_format_keeps_a_row_or_refuses_it(tmp_path_factory, name, rows):
+    home = tmp_path_factory.mktemp("rows")
+    rows = [plain_sample("a plain row"), *rows]
+    account, _ = export(folder_of(home / "d", rows), home / "out", WRITERS[name], {})
+    assert account["rows_in"] == len(rows) == account["kept"] + account["refused"]
+    back = {row.id: values(row) for row in load_split(str(home / "out"))}
+    assert len(back) == account["kept"]
+    assert back == {row.id: values(row) for row in rows if row.id in back}
+
+
+RICH = Sample(
+    "7",
+    image(PICTURES[0]),
+    "a product",
+    prompt="And <image>?",
+    system="Be short",
+    domain="print",
+    extra={"level": 3},
+    more_images=(image(PICTURES[1]),),
+    history=(Turn("user", "What is <image>?"), Turn("assistant", "a sum")),
+    more_answers=("product",),
+)
+
+
+@pytest.mark.parametrize("name", ["messages", "conversations", "sharegpt", "llava"])
+def test_several_images_turns_and_answers_pass_through(tmp_path, name):
+    account, _ = export(folder_of(tmp_path / "d", [RICH]), tmp_path / "out", WRITERS[name], {})
+    assert account["refused"] == 0
+    assert [values(row) for row in load_split(str(tmp_path / "out"))] == [values(RICH)]
+
+
+def test_a_csv_refuses_what_it_has_no_column_for_and_keeps_the_rest(tmp_path):
+    asked = plain_sample("8", 'a, "b"\nc', prompt="Read", more_answers=("d",), extra={"n": [1]})
+    account, _ = export(folder_of(tmp_path / "d", [RICH, asked]), tmp_path / "out", WRITERS["csv"], {})
+    assert (account["kept"], account["refused"]) == (1, 1)
+    assert "csv holds no row of several images; export to messages" in (tmp_path / "out/refused.jsonl").read_text()
+    assert [values(row) for row in load_split(str(tmp_path / "out"))] == [values(asked)]
+
+
+def written(tmp_path, name):
+    export(folder_of(tmp_path / "d", [plain_sample(prompt="Read")]), tmp_path / "out", WRITERS[name], {})
+    (path,) = (path for path in (tmp_path / "out").glob("train.*"))
+    return path.read_text()
+
+
+FILE = "images/train/0000000-7.png"
+
+
+def test_the_formats_look_as_others_expect_them(tmp_path):
+    turn = [{"from": "human", "value": "<image>Read"}, {"from": "gpt", "value": "x^2"}]
+    assert json.loads(written(tmp_path / "s", "sharegpt")) == [{"id": "7", "conversations": turn, "images": [FILE]}]
+    assert json.loads(written(tmp_path / "l", "llava")) == [{"id": "7", "image": FILE, "conversations": turn}]
+    assert json.loads(written(tmp_path / "c", "conversations"))[0]["conversations"] == [
+        {"role": "user", "value": f"<|vision_start|>{FILE}<|vision_end|>Read"},
+        {"role": "assistant", "value": "x^2"},
+    ]
+    assert json.loads(written(tmp_path / "m", "messages"))["messages"] == [
+        {"role": "user", "content": [{"type": "image", "image": FILE}, {"type": "text", "text": "Read"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "x^2"}]},
+    ]
+    assert written(tmp_path / "t", "csv") == (
+        f"image_path,text,id,prompt,system,domain,answers,extra\n{FILE},x^2,7,Read,,,,\n"
+    )
