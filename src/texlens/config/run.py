@@ -37,4 +37,6 @@ class RunConfig(Settings):
     @model_validator(mode="after")
     def _adapter_fits_base(self):
         check_together(self.adapter, self.base)
+        if self.train.optimizer.lora_plus_ratio and self.adapter.kind == "full":
+            raise ValueError("train.optimizer.lora_plus_ratio: weights trained in full have no A and B; remove it")
         return self

@@ -7,12 +7,13 @@ with a dense softmax, 1 / k for each of the k chosen with top-k. The loss is 1 w
 where one is used alone (Fedus et al. 2021, Switch Transformers, arXiv:2101.03961, equations 4 to 6; there k = 1).
 With top-k, f counts choices and has no gradient.
 
-Padding takes no part: the log learns from the model's attention mask which tokens are there.
+Padding takes no part: the attention mask says which tokens are there.
 
 # B = rows, L = places in a row, E = experts
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,8 @@ DEAD_SHARE = 0.1
 class RouterLog:
     """Gathers, from all layers of one forward pass, the balance loss, and over many passes the use of experts.
 
-    Open only between the start and the end of the model's own forward pass in training: layers that gradient
-    checkpointing computes again in the backward pass do the same work (it must repeat every operation) and leave
-    nothing here.
+    Open only inside `passing`, in training: layers that gradient checkpointing computes again in the backward pass do
+    the same work (it must repeat every operation) and leave nothing here.
     """
 
     def __init__(self):
@@ -36,25 +36,15 @@ class RouterLog:
         self._losses: list[Tensor] = []
         self._use: dict[str, Tensor] = {}
 
-    def watch(self, model: nn.Module) -> None:
-        """Opens and closes with the model's forward pass."""
-        model.register_forward_pre_hook(self._begin, with_kwargs=True)
-        model.register_forward_hook(self._end)
-
-    def _begin(self, model: nn.Module, args: tuple, kwargs: Mapping) -> None:
-        mask = kwargs.get("token_mask")
-        if mask is None:
-            mask = kwargs.get("attention_mask")
+    @contextmanager
+    def passing(self, mask: Tensor | None, training: bool = True) -> Iterator[None]:
+        """Around one forward pass; `mask` `[B, L]` says which tokens are there, None that all are."""
         self._mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
-        self._open = model.training
-        self._losses = []
-
-    def _end(self, *unused: object) -> None:
-        self._open = False
-
-    def count_only(self, token_mask: Tensor | None) -> None:
-        """For packed passes, which have no attention mask: which tokens `[B, L]` of the next passes are there."""
-        self._mask = token_mask
+        self._open, self._losses = training, []
+        try:
+            yield
+        finally:
+            self._open = False
 
     def add(self, layer: nn.Module, probabilities: Tensor, gates: Tensor) -> None:
         """Takes one layer's `[..., E]` probabilities and gates."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from peft.tuners.tuners_utils import BaseTuner
 from peft.utils.other import get_pattern_key
-from torch import nn
+from torch import Tensor, nn
 
 from texlens.adapters.moe_lora.balance import RouterLog
 from texlens.adapters.moe_lora.config import MoeLoraConfig
@@ -52,19 +52,32 @@ class MoeLoraModel(BaseTuner):
         self._replace_module(parent, target_name, layer, target)
 
     def _log(self) -> RouterLog:
-        """One for the whole model, kept on the wrapped model itself."""
-        log = getattr(self.model, "router_log", None)
-        if log is None:
-            log = RouterLog()
-            log.watch(self.model)
-            object.__setattr__(self.model, "router_log", log)
-        return log
+        if "router_log" not in self.__dict__:
+            self.router_log = RouterLog()
+        return self.router_log
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        with self._log().passing(kwargs.get("attention_mask"), self.training):
+            return super().forward(*args, **kwargs)
 
     def _check_merge_allowed(self) -> None:
         raise ValueError("MoE-LoRA can't be merged: its router weighs the experts anew for every token")
 
 
-def router_log(model: nn.Module) -> RouterLog | None:
-    """The log of a model with MoE-LoRA on it, wrapped by PEFT or not; None for any other."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return getattr(inner, "router_log", None)
+class BalanceLoss:
+    """What a model with MoE-LoRA adds to its training loss, and the use of its experts."""
+
+    def __init__(self, tuner: MoeLoraModel):
+        self.weight = tuner.peft_config[tuner.active_adapters[0]].balance
+        self.log = tuner.router_log
+
+    def __call__(self) -> Tensor | None:
+        """The weighted balance loss of the last forward pass."""
+        loss = self.log.loss() if self.weight else None
+        return None if loss is None else self.weight * loss
+
+
+def balance_of(model: nn.Module) -> BalanceLoss | None:
+    """None for a model without MoE-LoRA."""
+    tuner = getattr(model, "base_model", None)
+    return BalanceLoss(tuner) if isinstance(tuner, MoeLoraModel) else None
