@@ -1,7 +1,7 @@
 """`texlens render`"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,9 +13,12 @@ def render(
     scale: Annotated[
         float | None, typer.Option(min=1, max=2000, help="Pixels of a PNG to an em; default 48. An SVG has none.")
     ] = None,
+    engine: Annotated[
+        Literal["own", "tex"], typer.Option(help="What lays it out: our own engine, or TeX where it is installed.")
+    ] = "own",
     inline: Annotated[bool, typer.Option("--inline", help="Set as in a line of text, not as a display.")] = False,
 ) -> None:
-    r"""Draw a formula, without TeX and without a network.
+    r"""Draw a formula, without TeX (unless it is asked for) and without a network.
 
     Examples:
 
@@ -33,10 +36,22 @@ def render(
     if not out.parent.is_dir():
         raise DataError(f"{out.parent}: no such folder")
 
-    from texlens.latex.render import render_png, render_svg
+    if engine == "tex" and font != "latin-modern":
+        raise ConfigError(f"--font {font}: TeX draws with Computer Modern; leave it out, or --engine tex")
+
+    from texlens.latex.render import png_of, render_png, render_svg
+    from texlens.latex.svg import to_svg
 
     text = typer.get_text_stream("stdin").read() if formula == "-" else formula
-    if kind == ".png":
+    if engine == "tex":
+        from texlens.latex.tex.layout import tex_layout
+
+        drawn = tex_layout(text, display=not inline)
+        if kind == ".png":
+            out.write_bytes(png_of(drawn, scale or 48.0))
+        else:
+            out.write_text(to_svg(drawn) + "\n", encoding="utf-8")
+    elif kind == ".png":
         out.write_bytes(render_png(text, font=font, pixels_per_em=scale or 48.0, display=not inline))
     else:
         out.write_text(render_svg(text, font=font, display=not inline) + "\n", encoding="utf-8")

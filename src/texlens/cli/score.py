@@ -16,6 +16,7 @@ def score(
     id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column that names rows, if there.")] = "id",
     metrics: Annotated[str, typer.Option(help="Names with commas, or all.")] = "all",
     cdm: Annotated[str, typer.Option(help="Rules of CDM: default, reference or reference-2024.")] = "default",
+    renderer: Annotated[str, typer.Option(help="What draws for CDM: own, or tex where TeX Live is installed.")] = "own",
     preset: Annotated[str | None, typer.Option(help="Scores as other authors print them: uni-mumer.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="HTML", help="Write a report.")] = None,
     rows: Annotated[Path | None, typer.Option(metavar="JSONL", help="Write each row with its scores.")] = None,
@@ -37,7 +38,7 @@ def score(
     if preset and report:
         raise ConfigError("--report shows our own scores; leave out --preset")
     own_rows, made = read_rows(predictions, Columns(truth, prediction, domain, id_column))
-    scored = score_predictions(made, metrics=metrics, cdm=cdm, preset=preset)
+    scored = score_predictions(made, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer)
     if rows:
         write_rows(rows, own_rows, made, scored)
     if report:
@@ -50,3 +51,5 @@ def score(
         console = result_console()
         console.print(scores_table(scored.scores, predictions.name))
         console.print(slices_table(scored.slices))
+        if scored.own_pictures:
+            console.print(f"{scored.own_pictures:,} rows were drawn by our own layout, since TeX is not asked to")

@@ -5,23 +5,31 @@ from dataclasses import dataclass
 
 from texlens.core.errors import ConfigError, DataError
 from texlens.core.prediction import Prediction
-from texlens.evaluate.cdm import rules_named
+from texlens.evaluate.cdm import Pictures, rules_named
 from texlens.evaluate.metrics import chosen_metrics
 from texlens.evaluate.presets import OURS, Preset, preset_named
 from texlens.evaluate.scores import Scores, Table, checked, table_scores
 from texlens.evaluate.slices import slices
 from texlens.evaluate.statistics import RESAMPLES
 
+OWN = "own"
+RENDERERS = (OWN, "tex")
+
 
 @dataclass(frozen=True)
 class Scored:
-    """Totals, slices, and the table that they were made of."""
+    """Totals, slices, and the table that they were made of.
+
+    `own_pictures` counts the rows that CDM saw in our own layout although TeX was to draw them.
+    """
 
     scores: Scores
     slices: Mapping[str, Mapping[str, Scores]]
     table: Table
     preset: Preset
     cdm: str
+    renderer: str = OWN
+    own_pictures: int = 0
 
     def to_json(self) -> dict:
         told = self.scores.to_json()
@@ -32,6 +40,8 @@ class Scored:
             for part in parts.values():
                 part.pop("undrawn_truths", None)
         told["definitions"] = {metric.name: metric.definition for metric in self.table.metrics}
+        if self.renderer != OWN:
+            told["renderer"] = {"name": self.renderer, "rows_in_own_layout": self.own_pictures}
         told |= {"cdm": self.cdm} if self.preset is OURS else {"preset": self.preset.name}
         return told
 
@@ -45,6 +55,7 @@ def score_pairs(
     preset: str | None = None,
     domains: Sequence[str | None] | None = None,
     seed: int = 0,
+    renderer: str = OWN,
 ) -> Scored:
     """Scores of texts against truths, row by row; a text of None scores 0 and counts as failed.
 
@@ -59,7 +70,7 @@ def score_pairs(
     width = len(str(len(truths)))
     beside = zip(truths, texts, domains or [None] * len(truths), strict=True)
     rows = [prediction(f"{number:0{width}}", *row) for number, row in enumerate(beside, 1)]
-    return score_predictions(rows, metrics=metrics, cdm=cdm, preset=preset, seed=seed)
+    return score_predictions(rows, metrics=metrics, cdm=cdm, preset=preset, seed=seed, renderer=renderer)
 
 
 def score_predictions(
@@ -70,20 +81,37 @@ def score_predictions(
     preset: str | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
+    renderer: str = OWN,
 ) -> Scored:
-    """As `score_pairs`, of predictions with ids of their own."""
+    """As `score_pairs`, of predictions with ids of their own; `renderer` is what draws for CDM, `own` or `tex`."""
     rules, settings = rules_named(cdm), preset_named(preset) if preset else OURS
     if settings is not OURS and metrics not in ("all", ["all"]):
         raise ConfigError(f"preset {settings.name} has its own metrics; leave out either")
     chosen = settings.metrics if settings is not OURS else chosen_metrics(metrics)
-    table = Table.of(checked(predictions), metrics=chosen, rules=rules, tokenizer=settings.tokenizer)
+    pictures = _pictures(checked(predictions), renderer, cdm)
+    table = Table.of(predictions, metrics=chosen, rules=rules, tokenizer=settings.tokenizer, pictures=pictures)
+    lacking = [row for row in predictions if row.truth not in pictures or row.text not in pictures]
     return Scored(
         table_scores(table, seed=seed, resamples=resamples),
         slices(table, seed=seed, resamples=resamples),
         table,
         settings,
         cdm,
+        renderer,
+        len(lacking) if renderer != OWN else 0,
     )
+
+
+def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str) -> Pictures:
+    if renderer == OWN:
+        return {}
+    if renderer not in RENDERERS:
+        raise ConfigError(f"no renderer is named {renderer!r}; choose one of {', '.join(RENDERERS)}")
+    if cdm != "default":
+        raise ConfigError(f"--renderer {renderer} goes with --cdm default alone; leave out either")
+    from texlens.evaluate.cdm.by_tex import tex_pictures
+
+    return tex_pictures([text for row in predictions for text in (row.truth, row.text)])[0]
 
 
 def prediction(name: str, truth: str, text: object, domain: str | None = None) -> Prediction:

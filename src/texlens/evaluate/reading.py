@@ -7,7 +7,7 @@ from functools import cached_property
 from rapidfuzz.distance import Levenshtein
 
 from texlens.core.prediction import Prediction
-from texlens.evaluate.cdm import RULES, Cdm, Rules, cdm
+from texlens.evaluate.cdm import RULES, Cdm, Pictures, Rules, cdm
 from texlens.latex.canonical import canonical
 from texlens.latex.pictures import same_picture
 from texlens.latex.tokens import tokenize
@@ -23,13 +23,19 @@ class Reading:
     truth_tokens: list[str]
     text_tokens: list[str]
     rules: Rules = RULES["default"]
+    pictures: Pictures | None = None
 
     @classmethod
     def of(
-        cls, prediction: Prediction, *, rules: Rules = RULES["default"], tokenizer: Tokenizer = tokenize
+        cls,
+        prediction: Prediction,
+        *,
+        rules: Rules = RULES["default"],
+        tokenizer: Tokenizer = tokenize,
+        pictures: Pictures | None = None,
     ) -> "Reading":
         text = "" if prediction.stop == "failed" else prediction.text
-        return cls(prediction, tokenizer(prediction.truth), tokenizer(text), rules)
+        return cls(prediction, tokenizer(prediction.truth), tokenizer(text), rules, pictures)
 
     @property
     def failed(self) -> bool:
@@ -71,7 +77,7 @@ class Reading:
 
     @cached_property
     def cdm(self) -> Cdm:
-        return cdm(self.prediction.truth, self.text, self.rules)
+        return cdm(self.prediction.truth, self.text, self.rules, self.pictures)
 
     @cached_property
     def is_valid(self) -> bool:

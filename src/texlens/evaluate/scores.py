@@ -11,7 +11,7 @@ import numpy as np
 
 from texlens.core.errors import DataError
 from texlens.core.prediction import Prediction
-from texlens.evaluate.cdm import RULES, Rules
+from texlens.evaluate.cdm import RULES, Pictures, Rules
 from texlens.evaluate.metrics import METRICS, AnyMetric, Metric
 from texlens.evaluate.reading import Reading, Tokenizer
 from texlens.evaluate.statistics import RESAMPLES, Interval, percentile_interval, resampled_sums
@@ -71,9 +71,12 @@ class Table:
         metrics: tuple[AnyMetric, ...] = METRICS,
         rules: Rules = RULES["default"],
         tokenizer: Tokenizer = tokenize,
+        pictures: Pictures | None = None,
     ) -> "Table":
         in_order = sorted(predictions, key=lambda row: row.id)
-        readings = [Reading.of(prediction, rules=rules, tokenizer=tokenizer) for prediction in in_order]
+        readings = [
+            Reading.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures) for prediction in in_order
+        ]
         rows = [[value for metric in metrics for value in metric.statistics(reading)] for reading in readings]
         return cls(readings, np.asarray(rows, dtype=np.float64), metrics)
 

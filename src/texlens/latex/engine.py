@@ -12,7 +12,7 @@ from texlens.latex.glyphs import Glyphs, State
 from texlens.latex.nodes import FontSwitch, Middle, Node, Row, Space, StyleChange, Symbol
 from texlens.latex.spacing import MIDDLE, SPACE, Atom, gap, settled
 
-_MU_SPACES = frozenset(
+MU_SPACES = frozenset(
     ["\\,", "\\:", "\\;", "\\!", "\\>", "\\mkern", "\\mskip", "\\mspace", "\\thickspace", "\\medspace"]
 )
 
@@ -40,7 +40,7 @@ class Engine(Glyphs):
                 atom, box = self.symbol(item, style, state)
                 out.append((atom, box, style))
             elif isinstance(item, Space):
-                scale = self.sizes[style >> 1] if item.source in _MU_SPACES else 1.0
+                scale = self.sizes[style >> 1] if item.source in MU_SPACES else 1.0
                 out.append((SPACE, kern(item.width_em * scale), style))
             elif isinstance(item, StyleChange):
                 style = item.style | (style & 1)

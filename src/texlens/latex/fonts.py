@@ -253,8 +253,18 @@ def _fontconfig_match() -> str:
         return ""
 
 
+_ADDED: dict[str, FontFile] = {}
+
+
+def add_font(font: FontFile) -> None:
+    """Lets placed glyphs name a font that is none of ours, such as one of TeX's."""
+    _ADDED[font.name] = font
+
+
 def font_file(name: str) -> FontFile:
-    """The font that a placed glyph names: a math font or the Chinese one."""
+    """The font that a placed glyph names: a math font, the Chinese one, or one that was added."""
+    if name in _ADDED:
+        return _ADDED[name]
     if name == CJK:
         font = cjk_font()
         if font is None:

@@ -3,6 +3,7 @@
 from functools import lru_cache
 from io import BytesIO
 
+from texlens.latex.boxes import Layout
 from texlens.latex.draw import draw
 from texlens.latex.layout import layout
 from texlens.latex.svg import to_svg
@@ -22,8 +23,17 @@ def render_png(
     Raises:
         LatexError: the formula can't be parsed, or the picture would be too large.
     """
+    return png_of(layout(formula, font=font, display=display), pixels_per_em, padding)
+
+
+def png_of(drawn: Layout, pixels_per_em: float, padding: float = 4.0) -> bytes:
+    """The bytes of a layout's gray PNG.
+
+    Raises:
+        LatexError: the picture would be too large.
+    """
     buffer = BytesIO()
-    draw(layout(formula, font=font, display=display), pixels_per_em, padding=padding).save(buffer, "PNG")
+    draw(drawn, pixels_per_em, padding=padding).save(buffer, "PNG")
     return buffer.getvalue()
 
 

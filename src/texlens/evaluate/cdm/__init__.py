@@ -6,6 +6,6 @@ authors' program does, `match` pairs the tokens, `score` counts the pairs.
 """
 
 from texlens.evaluate.cdm.rules import RULES, Rules, rules_named
-from texlens.evaluate.cdm.score import Cdm, Matching, cdm, matching
+from texlens.evaluate.cdm.score import Cdm, Matching, Pictures, cdm, matching
 
-__all__ = ["RULES", "Cdm", "Matching", "Rules", "cdm", "matching", "rules_named"]
+__all__ = ["RULES", "Cdm", "Matching", "Pictures", "Rules", "cdm", "matching", "rules_named"]

@@ -1,0 +1,49 @@
+"""A formula laid out by TeX, as the same `Layout` that our own engine makes."""
+
+from functools import lru_cache
+
+from texlens.core.errors import LatexError
+from texlens.latex.boxes import Layout, PlacedGlyph, PlacedRule, glyph_box
+from texlens.latex.parse import parse
+from texlens.latex.tex.dvi import DviGlyph, DviRule, DviSpecial, Mark
+from texlens.latex.tex.fonts import tex_font
+from texlens.latex.tex.run import typeset
+from texlens.latex.tex.source import marked_source
+
+EM_PT = 12.0
+
+
+@lru_cache(maxsize=1024)
+def tex_layout(formula: str, *, display: bool = True) -> Layout:
+    """Where TeX puts every glyph and rule, in em.
+
+    Raises:
+        LatexError: the formula does not parse, TeX can't set it, or TeX Live is not installed.
+    """
+    (made,) = typeset([marked_source(parse(formula))[0]], display=display)
+    if isinstance(made, str):
+        raise LatexError(made)
+    return layout_of(made)
+
+
+def layout_of(marks: list[Mark]) -> Layout:
+    """Marks of one page as a layout whose baseline is at 0."""
+    ends = {mark.text[-1]: mark for mark in marks if isinstance(mark, DviSpecial) and mark.text[:-1] == "texlens:"}
+    start = ends["<"]
+    width = (ends[">"].x_pt - start.x_pt) / EM_PT if ">" in ends else 0.0
+    glyphs = tuple(placed_glyph(mark, start) for mark in marks if isinstance(mark, DviGlyph))
+    rules = tuple(placed_rule(mark, start) for mark in marks if isinstance(mark, DviRule))
+    extents = [*map(glyph_box, glyphs), *((r.x, r.y, r.x + r.width, r.y + r.height) for r in rules)]
+    height, depth = max((top for *_, top in extents), default=0.0), -min((low for _, low, _, _ in extents), default=0.0)
+    return Layout(width, max(height, 0.0), max(depth, 0.0), glyphs, rules)
+
+
+def placed_glyph(mark: DviGlyph, start: DviSpecial) -> PlacedGlyph:
+    font = tex_font(mark.font)
+    x, y = (mark.x_pt - start.x_pt) / EM_PT, (mark.y_pt - start.y_pt) / EM_PT
+    return PlacedGlyph(chr(mark.code), font.name, font.code(mark.code), x, y, mark.size_pt / EM_PT, "")
+
+
+def placed_rule(mark: DviRule, start: DviSpecial) -> PlacedRule:
+    x, y = (mark.x_pt - start.x_pt) / EM_PT, (mark.y_pt - start.y_pt) / EM_PT
+    return PlacedRule(x, y, mark.width_pt / EM_PT, mark.height_pt / EM_PT, "")
