@@ -24,6 +24,8 @@ _UNITS = 20.0
 _X_HEIGHT_EM = 0.431
 _OVERSAMPLING = 3
 _STEPS_PER_SPAN = 7
+_SHARP = 0.466
+"""The tangent of 25 degrees."""
 _FLAT_EM = 0.12
 """A box flatter than this (a minus, a bar) is not stretched by the hand's wobble in size."""
 _SCRIPT_BELOW = 0.9
@@ -115,8 +117,12 @@ def draw_handwriting(
     x_height_px: float = 14.0,
     style: PenStyle | None = None,
     padding_px: float = 6.0,
+    quick: bool = False,
 ) -> Image.Image:
     """The formula as this writer puts it down now: dark on white, all ink inside.
+
+    Args:
+        quick: round only the pen's sharp turns; twice as fast and hardly different to the eye.
 
     Raises:
         LatexError: there are no strokes for one of its symbols.
@@ -126,7 +132,7 @@ def draw_handwriting(
     lines = [hand.moved(curve(stroke)) for stroke in _strokes(formula, hand)]
     if not lines:
         return Image.new("L", (round(4 * padding_px), round(4 * padding_px)), 255)
-    return _inked(lines, x_height_px / _X_HEIGHT_EM, style.pen_px, padding_px)
+    return _inked(lines, x_height_px / _X_HEIGHT_EM, style.pen_px, padding_px, quick)
 
 
 class _Hand:
@@ -265,7 +271,7 @@ def _between(a: Point, b: Point, c: Point, d: Point, t: float) -> Point:
     return x, y
 
 
-def _inked(lines: list[list[Point]], px_per_em: float, pen_px: float, padding_px: float) -> Image.Image:
+def _inked(lines: list[list[Point]], px_per_em: float, pen_px: float, padding_px: float, quick: bool) -> Image.Image:
     """Lines in em drawn with a round pen, large first and then reduced."""
     scale = px_per_em * _OVERSAMPLING
     margin = (padding_px + pen_px / 2) * _OVERSAMPLING
@@ -279,7 +285,16 @@ def _inked(lines: list[list[Point]], px_per_em: float, pen_px: float, padding_px
     radius = thickness / 2
     for line in lines:
         pixels = [((x - left) * scale + margin, (top - y) * scale + margin) for x, y in line]
-        pen.line(pixels, fill=0, width=thickness, joint="curve")
-        for x, y in (pixels[0], pixels[-1]):
+        pen.line(pixels, fill=0, width=thickness, joint=None if quick else "curve")
+        for x, y in (pixels[0], pixels[-1], *(_turns(pixels) if quick else ())):
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
     return large.reduce(_OVERSAMPLING)
+
+
+def _turns(points: list[Point]) -> Iterator[Point]:
+    """Where a line turns by more than 25 degrees."""
+    for (x0, y0), (x1, y1), (x2, y2) in zip(points, points[1:], points[2:], strict=False):
+        ahead = (x1 - x0) * (x2 - x1) + (y1 - y0) * (y2 - y1)
+        aside = (x1 - x0) * (y2 - y1) - (y1 - y0) * (x2 - x1)
+        if abs(aside) > _SHARP * ahead:
+            yield x1, y1

@@ -2,7 +2,7 @@
 
 import typer
 
-from texlens.cli.data import export, import_, mix, plan, show, split, validate
+from texlens.cli.data import export, import_, mix, plan, show, split, synth, validate
 
 app = typer.Typer(help="Data sets: fetch, convert, check, divide, mix and look at them.", no_args_is_help=True)
 
@@ -15,6 +15,7 @@ def group() -> None:
 app.command("import")(import_.import_)
 app.command()(import_.convert)
 app.command()(split.split)
+app.command()(synth.synth)
 app.command()(mix.mix)
 app.command()(export.export)
 app.command()(show.show)

@@ -1,0 +1,78 @@
+"""`texlens data synth`"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from texlens.cli.data.account import Output, Overwrite, Seed, print_account
+from texlens.cli.shared import Json, message_console
+
+
+def synth(
+    output: Output,
+    rows: Annotated[int, typer.Option("-n", "--n", min=1, help="How many rows.")] = 1000,
+    style: Annotated[
+        Literal["printed", "handwriting", "screen", "photo"], typer.Option(help="How they look.")
+    ] = "printed",
+    seed: Seed = 0,
+    formulas: Annotated[
+        Path | None, typer.Option(metavar="LIST.txt", help="A list of formulas, one a line; may be gzipped.")
+    ] = None,
+    origin: Annotated[
+        Literal["grammar", "pieces", "list"],
+        typer.Option(
+            "--from",
+            help="Where formulas come from: a random grammar (its weights learnt from --formulas, where given), "
+            "pieces of the list put together anew, or the list as it is.",
+        ),
+    ] = "grammar",
+    min_tokens: Annotated[int, typer.Option(min=1, help="The fewest LaTeX tokens.")] = 3,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The most LaTeX tokens.")] = 60,
+    processes: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Make formulas and pictures of them; each row says how it was made.
+
+    The rows depend on the options alone, not on how many processes make them. A run that was stopped goes on where it
+    was.
+
+    Examples:
+
+        texlens data synth -o data/printed --n 100000
+        texlens data synth -o data/hand --n 20000 --style handwriting --formulas mine.txt --from pieces
+    """
+    from texlens.core.errors import ConfigError
+    from texlens.data.folder import finished
+    from texlens.data.synth import Recipe, made_by, read_labels, synthesise
+
+    if origin != "grammar" and formulas is None:
+        raise ConfigError(f"--from {origin} needs a list; add --formulas LIST.txt")
+    if min_tokens > max_tokens:
+        raise ConfigError(f"--min-tokens {min_tokens} is over --max-tokens {max_tokens}; swap them")
+    limits = {"min_tokens": min_tokens, "max_tokens": max_tokens, "seed": seed}
+    recipe = Recipe(style, origin, **limits, labels=read_labels(formulas, origin, **limits) if formulas else ())
+    account = None if overwrite else finished(output, made_by(recipe, rows))
+    stood_there = account is not None
+    if account is None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = message_console()
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("making rows", total=rows)
+            account = synthesise(
+                recipe,
+                output,
+                rows,
+                processes=processes or _cores(),
+                overwrite=overwrite,
+                on_progress=lambda done: bar.update(task, completed=done),
+            )
+    print_account(output, account, stood_there, as_json)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,28 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from texlens.cli.data import app
+from texlens.core.errors import ConfigError
+
+run = CliRunner().invoke
+
+
+def test_synth_prints_the_account(tmp_path):
+    arguments = ["synth", "-o", str(tmp_path / "set"), "--n", "5", "--processes", "1", "--json"]
+
+    made = json.loads(run(app, arguments).stdout)
+    again = json.loads(run(app, arguments).stdout)
+
+    assert (made["kept"], made["stood_there"], again["stood_there"]) == (5, False, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [(["--from", "list"], "--from list needs a list"), (["--min-tokens", "9", "--max-tokens", "8"], "is over")],
+)
+def test_impossible_options_are_told(tmp_path, options, told):
+    outcome = run(app, ["synth", "-o", str(tmp_path / "set"), *options])
+    assert isinstance(outcome.exception, ConfigError)
+    assert told in str(outcome.exception)
