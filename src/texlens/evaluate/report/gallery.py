@@ -7,9 +7,9 @@ from rapidfuzz.distance import Levenshtein
 
 from texlens.core.errors import DataError
 from texlens.core.prediction import Prediction
+from texlens.data.page.pictures import Drawings, data_uri
 from texlens.data.sample import LazyImage
 from texlens.evaluate.compare import Comparison
-from texlens.evaluate.report.pictures import Drawings, data_uri
 from texlens.evaluate.scores import RowScore
 from texlens.latex.tokens import tokenize
 

@@ -1,20 +1,20 @@
 """Writes the report: the numbers laid out by a template, the rows as JSON that the page's own script shows."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from texlens.core.files import write_text
+from texlens.data.page.pictures import Drawings
+from texlens.data.page.template import page_environment, script_json
 from texlens.evaluate.cdm.drawing import differences_svg
 from texlens.evaluate.compare import Comparison, Pair
 from texlens.evaluate.metrics import METRICS, metric_named
 from texlens.evaluate.report.chart import Series, line_chart
 from texlens.evaluate.report.content import ReportData
 from texlens.evaluate.report.gallery import OUTCOMES, gallery
-from texlens.evaluate.report.pictures import Drawings
 from texlens.evaluate.tables import p_text, percent, percent_span, points, points_span, verdict
 from texlens.latex.render import render_svg
 
@@ -96,27 +96,9 @@ def outcome_titles(comparison: Comparison) -> dict[str, str]:
     return {key: title.format(system=pair.system, reference=pair.reference) for key, title in OUTCOMES.items()}
 
 
-def script_json(value: object) -> Markup:
-    """JSON that may stand inside a `script` element: no `<`, `>`, `&` that could end it or begin a comment."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
 def _environment() -> Environment:
-    loader = PackageLoader("texlens.evaluate", "report")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        percent=percent,
-        percent_span=percent_span,
-        points=points,
-        points_span=points_span,
-        count=lambda value: f"{value:,}",
-    )
-    environment.globals["asset"] = lambda name: Markup(loader.get_source(environment, name)[0])  # pyrefly: ignore
+    environment = page_environment("texlens.evaluate", "report")
+    environment.filters.update(percent=percent, percent_span=percent_span, points=points, points_span=points_span)
     return environment
 
 

@@ -7,10 +7,10 @@ from PIL import Image
 
 from texlens.core.errors import LatexError
 from texlens.core.prediction import Prediction
+from texlens.data.page.pictures import LONGEST_SIDE, Drawings, data_uri
 from texlens.data.sample import LazyImage
 from texlens.evaluate.compare import compare
 from texlens.evaluate.report.gallery import differences, gallery
-from texlens.evaluate.report.pictures import LONGEST_SIDE, Drawings, data_uri
 
 TRUTH = "x ^ 2 + y"
 COMPARISON = compare(

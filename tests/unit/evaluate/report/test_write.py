@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import pytest
 
 from texlens.core.prediction import Prediction
+from texlens.data.page.template import script_json
 from texlens.evaluate.compare import compare
 from texlens.evaluate.metrics import METRICS
 from texlens.evaluate.report import Account, ReportData, write_report
-from texlens.evaluate.report.write import script_json
 
 NASTY = "<script>alert(1)</script><!-- & \u2028 {{ 7*7 }}"
 
