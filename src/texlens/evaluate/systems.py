@@ -1,6 +1,7 @@
 """What reads a run's rows: its base, its adapter, or an exported folder, each with the same two questions to answer."""
 
 import gc
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,8 @@ def open_artefact(config: RunConfig, base: Base, folder: Path) -> System:
         return LlamaSystem.open(folder, card, config)
     check_checkpoint(folder)
     settings = config.model
+    # bitsandbytes says on every product which type it computes in.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     model = load_model(folder, device=settings.device, dtype=settings.dtype, attention=settings.attention)
     return ModelSystem(model, load_processor(folder), config)
 

@@ -27,7 +27,7 @@ from texlens.export.readme import write_readme
 from texlens.export.serving import serving_commands
 from texlens.export.task_calibration import calibrated_codec
 from texlens.models.build import Base, build_base
-from texlens.models.checkpoint import weight_files
+from texlens.models.checkpoint import CONFIG, weight_files
 from texlens.models.processor import Processor
 
 SHARES = {"nf4": 0.27, "int8": 0.51, "fp8": 0.51, "gptq": 0.27, "awq": 0.27}
@@ -91,6 +91,8 @@ def export_run(
             from texlens.export.gguf import write_gguf
 
             made = _over_merged(run, base, aside, lambda merged: write_gguf(merged, base.processor, aside))
+            shutil.copyfile(base.folder / CONFIG, aside / CONFIG)
+            write_beside(base.folder, base.processor, aside)
         else:
             console.print(f"merging, then quantising to {form}")
             made = _over_merged(
@@ -103,7 +105,7 @@ def export_run(
             )
         card = _card(config, run, base, form, made, aside)
         card = _checked(card, aside, output, check)
-        commands = serving_commands(output, card)
+        commands = serving_commands(output, card, aside)
         write_readme(aside, output.name, card, commands)
     return Exported(output, card, commands)
 

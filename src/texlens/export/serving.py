@@ -11,16 +11,25 @@ SERVED_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM's --max-lora-rank may be."""
 
 
-def serving_commands(folder: Path, card: ArtefactCard) -> list[str]:
-    """Shell commands, the likeliest first; empty where nothing but TexLens serves the artefact."""
+def serving_commands(folder: Path, card: ArtefactCard, now: Path) -> list[str]:
+    """Shell commands, the likeliest first; empty where nothing but TexLens serves the artefact.
+
+    Args:
+        folder: where the artefact will lie.
+        now: where it lies while it is made.
+    """
     pixels = json.dumps({"min_pixels": card.min_pixels, "max_pixels": card.max_pixels})
     images = """--limit-mm-per-prompt '{"image": 1}'"""
     if card.format == "gguf":
         made = card.made
-        return [f"llama-server -m {folder / made['model']} --mmproj {folder / made['projector']}"]
+        tokens = [pixels // made["pixels a token"] for pixels in (card.min_pixels, card.max_pixels)]
+        return [
+            f"llama-server -m {folder / made['model']} --mmproj {folder / made['projector']} "
+            f"--image-min-tokens {tokens[0]} --image-max-tokens {tokens[1]}"
+        ]
     if card.format != "adapter":
         return [f"vllm serve {folder} {images} --mm-processor-kwargs '{pixels}'"]
-    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    settings = json.loads((now / SETTINGS).read_text(encoding="utf-8"))
     if settings.get("peft_type") != "LORA":
         return []
     rank = next((served for served in SERVED_RANKS if served >= _highest_rank(settings)), SERVED_RANKS[-1])
