@@ -80,22 +80,25 @@ def check_rows(
 def check_sample(
     sample: Sample, geometry: ImageGeometry, tokenizer: PreTrainedTokenizerBase | None = None, *, decode: bool = False
 ) -> int | Refusal:
-    """The tokens that the row's image costs, or why the row can't be used."""
+    """The tokens that the row's images cost, or why the row can't be used."""
     kind = "empty answer"
     try:
         if not sample.text.strip():
             raise DataError("0 answer tokens; is 'text' empty? fill it or remove the row")
         kind = "unreadable image"
-        size = sample.image.size
+        sizes = [image.size for image in sample.images]
         kind = "aspect ratio"
-        tokens = geometry.tokens(*size)
+        tokens = sum(geometry.tokens(*size) for size in sizes)
         kind = "special token"
         if tokenizer is not None:
-            for what, text in (("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)):
+            earlier = [("earlier turn", turn.text) for turn in sample.history]
+            own = [("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)]
+            for what, text in (*own, *earlier):
                 refuse_special_tokens(tokenizer, text or "", f"the {what}")
         kind = "damaged image"
         if decode:
-            sample.image.load()
+            for image in sample.images:
+                image.load()
     except DataError as error:
         return Refusal.of(sample, error, kind)
     return tokens

@@ -1,6 +1,6 @@
 """Examples side by side in one batch, padded to the longest.
 
-B = examples, L = tokens, P = image patches of all, C = numbers of a patch
+B = examples, I = images of all, L = tokens, P = image patches of all, C = numbers of a patch
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Collator:
         attention_mask    = [[1, 1, 1], [1, 1, 0]]
         labels            = [[-100, 5, 6], [-100, 7, -100]]
         mm_token_type_ids = [[1, 0, 0], [1, 0, 0]]
-        pixel_values      = float32 [P, C],  image_grid_thw = [B, 3]
+        pixel_values      = float32 [P, C],  image_grid_thw = [I, 3]
 
     Rows that could not be decoded come as `Refusal`s; they are passed on as a list under `refused`, a key that is
     there only when one was. `stand_in` is used where a batch has no other row: it carries no label, so it adds
@@ -46,7 +46,7 @@ class Collator:
         if not examples:
             examples = [self._stand_in(refused)]
         batch: dict = self._tokens(examples)
-        batch["image_grid_thw"] = torch.tensor([example.grid for example in examples])
+        batch["image_grid_thw"] = torch.tensor([grid for example in examples for grid in example.grids])
         patches = [example.patches for example in examples if example.patches is not None]
         if len(patches) == len(examples):
             batch["pixel_values"] = torch.from_numpy(np.concatenate(patches))

@@ -1,7 +1,8 @@
-"""The `Example`: a sample as token ids and labels, the loss on the answer alone by construction."""
+"""The `Example`: a sample as token ids and labels, the loss on the answers alone by construction."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -10,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.patches import image_to_patches
-from texlens.data.prompt import PromptStyle, answer_ids, prompt_ids
+from texlens.data.prompt import PromptStyle, answer_ids, conversation
 from texlens.data.sample import Sample
 
 IGNORED = -100
@@ -22,7 +23,8 @@ Cut = Callable[[Image.Image, ImageGeometry], tuple[np.ndarray, tuple[int, int, i
 @dataclass(frozen=True)
 class Example:
     """`grid` counts patches (frames, rows, columns); `patches` are float32 [P, C] (uint8 of one frame for
-    packs), or None where not asked for.
+    packs), or None where not asked for. Of several images `grids` has each one's, and the patches stand one image
+    after the other. In a conversation of several turns every assistant's turn carries labels.
 
     Example:
         input_ids = [ <image>, <image>, Read,  x, ^, 2, <|im_end|>]
@@ -34,6 +36,12 @@ class Example:
     grid: tuple[int, int, int]
     sample_id: str
     patches: np.ndarray | None = None
+    more_grids: tuple[tuple[int, int, int], ...] = ()
+
+    @property
+    def grids(self) -> tuple[tuple[int, int, int], ...]:
+        """The grid of each image, in their order."""
+        return (self.grid, *self.more_grids)
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -54,22 +62,61 @@ def build_example(
     transform: Callable[[Image.Image], Image.Image] | None = None,
     cut: Cut = image_to_patches,
 ) -> Example:
-    """The sample's tokens and labels; with `pixels` the image is decoded, given to `transform`, and `cut` into patches.
+    """The sample's tokens and labels; with `pixels` images are decoded, given to `transform`, and `cut` into patches.
 
     Raises:
-        DataError: the image is unreadable or too long and thin, the answer empty, or a special token in a text.
+        DataError: an image is unreadable or too long and thin, an answer empty, or a special token in a text.
     """
+    style = PromptStyle(question, system)
+    example = build_prompt(sample, tokenizer, geometry, style, pixels=pixels, transform=transform, cut=cut)
+    with naming(sample):
+        answer = answer_ids(tokenizer, sample.text)
+    return replace(example, input_ids=example.input_ids + answer, labels=example.labels + answer)
+
+
+def build_prompt(
+    sample: Sample,
+    tokenizer: PreTrainedTokenizerBase,
+    geometry: ImageGeometry,
+    style: PromptStyle,
+    *,
+    pixels: bool = True,
+    transform: Callable[[Image.Image], Image.Image] | None = None,
+    cut: Cut = image_to_patches,
+) -> Example:
+    """The sample as an example without its answer; earlier answers carry labels.
+
+    Raises:
+        DataError: as `build_example`.
+    """
+    with naming(sample):
+        patches: list[np.ndarray] = []
+        grids: list[tuple[int, int, int]] = []
+        for image in sample.images:
+            if pixels:
+                decoded = image.load()
+                cut_out, grid = cut(transform(decoded) if transform else decoded, geometry)
+                patches.append(cut_out)
+            else:
+                grid = geometry.grid(*image.size)
+            grids.append(grid)
+        counts = [frames * rows * columns // geometry.merge_size**2 for frames, rows, columns in grids]
+        passages = conversation(tokenizer, sample, style, counts)
+    return Example(
+        [token for passage in passages for token in passage.ids],
+        [token if passage.is_answer else IGNORED for passage in passages for token in passage.ids],
+        grids[0],
+        sample.id,
+        (patches[0] if len(patches) == 1 else np.concatenate(patches)) if patches else None,
+        tuple(grids[1:]),
+    )
+
+
+@contextmanager
+def naming(sample: Sample) -> Iterator[None]:
+    """Puts the row's place before a `DataError` raised inside that does not name it."""
     where = sample.image.where
     try:
-        if pixels:
-            image = sample.image.load()
-            patches, grid = cut(transform(image) if transform else image, geometry)
-        else:
-            patches, grid = None, geometry.grid(*sample.image.size)
-        asked = PromptStyle(question, system).of(sample)
-        image_tokens = grid[0] * grid[1] * grid[2] // geometry.merge_size**2
-        prompt = prompt_ids(tokenizer, question=asked.question, system=asked.system, image_tokens=image_tokens)
-        answer = answer_ids(tokenizer, sample.text)
+        yield
     except DataError as error:
         raise error if str(error).startswith(where) else DataError(f"{where}: {error}") from error
-    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, grid, sample.id, patches)

@@ -53,6 +53,7 @@ class ShownExample:
     conversation: tuple[Passage, ...] = ()
     tokens: tuple[TokenRun, ...] = ()
     error: str | None = None
+    images: int = 1
 
 
 def shown_example(
@@ -71,7 +72,8 @@ def shown_example(
         size,
         geometry.resized(*size),
         example.grid,
-        image_tokens=geometry.tokens(*size),
+        image_tokens=sum(geometry.tokens(*image.size) for image in sample.images),
+        images=len(sample.images),
         prompt_tokens=len(example) - example.answer_tokens,
         answer_tokens=example.answer_tokens,
         conversation=tuple(_passages(tokenizer, runs)),
@@ -139,10 +141,11 @@ def _body(shown: ShownExample) -> Table | Text:
 
 def _sizes(shown: ShownExample) -> str:
     (width, height), (wide, high), (_, rows, columns) = shown.image_size, shown.resized, shown.grid
+    others = f" (the first of {shown.images})" if shown.images > 1 else ""
     change = "kept" if shown.image_size == shown.resized else f"resized to {wide}x{high}"
     total = shown.prompt_tokens + shown.answer_tokens
     return (
-        f"image {width}x{height}, {change}, {wide * high:,} pixels → {rows}x{columns} patches → "
+        f"image {width}x{height}{others}, {change}, {wide * high:,} pixels → {rows}x{columns} patches → "
         f"{shown.image_tokens} image tokens\n{total} tokens: {shown.prompt_tokens} prompt (with the image), "
         f"{shown.answer_tokens} trained on"
     )

@@ -5,6 +5,7 @@ Every row comes back once. A row whose image can't be read comes back as `failed
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,8 +14,7 @@ from torch import Tensor
 from texlens.core.errors import ConfigError, DataError
 from texlens.core.prediction import Prediction
 from texlens.data.collate import Collator
-from texlens.data.example import IGNORED, Example
-from texlens.data.patches import image_to_patches
+from texlens.data.example import IGNORED, Example, build_prompt
 from texlens.data.prompt import PromptStyle, prompt_ids
 from texlens.data.sample import Sample
 from texlens.models.decode import Decoded, decode_batch, evaluating
@@ -97,20 +97,13 @@ def in_order(predictions: Iterator[Prediction], samples: Sequence[Sample]) -> li
 
 
 def prompt_of(processor: Processor, sample: Sample, style: PromptStyle) -> Example:
-    """The sample as an example without an answer: prompt tokens and image patches.
+    """The sample as an example without an answer and without labels: prompt tokens and image patches.
 
     Raises:
         DataError: the image can't be read, or the row's own prompt can't be asked.
     """
-    asked = style.of(sample)
-    try:
-        patches, grid = image_to_patches(sample.image.load(), processor.geometry)
-        image_tokens = grid[1] * grid[2] // processor.geometry.merge_size**2
-        ids = prompt_ids(processor.tokenizer, question=asked.question, system=asked.system, image_tokens=image_tokens)
-    except DataError as error:
-        where = sample.image.where
-        raise error if str(error).startswith(where) else DataError(f"{where}: {error}") from error
-    return Example(ids, [IGNORED] * len(ids), grid, sample.id, patches)
+    example = build_prompt(sample, processor.tokenizer, processor.geometry, style)
+    return replace(example, labels=[IGNORED] * len(example))
 
 
 def model_inputs(processor: Processor, prompts: Sequence[Example], device: torch.device) -> dict[str, Tensor]:
@@ -167,7 +160,7 @@ def _prepare(processor: Processor, samples: Sequence[Sample], style: PromptStyle
 def _image_tokens(processor: Processor, sample: Sample) -> int:
     """What to sort by; a row that fails here will say why when it is prepared."""
     try:
-        return processor.geometry.tokens(*sample.image.size)
+        return sum(processor.geometry.tokens(*image.size) for image in sample.images)
     except DataError:
         return 0
 

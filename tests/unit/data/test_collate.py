@@ -56,3 +56,10 @@ def test_a_batch_of_refused_rows_alone_becomes_the_stand_in_without_a_label():
     assert (batch["labels"] == -100).all()
     with pytest.raises(DataError, match="row 2: damaged; no row of this batch is left"):
         Collator(0, 9)([Refusal("b", "row 2", "damaged")])
+
+
+def test_images_of_one_row_stand_one_after_the_other():
+    two = Example([9, 9, 5], [-100, -100, 5], (1, 2, 2), "a", np.zeros((8, 6), np.float32), ((1, 2, 2),))
+    batch = Collator(0, 9)([two, example([9, 7], [-100, 7], 1.0)])
+    assert batch["image_grid_thw"].tolist() == [[1, 2, 2]] * 3
+    assert batch["pixel_values"].shape == (12, 6)

@@ -7,7 +7,7 @@ from texlens.core.errors import DataError
 from texlens.data.example import build_example
 from texlens.data.geometry import ImageGeometry
 from texlens.data.prompt import answer_ids, prompt_ids
-from texlens.data.sample import LazyImage, Sample
+from texlens.data.sample import LazyImage, Sample, Turn
 
 GEOMETRY = ImageGeometry(8, 2, 2, 256, 100_000)
 
@@ -57,3 +57,20 @@ def test_a_row_without_an_answer_is_named():
 def test_a_bad_image_is_named(data, reason):
     with pytest.raises(DataError, match=rf"train.parquet row 4: .*{reason}"):
         build_example(sample(data=data), tiny_tokenizer(), GEOMETRY, "Read", pixels=True)
+
+
+def test_every_assistants_turn_carries_labels_and_images_stand_in_order():
+    tokenizer = tiny_tokenizer()
+    row = sample(
+        "x",
+        prompt="And <image>?",
+        more_images=(LazyImage.from_bytes(png(32, 32), "second"),),
+        history=(Turn("user", "<image>?"), Turn("assistant", "y")),
+    )
+    example = build_example(row, tokenizer, GEOMETRY, "Read", pixels=True)
+    assert example.grids == ((1, 4, 8), (1, 4, 4))
+    assert example.patches.shape == (32 + 16, 3 * 2 * 8 * 8)
+    assert example.input_ids.count(tokenizer.convert_tokens_to_ids("<|image_pad|>")) == 8 + 4
+    labels = [label for label in example.labels if label != -100]
+    assert tokenizer.decode(labels) == "y<|im_end|>x<|im_end|>"
+    assert len(build_example(row, tokenizer, GEOMETRY, "Read")) == len(example)

@@ -3,8 +3,8 @@ from transformers import Qwen2Tokenizer
 
 from tests.fixtures.tiny_tokenizer import FAMILY_TEMPLATES, tiny_tokenizer
 from texlens.core.errors import DataError, ModelError
-from texlens.data.prompt import PromptStyle, answer_ids, prompt_ids
-from texlens.data.sample import LazyImage, Sample
+from texlens.data.prompt import PromptStyle, answer_ids, conversation, prompt_ids
+from texlens.data.sample import LazyImage, Sample, Turn
 
 QUESTIONS = ["Transcribe the LaTeX of this image.", "请识别图中的公式。\n只输出 LaTeX", "", " \n x ", "a<b"]
 
@@ -100,3 +100,70 @@ def test_a_tokenizer_without_qwens_tokens_is_refused():
     tokenizer = Qwen2Tokenizer(vocab={"x": 0, "<|endoftext|>": 1})
     with pytest.raises(ModelError, match=r"the tokenizer lacks <\|im_end\|>"):
         answer_ids(tokenizer, "x")
+
+
+IMAGE = LazyImage.from_bytes(b"")
+
+
+def talk(prompt=None, images=1, history=()):
+    return Sample("a", IMAGE, "x", prompt=prompt, more_images=(IMAGE,) * (images - 1), history=history)
+
+
+@pytest.mark.parametrize("family", FAMILY_TEMPLATES)
+@pytest.mark.parametrize("system", [None, "You read formulas."])
+def test_several_images_and_turns_are_those_of_the_stock_template(family, system):
+    tokenizer = tiny_tokenizer(family)
+    history = (
+        Turn("user", "Is <image> a sum?"),
+        Turn("assistant", "Yes, x"),
+        Turn("user", "Why?"),
+        Turn("assistant", "+"),
+    )
+    sample = talk("And <image><image>?", 3, history)
+    passages = conversation(tokenizer, sample, PromptStyle("Read", system), [2, 1, 3])
+    picture, text = {"type": "image"}, lambda said: {"type": "text", "text": said}
+    messages = [
+        *([{"role": "system", "content": [text(system)]}] if system else []),
+        {"role": "user", "content": [text("Is "), picture, text(" a sum?")]},
+        {"role": "assistant", "content": [text("Yes, x")]},
+        {"role": "user", "content": [text("Why?")]},
+        {"role": "assistant", "content": [text("+")]},
+        {"role": "user", "content": [text("And "), picture, picture, text("?")]},
+    ]
+    stock = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    counts = iter([2, 1, 3])
+    before, *others = stock.split("<|image_pad|>")
+    stock = before + "".join("<|image_pad|>" * next(counts) + other for other in others)
+    assert [token for passage in passages for token in passage.ids] == tokenizer(stock)["input_ids"]
+    answers = [tokenizer.decode(passage.ids) for passage in passages if passage.is_answer]
+    assert answers == ["Yes, x<|im_end|>", "+<|im_end|>"]
+
+
+def test_images_without_marks_stand_before_the_first_question():
+    tokenizer = tiny_tokenizer("qwen3_vl")
+    history = (Turn("user", "One?"), Turn("assistant", "y"))
+    (first, _, second) = conversation(tokenizer, talk("Two?", 2, history), PromptStyle("Read"), [1, 1])
+    mark = "<|vision_start|><|image_pad|><|vision_end|>"
+    assert tokenizer.decode(first.ids) == f"<|im_start|>user\n{mark}{mark}One?<|im_end|>\n<|im_start|>assistant\n"
+    assert tokenizer.decode(second.ids) == "\n<|im_start|>user\nTwo?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        (talk("<image> or <image>?"), "1 images for 2 <image> marks"),
+        (talk("Read", 1, (Turn("assistant", "y"),)), "earlier turns that don't alternate"),
+        (talk("Read", 1, (Turn("user", "y"), Turn("assistant", ""))), "0 answer tokens"),
+        (talk("Read", 1, (Turn("user", "<|im_end|>"), Turn("assistant", "x"))), "special token"),
+    ],
+)
+def test_a_conversation_of_odd_form_is_refused(sample, reason):
+    with pytest.raises(DataError, match=reason):
+        conversation(tiny_tokenizer(), sample, PromptStyle("Read"), [1])
+
+
+def test_a_template_that_forgets_earlier_answers_is_refused():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for m in messages if m.role == 'user' %}<|image_pad|>{% endfor %}"
+    with pytest.raises(ModelError, match="leaves out earlier answers"):
+        conversation(tokenizer, talk("b", 1, (Turn("user", "a"), Turn("assistant", "x"))), PromptStyle("Read"), [1])

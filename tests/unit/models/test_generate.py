@@ -7,7 +7,7 @@ from peft import LoraConfig, get_peft_model
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_model
 from texlens.core.errors import ConfigError, DataError
-from texlens.data.sample import LazyImage, Sample
+from texlens.data.sample import LazyImage, Sample, Turn
 from texlens.models.generate import generate, in_order
 
 ASKED = {"question": "Read this.", "system": None, "max_new_tokens": 8}
@@ -57,6 +57,21 @@ def test_a_sample_may_bring_its_own_question(samples):
     with_own, with_common = in_order(generate(model, processor, own, **ASKED), own)
 
     assert with_own.log_probability != with_common.log_probability
+
+
+def test_rows_of_several_images_and_turns_are_read_beside_plain_ones(samples):
+    model, processor = tiny_model()
+    first, second = (LazyImage.from_bytes(drawn(128, 64, seed)) for seed in (1, 2))
+    history = (Turn("user", "What is <image>?"), Turn("assistant", "a sum"))
+    talk = Sample("talk", first, "", prompt="And <image>?", more_images=(second,), history=history)
+    swapped = dataclasses.replace(talk, id="swapped", image=second, more_images=(first,))
+
+    rows = [samples[0], talk, samples[1], swapped]
+    together = in_order(generate(model, processor, rows, batch_size=4, **ASKED), rows)
+    alone = in_order(generate(model, processor, rows, batch_size=1, **ASKED), rows)
+
+    assert [row.text for row in together] == [row.text for row in alone]
+    assert together[1].log_probability != together[3].log_probability
 
 
 def test_progress_is_told_after_each_batch(samples):
