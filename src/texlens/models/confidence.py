@@ -48,6 +48,8 @@ def confidence(log_probability: float, temperature: float) -> float:
 def fit(log_probabilities: Sequence[float], right: Sequence[bool], measured_on: str) -> Calibration:
     """The temperature of least log loss, and the calibration error without and with it.
 
+    The error with it is of each half of the rows by a temperature fitted on the other half.
+
     Raises:
         DataError: too few rows, or all of them right or wrong, which fits nothing.
     """
@@ -56,13 +58,21 @@ def fit(log_probabilities: Sequence[float], right: Sequence[bool], measured_on: 
     if len(set(right)) == 1:
         raise DataError(f"{measured_on}: {'every' if right[0] else 'no'} row is right; name rows of which some are")
     temperature = _least(lambda value: log_loss(log_probabilities, right, value))
-    before, after = (
-        calibration_error([confidence(total, value) for total in log_probabilities], right)
-        for value in (1.0, temperature)
-    )
+    before = calibration_error([confidence(total, 1.0) for total in log_probabilities], right)
+    after = calibration_error(_cross_fitted(log_probabilities, right), right)
     return Calibration(
         round(temperature, 4), round(before, 4), round(after, 4), len(right), sum(map(bool, right)), measured_on
     )
+
+
+def _cross_fitted(log_probabilities: Sequence[float], right: Sequence[bool]) -> list[float]:
+    """Confidences of every other row, by a temperature fitted on those between."""
+    made = [0.0] * len(right)
+    for half in (0, 1):
+        others, outcomes = log_probabilities[1 - half :: 2], right[1 - half :: 2]
+        temperature = _least(lambda value, others=others, outcomes=outcomes: log_loss(others, outcomes, value))
+        made[half::2] = [confidence(total, temperature) for total in log_probabilities[half::2]]
+    return made
 
 
 def log_loss(log_probabilities: Sequence[float], right: Sequence[bool], temperature: float) -> float:

@@ -17,13 +17,9 @@ from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from texlens.core.prediction import StopReason
+from texlens.models.looping import is_looping
 from texlens.models.pieces import TextStream
 from texlens.models.sampling import Sampling, pick
-
-LONGEST_CYCLE = 8
-LEAST_REPEATS = 8
-LEAST_LOOP_TOKENS = 48
-"""Of the 8,808 texts in LaTeX_OCR, the longest honest repetition is 39 tokens (13 times `1 , \\`)."""
 
 
 @dataclass
@@ -67,17 +63,6 @@ class Decoded:
         self.stop, self.going = stop, False
         if self.text is not None:
             self.fresh += self.text.finish()
-
-
-def is_looping(tokens: Sequence[int]) -> bool:
-    """Whether the text ends in a cycle of up to 8 tokens, said at least 8 times over at least 48 tokens."""
-    for cycle in range(1, LONGEST_CYCLE + 1):
-        span = max(LEAST_REPEATS * cycle, LEAST_LOOP_TOKENS)
-        if len(tokens) < span:
-            return False
-        if tokens[-1] == tokens[-1 - cycle] and tokens[-span:-cycle] == tokens[cycle - span :]:
-            return True
-    return False
 
 
 def decode_batch(

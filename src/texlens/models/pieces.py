@@ -3,14 +3,13 @@
 import codecs
 from collections.abc import Sequence
 from functools import lru_cache
-
-from transformers import PreTrainedTokenizerBase
+from typing import Any
 
 
 class TokenPieces:
     """The bytes that each token of a byte-level vocabulary stands for; a special token stands for none."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+    def __init__(self, tokenizer: Any):
         self._tokenizer = tokenizer
         self._added = tokenizer.added_tokens_decoder
         self._known: dict[int, bytes] = {}

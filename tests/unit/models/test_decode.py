@@ -7,8 +7,9 @@ from transformers import GenerationConfig
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from texlens.data.collate import Collator
 from texlens.data.prompt import PromptStyle
-from texlens.models.decode import decode_batch, evaluating, is_looping
+from texlens.models.decode import decode_batch, evaluating
 from texlens.models.generate import prompt_of
+from texlens.models.looping import is_looping
 
 NEVER = frozenset[int]()
 

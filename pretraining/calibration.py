@@ -1,0 +1,42 @@
+"""The shipped model's certainty against what it gets right: generated print and LaTeX_OCR validation rows.
+
+python -m pretraining.calibration LATEX_OCR_FOLDER [--count 300] [--seed 2]
+
+Writes the fitted temperature into the model's card (texlens.json) and prints it.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from pretraining.acceptance import held_out_samples
+from texlens.config.data import DataSettings
+from texlens.data.build import read_split
+from texlens.data.sample import Sample
+from texlens.evaluate.calibrate import calibration_of, note_calibration
+from texlens.models.shipped import NANO_FOLDER
+from texlens.serve.reader import open_reader
+
+
+def rows(latex_ocr: Path, count: int, seed: int) -> list[Sample]:
+    """As many generated as real ones; half of the generated ones are of random symbols."""
+    settings = DataSettings(path=str(latex_ocr), subset="full")
+    real = list(read_split(settings, "validation", limit=count, seed=seed))
+    made = held_out_samples(latex_ocr, count, seed, 0.5)
+    return [*real, *(Sample(f"generated-{sample.id}", sample.image, sample.text) for sample in made)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("latex_ocr", type=Path)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=2)
+    args = parser.parse_args()
+    predictions = open_reader().read(rows(args.latex_ocr, args.count, args.seed), batch_size=32)
+    made = calibration_of(predictions, "LaTeX_OCR full validation and generated print")
+    note_calibration(NANO_FOLDER, made)
+    print(json.dumps(made.to_json(), indent=2))
+
+
+if __name__ == "__main__":
+    main()
