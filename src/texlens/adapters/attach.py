@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -37,6 +38,6 @@ def set_dropouts(model: PeftModel, plan: AdapterPlan) -> None:
                 _dropouts(module)["default"] = nn.Dropout(share) if share else nn.Identity()
 
 
-def _dropouts(module: BaseTunerLayer) -> nn.ModuleDict:
+def _dropouts(module: Any) -> nn.ModuleDict:
     found = getattr(module, "lora_dropout", None)
     return module.moe_lora_dropout if found is None else found

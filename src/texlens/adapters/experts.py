@@ -16,6 +16,7 @@ for all experts they are `[R, I]` and `[N, R]`, in the same places.
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from peft.tuners.lora.layer import ParamWrapper
@@ -29,7 +30,7 @@ class RoutedExperts(ParamWrapper):
     """PEFT's wrapper of the outermost adapted stack, with the forward pass of this file."""
 
     def forward(self, hidden_TI: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
-        experts = self.get_base_layer()
+        experts: Any = self.get_base_layer()
         pairs = _pairs(self)
         expert_of_S, order = top_k_index.flatten().sort(stable=True)
         ends_E = torch.bincount(expert_of_S, minlength=experts.num_experts).cumsum(0).to(torch.int32)
@@ -47,7 +48,7 @@ class Pair:
     """One stack's A `[E, R, I]` and B `[E, N, R]` (E is 1 where experts share them), and the scale."""
 
     def __init__(self, wrapper: ParamWrapper, name: str, experts: int):
-        a, b = wrapper.lora_A[name].weight, wrapper.lora_B[name].weight
+        a, b = factors(wrapper, name)
         rank = wrapper.r[name]
         count = a.shape[0] // rank
         self.a = a.reshape(count, rank, a.shape[1])
@@ -96,7 +97,7 @@ def _routed(wrapper: ParamWrapper) -> RoutedExperts:
     return routed
 
 
-def _nested(wrapper: nn.Module) -> list[ParamWrapper]:
+def _nested(wrapper: Any) -> list[ParamWrapper]:
     """PEFT wraps a module once for each of its adapted parameters, one wrapper in the other."""
     found = []
     while isinstance(wrapper, ParamWrapper):
@@ -118,13 +119,22 @@ def _pairs(outer: ParamWrapper) -> dict[str, Pair]:
 
 def _share(wrapper: ParamWrapper) -> None:
     """One A and one B in the place of one for each expert."""
-    for name, a in wrapper.lora_A.items():
-        rank, old = wrapper.r[name], a.weight
-        with torch.no_grad():
-            wrapper.lora_A[name] = _like(old, rank, old.shape[1])
-            wrapper.lora_B[name] = _like(wrapper.lora_B[name].weight, wrapper.lora_B[name].weight.shape[0], rank)
-            nn.init.kaiming_uniform_(wrapper.lora_A[name].weight, a=5**0.5)
-            nn.init.zeros_(wrapper.lora_B[name].weight)
+    for name in list(wrapper.lora_A):
+        rank, (a, b) = wrapper.r[name], factors(wrapper, name)
+        wrapper.lora_A[name] = _like(a, rank, a.shape[1])
+        wrapper.lora_B[name] = _like(b, b.shape[0], rank)
+        for factor, start in zip(factors(wrapper, name), (_kaiming, nn.init.zeros_), strict=True):
+            start(factor)
+
+
+def factors(wrapper: Any, name: str) -> tuple[Tensor, Tensor]:
+    """A and B of one adapter of a wrapper, as PEFT lays them out."""
+    return wrapper.lora_A[name].weight, wrapper.lora_B[name].weight
+
+
+def _kaiming(weight: Tensor) -> Tensor:
+    """PEFT's first A."""
+    return nn.init.kaiming_uniform_(weight, a=5**0.5)
 
 
 def _like(weight: Tensor, outputs: int, inputs: int) -> nn.Linear:

@@ -4,6 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -21,7 +22,7 @@ from texlens.models.families import EMBEDDING
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
-PEFT_INITS: dict[str, bool | str] = {
+PEFT_INITS: dict[str, Any] = {
     "default": True,
     "pissa": "pissa",
     "loftq": True,

@@ -29,5 +29,5 @@ def check_together(adapter: Any, base: QuantiseSettings) -> None:
         raise ValueError(
             f"adapter.init: {adapter.init} needs the unquantised weights; set base.quantise: none, or init: loftq"
         )
-    if adapter.dora and base.quantise == "fp8":
-        raise ValueError("adapter.dora: has no form over an fp8 base; set base.quantise: nf4, int8 or none")
+    if adapter.dora and base.quantise in ("int8", "fp8"):
+        raise ValueError(f"adapter.dora: has no form over a base in {base.quantise}; set base.quantise: nf4 or none")

@@ -14,7 +14,7 @@ from texlens.core.errors import ConfigError, ModelError
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.families import family_of
 from texlens.models.processor import Processor, load_processor, save_processor
-from texlens.models.quantised import quantisation
+from texlens.models.quantised import is_packed, quantisation
 from texlens.models.skeleton import build_config, count_parameters, model_class
 
 __all__ = ["Processor", "describe", "load_model", "load_processor", "random_model", "save_processor"]
@@ -80,7 +80,7 @@ def describe(model: PreTrainedModel) -> dict:
     parameter = next(model.parameters())
     return {
         "class": type(model).__name__,
-        "parameters": count_parameters(model),
+        "parameters": model.num_parameters() if is_packed(model) else count_parameters(model),
         "dtype": str(parameter.dtype).removeprefix("torch."),
         "device": str(parameter.device),
         "attention": model.config._attn_implementation,

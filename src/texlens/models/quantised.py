@@ -10,10 +10,10 @@ import torch
 
 from texlens.config.quantise import QuantiseSettings
 from texlens.core.errors import ConfigError
-from texlens.models.families import Family
+from texlens.models.families import HEAD, VISION_TOWER, Family
 
-KEPT = ["visual", "lm_head"]
-"""Parts of module names that stay as they are."""
+KEPT = [VISION_TOWER, HEAD]
+"""Modules that stay as they are."""
 
 
 def check_quantise(settings: QuantiseSettings, family: Family) -> None:

@@ -28,7 +28,7 @@ class MoeLoraConfig(PeftConfig):
     top_k: int | None = None
     balance: float = 0.01
     shared_expert: bool = False
-    target_modules: list[str] | str | None = None
+    target_modules: list[str] | set[str] | str | None = None
     exclude_modules: list[str] | str | None = None
     rank_pattern: dict = field(default_factory=dict)
     alpha_pattern: dict = field(default_factory=dict)

@@ -25,7 +25,14 @@ class MoeLoraLayer(nn.Module, BaseTunerLayer):
     adapter_layer_names = ("moe_lora_A", "moe_lora_B", "moe_lora_router", "moe_lora_shared_A", "moe_lora_shared_B")
     other_param_names = ("r", "lora_alpha", "scaling", "experts", "top_k", "moe_lora_dropout")
 
-    def __init__(self, base_layer: nn.Module, adapter_name: str, **options: Any):
+    moe_lora_A: Any  # noqa: N815 - PEFT's way of naming
+    moe_lora_B: Any  # noqa: N815
+    moe_lora_router: Any
+    moe_lora_shared_A: Any  # noqa: N815
+    moe_lora_shared_B: Any  # noqa: N815
+    moe_lora_dropout: Any
+
+    def __init__(self, base_layer: nn.Linear, adapter_name: str, **options: Any):
         super().__init__()
         self.base_layer = base_layer
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features

@@ -1,6 +1,6 @@
 """MoE-LoRA's tuner: which layers are wrapped, and one `RouterLog` for all of them."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTuner
@@ -8,7 +8,6 @@ from peft.utils.other import get_pattern_key
 from torch import Tensor, nn
 
 from texlens.adapters.moe_lora.balance import RouterLog
-from texlens.adapters.moe_lora.config import MoeLoraConfig
 from texlens.adapters.moe_lora.layer import MoeLoraLayer
 from texlens.adapters.moe_lora.register import PREFIX
 
@@ -16,11 +15,11 @@ from texlens.adapters.moe_lora.register import PREFIX
 class MoeLoraModel(BaseTuner):
     prefix = PREFIX
     tuner_layer_cls = MoeLoraLayer
-    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
+    target_module_mapping = {}  # noqa: RUF012 - PEFT reads it from the class
 
     def _create_and_replace(
         self,
-        peft_config: MoeLoraConfig,
+        peft_config: Any,
         adapter_name: str,
         target: nn.Module,
         target_name: str,
@@ -67,9 +66,9 @@ class MoeLoraModel(BaseTuner):
 class BalanceLoss:
     """What a model with MoE-LoRA adds to its training loss, and the use of its experts."""
 
-    def __init__(self, tuner: MoeLoraModel):
-        self.weight = tuner.peft_config[tuner.active_adapters[0]].balance
-        self.log = tuner.router_log
+    def __init__(self, tuner: Any):
+        self.weight: float = tuner.peft_config[tuner.active_adapters[0]].balance
+        self.log: RouterLog = tuner.router_log
 
     def __call__(self) -> Tensor | None:
         """The weighted balance loss of the last forward pass."""

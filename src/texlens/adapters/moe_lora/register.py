@@ -4,6 +4,8 @@ That function asks for a member of the enumeration `PeftType`, which Python give
 member is therefore made here, once, in the way that Python's `enum` makes its own. Nothing that exists is changed.
 """
 
+from typing import Any
+
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from peft.utils import PeftType, register_peft_method
 
@@ -16,7 +18,7 @@ def peft_type() -> PeftType:
     known = PeftType.__members__.get(NAME)
     if known is not None:
         return known
-    member = str.__new__(PeftType, NAME)
+    member: Any = str.__new__(PeftType, NAME)
     member._name_ = NAME
     member._value_ = NAME
     member.__objclass__ = PeftType

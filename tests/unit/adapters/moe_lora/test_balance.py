@@ -28,7 +28,7 @@ def test_padding_changes_neither_loss_nor_use(adapt):
     log = adapted.model.base_model.router_log
     adapted.model(**adapted.inputs)
     together = log.take_use()
-    wider = {name: value for name, value in adapted.inputs.items()}
+    wider = dict(adapted.inputs)
     pad = torch.zeros(2, 7, dtype=torch.long)
     wider["input_ids"] = torch.cat([pad, adapted.inputs["input_ids"]], 1)
     wider["attention_mask"] = torch.cat([pad, adapted.inputs["attention_mask"]], 1)
