@@ -7,13 +7,15 @@ the sets that it belongs to; tables, intervals, comparison and report follow.
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from texlens.core.errors import ConfigError
 from texlens.evaluate.bleu import BLEU_SIGNATURE, BLEU_STATISTICS, bleu_of_sums, bleu_statistics
+from texlens.evaluate.captions import caption_bleu_statistics, caption_rouge_l, caption_words, references
+from texlens.evaluate.cider import cider_of_set
 from texlens.evaluate.loops import has_loop
 from texlens.evaluate.reading import Reading
 from texlens.evaluate.rouge import rouge_l
@@ -32,7 +34,13 @@ class Metric:
     direction: Direction = "higher"
     unit: str = "share"
 
+    of_set: Callable[[Sequence[Reading]], Callable[[Reading], float]] | None = None
+    """For a score of a row that depends on all rows of the set: makes `of_row` of them."""
+
     columns = 1
+
+    def for_set(self, readings: Sequence[Reading]) -> "Metric":
+        return replace(self, of_row=self.of_set(readings)) if self.of_set else self
 
     def statistics(self, reading: Reading) -> tuple[float, ...]:
         return (0.0 if reading.failed else float(self.of_row(reading)),)
@@ -53,6 +61,9 @@ class CorpusMetric:
     columns: int
     direction: Direction = "higher"
     unit: str = "share"
+
+    def for_set(self, readings: Sequence[Reading]) -> "CorpusMetric":
+        return self
 
     def statistics(self, reading: Reading) -> tuple[float, ...]:
         return self.of_row(reading)
@@ -193,6 +204,34 @@ METRICS: tuple[AnyMetric, ...] = (
     ),
 )
 
+CAPTION_METRICS: tuple[AnyMetric, ...] = (
+    CorpusMetric(
+        "caption_bleu4",
+        "Caption BLEU-4",
+        "Corpus BLEU on words against all captions of an image, n-grams of 1 to 4, smoothed as bleu4 is.",
+        lambda reading: caption_bleu_statistics(references(reading.prediction), caption_words(reading.text)),
+        bleu_of_sums,
+        BLEU_STATISTICS,
+    ),
+    Metric(
+        "caption_rouge_l",
+        "Caption ROUGE-L",
+        "Best precision and best recall of the longest common subsequence of words over an image's captions, in an F "
+        "with beta 1.2, averaged over rows.",
+        lambda reading: caption_rouge_l(references(reading.prediction), caption_words(reading.text)),
+    ),
+    Metric(
+        "cider",
+        "CIDEr",
+        "CIDEr-D, 0 to 10: likeness to an image's captions in n-grams of 1 to 4 words, weighted by how few other "
+        "images have them, averaged over rows.",
+        lambda reading: cider_of_set([reading])(reading),
+        unit="score",
+        of_set=cider_of_set,
+    ),
+)
+"""Scores of whole sentences, in words; asked for by name, or by the set `captions`."""
+
 
 PAIRED_METRIC = "exact_match"
 """The score that McNemar's test is about."""
@@ -204,13 +243,14 @@ SETS: Mapping[str, tuple[str, ...]] = {
         *("within_1", "within_2", "within_3", "edit_similarity", "character_error_rate", "bleu4", "rouge_l"),
         *("cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact", "valid", "length_limit", "loops"),
     ),
-    "captions": ("exact_match", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops"),
+    "captions": ("exact_match", "caption_bleu4", "caption_rouge_l", "cider", "length_limit", "loops"),
 }
-"""What makes sense for a task, by name."""
+"""What makes sense for a task, by name; `all` has all but the captions' own."""
+_EVERY = (*METRICS, *CAPTION_METRICS)
 
 
 def metric_named(name: str) -> AnyMetric:
-    return next(metric for metric in METRICS if metric.name == name)
+    return next(metric for metric in _EVERY if metric.name == name)
 
 
 def chosen_metrics(names: str | Sequence[str], key: str = "--metrics") -> tuple[AnyMetric, ...]:
@@ -220,13 +260,13 @@ def chosen_metrics(names: str | Sequence[str], key: str = "--metrics") -> tuple[
         ConfigError: no metric of that name; `key` is the setting that named it.
     """
     wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
-    known = [*SETS, *sorted(metric.name for metric in METRICS)]
+    known = [*SETS, *sorted(metric.name for metric in _EVERY)]
     if unknown := [name for name in wanted if name not in known]:
         near = difflib.get_close_matches(unknown[0], known, 1, 0.6)
         meant = f"did you mean {near[0]!r}? There are" if near else "choose from"
         raise ConfigError(f"{key}: no metric is named {unknown[0]!r}; {meant} {', '.join(known)}")
     single = {name for wish in wanted for name in SETS.get(wish, (wish,))}
-    return tuple(metric for metric in METRICS if metric.name in single)
+    return tuple(metric for metric in _EVERY if metric.name in single)
 
 
 def run_metrics(names: Sequence[str], key: str = "evaluate.metrics") -> tuple[AnyMetric, ...]:

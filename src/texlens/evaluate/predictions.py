@@ -48,4 +48,7 @@ def _parsed(line: str, where: str) -> Prediction:
             raise DataError(f"{where}: '{key}' is missing or not a string; each row needs id, truth and text")
     if row.get("stop", "end") not in STOPS:
         raise DataError(f"{where}: 'stop' is {row['stop']!r}; it must be one of {', '.join(STOPS)}")
+    more = row.get("more_truths", [])
+    if not isinstance(more, list) or not all(isinstance(text, str) for text in more):
+        raise DataError(f"{where}: 'more_truths' must be a list of strings; mend or remove it")
     return Prediction.from_row(row)

@@ -77,7 +77,8 @@ class Table:
         readings = [
             Reading.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures) for prediction in in_order
         ]
-        rows = [[value for metric in metrics for value in metric.statistics(reading)] for reading in readings]
+        ready = [metric.for_set(readings) for metric in metrics]
+        rows = [[value for metric in ready for value in metric.statistics(reading)] for reading in readings]
         return cls(readings, np.asarray(rows, dtype=np.float64), metrics)
 
     def where(self, keep: Sequence[int]) -> "Table":

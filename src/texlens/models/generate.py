@@ -153,7 +153,17 @@ def _prepare(processor: Processor, samples: Sequence[Sample], style: PromptStyle
             prompts.append(prompt_of(processor, sample, style))
             rows.append(sample)
         except DataError as error:
-            failed.append(Prediction(sample.id, sample.text, "", stop="failed", domain=sample.domain, error=str(error)))
+            failed.append(
+                Prediction(
+                    sample.id,
+                    sample.text,
+                    "",
+                    stop="failed",
+                    domain=sample.domain,
+                    error=str(error),
+                    more_truths=sample.more_answers,
+                )
+            )
     return rows, prompts, failed
 
 
@@ -177,6 +187,7 @@ def _prediction(processor: Processor, sample: Sample, answer: Decoded) -> Predic
         tokens=len(answer.tokens),
         log_probability=answer.log_probability,
         domain=sample.domain,
+        more_truths=sample.more_answers,
     )
 
 

@@ -124,7 +124,7 @@ def test_an_unknown_metric_is_named():
 
 def test_a_set_stands_for_its_metrics():
     assert [metric.name for metric in chosen_metrics("captions, valid")] == [
-        "exact_match", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops", "valid",
+        "exact_match", "length_limit", "loops", "valid", "caption_bleu4", "caption_rouge_l", "cider",
     ]  # fmt: skip
     assert all(metric_named(name) for names in SETS.values() for name in names)
 
