@@ -4,7 +4,8 @@ Autograd over PEFT's modules keeps some 20 tensors a layer and runs each adapter
 (and gate, up) are one product, the adapters of both are one thin product beside it, and what is cheap to make again
 (normalised inputs, the activation) is not kept. LoRA: Hu et al. 2021, arXiv:2106.09685.
 
-# T = tokens, D = width in, N = width out, R = adapter ranks side by side, H = heads, G = key/value heads, W = head width
+# T = tokens, D = width in, N = width out, R = adapter ranks side by side
+# H = heads, G = key/value heads, W = width of a head
 """
 
 from collections.abc import Callable

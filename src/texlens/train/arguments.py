@@ -59,11 +59,16 @@ def training_arguments(
     bf16: bool,
     run_name: str,
     lower_is_better: Collection[str] = (),
+    packed: bool = False,
 ) -> TrainingArguments:
     """The arguments of a run over `rows` training rows that writes its checkpoints into `output`.
 
-    `lower_is_better` names the scores of which a smaller value is the better one.
+    `lower_is_better` names the scores of which a smaller value is the better one. A `packed` engine takes the rows of
+    a whole step as one batch and does its own recomputation.
     """
+    rows_per_batch, passes = settings.batch_size, settings.accumulation
+    if packed:
+        rows_per_batch, passes = rows_per_batch * passes, 1
     steps = planned_steps(settings, rows)
     per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation)
     evaluate_every = settings.watch.every_steps or per_epoch
@@ -76,16 +81,16 @@ def training_arguments(
         run_name=run_name,
         max_steps=settings.steps or -1,
         num_train_epochs=settings.epochs or 1.0,
-        per_device_train_batch_size=settings.batch_size,
+        per_device_train_batch_size=rows_per_batch,
         per_device_eval_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation,
+        gradient_accumulation_steps=passes,
         learning_rate=optimizer.learning_rate,
         lr_scheduler_type=optimizer.schedule if optimizer.schedule != "constant" else "constant_with_warmup",
         warmup_steps=optimizer.warmup_steps or math.ceil(optimizer.warmup_ratio * steps),
         weight_decay=optimizer.weight_decay,
         max_grad_norm=optimizer.max_grad_norm,
         optim="adamw_bnb_8bit" if optimizer.name == "adamw-8bit" else "adamw_torch_fused",
-        **_checkpointing(settings.gradient_checkpointing),
+        **_checkpointing(settings.gradient_checkpointing and not packed),
         bf16=bf16,
         use_cpu=not on_gpu and not torch.cuda.is_available(),
         seed=settings.seed,

@@ -25,7 +25,11 @@ class Meter:
         self.tokens: torch.Tensor | int = 0
         self._last = (time.monotonic(), 0, 0)
 
-    def count(self, batch: dict[str, torch.Tensor]) -> None:
+    def count(self, batch: dict) -> None:
+        if "packs" in batch:
+            self.rows += sum(len(pack["rows"]) for pack in batch["packs"])
+            self.tokens = self.tokens + sum(pack["tokens"] for pack in batch["packs"])
+            return
         self.rows += len(batch["input_ids"])
         self.tokens = self.tokens + batch["attention_mask"].sum()
 

@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter, build_card, build_plan
 from texlens.adapters.lora import save_adapter
+from texlens.adapters.moe_lora.model import balance_of
 from texlens.adapters.plan import AdapterPlan
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
@@ -20,17 +21,21 @@ from texlens.core.environment import describe_environment
 from texlens.core.errors import DataError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
+from texlens.data.augment import build_transform
 from texlens.data.build import Splits, build_splits, read_split
-from texlens.data.collate import Collator
-from texlens.data.dataset import ExampleDataset
+from texlens.data.dataset import ExampleDataset, Transform
 from texlens.models.build import Base, build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.generate import generate
 from texlens.models.load import describe
 from texlens.models.processor import Processor, save_processor
+from texlens.models.quantised import check_quantise
 from texlens.train.arguments import check_train_settings, training_arguments
 from texlens.train.callbacks import Meter, MetricsLog, ProgressBar, peak_memory_gib
 from texlens.train.checkpoints import last_whole
+from texlens.train.engine import Engine, build_engine
+from texlens.train.experts import ExpertUseLog
+from texlens.train.optimizer import parameter_groups
 from texlens.train.plot import plot_loss
 from texlens.train.trainer import LensTrainer
 from texlens.train.watch import EXACT_MATCH, Scorer, check_best_by
@@ -56,6 +61,7 @@ def prepare(config: RunConfig, console: Console, *, with_test: bool = False) -> 
     """
     check_train_settings(config.train, torch.cuda.is_available())
     base = build_base(config.model)
+    check_quantise(config.base, base.processor.family)
     plan = build_plan(config.adapter, base.processor.family, read_config(base.folder))
     if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
@@ -88,10 +94,14 @@ def train(
         console.print("no checkpoint yet: starting from the first step")
     _record(config, prepared, folder)
     set_seed(config.train.seed)
-    model = build_model(prepared.base, config.model)
+    model = build_model(prepared.base, config.model, config.base)
     folder.update(model=describe(model))
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
-    trainer, meter = _trainer(config, prepared, folder, adapted, console, scorer)
+    engine = build_engine(config, adapted, prepared.base.processor)
+    for note in engine.notes:
+        console.print(f"note: {note}", style="yellow", markup=False)
+    folder.update(engine={"name": engine.name, **engine.facts, "notes": list(engine.notes)})
+    trainer, meter = _trainer(config, prepared, folder, adapted, console, scorer, engine)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.monotonic()
@@ -115,23 +125,36 @@ def train(
     return facts
 
 
-def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, console: Console, scorer: Scorer):
+def _trainer(
+    config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, console: Console, scorer: Scorer, engine: Engine
+):
     settings, processor, splits = config.train, prepared.base.processor, prepared.splits
     question, system = config.data.question, config.data.system
     card = build_card(config, prepared.base)
 
-    def examples(rows) -> ExampleDataset:
+    def examples(rows, transform: Transform | None = None) -> ExampleDataset:
         return ExampleDataset(
-            rows, processor.tokenizer, processor.geometry, question=question, system=system, strict=config.data.strict
+            rows,
+            processor.tokenizer,
+            processor.geometry,
+            question=question,
+            system=system,
+            strict=config.data.strict,
+            transform=transform,
+            seed=settings.seed,
+            cut=engine.cut,
         )
 
     def save_into(path: Path) -> None:
         save_adapter(adapted, path, card)
         save_processor(processor, path)
 
-    train_examples = examples(splits.train)
+    train_examples = examples(splits.train, build_transform(config.data.augment))
     meter = Meter()
     callbacks: list[TrainerCallback] = [MetricsLog(folder.metrics, meter), ProgressBar(meter, console)]
+    balance = balance_of(adapted)
+    if balance:
+        callbacks.append(ExpertUseLog(folder.metrics, balance))
     if settings.watch.early_stopping_patience and splits.validation:
         callbacks.append(EarlyStoppingCallback(settings.watch.early_stopping_patience))
     trainer = LensTrainer(
@@ -141,14 +164,18 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
             output=folder.checkpoints,
             rows=len(splits.train),
             has_validation=bool(splits.validation),
-            bf16=next(adapted.base_model.model.parameters()).dtype == torch.bfloat16,
+            bf16=next(adapted.parameters()).dtype == torch.bfloat16,
             run_name=folder.path.name,
             lower_is_better=scorer.lower_is_better,
+            packed=engine.forward is not None,
         ),
         output=folder.checkpoints,
         train_dataset=train_examples,
         eval_dataset=examples(splits.validation) if splits.validation else None,
-        data_collator=Collator(processor.pad_token_id, processor.image_token_id, stand_in=train_examples.stand_in()),
+        engine=engine,
+        parameter_groups=_parameter_groups(config, prepared.plan, adapted),
+        balance=balance,
+        data_collator=engine.collator(train_examples.stand_in()),
         callbacks=callbacks,
         save_model_to=save_into,
         best_folder=folder.adapter,
@@ -159,6 +186,18 @@ def _trainer(config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, 
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, meter
+
+
+def _parameter_groups(config: RunConfig, plan: AdapterPlan, adapted: torch.nn.Module) -> list[dict]:
+    optimizer = config.train.optimizer
+    return parameter_groups(
+        adapted.named_parameters(),
+        learning_rate=optimizer.learning_rate,
+        weight_decay=optimizer.weight_decay,
+        groups=plan.groups,
+        rates=plan.rates,
+        lora_plus_ratio=optimizer.lora_plus_ratio,
+    )
 
 
 def _sample_reader(

@@ -6,6 +6,7 @@ Everything else (accelerate, trackers, schedules, FSDP, DeepSpeed, callbacks) is
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -13,6 +14,8 @@ from transformers import Trainer
 from transformers.trainer_callback import TrainerCallback
 from transformers.training_args import TrainingArguments
 
+from texlens.adapters.lora import restore
+from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.core.errors import RunError
 from texlens.core.files import whole_folder
 from texlens.data.dataset import ExampleDataset
@@ -20,19 +23,24 @@ from texlens.data.sample import Refusal
 from texlens.train import state
 from texlens.train.callbacks import Meter
 from texlens.train.checkpoints import rotate, seal
-from texlens.train.loss import summed_loss, trainer_loss
+from texlens.train.engine import Engine
+from texlens.train.guard import NanGuard
+from texlens.train.loss import count_labels, trainer_loss
 
 
 class LensTrainer(Trainer):
     """
     Args:
         output: where checkpoints are put.
+        engine: how a step is computed; `data_collator` makes the batches that it takes.
+        parameter_groups: the trainable parameters as the optimiser takes them.
         save_model_to: writes the trained part into a folder (the adapter, in PEFT's form).
         best_folder: where the best adapter so far is kept; replaced as a whole.
         meter: counts the rows and tokens of every batch.
         warn: told of each row that could not be decoded, once.
         read_sample: reads validation rows and gives their scores by name, or None.
         keep: checkpoints that stay on disk beside the best.
+        balance: what MoE-LoRA's routers add to the loss, or None.
     """
 
     def __init__(
@@ -43,6 +51,8 @@ class LensTrainer(Trainer):
         output: Path,
         train_dataset: ExampleDataset,
         eval_dataset: ExampleDataset | None,
+        engine: Engine,
+        parameter_groups: list[dict[str, Any]],
         data_collator: Callable,
         callbacks: list[TrainerCallback],
         save_model_to: Callable[[Path], None],
@@ -51,6 +61,7 @@ class LensTrainer(Trainer):
         warn: Callable[[str], None],
         read_sample: Callable[[], Mapping[str, float]] | None = None,
         keep: int = 2,
+        balance: BalanceLoss | None = None,
     ):
         super().__init__(
             model,
@@ -62,6 +73,8 @@ class LensTrainer(Trainer):
             callbacks=callbacks,
         )
         self.model_accepts_loss_kwargs = False
+        self._parameter_groups, self._balance = parameter_groups, balance
+        self._engine, self._guard = engine, NanGuard()
         self._meter = meter
         self._watched = eval_dataset
         self.refused: dict[str, Refusal] = {}
@@ -72,11 +85,30 @@ class LensTrainer(Trainer):
         self._staging = output / ".partial"
         self._stage_checkpoint = False
 
+    def create_optimizer(self, model=None):
+        if self.optimizer is None:
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, model or self._network)
+            self.optimizer = kind(self._parameter_groups, **options)
+        return self.optimizer
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The loss over labels; the routers' is weighed by the batch's share of the step's labels, so that the batches
+        of a step weigh as much as one batch of all their rows."""
+        labels = count_labels(inputs["labels"])
+        result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        extra = self._balance() if self._balance else None
+        if extra is None:
+            return result
+        share = 1.0 if num_items_in_batch is None else labels / num_items_in_batch
+        return (result[0] + share * extra, result[1]) if return_outputs else result + share * extra
+
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         batches, label_count = super().get_batch_samples(epoch_iterator, num_batches, device)
         for batch in batches:
             self._note_refused(batch)
             self._meter.count(batch)
+        if self._engine.forward is not None:
+            label_count = sum(batch["label_count"] for batch in batches)
         return batches, label_count
 
     def _note_refused(self, batch: dict) -> None:
@@ -87,6 +119,8 @@ class LensTrainer(Trainer):
                 self._warn(f"row left out: {refusal}")
 
     def training_step(self, model, inputs, num_items_in_batch=None):
+        if self._engine.forward is not None:
+            return self._packed_step(model, inputs["packs"], num_items_in_batch)
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise RunError(
@@ -94,6 +128,25 @@ class LensTrainer(Trainer):
                 "look for damaged rows with `texlens data show`"
             )
         return loss
+
+    def _packed_step(self, model, packs: list[dict], label_count: int) -> torch.Tensor:
+        """Forward and backward of each pack; the mean loss of the step's labels, still on the device."""
+        model.train()
+        packs = self._prepare_inputs(packs)
+        losses = []
+        for pack in packs:
+            with self._balance.pack(pack) if self._balance else nullcontext():
+                loss = self._engine.forward.loss(pack) / max(label_count, 1)
+            extra = self._balance() if self._balance else None
+            whole = loss if extra is None else loss + extra * (len(pack["labels"]) / max(label_count, 1))
+            self.accelerator.backward(whole)
+            losses.append(whole.detach())
+        rows = [pack["rows"] for pack in packs]
+        self._guard.check(losses, rows, self.state.global_step + 1, self._bare_optimizer())
+        return torch.stack(losses).sum()
+
+    def _bare_optimizer(self) -> torch.optim.Optimizer:
+        return getattr(self.optimizer, "optimizer", self.optimizer)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """Validation loss in nats a label token, over all rows together, and scores of what is read where asked for."""
@@ -116,7 +169,7 @@ class LensTrainer(Trainer):
         for batch in self.accelerator.prepare(loader):
             self._note_refused(batch)
             with self.compute_loss_context_manager():
-                loss, labels = summed_loss(self._network, batch)
+                loss, labels = self._engine.measure(self._network, batch)
             loss, labels = self.accelerator.reduce(torch.stack([loss.double(), labels.double()])).tolist()
             total, count = total + loss, count + int(labels)
         self._network.train(was_training)
@@ -135,6 +188,9 @@ class LensTrainer(Trainer):
 
     def _get_output_dir(self, trial) -> str:
         return str(self._staging) if self._stage_checkpoint else super()._get_output_dir(trial)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None) -> None:
+        restore(self._network, Path(resume_from_checkpoint))
 
     def _save_checkpoint(self, model, trial) -> None:
         if self.args.should_save:

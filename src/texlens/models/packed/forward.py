@@ -46,6 +46,10 @@ class PackedForward:
         return nn.functional.cross_entropy(logits, pack["labels"], reduction="sum")
 
     @property
+    def fused_layers(self) -> int:
+        return len(self.text.layers) - len(self.text.unfused)
+
+    @property
     def head_is_plain(self) -> bool:
         return type(self.head) is nn.Linear and self.head.bias is None
 
@@ -71,8 +75,8 @@ def packed_forward(
     )
 
 
-def pack_layout(model_config, processor: Processor, *, on_gpu: bool = False) -> PackLayout:
-    """How this model's packs are laid."""
+def pack_layout(model_config, processor: Processor, *, padded: bool = False) -> PackLayout:
+    """How this model's packs are laid; `padded` to few different shapes, for compiled passes."""
     vision, geometry = model_config.vision_config, processor.geometry
     window = getattr(vision, "window_size", None)
     table = getattr(vision, "num_position_embeddings", None)
@@ -82,8 +86,8 @@ def pack_layout(model_config, processor: Processor, *, on_gpu: bool = False) -> 
         merge_size=geometry.merge_size,
         window=window // geometry.factor if window and hasattr(vision, "fullatt_block_indexes") else None,
         table_side=int(table**0.5) if table else None,
-        token_multiple=128 if on_gpu else 1,
-        patch_multiple=128 if on_gpu else geometry.merge_size**2,
+        token_multiple=128 if padded else 1,
+        patch_multiple=128 if padded else geometry.merge_size**2,
     )
 
 

@@ -72,8 +72,7 @@ def why_not(layer: nn.Module) -> str | None:
         return "a variant of LoRA (DoRA, say)"
     if name in layer.lora_A and (layer.lora_A[name].bias is not None or layer.lora_B[name].bias is not None):
         return "a LoRA with a bias"
-    dropout = layer.lora_dropout[name] if name in layer.lora_dropout else None
-    if dropout is not None and getattr(dropout, "p", 0) > 0:
+    if name in layer.lora_dropout and getattr(layer.lora_dropout[name], "p", 0) > 0:
         return "LoRA dropout"
     return None
 

@@ -44,9 +44,7 @@ class PackedText:
     def embed(self, ids: Tensor) -> Tensor:
         return self.model.embed_tokens(ids)
 
-    def __call__(
-        self, x: Tensor, positions: Tensor, where: Segments, image_rows: Tensor, deep: list[Tensor]
-    ) -> Tensor:
+    def __call__(self, x: Tensor, positions: Tensor, where: Segments, image_rows: Tensor, deep: list[Tensor]) -> Tensor:
         """Hidden states [T, D] before the last norm; `deep` is added to the image tokens after the first layers."""
         cos, sin = self.rotary(positions)
         for number, layer in enumerate(self.layers):

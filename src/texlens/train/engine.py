@@ -1,0 +1,133 @@
+"""How a training step is computed: `packed`, without padding and in few passes, or `plain`, as transformers does it.
+
+Both take the same rows step by step and give the same losses and gradients, up to rounding.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from texlens.config.run import RunConfig
+from texlens.core.errors import ConfigError
+from texlens.data.collate import Collator
+from texlens.data.example import Cut, Example
+from texlens.data.packing import PackCollator
+from texlens.data.patches import image_to_patches, image_to_raw_patches
+from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward, why_not_packed
+from texlens.models.packed.memory import choose_recompute
+from texlens.models.processor import Processor
+from texlens.train.loss import summed_loss
+
+CPU_PACK_TOKENS = 2048
+GPU_PACK_TOKENS = 16_384
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What differs between the engines.
+
+    `rows` x `passes` are the rows of an optimiser step: rows a batch of the loader, batches a step. `forward` is None
+    in the plain engine. `notes` are for the run's summary.
+    """
+
+    name: str
+    rows: int
+    passes: int
+    cut: Cut
+    forward: PackedForward | None = None
+    facts: dict = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    collator: Callable[[Example], Callable] = field(repr=False, default=lambda stand_in: stand_in)
+
+    def measure(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+        """Summed loss in nats and label count of a batch, without gradients."""
+        if self.forward is None:
+            return summed_loss(model, batch)
+        with torch.no_grad():
+            total = torch.stack([self.forward.loss(pack) for pack in batch["packs"]]).sum()
+        return total, torch.tensor(batch["label_count"], device=total.device)
+
+
+def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor) -> Engine:
+    """The engine that `train.engine` asks for, or the fastest that this model can run.
+
+    Raises:
+        ConfigError: packed is asked for and can't be.
+    """
+    settings = config.train
+    plain = Engine(
+        "plain",
+        settings.batch_size,
+        settings.accumulation,
+        image_to_patches,
+        collator=lambda stand_in: Collator(processor.pad_token_id, processor.image_token_id, stand_in=stand_in),
+    )
+    if settings.engine == "plain":
+        return plain
+    model = adapted.base_model.model if hasattr(adapted, "base_model") else adapted
+    reason = _why_not(config, adapted, model)
+    if reason and settings.engine == "packed":
+        raise ConfigError(f"train.engine: packed can't be used here: {reason}; use auto or plain")
+    if reason:
+        return Engine(**{**vars(plain), "notes": (f"engine plain, which is slower, since {reason}",)})
+    return _packed(config, model, processor)
+
+
+def _why_not(config: RunConfig, adapted: nn.Module, model: nn.Module) -> str | None:
+    if torch.distributed.is_available() and torch.distributed.is_initialized() and _processes() > 1:
+        return "packs are not yet divided among several GPUs"
+    if config.model.attention not in ("auto", "sdpa"):
+        return f"model.attention is {config.model.attention}, and packs have an attention of their own"
+    return why_not_packed(model)
+
+
+def _processes() -> int:
+    return torch.distributed.get_world_size()
+
+
+def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine:
+    settings = config.train
+    device = next(model.parameters()).device
+    on_gpu = device.type == "cuda"
+    budget = (
+        settings.pack_tokens if settings.pack_tokens != "auto" else (GPU_PACK_TOKENS if on_gpu else CPU_PACK_TOKENS)
+    )
+    recompute = settings.recompute
+    if recompute == "auto":
+        recompute = (
+            "full" if settings.gradient_checkpointing else choose_recompute(model, budget, _memory(config, device))
+        )
+    compiled = on_gpu if settings.compile == "auto" else settings.compile == "on"
+    forward = packed_forward(model, processor.geometry, recompute=recompute, compiled=compiled)
+    layout = pack_layout(model.config, processor, padded=compiled)
+    notes = _notes(forward)
+    return Engine(
+        "packed",
+        settings.batch_size * settings.accumulation,
+        1,
+        image_to_raw_patches,
+        forward,
+        {"pack_tokens": budget, "recompute": recompute, "compiled": compiled, "fused_layers": forward.fused_layers},
+        notes,
+        lambda stand_in: PackCollator(layout, budget, stand_in),
+    )
+
+
+def _notes(forward: PackedForward) -> tuple[str, ...]:
+    unfused = forward.text.unfused
+    if not unfused:
+        return ()
+    reasons = ", ".join(sorted(set(unfused.values())))
+    return (f"{len(unfused)} of {len(forward.text.layers)} layers run module by module: {reasons}",)
+
+
+def _memory(config: RunConfig, device: torch.device) -> float:
+    """GiB that training may take."""
+    if config.train.memory_gib != "auto":
+        return float(config.train.memory_gib)
+    if device.type != "cuda":
+        return math.inf
+    return torch.cuda.get_device_properties(device).total_memory / 2**30 * 0.92

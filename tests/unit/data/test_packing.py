@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from texlens.core.errors import DataError
+from texlens.data.example import IGNORED, Example
+from texlens.data.pack import PackLayout, lay
+from texlens.data.packing import PackCollator, divide
+from texlens.data.sample import Refusal
+
+IMAGE, PAD = 9, 0
+LAYOUT = PackLayout(IMAGE, PAD)
+
+
+def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) -> Example:
+    rows, columns = grid
+    prompt = [1, *[IMAGE] * (rows * columns // 4), 2]
+    patches = np.full((rows * columns, 12), fill, np.uint8)
+    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, (1, rows, columns), name, patches)
+
+
+def test_a_pack_holds_its_examples_end_to_end():
+    pack = lay([example("a", (2, 4), [5, 6]), example("b", (2, 2), [7])], LAYOUT)
+    assert pack["rows"] == ["a", "b"]
+    assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, 1, IMAGE, 2, 7]
+    assert pack["text_ends"].tolist() == [0, 6, 10, 10]
+    assert pack["label_rows"].tolist() == [3, 4, 8]
+    assert pack["labels"].tolist() == [5, 6, 7]
+    assert pack["image_rows"].tolist() == [1, 2, 7]
+    assert pack["feature_rows"].tolist() == [0, 1, 2]
+    assert pack["image_ends"].tolist() == [0, 8, 12, 12]
+    assert pack["positions"].tolist() == [
+        [0, 1, 1, 3, 4, 5, 0, 1, 2, 3],
+        [0, 1, 1, 3, 4, 5, 0, 1, 2, 3],
+        [0, 1, 2, 3, 4, 5, 0, 1, 2, 3],
+    ]
+    assert pack["cells"].tolist() == [[0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1]]
+    assert (pack["longest_text"], pack["longest_image"], pack["tokens"]) == (6, 8, 10)
+
+
+def test_padding_is_a_segment_of_its_own_without_labels():
+    layout = PackLayout(IMAGE, PAD, token_multiple=8, patch_multiple=16)
+    pack = lay([example("a", (2, 4), [5, 6])], layout)
+    assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, PAD, PAD]
+    assert pack["text_ends"].tolist() == [0, 6, 8]
+    assert pack["labels"].tolist() == [5, 6]
+    assert pack["patches"].shape == (16, 12)
+    assert pack["image_ends"].tolist() == [0, 8, 16]
+    assert pack["feature_rows"].tolist() == [0, 1]
+
+
+def test_windows_hold_neighbouring_patches():
+    layout = PackLayout(IMAGE, PAD, window=1)
+    pack = lay([example("a", (4, 4), [5])], layout)
+    assert pack["window_ends"].tolist() == [0, 4, 8, 12, 16, 16]
+    assert pack["longest_window"] == 4
+    wide = lay([example("a", (4, 6), [5])], PackLayout(IMAGE, PAD, window=2))
+    assert wide["window_ends"].tolist() == [0, 16, 24, 24]
+    assert wide["feature_rows"].tolist() == [0, 1, 4, 2, 3, 5]
+
+
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(10, 100))
+def test_every_row_is_in_one_pack_and_packs_keep_to_the_budget(lengths, budget):
+    packs = divide(lengths, budget)
+    assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
+    for pack in packs:
+        assert sum(lengths[index] for index in pack) <= budget or len(pack) == 1
+        assert pack == sorted(pack)
+
+
+def test_packs_are_about_equally_long():
+    assert divide([5, 3, 3, 2], 8) == [[0, 3], [1, 2]]
+    assert divide([9, 1], 8) == [[0], [1]]
+
+
+def test_rows_tokens_and_labels_add_up():
+    rows = [example(str(number), (2, 2 + 2 * (number % 3)), list(range(20, 21 + number))) for number in range(9)]
+    batch = PackCollator(LAYOUT, 20)([*rows, Refusal("x", "x.png", "damaged")])
+    assert sorted(name for pack in batch["packs"] for name in pack["rows"]) == [str(number) for number in range(9)]
+    assert sum(pack["tokens"] for pack in batch["packs"]) == sum(len(row) for row in rows)
+    assert batch["label_count"] == sum(row.answer_tokens for row in rows)
+    assert [refusal.id for refusal in batch["refused"]] == ["x"]
+
+
+def test_a_step_whose_rows_were_all_refused_trains_on_nothing():
+    refused = Refusal("x", "x.png", "damaged")
+    stand_in = Example([1, IMAGE, 2], [IGNORED] * 3, (1, 2, 2), "stand-in", np.zeros((4, 12), np.uint8))
+    assert PackCollator(LAYOUT, 20, stand_in)([refused])["label_count"] == 0
+    with pytest.raises(DataError, match=r"x\.png: damaged; no row of this step is left"):
+        PackCollator(LAYOUT, 20)([refused])

@@ -1,0 +1,136 @@
+"""Packs through the packed forward pass, against the stock models sample by sample."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from tests.fixtures.drawn_images import drawn
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from texlens.data.collate import Collator
+from texlens.data.example import build_example
+from texlens.data.pack import lay
+from texlens.data.patches import image_to_raw_patches
+from texlens.data.sample import LazyImage, Sample
+from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.train.loss import label_loss
+
+ROWS = [((200, 50), "x ^ 2"), ((90, 120), r"\frac{a}{b}+c"), ((310, 80), "y"), ((64, 64), "a b c d e")]
+DENSE = [name for name in FAMILY_NAMES if name != "qwen3_vl_moe"]
+SOME_LAYERS = r".*language_model\..*\.(q_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)$"
+
+
+def examples(processor, rows=ROWS, **options):
+    samples = [
+        Sample(str(number), LazyImage.from_bytes(drawn(*size, number)), text)
+        for number, (size, text) in enumerate(rows)
+    ]
+    return [
+        build_example(sample, processor.tokenizer, processor.geometry, "Read.", pixels=True, **options)
+        for sample in samples
+    ]
+
+
+def pack_of(model, processor, rows=ROWS, **layout):
+    raw = examples(processor, rows, cut=image_to_raw_patches)
+    return lay(raw, replace(pack_layout(model.config, processor), **layout))
+
+
+def adapted(model, **options):
+    torch.manual_seed(0)
+    settings = {"r": 4, "lora_alpha": 8, "target_modules": SOME_LAYERS, "init_lora_weights": False, **options}
+    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
+
+
+def gradients(loss, model) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def stock_loss(model, processor):
+    batch = Collator(processor.pad_token_id, processor.image_token_id)(examples(processor))
+    labels = batch.pop("labels")
+    return label_loss(model(**batch).logits, labels, 7)
+
+
+def worst(left: dict, right: dict) -> float:
+    assert left.keys() == right.keys()
+    return max(((left[name] - right[name]).abs().max() / right[name].abs().max()).item() for name in left)
+
+
+@pytest.mark.parametrize("padding", [{}, {"token_multiple": 64, "patch_multiple": 128}])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_a_packs_logits_are_those_of_each_sample_alone(family, padding):
+    model, processor = tiny_model(family)
+    with torch.no_grad():
+        logits = packed_forward(model, processor.geometry).logits(pack_of(model, processor, **padding))
+        collate = Collator(processor.pad_token_id, processor.image_token_id)
+        start = 0
+        for example in examples(processor):
+            batch = collate([example])
+            batch.pop("labels")
+            end = start + len(example)
+            torch.testing.assert_close(logits[start:end], model(**batch).logits[0], atol=1e-5, rtol=1e-5)
+            start = end
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_another_neighbour_changes_nothing(family):
+    model, processor = tiny_model(family)
+    forward = packed_forward(model, processor.geometry)
+    with torch.no_grad():
+        before = forward.logits(pack_of(model, processor))
+        other = forward.logits(pack_of(model, processor, [ROWS[0], *ROWS[2:], ROWS[1]]))
+    first = len(examples(processor)[0])
+    torch.testing.assert_close(before[:first], other[:first], atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("recompute", ["none", "mlp", "full"])
+@pytest.mark.parametrize("family", DENSE)
+def test_fused_layers_give_the_loss_and_gradients_of_the_stock_model_with_peft(family, recompute):
+    model, processor = tiny_model(family)
+    trained = adapted(model)
+    plain = stock_loss(trained, processor)
+    expected = gradients(plain, trained)
+    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute)
+    assert forward.text.unfused == {}
+    loss = forward.loss(pack_of(model, processor)) / 7
+    torch.testing.assert_close(loss, plain, atol=1e-5, rtol=1e-6)
+    assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_layers_module_by_module_do_too_and_vision_adapters_take_part(family):
+    model, processor = tiny_model(family)
+    trained = adapted(model, target_modules=r".*(visual\.blocks.*(qkv|proj)|language_model.*(q_proj|o_proj))$")
+    expected = gradients(stock_loss(trained, processor), trained)
+    forward = packed_forward(trained.base_model.model, processor.geometry, fused=False)
+    found = gradients(forward.loss(pack_of(model, processor)) / 7, trained)
+    assert any("visual" in name for name in found)
+    assert worst(found, expected) < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"use_dora": True}, "a variant of LoRA (DoRA, say)"), ({"lora_dropout": 0.1}, "LoRA dropout")],
+)
+def test_what_can_not_be_fused_runs_module_by_module_and_says_why(options, reason):
+    model, processor = tiny_model("qwen3_vl")
+    trained = adapted(model, **options)
+    forward = packed_forward(trained.base_model.model, processor.geometry)
+    assert set(forward.text.unfused.values()) == {reason}
+    assert forward.fused_layers == 0
+
+
+def test_stacked_weights_stay_the_models_own():
+    model, processor = tiny_model("qwen2_5_vl")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    trained = adapted(model)
+    packed_forward(trained.base_model.model, processor.geometry)
+    layer = model.model.language_model.layers[0].self_attn
+    storage = layer.q_proj.base_layer.weight.untyped_storage().data_ptr()
+    assert layer.k_proj.weight.untyped_storage().data_ptr() == storage
+    bare = trained.unload().state_dict()
+    assert all(torch.equal(before[name], bare[name]) for name in before)
