@@ -1,6 +1,6 @@
 """What a run will train and how long it is, from configuration and image headers alone: no weights are read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from texlens.adapters.build import build_plan
@@ -8,7 +8,9 @@ from texlens.adapters.plan import AdapterPlan
 from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, TexlensError
 from texlens.data.build import read_split
-from texlens.data.lengths import text_token_estimate
+from texlens.data.lengths import CHARACTERS_PER_TOKEN, text_token_estimate
+from texlens.data.prompt import answer_ids
+from texlens.data.sample import Sample
 from texlens.models.checkpoint import read_config
 from texlens.models.families import family_of
 from texlens.models.preprocessor import geometry_of, read_preprocessor
@@ -16,6 +18,7 @@ from texlens.models.processor import load_tokenizer
 from texlens.models.shipped import NANO_FOLDER, shipped_config, shipped_names
 from texlens.models.skeleton import count_parameters, skeleton
 from texlens.train.arguments import planned_steps
+from texlens.train.planner.rows import RowSize
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,18 @@ class TokenPlan:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """`base_parameters` is of the checkpoint alone; `notes` says what could not be known and why."""
+    """`base_parameters` is of the checkpoint alone; `notes` says what could not be known and why.
+
+    `sizes` and `model_config` are what the planner of memory and time goes on with.
+    """
 
     base_parameters: int
     adapter: AdapterPlan
     tokens: TokenPlan | None
     steps: int | None
     notes: tuple[str, ...]
+    sizes: tuple[RowSize, ...] = ()
+    model_config: dict = field(default_factory=dict)
 
     def to_json(self) -> dict:
         return {
@@ -63,10 +71,11 @@ def plan_run(config: RunConfig) -> RunPlan:
     adapter = build_plan(config.adapter, family_of(model_config), model_config)
     total = count_parameters(skeleton(model_config))
     notes: list[str] = []
-    tokens = _tokens(config, folder, model_config, notes)
+    sizes, exact = _sizes(config, folder, model_config, notes)
+    tokens = _tokens(sizes, exact) if sizes else None
     rows = tokens.rows if tokens else config.data.limit
     steps = config.train.steps or (planned_steps(config.train, rows) if rows else None)
-    return RunPlan(total, adapter, tokens, steps, tuple(notes))
+    return RunPlan(total, adapter, tokens, steps, tuple(notes), tuple(sizes), model_config)
 
 
 def _model_config(path: str) -> tuple[Path | None, dict]:
@@ -84,7 +93,8 @@ def _model_config(path: str) -> tuple[Path | None, dict]:
     return None, shipped
 
 
-def _tokens(config: RunConfig, folder: Path | None, model_config: dict, notes: list[str]) -> TokenPlan | None:
+def _sizes(config: RunConfig, folder: Path | None, model_config: dict, notes: list[str]) -> tuple[list[RowSize], bool]:
+    """Every train row's size, from image headers, and whether its text was counted by the checkpoint's tokenizer."""
     geometry = geometry_of(
         model_config,
         read_preprocessor(folder) if folder else {},
@@ -95,21 +105,33 @@ def _tokens(config: RunConfig, folder: Path | None, model_config: dict, notes: l
         rows = read_split(config.data, "train")
     except TexlensError as error:
         notes.append(f"tokens and steps are not known: {error}")
-        return None
+        return [], False
     tokenizer = _tokenizer(folder)
     if tokenizer is None:
         notes.append("text tokens are estimated: the checkpoint's tokenizer is not on this machine")
-    image, text, longest, counted = 0, 0, 0, 0
+    sizes = []
     for sample in rows:
         try:
-            pixels = geometry.tokens(*sample.image.size)
+            grids = tuple(geometry.grid(*image.size)[1:] for image in sample.images)
         except TexlensError as error:
             notes.append(f"row left out: {error}")
             continue
         words = text_token_estimate(sample, config.data.question, config.data.system, tokenizer)
-        image, text, longest, counted = image + pixels, text + words, max(longest, pixels + words), counted + 1
-    per_sample = (image + text) / max(counted, 1)
-    return TokenPlan(counted, round(per_sample, 1), longest, image, text, tokenizer is not None)
+        sizes.append(RowSize(grids, words, _answer_tokens(sample, tokenizer)))
+    return sizes, tokenizer is not None
+
+
+def _answer_tokens(sample: Sample, tokenizer) -> int:
+    """With the end of the turn, which is a label too."""
+    if tokenizer is None:
+        return round(len(sample.text) / CHARACTERS_PER_TOKEN) + 1
+    return len(answer_ids(tokenizer, sample.text))
+
+
+def _tokens(sizes: list[RowSize], exact: bool) -> TokenPlan:
+    image, text = sum(size.image for size in sizes), sum(size.text for size in sizes)
+    longest = max(size.tokens for size in sizes)
+    return TokenPlan(len(sizes), round((image + text) / len(sizes), 1), longest, image, text, exact)
 
 
 def _tokenizer(folder: Path | None):

@@ -55,6 +55,11 @@ class MemoryPlan:
         return sum(self.parts.values())
 
     @property
+    def held(self) -> float:
+        """What is there whatever the batch."""
+        return self.context + sum(self.parts[name] for name in ("frozen weights", "trained weights", "optimiser"))
+
+    @property
     def total(self) -> float:
         return self.allocated + self.context + self.fragmentation
 

@@ -28,13 +28,18 @@ class Batch:
     """Rows that go through the model together: `length` is the longest row's, to which all are padded.
 
     `grids` holds, for each row, rows and columns of patches of each of its images; `labels` counts the label tokens of
-    all rows.
+    all rows; `filled` the tokens without padding, None where there is none.
     """
 
     rows: int
     length: int
     labels: int
     grids: tuple[tuple[tuple[int, int], ...], ...]
+    filled: int | None = None
+
+    @property
+    def real_tokens(self) -> int:
+        return self.tokens if self.filled is None else self.filled
 
     @property
     def patches(self) -> int:

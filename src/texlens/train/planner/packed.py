@@ -1,0 +1,100 @@
+"""The packed engine's memory and time, from its own account of what a pack keeps.
+
+Its activations are what `models/packed/memory.py` counts, weights and optimiser are exact, its rate is one measured
+figure.
+"""
+
+from dataclasses import dataclass
+
+from texlens.config.run import RunConfig
+from texlens.kernels.loss import CHUNK
+from texlens.models.packed.memory import OVERHEAD, kept_per_token
+from texlens.models.packed.text import RECOMPUTE
+from texlens.train.engine import GPU_PACK_TOKENS
+from texlens.train.planner.duration import StepTime
+from texlens.train.planner.gpus import Gpu
+from texlens.train.planner.memory import CONTEXT_GIB, FRAGMENTATION, GIB, PARTS, WORKSPACE, MemoryPlan
+from texlens.train.planner.step import TEXT, TRAINED, VISION, WEIGHTS, Batch, Step
+
+SHARE = 0.30
+"""Share of a card's published bf16 rate that the engine reaches as a whole: Qwen3-VL-4B, LoRA r 16, packs of 8k to 16k
+tokens, 56 to 64 rows a second on an H200 at 4.85 TFLOP a row."""
+LAUNCH_US = 5.0
+"""Microseconds of the host for each call that the plain engine would make; most are one kernel with others."""
+USABLE = 0.92
+"""Of a card's memory, what `train.memory_gib: auto` plans with."""
+EXTRA_WORK = {"none": 0.0, "mlp": 0.2, "full": 0.5}
+"""What recomputation adds to the work of a step with a frozen base, forward being half of it."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Tokens of a pack, how much it recomputes, and whether its layers run fused."""
+
+    tokens: int
+    recompute: str
+    fused: bool
+
+
+def pack_of(config: RunConfig, text_config, held: int, step_tokens: int, longest: int, gpu: Gpu) -> Pack:
+    """The pack that the engine would make on this card.
+
+    Args:
+        held: bytes of weights, gradients and optimiser.
+        step_tokens: tokens of an optimiser step without padding; `longest`, of the longest row.
+    """
+    train = config.train
+    budget = GPU_PACK_TOKENS if train.pack_tokens == "auto" else train.pack_tokens
+    tokens = max(min(budget, step_tokens), longest)
+    recompute = train.recompute
+    if recompute == "auto" and train.gradient_checkpointing:
+        recompute = "full"
+    if recompute == "auto":
+        memory = gpu.memory_gib * USABLE if train.memory_gib == "auto" else float(train.memory_gib)
+        room = memory * GIB - held
+        fitting = [kind for kind in RECOMPUTE if kept_per_token(text_config, kind) * budget * OVERHEAD <= room]
+        recompute = fitting[0] if fitting else "full"
+    return Pack(tokens, recompute, is_fused(config, text_config))
+
+
+def is_fused(config: RunConfig, text_config) -> bool:
+    """Whether the engine's fused layers take this model and adapter."""
+    adapter = config.adapter
+    plain_lora = adapter.kind == "lora" and not adapter.dora and not adapter.dropout
+    return plain_lora and config.base.quantise == "none" and not hasattr(text_config, "num_experts")
+
+
+def plan_packed_memory(step: Step, batch: Batch, optimiser: int, pack: Pack, text_config) -> MemoryPlan:
+    """
+    Args:
+        step: the plain engine's simulated step of `batch`, recomputing where the pack recomputes everything.
+    """
+    per_token = step.parts.get(TEXT, 0) / batch.tokens
+    kept = kept_per_token(text_config, pack.recompute) if pack.fused else per_token
+    chunk = min(CHUNK, pack.tokens)
+    bytes_of = {
+        "frozen weights": step.parts.get(WEIGHTS, 0),
+        "trained weights": step.parts.get(TRAINED, 0),
+        "gradients": step.gradients,
+        "optimiser": optimiser,
+        "text activations": kept * pack.tokens * OVERHEAD,
+        "vision activations": step.parts.get(VISION, 0) * pack.tokens / batch.tokens,
+        "logits and loss": chunk * text_config.vocab_size * (2 + 4 + 4 + 2),
+        "workspace": WORKSPACE,
+    }
+    parts = {name: bytes_of.get(name, 0) / GIB for name in PARTS}
+    return MemoryPlan(parts, CONTEXT_GIB, FRAGMENTATION * sum(parts.values()))
+
+
+def time_packed(step: Step, batch: Batch, sample: Batch, pack: Pack, text_config, gpu: Gpu) -> StepTime:
+    """Time of the batch's rows as packs.
+
+    Args:
+        step: the plain engine's step of `sample`, a smaller batch, without recomputation.
+    """
+    head = 4 * text_config.vocab_size * text_config.hidden_size
+    per_token = (step.flops - head * sample.tokens) / sample.tokens
+    flops = per_token * batch.real_tokens * (1 + EXTRA_WORK[pack.recompute]) + head * batch.labels
+    share = SHARE if pack.fused else SHARE / 2
+    passes = batch.real_tokens / pack.tokens
+    return StepTime(flops / (gpu.tflops * 1e12 * share), passes * len(step.work) * LAUNCH_US / 1e6, round(flops))

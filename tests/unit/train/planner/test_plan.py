@@ -1,0 +1,99 @@
+import pytest
+
+from texlens.config.load import build_config
+from texlens.core.errors import ConfigError
+from texlens.models.shipped import shipped_config
+from texlens.train.planner.duration import time_step
+from texlens.train.planner.fit import as_overrides, candidates, fit, with_changes
+from texlens.train.planner.gpus import find_gpu, known_gpus
+from texlens.train.planner.memory import optimizer_bytes
+from texlens.train.planner.plan import plan_on_gpu
+from texlens.train.planner.rows import RowSize, batches_of
+
+
+def config_of(**train):
+    return build_config({"model": {"path": "nano"}, "data": {"path": "demo"}, "train": {"epochs": 1, **train}})
+
+
+def test_every_card_has_a_name_of_its_own_and_says_where_its_figures_come_from():
+    names = [gpu.name for gpu in known_gpus()]
+    assert len(set(names)) == len(names)
+    assert {"h200", "h100", "a100-80g", "a100-40g", "l40s", "a10", "l4", "t4", "rtx4090", "rtx3090"} < set(names)
+    assert all(gpu.source for gpu in known_gpus())
+
+
+def test_a_misspelt_card_gets_the_nearest_one():
+    with pytest.raises(ConfigError, match="did you mean rtx4090"):
+        find_gpu("rtx409")
+
+
+def test_auto_without_a_card_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match="name one, such as --gpu rtx4090"):
+        find_gpu("auto")
+
+
+def test_the_worst_batch_is_as_long_as_the_longest_row():
+    sizes = [RowSize(((2, 2),), 10, 4), RowSize(((2, 4),), 30, 9), RowSize(((2, 2),), 12, 5)]
+    batches = batches_of(sizes, 2)
+    assert batches.worst.length == 32
+    assert batches.count == 2
+
+
+def test_moments_take_the_parameters_own_type_or_a_byte_each():
+    import torch
+
+    adapter = torch.nn.Parameter(torch.empty(4096, device="meta"))
+    norm = torch.nn.Parameter(torch.empty(64, device="meta", dtype=torch.bfloat16))
+    assert optimizer_bytes([adapter, norm], "adamw") == 2 * 4 * 4096 + 2 * 2 * 64
+    assert optimizer_bytes([adapter, norm], "adamw-8bit") == 2 * (4096 + 4 * 16) + 2 * 4 * 64
+
+
+def test_a_call_is_bound_by_its_products_or_by_its_traffic():
+    card = find_gpu("a100-80g")
+    products = time_step([(int(312e12 * 0.79), 1)], card).device
+    traffic = time_step([(1, int(2039e9 * 0.9))], card).device
+    assert products == pytest.approx(1.0, rel=1e-6)
+    assert traffic == pytest.approx(1.0, rel=1e-6)
+
+
+def test_smaller_batches_keep_the_rows_of_a_step():
+    changes = [change for change in candidates(config_of(batch_size=8, engine="plain")) if "train.batch_size" in change]
+    assert [(change["train.batch_size"], change["train.accumulation"]) for change in changes[1:4]] == [
+        (4, 2),
+        (2, 4),
+        (1, 8),
+    ]
+
+
+def test_fit_gives_the_first_change_that_helps_and_no_more():
+    change = fit(config_of(batch_size=8, engine="plain"), lambda other: other.base.quantise == "nf4")
+    assert change == {"train.gradient_checkpointing": True, "base.quantise": "nf4"}
+    assert as_overrides(change) == ["train.gradient_checkpointing=true", "base.quantise=nf4"]
+
+
+def test_fit_says_when_nothing_helps():
+    assert fit(config_of(batch_size=2, engine="plain"), lambda other: False) is None
+
+
+def test_changes_that_can_t_be_combined_are_left_out():
+    assert with_changes(config_of(), {"train.batch_size": 0}) is None
+
+
+@pytest.mark.parametrize("engine", ["plain", "packed"])
+def test_the_nano_model_fits_a_small_card(engine):
+    config = shipped_config("nano")
+    assert config is not None
+    plan = plan_on_gpu(config_of(engine=engine), config, [RowSize(((4, 12),), 60, 40)] * 16, find_gpu("rtx3060-12g"))
+    assert plan.fits
+    assert plan.change == {}
+    assert plan.engine == engine
+    assert plan.to_json()["seconds_per_epoch"] is not None
+
+
+def test_without_rows_a_formula_is_assumed_and_said():
+    config = shipped_config("nano")
+    assert config is not None
+    plan = plan_on_gpu(config_of(engine="plain"), config, [], find_gpu("t4"))
+    assert any("285 tokens each are assumed" in note for note in plan.notes)
+    assert plan.seconds_per_epoch is None

@@ -1,0 +1,119 @@
+"""The simulated step against a real one on the CPU, counted by the same meter's rules, and against arithmetic."""
+
+import weakref
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from tests.fixtures.tiny_models import tiny_config
+from texlens.models.families import FAMILIES
+from texlens.models.load import random_model
+from texlens.models.shipped import shipped_config
+from texlens.models.skeleton import skeleton
+from texlens.train.loss import label_loss
+from texlens.train.planner.stand_ins import BYTES_PER_WEIGHT, quantise
+from texlens.train.planner.step import TRAINED, WEIGHTS, Batch, make_inputs, make_labels, simulate_step
+
+BATCH = Batch(2, 24, 16, (((4, 4),), ((4, 4),)))
+
+
+class Tally(TorchDispatchMode):
+    """Peak of the bytes alive on the CPU, as a plain count of storages."""
+
+    def __init__(self):
+        super().__init__()
+        self.live, self.peak, self.known = 0, 0, {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor) and leaf.is_floating_point():
+                self.note(leaf)
+        return out
+
+    def note(self, tensor):
+        storage = tensor.untyped_storage()
+        key, size = id(storage), -(-storage.nbytes() // 512) * 512
+        if key not in self.known:
+            self.known[key] = weakref.ref(storage, lambda _: self.drop(key, size))
+            self.live += size
+            self.peak = max(self.peak, self.live)
+
+    def drop(self, key, size):
+        self.live -= size
+        del self.known[key]
+
+
+def real_peak(family_name: str, checkpointing: bool) -> int:
+    model = random_model(tiny_config(family_name), attn_implementation="sdpa").train()
+    if checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    tally = Tally()
+    for tensor in (*model.parameters(), *model.buffers()):
+        tally.note(tensor)
+    with tally:
+        inputs, labels = make_inputs(model, FAMILIES[family_name], BATCH, pixels_on="cpu"), make_labels(BATCH)
+        logits = model(**inputs, use_cache=False).logits
+        loss = label_loss(logits, labels)
+        del logits
+        loss.backward()
+    return tally.peak
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("family_name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_the_peak_on_meta_is_the_peak_of_the_real_step(family_name, checkpointing):
+    base = skeleton(tiny_config(family_name))
+    step = simulate_step(base, base, FAMILIES[family_name], BATCH, checkpointing=checkpointing, bf16=False)
+    assert step.peak == pytest.approx(real_peak(family_name, checkpointing), rel=0.08)
+
+
+def test_experts_are_counted_for_the_tokens_that_they_get():
+    base = skeleton(tiny_config("qwen3_vl_moe")).bfloat16()
+    step = simulate_step(base, base, FAMILIES["qwen3_vl_moe"], BATCH, checkpointing=False)
+    tokens, chosen, width, inner, layers = 48, 2, 32, 16, 2
+    forward = 2 * tokens * chosen * 3 * width * inner * layers
+    assert step.flops > 3 * forward
+
+
+def test_recomputation_keeps_less_and_computes_more():
+    base = skeleton(tiny_config("qwen3_vl"))
+    stored = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False)
+    again = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=True)
+    assert again.peak < stored.peak
+    assert again.flops > stored.flops
+
+
+def test_gradients_of_an_earlier_batch_are_there_from_the_start():
+    base = skeleton(tiny_config("qwen3_vl"))
+    one = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False)
+    two = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False, accumulation=2)
+    assert two.peak > one.peak
+
+
+def test_a_quantised_base_weighs_what_bitsandbytes_stores():
+    config = shipped_config("Qwen3-VL-4B-Instruct")
+    assert config is not None
+    base = skeleton(config).bfloat16()
+    before = sum(parameter.nbytes for parameter in base.parameters())
+    layers = sum(
+        p.nbytes for n, p in base.named_parameters() if "language_model.layers" in n and n.endswith("j.weight")
+    )
+    quantise(base, "nf4", ("lm_head", "visual"))
+    after = sum(parameter.nbytes for parameter in base.parameters())
+    assert (before - after) / layers == pytest.approx(1 - BYTES_PER_WEIGHT["nf4"] / 2, abs=1e-6)
+
+
+def test_work_of_a_formula_is_the_known_one():
+    """4 x (linear parameters) x tokens with a frozen base: Qwen3-VL-4B, 4.85 TFLOP for 170 + 115 tokens."""
+    config = shipped_config("Qwen3-VL-4B-Instruct")
+    assert config is not None
+    base = skeleton(config).bfloat16()
+    for parameter in base.parameters():
+        parameter.requires_grad_(False)
+    base.model.language_model.layers[0].input_layernorm.weight.requires_grad_(True)
+    step = simulate_step(base, base, FAMILIES["qwen3_vl"], Batch(1, 285, 80, (((8, 84),),)), checkpointing=False)
+    assert step.flops / 1e12 == pytest.approx(4.85, rel=0.05)
+    assert {WEIGHTS, TRAINED} <= step.parts.keys()
