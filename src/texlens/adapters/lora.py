@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable, set_dropouts, with_dropout
@@ -133,6 +134,22 @@ def _loaded(model: PreTrainedModel, folder: Path, trainable: bool) -> PeftModel:
     route_experts(adapted, shared=True)
     adapted.load_adapter(str(folder), "default", is_trainable=trainable)
     return adapted
+
+
+def restore(model: PeftModel | PreTrainedModel, folder: Path) -> None:
+    """Puts a checkpoint's weights into a model that was built in the same way.
+
+    Raises:
+        ModelError: the folder holds the weights of another adapter.
+    """
+    if not isinstance(model, PeftModel):
+        load_full(model, folder)
+        return
+    found = set_peft_model_state_dict(model, load_file(folder / WEIGHTS))
+    missing = [name for name in found.missing_keys if "lora_" in name or "modules_to_save" in name]
+    if found.unexpected_keys or missing:
+        odd = (found.unexpected_keys or missing)[0]
+        raise ModelError(f"{folder / WEIGHTS}: {odd} fits no part of this run's adapter; start the run anew")
 
 
 def is_full(folder: Path) -> bool:

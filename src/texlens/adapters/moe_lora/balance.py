@@ -38,8 +38,8 @@ class RouterLog:
 
     @contextmanager
     def passing(self, mask: Tensor | None, training: bool = True) -> Iterator[None]:
-        """Around one forward pass; `mask` `[B, L]` says which tokens are there, None that all are."""
-        self._mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
+        """Around one forward pass; `mask` (`[B, L]`, or `[T]` of a pack): which tokens are there, None for all."""
+        self._mask = mask if isinstance(mask, Tensor) and mask.ndim <= 2 else None
         self._open, self._losses = training, []
         try:
             yield
@@ -48,7 +48,7 @@ class RouterLog:
 
     def add(self, layer: nn.Module, probabilities: Tensor, gates: Tensor) -> None:
         """Takes one layer's `[..., E]` probabilities and gates."""
-        weights = self._weights(probabilities)
+        weights = self._weights(probabilities, self.names.get(id(layer), ""))
         given = gates if gates is probabilities else (gates > 0).float()
         loss = balance_loss(probabilities, given, weights)
         if not self._open:
@@ -58,10 +58,10 @@ class RouterLog:
         name = self.names.get(id(layer), "?")
         self._use[name] = self._use[name] + used if name in self._use else used
 
-    def _weights(self, probabilities: Tensor) -> Tensor:
-        """1 for every token that counts. Only the language model's layers have the mask's shape."""
+    def _weights(self, probabilities: Tensor, layer: str) -> Tensor:
+        """1 for every token that counts; in the vision tower every patch does."""
         places = probabilities.shape[:-1]
-        if self._mask is not None and self._mask.shape == places:
+        if self._mask is not None and self._mask.shape == places and ".visual." not in layer:
             return self._mask.to(probabilities.dtype)
         return torch.ones(places, dtype=probabilities.dtype, device=probabilities.device)
 

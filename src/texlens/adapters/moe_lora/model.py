@@ -1,5 +1,7 @@
 """MoE-LoRA's tuner: which layers are wrapped, and one `RouterLog` for all of them."""
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -69,6 +71,11 @@ class BalanceLoss:
     def __init__(self, tuner: Any):
         self.weight: float = tuner.peft_config[tuner.active_adapters[0]].balance
         self.log: RouterLog = tuner.router_log
+
+    def pack(self, pack: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Around the forward pass of a pack `[T]`, which has no attention mask and may be filled up at its end."""
+        places = torch.arange(len(pack["ids"]), device=pack["ids"].device)
+        return self.log.passing(places < pack["tokens"])
 
     def __call__(self) -> Tensor | None:
         """The weighted balance loss of the last forward pass."""
