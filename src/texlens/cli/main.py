@@ -8,6 +8,7 @@ from safetensors import SafetensorError
 
 from texlens import __version__
 from texlens.cli import (
+    calibrate,
     canonical,
     compare,
     data,
@@ -20,6 +21,7 @@ from texlens.cli import (
     report,
     runs,
     score,
+    serve,
     train,
     verify,
 )
@@ -51,7 +53,9 @@ app.command()(compare.compare)
 app.command()(export.export)
 app.command()(verify.verify)
 app.command()(report.report)
+app.command()(calibrate.calibrate)
 app.command()(read.read)
+app.command()(serve.serve)
 app.command()(score.score)
 app.command()(canonical.canonical)
 app.command()(render.render)

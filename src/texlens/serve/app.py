@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 
 from texlens import __version__
 from texlens.serve import chat, reading
-from texlens.serve.door import Door
+from texlens.serve.door import Door, Gate
 from texlens.serve.engine import Engine
 from texlens.serve.faults import add_faults
 from texlens.serve.forms import ERRORS, ModelList
@@ -28,7 +28,8 @@ def create_app(engine: Engine, settings: ServeSettings | None = None) -> FastAPI
     app.include_router(chat.router(office))
     app.include_router(reading.router(office))
     _add_small_routes(app, office)
-    app.add_middleware(Door, settings=settings, meters=meters)  # pyrefly: ignore[bad-argument-type]
+    app.state.gate = Gate()
+    app.add_middleware(Door, settings=settings, meters=meters, gate=app.state.gate)  # pyrefly: ignore[bad-argument-type]
     return app
 
 
@@ -48,7 +49,8 @@ def _add_small_routes(app: FastAPI, office: Office) -> None:
     @app.get("/readyz", tags=["state"], responses={503: {"description": "being stopped"}})
     async def readyz() -> JSONResponse:
         """Requests are taken."""
-        return JSONResponse({"status": "stopping" if engine.stopping else "ready"}, 503 if engine.stopping else 200)
+        stopping = engine.stopping or app.state.gate.closed
+        return JSONResponse({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
 
     @app.get("/metrics", tags=["state"], response_class=Response)
     async def metrics() -> Response:

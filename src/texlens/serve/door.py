@@ -10,6 +10,7 @@ import json
 import logging
 import time
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +25,19 @@ _DRAINED_BODIES = 5
 """Of a body over the limit as many times the limit is read and thrown away, so that its sender hears the answer."""
 
 
+@dataclass
+class Gate:
+    """Whether new requests are let in, and how many of those under /v1 are inside."""
+
+    closed: bool = False
+    inside: int = 0
+
+
 class Door:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, settings: ServeSettings, meters: Meters):
-        self._app, self._settings, self._meters = app, settings, meters
+    def __init__(self, app: ASGIApp, *, settings: ServeSettings, meters: Meters, gate: Gate):
+        self._app, self._settings, self._meters, self._gate = app, settings, meters, gate
         self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,8 +53,16 @@ class Door:
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", name.encode())]
             await send(message)
 
+        counts = scope["path"].startswith("/v1/")
         try:
-            await self._enter(scope, receive, noting, note)
+            if counts and self._gate.closed:
+                await _stopping().response(scope, receive, noting)
+                return
+            self._gate.inside += counts
+            try:
+                await self._enter(scope, receive, noting, note)
+            finally:
+                self._gate.inside -= counts
         finally:
             self._held_bytes -= note.held
             self._record(scope, note, name, time.monotonic() - began)
@@ -146,6 +163,11 @@ class _Note:
 
 class _GoneError(Exception):
     """The client left before its body was whole."""
+
+
+def _stopping() -> Fault:
+    message = "the server is being stopped; ask another one"
+    return Fault(503, "stopping", message, headers={"Retry-After": "5", "Connection": "close"})
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

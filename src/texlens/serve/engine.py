@@ -166,10 +166,6 @@ class Engine:
                     job.cancel()
             self._thread.join()
 
-    def stop_taking(self) -> None:
-        """From now on `submit` refuses; what is under way goes on."""
-        self._stopping = True
-
     def _generator(self, sampling: Sampling, seed: int | None, number: int) -> torch.Generator | None:
         if not sampling.temperature:
             return None
