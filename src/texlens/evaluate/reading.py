@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from rapidfuzz.distance import Levenshtein
-
 from texlens.core.prediction import Prediction
 from texlens.evaluate.cdm import RULES, Cdm, Pictures, Rules, cdm
+from texlens.evaluate.distances import edit_distance, pieces_of
 from texlens.latex.canonical import canonical
 from texlens.latex.pictures import same_picture
 from texlens.latex.tokens import tokenize
@@ -48,7 +47,14 @@ class Reading:
     @cached_property
     def edits(self) -> int:
         """Token insertions, deletions and substitutions between truth and text."""
-        return Levenshtein.distance(self.truth_tokens, self.text_tokens)
+        return edit_distance(self.truth_tokens, self.text_tokens)
+
+    @property
+    def shortened(self) -> str:
+        """What was not compared in full, since the row would cost too much."""
+        truth, text = (sum(map(len, tokens)) for tokens in (self.truth_tokens, self.text_tokens))
+        pieces = pieces_of(truth, text)
+        return f"too long to be compared as a whole: edits are counted in {pieces} pieces" if pieces > 1 else ""
 
     @property
     def edit_similarity(self) -> float:
@@ -73,7 +79,7 @@ class Reading:
     def characters(self) -> tuple[int, int]:
         """Character edits, and characters of the truth; white space does not count."""
         truth, text = "".join(self.truth_tokens), "".join(self.text_tokens)
-        return Levenshtein.distance(truth, text), len(truth)
+        return edit_distance(truth, text), len(truth)
 
     @cached_property
     def cdm(self) -> Cdm:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from rapidfuzz.distance import LCSseq
+from texlens.evaluate.distances import common_length
 
 
 def rouge_l(truth: Sequence[str], text: Sequence[str]) -> float:
     """2 x LCS / (truth length + text length); two empty sequences are equal, hence 1."""
     length = len(truth) + len(text)
-    return 2 * LCSseq.similarity(truth, text) / length if length else 1.0
+    return 2 * common_length(truth, text) / length if length else 1.0

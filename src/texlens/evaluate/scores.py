@@ -185,4 +185,5 @@ def _row_score(metrics: tuple[AnyMetric, ...], reading: Reading, statistics_S: n
     problem = reading.prediction.error or "" if reading.failed else ""
     if not problem and any(name.startswith("cdm") for name in values):
         problem = reading.cdm.problem
+    problem = "; ".join(part for part in (problem, "" if reading.failed else reading.shortened) if part)
     return RowScore(reading.prediction.id, reading.edits, values, reading.is_exact and not reading.failed, problem)

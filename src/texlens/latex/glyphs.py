@@ -17,6 +17,7 @@ NULL_DELIMITER = 0.12
 _TEX_INTEGRAL_SLANT = (0.444, 0.1945)  # cmex10: italic correction of the integral in display and text style
 _DOTS = {"…": ".", "⋯": "⋅"}
 _MAX_CACHED = 50_000
+_MOST_EXTENDERS = 100  # of a stretched glyph; so many em no page holds
 
 State = tuple[str, bool]
 
@@ -196,7 +197,7 @@ def _joined(parts: Sequence[Part], least: float, overlap: float) -> tuple[list[P
     extenders = [part for part in parts if part.is_extender]
     gain = sum(part.full_advance - overlap for part in extenders)
     base = sum(part.full_advance - overlap for part in parts if not part.is_extender) + overlap
-    repeats = 0 if gain <= 0 else max(0, min(500, ceil((least - base) / gain)))
+    repeats = 0 if gain <= 0 else max(0, min(_MOST_EXTENDERS, ceil((least - base) / gain)))
     if len(extenders) == len(parts):
         repeats = max(1, repeats)
     pieces = [part for part in parts for _ in range(repeats if part.is_extender else 1)]

@@ -13,6 +13,7 @@ __all__ = ["ACROSS_EM", "UPWARDS_EM", "same_layout", "same_picture"]
 ACROSS_EM = 0.2  # a little more than a thin space
 UPWARDS_EM = 0.2  # what a superscript moves by between `( x ) ^ 2` and `\left( x \right) ^ 2`
 _SIZE_EM = 0.02
+MOST_STEPS = 1_000_000  # half a second; pictures that need more are taken for unlike
 
 _Mark = tuple[float, float, float, float]
 
@@ -73,8 +74,12 @@ def _paired(a: list[_Mark], b: list[_Mark], across: float, upwards: float) -> bo
     if len(a) != len(b):
         return False
     free = sorted(b)
+    steps = 0
     for left, right, bottom, top in sorted(a):
         for i, (other_left, other_right, other_bottom, other_top) in enumerate(free):
+            steps += 1
+            if steps > MOST_STEPS:
+                return False
             if abs(other_left - left) > across:
                 return False
             if (

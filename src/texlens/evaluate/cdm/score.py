@@ -7,17 +7,18 @@ from functools import lru_cache
 import numpy as np
 
 from texlens.core.errors import LatexError
-from texlens.evaluate.cdm.match import assigned, centres, explained
+from texlens.evaluate.cdm.match import MOST_CELLS, assigned, centres, explained
 from texlens.evaluate.cdm.reference import reference_picture
 from texlens.evaluate.cdm.rules import RULES, Rules
-from texlens.evaluate.cdm.structure import misplaced
+from texlens.evaluate.cdm.structure import ALL_LEVELS, counted_levels, misplaced
 from texlens.evaluate.cdm.visible import Picture, picture
 from texlens.latex.canonical import canonical
 
 
 @dataclass(frozen=True)
 class Cdm:
-    """`matched` of the truth's and the text's tokens; `problem` says what can't be drawn, and then nothing matches."""
+    """`matched` of the truth's and the text's tokens; `problem` says what can't be drawn, and then nothing
+    matches, or what was not compared in full since the row would cost too much."""
 
     matched: int
     truth_tokens: int
@@ -77,8 +78,10 @@ def cdm(truth: str, text: str, rules: Rules = RULES["default"], pictures: Pictur
 
 
 def _matched(drawn: Picture, read: Picture, rules: Rules) -> Cdm:
-    matched = len(drawn.tokens) if drawn is read else len(_pairs(drawn, read, rules))
-    return Cdm(matched, len(drawn.tokens), len(read.tokens))
+    if drawn is read:
+        return Cdm(len(drawn.tokens), len(drawn.tokens), len(drawn.tokens))
+    pairs, shortcut = _pairs(drawn, read, rules)
+    return Cdm(len(pairs), len(drawn.tokens), len(read.tokens), shortcut)
 
 
 def matching(truth: str, text: str, rules: Rules = RULES["default"]) -> Matching:
@@ -89,7 +92,7 @@ def matching(truth: str, text: str, rules: Rules = RULES["default"]) -> Matching
     """
     draw = picture if rules.mended else reference_picture
     drawn, read = draw(truth), draw(text)
-    return Matching(drawn, read, tuple(_pairs(drawn, read, rules)))
+    return Matching(drawn, read, tuple(_pairs(drawn, read, rules)[0]))
 
 
 def _undrawn(truth: str, text: str, problem: str) -> Cdm:
@@ -98,17 +101,24 @@ def _undrawn(truth: str, text: str, problem: str) -> Cdm:
     return Cdm(len(tokens) if tokens == read else 0, len(tokens), len(read), f"truth: {problem}")
 
 
-def _pairs(truth: Picture, text: Picture, rules: Rules) -> list[tuple[int, int]]:
+def _pairs(truth: Picture, text: Picture, rules: Rules) -> tuple[list[tuple[int, int]], str]:
+    """The pairs that count, and what was not looked at in full since it would cost too much."""
     if not truth.tokens or not text.tokens:
-        return []
+        return [], ""
+    shortcuts = []
+    if len(truth.tokens) * len(text.tokens) > MOST_CELLS:
+        shortcuts.append(f"more than {MOST_CELLS:,} pairs of tokens: paired in their order, not at the least cost")
     rows, columns = assigned(truth, text, rules)
     kept = explained(centres(truth.boxes_N4[rows]), centres(text.boxes_N4[columns]), rules)
     pairs = list(zip(rows.tolist(), columns.tolist(), strict=True))
     kept &= np.array([truth.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
     if rules.mended:
+        levels = counted_levels(truth.tokens, text.tokens, pairs)
+        if levels < ALL_LEVELS:
+            shortcuts.append(f"too many tokens too deep: only the innermost {levels} containers are compared")
         for index in misplaced(truth.tokens, text.tokens, pairs, kept.tolist()):
             kept[index] = False
-    return [pair for pair, keep in zip(pairs, kept, strict=True) if keep]
+    return [pair for pair, keep in zip(pairs, kept, strict=True) if keep], "; ".join(shortcuts)
 
 
 @lru_cache(maxsize=1024)

@@ -6,10 +6,15 @@ The authors compare places on the page to 20 pixels, two thirds of a letter's wi
 
 from collections import Counter
 from collections.abc import Sequence
+from math import isqrt
 
 from texlens.evaluate.cdm.visible import Token
 
 Pairs = Sequence[tuple[int, int]]
+MOST_VOTES = 500_000
+"""Half a second of work, which a thousand tokens 22 levels deep stay below."""
+
+ALL_LEVELS = 1_000
 
 
 def misplaced(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept: Sequence[bool]) -> set[int]:
@@ -35,17 +40,27 @@ def misplaced(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept:
 def _partners(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> dict[int, int]:
     """Containers that belong together, since they share most content; by index, truth to text."""
     votes: Counter[tuple[int, int]] = Counter()
+    most = counted_levels(truth, text, pairs)
     for row, column in pairs:
-        for container, slot in truth[row].within:
-            for other, other_slot in text[column].within:
+        for container, slot in truth[row].within[-most:]:
+            for other, other_slot in text[column].within[-most:]:
                 if slot == other_slot and truth[container].look == text[other].look:
                     votes[container, other] += 1
     paired = set(pairs)
     partner: dict[int, int] = {}
+    taken: set[int] = set()
     for (container, other), _ in sorted(votes.items(), key=lambda item: (-item[1], item[0] not in paired, item[0])):
-        if container not in partner and other not in partner.values():
+        if container not in partner and other not in taken:
             partner[container] = other
+            taken.add(other)
     return partner
+
+
+def counted_levels(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> int:
+    """How many of the innermost containers around a token are asked for their partners: all, as long as the work is
+    bounded by `MOST_VOTES`."""
+    work = sum(len(truth[row].within) * len(text[column].within) for row, column in pairs)
+    return isqrt(MOST_VOTES // len(pairs)) or 1 if work > MOST_VOTES else ALL_LEVELS
 
 
 def _emptied(

@@ -155,3 +155,20 @@ def test_hostile_texts_are_answered_soon(text):
     found = cdm("x^2", text)
     assert time.process_time() - start < 40
     assert found.f1 < 0.1
+
+
+@pytest.mark.parametrize("opening", [r"\sqrt{", r"\frac{a}{", r"\hat{"])
+def test_many_tokens_in_many_containers_take_a_bounded_time_and_give_a_reason(opening):
+    letters = " ".join("xyz"[index * index % 7 % 3] for index in range(700))
+    truth, text = (opening * depth + letters + "}" * depth for depth in (120, 119))
+    began = time.process_time()
+    found = cdm(truth, text)
+    assert time.process_time() - began < 10
+    assert found.f1 > 0.5
+    assert "only the innermost" in found.problem
+
+
+def test_pictures_of_very_many_tokens_are_paired_in_order_and_give_a_reason():
+    found = cdm("x" * 1100, "x" * 1000 + "y")
+    assert "paired in their order" in found.problem
+    assert found.f1 > 0.9
