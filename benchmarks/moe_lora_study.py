@@ -319,8 +319,8 @@ def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
 def summarise(folder: Path, arms: list[dict], rows: dict, options: argparse.Namespace) -> dict:
     import torch
 
-    from texlens.adapters.moe_lora.balance import dead_experts
     from texlens.core.environment import describe_environment
+    from texlens.core.expert_use import dead_experts
 
     scored = {(made["arm"], made["seed"]): row_scores(made["predictions"]) for made in arms}
     base = next(made["base_predictions"] for made in arms if made["base_predictions"])

@@ -12,14 +12,11 @@ Padding takes no part: the attention mask says which tokens are there.
 # B = rows, L = places in a row, E = experts
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-
-DEAD_SHARE = 0.1
-"""An expert is dead where it gets less than this part of an even share."""
 
 
 class RouterLog:
@@ -87,13 +84,3 @@ def balance_loss(probabilities: Tensor, given: Tensor, weights: Tensor) -> Tenso
     fraction = (shares * weights.unsqueeze(-1)).sum(0) / count
     fraction = fraction / fraction.sum().clamp(min=1e-9)
     return flat.shape[-1] * (fraction * mean).sum()
-
-
-def dead_experts(use: Mapping[str, list[float]]) -> list[tuple[str, int]]:
-    """(layer, expert) of every expert that gets less than `DEAD_SHARE` of an even share."""
-    return [
-        (layer, number)
-        for layer, shares in use.items()
-        for number, share in enumerate(shares)
-        if share < DEAD_SHARE / len(shares)
-    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
+from texlens.core.expert_use import last_use
 from texlens.core.files import write_text
 from texlens.data.page.pictures import Drawings
 from texlens.data.page.template import page_environment, script_json
@@ -14,6 +15,7 @@ from texlens.evaluate.compare import Comparison, Pair
 from texlens.evaluate.metrics import METRICS, metric_named
 from texlens.evaluate.report.chart import Series, line_chart
 from texlens.evaluate.report.content import ReportData
+from texlens.evaluate.report.experts import dead_line, expert_chart
 from texlens.evaluate.report.gallery import OUTCOMES, gallery
 from texlens.evaluate.tables import p_text, percent, percent_span, points, points_span, verdict
 from texlens.latex.render import render_svg
@@ -41,6 +43,7 @@ def write_report(
     if draw_pair is None and draw is render_svg:
         draw_pair = differences_svg
     drawings = Drawings(draw, most_drawing_bytes, most_drawing_seconds, draw_pair=draw_pair)
+    use = last_use(data.history)
     rows, shown, drawn = gallery(data.comparison, data.images, drawings, most_image_bytes)
     page = (
         _environment()
@@ -50,6 +53,8 @@ def write_report(
             comparison=data.comparison,
             headline=headline(data.comparison),
             charts=_charts(data.history),
+            experts=Markup(expert_chart(use)),
+            dead=dead_line(use),
             scores=_scores(data.comparison),
             domains=_domains(data.comparison),
             outcomes=outcome_titles(data.comparison),

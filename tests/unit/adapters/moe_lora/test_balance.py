@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import tiny_model
-from texlens.adapters.moe_lora.balance import RouterLog, balance_loss, dead_experts
+from texlens.adapters.moe_lora.balance import RouterLog, balance_loss
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.config.adapter import LoraSettings, MoeLoraSettings
 
@@ -80,10 +80,6 @@ def test_evaluation_leaves_nothing_in_the_log(adapt):
 def test_a_model_without_routers_has_no_balance(adapt):
     assert balance_of(adapt("qwen3_vl", LoraSettings()).model) is None
     assert balance_of(tiny_model()[0]) is None
-
-
-def test_experts_that_get_hardly_a_token_are_named():
-    assert dead_experts({"q": [0.97, 0.03], "k": [0.5, 0.5]}) == [("q", 1)]
 
 
 def test_a_log_knows_no_layer_at_first():
