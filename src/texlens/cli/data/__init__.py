@@ -2,7 +2,7 @@
 
 import typer
 
-from texlens.cli.data import export, import_, mix, plan, show, split, synth, validate
+from texlens.cli.data import export, import_, inspect, mix, plan, show, split, synth, validate
 
 app = typer.Typer(help="Data sets: fetch, convert, check, divide, mix and look at them.", no_args_is_help=True)
 
@@ -21,3 +21,4 @@ app.command()(export.export)
 app.command()(show.show)
 app.command()(validate.validate)
 app.command()(plan.plan)
+app.command()(inspect.inspect)

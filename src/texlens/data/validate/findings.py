@@ -58,7 +58,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about one row. `row` is its place in the split, `where` its file; `other` the row that it equals."""
+    """Something about one row. `row` is its place in the split, `where` its file; `other` names the row that it equals,
+    `twin` is that row's split and place."""
 
     split: str
     row: int
@@ -67,6 +68,7 @@ class Finding:
     kind: str
     reason: str
     other: str = ""
+    twin: tuple[str, int] | None = None
 
     @property
     def severity(self) -> Severity:

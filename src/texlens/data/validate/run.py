@@ -176,7 +176,7 @@ def _shared_findings(
             reason = REASONS[kind].format(place=place)
             if kind in ("two-labels", "near-two-labels"):
                 reason += f": {_cut(sample.text)!r} here, {_cut(twin.text)!r} there"
-            yield Finding(mark.split, mark.row, sample.id, sample.image.where, kind, reason, place)
+            yield Finding(mark.split, mark.row, sample.id, sample.image.where, kind, reason, place, other[:2])
 
 
 def _sample(splits: Mapping[str, Rows], mark: Mark) -> Sample:
