@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from peft import PeftModel
 from torch import Tensor, nn
 
 from texlens.config.run import RunConfig
@@ -67,7 +68,7 @@ def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor) ->
     )
     if settings.engine == "plain":
         return plain
-    model = adapted.base_model.model if hasattr(adapted, "base_model") else adapted
+    model = adapted.base_model.model if isinstance(adapted, PeftModel) else adapted
     reason = _why_not(config, adapted, model)
     if reason and settings.engine == "packed":
         raise ConfigError(f"train.engine: packed can't be used here: {reason}; use auto or plain")

@@ -5,6 +5,7 @@ Everything else (accelerate, trackers, schedules, FSDP, DeepSpeed, callbacks) is
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 

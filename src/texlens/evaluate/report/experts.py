@@ -10,7 +10,7 @@ MOST_NAMED = 12
 
 
 def expert_chart(use: Mapping[str, Sequence[float]]) -> str:
-    """The SVG, darker where an expert is used more, with the share in each cell's title; empty without a measurement."""
+    """The SVG, darker where an expert is used more, with the share in each cell's title; empty without any."""
     if not use:
         return ""
     experts = max(map(len, use.values()))
