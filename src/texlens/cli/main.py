@@ -12,6 +12,7 @@ from texlens.cli import (
     canonical,
     compare,
     data,
+    doctor,
     evaluate,
     export,
     models,
@@ -60,6 +61,7 @@ app.command()(score.score)
 app.command()(canonical.canonical)
 app.command()(render.render)
 app.command()(plan.plan)
+app.command()(doctor.doctor)
 app.command()(runs.runs)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
