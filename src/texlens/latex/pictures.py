@@ -1,9 +1,11 @@
 """Whether two formulas are drawn alike: the same glyphs and rules in the same places."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import lru_cache
 
 from texlens.core.errors import LatexError
+from texlens.latex import symbols as sym
 from texlens.latex.boxes import Layout
 from texlens.latex.canonical import canonical
 from texlens.latex.layout import layout
@@ -28,8 +30,56 @@ def same_picture(a: str, b: str) -> bool:
         return False
     if first.text == second.text:
         return True
+    letters, others = shown_letters(first.tokens), shown_letters(second.tokens)
+    if letters is not None and others is not None and letters != others:
+        return False
     drawn, other = _drawn(first.text), _drawn(second.text)
     return drawn is not None and other is not None and same_layout(drawn, other)
+
+
+def shown_letters(tokens: Sequence[str]) -> list[str] | None:
+    r"""Letters and digits that a canonical form draws, in order of the alphabet: unlike ones make unlike pictures.
+
+    None where that can't be told from the tokens: some are arguments (`\hspace {9em}`), draw nothing (`\phantom`) or
+    may be drawn by another token (`\mathfrak { R }` is `\Re`).
+    """
+    letters: list[str] = []
+    for token in tokens:
+        if len(token) == 1:
+            if token.isalnum():
+                letters.append(token)
+        elif token in _FUNCTIONS:
+            letters += token[1:]
+        elif token not in _LETTERLESS:
+            return None
+    return sorted(letters)
+
+
+_FUNCTIONS = sym.FUNCTIONS | {name for name, shown in sym.LIMIT_FUNCTIONS.items() if shown == name[1:]}
+_LETTERLESS = frozenset(
+    (
+        *("\\frac", "\\sqrt", "\\left", "\\right", "\\mathrm", "\\mathbf", "\\mathit", "\\overline", "\\underline"),
+        *(
+            "\\mathcal",
+            "\\mathsf",
+            "\\mathtt",
+            "\\stackrel",
+            "\\overset",
+            "\\underset",
+            "\\\\",
+            "\\limits",
+            "\\nolimits",
+        ),
+        *(f"\\{end}{{{name}}}" for end in ("begin", "end") for name in ("aligned", "gathered", "cases")),
+        *(f"\\{end}{{{kind}matrix}}" for end in ("begin", "end") for kind in ("", "p", "b", "B", "v", "V")),
+        *sym.BIG,
+        *(token for token, (shown, _) in sym.SYMBOLS.items() if not (shown.isascii() and shown.isalnum())),
+        *sym.SPACES,
+        *sym.STYLE_SWITCHES,
+        *sym.ACCENTS,
+        *sym.WIDE_ACCENTS,
+    )
+)
 
 
 @lru_cache(maxsize=8192)

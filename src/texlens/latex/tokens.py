@@ -28,6 +28,8 @@ _new: Any = tuple.__new__  # half the cost of calling Token
 
 def scan(formula: str) -> list[Token]:
     """The tokens of `formula` with their places; comments and white space are left out."""
+    if not _NEEDS_SCAN.search(formula):
+        return [_new(Token, (match.group(), *match.span())) for match in _PLAIN_TOKEN.finditer(formula)]
     tokens = []
     has_environments = False
     for match in _TOKEN.finditer(formula):

@@ -1,15 +1,19 @@
 """Whether two formulas are drawn alike; and real formulas against their canonical forms, where the data is there."""
 
 import os
+import random
 from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
 
+from texlens.latex import pictures
 from texlens.latex.canonical import canonical
 from texlens.latex.differences import ALIKE, difference
+from texlens.latex.generate import RandomFormulas
 from texlens.latex.layout import layout
-from texlens.latex.pictures import same_picture
+from texlens.latex.pictures import same_picture, shown_letters
+from texlens.latex.tokens import tokenize
 
 
 def test_other_scripts_order_is_the_same_picture():
@@ -51,3 +55,24 @@ def test_real_formulas_look_like_their_canonical_forms(folder):
         difference(layout(formula), layout(text)) in ALIKE for formula, text in drawn.items() if "array" not in formula
     ]
     assert sum(alike) >= 0.985 * len(alike)
+
+
+@pytest.mark.parametrize(
+    ("formula", "letters"),
+    [
+        (r"\frac { b } { a } \sin 2", list("2abins")),
+        (r"\phantom { x }", None),
+        (r"\hspace {9em} x", None),
+        (r"\mathfrak { R }", None),
+    ],
+)
+def test_letters_are_counted_only_where_the_tokens_tell_them(formula, letters):
+    assert shown_letters(tokenize(formula)) == letters
+
+
+def test_unlike_letters_are_unlike_pictures_and_the_layout_says_so_too(monkeypatch):
+    draw, formulas = random.Random(3), RandomFormulas()
+    pairs = [(formula, formula.replace("a", "b", 1)) for formula in (formulas.sample(draw, 20) for _ in range(150))]
+    quick = [same_picture(*pair) for pair in pairs]
+    monkeypatch.setattr(pictures, "shown_letters", lambda tokens: None)
+    assert quick == [same_picture(*pair) for pair in pairs]
