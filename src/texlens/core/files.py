@@ -49,10 +49,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
     swap_in(aside, path)
 
 
-def swap_in(aside: Path, path: Path) -> None:
-    """Rename the finished folder `aside` to `path`; an older `path` is moved out of the way first, then removed."""
+def swap_in(aside: Path, path: Path, *, flushed: bool = False) -> None:
+    """Rename the finished folder `aside` to `path`; an older `path` is moved out of the way first, then removed.
+
+    Each file is flushed to the disk before, unless the caller has done so (of 100,000 files at once, say).
+    """
     for file in aside.rglob("*"):
-        if file.is_file():
+        if not flushed and file.is_file():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
     old = path.with_name(f".{path.name}.old")

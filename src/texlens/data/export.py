@@ -78,7 +78,8 @@ def export(
         (aside / name).unlink(missing_ok=True)
     write_json(aside / ACCOUNT, account)
     _write_refused(aside, progress)
-    swap_in(aside, folder)
+    os.sync()
+    swap_in(aside, folder, flushed=True)
     return account, False
 
 
