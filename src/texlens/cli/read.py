@@ -52,7 +52,7 @@ def read(
 
         texlens read formula.png
 
-        texlens read - --confidence < formula.png
+        texlens read formula.png --confidence --format markdown
 
         texlens read scans/*.png --model runs/nano --json
 
@@ -206,7 +206,7 @@ def _write(names: Iterable[str], output: Path, model: str, batch_size: int, thre
             if "error" in row:
                 failed.append(str(row["error"]))
             bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f} images/s")
-    console.print(f"{len(missing) - len(failed)} read into {output}, {len(failed)} failed", markup=False)
+    print(f"{len(missing) - len(failed)} read into {output}, {len(failed)} failed")
     if failed:
         more = f" (and {len(failed) - MOST_NAMED} more in {output})" if len(failed) > MOST_NAMED else ""
         raise DataError("; ".join(failed[:MOST_NAMED]) + more)

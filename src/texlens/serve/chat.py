@@ -38,8 +38,6 @@ def router(office: Office) -> APIRouter:
         async for number, said in events:
             if isinstance(said, Spoken):
                 told.spoken[number].append(said)
-            else:
-                office.meters.job(said)
         return JSONResponse(told.whole([ended_well(job) for job in jobs]))
 
     return routes
@@ -136,7 +134,6 @@ async def _stream(office: Office, told: _Told, events: AsyncIterator) -> AsyncIt
                 if said.text or (told.body.logprobs and said.data):
                     yield told.chunk(number, {"content": said.text}, said)
                 continue
-            office.meters.job(said)
             told.jobs.append(ended_well(said))
             yield told.chunk(number, {}, finish=_FINISH[said.row.stop])
         yield told.last()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -91,8 +92,13 @@ class Office:
             seed=asked.seed,
             timeout_s=self.settings.timeout_s,
             on_token=listener.token if listener else None,
-            on_done=listener.done if listener else None,
+            on_done=partial(self._ended, listener),
         )
+
+    def _ended(self, listener: "Listener | None", number: int, job: Job) -> None:
+        self.meters.job(job)
+        if listener is not None:
+            listener.done(number, job)
 
     def _prompt(self, asked: Asked):
         image = LazyImage.from_bytes(asked.image, asked.param)

@@ -48,7 +48,6 @@ def router(office: Office) -> APIRouter:
         async for _, said in events:
             if isinstance(said, Spoken):
                 spoken.append(said)
-        office.meters.job(jobs[0])
         return reading_of(office, ended_well(jobs[0]), spoken, began)
 
     return routes
@@ -83,7 +82,6 @@ async def _events(office: Office, events: AsyncIterator, began: float) -> AsyncI
             if said.text:
                 yield event({"text": said.text, "probability": round(math.exp(said.log_probability), 6)})
             continue
-        office.meters.job(said)
         try:
             yield event({"done": reading_of(office, ended_well(said), spoken, began).model_dump()})
         except Exception as error:  # noqa: BLE001 - the status is long sent, so every error becomes an event
