@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable, set_dropouts, with_dropout
 from texlens.adapters.card import CARD, AdapterCard
 from texlens.adapters.experts import route_experts, shares_experts
 from texlens.adapters.full import load_full, save_full
+from texlens.adapters.inits import FIRST, as_plain_lora, from_plain_lora, plain_settings, remember_first
 from texlens.adapters.plan import AdapterPlan
 from texlens.core.errors import ModelError
 from texlens.core.files import write_json
@@ -78,6 +79,8 @@ def attach_lora(
         plan = with_dropout(plan, dropout)
     set_dropouts(adapted, plan)
     check_trainable(adapted, plan)
+    if init == "pissa":
+        remember_first(adapted)
     return adapted
 
 
@@ -91,6 +94,10 @@ def save_adapter(model: PeftModel | PreTrainedModel, folder: Path, card: Adapter
         return
     model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
+    if hasattr(model, FIRST):
+        save_file(as_plain_lora(model, load_file(folder / WEIGHTS)), folder / WEIGHTS, metadata={"format": "pt"})
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        write_json(folder / SETTINGS, plain_settings(settings))
     write_json(folder / CARD, card.to_json())
 
 
@@ -145,7 +152,10 @@ def restore(model: PeftModel | PreTrainedModel, folder: Path) -> None:
     if not isinstance(model, PeftModel):
         load_full(model, folder)
         return
-    found = set_peft_model_state_dict(model, load_file(folder / WEIGHTS))
+    weights = load_file(folder / WEIGHTS)
+    if hasattr(model, FIRST):
+        weights = from_plain_lora(model, weights)
+    found = set_peft_model_state_dict(model, weights)
     missing = [name for name in found.missing_keys if "lora_" in name or "modules_to_save" in name]
     if found.unexpected_keys or missing:
         odd = (found.unexpected_keys or missing)[0]

@@ -37,6 +37,7 @@ from texlens.train.engine import Engine, build_engine
 from texlens.train.experts import ExpertUseLog
 from texlens.train.optimizer import parameter_groups
 from texlens.train.plot import plot_loss
+from texlens.train.start import start_adapter
 from texlens.train.trainer import LensTrainer
 from texlens.train.watch import EXACT_MATCH, Scorer, check_best_by
 
@@ -97,6 +98,8 @@ def train(
     model = build_model(prepared.base, config.model, config.base)
     folder.update(model=describe(model))
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
+    if checkpoint is None:
+        start_adapter(adapted, config, prepared.base, prepared.splits.train)
     engine = build_engine(config, adapted, prepared.base.processor)
     for note in engine.notes:
         console.print(f"note: {note}", style="yellow", markup=False)

@@ -1,0 +1,146 @@
+"""First weights of LoRA that need more than a layer's own weight, and the plain LoRA that they are saved as.
+
+pissa   Meng et al. 2024, arXiv:2404.02948: A and B hold the main singular directions of W, and W loses them. Saved as
+        B A - B0 A0 beside the unchanged W: a LoRA of twice the rank.
+loftq   Li et al. 2023, arXiv:2310.08659, one step with the base as it is: s B A is the best approximation of what 4
+        bits lost of W, at this rank.
+eva     Paischer et al. 2024, arXiv:2410.07170: A holds the main directions of the layer's inputs, B is zero.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import EvaConfig, PeftModel
+from peft.tuners.lora import LoraLayer, initialize_lora_eva_weights
+from peft.utils.integrations import dequantize_bnb_weight
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from texlens.adapters.attach import PEFT_PREFIX
+from texlens.core.errors import ModelError
+from texlens.models.checkpoint import tensors
+
+FIRST = "first_factors"
+"""Where a model trained from pissa keeps A0 and B0, by layer."""
+
+
+def remember_first(model: PeftModel) -> None:
+    """Keeps the first A and B of every layer, whose product the base has lost."""
+    first = {
+        name.removeprefix(PEFT_PREFIX): (layer.lora_A["default"].weight, layer.lora_B["default"].weight)
+        for name, layer in _layers(model)
+    }
+    setattr(model, FIRST, {name: (a.detach().clone(), b.detach().clone()) for name, (a, b) in first.items()})
+
+
+def as_plain_lora(model: PeftModel, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`weights` (as PEFT names them) with `[A; A0]` and `[B, -B0]` in the place of A and B."""
+    first = getattr(model, FIRST)
+    plain = dict(weights)
+    for name, (a, b) in first.items():
+        key_a, key_b = f"{PEFT_PREFIX}{name}.lora_A.weight", f"{PEFT_PREFIX}{name}.lora_B.weight"
+        plain[key_a] = torch.cat([weights[key_a], a.to(weights[key_a])])
+        plain[key_b] = torch.cat([weights[key_b], -b.to(weights[key_b])], dim=1)
+    return plain
+
+
+def from_plain_lora(model: PeftModel, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What `as_plain_lora` was given."""
+    trained = dict(weights)
+    for name, (a, b) in getattr(model, FIRST).items():
+        key_a, key_b = f"{PEFT_PREFIX}{name}.lora_A.weight", f"{PEFT_PREFIX}{name}.lora_B.weight"
+        trained[key_a] = weights[key_a][: a.shape[0]].contiguous()
+        trained[key_b] = weights[key_b][:, : b.shape[1]].contiguous()
+    return trained
+
+
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """adapter_config.json of a LoRA of twice the rank with the same scale."""
+    factor = 2**0.5 if settings.get("use_rslora") else 2
+    return {
+        **settings,
+        "init_lora_weights": True,
+        "r": 2 * settings["r"],
+        "lora_alpha": factor * settings["lora_alpha"],
+        "rank_pattern": {name: 2 * rank for name, rank in (settings.get("rank_pattern") or {}).items()},
+        "alpha_pattern": {name: factor * alpha for name, alpha in (settings.get("alpha_pattern") or {}).items()},
+    }
+
+
+def start_eva(model: PeftModel, batches: Iterable[Mapping[str, Tensor]]) -> None:
+    """Sets every A from the inputs that its layer sees over `batches`; ranks stay as planned."""
+    model.peft_config["default"].eva_config = EvaConfig(rho=1.0)
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    placed = [{name: part.to(device) for name, part in batch.items()} for batch in batches]
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        initialize_lora_eva_weights(
+            model,
+            placed,
+            prepare_model_inputs_fn=None,
+            prepare_layer_inputs_fn=_rows,
+            show_progress_bar=False,
+        )
+    model.train(was_training)
+
+
+@torch.no_grad()
+def start_loftq(model: PeftModel, checkpoint: Path) -> None:
+    """Sets every A and B on a 4-bit layer from the error of its weight; the checkpoint's tensors are read one by one.
+
+    Raises:
+        ModelError: the checkpoint lacks the weight of an adapted layer.
+    """
+    layers = {f"{name.removeprefix(PEFT_PREFIX)}.weight": layer for name, layer in _layers(model)}
+    for name, weight in _originals(checkpoint, set(layers)):
+        layer = layers.pop(name)
+        base = layer.get_base_layer()
+        if not hasattr(base.weight, "quant_state"):
+            continue
+        error = weight.to(base.weight.device).float() - dequantize_bnb_weight(base.weight).float()
+        u, s, v = torch.linalg.svd(error, full_matrices=False)
+        rank, scale = layer.r["default"], layer.scaling["default"]
+        root = (s[:rank] / scale).sqrt()
+        layer.lora_A["default"].weight.copy_(root[:, None] * v[:rank])
+        layer.lora_B["default"].weight.copy_(u[:, :rank] * root)
+    if layers:
+        raise ModelError(
+            f"{checkpoint}: no weight {next(iter(layers))} in it, which init loftq needs; set init: default"
+        )
+
+
+def _rows(layer_input: Any, model_input: Any, layer_name: str) -> Tensor:
+    """All tokens of a layer's input, one a row, in float32."""
+    tokens = layer_input if isinstance(layer_input, Tensor) else layer_input[0]
+    return tokens.detach().flatten(0, -2).float()
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer) and "default" in module.lora_A:
+            yield name, module
+
+
+def _originals(checkpoint: Path, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
+    for path, stored, _ in tensors(checkpoint):
+        name = model_name(stored)
+        if name in wanted:
+            with safe_open(path, framework="pt") as file:
+                yield name, file.get_tensor(stored)
+
+
+def model_name(stored: str) -> str:
+    """A tensor's name in the model; older checkpoints leave a level out.
+
+    Example:
+        model.layers.0.mlp.up_proj.weight -> model.language_model.layers.0.mlp.up_proj.weight
+    """
+    if stored.startswith("visual."):
+        return f"model.{stored}"
+    if re.match(r"model\.(?!language_model\.|visual\.)", stored):
+        return f"model.language_model.{stored.removeprefix('model.')}"
+    return stored
