@@ -100,7 +100,7 @@ def _desk(size: tuple[int, int], colour: Colour, rng: np.random.Generator) -> Im
 
 def _in_uneven_light(image: Image.Image, rng: random.Random) -> Image.Image:
     """Darker toward some corners by up to a half, in warm or cold light."""
-    depth = rng.uniform(0.15, 0.5)
+    depth = rng.uniform(0.1, 0.45)
     corners = Image.new("L", (2, 2))
     corners.putdata([round(255 * (1 - depth * rng.random())) for _ in range(4)])
     light = corners.resize(image.size, Image.Resampling.BICUBIC)
