@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from texlens.core.errors import DataError
+from texlens.data.png_header import png_header
 
 IMAGE_MARK = "<image>"
 """Stands in a user's turn where an image goes. Without marks all images go before the first user's text."""
@@ -100,6 +101,11 @@ class LazyImage:
         Raises:
             DataError: as `size`.
         """
+        if self.path is None:
+            plain = png_header(self.encoded())
+            if plain is not None and plain[0] * plain[1] <= MAX_IMAGE_PIXELS:
+                width, height, mode, transparency = plain
+                return Header(width, height, mode, "PNG", 1, transparency)
         with self._open() as image:
             orientation = _orientation(image)
             width, height = (image.height, image.width) if orientation >= 5 else image.size

@@ -37,11 +37,11 @@ def exact_duplicates(marks: Iterable[Mark], same_label: Same) -> Iterator[Pair]:
 
 def _within(group: Sequence[Mark], same_label: Same) -> Iterator[Pair]:
     first = group[0]
-    differing = [mark for mark in group[1:] if mark.label != first.label and not same_label(mark, first)]
-    if differing:
-        yield first, differing[0], "two-labels"
+    other = next((mark for mark in group[1:] if mark.label != first.label and not same_label(mark, first)), None)
+    if other is not None:
+        yield first, other, "two-labels"
         for mark in group[1:]:
-            yield mark, first if mark in differing else differing[0], "two-labels"
+            yield mark, other if mark.label == first.label else first, "two-labels"
         return
     for mark in group[1:]:
         yield mark, first, "duplicate-row"
