@@ -1,18 +1,22 @@
 """Every recipe is trained, compared and reported on a tiny random model of its own family and drawn formulas."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from tests.integration.conftest import LABELS, RECIPES, write_rows
+from texlens.config.adapter import FullSettings
 from texlens.config.load import load_config
 from texlens.config.run import RunConfig
 from texlens.models.families import family_of
 from texlens.models.shipped import shipped_config
 
+CAN_PACK = importlib.util.find_spec("bitsandbytes") is not None
 ALL = sorted(RECIPES.glob("*.yaml"))
 QKVO = ["q_proj", "k_proj", "v_proj", "o_proj"]
 PLAIN = {"weight_decay": 0.0, "warmup_steps": 0, "schedule": "cosine", "name": "adamw"}
@@ -64,13 +68,33 @@ SETTINGS = {
         "watch": {"every_steps": 500, "early_stopping_patience": 3},
         "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12},
     },
+    "qwen3-vl-4b_latex-ocr_qlora-8gb": {
+        "model": "Qwen/Qwen3-VL-4B-Instruct",
+        "base": {"quantise": "nf4", "double_quantise": True},
+        "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": ("text-attention", "text-mlp")},
+        "train": {"epochs": 5, "steps": None, "batch_size": 1, "accumulation": 8, "gradient_checkpointing": True},
+        "splits": {"train": "train[:496]", "validation": None, "test": "train[496:500]"},
+        "covered": {"text-attention": 8, "text-mlp": 6},
+    },
+    "qwen3-vl-4b_latex-ocr_moe-lora": {
+        "model": "Qwen/Qwen3-VL-4B-Instruct",
+        "adapter": {"kind": "moe-lora", "experts": 2, "rank": 8, "top_k": None},
+        "covered": {"text-attention": 8, "text-mlp": 6},
+        "tensors": 3,
+    },
+    "qwen3-vl-30b-a3b_latex-ocr_experts": {
+        "model": "Qwen/Qwen3-VL-30B-A3B-Instruct",
+        "adapter": {"rank": 16, "targets": ("text-attention",)},
+        "covered": {"text-attention": 8, "experts": 4},
+    },
     "nano_latex-ocr_lora": {
         "model": "nano",
         "adapter": {"targets": ("all-linear",)},
         "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12, "merger": 6},
     },
 }
-"""What the tutorials that people come from set, key by key; `covered` counts layers of the tiny stand-in."""
+"""What the tutorials that people come from set, key by key; `covered` counts layers of the tiny stand-in, `tensors`
+those that are saved of each."""
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -78,7 +102,8 @@ def test_a_recipe_has_the_settings_it_is_known_for(name):
     config, wanted = load_config(RECIPES / f"{name}.yaml"), SETTINGS[name]
     branches = {
         "adapter": config.adapter,
-        "vision": config.adapter.vision,
+        "base": config.base,
+        "vision": getattr(config.adapter, "vision", None),
         "train": config.train,
         "optimizer": config.train.optimizer,
         "watch": config.train.watch,
@@ -109,13 +134,14 @@ def test_a_recipe_trains_compares_and_reports(recipe, texlens, tiny_checkpoints,
         *("--set", "train.epochs=null", "--set", "train.steps=2"),
         *("--set", "train.optimizer.name=adamw"),
         *("--set", "evaluate.max_new_tokens=8"),
+        *(() if torch.cuda.is_available() and CAN_PACK else ("--set", "base.quantise=none")),
     )
 
     assert done.code == 0, done.err
     assert done.json["training"]["steps"] == 2
     assert done.json["comparison"]["rows"] == 4
     check_files(run, config)
-    check_adapter(run, config, SETTINGS[recipe.stem]["covered"])
+    check_adapter(run, config, SETTINGS[recipe.stem]["covered"], SETTINGS[recipe.stem].get("tensors", 2))
     report = (run / "report.html").read_text(encoding="utf-8")
     assert config.name in report
     assert "data:image/" in report
@@ -153,8 +179,9 @@ def check_files(run: Path, config: RunConfig) -> None:
     assert ("eval_loss" in {key for row in measured for key in row}) == (config.data.splits.validation is not None)
 
 
-def check_adapter(run: Path, config: RunConfig, covered: dict[str, int]) -> None:
+def check_adapter(run: Path, config: RunConfig, covered: dict[str, int], tensors: int) -> None:
     saved = json.loads((run / "adapter/adapter_config.json").read_text())
+    assert not isinstance(config.adapter, FullSettings)
     assert (saved["r"], saved["lora_alpha"], saved["lora_dropout"]) == (
         config.adapter.rank,
         config.adapter.alpha,
@@ -163,11 +190,11 @@ def check_adapter(run: Path, config: RunConfig, covered: dict[str, int]) -> None
     coverage = {row["group"]: row for row in json.loads((run / "coverage.json").read_text())}
     assert {group: row["matched"] for group, row in coverage.items() if row["matched"]} == covered
     weights = load_file(run / "adapter/adapter_model.safetensors")
-    assert len(weights) == 2 * sum(covered.values())
+    assert len(weights) == tensors * sum(covered.values())
     assert sum(tensor.numel() for tensor in weights.values()) == sum(row["parameters"] for row in coverage.values())
     ranks = {tensor.shape[0] for name, tensor in weights.items() if "visual.blocks" in name and "lora_A" in name}
-    if config.adapter.vision:
-        assert ranks == {config.adapter.vision.rank}
+    if vision := getattr(config.adapter, "vision", None):
+        assert ranks == {vision.rank}
     assert any(tensor.any() for name, tensor in weights.items() if "lora_B" in name), "nothing was learnt"
 
 

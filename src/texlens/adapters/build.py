@@ -179,4 +179,6 @@ def build_card(config: RunConfig, base: Base) -> AdapterCard:
         question=config.data.question,
         system=config.data.system,
         max_new_tokens=config.evaluate.max_new_tokens,
+        base_quantise=config.base.quantise,
+        init=getattr(config.adapter, "init", "default"),
     )

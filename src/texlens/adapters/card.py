@@ -22,6 +22,9 @@ class AdapterCard:
     system: str | None
     max_new_tokens: int
     version: int = 1
+    base_quantise: str = "none"
+    """How the base was held in memory while the adapter was trained on it."""
+    init: str = "default"
 
     def to_json(self) -> dict:
         return asdict(self)

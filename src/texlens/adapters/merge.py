@@ -18,7 +18,9 @@ from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from torch import Tensor
 
+from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter
+from texlens.adapters.refusals import merge_refusal
 from texlens.core.errors import ModelError
 
 PREFIX = "base_model.model."
@@ -78,7 +80,8 @@ class LowRank:
 class Experts:
     """LoRA on a stack `[E, N, I]` of experts, one expert at a time; as PEFT lays its factors out.
 
-    `a` is [E, R, I], `b` is [E, N, R]; `transposed`: the checkpoint keeps the stack as `[E, I, N]`.
+    `a` is [E, R, I], `b` is [E, N, R]; a pair that all experts share is repeated as a view. `transposed`: the checkpoint
+    keeps the stack as `[E, I, N]`.
     """
 
     a: Tensor
@@ -160,13 +163,15 @@ class Merge:
 
     def _experts(self, name: str, a: Tensor, b: Tensor, stored: tuple[int, ...]) -> Experts:
         experts, outputs, inputs = self.parameters[name]
-        rank = a.shape[0] // experts
-        transposed = stored != self.parameters[name]
+        patterns = self.settings.get("rank_pattern") or {}
+        planned = patterns.get(get_pattern_key(list(patterns), name), self.settings["r"])
+        pairs = a.shape[0] // planned
+        rank = a.shape[0] // pairs
         return Experts(
-            a.reshape(experts, rank, inputs),
-            b.reshape(outputs, rank, experts).permute(2, 0, 1),
+            a.reshape(pairs, rank, inputs).expand(experts, -1, -1),
+            b.reshape(outputs, rank, pairs).permute(2, 0, 1).expand(experts, -1, -1),
             self._scale(name, rank),
-            transposed,
+            transposed=stored != self.parameters[name],
         )
 
     def _scale(self, name: str, rank: int) -> float:
@@ -208,12 +213,11 @@ def _settings(folder: Path) -> dict[str, Any]:
     where = folder / SETTINGS
     settings = json.loads(where.read_text(encoding="utf-8"))
     kind = settings.get("peft_type")
-    if kind != "LORA":
-        reason = (
-            "its router weighs the experts anew for every token, so no single weight equals it"
-            if "MOE" in str(kind).upper()
-            else "only LoRA and DoRA are sums that a weight can take up"
-        )
+    card = AdapterCard.read(folder)
+    reason = merge_refusal(settings, card.init if card else "default")
+    if reason is None and kind != "LORA":
+        reason = "only LoRA and DoRA are sums that a weight can take up"
+    if reason:
         raise ModelError(f"{where}: a {kind} adapter can't be merged ({reason}); {REMEDY}")
     init = str(settings.get("init_lora_weights")).lower()
     if init.startswith(CHANGED_BASES):
