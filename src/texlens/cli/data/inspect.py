@@ -21,6 +21,9 @@ def inspect(
     format: Annotated[str, typer.Option(help="How rows are read; auto looks at the files.")] = "auto",
     no_render: Annotated[bool, typer.Option("--no-render", help="Parse labels, but don't lay them out.")] = False,
     allow_outside: Annotated[bool, typer.Option(help="Let data files name images outside their folder.")] = False,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Show in the report what augmentation makes of some rows.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what a data set holds: sizes, lengths, findings, leaks, vocabulary, resolution, samples.
@@ -28,12 +31,16 @@ def inspect(
     Example:
 
         texlens data inspect my_rows --report report.html
+        texlens data inspect my_rows --report report.html --augment
     """
     from texlens.cli.data.opening import geometry_for, open_splits, row_bar
+    from texlens.core.errors import ConfigError
     from texlens.data.inspect.content import inspect as look
     from texlens.data.validate.run import Options
     from texlens.models.families import SPECIAL_TOKENS
 
+    if augment and report is None:
+        raise ConfigError("--augment shows pictures in the report; add --report FILE.html")
     geometry = geometry_for(family, min_pixels, max_pixels)
     splits = open_splits(place, subset=subset, format=format, allow_outside=allow_outside)
     options = Options(geometry, context=context, special_tokens=SPECIAL_TOKENS, render=not no_render)
@@ -45,7 +52,14 @@ def inspect(
 
         title = f"{Path(place).name or place}{f', {subset}' if subset else ''}"
         asked = f"texlens data inspect {place}{f' --subset {subset}' if subset else ''} --family {family}"
-        write_data_report(report, found, splits, title=title, family=family, command=asked)
+        sections = []
+        if augment:
+            from texlens.data.augment import FormulaTransform, PhotoTransform
+            from texlens.data.augment.preview import augment_section
+
+            transform = FormulaTransform() if found.validation.latex else PhotoTransform()
+            sections.append(augment_section(splits, transform, seed=seed))
+        write_data_report(report, found, splits, title=title, family=family, command=asked, sections=sections)
     if as_json:
         print_json({"report": str(report) if report else None, **found.to_json()})
         return
