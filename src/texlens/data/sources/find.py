@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from texlens.core.errors import ConfigError, DataError
+from texlens.data.sources.archive import is_archive, unpacked
 from texlens.data.sources.coco import COCO
 from texlens.data.sources.conversations import CONVERSATIONS
 from texlens.data.sources.hub import MODELSCOPE, fetch_modelscope, hub_splits, is_hub_id, open_hub
@@ -78,6 +79,8 @@ def _local(path: str) -> Path | None:
     if path.startswith(MODELSCOPE):
         return fetch_modelscope(path)
     local = Path(path).expanduser()
+    if is_archive(local):
+        return unpacked(local)
     if local.exists():
         return local
     if not is_hub_id(path):
