@@ -41,6 +41,8 @@ class DataSettings(Settings):
     """Let data files name images outside their own folder."""
     check: Literal["auto", "headers", "pixels"] = "auto"
     """Before training, read every image's header, or decode every image; auto decodes up to 20,000 rows."""
+    leaks: Literal["warn", "refuse"] = "warn"
+    """What to do where labels of validation or test also stand in train: say so, or stop."""
     augment: AnyAugment | None = Field(None, discriminator="kind")
     """How train images are changed in each epoch: none, formula, photo, or a mapping of strengths with its kind."""
 

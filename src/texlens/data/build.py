@@ -63,7 +63,8 @@ def build_splits(
     """Train and validation rows, checked, with refused rows named on the console.
 
     Raises:
-        ConfigError, DataError: as `read_split`; no train row is left; or, with `data.strict`, a row is refused.
+        ConfigError, DataError: as `read_split`; no train row is left; with `data.strict`, a row is refused; with
+            `data.leaks: refuse`, a label of validation or test stands in train.
     """
     checks = {
         role: _checked(settings, read_split(settings, role), role, tokenizer, geometry, console)
@@ -75,8 +76,20 @@ def build_splits(
         first = next(iter(checks["train"].refused), "it is empty")
         raise DataError(f"{train.where}: no train row can be used ({first}); check data.path and data.splits.train")
     validation = checks["validation"].kept if "validation" in checks else None
-    shared = {"validation": _shared(train, validation, "validation", console)} if validation else {}
+    others = {"validation": validation, "test": _named_test(settings)}
+    shared = {role: _shared(settings, train, rows, role, console) for role, rows in others.items() if rows}
     return Splits(train, validation, checks, shared)
+
+
+def _named_test(settings: DataSettings) -> Rows | None:
+    """The rows of a test split that the data set has; a share of train can't leak, and training needs no test."""
+    wanted = settings.splits.test
+    if not isinstance(wanted, str):
+        return None
+    try:
+        return _load(settings, wanted)
+    except DataError:
+        return None
 
 
 def _train(settings: DataSettings) -> Rows:
@@ -139,14 +152,15 @@ def _name_refused(refused: Sequence[Refusal], role: str, total: int, console: Co
         console.print(f"  and {len(refused) - NAMED_AT_MOST:,} more", style="yellow", markup=False)
 
 
-def _shared(train: Rows, rows: Rows, role: str, console: Console) -> int:
+def _shared(settings: DataSettings, train: Rows, rows: Rows, role: str, console: Console) -> int:
     """Rows of a role whose label also stands in train: the score on them tells memory, not reading."""
     shared, _ = shared_labels(rows, train)
     if shared:
-        console.print(
+        said = (
             f"{role}: the labels of {shared:,} of {len(rows):,} rows also stand in train; "
-            f"data.splits.{role}: 0.05 would divide train by label instead",
-            style="yellow",
-            markup=False,
+            f"data.splits.{role}: 0.05 would divide train by label instead"
         )
+        if settings.leaks == "refuse":
+            raise DataError(f"{said}, `texlens data validate` names the rows (data.leaks is refuse)")
+        console.print(said, style="yellow", markup=False)
     return shared
