@@ -230,7 +230,7 @@ def _conditions(
     geometry = base.processor.geometry
     text = "\n".join(f"{sample.id}\t{sample.text}" for sample in samples)
     adapter = _digest(adapter_files(folder.adapter)) if system == "adapter" else None
-    told = {"artefact": _digest(artefact)} if artefact else {}
+    told = {"artefact": _digest_of_folder(artefact)} if artefact else {}
     return {
         **told,
         "split": split,
@@ -252,7 +252,7 @@ def _digest(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _digest(folder: Path) -> str:
+def _digest_of_folder(folder: Path) -> str:
     """A name for an exported folder's files: their names, sizes and times of change."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     told = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
