@@ -1,7 +1,7 @@
 """LoRA on a mixture's stacked experts without ever building a stack's update.
 
 PEFT adapts a stacked parameter (`target_parameters`) by adding `B A` of every expert to the whole stack in each forward
-pass: for Qwen3-VL-30B-A3B that is 400 million products a layer, whether an expert is used or not. Here the module that
+pass: for Qwen3-VL-30B-A3B that is 600 million numbers a layer, whether an expert is used or not. Here the module that
 PEFT put in stays, with its tensors, names and file format, and only its forward pass is another: tokens are sorted by
 expert, and each goes through its own expert's A and B.
 

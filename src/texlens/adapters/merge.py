@@ -80,8 +80,8 @@ class LowRank:
 class Experts:
     """LoRA on a stack `[E, N, I]` of experts, one expert at a time; as PEFT lays its factors out.
 
-    `a` is [E, R, I], `b` is [E, N, R]; a pair that all experts share is repeated as a view. `transposed`: the checkpoint
-    keeps the stack as `[E, I, N]`.
+    `a` is [E, R, I], `b` is [E, N, R]; a pair that all experts share is repeated as a view. `transposed`: the
+    checkpoint keeps the stack as `[E, I, N]`.
     """
 
     a: Tensor
