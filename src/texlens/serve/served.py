@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from peft import PeftModel
 
+from texlens.adapters.artefact import ArtefactCard
 from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import check_adapter, load_adapter
 from texlens.config.load import load_config
@@ -83,8 +84,12 @@ def use_adapter(model: torch.nn.Module, adapter: str | None) -> None:
 
 
 def _base_model(base: Base, path: str) -> ServedModel:
-    name = Path(path).name or path
-    return ServedModel(name, base.processor, QUESTION, None, MAX_NEW_TOKENS, read_calibration(base.folder))
+    """An exported folder brings its question along."""
+    name, card = Path(path).name or path, ArtefactCard.read(base.folder)
+    question, system, most = (
+        (card.question, card.system, card.max_new_tokens) if card else (QUESTION, None, MAX_NEW_TOKENS)
+    )
+    return ServedModel(name, base.processor, question, system, most, read_calibration(base.folder))
 
 
 def _adapted(run: RunFolder, base: Base, parent: str, adapter: str) -> ServedModel:

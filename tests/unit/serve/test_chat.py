@@ -1,0 +1,130 @@
+"""OpenAI's own client against the server."""
+
+import math
+
+import openai
+import pytest
+
+from tests.unit.serve.conftest import LIMIT, asked
+
+
+def test_models_are_listed_the_default_first(client):
+    assert [model.id for model in client.models.list()] == ["tuned", "base"]
+
+
+def test_a_question_is_answered(client):
+    answer = client.chat.completions.create(model="base", messages=asked())
+
+    choice = answer.choices[0]
+    assert choice.message.role == "assistant"
+    assert choice.finish_reason == "length"
+    assert answer.usage.completion_tokens == LIMIT
+    assert answer.usage.prompt_tokens > LIMIT
+    assert answer.model == "base"
+
+
+def test_the_adapter_and_the_base_answer_apart(client):
+    def said(model):
+        return client.chat.completions.create(model=model, messages=asked()).choices[0].message.content
+
+    assert said("tuned") != said("base")
+    assert said("tuned") == said("tuned")
+
+
+def test_a_stream_says_what_the_whole_answer_says(client):
+    whole = client.chat.completions.create(model="base", messages=asked())
+    stream = client.chat.completions.create(
+        model="base", messages=asked(), stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "length"
+    assert chunks[-1].usage == whole.usage
+
+
+def test_log_probabilities_come_with_their_alternatives(client):
+    answer = client.chat.completions.create(model="base", messages=asked(), logprobs=True, top_logprobs=3)
+
+    tokens = answer.choices[0].logprobs.content
+    assert len(tokens) <= LIMIT
+    assert (
+        b"".join(bytes(token.bytes) for token in tokens).decode("utf-8", "replace") == answer.choices[0].message.content
+    )
+    for token in tokens:
+        likeliest = token.top_logprobs[0]
+        assert (token.bytes, token.logprob) == (likeliest.bytes, likeliest.logprob)
+        assert sum(math.exp(other.logprob) for other in token.top_logprobs) <= 1 + 1e-6
+        assert len(token.top_logprobs) == 3
+
+
+def test_several_answers_are_drawn_and_a_seed_repeats_them(client):
+    def texts(seed):
+        drawn = client.chat.completions.create(
+            model="base", messages=asked(), n=3, temperature=1.5, top_p=0.9, seed=seed, max_tokens=8
+        )
+        return [choice.message.content for choice in drawn.choices]
+
+    first = texts(1)
+    assert len(set(first)) > 1
+    assert texts(1) == first
+    assert texts(2) != first
+
+
+def test_a_stop_string_ends_the_text_before_it(client):
+    whole = client.chat.completions.create(model="base", messages=asked()).choices[0].message.content
+    stop = whole[4:6]
+    answer = client.chat.completions.create(model="base", messages=asked(), stop=[stop, "never"]).choices[0]
+
+    assert answer.message.content == whole[: whole.index(stop)]
+    assert answer.finish_reason == "stop"
+
+
+def test_max_tokens_cuts(client):
+    answer = client.chat.completions.create(model="base", messages=asked(), max_completion_tokens=3)
+
+    assert answer.usage.completion_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "change"),
+    [
+        (openai.NotFoundError, 404, "model_not_found", {"model": "gpt"}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"max_tokens": 100_000}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"max_tokens": 0}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"temperature": 3}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"temperature": "hot"}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"n": 1000}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"top_logprobs": 2}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"frequency_penalty": 1}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"extra_body": {"bannana": 1}}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": []}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": [{"role": "user", "content": "hello"}]}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": asked() + asked()}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": asked(text="word " * 10_000)}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": asked(text="<|image_pad|>" * 3)}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": asked("data:image/png;base64,@@@")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": asked("data:image/png;base64,aGVsbG8=")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": asked("data:image/png")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": asked("file:///etc/passwd")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": asked("/etc/passwd")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": asked("../../etc/passwd")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": asked("https://example.com/x.png")}),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_a_reason(client, error, status, code, change):
+    with pytest.raises(error) as caught:
+        client.chat.completions.create(**({"model": "base", "messages": asked()} | change))
+
+    assert (caught.value.status_code, caught.value.code) == (status, code)
+    assert "\n" not in caught.value.body["message"]
+    assert client.chat.completions.create(model="base", messages=asked(), max_tokens=1).choices
+
+
+def test_fields_that_mean_nothing_new_are_let_through(client):
+    answer = client.chat.completions.create(
+        model="base", messages=asked(), max_tokens=1, frequency_penalty=0, tools=[], user="me", tool_choice="auto"
+    )
+
+    assert answer.choices
