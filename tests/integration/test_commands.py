@@ -201,7 +201,7 @@ def test_a_bare_checkpoint_is_scored_as_a_run_is(texlens, hub_layout, tiny_check
     told = texlens("evaluate", checkpoint, "--data", hub_layout, "--split", "train", *settings, "--json").json
 
     assert (told["model"], told["data"], told["split"], told["rows"]) == (str(checkpoint), str(hub_layout), "train", 8)
-    assert list(told["scores"])[:2] == ["exact_match", "edit_similarity"]
+    assert "exact_match" in told["scores"]
     assert "cdm_f1" not in told["scores"]
 
 
