@@ -9,6 +9,7 @@ turns before it its history, a system message its system. Images stand in the us
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,9 +194,8 @@ def _splits(path: Path, options: ReadOptions) -> list[str]:
 
 def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     file = split_files(path)[split]
-    return json_source(
-        file, split, lambda row: parse_conversation(row, file.parent, allow_outside=options.allow_outside)
-    )
+    parse = partial(parse_conversation, folder=file.parent, allow_outside=options.allow_outside)
+    return json_source(file, split, parse)
 
 
 CONVERSATIONS = Format("conversations", _recognises, _splits, _open)

@@ -49,8 +49,8 @@ def no_field(what: str, wanted: str, names: Collection[str]) -> str:
     known = (wanted, *(IMAGE_FIELDS if what == "image" else TEXT_FIELDS)) if wanted in ("image", "text") else (wanted,)
     near = [name for name in names if difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)]
     meant = f" did you mean {' or '.join(near)}?" if near else ""
-    option = "--image-column" if what == "image" else "--text-column"
-    return f"no column {wanted!r} for the {what};{meant} it has {', '.join(names)}; name one with {option}"
+    remedy = f"name one with texlens data convert --{'image' if what == 'image' else 'text'}-column"
+    return f"no column {wanted!r} for the {what};{meant} it has {', '.join(names)}; {remedy}"
 
 
 def record_of_fields(row: Any, folder: Path, options: ReadOptions) -> Record:

@@ -6,6 +6,7 @@ Folders `train`, `validation`, `test` in it are splits; without them all is `tra
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from texlens.core.errors import DataError
@@ -62,7 +63,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
         texts = [image.with_suffix(".txt") for image in images if image.with_suffix(".txt").is_file()]
         return held_source(str(folder), split, files_identity([*images, *texts]), _pairs(folder, images))
     if metadata.suffix == ".jsonl":
-        return json_source(metadata, split, lambda row: record_of_fields(row, folder, options))
+        return json_source(metadata, split, partial(record_of_fields, folder=folder, options=options))
     return open_table(metadata, split, options)
 
 

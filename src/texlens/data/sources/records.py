@@ -4,6 +4,7 @@
 its `extra`.
 """
 
+from functools import partial
 from pathlib import Path
 
 from texlens.core.errors import DataError
@@ -27,7 +28,7 @@ def _splits(path: Path, options: ReadOptions) -> list[str]:
 
 def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     file = split_files(path)[split]
-    return json_source(file, split, lambda row: record_of_fields(row, file.parent, options))
+    return json_source(file, split, partial(record_of_fields, folder=file.parent, options=options))
 
 
 RECORDS = Format("records", _recognises, _splits, _open)

@@ -1,6 +1,7 @@
 """Each format that is not parquet or a conversation, from files as people have them."""
 
 import json
+import pickle
 
 import pytest
 
@@ -39,6 +40,16 @@ def test_lines_in_a_file_called_json_are_read_as_lines(tmp_path):
     assert (first.text, second.answers) == ("x", ("y", "z"))
 
 
+@pytest.mark.parametrize("ending", ["json", "jsonl", "csv"])
+def test_rows_travel_to_workers_that_are_not_forked(tmp_path, ending, monkeypatch):
+    monkeypatch.setattr("texlens.data.sources.json_rows.HELD_BYTES", 0)
+    image(tmp_path / "a.png")
+    texts = {"json": '[{"image": "a.png", "text": "x"}]', "jsonl": '{"image": "a.png", "text": "x"}'}
+    (tmp_path / f"rows.{ending}").write_text(texts.get(ending, "image,text\na.png,x\n"))
+    rows = pickle.loads(pickle.dumps(load_split(str(tmp_path / f"rows.{ending}"))))
+    assert (rows[0].text, rows[0].image.size) == ("x", (40, 20))
+
+
 def test_images_with_a_text_file_beside_each(tmp_path):
     image(tmp_path / "deep/a.png")
     image(tmp_path / "b.png")
@@ -73,7 +84,7 @@ def test_a_csv_without_the_column_names_those_that_are_near(tmp_path):
     (tmp_path / "rows.csv").write_text("image,latex_code,nr\na.png,x,1\n")
     with pytest.raises(DataError, match=r"no column 'text' .* did you mean latex_code\? it has image, latex_code, nr;"):
         load_split(tmp_path / "rows.csv")
-    with pytest.raises(DataError, match=r"no column 'code' .*name one with --text-column"):
+    with pytest.raises(DataError, match=r"no column 'code' .*data convert --text-column"):
         load_split(tmp_path / "rows.csv", text_column="code")
     image(tmp_path / "a.png")
     assert read(tmp_path / "rows.csv", text_column="latex_code")[0][1] == "x"
