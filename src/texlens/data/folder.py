@@ -174,6 +174,7 @@ class FolderWriter:
         split.bytes, split.fresh, split.refused = 0, SplitAccount(), []
 
     def _take_up(self) -> None:
+        _undo_final_names(self._aside / "data")
         known = set()
         for path in sorted((self._aside / JOURNAL).glob("*.json")):
             entry = json.loads(path.read_text(encoding="utf-8"))
@@ -305,6 +306,12 @@ def _write_shard(path: Path, table: pa.Table) -> None:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+def _undo_final_names(folder: Path) -> None:
+    """A run killed while it gave shards their final names had given them to some."""
+    for path in folder.glob("*-of-*.parquet"):
+        os.replace(path, path.with_name(re.sub(r"-of-\d{5}(?=\.parquet$)", "", path.name)))
 
 
 def _widen_shard(path: Path, schema: pa.Schema) -> None:

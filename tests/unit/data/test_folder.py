@@ -157,6 +157,29 @@ def test_a_killed_run_leaves_no_folder_and_is_taken_up_again(tmp_path):
     assert os.listdir(tmp_path) == ["d"]
 
 
+def test_a_kill_while_shards_get_their_final_names_loses_nothing(tmp_path, monkeypatch):
+    stopped = FolderWriter(tmp_path / "d", made_by={"n": 1}, shard_rows=1)
+    writer = stopped.__enter__()
+    for row in (*rows(2), RICH):
+        writer.add("train", row)
+    renamed = []
+
+    def replace(source, target, replace=os.replace):
+        if "-of-" in str(target):
+            renamed.append(target)
+            if len(renamed) == 2:
+                raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as killed:
+        killed.setattr("texlens.data.folder.os.replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            stopped.__exit__(None)
+    with FolderWriter(tmp_path / "d", made_by={"n": 1}, shard_rows=1, resume=True) as writer:
+        assert writer.resumed("train") == 3
+    assert [plain(row) for row in read_folder(tmp_path / "d")["train"]] == [plain(row) for row in (*rows(2), RICH)]
+
+
 def test_a_run_of_other_making_does_not_take_up_the_shards(tmp_path):
     stopped = FolderWriter(tmp_path / "d", made_by={"n": 1}, shard_rows=1)
     stopped.__enter__().add("train", rows(1)[0])
