@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from markupsafe import Markup
 
-WIDTH, HEIGHT = 400, 150
+WIDTH, HEIGHT = 300, 130
 LEFT, RIGHT, TOP, BOTTOM = 8, 8, 10, 24
 BINS = 32
 TAIL = 99.5

@@ -183,7 +183,7 @@ def _commonest(inspection: Inspection) -> list[tuple[str, int, float]]:
     """Command, rows that use it, and their share of the commonest's."""
     commands = list(islice(inspection.commands.items(), COMMONEST))
     most = commands[0][1] if commands else 1
-    return [(name, count, count / most) for name, count in commands]
+    return [(name.replace(" ", "␣"), count, count / most) for name, count in commands]
 
 
 def _rarest(inspection: Inspection) -> list[tuple[str, int]]:

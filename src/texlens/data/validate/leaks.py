@@ -77,7 +77,7 @@ def _overlap(rows: Sequence[Mark], others: Sequence[Mark]) -> Overlap:
         len({mark.label for mark in rows} - {b""}),
         len(set(shared)),
         same,
-        _run(rows, others) if same == len(rows) == len(shared) else None,
+        _run(rows, others) if 1 < len(rows) == same == len(shared) else None,
     )
 
 

@@ -34,7 +34,8 @@ def show_validation(console: Console, found: Validation, *, shown: int | None = 
         console.print("Splits share rows:", style="bold")
         for overlap in leaking:
             console.print(f"  {overlap}", markup=False)
-    counts = [f"{found.of_severity(severity):,} {severity}s" for severity in SEVERITIES]
+    numbers = [(severity, found.of_severity(severity)) for severity in SEVERITIES]
+    counts = [f"{number:,} {severity}{'' if number == 1 else 's'}" for severity, number in numbers]
     clean = not found.of_severity("error")
     console.print(", ".join(counts), style="green" if clean else "red")
 

@@ -1,0 +1,79 @@
+"""`texlens data validate`, `plan` and `inspect` as they are called."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.unit.data.pictures import png
+from tests.unit.data.tables import write_parquet
+from texlens.cli.main import app
+from texlens.core.errors import ConfigError, DataError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXLENS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A good row and one without an image; test has the first again."""
+    write_parquet(tmp_path / "rows" / "train.parquet", ["x ^ 2", "y ^ 2"], [png(seed=1), b"no"])
+    write_parquet(tmp_path / "rows" / "test.parquet", ["x ^ 2"], [png(seed=1)])
+    return tmp_path / "rows"
+
+
+def called(*arguments, code: int = 0) -> str:
+    done = CliRunner().invoke(app, ["data", *map(str, arguments)], catch_exceptions=False)
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def test_errors_give_exit_code_2_and_a_line_a_kind(folder):
+    said = called("validate", folder, code=2)
+    assert "unreadable-image" in said
+    assert "test: 1 of 1 different labels (1 of 1 rows) and 1 of 1 images also stand in train" in said
+    assert "2 errors, 1 warning, 0 notes" in said
+
+
+def test_json_holds_every_finding(folder):
+    told = json.loads(called("validate", folder, "--json", code=2))
+    assert told["kinds"] == {"unreadable-image": 1, "image-leak": 1, "label-leak": 1}
+    assert len(told["findings"]) == 3
+
+
+def test_a_mended_copy_is_written_with_its_account(folder, tmp_path):
+    told = json.loads(called("validate", folder, "--fix", "-o", tmp_path / "new", "--leaks", "to-train", "--json"))
+    account = told["fixed"]
+    assert (account["rows_in"], account["kept"], account["refused"], account["merged"]) == (3, 1, 1, 1)
+    assert "0 errors" in called("validate", tmp_path / "new")
+    assert "kept" in called("validate", folder, "--fix", "-o", tmp_path / "other", "--no-render")
+
+
+def test_fix_needs_a_place_and_drop_a_kind_that_there_is(folder, tmp_path):
+    with pytest.raises(ConfigError, match="give both --fix and -o"):
+        called("validate", folder, "--fix")
+    with pytest.raises(ConfigError, match="no such kind"):
+        called("validate", folder, "--fix", "-o", tmp_path / "new", "--drop", "nonsense")
+
+
+def test_a_family_that_there_is_not_is_named_with_those_there_are(folder):
+    with pytest.raises(ConfigError, match=r"not one of qwen2-vl, qwen2.5-vl, qwen3-vl, qwen3-vl-moe"):
+        called("plan", folder, "--family", "llava")
+    assert json.loads(called("plan", folder, "--family", "Qwen2.5-VL", "--json"))["asked"]["min_pixels"] == 3136
+
+
+def test_a_plan_shows_both_budgets_and_the_settings_to_take(folder):
+    said = called("plan", folder)
+    assert "recommended" in said
+    assert "--set model.min_pixels=" in said
+    with pytest.raises(DataError, match="no split 'dev'"):
+        called("plan", folder, "--split", "dev")
+
+
+def test_an_inspection_writes_its_report(folder, tmp_path):
+    told = json.loads(called("inspect", folder, "--report", tmp_path / "report.html", "--json"))
+    assert told["splits"]["train"]["rows"] == 2
+    assert "<html" in (tmp_path / "report.html").read_text()
+    assert "errors" in called("inspect", folder)
