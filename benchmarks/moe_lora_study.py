@@ -221,7 +221,9 @@ def settings_of(folder: Path, arm: str, seed: int, *, tiny: bool) -> dict:
         own = {group: {"rank": rank, "alpha": ALPHA // EXPERTS * rank // RANK} for group, rank in ranks.items()}
         adapter = {"kind": arm, "rank": EXPERTS * RANK, "alpha": ALPHA, "groups": own, **targets}
     training = {**TRAINING, "seed": seed, "optimizer": {"learning_rate": 2e-3, "warmup_ratio": 0.05}}
-    if tiny:
+    if not tiny:
+        training["workers"] = 2
+    else:
         training |= {"epochs": None, "steps": 2, "batch_size": 4}
     return {
         "name": f"{arm}-{seed}",

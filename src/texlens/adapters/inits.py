@@ -72,7 +72,8 @@ def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def start_eva(model: PeftModel, batches: Iterable[Mapping[str, Tensor]]) -> None:
     """Sets every A from the inputs that its layer sees over `batches`; ranks stay as planned."""
-    model.peft_config["default"].eva_config = EvaConfig(rho=1.0)
+    settings: Any = model.peft_config["default"]
+    settings.eva_config = EvaConfig(rho=1.0)
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
@@ -143,14 +143,14 @@ def _loaded(model: PreTrainedModel, folder: Path, trainable: bool) -> PeftModel:
     return adapted
 
 
-def restore(model: PeftModel | PreTrainedModel, folder: Path) -> None:
+def restore(model: torch.nn.Module, folder: Path) -> None:
     """Puts a checkpoint's weights into a model that was built in the same way.
 
     Raises:
         ModelError: the folder holds the weights of another adapter.
     """
     if not isinstance(model, PeftModel):
-        load_full(model, folder)
+        load_full(cast(PreTrainedModel, model), folder)
         return
     weights = load_file(folder / WEIGHTS)
     if hasattr(model, FIRST):

@@ -1,9 +1,9 @@
 """First weights that need the data or the checkpoint's own tensors (`adapter.init: eva` and `loftq`)."""
 
 import itertools
+from typing import Any
 
 import torch
-from torch import nn
 
 from texlens.adapters.inits import start_eva, start_loftq
 from texlens.config.run import RunConfig
@@ -15,7 +15,7 @@ EVA_BATCHES = 8
 """Batches whose inputs decide the first directions; more hardly turn them."""
 
 
-def start_adapter(adapted: nn.Module, config: RunConfig, base: Base, rows) -> None:
+def start_adapter(adapted: Any, config: RunConfig, base: Base, rows) -> None:
     """Sets the first weights where the run asks for such ones; `rows` are the train rows."""
     init = getattr(config.adapter, "init", "default")
     if init == "loftq":

@@ -88,7 +88,8 @@ class LensTrainer(Trainer):
 
     def create_optimizer(self, model=None):
         if self.optimizer is None:
-            kind, options = self.get_optimizer_cls_and_kwargs(self.args, model or self._network)
+            network: Any = model or self._network
+            kind, options = self.get_optimizer_cls_and_kwargs(self.args, network)
             self.optimizer = kind(self._parameter_groups, **options)
         return self.optimizer
 
@@ -96,7 +97,7 @@ class LensTrainer(Trainer):
         """The loss over labels; the routers' is weighed by the batch's share of the step's labels, so that the batches
         of a step weigh as much as one batch of all their rows."""
         labels = count_labels(inputs["labels"])
-        result = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        result: Any = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         extra = self._balance() if self._balance else None
         if extra is None:
             return result
