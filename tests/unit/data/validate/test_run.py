@@ -12,6 +12,7 @@ from texlens.data.load import load_split
 from texlens.data.validate.findings import KINDS
 from texlens.data.validate.fix import plan_fates, write_fixed
 from texlens.data.validate.run import Options, Validation, validate
+from texlens.data.validate.scan import examine
 
 GEOMETRY = ImageGeometry(16, 2, 2, 1_024, 100_000)
 OPTIONS = Options(GEOMETRY, special_tokens=("<|im_end|>",))
@@ -178,3 +179,25 @@ def test_padding_puts_the_image_on_white(tmp_path):
     picture = read_folder(tmp_path / "new")["train"][0].image.load()
     assert picture.size == (805, 5)
     assert [picture.getpixel((800, y))[0] for y in range(5)] == [255, 0, 0, 0, 255]
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(folder, monkeypatch):
+    monkeypatch.setattr("texlens.data.validate.scan.PART_ROWS", 2)
+    asked = []
+
+    def examined(job):
+        asked.append(len(job[0]))
+        return examine(job)
+
+    monkeypatch.setattr("texlens.data.validate.scan.examine", examined)
+
+    def stop(done):
+        if len(asked) >= 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        looked_at(folder, on_progress=stop)
+    before = sum(asked)
+    asked.clear()
+    assert found(looked_at(folder)) == EXPECTED
+    assert 0 < sum(asked) < before
