@@ -78,11 +78,12 @@ def read(
     _print(names, made, calibration, name, form=form, raw=raw, confidence=confidence, as_json=as_json, quiet=stream)
 
 
-def _threads(jobs: str) -> int:
+def _threads(jobs: str) -> int | None:
+    """How many were asked for; None leaves it to torch, which takes all cores or what OMP_NUM_THREADS says."""
     from texlens.core.errors import ConfigError
 
     if jobs == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return None
     if not jobs.isdecimal() or not int(jobs):
         raise ConfigError(f"--jobs {jobs!r}: a number of threads, or auto")
     return int(jobs)
@@ -97,7 +98,7 @@ def _samples(names: Iterable[str]) -> Iterator["Sample"]:
 
 
 def _predictions(
-    names: list[str], model: str, batch_size: int, threads: int, told: Told
+    names: list[str], model: str, batch_size: int, threads: int | None, told: Told
 ) -> tuple[list["Prediction"], "Calibration | None", str]:
     """The readings, in order, by the way that begins soonest."""
     from dataclasses import replace
@@ -132,12 +133,13 @@ def _plainly(sample: "Sample", told: Told) -> tuple[list["Prediction"], "Calibra
     return [made], read_calibration(NANO_FOLDER), "nano"
 
 
-def _reader(model: str, threads: int):
+def _reader(model: str, threads: int | None):
     import torch
 
     from texlens.serve.reader import open_reader
 
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     return open_reader(model)
 
 
@@ -175,7 +177,7 @@ def _print(
         raise DataError("; ".join(failed))
 
 
-def _write(names: Iterable[str], output: Path, model: str, batch_size: int, threads: int) -> None:
+def _write(names: Iterable[str], output: Path, model: str, batch_size: int, threads: int | None) -> None:
     """Any number of images into a file, with little in memory."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

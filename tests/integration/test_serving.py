@@ -1,0 +1,200 @@
+"""The commands that read and serve, on a finished run: folders, formats, a server process, vLLM's command."""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from tests.integration.conftest import copy_run, environment
+from texlens.core.run_folder import RunFolder
+from texlens.latex.render import render_png
+from texlens.models.confidence import read_calibration
+from texlens.serve.served import open_models, use_adapter
+
+FORMULAS = ("x ^ { 2 } + y ^ { 2 } = 1", "\\frac { a } { b } + c", "\\alpha _ { 1 } - \\beta")
+
+
+@pytest.fixture
+def scans(tmp_path):
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number, formula in enumerate(FORMULAS):
+        (folder / f"{number}.png").write_bytes(render_png(formula))
+    (folder / "3.png").write_bytes(b"damaged")
+    return folder
+
+
+def test_a_folder_is_read_into_a_file_and_taken_up_again(texlens, scans, tmp_path):
+    out = tmp_path / "out.jsonl"
+    first = texlens("read", scans, "-o", out)
+    rows = {row["image"]: row for row in map(json.loads, out.read_text().splitlines())}
+
+    assert first.code == 2
+    assert first.out == f"3 read into {out}, 1 failed\n"
+    assert str(scans / "3.png") in first.complaint
+    assert rows[str(scans / "0.png")]["latex"] == "x^2 + y^2 = 1"
+    assert "not a readable image" in rows[str(scans / "3.png")]["error"]
+
+    (scans / "4.png").write_bytes(render_png("z"))
+    again = texlens("read", scans, "-o", out)
+    assert (again.code, again.out) == (0, f"1 read into {out}, 0 failed\n")
+    assert "holds 4 of 5 images already" in again.err
+    assert len(out.read_text().splitlines()) == 5
+
+
+def test_one_image_in_every_format(texlens, scans):
+    image = scans / "1.png"
+
+    assert texlens("read", image, "--raw").out == FORMULAS[1] + "\n"
+    assert texlens("read", image, "--stream").out == FORMULAS[1] + "\n"
+    assert texlens("read", image, "--format", "markdown").out == "$$\n\\frac{a}{b} + c\n$$\n"
+    assert texlens("read", image, "--format", "mathml").out.startswith("<math ")
+    row = json.loads(texlens("read", image, "--format", "json").out)
+    assert (row["latex"], row["text"], row["stop"]) == ("\\frac{a}{b} + c", FORMULAS[1], "end")
+    sure, latex = texlens("read", image, "--confidence").out.rstrip("\n").split("\t")
+    assert latex == "\\frac{a}{b} + c"
+    assert sure == "-" or 0.5 < float(sure) <= 1
+
+
+def test_the_quick_way_and_the_engine_read_alike(texlens, scans):
+    both = texlens("read", scans / "0.png", scans / "1.png", "--json").json["readings"]
+    for number, row in enumerate(both):
+        (alone,) = texlens("read", scans / f"{number}.png", "--json").json["readings"]
+        assert alone == row | {"log_probability": pytest.approx(row["log_probability"], abs=1e-3)} | {
+            "confidence": pytest.approx(row["confidence"], abs=1e-3)
+        }
+
+
+def test_reading_one_image_loads_no_torch(scans):
+    code = (
+        "import sys; from texlens.cli.main import main; sys.argv = ['texlens', 'read', sys.argv[1]]\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(sorted({'torch', 'transformers', 'fastapi', 'scipy'} & set(sys.modules)) or 'light')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(scans / "0.png")],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=300,
+    )
+    assert done.stdout == "x^2 + y^2 = 1\nlight\n", done.stderr
+
+
+def test_the_standard_input_is_an_image(scans):
+    done = subprocess.run(
+        [sys.executable, "-m", "texlens", "read", "-"],
+        input=(scans / "2.png").read_bytes(),
+        capture_output=True,
+        env=environment(),
+        timeout=300,
+    )
+    assert done.stdout == b"\\alpha_1 - \\beta\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--stream"], "--stream reads one image, here are 4"),
+        (["--jobs", "none"], "--jobs 'none': a number of threads, or auto"),
+        (["-o", "x.jsonl", "--json"], "leave out --stream and --json"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_told(texlens, scans, arguments, reason):
+    done = texlens("read", scans, *arguments)
+
+    assert done.code == 2
+    assert reason in done.complaint
+
+
+def test_two_runs_and_their_base_are_served_by_name(trained, tmp_path):
+    other = copy_run(trained, tmp_path / "runs" / "second")
+    model, served = open_models([str(trained), str(other)])
+
+    assert [(one.name, one.adapter, one.parent) for one in served.values()] == [
+        ("tiny", "default", "qwen3_vl"),
+        ("second", "run-1", "qwen3_vl"),
+        ("qwen3_vl", None, None),
+    ]
+    for adapter in ("run-1", None, "default"):
+        use_adapter(model, adapter)
+    assert served["tiny"].max_new_tokens == 8
+
+
+def test_a_server_answers_and_stops_when_told(trained, tmp_path):
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "texlens", "serve", str(trained), "--port", "0", "--api-key-env", "KEY"],
+            stderr=file,
+            env={**environment(), "KEY": "secret"},
+        )
+    try:
+        until = time.monotonic() + 300
+        while not (found := re.search(r"http://\S+(?=/v1)", log.read_text())) and time.monotonic() < until:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        with httpx.Client(base_url=found[0], timeout=300, headers={"Authorization": "Bearer secret"}) as http:
+            assert [model["id"] for model in http.get("/v1/models").json()["data"]] == ["tiny", "qwen3_vl"]
+            assert http.post("/v1/read", files={"file": render_png("x")}).json()["model"] == "tiny"
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(300) == 0
+    finally:
+        server.kill()
+    assert "secret" not in log.read_text()
+
+
+def test_a_key_that_is_not_set_and_a_port_in_use_are_told(texlens, trained, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    assert "--api-key-env NO_SUCH_KEY: not set" in texlens("serve", trained, "--api-key-env", "NO_SUCH_KEY").complaint
+    from texlens.serve.run import listening_socket
+
+    with listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"127.0.0.1:{port}: can't be listened on" in texlens("serve", trained, "--port", port).complaint
+
+
+def test_vllms_command_is_printed_where_it_is_not_installed(texlens, trained, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("KEY", "secret")
+    done = texlens("serve", trained, "--engine", "vllm", "--port", 9000, "--api-key-env", "KEY")
+
+    words = done.out.split()
+    adapter = RunFolder(trained).adapter
+    assert done.code == 0
+    assert words[1:3] == ["vllm", "serve"]
+    assert "--enable-lora --max-loras 1 --max-lora-rank 8" in done.out
+    assert f"--lora-modules tiny={adapter.resolve()}" in done.out
+    assert '"longest_edge": 24576' in done.out
+    assert "--enable-tower-connector-lora" not in done.out
+    assert "secret" not in done.out
+    assert "vLLM is not installed" in done.err
+
+
+def test_vllm_is_started_with_the_key_in_its_environment(trained, tmp_path):
+    stub = tmp_path / "bin" / "vllm"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/sh\necho "$VLLM_API_KEY" "$@"\n')
+    stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
+    done = subprocess.run(
+        [sys.executable, "-m", "texlens", "serve", str(trained), "--engine", "vllm", "--api-key-env", "KEY"],
+        capture_output=True,
+        text=True,
+        env={**environment(), "KEY": "secret", "PATH": f"{stub.parent}{os.pathsep}{os.environ['PATH']}"},
+        timeout=300,
+    )
+    assert done.stdout.startswith("secret serve "), done.stderr
+    assert "--host 127.0.0.1 --port 8000" in done.stdout
+
+
+def test_a_run_of_too_few_rows_is_not_calibrated(texlens, trained):
+    assert "a calibration needs at least 20" in texlens("calibrate", trained).complaint
+    assert read_calibration(RunFolder(trained).adapter) is None
