@@ -52,6 +52,7 @@ def write_gguf(merged: Path, processor: Processor, folder: Path) -> dict[str, An
     config = read_config(merged)
     settings = build_config(config, str(merged / CONFIG))
     model_type = family_of(config).model_type
+    _check_depth(settings)
     stored = {parameter_name(one.name): one for path in weight_files(merged) for one in read_shard(path)[0]}
     _write_language(folder / MODEL, model_type, settings, stored, processor)
     _write_vision(folder / PROJECTOR, model_type, settings, stored, processor)
@@ -63,6 +64,20 @@ def write_gguf(merged: Path, processor: Processor, folder: Path) -> dict[str, An
         "vision tower": "16 bit",
         "pixels a token": (processor.geometry.patch_size * processor.geometry.merge_size) ** 2,
     }
+
+
+def _check_depth(settings: Any) -> None:
+    """llama.cpp 0.3.36 aborts where an image's deep features reach the last layer of the language model.
+
+    Raises:
+        ExportError: they do.
+    """
+    deep = len(getattr(settings.vision_config, "deepstack_visual_indexes", None) or ())
+    if deep >= settings.text_config.num_hidden_layers:
+        raise ExportError(
+            f"--format gguf: {deep} deepstack layers in a language model of {settings.text_config.num_hidden_layers}, "
+            f"which llama.cpp can't run; use --format merged"
+        )
 
 
 def _write_language(

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from texlens.adapters.artefact import ArtefactCard
 from texlens.adapters.card import CARD, AdapterCard
-from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter
+from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter, is_full
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
 from texlens.core.files import write_json
@@ -27,7 +27,7 @@ from texlens.export.readme import write_readme
 from texlens.export.serving import serving_commands
 from texlens.export.task_calibration import calibrated_codec
 from texlens.models.build import Base, build_base
-from texlens.models.checkpoint import CONFIG, weight_files
+from texlens.models.checkpoint import CONFIG, INDEX, fingerprint, weight_files
 from texlens.models.processor import Processor
 
 SHARES = {"nf4": 0.27, "int8": 0.51, "fp8": 0.51, "gptq": 0.27, "awq": 0.27}
@@ -128,7 +128,7 @@ def _needed(base: Base, run: RunFolder, form: str, vision: bool) -> int:
     files = weight_files(base.folder)
     whole = sum(path.stat().st_size for path in files)
     if form == "adapter":
-        return (run.adapter / WEIGHTS).stat().st_size
+        return sum(path.stat().st_size for path in run.adapter.glob("*.safetensors"))
     if form == "merged":
         return whole
     if form == "gguf":
@@ -138,6 +138,8 @@ def _needed(base: Base, run: RunFolder, form: str, vision: bool) -> int:
 
 
 def _adapter(run: RunFolder, base: Base, folder: Path) -> dict[str, Any]:
+    if is_full(run.adapter):
+        raise ExportError(f"{run.path}: trained in full, so there is no adapter; use --format merged")
     shutil.copyfile(run.adapter / SETTINGS, folder / SETTINGS)
     shutil.copyfile(run.adapter / WEIGHTS, folder / WEIGHTS)
     write_beside(base.folder, base.processor, folder)
@@ -149,6 +151,13 @@ def _adapter(run: RunFolder, base: Base, folder: Path) -> dict[str, Any]:
 
 
 def _merged(run: RunFolder, base: Base, folder: Path) -> dict[str, Any]:
+    """A checkpoint that was trained in full is copied: there is nothing to merge."""
+    if is_full(run.adapter):
+        for path in [*weight_files(run.adapter), run.adapter / CONFIG, run.adapter / INDEX]:
+            if path.is_file():
+                shutil.copyfile(path, folder / path.name)
+        write_beside(base.folder, base.processor, folder)
+        return {"method": "trained in full"}
     changed = write_merged(base.folder, run.adapter, folder)
     write_beside(base.folder, base.processor, folder)
     return {"changed parameters": len(changed)}
@@ -216,6 +225,9 @@ def _card(
 
 
 def adapter_digest(folder: Path) -> str:
+    """The sha256 of an adapter's weights; of a checkpoint trained in full, its fingerprint."""
+    if is_full(folder):
+        return fingerprint(folder)
     with (folder / WEIGHTS).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -53,6 +53,7 @@ def load_model(
     if random_weights:
         return _moved(random_model(config, where=str(Path(folder) / CONFIG), **options), on)
     family = check_checkpoint(folder)
+    _check_library(config, folder)
     brings_code = trust_remote_code and "auto_map" in config
     loader: Any = AutoModelForImageTextToText if brings_code else model_class(family)
     if brings_code:
@@ -63,6 +64,8 @@ def load_model(
         folder, local_files_only=True, use_safetensors=True, output_loading_info=True, device_map={"": on}, **options
     )
     _check_loaded(loaded, folder)
+    if "quantization_config" in config:
+        _in_one_type(model, options["dtype"])
     return model.eval()
 
 
@@ -125,6 +128,24 @@ def choose_attention(attention: str, device: torch.device) -> str:
 
 def _moved(model: Any, device: torch.device) -> PreTrainedModel:
     return model.to(device)
+
+
+def _check_library(config: dict, folder: str | Path) -> None:
+    """
+    Raises:
+        ModelError: the weights are quantised by a library that is not installed.
+    """
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    package = {"bitsandbytes": "bitsandbytes", "compressed-tensors": "compressed_tensors"}.get(str(method))
+    if package and importlib.util.find_spec(package) is None:
+        raise ModelError(f"{folder}: reading these weights needs the package {method}; pip install {method}")
+
+
+def _in_one_type(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """transformers leaves weights that a quantised checkpoint keeps in 16 bit as they are stored, and casts biases."""
+    for parameter in model.parameters():
+        if type(parameter) is torch.nn.Parameter and parameter.dtype in (torch.float16, torch.bfloat16, torch.float32):
+            parameter.data = parameter.data.to(dtype)
 
 
 def _check_loaded(loaded: dict, folder: str | Path) -> None:

@@ -1,0 +1,81 @@
+"""A finished run on a tiny base, made without training: drawn factors, the demo's rows."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from rich.console import Console
+
+from tests.fixtures.tiny_models import tiny_config, tiny_processor
+from texlens.adapters.card import CARD, AdapterCard
+from texlens.config.load import build_config, dump_config
+from texlens.core.files import write_json, write_text
+from texlens.core.run_folder import RunFolder
+from texlens.models.checkpoint import fingerprint
+from texlens.models.load import load_model, random_model
+from texlens.models.processor import save_processor
+
+LAYERS = r".*(q_proj|v_proj|down_proj|up_proj)"
+
+
+def wide_config(family: str) -> dict:
+    """The family's tiny config with layers of 64 and 128 inputs, which quantisers ask for."""
+    config = tiny_config(family)
+    text = config.get("text_config", config)
+    text.update(hidden_size=64, intermediate_size=128, num_attention_heads=4, num_key_value_heads=2)
+    if "head_dim" in text:
+        text.update(head_dim=16, num_hidden_layers=3)
+    rope = {"mrope_section": [4, 2, 2]}
+    text["rope_scaling"] = {**text["rope_scaling"], **rope}
+    config["vision_config"]["hidden_size" if family == "qwen2_vl" else "out_hidden_size"] = 64
+    return config
+
+
+def write_base(folder: Path, family: str, *, shards: bool = False) -> Path:
+    torch.manual_seed(0)
+    model = random_model(wide_config(family))
+    for parameter in model.parameters():
+        if parameter.ndim >= 2:
+            torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder, max_shard_size="100KB" if shards else "1GB")
+    save_processor(tiny_processor(family), folder)
+    return folder
+
+
+def write_run(root: Path, family: str = "qwen3_vl", *, shards: bool = False, size: float = 0.02) -> RunFolder:
+    """A run folder with an adapter on a base; `size` is how far its factors lie from those of a fresh one."""
+    base = write_base(root / "base", family, shards=shards)
+    config = build_config(
+        {
+            "model": {"path": str(base)},
+            "data": {"path": "demo"},
+            "evaluate": {"max_new_tokens": 4, "batch_size": 4},
+        }
+    )
+    run = RunFolder.create(root / "runs", "tiny")
+    write_text(run.config, dump_config(config))
+    torch.manual_seed(1)
+    model = get_peft_model(load_model(base), LoraConfig(r=4, lora_alpha=8, target_modules=LAYERS))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data += size * torch.randn_like(parameter)
+    model.save_pretrained(run.adapter, save_embedding_layers=False)
+    geometry = tiny_processor(family).geometry
+    card = AdapterCard(
+        base=str(base),
+        base_fingerprint=fingerprint(base),
+        family=family,
+        min_pixels=geometry.min_pixels,
+        max_pixels=geometry.max_pixels,
+        question=config.data.question,
+        system=None,
+        max_new_tokens=4,
+    )
+    write_json(run.adapter / CARD, card.to_json())
+    return run
+
+
+@pytest.fixture
+def quiet() -> Console:
+    return Console(quiet=True)
