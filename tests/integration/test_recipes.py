@@ -87,6 +87,18 @@ SETTINGS = {
         "adapter": {"rank": 16, "targets": ("text-attention",)},
         "covered": {"text-attention": 8, "experts": 4},
     },
+    "qwen3-vl-4b_coco-caption_lora": {
+        "model": "Qwen/Qwen3-VL-4B-Instruct",
+        "adapter": {"rank": 16, "alpha": 32, "targets": ("text-attention", "text-mlp")},
+        "question": "Describe this image in one sentence.",
+        "covered": {"text-attention": 8, "text-mlp": 6},
+    },
+    "nano_coco-caption_lora": {
+        "model": "nano",
+        "adapter": {"targets": ("all-linear",)},
+        "question": "Describe this image in one sentence.",
+        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12, "merger": 6},
+    },
     "nano_latex-ocr_lora": {
         "model": "nano",
         "adapter": {"targets": ("all-linear",)},

@@ -63,7 +63,9 @@ def _row(comparison: Comparison, index: int) -> dict:
 def _text(prediction: Prediction, score: RowScore, truth: list[str]) -> dict:
     failed = prediction.stop == "failed"
     tokens = [] if failed else tokenize(prediction.text)
-    told: dict = {"edits": score.edits, "similarity": round(score.values["edit_similarity"], 4), "exact": score.exact}
+    values = score.values
+    likeness = values.get("edit_similarity", values.get("caption_rouge_l", float(score.exact)))
+    told: dict = {"edits": score.edits, "similarity": round(likeness, 4), "exact": score.exact}
     if "cdm_f1" in score.values:
         told["cdm"] = round(score.values["cdm_f1"], 4)
     if score.values.get("exact_match_canonical"):
