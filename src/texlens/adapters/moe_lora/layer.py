@@ -10,6 +10,7 @@ them cost two products, as a single LoRA of rank E * r does; the router's weight
 # T = tokens, I = width in, N = width out, E = experts, R = rank of an expert
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -100,7 +101,8 @@ class MoeLoraLayer(nn.Module, BaseTunerLayer):
 
     def _gates(self, name: str, x_TI: Tensor) -> Tensor:
         router = self.moe_lora_router[name]
-        with torch.autocast(x_TI.device.type, enabled=False):
+        device = x_TI.device.type  # the meta device, on which `texlens plan` runs a step, has no autocast
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
             probabilities_TE = nn.functional.linear(x_TI.float(), router.weight.float()).softmax(-1)
         gates_TE = keep_top(probabilities_TE, self.top_k[name])
         if self.router_log is not None and self.training:

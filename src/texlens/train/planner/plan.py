@@ -72,7 +72,7 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
     notes = []
     rows = len(sizes) or None
     if not sizes:
-        sizes = [ASSUMED] * config.train.batch_size
+        sizes = [ASSUMED] * (config.train.batch_size * config.train.accumulation)
         notes.append(f"no rows here: {ASSUMED.tokens} tokens each are assumed, {ASSUMED.image} of them the image's")
     if not gpu.bf16:
         notes.append(f"{gpu.title} has no bfloat16 units: training works, and is several times slower than it could be")
