@@ -28,7 +28,7 @@ KINDS = {
 }
 
 
-def run(folder: Path, family: str, adapter: dict, engine: str) -> tuple[RunFolder, object]:
+def run(folder: Path, family: str, adapter: dict, engine: str, **changes) -> tuple[RunFolder, object]:
     if not (folder / family).is_dir():
         write_tiny_checkpoint(folder / family, family)
     config = build_config(
@@ -44,6 +44,7 @@ def run(folder: Path, family: str, adapter: dict, engine: str) -> tuple[RunFolde
                 "checkpoints": {"every_steps": 2},
                 "watch": {"log_every_steps": 1},
                 "optimizer": {"learning_rate": 1e-3},
+                **changes,
             },
         }
     )
@@ -84,3 +85,14 @@ def test_the_use_of_experts_stands_beside_the_loss(tmp_path):
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert len(rows[0]["expert_use"]) == 8 + 12
     assert all(sum(shares) == pytest.approx(1, abs=1e-3) for row in rows for shares in row["expert_use"].values())
+
+
+@pytest.mark.parametrize("shape", [{"batch_size": 8}, {"batch_size": 2, "accumulation": 4}])
+@pytest.mark.parametrize("engine", ["plain", "packed"])
+def test_the_routers_loss_weighs_the_same_however_a_step_is_divided(shape, engine, tmp_path):
+    """It is near 1 at the start, where experts are used alike, so half of it adds half to the loss."""
+    first = []
+    for balance in (0.0, 0.5):
+        adapter = {"kind": "moe-lora", "rank": 4, "targets": ATTENTION, "balance": balance}
+        first.append(losses(run(tmp_path, "qwen3_vl", adapter, engine, **{**shape, "steps": 1})[0])[0])
+    assert first[1] - first[0] == pytest.approx(0.5, rel=0.02)

@@ -1,3 +1,8 @@
 """Importing this makes PEFT know MoE-LoRA, so that `PeftModel.from_pretrained` loads adapters of that kind."""
 
-from texlens.adapters import moe_lora as moe_lora
+import logging
+
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+"""It tells of an optional package on every import, which is nothing to a run without a quantised base."""
+
+from texlens.adapters import moe_lora as moe_lora  # noqa: E402 - PEFT, loaded here, loads bitsandbytes
