@@ -25,6 +25,9 @@ from texlens.serve.served import ServedModel, open_models, use_adapter
 LONGEST_JOIN = 16
 """Rows read into a running batch at once, so that those under way don't wait long for their next token."""
 
+MOST_WAITING_BYTES = 4 * 2**30
+"""Images in the queue, as patches; beyond that it is full, however few they are."""
+
 
 @dataclass
 class Counts:
@@ -148,7 +151,7 @@ class Engine:
         with self._wake:
             if self._stopping:
                 raise StoppingError("the server is being stopped; ask another one")
-            if self.waiting + len(jobs) > self.max_waiting:
+            if self.waiting + len(jobs) > self.max_waiting or self._waiting_bytes > MOST_WAITING_BYTES:
                 raise QueueFullError(self.waiting, self._retry_after_s())
             self._groups[served.name].waiting.extend(jobs)
             self._wake.notify()
@@ -176,6 +179,11 @@ class Engine:
         """A guess: as long as the oldest one that waits has waited by now, at least a second."""
         oldest = min((group.waiting[0].asked_at for group in self._groups.values() if group.waiting), default=0.0)
         return max(1, min(60, round(time.monotonic() - oldest)))
+
+    @property
+    def _waiting_bytes(self) -> int:
+        prompts = {id(job.prompt): job.prompt for group in self._groups.values() for job in group.waiting}
+        return sum(prompt.patches.nbytes for prompt in prompts.values() if prompt.patches is not None)
 
     # The engine's thread
 

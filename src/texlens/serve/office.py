@@ -23,6 +23,10 @@ _LOOK_S = 0.25
 """How often a client that only waits is looked at."""
 
 
+_DECODED_AT_ONCE = 4
+"""Images held as pixels; one of 40 megapixels takes 120 MB and more."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request as the engine takes it."""
@@ -44,6 +48,7 @@ class Office:
     def __init__(self, engine: Engine, settings: ServeSettings, meters: Meters):
         self.engine, self.settings, self.meters = engine, settings, meters
         self.began = int(time.time())
+        self._decoding = asyncio.Semaphore(_DECODED_AT_ONCE)
 
     @property
     def model_list(self) -> ModelList:
@@ -83,7 +88,8 @@ class Office:
             Fault: the image is refused.
             DataError, ModelError, QueueFullError, StoppingError: as the engine has them.
         """
-        prompt = await run_in_threadpool(self._prompt, asked)
+        async with self._decoding:
+            prompt = await run_in_threadpool(self._prompt, asked)
         return self.engine.submit(
             [prompt] * asked.copies,
             model=asked.model,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
 from texlens.latex.readable import readable
 from texlens.models.sampling import Sampling
@@ -48,7 +49,7 @@ def router(office: Office) -> APIRouter:
         async for _, said in events:
             if isinstance(said, Spoken):
                 spoken.append(said)
-        return reading_of(office, ended_well(jobs[0]), spoken, began)
+        return await run_in_threadpool(reading_of, office, ended_well(jobs[0]), spoken, began)
 
     return routes
 
@@ -83,7 +84,8 @@ async def _events(office: Office, events: AsyncIterator, began: float) -> AsyncI
                 yield event({"text": said.text, "probability": round(math.exp(said.log_probability), 6)})
             continue
         try:
-            yield event({"done": reading_of(office, ended_well(said), spoken, began).model_dump()})
+            made = await run_in_threadpool(reading_of, office, ended_well(said), spoken, began)
+            yield event({"done": made.model_dump()})
         except Exception as error:  # noqa: BLE001 - the status is long sent, so every error becomes an event
             yield event(fault_of(error).body)
 
