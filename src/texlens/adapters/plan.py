@@ -68,6 +68,11 @@ class AdapterPlan:
         return sum(row.parameters for row in self.coverage if not row.full)
 
     @property
+    def added_bytes(self) -> int:
+        """What these take in the adapter's file, which holds them as float32 whatever the base is."""
+        return 4 * self.added
+
+    @property
     def modules(self) -> int:
         return sum(row.matched for row in self.coverage if not row.full)
 

@@ -66,6 +66,8 @@ def _show_parameters(planned, console) -> None:
     console.print(
         f"{planned.adapter.trainable:,} trainable of {total:,} parameters ({planned.adapter.trainable / total:.3%})"
     )
+    if planned.adapter.added:
+        console.print(f"{planned.adapter.added_bytes / 1e6:,.1f} MB of adapter tensors in each checkpoint")
     if planned.tokens:
         tokens = planned.tokens
         about = "" if tokens.exact else "about "
