@@ -48,7 +48,8 @@ def confidence(log_probability: float, temperature: float) -> float:
 def fit(log_probabilities: Sequence[float], right: Sequence[bool], measured_on: str) -> Calibration:
     """The temperature of least log loss, and the calibration error without and with it.
 
-    The error with it is of each half of the rows by a temperature fitted on the other half.
+    The error with it is of each half of the rows by a temperature fitted on the other half. Where that is no smaller,
+    the model needs no correction, and the temperature is 1.
 
     Raises:
         DataError: too few rows, or all of them right or wrong, which fits nothing.
@@ -60,6 +61,8 @@ def fit(log_probabilities: Sequence[float], right: Sequence[bool], measured_on: 
     temperature = _least(lambda value: log_loss(log_probabilities, right, value))
     before = calibration_error([confidence(total, 1.0) for total in log_probabilities], right)
     after = calibration_error(_cross_fitted(log_probabilities, right), right)
+    if after >= before:
+        temperature, after = 1.0, before
     return Calibration(
         round(temperature, 4), round(before, 4), round(after, 4), len(right), sum(map(bool, right)), measured_on
     )

@@ -31,6 +31,17 @@ def test_the_temperature_that_rows_were_made_with_is_found():
     assert log_loss(sums, right, made.temperature) < log_loss(sums, right, 1.0)
 
 
+def test_a_model_that_is_as_sure_as_it_is_right_is_left_alone():
+    rng = random.Random(1)
+    sums = [-rng.expovariate(0.5) for _ in range(200)]
+    right = [rng.random() < confidence(total, 1.0) for total in sums]
+
+    made = fit(sums, right, "made up")
+
+    assert made.temperature == pytest.approx(1.0, abs=0.25)
+    assert made.error_after <= made.error_before
+
+
 @pytest.mark.parametrize(("right", "reason"), [([True] * 30, "every row is right"), ([True, False], "2 rows")])
 def test_rows_that_fit_nothing_are_refused(right, reason):
     with pytest.raises(DataError, match=reason):
