@@ -7,7 +7,7 @@ or `regex:` and an expression that full names match.
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from texlens.adapters.linears import Linear, Parts, Stack
 from texlens.config.adapter import layer_numbers
@@ -35,6 +35,11 @@ class Coverage:
     parameters: int
     full: bool = False
     """The weights themselves are trained, not an adapter on them."""
+
+    def to_json(self) -> dict:
+        """`full` stands there only where it holds."""
+        told = asdict(self)
+        return told if self.full else {key: value for key, value in told.items() if key != "full"}
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class RunPlan:
                 "trainable": self.adapter.trainable,
                 "base": self.base_parameters,
             },
-            "coverage": [asdict(row) for row in self.adapter.coverage],
+            "coverage": [row.to_json() for row in self.adapter.coverage],
             "tokens": asdict(self.tokens) if self.tokens else None,
             "steps": self.steps,
             "notes": list(self.notes),

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -235,7 +235,7 @@ def _record(config: RunConfig, prepared: Prepared, folder: RunFolder) -> None:
         environment["gpu"] = torch.cuda.get_device_name()
     write_json(folder.path / "environment.json", environment)
     write_json(folder.path / "data.json", prepared.splits.account())
-    write_json(folder.path / "coverage.json", [asdict(row) for row in prepared.plan.coverage])
+    write_json(folder.path / "coverage.json", [row.to_json() for row in prepared.plan.coverage])
     folder.update(state="training", base=config.model.path, base_fingerprint=prepared.base.fingerprint)
 
 
