@@ -57,7 +57,7 @@ class Pair:
         self.shared = count == 1 and experts > 1
 
     def update(self, x: Tensor, ends_E: Tensor) -> Tensor:
-        a, b = self.a.to(x.dtype), self.b.to(x.dtype)
+        a, b = self.a.to(x.dtype), self.b.to(x.dtype).contiguous()  # the grouped product refuses B's own strides
         if self.shared:
             return self.scale * (x @ a[0].T) @ b[0].T
         return self.scale * grouped(grouped(x, a, ends_E), b, ends_E)
@@ -170,4 +170,5 @@ def grouped_loop(x_SI: Tensor, weight_ENI: Tensor, ends_E: Tensor) -> Tensor:
 def _can_group(x: Tensor, weight: Tensor) -> bool:
     aligned = all(width * x.element_size() % ALIGNED_BYTES == 0 for width in weight.shape[-2:])
     same = x.dtype == weight.dtype == torch.bfloat16
-    return x.is_cuda and same and aligned and hasattr(nn.functional, "grouped_mm")
+    capable = x.device.type in ("cuda", "meta")  # on the meta device `texlens plan` runs what a GPU would
+    return capable and same and aligned and hasattr(nn.functional, "grouped_mm")

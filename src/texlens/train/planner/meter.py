@@ -77,7 +77,7 @@ class Meter(TorchDispatchMode):
         args, kwargs = _settled(func, args, kwargs or {})
         if func is torch.ops.aten._to_copy.default and not _is_meta(args[0]) and not args[0].is_floating_point():
             kwargs = {**kwargs, "device": args[0].device}
-        out = func(*args, **kwargs)
+        out = _computed(func, args, kwargs)
         made = [leaf for leaf in tree_leaves(out) if _is_meta(leaf)]
         given = [leaf for leaf in tree_leaves((args, kwargs)) if _is_meta(leaf)]
         if made and not _is_view(func):
@@ -85,6 +85,13 @@ class Meter(TorchDispatchMode):
         for tensor in made:
             self.hold(tensor)
         return out
+
+
+def _computed(func, args, kwargs):
+    """The call; counts of values, which the meta device has no way to know, are as many as are asked for at least."""
+    if func is torch.ops.aten.bincount.default and _is_meta(args[0]):
+        return args[0].new_empty(kwargs.get("minlength", args[-1] if len(args) > 2 else 0))
+    return func(*args, **kwargs)
 
 
 def _flops(func, args, kwargs, out) -> int:

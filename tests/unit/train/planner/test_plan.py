@@ -1,5 +1,6 @@
 import pytest
 
+from tests.fixtures.tiny_models import tiny_config
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
 from texlens.models.shipped import shipped_config
@@ -7,8 +8,9 @@ from texlens.train.planner.duration import time_step
 from texlens.train.planner.fit import as_overrides, candidates, fit, with_changes
 from texlens.train.planner.gpus import find_gpu, known_gpus
 from texlens.train.planner.memory import optimizer_bytes
-from texlens.train.planner.plan import plan_on_gpu
+from texlens.train.planner.plan import plan_on_gpu, simulate
 from texlens.train.planner.rows import RowSize, batches_of
+from texlens.train.planner.step import Batch
 
 
 def config_of(**train):
@@ -97,3 +99,18 @@ def test_without_rows_a_formula_is_assumed_and_said():
     plan = plan_on_gpu(config_of(engine="plain"), config, [], find_gpu("t4"))
     assert any("285 tokens each are assumed" in note for note in plan.notes)
     assert plan.seconds_per_epoch is None
+
+
+@pytest.mark.parametrize(
+    "adapter",
+    [
+        {"kind": "lora", "rank": 8, "targets": ["text-attention"], "experts": "lora"},
+        {"kind": "moe-lora", "rank": 8, "targets": ["text-attention"]},
+        {"kind": "full", "targets": ["text-attention"]},
+    ],
+)
+def test_every_kind_of_adapter_runs_on_the_meta_device(adapter):
+    values = {"model": {"path": "nano"}, "data": {"path": "demo"}, "adapter": adapter}
+    batch = Batch(2, 24, 16, (((4, 4),), ((4, 4),)))
+    step, trained = simulate(build_config(values), tiny_config("qwen3_vl_moe"), batch)
+    assert step.gradients == sum(parameter.nbytes for parameter in trained)
