@@ -36,7 +36,8 @@ def fit(config: RunConfig, fits: Callable[[RunConfig], bool]) -> Change | None:
 def candidates(config: RunConfig) -> Iterator[Change]:
     """Changes in the order in which one would make them.
 
-    Smaller packs; smaller batches alone; recompute with smaller and smaller batches; 8-bit optimiser; a quantised base; fewer pixels.
+    Smaller packs; smaller batches alone; recompute with smaller and smaller batches; 8-bit optimiser; a quantised base;
+    fewer pixels.
     """
     so_far: Change = {}
     train = config.train
