@@ -24,6 +24,7 @@ from texlens.cli import (
     score,
     serve,
     train,
+    ui,
     verify,
 )
 from texlens.cli.faults import explain
@@ -57,6 +58,7 @@ app.command()(report.report)
 app.command()(calibrate.calibrate)
 app.command()(read.read)
 app.command()(serve.serve)
+app.command()(ui.ui)
 app.command()(score.score)
 app.command()(canonical.canonical)
 app.command()(render.render)

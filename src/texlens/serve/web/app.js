@@ -1,0 +1,331 @@
+// The page put together: one picture at a time, what is done with it, and the readings of it.
+import { models, read, render } from "./api.js";
+import { Camera } from "./camera.js";
+import { pngOf } from "./copy.js";
+import { Crop } from "./crop.js";
+import { byId, isTyping, memory } from "./dom.js";
+import { History } from "./history.js";
+import { watchIntake } from "./intake.js";
+import { watchKeys } from "./keys.js";
+import { Pen } from "./pen.js";
+import { pictureOf, Refused, thumbnail } from "./picture.js";
+import { compareNote, Result } from "./result.js";
+import { makeShelf } from "./shelf.js";
+import { chooseLanguage, language, say, sayAll, word } from "./words.js";
+
+const EXAMPLE = "\\sum_{n=1}^{\\infty} \\frac{1}{n^2} = \\frac{\\pi^2}{6}";
+const NOTICE_MS = 6000;
+
+const page = { mode: "image", picture: null, models: [], results: [], entry: null, reading: null };
+const pen = new Pen(byId("pen"), { width: () => Number(byId("pen-width").value), changed: refresh });
+const camera = new Camera(byId("video"));
+const crop = new Crop(byId("cropper"), { changed: (frame) => say(byId("crop-size"), "crop.size", { width: frame.w, height: frame.h }) });
+let history;
+let drawShelf;
+
+// What is told
+
+function notify({ key, values, detail, message }) {
+  const notice = byId("notice");
+  const text = document.createElement("span");
+  if (key) say(text, key, values);
+  else {
+    say(text, "error.other");
+    detail = message;
+  }
+  notice.replaceChildren(text);
+  if (detail) notice.append(Object.assign(document.createElement("small"), { textContent: detail }));
+  notice.classList.toggle("wrong", key !== "copied");
+  clearTimeout(notify.timer);
+  if (key === "copied") notify.timer = setTimeout(() => notice.replaceChildren(), NOTICE_MS);
+}
+
+const quiet = () => byId("notice").replaceChildren();
+
+/** Wraps what a button or key does, so that whatever goes wrong is said. */
+const safely =
+  (action) =>
+  async (...given) => {
+    try {
+      return await action(...given);
+    } catch (error) {
+      if (error.name === "AbortError") return null;
+      if (!(error instanceof Refused)) console.error(error);
+      return notify(error);
+    }
+  };
+
+// Where the picture comes from
+
+const takeBlob = safely(async (blob, name) => {
+  quiet();
+  setPicture(await pictureOf(blob, name));
+  setMode("image");
+  document.activeElement?.blur(); // so that Enter reads, and presses no button again
+  if (byId("at-once").checked) await readNow();
+});
+
+function setPicture(picture) {
+  if (page.picture) URL.revokeObjectURL(page.picture.url);
+  page.picture = picture;
+  page.entry = null;
+  byId("zone").hidden = Boolean(picture);
+  byId("shown").hidden = !picture;
+  if (picture) {
+    byId("preview").src = picture.url;
+    say(byId("about"), picture.shrunk ? "about.shrunk" : "about.size", { width: picture.width, height: picture.height });
+  } else {
+    byId("preview").removeAttribute("src");
+  }
+  refresh();
+}
+
+function setMode(mode) {
+  if (page.mode === "camera" && mode !== "camera") camera.stop();
+  if (page.mode === "crop" && mode !== "crop") crop.close();
+  page.mode = mode;
+  for (const view of document.querySelectorAll("[data-view]")) view.hidden = view.dataset.view !== mode;
+  for (const button of document.querySelectorAll("[data-mode]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.mode === (mode === "crop" ? "image" : mode)));
+  }
+  quiet();
+  refresh();
+}
+
+const openPen = () => setMode("pen");
+const openCamera = safely(async () => {
+  setMode("camera");
+  await camera.start();
+});
+const openCrop = safely(async () => {
+  if (!page.picture) return false;
+  setMode("crop");
+  return crop.open(page.picture);
+});
+const snap = safely(async () => {
+  const blob = await camera.snap();
+  setPicture(await pictureOf(blob, "camera"));
+  await openCrop();
+});
+const keepCrop = safely(async () => takeBlob(await crop.blob(), page.picture.name));
+const example = safely(async () => takeBlob(await pngOf((await render(EXAMPLE)).svg), "example"));
+
+// Reading
+
+/** The chosen model and, where that is asked for, its base. */
+function asked() {
+  const [chosen] = page.models.filter((one) => one.id === byId("model").value);
+  const beside = byId("beside").checked && page.models.find((one) => one.id === chosen.parent);
+  return beside ? [{ ...chosen, role: "adapter" }, { ...beside, role: "base" }] : [{ ...chosen, role: null }];
+}
+
+const readNow = safely(async () => {
+  if (page.mode === "camera") return snap();
+  if (page.mode === "crop") {
+    setPicture(await pictureOf(await crop.blob(), page.picture.name));
+    setMode("image");
+  }
+  if (page.mode === "pen") {
+    if (pen.empty) throw new Refused("error.nothing_drawn");
+    setPicture(await pictureOf(await pen.blob(), "drawing"));
+  }
+  if (!page.picture) throw new Refused("error.no_image");
+  if (!page.models.length) await loadModels();
+  quiet();
+  page.reading?.abort();
+  const reading = (page.reading = new AbortController());
+  refresh();
+  try {
+    return await readInto(page.picture, reading.signal);
+  } finally {
+    if (page.reading === reading) page.reading = null;
+    refresh();
+  }
+});
+const readOrStop = () => (page.reading ? page.reading.abort() : readNow());
+
+async function readInto(picture, signal) {
+  page.entry = null;
+  const results = placeResults(asked());
+  const reads = results.map(async (result) => {
+    const hears = { signal, onToken: (token) => result.token(token), onWait: (seconds) => result.wait(seconds) };
+    try {
+      await result.done(await read(picture, result.model, hears));
+    } catch (error) {
+      if (signal.aborted) result.node.remove();
+      else result.fail(error instanceof Refused ? error : new Refused("error.other", {}, String(error)));
+    }
+  });
+  await Promise.all(reads);
+  const done = results.filter((result) => result.reading);
+  if (results !== page.results || !done.length) return;
+  announce(done);
+  done[0].formula.scrollIntoView({ block: "nearest" });
+  await keep(picture, done);
+}
+
+/** Empty cards for `wanted` ({ id, role }), in the place of those before. */
+function placeResults(wanted) {
+  page.results = wanted.map(({ id, role }) => Object.assign(new Result(id, role, { notify, kept: keepEdits }), { role }));
+  const box = byId("results");
+  box.classList.toggle("two", wanted.length > 1);
+  box.replaceChildren(...page.results.map((result) => result.node));
+  return page.results;
+}
+
+function announce(results) {
+  if (results.length === 2) byId("results").prepend(compareNote(results));
+  byId("spoken").textContent = results
+    .map(({ model, reading, unsure }) => `${word("announce", { model, latex: reading.latex })}. ${unsure ? word("announce.unsure", { n: unsure }) : ""}`)
+    .join(" ");
+}
+
+// History
+
+async function keep({ blob, width, height, name }, results) {
+  page.entry = {
+    id: crypto.randomUUID(),
+    at: Date.now(),
+    thumbnail: await thumbnail({ blob, width, height }),
+    picture: { blob, width, height, name },
+    results: results.map(({ reading, role }) => ({ reading, role, edited: null })),
+  };
+  page.kept = results;
+  await history.put(page.entry);
+  drawShelf();
+}
+
+const keepEdits = safely(async () => {
+  if (!page.entry) return;
+  page.entry.results.forEach((one, i) => {
+    const now = page.kept[i].editor.value;
+    one.edited = now === one.reading.latex ? null : now;
+  });
+  await history.put(page.entry);
+  drawShelf();
+});
+
+const openEntry = safely(async (entry) => {
+  page.reading?.abort();
+  setMode("image");
+  setPicture({ ...entry.picture, url: URL.createObjectURL(entry.picture.blob), shrunk: false });
+  const results = placeResults(entry.results.map(({ reading, role }) => ({ id: reading.model, role })));
+  await Promise.all(results.map((result, i) => result.done(entry.results[i].reading, entry.results[i].edited)));
+  announce(results);
+  page.entry = entry;
+  page.kept = results;
+  byId("intake").scrollIntoView({ block: "start" });
+});
+
+// The page around it
+
+function refresh() {
+  const button = byId("read");
+  const ready = page.mode === "pen" ? !pen.empty : page.mode === "image" ? Boolean(page.picture) : true;
+  button.disabled = !page.reading && !ready;
+  say(button.querySelector("span"), page.reading ? "stop" : page.mode === "camera" ? "snap" : "read");
+  button.querySelector("kbd").textContent = page.reading ? "Esc" : page.mode === "crop" ? "Ctrl Enter" : "Enter";
+  // a disabled button that has the focus would swallow every key
+  if (pen.empty && [byId("pen-undo"), byId("pen-clear")].includes(document.activeElement)) byId("pen").focus();
+  byId("pen-undo").disabled = byId("pen-clear").disabled = pen.empty;
+}
+
+async function loadModels() {
+  page.models = await models();
+  const select = byId("model");
+  select.replaceChildren(...page.models.map(({ id }) => new Option(id, id)));
+  byId("model-choice").hidden = page.models.length < 2;
+  byId("model-name").textContent = page.models.length < 2 ? page.models[0].id : "";
+  showBeside();
+}
+
+function showBeside() {
+  const chosen = page.models.find((one) => one.id === byId("model").value);
+  byId("beside-choice").hidden = !page.models.some((one) => one.id === chosen?.parent);
+}
+
+function escape() {
+  if (page.reading) page.reading.abort();
+  else if (page.mode !== "image") setMode("image");
+  else if (isTyping(document.activeElement)) document.activeElement.blur();
+  else quiet();
+}
+
+function switchTheme() {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  memory.set("theme", root.dataset.theme);
+}
+
+function switchLanguage() {
+  chooseLanguage(language() === "en" ? "zh" : "en");
+  showLanguage();
+  drawShelf?.();
+}
+
+/** The button names the other language, in that language. */
+function showLanguage() {
+  const button = byId("language");
+  button.textContent = word("key.language");
+  button.lang = language() === "en" ? "zh" : "en";
+}
+
+function remembered(id) {
+  const box = byId(id);
+  const kept = memory.get(id);
+  if (kept) box.checked = kept === "on";
+  box.addEventListener("change", () => memory.set(id, box.checked ? "on" : "off"));
+}
+
+const onClick = (actions) => Object.entries(actions).forEach(([id, action]) => byId(id).addEventListener("click", () => action()));
+const copyFirst = (kind) => () => (page.results[0]?.reading ? page.results[0].copy(kind) : false);
+
+function wire() {
+  watchIntake(takeBlob, notify);
+  onClick({
+    read: readOrStop,
+    crop: openCrop,
+    remove: () => setPicture(null),
+    example,
+    "crop-apply": keepCrop,
+    "crop-cancel": () => setMode("image"),
+    "pen-undo": () => pen.undo(),
+    "pen-clear": () => pen.clear(),
+    theme: switchTheme,
+    language: switchLanguage,
+  });
+  for (const button of document.querySelectorAll("[data-mode]")) {
+    button.addEventListener("click", () => ({ image: () => setMode("image"), pen: openPen, camera: openCamera })[button.dataset.mode]());
+  }
+  byId("model").addEventListener("change", showBeside);
+  remembered("at-once");
+  remembered("beside");
+  watchKeys({
+    enter: () => (page.reading ? false : page.mode === "crop" ? keepCrop() : readNow()),
+    "ctrl-enter": () => (page.reading ? false : readNow()),
+    escape,
+    undo: () => (page.mode === "pen" ? pen.undo() : false),
+    o: () => byId("file").click(),
+    d: openPen,
+    k: openCamera,
+    x: () => (page.picture && page.mode === "image" ? openCrop() : false),
+    e: () => (page.results[0]?.reading ? page.results[0].editor.focus() : false),
+    c: copyFirst("latex"),
+    m: copyFirst("mathml"),
+    s: copyFirst("svg"),
+    p: copyFirst("png"),
+    l: switchLanguage,
+    t: switchTheme,
+    "?": () => byId("help").showModal(),
+  });
+}
+
+sayAll();
+showLanguage();
+wire();
+refresh();
+history = await History.open();
+drawShelf = makeShelf(history, openEntry);
+await safely(loadModels)();
+document.documentElement.dataset.ready = "yes";

@@ -1,0 +1,8 @@
+"use strict";
+// Runs before anything is painted, so that a chosen theme does not flash.
+try {
+  const theme = localStorage.getItem("texlens-theme");
+  if (theme) document.documentElement.dataset.theme = theme;
+} catch {
+  document.documentElement.dataset.storage = "none";
+}

@@ -1,0 +1,50 @@
+// The tokens of a reading, coloured and underlined by how sure the model was.
+import { make } from "./dom.js";
+import { say, word } from "./words.js";
+
+const BOUNDS = [0.99, 0.9, 0.7, 0.5];
+const SPOKEN_FROM = 2; // of that level on a token can be reached with the keyboard
+
+const levelOf = (probability) => {
+  const level = BOUNDS.findIndex((bound) => probability >= bound);
+  return level === -1 ? BOUNDS.length : level;
+};
+const percent = (probability) => (100 * probability).toFixed(probability > 0.999 ? 2 : 1);
+
+export class TokenRow {
+  constructor() {
+    this.row = make("div", { class: "token-row" });
+    this.told = make("output", { class: "told small" });
+    const legend = make("span", { class: "levels small", "aria-hidden": "true" });
+    for (let level = 1; level <= BOUNDS.length; level += 1) {
+      legend.append(say(make("span", { class: `token level-${level}` }), `level.${level}`));
+    }
+    const head = make("div", { class: "token-head" }, say(make("h4"), "tokens"), legend);
+    this.node = make("div", { class: "tokens-box" }, head, this.row, this.told);
+    say(this.told, "tokens.hint");
+    for (const event of ["pointerover", "focusin", "click"]) this.row.addEventListener(event, (e) => this.tell(e.target));
+  }
+
+  add({ text, probability }) {
+    const level = levelOf(probability);
+    const ink = text.trimStart();
+    const node = make("span", { class: `token level-${level}`, title: `${percent(probability)}%` }, ink || text);
+    node.dataset.percent = percent(probability);
+    if (level >= SPOKEN_FROM) {
+      node.tabIndex = 0;
+      node.setAttribute("role", "note");
+      node.setAttribute("aria-label", word("token.is", { text: text.trim(), percent: percent(probability) }));
+    }
+    this.row.append(ink ? text.slice(0, text.length - ink.length) : "", node); // no line under the space before
+    return level;
+  }
+
+  fill(tokens) {
+    this.row.replaceChildren();
+    return tokens.filter((token) => this.add(token) >= SPOKEN_FROM).length;
+  }
+
+  tell(node) {
+    if (node.dataset?.percent) say(this.told, "token.is", { text: node.textContent.trim(), percent: node.dataset.percent });
+  }
+}

@@ -1,0 +1,373 @@
+"""The web page as a reader uses it, in headless Chromium; a server without a model answers, and once the real one."""
+
+import io
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+from PIL import Image
+
+from tests.fixtures.browser import Page, chromium
+from tests.fixtures.fake_backend import Backend, refusal, served
+from tests.integration.conftest import environment
+from texlens.latex.render import render_png
+
+FORMULA = render_png("\\frac{a}{b} + c", pixels_per_em=48)
+SIZE = Image.open(io.BytesIO(FORMULA)).size
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return Backend()
+
+
+@pytest.fixture(scope="module")
+def url(backend):
+    with served(backend.app()) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser, backend, url):
+    backend.sent.clear()
+    backend.refusals.clear()
+    page = browser.page(url)
+    yield page
+    assert page.wrongs == []
+    page.close()
+
+
+def give(page: Page, how: str = "paste") -> None:
+    page.give(how, FORMULA)
+    page.wait("!document.getElementById('shown').hidden")
+
+
+def read(page: Page) -> None:
+    """By the keyboard, until both readings are drawn and kept."""
+    before = page.js("document.querySelectorAll('#shelf-list li').length")
+    page.press("Enter")
+    page.wait(f"document.querySelectorAll('#shelf-list li').length > {before}")
+
+
+def size_of(image: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(image)).size
+
+
+def clipboard(page: Page) -> str:
+    return page.js("navigator.clipboard.readText()")
+
+
+@pytest.mark.parametrize("how", ["paste", "drop", "choose"])
+def test_an_image_is_pasted_dropped_or_chosen_and_sent_as_it_is(page, backend, how):
+    give(page, how)
+    assert page.text("#about") == f"{SIZE[0]} × {SIZE[1]} pixels"
+    read(page)
+
+    assert sorted(backend.sent) == [("handwriting", FORMULA), ("nano", FORMULA)]
+
+
+def test_base_and_adapter_stand_side_by_side(page):
+    give(page)
+    read(page)
+    left, right = page.box("[data-model=handwriting]"), page.box("[data-model=nano]")
+
+    assert (left["y"], left["width"]) == (right["y"], right["width"])
+    assert left["x"] < right["x"]
+    assert page.js("[...document.querySelectorAll('.result textarea')].map((one) => one.value)") == [
+        "\\frac{a}{b} + c",
+        "\\frac{a}{6} + c",
+    ]
+    assert page.text(".verdict") == "they differ"
+    assert page.text("[data-model=handwriting] .badges") == "87% sure"
+    assert page.text("[data-model=nano] .badges") == ""
+    assert "handwriting read: \\frac{a}{b} + c. Tokens under 90%: 3" in page.js(
+        "document.getElementById('spoken').textContent"
+    )
+
+    page.click("#beside")
+    read(page)
+    assert page.js("document.querySelectorAll('.result').length") == 1
+
+
+def test_doubt_is_coloured_underlined_and_told(page):
+    give(page)
+    read(page)
+    tokens = page.js(
+        "[...document.querySelectorAll('[data-model=handwriting] .token-row .token')]"
+        ".map((one) => [one.textContent, one.className, one.title, getComputedStyle(one).textDecorationStyle])"
+    )
+
+    assert tokens == [
+        ["\\frac", "token level-0", "99.91%", "solid"],
+        ["{a}", "token level-1", "95.0%", "dotted"],
+        ["{b}", "token level-2", "81.0%", "dashed"],
+        ["+", "token level-3", "62.0%", "solid"],
+        ["c", "token level-4", "31.0%", "wavy"],
+    ]
+    assert page.text("[data-model=handwriting] .token-row") == "\\frac{a}{b} + c"
+    page.js("document.querySelector('.level-4[tabindex]').focus()")
+    assert page.text("[data-model=handwriting] .told") == "c — 31.0%"
+
+
+def test_an_edit_is_redrawn_and_may_be_taken_back(page):
+    give(page)
+    read(page)
+    glyphs = "document.querySelectorAll('[data-model=handwriting] .formula use').length"
+    assert page.js(glyphs) == 4
+    page.press("e")
+    page.press("End")
+    page.type("+ d")
+    page.wait(f"{glyphs} === 6")
+    assert page.js("document.querySelector('[data-model=handwriting] math').textContent") == "ab+c+d"
+
+    page.type("}")
+    page.wait("document.querySelector('[data-model=handwriting] .problem')")
+    assert page.text("[data-model=handwriting] .problem").startswith("This can't be drawn: ")
+    page.click("[data-model=handwriting] .editor button")
+    page.wait(f"{glyphs} === 4")
+
+
+def test_a_formula_is_copied_as_latex_mathml_svg_and_png(page):
+    give(page)
+    read(page)
+    page.press("c")
+    page.wait("document.getElementById('notice').innerText === 'LaTeX copied'")
+    assert clipboard(page) == "\\frac{a}{b} + c"
+    page.press("m")
+    page.wait("document.getElementById('notice').innerText === 'MathML copied'")
+    assert re.match(r"<math .*<mfrac>", clipboard(page))
+    page.click("[data-model=nano] [data-copy=svg]")
+    page.wait("document.getElementById('notice').innerText === 'SVG copied'")
+    assert re.match(r'<svg .*fill="#000".*</svg>$', clipboard(page))
+    page.press("p")
+    page.wait("document.getElementById('notice').innerText === 'PNG copied'")
+    width, height = page.js(
+        "navigator.clipboard.read().then(([item]) => item.getType('image/png')).then(createImageBitmap)"
+        ".then((image) => [image.width, image.height])"
+    )
+    assert width > height > 80
+
+
+def test_a_drawing_is_read_with_its_ink_alone(page, backend):
+    page.press("d")
+    box = page.box("#pen")
+    x, y = box["x"] + 200, box["y"] + 60
+    page.drag([(x, y), (x + 50, y), (x + 100, y)])
+    page.drag([(x, y), (x, y + 40)])
+    page.press("z", "Control")
+    read(page)
+    image = Image.open(io.BytesIO(backend.sent[0][1])).convert("L")
+
+    assert image.size == (2 * (100 + 3 + 32), 2 * (3 + 32))
+    assert image.getpixel((image.width // 2, image.height // 2)) < 50
+    assert {image.getpixel(corner) for corner in ((0, 0), (image.width - 1, image.height - 1))} == {255}
+
+    page.click("#pen-clear")
+    page.press("Enter")
+    page.wait("document.getElementById('notice').innerText === 'Nothing is drawn yet'")
+
+
+def test_a_part_of_a_screenshot_is_cut_out(page, backend):
+    give(page)
+    page.press("x")
+    page.wait("document.getElementById('crop-size').innerText")
+    box = page.box("#cropper")
+    left, top = box["x"] + (box["width"] - 3 * SIZE[0]) / 2, box["y"] + (box["height"] - 3 * SIZE[1]) / 2
+    page.drag([(left + 3 * x, top + 3 * y) for x, y in ((2, 2), (30, 30), (62, 50))])
+    page.press("ArrowRight")
+    page.press("Enter")
+    page.wait("document.getElementById('about').innerText.startsWith('60 ')")
+    read(page)
+
+    assert size_of(backend.sent[0][1]) == (60, 48)
+
+
+def test_the_camera_takes_a_picture_to_crop(page, backend):
+    page.click("[data-mode=camera]")
+    page.wait("document.getElementById('video').videoWidth")
+    page.click("#read")
+    page.wait("document.getElementById('crop-size').innerText")
+    assert page.js("document.getElementById('video').srcObject") is None
+    page.press("Enter", "Control")
+    page.wait("document.querySelectorAll('#shelf-list li').length === 1")
+
+    assert size_of(backend.sent[0][1])[0] > 100
+
+
+def test_readings_are_kept_shown_again_and_deleted(page, backend, url):
+    give(page)
+    read(page)
+    page.press("e")
+    page.press("End")
+    page.type(" + d")
+    page.wait("document.querySelector('#shelf-list code').innerText === '\\\\frac{a}{b} + c + d'")
+    page.press("Escape")
+    read(page)
+    page.go(url)
+    assert page.js("[...document.querySelectorAll('#shelf-list code')].map((one) => one.innerText)") == [
+        "\\frac{a}{b} + c",
+        "\\frac{a}{b} + c + d",
+    ]
+    backend.sent.clear()
+    page.click("#shelf-list li:last-child .again")
+    page.wait("document.querySelectorAll('.formula svg').length === 2")
+    assert page.js("document.querySelector('.result textarea').value") == "\\frac{a}{b} + c + d"
+    assert page.text("#about") == f"{SIZE[0]} × {SIZE[1]} pixels"
+    assert backend.sent == []
+
+    page.click("#shelf-list li:first-child .delete")
+    page.wait("document.querySelectorAll('#shelf-list li').length === 1")
+    page.click("#shelf-clear")
+    assert page.text("#shelf-clear") == "Delete all 1 readings?"
+    page.click("#shelf-clear")
+    page.wait("document.getElementById('shelf').hidden")
+    page.go(url)
+    assert page.js("document.getElementById('shelf').hidden")
+
+
+def test_the_language_changes_at_once_and_is_remembered(page, url):
+    give(page)
+    read(page)
+    page.press("l")
+    assert page.js("document.documentElement.lang") == "zh-CN"
+    assert page.text(".verdict") == "两者结果不同"
+    assert page.text("[data-model=handwriting] .badges") == "把握 87%"
+    assert page.text("#language") == "English"
+    page.go(url)
+    assert page.text(".invitation") == "粘贴公式"
+
+
+def test_light_and_dark_follow_the_system_until_one_is_chosen(page, url):
+    back = "getComputedStyle(document.body).backgroundColor"
+    light = page.js(back)
+    page.scheme(True)
+    dark = page.js(back)
+    assert (light, dark) == ("rgb(246, 247, 249)", "rgb(15, 18, 22)")
+    page.click("#theme")
+    assert page.js(back) == light
+    page.go(url)
+    assert page.js(back) == light
+
+
+def test_a_phone_shows_all_without_scrolling_sideways(page):
+    page.size(420, 900)
+    give(page)
+    read(page)
+    first, second = page.box("[data-model=handwriting]"), page.box("[data-model=nano]")
+
+    assert (first["x"], first["width"]) == (second["x"], second["width"])
+    for mode in ("pen", "camera", "image"):
+        page.js(f"document.querySelector('[data-mode={mode}]').click()")
+        assert page.js("document.documentElement.scrollWidth") <= 420
+
+
+def test_a_busy_server_is_asked_again_and_that_is_told(page, backend):
+    backend.refusals += [refusal(429, "queue_full", Retry_After="1")] * 2
+    give(page)
+    page.js(
+        "window.said = []; new MutationObserver(() => said.push(document.getElementById('results').innerText))"
+        ".observe(document.getElementById('results'), { subtree: true, childList: true, characterData: true })"
+    )
+    read(page)
+
+    assert page.js("said.some((text) => text.includes('The server is busy; trying again in 1 s'))")
+    assert len(backend.sent) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (400, "bad_image", "The server can't read this image; save it as PNG or JPEG"),
+        (413, "too_large", "The image is too large; crop it or scale it down"),
+        (504, "generation_timeout", "It took too long; crop the image to one formula"),
+    ],
+)
+def test_a_refusal_is_told_in_the_readers_words(page, backend, status, code, says):
+    backend.refusals += [refusal(status, code, "file: why"), refusal(status, code, "file: why")]
+    give(page)
+    page.press("Enter")
+    page.wait("document.querySelectorAll('.result.failed').length === 2")
+
+    assert page.text(".result .problem") == says
+    assert page.text(".result .detail") == "file: why"
+
+
+def test_what_is_no_image_is_refused_before_it_is_sent(page, backend):
+    page.give("paste", b"text", "notes.txt", "text/plain")
+    page.wait("document.getElementById('notice').innerText === 'notes.txt is not an image'")
+    page.give("drop", b"damaged", "cut.png")
+    page.wait("document.getElementById('notice').innerText.startsWith('cut.png can')")
+    assert backend.sent == []
+
+
+def test_a_reading_under_way_is_stopped(page, backend):
+    backend.pause_s = 600.0
+    try:
+        give(page)
+        page.press("Enter")
+        page.wait("document.querySelectorAll('.token-row .token').length === 2")
+        assert page.text("#read span") == "Stop"
+        page.press("Escape")
+        page.wait("document.querySelectorAll('.result').length === 0")
+        assert page.text("#read span") == "Read"
+    finally:
+        backend.pause_s = 0.0
+
+
+def test_letters_are_no_shortcuts_where_they_are_switched_off(page):
+    page.press("?")
+    page.click("#letters")
+    page.press("Escape")
+    page.press("d")
+    assert page.js("document.querySelector('[data-mode=pen]').getAttribute('aria-pressed')") == "false"
+    assert page.js("document.getElementById('help').open") is False
+
+
+def test_everything_can_be_reached_with_the_keyboard_and_has_a_name(page):
+    give(page)
+    read(page)
+    nameless = page.js(
+        "[...document.querySelectorAll('button, select, textarea, input, canvas')]"
+        ".filter((one) => !one.closest('[hidden]') && one.tabIndex >= 0)"
+        ".filter((one) => !(one.innerText || one.getAttribute('aria-label') || one.labels?.length))"
+        ".map((one) => one.outerHTML)"
+    )
+    assert nameless == []
+    page.js("document.activeElement.blur()")
+    page.press("Tab")
+    assert page.js("document.activeElement.className") == "skip"
+
+
+@pytest.mark.slow
+def test_texlens_ui_reads_with_the_shipped_model(browser, tmp_path):
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "texlens", "ui", "--no-browser", "--port", "0"], stderr=file, env=environment()
+        )
+    try:
+        until = time.monotonic() + 300
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())) and time.monotonic() < until:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        assert found, log.read_text()
+        page = browser.page(found[0])
+        assert page.text("#model-name") == "nano"
+        page.give("paste", render_png("x^2 + y^2 = 1"))
+        page.wait("!document.getElementById('shown').hidden")
+        read(page)
+        assert page.js("document.querySelector('.result textarea').value") == "x^2 + y^2 = 1"
+        assert page.text(".badges").endswith("% sure")
+        assert page.wrongs == []
+        page.close()
+    finally:
+        server.terminate()
+        assert server.wait(300) == 0
