@@ -7,6 +7,7 @@ Made of numpy in the loader's workers, so that the training step computes no pos
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from texlens.data.example import IGNORED, Example
 
-Pack = dict[str, Tensor | int | list[str]]
+Pack = dict[str, Any]
 """What `lay` returns, by name:
 
 ids            int32 [T]       tokens, padded at the end

@@ -5,6 +5,7 @@
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,10 +56,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, where: Segments, *, causal
     On a GPU one launch of torch's varlen attention; elsewhere segments padded side by side through
     `scaled_dot_product_attention`. `attend_plainly` is the same in the simplest form.
     """
-    if where.slots is None:
+    if where.slots is None or where.filled is None:
         assert varlen is not None
-        extra = _CAUSAL if causal else {}
-        return varlen.varlen_attn(query, key, value, where.ends, where.ends, where.longest, where.longest, **extra)
+        extra: dict[str, Any] = _CAUSAL if causal else {}
+        mixed = varlen.varlen_attn(query, key, value, where.ends, where.ends, where.longest, where.longest, **extra)
+        assert isinstance(mixed, Tensor)
+        return mixed
     rows = [tensor[where.slots].transpose(1, 2) for tensor in (query, key, value)]
     mask = None if causal else where.filled[:, None, None]
     mixed = functional.scaled_dot_product_attention(

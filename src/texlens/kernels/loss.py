@@ -44,7 +44,7 @@ class _LabelRowLoss(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx, slope):
+    def backward(ctx, slope):  # pyrefly: ignore[bad-override]
         gradient, ctx.gradient = ctx.gradient, None
         return gradient.mul_(slope.to(gradient.dtype)), None, None, None
 

@@ -5,7 +5,8 @@ Both take the same rows step by step and give the same losses and gradients, up 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -68,12 +69,12 @@ def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor) ->
     )
     if settings.engine == "plain":
         return plain
-    model = adapted.base_model.model if isinstance(adapted, PeftModel) else adapted
+    model: Any = adapted.base_model.model if isinstance(adapted, PeftModel) else adapted
     reason = _why_not(config, adapted, model)
     if reason and settings.engine == "packed":
         raise ConfigError(f"train.engine: packed can't be used here: {reason}; use auto or plain")
     if reason:
-        return Engine(**{**vars(plain), "notes": (f"engine plain, which is slower, since {reason}",)})
+        return replace(plain, notes=(f"engine plain, which is slower, since {reason}",))
     return _packed(config, model, processor)
 
 

@@ -21,6 +21,7 @@ from texlens.core.errors import RunError
 from texlens.core.files import whole_folder
 from texlens.data.dataset import ExampleDataset
 from texlens.data.sample import Refusal
+from texlens.models.packed.forward import PackedForward
 from texlens.train import state
 from texlens.train.callbacks import Meter
 from texlens.train.checkpoints import rotate, seal
@@ -122,7 +123,7 @@ class LensTrainer(Trainer):
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         if self._engine.forward is not None:
-            return self._packed_step(model, inputs["packs"], num_items_in_batch)
+            return self._packed_step(self._engine.forward, model, inputs["packs"], num_items_in_batch or 1)
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise RunError(
@@ -131,16 +132,16 @@ class LensTrainer(Trainer):
             )
         return loss
 
-    def _packed_step(self, model, packs: list[dict], label_count: int) -> torch.Tensor:
+    def _packed_step(self, forward: PackedForward, model, packs: list[dict], label_count: int) -> torch.Tensor:
         """Forward and backward of each pack; the mean loss of the step's labels, still on the device."""
         model.train()
-        packs = self._prepare_inputs(packs)
+        prepared: Any = self._prepare_inputs({"packs": packs})
         losses = []
-        for pack in packs:
+        for pack in prepared["packs"]:
             with self._balance.pack(pack) if self._balance else nullcontext():
-                loss = self._engine.forward.loss(pack) / max(label_count, 1)
+                loss = forward.loss(pack) / label_count
             extra = self._balance() if self._balance else None
-            whole = loss if extra is None else loss + extra * (len(pack["labels"]) / max(label_count, 1))
+            whole = loss if extra is None else loss + extra * (len(pack["labels"]) / label_count)
             self.accelerator.backward(whole)
             losses.append(whole.detach())
         rows = [pack["rows"] for pack in packs]
@@ -148,7 +149,8 @@ class LensTrainer(Trainer):
         return torch.stack(losses).sum()
 
     def _bare_optimizer(self) -> torch.optim.Optimizer:
-        return getattr(self.optimizer, "optimizer", self.optimizer)
+        wrapped: Any = self.optimizer
+        return getattr(wrapped, "optimizer", wrapped)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
         """Validation loss in nats a label token, over all rows together, and scores of what is read where asked for."""

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class PackedForward:
 
     text: PackedText
     vision: PackedVision
-    head: nn.Module
+    head: Any
 
     def hidden(self, pack: dict) -> Tensor:
         """Hidden states before the last norm, [T, D]."""
@@ -59,7 +60,7 @@ class PackedForward:
 
 
 def packed_forward(
-    model: nn.Module, geometry: ImageGeometry, *, recompute: str = "none", fused: bool = True, compiled: bool = False
+    model: Any, geometry: ImageGeometry, *, recompute: str = "none", fused: bool = True, compiled: bool = False
 ) -> PackedForward:
     """
     Args:
@@ -91,7 +92,7 @@ def pack_layout(model_config, processor: Processor, *, padded: bool = False) -> 
     )
 
 
-def why_not_packed(model: nn.Module) -> str | None:
+def why_not_packed(model: Any) -> str | None:
     """What keeps a model from being trained in packs, or None."""
     device = next(model.parameters()).device
     if reason := why_not_on(device):

@@ -1,6 +1,6 @@
 """What a pack leaves in memory until its backward pass, by how much of it is made again there."""
 
-from torch import nn
+from typing import Any
 
 from texlens.models.packed.text import RECOMPUTE
 
@@ -31,7 +31,7 @@ def kept_of_layer(text_config, itemsize: int = 2) -> int:
     return itemsize * (6 * text_config.intermediate_size + 6 * text_config.hidden_size)
 
 
-def choose_recompute(model: nn.Module, tokens: int, memory_gib: float) -> str:
+def choose_recompute(model: Any, tokens: int, memory_gib: float) -> str:
     """The least recomputation with which a pack of `tokens` fits; `full` where none does."""
     weights = sum(parameter.numel() * parameter.itemsize for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -81,8 +82,8 @@ def base_of(layer: nn.Module) -> nn.Linear:
     return layer.base_layer if isinstance(layer, LoraLinear) else layer  # type: ignore[return-value]
 
 
-def _update(layer: nn.Module) -> tuple[Tensor, Tensor, float] | None:
-    if not isinstance(layer, LoraLinear):
+def _update(layer: Any) -> tuple[Tensor, Tensor, float] | None:
+    if layer is base_of(layer):
         return None
     name = layer.active_adapters[0]
     if name not in layer.lora_A:
@@ -90,7 +91,7 @@ def _update(layer: nn.Module) -> tuple[Tensor, Tensor, float] | None:
     return layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name]
 
 
-def _joined(parts: Sequence[nn.Parameter]) -> Tensor:
+def _joined(parts: Sequence[Tensor]) -> Tensor:
     """One tensor of all parts, of which each part becomes a view."""
     with torch.no_grad():
         whole = torch.cat([part.detach() for part in parts])

@@ -7,9 +7,10 @@ A layer runs in the fused form (`kernels.fused`) where its linear layers allow i
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from texlens.kernels.attention import Segments, attend, segments
@@ -30,7 +31,7 @@ class PackedText:
         fused: False runs every layer module by module, as the twin of the fused form.
     """
 
-    def __init__(self, language_model: nn.Module, *, recompute: str = "none", fused: bool = True):
+    def __init__(self, language_model: Any, *, recompute: str = "none", fused: bool = True):
         self.model, self.config = language_model, language_model.config
         self.full = recompute == "full"
         self.unfused: dict[int, str] = {}
@@ -84,7 +85,7 @@ def _default_sections(model_type: str) -> list[int]:
     return [24, 20, 20] if model_type.startswith("qwen3") else [16, 24, 24]
 
 
-def why_not_fused(layer: nn.Module) -> str | None:
+def why_not_fused(layer: Any) -> str | None:
     """What keeps a decoder layer from the fused form, or None."""
     if not hasattr(layer.mlp, "gate_proj"):
         return "a mixture of experts"
@@ -96,7 +97,7 @@ def why_not_fused(layer: nn.Module) -> str | None:
     return next((reason for reason in reasons if reason), None)
 
 
-def _heads(attention: nn.Module, config) -> Heads:
+def _heads(attention: Any, config) -> Heads:
     query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
     return Heads(
         config.num_attention_heads,
@@ -116,7 +117,7 @@ class _Parts:
 
 
 class FusedLayer:
-    def __init__(self, layer: nn.Module, *, keep_wide: bool):
+    def __init__(self, layer: Any, *, keep_wide: bool):
         attention, mlp = layer.self_attn, layer.mlp
         self.heads = _heads(attention, attention.config)
         self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
@@ -139,7 +140,7 @@ class FusedLayer:
 class PlainLayer:
     """Module by module, so that whatever sits on or in the layer takes part."""
 
-    def __init__(self, layer: nn.Module):
+    def __init__(self, layer: Any):
         self.layer = layer
         self.heads = _heads(layer.self_attn, layer.self_attn.config)
 
@@ -148,7 +149,7 @@ class PlainLayer:
         y = layer.input_layernorm(x)
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
         query, key, value = (project(y).unflatten(-1, (-1, width)) for project in projections)
-        if self.heads.query_norm is not None:
+        if self.heads.query_norm is not None and self.heads.key_norm is not None:
             query = rms_norm(query, self.heads.query_norm, attention.q_norm.variance_epsilon)
             key = rms_norm(key, self.heads.key_norm, attention.k_norm.variance_epsilon)
         mixed = attend(rotate(query, cos, sin), rotate(key, cos, sin), value, where, causal=True)

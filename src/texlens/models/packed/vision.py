@@ -6,6 +6,7 @@ The same numbers as the stock tower's, on its own modules; positions and bounds 
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class PackedVision:
         compiled: makes of a block's two halves few kernels; `torch.compile`, or nothing.
     """
 
-    def __init__(self, visual: torch.nn.Module, geometry: ImageGeometry, *, compiled: Callable = lambda body: body):
+    def __init__(self, visual: Any, geometry: ImageGeometry, *, compiled: Callable = lambda body: body):
         self.visual, self.geometry = visual, geometry
         self.trained = any(parameter.requires_grad for parameter in visual.parameters())
         self.full = getattr(visual.config, "fullatt_block_indexes", None)
