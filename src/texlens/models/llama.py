@@ -14,8 +14,8 @@ from texlens.core.errors import DataError, ModelError
 from texlens.core.prediction import Prediction, StopReason
 from texlens.data.prompt import PromptStyle, prompt_ids
 from texlens.data.sample import Sample
-from texlens.models.looping import is_looping
 from texlens.models.families import IMAGE_TOKEN, VISION_END_TOKEN, VISION_START_TOKEN
+from texlens.models.looping import is_looping
 from texlens.models.processor import Processor
 
 CONTEXT = 4096

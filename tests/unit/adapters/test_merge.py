@@ -168,7 +168,7 @@ def test_a_base_that_is_quantised_already_is_refused(tmp_path):
     base, adapter, folder, _ = adapted(tmp_path, "qwen3_vl", target_modules=["q_proj"])
     told = read_config(base) | {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
     (base / "config.json").write_text(json.dumps(told))
-    with pytest.raises(ExportError, match="bitsandbytes already.*merge into the unquantised checkpoint"):
+    with pytest.raises(ExportError, match=r"bitsandbytes already.*merge into the unquantised checkpoint"):
         write_merged(base, adapter, folder)
 
 
