@@ -1,20 +1,17 @@
 """Every command that `--help` and the README print is run, and `--json` prints one object and nothing else."""
 
 import glob
-import json
-import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 import typer
 
-from tests.integration.conftest import RECIPES, ROOT, copy_run, environment, run_quietly
+from tests.integration.conftest import RECIPES, copy_run, environment, run_quietly
+from tests.integration.printed import make_inputs, printed_in_help, printed_in_readmes
 from texlens.cli.main import app
 from texlens.latex.render import render_png
 from texlens.latex.tokens import canonical_spacing
@@ -22,40 +19,22 @@ from texlens.latex.tokens import canonical_spacing
 SCORES = {
     *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops"),
 }
-NOT_HERE = ("models download", "linxy/LaTeX_OCR", "model.path=/models/", "--model /models/", "runs/qwen3-")
-ELSEWHERE = ("texlens serve", "texlens ui", "texlens calibrate")
-"""Commands with one of these need a hub or a large checkpoint, or a run made with them; the others run till they are
-stopped, or need more rows, and have tests of their own."""
+NEEDS = {
+    "a hub": ("models download", "linxy/LaTeX_OCR", "modelscope:"),
+    "a large checkpoint, or a run of one": ("model.path=/models/", "--model /models/", "runs/qwen3-"),
+    "to be stopped; tests/integration/test_serving.py and test_page.py run it": ("texlens serve", "texlens ui"),
+    "more validation rows; tests/integration/test_serving.py runs it": ("texlens calibrate",),
+    "bitsandbytes; tests/unit/export runs it": ("nano-nf4",),
+}
+"""Why some printed commands are not run here, by a part of their line."""
 SMALL = {
     "train": "--set train.epochs=null --set train.steps=2 --set train.batch_size=2 --set data.limit=8 "
     "--set evaluate.limit=4 --set evaluate.max_new_tokens=32 --set data.splits.validation=0.02",
     "plan": "--set data.path=demo --set data.subset=null",
+    "data synth": "--n 4 --processes 1",
+    "export": "--rows 2",
 }
 """What is added to a printed command so that it takes seconds and no network."""
-
-
-def printed_in_help() -> Iterator[str]:
-    def walk(command: click.Command) -> Iterator[str]:
-        yield from commands_in(command.help or "")
-        for inner in getattr(command, "commands", {}).values():
-            yield from walk(inner)
-
-    yield from walk(typer.main.get_command(app))
-
-
-def printed_in_readmes() -> Iterator[str]:
-    for name in ("README.md", "README.zh-CN.md"):
-        text = (ROOT / name).read_text(encoding="utf-8") if (ROOT / name).is_file() else ""
-        for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-            yield from commands_in(block)
-
-
-def commands_in(text: str) -> Iterator[str]:
-    """Lines that begin with `texlens `, joined with those that go on with an option."""
-    joined = re.sub(r"\\?\n\s*(?=--)", " ", text)
-    for line in joined.splitlines():
-        if line.strip().startswith("texlens "):
-            yield re.sub(r"\s+(#|>|\|).*$", "", line.strip())
 
 
 PRINTED = sorted({*printed_in_help(), *printed_in_readmes()})
@@ -71,16 +50,12 @@ def nano_run(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def workplace(nano_run, tmp_path, monkeypatch) -> Path:
-    """A folder as the printed commands take for granted: recipes, a finished run, images, predictions."""
+    """A folder with what every printed command takes for granted: recipes and a finished run."""
     (tmp_path / "recipes").symlink_to(RECIPES)
     copy_run(nano_run, tmp_path / "runs/nano")
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/run").symlink_to(tmp_path / "runs/nano")
-    (tmp_path / "scans").mkdir()
-    for name in ("formula.png", "image.png", "scans/1.png", "scans/2.png"):
-        (tmp_path / name).write_bytes(render_png("x ^ { 2 }"))
-    row = {"id": "1", "truth": "x", "text": "x", "gt": "x", "pred": "x"}
-    (tmp_path / "predictions.jsonl").write_text(json.dumps(row) + "\n")
+    monkeypatch.setenv("TEXLENS_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -100,13 +75,14 @@ def test_every_command_has_an_example_in_its_help():
 @pytest.mark.slow
 @pytest.mark.parametrize("line", PRINTED)
 def test_a_printed_command_works(line, texlens, workplace):
-    needs = next((part for part in (*NOT_HERE, *ELSEWHERE) if part in line), None)
+    needs = next((reason for reason, parts in NEEDS.items() if any(part in line for part in parts)), None)
     if needs:
-        pytest.skip(f"{needs} needs a hub or a large checkpoint, or is tested elsewhere")
-    arguments = [found for part in shlex.split(line)[1:] for found in (sorted(glob.glob(part)) or [part])]
-    fresh_training = arguments[0] == "train" and "--resume" not in arguments
-    if arguments[0] == "plan" or fresh_training:
-        arguments += shlex.split(SMALL[arguments[0]])
+        pytest.skip(f"needs {needs}")
+    words = shlex.split(line)[1:]
+    make_inputs(words)
+    arguments = [found for word in words for found in (sorted(glob.glob(word)) or [word])]
+    if "--resume" not in arguments:
+        arguments += shlex.split(SMALL.get(" ".join(arguments[:2]), SMALL.get(arguments[0], "")))
 
     done = texlens(*arguments)
 

@@ -128,6 +128,16 @@ def test_two_runs_and_their_base_are_served_by_name(trained, tmp_path):
     assert served["tiny"].max_new_tokens == 8
 
 
+def test_a_run_of_its_base_s_name_is_served_beside_it(trained, tmp_path):
+    run = copy_run(trained, tmp_path / "runs" / "qwen3_vl")
+    _, served = open_models([str(run)])
+
+    assert [(one.name, one.parent) for one in served.values()] == [
+        ("qwen3_vl", "qwen3_vl-base"),
+        ("qwen3_vl-base", None),
+    ]
+
+
 def test_a_server_answers_and_stops_when_told(trained, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as file:

@@ -41,6 +41,8 @@ class ServedModel:
 def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.Module, dict[str, ServedModel]]:
     """A loaded model and what it can be asked as: what was named, in that order, and the base.
 
+    A base of a run's name, as `nano` is of `runs/nano`, is asked as `nano-base`.
+
     Raises:
         ModelError: no such model, several bases, or two of one name.
         RunError: a run folder that is damaged or not there.
@@ -57,6 +59,8 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
     if bases and runs and build_base(ModelSettings(path=bases[0])).fingerprint != base.fingerprint:
         raise ModelError(f"{bases[0]}: not the base of {runs[0].path}; start a second server")
     plain = _base_model(base, bases[0] if bases else settings.path)
+    if plain.name in {run.path.name for run in runs}:
+        plain = replace(plain, name=f"{plain.name}-base")
     adapted = [
         _adapted(run, base, plain.name, f"run-{number}" if number else FIRST_ADAPTER) for number, run in enumerate(runs)
     ]

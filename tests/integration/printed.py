@@ -1,0 +1,113 @@
+"""The commands that `--help` and the READMEs print, and the files that they take for granted."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+import typer
+
+from tests.integration.conftest import LABELS, ROOT, write_rows
+from texlens.cli.main import app
+from texlens.latex.render import render_png
+
+
+def printed_in_help() -> Iterator[str]:
+    def walk(command: click.Command) -> Iterator[str]:
+        yield from commands_in(command.help or "")
+        for inner in getattr(command, "commands", {}).values():
+            yield from walk(inner)
+
+    yield from walk(typer.main.get_command(app))
+
+
+def printed_in_readmes() -> Iterator[str]:
+    for name in ("README.md", "README.zh-CN.md"):
+        text = (ROOT / name).read_text(encoding="utf-8") if (ROOT / name).is_file() else ""
+        for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            yield from commands_in(block)
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Lines that begin with `texlens `, joined with those that go on with an option."""
+    joined = re.sub(r"\\?\n\s*(?=--)", " ", text)
+    for line in joined.splitlines():
+        if line.strip().startswith("texlens "):
+            yield re.sub(r"\s+(#|>|\|).*$", "", line.strip())
+
+
+def make_inputs(arguments: Sequence[str]) -> None:
+    """In the current folder, what the arguments name as input; what follows `-o` is for the command to make."""
+    after_output = {place + 1 for place, word in enumerate(arguments) if word in ("-o", "--output")}
+    named = [word for place, word in enumerate(arguments) if place not in after_output]
+    places = {part for word in named for part in (word, re.sub(r"^\w+=|:[\d.]+$", "", word))}
+    places |= {re.sub(r":[\d.]+$", "", place) for place in places}
+    for name, make in INPUTS.items():
+        if name in places:
+            make(Path(name))
+
+
+def _data_set(folder: Path) -> None:
+    labels = [f"{label} + {number}" for number in range(3) for label in LABELS]
+    write_rows(folder / "train-00000-of-00001.parquet", labels)
+    write_rows(folder / "test-00000-of-00001.parquet", ["\\beta ^ { 2 }", "w / 2"])
+
+
+def _scans(folder: Path) -> None:
+    for name in ("1.png", "2.png"):
+        _picture(folder / name)
+
+
+def _picture(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(render_png("x ^ { 2 }"))
+
+
+def _table(file: Path) -> None:
+    _picture(file.parent / "a.png")
+    file.write_text("path,latex\na.png,x ^ { 2 }\n")
+
+
+def _photos(folder: Path) -> None:
+    _picture(folder / "a.png")
+    (folder / "a.txt").write_text("a tree")
+
+
+def _conversations(file: Path) -> None:
+    _picture(file.parent / "a.png")
+    turns = [{"from": "human", "value": "<image>\nRead it."}, {"from": "gpt", "value": "x ^ { 2 }"}]
+    file.write_text(json.dumps([{"id": "a", "image": "a.png", "conversations": turns}]))
+
+
+def _captions(file: Path) -> None:
+    _picture(file.parent.parent / "val2017" / "a.png")
+    told = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "caption": "a tree"}]}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(told))
+
+
+def _predictions(file: Path) -> None:
+    row = {"id": "1", "truth": "x", "text": "x", "gt": "x", "pred": "x"}
+    file.write_text(json.dumps(row) + "\n")
+
+
+def _formulas(file: Path) -> None:
+    file.write_text("\n".join(f"{label} + {number}" for number in range(8) for label in LABELS))
+
+
+DATA_SETS = ("data/mine", "data/handwriting", "data/printed", "data/a/rows", "data/b/rows", "my_rows")
+INPUTS: Mapping[str, Callable[[Path], None]] = {
+    **dict.fromkeys(DATA_SETS, _data_set),
+    "scans/": _scans,
+    "scans/*.png": lambda pattern: _scans(pattern.parent),
+    "formula.png": _picture,
+    "image.png": _picture,
+    "labels.csv": _table,
+    "photos/": _photos,
+    "train.json": _conversations,
+    "annotations/captions_val2017.json": _captions,
+    "predictions.jsonl": _predictions,
+    "mine.txt": _formulas,
+}
+"""What makes each thing that a printed command names."""
