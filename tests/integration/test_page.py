@@ -175,6 +175,18 @@ def test_a_drawing_is_read_with_its_ink_alone(page, backend):
     page.wait("document.getElementById('notice').innerText === 'Nothing is drawn yet'")
 
 
+def test_a_finger_draws_as_well(page, backend):
+    page.press("d")
+    box = page.box("#pen")
+    page.touch([(box["x"] + 100 + 20 * i, box["y"] + 80) for i in range(4)])
+    page.js("document.getElementById('pen-width').value = 8")
+    page.touch([(box["x"] + 100, box["y"] + 120)])
+    page.click("#read")
+    page.wait("document.querySelectorAll('#shelf-list li').length === 1")
+
+    assert size_of(backend.sent[0][1]) == (2 * (60 + 4 + 1.5 + 32), 2 * (40 + 4 + 1.5 + 32))
+
+
 def test_a_part_of_a_screenshot_is_cut_out(page, backend):
     give(page)
     page.press("x")
@@ -371,3 +383,4 @@ def test_texlens_ui_reads_with_the_shipped_model(browser, tmp_path):
     finally:
         server.terminate()
         assert server.wait(300) == 0
+    assert "/v1/read" not in log.read_text()

@@ -46,7 +46,8 @@ def ui(
         message_console().print(f"reading with {names} at {address} (stop with Ctrl-C)", markup=False)
         if not no_browser:
             threading.Thread(target=_open, args=(address,), daemon=True).start()
-        logging.getLogger("texlens.access").disabled = True
+        # whoever looks at the page needs no line for each of its files
+        logging.getLogger("texlens.access").addHandler(logging.NullHandler())
         serve(app, settings, opened)
 
 

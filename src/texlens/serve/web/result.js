@@ -115,8 +115,8 @@ export class Result {
 function badgesOf({ confidence, stop }) {
   const made = [];
   if (confidence !== null) {
-    // never shown as certain, however near
-    const percent = Math.min(99.9, 100 * confidence).toFixed(confidence > 0.99 ? 1 : 0);
+    // never shown as certain, nor as impossible, however near
+    const percent = confidence < 0.01 ? "< 1" : Math.min(99.9, 100 * confidence).toFixed(confidence > 0.99 ? 1 : 0);
     const kind = confidence >= 0.9 ? "exact" : confidence >= 0.5 ? "flag" : "off";
     const badge = say(make("span", { class: `badge ${kind}` }), "sure", { percent });
     badge.title = word("sure.why");
