@@ -8,6 +8,7 @@ Autograd over PEFT's modules keeps some 20 tensors a layer and runs each adapter
 # H = heads, G = key/value heads, W = width of a head
 """
 
+import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -39,25 +40,40 @@ class Heads(NamedTuple):
 
 
 def into_heads(
-    x: Tensor, norm: Tensor, eps: float, qkv: Adapted, heads: Heads, cos: Tensor, sin: Tensor
+    x: Tensor,
+    norm: Tensor,
+    eps: float,
+    qkv: Adapted,
+    heads: Heads,
+    cos: Tensor,
+    sin: Tensor,
+    passes: "Passes | None" = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """From the residual stream [T, D] to rotated queries [T, H, W], rotated keys and values [T, G, W].
 
     RMS norm, q/k/v product with adapters, RMS norm over heads where the family has it, rotary embedding by cos, sin
     [T, W].
     """
-    return _IntoHeads.apply(x, norm, eps, *qkv, *heads, cos, sin)
+    return _IntoHeads.apply(passes or PLAIN, x, norm, eps, *qkv, *heads, cos, sin)
 
 
 def after_attention(
-    mixed: Tensor, x: Tensor, norm: Tensor, eps: float, out: Adapted, gate_up: Adapted, down: Adapted, keep_wide: bool
+    mixed: Tensor,
+    x: Tensor,
+    norm: Tensor,
+    eps: float,
+    out: Adapted,
+    gate_up: Adapted,
+    down: Adapted,
+    keep_wide: bool,
+    passes: "Passes | None" = None,
 ) -> Tensor:
     """From what attention mixed [T, H x W] and the residual stream [T, D] to the next layer's residual stream.
 
     Output product, sum, RMS norm, SwiGLU, sum. With `keep_wide` the gate and up products [T, 2 x wide], by far the
     largest thing of a layer, are kept for the backward pass; without, they are made again there.
     """
-    return _AfterAttention.apply(mixed, x, norm, eps, *out, *gate_up, *down, keep_wide)
+    return _AfterAttention.apply(passes or PLAIN, mixed, x, norm, eps, *out, *gate_up, *down, keep_wide)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -114,21 +130,31 @@ def _rms(x: Tensor, eps: float) -> Tensor:
     return torch.rsqrt(_wide(x).pow(2).mean(-1, keepdim=True) + eps)
 
 
-def _into_heads(x, norm, eps: float, qkv: Adapted, heads: Heads, cos, sin):
-    y, thin = product(rms_norm(x, norm, eps), qkv)
+def heads_of(y, heads: Heads, eps: float, cos, sin) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values from the q/k/v product: cut, normalised where the family does it, rotated."""
     query, key, value = y.unflatten(-1, (-1, heads.width)).split((heads.queries, heads.keys, heads.keys), 1)
-    if heads.query_norm is not None:
+    if heads.query_norm is not None and heads.key_norm is not None:
         query, key = rms_norm(query, heads.query_norm, eps), rms_norm(key, heads.key_norm, eps)
-    return rotate(query, cos, sin), rotate(key, cos, sin), value.contiguous(), y, thin
+    return rotate(query, cos, sin), rotate(key, cos, sin), value.contiguous()
 
 
-def _into_heads_back(dquery, dkey, dvalue, x, y, thin, norm, eps: float, qkv: Adapted, heads: Heads, cos, sin, wants_x):
+def heads_of_back(dquery, dkey, dvalue, y, heads: Heads, eps: float, cos, sin) -> Tensor:
+    """The slope of the q/k/v product from those of queries, keys and values."""
     dquery, dkey = rotate_back(dquery, cos, sin), rotate_back(dkey, cos, sin)
-    if heads.query_norm is not None:
+    if heads.query_norm is not None and heads.key_norm is not None:
         query, key, _ = y.unflatten(-1, (-1, heads.width)).split((heads.queries, heads.keys, heads.keys), 1)
         dquery = rms_norm_back(dquery, query, heads.query_norm, eps)
         dkey = rms_norm_back(dkey, key, heads.key_norm, eps)
-    dy = torch.cat([dquery, dkey, dvalue], 1).flatten(1)
+    return torch.cat([dquery, dkey, dvalue], 1).flatten(1)
+
+
+def _into_heads(x, norm, eps: float, qkv: Adapted, heads: Heads, cos, sin):
+    y, thin = product(rms_norm(x, norm, eps), qkv)
+    return *heads_of(y, heads, eps, cos, sin), y, thin
+
+
+def _into_heads_back(dquery, dkey, dvalue, x, y, thin, norm, eps: float, qkv: Adapted, heads: Heads, cos, sin, wants_x):
+    dy = heads_of_back(dquery, dkey, dvalue, y, heads, eps, cos, sin)
     dn, ddown, dup = product_back(dy, rms_norm(x, norm, eps), thin, qkv, wants_x)
     return (rms_norm_back(dn, x, norm, eps) if wants_x else None), ddown, dup
 
@@ -169,29 +195,40 @@ def _swiglu_back(slope: Tensor, wide: Tensor) -> Tensor:
     return torch.cat([dgate, slope * gate * switch], -1).to(wide.dtype)
 
 
-_BODIES: dict[str, Callable] = {
-    body.__name__: body for body in (_into_heads, _into_heads_back, _after_attention, _after_attention_back)
-}
-_COMPILED: dict[str, Callable] = {}
+class Passes(NamedTuple):
+    """The four passes, in one of their forms."""
+
+    into_heads: Callable
+    into_heads_back: Callable
+    after_attention: Callable
+    after_attention_back: Callable
 
 
-def compile_bodies(on: bool) -> None:
-    """Lets torch.compile turn each pass into few kernels (on a GPU), or takes the plain functions again."""
-    _COMPILED.clear()
-    if on:
-        _COMPILED.update({name: torch.compile(body, dynamic=True) for name, body in _BODIES.items()})
+PLAIN = Passes(_into_heads, _into_heads_back, _after_attention, _after_attention_back)
 
 
-def _run(name: str) -> Callable:
-    return _COMPILED.get(name) or _BODIES[name]
+def choose_passes(form: str) -> Passes:
+    """The passes by the name of their form.
+
+    `plain` is PyTorch in its simplest form; `cpu` the same with few temporaries, for full precision; `compiled` by
+    torch.compile and `triton` with kernels of our own are for GPUs.
+    """
+    if form == "plain":
+        return PLAIN
+    if form == "compiled":
+        return Passes(*(torch.compile(body, dynamic=True) for body in PLAIN))
+    from texlens.kernels.fused_inplace import InPlace
+
+    ours = InPlace(importlib.import_module(f"texlens.kernels.{form}_passes"))
+    return Passes(ours.into_heads, ours.into_heads_back, ours.after_attention, ours.after_attention_back)
 
 
 class _IntoHeads(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, norm, eps, *rest):
+    def forward(ctx, passes, x, norm, eps, *rest):
         qkv, heads, (cos, sin) = Adapted(*rest[:4]), Heads(*rest[4:9]), rest[9:]
-        query, key, value, y, thin = _run("_into_heads")(x, norm, eps, qkv, heads, cos, sin)
-        ctx.eps, ctx.cut = eps, heads[:3]
+        query, key, value, y, thin = passes.into_heads(x, norm, eps, qkv, heads, cos, sin)
+        ctx.passes, ctx.eps, ctx.cut = passes, eps, heads[:3]
         kept_y = y if heads.query_norm is not None else None
         ctx.save_for_backward(x, kept_y, thin, norm, *qkv, heads.query_norm, heads.key_norm, cos, sin)
         return query, key, value
@@ -200,19 +237,19 @@ class _IntoHeads(torch.autograd.Function):
     def backward(ctx, dquery, dkey, dvalue):
         x, y, thin, norm, *qkv, query_norm, key_norm, cos, sin = ctx.saved_tensors
         heads = Heads(*ctx.cut, query_norm, key_norm)
-        wants_x = ctx.needs_input_grad[0]
-        dx, ddown, dup = _run("_into_heads_back")(
+        wants_x = ctx.needs_input_grad[1]
+        dx, ddown, dup = ctx.passes.into_heads_back(
             dquery, dkey, dvalue, x, y, thin, norm, ctx.eps, Adapted(*qkv), heads, cos, sin, wants_x
         )
-        return dx, None, None, None, None, ddown, dup, *[None] * 7
+        return None, dx, None, None, None, None, ddown, dup, *[None] * 7
 
 
 class _AfterAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, mixed, x, norm, eps, *rest):
+    def forward(ctx, passes, mixed, x, norm, eps, *rest):
         layers = Adapted(*rest[:4]), Adapted(*rest[4:8]), Adapted(*rest[8:12])
-        result, middle, wide, *thins = _run("_after_attention")(mixed, x, norm, eps, *layers)
-        ctx.eps = eps
+        result, middle, wide, *thins = passes.after_attention(mixed, x, norm, eps, *layers)
+        ctx.passes, ctx.eps = passes, eps
         wide = wide if rest[12] else None
         ctx.save_for_backward(mixed, middle, wide, *thins, norm, *(part for layer in layers for part in layer))
         return result
@@ -223,7 +260,7 @@ class _AfterAttention(torch.autograd.Function):
         mixed, middle, wide, *thins, norm = kept[:7]
         parts = kept[7:]
         layers = Adapted(*parts[:4]), Adapted(*parts[4:8]), Adapted(*parts[8:12])
-        dmixed, dx, out, gate_up, down = _run("_after_attention_back")(
+        dmixed, dx, out, gate_up, down = ctx.passes.after_attention_back(
             slope, mixed, middle, wide, tuple(thins), norm, ctx.eps, *layers
         )
-        return dmixed, dx, None, None, None, None, *out, None, None, *gate_up, None, None, *down, None
+        return None, dmixed, dx, None, None, None, None, *out, None, None, *gate_up, None, None, *down, None

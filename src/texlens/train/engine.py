@@ -3,6 +3,7 @@
 Both take the same rows step by step and give the same losses and gradients, up to rounding.
 """
 
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -103,9 +104,17 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
             "full" if settings.gradient_checkpointing else choose_recompute(model, budget, _memory(config, device))
         )
     compiled = on_gpu if settings.compile == "auto" else settings.compile == "on"
-    forward = packed_forward(model, processor.geometry, recompute=recompute, compiled=compiled)
+    missing = compiled and on_gpu and not importlib.util.find_spec("triton")
+    if missing and settings.compile == "on":
+        raise ConfigError("train.compile: on needs Triton, which is not installed; pip install triton, or use auto")
+    compiled = compiled and not missing
+    exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
+    passes = "compiled" if compiled else "cpu" if exact and not on_gpu else "plain"
+    forward = packed_forward(model, processor.geometry, recompute=recompute, passes=passes)
     layout = pack_layout(model.config, processor, padded=compiled)
     notes = _notes(forward)
+    if missing:
+        notes += ("not compiled, which is slower, since Triton is not installed; pip install triton",)
     return Engine(
         "packed",
         settings.batch_size * settings.accumulation,

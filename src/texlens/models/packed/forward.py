@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout
 from texlens.kernels.attention import why_not_on
-from texlens.kernels.fused import compile_bodies
+from texlens.kernels.fused import choose_passes
 from texlens.kernels.loss import label_row_loss
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
@@ -60,17 +60,17 @@ class PackedForward:
 
 
 def packed_forward(
-    model: Any, geometry: ImageGeometry, *, recompute: str = "none", fused: bool = True, compiled: bool = False
+    model: Any, geometry: ImageGeometry, *, recompute: str = "none", fused: bool = True, passes: str = "plain"
 ) -> PackedForward:
     """
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
-        compiled: run the passes through torch.compile; pays on a GPU, after a minute of compiling.
+        passes: the form of the fused layers (`kernels.fused.choose_passes`); with `compiled` and `triton` the vision
+            tower's blocks are compiled too.
     """
-    compile_bodies(compiled)
-    wrap = (lambda body: torch.compile(body, dynamic=True)) if compiled else (lambda body: body)
+    wrap = (lambda body: body) if passes in ("plain", "cpu") else (lambda body: torch.compile(body, dynamic=True))
     return PackedForward(
-        PackedText(model.model.language_model, recompute=recompute, fused=fused),
+        PackedText(model.model.language_model, recompute=recompute, fused=fused, passes=choose_passes(passes)),
         PackedVision(model.model.visual, geometry, compiled=wrap),
         model.lm_head,
     )

@@ -1,47 +1,80 @@
-"""What a pack leaves in memory until its backward pass, by how much of it is made again there."""
+"""What a pack takes while it is trained: what stays until its backward pass, and what is there for a moment."""
 
 from typing import Any
 
+from texlens.kernels.loss import CHUNK
 from texlens.models.packed.text import RECOMPUTE
 
-OVERHEAD = 1.15
-"""Fragments, workspaces of products, and what is alive for a moment."""
+SPARE = 1.15
+"""What is left free around a pack for the allocator's fragments, as a factor; chosen, not measured."""
+
+
+def peak_of_pack(text_config, recompute: str, tokens: int, labels: int, itemsize: int = 2) -> int:
+    """Bytes at the worst moment of a pack, which is either in its loss or in the backward pass of its last layer."""
+    loss = loss_bytes(labels, text_config.vocab_size, itemsize)
+    backward = backward_per_token(text_config, recompute, itemsize) * tokens
+    return kept_per_token(text_config, recompute, itemsize) * tokens + max(loss, backward)
 
 
 def kept_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
-    """Bytes that the fused layers of a language model keep for each token of a pack.
+    """Bytes that the fused layers of a language model keep for each token until their backward passes.
 
-    With d the width, h the heads' width, g that of keys and values, f the width of the MLP: a layer keeps its input,
-    q, k and v before and after their norms, what attention mixed, the middle of the residual stream, and gate and up.
+    Only the adapters' thin products, a few numbers of the rank a layer, are left out.
+    """
+    layers = text_config.num_hidden_layers
+    if recompute == "full":
+        return itemsize * text_config.hidden_size * layers
+    return kept_of_layer(text_config, recompute, itemsize) * layers
+
+
+def kept_of_layer(text_config, recompute: str, itemsize: int = 2) -> int:
+    """With d the width, h the heads' width, g that of keys and values, f the width of the MLP: a layer keeps its input,
+    q, k and v before and after their norms, what attention mixed and its float32 sums, the middle of the residual
+    stream, and, if nothing is made again, gate and up.
     """
     width, head = text_config.hidden_size, _head_width(text_config)
     queries, keys = text_config.num_attention_heads * head, text_config.num_key_value_heads * head
     heads = queries + 2 * keys
-    if recompute == "full":
-        return itemsize * width * text_config.num_hidden_layers + kept_of_layer(text_config, itemsize)
     before_norms = heads if text_config.model_type.startswith("qwen3") else 0
     kept = 2 * width + heads + before_norms + queries
     if recompute == "none":
         kept += 2 * text_config.intermediate_size
-    return itemsize * kept * text_config.num_hidden_layers + kept_of_layer(text_config, itemsize)
+    return itemsize * kept + 4 * text_config.num_attention_heads
 
 
-def kept_of_layer(text_config, itemsize: int = 2) -> int:
-    """Bytes a token while one layer is in its backward pass: gate and up, their slopes, the activation, the stream."""
-    return itemsize * (6 * text_config.intermediate_size + 6 * text_config.hidden_size)
+def backward_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
+    """Bytes a token while one layer is in its backward pass: gate and up, their slopes, the activation, the stream; and
+    the layer's own tensors where the whole of it is made again."""
+    passing = itemsize * (6 * text_config.intermediate_size + 6 * text_config.hidden_size)
+    return passing + (kept_of_layer(text_config, recompute, itemsize) if recompute == "full" else 0)
+
+
+def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2) -> int:
+    """Bytes at the worst moment of `label_row_loss`: a chunk's logits, their float32 copy, its slopes before and after
+    rows without a label are taken out, and these in 16 bits; of the chunk before, the slopes in 16 bits."""
+    number = 12 + (2 * itemsize if itemsize < 4 else 0)
+    whole, rest = divmod(labels, CHUNK)
+    first = number * min(labels, CHUNK)
+    later = number * (CHUNK if whole > 1 else rest) + itemsize * CHUNK if whole and labels > CHUNK else 0
+    return max(first, later) * vocabulary
+
+
+def least_recompute(text_config, tokens: int, room: float, itemsize: int = 2) -> str:
+    """The least recomputation with which a pack of `tokens`, any of which may carry a label, takes no more than `room`
+    bytes; `full` where none does."""
+    for recompute in RECOMPUTE:
+        if peak_of_pack(text_config, recompute, tokens, tokens, itemsize) * SPARE <= room:
+            return recompute
+    return "full"
 
 
 def choose_recompute(model: Any, tokens: int, memory_gib: float) -> str:
-    """The least recomputation with which a pack of `tokens` fits; `full` where none does."""
+    """`least_recompute` beside this model's weights, gradients and optimiser."""
     weights = sum(parameter.numel() * parameter.itemsize for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     room = memory_gib * 2**30 - weights - trained * 12
-    text_config = model.config.text_config
     itemsize = next(model.model.language_model.parameters()).itemsize
-    for recompute in RECOMPUTE:
-        if kept_per_token(text_config, recompute, max(itemsize, 2)) * tokens * OVERHEAD <= room:
-            return recompute
-    return "full"
+    return least_recompute(model.config.text_config, tokens, room, max(itemsize, 2))
 
 
 def _head_width(text_config) -> int:

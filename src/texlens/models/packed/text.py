@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from texlens.kernels.attention import Segments, attend, segments
-from texlens.kernels.fused import Heads, after_attention, into_heads, rms_norm, rotate
+from texlens.kernels.fused import PLAIN, Heads, Passes, after_attention, into_heads, rms_norm, rotate
 from texlens.models.packed.projections import Projection, stack, why_not
 
 Layer = Callable[[Tensor, Tensor, Tensor, Segments], Tensor]
@@ -29,9 +29,10 @@ class PackedText:
         recompute: what the backward pass makes again: `none` only what is cheap (norms and the activation), `mlp` the
             gate and up products too, `full` the whole layer.
         fused: False runs every layer module by module, as the twin of the fused form.
+        passes: the form in which fused layers run.
     """
 
-    def __init__(self, language_model: Any, *, recompute: str = "none", fused: bool = True):
+    def __init__(self, language_model: Any, *, recompute: str = "none", fused: bool = True, passes: Passes = PLAIN):
         self.model, self.config = language_model, language_model.config
         self.full = recompute == "full"
         self.unfused: dict[int, str] = {}
@@ -40,7 +41,7 @@ class PackedText:
             reason = why_not_fused(layer) if fused else "told so"
             if reason:
                 self.unfused[number] = reason
-            self.layers.append(PlainLayer(layer) if reason else FusedLayer(layer, keep_wide=recompute == "none"))
+            self.layers.append(PlainLayer(layer) if reason else FusedLayer(layer, recompute == "none", passes))
 
     def embed(self, ids: Tensor) -> Tensor:
         return self.model.embed_tokens(ids)
@@ -117,11 +118,11 @@ class _Parts:
 
 
 class FusedLayer:
-    def __init__(self, layer: Any, *, keep_wide: bool):
+    def __init__(self, layer: Any, keep_wide: bool, passes: Passes):
         attention, mlp = layer.self_attn, layer.mlp
         self.heads = _heads(attention, attention.config)
         self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
-        self.keep_wide = keep_wide
+        self.keep_wide, self.passes = keep_wide, passes
         self.parts = _Parts(
             stack([attention.q_proj, attention.k_proj, attention.v_proj]),
             stack([attention.o_proj]),
@@ -131,10 +132,14 @@ class FusedLayer:
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments) -> Tensor:
         eps, parts = self.first.variance_epsilon, self.parts
-        query, key, value = into_heads(x, self.first.weight, eps, parts.qkv.adapted(), self.heads, cos, sin)
+        query, key, value = into_heads(
+            x, self.first.weight, eps, parts.qkv.adapted(), self.heads, cos, sin, self.passes
+        )
         mixed = attend(query, key, value, where, causal=True).flatten(1)
         rest = parts.out.adapted(), parts.gate_up.adapted(), parts.down.adapted()
-        return after_attention(mixed, x, self.second.weight, self.second.variance_epsilon, *rest, self.keep_wide)
+        return after_attention(
+            mixed, x, self.second.weight, self.second.variance_epsilon, *rest, self.keep_wide, self.passes
+        )
 
 
 class PlainLayer:

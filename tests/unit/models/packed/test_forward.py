@@ -87,14 +87,14 @@ def test_another_neighbour_changes_nothing(family):
     torch.testing.assert_close(before[:first], other[:first], atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize("recompute", ["none", "mlp", "full"])
+@pytest.mark.parametrize(("recompute", "passes"), [("none", "plain"), ("none", "cpu"), ("mlp", "cpu"), ("full", "cpu")])
 @pytest.mark.parametrize("family", DENSE)
-def test_fused_layers_give_the_loss_and_gradients_of_the_stock_model_with_peft(family, recompute):
+def test_fused_layers_give_the_loss_and_gradients_of_the_stock_model_with_peft(family, recompute, passes):
     model, processor = tiny_model(family)
     trained = adapted(model)
     plain = stock_loss(trained, processor)
     expected = gradients(plain, trained)
-    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute)
+    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, passes=passes)
     assert forward.text.unfused == {}
     loss = forward.loss(pack_of(model, processor)) / 7
     torch.testing.assert_close(loss, plain, atol=1e-5, rtol=1e-6)

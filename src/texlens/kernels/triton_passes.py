@@ -1,0 +1,273 @@
+"""The elementwise parts of the fused layers as Triton kernels, each one read and one write of what it must touch.
+
+Twins in plain PyTorch stand in `fused`; the numbers differ by rounding alone. Triton: Tillet et al. 2019.
+
+# T = tokens, D = width, H = query heads, G = key/value heads, W = width of a head, F = width of the MLP
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x [T, D] over its root mean square, times weight [D]."""
+    result = torch.empty_like(x)
+    _rms_norm[(len(x),)](x, weight, result, x.shape[1], eps, BLOCK=triton.next_power_of_2(x.shape[1]))
+    return result
+
+
+def add_rms_norm(x: Tensor, y: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """x + y [T, D], written over y, and its norm."""
+    normed = torch.empty_like(x)
+    _add_rms_norm[(len(x),)](x, y, weight, normed, x.shape[1], eps, BLOCK=triton.next_power_of_2(x.shape[1]))
+    return y, normed
+
+
+def rms_norm_back(slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The slope of x plus `added`, and the normalised x again, from one reading of x."""
+    dx, normed = torch.empty_like(x), torch.empty_like(x)
+    _rms_norm_back[(len(x),)](
+        slope,
+        x,
+        weight,
+        slope if added is None else added,
+        dx,
+        normed,
+        x.shape[1],
+        eps,
+        ADD=added is not None,
+        BLOCK=triton.next_power_of_2(x.shape[1]),
+    )
+    return dx, normed
+
+
+def swiglu(wide: Tensor) -> Tensor:
+    """silu(gate) x up, from gate and up side by side [T, 2F]."""
+    tokens, width = wide.shape[0], wide.shape[1] // 2
+    result = wide.new_empty(tokens, width)
+    _swiglu[(tokens, triton.cdiv(width, _COLUMNS))](wide, result, width, BLOCK=_COLUMNS)
+    return result
+
+
+def swiglu_back(slope: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+    """The slope of `wide` [T, 2F], and what `swiglu` gave [T, F], from one reading of `wide`."""
+    tokens, width = wide.shape[0], wide.shape[1] // 2
+    dwide, result = torch.empty_like(wide), wide.new_empty(tokens, width)
+    _swiglu_back[(tokens, triton.cdiv(width, _COLUMNS))](slope, wide, dwide, result, width, BLOCK=_COLUMNS)
+    return dwide, result
+
+
+def into_heads(
+    y: Tensor, queries: int, keys: int, width: int, norms: tuple[Tensor, Tensor] | None, eps: float, cos: Tensor, sin
+) -> tuple[Tensor, Tensor]:
+    """Rotated queries [T, H, W] and keys [T, G, W], normalised where there are norms, from y [T, (H+2G)W]."""
+    tokens = len(y)
+    query, key = y.new_empty(tokens, queries, width), y.new_empty(tokens, keys, width)
+    first, second = norms or (cos, cos)
+    _into_heads[(tokens,)](
+        y,
+        first,
+        second,
+        cos,
+        sin,
+        query,
+        key,
+        y.stride(0),
+        eps,
+        H=queries,
+        G=keys,
+        HALF=width // 2,
+        NORM=norms is not None,
+        HEADS=triton.next_power_of_2(queries + keys),
+        BLOCK=triton.next_power_of_2(width // 2),
+    )
+    return query, key
+
+
+def into_heads_back(
+    dquery: Tensor,
+    dkey: Tensor,
+    dvalue: Tensor,
+    y: Tensor | None,
+    norms: tuple[Tensor, Tensor] | None,
+    eps: float,
+    cos: Tensor,
+    sin: Tensor,
+) -> Tensor:
+    """The slope of y [T, (H+2G)W] from those of queries, keys and values."""
+    tokens, queries, width = dquery.shape
+    keys = dkey.shape[1]
+    dquery, dkey, dvalue = dquery.contiguous(), dkey.contiguous(), dvalue.contiguous()
+    dy = dquery.new_empty(tokens, (queries + 2 * keys) * width)
+    first, second = norms or (cos, cos)
+    _into_heads_back[(tokens,)](
+        dquery,
+        dkey,
+        dvalue,
+        dy if y is None else y,
+        first,
+        second,
+        cos,
+        sin,
+        dy,
+        eps,
+        H=queries,
+        G=keys,
+        HALF=width // 2,
+        NORM=norms is not None,
+        HEADS=triton.next_power_of_2(queries + 2 * keys),
+        BLOCK=triton.next_power_of_2(width // 2),
+    )
+    return dy
+
+
+_COLUMNS = 2048
+
+
+@triton.jit
+def _rms_norm(x, weight, result, width, eps, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * width
+    place = tl.arange(0, BLOCK)
+    inside = place < width
+    values = tl.load(x + row + place, inside, other=0.0)
+    wide = values.to(tl.float32)
+    unit = wide * tl.rsqrt(tl.sum(wide * wide) / width + eps)
+    scale = tl.load(weight + place, inside, other=0.0)
+    tl.store(result + row + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
+
+
+@triton.jit
+def _add_rms_norm(x, y, weight, normed, width, eps, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * width
+    place = tl.arange(0, BLOCK)
+    inside = place < width
+    one = tl.load(x + row + place, inside, other=0.0)
+    values = (one.to(tl.float32) + tl.load(y + row + place, inside, other=0.0).to(tl.float32)).to(one.dtype)
+    wide = values.to(tl.float32)
+    unit = wide * tl.rsqrt(tl.sum(wide * wide) / width + eps)
+    scale = tl.load(weight + place, inside, other=0.0)
+    tl.store(y + row + place, values, inside)
+    tl.store(normed + row + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
+
+
+@triton.jit
+def _rms_norm_back(slope, x, weight, added, dx, normed, width, eps, ADD: tl.constexpr, BLOCK: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * width
+    place = tl.arange(0, BLOCK)
+    inside = place < width
+    values = tl.load(x + row + place, inside, other=0.0)
+    wide = values.to(tl.float32)
+    rms = tl.rsqrt(tl.sum(wide * wide) / width + eps)
+    unit = wide * rms
+    scale = tl.load(weight + place, inside, other=0.0)
+    along = tl.load(slope + row + place, inside, other=0.0).to(tl.float32) * scale.to(tl.float32)
+    result = (along - unit * (tl.sum(along * unit) / width)) * rms
+    if ADD:
+        result += tl.load(added + row + place, inside, other=0.0).to(tl.float32)
+    tl.store(dx + row + place, result.to(values.dtype), inside)
+    tl.store(normed + row + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
+
+
+@triton.jit
+def _swiglu(wide, result, width, BLOCK: tl.constexpr):
+    row, place = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < width
+    half = tl.load(wide + row * 2 * width + place, inside, other=0.0)
+    gate = half.to(tl.float32)
+    up = tl.load(wide + row * 2 * width + width + place, inside, other=0.0)
+    value = (gate * tl.sigmoid(gate)).to(half.dtype) * up
+    tl.store(result + row * width + place, value, inside)
+
+
+@triton.jit
+def _swiglu_back(slope, wide, dwide, result, width, BLOCK: tl.constexpr):
+    row, place = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = place < width
+    half = tl.load(wide + row * 2 * width + place, inside, other=0.0)
+    gate = half.to(tl.float32)
+    up = tl.load(wide + row * 2 * width + width + place, inside, other=0.0).to(tl.float32)
+    along = tl.load(slope + row * width + place, inside, other=0.0).to(tl.float32)
+    switch = tl.sigmoid(gate)
+    silu = gate * switch
+    dgate = along * up * switch * (1 + gate * (1 - switch))
+    tl.store(dwide + row * 2 * width + place, dgate.to(half.dtype), inside)
+    tl.store(dwide + row * 2 * width + width + place, (along * silu).to(half.dtype), inside)
+    tl.store(result + row * width + place, silu.to(half.dtype) * up.to(half.dtype), inside)
+
+
+@triton.jit
+def _into_heads(
+    y, first, second, cos, sin, query, key, stride, eps,
+    H: tl.constexpr, G: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr, HEADS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    token = tl.program_id(0).to(tl.int64)
+    head, place = tl.arange(0, HEADS)[:, None], tl.arange(0, BLOCK)[None]
+    inside = (head < H + G) & (place < HALF)
+    at = y + token * stride + head * 2 * HALF + place
+    low, high = tl.load(at, inside, other=0.0), tl.load(at + HALF, inside, other=0.0)
+    kind = low.dtype
+    left, right = low.to(tl.float32), high.to(tl.float32)
+    if NORM:
+        rms = tl.rsqrt((tl.sum(left * left, 1) + tl.sum(right * right, 1))[:, None] / (2 * HALF) + eps)
+        is_query, there = head < H, place < HALF
+        for_query, for_key = is_query & there, (head >= H) & there
+        scale = tl.load(first + place + head * 0, for_query, other=0.0)
+        scale += tl.load(second + place + head * 0, for_key, other=0.0)
+        scale_high = tl.load(first + HALF + place + head * 0, for_query, other=0.0)
+        scale_high += tl.load(second + HALF + place + head * 0, for_key, other=0.0)
+        left = ((left * rms).to(kind) * scale).to(kind).to(tl.float32)
+        right = ((right * rms).to(kind) * scale_high).to(kind).to(tl.float32)
+    turn = token * 2 * HALF + place
+    cosine, sine = tl.load(cos + turn, place < HALF, other=0.0), tl.load(sin + turn, place < HALF, other=0.0)
+    turned_low, turned_high = left * cosine - right * sine, right * cosine + left * sine
+    to_query = query + (token * H + head) * 2 * HALF + place
+    tl.store(to_query, turned_low.to(kind), inside & (head < H))
+    tl.store(to_query + HALF, turned_high.to(kind), inside & (head < H))
+    to_key = key + (token * G + head - H) * 2 * HALF + place
+    tl.store(to_key, turned_low.to(kind), inside & (head >= H))
+    tl.store(to_key + HALF, turned_high.to(kind), inside & (head >= H))
+
+
+@triton.jit
+def _into_heads_back(
+    dquery, dkey, dvalue, y, first, second, cos, sin, dy, eps,
+    H: tl.constexpr, G: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr, HEADS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    token = tl.program_id(0).to(tl.int64)
+    head, place = tl.arange(0, HEADS)[:, None], tl.arange(0, BLOCK)[None]
+    there = place < HALF
+    is_query, is_key = (head < H) & there, (head >= H) & (head < H + G) & there
+    is_value = (head >= H + G) & (head < H + 2 * G) & there
+    turned = is_query | is_key
+    at_query = dquery + (token * H + head) * 2 * HALF + place
+    at_key = dkey + (token * G + head - H) * 2 * HALF + place
+    low = tl.load(at_query, is_query, other=0.0)
+    kind = low.dtype
+    left = low.to(tl.float32) + tl.load(at_key, is_key, other=0.0).to(tl.float32)
+    right = tl.load(at_query + HALF, is_query, other=0.0).to(tl.float32)
+    right += tl.load(at_key + HALF, is_key, other=0.0).to(tl.float32)
+    turn = token * 2 * HALF + place
+    cosine, sine = tl.load(cos + turn, there, other=0.0), tl.load(sin + turn, there, other=0.0)
+    dleft, dright = left * cosine + right * sine, right * cosine - left * sine
+    row = (token * (H + 2 * G) + head) * 2 * HALF + place
+    if NORM:
+        dleft, dright = dleft.to(kind).to(tl.float32), dright.to(kind).to(tl.float32)
+        before = tl.load(y + row, turned, other=0.0).to(tl.float32)
+        behind = tl.load(y + row + HALF, turned, other=0.0).to(tl.float32)
+        rms = tl.rsqrt((tl.sum(before * before, 1) + tl.sum(behind * behind, 1))[:, None] / (2 * HALF) + eps)
+        before, behind = before * rms, behind * rms
+        dleft *= tl.load(first + place + head * 0, is_query, other=0.0).to(tl.float32) + tl.load(
+            second + place + head * 0, is_key, other=0.0
+        ).to(tl.float32)
+        dright *= tl.load(first + HALF + place + head * 0, is_query, other=0.0).to(tl.float32) + tl.load(
+            second + HALF + place + head * 0, is_key, other=0.0
+        ).to(tl.float32)
+        along = (tl.sum(dleft * before, 1) + tl.sum(dright * behind, 1))[:, None] / (2 * HALF)
+        dleft, dright = (dleft - before * along) * rms, (dright - behind * along) * rms
+    tl.store(dy + row, dleft.to(kind), turned)
+    tl.store(dy + row + HALF, dright.to(kind), turned)
+    at_value = dvalue + (token * G + head - H - G) * 2 * HALF + place
+    tl.store(dy + row, tl.load(at_value, is_value, other=0.0), is_value)
+    tl.store(dy + row + HALF, tl.load(at_value + HALF, is_value, other=0.0), is_value)
