@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 import typer
 from safetensors import SafetensorError
@@ -82,9 +83,18 @@ def options(
     pass
 
 
+def _quieten_libraries() -> None:
+    """transformers warns itself of its own names; progress bars are for terminals."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
 def main() -> None:
     """Exit codes: 0 done, 1 our fault (with a traceback), 2 something the user can fix (in one line), 130 stopped."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _quieten_libraries()
     try:
         load_dotenv()
         app(standalone_mode=True)

@@ -1,7 +1,6 @@
 """One training run, from settings to a run folder with the best adapter in it."""
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,7 +239,6 @@ def _record(config: RunConfig, prepared: Prepared, folder: RunFolder) -> None:
 
 
 def _quiet() -> None:
-    """transformers tells the terminal what our own progress already tells, and warns itself of its own names."""
+    """transformers tells the terminal what our own progress already tells."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
