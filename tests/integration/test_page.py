@@ -1,6 +1,7 @@
 """The web page as a reader uses it, in headless Chromium; a server without a model answers, and once the real one."""
 
 import io
+import json
 import re
 import subprocess
 import sys
@@ -133,6 +134,23 @@ def test_an_edit_is_redrawn_and_may_be_taken_back(page):
     assert page.text("[data-model=handwriting] .problem").startswith("This can't be drawn: ")
     page.click("[data-model=handwriting] .editor button")
     page.wait(f"{glyphs} === 4")
+
+
+def test_no_formula_becomes_a_part_of_the_page(page):
+    give(page)
+    read(page)
+    hostile = (
+        "\\text{<img src=x onerror=wrongs.push(1)>} \\href{javascript:wrongs.push(2)}{y} \\style{position:fixed}{z}"
+    )
+    for formula in (hostile, hostile.split(" ")[0] + "}", "\\text{<script>wrongs.push(3)</script>}"):
+        page.js(
+            "((box) => { box.value = " + json.dumps(formula) + "; box.dispatchEvent(new Event('input')); })"
+            "(document.querySelector('textarea'))"
+        )
+        page.wait(f"document.querySelector('#shelf-list code').textContent === {json.dumps(formula)}")
+        assert (
+            page.js("document.querySelectorAll('.formula :is(img, a, script, [href]:not(use), [style])').length") == 0
+        )
 
 
 def test_a_formula_is_copied_as_latex_mathml_svg_and_png(page):
@@ -310,6 +328,28 @@ def test_a_refusal_is_told_in_the_readers_words(page, backend, status, code, say
 
     assert page.text(".result .problem") == says
     assert page.text(".result .detail") == "file: why"
+
+
+def test_a_server_that_has_gone_is_told(browser):
+    with served(Backend().app()) as address:
+        page = browser.page(address)
+        give(page)
+    page.press("Enter")
+    page.wait("document.querySelectorAll('.result.failed').length === 2")
+
+    assert page.text(".result .problem") == "The server does not answer; is texlens ui still running?"
+    assert page.text("#read span") == "Read"
+    page.close()
+
+
+def test_a_large_image_is_scaled_down_and_that_is_told(page, backend):
+    large = io.BytesIO()
+    Image.new("L", (5000, 3600), 255).save(large, "PNG")
+    page.give("drop", large.getvalue())
+    page.wait("document.getElementById('about').innerText")
+    assert page.text("#about") == "4714 × 3394 pixels, scaled down"
+    read(page)
+    assert size_of(backend.sent[0][1]) == (4714, 3394)
 
 
 def test_what_is_no_image_is_refused_before_it_is_sent(page, backend):
