@@ -1,0 +1,75 @@
+"""The packed engine through a whole run, against its plain twin."""
+
+import pytest
+
+from tests.fixtures.tiny_models import write_tiny_checkpoint
+from tests.integration.test_training import CONSOLE, SETTINGS, adapter, losses, settings
+from texlens.config.load import build_config
+from texlens.core.errors import ConfigError
+from texlens.core.run_folder import RunFolder
+from texlens.train.run import prepare, train
+
+ADAPTER = {"adapter": {**SETTINGS["adapter"], "dropout": 0.0, "targets": ["text-attention", "text-mlp"]}}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    write_tiny_checkpoint(folder, "qwen2_5_vl")
+    return folder
+
+
+def run(tiny, output, model=None, **changes) -> RunFolder:
+    values = settings(tiny, output, **{"steps": 3, "batch_size": 2, "accumulation": 3, **changes}) | ADAPTER
+    config = build_config({**values, "model": {**values["model"], **(model or {})}})
+    folder = RunFolder.create(output, "run")
+    train(config, prepare(config, CONSOLE), folder, console=CONSOLE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(tiny, tmp_path_factory):
+    return run(tiny, tmp_path_factory.mktemp("plain"), engine="plain")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"pack_tokens": 256}, {"recompute": "full"}, {"gradient_checkpointing": True}, {"memory_gib": 0.001}],
+    ids=str,
+)
+def test_packs_give_the_losses_norms_and_weights_of_the_plain_engine(tiny, plain, tmp_path, changes):
+    packed = run(tiny, tmp_path, **changes)
+    assert packed.manifest["engine"]["name"] == "packed"
+    assert packed.manifest["engine"]["fused_layers"] == 2
+    assert losses(packed) == pytest.approx(losses(plain), rel=1e-5)
+    for row, other in zip(packed.history(), plain.history(), strict=True):
+        assert row["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-4)
+    expected = adapter(plain)
+    assert all((tensor - expected[name]).abs().max() < 2e-5 for name, tensor in adapter(packed).items())
+
+
+def test_what_was_done_stands_in_the_run(tiny, plain, tmp_path):
+    assert plain.manifest["engine"] == {"name": "plain", "notes": []}
+    little = run(tiny, tmp_path, memory_gib=0.001).manifest["engine"]
+    assert little == {
+        "name": "packed",
+        "pack_tokens": 2048,
+        "recompute": "full",
+        "compiled": False,
+        "fused_layers": 2,
+        "notes": [],
+    }
+
+
+def test_rows_and_label_tokens_of_an_epoch_are_the_data_sets(tiny, tmp_path):
+    folder = run(tiny, tmp_path, steps=None, epochs=2, batch_size=5, accumulation=1)
+    assert folder.manifest["training"]["steps"] == 6
+    assert folder.manifest["training"]["rows_refused_while_training"] == []
+
+
+def test_an_attention_that_packs_can_not_take_is_told(tiny, tmp_path):
+    fallen_back = run(tiny, tmp_path, model={"attention": "eager"}).manifest["engine"]
+    assert fallen_back["name"] == "plain"
+    assert "engine plain, which is slower, since model.attention is eager" in fallen_back["notes"][0]
+    with pytest.raises(ConfigError, match=r"train\.engine: packed can't be used here: model\.attention is eager"):
+        run(tiny, tmp_path, model={"attention": "eager"}, engine="packed")

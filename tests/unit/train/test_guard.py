@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from texlens.core.errors import RunError
+from texlens.train.guard import NanGuard
+
+
+def test_a_loss_that_is_no_number_names_its_rows_and_no_others():
+    losses = [torch.tensor(1.0), torch.tensor(float("nan"))]
+    with pytest.raises(RunError) as told:
+        NanGuard().check(losses, [["a"], ["b", "c"]], 7, torch.optim.SGD([torch.zeros(1)]))
+    assert str(told.value).startswith("step 7: the loss is no number in the pack of rows b, c; the step was not taken.")
+
+
+def test_many_rows_are_cut_short():
+    rows = [[str(number) for number in range(20)]]
+    with pytest.raises(RunError, match=r"rows 0, 1, 2, 3, 4, 5, 6, 7, …;"):
+        NanGuard().check([torch.tensor(float("inf"))], rows, 1, torch.optim.SGD([torch.zeros(1)]))
+
+
+def test_numbers_pass():
+    NanGuard().check([torch.tensor(1.0)], [["a"]], 1, torch.optim.SGD([torch.zeros(1)]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_the_step_is_not_taken_and_told_one_later():
+    weight = torch.ones(3, device="cuda", requires_grad=True)
+    optimizer = torch.optim.AdamW([weight], lr=0.1, fused=True)
+    guard = NanGuard()
+    weight.grad = torch.full_like(weight, float("nan"))
+    guard.check([torch.tensor(float("nan"), device="cuda")], [["a"]], 1, optimizer)
+    optimizer.step()
+    assert weight.tolist() == [1, 1, 1]
+    with pytest.raises(RunError, match="rows a"):
+        guard.check([torch.tensor(1.0, device="cuda")], [["b"]], 2, optimizer)
