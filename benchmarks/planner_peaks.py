@@ -2,19 +2,25 @@
 
     PYTHONPATH=src python benchmarks/planner_peaks.py --output benchmarks/results/planner-peaks_h200_DATE.json
     PYTHONPATH=src python benchmarks/planner_peaks.py --tiny          # on the CPU: predicts, runs tiny models
+    PYTHONPATH=src python benchmarks/planner_peaks.py --repredict FILE [--packed FAST_PATH_FILE] --output FILE
 
 Random weights are drawn on the GPU from the configurations that ship. What runs is our plain path: the stock forward
 inside PEFT, bf16 autocast by accelerate, our loss over labels, clipping, fused AdamW. Combinations with nf4 need
 bitsandbytes (0.50.2's manylinux wheel is 41 MiB) and are named as failed without it; peak, reserved and step time come
-from a process of each combination's own. About three minutes on one H200.
+from a process of each combination's own. About three minutes on one H200. `--repredict` keeps what a file has measured
+and renews the predictions (two minutes on a CPU); `--packed` adds what benchmarks/fast_path.py measured of packs.
+
+The planner's constants (duration.LAUNCH_US, memory.FRAGMENTATION) are fitted to the combinations that are not held out.
 """
 
 import argparse
 import json
 import multiprocessing
 import platform
+import statistics
 import sys
 import time
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,11 +36,16 @@ from texlens.models.load import random_model
 from texlens.models.shipped import shipped_config
 from texlens.models.skeleton import skeleton
 from texlens.train.loss import label_loss
-from texlens.train.planner.memory import GIB, plan_memory
+from texlens.train.planner.duration import time_step
+from texlens.train.planner.gpus import find_gpu
+from texlens.train.planner.memory import GIB, optimizer_bytes, plan_memory
+from texlens.train.planner.packed import Pack, plan_packed_memory, time_packed
 from texlens.train.planner.stand_ins import quantise
 from texlens.train.planner.step import Batch, make_inputs, make_labels, simulate_step
 
 STEPS = 4
+CARD = "h200"
+"""Whose rates the predicted times are of."""
 TEXT = ("text-attention", "text-mlp")
 
 
@@ -105,11 +116,69 @@ def predict(combination: Combination, config: dict) -> dict:
         "weights_gib": round(sum(plan.parts[name] for name in ("frozen weights", "trained weights")), 3),
         "optimizer_gib": round(plan.parts["optimiser"], 3),
         "gradients_gib": round(step.gradients / GIB, 3),
+        "reserved_gib": round(plan.allocated + plan.fragmentation, 3),
+        "step_ms": round(1000 * time_step(step.work, find_gpu(CARD)).seconds, 1),
         "flops": step.flops,
         "calls": len(step.work),
         "traffic_bytes": sum(moved for _, moved in step.work),
         "seconds_to_plan": round(time.perf_counter() - began, 1),
     }
+
+
+PACKED = Combination("Qwen3-VL-4B-Instruct", "lora", 4, False, (8, 82), 127, 98)
+"""The mean row of benchmarks/fast_path.py."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """What benchmarks/fast_path.py lays for a budget: tokens of a mean pack and of the largest with its padding, and
+    bytes of all packs of the run, which lie on the card beforehand."""
+
+    tokens: int
+    largest: int
+    waiting: int
+
+
+LAID = {18_432: Laid(16_189, 16_768, 585_052 * 824), 9_216: Laid(8_105, 8_960, 288_880 * 824)}
+
+
+def predict_packed(arms: list[dict]) -> list[dict]:
+    """Peaks and rates of packs, predicted beside what was measured."""
+    config = shipped_config(PACKED.model)
+    assert config is not None
+    family = family_of(config)
+    base = skeleton(config).to(torch.bfloat16)
+    model = adapt(base, family, PACKED)
+    step = simulate_step(model, base, family, PACKED.batch, checkpointing=False)
+    optimiser = optimizer_bytes([parameter for parameter in model.parameters() if parameter.requires_grad], "adamw")
+    text_config, rows = base.config.text_config, []
+    for arm in arms:
+        laid = LAID[arm["budget"]]
+        plan = plan_packed_memory(
+            step, PACKED.batch, optimiser, Pack(laid.largest, arm["recompute"], True), text_config
+        )
+        batch = replace(PACKED.batch, rows=arm["rows"], labels=arm["rows"] * PACKED.labels, filled=laid.tokens)
+        spent = time_packed(
+            step, batch, PACKED.batch, Pack(laid.tokens, arm["recompute"], True), text_config, find_gpu(CARD)
+        )
+        peak, rate = plan.allocated + laid.waiting / GIB, arm["rows"] / spent.seconds if arm["compiled"] else None
+        rows.append(
+            {
+                **{key: arm[key] for key in ("name", "rows", "budget", "recompute", "compiled")},
+                "predicted": {
+                    **plan.to_json(),
+                    "waiting_packs_gib": round(laid.waiting / GIB, 3),
+                    "peak_gib": round(peak, 2),
+                    "samples_per_s": round(rate, 2) if rate else None,
+                },
+                "measured": {key: arm[key] for key in ("peak_gib", "reserved_gib", "samples_per_s")},
+                "errors": {
+                    "peak": round(peak / arm["peak_gib"] - 1, 4),
+                    "samples_per_s": round(rate / arm["samples_per_s"] - 1, 4) if rate else None,
+                },
+            }
+        )
+    return rows
 
 
 def measure(combination: Combination, config: dict, device: str) -> dict:
@@ -236,8 +305,11 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="tiny models on the CPU: a test of this script")
     parser.add_argument("--only", default="", help="combinations whose title has this in it")
     parser.add_argument("--predict", action="store_true", help="predict alone; needs no GPU")
+    parser.add_argument("--repredict", type=Path, help="a file of this script, whose measured part is kept")
+    parser.add_argument("--packed", type=Path, nargs="*", default=[], help="files of benchmarks/fast_path.py")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", category=FutureWarning)
     chosen = [combination for combination in COMBINATIONS if arguments.only.lower() in combination.title.lower()]
     configs = {}
     for combination in chosen:
@@ -246,17 +318,28 @@ def main() -> None:
         configs[combination.model] = tiny(config) if arguments.tiny else config
     if arguments.tiny:
         chosen = [replace(combination, rows=2, rank=4, grid=(4, 4), text=20, labels=8) for combination in chosen]
-    with multiprocessing.get_context("fork").Pool(1 if arguments.tiny else 8) as pool:
+    before = json.loads(arguments.repredict.read_text()) if arguments.repredict else {"rows": []}
+    known = {row["title"]: row["measured"] for row in before["rows"]}
+    with multiprocessing.get_context("fork").Pool(1 if arguments.tiny or arguments.repredict else 8) as pool:
         predicted = pool.starmap(_answer, [(predict, one, configs[one.model]) for one in chosen], chunksize=1)
     rows = []
     for combination, prediction in zip(chosen, predicted, strict=True):
-        row = {"title": combination.title, **asdict(combination), "predicted": prediction}
-        if not arguments.predict:
+        row = {"title": combination.title, **asdict(combination)}
+        row |= {"role": "held out" if combination.held_out else "fitted", "predicted": prediction}
+        if combination.title in known:
+            row["measured"] = known[combination.title]
+        elif not arguments.predict and not arguments.repredict:
             row["measured"] = _measured(combination, configs[combination.model], arguments.tiny)
-        row["error"] = _error(row)
+        row["errors"] = _errors(row)
         rows.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
-    result = {"command": " ".join(sys.argv), **_machine(arguments), "rows": rows}
+    machine = {key: value for key, value in before.items() if key != "rows"} or _machine(arguments)
+    result = {"command": " ".join(sys.argv), **machine, "errors": summary(rows), "rows": rows}
+    if arguments.repredict:
+        result |= {"predicted_with": _packages(), "repredicted": " ".join(sys.argv)}
+    if arguments.packed:
+        arms = [arm for file in arguments.packed for arm in json.loads(file.read_text())["arms"] if "failed" not in arm]
+        result["packed"] = predict_packed(arms)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.output:
@@ -269,26 +352,45 @@ def _measured(combination: Combination, config: dict, on_cpu: bool) -> dict:
     return _in_its_own_process(measure, combination, config, "cpu" if on_cpu else "cuda")
 
 
-def _error(row: dict) -> float | None:
-    """Predicted over measured peak of allocated memory, less one."""
-    measured = row.get("measured", {}).get("allocated_gib")
-    predicted = row["predicted"].get("allocated_gib")
-    return round(predicted / measured - 1, 4) if measured and predicted else None
+def _errors(row: dict) -> dict[str, float]:
+    """Predicted over measured on a GPU, less one: peak of allocated memory, of reserved memory, the median step's
+    time."""
+    measured, predicted = row.get("measured", {}), row["predicted"]
+    times = measured.get("step_ms") if measured.get("allocated_gib") else None
+    measured = {**measured, "step_ms": statistics.median(times) if times else None}
+    names = {"allocated": "allocated_gib", "reserved": "reserved_gib", "step_time": "step_ms"}
+    pairs = {short: (predicted.get(name), measured.get(name)) for short, name in names.items()}
+    return {name: round(ours / theirs - 1, 4) for name, (ours, theirs) in pairs.items() if ours and theirs}
+
+
+def summary(rows: list[dict]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean and worst size of each error, of the fitted rows and of those held out."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for role in ("fitted", "held out"):
+        errors = [row["errors"] for row in rows if row["role"] == role and row["errors"]]
+        for name in sorted({name for error in errors for name in error}):
+            sizes = [abs(error[name]) for error in errors if name in error]
+            mean = round(statistics.mean(sizes), 4)
+            found.setdefault(role, {})[name] = {"rows": len(sizes), "mean": mean, "worst": max(sizes)}
+    return found
 
 
 def _machine(arguments: argparse.Namespace) -> dict:
-    import accelerate
-    import peft
-    import transformers
-
-    packages = {module.__name__: module.__version__ for module in (torch, transformers, peft, accelerate)}
     without = arguments.tiny or arguments.predict
     return {
         "hardware": "CPU" if without else _in_its_own_process(_card, None, {}),
         "python": platform.python_version(),
-        "packages": packages,
+        "packages": _packages(),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def _packages() -> dict[str, str]:
+    import accelerate
+    import peft
+    import transformers
+
+    return {module.__name__: module.__version__ for module in (torch, transformers, peft, accelerate)}
 
 
 def _card(*_) -> str:

@@ -1,7 +1,7 @@
-"""How long a simulated step takes: each call is bound by products or by memory traffic, the whole by launching calls.
+"""How long a simulated step takes: each call is bound by products or by memory traffic, and costs something besides.
 
-A roofline (Williams et al. 2009, doi:10.1145/1498765.1498785) over the calls that were counted, and the time that
-Python and PyTorch need to launch them, which is what bounds small batches on large cards.
+A roofline (Williams et al. 2009, doi:10.1145/1498765.1498785) over the calls that were counted, and for each call what
+the card waits for Python and PyTorch, which is most of the time of small batches on large cards.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,18 @@ PRODUCTS = 0.79
 """Share of the published rate that large bf16 products reach: 780 of 989 TFLOP/s on an H200, torch 2.11."""
 TRAFFIC = 0.9
 """Share of the published bandwidth that a copy reaches: 4,300 of 4,800 GB/s on the same card."""
-LAUNCH_US = 25.0
-"""Microseconds of the host for each call of the plain engine, forward and backward, transformers' and PEFT's Python
-included."""
+LAUNCH_US = 12.5
+"""Microseconds that each call of the plain engine takes beyond its roofline, forward and backward, transformers' and
+PEFT's Python included. Fitted to five combinations on an H200 (torch 2.11, 2026-11-21, benchmarks/planner_peaks.py),
+whose step times it meets within 16%; six that were held out, within 33%."""
 NO_BF16 = 4.0
 """Cards without bfloat16 units emulate it; at best so many times slower."""
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of one forward and backward pass: `device` at the roofline, `host` for launching; the longer counts."""
+    """Seconds of one forward and backward pass: `device` at the roofline, `host` for launching. They add up: a small
+    call leaves the card idle, and a large one lets the host get ahead only as far as the next small ones."""
 
     device: float
     host: float
@@ -30,7 +32,7 @@ class StepTime:
 
     @property
     def seconds(self) -> float:
-        return max(self.device, self.host)
+        return self.device + self.host
 
     @property
     def bound(self) -> str:

@@ -77,7 +77,7 @@ class Meter(TorchDispatchMode):
         args, kwargs = _settled(func, args, kwargs or {})
         if func is torch.ops.aten._to_copy.default and not _is_meta(args[0]) and not args[0].is_floating_point():
             kwargs = {**kwargs, "device": args[0].device}
-        out = _computed(func, args, kwargs)
+        out = self._put_back(args) if _puts_back(func, args) else _computed(func, args, kwargs)
         made = [leaf for leaf in tree_leaves(out) if _is_meta(leaf)]
         given = [leaf for leaf in tree_leaves((args, kwargs)) if _is_meta(leaf)]
         if made and not _is_view(func):
@@ -85,6 +85,24 @@ class Meter(TorchDispatchMode):
         for tensor in made:
             self.hold(tensor)
         return out
+
+    def _put_back(self, args) -> torch.Tensor:
+        """The gradient of chosen rows among those of all rows: in place, with one copy of the chosen rows meanwhile.
+
+        Under a dispatch mode autograd asks for a second tensor of all rows; on a GPU it writes into its zeros. The
+        copy is seen and not derived: on an H200 (torch 2.11) nine peaks of nine stand above what is alive after the
+        forward pass by the float32 logits and one copy of the label rows, to 0.02 GiB.
+        """
+        zeros, _, rows = args[:3]
+        self.hold(torch.empty_like(rows))
+        return zeros.detach()
+
+
+def _puts_back(func, args) -> bool:
+    """Whether a call is the backward pass of `tensor[places]`."""
+    if func is not torch.ops.aten.index_put.default or not _is_meta(args[0]) or torch.is_grad_enabled():
+        return False
+    return len(args) > 3 and bool(args[3])
 
 
 def _computed(func, args, kwargs):

@@ -1,30 +1,29 @@
-"""The packed engine's memory and time, from its own account of what a pack keeps.
+"""The packed engine's memory and time, from its own account of what a pack takes.
 
-Its activations are what `models/packed/memory.py` counts, weights and optimiser are exact, its rate is one measured
-figure.
+Its activations are what `models/packed/memory.py` counts, weights and optimiser are exact, its rate is measured.
 """
 
 from dataclasses import dataclass
 
 from texlens.config.run import RunConfig
-from texlens.kernels.loss import CHUNK
-from texlens.models.packed.memory import OVERHEAD, kept_per_token
-from texlens.models.packed.text import RECOMPUTE
+from texlens.models.packed.memory import SPARE, backward_per_token, kept_per_token, least_recompute, loss_bytes
 from texlens.train.engine import GPU_PACK_TOKENS
 from texlens.train.planner.duration import StepTime
 from texlens.train.planner.gpus import Gpu
-from texlens.train.planner.memory import CONTEXT_GIB, FRAGMENTATION, GIB, PARTS, WORKSPACE, MemoryPlan
+from texlens.train.planner.memory import CONTEXT_GIB, GIB, PARTS, WORKSPACE, MemoryPlan
 from texlens.train.planner.step import TEXT, TRAINED, VISION, WEIGHTS, Batch, Step
 
-SHARE = 0.30
-"""Share of a card's published bf16 rate that the engine reaches as a whole: Qwen3-VL-4B, LoRA r 16, packs of 8k to 16k
-tokens, 56 to 64 rows a second on an H200 at 4.85 TFLOP a row."""
-LAUNCH_US = 5.0
-"""Microseconds of the host for each call that the plain engine would make; most are one kernel with others."""
+SHARE = 0.386
+"""Share of a card's published bf16 rate at which the compiled engine does a pack's products, launching apart:
+Qwen3-VL-4B, LoRA r 16, packs of 8k and 16k tokens at 74.55 and 76.75 rows a second on an H200 (torch 2.11, 2026-11-21,
+benchmarks/fast_path.py)."""
+LAUNCH_US = 1.9
+"""Microseconds a pack for each call that the plain engine would make: what the same two packs have in common."""
 USABLE = 0.92
 """Of a card's memory, what `train.memory_gib: auto` plans with."""
-EXTRA_WORK = {"none": 0.0, "mlp": 0.2, "full": 0.5}
-"""What recomputation adds to the work of a step with a frozen base, forward being half of it."""
+EXTRA_WORK = {"none": 0.0, "mlp": 0.17, "full": 0.56}
+"""What recomputation adds to the time of a pack with a frozen base, without the head: 66.27 and 50.21 rows a second in
+the same run."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,7 @@ def pack_of(config: RunConfig, text_config, held: int, step_tokens: int, longest
         recompute = "full"
     if recompute == "auto":
         memory = gpu.memory_gib * USABLE if train.memory_gib == "auto" else float(train.memory_gib)
-        room = memory * GIB - held
-        fitting = [kind for kind in RECOMPUTE if kept_per_token(text_config, kind) * budget * OVERHEAD <= room]
-        recompute = fitting[0] if fitting else "full"
+        recompute = least_recompute(text_config, budget, memory * GIB - held)
     return Pack(tokens, recompute, is_fused(config, text_config))
 
 
@@ -65,25 +62,32 @@ def is_fused(config: RunConfig, text_config) -> bool:
 
 
 def plan_packed_memory(step: Step, batch: Batch, optimiser: int, pack: Pack, text_config) -> MemoryPlan:
-    """
+    """The worst of two moments: the loss, or the backward pass of one layer.
+
+    Beside a fused layer's tensors the adapters' 16-bit copies are kept. What `fragmentation` holds is what the engine
+    leaves free when it chooses how much to recompute.
+
     Args:
         step: the plain engine's simulated step of `batch`, recomputing where the pack recomputes everything.
     """
     per_token = step.parts.get(TEXT, 0) / batch.tokens
     kept = kept_per_token(text_config, pack.recompute) if pack.fused else per_token
-    chunk = min(CHUNK, pack.tokens)
+    loss = loss_bytes(round(pack.tokens * batch.labels / batch.tokens), text_config.vocab_size)
+    backward = backward_per_token(text_config, pack.recompute) * pack.tokens
+    passing = {"logits and loss": loss} if loss >= backward else {"backward temporaries": backward}
     bytes_of = {
         "frozen weights": step.parts.get(WEIGHTS, 0),
         "trained weights": step.parts.get(TRAINED, 0),
         "gradients": step.gradients,
         "optimiser": optimiser,
-        "text activations": kept * pack.tokens * OVERHEAD,
+        "text activations": kept * pack.tokens + (step.gradients / 2 if pack.fused else 0),
         "vision activations": step.parts.get(VISION, 0) * pack.tokens / batch.tokens,
-        "logits and loss": chunk * text_config.vocab_size * (2 + 4 + 4 + 2),
         "workspace": WORKSPACE,
+        **passing,
     }
     parts = {name: bytes_of.get(name, 0) / GIB for name in PARTS}
-    return MemoryPlan(parts, CONTEXT_GIB, FRAGMENTATION * sum(parts.values()))
+    activations = parts["text activations"] + parts["vision activations"] + sum(passing.values()) / GIB
+    return MemoryPlan(parts, CONTEXT_GIB, (SPARE - 1) * activations)
 
 
 def time_packed(step: Step, batch: Batch, sample: Batch, pack: Pack, text_config, gpu: Gpu) -> StepTime:

@@ -53,12 +53,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Step:
-    """`peak` is in bytes, weights and all but the optimiser; `parts` says what held them. `work` as in `Meter`."""
+    """`peak` is in bytes, weights and all but the optimiser; `parts` says what held them. `work` as in `Meter`;
+    `logits` are the bytes of the float32 logits of all tokens."""
 
     peak: int
     parts: dict[str, int]
     gradients: int
     work: tuple[tuple[int, int], ...]
+    logits: int = 0
 
     @property
     def flops(self) -> int:
@@ -103,13 +105,13 @@ def simulate_step(
             outputs = model(**inputs, use_cache=False)
         logits = outputs.logits.float()
         del outputs
-        loss = label_loss(logits, labels)
+        loss, size = label_loss(logits, labels), logits.nbytes
         del logits, labels
         loss.backward()
     for hook in hooks:
         hook.remove()
     gradients = sum(parameter.grad.nbytes for parameter in model.parameters() if parameter.grad is not None)
-    return Step(meter.peak, _counted(meter.peak_parts), gradients, tuple(meter.work))
+    return Step(meter.peak, _counted(meter.peak_parts), gradients, tuple(meter.work), size)
 
 
 def _counted(parts: Counter) -> dict[str, int]:

@@ -44,3 +44,14 @@ def test_a_real_mask_decides_how_many_places_are_chosen():
     with Meter():
         chosen = torch.empty(4, 8, device="meta")[torch.tensor([True, False, True, True])]
     assert chosen.shape == (3, 8)
+
+
+def test_the_gradient_of_chosen_rows_is_written_among_zeros_with_one_copy_of_these_rows():
+    """As a GPU does it; a dispatch mode alone would have a second tensor of all rows there."""
+    every, chosen, row = torch.empty(256, 128, device="meta", requires_grad=True), torch.arange(256) < 64, 512
+    with Meter() as meter:
+        meter.hold(every)
+        loss = every[chosen].exp().sum()
+        meter.peak = 0
+        loss.backward()
+    assert meter.peak == row * (256 + 256 + 64 + 64) + 2 * 512

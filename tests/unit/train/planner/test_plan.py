@@ -55,6 +55,7 @@ def test_a_call_is_bound_by_its_products_or_by_its_traffic():
     card = find_gpu("a100-80g")
     products = time_step([(int(312e12 * 0.79), 1)], card).device
     traffic = time_step([(1, int(2039e9 * 0.9))], card).device
+    assert time_step([(1, 1)] * 80_000, card).seconds == pytest.approx(1.0, rel=0.01)
     assert products == pytest.approx(1.0, rel=1e-6)
     assert traffic == pytest.approx(1.0, rel=1e-6)
 
