@@ -232,6 +232,14 @@ def test_the_camera_takes_a_picture_to_crop(page, backend):
     assert size_of(backend.sent[0][1])[0] > 100
 
 
+def test_a_camera_that_is_not_allowed_is_told(page):
+    page.js("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError')), 0")
+    page.press("k")
+    page.wait("document.getElementById('notice').innerText.startsWith('The browser did not allow the camera')")
+    page.press("Escape")
+    assert page.text("#notice") == ""
+
+
 def test_readings_are_kept_shown_again_and_deleted(page, backend, url):
     give(page)
     read(page)
@@ -261,6 +269,16 @@ def test_readings_are_kept_shown_again_and_deleted(page, backend, url):
     page.wait("document.getElementById('shelf').hidden")
     page.go(url)
     assert page.js("document.getElementById('shelf').hidden")
+
+
+def test_a_browser_that_keeps_nothing_still_reads(page, url):
+    refuse = "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } })"
+    page.send("Page.addScriptToEvaluateOnNewDocument", source=refuse)
+    page.go(url)
+    give(page)
+    read(page)
+
+    assert page.text(".shelf-head .small").startswith("This browser keeps no history")
 
 
 def test_the_language_changes_at_once_and_is_remembered(page, url):
