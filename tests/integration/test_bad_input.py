@@ -258,10 +258,13 @@ def test_a_damaged_parquet_file_is_named(refused, tiny_checkpoints, tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_told(refused, tmp_path):
-    for command in (["evaluate"], ["compare"], ["report"], ["train", "--resume"]):
+    for command in (["compare"], ["report"], ["train", "--resume"]):
         assert refused(*command, tmp_path) == (
             f"texlens: {tmp_path}: not a run folder (no run.json in it); `texlens runs` lists them"
         )
+    assert refused("evaluate", tmp_path) == (
+        f"texlens: {tmp_path}: not a run folder; to score a checkpoint, name the rows with --data PATH"
+    )
 
 
 def test_a_file_or_nothing_given_as_run_folder_is_told(refused, tmp_path):
@@ -464,7 +467,7 @@ def test_our_own_mistake_keeps_its_traceback(texlens, run_file, monkeypatch):
 
 def program(*arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "texlens", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300, check=False)
 
 
 def test_the_process_exits_with_2_and_one_line_for_bad_input(run_file):

@@ -62,7 +62,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def url(engine) -> Iterator[str]:
-    settings = ServeSettings(max_body_bytes=2_000_000, max_image_pixels=1_000_000, max_tokens=3_500, body_timeout_s=0.5)
+    settings = ServeSettings(max_body_bytes=2_000_000, max_image_pixels=1_000_000, max_tokens=3_500, body_timeout_s=2)
     with serving(engine, settings) as address:
         yield address
 

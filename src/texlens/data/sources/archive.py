@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from texlens.core.cache import cache_folder
 from texlens.core.errors import DataError
 from texlens.core.files import swap_in
 from texlens.data.sources.images import IMAGE_SUFFIXES
@@ -32,16 +33,11 @@ def unpacked(path: Path) -> Path:
     """
     known = path.stat()
     key = hashlib.sha256(f"{path.resolve()} {known.st_size} {known.st_mtime_ns}".encode()).hexdigest()[:24]
-    folder = cache_folder() / key
+    folder = cache_folder() / "archives" / key
     if not folder.is_dir():
         _unpack(path, folder)
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
-
-
-def cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "texlens" / "archives"
 
 
 def _unpack(path: Path, folder: Path) -> None:
@@ -68,7 +64,7 @@ def _refuse_bomb(path: Path, archive: zipfile.ZipFile, aside: Path) -> None:
         raise DataError(f"{path}: would unpack to {size >> 20:,} MiB, {BOMB_RATIO} times its size; unpack it yourself")
     free = shutil.disk_usage(aside).free
     if size > free:
-        raise DataError(f"{path}: needs {size >> 20:,} MiB, {free >> 20:,} are free; make room, or set XDG_CACHE_HOME")
+        raise DataError(f"{path}: needs {size >> 20:,} MiB, {free >> 20:,} are free; make room, or set TEXLENS_CACHE")
 
 
 def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, aside: Path) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from texlens.core.cache import cache_folder
 from texlens.data.sample import LazyImage
 from texlens.data.validate.facts import VERSION, ImageFacts
 
@@ -18,12 +19,6 @@ FILE = "data-facts.sqlite"
 AT_ONCE = 500
 """Keys asked for in one statement."""
 COLUMNS = ", ".join(ImageFacts._fields)
-
-
-def cache_folder() -> Path:
-    """`TEXLENS_CACHE`, or `texlens` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("TEXLENS_CACHE") or Path(home) / "texlens")
 
 
 def image_key(image: LazyImage, data: bytes | None) -> bytes:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from texlens.core.cache import cache_folder
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
 from texlens.data.sample import Sample
-from texlens.data.validate.cache import FactsCache, cache_folder
+from texlens.data.validate.cache import FactsCache
 from texlens.data.validate.duplicates import Same, exact_duplicates, near_duplicates
 from texlens.data.validate.findings import KINDS, SEVERITIES, Finding, counted
 from texlens.data.validate.images import check_image

@@ -10,7 +10,7 @@ from texlens.data.sources import archive
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TEXLENS_CACHE", str(tmp_path / "cache"))
 
 
 def zipped(path, **files):
@@ -30,7 +30,7 @@ def test_a_zip_cut_short_is_named_and_leaves_nothing(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(DataError, match=r"a.zip: no whole zip .* cut short, fetch it anew"):
         load_split(str(path))
-    assert list(archive.cache_folder().iterdir()) == []
+    assert list((tmp_path / "cache/archives").iterdir()) == []
 
 
 def test_a_damaged_image_in_a_zip_is_one_bad_row(tmp_path):
