@@ -8,7 +8,6 @@ Autograd over PEFT's modules keeps some 20 tensors a layer and runs each adapter
 # H = heads, G = key/value heads, W = width of a head
 """
 
-import importlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -205,22 +204,6 @@ class Passes(NamedTuple):
 
 
 PLAIN = Passes(_into_heads, _into_heads_back, _after_attention, _after_attention_back)
-
-
-def choose_passes(form: str) -> Passes:
-    """The passes by the name of their form.
-
-    `plain` is PyTorch in its simplest form; `cpu` the same with few temporaries, for full precision; `compiled` by
-    torch.compile and `triton` with kernels of our own are for GPUs.
-    """
-    if form == "plain":
-        return PLAIN
-    if form == "compiled":
-        return Passes(*(torch.compile(body, dynamic=True) for body in PLAIN))
-    from texlens.kernels.fused_inplace import InPlace
-
-    ours = InPlace(importlib.import_module(f"texlens.kernels.{form}_passes"))
-    return Passes(ours.into_heads, ours.into_heads_back, ours.after_attention, ours.after_attention_back)
 
 
 class _IntoHeads(torch.autograd.Function):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from texlens.kernels import fused
+from texlens.kernels.forms import choose_passes
 
 interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
@@ -99,7 +100,7 @@ def test_whole_layers(form, keep_wide):
     trained = [x, *(part for group in (qkv, out, gate_up, down) for part in (group.down, group.up))]
 
     def run(form: str):
-        passes = fused.choose_passes(form)
+        passes = choose_passes(form)
         query, key, value = fused.into_heads(x, norm, EPS, qkv, heads, angles.cos(), angles.sin(), passes)
         mixed = torch.cat([query[:, :2], key, value[:, :1], query[:, 2:3]], 1)[:, :queries].flatten(1)
         mixed = mixed + value.repeat(1, 2, 1).flatten(1)

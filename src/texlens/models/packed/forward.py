@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout
 from texlens.kernels.attention import why_not_on
-from texlens.kernels.fused import choose_passes
+from texlens.kernels.forms import choose_passes
 from texlens.kernels.loss import label_row_loss
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
@@ -65,7 +65,7 @@ def packed_forward(
     """
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
-        passes: the form of the fused layers (`kernels.fused.choose_passes`); with `compiled` and `triton` the vision
+        passes: the form of the fused layers (`kernels.forms.choose_passes`); with `compiled` and `triton` the vision
             tower's blocks are compiled too.
     """
     wrap = (lambda body: body) if passes in ("plain", "cpu") else (lambda body: torch.compile(body, dynamic=True))
