@@ -9,7 +9,7 @@ Autograd over PEFT's modules keeps some 20 tensors a layer and runs each adapter
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -96,8 +96,8 @@ def product(x: Tensor, layer: Adapted) -> tuple[Tensor, Tensor | None]:
 
 def product_back(
     slope: Tensor, x: Tensor, thin: Tensor | None, layer: Adapted, wants_x: bool
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Slopes of x, down and up, from the slope of `product`'s result."""
+) -> tuple[Any, Tensor | None, Tensor | None]:
+    """Slopes of x (None where it is not wanted), down and up, from the slope of `product`'s result."""
     dx = slope @ layer.weight if wants_x else None
     if layer.down is None or layer.up is None or thin is None:
         return dx, None, None
@@ -217,9 +217,10 @@ class _IntoHeads(torch.autograd.Function):
         return query, key, value
 
     @staticmethod
-    def backward(ctx, dquery, dkey, dvalue):
+    def backward(ctx, dquery, dkey, dvalue):  # pyrefly: ignore[bad-override]
         x, y, thin, norm, *qkv, query_norm, key_norm, cos, sin = ctx.saved_tensors
-        heads = Heads(*ctx.cut, query_norm, key_norm)
+        queries, keys, width = ctx.cut
+        heads = Heads(queries, keys, width, query_norm, key_norm)
         wants_x = ctx.needs_input_grad[1]
         dx, ddown, dup = ctx.passes.into_heads_back(
             dquery, dkey, dvalue, x, y, thin, norm, ctx.eps, Adapted(*qkv), heads, cos, sin, wants_x
@@ -238,7 +239,7 @@ class _AfterAttention(torch.autograd.Function):
         return result
 
     @staticmethod
-    def backward(ctx, slope):
+    def backward(ctx, slope):  # pyrefly: ignore[bad-override]
         kept = ctx.saved_tensors
         mixed, middle, wide, *thins, norm = kept[:7]
         parts = kept[7:]

@@ -71,7 +71,7 @@ def product(x: Tensor, layer: Adapted) -> tuple[Tensor, Tensor | None]:
 
 def _input_back(slope: Tensor, dthin: Tensor | None, layer: Adapted) -> Tensor:
     dx = torch.mm(slope, layer.weight)
-    return dx if dthin is None else dx.addmm_(dthin, layer.down)
+    return dx if dthin is None or layer.down is None else dx.addmm_(dthin, layer.down)
 
 
 def _thin_back(slope: Tensor, thin: Tensor | None, layer: Adapted) -> tuple[Tensor | None, Tensor | None]:
