@@ -14,7 +14,7 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 
 _UNION_PARTS = re.compile(
-    r"formula|photo|lora|moe-lora|full|constrained-float|float|str|literal\[.*\]|[A-Z]\w+Settings"
+    r"formula|photo|lora|moe-lora|full|constrained-float|constrained-int|float|str|literal\[.*\]|[A-Z]\w+Settings"
 )
 """What pydantic puts into a key's path for the member of a union; no key of ours has such a name."""
 
