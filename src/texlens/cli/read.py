@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console, print_json
 
 if TYPE_CHECKING:
@@ -179,8 +180,6 @@ def _print(
 
 def _write(names: Iterable[str], output: Path, model: str, batch_size: int, threads: int | None) -> None:
     """Any number of images into a file, with little in memory."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from texlens.core.errors import DataError
     from texlens.serve.scans import ReadingsFile
     from texlens.serve.shown import reading_row
@@ -193,21 +192,13 @@ def _write(names: Iterable[str], output: Path, model: str, batch_size: int, thre
         console.print(f"{output} holds {len(every) - len(missing)} of {len(every)} images already", markup=False)
     reader = _reader(model, threads) if missing else None
     failed: list[str] = []
-    columns = (
-        TextColumn("reading"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=len(missing), rate="")
+    with row_bar(console, "reading", len(missing), "images") as advance:
         for made in reader.stream(_samples(missing), batch_size=batch_size) if reader else ():
             row = reading_row(made.id, made, reader.served.calibration if reader else None)
             file.append([row])
             if "error" in row:
                 failed.append(str(row["error"]))
-            bar.update(task, advance=1, rate=f"{bar.tasks[0].speed or 0:.1f} images/s")
+            advance(1)
     print(f"{len(missing) - len(failed)} read into {output}, {len(failed)} failed")
     if failed:
         more = f" (and {len(failed) - MOST_NAMED} more in {output})" if len(failed) > MOST_NAMED else ""

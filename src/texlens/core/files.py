@@ -1,5 +1,6 @@
 """Writing files so that a kill at any moment leaves either the old one or the new one, never a half."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -33,6 +34,16 @@ def naming(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def sha256_of(*paths: Path) -> str:
+    """Of the files' bytes, one file after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 24):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from texlens.core.errors import DataError
-from texlens.core.files import swap_in, write_json, write_text
+from texlens.core.files import naming, swap_in, write_json, write_text
 from texlens.data.columns import Columns, extra_kinds, unified, widened
 from texlens.data.load import Rows, load_split
 from texlens.data.sample import Refusal, Sample
@@ -298,14 +298,11 @@ def _refuse_foreign(folder: Path, overwrite: bool) -> None:
 def _write_shard(path: Path, table: pa.Table) -> None:
     aside = path.with_suffix(".partial")
     plain = [name for name in table.column_names if name not in ("image", "images", "text", "id")]
-    try:
+    with naming(path):
         pq.write_table(table, aside, row_group_size=GROUP_ROWS, use_dictionary=plain, write_statistics=False)
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
 
 
 def _undo_final_names(folder: Path) -> None:

@@ -18,7 +18,7 @@ from texlens.adapters.lora import adapter_files, check_adapter, load_adapter
 from texlens.config.load import load_config
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError, DataError
-from texlens.core.files import write_json
+from texlens.core.files import sha256_of, write_json
 from texlens.core.prediction import Prediction
 from texlens.core.run_folder import RunFolder
 from texlens.data.build import read_split
@@ -229,7 +229,7 @@ def _conditions(
     """All that decides a prediction; predictions are used again only where this is the same."""
     geometry = base.processor.geometry
     text = "\n".join(f"{sample.id}\t{sample.text}" for sample in samples)
-    adapter = _digest(adapter_files(folder.adapter)) if system == "adapter" else None
+    adapter = sha256_of(*adapter_files(folder.adapter)) if system == "adapter" else None
     told = {"artefact": _digest_of_folder(artefact)} if artefact else {}
     return {
         **told,
@@ -241,15 +241,6 @@ def _conditions(
         "prompt": [config.data.system, config.data.question],
         "evaluate": config.evaluate.model_dump(mode="json", exclude={"metrics"}),
     }
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 24):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _digest_of_folder(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """A run's adapter as an artefact: checked, made aside, carded, verified, put in place."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,14 +13,16 @@ from rich.console import Console
 from texlens.adapters.artefact import ArtefactCard
 from texlens.adapters.card import CARD, AdapterCard
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter, is_full
+from texlens.adapters.moe_lora.register import NAME as MOE_LORA
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
-from texlens.core.files import write_json
+from texlens.core.files import sha256_of, write_json
 from texlens.core.run_folder import RunFolder
 from texlens.export.bits import int8_codec, nf4_codec
 from texlens.export.compressed import fp8_codec
 from texlens.export.folder import check_output, check_room, write_beside, written_aside
 from texlens.export.merged import write_merged
+from texlens.export.own_loader import write_own_loader
 from texlens.export.quantised import chosen_layers, quantised_bytes, write_quantised
 from texlens.export.readme import write_readme
 from texlens.export.serving import serving_commands
@@ -145,6 +146,8 @@ def _adapter(run: RunFolder, base: Base, folder: Path) -> dict[str, Any]:
     write_beside(base.folder, base.processor, folder)
     if (run.adapter / CARD).is_file():
         shutil.copyfile(run.adapter / CARD, folder / CARD)
+    if json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get("peft_type") == MOE_LORA:
+        write_own_loader(folder)
     coverage = run.read_json("coverage.json") or []
     tower = any(row["matched"] and row["group"] in ("vision", "merger") for row in coverage)
     return {"method": "as PEFT saves it", "tower": tower}
@@ -228,8 +231,7 @@ def adapter_digest(folder: Path) -> str:
     """The sha256 of an adapter's weights; of a checkpoint trained in full, its fingerprint."""
     if is_full(folder):
         return fingerprint(folder)
-    with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(folder / WEIGHTS)
 
 
 def _checked(card: ArtefactCard, aside: Path, output: Path, check: Check | None) -> ArtefactCard:

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or not there: written aside, summed, renamed; the newest whole one is found on resume."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -8,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from texlens.core.errors import RunError
-from texlens.core.files import swap_in, write_json
+from texlens.core.files import sha256_of, swap_in, write_json
 
 SUMS = "checksums.json"
 _NAME = re.compile(r"checkpoint-(\d+)")
@@ -16,7 +15,7 @@ _NAME = re.compile(r"checkpoint-(\d+)")
 
 def seal(aside: Path, place: Path) -> None:
     """Writes checksums into the finished folder `aside` and renames it to `place`."""
-    write_json(aside / SUMS, {str(path.relative_to(aside)): _sum(path) for path in _files(aside)})
+    write_json(aside / SUMS, {str(path.relative_to(aside)): sha256_of(path) for path in _files(aside)})
     swap_in(aside, place)
 
 
@@ -36,7 +35,7 @@ def fault(checkpoint: Path) -> str | None:
         path = checkpoint / name
         if not path.is_file():
             return f"{name} is missing"
-        if _sum(path) != expected:
+        if sha256_of(path) != expected:
             return f"{name} has changed since it was written"
     return None
 
@@ -68,8 +67,3 @@ def rotate(folder: Path, keep: int, best_step: int | None) -> None:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

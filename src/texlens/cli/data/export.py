@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 import typer
 
 from texlens.cli.data.account import Output, Overwrite, print_account
-from texlens.cli.data.opening import open_splits, row_bar
+from texlens.cli.data.opening import open_splits
+from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
 
 

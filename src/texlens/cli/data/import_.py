@@ -16,7 +16,7 @@ from texlens.cli.data.account import (
     TextColumn,
     print_account,
 )
-from texlens.cli.data.opening import row_bar
+from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
 
 Limit = Annotated[int | None, typer.Option(min=1, help="At most this many rows of each split: the first ones.")]

@@ -33,7 +33,8 @@ def inspect(
         texlens data inspect my_rows --report report.html
         texlens data inspect my_rows --report report.html --augment
     """
-    from texlens.cli.data.opening import geometry_for, open_splits, row_bar
+    from texlens.cli.data.opening import geometry_for, open_splits
+    from texlens.cli.progress import row_bar
     from texlens.core.errors import ConfigError
     from texlens.data.inspect.content import inspect as look
     from texlens.data.validate.run import Options

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from texlens.cli.data.account import Output, Overwrite, Seed, print_account
-from texlens.cli.data.opening import open_splits, row_bar
+from texlens.cli.data.opening import open_splits
+from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
 
 

@@ -1,10 +1,6 @@
-"""What the commands that look at a whole data set share: its splits, a family's geometry, a bar that counts rows."""
+"""What the commands that look at a whole data set share: its splits and a family's geometry."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-from rich.console import Console
 
 if TYPE_CHECKING:
     from texlens.data.geometry import ImageGeometry
@@ -50,25 +46,3 @@ def spelled(model_type: str) -> str:
         spelled("qwen2_5_vl") -> "qwen2.5-vl"
     """
     return model_type.replace("2_5", "2.5").replace("_", "-")
-
-
-@contextmanager
-def row_bar(console: Console, doing: str, rows: int) -> Iterator[Callable[[int], None]]:
-    """A bar with rows done, their rate and the time left; nothing where no terminal looks on."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(doing, total=rows, rate="")
-
-        def advance(done: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, advance=done, rate=f"{speed:,.0f} rows/s" if speed else "")
-
-        yield advance

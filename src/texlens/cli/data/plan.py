@@ -26,7 +26,8 @@ def plan(
 
         texlens data plan linxy/LaTeX_OCR --subset small --family qwen3-vl
     """
-    from texlens.cli.data.opening import geometry_for, open_splits, row_bar
+    from texlens.cli.data.opening import geometry_for, open_splits
+    from texlens.cli.progress import row_bar
     from texlens.core.errors import DataError
     from texlens.data.resolution import plan_resolution, read_sizes
 

@@ -51,7 +51,8 @@ def validate(
 
         texlens data validate my_rows --fix -o clean --leaks to-train
     """
-    from texlens.cli.data.opening import geometry_for, open_splits, row_bar
+    from texlens.cli.data.opening import geometry_for, open_splits
+    from texlens.cli.progress import row_bar
     from texlens.core.errors import ConfigError
     from texlens.data.validate.findings import KINDS
     from texlens.data.validate.run import Options
@@ -92,7 +93,7 @@ def validate(
 
 
 def _fixed(messages, place, splits, found, options, out, leaks, drop, overwrite) -> dict:
-    from texlens.cli.data.opening import row_bar
+    from texlens.cli.progress import row_bar
     from texlens.data.validate.fix import plan_fates, write_fixed
 
     fates = plan_fates(found, leaks=leaks, drop=drop)

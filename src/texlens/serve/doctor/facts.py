@@ -1,6 +1,5 @@
 """Asking the machine: packages, card, disk, hub, and one reading by the shipped model."""
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from texlens.core.checkup import GpuFacts
+from texlens.core.files import sha256_of
 
 QUICK_S = 5.0
 SLOW_S = 120.0
@@ -119,10 +119,7 @@ def write_error(folder: Path) -> str | None:
 
 
 def weights_sha256(file: Path) -> str | None:
-    if not file.is_file():
-        return None
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return sha256_of(file) if file.is_file() else None
 
 
 def one_reading() -> tuple[str, float]:

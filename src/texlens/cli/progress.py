@@ -1,0 +1,28 @@
+"""A bar that counts rows."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+
+@contextmanager
+def row_bar(console: Console, doing: str, rows: int, unit: str = "rows") -> Iterator[Callable[[int], None]]:
+    """A bar with rows done, their rate and the time left; nothing where no terminal looks on."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(doing, total=rows, rate="")
+
+        def advance(done: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=done, rate=f"{speed:,.{0 if speed > 10 else 1}f} {unit}/s" if speed else "")
+
+        yield advance
