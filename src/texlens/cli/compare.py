@@ -11,7 +11,7 @@ from texlens.cli.shared import Json, Overrides, RunArgument, message_console, pr
 def compare(
     run: RunArgument,
     folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR]...", help="Folders that `texlens export` made of this run.")
+        list[Path] | None, typer.Argument(metavar="DIR", help="Folders that `texlens export` made of this run.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     overrides: Overrides = None,

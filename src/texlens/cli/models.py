@@ -36,7 +36,7 @@ def download(
 
 @app.command("list")
 def list_families(as_json: Json = False) -> None:
-    """The families that TexLens knows, and the checkpoints whose configurations ship with it.
+    """List the families that TexLens knows, and the checkpoints whose configurations ship with it.
 
     Example:
 

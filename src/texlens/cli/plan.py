@@ -9,7 +9,7 @@ from texlens.cli.shared import Json, Overrides, print_json, result_console
 
 
 def plan(
-    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml")],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")],
     overrides: Overrides = None,
     gpu: Annotated[
         str | None,

@@ -24,7 +24,7 @@ Told = Callable[[str], None] | None
 
 
 def read(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Images, folders, or - for standard input.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Images, folders, or - for standard input.")],
     model: Annotated[
         str,
         typer.Option(metavar="RUN", help="A run folder, a checkpoint folder or a hub id; default: the shipped model."),

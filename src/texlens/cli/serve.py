@@ -11,7 +11,7 @@ from texlens.cli.shared import message_console
 
 def serve(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Run folders on one base, a checkpoint folder, or nano.")
+        list[str], typer.Argument(metavar="MODEL", help="Run folders on one base, a checkpoint folder, or nano.")
     ],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="127.0.0.1 is this machine alone, 0.0.0.0 everyone who reaches it.")] = (

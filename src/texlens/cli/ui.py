@@ -13,13 +13,13 @@ _HOST = "127.0.0.1"
 
 
 def ui(
-    model: Annotated[str, typer.Argument(metavar="[RUN]", help="A run folder, a checkpoint folder, or nano.")] = "nano",
+    model: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, a checkpoint folder, or nano.")] = "nano",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="0 takes a free one; the history in the browser belongs to a port.")
     ] = 8421,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
 ) -> None:
-    """A web page on this machine: paste, drop, draw or snap a formula, and see its LaTeX. Works without a network.
+    """Open a web page on this machine: paste, drop, draw or snap a formula, and see its LaTeX. Works without a network.
 
     A run's adapter reads beside its base. See docs/serve/web-page.md.
 

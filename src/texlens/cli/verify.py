@@ -19,7 +19,7 @@ def verify(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Is the artefact what the adapter was? First-token logits, texts and scores of both; exit code 2 where it isn't.
+    """Check that an exported folder reads as its adapter does: first-token logits, texts, scores; else exit code 2.
 
     Example:
 

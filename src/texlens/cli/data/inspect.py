@@ -28,7 +28,7 @@ def inspect(
 ) -> None:
     """Show what a data set holds: sizes, lengths, findings, leaks, vocabulary, resolution, samples.
 
-    Example:
+    Examples:
 
         texlens data inspect my_rows --report report.html
         texlens data inspect my_rows --report report.html --augment

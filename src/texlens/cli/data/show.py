@@ -9,7 +9,7 @@ from texlens.cli.shared import Json, Overrides, message_console, print_json, res
 
 
 def show(
-    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml")],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")],
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 3,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
     overrides: Overrides = None,
