@@ -180,7 +180,7 @@ def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tm
     from texlens.models.generate import generate, in_order
     from texlens.models.shipped import NANO_FOLDER
 
-    values = settings(Path("nano"), tmp_path, steps=8, batch_size=8, optimizer={"learning_rate": 2e-3})
+    values = settings(Path("nano"), tmp_path, steps=4, batch_size=8, optimizer={"learning_rate": 2e-3})
     config = build_config({**values, "data": {**values["data"], "limit": 64}})
     folder = RunFolder.create(tmp_path, "run")
     train(config, prepare(config, CONSOLE), folder, console=CONSOLE)
