@@ -309,13 +309,16 @@ def test_a_run_reads_with_its_own_adapter_and_question(texlens, trained, formula
 # The program itself
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["runs"]])
-def test_help_loads_no_torch(arguments, tmp_path):
+HEAVY = ("torch", "transformers", "peft", "datasets", "fastapi", "uvicorn", "scipy", "matplotlib", "pyarrow")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["data", "mix", "-h"], ["--version"], ["runs"]])
+def test_help_loads_nothing_heavy(arguments, tmp_path):
     code = (
         "import sys; from texlens.cli.main import main\n"
         f"sys.argv = ['texlens', *{arguments}]\n"
         "try: main()\n"
-        "finally: print([name for name in ('torch', 'transformers', 'peft', 'datasets') if name in sys.modules])"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), cwd=tmp_path, check=True
