@@ -96,7 +96,7 @@ def _formulas(file: Path) -> None:
     file.write_text("\n".join(f"{label} + {number}" for number in range(8) for label in LABELS))
 
 
-DATA_SETS = ("data/mine", "data/handwriting", "data/printed", "data/a/rows", "data/b/rows", "my_rows")
+DATA_SETS = ("data/mine", "data/handwriting", "data/printed", "data/a/rows", "data/b/rows", "my_rows", "rows")
 INPUTS: Mapping[str, Callable[[Path], None]] = {
     **dict.fromkeys(DATA_SETS, _data_set),
     "scans/": _scans,
