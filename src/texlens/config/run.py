@@ -40,3 +40,14 @@ class RunConfig(Settings):
         if self.train.optimizer.lora_plus_ratio and self.adapter.kind == "full":
             raise ValueError("train.optimizer.lora_plus_ratio: weights trained in full have no A and B; remove it")
         return self
+
+    @model_validator(mode="after")
+    def _features_are_constants(self):
+        if self.train.cache_features == "on" and self.data.augment is not None:
+            raise ValueError(
+                "train.cache_features: on can't be used with data.augment, which changes images anew in each epoch; "
+                "set one of the two to off or none"
+            )
+        if self.train.cache_features == "on" and self.train.engine == "plain":
+            raise ValueError("train.cache_features: on needs the packed engine; set train.engine: auto, or turn it off")
+        return self

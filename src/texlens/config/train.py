@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from texlens.config.base import Settings
 from texlens.config.evaluate import MetricNames
@@ -77,12 +77,19 @@ class TrainSettings(Settings):
     """GPU memory that the packed engine may plan with; auto is what the card has."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Let torch.compile turn the packed engine's passes into few kernels; auto is on with a GPU."""
+    cache_features: Literal["off", "on"] = "off"
+    """Keep on disk what a frozen vision tower makes of each image, and read it from the second epoch or run on."""
     seed: int = 0
     workers: int = Field(0, ge=0)
     """Processes that decode images ahead of training."""
     optimizer: OptimizerSettings = OptimizerSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     watch: WatchSettings = WatchSettings()
+
+    @field_validator("compile", "cache_features", mode="before")
+    @classmethod
+    def _on_and_off_are_truth_in_yaml(cls, value):
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from texlens.core.errors import DataError
 from texlens.data.example import IGNORED, Cut, Example, build_example
+from texlens.data.features import FeatureStore
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
 from texlens.data.patches import image_to_patches
@@ -25,7 +26,7 @@ class ExampleDataset(Dataset):
 
     `transform` changes the decoded image; its generator is seeded by (seed, epoch, index), so what it draws depends
     neither on workers nor on the order in which rows are asked for. It must keep the image's size, since lengths are
-    planned from headers.
+    planned from headers. A `store` gives features of images in place of patches, and needs images that are not changed.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class ExampleDataset(Dataset):
         transform: Transform | None = None,
         seed: int = 0,
         cut: Cut = image_to_patches,
+        store: FeatureStore | None = None,
     ):
         self.rows, self.tokenizer, self.geometry = rows, tokenizer, geometry
         self.question, self.system = question, system
-        self.cut = cut
+        self.cut, self.store = cut, store
         self.strict, self.transform, self.seed, self.epoch = strict, transform, seed, 0
 
     def __len__(self) -> int:
@@ -56,7 +58,7 @@ class ExampleDataset(Dataset):
         """
         sample = self.rows[index]
         try:
-            return self._example(sample, pixels=True, transform=self._drawn_transform(index))
+            return self._example(sample, pixels=True, transform=self._drawn_transform(index), store=self.store)
         except DataError as error:
             if self.strict:
                 raise

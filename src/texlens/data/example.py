@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -12,7 +13,12 @@ from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.patches import image_to_patches
 from texlens.data.prompt import PromptStyle, answer_ids, conversation
-from texlens.data.sample import Sample
+from texlens.data.sample import LazyImage, Sample
+
+if TYPE_CHECKING:  # torch takes seconds to load, and reading without it needs this file
+    from torch import Tensor
+
+    from texlens.data.features import FeatureStore
 
 IGNORED = -100
 """The label of a token without loss."""
@@ -26,6 +32,9 @@ class Example:
     packs), or None where not asked for. Of several images `grids` has each one's, and the patches stand one image
     after the other. In a conversation of several turns every assistant's turn carries labels.
 
+    Where features of images are kept, `keys` has each image's key and `features` what is kept of it, [K, V, D], or
+    None; only images without have patches.
+
     Example:
         input_ids = [ <image>, <image>, Read,  x, ^, 2, <|im_end|>]
         labels    = [    -100,    -100, -100,  x, ^, 2, <|im_end|>]
@@ -37,6 +46,8 @@ class Example:
     sample_id: str
     patches: np.ndarray | None = None
     more_grids: tuple[tuple[int, int, int], ...] = ()
+    keys: tuple[str, ...] = ()
+    features: tuple["Tensor | None", ...] = ()
 
     @property
     def grids(self) -> tuple[tuple[int, int, int], ...]:
@@ -61,14 +72,16 @@ def build_example(
     pixels: bool = False,
     transform: Callable[[Image.Image], Image.Image] | None = None,
     cut: Cut = image_to_patches,
+    store: "FeatureStore | None" = None,
 ) -> Example:
-    """The sample's tokens and labels; with `pixels` images are decoded, given to `transform`, and `cut` into patches.
+    """The sample's tokens and labels; with `pixels` images are decoded, given to `transform`, and `cut` into patches,
+    but for those whose features are in `store`.
 
     Raises:
         DataError: an image is unreadable or too long and thin, an answer empty, or a special token in a text.
     """
     style = PromptStyle(question, system)
-    example = build_prompt(sample, tokenizer, geometry, style, pixels=pixels, transform=transform, cut=cut)
+    example = build_prompt(sample, tokenizer, geometry, style, pixels=pixels, transform=transform, cut=cut, store=store)
     with naming(sample):
         answer = answer_ids(tokenizer, sample.text)
     return replace(example, input_ids=example.input_ids + answer, labels=example.labels + answer)
@@ -83,6 +96,7 @@ def build_prompt(
     pixels: bool = True,
     transform: Callable[[Image.Image], Image.Image] | None = None,
     cut: Cut = image_to_patches,
+    store: "FeatureStore | None" = None,
 ) -> Example:
     """The sample as an example without its answer; earlier answers carry labels.
 
@@ -92,8 +106,10 @@ def build_prompt(
     with naming(sample):
         patches: list[np.ndarray] = []
         grids: list[tuple[int, int, int]] = []
-        for image in sample.images:
-            if pixels:
+        keys = tuple(store.key(image) for image in sample.images) if store and pixels else ()
+        features = tuple(_kept(key, image, geometry, store) for key, image in zip(keys, sample.images, strict=False))
+        for number, image in enumerate(sample.images):
+            if pixels and not (features and features[number] is not None):
                 decoded = image.load()
                 cut_out, grid = cut(transform(decoded) if transform else decoded, geometry)
                 patches.append(cut_out)
@@ -109,7 +125,13 @@ def build_prompt(
         sample.id,
         (patches[0] if len(patches) == 1 else np.concatenate(patches)) if patches else None,
         tuple(grids[1:]),
+        keys,
+        features,
     )
+
+
+def _kept(key: str, image: LazyImage, geometry: ImageGeometry, store: "FeatureStore | None") -> "Tensor | None":
+    return store.find(key, geometry.tokens(*image.size)) if store else None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The `Pack`: several examples end to end as one sequence, with everything that the model needs to keep them apart.
 
 # T = tokens, P = patches, V = image tokens, L = labels, S = examples, I = images, C = numbers of a patch
+# K = 1 + deepstack parts, D = width of features
 
 Made of numpy in the loader's workers, so that the training step computes no positions and waits for nothing.
 """
@@ -25,7 +26,9 @@ longest_text   int             length of the longest segment
 label_rows     int64 [L]       the token before each label: its hidden state says the label
 labels         int64 [L]
 image_rows     int64 [V]       tokens that stand for images
-feature_rows   int64 [V]       which merged patch each of them is
+feature_rows   int64 [V]       which merged patch each of them is; those of `stored` count on from the tower's
+stored         [K, -, D]       features that came with the examples; not there where none did
+fresh          list            (key, first, last) of each image whose features are to be kept, as bounds in V
 patches        uint8 [P, C]    not normalised, one frame
 cells          int32 [2, P]    row and column of each patch in its image
 image_ends     int32 [I + 2]   bounds of the images among the patches; the last segment is the padding
@@ -36,6 +39,9 @@ table_index    int64 [P, 4]    the four nearest positions in the tower's table, 
 table_weight   float32 [P, 4]
 rows           list of str     the ids of the examples
 tokens         int             without padding
+
+What the tower reads (patches to table_weight) is of the images that came without features; where all came with them
+it is not there.
 """
 
 
@@ -123,7 +129,39 @@ def _text(examples: Sequence[Example], layout: PackLayout) -> Pack:
 
 
 def _vision(examples: Sequence[Example], layout: PackLayout) -> Pack:
-    grids = [grid for example in examples for grid in grids_of(example)]
+    images = [image for example in examples for image in _images(example)]
+    grids = [grid for grid, _, features in images if features is None]
+    pack, own = _patches(examples, grids, layout) if grids else ({}, np.zeros(0, np.int64))
+    unit = layout.merge_size**2
+    of_tower, of_store, at = 0, len(pack["patches"]) // unit if pack else 0, 0
+    places, fresh = [], []
+    for (frames, rows, columns), key, features in images:
+        count = frames * rows * columns // unit
+        if features is None:
+            places.append(own[of_tower : of_tower + count])
+            of_tower += count
+            if key:
+                fresh.append((key, at, at + count))
+        else:
+            places.append(np.arange(of_store, of_store + count))
+            of_store += count
+        at += count
+    stored = [features for _, _, features in images if features is not None]
+    pack |= {"feature_rows": torch.from_numpy(np.concatenate(places)), "fresh": fresh}
+    return pack | ({"stored": torch.cat(stored, 1)} if stored else {})
+
+
+def _images(example: Example) -> list[tuple[tuple[int, int, int], str | None, Tensor | None]]:
+    """Grid, key and kept features of each image."""
+    grids = grids_of(example)
+    none = (None,) * len(grids)
+    return list(zip(grids, example.keys or none, example.features or none, strict=True))
+
+
+def _patches(
+    examples: Sequence[Example], grids: Sequence[tuple[int, int, int]], layout: PackLayout
+) -> tuple[Pack, np.ndarray]:
+    """What the tower reads, and where in its output the merged patches stand, in the images' own order."""
     counts = [frames * rows * columns for frames, rows, columns in grids]
     total, unit = sum(counts), layout.merge_size**2
     padded = _up(total, layout.patch_multiple)
@@ -135,12 +173,12 @@ def _vision(examples: Sequence[Example], layout: PackLayout) -> Pack:
     for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
         cells[:, start:end] = _cells(rows, columns, layout.merge_size)
     pack: Pack = {"image_ends": _ends(ends, padded), "longest_image": int(max(*counts, padded - total))}
-    feature_rows = np.arange(total // unit)
+    own = np.arange(total // unit)
     if layout.window:
         order, window_ends = _windows(grids, layout.window, layout.merge_size)
         moved = (order[:, None] * unit + np.arange(unit)).ravel()
         patches[:total], cells[:, :total] = patches[moved], cells[:, moved]
-        feature_rows = np.argsort(order)
+        own = np.argsort(order)
         pack |= {
             "window_ends": _ends(window_ends, padded),
             "longest_window": int(max(np.diff(window_ends).max(), padded - total)),
@@ -150,11 +188,7 @@ def _vision(examples: Sequence[Example], layout: PackLayout) -> Pack:
         for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
             sizes[:, start:end] = [[rows], [columns]]
         pack |= _table(cells, sizes, layout.table_side)
-    return pack | {
-        "patches": torch.from_numpy(patches),
-        "cells": torch.from_numpy(cells),
-        "feature_rows": torch.from_numpy(feature_rows),
-    }
+    return pack | {"patches": torch.from_numpy(patches), "cells": torch.from_numpy(cells)}, own
 
 
 def _cells(rows: int, columns: int, merge: int) -> np.ndarray:

@@ -34,6 +34,7 @@ from texlens.train.callbacks import Meter, MetricsLog, ProgressBar, peak_memory_
 from texlens.train.checkpoints import last_whole
 from texlens.train.engine import Engine, build_engine
 from texlens.train.experts import ExpertUseLog
+from texlens.train.features import with_features
 from texlens.train.optimizer import parameter_groups
 from texlens.train.plot import plot_loss
 from texlens.train.start import start_adapter
@@ -100,6 +101,8 @@ def train(
     if checkpoint is None:
         start_adapter(adapted, config, prepared.base, prepared.splits.train)
     engine = build_engine(config, adapted, prepared.base.processor)
+    splits = [prepared.splits.train, *([prepared.splits.validation] if prepared.splits.validation else [])]
+    engine = with_features(engine, config, prepared.base.processor.geometry, splits)
     for note in engine.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
     folder.update(engine={"name": engine.name, **engine.facts, "notes": list(engine.notes)})
@@ -145,6 +148,7 @@ def _trainer(
             transform=transform,
             seed=settings.seed,
             cut=engine.cut,
+            store=engine.forward.store if engine.forward else None,
         )
 
     def save_into(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from texlens.data.features import FeatureStore
 from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout
 from texlens.kernels.attention import why_not_on
@@ -24,19 +25,35 @@ class PackedForward:
     """
     Args:
         model: a stock model, adapted by PEFT or not (its inner model, not the `PeftModel`).
+        store: where the frozen tower's features are kept; None keeps none.
     """
 
     text: PackedText
     vision: PackedVision
     head: Any
+    store: FeatureStore | None = None
 
     def hidden(self, pack: dict) -> Tensor:
         """Hidden states before the last norm, [T, D]."""
-        features, deep = self.vision(pack)
-        rows, places = pack["image_rows"], pack["feature_rows"]
+        rows, (features, *deep) = pack["image_rows"], self.image_features(pack)
         x = self.text.embed(pack["ids"])
-        x = x.index_copy(0, rows, features[places].to(x.dtype))
-        return self.text(x, pack["positions"], text_segments(pack), rows, [part[places] for part in deep])
+        x = x.index_copy(0, rows, features.to(x.dtype))
+        return self.text(x, pack["positions"], text_segments(pack), rows, deep)
+
+    def image_features(self, pack: dict) -> list[Tensor]:
+        """Of each image token, [V, D]: merged features, then those for the first layers. Only images that did not
+        come with features are run through the tower."""
+        parts: list[Tensor] = []
+        if "patches" in pack:
+            features, deep = self.vision(pack)
+            parts = [features, *deep]
+        if "stored" in pack:
+            stored = pack["stored"].unbind()
+            parts = [torch.cat(pair) for pair in zip(parts, stored, strict=True)] if parts else list(stored)
+        features = [part[pack["feature_rows"]] for part in parts]
+        if self.store is not None and pack["fresh"]:
+            self.store.settle(pack["fresh"], features)
+        return features
 
     def loss(self, pack: dict) -> Tensor:
         """Summed cross-entropy of the pack's labels in nats, float32."""
