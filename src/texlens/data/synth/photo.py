@@ -4,10 +4,9 @@ import random
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageFilter
 
 from texlens.core.errors import LatexError
-from texlens.data.augment import pixels
 from texlens.data.synth.drawn import Colour, Drawn, coloured, hex_colour, near, numbers, printed_formula
 from texlens.data.synth.hand import handwriting
 
@@ -31,11 +30,16 @@ def photo(label: str, rng: random.Random) -> Drawn:
     image, seen = _seen_askew(sheet, rng, array_rng)
     image = _in_uneven_light(image, rng)
     blur = rng.uniform(0.3, 1.1)
-    image = pixels.blurred(image, blur)
+    image = image.filter(ImageFilter.BoxBlur(_box_of(blur)))
     noise = rng.uniform(2, 9)
     image = _grainy(image, noise, rng)
     quality = rng.randint(40, 90)
     return Drawn(image, facts | seen | {"effects": f"blur {blur:.2g}, noise {noise:.2g}, jpeg {quality}"}, quality)
+
+
+def _box_of(deviation_px: float) -> float:
+    """The half width of the box that blurs as widely; it takes a third of a Gaussian's time and looks like a lens."""
+    return ((12 * deviation_px**2 + 1) ** 0.5 - 1) / 2
 
 
 def _sheet(label: str, rng: random.Random) -> tuple[Image.Image, dict[str, str | int | float]]:
