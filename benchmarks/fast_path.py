@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.data.example import IGNORED, Example
 from texlens.data.geometry import ImageGeometry
-from texlens.data.pack import PackLayout
+from texlens.data.pack import PackLayout, lay
 from texlens.data.packing import PackCollator
 from texlens.models.families import family_of
 from texlens.models.load import random_model
@@ -47,10 +47,13 @@ class Arm:
     recompute: str = "none"
     passes: str = "compiled"
     fused: bool = True
+    cached: bool = False
+    """Images come as features of the frozen tower (`train.cache_features`), copied from the host in the step."""
 
 
 ARMS = (
     Arm("bf16, 16k tokens"),
+    Arm("bf16, 16k tokens, features kept", cached=True),
     Arm("bf16, 16k tokens, Triton", passes="triton"),
     Arm("bf16, 32k tokens, Triton", rows=112, budget=36_864, passes="triton"),
     Arm("bf16, 8k tokens", rows=28, budget=9_216),
@@ -111,12 +114,15 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
     forward = packed_forward(model, geometry, recompute=arm.recompute, fused=arm.fused, passes=arm.passes)
     rows = 4 if options.tiny else arm.rows
-    batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.passes != "plain", device)
+    kept_by = forward if arm.cached else None
+    batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.passes != "plain", device, kept_by)
     synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
     def step(batch) -> torch.Tensor:
         losses = []
         for pack in batch["packs"]:
+            if arm.cached:
+                pack = {**pack, "stored": pack["stored"].to(device, non_blocking=True)}
             loss = forward.loss(pack) / batch["label_count"]
             loss.backward()
             losses.append(loss.detach())
@@ -169,7 +175,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     }
 
 
-def packs_of(rows: int, budget: int, options, config, geometry, padded: bool, device) -> list[dict]:
+def packs_of(rows: int, budget: int, options, config, geometry, padded: bool, device, kept_by=None) -> list[dict]:
     vision = config.vision_config
     window = getattr(vision, "window_size", None)
     table = getattr(vision, "num_position_embeddings", None)
@@ -181,16 +187,38 @@ def packs_of(rows: int, budget: int, options, config, geometry, padded: bool, de
         token_multiple=128 if padded else 1,
         patch_multiple=128 if padded else 4,
     )
-    lay = PackCollator(layout, budget)
+    collate = PackCollator(layout, budget)
     steps = 3 if options.tiny else options.steps
     examples = made_examples(rows * (steps + 4), geometry.patch_size)
-    return [on(device, lay(examples[start : start + rows])) for start in range(0, len(examples), rows)]
+    if kept_by is not None:
+        parts = (examples[start : start + rows] for start in range(0, len(examples), rows))
+        examples = [example for part in parts for example in with_features(part, kept_by, layout, device)]
+    return [on(device, collate(examples[start : start + rows])) for start in range(0, len(examples), rows)]
 
 
 def on(device, batch: dict) -> dict:
+    return {**batch, "packs": [pack_on(device, pack) for pack in batch["packs"]]}
+
+
+def pack_on(device, pack: dict) -> dict:
+    """The pack on the device, but for kept features, which stay on the host as they do in training."""
     move = lambda value: value.to(device) if isinstance(value, torch.Tensor) else value  # noqa: E731
-    packs = [{name: move(value) for name, value in pack.items()} for pack in batch["packs"]]
-    return {**batch, "packs": packs}
+    moved = {name: move(value) for name, value in pack.items() if name != "stored"}
+    if "stored" in pack:
+        moved["stored"] = pack["stored"].pin_memory() if device.type == "cuda" else pack["stored"]
+    return moved
+
+
+def with_features(examples: list[Example], forward, layout: PackLayout, device) -> list[Example]:
+    """The examples with the tower's features in place of their patches."""
+    pack = lay([dataclasses.replace(example, keys=(example.sample_id,)) for example in examples], layout)
+    with torch.no_grad():
+        features = torch.stack(forward.image_features(pack_on(device, pack))).cpu()
+    bounds = {key: (start, end) for key, start, end in pack["fresh"]}
+    return [
+        dataclasses.replace(example, patches=None, features=(features[:, slice(*bounds[example.sample_id])],))
+        for example in examples
+    ]
 
 
 def made_examples(count: int, patch: int) -> list[Example]:
@@ -220,7 +248,7 @@ def flops(pack: dict, settings: dict, model) -> float:
     adapters = sum(parameter.numel() for name, parameter in text.named_parameters() if "lora_" in name)
     seeing = sum(parameter.numel() for parameter in vision.blocks.parameters())
     tokens, labels = pack["tokens"], len(pack["labels"])
-    patches = int(pack["image_ends"][-2])
+    patches = int(pack["image_ends"][-2]) if "image_ends" in pack else 0
     return (4 * linear + 6 * adapters) * tokens + 4 * model.lm_head.weight.numel() * labels + 2 * seeing * patches
 
 
