@@ -17,7 +17,7 @@ def _line(sample: Sample, files: Sequence[str]) -> str:
     said = []
     for role, text in turns(sample):
         if role == "user" and text == IMAGE_MARK and len(files) == 1:
-            text = next(names)
+            text = next(names, "")
         elif role == "user":
             first, *others = text.split(IMAGE_MARK)
             text = first + "".join(f"<|vision_start|>{next(names, '')}<|vision_end|>{other}" for other in others)

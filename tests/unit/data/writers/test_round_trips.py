@@ -64,6 +64,14 @@ def test_several_images_turns_and_answers_pass_through(tmp_path, name):
     assert [values(row) for row in load_split(str(tmp_path / "out"))] == [values(RICH)]
 
 
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_a_row_with_fewer_images_than_marks_is_refused(tmp_path, name):
+    turns = (Turn("user", "<image>"), Turn("assistant", "x"))
+    row = Sample("0", image(PICTURES[0]), "x", prompt="<image>", history=turns)
+    account, _ = export(folder_of(tmp_path / "d", [plain_sample("1"), row]), tmp_path / "out", WRITERS[name], {})
+    assert (account["kept"], account["refused"]) == (1, 1)
+
+
 def test_a_csv_refuses_what_it_has_no_column_for_and_keeps_the_rest(tmp_path):
     asked = plain_sample("8", 'a, "b"\nc', prompt="Read", more_answers=("d",), extra={"n": [1]})
     account, _ = export(folder_of(tmp_path / "d", [RICH, asked]), tmp_path / "out", WRITERS["csv"], {})
