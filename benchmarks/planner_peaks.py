@@ -300,6 +300,12 @@ def _in_its_own_process(task, *arguments):
         return pool.apply(_answer, (task, *arguments))
 
 
+def _command() -> str:
+    """As it was called, but for the folders of absolute paths, which say nothing elsewhere."""
+    parts = (Path(part).name if Path(part).is_absolute() else part for part in sys.argv[1:])
+    return " ".join(["python benchmarks/planner_peaks.py", *parts])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="tiny models on the CPU: a test of this script")
@@ -334,9 +340,9 @@ def main() -> None:
         rows.append(row)
         print(json.dumps(row), file=sys.stderr, flush=True)
     machine = {key: value for key, value in before.items() if key != "rows"} or _machine(arguments)
-    result = {"command": " ".join(sys.argv), **machine, "errors": summary(rows), "rows": rows}
+    result = {"command": _command(), **machine, "errors": summary(rows), "rows": rows}
     if arguments.repredict:
-        result |= {"predicted_with": _packages(), "repredicted": " ".join(sys.argv)}
+        result |= {"predicted_with": _packages(), "repredicted": _command()}
     if arguments.packed:
         arms = [arm for file in arguments.packed for arm in json.loads(file.read_text())["arms"] if "failed" not in arm]
         result["packed"] = predict_packed(arms)

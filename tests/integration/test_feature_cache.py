@@ -113,7 +113,7 @@ def test_changed_images_and_the_plain_engine_are_refused_before_anything_is_load
     with pytest.raises(ConfigError, match=r"train\.cache_features: on can't be used with data\.augment"):
         config_of(tiny, tmp_path, {"data": {**VALIDATED["data"], "augment": "formula"}}, cache_features="on")
     with pytest.raises(ConfigError, match=r"train\.cache_features: on needs the packed engine; set"):
-        config_of(tiny, tmp_path, engine="plain", cache_features=True)
+        config_of(tiny, tmp_path, engine="plain", pack_tokens="auto", cache_features=True)
     with pytest.raises(ConfigError, match=r"needs the packed engine \(engine plain.*model\.attention is eager"):
         run(tiny, tmp_path, {"model": {"path": str(tiny), "attention": "eager"}}, cache_features="on")
 

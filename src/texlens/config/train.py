@@ -100,3 +100,17 @@ class TrainSettings(Settings):
             if not values.get("epochs") and not values.get("steps"):
                 values = {**values, "epochs": 1.0}
         return values
+
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self):
+        if self.engine == "plain":
+            for name in ("pack_tokens", "recompute", "memory_gib", "compile"):
+                if getattr(self, name) != "auto":
+                    raise ValueError(
+                        f"{name} is the packed engine's and engine is plain; set engine: auto, or take it out"
+                    )
+        if self.gradient_checkpointing and self.recompute in ("none", "mlp"):
+            raise ValueError(
+                f"gradient_checkpointing makes layers again and recompute is {self.recompute}; keep one of the two"
+            )
+        return self

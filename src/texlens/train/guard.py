@@ -12,8 +12,9 @@ from texlens.core.errors import RunError
 class NanGuard:
     """Looks at the loss of each pack of a step.
 
-    On the CPU a bad loss raises at once. On a GPU, PyTorch's fused optimisers leave the weights alone where their
-    `found_inf` is set, on the device itself; the flags come over while the next step runs, and raise there.
+    On the CPU a bad loss raises at once, and so it does on a GPU with an optimiser that is not PyTorch's fused one.
+    Those leave the weights alone where their `found_inf` is set, on the device itself; the flags come over while the
+    next step runs, and raise there, or in `read` after the last one.
     """
 
     _coming: list[tuple[Tensor, torch.cuda.Event, int, list[list[str]]]] = field(default_factory=list)
@@ -25,7 +26,7 @@ class NanGuard:
             RunError: a loss of this step (CPU) or of an earlier one (GPU) is no number.
         """
         bad = ~torch.isfinite(torch.stack([loss.detach() for loss in losses]))
-        if not bad.is_cuda:
+        if not bad.is_cuda or not all(group.get("fused") for group in optimizer.param_groups):
             refuse(bad, rows, step)
             return
         self.read()

@@ -148,6 +148,15 @@ class LensTrainer(Trainer):
         self._guard.check(losses, rows, self.state.global_step + 1, self._bare_optimizer())
         return torch.stack(losses).sum()
 
+    def train(self, *args, **kwargs):
+        """
+        Raises:
+            RunError: a loss, the last step's included, is no number.
+        """
+        outcome = super().train(*args, **kwargs)
+        self._guard.read()
+        return outcome
+
     def _bare_optimizer(self) -> torch.optim.Optimizer:
         wrapped: Any = self.optimizer
         return getattr(wrapped, "optimizer", wrapped)
@@ -197,6 +206,7 @@ class LensTrainer(Trainer):
         restore(self._network, Path(resume_from_checkpoint))
 
     def _save_checkpoint(self, model, trial) -> None:
+        self._guard.read()
         if self.args.should_save:
             shutil.rmtree(self._staging, ignore_errors=True)
         self._stage_checkpoint = True

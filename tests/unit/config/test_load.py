@@ -67,6 +67,19 @@ def test_metrics_are_a_list_or_names_with_commas(run_file):
     assert config.train.watch.metrics == ("captions",)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["train.engine=plain", "train.pack_tokens=512"], "pack_tokens is the packed engine's and engine is plain"),
+        (["train.engine=plain", "train.compile=on"], "compile is the packed engine's and engine is plain"),
+        (["train.gradient_checkpointing=true", "train.recompute=none"], "recompute is none; keep one of the two"),
+        (["train.pack_tokens=3"], "'train.pack_tokens': input should be greater than or equal to 256 (got 3)"),
+    ],
+)
+def test_engine_settings_without_effect_are_refused(run_file, overrides, said):
+    assert said in refusal(run_file, *overrides)
+
+
 def test_a_key_written_twice_is_refused(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("model: {path: a}\nmodel: {path: b}\ndata: {path: c}\n")

@@ -22,6 +22,19 @@ def test_numbers_pass():
     NanGuard().check([torch.tensor(1.0)], [["a"]], 1, torch.optim.SGD([torch.zeros(1)]))
 
 
+class Arrived:
+    def synchronize(self) -> None:
+        pass
+
+
+def test_what_came_over_after_the_last_step_is_told():
+    guard = NanGuard()
+    guard._coming.append((torch.tensor([False, True]), Arrived(), 9, [["a"], ["b"]]))
+    with pytest.raises(RunError, match="step 9: the loss is no number in the pack of rows b;"):
+        guard.read()
+    guard.read()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_on_a_gpu_the_step_is_not_taken_and_told_one_later():

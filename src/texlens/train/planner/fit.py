@@ -45,11 +45,14 @@ def candidates(config: RunConfig) -> Iterator[Change]:
         for tokens in (8192, 4096, 2048, 1024):
             so_far["train.pack_tokens"] = tokens
             yield dict(so_far)
+    recomputing: Change = (
+        {"train.recompute": "full"} if train.recompute in ("none", "mlp") else {"train.gradient_checkpointing": True}
+    )
     if not train.gradient_checkpointing:
         first = next(_halved(train.batch_size, train.accumulation), None)
         if first:
             yield first
-        so_far["train.gradient_checkpointing"] = True
+        so_far |= recomputing
         yield dict(so_far)
     for change in _halved(train.batch_size, train.accumulation):
         so_far |= change

@@ -69,6 +69,12 @@ def test_smaller_batches_keep_the_rows_of_a_step():
     ]
 
 
+def test_recompute_that_was_set_is_raised_itself():
+    changes = list(candidates(config_of(batch_size=8, recompute="none")))
+    assert any(change.get("train.recompute") == "full" for change in changes)
+    assert not any("train.gradient_checkpointing" in change for change in changes)
+
+
 def test_fit_gives_the_first_change_that_helps_and_no_more():
     change = fit(config_of(batch_size=8, engine="plain"), lambda other: other.base.quantise == "nf4")
     assert change == {"train.gradient_checkpointing": True, "base.quantise": "nf4"}
