@@ -14,7 +14,7 @@ from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout
 from texlens.kernels.attention import why_not_on
 from texlens.kernels.forms import choose_passes
-from texlens.kernels.loss import label_row_loss
+from texlens.kernels.loss import CHUNK, ChunkLoss, choose_chunk_loss, chunk_loss_plainly, label_row_loss
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
 from texlens.models.processor import Processor
@@ -26,12 +26,15 @@ class PackedForward:
     Args:
         model: a stock model, adapted by PEFT or not (its inner model, not the `PeftModel`).
         store: where the frozen tower's features are kept; None keeps none.
+        loss_chunk: label rows whose logits exist at a time.
     """
 
     text: PackedText
     vision: PackedVision
     head: Any
     store: FeatureStore | None = None
+    loss_chunk: int = CHUNK
+    chunk_loss: ChunkLoss = chunk_loss_plainly
 
     def hidden(self, pack: dict) -> Tensor:
         """Hidden states before the last norm, [T, D]."""
@@ -59,7 +62,8 @@ class PackedForward:
         """Summed cross-entropy of the pack's labels in nats, float32."""
         chosen = self.text.model.norm(self.hidden(pack)[pack["label_rows"]])
         if self.head_is_plain:
-            return label_row_loss(chosen, self.head.weight, pack["labels"])
+            form = {"chunk": self.loss_chunk, "chunk_loss": self.chunk_loss}
+            return label_row_loss(chosen, self.head.weight, pack["labels"], **form)
         logits = self.head(chosen).float()
         return nn.functional.cross_entropy(logits, pack["labels"], reduction="sum")
 
@@ -77,19 +81,27 @@ class PackedForward:
 
 
 def packed_forward(
-    model: Any, geometry: ImageGeometry, *, recompute: str = "none", fused: bool = True, passes: str = "plain"
+    model: Any,
+    geometry: ImageGeometry,
+    *,
+    recompute: str = "none",
+    fused: bool = True,
+    passes: str = "plain",
+    loss_chunk: int = CHUNK,
 ) -> PackedForward:
     """
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
         passes: the form of the fused layers (`kernels.forms.choose_passes`); with `compiled` and `triton` the vision
-            tower's blocks are compiled too.
+            tower's blocks are compiled too, and the loss is a kernel where there is a GPU.
     """
     wrap = (lambda body: body) if passes in ("plain", "cpu") else (lambda body: torch.compile(body, dynamic=True))
     return PackedForward(
         PackedText(model.model.language_model, recompute=recompute, fused=fused, passes=choose_passes(passes)),
         PackedVision(model.model.visual, geometry, compiled=wrap),
         model.lm_head,
+        loss_chunk=loss_chunk,
+        chunk_loss=choose_chunk_loss(passes, next(model.parameters()).device),
     )
 
 

@@ -9,9 +9,11 @@ SPARE = 1.15
 """What is left free around a pack for the allocator's fragments, as a factor; chosen, not measured."""
 
 
-def peak_of_pack(text_config, recompute: str, tokens: int, labels: int, itemsize: int = 2) -> int:
+def peak_of_pack(
+    text_config, recompute: str, tokens: int, labels: int, itemsize: int = 2, *, loss_chunk: int = CHUNK
+) -> int:
     """Bytes at the worst moment of a pack, which is either in its loss or in the backward pass of its last layer."""
-    loss = loss_bytes(labels, text_config.vocab_size, itemsize)
+    loss = loss_bytes(labels, text_config.vocab_size, itemsize, chunk=loss_chunk)
     backward = backward_per_token(text_config, recompute, itemsize) * tokens
     return kept_per_token(text_config, recompute, itemsize) * tokens + max(loss, backward)
 
@@ -49,14 +51,11 @@ def backward_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
     return passing + (kept_of_layer(text_config, recompute, itemsize) if recompute == "full" else 0)
 
 
-def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2) -> int:
-    """Bytes at the worst moment of `label_row_loss`: a chunk's logits, their float32 copy, its slopes before and after
-    rows without a label are taken out, and these in 16 bits; of the chunk before, the slopes in 16 bits."""
-    number = 12 + (2 * itemsize if itemsize < 4 else 0)
-    whole, rest = divmod(labels, CHUNK)
-    first = number * min(labels, CHUNK)
-    later = number * (CHUNK if whole > 1 else rest) + itemsize * CHUNK if whole and labels > CHUNK else 0
-    return max(first, later) * vocabulary
+def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = CHUNK, in_place: bool = True) -> int:
+    """Bytes at the worst moment of `label_row_loss`: a chunk's logits, over which their slopes are written; without the
+    kernel that works `in_place`, a float32 copy of 16-bit ones too."""
+    number = itemsize + (4 if itemsize < 4 and not in_place else 0)
+    return number * min(labels, chunk) * vocabulary
 
 
 def least_recompute(text_config, tokens: int, room: float, itemsize: int = 2) -> str:

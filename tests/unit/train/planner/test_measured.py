@@ -39,7 +39,8 @@ def test_a_step_of_the_plain_engine_takes_what_was_measured(
 
 
 def test_packs_of_16k_tokens_take_the_memory_and_time_that_were_measured():
-    """60.86 GiB with 0.42 GiB of other packs on the card and packs 3% longer than these; 76.75 rows a second."""
+    """60.86 GiB with 0.42 GiB of other packs on the card and packs 3% longer than these; 76.75 rows a second. The loss
+    was not yet in place then, and its 18 bytes a logit of 2,048 rows were the worst moment."""
     values = {
         "model": {"path": "Qwen/Qwen3-VL-4B-Instruct"},
         "data": {"path": "demo"},
@@ -49,5 +50,6 @@ def test_packs_of_16k_tokens_take_the_memory_and_time_that_were_measured():
     config = shipped_config("Qwen3-VL-4B-Instruct")
     assert config is not None
     plan = plan_on_gpu(build_config(values), config, [RowSize(((8, 82),), 127, 98)] * 56, find_gpu("h200"))
-    assert plan.memory.allocated == pytest.approx(60.86 - 0.42 - 1.3, rel=0.015)
+    allocated = plan.memory.allocated - plan.memory.parts["backward temporaries"] + 2048 * 151_936 * 18 / 2**30
+    assert allocated == pytest.approx(60.86 - 0.42 - 1.3, rel=0.015)
     assert plan.rows_per_second == pytest.approx(76.75, rel=0.03)
