@@ -30,6 +30,7 @@ def write(weight: Nf4Weight, out: Tensor) -> None:
         out.stride(0),
         blocks,
         high * wide,
+        len(weight.packed),
         WIDE=wide,
         BLOCK=weight.block,
         GROUP=0 if nested is None else nested.group,
@@ -50,6 +51,7 @@ def _write(
     stride,
     blocks,
     count,
+    pairs,
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
     GROUP: tl.constexpr,
@@ -64,7 +66,7 @@ def _write(
     else:
         scale = tl.load(scales + block, there, other=0.0)
     pair = block[:, None] * (BLOCK // 2) + tl.arange(0, BLOCK // 2)[None, :]
-    byte = tl.load(packed + pair, pair * 2 < count, other=0).to(tl.int32)
+    byte = tl.load(packed + pair, pair < pairs, other=0).to(tl.int32)
     first = tl.load(values + (byte >> 4)) * scale[:, None]
     second = tl.load(values + (byte & 15)) * scale[:, None]
     place = block[:, None] * BLOCK + tl.arange(0, BLOCK)[None, :]
