@@ -4,9 +4,8 @@
     python benchmarks/fast_path.py --tiny               # a model of a few layers, on the CPU
 
 LoRA r=16 on the seven text projections, vision frozen, fused AdamW, gradient clipping; samples of 60-300 image tokens
-and 30-200 answer tokens (286 a sample on average), drawn as in the peers' benchmark. Model time only: packs are laid
-beforehand. Work is counted by 4 x linear parameters x tokens + 4 x head x label tokens + 2 x vision parameters x
-patches, of real tokens alone; the matrix rate is measured in the same process.
+and 30-200 answer tokens (286 a sample on average), the same as the peers' (`fast_path_rows.py`, where the arithmetic
+stands too). Model time only: packs are laid beforehand. `side_by_side.py` runs these arms beside the peers'.
 """
 
 import argparse
@@ -14,29 +13,32 @@ import dataclasses
 import json
 import math
 import platform
-import random
 import statistics
-import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
+from fast_path_rows import (
+    GIB,
+    IMAGE,
+    PAD,
+    RANK,
+    Work,
+    base_model,
+    made_examples,
+    matrix_rate,
+    settings_of,
+    text_projections,
+    work_of,
+)
 from peft import LoraConfig, get_peft_model
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-
-from texlens.data.example import IGNORED, Example
+from texlens.data.example import Example
 from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout, lay
 from texlens.data.packing import PackCollator
 from texlens.models.families import family_of
-from texlens.models.load import random_model
 from texlens.models.packed.forward import packed_forward
-from texlens.models.shipped import shipped_config
-
-IMAGE, PAD, START, END = 151655, 151643, 151652, 151653
-GIB = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,8 @@ ARMS = (
 def main() -> None:
     options = _options()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, config = build(options, device)
+    settings = settings_of(options.model, options.tiny)
+    model = build(settings, device)
     report = {
         "model": options.model,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
@@ -76,10 +79,15 @@ def main() -> None:
         "arms": [],
     }
     arms = [arm for arm in ARMS if options.only is None or options.only in arm.name]
+    if options.arm:
+        arms = [arm for arm in arms if arm.name == options.arm]
+    if not arms:
+        raise SystemExit("--only, --arm: no arm of this name")
+    options.first = arms[0].name
     for arm in arms:
         began = time.monotonic()
         try:
-            found = run(arm, model, config, options, device, report["matrix_tflops"])
+            found = run(arm, model, settings, options, device, report["matrix_tflops"])
         except Exception as error:  # noqa: BLE001  one arm's failure is told and the others still run
             found = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:1500]}"}
         report["arms"].append({"arm": arm.name, **found, "seconds_in_all": round(time.monotonic() - began, 1)})
@@ -88,22 +96,10 @@ def main() -> None:
             Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
 
 
-def build(options, device):
-    """The model with its adapters, and its config as transformers has it."""
-    settings = shipped_config(f"Qwen/{options.model}")
-    if options.tiny:
-        settings["text_config"] |= {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96, "head_dim": 32}
-        settings["text_config"] |= {"num_attention_heads": 4, "num_key_value_heads": 2}
-        settings["vision_config"] |= {"depth": 2, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 64}
-        settings["vision_config"] |= {"intermediate_size": 48, "deepstack_visual_indexes": [0]}
-        settings["text_config"]["rope_scaling"] = {"mrope_interleaved": True, "mrope_section": [6, 5, 5]}
-    torch.manual_seed(0)
-    with torch.device(device):
-        model = random_model(settings, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16)
-    groups = family_of(settings).groups
-    pattern = f"{groups['text-attention']}|{groups['text-mlp']}"
-    adapted = get_peft_model(model, LoraConfig(r=16, lora_alpha=16, target_modules=pattern, task_type="CAUSAL_LM"))
-    return adapted.train(), settings
+def build(settings: dict, device):
+    """The model with its adapters."""
+    config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(settings), task_type="CAUSAL_LM")
+    return get_peft_model(base_model(settings, device), config).train()
 
 
 def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float) -> dict:
@@ -152,8 +148,9 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     synchronise()
     spent = time.perf_counter() - whole
     tokens = sum(pack["tokens"] for batch in timed for pack in batch["packs"])
-    work = sum(flops(pack, settings, model) for batch in timed for pack in batch["packs"])
-    if options.trace and arm.name == ARMS[0].name:
+    work = work_of(settings)
+    spent_flops = sum(flops(batch, work) for batch in timed)
+    if options.trace and arm.name == options.first:
         trace(step, batches[-1], options.trace)
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else math.nan
     reserved = torch.cuda.max_memory_reserved() / GIB if device.type == "cuda" else math.nan
@@ -163,8 +160,8 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         "rows": rows,
         "samples_per_s": round(rows * len(timed) / spent, 2),
         "tokens_per_s": round(tokens / spent),
-        "tflops": round(work / spent / 1e12, 1),
-        "share_of_matrix_rate": round(work / spent / 1e12 / matrix_tflops, 3),
+        "tflops": round(spent_flops / spent / 1e12, 1),
+        "share_of_matrix_rate": round(spent_flops / spent / 1e12 / matrix_tflops, 3),
         "peak_gib": round(peak, 2),
         "reserved_gib": round(reserved, 2),
         "first_step_s": round(compiling, 1),
@@ -221,51 +218,10 @@ def with_features(examples: list[Example], forward, layout: PackLayout, device) 
     ]
 
 
-def made_examples(count: int, patch: int) -> list[Example]:
-    """Lengths as the peers' benchmark draws them; tokens and pixels at random."""
-    lengths, numbers = random.Random(7), np.random.default_rng(3)
-    made = []
-    for number in range(count):
-        image = min(300, max(60, int(lengths.lognormvariate(math.log(150), 0.45))))
-        high = lengths.choice([4, 6, 8, 10])
-        wide = max(4, 2 * round(image * 4 / high / 2))
-        answer = min(200, max(30, int(lengths.lognormvariate(math.log(90), 0.5))))
-        text = lambda size: numbers.integers(20, 500, size).tolist()  # noqa: E731
-        prompt = [1, *text(10), START, *[IMAGE] * (high * wide // 4), END, *text(12)]
-        said = [*text(answer), 2]
-        pixels = numbers.integers(0, 256, (high * wide, 3 * patch * patch), dtype=np.uint8)
-        made.append(Example([*prompt, *said], [IGNORED] * len(prompt) + said, (1, high, wide), str(number), pixels))
-    return made
-
-
-def flops(pack: dict, settings: dict, model) -> float:
-    text, vision = model.model.language_model, model.model.visual
-    linear = sum(
-        parameter.numel()
-        for name, parameter in text.layers.named_parameters()
-        if parameter.ndim == 2 and "lora_" not in name
-    )
-    adapters = sum(parameter.numel() for name, parameter in text.named_parameters() if "lora_" in name)
-    seeing = sum(parameter.numel() for parameter in vision.blocks.parameters())
-    tokens, labels = pack["tokens"], len(pack["labels"])
-    patches = int(pack["image_ends"][-2]) if "image_ends" in pack else 0
-    return (4 * linear + 6 * adapters) * tokens + 4 * model.lm_head.weight.numel() * labels + 2 * seeing * patches
-
-
-def matrix_rate(device, tiny: bool) -> float:
-    """TFLOP/s of a large product of random numbers in bf16."""
-    side = 256 if tiny or device.type == "cpu" else 8192
-    left, right = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
-    for _ in range(3):
-        left @ right
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(20):
-        left @ right
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return 20 * 2 * side**3 / (time.perf_counter() - began) / 1e12
+def flops(batch: dict, work: Work) -> int:
+    tokens = sum(pack["tokens"] for pack in batch["packs"])
+    patches = sum(int(pack["image_ends"][-2]) for pack in batch["packs"] if "image_ends" in pack)
+    return work.flops(tokens, batch["label_count"], patches)
 
 
 def trace(step, batch, path: str) -> None:
@@ -286,9 +242,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
     parser.add_argument("--output")
     parser.add_argument("--only", help="arms whose name has this in it")
+    parser.add_argument("--arm", help="the arm of this name alone")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--each", action="store_true", help="wait after each step and tell the median")
-    parser.add_argument("--trace", help="write a step of the first arm, kernel by kernel, here")
+    parser.add_argument("--trace", help="write a step of the first arm that is run, kernel by kernel, here")
     parser.add_argument("--tiny", action="store_true")
     return parser.parse_args()
 

@@ -1,0 +1,128 @@
+"""What every arm of the fast-path benchmarks shares: the rows, the random model and the arithmetic of a step.
+
+Rows have 60-300 image tokens and 30-200 answer tokens, 286 tokens on average, drawn from one seed: whoever asks for
+the first hundred gets the same hundred. Work is counted by 4 x linear parameters x tokens + 6 x adapter parameters x
+tokens + 4 x head x label tokens + 2 x vision parameters x patches, of real tokens alone.
+"""
+
+import dataclasses
+import math
+import random
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from texlens.data.example import IGNORED, Example
+from texlens.models.families import family_of
+from texlens.models.load import random_model
+from texlens.models.shipped import shipped_config
+from texlens.models.skeleton import skeleton
+
+IMAGE, PAD, START, END = 151655, 151643, 151652, 151653
+RANK = 16
+GIB = 2**30
+
+
+def drawn_lengths(count: int) -> list[tuple[int, int, int]]:
+    """Rows and columns of patches, and answer tokens before the last, of the first `count` rows."""
+    numbers, drawn = random.Random(7), []
+    for _ in range(count):
+        image = min(300, max(60, int(numbers.lognormvariate(math.log(150), 0.45))))
+        high = numbers.choice([4, 6, 8, 10])
+        wide = max(4, 2 * round(image * 4 / high / 2))
+        answer = min(200, max(30, int(numbers.lognormvariate(math.log(90), 0.5))))
+        drawn.append((high, wide, answer))
+    return drawn
+
+
+def made_examples(count: int, patch: int) -> list[Example]:
+    """The first `count` rows; tokens and pixels at random."""
+    numbers, made = np.random.default_rng(3), []
+    for number, (high, wide, answer) in enumerate(drawn_lengths(count)):
+        text = lambda size: numbers.integers(20, 500, size).tolist()  # noqa: E731
+        prompt = [1, *text(10), START, *[IMAGE] * (high * wide // 4), END, *text(12)]
+        said = [*text(answer), 2]
+        pixels = numbers.integers(0, 256, (high * wide, 3 * patch * patch), dtype=np.uint8)
+        made.append(Example([*prompt, *said], [IGNORED] * len(prompt) + said, (1, high, wide), str(number), pixels))
+    return made
+
+
+def settings_of(model: str, tiny: bool) -> dict:
+    """The checkpoint's config.json as shipped; `tiny` keeps its family and makes it small enough for a CPU."""
+    shipped = shipped_config(f"Qwen/{model}")
+    if shipped is None:
+        raise SystemExit(f"--model {model}: no config of this name ships with the project")
+    if not tiny:
+        return shipped
+    if "text_config" not in shipped:
+        raise SystemExit("--tiny: only Qwen3-VL's config is made small")
+    settings = {**shipped, "text_config": dict(shipped["text_config"]), "vision_config": dict(shipped["vision_config"])}
+    settings["text_config"] |= {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96, "head_dim": 32}
+    settings["text_config"] |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    settings["text_config"]["rope_scaling"] = {"mrope_interleaved": True, "mrope_section": [6, 5, 5]}
+    settings["vision_config"] |= {"depth": 2, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 64}
+    settings["vision_config"] |= {"intermediate_size": 48, "deepstack_visual_indexes": [0]}
+    return settings
+
+
+def base_model(settings: dict, device: torch.device):
+    """The same random weights in every process: bf16 on a GPU, float32 on a CPU."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        return random_model(settings, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16)
+
+
+def text_projections(settings: dict) -> str:
+    """The pattern of the seven linear layers of each decoder layer."""
+    groups = family_of(settings).groups
+    return f"{groups['text-attention']}|{groups['text-mlp']}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Operations of a training step with a frozen base, each by what it grows with."""
+
+    per_token: int
+    per_label: int
+    per_patch: int
+
+    def flops(self, tokens: int, labels: int, patches: int) -> int:
+        return self.per_token * tokens + self.per_label * labels + self.per_patch * patches
+
+
+def work_of(settings: dict, rank: int = RANK) -> Work:
+    """Counted on a model without weights, so that a base in 8 or 4 bits counts as what it computes."""
+    model = skeleton(settings)
+    text, vision = model.model.language_model, model.model.visual
+    linear = [layer.weight for layer in text.layers.modules() if isinstance(layer, torch.nn.Linear)]
+    adapters = sum(rank * sum(weight.shape) for weight in linear)
+    seeing = sum(parameter.numel() for parameter in vision.blocks.parameters())
+    return Work(
+        per_token=4 * sum(weight.numel() for weight in linear) + 6 * adapters,
+        per_label=4 * model.lm_head.weight.numel(),
+        per_patch=2 * seeing,
+    )
+
+
+def matrix_rate(device: torch.device, tiny: bool) -> float:
+    """TFLOP/s of a large product of random numbers in bf16."""
+    side = 256 if tiny or device.type == "cpu" else 8192
+    left, right = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
+    for _ in range(3):
+        left @ right
+    synchronise(device)
+    began = time.perf_counter()
+    for _ in range(20):
+        left @ right
+    synchronise(device)
+    return 20 * 2 * side**3 / (time.perf_counter() - began) / 1e12
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
