@@ -10,32 +10,41 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    return (x * _rms(x, eps)).mul_(weight)
+def rms_norm(x: Tensor, weight: Tensor, eps: float, border: int = 0) -> Tensor:
+    result, unit = _bordered(x, border)
+    torch.mul(x, _rms(x, eps), out=unit).mul_(weight)
+    return result
 
 
-def add_rms_norm(x: Tensor, y: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+def add_rms_norm(x: Tensor, y: Tensor, weight: Tensor, eps: float, border: int = 0) -> tuple[Tensor, Tensor]:
     y.add_(x)
-    return y, rms_norm(y, weight, eps)
+    return y, rms_norm(y, weight, eps, border)
 
 
-def rms_norm_back(slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None) -> tuple[Tensor, Tensor]:
+def rms_norm_back(
+    slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None, border: int = 0
+) -> tuple[Tensor, Tensor]:
     rms = _rms(x, eps)
     unit = x * rms
-    dx = _norm_back(slope * weight, unit, rms)
-    return dx if added is None else dx.add_(added), unit.mul_(weight)
+    result, dx = _bordered(x, border)
+    _norm_back(torch.mul(slope, weight, out=dx), unit, rms)
+    if added is not None:
+        dx.add_(added)
+    return result, unit.mul_(weight)
 
 
-def swiglu(wide: Tensor) -> Tensor:
+def swiglu(wide: Tensor, border: int = 0) -> Tensor:
     gate, up = wide.chunk(2, -1)
-    return functional.silu(gate).mul_(up)
+    result, act = _bordered(gate, border)
+    torch.mul(functional.silu(gate), up, out=act)
+    return result
 
 
-def swiglu_back(slope: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+def swiglu_back(slope: Tensor, wide: Tensor, border: int = 0) -> tuple[Tensor, Tensor]:
     gate, up = wide.chunk(2, -1)
     act = functional.silu(gate)
-    dwide = torch.empty_like(wide)
-    dgate, dup = dwide.chunk(2, -1)
+    dwide, inner = _bordered(wide, border)
+    dgate, dup = inner.chunk(2, -1)
     torch.mul(slope, act, out=dup)
     dgate.copy_(torch.ops.aten.silu_backward(slope * up, gate))
     return dwide, act.mul_(up)
@@ -59,10 +68,12 @@ def into_heads_back(
     eps: float,
     cos: Tensor,
     sin: Tensor,
+    border: int = 0,
 ) -> Tensor:
     tokens, queries, width = dquery.shape
     keys = dkey.shape[1]
-    dy = dquery.new_empty(tokens, queries + 2 * keys, width)
+    whole = dquery.new_empty(tokens, (queries + 2 * keys) * width + border)
+    dy = whole[:, : whole.shape[1] - border].unflatten(-1, (-1, width))
     slopes = _rotate(dquery, cos, -sin), _rotate(dkey, cos, -sin)
     if norms and y is not None:
         before = y.unflatten(-1, (-1, width)).split((queries, keys, keys), 1)
@@ -71,7 +82,13 @@ def into_heads_back(
             for slope, norm, part in zip(slopes, norms, before, strict=False)
         )
     dy[:, :queries], dy[:, queries : queries + keys], dy[:, queries + keys :] = *slopes, dvalue
-    return dy.flatten(1)
+    return whole
+
+
+def _bordered(x: Tensor, border: int) -> tuple[Tensor, Tensor]:
+    """Room for x and the border's columns beside it, and the part of it that is x's."""
+    whole = x.new_empty(*x.shape[:-1], x.shape[-1] + border)
+    return whole, whole[..., : x.shape[-1]]
 
 
 def _rms(x: Tensor, eps: float) -> Tensor:

@@ -1,4 +1,6 @@
-"""A decoder layer around its attention as two products each way, with backward passes written out.
+"""A decoder layer around its attention as two functions with backward passes written out, in plain PyTorch.
+
+The twin of `layer`, which is what training runs.
 
 Autograd over PEFT's modules keeps some 20 tensors a layer and runs each adapter as products of its own. Here q, k, v
 (and gate, up) are one product, the adapters of both are one thin product beside it, and what is cheap to make again
@@ -8,7 +10,6 @@ Autograd over PEFT's modules keeps some 20 tensors a layer and runs each adapter
 # H = heads, G = key/value heads, W = width of a head
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -46,14 +47,13 @@ def into_heads(
     heads: Heads,
     cos: Tensor,
     sin: Tensor,
-    passes: "Passes | None" = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """From the residual stream [T, D] to rotated queries [T, H, W], rotated keys and values [T, G, W].
 
     RMS norm, q/k/v product with adapters, RMS norm over heads where the family has it, rotary embedding by cos, sin
     [T, W].
     """
-    return _IntoHeads.apply(passes or PLAIN, x, norm, eps, *qkv, *heads, cos, sin)
+    return _IntoHeads.apply(x, norm, eps, *qkv, *heads, cos, sin)
 
 
 def after_attention(
@@ -65,14 +65,13 @@ def after_attention(
     gate_up: Adapted,
     down: Adapted,
     keep_wide: bool,
-    passes: "Passes | None" = None,
 ) -> Tensor:
     """From what attention mixed [T, H x W] and the residual stream [T, D] to the next layer's residual stream.
 
     Output product, sum, RMS norm, SwiGLU, sum. With `keep_wide` the gate and up products [T, 2 x wide], by far the
     largest thing of a layer, are kept for the backward pass; without, they are made again there.
     """
-    return _AfterAttention.apply(passes or PLAIN, mixed, x, norm, eps, *out, *gate_up, *down, keep_wide)
+    return _AfterAttention.apply(mixed, x, norm, eps, *out, *gate_up, *down, keep_wide)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -194,24 +193,12 @@ def _swiglu_back(slope: Tensor, wide: Tensor) -> Tensor:
     return torch.cat([dgate, slope * gate * switch], -1).to(wide.dtype)
 
 
-class Passes(NamedTuple):
-    """The four passes, in one of their forms."""
-
-    into_heads: Callable
-    into_heads_back: Callable
-    after_attention: Callable
-    after_attention_back: Callable
-
-
-PLAIN = Passes(_into_heads, _into_heads_back, _after_attention, _after_attention_back)
-
-
 class _IntoHeads(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, passes, x, norm, eps, *rest):
+    def forward(ctx, x, norm, eps, *rest):
         qkv, heads, (cos, sin) = Adapted(*rest[:4]), Heads(*rest[4:9]), rest[9:]
-        query, key, value, y, thin = passes.into_heads(x, norm, eps, qkv, heads, cos, sin)
-        ctx.passes, ctx.eps, ctx.cut = passes, eps, heads[:3]
+        query, key, value, y, thin = _into_heads(x, norm, eps, qkv, heads, cos, sin)
+        ctx.eps, ctx.cut = eps, heads[:3]
         kept_y = y if heads.query_norm is not None else None
         ctx.save_for_backward(x, kept_y, thin, norm, *qkv, heads.query_norm, heads.key_norm, cos, sin)
         return query, key, value
@@ -221,19 +208,19 @@ class _IntoHeads(torch.autograd.Function):
         x, y, thin, norm, *qkv, query_norm, key_norm, cos, sin = ctx.saved_tensors
         queries, keys, width = ctx.cut
         heads = Heads(queries, keys, width, query_norm, key_norm)
-        wants_x = ctx.needs_input_grad[1]
-        dx, ddown, dup = ctx.passes.into_heads_back(
+        wants_x = ctx.needs_input_grad[0]
+        dx, ddown, dup = _into_heads_back(
             dquery, dkey, dvalue, x, y, thin, norm, ctx.eps, Adapted(*qkv), heads, cos, sin, wants_x
         )
-        return None, dx, None, None, None, None, ddown, dup, *[None] * 7
+        return dx, None, None, None, None, ddown, dup, *[None] * 7
 
 
 class _AfterAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, passes, mixed, x, norm, eps, *rest):
+    def forward(ctx, mixed, x, norm, eps, *rest):
         layers = Adapted(*rest[:4]), Adapted(*rest[4:8]), Adapted(*rest[8:12])
-        result, middle, wide, *thins = passes.after_attention(mixed, x, norm, eps, *layers)
-        ctx.passes, ctx.eps = passes, eps
+        result, middle, wide, *thins = _after_attention(mixed, x, norm, eps, *layers)
+        ctx.eps = eps
         wide = wide if rest[12] else None
         ctx.save_for_backward(mixed, middle, wide, *thins, norm, *(part for layer in layers for part in layer))
         return result
@@ -244,7 +231,7 @@ class _AfterAttention(torch.autograd.Function):
         mixed, middle, wide, *thins, norm = kept[:7]
         parts = kept[7:]
         layers = Adapted(*parts[:4]), Adapted(*parts[4:8]), Adapted(*parts[8:12])
-        dmixed, dx, out, gate_up, down = ctx.passes.after_attention_back(
+        dmixed, dx, out, gate_up, down = _after_attention_back(
             slope, mixed, middle, wide, tuple(thins), norm, ctx.eps, *layers
         )
-        return None, dmixed, dx, None, None, None, None, *out, None, None, *gate_up, None, None, *down, None
+        return dmixed, dx, None, None, None, None, *out, None, None, *gate_up, None, None, *down, None

@@ -33,9 +33,9 @@ def label_row_loss(
     return _LabelRowLoss.apply(hidden_LD, head_VD, labels_L, chunk, chunk_loss or chunk_loss_plainly)
 
 
-def choose_chunk_loss(form: str, device: torch.device) -> ChunkLoss:
-    """One kernel where the fused passes have the form `triton`, or `compiled` on a GPU; else PyTorch's operations."""
-    if form == "triton" or (form == "compiled" and device.type == "cuda"):
+def choose_chunk_loss(form: str) -> ChunkLoss:
+    """One kernel where the fused layers have the form `triton`; else PyTorch's operations."""
+    if form == "triton":
         return importlib.import_module("texlens.kernels.triton_loss").chunk_loss
     return chunk_loss_plainly
 

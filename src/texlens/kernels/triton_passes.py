@@ -2,6 +2,8 @@
 
 Twins in plain PyTorch stand in `fused`; the numbers differ by rounding alone. Triton: Tillet et al. 2019.
 
+With a `border`, a result has that many more columns, which the kernels leave alone (`layer` puts the adapters there).
+
 # T = tokens, D = width, H = query heads, G = key/value heads, W = width of a head, F = width of the MLP
 """
 
@@ -11,51 +13,62 @@ import triton.language as tl
 from torch import Tensor
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """x [T, D] over its root mean square, times weight [D]."""
-    result = torch.empty_like(x)
-    _rms_norm[(len(x),)](x, weight, result, x.shape[1], eps, BLOCK=triton.next_power_of_2(x.shape[1]))
+def rms_norm(x: Tensor, weight: Tensor, eps: float, border: int = 0) -> Tensor:
+    """x [T, D] over its root mean square, times weight [D]; [T, D + border], the border not written."""
+    tokens, width = x.shape
+    result = x.new_empty(tokens, width + border)
+    _rms_norm[(tokens,)](x, weight, result, width, width + border, eps, BLOCK=triton.next_power_of_2(width))
     return result
 
 
-def add_rms_norm(x: Tensor, y: Tensor, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """x + y [T, D], written over y, and its norm."""
-    normed = torch.empty_like(x)
-    _add_rms_norm[(len(x),)](x, y, weight, normed, x.shape[1], eps, BLOCK=triton.next_power_of_2(x.shape[1]))
+def add_rms_norm(x: Tensor, y: Tensor, weight: Tensor, eps: float, border: int = 0) -> tuple[Tensor, Tensor]:
+    """x + y [T, D], written over y, and its norm [T, D + border]."""
+    tokens, width = x.shape
+    normed = x.new_empty(tokens, width + border)
+    block = triton.next_power_of_2(width)
+    _add_rms_norm[(tokens,)](x, y, weight, normed, width, width + border, eps, BLOCK=block)
     return y, normed
 
 
-def rms_norm_back(slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The slope of x plus `added`, and the normalised x again, from one reading of x."""
-    dx, normed = torch.empty_like(x), torch.empty_like(x)
-    _rms_norm_back[(len(x),)](
+def rms_norm_back(
+    slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None, border: int = 0
+) -> tuple[Tensor, Tensor]:
+    """The slope of x plus `added` [T, D + border], and the normalised x again [T, D], from one reading of x."""
+    tokens, width = x.shape
+    dx, normed = x.new_empty(tokens, width + border), torch.empty_like(x)
+    other = slope if added is None else added
+    _rms_norm_back[(tokens,)](
         slope,
         x,
         weight,
-        slope if added is None else added,
+        other,
         dx,
         normed,
-        x.shape[1],
+        width,
+        other.stride(0),
+        width + border,
         eps,
         ADD=added is not None,
-        BLOCK=triton.next_power_of_2(x.shape[1]),
+        BLOCK=triton.next_power_of_2(width),
     )
     return dx, normed
 
 
-def swiglu(wide: Tensor) -> Tensor:
-    """silu(gate) x up, from gate and up side by side [T, 2F]."""
+def swiglu(wide: Tensor, border: int = 0) -> Tensor:
+    """silu(gate) x up [T, F + border], from gate and up side by side [T, 2F]."""
     tokens, width = wide.shape[0], wide.shape[1] // 2
-    result = wide.new_empty(tokens, width)
-    _swiglu[(tokens, triton.cdiv(width, _COLUMNS))](wide, result, width, BLOCK=_COLUMNS)
+    result = wide.new_empty(tokens, width + border)
+    _swiglu[(tokens, triton.cdiv(width, _COLUMNS))](wide, result, width, width + border, BLOCK=_COLUMNS)
     return result
 
 
-def swiglu_back(slope: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
-    """The slope of `wide` [T, 2F], and what `swiglu` gave [T, F], from one reading of `wide`."""
+def swiglu_back(slope: Tensor, wide: Tensor, border: int = 0) -> tuple[Tensor, Tensor]:
+    """The slope of `wide` [T, 2F + border], and what `swiglu` gave [T, F], from one reading of `wide`."""
     tokens, width = wide.shape[0], wide.shape[1] // 2
-    dwide, result = torch.empty_like(wide), wide.new_empty(tokens, width)
-    _swiglu_back[(tokens, triton.cdiv(width, _COLUMNS))](slope, wide, dwide, result, width, BLOCK=_COLUMNS)
+    dwide, result = wide.new_empty(tokens, 2 * width + border), wide.new_empty(tokens, width)
+    _swiglu_back[(tokens, triton.cdiv(width, _COLUMNS))](
+        slope, wide, dwide, result, width, 2 * width + border, BLOCK=_COLUMNS
+    )
     return dwide, result
 
 
@@ -95,12 +108,13 @@ def into_heads_back(
     eps: float,
     cos: Tensor,
     sin: Tensor,
+    border: int = 0,
 ) -> Tensor:
-    """The slope of y [T, (H+2G)W] from those of queries, keys and values."""
+    """The slope of y [T, (H+2G)W + border] from those of queries, keys and values."""
     tokens, queries, width = dquery.shape
     keys = dkey.shape[1]
     dquery, dkey, dvalue = dquery.contiguous(), dkey.contiguous(), dvalue.contiguous()
-    dy = dquery.new_empty(tokens, (queries + 2 * keys) * width)
+    dy = dquery.new_empty(tokens, (queries + 2 * keys) * width + border)
     first, second = norms or (cos, cos)
     _into_heads_back[(tokens,)](
         dquery,
@@ -112,6 +126,7 @@ def into_heads_back(
         cos,
         sin,
         dy,
+        dy.stride(0),
         eps,
         H=queries,
         G=keys,
@@ -127,20 +142,22 @@ _COLUMNS = 2048
 
 
 @triton.jit
-def _rms_norm(x, weight, result, width, eps, BLOCK: tl.constexpr):
-    row = tl.program_id(0).to(tl.int64) * width
+def _rms_norm(x, weight, result, width, stride, eps, BLOCK: tl.constexpr):
+    token = tl.program_id(0).to(tl.int64)
+    row = token * width
     place = tl.arange(0, BLOCK)
     inside = place < width
     values = tl.load(x + row + place, inside, other=0.0)
     wide = values.to(tl.float32)
     unit = wide * tl.rsqrt(tl.sum(wide * wide) / width + eps)
     scale = tl.load(weight + place, inside, other=0.0)
-    tl.store(result + row + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
+    tl.store(result + token * stride + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
 
 
 @triton.jit
-def _add_rms_norm(x, y, weight, normed, width, eps, BLOCK: tl.constexpr):
-    row = tl.program_id(0).to(tl.int64) * width
+def _add_rms_norm(x, y, weight, normed, width, stride, eps, BLOCK: tl.constexpr):
+    token = tl.program_id(0).to(tl.int64)
+    row = token * width
     place = tl.arange(0, BLOCK)
     inside = place < width
     one = tl.load(x + row + place, inside, other=0.0)
@@ -149,12 +166,15 @@ def _add_rms_norm(x, y, weight, normed, width, eps, BLOCK: tl.constexpr):
     unit = wide * tl.rsqrt(tl.sum(wide * wide) / width + eps)
     scale = tl.load(weight + place, inside, other=0.0)
     tl.store(y + row + place, values, inside)
-    tl.store(normed + row + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
+    tl.store(normed + token * stride + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
 
 
 @triton.jit
-def _rms_norm_back(slope, x, weight, added, dx, normed, width, eps, ADD: tl.constexpr, BLOCK: tl.constexpr):
-    row = tl.program_id(0).to(tl.int64) * width
+def _rms_norm_back(
+    slope, x, weight, added, dx, normed, width, added_stride, stride, eps, ADD: tl.constexpr, BLOCK: tl.constexpr
+):
+    token = tl.program_id(0).to(tl.int64)
+    row = token * width
     place = tl.arange(0, BLOCK)
     inside = place < width
     values = tl.load(x + row + place, inside, other=0.0)
@@ -165,24 +185,24 @@ def _rms_norm_back(slope, x, weight, added, dx, normed, width, eps, ADD: tl.cons
     along = tl.load(slope + row + place, inside, other=0.0).to(tl.float32) * scale.to(tl.float32)
     result = (along - unit * (tl.sum(along * unit) / width)) * rms
     if ADD:
-        result += tl.load(added + row + place, inside, other=0.0).to(tl.float32)
-    tl.store(dx + row + place, result.to(values.dtype), inside)
+        result += tl.load(added + token * added_stride + place, inside, other=0.0).to(tl.float32)
+    tl.store(dx + token * stride + place, result.to(values.dtype), inside)
     tl.store(normed + row + place, (unit.to(values.dtype) * scale).to(values.dtype), inside)
 
 
 @triton.jit
-def _swiglu(wide, result, width, BLOCK: tl.constexpr):
+def _swiglu(wide, result, width, stride, BLOCK: tl.constexpr):
     row, place = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
     half = tl.load(wide + row * 2 * width + place, inside, other=0.0)
     gate = half.to(tl.float32)
     up = tl.load(wide + row * 2 * width + width + place, inside, other=0.0)
     value = (gate * tl.sigmoid(gate)).to(half.dtype) * up
-    tl.store(result + row * width + place, value, inside)
+    tl.store(result + row * stride + place, value, inside)
 
 
 @triton.jit
-def _swiglu_back(slope, wide, dwide, result, width, BLOCK: tl.constexpr):
+def _swiglu_back(slope, wide, dwide, result, width, stride, BLOCK: tl.constexpr):
     row, place = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
     half = tl.load(wide + row * 2 * width + place, inside, other=0.0)
@@ -192,8 +212,8 @@ def _swiglu_back(slope, wide, dwide, result, width, BLOCK: tl.constexpr):
     switch = tl.sigmoid(gate)
     silu = gate * switch
     dgate = along * up * switch * (1 + gate * (1 - switch))
-    tl.store(dwide + row * 2 * width + place, dgate.to(half.dtype), inside)
-    tl.store(dwide + row * 2 * width + width + place, (along * silu).to(half.dtype), inside)
+    tl.store(dwide + row * stride + place, dgate.to(half.dtype), inside)
+    tl.store(dwide + row * stride + width + place, (along * silu).to(half.dtype), inside)
     tl.store(result + row * width + place, silu.to(half.dtype) * up.to(half.dtype), inside)
 
 
@@ -232,7 +252,7 @@ def _into_heads(
 
 @triton.jit
 def _into_heads_back(
-    dquery, dkey, dvalue, y, first, second, cos, sin, dy, eps,
+    dquery, dkey, dvalue, y, first, second, cos, sin, dy, stride, eps,
     H: tl.constexpr, G: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr, HEADS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     token = tl.program_id(0).to(tl.int64)
@@ -266,8 +286,9 @@ def _into_heads_back(
         ).to(tl.float32)
         along = (tl.sum(dleft * before, 1) + tl.sum(dright * behind, 1))[:, None] / (2 * HALF)
         dleft, dright = (dleft - before * along) * rms, (dright - behind * along) * rms
-    tl.store(dy + row, dleft.to(kind), turned)
-    tl.store(dy + row + HALF, dright.to(kind), turned)
+    to = dy + token * stride + head * 2 * HALF + place
+    tl.store(to, dleft.to(kind), turned)
+    tl.store(to + HALF, dright.to(kind), turned)
     at_value = dvalue + (token * G + head - H - G) * 2 * HALF + place
-    tl.store(dy + row, tl.load(at_value, is_value, other=0.0), is_value)
-    tl.store(dy + row + HALF, tl.load(at_value + HALF, is_value, other=0.0), is_value)
+    tl.store(to, tl.load(at_value, is_value, other=0.0), is_value)
+    tl.store(to + HALF, tl.load(at_value + HALF, is_value, other=0.0), is_value)

@@ -13,7 +13,6 @@ from texlens.data.features import FeatureStore
 from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout
 from texlens.kernels.attention import why_not_on
-from texlens.kernels.forms import choose_passes
 from texlens.kernels.loss import CHUNK, ChunkLoss, choose_chunk_loss, chunk_loss_plainly, label_row_loss
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
@@ -36,12 +35,12 @@ class PackedForward:
     loss_chunk: int = CHUNK
     chunk_loss: ChunkLoss = chunk_loss_plainly
 
-    def hidden(self, pack: dict) -> Tensor:
-        """Hidden states before the last norm, [T, D]."""
+    def hidden(self, pack: dict, chosen: Tensor | None = None) -> Tensor:
+        """Hidden states before the last norm, [T, D], or of the `chosen` rows alone."""
         rows, (features, *deep) = pack["image_rows"], self.image_features(pack)
         x = self.text.embed(pack["ids"])
         x = x.index_copy(0, rows, features.to(x.dtype))
-        return self.text(x, pack["positions"], text_segments(pack), rows, deep)
+        return self.text(x, pack["positions"], text_segments(pack), rows, deep, chosen)
 
     def image_features(self, pack: dict) -> list[Tensor]:
         """Of each image token, [V, D]: merged features, then those for the first layers. Only images that did not
@@ -60,7 +59,7 @@ class PackedForward:
 
     def loss(self, pack: dict) -> Tensor:
         """Summed cross-entropy of the pack's labels in nats, float32."""
-        chosen = self.text.model.norm(self.hidden(pack)[pack["label_rows"]])
+        chosen = self.text.model.norm(self.hidden(pack, pack["label_rows"]))
         if self.head_is_plain:
             form = {"chunk": self.loss_chunk, "chunk_loss": self.chunk_loss}
             return label_row_loss(chosen, self.head.weight, pack["labels"], **form)
@@ -92,16 +91,16 @@ def packed_forward(
     """
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
-        passes: the form of the fused layers (`kernels.forms.choose_passes`); with `compiled` and `triton` the vision
-            tower's blocks are compiled too, and the loss is a kernel where there is a GPU.
+        passes: the form of the fused layers: `triton` for GPUs, with the vision tower's blocks compiled and the loss
+            as a kernel; `cpu` for full precision on a CPU; `plain`, their twin.
     """
-    wrap = (lambda body: body) if passes in ("plain", "cpu") else (lambda body: torch.compile(body, dynamic=True))
+    wrap = (lambda body: torch.compile(body, dynamic=True)) if passes == "triton" else (lambda body: body)
     return PackedForward(
-        PackedText(model.model.language_model, recompute=recompute, fused=fused, passes=choose_passes(passes)),
+        PackedText(model.model.language_model, recompute=recompute, fused=fused, passes=passes),
         PackedVision(model.model.visual, geometry, compiled=wrap),
         model.lm_head,
         loss_chunk=loss_chunk,
-        chunk_loss=choose_chunk_loss(passes, next(model.parameters()).device),
+        chunk_loss=choose_chunk_loss(passes),
     )
 
 

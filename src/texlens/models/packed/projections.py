@@ -1,8 +1,8 @@
-"""A model's linear layers, adapted by PEFT or not, as the tensors that the fused passes take."""
+"""A model's linear layers, adapted by PEFT or not, as the products that the fused layers take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
@@ -10,49 +10,99 @@ from torch import Tensor, nn
 
 from texlens.kernels.fused import Adapted
 
+_MULTIPLE = 8
+"""Borders are this many columns or a multiple: rows of 16-bit numbers then begin at multiples of 16 bytes."""
 
-@dataclass(frozen=True)
+
+class Update(NamedTuple):
+    """The adapter of one layer: down [r, D], up [n, r], and where in the stacked product it lies."""
+
+    down: Tensor
+    up: Tensor
+    scale: float
+    rows: slice
+    columns: slice
+
+
+@dataclass
 class Projection:
     """Linear layers with a common input as one product: weights stacked, adapters side by side.
 
-    `updates` holds (down [r, D], up [N, r], scale) of each layer, or None where it is not adapted.
+    `bordered` is [N + R, D + R]: the stacked weight; at its right each adapter's `up` with its scale, in the rows of
+    its layer and columns of its own; below it each adapter's `down`. What no adapter takes is zero.
     """
 
-    weight: Tensor
+    bordered: Tensor
     bias: Tensor | None
     heights: tuple[int, ...]
-    updates: tuple[tuple[Tensor, Tensor, float] | None, ...]
+    updates: tuple[Update, ...]
+    _seen: tuple = field(default=(), repr=False)
+
+    @property
+    def height(self) -> int:
+        return sum(self.heights)
+
+    @property
+    def width(self) -> int:
+        return self.bordered.shape[1] - self.border
+
+    @property
+    def border(self) -> int:
+        return self.bordered.shape[0] - self.height
+
+    def trained(self) -> tuple[Tensor, ...]:
+        return tuple(part for update in self.updates for part in (update.down, update.up))
+
+    def whole(self) -> Tensor:
+        """The bordered weight, with the adapters as they are now."""
+        now = tuple((part._version, part.data_ptr()) for part in self.trained())
+        if now != self._seen:
+            self._seen = now
+            self._fill()
+        return self.bordered
+
+    @torch.no_grad()
+    def _fill(self) -> None:
+        right, below = self.bordered[: self.height, self.width :], self.bordered[self.height :, : self.width]
+        for update in self.updates:
+            right[update.rows, update.columns] = update.up * update.scale
+            below[update.columns] = update.down
+
+    def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
+        """Of each adapter's `down` and `up`, from those of the border."""
+        if down is None or up is None:
+            return []
+        found = []
+        for update in self.updates:
+            found += [down[update.columns], up[update.rows, update.columns] * update.scale]
+        return found
 
     def adapted(self) -> Adapted:
-        """The adapters as they are now, in the weight's dtype: down stacked, up scaled on a diagonal of blocks."""
-        present = [update for update in self.updates if update]
-        if not present:
-            return Adapted(self.weight, self.bias, None, None)
-        dtype = self.weight.dtype
-        down = torch.cat([down for down, _, _ in present]).to(dtype)
-        if len(self.heights) == 1:
-            _, up, scale = present[0]
-            return Adapted(self.weight, self.bias, down, (up * scale).to(dtype))
-        blocks = [
-            update[1] * update[2] if update else down.new_zeros((height, 0), dtype=torch.float32)
-            for update, height in zip(self.updates, self.heights, strict=True)
-        ]
-        return Adapted(self.weight, self.bias, down, torch.block_diag(*blocks).to(dtype))
+        """The same for the plain form: down stacked, up scaled on a diagonal of blocks, within autograd's graph."""
+        weight = self.bordered[: self.height, : self.width]
+        if not self.updates:
+            return Adapted(weight, self.bias, None, None)
+        down = torch.cat([update.down for update in self.updates]).to(weight.dtype)
+        up = weight.new_zeros(self.height, len(down), dtype=torch.promote_types(weight.dtype, torch.float32))
+        place = 0
+        for update in self.updates:
+            wide = up.new_zeros(self.height, len(down))
+            wide[update.rows, place : place + len(update.down)] = update.up * update.scale
+            up, place = up + wide, place + len(update.down)
+        return Adapted(weight, self.bias, down, up.to(weight.dtype))
 
 
 def stack(layers: Sequence[nn.Module]) -> Projection:
-    """The layers (of one input) as one projection; their weights become slices of one tensor, without a second copy."""
+    """The layers (of one input) as one projection; their weights become parts of one tensor, without a second copy."""
     bases = [base_of(layer) for layer in layers]
-    weight, bias = bases[0].weight, bases[0].bias
-    if len(bases) > 1:
-        weight = _joined([base.weight for base in bases])
-        bias = None if bias is None else _joined([base.bias for base in bases])
-    return Projection(
-        weight.detach(),
-        None if bias is None else bias.detach(),
-        tuple(base.out_features for base in bases),
-        tuple(_update(layer) for layer in layers),
-    )
+    heights = tuple(base.out_features for base in bases)
+    updates = _updates(layers, heights)
+    ranks = updates[-1].columns.stop if updates else 0
+    bordered = _joined([base.weight for base in bases], -(-ranks // _MULTIPLE) * _MULTIPLE)
+    bias = bases[0].bias
+    if bias is not None and len(bases) > 1:
+        bias = _joined([base.bias for base in bases], 0)
+    return Projection(bordered, None if bias is None else bias.detach(), heights, updates)
 
 
 def why_not(layer: nn.Module) -> str | None:
@@ -82,7 +132,18 @@ def base_of(layer: nn.Module) -> nn.Linear:
     return layer.base_layer if isinstance(layer, LoraLinear) else layer  # type: ignore[return-value]
 
 
-def _update(layer: Any) -> tuple[Tensor, Tensor, float] | None:
+def _updates(layers: Sequence[nn.Module], heights: Sequence[int]) -> tuple[Update, ...]:
+    found, row, column = [], 0, 0
+    for layer, height in zip(layers, heights, strict=True):
+        if parts := _parts(layer):
+            down, up, scale = parts
+            found.append(Update(down, up, scale, slice(row, row + height), slice(column, column + len(down))))
+            column += len(down)
+        row += height
+    return tuple(found)
+
+
+def _parts(layer: Any) -> tuple[Tensor, Tensor, float] | None:
     if layer is base_of(layer):
         return None
     name = layer.active_adapters[0]
@@ -91,12 +152,17 @@ def _update(layer: Any) -> tuple[Tensor, Tensor, float] | None:
     return layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name]
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """One tensor of all parts, of which each part becomes a view."""
-    with torch.no_grad():
-        whole = torch.cat([part.detach() for part in parts])
-        start = 0
-        for part in parts:
-            part.data = whole[start : start + len(part)]
-            start += len(part)
+@torch.no_grad()
+def _joined(parts: Sequence[Tensor], border: int) -> Tensor:
+    """One tensor of all parts, one below the other, of which each part becomes a view; with a border of zeros."""
+    if len(parts) == 1 and not border:
+        return parts[0].detach()
+    rest = [size + border for size in parts[0].shape[1:]]
+    whole = parts[0].new_zeros(sum(map(len, parts)) + border, *rest)
+    inner = whole[:, : parts[0].shape[1]] if border else whole
+    start = 0
+    for part in parts:
+        inner[start : start + len(part)] = part
+        part.data = inner[start : start + len(part)]
+        start += len(part)
     return whole

@@ -2,11 +2,11 @@
 
 # T = tokens, D = width, H = heads, W = width of a head
 
-A layer runs in the fused form (`kernels.fused`) where its linear layers allow it, else module by module.
+A layer runs as one function (`kernels.layer`) where its linear layers allow it, else module by module.
 """
 
+import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,10 +14,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from texlens.kernels.attention import Segments, attend, segments
-from texlens.kernels.fused import PLAIN, Heads, Passes, after_attention, into_heads, rms_norm, rotate
+from texlens.kernels.fused import Heads, after_attention, into_heads, rms_norm, rotate
+from texlens.kernels.layer import Layer, decoder_layer
 from texlens.models.packed.projections import Projection, stack, why_not
 
-Layer = Callable[[Tensor, Tensor, Tensor, Segments], Tensor]
+Run = Callable[..., Tensor]
+"""(x [T, D], cos, sin, where, rows=None) to the next residual stream, of `rows` alone where given."""
 RECOMPUTE = ("none", "mlp", "full")
 
 
@@ -29,34 +31,46 @@ class PackedText:
         recompute: what the backward pass makes again: `none` only what is cheap (norms and the activation), `mlp` the
             gate and up products too, `full` the whole layer.
         fused: False runs every layer module by module, as the twin of the fused form.
-        passes: the form in which fused layers run.
+        passes: the form in which fused layers run: `triton` or `cpu` by the kernels of that name, `plain` the twin.
     """
 
-    def __init__(self, language_model: Any, *, recompute: str = "none", fused: bool = True, passes: Passes = PLAIN):
+    def __init__(self, language_model: Any, *, recompute: str = "none", fused: bool = True, passes: str = "plain"):
         self.model, self.config = language_model, language_model.config
         self.full = recompute == "full"
+        make = PlainFusedLayer if passes == "plain" else whole_layers(passes)
         self.unfused: dict[int, str] = {}
-        self.layers: list[Layer] = []
+        self.layers: list[Run] = []
         for number, layer in enumerate(language_model.layers):
             reason = why_not_fused(layer) if fused else "told so"
             if reason:
                 self.unfused[number] = reason
-            self.layers.append(PlainLayer(layer) if reason else FusedLayer(layer, recompute == "none", passes))
+            self.layers.append(PlainLayer(layer) if reason else make(layer, recompute))
 
     def embed(self, ids: Tensor) -> Tensor:
         return self.model.embed_tokens(ids)
 
-    def __call__(self, x: Tensor, positions: Tensor, where: Segments, image_rows: Tensor, deep: list[Tensor]) -> Tensor:
-        """Hidden states [T, D] before the last norm; `deep` is added to the image tokens after the first layers."""
+    def __call__(
+        self,
+        x: Tensor,
+        positions: Tensor,
+        where: Segments,
+        image_rows: Tensor,
+        deep: list[Tensor],
+        rows: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states [T, D] before the last norm, of `rows` alone if given; `deep` is added to the image tokens
+        after the first layers."""
         cos, sin = self.rotary(positions)
+        last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
-            if self.full and torch.is_grad_enabled():
-                x = checkpoint(layer, x, cos, sin, where, use_reentrant=False)
+            wanted = rows if number == last and number >= len(deep) else None
+            if self.full and isinstance(layer, PlainLayer | PlainFusedLayer) and torch.is_grad_enabled():
+                x = checkpoint(layer, x, cos, sin, where, wanted, use_reentrant=False)
             else:
-                x = layer(x, cos, sin, where)
+                x = layer(x, cos, sin, where, wanted)
             if number < len(deep):
                 x = x.index_add(0, image_rows, deep[number].to(x.dtype))
-        return x
+        return x if rows is None or last >= len(deep) else x[rows]
 
     def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """cos, sin [T, W] in float32 of M-RoPE positions [3, T]; each frequency turns with one of the three."""
@@ -109,37 +123,54 @@ def _heads(attention: Any, config) -> Heads:
     )
 
 
-@dataclass(frozen=True)
-class _Parts:
-    qkv: Projection
-    out: Projection
-    gate_up: Projection
-    down: Projection
+def whole_layers(passes: str) -> Callable[[Any, str], Run]:
+    """Makes fused layers of the kernels named `passes`."""
+    kernels = importlib.import_module(f"texlens.kernels.{passes}_passes")
+
+    def make(layer: Any, recompute: str) -> Run:
+        attention, first, second = layer.self_attn, layer.input_layernorm, layer.post_attention_layernorm
+        parts = Layer(
+            *parts_of(layer),
+            heads=_heads(attention, attention.config),
+            first_norm=first.weight,
+            second_norm=second.weight,
+            eps=(first.variance_epsilon, second.variance_epsilon),
+            kernels=kernels,
+            recompute=recompute,
+        )
+        return lambda *inputs: decoder_layer(parts, *inputs)
+
+    return make
 
 
-class FusedLayer:
-    def __init__(self, layer: Any, keep_wide: bool, passes: Passes):
-        attention, mlp = layer.self_attn, layer.mlp
-        self.heads = _heads(attention, attention.config)
+def parts_of(layer: Any) -> tuple[Projection, ...]:
+    """q/k/v, output, gate/up and down of a decoder layer."""
+    attention, mlp = layer.self_attn, layer.mlp
+    return (
+        stack([attention.q_proj, attention.k_proj, attention.v_proj]),
+        stack([attention.o_proj]),
+        stack([mlp.gate_proj, mlp.up_proj]),
+        stack([mlp.down_proj]),
+    )
+
+
+class PlainFusedLayer:
+    """The twin of `decoder_layer`, around attention by autograd; `full` recomputation is the caller's."""
+
+    def __init__(self, layer: Any, recompute: str):
+        self.heads = _heads(layer.self_attn, layer.self_attn.config)
         self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
-        self.keep_wide, self.passes = keep_wide, passes
-        self.parts = _Parts(
-            stack([attention.q_proj, attention.k_proj, attention.v_proj]),
-            stack([attention.o_proj]),
-            stack([mlp.gate_proj, mlp.up_proj]),
-            stack([mlp.down_proj]),
-        )
+        self.keep_wide = recompute == "none"
+        self.qkv, self.out, self.gate_up, self.down = parts_of(layer)
 
-    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments) -> Tensor:
-        eps, parts = self.first.variance_epsilon, self.parts
-        query, key, value = into_heads(
-            x, self.first.weight, eps, parts.qkv.adapted(), self.heads, cos, sin, self.passes
-        )
+    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments, rows: Tensor | None = None) -> Tensor:
+        eps = self.first.variance_epsilon
+        query, key, value = into_heads(x, self.first.weight, eps, self.qkv.adapted(), self.heads, cos, sin)
         mixed = attend(query, key, value, where, causal=True).flatten(1)
-        rest = parts.out.adapted(), parts.gate_up.adapted(), parts.down.adapted()
-        return after_attention(
-            mixed, x, self.second.weight, self.second.variance_epsilon, *rest, self.keep_wide, self.passes
-        )
+        if rows is not None:
+            mixed, x = mixed[rows], x[rows]
+        rest = self.out.adapted(), self.gate_up.adapted(), self.down.adapted()
+        return after_attention(mixed, x, self.second.weight, self.second.variance_epsilon, *rest, self.keep_wide)
 
 
 class PlainLayer:
@@ -149,7 +180,7 @@ class PlainLayer:
         self.layer = layer
         self.heads = _heads(layer.self_attn, layer.self_attn.config)
 
-    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments) -> Tensor:
+    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments, rows: Tensor | None = None) -> Tensor:
         layer, attention, width = self.layer, self.layer.self_attn, self.heads.width
         y = layer.input_layernorm(x)
         projections = (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -158,6 +189,8 @@ class PlainLayer:
             query = rms_norm(query, self.heads.query_norm, attention.q_norm.variance_epsilon)
             key = rms_norm(key, self.heads.key_norm, attention.k_norm.variance_epsilon)
         mixed = attend(rotate(query, cos, sin), rotate(key, cos, sin), value, where, causal=True)
+        if rows is not None:
+            mixed, x = mixed[rows], x[rows]
         x = x + attention.o_proj(mixed.flatten(1))
         y = layer.mlp(layer.post_attention_layernorm(x)[None])
         return x + (y[0] if isinstance(y, tuple) else y)[0]

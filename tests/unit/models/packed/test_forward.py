@@ -1,5 +1,7 @@
 """Packs through the packed forward pass, against the stock models sample by sample."""
 
+import importlib.util
+import os
 from dataclasses import replace
 
 import pytest
@@ -87,7 +89,18 @@ def test_another_neighbour_changes_nothing(family):
     torch.testing.assert_close(before[:first], other[:first], atol=1e-6, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("recompute", "passes"), [("none", "plain"), ("none", "cpu"), ("mlp", "cpu"), ("full", "cpu")])
+with_triton = pytest.mark.skipif(
+    not importlib.util.find_spec("triton") or os.environ.get("TRITON_INTERPRET") != "1",
+    reason="not in Triton's interpreter",
+)
+FORMS = [
+    *[pytest.param(kind, "plain") for kind in ("none", "mlp", "full")],
+    *[pytest.param(kind, "cpu") for kind in ("none", "mlp", "full")],
+    *[pytest.param(kind, "triton", marks=with_triton) for kind in ("none", "mlp", "full")],
+]
+
+
+@pytest.mark.parametrize(("recompute", "passes"), FORMS)
 @pytest.mark.parametrize("family", DENSE)
 def test_fused_layers_give_the_loss_and_gradients_of_the_stock_model_with_peft(family, recompute, passes):
     model, processor = tiny_model(family)
@@ -96,9 +109,24 @@ def test_fused_layers_give_the_loss_and_gradients_of_the_stock_model_with_peft(f
     expected = gradients(plain, trained)
     forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, passes=passes)
     assert forward.text.unfused == {}
-    loss = forward.loss(pack_of(model, processor)) / 7
+    with torch.compiler.set_stance("force_eager"):
+        loss = forward.loss(pack_of(model, processor)) / 7
     torch.testing.assert_close(loss, plain, atol=1e-5, rtol=1e-6)
     assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+@pytest.mark.parametrize("passes", ["plain", "cpu"])
+def test_the_last_layer_of_label_rows_alone_gives_what_all_rows_give(passes):
+    model, processor = tiny_model("qwen3_vl")
+    trained = adapted(model)
+    forward = packed_forward(trained.base_model.model, processor.geometry, passes=passes)
+    pack = pack_of(model, processor)
+    whole, chosen = forward.hidden(pack), forward.hidden(pack, pack["label_rows"])
+    assert len(chosen) < len(whole)
+    torch.testing.assert_close(chosen, whole[pack["label_rows"]], atol=1e-6, rtol=1e-6)
+    weigh = torch.linspace(-1, 1, chosen.numel()).view_as(chosen)
+    expected = gradients((whole[pack["label_rows"]] * weigh).sum(), trained)
+    assert worst(gradients((chosen * weigh).sum(), trained), expected) < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
