@@ -80,8 +80,9 @@ class TrainSettings(Settings):
     cache_features: Literal["off", "on"] = "off"
     """Keep on disk what a frozen vision tower makes of each image, and read it from the second epoch or run on."""
     seed: int = 0
-    workers: int = Field(0, ge=0)
-    """Processes that decode images ahead of training."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that decode images ahead of training; auto is up to 8 with a GPU, as processors and shared memory
+    allow, and none without."""
     optimizer: OptimizerSettings = OptimizerSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     watch: WatchSettings = WatchSettings()

@@ -33,7 +33,7 @@ class Engine:
     """What differs between the engines.
 
     `rows` x `passes` are the rows of an optimiser step: rows a batch of the loader, batches a step. `forward` is None
-    in the plain engine. `notes` are for the run's summary.
+    in the plain engine. `notes` are for the run's summary. `workers` processes make the batches.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Engine:
     facts: dict = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     collator: Callable[[Example], Callable] = field(repr=False, default=lambda stand_in: stand_in)
+    workers: int = 0
 
     def measure(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
         """Summed loss in nats and label count of a batch, without gradients."""
@@ -51,7 +52,7 @@ class Engine:
             return summed_loss(model, batch)
         with torch.no_grad():
             total = torch.stack([self.forward.loss(pack) for pack in batch["packs"]]).sum()
-        return total, torch.tensor(batch["label_count"], device=total.device)
+        return total, torch.full((), batch["label_count"], device=total.device)
 
 
 def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor) -> Engine:

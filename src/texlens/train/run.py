@@ -40,6 +40,7 @@ from texlens.train.plot import plot_loss
 from texlens.train.start import start_adapter
 from texlens.train.trainer import LensTrainer
 from texlens.train.watch import EXACT_MATCH, Scorer, check_best_by
+from texlens.train.workers import with_workers
 
 
 @dataclass(frozen=True)
@@ -103,10 +104,13 @@ def train(
     engine = build_engine(config, adapted, prepared.base.processor)
     splits = [prepared.splits.train, *([prepared.splits.validation] if prepared.splits.validation else [])]
     engine = with_features(engine, config, prepared.base.processor.geometry, splits)
+    engine = with_workers(engine, config, prepared.base.processor.geometry, prepared.splits.train)
     for note in engine.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
-    folder.update(engine={"name": engine.name, **engine.facts, "notes": list(engine.notes)})
-    trainer, meter = _trainer(config, prepared, folder, adapted, console, scorer, engine)
+    folder.update(
+        engine={"name": engine.name, **engine.facts, "notes": list(engine.notes)}, loader={"workers": engine.workers}
+    )
+    trainer, meter = build_trainer(config, prepared, folder, adapted, console, scorer, engine)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.monotonic()
@@ -130,9 +134,10 @@ def train(
     return facts
 
 
-def _trainer(
+def build_trainer(
     config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, console: Console, scorer: Scorer, engine: Engine
-):
+) -> tuple[LensTrainer, Meter]:
+    """The trainer of an adapted model, ready to go, and what counts its rows."""
     settings, processor, splits = config.train, prepared.base.processor, prepared.splits
     question, system = config.data.question, config.data.system
     card = build_card(config, prepared.base)
@@ -174,6 +179,7 @@ def _trainer(
             run_name=folder.path.name,
             lower_is_better=scorer.lower_is_better,
             packed=engine.forward is not None,
+            workers=engine.workers,
         ),
         output=folder.checkpoints,
         train_dataset=train_examples,

@@ -134,7 +134,8 @@ class LensTrainer(Trainer):
 
     def _packed_step(self, forward: PackedForward, model, packs: list[dict], label_count: int) -> torch.Tensor:
         """Forward and backward of each pack; the mean loss of the step's labels, still on the device."""
-        model.train()
+        if not model.training:
+            model.train()
         prepared: Any = self._prepare_inputs({"packs": packs})
         losses = []
         for pack in prepared["packs"]:
@@ -176,15 +177,20 @@ class LensTrainer(Trainer):
         was_training = self._network.training
         self._network.eval()
         loader = DataLoader(
-            dataset, self.args.eval_batch_size, collate_fn=self.data_collator, generator=torch.Generator()
+            dataset,
+            self.args.eval_batch_size,
+            collate_fn=self.data_collator,
+            generator=torch.Generator(),
+            num_workers=self.args.dataloader_num_workers,
+            pin_memory=self.args.dataloader_pin_memory,
         )
-        total, count = 0.0, 0
+        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         for batch in self.accelerator.prepare(loader):
             self._note_refused(batch)
             with self.compute_loss_context_manager():
                 loss, labels = self._engine.measure(self._network, batch)
-            loss, labels = self.accelerator.reduce(torch.stack([loss.double(), labels.double()])).tolist()
-            total, count = total + loss, count + int(labels)
+            sums += torch.stack([loss.double(), labels.double()])
+        total, count = self.accelerator.reduce(sums).tolist()
         self._network.train(was_training)
         return total / max(count, 1)
 

@@ -35,6 +35,10 @@ class PackedVision:
         self.taps = list(getattr(visual.config, "deepstack_visual_indexes", None) or ())
         self._before, self._after = compiled(_before_attention), compiled(_after_attention)
         self._spectrum = visual.rotary_pos_emb.inv_freq
+        device = visual.patch_embed.proj.weight.device
+        self._mean, self._std = (
+            torch.tensor(values, device=device)[:, None] for values in (geometry.mean, geometry.std)
+        )
 
     def __call__(self, pack: dict) -> tuple[Tensor, list[Tensor]]:
         """Merged features [V, D of the language model], and those for its first layers (Qwen3-VL's deepstack)."""
@@ -63,8 +67,7 @@ class PackedVision:
         projection = self.visual.patch_embed.proj
         weight = projection.weight
         pixels = patches.unflatten(1, (3, -1)).to(torch.float32) / PIXEL
-        mean = pixels.new_tensor(self.geometry.mean)[:, None]
-        std = pixels.new_tensor(self.geometry.std)[:, None]
+        mean, std = self._mean.to(pixels.device), self._std.to(pixels.device)
         normal = ((pixels - mean) / std).flatten(1).to(weight.dtype)
         return functional.linear(normal, weight.float().sum(2).flatten(1).to(weight.dtype), projection.bias)
 
