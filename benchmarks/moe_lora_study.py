@@ -10,6 +10,9 @@ at an even routing, the same scale; LoRA's ranks are chosen group by group so th
 of MoE-LoRA, routers included. Every arm is a process of its own, and three seeds are drawn for each.
 
 The difference is paired: the same test rows read by both arms, averaged over seeds, resampled by row.
+
+What arms are doing is printed every 10 s. Each arm's result is left in the `--write` folder as soon as it ends, and
+`--limit-s` stops what is not done by then: the summary is of the arms that are.
 """
 
 import argparse
@@ -19,11 +22,11 @@ import json
 import math
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +35,15 @@ SEEDS = (0, 1, 2)
 ARMS = ("lora", "moe-lora")
 EXPERTS, RANK, ALPHA = 2, 8, 32
 GROUPS = ("text-attention", "text-mlp", "vision", "merger")
-TRAINING = {"epochs": 12, "batch_size": 32, "engine": "plain"}
+TRAINING = {
+    "epochs": 8,
+    "batch_size": 32,
+    "pack_tokens": 16_384,
+    "compile": "off",
+    "checkpoints": {"every_steps": 100_000},
+}
+READ_AT_ONCE = 262
+TOLD_EVERY_S = 10
 COLOURS = {"red": "#d22", "green": "#2a2", "blue": "#24d", "black": "#222", "orange": "#e80"}
 SHAPES = ("circle", "square", "triangle", "bar")
 COUNTS = {1: "one", 2: "two", 3: "three"}
@@ -42,14 +53,17 @@ PLACES = ("left of", "right of", "above", "below")
 def main() -> None:
     options = _options()
     if options.arm:
-        run_arm(Path(options.folder), options.arm, options.seed, tiny=options.tiny)
+        run_arm(Path(options.folder), options)
         return
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         rows = make_data(folder, options.data, tiny=options.tiny)
-        arms = run_arms(folder, options)
-        result = summarise(folder, arms, rows, options) | {"minutes": round((time.monotonic() - began) / 60, 2)}
+        tell(began, f"rows written: {rows}")
+        arms = run_arms(folder, options, began)
+        if not arms:
+            sys.exit("no arm ended; see above")
+        result = summarise(arms, rows, options) | {"minutes": round((time.monotonic() - began) / 60, 2)}
     print(json.dumps({key: result[key] for key in ("parameters", "scores", "paired", "minutes")}, indent=1))
     if options.write:
         path = options.write / f"moe-lora_{result['hardware_name']}_{result['date']}.json"
@@ -57,11 +71,20 @@ def main() -> None:
         print(path)
 
 
+def tell(began: float, text: str) -> None:
+    print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, help="the folder of LaTeX_OCR")
     parser.add_argument("--write", type=Path, help="leave the result in this folder")
     parser.add_argument("--processes", type=int, default=6)
+    parser.add_argument("--engine", choices=("auto", "packed", "plain"), default="auto")
+    parser.add_argument("--epochs", type=float, default=TRAINING["epochs"])
+    parser.add_argument("--steps", type=int, help="stop after so many steps: to see how long one takes")
+    parser.add_argument("--only", nargs="+", metavar="ARM-SEED", help="these arms alone, lora-0 for instance")
+    parser.add_argument("--limit-s", type=float, default=math.inf)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
@@ -195,24 +218,63 @@ def _write(folder: Path, split: str, rows: list[tuple[str, bytes, str]]) -> None
 # The arms -------------------------------------------------------------------------------------------------------------
 
 
-def run_arms(folder: Path, options: argparse.Namespace) -> list[dict]:
-    """What each arm left; they run side by side."""
-    jobs = [(arm, seed) for seed in (SEEDS[:2] if options.tiny else SEEDS) for arm in ARMS]
+def run_arms(folder: Path, options: argparse.Namespace, began: float) -> list[dict]:
+    """What each arm left that ended in time; as many run side by side as there are processes."""
+    seeds = SEEDS[:2] if options.tiny else SEEDS
+    waiting = [(arm, seed) for seed in seeds for arm in ARMS if not options.only or f"{arm}-{seed}" in options.only]
+    running: dict[tuple[str, int], subprocess.Popen] = {}
+    done: list[dict] = []
+    told = 0.0
+    while waiting or running:
+        while waiting and len(running) < (1 if options.tiny else options.processes):
+            job = waiting.pop(0)
+            running[job] = start_arm(folder, *job)
+        for job in [job for job, process in running.items() if process.poll() is not None]:
+            done += arm_result(folder, job, running.pop(job), options, began)
+        passed = time.monotonic() - began
+        if passed > options.limit_s:
+            for process in running.values():
+                process.kill()
+            tell(began, f"stopped after --limit-s; without a result: {sorted([*running, *waiting])}")
+            break
+        if passed - told > TOLD_EVERY_S:
+            told = passed
+            tell(began, "  ".join(f"{arm}-{seed} {doing(folder, arm, seed)}" for arm, seed in running))
+        time.sleep(0.2)
+    return done
 
-    def run(job: tuple[str, int]) -> dict:
-        arm, seed = job
-        command = [sys.executable, __file__, "--arm", arm, "--seed", str(seed), "--folder", str(folder)]
-        done = subprocess.run([*command, *(["--tiny"] if options.tiny else [])], capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{arm} seed {seed} failed:\n{done.stderr[-3000:]}")
-        return json.loads((folder / f"{arm}-{seed}.json").read_text())
 
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
-    with ThreadPoolExecutor(1 if options.tiny else options.processes) as pool:
-        return list(pool.map(run, jobs))
+def start_arm(folder: Path, arm: str, seed: int) -> subprocess.Popen:
+    command = [sys.executable, __file__, *sys.argv[1:], "--arm", arm, "--seed", str(seed), "--folder", str(folder)]
+    environment = {"OMP_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "false"} | os.environ
+    with (folder / f"{arm}-{seed}.log").open("w") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment)
 
 
-def settings_of(folder: Path, arm: str, seed: int, *, tiny: bool) -> dict:
+def arm_result(folder: Path, job: tuple[str, int], process, options: argparse.Namespace, began: float) -> list[dict]:
+    """What an arm left, as a list of one, kept beside the summary too; none where it failed, which is told."""
+    name = f"{job[0]}-{job[1]}"
+    if process.returncode:
+        tell(began, f"{name} failed:\n{(folder / f'{name}.log').read_text()[-3000:]}")
+        return []
+    made = json.loads((folder / f"{name}.json").read_text())
+    tell(began, f"{name} done: {made['seconds']}")
+    if options.write:
+        (options.write / f"moe-lora-arm-{name}.json").write_text(json.dumps(made))
+    return [made]
+
+
+def doing(folder: Path, arm: str, seed: int) -> str:
+    """The last step and loss of an arm that trains, or what comes after."""
+    if (stage := folder / f"{arm}-{seed}.stage").exists():
+        return stage.read_text()
+    from texlens.core.run_folder import RunFolder
+
+    rows = [row for row in RunFolder(folder / "runs" / f"{arm}-{seed}").history() if "loss" in row]
+    return f"step {rows[-1]['step']} loss {rows[-1]['loss']:.3f}" if rows else "starts"
+
+
+def settings_of(folder: Path, arm: str, seed: int, options: argparse.Namespace) -> dict:
     targets = {"targets": list(GROUPS)}
     if arm == "moe-lora":
         adapter = {"kind": arm, "experts": EXPERTS, "rank": RANK, "alpha": ALPHA, **targets}
@@ -220,11 +282,14 @@ def settings_of(folder: Path, arm: str, seed: int, *, tiny: bool) -> dict:
         ranks = equal_ranks()
         own = {group: {"rank": rank, "alpha": ALPHA // EXPERTS * rank // RANK} for group, rank in ranks.items()}
         adapter = {"kind": arm, "rank": EXPERTS * RANK, "alpha": ALPHA, "groups": own, **targets}
-    training = {**TRAINING, "seed": seed, "optimizer": {"learning_rate": 2e-3, "warmup_ratio": 0.05}}
-    if not tiny:
-        training["workers"] = 2
-    else:
-        training |= {"epochs": None, "steps": 2, "batch_size": 4}
+    training = {**TRAINING, "epochs": options.epochs, "engine": options.engine, "seed": seed}
+    training |= {"optimizer": {"learning_rate": 2e-3, "warmup_ratio": 0.05}, "workers": 0 if options.tiny else 2}
+    if options.tiny:
+        training |= {"batch_size": 4}
+    if options.tiny or options.steps:
+        training |= {"epochs": None, "steps": options.steps or 2}
+    if options.engine == "plain":
+        training = {key: value for key, value in training.items() if key not in ("pack_tokens", "compile")}
     return {
         "name": f"{arm}-{seed}",
         "output": str(folder / "runs"),
@@ -236,7 +301,7 @@ def settings_of(folder: Path, arm: str, seed: int, *, tiny: bool) -> dict:
         },
         "adapter": {**adapter, "dropout": 0.1},
         "train": training,
-        "evaluate": {"max_new_tokens": 8 if tiny else 128},
+        "evaluate": {"max_new_tokens": 8 if options.tiny else 128},
     }
 
 
@@ -271,8 +336,9 @@ def widths() -> dict[str, tuple[int, int]]:
     }
 
 
-def run_arm(folder: Path, arm: str, seed: int, *, tiny: bool) -> None:
+def run_arm(folder: Path, options: argparse.Namespace) -> None:
     """Trains and reads; leaves the predictions and facts in the folder."""
+    began = time.monotonic()
     from rich.console import Console
 
     from texlens.adapters.lora import load_adapter
@@ -282,26 +348,38 @@ def run_arm(folder: Path, arm: str, seed: int, *, tiny: bool) -> None:
     from texlens.models.build import build_model
     from texlens.train.run import prepare, train
 
-    console = Console(stderr=True)
-    config = build_config(settings_of(folder, arm, seed, tiny=tiny))
+    arm, seed, console = options.arm, options.seed, Console(stderr=True)
+    stage = folder / f"{arm}-{seed}.stage"
+    config = build_config(settings_of(folder, arm, seed, options))
     prepared = prepare(config, console)
     run = RunFolder.create(Path(config.output), config.name)
+    ready = time.monotonic()
     facts = train(config, prepared, run, console=console)
+    trained = time.monotonic()
+    stage.write_text("reads")
     samples = list(read_split(config.data, "test"))
-    samples = [*samples[:2], *samples[-2:]] if tiny else samples
-    use = [row["expert_use"] for row in run.history() if "expert_use" in row]
+    samples = [*samples[:2], *samples[-2:]] if options.tiny else samples
+    history = run.history()
+    use = [row["expert_use"] for row in history if "expert_use" in row]
     model = build_model(prepared.base, config.model)
-    base = _read(model, prepared.base.processor, samples, config) if (arm, seed) == ("lora", 0) else None
+    base = _read(model, prepared.base.processor, samples, config) if (arm, seed) == ("lora", SEEDS[0]) else None
     adapted = load_adapter(model, run.adapter, fingerprint=prepared.base.fingerprint).eval()
+    predictions = _read(adapted, prepared.base.processor, samples, config)
     made = {
         "arm": arm,
         "seed": seed,
         "parameters": prepared.plan.trainable,
         "training": facts,
-        "loss": [row["loss"] for row in run.history() if "loss" in row],
+        "engine": run.manifest["engine"],
+        "loss": [row["loss"] for row in history if "loss" in row],
         "expert_use": use[-1] if use else None,
-        "predictions": _read(adapted, prepared.base.processor, samples, config),
+        "predictions": predictions,
         "base_predictions": base,
+        "seconds": {
+            "to start": round(ready - began, 1),
+            "to train": round(trained - ready, 1),
+            "to read": round(time.monotonic() - trained, 1),
+        },
     }
     (folder / f"{arm}-{seed}.json").write_text(json.dumps(made))
 
@@ -311,21 +389,21 @@ def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
 
     limit = config.evaluate.max_new_tokens
     question = config.data.question
-    made = generate(model, processor, samples, question=question, batch_size=64, max_new_tokens=limit)
+    made = generate(model, processor, samples, question=question, batch_size=READ_AT_ONCE, max_new_tokens=limit)
     return {prediction.id: (prediction.truth, prediction.text) for prediction in made}
 
 
 # The summary ----------------------------------------------------------------------------------------------------------
 
 
-def summarise(folder: Path, arms: list[dict], rows: dict, options: argparse.Namespace) -> dict:
+def summarise(arms: list[dict], rows: dict, options: argparse.Namespace) -> dict:
     import torch
 
     from texlens.core.environment import describe_environment
     from texlens.core.expert_use import dead_experts
 
     scored = {(made["arm"], made["seed"]): row_scores(made["predictions"]) for made in arms}
-    base = next(made["base_predictions"] for made in arms if made["base_predictions"])
+    base = next((made["base_predictions"] for made in arms if made["base_predictions"]), {})
     mixed = [made for made in arms if made["expert_use"]]
     environment = describe_environment()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -338,11 +416,12 @@ def summarise(folder: Path, arms: list[dict], rows: dict, options: argparse.Name
         "software": {"python": environment["python"], **environment["packages"]},
         "commit": environment["commit"],
         "rows": rows,
-        "settings": {arm: settings_of(Path("DATA"), arm, 0, tiny=options.tiny) for arm in ARMS},
+        "settings": {arm: settings_of(Path("DATA"), arm, 0, options) for arm in ARMS},
         "parameters": {made["arm"]: made["parameters"] for made in arms},
         "scores": scores_table(scored, row_scores(base)),
         "paired": paired(scored),
-        "seconds": {f"{made['arm']}-{made['seed']}": made["training"]["seconds"] for made in arms},
+        "engine": {f"{made['arm']}-{made['seed']}": made["engine"] for made in arms},
+        "seconds": {f"{made['arm']}-{made['seed']}": made["seconds"] for made in arms},
         "final_loss": {f"{made['arm']}-{made['seed']}": made["loss"][-1] for made in arms},
         "dead_experts": {f"seed {made['seed']}": dead_experts(made["expert_use"]) for made in mixed},
         "expert_use": {f"seed {made['seed']}": made["expert_use"] for made in mixed},
@@ -376,7 +455,7 @@ def scores_table(scored: dict, base: dict) -> dict:
             seeds = {
                 arm: [_mean(scored[arm, seed], task, metric) for seed in SEEDS if (arm, seed) in scored] for arm in ARMS
             }
-            means = {arm: round(sum(values) / len(values), 5) for arm, values in seeds.items()}
+            means = {arm: round(sum(values) / len(values), 5) if values else None for arm, values in seeds.items()}
             table[task][metric] = {"base": _mean(base, task, metric), **means, "seeds": seeds}
     return table
 
@@ -387,13 +466,16 @@ def _mean(rows: dict, task: str, metric: str) -> float:
 
 
 def paired(scored: dict) -> dict:
-    """MoE-LoRA minus LoRA with a 95% interval: the rows' differences, averaged over seeds, resampled."""
+    """MoE-LoRA minus LoRA with a 95% interval: the rows' differences, averaged over the seeds that both arms ended,
+    resampled."""
     import numpy as np
 
     from texlens.evaluate.statistics import percentile_interval, resampled_sums
 
     found: dict = {}
-    seeds = sorted({seed for _, seed in scored})
+    seeds = [seed for seed in SEEDS if all((arm, seed) in scored for arm in ARMS)]
+    if not seeds:
+        return {}
     for task in (*QUESTIONS, "both"):
         names = _of(task, next(iter(scored.values())))
         for metric in ("exact_match", "edit_similarity"):
@@ -409,9 +491,13 @@ def paired(scored: dict) -> dict:
             found.setdefault(task, {})[metric] = {
                 **interval.to_json(),
                 "seeds": [round(float(value), 5) for value in by_seed.mean(1)],
-                "spread_of_seeds": round(float(by_seed.mean(1).std(ddof=1)) / math.sqrt(len(seeds)), 5),
+                "standard_error_of_seeds": standard_error(by_seed.mean(1).tolist()),
             }
     return found
+
+
+def standard_error(values: list[float]) -> float | None:
+    return round(statistics.stdev(values) / math.sqrt(len(values)), 5) if len(values) > 1 else None
 
 
 if __name__ == "__main__":

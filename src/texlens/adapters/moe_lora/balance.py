@@ -9,7 +9,7 @@ With top-k, f counts choices and has no gradient.
 
 Padding takes no part: the attention mask says which tokens are there.
 
-# B = rows, L = places in a row, E = experts
+# B = rows, L = places in a row, T = tokens, E = experts, N = layers
 """
 
 from collections.abc import Iterator
@@ -23,64 +23,82 @@ class RouterLog:
     """Gathers, from all layers of one forward pass, the balance loss, and over many passes the use of experts.
 
     Open only inside `passing`, in training: layers that gradient checkpointing computes again in the backward pass do
-    the same work (it must repeat every operation) and leave nothing here.
+    the same work (it must repeat every operation) and leave nothing here. A layer leaves E numbers; what is made of
+    them is made for all layers at once, since on a GPU a layer's own arithmetic would cost more than its products.
     """
 
     def __init__(self):
         self.names: dict[int, str] = {}
         self._mask: Tensor | None = None
         self._open = False
-        self._losses: list[Tensor] = []
-        self._use: dict[str, Tensor] = {}
+        self._seen: dict[tuple, tuple[Tensor, Tensor]] = {}
+        self._layers: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
+        self._use: dict[tuple[str, ...], Tensor] = {}
 
     @contextmanager
     def passing(self, mask: Tensor | None, training: bool = True) -> Iterator[None]:
         """Around one forward pass; `mask` (`[B, L]`, or `[T]` of a pack): which tokens are there, None for all."""
         self._mask = mask if isinstance(mask, Tensor) and mask.ndim <= 2 else None
-        self._open, self._losses = training, []
+        self._open, self._layers, self._seen = training, [], {}
         try:
             yield
         finally:
             self._open = False
+            self._add_up()
 
     def add(self, layer: nn.Module, probabilities: Tensor, gates: Tensor) -> None:
         """Takes one layer's `[..., E]` probabilities and gates."""
-        weights = self._weights(probabilities, self.names.get(id(layer), ""))
-        given = gates if gates is probabilities else (gates > 0).float()
-        loss = balance_loss(probabilities, given, weights)
-        if not self._open:
-            return
-        self._losses.append(loss)
-        used = (gates.detach() * weights.unsqueeze(-1)).flatten(0, -2).sum(0)
         name = self.names.get(id(layer), "?")
-        self._use[name] = self._use[name] + used if name in self._use else used
+        weights_T, count = self._weights(probabilities, name)
+        chance_E = weights_T @ probabilities.flatten(0, -2)
+        if gates is probabilities:
+            given_E = used_E = chance_E
+        else:
+            given_E = weights_T @ (gates > 0).to(weights_T.dtype).flatten(0, -2)
+            used_E = weights_T @ gates.detach().flatten(0, -2)
+        if self._open:
+            self._layers.append((name, chance_E, given_E, used_E.detach(), count))
 
-    def _weights(self, probabilities: Tensor, layer: str) -> Tensor:
-        """1 for every token that counts; in the vision tower every patch does."""
+    def _weights(self, probabilities: Tensor, layer: str) -> tuple[Tensor, Tensor]:
+        """1 for every token that counts, and their number; in the vision tower every patch does."""
         places = probabilities.shape[:-1]
-        if self._mask is not None and self._mask.shape == places and ".visual." not in layer:
-            return self._mask.to(probabilities.dtype)
-        return torch.ones(places, dtype=probabilities.dtype, device=probabilities.device)
+        masked = self._mask is not None and self._mask.shape == places and ".visual." not in layer
+        key = (places, masked, probabilities.device)
+        if key not in self._seen:
+            weights = self._mask.to(probabilities.dtype) if masked and self._mask is not None else None
+            weights = probabilities.new_ones(places) if weights is None else weights
+            self._seen[key] = (weights.flatten(), weights.sum().clamp(min=1.0))
+        return self._seen[key]
+
+    def _add_up(self) -> None:
+        if self._layers:
+            names = tuple(layer[0] for layer in self._layers)
+            used_NE = torch.stack([layer[3] for layer in self._layers])
+            self._use[names] = self._use[names] + used_NE if names in self._use else used_NE
 
     def loss(self) -> Tensor | None:
         """Of the last forward pass, the mean over its layers; None where no layer took part."""
-        return torch.stack(self._losses).mean() if self._losses else None
+        if not self._layers:
+            return None
+        _, chances, given, _, counts = zip(*self._layers, strict=True)
+        return balance_loss(torch.stack(chances), torch.stack(given), torch.stack(counts))
 
     def take_use(self) -> dict[str, list[float]]:
         """Each layer's share of tokens by expert since the last call, as sums of gates over their total."""
-        use = {name: (sums / sums.sum().clamp(min=1e-9)).tolist() for name, sums in self._use.items()}
+        total: dict[str, Tensor] = {}
+        for names, used_NE in self._use.items():
+            for name, used_E in zip(names, used_NE.cpu(), strict=True):
+                total[name] = total[name] + used_E if name in total else used_E
         self._use = {}
-        return use
+        return {name: (sums / sums.sum().clamp(min=1e-9)).tolist() for name, sums in total.items()}
 
 
-def balance_loss(probabilities: Tensor, given: Tensor, weights: Tensor) -> Tensor:
-    """
+def balance_loss(chance_NE: Tensor, given_NE: Tensor, counts_N: Tensor) -> Tensor:
+    """The mean over layers, from sums over tokens: of probabilities, and of shares given; and the number of tokens.
+
     Example:
-        two experts, all tokens to the first: probabilities [[1, 0], [1, 0]], given the same -> 2.0
+        one layer, two experts, two tokens, both to the first: [[2, 0]], given the same, [2] -> 2.0
     """
-    flat, shares, weights = probabilities.flatten(0, -2), given.flatten(0, -2), weights.flatten()
-    count = weights.sum().clamp(min=1.0)
-    mean = (flat * weights.unsqueeze(-1)).sum(0) / count
-    fraction = (shares * weights.unsqueeze(-1)).sum(0) / count
-    fraction = fraction / fraction.sum().clamp(min=1e-9)
-    return flat.shape[-1] * (fraction * mean).sum()
+    mean_NE = chance_NE / counts_N.unsqueeze(-1)
+    fraction_NE = given_NE / given_NE.sum(-1, keepdim=True).clamp(min=1e-9)
+    return (chance_NE.shape[-1] * (fraction_NE * mean_NE).sum(-1)).mean()

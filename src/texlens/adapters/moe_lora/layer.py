@@ -104,9 +104,9 @@ class MoeLoraLayer(nn.Module, BaseTunerLayer):
         device = x_TI.device.type  # the meta device, on which `texlens plan` runs a step, has no autocast
         with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
             probabilities_TE = nn.functional.linear(x_TI.float(), router.weight.float()).softmax(-1)
-        gates_TE = keep_top(probabilities_TE, self.top_k[name])
-        if self.router_log is not None and self.training:
-            self.router_log.add(self, probabilities_TE, gates_TE)
+            gates_TE = keep_top(probabilities_TE, self.top_k[name])
+            if self.router_log is not None and self.training:
+                self.router_log.add(self, probabilities_TE, gates_TE)
         return gates_TE
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:

@@ -6,19 +6,33 @@ from texlens.adapters.moe_lora.balance import RouterLog, balance_loss
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.config.adapter import LoraSettings, MoeLoraSettings
 
-EVEN, ONE = [[0.5, 0.5], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0]]
+EVEN, ONE = [[1.0, 1.0]], [[2.0, 0.0]]
 SETTINGS = MoeLoraSettings(kind="moe-lora", rank=2, targets=("text-attention", "vision"))
 
 
-@pytest.mark.parametrize(("gates", "loss"), [(EVEN, 1.0), (ONE, 2.0)])
-def test_even_use_costs_1_and_one_expert_alone_costs_as_many_as_there_are(gates, loss):
-    gates = torch.tensor(gates)
-    assert balance_loss(gates, gates, torch.ones(2)) == loss
+@pytest.mark.parametrize(("sums", "loss"), [(EVEN, 1.0), (ONE, 2.0), ([*EVEN, *ONE], 1.5)])
+def test_even_use_costs_1_and_one_expert_alone_costs_as_many_as_there_are(sums, loss):
+    sums = torch.tensor(sums)
+    assert balance_loss(sums, sums, torch.full((len(sums),), 2.0)) == loss
 
 
 def test_tokens_of_no_weight_take_no_part():
+    log, layer = RouterLog(), torch.nn.Identity()
     gates = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    assert balance_loss(gates, gates, torch.tensor([1.0, 0.0])) == 2.0
+    with log.passing(torch.tensor([1, 0])):
+        log.add(layer, gates, gates)
+    assert log.loss() == 2.0
+    assert log.take_use() == {"?": [1.0, 0.0]}
+
+
+def test_of_the_chosen_experts_choices_are_balanced_and_gates_are_use():
+    """The loss is 2 * (1 * 0.6 + 0 * 0.4), with both tokens given to the first."""
+    log, layer = RouterLog(), torch.nn.Identity()
+    probabilities, gates = torch.tensor([[0.6, 0.4], [0.6, 0.4]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    with log.passing(None):
+        log.add(layer, probabilities, gates)
+    assert log.loss().item() == pytest.approx(1.2)
+    assert log.take_use() == {"?": [1.0, 0.0]}
 
 
 def test_padding_changes_neither_loss_nor_use(adapt):
@@ -63,7 +77,7 @@ def test_recomputed_layers_give_the_same_gradients_and_are_counted_once(adapt):
             adapted.model.enable_input_require_grads()
         logits = adapted.model(**adapted.inputs).logits
         (logits.square().mean() + balance_of(adapted.model)()).backward()
-        layers = len(adapted.model.base_model.router_log._losses)
+        layers = len(adapted.model.base_model.router_log._layers)
         gradients.append({name: part.grad for name, part in adapted.model.named_parameters() if part.requires_grad})
         assert layers == adapted.plan.modules
     for name, gradient in gradients[0].items():
@@ -75,6 +89,19 @@ def test_evaluation_leaves_nothing_in_the_log(adapt):
     adapted.logits()
     assert balance_of(adapted.model)() is None
     assert adapted.model.base_model.router_log.take_use() == {}
+
+
+def test_tokens_are_counted_exactly_under_autocast(adapt):
+    """Sums of thousands of tokens don't fit into bfloat16's 8 bits."""
+    adapted = adapt("qwen3_vl", SETTINGS).stir()
+    adapted.model.train()
+    adapted.model(**adapted.inputs)
+    exact = balance_of(adapted.model)()
+    with torch.autocast("cpu", torch.bfloat16):
+        adapted.model(**adapted.inputs)
+    log = adapted.model.base_model.router_log
+    assert all(part.dtype == torch.float32 for layer in log._layers for part in layer[1:])
+    torch.testing.assert_close(balance_of(adapted.model)(), exact, rtol=1e-3, atol=1e-6)
 
 
 def test_a_model_without_routers_has_no_balance(adapt):
