@@ -58,7 +58,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, where: Segments, *, causal
     """
     if where.slots is None or where.filled is None:
         assert varlen is not None
-        extra: dict[str, Any] = _CAUSAL if causal else {}
+        extra: dict[str, Any] = (CAUSAL if causal else {}) | (GROUPED if query.shape[1] != key.shape[1] else {})
         mixed = varlen.varlen_attn(query, key, value, where.ends, where.ends, where.longest, where.longest, **extra)
         assert isinstance(mixed, Tensor)
         return mixed
@@ -94,5 +94,7 @@ def why_not_on(device: torch.device) -> str | None:
     return None
 
 
-_HAS_WINDOW = varlen is not None and "window_size" in inspect.signature(varlen.varlen_attn).parameters
-_CAUSAL = {"window_size": (-1, 0)} if _HAS_WINDOW else {"is_causal": True}
+_VARLEN_TAKES = inspect.signature(varlen.varlen_attn).parameters if varlen is not None else {}
+CAUSAL: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in _VARLEN_TAKES else {"is_causal": True}
+GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in _VARLEN_TAKES else {}
+"""What varlen attention must be told for the causal form and for grouped heads, which differs by torch's version."""

@@ -1,0 +1,327 @@
+"""Our attention kernels beside torch's varlen attention and cuDNN's, on a pack of short segments.
+
+    python benchmarks/attention_kernels.py --output benchmarks/results/attention_h200_DATE.json
+    TRITON_INTERPRET=1 python benchmarks/attention_kernels.py --tiny     # on a CPU; its times mean nothing
+
+Three shapes: the text of a pack of 56 samples (causal, 32 query heads on 8 key heads of width 128; lengths drawn as in
+fast_path.py), and that pack's patches in the vision tower (16 heads of width 64, and of width 72). Every way to cut the
+kernels is compiled in processes side by side, checked against float32, and timed with events (median of 20 runs).
+"""
+
+import argparse
+import itertools
+import json
+import math
+import multiprocessing
+import os
+import platform
+import random
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for a GPU must not open it before the fork
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from texlens.kernels import triton_attention
+from texlens.kernels.attention import CAUSAL, GROUPED, attend_plainly, varlen
+from texlens.kernels.triton_attention import Blocks, choose_blocks
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+RUNS = 20
+ERROR = 0.02
+
+
+class Theme(NamedTuple):
+    heads: int
+    groups: int
+    width: int
+    causal: bool
+    layers: int
+    cuts: dict[str, list[Blocks]]
+
+
+def cuts(*rows: tuple) -> list[Blocks]:
+    return [Blocks(*row) for row in rows]
+
+
+NARROW = {
+    "forward": cuts(
+        (128, 64, 4, 3), (128, 64, 8, 2), (128, 64, 8, 3), (128, 128, 8, 2), (64, 64, 4, 3), (64, 128, 4, 2)
+    )
+    + cuts((64, 64, 4, 2), (128, 64, 4, 2)),
+    "queries": cuts((128, 64, 8, 2), (64, 64, 4, 2), (64, 64, 4, 3), (128, 128, 8, 2), (64, 32, 4, 3)),
+    "keys": cuts((64, 128, 8, 2), (64, 64, 4, 2), (32, 64, 4, 3), (128, 64, 8, 2), (32, 128, 8, 3)),
+}
+THEMES = {
+    "text": Theme(
+        *(32, 8, 128, True, 36),
+        {
+            "forward": cuts((128, 64, 8, 2), (128, 64, 8, 3), (128, 64, 8, 2, False), (128, 128, 8, 2), (128, 32, 8, 3))
+            + cuts((64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 4, 2, False), (64, 32, 4, 3), (64, 128, 4, 2)),
+            "queries": cuts((128, 64, 8, 2), (128, 64, 8, 2, False), (128, 32, 8, 2), (128, 32, 8, 3))
+            + cuts((64, 64, 4, 2), (64, 32, 4, 2), (64, 32, 4, 3), (64, 64, 4, 2, False)),
+            "keys": cuts((64, 128, 8, 2), (64, 128, 8, 2, False), (32, 128, 8, 2), (32, 128, 8, 3), (64, 64, 8, 2))
+            + cuts((64, 64, 4, 2), (32, 64, 4, 2), (32, 64, 4, 3), (128, 64, 8, 2)),
+        },
+    ),
+    "vision, width 64": Theme(16, 16, 64, False, 24, NARROW),
+    "vision, width 72": Theme(
+        *(16, 16, 72, False, 27),
+        {
+            "forward": cuts((128, 64, 8, 2), (128, 64, 8, 3), (64, 64, 4, 2), (64, 64, 4, 3)),
+            "queries": cuts((128, 64, 8, 2), (64, 64, 4, 2)),
+            "keys": cuts((64, 128, 8, 2), (32, 64, 4, 2), (64, 64, 4, 2)),
+        },
+    ),
+}
+
+
+def main() -> None:
+    options = _options()
+    began = time.monotonic()
+    report = {
+        "command": " ".join(["python", *sys.argv]),
+        "device": platform.machine(),
+        "torch": torch.__version__,
+        "triton": triton_attention.triton.__version__,
+        "themes": {},
+    }
+    failures = {} if options.tiny else compile_side_by_side()
+    report["compile_s"] = round(time.monotonic() - began, 1)
+    if DEVICE == "cuda":
+        report["device"] = torch.cuda.get_device_name()
+    themes = {name: smaller(theme) if options.tiny else theme for name, theme in THEMES.items()}
+    for start in (own_and_varlen, cudnn):  # cudnn last: what it may break, nobody needs any more
+        for name, theme in themes.items():
+            found = report["themes"].setdefault(name, {"arms": []})
+            try:
+                start(name, theme, failures, options, found)
+            except Exception as error:  # noqa: BLE001  one theme's failure is told and the others still run
+                print(f"  {start.__name__} of {name} failed: {said(error)}", flush=True)
+                found[f"{start.__name__} failed"] = said(error)
+            found |= summed(found["arms"], theme)
+            report["seconds_in_all"] = round(time.monotonic() - began, 1)
+            if options.output:
+                Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+    for name, found in report["themes"].items():
+        print(f"{name}: best {json.dumps(found['best'])}")
+        print(f"{name}: {json.dumps(found['all_layers_ms'])}")
+    print(f"compiled in {report['compile_s']} s, {report['seconds_in_all']} s in all")
+
+
+def smaller(theme: Theme) -> Theme:
+    return theme._replace(heads=4, groups=4 * theme.groups // theme.heads)
+
+
+def own_and_varlen(name: str, theme: Theme, failures: dict, options, found: dict) -> None:
+    ends = bounds(theme, options.tiny)
+    query, key, value, slope = drawn(theme, int(ends[-1]))
+    full = in_full(query, key, value, slope, ends, theme.causal)
+    found |= {"rows": len(query), "segments": len(ends) - 1, "longest": int(ends.diff().max())}
+    print(f"\n{name}: {len(query)} rows in {len(ends) - 1} segments, the longest of {found['longest']}")
+    mixed, sums = triton_attention.forward(query, key, value, ends, causal=theme.causal)
+    _, along = triton_attention.slope_of_queries(slope, query, key, value, mixed, sums, ends, causal=theme.causal)
+    for part, blocks in ours(theme, query, options.tiny):
+        arm = str(tuple(blocks))
+        if reason := failures.get((name, part, blocks)):
+            tell(found, arm, part, note=reason)
+            continue
+        call = PARTS[part](query, key, value, slope, mixed, sums, along, ends, theme.causal, blocks)
+        try:
+            wrong = off(call()[: len(FULL[part])], [full[at] for at in FULL[part]])
+            tell(found, arm, part, median_ms(call), wrong)
+        except Exception as error:  # noqa: BLE001  one way's failure is told and the others still run
+            tell(found, arm, part, note=said(error))
+    beside("varlen", varlen_form, found, (query, key, value, slope), ends, theme.causal, full)
+
+
+def cudnn(name: str, theme: Theme, failures: dict, options, found: dict) -> None:
+    print(f"\n{name}")
+    ends = bounds(theme, options.tiny)
+    tensors = drawn(theme, int(ends[-1]))
+    beside("cudnn", cudnn_form, found, tensors, ends, theme.causal, in_full(*tensors, ends, theme.causal))
+
+
+def tell(found: dict, arm: str, part: str, ms: float | None = None, error: float | None = None, note: str = "") -> None:
+    found["arms"].append({"arm": arm, "part": part, "ms": ms and round(ms, 4), "error": error, "note": note})
+    figures = f"{ms:9.3f} ms  error {error:.5f}" if ms is not None and error is not None else ""
+    print(f"  {part:9} {arm:34} {figures} {note}", flush=True)
+
+
+PARTS = {
+    "forward": lambda query, key, value, slope, mixed, sums, along, ends, causal, blocks: (
+        lambda: triton_attention.forward(query, key, value, ends, causal=causal, blocks=blocks)
+    ),
+    "queries": lambda query, key, value, slope, mixed, sums, along, ends, causal, blocks: (
+        lambda: triton_attention.slope_of_queries(
+            slope, query, key, value, mixed, sums, ends, causal=causal, blocks=blocks
+        )
+    ),
+    "keys": lambda query, key, value, slope, mixed, sums, along, ends, causal, blocks: (
+        lambda: triton_attention.slope_of_keys(
+            slope, query, key, value, along, sums, ends, causal=causal, blocks=blocks
+        )
+    ),
+}
+FULL = {"forward": [0], "queries": [1], "keys": [2, 3]}
+
+
+def ours(theme: Theme, query, tiny: bool):
+    """Parts and ways to cut them, the one in use first."""
+    for part, ways in theme.cuts.items():
+        used = choose_blocks(part, query, theme.causal)
+        yield part, used
+        if not tiny:
+            yield from ((part, blocks) for blocks in ways if blocks != used)
+
+
+def beside(arm: str, start, found: dict, tensors, ends, causal: bool, full) -> None:
+    """Somebody else's attention, forward and backward."""
+    *inputs, slope = tensors
+    trained = [tensor.detach().clone().requires_grad_() for tensor in inputs]
+    part = "forward"
+    try:
+        call = start(*trained, ends, found["longest"], causal)
+        with torch.no_grad():
+            tell(found, arm, part, median_ms(call), off([call()], full[:1]))
+        part, mixed = "backward", call()
+        back = lambda: torch.autograd.grad(mixed, trained, slope, retain_graph=True)  # noqa: E731
+        tell(found, arm, part, median_ms(back), off(back(), full[1:]))
+    except Exception as error:  # noqa: BLE001  told in the table
+        tell(found, arm, part, note=said(error))
+
+
+def varlen_form(query, key, value, ends, longest: int, causal: bool):
+    longest = max(512, 1 << (longest - 1).bit_length())
+    extra = (CAUSAL if causal else {}) | (GROUPED if query.shape[1] != key.shape[1] else {})
+    return lambda: varlen.varlen_attn(query, key, value, ends, ends, longest, longest, **extra)
+
+
+def cudnn_form(query, key, value, ends, longest: int, causal: bool):
+    run = torch.ops.aten._cudnn_attention_forward
+    return lambda: run(query, key, value, None, ends, ends, longest, longest, True, 0.0, causal, False)[0]
+
+
+def summed(rows: list[dict], theme: Theme) -> dict:
+    """The fastest cut of each part whose numbers are right, and milliseconds of a step's layers."""
+    done = [row for row in rows if row["ms"] is not None and row["error"] <= ERROR]
+    own = [row for row in done if row["arm"].startswith("(")]
+    best, in_use = {}, {}
+    for row in own:
+        part = row["part"]
+        in_use.setdefault(part, row)
+        best[part] = min(best.get(part, row), row, key=lambda one: one["ms"])
+    ms = {
+        name: {part: row["ms"] for part, row in rows.items()} for name, rows in {"best": best, "used": in_use}.items()
+    }
+    for row in done:
+        if row not in own:
+            ms.setdefault(row["arm"], {})[row["part"]] = row["ms"]
+    layers = {arm: {part: round(each * theme.layers, 2) for part, each in parts.items()} for arm, parts in ms.items()}
+    return {"best": {part: [row["arm"], row["ms"]] for part, row in best.items()}, "all_layers_ms": layers}
+
+
+def bounds(theme: Theme, tiny: bool) -> torch.Tensor:
+    """Ends of 56 samples' tokens or patches, padded to a multiple of 128 by a segment of its own."""
+    lengths = random.Random(7)
+    tokens, patches = [], []
+    for _ in range(2 if tiny else 56):
+        image = min(300, max(60, int(lengths.lognormvariate(math.log(150), 0.45))))
+        high = lengths.choice([4, 6, 8, 10])
+        wide = max(4, 2 * round(image * 4 / high / 2))
+        answer = min(200, max(30, int(lengths.lognormvariate(math.log(90), 0.5))))
+        patches.append(high * wide // (8 if tiny else 1))
+        tokens.append((26 + high * wide // 4 + answer) // (8 if tiny else 1))
+    ends = list(itertools.accumulate([0, *(tokens if theme.causal else patches)]))
+    return torch.tensor([*ends, -(-ends[-1] // 128) * 128], dtype=torch.int32, device=DEVICE)
+
+
+def drawn(theme: Theme, tokens: int) -> list[torch.Tensor]:
+    """Query and key of their own, value a part of a wider product, and a slope."""
+    generator = torch.Generator(DEVICE).manual_seed(0)
+    shapes = [theme.heads, theme.groups, theme.heads + 2 * theme.groups, theme.heads]
+    dtype = torch.bfloat16 if DEVICE == "cuda" else torch.float32
+    made = [torch.randn(tokens, heads, theme.width, generator=generator, device=DEVICE).to(dtype) for heads in shapes]
+    made[2] = made[2][:, theme.heads + theme.groups :]
+    return made
+
+
+def in_full(query, key, value, slope, ends, causal: bool) -> list[torch.Tensor]:
+    trained = [tensor.float().detach().requires_grad_() for tensor in (query, key, value)]
+    mixed = attend_plainly(*trained, ends, causal=causal)
+    return [mixed.detach(), *torch.autograd.grad(mixed, trained, slope.float())]
+
+
+def off(found, expected) -> float:
+    """The largest of the errors, each a norm over the norm of what is expected."""
+    errors = [float((one.float() - other).norm() / other.norm()) for one, other in zip(found, expected, strict=True)]
+    return math.nan if any(map(math.isnan, errors)) else round(max(errors), 6)
+
+
+def median_ms(call) -> float:
+    if DEVICE == "cpu":
+        began = time.perf_counter()
+        call()
+        return 1e3 * (time.perf_counter() - began)
+    for _ in range(3):
+        call()
+    marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
+    for start, end in marks:
+        start.record()
+        call()
+        end.record()
+    torch.cuda.synchronize()
+    return statistics.median(start.elapsed_time(end) for start, end in marks)
+
+
+def compile_side_by_side() -> dict:
+    """Every way compiled in processes of their own, into Triton's cache; the reasons of those that fail."""
+    jobs = [
+        (name, part, blocks) for name, theme in THEMES.items() for part, ways in theme.cuts.items() for blocks in ways
+    ]
+    pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
+    try:
+        found = pool.map_async(compiled, jobs, chunksize=1).get(timeout=150)
+    except multiprocessing.TimeoutError:
+        print("compiling side by side took over 150 s; the rest is compiled as it is run")
+        found = []
+    finally:
+        pool.terminate()
+        pool.join()
+    return {job: reason for job, reason in zip(jobs, found, strict=False) if reason}
+
+
+def compiled(job: tuple[str, str, Blocks]) -> str | None:
+    """One part run on little data whose strides and number of segments are those of the real one."""
+    name, part, blocks = job
+    theme = THEMES[name]
+    try:
+        query, key, value, slope = drawn(theme, 256)
+        ends = torch.tensor([0, 200] + [256] * 56, dtype=torch.int32, device=DEVICE)
+        mixed, sums = query, torch.zeros(theme.heads, 256, device=DEVICE)
+        PARTS[part](query, key, value, slope, mixed, sums, sums, ends, theme.causal, blocks)()
+        torch.cuda.synchronize()
+    except Exception as error:  # noqa: BLE001  told in the table
+        return said(error)
+    return None
+
+
+def said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output")
+    parser.add_argument("--tiny", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
