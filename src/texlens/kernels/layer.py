@@ -1,57 +1,23 @@
 """A whole decoder layer as one function, with its backward pass written out.
 
-A product of a frozen weight and its LoRA runs as one matrix product over a bordered weight and bordered rows:
+Its products stand in `products`. What is cheap to make again (normalised inputs, the activation) is not kept. The plain
+form, its twin, stands in `fused`.
 
-    [x, x @ down.T] @ [weight, up].T  =  x @ (weight + up @ down).T            forward
-    [slope, slope @ up] @ [weight; down]  =  slope @ (weight + up @ down)      backward
-
-so that results are never read again to add the adapters' share. What is cheap to make again (normalised inputs, the
-activation) is not kept. The plain form, its twin, stands in `fused`. LoRA: Hu et al. 2021, arXiv:2106.09685.
-
-# T = tokens, D = width in, N = width out, R = adapter ranks side by side, rounded up
+# T = tokens, D = width, L = rows that are wanted
 # H = heads, G = key/value heads, W = width of a head
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from texlens.kernels.attention import Segments, attend
 from texlens.kernels.fused import Heads
-
-
-class Product(Protocol):
-    """A frozen weight [N, D] with its bias and adapters."""
-
-    bias: Tensor | None
-
-    @property
-    def height(self) -> int: ...
-
-    @property
-    def width(self) -> int: ...
-
-    @property
-    def border(self) -> int: ...
-
-    def whole(self) -> Tensor:
-        """[N + R, D + R]: the weight, `up` with its scale at its right, `down` below it.
-
-        Valid until another product's is asked for.
-        """
-        ...
-
-    def trained(self) -> tuple[Tensor, ...]:
-        """The adapters' parameters."""
-        ...
-
-    def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
-        """Those of `trained`, from the slopes of all of `down` [R, D] and `up` [N, R]."""
-        ...
+from texlens.kernels.products import Product
 
 
 @dataclass(frozen=True)
@@ -110,7 +76,7 @@ class _DecoderLayer(torch.autograd.Function):
     def forward(ctx, layer: Layer, x, cos, sin, where, rows, *trained):
         kept = _to_wide(layer, x, cos, sin, where, rows)
         act = layer.kernels.swiglu(kept.wide, layer.down.border)
-        y, thin = forward(layer.down, act)
+        y, thin = layer.down.forward(act)
         result = y.add_(kept.middle)
         if layer.recompute == "full":
             kept = None
@@ -132,7 +98,7 @@ class _DecoderLayer(torch.autograd.Function):
 def _to_wide(layer: Layer, x, cos, sin, where: Segments, rows) -> _Kept:
     """The layer up to the gate and up products."""
     kernels, heads = layer.kernels, layer.heads
-    y, thin_qkv = forward(layer.qkv, kernels.rms_norm(x, layer.first_norm, layer.eps[0], layer.qkv.border))
+    y, thin_qkv = layer.qkv.forward(kernels.rms_norm(x, layer.first_norm, layer.eps[0], layer.qkv.border))
     query, key = kernels.into_heads(y, *heads[:3], _norms(heads), layer.eps[0], cos, sin)
     value = y.unflatten(-1, (-1, heads.width))[:, heads.queries + heads.keys :]
     if not _norms(heads):
@@ -141,9 +107,9 @@ def _to_wide(layer: Layer, x, cos, sin, where: Segments, rows) -> _Kept:
     mixed = mixed.flatten(1)
     if rows is not None:
         mixed, x = mixed[rows], x[rows]
-    added, thin_out = _forward_beside(layer.out, mixed)
+    added, thin_out = layer.out.forward(mixed)
     middle, normed = kernels.add_rms_norm(x, added, layer.second_norm, layer.eps[1], layer.gate_up.border)
-    wide, thin_wide = forward(layer.gate_up, normed)
+    wide, thin_wide = layer.gate_up.forward(normed)
     return _Kept(y, query, key, value, mixed, back, middle, wide, (thin_qkv, thin_out, thin_wide))
 
 
@@ -152,19 +118,19 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     kernels, middle, wide, (thin_qkv, thin_out, thin_wide) = layer.kernels, kept.middle, kept.wide, kept.thins
     if wide is None:
         normed = kernels.rms_norm(middle, layer.second_norm, layer.eps[1], layer.gate_up.border)
-        wide, thin_wide = forward(layer.gate_up, normed)
-    dact, dthin, dup_down = backward(layer.down, bordered(slope, layer.down.border), thin_down)
+        wide, thin_wide = layer.gate_up.forward(normed)
+    dact, dthin, dup_down = layer.down.backward(bordered(slope, layer.down.border), thin_down)
     dwide, act = kernels.swiglu_back(dact, wide, layer.gate_up.border)
     del wide, dact
     kept = kept._replace(wide=None)
     ddown = layer.down.slopes(_down_slope(dthin, act), dup_down)
     del act
-    dnormed, dthin, dup_wide = backward(layer.gate_up, dwide, thin_wide)
+    dnormed, dthin, dup_wide = layer.gate_up.backward(dwide, thin_wide)
     del dwide
     dmiddle, normed = kernels.rms_norm_back(dnormed, middle, layer.second_norm, layer.eps[1], slope, layer.out.border)
     dwide_adapters = layer.gate_up.slopes(_down_slope(dthin, normed), dup_wide)
     del dnormed, normed
-    dmixed, dthin, dup_out = backward(layer.out, dmiddle, thin_out)
+    dmixed, dthin, dup_out = layer.out.backward(dmiddle, thin_out)
     dout = layer.out.slopes(_down_slope(dthin, kept.mixed), dup_out)
     dmiddle = dmiddle[:, : layer.out.height]
     if rows is not None:
@@ -175,33 +141,14 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     dy = kernels.into_heads_back(dquery, dkey, dvalue, y, _norms(heads), layer.eps[0], cos, sin, layer.qkv.border)
     del dquery, dkey, dvalue, y, dmixed, kept
     if wants_x:
-        dnormed, dthin, dup_qkv = backward(layer.qkv, dy, thin_qkv)
+        dnormed, dthin, dup_qkv = layer.qkv.backward(dy, thin_qkv)
         dx, normed = kernels.rms_norm_back(dnormed, x, layer.first_norm, layer.eps[0], dmiddle, layer.down.border)
         dx = dx[:, : x.shape[1]]
     else:
-        dthin, dup_qkv = _thin_slopes(layer.qkv, dy[:, : layer.qkv.height], thin_qkv)
+        dthin, dup_qkv = layer.qkv.thin_slopes(dy[:, : layer.qkv.height], thin_qkv)
         dx, normed = None, kernels.rms_norm(x, layer.first_norm, layer.eps[0])
     dqkv = layer.qkv.slopes(_down_slope(dthin, normed), dup_qkv)
     return dx, [*dqkv, *dout, *dwide_adapters, *ddown]
-
-
-def forward(product: Product, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """x @ (weight + up @ down).T + bias [T, N], and x @ down.T [T, R]; x is [T, D + R], its border filled here."""
-    whole, thin = product.whole(), None
-    if product.border:
-        thin = torch.mm(x[:, : product.width], whole[product.height :, : product.width].T)
-        x[:, product.width :] = thin
-    weight = whole[: product.height]
-    y = torch.mm(x, weight.T) if product.bias is None else torch.addmm(product.bias, x, weight.T)
-    return y, thin
-
-
-def backward(product: Product, slope: Tensor, thin: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Slopes of x [T, D], of `thin` [T, R] and of `up` [N, R], from slope [T, N + R], whose border is filled here."""
-    dthin, dup = _thin_slopes(product, slope[:, : product.height], thin)
-    if dthin is not None:
-        slope[:, product.height :] = dthin
-    return torch.mm(slope, product.whole()[:, : product.width]), dthin, dup
 
 
 def bordered(x: Tensor, border: int) -> Tensor:
@@ -215,24 +162,6 @@ def bordered(x: Tensor, border: int) -> Tensor:
     whole = x.new_empty(tokens, width + border)
     whole[:, :width] = x
     return whole
-
-
-def _forward_beside(product: Product, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """`forward` of rows without a border."""
-    whole = product.whole()
-    weight = whole[: product.height, : product.width]
-    y = torch.mm(x, weight.T) if product.bias is None else torch.addmm(product.bias, x, weight.T)
-    if not product.border:
-        return y, None
-    thin = torch.mm(x, whole[product.height :, : product.width].T)
-    return y.addmm_(thin, whole[: product.height, product.width :].T), thin
-
-
-def _thin_slopes(product: Product, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    if thin is None:
-        return None, None
-    up = product.whole()[: product.height, product.width :]
-    return torch.mm(slope, up), torch.mm(slope.T, thin)
 
 
 def _among_all(part: Tensor, rows: Tensor, tokens: int) -> Tensor:

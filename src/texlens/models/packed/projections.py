@@ -1,108 +1,41 @@
 """A model's linear layers, adapted by PEFT or not, as the products that the fused layers take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from texlens.kernels.fused import Adapted
-
-_MULTIPLE = 8
-"""Borders are this many columns or a multiple: rows of 16-bit numbers then begin at multiples of 16 bytes."""
+from texlens.kernels.products import MULTIPLE, Adapter, Stored
 
 
-class Update(NamedTuple):
-    """The adapter of one layer: down [r, D], up [n, r], and where in the stacked product it lies."""
-
-    down: Tensor
-    up: Tensor
-    scale: float
-    rows: slice
-    columns: slice
-
-
-@dataclass
-class Projection:
-    """Linear layers with a common input as one product: weights stacked, adapters side by side.
-
-    `bordered` is [N + R, D + R]: the stacked weight; at its right each adapter's `up` with its scale, in the rows of
-    its layer and columns of its own; below it each adapter's `down`. What no adapter takes is zero.
-    """
-
-    bordered: Tensor
-    bias: Tensor | None
-    heights: tuple[int, ...]
-    updates: tuple[Update, ...]
-    _seen: tuple = field(default=(), repr=False)
-
-    @property
-    def height(self) -> int:
-        return sum(self.heights)
-
-    @property
-    def width(self) -> int:
-        return self.bordered.shape[1] - self.border
-
-    @property
-    def border(self) -> int:
-        return self.bordered.shape[0] - self.height
-
-    def trained(self) -> tuple[Tensor, ...]:
-        return tuple(part for update in self.updates for part in (update.down, update.up))
-
-    def whole(self) -> Tensor:
-        """The bordered weight, with the adapters as they are now."""
-        now = tuple((part._version, part.data_ptr()) for part in self.trained())
-        if now != self._seen:
-            self._seen = now
-            self._fill()
-        return self.bordered
-
-    @torch.no_grad()
-    def _fill(self) -> None:
-        right, below = self.bordered[: self.height, self.width :], self.bordered[self.height :, : self.width]
-        for update in self.updates:
-            right[update.rows, update.columns] = update.up * update.scale
-            below[update.columns] = update.down
-
-    def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
-        """Of each adapter's `down` and `up`, from those of the border."""
-        if down is None or up is None:
-            return []
-        found = []
-        for update in self.updates:
-            found += [down[update.columns], up[update.rows, update.columns] * update.scale]
-        return found
-
-    def adapted(self) -> Adapted:
-        """The same for the plain form: down stacked, up scaled on a diagonal of blocks, within autograd's graph."""
-        weight = self.bordered[: self.height, : self.width]
-        if not self.updates:
-            return Adapted(weight, self.bias, None, None)
-        down = torch.cat([update.down for update in self.updates]).to(weight.dtype)
-        up = weight.new_zeros(self.height, len(down), dtype=torch.promote_types(weight.dtype, torch.float32))
-        place = 0
-        for update in self.updates:
-            wide = up.new_zeros(self.height, len(down))
-            wide[update.rows, place : place + len(update.down)] = update.up * update.scale
-            up, place = up + wide, place + len(update.down)
-        return Adapted(weight, self.bias, down, up.to(weight.dtype))
-
-
-def stack(layers: Sequence[nn.Module]) -> Projection:
-    """The layers (of one input) as one projection; their weights become parts of one tensor, without a second copy."""
+def stack(layers: Sequence[nn.Module]) -> Stored:
+    """The layers (of one input) as one product; their weights become parts of one tensor, without a second copy."""
     bases = [base_of(layer) for layer in layers]
-    heights = tuple(base.out_features for base in bases)
-    updates = _updates(layers, heights)
-    ranks = updates[-1].columns.stop if updates else 0
-    bordered = _joined([base.weight for base in bases], -(-ranks // _MULTIPLE) * _MULTIPLE)
+    adapters = _adapters(layers)
+    ranks = -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0
+    bordered = _joined([base.weight for base in bases], ranks)
     bias = bases[0].bias
     if bias is not None and len(bases) > 1:
         bias = _joined([base.bias for base in bases], 0)
-    return Projection(bordered, None if bias is None else bias.detach(), heights, updates)
+    height = sum(base.out_features for base in bases)
+    return Stored(bordered, height, None if bias is None else bias.detach(), adapters)
+
+
+def for_plain_form(product: Stored) -> Adapted:
+    """The same for the plain form: down stacked, up scaled on a diagonal of blocks, within autograd's graph."""
+    weight = product.bordered[: product.height, : product.width]
+    if not product.adapters:
+        return Adapted(weight, product.bias, None, None)
+    down = torch.cat([adapter.down for adapter in product.adapters]).to(weight.dtype)
+    up = weight.new_zeros(product.height, len(down), dtype=torch.promote_types(weight.dtype, torch.float32))
+    for adapter in product.adapters:
+        wide = torch.zeros_like(up)
+        wide[adapter.rows, adapter.columns] = adapter.up * adapter.scale
+        up = up + wide
+    return Adapted(weight, product.bias, down, up.to(weight.dtype))
 
 
 def why_not(layer: nn.Module) -> str | None:
@@ -132,12 +65,13 @@ def base_of(layer: nn.Module) -> nn.Linear:
     return layer.base_layer if isinstance(layer, LoraLinear) else layer  # type: ignore[return-value]
 
 
-def _updates(layers: Sequence[nn.Module], heights: Sequence[int]) -> tuple[Update, ...]:
+def _adapters(layers: Sequence[nn.Module]) -> tuple[Adapter, ...]:
     found, row, column = [], 0, 0
-    for layer, height in zip(layers, heights, strict=True):
+    for layer in layers:
+        height = base_of(layer).out_features
         if parts := _parts(layer):
             down, up, scale = parts
-            found.append(Update(down, up, scale, slice(row, row + height), slice(column, column + len(down))))
+            found.append(Adapter(down, up, scale, slice(row, row + height), slice(column, column + len(down))))
             column += len(down)
         row += height
     return tuple(found)

@@ -16,7 +16,8 @@ from torch.utils.checkpoint import checkpoint
 from texlens.kernels.attention import Segments, attend, segments
 from texlens.kernels.fused import Heads, after_attention, into_heads, rms_norm, rotate
 from texlens.kernels.layer import Layer, decoder_layer
-from texlens.models.packed.projections import Projection, stack, why_not
+from texlens.kernels.products import Stored
+from texlens.models.packed.projections import for_plain_form, stack, why_not
 
 Run = Callable[..., Tensor]
 """(x [T, D], cos, sin, where, rows=None) to the next residual stream, of `rows` alone where given."""
@@ -143,7 +144,7 @@ def whole_layers(passes: str) -> Callable[[Any, str], Run]:
     return make
 
 
-def parts_of(layer: Any) -> tuple[Projection, ...]:
+def parts_of(layer: Any) -> tuple[Stored, ...]:
     """q/k/v, output, gate/up and down of a decoder layer."""
     attention, mlp = layer.self_attn, layer.mlp
     return (
@@ -165,11 +166,11 @@ class PlainFusedLayer:
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments, rows: Tensor | None = None) -> Tensor:
         eps = self.first.variance_epsilon
-        query, key, value = into_heads(x, self.first.weight, eps, self.qkv.adapted(), self.heads, cos, sin)
+        query, key, value = into_heads(x, self.first.weight, eps, for_plain_form(self.qkv), self.heads, cos, sin)
         mixed = attend(query, key, value, where, causal=True).flatten(1)
         if rows is not None:
             mixed, x = mixed[rows], x[rows]
-        rest = self.out.adapted(), self.gate_up.adapted(), self.down.adapted()
+        rest = for_plain_form(self.out), for_plain_form(self.gate_up), for_plain_form(self.down)
         return after_attention(mixed, x, self.second.weight, self.second.variance_epsilon, *rest, self.keep_wide)
 
 

@@ -1,0 +1,222 @@
+"""The products of a frozen weight with its LoRA beside it, as `layer` takes them: in one matrix product each way.
+
+Bordered, the weight has the adapters' matrices at its side and below it, and rows have their thin products beside them:
+
+    [x, x @ down.T] @ [weight, up].T  =  x @ (weight + up @ down).T            forward
+    [slope, slope @ up] @ [weight; down]  =  slope @ (weight + up @ down)      backward
+
+so that results are never read again to add the adapters' share. Coded, the same in 8 bits (`fp8`).
+LoRA: Hu et al. 2021, arXiv:2106.09685.
+
+# T = tokens, D = width in, N = width out, R = adapter ranks side by side, rounded up
+"""
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from texlens.kernels.fp8 import codes_with_rest, quantise_rows, scaled_product
+
+MULTIPLE = 8
+"""Borders are this many columns or a multiple: rows of 16-bit numbers then begin at multiples of 16 bytes."""
+
+
+class Slopes(NamedTuple):
+    """Of x [T, D], and, where there are adapters, of the thin product [T, R] and of all of `up` [N, R]."""
+
+    x: Tensor
+    thin: Tensor | None
+    up: Tensor | None
+
+
+class Product(Protocol):
+    """A frozen weight [N, D] with its adapters."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def border(self) -> int:
+        """Columns to leave free beside x and beside the slope."""
+        ...
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """x @ (weight + up @ down).T + bias [T, N], and x @ down.T [T, R].
+
+        x is [T, D + border], its border filled here, or [T, D].
+        """
+        ...
+
+    def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
+        """From the slope of `forward`'s result, [T, N + border], its border filled here."""
+        ...
+
+    def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        """`backward` without the slope of x."""
+        ...
+
+    def trained(self) -> tuple[Tensor, ...]:
+        """The adapters' parameters."""
+        ...
+
+    def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
+        """Those of `trained`, from the slopes of all of `down` [R, D] and `up` [N, R]."""
+        ...
+
+
+class Adapter(NamedTuple):
+    """The adapter of one layer: down [r, D], up [n, r], and where in the stacked product it lies."""
+
+    down: Tensor
+    up: Tensor
+    scale: float
+    rows: slice
+    columns: slice
+
+
+class Adapted:
+    """What the kinds of products share: the adapters of stacked layers, side by side in a border of `ranks` columns."""
+
+    def __init__(self, height: int, width: int, bias: Tensor | None, adapters: tuple[Adapter, ...]):
+        self.height, self.width, self.bias, self.adapters = height, width, bias, adapters
+        self.ranks = -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0
+        self._seen: tuple = ()
+
+    def trained(self) -> tuple[Tensor, ...]:
+        return tuple(part for adapter in self.adapters for part in (adapter.down, adapter.up))
+
+    def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
+        if down is None or up is None:
+            return []
+        found = []
+        for adapter in self.adapters:
+            found += [down[adapter.columns], up[adapter.rows, adapter.columns] * adapter.scale]
+        return found
+
+    def changed(self) -> bool:
+        """Whether an adapter was written to, or replaced, since the last call."""
+        now = tuple((part._version, part.data_ptr()) for part in self.trained())
+        before, self._seen = self._seen, now
+        return now != before
+
+    def place(self, right: Tensor, below: Tensor) -> None:
+        """Writes all of `up`, with its scale, into `right` [N, R] and all of `down` into `below` [R, D]."""
+        with torch.no_grad():
+            for adapter in self.adapters:
+                right[adapter.rows, adapter.columns] = adapter.up * adapter.scale
+                below[adapter.columns] = adapter.down
+
+
+class Bordered(Adapted):
+    """A product over `whole()`."""
+
+    @property
+    def border(self) -> int:
+        return self.ranks
+
+    def whole(self) -> Tensor:
+        """[N + R, D + R]: the weight, all of `up` with its scale at its right, all of `down` below it.
+
+        Valid until another product's is asked for.
+        """
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        whole, thin = self.whole(), None
+        is_bordered = x.shape[1] > self.width
+        if self.ranks:
+            thin = torch.mm(x[:, : self.width], whole[self.height :, : self.width].T)
+            if is_bordered:
+                x[:, self.width :] = thin
+        weight = whole[: self.height, : x.shape[1]]
+        y = torch.mm(x, weight.T) if self.bias is None else torch.addmm(self.bias, x, weight.T)
+        if thin is not None and not is_bordered:
+            y.addmm_(thin, whole[: self.height, self.width :].T)
+        return y, thin
+
+    def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
+        dthin, dup = self.thin_slopes(slope[:, : self.height], thin)
+        if dthin is not None:
+            slope[:, self.height :] = dthin
+        return Slopes(torch.mm(slope, self.whole()[:, : self.width]), dthin, dup)
+
+    def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        if thin is None:
+            return None, None
+        return torch.mm(slope, self.whole()[: self.height, self.width :]), torch.mm(slope.T, thin)
+
+
+class Stored(Bordered):
+    """A bordered weight that stays in memory, [N + R, D + R]."""
+
+    def __init__(self, bordered: Tensor, height: int, bias: Tensor | None, adapters: tuple[Adapter, ...]):
+        ranks = len(bordered) - height
+        super().__init__(height, bordered.shape[1] - ranks, bias, adapters)
+        self.bordered = bordered
+
+    def whole(self) -> Tensor:
+        if self.changed():
+            self.place(self.bordered[: self.height, self.width :], self.bordered[self.height :, : self.width])
+        return self.bordered
+
+
+class Coded(Adapted):
+    """A product in 8 bits: rows of x and of slopes are quantised here, each by its own largest number.
+
+    Args:
+        codes: [N, D] float8 with `scale` float32 [N]; `back_codes` [D, N] with `back_scale` [D], the transposed weight.
+        dtype: of results and of the adapters' thin products.
+
+    The adapters' matrices stand beside the codes as a rounded part and what the rounding left, two columns a rank, so
+    that their products err by the rounding of the thin products alone.
+    """
+
+    border = 0
+
+    def __init__(self, codes, scale, back_codes, back_scale, bias, adapters: tuple[Adapter, ...], dtype: torch.dtype):
+        height, width = codes.shape
+        super().__init__(height, width, bias, adapters)
+        self.codes, self.scale = _with_room(codes, 2 * self.ranks), scale
+        self.back_codes, self.back_scale = _with_room(back_codes, 2 * self.ranks), back_scale
+        self.up = torch.zeros(height, self.ranks, dtype=dtype, device=codes.device)
+        self.down = torch.zeros(self.ranks, width, dtype=dtype, device=codes.device)
+        self.dtype = dtype
+        self._gain = self._back_gain = scale.new_ones(1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        self._refresh()
+        thin = torch.mm(x, self.down.T) if self.ranks else None
+        codes, scale = quantise_rows(x, thin, self._gain)
+        return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.dtype), thin
+
+    def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
+        self._refresh()
+        dthin, dup = self.thin_slopes(slope, thin)
+        codes, scale = quantise_rows(slope, dthin, self._back_gain)
+        return Slopes(scaled_product(codes, scale, self.back_codes, self.back_scale, None, self.dtype), dthin, dup)
+
+    def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        if thin is None:
+            return None, None
+        self._refresh()
+        return torch.mm(slope, self.up), torch.mm(slope.T, thin)
+
+    def _refresh(self) -> None:
+        if self.changed():
+            self.place(self.up, self.down)
+            if self.ranks:
+                self._gain = codes_with_rest(self.up, self.scale, self.codes[:, self.width :])
+                self._back_gain = codes_with_rest(self.down.T, self.back_scale, self.back_codes[:, self.height :])
+
+
+def _with_room(codes: Any, columns: int) -> Tensor:
+    """The codes as the left part of a tensor with so many columns more, all zero."""
+    if not columns:
+        return codes
+    whole = torch.zeros(len(codes), codes.shape[1] + columns, dtype=torch.uint8, device=codes.device)
+    whole[:, : codes.shape[1]] = codes.view(torch.uint8)
+    return whole.view(codes.dtype)

@@ -1,0 +1,62 @@
+"""Quantisation of rows to float8 as one Triton kernel; the twin is `fp8.quantise_rows_plainly`.
+
+# T = rows, D = width, R = columns beside
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+_LARGEST = tl.constexpr(448.0)
+_TINY = tl.constexpr(1.1754944e-38)
+_COLUMNS = 4096
+
+
+def quantise_rows(x: Tensor, beside: Tensor | None = None, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`fp8.quantise_rows`; rows of x may lie apart."""
+    tokens, width = x.shape
+    ranks = 0 if beside is None else beside.shape[1]
+    codes = torch.empty(tokens, width + 2 * ranks, dtype=torch.float8_e4m3fn, device=x.device)
+    scale = torch.empty(tokens, 1, dtype=torch.float32, device=x.device)
+    block = min(_COLUMNS, triton.next_power_of_2(width))
+    thin, factor = (x, scale) if beside is None or gain is None else (beside, gain)
+    _quantise[(tokens,)](
+        x, thin, factor, codes, scale, width, ranks, x.stride(0), width + 2 * ranks,
+        CHUNKS=triton.cdiv(width, block), BLOCK=block, RANKS=triton.next_power_of_2(max(ranks, 1)),
+        HAS_BESIDE=beside is not None,
+        num_warps=8 if block >= 4096 else 4,
+    )  # fmt: skip
+    return codes, scale
+
+
+@triton.jit
+def _quantise(
+    x, beside, gain, codes, scale, width, ranks, stride, to_stride,
+    CHUNKS: tl.constexpr, BLOCK: tl.constexpr, RANKS: tl.constexpr, HAS_BESIDE: tl.constexpr,
+):  # fmt: skip
+    token = tl.program_id(0).to(tl.int64)
+    place = tl.arange(0, BLOCK)
+    largest = tl.zeros((BLOCK,), tl.float32)
+    for chunk in tl.static_range(CHUNKS):
+        at = chunk * BLOCK + place
+        values = tl.load(x + token * stride + at, at < width, other=0.0).to(tl.float32)
+        largest = tl.maximum(largest, tl.abs(values))
+    rank = tl.arange(0, RANKS)
+    thin = tl.load(beside + token * ranks + rank, rank < ranks, other=0.0).to(tl.float32)
+    if HAS_BESIDE:
+        thin *= tl.load(gain)
+    factor = tl.maximum(tl.maximum(tl.max(largest), tl.max(tl.abs(thin))) / _LARGEST, _TINY)
+    tl.store(scale + token, factor)
+    for chunk in tl.static_range(CHUNKS):
+        at = chunk * BLOCK + place
+        values = tl.load(x + token * stride + at, at < width, other=0.0).to(tl.float32)
+        tl.store(codes + token * to_stride + at, _code(values / factor), at < width)
+    coded = _code(thin / factor)
+    tl.store(codes + token * to_stride + width + rank, coded, rank < ranks)
+    tl.store(codes + token * to_stride + width + ranks + rank, coded, rank < ranks)
+
+
+@triton.jit
+def _code(numbers):
+    return tl.minimum(tl.maximum(numbers, -_LARGEST), _LARGEST).to(tl.float8e4nv)
