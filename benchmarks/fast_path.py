@@ -47,7 +47,7 @@ class Arm:
     rows: int = 56
     budget: int = 18_432
     recompute: str = "none"
-    passes: str = "compiled"
+    passes: str = "triton"
     fused: bool = True
     cached: bool = False
     """Images come as features of the frozen tower (`train.cache_features`), copied from the host in the step."""
@@ -56,12 +56,11 @@ class Arm:
 ARMS = (
     Arm("bf16, 16k tokens"),
     Arm("bf16, 16k tokens, features kept", cached=True),
-    Arm("bf16, 16k tokens, Triton", passes="triton"),
-    Arm("bf16, 32k tokens, Triton", rows=112, budget=36_864, passes="triton"),
+    Arm("bf16, 32k tokens", rows=112, budget=36_864),
     Arm("bf16, 8k tokens", rows=28, budget=9_216),
     Arm("bf16, 16k tokens, MLP made again", recompute="mlp"),
     Arm("bf16, 16k tokens, layers made again", recompute="full"),
-    Arm("bf16, 16k tokens, not compiled", passes="plain"),
+    Arm("bf16, 16k tokens, plain passes", passes="plain"),
     Arm("bf16, 16k tokens, module by module", fused=False, passes="plain"),
 )
 
@@ -108,7 +107,8 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     model = adapted.base_model.model
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
-    forward = packed_forward(model, geometry, recompute=arm.recompute, fused=arm.fused, passes=arm.passes)
+    passes = "cpu" if arm.passes == "triton" and device.type == "cpu" else arm.passes
+    forward = packed_forward(model, geometry, recompute=arm.recompute, fused=arm.fused, passes=passes)
     rows = 4 if options.tiny else arm.rows
     kept_by = forward if arm.cached else None
     batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.passes != "plain", device, kept_by)
