@@ -1,0 +1,127 @@
+"""A base whose language model's linear layers are held in float8, so that their products run on 8-bit units.
+
+Each weight is there twice: coded by rows for the forward product, and transposed, coded by the rows of that, for the
+slopes of the input. That takes two bytes a number, as 16 bits do: it is faster, not smaller. Layers with a common input
+share the scales of the second copy, so that they can be stacked into one product. The vision tower, the embedding and
+the head stay as they are.
+
+# T = tokens, N = width out, D = width in
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from texlens.kernels.fp8 import quantise_rows, scaled_product
+from texlens.models.families import LANGUAGE_MODEL
+
+MULTIPLE = 16
+"""8-bit products take widths that are multiples of this."""
+TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Layers with a common input."""
+
+
+class Fp8Linear(nn.Linear):
+    """A frozen linear layer in float8: `codes` [N, D] with `scale` [N], `back_codes` [D, N] with `back_scale` [D].
+
+    Results are in `compute_dtype`, that of the layer it was made from. Codes and scales are no part of the state dict:
+    they are made anew from the checkpoint. PEFT reads a layer's device from `weight` and its dtype from
+    `compute_dtype`.
+    """
+
+    codes: Tensor
+    scale: Tensor
+    back_codes: Tensor
+    back_scale: Tensor
+
+    def __init__(self, layer: nn.Linear, back_codes: Tensor, back_scale: Tensor):
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.compute_dtype = layer.weight.dtype
+        codes, scale = quantise_rows(layer.weight.detach())
+        parts = {"codes": codes, "scale": scale[:, 0], "back_codes": back_codes, "back_scale": back_scale}
+        for name, part in parts.items():
+            self.register_buffer(name, part, persistent=False)
+        self.bias = layer.bias
+        if self.bias is not None:
+            self.bias.requires_grad_(False)
+
+    @classmethod
+    def from_linear(cls, layer: nn.Linear) -> "Fp8Linear":
+        """The layer in float8, on its device; it shares the bias and lets go of the weight."""
+        return coded_together([layer])[0]
+
+    @property
+    def weight(self) -> Tensor:  # pyrefly: ignore[bad-override]
+        """The codes, which are the weight but for their scales."""
+        return self.codes
+
+    def forward(self, input: Tensor) -> Tensor:
+        return _Product.apply(input, self)
+
+    def dequantised(self) -> Tensor:
+        """[N, D], float32: the weight that the forward product is of."""
+        return self.codes.float() * self.scale[:, None]
+
+
+def coded_together(layers: Sequence[nn.Linear]) -> list[Fp8Linear]:
+    """Layers with one input in float8, with one scale a column between them for the way back."""
+    whole = torch.cat([layer.weight.detach() for layer in layers]).T.contiguous()
+    back_codes, back_scale = quantise_rows(whole)
+    parts = back_codes.split([layer.out_features for layer in layers], 1)
+    return [Fp8Linear(layer, part, back_scale[:, 0]) for layer, part in zip(layers, parts, strict=True)]
+
+
+def quantise_in_fp8(model: nn.Module) -> tuple[str, ...]:
+    """Puts the language model's linear layers into float8 where they are, layer by layer.
+
+    Beside the model it needs memory for the layers of one input. Returns the names of those that stay in 16 bits, since
+    a width of theirs, or of a layer with the same input, is no multiple of 16.
+    """
+    kept: list[str] = []
+    for names in _groups(model):
+        layers: list[Any] = [model.get_submodule(name) for name in names]
+        if any(layer.in_features % MULTIPLE or layer.out_features % MULTIPLE for layer in layers):
+            kept += names
+            continue
+        for name, coded in zip(names, coded_together(layers), strict=True):
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, coded)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return tuple(kept)
+
+
+def fp8_layers(model: nn.Module) -> list[Fp8Linear]:
+    return [module for module in model.modules() if isinstance(module, Fp8Linear)]
+
+
+def _groups(model: nn.Module) -> Iterator[list[str]]:
+    """Names of the language model's linear layers, those with a common input together."""
+    for name, parent in list(model.get_submodule(LANGUAGE_MODEL).named_modules(prefix=LANGUAGE_MODEL)):
+        leaves = [leaf for leaf, child in parent.named_children() if type(child) is nn.Linear]
+        joined = [group for group in TOGETHER if set(group) <= set(leaves)]
+        alone = [(leaf,) for leaf in leaves if not any(leaf in group for group in joined)]
+        for group in [*joined, *alone]:
+            yield [f"{name}.{leaf}" for leaf in group]
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, input, layer: Fp8Linear):
+        ctx.layer, ctx.dtype = layer, input.dtype
+        return _times(input, layer.codes, layer.scale, layer.bias, layer.compute_dtype)
+
+    @staticmethod
+    def backward(ctx, *slopes):
+        layer = ctx.layer
+        dx = _times(slopes[0], layer.back_codes, layer.back_scale, None, layer.compute_dtype)
+        return dx.to(ctx.dtype), None
+
+
+def _times(x: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """x [..., D] @ weight.T + bias, its rows quantised on the way."""
+    codes, scale = quantise_rows(x.reshape(-1, x.shape[-1]).contiguous())
+    return scaled_product(codes, scale, weight, weight_scale, bias, dtype).view(*x.shape[:-1], -1)

@@ -1,0 +1,100 @@
+"""Linear layers in float8, here by the plain form of their products."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import nn
+
+from tests.fixtures.tiny_models import tiny_model
+from texlens.models.fp8 import Fp8Linear, coded_together, fp8_layers, quantise_in_fp8
+
+
+def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    torch.manual_seed(inputs + outputs)
+    return nn.Linear(inputs, outputs, bias=bias)
+
+
+def far(left: torch.Tensor, right: torch.Tensor) -> float:
+    return ((left - right).norm() / right.norm()).item()
+
+
+def test_results_and_slopes_are_those_of_the_layer_to_the_rounding_of_8_bits():
+    layer = linear(64, 48)
+    coded = Fp8Linear.from_linear(layer)
+    found = []
+    for module in (coded, layer):
+        x = torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        y = module(x)
+        (dx,) = torch.autograd.grad(y.square().sum(), x)
+        assert y.shape == (2, 5, 48)
+        found.append((y, dx))
+    (y, dx), (y_exact, dx_exact) = found
+    assert 0.005 < far(y, y_exact) < 0.05
+    assert 0.005 < far(dx, dx_exact) < 0.08
+    assert far(coded.dequantised(), layer.weight) < 0.04
+
+
+def test_an_expanded_slope_is_one_like_any_other():
+    coded = Fp8Linear.from_linear(linear(16, 32))
+    x = torch.randn(3, 16, requires_grad=True)
+    (whole,) = torch.autograd.grad(coded(x).sum(), x)
+    (written_out,) = torch.autograd.grad(coded(x), x, torch.ones(3, 32))
+    assert torch.equal(whole, written_out)
+
+
+def test_layers_of_one_input_share_the_scales_of_the_way_back():
+    first, second = coded_together([linear(32, 64, bias=False), linear(32, 16, bias=False)])
+    assert first.back_scale is second.back_scale or torch.equal(first.back_scale, second.back_scale)
+    assert (first.back_codes.shape, second.back_codes.shape) == ((32, 64), (32, 16))
+    back = first.back_codes.float() * first.back_scale[:, None]
+    assert far(back.T, first.dequantised()) < 0.06
+
+
+def test_codes_take_two_bytes_a_number_and_are_no_part_of_what_is_saved():
+    coded = Fp8Linear.from_linear(linear(64, 48))
+    codes = [part for name, part in coded.named_buffers() if "codes" in name]
+    assert sum(part.nbytes for part in codes) == 2 * 64 * 48
+    assert list(coded.state_dict()) == ["bias"]
+    assert not any(parameter.requires_grad for parameter in coded.parameters())
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_the_language_models_layers_are_coded_and_all_else_stays(family):
+    model, _ = tiny_model(family)
+    assert quantise_in_fp8(model) == ()
+    kinds = {name: type(module) for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    assert {kind for name, kind in kinds.items() if "language_model" in name} == {Fp8Linear}
+    assert {kind for name, kind in kinds.items() if "language_model" not in name} == {nn.Linear}
+    assert len(fp8_layers(model)) == 2 * 7
+
+
+def test_a_layer_of_odd_width_stays_in_16_bits_with_its_siblings_and_is_named():
+    model, _ = tiny_model("qwen3_vl")
+    layer = model.model.language_model.layers[1]
+    layer.self_attn.k_proj = linear(32, 24)
+    layer.mlp.down_proj = linear(40, 32)
+    names = [f"self_attn.{part}_proj" for part in "qkv"] + ["mlp.down_proj"]
+    assert quantise_in_fp8(model) == tuple(f"model.language_model.layers.1.{name}" for name in names)
+    assert type(layer.self_attn.q_proj) is nn.Linear
+    assert type(layer.self_attn.o_proj) is Fp8Linear
+
+
+def test_logits_are_near_those_of_the_base():
+    ids = torch.arange(1, 21)[None]
+    model, _ = tiny_model("qwen3_vl")
+    with torch.no_grad():
+        exact = model(input_ids=ids).logits
+        quantise_in_fp8(model)
+        assert 0.01 < far(model(input_ids=ids).logits, exact) < 0.2
+
+
+def test_peft_puts_an_adapter_in_the_computing_type_on_it_and_trains_it():
+    model, _ = tiny_model("qwen3_vl")
+    quantise_in_fp8(model)
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=r".*language_model.*(q_proj|down_proj)"))
+    layer = adapted.base_model.model.model.language_model.layers[0].self_attn.q_proj
+    assert type(layer.base_layer) is Fp8Linear
+    assert layer.lora_A["default"].weight.dtype == torch.float32
+    adapted(input_ids=torch.arange(1, 21)[None]).logits.square().mean().backward()
+    assert layer.lora_B["default"].weight.grad.abs().max() > 0
+    assert layer.base_layer.codes.dtype == torch.float8_e4m3fn
