@@ -10,6 +10,7 @@ stands too). Model time only: packs are laid beforehand. `side_by_side.py` runs 
 
 import argparse
 import dataclasses
+import gc
 import json
 import math
 import platform
@@ -38,6 +39,7 @@ from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout, lay
 from texlens.data.packing import PackCollator
 from texlens.models.families import family_of
+from texlens.models.fp8 import quantise_in_fp8
 from texlens.models.packed.forward import packed_forward
 
 
@@ -49,6 +51,8 @@ class Arm:
     recompute: str = "none"
     passes: str = "triton"
     fused: bool = True
+    base: str = "bf16"
+    """How the frozen weights are held: bf16, or fp8 as `base.quantise: fp8` holds them."""
     cached: bool = False
     """Images come as features of the frozen tower (`train.cache_features`), copied from the host in the step."""
 
@@ -62,6 +66,7 @@ ARMS = (
     Arm("bf16, 16k tokens, layers made again", recompute="full"),
     Arm("bf16, 16k tokens, plain passes", passes="plain"),
     Arm("bf16, 16k tokens, module by module", fused=False, passes="plain"),
+    Arm("fp8 base, 16k tokens", base="fp8"),
 )
 
 
@@ -69,7 +74,6 @@ def main() -> None:
     options = _options()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     settings = settings_of(options.model, options.tiny)
-    model = build(settings, device)
     report = {
         "model": options.model,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
@@ -83,9 +87,14 @@ def main() -> None:
     if not arms:
         raise SystemExit("--only, --arm: no arm of this name")
     options.first = arms[0].name
+    model, base = None, ""
     for arm in arms:
         began = time.monotonic()
         try:
+            if arm.base != base:
+                model = None
+                released()
+                model, base = build(settings, device, arm.base), arm.base
             found = run(arm, model, settings, options, device, report["matrix_tflops"])
         except Exception as error:  # noqa: BLE001  one arm's failure is told and the others still run
             found = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:1500]}"}
@@ -95,10 +104,20 @@ def main() -> None:
             Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
 
 
-def build(settings: dict, device):
+def build(settings: dict, device, base: str = "bf16"):
     """The model with its adapters."""
     config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(settings), task_type="CAUSAL_LM")
-    return get_peft_model(base_model(settings, device), config).train()
+    model = base_model(settings, device)
+    if base == "fp8" and (kept := quantise_in_fp8(model)):
+        raise SystemExit(f"{kept[0]} can't be held in fp8")
+    return get_peft_model(model, config).train()
+
+
+def released() -> None:
+    """Gives back the memory of a model that is no longer named."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float) -> dict:
