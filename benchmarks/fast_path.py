@@ -1,7 +1,8 @@
 """The packed engine's training step on full-size models with random weights, on a GPU.
 
     python benchmarks/fast_path.py --output benchmarks/results/fast-path_h200_DATE.json [--model Qwen3-VL-4B-Instruct]
-    python benchmarks/fast_path.py --tiny               # a model of a few layers, on the CPU
+    python benchmarks/fast_path.py --model Qwen2.5-VL-3B-Instruct --arm "bf16, 16k tokens" --trace step.txt
+    python benchmarks/fast_path.py --tiny               # a model of a few layers of the same family, on the CPU
 
 LoRA r=16 on the seven text projections, vision frozen, fused AdamW, gradient clipping; samples of 60-300 image tokens
 and 30-200 answer tokens (286 a sample on average), the same as the peers' (`fast_path_rows.py`, where the arithmetic
@@ -98,6 +99,8 @@ def main() -> None:
             found = run(arm, model, settings, options, device, report["matrix_tflops"])
         except Exception as error:  # noqa: BLE001  one arm's failure is told and the others still run
             found = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:1500]}"}
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
         report["arms"].append({"arm": arm.name, **found, "seconds_in_all": round(time.monotonic() - began, 1)})
         print(json.dumps(report["arms"][-1]), flush=True)
         if options.output:
@@ -176,6 +179,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     losses = torch.stack(outcomes).tolist()
     return {
         **dataclasses.asdict(arm),
+        "passes": passes,
         "rows": rows,
         "samples_per_s": round(rows * len(timed) / spent, 2),
         "tokens_per_s": round(tokens / spent),

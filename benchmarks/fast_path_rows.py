@@ -59,15 +59,26 @@ def settings_of(model: str, tiny: bool) -> dict:
         raise SystemExit(f"--model {model}: no config of this name ships with the project")
     if not tiny:
         return shipped
-    if "text_config" not in shipped:
-        raise SystemExit("--tiny: only Qwen3-VL's config is made small")
-    settings = {**shipped, "text_config": dict(shipped["text_config"]), "vision_config": dict(shipped["vision_config"])}
-    settings["text_config"] |= {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96, "head_dim": 32}
-    settings["text_config"] |= {"num_attention_heads": 4, "num_key_value_heads": 2}
-    settings["text_config"]["rope_scaling"] = {"mrope_interleaved": True, "mrope_section": [6, 5, 5]}
-    settings["vision_config"] |= {"depth": 2, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 64}
-    settings["vision_config"] |= {"intermediate_size": 48, "deepstack_visual_indexes": [0]}
-    return settings
+    return tiny_settings(shipped)
+
+
+def tiny_settings(shipped: dict) -> dict:
+    """The same family with two narrow layers in text and tower, and the whole vocabulary."""
+    text = dict(shipped.get("text_config", shipped))
+    text |= {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96}
+    text |= {"num_attention_heads": 4, "num_key_value_heads": 2}
+    sections = [6, 5, 5] if "head_dim" in text else [2, 3, 3]
+    text |= {"head_dim": 32} if "head_dim" in text else {}
+    text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": sections}
+    vision = {**shipped["vision_config"], "depth": 2, "num_heads": 2}
+    if "embed_dim" in vision:
+        vision |= {"embed_dim": 32, "hidden_size": 64}
+    else:
+        vision |= {"hidden_size": 32, "out_hidden_size": 64, "intermediate_size": 48}
+    vision |= {"deepstack_visual_indexes": [0]} if "deepstack_visual_indexes" in vision else {}
+    vision |= {"fullatt_block_indexes": [1]} if "fullatt_block_indexes" in vision else {}
+    whole = {**shipped, "text_config": text} if "text_config" in shipped else text
+    return {**whole, "vision_config": vision}
 
 
 def base_model(settings: dict, device: torch.device):
