@@ -63,18 +63,20 @@ THEMES = {
         *(32, 8, 128, True, 36),
         {
             "forward": cuts((128, 64, 8, 2), (128, 64, 8, 3), (128, 64, 8, 2, False), (128, 128, 8, 2), (128, 32, 8, 3))
-            + cuts((64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 4, 2, False), (64, 32, 4, 3), (64, 128, 4, 2)),
+            + cuts((64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 4, 2, False), (64, 32, 4, 3), (64, 128, 4, 2))
+            + cuts((128, 64, 8, 2, True, 128), (128, 64, 8, 2, False, 128), (128, 32, 8, 2, True, 128)),
             "queries": cuts((128, 64, 8, 2), (128, 64, 8, 2, False), (128, 32, 8, 2), (128, 32, 8, 3))
-            + cuts((64, 64, 4, 2), (64, 32, 4, 2), (64, 32, 4, 3), (64, 64, 4, 2, False)),
+            + cuts((64, 64, 4, 2), (64, 32, 4, 2), (64, 32, 4, 3), (64, 64, 4, 2, False))
+            + cuts((128, 32, 8, 2, True, 128), (128, 32, 8, 2, False, 128)),
             "keys": cuts((64, 128, 8, 2), (64, 128, 8, 2, False), (32, 128, 8, 2), (32, 128, 8, 3), (64, 64, 8, 2))
-            + cuts((64, 64, 4, 2), (32, 64, 4, 2), (32, 64, 4, 3), (128, 64, 8, 2)),
+            + cuts((64, 64, 4, 2), (32, 64, 4, 2), (32, 64, 4, 3), (128, 64, 8, 2), (32, 64, 8, 2, True, 128)),
         },
     ),
     "vision, width 64": Theme(16, 16, 64, False, 24, NARROW),
     "vision, width 72": Theme(
         *(16, 16, 72, False, 27),
         {
-            "forward": cuts((128, 64, 8, 2), (128, 64, 8, 3), (64, 64, 4, 2), (64, 64, 4, 3)),
+            "forward": cuts((128, 64, 8, 2), (128, 64, 8, 2, True, 128), (128, 64, 8, 3), (64, 64, 4, 2)),
             "queries": cuts((128, 64, 8, 2), (64, 64, 4, 2)),
             "keys": cuts((64, 128, 8, 2), (32, 64, 4, 2), (64, 64, 4, 2)),
         },
@@ -92,7 +94,8 @@ def main() -> None:
         "triton": triton_attention.triton.__version__,
         "themes": {},
     }
-    failures = {} if options.tiny else compile_side_by_side()
+    if not options.tiny:
+        compile_side_by_side()
     report["compile_s"] = round(time.monotonic() - began, 1)
     if DEVICE == "cuda":
         report["device"] = torch.cuda.get_device_name()
@@ -101,7 +104,7 @@ def main() -> None:
         for name, theme in themes.items():
             found = report["themes"].setdefault(name, {"arms": []})
             try:
-                start(name, theme, failures, options, found)
+                start(name, theme, options, found)
             except Exception as error:  # noqa: BLE001  one theme's failure is told and the others still run
                 print(f"  {start.__name__} of {name} failed: {said(error)}", flush=True)
                 found[f"{start.__name__} failed"] = said(error)
@@ -119,7 +122,7 @@ def smaller(theme: Theme) -> Theme:
     return theme._replace(heads=4, groups=4 * theme.groups // theme.heads)
 
 
-def own_and_varlen(name: str, theme: Theme, failures: dict, options, found: dict) -> None:
+def own_and_varlen(name: str, theme: Theme, options, found: dict) -> None:
     ends = bounds(theme, options.tiny)
     query, key, value, slope = drawn(theme, int(ends[-1]))
     full = in_full(query, key, value, slope, ends, theme.causal)
@@ -129,9 +132,6 @@ def own_and_varlen(name: str, theme: Theme, failures: dict, options, found: dict
     _, along = triton_attention.slope_of_queries(slope, query, key, value, mixed, sums, ends, causal=theme.causal)
     for part, blocks in ours(theme, query, options.tiny):
         arm = str(tuple(blocks))
-        if reason := failures.get((name, part, blocks)):
-            tell(found, arm, part, note=reason)
-            continue
         call = PARTS[part](query, key, value, slope, mixed, sums, along, ends, theme.causal, blocks)
         try:
             wrong = off(call()[: len(FULL[part])], [full[at] for at in FULL[part]])
@@ -141,7 +141,7 @@ def own_and_varlen(name: str, theme: Theme, failures: dict, options, found: dict
     beside("varlen", varlen_form, found, (query, key, value, slope), ends, theme.causal, full)
 
 
-def cudnn(name: str, theme: Theme, failures: dict, options, found: dict) -> None:
+def cudnn(name: str, theme: Theme, options, found: dict) -> None:
     print(f"\n{name}")
     ends = bounds(theme, options.tiny)
     tensors = drawn(theme, int(ends[-1]))
@@ -280,8 +280,8 @@ def median_ms(call) -> float:
     return statistics.median(start.elapsed_time(end) for start, end in marks)
 
 
-def compile_side_by_side() -> dict:
-    """Every way compiled in processes of their own, into Triton's cache; the reasons of those that fail."""
+def compile_side_by_side() -> None:
+    """Every way compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
     jobs = [
         (name, part, blocks) for name, theme in THEMES.items() for part, ways in theme.cuts.items() for blocks in ways
     ]
@@ -294,7 +294,8 @@ def compile_side_by_side() -> dict:
     finally:
         pool.terminate()
         pool.join()
-    return {job: reason for job, reason in zip(jobs, found, strict=False) if reason}
+    reasons = [reason for reason in found if reason]
+    print(f"{len(found) - len(reasons)} of {len(jobs)} ways compiled side by side {reasons[:1] or ''}", flush=True)
 
 
 def compiled(job: tuple[str, str, Blocks]) -> str | None:

@@ -22,7 +22,8 @@ from torch import Tensor
 class Blocks(NamedTuple):
     """How a kernel is cut: rows (places x heads) and keys of a tile; `split` runs full tiles in a loop without masks.
 
-    Rows, keys: powers of two of at least 16, and no fewer rows than query heads share a key head.
+    Rows, keys: powers of two of at least 16, and no fewer rows than query heads share a key head. `registers` of a
+    thread, at the most: fewer let more tiles run side by side.
     """
 
     rows: int
@@ -30,6 +31,11 @@ class Blocks(NamedTuple):
     warps: int
     stages: int
     split: bool = True
+    registers: int | None = None
+
+    def launch(self) -> dict[str, int]:
+        limits = {} if self.registers is None else {"maxnreg": self.registers}
+        return {"num_warps": self.warps, "num_stages": self.stages, **limits}
 
 
 def forward(
@@ -55,7 +61,7 @@ def forward(
         query, key, value, mixed, sums, ends, shape.segments, tokens,
         query.stride(0), key.stride(0), value.stride(0), width**-0.5,
         **shape.fixed, CAUSAL=causal, SPLIT=blocks.split, ROWS=blocks.rows, KEYS=blocks.keys,
-        num_warps=blocks.warps, num_stages=blocks.stages,
+        **blocks.launch(),
     )  # fmt: skip
     return mixed, sums
 
@@ -102,7 +108,7 @@ def slope_of_queries(
         slope, query, key, value, mixed, sums, along, dquery, ends, shape.segments, tokens,
         slope.stride(0), query.stride(0), key.stride(0), value.stride(0), width**-0.5,
         **shape.fixed, CAUSAL=causal, SPLIT=blocks.split, ROWS=blocks.rows, KEYS=blocks.keys,
-        num_warps=blocks.warps, num_stages=blocks.stages,
+        **blocks.launch(),
     )  # fmt: skip
     return dquery, along
 
@@ -128,7 +134,7 @@ def slope_of_keys(
         slope, query, key, value, sums, along, dkey, dvalue, ends, shape.segments, tokens,
         slope.stride(0), query.stride(0), key.stride(0), value.stride(0), width**-0.5,
         **shape.fixed, CAUSAL=causal, SPLIT=blocks.split, ROWS=blocks.rows, KEYS=blocks.keys,
-        num_warps=blocks.warps, num_stages=blocks.stages,
+        **blocks.launch(),
     )  # fmt: skip
     return dkey, dvalue
 
@@ -143,8 +149,8 @@ def choose_blocks(part: str, query: Tensor, causal: bool) -> Blocks:
 _BLOCKS = {
     ("forward", "wide", True): Blocks(128, 64, 8, 2),
     ("forward", "wide", False): Blocks(128, 64, 8, 2),
-    ("forward", "narrow", True): Blocks(128, 64, 4, 3),
-    ("forward", "narrow", False): Blocks(128, 64, 4, 3),
+    ("forward", "narrow", True): Blocks(128, 64, 8, 3),
+    ("forward", "narrow", False): Blocks(128, 64, 8, 3),
     ("queries", "wide", True): Blocks(128, 64, 8, 2),
     ("queries", "wide", False): Blocks(128, 64, 8, 2),
     ("queries", "narrow", True): Blocks(128, 64, 8, 2),
