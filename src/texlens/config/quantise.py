@@ -7,7 +7,8 @@ from texlens.config.base import Settings
 
 class QuantiseSettings(Settings):
     quantise: Literal["none", "nf4", "int8", "fp8"] = "none"
-    """nf4 (4 bit) and int8 through bitsandbytes; the vision tower and the head keep 16 bit."""
+    """nf4 (4 bit) and int8 through bitsandbytes, to save memory; fp8, on cards that have it, to be faster. The vision
+    tower and the head keep 16 bit."""
     double_quantise: bool = True
     """nf4: also quantise the scales, which saves 0.4 bit a weight."""
 
@@ -26,8 +27,9 @@ def check_together(adapter: Any, base: QuantiseSettings) -> None:
     if adapter.init == "loftq" and base.quantise != "nf4":
         raise ValueError("adapter.init: loftq makes up for the error of a 4-bit base; set base.quantise: nf4")
     if adapter.init in ("pissa", "orthogonal") and packed:
+        instead = "loftq" if base.quantise == "nf4" else "default"
         raise ValueError(
-            f"adapter.init: {adapter.init} needs the unquantised weights; set base.quantise: none, or init: loftq"
+            f"adapter.init: {adapter.init} needs the unquantised weights; set base.quantise: none, or init: {instead}"
         )
     if adapter.dora and base.quantise in ("int8", "fp8"):
         raise ValueError(f"adapter.dora: has no form over a base in {base.quantise}; set base.quantise: nf4 or none")

@@ -9,7 +9,8 @@ from texlens.config.model import ModelSettings
 from texlens.config.quantise import QuantiseSettings
 from texlens.models.checkpoint import check_checkpoint, fingerprint
 from texlens.models.download import fetch
-from texlens.models.load import load_model
+from texlens.models.families import Family
+from texlens.models.load import choose_device, choose_dtype, load_model
 from texlens.models.processor import Processor, load_processor
 from texlens.models.quantised import check_quantise
 
@@ -40,13 +41,22 @@ def build_base(settings: ModelSettings, *, min_pixels: int | None = None, max_pi
     return Base(settings.path, folder, fingerprint(folder), processor)
 
 
+def check_base(family: Family, settings: ModelSettings, quantise: QuantiseSettings) -> None:
+    """
+    Raises:
+        ConfigError: a base that can't be quantised so here.
+    """
+    device = choose_device(settings.device)
+    check_quantise(quantise, family, device, choose_dtype(settings.dtype, device))
+
+
 def build_model(base: Base, settings: ModelSettings, quantise: QuantiseSettings | None = None) -> PreTrainedModel:
     """
     Raises:
         ConfigError: a base that can't be quantised so here.
     """
     if quantise:
-        check_quantise(quantise, base.processor.family)
+        check_base(base.processor.family, settings, quantise)
     return load_model(
         base.folder,
         device=settings.device,

@@ -77,21 +77,24 @@ def coded_together(layers: Sequence[nn.Linear]) -> list[Fp8Linear]:
 def quantise_in_fp8(model: nn.Module) -> tuple[str, ...]:
     """Puts the language model's linear layers into float8 where they are, layer by layer.
 
-    Beside the model it needs memory for the layers of one input. Returns the names of those that stay in 16 bits, since
-    a width of theirs, or of a layer with the same input, is no multiple of 16.
+    Beside the model it needs memory for the layers of one input. Returns `kept_in_16_bits`: those of which a width, or
+    one of a layer with the same input, is no multiple of 16.
     """
-    kept: list[str] = []
-    for names in _groups(model):
+    for names in list(_groups(model)):
         layers: list[Any] = [model.get_submodule(name) for name in names]
         if any(layer.in_features % MULTIPLE or layer.out_features % MULTIPLE for layer in layers):
-            kept += names
             continue
         for name, coded in zip(names, coded_together(layers), strict=True):
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, coded)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return tuple(kept)
+    return kept_in_16_bits(model)
+
+
+def kept_in_16_bits(model: nn.Module) -> tuple[str, ...]:
+    """Names of the language model's linear layers that are no `Fp8Linear`."""
+    return tuple(name for names in _groups(model) for name in names)
 
 
 def fp8_layers(model: nn.Module) -> list[Fp8Linear]:
@@ -100,7 +103,7 @@ def fp8_layers(model: nn.Module) -> list[Fp8Linear]:
 
 def _groups(model: nn.Module) -> Iterator[list[str]]:
     """Names of the language model's linear layers, those with a common input together."""
-    for name, parent in list(model.get_submodule(LANGUAGE_MODEL).named_modules(prefix=LANGUAGE_MODEL)):
+    for name, parent in model.get_submodule(LANGUAGE_MODEL).named_modules(prefix=LANGUAGE_MODEL):
         leaves = [leaf for leaf, child in parent.named_children() if type(child) is nn.Linear]
         joined = [group for group in TOGETHER if set(group) <= set(leaves)]
         alone = [(leaf,) for leaf in leaves if not any(leaf in group for group in joined)]

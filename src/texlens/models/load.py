@@ -13,6 +13,7 @@ from texlens.config.quantise import QuantiseSettings
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.families import family_of
+from texlens.models.fp8 import fp8_layers, kept_in_16_bits, quantise_in_fp8
 from texlens.models.processor import Processor, load_processor, save_processor
 from texlens.models.quantised import is_packed, quantisation
 from texlens.models.skeleton import build_config, count_parameters, model_class
@@ -40,7 +41,8 @@ def load_model(
         attention: `auto` is torch's own (sdpa); what was chosen stands in `describe(model)["attention"]`.
         trust_remote_code: run the model class that the checkpoint brings (its `auto_map`); without it, and for
             checkpoints that bring none, the class is the one in transformers.
-        quantise: pack the linear layers of the language model while they are loaded.
+        quantise: pack the linear layers of the language model while they are loaded, or for fp8 one after the other
+            once all are there in 16 bits.
         random_weights: need no weights in the folder; draw them from torch's generator.
 
     Raises:
@@ -58,14 +60,18 @@ def load_model(
     loader: Any = AutoModelForImageTextToText if brings_code else model_class(family)
     if brings_code:
         options["trust_remote_code"] = True
-    if quantise and quantise.quantise != "none":
-        options["quantization_config"] = quantisation(quantise, options["dtype"])
+    if quantise and (packing := quantisation(quantise, options["dtype"])):
+        options["quantization_config"] = packing
     model, loaded = loader.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, output_loading_info=True, device_map={"": on}, **options
     )
     _check_loaded(loaded, folder)
     if "quantization_config" in config:
         _in_one_type(model, options["dtype"])
+    if quantise and quantise.quantise == "fp8":
+        quantise_in_fp8(model)
+        if not fp8_layers(model):
+            raise ModelError(f"{folder}: no linear layer that fp8 could hold, is it quantised? set base.quantise: none")
     return model.eval()
 
 
@@ -79,14 +85,17 @@ def random_model(
 
 
 def describe(model: PreTrainedModel) -> dict:
-    """What a run's summary says of its model: class, parameters, dtype, device and attention."""
-    parameter = next(model.parameters())
+    """What a run's summary says of its model: class, parameters, dtype, device and attention; and, where the language
+    model is held in fp8, how many of its layers are, and the names of those that are not."""
+    parameter, coded = next(model.parameters()), fp8_layers(model)
+    parameters = model.num_parameters() if is_packed(model) else count_parameters(model)
     return {
         "class": type(model).__name__,
-        "parameters": model.num_parameters() if is_packed(model) else count_parameters(model),
+        "parameters": parameters + sum(layer.codes.numel() for layer in coded),
         "dtype": str(parameter.dtype).removeprefix("torch."),
         "device": str(parameter.device),
         "attention": model.config._attn_implementation,
+        **({"fp8_layers": len(coded), "kept_in_16_bits": list(kept_in_16_bits(model))} if coded else {}),
     }
 
 

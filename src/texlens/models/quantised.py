@@ -1,4 +1,4 @@
-"""A base whose linear layers are packed into 4 or 8 bit by bitsandbytes while it is loaded.
+"""A base whose linear layers are packed: into 4 or 8 bit by bitsandbytes while it is loaded, or into float8 afterwards.
 
 The vision tower and the head keep 16 bit: they are a small part of the weights and lose the most.
 """
@@ -10,14 +10,15 @@ import torch
 
 from texlens.config.quantise import QuantiseSettings
 from texlens.core.errors import ConfigError
+from texlens.kernels.fp8 import why_not_fp8
 from texlens.models.families import HEAD, VISION_TOWER, Family
 
 KEPT = [VISION_TOWER, HEAD]
 """Modules that stay as they are."""
 
 
-def check_quantise(settings: QuantiseSettings, family: Family) -> None:
-    """What can be known to fail before a model is loaded.
+def check_quantise(settings: QuantiseSettings, family: Family, device: torch.device, dtype: torch.dtype) -> None:
+    """What can be known to fail before a model is loaded on this device, computing in this dtype.
 
     Raises:
         ConfigError: a quantisation that can't work here, with the reason.
@@ -26,21 +27,29 @@ def check_quantise(settings: QuantiseSettings, family: Family) -> None:
     if how == "none":
         return
     if how == "fp8":
-        raise ConfigError(
-            "base.quantise: fp8 needs TexLens's own fp8 products, which this version lacks; use nf4 or int8"
-        )
-    if importlib.util.find_spec("bitsandbytes") is None:
+        _check_fp8(device, dtype)
+    elif importlib.util.find_spec("bitsandbytes") is None:
         raise ConfigError(f"base.quantise: {how} needs bitsandbytes, which is not installed; pip install bitsandbytes")
     if family.expert_parameters:
         raise ConfigError(
-            f"base.quantise: bitsandbytes packs linear layers alone, and nearly all weights of {family.title} are "
-            f"stacked experts; set base.quantise: none"
+            f"base.quantise: {how} packs linear layers alone, and nearly all weights of {family.title} are stacked "
+            f"experts; set base.quantise: none"
         )
+
+
+def _check_fp8(device: torch.device, dtype: torch.dtype) -> None:
+    if reason := why_not_fp8(device):
+        raise ConfigError(f"base.quantise: fp8 can't be used here: {reason}; set base.quantise: none, or nf4")
+    if device.type == "cuda" and dtype != torch.bfloat16:
+        name = str(dtype).removeprefix("torch.")
+        raise ConfigError(f"base.quantise: fp8 computes in bfloat16, and model.dtype is {name}; set model.dtype: auto")
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        raise ConfigError("base.quantise: fp8 needs Triton, which is not installed; pip install triton")
 
 
 def quantisation(settings: QuantiseSettings, dtype: torch.dtype) -> Any:
     """The `BitsAndBytesConfig` for `from_pretrained`, or None; products are computed in `dtype`."""
-    if settings.quantise == "none":
+    if settings.quantise in ("none", "fp8"):
         return None
     from transformers import BitsAndBytesConfig
 

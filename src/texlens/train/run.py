@@ -23,12 +23,11 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.augment import build_transform
 from texlens.data.build import Splits, build_splits, read_split
 from texlens.data.dataset import ExampleDataset, Transform
-from texlens.models.build import Base, build_base, build_model
+from texlens.models.build import Base, build_base, build_model, check_base
 from texlens.models.checkpoint import read_config
 from texlens.models.generate import generate
 from texlens.models.load import describe
 from texlens.models.processor import Processor, save_processor
-from texlens.models.quantised import check_quantise
 from texlens.train.arguments import check_train_settings, training_arguments
 from texlens.train.callbacks import Meter, MetricsLog, ProgressBar, peak_memory_gib
 from texlens.train.checkpoints import last_whole
@@ -63,7 +62,7 @@ def prepare(config: RunConfig, console: Console, *, with_test: bool = False) -> 
     """
     check_train_settings(config.train, torch.cuda.is_available())
     base = build_base(config.model)
-    check_quantise(config.base, base.processor.family)
+    check_base(base.processor.family, config.model, config.base)
     plan = build_plan(config.adapter, base.processor.family, read_config(base.folder))
     if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
@@ -97,7 +96,10 @@ def train(
     _record(config, prepared, folder)
     set_seed(config.train.seed)
     model = build_model(prepared.base, config.model, config.base)
-    folder.update(model=describe(model))
+    described = describe(model)
+    folder.update(model=described)
+    if kept := described.get("kept_in_16_bits"):
+        console.print(f"note: no fp8 for {len(kept)} layers whose widths are no multiples of 16 ({kept[0]}, …)")
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
     if checkpoint is None:
         start_adapter(adapted, config, prepared.base, prepared.splits.train)

@@ -51,6 +51,9 @@ def test_what_can_not_be_trained_is_told_with_its_key_and_the_remedy(adapter, sa
         ({"init": "pissa"}, "nf4", "pissa needs the unquantised weights"),
         ({"init": "loftq"}, "int8", "loftq makes up for the error of a 4-bit base"),
         ({"dora": True}, "int8", "has no form over a base in int8"),
+        ({"dora": True}, "fp8", "has no form over a base in fp8; set base.quantise: nf4 or none"),
+        ({"kind": "full"}, "fp8", "fp8 weights can't be trained in full"),
+        ({"init": "orthogonal"}, "fp8", "set base.quantise: none, or init: default"),
     ],
 )
 def test_an_adapter_and_a_base_that_do_not_go_together_are_told(adapter, quantise, said):

@@ -10,29 +10,59 @@ from tests.fixtures.tiny_models import write_tiny_checkpoint
 from texlens.config.quantise import QuantiseSettings
 from texlens.core.errors import ConfigError
 from texlens.models.families import FAMILIES
-from texlens.models.load import load_model
+from texlens.models.load import describe, load_model
 from texlens.models.quantised import check_quantise, is_packed
 
 HAS = importlib.util.find_spec("bitsandbytes") is not None
 needs_bitsandbytes = pytest.mark.skipif(not HAS, reason="bitsandbytes is not installed")
 
 
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+
+
+def check(how: str, family: str = "qwen3_vl", device: torch.device = CPU, dtype: torch.dtype = torch.float32) -> None:
+    check_quantise(QuantiseSettings.model_validate({"quantise": how}), FAMILIES[family], device, dtype)
+
+
 def test_without_bitsandbytes_the_package_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="nf4 needs bitsandbytes"):
-        check_quantise(QuantiseSettings(quantise="nf4"), FAMILIES["qwen3_vl"])
+        check("nf4")
 
 
-def test_fp8_says_what_is_missing_and_a_base_as_it_is_needs_nothing():
-    with pytest.raises(ConfigError, match=r"base\.quantise: fp8 needs"):
-        check_quantise(QuantiseSettings(quantise="fp8"), FAMILIES["qwen3_vl"])
-    check_quantise(QuantiseSettings(), FAMILIES["qwen3_vl_moe"])
+def test_a_base_as_it_is_needs_nothing():
+    check("none", "qwen3_vl_moe")
 
 
-@needs_bitsandbytes
-def test_a_mixture_is_refused_since_its_experts_would_stay_as_they_are():
-    with pytest.raises(ConfigError, match="stacked experts"):
-        check_quantise(QuantiseSettings(quantise="int8"), FAMILIES["qwen3_vl_moe"])
+def test_fp8_says_what_is_missing(monkeypatch):
+    with pytest.raises(ConfigError, match=r"fp8 can't be used here: .* a GPU; set base\.quantise: none, or nf4"):
+        check("fp8")
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "A100")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 0))
+    with pytest.raises(ConfigError, match=r"A100 .*8\.9.*; set base\.quantise: none"):
+        check("fp8", device=GPU, dtype=torch.bfloat16)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 9))
+    with pytest.raises(ConfigError, match=r"computes in bfloat16, and model\.dtype is float16; set model\.dtype: auto"):
+        check("fp8", device=GPU, dtype=torch.float16)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="fp8 needs Triton"):
+        check("fp8", device=GPU, dtype=torch.bfloat16)
+
+
+def test_a_mixture_is_refused_since_its_experts_would_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr("texlens.models.quantised.why_not_fp8", lambda device: None)
+    with pytest.raises(ConfigError, match="fp8 packs linear layers alone.* stacked experts"):
+        check("fp8", "qwen3_vl_moe")
+
+
+def test_a_base_in_fp8_is_described_with_all_its_numbers(tmp_path):
+    folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
+    coded, exact = (
+        load_model(folder, device="cpu", quantise=QuantiseSettings(quantise=how)) for how in ("fp8", "none")
+    )
+    told = describe(coded)
+    assert told["parameters"] == describe(exact)["parameters"]
+    assert (told["fp8_layers"], told["kept_in_16_bits"], told["dtype"]) == (14, [], "float32")
 
 
 @needs_bitsandbytes
