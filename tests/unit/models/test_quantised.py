@@ -51,17 +51,14 @@ def test_fp8_says_what_is_missing(monkeypatch):
 
 def test_a_mixture_is_refused_since_its_experts_would_stay_as_they_are(monkeypatch):
     monkeypatch.setattr("texlens.models.quantised.why_not_fp8", lambda device: None)
-    with pytest.raises(ConfigError, match="fp8 packs linear layers alone.* stacked experts"):
+    with pytest.raises(ConfigError, match=r"fp8 packs linear layers alone.* stacked experts"):
         check("fp8", "qwen3_vl_moe")
 
 
 def test_a_base_in_fp8_is_described_with_all_its_numbers(tmp_path):
     folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
-    coded, exact = (
-        load_model(folder, device="cpu", quantise=QuantiseSettings(quantise=how)) for how in ("fp8", "none")
-    )
-    told = describe(coded)
-    assert told["parameters"] == describe(exact)["parameters"]
+    told = describe(load_model(folder, device="cpu", quantise=QuantiseSettings(quantise="fp8")))
+    assert told["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
     assert (told["fp8_layers"], told["kept_in_16_bits"], told["dtype"]) == (14, [], "float32")
 
 
