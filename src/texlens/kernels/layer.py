@@ -74,6 +74,8 @@ class _Kept(NamedTuple):
 class _DecoderLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, layer: Layer, x, cos, sin, where, rows, *trained):
+        for product in layer.products:
+            product.expire()
         kept = _to_wide(layer, x, cos, sin, where, rows)
         act = layer.kernels.swiglu(kept.wide, layer.down.border)
         y, thin = layer.down.forward(act)

@@ -63,6 +63,10 @@ class Product(Protocol):
         """The adapters' parameters."""
         ...
 
+    def expire(self) -> None:
+        """Says that the adapters may have been written to."""
+        ...
+
     def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
         """Those of `trained`, from the slopes of all of `down` [R, D] and `up` [N, R]."""
         ...
@@ -97,6 +101,10 @@ class Adapted:
             found += [down[adapter.columns], up[adapter.rows, adapter.columns] * adapter.scale]
         return found
 
+    def expire(self) -> None:
+        """Has the adapters read anew: fused optimisers write to them without a new version of the tensor."""
+        self._seen = ()
+
     def changed(self) -> bool:
         """Whether an adapter was written to, or replaced, since the last call."""
         now = tuple((part._version, part.data_ptr()) for part in self.trained())
@@ -107,7 +115,7 @@ class Adapted:
         """Writes all of `up`, with its scale, into `right` [N, R] and all of `down` into `below` [R, D]."""
         with torch.no_grad():
             for adapter in self.adapters:
-                right[adapter.rows, adapter.columns] = adapter.up * adapter.scale
+                torch.mul(adapter.up, adapter.scale, out=right[adapter.rows, adapter.columns])
                 below[adapter.columns] = adapter.down
 
 
