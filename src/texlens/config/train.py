@@ -69,12 +69,13 @@ class TrainSettings(Settings):
     """packed lays the rows of a step end to end, without padding, and runs the layers in few passes; plain is the stock
     forward pass. Both give the same losses; auto is packed wherever it can be."""
     pack_tokens: Annotated[int, Field(ge=256)] | Literal["auto"] = "auto"
-    """Tokens of a pack, the packed engine's forward pass; auto is 16,384 on a GPU and 2,048 on a CPU."""
+    """Tokens of a pack, the packed engine's forward pass; auto is 16,384 on a GPU and 2,048 on a CPU, or fewer where
+    memory_gib asks for it."""
     recompute: Literal["auto", "none", "mlp", "full"] = "auto"
     """What the packed engine's backward pass makes again: nothing that is large, the MLP's gate and up products, or
-    whole layers; auto is the least that fits memory_gib."""
+    whole layers; auto is what is fastest within memory_gib."""
     memory_gib: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-    """GPU memory that the packed engine may plan with; auto is what the card has."""
+    """Memory that the packed engine may plan with, weights included; auto is what the card has."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Let torch.compile turn the packed engine's passes into few kernels; auto is on with a GPU."""
     cache_features: Literal["off", "on"] = "off"

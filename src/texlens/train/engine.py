@@ -4,7 +4,6 @@ Both take the same rows step by step and give the same losses and gradients, up 
 """
 
 import importlib.util
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,12 +19,9 @@ from texlens.data.example import Cut, Example
 from texlens.data.packing import PackCollator
 from texlens.data.patches import image_to_patches, image_to_raw_patches
 from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward, why_not_packed
-from texlens.models.packed.memory import choose_recompute
 from texlens.models.processor import Processor
 from texlens.train.loss import summed_loss
-
-CPU_PACK_TOKENS = 2048
-GPU_PACK_TOKENS = 16_384
+from texlens.train.packs import plan_packs
 
 
 @dataclass(frozen=True)
@@ -96,24 +92,20 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
     settings = config.train
     device = next(model.parameters()).device
     on_gpu = device.type == "cuda"
-    budget = (
-        settings.pack_tokens if settings.pack_tokens != "auto" else (GPU_PACK_TOKENS if on_gpu else CPU_PACK_TOKENS)
-    )
-    recompute = settings.recompute
-    if recompute == "auto":
-        recompute = (
-            "full" if settings.gradient_checkpointing else choose_recompute(model, budget, _memory(config, device))
-        )
+    packs = plan_packs(config, model, device)
+    pack = packs.choice
     compiled = on_gpu if settings.compile == "auto" else settings.compile == "on"
     missing = compiled and on_gpu and not importlib.util.find_spec("triton")
     if missing and settings.compile == "on":
         raise ConfigError("train.compile: on needs Triton, which is not installed; pip install triton, or use auto")
     compiled = compiled and not missing
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
-    passes = "compiled" if compiled else "cpu" if exact and not on_gpu else "plain"
-    forward = packed_forward(model, processor.geometry, recompute=recompute, passes=passes)
+    passes = "triton" if compiled else "cpu" if exact and not on_gpu else "plain"
+    forward = packed_forward(
+        model, processor.geometry, recompute=pack.recompute, passes=passes, loss_chunk=pack.loss_chunk
+    )
     layout = pack_layout(model.config, processor, padded=compiled)
-    notes = _notes(forward)
+    notes = packs.notes + _notes(forward)
     if missing:
         notes += ("not compiled, which is slower, since Triton is not installed; pip install triton",)
     return Engine(
@@ -122,9 +114,16 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
         1,
         image_to_raw_patches,
         forward,
-        {"pack_tokens": budget, "recompute": recompute, "compiled": compiled, "fused_layers": forward.fused_layers},
+        {
+            "pack_tokens": pack.tokens,
+            "recompute": pack.recompute,
+            "loss_chunk": pack.loss_chunk,
+            "planned_gib": packs.gib,
+            "compiled": compiled,
+            "fused_layers": forward.fused_layers,
+        },
         notes,
-        lambda stand_in: PackCollator(layout, budget, stand_in),
+        collator=lambda stand_in: PackCollator(layout, pack.tokens, stand_in),
     )
 
 
@@ -134,12 +133,3 @@ def _notes(forward: PackedForward) -> tuple[str, ...]:
         return ()
     reasons = ", ".join(sorted(set(unfused.values())))
     return (f"{len(unfused)} of {len(forward.text.layers)} layers run module by module: {reasons}",)
-
-
-def _memory(config: RunConfig, device: torch.device) -> float:
-    """GiB that training may take."""
-    if config.train.memory_gib != "auto":
-        return float(config.train.memory_gib)
-    if device.type != "cuda":
-        return math.inf
-    return torch.cuda.get_device_properties(device).total_memory / 2**30 * 0.92

