@@ -10,7 +10,7 @@ the trainer of `texlens train`: decoding, patching, tokenising and packing in th
 on the seven text projections of a random full-size model, clipping, fused AdamW, logging every 10 steps. Samples a
 second are those after the fifth step. Then the same packs, on the device already, go through forward, backward,
 clipping and optimiser alone. `share` is the first rate over the second. Any setting of a run file can be given, such as
-`--set train.workers=4`.
+`--set train.workers=4`; of bases in few bits only `--set base.quantise=fp8`.
 """
 
 import argparse
@@ -51,6 +51,7 @@ from texlens.data.packing import PackCollator
 from texlens.data.patches import image_to_raw_patches
 from texlens.models.build import Base
 from texlens.models.checkpoint import read_config
+from texlens.models.fp8 import quantise_in_fp8
 from texlens.models.packed.forward import PackedForward, pack_layout
 from texlens.models.processor import load_processor, load_tokenizer
 from texlens.models.shipped import NANO_FOLDER
@@ -140,13 +141,10 @@ def png_of(text: str, size: tuple[int, int]) -> bytes:
 def run(config: RunConfig, folder: Path, options, device) -> dict:
     console = Console(stderr=True)
     prepared = prepare(config, console)
-    adapted = build_adapter(
-        base_model(read_config(prepared.base.folder), device),
-        prepared.plan,
-        config.adapter,
-        seed=0,
-        base_path=config.model.path,
-    )
+    model = base_model(read_config(prepared.base.folder), device)
+    if config.base.quantise == "fp8" and (kept := quantise_in_fp8(model)):
+        raise SystemExit(f"{kept[0]} can't be held in fp8")
+    adapted = build_adapter(model, prepared.plan, config.adapter, seed=0, base_path=config.model.path)
     engine = build_engine(config, adapted, prepared.base.processor)
     engine = with_workers(engine, config, prepared.base.processor.geometry, prepared.splits.train)
     if engine.forward is None:

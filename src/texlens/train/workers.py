@@ -1,6 +1,7 @@
 """How many processes decode images ahead of a GPU."""
 
 import os
+import resource
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,11 +21,15 @@ AHEAD = 3
 """Batches of a worker that may wait in shared memory: two made ahead and the one in hand."""
 LOOKED_AT = 64
 SHARED = Path("/dev/shm")
+OPEN_FILES = 65_536
+"""A tensor in shared memory is an open file until it is read, and a batch of packs has hundreds."""
 
 
 def with_workers(engine: Engine, config: RunConfig, geometry: ImageGeometry, rows: Sequence[Sample]) -> Engine:
     """The engine with the workers that `train.workers` asks for, and a note where a GPU has to do without."""
     asked = config.train.workers
+    if sys.platform == "linux":
+        allow_open_files()
     if asked != "auto" or not torch.cuda.is_available() or sys.platform != "linux":
         return replace(engine, workers=0 if asked == "auto" else asked)
     shared = shutil.disk_usage(SHARED).free if SHARED.is_dir() else 0
@@ -47,6 +52,14 @@ def auto_workers(processors: int, shared_bytes: int, batch_bytes: int) -> int:
         auto_workers(16, 16 * 2**30, 40 * 2**20) -> 8;  auto_workers(16, 64 * 2**20, 40 * 2**20) -> 0
     """
     return max(0, min(MOST, processors - 1, shared_bytes // (2 * AHEAD * max(batch_bytes, 1))))
+
+
+def allow_open_files() -> None:
+    """Raises this process's limit, often 1,024, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def mean_numbers(rows: Sequence[Sample], geometry: ImageGeometry) -> int:

@@ -13,7 +13,7 @@ from texlens.data.patches import image_to_raw_patches
 from texlens.data.sample import LazyImage, Sample
 from texlens.train import workers
 from texlens.train.engine import Engine
-from texlens.train.workers import auto_workers, mean_numbers, with_workers
+from texlens.train.workers import allow_open_files, auto_workers, mean_numbers, with_workers
 
 GEOMETRY = ImageGeometry(16)
 ROWS = [
@@ -66,3 +66,16 @@ def test_what_is_asked_for_is_taken_and_a_cpu_has_none_by_itself(monkeypatch):
     monkeypatch.setattr(workers.torch.cuda, "is_available", lambda: False)
     assert with_workers(PLAIN, settings(workers=3), GEOMETRY, ROWS) == replace(PLAIN, workers=3)
     assert with_workers(PLAIN, settings(), GEOMETRY, ROWS) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [((1024, 4096), (4096, 4096)), ((1024, -1), (65_536, -1)), ((100_000, 200_000), None), ((-1, -1), None)],
+)
+def test_as_many_files_as_a_batch_has_tensors_may_be_open(monkeypatch, limits, expected):
+    was_set = []
+    monkeypatch.setattr(workers.resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(workers.resource, "setrlimit", lambda _, values: was_set.append(values))
+    monkeypatch.setattr(workers.resource, "RLIM_INFINITY", -1)
+    allow_open_files()
+    assert was_set == ([] if expected is None else [expected])
