@@ -1,10 +1,8 @@
 """The commands that read and serve, on a finished run: folders, formats, a server process, vLLM's command."""
 
 import json
-import os
 import re
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -170,39 +168,6 @@ def test_a_key_that_is_not_set_and_a_port_in_use_are_told(texlens, trained, monk
         taken.listen()
         port = taken.getsockname()[1]
         assert f"127.0.0.1:{port}: can't be listened on" in texlens("serve", trained, "--port", port).complaint
-
-
-def test_vllms_command_is_printed_where_it_is_not_installed(texlens, trained, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setenv("KEY", "secret")
-    done = texlens("serve", trained, "--engine", "vllm", "--port", 9000, "--api-key-env", "KEY")
-
-    words = done.out.split()
-    adapter = RunFolder(trained).adapter
-    assert done.code == 0
-    assert words[1:3] == ["vllm", "serve"]
-    assert "--enable-lora --max-loras 1 --max-lora-rank 8" in done.out
-    assert f"--lora-modules tiny={adapter.resolve()}" in done.out
-    assert '"longest_edge": 24576' in done.out
-    assert "--enable-tower-connector-lora" not in done.out
-    assert "secret" not in done.out
-    assert "vLLM is not installed" in done.err
-
-
-def test_vllm_is_started_with_the_key_in_its_environment(trained, tmp_path):
-    stub = tmp_path / "bin" / "vllm"
-    stub.parent.mkdir()
-    stub.write_text('#!/bin/sh\necho "$VLLM_API_KEY" "$@"\n')
-    stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
-    done = subprocess.run(
-        [sys.executable, "-m", "texlens", "serve", str(trained), "--engine", "vllm", "--api-key-env", "KEY"],
-        capture_output=True,
-        text=True,
-        env={**environment(), "KEY": "secret", "PATH": f"{stub.parent}{os.pathsep}{os.environ['PATH']}"},
-        timeout=300,
-    )
-    assert done.stdout.startswith("secret serve "), done.stderr
-    assert "--host 127.0.0.1 --port 8000" in done.stdout
 
 
 def test_a_run_of_too_few_rows_is_not_calibrated(texlens, trained):

@@ -67,6 +67,7 @@ def serve(
         drain_s=drain,
     )
     with listening_socket(host, port) as opened, open_engine(models, slots=slots, max_waiting=max_queue) as running:
+        opened.listen()  # whoever reads the next line may ask at once
         address = f"http://{host if ':' not in host else f'[{host}]'}:{opened.getsockname()[1]}"
         console.print(f"serving {', '.join(running.models)} at {address}/v1 (stop with Ctrl-C)", markup=False)
         answer(create_app(running, settings), settings, opened)

@@ -1,14 +1,12 @@
 """The commands that serve an artefact elsewhere as it was trained: pixel limits, adapters on the tower."""
 
 import json
+import shlex
 from pathlib import Path
-from typing import Any
 
 from texlens.adapters.artefact import ArtefactCard
 from texlens.adapters.lora import SETTINGS
-
-SERVED_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM's --max-lora-rank may be."""
+from texlens.adapters.vllm import image_flags, lora_flags, why_not_vllm
 
 
 def serving_commands(folder: Path, card: ArtefactCard, now: Path) -> list[str]:
@@ -18,8 +16,6 @@ def serving_commands(folder: Path, card: ArtefactCard, now: Path) -> list[str]:
         folder: where the artefact will lie.
         now: where it lies while it is made.
     """
-    pixels = json.dumps({"min_pixels": card.min_pixels, "max_pixels": card.max_pixels})
-    images = """--limit-mm-per-prompt '{"image": 1}'"""
     if card.format == "gguf":
         made = card.made
         tokens = [pixels // made["pixels a token"] for pixels in (card.min_pixels, card.max_pixels)]
@@ -27,18 +23,11 @@ def serving_commands(folder: Path, card: ArtefactCard, now: Path) -> list[str]:
             f"llama-server -m {folder / made['model']} --mmproj {folder / made['projector']} "
             f"--image-min-tokens {tokens[0]} --image-max-tokens {tokens[1]}"
         ]
+    images = image_flags(card.min_pixels, card.max_pixels)
     if card.format != "adapter":
-        return [f"vllm serve {folder} {images} --mm-processor-kwargs '{pixels}'"]
+        return [shlex.join(["vllm", "serve", str(folder), *images])]
     settings = json.loads((now / SETTINGS).read_text(encoding="utf-8"))
-    if settings.get("peft_type") != "LORA":
+    if why_not_vllm(settings):
         return []
-    rank = next((served for served in SERVED_RANKS if served >= _highest_rank(settings)), SERVED_RANKS[-1])
-    tower = " --enable-tower-connector-lora" if card.made.get("tower") else ""
-    return [
-        f"vllm serve {card.base} --enable-lora --max-lora-rank {rank}{tower} "
-        f"--lora-modules {card.run}={folder} {images} --mm-processor-kwargs '{pixels}'"
-    ]
-
-
-def _highest_rank(settings: dict[str, Any]) -> int:
-    return max([settings["r"], *(settings.get("rank_pattern") or {}).values()])
+    adapters = lora_flags({card.run: str(folder)}, [settings], tower=bool(card.made.get("tower")))
+    return [shlex.join(["vllm", "serve", card.base, *adapters, *images])]

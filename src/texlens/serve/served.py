@@ -10,7 +10,7 @@ from peft import PeftModel
 
 from texlens.adapters.artefact import ArtefactCard
 from texlens.adapters.card import AdapterCard
-from texlens.adapters.lora import check_adapter, load_adapter
+from texlens.adapters.lora import check_adapter, is_full, load_adapter
 from texlens.config.load import load_config
 from texlens.config.model import ModelSettings
 from texlens.core.errors import ModelError
@@ -19,6 +19,7 @@ from texlens.models.build import Base, build_base, build_model
 from texlens.models.confidence import Calibration, read_calibration
 from texlens.models.processor import Processor
 from texlens.serve.names import MAX_NEW_TOKENS, QUESTION, refuse_missing_run
+from texlens.serve.refusals import check_together, refuse_unservable
 
 FIRST_ADAPTER = "default"
 """What PEFT calls the adapter that a model is wrapped with."""
@@ -51,9 +52,14 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
     bases = [model for model in models if not (Path(model) / MANIFEST).is_file()]
     for path in bases:
         refuse_missing_run(path)
+        refuse_unservable(path)
     if len(bases) > 1:
         raise ModelError(f"{bases[1]}: one base can be served at a time beside {bases[0]}; start a second server")
-    settings = load_config(runs[0].config).model if runs else ModelSettings(path=bases[0])
+    check_together(models, runs)
+    if runs and is_full(runs[0].adapter):
+        return _open_full(runs[0], model_settings)
+    config = load_config(runs[0].config) if runs else None
+    settings = config.model if config else ModelSettings(path=bases[0])
     settings = settings.model_copy(update=model_settings)
     base = build_base(settings)
     if bases and runs and build_base(ModelSettings(path=bases[0])).fingerprint != base.fingerprint:
@@ -67,12 +73,30 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
     names = [one.name for one in [*adapted, plain]]
     if len(set(names)) < len(names):
         raise ModelError(f"two models would be served as {max(names, key=names.count)!r}; rename a run folder")
-    model: torch.nn.Module = build_model(base, settings)
+    model: torch.nn.Module = build_model(base, settings, config.base if config else None)
     for run, one in zip(runs, adapted, strict=True):
         model = _with_adapter(model, run, one, base)
     by_path = dict(zip([run.path for run in runs], adapted, strict=True))
     ordered = [by_path.get(Path(model), plain) for model in models]
     return model.eval(), {one.name: one for one in [*ordered, plain]}
+
+
+def _open_full(run: RunFolder, model_settings: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, ServedModel]]:
+    """A run that was trained in full is a checkpoint; its base is not loaded."""
+    check_adapter(run.adapter, None)
+    config, card = load_config(run.config), AdapterCard.read(run.adapter)
+    settings = config.model.model_copy(update={**model_settings, "path": str(run.adapter)})
+    low, high = (card.min_pixels, card.max_pixels) if card else (None, None)
+    base = build_base(settings, min_pixels=low, max_pixels=high)
+    one = ServedModel(
+        run.path.name,
+        base.processor,
+        config.data.question,
+        config.data.system,
+        config.evaluate.max_new_tokens,
+        read_calibration(run.adapter),
+    )
+    return build_model(base, settings).eval(), {one.name: one}
 
 
 def use_adapter(model: torch.nn.Module, adapter: str | None) -> None:

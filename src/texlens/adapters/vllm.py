@@ -1,0 +1,73 @@
+"""What vLLM must be told so that it reads as training did, and which adapters it can't take.
+
+Flags as of version 0.14 and later: `--limit-mm-per-prompt` and `--mm-processor-kwargs` in JSON; LoRA by `--enable-lora`
+with `--lora-modules NAME=PATH` and `--max-lora-rank` (one of the ranks that its kernels know), on the vision tower and
+the merger by `--enable-tower-connector-lora`. Of an adapter's settings it reads r, lora_alpha, use_rslora, use_dora
+and modules_to_save: one scale for all layers.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What --max-lora-rank may be."""
+ONE_IMAGE = {"image": 1, "video": 0}
+
+
+def image_flags(min_pixels: int, max_pixels: int) -> list[str]:
+    """One image a prompt, at the pixel budget of training.
+
+    `size` is what Qwen's image processors read; `min_pixels` and `max_pixels` are what vLLM reserves memory by.
+    """
+    size = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
+    budget = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
+    return ["--limit-mm-per-prompt", json.dumps(ONE_IMAGE), "--mm-processor-kwargs", json.dumps(budget)]
+
+
+def lora_flags(adapters: Mapping[str, str], settings: Iterable[Mapping[str, Any]], *, tower: bool) -> list[str]:
+    """The flags that load adapters.
+
+    Args:
+        adapters: name to path.
+        settings: of each adapter, all of which `why_not_vllm` lets pass.
+        tower: one of them has layers in the vision tower or the merger.
+    """
+    highest = max(highest_rank(one) for one in settings)
+    rank = next(known for known in RANKS if known >= highest)
+    flags = ["--enable-lora", "--max-loras", str(len(adapters)), "--max-lora-rank", str(rank)]
+    flags += ["--enable-tower-connector-lora"] if tower else []
+    return [*flags, "--lora-modules", *(f"{name}={path}" for name, path in adapters.items())]
+
+
+def why_not_vllm(settings: Mapping[str, Any]) -> str | None:
+    """What in an adapter's settings (adapter_config.json) vLLM refuses or would read wrongly; None where it serves."""
+    if settings.get("peft_type") != "LORA":
+        return f"vLLM takes LoRA alone, not {settings.get('peft_type')}"
+    if settings.get("use_dora"):
+        return "vLLM has no DoRA"
+    if settings.get("modules_to_save"):
+        return "vLLM takes no modules that were trained whole beside LoRA"
+    if settings.get("target_parameters"):
+        return "vLLM reads no adapters on stacked experts in PEFT's form"
+    if len(_scales(settings)) > 1:
+        return "its groups have different scales (alpha / rank), and vLLM has one for all"
+    if highest_rank(settings) > RANKS[-1]:
+        return f"its rank {highest_rank(settings)} is over vLLM's {RANKS[-1]}"
+    return None
+
+
+def highest_rank(settings: Mapping[str, Any]) -> int:
+    return max([int(settings["r"]), *map(int, (settings.get("rank_pattern") or {}).values())])
+
+
+def _scales(settings: Mapping[str, Any]) -> set[float]:
+    """Of each pattern of layers alpha / rank, as PEFT has it."""
+    ranks, alphas = settings.get("rank_pattern") or {}, settings.get("alpha_pattern") or {}
+    pairs = [(settings["r"], settings["lora_alpha"])]
+    pairs += [
+        (ranks.get(key, settings["r"]), alphas.get(key, settings["lora_alpha"])) for key in sorted({*ranks, *alphas})
+    ]
+    root = settings.get("use_rslora")
+    return {round(alpha / (math.sqrt(rank) if root else rank), 9) for rank, alpha in pairs}

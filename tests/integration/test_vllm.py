@@ -1,0 +1,158 @@
+"""`texlens serve --engine vllm`, with a program in vLLM's place that takes its arguments and answers as it does."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from openai import APIConnectionError, OpenAI
+
+from tests.integration.conftest import copy_run, environment, run_quietly
+from tests.unit.serve.test_served import FULL, MOE_LORA, made_run
+from texlens.core.run_folder import RunFolder
+
+STUB = """#!{python}
+import argparse, http.server, json, os
+parser = argparse.ArgumentParser()
+parser.add_argument("command", choices=["serve"])
+parser.add_argument("model")
+for name in ("--host", "--served-model-name", "--limit-mm-per-prompt", "--mm-processor-kwargs"):
+    parser.add_argument(name, required=True)
+parser.add_argument("--port", type=int, required=True)
+parser.add_argument("--enable-lora", action="store_true")
+parser.add_argument("--enable-tower-connector-lora", action="store_true")
+parser.add_argument("--max-loras", type=int)
+parser.add_argument("--max-lora-rank", type=int, choices=(1, 8, 16, 32, 64, 128, 256, 320, 512))
+parser.add_argument("--lora-modules", nargs="+", default=[])
+told = parser.parse_args()
+names = [told.served_model_name, *(module.split("=")[0] for module in told.lora_modules)]
+with open({record!r}, "w") as file:
+    json.dump(vars(told), file)
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        knows = self.headers.get("Authorization") == "Bearer " + os.environ.get("VLLM_API_KEY", "")
+        body = json.dumps({{"object": "list", "data": [{{"id": name, "object": "model"}} for name in names]}}).encode()
+        self.send_response(200 if knows else 401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+http.server.HTTPServer((told.host, told.port), Answers).serve_forever()
+"""
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch) -> Path:
+    """Where the program in vLLM's place notes what it was told; it stands first on the PATH."""
+    folder, record = tmp_path / "bin", tmp_path / "told.json"
+    folder.mkdir()
+    (folder / "vllm").write_text(STUB.format(python=sys.executable, record=str(record)))
+    (folder / "vllm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return record
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_vllm_is_started_with_flags_that_it_takes_and_asked_by_openai_s_client(trained, tmp_path, record):
+    other, port = copy_run(trained, tmp_path / "runs" / "second"), free_port()
+    command = [sys.executable, "-m", "texlens", "serve", str(trained), str(other), "--engine", "vllm"]
+    server = subprocess.Popen(
+        [*command, "--port", str(port), "--api-key-env", "KEY"], env={**environment(), "KEY": "secret"}
+    )
+    try:
+        client = OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="secret", timeout=300)
+        assert _models(client, server) == ["qwen3_vl", "tiny", "second"]
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(300) == -signal.SIGTERM
+    finally:
+        server.kill()
+    told = json.loads(record.read_text())
+    base = yaml.safe_load((trained / "config.yaml").read_text())["model"]["path"]
+    assert (told["model"], told["host"], told["max_loras"], told["max_lora_rank"]) == (base, "127.0.0.1", 2, 8)
+    assert told["lora_modules"] == [f"{run.name}={RunFolder(run).adapter.resolve()}" for run in (trained, other)]
+    assert told["enable_lora"]
+    assert not told["enable_tower_connector_lora"]
+    assert json.loads(told["limit_mm_per_prompt"]) == {"image": 1, "video": 0}
+    card = json.loads((RunFolder(trained).adapter / "texlens.json").read_text())
+    assert json.loads(told["mm_processor_kwargs"]) == {
+        "min_pixels": card["min_pixels"],
+        "max_pixels": card["max_pixels"],
+        "size": {"shortest_edge": card["min_pixels"], "longest_edge": card["max_pixels"]},
+    }
+    assert "secret" not in record.read_text()
+
+
+def _models(client: OpenAI, server: subprocess.Popen) -> list[str]:
+    until = time.monotonic() + 300
+    while True:
+        try:
+            return [model.id for model in client.models.list()]
+        except APIConnectionError:
+            assert server.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def test_the_command_is_printed_where_vllm_is_not_installed(texlens, trained, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("KEY", "secret")
+    done = texlens("serve", trained, "--engine", "vllm", "--port", 9000, "--api-key-env", "KEY")
+
+    words = done.out.split()
+    assert done.code == 0
+    assert words[1:3] == ["vllm", "serve"]
+    assert "--enable-lora --max-loras 1 --max-lora-rank 8" in done.out
+    assert "secret" not in done.out
+    assert "vLLM is not installed" in done.err
+
+
+@pytest.mark.parametrize(
+    ("adapter", "reason"),
+    [
+        (MOE_LORA, "vLLM takes LoRA alone, not MOE_LORA; use --engine transformers"),
+        ({"rank": 2, "dora": True}, "vLLM has no DoRA; merge it with `texlens export`"),
+        ({"rank": 4, "vision": {"rank": 2, "alpha": 32}}, "its groups have different scales"),
+    ],
+)
+def test_an_adapter_that_vllm_can_not_take_is_refused_before_it_starts(adapter, reason, texlens, tmp_path, record):
+    run = made_run(tmp_path, "run", "qwen3_vl", adapter)
+    done = texlens("serve", run.path, "--engine", "vllm")
+
+    assert (done.code, reason in done.complaint) == (2, True), done.complaint
+    assert not record.exists()
+
+
+def test_layers_of_the_tower_ask_for_vllm_s_flag(texlens, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    run = made_run(tmp_path, "run", "qwen3_vl", {"rank": 2, "vision": {"rank": 2}})
+    assert "--enable-tower-connector-lora --lora-modules run=" in texlens("serve", run.path, "--engine", "vllm").out
+
+
+def test_a_run_that_was_trained_in_full_is_a_model_of_its_own(texlens, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    run = made_run(tmp_path, "run", "qwen3_vl", FULL)
+    done = texlens("serve", run.path, "--engine", "vllm")
+    assert done.out.startswith(f"vllm serve {run.adapter} --host 127.0.0.1 --port 8000 --served-model-name run ")
+    assert "lora" not in done.out
+
+
+def test_an_exported_folder_is_served_as_it_was_trained(texlens, trained, tmp_path, monkeypatch):
+    folder = tmp_path / "merged"
+    run_quietly(["export", str(trained), "--no-verify", "-o", str(folder)])
+    monkeypatch.setenv("PATH", "")
+    done = texlens("serve", folder, "--engine", "vllm")
+    assert done.out.startswith(f"vllm serve {folder} ")
+    assert '"longest_edge": 24576' in done.out
