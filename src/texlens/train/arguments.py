@@ -109,6 +109,7 @@ def training_arguments(
         dataloader_num_workers=workers,
         dataloader_pin_memory=torch.cuda.is_available(),
         accelerator_config={"non_blocking": torch.cuda.is_available()},
+        ddp_broadcast_buffers=False,
         remove_unused_columns=False,
         restore_callback_states_from_checkpoint=True,
         disable_tqdm=True,

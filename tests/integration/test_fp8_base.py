@@ -1,0 +1,101 @@
+"""Runs over a base in fp8, by the plain form of its products: training in both engines, saving, loading, merging."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from tests.fixtures.tiny_models import write_tiny_checkpoint
+from texlens.adapters.card import AdapterCard
+from texlens.adapters.lora import load_adapter
+from texlens.config.load import build_config, dump_config
+from texlens.core.errors import ConfigError
+from texlens.core.files import write_text
+from texlens.core.run_folder import RunFolder
+from texlens.evaluate.systems import open_adapter
+from texlens.export.make import export_run
+from texlens.models.fp8 import fp8_layers
+from texlens.models.load import load_model
+from texlens.train.run import prepare, train
+
+CONSOLE = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
+LORA = {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]}
+
+
+@pytest.fixture
+def any_device(monkeypatch):
+    """Lets a CPU train over fp8, which a user's can't."""
+    monkeypatch.setattr("texlens.models.quantised.why_not_fp8", lambda device: None)
+
+
+def config_of(folder: Path, quantise: str, engine: str = "plain", adapter: dict | None = None, family="qwen3_vl"):
+    if not (folder / family).is_dir():
+        write_tiny_checkpoint(folder / family, family)
+    train_settings = {"steps": 3, "batch_size": 2, "engine": engine, "watch": {"log_every_steps": 1}}
+    return build_config(
+        {
+            "output": str(folder),
+            "model": {"path": str(folder / family)},
+            "data": {"path": "demo", "limit": 8, "splits": {"validation": None}},
+            "adapter": adapter or LORA,
+            "base": {"quantise": quantise},
+            "train": {**train_settings, "optimizer": {"learning_rate": 1e-2}},
+        }
+    )
+
+
+def run(folder: Path, *how, **more):
+    config = config_of(folder, *how, **more)
+    made = RunFolder.create(folder, "run")
+    write_text(made.config, dump_config(config))
+    train(config, prepare(config, CONSOLE), made, console=CONSOLE)
+    return made, config
+
+
+def losses(folder: RunFolder) -> list[float]:
+    return [row["loss"] for row in folder.history() if "loss" in row]
+
+
+def test_a_cpu_is_refused_before_anything_is_loaded(tmp_path):
+    with pytest.raises(ConfigError, match=r"base\.quantise: fp8 can't be used here"):
+        prepare(config_of(tmp_path, "fp8"), CONSOLE)
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+def test_both_engines_give_the_same_losses_near_those_of_the_base_as_it_is(family, any_device, tmp_path):
+    plain, packed = (losses(run(tmp_path, "fp8", engine, family=family)[0]) for engine in ("plain", "packed"))
+    exact = losses(run(tmp_path, "none", family=family)[0])
+    assert packed == pytest.approx(plain, rel=1e-2)
+    assert plain == pytest.approx(exact, rel=3e-2)
+    assert plain != exact
+
+
+def test_moe_lora_trains_over_it(any_device, tmp_path):
+    adapter = {"kind": "moe-lora", "rank": 2, "targets": ["text-attention"]}
+    made, _ = run(tmp_path, "fp8", adapter=adapter)
+    assert losses(made) == pytest.approx(losses(run(tmp_path, "none", adapter=adapter)[0]), rel=3e-2)
+
+
+def test_the_adapter_loads_over_both_forms_of_the_base_and_merges_into_the_unquantised_one(any_device, tmp_path):
+    made, config = run(tmp_path, "fp8")
+    card = AdapterCard.read(made.adapter)
+    assert card is not None
+    assert card.base_quantise == "fp8"
+    base = prepare(config, CONSOLE).base
+    coded = open_adapter(config, base, made.adapter).model
+    assert len(fp8_layers(coded)) == 14
+    exact = load_adapter(load_model(base.folder, device="cpu"), made.adapter, fingerprint=base.fingerprint)
+    ids = torch.arange(5, 45)[None]
+    with torch.no_grad():
+        far = (coded(input_ids=ids).logits - exact(input_ids=ids).logits).norm() / exact(input_ids=ids).logits.norm()
+    assert 0.001 < far < 0.3
+    export_run(config, made, tmp_path / "merged", "merged", console=CONSOLE)
+    merged = load_file(tmp_path / "merged/model.safetensors")
+    expected = exact.merge_and_unload().state_dict()
+    shared = [name for name in merged if name in expected]
+    assert len(shared) > 20
+    for name in shared:
+        torch.testing.assert_close(merged[name], expected[name], atol=1e-6, rtol=1e-6)
