@@ -23,7 +23,7 @@ try:
 except ImportError:  # torch before 2.10
     varlen = None
 
-OWN_KERNELS = False
+OWN_KERNELS = True
 """Whether `attend` takes our Triton kernels before torch's varlen attention, where they can run."""
 
 _SMALLEST_LONGEST = 512

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from texlens.kernels.attention import Segments, attend
 from texlens.kernels.fused import Heads
-from texlens.kernels.products import Product
+from texlens.kernels.products import Product, over_tokens
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _among_all(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
 
 
 def _down_slope(dthin: Tensor | None, x: Tensor) -> Tensor | None:
-    return None if dthin is None else torch.mm(dthin.T, x)
+    return None if dthin is None else over_tokens(dthin, x)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, where: Segments) -> tuple[Tensor, Any]:

@@ -119,6 +119,13 @@ class Adapted:
                 below[adapter.columns] = adapter.down
 
 
+def over_tokens(left: Tensor, right: Tensor) -> Tensor:
+    """left.T @ right, [N, R] of [T, N] and [T, R]; on a GPU in float32 where they have 16 bits."""
+    if left.is_cuda and left.itemsize == 2:
+        return torch.mm(left.T, right, out_dtype=torch.float32)
+    return torch.mm(left.T, right)
+
+
 class Bordered(Adapted):
     """A product over `whole()`."""
 
@@ -155,7 +162,7 @@ class Bordered(Adapted):
     def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
         if thin is None:
             return None, None
-        return torch.mm(slope, self.whole()[: self.height, self.width :]), torch.mm(slope.T, thin)
+        return torch.mm(slope, self.whole()[: self.height, self.width :]), over_tokens(slope, thin)
 
 
 class Stored(Bordered):
@@ -211,7 +218,7 @@ class Coded(Adapted):
         if thin is None:
             return None, None
         self._refresh()
-        return torch.mm(slope, self.up), torch.mm(slope.T, thin)
+        return torch.mm(slope, self.up), over_tokens(slope, thin)
 
     def _refresh(self) -> None:
         if self.changed():

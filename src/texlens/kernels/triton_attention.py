@@ -147,19 +147,20 @@ def choose_blocks(part: str, query: Tensor, causal: bool) -> Blocks:
 
 
 _BLOCKS = {
-    ("forward", "wide", True): Blocks(128, 64, 8, 2),
-    ("forward", "wide", False): Blocks(128, 64, 8, 2),
+    ("forward", "wide", True): Blocks(64, 32, 4, 3),
+    ("forward", "wide", False): Blocks(64, 64, 4, 3),
     ("forward", "narrow", True): Blocks(128, 64, 8, 3),
     ("forward", "narrow", False): Blocks(128, 64, 8, 3),
-    ("queries", "wide", True): Blocks(128, 64, 8, 2),
-    ("queries", "wide", False): Blocks(128, 64, 8, 2),
-    ("queries", "narrow", True): Blocks(128, 64, 8, 2),
-    ("queries", "narrow", False): Blocks(128, 64, 8, 2),
-    ("keys", "wide", True): Blocks(64, 128, 8, 2),
-    ("keys", "wide", False): Blocks(64, 128, 8, 2),
-    ("keys", "narrow", True): Blocks(64, 128, 8, 2),
-    ("keys", "narrow", False): Blocks(64, 128, 8, 2),
+    ("queries", "wide", True): Blocks(64, 32, 4, 2),
+    ("queries", "wide", False): Blocks(64, 64, 4, 2),
+    ("queries", "narrow", True): Blocks(64, 32, 4, 3),
+    ("queries", "narrow", False): Blocks(64, 32, 4, 3),
+    ("keys", "wide", True): Blocks(32, 64, 4, 3),
+    ("keys", "wide", False): Blocks(32, 64, 4, 2),
+    ("keys", "narrow", True): Blocks(32, 64, 4, 3),
+    ("keys", "narrow", False): Blocks(32, 64, 4, 3),
 }
+"""The fastest of those tried on an H200 (`benchmarks/attention_kernels.py`), for segments of some 290 and 600 tokens."""
 
 
 class _Shape(NamedTuple):

@@ -58,7 +58,7 @@ def test_the_kernel_equals_its_twin(vocabulary, dtype):
     logits = (4 * torch.randn(4, vocabulary, generator=generator)).to(DEVICE, dtype)
     labels = torch.tensor([vocabulary - 1, -100, 0, 17], device=DEVICE)
     expected, expected_slope = chunk_loss_plainly(logits.clone(), labels, True)
-    loss, slope = choose_chunk_loss("triton", DEVICE)(logits, labels, True)
+    loss, slope = choose_chunk_loss("triton")(logits, labels, True)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(slope, expected_slope, atol=1e-6, rtol=1e-5 if dtype == torch.float32 else 1e-2)
     assert slope.data_ptr() == logits.data_ptr()
@@ -68,7 +68,7 @@ def test_the_kernel_equals_its_twin(vocabulary, dtype):
 @with_triton
 def test_the_kernel_leaves_logits_alone_where_no_slope_is_wanted():
     logits = torch.tensor([[1.0, 2.0, 4.0]], device=DEVICE)
-    loss, _ = choose_chunk_loss("triton", DEVICE)(logits, torch.tensor([2], device=DEVICE), False)
+    loss, _ = choose_chunk_loss("triton")(logits, torch.tensor([2], device=DEVICE), False)
     assert loss.item() == pytest.approx(0.16985, abs=1e-4)
     assert logits.tolist() == [[1.0, 2.0, 4.0]]
 
@@ -80,7 +80,7 @@ def test_a_loss_through_the_kernel_has_the_slope_of_the_plain_one(chunk):
     head = torch.randn(20, 6, generator=generator).to(DEVICE)
     hidden = torch.randn(5, 6, generator=generator).to(DEVICE).requires_grad_()
     labels = torch.tensor([3, -100, 0, 19, 7], device=DEVICE)
-    loss = label_row_loss(hidden, head, labels, chunk=chunk, chunk_loss=choose_chunk_loss("triton", DEVICE))
+    loss = label_row_loss(hidden, head, labels, chunk=chunk, chunk_loss=choose_chunk_loss("triton"))
     plain = label_row_loss_plainly(hidden, head, labels)
     torch.testing.assert_close(loss, plain, atol=1e-4, rtol=1e-5)
     (slope,), (expected,) = torch.autograd.grad(loss / 5, hidden), torch.autograd.grad(plain / 5, hidden)
@@ -96,5 +96,5 @@ def test_the_form_of_the_loss_follows_that_of_the_passes():
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_logit_that_is_no_number_makes_a_loss_that_is_none(form, bad):
     logits = torch.tensor([[1.0, bad, 4.0]], device=DEVICE)
-    loss, _ = choose_chunk_loss(form, DEVICE)(logits, torch.tensor([2], device=DEVICE), True)
+    loss, _ = choose_chunk_loss(form)(logits, torch.tensor([2], device=DEVICE), True)
     assert not torch.isfinite(loss)
