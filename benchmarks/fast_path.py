@@ -167,6 +167,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         if options.each:
             synchronise()
             times.append(time.perf_counter() - began)
+    issued = time.perf_counter() - whole
     synchronise()
     spent = time.perf_counter() - whole
     tokens = sum(pack["tokens"] for batch in timed for pack in batch["packs"])
@@ -188,6 +189,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         "peak_gib": round(peak, 2),
         "reserved_gib": round(reserved, 2),
         "first_step_s": round(compiling, 1),
+        "host_share": round(issued / spent, 3),
         "median_step_s": round(statistics.median(times), 4) if times else None,
         "loss": [round(losses[0][0], 4), round(losses[-1][0], 4)],
         "gradient_norm": round(losses[-1][1], 5),
