@@ -7,6 +7,7 @@ from tests.integration.test_training import CONSOLE, SETTINGS, adapter, losses, 
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
+from texlens.train import engine
 from texlens.train.run import prepare, train
 
 ADAPTER = {"adapter": {**SETTINGS["adapter"], "dropout": 0.0, "targets": ["text-attention", "text-mlp"]}}
@@ -75,3 +76,36 @@ def test_an_attention_that_packs_can_not_take_is_told(tiny, tmp_path):
     assert "engine plain, which is slower, since model.attention is eager" in fallen_back["notes"][0]
     with pytest.raises(ConfigError, match=r"train\.engine: packed can't be used here: model\.attention is eager"):
         run(tiny, tmp_path, model={"attention": "eager"}, engine="packed")
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    """Kernels are wanted, as with a GPU, and can't be made."""
+    build = engine.packed_forward
+
+    def failing(*arguments, passes, **options):
+        if passes == "triton":
+            raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable.")
+        return build(*arguments, passes=passes, **options)
+
+    monkeypatch.setattr(engine, "_wants_compiled", lambda settings, on_gpu: True)
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(engine, "packed_forward", failing)
+
+
+def test_kernels_that_can_not_be_made_are_done_without_and_told(tiny, plain, tmp_path, no_compiler):
+    fallen_back = run(tiny, tmp_path)
+    told = fallen_back.manifest["engine"]
+    assert (told["name"], told["compiled"]) == ("packed", False)
+    assert told["notes"] == [
+        "not compiled, which is slower, since RuntimeError: Failed to find C compiler. Please specify via CC "
+        "environment variable."
+    ]
+    assert losses(fallen_back) == pytest.approx(losses(plain), rel=1e-5)
+
+
+def test_kernels_asked_for_by_name_that_can_not_be_made_are_an_error(tiny, tmp_path, no_compiler):
+    with pytest.raises(
+        ConfigError, match=r"train\.compile: on can't be done here: RuntimeError: Failed to find"
+    ):
+        run(tiny, tmp_path, compile="on")

@@ -6,6 +6,7 @@ Both take the same rows step by step and give the same losses and gradients, up 
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from texlens.config.run import RunConfig
+from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
 from texlens.data.collate import Collator
 from texlens.data.example import Cut, Example
@@ -22,6 +24,7 @@ from texlens.models.packed.forward import PackedForward, pack_layout, packed_for
 from texlens.models.processor import Processor
 from texlens.train.loss import summed_loss
 from texlens.train.packs import plan_packs
+from texlens.train.trial import tried
 
 
 @dataclass(frozen=True)
@@ -94,20 +97,15 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
     on_gpu = device.type == "cuda"
     packs = plan_packs(config, model, device)
     pack = packs.choice
-    compiled = on_gpu if settings.compile == "auto" else settings.compile == "on"
-    missing = compiled and on_gpu and not importlib.util.find_spec("triton")
-    if missing and settings.compile == "on":
-        raise ConfigError("train.compile: on needs Triton, which is not installed; pip install triton, or use auto")
-    compiled = compiled and not missing
+    build = partial(packed_forward, model, processor.geometry, recompute=pack.recompute, loss_chunk=pack.loss_chunk)
+    forward, why = _compiled(build, model, processor) if _wants_compiled(settings, on_gpu) else (None, None)
+    if why and settings.compile == "on":
+        raise ConfigError(f"train.compile: on can't be done here: {why}; use auto or off")
+    compiled = forward is not None
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
-    passes = "triton" if compiled else "cpu" if exact and not on_gpu else "plain"
-    forward = packed_forward(
-        model, processor.geometry, recompute=pack.recompute, passes=passes, loss_chunk=pack.loss_chunk
-    )
+    forward = forward or build(passes="cpu" if exact and not on_gpu else "plain")
     layout = pack_layout(model.config, processor, padded=compiled)
-    notes = packs.notes + _notes(forward)
-    if missing:
-        notes += ("not compiled, which is slower, since Triton is not installed; pip install triton",)
+    notes = packs.notes + _notes(forward) + ((f"not compiled, which is slower, since {why}",) if why else ())
     return Engine(
         "packed",
         settings.batch_size * settings.accumulation,
@@ -125,6 +123,20 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
         notes,
         collator=lambda stand_in: PackCollator(layout, pack.tokens, stand_in),
     )
+
+
+def _wants_compiled(settings: TrainSettings, on_gpu: bool) -> bool:
+    return on_gpu if settings.compile == "auto" else settings.compile == "on"
+
+
+def _compiled(
+    build: Callable[..., PackedForward], model: nn.Module, processor: Processor
+) -> tuple[PackedForward | None, str | None]:
+    """The forward pass with kernels of our own and compiled blocks, or None and why there is none."""
+    if not importlib.util.find_spec("triton"):
+        return None, "Triton is not installed; pip install triton"
+    layout = pack_layout(model.config, processor, padded=True)
+    return tried(lambda: build(passes="triton"), model, processor.geometry, layout)
 
 
 def _notes(forward: PackedForward) -> tuple[str, ...]:
