@@ -399,7 +399,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
     parser.add_argument("--folder", default=f"{tempfile.gettempdir()}/fast_path_peers", help="checkpoints and scratch")
     parser.add_argument("--output")
-    parser.add_argument("--warm-up", type=int, default=6)
+    parser.add_argument("--warm-up", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--gated", action="store_true")

@@ -209,7 +209,7 @@ class Child:
 
     def last_words(self) -> str:
         self.log.flush()
-        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")[-1500:]
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")[-4000:]
 
     def stop(self) -> None:
         """Ends the process and all that it started."""
@@ -310,7 +310,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keep", action="store_true", help="leave the checkpoints there")
     parser.add_argument("--limit-s", type=float, default=150, help="what an arm may take once it is let in")
     parser.add_argument("--budget-s", type=float, help="start no arm after this time")
-    parser.add_argument("--warm-up", type=int, default=6, help="untimed steps of the peers' arms; ours have four")
+    parser.add_argument("--warm-up", type=int, default=8, help="untimed steps of the peers' arms; ours have four")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--tiny", action="store_true", help="a model of a few layers, on the CPU")
     options = parser.parse_args()
