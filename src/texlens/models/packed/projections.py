@@ -8,13 +8,14 @@ from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
 from texlens.kernels.fused import Adapted
+from texlens.kernels.nf4 import why_not_nf4
 from texlens.kernels.products import MULTIPLE, Adapter, Stored
 
 
 def stack(layers: Sequence[nn.Module]) -> Stored:
     """The layers (of one input) as one product; their weights become parts of one tensor, without a second copy."""
     bases = [base_of(layer) for layer in layers]
-    adapters = _adapters(layers)
+    adapters = adapters_of(layers)
     ranks = -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0
     bordered = _joined([base.weight for base in bases], ranks)
     bias = bases[0].bias
@@ -41,13 +42,13 @@ def for_plain_form(product: Stored) -> Adapted:
 def why_not(layer: nn.Module) -> str | None:
     """What keeps a layer from being part of a fused pass, or None."""
     base = base_of(layer)
-    if type(base) is not nn.Linear or not base.weight.is_floating_point() or base.weight.itemsize not in (2, 4, 8):
-        return f"a {type(base).__name__} layer"
+    if reason := _why_not_base(base):
+        return reason
     if base.weight.requires_grad:
         return "a layer that is trained itself"
     if layer is base:
         return None
-    if type(layer) is not LoraLinear:
+    if type(layer) is not LoraLinear and not _is_lora_on_4_bit(layer):
         return f"a {type(layer).__module__.rsplit('.', 1)[-1]} adapter"
     if len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters:
         return "an adapter that is merged, off, or one of several"
@@ -62,10 +63,32 @@ def why_not(layer: nn.Module) -> str | None:
 
 
 def base_of(layer: nn.Module) -> nn.Linear:
-    return layer.base_layer if isinstance(layer, LoraLinear) else layer  # type: ignore[return-value]
+    adapted = isinstance(layer, LoraLinear) or _is_lora_on_4_bit(layer)
+    return layer.base_layer if adapted else layer  # type: ignore[return-value]
 
 
-def _adapters(layers: Sequence[nn.Module]) -> tuple[Adapter, ...]:
+def holds_4_bit(layer: nn.Module) -> bool:
+    """Whether its weight is bitsandbytes' `Linear4bit`, which need not be installed."""
+    return _is(base_of(layer), "bitsandbytes.nn.modules", "Linear4bit")
+
+
+def _is_lora_on_4_bit(layer: nn.Module) -> bool:
+    return _is(layer, "peft.tuners.lora.bnb", "Linear4bit")
+
+
+def _is(layer: nn.Module, module: str, name: str) -> bool:
+    return (type(layer).__module__, type(layer).__name__) == (module, name)
+
+
+def _why_not_base(base: nn.Linear) -> str | None:
+    if holds_4_bit(base):
+        return why_not_nf4(base.weight)
+    if type(base) is not nn.Linear or not base.weight.is_floating_point() or base.weight.itemsize not in (2, 4, 8):
+        return f"a {type(base).__name__} layer"
+    return None
+
+
+def adapters_of(layers: Sequence[nn.Module]) -> tuple[Adapter, ...]:
     found, row, column = [], 0, 0
     for layer in layers:
         height = base_of(layer).out_features

@@ -6,18 +6,19 @@ A layer runs as one function (`kernels.layer`) where its linear layers allow it,
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from texlens.kernels.attention import Segments, attend, segments
 from texlens.kernels.fused import Heads, after_attention, into_heads, rms_norm, rotate
 from texlens.kernels.layer import Layer, decoder_layer
-from texlens.kernels.products import Stored
-from texlens.models.packed.projections import for_plain_form, stack, why_not
+from texlens.kernels.products import Product
+from texlens.models.packed.nf4 import Scratch, stack_nf4
+from texlens.models.packed.projections import for_plain_form, holds_4_bit, stack, why_not
 
 Run = Callable[..., Tensor]
 """(x [T, D], cos, sin, where, rows=None) to the next residual stream, of `rows` alone where given."""
@@ -42,7 +43,7 @@ class PackedText:
         self.unfused: dict[int, str] = {}
         self.layers: list[Run] = []
         for number, layer in enumerate(language_model.layers):
-            reason = why_not_fused(layer) if fused else "told so"
+            reason = why_not_fused(layer, passes) if fused else "told so"
             if reason:
                 self.unfused[number] = reason
             self.layers.append(PlainLayer(layer) if reason else make(layer, recompute))
@@ -101,16 +102,21 @@ def _default_sections(model_type: str) -> list[int]:
     return [24, 20, 20] if model_type.startswith("qwen3") else [16, 24, 24]
 
 
-def why_not_fused(layer: Any) -> str | None:
-    """What keeps a decoder layer from the fused form, or None."""
+def why_not_fused(layer: Any, passes: str) -> str | None:
+    """What keeps a decoder layer from this fused form, or None."""
     if not hasattr(layer.mlp, "gate_proj"):
         return "a mixture of experts"
-    attention, mlp = layer.self_attn, layer.mlp
-    if getattr(attention, "sliding_window", None):
+    if getattr(layer.self_attn, "sliding_window", None):
         return "sliding-window attention"
-    names = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
-    reasons = (why_not(part) for part in (*names, mlp.gate_proj, mlp.up_proj, mlp.down_proj))
-    return next((reason for reason in reasons if reason), None)
+    reasons = (why_not(part) for group in _groups(layer) for part in group)
+    return next((reason for reason in reasons if reason), None) or _why_not_4_bit(layer, passes)
+
+
+def _why_not_4_bit(layer: Any, passes: str) -> str | None:
+    kinds = [{holds_4_bit(part) for part in group} for group in _groups(layer)]
+    if any(len(kind) > 1 for kind in kinds):
+        return "4-bit layers beside others with the same input"
+    return "4-bit layers, for which there is no plain form" if passes == "plain" and {True} in kinds else None
 
 
 def _heads(attention: Any, config) -> Heads:
@@ -126,12 +132,12 @@ def _heads(attention: Any, config) -> Heads:
 
 def whole_layers(passes: str) -> Callable[[Any, str], Run]:
     """Makes fused layers of the kernels named `passes`."""
-    kernels = importlib.import_module(f"texlens.kernels.{passes}_passes")
+    kernels, scratch = importlib.import_module(f"texlens.kernels.{passes}_passes"), Scratch()
 
     def make(layer: Any, recompute: str) -> Run:
         attention, first, second = layer.self_attn, layer.input_layernorm, layer.post_attention_layernorm
         parts = Layer(
-            *parts_of(layer),
+            *(_product(group, first.weight.dtype, scratch) for group in _groups(layer)),
             heads=_heads(attention, attention.config),
             first_norm=first.weight,
             second_norm=second.weight,
@@ -144,14 +150,18 @@ def whole_layers(passes: str) -> Callable[[Any, str], Run]:
     return make
 
 
-def parts_of(layer: Any) -> tuple[Stored, ...]:
-    """q/k/v, output, gate/up and down of a decoder layer."""
+def _product(layers: Sequence[nn.Module], dtype: torch.dtype, scratch: Scratch) -> Product:
+    return stack_nf4(layers, dtype, scratch) if holds_4_bit(layers[0]) else stack(layers)
+
+
+def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:
+    """The linear layers of a decoder layer's four products: q/k/v, output, gate/up and down."""
     attention, mlp = layer.self_attn, layer.mlp
     return (
-        stack([attention.q_proj, attention.k_proj, attention.v_proj]),
-        stack([attention.o_proj]),
-        stack([mlp.gate_proj, mlp.up_proj]),
-        stack([mlp.down_proj]),
+        (attention.q_proj, attention.k_proj, attention.v_proj),
+        (attention.o_proj,),
+        (mlp.gate_proj, mlp.up_proj),
+        (mlp.down_proj,),
     )
 
 
@@ -162,7 +172,7 @@ class PlainFusedLayer:
         self.heads = _heads(layer.self_attn, layer.self_attn.config)
         self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
         self.keep_wide = recompute == "none"
-        self.qkv, self.out, self.gate_up, self.down = parts_of(layer)
+        self.qkv, self.out, self.gate_up, self.down = map(stack, _groups(layer))
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments, rows: Tensor | None = None) -> Tensor:
         eps = self.first.variance_epsilon
