@@ -50,6 +50,10 @@ def why_not(layer: nn.Module) -> str | None:
         return None
     if type(layer) is not LoraLinear and not _is_lora_on_4_bit(layer):
         return f"a {type(layer).__module__.rsplit('.', 1)[-1]} adapter"
+    return _why_not_adapter(layer)
+
+
+def _why_not_adapter(layer: Any) -> str | None:
     if len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters:
         return "an adapter that is merged, off, or one of several"
     name = layer.active_adapters[0]
