@@ -20,6 +20,7 @@ import platform
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -32,6 +33,7 @@ from fast_path import on
 from fast_path_rows import IMAGE, PAD, RANK, base_model, made_examples, settings_of, synchronise
 from peft import LoraConfig, get_peft_model
 from rich.console import Console
+from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter, build_plan
 from texlens.config.load import build_config
@@ -86,6 +88,8 @@ class Task:
 
 def main() -> None:
     options = _options()
+    transformers_logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)  # transformers warns itself of its own names
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     report = {
         "command": " ".join(["python", "benchmarks/fp8_curve.py", *sys.argv[1:]]),
@@ -110,9 +114,8 @@ def main() -> None:
                 Path(options.output).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         del task
         released()
-        print(
-            f"{theme}: fp8 ends {told['fp8_over_bf16'] - 1:+.2%} from bf16, within 1%: {told['within_1%']}", flush=True
-        )
+        far, within = told["fp8_over_bf16"] - 1, told["within_1%"]
+        print(f"{theme}: fp8 ends {far:+.2%} from bf16, within 1%: {within}", flush=True)
 
 
 def compared(arms: dict) -> dict:
@@ -145,7 +148,6 @@ def run(arm: Arm, task: Task, steps: int, device) -> dict:
         "unfused": sorted(set(forward.text.unfused.values())),
         "seconds_to_build": round(built, 1),
         "seconds": round(seconds, 1),
-        "seconds_of_median_step": None,
     }
     del adapted, model, forward, trained
     released()
@@ -191,7 +193,7 @@ def validation_loss(forward: PackedForward, batches: list[dict], device) -> floa
 
 
 def nano(options, device) -> Task:
-    rows = 4 if options.tiny else 32
+    rows = options.rows or (4 if options.tiny else 32)
     data = {"path": "demo", "check": "headers"} | ({"limit": 40} if options.tiny else {})
     if options.data:
         data |= {"path": options.data, "splits": {"validation": 0.05, "test": None}}
@@ -242,7 +244,7 @@ def wide(options, device) -> Task:
         text["num_hidden_layers"] = options.layers
     family = family_of(settings)
     geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
-    rows, batches = (4, 3) if options.tiny else (28, 50)
+    rows, batches = options.rows or (4 if options.tiny else 28), 3 if options.tiny else 50
     vision = settings["vision_config"]
     padded = 128 if device.type == "cuda" else 1
     layout = PackLayout(
@@ -263,7 +265,7 @@ def wide(options, device) -> Task:
             quantise_in_fp8(made)
         torch.manual_seed(arm.seed)
         projections = f"{groups['text-attention']}|{groups['text-mlp']}"
-        config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=projections, task_type="CAUSAL_LM")
+        config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=projections, task_type="CAUSAL_LM")
         return get_peft_model(made, config).train()
 
     facts = {
@@ -309,6 +311,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct", help="wide: whose config is taken")
     parser.add_argument("--layers", type=int, help="wide: text layers, all unless given")
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="wide")
+    parser.add_argument("--rows", type=int, help="a step")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()

@@ -70,7 +70,7 @@ def _saving(config: RunConfig) -> str:
     train = config.train
     if train.pack_tokens != "auto" or train.recompute not in ("auto", "full"):
         return "leave train.pack_tokens and train.recompute to auto"
-    return "set base.quantise: nf4" if config.base.quantise == "none" else "lower adapter.rank"
+    return "set base.quantise: nf4" if config.base.quantise in ("none", "fp8") else "lower adapter.rank"
 
 
 def _memory(settings: TrainSettings, device: torch.device) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from texlens.kernels.loss import CHUNK
+from texlens.models.fp8 import fp8_layers
 from texlens.models.packed.text import RECOMPUTE
 
 SPARE = 1.15
@@ -136,8 +137,9 @@ def scratch_bytes(text_config, itemsize: int = 2) -> int:
 
 
 def stored_bytes(model: Any) -> int:
-    """Of the parameters as they are kept: packed weights with their scales."""
-    return sum(parameter.nbytes + _scales_of(parameter) for parameter in model.parameters())
+    """Of the parameters as they are kept: packed weights with their scales, 8-bit ones in both directions."""
+    coded = sum(part.nbytes for layer in fp8_layers(model) for part in layer.buffers())
+    return coded + sum(parameter.nbytes + _scales_of(parameter) for parameter in model.parameters())
 
 
 def _scales_of(parameter: Any) -> int:

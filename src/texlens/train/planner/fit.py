@@ -61,7 +61,7 @@ def candidates(config: RunConfig) -> Iterator[Change]:
     if train.optimizer.name == "adamw" and config.adapter.kind == "full":
         so_far["train.optimizer.name"] = "adamw-8bit"
         yield dict(so_far)
-    if config.adapter.kind != "full" and config.base.quantise == "none":
+    if config.adapter.kind != "full" and config.base.quantise in ("none", "fp8"):
         so_far["base.quantise"] = "nf4"
         yield dict(so_far)
     for pixels in (1_048_576, 524_288, 262_144):

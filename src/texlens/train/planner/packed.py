@@ -61,7 +61,7 @@ def is_fused(config: RunConfig, text_config) -> bool:
     """Whether the engine's fused layers take this model and adapter."""
     adapter = config.adapter
     plain_lora = adapter.kind == "lora" and not adapter.dora and not adapter.dropout
-    return plain_lora and config.base.quantise in ("none", "nf4") and not hasattr(text_config, "num_experts")
+    return plain_lora and config.base.quantise in ("none", "nf4", "fp8") and not hasattr(text_config, "num_experts")
 
 
 def plan_packed_memory(step: Step, batch: Batch, optimiser: int, pack: Pack, text_config) -> MemoryPlan:

@@ -8,6 +8,7 @@ import torch
 
 from texlens.adapters.build import build_adapter, build_plan
 from texlens.config.run import RunConfig
+from texlens.core.errors import ConfigError
 from texlens.models.families import family_of
 from texlens.models.skeleton import build_config, skeleton
 from texlens.train.planner.duration import StepTime, time_step
@@ -69,11 +70,15 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
     Raises:
         ConfigError: settings that could not be trained.
     """
+    if config.base.quantise == "fp8" and not gpu.fp8:
+        raise ConfigError(f"base.quantise: fp8: {gpu.title} has no 8-bit products; set base.quantise: none, or nf4")
     notes = []
     rows = len(sizes) or None
     if not sizes:
         sizes = [ASSUMED] * (config.train.batch_size * config.train.accumulation)
         notes.append(f"no rows here: {ASSUMED.tokens} tokens each are assumed, {ASSUMED.image} of them the image's")
+    if config.base.quantise == "fp8":
+        notes.append("fp8 weights take two bytes a number, as in 16 bits; the time is reckoned for 16 bits")
     if not gpu.bf16:
         notes.append(f"{gpu.title} has no bfloat16 units: training works, and is several times slower than it could be")
     figures = _figures(config, model_config, sizes, gpu)
@@ -164,7 +169,7 @@ def simulate(
 def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing: bool | None):
     family = family_of(model_config)
     base = skeleton(model_config).bfloat16()
-    if config.base.quantise in ("nf4", "int8"):
+    if config.base.quantise != "none":
         quantise(base, config.base.quantise, KEPT_IN_16_BIT)
     plan = build_plan(config.adapter, family, model_config)
     model = build_adapter(base, plan, config.adapter, seed=config.train.seed, base_path=config.model.path)

@@ -98,23 +98,26 @@ class Autocast(TorchFunctionMode):
         return self._cache[id(arg)]
 
 
-BYTES_PER_WEIGHT = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0}
+BYTES_PER_WEIGHT = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0, "fp8": 2.0}
 """bitsandbytes' NF4 with double quantisation: half a byte, one byte of scale a block of 64, and a float32 for each 256
-of those scales. int8: a byte; its float32 a row is counted with the layer."""
+of those scales. int8: a byte; its float32 a row is counted with the layer. fp8: a byte in each direction; its float32 a
+row and a column are counted with the layer."""
 
 
 class QuantisedLinear(nn.Linear):
-    """A frozen layer of bitsandbytes: small weights, unpacked to 16 bits for the length of each product."""
+    """A frozen layer: of bitsandbytes, small weights that are unpacked to 16 bits for the length of each product; or in
+    fp8, whose inputs are coded for as long."""
 
     def __init__(self, layer: nn.Linear, kind: str):
         super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
         stored = math.ceil(layer.weight.numel() * BYTES_PER_WEIGHT[kind])
-        stored += 4 * layer.out_features if kind == "int8" else 0
+        stored += {"int8": 4 * layer.out_features, "fp8": 4 * (layer.out_features + layer.in_features)}.get(kind, 0)
         self.weight = nn.Parameter(torch.empty(stored, dtype=torch.uint8, device="meta"), requires_grad=False)
         self.bias = layer.bias
+        self.product = _CodedProduct if kind == "fp8" else _UnpackedProduct
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        out = _UnpackedProduct.apply(input, self.weight, self.in_features, self.out_features)
+        out = self.product.apply(input, self.weight, self.in_features, self.out_features)
         return out if self.bias is None else out + self.bias.to(out.dtype)
 
 
@@ -129,6 +132,29 @@ class _UnpackedProduct(torch.autograd.Function):
     def backward(ctx, *grads):
         unpacked = grads[0].new_empty(ctx.shape)
         return grads[0] @ unpacked, None, None, None
+
+
+class _CodedProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, input, codes, inputs, outputs):
+        ctx.codes, ctx.shape = codes, (outputs, inputs)
+        return _coded(input, _as_16_bits(codes, ctx.shape).T)
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return _coded(grads[0], _as_16_bits(ctx.codes, ctx.shape)), None, None, None
+
+
+def _coded(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A product during which x is there in codes too."""
+    codes = torch.empty_like(x, dtype=torch.uint8)
+    out = x.to(torch.bfloat16) @ weight
+    del codes
+    return out
+
+
+def _as_16_bits(codes: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    return codes[: 2 * math.prod(shape)].view(torch.bfloat16).view(shape)
 
 
 def quantise(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",)) -> None:

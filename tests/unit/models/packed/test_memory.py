@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 from tests.fixtures.tiny_models import tiny_model
 from texlens.kernels.attention import segments
 from texlens.kernels.loss import CHUNK, label_row_loss
+from texlens.models.fp8 import quantise_in_fp8
 from texlens.models.packed.memory import (
     PackChoice,
     PackOptions,
@@ -195,3 +196,13 @@ def test_a_packed_weight_counts_with_its_scales():
     model.weight = torch.nn.Parameter(torch.zeros(16, 1, dtype=torch.uint8), requires_grad=False)
     model.weight.quant_state = Scales
     assert stored_bytes(model) == 16 + 10 + 8
+
+
+def test_a_base_in_fp8_is_stored_both_ways():
+    model, _ = tiny_model("qwen3_vl")
+    before = stored_bytes(model)
+    text = model.model.language_model.layers
+    layers = [layer.weight for layer in text.modules() if isinstance(layer, torch.nn.Linear)]
+    numbers, sides = sum(weight.numel() for weight in layers), sum(sum(weight.shape) for weight in layers)
+    quantise_in_fp8(model)
+    assert stored_bytes(model) == before - 4 * numbers + 2 * numbers + 4 * sides

@@ -121,3 +121,18 @@ def test_every_kind_of_adapter_runs_on_the_meta_device(adapter):
     batch = Batch(2, 24, 16, (((4, 4),), ((4, 4),)))
     step, trained = simulate(build_config(values), tiny_config("qwen3_vl_moe"), batch)
     assert step.gradients == sum(parameter.nbytes for parameter in trained)
+
+
+def test_fp8_weighs_as_much_as_16_bits_and_needs_a_card_that_has_it():
+    config = shipped_config("nano")
+    assert config is not None
+    settings = {"model": {"path": "nano"}, "data": {"path": "demo"}, "train": {"epochs": 1}}
+    plans = [
+        plan_on_gpu(build_config({**settings, "base": {"quantise": how}}), config, [], find_gpu("h200"))
+        for how in ("none", "fp8")
+    ]
+    weights = [plan.memory.parts["frozen weights"] for plan in plans]
+    assert weights[1] == pytest.approx(weights[0], rel=0.02)
+    assert any("two bytes a number" in note for note in plans[1].notes)
+    with pytest.raises(ConfigError, match=r"A100.* has no 8-bit products; set base\.quantise: none"):
+        plan_on_gpu(build_config({**settings, "base": {"quantise": "fp8"}}), config, [], find_gpu("a100-80g"))

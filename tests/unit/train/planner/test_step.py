@@ -93,7 +93,8 @@ def test_gradients_of_an_earlier_batch_are_there_from_the_start():
     assert two.peak > one.peak
 
 
-def test_a_quantised_base_weighs_what_bitsandbytes_stores():
+@pytest.mark.parametrize("kind", ["nf4", "fp8"])
+def test_a_quantised_base_weighs_what_is_stored(kind):
     config = shipped_config("Qwen3-VL-4B-Instruct")
     assert config is not None
     base = skeleton(config).bfloat16()
@@ -101,9 +102,21 @@ def test_a_quantised_base_weighs_what_bitsandbytes_stores():
     layers = sum(
         p.nbytes for n, p in base.named_parameters() if "language_model.layers" in n and n.endswith("j.weight")
     )
-    quantise(base, "nf4", ("lm_head", "visual"))
+    quantise(base, kind, ("lm_head", "visual"))
     after = sum(parameter.nbytes for parameter in base.parameters())
-    assert (before - after) / layers == pytest.approx(1 - BYTES_PER_WEIGHT["nf4"] / 2, abs=1e-6)
+    assert (before - after) / layers == pytest.approx(1 - BYTES_PER_WEIGHT[kind] / 2, abs=2e-3)
+
+
+def test_a_base_in_fp8_does_the_same_work_and_passes_its_slopes_on():
+    steps = []
+    for kind in (None, "fp8"):
+        base = skeleton(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
+        if kind:
+            quantise(base, kind, ("lm_head", "visual"))
+        base.model.language_model.layers[0].input_layernorm.weight.requires_grad_(True)
+        steps.append(simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False))
+    assert steps[1].flops == steps[0].flops
+    assert steps[1].gradients == steps[0].gradients
 
 
 def test_work_of_a_formula_is_the_known_one():
