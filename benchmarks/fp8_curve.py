@@ -308,7 +308,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output")
     parser.add_argument("--only", choices=["nano", "wide"])
     parser.add_argument("--data", help="nano: rows to train on instead of the demo's, 5%% of them for validation")
-    parser.add_argument("--model", default="Qwen3-VL-4B-Instruct", help="wide: whose config is taken")
+    parser.add_argument("--model", default="Qwen3-VL-4B-Instruct", help="wide: the Qwen3-VL whose config is taken")
     parser.add_argument("--layers", type=int, help="wide: text layers, all unless given")
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="wide")
     parser.add_argument("--rows", type=int, help="a step")
