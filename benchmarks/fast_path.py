@@ -33,15 +33,18 @@ from fast_path_rows import (
     text_projections,
     work_of,
 )
+from nf4_layers import quantise_in_nf4
 from peft import LoraConfig, get_peft_model
 
 from texlens.data.example import Example
 from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import PackLayout, lay
 from texlens.data.packing import PackCollator
+from texlens.kernels.loss import CHUNK
 from texlens.models.families import family_of
 from texlens.models.fp8 import quantise_in_fp8
 from texlens.models.packed.forward import packed_forward
+from texlens.models.packed.memory import PackOptions, choose_pack, held_bytes, least_pack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +56,12 @@ class Arm:
     passes: str = "triton"
     fused: bool = True
     base: str = "bf16"
-    """How the frozen weights are held: bf16, or fp8 as `base.quantise: fp8` holds them."""
+    """How the frozen weights are held: bf16, or fp8 or nf4 as `base.quantise` holds them."""
     cached: bool = False
     """Images come as features of the frozen tower (`train.cache_features`), copied from the host in the step."""
+    memory_gib: float | None = None
+    """Packs, recomputation and chunks of the loss are those that `train.memory_gib` chooses; packs wait on the host."""
+    loss_chunk: int = CHUNK
 
 
 ARMS = (
@@ -68,6 +74,8 @@ ARMS = (
     Arm("bf16, 16k tokens, plain passes", passes="plain"),
     Arm("bf16, 16k tokens, module by module", fused=False, passes="plain"),
     Arm("fp8 base, 16k tokens", base="fp8"),
+    Arm("bf16, lean", memory_gib=9.6),
+    Arm("NF4, lean", base="nf4", memory_gib=4.6),
 )
 
 
@@ -113,6 +121,8 @@ def build(settings: dict, device, base: str = "bf16"):
     model = base_model(settings, device)
     if base == "fp8" and (kept := quantise_in_fp8(model)):
         raise SystemExit(f"{kept[0]} can't be held in fp8")
+    if base == "nf4":
+        quantise_in_nf4(model)
     return get_peft_model(model, config).train()
 
 
@@ -127,13 +137,20 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     family = family_of(settings)
     geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
     model = adapted.base_model.model
+    if arm.memory_gib:
+        arm = within_memory(arm, model, arm.memory_gib, options.tiny)
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
     passes = "cpu" if arm.passes == "triton" and device.type == "cpu" else arm.passes
-    forward = packed_forward(model, geometry, recompute=arm.recompute, fused=arm.fused, passes=passes)
+    forward = packed_forward(
+        model, geometry, recompute=arm.recompute, fused=arm.fused, passes=passes, loss_chunk=arm.loss_chunk
+    )
     rows = 4 if options.tiny else arm.rows
     kept_by = forward if arm.cached else None
-    batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.passes != "plain", device, kept_by)
+    waits_on = torch.device("cpu") if arm.memory_gib else device
+    batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.passes != "plain", waits_on, kept_by)
+    if waits_on != device:
+        batches = [pinned(batch) for batch in batches]
     synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
     def step(batch) -> torch.Tensor:
@@ -141,6 +158,8 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         for pack in batch["packs"]:
             if arm.cached:
                 pack = {**pack, "stored": pack["stored"].to(device, non_blocking=True)}
+            if arm.memory_gib:
+                pack = pack_on(device, pack)
             loss = forward.loss(pack) / batch["label_count"]
             loss.backward()
             losses.append(loss.detach())
@@ -197,6 +216,15 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     }
 
 
+def within_memory(arm: Arm, model, memory_gib: float, tiny: bool) -> Arm:
+    """The arm with the packs that the engine chooses in so much memory; `tiny`, to which all is plenty, takes the
+    least."""
+    text_config, options = model.config.text_config, PackOptions()
+    choice = None if tiny else choose_pack(text_config, memory_gib * GIB - held_bytes(model), options)
+    choice = choice or least_pack(text_config, options)
+    return dataclasses.replace(arm, budget=choice.tokens, recompute=choice.recompute, loss_chunk=choice.loss_chunk)
+
+
 def packs_of(rows: int, budget: int, options, config, geometry, padded: bool, device, kept_by=None) -> list[dict]:
     vision = config.vision_config
     window = getattr(vision, "window_size", None)
@@ -224,11 +252,17 @@ def on(device, batch: dict) -> dict:
 
 def pack_on(device, pack: dict) -> dict:
     """The pack on the device, but for kept features, which stay on the host as they do in training."""
-    move = lambda value: value.to(device) if isinstance(value, torch.Tensor) else value  # noqa: E731
+    move = lambda value: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value  # noqa: E731
     moved = {name: move(value) for name, value in pack.items() if name != "stored"}
     if "stored" in pack:
         moved["stored"] = pack["stored"].pin_memory() if device.type == "cuda" else pack["stored"]
     return moved
+
+
+def pinned(batch: dict) -> dict:
+    """The batch in memory from which a GPU copies without the host waiting."""
+    pin = lambda value: value.pin_memory() if isinstance(value, torch.Tensor) else value  # noqa: E731
+    return {**batch, "packs": [{name: pin(value) for name, value in pack.items()} for pack in batch["packs"]]}
 
 
 def with_features(examples: list[Example], forward, layout: PackLayout, device) -> list[Example]:
