@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from texlens.adapters.card import AdapterCard
 from texlens.adapters.full import plan_full, unfreeze
-from texlens.adapters.linears import Linear, Parts, parts_of
+from texlens.adapters.linears import Linear, Parts, linear_layers, parts_of
 from texlens.adapters.lora import attach_lora
 from texlens.adapters.moe_lora.attach import attach_moe_lora, moe_lora_cost
 from texlens.adapters.plan import (
@@ -24,8 +24,9 @@ from texlens.adapters.plan import (
 )
 from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
 from texlens.config.run import RunConfig
+from texlens.core.errors import ConfigError
 from texlens.models.build import Base
-from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, Family
+from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, LANGUAGE_MODEL, Family
 from texlens.models.skeleton import skeleton
 
 
@@ -126,6 +127,22 @@ def _row_of(module: str) -> str:
 
 def _linears_in(module: str, linears: tuple[Linear, ...]) -> int:
     return sum(layer.name.startswith(f"{module}.") for layer in linears)
+
+
+def check_whole(plan: AdapterPlan, quantise: str, model_config: dict) -> None:
+    """
+    Raises:
+        ConfigError: a module that is to be trained whole, but whose weights `base.quantise` packs.
+    """
+    if quantise == "none" or not plan.whole:
+        return
+    packed = [layer.name for layer in linear_layers(skeleton(model_config)) if layer.name.startswith(LANGUAGE_MODEL)]
+    for module in plan.whole:
+        if any(f"{name}.".startswith(f"{module}.") for name in packed):
+            raise ConfigError(
+                f"adapter.train_also: {module} has weights that base.quantise: {quantise} packs, which can't be "
+                f"trained whole; remove it, or set base.quantise: none"
+            )
 
 
 def build_adapter(

@@ -30,7 +30,15 @@ def check_quantise(settings: QuantiseSettings, family: Family, device: torch.dev
         _check_fp8(device, dtype)
     elif importlib.util.find_spec("bitsandbytes") is None:
         raise ConfigError(f"base.quantise: {how} needs bitsandbytes, which is not installed; pip install bitsandbytes")
-    if family.expert_parameters:
+    check_family(how, family)
+
+
+def check_family(how: str, family: Family) -> None:
+    """
+    Raises:
+        ConfigError: a family whose weights `base.quantise: HOW` would hardly touch.
+    """
+    if how != "none" and family.expert_parameters:
         raise ConfigError(
             f"base.quantise: {how} packs linear layers alone, and nearly all weights of {family.title} are stacked "
             f"experts; set base.quantise: none"

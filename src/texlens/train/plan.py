@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from texlens.adapters.build import build_plan
+from texlens.adapters.build import build_plan, check_whole
 from texlens.adapters.plan import AdapterPlan
 from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, TexlensError
@@ -15,6 +15,7 @@ from texlens.models.checkpoint import read_config
 from texlens.models.families import family_of
 from texlens.models.preprocessor import geometry_of, read_preprocessor
 from texlens.models.processor import load_tokenizer
+from texlens.models.quantised import check_family
 from texlens.models.shipped import NANO_FOLDER, shipped_config, shipped_names
 from texlens.models.skeleton import count_parameters, skeleton
 from texlens.train.arguments import planned_steps
@@ -68,7 +69,10 @@ def plan_run(config: RunConfig) -> RunPlan:
         ConfigError, ModelError: settings that could not be trained.
     """
     folder, model_config = _model_config(config.model.path)
-    adapter = build_plan(config.adapter, family_of(model_config), model_config)
+    family = family_of(model_config)
+    check_family(config.base.quantise, family)
+    adapter = build_plan(config.adapter, family, model_config)
+    check_whole(adapter, config.base.quantise, model_config)
     total = count_parameters(skeleton(model_config))
     notes: list[str] = []
     sizes, exact = _sizes(config, folder, model_config, notes)

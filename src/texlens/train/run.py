@@ -10,7 +10,7 @@ from rich.console import Console
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback, set_seed
 from transformers.utils import logging as transformers_logging
 
-from texlens.adapters.build import build_adapter, build_card, build_plan
+from texlens.adapters.build import build_adapter, build_card, build_plan, check_whole
 from texlens.adapters.lora import save_adapter
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.adapters.plan import AdapterPlan
@@ -63,7 +63,9 @@ def prepare(config: RunConfig, console: Console, *, with_test: bool = False) -> 
     check_train_settings(config.train, torch.cuda.is_available())
     base = build_base(config.model)
     check_base(base.processor.family, config.model, config.base)
-    plan = build_plan(config.adapter, base.processor.family, read_config(base.folder))
+    model_config = read_config(base.folder)
+    plan = build_plan(config.adapter, base.processor.family, model_config)
+    check_whole(plan, config.base.quantise, model_config)
     if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
     splits = build_splits(config.data, base.processor.tokenizer, base.processor.geometry, console=console)

@@ -6,11 +6,13 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
-from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model
 from tests.unit.adapters.conftest import CARD
+from texlens.adapters.build import build_plan, check_whole
 from texlens.adapters.lora import WEIGHTS, load_adapter, save_adapter
 from texlens.config.adapter import ExpertSettings, FullSettings, GroupSettings, LoraSettings, MoeLoraSettings
 from texlens.core.errors import ConfigError, ModelError
+from texlens.models.families import FAMILIES
 
 DENSE = [name for name in FAMILY_NAMES if "moe" not in name]
 ATTENTION = ("text-attention",)
@@ -135,3 +137,14 @@ def test_an_adapter_of_another_family_is_refused_with_the_reason(adapt, saved):
         load_adapter(tiny_model("qwen3_vl_moe")[0], saved, fingerprint=None)
     with pytest.raises(ModelError, match="belongs to another base"):
         load_adapter(tiny_model("qwen2_vl")[0], saved, fingerprint="0" * 64)
+
+
+def test_a_module_that_the_base_packs_can_not_be_trained_whole():
+    config, family = tiny_config("qwen3_vl"), FAMILIES["qwen3_vl"]
+    settings = LoraSettings(rank=2, targets=("q_proj",), train_also=("model.language_model.layers.1.mlp",))
+    plan = build_plan(settings, family, config)
+    check_whole(plan, "none", config)
+    with pytest.raises(ConfigError, match=r"layers\.1\.mlp has weights that base\.quantise: fp8 packs.*remove it"):
+        check_whole(plan, "fp8", config)
+    embedding = build_plan(LoraSettings(rank=2, train_also=("embed_tokens", "lm_head")), family, config)
+    check_whole(embedding, "fp8", config)

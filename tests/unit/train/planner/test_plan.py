@@ -4,6 +4,7 @@ from tests.fixtures.tiny_models import tiny_config
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
 from texlens.models.shipped import shipped_config
+from texlens.train.plan import plan_run
 from texlens.train.planner.duration import time_step
 from texlens.train.planner.fit import as_overrides, candidates, fit, with_changes
 from texlens.train.planner.gpus import find_gpu, known_gpus
@@ -136,3 +137,9 @@ def test_fp8_weighs_as_much_as_16_bits_and_needs_a_card_that_has_it():
     assert any("two bytes a number" in note for note in plans[1].notes)
     with pytest.raises(ConfigError, match=r"A100.* has no 8-bit products; set base\.quantise: none"):
         plan_on_gpu(build_config({**settings, "base": {"quantise": "fp8"}}), config, [], find_gpu("a100-80g"))
+
+
+def test_a_mixture_can_not_be_planned_over_a_base_that_hardly_touches_it():
+    settings = {"model": {"path": "Qwen/Qwen3-VL-30B-A3B-Instruct"}, "data": {"path": "nowhere"}}
+    with pytest.raises(ConfigError, match="fp8 packs linear layers alone"):
+        plan_run(build_config({**settings, "base": {"quantise": "fp8"}}))
