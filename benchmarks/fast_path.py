@@ -27,6 +27,7 @@ from fast_path_rows import (
     RANK,
     Work,
     base_model,
+    gate,
     made_examples,
     matrix_rate,
     settings_of,
@@ -83,6 +84,7 @@ def main() -> None:
     options = _options()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     settings = settings_of(options.model, options.tiny)
+    gate("ready", options.gated)
     report = {
         "model": options.model,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else platform.machine(),
@@ -175,6 +177,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     for batch in batches[1:4]:
         step(batch)
     synchronise()
+    gate("warm", options.gated)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     times, outcomes = [], []
@@ -306,6 +309,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--each", action="store_true", help="wait after each step and tell the median")
     parser.add_argument("--trace", help="write a step of the first arm that is run, kernel by kernel, here")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--gated", action="store_true", help="wait for a line before the GPU is used and before timing")
     return parser.parse_args()
 
 

@@ -96,9 +96,9 @@ def checkpoint_folder(options: argparse.Namespace) -> Path:
 def build(folder: Path, options: argparse.Namespace) -> None:
     """The random model and a processor as a checkpoint on disk, unless it is there already."""
     import torch
-    from fast_path_rows import base_model, settings_of
+    from fast_path_rows import base_model, gate, settings_of
 
-    gate("ready", options)
+    gate("ready", options.gated)
     if (folder / "done").exists():
         return
     settings = settings_of(options.model, options.tiny)
@@ -139,14 +139,14 @@ def run(arm: Arm, folder: Path, options: argparse.Namespace) -> dict:
     if arm.unsloth:
         import unsloth  # noqa: F401  before transformers, as it asks
     import torch
-    from fast_path_rows import GIB, matrix_rate, settings_of, synchronise, work_of
+    from fast_path_rows import GIB, gate, matrix_rate, settings_of, synchronise, work_of
 
     settings = settings_of(options.model, options.tiny)
     micro_batch = min(arm.micro_batch, 4) if options.tiny else arm.micro_batch
     steps = options.warm_up + options.steps
     batches = padded_batches(micro_batch, steps, settings)
     work = work_of(settings)
-    gate("ready", options)
+    gate("ready", options.gated)
     began = time.monotonic()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     on_gpu = device.type == "cuda"
@@ -351,7 +351,7 @@ def trainer_of(arm: Arm, model, processor, batches: list[dict], micro_batch: int
 def clock_of(options: argparse.Namespace, device):
     """A callback that keeps the end of each step; the device is waited for after the first, before and after timing."""
     import torch
-    from fast_path_rows import synchronise
+    from fast_path_rows import gate, synchronise
     from transformers import TrainerCallback
 
     last = options.warm_up + options.steps
@@ -367,7 +367,7 @@ def clock_of(options: argparse.Namespace, device):
             if step in (1, options.warm_up, last):
                 synchronise(device)
             if step == options.warm_up:
-                gate("warm", options)
+                gate("warm", options.gated)
                 if device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats()
             self.ends.append(time.perf_counter())
@@ -376,12 +376,6 @@ def clock_of(options: argparse.Namespace, device):
             return zip(self.ends[warm_up - 1 : -1], self.ends[warm_up:], strict=True)
 
     return Clock()
-
-
-def gate(word: str, options: argparse.Namespace) -> None:
-    if options.gated:
-        print(f"@{word}", flush=True)
-        sys.stdin.readline()
 
 
 def _scratch(options: argparse.Namespace) -> Path:

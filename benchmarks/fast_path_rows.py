@@ -134,6 +134,13 @@ def matrix_rate(device: torch.device, tiny: bool) -> float:
     return 20 * 2 * side**3 / (time.perf_counter() - began) / 1e12
 
 
+def gate(word: str, gated: bool) -> None:
+    """Says on the standard output how far this process is, and waits there for a line (`side_by_side.py`)."""
+    if gated:
+        print(f"@{word}", flush=True)
+        sys.stdin.readline()
+
+
 def synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()

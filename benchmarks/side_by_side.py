@@ -6,9 +6,9 @@
     python benchmarks/side_by_side.py --table FILE             # the table of results there already
 
 `fast_path.py` and `fast_path_peers.py` do the work, on the same rows and the same random weights. An arm that fails or
-hangs is told with its last words and costs no more than `--limit-s`; results are written after each. While one of the
-peers' arms sets up, the next one's process loads its libraries and lays its batches; it stands still before steps are
-timed, and reaches the GPU when the arm before has ended.
+hangs is told with its last words and costs no more than `--limit-s`; results are written after each. While an
+arm sets up, the next one's process loads its libraries; it stands still before steps are timed, and reaches the GPU
+when the arm before has ended.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def tasks_of(models: list[str], chosen: list[str], whose: dict[str, str]) -> lis
 
 
 def results(tasks: list[Task], start: Callable, options: argparse.Namespace) -> Iterator[tuple[Task, dict]]:
-    """Runs the tasks one after the other, each one's process started ahead where it waits to be let in."""
+    """Runs the tasks one after the other; each one's process is started ahead, and waits to be let in."""
     began, ahead = time.monotonic(), None
     for task, following in zip(tasks, [*tasks[1:], None], strict=True):
         if options.budget_s and time.monotonic() - began > options.budget_s:
@@ -143,17 +143,15 @@ def results(tasks: list[Task], start: Callable, options: argparse.Namespace) -> 
             yield task, {"failed": f"not run: the {options.budget_s} s of --budget-s were over"}
             continue
         child, ahead = ahead or start(task, options), None
-        if child.waits:
-            child.wait_for("ready", options.limit_s)
+        child.wait_for("ready", options.limit_s)
         arrived = time.monotonic()
-        if child.waits:
-            child.let_on()
-            if following and following.kind != "ours":
-                ahead = start(following, options)
-            child.wait_for("warm", options.limit_s)
-            if ahead:
-                ahead.wait_for("ready", options.limit_s)
-            child.let_on()
+        child.let_on()
+        if following:
+            ahead = start(following, options)
+        child.wait_for("warm", options.limit_s)
+        if ahead:
+            ahead.wait_for("ready", options.limit_s)
+        child.let_on()
         found = child.result(max(1.0, arrived + options.limit_s - time.monotonic()))
         yield task, {**found, "seconds_in_all": round(time.monotonic() - arrived, 1)}
         if not options.keep and (following is None or following.model != task.model):
@@ -164,7 +162,6 @@ class Child:
     """The process of one task; it says `@ready` and `@warm` on its output and waits for a line after each."""
 
     def __init__(self, task: Task, options: argparse.Namespace):
-        self.waits = task.kind != "ours"
         self.folder = Path(tempfile.mkdtemp(prefix="side_by_side_"))
         self.output = self.folder / "result.json"
         self.log = (self.folder / "log").open("w+", encoding="utf-8", errors="replace")
@@ -220,10 +217,10 @@ class Child:
 
 def command_of(task: Task, options: argparse.Namespace, output: Path) -> list[str]:
     script = "fast_path.py" if task.kind == "ours" else "fast_path_peers.py"
-    command = [sys.executable, str(HERE / script), "--model", task.model, "--output", str(output)]
+    command = [sys.executable, str(HERE / script), "--model", task.model, "--output", str(output), "--gated"]
     command += ["--build"] if task.kind == "build" else ["--arm", task.arm, "--steps", str(options.steps)]
     if task.kind != "ours":
-        command += ["--gated", "--folder", options.folder, "--warm-up", str(options.warm_up)]
+        command += ["--folder", options.folder, "--warm-up", str(options.warm_up)]
     return [*command, "--tiny"] if options.tiny else command
 
 
