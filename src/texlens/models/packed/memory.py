@@ -24,7 +24,7 @@ BORDERS = 1.55
 """Numbers of the weights' borders for each of the adapters': q/k/v's and gate/up's lie on diagonals of blocks. That of
 Qwen3-VL-4B with all seven projections adapted."""
 WORKSPACE = 64 * 2**20
-"""cuBLAS and cuBLASLt keep 32 MiB each on Hopper cards, through PyTorch's allocator."""
+"""cuBLAS and cuBLASLt keep 32 MiB each on Hopper cards (PyTorch's default), through its caching allocator."""
 
 
 def peak_of_pack(
@@ -116,18 +116,26 @@ def relative_time(tokens: int, recompute: str) -> float:
 
 
 def held_bytes(model: Any, *, optimizer: str = "adamw") -> int:
-    """What is there whatever the pack: weights as they are stored, gradients and moments, adapters in the products'
-    dtype (or the place that 4-bit weights are written out into), and on a GPU the libraries' workspace."""
+    """What is there whatever the pack: weights as they are stored, gradients and moments, what fused products keep
+    beside them, and on a GPU the libraries' workspace."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    adapters = sum(part.numel() for name, part in model.named_parameters() if "lora_" in name)
+    in_4_bit = any(hasattr(parameter, "quant_state") for parameter in model.parameters())
     itemsize = next(model.model.language_model.parameters()).itemsize
-    beside = WORKSPACE if next(model.parameters()).is_cuda else 0
-    if any(hasattr(parameter, "quant_state") for parameter in model.parameters()):
-        beside += scratch_bytes(model.config.text_config, itemsize)
-    else:
-        adapters = sum(part.numel() for name, part in model.named_parameters() if "lora_" in name)
-        beside += round(BORDERS * adapters * itemsize)
+    beside = beside_weights(model.config.text_config, adapters, in_4_bit=in_4_bit, itemsize=itemsize)
+    workspace = WORKSPACE if next(model.parameters()).is_cuda else 0
     moments = 2 if optimizer == "adamw-8bit" else 8
-    return stored_bytes(model) + trained * (4 + moments) + beside
+    return stored_bytes(model) + trained * (4 + moments) + beside + workspace
+
+
+def beside_weights(text_config, adapters: int, *, in_4_bit: bool, itemsize: int = 2) -> int:
+    """What fused products keep beside the weights: the adapters in the weights' borders, in the products' dtype; or the
+    place that 4-bit weights are written out into.
+
+    Args:
+        adapters: how many numbers they have.
+    """
+    return scratch_bytes(text_config, itemsize) if in_4_bit else round(BORDERS * adapters * itemsize)
 
 
 def scratch_bytes(text_config, itemsize: int = 2) -> int:

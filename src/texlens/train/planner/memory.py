@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from texlens.models.packed.memory import WORKSPACE
 from texlens.train.planner.step import BACKWARD, GRADIENTS, HEAD, INPUTS, TEXT, TRAINED, VISION, WEIGHTS, Step
 
 GIB = 2**30
@@ -34,8 +35,6 @@ _NAMES = {
     BACKWARD: "backward temporaries",
     INPUTS: "inputs",
 }
-WORKSPACE = 2 * 32 * 2**20
-"""cuBLAS and cuBLASLt keep 32 MiB each on Hopper cards (PyTorch's default), through the caching allocator."""
 CONTEXT_GIB = 0.751
 """CUDA context and loaded kernels of one process, outside of PyTorch's allocator: 0.751 to 0.753 in eleven runs on an
 H200 (CUDA 13.0, torch 2.11, 2026-11-21)."""

@@ -10,6 +10,7 @@ from texlens.models.packed.memory import (
     LOSS_CHUNKS,
     SPARE,
     backward_per_token,
+    beside_weights,
     choose_pack,
     kept_per_token,
     least_pack,
@@ -34,27 +35,32 @@ the same run."""
 
 @dataclass(frozen=True)
 class Pack:
-    """Tokens of a pack, how much it recomputes, whether its layers run fused, and label rows a chunk of its loss."""
+    """Tokens of a pack, how much it recomputes, whether its layers run fused, label rows a chunk of its loss, and
+    whether the base is in 4 bit."""
 
     tokens: int
     recompute: str
     fused: bool
     loss_chunk: int = LOSS_CHUNKS[0]
+    in_4_bit: bool = False
 
 
-def pack_of(config: RunConfig, text_config, held: int, step_tokens: int, longest: int, gpu: Gpu) -> Pack:
+def pack_of(config: RunConfig, text_config, held: int, adapters: int, step_tokens: int, longest: int, gpu: Gpu) -> Pack:
     """The pack that the engine would make on this card, or the least that it could.
 
     Args:
         held: bytes of weights, gradients and optimiser.
+        adapters: how many numbers they have.
         step_tokens: tokens of an optimiser step without padding; `longest`, of the longest row.
     """
     train = config.train
     memory = gpu.memory_gib * USABLE if train.memory_gib == "auto" else float(train.memory_gib)
     options = pack_options(train, on_gpu=True)
-    chosen = choose_pack(text_config, memory * GIB - held, options) or least_pack(text_config, options)
+    in_4_bit = config.base.quantise == "nf4"
+    room = memory * GIB - held - beside_weights(text_config, adapters, in_4_bit=in_4_bit) - WORKSPACE
+    chosen = choose_pack(text_config, room, options) or least_pack(text_config, options)
     tokens = max(min(chosen.tokens, step_tokens), longest)
-    return Pack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk)
+    return Pack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk, in_4_bit)
 
 
 def is_fused(config: RunConfig, text_config) -> bool:
@@ -67,8 +73,8 @@ def is_fused(config: RunConfig, text_config) -> bool:
 def plan_packed_memory(step: Step, batch: Batch, optimiser: int, pack: Pack, text_config) -> MemoryPlan:
     """The worst of two moments: the loss, or the backward pass of one layer.
 
-    Beside a fused layer's tensors the adapters' 16-bit copies are kept. What `fragmentation` holds is what the engine
-    leaves free when it chooses how much to recompute.
+    With the workspace stands what fused layers keep beside the weights: the adapters in 16 bits, or the place that
+    4-bit weights are written out into. What `fragmentation` holds is what the engine leaves free when it chooses packs.
 
     Args:
         step: the plain engine's simulated step of `batch`, recomputing where the pack recomputes everything.
@@ -78,15 +84,16 @@ def plan_packed_memory(step: Step, batch: Batch, optimiser: int, pack: Pack, tex
     labels = round(pack.tokens * batch.labels / batch.tokens)
     loss = loss_bytes(labels, text_config.vocab_size, chunk=pack.loss_chunk)
     backward = backward_per_token(text_config, pack.recompute) * pack.tokens
+    beside = beside_weights(text_config, step.gradients // 4, in_4_bit=pack.in_4_bit)
     passing = {"logits and loss": loss} if loss >= backward else {"backward temporaries": backward}
     bytes_of = {
         "frozen weights": step.parts.get(WEIGHTS, 0),
         "trained weights": step.parts.get(TRAINED, 0),
         "gradients": step.gradients,
         "optimiser": optimiser,
-        "text activations": kept * pack.tokens + (step.gradients / 2 if pack.fused else 0),
+        "text activations": kept * pack.tokens,
         "vision activations": step.parts.get(VISION, 0) * pack.tokens / batch.tokens,
-        "workspace": WORKSPACE,
+        "workspace": WORKSPACE + (beside if pack.fused else 0),
         **passing,
     }
     parts = {name: bytes_of.get(name, 0) / GIB for name in PARTS}

@@ -144,7 +144,7 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
     optimiser = optimizer_bytes(trained, train.optimizer.name)
     held = step.parts.get(WEIGHTS, 0) + step.parts.get(TRAINED, 0) + step.gradients + optimiser
     longest = max(size.tokens for size in sizes)
-    pack = pack_of(config, text_config, held, batches.worst.real_tokens, longest, gpu)
+    pack = pack_of(config, text_config, held, step.gradients // 4, batches.worst.real_tokens, longest, gpu)
     kept = step
     if pack.recompute == "full":
         kept, _ = simulate(config, model_config, sample, checkpointing=True)

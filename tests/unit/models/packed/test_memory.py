@@ -13,6 +13,7 @@ from texlens.kernels.attention import segments
 from texlens.kernels.loss import CHUNK, label_row_loss
 from texlens.models.fp8 import quantise_in_fp8
 from texlens.models.packed.memory import (
+    SPARE,
     PackChoice,
     PackOptions,
     backward_per_token,
@@ -141,6 +142,18 @@ def test_the_fastest_pack_that_fits_is_chosen():
         (1024, "full"),
     ]
     assert all(one.nbytes <= room * GIB for one, room in zip(chosen, rooms, strict=True) if one)
+
+
+@pytest.mark.parametrize(
+    ("limit", "weights", "beside"), [(4.6, 3.245, 0.093), (9.6, 8.266, 0.096)], ids=["nf4", "bf16"]
+)
+def test_little_memory_is_kept_by_small_packs_that_make_everything_again(limit, weights, beside):
+    """GiB of Qwen3-VL-4B with adapters of 33.0 M numbers, which take 16 bytes each."""
+    held = weights + 33.03e6 * 16 / GIB + beside + 0.0625
+    choice = choose_pack(text_config(), (limit - held) * GIB, PackOptions())
+    assert choice is not None
+    assert (choice.tokens, choice.recompute) == (1536, "full")
+    assert limit - 0.2 < held + choice.nbytes / SPARE / GIB < limit
 
 
 def test_what_is_set_is_kept_and_chunks_of_the_loss_give_way():
