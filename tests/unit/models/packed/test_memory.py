@@ -148,7 +148,7 @@ def test_the_fastest_pack_that_fits_is_chosen():
     ("limit", "weights", "beside"), [(4.6, 3.245, 0.093), (9.6, 8.266, 0.096)], ids=["nf4", "bf16"]
 )
 def test_little_memory_is_kept_by_small_packs_that_make_everything_again(limit, weights, beside):
-    """GiB of Qwen3-VL-4B with adapters of 33.0 M numbers, which take 16 bytes each."""
+    """GiB of Qwen3-VL-4B, in NF4 and in bf16, with adapters of 33.0 M numbers, which take 16 bytes each."""
     held = weights + 33.03e6 * 16 / GIB + beside + 0.0625
     choice = choose_pack(text_config(), (limit - held) * GIB, PackOptions())
     assert choice is not None
