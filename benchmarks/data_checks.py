@@ -18,7 +18,6 @@ start             `texlens train` with the nano model until its first step is in
 import argparse
 import json
 import os
-import platform
 import random
 import shutil
 import signal
@@ -26,14 +25,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 from data_pipeline import _picture, _text
+from result import write_result
 
 SHARD_ROWS = 10_000
 RECIPE = Path(__file__).parents[1] / "recipes" / "nano_latex-ocr_lora.yaml"
@@ -137,20 +134,9 @@ def main() -> None:
             done.append(stage)
             print(json.dumps(stage), flush=True)
     if asked.write:
-        today = datetime.now(UTC).date().isoformat()
-        result = {
-            "theme": "data checks",
-            "date": today,
-            "hardware": f"{platform.machine()} CPU, {os.cpu_count()} cores",
-            "python": platform.python_version(),
-            "versions": {"pyarrow": pa.__version__, "pillow": PIL.__version__, "numpy": np.__version__},
-            "command": f"python benchmarks/data_checks.py --rows {asked.rows} --write benchmarks/results",
-            "rows": asked.rows,
-            "stages": done,
-        }
-        path = asked.write / f"data-checks_cpu_{today}.json"
-        path.write_text(json.dumps(result, indent=2) + "\n")
-        print(path)
+        command = f"python benchmarks/data_checks.py --rows {asked.rows} --write benchmarks/results"
+        figures = {"rows": asked.rows, "stages": done}
+        write_result(asked.write, "data checks", command, ("pyarrow", "pillow", "numpy"), figures)
 
 
 if __name__ == "__main__":

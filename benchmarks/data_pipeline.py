@@ -12,7 +12,6 @@ import argparse
 import io
 import json
 import os
-import platform
 import random
 import shutil
 import subprocess
@@ -22,13 +21,13 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from result import write_result
 
 PICTURES = 1_000
 SHARD_ROWS = 10_000
@@ -167,20 +166,8 @@ def main() -> None:
             stages.append(run_stage(stage, at, asked.rows))
             print(json.dumps(stages[-1]), flush=True)
     if asked.write:
-        today = datetime.now(UTC).date().isoformat()
-        result = {
-            "theme": "data pipeline",
-            "date": today,
-            "hardware": f"{platform.machine()} CPU, {os.cpu_count()} cores",
-            "python": platform.python_version(),
-            "pyarrow": pa.__version__,
-            "command": f"python benchmarks/data_pipeline.py --rows {asked.rows} --write benchmarks/results",
-            "rows": asked.rows,
-            "stages": stages,
-        }
-        path = asked.write / f"data-pipeline_cpu_{today}.json"
-        path.write_text(json.dumps(result, indent=2) + "\n")
-        print(path)
+        command = f"python benchmarks/data_pipeline.py --rows {asked.rows} --write benchmarks/results"
+        write_result(asked.write, "data pipeline", command, ("pyarrow",), {"rows": asked.rows, "stages": stages})
 
 
 if __name__ == "__main__":

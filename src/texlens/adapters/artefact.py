@@ -1,13 +1,11 @@
 """The card of an exported folder, `texlens.json`: how it was made, from what, and how to read with it."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from texlens.adapters.card import CARD
-from texlens.core.errors import ModelError
+from texlens.models.card import as_dataclass, read_card
 
 Format = Literal["adapter", "merged", "nf4", "int8", "fp8", "gptq", "awq", "gguf"]
 FORMATS: tuple[str, ...] = get_args(Format)
@@ -47,15 +45,5 @@ class ArtefactCard:
         Raises:
             ModelError: the card is damaged.
         """
-        path = folder / CARD
-        if not path.is_file():
-            return None
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            return (
-                cls(**{part.name: told[part.name] for part in fields(cls) if part.name in told})
-                if "format" in told
-                else None
-            )
-        except (ValueError, TypeError) as error:
-            raise ModelError(f"{path}: damaged ({error}); export the folder again") from None
+        told = read_card(folder)
+        return as_dataclass(cls, told, folder) if "format" in told else None

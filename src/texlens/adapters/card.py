@@ -1,12 +1,9 @@
 """`texlens.json`, saved beside every adapter: what reading with it must use so that it reads as it was trained."""
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from texlens.core.errors import ModelError
-
-CARD = "texlens.json"
+from texlens.models.card import as_dataclass, read_card
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,5 @@ class AdapterCard:
         Raises:
             ModelError: the card is damaged.
         """
-        path = folder / CARD
-        if not path.is_file():
-            return None
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{part.name: told[part.name] for part in fields(cls) if part.name in told})
-        except (ValueError, TypeError) as error:
-            raise ModelError(f"{path}: damaged ({error}); save the adapter again") from None
+        told = read_card(folder)
+        return as_dataclass(cls, told, folder) if told else None

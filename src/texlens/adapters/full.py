@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable
-from texlens.adapters.card import CARD, AdapterCard
+from texlens.adapters.card import AdapterCard
 from texlens.adapters.linears import Parts
 from texlens.adapters.plan import (
     EXPERTS,
@@ -21,6 +21,7 @@ from texlens.adapters.plan import (
 )
 from texlens.core.errors import ConfigError
 from texlens.core.files import write_json
+from texlens.models.card import CARD
 from texlens.models.families import EMBEDDING, HEAD
 
 ALL, EMBED, HEAD_GROUP, REST = "all", "embed", "head", "the rest"

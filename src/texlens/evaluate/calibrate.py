@@ -1,6 +1,5 @@
 """How far a model's own certainty can be trusted, measured on rows with known texts and noted in the model's card."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from texlens.core.prediction import Prediction
 from texlens.core.run_folder import RunFolder
 from texlens.evaluate.reading import Reading
 from texlens.evaluate.run import predict
-from texlens.models.confidence import CARD, KEY, Calibration, fit
+from texlens.models.card import CARD, read_card
+from texlens.models.confidence import KEY, Calibration, fit
 
 
 def calibrate_run(
@@ -45,6 +45,4 @@ def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calib
 
 def note_calibration(folder: Path, calibration: Calibration) -> None:
     """Lays the calibration over the folder's card."""
-    path = folder / CARD
-    card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_json(path, {**card, KEY: calibration.to_json()})
+    write_json(folder / CARD, {**read_card(folder), KEY: calibration.to_json()})

@@ -9,6 +9,7 @@ from types import FrameType
 
 from texlens.core.errors import ExportError
 from texlens.core.files import naming, whole_folder
+from texlens.models.card import CARD
 from texlens.models.checkpoint import CONFIG, INDEX
 from texlens.models.processor import Processor, save_processor
 
@@ -18,7 +19,7 @@ SLACK_BYTES = 64 * 2**20
 LARGEST_BESIDE_BYTES = 64 * 2**20
 
 _BESIDE = ("*.json", "*.jinja", "*.txt", "LICENSE*", "NOTICE*")
-_NOT_BESIDE = (CONFIG, INDEX, "texlens.json", "adapter_config.json")
+_NOT_BESIDE = (CONFIG, INDEX, CARD, "adapter_config.json")
 
 
 def check_output(folder: Path, *, force: bool) -> None:

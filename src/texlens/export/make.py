@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from texlens.adapters.artefact import ArtefactCard
-from texlens.adapters.card import CARD, AdapterCard
+from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter, is_full
 from texlens.adapters.moe_lora.register import NAME as MOE_LORA
 from texlens.config.run import RunConfig
@@ -28,6 +28,7 @@ from texlens.export.readme import write_readme
 from texlens.export.serving import serving_commands
 from texlens.export.task_calibration import calibrated_codec
 from texlens.models.build import Base, build_base
+from texlens.models.card import CARD, read_card
 from texlens.models.checkpoint import CONFIG, INDEX, fingerprint, weight_files
 from texlens.models.processor import Processor
 
@@ -259,6 +260,4 @@ def _checked(card: ArtefactCard, aside: Path, output: Path, check: Check | None)
 
 def _write_card(folder: Path, card: ArtefactCard) -> None:
     """Into an adapter's own card, where the folder holds an adapter, so that it loads as one."""
-    path = folder / CARD
-    own = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_json(path, {**own, **card.to_json()})
+    write_json(folder / CARD, {**read_card(folder), **card.to_json()})

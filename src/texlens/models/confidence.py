@@ -6,15 +6,14 @@ Guo et al. 2017, section 4, on whole texts). Expected calibration error: rows in
 between confidence and share right, weighted by rows (the same paper, equation 3).
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from texlens.core.errors import DataError, ModelError
+from texlens.core.errors import DataError
+from texlens.models.card import as_dataclass, read_card
 
-CARD = "texlens.json"
 KEY = "calibration"
 BINS = 10
 FEWEST_ROWS = 20
@@ -102,14 +101,8 @@ def read_calibration(folder: Path) -> Calibration | None:
     Raises:
         ModelError: the card is damaged.
     """
-    path = folder / CARD
-    if not path.is_file():
-        return None
-    try:
-        noted = json.loads(path.read_text(encoding="utf-8")).get(KEY)
-        return Calibration(**noted) if noted else None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path}: damaged ({error}); restore it or calibrate again") from None
+    noted = read_card(folder).get(KEY)
+    return as_dataclass(Calibration, noted, folder) if noted else None
 
 
 def _least(loss, steps: int = 60) -> float:

@@ -8,10 +8,11 @@ from peft import LoraConfig, get_peft_model
 from rich.console import Console
 
 from tests.fixtures.tiny_models import tiny_config, tiny_processor
-from texlens.adapters.card import CARD, AdapterCard
+from texlens.adapters.card import AdapterCard
 from texlens.config.load import build_config, dump_config
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
+from texlens.models.card import CARD
 from texlens.models.checkpoint import fingerprint
 from texlens.models.load import load_model, random_model
 from texlens.models.processor import save_processor

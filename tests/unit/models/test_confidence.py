@@ -56,5 +56,5 @@ def test_a_card_without_a_calibration_has_none_and_a_damaged_one_is_named(tmp_pa
     (tmp_path / "texlens.json").write_text(json.dumps({"base": "nano", "calibration": made.to_json()}))
     assert read_calibration(tmp_path) == made
     (tmp_path / "texlens.json").write_text('{"calibration": 3}')
-    with pytest.raises(ModelError, match="calibrate again"):
+    with pytest.raises(ModelError, match=r"texlens\.json: damaged"):
         read_calibration(tmp_path)
