@@ -3,6 +3,7 @@
     python benchmarks/side_by_side.py --list
     python benchmarks/side_by_side.py --output benchmarks/results/side-by-side_h200_DATE.json [--model NAME ...]
     python benchmarks/side_by_side.py --only "bf16, 16k tokens" --only Unsloth --output FILE
+    python benchmarks/side_by_side.py --add FILE --output FILE # only what did not run there
     python benchmarks/side_by_side.py --table FILE             # the table of results there already
 
 `fast_path.py` and `fast_path_peers.py` do the work, on the same rows and the same random weights. An arm that fails or
@@ -76,15 +77,9 @@ def main() -> None:
         print("\n".join(f"{kind}: {name}" for name, kind in names.items()))
         return
     chosen = selected(list(names), options.only)
-    report = {
-        "command": " ".join(["python", "benchmarks/side_by_side.py", *sys.argv[1:]]),
-        "date": date.today().isoformat(),
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
-        "warm_up": options.warm_up,
-        "steps": options.steps,
-        "models": {model: {"arms": []} for model in options.model},
-    }
-    for task, found in results(tasks_of(options.model, chosen, names), Child, options):
+    report = report_of(options)
+    tasks = [task for model in options.model for task in tasks_of(model, chosen, names, report)]
+    for task, found in results(tasks, Child, options):
         if task.kind == "build" and "failed" not in found:
             print(f"checkpoint of {task.model}: {found['seconds_in_all']} s", flush=True)
             continue
@@ -93,6 +88,26 @@ def main() -> None:
         if options.output:
             Path(options.output).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(tables(report))
+
+
+def report_of(options: argparse.Namespace) -> dict:
+    """A report without arms, or that of `--add` without the arms that failed."""
+    report = {
+        "commands": [],
+        "date": date.today().isoformat(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
+        "warm_up": options.warm_up,
+        "steps": options.steps,
+        "models": {},
+    }
+    if options.add:
+        report = json.loads(Path(options.add).read_text(encoding="utf-8"))
+        for found in report["models"].values():
+            found["arms"] = [arm for arm in found["arms"] if "failed" not in flattened(arm)]
+    report["commands"].append(" ".join(["python", "benchmarks/side_by_side.py", *sys.argv[1:]]))
+    for model in options.model:
+        report["models"].setdefault(model, {"arms": []})
+    return report
 
 
 def all_arms() -> dict[str, str]:
@@ -120,15 +135,13 @@ def selected(names: list[str], only: list[str] | None) -> list[str]:
     return [name for name in names if name in picked]
 
 
-def tasks_of(models: list[str], chosen: list[str], whose: dict[str, str]) -> list[Task]:
-    """Model by model, ours first; the checkpoint on disk is made before the first arm that reads it."""
-    tasks = []
-    for model in models:
-        arms = [Task(model, whose[name], name) for name in chosen]
-        first = next((number for number, task in enumerate(arms) if task.arm.startswith("Unsloth")), None)
-        if first is not None:
-            arms.insert(first, Task(model, "build", "checkpoint"))
-        tasks += arms
+def tasks_of(model: str, chosen: list[str], whose: dict[str, str], report: dict) -> list[Task]:
+    """The arms not in the report yet; the checkpoint on disk is made before the first that reads it."""
+    there = {arm["arm"] for arm in report["models"][model]["arms"]}
+    tasks = [Task(model, whose[name], name) for name in chosen if name not in there]
+    first = next((number for number, task in enumerate(tasks) if task.arm.startswith("Unsloth")), None)
+    if first is not None:
+        tasks.insert(first, Task(model, "build", "checkpoint"))
     return tasks
 
 
@@ -301,6 +314,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", action="append", help="may be repeated; Qwen3-VL-4B-Instruct unless given")
     parser.add_argument("--only", action="append", help="an arm's name or a part of it; may be repeated")
     parser.add_argument("--output")
+    parser.add_argument("--add", help="start from this file's results and run only what is not there or failed")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--table", help="print the table of this file's results")
     parser.add_argument("--folder", default=f"{tempfile.gettempdir()}/fast_path_peers", help="checkpoints and scratch")

@@ -73,8 +73,21 @@ def test_a_name_picks_its_arm_and_a_part_all_that_have_it() -> None:
 
 def test_the_checkpoint_is_made_before_the_first_arm_that_reads_it() -> None:
     whose = {"bf16": "ours", "Trainer": "peer", "Unsloth, 8": "peer", "Unsloth, 32": "peer"}
-    tasks = side_by_side.tasks_of(["4B"], list(whose), whose)
+    tasks = side_by_side.tasks_of("4B", list(whose), whose, {"models": {"4B": {"arms": []}}})
     assert [task.arm for task in tasks] == ["bf16", "Trainer", "checkpoint", "Unsloth, 8", "Unsloth, 32"]
+
+
+def test_only_what_is_missing_or_failed_is_run_again(tmp_path: Path) -> None:
+    ran = {"arm": "bf16", "by": "ours", "matrix_tflops": 794.1, "arms": [{"arm": "bf16", "samples_per_s": 76.8}]}
+    failed = {"arm": "Unsloth, 8", "by": "peer", "failed": "1: no kernel"}
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"commands": ["first"], "models": {"4B": {"arms": [ran, failed]}}}))
+    report = side_by_side.report_of(argparse.Namespace(add=str(file), model=["4B"]))
+    whose = {"bf16": "ours", "Trainer": "peer", "Unsloth, 8": "peer"}
+    tasks = side_by_side.tasks_of("4B", list(whose), whose, report)
+    assert [task.arm for task in tasks] == ["Trainer", "checkpoint", "Unsloth, 8"]
+    assert report["models"]["4B"]["arms"] == [ran]
+    assert len(report["commands"]) == 2
 
 
 def test_ratios_and_shares_of_the_table() -> None:
