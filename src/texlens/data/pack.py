@@ -166,8 +166,9 @@ def _patches(
     total, unit = sum(counts), layout.merge_size**2
     padded = _up(total, layout.patch_multiple)
     pixels = [example.patches for example in examples if example.patches is not None]
-    patches = np.zeros((padded, pixels[0].shape[1]), np.uint8)
-    patches[:total] = np.concatenate(pixels)
+    patches = np.empty((padded, pixels[0].shape[1]), np.uint8)
+    np.concatenate(pixels, out=patches[:total])
+    patches[total:] = 0
     cells = np.zeros((2, padded), np.int32)
     ends = np.cumsum([0, *counts])
     for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
