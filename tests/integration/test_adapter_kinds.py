@@ -62,7 +62,7 @@ def weights(folder: RunFolder) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["moe-lora", "full", "experts", "shared experts", "groups", "pissa"])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_a_resumed_run_ends_with_the_same_weights(kind, tmp_path):
     made, config = run(tmp_path, *KINDS[kind], engine="plain")
     expected, told = weights(made), losses(made)
