@@ -19,6 +19,7 @@ import importlib.metadata
 import json
 import math
 import os
+import shlex
 import shutil
 import signal
 import statistics
@@ -92,19 +93,16 @@ def main() -> None:
 
 def report_of(options: argparse.Namespace) -> dict:
     """A report without arms, or that of `--add` without the arms that failed."""
-    report = {
-        "commands": [],
-        "date": date.today().isoformat(),
-        "versions": {name: version for name in PACKAGES if (version := _version(name))},
-        "warm_up": options.warm_up,
-        "steps": options.steps,
-        "models": {},
-    }
+    report: dict = {"commands": []}
     if options.add:
         report = json.loads(Path(options.add).read_text(encoding="utf-8"))
         for found in report["models"].values():
             found["arms"] = [arm for arm in found["arms"] if "failed" not in flattened(arm)]
-    report["commands"].append(" ".join(["python", "benchmarks/side_by_side.py", *sys.argv[1:]]))
+    else:
+        versions = {name: version for name in PACKAGES if (version := _version(name))}
+        report |= {"date": date.today().isoformat(), "versions": versions}
+        report |= {"warm_up": options.warm_up, "steps": options.steps, "models": {}}
+    report["commands"].append(shlex.join(["python", "benchmarks/side_by_side.py", *sys.argv[1:]]))
     for model in options.model:
         report["models"].setdefault(model, {"arms": []})
     return report
