@@ -5,10 +5,11 @@
     PYTHONPATH=src python benchmarks/planner_peaks.py --repredict FILE [--packed FAST_PATH_FILE] --output FILE
 
 Random weights are drawn on the GPU from the configurations that ship. What runs is our plain path: the stock forward
-inside PEFT, bf16 autocast by accelerate, our loss over labels, clipping, fused AdamW. Combinations with nf4 need
-bitsandbytes (0.50.2's manylinux wheel is 41 MiB) and are named as failed without it; peak, reserved and step time come
-from a process of each combination's own. About three minutes on one H200. `--repredict` keeps what a file has measured
-and renews the predictions (two minutes on a CPU); `--packed` adds what benchmarks/fast_path.py measured of packs.
+inside PEFT, bf16 autocast by accelerate, our loss over labels, clipping, fused AdamW. Combinations with nf4 (tower and
+head in 16 bits) need bitsandbytes, whose 0.50.2 is a wheel of 41 MiB, and are named as failed without it; peak, reserved
+and step time come from a process of each combination's own. About three minutes on one H200. `--repredict` keeps what
+a file has measured and renews the predictions (two minutes on a CPU); `--packed` adds what benchmarks/fast_path.py
+measured of packs.
 
 The planner's constants (duration.LAUNCH_US, memory.FRAGMENTATION) are fitted to the combinations that are not held out.
 """
@@ -26,7 +27,9 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from nf4_layers import KEPT, quantise_in_nf4
 from peft import LoraConfig, get_peft_model
+from planner_packs import predict_packed
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
@@ -38,8 +41,7 @@ from texlens.models.skeleton import skeleton
 from texlens.train.loss import label_loss
 from texlens.train.planner.duration import time_step
 from texlens.train.planner.gpus import find_gpu
-from texlens.train.planner.memory import GIB, optimizer_bytes, plan_memory
-from texlens.train.planner.packed import Pack, plan_packed_memory, time_packed
+from texlens.train.planner.memory import GIB, plan_memory
 from texlens.train.planner.stand_ins import quantise
 from texlens.train.planner.step import Batch, make_inputs, make_labels, simulate_step
 
@@ -80,6 +82,7 @@ COMBINATIONS = (
     Combination("Qwen3-VL-4B-Instruct", "lora", 16, True, held_out=True),
     Combination("Qwen3-VL-4B-Instruct", "nf4", 8, True),
     Combination("Qwen3-VL-4B-Instruct", "nf4", 4, False, (24, 40), 160, held_out=True),
+    Combination("Qwen2.5-VL-7B-Instruct", "nf4", 8, True, held_out=True),
     Combination("Qwen3-VL-8B-Instruct", "lora", 4, False, held_out=True),
     Combination("Qwen3-VL-8B-Instruct", "lora", 16, True, (24, 40), 160),
     Combination("Qwen2.5-VL-3B-Instruct", "lora", 8, False, groups=(*TEXT, "vision"), held_out=True),
@@ -106,7 +109,7 @@ def predict(combination: Combination, config: dict) -> dict:
     began = time.perf_counter()
     base = skeleton(config).to(torch.bfloat16)
     if combination.method == "nf4":
-        quantise(base, "nf4")
+        quantise(base, "nf4", KEPT)
     model = adapt(base, family, combination)
     step = simulate_step(model, base, family, combination.batch, checkpointing=combination.checkpointing)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -125,62 +128,6 @@ def predict(combination: Combination, config: dict) -> dict:
     }
 
 
-PACKED = Combination("Qwen3-VL-4B-Instruct", "lora", 4, False, (8, 82), 127, 98)
-"""The mean row of benchmarks/fast_path.py."""
-
-
-@dataclass(frozen=True)
-class Laid:
-    """What benchmarks/fast_path.py lays for a budget: tokens of a mean pack and of the largest with its padding, and
-    bytes of all packs of the run, which lie on the card beforehand."""
-
-    tokens: int
-    largest: int
-    waiting: int
-
-
-LAID = {18_432: Laid(16_189, 16_768, 585_052 * 824), 9_216: Laid(8_105, 8_960, 288_880 * 824)}
-
-
-def predict_packed(arms: list[dict]) -> list[dict]:
-    """Peaks and rates of packs, predicted beside what was measured."""
-    config = shipped_config(PACKED.model)
-    assert config is not None
-    family = family_of(config)
-    base = skeleton(config).to(torch.bfloat16)
-    model = adapt(base, family, PACKED)
-    step = simulate_step(model, base, family, PACKED.batch, checkpointing=False)
-    optimiser = optimizer_bytes([parameter for parameter in model.parameters() if parameter.requires_grad], "adamw")
-    text_config, rows = base.config.text_config, []
-    for arm in arms:
-        laid = LAID[arm["budget"]]
-        plan = plan_packed_memory(
-            step, PACKED.batch, optimiser, Pack(laid.largest, arm["recompute"], True), text_config
-        )
-        batch = replace(PACKED.batch, rows=arm["rows"], labels=arm["rows"] * PACKED.labels, filled=laid.tokens)
-        spent = time_packed(
-            step, batch, PACKED.batch, Pack(laid.tokens, arm["recompute"], True), text_config, find_gpu(CARD)
-        )
-        peak, rate = plan.allocated + laid.waiting / GIB, arm["rows"] / spent.seconds if arm["compiled"] else None
-        rows.append(
-            {
-                **{key: arm[key] for key in ("name", "rows", "budget", "recompute", "compiled")},
-                "predicted": {
-                    **plan.to_json(),
-                    "waiting_packs_gib": round(laid.waiting / GIB, 3),
-                    "peak_gib": round(peak, 2),
-                    "samples_per_s": round(rate, 2) if rate else None,
-                },
-                "measured": {key: arm[key] for key in ("peak_gib", "reserved_gib", "samples_per_s")},
-                "errors": {
-                    "peak": round(peak / arm["peak_gib"] - 1, 4),
-                    "samples_per_s": round(rate / arm["samples_per_s"] - 1, 4) if rate else None,
-                },
-            }
-        )
-    return rows
-
-
 def measure(combination: Combination, config: dict, device: str) -> dict:
     cuda = device == "cuda"
     family = family_of(config)
@@ -188,7 +135,7 @@ def measure(combination: Combination, config: dict, device: str) -> dict:
     with torch.device(device):
         base = random_model(config, dtype=torch.bfloat16, attn_implementation="sdpa")
     if combination.method == "nf4":
-        _quantise_really(base)
+        quantise_in_nf4(base)
     model = adapt(base, family, combination)
     model.train()
     if combination.checkpointing:
@@ -232,34 +179,6 @@ def measure(combination: Combination, config: dict, device: str) -> dict:
 def _forward(model, inputs: dict, labels: torch.Tensor) -> torch.Tensor:
     outputs = model(**inputs, use_cache=False)
     return label_loss(outputs.logits, labels)
-
-
-def _quantise_really(model: nn.Module) -> None:
-    """bitsandbytes' NF4 with double quantisation in the place of every linear layer but the head."""
-    import bitsandbytes
-
-    model.is_loaded_in_4bit = True
-    for module in list(model.modules()):
-        for leaf, child in list(module.named_children()):
-            if type(child) is not nn.Linear or leaf == "lm_head":
-                continue
-            layer = bitsandbytes.nn.Linear4bit(
-                child.in_features,
-                child.out_features,
-                bias=child.bias is not None,
-                compute_dtype=torch.bfloat16,
-                compress_statistics=True,
-                quant_type="nf4",
-                device="meta",
-            )
-            layer.weight = bitsandbytes.nn.Params4bit(
-                child.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True, module=layer
-            )
-            layer.bias = child.bias
-            setattr(module, leaf, layer.cuda())
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    torch.cuda.empty_cache()
 
 
 def _allocated(cuda: bool) -> float:
@@ -345,7 +264,7 @@ def main() -> None:
         result |= {"predicted_with": _packages(), "repredicted": _command()}
     if arguments.packed:
         arms = [arm for file in arguments.packed for arm in json.loads(file.read_text())["arms"] if "failed" not in arm]
-        result["packed"] = predict_packed(arms)
+        result["packed"] = predict_packed(arms, CARD)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.output:
@@ -353,8 +272,6 @@ def main() -> None:
 
 
 def _measured(combination: Combination, config: dict, on_cpu: bool) -> dict:
-    if combination.method == "nf4" and on_cpu:
-        return {"failed": "nf4 runs on a GPU alone"}
     return _in_its_own_process(measure, combination, config, "cpu" if on_cpu else "cuda")
 
 
