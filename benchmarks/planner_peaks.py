@@ -6,8 +6,8 @@
 
 Random weights are drawn on the GPU from the configurations that ship. What runs is our plain path: the stock forward
 inside PEFT, bf16 autocast by accelerate, our loss over labels, clipping, fused AdamW. Combinations with nf4 (tower and
-head in 16 bits) need bitsandbytes, whose 0.50.2 is a wheel of 41 MiB, and are named as failed without it; peak, reserved
-and step time come from a process of each combination's own. About three minutes on one H200. `--repredict` keeps what
+head in 16 bits) need bitsandbytes, a wheel of 41 MiB, and are named as failed without it; peak, reserved and step time
+come from a process of each combination's own. About three minutes on one H200. `--repredict` keeps what
 a file has measured and renews the predictions (two minutes on a CPU); `--packed` adds what benchmarks/fast_path.py
 measured of packs.
 
