@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from texlens.kernels.attention import Segments, attend
+from texlens.kernels.fp8 import swiglu_back_codes, swiglu_codes
 from texlens.kernels.fused import Heads
-from texlens.kernels.products import Product, over_tokens
+from texlens.kernels.products import Coded, Product, over_tokens
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ class _DecoderLayer(torch.autograd.Function):
         for product in layer.products:
             product.expire()
         kept = _to_wide(layer, x, cos, sin, where, rows)
-        act = layer.kernels.swiglu(kept.wide, layer.down.border)
-        y, thin = layer.down.forward(act)
+        y, thin = layer.down.forward(_activation(layer, kept.wide))
         result = y.add_(kept.middle)
         if layer.recompute == "full":
             kept = None
@@ -122,7 +122,7 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
         normed = kernels.rms_norm(middle, layer.second_norm, layer.eps[1], layer.gate_up.border)
         wide, thin_wide = layer.gate_up.forward(normed)
     dact, dthin, dup_down = layer.down.backward(bordered(slope, layer.down.border), thin_down)
-    dwide, act = kernels.swiglu_back(dact, wide, layer.gate_up.border)
+    dwide, act = _activation_back(layer, dact, wide)
     del wide, dact
     kept = kept._replace(wide=None)
     ddown = layer.down.slopes(_down_slope(dthin, act), dup_down)
@@ -153,6 +153,20 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     return dx, [*dqkv, *dout, *dwide_adapters, *ddown]
 
 
+def _activation(layer: Layer, wide: Any) -> Any:
+    """What the down product takes: rows with a border, or codes where it is one of 8 bits."""
+    if isinstance(layer.down, Coded):
+        return swiglu_codes(wide, layer.down.room)
+    return layer.kernels.swiglu(wide, layer.down.border)
+
+
+def _activation_back(layer: Layer, slope: Tensor, wide: Tensor) -> tuple[Any, Any]:
+    """The slope of `wide`, as the gate and up product takes it, and the activation again."""
+    if isinstance(layer.gate_up, Coded):
+        return swiglu_back_codes(slope, wide, layer.gate_up.room)
+    return layer.kernels.swiglu_back(slope, wide, layer.gate_up.border)
+
+
 def bordered(x: Tensor, border: int) -> Tensor:
     """x [T, D] with room for `border` columns beside it: the tensor that x is the left part of, else a copy."""
     tokens, width = x.shape
@@ -170,7 +184,7 @@ def _among_all(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
     return part.new_zeros(tokens, part.shape[1]).index_copy_(0, rows, part)
 
 
-def _down_slope(dthin: Tensor | None, x: Tensor) -> Tensor | None:
+def _down_slope(dthin: Tensor | None, x: Any) -> Tensor | None:
     return None if dthin is None else over_tokens(dthin, x)
 
 

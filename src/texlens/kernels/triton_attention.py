@@ -160,7 +160,7 @@ _BLOCKS = {
     ("keys", "narrow", True): Blocks(32, 64, 4, 3),
     ("keys", "narrow", False): Blocks(32, 64, 4, 3),
 }
-"""The fastest of those tried on an H200 (`benchmarks/attention_kernels.py`), for segments of some 290 and 600 tokens."""
+"""The fastest tried on an H200 (`benchmarks/attention_kernels.py`), for segments of some 290 and 600 tokens."""
 
 
 class _Shape(NamedTuple):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from texlens.kernels.fused import Adapted
 from texlens.kernels.nf4 import why_not_nf4
 from texlens.kernels.products import MULTIPLE, Adapter, Stored
+from texlens.models.fp8 import Fp8Linear
 
 
 def stack(layers: Sequence[nn.Module]) -> Stored:
@@ -87,6 +88,8 @@ def _is(layer: nn.Module, module: str, name: str) -> bool:
 def _why_not_base(base: nn.Linear) -> str | None:
     if holds_4_bit(base):
         return why_not_nf4(base.weight)
+    if isinstance(base, Fp8Linear):
+        return None
     if type(base) is not nn.Linear or not base.weight.is_floating_point() or base.weight.itemsize not in (2, 4, 8):
         return f"a {type(base).__name__} layer"
     return None

@@ -17,6 +17,7 @@ from texlens.kernels.attention import Segments, attend, segments
 from texlens.kernels.fused import Heads, after_attention, into_heads, rms_norm, rotate
 from texlens.kernels.layer import Layer, decoder_layer
 from texlens.kernels.products import Product
+from texlens.models.packed.fp8 import holds_fp8, stack_coded
 from texlens.models.packed.nf4 import Scratch, stack_nf4
 from texlens.models.packed.projections import for_plain_form, holds_4_bit, stack, why_not
 
@@ -39,6 +40,7 @@ class PackedText:
     def __init__(self, language_model: Any, *, recompute: str = "none", fused: bool = True, passes: str = "plain"):
         self.model, self.config = language_model, language_model.config
         self.full = recompute == "full"
+        self._axes: Tensor | None = None
         make = PlainFusedLayer if passes == "plain" else whole_layers(passes)
         self.unfused: dict[int, str] = {}
         self.layers: list[Run] = []
@@ -77,8 +79,10 @@ class PackedText:
     def rotary(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """cos, sin [T, W] in float32 of M-RoPE positions [3, T]; each frequency turns with one of the three."""
         spectrum = self.model.rotary_emb.inv_freq.to(positions.device, torch.float32)
-        axes = frequency_axes(self.config.rope_parameters, len(spectrum), self.config.model_type)
-        angles = positions.float()[axes.to(positions.device)].T * spectrum
+        if self._axes is None or self._axes.device != positions.device:
+            axes = frequency_axes(self.config.rope_parameters, len(spectrum), self.config.model_type)
+            self._axes = axes.to(positions.device)
+        angles = positions.float()[self._axes].T * spectrum
         angles = torch.cat([angles, angles], -1)
         scale = self.model.rotary_emb.attention_scaling
         return angles.cos() * scale, angles.sin() * scale
@@ -109,14 +113,19 @@ def why_not_fused(layer: Any, passes: str) -> str | None:
     if getattr(layer.self_attn, "sliding_window", None):
         return "sliding-window attention"
     reasons = (why_not(part) for group in _groups(layer) for part in group)
-    return next((reason for reason in reasons if reason), None) or _why_not_4_bit(layer, passes)
+    return next((reason for reason in reasons if reason), None) or _why_not_quantised(layer, passes)
 
 
-def _why_not_4_bit(layer: Any, passes: str) -> str | None:
-    kinds = [{holds_4_bit(part) for part in group} for group in _groups(layer)]
+def _why_not_quantised(layer: Any, passes: str) -> str | None:
+    kinds = [{_bits(part) for part in group} for group in _groups(layer)]
+    fewest = min(min(kind) for kind in kinds)
     if any(len(kind) > 1 for kind in kinds):
-        return "4-bit layers beside others with the same input"
-    return "4-bit layers, for which there is no plain form" if passes == "plain" and {True} in kinds else None
+        return f"{fewest}-bit layers beside others with the same input"
+    return f"{fewest}-bit layers, for which there is no plain form" if passes == "plain" and fewest < 16 else None
+
+
+def _bits(layer: nn.Module) -> int:
+    return 4 if holds_4_bit(layer) else 8 if holds_fp8(layer) else 16
 
 
 def _heads(attention: Any, config) -> Heads:
@@ -151,6 +160,8 @@ def whole_layers(passes: str) -> Callable[[Any, str], Run]:
 
 
 def _product(layers: Sequence[nn.Module], dtype: torch.dtype, scratch: Scratch) -> Product:
+    if holds_fp8(layers[0]):
+        return stack_coded(layers)
     return stack_nf4(layers, dtype, scratch) if holds_4_bit(layers[0]) else stack(layers)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from texlens.data.geometry import ImageGeometry
@@ -34,6 +34,7 @@ class PackedVision:
         self.full = getattr(visual.config, "fullatt_block_indexes", None)
         self.taps = list(getattr(visual.config, "deepstack_visual_indexes", None) or ())
         self._before, self._after = compiled(_before_attention), compiled(_after_attention)
+        self._middle, self._last = compiled(_middle), compiled(_last)
         self._spectrum = visual.rotary_pos_emb.inv_freq
         device = visual.patch_embed.proj.weight.device
         self._mean, self._std = (
@@ -80,13 +81,34 @@ class PackedVision:
 
     def _block(self, block, x: Tensor, cos: Tensor, sin: Tensor, where: Segments) -> Tensor:
         query, key, value = self._before(block, x, cos, sin)
-        return self._after(block, x, attend(query, key, value, where, causal=False))
+        mixed = attend(query, key, value, where, causal=False)
+        if not self._activates_in_product(block, x):
+            return self._after(block, x, mixed)
+        x, normed = self._middle(block, x, mixed)
+        wide = block.mlp.linear_fc1
+        act = torch._addmm_activation(wide.bias, normed, wide.weight.T, use_gelu=True)
+        return self._last(block, x, act)
+
+    def _activates_in_product(self, block, x: Tensor) -> bool:
+        """Whether the MLP's first product can apply the activation itself: cuBLAS knows the tanh form of GELU."""
+        first = getattr(block.mlp, "linear_fc1", None)
+        kind = getattr(self.visual.config, "hidden_act", None)
+        return x.is_cuda and not self.trained and kind == "gelu_pytorch_tanh" and type(first) is nn.Linear
 
 
 def _before_attention(block, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     attention = block.attn
     query, key, value = attention.qkv(block.norm1(x)).unflatten(-1, (3, attention.num_heads, -1)).unbind(1)
     return rotate(query, cos, sin), rotate(key, cos, sin), value
+
+
+def _middle(block, x: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
+    x = x + block.attn.proj(mixed.flatten(1))
+    return x, block.norm2(x)
+
+
+def _last(block, x: Tensor, act: Tensor) -> Tensor:
+    return x + block.mlp.linear_fc2(act)
 
 
 def _after_attention(block, x: Tensor, mixed: Tensor) -> Tensor:
