@@ -33,8 +33,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from fast_path import on
-from fast_path_rows import GIB, RANK, base_model, drawn_lengths, settings_of, synchronise
+from fast_path import flops, on
+from fast_path_rows import (
+    GIB,
+    RANK,
+    base_model,
+    drawn_lengths,
+    matrix_rate,
+    settings_of,
+    synchronise,
+    work_of,
+)
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from torch.utils.data import DataLoader
@@ -141,11 +150,15 @@ def png_of(text: str, size: tuple[int, int]) -> bytes:
 def run(config: RunConfig, folder: Path, options, device) -> dict:
     console = Console(stderr=True)
     prepared = prepare(config, console)
-    model = base_model(read_config(prepared.base.folder), device)
+    settings = read_config(prepared.base.folder)
+    matrix_tflops = matrix_rate(device, options.tiny)
+    model = base_model(settings, device)
     if config.base.quantise == "fp8" and (kept := quantise_in_fp8(model)):
         raise SystemExit(f"{kept[0]} can't be held in fp8")
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=0, base_path=config.model.path)
+    began = time.perf_counter()
     engine = build_engine(config, adapted, prepared.base.processor)
+    built = time.perf_counter() - began
     engine = with_workers(engine, config, prepared.base.processor.geometry, prepared.splits.train)
     if engine.forward is None:
         raise SystemExit(f"no packed engine here: {'; '.join(engine.notes)}")
@@ -164,6 +177,7 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
         "engine": {**engine.facts, "notes": list(engine.notes)},
         "workers": engine.workers,
         "end_to_end_samples_per_s": whole,
+        "kernels_made_s": round(built, 1),
         "first_step_s": round(clock.first_s, 1),
         "peak_gib": peak and round(peak, 2),
         "loss": [round(history[0]["loss"], 4), round(history[-1]["loss"], 4)],
@@ -174,7 +188,12 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
         return told
     batches, made = laid_again(clock.packs, prepared, trainer.train_dataset, engine)
     alone = model_alone(engine.forward, trainer, batches, clock.warm, device)
+    timed, work = batches[clock.warm :], work_of(settings)
+    tflops = sum(flops(batch, work) for batch in timed) / clock.spent / 1e12
     return told | {
+        "tokens_per_s": round(sum(pack["tokens"] for batch in timed for pack in batch["packs"]) / clock.spent),
+        "tflops": round(tflops, 1),
+        "share_of_matrix_rate": round(tflops / matrix_tflops, 3),
         "loader_alone_samples_per_s": made,
         "model_alone_samples_per_s": alone,
         "share": round(whole / alone, 4),
@@ -218,6 +237,8 @@ class Clock(TrainerCallback):
             self.first_s = now - self.began
         if state.global_step == self.warm:
             self.start = now
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
             if self.waiting:
                 self.waiting.begin()
         if state.global_step == self.last:

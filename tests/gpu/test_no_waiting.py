@@ -1,4 +1,5 @@
-"""Parts of a packed step never make the host wait for the GPU; torch's own watch over synchronising calls says so."""
+"""Parts of a packed step never make the host wait for the GPU; torch's own watch over synchronising calls says so.
+Copies run beside what the GPU computes."""
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from texlens.kernels.loss import choose_chunk_loss, label_row_loss
 from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.train.copies import Beside
 from texlens.train.guard import NanGuard
 from texlens.train.trial import small_pack
 
@@ -53,3 +55,18 @@ def test_losses_are_looked_at_without_waiting(waiting_is_an_error):
     waiting_is_an_error()
     guard.check(losses, [["2"]], 2, optimizer)
     guard.read()
+
+
+def test_what_is_copied_beside_is_whole_when_it_is_used(waiting_is_an_error):
+    beside = Beside(torch.device("cuda", torch.cuda.current_device()))
+    busy = torch.randn(4096, 4096, device="cuda")
+    host = [torch.full((1 << 22,), float(number)).pin_memory() for number in range(8)]
+    sums = []
+    waiting_is_an_error()
+    for part in host:
+        batch = beside(lambda part=part: {"packs": [{"stored": part.to("cuda", non_blocking=True)}]})
+        busy = (busy @ busy).clamp(-1, 1)
+        sums.append(batch["packs"][0]["stored"].mean() + 0 * busy[0, 0])
+        del batch
+    torch.cuda.set_sync_debug_mode("default")
+    assert torch.stack(sums).tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]

@@ -25,6 +25,7 @@ from texlens.models.packed.forward import PackedForward
 from texlens.train import state
 from texlens.train.callbacks import Meter
 from texlens.train.checkpoints import rotate, seal
+from texlens.train.copies import Beside
 from texlens.train.engine import Engine
 from texlens.train.guard import NanGuard
 from texlens.train.loss import count_labels, trainer_loss
@@ -76,7 +77,7 @@ class LensTrainer(Trainer):
         )
         self.model_accepts_loss_kwargs = False
         self._parameter_groups, self._balance = parameter_groups, balance
-        self._engine, self._guard = engine, NanGuard()
+        self._engine, self._guard, self._beside = engine, NanGuard(), Beside(self.args.device)
         self._meter = meter
         self._watched = eval_dataset
         self.refused: dict[str, Refusal] = {}
@@ -106,7 +107,8 @@ class LensTrainer(Trainer):
         return (result[0] + share * extra, result[1]) if return_outputs else result + share * extra
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
-        batches, label_count = super().get_batch_samples(epoch_iterator, num_batches, device)
+        take = super().get_batch_samples
+        batches, label_count = self._beside(lambda: take(epoch_iterator, num_batches, device))
         for batch in batches:
             self._note_refused(batch)
             self._meter.count(batch)
