@@ -70,6 +70,15 @@ def test_rows_and_label_tokens_of_an_epoch_are_the_data_sets(tiny, tmp_path):
     assert folder.manifest["training"]["rows_refused_while_training"] == []
 
 
+def test_workers_that_live_through_all_epochs_change_no_number(tiny, tmp_path):
+    alone, shared = (
+        run(tiny, tmp_path / str(workers), workers=workers, steps=None, epochs=2, batch_size=8, accumulation=1)
+        for workers in (0, 2)
+    )
+    assert shared.manifest["loader"] == {"workers": 2}
+    assert losses(shared) == pytest.approx(losses(alone), rel=1e-6)
+
+
 def test_an_attention_that_packs_can_not_take_is_told(tiny, tmp_path):
     fallen_back = run(tiny, tmp_path, model={"attention": "eager"}).manifest["engine"]
     assert fallen_back["name"] == "plain"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
+import torch
 from PIL import Image
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -46,7 +47,8 @@ class ExampleDataset(Dataset):
         self.rows, self.tokenizer, self.geometry = rows, tokenizer, geometry
         self.question, self.system = question, system
         self.cut, self.store = cut, store
-        self.strict, self.transform, self.seed, self.epoch = strict, transform, seed, 0
+        self.strict, self.transform, self.seed = strict, transform, seed
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -64,9 +66,13 @@ class ExampleDataset(Dataset):
                 raise
             return Refusal.of(sample, error, "damaged image")
 
+    @property
+    def epoch(self) -> int:
+        return int(self._epoch)
+
     def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate's data loader; the transforms of each epoch differ."""
-        self.epoch = epoch
+        """Called by accelerate's data loader; the transforms of each epoch differ. Workers that live on see it too."""
+        self._epoch.fill_(epoch)
 
     @cached_property
     def lengths(self) -> list[int]:

@@ -107,6 +107,7 @@ def training_arguments(
         logging_nan_inf_filter=False,
         report_to=list(settings.watch.trackers),
         dataloader_num_workers=workers,
+        dataloader_persistent_workers=workers > 0,
         dataloader_pin_memory=torch.cuda.is_available(),
         accelerator_config={"non_blocking": torch.cuda.is_available()},
         ddp_broadcast_buffers=False,

@@ -137,11 +137,16 @@ def test_workers_draw_what_one_process_draws(tmp_path):
     )
     planned = data.lengths
 
-    alone, shared = (
-        [batch[0] for batch in DataLoader(data, batch_size=1, collate_fn=list, num_workers=workers)]
+    loaders = [
+        DataLoader(data, batch_size=1, collate_fn=list, num_workers=workers, persistent_workers=workers > 0)
         for workers in (0, 2)
-    )
-
-    assert all((one.patches == other.patches).all() for one, other in zip(alone, shared, strict=True))
-    assert not (alone[0].patches == alone[1].patches).all()
-    assert [len(example) for example in alone] == planned
+    ]
+    seen = []
+    for epoch in (0, 1):
+        data.set_epoch(epoch)
+        alone, shared = ([batch[0].patches for batch in loader] for loader in loaders)
+        assert all((one == other).all() for one, other in zip(alone, shared, strict=True))
+        assert not (alone[0] == alone[1]).all()
+        seen.append(alone[0])
+    assert not (seen[0] == seen[1]).all()
+    assert [len(data[index]) for index in range(4)] == planned
