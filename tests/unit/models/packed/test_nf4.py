@@ -26,8 +26,8 @@ def wide_config(family: str) -> dict:
     return config
 
 
-def quantised(folder, family: str, how: str = "nf4", **options):
-    """A small model in 4 bit with adapters, and what makes packs for it."""
+def save_wide(folder, family: str):
+    """Leaves a checkpoint of that config in the folder; its processor."""
     torch.manual_seed(0)
     model = random_model(wide_config(family))
     for parameter in model.parameters():
@@ -35,6 +35,12 @@ def quantised(folder, family: str, how: str = "nf4", **options):
     model.save_pretrained(folder)
     processor = tiny_processor(family)
     save_processor(processor, folder)
+    return processor
+
+
+def quantised(folder, family: str, how: str = "nf4", **options):
+    """A small model in 4 bit with adapters, and what makes packs for it."""
+    processor = save_wide(folder, family)
     model = load_model(folder, device="cpu", quantise=QuantiseSettings(quantise=how))
     return adapted(model, **options).train(), model, processor
 

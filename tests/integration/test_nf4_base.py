@@ -1,0 +1,51 @@
+"""Runs over a base in NF4: packs against the plain engine."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.unit.models.packed.test_nf4 import save_wide
+from texlens.config.load import build_config
+from texlens.core.run_folder import RunFolder
+from texlens.train.run import prepare, train
+
+CONSOLE = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
+needs_bitsandbytes = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
+)
+
+
+def run(folder: Path, **changes) -> RunFolder:
+    values = {
+        "output": str(folder),
+        "model": {"path": str(folder / "base")},
+        "data": {"path": "demo", "limit": 8, "splits": {"validation": None}},
+        "adapter": {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]},
+        "base": {"quantise": "nf4"},
+        "train": {"steps": 3, "batch_size": 4, "watch": {"log_every_steps": 1}, **changes},
+    }
+    config = build_config(values | {"train": values["train"] | {"optimizer": {"learning_rate": 1e-2}}})
+    made = RunFolder.create(folder, "run")
+    train(config, prepare(config, CONSOLE), made, console=CONSOLE)
+    return made
+
+
+def losses(folder: RunFolder) -> list[float]:
+    return [row["loss"] for row in folder.history() if "loss" in row]
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
+def test_packs_over_nf4_give_the_losses_of_the_plain_engine_within_little_memory_too(family, tmp_path):
+    save_wide(tmp_path / "base", family)
+    plain = losses(run(tmp_path, engine="plain"))
+    packed, little = run(tmp_path, engine="packed"), run(tmp_path, engine="packed", memory_gib=0.0067)
+    engines = [made.manifest["engine"] for made in (packed, little)]
+    assert [engine["fused_layers"] for engine in engines] == [2, 2]
+    assert [engine["recompute"] for engine in engines] == ["none", "full"]
+    assert losses(packed) == pytest.approx(plain, rel=1e-5)
+    assert losses(little) == pytest.approx(plain, rel=1e-5)
+    assert plain[0] != plain[2]
