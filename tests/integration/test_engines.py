@@ -114,7 +114,5 @@ def test_kernels_that_can_not_be_made_are_done_without_and_told(tiny, plain, tmp
 
 
 def test_kernels_asked_for_by_name_that_can_not_be_made_are_an_error(tiny, tmp_path, no_compiler):
-    with pytest.raises(
-        ConfigError, match=r"train\.compile: on can't be done here: RuntimeError: Failed to find"
-    ):
+    with pytest.raises(ConfigError, match=r"train\.compile: on can't be done here: RuntimeError: Failed to find"):
         run(tiny, tmp_path, compile="on")
