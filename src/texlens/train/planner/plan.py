@@ -150,7 +150,10 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
         kept, _ = simulate(config, model_config, sample, checkpointing=True)
     memory = plan_packed_memory(kept, sample, optimiser, pack, text_config)
     time = time_packed(step, batches.typical, sample, pack, text_config, gpu)
-    return _Figures("packed", memory, time, batches, f"packs of {pack.tokens:,} tokens, recompute {pack.recompute}")
+    note = f"packs of {pack.tokens:,} tokens, recompute {pack.recompute}"
+    if train.memory_gib != "auto" and memory.allocated > train.memory_gib:
+        note += f"; they take more than train.memory_gib: {train.memory_gib:g}, with which the run is refused"
+    return _Figures("packed", memory, time, batches, note)
 
 
 def simulate(

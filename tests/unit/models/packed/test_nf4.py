@@ -38,10 +38,10 @@ def save_wide(folder, family: str):
     return processor
 
 
-def quantised(folder, family: str, how: str = "nf4", **options):
+def quantised(folder, family: str, how: str = "nf4", device: str = "cpu", **options):
     """A small model in 4 bit with adapters, and what makes packs for it."""
     processor = save_wide(folder, family)
-    model = load_model(folder, device="cpu", quantise=QuantiseSettings(quantise=how))
+    model = load_model(folder, device=device, quantise=QuantiseSettings(quantise=how))
     return adapted(model, **options).train(), model, processor
 
 

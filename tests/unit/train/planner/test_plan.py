@@ -101,6 +101,13 @@ def test_the_nano_model_fits_a_small_card(engine):
     assert plan.to_json()["seconds_per_epoch"] is not None
 
 
+def test_a_limit_that_no_pack_meets_is_told():
+    config, rows = shipped_config("nano"), [RowSize(((4, 12),), 60, 40)] * 16
+    assert config is not None
+    notes = [plan_on_gpu(config_of(memory_gib=gib), config, rows, find_gpu("l4")).notes for gib in (0.01, 4)]
+    assert [any("with which the run is refused" in note for note in found) for found in notes] == [True, False]
+
+
 def test_without_rows_a_formula_is_assumed_and_said():
     config = shipped_config("nano")
     assert config is not None
