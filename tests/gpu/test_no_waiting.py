@@ -3,10 +3,14 @@ Copies run beside what the GPU computes."""
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from texlens.kernels.loss import choose_chunk_loss, label_row_loss
+from texlens.models.load import load_model
 from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.processor import load_processor
+from texlens.models.shipped import NANO_FOLDER
 from texlens.train.copies import Beside
 from texlens.train.guard import NanGuard
 from texlens.train.trial import small_pack
@@ -34,6 +38,20 @@ def test_the_tower_reads_a_pack_without_waiting(family, waiting_is_an_error):
     forward.image_features(pack)
     waiting_is_an_error()
     forward.image_features(pack)
+
+
+@pytest.mark.parametrize("passes", ["plain", "triton"])
+def test_a_pack_goes_there_and_back_without_waiting(passes, waiting_is_an_error):
+    model, processor = load_model(NANO_FOLDER), load_processor(NANO_FOLDER)
+    lora = LoraConfig(r=16, target_modules=r".*language_model\..*_proj$", task_type="CAUSAL_LM")
+    model = get_peft_model(model, lora).base_model.model
+    forward = packed_forward(model, processor.geometry, passes=passes)
+    layout = pack_layout(model.config, processor, padded=True)
+    pack = small_pack(processor.geometry, layout, torch.device("cuda"))
+    for _ in range(2):
+        forward.loss(pack).backward()
+    waiting_is_an_error()
+    forward.loss(pack).backward()
 
 
 @pytest.mark.parametrize("form", ["plain", "triton"])

@@ -147,6 +147,12 @@ class _Attend(torch.autograd.Function):
         return *slopes, None, None
 
 
+def use_own_kernels(wanted: bool) -> None:
+    """From now on, in this process; without them a run needs no compiler."""
+    global OWN_KERNELS
+    OWN_KERNELS = wanted
+
+
 def has_own_kernels(device: torch.device) -> bool:
     """Whether our Triton kernels run there: on a GPU with Triton, or anywhere in Triton's interpreter."""
     return _own_kernels(device.type) is not None

@@ -20,6 +20,7 @@ from texlens.data.collate import Collator
 from texlens.data.example import Cut, Example
 from texlens.data.packing import PackCollator
 from texlens.data.patches import image_to_patches, image_to_raw_patches
+from texlens.kernels.attention import use_own_kernels
 from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward, why_not_packed
 from texlens.models.processor import Processor
 from texlens.train.loss import summed_loss
@@ -98,10 +99,12 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
     packs = plan_packs(config, model, device)
     pack = packs.choice
     build = partial(packed_forward, model, processor.geometry, recompute=pack.recompute, loss_chunk=pack.loss_chunk)
+    use_own_kernels(True)
     forward, why = _compiled(build, model, processor) if _wants_compiled(settings, on_gpu) else (None, None)
     if why and settings.compile == "on":
         raise ConfigError(f"train.compile: on can't be done here: {why}; use auto or off")
     compiled = forward is not None
+    use_own_kernels(compiled or not on_gpu)
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
     forward = forward or build(passes="cpu" if exact and not on_gpu else "plain")
     layout = pack_layout(model.config, processor, padded=compiled)

@@ -78,6 +78,14 @@ def test_own_kernels_are_taken_where_they_run_and_asked_for(monkeypatch, by_argu
         torch.testing.assert_close(slope, known, atol=1e-5, rtol=1e-5)
 
 
+def test_own_kernels_can_be_done_without(monkeypatch):
+    monkeypatch.setattr(attention, "OWN_KERNELS", True)
+    monkeypatch.setattr(attention, "has_own_kernels", lambda device: True)
+    monkeypatch.setattr(attention, "attend_forward", lambda *given, **kinds: pytest.fail("own kernels were taken"))
+    attention.use_own_kernels(False)
+    attend(*drawn(13), segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8), causal=True)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("causal", [True, False])
