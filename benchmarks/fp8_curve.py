@@ -52,7 +52,7 @@ from texlens.models.families import family_of
 from texlens.models.fp8 import fp8_layers, quantise_in_fp8
 from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward
 
-STEPS, WARM_UP, LAST, TOLD = 300, 15, 20, 10
+STEPS, WARM_UP, LAST, TOLD, SAID = 300, 15, 20, 10, 50
 EPOCHS = 2
 """nano: a step has so few rows that none is seen more often, lest the end be of rows known by heart."""
 BUDGET = 18_432
@@ -179,6 +179,8 @@ def train(forward: PackedForward, trained: list, task: Task, steps: int, device)
         if step == 0:
             synchronise(device)
             first_s = time.perf_counter() - began
+        if step % SAID == 0:
+            print(f"  step {step}: {losses[-1].item():.4f} after {time.perf_counter() - began:.1f} s", flush=True)
     synchronise(device)
     return torch.stack(losses).tolist(), first_s, time.perf_counter() - began - first_s
 
