@@ -1,12 +1,14 @@
 """The packed engine through a whole run, against its plain twin."""
 
 import pytest
+import torch
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.integration.test_training import CONSOLE, SETTINGS, adapter, losses, settings
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
+from texlens.models.packed.forward import PackedForward
 from texlens.train import engine
 from texlens.train.run import prepare, train
 
@@ -68,6 +70,19 @@ def test_rows_and_label_tokens_of_an_epoch_are_the_data_sets(tiny, tmp_path):
     folder = run(tiny, tmp_path, steps=None, epochs=2, batch_size=5, accumulation=1)
     assert folder.manifest["training"]["steps"] == 6
     assert folder.manifest["training"]["rows_refused_while_training"] == []
+
+
+def test_a_step_is_taken_in_training_mode(tiny, tmp_path, monkeypatch):
+    modes, take = set(), PackedForward.loss
+
+    def loss(forward, *given, **kinds):
+        if torch.is_grad_enabled():
+            modes.update(module.training for module in forward.text.model.modules())
+        return take(forward, *given, **kinds)
+
+    monkeypatch.setattr(PackedForward, "loss", loss)
+    run(tiny, tmp_path)
+    assert modes == {True}
 
 
 def test_workers_that_live_through_all_epochs_change_no_number(tiny, tmp_path):

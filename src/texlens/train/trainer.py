@@ -136,8 +136,7 @@ class LensTrainer(Trainer):
 
     def _packed_step(self, forward: PackedForward, model, packs: list[dict], label_count: int) -> torch.Tensor:
         """Forward and backward of each pack; the mean loss of the step's labels, still on the device."""
-        if not model.training:
-            model.train()
+        model.train()
         prepared: Any = self._prepare_inputs({"packs": packs})
         losses = []
         for pack in prepared["packs"]:

@@ -10,6 +10,7 @@ from texlens.core.errors import TexlensError
 from texlens.data.example import IGNORED, Example
 from texlens.data.geometry import ImageGeometry
 from texlens.data.pack import Pack, PackLayout, lay
+from texlens.models.decode import evaluating
 from texlens.models.packed.forward import PackedForward
 
 TOLD = 300
@@ -22,11 +23,10 @@ def tried(
 
     What is made here is not made again in the first step. The model is as before after it, without gradients.
     """
-    was_training = model.training
-    model.eval()
     try:
-        forward = build()
-        forward.loss(small_pack(geometry, layout, next(model.parameters()).device)).backward()
+        with evaluating(model):
+            forward = build()
+            forward.loss(small_pack(geometry, layout, next(model.parameters()).device)).backward()
         return forward, None
     except (TexlensError, torch.OutOfMemoryError):
         raise
@@ -34,7 +34,6 @@ def tried(
         return None, f"{type(error).__name__}: {' '.join(str(error).split())[:TOLD]}"
     finally:
         model.zero_grad(set_to_none=True)
-        model.train(was_training)
 
 
 def small_pack(geometry: ImageGeometry, layout: PackLayout, device: torch.device) -> Pack:

@@ -23,14 +23,15 @@ def failing(forward, error):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_model_is_as_before_after_its_trial(family):
     model, processor = tiny_model(family)
-    model.train()
+    model.model.visual.train()
+    modes = [module.training for module in model.modules()]
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     numbers = torch.get_rng_state()
     layout = pack_layout(model.config, processor, padded=True)
     forward, reason = tried(lambda: packed_forward(model, processor.geometry), model, processor.geometry, layout)
     assert reason is None
     assert forward is not None
-    assert model.training
+    assert [module.training for module in model.modules()] == modes
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
     assert torch.equal(numbers, torch.get_rng_state())
