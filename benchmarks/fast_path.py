@@ -14,6 +14,7 @@ import dataclasses
 import gc
 import json
 import math
+import os
 import platform
 import statistics
 import time
@@ -81,6 +82,7 @@ ARMS = (
 
 
 def main() -> None:
+    os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as `texlens train` does
     options = _options()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     settings = settings_of(options.model, options.tiny)
@@ -157,12 +159,12 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
 
     def step(batch) -> torch.Tensor:
         losses = []
-        for pack in batch["packs"]:
+        for number, pack in enumerate(batch["packs"]):
             if arm.cached:
                 pack = {**pack, "stored": pack["stored"].to(device, non_blocking=True)}
             if arm.memory_gib:
                 pack = pack_on(device, pack)
-            loss = forward.loss(pack) / batch["label_count"]
+            loss = forward.loss(pack, same_adapters=number > 0) / batch["label_count"]
             loss.backward()
             losses.append(loss.detach())
         norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)

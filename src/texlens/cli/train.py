@@ -1,11 +1,15 @@
 """`texlens train`"""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
+
+GROWING_SEGMENTS = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
+"""Packs differ in size: without it PyTorch's allocator kept 117 GiB of an H200 where 55 were used."""
 
 
 def train(
@@ -40,6 +44,7 @@ def train(
     from texlens.core.errors import ConfigError
     from texlens.core.run_folder import RunFolder
 
+    os.environ.setdefault(*GROWING_SEGMENTS)
     if (run_file is None) == (resume is None):
         raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
     if resume and overrides:

@@ -69,7 +69,7 @@ def attend(
     torch's varlen attention; on a CPU segments padded side by side through `scaled_dot_product_attention`.
     `attend_plainly` is the same in the simplest form.
     """
-    if (OWN_KERNELS if own is None else own) and has_own_kernels(query.device):
+    if takes_own_kernels(query.device, own):
         return _Attend.apply(query, key, value, where, causal)
     if where.slots is None or where.filled is None:
         assert varlen is not None
@@ -83,6 +83,11 @@ def attend(
         *rows, attn_mask=mask, is_causal=causal, enable_gqa=query.shape[1] != key.shape[1]
     )
     return mixed.transpose(1, 2).flatten(0, 1)[where.places]
+
+
+def takes_own_kernels(device: torch.device, own: bool | None = None) -> bool:
+    """Whether `attend` runs our kernels on a device; `own` as there."""
+    return (OWN_KERNELS if own is None else own) and has_own_kernels(device)
 
 
 def attend_forward(

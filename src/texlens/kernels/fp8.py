@@ -10,7 +10,7 @@ The adapters' part stands beside the rest, as a rounded number and what rounding
 """
 
 import importlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,20 +18,6 @@ from torch.nn import functional
 
 LARGEST = 448.0
 CODE = torch.float8_e4m3fn
-HEADROOM = 16.0
-"""Rows that are coded before their thin product is known use 1/16 of the codes' range, since the thin product's codes
-have to fit beside them. Codes being floating point, only numbers below 1/1,800 of a row's largest lose precision."""
-
-
-class Coded8(NamedTuple):
-    """Rows [T, N] as codes [T, N + room] and scales float32 [T, 1]."""
-
-    codes: Tensor
-    scale: Tensor
-    width: int
-
-    def numbers(self, dtype: torch.dtype) -> Tensor:
-        return (self.codes[:, : self.width].float() * self.scale).to(dtype)
 
 
 def room_for(ranks: int) -> int:
@@ -55,49 +41,6 @@ def quantise_rows_plainly(x: Tensor, beside: Tensor | None = None, gain: Tensor 
     thin = beside.float() * gain
     scale = _scale(torch.cat([row, thin], -1), LARGEST)
     return torch.cat([_code(row / scale), _thin_codes(thin / scale)], -1), scale
-
-
-def swiglu_codes(wide: Tensor, room: int) -> Coded8:
-    """silu(gate) x up of `wide` [T, 2F], coded with headroom; the room's codes are zero."""
-    if wide.is_cuda:
-        return _kernels().swiglu_codes(wide, room)
-    gate, up = wide.chunk(2, -1)
-    return _with_headroom(functional.silu(gate) * up, room)
-
-
-def swiglu_back_codes(slope: Tensor, wide: Tensor, room: int) -> tuple[Coded8, Coded8]:
-    """The slope of `wide`, coded with headroom and `room`, and what `swiglu_codes` gave, without room."""
-    if wide.is_cuda:
-        return _kernels().swiglu_back_codes(slope, wide, room)
-    gate, up = (half.float() for half in wide.chunk(2, -1))
-    switch, along = torch.sigmoid(gate), slope.float()
-    dgate = along * up * switch * (1 + gate * (1 - switch))
-    dwide = torch.cat([dgate, along * gate * switch], -1)
-    return _with_headroom(dwide, room), _with_headroom(gate * switch * up, 0)
-
-
-def thin_of_codes(rows: Coded8, right: Tensor, gain: Tensor) -> Tensor:
-    """rows @ right [T, R] of right [N, R]; its codes, times `gain`, go into the room behind the rows' codes."""
-    if rows.codes.is_cuda:
-        return _kernels().thin_of_codes(rows, right, gain)
-    thin = (rows.numbers(torch.float32) @ right.float()).to(right.dtype)
-    coded = _thin_codes(thin.float() * gain / rows.scale)
-    rows.codes.view(torch.uint8)[:, rows.width :] = coded.view(torch.uint8)
-    return thin
-
-
-def codes_over_tokens(rows: Coded8, right: Tensor) -> Tensor:
-    """rows.T @ right, float32 [N, R], of right [T, R]."""
-    if rows.codes.is_cuda:
-        return _kernels().codes_over_tokens(rows, right)
-    return rows.numbers(torch.float32).T @ right.float()
-
-
-def _with_headroom(x: Tensor, room: int) -> Coded8:
-    scale = _scale(x.float(), LARGEST / HEADROOM)
-    codes = torch.zeros(len(x), x.shape[1] + room, dtype=torch.uint8, device=x.device)
-    codes[:, : x.shape[1]] = _code(x.float() / scale).view(torch.uint8)
-    return Coded8(codes.view(CODE), scale, x.shape[1])
 
 
 def _kernels() -> Any:

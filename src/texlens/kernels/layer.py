@@ -15,10 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from texlens.kernels.attention import Segments, attend
-from texlens.kernels.fp8 import swiglu_back_codes, swiglu_codes
+from texlens.kernels.attention import Segments, attend, attend_back, attend_forward, takes_own_kernels
 from texlens.kernels.fused import Heads
-from texlens.kernels.products import Coded, Product, over_tokens
+from texlens.kernels.products import Product, over_tokens
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,8 @@ class _Kept(NamedTuple):
 class _DecoderLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, layer: Layer, x, cos, sin, where, rows, *trained):
-        for product in layer.products:
-            product.expire()
         kept = _to_wide(layer, x, cos, sin, where, rows)
-        y, thin = layer.down.forward(_activation(layer, kept.wide))
+        y, thin = layer.down.forward(layer.kernels.swiglu(kept.wide, layer.down.border))
         result = y.add_(kept.middle)
         if layer.recompute == "full":
             kept = None
@@ -122,7 +119,7 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
         normed = kernels.rms_norm(middle, layer.second_norm, layer.eps[1], layer.gate_up.border)
         wide, thin_wide = layer.gate_up.forward(normed)
     dact, dthin, dup_down = layer.down.backward(bordered(slope, layer.down.border), thin_down)
-    dwide, act = _activation_back(layer, dact, wide)
+    dwide, act = kernels.swiglu_back(dact, wide, layer.gate_up.border)
     del wide, dact
     kept = kept._replace(wide=None)
     ddown = layer.down.slopes(_down_slope(dthin, act), dup_down)
@@ -153,20 +150,6 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     return dx, [*dqkv, *dout, *dwide_adapters, *ddown]
 
 
-def _activation(layer: Layer, wide: Any) -> Any:
-    """What the down product takes: rows with a border, or codes where it is one of 8 bits."""
-    if isinstance(layer.down, Coded):
-        return swiglu_codes(wide, layer.down.room)
-    return layer.kernels.swiglu(wide, layer.down.border)
-
-
-def _activation_back(layer: Layer, slope: Tensor, wide: Tensor) -> tuple[Any, Any]:
-    """The slope of `wide`, as the gate and up product takes it, and the activation again."""
-    if isinstance(layer.gate_up, Coded):
-        return swiglu_back_codes(slope, wide, layer.gate_up.room)
-    return layer.kernels.swiglu_back(slope, wide, layer.gate_up.border)
-
-
 def bordered(x: Tensor, border: int) -> Tensor:
     """x [T, D] with room for `border` columns beside it: the tensor that x is the left part of, else a copy."""
     tokens, width = x.shape
@@ -184,12 +167,16 @@ def _among_all(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
     return part.new_zeros(tokens, part.shape[1]).index_copy_(0, rows, part)
 
 
-def _down_slope(dthin: Tensor | None, x: Any) -> Tensor | None:
+def _down_slope(dthin: Tensor | None, x: Tensor) -> Tensor | None:
     return None if dthin is None else over_tokens(dthin, x)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, where: Segments) -> tuple[Tensor, Any]:
     """What attention mixes, and its backward pass: the slopes of query, key and value from that of the result."""
+    if takes_own_kernels(query.device):
+        mixed, sums = attend_forward(query, key, value, where, causal=True)
+        kept = query, key, value, mixed, sums, where
+        return mixed, lambda slope: attend_back(slope, *kept, causal=True)
     with torch.enable_grad():
         query, key, value = (part.detach().requires_grad_() for part in (query, key, value))
         mixed = attend(query, key, value, where, causal=True)

@@ -16,15 +16,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from texlens.kernels.fp8 import (
-    Coded8,
-    codes_over_tokens,
-    codes_with_rest,
-    quantise_rows,
-    room_for,
-    scaled_product,
-    thin_of_codes,
-)
+from texlens.kernels.fp8 import codes_with_rest, quantise_rows, room_for, scaled_product
 
 MULTIPLE = 8
 """Borders are this many columns or a multiple: rows of 16-bit numbers then begin at multiples of 16 bytes."""
@@ -127,10 +119,8 @@ class Adapted:
                 below[adapter.columns] = adapter.down
 
 
-def over_tokens(left: Tensor, right: Tensor | Coded8) -> Tensor:
+def over_tokens(left: Tensor, right: Tensor) -> Tensor:
     """left.T @ right, of [T, N] and [T, R]; on a GPU in float32 where they have 16 bits."""
-    if isinstance(right, Coded8):
-        return codes_over_tokens(right, left).T
     if left.is_cuda and left.itemsize == 2:
         return torch.mm(left.T, right, out_dtype=torch.float32)
     return torch.mm(left.T, right)
@@ -204,37 +194,23 @@ class Coded(Adapted):
     def __init__(self, codes, scale, back_codes, back_scale, bias, adapters: tuple[Adapter, ...], dtype: torch.dtype):
         height, width = codes.shape
         super().__init__(height, width, bias, adapters)
-        self.codes, self.scale = _with_room(codes, self.room), scale
-        self.back_codes, self.back_scale = _with_room(back_codes, self.room), back_scale
+        self.codes, self.scale = _with_room(codes, room_for(self.ranks)), scale
+        self.back_codes, self.back_scale = _with_room(back_codes, room_for(self.ranks)), back_scale
         self.up = torch.zeros(height, self.ranks, dtype=dtype, device=codes.device)
         self.down = torch.zeros(self.ranks, width, dtype=dtype, device=codes.device)
         self.dtype = dtype
         self._gain = self._back_gain = scale.new_ones(1)
 
-    @property
-    def room(self) -> int:
-        """Columns to leave free beside rows that come coded already."""
-        return room_for(self.ranks)
-
-    def forward(self, x: Tensor | Coded8) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         self._refresh()
-        if isinstance(x, Coded8):
-            thin = thin_of_codes(x, self.down.T, self._gain) if self.ranks else None
-            codes, scale = x.codes, x.scale
-        else:
-            thin = torch.mm(x, self.down.T) if self.ranks else None
-            codes, scale = quantise_rows(x, thin, self._gain)
+        thin = torch.mm(x, self.down.T) if self.ranks else None
+        codes, scale = quantise_rows(x, thin, self._gain)
         return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.dtype), thin
 
-    def backward(self, slope: Tensor | Coded8, thin: Tensor | None) -> Slopes:
+    def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
         self._refresh()
-        if isinstance(slope, Coded8):
-            dthin = None if thin is None else thin_of_codes(slope, self.up, self._back_gain)
-            dup = None if thin is None else codes_over_tokens(slope, thin)
-            codes, scale = slope.codes, slope.scale
-        else:
-            dthin, dup = self.thin_slopes(slope, thin)
-            codes, scale = quantise_rows(slope, dthin, self._back_gain)
+        dthin, dup = self.thin_slopes(slope, thin)
+        codes, scale = quantise_rows(slope, dthin, self._back_gain)
         return Slopes(scaled_product(codes, scale, self.back_codes, self.back_scale, None, self.dtype), dthin, dup)
 
     def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

@@ -139,9 +139,9 @@ class LensTrainer(Trainer):
         model.train()
         prepared: Any = self._prepare_inputs({"packs": packs})
         losses = []
-        for pack in prepared["packs"]:
+        for number, pack in enumerate(prepared["packs"]):
             with self._balance.pack(pack) if self._balance else nullcontext():
-                loss = forward.loss(pack) / label_count
+                loss = forward.loss(pack, same_adapters=number > 0) / label_count
             extra = self._balance() if self._balance else None
             whole = loss if extra is None else loss + extra * (len(pack["labels"]) / label_count)
             self.accelerator.backward(whole)

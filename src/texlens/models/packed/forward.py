@@ -35,8 +35,10 @@ class PackedForward:
     loss_chunk: int = CHUNK
     chunk_loss: ChunkLoss = chunk_loss_plainly
 
-    def hidden(self, pack: dict, chosen: Tensor | None = None) -> Tensor:
+    def hidden(self, pack: dict, chosen: Tensor | None = None, *, same_adapters: bool = False) -> Tensor:
         """Hidden states before the last norm, [T, D], or of the `chosen` rows alone."""
+        if not same_adapters:
+            self.text.expire()
         rows, (features, *deep) = pack["image_rows"], self.image_features(pack)
         x = self.text.embed(pack["ids"])
         x = x.index_copy(0, rows, features.to(x.dtype))
@@ -57,9 +59,13 @@ class PackedForward:
             self.store.settle(pack["fresh"], features)
         return features
 
-    def loss(self, pack: dict) -> Tensor:
-        """Summed cross-entropy of the pack's labels in nats, float32."""
-        chosen = self.text.model.norm(self.hidden(pack, pack["label_rows"]))
+    def loss(self, pack: dict, *, same_adapters: bool = False) -> Tensor:
+        """Summed cross-entropy of the pack's labels in nats, float32.
+
+        Args:
+            same_adapters: they are as they were for the pack before, and need not be read again.
+        """
+        chosen = self.text.model.norm(self.hidden(pack, pack["label_rows"], same_adapters=same_adapters))
         if self.head_is_plain:
             form = {"chunk": self.loss_chunk, "chunk_loss": self.chunk_loss}
             return label_row_loss(chosen, self.head.weight, pack["labels"], **form)

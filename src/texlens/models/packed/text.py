@@ -7,6 +7,7 @@ A layer runs as one function (`kernels.layer`) where its linear layers allow it,
 
 import importlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -49,6 +50,12 @@ class PackedText:
             if reason:
                 self.unfused[number] = reason
             self.layers.append(PlainLayer(layer) if reason else make(layer, recompute))
+
+    def expire(self) -> None:
+        """Has the adapters read anew at the next pack: fused optimisers write to them without a new version."""
+        for layer in self.layers:
+            if isinstance(layer, WholeLayer):
+                layer.expire()
 
     def embed(self, ids: Tensor) -> Tensor:
         return self.model.embed_tokens(ids)
@@ -154,9 +161,23 @@ def whole_layers(passes: str) -> Callable[[Any, str], Run]:
             kernels=kernels,
             recompute=recompute,
         )
-        return lambda *inputs: decoder_layer(parts, *inputs)
+        return WholeLayer(parts)
 
     return make
+
+
+@dataclass(frozen=True)
+class WholeLayer:
+    """A decoder layer as one function."""
+
+    parts: Layer
+
+    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, where: Segments, rows: Tensor | None = None) -> Tensor:
+        return decoder_layer(self.parts, x, cos, sin, where, rows)
+
+    def expire(self) -> None:
+        for product in self.parts.products:
+            product.expire()
 
 
 def _product(layers: Sequence[nn.Module], dtype: torch.dtype, scratch: Scratch) -> Product:
