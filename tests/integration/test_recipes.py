@@ -71,10 +71,10 @@ SETTINGS = {
     "qwen3-vl-4b_latex-ocr_qlora-8gb": {
         "model": "Qwen/Qwen3-VL-4B-Instruct",
         "base": {"quantise": "nf4", "double_quantise": True},
-        "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": ("text-attention", "text-mlp")},
+        "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": ("text-attention",)},
         "train": {"epochs": 5, "steps": None, "batch_size": 1, "accumulation": 8, "gradient_checkpointing": True},
         "splits": {"train": "train[:496]", "validation": None, "test": "train[496:500]"},
-        "covered": {"text-attention": 8, "text-mlp": 6},
+        "covered": {"text-attention": 8},
     },
     "qwen3-vl-4b_latex-ocr_moe-lora": {
         "model": "Qwen/Qwen3-VL-4B-Instruct",
