@@ -76,6 +76,7 @@ ARMS = (
     Arm("bf16, 16k tokens, plain passes", passes="plain"),
     Arm("bf16, 16k tokens, module by module", fused=False, passes="plain"),
     Arm("fp8 base, 16k tokens", base="fp8"),
+    Arm("fp8 base, 32k tokens", rows=112, budget=36_864, base="fp8"),
     Arm("bf16, lean", memory_gib=9.6),
     Arm("NF4, lean", base="nf4", memory_gib=4.6),
 )
