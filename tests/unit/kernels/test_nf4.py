@@ -38,7 +38,7 @@ def by_hand() -> Nf4Weight:
 
 
 def written(weight: Nf4Weight, dtype: torch.dtype, write=write_plainly) -> torch.Tensor:
-    out = torch.full(weight.shape, 7.0, dtype=dtype)
+    out = torch.full(weight.shape, 7.0, dtype=dtype, device=weight.device)
     write(weight, out)
     return out
 
@@ -105,6 +105,19 @@ def test_a_parameter_of_bitsandbytes_is_read_bit_for_bit(dtype, twice):
     found = torch.empty(258, 66, dtype=dtype, device=DEVICE)
     weight.write(found)
     assert torch.equal(found, bitsandbytes.functional.dequantize_4bit(parameter.data, parameter.quant_state))
+
+
+@needs_bitsandbytes
+def test_bytes_that_are_stored_as_other_numbers_are_the_same_bytes():
+    import bitsandbytes
+
+    numbers = torch.randn(64, 64)
+    found = []
+    for storage in (torch.uint8, torch.bfloat16):
+        parameter = bitsandbytes.nn.Params4bit(numbers.clone(), quant_type="nf4", quant_storage=storage).to(DEVICE)
+        assert parameter.dtype == storage
+        found.append(written(nf4_weight(parameter), torch.float32, lambda weight, out: weight.write(out)))
+    assert torch.equal(*found)
 
 
 @needs_bitsandbytes
