@@ -1,6 +1,6 @@
 """`texlens read` on a folder of many images: images a second, memory over the run, a kill in the middle, broken files.
 
-    python benchmarks/reading.py [--images 10000] [--broken 5] [--folder DIR] [--write benchmarks/results]
+    python benchmarks/reading.py [--images 10000] [--broken 5] [--jobs auto] [--folder DIR] [--write benchmarks/results]
 
 Formulas of 2 to 8 tokens are drawn at 12 pixels an em; DIR keeps them for the next run. The command is killed (SIGKILL)
 once a quarter is read, and started again. Then every image must stand in the file once, the broken ones with `error`,
@@ -126,7 +126,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as aside:
         folder, out = asked.folder or Path(aside) / "images", Path(aside) / "out.jsonl"
         draw(folder, asked.images, asked.broken)
-        figures: dict = {"images": asked.images, "load_average": round(os.getloadavg()[0], 1)}
+        figures: dict = {"images": asked.images, "jobs": asked.jobs, "load_average": round(os.getloadavg()[0], 1)}
         figures["killed"] = killed(folder, out, asked.jobs, asked.images // 4)
         print(json.dumps(figures), flush=True)
         kept = out.read_text().splitlines()[: figures["killed"]["whole_lines"]]
@@ -134,7 +134,7 @@ def main() -> None:
         figures["file"] = check(folder, out, kept, asked.images, asked.broken)
         print(json.dumps(figures, indent=1), flush=True)
     if asked.write:
-        command = f"python benchmarks/reading.py --images {asked.images} --write benchmarks/results"
+        command = f"python benchmarks/reading.py --images {asked.images} --jobs {asked.jobs} --write benchmarks/results"
         write_result(asked.write, "reading", command, ("torch", "transformers", "pillow"), figures)
 
 
