@@ -65,24 +65,31 @@ def comparison_table(comparison: Comparison, title: str = "Comparison") -> Table
 
 
 def systems_table(comparison: Comparison, beside: Comparison) -> Table:
-    """One line a system: the scores that say most, and how far it is from the adapter, the reference of `beside`."""
+    """One line a system: the scores that say most, and how far it is from the adapter, the reference of `beside`.
+
+    It fits 80 columns; longer names of systems are broken, never cut.
+    """
     metrics = [metric for metric in comparison.systems[comparison.reference].metrics if metric.name in SLICE_METRICS]
     pairs = {pair.system: pair for pair in beside.pairs}
-    table = Table(title=f"Comparison ({_rows(comparison.rows)})", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("system", no_wrap=True)
+    title = f"Comparison ({_rows(comparison.rows)})"
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 0), show_edge=False)
+    table.add_column("system", overflow="fold")
     for metric in metrics:
-        table.add_column(metric.title, justify="right", no_wrap=True)
-    table.add_column(f"{metrics[0].title} against {beside.reference}", justify="right", no_wrap=True)
-    table.add_column("p", justify="right", no_wrap=True)
+        table.add_column(metric.title, justify="right")
+    table.add_column(f"{metrics[0].title}\nagainst {beside.reference}", justify="right", no_wrap=True)
     for name, scores in comparison.systems.items():
         cells = [
             f"{percent(value.value)}\n({percent_span(value)})" for value in (scores.values[m.name] for m in metrics)
         ]
-        pair = pairs.get(name)
-        difference = pair.differences[metrics[0].name] if pair else None
-        told = f"{points(difference.value)}\n({points_span(difference)})" if difference else ""
-        table.add_row(escape(name), *cells, told, p_text(pair.p_value) if pair else "")
+        table.add_row(escape(name), *cells, _told(pairs.get(name), metrics[0]))
     return table
+
+
+def _told(pair: Pair | None, metric: AnyMetric) -> str:
+    if pair is None:
+        return ""
+    difference = pair.differences[metric.name]
+    return f"{points(difference.value)}\n({points_span(difference)})\np {p_text(pair.p_value)}"
 
 
 def percent(value: float) -> str:

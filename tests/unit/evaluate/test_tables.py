@@ -7,7 +7,7 @@ from texlens.evaluate.compare import compare
 from texlens.evaluate.metrics import metric_named
 from texlens.evaluate.scores import score
 from texlens.evaluate.statistics import Interval
-from texlens.evaluate.tables import comparison_table, p_text, points, scores_table, verdict
+from texlens.evaluate.tables import comparison_table, p_text, points, scores_table, systems_table, verdict
 
 
 def rows(right):
@@ -43,6 +43,16 @@ def test_a_comparison_fits_a_console_of_80_columns():
     assert "+50.0" in text
     assert "Edit similarity" in text
     assert "(+43.0 … +57.0)" in text
+
+
+def test_exported_folders_stand_one_a_line_in_80_columns_and_nothing_is_cut():
+    systems = {name: rows(right) for name, right in (("base", 50), ("adapter", 150), ("nano-handwriting-nf4", 130))}
+    beside = compare({name: systems[name] for name in ("adapter", "nano-handwriting-nf4")})
+    text = shown(systems_table(compare(systems), beside), width=80)
+    for word in ("system", "base", "adapter", "25.0%", "75.0%", "65.0%", "(−14.5 … −6.5)", "p < 0.0001"):
+        assert word in text, text
+    assert "…" not in text.replace(" … ", "")
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_points_always_carry_their_sign_except_zero():
