@@ -1,5 +1,6 @@
 """The `texlens` command. Each subcommand is a thin file of this folder and imports what is heavy when it runs."""
 
+import logging
 import os
 import sys
 import warnings
@@ -90,6 +91,7 @@ def _quieten_libraries() -> None:
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it tells of kernels that it goes without
 
 
 def main() -> None:

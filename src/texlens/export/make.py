@@ -30,6 +30,7 @@ from texlens.export.task_calibration import calibrated_codec
 from texlens.models.build import Base, build_base
 from texlens.models.card import CARD, read_card
 from texlens.models.checkpoint import CONFIG, INDEX, fingerprint, weight_files
+from texlens.models.confidence import KEY
 from texlens.models.processor import Processor
 
 SHARES = {"nf4": 0.27, "int8": 0.51, "fp8": 0.51, "gptq": 0.27, "awq": 0.27}
@@ -106,6 +107,7 @@ def export_run(
                 ),
             )
         card = _card(config, run, base, form, made, aside)
+        _keep_calibration(run.adapter, aside)
         card = _checked(card, aside, output, check)
         commands = serving_commands(output, card, aside)
         write_readme(aside, output.name, card, commands)
@@ -258,6 +260,12 @@ def _checked(card: ArtefactCard, aside: Path, output: Path, check: Check | None)
     return card
 
 
+def _keep_calibration(adapter: Path, folder: Path) -> None:
+    """An artefact reads as its adapter does, so that the adapter's confidence holds for it too."""
+    if calibration := read_card(adapter).get(KEY):
+        write_json(folder / CARD, {**read_card(folder), KEY: calibration})
+
+
 def _write_card(folder: Path, card: ArtefactCard) -> None:
-    """Into an adapter's own card, where the folder holds an adapter, so that it loads as one."""
+    """Over what stands in the card: a calibration, and all of an adapter's own, so that it loads as one."""
     write_json(folder / CARD, {**read_card(folder), **card.to_json()})

@@ -7,6 +7,7 @@ from pathlib import Path
 from texlens.adapters.artefact import ArtefactCard
 from texlens.adapters.lora import SETTINGS
 from texlens.adapters.vllm import image_flags, lora_flags, why_not_vllm
+from texlens.models.shipped import NANO_FOLDER
 
 
 def serving_commands(folder: Path, card: ArtefactCard, now: Path) -> list[str]:
@@ -30,4 +31,5 @@ def serving_commands(folder: Path, card: ArtefactCard, now: Path) -> list[str]:
     if why_not_vllm(settings):
         return []
     adapters = lora_flags({card.run: str(folder)}, [settings], tower=bool(card.made.get("tower")))
-    return [shlex.join(["vllm", "serve", card.base, *adapters, *images])]
+    base = str(NANO_FOLDER) if card.base == "nano" else card.base
+    return [shlex.join(["vllm", "serve", base, *adapters, *images])]

@@ -17,12 +17,14 @@ from tests.fixtures.tiny_models import FAMILY_NAMES
 from tests.unit.export.conftest import write_run
 from texlens.adapters.artefact import ArtefactCard
 from texlens.core.errors import ExportError, ModelError
+from texlens.evaluate.calibrate import note_calibration
 from texlens.evaluate.run import open_run, read_samples, run_base
 from texlens.evaluate.systems import open_adapter, open_artefact
 from texlens.evaluate.verify import verify
 from texlens.export import make
 from texlens.export.make import export_run
 from texlens.models.checkpoint import read_config
+from texlens.models.confidence import Calibration, read_calibration
 from texlens.models.load import load_model
 
 LIBRARIES = {
@@ -139,6 +141,16 @@ def test_the_artefact_verifies_and_carries_its_cards(tmp_path, quiet, form):
     assert (tmp_path / "out/generation_config.json").is_file()
     size = json.loads((tmp_path / "out/preprocessor_config.json").read_text())["size"]
     assert size == {"longest_edge": card.max_pixels, "shortest_edge": card.min_pixels}
+
+
+@pytest.mark.parametrize("form", ["adapter", "merged"])
+def test_the_adapter_s_calibration_goes_with_it(tmp_path, quiet, form):
+    run = write_run(tmp_path)
+    made = Calibration(1.5, 0.2, 0.1, 40, 20, "rows")
+    note_calibration(run.adapter, made)
+    exported(run, tmp_path / "out", form, quiet)
+    assert read_calibration(tmp_path / "out") == made
+    assert ArtefactCard.read(tmp_path / "out").format == form
 
 
 @pytest.mark.slow
