@@ -181,9 +181,11 @@ def _print(
 def _write(names: Iterable[str], output: Path, model: str, batch_size: int, threads: int | None) -> None:
     """Any number of images into a file, with little in memory."""
     from texlens.core.errors import DataError
+    from texlens.core.memory import keep_large_blocks_apart
     from texlens.serve.scans import ReadingsFile
     from texlens.serve.shown import reading_row
 
+    keep_large_blocks_apart()
     file = ReadingsFile(output)
     every = list(names)
     missing = list(file.missing(every))

@@ -6,7 +6,6 @@ from itertools import islice
 
 import torch
 
-from texlens.core.memory import return_freed_memory
 from texlens.core.prediction import Prediction
 from texlens.data.sample import Sample
 from texlens.models.generate import OnToken, generate, in_order
@@ -36,7 +35,6 @@ class Reader:
         samples = iter(samples)
         while window := list(islice(samples, SORTED_BATCHES * batch_size)):
             yield from self.generate(window, batch_size=batch_size)
-            return_freed_memory()
 
     def generate(
         self, samples: Sequence[Sample], *, batch_size: int = 16, on_token: OnToken | None = None
