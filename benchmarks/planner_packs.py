@@ -62,10 +62,11 @@ def predict_packed(arms: list[dict], card: str) -> list[dict]:
 
 
 def _predicted(arm: dict, card: str) -> dict:
-    step, optimiser, text_config = _step(arm.get("base", "bf16"))
+    kind = arm.get("base", "bf16")
+    step, optimiser, text_config = _step(kind)
     sizes = laid(arm["rows"], arm["budget"], on_card=not arm.get("memory_gib"))
     worst, mean = (
-        Pack(tokens, arm["recompute"], True, arm.get("loss_chunk", 2048), arm.get("base") == "nf4")
+        Pack(tokens, arm["recompute"], True, arm.get("loss_chunk", 2048), kind == "nf4", kind == "fp8")
         for tokens in (sizes.largest, sizes.pack)
     )
     plan = plan_packed_memory(step, SAMPLE, optimiser, worst, text_config)
@@ -73,7 +74,7 @@ def _predicted(arm: dict, card: str) -> dict:
     peak = plan.allocated + sizes.waiting / GIB
     found = {
         **{key: arm[key] for key in ("name", "rows", "budget", "recompute")},
-        "base": arm.get("base", "bf16"),
+        "base": kind,
         "predicted": {
             **plan.to_json(),
             "waiting_packs_gib": round(sizes.waiting / GIB, 3),

@@ -15,12 +15,11 @@ train` asks for, they were 1% on an H200."""
 PACK_TOKENS = (16_384, 12_288, 8192, 6144, 4096, 3072, 2560, 2048, 1792, 1536, 1280, 1024)
 """Sizes of packs to choose from."""
 LOSS_CHUNKS = (CHUNK, 1024, 512, 256)
-RECOMPUTE_TIME = {"none": 1.0, "mlp": 1.16, "full": 1.53}
-"""What a pack of 16k tokens takes when more is made again: 76.75, 66.27 and 50.21 rows a second of Qwen3-VL-4B on an
-H200 (2026-11-21, benchmarks/fast_path.py)."""
-PACK_COST = 500
-"""A pack costs the time of so many tokens besides its own: 76.75 rows a second in packs of 16k tokens, 74.55 of 8k, in
-the same run. A slower card, which waits less for its host, loses less by small packs."""
+RECOMPUTE_TIME = {"none": 1.0, "mlp": 1.17, "full": 1.36}
+"""What a pack takes when more is made again, by Qwen3-VL-4B on an H200 (2026-11-21, benchmarks/side_by_side.py)."""
+PACK_COST = 460
+"""A pack costs the time of so many tokens besides its own: 102.6 rows a second in packs of 16k tokens, 65.5 in packs of
+1,792 that make everything again. A slower card, which waits less for its host, loses less by small packs."""
 BORDERS = 1.55
 """Numbers of the weights' borders for each of the adapters': q/k/v's and gate/up's lie on diagonals of blocks. That of
 Qwen3-VL-4B with all seven projections adapted."""

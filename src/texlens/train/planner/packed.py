@@ -22,27 +22,33 @@ from texlens.train.planner.gpus import Gpu
 from texlens.train.planner.memory import CONTEXT_GIB, GIB, PARTS, WORKSPACE, MemoryPlan
 from texlens.train.planner.step import TEXT, TRAINED, VISION, WEIGHTS, Batch, Step
 
-SHARE = 0.386
-"""Share of a card's published bf16 rate at which the compiled engine does a pack's products, launching apart:
-Qwen3-VL-4B, LoRA r 16, packs of 8k and 16k tokens at 74.55 and 76.75 rows a second on an H200 (torch 2.11, 2026-11-21,
-benchmarks/fast_path.py)."""
-LAUNCH_US = 1.9
-"""Microseconds a pack for each call that the plain engine would make: what the same two packs have in common."""
-EXTRA_WORK = {"none": 0.0, "mlp": 0.17, "full": 0.56}
-"""What recomputation adds to the time of a pack with a frozen base, without the head: 66.27 and 50.21 rows a second in
-the same run."""
+SHARE = 0.502
+"""Share of a card's published bf16 rate at which the engine does a pack's products, launching apart. This and the
+constants below follow from Qwen3-VL-4B, LoRA r 16, on an H200 (torch 2.11, 2026-11-21, benchmarks/side_by_side.py):
+102.6 rows a second in packs of 16k tokens, 65.5 in packs of 1,792 that make everything again."""
+UNFUSED_SHARE = 0.193
+"""The same module by module."""
+LAUNCH_US = 0.72
+"""Microseconds a pack for each call that the plain engine would make."""
+LAUNCH_4_BIT = 5.6
+"""Times as much over a base in 4 bit, whose weights are written out before each product: 49.1 rows a second."""
+TIME_8_BIT = 0.77
+"""Of the time of 16 bits, over a base in fp8: 135.2 rows a second where 16 bits reach 105.8."""
+EXTRA_WORK = {"none": 0.0, "mlp": 0.17, "full": 0.36}
+"""What recomputation adds to the time of a pack with a frozen base, without the head."""
 
 
 @dataclass(frozen=True)
 class Pack:
     """Tokens of a pack, how much it recomputes, whether its layers run fused, label rows a chunk of its loss, and
-    whether the base is in 4 bit."""
+    whether the base is in 4 or in 8 bit."""
 
     tokens: int
     recompute: str
     fused: bool
     loss_chunk: int = LOSS_CHUNKS[0]
     in_4_bit: bool = False
+    in_8_bit: bool = False
 
 
 def pack_of(config: RunConfig, text_config, held: int, adapters: int, step_tokens: int, longest: int, gpu: Gpu) -> Pack:
@@ -60,7 +66,8 @@ def pack_of(config: RunConfig, text_config, held: int, adapters: int, step_token
     room = memory * GIB - held - beside_weights(text_config, adapters, in_4_bit=in_4_bit) - WORKSPACE
     chosen = choose_pack(text_config, room, options) or least_pack(text_config, options)
     tokens = max(min(chosen.tokens, step_tokens), longest)
-    return Pack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk, in_4_bit)
+    in_8_bit = config.base.quantise == "fp8"
+    return Pack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk, in_4_bit, in_8_bit)
 
 
 def is_fused(config: RunConfig, text_config) -> bool:
@@ -110,6 +117,7 @@ def time_packed(step: Step, batch: Batch, sample: Batch, pack: Pack, text_config
     head = 4 * text_config.vocab_size * text_config.hidden_size
     per_token = (step.flops - head * sample.tokens) / sample.tokens
     flops = per_token * batch.real_tokens * (1 + EXTRA_WORK[pack.recompute]) + head * batch.labels
-    share = SHARE if pack.fused else SHARE / 2
-    passes = batch.real_tokens / pack.tokens
-    return StepTime(flops / (gpu.tflops * 1e12 * share), passes * len(step.work) * LAUNCH_US / 1e6, round(flops))
+    seconds = flops / (gpu.tflops * 1e12 * (SHARE if pack.fused else UNFUSED_SHARE))
+    seconds *= TIME_8_BIT if pack.in_8_bit and pack.fused else 1
+    launching = LAUNCH_US * (LAUNCH_4_BIT if pack.in_4_bit else 1) / 1e6
+    return StepTime(seconds, batch.real_tokens / pack.tokens * len(step.work) * launching, round(flops))

@@ -175,7 +175,7 @@ def test_the_least_pack_is_the_smallest_with_everything_made_again():
 
 def test_small_packs_are_slower_and_making_everything_again_is_slower_still():
     assert relative_time(16_384, "none") < relative_time(2048, "none") < relative_time(16_384, "full")
-    assert relative_time(8192, "none") / relative_time(16_384, "none") == pytest.approx(76.75 / 74.55, rel=0.002)
+    assert relative_time(8192, "none") / relative_time(16_384, "none") == pytest.approx(1.0273, rel=1e-4)
 
 
 def test_what_is_held_are_weights_as_stored_gradients_moments_and_copies():
