@@ -40,16 +40,18 @@ def _quantise(
 ):  # fmt: skip
     token = tl.program_id(0).to(tl.int64)
     place = tl.arange(0, BLOCK)
-    largest = tl.zeros((BLOCK,), tl.float32)
+    largest, poison = tl.zeros((BLOCK,), tl.float32), tl.zeros((BLOCK,), tl.float32)
     for chunk in tl.static_range(CHUNKS):
         at = chunk * BLOCK + place
         values = tl.load(x + token * stride + at, at < width, other=0.0).to(tl.float32)
         largest = tl.maximum(largest, tl.abs(values))
+        poison += values * 0.0  # maxima and bounds pass over what is no number, and this doesn't
     rank = tl.arange(0, RANKS)
     thin = tl.load(beside + token * ranks + rank, rank < ranks, other=0.0).to(tl.float32)
     if HAS_BESIDE:
         thin *= tl.load(gain)
     factor = tl.maximum(tl.maximum(tl.max(largest), tl.max(tl.abs(thin))) / _LARGEST, _TINY)
+    factor += tl.sum(poison) + tl.sum(thin * 0.0)
     tl.store(scale + token, factor)
     for chunk in tl.static_range(CHUNKS):
         at = chunk * BLOCK + place

@@ -13,6 +13,7 @@ can_triton = importlib.util.find_spec("triton") and (
     os.environ.get("TRITON_INTERPRET") == "1"
     or (torch.cuda.is_available() and not fp8.why_not_fp8(torch.device("cuda")))
 )
+with_triton = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
 DEVICE = "cuda" if torch.cuda.is_available() and can_triton else "cpu"
 
 
@@ -33,7 +34,7 @@ def test_a_row_of_zeros_stays_zero():
     assert (codes.float() * scale == 0).all()
 
 
-@pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
+@with_triton
 @pytest.mark.parametrize("width", [40, 5000])
 @pytest.mark.parametrize("ranks", [0, 8, 24])
 def test_the_kernel_gives_what_the_plain_form_gives(width, ranks):
@@ -46,6 +47,18 @@ def test_the_kernel_gives_what_the_plain_form_gives(width, ranks):
     # A quotient on the border between two codes may fall to either side; Triton's interpreter rounds some wrongly.
     assert (off > 0).float().mean() < (0.01 if DEVICE == "cuda" else 0.05)
     assert off.norm() < (0.02 if DEVICE == "cuda" else 0.1) * expected.float().norm()
+
+
+@pytest.mark.parametrize("form", ["plain", pytest.param("triton", marks=with_triton)])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_no_number_is_not_coded_as_one(form, bad):
+    x = torch.ones(2, 24, device=DEVICE)
+    x[1, 7] = bad
+    quantise = fp8_kernel().quantise_rows if form == "triton" else fp8.quantise_rows_plainly
+    codes, scale = quantise(x)
+    numbers = codes.float() * scale
+    assert (numbers[0] == 1).all()
+    assert not torch.isfinite(numbers[1]).all()
 
 
 def fp8_kernel():
