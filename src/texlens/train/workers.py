@@ -1,6 +1,7 @@
 """How many processes decode images ahead of a GPU."""
 
 import os
+import resource
 import shutil
 import sys
 from collections.abc import Sequence
@@ -54,9 +55,7 @@ def auto_workers(processors: int, shared_bytes: int, batch_bytes: int) -> int:
 
 
 def allow_open_files() -> None:
-    """Raises this process's limit, often 1,024, as far as it may; not on Windows, which has none."""
-    import resource
-
+    """Raises this process's limit, often 1,024, as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
