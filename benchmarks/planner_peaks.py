@@ -215,7 +215,9 @@ def _answer(task, combination: Combination, config: dict, *rest):
 
 
 def _in_its_own_process(task, *arguments):
-    with multiprocessing.get_context("fork").Pool(1) as pool:
+    """A process forked from one that has opened the GPU can't use it; bitsandbytes opens it when it is imported."""
+    kind = "spawn" if torch.cuda.is_initialized() else "fork"
+    with multiprocessing.get_context(kind).Pool(1) as pool:
         return pool.apply(_answer, (task, *arguments))
 
 

@@ -317,7 +317,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--table", help="print the table of this file's results")
     parser.add_argument("--folder", default=f"{tempfile.gettempdir()}/fast_path_peers", help="checkpoints and scratch")
     parser.add_argument("--keep", action="store_true", help="leave the checkpoints there")
-    parser.add_argument("--limit-s", type=float, default=150, help="what an arm may take once it is let in")
+    parser.add_argument("--limit-s", type=float, default=300, help="what an arm may take once it is let in")
     parser.add_argument("--budget-s", type=float, help="start no arm after this time")
     parser.add_argument("--warm-up", type=int, default=8, help="untimed steps of the peers' arms; ours have four")
     parser.add_argument("--steps", type=int, default=10)
