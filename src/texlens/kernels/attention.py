@@ -7,10 +7,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import itertools
-import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +62,12 @@ def attend(
 ) -> Tensor:
     """softmax(q k / sqrt(D)) v within each segment: query [T, H, D], key and value [T, G, D] to [T, H, D].
 
-    On a GPU our own kernels where `own` (None: `OWN_KERNELS`) and `has_own_kernels` say so, or else one launch of
-    torch's varlen attention; on a CPU segments padded side by side through `scaled_dot_product_attention`.
+    On a GPU our own kernels where `own` (None: `OWN_KERNELS`) says so and they run, or else one launch of torch's
+    varlen attention; on a CPU segments padded side by side through `scaled_dot_product_attention`.
     `attend_plainly` is the same in the simplest form.
     """
-    if takes_own_kernels(query.device, own):
-        return _Attend.apply(query, key, value, where, causal)
+    if (kernels := own_kernels(query.device, own)) is not None:
+        return _Attend.apply(kernels, query, key, value, where, causal)
     if where.slots is None or where.filled is None:
         assert varlen is not None
         extra: dict[str, Any] = (CAUSAL if causal else {}) | (GROUPED if query.shape[1] != key.shape[1] else {})
@@ -85,71 +82,18 @@ def attend(
     return mixed.transpose(1, 2).flatten(0, 1)[where.places]
 
 
-def takes_own_kernels(device: torch.device, own: bool | None = None) -> bool:
-    """Whether `attend` runs our kernels on a device; `own` as there."""
-    return (OWN_KERNELS if own is None else own) and has_own_kernels(device)
-
-
-def attend_forward(
-    query: Tensor, key: Tensor, value: Tensor, where: Segments, *, causal: bool
-) -> tuple[Tensor, Tensor]:
-    """`attend` without autograd: what was mixed [T, H, D], and float32 [H, T], log2 of a row's sum of exp(score).
-
-    Tokens may lie apart in memory (a part of a wider product). Both results are 0 in tokens after the last segment.
-    Without own kernels one segment after another, which asks a GPU for the bounds: see `has_own_kernels`.
-    """
-    if (kernels := _own_kernels(query.device.type)) is not None:
-        return kernels.forward(query, key, value, where.ends, causal=causal)
-    mixed, sums = query.new_zeros(query.shape), query.new_zeros(query.shape[1::-1], dtype=torch.float32)
-    for part in _spans(where.ends):
-        scores, (_, many_values) = _scores(query[part], key[part], value[part], causal)
-        sums[:, part] = scores.logsumexp(-1) / math.log(2)
-        mixed[part] = torch.einsum("hqk,khd->qhd", scores.softmax(-1), many_values).to(mixed.dtype)
-    return mixed, sums
-
-
-def attend_back(
-    slope: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mixed: Tensor,
-    sums: Tensor,
-    where: Segments,
-    *,
-    causal: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The slopes of query, key and value from that of `mixed`; `mixed` and `sums` as `attend_forward` gave them."""
-    if (kernels := _own_kernels(query.device.type)) is not None:
-        return kernels.backward(slope, query, key, value, mixed, sums, where.ends, causal=causal)
-    dquery, dkey, dvalue = (tensor.new_zeros(tensor.shape) for tensor in (query, key, value))
-    for part in _spans(where.ends):
-        scores, (many_keys, many_values) = _scores(query[part], key[part], value[part], causal)
-        weights = torch.exp2(scores / math.log(2) - sums[:, part, None])
-        along = slope[part].float()
-        shared = (along * mixed[part].float()).sum(-1).T[..., None]
-        lean = weights * (torch.einsum("qhd,khd->hqk", along, many_values) - shared) * query.shape[-1] ** -0.5
-        dquery[part] = torch.einsum("hqk,khd->qhd", lean, many_keys).to(query.dtype)
-        ungrouped = torch.einsum("hqk,qhd->khd", lean, query[part].float())
-        dkey[part] = ungrouped.unflatten(1, (key.shape[1], -1)).sum(2).to(key.dtype)
-        ungrouped = torch.einsum("hqk,qhd->khd", weights, along)
-        dvalue[part] = ungrouped.unflatten(1, (key.shape[1], -1)).sum(2).to(value.dtype)
-    return dquery, dkey, dvalue
-
-
 class _Attend(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, query, key, value, where, causal):
-        mixed, sums = attend_forward(query, key, value, where, causal=causal)
+    def forward(ctx, kernels, query, key, value, where, causal):
+        mixed, sums = kernels.forward(query, key, value, where.ends, causal=causal)
         ctx.save_for_backward(query, key, value, mixed, sums)
-        ctx.where, ctx.causal = where, causal
+        ctx.kernels, ctx.where, ctx.causal = kernels, where, causal
         return mixed
 
     @staticmethod
     def backward(ctx, slope):  # pyrefly: ignore[bad-override]
-        query, key, value, mixed, sums = ctx.saved_tensors
-        slopes = attend_back(slope, query, key, value, mixed, sums, ctx.where, causal=ctx.causal)
-        return *slopes, None, None
+        slopes = ctx.kernels.backward(slope, *ctx.saved_tensors, ctx.where.ends, causal=ctx.causal)
+        return None, *slopes, None, None
 
 
 def use_own_kernels(wanted: bool) -> None:
@@ -158,30 +102,17 @@ def use_own_kernels(wanted: bool) -> None:
     OWN_KERNELS = wanted
 
 
-def has_own_kernels(device: torch.device) -> bool:
-    """Whether our Triton kernels run there: on a GPU with Triton, or anywhere in Triton's interpreter."""
-    return _own_kernels(device.type) is not None
+def own_kernels(device: torch.device, own: bool | None = None) -> Any:
+    """The module of our Triton kernels where they are wanted and run: on a GPU with Triton, or anywhere in Triton's
+    interpreter; else None. `own` as `attend` has it."""
+    return _kernels_for(device.type) if (OWN_KERNELS if own is None else own) else None
 
 
 @functools.cache
-def _own_kernels(kind: str) -> Any:
+def _kernels_for(kind: str) -> Any:
     if importlib.util.find_spec("triton") is None or (kind != "cuda" and os.environ.get("TRITON_INTERPRET") != "1"):
         return None
     return importlib.import_module("texlens.kernels.triton_attention")
-
-
-def _spans(ends: Tensor) -> Iterator[slice]:
-    return (slice(start, end) for start, end in itertools.pairwise(ends.tolist()) if end > start)
-
-
-def _scores(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> tuple[Tensor, list[Tensor]]:
-    """float32 [H, L, L] of one segment, and its keys and values, float32 [L, H, D]."""
-    group = query.shape[1] // key.shape[1]
-    many = [tensor.float().repeat_interleave(group, 1) for tensor in (key, value)]
-    scores = torch.einsum("qhd,khd->hqk", query.float(), many[0]) * query.shape[-1] ** -0.5
-    if causal:
-        scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), float("-inf"))
-    return scores, many
 
 
 def attend_plainly(query: Tensor, key: Tensor, value: Tensor, ends: Tensor, *, causal: bool) -> Tensor:

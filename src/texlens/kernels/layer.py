@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from texlens.kernels.attention import Segments, attend, attend_back, attend_forward, takes_own_kernels
+from texlens.kernels.attention import Segments, attend, own_kernels
 from texlens.kernels.fused import Heads
 from texlens.kernels.products import Product, over_tokens
 
@@ -173,10 +173,10 @@ def _down_slope(dthin: Tensor | None, x: Tensor) -> Tensor | None:
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, where: Segments) -> tuple[Tensor, Any]:
     """What attention mixes, and its backward pass: the slopes of query, key and value from that of the result."""
-    if takes_own_kernels(query.device):
-        mixed, sums = attend_forward(query, key, value, where, causal=True)
-        kept = query, key, value, mixed, sums, where
-        return mixed, lambda slope: attend_back(slope, *kept, causal=True)
+    if (kernels := own_kernels(query.device)) is not None:
+        mixed, sums = kernels.forward(query, key, value, where.ends, causal=True)
+        kept = query, key, value, mixed, sums, where.ends
+        return mixed, lambda slope: kernels.backward(slope, *kept, causal=True)
     with torch.enable_grad():
         query, key, value = (part.detach().requires_grad_() for part in (query, key, value))
         mixed = attend(query, key, value, where, causal=True)

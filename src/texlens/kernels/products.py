@@ -11,6 +11,7 @@ LoRA: Hu et al. 2021, arXiv:2106.09685.
 # T = tokens, D = width in, N = width out, R = adapter ranks side by side, rounded up
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -82,12 +83,17 @@ class Adapter(NamedTuple):
     columns: slice
 
 
+def ranks_of(adapters: Sequence[Adapter]) -> int:
+    """Columns of the border that holds them side by side."""
+    return -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0
+
+
 class Adapted:
     """What the kinds of products share: the adapters of stacked layers, side by side in a border of `ranks` columns."""
 
     def __init__(self, height: int, width: int, bias: Tensor | None, adapters: tuple[Adapter, ...]):
         self.height, self.width, self.bias, self.adapters = height, width, bias, adapters
-        self.ranks = -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0
+        self.ranks = ranks_of(adapters)
         self._seen: tuple = ()
 
     def trained(self) -> tuple[Tensor, ...]:
@@ -169,8 +175,7 @@ class Stored(Bordered):
     """A bordered weight that stays in memory, [N + R, D + R]."""
 
     def __init__(self, bordered: Tensor, height: int, bias: Tensor | None, adapters: tuple[Adapter, ...]):
-        ranks = len(bordered) - height
-        super().__init__(height, bordered.shape[1] - ranks, bias, adapters)
+        super().__init__(height, bordered.shape[1] - ranks_of(adapters), bias, adapters)
         self.bordered = bordered
 
     def whole(self) -> Tensor:

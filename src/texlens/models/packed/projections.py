@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from texlens.kernels.fused import Adapted
 from texlens.kernels.nf4 import why_not_nf4
-from texlens.kernels.products import MULTIPLE, Adapter, Stored
+from texlens.kernels.products import Adapter, Stored, ranks_of
 from texlens.models.fp8 import Fp8Linear
 
 
@@ -17,8 +17,7 @@ def stack(layers: Sequence[nn.Module]) -> Stored:
     """The layers (of one input) as one product; their weights become parts of one tensor, without a second copy."""
     bases = [base_of(layer) for layer in layers]
     adapters = adapters_of(layers)
-    ranks = -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0
-    bordered = _joined([base.weight for base in bases], ranks)
+    bordered = _joined([base.weight for base in bases], ranks_of(adapters))
     bias = bases[0].bias
     if bias is not None and len(bases) > 1:
         bias = _joined([base.bias for base in bases], 0)

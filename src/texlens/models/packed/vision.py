@@ -112,5 +112,5 @@ def _last(block, x: Tensor, act: Tensor) -> Tensor:
 
 
 def _after_attention(block, x: Tensor, mixed: Tensor) -> Tensor:
-    x = x + block.attn.proj(mixed.flatten(1))
-    return x + block.mlp(block.norm2(x))
+    x, normed = _middle(block, x, mixed)
+    return x + block.mlp(normed)
