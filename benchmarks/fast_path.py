@@ -10,6 +10,7 @@ stands too). Model time only: packs are laid beforehand. `side_by_side.py` runs 
 """
 
 import argparse
+import collections
 import dataclasses
 import gc
 import json
@@ -17,6 +18,7 @@ import math
 import os
 import platform
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
@@ -289,17 +291,49 @@ def flops(batch: dict, work: Work) -> int:
     return work.flops(tokens, batch["label_count"], patches)
 
 
+TRACED = 3
+"""Steps in a row: the first alone finds a cooler card, whose products run faster."""
+
+
 def trace(step, batch, path: str) -> None:
-    """One step by kernel, as a table."""
+    """Writes what a GPU does in `TRACED` steps in a row: how long it is idle, and milliseconds a step by kernel.
+
+    On a CPU the operations of one step.
+    """
     from torch.profiler import ProfilerActivity, profile
 
-    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
-    with profile(activities=activities) as profiler:
-        step(batch)
-        if torch.cuda.is_available():
+    on_gpu = torch.cuda.is_available()
+    with profile(activities=[ProfilerActivity.CUDA if on_gpu else ProfilerActivity.CPU]) as profiler:
+        for _ in range(TRACED if on_gpu else 1):
+            step(batch)
+        if on_gpu:
             torch.cuda.synchronize()
-    order = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
-    Path(path).write_text(profiler.key_averages().table(sort_by=order, row_limit=60, max_name_column_width=90))
+    if not on_gpu:
+        table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=60, max_name_column_width=90)
+        Path(path).write_text(table)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder, "trace.json")
+        profiler.export_chrome_trace(str(raw))
+        Path(path).write_text(by_kernel(json.loads(raw.read_text())["traceEvents"], TRACED))
+
+
+def by_kernel(events: list[dict], steps: int) -> str:
+    """The lines of a trace: microseconds of a profiler's `events`, summed up a step."""
+    work = sorted((one for one in events if one.get("cat") in GPU_WORK), key=lambda one: one["ts"])
+    start = end = work[0]["ts"]
+    idle, spent = 0.0, collections.defaultdict(list)
+    for one in work:
+        idle += max(0.0, one["ts"] - end)
+        end = max(end, one["ts"] + one["dur"])
+        spent[one["name"][:80]].append(one["dur"])
+    lines = [f"a step {(end - start) / steps / 1e3:.1f} ms, of it idle {idle / steps / 1e3:.1f} ms"]
+    for name, times in sorted(spent.items(), key=lambda pair: -sum(pair[1])):
+        lines.append(f"{sum(times) / steps / 1e3:9.3f} ms {len(times) / steps:7.1f} x {name}")
+    return "\n".join(lines) + "\n"
+
+
+GPU_WORK = ("kernel", "gpu_memcpy", "gpu_memset")
 
 
 def _options() -> argparse.Namespace:
@@ -310,7 +344,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arm", help="the arm of this name alone")
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--each", action="store_true", help="wait after each step and tell the median")
-    parser.add_argument("--trace", help="write a step of the first arm that is run, kernel by kernel, here")
+    parser.add_argument("--trace", help="write steps of the first arm that is run, kernel by kernel, here")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--gated", action="store_true", help="wait for a line before the GPU is used and before timing")
     return parser.parse_args()

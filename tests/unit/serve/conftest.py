@@ -1,19 +1,17 @@
 """A server on a tiny random Qwen3-VL and an adapter of it, on a real port."""
 
 import base64
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 import pytest
 import torch
-import uvicorn
 from openai import OpenAI
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.drawn_images import drawn
+from tests.fixtures.running_server import running
 from tests.fixtures.tiny_models import tiny_model
 from texlens.models.confidence import Calibration
 from texlens.serve.app import create_app
@@ -42,16 +40,8 @@ def tiny_engine(**settings) -> Engine:
 @contextmanager
 def serving(engine: Engine, settings: ServeSettings) -> Iterator[str]:
     """The address of a server in a thread of this process."""
-    server = uvicorn.Server(uvicorn.Config(create_app(engine, settings), port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(300)
+    with running(create_app(engine, settings)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

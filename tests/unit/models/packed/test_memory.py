@@ -1,13 +1,10 @@
 """The account of a pack's memory, against a count of what is alive on the CPU and against peaks of an H200."""
 
-import weakref
-
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
 from texlens.kernels.attention import segments
 from texlens.kernels.loss import CHUNK, label_row_loss
@@ -40,32 +37,6 @@ def text_config():
     return build_config(config).text_config
 
 
-class Floats(TorchDispatchMode):
-    """Peak of the bytes of floating-point tensors made inside."""
-
-    def __init__(self):
-        super().__init__()
-        self.live, self.peak, self.known = 0, 0, {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and not func.is_view:
-                self.note(leaf.untyped_storage())
-        return out
-
-    def note(self, storage):
-        key, size = id(storage), storage.nbytes()
-        if key not in self.known:
-            self.known[key] = weakref.ref(storage, lambda _: self.drop(key, size))
-            self.live += size
-            self.peak = max(self.peak, self.live)
-
-    def drop(self, key, size):
-        self.live -= size
-        del self.known[key]
-
-
 class Mixed(torch.autograd.Function):
     """Stands for a GPU's attention: keeps its inputs, its output and a float32 a head."""
 
@@ -96,7 +67,7 @@ def test_layers_keep_what_is_planned_and_take_it_in_their_backward_passes(family
     where = segments(torch.tensor([0, tokens], dtype=torch.int32), tokens)
     x = torch.randn(tokens, config.hidden_size, requires_grad=True)
     positions, nothing = torch.zeros(3, tokens, dtype=torch.long), torch.tensor([], dtype=torch.long)
-    with Floats() as floats:
+    with MemoryPeak() as floats:
         run(x, positions, where, nothing, []).sum().backward()
         trained.zero_grad()
         before = floats.live
@@ -118,7 +89,7 @@ def test_the_loss_takes_what_is_planned_for_it(labels, chunk, dtype):
     vocabulary = 512
     hidden = torch.randn(labels, 4, dtype=dtype, requires_grad=True)
     head = torch.randn(vocabulary, 4, dtype=dtype)
-    with Floats() as floats:
+    with MemoryPeak() as floats:
         label_row_loss(hidden, head, torch.arange(labels) % vocabulary, chunk=chunk)
     planned = loss_bytes(labels, vocabulary, dtype.itemsize, chunk=chunk, in_place=False)
     gradient = labels * 4 * dtype.itemsize

@@ -1,12 +1,8 @@
 """The simulated step against a real one on the CPU, counted by the same meter's rules, and against arithmetic."""
 
-import weakref
-
 import pytest
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_config
 from texlens.models.families import FAMILIES
 from texlens.models.load import random_model
@@ -19,38 +15,11 @@ from texlens.train.planner.step import TRAINED, WEIGHTS, Batch, make_inputs, mak
 BATCH = Batch(2, 24, 16, (((4, 4),), ((4, 4),)))
 
 
-class Tally(TorchDispatchMode):
-    """Peak of the bytes alive on the CPU, as a plain count of storages."""
-
-    def __init__(self):
-        super().__init__()
-        self.live, self.peak, self.known = 0, 0, {}
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor) and leaf.is_floating_point():
-                self.note(leaf)
-        return out
-
-    def note(self, tensor):
-        storage = tensor.untyped_storage()
-        key, size = id(storage), -(-storage.nbytes() // 512) * 512
-        if key not in self.known:
-            self.known[key] = weakref.ref(storage, lambda _: self.drop(key, size))
-            self.live += size
-            self.peak = max(self.peak, self.live)
-
-    def drop(self, key, size):
-        self.live -= size
-        del self.known[key]
-
-
 def real_peak(family_name: str, checkpointing: bool) -> int:
     model = random_model(tiny_config(family_name), attn_implementation="sdpa").train()
     if checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    tally = Tally()
+    tally = MemoryPeak(block=512)
     for tensor in (*model.parameters(), *model.buffers()):
         tally.note(tensor)
     with tally:
