@@ -80,7 +80,7 @@ class Combination:
 COMBINATIONS = (
     Combination("Qwen3-VL-4B-Instruct", "lora", 8, False),
     Combination("Qwen3-VL-4B-Instruct", "lora", 16, True, held_out=True),
-    Combination("Qwen3-VL-4B-Instruct", "nf4", 8, True),
+    Combination("Qwen3-VL-4B-Instruct", "nf4", 8, True, held_out=True),
     Combination("Qwen3-VL-4B-Instruct", "nf4", 4, False, (24, 40), 160, held_out=True),
     Combination("Qwen2.5-VL-7B-Instruct", "nf4", 8, True, held_out=True),
     Combination("Qwen3-VL-8B-Instruct", "lora", 4, False, held_out=True),
