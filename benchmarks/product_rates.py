@@ -1,47 +1,103 @@
 """Rates of a decoder layer's products on a GPU: alone, with adapters in a border, with them added afterwards, in fp8.
 
     python benchmarks/product_rates.py             # Qwen3-VL-4B's widths, 16,384 tokens
+    python benchmarks/product_rates.py --tokens 32768 --library cublaslt
     python benchmarks/product_rates.py --tiny      # small ones, on the CPU
 
-Random bf16 numbers, LoRA of rank 16; the mean of 20 calls after three. `sustained` is all products of a layer, both
-ways, 108 times over: a card that runs them for seconds on end is slower than in a burst.
+Random bf16 numbers, LoRA of rank 16. The forms of one product are run in turn, 20 calls each, in five rounds; told is
+the median of the rounds, so that a card that slows down as it warms up slows all forms alike.
+
+bordered: rows end where their border ends. aligned: each row begins at a multiple of 128 bytes. filled: the border is
+filled with zeros up to such a multiple, and multiplied with. turned: the slope times a transposed copy of the weight.
+`sustained` is all products of a layer, both ways, 108 times over.
 """
 
 import argparse
+import statistics
 import time
 
 import torch
 
 WIDTHS = {"q/k/v": (6144, 2560, 48), "out": (2560, 4096, 16), "gate/up": (19_456, 2560, 32), "down": (2560, 9728, 16)}
 """Width out, width in, and ranks side by side."""
-CALLS, LAYERS = 20, 108
+ROUNDS, CALLS, LAYERS = 5, 20, 108
+LINE = 64
+"""Numbers of 16 bits in 128 bytes."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tiny", action="store_true")
-    tiny = parser.parse_args().tiny
-    device, tokens, cut = ("cpu", 64, 32) if tiny else ("cuda", 16_384, 1)
-    draw = lambda *shape: torch.randn(*shape, device=device, dtype=torch.bfloat16)  # noqa: E731
+    options = _options()
+    tiny, tokens, cut = options.tiny, 64 if options.tiny else options.tokens, 32 if options.tiny else 1
+    device = "cpu" if tiny else "cuda"
+    if options.library:
+        torch.backends.cuda.preferred_blas_library(options.library)
     layer = []
     for name, (high, wide, ranks) in WIDTHS.items():
         high, wide = high // cut, wide // cut
-        x, slope, whole = draw(tokens, wide + ranks), draw(tokens, high + ranks), draw(high + ranks, wide + ranks)
-        weight, flops = whole[:high, :wide].contiguous(), 2 * tokens * high * wide
-        bare, back, thin, y = x[:, :wide].contiguous(), slope[:, :high].contiguous(), draw(tokens, ranks), slope
-        layer += [(bare, weight.T), (back, weight)]
-        tell(f"{name}, alone", lambda: bare @ weight.T, flops)  # noqa: B023
-        tell(f"{name}, bordered", lambda: x @ whole[:high].T, flops)  # noqa: B023
-        tell(f"{name}, adding the adapters", lambda: y[:, :high].addmm_(thin, whole[:high, wide:].T))  # noqa: B023
-        tell(f"{name}, slope alone", lambda: back @ weight, flops)  # noqa: B023
-        tell(f"{name}, slope bordered", lambda: slope @ whole[:, :wide], flops)  # noqa: B023
-        if device == "cuda" and torch.cuda.get_device_capability() >= (8, 9):
-            codes, weights = (part.to(torch.float8_e4m3fn) for part in (bare, weight))
-            scales = torch.rand(tokens, 1, device=device), torch.rand(1, high, device=device)
-            tell(f"{name}, fp8", lambda: product_of_codes(codes, weights, scales), flops)  # noqa: B023
+        flops = 2 * tokens * high * wide
+        tell(f"{name}, forward", forward_forms(tokens, high, wide, ranks, device), flops)
+        tell(f"{name}, slope", slope_forms(tokens, high, wide, ranks, device), flops)
+        layer += [pair(tokens, wide, high, device), pair(tokens, high, wide, device)]
     work = sum(2 * left.shape[0] * left.shape[1] * right.shape[1] for left, right in layer)
     layers = 2 if tiny else LAYERS
-    tell("sustained, a layer", lambda: run(layer, layers), work, layers)
+    seconds = timed(lambda: run(layer, layers), 1) / layers
+    print(f"sustained, a layer: {1e3 * seconds:.4f} ms {work / seconds / 1e12:.1f} TFLOP/s")
+
+
+def forward_forms(tokens: int, high: int, wide: int, ranks: int, device: str) -> dict:
+    """x @ weight.T in its forms."""
+    draw = drawing(device)
+    x, whole, y, thin = draw(tokens, wide + ranks), draw(high, wide + ranks), draw(tokens, high), draw(tokens, ranks)
+    bare, weight = x[:, :wide].contiguous(), whole[:, :wide].contiguous()
+    even_x, even_whole = aligned(x), aligned(whole)
+    full_x, full_whole = filled(x), filled(whole)
+    forms = {
+        "alone": lambda: bare @ weight.T,
+        "bordered": lambda: x @ whole.T,
+        "aligned": lambda: even_x @ even_whole.T,
+        "filled": lambda: full_x @ full_whole.T,
+        "adding the adapters": lambda: y.addmm_(thin, whole[:, wide:].T),
+    }
+    if device == "cuda" and torch.cuda.get_device_capability() >= (8, 9):
+        codes, weights = (part.to(torch.float8_e4m3fn) for part in (bare, weight))
+        scales = torch.rand(tokens, 1, device=device), torch.rand(1, high, device=device)
+        forms["fp8"] = lambda: product_of_codes(codes, weights, scales)
+    return forms
+
+
+def slope_forms(tokens: int, high: int, wide: int, ranks: int, device: str) -> dict:
+    """slope @ weight in its forms."""
+    draw = drawing(device)
+    slope, whole = draw(tokens, high + ranks), draw(high + ranks, wide + ranks)
+    bare, weight = slope[:, :high].contiguous(), whole[:high, :wide].contiguous()
+    even_slope, even_whole = aligned(slope), aligned(whole)
+    full_slope, turned = filled(slope), filled(whole[:, :wide].T.contiguous())
+    full_whole = torch.cat([even_whole, even_whole[: full_slope.shape[1] - len(whole)]])
+    return {
+        "alone": lambda: bare @ weight,
+        "bordered": lambda: slope @ whole[:, :wide],
+        "aligned": lambda: even_slope @ even_whole[:, :wide],
+        "filled": lambda: full_slope @ full_whole[:, :wide],
+        "turned": lambda: full_slope @ turned.T,
+    }
+
+
+def drawing(device: str):
+    return lambda *shape: torch.randn(*shape, device=device, dtype=torch.bfloat16)
+
+
+def pair(tokens: int, inner: int, outer: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    draw = drawing(device)
+    return draw(tokens, inner), draw(outer, inner).T
+
+
+def aligned(x: torch.Tensor) -> torch.Tensor:
+    """The same numbers in rows that begin at multiples of 128 bytes."""
+    return filled(x)[:, : x.shape[1]]
+
+
+def filled(x: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.pad(x, (0, -x.shape[1] % LINE))
 
 
 def run(products, times: int) -> None:
@@ -57,20 +113,36 @@ def product_of_codes(codes, weights, scales):
     )
 
 
-def tell(name: str, call, flops: float | None = None, times: int = 1) -> None:
-    """Prints milliseconds and TFLOP/s of one of the `times` that a call does its work."""
+def tell(title: str, forms: dict, flops: float) -> None:
+    """Prints milliseconds and TFLOP/s of each form; the work is that of the weight alone."""
+    seconds: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(ROUNDS):
+        for name, call in forms.items():
+            seconds[name].append(timed(call, CALLS))
+    for name, found in seconds.items():
+        middle = statistics.median(found)
+        rate = "" if name == "adding the adapters" else f"{flops / middle / 1e12:8.1f} TFLOP/s"
+        print(f"{title:18} {name:20} {1e3 * middle:9.4f} ms {rate}", flush=True)
+
+
+def timed(call, times: int) -> float:
+    """Seconds of one of `times` calls in a row, after one that isn't counted."""
     wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
-    calls = CALLS if times == 1 else 2
-    for _ in range(3 if times == 1 else 1):
-        call()
+    call()
     wait()
     began = time.perf_counter()
-    for _ in range(calls):
+    for _ in range(times):
         call()
     wait()
-    seconds = (time.perf_counter() - began) / calls / times
-    rate = f"{flops / seconds / 1e12:8.1f} TFLOP/s" if flops else ""
-    print(f"{name:32} {1e3 * seconds:9.4f} ms {rate}", flush=True)
+    return (time.perf_counter() - began) / times
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=16_384)
+    parser.add_argument("--library", choices=["cublas", "cublaslt"])
+    parser.add_argument("--tiny", action="store_true")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
