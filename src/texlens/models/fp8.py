@@ -2,29 +2,34 @@
 
 Each weight is there twice: coded by rows for the forward product, and transposed, coded by the rows of that, for the
 slopes of the input. That takes two bytes a number, as 16 bits do: it is faster, not smaller. Layers with a common input
-share the scales of the second copy, so that they can be stacked into one product. The vision tower, the embedding and
-the head stay as they are.
+share the scales of the second copy, so that they can be stacked into one product. The embedding and the head stay as
+they are, and so does the vision tower, unless it is asked for. Its blocks then have the first copy alone: they are
+frozen, and no slopes pass through them.
 
 # T = tokens, N = width out, D = width in
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from texlens.kernels.fp8 import quantise_rows, scaled_product
-from texlens.models.families import LANGUAGE_MODEL
+from texlens.models.families import LANGUAGE_MODEL, VISION_TOWER
 
 MULTIPLE = 16
 """8-bit products take widths that are multiples of this."""
 TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with a common input."""
+BLOCKS = f"{VISION_TOWER}.blocks"
 
 
 class Fp8Linear(nn.Linear):
     """A frozen linear layer in float8: `codes` [N, D] with `scale` [N], `back_codes` [D, N] with `back_scale` [D].
+
+    Without codes for the way back, both None, its results are constants to autograd.
 
     Results are in `compute_dtype`, that of the layer it was made from. Codes and scales are no part of the state dict:
     they are made anew from the checkpoint. PEFT reads a layer's device from `weight` and its dtype from
@@ -33,10 +38,10 @@ class Fp8Linear(nn.Linear):
 
     codes: Tensor
     scale: Tensor
-    back_codes: Tensor
-    back_scale: Tensor
+    back_codes: Tensor | None
+    back_scale: Tensor | None
 
-    def __init__(self, layer: nn.Linear, back_codes: Tensor, back_scale: Tensor):
+    def __init__(self, layer: nn.Linear, back_codes: Tensor | None = None, back_scale: Tensor | None = None):
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.compute_dtype = layer.weight.dtype
@@ -59,7 +64,14 @@ class Fp8Linear(nn.Linear):
         return self.codes
 
     def forward(self, input: Tensor) -> Tensor:
+        if self.back_codes is None:
+            with torch.no_grad():
+                return _times(input, self.codes, self.scale, self.bias, self.compute_dtype)
         return _Product.apply(input, self)
+
+    def product(self, codes: Tensor, scale: Tensor) -> Tensor:
+        """[T, N] of an input in codes [T, D] with the scales [T, 1] of its rows, outside of autograd."""
+        return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.compute_dtype)
 
     def dequantised(self) -> Tensor:
         """[N, D], float32: the weight that the forward product is of."""
@@ -74,27 +86,30 @@ def coded_together(layers: Sequence[nn.Linear]) -> list[Fp8Linear]:
     return [Fp8Linear(layer, part, back_scale[:, 0]) for layer, part in zip(layers, parts, strict=True)]
 
 
-def quantise_in_fp8(model: nn.Module) -> tuple[str, ...]:
+def quantise_in_fp8(model: nn.Module, *, vision: bool = False) -> tuple[str, ...]:
     """Puts the language model's linear layers into float8 where they are, layer by layer.
 
     Beside the model it needs memory for the layers of one input. Returns `kept_in_16_bits`: those of which a width, or
     one of a layer with the same input, is no multiple of 16.
+
+    Args:
+        vision: those of the vision tower's blocks too, for the way forward alone. The attention, or the MLP, of a
+            block stays whole where one of its widths is no multiple of 16.
     """
     for names in list(_groups(model)):
-        layers: list[Any] = [model.get_submodule(name) for name in names]
-        if any(layer.in_features % MULTIPLE or layer.out_features % MULTIPLE for layer in layers):
-            continue
-        for name, coded in zip(names, coded_together(layers), strict=True):
-            parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, coded)
+        _replace(model, names, coded_together)
+    for names in list(_halves(model)) if vision else ():
+        _replace(model, names, lambda layers: map(Fp8Linear, layers))
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return kept_in_16_bits(model)
 
 
 def kept_in_16_bits(model: nn.Module) -> tuple[str, ...]:
-    """Names of the language model's linear layers that are no `Fp8Linear`."""
-    return tuple(name for names in _groups(model) for name in names)
+    """Names of the linear layers that are no `Fp8Linear`: of the language model, and of the vision tower's blocks where
+    any layer there is."""
+    halves = _halves(model) if fp8_layers(model.get_submodule(VISION_TOWER)) else ()
+    return tuple(name for names in itertools.chain(_groups(model), halves) for name in names)
 
 
 def fp8_layers(model: nn.Module) -> list[Fp8Linear]:
@@ -109,6 +124,26 @@ def _groups(model: nn.Module) -> Iterator[list[str]]:
         alone = [(leaf,) for leaf in leaves if not any(leaf in group for group in joined)]
         for group in [*joined, *alone]:
             yield [f"{name}.{leaf}" for leaf in group]
+
+
+def _halves(model: nn.Module) -> Iterator[list[str]]:
+    """Names of the linear layers of the vision tower's blocks, those of an attention or an MLP together."""
+    for number, block in enumerate(model.get_submodule(BLOCKS).children()):
+        for half in ("attn", "mlp"):
+            prefix = f"{BLOCKS}.{number}.{half}"
+            parts = block.get_submodule(half).named_modules(prefix=prefix)
+            if names := [name for name, part in parts if type(part) is nn.Linear]:
+                yield names
+
+
+def _replace(model: nn.Module, names: list[str], coded: Callable[[Sequence[Any]], Iterable[Fp8Linear]]) -> None:
+    """The layers by their forms in float8, all or none of them."""
+    layers: list[Any] = [model.get_submodule(name) for name in names]
+    if any(layer.in_features % MULTIPLE or layer.out_features % MULTIPLE for layer in layers):
+        return
+    for name, layer in zip(names, coded(layers), strict=True):
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, layer)
 
 
 class _Product(torch.autograd.Function):

@@ -5,7 +5,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from tests.fixtures.tiny_models import tiny_model
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from texlens.kernels.fp8 import quantise_rows
 from texlens.models.fp8 import Fp8Linear, coded_together, fp8_layers, quantise_in_fp8
 
 
@@ -66,6 +67,36 @@ def test_the_language_models_layers_are_coded_and_all_else_stays(family):
     assert {kind for name, kind in kinds.items() if "language_model" in name} == {Fp8Linear}
     assert {kind for name, kind in kinds.items() if "language_model" not in name} == {nn.Linear}
     assert len(fp8_layers(model)) == 2 * 7
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_towers_blocks_are_coded_once_where_asked_for_and_its_mergers_stay(family):
+    model, _ = tiny_model(family)
+    visual = model.model.visual
+    assert quantise_in_fp8(model, vision=True) == ()
+    kinds = {name: type(module) for name, module in visual.named_modules() if isinstance(module, nn.Linear)}
+    assert {kind for name, kind in kinds.items() if name.startswith("blocks.")} == {Fp8Linear}
+    assert {kind for name, kind in kinds.items() if "merger" in name} == {nn.Linear}
+    layer = visual.blocks[0].attn.qkv
+    assert sum(part.nbytes for part in layer.buffers()) == 32 * 96 + 4 * 96
+
+
+def test_a_half_of_a_block_with_an_odd_width_stays_in_16_bits_and_is_named():
+    model, _ = tiny_model("qwen3_vl")
+    model.model.visual.blocks[1].mlp.linear_fc1 = linear(32, 40)
+    model.model.visual.blocks[1].mlp.linear_fc2 = linear(40, 32)
+    names = [f"model.visual.blocks.1.mlp.linear_fc{number}" for number in (1, 2)]
+    assert quantise_in_fp8(model, vision=True) == tuple(names)
+    assert type(model.model.visual.blocks[1].attn.proj) is Fp8Linear
+
+
+def test_without_codes_for_the_way_back_results_are_constants():
+    coded, twice = Fp8Linear(linear(64, 48)), Fp8Linear.from_linear(linear(64, 48))
+    x = torch.randn(5, 64, requires_grad=True)
+    y = coded(x)
+    assert not y.requires_grad
+    assert torch.equal(y, twice(x))
+    assert torch.equal(y, coded.product(*quantise_rows(x.detach())))
 
 
 def test_a_layer_of_odd_width_stays_in_16_bits_with_its_siblings_and_is_named():

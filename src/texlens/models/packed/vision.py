@@ -15,6 +15,8 @@ from torch.nn import functional
 from texlens.data.geometry import ImageGeometry
 from texlens.kernels.attention import Segments, attend, segments
 from texlens.kernels.fused import rotate
+from texlens.models.fp8 import Fp8Linear
+from texlens.models.packed.fp8 import before_attention, coded_gelu, holds_fp8, mlp_in_fp8
 
 PIXEL = 255.0
 
@@ -25,7 +27,8 @@ class PackedVision:
     Args:
         visual: the tower (`model.visual`), adapted or not; frozen towers run without a graph.
         mean, std: of the normalisation, each of three channels.
-        compiled: makes of a block's two halves few kernels; `torch.compile`, or nothing.
+        compiled: makes of a block's two halves few kernels; `torch.compile`, or nothing. Halves in float8 have kernels
+            of their own.
     """
 
     def __init__(self, visual: Any, geometry: ImageGeometry, *, compiled: Callable = lambda body: body):
@@ -34,7 +37,7 @@ class PackedVision:
         self.full = getattr(visual.config, "fullatt_block_indexes", None)
         self.taps = list(getattr(visual.config, "deepstack_visual_indexes", None) or ())
         self._before, self._after = compiled(_before_attention), compiled(_after_attention)
-        self._middle, self._last = compiled(_middle), compiled(_last)
+        self._middle, self._rest = compiled(_middle), compiled(_rest)
         self._spectrum = visual.rotary_pos_emb.inv_freq
         device = visual.patch_embed.proj.weight.device
         self._mean, self._std = (
@@ -55,13 +58,14 @@ class PackedVision:
         cos, sin = self._rotary(pack["cells"])
         whole = segments(pack["image_ends"], pack["longest_image"])
         windows = segments(pack["window_ends"], pack["longest_window"]) if "window_ends" in pack else whole
-        deep = []
+        deep, last = [], None
         for number, block in enumerate(visual.blocks):
             where = whole if self.full is None or number in self.full else windows
-            x = self._block(block, x, cos, sin, where)
+            x, last = self._block(block, x, last, cos, sin, where)
             if number in self.taps:
+                x, last = x + last, None
                 deep.append(visual.deepstack_merger_list[self.taps.index(number)](x))
-        return visual.merger(x), deep
+        return visual.merger(x if last is None else x + last), deep
 
     def _embed(self, patches: Tensor) -> Tensor:
         """Patches of one frame, uint8 [P, C]: normalised, and embedded by the weights of all frames summed."""
@@ -79,15 +83,34 @@ class PackedVision:
         angles = torch.cat([angles, angles], -1)
         return angles.cos(), angles.sin()
 
-    def _block(self, block, x: Tensor, cos: Tensor, sin: Tensor, where: Segments) -> Tensor:
-        query, key, value = self._before(block, x, cos, sin)
+    def _block(
+        self, block, x: Tensor, last: Tensor | None, cos: Tensor, sin: Tensor, where: Segments
+    ) -> tuple[Tensor, Tensor]:
+        """The residual stream and what the block adds to it last, from those of the block before: the next block's
+        first pass is the sum's too."""
+        if holds_fp8(block.attn.qkv):
+            return self._block_in_fp8(block, x, last, cos, sin, where)
+        x, query, key, value = self._before(block, x, last, cos, sin)
         mixed = attend(query, key, value, where, causal=False)
         if not self._activates_in_product(block, x):
             return self._after(block, x, mixed)
         x, normed = self._middle(block, x, mixed)
         wide = block.mlp.linear_fc1
         act = torch._addmm_activation(wide.bias, normed, wide.weight.T, use_gelu=True)
-        return self._last(block, x, act)
+        return x, block.mlp.linear_fc2(act)
+
+    @torch.no_grad()
+    def _block_in_fp8(
+        self, block, x: Tensor, last: Tensor | None, cos: Tensor, sin: Tensor, where: Segments
+    ) -> tuple[Tensor, Tensor]:
+        """`_block` by kernels that leave codes; an MLP that is not coded so runs as in 16 bits."""
+        x, query, key, value = before_attention(block, x, last, cos, sin)
+        mixed = attend(query, key, value, where, causal=False)
+        y = block.attn.proj(mixed.flatten(1))
+        if gelu := coded_gelu(block.mlp, self.visual.config):
+            return mlp_in_fp8(block, x, y, gelu)
+        in_16_bits = not any(isinstance(layer, Fp8Linear) for layer in block.mlp.children())
+        return self._rest(block, x, y) if in_16_bits else _rest(block, x, y)
 
     def _activates_in_product(self, block, x: Tensor) -> bool:
         """Whether the MLP's first product can apply the activation itself: cuBLAS knows the tanh form of GELU."""
@@ -96,10 +119,13 @@ class PackedVision:
         return x.is_cuda and not self.trained and kind == "gelu_pytorch_tanh" and type(first) is nn.Linear
 
 
-def _before_attention(block, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _before_attention(
+    block, x: Tensor, last: Tensor | None, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x = x if last is None else x + last
     attention = block.attn
     query, key, value = attention.qkv(block.norm1(x)).unflatten(-1, (3, attention.num_heads, -1)).unbind(1)
-    return rotate(query, cos, sin), rotate(key, cos, sin), value
+    return x, rotate(query, cos, sin), rotate(key, cos, sin), value
 
 
 def _middle(block, x: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,10 +133,10 @@ def _middle(block, x: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
     return x, block.norm2(x)
 
 
-def _last(block, x: Tensor, act: Tensor) -> Tensor:
-    return x + block.mlp.linear_fc2(act)
+def _after_attention(block, x: Tensor, mixed: Tensor) -> tuple[Tensor, Tensor]:
+    return _rest(block, x, block.attn.proj(mixed.flatten(1)))
 
 
-def _after_attention(block, x: Tensor, mixed: Tensor) -> Tensor:
-    x, normed = _middle(block, x, mixed)
-    return x + block.mlp(normed)
+def _rest(block, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    x = x + y
+    return x, block.mlp(block.norm2(x))

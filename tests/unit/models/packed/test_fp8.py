@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 
-from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pack_of
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pack_of, stock_loss
+from texlens.kernels.attention import attend
 from texlens.models.fp8 import fp8_layers, quantise_in_fp8
 from texlens.models.packed.forward import packed_forward
+from texlens.models.packed.vision import _after_attention, _before_attention
 
 EVERY = r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj$"
 
@@ -55,3 +58,71 @@ def test_there_is_no_plain_form_over_codes():
     trained, _, processor, _ = in_fp8("qwen3_vl")
     forward = packed_forward(trained.base_model.model, processor.geometry)
     assert set(forward.text.unfused.values()) == {"8-bit layers, for which there is no plain form"}
+
+
+def towers(family, **changes):
+    """The packed tower in 16 bits, in float8 by its kernels' plain forms, and in float8 module by module."""
+    found = []
+    for coded in (False, True, True):
+        model, processor = tiny_model(family)
+        visual = model.model.visual
+        if "mlp" in changes:
+            for block in visual.blocks:
+                block.mlp = changes["mlp"](block.mlp)
+        if coded:
+            quantise_in_fp8(model, vision=True)
+        pack = pack_of(model, processor)
+        found.append((packed_forward(model, processor.geometry).vision, pack, visual))
+    return found
+
+
+def far(left: torch.Tensor, right: torch.Tensor) -> float:
+    return ((left - right).norm() / right.norm()).item()
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_a_tower_in_fp8_comes_near_one_in_16_bits_and_its_modules(family):
+    (exact, pack, _), (coded, *_), (modules, *_) = towers(family)
+    modules._block_in_fp8 = lambda block, x, last, *rest: by_modules(block, x if last is None else x + last, *rest)
+    with torch.no_grad():
+        results = [[features, *deep] for features, deep in (tower(pack) for tower in (exact, coded, modules))]
+    for right, found, by in zip(*results, strict=True):
+        assert 0.003 < far(found, right) < 0.15
+        assert far(found, by) < 0.6 * far(found, right)
+
+
+def by_modules(block, x, cos, sin, where):
+    _, query, key, value = _before_attention(block, x, None, cos, sin)
+    return _after_attention(block, x, attend(query, key, value, where, causal=False))
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_stock_model_and_the_packs_agree_over_a_tower_in_fp8(family):
+    model, processor = tiny_model(family)
+    exact = stock_loss(model, processor)
+    quantise_in_fp8(model, vision=True)
+    with torch.no_grad():
+        loss = packed_forward(model, processor.geometry).loss(pack_of(model, processor)) / 7
+        torch.testing.assert_close(loss, stock_loss(model, processor), rtol=0.02, atol=0)
+    torch.testing.assert_close(loss, exact, rtol=0.05, atol=0)
+
+
+def test_a_merger_is_trained_over_blocks_in_fp8():
+    model, processor = tiny_model("qwen3_vl")
+    quantise_in_fp8(model, vision=True)
+    model.requires_grad_(False)
+    merger = model.model.visual.merger.linear_fc1.weight.requires_grad_(True)
+    packed_forward(model, processor.geometry).loss(pack_of(model, processor)).backward()
+    assert merger.grad.abs().max() > 0
+
+
+def test_an_mlp_of_an_odd_width_runs_in_16_bits_beside_an_attention_in_fp8():
+    def odd(mlp):
+        torch.manual_seed(0)
+        mlp.linear_fc1, mlp.linear_fc2 = nn.Linear(32, 40), nn.Linear(40, 32)
+        return mlp
+
+    (exact, pack, _), (coded, _, visual), _ = towers("qwen3_vl", mlp=odd)
+    assert type(visual.blocks[0].mlp.linear_fc1) is nn.Linear
+    with torch.no_grad():
+        assert 0.002 < far(coded(pack)[0], exact(pack)[0]) < 0.1
