@@ -18,6 +18,7 @@ from torch import Tensor
 from texlens.kernels.attention import Segments, attend, own_kernels
 from texlens.kernels.fused import Heads
 from texlens.kernels.products import Product, over_tokens
+from texlens.kernels.thin import own_thin
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,10 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     del act
     dnormed, dthin, dup_wide = layer.gate_up.backward(dwide, thin_wide)
     del dwide
-    dmiddle, normed = kernels.rms_norm_back(dnormed, middle, layer.second_norm, layer.eps[1], slope, layer.out.border)
-    dwide_adapters = layer.gate_up.slopes(_down_slope(dthin, normed), dup_wide)
-    del dnormed, normed
+    norm = layer.second_norm, layer.eps[1]
+    dmiddle, ddown_wide = _norm_back(kernels, dnormed, middle, *norm, slope, dthin, layer.out.border)
+    dwide_adapters = layer.gate_up.slopes(ddown_wide, dup_wide)
+    del dnormed
     dmixed, dthin, dup_out = layer.out.backward(dmiddle, thin_out)
     dout = layer.out.slopes(_down_slope(dthin, kept.mixed), dup_out)
     dmiddle = dmiddle[:, : layer.out.height]
@@ -141,13 +143,25 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     del dquery, dkey, dvalue, y, dmixed, kept
     if wants_x:
         dnormed, dthin, dup_qkv = layer.qkv.backward(dy, thin_qkv)
-        dx, normed = kernels.rms_norm_back(dnormed, x, layer.first_norm, layer.eps[0], dmiddle, layer.down.border)
+        norm = layer.first_norm, layer.eps[0]
+        dx, ddown_qkv = _norm_back(kernels, dnormed, x, *norm, dmiddle, dthin, layer.down.border)
         dx = dx[:, : x.shape[1]]
     else:
         dthin, dup_qkv = layer.qkv.thin_slopes(dy[:, : layer.qkv.height], thin_qkv)
-        dx, normed = None, kernels.rms_norm(x, layer.first_norm, layer.eps[0])
-    dqkv = layer.qkv.slopes(_down_slope(dthin, normed), dup_qkv)
+        dx, ddown_qkv = None, _down_slope(dthin, kernels.rms_norm(x, layer.first_norm, layer.eps[0]))
+    dqkv = layer.qkv.slopes(ddown_qkv, dup_qkv)
     return dx, [*dqkv, *dout, *dwide_adapters, *ddown]
+
+
+def _norm_back(
+    kernels: ModuleType, slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor, dthin, border: int
+) -> tuple[Tensor, Tensor | None]:
+    """The slope of x plus `added`, with a border, and that of the `down` that takes the norm of x, from its `dthin`."""
+    if dthin is not None and (own := own_thin("unnormed", x)) is not None:
+        dx, beside = own.rms_norm_back(slope, x, weight, eps, added, dthin, border)
+        return dx, over_tokens(beside, x).mul_(weight)
+    dx, normed = kernels.rms_norm_back(slope, x, weight, eps, added, border)
+    return dx, _down_slope(dthin, normed)
 
 
 def bordered(x: Tensor, border: int) -> Tensor:

@@ -18,17 +18,22 @@ import torch
 from torch import Tensor
 
 from texlens.kernels.fp8 import codes_with_rest, quantise_rows, room_for, scaled_product
+from texlens.kernels.thin import own_thin
 
 MULTIPLE = 8
 """Borders are this many columns or a multiple: rows of 16-bit numbers then begin at multiples of 16 bytes."""
 
 
+UpSlopes = Tensor | tuple[Tensor, ...]
+"""Slopes of all of `up` as one [N, R], or of each adapter's own `up`, its scale included."""
+
+
 class Slopes(NamedTuple):
-    """Of x [T, D], and, where there are adapters, of the thin product [T, R] and of all of `up` [N, R]."""
+    """Of x [T, D], and, where there are adapters, of the thin product [T, R] and of `up`."""
 
     x: Tensor
     thin: Tensor | None
-    up: Tensor | None
+    up: UpSlopes | None
 
 
 class Product(Protocol):
@@ -56,8 +61,10 @@ class Product(Protocol):
         """From the slope of `forward`'s result, [T, N + border], its border filled here."""
         ...
 
-    def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        """`backward` without the slope of x."""
+    def thin_slopes(
+        self, slope: Tensor, thin: Tensor | None, border: Tensor | None = None
+    ) -> tuple[Tensor | None, UpSlopes | None]:
+        """`backward` without the slope of x; slope is [T, N], and `border` [T, border] is filled if given."""
         ...
 
     def trained(self) -> tuple[Tensor, ...]:
@@ -68,8 +75,8 @@ class Product(Protocol):
         """Says that the adapters may have been written to."""
         ...
 
-    def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
-        """Those of `trained`, from the slopes of all of `down` [R, D] and `up` [N, R]."""
+    def slopes(self, down: Tensor | None, up: UpSlopes | None) -> list[Tensor]:
+        """Those of `trained`, from the slopes of all of `down` [R, D] and of `up`."""
         ...
 
 
@@ -99,13 +106,13 @@ class Adapted:
     def trained(self) -> tuple[Tensor, ...]:
         return tuple(part for adapter in self.adapters for part in (adapter.down, adapter.up))
 
-    def slopes(self, down: Tensor | None, up: Tensor | None) -> list[Tensor]:
+    def slopes(self, down: Tensor | None, up: UpSlopes | None) -> list[Tensor]:
         if down is None or up is None:
             return []
-        found = []
-        for adapter in self.adapters:
-            found += [down[adapter.columns], up[adapter.rows, adapter.columns] * adapter.scale]
-        return found
+        if isinstance(up, Tensor):
+            up = tuple(up[adapter.rows, adapter.columns] * adapter.scale for adapter in self.adapters)
+        downs = (down[adapter.columns] for adapter in self.adapters)
+        return [part for pair in zip(downs, up, strict=True) for part in pair]
 
     def expire(self) -> None:
         """Has the adapters read anew: fused optimisers write to them without a new version of the tensor."""
@@ -119,10 +126,25 @@ class Adapted:
 
     def place(self, right: Tensor, below: Tensor) -> None:
         """Writes all of `up`, with its scale, into `right` [N, R] and all of `down` into `below` [R, D]."""
+        if (own := own_thin("place", right)) is not None and own.takes(self.adapters):
+            own.place(self.adapters, right, below)
+            return
         with torch.no_grad():
             for adapter in self.adapters:
                 torch.mul(adapter.up, adapter.scale, out=right[adapter.rows, adapter.columns])
                 below[adapter.columns] = adapter.down
+
+
+def thin_pair(
+    slope: Tensor, up: Tensor, thin: Tensor, adapters: Sequence[Adapter], border: Tensor | None
+) -> tuple[Tensor, UpSlopes]:
+    """slope @ up [T, R], written into `border` too if given, and the slopes of `up`: slope.T @ thin."""
+    if (own := own_thin("pair", slope)) is not None:
+        return own.pair(slope, up, thin, adapters, border)
+    dthin = torch.mm(slope, up)
+    if border is not None:
+        border.copy_(dthin)
+    return dthin, over_tokens(slope, thin)
 
 
 def over_tokens(left: Tensor, right: Tensor) -> Tensor:
@@ -160,15 +182,15 @@ class Bordered(Adapted):
         return y, thin
 
     def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
-        dthin, dup = self.thin_slopes(slope[:, : self.height], thin)
-        if dthin is not None:
-            slope[:, self.height :] = dthin
+        dthin, dup = self.thin_slopes(slope[:, : self.height], thin, slope[:, self.height :])
         return Slopes(torch.mm(slope, self.whole()[:, : self.width]), dthin, dup)
 
-    def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    def thin_slopes(
+        self, slope: Tensor, thin: Tensor | None, border: Tensor | None = None
+    ) -> tuple[Tensor | None, UpSlopes | None]:
         if thin is None:
             return None, None
-        return torch.mm(slope, self.whole()[: self.height, self.width :]), over_tokens(slope, thin)
+        return thin_pair(slope, self.whole()[: self.height, self.width :], thin, self.adapters, border)
 
 
 class Stored(Bordered):
@@ -218,18 +240,25 @@ class Coded(Adapted):
         codes, scale = quantise_rows(slope, dthin, self._back_gain)
         return Slopes(scaled_product(codes, scale, self.back_codes, self.back_scale, None, self.dtype), dthin, dup)
 
-    def thin_slopes(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    def thin_slopes(
+        self, slope: Tensor, thin: Tensor | None, border: Tensor | None = None
+    ) -> tuple[Tensor | None, UpSlopes | None]:
         if thin is None:
             return None, None
         self._refresh()
-        return torch.mm(slope, self.up), over_tokens(slope, thin)
+        return thin_pair(slope, self.up, thin, self.adapters, border)
 
     def _refresh(self) -> None:
-        if self.changed():
-            self.place(self.up, self.down)
-            if self.ranks:
-                self._gain = codes_with_rest(self.up, self.scale, self.codes[:, self.width :])
-                self._back_gain = codes_with_rest(self.down.T, self.back_scale, self.back_codes[:, self.height :])
+        if not self.changed():
+            return
+        self.place(self.up, self.down)
+        beside, back_beside = self.codes[:, self.width :], self.back_codes[:, self.height :]
+        if self.ranks and (own := own_thin("place", self.up)) is not None:
+            sides = self.up, self.scale, beside, self.down, self.back_scale, back_beside
+            self._gain, self._back_gain = own.codes_beside(*sides)
+        elif self.ranks:
+            self._gain = codes_with_rest(self.up, self.scale, beside)
+            self._back_gain = codes_with_rest(self.down.T, self.back_scale, back_beside)
 
 
 def _with_room(codes: Any, columns: int) -> Tensor:

@@ -1,0 +1,24 @@
+"""Which kernels of our own the adapters' thin products run by, and where; `products` has the same in plain PyTorch."""
+
+import importlib
+from typing import Any
+
+from torch import Tensor
+
+from texlens.kernels.attention import own_kernels
+
+OWN = {"pair": True, "place": True, "unnormed": True, "norm": False}
+"""What runs by `triton_thin` where Triton does:
+
+pair: the slopes of the thin product and of `up`, from one reading of the slope.
+place: all adapters of a product written into its border, or coded beside it, in one launch or two.
+unnormed: the slope of `down` behind a norm, from the norm's input, so that the normalised rows are not written again.
+norm: the thin product made within the norm, row tile by row tile.
+"""
+
+
+def own_thin(part: str, beside: Tensor) -> Any:
+    """The module with our kernels if they do this part on the device of `beside`, and in its dtype; else None."""
+    if not OWN[part] or beside.itemsize > 4 or own_kernels(beside.device) is None:
+        return None
+    return importlib.import_module("texlens.kernels.triton_thin")

@@ -1,0 +1,412 @@
+"""The adapters' thin products as Triton kernels, each reading what is wide once.
+
+Twins: `products.Bordered` for `pair`, `Adapted.place` and `fp8.codes_with_rest` for `place` and `codes_beside`, and
+`layer` for the norms. Sums are made in float32, in parts that are added in a fixed order: equal runs, equal numbers.
+
+# T = tokens, D = width in, N = width out, R = adapter ranks side by side, rounded up
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from texlens.kernels.fp8 import LARGEST
+
+MOST = 3
+"""Adapters of one product that the kernels take; no family has more layers of one input."""
+
+
+class Cut(NamedTuple):
+    """How a kernel is cut: rows and columns of a tile, powers of two (columns of at least 64 for `pair`); into how many
+    programs at the most."""
+
+    rows: int
+    columns: int
+    warps: int
+    stages: int
+    programs: int = 792
+
+
+PAIR, NORM = Cut(64, 128, 4, 3), Cut(32, 128, 4, 3)
+"""Three programs of `PAIR` run side by side on each of an H200's 132 processors."""
+
+
+class _Plan(NamedTuple):
+    """The blocks of columns of a slope, int32 [blocks, 6], the blocks of each adapter, int32 [adapters, 4], and scale
+    and rank of each, float32 [adapters, 2]; how many slopes there are in all."""
+
+    blocks: Tensor
+    adapters: Tensor
+    scales: Tensor
+    numbers: int
+    fixed: dict[str, int]
+
+    @property
+    def ranks(self) -> int:
+        return self.fixed["RANKS"]
+
+
+def takes(adapters: Sequence[Any]) -> bool:
+    """Whether `place` takes them, and spares launches by it."""
+    return 2 <= len(adapters) <= MOST
+
+
+def pair(
+    slope: Tensor,
+    up: Tensor,
+    thin: Tensor,
+    adapters: Sequence[Any],
+    border: Tensor | None = None,
+    cut: Cut | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """slope @ up [T, R], written into `border` too, and the slopes of each adapter's own `up`, float32 [n, r].
+
+    Args:
+        slope: [T, N], rows may lie apart; up [N, R] with its scale, rows may lie apart; thin [T, R].
+        adapters: `products.Adapter`s, their columns side by side from 0 on.
+    """
+    tokens = len(slope)
+    cut = cut or PAIR
+    plan = _plan(tuple(_key(adapter) for adapter in adapters), up.shape[1], cut.columns, slope.device)
+    blocks = len(plan.blocks)
+    chunk = triton.cdiv(triton.cdiv(tokens, max(1, cut.programs // blocks)), cut.rows) * cut.rows
+    chunks = triton.cdiv(tokens, chunk)
+    along = torch.empty(blocks, tokens, plan.ranks, dtype=torch.float32, device=slope.device)
+    sums = torch.empty(chunks, blocks * cut.columns, plan.ranks, dtype=torch.float32, device=slope.device)
+    _pair[(blocks, chunks)](
+        slope, up, thin, plan.blocks, along, sums, tokens, chunk, slope.stride(0), up.stride(0), thin.stride(0),
+        ROWS=cut.rows, COLUMNS=cut.columns, **plan.fixed, num_warps=cut.warps, num_stages=cut.stages,
+    )  # fmt: skip
+    dthin = thin.new_empty(tokens, up.shape[1])
+    dup = torch.empty(plan.numbers, dtype=torch.float32, device=slope.device)
+    beside = dthin if border is None else border
+    tiles = triton.cdiv(tokens, _TILE) * len(adapters)
+    _add_parts[(tiles + blocks * (cut.columns // _TILE),)](
+        along, sums, plan.blocks, plan.adapters, plan.scales, dthin, beside, dup, tokens, chunks, blocks, tiles,
+        dthin.stride(0), beside.stride(0), len(adapters),
+        TILE=_TILE, COLUMNS=cut.columns, RANKS=plan.ranks, ALIGNED=plan.fixed["ALIGNED"], BORDER=border is not None,
+    )  # fmt: skip
+    shapes = [adapter.up.shape for adapter in adapters]
+    parts = dup.split([shape.numel() for shape in shapes])
+    return dthin, tuple(part.view(shape) for part, shape in zip(parts, shapes, strict=True))
+
+
+def _key(adapter: Any) -> tuple[int, int, int, int, float]:
+    return adapter.rows.start, adapter.rows.stop, adapter.columns.start, adapter.columns.stop, float(adapter.scale)
+
+
+@functools.lru_cache(maxsize=256)
+def _plan(keys: tuple[tuple[int, int, int, int, float], ...], border: int, columns: int, device: torch.device) -> _Plan:
+    """The last adapter takes the border's columns of zeros that round it up. Places are stored by a power of two that
+    all are multiples of, so that the compiler knows it."""
+    aligned = math.gcd(16, *(place for start, stop, *_ in keys for place in (start, stop)))
+    ranked = math.gcd(16, border, *(left for _, _, left, *_ in keys))
+    blocks, adapters, numbers = [], [], 0
+    for number, (start, stop, left, right, _) in enumerate(keys):
+        end = border if number == len(keys) - 1 else right
+        began = len(blocks)
+        for first in range(start, stop, columns):
+            ranks = right - left
+            place = first // aligned, stop // aligned, left // ranked, end // ranked
+            blocks.append((*place, numbers + (first - start) * ranks, number))
+        adapters.append((began, len(blocks), left, end))
+        numbers += (stop - start) * (right - left)
+    widest = max(end - left for _, _, left, end in adapters)
+    scales = torch.tensor([[key[4], key[3] - key[2]] for key in keys], dtype=torch.float32)
+    fixed = {"RANKS": max(16, triton.next_power_of_2(widest)), "ALIGNED": aligned, "RANKED": ranked}
+    tables = torch.tensor(blocks, dtype=torch.int32), torch.tensor(adapters, dtype=torch.int32)
+    return _Plan(tables[0].to(device), tables[1].to(device), scales.to(device), numbers, fixed)
+
+
+def place(adapters: Sequence[Any], right: Tensor, below: Tensor) -> None:
+    """Writes all of `up`, with its scale, into `right` [N, R] and all of `down` into `below` [R, D]."""
+    most = max(max(adapter.up.numel(), adapter.down.numel()) for adapter in adapters)
+    _place[(triton.cdiv(most, _PLACED), len(adapters), 2)](
+        *_spread(adapters, lambda adapter: (adapter.up.detach().contiguous(), adapter.down.detach().contiguous())),
+        *_spread(adapters, lambda one: (float(one.scale), one.rows.start, one.columns.start, *one.up.shape)),
+        right, below, right.stride(0), below.stride(0), below.shape[1],
+        BLOCK=_PLACED,
+    )  # fmt: skip
+
+
+def _spread(adapters: Sequence[Any], parts: Any) -> list[Any]:
+    """The parts of three adapters; the first stands in for those that are not there."""
+    whole = [adapters[min(number, len(adapters) - 1)] for number in range(MOST)]
+    return [part for adapter in whole for part in parts(adapter)]
+
+
+def codes_beside(up: Tensor, up_scale: Tensor, up_codes: Tensor, down: Tensor, down_scale: Tensor, down_codes: Tensor):
+    """`fp8.codes_with_rest` of up [N, R] and of down [R, D], turned, by the scales of their rows: the two gains [1]."""
+    sizes = up.shape[0], down.shape[1]
+    programs = triton.cdiv(max(sizes), _CODED)
+    largest = torch.empty(2, programs, dtype=torch.float32, device=up.device)
+    gains = torch.empty(2, 4, dtype=torch.float32, device=up.device)
+    ranks = up.shape[1]
+    shape = {"RANKS": triton.next_power_of_2(ranks), "BLOCK": _CODED, "PROGRAMS": triton.next_power_of_2(programs)}
+    sides = up, up_scale, up_codes, down, down_scale, down_codes, largest, gains, *sizes, ranks
+    sides = *sides, up.stride(0), down.stride(0), up_codes.stride(0), down_codes.stride(0), programs
+    _code_beside[(programs, 2)](*sides, WRITE=False, **shape)
+    _code_beside[(programs, 2)](*sides, WRITE=True, **shape)
+    return gains[0, :1], gains[1, :1]
+
+
+def rms_norm(
+    x: Tensor,
+    weight: Tensor,
+    eps: float,
+    down: Tensor,
+    border: int = 0,
+    added: Tensor | None = None,
+    cut: Cut | None = None,
+) -> tuple[Tensor, Tensor]:
+    """x [T, D], plus `added`, over its root mean square, times weight: [T, D + border], and its product with down.T.
+
+    The sum is written over `added`. The border, of as many columns as `down` [R, D] has rows, is filled.
+    """
+    tokens, width = x.shape
+    ranks, cut = len(down), cut or NORM
+    normed, thin = x.new_empty(tokens, width + border), x.new_empty(tokens, ranks)
+    _norm_thin[(triton.cdiv(tokens, cut.rows),)](
+        x, x if added is None else added, weight, down, normed, thin, tokens, width, ranks, width + border,
+        x.stride(0), down.stride(0), eps,
+        ADD=added is not None, BORDER=border > 0, ROWS=cut.rows, COLUMNS=cut.columns,
+        RANKS=max(16, triton.next_power_of_2(ranks)), num_warps=cut.warps, num_stages=cut.stages,
+    )  # fmt: skip
+    return normed, thin
+
+
+def rms_norm_back(
+    slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None, dthin: Tensor, border: int = 0
+) -> tuple[Tensor, Tensor]:
+    """The slope of x plus `added` [T, D + border], and dthin [T, R] over the root mean squares of x.
+
+    That, times x, times weight is the slope of `down`: dthin.T @ normed.
+    """
+    tokens, width = x.shape
+    dx, beside = x.new_empty(tokens, width + border), torch.empty_like(dthin)
+    other = slope if added is None else added
+    _rms_norm_back[(tokens,)](
+        slope, x, weight, other, dthin, dx, beside, width, other.stride(0), width + border, dthin.stride(0),
+        beside.stride(0), dthin.shape[1], eps,
+        ADD=added is not None, BLOCK=triton.next_power_of_2(width), RANKS=triton.next_power_of_2(dthin.shape[1]),
+    )  # fmt: skip
+    return dx, beside
+
+
+_TILE = 64
+_PLACED = 2048
+_CODED = 64
+_LARGEST = tl.constexpr(LARGEST)
+
+
+@triton.jit
+def _pair(
+    slope, up, thin, blocks, along, sums, tokens, chunk, stride, up_stride, thin_stride,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr, ALIGNED: tl.constexpr, RANKED: tl.constexpr,
+):  # fmt: skip
+    block, part = tl.program_id(0), tl.program_id(1)
+    first, end = tl.load(blocks + block * 6) * ALIGNED, tl.load(blocks + block * 6 + 1) * ALIGNED
+    left, right = tl.load(blocks + block * 6 + 2) * RANKED, tl.load(blocks + block * 6 + 3) * RANKED
+    place, rank = first + tl.arange(0, COLUMNS), tl.arange(0, RANKS)
+    inside, real = place < end, left + rank < right
+    at_up = up + place[:, None].to(tl.int64) * up_stride + (left + rank)[None]
+    ups = tl.load(at_up, inside[:, None] & real[None], other=0.0)
+    total = tl.zeros((COLUMNS, RANKS), tl.float32)
+    for start in range(part * chunk, tl.minimum(part * chunk + chunk, tokens), ROWS):
+        row = (start + tl.arange(0, ROWS)).to(tl.int64)
+        there = row < tokens
+        tile = tl.load(slope + row[:, None] * stride + place[None], there[:, None] & inside[None], other=0.0)
+        at_thin = thin + row[:, None] * thin_stride + (left + rank)[None]
+        thins = tl.load(at_thin, there[:, None] & real[None], other=0.0)
+        to = along + (block.to(tl.int64) * tokens + row[:, None]) * RANKS + rank[None]
+        tl.store(to, tl.dot(tile, ups, input_precision="ieee"), there[:, None])
+        total = tl.dot(tl.trans(tile), thins, total, input_precision="ieee")
+    row = (part * tl.num_programs(0) + block) * COLUMNS + tl.arange(0, COLUMNS)
+    tl.store(sums + row[:, None].to(tl.int64) * RANKS + rank[None], total)
+
+
+@triton.jit
+def _add_parts(
+    along, sums, blocks, adapters, scales, dthin, border, dup, tokens, chunks, count, tiles, stride, border_stride,
+    adapter_count, TILE: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr, ALIGNED: tl.constexpr,
+    BORDER: tl.constexpr,
+):  # fmt: skip
+    program = tl.program_id(0)
+    rank = tl.arange(0, RANKS)
+    total = tl.zeros((TILE, RANKS), tl.float32)
+    if program < tiles:
+        adapter = program % adapter_count
+        begin, end = tl.load(adapters + adapter * 4), tl.load(adapters + adapter * 4 + 1)
+        left, right = tl.load(adapters + adapter * 4 + 2), tl.load(adapters + adapter * 4 + 3)
+        row = (program // adapter_count * TILE + tl.arange(0, TILE)).to(tl.int64)
+        there = (row < tokens)[:, None]
+        at = along + (begin.to(tl.int64) * tokens + row[:, None]) * RANKS + rank[None]
+        for _ in range(begin, end):
+            total += tl.load(at, there, other=0.0)
+            at += tokens * RANKS
+        values = total.to(dthin.dtype.element_ty)
+        inside = there & (left + rank < right)[None]
+        tl.store(dthin + row[:, None] * stride + (left + rank)[None], values, inside)
+        if BORDER:
+            tl.store(border + row[:, None] * border_stride + (left + rank)[None], values, inside)
+    else:
+        block, part = (program - tiles) // (COLUMNS // TILE), (program - tiles) % (COLUMNS // TILE)
+        place = part * TILE + tl.arange(0, TILE)
+        first, end = tl.load(blocks + block * 6) * ALIGNED, tl.load(blocks + block * 6 + 1) * ALIGNED
+        to, adapter = tl.load(blocks + block * 6 + 4), tl.load(blocks + block * 6 + 5)
+        scale, ranks = tl.load(scales + adapter * 2), tl.load(scales + adapter * 2 + 1).to(tl.int32)
+        for chunk in range(chunks):
+            row = (chunk * count + block) * COLUMNS + place
+            total += tl.load(sums + row[:, None].to(tl.int64) * RANKS + rank[None])
+        inside = (first + place < end)[:, None] & (rank < ranks)[None]
+        tl.store(dup + to + place[:, None] * ranks + rank[None], total * scale, inside)
+
+
+@triton.jit
+def _place(
+    up0, down0, up1, down1, up2, down2,
+    scale0, row0, left0, rows0, ranks0, scale1, row1, left1, rows1, ranks1, scale2, row2, left2, rows2, ranks2,
+    right, below, right_stride, below_stride, width, BLOCK: tl.constexpr,
+):  # fmt: skip
+    adapter = tl.program_id(1)
+    to = right, below, right_stride, below_stride, width
+    if adapter == 0:
+        _place_one(up0, down0, scale0, row0, left0, rows0, ranks0, to, BLOCK)
+    elif adapter == 1:
+        _place_one(up1, down1, scale1, row1, left1, rows1, ranks1, to, BLOCK)
+    else:
+        _place_one(up2, down2, scale2, row2, left2, rows2, ranks2, to, BLOCK)
+
+
+@triton.jit
+def _place_one(up, down, scale, first, left, rows, ranks, to, BLOCK: tl.constexpr):
+    right, below, right_stride, below_stride, width = to
+    place = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    kind = right.dtype.element_ty
+    if tl.program_id(2) == 0:
+        values = tl.load(up + place, place < rows * ranks, other=0.0).to(tl.float32) * scale
+        at = (first + place // ranks).to(tl.int64) * right_stride + left + place % ranks
+        tl.store(right + at, values.to(kind), place < rows * ranks)
+    else:
+        values = tl.load(down + place, place < ranks * width, other=0.0)
+        at = (left + place // width).to(tl.int64) * below_stride + place % width
+        tl.store(below + at, values.to(kind), place < ranks * width)
+
+
+@triton.jit
+def _code_beside(
+    up, up_scale, up_codes, down, down_scale, down_codes, largest, gains, height, width, ranks, up_stride, down_stride,
+    up_to, down_to, programs,
+    WRITE: tl.constexpr, RANKS: tl.constexpr, BLOCK: tl.constexpr, PROGRAMS: tl.constexpr,
+):  # fmt: skip
+    if tl.program_id(1) == 0:
+        sizes = height, ranks, up_stride, 1, up_to, programs
+        _code_side(up, up_scale, up_codes, largest, gains, sizes, WRITE, RANKS, BLOCK, PROGRAMS)
+    else:
+        sizes = width, ranks, 1, down_stride, down_to, programs
+        found, gain = largest + programs, gains + 4
+        _code_side(down, down_scale, down_codes, found, gain, sizes, WRITE, RANKS, BLOCK, PROGRAMS)
+
+
+@triton.jit
+def _code_side(
+    values, scale, codes, largest, gain, sizes,
+    WRITE: tl.constexpr, RANKS: tl.constexpr, BLOCK: tl.constexpr, PROGRAMS: tl.constexpr,
+):  # fmt: skip
+    """One side's largest number of each block of rows, or, once all are known, its codes."""
+    count, ranks, row_stride, rank_stride, to_stride, programs = sizes
+    row, rank = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, RANKS)
+    there, inside = row < count, (row < count)[:, None] & (rank < ranks)[None]
+    at = values + row[:, None].to(tl.int64) * row_stride + rank[None].to(tl.int64) * rank_stride
+    exact = tl.load(at, inside, other=0.0).to(tl.float32)
+    exact = exact / tl.load(scale + row, there, other=1.0)[:, None]
+    if WRITE:
+        number = tl.arange(0, PROGRAMS)
+        found = tl.load(largest + number, number < programs, other=0.0)
+        factor = tl.maximum(tl.max(found) / _LARGEST, 1.0) + tl.sum(found * 0.0)
+        if tl.program_id(0) == 0:
+            tl.store(gain, factor)
+        exact = exact / factor
+        rounded = _code(exact)
+        rest = _code(exact - rounded.to(tl.float32))
+        to = codes + row[:, None].to(tl.int64) * to_stride + rank[None]
+        tl.store(to, rounded, inside)
+        tl.store(to + ranks, rest, inside)
+        tl.store(to + 2 * ranks, rounded, inside)
+    else:
+        poison = tl.sum(tl.sum(exact * 0.0, 1))  # a maximum passes over what is no number, and this doesn't
+        tl.store(largest + tl.program_id(0), tl.max(tl.max(tl.abs(exact), 1)) + poison)
+
+
+@triton.jit
+def _code(numbers):
+    return tl.minimum(tl.maximum(numbers, -_LARGEST), _LARGEST).to(tl.float8e4nv)
+
+
+@triton.jit
+def _norm_thin(
+    x, added, weight, down, normed, thin, tokens, width, ranks, stride, x_stride, down_stride, eps,
+    ADD: tl.constexpr, BORDER: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
+):  # fmt: skip
+    row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    there = (row < tokens)[:, None]
+    place, rank = tl.arange(0, COLUMNS), tl.arange(0, RANKS)
+    kind = x.dtype.element_ty
+    squares = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for start in range(0, width, COLUMNS):
+        at = start + place
+        inside = there & (at < width)[None]
+        wide = tl.load(x + row[:, None] * x_stride + at[None], inside, other=0.0).to(tl.float32)
+        if ADD:
+            other = tl.load(added + row[:, None] * width + at[None], inside, other=0.0)
+            wide = (wide + other.to(tl.float32)).to(kind).to(tl.float32)
+        squares += wide * wide
+    rms = tl.rsqrt(tl.sum(squares, 1) / width + eps)[:, None]
+    total = tl.zeros((ROWS, RANKS), tl.float32)
+    for start in range(0, width, COLUMNS):
+        at = start + place
+        inside = there & (at < width)[None]
+        wide = tl.load(x + row[:, None] * x_stride + at[None], inside, other=0.0).to(tl.float32)
+        if ADD:
+            to = added + row[:, None] * width + at[None]
+            both = (wide + tl.load(to, inside, other=0.0).to(tl.float32)).to(kind)
+            tl.store(to, both, inside)
+            wide = both.to(tl.float32)
+        scale = tl.load(weight + at, at < width, other=0.0)
+        values = ((wide * rms).to(kind) * scale[None]).to(kind)
+        tl.store(normed + row[:, None] * stride + at[None], values, inside)
+        at_down = down + rank[None] * down_stride + at[:, None]
+        downs = tl.load(at_down, (at < width)[:, None] & (rank < ranks)[None], other=0.0)
+        total = tl.dot(values, downs, total, input_precision="ieee")
+    inside = there & (rank < ranks)[None]
+    tl.store(thin + row[:, None] * ranks + rank[None], total.to(kind), inside)
+    if BORDER:
+        tl.store(normed + row[:, None] * stride + width + rank[None], total.to(kind), inside)
+
+
+@triton.jit
+def _rms_norm_back(
+    slope, x, weight, added, dthin, dx, beside, width, added_stride, stride, dthin_stride, beside_stride, ranks, eps,
+    ADD: tl.constexpr, BLOCK: tl.constexpr, RANKS: tl.constexpr,
+):  # fmt: skip
+    token = tl.program_id(0).to(tl.int64)
+    place, rank = tl.arange(0, BLOCK), tl.arange(0, RANKS)
+    inside = place < width
+    values = tl.load(x + token * width + place, inside, other=0.0)
+    wide = values.to(tl.float32)
+    rms = tl.rsqrt(tl.sum(wide * wide) / width + eps)
+    unit = wide * rms
+    along = tl.load(slope + token * width + place, inside, other=0.0).to(tl.float32)
+    along *= tl.load(weight + place, inside, other=0.0).to(tl.float32)
+    result = (along - unit * (tl.sum(along * unit) / width)) * rms
+    if ADD:
+        result += tl.load(added + token * added_stride + place, inside, other=0.0).to(tl.float32)
+    tl.store(dx + token * stride + place, result.to(values.dtype), inside)
+    thin = tl.load(dthin + token * dthin_stride + rank, rank < ranks, other=0.0)
+    tl.store(beside + token * beside_stride + rank, (thin.to(tl.float32) * rms).to(thin.dtype), rank < ranks)
