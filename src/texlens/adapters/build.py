@@ -23,10 +23,12 @@ from texlens.adapters.plan import (
     plan_adapter,
 )
 from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
+from texlens.config.quantise import QuantiseSettings
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.models.build import Base
 from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, LANGUAGE_MODEL, Family
+from texlens.models.fp8 import BLOCKS
 from texlens.models.skeleton import skeleton
 
 
@@ -143,6 +145,23 @@ def check_whole(plan: AdapterPlan, quantise: str, model_config: dict) -> None:
                 f"adapter.train_also: {module} has weights that base.quantise: {quantise} packs, which can't be "
                 f"trained whole; remove it, or set base.quantise: none"
             )
+
+
+def check_tower(plan: AdapterPlan, base: QuantiseSettings) -> None:
+    """
+    Raises:
+        ConfigError: layers of the vision tower are to be trained, and float8 holds them for the way forward alone.
+    """
+    if base.quantise != "fp8" or not base.quantise_vision:
+        return
+    adapted = sum(row.matched for row in plan.coverage if row.group == "vision")
+    whole = [name for name in plan.whole if f"{name}.".startswith(BLOCKS) or BLOCKS.startswith(f"{name}.")]
+    if adapted or whole:
+        what = f"adapter.train_also: {whole[0]}" if whole else f"adapter: {adapted} layers of the vision tower"
+        raise ConfigError(
+            f"{what} can't be trained with base.quantise_vision: true, which holds the tower in fp8 without a way "
+            f"back; freeze the tower, or set base.quantise_vision: false"
+        )
 
 
 def build_adapter(

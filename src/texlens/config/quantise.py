@@ -9,6 +9,8 @@ class QuantiseSettings(Settings):
     quantise: Literal["none", "nf4", "int8", "fp8"] = "none"
     """nf4 (4 bit) and int8 through bitsandbytes, to save memory; fp8, on cards that have it, to be faster. The vision
     tower and the head keep 16 bit."""
+    quantise_vision: bool = False
+    """fp8: the blocks of the vision tower too, which must be frozen then."""
     double_quantise: bool = True
     """nf4: also quantise the scales, which saves 0.4 bit a weight."""
 

@@ -10,7 +10,7 @@ frozen, and no slopes pass through them.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -97,9 +97,12 @@ def quantise_in_fp8(model: nn.Module, *, vision: bool = False) -> tuple[str, ...
             block stays whole where one of its widths is no multiple of 16.
     """
     for names in list(_groups(model)):
-        _replace(model, names, coded_together)
-    for names in list(_halves(model)) if vision else ():
-        _replace(model, names, lambda layers: map(Fp8Linear, layers))
+        if _fit(layers := _layers(model, names)):
+            for name, coded in zip(names, coded_together(layers), strict=True):
+                _put(model, name, coded)
+    if vision:
+        for name in coded_of_tower(model):
+            _put(model, name, Fp8Linear(model.get_submodule(name)))  # pyrefly: ignore[bad-argument-type]
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return kept_in_16_bits(model)
@@ -110,6 +113,11 @@ def kept_in_16_bits(model: nn.Module) -> tuple[str, ...]:
     any layer there is."""
     halves = _halves(model) if fp8_layers(model.get_submodule(VISION_TOWER)) else ()
     return tuple(name for names in itertools.chain(_groups(model), halves) for name in names)
+
+
+def coded_of_tower(model: nn.Module) -> list[str]:
+    """Names of the layers of the vision tower's blocks that float8 can hold."""
+    return [name for names in _halves(model) if _fit(_layers(model, names)) for name in names]
 
 
 def fp8_layers(model: nn.Module) -> list[Fp8Linear]:
@@ -136,14 +144,17 @@ def _halves(model: nn.Module) -> Iterator[list[str]]:
                 yield names
 
 
-def _replace(model: nn.Module, names: list[str], coded: Callable[[Sequence[Any]], Iterable[Fp8Linear]]) -> None:
-    """The layers by their forms in float8, all or none of them."""
-    layers: list[Any] = [model.get_submodule(name) for name in names]
-    if any(layer.in_features % MULTIPLE or layer.out_features % MULTIPLE for layer in layers):
-        return
-    for name, layer in zip(names, coded(layers), strict=True):
-        parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, layer)
+def _layers(model: nn.Module, names: list[str]) -> list[Any]:
+    return [model.get_submodule(name) for name in names]
+
+
+def _fit(layers: list[Any]) -> bool:
+    return not any(layer.in_features % MULTIPLE or layer.out_features % MULTIPLE for layer in layers)
+
+
+def _put(model: nn.Module, name: str, layer: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, layer)
 
 
 class _Product(torch.autograd.Function):

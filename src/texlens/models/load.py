@@ -69,7 +69,7 @@ def load_model(
     if "quantization_config" in config:
         _in_one_type(model, options["dtype"])
     if quantise and quantise.quantise == "fp8":
-        quantise_in_fp8(model)
+        quantise_in_fp8(model, vision=quantise.quantise_vision)
         if not fp8_layers(model):
             raise ModelError(f"{folder}: no linear layer that fp8 could hold, is it quantised? set base.quantise: none")
     return model.eval()
@@ -85,8 +85,8 @@ def random_model(
 
 
 def describe(model: PreTrainedModel) -> dict:
-    """What a run's summary says of its model: class, parameters, dtype, device and attention; and, where the language
-    model is held in fp8, how many of its layers are, and the names of those that are not."""
+    """What a run's summary says of its model: class, parameters, dtype, device and attention; and, where layers
+    are held in fp8, how many, and the names of those that were asked for and are not."""
     parameter, coded = next(model.parameters()), fp8_layers(model)
     parameters = model.num_parameters() if is_packed(model) else count_parameters(model)
     return {

@@ -13,6 +13,7 @@ from texlens.core.errors import ConfigError, RunError
 from texlens.data.features import FeatureStore
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
+from texlens.models.fp8 import Fp8Linear
 from texlens.models.packed.forward import PackedForward
 from texlens.train.engine import Engine
 
@@ -61,10 +62,16 @@ def feature_store(forward: PackedForward, geometry: ImageGeometry) -> FeatureSto
 
 
 def fingerprint(visual: torch.nn.Module, geometry: ImageGeometry) -> str:
-    """Of all of the tower's weights and of how images are cut for it."""
+    """Of all of the tower's weights, as it computes with them, and of how images are cut for it."""
     digest = hashlib.sha256(f"{FORMAT} {geometry}".encode())
-    for name, tensor in visual.state_dict().items():
+    for name, tensor in {**visual.state_dict(), **_codes(visual)}.items():
         if isinstance(tensor, Tensor):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
+
+
+def _codes(visual: torch.nn.Module) -> dict[str, Tensor]:
+    """Weights in float8, which are no part of the state dict."""
+    layers = [(name, layer) for name, layer in visual.named_modules() if isinstance(layer, Fp8Linear)]
+    return {f"{name}.{part}": tensor for name, layer in layers for part, tensor in layer.named_buffers()}

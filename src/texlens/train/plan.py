@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from texlens.adapters.build import build_plan, check_whole
+from texlens.adapters.build import build_plan, check_tower, check_whole
 from texlens.adapters.plan import AdapterPlan
 from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, TexlensError
@@ -73,6 +73,7 @@ def plan_run(config: RunConfig) -> RunPlan:
     check_family(config.base.quantise, family)
     adapter = build_plan(config.adapter, family, model_config)
     check_whole(adapter, config.base.quantise, model_config)
+    check_tower(adapter, config.base)
     total = count_parameters(skeleton(model_config))
     notes: list[str] = []
     sizes, exact = _sizes(config, folder, model_config, notes)

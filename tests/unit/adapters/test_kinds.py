@@ -8,9 +8,10 @@ from transformers import AutoModelForImageTextToText
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model
 from tests.unit.adapters.conftest import CARD
-from texlens.adapters.build import build_plan, check_whole
+from texlens.adapters.build import build_plan, check_tower, check_whole
 from texlens.adapters.lora import WEIGHTS, load_adapter, save_adapter
 from texlens.config.adapter import ExpertSettings, FullSettings, GroupSettings, LoraSettings, MoeLoraSettings
+from texlens.config.quantise import QuantiseSettings
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.families import FAMILIES
 
@@ -148,3 +149,17 @@ def test_a_module_that_the_base_packs_can_not_be_trained_whole():
         check_whole(plan, "fp8", config)
     embedding = build_plan(LoraSettings(rank=2, train_also=("embed_tokens", "lm_head")), family, config)
     check_whole(embedding, "fp8", config)
+
+
+def test_a_tower_held_in_fp8_can_not_be_trained_and_its_merger_can():
+    config, family = tiny_config("qwen3_vl"), FAMILIES["qwen3_vl"]
+    base = QuantiseSettings(quantise="fp8", quantise_vision=True)
+    adapted = build_plan(LoraSettings(rank=2, targets=("all-linear",)), family, config)
+    with pytest.raises(ConfigError, match=r"12 layers of the vision tower can't be trained.*freeze the tower"):
+        check_tower(adapted, base)
+    check_tower(adapted, QuantiseSettings(quantise="fp8"))
+    check_tower(adapted, QuantiseSettings(quantise="nf4", quantise_vision=True))
+    whole = build_plan(LoraSettings(rank=2, train_also=("model.visual.blocks.1.norm1",)), family, config)
+    with pytest.raises(ConfigError, match=r"train_also: model\.visual\.blocks\.1\.norm1 can't be trained"):
+        check_tower(whole, base)
+    check_tower(build_plan(LoraSettings(rank=2, merger="full"), family, config), base)

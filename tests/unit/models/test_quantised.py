@@ -62,6 +62,14 @@ def test_a_base_in_fp8_is_described_with_all_its_numbers(tmp_path):
     assert (told["fp8_layers"], told["kept_in_16_bits"], told["dtype"]) == (14, [], "float32")
 
 
+def test_a_base_in_fp8_holds_its_tower_so_too_where_asked_for(tmp_path):
+    folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
+    quantise = QuantiseSettings(quantise="fp8", quantise_vision=True)
+    told = describe(load_model(folder, device="cpu", quantise=quantise))
+    assert told["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
+    assert (told["fp8_layers"], told["kept_in_16_bits"]) == (14 + 3 * 4, [])
+
+
 @needs_bitsandbytes
 @pytest.mark.parametrize(("how", "kind"), [("nf4", "Linear4bit"), ("int8", "Linear8bitLt")])
 def test_the_language_model_is_packed_and_tower_and_head_are_not(how, kind, tmp_path):

@@ -17,7 +17,7 @@ from texlens.train.planner.gpus import Gpu
 from texlens.train.planner.memory import MemoryPlan, optimizer_bytes, plan_memory
 from texlens.train.planner.packed import pack_of, plan_packed_memory, time_packed
 from texlens.train.planner.rows import ASSUMED, Batches, RowSize, batches_of
-from texlens.train.planner.stand_ins import quantise
+from texlens.train.planner.stand_ins import quantise, quantise_tower
 from texlens.train.planner.step import TRAINED, WEIGHTS, Batch, Step, simulate_step
 
 KEPT_IN_16_BIT = ("lm_head", "visual")
@@ -174,6 +174,8 @@ def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing
     base = skeleton(model_config).bfloat16()
     if config.base.quantise != "none":
         quantise(base, config.base.quantise, KEPT_IN_16_BIT)
+    if config.base.quantise == "fp8" and config.base.quantise_vision:
+        quantise_tower(base)
     plan = build_plan(config.adapter, family, model_config)
     model = build_adapter(base, plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
     step = simulate_step(

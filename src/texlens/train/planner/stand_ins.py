@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
+from texlens.models.fp8 import coded_of_tower
+
 ATTENTION = "texlens_planned"
 """The name that the planner's attention goes by in transformers' register."""
 
@@ -98,10 +100,10 @@ class Autocast(TorchFunctionMode):
         return self._cache[id(arg)]
 
 
-BYTES_PER_WEIGHT = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0, "fp8": 2.0}
+BYTES_PER_WEIGHT = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0, "fp8": 2.0, "fp8 forward": 1.0}
 """bitsandbytes' NF4 with double quantisation: half a byte, one byte of scale a block of 64, and a float32 for each 256
 of those scales. int8: a byte; its float32 a row is counted with the layer. fp8: a byte in each direction; its float32 a
-row and a column are counted with the layer."""
+row and a column are counted with the layer. Without the way back, half of either."""
 
 
 class QuantisedLinear(nn.Linear):
@@ -111,10 +113,11 @@ class QuantisedLinear(nn.Linear):
     def __init__(self, layer: nn.Linear, kind: str):
         super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
         stored = math.ceil(layer.weight.numel() * BYTES_PER_WEIGHT[kind])
-        stored += {"int8": 4 * layer.out_features, "fp8": 4 * (layer.out_features + layer.in_features)}.get(kind, 0)
+        rows = layer.out_features
+        stored += 4 * {"int8": rows, "fp8": rows + layer.in_features, "fp8 forward": rows}.get(kind, 0)
         self.weight = nn.Parameter(torch.empty(stored, dtype=torch.uint8, device="meta"), requires_grad=False)
         self.bias = layer.bias
-        self.product = _CodedProduct if kind == "fp8" else _UnpackedProduct
+        self.product = {"fp8": _CodedProduct, "fp8 forward": _CodedForward}.get(kind, _UnpackedProduct)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         out = self.product.apply(input, self.weight, self.in_features, self.out_features)
@@ -145,6 +148,14 @@ class _CodedProduct(torch.autograd.Function):
         return _coded(grads[0], _as_16_bits(ctx.codes, ctx.shape)), None, None, None
 
 
+class _CodedForward(torch.autograd.Function):
+    """Of a frozen layer through which no slopes pass; its codes are too few to stand for its weight in 16 bits."""
+
+    @staticmethod
+    def forward(ctx, input, codes, inputs, outputs):
+        return _coded(input, input.new_empty((), dtype=torch.bfloat16).expand(inputs, outputs))
+
+
 def _coded(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """A product during which x is there in codes too."""
     codes = torch.empty_like(x, dtype=torch.uint8)
@@ -164,3 +175,10 @@ def quantise(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",)) 
             full = f"{name}.{leaf}" if name else leaf
             if type(child) is nn.Linear and not any(part in full.split(".") for part in skip):
                 setattr(module, leaf, QuantisedLinear(child, kind))
+
+
+def quantise_tower(model: nn.Module) -> None:
+    """Puts stand-ins in the places of the vision tower's layers that fp8 holds for the way forward alone."""
+    for name in coded_of_tower(model):
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, QuantisedLinear(model.get_submodule(name), "fp8 forward"))

@@ -12,6 +12,7 @@ from texlens.data.example import build_example
 from texlens.data.pack import lay
 from texlens.data.patches import image_to_raw_patches
 from texlens.data.sample import LazyImage, Sample
+from texlens.models.fp8 import quantise_in_fp8
 from texlens.models.packed.forward import pack_layout, packed_forward
 from texlens.train.features import feature_store
 
@@ -67,3 +68,14 @@ def test_other_weights_and_another_pixel_budget_have_other_features():
     with torch.no_grad():
         model.model.visual.merger.norm.bias[0] += 1
     assert feature_store(packed_forward(model, processor.geometry), processor.geometry).folder != folder
+
+
+def test_a_tower_in_fp8_has_other_features_than_in_16_bits_or_of_other_weights():
+    folders = set()
+    for seed in (0, 1):
+        for vision in (False, True):
+            model, processor = tiny_model("qwen3_vl", seed=seed)
+            model.model.visual.merger.load_state_dict(tiny_model("qwen3_vl")[0].model.visual.merger.state_dict())
+            quantise_in_fp8(model, vision=vision)
+            folders.add(feature_store(packed_forward(model, processor.geometry), processor.geometry).folder)
+    assert len(folders) == 4

@@ -192,3 +192,16 @@ def test_a_base_in_fp8_is_stored_both_ways():
     numbers, sides = sum(weight.numel() for weight in layers), sum(sum(weight.shape) for weight in layers)
     quantise_in_fp8(model)
     assert stored_bytes(model) == before - 4 * numbers + 2 * numbers + 4 * sides
+
+
+def test_a_tower_in_fp8_is_stored_one_way():
+    model, _ = tiny_model("qwen3_vl")
+    before = stored_bytes(model)
+    layers = [part.weight for part in model.model.visual.blocks.modules() if isinstance(part, torch.nn.Linear)]
+    numbers, rows = sum(weight.numel() for weight in layers), sum(len(weight) for weight in layers)
+    quantise_in_fp8(model)
+    without = stored_bytes(model)
+    model, _ = tiny_model("qwen3_vl")
+    quantise_in_fp8(model, vision=True)
+    assert without < before
+    assert stored_bytes(model) == without - 4 * numbers + numbers + 4 * rows

@@ -9,7 +9,7 @@ from texlens.models.load import random_model
 from texlens.models.shipped import shipped_config
 from texlens.models.skeleton import skeleton
 from texlens.train.loss import label_loss
-from texlens.train.planner.stand_ins import BYTES_PER_WEIGHT, quantise
+from texlens.train.planner.stand_ins import BYTES_PER_WEIGHT, quantise, quantise_tower
 from texlens.train.planner.step import TRAINED, WEIGHTS, Batch, make_inputs, make_labels, simulate_step
 
 BATCH = Batch(2, 24, 16, (((4, 4),), ((4, 4),)))
@@ -74,6 +74,33 @@ def test_a_quantised_base_weighs_what_is_stored(kind):
     quantise(base, kind, ("lm_head", "visual"))
     after = sum(parameter.nbytes for parameter in base.parameters())
     assert (before - after) / layers == pytest.approx(1 - BYTES_PER_WEIGHT[kind] / 2, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "parts"), [("Qwen3-VL-4B-Instruct", ("attn", "mlp")), ("Qwen2.5-VL-3B-Instruct", ("attn",))]
+)
+def test_a_tower_in_fp8_weighs_a_byte_a_number(model, parts):
+    config = shipped_config(model)
+    assert config is not None
+    base = skeleton(config).bfloat16()
+    before = sum(parameter.nbytes for parameter in base.parameters())
+    names = [name for name, _ in base.named_parameters() if "visual.blocks" in name and name.endswith(".weight")]
+    coded = [base.get_parameter(name) for name in names if any(f".{part}." in name for part in parts)]
+    quantise_tower(base)
+    after = sum(parameter.nbytes for parameter in base.parameters())
+    assert (before - after) / sum(one.nbytes for one in coded) == pytest.approx(0.5, abs=2e-3)
+
+
+def test_a_tower_in_fp8_does_the_same_work():
+    steps = []
+    for coded in (False, True):
+        base = skeleton(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
+        if coded:
+            quantise_tower(base)
+        base.model.language_model.layers[0].input_layernorm.weight.requires_grad_(True)
+        steps.append(simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False))
+    assert steps[1].flops == steps[0].flops
+    assert steps[1].gradients == steps[0].gradients
 
 
 def test_a_base_in_fp8_does_the_same_work_and_passes_its_slopes_on():
