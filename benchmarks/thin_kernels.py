@@ -1,0 +1,383 @@
+"""The adapters' thin products and their neighbours: our kernels beside the calls of PyTorch that they stand for.
+
+    python benchmarks/thin_kernels.py --output benchmarks/results/thin-kernels_h200_DATE.json
+    TRITON_INTERPRET=1 python benchmarks/thin_kernels.py --tiny     # on a CPU; its times mean nothing
+
+Qwen3-VL-4B, rank 16 on all seven projections, packs of 16k and 32k tokens: `pair` (the slopes of the thin product and
+of `up`), `norm` (the norm that makes the thin product), `unnormed` (the slope behind a norm, without the normalised
+rows), `place` (adapters into the border) and `codes` (adapters beside a weight in 8 bits). Every cut is compiled in
+processes side by side, checked against float32 and timed with events (median of 20). GB/s are those of the bytes that
+must be moved, whatever an arm moves.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for a GPU must not open it before the fork
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from texlens.kernels import thin, triton_passes, triton_thin
+from texlens.kernels.fp8 import CODE, codes_with_rest, room_for
+from texlens.kernels.products import Adapted, Adapter, over_tokens
+from texlens.kernels.triton_thin import Cut
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DTYPE = torch.bfloat16 if DEVICE == "cuda" else torch.float32
+RUNS, ERROR, RANK, EPS, LAYERS = 20, 0.01, 16, 1e-6, 36
+TOKENS = (16_384, 32_768)
+PRODUCTS = {"q/k/v": (2560, (4096, 1024, 1024)), "out": (4096, (2560,)), "gate/up": (2560, (9728, 9728))}
+PAIR_CUTS = [
+    Cut(64, 128, 4, 3),
+    Cut(64, 128, 4, 3, 396),
+    Cut(64, 128, 4, 3, 1584),
+    Cut(64, 128, 4, 2, 1056),
+    Cut(64, 128, 8, 3),
+    Cut(128, 128, 8, 2, 528),
+    Cut(64, 256, 4, 2, 528),
+    Cut(64, 256, 8, 3, 264),
+    Cut(64, 256, 8, 4, 264),
+    Cut(32, 256, 4, 3, 1056),
+    Cut(64, 64, 4, 4),
+]
+NORM_CUTS = [
+    Cut(32, 128, 4, 3),
+    Cut(16, 128, 4, 3),
+    Cut(16, 256, 4, 2),
+    Cut(16, 512, 8, 2),
+    Cut(32, 256, 8, 2),
+    Cut(64, 128, 8, 2),
+    Cut(64, 64, 4, 3),
+]
+
+
+class Arm(NamedTuple):
+    part: str
+    shape: str
+    arm: str
+    call: Callable[[], Any]
+
+
+Tensors = list[torch.Tensor]
+
+
+class Case(NamedTuple):
+    """Arms whose results, as `read` tells them, are to be `expected`, and the bytes that must be moved."""
+
+    arms: list[Arm]
+    expected: Callable[[], Tensors]
+    bytes: int
+    read: Callable[[Tensors], Tensors] = list
+
+
+def main() -> None:
+    options = _options()
+    began = time.monotonic()
+    if not options.tiny:
+        compile_side_by_side()
+    report: dict[str, Any] = {
+        "command": " ".join(["python", *sys.argv]),
+        "device": torch.cuda.get_device_name() if DEVICE == "cuda" else platform.machine(),
+        "torch": torch.__version__,
+        "triton": triton_thin.triton.__version__,
+        "compile_s": round(time.monotonic() - began, 1),
+        "arms": [],
+    }
+    for tokens in (80,) if options.tiny else TOKENS:
+        for case in cases(tokens, options.tiny):
+            measure(case, tokens, report["arms"])
+            if options.output:
+                Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+    report["milliseconds_of_a_pass"] = summed(report["arms"])
+    report["seconds_in_all"] = round(time.monotonic() - began, 1)
+    if options.output:
+        Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+    for row in report["milliseconds_of_a_pass"]:
+        print(json.dumps(row))
+    print(f"compiled in {report['compile_s']} s, {report['seconds_in_all']} s in all")
+
+
+def measure(case: Case, tokens: int, rows: list[dict]) -> None:
+    expected = case.expected()
+    for part, shape, arm, call in case.arms:
+        row: dict[str, Any] = {"part": part, "of": shape, "tokens": tokens, "arm": arm}
+        try:
+            row["error"] = off(case.read(call()), expected)
+            row["ms"] = round(median_ms(call), 4)
+            row["gb_per_s"] = round(case.bytes / row["ms"] / 1e6)
+        except Exception as error:  # noqa: BLE001  one arm's failure is told and the others still run
+            row["note"] = said(error)
+        rows.append(row)
+        print(" ".join(str(value) for value in row.values()), flush=True)
+
+
+def cases(tokens: int, tiny: bool) -> Iterator[Case]:
+    some = slice(0, 2 if tiny else None)
+    for name, (width, heights) in PRODUCTS.items():
+        size = 16 if tiny else 1
+        product = Drawn(tokens, width // size, tuple(height // size for height in heights))
+        yield pair_case(name, product, PAIR_CUTS[some])
+        yield place_case(name, product)
+        yield codes_case(name, product)
+        if name != "out":
+            yield norm_case(name, product, NORM_CUTS[some], adds=name == "gate/up")
+            yield unnormed_case(name, product)
+        del product
+
+
+class Drawn:
+    """A product's tensors, with rows as far apart as in a layer."""
+
+    def __init__(self, tokens: int, width: int, heights: tuple[int, ...]):
+        generator = torch.Generator(DEVICE).manual_seed(0)
+
+        def drawn(*shape: int, dtype: torch.dtype = DTYPE) -> torch.Tensor:
+            return torch.randn(*shape, generator=generator, device=DEVICE).to(dtype)
+
+        self.drawn, self.tokens, self.width, self.height = drawn, tokens, width, sum(heights)
+        self.adapters: tuple[Adapter, ...] = ()
+        row = 0
+        for number, height in enumerate(heights):
+            down, up = drawn(RANK, width, dtype=torch.float32), drawn(height, RANK, dtype=torch.float32)
+            columns = slice(RANK * number, RANK * number + RANK)
+            self.adapters += (Adapter(down, up, 2.0, slice(row, row + height), columns),)
+            row += height
+        self.adapted = Adapted(self.height, width, None, self.adapters)
+        self.ranks = self.adapted.ranks
+        self.whole = torch.zeros(self.height + self.ranks, width + self.ranks, dtype=DTYPE, device=DEVICE)
+        self.right, self.below = self.whole[: self.height, width:], self.whole[self.height :, :width]
+        self.without("place", lambda: self.adapted.place(self.right, self.below))()
+        self.thin = drawn(tokens, self.ranks)
+
+    @staticmethod
+    def without(part: str, call: Callable[[], Any]) -> Callable[[], Any]:
+        """The call by PyTorch's operations."""
+
+        def run() -> Any:
+            before, thin.OWN[part] = thin.OWN[part], False
+            try:
+                return call()
+            finally:
+                thin.OWN[part] = before
+
+        return run
+
+
+def pair_case(name: str, product: Drawn, cuts: list[Cut]) -> Case:
+    whole = product.drawn(product.tokens, product.height + product.ranks)
+    slope, border = whole[:, : product.height], whole[:, product.height :]
+    up, beside, adapters = product.right, product.thin, product.adapters
+
+    def present() -> Tensors:
+        dthin = torch.mm(slope, up)
+        border.copy_(dthin)
+        dup = over_tokens(slope, beside)
+        return [dthin, *(dup[one.rows, one.columns] * one.scale for one in adapters)]
+
+    def own(cut: Cut) -> Callable[[], Tensors]:
+        def run() -> Tensors:
+            dthin, dups = triton_thin.pair(slope, up, beside, adapters, border, cut)
+            return [dthin, *dups]
+
+        return run
+
+    def expected() -> Tensors:
+        full = slope.float()
+        dup = full.T @ beside.float()
+        return [full @ up.float(), *(dup[one.rows, one.columns] * one.scale for one in adapters)]
+
+    arms = [Arm("pair", name, "PyTorch", present), *(Arm("pair", name, str(tuple(cut)), own(cut)) for cut in cuts)]
+    return Case(arms, expected, DTYPE.itemsize * product.tokens * (product.height + 2 * product.ranks))
+
+
+def norm_case(name: str, product: Drawn, cuts: list[Cut], *, adds: bool) -> Case:
+    """With `adds` x is 0, so that what is written over y stays the same."""
+    x, weight = product.drawn(product.tokens, product.width), product.drawn(product.width)
+    y, down, ranks = x.clone(), product.below, product.ranks
+    if adds:
+        x.zero_()
+
+    def present() -> Tensors:
+        if adds:
+            _, normed = triton_passes.add_rms_norm(x, y, weight, EPS, ranks)
+        else:
+            normed = triton_passes.rms_norm(x, weight, EPS, ranks)
+        beside = torch.mm(normed[:, : product.width], down.T)
+        normed[:, product.width :] = beside
+        return [normed, beside]
+
+    def own(cut: Cut) -> Callable[[], Tensors]:
+        return lambda: list(triton_thin.rms_norm(x, weight, EPS, down, ranks, y if adds else None, cut))
+
+    def expected() -> Tensors:
+        normed = torch.nn.functional.rms_norm(y.float(), (product.width,), weight.float(), EPS)
+        beside = normed @ down.T.float()
+        return [torch.cat([normed, beside], 1), beside]
+
+    arms = [Arm("norm", name, "PyTorch", present), *(Arm("norm", name, str(tuple(cut)), own(cut)) for cut in cuts)]
+    moved = product.tokens * ((4 if adds else 2) * product.width + 2 * ranks)
+    return Case(arms, expected, DTYPE.itemsize * moved)
+
+
+def unnormed_case(name: str, product: Drawn) -> Case:
+    x, slope, added = (product.drawn(product.tokens, product.width) for _ in range(3))
+    weight, dthin = product.drawn(product.width), product.thin
+
+    def present() -> Tensors:
+        dx, normed = triton_passes.rms_norm_back(slope, x, weight, EPS, added, RANK)
+        return [dx[:, : product.width], over_tokens(dthin, normed)]
+
+    def own() -> Tensors:
+        dx, beside = triton_thin.rms_norm_back(slope, x, weight, EPS, added, dthin, RANK)
+        return [dx[:, : product.width], over_tokens(beside, x).mul_(weight)]
+
+    def expected() -> Tensors:
+        full = x.float().requires_grad_()
+        normed = torch.nn.functional.rms_norm(full, (product.width,), weight.float(), EPS)
+        dx = torch.autograd.grad(normed, full, slope.float())[0] + added.float()
+        return [dx.detach(), dthin.float().T @ normed.detach()]
+
+    arms = [Arm("unnormed", name, "PyTorch", present), Arm("unnormed", name, "own", own)]
+    return Case(arms, expected, DTYPE.itemsize * product.tokens * (5 * product.width + 2 * product.ranks))
+
+
+def place_case(name: str, product: Drawn) -> Case:
+    right, below = torch.zeros_like(product.whole[: product.height]), torch.zeros_like(product.whole[product.height :])
+    sides = right[:, product.width :], below[:, : product.width]
+
+    def present() -> Tensors:
+        product.without("place", lambda: product.adapted.place(*sides))()
+        return list(sides)
+
+    def own() -> Tensors:
+        triton_thin.place(product.adapters, *sides)
+        return list(sides)
+
+    arms = [Arm("place", name, "PyTorch", present), Arm("place", name, "own", own)]
+    numbers = sum(one.up.numel() + one.down.numel() for one in product.adapters)
+    return Case(arms, lambda: [product.right.float(), product.below.float()], numbers * (4 + DTYPE.itemsize))
+
+
+def codes_case(name: str, product: Drawn) -> Case:
+    up, down = product.right.contiguous(), product.below.contiguous()
+    scales = product.drawn(product.height, dtype=torch.float32).abs() + 1, torch.ones(product.width, device=DEVICE)
+    widths = (product.height, product.width), (product.width, product.height)
+    room = room_for(product.ranks)
+    codes = [torch.zeros(n, m + room, dtype=torch.uint8, device=DEVICE).view(CODE)[:, m:] for n, m in widths]
+
+    def present() -> Tensors:
+        return [codes_with_rest(up, scales[0], codes[0]), codes_with_rest(down.T, scales[1], codes[1]), *codes]
+
+    def own() -> Tensors:
+        return [*triton_thin.codes_beside(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]
+
+    def held(found: Tensors) -> Tensors:
+        ranks = product.ranks
+        sums = (part[:, :ranks].float() + part[:, ranks : 2 * ranks].float() for part in found[2:])
+        return [part * gain * scale[:, None] for part, gain, scale in zip(sums, found[:2], scales, strict=True)]
+
+    arms = [Arm("codes", name, "PyTorch", present), Arm("codes", name, "own", own)]
+    numbers = up.numel() + down.numel()
+    return Case(arms, lambda: [up.float(), down.T.float()], numbers * (DTYPE.itemsize + 3), held)
+
+
+def off(found: Tensors, expected: Tensors) -> float:
+    """The largest of the errors, each a norm over the norm of what is expected."""
+    errors = [float((one.float() - other).norm() / other.norm()) for one, other in zip(found, expected, strict=True)]
+    return math.nan if any(map(math.isnan, errors)) else round(max(errors), 6)
+
+
+def median_ms(call: Callable[[], Any]) -> float:
+    if DEVICE == "cpu":
+        began = time.perf_counter()
+        call()
+        return 1e3 * (time.perf_counter() - began)
+    for _ in range(3):
+        call()
+    marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
+    for start, end in marks:
+        start.record()
+        call()
+        end.record()
+    torch.cuda.synchronize()
+    return statistics.median(start.elapsed_time(end) for start, end in marks)
+
+
+def summed(rows: list[dict]) -> list[dict]:
+    """Of each part, product and length: PyTorch, what is in use, and the best cut, in milliseconds of 36 layers."""
+    found = []
+    for part, shape, tokens in dict.fromkeys((row["part"], row["of"], row["tokens"]) for row in rows):
+        those = [row for row in rows if (row["part"], row["of"], row["tokens"]) == (part, shape, tokens)]
+        right = [row for row in those if row.get("error", math.nan) <= ERROR and "ms" in row]
+        own = [row for row in right if row["arm"] != "PyTorch"]
+        line: dict[str, Any] = {"part": part, "of": shape, "tokens": tokens}
+        if present := [row["ms"] for row in right if row["arm"] == "PyTorch"]:
+            line["PyTorch"] = round(present[0] * LAYERS, 2)
+        if own:
+            best = min(own, key=lambda row: row["ms"])
+            line |= {"first": round(own[0]["ms"] * LAYERS, 2), "best": round(best["ms"] * LAYERS, 2)}
+            line |= {"by": best["arm"], "gb_per_s": best["gb_per_s"]}
+        found.append(line | {"wrong_or_failed": len(those) - len(right)})
+    return found
+
+
+def compile_side_by_side() -> None:
+    """Every cut compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
+    jobs = [*(("pair", cut) for cut in PAIR_CUTS), *(("norm", cut) for cut in NORM_CUTS), ("rest", None)]
+    pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
+    try:
+        found = pool.map_async(compiled, jobs, chunksize=1).get(timeout=120)
+    except multiprocessing.TimeoutError:
+        print("compiling side by side took over 120 s; the rest is compiled as it is run")
+        found = []
+    finally:
+        pool.terminate()
+        pool.join()
+    reasons = [reason for reason in found if reason]
+    print(f"{len(found) - len(reasons)} of {len(jobs)} cuts compiled side by side {reasons[:1] or ''}", flush=True)
+
+
+def compiled(job: tuple[str, Cut | None]) -> str | None:
+    """One cut run on few tokens, with strides as in the real thing."""
+    part, cut = job
+    try:
+        for name, (width, heights) in PRODUCTS.items():
+            product = Drawn(256, width, heights)
+            made = [place_case(name, product), codes_case(name, product), unnormed_case(name, product)]
+            if cut is not None and part == "pair":
+                made = [pair_case(name, product, [cut])]
+            elif cut is not None:
+                made = [norm_case(name, product, [cut], adds=name == "gate/up")] * (name != "out")
+            for case in made:
+                case.arms[-1].call()
+        torch.cuda.synchronize()
+    except Exception as error:  # noqa: BLE001  told in the table
+        return said(error)
+    return None
+
+
+def said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output")
+    parser.add_argument("--tiny", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
