@@ -50,6 +50,8 @@ from texlens.models.fp8 import quantise_in_fp8
 from texlens.models.packed.forward import packed_forward
 from texlens.models.packed.memory import PackOptions, choose_pack, held_bytes, least_pack
 
+TOWER_TOO = "fp8 with its tower"
+
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
@@ -60,7 +62,8 @@ class Arm:
     passes: str = "triton"
     fused: bool = True
     base: str = "bf16"
-    """How the frozen weights are held: bf16, or fp8 or nf4 as `base.quantise` holds them."""
+    """How the frozen weights are held: bf16, or fp8 or nf4 as `base.quantise` holds them; `TOWER_TOO` with
+    `base.quantise_vision`."""
     cached: bool = False
     """Images come as features of the frozen tower (`train.cache_features`), copied from the host in the step."""
     memory_gib: float | None = None
@@ -79,6 +82,8 @@ ARMS = (
     Arm("bf16, 16k tokens, module by module", fused=False, passes="plain"),
     Arm("fp8 base, 16k tokens", base="fp8"),
     Arm("fp8 base, 32k tokens", rows=112, budget=36_864, base="fp8"),
+    Arm("fp8 with its tower, 16k tokens", base=TOWER_TOO),
+    Arm("fp8 with its tower, 32k tokens", rows=112, budget=36_864, base=TOWER_TOO),
     Arm("bf16, lean", memory_gib=9.6),
     Arm("NF4, lean", base="nf4", memory_gib=4.6),
 )
@@ -126,8 +131,10 @@ def build(settings: dict, device, base: str = "bf16"):
     """The model with its adapters."""
     config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(settings), task_type="CAUSAL_LM")
     model = base_model(settings, device)
-    if base == "fp8" and (kept := quantise_in_fp8(model)):
-        raise SystemExit(f"{kept[0]} can't be held in fp8")
+    if base in ("fp8", TOWER_TOO):
+        kept = quantise_in_fp8(model, vision=base == TOWER_TOO)
+        if kept and base == "fp8":
+            raise SystemExit(f"{kept[0]} can't be held in fp8")
     if base == "nf4":
         quantise_in_nf4(model)
     return get_peft_model(model, config).train()
