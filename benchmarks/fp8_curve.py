@@ -6,8 +6,9 @@
 Each theme trains LoRA r=16 on the seven text projections for 300 steps of the packed engine (warm-up, then a cosine to
 zero), once over each base: bf16, fp8, and fp8 with the vision tower in it (`base.quantise_vision`). `nano` is the
 shipped model on the demo's handwriting, or on the rows of --data (a folder of parquet, say), twice through them and at
-most 32 a step; another arm over bf16 starts from other first weights, which tells how much chance moves the end. `wide` is a full-size model with random weights on made rows of the lengths of
-`fast_path_rows.py`: noise for images, answers drawn from a grammar of 64 symbols whose entropy no model gets below. It
+most 32 a step; another arm over bf16 starts from other first weights, which tells how much chance moves the end.
+`wide` is a full-size model with random weights on made rows of the lengths of `fast_path_rows.py`: noise for images,
+answers drawn from a grammar of 64 symbols whose entropy no model gets below. It
 takes 28 rows a step, half of the speed benchmark's, and goes through its 1,400 rows six times. `end` is the mean loss
 of the last 20 steps; the two ends of a theme are to lie within 1%.
 """
