@@ -68,10 +68,10 @@ def test_the_loss_is_taken_without_waiting(form, waiting_is_an_error):
 def test_losses_are_looked_at_without_waiting(waiting_is_an_error):
     weight = torch.zeros(4, device="cuda", requires_grad=True)
     guard, optimizer = NanGuard(), torch.optim.AdamW([weight], fused=True)
-    losses = [torch.ones((), device="cuda")]
-    guard.check(losses, [["1"]], 1, optimizer)
+    bad, any_bad = torch.zeros(1, dtype=torch.bool, device="cuda"), torch.zeros((), dtype=torch.bool, device="cuda")
+    guard.check(bad, any_bad, [["1"]], 1, optimizer)
     waiting_is_an_error()
-    guard.check(losses, [["2"]], 2, optimizer)
+    guard.check(bad, any_bad, [["2"]], 2, optimizer)
     guard.read()
 
 

@@ -1,8 +1,10 @@
 """`texlens train`"""
 
 import os
+import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +29,9 @@ def train(
             "--compare/--no-compare", help="Afterwards read the test rows with base and adapter, and write the report."
         ),
     ] = True,
+    processes: Annotated[
+        int, typer.Option("--processes", metavar="N", min=1, help="Share the work among so many GPUs of this machine.")
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Train an adapter, then measure it against its base on rows it never saw.
@@ -39,38 +44,29 @@ def train(
         --set data.path=linxy/LaTeX_OCR --set data.subset=small
 
         texlens train --resume runs/nano
+
+        texlens train run.yaml --processes 4
     """
-    from texlens.config.load import load_config
     from texlens.core.errors import ConfigError
-    from texlens.core.run_folder import RunFolder
 
     os.environ.setdefault(*GROWING_SEGMENTS)
     if (run_file is None) == (resume is None):
         raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
     if resume and overrides:
         raise ConfigError("--set can't be used with --resume: a run goes on with the settings it began with")
+    if processes > 1 and not is_one_of_several():
+        raise typer.Exit(start_several(processes, run_file, overrides, resume, compare, as_json))
     console = message_console()
-    folder = RunFolder.open(resume) if resume else None
-    config = load_config(folder.config if folder else Path(str(run_file)), overrides or ())
+    if is_one_of_several():
+        from texlens.train.processes import joined
 
-    scorer = watch_scorer(config)
-
-    from texlens.train.run import prepare
-    from texlens.train.run import train as run_training
-
-    def work(folder: RunFolder, prepared) -> dict:
-        facts = run_training(config, prepared, folder, console=console, resume=resume is not None, scorer=scorer)
-        return {"run": str(folder.path), "training": facts}
-
-    if folder:
-        with folder.locked():
-            result = work(folder, prepare(config, console, with_test=compare))
+        with joined() as these:
+            console.quiet = not these.main
+            config, folder, result = _trained(run_file, overrides, resume, compare, console, these)
+        if not these.main:
+            return
     else:
-        prepared = prepare(config, console, with_test=compare)
-        show_plan(prepared, console)
-        folder = RunFolder.create(Path(config.output), config.name)
-        with folder.locked():
-            result = work(folder, prepared)
+        config, folder, result = _trained(run_file, overrides, resume, compare, console)
     comparison = None
     if compare and config.data.splits.test:
         from texlens.evaluate.run import compare_run
@@ -82,6 +78,54 @@ def train(
         print_json(result)
     else:
         show_result(result, comparison, folder, result_console())
+
+
+def start_several(processes: int, run_file, overrides, resume, compare: bool, as_json: bool) -> int:
+    """The exit code of this command, run so many times."""
+    from texlens.train.launch import launch
+
+    command = [sys.executable, "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
+    command += [part for change in overrides or () for part in ("--set", change)]
+    command += ["--resume", str(resume)] if resume else []
+    command += ["--compare" if compare else "--no-compare", *(["--json"] if as_json else [])]
+    return launch(command, processes)
+
+
+def is_one_of_several() -> bool:
+    """Whether a launcher started this process beside others."""
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
+def _trained(run_file, overrides, resume, with_test, console, processes=None) -> tuple[Any, Any, dict]:
+    """Settings, run folder and what `--json` prints of it, after training; the main process of several makes the
+    folder and holds its lock."""
+    from texlens.config.load import load_config
+    from texlens.core.run_folder import RunFolder
+
+    folder = RunFolder.open(resume) if resume else None
+    config = load_config(folder.config if folder else Path(str(run_file)), overrides or ())
+    scorer = watch_scorer(config)
+
+    from texlens.train.processes import ALONE
+    from texlens.train.run import prepare
+    from texlens.train.run import train as run_training
+
+    processes = processes or ALONE
+
+    def work(folder: RunFolder, prepared) -> dict:
+        facts = run_training(
+            config, prepared, folder, console=console, resume=resume is not None, scorer=scorer, processes=processes
+        )
+        return {"run": str(folder.path), "training": facts}
+
+    if folder:
+        with folder.locked() if processes.main else nullcontext():
+            return config, folder, work(folder, prepare(config, console, with_test=with_test))
+    prepared = prepare(config, console, with_test=with_test)
+    show_plan(prepared, console)
+    folder = RunFolder(processes.from_main(lambda: RunFolder.create(Path(config.output), config.name).path))
+    with folder.locked() if processes.main else nullcontext():
+        return config, folder, work(folder, prepared)
 
 
 def watch_scorer(config):

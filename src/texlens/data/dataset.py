@@ -77,7 +77,14 @@ class ExampleDataset(Dataset):
     @cached_property
     def lengths(self) -> list[int]:
         """Tokens of each row from headers and texts alone; 0 for a row that will be refused."""
-        return [self._length(index) for index in range(len(self))]
+        return [self.length(index) for index in range(len(self))]
+
+    def length(self, index: int) -> int:
+        """Tokens of a row from header and text alone; 0 for one that will be refused."""
+        try:
+            return len(self._example(self.rows[index]))
+        except DataError:
+            return 0
 
     def stand_in(self) -> Example:
         """One blank image and the question, without a label: for a batch whose rows were all refused."""
@@ -90,12 +97,6 @@ class ExampleDataset(Dataset):
 
     def _example(self, sample: Sample, **options) -> Example:
         return build_example(sample, self.tokenizer, self.geometry, self.question, self.system, cut=self.cut, **options)
-
-    def _length(self, index: int) -> int:
-        try:
-            return len(self._example(self.rows[index]))
-        except DataError:
-            return 0
 
     def _drawn_transform(self, index: int) -> Callable[[Image.Image], Image.Image] | None:
         transform = self.transform

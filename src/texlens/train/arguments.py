@@ -50,6 +50,25 @@ def planned_steps(settings: TrainSettings, rows: int, processes: int = 1) -> int
     return max(1, math.ceil(per_epoch * (settings.epochs or 1.0)))
 
 
+def rows_and_passes(settings: TrainSettings, processes: int = 1) -> tuple[int, int]:
+    """Rows of a forward pass and passes of a step in each process, where rows are not packed.
+
+    Example:
+        batch_size 8, accumulation 1, among 2 -> (4, 1); 4 and 4, among 2 -> (4, 2)
+
+    Raises:
+        ConfigError: the rows of a step can't be shared evenly.
+    """
+    step = settings.batch_size * settings.accumulation
+    if step % processes:
+        raise ConfigError(
+            f"train.batch_size x train.accumulation is {step}, and {processes} processes of the plain engine can't "
+            f"share so many rows; make it a multiple of {processes}"
+        )
+    rows = max(size for size in range(1, settings.batch_size + 1) if step // processes % size == 0)
+    return rows, step // processes // rows
+
+
 def training_arguments(
     settings: TrainSettings,
     *,
@@ -61,14 +80,16 @@ def training_arguments(
     lower_is_better: Collection[str] = (),
     packed: bool = False,
     workers: int = 0,
+    processes: int = 1,
 ) -> TrainingArguments:
     """The arguments of a run over `rows` training rows that writes its checkpoints into `output`.
 
     `lower_is_better` names the scores of which a smaller value is the better one. A `packed` engine takes the rows of
     a whole step as one batch and does its own recomputation. `workers` processes make the batches, none the training
-    process itself. Batches go to a GPU from pinned memory without waiting for it.
+    process itself. Batches go to a GPU from pinned memory without waiting for it. Several `processes` share the rows of
+    a step.
     """
-    rows_per_batch, passes = settings.batch_size, settings.accumulation
+    rows_per_batch, passes = rows_and_passes(settings, 1 if packed else processes)
     if packed:
         rows_per_batch, passes = rows_per_batch * passes, 1
     steps = planned_steps(settings, rows)

@@ -4,6 +4,8 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,24 +16,48 @@ from transformers.trainer_callback import TrainerCallback
 KEEP = ("loss", "grad_norm", "learning_rate")
 
 
-class Meter:
-    """Counts rows and tokens as they are trained on; tells their rate since the last reading, and peak memory.
+@dataclass(frozen=True)
+class Seen:
+    """What a process trains on in a step. `tokens` may be a tensor on the GPU."""
 
-    `tokens` may be a tensor on the GPU: it is brought over only when a reading is taken.
+    rows: int
+    tokens: torch.Tensor | int
+
+    @classmethod
+    def of(cls, batch: dict) -> "Seen":
+        if "packs" in batch:
+            packs = batch["packs"]
+            return cls(sum(len(pack["rows"]) for pack in packs), sum(pack["tokens"] for pack in packs))
+        return cls(len(batch["input_ids"]), batch["attention_mask"].sum())
+
+
+class Meter:
+    """Counts rows and tokens as they are trained on, and each process's rows; tells their rate since the last reading,
+    and the peak memory of the process that took most.
+
+    Tokens on a GPU are brought over only when a reading is taken.
     """
 
     def __init__(self):
-        self.rows = 0
+        self.rows_of: list[int] = []
         self.tokens: torch.Tensor | int = 0
         self._last = (time.monotonic(), 0, 0)
+        self._memory_gib = 0.0
 
-    def count(self, batch: dict) -> None:
-        if "packs" in batch:
-            self.rows += sum(len(pack["rows"]) for pack in batch["packs"])
-            self.tokens = self.tokens + sum(pack["tokens"] for pack in batch["packs"])
-            return
-        self.rows += len(batch["input_ids"])
-        self.tokens = self.tokens + batch["attention_mask"].sum()
+    @property
+    def rows(self) -> int:
+        return sum(self.rows_of)
+
+    @property
+    def memory_gib(self) -> float:
+        return max(self._memory_gib, peak_memory_gib())
+
+    def count(self, seen: Sequence[Seen], memory_gib: float = 0.0) -> None:
+        """Takes what each process trains on, and what the others needed for it so far."""
+        self.rows_of = self.rows_of or [0] * len(seen)
+        self.rows_of = [rows + now.rows for rows, now in zip(self.rows_of, seen, strict=True)]
+        self.tokens = self.tokens + sum(now.tokens for now in seen)
+        self._memory_gib = max(self._memory_gib, memory_gib)
 
     def start(self) -> None:
         self._last = (time.monotonic(), self.rows, int(self.tokens))
@@ -44,7 +70,7 @@ class Meter:
         return {
             "samples_per_s": round((rows - old_rows) / spent, 2),
             "tokens_per_s": round((tokens - old_tokens) / spent, 1),
-            "memory_gib": round(peak_memory_gib(), 3),
+            "memory_gib": round(self.memory_gib, 3),
         }
 
 
@@ -64,7 +90,8 @@ class MetricsLog(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.meter.start()
-        self._drop_after(state.global_step)
+        if state.is_world_process_zero:
+            self._drop_after(state.global_step)
 
     def on_step_end(self, args, state, control, **kwargs):
         """The last step is measured whatever the interval, so that a short run has a measurement too."""
@@ -158,4 +185,4 @@ class ProgressBar(TrainerCallback):
         spent = max(time.monotonic() - self._began, 1e-9)
         rows = (self.meter.rows - self._rows) / spent
         tokens = int(self.meter.tokens - self._tokens) / spent
-        return f"{rows:.1f} samples/s  {tokens:,.0f} tokens/s  {peak_memory_gib():.1f} GiB"
+        return f"{rows:.1f} samples/s  {tokens:,.0f} tokens/s  {self.meter.memory_gib:.1f} GiB"

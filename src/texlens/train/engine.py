@@ -4,6 +4,7 @@ Both take the same rows step by step and give the same losses and gradients, up 
 """
 
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,15 +18,20 @@ from texlens.config.run import RunConfig
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
 from texlens.data.collate import Collator
+from texlens.data.dataset import ExampleDataset
 from texlens.data.example import Cut, Example
-from texlens.data.packing import PackCollator
+from texlens.data.packing import DealtCollator, DealtRows, PackCollator
 from texlens.data.patches import image_to_patches, image_to_raw_patches
 from texlens.kernels.attention import use_own_kernels
 from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward, why_not_packed
 from texlens.models.processor import Processor
 from texlens.train.loss import summed_loss
 from texlens.train.packs import plan_packs
+from texlens.train.processes import ALONE, Processes
 from texlens.train.trial import tried
+
+DIVIDERS = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+"""What `accelerate launch` sets where it divides a model."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class Engine:
     """What differs between the engines.
 
     `rows` x `passes` are the rows of an optimiser step: rows a batch of the loader, batches a step. `forward` is None
-    in the plain engine. `notes` are for the run's summary. `workers` processes make the batches.
+    in the plain engine. `notes` are for the run's summary. `workers` processes make the batches. `budget` is of a
+    pack, in tokens, the same for all processes that share a step.
     """
 
     name: str
@@ -45,6 +52,15 @@ class Engine:
     notes: tuple[str, ...] = ()
     collator: Callable[[Example], Callable] = field(repr=False, default=lambda stand_in: stand_in)
     workers: int = 0
+    budget: int = 0
+
+    def dealt(
+        self, examples: ExampleDataset, collate: Any, processes: Processes
+    ) -> tuple[ExampleDataset | DealtRows, Callable]:
+        """The rows and the collator of this process among several; `collate` is what one alone has."""
+        if self.forward is None or not processes.several:
+            return examples, collate
+        return DealtRows(examples, self.budget, processes.rank, processes.count), DealtCollator(collate.layout)
 
     def measure(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
         """Summed loss in nats and label count of a batch, without gradients."""
@@ -55,7 +71,7 @@ class Engine:
         return total, torch.full((), batch["label_count"], device=total.device)
 
 
-def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor) -> Engine:
+def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor, processes: Processes = ALONE) -> Engine:
     """The engine that `train.engine` asks for, or the fastest that this model can run.
 
     Raises:
@@ -77,22 +93,18 @@ def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor) ->
         raise ConfigError(f"train.engine: packed can't be used here: {reason}; use auto or plain")
     if reason:
         return replace(plain, notes=(f"engine plain, which is slower, since {reason}",))
-    return _packed(config, model, processor)
+    return _packed(config, model, processor, processes)
 
 
 def _why_not(config: RunConfig, adapted: nn.Module, model: nn.Module) -> str | None:
-    if torch.distributed.is_available() and torch.distributed.is_initialized() and _processes() > 1:
-        return "packs are not yet divided among several GPUs"
+    if any(os.environ.get(name, "").lower() in ("1", "true") for name in DIVIDERS):
+        return "the weights are divided among GPUs (FSDP or DeepSpeed), and packs need them whole"
     if config.model.attention not in ("auto", "sdpa"):
         return f"model.attention is {config.model.attention}, and packs have an attention of their own"
     return why_not_packed(model)
 
 
-def _processes() -> int:
-    return torch.distributed.get_world_size()
-
-
-def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine:
+def _packed(config: RunConfig, model: nn.Module, processor: Processor, processes: Processes) -> Engine:
     settings = config.train
     device = next(model.parameters()).device
     on_gpu = device.type == "cuda"
@@ -108,6 +120,7 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
     forward = forward or build(passes="cpu" if exact and not on_gpu else "plain")
     layout = pack_layout(model.config, processor, padded=compiled)
+    budget = min(processes.gather(pack.tokens))
     notes = packs.notes + _notes(forward) + ((f"not compiled, which is slower, since {why}",) if why else ())
     return Engine(
         "packed",
@@ -116,7 +129,7 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
         image_to_raw_patches,
         forward,
         {
-            "pack_tokens": pack.tokens,
+            "pack_tokens": budget,
             "recompute": pack.recompute,
             "loss_chunk": pack.loss_chunk,
             "planned_gib": packs.gib,
@@ -124,7 +137,8 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor) -> Engine
             "fused_layers": forward.fused_layers,
         },
         notes,
-        collator=lambda stand_in: PackCollator(layout, pack.tokens, stand_in),
+        collator=lambda stand_in: PackCollator(layout, budget, stand_in),
+        budget=budget,
     )
 
 

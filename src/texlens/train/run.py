@@ -29,13 +29,14 @@ from texlens.models.generate import generate
 from texlens.models.load import describe
 from texlens.models.processor import Processor, save_processor
 from texlens.train.arguments import check_train_settings, training_arguments
-from texlens.train.callbacks import Meter, MetricsLog, ProgressBar, peak_memory_gib
+from texlens.train.callbacks import Meter, MetricsLog, ProgressBar
 from texlens.train.checkpoints import last_whole
 from texlens.train.engine import Engine, build_engine
 from texlens.train.experts import ExpertUseLog
 from texlens.train.features import with_features
 from texlens.train.optimizer import parameter_groups
 from texlens.train.plot import plot_loss
+from texlens.train.processes import ALONE, Processes
 from texlens.train.start import start_adapter
 from texlens.train.trainer import LensTrainer
 from texlens.train.watch import EXACT_MATCH, Scorer, check_best_by
@@ -81,10 +82,12 @@ def train(
     console: Console,
     resume: bool = False,
     scorer: Scorer | None = None,
+    processes: Processes = ALONE,
 ) -> dict:
     """Trains inside the run folder, which the caller has locked; returns the manifest's training facts.
 
-    `scorer` scores the validation rows that the watch reads; without one it is exact match alone.
+    `scorer` scores the validation rows that the watch reads; without one it is exact match alone. Several `processes`
+    call this alike; the main one alone writes into the folder.
 
     Raises:
         ConfigError: the best checkpoint is to be picked by a score that is not measured.
@@ -93,36 +96,39 @@ def train(
     scorer = scorer or EXACT_MATCH
     check_best_by(config.train.watch, scorer)
     _quiet()
-    checkpoint = last_whole(folder.checkpoints, lambda text: console.print(f"[yellow]{text}[/]")) if resume else None
-    if resume and checkpoint is None:
-        console.print("no checkpoint yet: starting from the first step")
-    _record(config, prepared, folder)
+    write = folder.update if processes.main else _ignore
+    checkpoint = processes.from_main(lambda: _last_checkpoint(folder, console)) if resume else None
+    if processes.main:
+        _record(config, prepared, folder)
     set_seed(config.train.seed)
     model = build_model(prepared.base, config.model, config.base)
     described = describe(model)
-    folder.update(model=described)
+    write(model=described)
     if kept := described.get("kept_in_16_bits"):
         console.print(f"note: no fp8 for {len(kept)} layers whose widths are no multiples of 16 ({kept[0]}, …)")
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
     if checkpoint is None:
         start_adapter(adapted, config, prepared.base, prepared.splits.train)
-    engine = build_engine(config, adapted, prepared.base.processor)
+    engine = build_engine(config, adapted, prepared.base.processor, processes)
     splits = [prepared.splits.train, *([prepared.splits.validation] if prepared.splits.validation else [])]
     engine = with_features(engine, config, prepared.base.processor.geometry, splits)
-    engine = with_workers(engine, config, prepared.base.processor.geometry, prepared.splits.train)
+    engine = with_workers(engine, config, prepared.base.processor.geometry, prepared.splits.train, processes)
     for note in engine.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
-    folder.update(
-        engine={"name": engine.name, **engine.facts, "notes": list(engine.notes)}, loader={"workers": engine.workers}
+    several = {"processes": processes.count} if processes.several else {}
+    write(
+        engine={"name": engine.name, **several, **engine.facts, "notes": list(engine.notes)},
+        loader={"workers": engine.workers},
     )
-    trainer, meter = build_trainer(config, prepared, folder, adapted, console, scorer, engine)
+    trainer, meter = build_trainer(config, prepared, folder, adapted, console, scorer, engine, processes)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     began = time.monotonic()
     outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if not prepared.splits.validation:
-        trainer.save_best()
-    plot_loss(folder.history(), folder.loss_plot)
+    if processes.main:
+        if not prepared.splits.validation:
+            trainer.save_best()
+        plot_loss(folder.history(), folder.loss_plot)
     facts = {
         "steps": trainer.state.global_step,
         "epochs": round(trainer.state.epoch or 0.0, 4),
@@ -131,16 +137,35 @@ def train(
         "best_metric": trainer.state.best_metric,
         "seconds": round(time.monotonic() - began, 1),
         "samples_per_s": round(meter.rows / max(time.monotonic() - began, 1e-9), 2),
-        "peak_memory_gib": round(peak_memory_gib(), 3),
+        "peak_memory_gib": round(max(processes.gather(meter.memory_gib)), 3),
         "trainable_parameters": prepared.plan.trainable,
         "rows_refused_while_training": sorted(trainer.refused),
+        **({"rows_of_processes": meter.rows_of} if processes.several else {}),
     }
-    folder.update(training=facts, state="trained")
+    write(training=facts, state="trained")
     return facts
 
 
+def _last_checkpoint(folder: RunFolder, console: Console) -> Path | None:
+    found = last_whole(folder.checkpoints, lambda text: console.print(f"[yellow]{text}[/]"))
+    if found is None:
+        console.print("no checkpoint yet: starting from the first step")
+    return found
+
+
+def _ignore(**facts) -> None:
+    """The main process writes them."""
+
+
 def build_trainer(
-    config: RunConfig, prepared: Prepared, folder: RunFolder, adapted, console: Console, scorer: Scorer, engine: Engine
+    config: RunConfig,
+    prepared: Prepared,
+    folder: RunFolder,
+    adapted,
+    console: Console,
+    scorer: Scorer,
+    engine: Engine,
+    processes: Processes = ALONE,
 ) -> tuple[LensTrainer, Meter]:
     """The trainer of an adapted model, ready to go, and what counts its rows."""
     settings, processor, splits = config.train, prepared.base.processor, prepared.splits
@@ -170,9 +195,11 @@ def build_trainer(
     callbacks: list[TrainerCallback] = [MetricsLog(folder.metrics, meter), ProgressBar(meter, console)]
     balance = balance_of(adapted)
     if balance:
-        callbacks.append(ExpertUseLog(folder.metrics, balance))
+        callbacks.append(ExpertUseLog(folder.metrics, balance, processes))
     if settings.watch.early_stopping_patience and splits.validation:
         callbacks.append(EarlyStoppingCallback(settings.watch.early_stopping_patience))
+    collate = engine.collator(train_examples.stand_in())
+    dealt, collate_dealt = engine.dealt(train_examples, collate, processes)
     trainer = LensTrainer(
         adapted,
         training_arguments(
@@ -185,14 +212,16 @@ def build_trainer(
             lower_is_better=scorer.lower_is_better,
             packed=engine.forward is not None,
             workers=engine.workers,
+            processes=processes.count,
         ),
         output=folder.checkpoints,
-        train_dataset=train_examples,
+        train_dataset=dealt,
         eval_dataset=examples(splits.validation) if splits.validation else None,
         engine=engine,
         parameter_groups=_parameter_groups(config, prepared.plan, adapted),
         balance=balance,
-        data_collator=engine.collator(train_examples.stand_in()),
+        data_collator=collate_dealt,
+        watch_collator=collate,
         callbacks=callbacks,
         save_model_to=save_into,
         best_folder=folder.adapter,
@@ -200,6 +229,7 @@ def build_trainer(
         warn=lambda text: console.print(text, style="yellow", markup=False),
         read_sample=_sample_reader(config, processor, splits, adapted, scorer),
         keep=settings.checkpoints.keep,
+        processes=processes,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, meter

@@ -63,7 +63,10 @@ def save_random(folder: Path, rank: int = 0) -> None:
     )
 
 
-def load_random(folder: Path, rank: int = 0) -> None:
+def load_random(folder: Path, rank: int = 0) -> bool:
+    """False where fewer processes wrote the checkpoint, and there is no state of this one."""
+    if not (folder / f"{RANDOM}-{rank}.json").is_file():
+        return False
     plain = json.loads((folder / f"{RANDOM}-{rank}.json").read_text())
     version, words, gauss = plain["python"]
     random.setstate((version, tuple(words), gauss))
@@ -73,3 +76,4 @@ def load_random(folder: Path, rank: int = 0) -> None:
     torch.set_rng_state(tensors["torch"])
     if "cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["cuda"])
+    return True

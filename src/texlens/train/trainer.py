@@ -4,13 +4,13 @@ Everything else (accelerate, trackers, schedules, FSDP, DeepSpeed, callbacks) is
 """
 
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+from accelerate.data_loader import BatchSamplerShard, prepare_data_loader
+from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import Trainer
 from transformers.trainer_callback import TrainerCallback
 from transformers.training_args import TrainingArguments
@@ -20,22 +20,25 @@ from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.core.errors import RunError
 from texlens.core.files import whole_folder
 from texlens.data.dataset import ExampleDataset
+from texlens.data.packing import DealtRows
 from texlens.data.sample import Refusal
-from texlens.models.packed.forward import PackedForward
 from texlens.train import state
-from texlens.train.callbacks import Meter
+from texlens.train.callbacks import Meter, Seen, peak_memory_gib
 from texlens.train.checkpoints import rotate, seal
 from texlens.train.copies import Beside
 from texlens.train.engine import Engine
 from texlens.train.guard import NanGuard
 from texlens.train.loss import count_labels, trainer_loss
+from texlens.train.processes import ALONE, Processes
+from texlens.train.step import packed_step
 
 
 class LensTrainer(Trainer):
     """
     Args:
         output: where checkpoints are put.
-        engine: how a step is computed; `data_collator` makes the batches that it takes.
+        engine: how a step is computed; `data_collator` makes the batches that it takes, and `watch_collator` those of
+            validation rows.
         parameter_groups: the trainable parameters as the optimiser takes them.
         save_model_to: writes the trained part into a folder (the adapter, in PEFT's form).
         best_folder: where the best adapter so far is kept; replaced as a whole.
@@ -44,6 +47,8 @@ class LensTrainer(Trainer):
         read_sample: reads validation rows and gives their scores by name, or None.
         keep: checkpoints that stay on disk beside the best.
         balance: what MoE-LoRA's routers add to the loss, or None.
+        processes: that train together; in the packed engine each is given all rows of a step by its sampler, and takes
+            its own from them.
     """
 
     def __init__(
@@ -52,11 +57,12 @@ class LensTrainer(Trainer):
         args: TrainingArguments,
         *,
         output: Path,
-        train_dataset: ExampleDataset,
+        train_dataset: ExampleDataset | DealtRows,
         eval_dataset: ExampleDataset | None,
         engine: Engine,
         parameter_groups: list[dict[str, Any]],
         data_collator: Callable,
+        watch_collator: Callable | None = None,
         callbacks: list[TrainerCallback],
         save_model_to: Callable[[Path], None],
         best_folder: Path,
@@ -65,6 +71,7 @@ class LensTrainer(Trainer):
         read_sample: Callable[[], Mapping[str, float]] | None = None,
         keep: int = 2,
         balance: BalanceLoss | None = None,
+        processes: Processes = ALONE,
     ):
         super().__init__(
             model,
@@ -77,9 +84,11 @@ class LensTrainer(Trainer):
         )
         self.model_accepts_loss_kwargs = False
         self._parameter_groups, self._balance = parameter_groups, balance
-        self._engine, self._guard, self._beside = engine, NanGuard(), Beside(self.args.device)
+        self._engine, self._guard, self._beside = engine, NanGuard(processes), Beside(self.args.device)
+        self._processes = processes
+        self._share_packs = processes.several and engine.forward is not None
         self._meter = meter
-        self._watched = eval_dataset
+        self._watched, self._watch_collator = eval_dataset, watch_collator or data_collator
         self.refused: dict[str, Refusal] = {}
         self._warn = warn
         self._save_model_to, self._best_folder = save_model_to, best_folder
@@ -109,23 +118,25 @@ class LensTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         take = super().get_batch_samples
         batches, label_count = self._beside(lambda: take(epoch_iterator, num_batches, device))
-        for batch in batches:
-            self._note_refused(batch)
-            self._meter.count(batch)
-        if self._engine.forward is not None:
-            label_count = sum(batch["label_count"] for batch in batches)
-        return batches, label_count
+        refused = [refusal for batch in batches for refusal in batch.pop("refused", ())]
+        seen = [Seen.of(batch) for batch in batches]
+        labels = sum(batch.get("label_count", 0) for batch in batches)
+        told = self._processes.gather((seen, labels, refused, peak_memory_gib()))
+        for step in zip(*(part[0] for part in told), strict=True):
+            self._meter.count(step, max(part[3] for part in told))
+        self._note_refused([refusal for part in told for refusal in part[2]])
+        return batches, label_count if self._engine.forward is None else sum(part[1] for part in told)
 
-    def _note_refused(self, batch: dict) -> None:
-        """Takes the rows that could not be decoded out of the batch, and names each the first time."""
-        for refusal in batch.pop("refused", ()):
+    def _note_refused(self, refused: Sequence[Refusal]) -> None:
+        """Names each row that could not be decoded the first time."""
+        for refusal in refused:
             if refusal.id not in self.refused:
                 self.refused[refusal.id] = refusal
                 self._warn(f"row left out: {refusal}")
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         if self._engine.forward is not None:
-            return self._packed_step(self._engine.forward, model, inputs["packs"], num_items_in_batch or 1)
+            return self._packed_step(model, inputs["packs"], num_items_in_batch or 1)
         loss = super().training_step(model, inputs, num_items_in_batch)
         if not torch.isfinite(loss):
             raise RunError(
@@ -134,40 +145,67 @@ class LensTrainer(Trainer):
             )
         return loss
 
-    def _packed_step(self, forward: PackedForward, model, packs: list[dict], label_count: int) -> torch.Tensor:
+    def _packed_step(self, model, packs: list[dict], label_count: int) -> torch.Tensor:
         """Forward and backward of each pack; the mean loss of the step's labels, still on the device."""
         model.train()
         prepared: Any = self._prepare_inputs({"packs": packs})
-        losses = []
-        for number, pack in enumerate(prepared["packs"]):
-            with self._balance.pack(pack) if self._balance else nullcontext():
-                loss = forward.loss(pack, same_adapters=number > 0) / label_count
-            extra = self._balance() if self._balance else None
-            whole = loss if extra is None else loss + extra * (len(pack["labels"]) / label_count)
-            self.accelerator.backward(whole)
-            losses.append(whole.detach())
+        forward: Any = self._engine.forward
+        taken = packed_step(
+            forward,
+            prepared["packs"],
+            label_count,
+            self._trained(),
+            self._processes,
+            balance=self._balance,
+            backward=self.accelerator.backward,
+        )
         rows = [pack["rows"] for pack in packs]
-        self._guard.check(losses, rows, self.state.global_step + 1, self._bare_optimizer())
-        return torch.stack(losses).sum()
+        self._guard.check(taken.bad, taken.any_bad, rows, self.state.global_step + 1, self._bare_optimizer())
+        return taken.loss
+
+    def _trained(self) -> list[torch.nn.Parameter]:
+        return [one for one in self._network.parameters() if one.requires_grad]
 
     def train(self, *args, **kwargs):
         """
         Raises:
-            RunError: a loss, the last step's included, is no number.
+            RunError: a loss, the last step's included, is no number; or another process is gone.
         """
+        if self._processes.several:
+            self._processes.same(self._trained())
+            torch.manual_seed(self.args.seed + self._processes.rank)
         outcome = super().train(*args, **kwargs)
         self._guard.read()
         return outcome
+
+    def _wrap_model(self, model, *args, **kwargs):
+        """Where gradients are added up by `packed_step`, accelerate is kept from wrapping the model to do so too."""
+        if self._share_packs and not getattr(model, "_is_accelerate_prepared", False):
+            self.accelerator.prepare_model(model, evaluation_mode=True)
+            model._is_accelerate_prepared = True
+        return super()._wrap_model(model, *args, **kwargs)
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Where packs are shared, each process is given every step, and accelerate's division of steps is undone."""
+        loader = super().get_train_dataloader()
+        if self._share_packs:
+            dealer: Any = loader.batch_sampler
+            if not isinstance(dealer, BatchSamplerShard):
+                raise RunError("accelerate divides steps in a way not known here; set train.engine: plain")
+            dealer.num_processes, dealer.process_index, dealer.even_batches = 1, 0, False
+        return loader
 
     def _bare_optimizer(self) -> torch.optim.Optimizer:
         wrapped: Any = self.optimizer
         return getattr(wrapped, "optimizer", wrapped)
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
-        """Validation loss in nats a label token, over all rows together, and scores of what is read where asked for."""
+        """Validation loss in nats a label token, over all rows of all processes together, and scores of what is read
+        where asked for: by the main process, while the others wait."""
         metrics = {f"{metric_key_prefix}_loss": self._validation_loss(self._watched)}
         if self._read_sample:
-            metrics |= {f"{metric_key_prefix}_{name}": value for name, value in self._read_sample().items()}
+            scores = self._processes.from_main(self._read_sample)
+            metrics |= {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -177,23 +215,37 @@ class LensTrainer(Trainer):
             raise RunError("no validation rows to measure; set data.splits.validation")
         was_training = self._network.training
         self._network.eval()
+        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        refused: list[Refusal] = []
+        for batch in self._watch_loader(dataset):
+            refused += batch.pop("refused", ())
+            with self.compute_loss_context_manager():
+                loss, labels = self._engine.measure(self._network, batch)
+            sums += torch.stack([loss.double(), labels.double()])
+        total, count = self._processes.add(sums).tolist()
+        self._note_refused([refusal for part in self._processes.gather(refused) for refusal in part])
+        self._network.train(was_training)
+        return total / max(count, 1)
+
+    def _watch_loader(self, dataset: Any) -> Iterable[dict]:
+        """Each process takes every so manieth row, none twice."""
+        mine = range(self._processes.rank, len(dataset), self._processes.count)
         loader = DataLoader(
-            dataset,
+            Subset(dataset, mine) if self._processes.several else dataset,
             self.args.eval_batch_size,
-            collate_fn=self.data_collator,
+            collate_fn=self._watch_collator,
             generator=torch.Generator(),
             num_workers=self.args.dataloader_num_workers,
             pin_memory=self.args.dataloader_pin_memory,
         )
-        sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        for batch in self.accelerator.prepare(loader):
-            self._note_refused(batch)
-            with self.compute_loss_context_manager():
-                loss, labels = self._engine.measure(self._network, batch)
-            sums += torch.stack([loss.double(), labels.double()])
-        total, count = self.accelerator.reduce(sums).tolist()
-        self._network.train(was_training)
-        return total / max(count, 1)
+        return prepare_data_loader(
+            loader,
+            self.args.device,
+            num_processes=1,
+            process_index=0,
+            put_on_device=True,
+            non_blocking=self.args.dataloader_pin_memory,
+        )
 
     def _determine_best_metric(self, metrics, trial) -> bool:
         is_best = super()._determine_best_metric(metrics, trial)
@@ -216,6 +268,7 @@ class LensTrainer(Trainer):
         self._guard.read()
         if self.args.should_save:
             shutil.rmtree(self._staging, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         self._stage_checkpoint = True
         try:
             super()._save_checkpoint(model, trial)
@@ -228,6 +281,8 @@ class LensTrainer(Trainer):
             rotate(self._output, self._keep, self.state.best_global_step)
 
     def _save(self, output_dir=None, state_dict=None) -> None:
+        if not self.args.should_save:
+            return
         folder = Path(output_dir) if output_dir else self._output
         folder.mkdir(parents=True, exist_ok=True)
         self._save_model_to(folder)
@@ -251,5 +306,5 @@ class LensTrainer(Trainer):
         state.save_random(Path(output_dir), self.args.process_index)
 
     def _load_rng_state(self, checkpoint) -> None:
-        if checkpoint is not None:
-            state.load_random(Path(checkpoint), self.args.process_index)
+        if checkpoint is not None and not state.load_random(Path(checkpoint), self.args.process_index):
+            self._warn("the checkpoint is of fewer processes: one that is new draws its random numbers anew")

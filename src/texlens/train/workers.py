@@ -15,6 +15,7 @@ from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
 from texlens.train.engine import Engine
+from texlens.train.processes import ALONE, Processes
 
 MOST = 8
 AHEAD = 3
@@ -25,17 +26,27 @@ OPEN_FILES = 65_536
 """A tensor in shared memory is an open file until it is read, and a batch of packs has hundreds."""
 
 
-def with_workers(engine: Engine, config: RunConfig, geometry: ImageGeometry, rows: Sequence[Sample]) -> Engine:
-    """The engine with the workers that `train.workers` asks for, and a note where a GPU has to do without."""
+def with_workers(
+    engine: Engine,
+    config: RunConfig,
+    geometry: ImageGeometry,
+    rows: Sequence[Sample],
+    processes: Processes = ALONE,
+) -> Engine:
+    """The engine with the workers that `train.workers` asks for, and a note where a GPU has to do without.
+
+    Processes on a machine share its processors, its shared memory, and the workers asked for.
+    """
     asked = config.train.workers
     if sys.platform == "linux":
         allow_open_files()
     if asked != "auto" or not torch.cuda.is_available() or sys.platform != "linux":
-        return replace(engine, workers=0 if asked == "auto" else asked)
+        return replace(engine, workers=0 if asked == "auto" else processes.share(asked))
     shared = shutil.disk_usage(SHARED).free if SHARED.is_dir() else 0
     number = 1 if engine.forward is not None else 4 * geometry.temporal_patch_size
-    step = engine.rows * number * mean_numbers(rows, geometry)
-    chosen = auto_workers(len(os.sched_getaffinity(0)), shared, step)
+    step = -(-engine.rows // processes.count) * number * mean_numbers(rows, geometry)
+    processors = len(os.sched_getaffinity(0))
+    chosen = auto_workers(processes.share(processors), shared // processes.local_count, step)
     if chosen:
         return replace(engine, workers=chosen)
     note = (

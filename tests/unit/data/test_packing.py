@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from texlens.core.errors import DataError
 from texlens.data.example import IGNORED, Example
 from texlens.data.pack import PackLayout, lay
-from texlens.data.packing import PackCollator, divide
+from texlens.data.packing import DealtCollator, DealtRows, PackCollator, deal, divide
 from texlens.data.sample import Refusal
 
 IMAGE, PAD = 9, 0
@@ -89,3 +89,63 @@ def test_a_step_whose_rows_were_all_refused_trains_on_nothing():
     assert PackCollator(LAYOUT, 20, stand_in)([refused])["label_count"] == 0
     with pytest.raises(DataError, match=r"x\.png: damaged; no row of this step is left"):
         PackCollator(LAYOUT, 20)([refused])
+
+
+@given(st.lists(st.integers(0, 40), max_size=30), st.integers(10, 100), st.integers(1, 4))
+def test_every_row_is_dealt_to_one_process(lengths, budget, processes):
+    dealt = deal(lengths, budget, processes)
+    assert len(dealt) == processes
+    packs = [pack for packs in dealt for pack in packs]
+    assert all(packs)
+    assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
+    assert all(sum(lengths[index] for index in pack) <= budget or len(pack) == 1 for pack in packs)
+
+
+def test_processes_get_as_many_packs_of_about_as_many_tokens():
+    lengths = [40, 10, 20, 30, 15, 25, 35, 5]
+    assert [len(divide(lengths, 70, processes)) for processes in (1, 2, 4)] == [3, 4, 4]
+    for processes in (2, 4):
+        dealt = deal(lengths, 70, processes)
+        assert {len(packs) for packs in dealt} == {4 // processes}
+        assert {sum(lengths[index] for pack in packs for index in pack) for packs in dealt} == {180 // processes}
+
+
+def test_a_row_longer_than_a_pack_is_weighed_against_the_others_packs():
+    assert deal([9, 4, 4, 4], 5, 2) == [[[0]], [[1], [2], [3]]]
+    assert deal([4], 8, 3) == [[[0]], [], []]
+
+
+class Rows:
+    """Stands for an `ExampleDataset`: row 2 is damaged in a way that only decoding shows, row 4's header is too."""
+
+    examples = tuple(example(str(number), (2, 2 + 2 * (number % 3)), [20] * (number + 1)) for number in range(7))
+
+    def __init__(self):
+        self.asked, self.measured = [], []
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return Refusal(str(index), "x.png", "damaged") if index in (2, 4) else self.examples[index]
+
+    def length(self, index):
+        self.measured.append(index)
+        return 0 if index == 4 else len(self.examples[index])
+
+
+def test_processes_decode_their_own_rows_and_miss_none():
+    rows = [Rows(), Rows()]
+    dealt = [DealtRows(rows[rank], 20, rank, 2) for rank in (0, 1)]
+    batches = [DealtCollator(LAYOUT)(part.__getitems__([6, 5, 4, 3, 2, 1, 0])) for part in dealt]
+    assert sorted(rows[0].asked + rows[1].asked) == list(range(7))
+    assert 0 < len(rows[0].asked) < 7
+    names = [name for batch in batches for pack in batch["packs"] for name in pack["rows"]]
+    assert sorted(names) == ["0", "1", "3", "5", "6"]
+    assert sum(batch["label_count"] for batch in batches) == 1 + 2 + 4 + 6 + 7
+    assert sorted(row.id for batch in batches for row in batch.get("refused", ())) == ["2", "4"]
+    dealt[0].__getitems__([0, 6])
+    assert sorted(rows[0].measured) == list(range(7))
+
+
+def test_a_step_without_rows_for_a_process_is_a_batch_without_packs():
+    assert DealtCollator(LAYOUT)([]) == {"packs": [], "label_count": 0}
+    assert DealtCollator(LAYOUT)([[Refusal("x", "x.png", "damaged")]])["packs"] == []

@@ -1,0 +1,93 @@
+"""Starts the processes that train together on one machine, and ends them together. It loads no torch.
+
+`torchrun` does the same for several machines; here a fault is one line, and the exit code that of the process at fault.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+MEETING = "TEXLENS_MEETING"
+"""The environment variable with the URL where processes find each other; without it they do as torchrun says."""
+GRACE_S = 5.0
+"""How long the others may take to notice that one is gone, before they are told to stop, and then are stopped."""
+POLL_S = 0.05
+
+
+def launch(command: Sequence[str], processes: int) -> int:
+    """Runs `command` so many times, each told which it is; the exit code of the first that failed, or 0.
+
+    Ctrl-C and SIGTERM reach all of them.
+    """
+    with tempfile.TemporaryDirectory(prefix="texlens-") as folder:
+        children = [
+            subprocess.Popen(command, env={**os.environ, **place(rank, processes, Path(folder))})
+            for rank in range(processes)
+        ]
+        try:
+            with _passing_on_sigterm(children):
+                return _first_fault(children)
+        finally:
+            _end(children)
+
+
+def place(rank: int, processes: int, folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What tells a process which it is among those on this machine, in the words of torchrun."""
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    return {
+        "RANK": str(rank),
+        "WORLD_SIZE": str(processes),
+        "LOCAL_RANK": str(rank),
+        "LOCAL_WORLD_SIZE": str(processes),
+        MEETING: (folder / "meeting").as_uri(),
+        "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS") or str(threads),
+    }
+
+
+def _first_fault(children: Sequence[subprocess.Popen]) -> int:
+    while True:
+        codes = [child.poll() for child in children]
+        faults = [code for code in codes if code]
+        if faults:
+            return 128 - faults[0] if faults[0] < 0 else faults[0]
+        if None not in codes:
+            return 0
+        _sleep(POLL_S)
+
+
+def _end(children: Sequence[subprocess.Popen]) -> None:
+    """Waits for those that still run, asks them to stop, stops them."""
+    for ask in (lambda child: None, subprocess.Popen.terminate, subprocess.Popen.kill):
+        running = [child for child in children if child.poll() is None]
+        for child in running:
+            ask(child)
+        until = time.monotonic() + GRACE_S
+        while any(child.poll() is None for child in running) and time.monotonic() < until:
+            _sleep(POLL_S)
+
+
+def _sleep(seconds: float) -> None:
+    """Ctrl-C reaches the children too, and they end by themselves."""
+    try:
+        time.sleep(seconds)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+
+
+@contextmanager
+def _passing_on_sigterm(children: Sequence[subprocess.Popen]):
+    def pass_on(number, frame) -> None:
+        for child in children:
+            child.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
