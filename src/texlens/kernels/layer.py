@@ -76,7 +76,8 @@ class _DecoderLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, layer: Layer, x, cos, sin, where, rows, *trained):
         kept = _to_wide(layer, x, cos, sin, where, rows)
-        y, thin = layer.down.forward(layer.kernels.swiglu(kept.wide, layer.down.border))
+        assert kept.wide is not None
+        y, thin = layer.down.forward_of_swiglu(layer.kernels, kept.wide)
         result = y.add_(kept.middle)
         if layer.recompute == "full":
             kept = None
@@ -98,7 +99,7 @@ class _DecoderLayer(torch.autograd.Function):
 def _to_wide(layer: Layer, x, cos, sin, where: Segments, rows) -> _Kept:
     """The layer up to the gate and up products."""
     kernels, heads = layer.kernels, layer.heads
-    y, thin_qkv = layer.qkv.forward(kernels.rms_norm(x, layer.first_norm, layer.eps[0], layer.qkv.border))
+    y, thin_qkv = layer.qkv.forward_of_norm(kernels, x, layer.first_norm, layer.eps[0])
     query, key = kernels.into_heads(y, *heads[:3], _norms(heads), layer.eps[0], cos, sin)
     value = y.unflatten(-1, (-1, heads.width))[:, heads.queries + heads.keys :]
     if not _norms(heads):
@@ -107,9 +108,8 @@ def _to_wide(layer: Layer, x, cos, sin, where: Segments, rows) -> _Kept:
     mixed = mixed.flatten(1)
     if rows is not None:
         mixed, x = mixed[rows], x[rows]
-    added, thin_out = layer.out.forward(mixed)
-    middle, normed = kernels.add_rms_norm(x, added, layer.second_norm, layer.eps[1], layer.gate_up.border)
-    wide, thin_wide = layer.gate_up.forward(normed)
+    middle, thin_out = layer.out.forward(mixed)
+    wide, thin_wide = layer.gate_up.forward_of_norm(kernels, x, layer.second_norm, layer.eps[1], middle)
     return _Kept(y, query, key, value, mixed, back, middle, wide, (thin_qkv, thin_out, thin_wide))
 
 
@@ -117,16 +117,14 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     """The slope of x, or None, and those of the adapters."""
     kernels, middle, wide, (thin_qkv, thin_out, thin_wide) = layer.kernels, kept.middle, kept.wide, kept.thins
     if wide is None:
-        normed = kernels.rms_norm(middle, layer.second_norm, layer.eps[1], layer.gate_up.border)
-        wide, thin_wide = layer.gate_up.forward(normed)
+        wide, thin_wide = layer.gate_up.forward_of_norm(kernels, middle, layer.second_norm, layer.eps[1])
     dact, dthin, dup_down = layer.down.backward(bordered(slope, layer.down.border), thin_down)
-    dwide, act = kernels.swiglu_back(dact, wide, layer.gate_up.border)
+    lean = layer.gate_up.swiglu_slopes(kernels, dact, wide, thin_wide, dthin)
     del wide, dact
     kept = kept._replace(wide=None)
-    ddown = layer.down.slopes(_down_slope(dthin, act), dup_down)
-    del act
-    dnormed, dthin, dup_wide = layer.gate_up.backward(dwide, thin_wide)
-    del dwide
+    ddown = layer.down.slopes(lean.down, dup_down)
+    dnormed, dthin, dup_wide = layer.gate_up.slope_of_x(lean.rows), lean.thin, lean.up
+    del lean
     norm = layer.second_norm, layer.eps[1]
     dmiddle, ddown_wide = _norm_back(kernels, dnormed, middle, *norm, slope, dthin, layer.out.border)
     dwide_adapters = layer.gate_up.slopes(ddown_wide, dup_wide)

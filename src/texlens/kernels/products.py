@@ -12,12 +12,14 @@ LoRA: Hu et al. 2021, arXiv:2106.09685.
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from texlens.kernels.fp8 import codes_with_rest, quantise_rows, room_for, scaled_product
+from texlens.kernels.mlp import own_mlp
 from texlens.kernels.thin import own_thin
 
 MULTIPLE = 8
@@ -34,6 +36,16 @@ class Slopes(NamedTuple):
     x: Tensor
     thin: Tensor | None
     up: UpSlopes | None
+
+
+class SwigluSlopes(NamedTuple):
+    """What the way back through SwiGLU gives: the slope of gate and up as rows that their product takes, and the slopes
+    of their thin product, of their `up`, and of all of the down projection's `down` [R', F]."""
+
+    rows: Any
+    thin: Tensor | None
+    up: UpSlopes | None
+    down: Tensor | None
 
 
 class Product(Protocol):
@@ -59,6 +71,33 @@ class Product(Protocol):
 
     def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
         """From the slope of `forward`'s result, [T, N + border], its border filled here."""
+        ...
+
+    def forward_of_norm(
+        self, kernels: ModuleType, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """`forward` of x [T, D] over its root mean square, times `weight` [D].
+
+        With `added` [T, D] that of x + added, which is written over `added`.
+        """
+        ...
+
+    def forward_of_swiglu(self, kernels: ModuleType, wide: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`forward` of silu(gate) x up, from gate and up side by side, [T, 2D]; `kernels` as `layer.Layer` has it."""
+        ...
+
+    def swiglu_slopes(
+        self, kernels: ModuleType, dact: Tensor, wide: Tensor, thin: Tensor | None, dthin: Tensor | None
+    ) -> SwigluSlopes:
+        """From the slope of silu(gate) x up, where `wide` and `thin` are what `forward` gave.
+
+        Args:
+            dact: [T, F]; dthin: [T, R'], the slope of the thin product that goes with it, if there is one.
+        """
+        ...
+
+    def slope_of_x(self, rows: Any) -> Tensor:
+        """The rest of `backward` after `swiglu_slopes`: memory can be given back between the two."""
         ...
 
     def thin_slopes(
@@ -102,6 +141,42 @@ class Adapted:
         self.height, self.width, self.bias, self.adapters = height, width, bias, adapters
         self.ranks = ranks_of(adapters)
         self._seen: tuple = ()
+
+    @property
+    def border(self) -> int:
+        return 0
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        raise NotImplementedError
+
+    def rows_back(self, slope: Tensor, thin: Tensor | None) -> tuple[Any, Tensor | None, UpSlopes | None]:
+        """What `slope_of_x` takes, and the slopes of the thin product and of `up`."""
+        raise NotImplementedError
+
+    def slope_of_x(self, rows: Any) -> Tensor:
+        raise NotImplementedError
+
+    def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
+        rows, dthin, dup = self.rows_back(slope, thin)
+        return Slopes(self.slope_of_x(rows), dthin, dup)
+
+    def forward_of_norm(
+        self, kernels: ModuleType, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if added is None:
+            return self.forward(kernels.rms_norm(x, weight, eps, self.border))
+        return self.forward(kernels.add_rms_norm(x, added, weight, eps, self.border)[1])
+
+    def forward_of_swiglu(self, kernels: ModuleType, wide: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self.forward(kernels.swiglu(wide, self.border))
+
+    def swiglu_slopes(
+        self, kernels: ModuleType, dact: Tensor, wide: Tensor, thin: Tensor | None, dthin: Tensor | None
+    ) -> SwigluSlopes:
+        dwide, act = kernels.swiglu_back(dact, wide, self.border)
+        down = None if dthin is None else over_tokens(dthin, act)
+        del act
+        return SwigluSlopes(*self.rows_back(dwide, thin), down)
 
     def trained(self) -> tuple[Tensor, ...]:
         return tuple(part for adapter in self.adapters for part in (adapter.down, adapter.up))
@@ -175,15 +250,43 @@ class Bordered(Adapted):
             thin = torch.mm(x[:, : self.width], whole[self.height :, : self.width].T)
             if is_bordered:
                 x[:, self.width :] = thin
-        weight = whole[: self.height, : x.shape[1]]
-        y = torch.mm(x, weight.T) if self.bias is None else torch.addmm(self.bias, x, weight.T)
+        y = self._of_rows(x)
         if thin is not None and not is_bordered:
             y.addmm_(thin, whole[: self.height, self.width :].T)
         return y, thin
 
-    def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
-        dthin, dup = self.thin_slopes(slope[:, : self.height], thin, slope[:, self.height :])
-        return Slopes(torch.mm(slope, self.whole()[:, : self.width]), dthin, dup)
+    def _of_rows(self, x: Tensor) -> Tensor:
+        weight = self.whole()[: self.height, : x.shape[1]]
+        return torch.mm(x, weight.T) if self.bias is None else torch.addmm(self.bias, x, weight.T)
+
+    def forward_of_norm(
+        self, kernels: ModuleType, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if not self.ranks or (own := own_thin("norm", x)) is None:
+            return super().forward_of_norm(kernels, x, weight, eps, added)
+        down = self.whole()[self.height :, : self.width]
+        normed, thin = own.rms_norm(x, weight, eps, down, self.border, added)
+        return self._of_rows(normed), thin
+
+    def forward_of_swiglu(self, kernels: ModuleType, wide: Tensor) -> tuple[Tensor, Tensor | None]:
+        if (own := own_mlp("forward", "bordered", wide, self.adapters)) is None:
+            return super().forward_of_swiglu(kernels, wide)
+        x, thin = own.swiglu_bordered(wide, self.whole()[self.height :, : self.width])
+        return self._of_rows(x), thin
+
+    def rows_back(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor, Tensor | None, UpSlopes | None]:
+        return slope, *self.thin_slopes(slope[:, : self.height], thin, slope[:, self.height :])
+
+    def swiglu_slopes(
+        self, kernels: ModuleType, dact: Tensor, wide: Tensor, thin: Tensor | None, dthin: Tensor | None
+    ) -> SwigluSlopes:
+        if thin is None or (own := own_mlp("back", "bordered", wide, self.adapters)) is None:
+            return super().swiglu_slopes(kernels, dact, wide, thin, dthin)
+        up = self.whole()[: self.height, self.width :]
+        return SwigluSlopes(*own.back_bordered(dact, wide, thin, dthin, up, self.adapters))
+
+    def slope_of_x(self, rows: Tensor) -> Tensor:
+        return torch.mm(rows, self.whole()[:, : self.width])
 
     def thin_slopes(
         self, slope: Tensor, thin: Tensor | None, border: Tensor | None = None
@@ -216,8 +319,6 @@ class Coded(Adapted):
     The adapters' matrices stand beside the codes, in three columns a rank (`fp8`).
     """
 
-    border = 0
-
     def __init__(self, codes, scale, back_codes, back_scale, bias, adapters: tuple[Adapter, ...], dtype: torch.dtype):
         height, width = codes.shape
         super().__init__(height, width, bias, adapters)
@@ -231,14 +332,42 @@ class Coded(Adapted):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         self._refresh()
         thin = torch.mm(x, self.down.T) if self.ranks else None
-        codes, scale = quantise_rows(x, thin, self._gain)
-        return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.dtype), thin
+        return self._of_codes(*quantise_rows(x, thin, self._gain)), thin
 
-    def backward(self, slope: Tensor, thin: Tensor | None) -> Slopes:
+    def _of_codes(self, codes: Tensor, scale: Tensor) -> Tensor:
+        return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.dtype)
+
+    def forward_of_norm(
+        self, kernels: ModuleType, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        if not self.ranks or (own := own_thin("norm_codes", x)) is None:
+            return super().forward_of_norm(kernels, x, weight, eps, added)
+        self._refresh()
+        rows, thin = own.norm_codes(x, weight, eps, self.down, self._gain, added)
+        return self._of_codes(*rows), thin
+
+    def forward_of_swiglu(self, kernels: ModuleType, wide: Tensor) -> tuple[Tensor, Tensor | None]:
+        if (own := own_mlp("forward", "coded", wide, self.adapters)) is None:
+            return super().forward_of_swiglu(kernels, wide)
+        self._refresh()
+        rows, thin = own.swiglu_coded(wide, self.down, self._gain)
+        return self._of_codes(*rows), thin
+
+    def rows_back(self, slope: Tensor, thin: Tensor | None) -> tuple[Any, Tensor | None, UpSlopes | None]:
         self._refresh()
         dthin, dup = self.thin_slopes(slope, thin)
-        codes, scale = quantise_rows(slope, dthin, self._back_gain)
-        return Slopes(scaled_product(codes, scale, self.back_codes, self.back_scale, None, self.dtype), dthin, dup)
+        return quantise_rows(slope, dthin, self._back_gain), dthin, dup
+
+    def swiglu_slopes(
+        self, kernels: ModuleType, dact: Tensor, wide: Tensor, thin: Tensor | None, dthin: Tensor | None
+    ) -> SwigluSlopes:
+        if thin is None or (own := own_mlp("back", "coded", wide, self.adapters)) is None:
+            return super().swiglu_slopes(kernels, dact, wide, thin, dthin)
+        self._refresh()
+        return SwigluSlopes(*own.back_coded(dact, wide, thin, dthin, self.up, self.adapters, self._back_gain))
+
+    def slope_of_x(self, rows: tuple[Tensor, Tensor]) -> Tensor:
+        return scaled_product(*rows, self.back_codes, self.back_scale, None, self.dtype)
 
     def thin_slopes(
         self, slope: Tensor, thin: Tensor | None, border: Tensor | None = None

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from texlens.kernels.fp8 import CODE, room_for
 
-_LARGEST = tl.constexpr(448.0)
-_TINY = tl.constexpr(1.1754944e-38)
+LARGEST = tl.constexpr(448.0)
+TINY = tl.constexpr(1.1754944e-38)
 _COLUMNS = 4096
 
 
@@ -50,23 +50,35 @@ def _quantise(
     thin = tl.load(beside + token * ranks + rank, rank < ranks, other=0.0).to(tl.float32)
     if HAS_BESIDE:
         thin *= tl.load(gain)
-    factor = tl.maximum(tl.maximum(tl.max(largest), tl.max(tl.abs(thin))) / _LARGEST, _TINY)
+    factor = tl.maximum(tl.maximum(tl.max(largest), tl.max(tl.abs(thin))) / LARGEST, TINY)
     factor += tl.sum(poison) + tl.sum(thin * 0.0)
     tl.store(scale + token, factor)
     for chunk in tl.static_range(CHUNKS):
         at = chunk * BLOCK + place
         values = tl.load(x + token * stride + at, at < width, other=0.0).to(tl.float32)
-        tl.store(codes + token * to_stride + at, _code(values / factor), at < width)
+        tl.store(codes + token * to_stride + at, code(values / factor), at < width)
     to = codes + token * to_stride
     exact = thin / factor
-    coded = _code(exact)
-    tl.store(to + width + rank, coded, rank < ranks)
-    tl.store(to + width + ranks + rank, coded, rank < ranks)
-    tl.store(to + width + 2 * ranks + rank, _code(exact - coded.to(tl.float32)), rank < ranks)
+    code_beside(to + width, rank, rank < ranks, exact, ranks)
     rest = width + 3 * ranks + tl.arange(0, 16)
-    tl.store(to + rest, _code(rest * 0.0), rest < to_stride)
+    tl.store(to + rest, code(rest * 0.0), rest < to_stride)
 
 
 @triton.jit
-def _code(numbers):
-    return tl.minimum(tl.maximum(numbers, -_LARGEST), _LARGEST).to(tl.float8e4nv)
+def code_beside(to, rank, inside, exact, ranks):
+    """Numbers as three columns each: rounded, rounded, and what rounding left."""
+    coded = code(exact)
+    tl.store(to + rank, coded, inside)
+    tl.store(to + ranks + rank, coded, inside)
+    tl.store(to + 2 * ranks + rank, code(exact - coded.to(tl.float32)), inside)
+
+
+@triton.jit
+def code(numbers):
+    return tl.minimum(tl.maximum(numbers, -LARGEST), LARGEST).to(tl.float8e4nv)
+
+
+@triton.jit
+def magnitude(numbers):
+    """Absolute numbers as whole ones of the same order, in which what is no number counts most."""
+    return numbers.to(tl.float32).to(tl.int32, bitcast=True) & 0x7FFFFFFF
