@@ -1,14 +1,18 @@
 """Our attention kernels beside torch's varlen attention and cuDNN's, on a pack of short segments.
 
     python benchmarks/attention_kernels.py --output benchmarks/results/attention_h200_DATE.json
+    python benchmarks/attention_kernels.py --theme text --part backward  # only that
     TRITON_INTERPRET=1 python benchmarks/attention_kernels.py --tiny     # on a CPU; its times mean nothing
 
 Three shapes: the text of a pack of 56 samples (causal, 32 query heads on 8 key heads of width 128; lengths drawn as in
 fast_path.py), and that pack's patches in the vision tower (16 heads of width 64, and of width 72). Every way to cut the
-kernels is compiled in processes side by side, checked against float32, and timed with events (median of 20 runs).
+kernels is compiled in processes side by side, checked against float32, and timed with events (median of 20 runs). The
+backward pass is timed as a whole too: by two kernels, and by three that keep the slopes of the scores (lean tiles).
 """
 
 import argparse
+import ast
+import functools
 import itertools
 import json
 import math
@@ -50,35 +54,50 @@ def cuts(*rows: tuple) -> list[Blocks]:
     return [Blocks(*row) for row in rows]
 
 
-NARROW = {
-    "forward": cuts(
-        (128, 64, 4, 3), (128, 64, 8, 2), (128, 64, 8, 3), (128, 128, 8, 2), (64, 64, 4, 3), (64, 128, 4, 2)
-    )
-    + cuts((64, 64, 4, 2), (128, 64, 4, 2)),
-    "queries": cuts((128, 64, 8, 2), (64, 64, 4, 2), (64, 64, 4, 3), (128, 128, 8, 2), (64, 32, 4, 3)),
-    "keys": cuts((64, 128, 8, 2), (64, 64, 4, 2), (32, 64, 4, 3), (128, 64, 8, 2), (32, 128, 8, 3)),
-}
+ALONG = cuts((64, 64, 4, 1))  # this kernel is cut in one way
+
 THEMES = {
     "text": Theme(
         *(32, 8, 128, True, 36),
         {
-            "forward": cuts((128, 64, 8, 2), (128, 64, 8, 3), (128, 64, 8, 2, False), (128, 128, 8, 2), (128, 32, 8, 3))
-            + cuts((64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 4, 2, False), (64, 32, 4, 3), (64, 128, 4, 2))
-            + cuts((128, 64, 8, 2, True, 128), (128, 64, 8, 2, False, 128), (128, 32, 8, 2, True, 128)),
-            "queries": cuts((128, 64, 8, 2), (128, 64, 8, 2, False), (128, 32, 8, 2), (128, 32, 8, 3))
-            + cuts((64, 64, 4, 2), (64, 32, 4, 2), (64, 32, 4, 3), (64, 64, 4, 2, False))
-            + cuts((128, 32, 8, 2, True, 128), (128, 32, 8, 2, False, 128)),
-            "keys": cuts((64, 128, 8, 2), (64, 128, 8, 2, False), (32, 128, 8, 2), (32, 128, 8, 3), (64, 64, 8, 2))
-            + cuts((64, 64, 4, 2), (32, 64, 4, 2), (32, 64, 4, 3), (128, 64, 8, 2), (32, 64, 8, 2, True, 128)),
+            "forward": cuts((64, 32, 4, 3), (64, 32, 4, 3, "masked"), (64, 32, 4, 3, "branch"))
+            + cuts((64, 32, 4, 2, "masked", 128), (64, 32, 4, 2, "branch", 128), (64, 32, 4, 3, "branch", 128))
+            + cuts((64, 64, 4, 2, "masked"), (64, 64, 4, 2, "branch"), (64, 64, 4, 2, "branch", 168))
+            + cuts((128, 64, 8, 2, "branch"), (128, 32, 8, 2, "branch", 128)),
+            "queries": cuts((64, 32, 4, 2), (64, 32, 4, 2, "masked"), (64, 32, 4, 3, "masked"))
+            + cuts((64, 32, 4, 2, "masked", 168), (64, 32, 4, 2, "branch", 168), (64, 64, 4, 2, "masked"))
+            + cuts((64, 64, 4, 2, "branch"), (128, 64, 8, 2, "branch"), (128, 32, 8, 2, "masked", 128)),
+            "keys": cuts((32, 64, 4, 3), (32, 64, 4, 2, "masked"), (32, 64, 4, 3, "masked"), (32, 64, 4, 3, "branch"))
+            + cuts((64, 64, 4, 2, "masked"), (64, 64, 4, 2, "branch"), (64, 128, 8, 2, "masked"))
+            + cuts((64, 128, 8, 2, "branch"), (32, 128, 8, 3, "masked"), (64, 64, 8, 2, "masked")),
+            "along": ALONG,
+            "lean keys": cuts((32, 64, 4, 2, "masked"), (32, 64, 4, 3, "masked"), (64, 64, 4, 2, "masked"))
+            + cuts((64, 128, 8, 2, "masked"), (64, 128, 8, 2, "branch"), (32, 128, 8, 3, "masked")),
+            "lean": cuts((64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 4, 4), (128, 64, 8, 3), (128, 64, 4, 2))
+            + cuts((64, 128, 4, 2), (128, 128, 8, 2)),
         },
     ),
-    "vision, width 64": Theme(16, 16, 64, False, 24, NARROW),
+    "vision, width 64": Theme(
+        *(16, 16, 64, False, 24),
+        {
+            "forward": cuts((128, 64, 8, 3), (128, 64, 8, 3, "branch"), (128, 64, 8, 3, "masked"))
+            + cuts((128, 64, 8, 2, "branch"), (128, 64, 4, 2, "branch"), (128, 64, 4, 3, "branch"))
+            + cuts((64, 64, 4, 2, "branch"), (64, 64, 4, 3, "branch"), (64, 64, 4, 3, "masked"))
+            + cuts((64, 128, 4, 2, "branch", 168), (128, 128, 8, 2, "branch")),
+            "queries": cuts(
+                (64, 32, 4, 3), (64, 32, 4, 3, "branch"), (64, 64, 4, 3, "branch"), (128, 64, 8, 2, "branch")
+            ),
+            "keys": cuts((32, 64, 4, 3), (32, 64, 4, 3, "masked"), (64, 64, 4, 2, "masked"), (64, 128, 8, 2, "masked")),
+        },
+    ),
     "vision, width 72": Theme(
         *(16, 16, 72, False, 27),
         {
-            "forward": cuts((128, 64, 8, 2), (128, 64, 8, 2, True, 128), (128, 64, 8, 3), (64, 64, 4, 2)),
-            "queries": cuts((128, 64, 8, 2), (64, 64, 4, 2)),
-            "keys": cuts((64, 128, 8, 2), (32, 64, 4, 2), (64, 64, 4, 2)),
+            "forward": cuts(
+                (64, 64, 4, 3), (64, 64, 4, 3, "branch"), (64, 64, 4, 2, "branch"), (128, 64, 8, 3, "branch")
+            ),
+            "queries": cuts((64, 64, 4, 2), (64, 64, 4, 2, "branch"), (64, 32, 4, 2, "branch")),
+            "keys": cuts((32, 64, 4, 2), (32, 64, 4, 2, "masked"), (64, 64, 4, 2, "masked")),
         },
     ),
 }
@@ -94,13 +113,14 @@ def main() -> None:
         "triton": triton_attention.triton.__version__,
         "themes": {},
     }
+    themes = chosen(options)
     if not options.tiny:
-        compile_side_by_side()
+        compile_side_by_side(themes)
     report["compile_s"] = round(time.monotonic() - began, 1)
     if DEVICE == "cuda":
         report["device"] = torch.cuda.get_device_name()
-    themes = {name: smaller(theme) if options.tiny else theme for name, theme in THEMES.items()}
-    for start in (own_and_varlen, cudnn):  # cudnn last: what it may break, nobody needs any more
+    starts = (own_and_varlen, cudnn) if options.part is None else (own_and_varlen,)
+    for start in starts:  # cudnn last: what it may break, nobody needs any more
         for name, theme in themes.items():
             found = report["themes"].setdefault(name, {"arms": []})
             try:
@@ -118,8 +138,31 @@ def main() -> None:
     print(f"compiled in {report['compile_s']} s, {report['seconds_in_all']} s in all")
 
 
-def smaller(theme: Theme) -> Theme:
-    return theme._replace(heads=4, groups=4 * theme.groups // theme.heads)
+def chosen(options) -> dict[str, Theme]:
+    """Themes and parts as the options ask for them; small ones for --tiny."""
+    wanted = {None: None, "forward": {"forward"}, "backward": {"queries", "keys", "along", "lean keys", "lean"}}
+    parts, themes = wanted[options.part], {}
+    for name, theme in THEMES.items():
+        if name.startswith(options.theme):
+            cuts = {part: ways for part, ways in theme.cuts.items() if parts is None or part in parts}
+            small = {"heads": 4, "groups": 4 * theme.groups // theme.heads} if options.tiny else {}
+            themes[name] = theme._replace(cuts=cuts, **small)
+    return themes
+
+
+class Case(NamedTuple):
+    """What every part is run on."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
+    slope: torch.Tensor
+    mixed: torch.Tensor
+    sums: torch.Tensor
+    along: torch.Tensor
+    ends: torch.Tensor
+    causal: bool
+    longest: int
 
 
 def own_and_varlen(name: str, theme: Theme, options, found: dict) -> None:
@@ -129,16 +172,46 @@ def own_and_varlen(name: str, theme: Theme, options, found: dict) -> None:
     found |= {"rows": len(query), "segments": len(ends) - 1, "longest": int(ends.diff().max())}
     print(f"\n{name}: {len(query)} rows in {len(ends) - 1} segments, the longest of {found['longest']}")
     mixed, sums = triton_attention.forward(query, key, value, ends, causal=theme.causal)
-    _, along = triton_attention.slope_of_queries(slope, query, key, value, mixed, sums, ends, causal=theme.causal)
+    full.append((slope.float() * full[0]).sum(-1).unflatten(1, (theme.groups, -1)).transpose(0, 1))
+    along = triton_attention.slope_along(slope, mixed, theme.groups)
+    case = Case(query, key, value, slope, mixed, sums, along, ends, theme.causal, found["longest"])
     for part, blocks in ours(theme, query, options.tiny):
-        arm = str(tuple(blocks))
-        call = PARTS[part](query, key, value, slope, mixed, sums, along, ends, theme.causal, blocks)
-        try:
-            wrong = off(call()[: len(FULL[part])], [full[at] for at in FULL[part]])
-            tell(found, arm, part, median_ms(call), wrong)
-        except Exception as error:  # noqa: BLE001  one way's failure is told and the others still run
-            tell(found, arm, part, note=said(error))
-    beside("varlen", varlen_form, found, (query, key, value, slope), ends, theme.causal, full)
+        time_part(found, part, str(tuple(blocks)), lambda part=part, blocks=blocks: PARTS[part](case, blocks), full)
+    if "queries" in theme.cuts:
+        best = summed(found["arms"], theme)["best"]
+        for arm, more in backward_ways(best, found["arms"]).items():
+            call = functools.partial(triton_attention.backward, slope, query, key, value, mixed, sums, ends, **more)
+            time_part(found, "backward", arm, lambda call=call: functools.partial(call, causal=theme.causal), full)
+    if options.part is None:
+        beside("varlen", varlen_form, found, (query, key, value, slope), ends, theme.causal, full[:4])
+
+
+def time_part(found: dict, part: str, arm: str, make, full: list[torch.Tensor]) -> None:
+    try:
+        call = make()
+        wrong = off(call()[: len(FULL[part])], [full[at] for at in FULL[part]])
+        tell(found, arm, part, median_ms(call), wrong)
+    except Exception as error:  # noqa: BLE001  one way's failure is told and the others still run
+        tell(found, arm, part, note=said(error))
+
+
+def backward_ways(best: dict, rows: list[dict]) -> dict[str, dict]:
+    """The whole backward pass: by two kernels, and (causal) with the slopes of the scores kept between them."""
+    cut = {part: Blocks(*ast.literal_eval(arm)) for part, (arm, _) in best.items()}
+    ways = {}
+    if "queries" in cut and "keys" in cut:
+        ways["(two kernels, in use)"] = {}
+        ways["(two kernels, the best)"] = {"query_blocks": cut["queries"], "key_blocks": cut["keys"]}
+    lean = [row for row in rows if row["part"] in ("lean keys", "lean") and row["ms"] is not None]
+    for keys in sorted({Blocks(*ast.literal_eval(row["arm"])).keys for row in lean}):
+        of_keys = [row for row in lean if Blocks(*ast.literal_eval(row["arm"])).keys == keys and row["error"] <= ERROR]
+        first, second = ([row for row in of_keys if row["part"] == part] for part in ("lean keys", "lean"))
+        if first and second:
+            pair = [min(side, key=lambda row: row["ms"])["arm"] for side in (first, second)]
+            blocks = [Blocks(*ast.literal_eval(arm)) for arm in pair]
+            more = {"key_blocks": blocks[0], "lean_blocks": blocks[1], "longest": 512}
+            ways[f"(scores' slopes kept: {pair[0]} then {pair[1]})"] = more
+    return ways
 
 
 def cudnn(name: str, theme: Theme, options, found: dict) -> None:
@@ -151,34 +224,61 @@ def cudnn(name: str, theme: Theme, options, found: dict) -> None:
 def tell(found: dict, arm: str, part: str, ms: float | None = None, error: float | None = None, note: str = "") -> None:
     found["arms"].append({"arm": arm, "part": part, "ms": ms and round(ms, 4), "error": error, "note": note})
     figures = f"{ms:9.3f} ms  error {error:.5f}" if ms is not None and error is not None else ""
-    print(f"  {part:9} {arm:34} {figures} {note}", flush=True)
+    print(f"  {part:9} {arm:44} {figures} {note}", flush=True)
+
+
+def of_lean_keys(case: Case, blocks: Blocks):
+    leans = triton_attention.room_for_leans(case.query, case.key, case.ends, case.longest, blocks.keys)
+    return functools.partial(of_keys(case, blocks), leans=leans)
+
+
+def of_lean(case: Case, blocks: Blocks):
+    fill = of_lean_keys(case, Blocks(32, blocks.keys, 4 if blocks.keys == 64 else 8, 2, "masked"))
+    fill()
+    leans = fill.keywords["leans"]
+    return lambda: [triton_attention.slope_from_leans(case.query, case.key, leans, case.ends, blocks)]
+
+
+def of_keys(case: Case, blocks: Blocks):
+    tensors = case.slope, case.query, case.key, case.value, case.along, case.sums, case.ends
+    return functools.partial(triton_attention.slope_of_keys, *tensors, causal=case.causal, blocks=blocks)
+
+
+def of_queries(case: Case, blocks: Blocks):
+    tensors = case.slope, case.query, case.key, case.value, case.mixed, case.sums, case.ends
+    return functools.partial(triton_attention.slope_of_queries, *tensors, causal=case.causal, blocks=blocks)
+
+
+def of_forward(case: Case, blocks: Blocks):
+    tensors = case.query, case.key, case.value, case.ends
+    return functools.partial(triton_attention.forward, *tensors, causal=case.causal, blocks=blocks)
+
+
+def of_along(case: Case, blocks: Blocks):
+    return lambda: [triton_attention.slope_along(case.slope, case.mixed, case.key.shape[1])]
 
 
 PARTS = {
-    "forward": lambda query, key, value, slope, mixed, sums, along, ends, causal, blocks: (
-        lambda: triton_attention.forward(query, key, value, ends, causal=causal, blocks=blocks)
-    ),
-    "queries": lambda query, key, value, slope, mixed, sums, along, ends, causal, blocks: (
-        lambda: triton_attention.slope_of_queries(
-            slope, query, key, value, mixed, sums, ends, causal=causal, blocks=blocks
-        )
-    ),
-    "keys": lambda query, key, value, slope, mixed, sums, along, ends, causal, blocks: (
-        lambda: triton_attention.slope_of_keys(
-            slope, query, key, value, along, sums, ends, causal=causal, blocks=blocks
-        )
-    ),
+    "forward": of_forward,
+    "queries": of_queries,
+    "keys": of_keys,
+    "along": of_along,
+    "lean keys": of_lean_keys,
+    "lean": of_lean,
 }
-FULL = {"forward": [0], "queries": [1], "keys": [2, 3]}
+FULL = {
+    "forward": [0], "queries": [1], "keys": [2, 3], "along": [4],
+    "lean keys": [2, 3], "lean": [1], "backward": [1, 2, 3],
+}  # fmt: skip
 
 
 def ours(theme: Theme, query, tiny: bool):
-    """Parts and ways to cut them, the one in use first."""
+    """Parts and ways to cut them, the one in use first; of each form one for `tiny`."""
     for part, ways in theme.cuts.items():
-        used = choose_blocks(part, query, theme.causal)
-        yield part, used
-        if not tiny:
-            yield from ((part, blocks) for blocks in ways if blocks != used)
+        used = [choose_blocks(part, query, theme.causal)] if part in ("forward", "queries", "keys") else []
+        if tiny:
+            ways = [Blocks(32, 32, 4, 1, form) for form in sorted({blocks.form for blocks in ways})]
+        yield from ((part, blocks) for blocks in [*used, *(blocks for blocks in ways if blocks not in used)])
 
 
 def beside(arm: str, start, found: dict, tensors, ends, causal: bool, full) -> None:
@@ -271,6 +371,7 @@ def median_ms(call) -> float:
         return 1e3 * (time.perf_counter() - began)
     for _ in range(3):
         call()
+    torch.cuda._sleep(20_000_000)  # some 10 ms, in which the calls below are queued: no launch is waited for
     marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
     for start, end in marks:
         start.record()
@@ -280,10 +381,10 @@ def median_ms(call) -> float:
     return statistics.median(start.elapsed_time(end) for start, end in marks)
 
 
-def compile_side_by_side() -> None:
+def compile_side_by_side(themes: dict[str, Theme]) -> None:
     """Every way compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
     jobs = [
-        (name, part, blocks) for name, theme in THEMES.items() for part, ways in theme.cuts.items() for blocks in ways
+        (name, part, blocks) for name, theme in themes.items() for part, ways in theme.cuts.items() for blocks in ways
     ]
     pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
     try:
@@ -305,8 +406,9 @@ def compiled(job: tuple[str, str, Blocks]) -> str | None:
     try:
         query, key, value, slope = drawn(theme, 256)
         ends = torch.tensor([0, 200] + [256] * 56, dtype=torch.int32, device=DEVICE)
-        mixed, sums = query, torch.zeros(theme.heads, 256, device=DEVICE)
-        PARTS[part](query, key, value, slope, mixed, sums, sums, ends, theme.causal, blocks)()
+        sums = torch.zeros(theme.groups, 256, theme.heads // theme.groups, device=DEVICE)
+        case = Case(query, key, value, slope, query.clone(), sums, sums, ends, theme.causal, 200)
+        PARTS[part](case, blocks)()
         torch.cuda.synchronize()
     except Exception as error:  # noqa: BLE001  told in the table
         return said(error)
@@ -321,6 +423,8 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--theme", default="", help="only themes that begin so: text, vision, 'vision, width 64'")
+    parser.add_argument("--part", choices=["forward", "backward"], help="only this part, and nobody else's kernels")
     return parser.parse_args()
 
 

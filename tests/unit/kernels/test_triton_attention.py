@@ -19,7 +19,7 @@ from texlens.kernels import triton_attention  # noqa: E402  (needs Triton)
 Blocks = triton_attention.Blocks
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-SMALL, TALL = Blocks(16, 32, 4, 1), Blocks(32, 16, 4, 1, split=False)
+SMALL, TALL, WIDE = Blocks(16, 32, 4, 1), Blocks(32, 16, 4, 1, "masked"), Blocks(16, 32, 4, 1, "branch")
 ENDS = [0, 17, 17, 50, 51, 56]
 
 
@@ -51,7 +51,7 @@ def bounds(ends: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("blocks", [SMALL, TALL])
+@pytest.mark.parametrize("blocks", [TALL, WIDE])
 @pytest.mark.parametrize(
     ("heads", "groups", "width", "ends"),
     [(4, 1, 32, ENDS), (3, 1, 16, [0, 5, 38]), (2, 2, 72, [0, 33, 34]), (4, 2, 16, [0, 70, 70, 70])],
@@ -65,32 +65,68 @@ def test_it_equals_the_plain_form_and_so_do_its_slopes(causal, blocks, heads, gr
         torch.testing.assert_close(tensor, other, atol=1e-4, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.parametrize(
+    ("heads", "groups", "width", "ends", "keys", "later"),
+    [
+        (4, 2, 32, ENDS, Blocks(16, 32, 4, 1, "masked"), Blocks(32, 32, 4, 1)),
+        (3, 1, 16, [0, 5, 38], Blocks(32, 16, 4, 1, "branch"), Blocks(64, 16, 4, 1)),
+        (1, 1, 72, [0, 70, 70, 71], Blocks(64, 32, 4, 1, "masked"), Blocks(64, 32, 4, 1)),
+    ],
+)
+def test_queries_get_the_same_slope_from_the_kept_slopes_of_the_scores(
+    monkeypatch, heads, groups, width, ends, keys, later
+):
+    tensors, room = drawn(ends[-1] + 9, heads, groups, width), triton_attention.room_for_leans
+    monkeypatch.setattr(triton_attention, "room_for_leans", lambda *given: room(*given).fill_(torch.nan))
+    longest = max(end - start for start, end in itertools.pairwise(ends))
+    mixed, sums = triton_attention.forward(*tensors[:3], bounds(ends), causal=True, blocks=SMALL)
+    slopes = triton_attention.backward(
+        tensors[3], *tensors[:3], mixed, sums, bounds(ends),
+        causal=True, key_blocks=keys, lean_blocks=later, longest=longest,
+    )  # fmt: skip
+    others = expected(*(tensor[: ends[-1]] for tensor in tensors), bounds(ends), True)[1:]
+    for tensor, other in zip(slopes, others, strict=True):
+        torch.testing.assert_close(tensor[: ends[-1]], other, atol=1e-4, rtol=1e-4)
+        assert not tensor[ends[-1] :].any()
+
+
+@pytest.mark.parametrize("lengths", [[64], [1, 0, 17, 33, 64], [49] * 7])
+@pytest.mark.parametrize("keys", [16, 32, 64])
+def test_there_is_room_for_the_slopes_of_all_scores(lengths, keys):
+    query, key, _, _ = drawn(sum(lengths), 6, 2, 16)
+    needed = sum(
+        keys * 3 * 2 * 16 * -(-(length - first) // 16) for length in lengths for first in range(0, length, keys)
+    )
+    ends = bounds([0, *itertools.accumulate(lengths)])
+    assert triton_attention.room_for_leans(query, key, ends, 64, keys).numel() >= needed
+
+
 def test_the_sums_are_the_logarithm_to_base_2():
     query, key, value, _ = drawn(7, 2, 1, 16)
     sums = triton_attention.forward(query, key, value, bounds([0, 7]), causal=False, blocks=SMALL)[1]
-    scores = torch.einsum("qhd,kgd->hqk", query, key) / 4
+    scores = torch.einsum("qhd,kgd->gqhk", query, key) / 4
     torch.testing.assert_close(sums, scores.exp().sum(-1).log2(), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("behind", [3, 40])
-def test_what_lies_behind_the_last_segment_is_0_and_takes_no_part(behind):
+@pytest.mark.parametrize(("behind", "blocks"), [(3, SMALL), (40, WIDE)])
+def test_what_lies_behind_the_last_segment_is_0_and_takes_no_part(behind, blocks):
     tensors = drawn(20 + behind, 4, 2, 16)
     for tensor in tensors:
         tensor[20:] = torch.nan
-    found = run(*tensors, bounds([0, 5, 20, 20]), True, SMALL)
-    before = run(*(tensor[:20] for tensor in tensors), bounds([0, 5, 20, 20]), True, SMALL)
+    found = run(*tensors, bounds([0, 5, 20, 20]), True, blocks)
+    before = run(*(tensor[:20] for tensor in tensors), bounds([0, 5, 20, 20]), True, blocks)
     for tensor, other in zip(found, before, strict=True):
         assert torch.equal(tensor[:20], other)
         assert not tensor[20:].any()
 
 
-@pytest.mark.parametrize("causal", [True, False])
-def test_a_poisoned_neighbour_changes_nothing(causal):
+@pytest.mark.parametrize(("causal", "blocks"), [(True, SMALL), (True, TALL), (False, WIDE)])
+def test_a_poisoned_neighbour_changes_nothing(causal, blocks):
     tensors = drawn(40, 4, 2, 16)
-    before = run(*tensors, bounds([0, 21, 40]), causal, SMALL)
+    before = run(*tensors, bounds([0, 21, 40]), causal, blocks)
     for tensor in tensors:
         tensor[21:] = torch.nan
-    for tensor, other in zip(run(*tensors, bounds([0, 21, 40]), causal, SMALL), before, strict=True):
+    for tensor, other in zip(run(*tensors, bounds([0, 21, 40]), causal, blocks), before, strict=True):
         assert torch.equal(tensor[:21], other[:21])
 
 
