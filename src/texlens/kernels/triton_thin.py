@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from texlens.kernels.fp8 import LARGEST
+from texlens.kernels.fp8 import CODE, LARGEST, room_for
 
 MOST = 3
 """Adapters of one product that the kernels take; no family has more layers of one input."""
@@ -181,6 +181,38 @@ def rms_norm(
     return normed, thin
 
 
+def norm_codes(
+    x: Tensor,
+    weight: Tensor,
+    eps: float,
+    down: Tensor,
+    gain: Tensor,
+    added: Tensor | None = None,
+    cut: Cut | None = None,
+) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """`fp8.quantise_rows` of `rms_norm`'s rows with their thin product beside, and that product [T, R].
+
+    Of what is wide, only the sum is written in 16 bits, over `added`. The thin product is made of x itself, and divided
+    by the root mean squares afterwards.
+    """
+    tokens, width = x.shape
+    ranks, cut = len(down), cut or NORM
+    room, thin = room_for(ranks), x.new_empty(tokens, ranks)
+    source = x if added is None else added
+    _thin_of_norm[(triton.cdiv(tokens, cut.rows),)](
+        x, source, weight, down, thin, tokens, width, ranks, down.stride(0), eps,
+        ADD=added is not None, ROWS=cut.rows, COLUMNS=cut.columns,
+        RANKS=max(16, triton.next_power_of_2(ranks)), num_warps=cut.warps, num_stages=cut.stages,
+    )  # fmt: skip
+    codes = torch.empty(tokens, width + room, dtype=CODE, device=x.device)
+    scale = torch.empty(tokens, 1, dtype=torch.float32, device=x.device)
+    _norm_codes[(tokens,)](
+        source, weight, thin, gain, codes, scale, width, ranks, width + room, eps,
+        BLOCK=triton.next_power_of_2(width), RANKS=triton.next_power_of_2(ranks),
+    )  # fmt: skip
+    return (codes, scale), thin
+
+
 def rms_norm_back(
     slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None, dthin: Tensor, border: int = 0
 ) -> tuple[Tensor, Tensor]:
@@ -203,6 +235,7 @@ _TILE = 64
 _PLACED = 2048
 _CODED = 64
 _LARGEST = tl.constexpr(LARGEST)
+_TINY = tl.constexpr(1.1754944e-38)
 
 
 @triton.jit
@@ -388,6 +421,62 @@ def _norm_thin(
     tl.store(thin + row[:, None] * ranks + rank[None], total.to(kind), inside)
     if BORDER:
         tl.store(normed + row[:, None] * stride + width + rank[None], total.to(kind), inside)
+
+
+@triton.jit
+def _thin_of_norm(
+    x, added, weight, down, thin, tokens, width, ranks, down_stride, eps,
+    ADD: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
+):  # fmt: skip
+    row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
+    there = (row < tokens)[:, None]
+    place, rank = tl.arange(0, COLUMNS), tl.arange(0, RANKS)
+    kind = x.dtype.element_ty
+    squares, total = tl.zeros((ROWS, COLUMNS), tl.float32), tl.zeros((ROWS, RANKS), tl.float32)
+    for start in range(0, width, COLUMNS):
+        at = start + place
+        inside = there & (at < width)[None]
+        values = tl.load(x + row[:, None] * width + at[None], inside, other=0.0)
+        if ADD:
+            to = added + row[:, None] * width + at[None]
+            values = (values.to(tl.float32) + tl.load(to, inside, other=0.0).to(tl.float32)).to(kind)
+            tl.store(to, values, inside)
+        wide = values.to(tl.float32)
+        squares += wide * wide
+        at_down = down + rank[None] * down_stride + at[:, None]
+        downs = tl.load(at_down, (at < width)[:, None] & (rank < ranks)[None], other=0.0)
+        scale = tl.load(weight + at, at < width, other=0.0)
+        total = tl.dot(values, (downs * scale[:, None]).to(kind), total, input_precision="ieee")
+    rms = tl.rsqrt(tl.sum(squares, 1) / width + eps)[:, None]
+    tl.store(thin + row[:, None] * ranks + rank[None], (total * rms).to(kind), there & (rank < ranks)[None])
+
+
+@triton.jit
+def _norm_codes(
+    x, weight, beside, gain, codes, scale, width, ranks, stride, eps, BLOCK: tl.constexpr, RANKS: tl.constexpr
+):
+    token = tl.program_id(0).to(tl.int64)
+    place, rank = tl.arange(0, BLOCK), tl.arange(0, RANKS)
+    inside, real = place < width, rank < ranks
+    values = tl.load(x + token * width + place, inside, other=0.0)
+    kind = values.dtype
+    wide = values.to(tl.float32)
+    unit = (wide * tl.rsqrt(tl.sum(wide * wide) / width + eps)).to(kind)
+    normed = (unit * tl.load(weight + place, inside, other=0.0)).to(kind).to(tl.float32)
+    thin = tl.load(beside + token * ranks + rank, real, other=0.0).to(tl.float32) * tl.load(gain)
+    largest = tl.maximum(tl.max(tl.abs(normed)), tl.max(tl.abs(thin)))
+    factor = tl.maximum(largest / _LARGEST, _TINY)
+    factor += tl.sum(normed * 0.0) + tl.sum(thin * 0.0)  # a maximum passes over what is no number, and this doesn't
+    tl.store(scale + token, factor)
+    to = codes + token * stride
+    tl.store(to + place, _code(normed / factor), inside)
+    exact = thin / factor
+    rounded = _code(exact)
+    tl.store(to + width + rank, rounded, real)
+    tl.store(to + width + ranks + rank, rounded, real)
+    tl.store(to + width + 2 * ranks + rank, _code(exact - rounded.to(tl.float32)), real)
+    rest = width + 3 * ranks + tl.arange(0, 16)
+    tl.store(to + rest, _code(rest * 0.0), rest < stride)
 
 
 @triton.jit

@@ -138,6 +138,34 @@ def test_the_norm_makes_the_thin_product(own, dtype, adds):
 
 
 @pytest.mark.parametrize("adds", [True, False])
+def test_the_norm_is_coded_at_once_with_its_thin_product_beside(own, adds):
+    x, weight, y, gain = drawn(37, WIDTH), drawn(WIDTH), drawn(37, WIDTH, seed=1), torch.tensor([2.0], device=DEVICE)
+    _, down = placed(torch.float32)
+    total = x + y
+    normed = fused.rms_norm(total if adds else x, weight, 1e-6)
+    (codes, scale), beside = own.norm_codes(x, weight, 1e-6, down, gain, y if adds else None, own.Cut(16, 32, 4, 2))
+    if adds:
+        assert torch.equal(y, total)
+    torch.testing.assert_close(beside, normed @ down.T, atol=1e-4, rtol=1e-4)
+    expected, expected_scale = fp8.quantise_rows_plainly(normed, beside, gain)
+    assert codes.shape == expected.shape
+    torch.testing.assert_close(scale, expected_scale, rtol=1e-5, atol=0)
+    assert (codes.float() != expected.float()).float().mean() < (0.01 if DEVICE == "cuda" else 0.05)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_row_that_is_no_number_is_not_coded_as_one(own, bad):
+    x, gain = torch.ones(2, WIDTH, device=DEVICE), torch.ones(1, device=DEVICE)
+    x[1, 7] = bad
+    down = placed(torch.float32)[1] * 1e-3
+    (codes, scale), beside = own.norm_codes(x, torch.ones(WIDTH, device=DEVICE), 1e-6, down, gain)
+    numbers = codes.float() * scale
+    torch.testing.assert_close(numbers[0, :WIDTH], torch.ones(WIDTH, device=DEVICE), atol=1e-3, rtol=0.07)
+    assert numbers[1, :WIDTH].isnan().any()
+    assert beside[1].isnan().any()
+
+
+@pytest.mark.parametrize("adds", [True, False])
 def test_the_slope_behind_a_norm_needs_no_normalised_rows(own, adds):
     x, weight, slope, dthin = drawn(37, WIDTH), drawn(WIDTH), drawn(37, WIDTH, seed=1), drawn(37, 10)
     added = drawn(37, WIDTH + 8)[:, :WIDTH] if adds else None
