@@ -31,9 +31,10 @@ class Cut(NamedTuple):
     Args:
         rows, columns: of a tile, powers of two of at least 16.
         run: rows (going back) or columns (going forward) that a program takes, tile by tile.
-        tall: sums over rows as tile.T @ thin, else as thin.T @ tile.
+        tall: products with the tile at the left, else with the thin side there.
         shares: the thin products of gate's and up's slopes as sums of shares, else as one product more over these
             slopes; in 8 bits always as shares.
+        registers: of a thread, at the most: fewer let more programs run side by side.
     """
 
     rows: int
@@ -43,9 +44,11 @@ class Cut(NamedTuple):
     stages: int
     tall: bool = False
     shares: bool = True
+    registers: int | None = None
 
     def launch(self) -> dict[str, int]:
-        return {"num_warps": self.warps, "num_stages": self.stages}
+        limits = {} if self.registers is None else {"maxnreg": self.registers}
+        return {"num_warps": self.warps, "num_stages": self.stages, **limits}
 
 
 _CUTS = {
@@ -238,7 +241,7 @@ def _act_and_shares(
     act_at = act + row * STRIDE + (step * STRIDE)[:, None] + across[None, :]
     down_at = down + (rank * DOWN_STRIDE)[:, None] + across[None, :]
     most = tl.zeros([ROWS], tl.int32)
-    thin = tl.zeros([ROWS, PADDED], tl.float32)
+    thin = tl.zeros([ROWS, PADDED] if TALL else [PADDED, ROWS], tl.float32)
     first = piece * RUN
     for column in range(first, tl.minimum(first + RUN, WIDTH), COLUMNS):
         there = column + across < WIDTH
@@ -246,13 +249,19 @@ def _act_and_shares(
         up = _read(gate_at + WIDTH + column, alive, there, EVEN)
         tile = _settled(activated(half, up))
         side = _read(down_at + column, is_rank, there, EVEN)
-        thin = tl.dot(tile, tl.trans(side), thin, input_precision="ieee")
+        if TALL:
+            thin = tl.dot(tile, tl.trans(side), thin, input_precision="ieee")
+        else:
+            thin = tl.dot(side, tl.trans(tile), thin, input_precision="ieee")
         if STORE:
             _write(act_at + column, tile, alive, there, EVEN)
         else:
             most = tl.maximum(most, tl.max(magnitude(tile), 1))
     beside = piece.to(tl.int64) * tokens + row + step
-    tl.store(shares + beside[:, None] * RANKS + rank[None, :], thin, alive[:, None] & is_rank[None, :])
+    if TALL:
+        tl.store(shares + beside[:, None] * RANKS + rank[None, :], thin, alive[:, None] & is_rank[None, :])
+    else:
+        tl.store(shares + beside[None, :] * RANKS + rank[:, None], thin, alive[None, :] & is_rank[:, None])
     if not STORE:
         tl.store(largest + beside, most, alive)
 

@@ -109,12 +109,12 @@ def check_codes(codes, scale, rows, thin, gain):
     assert (codes.float() - expected.float()).norm() < 0.1 * expected.float().norm()
 
 
-@pytest.mark.parametrize("run", [16, 48])
+@pytest.mark.parametrize(("run", "tall"), [(16, False), (48, True)])
 @pytest.mark.parametrize("dtype", [torch.float32, HALF])
 @pytest.mark.parametrize(("tokens", "width", "ranks"), [(21, 40, 8), (5, 64, 16), (16, 48, 24)])
-def test_the_way_forward_is_that_of_separate_passes(tokens, width, ranks, dtype, run):
+def test_the_way_forward_is_that_of_separate_passes(tokens, width, ranks, dtype, run, tall):
     wide, down = drawn(tokens, 2 * width, dtype=dtype), drawn(ranks, width, dtype=dtype)
-    act, thin = triton_mlp.swiglu_bordered(wide, down, CUT._replace(run=run))
+    act, thin = triton_mlp.swiglu_bordered(wide, down, CUT._replace(run=run, tall=tall))
     assert torch.equal(act[:, :width], triton_passes.swiglu(wide))
     assert torch.equal(act[:, width:], thin)
     assert off(thin, act[:, :width].float() @ down.float().T) < NEAR[dtype]

@@ -1,0 +1,308 @@
+"""SwiGLU made together with the adapters around it, beside separate passes, there and back, in 16 bits and in 8.
+
+    python benchmarks/mlp_kernels.py --output benchmarks/results/mlp_h200_DATE.json
+    TRITON_INTERPRET=1 python benchmarks/mlp_kernels.py --tiny     # on a CPU; its times mean nothing
+
+Qwen3-VL-4B's MLP (2,560 and 9,728 wide) with LoRA r=16 on all three layers, 16,384 and 32,768 tokens. What is timed
+lies between the products: forward from gate and up to the rows that `down` takes, back from the slope of the activation
+to the rows that the product of gate and up takes, with the slopes of all adapters. Every way to cut the kernels is
+compiled in processes side by side, checked against float32, and timed with events (median of 20 runs).
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for a GPU must not open it before the fork
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from texlens.kernels import mlp, thin, triton_mlp, triton_passes
+from texlens.kernels.fp8 import quantise_rows
+from texlens.kernels.products import Adapted, Adapter, Coded, Stored
+from texlens.kernels.triton_mlp import Cut, choose_cut
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+DTYPE = torch.bfloat16 if DEVICE == "cuda" else torch.float32
+RUNS = 20
+ERROR = 0.01 if DEVICE == "cuda" else 0.1  # the interpreter rounds some codes wrongly
+RANKS, LAYERS = 16, 36
+PARTS = ("forward", "back")
+FORMS = ("bordered", "coded")
+
+
+def cuts(*rows: tuple) -> list[Cut]:
+    return [Cut(*row) for row in rows]
+
+
+CUTS = {
+    ("forward", "bordered"): cuts((32, 128, 2560, 4, 3), (32, 128, 2560, 4, 3, True), (16, 128, 2560, 4, 3))
+    + cuts((64, 64, 2560, 4, 3, True), (64, 128, 2560, 8, 3, True), (32, 128, 9728, 4, 3), (16, 256, 2560, 4, 3)),
+    ("forward", "coded"): cuts((32, 128, 2560, 4, 3), (32, 128, 2560, 4, 3, True), (16, 256, 2560, 4, 3))
+    + cuts((64, 128, 2560, 8, 3, True), (16, 128, 2560, 4, 4)),
+    ("back", "bordered"): cuts((32, 128, 1024, 4, 2), (32, 128, 1024, 4, 2, False, True, 168), (32, 128, 512, 4, 2))
+    + cuts((32, 128, 1024, 4, 3), (32, 128, 2048, 4, 2), (16, 128, 1024, 4, 3), (32, 64, 1024, 4, 3))
+    + cuts((64, 64, 1024, 4, 2, True), (64, 128, 1024, 8, 2, True), (32, 128, 1024, 8, 2, True, True, 128))
+    + cuts((32, 128, 1024, 8, 2, False, True, 128), (32, 256, 1024, 8, 2), (16, 256, 1024, 8, 3), (32, 64, 512, 4, 4))
+    + cuts((32, 128, 1024, 4, 2, False, False), (32, 64, 1024, 4, 3, True, False), (64, 128, 1024, 8, 2, True, False)),
+    ("back", "coded"): cuts((32, 128, 1024, 4, 2), (32, 128, 1024, 4, 2, False, True, 168), (32, 128, 512, 4, 2))
+    + cuts((32, 128, 1024, 4, 3), (32, 64, 1024, 4, 3), (64, 64, 1024, 4, 2, True), (64, 128, 1024, 8, 2, True))
+    + cuts((32, 128, 1024, 8, 2, False, True, 128), (32, 256, 1024, 8, 2), (16, 256, 1024, 8, 3)),
+}
+IDEAL = {("forward", "bordered"): 6, ("forward", "coded"): 9, ("back", "bordered"): 10, ("back", "coded"): 14}
+"""Bytes for a token and column of the MLP that a fused pass must move; in 8 bits it reads its inputs twice."""
+
+
+def main() -> None:
+    options = _options()
+    began = time.monotonic()
+    report = {
+        "command": " ".join(["python", *sys.argv]),
+        "device": platform.machine(),
+        "torch": torch.__version__,
+        "triton": triton_mlp.triton.__version__,
+        "tokens": {},
+    }
+    if not options.tiny:
+        compile_side_by_side()
+    report["compile_s"] = round(time.monotonic() - began, 1)
+    if DEVICE == "cuda":
+        report["device"] = torch.cuda.get_device_name()
+    for tokens in (21,) if options.tiny else (16384, 32768):
+        found = report["tokens"].setdefault(str(tokens), {})
+        for form in FORMS:
+            case = Case(tokens, form, options.tiny)
+            for part in PARTS:
+                rows = measured(case, part, options.tiny)
+                found[f"{part}, {form}"] = {"arms": rows, **summed(rows)}
+            del case
+        report["seconds_in_all"] = round(time.monotonic() - began, 1)
+        if options.output:
+            Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+    for tokens, found in report["tokens"].items():
+        for name, one in found.items():
+            print(f"{tokens} tokens, {name}: {json.dumps(one['summary'])}")
+    print(f"compiled in {report['compile_s']} s, {report['seconds_in_all']} s in all")
+
+
+class Case:
+    """The products of an MLP with what goes in between, both ways."""
+
+    def __init__(self, tokens: int, form: str, tiny: bool):
+        depth, width, ranks = (24, 40, 4) if tiny else (2560, 9728, RANKS)
+        self.tokens, self.width, self.form, self._seed = tokens, width, form, 0
+        sides = tuple(
+            Adapter(self._draw(ranks, depth, scale=0.02), self._draw(width, ranks, scale=0.02), 2.0, *places)
+            for places in [
+                (slice(half * width, (half + 1) * width), slice(half * ranks, (half + 1) * ranks)) for half in (0, 1)
+            ]
+        )
+        below = Adapter(
+            self._draw(ranks, width, scale=0.02), self._draw(depth, ranks), 2.0, slice(0, depth), slice(0, ranks)
+        )
+        self.gate_up, self.down = self._product(2 * width, depth, sides), self._product(depth, width, (below,))
+        self.wide, self.dact = self._draw(tokens, 2 * width), self._draw(tokens, width)
+        self.thin, self.dthin = self._draw(tokens, self.gate_up.ranks), self._draw(tokens, self.down.ranks)
+
+    def _draw(self, *shape: int, scale: float = 1.0) -> torch.Tensor:
+        self._seed += 1
+        generator = torch.Generator(DEVICE).manual_seed(self._seed)
+        return (torch.randn(*shape, generator=generator, device=DEVICE) * scale).to(DTYPE)
+
+    def _product(self, height: int, width: int, adapters) -> Adapted:
+        """With codes of zeros where there are codes: no product with them is timed."""
+        ranks = -(-adapters[-1].columns.stop // 8) * 8
+        if self.form == "bordered":
+            return Stored(
+                torch.zeros(height + ranks, width + ranks, dtype=DTYPE, device=DEVICE), height, None, adapters
+            )
+        codes = torch.zeros(height, width, dtype=torch.uint8, device=DEVICE).view(torch.float8_e4m3fn)
+        back = torch.zeros(width, height, dtype=torch.uint8, device=DEVICE).view(torch.float8_e4m3fn)
+        scales = torch.ones(height, device=DEVICE), torch.ones(width, device=DEVICE)
+        return Coded(codes, scales[0], back, scales[1], None, adapters, DTYPE)
+
+    def fused(self, part: str, cut: Cut):
+        """A call that gives rows, thin products and slopes of adapters."""
+        up, down, gains = self.matrices()
+        if part == "forward":
+            if self.form == "bordered":
+                return lambda: triton_mlp.swiglu_bordered(self.wide, down, cut)
+            return lambda: triton_mlp.swiglu_coded(self.wide, down, gains[0], cut)
+        inputs = self.dact, self.wide, self.thin, self.dthin, up, self.gate_up.adapters
+        if self.form == "bordered":
+            return lambda: triton_mlp.back_bordered(*inputs, cut)
+        return lambda: triton_mlp.back_coded(*inputs, gains[1], cut)
+
+    def separate(self, part: str):
+        _, down, gains = self.matrices()
+        if part == "back":
+            return lambda: tuple(self.gate_up.swiglu_slopes(triton_passes, self.dact, self.wide, self.thin, self.dthin))
+        return lambda: self._forward(down, gains[0])
+
+    def _forward(self, down, gain):
+        act = triton_passes.swiglu(self.wide, self.down.border)
+        made = torch.mm(act[:, : self.width], down.T)
+        if self.form == "coded":
+            return quantise_rows(act, made, gain), made
+        act[:, self.width :] = made
+        return act, made
+
+    def matrices(self):
+        """All of gate's and up's `up`, of the down projection's `down`, and gains of the way there and back."""
+        if isinstance(self.gate_up, Stored) and isinstance(self.down, Stored):
+            up = self.gate_up.whole()[: self.gate_up.height, self.gate_up.width :]
+            return up, self.down.whole()[self.down.height :, : self.width], (None, None)
+        for product in (self.gate_up, self.down):
+            product._refresh()
+        return self.gate_up.up, self.down.down, (self.down._gain, self.gate_up._back_gain)
+
+    def in_full(self, part: str) -> list[torch.Tensor]:
+        """Thin products and slopes of adapters in float32, rows in 16 bits, as separate passes leave them."""
+        up, down, _ = self.matrices()
+        if part == "forward":
+            act = triton_passes.swiglu(self.wide)
+            return [act, act.float() @ down.float().T]
+        dwide, act = triton_passes.swiglu_back(self.dact, self.wide)
+        dthin, dup = torch.zeros(self.tokens, up.shape[1], device=DEVICE), torch.zeros(up.shape, device=DEVICE)
+        ddown = torch.zeros(self.dthin.shape[1], self.width, device=DEVICE)
+        for first in range(0, self.tokens, 4096):
+            rows = slice(first, first + 4096)
+            lean = dwide[rows].float()
+            dthin[rows] = lean @ up.float()
+            dup += lean.T @ self.thin[rows].float()
+            ddown += self.dthin[rows].float().T @ act[rows].float()
+        return [dwide, dthin, *(dup[one.rows, one.columns] * one.scale for one in self.gate_up.adapters), ddown]
+
+    def off(self, part: str, found, full: list[torch.Tensor]) -> float:
+        """The largest of the errors, each a norm over the norm of what is expected; of codes, over codes."""
+        rows, made, *slopes = found
+        errors = [norm_off(made, full[1])]
+        if self.form == "bordered":
+            errors.append(norm_off(rows[:, : full[0].shape[1]], full[0]))
+        else:
+            gains = self.matrices()[2]
+            codes, scale = quantise_rows(full[0], made, gains[PARTS.index(part)])
+            errors += [norm_off(rows[0], codes.float()), norm_off(rows[1], scale)]
+        if part == "back":
+            ups, ddown = slopes
+            if isinstance(ups, torch.Tensor):
+                ups = [ups[one.rows, one.columns] * one.scale for one in self.gate_up.adapters]
+            errors += [norm_off(one, other) for one, other in zip([*ups, ddown], full[2:], strict=True)]
+        return math.nan if any(map(math.isnan, errors)) else round(max(errors), 6)
+
+
+def norm_off(found, expected) -> float:
+    return float((found.float() - expected.float()).norm() / expected.float().norm())
+
+
+def measured(case: Case, part: str, tiny: bool) -> list[dict]:
+    """Separate passes, with our kernel for the pair of thin products and without, then every cut."""
+    form = case.form
+    print(f"\n{case.tokens} tokens, {part}, {form}")
+    full, rows = case.in_full(part), []
+    used = choose_cut(part, form, DTYPE)
+    arms = [("separate", None)] + ([("separate, thin pair by cuBLAS", None)] if part == "back" else [])
+    ways = [used] if tiny else [used, *(cut for cut in CUTS[part, form] if cut != used)]
+    for name, cut in arms + [(str(tuple(cut)), cut) for cut in ways]:
+        pair = thin.OWN["pair"]
+        thin.OWN["pair"] = pair and "cuBLAS" not in name
+        mlp.OWN[part, form] = False
+        row = {"arm": name, "ms": None, "error": None, "gb_per_s": None, "note": ""}
+        try:
+            call = case.separate(part) if cut is None else case.fused(part, cut)
+            row["error"] = case.off(part, call(), full)
+            ms = median_ms(call)
+            row["ms"] = round(ms, 4)
+            row["gb_per_s"] = round(IDEAL[part, form] * case.tokens * case.width / ms / 1e6)
+        except Exception as error:  # noqa: BLE001  one way's failure is told and the others still run
+            row["note"] = said(error)
+        finally:
+            thin.OWN["pair"], mlp.OWN[part, form] = pair, True
+        rows.append(row)
+        figures = "" if row["ms"] is None else f"{row['ms']:8.3f} ms {row['gb_per_s']:6} GB/s error {row['error']}"
+        print(f"  {name:46} {figures} {row['note']}", flush=True)
+    return rows
+
+
+def summed(rows: list[dict]) -> dict:
+    """The fastest cut whose numbers are right, the one in use, separate passes, and what all layers would save."""
+    done = [row for row in rows if row["ms"] is not None and row["error"] <= ERROR]
+    ours, separate = [row for row in done if row["arm"].startswith("(")], [row for row in done if row["arm"][0] == "s"]
+    if not ours or not separate:
+        return {"summary": {"failed": "no arm of ours, or no separate one, ran and was right"}}
+    best, before = (min(group, key=lambda row: row["ms"]) for group in (ours, separate))
+    summary = {"best": best["arm"], "ms": best["ms"], "separate_ms": before["ms"]}
+    return {"summary": summary | {"saved_by_36_layers_ms": round(LAYERS * (before["ms"] - best["ms"]), 2)}}
+
+
+def median_ms(call) -> float:
+    if DEVICE == "cpu":
+        began = time.perf_counter()
+        call()
+        return 1e3 * (time.perf_counter() - began)
+    for _ in range(3):
+        call()
+    marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
+    for start, end in marks:
+        start.record()
+        call()
+        end.record()
+    torch.cuda.synchronize()
+    return statistics.median(start.elapsed_time(end) for start, end in marks)
+
+
+def compile_side_by_side() -> None:
+    """Every cut compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
+    jobs = [(*key, cut) for key, ways in CUTS.items() for cut in ways]
+    pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
+    try:
+        found = pool.map_async(compiled, jobs, chunksize=1).get(timeout=60)
+    except multiprocessing.TimeoutError:
+        print("compiling side by side took over 60 s; the rest is compiled as it is run")
+        found = []
+    finally:
+        pool.terminate()
+        pool.join()
+    reasons = [reason for reason in found if reason]
+    print(f"{len(found) - len(reasons)} of {len(jobs)} cuts compiled side by side {reasons[:1] or ''}", flush=True)
+
+
+_cases: dict[str, Case] = {}
+"""A process's own, made once."""
+
+
+def compiled(job: tuple[str, str, Cut]) -> str | None:
+    """One part run on few tokens; kernels are the same for any number of them."""
+    part, form, cut = job
+    try:
+        if form not in _cases:
+            _cases[form] = Case(64, form, False)
+        _cases[form].fused(part, cut)()
+        torch.cuda.synchronize()
+    except Exception as error:  # noqa: BLE001  told in the table
+        return said(error)
+    return None
+
+
+def said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+
+
+def _options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output")
+    parser.add_argument("--tiny", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
