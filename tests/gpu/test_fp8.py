@@ -1,6 +1,7 @@
 """Bases in fp8 on a card that has it: the layers beside exact ones and beside their plain form, and a run."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,11 +12,16 @@ from tests.fixtures.tiny_models import write_tiny_checkpoint
 from texlens.config.load import build_config
 from texlens.config.quantise import QuantiseSettings
 from texlens.core.run_folder import RunFolder
+from texlens.data.geometry import ImageGeometry
+from texlens.kernels import tower
 from texlens.kernels.fp8 import why_not_fp8
+from texlens.models.families import family_of
 from texlens.models.fp8 import coded_together, fp8_layers, quantise_in_fp8
 from texlens.models.load import load_model, random_model
+from texlens.models.packed.forward import pack_layout, packed_forward
 from texlens.models.shipped import shipped_config
 from texlens.train.run import prepare, train
+from texlens.train.trial import small_pack
 
 REASON = why_not_fp8(torch.device("cuda")) if torch.cuda.is_available() else "needs a CUDA device"
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
@@ -80,3 +86,88 @@ def test_it_reads_and_trains_in_both_engines_with_losses_near_those_in_16_bits(t
         found[quantise, engine] = [row["loss"] for row in run.history() if "loss" in row]
     assert found["fp8", "plain"] == pytest.approx(found["none", "plain"], rel=0.05)
     assert found["fp8", "packed"] == pytest.approx(found["fp8", "plain"], rel=0.03)
+
+
+TOWERS = ("Qwen2-VL-2B-Instruct", "Qwen2.5-VL-3B-Instruct", "Qwen3-VL-4B-Instruct", "Qwen3-VL-8B-Instruct")
+
+
+def tower_of(name: str, device: str, dtype: torch.dtype):
+    """Two blocks of a family's tower with random weights over a language model of one layer, and a pack for it."""
+    config = shipped_config(name)
+    assert config is not None
+    text = {"num_hidden_layers": 1, "vocab_size": 1024, "pad_token_id": None}
+    config = {**config, **text, "text_config": {**config.get("text_config", {}), **text}}
+    cut = {"fullatt_block_indexes": [1], "deepstack_visual_indexes": [0]}
+    vision = config["vision_config"]
+    config["vision_config"] = {**vision, "depth": 2, **{key: cut[key] for key in cut if key in vision}}
+    with torch.device(device):
+        model = random_model(config, dtype=dtype)
+    model.requires_grad_(False)
+    family = family_of(config)
+    geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
+    layout = pack_layout(
+        model.config, SimpleNamespace(geometry=geometry, image_token_id=5, pad_token_id=0), padded=True
+    )
+    return model, geometry, small_pack(geometry, layout, torch.device(device))
+
+
+def check_tower(name: str, device: str, dtype: torch.dtype) -> None:
+    model, geometry, pack = tower_of(name, device, dtype)
+    features, deep = packed_forward(model, geometry).vision(pack)
+    exact = features, *deep
+    kept = quantise_in_fp8(model, vision=True)
+    assert len(kept) == (6 if name.startswith("Qwen2.5") else 0)
+    vision = packed_forward(model, geometry, passes="triton" if device == "cuda" else "plain").vision
+    vision(pack)
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        features, deep = vision(pack)
+    finally:
+        if device == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+    for found, right in zip((features, *deep), exact, strict=True):
+        assert 0.002 < far(found, right) < 0.15
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_a_tower_in_fp8_is_near_one_in_16_bits_and_never_waits(name):
+    check_tower(name, "cuda", torch.bfloat16)
+
+
+@pytest.mark.parametrize(("width", "wide"), [(1024, 4096), (1152, 4304), (1280, 5120)])
+def test_a_blocks_passes_equal_their_plain_forms(width, wide):
+    torch.manual_seed(0)
+    x, y = (torch.randn(300, width, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    weight, bias = (torch.randn(width, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for by in (bias, None):
+        expected, right = tower.norm_codes_plainly(x, y, weight, by, 1e-6)
+        total, (codes, scale) = tower.norm_codes(x, y.clone(), weight, by, 1e-6)
+        assert torch.equal(total, expected)
+        assert far(codes.float() * scale, right[0].float() * right[1]) < 0.01
+    act = torch.randn(300, wide, device="cuda", dtype=torch.bfloat16) * 3
+    for gelu in tower.GELUS.values():
+        (codes, scale), right = tower.gelu_codes(act, gelu), tower.gelu_codes_plainly(act, gelu)
+        assert far(codes.float() * scale, right[0].float() * right[1]) < 0.01
+
+
+@pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
+def test_training_over_a_tower_in_fp8_agrees_between_the_engines(family, tmp_path):
+    folder = write_tiny_checkpoint(tmp_path / "base", family)
+    quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
+    found = {}
+    for engine in ("plain", "packed"):
+        config = build_config(
+            {
+                "output": str(tmp_path),
+                "model": {"path": str(folder)},
+                "data": {"path": "demo", "limit": 16, "splits": {"validation": None}},
+                "base": {"quantise": "fp8", "quantise_vision": True},
+                "train": {"steps": 3, "batch_size": 4, "engine": engine, "watch": {"log_every_steps": 1}},
+            }
+        )
+        run = RunFolder.create(tmp_path, engine)
+        train(config, prepare(config, quiet), run, console=quiet)
+        found[engine] = [row["loss"] for row in run.history() if "loss" in row]
+    assert found["packed"] == pytest.approx(found["plain"], rel=0.03)
