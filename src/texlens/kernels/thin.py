@@ -7,7 +7,7 @@ from torch import Tensor
 
 from texlens.kernels.attention import own_kernels
 
-OWN = {"pair": True, "place": True, "unnormed": True, "norm": False, "norm_codes": True}
+OWN = {"pair": True, "place": True, "unnormed": True, "norm": False, "norm_codes": False}
 """What runs by `triton_thin` where Triton does:
 
 pair: the slopes of the thin product and of `up`, from one reading of the slope.

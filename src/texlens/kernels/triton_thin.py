@@ -33,7 +33,7 @@ class Cut(NamedTuple):
     programs: int = 792
 
 
-PAIR, NORM = Cut(64, 128, 4, 3), Cut(32, 128, 4, 3)
+PAIR, NORM, NORM_CODES = Cut(64, 128, 4, 3), Cut(32, 128, 4, 3), Cut(64, 128, 8, 3)
 """Three programs of `PAIR` run side by side on each of an H200's 132 processors."""
 
 
@@ -196,7 +196,7 @@ def norm_codes(
     by the root mean squares afterwards.
     """
     tokens, width = x.shape
-    ranks, cut = len(down), cut or NORM
+    ranks, cut = len(down), cut or NORM_CODES
     room, thin = room_for(ranks), x.new_empty(tokens, ranks)
     source = x if added is None else added
     _thin_of_norm[(triton.cdiv(tokens, cut.rows),)](
@@ -391,7 +391,7 @@ def _norm_thin(
     there = (row < tokens)[:, None]
     place, rank = tl.arange(0, COLUMNS), tl.arange(0, RANKS)
     kind = x.dtype.element_ty
-    squares = tl.zeros((ROWS, COLUMNS), tl.float32)
+    squares = tl.zeros((ROWS,), tl.float32)
     for start in range(0, width, COLUMNS):
         at = start + place
         inside = there & (at < width)[None]
@@ -399,8 +399,8 @@ def _norm_thin(
         if ADD:
             other = tl.load(added + row[:, None] * width + at[None], inside, other=0.0)
             wide = (wide + other.to(tl.float32)).to(kind).to(tl.float32)
-        squares += wide * wide
-    rms = tl.rsqrt(tl.sum(squares, 1) / width + eps)[:, None]
+        squares += tl.sum(wide * wide, 1)
+    rms = tl.rsqrt(squares / width + eps)[:, None]
     total = tl.zeros((ROWS, RANKS), tl.float32)
     for start in range(0, width, COLUMNS):
         at = start + place
@@ -432,7 +432,7 @@ def _thin_of_norm(
     there = (row < tokens)[:, None]
     place, rank = tl.arange(0, COLUMNS), tl.arange(0, RANKS)
     kind = x.dtype.element_ty
-    squares, total = tl.zeros((ROWS, COLUMNS), tl.float32), tl.zeros((ROWS, RANKS), tl.float32)
+    squares, total = tl.zeros((ROWS,), tl.float32), tl.zeros((ROWS, RANKS), tl.float32)
     for start in range(0, width, COLUMNS):
         at = start + place
         inside = there & (at < width)[None]
@@ -442,12 +442,12 @@ def _thin_of_norm(
             values = (values.to(tl.float32) + tl.load(to, inside, other=0.0).to(tl.float32)).to(kind)
             tl.store(to, values, inside)
         wide = values.to(tl.float32)
-        squares += wide * wide
+        squares += tl.sum(wide * wide, 1)
         at_down = down + rank[None] * down_stride + at[:, None]
         downs = tl.load(at_down, (at < width)[:, None] & (rank < ranks)[None], other=0.0)
         scale = tl.load(weight + at, at < width, other=0.0)
         total = tl.dot(values, (downs * scale[:, None]).to(kind), total, input_precision="ieee")
-    rms = tl.rsqrt(tl.sum(squares, 1) / width + eps)[:, None]
+    rms = tl.rsqrt(squares / width + eps)[:, None]
     tl.store(thin + row[:, None] * ranks + rank[None], (total * rms).to(kind), there & (rank < ranks)[None])
 
 

@@ -193,6 +193,33 @@ def test_a_product_gives_the_same_with_each_kernel_and_without(monkeypatch):
     torch.testing.assert_close(found[0], found[1], atol=1e-3, rtol=1e-4)
 
 
+@pytest.mark.parametrize("adds", [True, False])
+@pytest.mark.parametrize("is_coded", [True, False])
+def test_a_product_of_a_norm_is_the_same_with_each_kernel_and_without(monkeypatch, is_coded, adds):
+    from texlens.kernels import triton_passes
+
+    x, weight, found = drawn(20, WIDTH), drawn(WIDTH), []
+    for runs in (True, False):
+        monkeypatch.setattr(thin, "OWN", dict.fromkeys(thin.OWN, runs))
+        y = drawn(20, WIDTH, seed=1)
+        product = (
+            coded_product() if is_coded else Stored(drawn(HEIGHT + RANKS, WIDTH + RANKS), HEIGHT, None, adapters())
+        )
+        result, beside = product.forward_of_norm(triton_passes, x, weight, 1e-6, y if adds else None)
+        found.append([result, beside, y])
+    assert torch.equal(found[0][2], found[1][2])
+    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-3, rtol=1e-4)
+    limit = 0.1 if is_coded and DEVICE == "cpu" else 0.02 if is_coded else 1e-5
+    assert (found[0][0] - found[1][0]).norm() < limit * found[1][0].norm()
+
+
+def coded_product() -> Coded:
+    weight = drawn(HEIGHT, WIDTH)
+    codes, scale = fp8.quantise_rows_plainly(weight)
+    back, back_scale = fp8.quantise_rows_plainly(weight.T)
+    return Coded(codes, scale[:, 0], back, back_scale[:, 0], None, adapters(), torch.float32)
+
+
 def test_what_has_64_bits_is_left_to_pytorch():
     assert thin.own_thin("pair", torch.zeros(2, dtype=torch.float64, device=DEVICE)) is None
     assert thin.own_thin("pair", torch.zeros(2, device=DEVICE)) is not None
@@ -212,10 +239,7 @@ def test_adapters_beside_codes_are_read_once_in_three_launches(own, monkeypatch)
 
     counted("place")
     counted("codes_beside")
-    codes = torch.zeros(HEIGHT, WIDTH, dtype=torch.uint8, device=DEVICE).view(fp8.CODE)
-    back = torch.zeros(WIDTH, HEIGHT, dtype=torch.uint8, device=DEVICE).view(fp8.CODE)
-    ones = torch.ones(HEIGHT, device=DEVICE), torch.ones(WIDTH, device=DEVICE)
-    product = Coded(codes, ones[0], back, ones[1], None, adapters(), torch.float32)
+    product = coded_product()
     product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
     product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
     assert launches == ["place", "codes_beside"]
