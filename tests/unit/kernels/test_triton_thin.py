@@ -196,20 +196,19 @@ def test_a_product_gives_the_same_with_each_kernel_and_without(monkeypatch):
 @pytest.mark.parametrize("adds", [True, False])
 @pytest.mark.parametrize("is_coded", [True, False])
 def test_a_product_of_a_norm_is_the_same_with_each_kernel_and_without(monkeypatch, is_coded, adds):
-    from texlens.kernels import triton_passes
-
+    if is_coded and DEVICE == "cuda":
+        pytest.skip("a GPU's products in 8 bits take 16-bit results and multiples of 16")
+    passes = importlib.import_module("texlens.kernels.triton_passes")
     x, weight, found = drawn(20, WIDTH), drawn(WIDTH), []
     for runs in (True, False):
         monkeypatch.setattr(thin, "OWN", dict.fromkeys(thin.OWN, runs))
-        y = drawn(20, WIDTH, seed=1)
-        product = (
-            coded_product() if is_coded else Stored(drawn(HEIGHT + RANKS, WIDTH + RANKS), HEIGHT, None, adapters())
-        )
-        result, beside = product.forward_of_norm(triton_passes, x, weight, 1e-6, y if adds else None)
+        y, bordered = drawn(20, WIDTH, seed=1), drawn(HEIGHT + RANKS, WIDTH + RANKS)
+        product = coded_product() if is_coded else Stored(bordered, HEIGHT, None, adapters())
+        result, beside = product.forward_of_norm(passes, x, weight, 1e-6, y if adds else None)
         found.append([result, beside, y])
     assert torch.equal(found[0][2], found[1][2])
     torch.testing.assert_close(found[0][1], found[1][1], atol=1e-3, rtol=1e-4)
-    limit = 0.1 if is_coded and DEVICE == "cpu" else 0.02 if is_coded else 1e-5
+    limit = 0.1 if is_coded else 1e-5  # Triton's interpreter rounds some codes wrongly
     assert (found[0][0] - found[1][0]).norm() < limit * found[1][0].norm()
 
 
