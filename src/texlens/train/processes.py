@@ -92,6 +92,14 @@ class Processes:
             for tensor in tensors:
                 distributed.broadcast(tensor.detach(), src=0)
 
+    def check(self, device: torch.device) -> None:
+        """
+        Raises:
+            ConfigError: the model is on another process's GPU.
+        """
+        if self.several and device.type == "cuda" and device.index != self.local_rank:
+            raise ConfigError(f"model.device: {device} would be the GPU of all processes; use auto, each takes its own")
+
     def share(self, number: int) -> int:
         """Of what a machine has, what each of its processes may use: at least 1, but 0 of 0."""
         return max(1, number // self.local_count) if number else 0

@@ -102,6 +102,7 @@ def train(
         _record(config, prepared, folder)
     set_seed(config.train.seed)
     model = build_model(prepared.base, config.model, config.base)
+    processes.check(model.device)
     described = describe(model)
     write(model=described)
     if kept := described.get("kept_in_16_bits"):

@@ -13,6 +13,7 @@ from texlens.data.patches import image_to_raw_patches
 from texlens.data.sample import LazyImage, Sample
 from texlens.train import workers
 from texlens.train.engine import Engine
+from texlens.train.processes import Processes
 from texlens.train.workers import allow_open_files, auto_workers, mean_numbers, with_workers
 
 GEOMETRY = ImageGeometry(16)
@@ -52,6 +53,14 @@ def test_images_are_measured_as_they_are_scaled_and_damaged_ones_left_out():
 def test_a_gpu_gets_workers_by_itself(gpu, monkeypatch):
     monkeypatch.setattr(workers.shutil, "disk_usage", lambda _: Disk(2**34))
     assert with_workers(PLAIN, settings(), GEOMETRY, ROWS).workers == 8
+
+
+def test_processes_of_a_machine_share_its_workers(gpu, monkeypatch):
+    monkeypatch.setattr(workers.shutil, "disk_usage", lambda _: Disk(2**34))
+    four = Processes(0, 4, 0, 4)
+    assert with_workers(PLAIN, settings(), GEOMETRY, ROWS, four).workers == 3
+    assert with_workers(PLAIN, settings(workers=8), GEOMETRY, ROWS, four).workers == 2
+    assert with_workers(PLAIN, settings(workers=0), GEOMETRY, ROWS, four).workers == 0
 
 
 def test_a_container_without_shared_memory_is_told(gpu, monkeypatch):

@@ -1,0 +1,36 @@
+"""What one process among several knows; what they do together is in `tests/integration/test_several_processes.py`."""
+
+import pytest
+import torch
+
+from texlens.core.errors import ConfigError
+from texlens.train.experts import mean_use
+from texlens.train.processes import ALONE, Processes
+
+
+def test_one_alone_does_everything_itself():
+    assert ALONE.main
+    assert not ALONE.several
+    assert ALONE.gather("x") == ["x"]
+    assert ALONE.from_main(lambda: 3) == 3
+    assert ALONE.add(torch.ones(2)).tolist() == [1, 1]
+
+
+def test_processes_of_a_machine_share_what_it_has():
+    assert [Processes(0, 8, 0, 4).share(number) for number in (0, 2, 8, 9)] == [0, 1, 2, 2]
+    assert not Processes(1, 2, 1, 2).main
+
+
+def test_processes_on_one_gpu_are_refused():
+    second = Processes(1, 2, 1, 2)
+    for device in ("cpu", "cuda:1"):
+        second.check(torch.device(device))
+    ALONE.check(torch.device("cuda:3"))
+    with pytest.raises(ConfigError, match=r"model\.device: cuda:0 would be the GPU of all processes; use auto"):
+        second.check(torch.device("cuda:0"))
+
+
+def test_the_use_of_experts_is_the_mean_of_those_that_used_them():
+    use = [{"a": [0.5, 0.5], "b": [1.0, 0.0]}, {"a": [0.0, 1.0]}]
+    assert mean_use(use) == {"a": [0.25, 0.75], "b": [1.0, 0.0]}
+    assert mean_use([{}, {}]) == {}
