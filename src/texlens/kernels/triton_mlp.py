@@ -183,6 +183,17 @@ def _lean(dact, wide, thin, dthin, up, adapters, dwide: Tensor | None, cut: Cut)
 
 
 @triton.jit
+def _settled(tile):
+    """The tile; the compiler would otherwise make it anew, from the loads on, for every product that it goes into."""
+    if not INTERPRETED:
+        if tile.dtype.primitive_bitwidth == 16:
+            tile = tl.inline_asm_elementwise("mov.b32 $0, $1;", "=r,r", [tile], tile.dtype, is_pure=False, pack=2)
+        else:
+            tile = tl.inline_asm_elementwise("mov.b32 $0, $1;", "=r,r", [tile], tile.dtype, is_pure=False, pack=1)
+    return tile
+
+
+@triton.jit
 def _act_codes(wide, scale, codes, width, stride, BLOCK: tl.constexpr):
     row, place = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = place < width
@@ -200,6 +211,7 @@ def _slope_codes(slope, wide, scale, codes, width, stride, BLOCK: tl.constexpr):
     up = tl.load(wide + row * 2 * width + width + place, inside, other=0.0)
     along = tl.load(slope + row * width + place, inside, other=0.0)
     dgate, dup, _ = leaned(along, half, up)
+    dgate, dup = _settled(dgate), _settled(dup)  # so that two at a time are rounded to 16 bits, not one
     factor = tl.load(scale + row)
     tl.store(codes + row * stride + place, code(dgate.to(tl.float32) / factor), inside)
     tl.store(codes + row * stride + width + place, code(dup.to(tl.float32) / factor), inside)
@@ -214,17 +226,6 @@ def _read(at, alive, there, EVEN: tl.constexpr):
 @triton.jit
 def _write(at, tile, alive, there, EVEN: tl.constexpr):
     tl.store(at, tile, alive[:, None] if EVEN else alive[:, None] & there[None, :])
-
-
-@triton.jit
-def _settled(tile):
-    """The tile; the compiler would otherwise make it anew, from the loads on, for every product that it goes into."""
-    if not INTERPRETED:
-        if tile.dtype.primitive_bitwidth == 16:
-            tile = tl.inline_asm_elementwise("mov.b32 $0, $1;", "=r,r", [tile], tile.dtype, is_pure=False, pack=2)
-        else:
-            tile = tl.inline_asm_elementwise("mov.b32 $0, $1;", "=r,r", [tile], tile.dtype, is_pure=False, pack=1)
-    return tile
 
 
 @triton.jit(do_not_specialize=["tokens"])
