@@ -29,7 +29,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.kernels import thin, triton_passes, triton_thin
+from texlens.kernels import thin, triton_passes, triton_place, triton_thin
 from texlens.kernels.fp8 import CODE, codes_with_rest, quantise_rows, room_for
 from texlens.kernels.products import Adapted, Adapter, over_tokens
 from texlens.kernels.triton_thin import Cut
@@ -65,9 +65,9 @@ NORM_CUTS = [
 
 
 CODE_CUTS = [
+    Cut(64, 64, 8, 3),
     Cut(64, 128, 8, 3),
     Cut(64, 128, 4, 3),
-    Cut(64, 64, 8, 3),
     Cut(32, 128, 4, 3),
     Cut(32, 64, 4, 4),
     Cut(16, 256, 4, 3),
@@ -306,7 +306,7 @@ def place_case(name: str, product: Drawn) -> Case:
         return list(sides)
 
     def own() -> Tensors:
-        triton_thin.place(product.adapters, *sides)
+        triton_place.place(product.adapters, *sides)
         return list(sides)
 
     arms = [Arm("place", name, "PyTorch", present), Arm("place", name, "own", own)]
@@ -325,7 +325,7 @@ def codes_case(name: str, product: Drawn) -> Case:
         return [codes_with_rest(up, scales[0], codes[0]), codes_with_rest(down.T, scales[1], codes[1]), *codes]
 
     def own() -> Tensors:
-        return [*triton_thin.codes_beside(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]
+        return [*triton_place.codes_beside(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]
 
     def held(found: Tensors) -> Tensors:
         ranks = product.ranks

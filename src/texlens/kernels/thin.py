@@ -8,7 +8,7 @@ from torch import Tensor
 from texlens.kernels.attention import own_kernels
 
 OWN = {"pair": True, "place": True, "unnormed": True, "norm": False, "norm_codes": False}
-"""What runs by `triton_thin` where Triton does:
+"""What runs by `triton_thin` and `triton_place` where Triton does:
 
 pair: the slopes of the thin product and of `up`, from one reading of the slope.
 place: all adapters of a product written into its border, or coded beside it, in one launch or two.
@@ -22,4 +22,4 @@ def own_thin(part: str, beside: Tensor) -> Any:
     """The module with our kernels if they do this part on the device of `beside`, and in its dtype; else None."""
     if not OWN[part] or beside.itemsize > 4 or own_kernels(beside.device) is None:
         return None
-    return importlib.import_module("texlens.kernels.triton_thin")
+    return importlib.import_module(f"texlens.kernels.triton_{'place' if part == 'place' else 'thin'}")

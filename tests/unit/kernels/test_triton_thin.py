@@ -26,6 +26,11 @@ def own():
     return importlib.import_module("texlens.kernels.triton_thin")
 
 
+@pytest.fixture
+def placing():
+    return importlib.import_module("texlens.kernels.triton_place")
+
+
 def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed + sum(shape))
     return torch.randn(*shape, generator=generator).to(DEVICE, dtype)
@@ -84,10 +89,10 @@ def test_what_is_no_number_reaches_both_thin_slopes(own):
 
 
 @both
-def test_adapters_are_placed_at_once(own, dtype):
+def test_adapters_are_placed_at_once(placing, dtype):
     right, below = placed(dtype)
     expected = right.clone(), below.clone()
-    own.place(adapters(), right.zero_(), below.zero_())
+    placing.place(adapters(), right.zero_(), below.zero_())
     torch.testing.assert_close(right, expected[0], **CLOSE[dtype])
     assert torch.equal(below, expected[1])
 
@@ -102,9 +107,9 @@ def coded(fill: float = 0.0):
 
 
 @pytest.mark.parametrize("fill", [0.0, 1e6])
-def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(own, fill):
+def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(placing, fill):
     up, up_scale, up_codes, down, down_scale, down_codes = coded(fill)
-    gains = own.codes_beside(up, up_scale, up_codes, down, down_scale, down_codes)
+    gains = placing.codes_beside(up, up_scale, up_codes, down, down_scale, down_codes)
     exact = up / up_scale[:, None], down.T / down_scale[:, None]
     for values, codes, gain in zip(exact, (up_codes, down_codes), gains, strict=True):
         torch.testing.assert_close(gain, (values.abs().amax() / 448).clamp(min=1)[None])
@@ -114,8 +119,8 @@ def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(own, fil
         assert off.float().mean() <= (0 if DEVICE == "cuda" else 0.05)  # Triton's interpreter rounds some codes wrongly
 
 
-def test_a_matrix_with_what_is_no_number_has_no_gain(own):
-    gain, other = own.codes_beside(*coded(float("nan")))
+def test_a_matrix_with_what_is_no_number_has_no_gain(placing):
+    gain, other = placing.codes_beside(*coded(float("nan")))
     assert gain.isnan().all()
     assert other.isfinite().all()
 
@@ -224,17 +229,17 @@ def test_what_has_64_bits_is_left_to_pytorch():
     assert thin.own_thin("pair", torch.zeros(2, device=DEVICE)) is not None
 
 
-def test_a_single_adapter_is_placed_by_pytorch(own):
-    assert [own.takes(adapters()[:count]) for count in (0, 1, 2)] == [False, False, True]
+def test_a_single_adapter_is_placed_by_pytorch(placing):
+    assert [placing.takes(adapters()[:count]) for count in (0, 1, 2)] == [False, False, True]
     assert Adapted(HEIGHT, WIDTH, None, adapters()).ranks == RANKS
 
 
-def test_adapters_beside_codes_are_read_once_in_three_launches(own, monkeypatch):
+def test_adapters_beside_codes_are_read_once_in_three_launches(placing, monkeypatch):
     launches = []
 
     def counted(name: str):
-        run = getattr(own, name)
-        monkeypatch.setattr(own, name, lambda *sides: launches.append(name) or run(*sides))
+        run = getattr(placing, name)
+        monkeypatch.setattr(placing, name, lambda *sides: launches.append(name) or run(*sides))
 
     counted("place")
     counted("codes_beside")
