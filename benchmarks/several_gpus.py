@@ -1,0 +1,207 @@
+"""How much faster several GPUs train than one, by the step that `texlens train --processes` takes.
+
+    torchrun --standalone --nproc-per-node 2 benchmarks/several_gpus.py [--tiny] [--output FILE]
+
+Qwen3-VL-4B with random weights in bf16, LoRA r=16 on the seven text projections, packs of 16k tokens, the rows of
+`fast_path_rows.py`. First the main process trains alone on its share of a step while the others wait, then all train
+together, each on as many rows; packs are laid beforehand. Told are samples a second of both, the efficiency (together
+by alone and number of processes), what adding up the gradients takes by itself, and the loss and gradient norm of one
+step of all rows, together and by the main process alone.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as `texlens train` does
+
+import torch
+from fast_path import build, pack_on
+from fast_path_rows import GIB, IMAGE, PAD, made_examples, settings_of, synchronise
+from torch import distributed
+
+from texlens.data.geometry import ImageGeometry
+from texlens.data.packing import DealtCollator, deal
+from texlens.models.families import family_of
+from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward
+from texlens.train.guard import NanGuard
+from texlens.train.processes import ALONE, Processes, joined
+from texlens.train.step import add_gradients, packed_step
+
+WARM, BATCHES = 3, 4
+Batch = tuple[list[dict], int]
+"""Packs of this process, and label tokens of the step in all of them."""
+
+
+def main() -> None:
+    options = _options()
+    with joined() if "RANK" in os.environ else contextlib.nullcontext(ALONE) as processes:
+        device = torch.device("cuda", processes.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        found = measured(options, processes, device)
+        if processes.main:
+            print(json.dumps(found), flush=True)
+            if options.output:
+                Path(options.output).write_text(json.dumps(found, indent=1) + "\n")
+
+
+class Arm:
+    """A model with its optimiser, and the steps that it takes alone or with others."""
+
+    def __init__(self, options, device: torch.device):
+        settings = settings_of(options.model, options.tiny)
+        family = family_of(settings)
+        geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
+        adapted = build(settings, device)
+        model = adapted.base_model.model
+        passes = "triton" if device.type == "cuda" else "cpu"
+        self.forward: PackedForward = packed_forward(model, geometry, passes=passes)
+        self.trained = [one for one in adapted.parameters() if one.requires_grad]
+        self.start_anew(ALONE)
+        taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD)
+        self.layout = pack_layout(model.config, taken, padded=passes == "triton")
+        self.device, self.options, self.patch = device, options, geometry.patch_size
+
+    def start_anew(self, processes: Processes) -> None:
+        """With the main process's adapters, and no moments."""
+        processes.same(self.trained)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=1e-4, fused=True)
+
+    def batches(self, processes: Processes, count: int = BATCHES) -> list[Batch]:
+        """Steps of so many rows for each process, dealt as training deals them."""
+        rows = self.options.rows * processes.count
+        examples = made_examples(rows * count, self.patch)
+        steps = [examples[start : start + rows] for start in range(0, len(examples), rows)]
+        return [self.batch(step, processes) for step in steps]
+
+    def batch(self, rows: list, processes: Processes) -> Batch:
+        dealt = deal([len(row) for row in rows], self.options.pack_tokens, processes.count)
+        laid = DealtCollator(self.layout)([[rows[number] for number in pack] for pack in dealt[processes.rank]])
+        labels = sum(processes.gather(laid["label_count"]))
+        return [pack_on(self.device, pack) for pack in laid["packs"]], labels
+
+    def gradients(self, batch: Batch, processes: Processes, guard: NanGuard) -> torch.Tensor:
+        """Loss and gradient norm of a step, whose gradients are left behind, clipped."""
+        packs, labels = batch
+        taken = packed_step(self.forward, packs, labels, self.trained, processes)
+        guard.check(taken.bad, taken.any_bad, [pack["rows"] for pack in packs], 0, self.optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
+        return torch.stack([taken.loss, norm])
+
+    def rate(self, processes: Processes) -> dict:
+        """Of `steps` steps in a row."""
+        batches, guard = self.batches(processes), NanGuard(processes)
+        for number in range(-WARM, self.options.steps):
+            if number == 0:
+                synchronise(self.device)
+                processes.gather(None)
+                began = time.perf_counter()
+            batch = batches[number % len(batches)]
+            processes.gather(batch[1])  # training exchanges its counts here
+            self.gradients(batch, processes, guard)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        synchronise(self.device)
+        processes.gather(None)
+        spent = time.perf_counter() - began
+        guard.read()
+        tokens = [sum(pack["tokens"] for pack in packs) for packs, _ in batches]
+        return {
+            "samples_per_s": round(self.options.rows * processes.count * self.options.steps / spent, 2),
+            "step_s": round(spent / self.options.steps, 4),
+            "tokens_of_processes": processes.gather(round(sum(tokens) / len(tokens))),
+            "packs_of_processes": processes.gather(len(batches[0][0])),
+        }
+
+    def outcome(self, processes: Processes, count: int) -> list[float]:
+        """Loss and norm of one step of the rows of `count` processes, which is not taken."""
+        batch = self.batch(made_examples(self.options.rows * count, self.patch), processes)
+        found = self.gradients(batch, processes, NanGuard(processes)).tolist()
+        self.optimizer.zero_grad(set_to_none=True)
+        return [round(value, 5) for value in found]
+
+    def adding_s(self, processes: Processes) -> float:
+        """Seconds to add up the gradients of all processes."""
+        for one in self.trained:
+            one.grad = torch.zeros_like(one)
+        times = []
+        for _ in range(8):
+            synchronise(self.device)
+            processes.gather(None)
+            began = time.perf_counter()
+            add_gradients(self.trained, torch.zeros(2, device=self.device), processes)
+            synchronise(self.device)
+            times.append(time.perf_counter() - began)
+        self.optimizer.zero_grad(set_to_none=True)
+        return sorted(times)[len(times) // 2]
+
+
+def measured(options, processes: Processes, device: torch.device) -> dict:
+    began = time.monotonic()
+    arm = Arm(options, device)
+    arm.start_anew(processes)
+    say(processes, f"model built after {time.monotonic() - began:.0f} s")
+    together = arm.outcome(processes, processes.count)
+    say(processes, f"first step after {time.monotonic() - began:.0f} s")
+    whole = arm.outcome(ALONE, processes.count) if processes.main else None
+    alone = arm.rate(ALONE) if processes.main else None
+    say(processes, f"alone: {alone}")
+    processes.gather(None)
+    arm.start_anew(processes)
+    shared = arm.rate(processes)
+    adding = arm.adding_s(processes) if processes.several else 0.0
+    numbers = sum(one.numel() for one in arm.trained)
+    peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else 0.0
+    peaks = processes.gather(round(peak, 2))
+    if not processes.main:
+        return {}
+    return {
+        "model": options.model + (" (tiny)" if options.tiny else ""),
+        "hardware": f"{processes.count} x {hardware(device)}",
+        "torch": torch.__version__,
+        "backend": str(distributed.get_backend()) if processes.several else None,
+        "processes": processes.count,
+        "rows_a_process": options.rows,
+        "pack_tokens": options.pack_tokens,
+        "steps": options.steps,
+        "alone": alone,
+        "together": shared,
+        "efficiency": round(shared["samples_per_s"] / alone["samples_per_s"] / processes.count, 4),
+        "adding_gradients_s": round(adding, 5),
+        "gradients_mib": round(4 * numbers / 2**20, 1),
+        "loss_and_norm_together": together,
+        "loss_and_norm_by_one": whole,
+        "peak_gib": peaks,
+        "seconds_in_all": round(time.monotonic() - began, 1),
+    }
+
+
+def hardware(device: torch.device) -> str:
+    return torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU"
+
+
+def say(processes: Processes, text: str) -> None:
+    if processes.main:
+        print(f"# {text}", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
+    parser.add_argument("--rows", type=int, default=112, help="of a step, for each process")
+    parser.add_argument("--pack-tokens", type=int, default=18_432)
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--output")
+    parser.add_argument("--tiny", action="store_true", help="a small model of the same family, on a CPU")
+    options = parser.parse_args()
+    if options.tiny:
+        options.rows, options.pack_tokens, options.steps = 6, 1024, 3
+    return options
+
+
+if __name__ == "__main__":
+    main()
