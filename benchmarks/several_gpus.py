@@ -98,7 +98,7 @@ class Arm:
         for number in range(-WARM, self.options.steps):
             if number == 0:
                 synchronise(self.device)
-                processes.gather(None)
+                processes.wait()
                 began = time.perf_counter()
             batch = batches[number % len(batches)]
             processes.gather(batch[1])  # training exchanges its counts here
@@ -106,7 +106,7 @@ class Arm:
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
         synchronise(self.device)
-        processes.gather(None)
+        processes.wait()
         spent = time.perf_counter() - began
         guard.read()
         tokens = [sum(pack["tokens"] for pack in packs) for packs, _ in batches]
@@ -131,7 +131,7 @@ class Arm:
         times = []
         for _ in range(8):
             synchronise(self.device)
-            processes.gather(None)
+            processes.wait()
             began = time.perf_counter()
             add_gradients(self.trained, torch.zeros(2, device=self.device), processes)
             synchronise(self.device)
@@ -150,7 +150,7 @@ def measured(options, processes: Processes, device: torch.device) -> dict:
     whole = arm.outcome(ALONE, processes.count) if processes.main else None
     alone = arm.rate(ALONE) if processes.main else None
     say(processes, f"alone: {alone}")
-    processes.gather(None)
+    processes.wait()
     arm.start_anew(processes)
     shared = arm.rate(processes)
     adding = arm.adding_s(processes) if processes.several else 0.0

@@ -45,7 +45,8 @@ def train(
 
         texlens train --resume runs/nano
 
-        texlens train run.yaml --processes 4
+        texlens train recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set model.path=/models/Qwen3-VL-4B-Instruct
+        --processes 4
     """
     from texlens.core.errors import ConfigError
 

@@ -60,7 +60,7 @@ class TrainSettings(Settings):
     steps: int | None = Field(None, ge=1)
     """Optimiser steps; or give epochs."""
     batch_size: int = Field(8, ge=1)
-    """Rows per forward pass on each device."""
+    """Rows per forward pass; batch_size x accumulation are the rows of a step, of all GPUs together."""
     accumulation: int = Field(1, ge=1)
     """Forward passes per optimiser step; the gradients equal those of a batch that many times as large."""
     gradient_checkpointing: bool = False
@@ -82,8 +82,8 @@ class TrainSettings(Settings):
     """Keep on disk what a frozen vision tower makes of each image, and read it from the second epoch or run on."""
     seed: int = 0
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """Processes that decode images ahead of training; auto is up to 8 with a GPU, as processors and shared memory
-    allow, and none without."""
+    """Processes that decode images ahead of training, shared by the GPUs of a machine; auto is up to 8 a GPU, as
+    processors and shared memory allow, and none without."""
     optimizer: OptimizerSettings = OptimizerSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
     watch: WatchSettings = WatchSettings()

@@ -47,6 +47,7 @@ def place(rank: int, processes: int, folder: Path, environment: Mapping[str, str
         "LOCAL_WORLD_SIZE": str(processes),
         MEETING: (folder / "meeting").as_uri(),
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS") or str(threads),
+        "TORCH_CPP_LOG_LEVEL": environment.get("TORCH_CPP_LOG_LEVEL") or "ERROR",
     }
 
 

@@ -4,6 +4,7 @@ Gradients and the like go through the default process group (NCCL between GPUs, 
 through gloo, which makes no GPU wait. Where one process fails, it alone says so, and all end.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -77,6 +78,10 @@ class Processes:
             distributed.broadcast_object_list(values, src=0)
         return values[0]  # type: ignore[return-value]
 
+    def wait(self) -> None:
+        """Until all are here."""
+        self.gather(None)
+
     def add(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in the tensor's place."""
         if self.several:
@@ -125,9 +130,11 @@ def joined() -> Iterator[Processes]:
         _join(processes, store)
         yield processes
     except BaseException as error:
-        others = _told_by_another(store, _exit_code(error))
+        code = _exit_code(error)
+        others = _told_by_another(store, code)
         if others is not None:
             _leave(others)
+        atexit.register(_leave, code)
         raise
     distributed.destroy_process_group()
 
@@ -171,7 +178,7 @@ def _told_by_another(store: distributed.Store, code: int) -> int | None:
 
 
 def _leave(code: int) -> None:
-    """Without waiting for collectives that will never end."""
+    """At once: a library's own end might wait for collectives that will never be."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -181,6 +188,8 @@ def _leave(code: int) -> None:
 def _others_may_be_gone() -> Iterator[None]:
     try:
         yield
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError as error:
         raise RunError(
             "another process of this run is gone, killed perhaps for want of memory; "

@@ -268,13 +268,13 @@ class LensTrainer(Trainer):
         self._guard.read()
         if self.args.should_save:
             shutil.rmtree(self._staging, ignore_errors=True)
-        self.accelerator.wait_for_everyone()
+        self._processes.wait()
         self._stage_checkpoint = True
         try:
             super()._save_checkpoint(model, trial)
         finally:
             self._stage_checkpoint = False
-        self.accelerator.wait_for_everyone()
+        self._processes.wait()
         if self.args.should_save:
             name = f"checkpoint-{self.state.global_step}"
             seal(self._staging / name, self._output / name)
