@@ -121,7 +121,9 @@ def joined() -> Iterator[Processes]:
     Raises:
         ConfigError: there are more processes than GPUs.
     """
-    processes = Processes(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    local = int(os.environ.get("LOCAL_RANK", rank)), int(os.environ.get("LOCAL_WORLD_SIZE", count))
+    processes = Processes(rank, count, *local)
     meeting = os.environ.get(MEETING, "env://")
     found = distributed.rendezvous(meeting, processes.rank, processes.count, timeout=TIMEOUT)
     store = distributed.PrefixStore("texlens", next(iter(found))[0])
@@ -134,12 +136,14 @@ def joined() -> Iterator[Processes]:
         others = _told_by_another(store, code)
         if others is not None:
             _leave(others)
+        if isinstance(error, KeyboardInterrupt) and MEETING in os.environ:
+            _leave(code)  # the command that started this one is stopped too, and says so
         atexit.register(_leave, code)
         raise
     distributed.destroy_process_group()
 
 
-def _join(processes: Processes, store: distributed.Store) -> None:
+def _join(processes: Processes, store: "distributed.Store") -> None:
     on_gpu = torch.cuda.is_available()
     if on_gpu and processes.local_count > torch.cuda.device_count():
         raise ConfigError(
@@ -166,7 +170,7 @@ def _exit_code(error: BaseException) -> int:
     return FIXABLE if isinstance(error, TexlensError) else FAULT
 
 
-def _told_by_another(store: distributed.Store, code: int) -> int | None:
+def _told_by_another(store: "distributed.Store", code: int) -> int | None:
     """None where this process is the first to fail, else the exit code of the one that was."""
     try:
         if store.add(TOLD, 1) == 1:
@@ -197,7 +201,7 @@ def _others_may_be_gone() -> Iterator[None]:
         ) from error
 
 
-def _end_on_sigterm(store: distributed.Store) -> None:
+def _end_on_sigterm(store: "distributed.Store") -> None:
     """By a thread of its own, since the main one may be waiting for a process that is gone."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
