@@ -20,7 +20,7 @@ from torch import Tensor
 
 from texlens.kernels.fp8 import codes_with_rest, quantise_rows, room_for, scaled_product
 from texlens.kernels.mlp import own_mlp
-from texlens.kernels.thin import own_thin
+from texlens.kernels.thin import WIDE, own_thin
 
 MULTIPLE = 8
 """Borders are this many columns or a multiple: rows of 16-bit numbers then begin at multiples of 16 bytes."""
@@ -214,7 +214,7 @@ def thin_pair(
     slope: Tensor, up: Tensor, thin: Tensor, adapters: Sequence[Adapter], border: Tensor | None
 ) -> tuple[Tensor, UpSlopes]:
     """slope @ up [T, R], written into `border` too if given, and the slopes of `up`: slope.T @ thin."""
-    if (own := own_thin("pair", slope)) is not None:
+    if slope.shape[1] >= WIDE and (own := own_thin("pair", slope)) is not None:
         return own.pair(slope, up, thin, adapters, border)
     dthin = torch.mm(slope, up)
     if border is not None:

@@ -67,10 +67,24 @@ def _quantise(
 @triton.jit
 def code_beside(to, rank, inside, exact, ranks):
     """Numbers as three columns each: rounded, rounded, and what rounding left."""
-    coded = code(exact)
+    held = as_coded(exact)
+    coded = code(held)
     tl.store(to + rank, coded, inside)
     tl.store(to + ranks + rank, coded, inside)
-    tl.store(to + 2 * ranks + rank, code(exact - coded.to(tl.float32)), inside)
+    tl.store(to + 2 * ranks + rank, code(as_coded(exact - held)), inside)
+
+
+@triton.jit
+def as_coded(numbers):
+    """float32 numbers as their codes hold them: three bits behind the first, or, below 2^-6, multiples of 2^-9.
+
+    Made of float32 alone: Triton 3.6 reads codes back as other numbers where a thread has 16 of them in a row.
+    """
+    within = tl.minimum(tl.maximum(numbers, -LARGEST), LARGEST)
+    bits = within.to(tl.int32, bitcast=True)
+    even = (bits + 0x7FFFF + ((bits >> 20) & 1)) & -0x100000
+    tiny = (within + 24576.0) - 24576.0  # numbers of float32 lie 2^-9 apart there
+    return tl.where(tl.abs(within) < 0.015625, tiny, even.to(tl.float32, bitcast=True))
 
 
 @triton.jit

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from texlens.kernels.triton_fp8 import LARGEST, code
+from texlens.kernels.triton_fp8 import LARGEST, as_coded, code
 
 MOST = 3
 """Adapters of one product that the kernels take; no family has more layers of one input."""
@@ -86,7 +86,7 @@ def _place_one(up, down, scale, first, left, rows, ranks, to, BLOCK: tl.constexp
         at = (first + place // ranks).to(tl.int64) * right_stride + left + place % ranks
         tl.store(right + at, values.to(kind), place < rows * ranks)
     else:
-        values = tl.load(down + place, place < ranks * width, other=0.0)
+        values = tl.load(down + place, place < ranks * width, other=0.0).to(tl.float32)
         at = (left + place // width).to(tl.int64) * below_stride + place % width
         tl.store(below + at, values.to(kind), place < ranks * width)
 
@@ -125,8 +125,8 @@ def _code_side(
         if tl.program_id(0) == 0:
             tl.store(gain, factor)
         exact = exact / factor
-        rounded = code(exact)
-        rest = code(exact - rounded.to(tl.float32))
+        held = as_coded(exact)
+        rounded, rest = code(held), code(as_coded(exact - held))
         to = codes + row[:, None].to(tl.int64) * to_stride + rank[None]
         tl.store(to, rounded, inside)
         tl.store(to + ranks, rest, inside)

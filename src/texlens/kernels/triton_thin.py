@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from texlens.kernels.fp8 import CODE, room_for
-from texlens.kernels.triton_fp8 import LARGEST, TINY, code
+from texlens.kernels.triton_fp8 import LARGEST, TINY, code, code_beside
 
 
 class Cut(NamedTuple):
@@ -31,8 +31,8 @@ class Cut(NamedTuple):
     programs: int = 792
 
 
-PAIR, NORM, NORM_CODES = Cut(64, 128, 4, 3), Cut(32, 128, 4, 3), Cut(64, 64, 8, 3)
-"""Three programs of `PAIR` run side by side on each of an H200's 132 processors."""
+PAIR, NORM, NORM_CODES = Cut(64, 256, 8, 4, 264), Cut(32, 128, 4, 3), Cut(64, 128, 4, 3)
+"""The fastest of those tried on an H200 (`benchmarks/thin_kernels.py`), with 132 processors, for 32,768 tokens."""
 
 
 class _Plan(NamedTuple):
@@ -347,10 +347,7 @@ def _norm_codes(
     to = codes + token * stride
     tl.store(to + place, code(normed / factor), inside)
     exact = thin / factor
-    rounded = code(exact)
-    tl.store(to + width + rank, rounded, real)
-    tl.store(to + width + ranks + rank, rounded, real)
-    tl.store(to + width + 2 * ranks + rank, code(exact - rounded.to(tl.float32)), real)
+    code_beside(to + width, rank, real, exact, ranks)
     rest = width + 3 * ranks + tl.arange(0, 16)
     tl.store(to + rest, code(rest * 0.0), rest < stride)
 

@@ -123,3 +123,18 @@ def test_what_adapters_add_in_8_bits_errs_by_a_hundredth_at_most_and_follows_the
         after, _ = one.forward(x)
         exact = x @ (dense(one.adapters) - drawn(48, 32, seed=1) / 6).T
     assert (after - before - exact).norm() < exact.norm() / 100
+
+
+@with_triton
+def test_numbers_beside_and_what_rounding_left_are_coded_to_nearest_even():
+    numbers = torch.cat([drawn(4096) * scale for scale in (1e-4, 3e-3, 0.02, 1.0, 100.0)]).clamp(-448, 448)
+    halves = torch.arange(64, device=DEVICE) / 1024  # half way between codes, and codes
+    numbers = torch.cat([numbers, halves, -halves]).view(-1, 16)
+    beside = torch.cat([numbers, torch.full_like(numbers, 448.0)], 1)  # rows of scale 1
+    own = importlib.import_module("texlens.kernels.triton_fp8")
+    codes, scale = own.quantise_rows(torch.zeros(len(beside), 16, device=DEVICE), beside, torch.ones(1, device=DEVICE))
+    assert torch.equal(scale, torch.ones_like(scale))
+    rounded, again, rest = (codes[:, 16 + 32 * n : 32 + 32 * n] for n in range(3))
+    assert torch.equal(rounded.float(), numbers.to(fp8.CODE).float())
+    assert torch.equal(again.float(), rounded.float())
+    assert torch.equal(rest.float(), (numbers - rounded.float()).to(fp8.CODE).float())
