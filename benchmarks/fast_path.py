@@ -75,6 +75,7 @@ ARMS = (
     Arm("bf16, 16k tokens"),
     Arm("bf16, 16k tokens, features kept", cached=True),
     Arm("bf16, 32k tokens", rows=112, budget=36_864),
+    Arm("bf16, 40k tokens", rows=140, budget=46_080),
     Arm("bf16, 8k tokens", rows=28, budget=9_216),
     Arm("bf16, 16k tokens, MLP made again", recompute="mlp"),
     Arm("bf16, 16k tokens, layers made again", recompute="full"),
@@ -84,6 +85,7 @@ ARMS = (
     Arm("fp8 base, 32k tokens", rows=112, budget=36_864, base="fp8"),
     Arm("fp8 with its tower, 16k tokens", base=TOWER_TOO),
     Arm("fp8 with its tower, 32k tokens", rows=112, budget=36_864, base=TOWER_TOO),
+    Arm("fp8 with its tower, 40k tokens", rows=140, budget=46_080, base=TOWER_TOO),
     Arm("bf16, lean", memory_gib=9.6),
     Arm("NF4, lean", base="nf4", memory_gib=4.6),
 )

@@ -69,7 +69,7 @@ class TrainSettings(Settings):
     """packed lays the rows of a step end to end, without padding, and runs the layers in few passes; plain is the stock
     forward pass. Both give the same losses; auto is packed wherever it can be."""
     pack_tokens: Annotated[int, Field(ge=256)] | Literal["auto"] = "auto"
-    """Tokens of a pack, the packed engine's forward pass; auto is 16,384 on a GPU and 2,048 on a CPU, or fewer where
+    """Tokens of a pack, the packed engine's forward pass; auto is 32,768 on a GPU and 2,048 on a CPU, or fewer where
     memory_gib asks for it."""
     recompute: Literal["auto", "none", "mlp", "full"] = "auto"
     """What the packed engine's backward pass makes again: nothing that is large, the MLP's gate and up products, or

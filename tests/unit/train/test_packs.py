@@ -47,4 +47,4 @@ def test_what_is_set_is_not_chosen_anew():
     options = pack_options(config(pack_tokens=5000, recompute="mlp").train, on_gpu=True)
     assert (options.tokens, options.recompute) == ((5000,), ("mlp",))
     assert pack_options(config(gradient_checkpointing=True).train, on_gpu=True).recompute == ("full",)
-    assert max(pack_options(config().train, on_gpu=True).tokens) == 16_384
+    assert max(pack_options(config().train, on_gpu=True).tokens) == 32_768

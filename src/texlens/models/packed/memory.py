@@ -12,7 +12,7 @@ from texlens.models.packed.text import RECOMPUTE
 SPARE = 1.05
 """What is left free around a pack for the allocator's fragments, as a factor: with segments that can grow, as `texlens
 train` asks for, they were 1% on an H200."""
-PACK_TOKENS = (16_384, 12_288, 8192, 6144, 4096, 3072, 2560, 2048, 1792, 1536, 1280, 1024)
+PACK_TOKENS = (32_768, 24_576, 16_384, 12_288, 8192, 6144, 4096, 3072, 2560, 2048, 1792, 1536, 1280, 1024)
 """Sizes of packs to choose from."""
 LOSS_CHUNKS = (CHUNK, 1024, 512, 256)
 RECOMPUTE_TIME = {"none": 1.0, "mlp": 1.17, "full": 1.36}
@@ -39,7 +39,8 @@ def peak_of_pack(
 def kept_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
     """Bytes that the fused layers of a language model keep for each token until their backward passes.
 
-    Only the adapters' thin products, a few numbers of the rank a layer, are left out.
+    Only the adapters' thin products, a few numbers of the rank a layer, are left out, with the border that holds one of
+    them beside what attention mixed.
     """
     layers = text_config.num_hidden_layers
     if recompute == "full":

@@ -106,7 +106,7 @@ def test_the_fastest_pack_that_fits_is_chosen():
     rooms = (100, 20, 5, 2, 0.5)
     chosen = [choose_pack(text_config(), room * GIB, PackOptions()) for room in rooms]
     assert [(one.tokens, one.recompute) for one in chosen if one] == [
-        (16_384, "none"),
+        (32_768, "none"),
         (6144, "none"),
         (1536, "none"),
         (4096, "full"),
