@@ -59,7 +59,7 @@ def decoder_layer(
 
 
 class _Kept(NamedTuple):
-    """What the backward pass takes from the forward pass, the input aside."""
+    """What the backward pass takes from the forward pass, the input aside. `mixed` is as `_attend` gives it."""
 
     y: Tensor
     query: Tensor
@@ -104,8 +104,7 @@ def _to_wide(layer: Layer, x, cos, sin, where: Segments, rows) -> _Kept:
     value = y.unflatten(-1, (-1, heads.width))[:, heads.queries + heads.keys :]
     if not _norms(heads):
         y = value = value.contiguous()
-    mixed, back = _attend(query, key, value, where)
-    mixed = mixed.flatten(1)
+    mixed, back = _attend(query, key, value, where, layer.out.border)
     if rows is not None:
         mixed, x = mixed[rows], x[rows]
     middle, thin_out = layer.out.forward(mixed)
@@ -130,7 +129,7 @@ def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_
     dwide_adapters = layer.gate_up.slopes(ddown_wide, dup_wide)
     del dnormed
     dmixed, dthin, dup_out = layer.out.backward(dmiddle, thin_out)
-    dout = layer.out.slopes(_down_slope(dthin, kept.mixed), dup_out)
+    dout = layer.out.slopes(_down_slope(dthin, kept.mixed[:, : layer.out.width]), dup_out)
     dmiddle = dmiddle[:, : layer.out.height]
     if rows is not None:
         dmixed, dmiddle = _among_all(dmixed, rows, len(x)), _among_all(dmiddle, rows, len(x))
@@ -183,16 +182,17 @@ def _down_slope(dthin: Tensor | None, x: Tensor) -> Tensor | None:
     return None if dthin is None else over_tokens(dthin, x)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, where: Segments) -> tuple[Tensor, Any]:
-    """What attention mixes, and its backward pass: the slopes of query, key and value from that of the result."""
+def _attend(query: Tensor, key: Tensor, value: Tensor, where: Segments, border: int) -> tuple[Tensor, Any]:
+    """What attention mixes, [T, H W + border] by our kernels and else [T, H W]; and its backward pass: the slopes of
+    query, key and value from that of what was mixed, [T, H, W]."""
     if (kernels := own_kernels(query.device)) is not None:
-        mixed, sums = kernels.forward(query, key, value, where.ends, causal=True)
+        mixed, sums = kernels.forward(query, key, value, where.ends, causal=True, border=border)
         kept = query, key, value, mixed, sums, where.ends
-        return mixed, lambda slope: kernels.backward(slope, *kept, causal=True)
+        return bordered(mixed.flatten(1), border), lambda slope: kernels.backward(slope, *kept, causal=True)
     with torch.enable_grad():
         query, key, value = (part.detach().requires_grad_() for part in (query, key, value))
         mixed = attend(query, key, value, where, causal=True)
-    return mixed.detach(), lambda slope: torch.autograd.grad(mixed, (query, key, value), slope)
+    return mixed.detach().flatten(1), lambda slope: torch.autograd.grad(mixed, (query, key, value), slope)
 
 
 def _norms(heads: Heads) -> tuple[Tensor, Tensor] | None:

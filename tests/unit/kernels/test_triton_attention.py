@@ -65,40 +65,18 @@ def test_it_equals_the_plain_form_and_so_do_its_slopes(causal, blocks, heads, gr
         torch.testing.assert_close(tensor, other, atol=1e-4, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize(
-    ("heads", "groups", "width", "ends", "keys", "later"),
-    [
-        (4, 2, 32, ENDS, Blocks(16, 32, 4, 1, "masked"), Blocks(32, 32, 4, 1)),
-        (3, 1, 16, [0, 5, 38], Blocks(32, 16, 4, 1, "branch"), Blocks(64, 16, 4, 1)),
-        (1, 1, 72, [0, 70, 70, 71], Blocks(64, 32, 4, 1, "masked"), Blocks(64, 32, 4, 1)),
-    ],
-)
-def test_queries_get_the_same_slope_from_the_kept_slopes_of_the_scores(
-    monkeypatch, heads, groups, width, ends, keys, later
-):
-    tensors, room = drawn(ends[-1] + 9, heads, groups, width), triton_attention.room_for_leans
-    monkeypatch.setattr(triton_attention, "room_for_leans", lambda *given: room(*given).fill_(torch.nan))
-    longest = max(end - start for start, end in itertools.pairwise(ends))
-    mixed, sums = triton_attention.forward(*tensors[:3], bounds(ends), causal=True, blocks=SMALL)
+@pytest.mark.parametrize(("width", "dtype"), [(16, torch.float32), (24, torch.float16)])
+def test_a_border_stays_free_beside_what_is_mixed_and_changes_no_number(width, dtype):
+    tensors, ends = [tensor.to(dtype) for tensor in drawn(56, 4, 2, width)], bounds(ENDS)
+    expected = run(*tensors, ends, True, WIDE)
+    mixed, sums = triton_attention.forward(*tensors[:3], ends, causal=True, border=8, blocks=WIDE)
+    assert mixed.stride() == (4 * width + 8, width, 1)
+    mixed.as_strided((56, 8), (4 * width + 8, 1), 4 * width).fill_(torch.nan)
     slopes = triton_attention.backward(
-        tensors[3], *tensors[:3], mixed, sums, bounds(ends),
-        causal=True, key_blocks=keys, lean_blocks=later, longest=longest,
-    )  # fmt: skip
-    others = expected(*(tensor[: ends[-1]] for tensor in tensors), bounds(ends), True)[1:]
-    for tensor, other in zip(slopes, others, strict=True):
-        torch.testing.assert_close(tensor[: ends[-1]], other, atol=1e-4, rtol=1e-4)
-        assert not tensor[ends[-1] :].any()
-
-
-@pytest.mark.parametrize("lengths", [[64], [1, 0, 17, 33, 64], [49] * 7])
-@pytest.mark.parametrize("keys", [16, 32, 64])
-def test_there_is_room_for_the_slopes_of_all_scores(lengths, keys):
-    query, key, _, _ = drawn(sum(lengths), 6, 2, 16)
-    needed = sum(
-        keys * 3 * 2 * 16 * -(-(length - first) // 16) for length in lengths for first in range(0, length, keys)
+        tensors[3], *tensors[:3], mixed, sums, ends, causal=True, query_blocks=WIDE, key_blocks=WIDE
     )
-    ends = bounds([0, *itertools.accumulate(lengths)])
-    assert triton_attention.room_for_leans(query, key, ends, 64, keys).numel() >= needed
+    for tensor, other in zip([mixed, *slopes], expected, strict=True):
+        assert torch.equal(tensor, other)
 
 
 def test_the_sums_are_the_logarithm_to_base_2():
