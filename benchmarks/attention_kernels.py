@@ -7,7 +7,7 @@
 Three shapes: the text of a pack of 56 samples (causal, 32 query heads on 8 key heads of width 128; lengths drawn as in
 fast_path.py), and that pack's patches in the vision tower (16 heads of width 64, and of width 72). Every way to cut the
 kernels is compiled in processes side by side, checked against float32, and timed with events (median of 20 runs). The
-backward pass is timed as a whole too: by two kernels, and by three that keep the slopes of the scores (lean tiles).
+backward pass is timed as a whole too, as it is in use and with its two kernels at their best.
 """
 
 import argparse
@@ -54,50 +54,31 @@ def cuts(*rows: tuple) -> list[Blocks]:
     return [Blocks(*row) for row in rows]
 
 
-ALONG = cuts((64, 64, 4, 1))  # this kernel is cut in one way
-
 THEMES = {
     "text": Theme(
         *(32, 8, 128, True, 36),
         {
-            "forward": cuts((64, 32, 4, 3), (64, 32, 4, 3, "masked"), (64, 32, 4, 3, "branch"))
-            + cuts((64, 32, 4, 2, "masked", 128), (64, 32, 4, 2, "branch", 128), (64, 32, 4, 3, "branch", 128))
-            + cuts((64, 64, 4, 2, "masked"), (64, 64, 4, 2, "branch"), (64, 64, 4, 2, "branch", 168))
-            + cuts((128, 64, 8, 2, "branch"), (128, 32, 8, 2, "branch", 128)),
-            "queries": cuts((64, 32, 4, 2), (64, 32, 4, 2, "masked"), (64, 32, 4, 3, "masked"))
-            + cuts((64, 32, 4, 2, "masked", 168), (64, 32, 4, 2, "branch", 168), (64, 64, 4, 2, "masked"))
-            + cuts((64, 64, 4, 2, "branch"), (128, 64, 8, 2, "branch"), (128, 32, 8, 2, "masked", 128)),
-            "keys": cuts((32, 64, 4, 3), (32, 64, 4, 2, "masked"), (32, 64, 4, 3, "masked"), (32, 64, 4, 3, "branch"))
-            + cuts((64, 64, 4, 2, "masked"), (64, 64, 4, 2, "branch"), (64, 128, 8, 2, "masked"))
-            + cuts((64, 128, 8, 2, "branch"), (32, 128, 8, 3, "masked"), (64, 64, 8, 2, "masked")),
-            "along": ALONG,
-            "lean keys": cuts((32, 64, 4, 2, "masked"), (32, 64, 4, 3, "masked"), (64, 64, 4, 2, "masked"))
-            + cuts((64, 128, 8, 2, "masked"), (64, 128, 8, 2, "branch"), (32, 128, 8, 3, "masked")),
-            "lean": cuts((64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 4, 4), (128, 64, 8, 3), (128, 64, 4, 2))
-            + cuts((64, 128, 4, 2), (128, 128, 8, 2)),
+            "forward": cuts((64, 32, 4, 3), (64, 32, 4, 2, "masked", 128), (64, 32, 4, 3, "masked"), (64, 64, 4, 2))
+            + cuts((128, 32, 8, 2, "branch", 128), (128, 64, 8, 2)),
+            "queries": cuts((64, 32, 4, 2, "branch", 168), (64, 32, 4, 3, "masked"), (64, 64, 4, 2, "masked"))
+            + cuts((128, 32, 8, 2, "masked", 128)),
+            "keys": cuts((32, 64, 4, 3, "masked"), (64, 64, 4, 2, "masked"), (32, 128, 8, 3, "masked")),
         },
     ),
     "vision, width 64": Theme(
         *(16, 16, 64, False, 24),
         {
-            "forward": cuts((128, 64, 8, 3), (128, 64, 8, 3, "branch"), (128, 64, 8, 3, "masked"))
-            + cuts((128, 64, 8, 2, "branch"), (128, 64, 4, 2, "branch"), (128, 64, 4, 3, "branch"))
-            + cuts((64, 64, 4, 2, "branch"), (64, 64, 4, 3, "branch"), (64, 64, 4, 3, "masked"))
-            + cuts((64, 128, 4, 2, "branch", 168), (128, 128, 8, 2, "branch")),
-            "queries": cuts(
-                (64, 32, 4, 3), (64, 32, 4, 3, "branch"), (64, 64, 4, 3, "branch"), (128, 64, 8, 2, "branch")
-            ),
-            "keys": cuts((32, 64, 4, 3), (32, 64, 4, 3, "masked"), (64, 64, 4, 2, "masked"), (64, 128, 8, 2, "masked")),
+            "forward": cuts((64, 64, 4, 3, "masked"), (64, 64, 4, 2), (128, 64, 8, 3), (64, 128, 4, 2, "branch", 168)),
+            "queries": cuts((64, 32, 4, 3, "masked"), (64, 64, 4, 3), (128, 64, 8, 2)),
+            "keys": cuts((32, 64, 4, 2), (64, 64, 4, 2), (64, 128, 8, 2)),
         },
     ),
     "vision, width 72": Theme(
         *(16, 16, 72, False, 27),
         {
-            "forward": cuts(
-                (64, 64, 4, 3), (64, 64, 4, 3, "branch"), (64, 64, 4, 2, "branch"), (128, 64, 8, 3, "branch")
-            ),
-            "queries": cuts((64, 64, 4, 2), (64, 64, 4, 2, "branch"), (64, 32, 4, 2, "branch")),
-            "keys": cuts((32, 64, 4, 2), (32, 64, 4, 2, "masked"), (64, 64, 4, 2, "masked")),
+            "forward": cuts((64, 64, 4, 2), (64, 64, 4, 3, "masked"), (128, 64, 8, 3)),
+            "queries": cuts((64, 64, 4, 2, "masked"), (64, 32, 4, 2)),
+            "keys": cuts((32, 64, 4, 3), (64, 64, 4, 2)),
         },
     ),
 }
@@ -140,7 +121,7 @@ def main() -> None:
 
 def chosen(options) -> dict[str, Theme]:
     """Themes and parts as the options ask for them; small ones for --tiny."""
-    wanted = {None: None, "forward": {"forward"}, "backward": {"queries", "keys", "along", "lean keys", "lean"}}
+    wanted = {None: None, "forward": {"forward"}, "backward": {"queries", "keys"}}
     parts, themes = wanted[options.part], {}
     for name, theme in THEMES.items():
         if name.startswith(options.theme):
@@ -162,7 +143,6 @@ class Case(NamedTuple):
     along: torch.Tensor
     ends: torch.Tensor
     causal: bool
-    longest: int
 
 
 def own_and_varlen(name: str, theme: Theme, options, found: dict) -> None:
@@ -172,18 +152,17 @@ def own_and_varlen(name: str, theme: Theme, options, found: dict) -> None:
     found |= {"rows": len(query), "segments": len(ends) - 1, "longest": int(ends.diff().max())}
     print(f"\n{name}: {len(query)} rows in {len(ends) - 1} segments, the longest of {found['longest']}")
     mixed, sums = triton_attention.forward(query, key, value, ends, causal=theme.causal)
-    full.append((slope.float() * full[0]).sum(-1).unflatten(1, (theme.groups, -1)).transpose(0, 1))
-    along = triton_attention.slope_along(slope, mixed, theme.groups)
-    case = Case(query, key, value, slope, mixed, sums, along, ends, theme.causal, found["longest"])
+    along = (slope.float() * full[0]).sum(-1).unflatten(1, (theme.groups, -1)).transpose(0, 1).contiguous()
+    case = Case(query, key, value, slope, mixed, sums, along, ends, theme.causal)
     for part, blocks in ours(theme, query, options.tiny):
         time_part(found, part, str(tuple(blocks)), lambda part=part, blocks=blocks: PARTS[part](case, blocks), full)
     if "queries" in theme.cuts:
         best = summed(found["arms"], theme)["best"]
-        for arm, more in backward_ways(best, found["arms"]).items():
+        for arm, more in backward_ways(best).items():
             call = functools.partial(triton_attention.backward, slope, query, key, value, mixed, sums, ends, **more)
             time_part(found, "backward", arm, lambda call=call: functools.partial(call, causal=theme.causal), full)
     if options.part is None:
-        beside("varlen", varlen_form, found, (query, key, value, slope), ends, theme.causal, full[:4])
+        beside("varlen", varlen_form, found, (query, key, value, slope), ends, theme.causal, full)
 
 
 def time_part(found: dict, part: str, arm: str, make, full: list[torch.Tensor]) -> None:
@@ -195,22 +174,12 @@ def time_part(found: dict, part: str, arm: str, make, full: list[torch.Tensor]) 
         tell(found, arm, part, note=said(error))
 
 
-def backward_ways(best: dict, rows: list[dict]) -> dict[str, dict]:
-    """The whole backward pass: by two kernels, and (causal) with the slopes of the scores kept between them."""
+def backward_ways(best: dict) -> dict[str, dict]:
+    """The whole backward pass, as it is in use and with its kernels at their best."""
     cut = {part: Blocks(*ast.literal_eval(arm)) for part, (arm, _) in best.items()}
-    ways = {}
+    ways = {"(in use)": {}}
     if "queries" in cut and "keys" in cut:
-        ways["(two kernels, in use)"] = {}
-        ways["(two kernels, the best)"] = {"query_blocks": cut["queries"], "key_blocks": cut["keys"]}
-    lean = [row for row in rows if row["part"] in ("lean keys", "lean") and row["ms"] is not None]
-    for keys in sorted({Blocks(*ast.literal_eval(row["arm"])).keys for row in lean}):
-        of_keys = [row for row in lean if Blocks(*ast.literal_eval(row["arm"])).keys == keys and row["error"] <= ERROR]
-        first, second = ([row for row in of_keys if row["part"] == part] for part in ("lean keys", "lean"))
-        if first and second:
-            pair = [min(side, key=lambda row: row["ms"])["arm"] for side in (first, second)]
-            blocks = [Blocks(*ast.literal_eval(arm)) for arm in pair]
-            more = {"key_blocks": blocks[0], "lean_blocks": blocks[1], "longest": 512}
-            ways[f"(scores' slopes kept: {pair[0]} then {pair[1]})"] = more
+        ways["(the best)"] = {"query_blocks": cut["queries"], "key_blocks": cut["keys"]}
     return ways
 
 
@@ -227,58 +196,32 @@ def tell(found: dict, arm: str, part: str, ms: float | None = None, error: float
     print(f"  {part:9} {arm:44} {figures} {note}", flush=True)
 
 
-def of_lean_keys(case: Case, blocks: Blocks):
-    leans = triton_attention.room_for_leans(case.query, case.key, case.ends, case.longest, blocks.keys)
-    return functools.partial(of_keys(case, blocks), leans=leans)
-
-
-def of_lean(case: Case, blocks: Blocks):
-    fill = of_lean_keys(case, Blocks(32, blocks.keys, 4 if blocks.keys == 64 else 8, 2, "masked"))
-    fill()
-    leans = fill.keywords["leans"]
-    return lambda: [triton_attention.slope_from_leans(case.query, case.key, leans, case.ends, blocks)]
-
-
-def of_keys(case: Case, blocks: Blocks):
+def of_keys(case: Case, blocks: Blocks | None):
     tensors = case.slope, case.query, case.key, case.value, case.along, case.sums, case.ends
     return functools.partial(triton_attention.slope_of_keys, *tensors, causal=case.causal, blocks=blocks)
 
 
-def of_queries(case: Case, blocks: Blocks):
+def of_queries(case: Case, blocks: Blocks | None):
     tensors = case.slope, case.query, case.key, case.value, case.mixed, case.sums, case.ends
     return functools.partial(triton_attention.slope_of_queries, *tensors, causal=case.causal, blocks=blocks)
 
 
-def of_forward(case: Case, blocks: Blocks):
+def of_forward(case: Case, blocks: Blocks | None):
     tensors = case.query, case.key, case.value, case.ends
     return functools.partial(triton_attention.forward, *tensors, causal=case.causal, blocks=blocks)
 
 
-def of_along(case: Case, blocks: Blocks):
-    return lambda: [triton_attention.slope_along(case.slope, case.mixed, case.key.shape[1])]
-
-
-PARTS = {
-    "forward": of_forward,
-    "queries": of_queries,
-    "keys": of_keys,
-    "along": of_along,
-    "lean keys": of_lean_keys,
-    "lean": of_lean,
-}
-FULL = {
-    "forward": [0], "queries": [1], "keys": [2, 3], "along": [4],
-    "lean keys": [2, 3], "lean": [1], "backward": [1, 2, 3],
-}  # fmt: skip
+PARTS = {"forward": of_forward, "queries": of_queries, "keys": of_keys}
+FULL = {"forward": [0], "queries": [1], "keys": [2, 3], "backward": [1, 2, 3]}
 
 
 def ours(theme: Theme, query, tiny: bool):
     """Parts and ways to cut them, the one in use first; of each form one for `tiny`."""
     for part, ways in theme.cuts.items():
-        used = [choose_blocks(part, query, theme.causal)] if part in ("forward", "queries", "keys") else []
+        used = choose_blocks(part, query, theme.causal)
         if tiny:
             ways = [Blocks(32, 32, 4, 1, form) for form in sorted({blocks.form for blocks in ways})]
-        yield from ((part, blocks) for blocks in [*used, *(blocks for blocks in ways if blocks not in used)])
+        yield from ((part, blocks) for blocks in [used, *(blocks for blocks in ways if blocks != used)])
 
 
 def beside(arm: str, start, found: dict, tensors, ends, causal: bool, full) -> None:
@@ -384,7 +327,10 @@ def median_ms(call) -> float:
 def compile_side_by_side(themes: dict[str, Theme]) -> None:
     """Every way compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
     jobs = [
-        (name, part, blocks) for name, theme in themes.items() for part, ways in theme.cuts.items() for blocks in ways
+        (name, part, blocks)
+        for name, theme in themes.items()
+        for part, ways in theme.cuts.items()
+        for blocks in (None, *ways)  # None: the one in use
     ]
     pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
     try:
@@ -399,7 +345,7 @@ def compile_side_by_side(themes: dict[str, Theme]) -> None:
     print(f"{len(found) - len(reasons)} of {len(jobs)} ways compiled side by side {reasons[:1] or ''}", flush=True)
 
 
-def compiled(job: tuple[str, str, Blocks]) -> str | None:
+def compiled(job: tuple[str, str, Blocks | None]) -> str | None:
     """One part run on little data whose strides and number of segments are those of the real one."""
     name, part, blocks = job
     theme = THEMES[name]
@@ -407,7 +353,7 @@ def compiled(job: tuple[str, str, Blocks]) -> str | None:
         query, key, value, slope = drawn(theme, 256)
         ends = torch.tensor([0, 200] + [256] * 56, dtype=torch.int32, device=DEVICE)
         sums = torch.zeros(theme.groups, 256, theme.heads // theme.groups, device=DEVICE)
-        case = Case(query, key, value, slope, query.clone(), sums, sums, ends, theme.causal, 200)
+        case = Case(query, key, value, slope, query.clone(), sums, sums, ends, theme.causal)
         PARTS[part](case, blocks)()
         torch.cuda.synchronize()
     except Exception as error:  # noqa: BLE001  told in the table
