@@ -4,10 +4,10 @@
     TRITON_INTERPRET=1 python benchmarks/thin_kernels.py --tiny     # on a CPU; its times mean nothing
 
 Qwen3-VL-4B, rank 16 on all seven projections, packs of 16k and 32k tokens: `pair` (the slopes of the thin product and
-of `up`), `norm` (the norm that makes the thin product), `norm codes` (the same, written in 8 bits), `unnormed` (the
-slope behind a norm, without the normalised rows), `place` (adapters into the border) and `codes` (adapters beside a
-weight in 8 bits). Every cut is compiled in processes side by side, checked against float32 and timed with events
-(median of 20). GB/s are those of the bytes that must be moved, whatever an arm moves.
+of `up`), `norm codes` (a norm written in 8 bits, with its thin product), `unnormed` (the slope behind a norm, without
+the normalised rows), `place` (adapters into the border) and `codes` (adapters beside a weight in 8 bits). Every cut is
+compiled in processes side by side, checked against float32 and timed with events (median of 20). GB/s are those of the
+bytes that must be moved, whatever an arm moves.
 """
 
 import argparse
@@ -52,15 +52,6 @@ PAIR_CUTS = [
     Cut(64, 256, 8, 4, 264),
     Cut(32, 256, 4, 3, 1056),
     Cut(64, 64, 4, 4),
-]
-NORM_CUTS = [
-    Cut(32, 128, 4, 3),
-    Cut(16, 128, 4, 3),
-    Cut(16, 256, 4, 2),
-    Cut(16, 512, 8, 2),
-    Cut(32, 256, 8, 2),
-    Cut(64, 128, 8, 2),
-    Cut(64, 64, 4, 3),
 ]
 
 
@@ -143,7 +134,6 @@ def cases(tokens: int, tiny: bool) -> Iterator[Case]:
         yield place_case(name, product)
         yield codes_case(name, product)
         if name != "out":
-            yield norm_case(name, product, NORM_CUTS[some], adds=name == "gate/up")
             yield norm_codes_case(name, product, CODE_CUTS[some], adds=name == "gate/up")
             yield unnormed_case(name, product)
         del product
@@ -214,37 +204,8 @@ def pair_case(name: str, product: Drawn, cuts: list[Cut]) -> Case:
     return Case(arms, expected, DTYPE.itemsize * product.tokens * (product.height + 2 * product.ranks))
 
 
-def norm_case(name: str, product: Drawn, cuts: list[Cut], *, adds: bool) -> Case:
-    """With `adds` x is 0, so that what is written over y stays the same."""
-    x, weight = product.drawn(product.tokens, product.width), product.drawn(product.width)
-    y, down, ranks = x.clone(), product.below, product.ranks
-    if adds:
-        x.zero_()
-
-    def present() -> Tensors:
-        if adds:
-            _, normed = triton_passes.add_rms_norm(x, y, weight, EPS, ranks)
-        else:
-            normed = triton_passes.rms_norm(x, weight, EPS, ranks)
-        beside = torch.mm(normed[:, : product.width], down.T)
-        normed[:, product.width :] = beside
-        return [normed, beside]
-
-    def own(cut: Cut) -> Callable[[], Tensors]:
-        return lambda: list(triton_thin.rms_norm(x, weight, EPS, down, ranks, y if adds else None, cut))
-
-    def expected() -> Tensors:
-        normed = torch.nn.functional.rms_norm(y.float(), (product.width,), weight.float(), EPS)
-        beside = normed @ down.T.float()
-        return [torch.cat([normed, beside], 1), beside]
-
-    arms = [Arm("norm", name, "PyTorch", present), *(Arm("norm", name, str(tuple(cut)), own(cut)) for cut in cuts)]
-    moved = product.tokens * ((4 if adds else 2) * product.width + 2 * ranks)
-    return Case(arms, expected, DTYPE.itemsize * moved)
-
-
 def norm_codes_case(name: str, product: Drawn, cuts: list[Cut], *, adds: bool) -> Case:
-    """As in `norm_case` x is 0 with `adds`."""
+    """With `adds` x is 0, so that what is written over y stays the same."""
     x, weight = product.drawn(product.tokens, product.width), product.drawn(product.width)
     y, down, gain = x.clone(), product.below.contiguous(), torch.ones(1, device=DEVICE)
     if adds:
@@ -380,8 +341,7 @@ def summed(rows: list[dict]) -> list[dict]:
 
 def compile_side_by_side() -> None:
     """Every cut compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
-    jobs = [*(("pair", cut) for cut in PAIR_CUTS), *(("norm", cut) for cut in NORM_CUTS)]
-    jobs += [*(("norm codes", cut) for cut in CODE_CUTS), ("rest", None)]
+    jobs = [*(("pair", cut) for cut in PAIR_CUTS), *(("norm codes", cut) for cut in CODE_CUTS), ("rest", None)]
     pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
     try:
         found = pool.map_async(compiled, jobs, chunksize=1).get(timeout=120)
@@ -405,8 +365,7 @@ def compiled(job: tuple[str, Cut | None]) -> str | None:
             if cut is not None and part == "pair":
                 made = [pair_case(name, product, [cut])]
             elif cut is not None:
-                start = norm_case if part == "norm" else norm_codes_case
-                made = [start(name, product, [cut], adds=name == "gate/up")] * (name != "out")
+                made = [norm_codes_case(name, product, [cut], adds=name == "gate/up")] * (name != "out")
             for case in made:
                 case.arms[-1].call()
         torch.cuda.synchronize()

@@ -259,15 +259,6 @@ class Bordered(Adapted):
         weight = self.whole()[: self.height, : x.shape[1]]
         return torch.mm(x, weight.T) if self.bias is None else torch.addmm(self.bias, x, weight.T)
 
-    def forward_of_norm(
-        self, kernels: ModuleType, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        if not self.ranks or (own := own_thin("norm", x)) is None:
-            return super().forward_of_norm(kernels, x, weight, eps, added)
-        down = self.whole()[self.height :, : self.width]
-        normed, thin = own.rms_norm(x, weight, eps, down, self.border, added)
-        return self._of_rows(normed), thin
-
     def forward_of_swiglu(self, kernels: ModuleType, wide: Tensor) -> tuple[Tensor, Tensor | None]:
         if (own := own_mlp("forward", "bordered", wide, self.adapters)) is None:
             return super().forward_of_swiglu(kernels, wide)

@@ -7,13 +7,12 @@ from torch import Tensor
 
 from texlens.kernels.attention import own_kernels
 
-OWN = {"pair": True, "place": True, "unnormed": True, "norm": False, "norm_codes": True}
+OWN = {"pair": True, "place": True, "unnormed": True, "norm_codes": True}
 """What runs by `triton_thin` and `triton_place` where Triton does:
 
 pair: the slopes of the thin product and of `up`, from one reading of a slope of at least `WIDE` columns.
 place: all adapters of a product written into its border, or coded beside it, in one launch or two.
 unnormed: the slope of `down` behind a norm, from the norm's input, so that the normalised rows are not written again.
-norm: the thin product made within the norm, row tile by row tile; for products in 16 and 32 bits.
 norm_codes: the norm's rows written as codes at once, the thin product made from the norm's input; for products in 8.
 """
 

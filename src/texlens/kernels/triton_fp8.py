@@ -12,7 +12,7 @@ from texlens.kernels.fp8 import CODE, room_for
 
 LARGEST = tl.constexpr(448.0)
 TINY = tl.constexpr(1.1754944e-38)
-_COLUMNS = 4096
+_COLUMNS = 2048
 
 
 def quantise_rows(x: Tensor, beside: Tensor | None = None, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -28,7 +28,7 @@ def quantise_rows(x: Tensor, beside: Tensor | None = None, gain: Tensor | None =
         x, thin, factor, codes, scale, width, ranks, x.stride(0), width + room,
         CHUNKS=triton.cdiv(width, block), BLOCK=block, RANKS=triton.next_power_of_2(max(ranks, 1)),
         HAS_BESIDE=beside is not None,
-        num_warps=8 if block >= 4096 else 4,
+        num_warps=2 if width <= 1.5 * _COLUMNS else 4,
     )  # fmt: skip
     return codes, scale
 

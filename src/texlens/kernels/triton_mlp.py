@@ -54,8 +54,8 @@ class Cut(NamedTuple):
 _CUTS = {
     ("forward", "bordered"): Cut(16, 256, 2560, 4, 3),
     ("forward", "coded"): Cut(32, 128, 2560, 4, 3),
-    ("back", "bordered"): Cut(32, 64, 1024, 4, 3, True, False),
-    ("back", "coded"): Cut(32, 128, 1024, 4, 2, False, True, 168),
+    ("back", "bordered"): Cut(32, 128, 1024, 8, 3, True, False),
+    ("back", "coded"): Cut(32, 64, 1024, 2, 3, True),
 }
 
 

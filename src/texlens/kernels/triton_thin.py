@@ -31,7 +31,7 @@ class Cut(NamedTuple):
     programs: int = 792
 
 
-PAIR, NORM, NORM_CODES = Cut(64, 256, 8, 4, 264), Cut(32, 128, 4, 3), Cut(64, 128, 4, 3)
+PAIR, NORM_CODES = Cut(64, 256, 8, 4, 264), Cut(64, 128, 4, 3)
 """The fastest of those tried on an H200 (`benchmarks/thin_kernels.py`), with 132 processors, for 32,768 tokens."""
 
 
@@ -117,31 +117,6 @@ def _plan(keys: tuple[tuple[int, int, int, int, float], ...], border: int, colum
     return _Plan(tables[0].to(device), tables[1].to(device), scales.to(device), numbers, fixed)
 
 
-def rms_norm(
-    x: Tensor,
-    weight: Tensor,
-    eps: float,
-    down: Tensor,
-    border: int = 0,
-    added: Tensor | None = None,
-    cut: Cut | None = None,
-) -> tuple[Tensor, Tensor]:
-    """x [T, D], plus `added`, over its root mean square, times weight: [T, D + border], and its product with down.T.
-
-    The sum is written over `added`. The border, of as many columns as `down` [R, D] has rows, is filled.
-    """
-    tokens, width = x.shape
-    ranks, cut = len(down), cut or NORM
-    normed, thin = x.new_empty(tokens, width + border), x.new_empty(tokens, ranks)
-    _norm_thin[(triton.cdiv(tokens, cut.rows),)](
-        x, x if added is None else added, weight, down, normed, thin, tokens, width, ranks, width + border,
-        x.stride(0), down.stride(0), eps,
-        ADD=added is not None, BORDER=border > 0, ROWS=cut.rows, COLUMNS=cut.columns,
-        RANKS=max(16, triton.next_power_of_2(ranks)), num_warps=cut.warps, num_stages=cut.stages,
-    )  # fmt: skip
-    return normed, thin
-
-
 def norm_codes(
     x: Tensor,
     weight: Tensor,
@@ -151,7 +126,8 @@ def norm_codes(
     added: Tensor | None = None,
     cut: Cut | None = None,
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    """`fp8.quantise_rows` of `rms_norm`'s rows with their thin product beside, and that product [T, R].
+    """`fp8.quantise_rows` of x [T, D], plus `added`, over its root mean square, times weight, with its product with
+    down.T beside the codes; and that product [T, R].
 
     Of what is wide, only the sum is written in 16 bits, over `added`. The thin product is made of x itself, and divided
     by the root mean squares afterwards.
@@ -256,47 +232,6 @@ def _add_parts(
             total += tl.load(sums + row[:, None].to(tl.int64) * RANKS + rank[None])
         inside = (first + place < end)[:, None] & (rank < ranks)[None]
         tl.store(dup + to + place[:, None] * ranks + rank[None], total * scale, inside)
-
-
-@triton.jit
-def _norm_thin(
-    x, added, weight, down, normed, thin, tokens, width, ranks, stride, x_stride, down_stride, eps,
-    ADD: tl.constexpr, BORDER: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
-):  # fmt: skip
-    row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
-    there = (row < tokens)[:, None]
-    place, rank = tl.arange(0, COLUMNS), tl.arange(0, RANKS)
-    kind = x.dtype.element_ty
-    squares = tl.zeros((ROWS,), tl.float32)
-    for start in range(0, width, COLUMNS):
-        at = start + place
-        inside = there & (at < width)[None]
-        wide = tl.load(x + row[:, None] * x_stride + at[None], inside, other=0.0).to(tl.float32)
-        if ADD:
-            other = tl.load(added + row[:, None] * width + at[None], inside, other=0.0)
-            wide = (wide + other.to(tl.float32)).to(kind).to(tl.float32)
-        squares += tl.sum(wide * wide, 1)
-    rms = tl.rsqrt(squares / width + eps)[:, None]
-    total = tl.zeros((ROWS, RANKS), tl.float32)
-    for start in range(0, width, COLUMNS):
-        at = start + place
-        inside = there & (at < width)[None]
-        wide = tl.load(x + row[:, None] * x_stride + at[None], inside, other=0.0).to(tl.float32)
-        if ADD:
-            to = added + row[:, None] * width + at[None]
-            both = (wide + tl.load(to, inside, other=0.0).to(tl.float32)).to(kind)
-            tl.store(to, both, inside)
-            wide = both.to(tl.float32)
-        scale = tl.load(weight + at, at < width, other=0.0)
-        values = ((wide * rms).to(kind) * scale[None]).to(kind)
-        tl.store(normed + row[:, None] * stride + at[None], values, inside)
-        at_down = down + rank[None] * down_stride + at[:, None]
-        downs = tl.load(at_down, (at < width)[:, None] & (rank < ranks)[None], other=0.0)
-        total = tl.dot(values, downs, total, input_precision="ieee")
-    inside = there & (rank < ranks)[None]
-    tl.store(thin + row[:, None] * ranks + rank[None], total.to(kind), inside)
-    if BORDER:
-        tl.store(normed + row[:, None] * stride + width + rank[None], total.to(kind), inside)
 
 
 @triton.jit

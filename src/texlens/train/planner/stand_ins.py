@@ -181,4 +181,5 @@ def quantise_tower(model: nn.Module) -> None:
     """Puts stand-ins in the places of the vision tower's layers that fp8 holds for the way forward alone."""
     for name in coded_of_tower(model):
         parent, _, leaf = name.rpartition(".")
-        setattr(model.get_submodule(parent), leaf, QuantisedLinear(model.get_submodule(name), "fp8 forward"))
+        layer: Any = model.get_submodule(name)
+        setattr(model.get_submodule(parent), leaf, QuantisedLinear(layer, "fp8 forward"))
