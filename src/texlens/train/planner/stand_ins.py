@@ -6,6 +6,7 @@ None of it computes anything; each saves and allocates as the real one does.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
