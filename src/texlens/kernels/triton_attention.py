@@ -4,8 +4,9 @@ The query heads of one key head lie side by side in a tile: a tile of 64 rows ho
 tile wastes little above its diagonal, and the slopes of keys and values are summed over those heads in registers. The
 backward pass is two kernels, one a tile of queries and one a tile of keys, without atomics: equal runs, equal numbers.
 
-A kernel has one loop over tiles, whose first turn is certain, and asks within it what needs a mask: with a loop of its
-own for full tiles ptxas loses sight of the sums in registers and lets each product wait for the one before it (C7515).
+A kernel has one loop over tiles, whose first turn is certain, and asks within it what needs a mask. Sums that pass from
+one loop to the next, such as one for full tiles, can make ptxas let each product wait for the one before it: a third
+slower, and only told by its `-v` (C7515).
 
 Tiles are found on the device: segment i begins at tile ends[i] // N + i, with N places a tile, since it never needs
 more tiles than lie before the next one's beginning. The grid follows from T and S alone, so nothing is asked of the
@@ -37,12 +38,11 @@ class Blocks(NamedTuple):
     form: str = "branch"
     registers: int | None = None
 
-    def cut(self) -> dict[str, int | bool]:
-        return {"ROWS": self.rows, "KEYS": self.keys, "BRANCH": self.form == "branch"}
-
-    def launch(self) -> dict[str, int]:
+    def keywords(self) -> dict[str, int | bool]:
+        """What a launch takes of it."""
+        cut = {"ROWS": self.rows, "KEYS": self.keys, "BRANCH": self.form == "branch"}
         limits = {} if self.registers is None else {"maxnreg": self.registers}
-        return {"num_warps": self.warps, "num_stages": self.stages, **limits}
+        return {**cut, "num_warps": self.warps, "num_stages": self.stages, **limits}
 
 
 def forward(
@@ -75,7 +75,7 @@ def forward(
     _mix[(shape.tiles(blocks.rows // shape.group), key.shape[1])](
         query, key, value, mixed, sums, ends, shape.segments, tokens,
         query.stride(0), key.stride(0), value.stride(0), mixed.stride(0), width**-0.5,
-        **shape.fixed, CAUSAL=causal, **blocks.cut(), **blocks.launch(),
+        **shape.fixed, CAUSAL=causal, **blocks.keywords(),
     )  # fmt: skip
     return mixed, sums
 
@@ -121,7 +121,7 @@ def slope_of_queries(
     _slope_queries[(shape.tiles(blocks.rows // shape.group), key.shape[1])](
         slope, query, key, value, mixed, sums, along, dquery, ends, shape.segments, tokens,
         slope.stride(0), query.stride(0), key.stride(0), value.stride(0), mixed.stride(0), width**-0.5,
-        **shape.fixed, CAUSAL=causal, **blocks.cut(), **blocks.launch(),
+        **shape.fixed, CAUSAL=causal, **blocks.keywords(),
     )  # fmt: skip
     return dquery, along
 
@@ -146,7 +146,7 @@ def slope_of_keys(
     _slope_keys[(shape.tiles(blocks.keys), groups)](
         slope, query, key, value, sums, along, dkey, dvalue, ends, shape.segments, tokens,
         slope.stride(0), query.stride(0), key.stride(0), value.stride(0), width**-0.5,
-        **shape.fixed, CAUSAL=causal, **blocks.cut(), **blocks.launch(),
+        **shape.fixed, CAUSAL=causal, **blocks.keywords(),
     )  # fmt: skip
     return dkey, dvalue
 
@@ -242,25 +242,23 @@ def _alive(row, places, ROWS: tl.constexpr, GROUP: tl.constexpr):
 
 
 @triton.jit
+def _apart(row, column, stride, GROUP: tl.constexpr, WIDTH: tl.constexpr):
+    """How far the rows of a tile, several heads of each place, lie behind its first."""
+    return (row // GROUP * stride + row % GROUP * WIDTH)[:, None] + column[None, :]
+
+
+@triton.jit
 def _unmask(
     x, other, place, across, position, length, clear,
     KEYS: tl.constexpr, CAUSAL: tl.constexpr, BRANCH: tl.constexpr,
 ):  # fmt: skip
     """x [rows, keys], `other` where a row doesn't see a key. BRANCH: only in tiles that reach beyond key `clear`."""
-    if BRANCH:
-        if place + KEYS > clear:
-            x = tl.where(_seen(place + across, position, length, CAUSAL), x, other)
-    else:
-        x = tl.where(_seen(place + across, position, length, CAUSAL), x, other)
+    if not BRANCH or place + KEYS > clear:
+        if CAUSAL:
+            x = tl.where((place + across)[None, :] <= position[:, None], x, other)
+        else:
+            x = tl.where((place + across < length)[None, :], x, other)
     return x
-
-
-@triton.jit
-def _seen(place, position, length, CAUSAL: tl.constexpr):
-    seen = (place < length)[None, :]
-    if CAUSAL:
-        seen = place[None, :] <= position[:, None]
-    return seen
 
 
 @triton.jit(do_not_specialize=["segments", "tokens"])
@@ -279,8 +277,8 @@ def _mix(
     row, across, column = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, PADDED)
     alive = _alive(row, length - first, ROWS, GROUP)
     there = alive[:, None] & (column < WIDTH)[None, :]
-    mixed_apart = (row // GROUP * mixed_stride + row % GROUP * WIDTH)[:, None] + column[None, :]
     mixed += (start + first) * mixed_stride + group * GROUP * WIDTH
+    mixed_apart = _apart(row, column, mixed_stride, GROUP, WIDTH)
     sums += (group.to(tl.int64) * tokens + start + first) * GROUP
     mixture = tl.zeros([ROWS, PADDED], tl.float32)
     if segment == segments:
@@ -288,8 +286,7 @@ def _mix(
         tl.store(sums + row, tl.zeros([ROWS], tl.float32), alive)
         return
     query += (start + first) * query_stride + group * GROUP * WIDTH
-    apart = (row // GROUP * query_stride + row % GROUP * WIDTH)[:, None] + column[None, :]
-    q = _read(query + apart, alive, column, WIDTH, PADDED)
+    q = _read(query + _apart(row, column, query_stride, GROUP, WIDTH), alive, column, WIDTH, PADDED)
     key += start * key_stride + group * WIDTH
     value += start * value_stride + group * WIDTH
     key_apart = (across * key_stride)[:, None] + column[None, :]
@@ -303,9 +300,8 @@ def _mix(
     for place in range(0, last, KEYS):
         kept = across < length - place
         k = _read(key + place * key_stride + key_apart, kept, column, WIDTH, PADDED)
-        scores = _unmask(
-            _scores(q, k), float("-inf"), place, across, position, length, clear, KEYS, CAUSAL, BRANCH
-        )  # fmt: skip
+        scores = _scores(q, k)
+        scores = _unmask(scores, float("-inf"), place, across, position, length, clear, KEYS, CAUSAL, BRANCH)
         higher = tl.maximum(top, tl.max(scores, 1) * scale)
         weights = tl.exp2(scores * scale - higher[:, None])
         fade = tl.exp2(top - higher)
@@ -334,8 +330,7 @@ def _slope_queries(
     row, across, column = tl.arange(0, ROWS), tl.arange(0, KEYS), tl.arange(0, PADDED)
     alive = _alive(row, length - first, ROWS, GROUP)
     there = alive[:, None] & (column < WIDTH)[None, :]
-    step, head = row // GROUP, row % GROUP
-    even = (step * HEADS * WIDTH + head * WIDTH)[:, None] + column[None, :]
+    even = _apart(row, column, HEADS * WIDTH, GROUP, WIDTH)
     dquery += (start + first) * HEADS * WIDTH + group * GROUP * WIDTH
     beside = (group.to(tl.int64) * tokens + start + first) * GROUP
     dq = tl.zeros([ROWS, PADDED], tl.float32)
@@ -344,14 +339,11 @@ def _slope_queries(
         tl.store(along + beside + row, tl.zeros([ROWS], tl.float32), alive)
         return
     slope += (start + first) * slope_stride + group * GROUP * WIDTH
-    slope_apart = (step * slope_stride + head * WIDTH)[:, None] + column[None, :]
-    do = _read(slope + slope_apart, alive, column, WIDTH, PADDED)
+    do = _read(slope + _apart(row, column, slope_stride, GROUP, WIDTH), alive, column, WIDTH, PADDED)
     mixed += (start + first) * mixed_stride + group * GROUP * WIDTH
-    mixed_apart = (step * mixed_stride + head * WIDTH)[:, None] + column[None, :]
-    mixture = _read(mixed + mixed_apart, alive, column, WIDTH, PADDED)
+    mixture = _read(mixed + _apart(row, column, mixed_stride, GROUP, WIDTH), alive, column, WIDTH, PADDED)
     query += (start + first) * query_stride + group * GROUP * WIDTH
-    query_apart = (step * query_stride + head * WIDTH)[:, None] + column[None, :]
-    q = _read(query + query_apart, alive, column, WIDTH, PADDED)
+    q = _read(query + _apart(row, column, query_stride, GROUP, WIDTH), alive, column, WIDTH, PADDED)
     total = tl.load(sums + beside + row, alive, other=0.0)
     shared = tl.sum(do.to(tl.float32) * mixture.to(tl.float32), 1)
     tl.store(along + beside + row, shared, alive)
@@ -360,7 +352,7 @@ def _slope_queries(
     key_apart = (across * key_stride)[:, None] + column[None, :]
     value_apart = (across * value_stride)[:, None] + column[None, :]
     scale = soft * LOG2_E
-    position = first + step
+    position = first + row // GROUP
     last, clear = length, length
     if CAUSAL:
         last, clear = tl.minimum(first + PLACES, length), first + 1
@@ -406,11 +398,11 @@ def _slope_keys(
     begin = 0
     if CAUSAL:
         begin = first
-    step, head = row // GROUP, row % GROUP
+    step = row // GROUP
     query += start * query_stride + group * GROUP * WIDTH
     slope += start * slope_stride + group * GROUP * WIDTH
-    query_apart = (step * query_stride + head * WIDTH)[:, None] + column[None, :]
-    slope_apart = (step * slope_stride + head * WIDTH)[:, None] + column[None, :]
+    query_apart = _apart(row, column, query_stride, GROUP, WIDTH)
+    slope_apart = _apart(row, column, slope_stride, GROUP, WIDTH)
     beside = (group.to(tl.int64) * tokens + start) * GROUP
     sums += beside
     along += beside
@@ -422,12 +414,8 @@ def _slope_keys(
         do = _read(slope + place * slope_stride + slope_apart, alive, column, WIDTH, PADDED)
         shared = tl.load(along + place * GROUP + row, alive, other=0.0)
         weights = tl.exp2(_scores(k, q) * scale - total[None, :])
-        if CAUSAL:
-            if BRANCH:
-                if place < first + KEYS - 1:
-                    weights = tl.where((first + across)[:, None] <= (place + step)[None, :], weights, 0.0)
-            else:
-                weights = tl.where((first + across)[:, None] <= (place + step)[None, :], weights, 0.0)
+        if CAUSAL and (not BRANCH or place < first + KEYS - 1):
+            weights = tl.where((first + across)[:, None] <= (place + step)[None, :], weights, 0.0)
         dv = tl.dot(weights.to(do.dtype), do, dv, input_precision="ieee")
         lean = (weights * (_scores(v, do) - shared[None, :])).to(q.dtype)
         dk = tl.dot(lean, q, dk, input_precision="ieee")
