@@ -7,7 +7,8 @@ import os
 import pytest
 import torch
 
-from texlens.kernels.attention import attend_plainly
+from texlens.kernels import layer
+from texlens.kernels.attention import attend_plainly, segments
 
 interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
@@ -77,6 +78,17 @@ def test_a_border_stays_free_beside_what_is_mixed_and_changes_no_number(width, d
     )
     for tensor, other in zip([mixed, *slopes], expected, strict=True):
         assert torch.equal(tensor, other)
+
+
+def test_a_layer_gets_what_is_mixed_with_its_border_and_without_a_copy(monkeypatch):
+    made, forward = [], triton_attention.forward
+    monkeypatch.setattr(
+        triton_attention, "forward", lambda *given, **more: made.append(forward(*given, **more)) or made[0]
+    )
+    mixed, _ = layer._attend(*drawn(24, 4, 2, 16)[:3], segments(bounds([0, 17, 24]), 17), 8)
+    assert mixed.shape == (24, 4 * 16 + 8)
+    assert mixed.data_ptr() == made[0][0].data_ptr()
+    assert torch.equal(mixed[:, :64], made[0][0].flatten(1))
 
 
 def test_the_sums_are_the_logarithm_to_base_2():
