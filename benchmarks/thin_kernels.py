@@ -5,9 +5,9 @@
 
 Qwen3-VL-4B, rank 16 on all seven projections, packs of 16k and 32k tokens: `pair` (the slopes of the thin product and
 of `up`), `norm codes` (a norm written in 8 bits, with its thin product), `unnormed` (the slope behind a norm, without
-the normalised rows), `place` (adapters into the border) and `codes` (adapters beside a weight in 8 bits). Every cut is
-compiled in processes side by side, checked against float32 and timed with events (median of 20). GB/s are those of the
-bytes that must be moved, whatever an arm moves.
+the normalised rows) and `codes` (adapters beside a weight in 8 bits). Every cut is compiled in processes side by side,
+checked against float32 and timed with events (median of 20). GB/s are those of the bytes that must be moved, whatever
+an arm moves.
 """
 
 import argparse
@@ -29,7 +29,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.kernels import thin, triton_passes, triton_place, triton_thin
+from texlens.kernels import thin, triton_fp8, triton_passes, triton_thin
 from texlens.kernels.fp8 import CODE, codes_with_rest, quantise_rows, room_for
 from texlens.kernels.products import Adapted, Adapter, over_tokens
 from texlens.kernels.triton_thin import Cut
@@ -131,7 +131,6 @@ def cases(tokens: int, tiny: bool) -> Iterator[Case]:
         size = 16 if tiny else 1
         product = Drawn(tokens, width // size, tuple(height // size for height in heights))
         yield pair_case(name, product, PAIR_CUTS[some])
-        yield place_case(name, product)
         yield codes_case(name, product)
         if name != "out":
             yield norm_codes_case(name, product, CODE_CUTS[some], adds=name == "gate/up")
@@ -156,11 +155,11 @@ class Drawn:
             columns = slice(RANK * number, RANK * number + RANK)
             self.adapters += (Adapter(down, up, 2.0, slice(row, row + height), columns),)
             row += height
-        self.adapted = Adapted(self.height, width, None, self.adapters)
-        self.ranks = self.adapted.ranks
+        adapted = Adapted(self.height, width, None, self.adapters)
+        self.ranks = adapted.ranks
         self.whole = torch.zeros(self.height + self.ranks, width + self.ranks, dtype=DTYPE, device=DEVICE)
         self.right, self.below = self.whole[: self.height, width:], self.whole[self.height :, :width]
-        self.without("place", lambda: self.adapted.place(self.right, self.below))()
+        adapted.place(self.right, self.below)
         self.thin = drawn(tokens, self.ranks)
 
     @staticmethod
@@ -258,23 +257,6 @@ def unnormed_case(name: str, product: Drawn) -> Case:
     return Case(arms, expected, DTYPE.itemsize * product.tokens * (5 * product.width + 2 * product.ranks))
 
 
-def place_case(name: str, product: Drawn) -> Case:
-    right, below = torch.zeros_like(product.whole[: product.height]), torch.zeros_like(product.whole[product.height :])
-    sides = right[:, product.width :], below[:, : product.width]
-
-    def present() -> Tensors:
-        product.without("place", lambda: product.adapted.place(*sides))()
-        return list(sides)
-
-    def own() -> Tensors:
-        triton_place.place(product.adapters, *sides)
-        return list(sides)
-
-    arms = [Arm("place", name, "PyTorch", present), Arm("place", name, "own", own)]
-    numbers = sum(one.up.numel() + one.down.numel() for one in product.adapters)
-    return Case(arms, lambda: [product.right.float(), product.below.float()], numbers * (4 + DTYPE.itemsize))
-
-
 def codes_case(name: str, product: Drawn) -> Case:
     up, down = product.right.contiguous(), product.below.contiguous()
     scales = product.drawn(product.height, dtype=torch.float32).abs() + 1, torch.ones(product.width, device=DEVICE)
@@ -286,7 +268,7 @@ def codes_case(name: str, product: Drawn) -> Case:
         return [codes_with_rest(up, scales[0], codes[0]), codes_with_rest(down.T, scales[1], codes[1]), *codes]
 
     def own() -> Tensors:
-        return [*triton_place.codes_beside(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]
+        return [*triton_fp8.codes_beside(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]
 
     def held(found: Tensors) -> Tensors:
         ranks = product.ranks
@@ -361,7 +343,7 @@ def compiled(job: tuple[str, Cut | None]) -> str | None:
     try:
         for name, (width, heights) in PRODUCTS.items():
             product = Drawn(256, width, heights)
-            made = [place_case(name, product), codes_case(name, product), unnormed_case(name, product)]
+            made = [codes_case(name, product), unnormed_case(name, product)]
             if cut is not None and part == "pair":
                 made = [pair_case(name, product, [cut])]
             elif cut is not None:

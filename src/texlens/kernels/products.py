@@ -201,9 +201,6 @@ class Adapted:
 
     def place(self, right: Tensor, below: Tensor) -> None:
         """Writes all of `up`, with its scale, into `right` [N, R] and all of `down` into `below` [R, D]."""
-        if (own := own_thin("place", right)) is not None and own.takes(self.adapters):
-            own.place(self.adapters, right, below)
-            return
         with torch.no_grad():
             for adapter in self.adapters:
                 torch.mul(adapter.up, adapter.scale, out=right[adapter.rows, adapter.columns])
@@ -373,7 +370,7 @@ class Coded(Adapted):
             return
         self.place(self.up, self.down)
         beside, back_beside = self.codes[:, self.width :], self.back_codes[:, self.height :]
-        if self.ranks and (own := own_thin("place", self.up)) is not None:
+        if self.ranks and (own := own_thin("codes_beside", self.up)) is not None:
             sides = self.up, self.scale, beside, self.down, self.back_scale, back_beside
             self._gain, self._back_gain = own.codes_beside(*sides)
         elif self.ranks:

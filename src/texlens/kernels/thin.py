@@ -7,13 +7,13 @@ from torch import Tensor
 
 from texlens.kernels.attention import own_kernels
 
-OWN = {"pair": True, "place": True, "unnormed": True, "norm_codes": True}
-"""What runs by `triton_thin` and `triton_place` where Triton does:
+OWN = {"pair": True, "unnormed": True, "norm_codes": True, "codes_beside": True}
+"""What runs by `triton_thin` and `triton_fp8` where Triton does:
 
 pair: the slopes of the thin product and of `up`, from one reading of a slope of at least `WIDE` columns.
-place: all adapters of a product written into its border, or coded beside it, in one launch or two.
 unnormed: the slope of `down` behind a norm, from the norm's input, so that the normalised rows are not written again.
 norm_codes: the norm's rows written as codes at once, the thin product made from the norm's input; for products in 8.
+codes_beside: adapters coded beside a weight, both sides in two launches; for products in 8 bits.
 """
 
 WIDE = 4096
@@ -24,4 +24,4 @@ def own_thin(part: str, beside: Tensor) -> Any:
     """The module with our kernels if they do this part on the device of `beside`, and in its dtype; else None."""
     if not OWN[part] or beside.itemsize > 4 or own_kernels(beside.device) is None:
         return None
-    return importlib.import_module(f"texlens.kernels.triton_{'place' if part == 'place' else 'thin'}")
+    return importlib.import_module(f"texlens.kernels.triton_{'fp8' if part == 'codes_beside' else 'thin'}")

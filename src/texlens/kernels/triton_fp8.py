@@ -1,6 +1,8 @@
-"""Quantisation of rows to float8 as one Triton kernel; the twin is `fp8.quantise_rows_plainly`.
+"""Rows quantised to float8 by one Triton kernel, and adapters coded beside a weight in two launches.
 
-# T = rows, D = width, R = columns beside
+Twins: `fp8.quantise_rows_plainly` and `fp8.codes_with_rest`.
+
+# T = rows, D = width in, N = width out, R = columns beside
 """
 
 import torch
@@ -31,6 +33,24 @@ def quantise_rows(x: Tensor, beside: Tensor | None = None, gain: Tensor | None =
         num_warps=2 if width <= 1.5 * _COLUMNS else 4,
     )  # fmt: skip
     return codes, scale
+
+
+def codes_beside(up: Tensor, up_scale: Tensor, up_codes: Tensor, down: Tensor, down_scale: Tensor, down_codes: Tensor):
+    """`fp8.codes_with_rest` of up [N, R] and of down [R, D], turned, by the scales of their rows: the two gains [1]."""
+    sizes = up.shape[0], down.shape[1]
+    programs = triton.cdiv(max(sizes), _ROWS)
+    largest = torch.empty(2, programs, dtype=torch.float32, device=up.device)
+    gains = torch.empty(2, 4, dtype=torch.float32, device=up.device)
+    ranks = up.shape[1]
+    shape = {"RANKS": triton.next_power_of_2(ranks), "BLOCK": _ROWS, "PROGRAMS": triton.next_power_of_2(programs)}
+    sides = up, up_scale, up_codes, down, down_scale, down_codes, largest, gains, *sizes, ranks
+    sides = *sides, up.stride(0), down.stride(0), up_codes.stride(0), down_codes.stride(0), programs
+    _code_adapters[(programs, 2)](*sides, WRITE=False, **shape)
+    _code_adapters[(programs, 2)](*sides, WRITE=True, **shape)
+    return gains[0, :1], gains[1, :1]
+
+
+_ROWS = 64
 
 
 @triton.jit
@@ -96,3 +116,48 @@ def code(numbers):
 def magnitude(numbers):
     """Absolute numbers as whole ones of the same order, in which what is no number counts most."""
     return numbers.to(tl.float32).to(tl.int32, bitcast=True) & 0x7FFFFFFF
+
+
+@triton.jit
+def _code_adapters(
+    up, up_scale, up_codes, down, down_scale, down_codes, largest, gains, height, width, ranks, up_stride, down_stride,
+    up_to, down_to, programs,
+    WRITE: tl.constexpr, RANKS: tl.constexpr, BLOCK: tl.constexpr, PROGRAMS: tl.constexpr,
+):  # fmt: skip
+    if tl.program_id(1) == 0:
+        sizes = height, ranks, up_stride, 1, up_to, programs
+        _code_side(up, up_scale, up_codes, largest, gains, sizes, WRITE, RANKS, BLOCK, PROGRAMS)
+    else:
+        sizes = width, ranks, 1, down_stride, down_to, programs
+        found, gain = largest + programs, gains + 4
+        _code_side(down, down_scale, down_codes, found, gain, sizes, WRITE, RANKS, BLOCK, PROGRAMS)
+
+
+@triton.jit
+def _code_side(
+    values, scale, codes, largest, gain, sizes,
+    WRITE: tl.constexpr, RANKS: tl.constexpr, BLOCK: tl.constexpr, PROGRAMS: tl.constexpr,
+):  # fmt: skip
+    """One side's largest number of each block of rows, or, once all are known, its codes."""
+    count, ranks, row_stride, rank_stride, to_stride, programs = sizes
+    row, rank = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK), tl.arange(0, RANKS)
+    there, inside = row < count, (row < count)[:, None] & (rank < ranks)[None]
+    at = values + row[:, None].to(tl.int64) * row_stride + rank[None].to(tl.int64) * rank_stride
+    exact = tl.load(at, inside, other=0.0).to(tl.float32)
+    exact = exact / tl.load(scale + row, there, other=1.0)[:, None]
+    if WRITE:
+        number = tl.arange(0, PROGRAMS)
+        found = tl.load(largest + number, number < programs, other=0.0)
+        factor = tl.maximum(tl.max(found) / LARGEST, 1.0) + tl.sum(found * 0.0)
+        if tl.program_id(0) == 0:
+            tl.store(gain, factor)
+        exact = exact / factor
+        held = as_coded(exact)
+        rounded, rest = code(held), code(as_coded(exact - held))
+        to = codes + row[:, None].to(tl.int64) * to_stride + rank[None]
+        tl.store(to, rounded, inside)
+        tl.store(to + ranks, rest, inside)
+        tl.store(to + 2 * ranks, rounded, inside)
+    else:
+        poison = tl.sum(tl.sum(exact * 0.0, 1))  # a maximum passes over what is no number, and this doesn't
+        tl.store(largest + tl.program_id(0), tl.max(tl.max(tl.abs(exact), 1)) + poison)

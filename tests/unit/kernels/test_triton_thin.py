@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from texlens.kernels import fp8, fused, products, thin
-from texlens.kernels.products import Adapted, Adapter, Coded, Stored
+from texlens.kernels.products import Adapter, Coded, Stored
 
 interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = pytest.mark.skipif(
@@ -27,8 +27,8 @@ def own():
 
 
 @pytest.fixture
-def placing():
-    return importlib.import_module("texlens.kernels.triton_place")
+def coding():
+    return importlib.import_module("texlens.kernels.triton_fp8")
 
 
 def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -88,15 +88,6 @@ def test_what_is_no_number_reaches_both_thin_slopes(own):
     assert dups[0].isfinite().all()
 
 
-@both
-def test_adapters_are_placed_at_once(placing, dtype):
-    right, below = placed(dtype)
-    expected = right.clone(), below.clone()
-    placing.place(adapters(), right.zero_(), below.zero_())
-    torch.testing.assert_close(right, expected[0], **CLOSE[dtype])
-    assert torch.equal(below, expected[1])
-
-
 def coded(fill: float = 0.0):
     up, down = placed(torch.float32)
     scales = drawn(HEIGHT).abs() + 0.01, drawn(WIDTH).abs() + 0.01
@@ -107,9 +98,9 @@ def coded(fill: float = 0.0):
 
 
 @pytest.mark.parametrize("fill", [0.0, 1e6])
-def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(placing, fill):
+def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(coding, fill):
     up, up_scale, up_codes, down, down_scale, down_codes = coded(fill)
-    gains = placing.codes_beside(up, up_scale, up_codes, down, down_scale, down_codes)
+    gains = coding.codes_beside(up, up_scale, up_codes, down, down_scale, down_codes)
     exact = up / up_scale[:, None], down.T / down_scale[:, None]
     for values, codes, gain in zip(exact, (up_codes, down_codes), gains, strict=True):
         torch.testing.assert_close(gain, (values.abs().amax() / 448).clamp(min=1)[None])
@@ -119,8 +110,8 @@ def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(placing,
         torch.testing.assert_close(rounded + rest, values / gain, atol=2**-9, rtol=0.006)
 
 
-def test_a_matrix_with_what_is_no_number_has_no_gain(placing):
-    gain, other = placing.codes_beside(*coded(float("nan")))
+def test_a_matrix_with_what_is_no_number_has_no_gain(coding):
+    gain, other = coding.codes_beside(*coded(float("nan")))
     assert gain.isnan().all()
     assert other.isfinite().all()
 
@@ -209,21 +200,13 @@ def test_what_has_64_bits_is_left_to_pytorch():
     assert thin.own_thin("pair", torch.zeros(2, device=DEVICE)) is not None
 
 
-def test_a_single_adapter_is_placed_by_pytorch(placing):
-    assert [placing.takes(adapters()[:count]) for count in (0, 1, 2)] == [False, False, True]
-    assert Adapted(HEIGHT, WIDTH, None, adapters()).ranks == RANKS
-
-
-def test_adapters_beside_codes_are_read_once_in_three_launches(placing, monkeypatch):
-    launches = []
-
-    def counted(name: str):
-        run = getattr(placing, name)
-        monkeypatch.setattr(placing, name, lambda *sides: launches.append(name) or run(*sides))
-
-    counted("place")
-    counted("codes_beside")
+def test_adapters_beside_codes_are_coded_once_until_they_change(coding, monkeypatch):
+    run, calls = coding.codes_beside, []
+    monkeypatch.setattr(coding, "codes_beside", lambda *sides: calls.append(sides) or run(*sides))
     product = coded_product()
     product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
     product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
-    assert launches == ["place", "codes_beside"]
+    assert len(calls) == 1
+    product.expire()
+    product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
+    assert len(calls) == 2
