@@ -247,20 +247,21 @@ class Bordered(Adapted):
             thin = torch.mm(x[:, : self.width], whole[self.height :, : self.width].T)
             if is_bordered:
                 x[:, self.width :] = thin
-        y = self._of_rows(x)
+        y = self._of_rows(x, whole)
         if thin is not None and not is_bordered:
             y.addmm_(thin, whole[: self.height, self.width :].T)
         return y, thin
 
-    def _of_rows(self, x: Tensor) -> Tensor:
-        weight = self.whole()[: self.height, : x.shape[1]]
+    def _of_rows(self, x: Tensor, whole: Tensor) -> Tensor:
+        weight = whole[: self.height, : x.shape[1]]
         return torch.mm(x, weight.T) if self.bias is None else torch.addmm(self.bias, x, weight.T)
 
     def forward_of_swiglu(self, kernels: ModuleType, wide: Tensor) -> tuple[Tensor, Tensor | None]:
         if (own := own_mlp("forward", "bordered", wide, self.adapters)) is None:
             return super().forward_of_swiglu(kernels, wide)
-        x, thin = own.swiglu_bordered(wide, self.whole()[self.height :, : self.width])
-        return self._of_rows(x), thin
+        whole = self.whole()
+        x, thin = own.swiglu_bordered(wide, whole[self.height :, : self.width])
+        return self._of_rows(x, whole), thin
 
     def rows_back(self, slope: Tensor, thin: Tensor | None) -> tuple[Tensor, Tensor | None, UpSlopes | None]:
         return slope, *self.thin_slopes(slope[:, : self.height], thin, slope[:, self.height :])
