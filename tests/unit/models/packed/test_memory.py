@@ -57,6 +57,7 @@ class Mixed(torch.autograd.Function):
 def test_layers_keep_what_is_planned_and_take_it_in_their_backward_passes(family, recompute, monkeypatch):
     """Beside what is planned: thin products in borders of 8, cos and sin; and `only_here`, two temporaries of the
     activation that a GPU's kernel does without, the result, and the first slope in its border."""
+    monkeypatch.setattr("texlens.kernels.attention.OWN_KERNELS", False)
     monkeypatch.setattr(
         "texlens.kernels.layer.attend", lambda query, key, value, *_, **__: Mixed.apply(query, key, value)
     )
