@@ -150,10 +150,16 @@ def check_whole(plan: AdapterPlan, quantise: str, model_config: dict) -> None:
 def check_tower(plan: AdapterPlan, base: QuantiseSettings) -> None:
     """
     Raises:
-        ConfigError: layers of the vision tower are to be trained, and float8 holds them for the way forward alone.
+        ConfigError: a tower in another form than float8 is asked for, or layers of the vision tower are to be trained,
+            which float8 holds for the way forward alone.
     """
-    if base.quantise != "fp8" or not base.quantise_vision:
+    if not base.quantise_vision:
         return
+    if base.quantise != "fp8":
+        raise ConfigError(
+            f"base.quantise_vision: true goes with base.quantise: fp8 alone, and this is {base.quantise}; set "
+            f"base.quantise_vision: false"
+        )
     adapted = sum(row.matched for row in plan.coverage if row.group == "vision")
     whole = [name for name in plan.whole if f"{name}.".startswith(BLOCKS) or BLOCKS.startswith(f"{name}.")]
     if adapted or whole:
