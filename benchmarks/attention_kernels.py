@@ -16,19 +16,14 @@ import functools
 import itertools
 import json
 import math
-import multiprocessing
-import os
-import platform
 import random
-import statistics
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
-
-os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for a GPU must not open it before the fork
+from typing import Any, NamedTuple
 
 import torch
+from kernel_timing import DEVICE, DTYPE, compile_side_by_side, described, median_ms, off, said, save, used_first
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -36,8 +31,6 @@ from texlens.kernels import triton_attention
 from texlens.kernels.attention import CAUSAL, GROUPED, attend_plainly, varlen
 from texlens.kernels.triton_attention import Blocks, choose_blocks
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-RUNS = 20
 ERROR = 0.02
 
 
@@ -87,19 +80,10 @@ THEMES = {
 def main() -> None:
     options = _options()
     began = time.monotonic()
-    report = {
-        "command": " ".join(["python", *sys.argv]),
-        "device": platform.machine(),
-        "torch": torch.__version__,
-        "triton": triton_attention.triton.__version__,
-        "themes": {},
-    }
     themes = chosen(options)
     if not options.tiny:
-        compile_side_by_side(themes)
-    report["compile_s"] = round(time.monotonic() - began, 1)
-    if DEVICE == "cuda":
-        report["device"] = torch.cuda.get_device_name()
+        compile_side_by_side(jobs(themes), compile_one, limit_s=150)
+    report: dict[str, Any] = {**described(), "compile_s": round(time.monotonic() - began, 1), "themes": {}}
     starts = (own_and_varlen, cudnn) if options.part is None else (own_and_varlen,)
     for start in starts:  # cudnn last: what it may break, nobody needs any more
         for name, theme in themes.items():
@@ -111,8 +95,7 @@ def main() -> None:
                 found[f"{start.__name__} failed"] = said(error)
             found |= summed(found["arms"], theme)
             report["seconds_in_all"] = round(time.monotonic() - began, 1)
-            if options.output:
-                Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+            save(report, options.output)
     for name, found in report["themes"].items():
         print(f"{name}: best {json.dumps(found['best'])}")
         print(f"{name}: {json.dumps(found['all_layers_ms'])}")
@@ -221,7 +204,7 @@ def ours(theme: Theme, query, tiny: bool):
         used = choose_blocks(part, query, theme.causal)
         if tiny:
             ways = [Blocks(32, 32, 4, 1, form) for form in sorted({blocks.form for blocks in ways})]
-        yield from ((part, blocks) for blocks in [used, *(blocks for blocks in ways if blocks != used)])
+        yield from ((part, blocks) for blocks in used_first(used, ways))
 
 
 def beside(arm: str, start, found: dict, tensors, ends, causal: bool, full) -> None:
@@ -289,8 +272,7 @@ def drawn(theme: Theme, tokens: int) -> list[torch.Tensor]:
     """Query and key of their own, value a part of a wider product, and a slope."""
     generator = torch.Generator(DEVICE).manual_seed(0)
     shapes = [theme.heads, theme.groups, theme.heads + 2 * theme.groups, theme.heads]
-    dtype = torch.bfloat16 if DEVICE == "cuda" else torch.float32
-    made = [torch.randn(tokens, heads, theme.width, generator=generator, device=DEVICE).to(dtype) for heads in shapes]
+    made = [torch.randn(tokens, heads, theme.width, generator=generator, device=DEVICE).to(DTYPE) for heads in shapes]
     made[2] = made[2][:, theme.heads + theme.groups :]
     return made
 
@@ -301,68 +283,20 @@ def in_full(query, key, value, slope, ends, causal: bool) -> list[torch.Tensor]:
     return [mixed.detach(), *torch.autograd.grad(mixed, trained, slope.float())]
 
 
-def off(found, expected) -> float:
-    """The largest of the errors, each a norm over the norm of what is expected."""
-    errors = [float((one.float() - other).norm() / other.norm()) for one, other in zip(found, expected, strict=True)]
-    return math.nan if any(map(math.isnan, errors)) else round(max(errors), 6)
+def jobs(themes: dict[str, Theme]) -> list[tuple[str, str, Blocks | None]]:
+    """Every way to cut a part, and None: the one in use."""
+    parts = [(name, part, ways) for name, theme in themes.items() for part, ways in theme.cuts.items()]
+    return [(name, part, blocks) for name, part, ways in parts for blocks in (None, *ways)]
 
 
-def median_ms(call) -> float:
-    if DEVICE == "cpu":
-        began = time.perf_counter()
-        call()
-        return 1e3 * (time.perf_counter() - began)
-    for _ in range(3):
-        call()
-    torch.cuda._sleep(20_000_000)  # some 10 ms, in which the calls below are queued: no launch is waited for
-    marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
-    for start, end in marks:
-        start.record()
-        call()
-        end.record()
-    torch.cuda.synchronize()
-    return statistics.median(start.elapsed_time(end) for start, end in marks)
-
-
-def compile_side_by_side(themes: dict[str, Theme]) -> None:
-    """Every way compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
-    jobs = [
-        (name, part, blocks)
-        for name, theme in themes.items()
-        for part, ways in theme.cuts.items()
-        for blocks in (None, *ways)  # None: the one in use
-    ]
-    pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
-    try:
-        found = pool.map_async(compiled, jobs, chunksize=1).get(timeout=150)
-    except multiprocessing.TimeoutError:
-        print("compiling side by side took over 150 s; the rest is compiled as it is run")
-        found = []
-    finally:
-        pool.terminate()
-        pool.join()
-    reasons = [reason for reason in found if reason]
-    print(f"{len(found) - len(reasons)} of {len(jobs)} ways compiled side by side {reasons[:1] or ''}", flush=True)
-
-
-def compiled(job: tuple[str, str, Blocks | None]) -> str | None:
+def compile_one(job: tuple[str, str, Blocks | None]) -> None:
     """One part run on little data whose strides and number of segments are those of the real one."""
     name, part, blocks = job
     theme = THEMES[name]
-    try:
-        query, key, value, slope = drawn(theme, 256)
-        ends = torch.tensor([0, 200] + [256] * 56, dtype=torch.int32, device=DEVICE)
-        sums = torch.zeros(theme.groups, 256, theme.heads // theme.groups, device=DEVICE)
-        case = Case(query, key, value, slope, query.clone(), sums, sums, ends, theme.causal)
-        PARTS[part](case, blocks)()
-        torch.cuda.synchronize()
-    except Exception as error:  # noqa: BLE001  told in the table
-        return said(error)
-    return None
-
-
-def said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    query, key, value, slope = drawn(theme, 256)
+    ends = torch.tensor([0, 200] + [256] * 56, dtype=torch.int32, device=DEVICE)
+    sums = torch.zeros(theme.groups, 256, theme.heads // theme.groups, device=DEVICE)
+    PARTS[part](Case(query, key, value, slope, query.clone(), sums, sums, ends, theme.causal), blocks)()
 
 
 def _options():

@@ -11,18 +11,13 @@ compiled in processes side by side, checked against float32, and timed with even
 
 import argparse
 import json
-import math
-import multiprocessing
-import os
-import platform
-import statistics
 import sys
 import time
 from pathlib import Path
-
-os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for a GPU must not open it before the fork
+from typing import Any
 
 import torch
+from kernel_timing import DEVICE, DTYPE, compile_side_by_side, described, median_ms, off, said, save, used_first
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -31,9 +26,6 @@ from texlens.kernels.fp8 import quantise_rows
 from texlens.kernels.products import Adapted, Adapter, Coded, Stored
 from texlens.kernels.triton_mlp import Cut, choose_cut
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-DTYPE = torch.bfloat16 if DEVICE == "cuda" else torch.float32
-RUNS = 20
 ERROR = 0.01 if DEVICE == "cuda" else 0.1  # the interpreter rounds some codes wrongly
 RANKS, LAYERS = 16, 36
 PARTS = ("forward", "back")
@@ -45,19 +37,19 @@ def cuts(*rows: tuple) -> list[Cut]:
 
 
 CUTS = {
-    ("forward", "bordered"): cuts((32, 128, 2560, 4, 3), (32, 128, 2560, 4, 3, True), (16, 128, 2560, 4, 3))
-    + cuts((64, 64, 2560, 4, 3, True), (64, 128, 2560, 8, 3, True), (32, 128, 9728, 4, 3), (16, 256, 2560, 4, 3)),
+    ("forward", "bordered"): cuts((16, 256, 2560, 4, 3), (16, 128, 2560, 4, 3), (32, 128, 2560, 4, 3))
+    + cuts((64, 128, 2560, 8, 3, True)),
     ("forward", "coded"): cuts((32, 128, 2560, 4, 3), (32, 128, 2560, 4, 3, True), (16, 256, 2560, 4, 3))
-    + cuts((64, 128, 2560, 8, 3, True), (16, 128, 2560, 4, 4)),
-    ("back", "bordered"): cuts((32, 128, 1024, 4, 2), (32, 128, 1024, 4, 2, False, True, 168), (32, 128, 512, 4, 2))
-    + cuts((32, 128, 1024, 4, 3), (32, 128, 2048, 4, 2), (16, 128, 1024, 4, 3), (32, 64, 1024, 4, 3))
-    + cuts((64, 64, 1024, 4, 2, True), (64, 128, 1024, 8, 2, True), (32, 128, 1024, 8, 2, True, True, 128))
-    + cuts((32, 128, 1024, 8, 2, False, True, 128), (32, 256, 1024, 8, 2), (16, 256, 1024, 8, 3), (32, 64, 512, 4, 4))
-    + cuts((32, 128, 1024, 4, 2, False, False), (32, 64, 1024, 4, 3, True, False), (64, 128, 1024, 8, 2, True, False)),
-    ("back", "coded"): cuts((32, 128, 1024, 4, 2), (32, 128, 1024, 4, 2, False, True, 168), (32, 128, 512, 4, 2))
-    + cuts((32, 128, 1024, 4, 3), (32, 64, 1024, 4, 3), (64, 64, 1024, 4, 2, True), (64, 128, 1024, 8, 2, True))
-    + cuts((32, 128, 1024, 8, 2, False, True, 128), (32, 256, 1024, 8, 2), (16, 256, 1024, 8, 3)),
+    + cuts((16, 128, 2560, 4, 4)),
+    ("back", "bordered"): cuts((32, 128, 1024, 8, 3, True, False), (64, 64, 1024, 8, 3, True, False))
+    + cuts((32, 128, 1024, 4, 3, True, False), (32, 64, 1024, 4, 3, True, False), (32, 64, 1024, 2, 3, True, False))
+    + cuts((64, 64, 1024, 4, 3, True, False), (32, 64, 512, 4, 3, True, False), (32, 64, 1024, 4, 3, False, False))
+    + cuts((32, 128, 1024, 4, 2, False, True, 168), (32, 128, 1024, 4, 3), (64, 64, 1024, 4, 2, True)),
+    ("back", "coded"): cuts((32, 64, 1024, 2, 3, True), (16, 64, 1024, 2, 3, True), (32, 64, 1024, 4, 3, True))
+    + cuts((32, 128, 1024, 4, 2, False, True, 168), (32, 128, 1024, 4, 2), (32, 128, 512, 4, 2))
+    + cuts((64, 64, 1024, 4, 2, True)),
 }
+"""The best of those tried on an H200 (benchmarks/results/mlp-kernels_h200_2026-11-21.json), those in use among them."""
 IDEAL = {("forward", "bordered"): 6, ("forward", "coded"): 9, ("back", "bordered"): 10, ("back", "coded"): 14}
 """Bytes for a token and column of the MLP that a fused pass must move; in 8 bits it reads its inputs twice."""
 
@@ -65,18 +57,10 @@ IDEAL = {("forward", "bordered"): 6, ("forward", "coded"): 9, ("back", "bordered
 def main() -> None:
     options = _options()
     began = time.monotonic()
-    report = {
-        "command": " ".join(["python", *sys.argv]),
-        "device": platform.machine(),
-        "torch": torch.__version__,
-        "triton": triton_mlp.triton.__version__,
-        "tokens": {},
-    }
     if not options.tiny:
-        compile_side_by_side()
-    report["compile_s"] = round(time.monotonic() - began, 1)
-    if DEVICE == "cuda":
-        report["device"] = torch.cuda.get_device_name()
+        jobs = [(part, form, cut) for part, form in CUTS for cut in ways(part, form)]
+        compile_side_by_side(jobs, compile_one, limit_s=60)
+    report: dict[str, Any] = {**described(), "compile_s": round(time.monotonic() - began, 1), "tokens": {}}
     for tokens in (21,) if options.tiny else (16384, 32768):
         found = report["tokens"].setdefault(str(tokens), {})
         for form in FORMS:
@@ -86,8 +70,7 @@ def main() -> None:
                 found[f"{part}, {form}"] = {"arms": rows, **summed(rows)}
             del case
         report["seconds_in_all"] = round(time.monotonic() - began, 1)
-        if options.output:
-            Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+        save(report, options.output)
     for tokens, found in report["tokens"].items():
         for name, one in found.items():
             print(f"{tokens} tokens, {name}: {json.dumps(one['summary'])}")
@@ -182,26 +165,27 @@ class Case:
             ddown += self.dthin[rows].float().T @ act[rows].float()
         return [dwide, dthin, *(dup[one.rows, one.columns] * one.scale for one in self.gate_up.adapters), ddown]
 
-    def off(self, part: str, found, full: list[torch.Tensor]) -> float:
-        """The largest of the errors, each a norm over the norm of what is expected; of codes, over codes."""
+    def error(self, part: str, found, full: list[torch.Tensor]) -> float:
+        """`off` of all that a call gives; of codes, over the codes of `full`."""
         rows, made, *slopes = found
-        errors = [norm_off(made, full[1])]
+        given, expected = [made], [full[1]]
         if self.form == "bordered":
-            errors.append(norm_off(rows[:, : full[0].shape[1]], full[0]))
+            given.append(rows[:, : full[0].shape[1]])
+            expected.append(full[0])
         else:
-            gains = self.matrices()[2]
-            codes, scale = quantise_rows(full[0], made, gains[PARTS.index(part)])
-            errors += [norm_off(rows[0], codes.float()), norm_off(rows[1], scale)]
+            given += rows
+            expected += quantise_rows(full[0], made, self.matrices()[2][PARTS.index(part)])
         if part == "back":
             ups, ddown = slopes
             if isinstance(ups, torch.Tensor):
                 ups = [ups[one.rows, one.columns] * one.scale for one in self.gate_up.adapters]
-            errors += [norm_off(one, other) for one, other in zip([*ups, ddown], full[2:], strict=True)]
-        return math.nan if any(map(math.isnan, errors)) else round(max(errors), 6)
+            given += [*ups, ddown]
+            expected += full[2:]
+        return off(given, expected)
 
 
-def norm_off(found, expected) -> float:
-    return float((found.float() - expected.float()).norm() / expected.float().norm())
+def ways(part: str, form: str) -> list[Cut]:
+    return used_first(choose_cut(part, form, DTYPE), CUTS[part, form])
 
 
 def measured(case: Case, part: str, tiny: bool) -> list[dict]:
@@ -209,17 +193,16 @@ def measured(case: Case, part: str, tiny: bool) -> list[dict]:
     form = case.form
     print(f"\n{case.tokens} tokens, {part}, {form}")
     full, rows = case.in_full(part), []
-    used = choose_cut(part, form, DTYPE)
     arms = [("separate", None)] + ([("separate, thin pair by cuBLAS", None)] if part == "back" else [])
-    ways = [used] if tiny else [used, *(cut for cut in CUTS[part, form] if cut != used)]
-    for name, cut in arms + [(str(tuple(cut)), cut) for cut in ways]:
+    own = ways(part, form)[: 1 if tiny else None]
+    for name, cut in arms + [(str(tuple(cut)), cut) for cut in own]:
         pair = thin.OWN["pair"]
         thin.OWN["pair"] = pair and "cuBLAS" not in name
         mlp.OWN[part, form] = False
-        row = {"arm": name, "ms": None, "error": None, "gb_per_s": None, "note": ""}
+        row: dict[str, Any] = {"arm": name, "ms": None, "error": None, "gb_per_s": None, "note": ""}
         try:
             call = case.separate(part) if cut is None else case.fused(part, cut)
-            row["error"] = case.off(part, call(), full)
+            row["error"] = case.error(part, call(), full)
             ms = median_ms(call)
             row["ms"] = round(ms, 4)
             row["gb_per_s"] = round(IDEAL[part, form] * case.tokens * case.width / ms / 1e6)
@@ -244,57 +227,16 @@ def summed(rows: list[dict]) -> dict:
     return {"summary": summary | {"saved_by_36_layers_ms": round(LAYERS * (before["ms"] - best["ms"]), 2)}}
 
 
-def median_ms(call) -> float:
-    if DEVICE == "cpu":
-        began = time.perf_counter()
-        call()
-        return 1e3 * (time.perf_counter() - began)
-    for _ in range(3):
-        call()
-    marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
-    for start, end in marks:
-        start.record()
-        call()
-        end.record()
-    torch.cuda.synchronize()
-    return statistics.median(start.elapsed_time(end) for start, end in marks)
-
-
-def compile_side_by_side() -> None:
-    """Every cut compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
-    jobs = [(*key, cut) for key, ways in CUTS.items() for cut in ways]
-    pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
-    try:
-        found = pool.map_async(compiled, jobs, chunksize=1).get(timeout=60)
-    except multiprocessing.TimeoutError:
-        print("compiling side by side took over 60 s; the rest is compiled as it is run")
-        found = []
-    finally:
-        pool.terminate()
-        pool.join()
-    reasons = [reason for reason in found if reason]
-    print(f"{len(found) - len(reasons)} of {len(jobs)} cuts compiled side by side {reasons[:1] or ''}", flush=True)
-
-
 _cases: dict[str, Case] = {}
 """A process's own, made once."""
 
 
-def compiled(job: tuple[str, str, Cut]) -> str | None:
+def compile_one(job: tuple[str, str, Cut]) -> None:
     """One part run on few tokens; kernels are the same for any number of them."""
     part, form, cut = job
-    try:
-        if form not in _cases:
-            _cases[form] = Case(64, form, False)
-        _cases[form].fused(part, cut)()
-        torch.cuda.synchronize()
-    except Exception as error:  # noqa: BLE001  told in the table
-        return said(error)
-    return None
-
-
-def said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    if form not in _cases:
+        _cases[form] = Case(64, form, False)
+    _cases[form].fused(part, cut)()
 
 
 def _options():

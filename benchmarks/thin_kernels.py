@@ -13,19 +13,14 @@ an arm moves.
 import argparse
 import json
 import math
-import multiprocessing
-import os
-import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # looking for a GPU must not open it before the fork
-
 import torch
+from kernel_timing import DEVICE, DTYPE, compile_side_by_side, described, median_ms, off, said, save, used_first
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -34,35 +29,37 @@ from texlens.kernels.fp8 import CODE, codes_with_rest, quantise_rows, room_for
 from texlens.kernels.products import Adapted, Adapter, over_tokens
 from texlens.kernels.triton_thin import Cut
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-DTYPE = torch.bfloat16 if DEVICE == "cuda" else torch.float32
-RUNS, ERROR, RANK, EPS, LAYERS = 20, 0.01, 16, 1e-6, 36
+ERROR, RANK, EPS, LAYERS = 0.01, 16, 1e-6, 36
 CODE_ERROR = 0.05 if DEVICE == "cuda" else 0.15  # Triton's interpreter rounds some codes wrongly
 TOKENS = (16_384, 32_768)
 PRODUCTS = {"q/k/v": (2560, (4096, 1024, 1024)), "out": (4096, (2560,)), "gate/up": (2560, (9728, 9728))}
-PAIR_CUTS = [
-    Cut(64, 128, 4, 3),
-    Cut(64, 128, 4, 3, 396),
-    Cut(64, 128, 4, 3, 1584),
-    Cut(64, 128, 4, 2, 1056),
-    Cut(64, 128, 8, 3),
-    Cut(128, 128, 8, 2, 528),
-    Cut(64, 256, 4, 2, 528),
-    Cut(64, 256, 8, 3, 264),
-    Cut(64, 256, 8, 4, 264),
-    Cut(32, 256, 4, 3, 1056),
-    Cut(64, 64, 4, 4),
-]
-
-
-CODE_CUTS = [
-    Cut(64, 64, 8, 3),
-    Cut(64, 128, 8, 3),
-    Cut(64, 128, 4, 3),
-    Cut(32, 128, 4, 3),
-    Cut(32, 64, 4, 4),
-    Cut(16, 256, 4, 3),
-]
+PAIR_CUTS = used_first(
+    triton_thin.PAIR,
+    [
+        Cut(64, 128, 4, 3),
+        Cut(64, 128, 4, 3, 396),
+        Cut(64, 128, 4, 3, 1584),
+        Cut(64, 128, 4, 2, 1056),
+        Cut(64, 128, 8, 3),
+        Cut(128, 128, 8, 2, 528),
+        Cut(64, 256, 4, 2, 528),
+        Cut(64, 256, 8, 3, 264),
+        Cut(64, 256, 8, 4, 264),
+        Cut(32, 256, 4, 3, 1056),
+        Cut(64, 64, 4, 4),
+    ],
+)
+CODE_CUTS = used_first(
+    triton_thin.NORM_CODES,
+    [
+        Cut(64, 64, 8, 3),
+        Cut(64, 128, 8, 3),
+        Cut(64, 128, 4, 3),
+        Cut(32, 128, 4, 3),
+        Cut(32, 64, 4, 4),
+        Cut(16, 256, 4, 3),
+    ],
+)
 
 
 class Arm(NamedTuple):
@@ -88,24 +85,16 @@ def main() -> None:
     options = _options()
     began = time.monotonic()
     if not options.tiny:
-        compile_side_by_side()
-    report: dict[str, Any] = {
-        "command": " ".join(["python", *sys.argv]),
-        "device": torch.cuda.get_device_name() if DEVICE == "cuda" else platform.machine(),
-        "torch": torch.__version__,
-        "triton": triton_thin.triton.__version__,
-        "compile_s": round(time.monotonic() - began, 1),
-        "arms": [],
-    }
+        jobs = [*(("pair", cut) for cut in PAIR_CUTS), *(("norm codes", cut) for cut in CODE_CUTS), ("rest", None)]
+        compile_side_by_side(jobs, compile_one, limit_s=120)
+    report: dict[str, Any] = {**described(), "compile_s": round(time.monotonic() - began, 1), "arms": []}
     for tokens in (80,) if options.tiny else TOKENS:
         for case in cases(tokens, options.tiny):
             measure(case, tokens, report["arms"])
-            if options.output:
-                Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+            save(report, options.output)
     report["milliseconds_of_a_pass"] = summed(report["arms"])
     report["seconds_in_all"] = round(time.monotonic() - began, 1)
-    if options.output:
-        Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+    save(report, options.output)
     for row in report["milliseconds_of_a_pass"]:
         print(json.dumps(row))
     print(f"compiled in {report['compile_s']} s, {report['seconds_in_all']} s in all")
@@ -280,28 +269,6 @@ def codes_case(name: str, product: Drawn) -> Case:
     return Case(arms, lambda: [up.float(), down.T.float()], numbers * (DTYPE.itemsize + 3), held)
 
 
-def off(found: Tensors, expected: Tensors) -> float:
-    """The largest of the errors, each a norm over the norm of what is expected."""
-    errors = [float((one.float() - other).norm() / other.norm()) for one, other in zip(found, expected, strict=True)]
-    return math.nan if any(map(math.isnan, errors)) else round(max(errors), 6)
-
-
-def median_ms(call: Callable[[], Any]) -> float:
-    if DEVICE == "cpu":
-        began = time.perf_counter()
-        call()
-        return 1e3 * (time.perf_counter() - began)
-    for _ in range(3):
-        call()
-    marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
-    for start, end in marks:
-        start.record()
-        call()
-        end.record()
-    torch.cuda.synchronize()
-    return statistics.median(start.elapsed_time(end) for start, end in marks)
-
-
 def summed(rows: list[dict]) -> list[dict]:
     """Of each part, product and length: PyTorch, what is in use, and the best cut, in milliseconds of 36 layers."""
     found = []
@@ -321,43 +288,18 @@ def summed(rows: list[dict]) -> list[dict]:
     return found
 
 
-def compile_side_by_side() -> None:
-    """Every cut compiled in processes of their own, into Triton's cache; what fails is tried again as it is run."""
-    jobs = [*(("pair", cut) for cut in PAIR_CUTS), *(("norm codes", cut) for cut in CODE_CUTS), ("rest", None)]
-    pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
-    try:
-        found = pool.map_async(compiled, jobs, chunksize=1).get(timeout=120)
-    except multiprocessing.TimeoutError:
-        print("compiling side by side took over 120 s; the rest is compiled as it is run")
-        found = []
-    finally:
-        pool.terminate()
-        pool.join()
-    reasons = [reason for reason in found if reason]
-    print(f"{len(found) - len(reasons)} of {len(jobs)} cuts compiled side by side {reasons[:1] or ''}", flush=True)
-
-
-def compiled(job: tuple[str, Cut | None]) -> str | None:
+def compile_one(job: tuple[str, Cut | None]) -> None:
     """One cut run on few tokens, with strides as in the real thing."""
     part, cut = job
-    try:
-        for name, (width, heights) in PRODUCTS.items():
-            product = Drawn(256, width, heights)
-            made = [codes_case(name, product), unnormed_case(name, product)]
-            if cut is not None and part == "pair":
-                made = [pair_case(name, product, [cut])]
-            elif cut is not None:
-                made = [norm_codes_case(name, product, [cut], adds=name == "gate/up")] * (name != "out")
-            for case in made:
-                case.arms[-1].call()
-        torch.cuda.synchronize()
-    except Exception as error:  # noqa: BLE001  told in the table
-        return said(error)
-    return None
-
-
-def said(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    for name, (width, heights) in PRODUCTS.items():
+        product = Drawn(256, width, heights)
+        made = [codes_case(name, product), unnormed_case(name, product)]
+        if cut is not None and part == "pair":
+            made = [pair_case(name, product, [cut])]
+        elif cut is not None:
+            made = [norm_codes_case(name, product, [cut], adds=name == "gate/up")] * (name != "out")
+        for case in made:
+            case.arms[-1].call()
 
 
 def _options():
