@@ -3,6 +3,12 @@
 import errno
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from safetensors import SafetensorError
+
+from texlens.core.errors import RunError
 
 ROOM = "make room there, then `texlens train --resume RUN` goes on from the last checkpoint"
 RIGHTS = "change the rights of that folder, or write elsewhere with --set output=FOLDER"
@@ -15,6 +21,21 @@ REMEDIES = {
     errno.EMFILE: "close other programs, or raise the limit with `ulimit -n`",
 }
 """What mends a fault of the file system. Others (no such file, say) are our own mistakes: a traceback."""
+
+
+@contextmanager
+def told_as_run_errors() -> Iterator[None]:
+    """
+    Raises:
+        RunError: what the file system refused inside; other errors are let through as they are.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        fault = explain(error)
+        if fault is None:
+            raise
+        raise RunError(fault) from error
 
 
 def explain(error: Exception) -> str | None:

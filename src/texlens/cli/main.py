@@ -6,7 +6,6 @@ import sys
 import warnings
 
 import typer
-from safetensors import SafetensorError
 
 from texlens import __version__
 from texlens.cli import (
@@ -29,9 +28,10 @@ from texlens.cli import (
     ui,
     verify,
 )
-from texlens.cli.faults import explain
+from texlens.cli.faults import told_as_run_errors
 from texlens.core.errors import TexlensError
 from texlens.core.secrets import load_dotenv
+from texlens.train.launch import MEETING
 
 STOPPED = 130
 """What Typer exits with after Ctrl-C."""
@@ -98,20 +98,15 @@ def main() -> None:
     """Exit codes: 0 done, 1 our fault (with a traceback), 2 something the user can fix (in one line), 130 stopped."""
     _quieten_libraries()
     try:
-        load_dotenv()
-        app(standalone_mode=True)
+        with told_as_run_errors():
+            load_dotenv()
+            app(standalone_mode=True)
     except TexlensError as error:
         print(f"texlens: {' '.join(str(error).splitlines())}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
-    except (OSError, SafetensorError) as error:
-        fault = explain(error)
-        if fault is None:
-            raise
-        print(f"texlens: {fault}", file=sys.stderr)
-        sys.exit(2)
     except SystemExit as stop:
-        if stop.code == STOPPED:
+        if stop.code == STOPPED and MEETING not in os.environ:
             print("texlens: stopped; `texlens train --resume RUN` goes on with a training", file=sys.stderr)
         raise

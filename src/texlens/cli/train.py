@@ -55,13 +55,19 @@ def train(
         raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
     if resume and overrides:
         raise ConfigError("--set can't be used with --resume: a run goes on with the settings it began with")
-    if processes > 1 and not is_one_of_several():
+    if processes > 1 and is_one_of_several():
+        raise ConfigError(
+            f"--processes can't be used here: RANK and WORLD_SIZE tell that a launcher started this as one of "
+            f"{os.environ['WORLD_SIZE']}; leave it out, or unset both"
+        )
+    if processes > 1:
         raise typer.Exit(start_several(processes, run_file, overrides, resume, compare, as_json))
     console = message_console()
     if is_one_of_several():
+        from texlens.cli.faults import told_as_run_errors
         from texlens.train.processes import joined
 
-        with joined() as these:
+        with joined() as these, told_as_run_errors():
             console.quiet = not these.main
             config, folder, result = _trained(run_file, overrides, resume, compare, console, these)
         if not these.main:
@@ -85,7 +91,7 @@ def start_several(processes: int, run_file, overrides, resume, compare: bool, as
     """The exit code of this command, run so many times."""
     from texlens.train.launch import launch
 
-    command = [sys.executable, "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
+    command = [sys.executable, "-P", "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
     command += [part for change in overrides or () for part in ("--set", change)]
     command += ["--resume", str(resume)] if resume else []
     command += ["--compare" if compare else "--no-compare", *(["--json"] if as_json else [])]

@@ -19,11 +19,13 @@ import torch
 from torch import Tensor, distributed
 
 from texlens.core.errors import ConfigError, RunError, TexlensError
-from texlens.train.launch import MEETING
+from texlens.train.launch import LAUNCHER, MEETING
 
 TIMEOUT = timedelta(hours=1)
 """How long one waits for the others: the main process may be reading validation rows."""
 TOLD, CODE = "texlens/told", "texlens/code"
+TOLD_AT_MOST = 200
+"""Characters of torch's own words, whose first line says what failed."""
 FIXABLE, FAULT = 2, 1
 """Exit codes of the command line."""
 
@@ -119,15 +121,14 @@ def joined() -> Iterator[Processes]:
     others leave in silence with the same exit code.
 
     Raises:
-        ConfigError: there are more processes than GPUs.
+        ConfigError: there are more processes than GPUs, or they are not told where to meet.
     """
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     local = int(os.environ.get("LOCAL_RANK", rank)), int(os.environ.get("LOCAL_WORLD_SIZE", count))
     processes = Processes(rank, count, *local)
-    meeting = os.environ.get(MEETING, "env://")
-    found = distributed.rendezvous(meeting, processes.rank, processes.count, timeout=TIMEOUT)
-    store = distributed.PrefixStore("texlens", next(iter(found))[0])
+    store = distributed.PrefixStore("texlens", _met(processes))
     _end_on_sigterm(store)
+    _end_with_launcher(store)
     try:
         _join(processes, store)
         yield processes
@@ -141,6 +142,17 @@ def joined() -> Iterator[Processes]:
         atexit.register(_leave, code)
         raise
     distributed.destroy_process_group()
+
+
+def _met(processes: Processes) -> "distributed.Store":
+    meeting = os.environ.get(MEETING, "env://")
+    try:
+        return next(iter(distributed.rendezvous(meeting, processes.rank, processes.count, timeout=TIMEOUT)))[0]
+    except ValueError as error:
+        raise ConfigError(
+            f"RANK and WORLD_SIZE tell that this is one of {processes.count} processes, but not where they meet "
+            f"({error}); start with --processes or torchrun, or unset both"
+        ) from error
 
 
 def _join(processes: Processes, store: "distributed.Store") -> None:
@@ -195,9 +207,10 @@ def _others_may_be_gone() -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
+        told = next(iter(str(error).splitlines()), type(error).__name__)[:TOLD_AT_MOST]
         raise RunError(
             "another process of this run is gone, killed perhaps for want of memory; "
-            "`texlens train --resume RUN` goes on from the last checkpoint"
+            f"`texlens train --resume RUN` goes on from the last checkpoint (torch tells: {told})"
         ) from error
 
 
@@ -211,9 +224,7 @@ def _end_on_sigterm(store: "distributed.Store") -> None:
     def watch() -> None:
         while signal.SIGTERM not in os.read(reading, 1):
             pass
-        if _told_by_another(store, 128 + signal.SIGTERM) is None:
-            print("texlens: stopped; `texlens train --resume RUN` goes on with a training", file=sys.stderr, flush=True)
-        os._exit(128 + signal.SIGTERM)
+        _stop(store, "stopped")
 
     def in_child() -> None:
         """A forked process is not of this run, and ends by SIGTERM as any other."""
@@ -222,3 +233,24 @@ def _end_on_sigterm(store: "distributed.Store") -> None:
 
     os.register_at_fork(after_in_child=in_child)
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _end_with_launcher(store: "distributed.Store") -> None:
+    """By a thread, too: nobody else would end this process where the one that started it was killed."""
+    if LAUNCHER not in os.environ:
+        return
+
+    def watch() -> None:
+        os.read(int(os.environ[LAUNCHER]), 1)
+        _stop(store, "stopped, since the command that started it was killed")
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _stop(store: "distributed.Store", how: str) -> None:
+    code = 128 + signal.SIGTERM
+    try:
+        if _told_by_another(store, code) is None:
+            print(f"texlens: {how}; `texlens train --resume RUN` goes on with a training", file=sys.stderr, flush=True)
+    finally:
+        os._exit(code)

@@ -3,7 +3,8 @@ import errno
 import pytest
 from safetensors import SafetensorError
 
-from texlens.cli.faults import explain
+from texlens.cli.faults import explain, told_as_run_errors
+from texlens.core.errors import RunError
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,10 @@ def test_a_full_disk_is_found_in_the_text_of_safetensors():
 )
 def test_other_errors_are_ours_to_mend(error):
     assert explain(error) is None
+
+
+def test_where_several_train_a_full_disk_is_an_error_of_the_run_and_others_stay_as_they_are():
+    with pytest.raises(RunError, match="No space left on device; make room there"), told_as_run_errors():
+        raise OSError(errno.ENOSPC, "whatever", "runs/a")
+    with pytest.raises(BrokenPipeError), told_as_run_errors():
+        raise BrokenPipeError(errno.EPIPE, "closed")

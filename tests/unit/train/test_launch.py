@@ -1,9 +1,13 @@
 """Processes are started and ended together; these load no torch."""
 
 import signal
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+
+import pytest
 
 from texlens.train import launch as launcher
 from texlens.train.launch import launch, place
@@ -51,3 +55,47 @@ def test_a_signal_reaches_all(tmp_path):
     code = python(f"open(r'{tmp_path}/' + str(rank), 'w').close(); time.sleep(300)")
     assert launch(code, 2) == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_ctrl_c_is_passed_on_to_those_whom_it_did_not_reach(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "CTRL_C_S", 0.1)
+
+    def ask() -> None:
+        while len(list(tmp_path.iterdir())) < 2:
+            time.sleep(0.02)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=ask, daemon=True).start()
+    code = python(f"open(r'{tmp_path}/' + str(rank), 'w').close(); time.sleep(300)")
+    assert launch(code, 2) == 128 + signal.SIGINT
+
+
+def test_where_the_launcher_is_killed_the_others_are_told(tmp_path):
+    waits = f"name = r'{tmp_path}/' + str(rank); open(name, 'w').close(); "
+    waits += "os.read(int(os.environ['TEXLENS_LAUNCHER']), 1); os.remove(name)"
+    starts = f"from texlens.train.launch import launch; launch({python(waits)!r}, 2)"
+    killed = subprocess.Popen([sys.executable, "-c", starts])
+    wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
+    killed.kill()
+    killed.wait()
+    wait_until(lambda: not list(tmp_path.iterdir()))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 300
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+class Ended:
+    def __init__(self, code: int):
+        self.code = code
+
+    def poll(self) -> int:
+        return self.code
+
+
+@pytest.mark.parametrize(("codes", "expected"), [((2, -9), 137), ((0, 2), 2), ((0, 0), 0)])
+def test_one_that_was_killed_goes_before_those_that_ended_for_it(codes, expected):
+    assert launcher._first_fault([Ended(code) for code in codes]) == expected
