@@ -51,6 +51,10 @@ VALIDATED = {
 }
 
 
+ROUTED = {"kind": "moe-lora", "experts": 3, "balance": 1.0}
+"""The balance weighs as much as the loss, so that one that is taken too often or too seldom is seen."""
+
+
 class StoppedError(Exception):
     pass
 
@@ -70,8 +74,9 @@ class Case:
         config = self.config(**changes)
         made = self.output / name
         self.processes.from_main(lambda: None if resume else RunFolder.create(self.output, name))
+        prepared = prepare(config, self.console, processes=self.processes)
         options = {"console": self.console, "resume": resume, "processes": self.processes}
-        return train(config, prepare(config, self.console), RunFolder(made), **options)
+        return train(config, prepared, RunFolder(made), **options)
 
 
 def whole(case: Case) -> dict:
@@ -138,15 +143,16 @@ def not_a_number(case: Case) -> dict:
 
 
 def kept_features(case: Case) -> dict:
-    """A cache for as many processes, so that one can't help itself to what two have made."""
+    """A cache for as many processes, so that one can't help itself to what two have made; and routers in packs."""
     os.environ["TEXLENS_CACHE"] = str(case.output / "cache")
-    case.run("kept", train={"cache_features": "on"})
+    case.run("kept", train={"cache_features": "on"}, adapter=ROUTED)
     return {}
 
 
 def plain(case: Case) -> dict:
-    changes = {"engine": "plain", "pack_tokens": "auto", "batch_size": 4, "steps": 2, "epochs": None}
-    case.run("plain", train=changes)
+    """With routers, whose balance is of each batch: one process takes two batches a step, of two each takes one."""
+    step = {"batch_size": 2, "accumulation": 2, "steps": 2, "epochs": None}
+    case.run("plain", train={"engine": "plain", "pack_tokens": "auto", **step}, adapter=ROUTED)
     return {}
 
 

@@ -127,8 +127,8 @@ def _trained(run_file, overrides, resume, with_test, console, processes=None) ->
 
     if folder:
         with folder.locked() if processes.main else nullcontext():
-            return config, folder, work(folder, prepare(config, console, with_test=with_test))
-    prepared = prepare(config, console, with_test=with_test)
+            return config, folder, work(folder, prepare(config, console, with_test=with_test, processes=processes))
+    prepared = prepare(config, console, with_test=with_test, processes=processes)
     show_plan(prepared, console)
     folder = RunFolder(processes.from_main(lambda: RunFolder.create(Path(config.output), config.name).path))
     with folder.locked() if processes.main else nullcontext():

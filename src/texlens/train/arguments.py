@@ -37,16 +37,16 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool) -> None:
         raise ConfigError(f"train.optimizer.name: adamw-8bit needs {missing}; use adamw")
 
 
-def steps_per_epoch(rows: int, batch_size: int, accumulation: int, processes: int = 1) -> int:
+def steps_per_epoch(rows: int, batch_size: int, accumulation: int) -> int:
     """Optimiser steps of one pass; a last step with fewer batches counts."""
-    return max(1, math.ceil(math.ceil(rows / (batch_size * processes)) / accumulation))
+    return max(1, math.ceil(math.ceil(rows / batch_size) / accumulation))
 
 
-def planned_steps(settings: TrainSettings, rows: int, processes: int = 1) -> int:
+def planned_steps(settings: TrainSettings, rows: int) -> int:
     """Optimiser steps of the whole run."""
     if settings.steps:
         return settings.steps
-    per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation, processes)
+    per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation)
     return max(1, math.ceil(per_epoch * (settings.epochs or 1.0)))
 
 

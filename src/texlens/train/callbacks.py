@@ -30,6 +30,10 @@ class Seen:
             return cls(sum(len(pack["rows"]) for pack in packs), sum(pack["tokens"] for pack in packs))
         return cls(len(batch["input_ids"]), batch["attention_mask"].sum())
 
+    def on_host(self) -> "Seen":
+        """For other processes, on whose GPUs this one's tensors must not land."""
+        return Seen(self.rows, int(self.tokens))
+
 
 class Meter:
     """Counts rows and tokens as they are trained on, and each process's rows; tells their rate since the last reading,

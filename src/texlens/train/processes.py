@@ -102,9 +102,9 @@ class Processes:
     def check(self, device: torch.device) -> None:
         """
         Raises:
-            ConfigError: the model is on another process's GPU.
+            ConfigError: it is another process's GPU.
         """
-        if self.several and device.type == "cuda" and device.index != self.local_rank:
+        if self.several and device.type == "cuda" and device.index not in (None, self.local_rank):
             raise ConfigError(f"model.device: {device} would be the GPU of all processes; use auto, each takes its own")
 
     def share(self, number: int) -> int:
@@ -118,14 +118,15 @@ ALONE = Processes()
 @contextmanager
 def joined() -> Iterator[Processes]:
     """Around all that several processes do together. Where one of them fails, it is let through as it is, and the
-    others leave in silence with the same exit code.
+    others leave in silence with the same exit code. A launcher that names no place on the machine (`LOCAL_RANK`, which
+    libraries read too) is taken to have one machine.
 
     Raises:
         ConfigError: there are more processes than GPUs, or they are not told where to meet.
     """
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    local = int(os.environ.get("LOCAL_RANK", rank)), int(os.environ.get("LOCAL_WORLD_SIZE", count))
-    processes = Processes(rank, count, *local)
+    local = os.environ.setdefault("LOCAL_RANK", str(rank)), os.environ.setdefault("LOCAL_WORLD_SIZE", str(count))
+    processes = Processes(rank, count, *map(int, local))
     store = distributed.PrefixStore("texlens", _met(processes))
     _end_on_sigterm(store)
     _end_with_launcher(store)

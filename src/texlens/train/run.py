@@ -1,9 +1,10 @@
 """One training run, from settings to a run folder with the best adapter in it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -17,7 +18,7 @@ from texlens.adapters.plan import AdapterPlan
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.environment import describe_environment
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
 from texlens.data.augment import build_transform
@@ -26,7 +27,7 @@ from texlens.data.dataset import ExampleDataset, Transform
 from texlens.models.build import Base, build_base, build_model, check_base
 from texlens.models.checkpoint import read_config
 from texlens.models.generate import generate
-from texlens.models.load import describe
+from texlens.models.load import choose_device, describe
 from texlens.models.processor import Processor, save_processor
 from texlens.train.arguments import check_train_settings, training_arguments
 from texlens.train.callbacks import Meter, MetricsLog, ProgressBar
@@ -52,16 +53,19 @@ class Prepared:
     plan: AdapterPlan
 
 
-def prepare(config: RunConfig, console: Console, *, with_test: bool = False) -> Prepared:
+def prepare(config: RunConfig, console: Console, *, with_test: bool = False, processes: Processes = ALONE) -> Prepared:
     """Finds the checkpoint, reads and checks the rows, plans the adapter.
 
     Args:
         with_test: the test rows are read after training, so a test split that is not there is told now.
+        processes: that call this alike.
 
     Raises:
         ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
     """
     check_train_settings(config.train, torch.cuda.is_available())
+    processes.check(choose_device(config.model.device))
+    _fetch(config, processes)
     base = build_base(config.model)
     check_base(base.processor.family, config.model, config.base)
     model_config = read_config(base.folder)
@@ -71,7 +75,39 @@ def prepare(config: RunConfig, console: Console, *, with_test: bool = False) -> 
     if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
     splits = build_splits(config.data, base.processor.tokenizer, base.processor.geometry, console=console)
+    check_same(processes.gather(_known(base, splits)))
     return Prepared(base, splits, plan)
+
+
+def _fetch(config: RunConfig, processes: Processes) -> None:
+    """What comes from a hub is fetched by one process of each machine, before the others look for it."""
+    if processes.several and processes.local_rank == 0:
+        build_base(config.model)
+        read_split(config.data, "train")
+    processes.wait()
+
+
+def _known(base: Base, splits: Splits) -> dict[str, Any]:
+    """What processes that share rows must know alike."""
+    rows = {f"{role} rows": (len(one.kept), one.image_tokens) for role, one in splits.checks.items()}
+    return {"weights": base.fingerprint, **rows}
+
+
+def check_same(known: Sequence[Mapping[str, Any]]) -> None:
+    """
+    Args:
+        known: by each process.
+
+    Raises:
+        RunError: they would train on different things, rows lost or taken twice.
+    """
+    for rank, other in enumerate(known):
+        for name, value in known[0].items():
+            if other.get(name) != value:
+                raise RunError(
+                    f"process {rank} finds other {name} ({other.get(name)}) than process 0 ({value}); "
+                    "give all machines the same checkpoint and data"
+                )
 
 
 def train(
@@ -102,7 +138,6 @@ def train(
         _record(config, prepared, folder)
     set_seed(config.train.seed)
     model = build_model(prepared.base, config.model, config.base)
-    processes.check(model.device)
     described = describe(model)
     write(model=described)
     if kept := described.get("kept_in_16_bits"):

@@ -5,6 +5,7 @@ Everything else (accelerate, trackers, schedules, FSDP, DeepSpeed, callbacks) is
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +107,14 @@ class LensTrainer(Trainer):
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """The loss over labels; the routers' is weighed by the batch's share of the step's labels, so that the batches
-        of a step weigh as much as one batch of all their rows."""
+        of a step weigh as much as one batch of all their rows. Both are taken as often as there are processes, over
+        which gradients are averaged."""
         labels = count_labels(inputs["labels"])
         result: Any = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         extra = self._balance() if self._balance else None
         if extra is None:
             return result
-        share = 1.0 if num_items_in_batch is None else labels / num_items_in_batch
+        share = 1.0 if num_items_in_batch is None else self._processes.count * labels / num_items_in_batch
         return (result[0] + share * extra, result[1]) if return_outputs else result + share * extra
 
     def get_batch_samples(self, epoch_iterator, num_batches, device):
@@ -120,6 +122,8 @@ class LensTrainer(Trainer):
         batches, label_count = self._beside(lambda: take(epoch_iterator, num_batches, device))
         refused = [refusal for batch in batches for refusal in batch.pop("refused", ())]
         seen = [Seen.of(batch) for batch in batches]
+        if self._processes.several:
+            seen = [now.on_host() for now in seen]
         labels = sum(batch.get("label_count", 0) for batch in batches)
         told = self._processes.gather((seen, labels, refused, peak_memory_gib()))
         for step in zip(*(part[0] for part in told), strict=True):
@@ -154,7 +158,7 @@ class LensTrainer(Trainer):
             forward,
             prepared["packs"],
             label_count,
-            self._trained(),
+            self._trained,
             self._processes,
             balance=self._balance,
             backward=self.accelerator.backward,
@@ -163,6 +167,7 @@ class LensTrainer(Trainer):
         self._guard.check(taken.bad, taken.any_bad, rows, self.state.global_step + 1, self._bare_optimizer())
         return taken.loss
 
+    @cached_property
     def _trained(self) -> list[torch.nn.Parameter]:
         return [one for one in self._network.parameters() if one.requires_grad]
 
@@ -172,7 +177,7 @@ class LensTrainer(Trainer):
             RunError: a loss, the last step's included, is no number; or another process is gone.
         """
         if self._processes.several:
-            self._processes.same(self._trained())
+            self._processes.same(self._trained)
             torch.manual_seed(self.args.seed + self._processes.rank)
         outcome = super().train(*args, **kwargs)
         self._guard.read()
@@ -228,7 +233,7 @@ class LensTrainer(Trainer):
         return total / max(count, 1)
 
     def _watch_loader(self, dataset: Any) -> Iterable[dict]:
-        """Each process takes every so manieth row, none twice."""
+        """Of N processes each takes every Nth row, none twice."""
         mine = range(self._processes.rank, len(dataset), self._processes.count)
         loader = DataLoader(
             Subset(dataset, mine) if self._processes.several else dataset,
@@ -306,5 +311,8 @@ class LensTrainer(Trainer):
         state.save_random(Path(output_dir), self.args.process_index)
 
     def _load_rng_state(self, checkpoint) -> None:
-        if checkpoint is not None and not state.load_random(Path(checkpoint), self.args.process_index):
-            self._warn("the checkpoint is of fewer processes: one that is new draws its random numbers anew")
+        if checkpoint is None:
+            return
+        found = self._processes.gather(state.load_random(Path(checkpoint), self.args.process_index))
+        if not all(found):
+            self._warn(f"the checkpoint is of {sum(found)} processes: the others draw their random numbers anew")

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from texlens.core.errors import ConfigError
+from texlens.core.errors import ConfigError, RunError
+from texlens.train.callbacks import Seen
 from texlens.train.experts import mean_use
 from texlens.train.processes import ALONE, Processes
+from texlens.train.run import check_same
 
 
 def test_one_alone_does_everything_itself():
@@ -23,11 +25,24 @@ def test_processes_of_a_machine_share_what_it_has():
 
 def test_processes_on_one_gpu_are_refused():
     second = Processes(1, 2, 1, 2)
-    for device in ("cpu", "cuda:1"):
+    for device in ("cpu", "cuda", "cuda:1"):
         second.check(torch.device(device))
     ALONE.check(torch.device("cuda:3"))
     with pytest.raises(ConfigError, match=r"model\.device: cuda:0 would be the GPU of all processes; use auto"):
         second.check(torch.device("cuda:0"))
+
+
+def test_other_rows_on_another_machine_are_named_before_training():
+    known = {"weights": "ab", "train rows": (100, 17_000)}
+    check_same([known, dict(known)])
+    with pytest.raises(RunError, match=r"process 1 finds other train rows \(\(99, 16830\)\) than process 0 \(\(100, "):
+        check_same([known, {**known, "train rows": (99, 16_830)}])
+
+
+def test_what_a_process_saw_reaches_others_as_numbers():
+    batch = {"input_ids": torch.ones(2, 3), "attention_mask": torch.tensor([[1, 1, 1], [1, 1, 0]])}
+    assert Seen.of(batch).on_host() == Seen(2, 5)
+    assert isinstance(Seen.of(batch).on_host().tokens, int)
 
 
 def test_the_use_of_experts_is_the_mean_of_those_that_used_them():
