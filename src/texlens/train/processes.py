@@ -209,9 +209,10 @@ def _others_may_be_gone() -> Iterator[None]:
         raise
     except RuntimeError as error:
         told = next(iter(str(error).splitlines()), type(error).__name__)[:TOLD_AT_MOST]
+        why = "" if "by peer" in told else f" (torch tells: {told})"
         raise RunError(
             "another process of this run is gone, killed perhaps for want of memory; "
-            f"`texlens train --resume RUN` goes on from the last checkpoint (torch tells: {told})"
+            f"`texlens train --resume RUN` goes on from the last checkpoint{why}"
         ) from error
 
 

@@ -6,7 +6,7 @@ import torch
 from texlens.core.errors import ConfigError, RunError
 from texlens.train.callbacks import Seen
 from texlens.train.experts import mean_use
-from texlens.train.processes import ALONE, Processes
+from texlens.train.processes import ALONE, Processes, _others_may_be_gone
 from texlens.train.run import check_same
 
 
@@ -37,6 +37,19 @@ def test_other_rows_on_another_machine_are_named_before_training():
     check_same([known, dict(known)])
     with pytest.raises(RunError, match=r"process 1 finds other train rows \(\(99, 16830\)\) than process 0 \(\(100, "):
         check_same([known, {**known, "train rows": (99, 16_830)}])
+
+
+@pytest.mark.parametrize(
+    ("torch_tells", "ends"),
+    [
+        ("Connection closed by peer [127.0.0.1]:1", "last checkpoint"),
+        ("no socket\nat c10d", "(torch tells: no socket)"),
+    ],
+)
+def test_a_fault_between_processes_is_told_with_torch_s_words_unless_one_is_gone(torch_tells, ends):
+    with pytest.raises(RunError) as told, _others_may_be_gone():
+        raise RuntimeError(torch_tells)
+    assert str(told.value).endswith(ends)
 
 
 def test_what_a_process_saw_reaches_others_as_numbers():
