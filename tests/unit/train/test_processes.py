@@ -42,7 +42,7 @@ def test_other_rows_on_another_machine_are_named_before_training():
 @pytest.mark.parametrize(
     ("torch_tells", "ends"),
     [
-        ("Connection closed by peer [127.0.0.1]:1", "last checkpoint"),
+        ("Connection closed by peer", "last checkpoint"),
         ("no socket\nat c10d", "(torch tells: no socket)"),
     ],
 )
