@@ -158,7 +158,7 @@ def test_a_tower_held_in_fp8_can_not_be_trained_and_its_merger_can():
     with pytest.raises(ConfigError, match=r"12 layers of the vision tower can't be trained.*freeze the tower"):
         check_tower(adapted, base)
     check_tower(adapted, QuantiseSettings(quantise="fp8"))
-    with pytest.raises(ConfigError, match="goes with base.quantise: fp8 alone, and this is nf4"):
+    with pytest.raises(ConfigError, match=r"goes with base\.quantise: fp8 alone, and this is nf4"):
         check_tower(adapted, QuantiseSettings(quantise="nf4", quantise_vision=True))
     whole = build_plan(LoraSettings(rank=2, train_also=("model.visual.blocks.1.norm1",)), family, config)
     with pytest.raises(ConfigError, match=r"train_also: model\.visual\.blocks\.1\.norm1 can't be trained"):
