@@ -8,7 +8,11 @@ from texlens.core.errors import ConfigError
 
 @pytest.fixture(autouse=True)
 def environment_as_before(monkeypatch):
+    """What `train` sets for its process and the libraries in it goes when the test ends."""
     monkeypatch.setenv("PYTORCH_ALLOC_CONF", "")
+    for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
 
 
 def test_processes_can_not_be_asked_for_inside_one_of_several(monkeypatch):
