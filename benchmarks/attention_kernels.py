@@ -10,7 +10,6 @@ kernels is compiled in processes side by side, checked against float32, and time
 backward pass is timed as a whole too, as it is in use and with its two kernels at their best.
 """
 
-import argparse
 import ast
 import functools
 import itertools
@@ -23,7 +22,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from kernel_timing import DEVICE, DTYPE, compile_side_by_side, described, median_ms, off, said, save, used_first
+from kernel_timing import (
+    DEVICE,
+    DTYPE,
+    compile_side_by_side,
+    described,
+    median_ms,
+    off,
+    options_of,
+    said,
+    save,
+    used_first,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -300,9 +310,7 @@ def compile_one(job: tuple[str, str, Blocks | None]) -> None:
 
 
 def _options():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output")
-    parser.add_argument("--tiny", action="store_true")
+    parser = options_of(__doc__)
     parser.add_argument("--theme", default="", help="only themes that begin so: text, vision, 'vision, width 64'")
     parser.add_argument("--part", choices=["forward", "backward"], help="only this part, and nobody else's kernels")
     return parser.parse_args()

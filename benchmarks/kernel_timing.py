@@ -3,6 +3,7 @@
 Importing this finds the device without opening it, so that processes can still be forked from this one.
 """
 
+import argparse
 import functools
 import json
 import math
@@ -48,6 +49,14 @@ def _failure(run: Callable[[Any], None], job: Any) -> str | None:
     except Exception as error:  # noqa: BLE001  told in the table
         return said(error)
     return None
+
+
+def options_of(description: str | None) -> argparse.ArgumentParser:
+    """The options of all of them; `description` is the script's docstring."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--output")
+    parser.add_argument("--tiny", action="store_true")
+    return parser
 
 
 def described() -> dict[str, Any]:

@@ -9,7 +9,6 @@ to the rows that the product of gate and up takes, with the slopes of all adapte
 compiled in processes side by side, checked against float32, and timed with events (median of 20 runs).
 """
 
-import argparse
 import json
 import sys
 import time
@@ -17,7 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kernel_timing import DEVICE, DTYPE, compile_side_by_side, described, median_ms, off, said, save, used_first
+from kernel_timing import (
+    DEVICE,
+    DTYPE,
+    compile_side_by_side,
+    described,
+    median_ms,
+    off,
+    options_of,
+    said,
+    save,
+    used_first,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -55,7 +65,7 @@ IDEAL = {("forward", "bordered"): 6, ("forward", "coded"): 9, ("back", "bordered
 
 
 def main() -> None:
-    options = _options()
+    options = options_of(__doc__).parse_args()
     began = time.monotonic()
     if not options.tiny:
         jobs = [(part, form, cut) for part, form in CUTS for cut in ways(part, form)]
@@ -237,13 +247,6 @@ def compile_one(job: tuple[str, str, Cut]) -> None:
     if form not in _cases:
         _cases[form] = Case(64, form, False)
     _cases[form].fused(part, cut)()
-
-
-def _options():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output")
-    parser.add_argument("--tiny", action="store_true")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ checked against float32 and timed with events (median of 20). GB/s are those of 
 an arm moves.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -20,7 +19,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from kernel_timing import DEVICE, DTYPE, compile_side_by_side, described, median_ms, off, said, save, used_first
+from kernel_timing import (
+    DEVICE,
+    DTYPE,
+    compile_side_by_side,
+    described,
+    median_ms,
+    off,
+    options_of,
+    said,
+    save,
+    used_first,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -82,7 +92,7 @@ class Case(NamedTuple):
 
 
 def main() -> None:
-    options = _options()
+    options = options_of(__doc__).parse_args()
     began = time.monotonic()
     if not options.tiny:
         jobs = [*(("pair", cut) for cut in PAIR_CUTS), *(("norm codes", cut) for cut in CODE_CUTS), ("rest", None)]
@@ -300,13 +310,6 @@ def compile_one(job: tuple[str, Cut | None]) -> None:
             made = [norm_codes_case(name, product, [cut], adds=name == "gate/up")] * (name != "out")
         for case in made:
             case.arms[-1].call()
-
-
-def _options():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output")
-    parser.add_argument("--tiny", action="store_true")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

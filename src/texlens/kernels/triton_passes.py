@@ -173,6 +173,16 @@ def _add_rms_norm(x, y, weight, normed, width, stride, eps, BLOCK: tl.constexpr)
 
 
 @triton.jit
+def behind_norm(slope, x, weight, width, eps):
+    """The slope of a row x from that of its norm times weight, x over its root mean square, and one over that mean."""
+    wide = x.to(tl.float32)
+    rms = tl.rsqrt(tl.sum(wide * wide) / width + eps)
+    unit = wide * rms
+    along = slope.to(tl.float32) * weight.to(tl.float32)
+    return (along - unit * (tl.sum(along * unit) / width)) * rms, unit, rms
+
+
+@triton.jit
 def _rms_norm_back(
     slope, x, weight, added, dx, normed, width, added_stride, stride, eps, ADD: tl.constexpr, BLOCK: tl.constexpr
 ):
@@ -181,12 +191,8 @@ def _rms_norm_back(
     place = tl.arange(0, BLOCK)
     inside = place < width
     values = tl.load(x + row + place, inside, other=0.0)
-    wide = values.to(tl.float32)
-    rms = tl.rsqrt(tl.sum(wide * wide) / width + eps)
-    unit = wide * rms
     scale = tl.load(weight + place, inside, other=0.0)
-    along = tl.load(slope + row + place, inside, other=0.0).to(tl.float32) * scale.to(tl.float32)
-    result = (along - unit * (tl.sum(along * unit) / width)) * rms
+    result, unit, _ = behind_norm(tl.load(slope + row + place, inside, other=0.0), values, scale, width, eps)
     if ADD:
         result += tl.load(added + token * added_stride + place, inside, other=0.0).to(tl.float32)
     tl.store(dx + token * stride + place, result.to(values.dtype), inside)

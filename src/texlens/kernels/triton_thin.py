@@ -18,6 +18,7 @@ from torch import Tensor
 
 from texlens.kernels.fp8 import CODE, room_for
 from texlens.kernels.triton_fp8 import LARGEST, TINY, code, code_beside
+from texlens.kernels.triton_passes import behind_norm
 
 
 class Cut(NamedTuple):
@@ -296,12 +297,8 @@ def _rms_norm_back(
     place, rank = tl.arange(0, BLOCK), tl.arange(0, RANKS)
     inside = place < width
     values = tl.load(x + token * width + place, inside, other=0.0)
-    wide = values.to(tl.float32)
-    rms = tl.rsqrt(tl.sum(wide * wide) / width + eps)
-    unit = wide * rms
-    along = tl.load(slope + token * width + place, inside, other=0.0).to(tl.float32)
-    along *= tl.load(weight + place, inside, other=0.0).to(tl.float32)
-    result = (along - unit * (tl.sum(along * unit) / width)) * rms
+    scale = tl.load(weight + place, inside, other=0.0)
+    result, _, rms = behind_norm(tl.load(slope + token * width + place, inside, other=0.0), values, scale, width, eps)
     if ADD:
         result += tl.load(added + token * added_stride + place, inside, other=0.0).to(tl.float32)
     tl.store(dx + token * stride + place, result.to(values.dtype), inside)

@@ -9,9 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from texlens.kernels.fp8 import CODE
-
-_LARGEST = tl.constexpr(448.0)
-_TINY = tl.constexpr(1.1754944e-38)
+from texlens.kernels.triton_fp8 import LARGEST, TINY, code
 
 
 def norm_codes(
@@ -79,8 +77,7 @@ def _gelu_codes(x, codes, scale, width, linear, cubic, BLOCK: tl.constexpr):
 
 @triton.jit
 def _store_codes(values, codes, scale, row, place, inside):
-    factor = tl.maximum(tl.max(tl.abs(values)) / _LARGEST, _TINY)
+    factor = tl.maximum(tl.max(tl.abs(values)) / LARGEST, TINY)
     factor += tl.sum(values * 0.0)  # maxima and bounds pass over what is no number, and this doesn't
     tl.store(scale + tl.program_id(0), factor)
-    code = tl.minimum(tl.maximum(values / factor, -_LARGEST), _LARGEST).to(tl.float8e4nv)
-    tl.store(codes + row + place, code, inside)
+    tl.store(codes + row + place, code(values / factor), inside)
