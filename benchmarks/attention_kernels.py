@@ -37,9 +37,9 @@ from kernel_timing import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.kernels import triton_attention
-from texlens.kernels.attention import CAUSAL, GROUPED, attend_plainly, varlen
-from texlens.kernels.triton_attention import Blocks, choose_blocks
+from texlens.kernels.attention import triton as triton_attention
+from texlens.kernels.attention.api import CAUSAL, GROUPED, attend_plainly, varlen
+from texlens.kernels.attention.triton import Blocks, choose_blocks
 
 ERROR = 0.02
 

@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow.parquet as parquet
 
 from texlens.core.errors import LatexError
-from texlens.latex.canonical import canonical, canonical_form
-from texlens.latex.differences import ALIKE, difference
-from texlens.latex.draw import draw
-from texlens.latex.layout import layout
+from texlens.latex.canonical.differences import ALIKE, difference
+from texlens.latex.canonical.form import canonical, canonical_form
+from texlens.latex.layout.formula import layout
+from texlens.latex.render.raster import draw
 
 ARRAY = "array's half em"
 

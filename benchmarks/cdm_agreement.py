@@ -14,8 +14,8 @@ from pathlib import Path
 
 from scipy.stats import spearmanr
 
-from texlens.evaluate.cdm import RULES, cdm
-from texlens.latex.tokens import tokenize
+from texlens.latex.parse.tokens import tokenize
+from texlens.metrics.cdm import RULES, cdm
 
 CLOSE = 0.05
 OTHER_SETS = {"reference": "reference-2024", "reference-2024": "reference"}

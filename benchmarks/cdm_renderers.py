@@ -11,8 +11,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from texlens.evaluate.cdm import cdm
-from texlens.evaluate.cdm.by_tex import tex_pictures
+from texlens.metrics.cdm import cdm
+from texlens.metrics.cdm.by_tex import tex_pictures
 
 
 def main() -> None:

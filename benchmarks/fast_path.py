@@ -37,16 +37,16 @@ from fast_path_rows import (
     text_projections,
     work_of,
 )
-from nf4_layers import quantise_in_nf4
+from nf4_layers import quantize_in_nf4
 from peft import LoraConfig, get_peft_model
 
-from texlens.data.example import Example
 from texlens.data.geometry import ImageGeometry
-from texlens.data.pack import PackLayout, lay
-from texlens.data.packing import PackCollator
-from texlens.kernels.loss import CHUNK
+from texlens.inputs.example import Example
+from texlens.inputs.pack import PackLayout, lay
+from texlens.inputs.packed_collator import PackCollator
+from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of
-from texlens.models.fp8 import quantise_in_fp8
+from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.packed.forward import packed_forward
 from texlens.models.packed.memory import PackOptions, choose_pack, held_bytes, least_pack
 
@@ -62,8 +62,8 @@ class Arm:
     passes: str = "triton"
     fused: bool = True
     base: str = "bf16"
-    """How the frozen weights are held: bf16, or fp8 or nf4 as `base.quantise` holds them; `TOWER_TOO` with
-    `base.quantise_vision`."""
+    """How the frozen weights are held: bf16, or fp8 or nf4 as `base.quantize` holds them; `TOWER_TOO` with
+    `base.quantize_vision`."""
     cached: bool = False
     """Images come as features of the frozen tower (`train.cache_features`), copied from the host in the step."""
     memory_gib: float | None = None
@@ -134,11 +134,11 @@ def build(settings: dict, device, base: str = "bf16"):
     config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(settings), task_type="CAUSAL_LM")
     model = base_model(settings, device)
     if base in ("fp8", TOWER_TOO):
-        kept = quantise_in_fp8(model, vision=base == TOWER_TOO)
+        kept = quantize_in_fp8(model, vision=base == TOWER_TOO)
         if kept and base == "fp8":
             raise SystemExit(f"{kept[0]} can't be held in fp8")
     if base == "nf4":
-        quantise_in_nf4(model)
+        quantize_in_nf4(model)
     return get_peft_model(model, config).train()
 
 
@@ -167,7 +167,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.passes != "plain", waits_on, kept_by)
     if waits_on != device:
         batches = [pinned(batch) for batch in batches]
-    synchronise = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
 
     def step(batch) -> torch.Tensor:
         losses = []
@@ -186,11 +186,11 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
 
     began = time.monotonic()
     step(batches[0])
-    synchronise()
+    synchronize()
     compiling = time.monotonic() - began
     for batch in batches[1:4]:
         step(batch)
-    synchronise()
+    synchronize()
     gate("warm", options.gated)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -201,10 +201,10 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         began = time.perf_counter()
         outcomes.append(step(batch))
         if options.each:
-            synchronise()
+            synchronize()
             times.append(time.perf_counter() - began)
     issued = time.perf_counter() - whole
-    synchronise()
+    synchronize()
     spent = time.perf_counter() - whole
     tokens = sum(pack["tokens"] for batch in timed for pack in batch["packs"])
     work = work_of(settings)

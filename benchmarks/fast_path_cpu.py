@@ -27,16 +27,16 @@ import transformers
 
 from texlens.adapters.build import build_adapter, build_plan
 from texlens.config.load import build_config
-from texlens.data.build import read_split
-from texlens.data.collate import Collator
-from texlens.data.dataset import ExampleDataset
-from texlens.data.packing import PackCollator
-from texlens.data.patches import image_to_raw_patches
+from texlens.inputs.build import read_split
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.packed_collator import PackCollator
+from texlens.inputs.padded_collator import Collator
+from texlens.kernels.loss.label_loss import count_labels, label_loss
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.packed.forward import pack_layout, packed_forward
-from texlens.train.features import feature_store
-from texlens.train.loss import count_labels, label_loss
+from texlens.train.feature_cache import feature_store
 
 
 def main() -> None:

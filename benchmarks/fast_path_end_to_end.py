@@ -6,11 +6,11 @@
     python benchmarks/fast_path_end_to_end.py --loader            # decoding and packing alone, without a model
 
 Drawn lines of text, PNG in one parquet file, of the sizes and answer lengths of `fast_path_rows.py`, are trained on by
-the trainer of `texlens train`: decoding, patching, tokenising and packing in the loader's workers, pinned memory, LoRA
+the trainer of `texlens train`: decoding, patching, tokenizing and packing in the loader's workers, pinned memory, LoRA
 on the seven text projections of a random full-size model, clipping, fused AdamW, logging every 10 steps. Samples a
 second are those after the fifth step. Then the same packs, on the device already, go through forward, backward,
-clipping and optimiser alone. `share` is the first rate over the second. Any setting of a run file can be given, such as
-`--set train.workers=4`; of bases in few bits only `--set base.quantise=fp8`.
+clipping and optimizer alone. `share` is the first rate over the second. Any setting of a run file can be given, such as
+`--set train.workers=4`; of bases in few bits only `--set base.quantize=fp8`.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from fast_path_rows import (
     drawn_lengths,
     matrix_rate,
     settings_of,
-    synchronise,
+    synchronize,
     work_of,
 )
 from PIL import Image, ImageDraw, ImageFont
@@ -53,21 +53,21 @@ from texlens.adapters.build import build_adapter, build_plan
 from texlens.config.load import build_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
-from texlens.data.build import build_splits
-from texlens.data.dataset import ExampleDataset
-from texlens.data.pack import lay
-from texlens.data.packing import PackCollator
-from texlens.data.patches import image_to_raw_patches
+from texlens.inputs.build import build_splits
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.pack import lay
+from texlens.inputs.packed_collator import PackCollator
 from texlens.models.build import Base
+from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import read_config
-from texlens.models.fp8 import quantise_in_fp8
+from texlens.models.fp8 import quantize_in_fp8
+from texlens.models.meta_model import build_config as build_model_config
 from texlens.models.packed.forward import PackedForward, pack_layout
 from texlens.models.processor import load_processor, load_tokenizer
-from texlens.models.shipped import NANO_FOLDER
-from texlens.models.skeleton import build_config as build_model_config
-from texlens.train.engine import build_engine
+from texlens.train.backends.engine import build_engine
 from texlens.train.run import Prepared, build_trainer
-from texlens.train.watch import EXACT_MATCH
+from texlens.train.validation import EXACT_MATCH
 from texlens.train.workers import with_workers
 
 WARM = 5
@@ -153,7 +153,7 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
     settings = read_config(prepared.base.folder)
     matrix_tflops = matrix_rate(device, options.tiny)
     model = base_model(settings, device)
-    if config.base.quantise == "fp8" and (kept := quantise_in_fp8(model)):
+    if config.base.quantize == "fp8" and (kept := quantize_in_fp8(model)):
         raise SystemExit(f"{kept[0]} can't be held in fp8")
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=0, base_path=config.model.path)
     began = time.perf_counter()
@@ -231,7 +231,7 @@ class Clock(TrainerCallback):
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step in (1, self.warm, self.last):
-            synchronise(self.device)
+            synchronize(self.device)
             now = time.perf_counter()
         if state.global_step == 1:
             self.first_s = now - self.began
@@ -293,21 +293,21 @@ def laid_again(
 
 
 def model_alone(forward: PackedForward, trainer, batches: list[dict], warm: int, device) -> float:
-    """Samples a second of forward, backward, clipping and optimiser on packs that lie on the device."""
+    """Samples a second of forward, backward, clipping and optimizer on packs that lie on the device."""
     trained = [parameter for parameter in trainer.model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-6, fused=True)
     batches = [on(device, batch) for batch in batches]
     trainer.model.train()
     for number, batch in enumerate(batches):
         if number == warm:
-            synchronise(device)
+            synchronize(device)
             began = time.perf_counter()
         for pack in batch["packs"]:
             (forward.loss(pack) / batch["label_count"]).backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    synchronise(device)
+    synchronize(device)
     rows = sum(len(pack["rows"]) for batch in batches[warm:] for pack in batch["packs"])
     return round(rows / (time.perf_counter() - began), 2)
 

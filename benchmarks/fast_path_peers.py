@@ -139,7 +139,7 @@ def run(arm: Arm, folder: Path, options: argparse.Namespace) -> dict:
     if arm.unsloth:
         import unsloth  # noqa: F401  before transformers, as it asks
     import torch
-    from fast_path_rows import GIB, gate, matrix_rate, settings_of, synchronise, work_of
+    from fast_path_rows import GIB, gate, matrix_rate, settings_of, synchronize, work_of
 
     settings = settings_of(options.model, options.tiny)
     micro_batch = min(arm.micro_batch, 4) if options.tiny else arm.micro_batch
@@ -159,7 +159,7 @@ def run(arm: Arm, folder: Path, options: argparse.Namespace) -> dict:
     clock = clock_of(options, device)
     trainer = trainer_of(arm, model, processor, batches, micro_batch, clock, on_gpu)
     trainer.train()
-    synchronise(device)
+    synchronize(device)
     ends = clock.ends
     spent = ends[-1] - ends[options.warm_up - 1]
     timed = [counts(batch) for batch in batches[options.warm_up :]]
@@ -213,22 +213,22 @@ def padded_batch(examples: list, geometry) -> dict:
         "input_ids": token_ids,
         "attention_mask": torch.tensor([fill([1] * len(example), 0) for example in examples]),
         "labels": torch.tensor([fill(example.labels, -100) for example in examples]),
-        "pixel_values": torch.cat([normalised(example.patches, geometry) for example in examples]),
+        "pixel_values": torch.cat([normalized(example.patches, geometry) for example in examples]),
         "image_grid_thw": torch.tensor([example.grid for example in examples]),
         "mm_token_type_ids": (token_ids == IMAGE).int(),
     }
 
 
-def normalised(patches, geometry):
+def normalized(patches, geometry):
     """Patches [P, 3 x area] of bytes as the stock processor gives them: [P, 3 x frames x area], float32."""
     import torch
 
-    from texlens.data.patches import normalised_values
+    from texlens.inputs.image_patches import normalized_values
 
-    values = torch.from_numpy(normalised_values(geometry.mean, geometry.std))
+    values = torch.from_numpy(normalized_values(geometry.mean, geometry.std))
     parts = torch.from_numpy(patches).long().view(len(patches), 3, 1, -1)
-    colours = torch.stack([values[channel][parts[:, channel]] for channel in range(3)], 1)
-    return colours.expand(-1, -1, geometry.temporal_patch_size, -1).reshape(len(patches), -1).contiguous()
+    colors = torch.stack([values[channel][parts[:, channel]] for channel in range(3)], 1)
+    return colors.expand(-1, -1, geometry.temporal_patch_size, -1).reshape(len(patches), -1).contiguous()
 
 
 def counts(batch: dict) -> tuple[int, int, int, int]:
@@ -351,7 +351,7 @@ def trainer_of(arm: Arm, model, processor, batches: list[dict], micro_batch: int
 def clock_of(options: argparse.Namespace, device):
     """A callback that keeps the end of each step; the device is waited for after the first, before and after timing."""
     import torch
-    from fast_path_rows import gate, synchronise
+    from fast_path_rows import gate, synchronize
     from transformers import TrainerCallback
 
     last = options.warm_up + options.steps
@@ -365,7 +365,7 @@ def clock_of(options: argparse.Namespace, device):
         def on_step_end(self, args, state, control, **kwargs):
             step = state.global_step
             if step in (1, options.warm_up, last):
-                synchronise(device)
+                synchronize(device)
             if step == options.warm_up:
                 gate("warm", options.gated)
                 if device.type == "cuda":

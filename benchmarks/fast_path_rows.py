@@ -17,11 +17,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.data.example import IGNORED, Example
+from texlens.inputs.example import IGNORED, Example
+from texlens.models.bundled import shipped_config
 from texlens.models.families import family_of
 from texlens.models.load import random_model
-from texlens.models.shipped import shipped_config
-from texlens.models.skeleton import skeleton
+from texlens.models.meta_model import skeleton
 
 IMAGE, PAD, START, END = 151655, 151643, 151652, 151653
 RANK = 16
@@ -126,11 +126,11 @@ def matrix_rate(device: torch.device, tiny: bool) -> float:
     left, right = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
     for _ in range(3):
         left @ right
-    synchronise(device)
+    synchronize(device)
     began = time.perf_counter()
     for _ in range(20):
         left @ right
-    synchronise(device)
+    synchronize(device)
     return 20 * 2 * side**3 / (time.perf_counter() - began) / 1e12
 
 
@@ -141,6 +141,6 @@ def gate(word: str, gated: bool) -> None:
         sys.stdin.readline()
 
 
-def synchronise(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()

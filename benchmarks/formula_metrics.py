@@ -22,13 +22,13 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
-from texlens.core.prediction import Prediction
-from texlens.evaluate.cdm import RULES, cdm
-from texlens.evaluate.metrics import METRICS
-from texlens.evaluate.reading import Reading
-from texlens.latex import canonical as canonical_forms
-from texlens.latex import pictures
-from texlens.latex.tokens import tokenize
+from texlens.latex.canonical import form as canonical_forms
+from texlens.latex.canonical import same_drawing as pictures
+from texlens.latex.parse.tokens import tokenize
+from texlens.metrics.cdm import RULES, cdm
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import METRICS
+from texlens.metrics.scored_prediction import Reading
 
 WORN = 0.05
 ROUNDS = 3
@@ -54,7 +54,7 @@ def worn(formula: str, draw: random.Random, letters: str = "xyzabc123") -> str:
 
 def empty_caches() -> None:
     """Those that hold whole formulas; glyphs stay known."""
-    for module in (sys.modules["texlens.evaluate.cdm.score"], canonical_forms, pictures):
+    for module in (sys.modules["texlens.metrics.cdm.score"], canonical_forms, pictures):
         for value in vars(module).values():
             if hasattr(value, "cache_clear"):
                 value.cache_clear()

@@ -4,7 +4,7 @@
     python benchmarks/fp8_curve.py --tiny          # few layers and steps on the CPU, by the plain form of the products
 
 Each theme trains LoRA r=16 on the seven text projections for 300 steps of the packed engine (warm-up, then a cosine to
-zero), once over each base: bf16, fp8, and fp8 with the vision tower in it (`base.quantise_vision`). `nano` is the
+zero), once over each base: bf16, fp8, and fp8 with the vision tower in it (`base.quantize_vision`). `nano` is the
 shipped model on the demo's handwriting, or on the rows of --data (a folder of parquet, say), twice through them and at
 most 32 a step; another arm over bf16 starts from other first weights, which tells how much chance moves the end.
 `wide` is a full-size model with random weights on made rows of the lengths of `fast_path_rows.py`: noise for images,
@@ -33,24 +33,24 @@ from typing import Any
 import numpy as np
 import torch
 from fast_path import on
-from fast_path_rows import IMAGE, PAD, RANK, base_model, made_examples, settings_of, synchronise
+from fast_path_rows import IMAGE, PAD, RANK, base_model, made_examples, settings_of, synchronize
 from peft import LoraConfig, get_peft_model
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter, build_plan
 from texlens.config.load import build_config
-from texlens.data.build import build_splits
-from texlens.data.dataset import ExampleDataset
-from texlens.data.example import IGNORED, Example
 from texlens.data.geometry import ImageGeometry
-from texlens.data.pack import PackLayout
-from texlens.data.packing import PackCollator
-from texlens.data.patches import image_to_raw_patches
+from texlens.inputs.build import build_splits
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.pack import PackLayout
+from texlens.inputs.packed_collator import PackCollator
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.families import family_of
-from texlens.models.fp8 import fp8_layers, quantise_in_fp8
+from texlens.models.fp8 import fp8_layers, quantize_in_fp8
 from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward
 
 STEPS, WARM_UP, LAST, TOLD, SAID = 300, 15, 20, 10, 50
@@ -182,11 +182,11 @@ def train(forward: PackedForward, trained: list, task: Task, steps: int, device)
         optimizer.zero_grad(set_to_none=True)
         losses.append(torch.stack(parts).sum())
         if step == 0:
-            synchronise(device)
+            synchronize(device)
             first_s = time.perf_counter() - began
         if step % SAID == 0:
             print(f"  step {step}: {losses[-1].item():.4f} after {time.perf_counter() - began:.1f} s", flush=True)
-    synchronise(device)
+    synchronize(device)
     return torch.stack(losses).tolist(), first_s, time.perf_counter() - began - first_s
 
 
@@ -204,9 +204,9 @@ def validation_loss(forward: PackedForward, batches: list[dict], device) -> floa
     return total / sum(batch["label_count"] for batch in batches)
 
 
-def quantise(model: Any, arm: Arm) -> None:
+def quantize(model: Any, arm: Arm) -> None:
     if arm.base != "none":
-        quantise_in_fp8(model, vision=arm.base != "fp8")
+        quantize_in_fp8(model, vision=arm.base != "fp8")
 
 
 # The shipped model on handwriting -------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def nano(options, device) -> Task:
 
     def model(arm: Arm):
         made = build_model(base, config.model)
-        quantise(made, arm)
+        quantize(made, arm)
         return build_adapter(made, plan, config.adapter, seed=arm.seed, base_path="nano").train()
 
     layout = pack_layout(build_model(base, config.model).config, processor, padded=device.type == "cuda")
@@ -280,7 +280,7 @@ def wide(options, device) -> Task:
 
     def model(arm: Arm):
         made = base_model(settings, device)
-        quantise(made, arm)
+        quantize(made, arm)
         torch.manual_seed(arm.seed)
         projections = f"{groups['text-attention']}|{groups['text-mlp']}"
         config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=projections, task_type="CAUSAL_LM")

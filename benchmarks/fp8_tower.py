@@ -4,7 +4,7 @@
 
 Over test rows of --data, by the plain form of the products. `features` are merged ones, then those for the first
 layers: how far they lie from full precision's (length of the difference over their length, all rows together) and at
-what angle (mean cosine over image tokens), with the blocks in float8, as `base.quantise_vision` has them, and with the
+what angle (mean cosine over image tokens), with the blocks in float8, as `base.quantize_vision` has them, and with the
 mergers too. `readings` are of full precision, and with the blocks in float8 under a language model as it is; `same` is
 the share of rows that read as in full precision.
 """
@@ -23,16 +23,16 @@ from torch.nn import functional
 
 from texlens.config.load import build_config
 from texlens.config.run import RunConfig
-from texlens.data.build import read_split
-from texlens.data.dataset import ExampleDataset
-from texlens.data.packing import PackCollator
-from texlens.data.patches import image_to_raw_patches
 from texlens.data.sample import Sample
-from texlens.evaluate.metrics import run_metrics
-from texlens.evaluate.scores import totals
+from texlens.inference.generate import generate, in_order
+from texlens.inputs.build import read_split
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.packed_collator import PackCollator
+from texlens.metrics.registry import run_metrics
+from texlens.metrics.scores import totals
 from texlens.models.build import Base, build_base, build_model
 from texlens.models.fp8 import Fp8Linear, coded_of_tower
-from texlens.models.generate import generate, in_order
 from texlens.models.packed.forward import pack_layout, packed_forward
 
 BUDGET = 4096

@@ -16,13 +16,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from texlens.core.prediction import Prediction
-from texlens.evaluate.cdm import RULES, cdm
-from texlens.evaluate.metrics import METRICS
-from texlens.evaluate.reading import Reading
-from texlens.latex.canonical import canonical
-from texlens.latex.generate import RandomFormulas
-from texlens.latex.tokens import tokenize
+from texlens.latex.canonical.form import canonical
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.parse.tokens import tokenize
+from texlens.metrics.cdm import RULES, cdm
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import METRICS
+from texlens.metrics.scored_prediction import Reading
 
 SLOW_SECONDS = 5.0
 HOSTILE = [

@@ -31,10 +31,13 @@ from kernel_timing import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.kernels import mlp, thin, triton_mlp, triton_passes
-from texlens.kernels.fp8 import quantise_rows
-from texlens.kernels.products import Adapted, Adapter, Coded, Stored
-from texlens.kernels.triton_mlp import Cut, choose_cut
+from texlens.kernels.elementwise import triton as triton_passes
+from texlens.kernels.fp8.format import quantize_rows
+from texlens.kernels.lora_linear import dispatch as thin
+from texlens.kernels.lora_linear.products import Adapted, Adapter, Coded, Stored
+from texlens.kernels.swiglu import dispatch as mlp
+from texlens.kernels.swiglu import triton as triton_mlp
+from texlens.kernels.swiglu.triton import Cut, choose_cut
 
 ERROR = 0.01 if DEVICE == "cuda" else 0.1  # the interpreter rounds some codes wrongly
 RANKS, LAYERS = 16, 36
@@ -145,7 +148,7 @@ class Case:
         act = triton_passes.swiglu(self.wide, self.down.border)
         made = torch.mm(act[:, : self.width], down.T)
         if self.form == "coded":
-            return quantise_rows(act, made, gain), made
+            return quantize_rows(act, made, gain), made
         act[:, self.width :] = made
         return act, made
 
@@ -184,7 +187,7 @@ class Case:
             expected.append(full[0])
         else:
             given += rows
-            expected += quantise_rows(full[0], made, self.matrices()[2][PARTS.index(part)])
+            expected += quantize_rows(full[0], made, self.matrices()[2][PARTS.index(part)])
         if part == "back":
             ups, ddown = slopes
             if isinstance(ups, torch.Tensor):

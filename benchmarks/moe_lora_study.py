@@ -44,7 +44,7 @@ TRAINING = {
 }
 READ_AT_ONCE = 262
 TOLD_EVERY_S = 10
-COLOURS = {"red": "#d22", "green": "#2a2", "blue": "#24d", "black": "#222", "orange": "#e80"}
+COLORS = {"red": "#d22", "green": "#2a2", "blue": "#24d", "black": "#222", "orange": "#e80"}
 SHAPES = ("circle", "square", "triangle", "bar")
 COUNTS = {1: "one", 2: "two", 3: "three"}
 PLACES = ("left of", "right of", "above", "below")
@@ -63,7 +63,7 @@ def main() -> None:
         arms = run_arms(folder, options, began)
         if not arms:
             sys.exit("no arm ended; see above")
-        result = summarise(arms, rows, options) | {"minutes": round((time.monotonic() - began) / 60, 2)}
+        result = summarize(arms, rows, options) | {"minutes": round((time.monotonic() - began) / 60, 2)}
     print(json.dumps({key: result[key] for key in ("parameters", "scores", "paired", "minutes")}, indent=1))
     if options.write:
         path = options.write / f"moe-lora_{result['hardware_name']}_{result['date']}.json"
@@ -163,12 +163,12 @@ def _scene(draw: random.Random) -> tuple[bytes, str]:
 
 
 def _group(draw: random.Random) -> tuple[int, str, str]:
-    return draw.choice(list(COUNTS)), draw.choice(list(COLOURS)), draw.choice(SHAPES)
+    return draw.choice(list(COUNTS)), draw.choice(list(COLORS)), draw.choice(SHAPES)
 
 
 def _said(group: tuple[int, str, str]) -> str:
-    count, colour, shape = group
-    return f"{COUNTS[count]} {colour} {shape}{'s' if count > 1 else ''}"
+    count, color, shape = group
+    return f"{COUNTS[count]} {color} {shape}{'s' if count > 1 else ''}"
 
 
 def _drawn(groups: list, draw: random.Random) -> bytes:
@@ -176,13 +176,13 @@ def _drawn(groups: list, draw: random.Random) -> bytes:
 
     image = Image.new("RGB", (256, 128), "white")
     pen = ImageDraw.Draw(image)
-    for (count, colour, shape), (left, top, right, bottom) in groups:
+    for (count, color, shape), (left, top, right, bottom) in groups:
         width = (right - left) / count
         for number in range(count):
             size = min(width, bottom - top) * draw.uniform(0.55, 0.85) / 2
             x = left + width * (number + 0.5) + draw.uniform(-2, 2)
             y = (top + bottom) / 2 + draw.uniform(-5, 5)
-            _shape(pen, shape, x, y, size, COLOURS[colour])
+            _shape(pen, shape, x, y, size, COLORS[color])
     return _png(image)
 
 
@@ -319,12 +319,12 @@ def equal_ranks() -> dict[str, int]:
 
 def widths() -> dict[str, tuple[int, int]]:
     """Of each group of the nano model, widths in and out added up, and widths in."""
-    from texlens.adapters.linears import linear_layers
+    from texlens.adapters.model_layout import linear_layers
     from texlens.adapters.plan import grouped
+    from texlens.models.bundled import NANO_FOLDER
     from texlens.models.checkpoint import read_config
     from texlens.models.families import FAMILIES
-    from texlens.models.shipped import NANO_FOLDER
-    from texlens.models.skeleton import skeleton
+    from texlens.models.meta_model import skeleton
 
     found = grouped(linear_layers(skeleton(read_config(NANO_FOLDER))), FAMILIES["qwen3_vl"].groups)
     return {
@@ -344,7 +344,7 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
     from texlens.adapters.lora import load_adapter
     from texlens.config.load import build_config
     from texlens.core.run_folder import RunFolder
-    from texlens.data.build import read_split
+    from texlens.inputs.build import read_split
     from texlens.models.build import build_model
     from texlens.train.run import prepare, train
 
@@ -385,7 +385,7 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
-    from texlens.models.generate import generate
+    from texlens.inference.generate import generate
 
     limit = config.evaluate.max_new_tokens
     question = config.data.question
@@ -396,11 +396,11 @@ def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
 # The summary ----------------------------------------------------------------------------------------------------------
 
 
-def summarise(arms: list[dict], rows: dict, options: argparse.Namespace) -> dict:
+def summarize(arms: list[dict], rows: dict, options: argparse.Namespace) -> dict:
     import torch
 
     from texlens.core.environment import describe_environment
-    from texlens.core.expert_use import dead_experts
+    from texlens.evaluate.expert_utilization import dead_experts
 
     scored = {(made["arm"], made["seed"]): row_scores(made["predictions"]) for made in arms}
     base = next((made["base_predictions"] for made in arms if made["base_predictions"]), {})
@@ -429,10 +429,10 @@ def summarise(arms: list[dict], rows: dict, options: argparse.Namespace) -> dict
 
 
 def row_scores(predictions: dict[str, tuple[str, str]]) -> dict[str, dict[str, float]]:
-    """Of each row: exact match after canonical spacing, and 1 minus the normalised edit distance."""
+    """Of each row: exact match after canonical spacing, and 1 minus the normalized edit distance."""
     from rapidfuzz.distance import Levenshtein
 
-    from texlens.latex.tokens import canonical_spacing
+    from texlens.latex.parse.tokens import canonical_spacing
 
     found = {}
     for name, (truth, text) in predictions.items():
@@ -470,7 +470,7 @@ def paired(scored: dict) -> dict:
     resampled."""
     import numpy as np
 
-    from texlens.evaluate.statistics import percentile_interval, resampled_sums
+    from texlens.metrics.statistics import percentile_interval, resampled_sums
 
     found: dict = {}
     seeds = [seed for seed in SEEDS if all((arm, seed) in scored for arm in ARMS)]

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 KEPT = ("lm_head", "visual")
-"""Modules that `base.quantise` leaves alone."""
+"""Modules that `base.quantize` leaves alone."""
 
 
-def quantise_in_nf4(model: nn.Module, kept: tuple[str, ...] = KEPT) -> None:
-    """Linear layers one by one, with double quantisation, where they are; all of the model is frozen afterwards."""
+def quantize_in_nf4(model: nn.Module, kept: tuple[str, ...] = KEPT) -> None:
+    """Linear layers one by one, with double quantization, where they are; all of the model is frozen afterwards."""
     from bitsandbytes.nn import Linear4bit, Params4bit
 
     model.is_loaded_in_4bit = True  # pyrefly: ignore

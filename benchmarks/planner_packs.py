@@ -9,15 +9,15 @@ from fast_path_rows import GIB, RANK, drawn_lengths, text_projections
 from nf4_layers import KEPT
 from peft import LoraConfig, get_peft_model
 
-from texlens.data.packing import divide
+from texlens.inputs.packed_collator import divide
+from texlens.models.bundled import shipped_config
 from texlens.models.families import family_of
-from texlens.models.shipped import shipped_config
-from texlens.models.skeleton import skeleton
-from texlens.train.planner.gpus import find_gpu
-from texlens.train.planner.memory import optimizer_bytes
-from texlens.train.planner.packed import Pack, plan_packed_memory, time_packed
-from texlens.train.planner.stand_ins import quantise
-from texlens.train.planner.step import Batch, Step, simulate_step
+from texlens.models.meta_model import skeleton
+from texlens.planner.gpus import find_gpu
+from texlens.planner.memory import optimizer_bytes
+from texlens.planner.packed import Pack, plan_packed_memory, time_packed
+from texlens.planner.simulated_ops import quantize
+from texlens.planner.simulated_step import Batch, Step, simulate_step
 
 MODEL = "Qwen3-VL-4B-Instruct"
 MEAN_ROW = ((8, 82),)
@@ -63,13 +63,13 @@ def predict_packed(arms: list[dict], card: str) -> list[dict]:
 
 def _predicted(arm: dict, card: str) -> dict:
     kind = arm.get("base", "bf16")
-    step, optimiser, text_config = _step(kind)
+    step, optimizer, text_config = _step(kind)
     sizes = laid(arm["rows"], arm["budget"], on_card=not arm.get("memory_gib"))
     worst, mean = (
         Pack(tokens, arm["recompute"], True, arm.get("loss_chunk", 2048), kind == "nf4", kind == "fp8")
         for tokens in (sizes.largest, sizes.pack)
     )
-    plan = plan_packed_memory(step, SAMPLE, optimiser, worst, text_config)
+    plan = plan_packed_memory(step, SAMPLE, optimizer, worst, text_config)
     batch = Batch(arm["rows"], SAMPLE.length, arm["rows"] * MEAN_LABELS, (MEAN_ROW,) * arm["rows"], sizes.step)
     peak = plan.allocated + sizes.waiting / GIB
     found = {
@@ -93,12 +93,12 @@ def _predicted(arm: dict, card: str) -> dict:
 
 @functools.cache
 def _step(kind: str) -> tuple[Step, int, object]:
-    """The plain engine's step of the sample over such a base, bytes of the optimiser, and the text's config."""
+    """The plain engine's step of the sample over such a base, bytes of the optimizer, and the text's config."""
     config = shipped_config(MODEL)
     assert config is not None
     base = skeleton(config).to(torch.bfloat16)
     if kind != "bf16":
-        quantise(base, kind, KEPT)
+        quantize(base, kind, KEPT)
     lora = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(config), task_type="CAUSAL_LM")
     model = get_peft_model(base, lora)  # pyrefly: ignore
     step = simulate_step(model, base, family_of(config), SAMPLE, checkpointing=False)

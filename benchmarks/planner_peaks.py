@@ -27,23 +27,23 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from nf4_layers import KEPT, quantise_in_nf4
+from nf4_layers import KEPT, quantize_in_nf4
 from peft import LoraConfig, get_peft_model
 from planner_packs import predict_packed
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from texlens.kernels.loss.label_loss import label_loss
+from texlens.models.bundled import shipped_config
 from texlens.models.families import Family, family_of
 from texlens.models.load import random_model
-from texlens.models.shipped import shipped_config
-from texlens.models.skeleton import skeleton
-from texlens.train.loss import label_loss
-from texlens.train.planner.duration import time_step
-from texlens.train.planner.gpus import find_gpu
-from texlens.train.planner.memory import GIB, plan_memory
-from texlens.train.planner.stand_ins import quantise
-from texlens.train.planner.step import Batch, make_inputs, make_labels, simulate_step
+from texlens.models.meta_model import skeleton
+from texlens.planner.duration import time_step
+from texlens.planner.gpus import find_gpu
+from texlens.planner.memory import GIB, plan_memory
+from texlens.planner.simulated_ops import quantize
+from texlens.planner.simulated_step import Batch, make_inputs, make_labels, simulate_step
 
 STEPS = 4
 CARD = "h200"
@@ -109,7 +109,7 @@ def predict(combination: Combination, config: dict) -> dict:
     began = time.perf_counter()
     base = skeleton(config).to(torch.bfloat16)
     if combination.method == "nf4":
-        quantise(base, "nf4", KEPT)
+        quantize(base, "nf4", KEPT)
     model = adapt(base, family, combination)
     step = simulate_step(model, base, family, combination.batch, checkpointing=combination.checkpointing)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -117,7 +117,7 @@ def predict(combination: Combination, config: dict) -> dict:
     return {
         **plan.to_json(),
         "weights_gib": round(sum(plan.parts[name] for name in ("frozen weights", "trained weights")), 3),
-        "optimizer_gib": round(plan.parts["optimiser"], 3),
+        "optimizer_gib": round(plan.parts["optimizer"], 3),
         "gradients_gib": round(step.gradients / GIB, 3),
         "reserved_gib": round(plan.allocated + plan.fragmentation, 3),
         "step_ms": round(1000 * time_step(step.work, find_gpu(CARD)).seconds, 1),
@@ -135,7 +135,7 @@ def measure(combination: Combination, config: dict, device: str) -> dict:
     with torch.device(device):
         base = random_model(config, dtype=torch.bfloat16, attn_implementation="sdpa")
     if combination.method == "nf4":
-        quantise_in_nf4(base)
+        quantize_in_nf4(base)
     model = adapt(base, family, combination)
     model.train()
     if combination.checkpointing:

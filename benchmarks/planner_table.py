@@ -10,10 +10,10 @@ import json
 import sys
 
 from texlens.config.load import build_config
-from texlens.models.shipped import shipped_config, shipped_names
-from texlens.train.planner.memory import plan_memory
-from texlens.train.planner.plan import simulate
-from texlens.train.planner.rows import ASSUMED, batches_of
+from texlens.models.bundled import shipped_config, shipped_names
+from texlens.planner.memory import plan_memory
+from texlens.planner.plan import simulate
+from texlens.planner.rows import ASSUMED, batches_of
 
 
 def planned(model: str, rows: int, **settings) -> float:
@@ -39,7 +39,7 @@ def main() -> None:
         row: dict = {"model": model}
         for rows in (1, 8):
             row[f"lora x{rows}"] = planned(model, rows, adapter=adapter)
-            row[f"nf4 x{rows}"] = planned(model, rows, adapter=adapter, base={"quantise": "nf4"})
+            row[f"nf4 x{rows}"] = planned(model, rows, adapter=adapter, base={"quantize": "nf4"})
         if not experts:
             row["full x1"] = planned(model, 1, adapter={"kind": "full"})
         print(json.dumps(row), flush=True)

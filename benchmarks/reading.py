@@ -24,8 +24,8 @@ from pathlib import Path
 import psutil
 from result import write_result
 
-from texlens.latex.generate import RandomFormulas
-from texlens.latex.render import render_png
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.render.formats import render_png
 
 LIMIT_S = 3_600
 

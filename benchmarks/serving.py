@@ -24,8 +24,8 @@ from pathlib import Path
 import httpx
 import psutil
 
-from texlens.latex.generate import RandomFormulas
-from texlens.latex.render import render_png
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.render.formats import render_png
 
 IMAGES = 200
 

@@ -22,16 +22,16 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as `t
 
 import torch
 from fast_path import build, pack_on
-from fast_path_rows import GIB, IMAGE, PAD, made_examples, settings_of, synchronise
+from fast_path_rows import GIB, IMAGE, PAD, made_examples, settings_of, synchronize
 from torch import distributed
 
 from texlens.data.geometry import ImageGeometry
-from texlens.data.packing import DealtCollator, deal
+from texlens.inputs.packed_collator import DealtCollator, deal
 from texlens.models.families import family_of
 from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward
-from texlens.train.guard import NanGuard
-from texlens.train.processes import ALONE, Processes, joined
-from texlens.train.step import add_gradients, packed_step
+from texlens.train.backends.packed_step import add_gradients, packed_step
+from texlens.train.distributed.context import ALONE, Processes, joined
+from texlens.train.nan_guard import NanGuard
 
 WARM, BATCHES = 3, 4
 Batch = tuple[list[dict], int]
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 class Arm:
-    """A model with its optimiser, and the steps that it takes alone or with others."""
+    """A model with its optimizer, and the steps that it takes alone or with others."""
 
     def __init__(self, options, device: torch.device):
         settings = settings_of(options.model, options.tiny)
@@ -97,7 +97,7 @@ class Arm:
         batches, guard = self.batches(processes), NanGuard(processes)
         for number in range(-WARM, self.options.steps):
             if number == 0:
-                synchronise(self.device)
+                synchronize(self.device)
                 processes.wait()
                 began = time.perf_counter()
             batch = batches[number % len(batches)]
@@ -105,7 +105,7 @@ class Arm:
             self.gradients(batch, processes, guard)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-        synchronise(self.device)
+        synchronize(self.device)
         processes.wait()
         spent = time.perf_counter() - began
         guard.read()
@@ -130,11 +130,11 @@ class Arm:
             one.grad = torch.zeros_like(one)
         times = []
         for _ in range(8):
-            synchronise(self.device)
+            synchronize(self.device)
             processes.wait()
             began = time.perf_counter()
             add_gradients(self.trained, torch.zeros(2, device=self.device), processes)
-            synchronise(self.device)
+            synchronize(self.device)
             times.append(time.perf_counter() - began)
         self.optimizer.zero_grad(set_to_none=True)
         return sorted(times)[len(times) // 2]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from texlens.data.synth import STYLES, Recipe, synthesise
+from texlens.synthesis import STYLES, Recipe, synthesise
 
 PACKAGES = ("texlens", "numpy", "pillow", "pyarrow", "freetype-py")
 

@@ -1,11 +1,11 @@
-"""The adapters' thin products and their neighbours: our kernels beside the calls of PyTorch that they stand for.
+"""The adapters' thin products and their neighbors: our kernels beside the calls of PyTorch that they stand for.
 
     python benchmarks/thin_kernels.py --output benchmarks/results/thin-kernels_h200_DATE.json
     TRITON_INTERPRET=1 python benchmarks/thin_kernels.py --tiny     # on a CPU; its times mean nothing
 
 Qwen3-VL-4B, rank 16 on all seven projections, packs of 16k and 32k tokens: `pair` (the slopes of the thin product and
 of `up`), `norm codes` (a norm written in 8 bits, with its thin product), `unnormed` (the slope behind a norm, without
-the normalised rows) and `codes` (adapters beside a weight in 8 bits). Every cut is compiled in processes side by side,
+the normalized rows) and `codes` (adapters beside a weight in 8 bits). Every cut is compiled in processes side by side,
 checked against float32 and timed with events (median of 20). GB/s are those of the bytes that must be moved, whatever
 an arm moves.
 """
@@ -34,10 +34,13 @@ from kernel_timing import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.kernels import thin, triton_fp8, triton_passes, triton_thin
-from texlens.kernels.fp8 import CODE, codes_with_rest, quantise_rows, room_for
-from texlens.kernels.products import Adapted, Adapter, over_tokens
-from texlens.kernels.triton_thin import Cut
+from texlens.kernels.elementwise import triton as triton_passes
+from texlens.kernels.fp8 import triton as triton_fp8
+from texlens.kernels.fp8.format import CODE, codes_with_rest, quantize_rows, room_for
+from texlens.kernels.lora_linear import dispatch as thin
+from texlens.kernels.lora_linear import triton_lora_a as triton_thin
+from texlens.kernels.lora_linear.products import Adapted, Adapter, over_tokens
+from texlens.kernels.lora_linear.triton_lora_a import Cut
 
 ERROR, RANK, EPS, LAYERS = 0.01, 16, 1e-6, 36
 CODE_ERROR = 0.05 if DEVICE == "cuda" else 0.15  # Triton's interpreter rounds some codes wrongly
@@ -212,7 +215,7 @@ def norm_codes_case(name: str, product: Drawn, cuts: list[Cut], *, adds: bool) -
     def present() -> Tensors:
         normed = triton_passes.add_rms_norm(x, y, weight, EPS)[1] if adds else triton_passes.rms_norm(x, weight, EPS)
         beside = torch.mm(normed, down.T)
-        return [*quantise_rows(normed, beside, gain), beside]
+        return [*quantize_rows(normed, beside, gain), beside]
 
     def own(cut: Cut) -> Callable[[], Tensors]:
         def run() -> Tensors:

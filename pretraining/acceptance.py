@@ -11,8 +11,8 @@ from pathlib import Path
 from pretraining.corpus import TrainingImages
 from pretraining.nano_config import labels
 from texlens.data.sample import LazyImage, Sample
-from texlens.evaluate.scores import score
-from texlens.serve.reader import open_reader
+from texlens.inference.reader import open_reader
+from texlens.metrics.scores import score
 
 
 def held_out_samples(latex_ocr: Path, count: int, seed: int, random_share: float) -> list[Sample]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pretraining.acceptance import held_out_samples
 from texlens.config.data import DataSettings
-from texlens.data.build import read_split
 from texlens.data.sample import Sample
-from texlens.evaluate.calibrate import calibration_of, note_calibration
-from texlens.models.shipped import NANO_FOLDER
-from texlens.serve.reader import open_reader
+from texlens.inference.reader import open_reader
+from texlens.inputs.build import read_split
+from texlens.models.bundled import NANO_FOLDER
+from texlens.workflows.calibrate import calibration_of, note_calibration
 
 
 def rows(latex_ocr: Path, count: int, seed: int) -> list[Sample]:

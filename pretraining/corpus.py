@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from texlens.augment import MILD, Degradation, bucket_pad, degrade, ink_box, tight_pad
 from texlens.core.errors import LatexError
-from texlens.data.augment import MILD, Degradation, bucket_pad, degrade, ink_box, tight_pad
-from texlens.latex.draw import draw
-from texlens.latex.generate import RandomFormulas
-from texlens.latex.layout import Layout, layout
-from texlens.latex.recombine import Recombiner
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.generate.recombine import Recombiner
+from texlens.latex.layout.formula import Layout, layout
+from texlens.latex.render.raster import draw
 
 FONTS = {"latin-modern": 0.76, "termes": 0.06, "pagella": 0.06, "schola": 0.06, "stix": 0.06}
 """How often each font is taken."""

@@ -18,9 +18,9 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 from PIL import Image
 
-from pretraining.school import school_formula
-from texlens.latex.handwriting import PenStyle, draw_handwriting
-from texlens.latex.layout import layout
+from pretraining.curriculum import school_formula
+from texlens.latex.handwriting.writer import PenStyle, draw_handwriting
+from texlens.latex.layout.formula import layout
 
 OUT = Path(__file__).parents[1] / "src/texlens/data/demo"
 SPLITS = {"train": 660, "validation": 80, "test": 260}
@@ -63,7 +63,7 @@ Every label occurs once, so no label stands in two splits; all writers stand in 
 
 How it was made: `python -m pretraining.demo_data --seed {seed}`. The formulas come from a random grammar
 (`pretraining/school.py`), the layout from the project's own engine, the pen strokes from its own table of letter shapes
-(`src/texlens/latex/strokes.txt`). No rows of another data set are in it. Licence: Apache-2.0.
+(`src/texlens/latex/strokes.txt`). No rows of another data set are in it. License: Apache-2.0.
 """
 
 

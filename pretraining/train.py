@@ -4,7 +4,7 @@
 
 The rate follows the share of `--total-minutes` that all calls together have used, so the work can be cut into calls
 of `--minutes`. Packs are drawn by worker processes; each worker's random stream is set by seed, call and number.
-What comes out: `state.pt` (weights and optimiser, to go on), `model.safetensors` (float16), `log.jsonl`.
+What comes out: `state.pt` (weights and optimizer, to go on), `model.safetensors` (float16), `log.jsonl`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGenerat
 from pretraining.forward import pack_loss
 from pretraining.nano_config import NANO, QUESTIONS
 from pretraining.packs import Packer, PackSize, Prompt, packs
-from pretraining.stream import training_samples
+from pretraining.sampler import training_samples
 
 STAGES = ("short", "mixed", "natural")
 
@@ -77,7 +77,7 @@ def build_prompt(tokenizer, question: str) -> Prompt:
     return Prompt(tuple(ids[:place]), tuple(ids[place + 1 :]), end, image)
 
 
-def optimisers(model, rate: float) -> list[torch.optim.Optimizer]:
+def optimizers(model, rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the layers, AdamW for embeddings, norms and biases."""
     inner, outer = [], []
     for name, parameter in model.named_parameters():
@@ -134,7 +134,7 @@ def train(args) -> None:
     if args.init:
         model.load_state_dict(load_file(args.init), strict=False)
         model.tie_weights()
-    groups = optimisers(model, plan.rate)
+    groups = optimizers(model, plan.rate)
     done = {"step": 0, "seconds": 0.0, "samples": 0, "calls": 0}
     if args.resume:
         done = restore(args.resume, model, groups, device)
@@ -158,8 +158,8 @@ def train(args) -> None:
 def restore(path: Path, model, groups, device: str) -> dict:
     state = torch.load(path, map_location=device, weights_only=True)
     model.load_state_dict({name: value.to(device) for name, value in state["model"].items()})
-    for optimiser, saved in zip(groups, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
+    for optimizer, saved in zip(groups, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
     return state["done"]
 
 
@@ -171,15 +171,15 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
         samples = int(pack.pop("samples"))
         pack = {name: array.to(device, non_blocking=True) for name, array in pack.items()}
         share = done["seconds"] / 60 / args.total_minutes
-        for optimiser in groups:
-            for group in optimiser.param_groups:
+        for optimizer in groups:
+            for group in optimizer.param_groups:
                 group["lr"] = plan.rate_at(share, done["step"])
         loss, count = step_loss(model, pack)
         (loss / count).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimiser in groups:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        for optimizer in groups:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         sums += torch.stack([loss.detach(), count.float()])
         done["step"], done["samples"] = done["step"] + 1, done["samples"] + samples
         began = began or time.monotonic()
@@ -213,7 +213,7 @@ def save(out: Path, model, groups, done: dict) -> None:
     save_file(half, out / "model.safetensors", metadata={"format": "pt"})
     state = {
         "model": {name: value.cpu() for name, value in model.state_dict().items()},
-        "optimisers": [optimiser.state_dict() for optimiser in groups],
+        "optimizers": [optimizer.state_dict() for optimizer in groups],
         "done": done,
     }
     torch.save(state, out / "state.pt")

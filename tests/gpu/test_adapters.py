@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
-from texlens.adapters.experts import grouped, grouped_loop
+from texlens.adapters.expert_parameters import grouped, grouped_loop
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -27,11 +27,11 @@ def test_grouped_products_equal_the_loop_in_value_and_gradient():
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 @pytest.mark.parametrize("how", ["nf4", "int8"])
 def test_a_packed_base_computes_in_bfloat16(how, tmp_path):
-    from texlens.config.quantise import QuantiseSettings
+    from texlens.config.quantize import QuantizeSettings
     from texlens.models.load import load_model
 
     folder = write_tiny_checkpoint(tmp_path, "qwen2_vl")
-    model = load_model(folder, quantise=QuantiseSettings(quantise=how))
+    model = load_model(folder, quantize=QuantizeSettings(quantize=how))
     with torch.no_grad():
         logits = model(input_ids=torch.arange(20, device="cuda")[None]).logits
     assert logits.dtype == torch.bfloat16

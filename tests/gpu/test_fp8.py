@@ -10,18 +10,18 @@ from torch import nn
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from texlens.config.load import build_config
-from texlens.config.quantise import QuantiseSettings
+from texlens.config.quantize import QuantizeSettings
 from texlens.core.run_folder import RunFolder
 from texlens.data.geometry import ImageGeometry
-from texlens.kernels import tower
-from texlens.kernels.fp8 import why_not_fp8
+from texlens.kernels.fp8.format import why_not_fp8
+from texlens.kernels.vision_fp8 import reference as tower
+from texlens.models.bundled import shipped_config
 from texlens.models.families import family_of
-from texlens.models.fp8 import coded_together, fp8_layers, quantise_in_fp8
+from texlens.models.fp8 import coded_together, fp8_layers, quantize_in_fp8
 from texlens.models.load import load_model, random_model
 from texlens.models.packed.forward import pack_layout, packed_forward
-from texlens.models.shipped import shipped_config
+from texlens.train.backends.compile_check import small_pack
 from texlens.train.run import prepare, train
-from texlens.train.trial import small_pack
 
 REASON = why_not_fp8(torch.device("cuda")) if torch.cuda.is_available() else "needs a CUDA device"
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
@@ -58,32 +58,32 @@ def test_changing_a_model_takes_the_memory_of_its_16_bits_and_a_layer():
         model = random_model(config, dtype=torch.bfloat16)
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
-    assert quantise_in_fp8(model) == ()
+    assert quantize_in_fp8(model) == ()
     assert torch.cuda.max_memory_allocated() - before < 0.5 * 2**30
     assert abs(torch.cuda.memory_allocated() - before) < 0.02 * 2**30
 
 
 def test_it_reads_and_trains_in_both_engines_with_losses_near_those_in_16_bits(tmp_path):
     folder = write_tiny_checkpoint(tmp_path / "base", "qwen3_vl")
-    model = load_model(folder, quantise=QuantiseSettings(quantise="fp8"))
+    model = load_model(folder, quantize=QuantizeSettings(quantize="fp8"))
     assert len(fp8_layers(model)) == 14
     with torch.no_grad():
         assert torch.isfinite(model(input_ids=torch.arange(20, device="cuda")[None]).logits).all()
     quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
     found = {}
-    for quantise, engine in (("none", "plain"), ("fp8", "plain"), ("fp8", "packed")):
+    for quantize, engine in (("none", "plain"), ("fp8", "plain"), ("fp8", "packed")):
         config = build_config(
             {
                 "output": str(tmp_path),
                 "model": {"path": str(folder)},
                 "data": {"path": "demo", "limit": 16, "splits": {"validation": None}},
-                "base": {"quantise": quantise},
+                "base": {"quantize": quantize},
                 "train": {"steps": 3, "batch_size": 4, "engine": engine, "watch": {"log_every_steps": 1}},
             }
         )
-        run = RunFolder.create(tmp_path, f"{quantise}-{engine}")
+        run = RunFolder.create(tmp_path, f"{quantize}-{engine}")
         train(config, prepare(config, quiet), run, console=quiet)
-        found[quantise, engine] = [row["loss"] for row in run.history() if "loss" in row]
+        found[quantize, engine] = [row["loss"] for row in run.history() if "loss" in row]
     assert found["fp8", "plain"] == pytest.approx(found["none", "plain"], rel=0.05)
     assert found["fp8", "packed"] == pytest.approx(found["fp8", "plain"], rel=0.03)
 
@@ -115,7 +115,7 @@ def check_tower(name: str, device: str, dtype: torch.dtype) -> None:
     model, geometry, pack = tower_of(name, device, dtype)
     features, deep = packed_forward(model, geometry).vision(pack)
     exact = features, *deep
-    kept = quantise_in_fp8(model, vision=True)
+    kept = quantize_in_fp8(model, vision=True)
     assert len(kept) == (6 if name.startswith("Qwen2.5") else 0)
     vision = packed_forward(model, geometry, passes="triton" if device == "cuda" else "plain").vision
     vision(pack)
@@ -163,7 +163,7 @@ def test_training_over_a_tower_in_fp8_agrees_between_the_engines(family, tmp_pat
                 "output": str(tmp_path),
                 "model": {"path": str(folder)},
                 "data": {"path": "demo", "limit": 16, "splits": {"validation": None}},
-                "base": {"quantise": "fp8", "quantise_vision": True},
+                "base": {"quantize": "fp8", "quantize_vision": True},
                 "train": {"steps": 3, "batch_size": 4, "engine": engine, "watch": {"log_every_steps": 1}},
             }
         )

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.unit.models.packed.test_forward import gradients, pack_of
-from tests.unit.models.packed.test_nf4 import quantised
-from texlens.kernels.nf4 import nf4_weight
+from tests.unit.models.packed.test_nf4 import quantized
+from texlens.kernels.nf4.format import nf4_weight
 from texlens.models.packed.forward import packed_forward
 
 MISSING = [name for name in ("bitsandbytes", "triton") if importlib.util.find_spec(name) is None]
@@ -36,7 +36,7 @@ def test_a_weight_of_full_size_is_written_as_bitsandbytes_does_it(shape):
 @pytest.mark.parametrize("recompute", ["none", "full"])
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
 def test_fused_layers_are_near_bitsandbytes_modules(family, recompute, tmp_path):
-    trained, model, processor = quantised(tmp_path, family, device="cuda")
+    trained, model, processor = quantized(tmp_path, family, device="cuda")
     laid = pack_of(model, processor, token_multiple=128, patch_multiple=128)
     pack = {name: part.cuda() if isinstance(part, torch.Tensor) else part for name, part in laid.items()}
     plain = packed_forward(model, processor.geometry, fused=False).loss(pack)

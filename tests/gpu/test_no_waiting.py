@@ -1,4 +1,4 @@
-"""Parts of a packed step never make the host wait for the GPU; torch's own watch over synchronising calls says so.
+"""Parts of a packed step never make the host wait for the GPU; torch's own watch over synchronizing calls says so.
 Copies run beside what the GPU computes."""
 
 import pytest
@@ -6,14 +6,14 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from texlens.kernels.loss import choose_chunk_loss, label_row_loss
+from texlens.kernels.loss.chunked import choose_chunk_loss, label_row_loss
+from texlens.models.bundled import NANO_FOLDER
 from texlens.models.load import load_model
 from texlens.models.packed.forward import pack_layout, packed_forward
 from texlens.models.processor import load_processor
-from texlens.models.shipped import NANO_FOLDER
-from texlens.train.copies import Beside
-from texlens.train.guard import NanGuard
-from texlens.train.trial import small_pack
+from texlens.train.async_copy import Beside
+from texlens.train.backends.compile_check import small_pack
+from texlens.train.nan_guard import NanGuard
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, write_tiny_checkpoint
 from texlens.cli.main import main
-from texlens.latex.render import render_png
+from texlens.latex.render.formats import render_png
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"

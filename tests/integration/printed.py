@@ -10,7 +10,7 @@ import typer
 
 from tests.integration.conftest import LABELS, ROOT, write_rows
 from texlens.cli.main import app
-from texlens.latex.render import render_png
+from texlens.latex.render.formats import render_png
 
 
 def printed_in_help() -> Iterator[str]:

@@ -18,10 +18,10 @@ from rich.console import Console
 from texlens.config.load import build_config
 from texlens.core.errors import RunError
 from texlens.core.run_folder import RunFolder
-from texlens.data.dataset import ExampleDataset
 from texlens.data.sample import Refusal
+from texlens.inputs.dataset import ExampleDataset
 from texlens.models.packed.forward import PackedForward
-from texlens.train.processes import ALONE, Processes, joined
+from texlens.train.distributed.context import ALONE, Processes, joined
 from texlens.train.run import prepare, train
 from texlens.train.trainer import LensTrainer
 

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.integration.conftest import LABELS, RECIPES, copy_run, environment, write_rows, write_run_file
 from texlens.core.run_folder import RunFolder
-from texlens.latex.render import render_png
+from texlens.latex.render.formats import render_png
 
 NANO = RECIPES / "nano_latex-ocr_lora.yaml"
 Usage = namedtuple("Usage", "total used free")
@@ -457,7 +457,7 @@ def test_our_own_mistake_keeps_its_traceback(texlens, run_file, monkeypatch):
     def broken(*_):
         raise AttributeError("a mistake of ours")
 
-    monkeypatch.setattr("texlens.train.plan.plan_run", broken)
+    monkeypatch.setattr("texlens.planner.run_plan.plan_run", broken)
     with pytest.raises(AttributeError, match="a mistake of ours"):
         texlens("plan", run_file)
 

@@ -13,8 +13,8 @@ import typer
 from tests.integration.conftest import RECIPES, copy_run, environment, run_quietly
 from tests.integration.printed import make_inputs, printed_in_help, printed_in_readmes
 from texlens.cli.main import app
-from texlens.latex.render import render_png
-from texlens.latex.tokens import canonical_spacing
+from texlens.latex.parse.tokens import canonical_spacing
+from texlens.latex.render.formats import render_png
 
 SCORES = {
     *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops"),
@@ -118,7 +118,7 @@ def test_plan_without_a_network_tells_the_parameters_and_what_it_can_not_know(te
     def unreachable(*_, **__):
         raise ConnectionError("no network")
 
-    monkeypatch.setattr("texlens.data.sources.hub._answers", lambda path: True)
+    monkeypatch.setattr("texlens.data.readers.hub._answers", lambda path: True)
     monkeypatch.setattr("datasets.load_dataset", unreachable)
     told = texlens("plan", RECIPES / "qwen3-vl-30b-a3b_latex-ocr_lora.yaml", "--json").json
 
@@ -281,7 +281,7 @@ def test_images_that_can_not_be_read_are_named_and_the_others_are_printed(texlen
 
 
 def test_an_absent_image_alone_is_named_before_a_model_is_loaded(texlens, tmp_path, monkeypatch):
-    monkeypatch.setattr("texlens.serve.served.build_model", None)
+    monkeypatch.setattr("texlens.inference.open.build_model", None)
     done = texlens("read", tmp_path / "absent.png")
 
     assert (done.code, done.out) == (2, "")

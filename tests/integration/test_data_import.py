@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.unit.data.sources.hub_server import hub_of
+from tests.unit.data.readers.hub_server import hub_of
 from tests.unit.data.tables import write_splits
 from texlens.data.folder import read_folder
 

@@ -9,7 +9,7 @@ from texlens.adapters.lora import same_weights
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError, RunError
 from texlens.core.run_folder import RunFolder
-from texlens.data.features import FeatureStore
+from texlens.inputs.feature_cache import FeatureStore
 from texlens.models.packed.vision import PackedVision
 from texlens.train.run import prepare, train
 from texlens.train.trainer import LensTrainer

@@ -9,14 +9,14 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
-from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import load_adapter
+from texlens.adapters.metadata import AdapterCard
 from texlens.config.load import build_config, dump_config
 from texlens.core.errors import ConfigError
 from texlens.core.files import write_text
 from texlens.core.run_folder import RunFolder
-from texlens.evaluate.systems import open_adapter
-from texlens.export.make import export_run
+from texlens.export.pipeline import export_run
+from texlens.inference.systems import open_adapter
 from texlens.models.fp8 import fp8_layers
 from texlens.models.load import load_model
 from texlens.train.run import prepare, train
@@ -28,10 +28,10 @@ LORA = {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]}
 @pytest.fixture
 def any_device(monkeypatch):
     """Lets a CPU train over fp8, which a user's can't."""
-    monkeypatch.setattr("texlens.models.quantised.why_not_fp8", lambda device: None)
+    monkeypatch.setattr("texlens.models.quantized.why_not_fp8", lambda device: None)
 
 
-def config_of(folder: Path, quantise: str, engine: str = "plain", adapter: dict | None = None, family="qwen3_vl"):
+def config_of(folder: Path, quantize: str, engine: str = "plain", adapter: dict | None = None, family="qwen3_vl"):
     if not (folder / family).is_dir():
         write_tiny_checkpoint(folder / family, family)
     train_settings = {"steps": 3, "batch_size": 2, "engine": engine, "watch": {"log_every_steps": 1}}
@@ -41,7 +41,7 @@ def config_of(folder: Path, quantise: str, engine: str = "plain", adapter: dict 
             "model": {"path": str(folder / family)},
             "data": {"path": "demo", "limit": 8, "splits": {"validation": None}},
             "adapter": adapter or LORA,
-            "base": {"quantise": quantise},
+            "base": {"quantize": quantize},
             "train": {**train_settings, "optimizer": {"learning_rate": 1e-2}},
         }
     )
@@ -60,7 +60,7 @@ def losses(folder: RunFolder) -> list[float]:
 
 
 def test_a_cpu_is_refused_before_anything_is_loaded(tmp_path):
-    with pytest.raises(ConfigError, match=r"base\.quantise: fp8 can't be used here"):
+    with pytest.raises(ConfigError, match=r"base\.quantize: fp8 can't be used here"):
         prepare(config_of(tmp_path, "fp8"), CONSOLE)
 
 
@@ -79,11 +79,11 @@ def test_moe_lora_trains_over_it(any_device, tmp_path):
     assert losses(made) == pytest.approx(losses(run(tmp_path, "none", adapter=adapter)[0]), rel=3e-2)
 
 
-def test_the_adapter_loads_over_both_forms_of_the_base_and_merges_into_the_unquantised_one(any_device, tmp_path):
+def test_the_adapter_loads_over_both_forms_of_the_base_and_merges_into_the_unquantized_one(any_device, tmp_path):
     made, config = run(tmp_path, "fp8")
     card = AdapterCard.read(made.adapter)
     assert card is not None
-    assert card.base_quantise == "fp8"
+    assert card.base_quantize == "fp8"
     base = prepare(config, CONSOLE).base
     coded = open_adapter(config, base, made.adapter).model
     assert len(fp8_layers(coded)) == 14

@@ -24,7 +24,7 @@ def run(folder: Path, **changes) -> RunFolder:
         "model": {"path": str(folder / "base")},
         "data": {"path": "demo", "limit": 8, "splits": {"validation": None}},
         "adapter": {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]},
-        "base": {"quantise": "nf4"},
+        "base": {"quantize": "nf4"},
         "train": {"steps": 3, "batch_size": 4, "watch": {"log_every_steps": 1}, **changes},
     }
     config = build_config(values | {"train": values["train"] | {"optimizer": {"learning_rate": 1e-2}}})

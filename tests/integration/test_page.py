@@ -13,7 +13,7 @@ from PIL import Image
 from tests.fixtures.browser import Page, chromium
 from tests.fixtures.fake_backend import Backend, refusal, served
 from tests.integration.conftest import environment
-from texlens.latex.render import render_png
+from texlens.latex.render.formats import render_png
 
 FORMULA = render_png("\\frac{a}{b} + c", pixels_per_em=48)
 SIZE = Image.open(io.BytesIO(FORMULA)).size
@@ -98,7 +98,7 @@ def test_base_and_adapter_stand_side_by_side(page):
     assert page.js("document.querySelectorAll('.result').length") == 1
 
 
-def test_doubt_is_coloured_underlined_and_told(page):
+def test_doubt_is_colored_underlined_and_told(page):
     give(page)
     read(page)
     tokens = page.js(

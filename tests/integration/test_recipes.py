@@ -13,8 +13,8 @@ from tests.integration.conftest import LABELS, RECIPES, write_rows
 from texlens.config.adapter import FullSettings
 from texlens.config.load import load_config
 from texlens.config.run import RunConfig
+from texlens.models.bundled import shipped_config
 from texlens.models.families import family_of
-from texlens.models.shipped import shipped_config
 
 CAN_PACK = importlib.util.find_spec("bitsandbytes") is not None
 ALL = sorted(RECIPES.glob("*.yaml"))
@@ -70,7 +70,7 @@ SETTINGS = {
     },
     "qwen3-vl-4b_latex-ocr_qlora-8gb": {
         "model": "Qwen/Qwen3-VL-4B-Instruct",
-        "base": {"quantise": "nf4", "double_quantise": True},
+        "base": {"quantize": "nf4", "double_quantize": True},
         "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": ("text-attention",)},
         "train": {"epochs": 5, "steps": None, "batch_size": 1, "accumulation": 8, "gradient_checkpointing": True},
         "splits": {"train": "train[:496]", "validation": None, "test": "train[496:500]"},
@@ -146,7 +146,7 @@ def test_a_recipe_trains_compares_and_reports(recipe, texlens, tiny_checkpoints,
         *("--set", "train.epochs=null", "--set", "train.steps=2"),
         *("--set", "train.optimizer.name=adamw"),
         *("--set", "evaluate.max_new_tokens=8"),
-        *(() if torch.cuda.is_available() and CAN_PACK else ("--set", "base.quantise=none")),
+        *(() if torch.cuda.is_available() and CAN_PACK else ("--set", "base.quantize=none")),
     )
 
     assert done.code == 0, done.err
@@ -210,7 +210,7 @@ def check_adapter(run: Path, config: RunConfig, covered: dict[str, int], tensors
     assert any(tensor.any() for name, tensor in weights.items() if "lora_B" in name), "nothing was learnt"
 
 
-def test_the_recipe_with_8_bit_optimiser_says_in_one_line_that_it_needs_a_gpu(texlens, monkeypatch):
+def test_the_recipe_with_8_bit_optimizer_says_in_one_line_that_it_needs_a_gpu(texlens, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     done = texlens("train", RECIPES / "qwen2.5-vl-7b_latex-ocr_lora.yaml")
 

@@ -12,9 +12,9 @@ import pytest
 
 from tests.integration.conftest import copy_run, environment
 from texlens.core.run_folder import RunFolder
-from texlens.latex.render import render_png
-from texlens.models.confidence import read_calibration
-from texlens.serve.served import open_models, use_adapter
+from texlens.inference.confidence import read_calibration
+from texlens.inference.open import open_models, use_adapter
+from texlens.latex.render.formats import render_png
 
 FORMULAS = ("x ^ { 2 } + y ^ { 2 } = 1", "\\frac { a } { b } + c", "\\alpha _ { 1 } - \\beta")
 
@@ -162,7 +162,7 @@ def test_a_server_answers_and_stops_when_told(trained, tmp_path):
 def test_a_key_that_is_not_set_and_a_port_in_use_are_told(texlens, trained, monkeypatch):
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     assert "--api-key-env NO_SUCH_KEY: not set" in texlens("serve", trained, "--api-key-env", "NO_SUCH_KEY").complaint
-    from texlens.serve.run import listening_socket
+    from texlens.serve.server import listening_socket
 
     with listening_socket("127.0.0.1", 0) as taken:
         taken.listen()

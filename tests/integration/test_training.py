@@ -19,7 +19,7 @@ from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
 from texlens.data.load import load_split
 from texlens.train.run import prepare, train
-from texlens.train.watch import Scorer
+from texlens.train.validation import Scorer
 
 CONSOLE = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
 SETTINGS = {
@@ -176,9 +176,9 @@ def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tm
     """A clean process without texlens: same greedy text on 20 rows as our own reading."""
     from texlens.adapters.lora import load_adapter
     from texlens.config.model import ModelSettings
+    from texlens.inference.generate import generate, in_order
     from texlens.models.build import build_base, build_model
-    from texlens.models.generate import generate, in_order
-    from texlens.models.shipped import NANO_FOLDER
+    from texlens.models.bundled import NANO_FOLDER
 
     values = settings(Path("nano"), tmp_path, steps=4, batch_size=8, optimizer={"learning_rate": 2e-3})
     config = build_config({**values, "data": {**values["data"], "limit": 64}})

@@ -3,6 +3,6 @@
 import logging
 
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-"""It tells of an optional package on every import, which is nothing to a run without a quantised base."""
+"""It tells of an optional package on every import, which is nothing to a run without a quantized base."""
 
 from texlens.adapters import moe_lora as moe_lora  # noqa: E402 - PEFT, loaded here, loads bitsandbytes

@@ -6,10 +6,10 @@ from dataclasses import replace
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from texlens.adapters.card import AdapterCard
-from texlens.adapters.full import plan_full, unfreeze
-from texlens.adapters.linears import Linear, Parts, linear_layers, parts_of
+from texlens.adapters.full_weights import plan_full, unfreeze
 from texlens.adapters.lora import attach_lora
+from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.model_layout import Linear, Parts, linear_layers, parts_of
 from texlens.adapters.moe_lora.attach import attach_moe_lora, moe_lora_cost
 from texlens.adapters.plan import (
     EXPERTS,
@@ -23,13 +23,13 @@ from texlens.adapters.plan import (
     plan_adapter,
 )
 from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
-from texlens.config.quantise import QuantiseSettings
+from texlens.config.quantize import QuantizeSettings
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.models.build import Base
 from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, LANGUAGE_MODEL, Family
 from texlens.models.fp8 import BLOCKS
-from texlens.models.skeleton import skeleton
+from texlens.models.meta_model import skeleton
 
 
 def build_plan(
@@ -131,42 +131,42 @@ def _linears_in(module: str, linears: tuple[Linear, ...]) -> int:
     return sum(layer.name.startswith(f"{module}.") for layer in linears)
 
 
-def check_whole(plan: AdapterPlan, quantise: str, model_config: dict) -> None:
+def check_whole(plan: AdapterPlan, quantize: str, model_config: dict) -> None:
     """
     Raises:
-        ConfigError: a module that is to be trained whole, but whose weights `base.quantise` packs.
+        ConfigError: a module that is to be trained whole, but whose weights `base.quantize` packs.
     """
-    if quantise == "none" or not plan.whole:
+    if quantize == "none" or not plan.whole:
         return
     packed = [layer.name for layer in linear_layers(skeleton(model_config)) if layer.name.startswith(LANGUAGE_MODEL)]
     for module in plan.whole:
         if any(f"{name}.".startswith(f"{module}.") for name in packed):
             raise ConfigError(
-                f"adapter.train_also: {module} has weights that base.quantise: {quantise} packs, which can't be "
-                f"trained whole; remove it, or set base.quantise: none"
+                f"adapter.train_also: {module} has weights that base.quantize: {quantize} packs, which can't be "
+                f"trained whole; remove it, or set base.quantize: none"
             )
 
 
-def check_tower(plan: AdapterPlan, base: QuantiseSettings) -> None:
+def check_tower(plan: AdapterPlan, base: QuantizeSettings) -> None:
     """
     Raises:
         ConfigError: a tower in another form than float8 is asked for, or layers of the vision tower are to be trained,
             which float8 holds for the way forward alone.
     """
-    if not base.quantise_vision:
+    if not base.quantize_vision:
         return
-    if base.quantise != "fp8":
+    if base.quantize != "fp8":
         raise ConfigError(
-            f"base.quantise_vision: true goes with base.quantise: fp8 alone, and this is {base.quantise}; set "
-            f"base.quantise_vision: false"
+            f"base.quantize_vision: true goes with base.quantize: fp8 alone, and this is {base.quantize}; set "
+            f"base.quantize_vision: false"
         )
     adapted = sum(row.matched for row in plan.coverage if row.group == "vision")
     whole = [name for name in plan.whole if f"{name}.".startswith(BLOCKS) or BLOCKS.startswith(f"{name}.")]
     if adapted or whole:
         what = f"adapter.train_also: {whole[0]}" if whole else f"adapter: {adapted} layers of the vision tower"
         raise ConfigError(
-            f"{what} can't be trained with base.quantise_vision: true, which holds the tower in fp8 without a way "
-            f"back; freeze the tower, or set base.quantise_vision: false"
+            f"{what} can't be trained with base.quantize_vision: true, which holds the tower in fp8 without a way "
+            f"back; freeze the tower, or set base.quantize_vision: false"
         )
 
 
@@ -221,6 +221,6 @@ def build_card(config: RunConfig, base: Base) -> AdapterCard:
         question=config.data.question,
         system=config.data.system,
         max_new_tokens=config.evaluate.max_new_tokens,
-        base_quantise=config.base.quantise,
+        base_quantize=config.base.quantize,
         init=getattr(config.adapter, "init", "default"),
     )

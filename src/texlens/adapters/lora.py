@@ -12,16 +12,16 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable, set_dropouts, with_dropout
-from texlens.adapters.card import AdapterCard
-from texlens.adapters.experts import route_experts, shares_experts
-from texlens.adapters.full import load_full, save_full
-from texlens.adapters.inits import FIRST, as_plain_lora, from_plain_lora, plain_settings, remember_first
+from texlens.adapters.expert_parameters import route_experts, shares_experts
+from texlens.adapters.full_weights import load_full, save_full
+from texlens.adapters.initialization import FIRST, as_plain_lora, from_plain_lora, plain_settings, remember_first
+from texlens.adapters.metadata import AdapterCard
 from texlens.adapters.plan import AdapterPlan
 from texlens.core.errors import ModelError
 from texlens.core.files import write_json
-from texlens.models.card import CARD
 from texlens.models.checkpoint import CONFIG, read_header, weight_files
 from texlens.models.families import EMBEDDING
+from texlens.models.metadata import CARD
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
@@ -51,7 +51,7 @@ def attach_lora(
     """The model with fresh adapters on the planned layers, everything else frozen; the same seed, the same weights.
 
     Raises:
-        ConfigError: an initialisation that these layers can't have.
+        ConfigError: an initialization that these layers can't have.
     """
     config = LoraConfig(
         r=rank,

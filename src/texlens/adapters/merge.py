@@ -18,16 +18,16 @@ from peft.utils.other import get_pattern_key
 from safetensors import safe_open
 from torch import Tensor
 
-from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter
-from texlens.adapters.refusals import merge_refusal
+from texlens.adapters.merge_checks import merge_refusal
+from texlens.adapters.metadata import AdapterCard
 from texlens.core.errors import ModelError
 
 PREFIX = "base_model.model."
 REMEDY = "export it with --format adapter"
 
 CHANGED_BASES = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Initialisations that take something out of the base's weights, so that the saved factors alone are no update of it
+"""Initializations that take something out of the base's weights, so that the saved factors alone are no update of it
 (`eva` and `orthogonal` leave the base as it is). Saved as a plain LoRA of twice the rank, such an adapter merges."""
 
 UNMERGEABLE = (

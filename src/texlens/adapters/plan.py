@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from texlens.adapters.linears import Linear, Parts, Stack
+from texlens.adapters.model_layout import Linear, Parts, Stack
 from texlens.config.adapter import layer_numbers
 from texlens.core.errors import ConfigError
 from texlens.models.families import EMBEDDING, HEAD

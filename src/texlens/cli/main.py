@@ -8,30 +8,15 @@ import warnings
 import typer
 
 from texlens import __version__
-from texlens.cli import (
-    calibrate,
-    canonical,
-    compare,
-    data,
-    doctor,
-    evaluate,
-    export,
-    models,
-    plan,
-    read,
-    render,
-    report,
-    runs,
-    score,
-    serve,
-    train,
-    ui,
-    verify,
-)
-from texlens.cli.faults import told_as_run_errors
+from texlens.cli import data
+from texlens.cli.errors import told_as_run_errors
+from texlens.cli.formulas import canonical, render
+from texlens.cli.measuring import calibrate, compare, evaluate, report, score
+from texlens.cli.training import models, plan, runs, train
+from texlens.cli.using import doctor, export, read, serve, ui, verify
+from texlens.core.dotenv import load_dotenv
 from texlens.core.errors import TexlensError
-from texlens.core.secrets import load_dotenv
-from texlens.train.launch import MEETING
+from texlens.train.distributed.launch import MEETING
 
 STOPPED = 130
 """What Typer exits with after Ctrl-C."""

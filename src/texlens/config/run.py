@@ -9,7 +9,7 @@ from texlens.config.base import Settings
 from texlens.config.data import DataSettings
 from texlens.config.evaluate import EvaluateSettings
 from texlens.config.model import ModelSettings
-from texlens.config.quantise import QuantiseSettings, check_together
+from texlens.config.quantize import QuantizeSettings, check_together
 from texlens.config.train import TrainSettings
 
 
@@ -21,7 +21,7 @@ class RunConfig(Settings):
     model: ModelSettings
     data: DataSettings
     adapter: AdapterSettings = LoraSettings()
-    base: QuantiseSettings = QuantiseSettings()
+    base: QuantizeSettings = QuantizeSettings()
     train: TrainSettings = TrainSettings(epochs=1)
     evaluate: EvaluateSettings = EvaluateSettings()
 

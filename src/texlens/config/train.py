@@ -58,11 +58,11 @@ class TrainSettings(Settings):
     epochs: float | None = Field(None, gt=0)
     """Passes over the train rows; or give steps."""
     steps: int | None = Field(None, ge=1)
-    """Optimiser steps; or give epochs."""
+    """Optimizer steps; or give epochs."""
     batch_size: int = Field(8, ge=1)
     """Rows per forward pass; batch_size x accumulation are the rows of a step, of all GPUs together."""
     accumulation: int = Field(1, ge=1)
-    """Forward passes per optimiser step; the gradients equal those of a batch that many times as large."""
+    """Forward passes per optimizer step; the gradients equal those of a batch that many times as large."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     engine: Literal["auto", "packed", "plain"] = "auto"

@@ -26,7 +26,7 @@ class RunError(TexlensError):
 
 
 class ExportError(TexlensError):
-    """An artefact can't be made."""
+    """An artifact can't be made."""
 
 
 class LatexError(TexlensError):

@@ -16,10 +16,10 @@ from typing import IO, Any
 
 from texlens.core.errors import DataError
 from texlens.core.files import swap_in, write_json
+from texlens.data.convert import OnRow
 from texlens.data.folder import REFUSED
 from texlens.data.load import Rows
 from texlens.data.sample import Refusal, Sample
-from texlens.data.transfer import OnRow
 from texlens.data.writers.protocol import RowFormat, refuse_loss
 
 ACCOUNT = "texlens-export.json"

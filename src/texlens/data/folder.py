@@ -27,8 +27,8 @@ from texlens.core.errors import DataError
 from texlens.core.files import naming, swap_in, write_json, write_text
 from texlens.data.columns import Columns, extra_kinds, unified, widened
 from texlens.data.load import Rows, load_split
+from texlens.data.readers.registry import list_splits
 from texlens.data.sample import Refusal, Sample
-from texlens.data.sources.find import list_splits
 
 ACCOUNT = "texlens-data.json"
 REFUSED = "refused.jsonl"

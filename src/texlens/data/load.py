@@ -9,9 +9,9 @@ from typing import Literal, overload
 import numpy as np
 
 from texlens.core.errors import DataError
+from texlens.data.readers.protocol import ReadOptions, Source
+from texlens.data.readers.registry import open_source
 from texlens.data.sample import Refusal, Sample
-from texlens.data.sources.find import open_source
-from texlens.data.sources.protocol import ReadOptions, Source
 
 SLICE = re.compile(r"^(?P<name>[^\[\]]+)\[(?P<first>\d*):(?P<last>\d*)\]$")
 

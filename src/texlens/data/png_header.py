@@ -16,7 +16,7 @@ MODES = {
     (8, 4): "LA",
     (8, 6): "RGBA",
 }
-"""Pillow's mode by bit depth and colour type; those of 16 bits are left to Pillow."""
+"""Pillow's mode by bit depth and color type; those of 16 bits are left to Pillow."""
 PLAIN = frozenset({b"tEXt", b"gAMA", b"pHYs", b"sRGB", b"cHRM", b"bKGD", b"tIME", b"PLTE", b"sBIT", b"iCCP"})
 MOST_CHUNKS = 32
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
-from texlens.data.lengths import text_token_estimate
 from texlens.data.load import Rows
+from texlens.data.token_estimates import text_token_estimate
 
 LINE_PIXELS = 64
 BENT = 0.25
@@ -49,7 +49,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Spread:
-    """Percentiles and a histogram: `counts` between neighbours of `edges`."""
+    """Percentiles and a histogram: `counts` between neighbors of `edges`."""
 
     low: float
     middle: float

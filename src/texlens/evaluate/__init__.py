@@ -24,7 +24,7 @@ def score(
         DataError: no rows, or not as many predictions as truths.
         ConfigError: no metric, rules of CDM or preset of that name.
     """
-    from texlens.evaluate.pairs import score_pairs
+    from texlens.metrics.pairs import score_pairs
 
     return score_pairs(
         truths, predictions, metrics=metrics, cdm=cdm, preset=preset, domains=domains, seed=seed

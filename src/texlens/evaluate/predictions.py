@@ -7,7 +7,7 @@ from typing import get_args
 
 from texlens.core.errors import DataError
 from texlens.core.files import write_text
-from texlens.core.prediction import Prediction, StopReason
+from texlens.metrics.prediction import Prediction, StopReason
 
 STOPS = get_args(StopReason)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from texlens.core.errors import DataError
 from texlens.core.files import write_text
-from texlens.core.prediction import Prediction
-from texlens.evaluate.pairs import Scored, prediction
+from texlens.metrics.pairs import Scored, prediction
+from texlens.metrics.prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -13,23 +13,23 @@ from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel
 
-from texlens.adapters.card import AdapterCard
 from texlens.adapters.lora import adapter_files, check_adapter, load_adapter
+from texlens.adapters.metadata import AdapterCard
 from texlens.config.load import load_config
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError, DataError
 from texlens.core.files import sha256_of, write_json
-from texlens.core.prediction import Prediction
 from texlens.core.run_folder import RunFolder
-from texlens.data.build import read_split
-from texlens.data.check import check_rows
 from texlens.data.sample import Sample
-from texlens.evaluate.compare import Comparison, compare
-from texlens.evaluate.metrics import run_metrics
+from texlens.evaluate.comparison import Comparison, compare
 from texlens.evaluate.predictions import read_predictions, write_predictions
 from texlens.evaluate.run_report import write_run_report
-from texlens.evaluate.scores import Scores, score
-from texlens.evaluate.systems import ModelSystem, System, check_artefact, open_artefact, released
+from texlens.inference.systems import ModelSystem, System, check_artifact, open_artifact, released
+from texlens.inputs.build import read_split
+from texlens.inputs.row_check import check_rows
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import run_metrics
+from texlens.metrics.scores import Scores, score
 from texlens.models.build import Base, build_base, build_model
 
 SYSTEMS = ("base", "adapter")
@@ -74,18 +74,18 @@ def compare_run(
     config: RunConfig,
     folder: RunFolder,
     *,
-    artefacts: Mapping[str, Path] = MappingProxyType({}),
+    artifacts: Mapping[str, Path] = MappingProxyType({}),
     console: Console,
     split: str = "test",
     fresh: bool = False,
 ) -> Comparison:
-    """Base against adapter, and exported folders (`artefacts`, by name), on a split.
+    """Base against adapter, and exported folders (`artifacts`, by name), on a split.
 
     Comparison and report are left in the run folder.
     """
     metrics = run_metrics(config.evaluate.metrics)
     predictions = predict(
-        config, folder, split=split, systems=SYSTEMS, artefacts=artefacts, fresh=fresh, console=console
+        config, folder, split=split, systems=SYSTEMS, artifacts=artifacts, fresh=fresh, console=console
     )
     comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics)
     for system, made in predictions.items():
@@ -106,7 +106,7 @@ def against_adapter(config: RunConfig, comparison: Comparison) -> Comparison:
     )
 
 
-def named_artefacts(folders: Sequence[Path]) -> dict[str, Path]:
+def named_artifacts(folders: Sequence[Path]) -> dict[str, Path]:
     """Exported folders by name, the shortest ends of their paths that differ.
 
     Raises:
@@ -130,36 +130,36 @@ def predict(
     *,
     split: str,
     systems: Sequence[str],
-    artefacts: Mapping[str, Path] = MappingProxyType({}),
+    artifacts: Mapping[str, Path] = MappingProxyType({}),
     fresh: bool,
     console: Console,
 ) -> dict[str, list[Prediction]]:
-    """Predictions of each system and artefact, one a row; those made before under the same conditions are read back.
+    """Predictions of each system and artifact, one a row; those made before under the same conditions are read back.
 
     Raises:
-        ModelError: the adapter or an artefact belongs to another base.
+        ModelError: the adapter or an artifact belongs to another base.
     """
     base = run_base(config, folder, adapter="adapter" in systems)
-    for path in artefacts.values():
-        check_artefact(path, base.fingerprint)
+    for path in artifacts.values():
+        check_artifact(path, base.fingerprint)
     samples, failed = read_samples(config, split, base)
     made: dict[str, list[Prediction]] = {}
     model: PreTrainedModel | None = None
 
     def open_system(name: str) -> System:
         nonlocal model
-        if name in artefacts:
+        if name in artifacts:
             model = None
             released()
-            return open_artefact(config, base, artefacts[name])
+            return open_artifact(config, base, artifacts[name])
         model = model or build_model(base, config.model)
         if name == "base":
             return ModelSystem(model, base.processor, config)
         adapted = load_adapter(model, folder.adapter, fingerprint=base.fingerprint)
         return ModelSystem(adapted, base.processor, config)
 
-    for name in [*systems, *artefacts]:
-        conditions = _conditions(config, folder, split, name, base, samples, artefacts.get(name))
+    for name in [*systems, *artifacts]:
+        conditions = _conditions(config, folder, split, name, base, samples, artifacts.get(name))
         path = folder.predictions(split, name)
         kept = None if fresh else _kept(path, conditions, len(samples) + len(failed))
         if kept is None:
@@ -224,13 +224,13 @@ def _conditions(
     system: str,
     base: Base,
     samples: list[Sample],
-    artefact: Path | None = None,
+    artifact: Path | None = None,
 ) -> dict:
     """All that decides a prediction; predictions are used again only where this is the same."""
     geometry = base.processor.geometry
     text = "\n".join(f"{sample.id}\t{sample.text}" for sample in samples)
     adapter = sha256_of(*adapter_files(folder.adapter)) if system == "adapter" else None
-    told = {"artefact": _digest_of_folder(artefact)} if artefact else {}
+    told = {"artifact": _digest_of_folder(artifact)} if artifact else {}
     return {
         **told,
         "split": split,

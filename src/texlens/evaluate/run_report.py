@@ -6,9 +6,9 @@ from texlens.adapters.plan import Coverage
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
-from texlens.data.build import read_split
-from texlens.evaluate.compare import Comparison
+from texlens.evaluate.comparison import Comparison
 from texlens.evaluate.report import Account, ReportData, write_report
+from texlens.inputs.build import read_split
 
 
 def write_run_report(config: RunConfig, folder: RunFolder, split: str, comparison: Comparison) -> Path:
@@ -56,7 +56,7 @@ def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
 
 
 def _adapter(config: RunConfig) -> str:
-    adapter, base = config.adapter, config.base.quantise
+    adapter, base = config.adapter, config.base.quantize
     over = "" if base == "none" else f", over a base in {base}"
     if adapter.kind == "full":
         return "none: weights trained in full"

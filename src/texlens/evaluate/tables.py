@@ -7,10 +7,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from texlens.evaluate.compare import Comparison, Pair
-from texlens.evaluate.metrics import AnyMetric
-from texlens.evaluate.scores import Scores
-from texlens.evaluate.statistics import Interval
+from texlens.evaluate.comparison import Comparison, Pair
+from texlens.metrics.registry import AnyMetric
+from texlens.metrics.scores import Scores
+from texlens.metrics.statistics import Interval
 
 
 def scores_table(scores: Scores, title: str = "Scores") -> Table:

@@ -1,4 +1,4 @@
-"""How a linear layer's weight is stored in a quantised folder, and what config.json says so that loaders know."""
+"""How a linear layer's weight is stored in a quantized folder, and what config.json says so that loaders know."""
 
 import importlib.metadata
 import importlib.util

@@ -9,8 +9,8 @@ from types import FrameType
 
 from texlens.core.errors import ExportError
 from texlens.core.files import naming, whole_folder
-from texlens.models.card import CARD
 from texlens.models.checkpoint import CONFIG, INDEX
+from texlens.models.metadata import CARD
 from texlens.models.processor import Processor, save_processor
 
 SLACK_BYTES = 64 * 2**20

@@ -20,8 +20,8 @@ from texlens.export.codec import library
 from texlens.export.shards import Stored, read_shard
 from texlens.models.checkpoint import CONFIG, read_config, weight_files
 from texlens.models.families import family_of
+from texlens.models.meta_model import build_config
 from texlens.models.processor import Processor
-from texlens.models.skeleton import build_config
 
 MODEL = "model.gguf"
 PROJECTOR = "mmproj.gguf"
@@ -184,7 +184,7 @@ def _write_vision(
         if name.startswith("model.visual.")
         for part in _vision_parts(name.removeprefix("model."), one, names, settings)
     ]
-    _write(path, writer, parts, quantised=False)
+    _write(path, writer, parts, quantized=False)
 
 
 def _vision_parts(name: str, stored: Stored, names: Any, settings: Any) -> Iterator[Part]:
@@ -227,14 +227,14 @@ def _named(names: Any, name: str, stored: Stored) -> str:
     return found
 
 
-def _write(path: Path, writer: Any, parts: Sequence[Part], *, quantised: bool = True) -> None:
+def _write(path: Path, writer: Any, parts: Sequence[Part], *, quantized: bool = True) -> None:
     """Headers first, then one tensor at a time, so that memory holds one."""
     import gguf
 
     def kind(part: Part) -> Any:
         if len(part.shape) == 1 or "position_embd" in part.name or "ffn_gate_inp" in part.name:
             return gguf.GGMLQuantizationType.F32
-        wide = quantised and part.shape[-1] % BLOCK == 0
+        wide = quantized and part.shape[-1] % BLOCK == 0
         return gguf.GGMLQuantizationType.Q8_0 if wide else gguf.GGMLQuantizationType.F16
 
     for part in parts:

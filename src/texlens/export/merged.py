@@ -13,7 +13,7 @@ from texlens.core.files import write_json
 from texlens.export.shards import FLOATS, Stored, Written, as_bytes, read_shard, write_shard
 from texlens.models.checkpoint import CONFIG, INDEX, read_config, weight_files
 from texlens.models.families import EMBEDDING, HEAD
-from texlens.models.skeleton import skeleton
+from texlens.models.meta_model import skeleton
 
 HEAD_WEIGHT = f"{HEAD}.weight"
 EMBEDDING_WEIGHT = f"{EMBEDDING}.weight"
@@ -26,14 +26,14 @@ def write_merged(base: Path, adapter: Path, folder: Path) -> list[str]:
 
     Raises:
         ModelError: the adapter can't be merged, or does not fit.
-        ExportError: the base's weights are quantised, or hold an adapted parameter under no known name.
+        ExportError: the base's weights are quantized, or hold an adapted parameter under no known name.
     """
     config = read_config(base)
-    if quantised := config.get("quantization_config"):
-        method = quantised.get("quant_method", "quantised") if isinstance(quantised, dict) else "quantised"
+    if quantized := config.get("quantization_config"):
+        method = quantized.get("quant_method", "quantized") if isinstance(quantized, dict) else "quantized"
         raise ExportError(
             f"{base / CONFIG}: these weights are {method} already, and an update rounded to few bits is lost; "
-            f"merge into the unquantised checkpoint (set model.path to it and train on it with base.quantise)"
+            f"merge into the unquantized checkpoint (set model.path to it and train on it with base.quantize)"
         )
     merge = Merge(adapter, named_shapes(skeleton(config, str(base / CONFIG))))
     shards = [read_shard(path) for path in weight_files(base)]
@@ -64,7 +64,7 @@ def _written(merge: Merge, stored: Stored) -> Written:
     if stored.dtype not in FLOATS:
         raise ExportError(
             f"{stored.path}: {stored.name} is {stored.dtype}, and an update can't be added to that; "
-            f"merge into the unquantised checkpoint"
+            f"merge into the unquantized checkpoint"
         )
     change = merge.change(name, stored.shape)
     return Written(stored.name, stored.dtype, stored.shape, lambda: _merged(change, stored))

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
-from texlens.data.build import read_split
-from texlens.data.check import check_rows
-from texlens.data.collate import Collator
-from texlens.data.example import build_example
 from texlens.export.calibration import Batch, calibrate
 from texlens.export.codec import Codec, library
 from texlens.export.compressed import int4_codec
 from texlens.export.shards import DTYPES, FLOATS, read_shard
+from texlens.inputs.build import read_split
+from texlens.inputs.example import build_example
+from texlens.inputs.padded_collator import Collator
+from texlens.inputs.row_check import check_rows
 from texlens.models.checkpoint import weight_files
 from texlens.models.load import load_model
 from texlens.models.processor import Processor

@@ -6,13 +6,13 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from texlens.config.model import ModelSettings
-from texlens.config.quantise import QuantiseSettings
+from texlens.config.quantize import QuantizeSettings
 from texlens.models.checkpoint import check_checkpoint, fingerprint
 from texlens.models.download import fetch
 from texlens.models.families import Family
 from texlens.models.load import choose_device, choose_dtype, load_model
 from texlens.models.processor import Processor, load_processor
-from texlens.models.quantised import check_quantise
+from texlens.models.quantized import check_quantize
 
 
 @dataclass(frozen=True)
@@ -41,27 +41,27 @@ def build_base(settings: ModelSettings, *, min_pixels: int | None = None, max_pi
     return Base(settings.path, folder, fingerprint(folder), processor)
 
 
-def check_base(family: Family, settings: ModelSettings, quantise: QuantiseSettings) -> None:
+def check_base(family: Family, settings: ModelSettings, quantize: QuantizeSettings) -> None:
     """
     Raises:
-        ConfigError: a base that can't be quantised so here.
+        ConfigError: a base that can't be quantized so here.
     """
     device = choose_device(settings.device)
-    check_quantise(quantise, family, device, choose_dtype(settings.dtype, device))
+    check_quantize(quantize, family, device, choose_dtype(settings.dtype, device))
 
 
-def build_model(base: Base, settings: ModelSettings, quantise: QuantiseSettings | None = None) -> PreTrainedModel:
+def build_model(base: Base, settings: ModelSettings, quantize: QuantizeSettings | None = None) -> PreTrainedModel:
     """
     Raises:
-        ConfigError: a base that can't be quantised so here.
+        ConfigError: a base that can't be quantized so here.
     """
-    if quantise:
-        check_base(base.processor.family, settings, quantise)
+    if quantize:
+        check_base(base.processor.family, settings, quantize)
     return load_model(
         base.folder,
         device=settings.device,
         dtype=settings.dtype,
         attention=settings.attention,
         trust_remote_code=settings.trust_remote_code,
-        quantise=quantise,
+        quantize=quantize,
     )

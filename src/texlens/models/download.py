@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from texlens.core.errors import ConfigError, ModelError
+from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import CONFIG, check_checkpoint
 from texlens.models.families import family_of
 from texlens.models.hubs import Hub, HuggingFace, ModelScope, UnreachableError
-from texlens.models.shipped import NANO_FOLDER
 
 WANTED = (".safetensors", ".json", ".txt", ".jinja", ".model", ".tiktoken")
 RECORD = ".texlens-download.json"

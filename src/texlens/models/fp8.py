@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.fp8 import quantise_rows, scaled_product
+from texlens.kernels.fp8.format import quantize_rows, scaled_product
 from texlens.models.families import LANGUAGE_MODEL, VISION_TOWER
 
 MULTIPLE = 16
@@ -45,7 +45,7 @@ class Fp8Linear(nn.Linear):
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.compute_dtype = layer.weight.dtype
-        codes, scale = quantise_rows(layer.weight.detach())
+        codes, scale = quantize_rows(layer.weight.detach())
         parts = {"codes": codes, "scale": scale[:, 0], "back_codes": back_codes, "back_scale": back_scale}
         for name, part in parts.items():
             self.register_buffer(name, part, persistent=False)
@@ -73,7 +73,7 @@ class Fp8Linear(nn.Linear):
         """[T, N] of an input in codes [T, D] with the scales [T, 1] of its rows, outside of autograd."""
         return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.compute_dtype)
 
-    def dequantised(self) -> Tensor:
+    def dequantized(self) -> Tensor:
         """[N, D], float32: the weight that the forward product is of."""
         return self.codes.float() * self.scale[:, None]
 
@@ -81,12 +81,12 @@ class Fp8Linear(nn.Linear):
 def coded_together(layers: Sequence[nn.Linear]) -> list[Fp8Linear]:
     """Layers with one input in float8, with one scale a column between them for the way back."""
     whole = torch.cat([layer.weight.detach() for layer in layers]).T.contiguous()
-    back_codes, back_scale = quantise_rows(whole)
+    back_codes, back_scale = quantize_rows(whole)
     parts = back_codes.split([layer.out_features for layer in layers], 1)
     return [Fp8Linear(layer, part, back_scale[:, 0]) for layer, part in zip(layers, parts, strict=True)]
 
 
-def quantise_in_fp8(model: nn.Module, *, vision: bool = False) -> tuple[str, ...]:
+def quantize_in_fp8(model: nn.Module, *, vision: bool = False) -> tuple[str, ...]:
     """Puts the language model's linear layers into float8 where they are, layer by layer.
 
     Beside the model it needs memory for the layers of one input. Returns `kept_in_16_bits`: those of which a width, or
@@ -171,6 +171,6 @@ class _Product(torch.autograd.Function):
 
 
 def _times(x: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """x [..., D] @ weight.T + bias, its rows quantised on the way."""
-    codes, scale = quantise_rows(x.reshape(-1, x.shape[-1]).contiguous())
+    """x [..., D] @ weight.T + bias, its rows quantized on the way."""
+    codes, scale = quantize_rows(x.reshape(-1, x.shape[-1]).contiguous())
     return scaled_product(codes, scale, weight, weight_scale, bias, dtype).view(*x.shape[:-1], -1)

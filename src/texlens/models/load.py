@@ -9,14 +9,14 @@ import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from texlens.config.quantise import QuantiseSettings
+from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.families import family_of
-from texlens.models.fp8 import fp8_layers, kept_in_16_bits, quantise_in_fp8
+from texlens.models.fp8 import fp8_layers, kept_in_16_bits, quantize_in_fp8
+from texlens.models.meta_model import build_config, count_parameters, model_class
 from texlens.models.processor import Processor, load_processor, save_processor
-from texlens.models.quantised import is_packed, quantisation
-from texlens.models.skeleton import build_config, count_parameters, model_class
+from texlens.models.quantized import is_packed, quantization
 
 __all__ = ["Processor", "describe", "load_model", "load_processor", "random_model", "save_processor"]
 
@@ -31,7 +31,7 @@ def load_model(
     attention: str = "auto",
     trust_remote_code: bool = False,
     random_weights: bool = False,
-    quantise: QuantiseSettings | None = None,
+    quantize: QuantizeSettings | None = None,
 ) -> PreTrainedModel:
     """The model in a checkpoint's folder, in eval mode, on its device.
 
@@ -41,7 +41,7 @@ def load_model(
         attention: `auto` is torch's own (sdpa); what was chosen stands in `describe(model)["attention"]`.
         trust_remote_code: run the model class that the checkpoint brings (its `auto_map`); without it, and for
             checkpoints that bring none, the class is the one in transformers.
-        quantise: pack the linear layers of the language model while they are loaded, or for fp8 one after the other
+        quantize: pack the linear layers of the language model while they are loaded, or for fp8 one after the other
             once all are there in 16 bits.
         random_weights: need no weights in the folder; draw them from torch's generator.
 
@@ -60,7 +60,7 @@ def load_model(
     loader: Any = AutoModelForImageTextToText if brings_code else model_class(family)
     if brings_code:
         options["trust_remote_code"] = True
-    if quantise and (packing := quantisation(quantise, options["dtype"])):
+    if quantize and (packing := quantization(quantize, options["dtype"])):
         options["quantization_config"] = packing
     model, loaded = loader.from_pretrained(
         folder, local_files_only=True, use_safetensors=True, output_loading_info=True, device_map={"": on}, **options
@@ -68,10 +68,10 @@ def load_model(
     _check_loaded(loaded, folder)
     if "quantization_config" in config:
         _in_one_type(model, options["dtype"])
-    if quantise and quantise.quantise == "fp8":
-        quantise_in_fp8(model, vision=quantise.quantise_vision)
+    if quantize and quantize.quantize == "fp8":
+        quantize_in_fp8(model, vision=quantize.quantize_vision)
         if not fp8_layers(model):
-            raise ModelError(f"{folder}: no linear layer that fp8 could hold, is it quantised? set base.quantise: none")
+            raise ModelError(f"{folder}: no linear layer that fp8 could hold, is it quantized? set base.quantize: none")
     return model.eval()
 
 
@@ -142,7 +142,7 @@ def _moved(model: Any, device: torch.device) -> PreTrainedModel:
 def _check_library(config: dict, folder: str | Path) -> None:
     """
     Raises:
-        ModelError: the weights are quantised by a library that is not installed.
+        ModelError: the weights are quantized by a library that is not installed.
     """
     method = (config.get("quantization_config") or {}).get("quant_method")
     package = {"bitsandbytes": "bitsandbytes", "compressed-tensors": "compressed_tensors"}.get(str(method))
@@ -151,7 +151,7 @@ def _check_library(config: dict, folder: str | Path) -> None:
 
 
 def _in_one_type(model: torch.nn.Module, dtype: torch.dtype) -> None:
-    """transformers leaves weights that a quantised checkpoint keeps in 16 bit as they are stored, and casts biases."""
+    """transformers leaves weights that a quantized checkpoint keeps in 16 bit as they are stored, and casts biases."""
     for parameter in model.parameters():
         if type(parameter) is torch.nn.Parameter and parameter.dtype in (torch.float16, torch.bfloat16, torch.float32):
             parameter.data = parameter.data.to(dtype)

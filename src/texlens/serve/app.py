@@ -7,13 +7,14 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 
 from texlens import __version__
-from texlens.serve import chat, reading
-from texlens.serve.door import Door, Gate
-from texlens.serve.engine import Engine
-from texlens.serve.faults import add_faults
-from texlens.serve.forms import ERRORS, ModelList
-from texlens.serve.meters import Meters
-from texlens.serve.office import Office
+from texlens.inference.batching import Engine
+from texlens.serve.errors import add_faults
+from texlens.serve.metrics import Meters
+from texlens.serve.middleware import Door, Gate
+from texlens.serve.routes import chat
+from texlens.serve.routes import read as reading
+from texlens.serve.schemas import ERRORS, ModelList
+from texlens.serve.service import Office
 from texlens.serve.settings import ServeSettings
 
 

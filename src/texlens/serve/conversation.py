@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from texlens.serve.faults import Fault
-from texlens.serve.forms import ChatRequest, ImagePart, Message, TextPart
+from texlens.serve.errors import Fault
+from texlens.serve.schemas import ChatRequest, ImagePart, Message, TextPart
 
 _HARMLESS = frozenset(["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"])
 _NEUTRAL: dict[str, tuple[Any, ...]] = {

@@ -13,7 +13,7 @@ import ssl
 import time
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
-from texlens.serve.faults import Fault
+from texlens.serve.errors import Fault
 from texlens.serve.settings import ServeSettings
 
 MOST_REDIRECTS = 3

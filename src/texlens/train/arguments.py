@@ -12,6 +12,7 @@ from transformers.training_args import TrainingArguments
 
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
+from texlens.planner.steps import planned_steps, rows_and_passes, steps_per_epoch
 
 TRACKER_PACKAGES = {"tensorboard": "tensorboard", "swanlab": "swanlab", "wandb": "wandb", "trackio": "trackio"}
 TRACKER_KEYS = {"swanlab": ("SWANLAB_API_KEY", "SWANLAB_MODE"), "wandb": ("WANDB_API_KEY", "WANDB_MODE")}
@@ -21,7 +22,7 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool) -> None:
     """What can be known to fail before a model is loaded.
 
     Raises:
-        ConfigError: a tracker or optimiser that can't work here.
+        ConfigError: a tracker or optimizer that can't work here.
     """
     for tracker in settings.watch.trackers:
         if importlib.util.find_spec(TRACKER_PACKAGES[tracker]) is None:
@@ -35,38 +36,6 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool) -> None:
     if settings.optimizer.name == "adamw-8bit" and not (has_gpu and importlib.util.find_spec("bitsandbytes")):
         missing = "bitsandbytes, which is not installed (pip install bitsandbytes)" if has_gpu else "a GPU"
         raise ConfigError(f"train.optimizer.name: adamw-8bit needs {missing}; use adamw")
-
-
-def steps_per_epoch(rows: int, batch_size: int, accumulation: int) -> int:
-    """Optimiser steps of one pass; a last step with fewer batches counts."""
-    return max(1, math.ceil(math.ceil(rows / batch_size) / accumulation))
-
-
-def planned_steps(settings: TrainSettings, rows: int) -> int:
-    """Optimiser steps of the whole run."""
-    if settings.steps:
-        return settings.steps
-    per_epoch = steps_per_epoch(rows, settings.batch_size, settings.accumulation)
-    return max(1, math.ceil(per_epoch * (settings.epochs or 1.0)))
-
-
-def rows_and_passes(settings: TrainSettings, processes: int = 1) -> tuple[int, int]:
-    """Rows of a forward pass and passes of a step in each process, where rows are not packed.
-
-    Example:
-        batch_size 8, accumulation 1, among 2 -> (4, 1); 4 and 4, among 2 -> (4, 2)
-
-    Raises:
-        ConfigError: the rows of a step can't be shared evenly.
-    """
-    step = settings.batch_size * settings.accumulation
-    if step % processes:
-        raise ConfigError(
-            f"train.batch_size x train.accumulation is {step}, and {processes} processes of the plain engine can't "
-            f"share so many rows; make it a multiple of {processes}"
-        )
-    rows = max(size for size in range(1, settings.batch_size + 1) if step // processes % size == 0)
-    return rows, step // processes // rows
 
 
 def training_arguments(

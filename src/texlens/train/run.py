@@ -15,32 +15,32 @@ from texlens.adapters.build import build_adapter, build_card, build_plan, check_
 from texlens.adapters.lora import save_adapter
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.adapters.plan import AdapterPlan
+from texlens.augment import build_transform
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.environment import describe_environment
 from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
-from texlens.data.augment import build_transform
-from texlens.data.build import Splits, build_splits, read_split
-from texlens.data.dataset import ExampleDataset, Transform
+from texlens.inference.generate import generate
+from texlens.inputs.build import Splits, build_splits, read_split
+from texlens.inputs.dataset import ExampleDataset, Transform
 from texlens.models.build import Base, build_base, build_model, check_base
 from texlens.models.checkpoint import read_config
-from texlens.models.generate import generate
 from texlens.models.load import choose_device, describe
 from texlens.models.processor import Processor, save_processor
 from texlens.train.arguments import check_train_settings, training_arguments
-from texlens.train.callbacks import Meter, MetricsLog, ProgressBar
-from texlens.train.checkpoints import last_whole
-from texlens.train.engine import Engine, build_engine
-from texlens.train.experts import ExpertUseLog
-from texlens.train.features import with_features
-from texlens.train.optimizer import parameter_groups
-from texlens.train.plot import plot_loss
-from texlens.train.processes import ALONE, Processes
-from texlens.train.start import start_adapter
+from texlens.train.backends.engine import Engine, build_engine
+from texlens.train.checkpoints.folder import last_whole
+from texlens.train.distributed.context import ALONE, Processes
+from texlens.train.feature_cache import with_features
+from texlens.train.initialize import start_adapter
+from texlens.train.logging.callbacks import Meter, MetricsLog, ProgressBar
+from texlens.train.logging.experts import ExpertUseLog
+from texlens.train.logging.loss_plot import plot_loss
+from texlens.train.optimizer_groups import parameter_groups
 from texlens.train.trainer import LensTrainer
-from texlens.train.watch import EXACT_MATCH, Scorer, check_best_by
+from texlens.train.validation import EXACT_MATCH, Scorer, check_best_by
 from texlens.train.workers import with_workers
 
 
@@ -70,7 +70,7 @@ def prepare(config: RunConfig, console: Console, *, with_test: bool = False, pro
     check_base(base.processor.family, config.model, config.base)
     model_config = read_config(base.folder)
     plan = build_plan(config.adapter, base.processor.family, model_config)
-    check_whole(plan, config.base.quantise, model_config)
+    check_whole(plan, config.base.quantize, model_config)
     check_tower(plan, config.base)
     if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")

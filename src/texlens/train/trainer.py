@@ -20,18 +20,18 @@ from texlens.adapters.lora import restore
 from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.core.errors import RunError
 from texlens.core.files import whole_folder
-from texlens.data.dataset import ExampleDataset
-from texlens.data.packing import DealtRows
 from texlens.data.sample import Refusal
-from texlens.train import state
-from texlens.train.callbacks import Meter, Seen, peak_memory_gib
-from texlens.train.checkpoints import rotate, seal
-from texlens.train.copies import Beside
-from texlens.train.engine import Engine
-from texlens.train.guard import NanGuard
-from texlens.train.loss import count_labels, trainer_loss
-from texlens.train.processes import ALONE, Processes
-from texlens.train.step import packed_step
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.packed_collator import DealtRows
+from texlens.kernels.loss.label_loss import count_labels, trainer_loss
+from texlens.train.async_copy import Beside
+from texlens.train.backends.engine import Engine
+from texlens.train.backends.packed_step import packed_step
+from texlens.train.checkpoints import state
+from texlens.train.checkpoints.folder import rotate, seal
+from texlens.train.distributed.context import ALONE, Processes
+from texlens.train.logging.callbacks import Meter, Seen, peak_memory_gib
+from texlens.train.nan_guard import NanGuard
 
 
 class LensTrainer(Trainer):
@@ -40,7 +40,7 @@ class LensTrainer(Trainer):
         output: where checkpoints are put.
         engine: how a step is computed; `data_collator` makes the batches that it takes, and `watch_collator` those of
             validation rows.
-        parameter_groups: the trainable parameters as the optimiser takes them.
+        parameter_groups: the trainable parameters as the optimizer takes them.
         save_model_to: writes the trained part into a folder (the adapter, in PEFT's form).
         best_folder: where the best adapter so far is kept; replaced as a whole.
         meter: counts the rows and tokens of every batch.

@@ -14,8 +14,8 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
-from texlens.train.engine import Engine
-from texlens.train.processes import ALONE, Processes
+from texlens.train.backends.engine import Engine
+from texlens.train.distributed.context import ALONE, Processes
 
 MOST = 8
 AHEAD = 3

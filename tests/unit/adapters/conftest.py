@@ -11,13 +11,13 @@ from torch import Tensor
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_config, tiny_model
 from texlens.adapters.build import build_adapter, build_plan
-from texlens.adapters.card import AdapterCard
+from texlens.adapters.metadata import AdapterCard
 from texlens.adapters.plan import AdapterPlan
-from texlens.data.collate import Collator
-from texlens.data.prompt import PromptStyle
 from texlens.data.sample import LazyImage, Sample
+from texlens.inference.generate import prompt_of
+from texlens.inputs.chat_template import PromptStyle
+from texlens.inputs.padded_collator import Collator
 from texlens.models.families import FAMILIES
-from texlens.models.generate import prompt_of
 from texlens.models.processor import Processor
 
 CARD = AdapterCard("base", "f" * 64, "qwen3_vl", 1, 2, "Read it.", None, 8)

@@ -11,7 +11,7 @@ from tests.unit.adapters.conftest import CARD
 from texlens.adapters.build import build_plan, check_tower, check_whole
 from texlens.adapters.lora import WEIGHTS, load_adapter, save_adapter
 from texlens.config.adapter import ExpertSettings, FullSettings, GroupSettings, LoraSettings, MoeLoraSettings
-from texlens.config.quantise import QuantiseSettings
+from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.families import FAMILIES
 
@@ -145,7 +145,7 @@ def test_a_module_that_the_base_packs_can_not_be_trained_whole():
     settings = LoraSettings(rank=2, targets=("q_proj",), train_also=("model.language_model.layers.1.mlp",))
     plan = build_plan(settings, family, config)
     check_whole(plan, "none", config)
-    with pytest.raises(ConfigError, match=r"layers\.1\.mlp has weights that base\.quantise: fp8 packs.*remove it"):
+    with pytest.raises(ConfigError, match=r"layers\.1\.mlp has weights that base\.quantize: fp8 packs.*remove it"):
         check_whole(plan, "fp8", config)
     embedding = build_plan(LoraSettings(rank=2, train_also=("embed_tokens", "lm_head")), family, config)
     check_whole(embedding, "fp8", config)
@@ -153,13 +153,13 @@ def test_a_module_that_the_base_packs_can_not_be_trained_whole():
 
 def test_a_tower_held_in_fp8_can_not_be_trained_and_its_merger_can():
     config, family = tiny_config("qwen3_vl"), FAMILIES["qwen3_vl"]
-    base = QuantiseSettings(quantise="fp8", quantise_vision=True)
+    base = QuantizeSettings(quantize="fp8", quantize_vision=True)
     adapted = build_plan(LoraSettings(rank=2, targets=("all-linear",)), family, config)
     with pytest.raises(ConfigError, match=r"12 layers of the vision tower can't be trained.*freeze the tower"):
         check_tower(adapted, base)
-    check_tower(adapted, QuantiseSettings(quantise="fp8"))
-    with pytest.raises(ConfigError, match=r"goes with base\.quantise: fp8 alone, and this is nf4"):
-        check_tower(adapted, QuantiseSettings(quantise="nf4", quantise_vision=True))
+    check_tower(adapted, QuantizeSettings(quantize="fp8"))
+    with pytest.raises(ConfigError, match=r"goes with base\.quantize: fp8 alone, and this is nf4"):
+        check_tower(adapted, QuantizeSettings(quantize="nf4", quantize_vision=True))
     whole = build_plan(LoraSettings(rank=2, train_also=("model.visual.blocks.1.norm1",)), family, config)
     with pytest.raises(ConfigError, match=r"train_also: model\.visual\.blocks\.1\.norm1 can't be trained"):
         check_tower(whole, base)

@@ -14,7 +14,7 @@ from texlens.core.errors import ExportError, ModelError
 from texlens.export.merged import write_merged
 from texlens.models.checkpoint import read_config
 from texlens.models.load import load_model
-from texlens.models.skeleton import skeleton
+from texlens.models.meta_model import skeleton
 
 EVERYWHERE = r".*(q_proj|v_proj|down_proj|qkv|linear_fc1|fc1|gate_proj)"
 KINDS = {
@@ -164,11 +164,11 @@ def test_half_of_an_update_is_refused(tmp_path):
         write_merged(base, adapter, folder)
 
 
-def test_a_base_that_is_quantised_already_is_refused(tmp_path):
+def test_a_base_that_is_quantized_already_is_refused(tmp_path):
     base, adapter, folder, _ = adapted(tmp_path, "qwen3_vl", target_modules=["q_proj"])
     told = read_config(base) | {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
     (base / "config.json").write_text(json.dumps(told))
-    with pytest.raises(ExportError, match=r"bitsandbytes already.*merge into the unquantised checkpoint"):
+    with pytest.raises(ExportError, match=r"bitsandbytes already.*merge into the unquantized checkpoint"):
         write_merged(base, adapter, folder)
 
 

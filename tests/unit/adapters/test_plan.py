@@ -1,6 +1,6 @@
 import pytest
 
-from texlens.adapters.linears import Linear, Parts, Stack
+from texlens.adapters.model_layout import Linear, Parts, Stack
 from texlens.adapters.plan import (
     Coverage,
     Own,

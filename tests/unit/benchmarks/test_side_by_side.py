@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from texlens.data.example import IGNORED
 from texlens.data.geometry import ImageGeometry
+from texlens.inputs.example import IGNORED
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 

@@ -29,7 +29,7 @@ def refusal(adapter: dict, **branches) -> str:
         ({"dora": True, "experts": "lora"}, "dora has no form for stacked experts"),
         ({"init": "pissa", "dora": True}, "init pissa can't be combined with dora"),
         ({"init": "eva", "experts": "shared"}, "init eva can't be combined with adapters on experts"),
-        ({"init": "loftq"}, "set base.quantise: nf4"),
+        ({"init": "loftq"}, "set base.quantize: nf4"),
         ({"layers": "3-"}, "'adapter.layers'"),
         ({"targets": []}, "nothing would be trained"),
         ({"kind": "moe-lora", "dora": True}, "dora belongs to kind lora"),
@@ -45,19 +45,19 @@ def test_what_can_not_be_trained_is_told_with_its_key_and_the_remedy(adapter, sa
 
 
 @pytest.mark.parametrize(
-    ("adapter", "quantise", "said"),
+    ("adapter", "quantize", "said"),
     [
         ({"kind": "full"}, "nf4", "nf4 weights can't be trained in full"),
-        ({"init": "pissa"}, "nf4", "pissa needs the unquantised weights"),
+        ({"init": "pissa"}, "nf4", "pissa needs the unquantized weights"),
         ({"init": "loftq"}, "int8", "loftq makes up for the error of a 4-bit base"),
         ({"dora": True}, "int8", "has no form over a base in int8"),
-        ({"dora": True}, "fp8", "has no form over a base in fp8; set base.quantise: nf4 or none"),
+        ({"dora": True}, "fp8", "has no form over a base in fp8; set base.quantize: nf4 or none"),
         ({"kind": "full"}, "fp8", "fp8 weights can't be trained in full"),
-        ({"init": "orthogonal"}, "fp8", "set base.quantise: none, or init: default"),
+        ({"init": "orthogonal"}, "fp8", "set base.quantize: none, or init: default"),
     ],
 )
-def test_an_adapter_and_a_base_that_do_not_go_together_are_told(adapter, quantise, said):
-    assert said in refusal(adapter, base={"quantise": quantise})
+def test_an_adapter_and_a_base_that_do_not_go_together_are_told(adapter, quantize, said):
+    assert said in refusal(adapter, base={"quantize": quantize})
 
 
 def test_lora_plus_needs_a_and_b():

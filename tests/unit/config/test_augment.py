@@ -1,8 +1,8 @@
 import pytest
 
+from texlens.augment import FormulaTransform, PhotoTransform, build_transform
 from texlens.config.load import build_config, dump_config
 from texlens.core.errors import ConfigError
-from texlens.data.augment import FormulaTransform, PhotoTransform, build_transform
 
 
 def augment(value):

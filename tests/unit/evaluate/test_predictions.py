@@ -3,8 +3,8 @@
 import pytest
 
 from texlens.core.errors import DataError
-from texlens.core.prediction import Prediction
 from texlens.evaluate.predictions import read_predictions, write_predictions
+from texlens.metrics.prediction import Prediction
 
 ROWS = [
     Prediction(id="a", truth="x^2", text="x^2", tokens=4, log_probability=-0.5, domain="print"),

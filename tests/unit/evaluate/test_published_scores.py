@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from texlens.core.prediction import Prediction
-from texlens.evaluate.pairs import score_predictions
+from texlens.metrics.pairs import score_predictions
+from texlens.metrics.prediction import Prediction
 
 SHARED = Path(os.environ.get("TEXLENS_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
 REFERENCE = SHARED / "metric_reference"

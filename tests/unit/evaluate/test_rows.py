@@ -5,8 +5,8 @@ import json
 import pytest
 
 from texlens.core.errors import DataError
-from texlens.evaluate.pairs import score_predictions
 from texlens.evaluate.rows import Columns, read_rows, write_rows
+from texlens.metrics.pairs import score_predictions
 
 OURS = Columns("gt", "pred")
 

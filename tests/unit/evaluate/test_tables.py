@@ -2,12 +2,12 @@
 
 from rich.console import Console
 
-from texlens.core.prediction import Prediction
-from texlens.evaluate.compare import compare
-from texlens.evaluate.metrics import metric_named
-from texlens.evaluate.scores import score
-from texlens.evaluate.statistics import Interval
+from texlens.evaluate.comparison import compare
 from texlens.evaluate.tables import comparison_table, p_text, points, scores_table, systems_table, verdict
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import metric_named
+from texlens.metrics.scores import score
+from texlens.metrics.statistics import Interval
 
 
 def rows(right):

@@ -8,20 +8,20 @@ from peft import LoraConfig, get_peft_model
 from rich.console import Console
 
 from tests.fixtures.tiny_models import tiny_config, tiny_processor
-from texlens.adapters.card import AdapterCard
+from texlens.adapters.metadata import AdapterCard
 from texlens.config.load import build_config, dump_config
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
-from texlens.models.card import CARD
 from texlens.models.checkpoint import fingerprint
 from texlens.models.load import load_model, random_model
+from texlens.models.metadata import CARD
 from texlens.models.processor import save_processor
 
 LAYERS = r".*(q_proj|v_proj|down_proj|up_proj)"
 
 
 def wide_config(family: str) -> dict:
-    """The family's tiny config with layers of 64 and 128 inputs, which quantisers ask for."""
+    """The family's tiny config with layers of 64 and 128 inputs, which quantizers ask for."""
     config = tiny_config(family)
     text = config.get("text_config", config)
     text.update(hidden_size=64, intermediate_size=128, num_attention_heads=4, num_key_value_heads=2)

@@ -7,13 +7,13 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import pytest
 
-from texlens.latex import pictures
-from texlens.latex.canonical import canonical
-from texlens.latex.differences import ALIKE, difference
-from texlens.latex.generate import RandomFormulas
-from texlens.latex.layout import layout
-from texlens.latex.pictures import same_picture, shown_letters
-from texlens.latex.tokens import tokenize
+from texlens.latex.canonical import same_drawing as pictures
+from texlens.latex.canonical.differences import ALIKE, difference
+from texlens.latex.canonical.form import canonical
+from texlens.latex.canonical.same_drawing import same_picture, shown_letters
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.layout.formula import layout
+from texlens.latex.parse.tokens import tokenize
 
 
 def test_other_scripts_order_is_the_same_picture():

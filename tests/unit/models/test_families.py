@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from texlens.core.errors import ModelError
+from texlens.models.bundled import shipped_config
 from texlens.models.families import ALL_LINEAR, FAMILIES, HEAD, PATCH_EMBEDDING, family_of
-from texlens.models.shipped import shipped_config
-from texlens.models.skeleton import skeleton
+from texlens.models.meta_model import skeleton
 
 ONE_OF_EACH = {
     "qwen2_vl": "Qwen2-VL-2B-Instruct",

@@ -6,8 +6,8 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from texlens.kernels.fp8 import quantise_rows
-from texlens.models.fp8 import Fp8Linear, coded_together, fp8_layers, quantise_in_fp8
+from texlens.kernels.fp8.format import quantize_rows
+from texlens.models.fp8 import Fp8Linear, coded_together, fp8_layers, quantize_in_fp8
 
 
 def linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
@@ -32,7 +32,7 @@ def test_results_and_slopes_are_those_of_the_layer_to_the_rounding_of_8_bits():
     (y, dx), (y_exact, dx_exact) = found
     assert 0.005 < far(y, y_exact) < 0.05
     assert 0.005 < far(dx, dx_exact) < 0.08
-    assert far(coded.dequantised(), layer.weight) < 0.04
+    assert far(coded.dequantized(), layer.weight) < 0.04
 
 
 def test_an_expanded_slope_is_one_like_any_other():
@@ -48,7 +48,7 @@ def test_layers_of_one_input_share_the_scales_of_the_way_back():
     assert first.back_scale is second.back_scale or torch.equal(first.back_scale, second.back_scale)
     assert (first.back_codes.shape, second.back_codes.shape) == ((32, 64), (32, 16))
     back = first.back_codes.float() * first.back_scale[:, None]
-    assert far(back.T, first.dequantised()) < 0.06
+    assert far(back.T, first.dequantized()) < 0.06
 
 
 def test_codes_take_two_bytes_a_number_and_are_no_part_of_what_is_saved():
@@ -62,7 +62,7 @@ def test_codes_take_two_bytes_a_number_and_are_no_part_of_what_is_saved():
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_the_language_models_layers_are_coded_and_all_else_stays(family):
     model, _ = tiny_model(family)
-    assert quantise_in_fp8(model) == ()
+    assert quantize_in_fp8(model) == ()
     kinds = {name: type(module) for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     assert {kind for name, kind in kinds.items() if "language_model" in name} == {Fp8Linear}
     assert {kind for name, kind in kinds.items() if "language_model" not in name} == {nn.Linear}
@@ -73,7 +73,7 @@ def test_the_language_models_layers_are_coded_and_all_else_stays(family):
 def test_the_towers_blocks_are_coded_once_where_asked_for_and_its_mergers_stay(family):
     model, _ = tiny_model(family)
     visual = model.model.visual
-    assert quantise_in_fp8(model, vision=True) == ()
+    assert quantize_in_fp8(model, vision=True) == ()
     kinds = {name: type(module) for name, module in visual.named_modules() if isinstance(module, nn.Linear)}
     assert {kind for name, kind in kinds.items() if name.startswith("blocks.")} == {Fp8Linear}
     assert {kind for name, kind in kinds.items() if "merger" in name} == {nn.Linear}
@@ -86,7 +86,7 @@ def test_a_half_of_a_block_with_an_odd_width_stays_in_16_bits_and_is_named():
     model.model.visual.blocks[1].mlp.linear_fc1 = linear(32, 40)
     model.model.visual.blocks[1].mlp.linear_fc2 = linear(40, 32)
     names = [f"model.visual.blocks.1.mlp.linear_fc{number}" for number in (1, 2)]
-    assert quantise_in_fp8(model, vision=True) == tuple(names)
+    assert quantize_in_fp8(model, vision=True) == tuple(names)
     assert type(model.model.visual.blocks[1].attn.proj) is Fp8Linear
 
 
@@ -96,7 +96,7 @@ def test_without_codes_for_the_way_back_results_are_constants():
     y = coded(x)
     assert not y.requires_grad
     assert torch.equal(y, twice(x))
-    assert torch.equal(y, coded.product(*quantise_rows(x.detach())))
+    assert torch.equal(y, coded.product(*quantize_rows(x.detach())))
 
 
 def test_a_layer_of_odd_width_stays_in_16_bits_with_its_siblings_and_is_named():
@@ -105,7 +105,7 @@ def test_a_layer_of_odd_width_stays_in_16_bits_with_its_siblings_and_is_named():
     layer.self_attn.k_proj = linear(32, 24)
     layer.mlp.down_proj = linear(40, 32)
     names = [f"self_attn.{part}_proj" for part in "qkv"] + ["mlp.down_proj"]
-    assert quantise_in_fp8(model) == tuple(f"model.language_model.layers.1.{name}" for name in names)
+    assert quantize_in_fp8(model) == tuple(f"model.language_model.layers.1.{name}" for name in names)
     assert type(layer.self_attn.q_proj) is nn.Linear
     assert type(layer.self_attn.o_proj) is Fp8Linear
 
@@ -115,13 +115,13 @@ def test_logits_are_near_those_of_the_base():
     model, _ = tiny_model("qwen3_vl")
     with torch.no_grad():
         exact = model(input_ids=ids).logits
-        quantise_in_fp8(model)
+        quantize_in_fp8(model)
         assert 0.01 < far(model(input_ids=ids).logits, exact) < 0.2
 
 
 def test_peft_puts_an_adapter_in_the_computing_type_on_it_and_trains_it():
     model, _ = tiny_model("qwen3_vl")
-    quantise_in_fp8(model)
+    quantize_in_fp8(model)
     adapted = get_peft_model(model, LoraConfig(r=4, target_modules=r".*language_model.*(q_proj|down_proj)"))
     layer = adapted.base_model.model.model.language_model.layers[0].self_attn.q_proj
     assert type(layer.base_layer) is Fp8Linear

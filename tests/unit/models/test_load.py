@@ -9,7 +9,7 @@ from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model, wr
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.families import FAMILIES
 from texlens.models.load import choose_attention, choose_dtype, describe, load_model
-from texlens.models.skeleton import count_parameters, skeleton
+from texlens.models.meta_model import count_parameters, skeleton
 
 CPU = torch.device("cpu")
 

@@ -4,9 +4,9 @@ import pytest
 
 from tests.fixtures.tiny_models import tiny_config
 from texlens.core.errors import ConfigError, ModelError
+from texlens.models.bundled import shipped_config
 from texlens.models.families import CLIP_MEAN
 from texlens.models.preprocessor import geometry_of, read_preprocessor
-from texlens.models.shipped import shipped_config
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_budget_that_is_given_goes_before_the_checkpoints():
     assert (geometry.min_pixels, geometry.max_pixels) == (2048, 4096)
 
 
-def test_the_checkpoints_patch_size_and_colours_go_before_the_familys():
+def test_the_checkpoints_patch_size_and_colors_go_before_the_familys():
     config = tiny_config("qwen3_vl")
     config["vision_config"]["patch_size"] = 8
     geometry = geometry_of(config, {"patch_size": 8, "image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1]})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pretraining.corpus import HELD_OUT, STAGES, TrainingImages, as_latex_ocr, is_held_out
 
-from texlens.data.augment import bucket_pad, ink_box
-from texlens.latex.layout import layout
+from texlens.augment import bucket_pad, ink_box
+from texlens.latex.layout.formula import layout
 
 FORMULAS = [
     "a _ { 1 } + b = \\frac { c } { d + 1 } .",

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
+from pretraining.curriculum import school_formula
 from pretraining.demo_data import OUT, SEED, SPLITS, as_table, demo_rows, png
-from pretraining.school import school_formula
 
-from texlens.latex.parse import parse
+from texlens.latex.parse.parser import parse
 
 
 def test_the_shipped_rows_are_those_that_the_script_makes():

@@ -13,10 +13,10 @@ from peft import LoraConfig, get_peft_model
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.running_server import running
 from tests.fixtures.tiny_models import tiny_model
-from texlens.models.confidence import Calibration
+from texlens.inference.batching import Engine
+from texlens.inference.confidence import Calibration
+from texlens.inference.open import FIRST_ADAPTER, ServedModel
 from texlens.serve.app import create_app
-from texlens.serve.engine import Engine
-from texlens.serve.served import FIRST_ADAPTER, ServedModel
 from texlens.serve.settings import ServeSettings
 
 IMAGE = drawn(120, 40)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.fixtures.drawn_images import drawn
 from texlens.serve import fetch
-from texlens.serve.faults import Fault
+from texlens.serve.errors import Fault
 from texlens.serve.settings import ServeSettings
 
 OPEN = ServeSettings(allow_urls=True, max_body_bytes=50_000)

@@ -2,7 +2,7 @@ import pytest
 
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
-from texlens.train.arguments import rows_and_passes
+from texlens.planner.steps import rows_and_passes
 
 
 @pytest.mark.parametrize(

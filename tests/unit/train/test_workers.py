@@ -9,11 +9,11 @@ import pytest
 from tests.fixtures.drawn_images import drawn
 from texlens.config.load import build_config
 from texlens.data.geometry import ImageGeometry
-from texlens.data.patches import image_to_raw_patches
 from texlens.data.sample import LazyImage, Sample
+from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.train import workers
-from texlens.train.engine import Engine
-from texlens.train.processes import Processes
+from texlens.train.backends.engine import Engine
+from texlens.train.distributed.context import Processes
 from texlens.train.workers import allow_open_files, auto_workers, mean_numbers, with_workers
 
 GEOMETRY = ImageGeometry(16)

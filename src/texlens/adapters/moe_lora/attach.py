@@ -5,7 +5,7 @@ from peft import PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable, set_dropouts
-from texlens.adapters.linears import Linear
+from texlens.adapters.model_layout import Linear
 from texlens.adapters.moe_lora import MoeLoraConfig
 from texlens.adapters.plan import AdapterPlan, Cost
 

@@ -28,9 +28,9 @@ def export(
         texlens data export data/mine --to sharegpt -o for-llama-factory
         texlens data export data/mine --to csv -o table
     """
+    from texlens.data.convert import Part, write_parts
     from texlens.data.export import export as exported
-    from texlens.data.transfer import Part, write_parts
-    from texlens.data.writers.find import WRITERS
+    from texlens.data.writers.registry import WRITERS
 
     splits = open_splits(source)
     made_by = {"command": "export", "source": source, "to": to}

@@ -89,10 +89,10 @@ def convert(
 
 def _write(command: str, asked: dict[str, Any]) -> None:
     from texlens.core.errors import DataError
+    from texlens.data.convert import Part, write_parts
     from texlens.data.load import load_split
-    from texlens.data.sources.find import list_splits
-    from texlens.data.sources.protocol import ReadOptions
-    from texlens.data.transfer import Part, write_parts
+    from texlens.data.readers.protocol import ReadOptions
+    from texlens.data.readers.registry import list_splits
 
     output: Path = asked["output"]
     options = {name: asked[name] for name in ("subset", "image_column", "text_column", "allow_outside", "captions")}

@@ -36,7 +36,7 @@ def inspect(
     from texlens.cli.data.opening import geometry_for, open_splits
     from texlens.cli.progress import row_bar
     from texlens.core.errors import ConfigError
-    from texlens.data.inspect.content import inspect as look
+    from texlens.data.report.content import inspect as look
     from texlens.data.validate.run import Options
     from texlens.models.families import SPECIAL_TOKENS
 
@@ -49,14 +49,14 @@ def inspect(
     with row_bar(messages, "inspecting", sum(map(len, splits.values()))) as advance:
         found = look(splits, options, samples=samples, seed=seed, on_progress=advance)
     if report is not None:
-        from texlens.data.inspect.write import write_data_report
+        from texlens.data.report.write import write_data_report
 
         title = f"{Path(place).name or place}{f', {subset}' if subset else ''}"
         asked = f"texlens data inspect {place}{f' --subset {subset}' if subset else ''} --family {family}"
         sections = []
         if augment:
-            from texlens.data.augment import FormulaTransform, PhotoTransform
-            from texlens.data.augment.preview import augment_section
+            from texlens.augment import FormulaTransform, PhotoTransform
+            from texlens.augment.preview import augment_section
 
             transform = FormulaTransform() if found.validation.latex else PhotoTransform()
             sections.append(augment_section(splits, transform, seed=seed))
@@ -64,8 +64,8 @@ def inspect(
     if as_json:
         print_json({"report": str(report) if report else None, **found.to_json()})
         return
-    from texlens.data.show_plan import show_plan
-    from texlens.data.validate.show import show_validation
+    from texlens.data.resolution_view import show_plan
+    from texlens.data.validate.summary import show_validation
 
     show_validation(result_console(), found.validation, shown=1)
     if found.plan is not None:

@@ -29,8 +29,8 @@ def mix(
         texlens data mix new=data/a/rows:1 old=data/b/rows:.05 -o data/rehearsed --seed 7
     """
     from texlens.core.errors import ConfigError
-    from texlens.data.transfer import mix as mixed
-    from texlens.data.transfer import write_parts
+    from texlens.data.convert import mix as mixed
+    from texlens.data.convert import write_parts
 
     asked = {}
     for source in sources:

@@ -15,8 +15,8 @@ def open_splits(
         DataError: nothing readable there.
     """
     from texlens.data.load import load_split
-    from texlens.data.sources.find import list_splits
-    from texlens.data.sources.protocol import ReadOptions
+    from texlens.data.readers.protocol import ReadOptions
+    from texlens.data.readers.registry import list_splits
 
     names = list_splits(place, format, ReadOptions(subset, allow_outside=allow_outside))
     return {

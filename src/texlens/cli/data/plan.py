@@ -42,6 +42,6 @@ def plan(
     if as_json:
         print_json({"family": family, **planned.to_json()})
     else:
-        from texlens.data.show_plan import show_plan
+        from texlens.data.resolution_view import show_plan
 
         show_plan(result_console(), planned, family)

@@ -15,15 +15,15 @@ def show(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> None:
-    """Show rows as the model is given them: image size, grid, pixel budget, and every token, labels in colour.
+    """Show rows as the model is given them: image size, grid, pixel budget, and every token, labels in color.
 
     Example:
 
         texlens data show recipes/nano_latex-ocr_lora.yaml --rows 3
     """
     from texlens.config.load import load_config
-    from texlens.data.build import read_split
-    from texlens.data.show import examples_json, show_examples
+    from texlens.inputs.build import read_split
+    from texlens.inputs.token_view import examples_json, show_examples
     from texlens.models.build import build_base
 
     config = load_config(run_file, overrides or ())

@@ -35,7 +35,7 @@ def split(
         texlens data split data/mine -o data/divided
         texlens data split data/mine -o data/divided --by label,image --train .8 --validation .1 --test .1 --seed 7
     """
-    from texlens.data.transfer import divide, write_parts
+    from texlens.data.convert import divide, write_parts
 
     shares = {"train": train, "validation": validation, "test": test}
     output = output or Path(f"{source.rstrip('/')}-split")

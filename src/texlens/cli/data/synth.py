@@ -47,7 +47,7 @@ def synth(
     """
     from texlens.core.errors import ConfigError
     from texlens.data.folder import finished
-    from texlens.data.synth import Recipe, made_by, read_labels, synthesise
+    from texlens.synthesis import Recipe, made_by, read_labels, synthesise
 
     if origin != "grammar" and formulas is None:
         raise ConfigError(f"--from {origin} needs a list; add --formulas LIST.txt")

@@ -83,7 +83,7 @@ def validate(
     if as_json:
         print_json(told)
     else:
-        from texlens.data.validate.show import show_account, show_validation
+        from texlens.data.validate.summary import show_account, show_validation
 
         show_validation(result_console(), found, shown=None if all_findings else SHOWN)
         if "fixed" in told:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from texlens.core.cache import cache_folder
 from texlens.data.sample import LazyImage
-from texlens.data.validate.facts import VERSION, ImageFacts
+from texlens.data.validate.image_stats import VERSION, ImageFacts
 
 FILE = "data-facts.sqlite"
 AT_ONCE = 500

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from texlens.data.validate.marks import Mark
+from texlens.data.validate.row_keys import Mark
 
 NEAR_BITS = 24
 """Looks that differ in at most so many of 512 bits are near. The nearest pairs of different formulas: facts.py."""

@@ -51,7 +51,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "latex-render": Kind("warning", "LaTeX does not render", "mend the label, or remove the row"),
         "exif-orientation": Kind("note", "turned upright by the loader", "nothing: EXIF orientation is applied"),
         "transparency": Kind("note", "transparency laid on white", "nothing; check that the ink is dark"),
-        "color-mode": Kind("note", "converted to RGB", "nothing; check that colours look right"),
+        "color-mode": Kind("note", "converted to RGB", "nothing; check that colors look right"),
     }
 )
 

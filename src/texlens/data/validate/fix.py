@@ -16,7 +16,7 @@ from texlens.data.sample import LazyImage, Refusal, Sample
 from texlens.data.validate.duplicates import Same
 from texlens.data.validate.findings import DROPPED, KINDS
 from texlens.data.validate.leaks import by_role
-from texlens.data.validate.marks import Mark
+from texlens.data.validate.row_keys import Mark
 from texlens.data.validate.run import Validation
 
 Leaks = Literal["keep", "to-train", "out-of-train"]

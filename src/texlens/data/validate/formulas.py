@@ -1,8 +1,8 @@
 """Whether a label is LaTeX that parses and renders."""
 
 from texlens.core.errors import LatexError
-from texlens.latex.layout import layout
-from texlens.latex.parse import parse
+from texlens.latex.layout.formula import layout
+from texlens.latex.parse.parser import parse
 
 
 def latex_fault(text: str, *, render: bool = False) -> str:

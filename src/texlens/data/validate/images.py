@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from texlens.data.geometry import ImageGeometry
-from texlens.data.validate.facts import ImageFacts
+from texlens.data.validate.image_stats import ImageFacts
 
 SMALL_SIDE = 14
 """Pixels of the short side under which no formula can be read: a letter needs about 7, a script another 5."""

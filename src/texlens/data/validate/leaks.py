@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from texlens.data.validate.marks import Mark
+from texlens.data.validate.row_keys import Mark
 
 ORDER = ("train", "validation", "val", "valid", "dev", "test")
 

@@ -14,10 +14,10 @@ from texlens.data.validate.duplicates import Same, exact_duplicates, near_duplic
 from texlens.data.validate.findings import KINDS, SEVERITIES, Finding, counted
 from texlens.data.validate.images import check_image
 from texlens.data.validate.leaks import Overlap, leaks, overlaps
-from texlens.data.validate.marks import Mark, mark_of, spaceless
+from texlens.data.validate.row_keys import Mark, mark_of, spaceless
 from texlens.data.validate.scan import RowFacts, scan
 from texlens.data.validate.texts import check_texts, is_latex
-from texlens.latex.canonical import canonical
+from texlens.latex.canonical.form import canonical
 
 REASONS = {
     "duplicate-row": "image and label of {place} again",
@@ -45,7 +45,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Validation:
-    """What was found; `overlaps` has every ordered pair of splits, `marks` and `same_label` recognise rows again."""
+    """What was found; `overlaps` has every ordered pair of splits, `marks` and `same_label` recognize rows again."""
 
     rows: Mapping[str, int]
     findings: Sequence[Finding]

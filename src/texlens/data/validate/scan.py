@@ -17,8 +17,8 @@ from texlens.core.errors import DataError
 from texlens.data.load import Rows
 from texlens.data.sample import LazyImage, Sample
 from texlens.data.validate.cache import FactsCache, image_key, text_key
-from texlens.data.validate.facts import ImageFacts, image_facts
 from texlens.data.validate.formulas import latex_fault
+from texlens.data.validate.image_stats import ImageFacts, image_facts
 
 PART_ROWS = 256
 PART_BYTES = 8 << 20

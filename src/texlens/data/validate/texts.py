@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from texlens.data.lengths import text_token_estimate
 from texlens.data.sample import Sample
+from texlens.data.token_estimates import text_token_estimate
 
 WRONG_CHARACTERS = re.compile("[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 MOJIBAKE = re.compile("Ã[\x80-\xbf©±¤¶¼]|â€|ï»¿")

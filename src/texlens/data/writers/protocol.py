@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
+from texlens.data.readers.record import Record
 from texlens.data.sample import IMAGE_MARK, Sample
-from texlens.data.sources.record import Record
 
 Line = Callable[[Sample, Sequence[str]], str]
 """A row as text; the image files are named relative to the data file's folder."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from texlens.data.readers.conversations import parse_conversation
+from texlens.data.readers.record import Record
 from texlens.data.sample import Sample
-from texlens.data.sources.conversations import parse_conversation
-from texlens.data.sources.record import Record
 from texlens.data.writers.protocol import RowFormat, json_line, own_fields, turns
 
 NAMES = {"user": "human", "assistant": "gpt", "system": "system"}

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from texlens.core.errors import DataError
+from texlens.data.readers.protocol import ReadOptions
+from texlens.data.readers.record import Record
+from texlens.data.readers.table_text import record_of_cells
 from texlens.data.sample import Sample
-from texlens.data.sources.protocol import ReadOptions
-from texlens.data.sources.record import Record
-from texlens.data.sources.table_text import record_of_cells
 from texlens.data.writers.protocol import RowFormat, json_line
 
 COLUMNS = ("image_path", "text", "id", "prompt", "system", "domain", "answers", "extra")

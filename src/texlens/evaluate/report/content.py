@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from texlens.data.sample import LazyImage
-from texlens.evaluate.compare import Comparison
+from texlens.evaluate.comparison import Comparison
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from texlens.core.expert_use import dead_experts
+from texlens.evaluate.expert_utilization import dead_experts
 
 WIDTH, CELL_HEIGHT, LABEL = 640, 26, 64
 MOST_NAMED = 12

@@ -6,12 +6,12 @@ from itertools import chain, zip_longest
 from rapidfuzz.distance import Levenshtein
 
 from texlens.core.errors import DataError
-from texlens.core.prediction import Prediction
-from texlens.data.page.pictures import Drawings, data_uri
 from texlens.data.sample import LazyImage
-from texlens.evaluate.compare import Comparison
-from texlens.evaluate.scores import RowScore
-from texlens.latex.tokens import tokenize
+from texlens.evaluate.comparison import Comparison
+from texlens.html.pictures import Drawings, data_uri
+from texlens.latex.parse.tokens import tokenize
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.scores import RowScore
 
 OUTCOMES = {
     "fixed": "Only {system} right",

@@ -42,7 +42,7 @@
     return element("div", "tokens", joined);
   }
 
-  function coloured(truth, text, diff) {
+  function colored(truth, text, diff) {
     const line = element("div", "tokens");
     const expected = tokensOf(truth);
     const read = tokensOf(text);
@@ -93,12 +93,12 @@
     if (told.error) what.append(element("div", "reason", told.error));
     drawing(told.drawn, what);
     if (told.missed !== undefined && told.cdm < 1) {
-      what.append(element("div", "caption", "the truth, what was missed coloured"));
+      what.append(element("div", "caption", "the truth, what was missed colored"));
       drawing(told.missed, what);
     }
     if (told.exact) {
       if (told.drawn === null) what.append(plain(row.truth));
-    } else if (!told.error) what.append(coloured(row.truth, told.text, told.diff));
+    } else if (!told.error) what.append(colored(row.truth, told.text, told.diff));
     return line;
   }
 

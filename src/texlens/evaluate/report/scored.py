@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from texlens.core.prediction import Prediction
-from texlens.evaluate.cdm import rules_named
-from texlens.evaluate.compare import compare
+from texlens.evaluate.comparison import compare
 from texlens.evaluate.report.content import ReportData
 from texlens.evaluate.report.write import write_report
+from texlens.metrics.cdm import rules_named
+from texlens.metrics.prediction import Prediction
 
 
 def write_scored_report(path: Path, source: Path, predictions: Sequence[Prediction], cdm: str) -> Path:

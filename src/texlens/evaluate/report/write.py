@@ -6,19 +6,19 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
-from texlens.core.expert_use import last_use
 from texlens.core.files import write_text
-from texlens.data.page.pictures import Drawings
-from texlens.data.page.template import page_environment, script_json
-from texlens.evaluate.cdm.drawing import differences_svg
-from texlens.evaluate.compare import Comparison, Pair
-from texlens.evaluate.metrics import METRICS, metric_named
-from texlens.evaluate.report.chart import Series, line_chart
+from texlens.evaluate.comparison import Comparison, Pair
+from texlens.evaluate.expert_utilization import last_use
 from texlens.evaluate.report.content import ReportData
 from texlens.evaluate.report.experts import dead_line, expert_chart
 from texlens.evaluate.report.gallery import OUTCOMES, gallery
 from texlens.evaluate.tables import p_text, percent, percent_span, points, points_span, verdict
-from texlens.latex.render import render_svg
+from texlens.html.line_chart import Series, line_chart
+from texlens.html.pictures import Drawings
+from texlens.html.template import page_environment, script_json
+from texlens.latex.render.formats import render_svg
+from texlens.metrics.cdm.drawing import differences_svg
+from texlens.metrics.registry import METRICS, metric_named
 
 MOST_IMAGE_BYTES = 40_000_000
 MOST_DRAWING_BYTES = 20_000_000
@@ -38,7 +38,7 @@ def write_report(
     """One self-contained HTML file at `path`, written aside and renamed; returns the path.
 
     Rows whose picture did not fit a budget are told on the page. `draw` maps a formula to SVG and raises LatexError;
-    `draw_pair` does so for a truth and a text, their differences coloured; as CDM sees them unless `draw` is given.
+    `draw_pair` does so for a truth and a text, their differences colored; as CDM sees them unless `draw` is given.
     """
     if draw_pair is None and draw is render_svg:
         draw_pair = differences_svg

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from texlens.core.errors import LatexError
-from texlens.latex.fonts import FontFile, add_font
+from texlens.latex.layout.fonts import FontFile, add_font
 
 PREFIX = "tex-"
 _ADOBE_CUSTOM = 0x41444243  # FreeType's 'ADBC': the encoding that the font itself has, which is TeX's

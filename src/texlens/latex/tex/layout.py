@@ -3,8 +3,8 @@
 from functools import lru_cache
 
 from texlens.core.errors import LatexError
-from texlens.latex.boxes import Layout, PlacedGlyph, PlacedRule, glyph_box
-from texlens.latex.parse import parse
+from texlens.latex.layout.boxes import Layout, PlacedGlyph, PlacedRule, glyph_box
+from texlens.latex.parse.parser import parse
 from texlens.latex.tex.dvi import DviGlyph, DviRule, DviSpecial, Mark
 from texlens.latex.tex.fonts import tex_font
 from texlens.latex.tex.run import typeset

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from texlens.core.errors import LatexError
-from texlens.latex import nodes
-from texlens.latex import symbols as sym
-from texlens.latex.engine import MU_SPACES
-from texlens.latex.nodes import Node, Row
-from texlens.latex.synonyms import LETTERLIKE, SYNONYMS, TYPED
-from texlens.latex.tables import name_of
+from texlens.latex.canonical.matrices import name_of
+from texlens.latex.canonical.synonyms import LETTERLIKE, SYNONYMS, TYPED
+from texlens.latex.layout.rows import MU_SPACES
+from texlens.latex.parse import nodes
+from texlens.latex.parse import symbols as sym
+from texlens.latex.parse.nodes import Node, Row
 
 MOST_CHARACTERS, MOST_DEPTH = 200_000, 60  # TeX itself stops at 255 groups
 _COMMAND = re.compile(r"\\(?:[A-Za-z]+|[{}|#$%&_])")

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.data.features import FeatureStore
 from texlens.data.geometry import ImageGeometry
-from texlens.data.pack import PackLayout
-from texlens.kernels.attention import why_not_on
-from texlens.kernels.loss import CHUNK, ChunkLoss, choose_chunk_loss, chunk_loss_plainly, label_row_loss
+from texlens.inputs.feature_cache import FeatureStore
+from texlens.inputs.pack import PackLayout
+from texlens.kernels.attention.api import why_not_on
+from texlens.kernels.loss.chunked import CHUNK, ChunkLoss, choose_chunk_loss, chunk_loss_plainly, label_row_loss
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
 from texlens.models.processor import Processor

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.products import Coded
-from texlens.kernels.tower import GELUS, gelu_codes, into_heads, norm_codes
+from texlens.kernels.lora_linear.products import Coded
+from texlens.kernels.vision_fp8.reference import GELUS, gelu_codes, into_heads, norm_codes
 from texlens.models.fp8 import Fp8Linear
 from texlens.models.packed.projections import adapters_of, base_of
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from texlens.kernels.loss import CHUNK
+from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.fp8 import fp8_layers
 from texlens.models.packed.text import RECOMPUTE
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.nf4 import Nf4Weight, nf4_weight
-from texlens.kernels.products import Adapter, Bordered
+from texlens.kernels.lora_linear.products import Adapter, Bordered
+from texlens.kernels.nf4.format import Nf4Weight, nf4_weight
 from texlens.models.packed.projections import adapters_of, base_of
 
 

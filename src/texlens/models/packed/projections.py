@@ -7,9 +7,9 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
-from texlens.kernels.fused import Adapted
-from texlens.kernels.nf4 import why_not_nf4
-from texlens.kernels.products import Adapter, Stored, ranks_of
+from texlens.kernels.decoder_layer.reference import Adapted
+from texlens.kernels.lora_linear.products import Adapter, Stored, ranks_of
+from texlens.kernels.nf4.format import why_not_nf4
 from texlens.models.fp8 import Fp8Linear
 
 

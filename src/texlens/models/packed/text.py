@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from texlens.kernels.attention import Segments, attend, segments
-from texlens.kernels.fused import Heads, after_attention, into_heads, rms_norm, rotate
-from texlens.kernels.layer import Layer, decoder_layer
-from texlens.kernels.products import Product
+from texlens.kernels.attention.api import Segments, attend, segments
+from texlens.kernels.decoder_layer.layer import Layer, decoder_layer
+from texlens.kernels.decoder_layer.reference import Heads, after_attention, into_heads, rms_norm, rotate
+from texlens.kernels.lora_linear.products import Product
 from texlens.models.packed.fp8 import holds_fp8, stack_coded
 from texlens.models.packed.nf4 import Scratch, stack_nf4
 from texlens.models.packed.projections import for_plain_form, holds_4_bit, stack, why_not
@@ -52,7 +52,7 @@ class PackedText:
             self.layers.append(PlainLayer(layer) if reason else make(layer, recompute))
 
     def expire(self) -> None:
-        """Has the adapters read anew at the next pack: fused optimisers write to them without a new version."""
+        """Has the adapters read anew at the next pack: fused optimizers write to them without a new version."""
         for layer in self.layers:
             if isinstance(layer, WholeLayer):
                 layer.expire()
@@ -120,10 +120,10 @@ def why_not_fused(layer: Any, passes: str) -> str | None:
     if getattr(layer.self_attn, "sliding_window", None):
         return "sliding-window attention"
     reasons = (why_not(part) for group in _groups(layer) for part in group)
-    return next((reason for reason in reasons if reason), None) or _why_not_quantised(layer, passes)
+    return next((reason for reason in reasons if reason), None) or _why_not_quantized(layer, passes)
 
 
-def _why_not_quantised(layer: Any, passes: str) -> str | None:
+def _why_not_quantized(layer: Any, passes: str) -> str | None:
     kinds = [{_bits(part) for part in group} for group in _groups(layer)]
     fewest = min(min(kind) for kind in kinds)
     if any(len(kind) > 1 for kind in kinds):
@@ -148,7 +148,7 @@ def _heads(attention: Any, config) -> Heads:
 
 def whole_layers(passes: str) -> Callable[[Any, str], Run]:
     """Makes fused layers of the kernels named `passes`."""
-    kernels, scratch = importlib.import_module(f"texlens.kernels.{passes}_passes"), Scratch()
+    kernels, scratch = importlib.import_module(f"texlens.kernels.elementwise.{passes}"), Scratch()
 
     def make(layer: Any, recompute: str) -> Run:
         attention, first, second = layer.self_attn, layer.input_layernorm, layer.post_attention_layernorm

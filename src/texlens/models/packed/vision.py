@@ -1,4 +1,4 @@
-"""The vision towers of the four families over the patches of a whole pack: no loop over images, no synchronisation.
+"""The vision towers of the four families over the patches of a whole pack: no loop over images, no synchronization.
 
 # P = patches, C = numbers of a patch, D = width, V = merged patches
 
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from texlens.data.geometry import ImageGeometry
-from texlens.kernels.attention import Segments, attend, segments
-from texlens.kernels.fused import rotate
+from texlens.kernels.attention.api import Segments, attend, segments
+from texlens.kernels.decoder_layer.reference import rotate
 from texlens.models.fp8 import Fp8Linear
 from texlens.models.packed.fp8 import before_attention, coded_gelu, holds_fp8, mlp_in_fp8
 
@@ -26,7 +26,7 @@ class PackedVision:
 
     Args:
         visual: the tower (`model.visual`), adapted or not; frozen towers run without a graph.
-        mean, std: of the normalisation, each of three channels.
+        mean, std: of the normalization, each of three channels.
         compiled: makes of a block's two halves few kernels; `torch.compile`, or nothing. Halves in float8 have kernels
             of their own.
     """
@@ -68,7 +68,7 @@ class PackedVision:
         return visual.merger(x if last is None else x + last), deep
 
     def _embed(self, patches: Tensor) -> Tensor:
-        """Patches of one frame, uint8 [P, C]: normalised, and embedded by the weights of all frames summed."""
+        """Patches of one frame, uint8 [P, C]: normalized, and embedded by the weights of all frames summed."""
         projection = self.visual.patch_embed.proj
         weight = projection.weight
         pixels = patches.unflatten(1, (3, -1)).to(torch.float32) / PIXEL

@@ -1,6 +1,6 @@
 // What the page asks of its server.
 import { Refused } from "./picture.js";
-import { known } from "./words.js";
+import { known } from "./locales.js";
 
 const MOST_TRIES = 6;
 const LONGEST_WAIT_S = 60;

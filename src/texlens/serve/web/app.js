@@ -7,11 +7,11 @@ import { byId, isTyping, memory } from "./dom.js";
 import { History } from "./history.js";
 import { watchIntake } from "./intake.js";
 import { watchKeys } from "./keys.js";
-import { Pen } from "./pen.js";
+import { Pen } from "./canvas.js";
 import { pictureOf, Refused, thumbnail } from "./picture.js";
 import { compareNote, Result } from "./result.js";
-import { makeShelf } from "./shelf.js";
-import { chooseLanguage, language, say, sayAll, word } from "./words.js";
+import { makeShelf } from "./history_list.js";
+import { chooseLanguage, language, say, sayAll, word } from "./locales.js";
 
 const EXAMPLE = "\\sum_{n=1}^{\\infty} \\frac{1}{n^2} = \\frac{\\pi^2}{6}";
 const NOTICE_MS = 6000;

@@ -1,6 +1,6 @@
 // A drawn formula: our renderer's SVG for the eye, MathML for those who listen.
 import { make } from "./dom.js";
-import { say } from "./words.js";
+import { say } from "./locales.js";
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const SVG = "http://www.w3.org/2000/svg";

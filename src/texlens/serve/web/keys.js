@@ -1,6 +1,6 @@
 // Shortcuts, and the list of them.
 import { byId, isTyping, make, memory } from "./dom.js";
-import { say } from "./words.js";
+import { say } from "./locales.js";
 
 const SHOWN = [
   ["Ctrl V", "key.paste"],

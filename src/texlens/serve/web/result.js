@@ -4,7 +4,7 @@ import { copy, KINDS } from "./copy.js";
 import { byId, make } from "./dom.js";
 import { showFormula } from "./formula.js";
 import { TokenRow } from "./tokens.js";
-import { label, say, word } from "./words.js";
+import { label, say, word } from "./locales.js";
 
 const PAUSE_MS = 120;
 

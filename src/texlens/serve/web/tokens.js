@@ -1,6 +1,6 @@
-// The tokens of a reading, coloured and underlined by how sure the model was.
+// The tokens of a reading, colored and underlined by how sure the model was.
 import { make } from "./dom.js";
-import { say, word } from "./words.js";
+import { say, word } from "./locales.js";
 
 const BOUNDS = [0.99, 0.9, 0.7, 0.5];
 const SPOKEN_FROM = 2; // of that level on a token can be reached with the keyboard

@@ -3,7 +3,7 @@ import time
 import numpy as np
 
 from texlens.data.validate.duplicates import exact_duplicates, near_duplicates
-from texlens.data.validate.marks import Mark
+from texlens.data.validate.row_keys import Mark
 
 RNG = np.random.default_rng(0)
 LOOKS = [RNG.bytes(64) for _ in range(4)]

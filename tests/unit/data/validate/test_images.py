@@ -1,7 +1,7 @@
 import pytest
 
 from texlens.data.geometry import ImageGeometry
-from texlens.data.validate.facts import ImageFacts
+from texlens.data.validate.image_stats import ImageFacts
 from texlens.data.validate.images import check_image
 
 GEOMETRY = ImageGeometry(16, 2, 2, 1_024, 100_000)

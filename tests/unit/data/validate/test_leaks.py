@@ -1,5 +1,5 @@
 from texlens.data.validate.leaks import by_role, leaks, overlaps
-from texlens.data.validate.marks import Mark
+from texlens.data.validate.row_keys import Mark
 
 
 def marks(**splits: str) -> list[Mark]:

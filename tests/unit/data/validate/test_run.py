@@ -5,7 +5,7 @@ from PIL import Image, ImageOps
 
 from tests.unit.data.pictures import encoded, png
 from tests.unit.data.tables import write_parquet
-from tests.unit.data.validate.test_facts import formula
+from tests.unit.data.validate.test_image_stats import formula
 from texlens.data.folder import read_folder
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import load_split

@@ -11,7 +11,7 @@ from texlens.data.export import export
 from texlens.data.folder import FolderWriter, read_folder
 from texlens.data.load import load_split
 from texlens.data.sample import Sample, Turn
-from texlens.data.writers.find import WRITERS
+from texlens.data.writers.registry import WRITERS
 
 QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from texlens.core.errors import LatexError
-from texlens.core.prediction import Prediction
-from texlens.data.page.pictures import LONGEST_SIDE, Drawings, data_uri
 from texlens.data.sample import LazyImage
-from texlens.evaluate.compare import compare
+from texlens.evaluate.comparison import compare
 from texlens.evaluate.report.gallery import differences, gallery
+from texlens.html.pictures import LONGEST_SIDE, Drawings, data_uri
+from texlens.metrics.prediction import Prediction
 
 TRUTH = "x ^ 2 + y"
 COMPARISON = compare(
@@ -31,9 +31,9 @@ COMPARISON = compare(
 )
 
 
-def png(width=20, height=10, colour="white", kind="PNG"):
+def png(width=20, height=10, color="white", kind="PNG"):
     buffer = io.BytesIO()
-    Image.new("RGB", (width, height), colour).save(buffer, kind)
+    Image.new("RGB", (width, height), color).save(buffer, kind)
     return buffer.getvalue()
 
 

@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from texlens.core.prediction import Prediction
-from texlens.data.page.template import script_json
-from texlens.evaluate.compare import compare
-from texlens.evaluate.metrics import METRICS
+from texlens.evaluate.comparison import compare
 from texlens.evaluate.report import Account, ReportData, write_report
+from texlens.html.template import script_json
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import METRICS
 
 NASTY = "<script>alert(1)</script><!-- & \u2028 {{ 7*7 }}"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from texlens.latex.layout import layout
+from texlens.latex.layout.formula import layout
 from texlens.latex.tex import run
 from texlens.latex.tex.dvi import DviGlyph
 from texlens.latex.tex.layout import tex_layout

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from texlens.core.errors import LatexError
-from texlens.latex import symbols as sym
-from texlens.latex.generate import RandomFormulas
-from texlens.latex.parse import parse
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.parse import symbols as sym
+from texlens.latex.parse.parser import parse
 from texlens.latex.tex.source import MOST_DEPTH, marked_source
 
 WRITTEN = """

@@ -8,13 +8,13 @@ import torch
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.models.packed.test_forward import ROWS
-from texlens.data.example import build_example
-from texlens.data.pack import lay
-from texlens.data.patches import image_to_raw_patches
 from texlens.data.sample import LazyImage, Sample
-from texlens.models.fp8 import quantise_in_fp8
+from texlens.inputs.example import build_example
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.pack import lay
+from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.packed.forward import pack_layout, packed_forward
-from texlens.train.features import feature_store
+from texlens.train.feature_cache import feature_store
 
 
 def images(numbers=(0, 1, 2, 3)) -> list[LazyImage]:
@@ -76,6 +76,6 @@ def test_a_tower_in_fp8_has_other_features_than_in_16_bits_or_of_other_weights()
         for vision in (False, True):
             model, processor = tiny_model("qwen3_vl", seed=seed)
             model.model.visual.merger.load_state_dict(tiny_model("qwen3_vl")[0].model.visual.merger.state_dict())
-            quantise_in_fp8(model, vision=vision)
+            quantize_in_fp8(model, vision=vision)
             folders.add(feature_store(packed_forward(model, processor.geometry), processor.geometry).folder)
     assert len(folders) == 4

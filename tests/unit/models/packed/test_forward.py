@@ -10,13 +10,13 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from texlens.data.collate import Collator
-from texlens.data.example import build_example
-from texlens.data.pack import lay
-from texlens.data.patches import image_to_raw_patches
 from texlens.data.sample import LazyImage, Sample
+from texlens.inputs.example import build_example
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.pack import lay
+from texlens.inputs.padded_collator import Collator
+from texlens.kernels.loss.label_loss import label_loss
 from texlens.models.packed.forward import pack_layout, packed_forward
-from texlens.train.loss import label_loss
 
 ROWS = [((200, 50), "x ^ 2"), ((90, 120), r"\frac{a}{b}+c"), ((310, 80), "y"), ((64, 64), "a b c d e")]
 DENSE = [name for name in FAMILY_NAMES if name != "qwen3_vl_moe"]
@@ -79,7 +79,7 @@ def test_a_packs_logits_are_those_of_each_sample_alone(family, padding):
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_another_neighbour_changes_nothing(family):
+def test_another_neighbor_changes_nothing(family):
     model, processor = tiny_model(family)
     forward = packed_forward(model, processor.geometry)
     with torch.no_grad():
@@ -165,7 +165,7 @@ def test_stacked_weights_stay_the_models_own():
 
 
 @pytest.mark.parametrize("recompute", ["none", "full"])
-def test_adapters_are_read_after_each_step_of_a_fused_optimiser(recompute):
+def test_adapters_are_read_after_each_step_of_a_fused_optimizer(recompute):
     model, processor = tiny_model("qwen3_vl")
     trained = adapted(model)
     parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]

@@ -6,8 +6,8 @@ from torch import nn
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pack_of, stock_loss
-from texlens.kernels.attention import attend
-from texlens.models.fp8 import fp8_layers, quantise_in_fp8
+from texlens.kernels.attention.api import attend
+from texlens.models.fp8 import fp8_layers, quantize_in_fp8
 from texlens.models.packed.forward import packed_forward
 from texlens.models.packed.vision import _after_attention, _before_attention
 
@@ -16,7 +16,7 @@ EVERY = r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj$"
 
 def in_fp8(family):
     model, processor = tiny_model(family)
-    kept = quantise_in_fp8(model)
+    kept = quantize_in_fp8(model)
     return adapted(model, target_modules=EVERY), model, processor, kept
 
 
@@ -45,11 +45,11 @@ def test_fused_layers_over_codes_come_near_the_modules_over_the_same_codes(famil
 
 def test_the_modules_codes_are_parts_of_the_products():
     trained, _, processor, _ = in_fp8("qwen3_vl")
-    before = [layer.dequantised() for layer in fp8_layers(trained)]
+    before = [layer.dequantized() for layer in fp8_layers(trained)]
     packed_forward(trained.base_model.model, processor.geometry, passes="cpu")
     layers = fp8_layers(trained)
     for layer, weight in zip(layers, before, strict=True):
-        assert torch.equal(layer.dequantised(), weight)
+        assert torch.equal(layer.dequantized(), weight)
     storage = layers[0].codes.untyped_storage().data_ptr()
     assert layers[1].codes.untyped_storage().data_ptr() == storage
 
@@ -70,7 +70,7 @@ def towers(family, **changes):
             for block in visual.blocks:
                 block.mlp = changes["mlp"](block.mlp)
         if coded:
-            quantise_in_fp8(model, vision=True)
+            quantize_in_fp8(model, vision=True)
         pack = pack_of(model, processor)
         found.append((packed_forward(model, processor.geometry).vision, pack, visual))
     return found
@@ -100,7 +100,7 @@ def by_modules(block, x, cos, sin, where):
 def test_the_stock_model_and_the_packs_agree_over_a_tower_in_fp8(family):
     model, processor = tiny_model(family)
     exact = stock_loss(model, processor)
-    quantise_in_fp8(model, vision=True)
+    quantize_in_fp8(model, vision=True)
     with torch.no_grad():
         loss = packed_forward(model, processor.geometry).loss(pack_of(model, processor)) / 7
         torch.testing.assert_close(loss, stock_loss(model, processor), rtol=0.02, atol=0)
@@ -109,7 +109,7 @@ def test_the_stock_model_and_the_packs_agree_over_a_tower_in_fp8(family):
 
 def test_a_merger_is_trained_over_blocks_in_fp8():
     model, processor = tiny_model("qwen3_vl")
-    quantise_in_fp8(model, vision=True)
+    quantize_in_fp8(model, vision=True)
     model.requires_grad_(False)
     merger = model.model.visual.merger.linear_fc1.weight.requires_grad_(True)
     packed_forward(model, processor.geometry).loss(pack_of(model, processor)).backward()

@@ -6,9 +6,11 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
-from texlens.kernels.attention import segments
-from texlens.kernels.loss import CHUNK, label_row_loss
-from texlens.models.fp8 import quantise_in_fp8
+from texlens.kernels.attention.api import segments
+from texlens.kernels.loss.chunked import CHUNK, label_row_loss
+from texlens.models.bundled import shipped_config
+from texlens.models.fp8 import quantize_in_fp8
+from texlens.models.meta_model import build_config
 from texlens.models.packed.memory import (
     SPARE,
     PackChoice,
@@ -24,8 +26,6 @@ from texlens.models.packed.memory import (
     stored_bytes,
 )
 from texlens.models.packed.text import PackedText
-from texlens.models.shipped import shipped_config
-from texlens.models.skeleton import build_config
 
 GIB = 2**30
 LAYERS = r".*language_model\..*_proj$"
@@ -57,9 +57,9 @@ class Mixed(torch.autograd.Function):
 def test_layers_keep_what_is_planned_and_take_it_in_their_backward_passes(family, recompute, monkeypatch):
     """Beside what is planned: thin products in borders of 8, cos and sin; and `only_here`, two temporaries of the
     activation that a GPU's kernel does without, the result, and the first slope in its border."""
-    monkeypatch.setattr("texlens.kernels.attention.OWN_KERNELS", False)
+    monkeypatch.setattr("texlens.kernels.attention.api.OWN_KERNELS", False)
     monkeypatch.setattr(
-        "texlens.kernels.layer.attend", lambda query, key, value, *_, **__: Mixed.apply(query, key, value)
+        "texlens.kernels.decoder_layer.layer.attend", lambda query, key, value, *_, **__: Mixed.apply(query, key, value)
     )
     model, _ = tiny_model(family)
     trained = get_peft_model(model, LoraConfig(r=1, target_modules=LAYERS, task_type="CAUSAL_LM"))
@@ -191,7 +191,7 @@ def test_a_base_in_fp8_is_stored_both_ways():
     text = model.model.language_model.layers
     layers = [layer.weight for layer in text.modules() if isinstance(layer, torch.nn.Linear)]
     numbers, sides = sum(weight.numel() for weight in layers), sum(sum(weight.shape) for weight in layers)
-    quantise_in_fp8(model)
+    quantize_in_fp8(model)
     assert stored_bytes(model) == before - 4 * numbers + 2 * numbers + 4 * sides
 
 
@@ -200,9 +200,9 @@ def test_a_tower_in_fp8_is_stored_one_way():
     before = stored_bytes(model)
     layers = [part.weight for part in model.model.visual.blocks.modules() if isinstance(part, torch.nn.Linear)]
     numbers, rows = sum(weight.numel() for weight in layers), sum(len(weight) for weight in layers)
-    quantise_in_fp8(model)
+    quantize_in_fp8(model)
     without = stored_bytes(model)
     model, _ = tiny_model("qwen3_vl")
-    quantise_in_fp8(model, vision=True)
+    quantize_in_fp8(model, vision=True)
     assert without < before
     assert stored_bytes(model) == without - 4 * numbers + numbers + 4 * rows

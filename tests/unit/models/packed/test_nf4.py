@@ -7,7 +7,7 @@ import torch
 
 from tests.fixtures.tiny_models import tiny_config, tiny_processor
 from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pack_of, worst
-from texlens.config.quantise import QuantiseSettings
+from texlens.config.quantize import QuantizeSettings
 from texlens.models.load import load_model, random_model, save_processor
 from texlens.models.packed.forward import packed_forward
 from texlens.models.packed.nf4 import Scratch
@@ -38,10 +38,10 @@ def save_wide(folder, family: str):
     return processor
 
 
-def quantised(folder, family: str, how: str = "nf4", device: str = "cpu", **options):
+def quantized(folder, family: str, how: str = "nf4", device: str = "cpu", **options):
     """A small model in 4 bit with adapters, and what makes packs for it."""
     processor = save_wide(folder, family)
-    model = load_model(folder, device=device, quantise=QuantiseSettings(quantise=how))
+    model = load_model(folder, device=device, quantize=QuantizeSettings(quantize=how))
     return adapted(model, **options).train(), model, processor
 
 
@@ -49,7 +49,7 @@ def quantised(folder, family: str, how: str = "nf4", device: str = "cpu", **opti
 @pytest.mark.parametrize("recompute", ["none", "full"])
 @pytest.mark.parametrize("family", DENSE)
 def test_fused_layers_over_nf4_give_the_loss_and_gradients_of_bitsandbytes(family, recompute, tmp_path):
-    trained, model, processor = quantised(tmp_path, family)
+    trained, model, processor = quantized(tmp_path, family)
     pack = pack_of(model, processor)
     by_module = packed_forward(model, processor.geometry, fused=False)
     plain = by_module.loss(pack) / 7
@@ -62,8 +62,8 @@ def test_fused_layers_over_nf4_give_the_loss_and_gradients_of_bitsandbytes(famil
 
 
 @needs_bitsandbytes
-def test_each_step_of_the_optimiser_is_seen(tmp_path):
-    trained, model, processor = quantised(tmp_path, "qwen3_vl")
+def test_each_step_of_the_optimizer_is_seen(tmp_path):
+    trained, model, processor = quantized(tmp_path, "qwen3_vl")
     pack = pack_of(model, processor)
     parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
@@ -77,7 +77,7 @@ def test_each_step_of_the_optimiser_is_seen(tmp_path):
 
 @needs_bitsandbytes
 def test_a_layer_without_adapters_beside_ones_of_other_ranks(tmp_path):
-    trained, model, processor = quantised(
+    trained, model, processor = quantized(
         tmp_path, "qwen2_5_vl", target_modules=r".*language_model.*(q_proj|v_proj|up_proj)$", rank_pattern={"v_proj": 3}
     )
     pack = pack_of(model, processor)
@@ -97,14 +97,14 @@ def test_a_layer_without_adapters_beside_ones_of_other_ranks(tmp_path):
     ],
 )
 def test_what_stays_module_by_module_says_why(how, passes, reason, tmp_path):
-    _, model, processor = quantised(tmp_path, "qwen3_vl", how)
+    _, model, processor = quantized(tmp_path, "qwen3_vl", how)
     forward = packed_forward(model, processor.geometry, passes=passes)
     assert set(forward.text.unfused.values()) == {reason}
 
 
 @needs_bitsandbytes
 def test_4_bit_weights_beside_others_stay_module_by_module(tmp_path):
-    _, model, processor = quantised(tmp_path, "qwen3_vl")
+    _, model, processor = quantized(tmp_path, "qwen3_vl")
     attention = model.model.language_model.layers[1].self_attn
     attention.k_proj = torch.nn.Linear(64, 32, bias=False).requires_grad_(False)
     forward = packed_forward(model, processor.geometry, passes="cpu")

@@ -1,0 +1,55 @@
+"""`texlens score`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from texlens.cli.shared import Json, print_json, result_console
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(metavar="FILE", help="Predictions of any program, as JSON lines.")],
+    truth: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the truth.")] = "truth",
+    prediction: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the prediction.")] = "text",
+    domain: Annotated[str, typer.Option(metavar="COLUMN", help="Column to slice by, if there.")] = "domain",
+    id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column that names rows, if there.")] = "id",
+    metrics: Annotated[str, typer.Option(help="Names with commas, or all.")] = "all",
+    cdm: Annotated[str, typer.Option(help="Rules of CDM: default, reference or reference-2024.")] = "default",
+    renderer: Annotated[str, typer.Option(help="What draws for CDM: own, or tex where TeX Live is installed.")] = "own",
+    preset: Annotated[str | None, typer.Option(help="Scores as other authors print them: uni-mumer.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="HTML", help="Write a report.")] = None,
+    rows: Annotated[Path | None, typer.Option(metavar="JSONL", help="Write each row with its scores.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score predictions of formulas against their truths, with 95% intervals and slices.
+
+    Examples:
+
+        texlens score predictions.jsonl --truth gt --prediction pred
+
+        texlens score predictions.jsonl --metrics cdm_f1,exact_match_canonical --rows scored.jsonl --json
+    """
+    from texlens.core.errors import ConfigError
+    from texlens.evaluate.rows import Columns, read_rows, write_rows
+    from texlens.evaluate.tables import scores_table, slices_table
+    from texlens.metrics.pairs import score_predictions
+
+    if preset and report:
+        raise ConfigError("--report shows our own scores; leave out --preset")
+    own_rows, made = read_rows(predictions, Columns(truth, prediction, domain, id_column))
+    scored = score_predictions(made, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer)
+    if rows:
+        write_rows(rows, own_rows, made, scored)
+    if report:
+        from texlens.evaluate.report.scored import write_scored_report
+
+        write_scored_report(report, predictions, made, cdm)
+    if as_json:
+        print_json({"file": str(predictions), **scored.to_json()})
+    else:
+        console = result_console()
+        console.print(scores_table(scored.scores, predictions.name))
+        console.print(slices_table(scored.slices))
+        if scored.own_pictures:
+            console.print(f"{scored.own_pictures:,} rows were drawn by our own layout, since TeX is not asked to")

@@ -1,0 +1,144 @@
+"""`texlens plan`"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from texlens.cli.shared import Json, Overrides, print_json, result_console
+
+
+def plan(
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")],
+    overrides: Overrides = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", metavar="CARD", help="Also memory and time on this card: h200, rtx4090, … or auto."),
+    ] = None,
+    fitted: Annotated[
+        Path | None,
+        typer.Option("--fit", metavar="FILE.yaml", help="With --gpu: write the run file with settings that fit."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a run would train and cost, before any weight is downloaded: parameters, tokens, memory, time.
+
+    Examples:
+
+        texlens plan recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set adapter.rank=8 --json
+
+        texlens plan recipes/qwen3-vl-4b_latex-ocr_lora.yaml --gpu rtx4090 --fit mine.yaml
+    """
+    from texlens.config.load import load_config
+    from texlens.core.errors import ConfigError
+    from texlens.planner.run_plan import plan_run
+
+    if fitted and not gpu:
+        raise ConfigError("--fit needs a card to fit: add --gpu, such as --gpu rtx4090 or --gpu auto")
+    config = load_config(run_file, overrides or ())
+    planned, on_card = _planned(config, gpu) if gpu else (plan_run(config), None)
+    if fitted:
+        _write_fitted(config, on_card, fitted)
+    if as_json:
+        print_json(planned.to_json() | ({"on_gpu": on_card.to_json()} if on_card else {}))
+        return
+    console = result_console()
+    _show_parameters(planned, console)
+    if on_card:
+        _show_card(on_card, console)
+    if fitted:
+        console.print(f"written: {fitted}")
+
+
+def _planned(config, gpu: str):
+    from texlens.planner.gpus import find_gpu
+    from texlens.planner.plan import plan_on_gpu
+    from texlens.planner.run_plan import plan_run
+
+    card = find_gpu(gpu)
+    planned = plan_run(config)
+    return planned, plan_on_gpu(config, planned.model_config, planned.sizes, card)
+
+
+def _show_parameters(planned, console) -> None:
+    total = planned.base_parameters + planned.adapter.added
+    console.print(coverage_table(planned.adapter))
+    console.print(
+        f"{planned.adapter.trainable:,} trainable of {total:,} parameters ({planned.adapter.trainable / total:.3%})"
+    )
+    if planned.adapter.added:
+        console.print(f"{planned.adapter.added_bytes / 1e6:,.1f} MB of adapter tensors in each checkpoint")
+    if planned.tokens:
+        tokens = planned.tokens
+        about = "" if tokens.exact else "about "
+        console.print(
+            f"{tokens.rows:,} rows, {about}{tokens.per_sample:,.0f} tokens a row (longest {tokens.longest:,}), "
+            f"{about}{tokens.image + tokens.text:,} an epoch"
+        )
+    if planned.steps:
+        console.print(f"{planned.steps:,} optimizer steps")
+    for note in planned.notes:
+        console.print(f"note: {note}", style="yellow", markup=False)
+
+
+def _show_card(plan, console) -> None:
+    from texlens.planner.fit import as_overrides
+
+    console.print()
+    console.print(memory_table(plan))
+    verdict = "fits" if plan.fits else "does not fit"
+    console.print(f"{verdict}: {plan.memory.total:.1f} of {plan.gpu.memory_gib:.1f} GiB, engine {plan.engine}")
+    epoch = f", {_duration(plan.seconds_per_epoch)} an epoch" if plan.seconds_per_epoch else ""
+    console.print(f"about {plan.rows_per_second:.1f} rows/s, bound by {plan.time.bound}{epoch}")
+    if not plan.fits:
+        if plan.change is None:
+            console.print("no change of settings that we know makes it fit; take a smaller model or a larger card")
+        else:
+            sets = " ".join(f"--set {override}" for override in as_overrides(plan.change))
+            console.print(f"fits with: {sets}", markup=False)
+    for note in plan.notes:
+        console.print(f"note: {note}", style="yellow", markup=False)
+
+
+def memory_table(plan):
+    """GiB of each part at the peak; what is stated apart below the sum."""
+    from rich.table import Table
+
+    table = Table(f"peak memory on {plan.gpu.title}", "GiB", box=None, title_justify="left")
+    for part, size in plan.memory.parts.items():
+        if size >= 0.005:
+            table.add_row(part, f"{size:.2f}")
+    table.add_row("allocated", f"{plan.memory.allocated:.2f}", style="bold")
+    table.add_row("CUDA context", f"{plan.memory.context:.2f}")
+    table.add_row("fragmentation", f"{plan.memory.fragmentation:.2f}")
+    return table
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _write_fitted(config, plan, path: Path) -> None:
+    from texlens.config.load import dump_config
+    from texlens.core.errors import ConfigError
+    from texlens.core.files import write_text
+    from texlens.planner.fit import with_changes
+
+    changed = None if plan.change is None else with_changes(config, plan.change)
+    if changed is None:
+        raise ConfigError(f"--fit: nothing that we know makes this run fit {plan.gpu.title}; take a smaller model")
+    write_text(path, dump_config(changed))
+
+
+def coverage_table(adapter):
+    """The groups of layers, how many of each are adapted, and at what cost."""
+    from rich.table import Table
+
+    table = Table("module group", "adapted", "trainable parameters", "share", box=None, title_justify="left")
+    for row in adapter.coverage:
+        share = row.parameters / max(adapter.trainable, 1)
+        how = ", in full" if row.full and row.matched else ""
+        table.add_row(row.group, f"{row.matched} of {row.total}{how}", f"{row.parameters:,}", f"{share:.1%}")
+    return table

@@ -1,0 +1,175 @@
+"""`texlens train`"""
+
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
+
+GROWING_SEGMENTS = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
+"""Packs differ in size: without it PyTorch's allocator kept 117 GiB of an H200 where 55 were used."""
+
+
+def train(
+    run_file: Annotated[
+        Path | None, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")
+    ] = None,
+    overrides: Overrides = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", metavar="RUN", help="Go on with this run folder from its last checkpoint."),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare/--no-compare", help="Afterwards read the test rows with base and adapter, and write the report."
+        ),
+    ] = True,
+    processes: Annotated[
+        int, typer.Option("--processes", metavar="N", min=1, help="Share the work among so many GPUs of this machine.")
+    ] = 1,
+    as_json: Json = False,
+) -> None:
+    """Train an adapter, then measure it against its base on rows it never saw.
+
+    Examples:
+
+        texlens train recipes/nano_latex-ocr_lora.yaml
+
+        texlens train recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set model.path=/models/Qwen3-VL-4B-Instruct
+        --set data.path=linxy/LaTeX_OCR --set data.subset=small
+
+        texlens train --resume runs/nano
+
+        texlens train recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set model.path=/models/Qwen3-VL-4B-Instruct
+        --processes 4
+    """
+    from texlens.core.errors import ConfigError
+
+    os.environ.setdefault(*GROWING_SEGMENTS)
+    if (run_file is None) == (resume is None):
+        raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
+    if resume and overrides:
+        raise ConfigError("--set can't be used with --resume: a run goes on with the settings it began with")
+    if processes > 1 and is_one_of_several():
+        raise ConfigError(
+            f"--processes can't be used here: RANK and WORLD_SIZE tell that a launcher started this as one of "
+            f"{os.environ['WORLD_SIZE']}; leave it out, or unset both"
+        )
+    if processes > 1:
+        raise typer.Exit(start_several(processes, run_file, overrides, resume, compare, as_json))
+    console = message_console()
+    if is_one_of_several():
+        from texlens.cli.errors import told_as_run_errors
+        from texlens.train.distributed.context import joined
+
+        with joined() as these, told_as_run_errors():
+            console.quiet = not these.main
+            config, folder, result = _trained(run_file, overrides, resume, compare, console, these)
+        if not these.main:
+            return
+    else:
+        config, folder, result = _trained(run_file, overrides, resume, compare, console)
+    comparison = None
+    if compare and config.data.splits.test:
+        from texlens.evaluate.run import compare_run
+
+        with folder.locked():
+            comparison = compare_run(config, folder, console=console)
+        result |= {"comparison": comparison.to_json(), "report": str(folder.report)}
+    if as_json:
+        print_json(result)
+    else:
+        show_result(result, comparison, folder, result_console())
+
+
+def start_several(processes: int, run_file, overrides, resume, compare: bool, as_json: bool) -> int:
+    """The exit code of this command, run so many times."""
+    from texlens.train.distributed.launch import launch
+
+    command = [sys.executable, "-P", "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
+    command += [part for change in overrides or () for part in ("--set", change)]
+    command += ["--resume", str(resume)] if resume else []
+    command += ["--compare" if compare else "--no-compare", *(["--json"] if as_json else [])]
+    return launch(command, processes)
+
+
+def is_one_of_several() -> bool:
+    """Whether a launcher started this process beside others."""
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE") or 1) > 1
+
+
+def _trained(run_file, overrides, resume, with_test, console, processes=None) -> tuple[Any, Any, dict]:
+    """Settings, run folder and what `--json` prints of it, after training; the main process of several makes the
+    folder and holds its lock."""
+    from texlens.config.load import load_config
+    from texlens.core.run_folder import RunFolder
+
+    folder = RunFolder.open(resume) if resume else None
+    config = load_config(folder.config if folder else Path(str(run_file)), overrides or ())
+    scorer = watch_scorer(config)
+
+    from texlens.train.distributed.context import ALONE
+    from texlens.train.run import prepare
+    from texlens.train.run import train as run_training
+
+    processes = processes or ALONE
+
+    def work(folder: RunFolder, prepared) -> dict:
+        facts = run_training(
+            config, prepared, folder, console=console, resume=resume is not None, scorer=scorer, processes=processes
+        )
+        return {"run": str(folder.path), "training": facts}
+
+    if folder:
+        with folder.locked() if processes.main else nullcontext():
+            return config, folder, work(folder, prepare(config, console, with_test=with_test, processes=processes))
+    prepared = prepare(config, console, with_test=with_test, processes=processes)
+    show_plan(prepared, console)
+    folder = RunFolder(processes.from_main(lambda: RunFolder.create(Path(config.output), config.name).path))
+    with folder.locked() if processes.main else nullcontext():
+        return config, folder, work(folder, prepared)
+
+
+def watch_scorer(config):
+    """What scores the rows that are read while training; names of scores that are none are told here.
+
+    Raises:
+        ConfigError: no metric of such a name, or the best checkpoint is to be picked by one that is not watched.
+    """
+    from texlens.metrics.registry import chosen_metrics, run_metrics
+    from texlens.metrics.scores import totals
+    from texlens.train.validation import Scorer, check_best_by
+
+    run_metrics(config.evaluate.metrics)
+    metrics = chosen_metrics(config.train.watch.metrics, "train.watch.metrics")
+    lower = frozenset(metric.name for metric in metrics if metric.direction == "lower")
+    scorer = Scorer(tuple(metric.name for metric in metrics), lambda made: totals(made, metrics), lower)
+    check_best_by(config.train.watch, scorer)
+    return scorer
+
+
+def show_plan(prepared, console) -> None:
+    from texlens.cli.training.plan import coverage_table
+
+    for role, checked in prepared.splits.checks.items():
+        console.print(f"{role}: {len(checked.kept):,} rows, {checked.image_tokens:,} image tokens")
+    console.print(coverage_table(prepared.plan))
+
+
+def show_result(result: dict, comparison, folder, console) -> None:
+    training = result["training"]
+    console.print(
+        f"trained {training['steps']} steps in {training['seconds']:.0f} s, "
+        f"{training['samples_per_s']:.1f} samples/s, peak {training['peak_memory_gib']:.2f} GiB"
+    )
+    console.print(f"adapter: {folder.adapter}")
+    if comparison is not None:
+        from texlens.evaluate.tables import comparison_table
+
+        console.print(comparison_table(comparison, "Before and after, on rows never trained on"))
+        console.print(f"report:  {folder.report}")

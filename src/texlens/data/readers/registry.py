@@ -1,0 +1,88 @@
+"""From `data.path` to a `Source`: the demo, a local folder or file in a known format, or a hub's id."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from texlens.core.errors import ConfigError, DataError
+from texlens.data.readers.archive import is_archive, unpacked
+from texlens.data.readers.coco import COCO
+from texlens.data.readers.conversations import CONVERSATIONS
+from texlens.data.readers.hub import MODELSCOPE, fetch_modelscope, hub_splits, is_hub_id, open_hub
+from texlens.data.readers.im2latex import IM2LATEX
+from texlens.data.readers.image_folder import IMAGE_FOLDER
+from texlens.data.readers.inkml import INKML
+from texlens.data.readers.parquet import PARQUET
+from texlens.data.readers.protocol import Format, ReadOptions, Source
+from texlens.data.readers.records import RECORDS
+from texlens.data.readers.table_text import CSV
+
+FORMATS = {
+    format.name: format for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, INKML, CSV, RECORDS, CONVERSATIONS)
+}
+"""In the order in which they are looked for: those that are known by a name first."""
+ALIASES = {"messages": "conversations", "sharegpt": "conversations", "llava": "conversations", "hf": "parquet"}
+"""Names that others give to a format read here."""
+DEMO = Path(__file__).parents[1] / "demo"
+
+
+def list_splits(path: str, format: str = "auto", options: ReadOptions | None = None) -> Sequence[str]:
+    """
+    Raises:
+        DataError: no such place, or nothing readable in it.
+        ConfigError: no such format.
+    """
+    options = options or ReadOptions()
+    local = _local(path)
+    return hub_splits(path, options) if local is None else find_format(local, format).splits(local, options)
+
+
+def open_source(path: str, split: str, format: str = "auto", options: ReadOptions | None = None) -> Source:
+    """
+    Raises:
+        DataError: as `list_splits`, or no such split, naming those there are.
+        ConfigError: no such format.
+    """
+    options = options or ReadOptions()
+    local = _local(path)
+    if local is None:
+        return open_hub(path, split, options)
+    known = find_format(local, format)
+    there = known.splits(local, options)
+    if split not in there:
+        raise DataError(
+            f"{path}: no split {split!r}, only {', '.join(there)}; set data.splits to these, "
+            "or validation and test to a share of train such as 0.05"
+        )
+    return known.open(local, split, options)
+
+
+def find_format(path: Path, format: str = "auto") -> Format:
+    """
+    Raises:
+        ConfigError, DataError: an unknown name, or files that no format recognizes.
+    """
+    format = ALIASES.get(format, format)
+    if format != "auto":
+        if format not in FORMATS:
+            raise ConfigError(f"data.format {format!r} is not known; use auto, {', '.join(FORMATS)}")
+        return FORMATS[format]
+    for known in FORMATS.values():
+        if known.recognizes(path):
+            return known
+    raise DataError(f"{path}: no rows of a known format ({', '.join(FORMATS)}) in it; check data.path")
+
+
+def _local(path: str) -> Path | None:
+    """The folder or file, fetched from ModelScope where asked; None for an id of Hugging Face."""
+    if path == "demo":
+        return DEMO
+    if path.startswith(MODELSCOPE):
+        return fetch_modelscope(path)
+    local = Path(path).expanduser()
+    if is_archive(local):
+        return unpacked(local)
+    if local.exists():
+        return local
+    if not is_hub_id(path):
+        raise DataError(f"{path}: no such file or folder; check data.path")
+    return None

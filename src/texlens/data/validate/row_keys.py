@@ -1,0 +1,45 @@
+"""By what a row is recognized in another place: its label, its pictures, its look and what is asked about it."""
+
+import hashlib
+from typing import NamedTuple
+
+from texlens.data.validate.scan import RowFacts
+
+
+class Mark(NamedTuple):
+    """`label` and `question` are hashes; `image` is of all the row's pictures, empty where one shows nothing."""
+
+    split: str
+    row: int
+    label: bytes
+    question: bytes
+    image: bytes
+    look: bytes
+
+
+def mark_of(split: str, found: RowFacts) -> Mark:
+    """White space in the label doesn't count. A row of several images has no look."""
+    sample = found.sample
+    pixels = [b"" if facts.problem else facts.pixels for facts in found.images]
+    label = spaceless(sample.text)
+    return Mark(
+        split,
+        found.index,
+        _short(label) if label else b"",
+        _short(f"{sample.prompt or ''}\0{sample.history or ''}"),
+        _short(b"".join(pixels)) if all(pixels) else b"",
+        found.images[0].look if len(found.images) == 1 else b"",
+    )
+
+
+def spaceless(text: str) -> str:
+    """
+    Example:
+        spaceless("x ^ 2") -> "x^2"
+    """
+    return "".join(text.split())
+
+
+def _short(value: str | bytes) -> bytes:
+    data = value if isinstance(value, bytes) else value.encode("utf-8", errors="surrogatepass")
+    return hashlib.blake2b(data, digest_size=12).digest()

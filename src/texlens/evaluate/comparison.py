@@ -1,0 +1,177 @@
+"""Systems held against each other on the same rows: scores, paired differences, and the rows on which they differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from texlens.core.errors import DataError
+from texlens.metrics.cdm import RULES, Rules
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import METRICS, PAIRED_METRIC, AnyMetric
+from texlens.metrics.scores import RowScore, Scores, Table, checked, named, scores_of, values_of
+from texlens.metrics.statistics import RESAMPLES, Interval, mcnemar_exact, percentile_interval, resampled_sums
+
+TEST = "mcnemar-exact"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A system against the reference: counts of rows by who has them exactly right, and every score's difference."""
+
+    system: str
+    reference: str
+    both: int
+    only_system: int
+    only_reference: int
+    neither: int
+    p_value: float
+    differences: Mapping[str, Interval]
+
+    @property
+    def name(self) -> str:
+        return f"{self.system}_vs_{self.reference}"
+
+    def to_json(self) -> dict:
+        difference = self.differences[PAIRED_METRIC].to_json()
+        return {
+            "metric": PAIRED_METRIC,
+            "both": self.both,
+            f"only_{self.system}": self.only_system,
+            f"only_{self.reference}": self.only_reference,
+            "neither": self.neither,
+            "difference": difference["value"],
+            "low": difference["low"],
+            "high": difference["high"],
+            "p_value": self.p_value,
+            "test": TEST,
+            "differences": {name: interval.to_json() for name, interval in self.differences.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Systems by name, the first is the reference; `domains` holds the same for the rows of each domain.
+
+    `predictions` and `row_scores` are by system, sorted by id, so that index i is the same row everywhere.
+    """
+
+    rows: int
+    systems: Mapping[str, Scores]
+    pairs: Sequence[Pair]
+    predictions: Mapping[str, Sequence[Prediction]]
+    row_scores: Mapping[str, Sequence[RowScore]]
+    domains: Mapping[str, "Comparison"] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        return next(iter(self.systems))
+
+    def to_json(self) -> dict:
+        told = {
+            "rows": self.rows,
+            "systems": {name: scores.to_json() for name, scores in self.systems.items()},
+            "paired": {pair.name: pair.to_json() for pair in self.pairs},
+        }
+        if self.domains:
+            told["domains"] = {name: comparison.to_json() for name, comparison in self.domains.items()}
+        return told
+
+
+def compare(
+    systems: Mapping[str, Sequence[Prediction]],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    rules: Rules = RULES["default"],
+    metrics: tuple[AnyMetric, ...] = METRICS,
+) -> Comparison:
+    """Scores every system and holds each against the first; one system alone gives a comparison without pairs.
+
+    `metrics` must have exact match among them (`run_metrics` sees to it).
+
+    Raises:
+        DataError: no system or no rows, an id that stands twice, is missing on a side or has another truth there.
+    """
+    if not systems:
+        raise DataError("no systems to compare; give at least one set of predictions")
+    tables = {
+        name: Table.of(checked(predictions, name), metrics=metrics, rules=rules)
+        for name, predictions in systems.items()
+    }
+    _check_same_rows(tables)
+    return _compared(tables, _domains(next(iter(tables.values()))), seed, resamples)
+
+
+def _compared(tables: Mapping[str, Table], domains: Mapping[str, list[int]], seed: int, resamples: int) -> Comparison:
+    first = next(iter(tables.values()))
+    rows = len(first.readings)
+    beside = np.concatenate([table.statistics_NS for table in tables.values()], axis=1)
+    sums = np.split(resampled_sums(beside, resamples=resamples, seed=seed), len(tables), axis=1)
+    resampled = {name: values_of(part, rows, first.metrics) for name, part in zip(tables, sums, strict=True)}
+    scores = {name: scores_of(table, resampled[name]) for name, table in tables.items()}
+    row_scores = {name: table.row_scores() for name, table in tables.items()}
+    reference, *others = tables
+    return Comparison(
+        rows=rows,
+        systems=scores,
+        pairs=[_pair(name, reference, scores, resampled, row_scores) for name in others],
+        predictions={name: [reading.prediction for reading in table.readings] for name, table in tables.items()},
+        row_scores=row_scores,
+        domains={
+            domain: _compared({name: table.where(keep) for name, table in tables.items()}, {}, seed, resamples)
+            for domain, keep in domains.items()
+        },
+    )
+
+
+def _pair(
+    system: str,
+    reference: str,
+    scores: Mapping[str, Scores],
+    resampled: Mapping[str, Mapping[str, np.ndarray]],
+    row_scores: Mapping[str, Sequence[RowScore]],
+) -> Pair:
+    right = np.array([row.exact for row in row_scores[system]])
+    right_before = np.array([row.exact for row in row_scores[reference]])
+    gained, lost = int((right & ~right_before).sum()), int((~right & right_before).sum())
+    return Pair(
+        system=system,
+        reference=reference,
+        both=int((right & right_before).sum()),
+        only_system=gained,
+        only_reference=lost,
+        neither=int((~right & ~right_before).sum()),
+        p_value=mcnemar_exact(gained, lost),
+        differences={
+            name: percentile_interval(
+                interval.value - scores[reference].values[name].value,
+                resampled[system][name] - resampled[reference][name],
+            )
+            for name, interval in scores[system].values.items()
+        },
+    )
+
+
+def _domains(table: Table) -> dict[str, list[int]]:
+    """Row indices by domain; empty unless a row names one. Rows that name none stand under `other`."""
+    named_domains = [reading.prediction.domain for reading in table.readings]
+    if not any(named_domains):
+        return {}
+    found = sorted({domain or "other" for domain in named_domains})
+    return {name: [row for row, domain in enumerate(named_domains) if (domain or "other") == name] for name in found}
+
+
+def _check_same_rows(tables: Mapping[str, Table]) -> None:
+    reference, *others = tables
+    truths = {reading.prediction.id: reading.prediction.truth for reading in tables[reference].readings}
+    for name in others:
+        theirs = {reading.prediction.id: reading.prediction.truth for reading in tables[name].readings}
+        if missing := [row for row in truths if row not in theirs]:
+            raise DataError(f"{named(missing)} of '{reference}' missing in '{name}'; evaluate both on the same split")
+        if extra := [row for row in theirs if row not in truths]:
+            raise DataError(f"{named(extra)} of '{name}' missing in '{reference}'; evaluate both on the same split")
+        if other := [row for row in truths if truths[row] != theirs[row]]:
+            raise DataError(
+                f"{named(other)}: the truth differs between '{reference}' and '{name}'; evaluate both on the same data"
+            )

@@ -1,0 +1,166 @@
+"""From the `data:` settings to rows: each role's split, shares of train divided by label, checks and their account."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import Progress
+from transformers import PreTrainedTokenizerBase
+
+from texlens.config.data import DataSettings
+from texlens.core.errors import ConfigError, DataError
+from texlens.data.geometry import ImageGeometry
+from texlens.data.load import Rows, load_split, shared_labels, split_by_label
+from texlens.data.sample import Refusal
+from texlens.inputs.row_check import Checked, check_rows
+
+ROLES = ("train", "validation", "test")
+DECODED_UP_TO = 20_000
+"""`check: auto` decodes the images of as many rows before training, and reads only headers of more."""
+NAMED_AT_MOST = 10
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The rows of a training run, checked. `validation` is None where the settings want none."""
+
+    train: Rows
+    validation: Rows | None
+    checks: dict[str, Checked]
+    shared_with_train: dict[str, int]
+
+    def account(self) -> dict:
+        """For the run folder: counts, refusals and fingerprint of each role, and rows whose label stands in train."""
+        return {
+            "splits": {role: checked.account() for role, checked in self.checks.items()},
+            "labels_shared_with_train": self.shared_with_train,
+        }
+
+
+def read_split(settings: DataSettings, role: str, *, limit: int | None = None, seed: int = 0) -> Rows:
+    """The rows of `train`, `validation` or `test`, unchecked.
+
+    A role that is a number is that share of the train split, divided from it by label with `data.seed`. What is left
+    is train, of which `data.fraction` and `data.limit` are then drawn. Of the other roles `limit` rows are drawn by
+    `seed`.
+
+    Raises:
+        ConfigError: the role is switched off, or an unknown name is asked for.
+        DataError: the data set can't be read, or lacks the split.
+    """
+    wanted = getattr(settings.splits, role, None)
+    if role not in ROLES or wanted is None:
+        raise ConfigError(f"data.splits.{role}: no such split in the settings; set it to a split's name or a share")
+    if role == "train":
+        return _train(settings).draw(fraction=settings.fraction, limit=settings.limit, seed=settings.seed)
+    rows = _load(settings, wanted) if isinstance(wanted, str) else _divided(settings)[role]
+    return rows.draw(limit=limit, seed=seed)
+
+
+def build_splits(
+    settings: DataSettings, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, *, console: Console
+) -> Splits:
+    """Train and validation rows, checked, with refused rows named on the console.
+
+    Raises:
+        ConfigError, DataError: as `read_split`; no train row is left; with `data.strict`, a row is refused; with
+            `data.leaks: refuse`, a label of validation or test stands in train.
+    """
+    checks = {
+        role: _checked(settings, read_split(settings, role), role, tokenizer, geometry, console)
+        for role in ("train", "validation")
+        if getattr(settings.splits, role) is not None
+    }
+    train = checks["train"].kept
+    if not len(train):
+        first = next(iter(checks["train"].refused), "it is empty")
+        raise DataError(f"{train.where}: no train row can be used ({first}); check data.path and data.splits.train")
+    validation = checks["validation"].kept if "validation" in checks else None
+    others = {"validation": validation, "test": _named_test(settings)}
+    shared = {role: _shared(settings, train, rows, role, console) for role, rows in others.items() if rows}
+    return Splits(train, validation, checks, shared)
+
+
+def _named_test(settings: DataSettings) -> Rows | None:
+    """The rows of a test split that the data set has; a share of train can't leak, and training needs no test."""
+    wanted = settings.splits.test
+    if not isinstance(wanted, str):
+        return None
+    try:
+        return _load(settings, wanted)
+    except DataError:
+        return None
+
+
+def _train(settings: DataSettings) -> Rows:
+    shares = _shares(settings)
+    return _divided(settings)["rest"] if shares else _load(settings, settings.splits.train)
+
+
+def _shares(settings: DataSettings) -> dict[str, float]:
+    roles = (("validation", settings.splits.validation), ("test", settings.splits.test))
+    return {role: wanted for role, wanted in roles if isinstance(wanted, float)}
+
+
+def _divided(settings: DataSettings) -> dict[str, Rows]:
+    shares = _shares(settings)
+    if sum(shares.values()) >= 1:
+        raise ConfigError(f"data.splits: shares of {sum(shares.values()):g} leave no train row; make them smaller")
+    return split_by_label(_load(settings, settings.splits.train), shares, settings.seed)
+
+
+def _load(settings: DataSettings, split: str) -> Rows:
+    return load_split(
+        settings.path,
+        split=split,
+        subset=settings.subset,
+        format=settings.format,
+        allow_outside=settings.allow_outside,
+    )
+
+
+def _checked(
+    settings: DataSettings,
+    rows: Rows,
+    role: str,
+    tokenizer: PreTrainedTokenizerBase,
+    geometry: ImageGeometry,
+    console: Console,
+) -> Checked:
+    decode = settings.check == "pixels" or (settings.check == "auto" and len(rows) <= DECODED_UP_TO)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"checking {role} {'images' if decode else 'headers'}", total=len(rows))
+        checked = check_rows(
+            rows,
+            geometry,
+            tokenizer,
+            decode=decode,
+            strict=settings.strict,
+            on_progress=lambda done, _: bar.update(task, completed=done),
+        )
+    _name_refused(checked.refused, role, rows.total, console)
+    return checked
+
+
+def _name_refused(refused: Sequence[Refusal], role: str, total: int, console: Console) -> None:
+    if not refused:
+        return
+    console.print(f"{role}: {len(refused):,} of {total:,} rows can't be used", style="yellow", markup=False)
+    for refusal in refused[:NAMED_AT_MOST]:
+        console.print(f"  {refusal}", style="yellow", markup=False)
+    if len(refused) > NAMED_AT_MOST:
+        console.print(f"  and {len(refused) - NAMED_AT_MOST:,} more", style="yellow", markup=False)
+
+
+def _shared(settings: DataSettings, train: Rows, rows: Rows, role: str, console: Console) -> int:
+    """Rows of a role whose label also stands in train: the score on them tells memory, not reading."""
+    shared, _ = shared_labels(rows, train)
+    if shared:
+        said = (
+            f"{role}: the labels of {shared:,} of {len(rows):,} rows also stand in train; "
+            f"data.splits.{role}: 0.05 would divide train by label instead"
+        )
+        if settings.leaks == "refuse":
+            raise DataError(f"{said}, `texlens data validate` names the rows (data.leaks is refuse)")
+        console.print(said, style="yellow", markup=False)
+    return shared

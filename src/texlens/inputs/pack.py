@@ -1,0 +1,238 @@
+"""The `Pack`: several examples end to end as one sequence, with everything that the model needs to keep them apart.
+
+# T = tokens, P = patches, V = image tokens, L = labels, S = examples, I = images, C = numbers of a patch
+# K = 1 + deepstack parts, D = width of features
+
+Made of numpy in the loader's workers, so that the training step computes no positions and waits for nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from texlens.inputs.example import IGNORED, Example
+
+Pack = dict[str, Any]
+"""What `lay` returns, by name:
+
+ids            int32 [T]       tokens, padded at the end
+positions      int32 [3, T]    M-RoPE: time, row and column
+text_ends      int32 [S + 2]   bounds of the examples; the last segment is the padding
+longest_text   int             length of the longest segment
+label_rows     int64 [L]       the token before each label: its hidden state says the label
+labels         int64 [L]
+image_rows     int64 [V]       tokens that stand for images
+feature_rows   int64 [V]       which merged patch each of them is; those of `stored` count on from the tower's
+stored         [K, -, D]       features that came with the examples; not there where none did
+fresh          list            (key, first, last) of each image whose features are to be kept, as bounds in V
+patches        uint8 [P, C]    not normalized, one frame
+cells          int32 [2, P]    row and column of each patch in its image
+image_ends     int32 [I + 2]   bounds of the images among the patches; the last segment is the padding
+longest_image  int
+window_ends    int32           bounds of the attention windows, where the family has them
+longest_window int
+table_index    int64 [P, 4]    the four nearest positions in the tower's table, where the family has one
+table_weight   float32 [P, 4]
+rows           list of str     the ids of the examples
+tokens         int             without padding
+
+What the tower reads (patches to table_weight) is of the images that came without features; where all came with them
+it is not there.
+"""
+
+
+@dataclass(frozen=True)
+class PackLayout:
+    """What a family's tower wants to know of its patches.
+
+    `window` is the side of an attention window in merged patches (Qwen2.5-VL), `table_side` the side of the square
+    table of learnt positions (Qwen3-VL); None for the families without them. Tokens and patches are padded to multiples
+    of `token_multiple` and `patch_multiple`, so that a GPU meets few different shapes.
+    """
+
+    image_token_id: int
+    pad_token_id: int
+    merge_size: int = 2
+    window: int | None = None
+    table_side: int | None = None
+    token_multiple: int = 1
+    patch_multiple: int = 4
+
+
+def lay(examples: Sequence[Example], layout: PackLayout) -> Pack:
+    """The examples, in their order, as one pack. Their patches must be raw (uint8)."""
+    pack: Pack = {"rows": [example.sample_id for example in examples]}
+    pack |= _text(examples, layout)
+    pack |= _vision(examples, layout)
+    return pack
+
+
+def mrope_positions(example: Example, image_token_id: int, merge: int) -> np.ndarray:
+    """Positions [3, T] of one example: text counts on in all three, an image in rows and columns from where it stands.
+
+    Source: Qwen2-VL (arXiv:2409.12191), as transformers' `get_rope_index` lays stills.
+    """
+    ids = np.asarray(example.input_ids)
+    positions = np.empty((3, len(ids)), np.int32)
+    is_image = ids == image_token_id
+    changes = np.flatnonzero(np.diff(is_image)) + 1
+    at, used = 0, 0
+    grids = grids_of(example)
+    for start, end in zip([0, *changes], [*changes, len(ids)], strict=True):
+        if not is_image[start]:
+            positions[:, start:end] = at + np.arange(end - start)
+            at += end - start
+            continue
+        _, rows, columns = grids[used]
+        rows, columns, used = rows // merge, columns // merge, used + 1
+        positions[0, start:end] = at
+        positions[1, start:end] = at + np.repeat(np.arange(rows), columns)
+        positions[2, start:end] = at + np.tile(np.arange(columns), rows)
+        at += max(rows, columns)
+    return positions
+
+
+def grids_of(example: Example) -> Sequence[tuple[int, int, int]]:
+    """The grids of an example's images, in their order."""
+    return getattr(example, "grids", None) or (example.grid,)
+
+
+def _text(examples: Sequence[Example], layout: PackLayout) -> Pack:
+    lengths = [len(example) for example in examples]
+    total = sum(lengths)
+    padded = _up(total, layout.token_multiple)
+    ids = np.full(padded, layout.pad_token_id, np.int32)
+    labels = np.full(padded + 1, IGNORED, np.int64)
+    positions = np.zeros((3, padded), np.int32)
+    ends = np.cumsum([0, *lengths])
+    for example, start, end in zip(examples, ends[:-1], ends[1:], strict=True):
+        ids[start:end] = example.input_ids
+        labels[start:end] = example.labels
+        labels[start] = IGNORED
+        positions[:, start:end] = mrope_positions(example, layout.image_token_id, layout.merge_size)
+    positions[:, total:] = np.arange(padded - total)
+    rows = np.flatnonzero(labels[1:] != IGNORED)
+    return {
+        "ids": torch.from_numpy(ids),
+        "positions": torch.from_numpy(positions),
+        "text_ends": _ends(ends, padded),
+        "longest_text": int(max(*lengths, padded - total)),
+        "label_rows": torch.from_numpy(rows),
+        "labels": torch.from_numpy(labels[rows + 1]),
+        "image_rows": torch.from_numpy(np.flatnonzero(ids == layout.image_token_id)),
+        "tokens": int(total),
+    }
+
+
+def _vision(examples: Sequence[Example], layout: PackLayout) -> Pack:
+    images = [image for example in examples for image in _images(example)]
+    grids = [grid for grid, _, features in images if features is None]
+    pack, own = _patches(examples, grids, layout) if grids else ({}, np.zeros(0, np.int64))
+    unit = layout.merge_size**2
+    of_tower, of_store, at = 0, len(pack["patches"]) // unit if pack else 0, 0
+    places, fresh = [], []
+    for (frames, rows, columns), key, features in images:
+        count = frames * rows * columns // unit
+        if features is None:
+            places.append(own[of_tower : of_tower + count])
+            of_tower += count
+            if key:
+                fresh.append((key, at, at + count))
+        else:
+            places.append(np.arange(of_store, of_store + count))
+            of_store += count
+        at += count
+    stored = [features for _, _, features in images if features is not None]
+    pack |= {"feature_rows": torch.from_numpy(np.concatenate(places)), "fresh": fresh}
+    return pack | ({"stored": torch.cat(stored, 1)} if stored else {})
+
+
+def _images(example: Example) -> list[tuple[tuple[int, int, int], str | None, Tensor | None]]:
+    """Grid, key and kept features of each image."""
+    grids = grids_of(example)
+    none = (None,) * len(grids)
+    return list(zip(grids, example.keys or none, example.features or none, strict=True))
+
+
+def _patches(
+    examples: Sequence[Example], grids: Sequence[tuple[int, int, int]], layout: PackLayout
+) -> tuple[Pack, np.ndarray]:
+    """What the tower reads, and where in its output the merged patches stand, in the images' own order."""
+    counts = [frames * rows * columns for frames, rows, columns in grids]
+    total, unit = sum(counts), layout.merge_size**2
+    padded = _up(total, layout.patch_multiple)
+    pixels = [example.patches for example in examples if example.patches is not None]
+    patches = np.empty((padded, pixels[0].shape[1]), np.uint8)
+    np.concatenate(pixels, out=patches[:total])
+    patches[total:] = 0
+    cells = np.zeros((2, padded), np.int32)
+    ends = np.cumsum([0, *counts])
+    for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
+        cells[:, start:end] = _cells(rows, columns, layout.merge_size)
+    pack: Pack = {"image_ends": _ends(ends, padded), "longest_image": int(max(*counts, padded - total))}
+    own = np.arange(total // unit)
+    if layout.window:
+        order, window_ends = _windows(grids, layout.window, layout.merge_size)
+        moved = (order[:, None] * unit + np.arange(unit)).ravel()
+        patches[:total], cells[:, :total] = patches[moved], cells[:, moved]
+        own = np.argsort(order)
+        pack |= {
+            "window_ends": _ends(window_ends, padded),
+            "longest_window": int(max(np.diff(window_ends).max(), padded - total)),
+        }
+    if layout.table_side:
+        sizes = np.ones((2, padded), np.int32)
+        for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
+            sizes[:, start:end] = [[rows], [columns]]
+        pack |= _table(cells, sizes, layout.table_side)
+    return pack | {"patches": torch.from_numpy(patches), "cells": torch.from_numpy(cells)}, own
+
+
+def _cells(rows: int, columns: int, merge: int) -> np.ndarray:
+    """Row and column [2, rows x columns] of the patches, in blocks of merge x merge."""
+    block = (rows // merge, merge, columns // merge, merge)
+    both = np.broadcast_arrays(np.arange(rows)[:, None], np.arange(columns))
+    return np.stack([axis.reshape(block).swapaxes(1, 2).ravel() for axis in both])
+
+
+def _windows(grids: Sequence[tuple[int, int, int]], side: int, merge: int) -> tuple[np.ndarray, np.ndarray]:
+    """Merged patches of all images in the order of their attention windows, and the windows' bounds in patches.
+
+    Windows are side x side merged patches, cut off at the image's edges. Source: Qwen2.5-VL (arXiv:2502.13923).
+    """
+    orders, sizes, before = [], [], 0
+    for frames, rows, columns in grids:
+        rows, columns = rows // merge, columns // merge
+        row, column = (axis.ravel() for axis in np.indices((rows, columns)))
+        window = row // side * -(-columns // side) + column // side
+        for _ in range(frames):
+            orders.append(before + np.argsort(window, kind="stable"))
+            sizes.append(np.bincount(window))
+            before += rows * columns
+    return np.concatenate(orders), np.cumsum([0, *np.concatenate(sizes)]) * merge**2
+
+
+def _table(cells: np.ndarray, sizes: np.ndarray, side: int) -> Pack:
+    """Bilinear reading of a square table of positions whose corners are the image's corners."""
+    place = cells.astype(np.float32) * (side - 1) / np.maximum(sizes - 1, 1).astype(np.float32)
+    low = np.floor(place).astype(np.int64)
+    high, part = np.minimum(low + 1, side - 1), (place - low).astype(np.float32)
+    index = [row * side + column for row in (low[0], high[0]) for column in (low[1], high[1])]
+    weight = [row * column for row in (1 - part[0], part[0]) for column in (1 - part[1], part[1])]
+    return {
+        "table_index": torch.from_numpy(np.stack(index, -1)),
+        "table_weight": torch.from_numpy(np.stack(weight, -1).astype(np.float32)),
+    }
+
+
+def _ends(ends: np.ndarray, padded: int) -> Tensor:
+    """Bounds as int32, with the padding as a last segment, empty where there is none."""
+    return torch.from_numpy(np.append(ends, padded).astype(np.int32))
+
+
+def _up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple

@@ -1,0 +1,141 @@
+"""The rows of an optimizer step, divided into packs of about equal length, and among processes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import Dataset
+
+from texlens.core.errors import DataError
+from texlens.data.sample import Refusal
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.example import Example
+from texlens.inputs.pack import PackLayout, lay
+
+
+@dataclass(frozen=True)
+class PackCollator:
+    """Makes of an optimizer step's rows a batch of packs: `{"packs": [...], "labels": count, "refused": [...]}`.
+
+    The rows of a step are those of the plain engine, so that both walk the same way; only how many forward passes they
+    take differs. `labels` is a plain number, so that nobody has to ask a GPU for it. `stand_in` is laid where every
+    row of a step was refused; it carries no label.
+    """
+
+    layout: PackLayout
+    budget: int
+    stand_in: Example | None = None
+
+    def __call__(self, items: Sequence[Example | Refusal]) -> dict:
+        """
+        Raises:
+            DataError: every row was refused, and there is no stand-in.
+        """
+        examples = [item for item in items if isinstance(item, Example)]
+        refused = [item for item in items if isinstance(item, Refusal)]
+        if not examples:
+            if self.stand_in is None:
+                raise DataError(f"{refused[0] if refused else 'an empty step'}; no row of this step is left")
+            examples = [self.stand_in]
+        bins = divide([len(example) for example in examples], self.budget)
+        return _batch([[examples[index] for index in indices] for indices in bins], refused, self.layout)
+
+
+@dataclass(frozen=True)
+class DealtCollator:
+    """Makes the same batch of packs that were dealt beforehand; there may be none."""
+
+    layout: PackLayout
+
+    def __call__(self, packs: Sequence[Sequence[Example | Refusal]]) -> dict:
+        kept = [[item for item in pack if isinstance(item, Example)] for pack in packs]
+        refused = [item for pack in packs for item in pack if isinstance(item, Refusal)]
+        return _batch([pack for pack in kept if pack], refused, self.layout)
+
+
+class DealtRows(Dataset):
+    """A process's packs of each step, where `processes` share the work: all are asked for all rows of a step, and each
+    decodes those that are dealt to it.
+
+    Lengths come from headers and texts, so all deal alike; they are kept where all workers see them, since a row's
+    takes half as long as decoding it (1.1 ms of a processor). A row that can't be decoded is missed in its pack alone.
+    """
+
+    def __init__(self, examples: ExampleDataset, budget: int, rank: int, processes: int):
+        self.examples, self.budget, self.rank, self.processes = examples, budget, rank, processes
+        self._lengths = torch.full((len(examples),), -1, dtype=torch.int32).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: int) -> list[Example | Refusal]:
+        """One row, whoever it would be dealt to."""
+        return [self.examples[index]]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[list[Example | Refusal]]:
+        """
+        Args:
+            indices: of all rows of a step, in the order that all processes have them in.
+        """
+        dealt = deal([self._length(index) for index in indices], self.budget, self.processes)
+        return [[self.examples[indices[number]] for number in pack] for pack in dealt[self.rank]]
+
+    def set_epoch(self, epoch: int) -> None:
+        self.examples.set_epoch(epoch)
+
+    def _length(self, index: int) -> int:
+        if self._lengths[index] < 0:
+            self._lengths[index] = self.examples.length(index)
+        return int(self._lengths[index])
+
+
+def deal(lengths: Sequence[int], budget: int, processes: int) -> list[list[list[int]]]:
+    """Each process's packs: as many packs as `processes` share evenly, each given to whoever has fewest tokens so far.
+
+    Where there are fewer packs than processes, some get none.
+
+    Example:
+        ([5, 3, 3, 2], 8, 2) -> [[[0, 3]], [[1, 2]]] and ([4], 8, 2) -> [[[0]], []]
+    """
+    packs = [pack for pack in divide(lengths, budget, processes) if pack]
+    tokens = [sum(lengths[index] for index in pack) for pack in packs]
+    dealt, held = [[] for _ in range(processes)], [0] * processes
+    for number in sorted(range(len(packs)), key=lambda number: (-tokens[number], number)):
+        least = min(range(processes), key=lambda rank: (held[rank], len(dealt[rank])))
+        dealt[least].append(packs[number])
+        held[least] += tokens[number]
+    return dealt
+
+
+def divide(lengths: Sequence[int], budget: int, processes: int = 1) -> list[list[int]]:
+    """Numbers of the rows of each pack: as few packs as `budget` tokens each allow, and these about equally long.
+
+    Longest first, each into the emptiest pack that holds it; a row longer than the budget is a pack of its own. Within
+    a pack rows keep their order. With several `processes` the number of packs is a multiple of theirs, and where there
+    are too few rows for that, some packs are empty.
+
+    Example:
+        ([5, 3, 3, 2], 8) -> [[0, 3], [1, 2]] and ([9, 1], 8) -> [[0], [1]]
+    """
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+    long = [[index] for index in order if lengths[index] > budget]
+    rest = order[len(long) :]
+    count = -(-max(sum(lengths[index] for index in rest), bool(rest)) // budget)
+    while True:
+        count += -(count + len(long)) % processes
+        packs, filled = [[] for _ in range(count)], [0] * count
+        for index in rest:
+            emptiest = min(range(count), key=filled.__getitem__)
+            if filled[emptiest] + lengths[index] > budget:
+                break
+            packs[emptiest].append(index)
+            filled[emptiest] += lengths[index]
+        else:
+            return [sorted(pack) for pack in (*long, *packs)]
+        count += 1
+
+
+def _batch(packs: Sequence[Sequence[Example]], refused: Sequence[Refusal], layout: PackLayout) -> dict:
+    laid = [lay(pack, layout) for pack in packs]
+    batch = {"packs": laid, "label_count": sum(len(pack["labels"]) for pack in laid)}
+    return batch | ({"refused": list(refused)} if refused else {})

@@ -1,0 +1,77 @@
+"""Examples side by side in one batch, padded to the longest.
+
+B = examples, I = images of all, L = tokens, P = image patches of all, C = numbers of a patch
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from texlens.core.errors import DataError
+from texlens.data.sample import Refusal
+from texlens.inputs.example import IGNORED, Example
+
+
+@dataclass(frozen=True)
+class Collator:
+    """Makes the inputs that the models of transformers take.
+
+    Example (pad_token_id 0, image_token_id 9; with `left` the padding comes first):
+        input_ids         = [[9, 5, 6], [9, 7, 0]]
+        attention_mask    = [[1, 1, 1], [1, 1, 0]]
+        labels            = [[-100, 5, 6], [-100, 7, -100]]
+        mm_token_type_ids = [[1, 0, 0], [1, 0, 0]]
+        pixel_values      = float32 [P, C],  image_grid_thw = [I, 3]
+
+    Rows that could not be decoded come as `Refusal`s; they are passed on as a list under `refused`, a key that is
+    there only when one was. `stand_in` is used where a batch has no other row: it carries no label, so it adds
+    nothing to a loss that is summed over labels.
+    """
+
+    pad_token_id: int
+    image_token_id: int
+    left: bool = False
+    stand_in: Example | None = None
+
+    def __call__(self, items: Sequence[Example | Refusal]) -> dict[str, Tensor | list[Refusal]]:
+        """
+        Raises:
+            DataError: every row was refused, and there is no stand-in.
+        """
+        examples = [item for item in items if isinstance(item, Example)]
+        refused = [item for item in items if isinstance(item, Refusal)]
+        if not examples:
+            examples = [self._stand_in(refused)]
+        batch: dict = self._tokens(examples)
+        batch["image_grid_thw"] = torch.tensor([grid for example in examples for grid in example.grids])
+        patches = [example.patches for example in examples if example.patches is not None]
+        if len(patches) == len(examples):
+            batch["pixel_values"] = torch.from_numpy(np.concatenate(patches))
+        return batch | ({"refused": refused} if refused else {})
+
+    def _tokens(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        longest = max(len(example) for example in examples)
+        ids_BL = torch.full((len(examples), longest), self.pad_token_id)
+        labels_BL = torch.full((len(examples), longest), IGNORED)
+        mask_BL = torch.zeros((len(examples), longest), dtype=torch.long)
+        for row, example in enumerate(examples):
+            filled = slice(longest - len(example), None) if self.left else slice(len(example))
+            ids_BL[row, filled] = torch.tensor(example.input_ids)
+            labels_BL[row, filled] = torch.tensor(example.labels)
+            mask_BL[row, filled] = 1
+        return {
+            "input_ids": ids_BL,
+            "attention_mask": mask_BL,
+            "labels": labels_BL,
+            "mm_token_type_ids": ((ids_BL == self.image_token_id) & (mask_BL == 1)).long(),
+        }
+
+    def _stand_in(self, refused: Sequence[Refusal]) -> Example:
+        if self.stand_in is None:
+            raise DataError(
+                f"{refused[0] if refused else 'an empty batch'}; no row of this batch is left, check the data"
+            )
+        return self.stand_in

@@ -1,0 +1,189 @@
+"""What the model is given, made visible: image sizes and budget, and every token with its label's color."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from transformers import PreTrainedTokenizerBase
+
+from texlens.core.errors import DataError
+from texlens.data.geometry import ImageGeometry
+from texlens.data.sample import Sample
+from texlens.inputs.chat_template import IMAGE_TOKEN
+from texlens.inputs.example import IGNORED, build_example
+
+COLORS = {"trained": "bold green", "prompt": "dim", "image": "cyan"}
+
+
+@dataclass(frozen=True)
+class TokenRun:
+    """Equal tokens in a row as one entry, so that the image's tokens take one line. `label` None: no loss."""
+
+    token: str
+    id: int
+    label: int | None
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Tokens of one kind read together, so that a character made of several is whole."""
+
+    text: str
+    style: str
+
+
+@dataclass(frozen=True)
+class ShownExample:
+    """One row as it is trained on; `error` says why it is not, and the rest is then empty."""
+
+    id: str
+    where: str
+    text: str
+    image_size: tuple[int, int] = (0, 0)
+    resized: tuple[int, int] = (0, 0)
+    grid: tuple[int, int, int] = (0, 0, 0)
+    image_tokens: int = 0
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    conversation: tuple[Passage, ...] = ()
+    tokens: tuple[TokenRun, ...] = ()
+    error: str | None = None
+    images: int = 1
+
+
+def shown_example(
+    sample: Sample, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, question: str, system: str | None
+) -> ShownExample:
+    try:
+        example = build_example(sample, tokenizer, geometry, question, system, pixels=True)
+        size = sample.image.size
+    except DataError as error:
+        return ShownExample(sample.id, sample.image.where, sample.text, error=str(error))
+    runs = _runs(tokenizer, example.input_ids, example.labels)
+    return ShownExample(
+        sample.id,
+        sample.image.where,
+        sample.text,
+        size,
+        geometry.resized(*size),
+        example.grid,
+        image_tokens=sum(geometry.tokens(*image.size) for image in sample.images),
+        images=len(sample.images),
+        prompt_tokens=len(example) - example.answer_tokens,
+        answer_tokens=example.answer_tokens,
+        conversation=tuple(_passages(tokenizer, runs)),
+        tokens=tuple(runs),
+    )
+
+
+def examples_json(
+    samples: Sequence[Sample],
+    tokenizer: PreTrainedTokenizerBase,
+    geometry: ImageGeometry,
+    *,
+    question: str,
+    system: str | None = None,
+    rows: int = 3,
+) -> dict:
+    """The same as plain values: `pixel_budget` and `examples`."""
+    shown = [
+        shown_example(samples[index], tokenizer, geometry, question, system) for index in range(min(rows, len(samples)))
+    ]
+    return {
+        "rows": len(samples),
+        "pixel_budget": {"min": geometry.min_pixels, "max": geometry.max_pixels},
+        "patch_size": geometry.patch_size,
+        "merge_size": geometry.merge_size,
+        "examples": [asdict(example) for example in shown],
+    }
+
+
+def show_examples(
+    console: Console,
+    samples: Sequence[Sample],
+    tokenizer: PreTrainedTokenizerBase,
+    geometry: ImageGeometry,
+    *,
+    question: str,
+    system: str | None = None,
+    rows: int = 3,
+) -> None:
+    """Prints a panel a row: sizes, the decoded conversation, and the table of tokens."""
+    legend = Text.assemble(
+        f"pixel budget {geometry.min_pixels:,} to {geometry.max_pixels:,} · "
+        f"a token is {geometry.factor}x{geometry.factor} pixels · ",
+        ("trained on", COLORS["trained"]),
+        " · ",
+        ("prompt, no loss", COLORS["prompt"]),
+        " · ",
+        ("image", COLORS["image"]),
+    )
+    console.print(legend)
+    for index in range(min(rows, len(samples))):
+        shown = shown_example(samples[index], tokenizer, geometry, question, system)
+        console.print(Panel(_body(shown), title=Text(f"{shown.id} · {shown.where}"), title_align="left"))
+
+
+def _body(shown: ShownExample) -> Table | Text:
+    if shown.error:
+        return Text(f"refused: {shown.error}", style="red")
+    body = Table.grid(padding=(1, 0))
+    body.add_row(_sizes(shown))
+    body.add_row(Text.assemble(*((passage.text, COLORS[passage.style]) for passage in shown.conversation)))
+    body.add_row(_token_table(shown.tokens))
+    return body
+
+
+def _sizes(shown: ShownExample) -> str:
+    (width, height), (wide, high), (_, rows, columns) = shown.image_size, shown.resized, shown.grid
+    others = f" (the first of {shown.images})" if shown.images > 1 else ""
+    change = "kept" if shown.image_size == shown.resized else f"resized to {wide}x{high}"
+    total = shown.prompt_tokens + shown.answer_tokens
+    return (
+        f"image {width}x{height}{others}, {change}, {wide * high:,} pixels → {rows}x{columns} patches → "
+        f"{shown.image_tokens} image tokens\n{total} tokens: {shown.prompt_tokens} prompt (with the image), "
+        f"{shown.answer_tokens} trained on"
+    )
+
+
+def _token_table(runs: Sequence[TokenRun]) -> Table:
+    table = Table("token", "id", "label", box=None, header_style="bold")
+    for run in runs:
+        color = COLORS[_style(run)]
+        token = repr(run.token)[1:-1] + (f" ×{run.count}" if run.count > 1 else "")
+        label = "–" if run.label is None else str(run.label)
+        table.add_row(Text(token, color), Text(str(run.id), color), Text(label, color))
+    return table
+
+
+def _style(run: TokenRun) -> str:
+    if run.label is not None:
+        return "trained"
+    return "image" if run.token == IMAGE_TOKEN else "prompt"
+
+
+def _passages(tokenizer: PreTrainedTokenizerBase, runs: Sequence[TokenRun]) -> list[Passage]:
+    passages = []
+    for style, group in groupby(runs, key=_style):
+        members = list(group)
+        ids = [run.id for run in members for _ in range(run.count)]
+        text = f"{IMAGE_TOKEN}×{len(ids)}" if style == "image" else str(tokenizer.decode(ids))
+        passages.append(Passage(text, style))
+    return passages
+
+
+def _runs(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], labels: Sequence[int]) -> list[TokenRun]:
+    runs: list[TokenRun] = []
+    for token_id, label in zip(ids, labels, strict=True):
+        run = TokenRun(str(tokenizer.decode([token_id])), token_id, None if label == IGNORED else label)
+        last = runs[-1] if runs else None
+        if last and (last.id, last.label) == (run.id, run.label):
+            runs[-1] = TokenRun(run.token, run.id, run.label, last.count + 1)
+        else:
+            runs.append(run)
+    return runs

@@ -1,0 +1,188 @@
+"""Fractions, radicals, fences and what goes over, under and around, in canonical form."""
+
+from collections.abc import Sequence
+
+from texlens.latex.canonical.pieces import STYLE, STYLE_TOKENS, Choice, Item, Unit
+from texlens.latex.canonical.printing import group, spell
+from texlens.latex.canonical.synonyms import DELIMITERS, SYNONYMS
+from texlens.latex.canonical.units import Normal
+from texlens.latex.layout.rows import State, subscript_style, superscript_style
+from texlens.latex.layout.spacing import CLASS, CLOSE, INNER, OP, OPEN, ORD, REL, SPACE
+from texlens.latex.parse import symbols as sym
+from texlens.latex.parse.nodes import (
+    Accent,
+    Arrow,
+    Big,
+    Delimited,
+    Fraction,
+    Middle,
+    Negated,
+    Phantom,
+    Radical,
+    Space,
+    Stack,
+    Stretch,
+)
+
+_OPENING = frozenset(["(", "[", "\\{", "|", "\\|", "\\langle", "\\lfloor", "\\lceil"])
+_CLOSING = frozenset([")", "]", "\\}", "|", "\\|", "\\rangle", "\\rfloor", "\\rceil"])
+_MATRIX_FENCES = {("(", ")"): "p", ("[", "]"): "b", ("\\{", "\\}"): "B", ("|", "|"): "v", ("\\|", "\\|"): "V"}
+
+
+# Fractions and radicals
+
+
+def fraction(normal: Normal, node: Fraction, style: int, state: State, loose: bool) -> Unit:
+    forced = node.style is not None and node.style != style & ~1
+    within = style if node.style is None else node.style | (style & 1)
+    inner = within + 2 if within < 6 else within
+    above = normal.spelt(node.numerator, inner, state, loose)
+    below = normal.spelt(node.denominator, inner | 1, state, loose)
+    if node.source in ("\\nicefrac", "\\sfrac"):
+        return Item(group((node.source,), above, below), ORD)
+    left, right = (None if side is None else DELIMITERS.get(side, side) for side in (node.left, node.right))
+    if left is None and right is None and node.has_rule:
+        return _sized(group(("\\frac",), above, below), forced, within, "frac")
+    if (left, right) == ("(", ")") and not node.has_rule:
+        return _sized(group(("\\binom",), above, below), forced, within, "binom")
+    if left is None and right is None:
+        divided = ("\\atop",)
+    else:
+        divided = ("\\overwithdelims" if node.has_rule else "\\atopwithdelims", left or ".", right or ".")
+    tokens = ("{", *above, *divided, *below, "}")
+    return Item(("{", STYLE_TOKENS[within & ~1], *tokens, "}") if forced else tokens, ORD)
+
+
+def _sized(tokens: tuple[str, ...], forced: bool, style: int, name: str) -> Item:
+    if not forced:
+        return Item(tokens, ORD)
+    if style >= 4:
+        return Item(("{", STYLE_TOKENS[style & ~1], *tokens, "}"), ORD)
+    return Item((("\\d" if style < 2 else "\\t") + name, *tokens[1:]), ORD)
+
+
+def radical(normal: Normal, node: Radical, style: int, state: State, loose: bool) -> Unit:
+    body = normal.spelt(node.body, style | 1, state, False)
+    if node.degree is None:
+        return Item(group(("\\sqrt",), body), ORD)
+    degree = normal.spelt(node.degree, 6, state, False)
+    if "]" in degree:
+        degree = ("{", *degree, "}")
+    return Item(group(("\\sqrt", "[", *degree, "]"), body), ORD)
+
+
+def _guarded(tokens: tuple[str, ...]) -> tuple[str, ...]:
+    return ("{", *tokens, "}") if "]" in tokens else tokens
+
+
+# Delimiters
+
+
+def delimited(normal: Normal, node: Delimited, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+    is_natural = normal.fences.is_natural(node)
+    units = normal.units(node.body.items, style, state, loose and is_natural)
+    left, right = (DELIMITERS.get(side, side) for side in (node.left, node.right))
+    inner = normal.assembled(units, style)
+    whole = _matrix_in_fences(left, right, inner, style) or _fenced(left, right, inner, style)
+    has_middle = any(isinstance(item, Middle) for item in node.body.items)
+    if not is_natural or has_middle or left not in _OPENING or right not in _CLOSING:
+        return whole
+    if any(item.atom == STYLE for item in inner):
+        return whole
+    ends = delimiter_symbol(left, True), *units, delimiter_symbol(right, False)
+    return Choice(tuple(normal.assembled(ends, style)), whole)
+
+
+def _matrix_in_fences(left: str, right: str, inner: Sequence[Item], style: int) -> Item | None:
+    """`pmatrix` and kin for a matrix alone between the delimiters that they draw."""
+    kind = _MATRIX_FENCES.get((left, right)) if style < 4 else None
+    tokens = spell(inner, style) if kind else ()
+    ink = [item for item in inner if item.atom != SPACE]
+    if (
+        not tokens
+        or tokens[0] != "\\begin{matrix}"
+        or tokens[-1] != "\\end{matrix}"
+        or len(ink) != 1
+        or tokens != ink[0].tokens
+    ):
+        return None
+    return Item((f"\\begin{{{kind}matrix}}", *tokens[1:-1], f"\\end{{{kind}matrix}}"), INNER)
+
+
+def _fenced(left: str, right: str, inner: Sequence[Item], style: int) -> Item:
+    return Item(("\\left", left, *spell(inner, style), "\\right", right), INNER)
+
+
+def delimiter_symbol(token: str, is_left: bool) -> Unit:
+    named = DELIMITERS.get(token, token)
+    if named in ("|", "\\|"):
+        letter = "v" if named == "|" else "V"
+        name, atom = (f"\\l{letter}ert", OPEN) if is_left else (f"\\r{letter}ert", CLOSE)
+        return Choice((Item((named,), ORD, (), True),), Item((name,), atom, (), True, False))
+    return Item((named,), OPEN if is_left else CLOSE, (), True, False)
+
+
+def middle(normal: Normal, node: Middle, style: int, state: State, loose: bool) -> Unit:
+    return Item(("\\middle", DELIMITERS.get(node.delimiter, node.delimiter)), OPEN, (), False, False)
+
+
+def big(normal: Normal, node: Big, style: int, state: State, loose: bool) -> Unit:
+    named, atom = DELIMITERS.get(node.delimiter, node.delimiter), CLASS[sym.BIG[node.source][1]]
+    item = Item((node.source, named), atom)
+    if atom in (OPEN, CLOSE):
+        return Choice((Item((node.source[:-1], named), ORD),), item)
+    return item
+
+
+# Over, under and through
+
+
+def accent(normal: Normal, node: Accent, style: int, state: State, loose: bool) -> Unit:
+    source = SYNONYMS.get(node.source, node.source)
+    inner = normal.body(node.body, style | 1, state, loose)
+    is_character = len(inner) == 1 and inner[0].is_character
+    return Item(group((source,), spell(inner, style)), ORD, (), is_character)
+
+
+def stretch(normal: Normal, node: Stretch, style: int, state: State, loose: bool) -> Unit:
+    body = normal.spelt(node.body, style | 1 if node.over else style, state, loose)
+    atom = OP if node.source in sym.BRACES else ORD
+    return Item(group((SYNONYMS.get(node.source, node.source),), body), atom)
+
+
+def stack(normal: Normal, node: Stack, style: int, state: State, loose: bool) -> Unit:
+    base = normal.body(node.base, style, state, loose)
+    atom = base[0].atom if len(base) == 1 and base[0].atom >= 0 and base[0].is_character else ORD
+    small = node.over if node.over is not None else node.under
+    inner = superscript_style(style) if node.over is not None else subscript_style(style)
+    source = "\\overset" if node.over is not None else "\\underset"
+    if node.source == "\\stackrel" and atom != REL:
+        source, atom = "\\stackrel", REL
+    return Item(group((source,), normal.spelt(small, inner, state, loose), spell(base, style)), atom)
+
+
+def arrow(normal: Normal, node: Arrow, style: int, state: State, loose: bool) -> Unit:
+    over = normal.spelt(node.over, superscript_style(style), state, loose)
+    if node.under is None:
+        return Item(group((node.source,), over), REL)
+    under = normal.spelt(node.under, subscript_style(style), state, loose)
+    return Item(group((node.source, "[", *_guarded(under), "]"), over), REL)
+
+
+def negated(normal: Normal, node: Negated, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+    if isinstance(node.body, Space):
+        return [Item(("\\not", "{", "}"), ORD, (), False, False), *normal.units((node.body,), style, state, loose)]
+    inner = normal.body(node.body, style, state, loose)
+    tokens = spell(inner, style)
+    atom = inner[0].atom if len(inner) == 1 and inner[0].atom >= 0 else ORD
+    if tokens == ("=",):
+        return Item(("\\neq",), REL, (), True, False)
+    if tokens == ("\\in",):
+        return Item(("\\notin",), REL, (), True, False)
+    if len(tokens) == 1:
+        return Item(("\\not", *tokens), atom)
+    return Item(group(("\\not",), tokens), atom)
+
+
+def phantom(normal: Normal, node: Phantom, style: int, state: State, loose: bool) -> Unit:
+    return Item(group((node.source,), normal.spelt(node.body, style, state, False)), ORD)

@@ -1,0 +1,93 @@
+"""Text inside of formulas: here spaces count, and mathematics stands between dollars."""
+
+import unicodedata
+from collections.abc import Iterable
+
+from texlens.latex.parse import symbols as sym
+from texlens.latex.parse.grammar import MAX_DEPTH, SYMBOL_NODES, Parser
+from texlens.latex.parse.nodes import FontSwitch, Node, Row, Text
+
+
+def text_parts(parser: Parser, closing: str) -> tuple[str | Node, ...]:
+    """Strings and nodes up to `closing`, which is consumed; white space counts here."""
+    parser.depth += 1
+    if parser.depth > MAX_DEPTH:
+        raise parser.error(f"more than {MAX_DEPTH} levels of nesting")
+    opened = parser.i - 1
+    parts: list[str | Node] = []
+    words: list[str] = []
+    while parser.texts[parser.i] not in ("", closing):
+        words.append(_gap(parser))
+        made = _text_token(parser)
+        if isinstance(made, str):
+            words.append(made)
+        elif made is not None:
+            parts += (_typeset_words(words), made)
+            words = []
+    if not parser.texts[parser.i]:
+        raise parser.error("the text is never closed", opened)
+    words.append(_gap(parser))
+    parser.i += 1
+    parser.depth -= 1
+    return tuple(part for part in (*parts, _typeset_words(words)) if part != "")
+
+
+def _gap(parser: Parser) -> str:
+    """A space where the source has white space before the next token that TeX would keep."""
+    before, here = parser.tokens[parser.i - 1], parser.tokens[parser.i]
+    if before.end == here.start or (before.text[0] == "\\" and before.text[-1].isalpha()):
+        return ""
+    return " " if any(character.isspace() for character in parser.formula[before.end : here.start]) else ""
+
+
+def _text_token(parser: Parser) -> str | Node | None:
+    text = parser.texts[parser.i]
+    if text == "$" or text == "\\(":
+        return _math_in_text(parser, "$" if text == "$" else "\\)")
+    if text == "{":
+        parser.i += 1
+        return Text("{", text_parts(parser, "}"), "")
+    if text == "}":
+        raise parser.error("`}` has no partner")
+    if text in sym.FONT_SWITCHES:
+        parser.i += 1
+        return FontSwitch(text, sym.FONT_SWITCHES[text])
+    if text in sym.TEXT_ACCENTS:
+        return _text_accent(parser)
+    if text in ("~", "\\ ", "\\space", "\\\\"):
+        parser.i += 1
+        return " "
+    if len(text) == 1 and text.isprintable():
+        parser.i += 1
+        return text
+    if text in sym.SYMBOLS and sym.SYMBOLS[text][1] != "op":
+        parser.i += 1
+        return sym.SYMBOLS[text][0]
+    if text in SYMBOL_NODES:
+        parser.i += 1
+        return SYMBOL_NODES[text]
+    return parser.command(text)
+
+
+def _text_accent(parser: Parser) -> str:
+    mark = sym.TEXT_ACCENTS[parser.texts[parser.i]]
+    parser.i += 1
+    letter = parser.raw("accent").strip() or " "
+    return unicodedata.normalize("NFC", letter[0] + mark) + letter[1:]
+
+
+def _math_in_text(parser: Parser, closing: str) -> Node:
+    opened = parser.i
+    parser.i += 1
+    items = parser.items(frozenset([closing]))
+    if parser.texts[parser.i] != closing:
+        raise parser.error("math in text is never closed", opened)
+    parser.i += 1
+    return Row(tuple(items))
+
+
+def _typeset_words(words: Iterable[str]) -> str:
+    joined = "".join(words)
+    for typed, printed in (("---", "—"), ("--", "–"), ("``", "“"), ("''", "”"), ("`", "‘"), ("'", "’")):
+        joined = joined.replace(typed, printed)
+    return joined

@@ -1,0 +1,11 @@
+"""Character detection matching (CDM), ours: glyphs and rules of two formulas matched as pictures, in milliseconds.
+
+Wang et al. 2024, "CDM: A Reliable Metric for Fair and Accurate Formula Recognition Evaluation" (arXiv 2409.03643).
+`marks` tells which ink belongs to which token, `visible` makes tokens with boxes of it, `reference` does that as the
+authors' program does, `match` pairs the tokens, `score` counts the pairs.
+"""
+
+from texlens.metrics.cdm.rules import RULES, Rules, rules_named
+from texlens.metrics.cdm.score import Cdm, Matching, Pictures, cdm, matching
+
+__all__ = ["RULES", "Cdm", "Matching", "Pictures", "Rules", "cdm", "matching", "rules_named"]

@@ -1,0 +1,143 @@
+"""CDM's pictures with TeX as the renderer: names and structure from our own tree, boxes from TeX's output.
+
+Our layout and the code that TeX gets are made of one tree and list its nodes in one order, so each piece of TeX's ink
+finds its token. Where both don't show the same tokens, or TeX can't set a formula, our own picture is used.
+"""
+
+from collections.abc import Collection, Sequence
+
+from texlens.core.errors import LatexError
+from texlens.latex.layout.boxes import glyph_box
+from texlens.latex.parse.nodes import Matrix, Operator, Symbol, Text
+from texlens.latex.parse.parser import parse
+from texlens.latex.tex.dvi import DviGlyph, DviRule, DviSpecial, Mark
+from texlens.latex.tex.layout import placed_glyph, placed_rule
+from texlens.latex.tex.run import typeset
+from texlens.latex.tex.source import Marked, marked_source
+from texlens.metrics.cdm.glyph_marks import Extent, Fence, Group, marked_groups
+from texlens.metrics.cdm.visible import DOTS, Picture, look, names, pictured, tokens_of, united
+
+_TOUCHING_EM = 0.06
+
+
+def tex_pictures(formulas: Collection[str]) -> tuple[dict[str, Picture], dict[str, str]]:
+    """Pictures of the formulas that TeX can draw, and the reason for each other one; many formulas to a run of TeX.
+
+    Raises:
+        LatexError: TeX Live is not installed.
+    """
+    printed: dict[str, tuple[str, list[Marked]]] = {}
+    reasons: dict[str, str] = {}
+    for formula in dict.fromkeys(formulas):
+        try:
+            printed[formula] = marked_source(parse(formula))
+        except LatexError as error:
+            reasons[formula] = str(error)
+    pictures: dict[str, Picture] = {}
+    pages = typeset([code for code, _ in printed.values()])
+    for (formula, (_, marks)), page in zip(printed.items(), pages, strict=True):
+        try:
+            if isinstance(page, str):
+                raise LatexError(page)
+            groups = drawn_groups(marked_groups(formula), marks, page)
+            pictures[formula] = pictured(tokens_of(groups, names, look))
+        except LatexError as error:
+            reasons[formula] = str(error)
+    return pictures, reasons
+
+
+def drawn_groups(groups: Sequence[Group], marks: Sequence[Marked], page: Sequence[Mark]) -> Sequence[Group]:
+    """The groups of our own layout with TeX's extents.
+
+    Raises:
+        LatexError: TeX does not show the same tokens.
+    """
+    inks = [(mark, extents) for mark, extents in zip(marks, _extents(marks, page), strict=True) if extents]
+    own = [group for group in groups if group.extents]
+    if len(inks) != len(own) or not all(_fits(mark, group) for (mark, _), group in zip(inks, own, strict=True)):
+        raise LatexError("TeX and our own layout don't show the same tokens")
+    for (_, extents), group in zip(inks, own, strict=True):
+        if len(extents) == len(group.extents):
+            group.extents = extents
+        elif _is_split(group):
+            raise LatexError("TeX and our own layout don't show the same letters")
+        else:
+            group.extents = [united(extents)] * len(group.extents)
+    return groups
+
+
+def _fits(mark: Marked, group: Group) -> bool:
+    return isinstance(group.node, Fence) if mark.fence else type(mark.node) is type(group.node)
+
+
+def _is_split(group: Group) -> bool:
+    """Whether the ink of a group makes several tokens."""
+    node = group.node
+    return isinstance(node, Text | Operator | Matrix) or (isinstance(node, Symbol) and node.character in DOTS)
+
+
+def _extents(marks: Sequence[Marked], page: Sequence[Mark]) -> list[list[Extent]]:
+    """The ink of each mark: what stands between its specials and those of no mark within."""
+    found: list[dict[int, list[Extent]]] = [{} for _ in marks]
+    rules: list[list[Extent]] = [[] for _ in marks]
+    parts = [0] * len(marks)
+    stack: list[int] = []
+    start = next(mark for mark in page if isinstance(mark, DviSpecial) and mark.text == "texlens:<")
+    for mark in page:
+        if isinstance(mark, DviSpecial):
+            _follow(mark.text, stack, parts)
+        elif not stack:
+            raise LatexError("TeX drew what belongs to no token")
+        elif isinstance(mark, DviGlyph):
+            found[stack[-1]].setdefault(parts[stack[-1]], []).append(glyph_box(placed_glyph(mark, start)))
+        elif isinstance(mark, DviRule):
+            x, y, width, height, _ = placed_rule(mark, start)
+            rules[stack[-1]].append((x, y, x + width, y + height))
+    rules = [_joined(own) if isinstance(mark.node, Matrix) else own for mark, own in zip(marks, rules, strict=True)]
+    return _with_fences(marks, found, rules)
+
+
+def _joined(rules: list[Extent]) -> list[Extent]:
+    """The pieces of a table's upright rules, which TeX draws row by row, as one rule each, after those that lie."""
+    upright = sorted(rule for rule in rules if rule[3] - rule[1] > rule[2] - rule[0])
+    out: list[Extent] = []
+    for rule in upright:
+        last = out[-1] if out else None
+        if last and abs(last[0] - rule[0]) < _TOUCHING_EM and rule[1] - last[3] < _TOUCHING_EM:
+            out[-1] = united([last, rule])
+        else:
+            out.append(rule)
+    return [*(rule for rule in rules if rule not in upright), *out]
+
+
+def _follow(special: str, stack: list[int], parts: list[int]) -> None:
+    text = special.removeprefix("texlens:")
+    if text == special:
+        return
+    if text.isdecimal():
+        stack.append(int(text))
+    elif text == "" and stack:
+        stack.pop()
+    elif text == "/" and stack:
+        parts[stack[-1]] += 1
+
+
+def _with_fences(
+    marks: Sequence[Marked], found: Sequence[dict[int, list[Extent]]], rules: Sequence[list[Extent]]
+) -> list[list[Extent]]:
+    """Delimiters take the glyphs of the node that they belong to, part by part."""
+    fences: dict[int, list[int]] = {}
+    for number, mark in enumerate(marks):
+        if mark.fence and mark.owner is not None:
+            fences.setdefault(mark.owner, []).append(number)
+    extents = [
+        [*(one for part in parts.values() for one in part), *own] for parts, own in zip(found, rules, strict=True)
+    ]
+    for owner, numbers in fences.items():
+        parts = found[owner]
+        if len(parts) != len(numbers):
+            raise LatexError("TeX and our own layout don't show the same delimiters")
+        extents[owner] = rules[owner]
+        for number, part in zip(numbers, sorted(parts), strict=True):
+            extents[number] = parts[part]
+    return extents

@@ -1,0 +1,45 @@
+"""What CDM counts as wrong, shown on the drawn formulas: glyphs and rules without a match are colored."""
+
+from collections.abc import Sequence
+
+from texlens.latex.layout.formula import layout
+from texlens.latex.render.svg import to_svg
+from texlens.metrics.cdm.glyph_marks import marked_groups
+from texlens.metrics.cdm.score import matching
+from texlens.metrics.cdm.visible import Token
+
+MISSED = "#b35900"
+WRONG = "#d1003f"
+
+
+def differences_svg(truth: str, text: str) -> tuple[str, str]:
+    """The truth with what the text missed colored, and the text with what is wrong in it colored, as SVG.
+
+    Raises:
+        LatexError: either can't be drawn.
+    """
+    found = matching(truth, text)
+    right = {row for row, _ in found.pairs}
+    right_of_text = {column for _, column in found.pairs}
+    return (
+        _colored(truth, [token for index, token in enumerate(found.truth.tokens) if index not in right], MISSED),
+        _colored(text, [token for index, token in enumerate(found.text.tokens) if index not in right_of_text], WRONG),
+    )
+
+
+def _colored(formula: str, tokens: Sequence[Token], color: str) -> str:
+    chosen = {ink for token in tokens for ink in token.inks}
+    if not chosen:
+        return to_svg(layout(formula))
+    is_glyph = {
+        number: bool(character)
+        for group in marked_groups(formula)
+        for number, (character, _) in zip(group.numbers, group.inks, strict=True)
+    }
+    glyphs = [number for number in sorted(is_glyph) if is_glyph[number]]
+    rules = [number for number in sorted(is_glyph) if not is_glyph[number]]
+    return to_svg(
+        layout(formula),
+        glyph_colors={index: color for index, number in enumerate(glyphs) if number in chosen},
+        rule_colors={index: color for index, number in enumerate(rules) if number in chosen},
+    )

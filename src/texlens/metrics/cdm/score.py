@@ -1,0 +1,131 @@
+"""CDM of a pair of formulas: precision, recall and F1 of the tokens that they show."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from texlens.core.errors import LatexError
+from texlens.latex.canonical.form import canonical
+from texlens.metrics.cdm.match import MOST_CELLS, assigned, centers, explained
+from texlens.metrics.cdm.reference import reference_picture
+from texlens.metrics.cdm.rules import RULES, Rules
+from texlens.metrics.cdm.structure import ALL_LEVELS, counted_levels, misplaced
+from texlens.metrics.cdm.visible import Picture, picture
+
+
+@dataclass(frozen=True)
+class Cdm:
+    """`matched` of the truth's and the text's tokens; `problem` says what can't be drawn, and then nothing
+    matches, or what was not compared in full since the row would cost too much."""
+
+    matched: int
+    truth_tokens: int
+    text_tokens: int
+    problem: str = ""
+
+    @property
+    def precision(self) -> float:
+        return self.matched / self.text_tokens if self.text_tokens else self._both_empty
+
+    @property
+    def recall(self) -> float:
+        return self.matched / self.truth_tokens if self.truth_tokens else self._both_empty
+
+    @property
+    def f1(self) -> float:
+        total = self.truth_tokens + self.text_tokens
+        return 2 * self.matched / total if total else self._both_empty
+
+    @property
+    def exact(self) -> bool:
+        return self.f1 == 1.0
+
+    @property
+    def _both_empty(self) -> float:
+        return float(not (self.truth_tokens or self.text_tokens or self.problem))
+
+
+@dataclass(frozen=True)
+class Matching:
+    """Two pictures and the pairs of their tokens that count, as indices (truth, text)."""
+
+    truth: Picture
+    text: Picture
+    pairs: tuple[tuple[int, int], ...]
+
+
+Pictures = Mapping[str, Picture]
+"""Formulas drawn beforehand, by TeX for instance."""
+
+
+def cdm(truth: str, text: str, rules: Rules = RULES["default"], pictures: Pictures | None = None) -> Cdm:
+    """Never fails: what can't be drawn scores 0 and says why.
+
+    Against a truth that can't be drawn only a text of the same tokens is right. Where `pictures` has both sides, those
+    are matched.
+    """
+    if pictures and truth in pictures and text in pictures:
+        return _matched(pictures[truth], pictures[text], rules)
+    drawn, problem = drawn_picture(truth, rules.mended)
+    if problem:
+        return _undrawn(truth, text, problem)
+    read, problem = drawn_picture(text, rules.mended)
+    if problem:
+        return Cdm(0, len(drawn.tokens), 0, problem)
+    return _matched(drawn, read, rules)
+
+
+def _matched(drawn: Picture, read: Picture, rules: Rules) -> Cdm:
+    if drawn is read:
+        return Cdm(len(drawn.tokens), len(drawn.tokens), len(drawn.tokens))
+    pairs, shortcut = _pairs(drawn, read, rules)
+    return Cdm(len(pairs), len(drawn.tokens), len(read.tokens), shortcut)
+
+
+def matching(truth: str, text: str, rules: Rules = RULES["default"]) -> Matching:
+    """The pairs behind a score.
+
+    Raises:
+        LatexError: truth or text can't be drawn.
+    """
+    draw = picture if rules.mended else reference_picture
+    drawn, read = draw(truth), draw(text)
+    return Matching(drawn, read, tuple(_pairs(drawn, read, rules)[0]))
+
+
+def _undrawn(truth: str, text: str, problem: str) -> Cdm:
+    """Of a truth that can't be drawn: all of it or nothing."""
+    tokens, read = canonical(truth).tokens, canonical(text).tokens
+    return Cdm(len(tokens) if tokens == read else 0, len(tokens), len(read), f"truth: {problem}")
+
+
+def _pairs(truth: Picture, text: Picture, rules: Rules) -> tuple[list[tuple[int, int]], str]:
+    """The pairs that count, and what was not looked at in full since it would cost too much."""
+    if not truth.tokens or not text.tokens:
+        return [], ""
+    shortcuts = []
+    if len(truth.tokens) * len(text.tokens) > MOST_CELLS:
+        shortcuts.append(f"more than {MOST_CELLS:,} pairs of tokens: paired in their order, not at the least cost")
+    rows, columns = assigned(truth, text, rules)
+    kept = explained(centers(truth.boxes_N4[rows]), centers(text.boxes_N4[columns]), rules)
+    pairs = list(zip(rows.tolist(), columns.tolist(), strict=True))
+    kept &= np.array([truth.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
+    if rules.mended:
+        levels = counted_levels(truth.tokens, text.tokens, pairs)
+        if levels < ALL_LEVELS:
+            shortcuts.append(f"too many tokens too deep: only the innermost {levels} containers are compared")
+        for index in misplaced(truth.tokens, text.tokens, pairs, kept.tolist()):
+            kept[index] = False
+    return [pair for pair, keep in zip(pairs, kept, strict=True) if keep], "; ".join(shortcuts)
+
+
+@lru_cache(maxsize=1024)
+def drawn_picture(formula: str, mended: bool) -> tuple[Picture, str]:
+    """The picture, or an empty one and the reason why there is none."""
+    draw: Callable[[str], Picture] = picture if mended else reference_picture
+    try:
+        return draw(formula), ""
+    except LatexError as error:
+        return Picture((), np.zeros((0, 4)), (1.0, 1.0)), str(error)

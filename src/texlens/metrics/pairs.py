@@ -1,0 +1,122 @@
+"""Predictions of any program scored against truths: what `texlens score` and `texlens.evaluate.score` do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from texlens.core.errors import ConfigError, DataError
+from texlens.metrics.cdm import Pictures, rules_named
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.presets import OURS, Preset, preset_named
+from texlens.metrics.registry import chosen_metrics
+from texlens.metrics.scores import Scores, Table, checked, table_scores
+from texlens.metrics.slices import slices
+from texlens.metrics.statistics import RESAMPLES
+
+OWN = "own"
+RENDERERS = (OWN, "tex")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Totals, slices, and the table that they were made of.
+
+    `own_pictures` counts the rows that CDM saw in our own layout although TeX was to draw them.
+    """
+
+    scores: Scores
+    slices: Mapping[str, Mapping[str, Scores]]
+    table: Table
+    preset: Preset
+    cdm: str
+    renderer: str = OWN
+    own_pictures: int = 0
+
+    def to_json(self) -> dict:
+        told = self.scores.to_json()
+        told["slices"] = {
+            name: {part: scores.to_json() for part, scores in parts.items()} for name, parts in self.slices.items()
+        }
+        for parts in told["slices"].values():
+            for part in parts.values():
+                part.pop("undrawn_truths", None)
+        told["definitions"] = {metric.name: metric.definition for metric in self.table.metrics}
+        if self.renderer != OWN:
+            told["renderer"] = {"name": self.renderer, "rows_in_own_layout": self.own_pictures}
+        told |= {"cdm": self.cdm} if self.preset is OURS else {"preset": self.preset.name}
+        return told
+
+
+def score_pairs(
+    truths: Sequence[str],
+    texts: Sequence[str | None],
+    *,
+    metrics: str | Sequence[str] = "all",
+    cdm: str = "default",
+    preset: str | None = None,
+    domains: Sequence[str | None] | None = None,
+    seed: int = 0,
+    renderer: str = OWN,
+) -> Scored:
+    """Scores of texts against truths, row by row; a text of None scores 0 and counts as failed.
+
+    Raises:
+        DataError: no rows, or not as many texts as truths.
+        ConfigError: no metric, rules of CDM or preset of that name.
+    """
+    if len(truths) != len(texts):
+        raise DataError(
+            f"{len(truths)} truths but {len(texts)} predictions; give one prediction a truth, None if missing"
+        )
+    width = len(str(len(truths)))
+    beside = zip(truths, texts, domains or [None] * len(truths), strict=True)
+    rows = [prediction(f"{number:0{width}}", *row) for number, row in enumerate(beside, 1)]
+    return score_predictions(rows, metrics=metrics, cdm=cdm, preset=preset, seed=seed, renderer=renderer)
+
+
+def score_predictions(
+    predictions: Sequence[Prediction],
+    *,
+    metrics: str | Sequence[str] = "all",
+    cdm: str = "default",
+    preset: str | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    renderer: str = OWN,
+) -> Scored:
+    """As `score_pairs`, of predictions with ids of their own; `renderer` is what draws for CDM, `own` or `tex`."""
+    rules, settings = rules_named(cdm), preset_named(preset) if preset else OURS
+    if settings is not OURS and metrics not in ("all", ["all"]):
+        raise ConfigError(f"preset {settings.name} has its own metrics; leave out either")
+    chosen = settings.metrics if settings is not OURS else chosen_metrics(metrics)
+    pictures = _pictures(checked(predictions), renderer, cdm)
+    table = Table.of(predictions, metrics=chosen, rules=rules, tokenizer=settings.tokenizer, pictures=pictures)
+    lacking = [row for row in predictions if row.truth not in pictures or row.text not in pictures]
+    return Scored(
+        table_scores(table, seed=seed, resamples=resamples),
+        slices(table, seed=seed, resamples=resamples),
+        table,
+        settings,
+        cdm,
+        renderer,
+        len(lacking) if renderer != OWN else 0,
+    )
+
+
+def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str) -> Pictures:
+    if renderer == OWN:
+        return {}
+    if renderer not in RENDERERS:
+        raise ConfigError(f"no renderer is named {renderer!r}; choose one of {', '.join(RENDERERS)}")
+    if cdm != "default":
+        raise ConfigError(f"--renderer {renderer} goes with --cdm default alone; leave out either")
+    from texlens.metrics.cdm.by_tex import tex_pictures
+
+    return tex_pictures([text for row in predictions for text in (row.truth, row.text)])[0]
+
+
+def prediction(name: str, truth: str, text: object, domain: str | None = None) -> Prediction:
+    """What is no string is no prediction: it failed."""
+    if isinstance(text, str):
+        return Prediction(name, truth, text, domain=domain)
+    reason = "no prediction" if text is None else f"the prediction is a {type(text).__name__}, not a string"
+    return Prediction(name, truth, "", stop="failed", domain=domain, error=reason)

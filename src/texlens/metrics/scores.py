@@ -1,0 +1,189 @@
+"""Scores of one system: each row's values, and the totals with their 95% intervals.
+
+N = rows, S = statistics of all metrics side by side.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from texlens.core.errors import DataError
+from texlens.latex.canonical.form import canonical
+from texlens.latex.parse.tokens import tokenize
+from texlens.metrics.cdm import RULES, Pictures, Rules
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import METRICS, AnyMetric, Metric
+from texlens.metrics.scored_prediction import Reading, Tokenizer
+from texlens.metrics.statistics import RESAMPLES, Interval, percentile_interval, resampled_sums
+
+
+@dataclass(frozen=True)
+class RowScore:
+    """One row's values by metric name (corpus metrics have none), its count of token edits, and what is wrong with it.
+
+    `problem` says why truth or text can't be drawn.
+    """
+
+    id: str
+    edits: int
+    values: Mapping[str, float]
+    exact: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Totals of one system; `failed` counts the rows without a text, which scored 0.
+
+    `undrawn_truths` has the reason by id where the truth itself can't be drawn: as pictures such rows are right only if
+    the text has the same tokens.
+    """
+
+    rows: int
+    values: Mapping[str, Interval]
+    failed: int = 0
+    undrawn_truths: Mapping[str, str] = field(default_factory=dict)
+    metrics: tuple[AnyMetric, ...] = METRICS
+
+    def to_json(self) -> dict:
+        scores = {name: interval.to_json() for name, interval in self.values.items()}
+        told: dict = {"rows": self.rows, "failed": self.failed, "scores": scores}
+        if self.undrawn_truths:
+            told["undrawn_truths"] = dict(self.undrawn_truths)
+        return told
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one system sorted by id, so that no score depends on the order in which they came."""
+
+    readings: Sequence[Reading]
+    statistics_NS: np.ndarray  # noqa: N815
+    metrics: tuple[AnyMetric, ...] = METRICS
+
+    @classmethod
+    def of(
+        cls,
+        predictions: Sequence[Prediction],
+        *,
+        metrics: tuple[AnyMetric, ...] = METRICS,
+        rules: Rules = RULES["default"],
+        tokenizer: Tokenizer = tokenize,
+        pictures: Pictures | None = None,
+    ) -> "Table":
+        in_order = sorted(predictions, key=lambda row: row.id)
+        readings = [
+            Reading.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures) for prediction in in_order
+        ]
+        ready = [metric.for_set(readings) for metric in metrics]
+        rows = [[value for metric in ready for value in metric.statistics(reading)] for reading in readings]
+        return cls(readings, np.asarray(rows, dtype=np.float64), metrics)
+
+    def where(self, keep: Sequence[int]) -> "Table":
+        return Table([self.readings[index] for index in keep], self.statistics_NS[list(keep)], self.metrics)
+
+    def row_values(self) -> list[dict[str, float]]:
+        """Each row's value of every metric, corpus metrics as of a corpus of that row."""
+        return [
+            {name: float(value) for name, value in values_of(row, 1, self.metrics).items()}
+            for row in self.statistics_NS
+        ]
+
+    def row_scores(self) -> list[RowScore]:
+        return [
+            _row_score(self.metrics, reading, row)
+            for reading, row in zip(self.readings, self.statistics_NS, strict=True)
+        ]
+
+
+def score_rows(predictions: Sequence[Prediction]) -> list[RowScore]:
+    """Each row's values, in the order given."""
+    by_id = {row.id: row for row in Table.of(checked(predictions)).row_scores()}
+    return [by_id[prediction.id] for prediction in predictions]
+
+
+def score(
+    predictions: Sequence[Prediction],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    metrics: tuple[AnyMetric, ...] = METRICS,
+    rules: Rules = RULES["default"],
+) -> Scores:
+    """Every metric's total with its bootstrap interval; the same rows and seed give the same numbers in any order.
+
+    Raises:
+        DataError: no rows, or an id that stands twice.
+    """
+    return table_scores(Table.of(checked(predictions), metrics=metrics, rules=rules), seed=seed, resamples=resamples)
+
+
+def totals(predictions: Sequence[Prediction], metrics: tuple[AnyMetric, ...]) -> dict[str, float]:
+    """Every metric's total, without intervals: what a training watches."""
+    return totals_of(Table.of(checked(predictions), metrics=metrics))
+
+
+def table_scores(table: Table, *, seed: int = 0, resamples: int = RESAMPLES) -> Scores:
+    sums = resampled_sums(table.statistics_NS, resamples=resamples, seed=seed)
+    return scores_of(table, values_of(sums, len(table.readings), table.metrics))
+
+
+def checked(predictions: Sequence[Prediction], system: str = "") -> Sequence[Prediction]:
+    where = f"{system}: " if system else ""
+    if not predictions:
+        raise DataError(f"{where}no predictions to score; evaluate a split that has rows")
+    twice = [name for name, count in Counter(row.id for row in predictions).items() if count > 1]
+    if twice:
+        raise DataError(f"{where}{named(twice)} more than once; give every row an id of its own")
+    return predictions
+
+
+def named(ids: Sequence[str], most: int = 5) -> str:
+    """`row 'a'`, or `3 rows ('a', 'b', 'c')`, the first few by name."""
+    if len(ids) == 1:
+        return f"row '{ids[0]}'"
+    shown = ", ".join(f"'{name}'" for name in ids[:most])
+    return f"{len(ids)} rows ({shown}{', …' if len(ids) > most else ''})"
+
+
+def values_of(sums_S: np.ndarray, rows: int, metrics: tuple[AnyMetric, ...] = METRICS) -> dict[str, np.ndarray]:
+    """Every metric's value for sums of statistics, `[..., S]` to `[...]`."""
+    values, start = {}, 0
+    for metric in metrics:
+        values[metric.name] = metric.value(sums_S[..., start : start + metric.columns], rows)
+        start += metric.columns
+    return values
+
+
+def totals_of(table: Table) -> dict[str, float]:
+    values = values_of(table.statistics_NS.sum(axis=0), len(table.readings), table.metrics)
+    return {name: float(value) for name, value in values.items()}
+
+
+def scores_of(table: Table, resampled: Mapping[str, np.ndarray]) -> Scores:
+    intervals = {name: percentile_interval(value, resampled[name]) for name, value in totals_of(table).items()}
+    failed = sum(reading.failed for reading in table.readings)
+    return Scores(len(table.readings), intervals, failed, _undrawn_truths(table), table.metrics)
+
+
+def _undrawn_truths(table: Table) -> dict[str, str]:
+    """Asked of a table that scores pictures alone: the others have no need of them."""
+    if not any(metric.name.startswith("cdm") or metric.name.endswith("picture") for metric in table.metrics):
+        return {}
+    problems = {reading.prediction.id: canonical(reading.prediction.truth).problem for reading in table.readings}
+    return {row: str(problem) for row, problem in problems.items() if problem}
+
+
+def _row_score(metrics: tuple[AnyMetric, ...], reading: Reading, statistics_S: np.ndarray) -> RowScore:
+    values, start = {}, 0
+    for metric in metrics:
+        if isinstance(metric, Metric):
+            values[metric.name] = float(statistics_S[start])
+        start += metric.columns
+    problem = reading.prediction.error or "" if reading.failed else ""
+    if not problem and any(name.startswith("cdm") for name in values):
+        problem = reading.cdm.problem
+    problem = "; ".join(part for part in (problem, "" if reading.failed else reading.shortened) if part)
+    return RowScore(reading.prediction.id, reading.edits, values, reading.is_exact and not reading.failed, problem)

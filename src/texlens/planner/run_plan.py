@@ -1,0 +1,154 @@
+"""What a run will train and how long it is, from configuration and image headers alone: no weights are read."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from texlens.adapters.build import build_plan, check_tower, check_whole
+from texlens.adapters.plan import AdapterPlan
+from texlens.config.run import RunConfig
+from texlens.core.errors import ModelError, TexlensError
+from texlens.data.sample import Sample
+from texlens.data.token_estimates import CHARACTERS_PER_TOKEN, text_token_estimate
+from texlens.inputs.build import read_split
+from texlens.inputs.chat_template import answer_ids, count_text_tokens
+from texlens.models.bundled import NANO_FOLDER, shipped_config, shipped_names
+from texlens.models.checkpoint import read_config
+from texlens.models.families import family_of
+from texlens.models.meta_model import count_parameters, skeleton
+from texlens.models.preprocessor import geometry_of, read_preprocessor
+from texlens.models.processor import load_tokenizer
+from texlens.models.quantized import check_family
+from texlens.planner.rows import RowSize
+from texlens.planner.steps import planned_steps
+
+
+@dataclass(frozen=True)
+class TokenPlan:
+    """Tokens of the train rows. `exact` is False where the text tokens are estimated, for want of a tokenizer."""
+
+    rows: int
+    per_sample: float
+    longest: int
+    image: int
+    text: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """`base_parameters` is of the checkpoint alone; `notes` says what could not be known and why.
+
+    `sizes` and `model_config` are what the planner of memory and time goes on with.
+    """
+
+    base_parameters: int
+    adapter: AdapterPlan
+    tokens: TokenPlan | None
+    steps: int | None
+    notes: tuple[str, ...]
+    sizes: tuple[RowSize, ...] = ()
+    model_config: dict = field(default_factory=dict)
+
+    def to_json(self) -> dict:
+        return {
+            "parameters": {
+                "total": self.base_parameters + self.adapter.added,
+                "trainable": self.adapter.trainable,
+                "base": self.base_parameters,
+            },
+            "coverage": [row.to_json() for row in self.adapter.coverage],
+            "tokens": asdict(self.tokens) if self.tokens else None,
+            "steps": self.steps,
+            "notes": list(self.notes),
+        }
+
+
+def plan_run(config: RunConfig) -> RunPlan:
+    """
+    Raises:
+        ConfigError, ModelError: settings that could not be trained.
+    """
+    folder, model_config = _model_config(config.model.path)
+    family = family_of(model_config)
+    check_family(config.base.quantize, family)
+    adapter = build_plan(config.adapter, family, model_config)
+    check_whole(adapter, config.base.quantize, model_config)
+    check_tower(adapter, config.base)
+    total = count_parameters(skeleton(model_config))
+    notes: list[str] = []
+    sizes, exact = _sizes(config, folder, model_config, notes)
+    tokens = _tokens(sizes, exact) if sizes else None
+    rows = tokens.rows if tokens else config.data.limit
+    steps = config.train.steps or (planned_steps(config.train, rows) if rows else None)
+    return RunPlan(total, adapter, tokens, steps, tuple(notes), tuple(sizes), model_config)
+
+
+def _model_config(path: str) -> tuple[Path | None, dict]:
+    """The checkpoint's folder where it is on this machine, and its config.json."""
+    if path == "nano":
+        return NANO_FOLDER, read_config(NANO_FOLDER)
+    if Path(path).is_dir():
+        return Path(path), read_config(Path(path))
+    shipped = shipped_config(path)
+    if shipped is None:
+        raise ModelError(
+            f"model.path: no folder {path}, and no configuration of that name ships; download it first "
+            f"(texlens models download {path}), or name one of {', '.join(shipped_names())}"
+        )
+    return None, shipped
+
+
+def _sizes(config: RunConfig, folder: Path | None, model_config: dict, notes: list[str]) -> tuple[list[RowSize], bool]:
+    """Every train row's size, from image headers, and whether its text was counted by the checkpoint's tokenizer."""
+    geometry = geometry_of(
+        model_config,
+        read_preprocessor(folder) if folder else {},
+        min_pixels=config.model.min_pixels,
+        max_pixels=config.model.max_pixels,
+    )
+    try:
+        rows = read_split(config.data, "train")
+    except TexlensError as error:
+        notes.append(f"tokens and steps are not known: {error}")
+        return [], False
+    tokenizer = _tokenizer(folder)
+    if tokenizer is None:
+        notes.append("text tokens are estimated: the checkpoint's tokenizer is not on this machine")
+    sizes = []
+    for sample in rows:
+        try:
+            grids = tuple(geometry.grid(*image.size)[1:] for image in sample.images)
+        except TexlensError as error:
+            notes.append(f"row left out: {error}")
+            continue
+        words = _text_tokens(sample, config.data.question, config.data.system, tokenizer)
+        sizes.append(RowSize(grids, words, _answer_tokens(sample, tokenizer)))
+    return sizes, tokenizer is not None
+
+
+def _text_tokens(sample: Sample, question: str, system: str | None, tokenizer) -> int:
+    if tokenizer is None:
+        return text_token_estimate(sample, question, system)
+    return count_text_tokens(tokenizer, sample, question, system)
+
+
+def _answer_tokens(sample: Sample, tokenizer) -> int:
+    """With the end of the turn, which is a label too."""
+    if tokenizer is None:
+        return round(len(sample.text) / CHARACTERS_PER_TOKEN) + 1
+    return len(answer_ids(tokenizer, sample.text))
+
+
+def _tokens(sizes: list[RowSize], exact: bool) -> TokenPlan:
+    image, text = sum(size.image for size in sizes), sum(size.text for size in sizes)
+    longest = max(size.tokens for size in sizes)
+    return TokenPlan(len(sizes), round((image + text) / len(sizes), 1), longest, image, text, exact)
+
+
+def _tokenizer(folder: Path | None):
+    if folder is None:
+        return None
+    try:
+        return load_tokenizer(folder)
+    except ModelError:
+        return None

@@ -1,0 +1,133 @@
+"""The web page on a server: its own files by name, and what draws an edited formula.
+
+The files are read once, when the page is added, so no request can name a file of this machine.
+"""
+
+import hashlib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, StringConstraints
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from texlens.core.errors import LatexError
+from texlens.latex.layout.boxes import Layout
+from texlens.latex.layout.formula import layout
+from texlens.latex.mathml import to_mathml
+from texlens.latex.render.svg import to_svg
+
+MAX_CHARACTERS = 20_000
+_KINDS = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+HOSTS = ("127.0.0.1", "localhost")
+"""Names by which a browser reaches the page; a page elsewhere whose name is pointed at this machine is refused."""
+
+
+class Formula(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    latex: Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
+
+
+class Drawn(BaseModel):
+    """`svg` is null, and `problem` says why, where the formula can't be drawn; both are null for an empty one."""
+
+    svg: str | None = None
+    mathml: str | None = None
+    problem: str | None = None
+
+
+def add_page(app: FastAPI) -> None:
+    """The page at `/`, its files and `/ui/render` under `/ui`, for requests to this machine alone."""
+    app.include_router(_router())
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)  # pyrefly: ignore[bad-argument-type]
+
+
+def drawn(latex: str) -> Drawn:
+    """The formula as the page shows it: a picture in the color of its text, and MathML for those who listen."""
+    if not latex.strip():
+        return Drawn()
+    try:
+        svg = _without_style(layout(latex))
+    except LatexError as error:
+        return Drawn(problem=str(error))
+    return Drawn(svg=svg, mathml=to_mathml(latex)[0])
+
+
+def _without_style(placed: Layout) -> str:
+    """The policy of the page forbids style attributes; the baseline that it would set is of no use in a block."""
+    before, _, rest = to_svg(placed).partition(' style="')
+    return before + rest.partition('"')[2]
+
+
+def _router() -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+    known = _assets()
+
+    @routes.get("/")
+    async def page(request: Request) -> Response:
+        return known["index.html"].answer(request)
+
+    @routes.get("/ui/{name:path}")
+    async def asset(request: Request, name: str) -> Response:
+        found = known.get(name)
+        return found.answer(request) if found else Response("no such file", 404, _HEADERS, "text/plain")
+
+    @routes.post("/ui/render", response_model=Drawn)
+    async def render(formula: Formula) -> Any:
+        return await run_in_threadpool(drawn, formula.latex)
+
+    return routes
+
+
+class _Asset:
+    def __init__(self, file: Traversable):
+        self._bytes = file.read_bytes()
+        kind = _KINDS[file.name.rpartition(".")[2]]
+        tag = f'"{hashlib.sha256(self._bytes).hexdigest()[:16]}"'
+        self._headers = {**_HEADERS, "Content-Type": kind, "ETag": tag}
+
+    def answer(self, request: Request) -> Response:
+        if request.headers.get("if-none-match") == self._headers["ETag"]:
+            return Response(status_code=304, headers=self._headers)
+        return Response(self._bytes, headers=self._headers)
+
+
+def _assets() -> dict[str, _Asset]:
+    """By the name after `/ui/`; colors and type are those of the reports."""
+    web = files("texlens.serve") / "web"
+    found = {"base.css": _Asset(files("texlens.html") / "base.css")}
+    for entry in web.iterdir():
+        inside = entry.iterdir() if entry.is_dir() else [entry]
+        for file in inside:
+            if file.name.rpartition(".")[2] in _KINDS:
+                found[f"{entry.name}/{file.name}" if entry.is_dir() else file.name] = _Asset(file)
+    return found

@@ -1,0 +1,79 @@
+"""Optimizer, schedule and random states as safetensors and JSON: nothing that can run code when it is read."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from texlens.core.files import write_json
+
+OPTIMIZER, SCHEDULER, RANDOM = "optimizer", "scheduler", "random"
+
+
+def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    state = optimizer.state_dict()
+    tensors, rest = {}, {}
+    for index, slots in state["state"].items():
+        for name, value in slots.items():
+            if isinstance(value, torch.Tensor):
+                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+            else:
+                rest[f"{index}.{name}"] = value
+    save_file(tensors, folder / f"{OPTIMIZER}.safetensors")
+    write_json(folder / f"{OPTIMIZER}.json", {"values": rest, "param_groups": state["param_groups"]})
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    plain = json.loads((folder / f"{OPTIMIZER}.json").read_text())
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**load_file(folder / f"{OPTIMIZER}.safetensors"), **plain["values"]}.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    groups = [
+        {**group, "betas": tuple(group["betas"])} if "betas" in group else group for group in plain["param_groups"]
+    ]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def save_scheduler(scheduler, folder: Path) -> None:
+    state = {name: value for name, value in scheduler.state_dict().items() if name != "lr_lambdas"}
+    write_json(folder / f"{SCHEDULER}.json", state)
+
+
+def load_scheduler(scheduler, folder: Path) -> None:
+    state = json.loads((folder / f"{SCHEDULER}.json").read_text())
+    scheduler.load_state_dict({**scheduler.state_dict(), **state})
+
+
+def save_random(folder: Path, rank: int = 0) -> None:
+    """States of Python's, numpy's and torch's generators of this process."""
+    tensors = {"torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        tensors["cuda"] = torch.cuda.get_rng_state()
+    save_file(tensors, folder / f"{RANDOM}-{rank}.safetensors")
+    version, words, gauss = random.getstate()
+    kind, keys, *position = np.random.get_state()  # the legacy state is what transformers seeds
+    write_json(
+        folder / f"{RANDOM}-{rank}.json",
+        {"python": [version, list(words), gauss], "numpy": [kind, [int(key) for key in keys], *position]},
+    )
+
+
+def load_random(folder: Path, rank: int = 0) -> bool:
+    """False where fewer processes wrote the checkpoint, and there is no state of this one."""
+    if not (folder / f"{RANDOM}-{rank}.json").is_file():
+        return False
+    plain = json.loads((folder / f"{RANDOM}-{rank}.json").read_text())
+    version, words, gauss = plain["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, *position = plain["numpy"]
+    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *position))
+    tensors = load_file(folder / f"{RANDOM}-{rank}.safetensors")
+    torch.set_rng_state(tensors["torch"])
+    if "cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["cuda"])
+    return True

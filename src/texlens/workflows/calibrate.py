@@ -1,0 +1,48 @@
+"""How far a model's own certainty can be trusted, measured on rows with known texts and noted in the model's card."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from texlens.config.run import RunConfig
+from texlens.core.errors import DataError
+from texlens.core.files import write_json
+from texlens.core.run_folder import RunFolder
+from texlens.evaluate.run import predict
+from texlens.inference.confidence import KEY, Calibration, fit
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.scored_prediction import Reading
+from texlens.models.metadata import CARD, read_card
+
+
+def calibrate_run(
+    config: RunConfig, folder: RunFolder, *, console: Console, split: str = "validation", fresh: bool = False
+) -> Calibration:
+    """Fits the run's adapter on a split, whose predictions are kept and used again, and notes it in the adapter's card.
+
+    Raises:
+        DataError: too few rows, or none right, or none wrong.
+    """
+    predictions = predict(config, folder, split=split, systems=["adapter"], fresh=fresh, console=console)["adapter"]
+    made = calibration_of(predictions, f"{config.data.path} {split}")
+    note_calibration(folder.adapter, made)
+    return made
+
+
+def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calibration:
+    """Right is what has the canonical form of its truth; rows that could not be read have no certainty to correct.
+
+    Raises:
+        DataError: too few rows, or none right, or none wrong.
+    """
+    made = [one for one in predictions if one.log_probability is not None]
+    if not made:
+        raise DataError(f"{measured_on}: no row could be read; check its images")
+    right = [one.stop == "end" and Reading.of(one).is_canonically_exact for one in made]
+    return fit([one.log_probability or 0.0 for one in made], right, measured_on)
+
+
+def note_calibration(folder: Path, calibration: Calibration) -> None:
+    """Lays the calibration over the folder's card."""
+    write_json(folder / CARD, {**read_card(folder), KEY: calibration.to_json()})

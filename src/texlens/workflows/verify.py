@@ -1,0 +1,193 @@
+"""Is an artifact what its adapter was? The same rows read by both: first tokens, whole texts, scores.
+
+Legend: S = samples, V = vocabulary.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from torch import Tensor
+
+from texlens.config.run import RunConfig
+from texlens.core.errors import ConfigError
+from texlens.core.run_folder import RunFolder
+from texlens.evaluate.comparison import compare
+from texlens.evaluate.run import read_samples, run_base
+from texlens.inference.systems import check_artifact, open_adapter, open_artifact, released
+from texlens.metrics.prediction import Prediction
+from texlens.models.export_manifest import ArtifactCard
+
+ROWS = 32
+SPLITS = ("test", "validation", "train")
+SCORES = ("exact_match", "edit_similarity")
+GATE = "edit_similarity"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Mean Kullback-Leibler divergence of the first token, in nats, and the loss of edit similarity, as a share."""
+
+    kl: float
+    loss: float
+
+    def times(self, tolerance: float) -> "Limits":
+        return Limits(self.kl * tolerance, self.loss * tolerance)
+
+
+LIMITS: Mapping[str, Limits] = {
+    "adapter": Limits(1e-4, 0.001),
+    "merged": Limits(0.01, 0.01),
+    "int8": Limits(0.05, 0.02),
+    "fp8": Limits(0.05, 0.02),
+    "nf4": Limits(0.25, 0.05),
+    "gptq": Limits(0.25, 0.05),
+    "awq": Limits(0.25, 0.05),
+    "gguf": Limits(0.05, 0.02),
+}
+"""What passes by format; `--tolerance` multiplies both."""
+
+
+@dataclass(frozen=True)
+class FirstToken:
+    """Differences of the logits after the prompt; `kl` is KL(adapter || artifact), `top1` the share of rows whose
+    likeliest token is the same."""
+
+    max_abs: float
+    mean_abs: float
+    kl_mean: float
+    kl_max: float
+    top1: float
+
+
+@dataclass(frozen=True)
+class ScorePair:
+    """A score of each, and the difference (artifact - adapter) with its paired 95% interval."""
+
+    adapter: float
+    artifact: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    format: str
+    split: str
+    rows: int
+    same_texts: int
+    first_token: FirstToken
+    scores: Mapping[str, ScorePair]
+    limits: Limits
+    faults: list[str]
+
+    def to_json(self) -> dict:
+        return {**asdict(self), "passed": not self.faults}
+
+
+def verify(
+    config: RunConfig,
+    run: RunFolder,
+    folder: Path,
+    *,
+    rows: int = ROWS,
+    tolerance: float = 1.0,
+    console: Console,
+) -> Verification:
+    """Reads `rows` rows of the run's test split (or the first of validation and train that there is) with the run's
+    adapter on its base and with the artifact.
+
+    Raises:
+        ModelError: no artifact of this run's base.
+    """
+    base = run_base(config, run)
+    card = check_artifact(folder, base.fingerprint)
+    split = next(name for name in SPLITS if getattr(config.data.splits, name) is not None)
+    greedy = config.evaluate.model_copy(update={"limit": rows, "temperature": 0.0})
+    config = config.model_copy(update={"evaluate": greedy})
+    samples, _ = read_samples(config, split, base)
+    samples = samples[:rows]
+    console.print(f"verifying on {len(samples)} rows of {split}")
+    adapter = open_adapter(config, base, run.adapter)
+    before, said_before = adapter.first_logits(samples), list(adapter.read(samples))
+    del adapter
+    released()
+    artifact = open_artifact(config, base, folder)
+    after, said_after = artifact.first_logits(samples), list(artifact.read(samples))
+    first = first_token(before, after)
+    scores = _scores(said_before, said_after, config.evaluate.seed)
+    limits = LIMITS[card.format].times(tolerance)
+    texts = {made.id: made.text for made in said_before}
+    return Verification(
+        format=card.format,
+        split=split,
+        rows=len(samples),
+        same_texts=sum(made.text == texts[made.id] for made in said_after),
+        first_token=first,
+        scores=scores,
+        limits=limits,
+        faults=[*_faults(first, scores, limits), *_settings_faults(card, config)],
+    )
+
+
+def first_token(before_SV: Tensor, after_SV: Tensor) -> FirstToken:
+    """
+    Raises:
+        ConfigError: no row could be read by both.
+    """
+    if before_SV.shape[1] != after_SV.shape[1]:
+        width = min(before_SV.shape[1], after_SV.shape[1])
+        before_SV, after_SV = before_SV[:, :width], after_SV[:, :width]
+    known_S = ~before_SV.isnan().any(1)
+    before_SV, after_SV = before_SV[known_S], after_SV[known_S]
+    if not len(before_SV):
+        raise ConfigError("no row of the split can be read, so nothing can be verified; check data.path")
+    if not after_SV.isfinite().all():
+        return FirstToken(math.inf, math.inf, math.inf, math.inf, 0.0)
+    # Logits are defined up to a constant, and some programs shift them.
+    off_SV = (after_SV - after_SV.mean(1, keepdim=True)) - (before_SV - before_SV.mean(1, keepdim=True))
+    p_SV, q_SV = before_SV.double().log_softmax(1), after_SV.double().log_softmax(1)
+    kl_S = (p_SV.exp() * (p_SV - q_SV)).sum(1).clamp(min=0)
+    return FirstToken(
+        max_abs=float(off_SV.abs().max()),
+        mean_abs=float(off_SV.abs().mean()),
+        kl_mean=float(kl_S.mean()),
+        kl_max=float(kl_S.max()),
+        top1=float((before_SV.argmax(1) == after_SV.argmax(1)).double().mean()),
+    )
+
+
+def _scores(before: Sequence[Prediction], after: Sequence[Prediction], seed: int) -> dict[str, ScorePair]:
+    comparison = compare({"adapter": before, "artifact": after}, seed=seed)
+    values = {name: scores.values for name, scores in comparison.systems.items()}
+    differences = comparison.pairs[0].differences
+    return {
+        name: ScorePair(
+            values["adapter"][name].value,
+            values["artifact"][name].value,
+            differences[name].value,
+            differences[name].low,
+            differences[name].high,
+        )
+        for name in SCORES
+    }
+
+
+def _faults(first: FirstToken, scores: Mapping[str, ScorePair], limits: Limits) -> list[str]:
+    faults = []
+    if not math.isfinite(first.kl_mean):
+        faults.append("its logits are not finite")
+    elif first.kl_mean > limits.kl:
+        faults.append(f"mean KL of the first token {first.kl_mean:.3g} nats, at most {limits.kl:g} passes")
+    if -scores[GATE].difference > limits.loss:
+        faults.append(
+            f"edit similarity {100 * scores[GATE].difference:+.2f} points, at most −{100 * limits.loss:g} passes"
+        )
+    return faults
+
+
+def _settings_faults(card: ArtifactCard, config: RunConfig) -> list[str]:
+    return [] if card.question == config.data.question else ["its card asks another question than the run"]

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.data.pictures import noise
+from texlens.augment import PhotoTransform
+
+NONE = dict.fromkeys(PhotoTransform.__dataclass_fields__, 0) | {"chance": 1.0}
+
+
+def halves() -> Image.Image:
+    """Red on the left, green on the right."""
+    image = Image.new("RGB", (64, 48), (200, 30, 30))
+    image.paste((30, 160, 30), (32, 0, 64, 48))
+    return image
+
+
+def test_a_flip_swaps_left_and_right():
+    flipped = PhotoTransform(**NONE | {"flip": 1.0})(halves(), np.random.default_rng(0))
+    assert flipped.getpixel((5, 5)) == (30, 160, 30)
+
+
+def test_a_crop_keeps_the_size_and_stretches_nothing():
+    image = noise(80, 40)
+
+    cropped = PhotoTransform(**NONE | {"crop": 0.5})(image, np.random.default_rng(2))
+
+    assert cropped.size == (80, 40)
+    assert cropped.tobytes() != image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("step", "strength"),
+    [("brightness", 0.3), ("contrast", 0.4), ("saturation", 0.5), ("hue_degrees", 40), ("blur_px", 2), ("noise", 20),
+     ("jpeg_quality", 20)],
+)  # fmt: skip
+def test_each_color_change_alone_is_seen(step, strength):
+    changed = PhotoTransform(**NONE | {step: strength})(halves(), np.random.default_rng(1))
+    assert changed.size == (64, 48)
+    assert changed.tobytes() != halves().tobytes()
+
+
+def test_the_same_generator_gives_the_same_photograph():
+    first, second = (PhotoTransform(noise=9, blur_px=1)(noise(50, 50), np.random.default_rng(4)) for _ in range(2))
+    assert first.tobytes() == second.tobytes()

@@ -1,0 +1,31 @@
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from texlens.cli.main import app
+from texlens.config.load import load_config
+
+RECIPE = Path(__file__).parents[4] / "recipes" / "nano_latex-ocr_lora.yaml"
+
+
+def test_a_card_adds_memory_time_and_a_verdict(tmp_path):
+    written = tmp_path / "fitted.yaml"
+    result = CliRunner().invoke(app, ["plan", str(RECIPE), "--gpu", "rtx3060-12g", "--fit", str(written), "--json"])
+    assert result.exit_code == 0
+    plan = json.loads(result.stdout)
+    assert plan["on_gpu"]["fits"] is True
+    assert plan["on_gpu"]["memory"]["total_gib"] < 11.6
+    assert plan["on_gpu"]["change"] == {}
+    assert load_config(written).name == "nano"
+
+
+def test_the_table_ends_in_a_verdict():
+    result = CliRunner().invoke(app, ["plan", str(RECIPE), "--gpu", "t4"])
+    assert "frozen weights" in result.stdout
+    assert "of 14.6 GiB, engine plain" in result.stdout
+
+
+def test_fit_without_a_card_is_refused(capsys):
+    result = CliRunner().invoke(app, ["plan", str(RECIPE), "--fit", "out.yaml"])
+    assert "--fit needs a card to fit" in str(result.exception)

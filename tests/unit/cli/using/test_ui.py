@@ -1,0 +1,61 @@
+import contextlib
+import threading
+from types import SimpleNamespace
+
+import pytest
+from fastapi import FastAPI
+
+from texlens.cli.using.ui import ui
+from texlens.core.errors import ConfigError
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """What would be served: (model that was opened, application, address)."""
+    seen = []
+
+    def open_engine(models):
+        seen.extend(models)
+        return contextlib.nullcontext(SimpleNamespace(models={"tuned": None, "base": None}))
+
+    monkeypatch.setattr("texlens.inference.batching.open_engine", open_engine)
+    monkeypatch.setattr("texlens.serve.app.create_app", lambda engine, settings: FastAPI())
+    monkeypatch.setattr(
+        "texlens.serve.server.serve", lambda app, settings, opened: seen.extend([app, opened.getsockname()])
+    )
+    return seen
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    addresses, happened = [], threading.Event()
+    monkeypatch.setattr("webbrowser.open", lambda address: (addresses.append(address), happened.set()))
+    return addresses, happened
+
+
+def test_the_page_is_served_to_this_machine_alone_and_opened(served, opened, capsys):
+    ui("runs/nano", port=0, no_browser=False)
+    model, app, (host, port) = served
+    addresses, happened = opened
+
+    assert happened.wait(300)
+    assert addresses == [f"http://127.0.0.1:{port}/"]
+    assert (model, host) == ("runs/nano", "127.0.0.1")
+    assert (app.url_path_for("page"), app.url_path_for("render")) == ("/", "/ui/render")
+    assert f"reading with tuned, base at {addresses[0]}" in capsys.readouterr().err
+
+
+def test_no_browser_is_opened_where_none_is_wanted(served, opened, capsys):
+    ui("nano", port=0, no_browser=True)
+
+    assert opened[0] == []
+    assert "http://127.0.0.1:" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_told(served):
+    from texlens.serve.server import listening_socket
+
+    with listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(ConfigError, match="choose another --port"):
+            ui("nano", port=taken.getsockname()[1], no_browser=True)

@@ -1,0 +1,88 @@
+import re
+
+import pytest
+
+from tests.unit.data.pictures import png
+from tests.unit.data.tables import write_parquet
+from texlens.data.geometry import ImageGeometry
+from texlens.data.load import load_split
+from texlens.data.report.content import PictureRow, Section, inspect
+from texlens.data.report.write import write_data_report
+from texlens.data.sample import LazyImage
+from texlens.data.validate.run import Options
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+def splits(tmp_path):
+    texts = [rf"\frac {{ {letter} }} {{ 2 }}" for letter in "abcde"] + [r"\nosuch", HOSTILE, "x ^ 2"]
+    write_parquet(tmp_path / "train.parquet", texts, [png(64, 32, seed) for seed in range(7)] + [b"no"])
+    write_parquet(tmp_path / "test.parquet", [texts[0], "y_1"], [png(64, 32, 0), png(80, 40, 9)])
+    return {name: load_split(str(tmp_path), split=name) for name in ("train", "test")}
+
+
+def looked_at(splits, **options):
+    return inspect(splits, Options(ImageGeometry(16)), **options)
+
+
+def page(splits, path, **options) -> str:
+    write_data_report(path, looked_at(splits), splits, title="rows", family="qwen3-vl", **options)
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_report_shows_findings_leaks_plan_vocabulary_and_samples(splits, tmp_path):
+    html = page(splits, tmp_path / "report.html")
+    for text in (
+        "image in two splits",
+        "unreadable image",
+        "LaTeX does not parse",
+        "1 of 2 different labels",
+        "recommended",
+    ):
+        assert text in html
+    assert r"<code>\frac</code>" in html
+    assert html.count('class="panel sample"') == 10
+    assert html.count('class="formula"') >= 6
+
+
+def test_nothing_is_fetched_and_no_row_can_act_as_markup(splits, tmp_path):
+    html = page(splits, tmp_path / "report.html")
+    assert HOSTILE not in html
+    assert not re.search(r'(src|href)="(?!data:|#)', re.sub(r"<use[^>]*>", "", html))
+    assert "default-src 'none'" in html
+
+
+def test_sections_of_others_stand_in_the_report_and_its_menu(splits, tmp_path):
+    pictures = [("as it is", LazyImage.from_bytes(png())), ("lost", LazyImage.from_bytes(b"no"))]
+    section = Section("augment", "Augmentation", "Drawn anew each epoch.", [PictureRow("train-0", pictures)])
+    html = page(splits, tmp_path / "report.html", sections=[section])
+    assert '<a href="#augment">Augmentation</a>' in html
+    assert '<section id="augment">' in html
+    assert "as it is" in html
+
+
+def test_a_formula_that_can_not_be_drawn_says_why(splits, tmp_path):
+    assert "can&#39;t be drawn: unknown command" in page(splits, tmp_path / "report.html")
+
+
+def test_counts_are_those_of_the_rows(splits):
+    told = looked_at(splits).to_json()
+    assert told["splits"]["train"]["rows"] == 8
+    assert told["splits"]["test"]["distinct_labels"] == 2
+    assert told["commands"] == {"\\frac": 6, "\\nosuch": 1}
+    assert told["plan"]["rows"] == 9
+    assert told["plan"]["unreadable"] == 1
+    assert told["validation"]["kinds"]["unreadable-image"] == 1
+
+
+def test_samples_come_from_each_split_alike_and_are_the_same_for_a_seed(splits):
+    drawn = looked_at(splits, samples=6, seed=3).samples
+    assert [split for split, _ in drawn] == ["train"] * 4 + ["test"] * 2
+    assert drawn == looked_at(splits, samples=6, seed=3).samples
+
+
+def test_a_data_set_without_a_readable_image_has_a_report_too(tmp_path):
+    write_parquet(tmp_path / "train.parquet", ["x"], [b"no"])
+    rows = {"train": load_split(str(tmp_path))}
+    assert "unreadable image" in page(rows, tmp_path / "report.html")

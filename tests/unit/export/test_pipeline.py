@@ -1,0 +1,303 @@
+"""Whole exports on tiny runs: every format, what stands in the folder, and what is left when something goes wrong."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.fixtures.tiny_models import FAMILY_NAMES
+from tests.unit.export.conftest import write_run
+from texlens.core.errors import ExportError, ModelError
+from texlens.evaluate.run import open_run, read_samples, run_base
+from texlens.export import pipeline as make
+from texlens.export.pipeline import export_run
+from texlens.inference.confidence import Calibration, read_calibration
+from texlens.inference.systems import open_adapter, open_artifact
+from texlens.models.checkpoint import read_config
+from texlens.models.export_manifest import ArtifactCard
+from texlens.models.load import load_model
+from texlens.workflows.calibrate import note_calibration
+from texlens.workflows.verify import verify
+
+LIBRARIES = {
+    "nf4": "bitsandbytes",
+    "int8": "bitsandbytes",
+    "fp8": "compressed_tensors",
+    "gptq": "compressed_tensors",
+    "awq": "compressed_tensors",
+    "gguf": "gguf",
+}
+"""Of each format that needs one."""
+RELATIVE = {"nf4": 0.7, "int8": 0.1, "fp8": 0.3, "gptq": 0.8, "awq": 0.8}
+"""How far the logits of a tiny random model may move, relative to their size."""
+
+
+def exported(run, output: Path, form: str, console, **options):
+    config, folder = open_run(run.path)
+    return export_run(config, folder, output, form, console=console, **options)
+
+
+def needs(form: str) -> None:
+    if form in LIBRARIES and find_spec(LIBRARIES[form]) is None:
+        pytest.skip(f"{LIBRARIES[form]} is not installed")
+
+
+def logits(model) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=torch.arange(5, 45)[None]).logits
+
+
+@pytest.mark.parametrize(
+    ("form", "family"),
+    [
+        *(("fp8", family) for family in FAMILY_NAMES),
+        ("nf4", "qwen2_vl"),
+        ("int8", "qwen2_5_vl"),
+        ("gptq", "qwen3_vl"),
+        ("awq", "qwen2_vl"),
+    ],
+)
+def test_a_quantized_folder_says_about_what_the_merged_one_says(tmp_path, quiet, form, family):
+    needs(form)
+    run = write_run(tmp_path, family)
+    exported(run, tmp_path / "merged", "merged", quiet)
+    done = exported(run, tmp_path / "out", form, quiet, calibration_rows=2)
+    wanted, made = logits(load_model(tmp_path / "merged")), logits(load_model(tmp_path / "out"))
+    assert 0 < (made - wanted).norm() / wanted.norm() < RELATIVE[form]
+    assert done.card.made["quantized layers"] > 0
+    assert done.card.sizes["weights"] < done.card.sizes["base"]
+
+
+@pytest.mark.parametrize("form", ["nf4", "fp8"])
+def test_the_tower_stays_as_it_is_unless_it_is_asked_for(tmp_path, quiet, form):
+    needs(form)
+    run = write_run(tmp_path)
+    exported(run, tmp_path / "out", form, quiet, calibration_rows=2)
+    stored, base = load_file(tmp_path / "out/model.safetensors"), load_file(tmp_path / "base/model.safetensors")
+    tower = [name for name in base if ".visual." in name]
+    assert tower
+    assert all(torch.equal(stored[name], base[name]) for name in tower)
+    kinds = {type(part).__name__ for name, part in load_model(tmp_path / "out").named_modules() if "visual" in name}
+    assert not {"Linear4bit", "Linear8bitLt"} & kinds
+
+
+def test_the_tower_is_quantized_when_asked_for(tmp_path, quiet):
+    needs("fp8")
+    run = write_run(tmp_path)
+    exported(run, tmp_path / "out", "fp8", quiet, quantize_vision=True)
+    stored = load_file(tmp_path / "out/model.safetensors")
+    assert stored["model.visual.blocks.0.attn.qkv.weight"].dtype is torch.float8_e4m3fn
+    assert stored["model.visual.merger.linear_fc1.weight"].dtype is torch.float8_e4m3fn
+
+
+def test_shards_and_their_index_keep_their_names(tmp_path, quiet):
+    run = write_run(tmp_path, shards=True)
+    exported(run, tmp_path / "out", "merged", quiet)
+    names = sorted(path.name for path in (tmp_path / "base").glob("*.safetensors"))
+    assert len(names) > 2
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.safetensors")) == names
+    index = "model.safetensors.index.json"
+    assert (tmp_path / "out" / index).read_text() == (tmp_path / "base" / index).read_text()
+
+
+def test_the_index_of_a_quantized_folder_names_what_is_there(tmp_path, quiet):
+    needs("fp8")
+    run = write_run(tmp_path, shards=True)
+    exported(run, tmp_path / "out", "fp8", quiet)
+    placed = json.loads((tmp_path / "out/model.safetensors.index.json").read_text())["weight_map"]
+    found = {name: path.name for path in (tmp_path / "out").glob("*.safetensors") for name in load_file(path)}
+    assert placed == found
+
+
+@pytest.mark.parametrize("form", ["adapter", "merged"])
+def test_the_artifact_verifies_and_carries_its_cards(tmp_path, quiet, form):
+    run = write_run(tmp_path)
+    config, folder = open_run(run.path)
+
+    def check(made):
+        return verify(config, folder, made, rows=3, console=quiet)
+
+    done = export_run(config, folder, tmp_path / "out", form, check=check, console=quiet)
+    card = ArtifactCard.read(tmp_path / "out")
+    assert card == done.card
+    assert card.format == form
+    assert card.base_fingerprint
+    assert card.verified["rows"] == 3
+    assert card.verified["same_texts"] == 3
+    assert card.verified["first_token"]["kl_mean"] < 1e-6
+    readme = (tmp_path / "out/README.md").read_text()
+    assert "3 texts are the same" in readme
+    assert done.commands[0] in readme
+    assert f'"max_pixels": {card.max_pixels}' in done.commands[0]
+    assert (tmp_path / "out/chat_template.jinja").is_file()
+    assert (tmp_path / "out/generation_config.json").is_file()
+    size = json.loads((tmp_path / "out/preprocessor_config.json").read_text())["size"]
+    assert size == {"longest_edge": card.max_pixels, "shortest_edge": card.min_pixels}
+
+
+@pytest.mark.parametrize("form", ["adapter", "merged"])
+def test_the_adapter_s_calibration_goes_with_it(tmp_path, quiet, form):
+    run = write_run(tmp_path)
+    made = Calibration(1.5, 0.2, 0.1, 40, 20, "rows")
+    note_calibration(run.adapter, made)
+    exported(run, tmp_path / "out", form, quiet)
+    assert read_calibration(tmp_path / "out") == made
+    assert ArtifactCard.read(tmp_path / "out").format == form
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_a_gguf_in_16_bit_reads_as_its_adapter(tmp_path, quiet, family, monkeypatch):
+    """In 8 bit the router of a tiny mixture chooses other experts now and then."""
+    needs("gguf")
+    if find_spec("llama_cpp") is None:
+        pytest.skip("llama-cpp-python is not installed")
+    monkeypatch.setattr("texlens.export.gguf.BLOCK", 7919)
+    run = write_run(tmp_path, family)
+    config, folder = open_run(run.path)
+    export_run(config, folder, tmp_path / "out", "gguf", console=quiet)
+    base = run_base(config, folder)
+    samples = read_samples(config, "test", base)[0][:2]
+    wanted = open_adapter(config, base, folder.adapter).first_logits(samples)
+    made = open_artifact(config, base, tmp_path / "out").first_logits(samples)
+    assert (made - wanted).norm() / wanted.norm() < 0.02
+
+
+def test_an_artifact_that_reads_otherwise_is_kept_aside_as_failed(tmp_path, quiet):
+    run = write_run(tmp_path, size=0.3)
+    config, folder = open_run(run.path)
+
+    def check(made):
+        weights = made / "model.safetensors"
+        data = bytearray(weights.read_bytes())
+        data[-40_000:] = b"\x3e" * 40_000
+        weights.write_bytes(data)
+        return verify(config, folder, made, rows=3, console=quiet)
+
+    with pytest.raises(ExportError, match=r"reads otherwise than the adapter .*--tolerance"):
+        export_run(config, folder, tmp_path / "out", "merged", check=check, console=quiet)
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out.failed/texlens.json").is_file()
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_base_with_another_fingerprint_is_refused(tmp_path, quiet):
+    run = write_run(tmp_path)
+    card = json.loads((run.adapter / "texlens.json").read_text())
+    (run.adapter / "texlens.json").write_text(json.dumps(card | {"base_fingerprint": "0" * 64}))
+    with pytest.raises(ModelError, match="belongs to another base"):
+        exported(run, tmp_path / "out", "merged", quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_there_is_refused_unless_forced(tmp_path, quiet):
+    run = write_run(tmp_path)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/precious").write_text("x")
+    with pytest.raises(ExportError, match=r"exists already; --force"):
+        exported(run, tmp_path / "out", "merged", quiet)
+    assert (tmp_path / "out/precious").read_text() == "x"
+    exported(run, tmp_path / "out", "merged", quiet, force=True)
+    assert not (tmp_path / "out/precious").exists()
+    assert (tmp_path / "out/model.safetensors").is_file()
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, quiet, monkeypatch):
+    run = write_run(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
+    with pytest.raises(ExportError, match=r"needs .* while it is made, 1 MiB are free"):
+        exported(run, tmp_path / "out", "merged", quiet)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_failure_in_the_middle_leaves_nothing(tmp_path, quiet, monkeypatch):
+    run = write_run(tmp_path)
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(make, "write_beside", full)
+    with pytest.raises(OSError, match="No space left"):
+        exported(run, tmp_path / "out", "merged", quiet)
+    assert not list(tmp_path.glob("*out*"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rich.console import Console
+from texlens.evaluate.run import open_run, read_samples, run_base
+from texlens.export import pipeline as make
+number = getattr(signal, sys.argv[3])
+make.write_beside = lambda *_: os.kill(os.getpid(), number)
+config, folder = open_run(Path(sys.argv[1]))
+make.export_run(config, folder, Path(sys.argv[2]), "merged", console=Console(quiet=True))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_kill_in_the_middle_leaves_no_half_of_a_folder(tmp_path, quiet, name):
+    run = write_run(tmp_path)
+    command = [sys.executable, "-c", KILLED, str(run.path), str(tmp_path / "out"), name]
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM), done.stderr
+    assert not (tmp_path / "out").exists()
+    left = list(tmp_path.glob(".out*"))
+    assert not left if name == "SIGTERM" else left
+    exported(run, tmp_path / "out", "merged", quiet)
+    assert not list(tmp_path.glob(".out*"))
+    assert (tmp_path / "out/model.safetensors").is_file()
+
+
+STOCK = """
+import sys
+sys.modules["texlens"] = None
+import torch
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+model = AutoModelForImageTextToText.from_pretrained(sys.argv[1], dtype=torch.float32).eval()
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+assert tokenizer.chat_template
+with torch.no_grad():
+    torch.save(model(input_ids=torch.arange(5, 45)[None]).logits, sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["merged", "nf4", "gptq"])
+def test_the_folder_loads_in_stock_transformers_without_us(tmp_path, quiet, form):
+    needs(form)
+    run = write_run(tmp_path)
+    exported(run, tmp_path / "out", form, quiet, calibration_rows=2)
+    command = [sys.executable, "-c", STOCK, str(tmp_path / "out"), str(tmp_path / "logits.pt")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    stock = torch.load(tmp_path / "logits.pt", weights_only=True)
+    torch.testing.assert_close(stock, logits(load_model(tmp_path / "out")), rtol=1e-3, atol=1e-3)
+
+
+def test_a_missing_library_is_named_with_what_installs_it(tmp_path, quiet, monkeypatch):
+    run = write_run(tmp_path)
+    monkeypatch.setattr("texlens.export.codec.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ExportError, match=r"needs the package compressed-tensors; pip install 'texlens\[export\]'"):
+        exported(run, tmp_path / "out", "fp8", quiet)
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_quantized_settings_stand_in_the_config(tmp_path, quiet):
+    needs("fp8")
+    run = write_run(tmp_path)
+    exported(run, tmp_path / "out", "fp8", quiet)
+    told = read_config(tmp_path / "out")["quantization_config"]
+    assert told["format"] == "float-quantized"
+    assert "lm_head" in told["ignore"]
+    assert not os.path.exists(tmp_path / "out/.merged")

@@ -1,0 +1,173 @@
+"""Runs of every kind behind the server: each reads an image as `evaluate` does, or is refused with the reason."""
+
+import importlib.util
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+
+from tests.fixtures.drawn_images import drawn
+from tests.fixtures.tiny_models import tiny_processor, write_tiny_checkpoint
+from tests.unit.export.conftest import write_base
+from tests.unit.serve.conftest import serving
+from texlens.adapters.build import build_adapter, build_card, build_plan
+from texlens.adapters.lora import save_adapter
+from texlens.config.load import build_config, dump_config, load_config
+from texlens.core.errors import ModelError
+from texlens.core.files import write_json, write_text
+from texlens.core.run_folder import RunFolder
+from texlens.data.sample import LazyImage, Sample
+from texlens.inference.batching import open_engine
+from texlens.inference.open import open_models
+from texlens.inference.reader import open_reader
+from texlens.inference.systems import open_adapter
+from texlens.models.build import build_base, build_model
+from texlens.models.checkpoint import read_config
+from texlens.models.export_manifest import ArtifactCard
+from texlens.models.metadata import CARD
+from texlens.models.processor import save_processor
+from texlens.serve.settings import ServeSettings
+
+IMAGE = drawn(120, 40)
+ATTENTION = ["text-attention"]
+MOE_LORA = {"kind": "moe-lora", "rank": 2, "targets": [*ATTENTION, "vision"]}
+FULL = {"kind": "full", "targets": [*ATTENTION, "merger"]}
+KINDS = {
+    "lora": ("qwen2_5_vl", {"rank": 2}),
+    "dora": ("qwen3_vl", {"rank": 2, "dora": True, "train_also": ["embed_tokens"]}),
+    "moe-lora": ("qwen3_vl", MOE_LORA),
+    "full": ("qwen3_vl", FULL),
+    "all": ("qwen2_vl", {"kind": "full", "targets": ["all"]}),
+    "experts": ("qwen3_vl_moe", {"rank": 2, "targets": ATTENTION, "experts": "lora"}),
+}
+needs_bitsandbytes = pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
+)
+
+
+def made_run(folder: Path, name: str, family: str, adapter: dict, quantize: str = "none") -> RunFolder:
+    """A finished run without training: its parameters are moved at random."""
+    model_folder = folder / f"base-{family}-{quantize}"
+    if not model_folder.is_dir():
+        _ = (write_tiny_checkpoint if quantize == "none" else write_base)(model_folder, family)
+    config = build_config(
+        {
+            "model": {"path": str(model_folder)},
+            "data": {"path": "demo", "question": "Read this."},
+            "adapter": adapter,
+            "base": {"quantize": quantize},
+            "evaluate": {"max_new_tokens": 6},
+        }
+    )
+    base = build_base(config.model)
+    plan = build_plan(config.adapter, base.processor.family, read_config(base.folder))
+    model = build_model(base, config.model, config.base)
+    adapted = build_adapter(model, plan, config.adapter, seed=0, base_path=config.model.path)
+    generator = torch.Generator().manual_seed(len(name))
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter += torch.randn(parameter.shape, generator=generator) * 0.05
+    run = RunFolder.create(folder / "runs", name)
+    write_text(run.config, dump_config(config))
+    save_adapter(adapted, run.adapter, build_card(config, base))
+    save_processor(base.processor, run.adapter)
+    return run
+
+
+def read_by_evaluate(run: RunFolder) -> str:
+    config = load_config(run.config)
+    (made,) = open_adapter(config, build_base(config.model), run.adapter).read(
+        [Sample("image", LazyImage.from_bytes(IMAGE, "image"), "")]
+    )
+    return made.text
+
+
+def read_by_server(run: RunFolder) -> tuple[list[str], str]:
+    with open_engine([str(run.path)]) as engine, serving(engine, ServeSettings()) as url:
+        models = [model["id"] for model in httpx.get(f"{url}/v1/models", timeout=300).json()["data"]]
+        answer = httpx.post(f"{url}/v1/read", files={"file": IMAGE}, timeout=300)
+        assert answer.status_code == 200, answer.text
+        return models, answer.json()["raw"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_of_any_kind_is_served_as_it_is_evaluated(kind, tmp_path):
+    family, adapter = KINDS[kind]
+    run = made_run(tmp_path, kind, family, adapter)
+    models, text = read_by_server(run)
+    assert text == read_by_evaluate(run)
+    assert models == [kind] if adapter.get("kind") == "full" else [kind, f"base-{family}-none"]
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("quantize", ["nf4", "int8"])
+def test_a_run_on_a_packed_base_is_served_on_it(quantize, tmp_path):
+    run = made_run(tmp_path, quantize, "qwen3_vl", {"rank": 2}, quantize)
+    assert read_by_server(run)[1] == read_by_evaluate(run)
+    model = open_reader(str(run.path)).model
+    assert getattr(model, f"is_loaded_in_{4 if quantize == 'nf4' else 8}bit")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU may have products in fp8")
+def test_a_base_in_fp8_is_refused_with_the_reason(tmp_path):
+    run = made_run(tmp_path, "fp8", "qwen3_vl", {"rank": 2})
+    write_text(run.config, run.config.read_text().replace("quantize: none", "quantize: fp8"))
+    with pytest.raises(Exception, match="fp8 can't be used here"):
+        open_models([str(run.path)])
+
+
+def test_two_moe_lora_runs_take_turns_on_one_base(tmp_path):
+    runs = [made_run(tmp_path, name, "qwen3_vl", MOE_LORA) for name in ("one", "second")]
+    with open_engine([str(run.path) for run in runs]) as engine, serving(engine, ServeSettings()) as url:
+        for run in runs:
+            data = {"model": run.path.name}
+            answer = httpx.post(f"{url}/v1/read", files={"file": IMAGE}, data=data, timeout=300).json()
+            assert (answer["model"], answer["raw"]) == (run.path.name, read_by_evaluate(run))
+
+
+def test_a_full_run_needs_its_base_no_more(tmp_path):
+    run = made_run(tmp_path, "full", "qwen3_vl", FULL)
+    config = load_config(run.config)
+    expected = read_by_evaluate(run)
+    Path(config.model.path).rename(tmp_path / "gone")
+    assert read_by_server(run) == (["full"], expected)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        (FULL, {"rank": 2}, "trained in full, so it shares no base with others"),
+        (MOE_LORA, {"rank": 2}, r"adapters of different kinds \(.*first MOE_LORA, .*second LORA\)"),
+    ],
+)
+def test_what_can_not_share_a_model_is_refused(first, second, reason, tmp_path):
+    runs = [made_run(tmp_path, name, "qwen3_vl", one) for name, one in (("first", first), ("second", second))]
+    with pytest.raises(ModelError, match=reason):
+        open_models([str(run.path) for run in runs])
+
+
+def test_adapters_on_stacked_experts_are_served_alone(tmp_path):
+    family, adapter = KINDS["experts"]
+    runs = [made_run(tmp_path, name, family, adapter) for name in ("one", "second")]
+    with pytest.raises(ModelError, match="adapters on stacked experts are served alone"):
+        open_models([str(run.path) for run in runs])
+
+
+def test_bases_held_differently_are_not_one_base(tmp_path):
+    runs = [made_run(tmp_path, name, "qwen3_vl", {"rank": 2}) for name in ("one", "packed")]
+    config = runs[1].config
+    write_text(config, config.read_text().replace("quantize: none", "quantize: nf4"))
+    with pytest.raises(ModelError, match=r"base\.quantize differs"):
+        open_models([str(run.path) for run in runs])
+
+
+@pytest.mark.parametrize(("form", "remedy"), [("gguf", "llama-server"), ("adapter", "serve the run tiny")])
+def test_exported_folders_that_are_no_model_name_what_serves_them(form, remedy, tmp_path):
+    folder = tmp_path / "exported"
+    save_processor(tiny_processor(), folder)
+    card = ArtifactCard(form, "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8)
+    write_json(folder / CARD, card.to_json())
+    with pytest.raises(ModelError, match=remedy):
+        open_models([str(folder)])

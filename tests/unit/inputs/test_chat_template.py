@@ -1,0 +1,169 @@
+import pytest
+from transformers import Qwen2Tokenizer
+
+from tests.fixtures.tiny_tokenizer import FAMILY_TEMPLATES, tiny_tokenizer
+from texlens.core.errors import DataError, ModelError
+from texlens.data.sample import LazyImage, Sample, Turn
+from texlens.inputs.chat_template import PromptStyle, answer_ids, conversation, prompt_ids
+
+QUESTIONS = ["Transcribe the LaTeX of this image.", "请识别图中的公式。\n只输出 LaTeX", "", " \n x ", "a<b"]
+
+
+def stock_ids(tokenizer, question, system, image_tokens):
+    """As the stock processor does it: the template's text, its image token repeated, tokenized in one go."""
+    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * image_tokens))["input_ids"]
+
+
+@pytest.mark.parametrize("family", FAMILY_TEMPLATES)
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("system", [None, "", "You read formulas.", "你是公式识别助手"])
+def test_prompts_are_those_of_the_stock_processor(family, question, system):
+    tokenizer = tiny_tokenizer(family)
+    ids = prompt_ids(tokenizer, question=question, system=system, image_tokens=5)
+    assert ids == stock_ids(tokenizer, question, system, 5)
+
+
+def test_a_prompt_in_full():
+    tokenizer = tiny_tokenizer("qwen3_vl")
+    ids = prompt_ids(tokenizer, question="Read", image_tokens=2)
+    assert tokenizer.decode(ids) == (
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|image_pad|><|vision_end|>Read<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_qwen2_brings_its_own_system_prompt_and_qwen3_none():
+    assert "helpful" in tiny_tokenizer("qwen2_vl").decode(
+        prompt_ids(tiny_tokenizer("qwen2_vl"), question="Read", image_tokens=1)
+    )
+    assert "system" not in tiny_tokenizer("qwen3_vl").decode(
+        prompt_ids(tiny_tokenizer("qwen3_vl"), question="Read", image_tokens=1)
+    )
+
+
+def test_an_answer_is_its_text_and_the_end_of_the_turn():
+    tokenizer = tiny_tokenizer()
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert answer_ids(tokenizer, "x^2") == [*tokenizer("x^2")["input_ids"], end]
+    assert tokenizer.decode(answer_ids(tokenizer, " \\frac{a}{b}\n")[:-1]) == " \\frac{a}{b}\n"
+
+
+def test_prompt_and_answer_together_are_the_stock_conversation():
+    tokenizer = tiny_tokenizer("qwen2_5_vl")
+    made = prompt_ids(tokenizer, question="Read", image_tokens=1) + answer_ids(tokenizer, "\\frac a b")
+    messages = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Read"}]},
+        {"role": "assistant", "content": "\\frac a b"},
+    ]
+    assert tokenizer.decode(made) + "\n" == tokenizer.apply_chat_template(messages, tokenize=False)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_an_empty_answer_is_refused(text):
+    with pytest.raises(DataError, match="0 answer tokens; is 'text' empty"):
+        answer_ids(tiny_tokenizer(), text)
+
+
+@pytest.mark.parametrize("token", ["<|im_end|>", "<|image_pad|>", "<|endoftext|>"])
+def test_a_text_that_spells_a_special_token_is_refused(token):
+    tokenizer = tiny_tokenizer()
+    with pytest.raises(DataError, match="the answer holds the special token"):
+        answer_ids(tokenizer, f"x {token}")
+    with pytest.raises(DataError, match="the question holds the special token"):
+        prompt_ids(tokenizer, question=f"Read {token}", image_tokens=1)
+    with pytest.raises(DataError, match="the system prompt holds the special token"):
+        prompt_ids(tokenizer, question="Read", system=token, image_tokens=1)
+
+
+def test_a_template_without_a_place_for_the_image_is_refused():
+    tokenizer = tiny_tokenizer()
+    prompt_ids(tokenizer, question="Read", image_tokens=1)
+    tokenizer.chat_template = "{{ messages[0].role }}"
+    with pytest.raises(ModelError, match="0 places for 1 image"):
+        prompt_ids(tokenizer, question="Read", image_tokens=1)
+    tokenizer.chat_template = None
+    with pytest.raises(ModelError, match="no chat template"):
+        prompt_ids(tokenizer, question="Read", image_tokens=1)
+
+
+def test_a_rows_own_prompt_and_system_go_first():
+    image = LazyImage.from_bytes(b"")
+    style = PromptStyle("Read", "S")
+    assert style.of(Sample("0", image, "x")) == style
+    assert style.of(Sample("0", image, "x", prompt="", system="T")) == PromptStyle("", "T")
+
+
+def test_a_tokenizer_without_qwens_tokens_is_refused():
+    tokenizer = Qwen2Tokenizer(vocab={"x": 0, "<|endoftext|>": 1})
+    with pytest.raises(ModelError, match=r"the tokenizer lacks <\|im_end\|>"):
+        answer_ids(tokenizer, "x")
+
+
+IMAGE = LazyImage.from_bytes(b"")
+
+
+def talk(prompt=None, images=1, history=()):
+    return Sample("a", IMAGE, "x", prompt=prompt, more_images=(IMAGE,) * (images - 1), history=history)
+
+
+@pytest.mark.parametrize("family", FAMILY_TEMPLATES)
+@pytest.mark.parametrize("system", [None, "You read formulas."])
+def test_several_images_and_turns_are_those_of_the_stock_template(family, system):
+    tokenizer = tiny_tokenizer(family)
+    history = (
+        Turn("user", "Is <image> a sum?"),
+        Turn("assistant", "Yes, x"),
+        Turn("user", "Why?"),
+        Turn("assistant", "+"),
+    )
+    sample = talk("And <image><image>?", 3, history)
+    passages = conversation(tokenizer, sample, PromptStyle("Read", system), [2, 1, 3])
+    picture, text = {"type": "image"}, lambda said: {"type": "text", "text": said}
+    messages = [
+        *([{"role": "system", "content": [text(system)]}] if system else []),
+        {"role": "user", "content": [text("Is "), picture, text(" a sum?")]},
+        {"role": "assistant", "content": [text("Yes, x")]},
+        {"role": "user", "content": [text("Why?")]},
+        {"role": "assistant", "content": [text("+")]},
+        {"role": "user", "content": [text("And "), picture, picture, text("?")]},
+    ]
+    stock = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    counts = iter([2, 1, 3])
+    before, *others = stock.split("<|image_pad|>")
+    stock = before + "".join("<|image_pad|>" * next(counts) + other for other in others)
+    assert [token for passage in passages for token in passage.ids] == tokenizer(stock)["input_ids"]
+    answers = [tokenizer.decode(passage.ids) for passage in passages if passage.is_answer]
+    assert answers == ["Yes, x<|im_end|>", "+<|im_end|>"]
+
+
+def test_images_without_marks_stand_before_the_first_question():
+    tokenizer = tiny_tokenizer("qwen3_vl")
+    history = (Turn("user", "One?"), Turn("assistant", "y"))
+    (first, _, second) = conversation(tokenizer, talk("Two?", 2, history), PromptStyle("Read"), [1, 1])
+    mark = "<|vision_start|><|image_pad|><|vision_end|>"
+    assert tokenizer.decode(first.ids) == f"<|im_start|>user\n{mark}{mark}One?<|im_end|>\n<|im_start|>assistant\n"
+    assert tokenizer.decode(second.ids) == "\n<|im_start|>user\nTwo?<|im_end|>\n<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        (talk("<image> or <image>?"), "1 images for 2 <image> marks"),
+        (talk("Read", 1, (Turn("assistant", "y"),)), "earlier turns that don't alternate"),
+        (talk("Read", 1, (Turn("user", "y"), Turn("assistant", ""))), "0 answer tokens"),
+        (talk("Read", 1, (Turn("user", "<|im_end|>"), Turn("assistant", "x"))), "special token"),
+    ],
+)
+def test_a_conversation_of_odd_form_is_refused(sample, reason):
+    with pytest.raises(DataError, match=reason):
+        conversation(tiny_tokenizer(), sample, PromptStyle("Read"), [1])
+
+
+def test_a_template_that_forgets_earlier_answers_is_refused():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "{% for m in messages if m.role == 'user' %}<|image_pad|>{% endfor %}"
+    with pytest.raises(ModelError, match="leaves out earlier answers"):
+        conversation(tokenizer, talk("b", 1, (Turn("user", "a"), Turn("assistant", "x"))), PromptStyle("Read"), [1])

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from texlens.core.errors import DataError
+from texlens.data.sample import Refusal
+from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.pack import PackLayout, lay
+from texlens.inputs.packed_collator import DealtCollator, DealtRows, PackCollator, deal, divide
+
+IMAGE, PAD = 9, 0
+LAYOUT = PackLayout(IMAGE, PAD)
+
+
+def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) -> Example:
+    rows, columns = grid
+    prompt = [1, *[IMAGE] * (rows * columns // 4), 2]
+    patches = np.full((rows * columns, 12), fill, np.uint8)
+    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, (1, rows, columns), name, patches)
+
+
+def test_a_pack_holds_its_examples_end_to_end():
+    pack = lay([example("a", (2, 4), [5, 6]), example("b", (2, 2), [7])], LAYOUT)
+    assert pack["rows"] == ["a", "b"]
+    assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, 1, IMAGE, 2, 7]
+    assert pack["text_ends"].tolist() == [0, 6, 10, 10]
+    assert pack["label_rows"].tolist() == [3, 4, 8]
+    assert pack["labels"].tolist() == [5, 6, 7]
+    assert pack["image_rows"].tolist() == [1, 2, 7]
+    assert pack["feature_rows"].tolist() == [0, 1, 2]
+    assert pack["image_ends"].tolist() == [0, 8, 12, 12]
+    assert pack["positions"].tolist() == [
+        [0, 1, 1, 3, 4, 5, 0, 1, 2, 3],
+        [0, 1, 1, 3, 4, 5, 0, 1, 2, 3],
+        [0, 1, 2, 3, 4, 5, 0, 1, 2, 3],
+    ]
+    assert pack["cells"].tolist() == [[0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1]]
+    assert (pack["longest_text"], pack["longest_image"], pack["tokens"]) == (6, 8, 10)
+
+
+def test_padding_is_a_segment_of_its_own_without_labels():
+    layout = PackLayout(IMAGE, PAD, token_multiple=8, patch_multiple=16)
+    pack = lay([example("a", (2, 4), [5, 6])], layout)
+    assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, PAD, PAD]
+    assert pack["text_ends"].tolist() == [0, 6, 8]
+    assert pack["labels"].tolist() == [5, 6]
+    assert pack["patches"].shape == (16, 12)
+    assert pack["image_ends"].tolist() == [0, 8, 16]
+    assert pack["feature_rows"].tolist() == [0, 1]
+
+
+def test_windows_hold_neighboring_patches():
+    layout = PackLayout(IMAGE, PAD, window=1)
+    pack = lay([example("a", (4, 4), [5])], layout)
+    assert pack["window_ends"].tolist() == [0, 4, 8, 12, 16, 16]
+    assert pack["longest_window"] == 4
+    wide = lay([example("a", (4, 6), [5])], PackLayout(IMAGE, PAD, window=2))
+    assert wide["window_ends"].tolist() == [0, 16, 24, 24]
+    assert wide["feature_rows"].tolist() == [0, 1, 4, 2, 3, 5]
+
+
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(10, 100))
+def test_every_row_is_in_one_pack_and_packs_keep_to_the_budget(lengths, budget):
+    packs = divide(lengths, budget)
+    assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
+    for pack in packs:
+        assert sum(lengths[index] for index in pack) <= budget or len(pack) == 1
+        assert pack == sorted(pack)
+
+
+def test_packs_are_about_equally_long():
+    assert divide([5, 3, 3, 2], 8) == [[0, 3], [1, 2]]
+    assert divide([9, 1], 8) == [[0], [1]]
+
+
+def test_rows_tokens_and_labels_add_up():
+    rows = [example(str(number), (2, 2 + 2 * (number % 3)), list(range(20, 21 + number))) for number in range(9)]
+    batch = PackCollator(LAYOUT, 20)([*rows, Refusal("x", "x.png", "damaged")])
+    assert sorted(name for pack in batch["packs"] for name in pack["rows"]) == [str(number) for number in range(9)]
+    assert sum(pack["tokens"] for pack in batch["packs"]) == sum(len(row) for row in rows)
+    assert batch["label_count"] == sum(row.answer_tokens for row in rows)
+    assert [refusal.id for refusal in batch["refused"]] == ["x"]
+
+
+def test_a_step_whose_rows_were_all_refused_trains_on_nothing():
+    refused = Refusal("x", "x.png", "damaged")
+    stand_in = Example([1, IMAGE, 2], [IGNORED] * 3, (1, 2, 2), "stand-in", np.zeros((4, 12), np.uint8))
+    assert PackCollator(LAYOUT, 20, stand_in)([refused])["label_count"] == 0
+    with pytest.raises(DataError, match=r"x\.png: damaged; no row of this step is left"):
+        PackCollator(LAYOUT, 20)([refused])
+
+
+@given(st.lists(st.integers(0, 40), max_size=30), st.integers(10, 100), st.integers(1, 4))
+def test_every_row_is_dealt_to_one_process(lengths, budget, processes):
+    dealt = deal(lengths, budget, processes)
+    assert len(dealt) == processes
+    packs = [pack for packs in dealt for pack in packs]
+    assert all(packs)
+    assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
+    assert all(sum(lengths[index] for index in pack) <= budget or len(pack) == 1 for pack in packs)
+
+
+def test_processes_get_as_many_packs_of_about_as_many_tokens():
+    lengths = [40, 10, 20, 30, 15, 25, 35, 5]
+    assert [len(divide(lengths, 70, processes)) for processes in (1, 2, 4)] == [3, 4, 4]
+    for processes in (2, 4):
+        dealt = deal(lengths, 70, processes)
+        assert {len(packs) for packs in dealt} == {4 // processes}
+        assert {sum(lengths[index] for pack in packs for index in pack) for packs in dealt} == {180 // processes}
+
+
+def test_a_row_longer_than_a_pack_is_weighed_against_the_others_packs():
+    assert deal([9, 4, 4, 4], 5, 2) == [[[0]], [[1], [2], [3]]]
+    assert deal([4], 8, 3) == [[[0]], [], []]
+
+
+class Rows:
+    """Stands for an `ExampleDataset`: row 2 is damaged in a way that only decoding shows, row 4's header is too."""
+
+    examples = tuple(example(str(number), (2, 2 + 2 * (number % 3)), [20] * (number + 1)) for number in range(7))
+
+    def __init__(self):
+        self.asked, self.measured = [], []
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return Refusal(str(index), "x.png", "damaged") if index in (2, 4) else self.examples[index]
+
+    def length(self, index):
+        self.measured.append(index)
+        return 0 if index == 4 else len(self.examples[index])
+
+
+def test_processes_decode_their_own_rows_and_miss_none():
+    rows = [Rows(), Rows()]
+    dealt = [DealtRows(rows[rank], 20, rank, 2) for rank in (0, 1)]
+    batches = [DealtCollator(LAYOUT)(part.__getitems__([6, 5, 4, 3, 2, 1, 0])) for part in dealt]
+    assert sorted(rows[0].asked + rows[1].asked) == list(range(7))
+    assert 0 < len(rows[0].asked) < 7
+    names = [name for batch in batches for pack in batch["packs"] for name in pack["rows"]]
+    assert sorted(names) == ["0", "1", "3", "5", "6"]
+    assert sum(batch["label_count"] for batch in batches) == 1 + 2 + 4 + 6 + 7
+    assert sorted(row.id for batch in batches for row in batch.get("refused", ())) == ["2", "4"]
+    dealt[0].__getitems__([0, 6])
+    assert sorted(rows[0].measured) == list(range(7))
+
+
+def test_a_step_without_rows_for_a_process_is_a_batch_without_packs():
+    assert DealtCollator(LAYOUT)([]) == {"packs": [], "label_count": 0}
+    assert DealtCollator(LAYOUT)([[Refusal("x", "x.png", "damaged")]])["packs"] == []

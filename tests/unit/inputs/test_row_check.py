@@ -1,0 +1,59 @@
+import pytest
+
+from tests.fixtures.tiny_tokenizer import tiny_tokenizer
+from tests.unit.data.pictures import png
+from tests.unit.data.tables import write_parquet
+from texlens.core.errors import DataError
+from texlens.data.geometry import ImageGeometry
+from texlens.data.load import load_split
+from texlens.inputs.row_check import check_rows
+
+GEOMETRY = ImageGeometry(16, 2, 2, 1_024, 100_000)
+TEXTS = ["x", "y", " ", None, "z", "w", "a <|im_end|>"]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Row 0 is good; then no image, two empty answers, a ribbon, a truncated image, a special token."""
+    images = [png(), b"no", png(), png(), png(805, 4), png(200, 100)[:900], png()]
+    return write_parquet(tmp_path / "train.parquet", TEXTS, images)
+
+
+def test_headers_tell_all_but_truncation_and_every_row_is_accounted_for(file):
+    checked = check_rows(load_split(file), GEOMETRY)
+    assert checked.kept.texts() == ["x", "w", "a <|im_end|>"]
+    account = checked.account()
+    assert account["rows"] == 7 == account["kept"] + sum(account["refused"].values())
+    assert account["refused"] == {"unreadable image": 1, "empty answer": 2, "aspect ratio": 1}
+    assert account["image_tokens"] == 2 + 18 + 2
+
+
+def test_every_refusal_names_file_row_reason_and_remedy(file):
+    refused = check_rows(load_split(file), GEOMETRY, tiny_tokenizer(), decode=True).refused
+    assert [refusal.id for refusal in refused] == [f"train-{row}" for row in range(1, 7)]
+    said = [str(refusal).removeprefix(f"{file} ") for refusal in refused]
+    assert said[0] == "row 1: not a readable image (cannot identify image file); replace or remove it"
+    assert said[1] == "row 2: 0 answer tokens; is 'text' empty? fill it or remove the row"
+    assert said[2] == "row 3: 0 answer tokens; is 'text' empty? fill it or remove the row"
+    assert said[3] == "row 4: 805x4 pixels: the long side is over 200 times the short one; pad or crop it"
+    assert said[4].startswith("row 5: the image is damaged (")
+    assert said[5].startswith("row 6: the answer holds the special token <|im_end|>; rewrite it")
+
+
+def test_strict_stops_with_the_first_row_and_the_count(file):
+    with pytest.raises(DataError, match=r"row 1: not a readable image .*\(4 of 7 rows can't be used; mend them"):
+        check_rows(load_split(file), GEOMETRY, strict=True)
+
+
+def test_rows_that_could_not_be_read_are_in_the_account(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    checked = check_rows(load_split(tmp_path / "rows.jsonl"), GEOMETRY)
+    assert (checked.account()["rows"], checked.account()["refused"]) == (1, {"row form": 1})
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_progress_comes_to_its_end(tmp_path, decode):
+    rows = load_split(write_parquet(tmp_path / "train.parquet", ["x"] * 70))
+    told = []
+    check_rows(rows, GEOMETRY, decode=decode, on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(64, 70), (70, 70)]

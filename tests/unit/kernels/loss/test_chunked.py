@@ -1,0 +1,100 @@
+"""The loss in chunks against its definition; Triton's kernel on a GPU, or with TRITON_INTERPRET=1 anywhere."""
+
+import importlib.util
+import os
+
+import pytest
+import torch
+
+from texlens.kernels.loss.chunked import choose_chunk_loss, chunk_loss_plainly, label_row_loss, label_row_loss_plainly
+
+interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
+with_triton = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_the_loss_and_its_slope_equal_the_plain_ones(chunk):
+    generator = torch.Generator().manual_seed(0)
+    head = torch.randn(20, 6, generator=generator)
+    hidden = torch.randn(7, 6, generator=generator, requires_grad=True)
+    labels = torch.tensor([3, -100, 0, 19, 7, 7, -100])
+    loss = label_row_loss(hidden, head, labels, chunk=chunk)
+    (slope,) = torch.autograd.grad(loss / 5, hidden)
+    plain = label_row_loss_plainly(hidden, head, labels)
+    (expected,) = torch.autograd.grad(plain / 5, hidden)
+    torch.testing.assert_close(loss, plain)
+    torch.testing.assert_close(slope, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_a_head_that_is_trained_gets_its_gradient():
+    head = torch.ones(5, 2, requires_grad=True)
+    label_row_loss(torch.tensor([[1.0, 2.0]]), head, torch.tensor([4])).backward()
+    assert head.grad is not None
+    torch.testing.assert_close(head.grad[4], torch.tensor([-0.8, -1.6]))
+
+
+def test_without_labels_the_loss_is_nothing():
+    hidden = torch.ones(2, 3, requires_grad=True)
+    loss = label_row_loss(hidden, torch.ones(4, 3), torch.tensor([-100, -100]))
+    loss.backward()
+    assert loss == 0
+    assert hidden.grad.abs().sum() == 0
+
+
+def test_no_row_at_all_is_no_error():
+    hidden = torch.ones(0, 3, requires_grad=True)
+    loss = label_row_loss(hidden, torch.ones(4, 3), torch.zeros(0, dtype=torch.long))
+    loss.backward()
+    assert loss == 0
+
+
+@with_triton
+@pytest.mark.parametrize("vocabulary", [300, 8192, 8195, 20_001])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_kernel_equals_its_twin(vocabulary, dtype):
+    generator = torch.Generator().manual_seed(vocabulary)
+    logits = (4 * torch.randn(4, vocabulary, generator=generator)).to(DEVICE, dtype)
+    labels = torch.tensor([vocabulary - 1, -100, 0, 17], device=DEVICE)
+    expected, expected_slope = chunk_loss_plainly(logits.clone(), labels, True)
+    loss, slope = choose_chunk_loss("triton")(logits, labels, True)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(slope, expected_slope, atol=1e-6, rtol=1e-5 if dtype == torch.float32 else 1e-2)
+    assert slope.data_ptr() == logits.data_ptr()
+    assert slope[1].abs().sum() == 0
+
+
+@with_triton
+def test_the_kernel_leaves_logits_alone_where_no_slope_is_wanted():
+    logits = torch.tensor([[1.0, 2.0, 4.0]], device=DEVICE)
+    loss, _ = choose_chunk_loss("triton")(logits, torch.tensor([2], device=DEVICE), False)
+    assert loss.item() == pytest.approx(0.16985, abs=1e-4)
+    assert logits.tolist() == [[1.0, 2.0, 4.0]]
+
+
+@with_triton
+@pytest.mark.parametrize("chunk", [2, 100])
+def test_a_loss_through_the_kernel_has_the_slope_of_the_plain_one(chunk):
+    generator = torch.Generator().manual_seed(1)
+    head = torch.randn(20, 6, generator=generator).to(DEVICE)
+    hidden = torch.randn(5, 6, generator=generator).to(DEVICE).requires_grad_()
+    labels = torch.tensor([3, -100, 0, 19, 7], device=DEVICE)
+    loss = label_row_loss(hidden, head, labels, chunk=chunk, chunk_loss=choose_chunk_loss("triton"))
+    plain = label_row_loss_plainly(hidden, head, labels)
+    torch.testing.assert_close(loss, plain, atol=1e-4, rtol=1e-5)
+    (slope,), (expected,) = torch.autograd.grad(loss / 5, hidden), torch.autograd.grad(plain / 5, hidden)
+    torch.testing.assert_close(slope, expected, atol=1e-4 if DEVICE.type == "cuda" else 1e-6, rtol=1e-4)
+
+
+def test_the_form_of_the_loss_follows_that_of_the_passes():
+    assert choose_chunk_loss("plain") is chunk_loss_plainly
+    assert choose_chunk_loss("cpu") is chunk_loss_plainly
+
+
+@pytest.mark.parametrize("form", ["plain", pytest.param("triton", marks=with_triton)])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_logit_that_is_no_number_makes_a_loss_that_is_none(form, bad):
+    logits = torch.tensor([[1.0, bad, 4.0]], device=DEVICE)
+    loss, _ = choose_chunk_loss(form)(logits, torch.tensor([2], device=DEVICE), True)
+    assert not torch.isfinite(loss)

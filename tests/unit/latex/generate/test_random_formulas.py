@@ -1,0 +1,80 @@
+import os
+import random
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.generate.repertoire import ALL, NOT_MADE, SAME_LOOK, UNSEEN
+
+SHARED = Path(os.environ.get("TEXLENS_SHARED_DATA", Path(__file__).parents[5] / "shared/data"))
+LATEX_OCR_TRAIN = SHARED / "LaTeX_OCR/full/train-00000-of-00001.parquet"
+
+
+def test_the_same_seed_gives_the_same_formula():
+    assert RandomFormulas().sample(random.Random(5), 20) == RandomFormulas().sample(random.Random(5), 20)
+
+
+@pytest.mark.parametrize("target", [1, 3, 8, 20, 60, 140])
+def test_lengths_stay_within_the_target_and_near_it(target):
+    formulas = RandomFormulas()
+    rng = random.Random(0)
+
+    lengths = [len(formulas.sample(rng, target).split(" ")) for _ in range(300)]
+
+    assert max(lengths) <= target
+    assert sum(lengths) / len(lengths) > 0.9 * target
+
+
+def test_braces_are_in_balance_and_scripts_are_braced():
+    formulas, rng = RandomFormulas(), random.Random(1)
+    for _ in range(500):
+        tokens = formulas.sample(rng, 40).split(" ")
+        assert tokens.count("{") == tokens.count("}")
+        assert all(after == "{" for token, after in pairwise(tokens) if token in ("_", "^"))
+
+
+def test_every_token_of_the_vocabulary_occurs_and_no_other():
+    formulas, rng = RandomFormulas(), random.Random(2)
+
+    seen = {token for _ in range(6000) for token in formulas.sample(rng, 40).split(" ")}
+
+    assert seen == formulas.vocabulary()
+
+
+def test_no_token_has_a_twin_of_the_same_look():
+    assert not RandomFormulas().vocabulary() & (set(SAME_LOOK) - {"--", "'"})
+
+
+def test_a_smaller_alphabet_is_kept_to():
+    alphabet = replace(
+        ALL, latin=("x", "y"), greek=("\\pi",), digits=("1",), shapes={"latin": 1, "fraction": 1, "scripted": 1}
+    )
+    formulas, rng = RandomFormulas(alphabet), random.Random(3)
+
+    seen = {token for _ in range(300) for token in formulas.sample(rng, 20).split(" ")}
+
+    assert seen == {"x", "y", "1", "\\pi", "\\frac", "{", "}", "_", "^"}
+
+
+@pytest.mark.skipif(not LATEX_OCR_TRAIN.exists(), reason="no LaTeX_OCR rows here")
+def test_every_visible_command_that_occurs_three_times_in_latex_ocr_is_made():
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = parquet.read_table(LATEX_OCR_TRAIN, columns=["text"])["text"].to_pylist()
+    counts = Counter(token for row in rows for token in row.split(" "))
+
+    frequent = {token for token, count in counts.items() if count >= 3}
+
+    assert frequent - RandomFormulas().vocabulary() - set(SAME_LOOK) - UNSEEN - NOT_MADE == set()
+
+
+def test_roman_words_never_stand_side_by_side():
+    formulas, rng = RandomFormulas(), random.Random(4)
+
+    made = "\n".join(formulas.sample(rng, 60) for _ in range(2000))
+
+    assert re.search(r"\\mathrm \{( [A-Za-z])+ \} \\mathrm", made) is None

@@ -1,0 +1,72 @@
+"""The fixture holds what pycocoevalcap 1.2 prints, with Stanford's tokenizer in Java, of twelve made-up images."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from texlens.metrics.captions import caption_words
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import chosen_metrics, metric_named
+from texlens.metrics.scores import Table, score
+
+PUBLISHED = json.loads((Path(__file__).parents[2] / "fixtures" / "captions_scored.json").read_text(encoding="utf-8"))
+
+
+def predictions() -> list[Prediction]:
+    return [
+        Prediction(f"{number:02}", row["references"][0], row["text"], more_truths=tuple(row["references"][1:]))
+        for number, row in enumerate(PUBLISHED["rows"])
+    ]
+
+
+def test_words_are_those_of_the_published_tokenizer():
+    for row in PUBLISHED["rows"]:
+        assert " ".join(caption_words(row["text"])) == row["words"]
+        assert [" ".join(caption_words(text)) for text in row["references"]] == row["reference_words"]
+
+
+def test_each_row_has_the_published_cider_and_rouge():
+    table = Table.of(predictions(), metrics=(metric_named("caption_rouge_l"), metric_named("cider")))
+    for values, row in zip(table.row_values(), PUBLISHED["rows"], strict=True):
+        assert values["cider"] == pytest.approx(row["cider"], abs=1e-9)
+        assert values["caption_rouge_l"] == pytest.approx(row["rouge_l"], abs=1e-9)
+
+
+def test_the_totals_are_the_published_ones():
+    totals = score(predictions(), metrics=chosen_metrics("captions"), resamples=20).values
+    assert totals["cider"].value == pytest.approx(PUBLISHED["cider"], abs=1e-9)
+    assert totals["caption_rouge_l"].value == pytest.approx(PUBLISHED["rouge_l"], abs=1e-9)
+    assert totals["caption_bleu4"].value == pytest.approx(PUBLISHED["bleu"][3], abs=1e-9)
+
+
+def test_a_caption_that_every_image_has_says_nothing_of_any():
+    rows = [Prediction(str(number), "a dog", "a dog") for number in range(3)]
+    assert score(rows, metrics=(metric_named("cider"),), resamples=5).values["cider"].value == 0
+
+
+def test_a_failed_row_scores_0():
+    rows = [Prediction("1", "a red bus", "", stop="failed"), Prediction("2", "two cats sleep", "two cats sleep")]
+    one, other = Table.of(rows, metrics=chosen_metrics("captions")).row_values()
+    assert (one["cider"], one["caption_rouge_l"], one["caption_bleu4"]) == (0, 0, 0)
+    assert other["cider"] > 7
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It’s 1,000 miles, isn't it?", ["it", "'s", "1,000", "miles", "is", "n't", "it"]),
+        ("red,green", ["red", "green"]),
+        ("(a $5 cup & saucer)...", ["a", "$", "5", "cup", "&", "saucer"]),
+        ("一只猫", ["一只猫"]),
+        ("?!", []),
+    ],
+)
+def test_punctuation_goes_and_numbers_stay(text, words):
+    assert caption_words(text) == words
+
+
+def test_further_truths_are_kept_with_a_prediction():
+    row = Prediction("1", "a", "b", more_truths=("c",))
+    assert Prediction.from_row(json.loads(json.dumps(row.to_row()))) == row
+    assert "more_truths" not in Prediction("1", "a", "b").to_row()

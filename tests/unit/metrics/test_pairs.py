@@ -1,0 +1,71 @@
+"""Any program's predictions, from lists in Python."""
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import texlens.evaluate
+from texlens.core.errors import ConfigError, DataError
+from texlens.metrics.pairs import score_pairs
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import METRICS
+from texlens.metrics.scored_prediction import Reading
+
+
+def test_two_lists_are_enough():
+    told = texlens.evaluate.score(["x^2", "y"], ["x^{2}", "z"])
+    assert told["rows"] == 2
+    assert told["scores"]["exact_match_canonical"]["value"] == 0.5
+    assert told["scores"]["cdm_f1"]["value"] == 0.5
+    assert told["cdm"] == "default"
+
+
+def test_a_missing_prediction_scores_zero_and_is_counted():
+    told = texlens.evaluate.score(["x", "y"], ["x", None])
+    assert (told["failed"], told["scores"]["cdm_f1"]["value"], told["scores"]["valid"]["value"]) == (1, 0.5, 0.5)
+
+
+def test_lists_of_different_lengths_are_told():
+    with pytest.raises(DataError, match="2 truths but 1 predictions"):
+        texlens.evaluate.score(["x", "y"], ["x"])
+
+
+def test_definitions_stand_with_the_numbers():
+    told = texlens.evaluate.score(["x"], ["x"])
+    assert "nrefs:1|case:mixed|eff:no|tok:none|smooth:exp" in told["definitions"]["bleu4"]
+
+
+def test_metrics_can_be_chosen():
+    told = texlens.evaluate.score(["x"], ["x"], metrics="cdm_f1,bleu4")
+    assert list(told["scores"]) == ["bleu4", "cdm_f1"]
+
+
+def test_rules_of_cdm_can_be_chosen():
+    values = [texlens.evaluate.score(["a<b"], [r"a\lt b"], cdm=name)["scores"]["cdm_f1"]["value"] for name in
+              ("default", "reference", "reference-2024")]  # fmt: skip
+    assert values == [1.0, 0.8, 0.8]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"metrics": "accuracy"}, "no metric is named 'accuracy'"),
+        ({"cdm": "strict"}, "no rules of CDM are named 'strict'"),
+        ({"preset": "nobody"}, "no preset is named 'nobody'; choose from uni-mumer"),
+        ({"preset": "uni-mumer", "metrics": "bleu4"}, "preset uni-mumer has its own metrics"),
+    ],
+)
+def test_what_is_not_known_is_named(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        score_pairs(["x"], ["x"], **settings)
+
+
+@settings(max_examples=100, deadline=5000)
+@given(st.text(max_size=40), st.text(alphabet="xy^_{}\\frac1 sqrt&%[]()\0\u05d0\u202e\n", max_size=60))
+def test_any_text_gets_every_score(truth, text):
+    for first, second in ((truth, text), (text, truth)):
+        reading = Reading.of(Prediction("row", first, second))
+        for metric in METRICS:
+            assert all(math.isfinite(value) and value >= 0 for value in metric.statistics(reading))

@@ -1,0 +1,53 @@
+"""A model that repeats itself is caught; a matrix is not."""
+
+import pytest
+
+from texlens.metrics.repetition import has_loop, longest_run
+
+TRUTH = ["x", "^", "2", "+", "y"]
+
+
+def test_one_token_over_and_over_is_a_loop():
+    assert has_loop(TRUTH, ["x"] + ["a"] * 12)
+
+
+def test_eleven_of_one_token_are_not_yet_a_loop():
+    assert not has_loop(TRUTH, ["x"] + ["a"] * 11)
+
+
+def test_a_unit_of_eight_tokens_needs_six_repeats():
+    unit = list("abcdefgh")
+    assert has_loop(TRUTH, unit * 6)
+    assert not has_loop(TRUTH, unit * 5)
+
+
+def test_a_unit_of_nine_tokens_is_text_not_a_loop():
+    assert not has_loop(TRUTH, list("abcdefghi") * 9)
+
+
+def test_a_loop_in_the_middle_counts():
+    assert has_loop(TRUTH, ["x", "="] + ["\\alpha", "+"] * 6 + ["y"])
+
+
+def test_a_matrix_of_zeros_is_no_loop_where_the_truth_has_it():
+    line = ["0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0"]
+    assert not has_loop(line, line)
+    assert not has_loop(line, [*line, "&", "0"])
+    assert has_loop(TRUTH, line)
+
+
+def test_running_away_inside_a_matrix_is_a_loop():
+    line = ["0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0"]
+    assert has_loop(line, ["0", "&"] * 100)
+
+
+def test_nothing_repeats_in_no_tokens():
+    assert not has_loop([], [])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "period", "length"),
+    [("xababay", 2, 5), ("aaa", 1, 3), ("abc", 1, 0), ("abcabcabx", 3, 8), ("abxaby", 3, 0), ("", 1, 0)],
+)
+def test_the_longest_run_of_a_period(tokens, period, length):
+    assert longest_run(list(tokens), period) == length

@@ -1,0 +1,23 @@
+import pytest
+
+from texlens.models.bundled import shipped_config, shipped_names
+
+
+def test_the_six_checkpoints_of_the_recipes_are_there():
+    assert shipped_names() == (
+        "Qwen2-VL-2B-Instruct",
+        "Qwen2.5-VL-3B-Instruct",
+        "Qwen2.5-VL-7B-Instruct",
+        "Qwen3-VL-30B-A3B-Instruct",
+        "Qwen3-VL-4B-Instruct",
+        "Qwen3-VL-8B-Instruct",
+    )
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-VL-4B-Instruct", "/models/qwen3-vl-4b-instruct", "Qwen3-VL-4B-Instruct"])
+def test_a_checkpoint_is_known_by_the_last_part_of_its_name(name):
+    assert shipped_config(name)["text_config"]["hidden_size"] == 2560
+
+
+def test_other_checkpoints_are_not_known():
+    assert shipped_config("Qwen/Qwen3-VL-2B-Instruct") is None

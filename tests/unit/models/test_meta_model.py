@@ -1,0 +1,48 @@
+"""Skeletons of the six checkpoints against the parameter counts that their hubs publish."""
+
+import copy
+
+import pytest
+
+from texlens.core.errors import ModelError
+from texlens.models.bundled import shipped_config
+from texlens.models.meta_model import count_parameters, skeleton
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("Qwen2-VL-2B-Instruct", 2_208_985_600),
+        ("Qwen2.5-VL-3B-Instruct", 3_754_622_976),
+        ("Qwen2.5-VL-7B-Instruct", 8_292_166_656),
+        ("Qwen3-VL-4B-Instruct", 4_437_815_808),
+        ("Qwen3-VL-8B-Instruct", 8_767_123_696),
+        ("Qwen3-VL-30B-A3B-Instruct", 31_070_754_032),
+    ],
+)
+def test_a_shipped_config_has_the_published_number_of_parameters(name, parameters):
+    model = skeleton(shipped_config(name))
+
+    assert count_parameters(model) == parameters
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
+
+
+def test_rank_8_on_q_k_v_o_of_the_4b_adds_5_898_240_parameters():
+    model = skeleton(shipped_config("Qwen3-VL-4B-Instruct"))
+    attention = [
+        module for name, module in model.named_modules() if name.endswith(("q_proj", "k_proj", "v_proj", "o_proj"))
+    ]
+
+    assert sum(8 * (module.in_features + module.out_features) for module in attention) == 5_898_240
+
+
+def test_a_tied_head_counts_once():
+    untied = copy.deepcopy(shipped_config("Qwen3-VL-4B-Instruct"))
+    untied["tie_word_embeddings"] = untied["text_config"]["tie_word_embeddings"] = False
+
+    assert count_parameters(skeleton(untied)) == 4_437_815_808 + 151_936 * 2560
+
+
+def test_a_config_with_a_wrong_type_is_named():
+    with pytest.raises(ModelError, match=r"broken/config.json: not a valid Qwen3-VL config"):
+        skeleton({"model_type": "qwen3_vl", "text_config": {"hidden_size": "wide"}}, "broken/config.json")

@@ -1,0 +1,92 @@
+"""Bases in 4 and 8 bit. bitsandbytes is optional; where it is missing only its refusal is tested."""
+
+import importlib.util
+
+import pytest
+import torch
+from torch import nn
+
+from tests.fixtures.tiny_models import write_tiny_checkpoint
+from texlens.config.quantize import QuantizeSettings
+from texlens.core.errors import ConfigError
+from texlens.models.families import FAMILIES
+from texlens.models.load import describe, load_model
+from texlens.models.quantized import check_quantize, is_packed
+
+HAS = importlib.util.find_spec("bitsandbytes") is not None
+needs_bitsandbytes = pytest.mark.skipif(not HAS, reason="bitsandbytes is not installed")
+
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+
+
+def check(how: str, family: str = "qwen3_vl", device: torch.device = CPU, dtype: torch.dtype = torch.float32) -> None:
+    check_quantize(QuantizeSettings.model_validate({"quantize": how}), FAMILIES[family], device, dtype)
+
+
+def test_without_bitsandbytes_the_package_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="nf4 needs bitsandbytes"):
+        check("nf4")
+
+
+def test_a_base_as_it_is_needs_nothing():
+    check("none", "qwen3_vl_moe")
+
+
+def test_fp8_says_what_is_missing(monkeypatch):
+    with pytest.raises(ConfigError, match=r"fp8 can't be used here: .* a GPU; set base\.quantize: none, or nf4"):
+        check("fp8")
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "A100")
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 0))
+    with pytest.raises(ConfigError, match=r"A100 .*8\.9.*; set base\.quantize: none"):
+        check("fp8", device=GPU, dtype=torch.bfloat16)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (8, 9))
+    with pytest.raises(ConfigError, match=r"computes in bfloat16, and model\.dtype is float16; set model\.dtype: auto"):
+        check("fp8", device=GPU, dtype=torch.float16)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="fp8 needs Triton"):
+        check("fp8", device=GPU, dtype=torch.bfloat16)
+
+
+def test_a_mixture_is_refused_since_its_experts_would_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr("texlens.models.quantized.why_not_fp8", lambda device: None)
+    with pytest.raises(ConfigError, match=r"fp8 packs linear layers alone.* stacked experts"):
+        check("fp8", "qwen3_vl_moe")
+
+
+def test_a_base_in_fp8_is_described_with_all_its_numbers(tmp_path):
+    folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
+    told = describe(load_model(folder, device="cpu", quantize=QuantizeSettings(quantize="fp8")))
+    assert told["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
+    assert (told["fp8_layers"], told["kept_in_16_bits"], told["dtype"]) == (14, [], "float32")
+
+
+def test_a_base_in_fp8_holds_its_tower_so_too_where_asked_for(tmp_path):
+    folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
+    quantize = QuantizeSettings(quantize="fp8", quantize_vision=True)
+    told = describe(load_model(folder, device="cpu", quantize=quantize))
+    assert told["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
+    assert (told["fp8_layers"], told["kept_in_16_bits"]) == (14 + 3 * 4, [])
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize(("how", "kind"), [("nf4", "Linear4bit"), ("int8", "Linear8bitLt")])
+def test_the_language_model_is_packed_and_tower_and_head_are_not(how, kind, tmp_path):
+    folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
+    model = load_model(folder, device="cpu", quantize=QuantizeSettings(quantize=how))
+    kinds = {name: type(module).__name__ for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    assert {kinds[name] for name in kinds if "language_model" in name} == {kind}
+    assert {kinds[name] for name in kinds if "language_model" not in name} == {"Linear"}
+    assert is_packed(model)
+    assert not is_packed(load_model(folder, device="cpu"))
+
+
+@needs_bitsandbytes
+def test_scales_are_quantized_too_unless_told_otherwise(tmp_path):
+    folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
+    for twice in (True, False):
+        model = load_model(folder, device="cpu", quantize=QuantizeSettings(quantize="nf4", double_quantize=twice))
+        layer = model.model.language_model.layers[0].mlp.up_proj
+        assert layer.weight.quant_state.nested is twice
+        assert layer.compute_dtype == torch.float32

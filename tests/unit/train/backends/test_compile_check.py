@@ -1,0 +1,71 @@
+"""Kernels that can't be made are told, and the passes without them are taken."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from texlens.core.errors import ModelError
+from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.train.backends.compile_check import small_pack, tried
+
+
+def failing(forward, error):
+    def loss(pack):
+        raise error
+
+    broken = replace(forward)
+    object.__setattr__(broken, "loss", loss)
+    return broken
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_a_model_is_as_before_after_its_trial(family):
+    model, processor = tiny_model(family)
+    model.model.visual.train()
+    modes = [module.training for module in model.modules()]
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    numbers = torch.get_rng_state()
+    layout = pack_layout(model.config, processor, padded=True)
+    forward, reason = tried(lambda: packed_forward(model, processor.geometry), model, processor.geometry, layout)
+    assert reason is None
+    assert forward is not None
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
+    assert torch.equal(numbers, torch.get_rng_state())
+
+
+def test_what_a_compiler_says_is_passed_on_in_a_line():
+    model, processor = tiny_model("qwen3_vl")
+    layout = pack_layout(model.config, processor)
+    broken = failing(packed_forward(model, processor.geometry), RuntimeError("Failed to find\n C compiler. Set CC"))
+    forward, reason = tried(lambda: broken, model, processor.geometry, layout)
+    assert forward is None
+    assert reason == "RuntimeError: Failed to find C compiler. Set CC"
+
+
+def test_kernels_that_can_not_be_imported_are_told():
+    model, processor = tiny_model("qwen3_vl")
+
+    def build():
+        raise ModuleNotFoundError("No module named 'triton'")
+
+    _, reason = tried(build, model, processor.geometry, pack_layout(model.config, processor))
+    assert reason == "ModuleNotFoundError: No module named 'triton'"
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("2 GiB"), ModelError("no such tower")])
+def test_what_has_nothing_to_do_with_kernels_is_raised(error):
+    model, processor = tiny_model("qwen3_vl")
+    broken = failing(packed_forward(model, processor.geometry), error)
+    with pytest.raises(type(error)):
+        tried(lambda: broken, model, processor.geometry, pack_layout(model.config, processor))
+
+
+def test_the_small_pack_has_images_and_labels():
+    model, processor = tiny_model("qwen2_5_vl")
+    pack = small_pack(processor.geometry, pack_layout(model.config, processor), torch.device("cpu"))
+    assert len(pack["labels"]) == 24
+    assert len(pack["image_rows"]) == 8
