@@ -1,5 +1,6 @@
-"""The samples and tiny checkpoints that the tests of `models` use too."""
+"""The samples, tiny checkpoints and engine that the tests of `models` and `serve` use too."""
 
 from tests.unit.models.conftest import checkpoint, samples
+from tests.unit.serve.conftest import engine
 
-__all__ = ["checkpoint", "samples"]
+__all__ = ["checkpoint", "engine", "samples"]
