@@ -48,7 +48,7 @@ from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.packed.forward import packed_forward
-from texlens.models.packed.memory import PackOptions, choose_pack, held_bytes, least_pack
+from texlens.models.packed.memory import PackOptions, choose_pack, least_pack, static_bytes
 
 TOWER_TOO = "fp8 with its tower"
 
@@ -237,7 +237,7 @@ def within_memory(arm: Arm, model, memory_gib: float, tiny: bool) -> Arm:
     """The arm with the packs that the engine chooses in so much memory; `tiny`, to which all is plenty, takes the
     least."""
     text_config, options = model.config.text_config, PackOptions()
-    choice = None if tiny else choose_pack(text_config, memory_gib * GIB - held_bytes(model), options)
+    choice = None if tiny else choose_pack(text_config, memory_gib * GIB - static_bytes(model), options)
     choice = choice or least_pack(text_config, options)
     return dataclasses.replace(arm, budget=choice.tokens, recompute=choice.recompute, loss_chunk=choice.loss_chunk)
 

@@ -58,7 +58,7 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.pack import lay
 from texlens.inputs.packed_collator import PackCollator
-from texlens.models.build import Base
+from texlens.models.build import BaseCheckpoint
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import read_config
 from texlens.models.fp8 import quantize_in_fp8
@@ -204,7 +204,7 @@ def prepare(config: RunConfig, console: Console) -> Prepared:
     """As `texlens.train.run.prepare`, of a checkpoint without weights."""
     place = Path(config.model.path)
     processor = load_processor(place, min_pixels=config.model.min_pixels)
-    base = Base(config.model.path, place, "random", processor)
+    base = BaseCheckpoint(config.model.path, place, "random", processor)
     plan = build_plan(config.adapter, processor.family, read_config(place))
     return Prepared(base, build_splits(config.data, processor.tokenizer, processor.geometry, console=console), plan)
 

@@ -18,10 +18,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.inputs.example import IGNORED, Example
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
 from texlens.models.load import random_model
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 
 IMAGE, PAD, START, END = 151655, 151643, 151652, 151653
 RANK = 16
@@ -54,7 +54,7 @@ def made_examples(count: int, patch: int) -> list[Example]:
 
 def settings_of(model: str, tiny: bool) -> dict:
     """The checkpoint's config.json as shipped; `tiny` keeps its family and makes it small enough for a CPU."""
-    shipped = shipped_config(f"Qwen/{model}")
+    shipped = bundled_config(f"Qwen/{model}")
     if shipped is None:
         raise SystemExit(f"--model {model}: no config of this name ships with the project")
     if not tiny:
@@ -108,7 +108,7 @@ class Work:
 
 def work_of(settings: dict, rank: int = RANK) -> Work:
     """Counted on a model without weights, so that a base in 8 or 4 bits counts as what it computes."""
-    model = skeleton(settings)
+    model = meta_model(settings)
     text, vision = model.model.language_model, model.model.visual
     linear = [layer.weight for layer in text.layers.modules() if isinstance(layer, torch.nn.Linear)]
     adapters = sum(rank * sum(weight.shape) for weight in linear)

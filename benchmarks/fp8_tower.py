@@ -31,7 +31,7 @@ from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.packed_collator import PackCollator
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import totals
-from texlens.models.build import Base, build_base, build_model
+from texlens.models.build import BaseCheckpoint, build_base, build_model
 from texlens.models.fp8 import Fp8Linear, coded_of_tower
 from texlens.models.packed.forward import pack_layout, packed_forward
 
@@ -67,7 +67,7 @@ def main() -> None:
         write_result(Path(options.write), "fp8 tower", command, ("torch", "transformers"), report)
 
 
-def features(base: Base, config: RunConfig, samples: list[Sample]) -> dict:
+def features(base: BaseCheckpoint, config: RunConfig, samples: list[Sample]) -> dict:
     processor = base.processor
     tools = processor.tokenizer, processor.geometry
     made_of = ExampleDataset(samples, *tools, question=config.data.question, cut=image_to_raw_patches)
@@ -95,7 +95,7 @@ def compared(found: list[Tensor], exact: list[Tensor]) -> list[dict]:
     ]
 
 
-def tower_in_fp8(base: Base, config: RunConfig, parts: tuple[str, ...]) -> Any:
+def tower_in_fp8(base: BaseCheckpoint, config: RunConfig, parts: tuple[str, ...]) -> Any:
     """The model with the tower's layers in float8 where `parts` has its blocks, and those of its mergers too."""
     model: Any = build_model(base, config.model)
     names = coded_of_tower(model) if "blocks" in parts else []

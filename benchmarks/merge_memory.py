@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from texlens.core.environment import describe_environment
-from texlens.export.shards import Written, as_bytes, write_shard
+from texlens.export.shards import TensorWriter, as_bytes, write_shard
 
 HIDDEN, INNER, VOCABULARY, RANK = 4096, 12288, 151_936, 16
 SHARD_BYTES = 4 * 2**30
@@ -80,7 +80,7 @@ def write_checkpoint(folder: Path, layers: int) -> int:
     placed, total = {}, 0
     for number, members in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        tensors = [Written(name, "BF16", shape, lambda shape=shape: rows(shape)) for name, shape in members]
+        tensors = [TensorWriter(name, "BF16", shape, lambda shape=shape: rows(shape)) for name, shape in members]
         write_shard(folder / file, tensors, {"format": "pt"})
         placed |= {name: file for name, _ in members}
         total += sum(one.size for one in tensors)

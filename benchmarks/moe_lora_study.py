@@ -324,9 +324,9 @@ def widths() -> dict[str, tuple[int, int]]:
     from texlens.models.bundled import NANO_FOLDER
     from texlens.models.checkpoint import read_config
     from texlens.models.families import FAMILIES
-    from texlens.models.meta_model import skeleton
+    from texlens.models.meta_model import meta_model
 
-    found = grouped(linear_layers(skeleton(read_config(NANO_FOLDER))), FAMILIES["qwen3_vl"].groups)
+    found = grouped(linear_layers(meta_model(read_config(NANO_FOLDER))), FAMILIES["qwen3_vl"].groups)
     return {
         group: (
             sum(layer.inputs + layer.outputs for layer in found[group]),

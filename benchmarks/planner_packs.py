@@ -10,9 +10,9 @@ from nf4_layers import KEPT
 from peft import LoraConfig, get_peft_model
 
 from texlens.inputs.packed_collator import divide
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 from texlens.planner.gpus import find_gpu
 from texlens.planner.memory import optimizer_bytes
 from texlens.planner.packed import Pack, plan_packed_memory, time_packed
@@ -94,9 +94,9 @@ def _predicted(arm: dict, card: str) -> dict:
 @functools.cache
 def _step(kind: str) -> tuple[Step, int, object]:
     """The plain engine's step of the sample over such a base, bytes of the optimizer, and the text's config."""
-    config = shipped_config(MODEL)
+    config = bundled_config(MODEL)
     assert config is not None
-    base = skeleton(config).to(torch.bfloat16)
+    base = meta_model(config).to(torch.bfloat16)
     if kind != "bf16":
         quantize(base, kind, KEPT)
     lora = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(config), task_type="CAUSAL_LM")

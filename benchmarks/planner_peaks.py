@@ -35,10 +35,10 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.kernels.loss.label_loss import label_loss
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import Family, family_of
 from texlens.models.load import random_model
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 from texlens.planner.duration import time_step
 from texlens.planner.gpus import find_gpu
 from texlens.planner.memory import GIB, plan_memory
@@ -107,7 +107,7 @@ def adapt(base: nn.Module, family: Family, combination: Combination) -> nn.Modul
 def predict(combination: Combination, config: dict) -> dict:
     family = family_of(config)
     began = time.perf_counter()
-    base = skeleton(config).to(torch.bfloat16)
+    base = meta_model(config).to(torch.bfloat16)
     if combination.method == "nf4":
         quantize(base, "nf4", KEPT)
     model = adapt(base, family, combination)
@@ -240,7 +240,7 @@ def main() -> None:
     chosen = [combination for combination in COMBINATIONS if arguments.only.lower() in combination.title.lower()]
     configs = {}
     for combination in chosen:
-        config = shipped_config(combination.model)
+        config = bundled_config(combination.model)
         assert config is not None
         configs[combination.model] = tiny(config) if arguments.tiny else config
     if arguments.tiny:

@@ -10,7 +10,7 @@ import json
 import sys
 
 from texlens.config.load import build_config
-from texlens.models.bundled import shipped_config, shipped_names
+from texlens.models.bundled import bundled_config, bundled_names
 from texlens.planner.memory import plan_memory
 from texlens.planner.plan import simulate
 from texlens.planner.rows import ASSUMED, batches_of
@@ -26,14 +26,14 @@ def planned(model: str, rows: int, **settings) -> float:
             **settings,
         }
     )
-    model_config = shipped_config(model)
+    model_config = bundled_config(model)
     assert model_config is not None
     step, trained = simulate(config, model_config, batches_of([ASSUMED] * rows, rows).worst)
     return round(plan_memory(step, trained).total, 1)
 
 
 def main() -> None:
-    for model in shipped_names():
+    for model in bundled_names():
         experts = "A3B" in model
         adapter = {"kind": "lora", "rank": 16, "targets": ["text-attention"] + ([] if experts else ["text-mlp"])}
         row: dict = {"model": model}

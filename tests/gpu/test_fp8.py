@@ -15,7 +15,7 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.geometry import ImageGeometry
 from texlens.kernels.fp8.format import why_not_fp8
 from texlens.kernels.vision_fp8 import reference as tower
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
 from texlens.models.fp8 import coded_together, fp8_layers, quantize_in_fp8
 from texlens.models.load import load_model, random_model
@@ -51,7 +51,7 @@ def test_layers_of_one_input_are_near_the_exact_ones_and_equal_their_plain_form(
 
 
 def test_changing_a_model_takes_the_memory_of_its_16_bits_and_a_layer():
-    config = shipped_config("Qwen3-VL-4B-Instruct")
+    config = bundled_config("Qwen3-VL-4B-Instruct")
     assert config is not None
     config["text_config"] = {**config["text_config"], "num_hidden_layers": 4}
     with torch.device("cuda"):
@@ -93,7 +93,7 @@ TOWERS = ("Qwen2-VL-2B-Instruct", "Qwen2.5-VL-3B-Instruct", "Qwen3-VL-4B-Instruc
 
 def tower_of(name: str, device: str, dtype: torch.dtype):
     """Two blocks of a family's tower with random weights over a language model of one layer, and a pack for it."""
-    config = shipped_config(name)
+    config = bundled_config(name)
     assert config is not None
     text = {"num_hidden_layers": 1, "vocab_size": 1024, "pad_token_id": None}
     config = {**config, **text, "text_config": {**config.get("text_config", {}), **text}}

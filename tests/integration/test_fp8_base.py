@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from texlens.adapters.lora import load_adapter
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import build_config, dump_config
 from texlens.core.errors import ConfigError
 from texlens.core.files import write_text
@@ -81,7 +81,7 @@ def test_moe_lora_trains_over_it(any_device, tmp_path):
 
 def test_the_adapter_loads_over_both_forms_of_the_base_and_merges_into_the_unquantized_one(any_device, tmp_path):
     made, config = run(tmp_path, "fp8")
-    card = AdapterCard.read(made.adapter)
+    card = AdapterMetadata.read(made.adapter)
     assert card is not None
     assert card.base_quantize == "fp8"
     base = prepare(config, CONSOLE).base

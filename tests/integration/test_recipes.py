@@ -13,7 +13,7 @@ from tests.integration.conftest import LABELS, RECIPES, write_rows
 from texlens.config.adapter import FullSettings
 from texlens.config.load import load_config
 from texlens.config.run import RunConfig
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
 
 CAN_PACK = importlib.util.find_spec("bitsandbytes") is not None
@@ -134,7 +134,7 @@ def test_every_recipe_stands_in_the_table_above():
 @pytest.mark.parametrize("recipe", ALL, ids=lambda file: file.stem)
 def test_a_recipe_trains_compares_and_reports(recipe, texlens, tiny_checkpoints, tmp_path):
     config = load_config(recipe)
-    family = family_of(shipped_config(config.model.path) or {}, str(recipe)).model_type
+    family = family_of(bundled_config(config.model.path) or {}, str(recipe)).model_type
     data = write_splits_of(config, tmp_path / "data")
     run = tmp_path / "runs" / config.name
 

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from texlens.adapters.full_weights import plan_full, unfreeze
 from texlens.adapters.lora import attach_lora
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.model_layout import Linear, Parts, linear_layers, parts_of
 from texlens.adapters.moe_lora.attach import attach_moe_lora, moe_lora_cost
 from texlens.adapters.plan import (
@@ -26,10 +26,10 @@ from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
 from texlens.config.quantize import QuantizeSettings
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
-from texlens.models.build import Base
+from texlens.models.build import BaseCheckpoint
 from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, LANGUAGE_MODEL, Family
 from texlens.models.fp8 import BLOCKS
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 
 
 def build_plan(
@@ -40,7 +40,7 @@ def build_plan(
     Raises:
         ConfigError: a target, group, layer or module that matches nothing.
     """
-    parts = parts_of(skeleton(model_config), family)
+    parts = parts_of(meta_model(model_config), family)
     if isinstance(settings, FullSettings):
         plan = plan_full(parts, family.groups, targets=settings.targets, layers=settings.layers)
     elif isinstance(settings, MoeLoraSettings):
@@ -138,7 +138,7 @@ def check_whole(plan: AdapterPlan, quantize: str, model_config: dict) -> None:
     """
     if quantize == "none" or not plan.whole:
         return
-    packed = [layer.name for layer in linear_layers(skeleton(model_config)) if layer.name.startswith(LANGUAGE_MODEL)]
+    packed = [layer.name for layer in linear_layers(meta_model(model_config)) if layer.name.startswith(LANGUAGE_MODEL)]
     for module in plan.whole:
         if any(f"{name}.".startswith(f"{module}.") for name in packed):
             raise ConfigError(
@@ -209,10 +209,10 @@ def build_adapter(
     )
 
 
-def build_card(config: RunConfig, base: Base) -> AdapterCard:
+def build_card(config: RunConfig, base: BaseCheckpoint) -> AdapterMetadata:
     """What evaluation and reading must use with this run's adapter."""
     geometry = base.processor.geometry
-    return AdapterCard(
+    return AdapterMetadata(
         base=config.model.path,
         base_fingerprint=base.fingerprint,
         family=base.processor.family.model_type,

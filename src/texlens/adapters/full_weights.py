@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.model_layout import Parts
 from texlens.adapters.plan import (
     EXPERTS,
@@ -22,7 +22,7 @@ from texlens.adapters.plan import (
 from texlens.core.errors import ConfigError
 from texlens.core.files import write_json
 from texlens.models.families import EMBEDDING, HEAD
-from texlens.models.metadata import CARD
+from texlens.models.metadata import METADATA_FILE
 
 ALL, EMBED, HEAD_GROUP, REST = "all", "embed", "head", "the rest"
 MODULES = {EMBED: EMBEDDING, HEAD_GROUP: HEAD}
@@ -97,10 +97,10 @@ def unfreeze(model: PreTrainedModel, plan: AdapterPlan) -> PreTrainedModel:
     return model
 
 
-def save_full(model: PreTrainedModel, folder: Path, card: AdapterCard) -> None:
+def save_full(model: PreTrainedModel, folder: Path, card: AdapterMetadata) -> None:
     """A whole checkpoint as transformers saves it, and the card beside it."""
     model.save_pretrained(str(folder), safe_serialization=True)
-    write_json(folder / CARD, card.to_json())
+    write_json(folder / METADATA_FILE, card.to_json())
 
 
 def load_full(model: PreTrainedModel, folder: Path) -> PreTrainedModel:

@@ -15,13 +15,13 @@ from texlens.adapters.attach import check_trainable, set_dropouts, with_dropout
 from texlens.adapters.expert_parameters import route_experts, shares_experts
 from texlens.adapters.full_weights import load_full, save_full
 from texlens.adapters.initialization import FIRST, as_plain_lora, from_plain_lora, plain_settings, remember_first
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.plan import AdapterPlan
 from texlens.core.errors import ModelError
 from texlens.core.files import write_json
 from texlens.models.checkpoint import CONFIG, read_header, weight_files
 from texlens.models.families import EMBEDDING
-from texlens.models.metadata import CARD
+from texlens.models.metadata import METADATA_FILE
 
 WEIGHTS = "adapter_model.safetensors"
 SETTINGS = "adapter_config.json"
@@ -85,7 +85,7 @@ def attach_lora(
     return adapted
 
 
-def save_adapter(model: PeftModel | PreTrainedModel, folder: Path, card: AdapterCard) -> None:
+def save_adapter(model: PeftModel | PreTrainedModel, folder: Path, card: AdapterMetadata) -> None:
     """Weights and settings in PEFT's form, and the card beside them; `folder` should be one written aside.
 
     A model that was trained in full leaves a whole checkpoint.
@@ -99,7 +99,7 @@ def save_adapter(model: PeftModel | PreTrainedModel, folder: Path, card: Adapter
         save_file(as_plain_lora(model, load_file(folder / WEIGHTS)), folder / WEIGHTS, metadata={"format": "pt"})
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         write_json(folder / SETTINGS, plain_settings(settings))
-    write_json(folder / CARD, card.to_json())
+    write_json(folder / METADATA_FILE, card.to_json())
 
 
 def load_adapter(
@@ -182,7 +182,7 @@ def check_adapter(folder: Path, fingerprint: str | None) -> None:
         weight_files(folder)
     else:
         _check_files(folder)
-    card = AdapterCard.read(folder)
+    card = AdapterMetadata.read(folder)
     if card and fingerprint and card.base_fingerprint != fingerprint:
         raise ModelError(
             f"{folder}: this adapter belongs to another base ({card.base}, fingerprint {card.base_fingerprint[:12]}), "

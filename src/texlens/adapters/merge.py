@@ -20,7 +20,7 @@ from torch import Tensor
 
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter
 from texlens.adapters.merge_checks import merge_refusal
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.core.errors import ModelError
 
 PREFIX = "base_model.model."
@@ -116,7 +116,7 @@ class Merge:
     def __init__(self, folder: Path, parameters: Mapping[str, Sequence[int]]):
         """
         Args:
-            parameters: names and shapes of the model's parameters (a skeleton's will do), a tied head included.
+            parameters: names and shapes of the model's parameters, of a meta model for instance, a tied head included.
 
         Raises:
             ModelError: an adapter that can't be merged, or one that does not fit these parameters.
@@ -213,7 +213,7 @@ def _settings(folder: Path) -> dict[str, Any]:
     where = folder / SETTINGS
     settings = json.loads(where.read_text(encoding="utf-8"))
     kind = settings.get("peft_type")
-    card = AdapterCard.read(folder)
+    card = AdapterMetadata.read(folder)
     reason = merge_refusal(settings, card.init if card else "default")
     if reason is None and kind != "LORA":
         reason = "only LoRA and DoRA are sums that a weight can take up"

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from texlens.models.metadata import as_dataclass, read_card
+from texlens.models.metadata import as_dataclass, read_metadata
 
 
 @dataclass(frozen=True)
-class AdapterCard:
+class AdapterMetadata:
     """`base_fingerprint` is of the checkpoint's files; the pixel budget counts width x height."""
 
     base: str
@@ -27,11 +27,11 @@ class AdapterCard:
         return asdict(self)
 
     @classmethod
-    def read(cls, folder: Path) -> "AdapterCard | None":
+    def read(cls, folder: Path) -> "AdapterMetadata | None":
         """The folder's card, or None where another program saved the adapter; an exported folder's card says more.
 
         Raises:
             ModelError: the card is damaged.
         """
-        told = read_card(folder)
+        told = read_metadata(folder)
         return as_dataclass(cls, told, folder) if told else None

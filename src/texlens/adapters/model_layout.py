@@ -42,7 +42,7 @@ class Parts:
 
 
 def linear_layers(model: nn.Module) -> list[Linear]:
-    """Every `nn.Linear` of the model (a skeleton will do), in order, the output head included."""
+    """Every `nn.Linear` of the model (a meta model will do), in order, the output head included."""
     return [
         Linear(name, module.in_features, module.out_features)
         for name, module in model.named_modules()
@@ -51,7 +51,7 @@ def linear_layers(model: nn.Module) -> list[Linear]:
 
 
 def parts_of(model: nn.Module, family: Family) -> Parts:
-    """What of a model (a skeleton will do) can be adapted or trained."""
+    """What of a model (a meta model will do) can be adapted or trained."""
     modules = dict(model.named_modules())
     return Parts(
         tuple(linear_layers(model)),

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from transformers import PreTrainedModel
 
 from texlens.adapters.lora import adapter_files, check_adapter, load_adapter
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import load_config
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError, DataError
@@ -30,7 +30,7 @@ from texlens.inputs.row_check import check_rows
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import Scores, score
-from texlens.models.build import Base, build_base, build_model
+from texlens.models.build import BaseCheckpoint, build_base, build_model
 
 SYSTEMS = ("base", "adapter")
 
@@ -170,13 +170,13 @@ def predict(
     return made
 
 
-def run_base(config: RunConfig, folder: RunFolder, *, adapter: bool = True) -> Base:
+def run_base(config: RunConfig, folder: RunFolder, *, adapter: bool = True) -> BaseCheckpoint:
     """The run's checkpoint with the pixel budget of training; with `adapter`, once that is known to be made on it.
 
     Raises:
         ModelError: the adapter is damaged, or belongs to another base.
     """
-    card = AdapterCard.read(folder.adapter) if folder.adapter.is_dir() else None
+    card = AdapterMetadata.read(folder.adapter) if folder.adapter.is_dir() else None
     if adapter:
         check_adapter(folder.adapter, None)
     base = build_base(
@@ -202,7 +202,7 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
     write_run_report(config, folder, split, compare(predictions, seed=config.evaluate.seed, metrics=metrics))
 
 
-def read_samples(config: RunConfig, split: str, base: Base) -> tuple[list[Sample], list[Prediction]]:
+def read_samples(config: RunConfig, split: str, base: BaseCheckpoint) -> tuple[list[Sample], list[Prediction]]:
     """The split's rows, and a failed prediction for each that can't be read: it scores zero, it is not dropped."""
     rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
@@ -222,7 +222,7 @@ def _conditions(
     folder: RunFolder,
     split: str,
     system: str,
-    base: Base,
+    base: BaseCheckpoint,
     samples: list[Sample],
     artifact: Path | None = None,
 ) -> dict:

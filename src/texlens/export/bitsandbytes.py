@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from texlens.export.codec import Codec, library
+from texlens.export.codec import Codec, require_package
 from texlens.models.families import HEAD
 
 BLOCK = 64
@@ -14,7 +14,7 @@ BLOCK = 64
 
 def nf4_codec() -> Codec:
     """4-bit NormalFloat with double quantization (Dettmers et al. 2023, arXiv:2305.14314, section 3)."""
-    version = library("bitsandbytes", "bitsandbytes", "nf4")
+    version = require_package("bitsandbytes", "bitsandbytes", "nf4")
     from bitsandbytes.functional import quantize_4bit
 
     def encode(name: str, weight: Tensor) -> Mapping[str, Tensor]:
@@ -35,7 +35,7 @@ def nf4_codec() -> Codec:
 
 def int8_codec() -> Codec:
     """8-bit rows with activations quantized on the fly (Dettmers et al. 2022, arXiv:2208.07339, section 3)."""
-    version = library("bitsandbytes", "bitsandbytes", "int8")
+    version = require_package("bitsandbytes", "bitsandbytes", "int8")
     from bitsandbytes.functional import int8_vectorwise_quant
 
     def encode(name: str, weight: Tensor) -> Mapping[str, Tensor]:

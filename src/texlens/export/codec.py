@@ -24,7 +24,7 @@ class Codec:
     """What the card says of the method."""
 
 
-def library(package: str, module: str, form: str) -> str:
+def require_package(package: str, module: str, form: str) -> str:
     """The installed version.
 
     Raises:

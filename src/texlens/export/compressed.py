@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from texlens.export.codec import Codec, library
+from texlens.export.codec import Codec, require_package
 
 FP8_MOST = 448.0
 """The largest number of float8_e4m3fn."""
@@ -17,7 +17,7 @@ FP8_MOST = 448.0
 
 def fp8_codec() -> Codec:
     """e4m3 weights with a scale for each output; activations are scaled a token at a time when the model runs."""
-    version = library("compressed-tensors", "compressed_tensors", "fp8")
+    version = require_package("compressed-tensors", "compressed_tensors", "fp8")
 
     def encode(name: str, weight: Tensor) -> Mapping[str, Tensor]:
         scale = (weight.float().abs().amax(1, keepdim=True) / FP8_MOST).clamp(min=torch.finfo(torch.bfloat16).tiny)
@@ -36,7 +36,7 @@ def fp8_codec() -> Codec:
 
 def int4_codec(scales: Mapping[str, Tensor], codes: Mapping[str, Tensor], group: int, made: Mapping[str, Any]) -> Codec:
     """Symmetric 4-bit codes -8..7 with a scale for each `group` of inputs; both by layer, from `rounding.py`."""
-    version = library("compressed-tensors", "compressed_tensors", "gptq")
+    version = require_package("compressed-tensors", "compressed_tensors", "gptq")
     from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 
     def encode(name: str, weight: Tensor) -> Mapping[str, Tensor]:

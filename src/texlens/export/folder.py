@@ -10,7 +10,7 @@ from types import FrameType
 from texlens.core.errors import ExportError
 from texlens.core.files import naming, whole_folder
 from texlens.models.checkpoint import CONFIG, INDEX
-from texlens.models.metadata import CARD
+from texlens.models.metadata import METADATA_FILE
 from texlens.models.processor import Processor, save_processor
 
 SLACK_BYTES = 64 * 2**20
@@ -19,7 +19,7 @@ SLACK_BYTES = 64 * 2**20
 LARGEST_BESIDE_BYTES = 64 * 2**20
 
 _BESIDE = ("*.json", "*.jinja", "*.txt", "LICENSE*", "NOTICE*")
-_NOT_BESIDE = (CONFIG, INDEX, CARD, "adapter_config.json")
+_NOT_BESIDE = (CONFIG, INDEX, METADATA_FILE, "adapter_config.json")
 
 
 def check_output(folder: Path, *, force: bool) -> None:
@@ -33,7 +33,7 @@ def check_output(folder: Path, *, force: bool) -> None:
         raise ExportError(f"{folder}: exists already; --force replaces it, or choose another -o")
 
 
-def check_room(folder: Path, needed_bytes: int) -> None:
+def check_free_space(folder: Path, needed_bytes: int) -> None:
     """
     Raises:
         ExportError: less than `needed_bytes` are free where the folder will be.
@@ -48,7 +48,7 @@ def check_room(folder: Path, needed_bytes: int) -> None:
 
 
 @contextmanager
-def written_aside(folder: Path) -> Iterator[Path]:
+def staging_dir(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` that takes its place when the block ends well; else, or on SIGTERM, nothing is left.
 
     After SIGKILL a hidden `.NAME.partial` stays, which the next export to the same place removes; `folder` itself is
@@ -58,16 +58,12 @@ def written_aside(folder: Path) -> Iterator[Path]:
         yield aside
 
 
-def write_beside(base: Path, processor: Processor, folder: Path) -> None:
+def write_supporting_files(base: Path, processor: Processor, folder: Path) -> None:
     """All that loaders need beside config and weights: the base's small files, then the processor with its budget."""
     for path in sorted({path for pattern in _BESIDE for path in base.glob(pattern)}):
         if path.name not in _NOT_BESIDE and path.is_file() and path.stat().st_size < LARGEST_BESIDE_BYTES:
             shutil.copyfile(path, folder / path.name)
     save_processor(processor, folder)
-
-
-def folder_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 @contextmanager

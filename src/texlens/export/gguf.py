@@ -16,8 +16,8 @@ from torch import Tensor
 
 from texlens.adapters.merge import parameter_name
 from texlens.core.errors import ExportError
-from texlens.export.codec import library
-from texlens.export.shards import Stored, read_shard
+from texlens.export.codec import require_package
+from texlens.export.shards import StoredTensor, read_shard
 from texlens.models.checkpoint import CONFIG, read_config, weight_files
 from texlens.models.families import family_of
 from texlens.models.meta_model import build_config
@@ -48,7 +48,7 @@ def write_gguf(merged: Path, processor: Processor, folder: Path) -> dict[str, An
     Raises:
         ExportError: the gguf package is missing, or a tensor has no name in llama.cpp.
     """
-    version = library("gguf", "gguf", "gguf")
+    version = require_package("gguf", "gguf", "gguf")
     config = read_config(merged)
     settings = build_config(config, str(merged / CONFIG))
     model_type = family_of(config).model_type
@@ -81,7 +81,7 @@ def _check_depth(settings: Any) -> None:
 
 
 def _write_language(
-    path: Path, model_type: str, settings: Any, stored: Mapping[str, Stored], processor: Processor
+    path: Path, model_type: str, settings: Any, stored: Mapping[str, StoredTensor], processor: Processor
 ) -> None:
     import gguf
 
@@ -116,7 +116,7 @@ def _write_language(
     _write(path, writer, [part for name, one in language.items() for part in _language_parts(name, one, names, text)])
 
 
-def _language_parts(name: str, stored: Stored, names: Any, text: Any) -> Iterator[Part]:
+def _language_parts(name: str, stored: StoredTensor, names: Any, text: Any) -> Iterator[Part]:
     """The tensor under its name there; a stack of experts is turned to [experts, out, in], gate and up apart."""
     plain = name.replace("model.language_model.", "model.")
     if len(stored.shape) != 3:
@@ -136,12 +136,12 @@ def _language_parts(name: str, stored: Stored, names: Any, text: Any) -> Iterato
         yield Part(target, (experts, inner, width), lambda rows=rows: _turned(stored, turned)[:, rows].contiguous())
 
 
-def _turned(stored: Stored, turned: bool) -> Tensor:
+def _turned(stored: StoredTensor, turned: bool) -> Tensor:
     return stored.read().transpose(1, 2).contiguous() if turned else stored.read()
 
 
 def _write_vision(
-    path: Path, model_type: str, settings: Any, stored: Mapping[str, Stored], processor: Processor
+    path: Path, model_type: str, settings: Any, stored: Mapping[str, StoredTensor], processor: Processor
 ) -> None:
     import gguf
 
@@ -187,7 +187,7 @@ def _write_vision(
     _write(path, writer, parts, quantized=False)
 
 
-def _vision_parts(name: str, stored: Stored, names: Any, settings: Any) -> Iterator[Part]:
+def _vision_parts(name: str, stored: StoredTensor, names: Any, settings: Any) -> Iterator[Part]:
     """The patch embedding cut by frame, queries, keys and values apart where llama.cpp wants them so."""
     deepstack = getattr(settings.vision_config, "deepstack_visual_indexes", None)
     if name == "visual.patch_embed.proj.weight":
@@ -220,7 +220,7 @@ def _vision_parts(name: str, stored: Stored, names: Any, settings: Any) -> Itera
     yield Part(_named(names, name, stored), stored.shape, stored.read)
 
 
-def _named(names: Any, name: str, stored: Stored) -> str:
+def _named(names: Any, name: str, stored: StoredTensor) -> str:
     found = names.get_name(name, try_suffixes=(".weight", ".bias"))
     if found is None:
         raise ExportError(f"{stored.path}: {stored.name} has no name in llama.cpp's tables; use --format merged")

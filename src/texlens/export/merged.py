@@ -10,10 +10,10 @@ import torch
 from texlens.adapters.merge import Change, Merge, named_shapes, parameter_name
 from texlens.core.errors import ExportError
 from texlens.core.files import write_json
-from texlens.export.shards import FLOATS, Stored, Written, as_bytes, read_shard, write_shard
+from texlens.export.shards import FLOATS, StoredTensor, TensorWriter, as_bytes, read_shard, write_shard
 from texlens.models.checkpoint import CONFIG, INDEX, read_config, weight_files
 from texlens.models.families import EMBEDDING, HEAD
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 
 HEAD_WEIGHT = f"{HEAD}.weight"
 EMBEDDING_WEIGHT = f"{EMBEDDING}.weight"
@@ -35,7 +35,7 @@ def write_merged(base: Path, adapter: Path, folder: Path) -> list[str]:
             f"{base / CONFIG}: these weights are {method} already, and an update rounded to few bits is lost; "
             f"merge into the unquantized checkpoint (set model.path to it and train on it with base.quantize)"
         )
-    merge = Merge(adapter, named_shapes(skeleton(config, str(base / CONFIG))))
+    merge = Merge(adapter, named_shapes(meta_model(config, str(base / CONFIG))))
     shards = [read_shard(path) for path in weight_files(base)]
     stored = {parameter_name(one.name): one for tensors, _ in shards for one in tensors}
     head = _head(merge, config, stored)
@@ -57,25 +57,25 @@ def is_tied(config: Mapping) -> bool:
     return bool(text.get("tie_word_embeddings", False) if said is None else said)
 
 
-def _written(merge: Merge, stored: Stored) -> Written:
+def _written(merge: Merge, stored: StoredTensor) -> TensorWriter:
     name = parameter_name(stored.name)
     if name not in merge:
-        return Written.copied(stored)
+        return TensorWriter.copied(stored)
     if stored.dtype not in FLOATS:
         raise ExportError(
             f"{stored.path}: {stored.name} is {stored.dtype}, and an update can't be added to that; "
             f"merge into the unquantized checkpoint"
         )
     change = merge.change(name, stored.shape)
-    return Written(stored.name, stored.dtype, stored.shape, lambda: _merged(change, stored))
+    return TensorWriter(stored.name, stored.dtype, stored.shape, lambda: _merged(change, stored))
 
 
-def _merged(change: Change, stored: Stored) -> Iterator[memoryview]:
+def _merged(change: Change, stored: StoredTensor) -> Iterator[memoryview]:
     for block, start in stored.blocks():
         yield as_bytes(change.rows(block, start).to(stored.torch_dtype))
 
 
-def _head(merge: Merge, config: Mapping, stored: Mapping[str, Stored]) -> Written | None:
+def _head(merge: Merge, config: Mapping, stored: Mapping[str, StoredTensor]) -> TensorWriter | None:
     """The head as a tensor of its own, where base ties it and the adapter makes it differ from the embedding."""
     if not is_tied(config) or HEAD_WEIGHT in stored or not {HEAD_WEIGHT, EMBEDDING_WEIGHT} & set(merge.names):
         return None
@@ -86,17 +86,17 @@ def _head(merge: Merge, config: Mapping, stored: Mapping[str, Stored]) -> Writte
     if head and body and _same(head, body, embedding):
         return None
     chunks = embedding.raw if head is None else lambda: _merged(head, embedding)
-    return Written(HEAD_WEIGHT, embedding.dtype, embedding.shape, chunks)
+    return TensorWriter(HEAD_WEIGHT, embedding.dtype, embedding.shape, chunks)
 
 
-def _same(left: Change, right: Change, stored: Stored) -> bool:
+def _same(left: Change, right: Change, stored: StoredTensor) -> bool:
     return all(
         torch.equal(left.rows(block, start).to(block.dtype), right.rows(block, start).to(block.dtype))
         for block, start in stored.blocks()
     )
 
 
-def _write_config(base: Path, folder: Path, config: dict, untied: Stored | None) -> None:
+def _write_config(base: Path, folder: Path, config: dict, untied: StoredTensor | None) -> None:
     """Config and index as they were, but for a head that now stands alone."""
     index = base / INDEX
     if untied is None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter, is_full
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.moe_lora.register import NAME as MOE_LORA
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
@@ -19,21 +19,21 @@ from texlens.core.files import sha256_of, write_json
 from texlens.core.run_folder import RunFolder
 from texlens.export.bitsandbytes import int8_codec, nf4_codec
 from texlens.export.compressed import fp8_codec
-from texlens.export.folder import check_output, check_room, write_beside, written_aside
+from texlens.export.folder import check_free_space, check_output, staging_dir, write_supporting_files
 from texlens.export.merged import write_merged
 from texlens.export.quantized import chosen_layers, quantized_bytes, write_quantized
 from texlens.export.readme import write_readme
 from texlens.export.serving_commands import serving_commands
-from texlens.export.standalone_loader import write_own_loader
+from texlens.export.standalone_loader import write_standalone_loader
 from texlens.export.task_calibration import calibrated_codec
 from texlens.inference.confidence import KEY
-from texlens.models.build import Base, build_base
+from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import CONFIG, INDEX, fingerprint, weight_files
-from texlens.models.export_manifest import ArtifactCard
-from texlens.models.metadata import CARD, read_card
+from texlens.models.export_manifest import ExportManifest
+from texlens.models.metadata import METADATA_FILE, read_metadata
 from texlens.models.processor import Processor
 
-SHARES = {"nf4": 0.27, "int8": 0.51, "fp8": 0.51, "gptq": 0.27, "awq": 0.27}
+SIZE_RATIO = {"nf4": 0.27, "int8": 0.51, "fp8": 0.51, "gptq": 0.27, "awq": 0.27}
 """What a quantized layer takes, scales included, of its 16-bit size."""
 NF4_WIDTH = 64
 """bitsandbytes computes on a CPU only with layers whose inputs are whole blocks."""
@@ -56,7 +56,7 @@ Check = Callable[[Path], Verdict]
 @dataclass(frozen=True)
 class Exported:
     folder: Path
-    card: ArtifactCard
+    card: ExportManifest
     commands: list[str]
 
 
@@ -84,8 +84,8 @@ def export_run(
     """
     check_output(output, force=force)
     base = checked_base(config, run)
-    check_room(output, _needed(base, run, form, quantize_vision))
-    with written_aside(output) as aside:
+    check_free_space(output, _needed(base, run, form, quantize_vision))
+    with staging_dir(output) as aside:
         if form == "adapter":
             made = _adapter(run, base, aside)
         elif form == "merged":
@@ -95,7 +95,7 @@ def export_run(
 
             made = _over_merged(run, base, aside, lambda merged: write_gguf(merged, base.processor, aside))
             shutil.copyfile(base.folder / CONFIG, aside / CONFIG)
-            write_beside(base.folder, base.processor, aside)
+            write_supporting_files(base.folder, base.processor, aside)
         else:
             console.print(f"merging, then quantizing to {form}")
             made = _over_merged(
@@ -114,12 +114,12 @@ def export_run(
     return Exported(output, card, commands)
 
 
-def checked_base(config: RunConfig, run: RunFolder) -> Base:
+def checked_base(config: RunConfig, run: RunFolder) -> BaseCheckpoint:
     """The run's base with the pixel budget of training, once the adapter is known to be whole and to belong to it."""
     if not run.adapter.is_dir():
         raise ExportError(f"{run.path}: no adapter in it; train it first, `texlens train --resume {run.path}`")
     check_adapter(run.adapter, None)
-    card = AdapterCard.read(run.adapter)
+    card = AdapterMetadata.read(run.adapter)
     base = build_base(
         config.model, min_pixels=card.min_pixels if card else None, max_pixels=card.max_pixels if card else None
     )
@@ -127,7 +127,7 @@ def checked_base(config: RunConfig, run: RunFolder) -> Base:
     return base
 
 
-def _needed(base: Base, run: RunFolder, form: str, vision: bool) -> int:
+def _needed(base: BaseCheckpoint, run: RunFolder, form: str, vision: bool) -> int:
     """Bytes on disk at the most while the artifact is made."""
     files = weight_files(base.folder)
     whole = sum(path.stat().st_size for path in files)
@@ -138,38 +138,40 @@ def _needed(base: Base, run: RunFolder, form: str, vision: bool) -> int:
     if form == "gguf":
         return 2 * whole
     layers = {layer.name for layer in chosen_layers(base.folder, vision=vision)}
-    return whole + quantized_bytes(files, layers, SHARES[form])
+    return whole + quantized_bytes(files, layers, SIZE_RATIO[form])
 
 
-def _adapter(run: RunFolder, base: Base, folder: Path) -> dict[str, Any]:
+def _adapter(run: RunFolder, base: BaseCheckpoint, folder: Path) -> dict[str, Any]:
     if is_full(run.adapter):
         raise ExportError(f"{run.path}: trained in full, so there is no adapter; use --format merged")
     shutil.copyfile(run.adapter / SETTINGS, folder / SETTINGS)
     shutil.copyfile(run.adapter / WEIGHTS, folder / WEIGHTS)
-    write_beside(base.folder, base.processor, folder)
-    if (run.adapter / CARD).is_file():
-        shutil.copyfile(run.adapter / CARD, folder / CARD)
+    write_supporting_files(base.folder, base.processor, folder)
+    if (run.adapter / METADATA_FILE).is_file():
+        shutil.copyfile(run.adapter / METADATA_FILE, folder / METADATA_FILE)
     if json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get("peft_type") == MOE_LORA:
-        write_own_loader(folder)
+        write_standalone_loader(folder)
     coverage = run.read_json("coverage.json") or []
     tower = any(row["matched"] and row["group"] in ("vision", "merger") for row in coverage)
     return {"method": "as PEFT saves it", "tower": tower}
 
 
-def _merged(run: RunFolder, base: Base, folder: Path) -> dict[str, Any]:
+def _merged(run: RunFolder, base: BaseCheckpoint, folder: Path) -> dict[str, Any]:
     """A checkpoint that was trained in full is copied: there is nothing to merge."""
     if is_full(run.adapter):
         for path in [*weight_files(run.adapter), run.adapter / CONFIG, run.adapter / INDEX]:
             if path.is_file():
                 shutil.copyfile(path, folder / path.name)
-        write_beside(base.folder, base.processor, folder)
+        write_supporting_files(base.folder, base.processor, folder)
         return {"method": "trained in full"}
     changed = write_merged(base.folder, run.adapter, folder)
-    write_beside(base.folder, base.processor, folder)
+    write_supporting_files(base.folder, base.processor, folder)
     return {"changed parameters": len(changed)}
 
 
-def _over_merged(run: RunFolder, base: Base, folder: Path, make: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+def _over_merged(
+    run: RunFolder, base: BaseCheckpoint, folder: Path, make: Callable[[Path], Mapping[str, Any]]
+) -> dict[str, Any]:
     """What `make` makes of the merged checkpoint, which is removed again."""
     merged = folder / ".merged"
     merged.mkdir()
@@ -201,16 +203,16 @@ def _quantized(
     else:
         codec = {"nf4": nf4_codec, "int8": int8_codec, "fp8": fp8_codec}[form]()
     write_quantized(merged, folder, codec, set(names), replaced)
-    write_beside(merged, processor, folder)
+    write_supporting_files(merged, processor, folder)
     return {**codec.made, "quantized layers": len(names), "vision tower": "quantized" if vision else "16 bit"}
 
 
 def _card(
-    config: RunConfig, run: RunFolder, base: Base, form: str, made: Mapping[str, Any], folder: Path
-) -> ArtifactCard:
+    config: RunConfig, run: RunFolder, base: BaseCheckpoint, form: str, made: Mapping[str, Any], folder: Path
+) -> ExportManifest:
     geometry = base.processor.geometry
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.gguf")]
-    return ArtifactCard(
+    return ExportManifest(
         format=form,
         base=base.path,
         base_fingerprint=base.fingerprint,
@@ -237,7 +239,7 @@ def adapter_digest(folder: Path) -> str:
     return sha256_of(folder / WEIGHTS)
 
 
-def _checked(card: ArtifactCard, aside: Path, output: Path, check: Check | None) -> ArtifactCard:
+def _checked(card: ExportManifest, aside: Path, output: Path, check: Check | None) -> ExportManifest:
     """The card with what the check found, written.
 
     Raises:
@@ -262,10 +264,10 @@ def _checked(card: ArtifactCard, aside: Path, output: Path, check: Check | None)
 
 def _keep_calibration(adapter: Path, folder: Path) -> None:
     """An artifact reads as its adapter does, so that the adapter's confidence holds for it too."""
-    if calibration := read_card(adapter).get(KEY):
-        write_json(folder / CARD, {**read_card(folder), KEY: calibration})
+    if calibration := read_metadata(adapter).get(KEY):
+        write_json(folder / METADATA_FILE, {**read_metadata(folder), KEY: calibration})
 
 
-def _write_card(folder: Path, card: ArtifactCard) -> None:
+def _write_card(folder: Path, card: ExportManifest) -> None:
     """Over what stands in the card: a calibration, and all of an adapter's own, so that it loads as one."""
-    write_json(folder / CARD, {**read_card(folder), **card.to_json()})
+    write_json(folder / METADATA_FILE, {**read_metadata(folder), **card.to_json()})

@@ -11,10 +11,10 @@ from texlens.adapters.merge import parameter_name
 from texlens.adapters.model_layout import Linear, linear_layers
 from texlens.core.files import write_json
 from texlens.export.codec import Codec
-from texlens.export.shards import Stored, Written, read_shard, write_shard
+from texlens.export.shards import StoredTensor, TensorWriter, read_shard, write_shard
 from texlens.models.checkpoint import CONFIG, INDEX, read_config, weight_files
 from texlens.models.families import HEAD, Family, family_of
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 
 TEXT_GROUPS = ("text-attention", "text-mlp")
 VISION_GROUPS = ("vision", "merger")
@@ -27,7 +27,7 @@ def chosen_layers(folder: Path, *, vision: bool, multiple_of: int = 1) -> list[L
     Stacked experts, router, embedding and head stay as they are, and so do layers whose inputs are no whole number of
     `multiple_of`.
     """
-    model = skeleton(read_config(folder), str(folder / CONFIG))
+    model = meta_model(read_config(folder), str(folder / CONFIG))
     family = family_of(read_config(folder))
     groups = TEXT_GROUPS + (VISION_GROUPS if vision else ())
     return [
@@ -60,7 +60,7 @@ def write_quantized(
     if (merged / INDEX).is_file():
         told = json.loads((merged / INDEX).read_text(encoding="utf-8"))
         write_json(folder / INDEX, {**told, "metadata": {"total_size": total}, "weight_map": placed})
-    kept = kept_modules([layer.name for layer in linear_layers(skeleton(config))], layers, family_of(config))
+    kept = kept_modules([layer.name for layer in linear_layers(meta_model(config))], layers, family_of(config))
     write_json(folder / CONFIG, {**config, "quantization_config": codec.settings(kept)})
 
 
@@ -88,16 +88,18 @@ def kept_modules(linears: Sequence[str], layers: Collection[str], family: Family
     return names + [name.removeprefix("model.") for name in kept if name != HEAD]
 
 
-def _encoded(stored: Stored, codec: Codec, layers: Collection[str], replaced: Mapping[str, Tensor]) -> list[Written]:
+def _encoded(
+    stored: StoredTensor, codec: Codec, layers: Collection[str], replaced: Mapping[str, Tensor]
+) -> list[TensorWriter]:
     layer = _layer(stored)
     if (changed := replaced.get(parameter_name(stored.name))) is not None:
-        return [Written.of(stored.name, changed.to(stored.torch_dtype))]
+        return [TensorWriter.of(stored.name, changed.to(stored.torch_dtype))]
     if layer not in layers:
-        return [Written.copied(stored)]
+        return [TensorWriter.copied(stored)]
     below = stored.name.removesuffix("weight")
-    return [Written.of(below + name, part) for name, part in codec.encode(layer, stored.read()).items()]
+    return [TensorWriter.of(below + name, part) for name, part in codec.encode(layer, stored.read()).items()]
 
 
-def _layer(stored: Stored) -> str:
+def _layer(stored: StoredTensor) -> str:
     name = parameter_name(stored.name)
     return name.removesuffix(".weight") if name.endswith(".weight") else ""

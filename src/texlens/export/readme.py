@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.files import write_text
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 from texlens.models.families import FAMILIES
 
 LOADING = """```python
@@ -22,7 +22,7 @@ model = PeftModel.from_pretrained({class_name}.from_pretrained("{base}", device_
 ```"""
 
 
-def write_readme(folder: Path, name: str, card: ArtifactCard, commands: list[str]) -> None:
+def write_readme(folder: Path, name: str, card: ExportManifest, commands: list[str]) -> None:
     """`name` is what the folder will be called."""
     parts = [
         f"# {name}\n\n{_title(card)} Read images with this question, at {card.min_pixels:,} to "
@@ -39,12 +39,12 @@ def write_readme(folder: Path, name: str, card: ArtifactCard, commands: list[str
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
 
 
-def _title(card: ArtifactCard) -> str:
+def _title(card: ExportManifest) -> str:
     what = "The adapter" if card.format == "adapter" else f"The adapter merged into its base, as {card.format},"
     return f"{what} of the TexLens run `{card.run}` on `{card.base}`."
 
 
-def _made(card: ArtifactCard) -> dict[str, Any]:
+def _made(card: ExportManifest) -> dict[str, Any]:
     return {
         "format": card.format,
         "base": f"{card.base} (fingerprint {card.base_fingerprint[:16]})",
@@ -54,7 +54,7 @@ def _made(card: ArtifactCard) -> dict[str, Any]:
     }
 
 
-def _verified(card: ArtifactCard) -> str:
+def _verified(card: ExportManifest) -> str:
     told = card.verified
     if told is None:
         return "Not verified (`--no-verify`)."

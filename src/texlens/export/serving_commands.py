@@ -7,10 +7,10 @@ from pathlib import Path
 from texlens.adapters.lora import SETTINGS
 from texlens.inference.vllm.flags import image_flags, lora_flags, why_not_vllm
 from texlens.models.bundled import NANO_FOLDER
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 
 
-def serving_commands(folder: Path, card: ArtifactCard, now: Path) -> list[str]:
+def serving_commands(folder: Path, card: ExportManifest, now: Path) -> list[str]:
     """Shell commands, the likeliest first; empty where nothing but TexLens serves the artifact.
 
     Args:

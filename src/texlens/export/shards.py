@@ -36,7 +36,7 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTensor:
     """A tensor in a safetensors file: where it lies, in bytes from the file's start."""
 
     path: Path
@@ -92,7 +92,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Written:
+class TensorWriter:
     """A tensor to write; `chunks` gives its bytes, which must fill `shape` exactly."""
 
     name: str
@@ -108,11 +108,11 @@ class Written:
         return count * DTYPES[self.dtype].itemsize
 
     @classmethod
-    def copied(cls, stored: Stored) -> "Written":
+    def copied(cls, stored: StoredTensor) -> "TensorWriter":
         return cls(stored.name, stored.dtype, stored.shape, stored.raw)
 
     @classmethod
-    def of(cls, name: str, tensor: Tensor) -> "Written":
+    def of(cls, name: str, tensor: Tensor) -> "TensorWriter":
         return cls(name, NAMES[tensor.dtype], tuple(tensor.shape), lambda: [as_bytes(tensor)])
 
 
@@ -121,16 +121,17 @@ def as_bytes(tensor: Tensor) -> memoryview:
     return memoryview(flat)
 
 
-def read_shard(path: Path) -> tuple[list[Stored], dict[str, str]]:
+def read_shard(path: Path) -> tuple[list[StoredTensor], dict[str, str]]:
     """The tensors of a file in the order in which they lie there, and the file's metadata."""
     header = read_header(path)
     stored = [
-        Stored(path, name, part["dtype"], tuple(part["shape"]), *part["data_offsets"]) for name, part in header.items()
+        StoredTensor(path, name, part["dtype"], tuple(part["shape"]), *part["data_offsets"])
+        for name, part in header.items()
     ]
     return sorted(stored, key=lambda one: (one.begin, one.name)), _metadata(path)
 
 
-def write_shard(path: Path, tensors: Sequence[Written], metadata: Mapping[str, str]) -> None:
+def write_shard(path: Path, tensors: Sequence[TensorWriter], metadata: Mapping[str, str]) -> None:
     """One file, flushed to disk; peak memory is that of the largest chunk."""
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0

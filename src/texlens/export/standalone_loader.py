@@ -29,7 +29,7 @@ def load(model, folder=Path(__file__).parent):
 '''
 
 
-def write_own_loader(folder: Path) -> None:
+def write_standalone_loader(folder: Path) -> None:
     """Puts `moe_lora/` and `load.py` into an adapter's folder."""
     source = Path(moe_lora.__file__).parent
     target = folder / FOLDER

@@ -11,7 +11,7 @@ from torch import Tensor
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
 from texlens.export.calibration import Batch, calibrate
-from texlens.export.codec import Codec, library
+from texlens.export.codec import Codec, require_package
 from texlens.export.compressed import int4_codec
 from texlens.export.shards import DTYPES, FLOATS, read_shard
 from texlens.inputs.build import read_split
@@ -39,7 +39,7 @@ def calibrated_codec(
     console: Console,
 ) -> tuple[Codec, Mapping[str, Tensor]]:
     """The codec of the rounded layers, and the other parameters that changed."""
-    library("compressed-tensors", "compressed_tensors", method)
+    require_package("compressed-tensors", "compressed_tensors", method)
     model = load_model(merged, device=config.model.device, dtype=config.model.dtype)
     batches = _batches(config, processor, rows, next(model.parameters()).device)
     console.print(f"calibrating {method} on {len(batches)} rows of train")

@@ -9,7 +9,7 @@ from texlens.adapters.lora import SETTINGS, check_adapter, is_full
 from texlens.config.load import load_config
 from texlens.core.errors import ModelError
 from texlens.core.run_folder import RunFolder
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 
 APART = "start a second server"
 
@@ -41,7 +41,7 @@ def refuse_unservable(path: str) -> None:
     Raises:
         ModelError: an exported folder that is no model of transformers.
     """
-    card = ArtifactCard.read(Path(path)) if Path(path).is_dir() else None
+    card = ExportManifest.read(Path(path)) if Path(path).is_dir() else None
     if card and card.format == "gguf":
         raise ModelError(f"{path}: GGUF is llama.cpp's; serve it with the llama-server command in its README.md")
     if card and card.format == "adapter":

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from texlens.core.errors import DataError
-from texlens.models.metadata import as_dataclass, read_card
+from texlens.models.metadata import as_dataclass, read_metadata
 
 KEY = "calibration"
 BINS = 10
@@ -101,7 +101,7 @@ def read_calibration(folder: Path) -> Calibration | None:
     Raises:
         ModelError: the card is damaged.
     """
-    noted = read_card(folder).get(KEY)
+    noted = read_metadata(folder).get(KEY)
     return as_dataclass(Calibration, noted, folder) if noted else None
 
 

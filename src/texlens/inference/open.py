@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 
 from texlens.adapters.lora import check_adapter, is_full, load_adapter
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import load_config
 from texlens.config.model import ModelSettings
 from texlens.core.errors import ModelError
@@ -17,8 +17,8 @@ from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.inference.compatibility import check_together, refuse_unservable
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.names import MAX_NEW_TOKENS, QUESTION, refuse_missing_run
-from texlens.models.build import Base, build_base, build_model
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.build import BaseCheckpoint, build_base, build_model
+from texlens.models.export_manifest import ExportManifest
 from texlens.models.processor import Processor
 
 FIRST_ADAPTER = "default"
@@ -84,7 +84,7 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
 def _open_full(run: RunFolder, model_settings: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, ServedModel]]:
     """A run that was trained in full is a checkpoint; its base is not loaded."""
     check_adapter(run.adapter, None)
-    config, card = load_config(run.config), AdapterCard.read(run.adapter)
+    config, card = load_config(run.config), AdapterMetadata.read(run.adapter)
     settings = config.model.model_copy(update={**model_settings, "path": str(run.adapter)})
     low, high = (card.min_pixels, card.max_pixels) if card else (None, None)
     base = build_base(settings, min_pixels=low, max_pixels=high)
@@ -111,18 +111,18 @@ def use_adapter(model: torch.nn.Module, adapter: str | None) -> None:
         model.set_adapter(adapter)
 
 
-def _base_model(base: Base, path: str) -> ServedModel:
+def _base_model(base: BaseCheckpoint, path: str) -> ServedModel:
     """An exported folder brings its question along."""
-    name, card = Path(path).name or path, ArtifactCard.read(base.folder)
+    name, card = Path(path).name or path, ExportManifest.read(base.folder)
     question, system, most = (
         (card.question, card.system, card.max_new_tokens) if card else (QUESTION, None, MAX_NEW_TOKENS)
     )
     return ServedModel(name, base.processor, question, system, most, read_calibration(base.folder))
 
 
-def _adapted(run: RunFolder, base: Base, parent: str, adapter: str) -> ServedModel:
+def _adapted(run: RunFolder, base: BaseCheckpoint, parent: str, adapter: str) -> ServedModel:
     check_adapter(run.adapter, base.fingerprint)
-    config, card = load_config(run.config), AdapterCard.read(run.adapter)
+    config, card = load_config(run.config), AdapterMetadata.read(run.adapter)
     geometry = base.processor.geometry
     if card is not None:
         geometry = replace(geometry, min_pixels=card.min_pixels, max_pixels=card.max_pixels)
@@ -138,7 +138,7 @@ def _adapted(run: RunFolder, base: Base, parent: str, adapter: str) -> ServedMod
     )
 
 
-def _with_adapter(model: Any, run: RunFolder, served: ServedModel, base: Base) -> Any:
+def _with_adapter(model: Any, run: RunFolder, served: ServedModel, base: BaseCheckpoint) -> Any:
     assert served.adapter is not None
     if not isinstance(model, PeftModel):
         return load_adapter(model, run.adapter, fingerprint=base.fingerprint)

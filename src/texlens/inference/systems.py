@@ -17,9 +17,9 @@ from texlens.data.sample import Sample
 from texlens.inference.generate import generate
 from texlens.inference.next_token_logits import first_logits
 from texlens.metrics.prediction import Prediction
-from texlens.models.build import Base, build_model
+from texlens.models.build import BaseCheckpoint, build_model
 from texlens.models.checkpoint import check_checkpoint
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 from texlens.models.load import load_model
 from texlens.models.processor import Processor, load_processor
 
@@ -64,13 +64,13 @@ class ModelSystem:
         return first_logits(self.model, self.processor, samples, question=data.question, system=data.system)
 
 
-def open_adapter(config: RunConfig, base: Base, folder: Path) -> ModelSystem:
+def open_adapter(config: RunConfig, base: BaseCheckpoint, folder: Path) -> ModelSystem:
     """An adapter's folder on the run's base."""
     model = load_adapter(build_model(base, config.model, config.base), folder, fingerprint=base.fingerprint).eval()
     return ModelSystem(model, base.processor, config)
 
 
-def open_artifact(config: RunConfig, base: Base, folder: Path) -> System:
+def open_artifact(config: RunConfig, base: BaseCheckpoint, folder: Path) -> System:
     """An exported folder of any format, read with its own processor.
 
     Raises:
@@ -91,14 +91,14 @@ def open_artifact(config: RunConfig, base: Base, folder: Path) -> System:
     return ModelSystem(model, load_processor(folder), config)
 
 
-def check_artifact(folder: Path, fingerprint: str) -> ArtifactCard:
+def check_artifact(folder: Path, fingerprint: str) -> ExportManifest:
     """
     Raises:
         ModelError: as `open_artifact`, before anything large is read.
     """
     if not folder.is_dir():
         raise ModelError(f"{folder}: no such folder; name one that `texlens export` made")
-    card = ArtifactCard.read(folder)
+    card = ExportManifest.read(folder)
     if card is None:
         raise ModelError(
             f"{folder}: no card of an export (texlens.json) in it; name a folder that `texlens export` made"

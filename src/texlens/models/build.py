@@ -16,7 +16,7 @@ from texlens.models.quantized import check_quantize
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseCheckpoint:
     """A checkpoint that has been found whole, with its processor; no weights are loaded yet."""
 
     path: str
@@ -25,7 +25,9 @@ class Base:
     processor: Processor
 
 
-def build_base(settings: ModelSettings, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Base:
+def build_base(
+    settings: ModelSettings, *, min_pixels: int | None = None, max_pixels: int | None = None
+) -> BaseCheckpoint:
     """Finds (or downloads) and checks the checkpoint; a pixel budget given here goes before the settings'.
 
     Raises:
@@ -38,7 +40,7 @@ def build_base(settings: ModelSettings, *, min_pixels: int | None = None, max_pi
         min_pixels=min_pixels or settings.min_pixels,
         max_pixels=max_pixels or settings.max_pixels,
     )
-    return Base(settings.path, folder, fingerprint(folder), processor)
+    return BaseCheckpoint(settings.path, folder, fingerprint(folder), processor)
 
 
 def check_base(family: Family, settings: ModelSettings, quantize: QuantizeSettings) -> None:
@@ -50,7 +52,9 @@ def check_base(family: Family, settings: ModelSettings, quantize: QuantizeSettin
     check_quantize(quantize, family, device, choose_dtype(settings.dtype, device))
 
 
-def build_model(base: Base, settings: ModelSettings, quantize: QuantizeSettings | None = None) -> PreTrainedModel:
+def build_model(
+    base: BaseCheckpoint, settings: ModelSettings, quantize: QuantizeSettings | None = None
+) -> PreTrainedModel:
     """
     Raises:
         ConfigError: a base that can't be quantized so here.

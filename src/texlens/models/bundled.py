@@ -9,12 +9,12 @@ NANO_FOLDER = Path(__file__).parent / "nano"
 
 
 @cache
-def shipped_names() -> tuple[str, ...]:
+def bundled_names() -> tuple[str, ...]:
     """The checkpoints whose configurations are here, such as `Qwen3-VL-4B-Instruct`."""
     return tuple(sorted(path.stem for path in CONFIG_FOLDER.glob("*.json")))
 
 
-def shipped_config(name_or_id: str | Path) -> dict | None:
+def bundled_config(name_or_id: str | Path) -> dict | None:
     """The config.json of a checkpoint known by the last part of its name, or None.
 
     Hub ids and paths are told by their last part, whatever the case:
@@ -26,7 +26,7 @@ def shipped_config(name_or_id: str | Path) -> dict | None:
     name = Path(name_or_id).name.lower()
     if name == "nano":
         return _read(NANO_FOLDER / "config.json")
-    return next((_read(CONFIG_FOLDER / f"{known}.json") for known in shipped_names() if known.lower() == name), None)
+    return next((_read(CONFIG_FOLDER / f"{known}.json") for known in bundled_names() if known.lower() == name), None)
 
 
 def _read(path: Path) -> dict | None:

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from texlens.models.metadata import as_dataclass, read_card
+from texlens.models.metadata import as_dataclass, read_metadata
 
 Format = Literal["adapter", "merged", "nf4", "int8", "fp8", "gptq", "awq", "gguf"]
 FORMATS: tuple[str, ...] = get_args(Format)
 
 
 @dataclass(frozen=True)
-class ArtifactCard:
+class ExportManifest:
     """`adapter` is the sha256 of the adapter's weights; the pixel budget counts width x height."""
 
     format: str
@@ -35,15 +35,15 @@ class ArtifactCard:
     def to_json(self) -> dict:
         return asdict(self)
 
-    def with_verification(self, verified: Mapping[str, Any]) -> "ArtifactCard":
+    def with_verification(self, verified: Mapping[str, Any]) -> "ExportManifest":
         return replace(self, verified=verified)
 
     @classmethod
-    def read(cls, folder: Path) -> "ArtifactCard | None":
+    def read(cls, folder: Path) -> "ExportManifest | None":
         """The folder's card; None where there is none, or one of another kind (an adapter's).
 
         Raises:
             ModelError: the card is damaged.
         """
-        told = read_card(folder)
+        told = read_metadata(folder)
         return as_dataclass(cls, told, folder) if "format" in told else None

@@ -1,6 +1,6 @@
 """A model without weights, on torch's meta device: its modules and shapes can be counted, nothing is computed.
 
-`texlens plan` builds a 31-billion-parameter skeleton in about a second and no memory.
+`texlens plan` builds a 31-billion-parameter model in about a second and no memory.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from texlens.core.errors import ModelError
 from texlens.models.families import Family, family_of
 
 
-def skeleton(config: Mapping, where: str = "config.json") -> PreTrainedModel:
+def meta_model(config: Mapping, where: str = "config.json") -> PreTrainedModel:
     """The model that a config.json (as a dict) describes, all parameters on the meta device, tied weights tied.
 
     Raises:

@@ -7,18 +7,18 @@ from typing import Any, TypeVar
 
 from texlens.core.errors import ModelError
 
-CARD = "texlens.json"
+METADATA_FILE = "texlens.json"
 
 Kind = TypeVar("Kind")
 
 
-def read_card(folder: Path) -> dict[str, Any]:
+def read_metadata(folder: Path) -> dict[str, Any]:
     """What the folder's card tells; nothing where there is none.
 
     Raises:
         ModelError: the card is damaged.
     """
-    path = folder / CARD
+    path = folder / METADATA_FILE
     if not path.is_file():
         return {}
     try:
@@ -39,7 +39,7 @@ def as_dataclass(kind: type[Kind], told: Any, folder: Path) -> Kind:
     try:
         return kind(**{part.name: told[part.name] for part in fields(kind) if part.name in told})  # type: ignore[arg-type]
     except TypeError as error:
-        raise _damaged(folder / CARD, error) from None
+        raise _damaged(folder / METADATA_FILE, error) from None
 
 
 def _damaged(path: Path, reason: object) -> ModelError:

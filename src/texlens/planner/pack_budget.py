@@ -9,7 +9,7 @@ import torch
 from texlens.config.run import RunConfig
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
-from texlens.models.packed.memory import PACK_TOKENS, PackChoice, PackOptions, choose_pack, held_bytes, least_pack
+from texlens.models.packed.memory import PACK_TOKENS, PackChoice, PackOptions, choose_pack, least_pack, static_bytes
 from texlens.models.packed.text import RECOMPUTE
 
 CPU_PACK_TOKENS = (2048, 1024)
@@ -36,7 +36,7 @@ def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
         ConfigError: no pack fits into `train.memory_gib`.
     """
     settings, text_config = config.train, model.config.text_config
-    held = held_bytes(model, optimizer=settings.optimizer.name)
+    held = static_bytes(model, optimizer=settings.optimizer.name)
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
     options = pack_options(settings, on_gpu=device.type == "cuda", itemsize=itemsize)
     memory = _memory(settings, device)

@@ -10,7 +10,7 @@ from texlens.adapters.build import build_adapter, build_plan
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.models.families import family_of
-from texlens.models.meta_model import build_config, skeleton
+from texlens.models.meta_model import build_config, meta_model
 from texlens.planner.duration import StepTime, time_step
 from texlens.planner.fit import Change, fit
 from texlens.planner.gpus import Gpu
@@ -171,7 +171,7 @@ def simulate(
 
 def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing: bool | None):
     family = family_of(model_config)
-    base = skeleton(model_config).bfloat16()
+    base = meta_model(model_config).bfloat16()
     if config.base.quantize != "none":
         quantize(base, config.base.quantize, KEPT_IN_16_BIT)
     if config.base.quantize == "fp8" and config.base.quantize_vision:

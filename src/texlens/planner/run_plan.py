@@ -11,10 +11,10 @@ from texlens.data.sample import Sample
 from texlens.data.token_estimates import CHARACTERS_PER_TOKEN, text_token_estimate
 from texlens.inputs.build import read_split
 from texlens.inputs.chat_template import answer_ids, count_text_tokens
-from texlens.models.bundled import NANO_FOLDER, shipped_config, shipped_names
+from texlens.models.bundled import NANO_FOLDER, bundled_config, bundled_names
 from texlens.models.checkpoint import read_config
 from texlens.models.families import family_of
-from texlens.models.meta_model import count_parameters, skeleton
+from texlens.models.meta_model import count_parameters, meta_model
 from texlens.models.preprocessor import geometry_of, read_preprocessor
 from texlens.models.processor import load_tokenizer
 from texlens.models.quantized import check_family
@@ -74,7 +74,7 @@ def plan_run(config: RunConfig) -> RunPlan:
     adapter = build_plan(config.adapter, family, model_config)
     check_whole(adapter, config.base.quantize, model_config)
     check_tower(adapter, config.base)
-    total = count_parameters(skeleton(model_config))
+    total = count_parameters(meta_model(model_config))
     notes: list[str] = []
     sizes, exact = _sizes(config, folder, model_config, notes)
     tokens = _tokens(sizes, exact) if sizes else None
@@ -89,11 +89,11 @@ def _model_config(path: str) -> tuple[Path | None, dict]:
         return NANO_FOLDER, read_config(NANO_FOLDER)
     if Path(path).is_dir():
         return Path(path), read_config(Path(path))
-    shipped = shipped_config(path)
+    shipped = bundled_config(path)
     if shipped is None:
         raise ModelError(
             f"model.path: no folder {path}, and no configuration of that name ships; download it first "
-            f"(texlens models download {path}), or name one of {', '.join(shipped_names())}"
+            f"(texlens models download {path}), or name one of {', '.join(bundled_names())}"
         )
     return None, shipped
 

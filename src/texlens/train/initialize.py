@@ -9,13 +9,13 @@ from texlens.adapters.initialization import start_eva, start_loftq
 from texlens.config.run import RunConfig
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.padded_collator import Collator
-from texlens.models.build import Base
+from texlens.models.build import BaseCheckpoint
 
 EVA_BATCHES = 8
 """Batches whose inputs decide the first directions; more hardly turn them."""
 
 
-def start_adapter(adapted: Any, config: RunConfig, base: Base, rows) -> None:
+def start_adapter(adapted: Any, config: RunConfig, base: BaseCheckpoint, rows) -> None:
     """Sets the first weights where the run asks for such ones; `rows` are the train rows."""
     init = getattr(config.adapter, "init", "default")
     if init == "loftq":
@@ -24,7 +24,7 @@ def start_adapter(adapted: Any, config: RunConfig, base: Base, rows) -> None:
         start_eva(adapted, list(_batches(config, base, rows)))
 
 
-def _batches(config: RunConfig, base: Base, rows):
+def _batches(config: RunConfig, base: BaseCheckpoint, rows):
     processor, size = base.processor, config.train.batch_size
     examples = ExampleDataset(
         rows, processor.tokenizer, processor.geometry, question=config.data.question, system=config.data.system

@@ -25,7 +25,7 @@ from texlens.core.run_folder import RunFolder
 from texlens.inference.generate import generate
 from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.inputs.dataset import ExampleDataset, Transform
-from texlens.models.build import Base, build_base, build_model, check_base
+from texlens.models.build import BaseCheckpoint, build_base, build_model, check_base
 from texlens.models.checkpoint import read_config
 from texlens.models.load import choose_device, describe
 from texlens.models.processor import Processor, save_processor
@@ -48,7 +48,7 @@ from texlens.train.workers import with_workers
 class Prepared:
     """All that is known, and checked, before any weight is loaded."""
 
-    base: Base
+    base: BaseCheckpoint
     splits: Splits
     plan: AdapterPlan
 
@@ -87,7 +87,7 @@ def _fetch(config: RunConfig, processes: Processes) -> None:
     processes.wait()
 
 
-def _known(base: Base, splits: Splits) -> dict[str, Any]:
+def _known(base: BaseCheckpoint, splits: Splits) -> dict[str, Any]:
     """What processes that share rows must know alike."""
     rows = {f"{role} rows": (len(one.kept), one.image_tokens) for role, one in splits.checks.items()}
     return {"weights": base.fingerprint, **rows}

@@ -13,7 +13,7 @@ from texlens.evaluate.run import predict
 from texlens.inference.confidence import KEY, Calibration, fit
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.scored_prediction import Reading
-from texlens.models.metadata import CARD, read_card
+from texlens.models.metadata import METADATA_FILE, read_metadata
 
 
 def calibrate_run(
@@ -45,4 +45,4 @@ def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calib
 
 def note_calibration(folder: Path, calibration: Calibration) -> None:
     """Lays the calibration over the folder's card."""
-    write_json(folder / CARD, {**read_card(folder), KEY: calibration.to_json()})
+    write_json(folder / METADATA_FILE, {**read_metadata(folder), KEY: calibration.to_json()})

@@ -18,7 +18,7 @@ from texlens.evaluate.comparison import compare
 from texlens.evaluate.run import read_samples, run_base
 from texlens.inference.systems import check_artifact, open_adapter, open_artifact, released
 from texlens.metrics.prediction import Prediction
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 
 ROWS = 32
 SPLITS = ("test", "validation", "train")
@@ -189,5 +189,5 @@ def _faults(first: FirstToken, scores: Mapping[str, ScorePair], limits: Limits) 
     return faults
 
 
-def _settings_faults(card: ArtifactCard, config: RunConfig) -> list[str]:
+def _settings_faults(card: ExportManifest, config: RunConfig) -> list[str]:
     return [] if card.question == config.data.question else ["its card asks another question than the run"]

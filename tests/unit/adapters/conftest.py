@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_config, tiny_model
 from texlens.adapters.build import build_adapter, build_plan
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.plan import AdapterPlan
 from texlens.data.sample import LazyImage, Sample
 from texlens.inference.generate import prompt_of
@@ -20,7 +20,7 @@ from texlens.inputs.padded_collator import Collator
 from texlens.models.families import FAMILIES
 from texlens.models.processor import Processor
 
-CARD = AdapterCard("base", "f" * 64, "qwen3_vl", 1, 2, "Read it.", None, 8)
+CARD = AdapterMetadata("base", "f" * 64, "qwen3_vl", 1, 2, "Read it.", None, 8)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from texlens.core.errors import ExportError, ModelError
 from texlens.export.merged import write_merged
 from texlens.models.checkpoint import read_config
 from texlens.models.load import load_model
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 
 EVERYWHERE = r".*(q_proj|v_proj|down_proj|qkv|linear_fc1|fc1|gate_proj)"
 KINDS = {
@@ -143,7 +143,7 @@ def test_what_is_no_sum_of_base_and_update_is_refused(tmp_path, settings, said):
 
 def test_an_adapter_of_another_family_is_refused_by_the_key_that_does_not_fit(tmp_path):
     _, adapter, _, _ = adapted(tmp_path, "qwen2_vl", target_modules=["fc1"])
-    other = named_shapes(skeleton(read_config(write_tiny_checkpoint(tmp_path / "other", "qwen3_vl"))))
+    other = named_shapes(meta_model(read_config(write_tiny_checkpoint(tmp_path / "other", "qwen3_vl"))))
     with pytest.raises(ModelError, match=r"mlp\.fc1.* belongs to no parameter of this base"):
         Merge(adapter, other)
 

@@ -8,13 +8,13 @@ from peft import LoraConfig, get_peft_model
 from rich.console import Console
 
 from tests.fixtures.tiny_models import tiny_config, tiny_processor
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import build_config, dump_config
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
 from texlens.models.checkpoint import fingerprint
 from texlens.models.load import load_model, random_model
-from texlens.models.metadata import CARD
+from texlens.models.metadata import METADATA_FILE
 from texlens.models.processor import save_processor
 
 LAYERS = r".*(q_proj|v_proj|down_proj|up_proj)"
@@ -63,7 +63,7 @@ def write_run(root: Path, family: str = "qwen3_vl", *, shards: bool = False, siz
             parameter.data += size * torch.randn_like(parameter)
     model.save_pretrained(run.adapter, save_embedding_layers=False)
     geometry = tiny_processor(family).geometry
-    card = AdapterCard(
+    card = AdapterMetadata(
         base=str(base),
         base_fingerprint=fingerprint(base),
         family=family,
@@ -73,7 +73,7 @@ def write_run(root: Path, family: str = "qwen3_vl", *, shards: bool = False, siz
         system=None,
         max_new_tokens=4,
     )
-    write_json(run.adapter / CARD, card.to_json())
+    write_json(run.adapter / METADATA_FILE, card.to_json())
     return run
 
 

@@ -22,7 +22,7 @@ from texlens.export.pipeline import export_run
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.systems import open_adapter, open_artifact
 from texlens.models.checkpoint import read_config
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 from texlens.models.load import load_model
 from texlens.workflows.calibrate import note_calibration
 from texlens.workflows.verify import verify
@@ -126,7 +126,7 @@ def test_the_artifact_verifies_and_carries_its_cards(tmp_path, quiet, form):
         return verify(config, folder, made, rows=3, console=quiet)
 
     done = export_run(config, folder, tmp_path / "out", form, check=check, console=quiet)
-    card = ArtifactCard.read(tmp_path / "out")
+    card = ExportManifest.read(tmp_path / "out")
     assert card == done.card
     assert card.format == form
     assert card.base_fingerprint
@@ -150,7 +150,7 @@ def test_the_adapter_s_calibration_goes_with_it(tmp_path, quiet, form):
     note_calibration(run.adapter, made)
     exported(run, tmp_path / "out", form, quiet)
     assert read_calibration(tmp_path / "out") == made
-    assert ArtifactCard.read(tmp_path / "out").format == form
+    assert ExportManifest.read(tmp_path / "out").format == form
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_a_failure_in_the_middle_leaves_nothing(tmp_path, quiet, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(make, "write_beside", full)
+    monkeypatch.setattr(make, "write_supporting_files", full)
     with pytest.raises(OSError, match="No space left"):
         exported(run, tmp_path / "out", "merged", quiet)
     assert not list(tmp_path.glob("*out*"))
@@ -238,7 +238,7 @@ from rich.console import Console
 from texlens.evaluate.run import open_run, read_samples, run_base
 from texlens.export import pipeline as make
 number = getattr(signal, sys.argv[3])
-make.write_beside = lambda *_: os.kill(os.getpid(), number)
+make.write_supporting_files = lambda *_: os.kill(os.getpid(), number)
 config, folder = open_run(Path(sys.argv[1]))
 make.export_run(config, folder, Path(sys.argv[2]), "merged", console=Console(quiet=True))
 """

@@ -5,7 +5,7 @@ from safetensors.torch import load_file, save_file
 
 from texlens.core.errors import ExportError
 from texlens.export import shards
-from texlens.export.shards import Written, read_shard, write_shard
+from texlens.export.shards import TensorWriter, read_shard, write_shard
 
 
 def test_a_copied_shard_is_the_same_file(tmp_path):
@@ -13,7 +13,7 @@ def test_a_copied_shard_is_the_same_file(tmp_path):
     tensors = {"b": torch.randn(3, 5).bfloat16(), "a": torch.arange(4), "c": torch.tensor(7, dtype=torch.uint8)}
     save_file(tensors, tmp_path / "one.safetensors", {"format": "pt", "note": "kept"})
     stored, metadata = read_shard(tmp_path / "one.safetensors")
-    write_shard(tmp_path / "two.safetensors", [Written.copied(one) for one in stored], metadata)
+    write_shard(tmp_path / "two.safetensors", [TensorWriter.copied(one) for one in stored], metadata)
     with safe_open(tmp_path / "two.safetensors", framework="pt") as file:
         assert file.metadata() == {"format": "pt", "note": "kept"}
     again = load_file(tmp_path / "two.safetensors")
@@ -32,4 +32,4 @@ def test_a_tensor_comes_in_blocks_of_whole_rows(tmp_path, monkeypatch):
 
 def test_a_tensor_of_another_size_than_planned_is_our_fault(tmp_path):
     with pytest.raises(ExportError, match="another size than planned"):
-        write_shard(tmp_path / "x", [Written("w", "F32", (4,), lambda: [b"1234"])], {})
+        write_shard(tmp_path / "x", [TensorWriter("w", "F32", (4,), lambda: [b"1234"])], {})

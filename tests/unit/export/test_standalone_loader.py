@@ -8,7 +8,7 @@ from peft import PeftModel, get_peft_model
 
 from tests.unit.export.conftest import write_base
 from texlens.adapters.moe_lora import MoeLoraConfig
-from texlens.export.standalone_loader import write_own_loader
+from texlens.export.standalone_loader import write_standalone_loader
 from texlens.models.load import load_model
 
 ELSEWHERE = """
@@ -33,7 +33,7 @@ def test_the_adapter_brings_its_own_loader(tmp_path):
         if "moe_lora_" in name:
             torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(folder)
-    write_own_loader(folder)
+    write_standalone_loader(folder)
 
     command = [sys.executable, "-c", ELSEWHERE, str(base), str(folder), str(tmp_path / "logits.pt")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)

@@ -24,8 +24,8 @@ from texlens.inference.reader import open_reader
 from texlens.inference.systems import open_adapter
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
-from texlens.models.export_manifest import ArtifactCard
-from texlens.models.metadata import CARD
+from texlens.models.export_manifest import ExportManifest
+from texlens.models.metadata import METADATA_FILE
 from texlens.models.processor import save_processor
 from texlens.serve.settings import ServeSettings
 
@@ -167,7 +167,7 @@ def test_bases_held_differently_are_not_one_base(tmp_path):
 def test_exported_folders_that_are_no_model_name_what_serves_them(form, remedy, tmp_path):
     folder = tmp_path / "exported"
     save_processor(tiny_processor(), folder)
-    card = ArtifactCard(form, "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8)
-    write_json(folder / CARD, card.to_json())
+    card = ExportManifest(form, "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8)
+    write_json(folder / METADATA_FILE, card.to_json())
     with pytest.raises(ModelError, match=remedy):
         open_models([str(folder)])

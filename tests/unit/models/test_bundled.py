@@ -1,10 +1,10 @@
 import pytest
 
-from texlens.models.bundled import shipped_config, shipped_names
+from texlens.models.bundled import bundled_config, bundled_names
 
 
 def test_the_six_checkpoints_of_the_recipes_are_there():
-    assert shipped_names() == (
+    assert bundled_names() == (
         "Qwen2-VL-2B-Instruct",
         "Qwen2.5-VL-3B-Instruct",
         "Qwen2.5-VL-7B-Instruct",
@@ -16,8 +16,8 @@ def test_the_six_checkpoints_of_the_recipes_are_there():
 
 @pytest.mark.parametrize("name", ["Qwen/Qwen3-VL-4B-Instruct", "/models/qwen3-vl-4b-instruct", "Qwen3-VL-4B-Instruct"])
 def test_a_checkpoint_is_known_by_the_last_part_of_its_name(name):
-    assert shipped_config(name)["text_config"]["hidden_size"] == 2560
+    assert bundled_config(name)["text_config"]["hidden_size"] == 2560
 
 
 def test_other_checkpoints_are_not_known():
-    assert shipped_config("Qwen/Qwen3-VL-2B-Instruct") is None
+    assert bundled_config("Qwen/Qwen3-VL-2B-Instruct") is None

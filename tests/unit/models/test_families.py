@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from texlens.core.errors import ModelError
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import ALL_LINEAR, FAMILIES, HEAD, PATCH_EMBEDDING, family_of
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 
 ONE_OF_EACH = {
     "qwen2_vl": "Qwen2-VL-2B-Instruct",
@@ -25,7 +25,7 @@ def linear_names(model: torch.nn.Module) -> set[str]:
 @pytest.mark.parametrize("model_type", FAMILIES)
 def test_every_linear_layer_but_the_head_belongs_to_a_group(model_type):
     family = FAMILIES[model_type]
-    model = skeleton(shipped_config(ONE_OF_EACH[model_type]))
+    model = meta_model(bundled_config(ONE_OF_EACH[model_type]))
 
     assert {name for name in linear_names(model) if family.group_of(name) is None} == {HEAD}
     assert type(model).__name__ == family.class_name
@@ -43,14 +43,14 @@ def test_every_linear_layer_but_the_head_belongs_to_a_group(model_type):
 )
 def test_groups_match_as_many_layers_as_the_checkpoint_has(model_type, counts):
     family = FAMILIES[model_type]
-    groups = [family.group_of(name) for name in linear_names(skeleton(shipped_config(ONE_OF_EACH[model_type])))]
+    groups = [family.group_of(name) for name in linear_names(meta_model(bundled_config(ONE_OF_EACH[model_type])))]
 
     assert {group: groups.count(group) for group in ALL_LINEAR if group in groups} == counts
 
 
 def test_experts_are_stacked_parameters_and_the_router_is_a_module():
     family = FAMILIES["qwen3_vl_moe"]
-    model = skeleton(shipped_config("Qwen3-VL-30B-A3B-Instruct"))
+    model = meta_model(bundled_config("Qwen3-VL-30B-A3B-Instruct"))
     shapes = {tuple(p.shape) for name, p in model.named_parameters() if family.is_expert(name)}
     routers = [name for name, _ in model.named_modules() if re.fullmatch(family.router, name)]
 

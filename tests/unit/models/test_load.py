@@ -9,7 +9,7 @@ from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model, wr
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.families import FAMILIES
 from texlens.models.load import choose_attention, choose_dtype, describe, load_model
-from texlens.models.meta_model import count_parameters, skeleton
+from texlens.models.meta_model import count_parameters, meta_model
 
 CPU = torch.device("cpu")
 
@@ -22,7 +22,7 @@ def test_the_class_comes_from_the_config_and_the_weights_from_the_folder(tmp_pat
     assert type(model).__name__ == FAMILIES[family].class_name
     assert not model.training
     assert all(torch.equal(a, b) for a, b in zip(written.parameters(), model.parameters(), strict=True))
-    assert count_parameters(model) == count_parameters(skeleton(tiny_config(family))) < 200_000
+    assert count_parameters(model) == count_parameters(meta_model(tiny_config(family))) < 200_000
 
 
 def test_the_stock_loader_finds_the_same_model(checkpoint):

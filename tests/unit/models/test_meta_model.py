@@ -5,8 +5,8 @@ import copy
 import pytest
 
 from texlens.core.errors import ModelError
-from texlens.models.bundled import shipped_config
-from texlens.models.meta_model import count_parameters, skeleton
+from texlens.models.bundled import bundled_config
+from texlens.models.meta_model import count_parameters, meta_model
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ from texlens.models.meta_model import count_parameters, skeleton
     ],
 )
 def test_a_shipped_config_has_the_published_number_of_parameters(name, parameters):
-    model = skeleton(shipped_config(name))
+    model = meta_model(bundled_config(name))
 
     assert count_parameters(model) == parameters
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
 
 
 def test_rank_8_on_q_k_v_o_of_the_4b_adds_5_898_240_parameters():
-    model = skeleton(shipped_config("Qwen3-VL-4B-Instruct"))
+    model = meta_model(bundled_config("Qwen3-VL-4B-Instruct"))
     attention = [
         module for name, module in model.named_modules() if name.endswith(("q_proj", "k_proj", "v_proj", "o_proj"))
     ]
@@ -37,12 +37,12 @@ def test_rank_8_on_q_k_v_o_of_the_4b_adds_5_898_240_parameters():
 
 
 def test_a_tied_head_counts_once():
-    untied = copy.deepcopy(shipped_config("Qwen3-VL-4B-Instruct"))
+    untied = copy.deepcopy(bundled_config("Qwen3-VL-4B-Instruct"))
     untied["tie_word_embeddings"] = untied["text_config"]["tie_word_embeddings"] = False
 
-    assert count_parameters(skeleton(untied)) == 4_437_815_808 + 151_936 * 2560
+    assert count_parameters(meta_model(untied)) == 4_437_815_808 + 151_936 * 2560
 
 
 def test_a_config_with_a_wrong_type_is_named():
     with pytest.raises(ModelError, match=r"broken/config.json: not a valid Qwen3-VL config"):
-        skeleton({"model_type": "qwen3_vl", "text_config": {"hidden_size": "wide"}}, "broken/config.json")
+        meta_model({"model_type": "qwen3_vl", "text_config": {"hidden_size": "wide"}}, "broken/config.json")

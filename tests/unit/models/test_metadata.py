@@ -3,13 +3,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.core.errors import ModelError
 from texlens.inference.confidence import read_calibration
-from texlens.models.export_manifest import ArtifactCard
-from texlens.models.metadata import CARD, as_dataclass, read_card
+from texlens.models.export_manifest import ExportManifest
+from texlens.models.metadata import METADATA_FILE, as_dataclass, read_metadata
 
-READERS = (AdapterCard.read, ArtifactCard.read, read_calibration)
+READERS = (AdapterMetadata.read, ExportManifest.read, read_calibration)
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ def test_a_key_that_is_missing_is_named(tmp_path):
 
 @pytest.mark.parametrize("read", READERS)
 def test_no_card_is_no_fault(read, tmp_path):
-    assert read_card(tmp_path) == {}
+    assert read_metadata(tmp_path) == {}
     assert read(tmp_path) is None
 
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("text", ["{", "[1]", '{"calibration": {"rows": 1}, "format": "nf4"}'])
 def test_a_damaged_card_is_told_by_all_its_readers(read, text, tmp_path):
-    (tmp_path / CARD).write_text(text)
+    (tmp_path / METADATA_FILE).write_text(text)
     with pytest.raises(ModelError, match=r"texlens\.json: damaged"):
         read(tmp_path)
 
@@ -63,7 +63,7 @@ def test_one_card_serves_an_adapter_an_artifact_and_a_calibration(tmp_path):
             "measured_on": "rows",
         },
     }
-    (tmp_path / CARD).write_text(json.dumps(told))
+    (tmp_path / METADATA_FILE).write_text(json.dumps(told))
     adapter, artifact, calibration = (read(tmp_path) for read in READERS)
     assert adapter is not None
     assert artifact is not None

@@ -4,7 +4,7 @@ import pytest
 
 from tests.fixtures.tiny_models import tiny_config
 from texlens.core.errors import ConfigError, ModelError
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import CLIP_MEAN
 from texlens.models.preprocessor import geometry_of, read_preprocessor
 
@@ -19,7 +19,7 @@ from texlens.models.preprocessor import geometry_of, read_preprocessor
     ],
 )
 def test_without_a_preprocessor_the_family_says_how_images_are_cut(name, patch, pixels, mean):
-    geometry = geometry_of(shipped_config(name))
+    geometry = geometry_of(bundled_config(name))
 
     assert (geometry.patch_size, geometry.merge_size, geometry.temporal_patch_size) == (patch, 2, 2)
     assert (geometry.min_pixels, geometry.max_pixels) == pixels

@@ -4,9 +4,9 @@ import pytest
 from peft import LoraConfig, get_peft_model
 
 from texlens.config.load import build_config
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 from texlens.planner.duration import time_step
 from texlens.planner.gpus import find_gpu
 from texlens.planner.memory import plan_memory
@@ -25,9 +25,9 @@ from texlens.planner.simulated_step import Batch, simulate_step
 def test_a_step_of_the_plain_engine_takes_what_was_measured(
     name, rank, rows, checkpointing, allocated, reserved, step_ms
 ):
-    config = shipped_config(name)
+    config = bundled_config(name)
     assert config is not None
-    base, family = skeleton(config).bfloat16(), family_of(config)
+    base, family = meta_model(config).bfloat16(), family_of(config)
     pattern = "|".join(f"(?:{family.groups[group]})" for group in ("text-attention", "text-mlp"))
     model = get_peft_model(base, LoraConfig(r=rank, target_modules=pattern, task_type="CAUSAL_LM"))
     batch = Batch(rows, 300, rows * 90, (((8, 80),),) * rows)
@@ -46,7 +46,7 @@ def test_packs_of_16k_tokens_take_the_time_that_was_measured():
         "adapter": {"kind": "lora", "rank": 16, "targets": ["text-attention", "text-mlp"]},
         "train": {"epochs": 1, "batch_size": 56},
     }
-    config = shipped_config("Qwen3-VL-4B-Instruct")
+    config = bundled_config("Qwen3-VL-4B-Instruct")
     assert config is not None
     plan = plan_on_gpu(build_config(values), config, [RowSize(((8, 82),), 127, 98)] * 56, find_gpu("h200"))
     assert plan.rows_per_second == pytest.approx(102.6, rel=0.03)

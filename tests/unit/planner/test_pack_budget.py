@@ -6,7 +6,7 @@ import torch
 from tests.fixtures.tiny_models import tiny_model
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
-from texlens.models.packed.memory import held_bytes
+from texlens.models.packed.memory import static_bytes
 from texlens.planner.pack_budget import GIB, pack_options, plan_packs
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def test_a_cpu_without_a_limit_makes_nothing_again():
 
 def test_a_limit_makes_packs_smaller_and_their_backward_passes_longer():
     model = tiny_model()[0]
-    held = held_bytes(model)
+    held = static_bytes(model)
     plans = [plan_packs(config(memory_gib=(held + room) / GIB), model, CPU).choice for room in (8.3e6, 3.4e6, 2.56e6)]
     assert [(plan.tokens, plan.recompute) for plan in plans] == [(2048, "none"), (1024, "mlp"), (1024, "full")]
     assert all(plan.nbytes <= room for plan, room in zip(plans, (8.3e6, 3.4e6, 2.56e6), strict=True))

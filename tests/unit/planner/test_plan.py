@@ -3,7 +3,7 @@ import pytest
 from tests.fixtures.tiny_models import tiny_config
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.planner.duration import time_step
 from texlens.planner.fit import as_overrides, candidates, fit, with_changes
 from texlens.planner.gpus import find_gpu, known_gpus
@@ -92,7 +92,7 @@ def test_changes_that_can_t_be_combined_are_left_out():
 
 @pytest.mark.parametrize("engine", ["plain", "packed"])
 def test_the_nano_model_fits_a_small_card(engine):
-    config = shipped_config("nano")
+    config = bundled_config("nano")
     assert config is not None
     plan = plan_on_gpu(config_of(engine=engine), config, [RowSize(((4, 12),), 60, 40)] * 16, find_gpu("rtx3060-12g"))
     assert plan.fits
@@ -102,14 +102,14 @@ def test_the_nano_model_fits_a_small_card(engine):
 
 
 def test_a_limit_that_no_pack_meets_is_told():
-    config, rows = shipped_config("nano"), [RowSize(((4, 12),), 60, 40)] * 16
+    config, rows = bundled_config("nano"), [RowSize(((4, 12),), 60, 40)] * 16
     assert config is not None
     notes = [plan_on_gpu(config_of(memory_gib=gib), config, rows, find_gpu("l4")).notes for gib in (0.01, 4)]
     assert [any("with which the run is refused" in note for note in found) for found in notes] == [True, False]
 
 
 def test_without_rows_a_formula_is_assumed_and_said():
-    config = shipped_config("nano")
+    config = bundled_config("nano")
     assert config is not None
     plan = plan_on_gpu(config_of(engine="plain"), config, [], find_gpu("t4"))
     assert any("285 tokens each are assumed" in note for note in plan.notes)
@@ -132,7 +132,7 @@ def test_every_kind_of_adapter_runs_on_the_meta_device(adapter):
 
 
 def test_fp8_weighs_as_much_as_16_bits_and_needs_a_card_that_has_it():
-    config = shipped_config("nano")
+    config = bundled_config("nano")
     assert config is not None
     settings = {"model": {"path": "nano"}, "data": {"path": "demo"}, "train": {"epochs": 1}}
     plans = [

@@ -5,10 +5,10 @@ import pytest
 from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_config
 from texlens.kernels.loss.label_loss import label_loss
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.families import FAMILIES
 from texlens.models.load import random_model
-from texlens.models.meta_model import skeleton
+from texlens.models.meta_model import meta_model
 from texlens.planner.simulated_ops import BYTES_PER_WEIGHT, quantize, quantize_tower
 from texlens.planner.simulated_step import TRAINED, WEIGHTS, Batch, make_inputs, make_labels, simulate_step
 
@@ -34,13 +34,13 @@ def real_peak(family_name: str, checkpointing: bool) -> int:
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("family_name", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_the_peak_on_meta_is_the_peak_of_the_real_step(family_name, checkpointing):
-    base = skeleton(tiny_config(family_name))
+    base = meta_model(tiny_config(family_name))
     step = simulate_step(base, base, FAMILIES[family_name], BATCH, checkpointing=checkpointing, bf16=False)
     assert step.peak == pytest.approx(real_peak(family_name, checkpointing), rel=0.08)
 
 
 def test_experts_are_counted_for_the_tokens_that_they_get():
-    base = skeleton(tiny_config("qwen3_vl_moe")).bfloat16()
+    base = meta_model(tiny_config("qwen3_vl_moe")).bfloat16()
     step = simulate_step(base, base, FAMILIES["qwen3_vl_moe"], BATCH, checkpointing=False)
     tokens, chosen, width, inner, layers = 48, 2, 32, 16, 2
     forward = 2 * tokens * chosen * 3 * width * inner * layers
@@ -48,7 +48,7 @@ def test_experts_are_counted_for_the_tokens_that_they_get():
 
 
 def test_recomputation_keeps_less_and_computes_more():
-    base = skeleton(tiny_config("qwen3_vl"))
+    base = meta_model(tiny_config("qwen3_vl"))
     stored = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False)
     again = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=True)
     assert again.peak < stored.peak
@@ -56,7 +56,7 @@ def test_recomputation_keeps_less_and_computes_more():
 
 
 def test_gradients_of_an_earlier_batch_are_there_from_the_start():
-    base = skeleton(tiny_config("qwen3_vl"))
+    base = meta_model(tiny_config("qwen3_vl"))
     one = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False)
     two = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False, accumulation=2)
     assert two.peak > one.peak
@@ -64,9 +64,9 @@ def test_gradients_of_an_earlier_batch_are_there_from_the_start():
 
 @pytest.mark.parametrize("kind", ["nf4", "fp8"])
 def test_a_quantized_base_weighs_what_is_stored(kind):
-    config = shipped_config("Qwen3-VL-4B-Instruct")
+    config = bundled_config("Qwen3-VL-4B-Instruct")
     assert config is not None
-    base = skeleton(config).bfloat16()
+    base = meta_model(config).bfloat16()
     before = sum(parameter.nbytes for parameter in base.parameters())
     layers = sum(
         p.nbytes for n, p in base.named_parameters() if "language_model.layers" in n and n.endswith("j.weight")
@@ -80,9 +80,9 @@ def test_a_quantized_base_weighs_what_is_stored(kind):
     ("model", "parts"), [("Qwen3-VL-4B-Instruct", ("attn", "mlp")), ("Qwen2.5-VL-3B-Instruct", ("attn",))]
 )
 def test_a_tower_in_fp8_weighs_a_byte_a_number(model, parts):
-    config = shipped_config(model)
+    config = bundled_config(model)
     assert config is not None
-    base = skeleton(config).bfloat16()
+    base = meta_model(config).bfloat16()
     before = sum(parameter.nbytes for parameter in base.parameters())
     names = [name for name, _ in base.named_parameters() if "visual.blocks" in name and name.endswith(".weight")]
     coded = [base.get_parameter(name) for name in names if any(f".{part}." in name for part in parts)]
@@ -94,7 +94,7 @@ def test_a_tower_in_fp8_weighs_a_byte_a_number(model, parts):
 def test_a_tower_in_fp8_does_the_same_work():
     steps = []
     for coded in (False, True):
-        base = skeleton(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
+        base = meta_model(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
         if coded:
             quantize_tower(base)
         base.model.language_model.layers[0].input_layernorm.weight.requires_grad_(True)
@@ -106,7 +106,7 @@ def test_a_tower_in_fp8_does_the_same_work():
 def test_a_base_in_fp8_does_the_same_work_and_passes_its_slopes_on():
     steps = []
     for kind in (None, "fp8"):
-        base = skeleton(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
+        base = meta_model(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
         if kind:
             quantize(base, kind, ("lm_head", "visual"))
         base.model.language_model.layers[0].input_layernorm.weight.requires_grad_(True)
@@ -117,9 +117,9 @@ def test_a_base_in_fp8_does_the_same_work_and_passes_its_slopes_on():
 
 def test_work_of_a_formula_is_the_known_one():
     """4 x (linear parameters) x tokens with a frozen base: Qwen3-VL-4B, 4.85 TFLOP for 170 + 115 tokens."""
-    config = shipped_config("Qwen3-VL-4B-Instruct")
+    config = bundled_config("Qwen3-VL-4B-Instruct")
     assert config is not None
-    base = skeleton(config).bfloat16()
+    base = meta_model(config).bfloat16()
     for parameter in base.parameters():
         parameter.requires_grad_(False)
     base.model.language_model.layers[0].input_layernorm.weight.requires_grad_(True)

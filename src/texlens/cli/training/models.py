@@ -44,7 +44,7 @@ def list_families(as_json: Json = False) -> None:
     """
     from rich.table import Table
 
-    from texlens.models.bundled import shipped_names
+    from texlens.models.bundled import bundled_names
     from texlens.models.families import FAMILIES
 
     rows = [
@@ -57,11 +57,11 @@ def list_families(as_json: Json = False) -> None:
         for family in FAMILIES.values()
     ]
     if as_json:
-        print_json({"families": rows, "shipped_configurations": list(shipped_names())})
+        print_json({"families": rows, "shipped_configurations": list(bundled_names())})
         return
     table = Table("family", "model_type", "patch", "module groups", box=None)
     for row in rows:
         table.add_row(row["family"], row["model_type"], str(row["patch_size"]), ", ".join(row["groups"]))
     console = result_console()
     console.print(table)
-    console.print("configurations that ship: " + ", ".join(shipped_names()))
+    console.print("configurations that ship: " + ", ".join(bundled_names()))

@@ -11,7 +11,7 @@ from texlens.data.sample import Sample
 from texlens.inference.backends.llama_cpp import LlamaReader
 from texlens.inputs.chat_template import PromptStyle
 from texlens.metrics.prediction import Prediction
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 from texlens.models.processor import load_processor
 
 
@@ -23,7 +23,7 @@ class LlamaSystem:
     config: RunConfig
 
     @classmethod
-    def open(cls, folder: Path, card: ArtifactCard, config: RunConfig) -> "LlamaSystem":
+    def open(cls, folder: Path, card: ExportManifest, config: RunConfig) -> "LlamaSystem":
         """
         Raises:
             ModelError: llama-cpp-python is missing or can't read the files.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.adapters.lora import WEIGHTS, check_adapter, is_full
-from texlens.adapters.metadata import AdapterCard
+from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import load_config
 from texlens.config.model import ModelSettings
 from texlens.core.errors import ModelError
@@ -16,9 +16,9 @@ from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.inference.compatibility import check_together, refuse_unservable, settings_of
 from texlens.inference.names import refuse_missing_run
 from texlens.inference.vllm.flags import image_flags, lora_flags, why_not_vllm
-from texlens.models.build import Base, build_base
+from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import read_header
-from texlens.models.export_manifest import ArtifactCard
+from texlens.models.export_manifest import ExportManifest
 
 
 def vllm_command(models: Sequence[str], *, host: str, port: int) -> list[str]:
@@ -46,7 +46,7 @@ def vllm_command(models: Sequence[str], *, host: str, port: int) -> list[str]:
     return [*_command(base, name, runs, host, port), *_lora(runs)]
 
 
-def _command(base: Base, name: str, runs: Sequence[RunFolder], host: str, port: int) -> list[str]:
+def _command(base: BaseCheckpoint, name: str, runs: Sequence[RunFolder], host: str, port: int) -> list[str]:
     command = ["vllm", "serve", str(base.folder), "--host", host, "--port", str(port), "--served-model-name", name]
     return command + image_flags(*_pixels(base, runs))
 
@@ -64,13 +64,13 @@ def printed(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
-def _pixels(base: Base, runs: Sequence[RunFolder]) -> tuple[int, int]:
+def _pixels(base: BaseCheckpoint, runs: Sequence[RunFolder]) -> tuple[int, int]:
     """The pixel budget that the adapters were trained with, or that of the folder.
 
     Raises:
         ModelError: adapters with different budgets, which one vLLM can't keep apart.
     """
-    cards: list[Any] = [AdapterCard.read(run.adapter) for run in runs] or [ArtifactCard.read(base.folder)]
+    cards: list[Any] = [AdapterMetadata.read(run.adapter) for run in runs] or [ExportManifest.read(base.folder)]
     geometry = base.processor.geometry
     budgets = {(card.min_pixels, card.max_pixels) for card in cards if card} or {
         (geometry.min_pixels, geometry.max_pixels)

@@ -116,7 +116,7 @@ def relative_time(tokens: int, recompute: str) -> float:
     return RECOMPUTE_TIME[recompute] * (1 + PACK_COST / tokens)
 
 
-def held_bytes(model: Any, *, optimizer: str = "adamw") -> int:
+def static_bytes(model: Any, *, optimizer: str = "adamw") -> int:
     """What is there whatever the pack: weights as they are stored, gradients and moments, what fused products keep
     beside them, and on a GPU the libraries' workspace."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -8,7 +8,7 @@ from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
 from texlens.kernels.attention.api import segments
 from texlens.kernels.loss.chunked import CHUNK, label_row_loss
-from texlens.models.bundled import shipped_config
+from texlens.models.bundled import bundled_config
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import build_config
 from texlens.models.packed.memory import (
@@ -17,12 +17,12 @@ from texlens.models.packed.memory import (
     PackOptions,
     backward_per_token,
     choose_pack,
-    held_bytes,
     kept_per_token,
     least_pack,
     loss_bytes,
     relative_time,
     scratch_bytes,
+    static_bytes,
     stored_bytes,
 )
 from texlens.models.packed.text import PackedText
@@ -32,7 +32,7 @@ LAYERS = r".*language_model\..*_proj$"
 
 
 def text_config():
-    config = shipped_config("Qwen3-VL-4B-Instruct")
+    config = bundled_config("Qwen3-VL-4B-Instruct")
     assert config is not None
     return build_config(config).text_config
 
@@ -155,20 +155,20 @@ def test_what_is_held_are_weights_as_stored_gradients_moments_and_copies():
     numbers = sum(parameter.numel() for parameter in model.parameters())
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    assert held_bytes(model) == stored_bytes(model) == 4 * numbers
+    assert static_bytes(model) == stored_bytes(model) == 4 * numbers
     trained = get_peft_model(model, LoraConfig(r=1, target_modules=LAYERS, task_type="CAUSAL_LM"))
     adapters = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
     with_adapters = 4 * (numbers + adapters) + (4 + 8) * adapters + round(1.55 * adapters * 4)
-    assert held_bytes(model) == with_adapters
-    assert held_bytes(model, optimizer="adamw-8bit") == with_adapters - 6 * adapters
+    assert static_bytes(model) == with_adapters
+    assert static_bytes(model, optimizer="adamw-8bit") == with_adapters - 6 * adapters
 
 
 def test_4_bit_weights_are_written_out_into_one_place():
     assert scratch_bytes(text_config()) == 2 * 19_456 * 2560
     model, _ = tiny_model("qwen3_vl")
-    before = held_bytes(model)
+    before = static_bytes(model)
     model.lm_head.weight.quant_state = None
-    assert held_bytes(model) == before + 4 * 32 * 96
+    assert static_bytes(model) == before + 4 * 32 * 96
 
 
 def test_a_packed_weight_counts_with_its_scales():
