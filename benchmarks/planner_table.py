@@ -1,4 +1,4 @@
-"""Planned memory of usual settings, as the table in docs/plan/memory.md has it. Needs no GPU.
+"""Planned memory of usual settings, as the table in docs/explanation/memory-and-time.md has it. Needs no GPU.
 
     PYTHONPATH=src python benchmarks/planner_table.py
 

@@ -1,7 +1,7 @@
 """Scores of captions: words as the COCO scorer tells them apart, and BLEU-4 and ROUGE-L against several references.
 
 Chen et al. 2015 (arXiv:1504.00325), section 3. Their scorer runs Stanford's PTB tokenizer in Java; `caption_words` is
-our own rule, and differs where `docs/metrics/cider.md` says so.
+our own rule, and differs where `docs/reference/metrics/cider.md` says so.
 """
 
 import re

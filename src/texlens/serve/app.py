@@ -19,7 +19,7 @@ from texlens.serve.settings import ServeSettings
 
 
 def create_app(engine: Engine, settings: ServeSettings | None = None) -> FastAPI:
-    """The server of docs/serve/api.md. The caller closes the engine."""
+    """The server of docs/reference/http-api.md. The caller closes the engine."""
     settings = settings or ServeSettings()
     meters = Meters(engine)
     office = Office(engine, settings, meters)

@@ -1,4 +1,4 @@
-"""docs/configuration.md names every key of a run file, and no other."""
+"""docs/reference/configuration.md names every key of a run file, and no other."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from texlens.config.run import RunConfig
 
-PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 
 
 def keys(branch: type[BaseModel], prefix: str = "") -> set[str]:

@@ -31,7 +31,7 @@ def serve(
     body_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a request may take to arrive.")] = 30.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds that a stop waits for answers under way.")] = 30.0,
 ) -> None:
-    """Serve models by OpenAI's interface and by /v1/read, with dynamic batching. See docs/serve/api.md.
+    """Serve models by OpenAI's interface and by /v1/read, with dynamic batching. See docs/reference/http-api.md.
 
     Examples:
 

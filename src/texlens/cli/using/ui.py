@@ -21,7 +21,7 @@ def ui(
 ) -> None:
     """Open a web page on this machine: paste, drop, draw or snap a formula, and see its LaTeX. Works without a network.
 
-    A run's adapter reads beside its base. See docs/serve/web-page.md.
+    A run's adapter reads beside its base. See docs/how-to/web-page.md.
 
     Examples:
 

@@ -1,7 +1,7 @@
 r"""Canonical form: one spelling for all sources that are drawn alike.
 
 `parse` gives the tree, `normal` turns it into units, `pieces` chooses between spellings and prints them. What is drawn
-stays what it is: docs/metrics/canonical.md tells the tolerance and what is unified.
+stays what it is: docs/reference/metrics/canonical.md tells the tolerance and what is unified.
 """
 
 from functools import lru_cache

@@ -15,7 +15,7 @@ def layer(**options) -> MoeLoraLayer:
 
 
 def by_the_formula(made: MoeLoraLayer, x: torch.Tensor, top_k: int | None) -> torch.Tensor:
-    """Token by token and expert by expert, as docs/adapters/moe-lora.md writes it."""
+    """Token by token and expert by expert, as docs/explanation/adapters/moe-lora.md writes it."""
     a = made.moe_lora_A["default"].weight.reshape(3, 2, 5)
     b = made.moe_lora_B["default"].weight.reshape(4, 3, 2)
     rows = []
