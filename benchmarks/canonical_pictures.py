@@ -4,7 +4,8 @@
 
 FOLDER holds parquet files with a `text` column and `.txt.gz` files of one formula a line; each sub-folder is a set.
 Prints, for each set, how many pictures are equal, how many differ as the spacing rule of
-docs/reference/metrics/canonical.md allows, and every other kind of difference with its count; then the speed of `canonical`.
+docs/reference/metrics/canonical.md allows, and every other kind of difference with its count; then the speed of
+`canonical`.
 """
 
 import argparse
