@@ -22,8 +22,8 @@ def rows(latex_ocr: Path, count: int, seed: int) -> list[Sample]:
     """As many generated as real ones; half of the generated ones are of random symbols."""
     settings = DataSettings(path=str(latex_ocr), subset="full")
     real = list(read_split(settings, "validation", limit=count, seed=seed))
-    made = held_out_samples(latex_ocr, count, seed, 0.5)
-    return [*real, *(Sample(f"generated-{sample.id}", sample.image, sample.text) for sample in made)]
+    generated = held_out_samples(latex_ocr, count, seed, 0.5)
+    return [*real, *(Sample(f"generated-{sample.id}", sample.image, sample.text) for sample in generated)]
 
 
 def main() -> None:
@@ -33,9 +33,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
     predictions = open_reader().read(rows(args.latex_ocr, args.count, args.seed), batch_size=32)
-    made = calibration_of(predictions, "LaTeX_OCR full validation and generated print")
-    note_calibration(NANO_FOLDER, made)
-    print(json.dumps(made.to_json(), indent=2))
+    calibration = calibration_of(predictions, "LaTeX_OCR full validation and generated print")
+    note_calibration(NANO_FOLDER, calibration)
+    print(json.dumps(calibration.to_json(), indent=2))
 
 
 if __name__ == "__main__":

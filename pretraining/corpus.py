@@ -40,15 +40,15 @@ class Stage:
     shortest: int
     longest: int
     natural_longest: int
-    worn: float
+    degraded: float
 
 
 STAGES = {
-    "short": Stage(random_share=0.75, shortest=3, longest=12, natural_longest=12, worn=0.1),
-    "mixed": Stage(random_share=0.5, shortest=3, longest=45, natural_longest=60, worn=0.3),
-    "natural": Stage(random_share=0.25, shortest=3, longest=80, natural_longest=150, worn=0.4),
+    "short": Stage(random_share=0.75, shortest=3, longest=12, natural_longest=12, degraded=0.1),
+    "mixed": Stage(random_share=0.5, shortest=3, longest=45, natural_longest=60, degraded=0.3),
+    "natural": Stage(random_share=0.25, shortest=3, longest=80, natural_longest=150, degraded=0.4),
 }
-TEST_STAGE = Stage(random_share=0.5, shortest=5, longest=40, natural_longest=40, worn=0.0)
+TEST_STAGE = Stage(random_share=0.5, shortest=5, longest=40, natural_longest=40, degraded=0.0)
 
 
 def is_held_out(label: str) -> bool:
@@ -74,10 +74,10 @@ class TrainingImages:
         self.degradation = degradation
 
     def sample(self, rng: random.Random, stage: str = "natural") -> tuple[Image.Image, str]:
-        """An 'L' image of at most about `WIDEST_PX` × 160 pixels (wear adds some) and its label."""
+        """An 'L' image of at most about `WIDEST_PX` × 160 pixels (degradation adds some) and its label."""
         while True:
             label = self.label(rng, STAGES[stage])
-            if not is_held_out(label) and (image := self.picture(rng, label, STAGES[stage].worn)):
+            if not is_held_out(label) and (image := self.picture(rng, label, STAGES[stage].degraded)):
                 return image, label
 
     def label(self, rng: random.Random, stage: Stage) -> str:
@@ -87,15 +87,15 @@ class TrainingImages:
             return self.random_formulas.sample(rng, round(longest))
         return self.recombiner.sample(rng, stage.natural_longest)
 
-    def picture(self, rng: random.Random, label: str, worn: float) -> Image.Image | None:
-        """The label in print, worn with that chance; None where it can't be drawn or is too large."""
+    def picture(self, rng: random.Random, label: str, degraded: float) -> Image.Image | None:
+        """The label in print, degraded with that probability; None where it can't be drawn or is too large."""
         font = rng.choices(list(self.fonts), list(self.fonts.values()))[0]
         try:
             formula = layout(label, font=font)
         except LatexError:
             return None
         image = _as_latex_ocr(rng, formula) if rng.random() < 0.65 else _in_another_size(rng, formula)
-        if image is not None and rng.random() < worn:
+        if image is not None and rng.random() < degraded:
             image = degrade(image, rng, self.degradation)
         return image
 
@@ -104,14 +104,14 @@ class TrainingImages:
     ) -> Iterator[tuple[Image.Image, str]]:
         """`count` different formulas of 5 to 40 tokens that `sample` never gives, in clean print."""
         stage = replace(TEST_STAGE, random_share=random_share)
-        rng, seen = random.Random(f"held-out {seed}"), set()
-        while len(seen) < count:
+        rng, labels = random.Random(f"held-out {seed}"), set()
+        while len(labels) < count:
             label = self.label(rng, stage)
-            if label in seen or label.count(" ") < TEST_STAGE.shortest - 1 or not is_held_out(label):
+            if label in labels or label.count(" ") < TEST_STAGE.shortest - 1 or not is_held_out(label):
                 continue
-            image = self.picture(rng, label, TEST_STAGE.worn)
+            image = self.picture(rng, label, TEST_STAGE.degraded)
             if image is not None:
-                seen.add(label)
+                labels.add(label)
                 yield image, label
 
 

@@ -1,8 +1,8 @@
-"""Write the demo data set: made-up school formulas in our own handwriting, in the hub's parquet layout.
+"""Write the demo data set: generated school formulas in synthetic handwriting, in the hub's parquet layout.
 
     python -m pretraining.demo_data [--out src/texlens/data/demo] [--seed 2026]
 
-Every label occurs once, so none stands in two splits, and each split has all writers.
+Every label occurs once, so no split shares one with another, and each split has all writers.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 from PIL import Image
 
-from pretraining.curriculum import school_formula
+from pretraining.school_formulas import school_formula
 from texlens.latex.handwriting.writer import PenStyle, draw_handwriting
 from texlens.latex.layout.formula import layout
 
@@ -50,8 +50,8 @@ configs:
 ---
 # Handwriting demo
 
-{total} made-up school formulas, written by {writers} made-up hands: {sizes}. It is small enough to fine-tune on within
-minutes on a CPU, and it is a style that the shipped nano model (trained on print) has not seen.
+{total} generated school formulas in the handwriting of {writers} synthetic writers: {sizes}. It is small enough to fine-tune on within
+minutes on a CPU, and it is a style that the shipped nano model (trained on print) was not trained on.
 
 | column | what |
 |---|---|
@@ -59,11 +59,11 @@ minutes on a CPU, and it is a style that the shipped nano model (trained on prin
 | `text` | LaTeX in LaTeX_OCR's style: tokens with one space between them |
 | `id` | `demo-` and a number |
 
-Every label occurs once, so no label stands in two splits; all writers stand in each.
+Every label occurs once, so no split shares one with another; each split has all writers.
 
 How it was made: `python -m pretraining.demo_data --seed {seed}`. The formulas come from a random grammar
-(`pretraining/school.py`), the layout from the project's own engine, the pen strokes from its own table of letter shapes
-(`src/texlens/latex/strokes.txt`). No rows of another data set are in it. License: Apache-2.0.
+(`pretraining/school_formulas.py`), the layout from the project's own engine, the pen strokes from its own table of letter shapes
+(`src/texlens/latex/handwriting/strokes.txt`). No rows of another data set are in it. License: Apache-2.0.
 """
 
 
@@ -81,26 +81,26 @@ def main() -> None:
 
 
 def demo_rows(seed: int) -> Iterator[dict[str, object]]:
-    """Rows with different labels, the writers in turn; each row depends on the seed and its place alone."""
+    """Rows with different labels, the writers in turn; each row depends on the seed and its position alone."""
     styles = [PenStyle.of_writer(number) for number in range(WRITERS)]
-    seen: set[str] = set()
+    labels: set[str] = set()
     number = tried = 0
     while True:
         rng = random.Random(f"{seed} {tried}")
         tried += 1
         label = school_formula(rng)
-        if label in seen or not FEWEST_TOKENS <= len(label.split(" ")) <= MOST_TOKENS:
+        if label in labels or not FEWEST_TOKENS <= len(label.split(" ")) <= MOST_TOKENS:
             continue
         image = written(label, rng, styles[number % WRITERS])
         if image is not None:
-            seen.add(label)
+            labels.add(label)
             name = f"demo-{number:04d}"
             yield {"image": {"bytes": png(image), "path": f"{name}.png"}, "text": label, "id": name}
             number += 1
 
 
 def written(label: str, rng: random.Random, style: PenStyle) -> Image.Image | None:
-    """The label in a hand of ordinary size, or smaller where it is long; None where it would be too small to read."""
+    """The label handwritten at ordinary size, or smaller where it is long; None where it would be too small to read."""
     formula = layout(label)
     state = rng.getstate()
     x_height = rng.uniform(*X_HEIGHT_PX)
@@ -128,7 +128,7 @@ def png(image: Image.Image) -> bytes:
 
 
 def as_table(rows: list[dict[str, object]]) -> arrow.Table:
-    """Rows as the hub stores them; the metadata tells `datasets` which column is an image."""
+    """Rows as the hub stores them; the metadata says to `datasets` which column is an image."""
     image = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
     schema = arrow.schema([("image", image), ("text", arrow.string()), ("id", arrow.string())])
     metadata = {"huggingface": json.dumps({"info": {"features": FEATURES}})}

@@ -82,9 +82,9 @@ def pack_loss(model, pack: dict, longest_image: int, longest_text: int) -> tuple
     """Summed cross-entropy of the labels in nats, and how many labels there are."""
     text, config = model.model.language_model, model.config.text_config
     features, deep = vision_features(model.model.visual, pack, longest_image)
-    place = pack["visual"].long()
-    is_image = (place < len(features))[:, None]
-    spread = lambda f: torch.cat([f, f.new_zeros(1, f.shape[1])])[place]  # noqa: E731
+    visual_index = pack["visual"].long()
+    is_image = (visual_index < len(features))[:, None]
+    spread = lambda f: torch.cat([f, f.new_zeros(1, f.shape[1])])[visual_index]  # noqa: E731
     words = text.embed_tokens(pack["ids"].long())
     x = torch.where(is_image, spread(features).to(words.dtype), words)
     rope = config.rope_parameters

@@ -73,8 +73,8 @@ def build_prompt(tokenizer, question: str) -> Prompt:
     )
     ids = tokenizer(text)["input_ids"]
     image, end = tokenizer.convert_tokens_to_ids(["<|image_pad|>", "<|im_end|>"])
-    place = ids.index(image)
-    return Prompt(tuple(ids[:place]), tuple(ids[place + 1 :]), end, image)
+    image_index = ids.index(image)
+    return Prompt(tuple(ids[:image_index]), tuple(ids[image_index + 1 :]), end, image)
 
 
 def optimizers(model, rate: float) -> list[torch.optim.Optimizer]:
@@ -98,10 +98,10 @@ def new_model(device: str) -> Qwen3VLForConditionalGeneration:
 
 @torch.no_grad()
 def blank_gap(model, loss_of, pack: dict) -> float:
-    """How much the loss rises, in nats a token, when every image is blank: 0 means that the model does not look."""
-    seen, count = loss_of(model, pack)
+    """How much the loss rises, in nats a token, when every image is blank: 0 means that the model ignores the image."""
+    loss, count = loss_of(model, pack)
     blank, _ = loss_of(model, {**pack, "patches": torch.full_like(pack["patches"], 255)})
-    return float((blank - seen) / count)
+    return float((blank - loss) / count)
 
 
 def main() -> None:

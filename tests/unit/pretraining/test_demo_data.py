@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
-from pretraining.curriculum import school_formula
 from pretraining.demo_data import OUT, SEED, SPLITS, as_table, demo_rows, png
+from pretraining.school_formulas import school_formula
 
 from texlens.latex.parse.parser import parse
 

@@ -1,4 +1,4 @@
-r"""Formulas of school mathematics, made up at random: what the handwriting demo is written from.
+r"""Formulas of school mathematics, generated at random: the labels of the handwriting demo.
 
 `school_formula(rng)` is a label in LaTeX_OCR's style, of 3 to about 25 tokens, from the symbols that people write most.
 """
