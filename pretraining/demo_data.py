@@ -50,8 +50,8 @@ configs:
 ---
 # Handwriting demo
 
-{total} generated school formulas in the handwriting of {writers} synthetic writers: {sizes}. It is small enough to fine-tune on within
-minutes on a CPU, and it is a style that the shipped nano model (trained on print) was not trained on.
+{total} generated school formulas in the handwriting of {writers} synthetic writers: {sizes}. It is small
+enough to fine-tune on within minutes on a CPU, in a style that the shipped nano model was not trained on.
 
 | column | what |
 |---|---|
@@ -62,8 +62,8 @@ minutes on a CPU, and it is a style that the shipped nano model (trained on prin
 Every label occurs once, so no split shares one with another; each split has all writers.
 
 How it was made: `python -m pretraining.demo_data --seed {seed}`. The formulas come from a random grammar
-(`pretraining/school_formulas.py`), the layout from the project's own engine, the pen strokes from its own table of letter shapes
-(`src/texlens/latex/handwriting/strokes.txt`). No rows of another data set are in it. License: Apache-2.0.
+(`pretraining/school_formulas.py`), the layout from the project's own engine, the pen strokes from its own table of
+letter shapes (`src/texlens/latex/handwriting/strokes.txt`). No rows of another data set are in it. License: Apache-2.0.
 """
 
 
