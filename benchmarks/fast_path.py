@@ -42,7 +42,7 @@ from peft import LoraConfig, get_peft_model
 
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.example import Example
-from texlens.inputs.pack import PackLayout, lay
+from texlens.inputs.pack import PackSpec, build_pack
 from texlens.inputs.packed_collator import PackCollator
 from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of
@@ -246,7 +246,7 @@ def packs_of(rows: int, budget: int, options, config, geometry, padded: bool, de
     vision = config.vision_config
     window = getattr(vision, "window_size", None)
     table = getattr(vision, "num_position_embeddings", None)
-    layout = PackLayout(
+    layout = PackSpec(
         IMAGE,
         PAD,
         window=window // geometry.factor if window and hasattr(vision, "fullatt_block_indexes") else None,
@@ -282,9 +282,9 @@ def pinned(batch: dict) -> dict:
     return {**batch, "packs": [{name: pin(value) for name, value in pack.items()} for pack in batch["packs"]]}
 
 
-def with_features(examples: list[Example], forward, layout: PackLayout, device) -> list[Example]:
+def with_features(examples: list[Example], forward, layout: PackSpec, device) -> list[Example]:
     """The examples with the tower's features in place of their patches."""
-    pack = lay([dataclasses.replace(example, keys=(example.sample_id,)) for example in examples], layout)
+    pack = build_pack([dataclasses.replace(example, keys=(example.sample_id,)) for example in examples], layout)
     with torch.no_grad():
         features = torch.stack(forward.image_features(pack_on(device, pack))).cpu()
     bounds = {key: (start, end) for key, start, end in pack["fresh"]}

@@ -35,7 +35,7 @@ from texlens.inputs.padded_collator import Collator
 from texlens.kernels.loss.label_loss import count_labels, label_loss
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
-from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.train.feature_cache import feature_store
 
 
@@ -105,8 +105,8 @@ def build_arms(config, arguments) -> dict:
     padded = [collate(examples) for examples in rows()]
     stock, plain, packed = adapted(), adapted(), adapted()
     forward = packed_forward(packed.base_model.model, processor.geometry, passes="cpu")
-    lay = PackCollator(pack_layout(packed.base_model.model.config, processor), arguments.tokens)
-    packs = [lay(examples) for examples in rows(cut=image_to_raw_patches)]
+    lay = PackCollator(pack_spec(packed.base_model.model.config, processor), arguments.tokens)
+    packs = [lay(examples) for examples in rows(patchify=image_to_raw_patches)]
 
     def packed_loss_of(forward):
         def packed_loss(batch):
@@ -134,10 +134,10 @@ def build_arms(config, arguments) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         store = replace(feature_store(forward, processor.geometry), folder=Path(folder))
         keeping = replace(forward, store=store)
-        for batch in [lay(examples) for examples in rows(cut=image_to_raw_patches, store=store)]:
+        for batch in [lay(examples) for examples in rows(patchify=image_to_raw_patches, store=store)]:
             for pack in batch["packs"]:
                 keeping.image_features(pack)
-        kept = [lay(examples) for examples in rows(cut=image_to_raw_patches, store=store)]
+        kept = [lay(examples) for examples in rows(patchify=image_to_raw_patches, store=store)]
     return arms | {"cached": (kept, stepper(cached, packed_loss_of(forward)))}
 
 

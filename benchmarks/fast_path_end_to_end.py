@@ -56,14 +56,14 @@ from texlens.core.run_folder import RunFolder
 from texlens.inputs.build import build_splits
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import lay
+from texlens.inputs.pack import build_pack
 from texlens.inputs.packed_collator import PackCollator
 from texlens.models.build import BaseCheckpoint
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import read_config
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import build_config as build_model_config
-from texlens.models.packed.forward import PackedForward, pack_layout
+from texlens.models.packed.forward import PackedForward, pack_spec
 from texlens.models.processor import load_processor, load_tokenizer
 from texlens.train.backends.engine import build_engine
 from texlens.train.run import Prepared, build_trainer
@@ -280,7 +280,7 @@ def laid_again(
     """The packs that were trained on, and at how many rows a second the loader alone makes them."""
     places = {name: index for index, name in enumerate(prepared.splits.train.ids())}
     flat = [[places[name] for name in rows] for step in packs for rows in step]
-    collate = partial(lay, layout=engine.collator(None).layout)
+    collate = partial(build_pack, layout=engine.collator(None).layout)
     loader = DataLoader(dataset, batch_sampler=flat, collate_fn=collate, num_workers=engine.workers)
     began = time.perf_counter()
     laid = iter(list(loader))
@@ -321,9 +321,9 @@ def loader_alone(config: RunConfig, options) -> dict:
         processor.tokenizer,
         processor.geometry,
         question=config.data.question,
-        cut=image_to_raw_patches,
+        patchify=image_to_raw_patches,
     )
-    layout = pack_layout(build_model_config(read_config(prepared.base.folder)), processor, padded=True)
+    layout = pack_spec(build_model_config(read_config(prepared.base.folder)), processor, padded=True)
     collate, spent = PackCollator(layout, config.train.pack_tokens), Counter()
     tokens = 0
 

@@ -45,13 +45,13 @@ from texlens.inputs.build import build_splits
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.example import IGNORED, Example
 from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import PackLayout
+from texlens.inputs.pack import PackSpec
 from texlens.inputs.packed_collator import PackCollator
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.families import family_of
 from texlens.models.fp8 import fp8_layers, quantize_in_fp8
-from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward
+from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward
 
 STEPS, WARM_UP, LAST, TOLD, SAID = 300, 15, 20, 10, 50
 EPOCHS = 2
@@ -228,12 +228,16 @@ def nano(options, device) -> Task:
         quantize(made, arm)
         return build_adapter(made, plan, config.adapter, seed=arm.seed, base_path="nano").train()
 
-    layout = pack_layout(build_model(base, config.model).config, processor, padded=device.type == "cuda")
+    layout = pack_spec(build_model(base, config.model).config, processor, padded=device.type == "cuda")
     collate = PackCollator(layout, BUDGET)
 
     def examples_of(samples) -> list[Example]:
         made = ExampleDataset(
-            samples, processor.tokenizer, processor.geometry, question=config.data.question, cut=image_to_raw_patches
+            samples,
+            processor.tokenizer,
+            processor.geometry,
+            question=config.data.question,
+            patchify=image_to_raw_patches,
         )
         return [made[index] for index in range(len(made))]
 
@@ -266,7 +270,7 @@ def wide(options, device) -> Task:
     rows, batches = options.rows or (4 if options.tiny else 28), 3 if options.tiny else 50
     vision = settings["vision_config"]
     padded = 128 if device.type == "cuda" else 1
-    layout = PackLayout(
+    layout = PackSpec(
         IMAGE,
         PAD,
         table_side=int(vision.get("num_position_embeddings", 2304) ** 0.5),

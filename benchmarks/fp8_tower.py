@@ -33,7 +33,7 @@ from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import totals
 from texlens.models.build import BaseCheckpoint, build_base, build_model
 from texlens.models.fp8 import Fp8Linear, coded_of_tower
-from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.packed.forward import pack_spec, packed_forward
 
 BUDGET = 4096
 READINGS = {"full precision": (), "blocks": ("blocks",)}
@@ -70,13 +70,13 @@ def main() -> None:
 def features(base: BaseCheckpoint, config: RunConfig, samples: list[Sample]) -> dict:
     processor = base.processor
     tools = processor.tokenizer, processor.geometry
-    made_of = ExampleDataset(samples, *tools, question=config.data.question, cut=image_to_raw_patches)
+    made_of = ExampleDataset(samples, *tools, question=config.data.question, patchify=image_to_raw_patches)
     examples = [made_of[index] for index in range(len(made_of))]
     found = []
     for parts in ((), ("blocks",), ("blocks", "mergers")):
         model = tower_in_fp8(base, config, parts)
         forward = packed_forward(model, processor.geometry)
-        packs = PackCollator(pack_layout(model.config, processor), BUDGET)(examples)["packs"]
+        packs = PackCollator(pack_spec(model.config, processor), BUDGET)(examples)["packs"]
         with torch.no_grad():
             found.append(
                 [torch.cat(part) for part in zip(*(forward.image_features(pack) for pack in packs), strict=True)]

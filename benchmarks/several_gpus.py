@@ -26,9 +26,9 @@ from fast_path_rows import GIB, IMAGE, PAD, made_examples, settings_of, synchron
 from torch import distributed
 
 from texlens.data.geometry import ImageGeometry
-from texlens.inputs.packed_collator import DealtCollator, deal
+from texlens.inputs.packed_collator import ShardedCollator, assign_packs
 from texlens.models.families import family_of
-from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward
+from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward
 from texlens.train.backends.packed_step import add_gradients, packed_step
 from texlens.train.distributed.context import ALONE, Processes, joined
 from texlens.train.nan_guard import NanGuard
@@ -63,7 +63,7 @@ class Arm:
         self.trained = [one for one in adapted.parameters() if one.requires_grad]
         self.start_anew(ALONE)
         taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD)
-        self.layout = pack_layout(model.config, taken, padded=passes == "triton")
+        self.layout = pack_spec(model.config, taken, padded=passes == "triton")
         self.device, self.options, self.patch = device, options, geometry.patch_size
 
     def start_anew(self, processes: Processes) -> None:
@@ -79,8 +79,8 @@ class Arm:
         return [self.batch(step, processes) for step in steps]
 
     def batch(self, rows: list, processes: Processes) -> Batch:
-        dealt = deal([len(row) for row in rows], self.options.pack_tokens, processes.count)
-        laid = DealtCollator(self.layout)([[rows[number] for number in pack] for pack in dealt[processes.rank]])
+        dealt = assign_packs([len(row) for row in rows], self.options.pack_tokens, processes.count)
+        laid = ShardedCollator(self.layout)([[rows[number] for number in pack] for pack in dealt[processes.rank]])
         labels = sum(processes.gather(laid["label_count"]))
         return [pack_on(self.device, pack) for pack in laid["packs"]], labels
 

@@ -19,7 +19,7 @@ from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
 from texlens.models.fp8 import coded_together, fp8_layers, quantize_in_fp8
 from texlens.models.load import load_model, random_model
-from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.train.backends.compile_check import small_pack
 from texlens.train.run import prepare, train
 
@@ -105,9 +105,7 @@ def tower_of(name: str, device: str, dtype: torch.dtype):
     model.requires_grad_(False)
     family = family_of(config)
     geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
-    layout = pack_layout(
-        model.config, SimpleNamespace(geometry=geometry, image_token_id=5, pad_token_id=0), padded=True
-    )
+    layout = pack_spec(model.config, SimpleNamespace(geometry=geometry, image_token_id=5, pad_token_id=0), padded=True)
     return model, geometry, small_pack(geometry, layout, torch.device(device))
 
 

@@ -9,7 +9,7 @@ from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from texlens.kernels.loss.chunked import choose_chunk_loss, label_row_loss
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.load import load_model
-from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.models.processor import load_processor
 from texlens.train.async_copy import Beside
 from texlens.train.backends.compile_check import small_pack
@@ -33,7 +33,7 @@ def test_the_tower_reads_a_pack_without_waiting(family, waiting_is_an_error):
     model, processor = tiny_model(family)
     model = model.to("cuda", torch.bfloat16)
     forward = packed_forward(model, processor.geometry)
-    layout = pack_layout(model.config, processor, padded=True)
+    layout = pack_spec(model.config, processor, padded=True)
     pack = small_pack(processor.geometry, layout, torch.device("cuda"))
     forward.image_features(pack)
     waiting_is_an_error()
@@ -46,7 +46,7 @@ def test_a_pack_goes_there_and_back_without_waiting(passes, waiting_is_an_error)
     lora = LoraConfig(r=16, target_modules=r".*language_model\..*_proj$", task_type="CAUSAL_LM")
     model = get_peft_model(model, lora).base_model.model
     forward = packed_forward(model, processor.geometry, passes=passes)
-    layout = pack_layout(model.config, processor, padded=True)
+    layout = pack_spec(model.config, processor, padded=True)
     pack = small_pack(processor.geometry, layout, torch.device("cuda"))
     for _ in range(2):
         forward.loss(pack).backward()

@@ -18,7 +18,7 @@ from rich.console import Console
 from texlens.config.load import build_config
 from texlens.core.errors import RunError
 from texlens.core.run_folder import RunFolder
-from texlens.data.sample import Refusal
+from texlens.data.sample import RejectedRow
 from texlens.inputs.dataset import ExampleDataset
 from texlens.models.packed.forward import PackedForward
 from texlens.train.distributed.context import ALONE, Processes, joined
@@ -88,7 +88,7 @@ def whole(case: Case) -> dict:
     def with_damage(rows, index):
         sample = rows.rows[index]
         broken = len(rows) == 11 and index == BROKEN
-        return Refusal(sample.id, sample.image.where, "damaged") if broken else get(rows, index)
+        return RejectedRow(sample.id, sample.image.where, "damaged") if broken else get(rows, index)
 
     def noting(trainer, model, packs, labels):
         seen.append([pack["rows"] for pack in packs])
@@ -99,7 +99,7 @@ def whole(case: Case) -> dict:
         facts = case.run("whole", **VALIDATED)
     finally:
         ExampleDataset.__getitem__, LensTrainer._packed_step = get, take
-    return {"seen": seen, "refused": facts["rows_refused_while_training"]}
+    return {"seen": seen, "refused": facts["rows_rejected_while_training"]}
 
 
 def stopped(case: Case) -> dict:

@@ -203,10 +203,10 @@ def test_bad_rows_are_named_and_counted_and_training_goes_on_without_them(
         assert f"{train} row {row}: " in said
         assert reason in said
     account = json.loads((tmp_path / "runs/tiny/data.json").read_text())["splits"]["train"]
-    refused_while_training = done.json["training"]["rows_refused_while_training"]
+    rejected_while_training = done.json["training"]["rows_rejected_while_training"]
     assert account["rows"] == 8
     assert account["kept"] + len(account["refused_rows"]) == 8
-    assert (account["kept"], refused_while_training) == ((4, []) if check == "pixels" else (5, ["train-1"]))
+    assert (account["kept"], rejected_while_training) == ((4, []) if check == "pixels" else (5, ["train-1"]))
 
 
 def test_bad_test_rows_score_zero_and_are_in_the_report(texlens, tiny_checkpoints, bad_rows, tmp_path):

@@ -69,7 +69,7 @@ def test_what_was_done_stands_in_the_run(tiny, plain, tmp_path):
 def test_rows_and_label_tokens_of_an_epoch_are_the_data_sets(tiny, tmp_path):
     folder = run(tiny, tmp_path, steps=None, epochs=2, batch_size=5, accumulation=1)
     assert folder.manifest["training"]["steps"] == 6
-    assert folder.manifest["training"]["rows_refused_while_training"] == []
+    assert folder.manifest["training"]["rows_rejected_while_training"] == []
 
 
 def test_a_step_is_taken_in_training_mode(tiny, tmp_path, monkeypatch):

@@ -91,7 +91,7 @@ def test_a_row_that_can_not_be_decoded_is_refused_by_both_and_told_once(one, two
     refused = told(one, "whole")[0]["refused"]
     assert [process["refused"] for process in told(two, "whole")] == [refused, refused]
     assert len(refused) == 1
-    assert RunFolder(two / "whole").manifest["training"]["rows_refused_while_training"] == refused
+    assert RunFolder(two / "whole").manifest["training"]["rows_rejected_while_training"] == refused
 
 
 def test_a_run_stopped_and_resumed_ends_as_one_never_stopped(two):

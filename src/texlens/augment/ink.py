@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-_LEAST_DIFFERENCE = 24
+_MIN_DIFFERENCE = 24
 """Levels of gray from the paper to the faintest ink, where the paper is clean."""
 _UNEVEN_FROM = 64
 """Paper whose edge differs by more than this from itself has no ink that can be told from it for sure."""
@@ -41,7 +41,7 @@ def find_ink(image: Image.Image) -> Ink | None:
     gray_HW = np.asarray(image.convert("L"), np.int16)
     edge = np.concatenate([gray_HW[0], gray_HW[-1], gray_HW[:, 0], gray_HW[:, -1]])
     level = int(np.median(edge))
-    limit = _LEAST_DIFFERENCE + _SPREADS * float(np.median(np.abs(edge - level)))
+    limit = _MIN_DIFFERENCE + _SPREADS * float(np.median(np.abs(edge - level)))
     is_even = limit <= _UNEVEN_FROM
     mask_HW = np.abs(gray_HW - level) > limit if is_even else np.ones(gray_HW.shape, bool)
     if not mask_HW.any():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
-_LEAST_KEPT = 0.6
+_MIN_CONTRAST_KEPT = 0.6
 """Thinner strokes keep this share of the ink's contrast, or stay as they are."""
 
 
@@ -19,7 +19,7 @@ def thicker(image: Image.Image, amount: float, *, dark_ink: bool) -> Image.Image
     swells_dark = (amount > 0) == dark_ink
     changed = image.filter(ImageFilter.MinFilter(size) if swells_dark else ImageFilter.MaxFilter(size))
     blended = Image.blend(image, changed, abs(amount))
-    if amount < 0 and _contrast_of(blended) < _LEAST_KEPT * _contrast_of(image):
+    if amount < 0 and _contrast_of(blended) < _MIN_CONTRAST_KEPT * _contrast_of(image):
         return image
     return blended
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.folder import FolderWriter, finished
-from texlens.data.groups import Keys, divided
+from texlens.data.groups import Keys, split_groups
 from texlens.data.load import Rows
-from texlens.data.sample import LazyImage, Refusal, Sample
+from texlens.data.sample import LazyImage, RejectedRow, Sample
 
 PNG_HEAD, PNG_END = b"\x89PNG", b"IEND"
 
@@ -43,26 +43,26 @@ def write_parts(
 
     Args:
         made_by: what was asked for; the parts' fingerprints are added, so that a changed source is written anew.
-        decode: decode every image, so that a damaged one is refused; else headers and a PNG's end are looked at.
+        decode: decode every image, so that a damaged one is rejected; else headers and a PNG's end are looked at.
         on_row: called with the number of rows passed over.
 
     Raises:
         DataError: no row could be kept, or the folder holds something else.
     """
     made_by = {**made_by, "rows": [[part.split, part.rows.fingerprint] for part in parts]}
-    account = finished(folder, made_by)
-    if account is not None:
-        return account, True
+    statistics = finished(folder, made_by)
+    if statistics is not None:
+        return statistics, True
     with FolderWriter(folder, made_by=made_by, resume=True, overwrite=overwrite) as writer:
         for part in parts:
             for offered in _offers(part):
                 if not writer.skip(part.split):
                     _write(writer, part, offered(), decode)
                 on_row(1)
-    return writer.account, False
+    return writer.statistics, False
 
 
-def divide(
+def split_rows(
     splits: Mapping[str, Rows], shares: Mapping[str, float], *, by: Sequence[str], seed: int, on_row: OnRow
 ) -> list[Part]:
     """All rows as new splits with these shares, drawn by `seed`; rows that share a key stay together.
@@ -84,7 +84,7 @@ def divide(
             keys.add(_keys(rows, index, by))
             on_row(1)
     wanted = {name: share for name, share in shares.items() if share > 0}
-    assigned = divided(keys.groups(), wanted, seed)
+    assigned = split_groups(keys.groups(), wanted, seed)
     twice = _repeated_ids([rows for _, rows in pools])
     return [part for split in wanted for part in _chosen(pools, split, assigned, twice)]
 
@@ -107,7 +107,7 @@ def mix(sources: Mapping[str, tuple[Mapping[str, Rows], float]], *, seed: int) -
     return parts
 
 
-def without_damage(sample: Sample, *, decode: bool = False) -> Sample:
+def check_images(sample: Sample, *, decode: bool = False) -> Sample:
     """The sample with its images in memory, each looked at.
 
     Raises:
@@ -117,25 +117,25 @@ def without_damage(sample: Sample, *, decode: bool = False) -> Sample:
     return replace(sample, image=first, more_images=tuple(others))
 
 
-def _offers(part: Part) -> Iterator[Callable[[], Sample | Refusal]]:
-    """What gives each row, in an order that is always the same: those that the source refused go first."""
-    for refusal in part.rows.refused:
-        yield lambda refusal=refusal: refusal
+def _offers(part: Part) -> Iterator[Callable[[], Sample | RejectedRow]]:
+    """What gives each row, in an order that is always the same: those that the source rejected go first."""
+    for rejected_row in part.rows.rejected:
+        yield lambda rejected_row=rejected_row: rejected_row
     for index in range(len(part.rows)):
         yield lambda index=index: part.rows[index]
 
 
-def _write(writer: FolderWriter, part: Part, row: Sample | Refusal, decode: bool) -> None:
-    if isinstance(row, Refusal):
-        writer.refuse(part.split, row)
+def _write(writer: FolderWriter, part: Part, row: Sample | RejectedRow, decode: bool) -> None:
+    if isinstance(row, RejectedRow):
+        writer.reject(part.split, row)
         return
     kind = "unreadable image"
     try:
-        whole = without_damage(row, decode=decode)
+        whole = check_images(row, decode=decode)
         kind = "row"
         writer.add(part.split, part.change(whole) if part.change else whole)
     except DataError as error:
-        writer.refuse(part.split, Refusal.of(row, error, kind))
+        writer.reject(part.split, RejectedRow.of(row, error, kind))
 
 
 def _looked_at(image: LazyImage, decode: bool) -> LazyImage:
@@ -163,7 +163,7 @@ def _keys(rows: Rows, index: int, by: Sequence[str]) -> list[bytes]:
 
 
 def _image_keys(sample: Sample) -> list[bytes]:
-    """A row whose image can't be read is alone; it is refused when it is written."""
+    """A row whose image can't be read is alone; it is rejected when it is written."""
     try:
         return [b"i" + hashlib.sha256(image.encoded()).digest()[:16] for image in sample.images]
     except DataError:
@@ -177,11 +177,11 @@ def _chosen(
     for name, rows in pools:
         chosen = [index for index in range(len(rows)) if assigned[start + index] == split]
         start += len(rows)
-        part = rows.take(chosen, with_refused=split == _of_refused(assigned))
+        part = rows.take(chosen, with_rejected=split == _split_of_rejected(assigned))
         yield Part(split, part, _with_old_split(name, twice))
 
 
-def _of_refused(assigned: Sequence[str]) -> str:
+def _split_of_rejected(assigned: Sequence[str]) -> str:
     """Rows that could not be read are accounted for in the split that has most rows."""
     return max(sorted(set(assigned)), key=assigned.count)
 

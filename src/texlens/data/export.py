@@ -17,17 +17,24 @@ from typing import IO, Any
 from texlens.core.errors import DataError
 from texlens.core.files import swap_in, write_json
 from texlens.data.convert import OnRow
-from texlens.data.folder import REFUSED
+from texlens.data.folder import REJECTED
 from texlens.data.load import Rows
-from texlens.data.sample import Refusal, Sample
-from texlens.data.writers.protocol import RowFormat, refuse_loss
+from texlens.data.sample import RejectedRow, Sample
+from texlens.data.writers.protocol import RowFormat, check_round_trip
 
-ACCOUNT = "texlens-export.json"
+STATISTICS = "texlens-export.json"
 JOURNAL = "journal.json"
-ROWS_A_JOURNAL = 1_000
+JOURNAL_ROWS = 1_000
 UNSAFE = re.compile(r"[^\w.-]+")
-ENDINGS = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}
-LONGEST_NAME = 80
+SUFFIXES_BY_SIGNATURE = {
+    b"\x89PNG": ".png",
+    b"\xff\xd8": ".jpg",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+}
+MAX_NAME_LENGTH = 80
 
 
 @dataclass
@@ -37,7 +44,7 @@ class _Progress:
     rows_in: int = 0
     kept: int = 0
     bytes: int = 0
-    refused: list[dict[str, str]] = field(default_factory=list)
+    rejected: list[dict[str, str]] = field(default_factory=list)
 
 
 def export(
@@ -56,64 +63,64 @@ def export(
     """
     folder = Path(folder).absolute()
     made_by = {**made_by, "rows": {split: rows.fingerprint for split, rows in splits.items()}}
-    standing = _read(folder / ACCOUNT)
+    standing = _read(folder / STATISTICS)
     if standing and standing.get("made_by") == made_by:
         return standing, True
-    _refuse_foreign(folder, standing is not None, overwrite)
-    aside = folder.with_name(f".{folder.name}.partial")
-    if (_read(aside / "made_by.json") or None) != made_by:
-        shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True, exist_ok=True)
-    write_json(aside / "made_by.json", made_by)
-    progress = {split: _Progress(**state) for split, state in (_read(aside / JOURNAL) or {}).items()}
+    _check_destination(folder, standing is not None, overwrite)
+    staging = folder.with_name(f".{folder.name}.partial")
+    if (_read(staging / "made_by.json") or None) != made_by:
+        shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True, exist_ok=True)
+    write_json(staging / "made_by.json", made_by)
+    progress = {split: _Progress(**state) for split, state in (_read(staging / JOURNAL) or {}).items()}
     for split, rows in splits.items():
-        _write_split(aside, split, rows, format, progress, on_row)
-    account = _account(made_by, progress)
-    if not account["kept"]:
-        shutil.rmtree(aside)
-        first = next((refusal for state in progress.values() for refusal in state.refused), None)
+        _write_split(staging, split, rows, format, progress, on_row)
+    statistics = _statistics(made_by, progress)
+    if not statistics["kept"]:
+        shutil.rmtree(staging)
+        first = next((rejected_row for state in progress.values() for rejected_row in state.rejected), None)
         why = f"; the first: {first['where']}: {first['reason']}" if first else ": the source is empty"
         raise DataError(f"{folder}: no row could be written{why}")
     for name in (JOURNAL, "made_by.json"):
-        (aside / name).unlink(missing_ok=True)
-    write_json(aside / ACCOUNT, account)
-    _write_refused(aside, progress)
+        (staging / name).unlink(missing_ok=True)
+    write_json(staging / STATISTICS, statistics)
+    _write_rejected(staging, progress)
     os.sync()
-    swap_in(aside, folder, flushed=True)
-    return account, False
+    swap_in(staging, folder, flushed=True)
+    return statistics, False
 
 
 def _write_split(
-    aside: Path, split: str, rows: Rows, format: RowFormat, progress: dict[str, _Progress], on_row: OnRow
+    staging: Path, split: str, rows: Rows, format: RowFormat, progress: dict[str, _Progress], on_row: OnRow
 ) -> None:
     state = progress.setdefault(split, _Progress())
-    images = aside / "images" / split
+    images = staging / "images" / split
     images.mkdir(parents=True, exist_ok=True)
-    with (aside / f"{split}{format.suffix}").open("ab") as file:
+    with (staging / f"{split}{format.suffix}").open("ab") as file:
         file.truncate(state.bytes)
         file.seek(0, os.SEEK_END)
         if not state.bytes:
             file.write(format.head.encode())
         on_row(state.rows_in)
         if not state.rows_in:
-            _refuse(state, rows.refused)
-        refused_by_source = len(rows.refused)
-        for index in range(max(0, state.rows_in - refused_by_source), len(rows)):
+            _reject(state, rows.rejected)
+        rejected_by_source = len(rows.rejected)
+        for index in range(max(0, state.rows_in - rejected_by_source), len(rows)):
             try:
-                line = _row(rows[index], index, aside, split, format)
+                line = _row(rows[index], index, staging, split, format)
                 file.write((format.between.encode() if state.kept else b"") + line)
                 state.kept += 1
             except DataError as error:
-                state.refused.append(asdict(Refusal.of(rows[index], error, "not held")))
+                state.rejected.append(asdict(RejectedRow.of(rows[index], error, "not held")))
             state.rows_in += 1
             on_row(1)
-            if state.rows_in % ROWS_A_JOURNAL == 0:
-                _journal(aside, file, state, progress)
-        _journal(aside, file, state, progress)
+            if state.rows_in % JOURNAL_ROWS == 0:
+                _journal(staging, file, state, progress)
+        _journal(staging, file, state, progress)
         file.write(format.foot.encode())
 
 
-def _row(sample: Sample, index: int, aside: Path, split: str, format: RowFormat) -> bytes:
+def _row(sample: Sample, index: int, staging: Path, split: str, format: RowFormat) -> bytes:
     """The row's text; its images lie on the disk afterwards.
 
     Raises:
@@ -122,9 +129,9 @@ def _row(sample: Sample, index: int, aside: Path, split: str, format: RowFormat)
     contents = [image.encoded() for image in sample.images]
     files = [f"images/{split}/{_file_name(sample, index, number, data)}" for number, data in enumerate(contents)]
     line = format.line(sample, files)
-    refuse_loss(sample, files, format.read(line, aside), aside, format.name)
+    check_round_trip(sample, files, format.read(line, staging), staging, format.name)
     for file, data in zip(files, contents, strict=True):
-        (aside / file).write_bytes(data)
+        (staging / file).write_bytes(data)
     try:
         return line.encode()
     except UnicodeEncodeError as error:
@@ -137,45 +144,45 @@ def _file_name(sample: Sample, index: int, number: int, data: bytes) -> str:
     Example:
         id "deep/a b", row 7, second image, a PNG -> "0000007-1-deep_a_b.png"
     """
-    kind = next((ending for head, ending in ENDINGS.items() if data.startswith(head)), None)
+    kind = next((ending for head, ending in SUFFIXES_BY_SIGNATURE.items() if data.startswith(head)), None)
     kind = kind or (".webp" if data[8:12] == b"WEBP" else ".png")
     several = f"-{number}" if len(sample.images) > 1 else ""
-    return f"{index:07d}{several}-{UNSAFE.sub('_', sample.id)[:LONGEST_NAME]}{kind}"
+    return f"{index:07d}{several}-{UNSAFE.sub('_', sample.id)[:MAX_NAME_LENGTH]}{kind}"
 
 
-def _journal(aside: Path, file: IO[bytes], state: _Progress, progress: Mapping[str, _Progress]) -> None:
+def _journal(staging: Path, file: IO[bytes], state: _Progress, progress: Mapping[str, _Progress]) -> None:
     file.flush()
     os.fsync(file.fileno())
     state.bytes = file.tell()
-    write_json(aside / JOURNAL, {split: asdict(each) for split, each in progress.items()})
+    write_json(staging / JOURNAL, {split: asdict(each) for split, each in progress.items()})
 
 
-def _refuse(state: _Progress, refusals: list[Refusal]) -> None:
-    state.refused.extend(asdict(refusal) for refusal in refusals)
-    state.rows_in += len(refusals)
+def _reject(state: _Progress, rejected: list[RejectedRow]) -> None:
+    state.rejected.extend(asdict(rejected_row) for rejected_row in rejected)
+    state.rows_in += len(rejected)
 
 
-def _account(made_by: Mapping[str, Any], progress: Mapping[str, _Progress]) -> dict[str, Any]:
+def _statistics(made_by: Mapping[str, Any], progress: Mapping[str, _Progress]) -> dict[str, Any]:
     splits = {
-        split: {"rows_in": state.rows_in, "kept": state.kept, "refused": len(state.refused), "merged": 0}
+        split: {"rows_in": state.rows_in, "kept": state.kept, "rejected": len(state.rejected), "merged": 0}
         for split, state in progress.items()
     }
-    totals = {what: sum(split[what] for split in splits.values()) for what in ("rows_in", "kept", "refused", "merged")}
-    kinds = Counter(refusal["kind"] for state in progress.values() for refusal in state.refused)
-    return {"made_by": made_by, **totals, "refused_by_kind": dict(kinds), "splits": splits}
+    totals = {what: sum(split[what] for split in splits.values()) for what in ("rows_in", "kept", "rejected", "merged")}
+    kinds = Counter(rejected_row["kind"] for state in progress.values() for rejected_row in state.rejected)
+    return {"made_by": made_by, **totals, "rejected_by_kind": dict(kinds), "splits": splits}
 
 
-def _write_refused(aside: Path, progress: Mapping[str, _Progress]) -> None:
+def _write_rejected(staging: Path, progress: Mapping[str, _Progress]) -> None:
     lines = [
-        json.dumps({"split": split, **refusal}, ensure_ascii=False)
+        json.dumps({"split": split, **rejected_row}, ensure_ascii=False)
         for split, state in progress.items()
-        for refusal in state.refused
+        for rejected_row in state.rejected
     ]
     if lines:
-        (aside / REFUSED).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (staging / REJECTED).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _refuse_foreign(folder: Path, ours: bool, overwrite: bool) -> None:
+def _check_destination(folder: Path, ours: bool, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not ours:

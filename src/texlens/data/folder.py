@@ -2,8 +2,8 @@
 
     DIR/data/train-00000-of-00002.parquet    the rows; one column an attribute of `Sample`, those in use
     DIR/README.md                            which files make up which split, as the hubs read it
-    DIR/texlens-data.json                    the account: where rows came from, rows in = kept + refused + merged
-    DIR/refused.jsonl                        each row left out, with its place and reason (where there are any)
+    DIR/texlens-data.json                    the account: where rows came from, rows in = kept + rejected + merged
+    DIR/rejected.jsonl                        each row left out, with its place and reason (where there are any)
 
 A folder is written aside, shard by shard, and renamed when it is whole. After a kill the whole shards are taken up
 again. How a sample becomes columns stands in `columns.py`.
@@ -28,10 +28,10 @@ from texlens.core.files import naming, swap_in, write_json, write_text
 from texlens.data.columns import Columns, extra_kinds, unified, widened
 from texlens.data.load import Rows, load_split
 from texlens.data.readers.registry import list_splits
-from texlens.data.sample import Refusal, Sample
+from texlens.data.sample import RejectedRow, Sample
 
-ACCOUNT = "texlens-data.json"
-REFUSED = "refused.jsonl"
+STATISTICS = "texlens-data.json"
+REJECTED = "rejected.jsonl"
 JOURNAL = "journal"
 VERSION = 1
 SHARD_BYTES = 64 << 20
@@ -41,25 +41,25 @@ SPLIT_NAME = re.compile(r"^\w+(\.\w+)*$")
 
 
 @dataclass
-class SplitAccount:
-    """What became of the rows offered to a split: rows_in = kept + refused + merged."""
+class SplitStats:
+    """What became of the rows offered to a split: rows_in = kept + rejected + merged."""
 
     rows_in: int = 0
     kept: int = 0
-    refused: int = 0
+    rejected: int = 0
     merged: int = 0
 
 
 class FolderWriter:
     """Writes a data set folder, streaming: at most one shard a split is held in memory.
 
-    Every row of the source is offered once, in an order that is the same in each run: by `add`, `refuse` or `merge`.
+    Every row of the source is offered once, in an order that is the same in each run: by `add`, `reject` or `merge`.
 
     Example:
         with FolderWriter(folder, made_by={"command": "synth", "seed": 0}, resume=True) as writer:
             for number in range(writer.resumed("train"), 100_000):
                 writer.add("train", make_sample(number))
-        writer.account -> {"rows_in": 100000, "kept": 100000, "refused": 0, "merged": 0, "splits": {…}, …}
+        writer.account -> {"rows_in": 100000, "kept": 100000, "rejected": 0, "merged": 0, "splits": {…}, …}
 
     Rows that come from a source, where skipping is cheap:
             for sample in rows:
@@ -87,23 +87,23 @@ class FolderWriter:
         shard_rows: int = SHARD_ROWS,
     ):
         self.folder = Path(folder).absolute()
-        self.account: dict[str, Any] = {}
+        self.statistics: dict[str, Any] = {}
         self._made_by = json.loads(json.dumps(dict(made_by), default=str))
         self._resume, self._overwrite = resume, overwrite
         self._shard_bytes, self._shard_rows = shard_bytes, shard_rows
-        self._aside = self.folder.with_name(f".{self.folder.name}.partial")
+        self._staging = self.folder.with_name(f".{self.folder.name}.partial")
         self._splits: dict[str, _Split] = {}
         self._kinds: dict[str, type] = {}
         self._entries = 0
 
     def __enter__(self) -> "FolderWriter":
-        _refuse_foreign(self.folder, self._overwrite)
-        mine = _read_json(self._aside / "made_by.json") == self._made_by
+        _check_destination(self.folder, self._overwrite)
+        mine = _read_json(self._staging / "made_by.json") == self._made_by
         if not (self._resume and mine):
-            shutil.rmtree(self._aside, ignore_errors=True)
-        (self._aside / "data").mkdir(parents=True, exist_ok=True)
-        write_json(self._aside / "made_by.json", self._made_by)
-        self._take_up()
+            shutil.rmtree(self._staging, ignore_errors=True)
+        (self._staging / "data").mkdir(parents=True, exist_ok=True)
+        write_json(self._staging / "made_by.json", self._made_by)
+        self._resume_shards()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -116,7 +116,7 @@ class FolderWriter:
 
         Raises:
             DataError: an image can't be read, or the split has a row of this id; nothing is written then, and the row
-                may be offered anew (to `refuse`, say).
+                may be offered anew (to `reject`, say).
         """
         target = self._split(split)
         size = target.columns.add(sample)
@@ -125,11 +125,11 @@ class FolderWriter:
         if target.bytes >= self._shard_bytes or len(target.columns) >= self._shard_rows:
             self._flush(split)
 
-    def refuse(self, split: str, refusal: Refusal) -> None:
+    def reject(self, split: str, rejected_row: RejectedRow) -> None:
         """Account for a row that is left out."""
         target = self._split(split)
-        target.count("refused")
-        target.refused.append(refusal)
+        target.count("rejected")
+        target.rejected.append(rejected_row)
 
     def merge(self, split: str, rows: int = 1) -> None:
         """Account for rows that became part of another one."""
@@ -160,36 +160,36 @@ class FolderWriter:
         shard = None
         if len(split.columns):
             shard = f"{name}-{len(split.shards):05d}.parquet"
-            _write_shard(self._aside / "data" / shard, split.columns.table())
+            _write_shard(self._staging / "data" / shard, split.columns.table())
             split.shards.append(shard)
         self._entries += 1
         entry = {
             "split": name,
             "shard": shard,
-            "account": asdict(split.fresh),
-            "refused": [asdict(refusal) for refusal in split.refused],
+            "counts": asdict(split.fresh),
+            "rejected": [asdict(rejected_row) for rejected_row in split.rejected],
         }
-        write_json(self._aside / JOURNAL / f"{self._entries:06d}.json", entry)
+        write_json(self._staging / JOURNAL / f"{self._entries:06d}.json", entry)
         split.columns.clear()
-        split.bytes, split.fresh, split.refused = 0, SplitAccount(), []
+        split.bytes, split.fresh, split.rejected = 0, SplitStats(), []
 
-    def _take_up(self) -> None:
-        _undo_final_names(self._aside / "data")
+    def _resume_shards(self) -> None:
+        _undo_final_names(self._staging / "data")
         known = set()
-        for path in sorted((self._aside / JOURNAL).glob("*.json")):
+        for path in sorted((self._staging / JOURNAL).glob("*.json")):
             entry = json.loads(path.read_text(encoding="utf-8"))
             split = self._split(entry["split"])
-            for what, rows in entry["account"].items():
+            for what, rows in entry["counts"].items():
                 setattr(split.total, what, getattr(split.total, what) + rows)
             split.resumed = split.total.rows_in
             if entry["shard"]:
                 split.shards.append(entry["shard"])
                 known.add(entry["shard"])
-                shard = pq.ParquetFile(self._aside / "data" / entry["shard"])
+                shard = pq.ParquetFile(self._staging / "data" / entry["shard"])
                 self._kinds |= extra_kinds(shard.schema_arrow)
                 split.columns.know(shard.read(["id"]).column("id").to_pylist())
             self._entries = int(path.stem)
-        for path in (self._aside / "data").iterdir():
+        for path in (self._staging / "data").iterdir():
             if path.name not in known:
                 path.unlink()
 
@@ -199,20 +199,20 @@ class FolderWriter:
                 self._flush(name)
         kept = [name for name, split in self._splits.items() if split.total.kept]
         if not kept:
-            first = next(_journalled_refusals(self._aside), None)
-            shutil.rmtree(self._aside, ignore_errors=True)
+            first = next(_journaled_rejections(self._staging), None)
+            shutil.rmtree(self._staging, ignore_errors=True)
             reason = f"; the first: {first['where']}: {first['reason']}" if first else ": the source is empty"
             raise DataError(f"{self.folder}: no row could be kept{reason}")
         shards = self._named_whole(kept)
-        self.account = self._written_account(shards)
-        write_text(self._aside / "README.md", _readme(kept))
-        shutil.rmtree(self._aside / JOURNAL)
-        (self._aside / "made_by.json").unlink()
-        swap_in(self._aside, self.folder)
+        self.statistics = self._write_statistics(shards)
+        write_text(self._staging / "README.md", _readme(kept))
+        shutil.rmtree(self._staging / JOURNAL)
+        (self._staging / "made_by.json").unlink()
+        swap_in(self._staging, self.folder)
 
     def _named_whole(self, kept: Iterable[str]) -> dict[str, list[Path]]:
         """Shards of each split under their final names, all with the same columns."""
-        files = {name: [self._aside / "data" / shard for shard in self._splits[name].shards] for name in kept}
+        files = {name: [self._staging / "data" / shard for shard in self._splits[name].shards] for name in kept}
         schema = unified([pq.read_schema(path) for paths in files.values() for path in paths])
         named: dict[str, list[Path]] = {}
         for name, paths in files.items():
@@ -225,25 +225,25 @@ class FolderWriter:
                 named[name].append(final)
         return named
 
-    def _written_account(self, shards: Mapping[str, list[Path]]) -> dict[str, Any]:
+    def _write_statistics(self, shards: Mapping[str, list[Path]]) -> dict[str, Any]:
         splits = {name: asdict(split.total) for name, split in self._splits.items()}
         kinds: Counter[str] = Counter()
-        with (self._aside / REFUSED).open("w", encoding="utf-8") as file:
-            for refusal in _journalled_refusals(self._aside):
-                kinds[refusal["kind"]] += 1
-                file.write(json.dumps(refusal, ensure_ascii=False) + "\n")
+        with (self._staging / REJECTED).open("w", encoding="utf-8") as file:
+            for rejected_row in _journaled_rejections(self._staging):
+                kinds[rejected_row["kind"]] += 1
+                file.write(json.dumps(rejected_row, ensure_ascii=False) + "\n")
         if not kinds:
-            (self._aside / REFUSED).unlink()
-        account = {
+            (self._staging / REJECTED).unlink()
+        statistics = {
             "version": VERSION,
             "made_by": self._made_by,
-            **{what: sum(split[what] for split in splits.values()) for what in asdict(SplitAccount())},
-            "refused_by_kind": dict(kinds),
+            **{what: sum(split[what] for split in splits.values()) for what in asdict(SplitStats())},
+            "rejected_by_kind": dict(kinds),
             "splits": splits,
             "fingerprint": _fingerprint(shards),
         }
-        write_json(self._aside / ACCOUNT, account)
-        return account
+        write_json(self._staging / STATISTICS, statistics)
+        return statistics
 
 
 @dataclass
@@ -253,16 +253,16 @@ class _Split:
     columns: Columns
     bytes: int = 0
     shards: list[str] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-    fresh: SplitAccount = field(default_factory=SplitAccount)
-    total: SplitAccount = field(default_factory=SplitAccount)
+    rejected: list[RejectedRow] = field(default_factory=list)
+    fresh: SplitStats = field(default_factory=SplitStats)
+    total: SplitStats = field(default_factory=SplitStats)
     resumed: int = 0
     skipped: int = 0
 
     def count(self, what: str, rows: int = 1) -> None:
-        for account in (self.fresh, self.total):
-            account.rows_in += rows
-            setattr(account, what, getattr(account, what) + rows)
+        for statistics in (self.fresh, self.total):
+            statistics.rows_in += rows
+            setattr(statistics, what, getattr(statistics, what) + rows)
 
 
 def read_folder(folder: str | Path) -> dict[str, Rows]:
@@ -274,35 +274,46 @@ def read_folder(folder: str | Path) -> dict[str, Rows]:
     return {split: load_split(str(folder), split=split) for split in list_splits(str(folder))}
 
 
-def read_account(folder: str | Path) -> dict[str, Any] | None:
+def read_statistics(folder: str | Path) -> dict[str, Any] | None:
     """What `FolderWriter.account` was; None where the folder is no data set folder of ours."""
-    return _read_json(Path(folder) / ACCOUNT)
+    statistics = _read_json(Path(folder) / STATISTICS)
+    return _with_current_names(statistics) if isinstance(statistics, dict) else None
+
+
+def _with_current_names(statistics: dict[str, Any]) -> dict[str, Any]:
+    """Folders written by version 0.1 say `refused` for rejected rows."""
+    names = {"refused": "rejected", "refused_by_kind": "rejected_by_kind"}
+    splits = {
+        split: {names.get(name, name): rows for name, rows in counts.items()}
+        for split, counts in statistics.get("splits", {}).items()
+    }
+    return {names.get(name, name): value for name, value in statistics.items()} | {"splits": splits}
 
 
 def finished(folder: str | Path, made_by: Mapping[str, Any]) -> dict[str, Any] | None:
     """The account of the folder where it was made from just this, so that it need not be made again."""
-    account = read_account(folder)
-    same = account is not None and account["made_by"] == json.loads(json.dumps(dict(made_by), default=str))
-    return account if same else None
+    statistics = read_statistics(folder)
+    same = statistics is not None and statistics["made_by"] == json.loads(json.dumps(dict(made_by), default=str))
+    return statistics if same else None
 
 
-def _refuse_foreign(folder: Path, overwrite: bool) -> None:
+def _check_destination(folder: Path, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if read_account(folder) is None:
+    if read_statistics(folder) is None:
         raise DataError(f"{folder}: holds something else than a data set of texlens; name a new folder with -o")
     if not overwrite:
         raise DataError(f"{folder}: holds another data set; name a new folder with -o, or add --overwrite")
 
 
 def _write_shard(path: Path, table: pa.Table) -> None:
-    aside = path.with_suffix(".partial")
+    staging = path.with_suffix(".partial")
     plain = [name for name in table.column_names if name not in ("image", "images", "text", "id")]
     with naming(path):
-        pq.write_table(table, aside, row_group_size=GROUP_ROWS, use_dictionary=plain, write_statistics=False)
-        with aside.open("rb") as file:
+        pq.write_table(table, staging, row_group_size=GROUP_ROWS, use_dictionary=plain, write_statistics=False)
+        with staging.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(staging, path)
 
 
 def _undo_final_names(folder: Path) -> None:
@@ -313,19 +324,19 @@ def _undo_final_names(folder: Path) -> None:
 
 def _widen_shard(path: Path, schema: pa.Schema) -> None:
     """The shard with the columns of later ones added, a row group at a time."""
-    aside = path.with_suffix(".partial")
+    staging = path.with_suffix(".partial")
     shard = pq.ParquetFile(path)
-    with pq.ParquetWriter(aside, schema, use_dictionary=False, write_statistics=False) as writer:
+    with pq.ParquetWriter(staging, schema, use_dictionary=False, write_statistics=False) as writer:
         for group in range(shard.num_row_groups):
             writer.write_table(widened(shard.read_row_group(group), schema))
-    os.replace(aside, path)
+    os.replace(staging, path)
 
 
-def _journalled_refusals(aside: Path) -> Iterator[dict[str, str]]:
-    for path in sorted((aside / JOURNAL).glob("*.json")):
+def _journaled_rejections(staging: Path) -> Iterator[dict[str, str]]:
+    for path in sorted((staging / JOURNAL).glob("*.json")):
         entry = json.loads(path.read_text(encoding="utf-8"))
-        for refusal in entry["refused"]:
-            yield {"split": entry["split"], **refusal}
+        for rejected_row in entry["rejected"]:
+            yield {"split": entry["split"], **rejected_row}
 
 
 def _fingerprint(shards: Mapping[str, list[Path]]) -> str:
@@ -342,7 +353,7 @@ def _readme(splits: Iterable[str]) -> str:
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
-        f"Images with their texts, written by TexLens; `{ACCOUNT}` tells where each row came from.\n"
+        f"Images with their texts, written by TexLens; `{STATISTICS}` tells where each row came from.\n"
     )
 
 

@@ -40,7 +40,7 @@ class Keys:
         return row
 
 
-def divided(groups: Sequence[Sequence[int]], shares: Mapping[str, float], seed: int) -> list[str]:
+def split_groups(groups: Sequence[Sequence[int]], shares: Mapping[str, float], seed: int) -> list[str]:
     """The part of each row. In an order drawn by `seed` whole groups go to each part until it has its share.
 
     A group larger than what a part still lacks goes to another one; the first part takes what is left.

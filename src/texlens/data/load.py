@@ -11,7 +11,7 @@ import numpy as np
 from texlens.core.errors import DataError
 from texlens.data.readers.protocol import ReadOptions, Source
 from texlens.data.readers.registry import open_source
-from texlens.data.sample import Refusal, Sample
+from texlens.data.sample import RejectedRow, Sample
 
 SLICE = re.compile(r"^(?P<name>[^\[\]]+)\[(?P<first>\d*):(?P<last>\d*)\]$")
 
@@ -19,23 +19,23 @@ SLICE = re.compile(r"^(?P<name>[^\[\]]+)\[(?P<first>\d*):(?P<last>\d*)\]$")
 class Rows(Sequence[Sample]):
     """Some rows of a source, in its order. Nothing but texts is read until a sample's image is asked for."""
 
-    def __init__(self, source: Source, numbers: Sequence[int], refused: Mapping[int, Refusal] | None = None):
+    def __init__(self, source: Source, numbers: Sequence[int], rejected: Mapping[int, RejectedRow] | None = None):
         self._source = source
         self._numbers = list(numbers)
-        self._refused = dict(refused or {})
+        self._rejected = dict(rejected or {})
 
     @property
     def where(self) -> str:
         return self._source.where
 
     @property
-    def refused(self) -> list[Refusal]:
+    def rejected(self) -> list[RejectedRow]:
         """Rows that could not even be read as a row."""
-        return list(self._refused.values())
+        return list(self._rejected.values())
 
     @property
     def total(self) -> int:
-        return len(self) + len(self._refused)
+        return len(self) + len(self._rejected)
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -58,27 +58,29 @@ class Rows(Sequence[Sample]):
     def ids(self) -> list[str]:
         return [self._source.id(number) for number in self._numbers]
 
-    def take(self, indices: Sequence[int], *, with_refused: bool = False) -> "Rows":
-        """The rows at these places, and the refused ones where asked for."""
-        return Rows(self._source, [self._numbers[index] for index in indices], self._refused if with_refused else None)
+    def take(self, indices: Sequence[int], *, with_rejected: bool = False) -> "Rows":
+        """The rows at these places, and the rejected ones where asked for."""
+        return Rows(
+            self._source, [self._numbers[index] for index in indices], self._rejected if with_rejected else None
+        )
 
     def draw(self, *, fraction: float = 1.0, limit: int | None = None, seed: int = 0) -> "Rows":
-        """A random part, see `drawn`; refused rows are rows too and are drawn with the rest."""
-        everything = sorted([*self._numbers, *self._refused])
+        """A random part, see `drawn`; rejected rows are rows too and are drawn with the rest."""
+        everything = sorted([*self._numbers, *self._rejected])
         chosen = [everything[index] for index in drawn(len(everything), fraction=fraction, limit=limit, seed=seed)]
         return Rows(
             self._source,
-            [number for number in chosen if number not in self._refused],
-            {number: self._refused[number] for number in chosen if number in self._refused},
+            [number for number in chosen if number not in self._rejected],
+            {number: self._rejected[number] for number in chosen if number in self._rejected},
         )
 
     def first(self, count: int) -> "Rows":
-        """The first rows; refused rows are rows too and count."""
-        everything = sorted([*self._numbers, *self._refused])[:count]
+        """The first rows; rejected rows are rows too and count."""
+        everything = sorted([*self._numbers, *self._rejected])[:count]
         return Rows(
             self._source,
-            [number for number in everything if number not in self._refused],
-            {number: self._refused[number] for number in everything if number in self._refused},
+            [number for number in everything if number not in self._rejected],
+            {number: self._rejected[number] for number in everything if number in self._rejected},
         )
 
     @cached_property
@@ -120,8 +122,8 @@ def load_split(
     numbers = range(len(source))[window]
     rows = Rows(
         source,
-        [number for number in numbers if number not in source.refusals],
-        {number: source.refusals[number] for number in numbers if number in source.refusals},
+        [number for number in numbers if number not in source.rejected],
+        {number: source.rejected[number] for number in numbers if number in source.rejected},
     )
     return rows.draw(fraction=fraction, limit=limit, seed=seed)
 
@@ -168,7 +170,7 @@ def split_by_label(rows: Rows, shares: Mapping[str, float], seed: int = 0) -> di
         parts[name], order = _filled(order, share * len(rows), leave=later)
     parts["rest"] = order
     return {
-        name: rows.take(sorted(index for group in members for index in group), with_refused=name == "rest")
+        name: rows.take(sorted(index for group in members for index in group), with_rejected=name == "rest")
         for name, members in parts.items()
     }
 
@@ -190,7 +192,7 @@ def _filled(groups: list[list[int]], wanted: float, *, leave: int) -> tuple[list
     return taken, left
 
 
-def shared_labels(rows: Rows, others: Rows) -> tuple[int, int]:
+def count_shared_labels(rows: Rows, others: Rows) -> tuple[int, int]:
     """How many rows of `rows` have a label that also stands in `others`, and how many different labels that are."""
     known = {"".join(text.split()) for text in others.texts()}
     shared = [label for label in ("".join(text.split()) for text in rows.texts()) if label in known]

@@ -18,7 +18,7 @@ MODES = {
 }
 """Pillow's mode by bit depth and color type; those of 16 bits are left to Pillow."""
 PLAIN = frozenset({b"tEXt", b"gAMA", b"pHYs", b"sRGB", b"cHRM", b"bKGD", b"tIME", b"PLTE", b"sBIT", b"iCCP"})
-MOST_CHUNKS = 32
+MAX_CHUNKS = 32
 
 
 def png_header(data: bytes) -> tuple[int, int, str, bool] | None:
@@ -39,7 +39,7 @@ def png_header(data: bytes) -> tuple[int, int, str, bool] | None:
 def _transparency(data: bytes) -> bool | None:
     """Whether a tRNS chunk comes before the pixels; None where a chunk is met that may tell more than that."""
     place, found = 33, False
-    for _ in range(MOST_CHUNKS):
+    for _ in range(MAX_CHUNKS):
         kind = data[place + 4 : place + 8]
         if kind == b"IDAT":
             return found

@@ -8,7 +8,7 @@ The budget that is recommended:
   height (12 of 40 pixels in LaTeX_OCR). 64 pixels make that letter 20 high, as small letters of 10 pt are at 300 dpi,
   the resolution that Tesseract's documentation asks for; and they are two rows of tokens.
   Shapes: sides are rounded to whole tokens, which bends small images most; 95% of images keep their aspect ratio
-  within `BENT`, or as well as under the family's own floor where that does worse.
+  within `MAX_DISTORTION`, or as well as under the family's own floor where that does worse.
 * `max_pixels` is the smallest that scales no more than one image in a hundred down, within the family's own and within
   the context less its texts.
 """
@@ -25,8 +25,8 @@ from texlens.data.load import Rows
 from texlens.data.token_estimates import text_token_estimate
 
 LINE_PIXELS = 64
-BENT = 0.25
-SHORTEST = 5
+MAX_DISTORTION = 0.25
+HEIGHT_PERCENTILE = 5
 """The percentile of heights that must be tall enough."""
 SCALED_DOWN_SHARE = 0.01
 PERCENTILES = (5, 50, 95, 100)
@@ -64,7 +64,7 @@ class BudgetPlan:
     """What one budget does to a data set.
 
     `tokens` an image; `scale` is new side / old side; `distortion` is how far the aspect ratio changes, 0.1 is 10%;
-    `context_share` is of image and text tokens of a row; `heights` after scaling. `refused` images are over the
+    `context_share` is of image and text tokens of a row; `heights` after scaling. `rejected` images are over the
     aspect limit; `over_context` rows don't fit. Images of less than `min_pixels` count as `scaled_up`, of more than
     `max_pixels` as `scaled_down`; what rounding to whole tokens does to the others shows in `scale`.
     """
@@ -81,7 +81,7 @@ class BudgetPlan:
     scaled_up: int
     scaled_down: int
     over_context: int
-    refused: int
+    rejected: int
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def read_sizes(rows: Iterable[Rows], *, question: str = "", on_progress: Callabl
     tokens: list[int] = []
     unreadable = 0
     for part in rows:
-        unreadable += len(part.refused)
+        unreadable += len(part.rejected)
         for sample in part:
             try:
                 sizes = tuple(image.size for image in sample.images)
@@ -183,7 +183,7 @@ def recommend(sizes: Sizes, geometry: ImageGeometry, context: int, line_pixels: 
     return Recommendation(
         plan,
         (
-            f"min_pixels {floor:,} ({floor // factor**2} tokens): the shortest {SHORTEST}% of images become "
+            f"min_pixels {floor:,} ({floor // factor**2} tokens): the shortest {HEIGHT_PERCENTILE}% of images become "
             f"{plan.heights.low:.0f} pixels high{wanted}, "
             f"95% keep their aspect ratio within {plan.distortion.high:.0%}",
             f"max_pixels {ceiling:,} ({ceiling // factor**2} tokens): "
@@ -199,7 +199,7 @@ def _lowest(sizes: Sizes, geometry: ImageGeometry, line_pixels: int) -> int:
     while tokens * geometry.factor**2 < geometry.max_pixels:
         pixels = tokens * geometry.factor**2
         tried = plan_budget(sizes, replace(geometry, min_pixels=pixels), 1)
-        if tried.heights.low >= line_pixels and tried.distortion.high <= max(BENT, own):
+        if tried.heights.low >= line_pixels and tried.distortion.high <= max(MAX_DISTORTION, own):
             return pixels
         tokens = -(-tokens * 5 // 4)
     return geometry.max_pixels
@@ -208,21 +208,21 @@ def _lowest(sizes: Sizes, geometry: ImageGeometry, line_pixels: int) -> int:
 def _highest(sizes: Sizes, geometry: ImageGeometry, context: int) -> int:
     """What the family and the context, less all but the longest hundredth of the texts, have room for."""
     room = context - int(np.percentile(sizes.text_tokens, 99))
-    most = max(len(images) for images in sizes.images)
-    if room < most:
+    maximum = max(len(images) for images in sizes.images)
+    if room < maximum:
         raise ConfigError(f"a context of {context:,} tokens is filled by the texts alone; raise --context")
-    return min(geometry.max_pixels, room // most * geometry.factor**2)
+    return min(geometry.max_pixels, room // maximum * geometry.factor**2)
 
 
-def _ceiling(sizes: Sizes, geometry: ImageGeometry, most: int) -> int:
+def _ceiling(sizes: Sizes, geometry: ImageGeometry, maximum: int) -> int:
     counts = Counter(size for images in sizes.images for size in images)
-    grown = {size: new[0] * new[1] for size in counts if (new := _resized(replace(geometry, max_pixels=most), size))}
+    grown = {size: new[0] * new[1] for size in counts if (new := _resized(replace(geometry, max_pixels=maximum), size))}
     if not grown:
-        return most
+        return maximum
     wanted = _percentile(
         np.array(list(grown.values())), np.array([counts[size] for size in grown]), 100 * (1 - SCALED_DOWN_SHARE)
     )
-    return min(most, int(wanted))
+    return min(maximum, int(wanted))
 
 
 def _resized(geometry: ImageGeometry, size: Size) -> Size | None:

@@ -22,7 +22,7 @@ def show_plan(console: Console, plan: ResolutionPlan, family: str) -> None:
     console.print(table)
     for name, budget in (("this budget", plan.asked), ("recommended", plan.recommended.plan)):
         console.print(f"\nTokens an image, {name}", style="bold")
-        _bars(console, budget.tokens)
+        _print_histogram(console, budget.tokens)
     console.print("\nRecommended", style="bold")
     for reason in plan.recommended.reasons:
         console.print(f"  {reason}", markup=False)
@@ -44,7 +44,7 @@ def lines(budget: BudgetPlan) -> list[tuple[str, str]]:
         ("aspect bent, 50/95/100%", " / ".join(f"{value:.1%}" for value in _of(bent)[1:])),
         ("height, 5/50%", " / ".join(f"{value:,.0f} px" for value in _of(budget.heights)[:2])),
         ("of the context, 50/95/100%", " / ".join(f"{x:.2%}" for x in _of(budget.context_share)[1:])),
-        ("over context / aspect limit", f"{budget.over_context:,} / {budget.refused:,}"),
+        ("over context / aspect limit", f"{budget.over_context:,} / {budget.rejected:,}"),
     ]
 
 
@@ -52,13 +52,13 @@ def _of(spread: Spread) -> tuple[float, float, float, float]:
     return spread.low, spread.middle, spread.high, spread.largest
 
 
-def _bars(console: Console, spread: Spread) -> None:
+def _print_histogram(console: Console, spread: Spread) -> None:
     """A histogram in half as many bars as the plan has bins, so that it stays on a screen."""
     counts = [sum(spread.counts[place : place + 2]) for place in range(0, len(spread.counts), 2)]
     edges = spread.edges[::2]
-    most = max(counts)
+    maximum = max(counts)
     for count, low, high in zip(counts, edges, edges[1:], strict=False):
         if count:
-            full = count / most * BAR
+            full = count / maximum * BAR
             bar = "█" * int(full) + BLOCKS[int(full % 1 * 8)].strip()
             console.print(f"  {low:>7,.0f} to {high:>7,.0f}  {bar or '▏'} {count:,}", markup=False)

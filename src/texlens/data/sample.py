@@ -1,4 +1,4 @@
-"""The `Sample`: one image (or several) with the text that should be read from it, and the `Refusal` of a row."""
+"""The `Sample`: one image (or several) with the text that should be read from it, and the `RejectedRow` of a row."""
 
 import io
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from PIL import Image
 from texlens.core.errors import DataError
 from texlens.data.png_header import png_header
 
-IMAGE_MARK = "<image>"
+IMAGE_PLACEHOLDER = "<image>"
 """Stands in a user's turn where an image goes. Without marks all images go before the first user's text."""
 MAX_IMAGE_PIXELS = 120_000_000
-"""Larger images are refused from their header, before a pixel is decoded."""
+"""Larger images are rejected from their header, before a pixel is decoded."""
 EIGHT_BIT_MODES = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
@@ -187,7 +187,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedRow:
     """A row left out, with its place, the reason and what mends it; `kind` is a short name to count by."""
 
     id: str
@@ -199,8 +199,8 @@ class Refusal:
         return f"{self.where}: {self.reason}"
 
     @classmethod
-    def of(cls, sample: Sample, error: DataError, kind: str) -> "Refusal":
-        """The refusal that an error about this sample asks for; the place is not said twice."""
+    def of(cls, sample: Sample, error: DataError, kind: str) -> "RejectedRow":
+        """The rejection that an error about this sample asks for; the place is not said twice."""
         where = sample.image.where
         return cls(sample.id, where, str(error).removeprefix(f"{where}: "), kind)
 

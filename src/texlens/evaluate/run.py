@@ -208,8 +208,7 @@ def read_samples(config: RunConfig, split: str, base: BaseCheckpoint) -> tuple[l
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
     truths = dict(zip(rows.ids(), rows.texts(), strict=True))
     failed = [
-        Prediction(refusal.id, truths.get(refusal.id, ""), "", stop="failed", error=refusal.reason)
-        for refusal in checked.refused
+        Prediction(row.id, truths.get(row.id, ""), "", stop="failed", error=row.reason) for row in checked.rejected
     ]
     samples = list(checked.kept)
     if not samples:

@@ -1,5 +1,6 @@
 """The report of a run folder: gathers what the folder says of the run and hands it to `report/`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from texlens.adapters.plan import Coverage
@@ -66,4 +67,9 @@ def _adapter(config: RunConfig) -> str:
 
 def _accounts(folder: RunFolder) -> list[Account]:
     splits = (folder.read_json("data.json") or {}).get("splits", {})
-    return [Account(role, told["rows"], told["kept"], told["refused_rows"]) for role, told in splits.items()]
+    return [Account(role, split["rows"], split["kept"], _rejected(split)) for role, split in splits.items()]
+
+
+def _rejected(split: Mapping) -> Sequence[str]:
+    """Run folders of version 0.1 have `refused_rows`."""
+    return split["rejected_rows"] if "rejected_rows" in split else split.get("refused_rows", ())

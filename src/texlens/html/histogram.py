@@ -26,13 +26,13 @@ def histogram(values: Sequence[float], unit: str, *, style: str = "s1") -> Marku
     elif whole:
         low, high = low - 0.5, high + 0.5
     counts, edges = np.histogram(np.minimum(numbers, high), bins=bins, range=(low, high))
-    return bars(
-        edges.tolist(), counts.tolist(), unit, least=float(numbers.min()), most=float(numbers.max()), style=style
+    return histogram_of_counts(
+        edges.tolist(), counts.tolist(), unit, minimum=float(numbers.min()), maximum=float(numbers.max()), style=style
     )
 
 
-def bars(
-    edges: Sequence[float], counts: Sequence[int], unit: str, *, least: float, most: float, style: str = "s1"
+def histogram_of_counts(
+    edges: Sequence[float], counts: Sequence[int], unit: str, *, minimum: float, maximum: float, style: str = "s1"
 ) -> Markup:
     """The SVG of a histogram: `counts` between neighbors of `edges`; `least` and `most` are values, for the labels."""
     tallest = max([1, *counts])
@@ -50,7 +50,7 @@ def bars(
     line = f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
     return Markup(
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="histogram of {escape(unit)}">'
-        f"{line}{''.join(parts)}{_labels(edges[-1], unit, least, most)}</svg>"
+        f"{line}{''.join(parts)}{_labels(edges[-1], unit, minimum, maximum)}</svg>"
     )
 
 
@@ -58,9 +58,9 @@ def _rect(style: str, x: float, y: float, width: float, height: float) -> str:
     return f'<rect class="{style}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
 
 
-def _labels(end: float, unit: str, least: float, most: float) -> str:
-    last = f"{_short(most)} {unit}" if most <= end else f"{_short(end)} and more, to {_short(most)} {unit}"
-    places = ((LEFT, "start", _short(least)), (WIDTH - RIGHT, "end", last))
+def _labels(end: float, unit: str, minimum: float, maximum: float) -> str:
+    last = f"{_short(maximum)} {unit}" if maximum <= end else f"{_short(end)} and more, to {_short(maximum)} {unit}"
+    places = ((LEFT, "start", _short(minimum)), (WIDTH - RIGHT, "end", last))
     return "".join(
         f'<text x="{x}" y="{HEIGHT - 7}" text-anchor="{anchor}">{escape(text)}</text>' for x, anchor, text in places
     )

@@ -8,7 +8,7 @@ from html import escape
 
 WIDTH, HEIGHT = 640, 280
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 36
-MOST_POINTS = 500
+MAX_POINTS = 500
 LOG_FROM_RATIO = 30
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
 
@@ -46,11 +46,11 @@ def line_chart(series: Sequence[Series], label: str, *, share: bool = False) -> 
     )
 
 
-def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
+def round_ticks(low: float, high: float, maximum: int = 6) -> list[float]:
     """At most `most` + 1 multiples of 1, 2 or 5 times a power of ten within [low, high]."""
     if high <= low:
         return [low]
-    rough = (high - low) / most
+    rough = (high - low) / maximum
     unit = 10 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
     return [round(index * step, 12) for index in range(math.ceil(low / step), math.floor(high / step + 1e-9) + 1)]
@@ -109,8 +109,8 @@ def _finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """At most `MOST_POINTS`: the mean of each stretch of neighbors, at the stretch's last step."""
-    size = math.ceil(len(points) / MOST_POINTS)
+    """At most `MAX_POINTS`: the mean of each stretch of neighbors, at the stretch's last step."""
+    size = math.ceil(len(points) / MAX_POINTS)
     if size <= 1:
         return list(points)
     stretches = [points[start : start + size] for start in range(0, len(points), size)]

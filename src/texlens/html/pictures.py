@@ -12,11 +12,11 @@ from PIL import Image
 from texlens.core.errors import DataError, LatexError
 from texlens.latex.parse.tokens import tokenize
 
-LONGEST_SIDE = 1000
+MAX_SIDE = 1000
 SMALL_BYTES = 40_000
 """Images up to this size are kept as they are, larger ones may be scaled down."""
 
-MOST_TOKENS = 400
+MAX_DRAWN_TOKENS = 400
 """A longer text is a model gone astray; drawing it shows nothing."""
 
 _MIME = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
@@ -58,8 +58,8 @@ class Drawings:
     """
 
     draw: Callable[[str], str]
-    most_bytes: int
-    most_seconds: float
+    max_bytes: int
+    max_seconds: float
     items: list[str] = field(default_factory=list)
     bytes: int = 0
     draw_pair: Callable[[str, str], tuple[str, str]] | None = None
@@ -72,7 +72,7 @@ class Drawings:
     def spent(self) -> bool:
         if self._started is None:
             self._started = time.monotonic()
-        return self.bytes >= self.most_bytes or time.monotonic() - self._started > self.most_seconds
+        return self.bytes >= self.max_bytes or time.monotonic() - self._started > self.max_seconds
 
     def index(self, formula: str) -> int | None:
         """Where the drawing stands; None once the budget is spent and this formula was not drawn before."""
@@ -89,7 +89,7 @@ class Drawings:
         """Where the two drawings with colored differences stand; None where there are none to be had."""
         key = (truth, text)
         if key not in self._index:
-            if self.draw_pair is None or self.spent or max(map(len, map(tokenize, key))) > MOST_TOKENS:
+            if self.draw_pair is None or self.spent or max(map(len, map(tokenize, key))) > MAX_DRAWN_TOKENS:
                 return None
             try:
                 items = self.draw_pair(truth, text)
@@ -102,7 +102,7 @@ class Drawings:
 
     def _drawn(self, formula: str) -> str:
         tokens = len(tokenize(formula))
-        if tokens > MOST_TOKENS:
+        if tokens > MAX_DRAWN_TOKENS:
             return f"!not drawn: {tokens:,} tokens"
         if not tokens:
             return "!empty"
@@ -121,8 +121,8 @@ def _mime(data: bytes) -> str | None:
 
 
 def _smaller(image: Image.Image, mime: str | None, data: bytes) -> tuple[str, bytes]:
-    """The shortest of the original, a PNG and a JPEG of at most `LONGEST_SIDE` pixels a side."""
-    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    """The shortest of the original, a PNG and a JPEG of at most `MAX_SIDE` pixels a side."""
+    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     choices = [("image/png", _saved(image, "PNG", optimize=True)), ("image/jpeg", _saved(image, "JPEG", quality=82))]
     if mime is not None:
         choices.append((mime, data))

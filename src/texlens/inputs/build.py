@@ -10,14 +10,14 @@ from transformers import PreTrainedTokenizerBase
 from texlens.config.data import DataSettings
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
-from texlens.data.load import Rows, load_split, shared_labels, split_by_label
-from texlens.data.sample import Refusal
+from texlens.data.load import Rows, count_shared_labels, load_split, split_by_label
+from texlens.data.sample import RejectedRow
 from texlens.inputs.row_check import Checked, check_rows
 
 ROLES = ("train", "validation", "test")
-DECODED_UP_TO = 20_000
+MAX_DECODED_ROWS = 20_000
 """`check: auto` decodes the images of as many rows before training, and reads only headers of more."""
-NAMED_AT_MOST = 10
+MAX_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Splits:
     checks: dict[str, Checked]
     shared_with_train: dict[str, int]
 
-    def account(self) -> dict:
-        """For the run folder: counts, refusals and fingerprint of each role, and rows whose label stands in train."""
+    def statistics(self) -> dict:
+        """For data.json: counts, rejected rows and fingerprint of each role, and rows whose label is also in train."""
         return {
-            "splits": {role: checked.account() for role, checked in self.checks.items()},
+            "splits": {role: checked.statistics() for role, checked in self.checks.items()},
             "labels_shared_with_train": self.shared_with_train,
         }
 
@@ -53,17 +53,17 @@ def read_split(settings: DataSettings, role: str, *, limit: int | None = None, s
         raise ConfigError(f"data.splits.{role}: no such split in the settings; set it to a split's name or a share")
     if role == "train":
         return _train(settings).draw(fraction=settings.fraction, limit=settings.limit, seed=settings.seed)
-    rows = _load(settings, wanted) if isinstance(wanted, str) else _divided(settings)[role]
+    rows = _load(settings, wanted) if isinstance(wanted, str) else _split_by_share(settings)[role]
     return rows.draw(limit=limit, seed=seed)
 
 
 def build_splits(
     settings: DataSettings, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, *, console: Console
 ) -> Splits:
-    """Train and validation rows, checked, with refused rows named on the console.
+    """Train and validation rows, checked, with rejected rows named on the console.
 
     Raises:
-        ConfigError, DataError: as `read_split`; no train row is left; with `data.strict`, a row is refused; with
+        ConfigError, DataError: as `read_split`; no train row is left; with `data.strict`, a row is rejected; with
             `data.leaks: refuse`, a label of validation or test stands in train.
     """
     checks = {
@@ -73,7 +73,7 @@ def build_splits(
     }
     train = checks["train"].kept
     if not len(train):
-        first = next(iter(checks["train"].refused), "it is empty")
+        first = next(iter(checks["train"].rejected), "it is empty")
         raise DataError(f"{train.where}: no train row can be used ({first}); check data.path and data.splits.train")
     validation = checks["validation"].kept if "validation" in checks else None
     others = {"validation": validation, "test": _named_test(settings)}
@@ -94,7 +94,7 @@ def _named_test(settings: DataSettings) -> Rows | None:
 
 def _train(settings: DataSettings) -> Rows:
     shares = _shares(settings)
-    return _divided(settings)["rest"] if shares else _load(settings, settings.splits.train)
+    return _split_by_share(settings)["rest"] if shares else _load(settings, settings.splits.train)
 
 
 def _shares(settings: DataSettings) -> dict[str, float]:
@@ -102,7 +102,7 @@ def _shares(settings: DataSettings) -> dict[str, float]:
     return {role: wanted for role, wanted in roles if isinstance(wanted, float)}
 
 
-def _divided(settings: DataSettings) -> dict[str, Rows]:
+def _split_by_share(settings: DataSettings) -> dict[str, Rows]:
     shares = _shares(settings)
     if sum(shares.values()) >= 1:
         raise ConfigError(f"data.splits: shares of {sum(shares.values()):g} leave no train row; make them smaller")
@@ -127,7 +127,7 @@ def _checked(
     geometry: ImageGeometry,
     console: Console,
 ) -> Checked:
-    decode = settings.check == "pixels" or (settings.check == "auto" and len(rows) <= DECODED_UP_TO)
+    decode = settings.check == "pixels" or (settings.check == "auto" and len(rows) <= MAX_DECODED_ROWS)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"checking {role} {'images' if decode else 'headers'}", total=len(rows))
         checked = check_rows(
@@ -138,23 +138,23 @@ def _checked(
             strict=settings.strict,
             on_progress=lambda done, _: bar.update(task, completed=done),
         )
-    _name_refused(checked.refused, role, rows.total, console)
+    _print_rejected(checked.rejected, role, rows.total, console)
     return checked
 
 
-def _name_refused(refused: Sequence[Refusal], role: str, total: int, console: Console) -> None:
-    if not refused:
+def _print_rejected(rejected: Sequence[RejectedRow], role: str, total: int, console: Console) -> None:
+    if not rejected:
         return
-    console.print(f"{role}: {len(refused):,} of {total:,} rows can't be used", style="yellow", markup=False)
-    for refusal in refused[:NAMED_AT_MOST]:
-        console.print(f"  {refusal}", style="yellow", markup=False)
-    if len(refused) > NAMED_AT_MOST:
-        console.print(f"  and {len(refused) - NAMED_AT_MOST:,} more", style="yellow", markup=False)
+    console.print(f"{role}: {len(rejected):,} of {total:,} rows can't be used", style="yellow", markup=False)
+    for rejected_row in rejected[:MAX_SHOWN]:
+        console.print(f"  {rejected_row}", style="yellow", markup=False)
+    if len(rejected) > MAX_SHOWN:
+        console.print(f"  and {len(rejected) - MAX_SHOWN:,} more", style="yellow", markup=False)
 
 
 def _shared(settings: DataSettings, train: Rows, rows: Rows, role: str, console: Console) -> int:
     """Rows of a role whose label also stands in train: the score on them tells memory, not reading."""
-    shared, _ = shared_labels(rows, train)
+    shared, _ = count_shared_labels(rows, train)
     if shared:
         said = (
             f"{role}: the labels of {shared:,} of {len(rows):,} rows also stand in train; "

@@ -10,14 +10,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from texlens.core.errors import DataError, ModelError
-from texlens.data.sample import IMAGE_MARK, Sample
+from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 IMAGE_TOKEN = "<|image_pad|>"
 TURN_END_TOKEN = "<|im_end|>"
-ANSWER_PLACE = "\ue000{}\ue001"
+ANSWER_PLACEHOLDER = "\ue000{}\ue001"
 """Stands for an earlier answer while the template is rendered, so that it is known which tokens are the answer's."""
 
 
@@ -94,12 +94,12 @@ def answer_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """
     if not text.strip():
         raise DataError("0 answer tokens; is 'text' empty? fill it or remove the row")
-    refuse_special_tokens(tokenizer, text, "the answer")
+    check_special_tokens(tokenizer, text, "the answer")
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     return [*ids, _token_id(tokenizer, TURN_END_TOKEN)]
 
 
-def refuse_special_tokens(tokenizer: "PreTrainedTokenizerBase", text: str, what: str) -> None:
+def check_special_tokens(tokenizer: "PreTrainedTokenizerBase", text: str, what: str) -> None:
     """A text that spells a special token would be read as one, and end the turn or open an image.
 
     Raises:
@@ -131,12 +131,12 @@ def _placed(questions: Sequence[str], images: int) -> tuple[tuple[str, ...], ...
     Raises:
         DataError: the questions have marks, but not one for each image.
     """
-    marks = sum(question.count(IMAGE_MARK) for question in questions)
-    if not marks:
+    placeholders = sum(question.count(IMAGE_PLACEHOLDER) for question in questions)
+    if not placeholders:
         return (("",) * images + (questions[0],), *((question,) for question in questions[1:]))
-    if marks != images:
-        raise DataError(f"{images} images for {marks} {IMAGE_MARK} marks; each image needs one")
-    return tuple(tuple(question.split(IMAGE_MARK)) for question in questions)
+    if placeholders != images:
+        raise DataError(f"{images} images for {placeholders} {IMAGE_PLACEHOLDER} marks; each image needs one")
+    return tuple(tuple(question.split(IMAGE_PLACEHOLDER)) for question in questions)
 
 
 @lru_cache(maxsize=256)
@@ -150,8 +150,8 @@ def _rendered(
     if not template:
         raise ModelError("the tokenizer has no chat template; fetch chat_template.jinja with the checkpoint")
     for pieces in questions:
-        refuse_special_tokens(tokenizer, "".join(pieces), "the question")
-    refuse_special_tokens(tokenizer, system or "", "the system prompt")
+        check_special_tokens(tokenizer, "".join(pieces), "the question")
+    check_special_tokens(tokenizer, system or "", "the system prompt")
     text = tokenizer.apply_chat_template(_messages(questions, system), tokenize=False, add_generation_prompt=True)
     pieces = _between_answers(str(text), len(questions) - 1)
     rendered = [tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in pieces]
@@ -177,7 +177,7 @@ def _messages(questions: Sequence[Sequence[str]], system: str | None) -> list[di
             parts += [{"type": "text", "text": piece}] if piece else []
         messages.append({"role": "user", "content": parts})
         if turn < len(questions) - 1:
-            said = [{"type": "text", "text": ANSWER_PLACE.format(turn)}]
+            said = [{"type": "text", "text": ANSWER_PLACEHOLDER.format(turn)}]
             messages.append({"role": "assistant", "content": said})
     return messages
 
@@ -189,7 +189,7 @@ def _between_answers(text: str, answers: int) -> list[str]:
     """
     pieces = []
     for turn in range(answers):
-        before, place, text = text.partition(ANSWER_PLACE.format(turn))
+        before, place, text = text.partition(ANSWER_PLACEHOLDER.format(turn))
         if not place:
             raise ModelError("the chat template leaves out earlier answers; divide the row into single turns")
         pieces.append(before)

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
-from texlens.data.sample import LazyImage, Refusal, Sample
-from texlens.inputs.example import IGNORED, Cut, Example, build_example
+from texlens.data.sample import LazyImage, RejectedRow, Sample
+from texlens.inputs.example import IGNORED, Example, Patchify, build_example
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.inputs.image_patches import image_to_patches
 
@@ -22,7 +22,7 @@ Transform = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 
 class ExampleDataset(Dataset):
-    """A row that fails comes back as its `Refusal`, which the collator passes on beside the batch made of the rest;
+    """A row that fails comes back as its `RejectedRow`, which the collator passes on beside the batch made of the rest;
     with `strict` it raises.
 
     `transform` changes the decoded image; its generator is seeded by (seed, epoch, index), so what it draws depends
@@ -41,19 +41,19 @@ class ExampleDataset(Dataset):
         strict: bool = False,
         transform: Transform | None = None,
         seed: int = 0,
-        cut: Cut = image_to_patches,
+        patchify: Patchify = image_to_patches,
         store: FeatureStore | None = None,
     ):
         self.rows, self.tokenizer, self.geometry = rows, tokenizer, geometry
         self.question, self.system = question, system
-        self.cut, self.store = cut, store
+        self.patchify, self.store = patchify, store
         self.strict, self.transform, self.seed = strict, transform, seed
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Example | Refusal:
+    def __getitem__(self, index: int) -> Example | RejectedRow:
         """
         Raises:
             DataError: the row fails and the data set is strict.
@@ -64,7 +64,7 @@ class ExampleDataset(Dataset):
         except DataError as error:
             if self.strict:
                 raise
-            return Refusal.of(sample, error, "damaged image")
+            return RejectedRow.of(sample, error, "damaged image")
 
     @property
     def epoch(self) -> int:
@@ -76,18 +76,18 @@ class ExampleDataset(Dataset):
 
     @cached_property
     def lengths(self) -> list[int]:
-        """Tokens of each row from headers and texts alone; 0 for a row that will be refused."""
+        """Tokens of each row from headers and texts alone; 0 for a row that will be rejected."""
         return [self.length(index) for index in range(len(self))]
 
     def length(self, index: int) -> int:
-        """Tokens of a row from header and text alone; 0 for one that will be refused."""
+        """Tokens of a row from header and text alone; 0 for one that will be rejected."""
         try:
             return len(self._example(self.rows[index]))
         except DataError:
             return 0
 
-    def stand_in(self) -> Example:
-        """One blank image and the question, without a label: for a batch whose rows were all refused."""
+    def dummy_example(self) -> Example:
+        """One blank image and the question, without a label: for a batch whose rows were all rejected."""
         png = io.BytesIO()
         Image.new("RGB", (self.geometry.factor,) * 2, "white").save(png, "PNG")
         blank = Sample("stand-in", LazyImage.from_bytes(png.getvalue(), "stand-in"), "-")
@@ -96,7 +96,9 @@ class ExampleDataset(Dataset):
         return Example(prompt, [IGNORED] * len(prompt), example.grid, example.sample_id, example.patches)
 
     def _example(self, sample: Sample, **options) -> Example:
-        return build_example(sample, self.tokenizer, self.geometry, self.question, self.system, cut=self.cut, **options)
+        return build_example(
+            sample, self.tokenizer, self.geometry, self.question, self.system, patchify=self.patchify, **options
+        )
 
     def _drawn_transform(self, index: int) -> Callable[[Image.Image], Image.Image] | None:
         transform = self.transform

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to load, and reading without it needs t
 
 IGNORED = -100
 """The label of a token without loss."""
-Cut = Callable[[Image.Image, ImageGeometry], tuple[np.ndarray, tuple[int, int, int]]]
+Patchify = Callable[[Image.Image, ImageGeometry], tuple[np.ndarray, tuple[int, int, int]]]
 """`image_to_patches`, or `image_to_raw_patches` for packs."""
 
 
@@ -71,7 +71,7 @@ def build_example(
     *,
     pixels: bool = False,
     transform: Callable[[Image.Image], Image.Image] | None = None,
-    cut: Cut = image_to_patches,
+    patchify: Patchify = image_to_patches,
     store: "FeatureStore | None" = None,
 ) -> Example:
     """The sample's tokens and labels; with `pixels` images are decoded, given to `transform`, and `cut` into patches,
@@ -81,8 +81,10 @@ def build_example(
         DataError: an image is unreadable or too long and thin, an answer empty, or a special token in a text.
     """
     style = PromptStyle(question, system)
-    example = build_prompt(sample, tokenizer, geometry, style, pixels=pixels, transform=transform, cut=cut, store=store)
-    with naming(sample):
+    example = build_prompt(
+        sample, tokenizer, geometry, style, pixels=pixels, transform=transform, patchify=patchify, store=store
+    )
+    with error_context(sample):
         answer = answer_ids(tokenizer, sample.text)
     return replace(example, input_ids=example.input_ids + answer, labels=example.labels + answer)
 
@@ -95,7 +97,7 @@ def build_prompt(
     *,
     pixels: bool = True,
     transform: Callable[[Image.Image], Image.Image] | None = None,
-    cut: Cut = image_to_patches,
+    patchify: Patchify = image_to_patches,
     store: "FeatureStore | None" = None,
 ) -> Example:
     """The sample as an example without its answer; earlier answers carry labels.
@@ -103,7 +105,7 @@ def build_prompt(
     Raises:
         DataError: as `build_example`.
     """
-    with naming(sample):
+    with error_context(sample):
         patches: list[np.ndarray] = []
         grids: list[tuple[int, int, int]] = []
         keys = tuple(store.key(image) for image in sample.images) if store and pixels else ()
@@ -111,7 +113,7 @@ def build_prompt(
         for number, image in enumerate(sample.images):
             if pixels and not (features and features[number] is not None):
                 decoded = image.load()
-                cut_out, grid = cut(transform(decoded) if transform else decoded, geometry)
+                cut_out, grid = patchify(transform(decoded) if transform else decoded, geometry)
                 patches.append(cut_out)
             else:
                 grid = geometry.grid(*image.size)
@@ -135,7 +137,7 @@ def _kept(key: str, image: LazyImage, geometry: ImageGeometry, store: "FeatureSt
 
 
 @contextmanager
-def naming(sample: Sample) -> Iterator[None]:
+def error_context(sample: Sample) -> Iterator[None]:
     """Puts the row's place before a `DataError` raised inside that does not name it."""
     where = sample.image.where
     try:

@@ -21,7 +21,7 @@ from texlens.data.load import Rows
 from texlens.data.sample import LazyImage
 
 NAME = "features"
-LOOKED_AT = 256
+SAMPLE_SIZE = 256
 """Rows from which the room that all will take is reckoned."""
 
 
@@ -98,11 +98,11 @@ class FeatureStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 written[path] = path.with_name(f".{key}.{os.getpid()}.partial")
                 written[path].write_bytes(save({NAME: tensor}))
-            for path, aside in written.items():
-                os.replace(aside, path)
+            for path, staging in written.items():
+                os.replace(staging, path)
         except OSError as error:
-            for aside in written.values():
-                aside.unlink(missing_ok=True)
+            for staging in written.values():
+                staging.unlink(missing_ok=True)
             raise RunError(
                 f"train.cache_features: {self.folder} takes no more features ({error.strerror or error}); "
                 "make room, set TEXLENS_CACHE to another disk, or turn it off"
@@ -110,7 +110,7 @@ class FeatureStore:
 
     def missing_bytes(self, rows: Rows, geometry: ImageGeometry) -> int:
         """About what the features of `rows` will take that are not there yet, from some rows evenly chosen."""
-        chosen = range(0, len(rows), -(-len(rows) // LOOKED_AT)) if len(rows) else ()
+        chosen = range(0, len(rows), -(-len(rows) // SAMPLE_SIZE)) if len(rows) else ()
         known: set[str] = set()
         missing = 0
         for index in chosen:

@@ -46,7 +46,7 @@ it is not there.
 
 
 @dataclass(frozen=True)
-class PackLayout:
+class PackSpec:
     """What a family's tower wants to know of its patches.
 
     `window` is the side of an attention window in merged patches (Qwen2.5-VL), `table_side` the side of the square
@@ -63,11 +63,11 @@ class PackLayout:
     patch_multiple: int = 4
 
 
-def lay(examples: Sequence[Example], layout: PackLayout) -> Pack:
+def build_pack(examples: Sequence[Example], spec: PackSpec) -> Pack:
     """The examples, in their order, as one pack. Their patches must be raw (uint8)."""
     pack: Pack = {"rows": [example.sample_id for example in examples]}
-    pack |= _text(examples, layout)
-    pack |= _vision(examples, layout)
+    pack |= _text(examples, spec)
+    pack |= _vision(examples, spec)
     return pack
 
 
@@ -101,11 +101,11 @@ def grids_of(example: Example) -> Sequence[tuple[int, int, int]]:
     return getattr(example, "grids", None) or (example.grid,)
 
 
-def _text(examples: Sequence[Example], layout: PackLayout) -> Pack:
+def _text(examples: Sequence[Example], spec: PackSpec) -> Pack:
     lengths = [len(example) for example in examples]
     total = sum(lengths)
-    padded = _up(total, layout.token_multiple)
-    ids = np.full(padded, layout.pad_token_id, np.int32)
+    padded = _up(total, spec.token_multiple)
+    ids = np.full(padded, spec.pad_token_id, np.int32)
     labels = np.full(padded + 1, IGNORED, np.int64)
     positions = np.zeros((3, padded), np.int32)
     ends = np.cumsum([0, *lengths])
@@ -113,7 +113,7 @@ def _text(examples: Sequence[Example], layout: PackLayout) -> Pack:
         ids[start:end] = example.input_ids
         labels[start:end] = example.labels
         labels[start] = IGNORED
-        positions[:, start:end] = mrope_positions(example, layout.image_token_id, layout.merge_size)
+        positions[:, start:end] = mrope_positions(example, spec.image_token_id, spec.merge_size)
     positions[:, total:] = np.arange(padded - total)
     rows = np.flatnonzero(labels[1:] != IGNORED)
     return {
@@ -123,16 +123,16 @@ def _text(examples: Sequence[Example], layout: PackLayout) -> Pack:
         "longest_text": int(max(*lengths, padded - total)),
         "label_rows": torch.from_numpy(rows),
         "labels": torch.from_numpy(labels[rows + 1]),
-        "image_rows": torch.from_numpy(np.flatnonzero(ids == layout.image_token_id)),
+        "image_rows": torch.from_numpy(np.flatnonzero(ids == spec.image_token_id)),
         "tokens": int(total),
     }
 
 
-def _vision(examples: Sequence[Example], layout: PackLayout) -> Pack:
+def _vision(examples: Sequence[Example], spec: PackSpec) -> Pack:
     images = [image for example in examples for image in _images(example)]
     grids = [grid for grid, _, features in images if features is None]
-    pack, own = _patches(examples, grids, layout) if grids else ({}, np.zeros(0, np.int64))
-    unit = layout.merge_size**2
+    pack, own = _patches(examples, grids, spec) if grids else ({}, np.zeros(0, np.int64))
+    unit = spec.merge_size**2
     of_tower, of_store, at = 0, len(pack["patches"]) // unit if pack else 0, 0
     places, fresh = [], []
     for (frames, rows, columns), key, features in images:
@@ -159,12 +159,12 @@ def _images(example: Example) -> list[tuple[tuple[int, int, int], str | None, Te
 
 
 def _patches(
-    examples: Sequence[Example], grids: Sequence[tuple[int, int, int]], layout: PackLayout
+    examples: Sequence[Example], grids: Sequence[tuple[int, int, int]], spec: PackSpec
 ) -> tuple[Pack, np.ndarray]:
     """What the tower reads, and where in its output the merged patches stand, in the images' own order."""
     counts = [frames * rows * columns for frames, rows, columns in grids]
-    total, unit = sum(counts), layout.merge_size**2
-    padded = _up(total, layout.patch_multiple)
+    total, unit = sum(counts), spec.merge_size**2
+    padded = _up(total, spec.patch_multiple)
     pixels = [example.patches for example in examples if example.patches is not None]
     patches = np.empty((padded, pixels[0].shape[1]), np.uint8)
     np.concatenate(pixels, out=patches[:total])
@@ -172,11 +172,11 @@ def _patches(
     cells = np.zeros((2, padded), np.int32)
     ends = np.cumsum([0, *counts])
     for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
-        cells[:, start:end] = _cells(rows, columns, layout.merge_size)
+        cells[:, start:end] = _cells(rows, columns, spec.merge_size)
     pack: Pack = {"image_ends": _ends(ends, padded), "longest_image": int(max(*counts, padded - total))}
     own = np.arange(total // unit)
-    if layout.window:
-        order, window_ends = _windows(grids, layout.window, layout.merge_size)
+    if spec.window:
+        order, window_ends = _windows(grids, spec.window, spec.merge_size)
         moved = (order[:, None] * unit + np.arange(unit)).ravel()
         patches[:total], cells[:, :total] = patches[moved], cells[:, moved]
         own = np.argsort(order)
@@ -184,11 +184,11 @@ def _patches(
             "window_ends": _ends(window_ends, padded),
             "longest_window": int(max(np.diff(window_ends).max(), padded - total)),
         }
-    if layout.table_side:
+    if spec.table_side:
         sizes = np.ones((2, padded), np.int32)
         for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
             sizes[:, start:end] = [[rows], [columns]]
-        pack |= _table(cells, sizes, layout.table_side)
+        pack |= _table(cells, sizes, spec.table_side)
     return pack | {"patches": torch.from_numpy(patches), "cells": torch.from_numpy(cells)}, own
 
 

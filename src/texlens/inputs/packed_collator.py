@@ -7,53 +7,53 @@ import torch
 from torch.utils.data import Dataset
 
 from texlens.core.errors import DataError
-from texlens.data.sample import Refusal
+from texlens.data.sample import RejectedRow
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.example import Example
-from texlens.inputs.pack import PackLayout, lay
+from texlens.inputs.pack import PackSpec, build_pack
 
 
 @dataclass(frozen=True)
 class PackCollator:
-    """Makes of an optimizer step's rows a batch of packs: `{"packs": [...], "labels": count, "refused": [...]}`.
+    """Makes of an optimizer step's rows a batch of packs: `{"packs": [...], "labels": count, "rejected": [...]}`.
 
     The rows of a step are those of the plain engine, so that both walk the same way; only how many forward passes they
     take differs. `labels` is a plain number, so that nobody has to ask a GPU for it. `stand_in` is laid where every
-    row of a step was refused; it carries no label.
+    row of a step was rejected; it carries no label.
     """
 
-    layout: PackLayout
+    spec: PackSpec
     budget: int
-    stand_in: Example | None = None
+    dummy_example: Example | None = None
 
-    def __call__(self, items: Sequence[Example | Refusal]) -> dict:
+    def __call__(self, items: Sequence[Example | RejectedRow]) -> dict:
         """
         Raises:
-            DataError: every row was refused, and there is no stand-in.
+            DataError: every row was rejected, and there is no stand-in.
         """
         examples = [item for item in items if isinstance(item, Example)]
-        refused = [item for item in items if isinstance(item, Refusal)]
+        rejected = [item for item in items if isinstance(item, RejectedRow)]
         if not examples:
-            if self.stand_in is None:
-                raise DataError(f"{refused[0] if refused else 'an empty step'}; no row of this step is left")
-            examples = [self.stand_in]
-        bins = divide([len(example) for example in examples], self.budget)
-        return _batch([[examples[index] for index in indices] for indices in bins], refused, self.layout)
+            if self.dummy_example is None:
+                raise DataError(f"{rejected[0] if rejected else 'an empty step'}; no row of this step is left")
+            examples = [self.dummy_example]
+        bins = bin_pack([len(example) for example in examples], self.budget)
+        return _batch([[examples[index] for index in indices] for indices in bins], rejected, self.spec)
 
 
 @dataclass(frozen=True)
-class DealtCollator:
+class ShardedCollator:
     """Makes the same batch of packs that were dealt beforehand; there may be none."""
 
-    layout: PackLayout
+    spec: PackSpec
 
-    def __call__(self, packs: Sequence[Sequence[Example | Refusal]]) -> dict:
+    def __call__(self, packs: Sequence[Sequence[Example | RejectedRow]]) -> dict:
         kept = [[item for item in pack if isinstance(item, Example)] for pack in packs]
-        refused = [item for pack in packs for item in pack if isinstance(item, Refusal)]
-        return _batch([pack for pack in kept if pack], refused, self.layout)
+        rejected = [item for pack in packs for item in pack if isinstance(item, RejectedRow)]
+        return _batch([pack for pack in kept if pack], rejected, self.spec)
 
 
-class DealtRows(Dataset):
+class ShardedDataset(Dataset):
     """A process's packs of each step, where `processes` share the work: all are asked for all rows of a step, and each
     decodes those that are dealt to it.
 
@@ -68,17 +68,17 @@ class DealtRows(Dataset):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, index: int) -> list[Example | Refusal]:
+    def __getitem__(self, index: int) -> list[Example | RejectedRow]:
         """One row, whoever it would be dealt to."""
         return [self.examples[index]]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[list[Example | Refusal]]:
+    def __getitems__(self, indices: Sequence[int]) -> list[list[Example | RejectedRow]]:
         """
         Args:
             indices: of all rows of a step, in the order that all processes have them in.
         """
-        dealt = deal([self._length(index) for index in indices], self.budget, self.processes)
-        return [[self.examples[indices[number]] for number in pack] for pack in dealt[self.rank]]
+        assigned = assign_packs([self._length(index) for index in indices], self.budget, self.processes)
+        return [[self.examples[indices[number]] for number in pack] for pack in assigned[self.rank]]
 
     def set_epoch(self, epoch: int) -> None:
         self.examples.set_epoch(epoch)
@@ -89,7 +89,7 @@ class DealtRows(Dataset):
         return int(self._lengths[index])
 
 
-def deal(lengths: Sequence[int], budget: int, processes: int) -> list[list[list[int]]]:
+def assign_packs(lengths: Sequence[int], budget: int, processes: int) -> list[list[list[int]]]:
     """Each process's packs: as many packs as `processes` share evenly, each given to whoever has fewest tokens so far.
 
     Where there are fewer packs than processes, some get none.
@@ -97,17 +97,17 @@ def deal(lengths: Sequence[int], budget: int, processes: int) -> list[list[list[
     Example:
         ([5, 3, 3, 2], 8, 2) -> [[[0, 3]], [[1, 2]]] and ([4], 8, 2) -> [[[0]], []]
     """
-    packs = [pack for pack in divide(lengths, budget, processes) if pack]
+    packs = [pack for pack in bin_pack(lengths, budget, processes) if pack]
     tokens = [sum(lengths[index] for index in pack) for pack in packs]
-    dealt, held = [[] for _ in range(processes)], [0] * processes
+    assigned, held = [[] for _ in range(processes)], [0] * processes
     for number in sorted(range(len(packs)), key=lambda number: (-tokens[number], number)):
-        least = min(range(processes), key=lambda rank: (held[rank], len(dealt[rank])))
-        dealt[least].append(packs[number])
-        held[least] += tokens[number]
-    return dealt
+        minimum = min(range(processes), key=lambda rank: (held[rank], len(assigned[rank])))
+        assigned[minimum].append(packs[number])
+        held[minimum] += tokens[number]
+    return assigned
 
 
-def divide(lengths: Sequence[int], budget: int, processes: int = 1) -> list[list[int]]:
+def bin_pack(lengths: Sequence[int], budget: int, processes: int = 1) -> list[list[int]]:
     """Numbers of the rows of each pack: as few packs as `budget` tokens each allow, and these about equally long.
 
     Longest first, each into the emptiest pack that holds it; a row longer than the budget is a pack of its own. Within
@@ -135,7 +135,7 @@ def divide(lengths: Sequence[int], budget: int, processes: int = 1) -> list[list
         count += 1
 
 
-def _batch(packs: Sequence[Sequence[Example]], refused: Sequence[Refusal], layout: PackLayout) -> dict:
-    laid = [lay(pack, layout) for pack in packs]
+def _batch(packs: Sequence[Sequence[Example]], rejected: Sequence[RejectedRow], spec: PackSpec) -> dict:
+    laid = [build_pack(pack, spec) for pack in packs]
     batch = {"packs": laid, "label_count": sum(len(pack["labels"]) for pack in laid)}
-    return batch | ({"refused": list(refused)} if refused else {})
+    return batch | ({"rejected": list(rejected)} if rejected else {})

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from texlens.core.errors import DataError
-from texlens.data.sample import Refusal
+from texlens.data.sample import RejectedRow
 from texlens.inputs.example import IGNORED, Example
 
 
@@ -26,7 +26,7 @@ class Collator:
         mm_token_type_ids = [[1, 0, 0], [1, 0, 0]]
         pixel_values      = float32 [P, C],  image_grid_thw = [I, 3]
 
-    Rows that could not be decoded come as `Refusal`s; they are passed on as a list under `refused`, a key that is
+    Rows that could not be decoded come as `RejectedRow`s; they are passed on as a list under `rejected`, a key that is
     there only when one was. `stand_in` is used where a batch has no other row: it carries no label, so it adds
     nothing to a loss that is summed over labels.
     """
@@ -34,23 +34,23 @@ class Collator:
     pad_token_id: int
     image_token_id: int
     left: bool = False
-    stand_in: Example | None = None
+    dummy_example: Example | None = None
 
-    def __call__(self, items: Sequence[Example | Refusal]) -> dict[str, Tensor | list[Refusal]]:
+    def __call__(self, items: Sequence[Example | RejectedRow]) -> dict[str, Tensor | list[RejectedRow]]:
         """
         Raises:
-            DataError: every row was refused, and there is no stand-in.
+            DataError: every row was rejected, and there is no stand-in.
         """
         examples = [item for item in items if isinstance(item, Example)]
-        refused = [item for item in items if isinstance(item, Refusal)]
+        rejected = [item for item in items if isinstance(item, RejectedRow)]
         if not examples:
-            examples = [self._stand_in(refused)]
+            examples = [self._dummy_example(rejected)]
         batch: dict = self._tokens(examples)
         batch["image_grid_thw"] = torch.tensor([grid for example in examples for grid in example.grids])
         patches = [example.patches for example in examples if example.patches is not None]
         if len(patches) == len(examples):
             batch["pixel_values"] = torch.from_numpy(np.concatenate(patches))
-        return batch | ({"refused": refused} if refused else {})
+        return batch | ({"rejected": rejected} if rejected else {})
 
     def _tokens(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         longest = max(len(example) for example in examples)
@@ -69,9 +69,9 @@ class Collator:
             "mm_token_type_ids": ((ids_BL == self.image_token_id) & (mask_BL == 1)).long(),
         }
 
-    def _stand_in(self, refused: Sequence[Refusal]) -> Example:
-        if self.stand_in is None:
+    def _dummy_example(self, rejected: Sequence[RejectedRow]) -> Example:
+        if self.dummy_example is None:
             raise DataError(
-                f"{refused[0] if refused else 'an empty batch'}; no row of this batch is left, check the data"
+                f"{rejected[0] if rejected else 'an empty batch'}; no row of this batch is left, check the data"
             )
-        return self.stand_in
+        return self.dummy_example

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
-from texlens.data.sample import Refusal, Sample
-from texlens.inputs.chat_template import refuse_special_tokens
+from texlens.data.sample import RejectedRow, Sample
+from texlens.inputs.chat_template import check_special_tokens
 
 MAX_THREADS = 8
 CHUNK = 64
@@ -26,16 +26,16 @@ class Checked:
     """
 
     kept: Rows
-    refused: Sequence[Refusal]
+    rejected: Sequence[RejectedRow]
     image_tokens: int
 
-    def account(self) -> dict:
-        """Counts for the run folder: rows = kept + refused, refused ones by kind and each with its reason."""
+    def statistics(self) -> dict:
+        """Counts for the run folder: rows = kept + rejected, rejected ones by kind and each with its reason."""
         return {
-            "rows": len(self.kept) + len(self.refused),
+            "rows": len(self.kept) + len(self.rejected),
             "kept": len(self.kept),
-            "refused": dict(Counter(refusal.kind for refusal in self.refused)),
-            "refused_rows": [str(refusal) for refusal in self.refused],
+            "rejected": dict(Counter(rejected_row.kind for rejected_row in self.rejected)),
+            "rejected_rows": [str(rejected_row) for rejected_row in self.rejected],
             "image_tokens": self.image_tokens,
             "fingerprint": self.kept.fingerprint,
         }
@@ -53,33 +53,33 @@ def check_rows(
     """Looks at every row.
 
     Args:
-        tokenizer: with it, texts that spell one of its special tokens are refused too.
+        tokenizer: with it, texts that spell one of its special tokens are rejected too.
         decode: decode every image, in threads, so that truncated ones are found; else headers alone are read.
-        strict: any refusal is an error.
+        strict: any rejection is an error.
         on_progress: called with rows done and rows in all.
 
     Raises:
-        DataError: with `strict`, naming the first row refused and how many there are.
+        DataError: with `strict`, naming the first row rejected and how many there are.
     """
-    kept, refused, tokens = [], list(rows.refused), 0
+    kept, rejected, tokens = [], list(rows.rejected), 0
     for index, result in enumerate(_results(rows, geometry, tokenizer, decode)):
-        if isinstance(result, Refusal):
-            refused.append(result)
+        if isinstance(result, RejectedRow):
+            rejected.append(result)
         else:
             kept.append(index)
             tokens += result
         if on_progress is not None and (index % CHUNK == CHUNK - 1 or index == len(rows) - 1):
             on_progress(index + 1, len(rows))
-    if strict and refused:
+    if strict and rejected:
         raise DataError(
-            f"{refused[0]} ({len(refused)} of {rows.total} rows can't be used; mend them, or set data.strict to false)"
+            f"{rejected[0]} ({len(rejected)} of {rows.total} rows can't be used; fix them, or set data.strict to false)"
         )
-    return Checked(rows.take(kept), refused, tokens)
+    return Checked(rows.take(kept), rejected, tokens)
 
 
 def check_sample(
     sample: Sample, geometry: ImageGeometry, tokenizer: PreTrainedTokenizerBase | None = None, *, decode: bool = False
-) -> int | Refusal:
+) -> int | RejectedRow:
     """The tokens that the row's images cost, or why the row can't be used."""
     kind = "empty answer"
     try:
@@ -94,20 +94,20 @@ def check_sample(
             earlier = [("earlier turn", turn.text) for turn in sample.history]
             own = [("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)]
             for what, text in (*own, *earlier):
-                refuse_special_tokens(tokenizer, text or "", f"the {what}")
+                check_special_tokens(tokenizer, text or "", f"the {what}")
         kind = "damaged image"
         if decode:
             for image in sample.images:
                 image.load()
     except DataError as error:
-        return Refusal.of(sample, error, kind)
+        return RejectedRow.of(sample, error, kind)
     return tokens
 
 
 def _results(
     rows: Rows, geometry: ImageGeometry, tokenizer: PreTrainedTokenizerBase | None, decode: bool
-) -> Iterator[int | Refusal]:
-    def check(start: int) -> list[int | Refusal]:
+) -> Iterator[int | RejectedRow]:
+    def check(start: int) -> list[int | RejectedRow]:
         stop = min(start + CHUNK, len(rows))
         return [check_sample(rows[index], geometry, tokenizer, decode=decode) for index in range(start, stop)]
 

@@ -38,7 +38,7 @@ class Passage:
 
 
 @dataclass(frozen=True)
-class ShownExample:
+class ExampleView:
     """One row as it is trained on; `error` says why it is not, and the rest is then empty."""
 
     id: str
@@ -56,16 +56,16 @@ class ShownExample:
     images: int = 1
 
 
-def shown_example(
+def example_view(
     sample: Sample, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, question: str, system: str | None
-) -> ShownExample:
+) -> ExampleView:
     try:
         example = build_example(sample, tokenizer, geometry, question, system, pixels=True)
         size = sample.image.size
     except DataError as error:
-        return ShownExample(sample.id, sample.image.where, sample.text, error=str(error))
+        return ExampleView(sample.id, sample.image.where, sample.text, error=str(error))
     runs = _runs(tokenizer, example.input_ids, example.labels)
-    return ShownExample(
+    return ExampleView(
         sample.id,
         sample.image.where,
         sample.text,
@@ -92,7 +92,7 @@ def examples_json(
 ) -> dict:
     """The same as plain values: `pixel_budget` and `examples`."""
     shown = [
-        shown_example(samples[index], tokenizer, geometry, question, system) for index in range(min(rows, len(samples)))
+        example_view(samples[index], tokenizer, geometry, question, system) for index in range(min(rows, len(samples)))
     ]
     return {
         "rows": len(samples),
@@ -103,7 +103,7 @@ def examples_json(
     }
 
 
-def show_examples(
+def print_examples(
     console: Console,
     samples: Sequence[Sample],
     tokenizer: PreTrainedTokenizerBase,
@@ -125,13 +125,13 @@ def show_examples(
     )
     console.print(legend)
     for index in range(min(rows, len(samples))):
-        shown = shown_example(samples[index], tokenizer, geometry, question, system)
+        shown = example_view(samples[index], tokenizer, geometry, question, system)
         console.print(Panel(_body(shown), title=Text(f"{shown.id} · {shown.where}"), title_align="left"))
 
 
-def _body(shown: ShownExample) -> Table | Text:
+def _body(shown: ExampleView) -> Table | Text:
     if shown.error:
-        return Text(f"refused: {shown.error}", style="red")
+        return Text(f"rejected: {shown.error}", style="red")
     body = Table.grid(padding=(1, 0))
     body.add_row(_sizes(shown))
     body.add_row(Text.assemble(*((passage.text, COLORS[passage.style]) for passage in shown.conversation)))
@@ -139,7 +139,7 @@ def _body(shown: ShownExample) -> Table | Text:
     return body
 
 
-def _sizes(shown: ShownExample) -> str:
+def _sizes(shown: ExampleView) -> str:
     (width, height), (wide, high), (_, rows, columns) = shown.image_size, shown.resized, shown.grid
     others = f" (the first of {shown.images})" if shown.images > 1 else ""
     change = "kept" if shown.image_size == shown.resized else f"resized to {wide}x{high}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from texlens.core.errors import LatexError
-from texlens.data.sample import LazyImage, Refusal, Sample
+from texlens.data.sample import LazyImage, RejectedRow, Sample
 from texlens.synthesis.drawn import Drawn
 from texlens.synthesis.formulas import Origin, formula_source
 from texlens.synthesis.styles import STYLES
@@ -39,8 +39,8 @@ class Made(NamedTuple):
         image = LazyImage.from_bytes(self.image, self.id)
         return Sample(self.id, image, self.label, domain=str(self.facts["style"]), extra=self.facts)
 
-    def refusal(self) -> Refusal:
-        return Refusal(self.id, self.id, self.label, "can't be drawn")
+    def rejected_row(self) -> RejectedRow:
+        return RejectedRow(self.id, self.id, self.label, "can't be drawn")
 
 
 class Maker:

@@ -45,12 +45,12 @@ def synthesise(
         first = writer.resumed(SPLIT)
         for done, made in enumerate(_made(recipe, range(first, rows), processes), first + 1):
             if made.image is None:
-                writer.refuse(SPLIT, made.refusal())
+                writer.reject(SPLIT, made.rejected_row())
             else:
                 writer.add(SPLIT, made.sample())
             if on_progress:
                 on_progress(done)
-    return writer.account
+    return writer.statistics
 
 
 def made_by(recipe: Recipe, rows: int) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def _batches(config: RunConfig, base: BaseCheckpoint, rows):
     examples = ExampleDataset(
         rows, processor.tokenizer, processor.geometry, question=config.data.question, system=config.data.system
     )
-    collate = Collator(processor.pad_token_id, processor.image_token_id, stand_in=examples.stand_in())
+    collate = Collator(processor.pad_token_id, processor.image_token_id, dummy_example=examples.dummy_example())
     order = iter(range(len(examples)))
     for _ in range(EVA_BATCHES):
         chosen = [examples[index] for index in itertools.islice(order, size)]

@@ -175,7 +175,7 @@ def train(
         "samples_per_s": round(meter.rows / max(time.monotonic() - began, 1e-9), 2),
         "peak_memory_gib": round(max(processes.gather(meter.memory_gib)), 3),
         "trainable_parameters": prepared.plan.trainable,
-        "rows_refused_while_training": sorted(trainer.refused),
+        "rows_rejected_while_training": sorted(trainer.rejected),
         **({"rows_of_processes": meter.rows_of} if processes.several else {}),
     }
     write(training=facts, state="trained")
@@ -218,7 +218,7 @@ def build_trainer(
             strict=config.data.strict,
             transform=transform,
             seed=settings.seed,
-            cut=engine.cut,
+            patchify=engine.cut,
             store=engine.forward.store if engine.forward else None,
         )
 
@@ -234,7 +234,7 @@ def build_trainer(
         callbacks.append(ExpertUseLog(folder.metrics, balance, processes))
     if settings.watch.early_stopping_patience and splits.validation:
         callbacks.append(EarlyStoppingCallback(settings.watch.early_stopping_patience))
-    collate = engine.collator(train_examples.stand_in())
+    collate = engine.collator(train_examples.dummy_example())
     dealt, collate_dealt = engine.dealt(train_examples, collate, processes)
     trainer = LensTrainer(
         adapted,
@@ -314,7 +314,7 @@ def _record(config: RunConfig, prepared: Prepared, folder: RunFolder) -> None:
     if torch.cuda.is_available():
         environment["gpu"] = torch.cuda.get_device_name()
     write_json(folder.path / "environment.json", environment)
-    write_json(folder.path / "data.json", prepared.splits.account())
+    write_json(folder.path / "data.json", prepared.splits.statistics())
     write_json(folder.path / "coverage.json", [row.to_json() for row in prepared.plan.coverage])
     folder.update(state="training", base=config.model.path, base_fingerprint=prepared.base.fingerprint)
 

@@ -20,9 +20,9 @@ from texlens.adapters.lora import restore
 from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.core.errors import RunError
 from texlens.core.files import whole_folder
-from texlens.data.sample import Refusal
+from texlens.data.sample import RejectedRow
 from texlens.inputs.dataset import ExampleDataset
-from texlens.inputs.packed_collator import DealtRows
+from texlens.inputs.packed_collator import ShardedDataset
 from texlens.kernels.loss.label_loss import count_labels, trainer_loss
 from texlens.train.async_copy import Beside
 from texlens.train.backends.engine import Engine
@@ -58,7 +58,7 @@ class LensTrainer(Trainer):
         args: TrainingArguments,
         *,
         output: Path,
-        train_dataset: ExampleDataset | DealtRows,
+        train_dataset: ExampleDataset | ShardedDataset,
         eval_dataset: ExampleDataset | None,
         engine: Engine,
         parameter_groups: list[dict[str, Any]],
@@ -90,7 +90,7 @@ class LensTrainer(Trainer):
         self._share_packs = processes.several and engine.forward is not None
         self._meter = meter
         self._watched, self._watch_collator = eval_dataset, watch_collator or data_collator
-        self.refused: dict[str, Refusal] = {}
+        self.rejected: dict[str, RejectedRow] = {}
         self._warn = warn
         self._save_model_to, self._best_folder = save_model_to, best_folder
         self._read_sample, self._keep = read_sample, keep
@@ -120,23 +120,23 @@ class LensTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator, num_batches, device):
         take = super().get_batch_samples
         batches, label_count = self._beside(lambda: take(epoch_iterator, num_batches, device))
-        refused = [refusal for batch in batches for refusal in batch.pop("refused", ())]
+        rejected = [row for batch in batches for row in batch.pop("rejected", ())]
         seen = [Seen.of(batch) for batch in batches]
         if self._processes.several:
             seen = [now.on_host() for now in seen]
         labels = sum(batch.get("label_count", 0) for batch in batches)
-        told = self._processes.gather((seen, labels, refused, peak_memory_gib()))
+        told = self._processes.gather((seen, labels, rejected, peak_memory_gib()))
         for step in zip(*(part[0] for part in told), strict=True):
             self._meter.count(step, max(part[3] for part in told))
-        self._note_refused([refusal for part in told for refusal in part[2]])
+        self._note_rejected([row for part in told for row in part[2]])
         return batches, label_count if self._engine.forward is None else sum(part[1] for part in told)
 
-    def _note_refused(self, refused: Sequence[Refusal]) -> None:
+    def _note_rejected(self, rejected: Sequence[RejectedRow]) -> None:
         """Names each row that could not be decoded the first time."""
-        for refusal in refused:
-            if refusal.id not in self.refused:
-                self.refused[refusal.id] = refusal
-                self._warn(f"row left out: {refusal}")
+        for row in rejected:
+            if row.id not in self.rejected:
+                self.rejected[row.id] = row
+                self._warn(f"row left out: {row}")
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         if self._engine.forward is not None:
@@ -221,14 +221,14 @@ class LensTrainer(Trainer):
         was_training = self._network.training
         self._network.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        refused: list[Refusal] = []
+        rejected: list[RejectedRow] = []
         for batch in self._watch_loader(dataset):
-            refused += batch.pop("refused", ())
+            rejected += batch.pop("rejected", ())
             with self.compute_loss_context_manager():
                 loss, labels = self._engine.measure(self._network, batch)
             sums += torch.stack([loss.double(), labels.double()])
         total, count = self._processes.add(sums).tolist()
-        self._note_refused([refusal for part in self._processes.gather(refused) for refusal in part])
+        self._note_rejected([row for part in self._processes.gather(rejected) for row in part])
         self._network.train(was_training)
         return total / max(count, 1)
 

@@ -20,7 +20,7 @@ from texlens.train.distributed.context import ALONE, Processes
 MOST = 8
 AHEAD = 3
 """Batches of a worker that may wait in shared memory: two made ahead and the one in hand."""
-LOOKED_AT = 64
+SAMPLE_SIZE = 64
 SHARED = Path("/dev/shm")
 OPEN_FILES = 65_536
 """A tensor in shared memory is an open file until it is read, and a batch of packs has hundreds."""
@@ -76,7 +76,7 @@ def allow_open_files() -> None:
 def mean_numbers(rows: Sequence[Sample], geometry: ImageGeometry) -> int:
     """Of a row's images as they are scaled, three for each pixel, from the headers of some rows."""
     pixels, seen = 0, 0
-    for index in range(0, len(rows), max(1, len(rows) // LOOKED_AT)):
+    for index in range(0, len(rows), max(1, len(rows) // SAMPLE_SIZE)):
         try:
             sizes = [geometry.resized(*image.size) for image in rows[index].images]
         except DataError:

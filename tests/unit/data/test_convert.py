@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.data.made_samples import values
 from tests.unit.data.pictures import png
+from tests.unit.data.sample_factory import values
 from tests.unit.data.tables import write_parquet
 from texlens.core.errors import ConfigError, DataError
-from texlens.data.convert import Part, divide, mix, write_parts
+from texlens.data.convert import Part, mix, split_rows, write_parts
 from texlens.data.export import export
-from texlens.data.folder import read_account, read_folder
+from texlens.data.folder import read_folder, read_statistics
 from texlens.data.load import load_split
 from texlens.data.writers.registry import WRITERS
 
@@ -38,23 +38,23 @@ def test_rows_are_written_once_and_a_second_run_finds_them_there(tmp_path):
     assert read_folder(tmp_path / "d")["train"].texts() == ["x", "z"]
 
 
-def test_bad_images_are_refused_with_their_row_and_the_rest_goes_on(tmp_path):
+def test_bad_images_are_rejected_with_their_row_and_the_rest_goes_on(tmp_path):
     whole = png(64, 32)
     head = whole[12:16] + (60_000).to_bytes(4, "big") * 2 + whole[24:29]
     bomb = whole[:12] + head + zlib.crc32(head).to_bytes(4, "big") + whole[33:]
     rows = source(tmp_path / "a", ["x"] * 5, [whole, whole[:200], b"", b"no image", bomb])
-    account, _ = write_parts(tmp_path / "d", [Part("train", rows)], {})
-    assert (account["rows_in"], account["kept"], account["refused"]) == (5, 1, 4)
-    refused = [json.loads(line) for line in (tmp_path / "d/refused.jsonl").read_text().splitlines()]
-    assert [line["where"].rsplit("/", 1)[1] for line in refused] == [f"train.parquet row {row}" for row in range(1, 5)]
-    for line, reason in zip(refused, ["cut short", "0 bytes", "not a readable image", "over the limit"], strict=True):
+    statistics, _ = write_parts(tmp_path / "d", [Part("train", rows)], {})
+    assert (statistics["rows_in"], statistics["kept"], statistics["rejected"]) == (5, 1, 4)
+    rejected = [json.loads(line) for line in (tmp_path / "d/rejected.jsonl").read_text().splitlines()]
+    assert [line["where"].rsplit("/", 1)[1] for line in rejected] == [f"train.parquet row {row}" for row in range(1, 5)]
+    for line, reason in zip(rejected, ["cut short", "0 bytes", "not a readable image", "over the limit"], strict=True):
         assert reason in line["reason"]
 
 
 def test_decoding_finds_what_the_header_does_not_tell(tmp_path):
     torn = png(64, 32).replace(b"IDAT", b"IDAX", 1)
     rows = source(tmp_path / "a", ["x", "y"], [png(), torn])
-    assert write_parts(tmp_path / "d", [Part("train", rows)], {}, decode=True)[0]["refused"] == 1
+    assert write_parts(tmp_path / "d", [Part("train", rows)], {}, decode=True)[0]["rejected"] == 1
 
 
 def test_division_by_label_and_image_keeps_both_in_one_split(tmp_path):
@@ -63,25 +63,25 @@ def test_division_by_label_and_image_keeps_both_in_one_split(tmp_path):
     rows = {"train": source(tmp_path / "a", texts, pictures)}
     shares = {"train": 0.6, "validation": 0.2, "test": 0.2}
     with pytest.raises(DataError, match="1 groups of rows that belong together"):
-        divide(rows, shares, by=["label", "image"], seed=0, on_row=lambda _: None)
-    parts = divide(rows, shares, by=["image"], seed=0, on_row=lambda _: None)
-    account, _ = write_parts(tmp_path / "d", parts, {})
-    assert account["kept"] == 40
+        split_rows(rows, shares, by=["label", "image"], seed=0, on_row=lambda _: None)
+    parts = split_rows(rows, shares, by=["image"], seed=0, on_row=lambda _: None)
+    statistics, _ = write_parts(tmp_path / "d", parts, {})
+    assert statistics["kept"] == 40
     seen = [{row.image.encoded() for row in rows} for rows in read_folder(tmp_path / "d").values()]
     assert len(seen) == 3
     assert sum(map(len, seen)) == len(set().union(*seen)) == 7
 
 
-def test_shares_that_do_not_come_to_one_are_refused(tmp_path):
+def test_shares_that_do_not_come_to_one_are_rejected(tmp_path):
     with pytest.raises(ConfigError, match=r"shares of 0.9; .* must come to 1"):
-        divide({}, {"train": 0.8, "test": 0.1}, by=["row"], seed=0, on_row=lambda _: None)
+        split_rows({}, {"train": 0.8, "test": 0.1}, by=["row"], seed=0, on_row=lambda _: None)
 
 
 def test_ids_that_two_old_splits_share_are_told_apart(tmp_path):
     for split in ("train", "test"):
         write_parquet(tmp_path / "a" / f"{split}.parquet", [split], id=["1"])
     splits = {name: load_split(str(tmp_path / "a"), split=name) for name in ("train", "test")}
-    parts = divide(splits, {"train": 1.0}, by=["label"], seed=0, on_row=lambda _: None)
+    parts = split_rows(splits, {"train": 1.0}, by=["label"], seed=0, on_row=lambda _: None)
     write_parts(tmp_path / "d", parts, {})
     assert read_folder(tmp_path / "d")["train"].ids() == ["train/1", "test/1"]
 
@@ -116,7 +116,7 @@ KILLED = """
     else:
         from texlens.data import export
         from texlens.data.writers.registry import WRITERS
-        export.ROWS_A_JOURNAL = 4
+        export.JOURNAL_ROWS = 4
         export.export({"train": rows}, sys.argv[2], WRITERS["sharegpt"], {}, on_row=on_row)
 """
 
@@ -133,10 +133,10 @@ def test_what_was_killed_is_no_data_set_and_goes_on_to_the_same_end(tmp_path, wh
         if what == "folder"
         else (lambda folder: export({"train": rows}, folder, WRITERS["sharegpt"], {}))
     )
-    account, _ = made(tmp_path / "d")
+    statistics, _ = made(tmp_path / "d")
     made(tmp_path / "straight")
-    assert account["rows_in"] == account["kept"] == 20
+    assert statistics["rows_in"] == statistics["kept"] == 20
     resumed, straight = (load_split(str(tmp_path / name)) for name in ("d", "straight"))
     assert [values(row) for row in resumed] == [values(row) for row in straight]
-    assert read_account(tmp_path / "d") == account or what == "export"
+    assert read_statistics(tmp_path / "d") == statistics or what == "export"
     assert sorted(os.listdir(tmp_path)) == ["a", "d", "straight"]

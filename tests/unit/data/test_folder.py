@@ -10,8 +10,8 @@ import pytest
 
 from tests.unit.data.pictures import png
 from texlens.core.errors import DataError
-from texlens.data.folder import FolderWriter, finished, read_account, read_folder
-from texlens.data.sample import LazyImage, Refusal, Sample, Turn
+from texlens.data.folder import FolderWriter, finished, read_folder, read_statistics
+from texlens.data.sample import LazyImage, RejectedRow, Sample, Turn
 
 A, B = png(8, 8, 1), png(8, 8, 2)
 
@@ -76,15 +76,15 @@ def test_datasets_reads_the_folder_with_its_types(tmp_path, monkeypatch):
 def test_rows_are_accounted_for(tmp_path):
     with FolderWriter(tmp_path / "d", made_by={"command": "t"}) as writer:
         writer.add("train", Sample("1", image(A), "x"))
-        writer.refuse("train", Refusal("2", "row 2", "no text", "empty answer"))
+        writer.reject("train", RejectedRow("2", "row 2", "no text", "empty answer"))
         writer.merge("train", 3)
-    account = read_account(tmp_path / "d")
-    assert account == writer.account
-    assert (account["rows_in"], account["kept"], account["refused"], account["merged"]) == (5, 1, 1, 3)
-    assert account["refused_by_kind"] == {"empty answer": 1}
-    refused = json.loads((tmp_path / "d/refused.jsonl").read_text())
-    assert refused == {"split": "train", "id": "2", "where": "row 2", "reason": "no text", "kind": "empty answer"}
-    assert finished(tmp_path / "d", {"command": "t"}) == account
+    statistics = read_statistics(tmp_path / "d")
+    assert statistics == writer.statistics
+    assert (statistics["rows_in"], statistics["kept"], statistics["rejected"], statistics["merged"]) == (5, 1, 1, 3)
+    assert statistics["rejected_by_kind"] == {"empty answer": 1}
+    rejected = json.loads((tmp_path / "d/rejected.jsonl").read_text())
+    assert rejected == {"split": "train", "id": "2", "where": "row 2", "reason": "no text", "kind": "empty answer"}
+    assert finished(tmp_path / "d", {"command": "t"}) == statistics
     assert finished(tmp_path / "d", {"command": "u"}) is None
 
 
@@ -94,7 +94,7 @@ def test_an_id_may_stand_in_one_row_only(tmp_path):
         writer.add("test", Sample("1", image(A), "x"))
         with pytest.raises(DataError, match="id '1' stands in two rows"):
             writer.add("train", Sample("1", image(B), "y"))
-    assert read_account(tmp_path / "d")["kept"] == 2
+    assert read_statistics(tmp_path / "d")["kept"] == 2
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
@@ -110,12 +110,12 @@ def test_another_data_set_is_replaced_only_when_asked(tmp_path):
             writer.add("train", Sample("1", image(A), "x"))
     with pytest.raises(DataError, match="--overwrite"), FolderWriter(tmp_path / "d", made_by={}):
         pass
-    assert read_account(tmp_path / "d")["made_by"] == {"made": 2}
+    assert read_statistics(tmp_path / "d")["made_by"] == {"made": 2}
 
 
 def test_no_row_kept_is_an_error_that_names_the_first(tmp_path):
     with pytest.raises(DataError, match="row 7: torn"), FolderWriter(tmp_path / "d", made_by={}) as writer:
-        writer.refuse("train", Refusal("7", "row 7", "torn"))
+        writer.reject("train", RejectedRow("7", "row 7", "torn"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -153,7 +153,7 @@ def test_a_killed_run_leaves_no_folder_and_is_taken_up_again(tmp_path):
     read = read_folder(folder)
     assert [row.id for row in read["train"]] == [str(number) for number in range(1, 20, 2)]
     assert [row.text for row in read["test"]] == [f"x_{number}" for number in range(0, 20, 2)]
-    assert read_account(folder)["rows_in"] == 20
+    assert read_statistics(folder)["rows_in"] == 20
     assert os.listdir(tmp_path) == ["d"]
 
 

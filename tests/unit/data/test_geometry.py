@@ -45,6 +45,6 @@ def test_an_aspect_ratio_over_the_limit_is_named_with_the_limit():
 
 
 @pytest.mark.parametrize(("low", "high"), [(100_000, 50_000), (1, 1_000)])
-def test_an_impossible_pixel_budget_is_refused(low, high):
+def test_an_impossible_pixel_budget_is_rejected(low, high):
     with pytest.raises(ConfigError, match="max_pixels"):
         ImageGeometry(16, 2, 2, low, high)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from texlens.core.errors import DataError
-from texlens.data.groups import Keys, divided
+from texlens.data.groups import Keys, split_groups
 
 
 def test_rows_that_share_a_key_are_one_group_also_over_a_third():
@@ -22,9 +22,9 @@ def test_no_key_stands_in_two_parts_and_each_part_has_a_row(rows, seed):
     shares = {"train": 0.6, "validation": 0.2, "test": 0.2}
     if len(groups) < 3:
         with pytest.raises(DataError, match="can't be divided into 3 parts"):
-            divided(groups, shares, seed)
+            split_groups(groups, shares, seed)
         return
-    parts = divided(groups, shares, seed)
+    parts = split_groups(groups, shares, seed)
     assert set(parts) == set(shares)
     for one, keys_of_one in zip(parts, rows, strict=True):
         for other, keys_of_other in zip(parts, rows, strict=True):
@@ -32,5 +32,5 @@ def test_no_key_stands_in_two_parts_and_each_part_has_a_row(rows, seed):
 
 
 def test_parts_come_near_to_their_shares():
-    parts = divided([[row] for row in range(1000)], {"train": 0.9, "validation": 0.05, "test": 0.05}, seed=1)
+    parts = split_groups([[row] for row in range(1000)], {"train": 0.9, "validation": 0.05, "test": 0.05}, seed=1)
     assert [parts.count(name) for name in ("train", "validation", "test")] == [900, 50, 50]

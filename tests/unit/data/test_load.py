@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.unit.data.tables import write_parquet, write_splits
 from texlens.core.errors import DataError
-from texlens.data.load import drawn, load_split, shared_labels, split_by_label
+from texlens.data.load import count_shared_labels, drawn, load_split, split_by_label
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_run_of_rows_can_be_named_as_a_split(ten):
     assert load_split(ten, split="train[8:]")[0].id == "train-8"
 
 
-def test_refused_rows_are_drawn_with_the_rest(tmp_path):
+def test_rejected_rows_are_drawn_with_the_rest(tmp_path):
     (tmp_path / "rows.jsonl").write_text("{}\n" * 30)
     rows = load_split(tmp_path / "rows.jsonl")
     assert (len(rows), rows.total) == (0, 30)
@@ -94,7 +94,7 @@ def test_whole_labels_come_as_near_to_a_share_as_they_can(tmp_path):
         assert len(parts["test"]) in (4, 6)
 
 
-def test_too_few_labels_are_refused(tmp_path):
+def test_too_few_labels_are_rejected(tmp_path):
     rows = load_split(write_splits(tmp_path, train=["a"] * 9 + ["b"]))
     with pytest.raises(DataError, match="2 different labels can't be divided into 3 parts"):
         split_by_label(rows, {"validation": 0.1, "test": 0.1})
@@ -106,13 +106,17 @@ def test_too_few_labels_are_refused(tmp_path):
 
 def test_shared_labels_are_counted_without_spaces(tmp_path):
     folder = write_splits(tmp_path, train=["x ^ 2", "y"], test=["x^2", "x^2", "z"])
-    assert shared_labels(load_split(folder, split="test"), load_split(folder)) == (2, 1)
+    assert count_shared_labels(load_split(folder, split="test"), load_split(folder)) == (2, 1)
 
 
 def test_the_published_test_labels_of_human_handwrite_stand_in_train_and_a_division_mends_it(shared_data):
     folder = shared_data / "LaTeX_OCR"
     train, test = (load_split(folder, subset="human_handwrite", split=split) for split in ("train", "test"))
-    assert shared_labels(test, train)[0] == len(test)
+    assert count_shared_labels(test, train)[0] == len(test)
     parts = split_by_label(train, {"validation": 0.05, "test": 0.1})
-    assert shared_labels(parts["test"], parts["rest"]) == shared_labels(parts["validation"], parts["rest"]) == (0, 0)
+    assert (
+        count_shared_labels(parts["test"], parts["rest"])
+        == count_shared_labels(parts["validation"], parts["rest"])
+        == (0, 0)
+    )
     assert {name: len(rows) for name, rows in parts.items()} == {"validation": 60, "test": 120, "rest": 1020}

@@ -51,7 +51,7 @@ def test_a_damaged_head_is_left_to_pillow():
 
 
 @settings(deadline=None, max_examples=200)
-@given(data=st.binary(max_size=80), cut=st.integers(0, 60))
-def test_any_bytes_are_read_or_refused(data, cut):
+@given(data=st.binary(max_size=80), patchify=st.integers(0, 60))
+def test_any_bytes_are_read_or_rejected(data, patchify):
     png_header(data)
-    png_header(png(8, 8)[:cut] + data)
+    png_header(png(8, 8)[:patchify] + data)

@@ -45,7 +45,7 @@ def test_a_budget_tells_tokens_scale_distortion_and_share():
 
 def test_ribbons_and_rows_that_do_not_fit_are_counted():
     plan = plan_budget(Sizes([((9_000, 10),), ((200, 50),)], [5, 990]), QWEN3, 1_000)
-    assert (plan.images, plan.refused, plan.over_context) == (1, 1, 1)
+    assert (plan.images, plan.rejected, plan.over_context) == (1, 1, 1)
     only_ribbons = plan_budget(Sizes([((9_000, 10),)], [5]), QWEN3, 1_000)
     assert (only_ribbons.images, only_ribbons.image_tokens) == (0, 0)
 

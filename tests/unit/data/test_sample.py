@@ -5,7 +5,7 @@ from PIL import Image
 
 from tests.unit.data.pictures import encoded, noise, png
 from texlens.core.errors import DataError
-from texlens.data.sample import ORIENTATION, LazyImage, Refusal, Sample
+from texlens.data.sample import ORIENTATION, LazyImage, RejectedRow, Sample
 
 
 def test_the_size_is_read_without_decoding_so_a_truncated_image_still_tells_it():
@@ -56,7 +56,7 @@ def test_transparency_lies_on_white():
     assert LazyImage.from_bytes(gray).load().getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_what_is_no_image_is_refused_by_name():
+def test_what_is_no_image_is_rejected_by_name():
     with pytest.raises(DataError, match=r"train.parquet row 2: not a readable image .*; replace or remove it"):
         LazyImage.from_bytes(b"hello", "train.parquet row 2").size  # noqa: B018
 
@@ -66,14 +66,14 @@ def test_a_missing_file_is_named(tmp_path):
         LazyImage.from_file(tmp_path / "gone.png").size  # noqa: B018
 
 
-def test_sixteen_bits_a_channel_are_refused_from_the_header():
+def test_sixteen_bits_a_channel_are_rejected_from_the_header():
     file = io.BytesIO()
     Image.new("I;16", (4, 4)).save(file, "PNG")
     with pytest.raises(DataError, match="8 bits a channel"):
         LazyImage.from_bytes(file.getvalue()).size  # noqa: B018
 
 
-def test_a_bomb_is_refused_from_the_header():
+def test_a_bomb_is_rejected_from_the_header():
     header = bytearray(png(4, 4))
     header[16:24] = (40_000).to_bytes(4, "big") * 2
     import zlib
@@ -85,5 +85,5 @@ def test_a_bomb_is_refused_from_the_header():
 
 def test_a_refusal_says_its_place_once():
     sample = Sample("7", LazyImage.from_bytes(b"x", "rows.jsonl line 8"), "x")
-    refusal = Refusal.of(sample, DataError("rows.jsonl line 8: not an image"), "image")
-    assert str(refusal) == "rows.jsonl line 8: not an image"
+    rejected_row = RejectedRow.of(sample, DataError("rows.jsonl line 8: not an image"), "image")
+    assert str(rejected_row) == "rows.jsonl line 8: not an image"

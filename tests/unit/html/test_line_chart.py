@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from texlens.html.line_chart import HEIGHT, LEFT, MOST_POINTS, WIDTH, Series, line_chart, round_ticks
+from texlens.html.line_chart import HEIGHT, LEFT, MAX_POINTS, WIDTH, Series, line_chart, round_ticks
 
 
 def points_of(svg):
@@ -48,7 +48,7 @@ def test_a_loss_that_is_not_a_number_is_left_out():
 def test_many_points_are_thinned_to_their_means():
     svg = line_chart([Series("loss", [(step, 1.0 + step % 2) for step in range(10_000)], "train")], "loss")
     places = points_of(svg)
-    assert len(places) == MOST_POINTS
+    assert len(places) == MAX_POINTS
     assert len({y for _, y in places}) == 1
 
 

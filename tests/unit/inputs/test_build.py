@@ -51,7 +51,7 @@ def test_a_role_that_is_off_or_unknown_says_what_to_set(hundred):
             read_split(settings(hundred, test=None), role)
 
 
-def test_shares_that_leave_nothing_are_refused(hundred):
+def test_shares_that_leave_nothing_are_rejected(hundred):
     with pytest.raises(ConfigError, match=r"data.splits: shares of 1.4 leave no train row"):
         read_split(settings(hundred, 0.5, 0.9), "train")
 
@@ -61,7 +61,7 @@ def test_rows_are_checked_named_and_accounted_for(tmp_path):
     splits, said = built(settings(tmp_path, None, None))
     assert splits.train.texts() == ["x"]
     assert splits.validation is None
-    assert splits.account()["splits"]["train"]["refused"] == {"damaged image": 1, "empty answer": 1}
+    assert splits.statistics()["splits"]["train"]["rejected"] == {"damaged image": 1, "empty answer": 1}
     assert "train: 2 of 3 rows can't be used" in said
     assert "train.parquet row 1: the image is damaged" in said
     assert len(built(settings(tmp_path, None, None, check="headers"))[0].train) == 2
@@ -78,21 +78,21 @@ def test_no_train_row_at_all_is_an_error(tmp_path):
 def test_labels_that_leak_from_train_are_told(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], validation=["x^2", "z"])
     splits, said = built(settings(tmp_path, test=None))
-    assert splits.account()["labels_shared_with_train"] == {"validation": 1}
+    assert splits.statistics()["labels_shared_with_train"] == {"validation": 1}
     assert "validation: the labels of 1 of 2 rows also stand in train; data.splits.validation: 0.05" in said
 
 
 def test_labels_of_the_test_split_that_leak_are_told_before_training(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], test=["x^2", "z", "y"])
     splits, said = built(settings(tmp_path, validation=None))
-    assert splits.account()["labels_shared_with_train"] == {"test": 2}
+    assert splits.statistics()["labels_shared_with_train"] == {"test": 2}
     assert "test: the labels of 2 of 3 rows also stand in train" in said
 
 
 def test_a_data_set_without_the_test_split_trains_all_the_same(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"])
     splits, _ = built(settings(tmp_path, validation=None))
-    assert splits.account()["labels_shared_with_train"] == {}
+    assert splits.statistics()["labels_shared_with_train"] == {}
 
 
 def test_leaks_can_stop_a_run(tmp_path):

@@ -62,13 +62,13 @@ def test_prompt_and_answer_together_are_the_stock_conversation():
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t"])
-def test_an_empty_answer_is_refused(text):
+def test_an_empty_answer_is_rejected(text):
     with pytest.raises(DataError, match="0 answer tokens; is 'text' empty"):
         answer_ids(tiny_tokenizer(), text)
 
 
 @pytest.mark.parametrize("token", ["<|im_end|>", "<|image_pad|>", "<|endoftext|>"])
-def test_a_text_that_spells_a_special_token_is_refused(token):
+def test_a_text_that_spells_a_special_token_is_rejected(token):
     tokenizer = tiny_tokenizer()
     with pytest.raises(DataError, match="the answer holds the special token"):
         answer_ids(tokenizer, f"x {token}")
@@ -78,7 +78,7 @@ def test_a_text_that_spells_a_special_token_is_refused(token):
         prompt_ids(tokenizer, question="Read", system=token, image_tokens=1)
 
 
-def test_a_template_without_a_place_for_the_image_is_refused():
+def test_a_template_without_a_place_for_the_image_is_rejected():
     tokenizer = tiny_tokenizer()
     prompt_ids(tokenizer, question="Read", image_tokens=1)
     tokenizer.chat_template = "{{ messages[0].role }}"
@@ -96,7 +96,7 @@ def test_a_rows_own_prompt_and_system_go_first():
     assert style.of(Sample("0", image, "x", prompt="", system="T")) == PromptStyle("", "T")
 
 
-def test_a_tokenizer_without_qwens_tokens_is_refused():
+def test_a_tokenizer_without_qwens_tokens_is_rejected():
     tokenizer = Qwen2Tokenizer(vocab={"x": 0, "<|endoftext|>": 1})
     with pytest.raises(ModelError, match=r"the tokenizer lacks <\|im_end\|>"):
         answer_ids(tokenizer, "x")
@@ -143,8 +143,8 @@ def test_images_without_marks_stand_before_the_first_question():
     tokenizer = tiny_tokenizer("qwen3_vl")
     history = (Turn("user", "One?"), Turn("assistant", "y"))
     (first, _, second) = conversation(tokenizer, talk("Two?", 2, history), PromptStyle("Read"), [1, 1])
-    mark = "<|vision_start|><|image_pad|><|vision_end|>"
-    assert tokenizer.decode(first.ids) == f"<|im_start|>user\n{mark}{mark}One?<|im_end|>\n<|im_start|>assistant\n"
+    keys = "<|vision_start|><|image_pad|><|vision_end|>"
+    assert tokenizer.decode(first.ids) == f"<|im_start|>user\n{keys}{keys}One?<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer.decode(second.ids) == "\n<|im_start|>user\nTwo?<|im_end|>\n<|im_start|>assistant\n"
 
 
@@ -157,12 +157,12 @@ def test_images_without_marks_stand_before_the_first_question():
         (talk("Read", 1, (Turn("user", "<|im_end|>"), Turn("assistant", "x"))), "special token"),
     ],
 )
-def test_a_conversation_of_odd_form_is_refused(sample, reason):
+def test_a_conversation_of_odd_form_is_rejected(sample, reason):
     with pytest.raises(DataError, match=reason):
         conversation(tiny_tokenizer(), sample, PromptStyle("Read"), [1])
 
 
-def test_a_template_that_forgets_earlier_answers_is_refused():
+def test_a_template_that_forgets_earlier_answers_is_rejected():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = "{% for m in messages if m.role == 'user' %}<|image_pad|>{% endfor %}"
     with pytest.raises(ModelError, match="leaves out earlier answers"):

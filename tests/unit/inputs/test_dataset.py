@@ -10,7 +10,7 @@ from tests.unit.data.tables import write_parquet
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import load_split
-from texlens.data.sample import Refusal
+from texlens.data.sample import RejectedRow
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.padded_collator import Collator
 
@@ -24,7 +24,9 @@ def dataset(tmp_path, images, **options) -> ExampleDataset:
 
 def collator(data: ExampleDataset) -> Collator:
     return Collator(
-        data.tokenizer.pad_token_id, data.tokenizer.convert_tokens_to_ids("<|image_pad|>"), stand_in=data.stand_in()
+        data.tokenizer.pad_token_id,
+        data.tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        dummy_example=data.dummy_example(),
     )
 
 
@@ -38,15 +40,15 @@ def test_workers_report_a_damaged_row_beside_the_batch_of_the_rest(tmp_path):
     for workers in (0, 2):
         first, second = DataLoader(data, batch_size=2, collate_fn=collator(data), num_workers=workers)
         assert first["input_ids"].shape[0] == 1
-        assert [refusal.id for refusal in first["refused"]] == ["train-1"]
-        assert str(first["refused"][0]).startswith(f"{tmp_path}/train.parquet row 1: the image is damaged")
-        assert "refused" not in second
+        assert [rejected_row.id for rejected_row in first["rejected"]] == ["train-1"]
+        assert str(first["rejected"][0]).startswith(f"{tmp_path}/train.parquet row 1: the image is damaged")
+        assert "rejected" not in second
 
 
 def test_a_batch_of_damaged_rows_alone_has_no_label(tmp_path):
     data = dataset(tmp_path, [b"a", b"b"])
     (batch,) = DataLoader(data, batch_size=2, collate_fn=collator(data))
-    assert len(batch["refused"]) == 2
+    assert len(batch["rejected"]) == 2
     assert (batch["labels"] == -100).all()
     assert batch["pixel_values"].shape == (4, 384)
     assert batch["mm_token_type_ids"].sum() == 1
@@ -77,4 +79,4 @@ def test_batches_are_the_same_each_time(tmp_path):
 
 
 def test_a_refusal_takes_the_place_of_its_row(tmp_path):
-    assert isinstance(dataset(tmp_path, [b"a"])[0], Refusal)
+    assert isinstance(dataset(tmp_path, [b"a"])[0], RejectedRow)

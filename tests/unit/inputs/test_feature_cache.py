@@ -9,7 +9,7 @@ from texlens.core.errors import RunError
 from texlens.data.sample import LazyImage
 from texlens.inputs.example import Example
 from texlens.inputs.feature_cache import FeatureStore
-from texlens.inputs.pack import PackLayout, lay
+from texlens.inputs.pack import PackSpec, build_pack
 
 IMAGE = 9
 
@@ -93,7 +93,7 @@ def example(name: str, grids, features, keys) -> Example:
 def test_a_pack_points_at_fresh_and_kept_features():
     first = example("a", [(1, 2, 4), (1, 2, 2)], (made(2), None), ("k0", "k1"))
     second = example("b", [(1, 2, 6), (1, 2, 2)], (None, made(1, 4.0)), ("k2", "k3"))
-    pack = lay([first, second], PackLayout(IMAGE, 0, patch_multiple=8))
+    pack = build_pack([first, second], PackSpec(IMAGE, 0, patch_multiple=8))
     assert pack["patches"].shape == (16, 12)
     assert pack["feature_rows"].tolist() == [4, 5, 0, 1, 2, 3, 6]
     assert pack["stored"][0, :, 0].tolist() == [1.0, 1.0, 4.0]
@@ -101,7 +101,7 @@ def test_a_pack_points_at_fresh_and_kept_features():
 
 
 def test_a_pack_whose_images_are_all_kept_has_nothing_for_the_tower():
-    pack = lay([example("a", [(1, 2, 4)], (made(2),), ("k",))], PackLayout(IMAGE, 0, window=1, table_side=4))
+    pack = build_pack([example("a", [(1, 2, 4)], (made(2),), ("k",))], PackSpec(IMAGE, 0, window=1, table_side=4))
     assert not {"patches", "cells", "image_ends", "window_ends", "table_index"} & set(pack)
     assert pack["feature_rows"].tolist() == [0, 1]
     assert pack["fresh"] == []

@@ -72,6 +72,6 @@ def test_patches_stand_in_blocks_of_two_by_two_and_frames_repeat():
     assert np.rint(patches[3]).tolist() == [9] * 6
 
 
-def test_a_ribbon_is_refused_rather_than_squeezed():
+def test_a_ribbon_is_rejected_rather_than_squeezed():
     with pytest.raises(DataError, match="over 200 times"):
         image_to_patches(noise(805, 4), ImageGeometry(16))

@@ -4,13 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from texlens.core.errors import DataError
-from texlens.data.sample import Refusal
+from texlens.data.sample import RejectedRow
 from texlens.inputs.example import IGNORED, Example
-from texlens.inputs.pack import PackLayout, lay
-from texlens.inputs.packed_collator import DealtCollator, DealtRows, PackCollator, deal, divide
+from texlens.inputs.pack import PackSpec, build_pack
+from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset, assign_packs, bin_pack
 
 IMAGE, PAD = 9, 0
-LAYOUT = PackLayout(IMAGE, PAD)
+LAYOUT = PackSpec(IMAGE, PAD)
 
 
 def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) -> Example:
@@ -21,7 +21,7 @@ def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) 
 
 
 def test_a_pack_holds_its_examples_end_to_end():
-    pack = lay([example("a", (2, 4), [5, 6]), example("b", (2, 2), [7])], LAYOUT)
+    pack = build_pack([example("a", (2, 4), [5, 6]), example("b", (2, 2), [7])], LAYOUT)
     assert pack["rows"] == ["a", "b"]
     assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, 1, IMAGE, 2, 7]
     assert pack["text_ends"].tolist() == [0, 6, 10, 10]
@@ -40,8 +40,8 @@ def test_a_pack_holds_its_examples_end_to_end():
 
 
 def test_padding_is_a_segment_of_its_own_without_labels():
-    layout = PackLayout(IMAGE, PAD, token_multiple=8, patch_multiple=16)
-    pack = lay([example("a", (2, 4), [5, 6])], layout)
+    spec = PackSpec(IMAGE, PAD, token_multiple=8, patch_multiple=16)
+    pack = build_pack([example("a", (2, 4), [5, 6])], spec)
     assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, PAD, PAD]
     assert pack["text_ends"].tolist() == [0, 6, 8]
     assert pack["labels"].tolist() == [5, 6]
@@ -51,18 +51,18 @@ def test_padding_is_a_segment_of_its_own_without_labels():
 
 
 def test_windows_hold_neighboring_patches():
-    layout = PackLayout(IMAGE, PAD, window=1)
-    pack = lay([example("a", (4, 4), [5])], layout)
+    spec = PackSpec(IMAGE, PAD, window=1)
+    pack = build_pack([example("a", (4, 4), [5])], spec)
     assert pack["window_ends"].tolist() == [0, 4, 8, 12, 16, 16]
     assert pack["longest_window"] == 4
-    wide = lay([example("a", (4, 6), [5])], PackLayout(IMAGE, PAD, window=2))
+    wide = build_pack([example("a", (4, 6), [5])], PackSpec(IMAGE, PAD, window=2))
     assert wide["window_ends"].tolist() == [0, 16, 24, 24]
     assert wide["feature_rows"].tolist() == [0, 1, 4, 2, 3, 5]
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(10, 100))
 def test_every_row_is_in_one_pack_and_packs_keep_to_the_budget(lengths, budget):
-    packs = divide(lengths, budget)
+    packs = bin_pack(lengths, budget)
     assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
     for pack in packs:
         assert sum(lengths[index] for index in pack) <= budget or len(pack) == 1
@@ -70,32 +70,32 @@ def test_every_row_is_in_one_pack_and_packs_keep_to_the_budget(lengths, budget):
 
 
 def test_packs_are_about_equally_long():
-    assert divide([5, 3, 3, 2], 8) == [[0, 3], [1, 2]]
-    assert divide([9, 1], 8) == [[0], [1]]
+    assert bin_pack([5, 3, 3, 2], 8) == [[0, 3], [1, 2]]
+    assert bin_pack([9, 1], 8) == [[0], [1]]
 
 
 def test_rows_tokens_and_labels_add_up():
     rows = [example(str(number), (2, 2 + 2 * (number % 3)), list(range(20, 21 + number))) for number in range(9)]
-    batch = PackCollator(LAYOUT, 20)([*rows, Refusal("x", "x.png", "damaged")])
+    batch = PackCollator(LAYOUT, 20)([*rows, RejectedRow("x", "x.png", "damaged")])
     assert sorted(name for pack in batch["packs"] for name in pack["rows"]) == [str(number) for number in range(9)]
     assert sum(pack["tokens"] for pack in batch["packs"]) == sum(len(row) for row in rows)
     assert batch["label_count"] == sum(row.answer_tokens for row in rows)
-    assert [refusal.id for refusal in batch["refused"]] == ["x"]
+    assert [rejected_row.id for rejected_row in batch["rejected"]] == ["x"]
 
 
-def test_a_step_whose_rows_were_all_refused_trains_on_nothing():
-    refused = Refusal("x", "x.png", "damaged")
-    stand_in = Example([1, IMAGE, 2], [IGNORED] * 3, (1, 2, 2), "stand-in", np.zeros((4, 12), np.uint8))
-    assert PackCollator(LAYOUT, 20, stand_in)([refused])["label_count"] == 0
+def test_a_step_whose_rows_were_all_rejected_trains_on_nothing():
+    rejected = RejectedRow("x", "x.png", "damaged")
+    dummy_example = Example([1, IMAGE, 2], [IGNORED] * 3, (1, 2, 2), "stand-in", np.zeros((4, 12), np.uint8))
+    assert PackCollator(LAYOUT, 20, dummy_example)([rejected])["label_count"] == 0
     with pytest.raises(DataError, match=r"x\.png: damaged; no row of this step is left"):
-        PackCollator(LAYOUT, 20)([refused])
+        PackCollator(LAYOUT, 20)([rejected])
 
 
 @given(st.lists(st.integers(0, 40), max_size=30), st.integers(10, 100), st.integers(1, 4))
 def test_every_row_is_dealt_to_one_process(lengths, budget, processes):
-    dealt = deal(lengths, budget, processes)
-    assert len(dealt) == processes
-    packs = [pack for packs in dealt for pack in packs]
+    assigned = assign_packs(lengths, budget, processes)
+    assert len(assigned) == processes
+    packs = [pack for packs in assigned for pack in packs]
     assert all(packs)
     assert sorted(index for pack in packs for index in pack) == list(range(len(lengths)))
     assert all(sum(lengths[index] for index in pack) <= budget or len(pack) == 1 for pack in packs)
@@ -103,16 +103,16 @@ def test_every_row_is_dealt_to_one_process(lengths, budget, processes):
 
 def test_processes_get_as_many_packs_of_about_as_many_tokens():
     lengths = [40, 10, 20, 30, 15, 25, 35, 5]
-    assert [len(divide(lengths, 70, processes)) for processes in (1, 2, 4)] == [3, 4, 4]
+    assert [len(bin_pack(lengths, 70, processes)) for processes in (1, 2, 4)] == [3, 4, 4]
     for processes in (2, 4):
-        dealt = deal(lengths, 70, processes)
-        assert {len(packs) for packs in dealt} == {4 // processes}
-        assert {sum(lengths[index] for pack in packs for index in pack) for packs in dealt} == {180 // processes}
+        assigned = assign_packs(lengths, 70, processes)
+        assert {len(packs) for packs in assigned} == {4 // processes}
+        assert {sum(lengths[index] for pack in packs for index in pack) for packs in assigned} == {180 // processes}
 
 
 def test_a_row_longer_than_a_pack_is_weighed_against_the_others_packs():
-    assert deal([9, 4, 4, 4], 5, 2) == [[[0]], [[1], [2], [3]]]
-    assert deal([4], 8, 3) == [[[0]], [], []]
+    assert assign_packs([9, 4, 4, 4], 5, 2) == [[[0]], [[1], [2], [3]]]
+    assert assign_packs([4], 8, 3) == [[[0]], [], []]
 
 
 class Rows:
@@ -128,7 +128,7 @@ class Rows:
 
     def __getitem__(self, index):
         self.asked.append(index)
-        return Refusal(str(index), "x.png", "damaged") if index in (2, 4) else self.examples[index]
+        return RejectedRow(str(index), "x.png", "damaged") if index in (2, 4) else self.examples[index]
 
     def length(self, index):
         self.measured.append(index)
@@ -137,18 +137,18 @@ class Rows:
 
 def test_processes_decode_their_own_rows_and_miss_none():
     rows = [Rows(), Rows()]
-    dealt = [DealtRows(rows[rank], 20, rank, 2) for rank in (0, 1)]
-    batches = [DealtCollator(LAYOUT)(part.__getitems__([6, 5, 4, 3, 2, 1, 0])) for part in dealt]
+    assigned = [ShardedDataset(rows[rank], 20, rank, 2) for rank in (0, 1)]
+    batches = [ShardedCollator(LAYOUT)(part.__getitems__([6, 5, 4, 3, 2, 1, 0])) for part in assigned]
     assert sorted(rows[0].asked + rows[1].asked) == list(range(7))
     assert 0 < len(rows[0].asked) < 7
     names = [name for batch in batches for pack in batch["packs"] for name in pack["rows"]]
     assert sorted(names) == ["0", "1", "3", "5", "6"]
     assert sum(batch["label_count"] for batch in batches) == 1 + 2 + 4 + 6 + 7
-    assert sorted(row.id for batch in batches for row in batch.get("refused", ())) == ["2", "4"]
-    dealt[0].__getitems__([0, 6])
+    assert sorted(row.id for batch in batches for row in batch.get("rejected", ())) == ["2", "4"]
+    assigned[0].__getitems__([0, 6])
     assert sorted(rows[0].measured) == list(range(7))
 
 
 def test_a_step_without_rows_for_a_process_is_a_batch_without_packs():
-    assert DealtCollator(LAYOUT)([]) == {"packs": [], "label_count": 0}
-    assert DealtCollator(LAYOUT)([[Refusal("x", "x.png", "damaged")]])["packs"] == []
+    assert ShardedCollator(LAYOUT)([]) == {"packs": [], "label_count": 0}
+    assert ShardedCollator(LAYOUT)([[RejectedRow("x", "x.png", "damaged")]])["packs"] == []

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from texlens.core.errors import DataError
-from texlens.data.sample import Refusal
+from texlens.data.sample import RejectedRow
 from texlens.inputs.example import Example
 from texlens.inputs.padded_collator import Collator
 
@@ -41,21 +41,21 @@ def test_padding_that_is_also_the_end_token_hides_no_label():
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
 
 
-def test_refused_rows_are_passed_on_and_the_rest_is_the_batch():
-    refusal = Refusal("b", "row 2", "damaged")
-    batch = Collator(0, 9)([LONG, refusal])
-    assert batch["refused"] == [refusal]
+def test_rejected_rows_are_passed_on_and_the_rest_is_the_batch():
+    rejected_row = RejectedRow("b", "row 2", "damaged")
+    batch = Collator(0, 9)([LONG, rejected_row])
+    assert batch["rejected"] == [rejected_row]
     assert len(batch["input_ids"]) == 1
-    assert "refused" not in Collator(0, 9)([LONG])
+    assert "rejected" not in Collator(0, 9)([LONG])
 
 
-def test_a_batch_of_refused_rows_alone_becomes_the_stand_in_without_a_label():
-    stand_in = example([9, 1], [-100, -100])
-    batch = Collator(0, 9, stand_in=stand_in)([Refusal("b", "row 2", "damaged")])
+def test_a_batch_of_rejected_rows_alone_becomes_the_stand_in_without_a_label():
+    dummy_example = example([9, 1], [-100, -100])
+    batch = Collator(0, 9, dummy_example=dummy_example)([RejectedRow("b", "row 2", "damaged")])
     assert batch["input_ids"].tolist() == [[9, 1]]
     assert (batch["labels"] == -100).all()
     with pytest.raises(DataError, match="row 2: damaged; no row of this batch is left"):
-        Collator(0, 9)([Refusal("b", "row 2", "damaged")])
+        Collator(0, 9)([RejectedRow("b", "row 2", "damaged")])
 
 
 def test_images_of_one_row_stand_one_after_the_other():

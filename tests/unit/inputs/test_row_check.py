@@ -22,16 +22,16 @@ def file(tmp_path):
 def test_headers_tell_all_but_truncation_and_every_row_is_accounted_for(file):
     checked = check_rows(load_split(file), GEOMETRY)
     assert checked.kept.texts() == ["x", "w", "a <|im_end|>"]
-    account = checked.account()
-    assert account["rows"] == 7 == account["kept"] + sum(account["refused"].values())
-    assert account["refused"] == {"unreadable image": 1, "empty answer": 2, "aspect ratio": 1}
-    assert account["image_tokens"] == 2 + 18 + 2
+    statistics = checked.statistics()
+    assert statistics["rows"] == 7 == statistics["kept"] + sum(statistics["rejected"].values())
+    assert statistics["rejected"] == {"unreadable image": 1, "empty answer": 2, "aspect ratio": 1}
+    assert statistics["image_tokens"] == 2 + 18 + 2
 
 
 def test_every_refusal_names_file_row_reason_and_remedy(file):
-    refused = check_rows(load_split(file), GEOMETRY, tiny_tokenizer(), decode=True).refused
-    assert [refusal.id for refusal in refused] == [f"train-{row}" for row in range(1, 7)]
-    said = [str(refusal).removeprefix(f"{file} ") for refusal in refused]
+    rejected = check_rows(load_split(file), GEOMETRY, tiny_tokenizer(), decode=True).rejected
+    assert [rejected_row.id for rejected_row in rejected] == [f"train-{row}" for row in range(1, 7)]
+    said = [str(rejected_row).removeprefix(f"{file} ") for rejected_row in rejected]
     assert said[0] == "row 1: not a readable image (cannot identify image file); replace or remove it"
     assert said[1] == "row 2: 0 answer tokens; is 'text' empty? fill it or remove the row"
     assert said[2] == "row 3: 0 answer tokens; is 'text' empty? fill it or remove the row"
@@ -41,14 +41,14 @@ def test_every_refusal_names_file_row_reason_and_remedy(file):
 
 
 def test_strict_stops_with_the_first_row_and_the_count(file):
-    with pytest.raises(DataError, match=r"row 1: not a readable image .*\(4 of 7 rows can't be used; mend them"):
+    with pytest.raises(DataError, match=r"row 1: not a readable image .*\(4 of 7 rows can't be used; fix them"):
         check_rows(load_split(file), GEOMETRY, strict=True)
 
 
 def test_rows_that_could_not_be_read_are_in_the_account(tmp_path):
     (tmp_path / "rows.jsonl").write_text("{}\n")
     checked = check_rows(load_split(tmp_path / "rows.jsonl"), GEOMETRY)
-    assert (checked.account()["rows"], checked.account()["refused"]) == (1, {"row form": 1})
+    assert (checked.statistics()["rows"], checked.statistics()["rejected"]) == (1, {"row form": 1})
 
 
 @pytest.mark.parametrize("decode", [False, True])

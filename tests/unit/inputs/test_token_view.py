@@ -8,7 +8,7 @@ from tests.fixtures.tiny_tokenizer import tiny_tokenizer
 from tests.unit.data.pictures import png
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import LazyImage, Sample
-from texlens.inputs.token_view import examples_json, show_examples
+from texlens.inputs.token_view import examples_json, print_examples
 
 GEOMETRY = ImageGeometry(16, 2, 2, 65_536, 1_000_000)
 GOOD = Sample("train-0", LazyImage.from_bytes(png(200, 50), "train.parquet row 0"), "x^2")
@@ -19,7 +19,7 @@ def shown(samples, **options) -> str:
     console = Console(
         file=io.StringIO(), width=120, color_system="truecolor", force_terminal=True, legacy_windows=False
     )
-    show_examples(console, samples, tiny_tokenizer(), GEOMETRY, question="Read [bold]", **options)
+    print_examples(console, samples, tiny_tokenizer(), GEOMETRY, question="Read [bold]", **options)
     return console.file.getvalue()
 
 
@@ -48,8 +48,8 @@ def test_a_chinese_question_is_whole_though_its_characters_are_several_tokens():
     assert "请识别公式" in "".join(part["text"] for part in made["conversation"])
 
 
-def test_a_row_that_is_refused_says_why():
-    assert "refused: train.parquet row 1: not a readable image" in plain(shown([BAD]))
+def test_a_row_that_is_rejected_says_why():
+    assert "rejected: train.parquet row 1: not a readable image" in plain(shown([BAD]))
 
 
 def test_only_as_many_rows_as_asked_for():
@@ -59,9 +59,9 @@ def test_only_as_many_rows_as_asked_for():
 def test_json_holds_the_same():
     made = examples_json([GOOD, BAD], tiny_tokenizer(), GEOMETRY, question="Read")
     assert json.loads(json.dumps(made))["pixel_budget"] == {"min": 65_536, "max": 1_000_000}
-    example, refused = made["examples"]
+    example, rejected = made["examples"]
     assert (example["image_size"], example["resized"], example["grid"]) == ((200, 50), (512, 128), (1, 8, 32))
     assert [run["token"] for run in example["tokens"] if run["label"] is not None] == ["x", "^", "2", "<|im_end|>"]
     assert sum(run["count"] for run in example["tokens"]) == example["prompt_tokens"] + example["answer_tokens"]
     assert "".join(part["text"] for part in example["conversation"] if part["style"] == "trained") == "x^2<|im_end|>"
-    assert refused["error"].startswith("train.parquet row 1")
+    assert rejected["error"].startswith("train.parquet row 1")

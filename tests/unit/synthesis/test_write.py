@@ -52,6 +52,6 @@ def test_rows_that_can_not_be_drawn_stand_in_the_account(tmp_path):
 
     account = synthesise(recipe, tmp_path / "set", 2)
 
-    assert (account["rows_in"], account["kept"], account["refused"]) == (2, 1, 1)
-    (refused,) = map(json.loads, (tmp_path / "set" / "refused.jsonl").read_text().splitlines())
-    assert refused["reason"].startswith(r"\frac { a: ")
+    assert (account["rows_in"], account["kept"], account["rejected"]) == (2, 1, 1)
+    (rejected,) = map(json.loads, (tmp_path / "set" / "rejected.jsonl").read_text().splitlines())
+    assert rejected["reason"].startswith(r"\frac { a: ")

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from texlens.cli.data.account import Output, Overwrite, print_account
 from texlens.cli.data.opening import open_splits
+from texlens.cli.data.statistics import Output, Overwrite, print_statistics
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
 
@@ -21,7 +21,7 @@ def export(
 ) -> None:
     """Write a data set for other programs: a file a split, images in a folder beside (hf: parquet, images within).
 
-    A row that the format can't hold whole (several images in a CSV, say) is refused and named, never cut.
+    A row that the format can't hold whole (several images in a CSV, say) is rejected and named, never cut.
 
     Examples:
 
@@ -37,7 +37,7 @@ def export(
     with row_bar(message_console(), "writing rows", sum(rows.total for rows in splits.values())) as on_row:
         if to == "hf":
             parts = [Part(split, rows) for split, rows in splits.items()]
-            account, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
+            statistics, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
         else:
-            account, stood = exported(splits, output, WRITERS[to], made_by, overwrite=overwrite, on_row=on_row)
-    print_account(output, account, stood, as_json)
+            statistics, stood = exported(splits, output, WRITERS[to], made_by, overwrite=overwrite, on_row=on_row)
+    print_statistics(output, statistics, stood, as_json)

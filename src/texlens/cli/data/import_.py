@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from texlens.cli.data.account import (
+from texlens.cli.data.statistics import (
     Format,
     ImageColumn,
     Output,
@@ -14,7 +14,7 @@ from texlens.cli.data.account import (
     Seed,
     Subset,
     TextColumn,
-    print_account,
+    print_statistics,
 )
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
@@ -24,7 +24,7 @@ Drawn = Annotated[bool, typer.Option("--shuffle", help="With --limit: rows drawn
 Captions = Annotated[
     Literal["all", "one"], typer.Option(help="Of several captions of a COCO image: all as accepted answers, or one.")
 ]
-Decode = Annotated[bool, typer.Option("--decode", help="Decode every image, and refuse those that are damaged.")]
+Decode = Annotated[bool, typer.Option("--decode", help="Decode every image, and reject those that are damaged.")]
 
 
 def import_(
@@ -111,7 +111,7 @@ def _write(command: str, asked: dict[str, Any]) -> None:
         parts.append(Part(name, rows))
     made_by = {"command": command, "source": asked["source"], **options, "decode": asked["decode"]}
     with row_bar(console, "writing rows", sum(part.rows.total for part in parts)) as on_row:
-        account, stood = write_parts(
+        statistics, stood = write_parts(
             output, parts, made_by, overwrite=asked["overwrite"], decode=asked["decode"], on_row=on_row
         )
-    print_account(output, account, stood, asked["as_json"])
+    print_statistics(output, statistics, stood, asked["as_json"])

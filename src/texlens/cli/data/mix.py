@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from texlens.cli.data.account import Output, Overwrite, Seed, print_account
 from texlens.cli.data.opening import open_splits
+from texlens.cli.data.statistics import Output, Overwrite, Seed, print_statistics
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
 
@@ -42,8 +42,8 @@ def mix(
     parts = mixed(opened, seed=seed)
     made_by = {"command": "mix", "sources": {name: list(each) for name, each in asked.items()}, "seed": seed}
     with row_bar(message_console(), "writing rows", sum(part.rows.total for part in parts)) as on_row:
-        account, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
-    print_account(output, account, stood, as_json)
+        statistics, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
+    print_statistics(output, statistics, stood, as_json)
 
 
 def _parsed(source: str) -> tuple[str, str, float]:

@@ -23,7 +23,7 @@ def show(
     """
     from texlens.config.load import load_config
     from texlens.inputs.build import read_split
-    from texlens.inputs.token_view import examples_json, show_examples
+    from texlens.inputs.token_view import examples_json, print_examples
     from texlens.models.build import build_base
 
     config = load_config(run_file, overrides or ())
@@ -34,4 +34,4 @@ def show(
         print_json(examples_json(samples, processor.tokenizer, processor.geometry, **options))
     else:
         message_console().print(f"{config.data.path}, split {split}: {len(samples):,} rows")
-        show_examples(result_console(), samples, processor.tokenizer, processor.geometry, **options)
+        print_examples(result_console(), samples, processor.tokenizer, processor.geometry, **options)

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from texlens.cli.data.account import Overwrite, Seed, print_account
 from texlens.cli.data.opening import open_splits
+from texlens.cli.data.statistics import Overwrite, Seed, print_statistics
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
 
@@ -35,7 +35,7 @@ def split(
         texlens data split data/mine -o data/divided
         texlens data split data/mine -o data/divided --by label,image --train .8 --validation .1 --test .1 --seed 7
     """
-    from texlens.data.convert import divide, write_parts
+    from texlens.data.convert import split_rows, write_parts
 
     shares = {"train": train, "validation": validation, "test": test}
     output = output or Path(f"{source.rstrip('/')}-split")
@@ -44,8 +44,8 @@ def split(
     total = sum(rows.total for rows in splits.values())
     console = message_console()
     with row_bar(console, f"grouping by {by}", total) as on_row:
-        parts = divide(splits, shares, by=keys, seed=seed, on_row=on_row)
+        parts = split_rows(splits, shares, by=keys, seed=seed, on_row=on_row)
     made_by = {"command": "split", "source": source, "by": keys, "shares": shares, "seed": seed}
     with row_bar(console, "writing rows", total) as on_row:
-        account, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
-    print_account(output, account, stood, as_json)
+        statistics, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
+    print_statistics(output, statistics, stood, as_json)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from texlens.cli.data.account import Output, Overwrite, Seed, print_account
+from texlens.cli.data.statistics import Output, Overwrite, Seed, print_statistics
 from texlens.cli.shared import Json, message_console
 
 
@@ -55,14 +55,14 @@ def synth(
         raise ConfigError(f"--min-tokens {min_tokens} is over --max-tokens {max_tokens}; swap them")
     limits = {"min_tokens": min_tokens, "max_tokens": max_tokens, "seed": seed}
     recipe = Recipe(style, origin, **limits, labels=read_labels(formulas, origin, **limits) if formulas else ())
-    account = None if overwrite else finished(output, made_by(recipe, rows))
-    stood_there = account is not None
-    if account is None:
+    statistics = None if overwrite else finished(output, made_by(recipe, rows))
+    stood_there = statistics is not None
+    if statistics is None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = message_console()
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("making rows", total=rows)
-            account = synthesise(
+            statistics = synthesise(
                 recipe,
                 output,
                 rows,
@@ -70,7 +70,7 @@ def synth(
                 overwrite=overwrite,
                 on_progress=lambda done: bar.update(task, completed=done),
             )
-    print_account(output, account, stood_there, as_json)
+    print_statistics(output, statistics, stood_there, as_json)
 
 
 def _cores() -> int:

@@ -83,32 +83,32 @@ def validate(
     if as_json:
         print_json(told)
     else:
-        from texlens.data.validate.summary import show_account, show_validation
+        from texlens.data.validate.summary import print_fix_statistics, show_validation
 
         show_validation(result_console(), found, shown=None if all_findings else SHOWN)
         if "fixed" in told:
-            show_account(result_console(), told["fixed"], out)
+            print_fix_statistics(result_console(), told["fixed"], out)
     if not fix and found.of_severity("error"):
         raise typer.Exit(2)
 
 
 def _fixed(messages, place, splits, found, options, out, leaks, drop, overwrite) -> dict:
     from texlens.cli.progress import row_bar
-    from texlens.data.validate.fix import plan_fates, write_fixed
+    from texlens.data.validate.fix import plan_actions, write_fixed
 
-    fates = plan_fates(found, leaks=leaks, drop=drop)
-    decided = sorted(f"{split} {row} {fate.action} {fate.split}" for (split, row), fate in fates.items())
+    actions = plan_actions(found, leaks=leaks, drop=drop)
+    decided = sorted(f"{split} {row} {action.action} {action.split}" for (split, row), action in actions.items())
     made_by = {
         "command": "validate --fix",
         "source": place,
         "fingerprints": {split: rows.fingerprint for split, rows in splits.items()},
-        "fates": hashlib.sha256("\n".join(decided).encode()).hexdigest(),
+        "actions": hashlib.sha256("\n".join(decided).encode()).hexdigest(),
     }
     with row_bar(messages, "writing", sum(map(len, splits.values()))) as advance:
         fixed = write_fixed(
             out,
             splits,
-            fates,
+            actions,
             made_by=made_by | {"leaks": leaks, "drop": list(drop)},
             max_aspect=options.geometry.max_aspect,
             overwrite=overwrite,

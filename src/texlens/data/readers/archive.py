@@ -1,7 +1,7 @@
 """A .zip of a data set: unpacked once into a cache (by path, size and time of change), then read as a folder.
 
-Files that would leave the folder are refused. An image whose bytes are damaged becomes a file of 0 bytes, so that the
-row that names it is refused and the rest goes on; any other damaged file stops the reading.
+Files that would leave the folder are rejected. An image whose bytes are damaged becomes a file of 0 bytes, so that the
+row that names it is rejected and the rest goes on; any other damaged file stops the reading.
 """
 
 import hashlib
@@ -41,37 +41,37 @@ def unpacked(path: Path) -> Path:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    aside.mkdir(parents=True)
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    staging.mkdir(parents=True)
     try:
         with zipfile.ZipFile(path) as archive:
-            _refuse_bomb(path, archive, aside)
+            _check_bomb(path, archive, staging)
             for member in archive.infolist():
                 if not member.is_dir() and not member.filename.startswith("__MACOSX/"):
-                    _extract(path, archive, member, aside)
-        swap_in(aside, folder, flushed=True)
+                    _extract(path, archive, member, staging)
+        swap_in(staging, folder, flushed=True)
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: no whole zip ({error}); it may be cut short, fetch it anew") from error
     except RuntimeError as error:
         raise DataError(f"{path}: {error}; unpack it yourself and name the folder") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _refuse_bomb(path: Path, archive: zipfile.ZipFile, aside: Path) -> None:
+def _check_bomb(path: Path, archive: zipfile.ZipFile, staging: Path) -> None:
     size = sum(member.file_size for member in archive.infolist())
     if size > BOMB_BYTES and size > BOMB_RATIO * path.stat().st_size:
         raise DataError(f"{path}: would unpack to {size >> 20:,} MiB, {BOMB_RATIO} times its size; unpack it yourself")
-    free = shutil.disk_usage(aside).free
+    free = shutil.disk_usage(staging).free
     if size > free:
         raise DataError(f"{path}: needs {size >> 20:,} MiB, {free >> 20:,} are free; make room, or set TEXLENS_CACHE")
 
 
-def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, aside: Path) -> None:
+def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, staging: Path) -> None:
     name = PurePosixPath(member.filename.replace("\\", "/"))
     if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
         raise DataError(f"{path}: {member.filename!r} leaves the archive; unpack it yourself if you trust it")
-    target = aside / name
+    target = staging / name
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with archive.open(member) as source, target.open("wb") as file:

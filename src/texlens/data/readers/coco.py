@@ -17,11 +17,11 @@ from texlens.core.errors import DataError
 from texlens.data.readers.images import image_path
 from texlens.data.readers.json_stream import list_values
 from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, held_source
+from texlens.data.readers.record import Record, RecordSource, memory_source
 
 NAMED = re.compile(r"^(?P<kind>captions|instances)_(?P<set>.+)\.json$")
 SPLITS = {"val": "validation"}
-SNIFFED_BYTES = 1 << 16
+SNIFF_BYTES = 1 << 16
 
 
 def _files(path: Path) -> dict[str, Path]:
@@ -51,7 +51,7 @@ def _is_coco(file: Path) -> bool:
     if NAMED.match(file.name):
         return True
     with file.open("rb") as stream:
-        head = stream.read(SNIFFED_BYTES).lstrip()
+        head = stream.read(SNIFF_BYTES).lstrip()
     return head.startswith(b"{") and b'"images"' in head and (b'"annotations"' in head or b'"file_name"' in head)
 
 
@@ -75,7 +75,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     if not texts:
         texts = _object_names(objects, names)
     records = _records(file, images, texts, options)
-    return held_source(str(file), split, digest.hexdigest(), records)
+    return memory_source(str(file), split, digest.hexdigest(), records)
 
 
 def _object_names(objects: list[tuple[Any, Any]], names: dict[Any, str]) -> dict[Any, list[str]]:

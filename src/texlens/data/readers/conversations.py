@@ -18,12 +18,12 @@ from texlens.data.readers.images import IMAGE_SUFFIXES, image_path
 from texlens.data.readers.json_rows import json_source, split_files
 from texlens.data.readers.protocol import Format, ReadOptions
 from texlens.data.readers.record import Record, RecordSource
-from texlens.data.sample import IMAGE_MARK, Turn
+from texlens.data.sample import IMAGE_PLACEHOLDER, Turn
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
 MARKED_IMAGE = re.compile(r"<\|vision_start\|>(.*?)<\|vision_end\|>|<img>(.*?)</img>", re.DOTALL)
 PLACEHOLDER = re.compile(r"<\|vision_start\|>\s*<\|image_pad\|>\s*<\|vision_end\|>|<\|image_pad\|>|<image>")
-LEADING = re.compile(rf"\s*(?:{re.escape(IMAGE_MARK)}\s*)+")
+LEADING = re.compile(rf"\s*(?:{re.escape(IMAGE_PLACEHOLDER)}\s*)+")
 
 
 @dataclass
@@ -51,7 +51,7 @@ def parse_conversation(row: object, folder: Path, *, allow_outside: bool = False
     turns = list(_turns(row, bare_paths=not listed))
     system = "\n".join(turn.text for turn in turns if turn.role == "system")
     talk = [turn for turn in turns if turn.role != "system"]
-    _refuse_odd_order(talk)
+    _check_order(talk)
     names = [name for turn in talk for name in turn.names] or listed
     if not names:
         raise DataError("0 images; name one in the user's turn or in the row's 'images'")
@@ -94,18 +94,18 @@ def _user_turn(content: object, bare_paths: bool) -> Said:
     for part in _as_parts(content):
         if isinstance(part, dict) and _is_image_part(part):
             names.extend(_image_name(image) for image in _as_list(_image_field(part)))
-            pieces.append(IMAGE_MARK)
+            pieces.append(IMAGE_PLACEHOLDER)
             continue
-        text = PLACEHOLDER.sub(IMAGE_MARK, _part_text(part))
+        text = PLACEHOLDER.sub(IMAGE_PLACEHOLDER, _part_text(part))
         names.extend(first or second for first, second in MARKED_IMAGE.findall(text))
-        pieces.append(MARKED_IMAGE.sub(IMAGE_MARK, text))
+        pieces.append(MARKED_IMAGE.sub(IMAGE_PLACEHOLDER, text))
     text = "".join(pieces).strip()
     if bare_paths and not names and _is_image_name(text):
-        return Said("user", IMAGE_MARK, [text])
+        return Said("user", IMAGE_PLACEHOLDER, [text])
     return Said("user", text, [name.strip() for name in names])
 
 
-def _refuse_odd_order(talk: Sequence[Said]) -> None:
+def _check_order(talk: Sequence[Said]) -> None:
     answers = sum(turn.role == "assistant" for turn in talk)
     if not answers:
         raise DataError("0 answers; the last turn must be the assistant's")
@@ -120,14 +120,14 @@ def _place_images(talk: Sequence[Said], count: int) -> None:
     rather than a place; those who write it put the image first.
     """
     users = [turn for turn in talk if turn.role == "user"]
-    marks = sum(turn.text.count(IMAGE_MARK) for turn in users)
-    if marks and marks != count:
-        raise DataError(f"{count} images for {marks} {IMAGE_MARK} marks; each image needs one")
+    placeholders = sum(turn.text.count(IMAGE_PLACEHOLDER) for turn in users)
+    if placeholders and placeholders != count:
+        raise DataError(f"{count} images for {placeholders} {IMAGE_PLACEHOLDER} marks; each image needs one")
     leading = LEADING.match(users[0].text)
-    if leading and leading.group().count(IMAGE_MARK) == marks:
+    if leading and leading.group().count(IMAGE_PLACEHOLDER) == placeholders:
         users[0].text = users[0].text[leading.end() :].strip("\n")
     elif count == 1 and users[0].names:
-        users[0].text = users[0].text.replace(IMAGE_MARK, "").strip()
+        users[0].text = users[0].text.replace(IMAGE_PLACEHOLDER, "").strip()
 
 
 def _rest(row: dict, answer: str) -> tuple[tuple[str, ...], dict]:

@@ -24,7 +24,7 @@ def is_hub_id(path: str) -> bool:
     return bool(HUB_ID.match(path))
 
 
-def hub_splits(path: str, options: ReadOptions) -> list[str]:
+def list_hub_splits(path: str, options: ReadOptions) -> list[str]:
     """
     Raises:
         DataError: the hub can't be reached, or has no such data set or subset.
@@ -41,7 +41,7 @@ def hub_splits(path: str, options: ReadOptions) -> list[str]:
 def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
     """
     Raises:
-        DataError: as `hub_splits`, or the split lacks the columns.
+        DataError: as `list_hub_splits`, or the split lacks the columns.
     """
     import datasets
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from texlens.core.errors import DataError
 from texlens.data.readers.images import IMAGE_SUFFIXES, image_path
 from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, files_identity, held_source
+from texlens.data.readers.record import Record, RecordSource, files_identity, memory_source
 
 LIST = re.compile(r"^(?:im2latex_)?(?P<split>train|validate|validation|val|test)(?:_filter)?\.lst$")
 SPLITS = {"validate": "validation", "val": "validation"}
@@ -41,7 +41,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     home = next((path / name for name in IMAGE_FOLDERS if (path / name).is_dir()), path)
     texts = formulas.read_bytes().split(b"\n")
     rows = _rows(path, listed, formulas, texts, home, options)
-    return held_source(str(listed), split, files_identity([listed, formulas]), rows)
+    return memory_source(str(listed), split, files_identity([listed, formulas]), rows)
 
 
 def _rows(

@@ -15,7 +15,7 @@ from texlens.data.readers.images import IMAGE_SUFFIXES
 from texlens.data.readers.json_rows import json_source
 from texlens.data.readers.layout import SPLIT_NAMES
 from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, files_identity, held_source
+from texlens.data.readers.record import Record, RecordSource, files_identity, memory_source
 from texlens.data.readers.table_text import open_table
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
@@ -61,7 +61,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     if metadata is None:
         images = sorted(_images(folder))
         texts = [image.with_suffix(".txt") for image in images if image.with_suffix(".txt").is_file()]
-        return held_source(str(folder), split, files_identity([*images, *texts]), _pairs(folder, images))
+        return memory_source(str(folder), split, files_identity([*images, *texts]), _pairs(folder, images))
     if metadata.suffix == ".jsonl":
         return json_source(metadata, split, partial(record_of_fields, folder=folder, options=options))
     return open_table(metadata, split, options)

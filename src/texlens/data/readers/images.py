@@ -1,4 +1,4 @@
-"""Image files that data files name: found beside them, and refused when they lie elsewhere."""
+"""Image files that data files name: found beside them, and rejected when they lie elsewhere."""
 
 import os
 import re

@@ -17,13 +17,13 @@ from PIL import Image, ImageDraw
 from texlens.core.errors import DataError
 from texlens.data.readers.layout import SPLIT_NAMES
 from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, files_identity, held_source
+from texlens.data.readers.record import Record, RecordSource, files_identity, memory_source
 
 MAX_FILE_BYTES = 16 << 20
 HEIGHT, MARGIN, PEN = 128, 12, 3
 """Pixels of the drawn image: what the strokes of a wide formula span in height, the paper around them, the pen."""
 MAX_WIDTH = 1536
-OVERSAMPLED = 2
+OVERSAMPLING = 2
 
 Stroke = Sequence[tuple[float, float]]
 
@@ -42,14 +42,15 @@ def draw_strokes(strokes: Sequence[Stroke]) -> Image.Image:
     inner = HEIGHT - 2 * MARGIN
     scale = min(inner / max(high, wide / 12, 1e-6), (MAX_WIDTH - 2 * MARGIN) / max(wide, 1e-6))
     size = (round(wide * scale) + 2 * MARGIN, round(high * scale) + 2 * MARGIN)
-    paper = Image.new("L", (size[0] * OVERSAMPLED, size[1] * OVERSAMPLED), 255)
+    paper = Image.new("L", (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING), 255)
     pen = ImageDraw.Draw(paper)
     for stroke in strokes:
         line = [
-            (((x - left) * scale + MARGIN) * OVERSAMPLED, ((y - top) * scale + MARGIN) * OVERSAMPLED) for x, y in stroke
+            (((x - left) * scale + MARGIN) * OVERSAMPLING, ((y - top) * scale + MARGIN) * OVERSAMPLING)
+            for x, y in stroke
         ]
-        pen.line(line, fill=0, width=PEN * OVERSAMPLED, joint="curve")
-        radius = PEN * OVERSAMPLED / 2
+        pen.line(line, fill=0, width=PEN * OVERSAMPLING, joint="curve")
+        radius = PEN * OVERSAMPLING / 2
         for x, y in (line[:1] + line[-1:]) if line else ():
             pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
     return paper.resize(size, Image.Resampling.LANCZOS)
@@ -124,7 +125,7 @@ def _folders(path: Path) -> dict[str, Path]:
 def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     folder = _folders(path)[split]
     files = [path] if path.is_file() else sorted(folder.rglob("*.inkml"))
-    return held_source(str(folder), split, files_identity(files), _rows(folder, files))
+    return memory_source(str(folder), split, files_identity(files), _rows(folder, files))
 
 
 def _recognizes(path: Path) -> bool:

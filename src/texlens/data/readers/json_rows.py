@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, overload
 
 from texlens.core.errors import DataError
-from texlens.data.readers.json_stream import Digest, first_value, list_values, read_value, refuse_utf16
+from texlens.data.readers.json_stream import Digest, check_not_utf16, first_value, list_values, read_value
 from texlens.data.readers.layout import SPLIT_NAMES
-from texlens.data.readers.record import Gathered, Record, RecordSource
+from texlens.data.readers.record import Record, RecordSource, RowIndex
 
-HELD_BYTES = 64 << 20
+MAX_IN_MEMORY_BYTES = 64 << 20
 """Rows of larger files are not held in memory. A row costs 20 to 40 µs to parse."""
-NOT_ROWS = ("texlens-data.json", "texlens-export.json", "refused.jsonl")
+NOT_ROWS = ("texlens-data.json", "texlens-export.json", "rejected.jsonl", "refused.jsonl")
 """Accounts that our own commands write beside rows."""
 LIST_KEYS = ("data", "rows", "samples")
 """Where a JSON file that is an object may have its list of rows."""
@@ -32,8 +32,8 @@ def json_source(path: Path, split: str, parse: Parse) -> RecordSource:
         DataError: not UTF-8, no JSON, cut short, or no row in it.
     """
     digest = hashlib.sha256()
-    rows = _JsonRecords(path, parse, held=path.stat().st_size <= HELD_BYTES)
-    gathered = Gathered()
+    rows = _JsonRecords(path, parse, held=path.stat().st_size <= MAX_IN_MEMORY_BYTES)
+    gathered = RowIndex()
     for line, start, length, value in _rows(path, digest):
         try:
             read = value if isinstance(value, DataError) else parse(value)
@@ -142,7 +142,7 @@ def _lines(path: Path, digest: Digest) -> Iterator[tuple[int, int, int, Any]]:
             digest.update(line)
             length, skipped = len(line), 0
             if number == 1:
-                refuse_utf16(path, line)
+                check_not_utf16(path, line)
                 skipped = 3 if line.startswith(b"\xef\xbb\xbf") else 0
             if line[skipped:].strip():
                 yield number, start + skipped, length - skipped, _parse_line(line[skipped:].rstrip())

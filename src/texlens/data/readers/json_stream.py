@@ -68,7 +68,7 @@ def first_value(path: Path, keys: tuple[str, ...] = ()) -> Any:
         return None
 
 
-def refuse_utf16(path: Path, data: bytes) -> None:
+def check_not_utf16(path: Path, data: bytes) -> None:
     """
     Raises:
         DataError: the file begins as UTF-16 does.
@@ -184,7 +184,7 @@ class _Text:
         data = self._file.read(size)
         self._digest.update(data)
         if not self._read:
-            refuse_utf16(self.path, data)
+            check_not_utf16(self.path, data)
         self._ended = len(data) < size
         try:
             new = self._decoder.decode(data, final=self._ended)

@@ -1,9 +1,9 @@
 """Parquet files, a folder of them in the hubs' layout or one alone.
 
-Texts are read at once, images when the first is asked for: up to `HELD_BYTES` of a split into memory (0.8 s for
-100,000 rows of 2.4 KB), more through the arrow copy that `datasets` keeps in its cache and maps into memory. Random
-access then costs 3 µs a row in both. Reading row groups as they are asked for was the third way: 0.9 ms a row in
-groups of 1,000, and a whole file where it has one group. (2 cores, Nov 2026, pyarrow 26)
+Texts are read on opening, images with the first image: up to `MAX_IN_MEMORY_BYTES` of a split into memory (0.8 s for
+100,000 rows of 2.4 KB), more through the memory-mapped arrow copy in the cache of `datasets`. Random access costs 3 µs
+a row either way. Reading single row groups on demand costs 0.9 ms a row in groups of 1,000, and the whole file where it
+has one group. (2 cores, Nov 2026, pyarrow 26)
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from texlens.data.readers.layout import parquet_splits
 from texlens.data.readers.protocol import Format, ReadOptions
 from texlens.data.readers.table import TableSource, check_columns
 
-HELD_BYTES = 1 << 30
+MAX_IN_MEMORY_BYTES = 1 << 30
 
 
 def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
@@ -92,7 +92,7 @@ def _texts(files: Sequence[Path], opened: Sequence[pq.ParquetFile], options: Rea
 
 
 def _images(files: Sequence[Path], column: str) -> pa.ChunkedArray:
-    if _image_bytes(files, column) > HELD_BYTES:
+    if _image_bytes(files, column) > MAX_IN_MEMORY_BYTES:
         from datasets import Dataset
 
         return Dataset.from_parquet([str(file) for file in files], columns=[column]).data.table.column(column)

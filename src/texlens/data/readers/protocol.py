@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from texlens.data.sample import Refusal, Sample
+from texlens.data.sample import RejectedRow, Sample
 
 
 class Source(Protocol):
@@ -17,7 +17,7 @@ class Source(Protocol):
     """Changes when the files change."""
 
     @property
-    def refusals(self) -> Mapping[int, Refusal]:
+    def rejected(self) -> Mapping[int, RejectedRow]:
         """Rows that can't become a sample, by number."""
         ...
 

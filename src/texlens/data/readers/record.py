@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from texlens.core.errors import DataError
-from texlens.data.sample import LazyImage, Refusal, Sample, Turn
+from texlens.data.sample import LazyImage, RejectedRow, Sample, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class RecordSource:
             raise DataError(f"{where}: no row in it; check data.path")
         self.where, self.identity = where, identity
         self._split, self._records, self._place, self._repeated = split, records, place, repeated
-        self.refusals = {
-            row: Refusal(f"{split}-{row}", f"{where} {place(row)}".rstrip(), reason, "row form")
+        self.rejected = {
+            row: RejectedRow(f"{split}-{row}", f"{where} {place(row)}".rstrip(), reason, "row form")
             for row, reason in reasons.items()
         }
 
@@ -63,7 +63,7 @@ class RecordSource:
     def sample(self, row: int) -> Sample:
         record = self._records[row]
         if record is None:
-            raise DataError(str(self.refusals[row]))
+            raise DataError(str(self.rejected[row]))
         first, *others = self._images(row, record)
         return Sample(
             self._id(row, record),
@@ -90,7 +90,7 @@ class RecordSource:
         return [LazyImage(path.read_bytes, f"{place} ({path.name})", path) for path in record.images]
 
 
-class Gathered:
+class RowIndex:
     """What the rows of a file come to while they are read one by one: ids that repeat, and reasons of bad rows."""
 
     def __init__(self) -> None:
@@ -110,13 +110,15 @@ class Gathered:
         return read
 
 
-def held_source(where: str, split: str, identity: str, rows: Iterable[tuple[str, Record | DataError]]) -> RecordSource:
+def memory_source(
+    where: str, split: str, identity: str, rows: Iterable[tuple[str, Record | DataError]]
+) -> RecordSource:
     """The source of (place, record or why there is none), held in memory: for formats whose rows are small.
 
     Raises:
         DataError: no row at all.
     """
-    gathered, records, places = Gathered(), [], []
+    gathered, records, places = RowIndex(), [], []
     for row, (place, read) in enumerate(rows):
         places.append(place)
         records.append(gathered.see(row, read))

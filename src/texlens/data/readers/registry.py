@@ -7,7 +7,7 @@ from texlens.core.errors import ConfigError, DataError
 from texlens.data.readers.archive import is_archive, unpacked
 from texlens.data.readers.coco import COCO
 from texlens.data.readers.conversations import CONVERSATIONS
-from texlens.data.readers.hub import MODELSCOPE, fetch_modelscope, hub_splits, is_hub_id, open_hub
+from texlens.data.readers.hub import MODELSCOPE, fetch_modelscope, is_hub_id, list_hub_splits, open_hub
 from texlens.data.readers.im2latex import IM2LATEX
 from texlens.data.readers.image_folder import IMAGE_FOLDER
 from texlens.data.readers.inkml import INKML
@@ -33,7 +33,7 @@ def list_splits(path: str, format: str = "auto", options: ReadOptions | None = N
     """
     options = options or ReadOptions()
     local = _local(path)
-    return hub_splits(path, options) if local is None else find_format(local, format).splits(local, options)
+    return list_hub_splits(path, options) if local is None else find_format(local, format).splits(local, options)
 
 
 def open_source(path: str, split: str, format: str = "auto", options: ReadOptions | None = None) -> Source:

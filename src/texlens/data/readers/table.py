@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from texlens.core.errors import DataError
 from texlens.data.readers.images import image_path
-from texlens.data.sample import LazyImage, Refusal, Sample, Turn
+from texlens.data.sample import LazyImage, RejectedRow, Sample, Turn
 
 LOADING = Lock()
 """One thread at a time reads the images of a split into memory."""
@@ -39,7 +39,7 @@ class TableSource:
         several_images: bool = False,
     ):
         self.where, self.identity = where, identity
-        self.refusals: dict[int, Refusal] = {}
+        self.rejected: dict[int, RejectedRow] = {}
         self._split, self._place = split, place
         self._folder, self._allow_outside = folder, allow_outside
         self._load_images, self._several_images = load_images, several_images
@@ -53,7 +53,7 @@ class TableSource:
         self._history = _list_column(texts, "history", pa.types.is_struct)
         self._ids = unique_ids(self._columns.pop("id", None), where)
         for row, reason in damaged.items():
-            self.refusals[row] = Refusal(self.id(row), place(row), reason, "not UTF-8")
+            self.rejected[row] = RejectedRow(self.id(row), place(row), reason, "not UTF-8")
 
     def __getstate__(self) -> dict:
         """Images that were read stay behind: a worker that is not forked reads its own."""

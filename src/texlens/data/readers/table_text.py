@@ -14,10 +14,10 @@ from typing import Any
 
 from texlens.core.errors import DataError
 from texlens.data.readers.fields import image_field, no_field, record_of_fields, text_field
-from texlens.data.readers.json_stream import refuse_utf16
+from texlens.data.readers.json_stream import check_not_utf16
 from texlens.data.readers.layout import SPLIT_NAMES
 from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, held_source
+from texlens.data.readers.record import Record, RecordSource, memory_source
 
 MAX_CELL = 16 << 20
 SUFFIXES = (".csv", ".tsv")
@@ -31,7 +31,7 @@ def open_table(file: Path, split: str, options: ReadOptions) -> RecordSource:
     digest = hashlib.sha256(str(file.stat().st_size).encode())
     with file.open("rb") as stream:
         digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return held_source(str(file), split, digest.hexdigest(), _records(file, options))
+    return memory_source(str(file), split, digest.hexdigest(), _records(file, options))
 
 
 def _records(file: Path, options: ReadOptions) -> Iterator[tuple[str, Record | DataError]]:
@@ -110,7 +110,7 @@ class _Lines:
         with self._file.open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 if number == 1:
-                    refuse_utf16(self._file, line)
+                    check_not_utf16(self._file, line)
                     line = line.removeprefix(b"\xef\xbb\xbf")
                 try:
                     text = line.decode("utf-8")

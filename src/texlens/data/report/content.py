@@ -12,12 +12,12 @@ from texlens.data.resolution import LINE_PIXELS, ResolutionPlan, Sizes, plan_res
 from texlens.data.sample import LazyImage
 from texlens.data.token_estimates import text_token_estimate
 from texlens.data.validate.run import Options, Validation, image_tokens, validate
-from texlens.data.validate.scan import RowFacts
+from texlens.data.validate.scan import RowStats
 from texlens.latex.parse.tokens import tokenize
 
 SAMPLES = 24
-COMMONEST = 40
-RAREST = 60
+MAX_COMMON = 40
+MAX_RARE = 60
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Section:
 
 
 @dataclass
-class SplitFacts:
+class SplitSummary:
     """Counts of a split; `characters` and `tokens` are of the answers, in order of rows."""
 
     rows: int = 0
-    refused: int = 0
+    rejected: int = 0
     labels: set[int] = field(default_factory=set)
     characters: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Inspection:
     `samples` are places of rows to show. `plan` is None where no image can be read.
     """
 
-    splits: Mapping[str, SplitFacts]
+    splits: Mapping[str, SplitSummary]
     validation: Validation
     sizes: Sizes
     commands: Mapping[str, int]
@@ -74,14 +74,14 @@ class Inspection:
         return {
             "splits": {
                 name: {
-                    "rows": facts.rows,
-                    "refused": facts.refused,
-                    "distinct_labels": len(facts.labels),
-                    "answer_tokens": sum(facts.tokens),
-                    "domains": dict(facts.domains),
-                    "formats": dict(facts.formats),
+                    "rows": stats.rows,
+                    "rejected": stats.rejected,
+                    "distinct_labels": len(stats.labels),
+                    "answer_tokens": sum(stats.tokens),
+                    "domains": dict(stats.domains),
+                    "formats": dict(stats.formats),
                 }
-                for name, facts in self.splits.items()
+                for name, stats in self.splits.items()
             },
             "validation": {key: value for key, value in self.validation.to_json().items() if key != "findings"},
             "commands": dict(self.commands),
@@ -104,22 +104,22 @@ def inspect(
     Raises:
         DataError, ConfigError: as `validate` and `plan_resolution`.
     """
-    facts = {name: SplitFacts(refused=len(rows.refused)) for name, rows in splits.items()}
+    stats = {name: SplitSummary(rejected=len(rows.rejected)) for name, rows in splits.items()}
     images: list[tuple[tuple[int, int], ...]] = []
     tokens: list[int] = []
     commands: Counter[str] = Counter()
 
-    def meet(split: str, row: RowFacts) -> None:
-        _count(facts[split], row)
+    def meet(split: str, row: RowStats) -> None:
+        _count(stats[split], row)
         commands.update({token for token in tokenize(row.sample.text) if token[0] == "\\"})
         if all(image.width for image in row.images):
             images.append(tuple((image.width, image.height) for image in row.images))
             tokens.append(text_token_estimate(row.sample, options.question, None))
 
     validation = validate(splits, options, cache=cache, on_progress=on_progress, on_row=meet)
-    sizes = Sizes(images, tokens, sum(part.rows + part.refused for part in facts.values()) - len(images))
+    sizes = Sizes(images, tokens, sum(part.rows + part.rejected for part in stats.values()) - len(images))
     return Inspection(
-        facts,
+        stats,
         validation,
         sizes,
         dict(commands.most_common()) if validation.latex else {},
@@ -129,14 +129,14 @@ def inspect(
     )
 
 
-def _count(facts: SplitFacts, row: RowFacts) -> None:
+def _count(stats: SplitSummary, row: RowStats) -> None:
     sample = row.sample
-    facts.rows += 1
-    facts.labels.add(hash("".join(sample.text.split())))
-    facts.characters.append(len(sample.text))
-    facts.tokens.append(len(tokenize(sample.text)))
-    facts.domains[sample.domain or ""] += 1
-    facts.formats.update(f"{image.format} {image.mode}" for image in row.images if image.format)
+    stats.rows += 1
+    stats.labels.add(hash("".join(sample.text.split())))
+    stats.characters.append(len(sample.text))
+    stats.tokens.append(len(tokenize(sample.text)))
+    stats.domains[sample.domain or ""] += 1
+    stats.formats.update(f"{image.format} {image.mode}" for image in row.images if image.format)
 
 
 def _drawn(rows: Mapping[str, int], count: int, seed: int) -> list[tuple[str, int]]:

@@ -9,20 +9,20 @@ from markupsafe import Markup
 from texlens.core.errors import DataError
 from texlens.core.files import write_text
 from texlens.data.load import Rows
-from texlens.data.report.content import COMMONEST, RAREST, Inspection, Section, SplitFacts
+from texlens.data.report.content import MAX_COMMON, MAX_RARE, Inspection, Section, SplitSummary
 from texlens.data.resolution import BudgetPlan
 from texlens.data.resolution_view import lines
 from texlens.data.sample import LazyImage
 from texlens.data.validate.findings import KINDS, SEVERITIES, Finding
-from texlens.html.histogram import bars, histogram
+from texlens.html.histogram import histogram, histogram_of_counts
 from texlens.html.pictures import Drawings, data_uri
 from texlens.html.template import page_environment
 from texlens.latex.render.formats import render_svg
 
-SHOWN_OF_A_KIND = 12
-NAMED_OF_A_KIND = 200
-MOST_DRAWING_BYTES = 8_000_000
-MOST_DRAWING_SECONDS = 60.0
+MAX_SHOWN_PER_KIND = 12
+MAX_NAMED_PER_KIND = 200
+MAX_DRAWING_BYTES = 8_000_000
+MAX_DRAWING_S = 60.0
 
 
 def write_data_report(
@@ -37,7 +37,7 @@ def write_data_report(
     draw: Callable[[str], str] = render_svg,
 ) -> Path:
     """Writes the page at `path`, aside and renamed. `sections` come before the gallery, in their order."""
-    drawings = Drawings(draw, MOST_DRAWING_BYTES, MOST_DRAWING_SECONDS)
+    drawings = Drawings(draw, MAX_DRAWING_BYTES, MAX_DRAWING_S)
     validation = inspection.validation
     page = (
         page_environment("texlens.data", "report")
@@ -49,8 +49,8 @@ def write_data_report(
             inspection=inspection,
             validation=validation,
             counts={severity: validation.of_severity(severity) for severity in SEVERITIES},
-            splits=[(name, _split_line(facts)) for name, facts in inspection.splits.items()],
-            facts=_facts(inspection),
+            splits=[(name, _split_line(stats)) for name, stats in inspection.splits.items()],
+            stats=_stats(inspection),
             kinds=[_kind(kind, count, inspection, rows) for kind, count in validation.counts.items()],
             matrix=_matrix(inspection),
             charts=_charts(inspection),
@@ -67,12 +67,12 @@ def write_data_report(
     return Path(path)
 
 
-def _facts(inspection: Inspection) -> list[tuple[str, str]]:
+def _stats(inspection: Inspection) -> list[tuple[str, str]]:
     splits = inspection.splits.values()
     images = sum(map(len, inspection.sizes.images))
-    labels = len(set().union(*(facts.labels for facts in splits)))
-    tokens = sorted(count for facts in splits for count in facts.tokens) or [0]
-    kinds = sorted({kind for facts in splits for kind in facts.formats})
+    labels = len(set().union(*(stats.labels for stats in splits)))
+    tokens = sorted(count for stats in splits for count in stats.tokens) or [0]
+    kinds = sorted({kind for stats in splits for kind in stats.formats})
     return [
         ("Rows", f"{sum(inspection.validation.rows.values()):,}"),
         ("Images read", f"{images:,}"),
@@ -83,15 +83,15 @@ def _facts(inspection: Inspection) -> list[tuple[str, str]]:
     ]
 
 
-def _split_line(facts: SplitFacts) -> dict:
-    tokens = sorted(facts.tokens) or [0]
-    domains = [name for name in facts.domains if name]
+def _split_line(stats: SplitSummary) -> dict:
+    tokens = sorted(stats.tokens) or [0]
+    domains = [name for name in stats.domains if name]
     return {
-        "rows": facts.rows + facts.refused,
-        "labels": len(facts.labels),
+        "rows": stats.rows + stats.rejected,
+        "labels": len(stats.labels),
         "middle": tokens[len(tokens) // 2],
         "longest": tokens[-1],
-        "domains": ", ".join(f"{name} {facts.domains[name]:,}" for name in domains[:6]),
+        "domains": ", ".join(f"{name} {stats.domains[name]:,}" for name in domains[:6]),
     }
 
 
@@ -105,9 +105,9 @@ def _kind(kind: str, count: int, inspection: Inspection, rows: Mapping[str, Rows
         "title": about.title,
         "remedy": about.remedy,
         "fixed": about.fixed,
-        "shown": [_thumbnail(finding, rows) for finding in found[:SHOWN_OF_A_KIND]],
-        "named": [str(finding) for finding in found[SHOWN_OF_A_KIND:NAMED_OF_A_KIND]],
-        "unnamed": max(0, count - NAMED_OF_A_KIND),
+        "shown": [_thumbnail(finding, rows) for finding in found[:MAX_SHOWN_PER_KIND]],
+        "named": [str(finding) for finding in found[MAX_SHOWN_PER_KIND:MAX_NAMED_PER_KIND]],
+        "unnamed": max(0, count - MAX_NAMED_PER_KIND),
     }
 
 
@@ -118,9 +118,9 @@ def _thumbnail(finding: Finding, rows: Mapping[str, Rows]) -> dict:
         sample = rows[finding.split][finding.row]
         text = sample.text
         pictures = [(finding.id, _uri(image)) for image in sample.images[:2]]
-    if finding.twin is not None:
-        twin = rows[finding.twin[0]][finding.twin[1]]
-        pictures.append((f"{twin.id} ({finding.twin[0]})", _uri(twin.image)))
+    if finding.other_row is not None:
+        other = rows[finding.other_row[0]][finding.other_row[1]]
+        pictures.append((f"{other.id} ({finding.other_row[0]})", _uri(other.image)))
     return {"id": finding.id, "split": finding.split, "pictures": pictures, "reason": finding.reason, "text": text}
 
 
@@ -148,7 +148,7 @@ def _charts(inspection: Inspection) -> list[tuple[str, Markup]]:
     sizes = [size for images in inspection.sizes.images for size in images]
     counted = "symbols" if inspection.validation.latex else "characters"
     lengths = [
-        length for facts in splits for length in (facts.tokens if inspection.validation.latex else facts.characters)
+        length for stats in splits for length in (stats.tokens if inspection.validation.latex else stats.characters)
     ]
     return [
         ("Length of answers", histogram(lengths, counted, style="s2")),
@@ -176,20 +176,22 @@ def _token_bars(inspection: Inspection) -> list[tuple[str, Markup]]:
 
 def _token_chart(budget: BudgetPlan, style: str) -> Markup:
     spread = budget.tokens
-    return bars(spread.edges, spread.counts, "tokens", least=spread.edges[0], most=spread.largest, style=style)
+    return histogram_of_counts(
+        spread.edges, spread.counts, "tokens", minimum=spread.edges[0], maximum=spread.largest, style=style
+    )
 
 
 def _commonest(inspection: Inspection) -> list[tuple[str, int, float]]:
     """Command, rows that use it, and their share of the commonest's."""
-    commands = list(islice(inspection.commands.items(), COMMONEST))
-    most = commands[0][1] if commands else 1
-    return [(name.replace(" ", "␣"), count, count / most) for name, count in commands]
+    commands = list(islice(inspection.commands.items(), MAX_COMMON))
+    maximum = commands[0][1] if commands else 1
+    return [(name.replace(" ", "␣"), count, count / maximum) for name, count in commands]
 
 
 def _rarest(inspection: Inspection) -> list[tuple[str, int]]:
-    if len(inspection.commands) <= COMMONEST:
+    if len(inspection.commands) <= MAX_COMMON:
         return []
-    return list(reversed(list(inspection.commands.items())[COMMONEST:]))[:RAREST]
+    return list(reversed(list(inspection.commands.items())[MAX_COMMON:]))[:MAX_RARE]
 
 
 def _section(section: Section) -> dict:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from texlens.core.cache import cache_folder
 from texlens.data.sample import LazyImage
-from texlens.data.validate.image_stats import VERSION, ImageFacts
+from texlens.data.validate.image_stats import VERSION, ImageStats
 
 FILE = "data-facts.sqlite"
 AT_ONCE = 500
 """Keys asked for in one statement."""
-COLUMNS = ", ".join(ImageFacts._fields)
+COLUMNS = ", ".join(ImageStats._fields)
 
 
 def image_key(image: LazyImage, data: bytes | None) -> bytes:
@@ -37,25 +37,25 @@ def text_key(text: str, render: bool) -> bytes:
     return hashlib.blake2b(data, digest_size=16, person=b"render" if render else b"parse").digest()
 
 
-class FactsCache:
-    """Facts by key. Without a folder, or where its disk refuses, it remembers nothing and nothing fails."""
+class StatsCache:
+    """Facts by key. Without a folder, or where its disk rejects, it remembers nothing and nothing fails."""
 
     def __init__(self, folder: Path | None):
         self.fault = ""
         self._open(folder)
 
-    def images(self, keys: Sequence[bytes]) -> dict[bytes, ImageFacts]:
+    def images(self, keys: Sequence[bytes]) -> dict[bytes, ImageStats]:
         rows = self._found(f"SELECT key, {COLUMNS} FROM images_{VERSION}", keys)
-        return {key: ImageFacts(*values) for key, *values in rows}
+        return {key: ImageStats(*values) for key, *values in rows}
 
     def texts(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         return dict(self._found(f"SELECT key, fault FROM texts_{VERSION}", keys))
 
-    def add(self, images: Mapping[bytes, ImageFacts], texts: Mapping[bytes, str]) -> None:
+    def add(self, images: Mapping[bytes, ImageStats], texts: Mapping[bytes, str]) -> None:
         """Kept for good once this returns."""
-        marks = ", ".join("?" * (1 + len(ImageFacts._fields)))
-        image_rows = [(key, *facts) for key, facts in images.items()]
-        self._write(f"INSERT OR REPLACE INTO images_{VERSION} VALUES ({marks})", image_rows)
+        keys_of_rows = ", ".join("?" * (1 + len(ImageStats._fields)))
+        image_rows = [(key, *stats) for key, stats in images.items()]
+        self._write(f"INSERT OR REPLACE INTO images_{VERSION} VALUES ({keys_of_rows})", image_rows)
         self._write(f"INSERT OR REPLACE INTO texts_{VERSION} VALUES (?, ?)", list(texts.items()))
 
     def close(self) -> None:

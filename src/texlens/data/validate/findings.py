@@ -59,7 +59,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 @dataclass(frozen=True)
 class Finding:
     """Something about one row. `row` is its place in the split, `where` its file; `other` names the row that it equals,
-    `twin` is that row's split and place."""
+    `other_row` is that row's split and place."""
 
     split: str
     row: int
@@ -68,7 +68,7 @@ class Finding:
     kind: str
     reason: str
     other: str = ""
-    twin: tuple[str, int] | None = None
+    other_row: tuple[str, int] | None = None
 
     @property
     def severity(self) -> Severity:

@@ -1,4 +1,4 @@
-"""A new folder with what validation found mended, and an account of every row: in = kept + refused + merged."""
+"""A new folder with what validation found mended, and an account of every row: in = kept + rejected + merged."""
 
 import io
 from collections import Counter
@@ -12,21 +12,21 @@ from PIL import Image, ImageOps
 from texlens.core.errors import DataError
 from texlens.data.folder import FolderWriter
 from texlens.data.load import Rows
-from texlens.data.sample import LazyImage, Refusal, Sample
+from texlens.data.sample import LazyImage, RejectedRow, Sample
 from texlens.data.validate.duplicates import Same
 from texlens.data.validate.findings import DROPPED, KINDS
 from texlens.data.validate.leaks import by_role
-from texlens.data.validate.row_keys import Mark
+from texlens.data.validate.row_keys import RowKeys
 from texlens.data.validate.run import Validation
 
 Leaks = Literal["keep", "to-train", "out-of-train"]
 Place = tuple[str, int]
 
 
-class Fate(NamedTuple):
-    """What becomes of a row: `refuse` or `merge` for the `reason` of a `kind`, or `keep` in `split` after `changes`."""
+class RowAction(NamedTuple):
+    """What becomes of a row: `reject` or `merge` for the `reason` of a `kind`, or `keep` in `split` after `changes`."""
 
-    action: Literal["keep", "refuse", "merge"]
+    action: Literal["keep", "reject", "merge"]
     split: str
     kind: str = ""
     reason: str = ""
@@ -37,18 +37,18 @@ class Fate(NamedTuple):
 class Fixed:
     """`account` is the folder's; the counts are of rows kept."""
 
-    account: Mapping
+    statistics: Mapping
     moved: int
     inverted: int
     padded: int
 
     def to_json(self) -> dict:
-        counts = {name: self.account[name] for name in ("rows_in", "kept", "refused", "merged", "refused_by_kind")}
-        splits = {split: account["kept"] for split, account in self.account["splits"].items()}
+        counts = {name: self.statistics[name] for name in ("rows_in", "kept", "rejected", "merged", "rejected_by_kind")}
+        splits = {split: statistics["kept"] for split, statistics in self.statistics["splits"].items()}
         return {**counts, "splits": splits, "moved": self.moved, "inverted": self.inverted, "padded": self.padded}
 
 
-def plan_fates(validation: Validation, *, leaks: Leaks = "keep", drop: Iterable[str] = ()) -> dict[Place, Fate]:
+def plan_actions(validation: Validation, *, leaks: Leaks = "keep", drop: Iterable[str] = ()) -> dict[Place, RowAction]:
     """The rows that don't simply stay as they are.
 
     Args:
@@ -57,29 +57,29 @@ def plan_fates(validation: Validation, *, leaks: Leaks = "keep", drop: Iterable[
         drop: kinds whose rows are left out too.
     """
     dropped = {kind for kind, about in KINDS.items() if about.fixed == DROPPED} | set(drop)
-    fates: dict[Place, Fate] = {}
+    actions: dict[Place, RowAction] = {}
     for finding in validation.findings:
         if finding.row < 0:
             continue
         place = finding.split, finding.row
-        known = fates.get(place)
-        if known is not None and known.action == "refuse":
+        known = actions.get(place)
+        if known is not None and known.action == "reject":
             continue
         if finding.kind in dropped:
-            fates[place] = Fate("refuse", finding.split, finding.kind, finding.reason)
+            actions[place] = RowAction("reject", finding.split, finding.kind, finding.reason)
         elif finding.kind == "duplicate-row":
-            fates[place] = Fate("merge", finding.split, finding.kind, finding.reason)
+            actions[place] = RowAction("merge", finding.split, finding.kind, finding.reason)
         elif finding.kind in ("inverted", "aspect-ratio") and (known is None or known.action == "keep"):
-            fates[place] = Fate("keep", finding.split, changes=(*(known.changes if known else ()), finding.kind))
-    settle = {"keep": lambda *_: None, "to-train": _to_train, "out-of-train": _out_of_train}[leaks]
-    settle([mark for mark in validation.marks if _stays(mark, fates)], fates, validation.same_label)
-    return fates
+            actions[place] = RowAction("keep", finding.split, changes=(*(known.changes if known else ()), finding.kind))
+    resolve_leaks = {"keep": lambda *_: None, "to-train": _to_train, "out-of-train": _out_of_train}[leaks]
+    resolve_leaks([keys for keys in validation.keys_of_rows if _stays(keys, actions)], actions, validation.same_label)
+    return actions
 
 
 def write_fixed(
     folder: Path,
     splits: Mapping[str, Rows],
-    fates: Mapping[Place, Fate],
+    actions: Mapping[Place, RowAction],
     *,
     made_by: Mapping,
     max_aspect: int,
@@ -94,18 +94,18 @@ def write_fixed(
     counts: Counter[str] = Counter()
     with FolderWriter(folder, made_by=made_by, resume=True, overwrite=overwrite) as writer:
         for split, rows in splits.items():
-            for refusal in rows.refused:
+            for rejected_row in rows.rejected:
                 if not writer.skip(split):
-                    writer.refuse(split, replace(refusal, kind="row-form"))
+                    writer.reject(split, replace(rejected_row, kind="row-form"))
             for index in range(len(rows)):
-                fate = fates.get((split, index), Fate("keep", split))
-                counts["moved"] += fate.action == "keep" and fate.split != split
-                counts.update(fate.changes)
-                if not writer.skip(fate.split):
-                    _offer(writer, split, rows[index], fate, max_aspect)
+                action = actions.get((split, index), RowAction("keep", split))
+                counts["moved"] += action.action == "keep" and action.split != split
+                counts.update(action.changes)
+                if not writer.skip(action.split):
+                    _offer(writer, split, rows[index], action, max_aspect)
                 if on_progress is not None:
                     on_progress(1)
-    return Fixed(writer.account, counts["moved"], counts["inverted"], counts["aspect-ratio"])
+    return Fixed(writer.statistics, counts["moved"], counts["inverted"], counts["aspect-ratio"])
 
 
 def changed(sample: Sample, changes: Sequence[str], max_aspect: int) -> Sample:
@@ -140,74 +140,74 @@ def _padded(picture: Image.Image, max_aspect: int) -> Image.Image:
     return canvas
 
 
-def _offer(writer: FolderWriter, split: str, sample: Sample, fate: Fate, max_aspect: int) -> None:
-    if fate.action == "merge":
-        writer.merge(fate.split)
+def _offer(writer: FolderWriter, split: str, sample: Sample, action: RowAction, max_aspect: int) -> None:
+    if action.action == "merge":
+        writer.merge(action.split)
         return
-    if fate.action == "refuse":
-        writer.refuse(fate.split, Refusal(sample.id, sample.image.where, fate.reason, fate.kind))
+    if action.action == "reject":
+        writer.reject(action.split, RejectedRow(sample.id, sample.image.where, action.reason, action.kind))
         return
     try:
-        if fate.split != split and not sample.id.startswith(f"{split}-"):
+        if action.split != split and not sample.id.startswith(f"{split}-"):
             sample = replace(sample, id=f"{split}-{sample.id}")
-        writer.add(fate.split, changed(sample, fate.changes, max_aspect) if fate.changes else sample)
+        writer.add(action.split, changed(sample, action.changes, max_aspect) if action.changes else sample)
     except DataError as error:
-        writer.refuse(fate.split, Refusal.of(sample, error, "unreadable-image"))
+        writer.reject(action.split, RejectedRow.of(sample, error, "unreadable-image"))
 
 
-def _stays(mark: Mark, fates: Mapping[Place, Fate]) -> bool:
-    fate = fates.get((mark.split, mark.row))
-    return fate is None or fate.action == "keep"
+def _stays(keys: RowKeys, actions: Mapping[Place, RowAction]) -> bool:
+    action = actions.get((keys.split, keys.row))
+    return action is None or action.action == "keep"
 
 
-def _out_of_train(marks: Sequence[Mark], fates: dict[Place, Fate], _: Same) -> None:
-    later: dict[tuple[str, bytes], Mark] = {}
-    for split in reversed(by_role(dict.fromkeys(mark.split for mark in marks))):
-        kept = []
-        for mark in marks:
-            if mark.split != split:
+def _out_of_train(keys_of_rows: Sequence[RowKeys], actions: dict[Place, RowAction], _: Same) -> None:
+    later: dict[tuple[str, bytes], RowKeys] = {}
+    for split in reversed(by_role(dict.fromkeys(keys.split for keys in keys_of_rows))):
+        kept_rows = []
+        for keys in keys_of_rows:
+            if keys.split != split:
                 continue
-            key = next((key for key in _shared(mark) if key in later), None)
+            key = next((key for key in _shared(keys) if key in later), None)
             if key is None:
-                kept.append(mark)
+                kept_rows.append(keys)
             else:
-                kind, twin = key[0], later[key]
-                reason = f"its {kind.split('-')[0]} stands in {twin.split} row {twin.row}, which keeps it"
-                fates[mark.split, mark.row] = Fate("refuse", split, kind, reason)
-        for mark in kept:
-            for key in _shared(mark):
-                later.setdefault(key, mark)
+                kind, other = key[0], later[key]
+                reason = f"its {kind.split('-')[0]} stands in {other.split} row {other.row}, which keeps it"
+                actions[keys.split, keys.row] = RowAction("reject", split, kind, reason)
+        for keys in kept_rows:
+            for key in _shared(keys):
+                later.setdefault(key, keys)
 
 
-def _to_train(marks: Sequence[Mark], fates: dict[Place, Fate], same_label: Same) -> None:
-    home: dict[tuple[str, bytes], Mark] = {}
-    order = {split: place for place, split in enumerate(by_role(dict.fromkeys(mark.split for mark in marks)))}
-    for mark in sorted(marks, key=lambda mark: (order[mark.split], mark.row)):
-        twins = {kind: home[kind, value] for kind, value in _shared(mark) if (kind, value) in home}
-        twin = next((twin for twin in twins.values() if _home(twin, fates) != mark.split), None)
-        if twin is not None:
-            target = _home(twin, fates)
-            same = twins.get("image-leak")
-            if same is not None and same.question == mark.question:
-                fates[mark.split, mark.row] = _beside(same, target, equal=same_label(same, mark))
+def _to_train(keys_of_rows: Sequence[RowKeys], actions: dict[Place, RowAction], same_label: Same) -> None:
+    home: dict[tuple[str, bytes], RowKeys] = {}
+    order = {split: place for place, split in enumerate(by_role(dict.fromkeys(keys.split for keys in keys_of_rows)))}
+    for keys in sorted(keys_of_rows, key=lambda keys: (order[keys.split], keys.row)):
+        others = {kind: home[kind, value] for kind, value in _shared(keys) if (kind, value) in home}
+        other = next((other for other in others.values() if _home(other, actions) != keys.split), None)
+        if other is not None:
+            target = _home(other, actions)
+            same = others.get("image-leak")
+            if same is not None and same.question == keys.question:
+                actions[keys.split, keys.row] = _beside(same, target, equal=same_label(same, keys))
                 continue
-            known = fates.get((mark.split, mark.row))
-            fates[mark.split, mark.row] = Fate("keep", target, changes=known.changes if known else ())
-        for key in _shared(mark):
-            home.setdefault(key, mark)
+            known = actions.get((keys.split, keys.row))
+            actions[keys.split, keys.row] = RowAction("keep", target, changes=known.changes if known else ())
+        for key in _shared(keys):
+            home.setdefault(key, keys)
 
 
-def _beside(twin: Mark, target: str, *, equal: bool) -> Fate:
-    """The fate of a row whose image came to stand in one split with its twin."""
+def _beside(other: RowKeys, target: str, *, equal: bool) -> RowAction:
+    """What to do with a row whose image is now in the same split twice."""
     if equal:
-        return Fate("merge", target, "duplicate-row", f"image and label of {twin.split} row {twin.row} again")
-    return Fate("refuse", target, "two-labels", f"the same image as {twin.split} row {twin.row}, another label")
+        return RowAction("merge", target, "duplicate-row", f"image and label of {other.split} row {other.row} again")
+    return RowAction("reject", target, "two-labels", f"the same image as {other.split} row {other.row}, another label")
 
 
-def _home(mark: Mark, fates: Mapping[Place, Fate]) -> str:
-    fate = fates.get((mark.split, mark.row))
-    return fate.split if fate else mark.split
+def _home(keys: RowKeys, actions: Mapping[Place, RowAction]) -> str:
+    action = actions.get((keys.split, keys.row))
+    return action.split if action else keys.split
 
 
-def _shared(mark: Mark) -> list[tuple[str, bytes]]:
-    return [(kind, value) for kind, value in (("image-leak", mark.image), ("label-leak", mark.label)) if value]
+def _shared(keys: RowKeys) -> list[tuple[str, bytes]]:
+    return [(kind, value) for kind, value in (("image-leak", keys.image), ("label-leak", keys.label)) if value]

@@ -16,7 +16,7 @@ from texlens.data.sample import LazyImage
 
 VERSION = 1
 """To be raised whenever a fact is found otherwise; older entries of the cache are then of no use."""
-LOOK_SIZE = (64, 8)
+HASH_SIZE = (64, 8)
 EXAMINED_SIDE = 768
 """Light and ink are judged on a copy no larger than this."""
 INK_CONTRAST = 64
@@ -29,7 +29,7 @@ GRAY_SPREAD = 40
 """Channels that differ by less are gray: a dark photograph is no inverted formula."""
 
 
-class ImageFacts(NamedTuple):
+class ImageStats(NamedTuple):
     """Sizes as shown. `problem` is a kind of finding with its `reason`, and then only what the header told is known.
 
     `pixels` is a hash of the decoded picture, `look` its perceptual bits (empty for a blank one). `ink_height` is the
@@ -45,17 +45,17 @@ class ImageFacts(NamedTuple):
     inverted: bool = False
     ink_height: int = 0
     pixels: bytes = b""
-    look: bytes = b""
+    perceptual_hash: bytes = b""
     problem: str = ""
     reason: str = ""
 
 
-def image_facts(image: LazyImage) -> ImageFacts:
+def image_stats(image: LazyImage) -> ImageStats:
     """Decodes the image; whatever is wrong with it is told in the facts."""
-    kind, known = "unreadable-image", ImageFacts()
+    kind, known = "unreadable-image", ImageStats()
     try:
         header = image.header
-        known = ImageFacts(
+        known = ImageStats(
             header.width, header.height, header.mode, header.format, header.orientation, header.transparency
         )
         kind = "damaged-image"
@@ -63,7 +63,7 @@ def image_facts(image: LazyImage) -> ImageFacts:
     except DataError as error:
         reason = str(error).removeprefix(f"{image.where}: ").split("; ")[0]
         return known._replace(problem=kind, reason=reason)
-    return known._replace(pixels=pixel_hash(picture), **_seen(picture))
+    return known._replace(pixels=pixel_hash(picture), **_measure(picture))
 
 
 def pixel_hash(picture: Image.Image) -> bytes:
@@ -73,7 +73,7 @@ def pixel_hash(picture: Image.Image) -> bytes:
     return digest.digest()
 
 
-def _seen(picture: Image.Image) -> dict:
+def _measure(picture: Image.Image) -> dict:
     examined = picture
     if max(picture.size) > EXAMINED_SIDE:
         examined = picture.copy()
@@ -84,17 +84,17 @@ def _seen(picture: Image.Image) -> dict:
     low, high = int(levels.min()), int(levels.max())
     if high - low < BLANK_BELOW:
         return {"problem": "blank-image", "reason": f"blank: every pixel lies between {low} and {high} of 255"}
-    paper = _paper(levels)
+    paper = _background(levels)
     inked = gray.point([255 if abs(level - paper) > INK_CONTRAST else 0 for level in range(256)])
     box = inked.getbbox() or (0, 0, *gray.size)
     return {
         "inverted": paper < DARK and _mostly_dark(gray) and _is_gray(examined),
         "ink_height": round((box[3] - box[1]) * scale),
-        "look": _look(gray.crop(box), paper),
+        "perceptual_hash": _perceptual_hash(gray.crop(box), paper),
     }
 
 
-def _paper(levels: np.ndarray) -> int:
+def _background(levels: np.ndarray) -> int:
     """The background: the median level along the edges."""
     edges = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
     return int(np.partition(edges, len(edges) // 2)[len(edges) // 2])
@@ -109,6 +109,6 @@ def _is_gray(picture: Image.Image) -> bool:
     return int((small.max(2) - small.min(2)).max()) < GRAY_SPREAD
 
 
-def _look(ink: Image.Image, paper: int) -> bytes:
-    cells = np.abs(np.asarray(ink.resize(LOOK_SIZE, Image.Resampling.BOX)).astype(np.int16) - paper)
+def _perceptual_hash(ink: Image.Image, paper: int) -> bytes:
+    cells = np.abs(np.asarray(ink.resize(HASH_SIZE, Image.Resampling.BOX)).astype(np.int16) - paper)
     return np.packbits(cells > cells.mean()).tobytes()

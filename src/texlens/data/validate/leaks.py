@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from texlens.data.validate.row_keys import Mark
+from texlens.data.validate.row_keys import RowKeys
 
 ORDER = ("train", "validation", "val", "valid", "dev", "test")
 
@@ -12,7 +12,7 @@ ORDER = ("train", "validation", "val", "valid", "dev", "test")
 class Overlap:
     """How much of split `of` also stands in split `inside`.
 
-    `labels` are different ones, `shared_labels` of them stand in both; `label_rows` and `image_rows` are rows of `of`.
+    `labels` counts distinct labels, `shared_labels` those in both; `label_rows` and `image_rows` count rows of `of`.
     `run` is where its images begin in `inside`, if they stand there one after another in the same order.
     """
 
@@ -56,45 +56,45 @@ def by_role(splits: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), names.index(name)))
 
 
-def overlaps(marks: Iterable[Mark]) -> list[Overlap]:
+def overlaps(keys_of_rows: Iterable[RowKeys]) -> list[Overlap]:
     """One entry an ordered pair of splits: each in each other."""
-    splits: dict[str, list[Mark]] = {}
-    for mark in marks:
-        splits.setdefault(mark.split, []).append(mark)
+    splits: dict[str, list[RowKeys]] = {}
+    for keys in keys_of_rows:
+        splits.setdefault(keys.split, []).append(keys)
     names = by_role(splits)
     return [_overlap(splits[of], splits[inside]) for of in names for inside in names if of != inside]
 
 
-def _overlap(rows: Sequence[Mark], others: Sequence[Mark]) -> Overlap:
-    labels, images = ({getattr(mark, what) for mark in others} - {b""} for what in ("label", "image"))
-    shared = [mark.label for mark in rows if mark.label in labels]
-    same = sum(mark.image in images for mark in rows)
+def _overlap(rows: Sequence[RowKeys], others: Sequence[RowKeys]) -> Overlap:
+    labels, images = ({getattr(keys, what) for keys in others} - {b""} for what in ("label", "image"))
+    shared = [keys.label for keys in rows if keys.label in labels]
+    same = sum(keys.image in images for keys in rows)
     return Overlap(
         rows[0].split,
         others[0].split,
         len(rows),
         len(shared),
-        len({mark.label for mark in rows} - {b""}),
+        len({keys.label for keys in rows} - {b""}),
         len(set(shared)),
         same,
         _run(rows, others) if 1 < len(rows) == same == len(shared) else None,
     )
 
 
-def _run(rows: Sequence[Mark], others: Sequence[Mark]) -> int | None:
-    wanted = [(mark.image, mark.label) for mark in rows]
-    there = [(mark.image, mark.label) for mark in others]
+def _run(rows: Sequence[RowKeys], others: Sequence[RowKeys]) -> int | None:
+    wanted = [(keys.image, keys.label) for keys in rows]
+    there = [(keys.image, keys.label) for keys in others]
     starts = (start for start, pair in enumerate(there) if pair == wanted[0])
     return next((start for start in starts if there[start : start + len(wanted)] == wanted), None)
 
 
-def leaks(marks: Sequence[Mark]) -> Iterator[tuple[Mark, Mark, str]]:
+def leaks(keys_of_rows: Sequence[RowKeys]) -> Iterator[tuple[RowKeys, RowKeys, str]]:
     """(row, the row of an earlier split that it shares with, kind): `image-leak` or `label-leak`; train comes first."""
-    order = {name: place for place, name in enumerate(by_role(dict.fromkeys(mark.split for mark in marks)))}
-    first: dict[tuple[str, bytes], Mark] = {}
-    for mark in sorted(marks, key=lambda mark: (order[mark.split], mark.row)):
-        for kind, value in (("image-leak", mark.image), ("label-leak", mark.label)):
+    order = {name: place for place, name in enumerate(by_role(dict.fromkeys(keys.split for keys in keys_of_rows)))}
+    first: dict[tuple[str, bytes], RowKeys] = {}
+    for keys in sorted(keys_of_rows, key=lambda keys: (order[keys.split], keys.row)):
+        for kind, value in (("image-leak", keys.image), ("label-leak", keys.label)):
             if value:
-                earlier = first.setdefault((kind, value), mark)
-                if earlier.split != mark.split:
-                    yield mark, earlier, kind
+                earlier = first.setdefault((kind, value), keys)
+                if earlier.split != keys.split:
+                    yield keys, earlier, kind

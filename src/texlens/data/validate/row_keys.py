@@ -3,10 +3,10 @@
 import hashlib
 from typing import NamedTuple
 
-from texlens.data.validate.scan import RowFacts
+from texlens.data.validate.scan import RowStats
 
 
-class Mark(NamedTuple):
+class RowKeys(NamedTuple):
     """`label` and `question` are hashes; `image` is of all the row's pictures, empty where one shows nothing."""
 
     split: str
@@ -14,21 +14,21 @@ class Mark(NamedTuple):
     label: bytes
     question: bytes
     image: bytes
-    look: bytes
+    perceptual_hash: bytes
 
 
-def mark_of(split: str, found: RowFacts) -> Mark:
+def row_keys(split: str, found: RowStats) -> RowKeys:
     """White space in the label doesn't count. A row of several images has no look."""
     sample = found.sample
-    pixels = [b"" if facts.problem else facts.pixels for facts in found.images]
+    pixels = [b"" if stats.problem else stats.pixels for stats in found.images]
     label = spaceless(sample.text)
-    return Mark(
+    return RowKeys(
         split,
         found.index,
         _short(label) if label else b"",
         _short(f"{sample.prompt or ''}\0{sample.history or ''}"),
         _short(b"".join(pixels)) if all(pixels) else b"",
-        found.images[0].look if len(found.images) == 1 else b"",
+        found.images[0].perceptual_hash if len(found.images) == 1 else b"",
     )
 
 

@@ -9,13 +9,13 @@ from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
 from texlens.data.sample import Sample
-from texlens.data.validate.cache import FactsCache
+from texlens.data.validate.cache import StatsCache
 from texlens.data.validate.duplicates import Same, exact_duplicates, near_duplicates
 from texlens.data.validate.findings import KINDS, SEVERITIES, Finding, counted
 from texlens.data.validate.images import check_image
 from texlens.data.validate.leaks import Overlap, leaks, overlaps
-from texlens.data.validate.row_keys import Mark, mark_of, spaceless
-from texlens.data.validate.scan import RowFacts, scan
+from texlens.data.validate.row_keys import RowKeys, row_keys, spaceless
+from texlens.data.validate.scan import RowStats, scan
 from texlens.data.validate.texts import check_texts, is_latex
 from texlens.latex.canonical.form import canonical
 
@@ -50,7 +50,7 @@ class Validation:
     rows: Mapping[str, int]
     findings: Sequence[Finding]
     overlaps: Sequence[Overlap]
-    marks: Sequence[Mark]
+    keys_of_rows: Sequence[RowKeys]
     latex: bool
     same_label: Same
     fault: str = ""
@@ -80,7 +80,7 @@ def validate(
     cache: Path | None = None,
     processes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
-    on_row: Callable[[str, RowFacts], None] | None = None,
+    on_row: Callable[[str, RowStats], None] | None = None,
 ) -> Validation:
     """Looks at every row of every split.
 
@@ -96,44 +96,44 @@ def validate(
     latex = is_latex(texts) if options.latex is None else options.latex
     same_label = _same_label(splits, latex)
     findings: list[Finding] = []
-    marks: list[Mark] = []
-    facts = FactsCache(cache or cache_folder())
+    keys_of_rows: list[RowKeys] = []
+    stats = StatsCache(cache or cache_folder())
     try:
         for split, rows in splits.items():
-            findings += [Finding(split, -1, r.id, r.where, "row-form", r.reason) for r in rows.refused]
-            found = scan(rows, facts, latex=latex, render=options.render, processes=processes, on_progress=on_progress)
+            findings += [Finding(split, -1, r.id, r.where, "row-form", r.reason) for r in rows.rejected]
+            found = scan(rows, stats, latex=latex, render=options.render, processes=processes, on_progress=on_progress)
             for row in found:
                 findings += _row_findings(split, row, options)
-                marks.append(mark_of(split, row))
+                keys_of_rows.append(row_keys(split, row))
                 if on_row is not None:
                     on_row(split, row)
     finally:
-        facts.close()
-    findings += _shared_findings(splits, marks, same_label, near=options.near)
+        stats.close()
+    findings += _shared_findings(splits, keys_of_rows, same_label, near=options.near)
     return Validation(
         {split: rows.total for split, rows in splits.items()},
         _in_order(findings, list(splits)),
-        overlaps(marks),
-        marks,
+        overlaps(keys_of_rows),
+        keys_of_rows,
         latex,
         same_label,
-        facts.fault,
+        stats.fault,
     )
 
 
-def _row_findings(split: str, row: RowFacts, options: Options) -> Iterator[Finding]:
+def _row_findings(split: str, row: RowStats, options: Options) -> Iterator[Finding]:
     for kind, reason in _row_faults(row, options):
         sample = row.sample
         yield Finding(split, row.index, sample.id, sample.image.where, kind, reason)
 
 
-def _row_faults(row: RowFacts, options: Options) -> Iterator[tuple[str, str]]:
+def _row_faults(row: RowStats, options: Options) -> Iterator[tuple[str, str]]:
     tokens = 0
-    for number, facts in enumerate(row.images):
+    for number, stats in enumerate(row.images):
         before = f"image {number + 1} of {len(row.images)}: " if len(row.images) > 1 else ""
-        for kind, reason in check_image(facts, options.geometry):
+        for kind, reason in check_image(stats, options.geometry):
             yield kind, before + reason
-        tokens += image_tokens(facts.width, facts.height, options.geometry)
+        tokens += image_tokens(stats.width, stats.height, options.geometry)
     yield from check_texts(
         row.sample,
         tokens,
@@ -147,7 +147,7 @@ def _row_faults(row: RowFacts, options: Options) -> Iterator[tuple[str, str]]:
 
 
 def image_tokens(width: int, height: int, geometry: ImageGeometry) -> int:
-    """0 for an image that the geometry refuses or that could not be read."""
+    """0 for an image that the geometry rejects or that could not be read."""
     try:
         return geometry.tokens(width, height) if width else 0
     except DataError:
@@ -157,31 +157,34 @@ def image_tokens(width: int, height: int, geometry: ImageGeometry) -> int:
 def _same_label(splits: Mapping[str, Rows], latex: bool) -> Same:
     """White space apart; formulas also where their canonical form is one."""
 
-    def same(first: Mark, second: Mark) -> bool:
-        one, other = (splits[mark.split].text(mark.row) for mark in (first, second))
+    def same(first: RowKeys, second: RowKeys) -> bool:
+        one, other = (splits[keys.split].text(keys.row) for keys in (first, second))
         return spaceless(one) == spaceless(other) or (latex and canonical(one).text == canonical(other).text)
 
     return same
 
 
 def _shared_findings(
-    splits: Mapping[str, Rows], marks: Sequence[Mark], same_label: Same, *, near: bool
+    splits: Mapping[str, Rows], keys_of_rows: Sequence[RowKeys], same_label: Same, *, near: bool
 ) -> Iterator[Finding]:
-    pairs: list[Iterable[tuple[Mark, Mark, str]]] = [exact_duplicates(marks, same_label), leaks(marks)]
+    pairs: list[Iterable[tuple[RowKeys, RowKeys, str]]] = [
+        exact_duplicates(keys_of_rows, same_label),
+        leaks(keys_of_rows),
+    ]
     if near:
-        pairs.append(near_duplicates(marks, same_label))
+        pairs.append(near_duplicates(keys_of_rows, same_label))
     for found in pairs:
-        for mark, other, kind in found:
-            sample, twin = _sample(splits, mark), _sample(splits, other)
-            place = f"{other.split} row {other.row} ({twin.id})"
+        for keys, other, kind in found:
+            sample, other_sample = _sample(splits, keys), _sample(splits, other)
+            place = f"{other.split} row {other.row} ({other_sample.id})"
             reason = REASONS[kind].format(place=place)
             if kind in ("two-labels", "near-two-labels"):
-                reason += f": {_cut(sample.text)!r} here, {_cut(twin.text)!r} there"
-            yield Finding(mark.split, mark.row, sample.id, sample.image.where, kind, reason, place, other[:2])
+                reason += f": {_cut(sample.text)!r} here, {_cut(other_sample.text)!r} there"
+            yield Finding(keys.split, keys.row, sample.id, sample.image.where, kind, reason, place, other[:2])
 
 
-def _sample(splits: Mapping[str, Rows], mark: Mark) -> Sample:
-    return splits[mark.split][mark.row]
+def _sample(splits: Mapping[str, Rows], keys: RowKeys) -> Sample:
+    return splits[keys.split][keys.row]
 
 
 def _cut(text: str) -> str:

@@ -16,26 +16,26 @@ from multiprocessing import get_context
 from texlens.core.errors import DataError
 from texlens.data.load import Rows
 from texlens.data.sample import LazyImage, Sample
-from texlens.data.validate.cache import FactsCache, image_key, text_key
+from texlens.data.validate.cache import StatsCache, image_key, text_key
 from texlens.data.validate.formulas import latex_fault
-from texlens.data.validate.image_stats import ImageFacts, image_facts
+from texlens.data.validate.image_stats import ImageStats, image_stats
 
 PART_ROWS = 256
 PART_BYTES = 8 << 20
-ALONE_BELOW = 1_500
+MIN_ROWS_FOR_PROCESSES = 1_500
 """Fewer rows than these are not worth starting processes for (0.7 s each)."""
 
 Job = tuple[list[LazyImage | bytes], list[str], bool]
-Answer = tuple[list[ImageFacts], list[str]]
+Answer = tuple[list[ImageStats], list[str]]
 
 
 @dataclass(frozen=True)
-class RowFacts:
+class RowStats:
     """A row with its images' facts in order, and what is wrong with its LaTeX (empty: nothing, or not asked)."""
 
     index: int
     sample: Sample
-    images: tuple[ImageFacts, ...]
+    images: tuple[ImageStats, ...]
     latex: str
 
 
@@ -43,23 +43,23 @@ class RowFacts:
 class _Part:
     """Some rows, with the keys of their images and labels, and what still has to be found out."""
 
-    rows: list[tuple[int, Sample, list[bytes | ImageFacts], bytes]] = field(default_factory=list)
+    rows: list[tuple[int, Sample, list[bytes | ImageStats], bytes]] = field(default_factory=list)
     images: dict[bytes, LazyImage | bytes] = field(default_factory=dict)
     texts: dict[bytes, str] = field(default_factory=dict)
-    known_images: dict[bytes, ImageFacts] = field(default_factory=dict)
-    known_texts: dict[bytes, str] = field(default_factory=dict)
+    cached_images: dict[bytes, ImageStats] = field(default_factory=dict)
+    cached_texts: dict[bytes, str] = field(default_factory=dict)
     bytes: int = 0
 
 
 def scan(
     rows: Rows,
-    cache: FactsCache,
+    cache: StatsCache,
     *,
     latex: bool = True,
     render: bool = False,
     processes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
-) -> Iterator[RowFacts]:
+) -> Iterator[RowStats]:
     """Every row, in order.
 
     Args:
@@ -83,22 +83,22 @@ def examine(job: Job) -> Answer:
     """What a process does; images come as bytes, or as files to be read."""
     images, texts, render = job
     lazy = [LazyImage.from_bytes(image) if isinstance(image, bytes) else image for image in images]
-    return [image_facts(image) for image in lazy], [latex_fault(text, render=render) for text in texts]
+    return [image_stats(image) for image in lazy], [latex_fault(text, render=render) for text in texts]
 
 
-def _parts(rows: Rows, cache: FactsCache, latex: bool, render: bool) -> Iterator[_Part]:
+def _parts(rows: Rows, cache: StatsCache, latex: bool, render: bool) -> Iterator[_Part]:
     part = _Part()
     for index in range(len(rows)):
         _add(part, index, rows[index], latex, render)
         if len(part.rows) >= PART_ROWS or part.bytes >= PART_BYTES:
-            yield _without_known(part, cache)
+            yield _without_cached(part, cache)
             part = _Part()
     if part.rows:
-        yield _without_known(part, cache)
+        yield _without_cached(part, cache)
 
 
 def _add(part: _Part, index: int, sample: Sample, latex: bool, render: bool) -> None:
-    keys: list[bytes | ImageFacts] = []
+    keys: list[bytes | ImageStats] = []
     for image in sample.images:
         try:
             data = None if image.path else image.encoded()
@@ -116,26 +116,26 @@ def _add(part: _Part, index: int, sample: Sample, latex: bool, render: bool) -> 
     part.rows.append((index, sample, keys, text))
 
 
-def _unreadable(image: LazyImage, error: Exception) -> ImageFacts:
+def _unreadable(image: LazyImage, error: Exception) -> ImageStats:
     said = error if isinstance(error, DataError) else _file_fault(image, error)
-    return ImageFacts(problem="unreadable-image", reason=str(said).removeprefix(f"{image.where}: ").split("; ")[0])
+    return ImageStats(problem="unreadable-image", reason=str(said).removeprefix(f"{image.where}: ").split("; ")[0])
 
 
 def _file_fault(image: LazyImage, error: Exception) -> str:
     return "no such file" if isinstance(error, FileNotFoundError) else f"can't be read ({error})"
 
 
-def _without_known(part: _Part, cache: FactsCache) -> _Part:
-    part.known_images = cache.images(list(part.images))
-    part.known_texts = cache.texts(list(part.texts))
-    part.images = {key: image for key, image in part.images.items() if key not in part.known_images}
-    part.texts = {key: text for key, text in part.texts.items() if key not in part.known_texts}
+def _without_cached(part: _Part, cache: StatsCache) -> _Part:
+    part.cached_images = cache.images(list(part.images))
+    part.cached_texts = cache.texts(list(part.texts))
+    part.images = {key: image for key, image in part.images.items() if key not in part.cached_images}
+    part.texts = {key: text for key, text in part.texts.items() if key not in part.cached_texts}
     return part
 
 
 def _done(
-    part: _Part, answer: Future[Answer] | Answer, cache: FactsCache, on_progress: Callable[[int], None] | None
-) -> Iterator[RowFacts]:
+    part: _Part, answer: Future[Answer] | Answer, cache: StatsCache, on_progress: Callable[[int], None] | None
+) -> Iterator[RowStats]:
     try:
         images, texts = answer.result() if isinstance(answer, Future) else answer
     except BrokenProcessPool as error:
@@ -143,10 +143,10 @@ def _done(
         raise DataError(f"{first} to {last}: a process died over these rows (out of memory?); look at them") from error
     fresh = dict(zip(part.images, images, strict=True)), dict(zip(part.texts, texts, strict=True))
     cache.add(*fresh)
-    known_images, known_texts = part.known_images | fresh[0], part.known_texts | fresh[1] | {b"": ""}
+    cached_images, cached_texts = part.cached_images | fresh[0], part.cached_texts | fresh[1] | {b"": ""}
     for index, sample, keys, text in part.rows:
-        found = tuple(key if isinstance(key, ImageFacts) else known_images[key] for key in keys)
-        yield RowFacts(index, sample, found, known_texts[text])
+        found = tuple(key if isinstance(key, ImageStats) else cached_images[key] for key in keys)
+        yield RowStats(index, sample, found, cached_texts[text])
     if on_progress is not None:
         on_progress(len(part.rows))
 
@@ -154,7 +154,7 @@ def _done(
 @contextmanager
 def _pool(rows: int, processes: int | None) -> Iterator[Callable[[Job], Future[Answer] | Answer]]:
     """Something that examines a job, here or in another process."""
-    count = (0 if rows < ALONE_BELOW else os.cpu_count() or 1) if processes is None else processes
+    count = (0 if rows < MIN_ROWS_FOR_PROCESSES else os.cpu_count() or 1) if processes is None else processes
     if count == 0:
         yield examine
         return

@@ -40,16 +40,16 @@ def show_validation(console: Console, found: Validation, *, shown: int | None = 
     console.print(", ".join(counts), style="green" if clean else "red")
 
 
-def show_account(console: Console, fixed: Mapping, folder: Path | None) -> None:
+def print_fix_statistics(console: Console, fixed: Mapping, folder: Path | None) -> None:
     """Where the rows went."""
     table = Table(box=None, pad_edge=False)
-    for name in ("rows in", "kept", "refused", "merged"):
+    for name in ("rows in", "kept", "rejected", "merged"):
         table.add_column(name, justify="right")
-    table.add_row(*(f"{fixed[name]:,}" for name in ("rows_in", "kept", "refused", "merged")))
+    table.add_row(*(f"{fixed[name]:,}" for name in ("rows_in", "kept", "rejected", "merged")))
     console.print(table)
-    told = [f"{count:,} {kind}" for kind, count in fixed["refused_by_kind"].items()]
+    told = [f"{count:,} {kind}" for kind, count in fixed["rejected_by_kind"].items()]
     if told:
-        console.print(f"refused: {', '.join(told)}", markup=False)
+        console.print(f"rejected: {', '.join(told)}", markup=False)
     changes = [f"{fixed[name]:,} {name}" for name in ("moved", "inverted", "padded") if fixed[name]]
     if changes:
         console.print(f"of those kept: {', '.join(changes)}", markup=False)

@@ -11,12 +11,12 @@ MOJIBAKE = re.compile("Ã[\x80-\xbf©±¤¶¼]|â€|ï»¿")
 """UTF-8 that was read as Latin-1."""
 LATEX_SIGNS = re.compile(r"[\\^_{}]")
 LATEX_SHARE = 0.3
-LOOKED_AT = 1_000
+SAMPLE_SIZE = 1_000
 
 
 def is_latex(texts: Sequence[str]) -> bool:
     """Whether the answers are formulas, judged by their signs (backslash ^ _ { }) in up to a thousand of them."""
-    step = max(1, len(texts) // LOOKED_AT)
+    step = max(1, len(texts) // SAMPLE_SIZE)
     some = texts[::step]
     return sum(bool(LATEX_SIGNS.search(text)) for text in some) >= LATEX_SHARE * max(1, len(some))
 

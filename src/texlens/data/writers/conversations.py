@@ -7,7 +7,7 @@ With a question the path stands in marks before it: `<|vision_start|>images/trai
 
 from collections.abc import Sequence
 
-from texlens.data.sample import IMAGE_MARK, Sample
+from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 from texlens.data.writers.protocol import RowFormat, json_line, own_fields, turns
 from texlens.data.writers.sharegpt import read_conversation
 
@@ -16,10 +16,10 @@ def _line(sample: Sample, files: Sequence[str]) -> str:
     names = iter(files)
     said = []
     for role, text in turns(sample):
-        if role == "user" and text == IMAGE_MARK and len(files) == 1:
+        if role == "user" and text == IMAGE_PLACEHOLDER and len(files) == 1:
             text = next(names, "")
         elif role == "user":
-            first, *others = text.split(IMAGE_MARK)
+            first, *others = text.split(IMAGE_PLACEHOLDER)
             text = first + "".join(f"<|vision_start|>{next(names, '')}<|vision_end|>{other}" for other in others)
         said.append({"role": role, "value": text})
     return json_line({**own_fields(sample), "conversations": said}, sample)

@@ -8,7 +8,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from texlens.data.sample import IMAGE_MARK, Sample
+from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 from texlens.data.writers.protocol import RowFormat, json_line, own_fields, turns
 from texlens.data.writers.sharegpt import read_conversation
 
@@ -22,7 +22,7 @@ def _line(sample: Sample, files: Sequence[str]) -> str:
 def _parts(role: str, text: str, names: Iterator[str]) -> list[dict[str, Any]]:
     if role != "user":
         return [{"type": "text", "text": text}]
-    first, *others = text.split(IMAGE_MARK)
+    first, *others = text.split(IMAGE_PLACEHOLDER)
     parts: list[dict[str, Any]] = [{"type": "text", "text": first}] if first else []
     for other in others:
         parts.append({"type": "image", "image": next(names, "")})

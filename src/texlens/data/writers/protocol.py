@@ -8,7 +8,7 @@ from typing import Any
 
 from texlens.core.errors import DataError
 from texlens.data.readers.record import Record
-from texlens.data.sample import IMAGE_MARK, Sample
+from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 
 Line = Callable[[Sample, Sequence[str]], str]
 """A row as text; the image files are named relative to the data file's folder."""
@@ -27,7 +27,7 @@ class RowFormat:
     foot: str = "\n"
 
 
-def refuse_loss(sample: Sample, files: Sequence[str], read: Record, folder: Path, format: str) -> None:
+def check_round_trip(sample: Sample, files: Sequence[str], read: Record, folder: Path, format: str) -> None:
     """
     Raises:
         DataError: what was written would not come back as the sample is, naming the first thing that differs.
@@ -71,8 +71,8 @@ def turns(sample: Sample) -> list[tuple[str, str]]:
     told = [("system", sample.system)] if sample.system is not None else []
     asked = [(turn.role, turn.text) for turn in sample.history] + [("user", sample.prompt or "")]
     first = asked[0]
-    if not any(IMAGE_MARK in text for role, text in asked if role == "user"):
-        asked[0] = (first[0], IMAGE_MARK * len(sample.images) + first[1])
+    if not any(IMAGE_PLACEHOLDER in text for role, text in asked if role == "user"):
+        asked[0] = (first[0], IMAGE_PLACEHOLDER * len(sample.images) + first[1])
     return [*told, *asked, ("assistant", sample.text)]
 
 

@@ -1,6 +1,6 @@
 """CSV: `image_path,text,id,prompt,system,domain,answers,extra`; what no cell can hold is JSON in the last two.
 
-A row of several images or earlier turns has no place in it and is refused.
+A row of several images or earlier turns has no place in it and is rejected.
 """
 
 import csv

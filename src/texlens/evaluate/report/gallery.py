@@ -94,18 +94,18 @@ def _order_of_interest(rows: Sequence[dict]) -> list[int]:
     return [index for index in chain.from_iterable(zip_longest(*groups)) if index is not None]
 
 
-def _add_images(rows: Sequence[dict], images: Mapping[str, LazyImage], most_bytes: int) -> int:
+def _add_images(rows: Sequence[dict], images: Mapping[str, LazyImage], max_bytes: int) -> int:
     shown = spent = 0
     for row in rows:
         image = images.get(row["id"])
-        if image is None or spent >= most_bytes:
+        if image is None or spent >= max_bytes:
             continue
         try:
             uri = data_uri(image)
         except DataError as error:
             row["image_error"] = str(error)
             continue
-        if spent + len(uri) <= most_bytes:
+        if spent + len(uri) <= max_bytes:
             row["image"] = uri
             spent += len(uri)
             shown += 1

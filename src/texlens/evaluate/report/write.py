@@ -21,8 +21,8 @@ from texlens.metrics.cdm.drawing import differences_svg
 from texlens.metrics.registry import METRICS, metric_named
 
 MOST_IMAGE_BYTES = 40_000_000
-MOST_DRAWING_BYTES = 20_000_000
-MOST_DRAWING_SECONDS = 60.0
+MAX_DRAWING_BYTES = 20_000_000
+MAX_DRAWING_S = 60.0
 
 
 def write_report(
@@ -30,8 +30,8 @@ def write_report(
     data: ReportData,
     *,
     most_image_bytes: int = MOST_IMAGE_BYTES,
-    most_drawing_bytes: int = MOST_DRAWING_BYTES,
-    most_drawing_seconds: float = MOST_DRAWING_SECONDS,
+    most_drawing_bytes: int = MAX_DRAWING_BYTES,
+    most_drawing_seconds: float = MAX_DRAWING_S,
     draw: Callable[[str], str] = render_svg,
     draw_pair: Callable[[str, str], tuple[str, str]] | None = None,
 ) -> Path:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.feature_cache import FeatureStore
-from texlens.inputs.pack import PackLayout
+from texlens.inputs.pack import PackSpec
 from texlens.kernels.attention.api import why_not_on
 from texlens.kernels.loss.chunked import CHUNK, ChunkLoss, choose_chunk_loss, chunk_loss_plainly, label_row_loss
 from texlens.models.packed.text import PackedText, text_segments
@@ -110,12 +110,12 @@ def packed_forward(
     )
 
 
-def pack_layout(model_config, processor: Processor, *, padded: bool = False) -> PackLayout:
+def pack_spec(model_config, processor: Processor, *, padded: bool = False) -> PackSpec:
     """How this model's packs are laid; `padded` to few different shapes, for compiled passes."""
     vision, geometry = model_config.vision_config, processor.geometry
     window = getattr(vision, "window_size", None)
     table = getattr(vision, "num_position_embeddings", None)
-    return PackLayout(
+    return PackSpec(
         image_token_id=processor.image_token_id,
         pad_token_id=processor.pad_token_id,
         merge_size=geometry.merge_size,

@@ -10,14 +10,14 @@ from texlens.core.errors import TexlensError
 from texlens.data.geometry import ImageGeometry
 from texlens.inference.decode import evaluating
 from texlens.inputs.example import IGNORED, Example
-from texlens.inputs.pack import Pack, PackLayout, lay
+from texlens.inputs.pack import Pack, PackSpec, build_pack
 from texlens.models.packed.forward import PackedForward
 
 TOLD = 300
 
 
 def tried(
-    build: Callable[[], PackedForward], model: nn.Module, geometry: ImageGeometry, layout: PackLayout
+    build: Callable[[], PackedForward], model: nn.Module, geometry: ImageGeometry, layout: PackSpec
 ) -> tuple[PackedForward | None, str | None]:
     """The forward pass after a loss and its gradients, or None and what failed: no compiler, an old GPU or Triton.
 
@@ -36,12 +36,12 @@ def tried(
         model.zero_grad(set_to_none=True)
 
 
-def small_pack(geometry: ImageGeometry, layout: PackLayout, device: torch.device) -> Pack:
+def small_pack(geometry: ImageGeometry, layout: PackSpec, device: torch.device) -> Pack:
     """Two black images of four tokens, with a few labels each."""
     side = 2 * geometry.merge_size
     patches = np.zeros((side * side, 3 * geometry.patch_size**2), np.uint8)
     said = [layout.pad_token_id] * 12
     image = [layout.image_token_id] * 4
     example = Example([*said, *image, *said], [IGNORED] * 16 + said, (1, side, side), "trial", patches)
-    pack = lay([example, example], layout)
+    pack = build_pack([example, example], layout)
     return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in pack.items()}

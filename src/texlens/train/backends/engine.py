@@ -18,13 +18,13 @@ from texlens.config.run import RunConfig
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
 from texlens.inputs.dataset import ExampleDataset
-from texlens.inputs.example import Cut, Example
+from texlens.inputs.example import Example, Patchify
 from texlens.inputs.image_patches import image_to_patches, image_to_raw_patches
-from texlens.inputs.packed_collator import DealtCollator, DealtRows, PackCollator
+from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset
 from texlens.inputs.padded_collator import Collator
 from texlens.kernels.attention.api import use_own_kernels
 from texlens.kernels.loss.label_loss import summed_loss
-from texlens.models.packed.forward import PackedForward, pack_layout, packed_forward, why_not_packed
+from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward, why_not_packed
 from texlens.models.processor import Processor
 from texlens.planner.pack_budget import plan_packs
 from texlens.train.backends.compile_check import tried
@@ -46,21 +46,21 @@ class Engine:
     name: str
     rows: int
     passes: int
-    cut: Cut
+    cut: Patchify
     forward: PackedForward | None = None
     facts: dict = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    collator: Callable[[Example], Callable] = field(repr=False, default=lambda stand_in: stand_in)
+    collator: Callable[[Example], Callable] = field(repr=False, default=lambda dummy_example: dummy_example)
     workers: int = 0
     budget: int = 0
 
     def dealt(
         self, examples: ExampleDataset, collate: Any, processes: Processes
-    ) -> tuple[ExampleDataset | DealtRows, Callable]:
+    ) -> tuple[ExampleDataset | ShardedDataset, Callable]:
         """The rows and the collator of this process among several; `collate` is what one alone has."""
         if self.forward is None or not processes.several:
             return examples, collate
-        return DealtRows(examples, self.budget, processes.rank, processes.count), DealtCollator(collate.layout)
+        return ShardedDataset(examples, self.budget, processes.rank, processes.count), ShardedCollator(collate.layout)
 
     def measure(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
         """Summed loss in nats and label count of a batch, without gradients."""
@@ -83,7 +83,9 @@ def build_engine(config: RunConfig, adapted: nn.Module, processor: Processor, pr
         settings.batch_size,
         settings.accumulation,
         image_to_patches,
-        collator=lambda stand_in: Collator(processor.pad_token_id, processor.image_token_id, stand_in=stand_in),
+        collator=lambda dummy_example: Collator(
+            processor.pad_token_id, processor.image_token_id, dummy_example=dummy_example
+        ),
     )
     if settings.engine == "plain":
         return plain
@@ -119,7 +121,7 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor, processes
     use_own_kernels(compiled or not on_gpu)
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
     forward = forward or build(passes="cpu" if exact and not on_gpu else "plain")
-    layout = pack_layout(model.config, processor, padded=compiled)
+    layout = pack_spec(model.config, processor, padded=compiled)
     budget = min(processes.gather(pack.tokens))
     notes = packs.notes + _notes(forward) + ((f"not compiled, which is slower, since {why}",) if why else ())
     return Engine(
@@ -137,7 +139,7 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor, processes
             "fused_layers": forward.fused_layers,
         },
         notes,
-        collator=lambda stand_in: PackCollator(layout, budget, stand_in),
+        collator=lambda dummy_example: PackCollator(layout, budget, dummy_example),
         budget=budget,
     )
 
@@ -152,7 +154,7 @@ def _compiled(
     """The forward pass with kernels of our own and compiled blocks, or None and why there is none."""
     if not importlib.util.find_spec("triton"):
         return None, "Triton is not installed; pip install triton"
-    layout = pack_layout(model.config, processor, padded=True)
+    layout = pack_spec(model.config, processor, padded=True)
     return tried(lambda: build(passes="triton"), model, processor.geometry, layout)
 
 

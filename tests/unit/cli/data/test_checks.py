@@ -45,8 +45,8 @@ def test_json_holds_every_finding(folder):
 
 def test_a_mended_copy_is_written_with_its_account(folder, tmp_path):
     told = json.loads(called("validate", folder, "--fix", "-o", tmp_path / "new", "--leaks", "to-train", "--json"))
-    account = told["fixed"]
-    assert (account["rows_in"], account["kept"], account["refused"], account["merged"]) == (3, 1, 1, 1)
+    statistics = told["fixed"]
+    assert (statistics["rows_in"], statistics["kept"], statistics["rejected"], statistics["merged"]) == (3, 1, 1, 1)
     assert "0 errors" in called("validate", tmp_path / "new")
     assert "kept" in called("validate", folder, "--fix", "-o", tmp_path / "other", "--no-render")
 

@@ -23,14 +23,14 @@ def source(tmp_path):
 
 def test_import_tells_what_became_of_the_rows_and_finds_them_the_second_time(tmp_path, source):
     told = run("import", source, "-o", tmp_path / "d").stdout
-    assert "42 rows in = 42 kept + 0 refused + 0 merged\n" in told
+    assert "42 rows in = 42 kept + 0 rejected + 0 merged\n" in told
     assert "  train: 40 rows in = 40 kept" in told
     assert "merged, as it stood\n" in run("import", source, "-o", tmp_path / "d").stdout
 
 
 def test_a_limit_takes_the_first_rows_or_draws_them(tmp_path, source):
-    account = json.loads(run("import", source, "--limit", 3, "-o", tmp_path / "d", "--json").stdout)
-    assert (account["kept"], account["made_by"]["command"]) == (5, "import")
+    statistics = json.loads(run("import", source, "--limit", 3, "-o", tmp_path / "d", "--json").stdout)
+    assert (statistics["kept"], statistics["made_by"]["command"]) == (5, "import")
     assert read_folder(tmp_path / "d")["train"].ids() == ["train-0", "train-1", "train-2"]
     run("import", source, "--limit", 3, "--shuffle", "--seed", 1, "-o", tmp_path / "drawn")
     assert read_folder(tmp_path / "drawn")["train"].ids() != ["train-0", "train-1", "train-2"]
@@ -43,12 +43,12 @@ def test_one_split_may_be_named(tmp_path, source):
         run("import", source, "--split", "exam", "-o", tmp_path / "e")
 
 
-def test_convert_names_refused_rows_and_goes_on(tmp_path):
+def test_convert_names_rejected_rows_and_goes_on(tmp_path):
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "rows.csv").write_text("path,latex\na.png,x\ngone.png,y\n")
     told = run("convert", tmp_path / "rows.csv", "-o", tmp_path / "d").stdout
-    assert "2 rows in = 1 kept + 1 refused + 0 merged" in told
-    assert "refused: unreadable image 1; each with its reason in" in told
+    assert "2 rows in = 1 kept + 1 rejected + 0 merged" in told
+    assert "rejected: unreadable image 1; each with its reason in" in told
     assert "rows.csv line 3 (gone.png): no such file" in told
 
 
@@ -71,8 +71,8 @@ def test_paths_that_leave_the_folder_need_leave(tmp_path):
 def test_split_divides_all_rows_by_label(tmp_path, source):
     out = tmp_path / "divided"
     arguments = ["--train", 0.8, "--validation", 0.1, "--test", 0.1, "--seed", 3]
-    account = json.loads(run("split", source, *arguments, "-o", out, "--json").stdout)
-    assert {name: split["kept"] for name, split in account["splits"].items()} == {
+    statistics = json.loads(run("split", source, *arguments, "-o", out, "--json").stdout)
+    assert {name: split["kept"] for name, split in statistics["splits"].items()} == {
         "train": 34,
         "validation": 4,
         "test": 4,

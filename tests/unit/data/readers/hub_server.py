@@ -83,16 +83,16 @@ def hub_of(folder: Path, faults: dict[str, list[str]] | None = None) -> Iterator
                 first = int(asked.removeprefix("bytes=").split("-")[0])
                 whole, data = len(data), data[first:]
                 headers["Content-Range"] = f"bytes {first}-{whole - 1}/{whole}"
-            self.answer(206 if asked else 200, data, headers, cut=fault == "cut")
+            self.answer(206 if asked else 200, data, headers, patchify=fault == "cut")
 
-        def answer(self, status, body, headers=None, cut=False):
+        def answer(self, status, body, headers=None, patchify=False):
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
             self.send_response(status)
             for key, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
                 self.send_header(key, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(data[: len(data) // 2] if cut else data)
+                self.wfile.write(data[: len(data) // 2] if patchify else data)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()

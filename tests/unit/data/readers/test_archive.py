@@ -46,7 +46,7 @@ def test_a_damaged_image_in_a_zip_is_one_bad_row(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../a.txt", "/etc/a.txt", "..\\a.txt", "C:/a.txt"])
-def test_a_path_that_leaves_the_archive_is_refused(tmp_path, name):
+def test_a_path_that_leaves_the_archive_is_rejected(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr(zipfile.ZipInfo(name), "x")
     with pytest.raises(DataError, match="leaves the archive"):
@@ -54,7 +54,7 @@ def test_a_path_that_leaves_the_archive_is_refused(tmp_path, name):
     assert not (tmp_path / "a.txt").exists()
 
 
-def test_a_bomb_is_refused_from_its_directory(tmp_path, monkeypatch):
+def test_a_bomb_is_rejected_from_its_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(archive, "BOMB_BYTES", 1 << 16)
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a.txt", b"0" * (1 << 20))

@@ -97,7 +97,7 @@ def write_lines(path, *rows):
     return path
 
 
-def test_a_jsonl_names_its_lines_and_refuses_the_bad_ones(tmp_path):
+def test_a_jsonl_names_its_lines_and_rejects_the_bad_ones(tmp_path):
     (tmp_path / "a.png").write_bytes(png(40, 20))
     good = qwen("a.png", id=None)
     file = write_lines(tmp_path / "rows.jsonl", b"\xef\xbb\xbf" + json.dumps(good).encode(), b"", b"{", b'"\xff"', good)
@@ -105,7 +105,7 @@ def test_a_jsonl_names_its_lines_and_refuses_the_bad_ones(tmp_path):
     assert [(sample.id, sample.image.size) for sample in rows] == [("train-0", (40, 20)), ("train-3", (40, 20))]
     assert rows[1].image.where == f"{file} line 5 (a.png)"
     assert rows.total == 4
-    assert [str(refusal) for refusal in rows.refused] == [
+    assert [str(rejected_row) for rejected_row in rows.rejected] == [
         f"{file} line 3: not JSON at character 2 (Expecting property name enclosed in double quotes)",
         f"{file} line 4: byte 2 of the line is 0xff, not UTF-8; save it as UTF-8",
     ]
@@ -117,7 +117,7 @@ def test_a_json_list_is_read_and_its_faults_are_placed(tmp_path):
     file.write_text(json.dumps([qwen("a.png"), {}]), encoding="utf-8-sig")
     rows = load_split(file)
     assert [sample.id for sample in rows] == ["r"]
-    assert str(rows.refused[0]) == f"{file} row 1: no 'conversations' and no 'messages' list"
+    assert str(rows.rejected[0]) == f"{file} row 1: no 'conversations' and no 'messages' list"
     file.write_bytes(b'[\n{"a": "\xe9"}]')
     with pytest.raises(DataError, match=r"rows.json line 2: byte 10 of the file is 0xe9, not UTF-8"):
         load_split(file)

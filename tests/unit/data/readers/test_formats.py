@@ -42,7 +42,7 @@ def test_lines_in_a_file_called_json_are_read_as_lines(tmp_path):
 
 @pytest.mark.parametrize("ending", ["json", "jsonl", "csv"])
 def test_rows_travel_to_workers_that_are_not_forked(tmp_path, ending, monkeypatch):
-    monkeypatch.setattr("texlens.data.readers.json_rows.HELD_BYTES", 0)
+    monkeypatch.setattr("texlens.data.readers.json_rows.MAX_IN_MEMORY_BYTES", 0)
     image(tmp_path / "a.png")
     texts = {"json": '[{"image": "a.png", "text": "x"}]', "jsonl": '{"image": "a.png", "text": "x"}'}
     (tmp_path / f"rows.{ending}").write_text(texts.get(ending, "image,text\na.png,x\n"))
@@ -56,7 +56,7 @@ def test_images_with_a_text_file_beside_each(tmp_path):
     (tmp_path / "deep/a.txt").write_text("x^2\n")
     assert find_format(tmp_path).name == "images"
     assert read(tmp_path) == [("deep/a", "x^2", None, (40, 20), {})]
-    assert [str(refusal) for refusal in load_split(tmp_path).refused] == [
+    assert [str(rejected_row) for rejected_row in load_split(tmp_path).rejected] == [
         f"{tmp_path} b.png: no b.txt beside it; write its text there"
     ]
 
@@ -95,7 +95,7 @@ def test_bad_lines_of_a_csv_are_named_and_the_rest_goes_on(tmp_path):
     (tmp_path / "rows.csv").write_bytes(b"image,text\na.png,\xe9\na.png,x,y\n,z\n../b.png,w\na.png,v\n")
     rows = load_split(tmp_path / "rows.csv")
     assert rows.texts() == ["v"]
-    assert [str(refusal).removeprefix(f"{tmp_path}/rows.csv ")[:40] for refusal in rows.refused] == [
+    assert [str(rejected_row).removeprefix(f"{tmp_path}/rows.csv ")[:40] for rejected_row in rows.rejected] == [
         "line 2: byte 7 of line 2 is 0xe9, not UT",
         "line 3: 3 cells for 2 columns; put texts",
         "line 4: no column 'image' for the image;",
@@ -121,7 +121,10 @@ def test_coco_captions_are_accepted_answers_of_their_image(tmp_path):
     assert list_splits(str(tmp_path)) == ["validation"]
     rows = load_split(tmp_path, split="validation")
     assert [(row.id, row.answers, row.image.size) for row in rows] == [("9", ("A cat.", "The cat"), (40, 20))]
-    assert [refusal.reason[:20] for refusal in rows.refused] == ["no caption and no ob", "image '../c.jpg' lie"]
+    assert [rejected_row.reason[:20] for rejected_row in rows.rejected] == [
+        "no caption and no ob",
+        "image '../c.jpg' lie",
+    ]
     one = open_source(str(tmp_path), "validation", options=ReadOptions(captions="one"))
     assert one.sample(0).answers == ("A cat.",)
 
@@ -145,7 +148,7 @@ def test_im2latex_lists_in_both_spellings(tmp_path):
     assert list_splits(str(tmp_path)) == ["train", "validation"]
     assert [row[1] for row in read(tmp_path)] == ["\\alpha", "x\ry"]
     assert read(tmp_path, "validation")[0][:2] == ("a1", "\\alpha")
-    reasons = [refusal.reason for refusal in load_split(tmp_path).refused]
+    reasons = [rejected_row.reason for rejected_row in load_split(tmp_path).rejected]
     assert reasons[0].endswith("formulas.lst line 3: byte 1 is 0xe9, not UTF-8; save the file as UTF-8")
     assert reasons[1] == "formula 9 is not there: im2latex_formulas.lst has 4 lines; fetch it anew"
 
@@ -165,7 +168,7 @@ def test_inkml_is_drawn_and_its_annotation_is_the_label(tmp_path):
     drawn = load_split(tmp_path)[0].image.load()
     assert max(drawn.getpixel((64, 64))) < 32
     assert drawn.getpixel((64, 20)) == (255, 255, 255)
-    assert [refusal.reason.split(";")[0][:36] for refusal in load_split(tmp_path).refused] == [
+    assert [rejected_row.reason.split(";")[0][:36] for rejected_row in load_split(tmp_path).rejected] == [
         "no annotation of type truth in it",
         "declares entities, which no InkML ne",
         "not XML (unclosed token: line 1, col",

@@ -11,11 +11,11 @@ import resource, sys, tracemalloc
 from pathlib import Path
 from texlens.data.readers import json_rows
 from texlens.data.load import load_split
-json_rows.HELD_BYTES = 1 << 20
+json_rows.MAX_IN_MEMORY_BYTES = 1 << 20
 load_split(sys.argv[2])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 rows = load_split(sys.argv[1])
-print(len(rows), rows[len(rows) - 1].text[:4], rows.text(3)[:4], rows.refused[0].where.rsplit("/", 1)[1])
+print(len(rows), rows[len(rows) - 1].text[:4], rows.text(3)[:4], rows.rejected[0].where.rsplit("/", 1)[1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 ROWS, TEXT = 20_000, 4_000

@@ -45,7 +45,7 @@ def test_a_subset_must_be_chosen_among_several(hub_folder):
         parquet_splits(hub_folder, "smal")
 
 
-def test_a_readme_that_leaves_the_folder_is_refused(hub_folder):
+def test_a_readme_that_leaves_the_folder_is_rejected(hub_folder):
     (hub_folder / "README.md").write_text(README.replace("small/train-*", "../secret/*"))
     with pytest.raises(DataError, match="leaves the folder"):
         parquet_splits(hub_folder, "small")

@@ -49,7 +49,7 @@ def test_rows_go_to_a_worker_without_the_images_that_were_read(tmp_path):
 def test_a_large_split_is_mapped_from_the_arrow_copy(tmp_path, monkeypatch):
     write_splits(tmp_path / "data", train=["x", "y"])
     held = [sample.image.read() for sample in load_split(tmp_path / "data")]
-    monkeypatch.setattr(parquet, "HELD_BYTES", 10)
+    monkeypatch.setattr(parquet, "MAX_IN_MEMORY_BYTES", 10)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     assert [sample.image.read() for sample in load_split(tmp_path / "data")] == held
     assert any((tmp_path / "cache").rglob("*.arrow"))
@@ -77,7 +77,7 @@ def test_a_missing_column_is_named_with_those_there(tmp_path):
         load_split(tmp_path, text_column="latex")
 
 
-def test_a_text_column_that_is_none_is_refused(tmp_path):
+def test_a_text_column_that_is_none_is_rejected(tmp_path):
     pq.write_table(pa.table({"image": [b""], "text": [["a", "b"]]}), tmp_path / "train.parquet")
     with pytest.raises(DataError, match="not text; name another column"):
         load_split(tmp_path)
@@ -100,18 +100,18 @@ def test_images_by_path_lie_beside_the_file_and_not_outside(tmp_path):
     assert load_split(tmp_path / "set", allow_outside=True)[1].image.size == (8, 9)
 
 
-def test_ids_that_repeat_are_refused(tmp_path):
+def test_ids_that_repeat_are_rejected(tmp_path):
     write_parquet(tmp_path / "train.parquet", ["x", "y", "z"], id=["a", "b", "a"])
     with pytest.raises(DataError, match="id 'a' stands in rows 0 and 2; make ids unique"):
         load_split(tmp_path)
 
 
-def test_a_text_that_is_no_utf8_is_a_refused_row(tmp_path):
+def test_a_text_that_is_no_utf8_is_a_rejected_row(tmp_path):
     texts = pa.StringArray.from_buffers(2, *pa.array([b"ok", b"a\xffb"], pa.binary()).buffers()[1:])
     pq.write_table(pa.table({"image": [png(), png()], "text": texts}), tmp_path / "train.parquet")
     rows = load_split(tmp_path)
     assert rows.texts() == ["ok"]
-    assert "row 1: the text's byte 1 is 0xff, not UTF-8" in str(rows.refused[0])
+    assert "row 1: the text's byte 1 is 0xff, not UTF-8" in str(rows.rejected[0])
 
 
 @pytest.mark.parametrize("keep", [0, 3, 500])
@@ -123,7 +123,7 @@ def test_a_truncated_file_is_named(tmp_path, keep):
         load_split(tmp_path)
 
 
-def test_shards_that_differ_are_refused(tmp_path):
+def test_shards_that_differ_are_rejected(tmp_path):
     write_parquet(tmp_path / "train-00000-of-00002.parquet", ["a"], level=[1])
     write_parquet(tmp_path / "train-00001-of-00002.parquet", ["b"], level=["high"])
     with pytest.raises(DataError, match="its files differ in columns"):

@@ -3,22 +3,26 @@ import time
 import numpy as np
 
 from texlens.data.validate.duplicates import exact_duplicates, near_duplicates
-from texlens.data.validate.row_keys import Mark
+from texlens.data.validate.row_keys import RowKeys
 
 RNG = np.random.default_rng(0)
 LOOKS = [RNG.bytes(64) for _ in range(4)]
 
 
-def mark(row: int, label: str = "x", image: str = "", look: bytes = b"", split: str = "train", asks: str = "") -> Mark:
-    return Mark(split, row, label.encode(), asks.encode(), image.encode() or f"image {row}".encode(), look)
+def keys(
+    row: int, label: str = "x", image: str = "", perceptual_hash: bytes = b"", split: str = "train", asks: str = ""
+) -> RowKeys:
+    return RowKeys(
+        split, row, label.encode(), asks.encode(), image.encode() or f"image {row}".encode(), perceptual_hash
+    )
 
 
-def same(first: Mark, second: Mark) -> bool:
+def same(first: RowKeys, second: RowKeys) -> bool:
     return first.label == second.label
 
 
-def flipped(look: bytes, bits: int) -> bytes:
-    wrong = np.unpackbits(np.frombuffer(look, np.uint8))
+def flipped(perceptual_hash: bytes, bits: int) -> bytes:
+    wrong = np.unpackbits(np.frombuffer(perceptual_hash, np.uint8))
     wrong[np.linspace(0, 511, bits).astype(int)] ^= 1
     return np.packbits(wrong).tobytes()
 
@@ -28,41 +32,45 @@ def told(pairs) -> list[tuple[int, int, str]]:
 
 
 def test_the_same_image_and_label_is_a_duplicate_of_the_first():
-    marks = [mark(0, image="a"), mark(1, image="b"), mark(2, image="a"), mark(3, image="a")]
-    assert told(exact_duplicates(marks, same)) == [(2, 0, "duplicate-row"), (3, 0, "duplicate-row")]
+    keys_of_rows = [keys(0, image="a"), keys(1, image="b"), keys(2, image="a"), keys(3, image="a")]
+    assert told(exact_duplicates(keys_of_rows, same)) == [(2, 0, "duplicate-row"), (3, 0, "duplicate-row")]
 
 
 def test_one_image_with_two_labels_is_told_of_every_row_that_has_it():
-    marks = [mark(0, "x", "a"), mark(1, "x", "a"), mark(2, "y", "a")]
-    assert told(exact_duplicates(marks, same)) == [(0, 2, "two-labels"), (1, 2, "two-labels"), (2, 0, "two-labels")]
+    keys_of_rows = [keys(0, "x", "a"), keys(1, "x", "a"), keys(2, "y", "a")]
+    assert told(exact_duplicates(keys_of_rows, same)) == [
+        (0, 2, "two-labels"),
+        (1, 2, "two-labels"),
+        (2, 0, "two-labels"),
+    ]
 
 
 def test_labels_that_only_look_different_are_one():
-    marks = [mark(0, "x_{1}", "a"), mark(1, "x_1", "a")]
-    assert told(exact_duplicates(marks, lambda *_: True)) == [(1, 0, "duplicate-row")]
+    keys_of_rows = [keys(0, "x_{1}", "a"), keys(1, "x_1", "a")]
+    assert told(exact_duplicates(keys_of_rows, lambda *_: True)) == [(1, 0, "duplicate-row")]
 
 
 def test_two_questions_about_one_image_are_two_rows():
-    assert not told(exact_duplicates([mark(0, "x", "a", asks="Which?"), mark(1, "y", "a", asks="Where?")], same))
+    assert not told(exact_duplicates([keys(0, "x", "a", asks="Which?"), keys(1, "y", "a", asks="Where?")], same))
 
 
 def test_rows_of_two_splits_and_rows_without_image_are_no_duplicates():
-    lost = [Mark("train", row, b"x", b"", b"", b"") for row in range(2)]
-    assert not told(exact_duplicates([mark(0, image="a"), mark(0, image="a", split="test"), *lost], same))
+    lost = [RowKeys("train", row, b"x", b"", b"", b"") for row in range(2)]
+    assert not told(exact_duplicates([keys(0, image="a"), keys(0, image="a", split="test"), *lost], same))
 
 
 def test_near_images_are_found_by_label_and_split():
-    marks = [
-        mark(0, "x", look=LOOKS[0]),
-        mark(1, "x", look=flipped(LOOKS[0], 9)),
-        mark(2, "y", look=LOOKS[1]),
-        mark(3, "z", look=flipped(LOOKS[1], 15)),
-        mark(4, "x", look=LOOKS[2]),
-        mark(5, "x", look=flipped(LOOKS[2], 3), split="test"),
-        mark(6, "x", look=LOOKS[3]),
-        mark(7, "x", look=flipped(LOOKS[3], 40)),
+    keys_of_rows = [
+        keys(0, "x", perceptual_hash=LOOKS[0]),
+        keys(1, "x", perceptual_hash=flipped(LOOKS[0], 9)),
+        keys(2, "y", perceptual_hash=LOOKS[1]),
+        keys(3, "z", perceptual_hash=flipped(LOOKS[1], 15)),
+        keys(4, "x", perceptual_hash=LOOKS[2]),
+        keys(5, "x", perceptual_hash=flipped(LOOKS[2], 3), split="test"),
+        keys(6, "x", perceptual_hash=LOOKS[3]),
+        keys(7, "x", perceptual_hash=flipped(LOOKS[3], 40)),
     ]
-    assert told(near_duplicates(marks, same)) == [
+    assert told(near_duplicates(keys_of_rows, same)) == [
         (5, 4, "near-leak"),
         (1, 0, "near-duplicate"),
         (3, 2, "near-two-labels"),
@@ -70,9 +78,9 @@ def test_near_images_are_found_by_label_and_split():
 
 
 def test_many_images_with_one_kind_of_margin_are_compared_in_little_time():
-    looks = RNG.integers(0, 256, (20_000, 64), np.uint8)
-    looks[:, :32] = 0
-    marks = [mark(row, look=look.tobytes()) for row, look in enumerate(looks)]
+    hashes = RNG.integers(0, 256, (20_000, 64), np.uint8)
+    hashes[:, :32] = 0
+    keys_of_rows = [keys(row, perceptual_hash=perceptual_hash.tobytes()) for row, perceptual_hash in enumerate(hashes)]
     began = time.process_time()
-    assert told(near_duplicates(marks, same)) == []
+    assert told(near_duplicates(keys_of_rows, same)) == []
     assert time.process_time() - began < 20

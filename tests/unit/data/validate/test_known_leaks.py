@@ -7,12 +7,12 @@ from texlens.data.validate.run import Options, validate
 
 @pytest.fixture
 def looked_at(shared_data):
-    def look(subset: str):
+    def perceptual_hash(subset: str):
         folder = str(shared_data / "LaTeX_OCR")
         splits = {name: load_split(folder, split=name, subset=subset) for name in ("train", "validation", "test")}
         return validate(splits, Options(ImageGeometry(16), render=False), processes=0)
 
-    return look
+    return perceptual_hash
 
 
 def test_validation_and_test_of_small_are_its_first_30_train_rows(looked_at):

@@ -1,11 +1,11 @@
 from texlens.data.validate.leaks import by_role, leaks, overlaps
-from texlens.data.validate.row_keys import Mark
+from texlens.data.validate.row_keys import RowKeys
 
 
-def marks(**splits: str) -> list[Mark]:
+def keys_of_rows(**splits: str) -> list[RowKeys]:
     """A row a letter: its label and its image; a small letter is the label of the large one on another image."""
     return [
-        Mark(split, row, letter.upper().encode(), b"", letter.encode(), b"")
+        RowKeys(split, row, letter.upper().encode(), b"", letter.encode(), b"")
         for split, letters in splits.items()
         for row, letter in enumerate(letters)
     ]
@@ -16,7 +16,9 @@ def test_splits_come_in_the_order_of_their_roles():
 
 
 def test_each_row_is_told_with_the_first_place_where_it_stands():
-    found = [(m.split, m.row, o.split, o.row, kind) for m, o, kind in leaks(marks(test="AbX", train="AB", val="X"))]
+    found = [
+        (m.split, m.row, o.split, o.row, kind) for m, o, kind in leaks(keys_of_rows(test="AbX", train="AB", val="X"))
+    ]
     assert found == [
         ("test", 0, "train", 0, "image-leak"),
         ("test", 0, "train", 0, "label-leak"),
@@ -27,7 +29,7 @@ def test_each_row_is_told_with_the_first_place_where_it_stands():
 
 
 def test_a_split_that_is_a_run_of_another_is_told_as_one():
-    said = [str(overlap) for overlap in overlaps(marks(train="XABCY", test="ABC"))]
+    said = [str(overlap) for overlap in overlaps(keys_of_rows(train="XABCY", test="ABC"))]
     assert said == [
         "train: 3 of 5 different labels (3 of 5 rows) and 3 of 5 images also stand in test",
         "test: all 3 rows are rows 1 to 3 of train",
@@ -35,11 +37,11 @@ def test_a_split_that_is_a_run_of_another_is_told_as_one():
 
 
 def test_labels_alone_are_counted_by_rows_and_by_kind():
-    found = overlaps(marks(train="AABC", test="aabd"))[1]
+    found = overlaps(keys_of_rows(train="AABC", test="aabd"))[1]
     assert (found.label_rows, found.labels, found.shared_labels, found.image_rows) == (3, 3, 2, 0)
     assert str(found) == "test: 2 of 3 different labels (3 of 4 rows) also stand in train"
 
 
 def test_splits_that_share_nothing_do_not_leak():
-    assert not any(overlap.leaks for overlap in overlaps(marks(train="AB", test="CD")))
-    assert str(overlaps(marks(train="AB", test="CD"))[0]) == "train: nothing also stands in test"
+    assert not any(overlap.leaks for overlap in overlaps(keys_of_rows(train="AB", test="CD")))
+    assert str(overlaps(keys_of_rows(train="AB", test="CD"))[0]) == "train: nothing also stands in test"

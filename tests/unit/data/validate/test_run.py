@@ -10,7 +10,7 @@ from texlens.data.folder import read_folder
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import load_split
 from texlens.data.validate.findings import KINDS
-from texlens.data.validate.fix import plan_fates, write_fixed
+from texlens.data.validate.fix import plan_actions, write_fixed
 from texlens.data.validate.run import Options, Validation, validate
 from texlens.data.validate.scan import examine
 
@@ -118,12 +118,12 @@ def test_a_file_that_changed_is_looked_at_again(tmp_path):
     (tmp_path / "train.jsonl").write_text(
         '{"messages": [{"role": "user", "content": "<img>a.png</img>"}, {"role": "assistant", "content": "x"}]}\n'
     )
-    look = partial(validate, options=OPTIONS)
-    assert look({"train": load_split(str(tmp_path / "train.jsonl"))}).counts == {"unreadable-image": 1}
+    perceptual_hash = partial(validate, options=OPTIONS)
+    assert perceptual_hash({"train": load_split(str(tmp_path / "train.jsonl"))}).counts == {"unreadable-image": 1}
     (tmp_path / "a.png").write_bytes(IMAGES["good"])
-    assert look({"train": load_split(str(tmp_path / "train.jsonl"))}).counts == {}
+    assert perceptual_hash({"train": load_split(str(tmp_path / "train.jsonl"))}).counts == {}
     (tmp_path / "a.png").unlink()
-    lost = look({"train": load_split(str(tmp_path / "train.jsonl"))})
+    lost = perceptual_hash({"train": load_split(str(tmp_path / "train.jsonl"))})
     assert [finding.reason for finding in lost.findings] == ["no such file"]
 
 
@@ -135,16 +135,16 @@ def test_captions_are_not_judged_as_latex(tmp_path):
 def fixed(folder, out, **options):
     validation = looked_at(folder)
     splits = {name: load_split(str(folder), split=name) for name in ("train", "test")}
-    fates = plan_fates(validation, **options)
-    return write_fixed(out, splits, fates, made_by={}, max_aspect=200)
+    actions = plan_actions(validation, **options)
+    return write_fixed(out, splits, actions, made_by={}, max_aspect=200)
 
 
 @pytest.mark.parametrize(
-    ("leaks", "kept", "refused", "merged"), [("keep", 6, 5, 1), ("to-train", 5, 5, 2), ("out-of-train", 4, 7, 1)]
+    ("leaks", "kept", "rejected", "merged"), [("keep", 6, 5, 1), ("to-train", 5, 5, 2), ("out-of-train", 4, 7, 1)]
 )
-def test_fixing_accounts_for_every_row(folder, tmp_path, leaks, kept, refused, merged):
+def test_fixing_accounts_for_every_row(folder, tmp_path, leaks, kept, rejected, merged):
     told = fixed(folder, tmp_path / "new", leaks=leaks).to_json()
-    assert (told["rows_in"], told["kept"], told["refused"], told["merged"]) == (12, kept, refused, merged)
+    assert (told["rows_in"], told["kept"], told["rejected"], told["merged"]) == (12, kept, rejected, merged)
     again = looked_at(tmp_path / "new")
     assert "image-leak" not in again.counts or leaks == "keep"
     assert not {"duplicate-row", "two-labels", "aspect-ratio", "inverted"} & set(again.counts)
@@ -163,7 +163,7 @@ def test_fixing_inverts_back_pads_and_moves(folder, tmp_path):
 
 def test_kinds_can_be_dropped_by_name(folder, tmp_path):
     told = fixed(folder, tmp_path / "new", drop=["inverted"]).to_json()
-    assert told["refused_by_kind"]["inverted"] == 1
+    assert told["rejected_by_kind"]["inverted"] == 1
 
 
 def test_padding_puts_the_image_on_white(tmp_path):
@@ -175,7 +175,7 @@ def test_padding_puts_the_image_on_white(tmp_path):
         [encoded(ribbon)],
     )
     rows = {"train": load_split(str(tmp_path / "rows"))}
-    write_fixed(tmp_path / "new", rows, plan_fates(validate(rows, OPTIONS)), made_by={}, max_aspect=200)
+    write_fixed(tmp_path / "new", rows, plan_actions(validate(rows, OPTIONS)), made_by={}, max_aspect=200)
     picture = read_folder(tmp_path / "new")["train"][0].image.load()
     assert picture.size == (805, 5)
     assert [picture.getpixel((800, y))[0] for y in range(5)] == [255, 0, 0, 0, 255]

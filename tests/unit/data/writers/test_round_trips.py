@@ -1,4 +1,4 @@
-"""What is written in a format comes back as it was, or the row is refused: nothing is lost in silence."""
+"""What is written in a format comes back as it was, or the row is rejected: nothing is lost in silence."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.data.made_samples import PICTURES, image, plain_sample, samples, values
+from tests.unit.data.sample_factory import PICTURES, image, plain_sample, samples, values
 from texlens.data.export import export
 from texlens.data.folder import FolderWriter, read_folder
 from texlens.data.load import load_split
@@ -33,13 +33,13 @@ def test_the_folder_keeps_every_sample(tmp_path_factory, rows):
 @pytest.mark.parametrize("name", list(WRITERS))
 @QUICK
 @given(rows=st.lists(samples(), min_size=1, max_size=4, unique_by=lambda sample: sample.id))
-def test_a_format_keeps_a_row_or_refuses_it(tmp_path_factory, name, rows):
+def test_a_format_keeps_a_row_or_rejects_it(tmp_path_factory, name, rows):
     home = tmp_path_factory.mktemp("rows")
     rows = [plain_sample("a plain row"), *rows]
-    account, _ = export(folder_of(home / "d", rows), home / "out", WRITERS[name], {})
-    assert account["rows_in"] == len(rows) == account["kept"] + account["refused"]
+    statistics, _ = export(folder_of(home / "d", rows), home / "out", WRITERS[name], {})
+    assert statistics["rows_in"] == len(rows) == statistics["kept"] + statistics["rejected"]
     back = {row.id: values(row) for row in load_split(str(home / "out"))}
-    assert len(back) == account["kept"]
+    assert len(back) == statistics["kept"]
     assert back == {row.id: values(row) for row in rows if row.id in back}
 
 
@@ -59,24 +59,24 @@ RICH = Sample(
 
 @pytest.mark.parametrize("name", ["messages", "conversations", "sharegpt", "llava"])
 def test_several_images_turns_and_answers_pass_through(tmp_path, name):
-    account, _ = export(folder_of(tmp_path / "d", [RICH]), tmp_path / "out", WRITERS[name], {})
-    assert account["refused"] == 0
+    statistics, _ = export(folder_of(tmp_path / "d", [RICH]), tmp_path / "out", WRITERS[name], {})
+    assert statistics["rejected"] == 0
     assert [values(row) for row in load_split(str(tmp_path / "out"))] == [values(RICH)]
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
-def test_a_row_with_fewer_images_than_marks_is_refused(tmp_path, name):
+def test_a_row_with_fewer_images_than_marks_is_rejected(tmp_path, name):
     turns = (Turn("user", "<image>"), Turn("assistant", "x"))
     row = Sample("0", image(PICTURES[0]), "x", prompt="<image>", history=turns)
-    account, _ = export(folder_of(tmp_path / "d", [plain_sample("1"), row]), tmp_path / "out", WRITERS[name], {})
-    assert (account["kept"], account["refused"]) == (1, 1)
+    statistics, _ = export(folder_of(tmp_path / "d", [plain_sample("1"), row]), tmp_path / "out", WRITERS[name], {})
+    assert (statistics["kept"], statistics["rejected"]) == (1, 1)
 
 
-def test_a_csv_refuses_what_it_has_no_column_for_and_keeps_the_rest(tmp_path):
+def test_a_csv_rejects_what_it_has_no_column_for_and_keeps_the_rest(tmp_path):
     asked = plain_sample("8", 'a, "b"\nc', prompt="Read", more_answers=("d",), extra={"n": [1]})
-    account, _ = export(folder_of(tmp_path / "d", [RICH, asked]), tmp_path / "out", WRITERS["csv"], {})
-    assert (account["kept"], account["refused"]) == (1, 1)
-    assert "csv holds no row of several images; export to messages" in (tmp_path / "out/refused.jsonl").read_text()
+    statistics, _ = export(folder_of(tmp_path / "d", [RICH, asked]), tmp_path / "out", WRITERS["csv"], {})
+    assert (statistics["kept"], statistics["rejected"]) == (1, 1)
+    assert "csv holds no row of several images; export to messages" in (tmp_path / "out/rejected.jsonl").read_text()
     assert [values(row) for row in load_split(str(tmp_path / "out"))] == [values(asked)]
 
 

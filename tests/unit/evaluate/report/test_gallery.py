@@ -9,7 +9,7 @@ from texlens.core.errors import LatexError
 from texlens.data.sample import LazyImage
 from texlens.evaluate.comparison import compare
 from texlens.evaluate.report.gallery import differences, gallery
-from texlens.html.pictures import LONGEST_SIDE, Drawings, data_uri
+from texlens.html.pictures import MAX_SIDE, Drawings, data_uri
 from texlens.metrics.prediction import Prediction
 
 TRUTH = "x ^ 2 + y"
@@ -37,8 +37,8 @@ def png(width=20, height=10, color="white", kind="PNG"):
     return buffer.getvalue()
 
 
-def drawings(draw=lambda formula: f"<svg>{formula}</svg>", most_bytes=10_000, most_seconds=60.0):
-    return Drawings(draw, most_bytes, most_seconds)
+def drawings(draw=lambda formula: f"<svg>{formula}</svg>", max_bytes=10_000, max_seconds=60.0):
+    return Drawings(draw, max_bytes, max_seconds)
 
 
 def rows_of(images=None, drawn=None, most_image_bytes=10**6):
@@ -101,8 +101,8 @@ def test_each_formula_is_drawn_once():
 
 
 def test_drawing_stops_when_its_bytes_or_seconds_are_spent():
-    assert rows_of(drawn=drawings(most_bytes=1))[2] < 4
-    assert rows_of(drawn=drawings(most_seconds=-1.0))[2] == 0
+    assert rows_of(drawn=drawings(max_bytes=1))[2] < 4
+    assert rows_of(drawn=drawings(max_seconds=-1.0))[2] == 0
 
 
 def test_a_text_of_thousands_of_tokens_is_not_drawn():
@@ -148,7 +148,7 @@ def test_large_photographs_are_scaled_down():
     Image.effect_noise((2000, 1500), 60).convert("RGB").save(photo, "JPEG", quality=95)
     uri = data_uri(LazyImage.from_bytes(photo.getvalue()))
     small = Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1])))
-    assert max(small.size) == LONGEST_SIDE
+    assert max(small.size) == MAX_SIDE
 
 
 def test_a_wrong_row_shows_text_and_truth_with_their_differences():

@@ -11,9 +11,9 @@ from tests.unit.models.packed.test_forward import ROWS
 from texlens.data.sample import LazyImage, Sample
 from texlens.inputs.example import build_example
 from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import lay
+from texlens.inputs.pack import build_pack
 from texlens.models.fp8 import quantize_in_fp8
-from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.train.feature_cache import feature_store
 
 
@@ -25,7 +25,7 @@ def examples(processor, store=None):
     first, *others = images()
     rows = [Sample("two", first, "x", more_images=(others[0],)), *(Sample("one", image, "y") for image in others[1:])]
     tools = processor.tokenizer, processor.geometry, "Read."
-    return [build_example(row, *tools, pixels=True, cut=image_to_raw_patches, store=store) for row in rows]
+    return [build_example(row, *tools, pixels=True, patchify=image_to_raw_patches, store=store) for row in rows]
 
 
 @pytest.mark.parametrize("padding", [1, 128])
@@ -35,21 +35,21 @@ def test_kept_features_are_the_towers_in_each_images_own_order(family, padding, 
     model, processor = tiny_model(family)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    layout = pack_layout(model.config, processor, padded=padding > 1)
+    layout = pack_spec(model.config, processor, padded=padding > 1)
     without = packed_forward(model, processor.geometry)
-    expected = without.image_features(lay(examples(processor), layout))
+    expected = without.image_features(build_pack(examples(processor), layout))
     store = feature_store(without, processor.geometry)
     keeping = replace(without, store=store)
 
-    made = keeping.image_features(lay(examples(processor, store), layout))
+    made = keeping.image_features(build_pack(examples(processor, store), layout))
     assert all(map(torch.equal, made, expected))
-    kept = lay(examples(processor, store), layout)
+    kept = build_pack(examples(processor, store), layout)
     assert "patches" not in kept
     assert all(map(torch.equal, keeping.image_features(kept), expected))
 
     for image in images([0, 2]):
         store.path(store.key(image)).unlink()
-    mixed = lay(examples(processor, store), layout)
+    mixed = build_pack(examples(processor, store), layout)
     assert [key for key, _, _ in mixed["fresh"]] == [store.key(image) for image in images([0, 2])]
     for part, other in zip(keeping.image_features(mixed), expected, strict=True):
         torch.testing.assert_close(part, other, atol=1e-5, rtol=1e-5)

@@ -13,10 +13,10 @@ from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from texlens.data.sample import LazyImage, Sample
 from texlens.inputs.example import build_example
 from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import lay
+from texlens.inputs.pack import build_pack
 from texlens.inputs.padded_collator import Collator
 from texlens.kernels.loss.label_loss import label_loss
-from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.packed.forward import pack_spec, packed_forward
 
 ROWS = [((200, 50), "x ^ 2"), ((90, 120), r"\frac{a}{b}+c"), ((310, 80), "y"), ((64, 64), "a b c d e")]
 DENSE = [name for name in FAMILY_NAMES if name != "qwen3_vl_moe"]
@@ -35,8 +35,8 @@ def examples(processor, rows=ROWS, **options):
 
 
 def pack_of(model, processor, rows=ROWS, **layout):
-    raw = examples(processor, rows, cut=image_to_raw_patches)
-    return lay(raw, replace(pack_layout(model.config, processor), **layout))
+    raw = examples(processor, rows, patchify=image_to_raw_patches)
+    return build_pack(raw, replace(pack_spec(model.config, processor), **layout))
 
 
 def adapted(model, **options):

@@ -7,7 +7,7 @@ import torch
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from texlens.core.errors import ModelError
-from texlens.models.packed.forward import pack_layout, packed_forward
+from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.train.backends.compile_check import small_pack, tried
 
 
@@ -27,7 +27,7 @@ def test_a_model_is_as_before_after_its_trial(family):
     modes = [module.training for module in model.modules()]
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     numbers = torch.get_rng_state()
-    layout = pack_layout(model.config, processor, padded=True)
+    layout = pack_spec(model.config, processor, padded=True)
     forward, reason = tried(lambda: packed_forward(model, processor.geometry), model, processor.geometry, layout)
     assert reason is None
     assert forward is not None
@@ -39,7 +39,7 @@ def test_a_model_is_as_before_after_its_trial(family):
 
 def test_what_a_compiler_says_is_passed_on_in_a_line():
     model, processor = tiny_model("qwen3_vl")
-    layout = pack_layout(model.config, processor)
+    layout = pack_spec(model.config, processor)
     broken = failing(packed_forward(model, processor.geometry), RuntimeError("Failed to find\n C compiler. Set CC"))
     forward, reason = tried(lambda: broken, model, processor.geometry, layout)
     assert forward is None
@@ -52,7 +52,7 @@ def test_kernels_that_can_not_be_imported_are_told():
     def build():
         raise ModuleNotFoundError("No module named 'triton'")
 
-    _, reason = tried(build, model, processor.geometry, pack_layout(model.config, processor))
+    _, reason = tried(build, model, processor.geometry, pack_spec(model.config, processor))
     assert reason == "ModuleNotFoundError: No module named 'triton'"
 
 
@@ -61,11 +61,11 @@ def test_what_has_nothing_to_do_with_kernels_is_raised(error):
     model, processor = tiny_model("qwen3_vl")
     broken = failing(packed_forward(model, processor.geometry), error)
     with pytest.raises(type(error)):
-        tried(lambda: broken, model, processor.geometry, pack_layout(model.config, processor))
+        tried(lambda: broken, model, processor.geometry, pack_spec(model.config, processor))
 
 
 def test_the_small_pack_has_images_and_labels():
     model, processor = tiny_model("qwen2_5_vl")
-    pack = small_pack(processor.geometry, pack_layout(model.config, processor), torch.device("cpu"))
+    pack = small_pack(processor.geometry, pack_spec(model.config, processor), torch.device("cpu"))
     assert len(pack["labels"]) == 24
     assert len(pack["image_rows"]) == 8

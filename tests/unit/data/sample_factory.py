@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.unit.data.pictures import png
-from texlens.data.sample import IMAGE_MARK, LazyImage, Sample, Turn
+from texlens.data.sample import IMAGE_PLACEHOLDER, LazyImage, Sample, Turn
 
 PICTURES = [png(8, 8, seed) for seed in range(3)]
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -31,7 +31,7 @@ def samples(draw: st.DrawFn) -> Sample:
     history = tuple(Turn(role, draw(TEXTS)) for _ in range(turns) for role in ("user", "assistant"))
     prompt = draw(st.none() | TEXTS)
     if draw(st.booleans()):
-        prompt = f"{draw(WORDS)}{IMAGE_MARK}" * count
+        prompt = f"{draw(WORDS)}{IMAGE_PLACEHOLDER}" * count
     pictures = [draw(st.sampled_from(PICTURES)) for _ in range(count)]
     return Sample(
         draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)),

@@ -16,37 +16,37 @@ Outside = Annotated[bool, typer.Option("--allow-outside", help="Let files name i
 ImageColumn = Annotated[str, typer.Option(help="The column that holds or names the image.")]
 TextColumn = Annotated[str, typer.Option(help="The column of the text.")]
 Seed = Annotated[int, typer.Option(help="Decides every draw.")]
-NAMED_AT_MOST = 5
+MAX_SHOWN = 5
 
 
-def print_account(folder: Path, account: Mapping[str, Any], stood_there: bool, as_json: bool) -> None:
-    """Rows in = kept + refused + merged, in all and of each split, and where the refused ones are named."""
+def print_statistics(folder: Path, statistics: Mapping[str, Any], stood_there: bool, as_json: bool) -> None:
+    """Rows in = kept + rejected + merged, in all and of each split, and where the rejected ones are named."""
     if as_json:
-        print_json({"folder": str(folder), "stood_there": stood_there, **account})
+        print_json({"folder": str(folder), "unchanged": stood_there, **statistics})
         return
     console = result_console()
-    console.print(f"{folder}: {_counts(account)}{', as it stood' if stood_there else ''}", markup=False)
-    for split, counts in account["splits"].items():
+    console.print(f"{folder}: {_counts(statistics)}{', as it stood' if stood_there else ''}", markup=False)
+    for split, counts in statistics["splits"].items():
         console.print(f"  {split}: {_counts(counts)}", markup=False)
-    if account["refused"]:
-        kinds = ", ".join(f"{kind} {rows:,}" for kind, rows in account["refused_by_kind"].items())
-        console.print(f"refused: {kinds}; each with its reason in {folder / 'refused.jsonl'}", markup=False)
-        for line in _first_lines(folder / "refused.jsonl"):
+    if statistics["rejected"]:
+        kinds = ", ".join(f"{kind} {rows:,}" for kind, rows in statistics["rejected_by_kind"].items())
+        console.print(f"rejected: {kinds}; each with its reason in {folder / 'rejected.jsonl'}", markup=False)
+        for line in _first_lines(folder / "rejected.jsonl"):
             console.print(f"  {line}", markup=False)
 
 
-def _counts(account: Mapping[str, int]) -> str:
+def _counts(statistics: Mapping[str, int]) -> str:
     """
     Example:
-        110 rows in = 100 kept + 9 refused + 1 merged
+        110 rows in = 100 kept + 9 rejected + 1 merged
     """
-    kept, refused, merged = (account[name] for name in ("kept", "refused", "merged"))
-    return f"{account['rows_in']:,} rows in = {kept:,} kept + {refused:,} refused + {merged:,} merged"
+    kept, rejected, merged = (statistics[name] for name in ("kept", "rejected", "merged"))
+    return f"{statistics['rows_in']:,} rows in = {kept:,} kept + {rejected:,} rejected + {merged:,} merged"
 
 
 def _first_lines(path: Path) -> list[str]:
     import json
 
     with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line, _ in zip(file, range(NAMED_AT_MOST), strict=False)]
+        rows = [json.loads(line) for line, _ in zip(file, range(MAX_SHOWN), strict=False)]
     return [f"{row['where']}: {row['reason']}" for row in rows]
