@@ -94,7 +94,7 @@ def build_arms(config, arguments) -> dict:
 
     def rows(**options):
         data = ExampleDataset(
-            train_rows, processor.tokenizer, processor.geometry, question=config.data.question, **options
+            train_rows, processor.tokenizer, processor.geometry, question=config.data.prompt, **options
         )
         return [
             [data[(number * arguments.batch + row) % len(data)] for row in range(arguments.batch)]

@@ -51,7 +51,7 @@ def main() -> None:
     for name, parts in READINGS.items():
         began = time.monotonic()
         model = tower_in_fp8(base, config, parts)
-        found = in_order(generate(model, base.processor, samples, question=config.data.question), samples)
+        found = in_order(generate(model, base.processor, samples, question=config.data.prompt), samples)
         texts = [prediction.text for prediction in found]
         first = first or texts
         scores = totals(found, run_metrics(["exact_match", "edit_similarity"]))
@@ -70,7 +70,7 @@ def main() -> None:
 def features(base: BaseCheckpoint, config: RunConfig, samples: list[Sample]) -> dict:
     processor = base.processor
     tools = processor.tokenizer, processor.geometry
-    made_of = ExampleDataset(samples, *tools, question=config.data.question, patchify=image_to_raw_patches)
+    made_of = ExampleDataset(samples, *tools, question=config.data.prompt, patchify=image_to_raw_patches)
     examples = [made_of[index] for index in range(len(made_of))]
     found = []
     for parts in ((), ("blocks",), ("blocks", "mergers")):

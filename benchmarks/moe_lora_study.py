@@ -388,7 +388,7 @@ def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
     from texlens.inference.generate import generate
 
     limit = config.evaluate.max_new_tokens
-    question = config.data.question
+    question = config.data.prompt
     made = generate(model, processor, samples, question=question, batch_size=READ_AT_ONCE, max_new_tokens=limit)
     return {prediction.id: (prediction.truth, prediction.text) for prediction in made}
 

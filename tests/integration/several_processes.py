@@ -30,7 +30,7 @@ BROKEN = 3
 BASE = {
     "data": {
         "path": "demo",
-        "question": "Write this formula as LaTeX, " * 5,
+        "prompt": "Write this formula as LaTeX, " * 5,
         "splits": {"train": "train[:11]", "validation": None},
     },
     "adapter": {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["text-attention", "text-mlp"]},

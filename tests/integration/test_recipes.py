@@ -26,7 +26,7 @@ SETTINGS = {
         "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
         "train": {"epochs": 8, "steps": None, "batch_size": 8, "accumulation": 1, "gradient_checkpointing": True},
         "optimizer": {**PLAIN, "learning_rate": 1e-4},
-        "question": "Transcribe the LaTeX of this image.",
+        "prompt": "Transcribe the LaTeX of this image.",
         "covered": {"text-attention": 8},
     },
     "qwen3-vl-30b-a3b_latex-ocr_lora": {
@@ -34,7 +34,7 @@ SETTINGS = {
         "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
         "train": {"epochs": 8, "steps": None, "batch_size": 8, "accumulation": 1, "gradient_checkpointing": True},
         "optimizer": {**PLAIN, "learning_rate": 1e-4},
-        "question": "Transcribe the LaTeX of this image.",
+        "prompt": "Transcribe the LaTeX of this image.",
         "covered": {"text-attention": 8},
     },
     "qwen2-vl-2b_latex-ocr_lora": {
@@ -42,7 +42,7 @@ SETTINGS = {
         "adapter": {"rank": 64, "alpha": 16, "dropout": 0.05, "targets": (*QKVO, "gate_proj", "up_proj", "down_proj")},
         "train": {"epochs": 2, "steps": None, "batch_size": 4, "accumulation": 4},
         "optimizer": {**PLAIN, "learning_rate": 1e-4},
-        "question": "你是一个LaTeX OCR助手,目标是读取用户输入的照片,转换成LaTeX公式。",
+        "prompt": "你是一个LaTeX OCR助手,目标是读取用户输入的照片,转换成LaTeX公式。",
         "splits": {"train": "train[:996]", "validation": None, "test": "train[996:1000]"},
         "covered": {"text-attention": 8, "text-mlp": 6},
     },
@@ -90,13 +90,13 @@ SETTINGS = {
     "qwen3-vl-4b_coco-caption_lora": {
         "model": "Qwen/Qwen3-VL-4B-Instruct",
         "adapter": {"rank": 16, "alpha": 32, "targets": ("text-attention", "text-mlp")},
-        "question": "Describe this image in one sentence.",
+        "prompt": "Describe this image in one sentence.",
         "covered": {"text-attention": 8, "text-mlp": 6},
     },
     "nano_coco-caption_lora": {
         "model": "nano",
         "adapter": {"targets": ("all-linear",)},
-        "question": "Describe this image in one sentence.",
+        "prompt": "Describe this image in one sentence.",
         "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12, "merger": 6},
     },
     "nano_latex-ocr_lora": {
@@ -122,7 +122,7 @@ def test_a_recipe_has_the_settings_it_is_known_for(name):
         "splits": config.data.splits,
     }
     assert config.model.path == wanted["model"]
-    assert config.data.question == wanted.get("question", config.data.question)
+    assert config.data.prompt == wanted.get("prompt", config.data.prompt)
     for branch, settings in branches.items():
         assert {key: getattr(settings, key) for key in wanted.get(branch, {})} == wanted.get(branch, {}), branch
 

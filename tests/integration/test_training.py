@@ -188,12 +188,12 @@ def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tm
     samples = list(load_split("demo", split="test"))[:20]
     base = build_base(ModelSettings(path="nano"))
     model = load_adapter(build_model(base, ModelSettings(path="nano")), folder.adapter, fingerprint=base.fingerprint)
-    made = in_order(generate(model, base.processor, samples, question=config.data.question, max_new_tokens=48), samples)
+    made = in_order(generate(model, base.processor, samples, question=config.data.prompt, max_new_tokens=48), samples)
     for number, sample in enumerate(samples):
         sample.image.load().save(tmp_path / f"{number:02}.png")
     script = Path(__file__).parent / "stock_reading.py"
     done = subprocess.run(
-        [sys.executable, script, NANO_FOLDER, folder.adapter, tmp_path, config.data.question],
+        [sys.executable, script, NANO_FOLDER, folder.adapter, tmp_path, config.data.prompt],
         capture_output=True,
         text=True,
         check=True,

@@ -18,13 +18,13 @@ _BEST_QUALITY = 95
 class FormulaTransform:
     """Called with an RGB image and a generator; every number is the largest change of its kind, 0 for none.
 
-    The steps come in the order of the fields, placement (scale to shift) as one, each with the chance `chance`.
+    The steps come in the order of the fields, placement (scale to shift) as one, each with the probability `probability`.
     """
 
-    chance: float = 0.5
+    probability: float = 0.5
     scale: float = 0.15
     """Up to so much larger or smaller; larger only where the canvas has room."""
-    turn_degrees: float = 2.0
+    rotate_degrees: float = 2.0
     shear_degrees: float = 4.0
     shift: float = 1.0
     """Share of the free canvas that the ink may move through: this is what pads and crops."""
@@ -41,7 +41,7 @@ class FormulaTransform:
         if ink is None:
             return image
         for strength, step in (
-            (self.scale + self.turn_degrees + self.shear_degrees + self.shift, self._place),
+            (self.scale + self.rotate_degrees + self.shear_degrees + self.shift, self._place),
             (self.thickness, self._thickness),
             (self.contrast, self._contrast),
             (self.background, self._background),
@@ -50,14 +50,14 @@ class FormulaTransform:
             (self.jpeg_quality, self._jpeg),
         ):
             roll = rng.random()
-            if strength and roll < self.chance:
+            if strength and roll < self.probability:
                 image = step(image, ink, rng)
         return image
 
     def _place(self, image: Image.Image, ink: Ink, rng: np.random.Generator) -> Image.Image:
         scale = 1 + self.scale * rng.uniform(-1, 1)
         across, down = (self._moved(part, rng) for part in _free_parts(ink, image.size))
-        turn, shear = self.turn_degrees * rng.uniform(-1, 1), self.shear_degrees * rng.uniform(-1, 1)
+        turn, shear = self.rotate_degrees * rng.uniform(-1, 1), self.shear_degrees * rng.uniform(-1, 1)
         return place(image, ink, Placement(scale, turn, shear, across, down), least_scale=1 - max(self.scale, 0.1))
 
     def _moved(self, part: float, rng: np.random.Generator) -> float:

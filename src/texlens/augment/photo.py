@@ -14,10 +14,10 @@ _BEST_QUALITY = 95
 class PhotoTransform:
     """Called with an RGB image and a generator; every number is the largest change of its kind, 0 for none.
 
-    `flip` is the chance to mirror left and right; each of the others comes with the chance `chance`.
+    `flip` is the probability to mirror left and right; each of the others comes with the probability `probability`.
     """
 
-    chance: float = 0.5
+    probability: float = 0.5
     crop: float = 0.2
     """Up to this share of each side is cut away, and the rest scaled to the old size."""
     flip: float = 0.5
@@ -30,16 +30,16 @@ class PhotoTransform:
     jpeg_quality: int = 0
 
     def __call__(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        for strength, chance, step in (
-            (self.crop, self.chance, self._crop),
+        for strength, probability, step in (
+            (self.crop, self.probability, self._crop),
             (self.flip, self.flip, self._flip),
-            (self.brightness + self.contrast + self.saturation + self.hue_degrees, self.chance, self._color),
-            (self.blur_px, self.chance, self._blur),
-            (self.noise, self.chance, self._noise),
-            (self.jpeg_quality, self.chance, self._jpeg),
+            (self.brightness + self.contrast + self.saturation + self.hue_degrees, self.probability, self._color),
+            (self.blur_px, self.probability, self._blur),
+            (self.noise, self.probability, self._noise),
+            (self.jpeg_quality, self.probability, self._jpeg),
         ):
             roll = rng.random()
-            if strength and roll < chance:
+            if strength and roll < probability:
                 image = step(image, rng)
         return image
 

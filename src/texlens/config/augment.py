@@ -16,11 +16,11 @@ class FormulaAugment(Settings):
     """For formulas: no ink is cut and nothing is mirrored. Each number is the largest change, 0 for none."""
 
     kind: Literal["formula"] = "formula"
-    chance: Share = 0.5
+    probability: Share = 0.5
     """Of each step, for each row and epoch."""
     scale: float = Field(0.15, ge=0, le=0.5)
     """Up to so much larger or smaller; larger only where the canvas has room."""
-    turn_degrees: float = Field(2.0, ge=0, le=15)
+    rotate_degrees: float = Field(2.0, ge=0, le=15)
     shear_degrees: float = Field(4.0, ge=0, le=20)
     shift: Share = 1.0
     """Share of the free canvas that the ink may move through: pads one side and crops the other."""
@@ -48,7 +48,7 @@ class PhotoAugment(Settings):
     """For photographs with captions. Each number is the largest change, 0 for none."""
 
     kind: Literal["photo"] = "photo"
-    chance: Share = 0.5
+    probability: Share = 0.5
     """Of each step but `flip`, for each row and epoch."""
     crop: float = Field(0.2, ge=0, le=0.8)
     """Up to this share of both sides is cut away, and the rest scaled to the old size."""

@@ -31,9 +31,9 @@ class DataSettings(Settings):
     limit: int | None = Field(None, ge=1)
     """At most this many train rows, drawn by `seed`."""
     seed: int = 0
-    question: str = "Transcribe the LaTeX of this image."
+    prompt: str = "Transcribe the LaTeX of this image."
     """What the model is asked about each image; a row's own prompt goes first."""
-    system: str | None = None
+    system_prompt: str | None = None
     """System prompt; default: whatever the checkpoint's chat template adds by itself."""
     strict: bool = False
     """Stop at the first row that can't be used, instead of going on without it."""

@@ -1,6 +1,6 @@
 """The `RunConfig`: everything that decides a run, as one frozen tree."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,8 +12,13 @@ from texlens.config.model import ModelSettings
 from texlens.config.quantize import QuantizeSettings, check_together
 from texlens.config.train import TrainSettings
 
+SCHEMA_VERSION = 2
+"""Of config.yaml in a run folder; 0.1 wrote none, which counts as 1."""
+
 
 class RunConfig(Settings):
+    schema_version: Literal[2] = SCHEMA_VERSION
+    """Version of the names in this file; `config.yaml` of a run folder records it, run files need not."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "run"
     """The run folder's name; a number is added where it is taken."""
     output: str = "runs"

@@ -1,7 +1,7 @@
-"""The errors that a user can mend, one family.
+"""The errors that a user can fix, one family.
 
 Each message is one line that says what is wrong, where, and the remedy. The command line prints it and exits with
-code 2; anything that is not a `TexlensError` is our own mistake: traceback, exit code 1.
+code 2; anything that is not a `TexlensError` is a bug: traceback, exit code 1.
 """
 
 
@@ -35,3 +35,14 @@ class LatexError(TexlensError):
     def __init__(self, message: str, position: int = 0):
         super().__init__(message)
         self.position = position
+
+
+def one_line(value: object, max_chars: int | None = None) -> str:
+    """The text of an error or message on one line, control characters escaped, cut to `max_chars` with `…`.
+
+    Example:
+        OSError("no\n  room \x1b[31m") -> "no room \\x1b[31m"
+    """
+    text = " ".join(str(value).split())
+    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    return text if max_chars is None or len(text) <= max_chars else f"{text[: max_chars - 1]}…"

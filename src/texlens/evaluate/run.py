@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from texlens.adapters.lora import adapter_files, check_adapter, load_adapter
 from texlens.adapters.metadata import AdapterMetadata
-from texlens.config.load import load_config
+from texlens.config.load import load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError, DataError
 from texlens.core.files import sha256_of, write_json
@@ -46,7 +46,7 @@ def open_run(path: Path, overrides: Iterable[str] = ()) -> tuple[RunConfig, RunF
     for override in overrides:
         if override.split(".", 1)[0] not in ("data", "evaluate", "model"):
             raise ConfigError(f"--set {override!r}: a finished run's {override.split('.', 1)[0]} can't be changed")
-    return load_config(folder.config, overrides), folder
+    return load_saved_config(folder.config, overrides), folder
 
 
 def evaluate_run(
@@ -204,7 +204,7 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> None:
 
 def read_samples(config: RunConfig, split: str, base: BaseCheckpoint) -> tuple[list[Sample], list[Prediction]]:
     """The split's rows, and a failed prediction for each that can't be read: it scores zero, it is not dropped."""
-    rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
+    rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
     truths = dict(zip(rows.ids(), rows.texts(), strict=True))
     failed = [
@@ -237,7 +237,7 @@ def _conditions(
         "adapter": adapter,
         "data": [config.data.path, config.data.subset, hashlib.sha256(text.encode()).hexdigest()],
         "pixels": [geometry.min_pixels, geometry.max_pixels],
-        "prompt": [config.data.system, config.data.question],
+        "prompt": [config.data.system_prompt, config.data.prompt],
         "evaluate": config.evaluate.model_dump(mode="json", exclude={"metrics"}),
     }
 

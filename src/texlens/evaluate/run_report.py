@@ -14,7 +14,7 @@ from texlens.inputs.build import read_split
 
 def write_run_report(config: RunConfig, folder: RunFolder, split: str, comparison: Comparison) -> Path:
     """Writes report.html; a run folder that lacks a part (an untrained base, say) gives a report without it."""
-    rows = read_split(config.data, split, limit=config.evaluate.limit, seed=config.evaluate.seed)
+    rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
     return write_report(
         folder.report,
         ReportData(
@@ -44,7 +44,7 @@ def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
         ("Adapter", _adapter(config)),
         ("Trained", f"{trainable:,} of {total + added:,} parameters" if total else ""),
         ("Data", " / ".join(part for part in (config.data.path, config.data.subset) if part)),
-        ("Question", config.data.question),
+        ("Question", config.data.prompt),
         ("Steps", f"{training['steps']:,} ({training['epochs']:g} epochs)" if training else ""),
         ("Time", f"{training['seconds']:.0f} s, {training['samples_per_s']:.1f} samples/s" if training else ""),
         ("Peak memory", f"{training['peak_memory_gib']:.2f} GiB" if training else ""),

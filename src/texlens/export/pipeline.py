@@ -221,8 +221,8 @@ def _card(
         run=run.path.name,
         min_pixels=geometry.min_pixels,
         max_pixels=geometry.max_pixels,
-        question=config.data.question,
-        system=config.data.system,
+        question=config.data.prompt,
+        system=config.data.system_prompt,
         max_new_tokens=config.evaluate.max_new_tokens,
         made=made,
         sizes={

@@ -72,8 +72,8 @@ def _batches(config: RunConfig, processor: Processor, rows: int, device: torch.d
             sample,
             processor.tokenizer,
             processor.geometry,
-            config.data.question,
-            config.data.system,
+            config.data.prompt,
+            config.data.system_prompt,
             pixels=True,
         )
         batch = collate([example])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.adapters.lora import SETTINGS, check_adapter, is_full
-from texlens.config.load import load_config
+from texlens.config.load import load_saved_config
 from texlens.core.errors import ModelError
 from texlens.core.run_folder import RunFolder
 from texlens.models.export_manifest import ExportManifest
@@ -29,7 +29,7 @@ def check_together(models: Sequence[str], runs: Sequence[RunFolder]) -> None:
         raise ModelError(f"{full.path}: trained in full, so it shares no base with others; {APART}")
     if len(runs) < 2:
         return
-    _check_alike(runs, "base.quantize differs", lambda run: load_config(run.config).base.quantize)
+    _check_alike(runs, "base.quantize differs", lambda run: load_saved_config(run.config).base.quantize)
     _check_alike(runs, "adapters of different kinds", lambda run: settings_of(run).get("peft_type"))
     stacked = next((run for run in runs if settings_of(run).get("target_parameters")), None)
     if stacked:

@@ -6,7 +6,7 @@ from texlens.config.data import DataSettings
 from texlens.core.errors import RunError
 from texlens.core.run_folder import list_runs
 
-QUESTION: str = DataSettings.model_fields["question"].default
+QUESTION: str = DataSettings.model_fields["prompt"].default
 MAX_NEW_TOKENS = 512
 
 

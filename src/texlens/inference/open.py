@@ -10,7 +10,7 @@ from peft import PeftModel
 
 from texlens.adapters.lora import check_adapter, is_full, load_adapter
 from texlens.adapters.metadata import AdapterMetadata
-from texlens.config.load import load_config
+from texlens.config.load import load_saved_config
 from texlens.config.model import ModelSettings
 from texlens.core.errors import ModelError
 from texlens.core.run_folder import MANIFEST, RunFolder
@@ -58,7 +58,7 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
     check_together(models, runs)
     if runs and is_full(runs[0].adapter):
         return _open_full(runs[0], model_settings)
-    config = load_config(runs[0].config) if runs else None
+    config = load_saved_config(runs[0].config) if runs else None
     settings = config.model if config else ModelSettings(path=bases[0])
     settings = settings.model_copy(update=model_settings)
     base = build_base(settings)
@@ -84,15 +84,15 @@ def open_models(models: Sequence[str], **model_settings: Any) -> tuple[torch.nn.
 def _open_full(run: RunFolder, model_settings: dict[str, Any]) -> tuple[torch.nn.Module, dict[str, ServedModel]]:
     """A run that was trained in full is a checkpoint; its base is not loaded."""
     check_adapter(run.adapter, None)
-    config, card = load_config(run.config), AdapterMetadata.read(run.adapter)
+    config, card = load_saved_config(run.config), AdapterMetadata.read(run.adapter)
     settings = config.model.model_copy(update={**model_settings, "path": str(run.adapter)})
     low, high = (card.min_pixels, card.max_pixels) if card else (None, None)
     base = build_base(settings, min_pixels=low, max_pixels=high)
     one = ServedModel(
         run.path.name,
         base.processor,
-        config.data.question,
-        config.data.system,
+        config.data.prompt,
+        config.data.system_prompt,
         config.evaluate.max_new_tokens,
         read_calibration(run.adapter),
     )
@@ -122,15 +122,15 @@ def _base_model(base: BaseCheckpoint, path: str) -> ServedModel:
 
 def _adapted(run: RunFolder, base: BaseCheckpoint, parent: str, adapter: str) -> ServedModel:
     check_adapter(run.adapter, base.fingerprint)
-    config, card = load_config(run.config), AdapterMetadata.read(run.adapter)
+    config, card = load_saved_config(run.config), AdapterMetadata.read(run.adapter)
     geometry = base.processor.geometry
     if card is not None:
         geometry = replace(geometry, min_pixels=card.min_pixels, max_pixels=card.max_pixels)
     return ServedModel(
         run.path.name,
         replace(base.processor, geometry=geometry),
-        config.data.question,
-        config.data.system,
+        config.data.prompt,
+        config.data.system_prompt,
         config.evaluate.max_new_tokens,
         read_calibration(run.adapter),
         adapter,

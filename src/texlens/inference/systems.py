@@ -50,8 +50,8 @@ class ModelSystem:
             self.model,
             self.processor,
             samples,
-            question=data.question,
-            system=data.system,
+            question=data.prompt,
+            system=data.system_prompt,
             batch_size=settings.batch_size,
             max_new_tokens=settings.max_new_tokens,
             do_sample=settings.temperature > 0,
@@ -61,7 +61,7 @@ class ModelSystem:
 
     def first_logits(self, samples: Sequence[Sample]) -> Tensor:
         data = self.config.data
-        return first_logits(self.model, self.processor, samples, question=data.question, system=data.system)
+        return first_logits(self.model, self.processor, samples, question=data.prompt, system=data.system_prompt)
 
 
 def open_adapter(config: RunConfig, base: BaseCheckpoint, folder: Path) -> ModelSystem:

@@ -121,7 +121,7 @@ def _sizes(config: RunConfig, folder: Path | None, model_config: dict, notes: li
         except TexlensError as error:
             notes.append(f"row left out: {error}")
             continue
-        words = _text_tokens(sample, config.data.question, config.data.system, tokenizer)
+        words = _text_tokens(sample, config.data.prompt, config.data.system_prompt, tokenizer)
         sizes.append(RowSize(grids, words, _answer_tokens(sample, tokenizer)))
     return sizes, tokenizer is not None
 

@@ -205,7 +205,7 @@ def build_trainer(
 ) -> tuple[LensTrainer, Meter]:
     """The trainer of an adapted model, ready to go, and what counts its rows."""
     settings, processor, splits = config.train, prepared.base.processor, prepared.splits
-    question, system = config.data.question, config.data.system
+    question, system = config.data.prompt, config.data.system_prompt
     card = build_card(config, prepared.base)
 
     def examples(rows, transform: Transform | None = None) -> ExampleDataset:
@@ -297,8 +297,8 @@ def _sample_reader(
             adapted,
             processor,
             samples,
-            question=config.data.question,
-            system=config.data.system,
+            question=config.data.prompt,
+            system=config.data.system_prompt,
             batch_size=config.evaluate.batch_size,
             max_new_tokens=config.evaluate.max_new_tokens,
         )

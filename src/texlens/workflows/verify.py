@@ -106,7 +106,7 @@ def verify(
     base = run_base(config, run)
     card = check_artifact(folder, base.fingerprint)
     split = next(name for name in SPLITS if getattr(config.data.splits, name) is not None)
-    greedy = config.evaluate.model_copy(update={"limit": rows, "temperature": 0.0})
+    greedy = config.evaluate.model_copy(update={"max_rows": rows, "temperature": 0.0})
     config = config.model_copy(update={"evaluate": greedy})
     samples, _ = read_samples(config, split, base)
     samples = samples[:rows]
@@ -190,4 +190,4 @@ def _faults(first: FirstToken, scores: Mapping[str, ScorePair], limits: Limits) 
 
 
 def _settings_faults(card: ExportManifest, config: RunConfig) -> list[str]:
-    return [] if card.question == config.data.question else ["its card asks another question than the run"]
+    return [] if card.question == config.data.prompt else ["its card asks another question than the run"]

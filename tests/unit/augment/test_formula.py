@@ -17,8 +17,8 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.latex.layout.formula import layout
 from texlens.latex.render.raster import draw
 
-NONE = dict.fromkeys(FormulaTransform.__dataclass_fields__, 0) | {"chance": 1.0}
-STEPS = [name for name in FormulaTransform.__dataclass_fields__ if name != "chance"]
+NONE = dict.fromkeys(FormulaTransform.__dataclass_fields__, 0) | {"probability": 1.0}
+STEPS = [name for name in FormulaTransform.__dataclass_fields__ if name != "probability"]
 COLORS = ((255, 0, 0), (0, 150, 0), (0, 0, 255), (0, 0, 0))
 strengths = st.floats(-1, 1)
 
@@ -71,7 +71,7 @@ def test_no_corner_of_the_ink_is_ever_cut(width, height, margin, scale, turn, sh
 def test_the_whole_chain_keeps_the_size_and_the_ink(seed):
     image = formula()
 
-    changed = FormulaTransform(chance=1.0)(image, np.random.default_rng(seed))
+    changed = FormulaTransform(probability=1.0)(image, np.random.default_rng(seed))
 
     assert (changed.size, changed.mode) == (image.size, "RGB")
     contrast, ink = contrast_and_ink(changed)
@@ -95,7 +95,7 @@ def test_without_strengths_nothing_changes():
 def test_white_ink_on_black_stays_white_on_black():
     image = Image.eval(formula(), lambda level: 255 - level)
 
-    changed = FormulaTransform(chance=1.0)(image, np.random.default_rng(3))
+    changed = FormulaTransform(probability=1.0)(image, np.random.default_rng(3))
 
     assert np.median(np.asarray(changed)) < 128
     assert np.asarray(changed).max() > np.median(np.asarray(changed)) + 60
@@ -114,7 +114,7 @@ def test_a_photographed_formula_has_no_corners_of_one_color_after_a_turn():
 
 def test_a_blank_image_stays_as_it_is():
     blank = Image.new("RGB", (30, 20), "ivory")
-    assert FormulaTransform(chance=1.0)(blank, np.random.default_rng(0)) is blank
+    assert FormulaTransform(probability=1.0)(blank, np.random.default_rng(0)) is blank
 
 
 def test_thin_strokes_are_never_lost_when_the_pen_gets_thinner():

@@ -5,7 +5,7 @@ from PIL import Image
 from tests.unit.data.pictures import noise
 from texlens.augment import PhotoTransform
 
-NONE = dict.fromkeys(PhotoTransform.__dataclass_fields__, 0) | {"chance": 1.0}
+NONE = dict.fromkeys(PhotoTransform.__dataclass_fields__, 0) | {"probability": 1.0}
 
 
 def halves() -> Image.Image:

@@ -21,8 +21,8 @@ def test_a_name_stands_for_the_transform_with_its_defaults():
 
 
 def test_a_mapping_sets_strengths():
-    settings = augment({"kind": "formula", "turn_degrees": 0, "noise": 20})
-    assert build_transform(settings) == FormulaTransform(turn_degrees=0, noise=20)
+    settings = augment({"kind": "formula", "rotate_degrees": 0, "noise": 20})
+    assert build_transform(settings) == FormulaTransform(rotate_degrees=0, noise=20)
 
 
 @pytest.mark.parametrize(

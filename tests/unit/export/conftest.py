@@ -69,7 +69,7 @@ def write_run(root: Path, family: str = "qwen3_vl", *, shards: bool = False, siz
         family=family,
         min_pixels=geometry.min_pixels,
         max_pixels=geometry.max_pixels,
-        question=config.data.question,
+        question=config.data.prompt,
         system=None,
         max_new_tokens=4,
     )

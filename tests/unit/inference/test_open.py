@@ -54,7 +54,7 @@ def made_run(folder: Path, name: str, family: str, adapter: dict, quantize: str 
     config = build_config(
         {
             "model": {"path": str(model_folder)},
-            "data": {"path": "demo", "question": "Read this."},
+            "data": {"path": "demo", "prompt": "Read this."},
             "adapter": adapter,
             "base": {"quantize": quantize},
             "evaluate": {"max_new_tokens": 6},

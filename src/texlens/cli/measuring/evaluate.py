@@ -35,7 +35,7 @@ def evaluate(
 
         texlens evaluate runs/nano --data linxy/LaTeX_OCR --subset human_handwrite --json
 
-        texlens evaluate nano --data demo --set evaluate.limit=8
+        texlens evaluate nano --data demo --set evaluate.max_rows=8
     """
     from texlens.core.errors import ConfigError
     from texlens.core.run_folder import MANIFEST

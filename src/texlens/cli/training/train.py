@@ -13,6 +13,9 @@ from texlens.cli.shared import Json, Overrides, message_console, print_json, res
 GROWING_SEGMENTS = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
 """Packs differ in size: without it PyTorch's allocator kept 117 GiB of an H200 where 55 were used."""
 
+TRUST = "model.trust_remote_code"
+"""Never taken from a run folder, so that `--resume` may be given it."""
+
 
 def train(
     run_file: Annotated[
@@ -53,8 +56,8 @@ def train(
     os.environ.setdefault(*GROWING_SEGMENTS)
     if (run_file is None) == (resume is None):
         raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
-    if resume and overrides:
-        raise ConfigError("--set can't be used with --resume: a run goes on with the settings it began with")
+    if resume and any(override.partition("=")[0] != TRUST for override in overrides or ()):
+        raise ConfigError(f"--set can't be used with --resume, except {TRUST}: a run keeps the settings it began with")
     if processes > 1 and is_one_of_several():
         raise ConfigError(
             f"--processes can't be used here: RANK and WORLD_SIZE tell that a launcher started this as one of "
@@ -106,11 +109,11 @@ def is_one_of_several() -> bool:
 def _trained(run_file, overrides, resume, with_test, console, processes=None) -> tuple[Any, Any, dict]:
     """Settings, run folder and what `--json` prints of it, after training; the main process of several makes the
     folder and holds its lock."""
-    from texlens.config.load import load_config
+    from texlens.config.load import load_config, load_saved_config
     from texlens.core.run_folder import RunFolder
 
     folder = RunFolder.open(resume) if resume else None
-    config = load_config(folder.config if folder else Path(str(run_file)), overrides or ())
+    config = load_saved_config(folder.config, overrides or ()) if folder else load_config(run_file, overrides or ())
     scorer = watch_scorer(config)
 
     from texlens.train.distributed.context import ALONE

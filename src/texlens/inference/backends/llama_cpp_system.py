@@ -39,4 +39,4 @@ class LlamaSystem:
 
     @property
     def _style(self) -> PromptStyle:
-        return PromptStyle(self.config.data.question, self.config.data.system)
+        return PromptStyle(self.config.data.prompt, self.config.data.system_prompt)

@@ -9,7 +9,7 @@ from typing import Any
 
 from texlens.adapters.lora import WEIGHTS, check_adapter, is_full
 from texlens.adapters.metadata import AdapterMetadata
-from texlens.config.load import load_config
+from texlens.config.load import load_saved_config
 from texlens.config.model import ModelSettings
 from texlens.core.errors import ModelError
 from texlens.core.run_folder import MANIFEST, RunFolder
@@ -35,7 +35,7 @@ def vllm_command(models: Sequence[str], *, host: str, port: int) -> list[str]:
     check_together(models, runs)
     if runs and is_full(runs[0].adapter):
         return _command(build_base(ModelSettings(path=str(runs[0].adapter))), runs[0].path.name, runs, host, port)
-    settings = load_config(runs[0].config).model if runs else ModelSettings(path=bases[0])
+    settings = load_saved_config(runs[0].config).model if runs else ModelSettings(path=bases[0])
     base = build_base(settings)
     for run in runs:
         check_adapter(run.adapter, base.fingerprint)

@@ -1,0 +1,12 @@
+"""Remarks on standard error: one line each, each once in a process."""
+
+import sys
+
+_printed: set[str] = set()
+
+
+def print_note(message: str) -> None:
+    """Prints `texlens: note: message` on standard error, unless this process has printed it before."""
+    if message not in _printed:
+        _printed.add(message)
+        print(f"texlens: note: {message}", file=sys.stderr)
