@@ -18,7 +18,7 @@ _BEST_QUALITY = 95
 class FormulaTransform:
     """Called with an RGB image and a generator; every number is the largest change of its kind, 0 for none.
 
-    The steps come in the order of the fields, placement (scale to shift) as one, each with the probability `probability`.
+    The steps come in the order of the fields, placement (scale to shift) as one, each with `probability`.
     """
 
     probability: float = 0.5

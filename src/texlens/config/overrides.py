@@ -58,11 +58,13 @@ def parse_override(override: str) -> Change:
 
 
 def _value(text: str) -> Any:
-    """As YAML; text that is not YAML, such as a prompt with a colon at its end, is taken as it is."""
+    """As YAML; text that is no scalar, `[…]` or `{…}`, such as a prompt with a colon in it, is taken as it is."""
     try:
-        return parse_yaml(text, "--set")
+        value = parse_yaml(text, "--set")
     except ConfigError:
         return text
+    is_block = isinstance(value, dict | list) and not text.lstrip().startswith(("{", "["))
+    return text if is_block else value
 
 
 def _branch(values: dict, branches: list[str], key: str) -> dict:

@@ -100,5 +100,5 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where}{line}: not valid YAML ({problem}){hint}") from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deeply for a run file") from None
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:  # PyYAML's, on `!!bool x` and the like
         raise ConfigError(f"{where}: a value can't be read ({one_line(error)})") from None

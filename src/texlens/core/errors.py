@@ -38,10 +38,10 @@ class LatexError(TexlensError):
 
 
 def one_line(value: object, max_chars: int | None = None) -> str:
-    """The text of an error or message on one line, control characters escaped, cut to `max_chars` with `…`.
+    r"""The text of an error or message on one line, control characters escaped, cut to `max_chars` with `…`.
 
     Example:
-        OSError("no\n  room \x1b[31m") -> "no room \\x1b[31m"
+        "no\n  room \x1b[31m" -> "no room \x1b[31m", the escape character as four characters
     """
     text = " ".join(str(value).split())
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

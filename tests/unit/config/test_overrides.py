@@ -15,6 +15,7 @@ MINIMAL = {"model": {"path": "nano"}, "data": {"path": "demo"}}
         ("name=2026-11-30", ("name", "2026-11-30")),
         ("name=2023-99-99", ("name", "2023-99-99")),
         ("name=0b_", ("name", "0b_")),
+        ("data.prompt=Read: all of it", ("data.prompt", "Read: all of it")),
         ("data.prompt=Read {this", ("data.prompt", "Read {this")),
         ("adapter.targets=[vision, q_proj]", ("adapter.targets", ["vision", "q_proj"])),
         ("data.subset=", ("data.subset", None)),
