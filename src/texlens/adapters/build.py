@@ -13,7 +13,6 @@ from texlens.adapters.model_layout import Linear, Parts, linear_layers, parts_of
 from texlens.adapters.moe_lora.attach import attach_moe_lora, moe_lora_cost
 from texlens.adapters.plan import (
     EXPERTS,
-    MERGER_MODULES,
     AdapterPlan,
     Coverage,
     Own,
@@ -27,7 +26,7 @@ from texlens.config.quantize import QuantizeSettings
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.models.build import BaseCheckpoint
-from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, LANGUAGE_MODEL, Family
+from texlens.models.families import ALL_LINEAR, EMBEDDING, HEAD, LANGUAGE_MODEL, MERGER_MODULES, Family
 from texlens.models.fp8 import BLOCKS
 from texlens.models.meta_model import meta_model
 

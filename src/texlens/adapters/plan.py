@@ -16,7 +16,6 @@ from texlens.models.families import EMBEDDING, HEAD
 
 OTHER = "other"
 EXPERTS = "experts"
-MERGER_MODULES = r"model\.visual\.(merger|deepstack_merger_list\.\d+)"
 TEXT_LAYER = r"model\.language_model\.layers\.(\d+)\..*"
 
 Cost = Callable[[Linear, int], int]

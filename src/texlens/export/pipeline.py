@@ -91,7 +91,7 @@ def export_run(
         elif form == "merged":
             made = {"method": "merged in float32, rounded once", **_merged(run, base, aside)}
         elif form == "gguf":
-            from texlens.export.gguf import write_gguf
+            from texlens.export.gguf.write import write_gguf
 
             made = _over_merged(run, base, aside, lambda merged: write_gguf(merged, base.processor, aside))
             shutil.copyfile(base.folder / CONFIG, aside / CONFIG)

@@ -8,6 +8,7 @@ from torch import nn
 
 from texlens.adapters.attach import PEFT_PREFIX
 from texlens.adapters.plan import EXPERTS
+from texlens.models.families import MERGER_MODULES
 
 UP_MATRIX = re.compile(r"\.(lora_B|moe_lora_B|moe_lora_shared_B)\.")
 ADAPTER_PART = re.compile(r"(\.base_layer)*\.(lora_|moe_lora_|modules_to_save).*|\.(weight|bias)$")
@@ -54,6 +55,6 @@ def _group(name: str, compiled: Mapping[str, re.Pattern[str]]) -> str:
     layer = layer_name(name)
     if re.search(r"\.experts(\.|$)", layer):
         return EXPERTS
-    if re.match(r"model\.visual\.(merger|deepstack_merger_list)\b", layer):
+    if re.match(MERGER_MODULES + r"\b", layer):
         return "merger"
     return next((group for group, pattern in compiled.items() if pattern.fullmatch(layer)), "")

@@ -160,7 +160,7 @@ def test_a_gguf_in_16_bit_reads_as_its_adapter(tmp_path, quiet, family, monkeypa
     needs("gguf")
     if find_spec("llama_cpp") is None:
         pytest.skip("llama-cpp-python is not installed")
-    monkeypatch.setattr("texlens.export.gguf.BLOCK", 7919)
+    monkeypatch.setattr("texlens.export.gguf.tensors.BLOCK", 7919)
     run = write_run(tmp_path, family)
     config, folder = open_run(run.path)
     export_run(config, folder, tmp_path / "out", "gguf", console=quiet)

@@ -5,7 +5,7 @@ import pytest
 from tests.fixtures.tiny_models import tiny_config
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.bundled import bundled_config
-from texlens.models.families import CLIP_MEAN
+from texlens.models.families.qwen2_vl import CLIP_MEAN
 from texlens.models.preprocessor import geometry_of, read_preprocessor
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from texlens.cli.data.opening import FamilyOption, geometry_for, open_splits
 from texlens.cli.shared import Json, message_console, print_json, result_console
 
 
@@ -13,7 +14,7 @@ def inspect(
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")] = None,
     samples: Annotated[int, typer.Option(min=0, max=2_000, help="Rows in the report's gallery.")] = 24,
     seed: Annotated[int, typer.Option(help="Draws the gallery's rows.")] = 0,
-    family: Annotated[str, typer.Option(help="qwen2-vl, qwen2.5-vl, qwen3-vl or qwen3-vl-moe.")] = "qwen3-vl",
+    family: FamilyOption = "qwen3-vl",
     min_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's floor; default: the family's.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's ceiling; default: the family's.")] = None,
     context: Annotated[int, typer.Option(min=1, help="Tokens that a row may have.")] = 32_768,
@@ -33,7 +34,6 @@ def inspect(
         texlens data inspect my_rows --report report.html
         texlens data inspect my_rows --report report.html --augment
     """
-    from texlens.cli.data.opening import geometry_for, open_splits
     from texlens.cli.progress import row_bar
     from texlens.core.errors import ConfigError
     from texlens.data.report.content import inspect as look

@@ -1,10 +1,18 @@
 """What the commands that look at a whole data set share: its splits and a family's geometry."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from texlens.models.families import family_from_option, option_names
 
 if TYPE_CHECKING:
     from texlens.data.geometry import ImageGeometry
     from texlens.data.load import Rows
+
+FamilyOption = Annotated[
+    str, typer.Option("--family", metavar="FAMILY", help=f"Whose image limits apply: {', '.join(option_names())}.")
+]
 
 
 def open_splits(
@@ -27,22 +35,9 @@ def open_splits(
 def geometry_for(family: str, min_pixels: int | None, max_pixels: int | None) -> "ImageGeometry":
     """
     Raises:
-        ConfigError: not one of the families, or an impossible budget.
+        ConfigError: an unknown family, or an impossible budget.
     """
-    from texlens.core.errors import ConfigError
-    from texlens.models.families import FAMILIES
     from texlens.models.preprocessor import geometry_of
 
-    model_type = family.lower().replace("-", "_").replace(".", "_")
-    if model_type not in FAMILIES:
-        known = ", ".join(spelled(name) for name in FAMILIES)
-        raise ConfigError(f"--family {family}: not one of {known}")
+    model_type = family_from_option(family).model_type
     return geometry_of({"model_type": model_type}, min_pixels=min_pixels, max_pixels=max_pixels)
-
-
-def spelled(model_type: str) -> str:
-    """
-    Example:
-        spelled("qwen2_5_vl") -> "qwen2.5-vl"
-    """
-    return model_type.replace("2_5", "2.5").replace("_", "-")

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
+from texlens.cli.data.opening import FamilyOption, geometry_for, open_splits
 from texlens.cli.shared import Json, message_console, print_json, result_console
 
 
 def plan(
     place: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
-    family: Annotated[str, typer.Option(help="qwen2-vl, qwen2.5-vl, qwen3-vl or qwen3-vl-moe.")] = "qwen3-vl",
+    family: FamilyOption = "qwen3-vl",
     min_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's floor; default: the family's.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's ceiling; default: the family's.")] = None,
     context: Annotated[int, typer.Option(min=1, help="Tokens that a row may have.")] = 32_768,
@@ -26,7 +27,6 @@ def plan(
 
         texlens data plan linxy/LaTeX_OCR --subset small --family qwen3-vl
     """
-    from texlens.cli.data.opening import geometry_for, open_splits
     from texlens.cli.progress import row_bar
     from texlens.core.errors import DataError
     from texlens.data.resolution import plan_resolution, read_sizes

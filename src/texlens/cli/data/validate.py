@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from texlens.cli.data.opening import FamilyOption, geometry_for, open_splits
 from texlens.cli.shared import Json, message_console, print_json, result_console
 
-FamilyName = Annotated[
-    str, typer.Option("--family", help="Whose image limits hold: qwen2-vl, qwen2.5-vl, qwen3-vl or qwen3-vl-moe.")
-]
 FORMAT = "How rows are read; auto looks at the files."
 SHOWN = 3
 
@@ -28,7 +26,7 @@ def validate(
         list[str] | None, typer.Option(metavar="KIND", help="With --fix: leave out rows of this kind too.")
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a data set that stands at -o.")] = False,
-    family: FamilyName = "qwen3-vl",
+    family: FamilyOption = "qwen3-vl",
     subset: Annotated[str | None, typer.Option(help="The data set's configuration, such as small.")] = None,
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
     task: Annotated[
@@ -51,7 +49,6 @@ def validate(
 
         texlens data validate my_rows --fix -o clean --leaks to-train
     """
-    from texlens.cli.data.opening import geometry_for, open_splits
     from texlens.cli.progress import row_bar
     from texlens.core.errors import ConfigError
     from texlens.data.validate.findings import KINDS

@@ -14,6 +14,7 @@ from texlens.inputs.feature_cache import FeatureStore
 from texlens.inputs.pack import PackSpec
 from texlens.kernels.attention.api import why_not_on
 from texlens.kernels.loss.chunked import CHUNK, ChunkLoss, choose_chunk_loss, chunk_loss_plainly, label_row_loss
+from texlens.models.families import family_of
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
 from texlens.models.processor import Processor
@@ -100,10 +101,11 @@ def packed_forward(
         passes: the form of the fused layers: `triton` for GPUs, with the vision tower's blocks compiled and the loss
             as a kernel; `cpu` for full precision on a CPU; `plain`, their twin.
     """
+    family = family_of({"model_type": model.config.model_type})
     wrap = (lambda body: torch.compile(body, dynamic=True)) if passes == "triton" else (lambda body: body)
     return PackedForward(
         PackedText(model.model.language_model, recompute=recompute, fused=fused, passes=passes),
-        PackedVision(model.model.visual, geometry, compiled=wrap),
+        PackedVision(model.model.visual, geometry, family.vision, compiled=wrap),
         model.lm_head,
         loss_chunk=loss_chunk,
         chunk_loss=choose_chunk_loss(passes),
@@ -112,15 +114,14 @@ def packed_forward(
 
 def pack_spec(model_config, processor: Processor, *, padded: bool = False) -> PackSpec:
     """How this model's packs are laid; `padded` to few different shapes, for compiled passes."""
-    vision, geometry = model_config.vision_config, processor.geometry
-    window = getattr(vision, "window_size", None)
-    table = getattr(vision, "num_position_embeddings", None)
+    vision, geometry, attributes = model_config.vision_config, processor.geometry, processor.family.vision
+    window = attributes.window_size(vision)
     return PackSpec(
         image_token_id=processor.image_token_id,
         pad_token_id=processor.pad_token_id,
         merge_size=geometry.merge_size,
-        window=window // geometry.factor if window and hasattr(vision, "fullatt_block_indexes") else None,
-        table_side=int(table**0.5) if table else None,
+        window=window // geometry.factor if window else None,
+        table_side=attributes.position_table_side(vision),
         token_multiple=128 if padded else 1,
         patch_multiple=128 if padded else geometry.merge_size**2,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from texlens.kernels.loss.chunked import CHUNK
+from texlens.models.families import family_of_text
 from texlens.models.fp8 import fp8_layers
 from texlens.models.packed.text import RECOMPUTE
 
@@ -54,7 +55,7 @@ def kept_of_layer(text_config, recompute: str, itemsize: int = 2) -> int:
     and its float32 sums, the middle of the residual stream, and, if nothing is made again, gate and up.
     """
     width, (queries, keys) = text_config.hidden_size, _head_widths(text_config)
-    product = queries + 2 * keys if text_config.model_type.startswith("qwen3") else keys
+    product = queries + 2 * keys if family_of_text(text_config).head_norms else keys
     kept = 2 * width + product + (queries + keys) + queries
     if recompute == "none":
         kept += 2 * text_config.intermediate_size

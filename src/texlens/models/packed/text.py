@@ -18,6 +18,7 @@ from texlens.kernels.attention.api import Segments, attend, segments
 from texlens.kernels.decoder_layer.layer import Layer, decoder_layer
 from texlens.kernels.decoder_layer.reference import Heads, after_attention, into_heads, rms_norm, rotate
 from texlens.kernels.lora_linear.products import Product
+from texlens.models.families import Family, family_of_text
 from texlens.models.packed.fp8 import holds_fp8, stack_coded
 from texlens.models.packed.nf4 import Scratch, stack_nf4
 from texlens.models.packed.projections import for_plain_form, holds_4_bit, stack, why_not
@@ -87,7 +88,7 @@ class PackedText:
         """cos, sin [T, W] in float32 of M-RoPE positions [3, T]; each frequency turns with one of the three."""
         spectrum = self.model.rotary_emb.inv_freq.to(positions.device, torch.float32)
         if self._axes is None or self._axes.device != positions.device:
-            axes = frequency_axes(self.config.rope_parameters, len(spectrum), self.config.model_type)
+            axes = frequency_axes(self.config.rope_parameters, len(spectrum), family_of_text(self.config))
             self._axes = axes.to(positions.device)
         angles = positions.float()[self._axes].T * spectrum
         angles = torch.cat([angles, angles], -1)
@@ -95,22 +96,18 @@ class PackedText:
         return angles.cos() * scale, angles.sin() * scale
 
 
-def frequency_axes(rope: dict, count: int, model_type: str) -> Tensor:
+def frequency_axes(rope: dict, count: int, family: Family) -> Tensor:
     """Which position (0 time, 1 row, 2 column) each of `count` frequencies turns with.
 
-    Qwen2 and 2.5 give each axis a run of frequencies, Qwen3 deals them out in turn.
+    With a contiguous layout each axis has a run of frequencies, with an interleaved one the axes take turns.
     """
-    sections = rope.get("mrope_section") or _default_sections(model_type)
-    if not model_type.startswith("qwen3"):
+    sections = rope.get("mrope_section") or family.rope_sections
+    if family.rope_layout == "contiguous":
         return torch.repeat_interleave(torch.arange(3), torch.tensor(sections))
     axes = torch.zeros(count, dtype=torch.long)
     for axis in (1, 2):
         axes[axis : sections[axis] * 3 : 3] = axis
     return axes
-
-
-def _default_sections(model_type: str) -> list[int]:
-    return [24, 20, 20] if model_type.startswith("qwen3") else [16, 24, 24]
 
 
 def why_not_fused(layer: Any, passes: str) -> str | None:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from texlens.data.geometry import ImageGeometry
 from texlens.kernels.attention.api import Segments, attend, segments
 from texlens.kernels.decoder_layer.reference import rotate
+from texlens.models.families import VisionAttributes
 from texlens.models.fp8 import Fp8Linear
 from texlens.models.packed.fp8 import before_attention, coded_gelu, holds_fp8, mlp_in_fp8
 
@@ -26,16 +27,24 @@ class PackedVision:
 
     Args:
         visual: the tower (`model.visual`), adapted or not; frozen towers run without a graph.
+        attributes: the family's names for what only some towers have.
         mean, std: of the normalization, each of three channels.
         compiled: makes of a block's two halves few kernels; `torch.compile`, or nothing. Halves in float8 have kernels
             of their own.
     """
 
-    def __init__(self, visual: Any, geometry: ImageGeometry, *, compiled: Callable = lambda body: body):
+    def __init__(
+        self,
+        visual: Any,
+        geometry: ImageGeometry,
+        attributes: VisionAttributes,
+        *,
+        compiled: Callable = lambda body: body,
+    ):
         self.visual, self.geometry = visual, geometry
         self.trained = any(parameter.requires_grad for parameter in visual.parameters())
-        self.full = getattr(visual.config, "fullatt_block_indexes", None)
-        self.taps = list(getattr(visual.config, "deepstack_visual_indexes", None) or ())
+        self.full = attributes.full_attention_blocks(visual.config)
+        self.taps = attributes.deepstack_blocks(visual.config)
         self._before, self._after = compiled(_before_attention), compiled(_after_attention)
         self._middle, self._rest = compiled(_middle), compiled(_rest)
         self._spectrum = visual.rotary_pos_emb.inv_freq
