@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow.parquet as parquet
 
 from texlens.core.errors import LatexError
-from texlens.latex.canonical.differences import ALIKE, difference
 from texlens.latex.canonical.form import canonical, canonical_form
+from texlens.latex.canonical.picture_difference import ALIKE, difference
 from texlens.latex.layout.formula import layout
 from texlens.latex.render.raster import draw
 

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from texlens.metrics.cdm import cdm
-from texlens.metrics.cdm.by_tex import tex_pictures
+from texlens.metrics.cdm.tex_pictures import tex_pictures
 
 
 def main() -> None:

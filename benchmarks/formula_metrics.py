@@ -23,7 +23,7 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 
 from texlens.latex.canonical import form as canonical_forms
-from texlens.latex.canonical import same_drawing as pictures
+from texlens.latex.canonical import same_picture as pictures
 from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, cdm
 from texlens.metrics.prediction import Prediction

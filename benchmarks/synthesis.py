@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from texlens.synthesis import STYLES, Recipe, synthesise
+from texlens.synthesis import STYLES, Recipe, synthesize
 
 PACKAGES = ("texlens", "numpy", "pillow", "pyarrow", "freetype-py")
 
@@ -51,7 +51,7 @@ def measured(style: str, rows: int, processes: int) -> dict:
     watch = threading.Thread(target=_watch_memory, args=(done, peaks, stop))
     watch.start()
     began, used = time.monotonic(), _cpu_seconds()
-    account = synthesise(
+    account = synthesize(
         Recipe(style), folder, rows, processes=processes, on_progress=lambda number: done.__setitem__(0, number)
     )
     seconds, used = time.monotonic() - began, _cpu_seconds() - used

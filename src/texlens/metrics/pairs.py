@@ -109,7 +109,7 @@ def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str) -> Pic
         raise ConfigError(f"no renderer is named {renderer!r}; choose one of {', '.join(RENDERERS)}")
     if cdm != "default":
         raise ConfigError(f"--renderer {renderer} goes with --cdm default alone; leave out either")
-    from texlens.metrics.cdm.by_tex import tex_pictures
+    from texlens.metrics.cdm.tex_pictures import tex_pictures
 
     return tex_pictures([text for row in predictions for text in (row.truth, row.text)])[0]
 

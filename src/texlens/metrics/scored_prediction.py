@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from texlens.latex.canonical.form import canonical
-from texlens.latex.canonical.same_drawing import same_picture
+from texlens.latex.canonical.same_picture import is_same_picture
 from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, Cdm, Pictures, Rules, cdm
 from texlens.metrics.distances import edit_distance, pieces_of
@@ -73,7 +73,7 @@ class Reading:
     @cached_property
     def is_exact_as_picture(self) -> bool:
         """Drawn alike; a source that can't be drawn is like itself alone."""
-        return self.is_exact or same_picture(self.prediction.truth, self.text)
+        return self.is_exact or is_same_picture(self.prediction.truth, self.text)
 
     @cached_property
     def characters(self) -> tuple[int, int]:

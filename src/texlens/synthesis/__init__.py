@@ -3,6 +3,6 @@
 from texlens.synthesis.formulas import read_labels
 from texlens.synthesis.rows import Maker, Recipe
 from texlens.synthesis.styles import STYLES
-from texlens.synthesis.write import made_by, synthesise
+from texlens.synthesis.write import made_by, synthesize
 
-__all__ = ["STYLES", "Maker", "Recipe", "made_by", "read_labels", "synthesise"]
+__all__ = ["STYLES", "Maker", "Recipe", "made_by", "read_labels", "synthesize"]

@@ -9,16 +9,16 @@ from typing import Literal, Protocol
 
 from texlens.core.errors import DataError, LatexError
 from texlens.latex.canonical.form import canonical
+from texlens.latex.generate.alphabet import ALL, Alphabet
 from texlens.latex.generate.random_formulas import RandomFormulas
 from texlens.latex.generate.recombine import Recombiner
-from texlens.latex.generate.repertoire import ALL, Alphabet
 from texlens.latex.handwriting.writer import writable
 from texlens.latex.layout.formula import layout
 from texlens.latex.parse.tokens import tokenize
-from texlens.synthesis.weights import learnt_alphabet, restricted
+from texlens.synthesis.weights import learned_alphabet, restricted
 
 Origin = Literal["grammar", "pieces", "list"]
-LEARNT_FROM = 5_000
+MAX_LEARNED_FROM = 5_000
 """Formulas of a list, drawn by the seed, that weights and pieces are learnt from."""
 _TRIES = 200
 
@@ -82,14 +82,15 @@ def formula_source(
         return Listed(labels, seed)
     if origin == "pieces":
         return Pieces(labels, min_tokens, max_tokens)
-    alphabet = learnt_alphabet(labels) if labels else ALL
+    alphabet = learned_alphabet(labels) if labels else ALL
     return Grammar(restricted(alphabet, writable_symbols()) if by_hand else alphabet, min_tokens, max_tokens)
 
 
 def read_labels(path: Path, origin: Origin, *, min_tokens: int, max_tokens: int, seed: int) -> list[str]:
     """The formulas of a list, one a line (plain or gzip), of as many tokens as wanted.
 
-    To learn from, they are brought to canonical form, those that don't parse left out, and at most `LEARNT_FROM` drawn.
+    To learn from, they are put in canonical form; those that do not parse are left out, and at most `MAX_LEARNED_FROM`
+    are drawn.
 
     Raises:
         DataError: no such file, not UTF-8, or no formula left.
@@ -98,8 +99,8 @@ def read_labels(path: Path, origin: Origin, *, min_tokens: int, max_tokens: int,
     if origin == "list":
         kept = [line for line in lines if min_tokens <= len(tokenize(line)) <= max_tokens]
     else:
-        if len(lines) > LEARNT_FROM:
-            lines = random.Random(f"{seed} learnt").sample(lines, LEARNT_FROM)
+        if len(lines) > MAX_LEARNED_FROM:
+            lines = random.Random(f"{seed} learnt").sample(lines, MAX_LEARNED_FROM)
         forms = [canonical(line) for line in lines]
         kept = [" ".join(form.tokens) for form in forms if form.problem is None and form.tokens]
     if not kept:

@@ -1,6 +1,6 @@
 r"""The grammar's weights learnt from a list: how often each symbol and each structure occurs in it.
 
-`learnt_alphabet(labels)` gives what `RandomFormulas` draws from. Labels are tokens with one space between them and
+`learned_alphabet(labels)` gives what `RandomFormulas` draws from. Labels are tokens with one space between them and
 braced scripts, as `canonical` writes them.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 
 from texlens.core.errors import DataError
-from texlens.latex.generate.repertoire import ALL, SAME_LOOK, Alphabet
+from texlens.latex.generate.alphabet import ALL, SAME_LOOK, Alphabet
 
 _GRAINS = 600
 """Entries of a symbol table: a symbol's share of them is its share of the list."""
@@ -34,7 +34,7 @@ _BASES = {"latin": 0.6, "greek": 0.3, "digit": 0.1}
 """What a script hangs on, as the grammar draws it."""
 
 
-def learnt_alphabet(labels: Iterable[str]) -> Alphabet:
+def learned_alphabet(labels: Iterable[str]) -> Alphabet:
     """Symbols and shapes as often as in the labels; what does not occur is never made.
 
     Raises:

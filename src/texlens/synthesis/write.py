@@ -24,7 +24,7 @@ _AHEAD = 3
 _maker: Maker | None = None
 
 
-def synthesise(
+def synthesize(
     recipe: Recipe,
     folder: str | Path,
     rows: int,

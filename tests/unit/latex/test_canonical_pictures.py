@@ -7,22 +7,22 @@ from pathlib import Path
 import pyarrow.parquet as parquet
 import pytest
 
-from texlens.latex.canonical import same_drawing as pictures
-from texlens.latex.canonical.differences import ALIKE, difference
+from texlens.latex.canonical import same_picture as pictures
 from texlens.latex.canonical.form import canonical
-from texlens.latex.canonical.same_drawing import same_picture, shown_letters
+from texlens.latex.canonical.picture_difference import ALIKE, difference
+from texlens.latex.canonical.same_picture import is_same_picture, shown_letters
 from texlens.latex.generate.random_formulas import RandomFormulas
 from texlens.latex.layout.formula import layout
 from texlens.latex.parse.tokens import tokenize
 
 
 def test_other_scripts_order_is_the_same_picture():
-    assert same_picture("x_a^b", "x^b_a")
+    assert is_same_picture("x_a^b", "x^b_a")
 
 
 def test_what_canonical_form_keeps_apart_may_still_look_alike():
     assert canonical(r"\hat a").text != canonical(r"\widehat a").text
-    assert same_picture(r"\hat a", r"\widehat a")
+    assert is_same_picture(r"\hat a", r"\widehat a")
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,11 @@ def test_what_canonical_form_keeps_apart_may_still_look_alike():
     [("x^2", "x_2"), (r"\sqrt{n}y", r"\sqrt{ny}"), ("a", r"\mathbf{a}"), ("ab", "ba"), ("a", "aa"), (r"\bar a", "a")],
 )
 def test_pictures_that_differ(one, other):
-    assert not same_picture(one, other)
+    assert not is_same_picture(one, other)
 
 
 def test_what_cannot_be_drawn_looks_like_nothing():
-    assert not same_picture(r"\foo", r"\foo")
+    assert not is_same_picture(r"\foo", r"\foo")
 
 
 def _shared_data() -> Path:
@@ -73,6 +73,6 @@ def test_letters_are_counted_only_where_the_tokens_tell_them(formula, letters):
 def test_unlike_letters_are_unlike_pictures_and_the_layout_says_so_too(monkeypatch):
     draw, formulas = random.Random(3), RandomFormulas()
     pairs = [(formula, formula.replace("a", "b", 1)) for formula in (formulas.sample(draw, 20) for _ in range(150))]
-    quick = [same_picture(*pair) for pair in pairs]
+    quick = [is_same_picture(*pair) for pair in pairs]
     monkeypatch.setattr(pictures, "shown_letters", lambda tokens: None)
-    assert quick == [same_picture(*pair) for pair in pairs]
+    assert quick == [is_same_picture(*pair) for pair in pairs]

@@ -3,7 +3,7 @@ import json
 import pyarrow.parquet as parquet
 import pytest
 
-from texlens.synthesis import Recipe, synthesise
+from texlens.synthesis import Recipe, synthesize
 from texlens.synthesis import write as module
 
 RECIPE = Recipe("screen", seed=2, max_tokens=12)
@@ -14,8 +14,8 @@ def table(folder):
 
 
 def test_two_processes_write_what_one_writes(tmp_path):
-    one = synthesise(RECIPE, tmp_path / "one", 70)
-    two = synthesise(RECIPE, tmp_path / "two", 70, processes=2)
+    one = synthesize(RECIPE, tmp_path / "one", 70)
+    two = synthesize(RECIPE, tmp_path / "two", 70, processes=2)
 
     assert one["kept"] == two["kept"] == 70
     assert one["fingerprint"] == two["fingerprint"]
@@ -26,7 +26,7 @@ def test_two_processes_write_what_one_writes(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch):
-    whole = synthesise(RECIPE, tmp_path / "whole", 30)
+    whole = synthesize(RECIPE, tmp_path / "whole", 30)
     monkeypatch.setattr(module, "FolderWriter", lambda *a, **k: FolderWriter(*a, **k, shard_rows=10))
     from texlens.data.folder import FolderWriter
 
@@ -38,9 +38,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch)
             raise Killed
 
     with pytest.raises(Killed):
-        synthesise(RECIPE, tmp_path / "killed", 30, on_progress=kill)
+        synthesize(RECIPE, tmp_path / "killed", 30, on_progress=kill)
     seen = []
-    account = synthesise(RECIPE, tmp_path / "killed", 30, on_progress=seen.append)
+    account = synthesize(RECIPE, tmp_path / "killed", 30, on_progress=seen.append)
 
     assert seen[0] == 21
     assert account["kept"] == whole["kept"] == 30
@@ -50,7 +50,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch)
 def test_rows_that_can_not_be_drawn_stand_in_the_account(tmp_path):
     recipe = Recipe("printed", "list", labels=("a + b", r"\frac { a"))
 
-    account = synthesise(recipe, tmp_path / "set", 2)
+    account = synthesize(recipe, tmp_path / "set", 2)
 
     assert (account["rows_in"], account["kept"], account["rejected"]) == (2, 1, 1)
     (rejected,) = map(json.loads, (tmp_path / "set" / "rejected.jsonl").read_text().splitlines())

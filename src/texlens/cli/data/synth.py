@@ -47,7 +47,7 @@ def synth(
     """
     from texlens.core.errors import ConfigError
     from texlens.data.folder import finished
-    from texlens.synthesis import Recipe, made_by, read_labels, synthesise
+    from texlens.synthesis import Recipe, made_by, read_labels, synthesize
 
     if origin != "grammar" and formulas is None:
         raise ConfigError(f"--from {origin} needs a list; add --formulas LIST.txt")
@@ -62,7 +62,7 @@ def synth(
         console = message_console()
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("making rows", total=rows)
-            statistics = synthesise(
+            statistics = synthesize(
                 recipe,
                 output,
                 rows,

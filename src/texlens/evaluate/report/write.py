@@ -17,7 +17,7 @@ from texlens.html.line_chart import Series, line_chart
 from texlens.html.pictures import Drawings
 from texlens.html.template import page_environment, script_json
 from texlens.latex.render.formats import render_svg
-from texlens.metrics.cdm.drawing import differences_svg
+from texlens.metrics.cdm.difference_svg import differences_svg
 from texlens.metrics.registry import METRICS, metric_named
 
 MOST_IMAGE_BYTES = 40_000_000

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from texlens.latex.canonical.pieces import STYLE, STYLE_TOKENS, Choice, Item, Unit
+from texlens.latex.canonical.canonicalizer import Canonicalizer
+from texlens.latex.canonical.items import STYLE, STYLE_TOKENS, Choice, Item, Unit
 from texlens.latex.canonical.printing import group, spell
 from texlens.latex.canonical.synonyms import DELIMITERS, SYNONYMS
-from texlens.latex.canonical.units import Normal
-from texlens.latex.layout.rows import State, subscript_style, superscript_style
+from texlens.latex.layout.engine import State, subscript_style, superscript_style
 from texlens.latex.layout.spacing import CLASS, CLOSE, INNER, OP, OPEN, ORD, REL, SPACE
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import (
@@ -32,12 +32,12 @@ _MATRIX_FENCES = {("(", ")"): "p", ("[", "]"): "b", ("\\{", "\\}"): "B", ("|", "
 # Fractions and radicals
 
 
-def fraction(normal: Normal, node: Fraction, style: int, state: State, loose: bool) -> Unit:
+def canonical_fraction(canonicalizer: Canonicalizer, node: Fraction, style: int, state: State, loose: bool) -> Unit:
     forced = node.style is not None and node.style != style & ~1
     within = style if node.style is None else node.style | (style & 1)
     inner = within + 2 if within < 6 else within
-    above = normal.spelt(node.numerator, inner, state, loose)
-    below = normal.spelt(node.denominator, inner | 1, state, loose)
+    above = canonicalizer.spelt(node.numerator, inner, state, loose)
+    below = canonicalizer.spelt(node.denominator, inner | 1, state, loose)
     if node.source in ("\\nicefrac", "\\sfrac"):
         return Item(group((node.source,), above, below), ORD)
     left, right = (None if side is None else DELIMITERS.get(side, side) for side in (node.left, node.right))
@@ -61,11 +61,11 @@ def _sized(tokens: tuple[str, ...], forced: bool, style: int, name: str) -> Item
     return Item((("\\d" if style < 2 else "\\t") + name, *tokens[1:]), ORD)
 
 
-def radical(normal: Normal, node: Radical, style: int, state: State, loose: bool) -> Unit:
-    body = normal.spelt(node.body, style | 1, state, False)
+def canonical_radical(canonicalizer: Canonicalizer, node: Radical, style: int, state: State, loose: bool) -> Unit:
+    body = canonicalizer.spelt(node.body, style | 1, state, False)
     if node.degree is None:
         return Item(group(("\\sqrt",), body), ORD)
-    degree = normal.spelt(node.degree, 6, state, False)
+    degree = canonicalizer.spelt(node.degree, 6, state, False)
     if "]" in degree:
         degree = ("{", *degree, "}")
     return Item(group(("\\sqrt", "[", *degree, "]"), body), ORD)
@@ -78,11 +78,13 @@ def _guarded(tokens: tuple[str, ...]) -> tuple[str, ...]:
 # Delimiters
 
 
-def delimited(normal: Normal, node: Delimited, style: int, state: State, loose: bool) -> Unit | list[Unit]:
-    is_natural = normal.fences.is_natural(node)
-    units = normal.units(node.body.items, style, state, loose and is_natural)
+def canonical_delimited(
+    canonicalizer: Canonicalizer, node: Delimited, style: int, state: State, loose: bool
+) -> Unit | list[Unit]:
+    is_natural = canonicalizer.fences.is_natural(node)
+    units = canonicalizer.units(node.body.items, style, state, loose and is_natural)
     left, right = (DELIMITERS.get(side, side) for side in (node.left, node.right))
-    inner = normal.assembled(units, style)
+    inner = canonicalizer.assembled(units, style)
     whole = _matrix_in_fences(left, right, inner, style) or _fenced(left, right, inner, style)
     has_middle = any(isinstance(item, Middle) for item in node.body.items)
     if not is_natural or has_middle or left not in _OPENING or right not in _CLOSING:
@@ -90,7 +92,7 @@ def delimited(normal: Normal, node: Delimited, style: int, state: State, loose: 
     if any(item.atom == STYLE for item in inner):
         return whole
     ends = delimiter_symbol(left, True), *units, delimiter_symbol(right, False)
-    return Choice(tuple(normal.assembled(ends, style)), whole)
+    return Choice(tuple(canonicalizer.assembled(ends, style)), whole)
 
 
 def _matrix_in_fences(left: str, right: str, inner: Sequence[Item], style: int) -> Item | None:
@@ -122,11 +124,11 @@ def delimiter_symbol(token: str, is_left: bool) -> Unit:
     return Item((named,), OPEN if is_left else CLOSE, (), True, False)
 
 
-def middle(normal: Normal, node: Middle, style: int, state: State, loose: bool) -> Unit:
+def canonical_middle(canonicalizer: Canonicalizer, node: Middle, style: int, state: State, loose: bool) -> Unit:
     return Item(("\\middle", DELIMITERS.get(node.delimiter, node.delimiter)), OPEN, (), False, False)
 
 
-def big(normal: Normal, node: Big, style: int, state: State, loose: bool) -> Unit:
+def canonical_big(canonicalizer: Canonicalizer, node: Big, style: int, state: State, loose: bool) -> Unit:
     named, atom = DELIMITERS.get(node.delimiter, node.delimiter), CLASS[sym.BIG[node.source][1]]
     item = Item((node.source, named), atom)
     if atom in (OPEN, CLOSE):
@@ -137,42 +139,47 @@ def big(normal: Normal, node: Big, style: int, state: State, loose: bool) -> Uni
 # Over, under and through
 
 
-def accent(normal: Normal, node: Accent, style: int, state: State, loose: bool) -> Unit:
+def canonical_accent(canonicalizer: Canonicalizer, node: Accent, style: int, state: State, loose: bool) -> Unit:
     source = SYNONYMS.get(node.source, node.source)
-    inner = normal.body(node.body, style | 1, state, loose)
+    inner = canonicalizer.body(node.body, style | 1, state, loose)
     is_character = len(inner) == 1 and inner[0].is_character
     return Item(group((source,), spell(inner, style)), ORD, (), is_character)
 
 
-def stretch(normal: Normal, node: Stretch, style: int, state: State, loose: bool) -> Unit:
-    body = normal.spelt(node.body, style | 1 if node.over else style, state, loose)
+def canonical_stretch(canonicalizer: Canonicalizer, node: Stretch, style: int, state: State, loose: bool) -> Unit:
+    body = canonicalizer.spelt(node.body, style | 1 if node.over else style, state, loose)
     atom = OP if node.source in sym.BRACES else ORD
     return Item(group((SYNONYMS.get(node.source, node.source),), body), atom)
 
 
-def stack(normal: Normal, node: Stack, style: int, state: State, loose: bool) -> Unit:
-    base = normal.body(node.base, style, state, loose)
+def canonical_stack(canonicalizer: Canonicalizer, node: Stack, style: int, state: State, loose: bool) -> Unit:
+    base = canonicalizer.body(node.base, style, state, loose)
     atom = base[0].atom if len(base) == 1 and base[0].atom >= 0 and base[0].is_character else ORD
     small = node.over if node.over is not None else node.under
     inner = superscript_style(style) if node.over is not None else subscript_style(style)
     source = "\\overset" if node.over is not None else "\\underset"
     if node.source == "\\stackrel" and atom != REL:
         source, atom = "\\stackrel", REL
-    return Item(group((source,), normal.spelt(small, inner, state, loose), spell(base, style)), atom)
+    return Item(group((source,), canonicalizer.spelt(small, inner, state, loose), spell(base, style)), atom)
 
 
-def arrow(normal: Normal, node: Arrow, style: int, state: State, loose: bool) -> Unit:
-    over = normal.spelt(node.over, superscript_style(style), state, loose)
+def canonical_arrow(canonicalizer: Canonicalizer, node: Arrow, style: int, state: State, loose: bool) -> Unit:
+    over = canonicalizer.spelt(node.over, superscript_style(style), state, loose)
     if node.under is None:
         return Item(group((node.source,), over), REL)
-    under = normal.spelt(node.under, subscript_style(style), state, loose)
+    under = canonicalizer.spelt(node.under, subscript_style(style), state, loose)
     return Item(group((node.source, "[", *_guarded(under), "]"), over), REL)
 
 
-def negated(normal: Normal, node: Negated, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+def canonical_negated(
+    canonicalizer: Canonicalizer, node: Negated, style: int, state: State, loose: bool
+) -> Unit | list[Unit]:
     if isinstance(node.body, Space):
-        return [Item(("\\not", "{", "}"), ORD, (), False, False), *normal.units((node.body,), style, state, loose)]
-    inner = normal.body(node.body, style, state, loose)
+        return [
+            Item(("\\not", "{", "}"), ORD, (), False, False),
+            *canonicalizer.units((node.body,), style, state, loose),
+        ]
+    inner = canonicalizer.body(node.body, style, state, loose)
     tokens = spell(inner, style)
     atom = inner[0].atom if len(inner) == 1 and inner[0].atom >= 0 else ORD
     if tokens == ("=",):
@@ -184,5 +191,5 @@ def negated(normal: Normal, node: Negated, style: int, state: State, loose: bool
     return Item(group(("\\not",), tokens), atom)
 
 
-def phantom(normal: Normal, node: Phantom, style: int, state: State, loose: bool) -> Unit:
-    return Item(group((node.source,), normal.spelt(node.body, style, state, False)), ORD)
+def canonical_phantom(canonicalizer: Canonicalizer, node: Phantom, style: int, state: State, loose: bool) -> Unit:
+    return Item(group((node.source,), canonicalizer.spelt(node.body, style, state, False)), ORD)

@@ -11,10 +11,10 @@ from texlens.core.errors import LatexError
 from texlens.latex.canonical import constructs as forms
 from texlens.latex.canonical import operators
 from texlens.latex.canonical import text as phrases
-from texlens.latex.canonical.matrices import multicolumn, name_of, table
+from texlens.latex.canonical.canonicalizer import PLAIN, Canonicalizer, Method
+from texlens.latex.canonical.matrices import canonical_multicolumn, canonical_table, name_of
 from texlens.latex.canonical.printing import spell
-from texlens.latex.canonical.scripts import scripts
-from texlens.latex.canonical.units import PLAIN, Method, Normal
+from texlens.latex.canonical.scripts import canonical_scripts
 from texlens.latex.parse.nodes import (
     Accent,
     Arrow,
@@ -119,10 +119,10 @@ def _settled(text: str) -> str:
 def _printed(formula: str) -> tuple[str, bool]:
     """The form of a formula, and whether it is surely its own form."""
     tree = parse(formula)
-    normal = Normal(tree, _METHODS)
-    text = " ".join(spell(normal.body(_one_line(tree), 0, PLAIN, True), 0, is_outermost=True))
+    canonicalizer = Canonicalizer(tree, _METHODS)
+    text = " ".join(spell(canonicalizer.body(_one_line(tree), 0, PLAIN, True), 0, is_outermost=True))
     is_line = text.startswith("\\begin{") and "\\\\" not in text
-    return text, not (normal.kept or is_line or any(sign in text for sign in _SIGNS_OF_MORE))
+    return text, not (canonicalizer.kept or is_line or any(sign in text for sign in _SIGNS_OF_MORE))
 
 
 def _one_line(tree: Row) -> Row:
@@ -166,27 +166,27 @@ def _line_of(node: Matrix) -> Row | None:
 
 
 _METHODS: dict[type, Method] = {
-    Row: operators.row,
-    Scripts: scripts,
-    Fraction: forms.fraction,
-    Radical: forms.radical,
-    Delimited: forms.delimited,
-    Middle: forms.middle,
-    Big: forms.big,
-    Accent: forms.accent,
-    Stretch: forms.stretch,
-    Stack: forms.stack,
-    Arrow: forms.arrow,
-    Negated: forms.negated,
-    Phantom: forms.phantom,
-    FontChange: operators.font_change,
-    Operator: operators.operator,
-    Classed: operators.classed,
-    Macro: operators.macro,
-    Text: phrases.text,
-    Boxed: phrases.boxed,
-    Raised: phrases.raised,
-    Bar: phrases.bar,
-    Matrix: table,
-    Multicolumn: multicolumn,
+    Row: operators.canonical_row,
+    Scripts: canonical_scripts,
+    Fraction: forms.canonical_fraction,
+    Radical: forms.canonical_radical,
+    Delimited: forms.canonical_delimited,
+    Middle: forms.canonical_middle,
+    Big: forms.canonical_big,
+    Accent: forms.canonical_accent,
+    Stretch: forms.canonical_stretch,
+    Stack: forms.canonical_stack,
+    Arrow: forms.canonical_arrow,
+    Negated: forms.canonical_negated,
+    Phantom: forms.canonical_phantom,
+    FontChange: operators.canonical_font_change,
+    Operator: operators.canonical_operator,
+    Classed: operators.canonical_classed,
+    Macro: operators.canonical_macro,
+    Text: phrases.canonical_text,
+    Boxed: phrases.canonical_boxed,
+    Raised: phrases.canonical_raised,
+    Bar: phrases.canonical_bar,
+    Matrix: canonical_table,
+    Multicolumn: canonical_multicolumn,
 }

@@ -1,10 +1,10 @@
 """Matrices in canonical form: one name for each way of drawing, cells without what leaves no mark."""
 
-from texlens.latex.canonical.pieces import Item, Unit
+from texlens.latex.canonical.canonicalizer import Canonicalizer
+from texlens.latex.canonical.items import Item, Unit
 from texlens.latex.canonical.printing import group
-from texlens.latex.canonical.units import Normal
+from texlens.latex.layout.engine import State
 from texlens.latex.layout.matrices import fences
-from texlens.latex.layout.rows import State
 from texlens.latex.layout.spacing import INNER, ORD
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import Matrix, Multicolumn, Row
@@ -17,9 +17,9 @@ _NAMES |= dict.fromkeys(("gather", "gather*", "displaylines"), "gathered")
 _NAMES |= dict.fromkeys(("multline", "multline*"), "multlined")
 
 
-def table(normal: Normal, node: Matrix, style: int, state: State, loose: bool) -> Unit:
+def canonical_table(canonicalizer: Canonicalizer, node: Matrix, style: int, state: State, loose: bool) -> Unit:
     cell_style = sym.ENVIRONMENTS[node.environment][3] or 0
-    rows = [[normal.spelt(cell, cell_style, state, False) for cell in row] for row in node.rows]
+    rows = [[canonicalizer.spelt(cell, cell_style, state, False) for cell in row] for row in node.rows]
     has_spans = any(_is_span(cell) for row in node.rows for cell in row)
     if not has_spans:
         rows = _trimmed(rows)
@@ -86,6 +86,8 @@ def _name_and_columns(node: Matrix, count: int, has_spans: bool) -> tuple[str, t
     return "array", ("{", *letters[: max(1, count)], "}")
 
 
-def multicolumn(normal: Normal, node: Multicolumn, style: int, state: State, loose: bool) -> Unit:
-    body = normal.spelt(node.body, style, state, False)
+def canonical_multicolumn(
+    canonicalizer: Canonicalizer, node: Multicolumn, style: int, state: State, loose: bool
+) -> Unit:
+    body = canonicalizer.spelt(node.body, style, state, False)
     return Item(group(("\\multicolumn",), tuple(str(node.span)), tuple(node.columns or "c"), body), ORD)

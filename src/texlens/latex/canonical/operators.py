@@ -1,11 +1,11 @@
 """Fonts, operators, atom classes and the commands that stand for several others, in canonical form."""
 
+from texlens.latex.canonical.canonicalizer import Canonicalizer, braced
 from texlens.latex.canonical.constructs import delimiter_symbol
-from texlens.latex.canonical.pieces import Choice, Item, Unit, space
+from texlens.latex.canonical.items import Choice, Item, Unit, space
 from texlens.latex.canonical.printing import group, scale_of, spell
 from texlens.latex.canonical.synonyms import FUNCTIONS, LIMIT_FUNCTIONS
-from texlens.latex.canonical.units import Normal, braced
-from texlens.latex.layout.rows import State, changed
+from texlens.latex.layout.engine import State, changed
 from texlens.latex.layout.spacing import BIN, CLASS, OP, OPEN, ORD, REL
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import Classed, FontChange, Macro, Operator, Row, Symbol, Text
@@ -13,23 +13,25 @@ from texlens.latex.parse.nodes import Classed, FontChange, Macro, Operator, Row,
 _DOUBLE_ARROWS = {"\\iff": "\\Longleftrightarrow", "\\implies": "\\Longrightarrow", "\\impliedby": "\\Longleftarrow"}
 
 
-def row(normal: Normal, node: Row, style: int, state: State, loose: bool) -> Unit | list[Unit]:
-    inner = normal.items(node.items, style, state, loose)
+def canonical_row(canonicalizer: Canonicalizer, node: Row, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+    inner = canonicalizer.items(node.items, style, state, loose)
     return braced(inner, style)
 
 
-def font_change(normal: Normal, node: FontChange, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+def canonical_font_change(
+    canonicalizer: Canonicalizer, node: FontChange, style: int, state: State, loose: bool
+) -> Unit | list[Unit]:
     state = changed(state, node.alphabet)
     body = node.body
     nodes = body.items if isinstance(body, Row) else (body,)
-    inner = normal.items(nodes, style, state, loose)
+    inner = canonicalizer.items(nodes, style, state, loose)
     if len(nodes) == 1 and len(inner) == 1 and (inner[0].is_base or isinstance(nodes[0], Symbol)):
         return inner[0]
     return braced(inner, style)
 
 
-def operator(
-    normal: Normal, node: Operator, style: int, state: State, loose: bool, has_scripts: bool = False
+def canonical_operator(
+    canonicalizer: Canonicalizer, node: Operator, style: int, state: State, loose: bool, has_scripts: bool = False
 ) -> Unit | list[Unit]:
     if (
         node.source in sym.DECORATED_LIMITS
@@ -41,7 +43,7 @@ def operator(
     if node.body is None:
         inner = [Item((letter,), ORD, ("\\mathrm",), True) for letter in node.name]
     else:
-        inner = normal.body(node.body, style, state, loose)
+        inner = canonicalizer.body(node.body, style, state, loose)
     goes_over = node.limits and has_scripts and style < 2
     if inner and all(item.font == ("\\mathrm",) and len(item.tokens) == 1 for item in inner):
         return _named(node, inner, goes_over, has_scripts and style < 2)
@@ -64,18 +66,22 @@ def _named(node: Operator, inner: list[Item], goes_over: bool, limits_matter: bo
     return named if goes_over else Choice(tuple(inner), named)
 
 
-def classed(normal: Normal, node: Classed, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+def canonical_classed(
+    canonicalizer: Canonicalizer, node: Classed, style: int, state: State, loose: bool
+) -> Unit | list[Unit]:
     atom = CLASS[node.atom]
     if node.source == "\\bmod":
         return Item(("\\bmod",), BIN)
     if node.source == "" and isinstance(node.body, Symbol):
         return delimiter_symbol(node.body.source, atom == OPEN)
-    inner = normal.body(node.body, style, state, loose)
+    inner = canonicalizer.body(node.body, style, state, loose)
     otherwise = Item(group((node.source,), spell(inner, style)), atom)
     return Choice(tuple(inner), otherwise)
 
 
-def macro(normal: Normal, node: Macro, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+def canonical_macro(
+    canonicalizer: Canonicalizer, node: Macro, style: int, state: State, loose: bool
+) -> Unit | list[Unit]:
     if node.source in _DOUBLE_ARROWS:
         thick = space(5 / 18 * scale_of(style))
         return [thick, Item((_DOUBLE_ARROWS[node.source],), REL), thick]
@@ -84,5 +90,5 @@ def macro(normal: Normal, node: Macro, style: int, state: State, loose: bool) ->
         assert isinstance(words, Text)
         return Item(("\\tag", "*", "{" + " ".join(str(words.parts[0]).split()) + "}"), ORD, (), False, False)
     if node.source in ("\\pmod", "\\mod", "\\pod"):
-        return Item(group((node.source,), normal.spelt(node.arguments[0], style, state, loose)), ORD)
-    return braced(normal.items(node.expansion.items, style, state, loose), style)
+        return Item(group((node.source,), canonicalizer.spelt(node.arguments[0], style, state, loose)), ORD)
+    return braced(canonicalizer.items(node.expansion.items, style, state, loose), style)

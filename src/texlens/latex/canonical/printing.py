@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from texlens.latex.canonical.pieces import STYLE, Item, gaps_stay
+from texlens.latex.canonical.items import STYLE, Item, gaps_stay
 from texlens.latex.canonical.synonyms import FUNCTIONS, LIMIT_FUNCTIONS
 from texlens.latex.layout.fonts import math_font
 from texlens.latex.layout.spacing import OP, ORD, SPACE

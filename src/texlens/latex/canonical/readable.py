@@ -7,7 +7,7 @@ layout of the whole formula stays the same, and a script loses its braces only a
 from collections.abc import Sequence
 
 from texlens.core.errors import LatexError
-from texlens.latex.canonical.same_drawing import same_layout
+from texlens.latex.canonical.same_picture import is_same_layout
 from texlens.latex.canonical.synonyms import FUNCTIONS, LIMIT_FUNCTIONS
 from texlens.latex.layout.formula import layout
 from texlens.latex.parse import symbols as sym
@@ -185,6 +185,6 @@ def _class_of(text: str) -> str:
 
 def _drawn_alike(first: str, second: str) -> bool:
     try:
-        return same_layout(layout(first), layout(second), _SHIFT_EM, _SHIFT_EM)
+        return is_same_layout(layout(first), layout(second), _SHIFT_EM, _SHIFT_EM)
     except (LatexError, RecursionError):
         return False

@@ -2,22 +2,24 @@
 
 from collections.abc import Sequence
 
-from texlens.latex.canonical.operators import operator
-from texlens.latex.canonical.pieces import Choice, Item, Unit
+from texlens.latex.canonical.canonicalizer import Canonicalizer, braced, canonical_symbol
+from texlens.latex.canonical.items import Choice, Item, Unit
+from texlens.latex.canonical.operators import canonical_operator
 from texlens.latex.canonical.printing import group, space_tokens, spell, wrap
 from texlens.latex.canonical.synonyms import LIMIT_FUNCTIONS
-from texlens.latex.canonical.units import Normal, braced, symbol
-from texlens.latex.layout.rows import State, subscript_style, superscript_style
+from texlens.latex.layout.engine import State, subscript_style, superscript_style
 from texlens.latex.layout.spacing import CLOSE, INNER, OP, ORD, SPACE
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import Delimited, Operator, Scripts, Stretch, Symbol
 
 
-def scripts(normal: Normal, node: Scripts, style: int, state: State, loose: bool) -> Unit | list[Unit]:
-    sub = None if node.sub is None else normal.spelt(node.sub, subscript_style(style), state, loose)
-    sup = None if node.sup is None else normal.spelt(node.sup, superscript_style(style), state, loose)
+def canonical_scripts(
+    canonicalizer: Canonicalizer, node: Scripts, style: int, state: State, loose: bool
+) -> Unit | list[Unit]:
+    sub = None if node.sub is None else canonicalizer.spelt(node.sub, subscript_style(style), state, loose)
+    sup = None if node.sup is None else canonicalizer.spelt(node.sup, superscript_style(style), state, loose)
     if sub == () or sup == ():
-        normal.kept.append(Item((), ORD))
+        canonicalizer.kept.append(Item((), ORD))
     if not sub and (loose or not sup):
         sub = None
     if not sup and (loose or not sub):
@@ -31,17 +33,17 @@ def scripts(normal: Normal, node: Scripts, style: int, state: State, loose: bool
     if base is None:
         return Item(("{", "}", *suffix), ORD, (), False, False) if suffix else braced([], style)
     if isinstance(base, Symbol):
-        return _attached(symbol(base, state), suffix, style, loose)
+        return _attached(canonical_symbol(base, state), suffix, style, loose)
     if isinstance(base, Operator):
-        unit: Unit | list[Unit] = operator(normal, base, style, state, loose, has_scripts=bool(suffix))
+        unit: Unit | list[Unit] = canonical_operator(canonicalizer, base, style, state, loose, has_scripts=bool(suffix))
     else:
-        unit = normal.methods[type(base)](normal, base, style, state, loose)
+        unit = canonicalizer.methods[type(base)](canonicalizer, base, style, state, loose)
     if isinstance(base, Delimited):
-        loose = loose and normal.fences.moves_scripts_little(base, style)
+        loose = loose and canonicalizer.fences.moves_scripts_little(base, style)
     if isinstance(unit, Item) and not unit.is_base and suffix and not unit.font:
         unit = Item(("{", *spell((unit,), style), "}"), ORD)
     if isinstance(unit, Choice) and not unit.is_group:
-        normal.kept.append(unit.otherwise)
+        canonicalizer.kept.append(unit.otherwise)
     return _attached(unit, suffix, style, loose)
 
 

@@ -3,11 +3,11 @@ r"""Words, boxes and bars in canonical form: letters in math where these draw th
 from collections.abc import Sequence
 from typing import Any
 
-from texlens.latex.canonical.pieces import Item, Unit, space
+from texlens.latex.canonical.canonicalizer import PLAIN, Canonicalizer, braced
+from texlens.latex.canonical.items import Item, Unit, space
 from texlens.latex.canonical.printing import group, scale_of, space_tokens, spell
 from texlens.latex.canonical.synonyms import TYPED, font_of
-from texlens.latex.canonical.units import PLAIN, Normal, braced
-from texlens.latex.layout.rows import State, changed
+from texlens.latex.layout.engine import State, changed
 from texlens.latex.layout.spacing import CLASS, CLOSE, OPEN, ORD
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import Bar, Boxed, FontSwitch, Negated, Node, Raised, Row, Space, Symbol, Text
@@ -23,19 +23,21 @@ _ESCAPES = {character: "\\" + character for character in "{}$&#%_"}
 _ESCAPES |= {"\\": "\\textbackslash ", "^": "\\textasciicircum ", "~": "\\textasciitilde "}
 
 
-def text(normal: Normal, node: Text, style: int, state: State, loose: bool) -> Unit | list[Unit]:
+def canonical_text(
+    canonicalizer: Canonicalizer, node: Text, style: int, state: State, loose: bool
+) -> Unit | list[Unit]:
     is_text_sized = node.source in _TEXT_SIZED
     if is_text_sized and style >= 4:
-        return Item(("\\mbox", _text_piece(normal, node.parts)), ORD)
+        return Item(("\\mbox", _text_piece(canonicalizer, node.parts)), ORD)
     inner_state = changed(("rm", False) if is_text_sized or state[0] == "" else state, node.alphabet)
-    inner = _words(normal, node.parts, style, inner_state)
+    inner = _words(canonicalizer, node.parts, style, inner_state)
     if inner is None or (inner and node.source == "\\textsc"):
         name = _TEXT_NAMES.get(inner_state, "\\text") if node.source != "\\textsc" else "\\textsc"
-        return Item((name, _text_piece(normal, node.parts)), ORD)
+        return Item((name, _text_piece(canonicalizer, node.parts)), ORD)
     return braced(inner, style)
 
 
-def _words(normal: Normal, parts: Sequence[Any], style: int, state: State) -> list[Item] | None:
+def _words(canonicalizer: Canonicalizer, parts: Sequence[Any], style: int, state: State) -> list[Item] | None:
     """Text as letters in math, where that draws the same; else None."""
     items: list[Item] = []
     for part in parts:
@@ -53,9 +55,9 @@ def _words(normal: Normal, parts: Sequence[Any], style: int, state: State) -> li
             nodes = part.items if isinstance(part, Row) else (part,)
             if not all(_is_simple(node) for node in nodes):
                 return None
-            items += normal.items(nodes, max(style, 2), PLAIN, False)
+            items += canonicalizer.items(nodes, max(style, 2), PLAIN, False)
         elif isinstance(part, Text) and part.source not in (*_TEXT_SIZED, "\\textsc"):
-            more = _words(normal, part.parts, style, changed(state, part.alphabet))
+            more = _words(canonicalizer, part.parts, style, changed(state, part.alphabet))
             if more is None:
                 return None
             items += more
@@ -91,17 +93,17 @@ def _text_letter(letter: str, state: State, style: int) -> Item | None:
 # Words that stay words
 
 
-def _text_piece(normal: Normal, parts: Sequence[Any]) -> str:
+def _text_piece(canonicalizer: Canonicalizer, parts: Sequence[Any]) -> str:
     """Words in braces with their spaces written out, since white space between tokens counts there."""
-    return "{" + "".join(_text_part(normal, part) for part in parts) + "}"
+    return "{" + "".join(_text_part(canonicalizer, part) for part in parts) + "}"
 
 
-def _text_part(normal: Normal, part: Any) -> str:
+def _text_part(canonicalizer: Canonicalizer, part: Any) -> str:
     if isinstance(part, str):
         return "".join("~" if letter.isspace() else _ESCAPES.get(letter, letter) for letter in part)
     if isinstance(part, Text):
         name = "" if part.source == "{" else part.source
-        return name + _text_piece(normal, part.parts)
+        return name + _text_piece(canonicalizer, part.parts)
     if isinstance(part, Space):
         return "".join(
             "~" if token == "\\ " else token + " " * token[-1].isalpha() for token in space_tokens(part.width_em, 2)
@@ -109,30 +111,30 @@ def _text_part(normal: Normal, part: Any) -> str:
     if isinstance(part, FontSwitch):
         return part.source + " "
     nodes = part.items if isinstance(part, Row) else (part,)
-    tokens = spell(normal.items(nodes, 2, PLAIN, False), 2)
+    tokens = spell(canonicalizer.items(nodes, 2, PLAIN, False), 2)
     return "$" + " ".join(tokens) + "$" if tokens else ""
 
 
 # Boxes and bars
 
 
-def boxed(normal: Normal, node: Boxed, style: int, state: State, loose: bool) -> Unit:
+def canonical_boxed(canonicalizer: Canonicalizer, node: Boxed, style: int, state: State, loose: bool) -> Unit:
     if node.source == "\\boxed":
-        return Item(group(("\\boxed",), normal.spelt(node.body, style, state, loose)), ORD)
+        return Item(group(("\\boxed",), canonicalizer.spelt(node.body, style, state, loose)), ORD)
     if isinstance(node.body, Text):
-        return Item(("\\fbox", _text_piece(normal, node.body.parts)), ORD)
-    return Item(("\\fbox", "{$" + " ".join(normal.spelt(node.body, 2, state, loose)) + "$}"), ORD)
+        return Item(("\\fbox", _text_piece(canonicalizer, node.body.parts)), ORD)
+    return Item(("\\fbox", "{$" + " ".join(canonicalizer.spelt(node.body, 2, state, loose)) + "$}"), ORD)
 
 
-def raised(normal: Normal, node: Raised, style: int, state: State, loose: bool) -> Unit:
+def canonical_raised(canonicalizer: Canonicalizer, node: Raised, style: int, state: State, loose: bool) -> Unit:
     shift = f"{node.shift_em:.3f}".rstrip("0").rstrip(".") or "0"
     if node.source == "\\raisebox" and isinstance(node.body, Text):
-        return Item(("\\raisebox", "{" + shift + "em}", _text_piece(normal, node.body.parts)), ORD)
-    body = normal.spelt(node.body, style, state, False)
+        return Item(("\\raisebox", "{" + shift + "em}", _text_piece(canonicalizer, node.body.parts)), ORD)
+    body = canonicalizer.spelt(node.body, style, state, False)
     return Item(group(("\\raise", shift.replace("-0", "0") + "em" if shift == "-0" else shift + "em"), body), ORD)
 
 
-def bar(normal: Normal, node: Bar, style: int, state: State, loose: bool) -> Unit:
+def canonical_bar(canonicalizer: Canonicalizer, node: Bar, style: int, state: State, loose: bool) -> Unit:
     width, height, lift = (f"{em:.3f}em" for em in (node.width_em, node.height_em, node.raise_em))
     lifted = ("[" + lift + "]",) if node.raise_em else ()
     return Item(("\\rule", *lifted, "{" + width + "}", "{" + height + "}"), ORD)

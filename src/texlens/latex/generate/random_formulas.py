@@ -1,7 +1,7 @@
 r"""Random formulas that text alone cannot predict: whoever gets them right has read the image.
 
 `RandomFormulas(ALL).sample(rng, 12)` gives a label in the style of LaTeX_OCR: tokens with one space between them,
-braced scripts, `_` before `^`. Of several spellings with one look only the commonest is used (`repertoire.SAME_LOOK`).
+braced scripts, `_` before `^`. Of several spellings with one look only the commonest is used (`alphabet.SAME_LOOK`).
 """
 
 import random
@@ -9,7 +9,7 @@ from bisect import bisect
 from collections.abc import Callable
 from itertools import accumulate
 
-from texlens.latex.generate.repertoire import ALL, DIGITS, LATIN, Alphabet
+from texlens.latex.generate.alphabet import ALL, DIGITS, LATIN, Alphabet
 
 # The fewest tokens that each shape takes; those not named take one.
 _COST = {"scripted": 5, "fraction": 7, "root": 4, "operator": 5, "accent": 4, "wide": 6, "fence": 3, "tall": 9}

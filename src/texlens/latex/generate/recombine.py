@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from texlens.latex.generate.repertoire import ALL, DIGITS, LATIN, words
+from texlens.latex.generate.alphabet import ALL, DIGITS, LATIN, words
 
 _OPEN = frozenset("({[") | {"\\{", "\\langle", "\\lfloor", "\\lbrack"}
 _CLOSE = frozenset(")}]") | {"\\}", "\\rangle", "\\rfloor", "\\rbrack"}

@@ -3,8 +3,8 @@
 from unicodedata import normalize
 
 from texlens.latex.layout.boxes import Box, PlacedGlyph, glyph_box, kern, rule
+from texlens.latex.layout.engine import LayoutEngine, State, subscript_style, superscript_style
 from texlens.latex.layout.fonts import TEX_ACCENT_HEIGHTS
-from texlens.latex.layout.rows import Engine, State, subscript_style, superscript_style
 from texlens.latex.layout.spacing import OP, ORD, REL
 from texlens.latex.layout.structures import class_of, is_character_node, with_limits
 from texlens.latex.parse.nodes import Accent, Arrow, Bar, Boxed, Negated, Raised, Row, Stack, Stretch, Symbol
@@ -16,7 +16,7 @@ _COMBINING_SLASH = "\u0338"
 # Over and under
 
 
-def accent(engine: Engine, node: Accent, style: int, state: State) -> tuple[int, Box]:
+def layout_accent(engine: LayoutEngine, node: Accent, style: int, state: State) -> tuple[int, Box]:
     """Rule 12."""
     body = engine.node(node.body, style | 1, state)
     scale = engine.sizes[style >> 1]
@@ -38,7 +38,7 @@ def accent(engine: Engine, node: Accent, style: int, state: State) -> tuple[int,
     return ORD, box
 
 
-def _accent_mark(engine: Engine, node: Accent, width: float, scale: float) -> Box:
+def _accent_mark(engine: LayoutEngine, node: Accent, width: float, scale: float) -> Box:
     glyph = engine.font.glyph(node.character)
     if node.wide and glyph in engine.font.horizontal:
         fitting = [v for v, size in engine.font.horizontal[glyph].variants if size * scale <= width]
@@ -49,7 +49,7 @@ def _accent_mark(engine: Engine, node: Accent, width: float, scale: float) -> Bo
     return kern(0.0) if font is None else engine.box_of(node.character, font, glyph, scale, node.source)
 
 
-def stretch(engine: Engine, node: Stretch, style: int, state: State) -> tuple[int, Box]:
+def layout_stretch(engine: LayoutEngine, node: Stretch, style: int, state: State) -> tuple[int, Box]:
     """Rules 9 and 10, and braces and arrows as wide as the body."""
     body = engine.node(node.body, style | 1 if node.over else style, state)
     c, scale = engine.constants, engine.sizes[style >> 1]
@@ -74,7 +74,7 @@ def stretch(engine: Engine, node: Stretch, style: int, state: State) -> tuple[in
     return OP if node.source in BRACES else ORD, Box(width, top, bottom, children)
 
 
-def _wide_mark(engine: Engine, character: str, width: float, scale: float, source: str) -> tuple[Box, float]:
+def _wide_mark(engine: LayoutEngine, character: str, width: float, scale: float, source: str) -> tuple[Box, float]:
     """A mark at least `width` wide with its ink's bottom at `rise`; height and depth are of the ink alone."""
     mark = engine.stretched(character, width, scale, source, vertical=False)
     boxes = [child for _, _, child in mark.children] if mark.ink is None else [mark]
@@ -87,13 +87,13 @@ def _wide_mark(engine: Engine, character: str, width: float, scale: float, sourc
     return Box(across, high - low, 0.0, ((-left, 0.0, mark),)), low
 
 
-def stack(engine: Engine, node: Stack, style: int, state: State) -> tuple[int, Box]:
+def layout_stack(engine: LayoutEngine, node: Stack, style: int, state: State) -> tuple[int, Box]:
     base = engine.node(node.base, style, state)
     atom = REL if node.source == "\\stackrel" else class_of(node.base)
     return atom, with_limits(engine, base, node.over, node.under, style, state)
 
 
-def arrow(engine: Engine, node: Arrow, style: int, state: State) -> tuple[int, Box]:
+def layout_arrow(engine: LayoutEngine, node: Arrow, style: int, state: State) -> tuple[int, Box]:
     scale = engine.sizes[style >> 1]
     over = engine.node(node.over, superscript_style(style), state)
     under = kern(0.0) if node.under is None else engine.node(node.under, subscript_style(style), state)
@@ -113,12 +113,12 @@ def arrow(engine: Engine, node: Arrow, style: int, state: State) -> tuple[int, B
     return REL, Box(box.width, height, depth, children)
 
 
-def raised(engine: Engine, node: Raised, style: int, state: State) -> tuple[int, Box]:
+def layout_raised(engine: LayoutEngine, node: Raised, style: int, state: State) -> tuple[int, Box]:
     body, y = engine.node(node.body, style, state), node.shift_em
     return ORD, Box(body.width, max(0.0, body.height + y), max(0.0, body.depth - y), ((0.0, y, body),))
 
 
-def boxed(engine: Engine, node: Boxed, style: int, state: State) -> tuple[int, Box]:
+def layout_boxed(engine: LayoutEngine, node: Boxed, style: int, state: State) -> tuple[int, Box]:
     body = engine.node(node.body, style if node.source == "\\boxed" else 2, state)
     pad, line = 0.3, 0.04
     width, height, depth = body.width + 2 * (pad + line), body.height + pad + line, body.depth + pad + line
@@ -127,7 +127,7 @@ def boxed(engine: Engine, node: Boxed, style: int, state: State) -> tuple[int, B
     return ORD, Box(width, height, depth, (*children, (pad + line, 0.0, body)))
 
 
-def negated(engine: Engine, node: Negated, style: int, state: State) -> tuple[int, Box]:
+def layout_negated(engine: LayoutEngine, node: Negated, style: int, state: State) -> tuple[int, Box]:
     struck = node.body.items[0] if isinstance(node.body, Row) and len(node.body.items) == 1 else node.body
     if isinstance(struck, Symbol):
         joined = normalize("NFC", struck.character + _COMBINING_SLASH)
@@ -144,7 +144,7 @@ def negated(engine: Engine, node: Negated, style: int, state: State) -> tuple[in
     )
 
 
-def bar(engine: Engine, node: Bar, style: int, state: State) -> tuple[int, Box]:
+def layout_bar(engine: LayoutEngine, node: Bar, style: int, state: State) -> tuple[int, Box]:
     width, height = max(0.0, node.width_em), max(0.0, node.height_em)
     if width == 0.0 or height == 0.0:
         return ORD, Box(width, height, 0.0)

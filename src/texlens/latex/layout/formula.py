@@ -5,11 +5,26 @@ from functools import cache
 from texlens.latex.layout import matrices
 from texlens.latex.layout.alphabets import styled
 from texlens.latex.layout.boxes import Box, Layout, PlacedGlyph, PlacedRule, flatten, glyph_box, kern, side_by_side
-from texlens.latex.layout.decorations import accent, arrow, bar, boxed, negated, raised, stack, stretch
+from texlens.latex.layout.decorations import (
+    layout_accent,
+    layout_arrow,
+    layout_bar,
+    layout_boxed,
+    layout_negated,
+    layout_raised,
+    layout_stack,
+    layout_stretch,
+)
+from texlens.latex.layout.engine import LayoutEngine, Method, State, changed
 from texlens.latex.layout.fonts import math_font
-from texlens.latex.layout.rows import Engine, Method, State, changed
 from texlens.latex.layout.spacing import CLASS, INNER, OP, ORD, REL, THIN
-from texlens.latex.layout.structures import big, delimited, fraction, radical, scripts
+from texlens.latex.layout.structures import (
+    layout_big,
+    layout_delimited,
+    layout_fraction,
+    layout_radical,
+    layout_scripts,
+)
 from texlens.latex.parse.nodes import (
     Accent,
     Arrow,
@@ -55,9 +70,9 @@ def layout(formula: str | Node, *, font: str = "latin-modern", size: float = 1.0
 
 
 @cache
-def engine_of(font: str) -> Engine:
+def engine_of(font: str) -> LayoutEngine:
     """The engine that draws with a font, by its name."""
-    return Engine(math_font(font), METHODS)
+    return LayoutEngine(math_font(font), METHODS)
 
 
 _TEXT_SIZED = frozenset(["\\mbox", "\\hbox", "\\makebox"])
@@ -66,7 +81,7 @@ _TEXT_SIZED = frozenset(["\\mbox", "\\hbox", "\\makebox"])
 # Words
 
 
-def text(engine: Engine, node: Text, style: int, state: State) -> tuple[int, Box]:
+def layout_text(engine: LayoutEngine, node: Text, style: int, state: State) -> tuple[int, Box]:
     if node.source in _TEXT_SIZED:
         style = 2
     state = changed(("rm", False) if node.source in _TEXT_SIZED or state[0] == "" else state, node.alphabet)
@@ -78,13 +93,13 @@ def text(engine: Engine, node: Text, style: int, state: State) -> tuple[int, Box
         elif isinstance(part, FontSwitch):
             state = changed(state, part.alphabet)
         elif isinstance(part, Text):
-            boxes.append(text(engine, part, style, state)[1])
+            boxes.append(layout_text(engine, part, style, state)[1])
         else:
             boxes.append(engine.node(part, max(style, 2), ("", False)))
     return ORD, side_by_side(boxes)
 
 
-def _letter(engine: Engine, letter: str, state: State, level: int) -> Box:
+def _letter(engine: LayoutEngine, letter: str, state: State, level: int) -> Box:
     if letter.isspace():
         return kern(engine.sizes[level + 1] / 3)
     character = styled(letter, *state) if letter not in "∂∇" else letter
@@ -94,7 +109,7 @@ def _letter(engine: Engine, letter: str, state: State, level: int) -> Box:
     return Box(box.width, box.height, box.depth, ((0.0, 0.0, box),))
 
 
-def operator(engine: Engine, node: Operator, style: int, state: State) -> tuple[int, Box]:
+def layout_operator(engine: LayoutEngine, node: Operator, style: int, state: State) -> tuple[int, Box]:
     if node.body is not None:
         return OP, engine.node(node.body, style, state)
     level = max(0, (style >> 1) - 1)
@@ -108,7 +123,7 @@ def operator(engine: Engine, node: Operator, style: int, state: State) -> tuple[
 # The rest
 
 
-def font_change(engine: Engine, node: FontChange, style: int, state: State) -> tuple[int, Box]:
+def layout_font_change(engine: LayoutEngine, node: FontChange, style: int, state: State) -> tuple[int, Box]:
     state = changed(state, node.alphabet)
     if isinstance(node.body, Symbol):
         return engine.symbol(node.body, style, state)
@@ -118,16 +133,16 @@ def font_change(engine: Engine, node: FontChange, style: int, state: State) -> t
     return ORD, engine.node(node.body, style, state)
 
 
-def classed(engine: Engine, node: Classed, style: int, state: State) -> tuple[int, Box]:
+def layout_classed(engine: LayoutEngine, node: Classed, style: int, state: State) -> tuple[int, Box]:
     return CLASS[node.atom], engine.node(node.body, style, state)
 
 
-def macro(engine: Engine, node: Macro, style: int, state: State) -> tuple[int, Box]:
+def layout_macro(engine: LayoutEngine, node: Macro, style: int, state: State) -> tuple[int, Box]:
     atom = REL if not node.arguments else ORD
     return atom, engine.node(node.expansion, style, state)
 
 
-def phantom(engine: Engine, node: Phantom, style: int, state: State) -> tuple[int, Box]:
+def layout_phantom(engine: LayoutEngine, node: Phantom, style: int, state: State) -> tuple[int, Box]:
     body = engine.node(node.body, style, state)
     width = body.width if "w" in node.keeps else 0.0
     height = body.height if "h" in node.keeps else 0.0
@@ -136,7 +151,7 @@ def phantom(engine: Engine, node: Phantom, style: int, state: State) -> tuple[in
     return ORD, Box(width, height, depth, ((x, 0.0, body),) if node.visible else ())
 
 
-def matrix(engine: Engine, node: Matrix, style: int, state: State) -> tuple[int, Box]:
+def layout_matrix(engine: LayoutEngine, node: Matrix, style: int, state: State) -> tuple[int, Box]:
     def cell(content: Node, cell_style: int) -> Box:
         items = content.items if isinstance(content, Row) else (content,)
         return engine.spaced(engine.atoms(items, cell_style, state))
@@ -153,35 +168,35 @@ def matrix(engine: Engine, node: Matrix, style: int, state: State) -> tuple[int,
     return INNER, side_by_side((engine.delimiter(left, least, 2), grid, engine.delimiter(right or ".", least, 2)))
 
 
-def multicolumn(engine: Engine, node: Multicolumn, style: int, state: State) -> tuple[int, Box]:
+def layout_multicolumn(engine: LayoutEngine, node: Multicolumn, style: int, state: State) -> tuple[int, Box]:
     return ORD, engine.node(node.body, style, state)
 
 
-def row(engine: Engine, node: Row, style: int, state: State) -> tuple[int, Box]:
+def layout_row(engine: LayoutEngine, node: Row, style: int, state: State) -> tuple[int, Box]:
     return ORD, engine.spaced(engine.atoms(node.items, style, state))
 
 
 METHODS: dict[type, Method] = {
-    Row: row,
-    Scripts: scripts,
-    Fraction: fraction,
-    Radical: radical,
-    Delimited: delimited,
-    Big: big,
-    Accent: accent,
-    Stretch: stretch,
-    Stack: stack,
-    Arrow: arrow,
-    Matrix: matrix,
-    Multicolumn: multicolumn,
-    Text: text,
-    FontChange: font_change,
-    Operator: operator,
-    Classed: classed,
-    Phantom: phantom,
-    Raised: raised,
-    Boxed: boxed,
-    Negated: negated,
-    Bar: bar,
-    Macro: macro,
+    Row: layout_row,
+    Scripts: layout_scripts,
+    Fraction: layout_fraction,
+    Radical: layout_radical,
+    Delimited: layout_delimited,
+    Big: layout_big,
+    Accent: layout_accent,
+    Stretch: layout_stretch,
+    Stack: layout_stack,
+    Arrow: layout_arrow,
+    Matrix: layout_matrix,
+    Multicolumn: layout_multicolumn,
+    Text: layout_text,
+    FontChange: layout_font_change,
+    Operator: layout_operator,
+    Classed: layout_classed,
+    Phantom: layout_phantom,
+    Raised: layout_raised,
+    Boxed: layout_boxed,
+    Negated: layout_negated,
+    Bar: layout_bar,
+    Macro: layout_macro,
 }

@@ -1,8 +1,8 @@
 """Scripts, limits, fractions, radicals and delimiters: rules 11 to 19 of The TeXbook's Appendix G."""
 
 from texlens.latex.layout.boxes import Box, kern, rule, side_by_side
+from texlens.latex.layout.engine import LayoutEngine, State, subscript_style, superscript_style
 from texlens.latex.layout.glyphs import NULL_DELIMITER
-from texlens.latex.layout.rows import Engine, State, subscript_style, superscript_style
 from texlens.latex.layout.spacing import CLASS, CLOSE, INNER, MIDDLE, OP, OPEN, ORD
 from texlens.latex.parse.nodes import (
     Accent,
@@ -26,7 +26,7 @@ from texlens.latex.parse.symbols import BIG, BRACES, LIMIT_OPERATORS
 # Scripts
 
 
-def scripts(engine: Engine, node: Scripts, style: int, state: State) -> tuple[int, Box]:
+def layout_scripts(engine: LayoutEngine, node: Scripts, style: int, state: State) -> tuple[int, Box]:
     base = node.base
     if base is None:
         atom, box = ORD, kern(0.0)
@@ -41,7 +41,7 @@ def scripts(engine: Engine, node: Scripts, style: int, state: State) -> tuple[in
     return atom, with_scripts(engine, box, node, is_character_node(base), style, state)
 
 
-def with_scripts(engine: Engine, base: Box, node: Scripts, is_character: bool, style: int, state: State) -> Box:
+def with_scripts(engine: LayoutEngine, base: Box, node: Scripts, is_character: bool, style: int, state: State) -> Box:
     """Rule 18: sub- and superscript at the right of a base."""
     c, scale = engine.constants, engine.sizes[style >> 1]
     italic = base.italic
@@ -76,7 +76,7 @@ def with_scripts(engine: Engine, base: Box, node: Scripts, is_character: bool, s
     return Box(width + c["SpaceAfterScript"], height, depth, children)
 
 
-def _apart(engine: Engine, up: float, down: float, sup: Box, sub: Box, scale: float) -> tuple[float, float]:
+def _apart(engine: LayoutEngine, up: float, down: float, sup: Box, sub: Box, scale: float) -> tuple[float, float]:
     """Rule 18e: at least four rule widths between the scripts."""
     least = 4 * engine.thickness * scale
     gap = (up - sup.depth) - (sub.height - down)
@@ -88,7 +88,9 @@ def _apart(engine: Engine, up: float, down: float, sup: Box, sub: Box, scale: fl
     return up, down
 
 
-def with_limits(engine: Engine, base: Box, over: Node | None, under: Node | None, style: int, state: State) -> Box:
+def with_limits(
+    engine: LayoutEngine, base: Box, over: Node | None, under: Node | None, style: int, state: State
+) -> Box:
     """Rule 13a: limits over and under a base."""
     c, scale = engine.constants, engine.sizes[style >> 1]
     above = None if over is None else engine.node(over, superscript_style(style), state)
@@ -114,7 +116,7 @@ def with_limits(engine: Engine, base: Box, over: Node | None, under: Node | None
 # Fractions, radicals, delimiters
 
 
-def fraction(engine: Engine, node: Fraction, style: int, state: State) -> tuple[int, Box]:
+def layout_fraction(engine: LayoutEngine, node: Fraction, style: int, state: State) -> tuple[int, Box]:
     """Rule 15."""
     if node.style is not None:
         style = node.style | (style & 1)
@@ -150,7 +152,7 @@ def fraction(engine: Engine, node: Fraction, style: int, state: State) -> tuple[
     return ORD, side_by_side((left, box, right))
 
 
-def radical(engine: Engine, node: Radical, style: int, state: State) -> tuple[int, Box]:
+def layout_radical(engine: LayoutEngine, node: Radical, style: int, state: State) -> tuple[int, Box]:
     """Rule 11."""
     c, scale = engine.constants, engine.sizes[style >> 1]
     body = engine.node(node.body, style | 1, state)
@@ -183,7 +185,7 @@ def radical(engine: Engine, node: Radical, style: int, state: State) -> tuple[in
     return ORD, Box(x + body.width, height, depth, children)
 
 
-def delimited(engine: Engine, node: Delimited, style: int, state: State) -> tuple[int, Box]:
+def layout_delimited(engine: LayoutEngine, node: Delimited, style: int, state: State) -> tuple[int, Box]:
     r"""Rule 19, with TeX's own \delimiterfactor of 901 and \delimitershortfall of 5 pt."""
     atoms = engine.atoms(node.body.items, style, state)
     least = engine.fence_size((box for _, box, _ in atoms), style)
@@ -196,7 +198,7 @@ def delimited(engine: Engine, node: Delimited, style: int, state: State) -> tupl
     return INNER, engine.spaced([(OPEN, left, style), *atoms, (CLOSE, right, style)])
 
 
-def big(engine: Engine, node: Big, style: int, state: State) -> tuple[int, Box]:
+def layout_big(engine: LayoutEngine, node: Big, style: int, state: State) -> tuple[int, Box]:
     least, atom = BIG[node.source]
     return CLASS[atom], engine.delimiter(node.delimiter, least, 2)
 

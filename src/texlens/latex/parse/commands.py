@@ -1,15 +1,6 @@
 """What each command that takes arguments becomes: the table that the parser looks commands up in."""
 
 from texlens.latex.parse import symbols as sym
-from texlens.latex.parse.grammar import (
-    DIMENSION,
-    MOST_COLUMNS,
-    SYMBOL_NODES,
-    Handler,
-    Parser,
-    column_letters,
-    length_em,
-)
 from texlens.latex.parse.nodes import (
     Accent,
     Arrow,
@@ -37,6 +28,15 @@ from texlens.latex.parse.nodes import (
     Stretch,
     Symbol,
     Text,
+)
+from texlens.latex.parse.recursive_descent import (
+    DIMENSION,
+    MOST_COLUMNS,
+    SYMBOL_NODES,
+    Handler,
+    Parser,
+    column_letters,
+    length_em,
 )
 from texlens.latex.parse.text_mode import text_parts
 

@@ -4,8 +4,8 @@ import unicodedata
 from collections.abc import Iterable
 
 from texlens.latex.parse import symbols as sym
-from texlens.latex.parse.grammar import MAX_DEPTH, SYMBOL_NODES, Parser
 from texlens.latex.parse.nodes import FontSwitch, Node, Row, Text
+from texlens.latex.parse.recursive_descent import MAX_DEPTH, SYMBOL_NODES, Parser
 
 
 def text_parts(parser: Parser, closing: str) -> tuple[str | Node, ...]:

@@ -32,7 +32,7 @@ class DviSpecial(NamedTuple):
     y_pt: float
 
 
-Mark = DviGlyph | DviRule | DviSpecial
+DviItem = DviGlyph | DviRule | DviSpecial
 Widths = Callable[[str, int], float]
 """The width of a character of a font, as a share of the font's size."""
 
@@ -63,8 +63,8 @@ class _Bytes:
         return found
 
 
-def read_pages(data: bytes, width_of: Widths) -> Iterator[tuple[int, list[Mark]]]:
-    r"""(`\count0`, marks in the order in which TeX set them) of each page.
+def read_pages(data: bytes, width_of: Widths) -> Iterator[tuple[int, list[DviItem]]]:
+    r"""(`\count0`, items in the order in which TeX set them) of each page.
 
     Raises:
         DviError: not a DVI file, or cut short.
@@ -100,8 +100,8 @@ def _define(source: _Bytes, size: int, fonts: dict[int, tuple[str, int]]) -> Non
     fonts[number] = source.text(area + name)[area:], scaled
 
 
-def _page(source: _Bytes, fonts: dict[int, tuple[str, int]], width_of: Widths, unit: float) -> list[Mark]:
-    marks: list[Mark] = []
+def _page(source: _Bytes, fonts: dict[int, tuple[str, int]], width_of: Widths, unit: float) -> list[DviItem]:
+    items: list[DviItem] = []
     h = v = w = x = y = z = 0
     stack: list[tuple[int, int, int, int, int, int]] = []
     font: tuple[str, int] = ("", 0)
@@ -110,16 +110,16 @@ def _page(source: _Bytes, fonts: dict[int, tuple[str, int]], width_of: Widths, u
         if code <= 131 or _PUT <= code <= 136:
             character = code if code < 128 else source.number(code - 127 if code < _PUT else code - 132)
             name, scaled = font
-            marks.append(DviGlyph(name, scaled * unit, character, h * unit, -v * unit))
+            items.append(DviGlyph(name, scaled * unit, character, h * unit, -v * unit))
             if code < _PUT:
                 h += round(width_of(name, character) * scaled)
         elif code in _RULES:
             height, width = source.number(4, signed=True), source.number(4, signed=True)
             if height > 0 and width > 0:
-                marks.append(DviRule(h * unit, -v * unit, width * unit, height * unit))
+                items.append(DviRule(h * unit, -v * unit, width * unit, height * unit))
             h += width if code == 132 else 0
         elif code == _EOP:
-            return marks
+            return items
         elif code == _PUSH:
             if len(stack) >= _MOST_DEPTH:
                 raise DviError(f"boxes more than {_MOST_DEPTH} deep")
@@ -144,7 +144,7 @@ def _page(source: _Bytes, fonts: dict[int, tuple[str, int]], width_of: Widths, u
         elif code < 239:
             font = fonts[code - _FONT_0 if code < 235 else source.number(code - 234)]
         elif code <= 242:
-            marks.append(DviSpecial(source.text(source.number(code - 238)), h * unit, -v * unit))
+            items.append(DviSpecial(source.text(source.number(code - 238)), h * unit, -v * unit))
         elif 243 <= code <= 246:
             _define(source, code - 242, fonts)
         elif code != 138:

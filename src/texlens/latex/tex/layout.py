@@ -5,7 +5,7 @@ from functools import lru_cache
 from texlens.core.errors import LatexError
 from texlens.latex.layout.boxes import Layout, PlacedGlyph, PlacedRule, glyph_box
 from texlens.latex.parse.parser import parse
-from texlens.latex.tex.dvi import DviGlyph, DviRule, DviSpecial, Mark
+from texlens.latex.tex.dvi import DviGlyph, DviItem, DviRule, DviSpecial
 from texlens.latex.tex.fonts import tex_font
 from texlens.latex.tex.run import typeset
 from texlens.latex.tex.source import marked_source
@@ -26,24 +26,24 @@ def tex_layout(formula: str, *, display: bool = True) -> Layout:
     return layout_of(made)
 
 
-def layout_of(marks: list[Mark]) -> Layout:
+def layout_of(items: list[DviItem]) -> Layout:
     """Marks of one page as a layout whose baseline is at 0."""
-    ends = {mark.text[-1]: mark for mark in marks if isinstance(mark, DviSpecial) and mark.text[:-1] == "texlens:"}
+    ends = {item.text[-1]: item for item in items if isinstance(item, DviSpecial) and item.text[:-1] == "texlens:"}
     start = ends["<"]
     width = (ends[">"].x_pt - start.x_pt) / EM_PT if ">" in ends else 0.0
-    glyphs = tuple(placed_glyph(mark, start) for mark in marks if isinstance(mark, DviGlyph))
-    rules = tuple(placed_rule(mark, start) for mark in marks if isinstance(mark, DviRule))
+    glyphs = tuple(placed_glyph(item, start) for item in items if isinstance(item, DviGlyph))
+    rules = tuple(placed_rule(item, start) for item in items if isinstance(item, DviRule))
     extents = [*map(glyph_box, glyphs), *((r.x, r.y, r.x + r.width, r.y + r.height) for r in rules)]
     height, depth = max((top for *_, top in extents), default=0.0), -min((low for _, low, _, _ in extents), default=0.0)
     return Layout(width, max(height, 0.0), max(depth, 0.0), glyphs, rules)
 
 
-def placed_glyph(mark: DviGlyph, start: DviSpecial) -> PlacedGlyph:
-    font = tex_font(mark.font)
-    x, y = (mark.x_pt - start.x_pt) / EM_PT, (mark.y_pt - start.y_pt) / EM_PT
-    return PlacedGlyph(chr(mark.code), font.name, font.code(mark.code), x, y, mark.size_pt / EM_PT, "")
+def placed_glyph(item: DviGlyph, start: DviSpecial) -> PlacedGlyph:
+    font = tex_font(item.font)
+    x, y = (item.x_pt - start.x_pt) / EM_PT, (item.y_pt - start.y_pt) / EM_PT
+    return PlacedGlyph(chr(item.code), font.name, font.code(item.code), x, y, item.size_pt / EM_PT, "")
 
 
-def placed_rule(mark: DviRule, start: DviSpecial) -> PlacedRule:
-    x, y = (mark.x_pt - start.x_pt) / EM_PT, (mark.y_pt - start.y_pt) / EM_PT
-    return PlacedRule(x, y, mark.width_pt / EM_PT, mark.height_pt / EM_PT, "")
+def placed_rule(item: DviRule, start: DviSpecial) -> PlacedRule:
+    x, y = (item.x_pt - start.x_pt) / EM_PT, (item.y_pt - start.y_pt) / EM_PT
+    return PlacedRule(x, y, item.width_pt / EM_PT, item.height_pt / EM_PT, "")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from texlens.core.errors import LatexError
-from texlens.latex.tex.dvi import DviError, Mark, read_pages
+from texlens.latex.tex.dvi import DviError, DviItem, read_pages
 from texlens.latex.tex.fonts import width_of
 
 TIMEOUT_S = 300
@@ -41,8 +41,8 @@ def is_there() -> bool:
     return shutil.which("latex") is not None
 
 
-def typeset(sources: Sequence[str], *, display: bool = True) -> list[list[Mark] | str]:
-    """Each source's marks, or what TeX had against it. Sources are TeX code: print them with `source.marked_source`.
+def typeset(sources: Sequence[str], *, display: bool = True) -> list[list[DviItem] | str]:
+    """Each source's items, or what TeX had against it. Sources are TeX code: print them with `source.marked_source`.
 
     The specials `texlens:<` and `texlens:>` stand at both ends of the baseline.
 
@@ -52,7 +52,7 @@ def typeset(sources: Sequence[str], *, display: bool = True) -> list[list[Mark] 
     latex = shutil.which("latex")
     if latex is None:
         raise LatexError("TeX Live is not installed; install it (Debian: texlive-latex-base), or use our own renderer")
-    out: list[list[Mark] | str] = []
+    out: list[list[DviItem] | str] = []
     for _ in range(_MOST_RUNS):
         rest = sources[len(out) : len(out) + _AT_ONCE]
         if not rest:
@@ -61,7 +61,7 @@ def typeset(sources: Sequence[str], *, display: bool = True) -> list[list[Mark] 
     return out + ["TeX stopped too often"] * (len(sources) - len(out))
 
 
-def _typeset(latex: str, sources: Sequence[str], style: str) -> list[list[Mark] | str]:
+def _typeset(latex: str, sources: Sequence[str], style: str) -> list[list[DviItem] | str]:
     """As many of the sources as TeX came to, the one included at which it stopped."""
     with tempfile.TemporaryDirectory(prefix="texlens-") as folder:
         pages = [_PAGE % (number, number, style, source) for number, source in enumerate(sources, 1)]

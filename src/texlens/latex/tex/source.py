@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from texlens.core.errors import LatexError
 from texlens.latex.canonical.matrices import name_of
 from texlens.latex.canonical.synonyms import LETTERLIKE, SYNONYMS, TYPED
-from texlens.latex.layout.rows import MU_SPACES
+from texlens.latex.layout.engine import MU_SPACES
 from texlens.latex.parse import nodes
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import Node, Row

@@ -21,7 +21,7 @@ from texlens.metrics.cdm.rules import (
     TOKEN_COST,
     Rules,
 )
-from texlens.metrics.cdm.visible import Picture, Token
+from texlens.metrics.cdm.visible_tokens import Picture, Token
 
 MOST_CELLS = 1_000_000
 """Cells of the cost matrix; longer pictures are paired in order of their tokens, which is linear in memory."""

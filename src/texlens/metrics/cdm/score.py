@@ -9,10 +9,10 @@ import numpy as np
 from texlens.core.errors import LatexError
 from texlens.latex.canonical.form import canonical
 from texlens.metrics.cdm.match import MOST_CELLS, assigned, centers, explained
-from texlens.metrics.cdm.reference import reference_picture
+from texlens.metrics.cdm.published import published_picture
 from texlens.metrics.cdm.rules import RULES, Rules
 from texlens.metrics.cdm.structure import ALL_LEVELS, counted_levels, misplaced
-from texlens.metrics.cdm.visible import Picture, picture
+from texlens.metrics.cdm.visible_tokens import Picture, picture
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def matching(truth: str, text: str, rules: Rules = RULES["default"]) -> Matching
     Raises:
         LatexError: truth or text can't be drawn.
     """
-    draw = picture if rules.mended else reference_picture
+    draw = picture if rules.mended else published_picture
     drawn, read = draw(truth), draw(text)
     return Matching(drawn, read, tuple(_pairs(drawn, read, rules)[0]))
 
@@ -124,7 +124,7 @@ def _pairs(truth: Picture, text: Picture, rules: Rules) -> tuple[list[tuple[int,
 @lru_cache(maxsize=1024)
 def drawn_picture(formula: str, mended: bool) -> tuple[Picture, str]:
     """The picture, or an empty one and the reason why there is none."""
-    draw: Callable[[str], Picture] = picture if mended else reference_picture
+    draw: Callable[[str], Picture] = picture if mended else published_picture
     try:
         return draw(formula), ""
     except LatexError as error:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isqrt
 
-from texlens.metrics.cdm.visible import Token
+from texlens.metrics.cdm.visible_tokens import Token
 
 Pairs = Sequence[tuple[int, int]]
 MOST_VOTES = 500_000

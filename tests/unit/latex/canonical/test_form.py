@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from texlens.latex.canonical import form as module
-from texlens.latex.canonical.differences import ALIKE, difference
 from texlens.latex.canonical.form import canonical, canonical_form
+from texlens.latex.canonical.picture_difference import ALIKE, difference
 from texlens.latex.generate.random_formulas import RandomFormulas
 from texlens.latex.layout.formula import layout
 from texlens.latex.parse.tokens import tokenize

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from texlens.latex.canonical.readable import readable
-from texlens.latex.canonical.same_drawing import same_layout
+from texlens.latex.canonical.same_picture import is_same_layout
 from texlens.latex.generate.random_formulas import RandomFormulas
 from texlens.latex.layout.formula import layout
 
 
 def same_to_the_hair(first: str, second: str) -> bool:
-    return same_layout(layout(first), layout(second), 1e-6, 1e-6)
+    return is_same_layout(layout(first), layout(second), 1e-6, 1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from texlens.latex.generate.alphabet import ALL, NOT_MADE, SAME_LOOK, UNSEEN
 from texlens.latex.generate.random_formulas import RandomFormulas
-from texlens.latex.generate.repertoire import ALL, NOT_MADE, SAME_LOOK, UNSEEN
 
 SHARED = Path(os.environ.get("TEXLENS_SHARED_DATA", Path(__file__).parents[5] / "shared/data"))
 LATEX_OCR_TRAIN = SHARED / "LaTeX_OCR/full/train-00000-of-00001.parquet"

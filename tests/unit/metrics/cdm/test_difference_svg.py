@@ -5,7 +5,7 @@ import re
 import pytest
 
 from texlens.core.errors import LatexError
-from texlens.metrics.cdm.drawing import MISSED, WRONG, differences_svg
+from texlens.metrics.cdm.difference_svg import MISSED, WRONG, differences_svg
 
 
 def colored(svg, color):

@@ -17,7 +17,7 @@ MU_SPACES = frozenset(
 )
 
 
-class Engine(Glyphs):
+class LayoutEngine(Glyphs):
     """Rows of nodes to boxes, with one font; `methods` tells how each type of node is set."""
 
     def __init__(self, font: MathFont, methods: Mapping[type, "Method"]):
@@ -95,4 +95,4 @@ def subscript_style(style: int) -> int:
     return (4 if style < 4 else 6) | 1
 
 
-Method = Callable[[Engine, Any, int, State], tuple[int, Box]]
+Method = Callable[[LayoutEngine, Any, int, State], tuple[int, Box]]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from texlens.metrics.cdm.visible import picture
+from texlens.metrics.cdm.visible_tokens import picture
 
 
 def shown(formula):

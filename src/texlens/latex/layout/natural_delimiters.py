@@ -3,9 +3,9 @@ r"""Which `\left … \right` of a formula are drawn at their natural size, so th
 from functools import cache
 
 from texlens.latex.layout.boxes import Box
+from texlens.latex.layout.engine import LayoutEngine, State
 from texlens.latex.layout.formula import engine_of
-from texlens.latex.layout.rows import Engine, State
-from texlens.latex.layout.structures import delimited
+from texlens.latex.layout.structures import layout_delimited
 from texlens.latex.parse.nodes import Delimited, Node, Row, Symbol
 from texlens.latex.parse.symbols import DELIMITERS
 
@@ -40,10 +40,10 @@ class Fences:
         return height - drop - up <= SCRIPT_EM and depth <= _DEEPEST
 
 
-class _Measuring(Engine):
+class _Measuring(LayoutEngine):
     """An engine that notes the natural ones among the fences that it sets."""
 
-    def __init__(self, engine: Engine, natural: dict[int, tuple[float, float]]):
+    def __init__(self, engine: LayoutEngine, natural: dict[int, tuple[float, float]]):
         self.__dict__.update(engine.__dict__)
         self.natural = natural
         self.methods = {**engine.methods, Delimited: _noted}
@@ -55,8 +55,8 @@ def _measured(tree: Node) -> dict[int, tuple[float, float]]:
     return natural
 
 
-def _noted(engine: Engine, node: Delimited, style: int, state: State) -> tuple[int, Box]:
-    atom, box = delimited(engine, node, style, state)
+def _noted(engine: LayoutEngine, node: Delimited, style: int, state: State) -> tuple[int, Box]:
+    atom, box = layout_delimited(engine, node, style, state)
     if all(
         _is_plain(engine, token, child[2], style)
         for token, child in ((node.left, box.children[0]), (node.right, box.children[-1]))
@@ -66,7 +66,7 @@ def _noted(engine: Engine, node: Delimited, style: int, state: State) -> tuple[i
     return atom, box
 
 
-def _is_plain(engine: Engine, token: str, fence: Box, style: int) -> bool:
+def _is_plain(engine: LayoutEngine, token: str, fence: Box, style: int) -> bool:
     if not fence.children:
         return False
     ((_, shift, glyph),) = fence.children
@@ -75,5 +75,5 @@ def _is_plain(engine: Engine, token: str, fence: Box, style: int) -> bool:
 
 
 @cache
-def _plain(engine: Engine, character: str, level: int) -> tuple | None:
+def _plain(engine: LayoutEngine, character: str, level: int) -> tuple | None:
     return engine.glyph_box(character, level, character).ink

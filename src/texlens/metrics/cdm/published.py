@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from texlens.core.errors import LatexError
 from texlens.latex.parse.nodes import Bar, Fraction, Macro, Matrix, Negated, Operator, Symbol, Text
 from texlens.latex.parse.tokens import tokenize
-from texlens.metrics.cdm.glyph_marks import Fence, Group, marked_groups
-from texlens.metrics.cdm.visible import DOTS, Picture, by_character, by_source, pictured, tokens_of
+from texlens.metrics.cdm.ink_groups import Fence, Group, ink_groups
+from texlens.metrics.cdm.visible_tokens import DOTS, Picture, by_character, by_source, pictured, tokens_of
 
 _WHOLE_NAMES = frozenset(
     re.findall(r"\S+", r"\arcsin \arctan \arg \cot \coth \csc \deg \dim \hom \ker \lg \ln \sec \mod \bmod")
@@ -53,7 +53,7 @@ _LIMITS = re.compile(r"\\(no)?limits(?![A-Za-z])")
 _MOST_UNKNOWN = 50
 
 
-def reference_picture(formula: str) -> Picture:
+def published_picture(formula: str) -> Picture:
     """What the authors' program sees of a formula.
 
     Raises:
@@ -117,7 +117,7 @@ def _drawn(source: str) -> list[Group]:
     """TeX in its nonstop mode goes on past a command that it does not know."""
     for _ in range(_MOST_UNKNOWN):
         try:
-            return marked_groups(source, names_take_limits=False)
+            return ink_groups(source, names_take_limits=False)
         except LatexError as error:
             if "unknown command" not in str(error):
                 raise
@@ -125,7 +125,7 @@ def _drawn(source: str) -> list[Group]:
             while end < len(source) and source[end].isalpha() and end > error.position:
                 end += 1
             source = source[: error.position] + " " + source[max(end, error.position + 2) :]
-    return marked_groups(source, names_take_limits=False)
+    return ink_groups(source, names_take_limits=False)
 
 
 def _merged(groups: list[Group]) -> list[Group]:

@@ -3,7 +3,7 @@
 import pytest
 
 from texlens.latex.layout.formula import glyph_box, layout
-from texlens.metrics.cdm.glyph_marks import Slot, marked_groups
+from texlens.metrics.cdm.ink_groups import Slot, ink_groups
 
 FORMULAS = [
     r"\sqrt[3]{\frac{a^2}{b_1}} + \left( \sum_{i=0}^{n} x_i \right)",
@@ -21,10 +21,10 @@ def test_every_glyph_and_rule_is_where_the_layout_has_it(formula):
     drawn = layout(formula)
     there = [glyph_box(glyph) for glyph in drawn.glyphs]
     there += [(rule.x, rule.y, rule.x + rule.width, rule.y + rule.height) for rule in drawn.rules]
-    marked = [extent for group in marked_groups(formula) for extent in group.extents]
+    marked = [extent for group in ink_groups(formula) for extent in group.extents]
     assert sorted(marked) == [pytest.approx(extent) for extent in sorted(there)]
 
 
 def test_places_are_named():
-    places = [group.node.name for group in marked_groups(r"\frac{a^2}{\sqrt[3]{b_1}}") if isinstance(group.node, Slot)]
+    places = [group.node.name for group in ink_groups(r"\frac{a^2}{\sqrt[3]{b_1}}") if isinstance(group.node, Slot)]
     assert sorted(places) == ["degree", "in", "over", "sub", "sup", "under"]

@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 from texlens.latex.layout.boxes import Box
+from texlens.latex.layout.engine import LayoutEngine, Method, State
 from texlens.latex.layout.fonts import font_file, math_font
 from texlens.latex.layout.formula import METHODS
-from texlens.latex.layout.rows import Engine, Method, State
 from texlens.latex.layout.spacing import ORD
 from texlens.latex.parse.nodes import Arrow, Fraction, Negated, Node, Operator, Radical, Scripts, Stack, Symbol
 from texlens.latex.parse.parser import parse
@@ -44,7 +44,7 @@ class Fence(Node):
     token: str
 
 
-class Mark(Box):
+class OwnedBox(Box):
     """All ink below it belongs to `node`, unless a mark further down says otherwise."""
 
     __slots__ = ("node",)
@@ -70,34 +70,36 @@ class Group:
         self.numbers: list[int] = []
 
 
-class MarkingEngine(Engine):
+class OwnerTrackingEngine(LayoutEngine):
     r"""The engine that draws, with marks. `names_take_limits` off: scripts of `\lim` and kin stand at its right."""
 
     def __init__(self, font: str, names_take_limits: bool = True):
-        super().__init__(math_font(font), {**{kind: _marking(method) for kind, method in METHODS.items()}, Slot: _slot})
+        super().__init__(
+            math_font(font), {**{kind: _with_owner(method) for kind, method in METHODS.items()}, Slot: _slot}
+        )
         self.names_take_limits = names_take_limits
-        self._marked: dict[tuple[Symbol, int, State], tuple[int, Box]] = {}
+        self._owned: dict[tuple[Symbol, int, State], tuple[int, Box]] = {}
 
     def symbol(self, node: Symbol, style: int, state: State) -> tuple[int, Box]:
         key = (node, style, state)
-        found = self._marked.get(key)
+        found = self._owned.get(key)
         if found is None:
-            if len(self._marked) > _MAX_CACHED:
-                self._marked.clear()
+            if len(self._owned) > _MAX_CACHED:
+                self._owned.clear()
             atom, box = super().symbol(node, style, state)
-            found = self._marked[key] = (atom, marked(box, node))
+            found = self._owned[key] = (atom, owned(box, node))
         return found
 
     def delimiter(self, token: str, least: float, style: int) -> Box:
-        return marked(super().delimiter(token, least, style), Fence(token))
+        return owned(super().delimiter(token, least, style), Fence(token))
 
 
-def marked(box: Box, node: Node) -> Box:
+def owned(box: Box, node: Node) -> Box:
     """A box as large as `box` whose ink belongs to `node`; the mark is one level down, so that copies keep it."""
-    return Box(box.width, box.height, box.depth, ((0.0, 0.0, Mark(box, node)),), box.italic, box.accent)
+    return Box(box.width, box.height, box.depth, ((0.0, 0.0, OwnedBox(box, node)),), box.italic, box.accent)
 
 
-def marked_groups(formula: str, *, names_take_limits: bool = True) -> list[Group]:
+def ink_groups(formula: str, *, names_take_limits: bool = True) -> list[Group]:
     """The ink of a formula by node, in the order of the source; groups without ink are places, not tokens.
 
     Raises:
@@ -114,7 +116,7 @@ def groups_of(box: Box) -> list[Group]:
         x, y, here, group = stack.pop()
         ink = here.ink
         if ink is None:
-            if type(here) is Mark and type(group.node) is not Negated:
+            if type(here) is OwnedBox and type(group.node) is not Negated:
                 group = Group(here.node, group)
                 groups.append(group)
             for dx, dy, child in reversed(here.children):
@@ -134,8 +136,8 @@ def groups_of(box: Box) -> list[Group]:
 
 
 @cache
-def _engine(font: str, names_take_limits: bool) -> MarkingEngine:
-    return MarkingEngine(font, names_take_limits)
+def _engine(font: str, names_take_limits: bool) -> OwnerTrackingEngine:
+    return OwnerTrackingEngine(font, names_take_limits)
 
 
 @cache
@@ -144,16 +146,16 @@ def _glyph_extent(font: str, glyph: int) -> Extent:
     return metrics[1], metrics[2], metrics[3], metrics[4]
 
 
-def _marking(method: Method) -> Method:
-    def with_mark(engine: Engine, node: Any, style: int, state: State) -> tuple[int, Box]:
+def _with_owner(method: Method) -> Method:
+    def with_owner(engine: LayoutEngine, node: Any, style: int, state: State) -> tuple[int, Box]:
         slots = _SLOTS.get(type(node))
         is_named = isinstance(node, Scripts) and isinstance(node.base, Operator)
-        if is_named and isinstance(engine, MarkingEngine) and not engine.names_take_limits:
+        if is_named and isinstance(engine, OwnerTrackingEngine) and not engine.names_take_limits:
             node = replace(node, limits="\\nolimits")
         atom, box = method(engine, _with_slots(node, slots) if slots else node, style, state)
-        return atom, marked(box, node)
+        return atom, owned(box, node)
 
-    return with_mark
+    return with_owner
 
 
 def _with_slots(node: Any, slots: dict[str, str]) -> Any:
@@ -161,5 +163,5 @@ def _with_slots(node: Any, slots: dict[str, str]) -> Any:
     return replace(node, **{field: Slot(slots[field], body) for field, body in bodies.items() if body is not None})
 
 
-def _slot(engine: Engine, node: Slot, style: int, state: State) -> tuple[int, Box]:
-    return ORD, marked(engine.node(node.body, style, state), node)
+def _slot(engine: LayoutEngine, node: Slot, style: int, state: State) -> tuple[int, Box]:
+    return ORD, owned(engine.node(node.body, style, state), node)

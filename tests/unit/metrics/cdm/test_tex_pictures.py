@@ -6,8 +6,8 @@ import pytest
 from texlens.core.errors import ConfigError
 from texlens.latex.tex.run import is_there
 from texlens.metrics.cdm import cdm
-from texlens.metrics.cdm.by_tex import tex_pictures
-from texlens.metrics.cdm.visible import picture
+from texlens.metrics.cdm.tex_pictures import tex_pictures
+from texlens.metrics.cdm.visible_tokens import picture
 from texlens.metrics.pairs import score_pairs
 
 has_tex = pytest.mark.skipif(not is_there(), reason="TeX Live is not installed")

@@ -10,12 +10,12 @@ from texlens.core.errors import LatexError
 from texlens.latex.layout.boxes import glyph_box
 from texlens.latex.parse.nodes import Matrix, Operator, Symbol, Text
 from texlens.latex.parse.parser import parse
-from texlens.latex.tex.dvi import DviGlyph, DviRule, DviSpecial, Mark
+from texlens.latex.tex.dvi import DviGlyph, DviItem, DviRule, DviSpecial
 from texlens.latex.tex.layout import placed_glyph, placed_rule
 from texlens.latex.tex.run import typeset
 from texlens.latex.tex.source import Marked, marked_source
-from texlens.metrics.cdm.glyph_marks import Extent, Fence, Group, marked_groups
-from texlens.metrics.cdm.visible import DOTS, Picture, look, names, pictured, tokens_of, united
+from texlens.metrics.cdm.ink_groups import Extent, Fence, Group, ink_groups
+from texlens.metrics.cdm.visible_tokens import DOTS, Picture, look, names, pictured, tokens_of, united
 
 _TOUCHING_EM = 0.06
 
@@ -39,14 +39,14 @@ def tex_pictures(formulas: Collection[str]) -> tuple[dict[str, Picture], dict[st
         try:
             if isinstance(page, str):
                 raise LatexError(page)
-            groups = drawn_groups(marked_groups(formula), marks, page)
+            groups = drawn_groups(ink_groups(formula), marks, page)
             pictures[formula] = pictured(tokens_of(groups, names, look))
         except LatexError as error:
             reasons[formula] = str(error)
     return pictures, reasons
 
 
-def drawn_groups(groups: Sequence[Group], marks: Sequence[Marked], page: Sequence[Mark]) -> Sequence[Group]:
+def drawn_groups(groups: Sequence[Group], marks: Sequence[Marked], page: Sequence[DviItem]) -> Sequence[Group]:
     """The groups of our own layout with TeX's extents.
 
     Raises:
@@ -76,7 +76,7 @@ def _is_split(group: Group) -> bool:
     return isinstance(node, Text | Operator | Matrix) or (isinstance(node, Symbol) and node.character in DOTS)
 
 
-def _extents(marks: Sequence[Marked], page: Sequence[Mark]) -> list[list[Extent]]:
+def _extents(marks: Sequence[Marked], page: Sequence[DviItem]) -> list[list[Extent]]:
     """The ink of each mark: what stands between its specials and those of no mark within."""
     found: list[dict[int, list[Extent]]] = [{} for _ in marks]
     rules: list[list[Extent]] = [[] for _ in marks]

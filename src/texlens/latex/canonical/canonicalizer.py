@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from texlens.latex.canonical.pieces import Choice, Item, Unit, assemble, space, style_item
+from texlens.latex.canonical.items import Choice, Item, Unit, assemble, space, style_item
 from texlens.latex.canonical.printing import scale_of, spell
 from texlens.latex.canonical.synonyms import DOTS, LETTERLIKE, RECLASSED, SYNONYMS, TYPED, font_of
-from texlens.latex.layout.natural_size import Fences
-from texlens.latex.layout.rows import State, changed
+from texlens.latex.layout.engine import State, changed
+from texlens.latex.layout.natural_delimiters import Fences
 from texlens.latex.layout.spacing import CLASS, INNER, ORD
 from texlens.latex.parse.nodes import FontSwitch, Node, Row, Space, StyleChange, Symbol
 
@@ -24,7 +24,7 @@ _MU_SPACES = frozenset(
 _LOW, _CENTERED = (Item((token,), INNER, (), True, False) for token in ("\\ldots", "\\cdots"))
 
 
-class Normal:
+class Canonicalizer:
     """Units of one formula's nodes; `methods` tells how each type of node is written."""
 
     __slots__ = ("fences", "kept", "methods")
@@ -51,7 +51,7 @@ class Normal:
                     here = wanted_style
                     units.append(style_item(here))
                 if isinstance(node, Symbol):
-                    units.append(symbol(node, state))
+                    units.append(canonical_symbol(node, state))
                 else:
                     made = self.methods[type(node)](self, node, here, state, loose)
                     if isinstance(made, list):
@@ -75,7 +75,7 @@ class Normal:
         return spell(self.assembled(self.units(_content(node), style, state, loose), style), style)
 
 
-Method = Callable[[Normal, Any, int, State, bool], Unit | list[Unit]]
+Method = Callable[[Canonicalizer, Any, int, State, bool], Unit | list[Unit]]
 
 
 def _content(node: Node | None) -> Sequence[Node]:
@@ -86,7 +86,7 @@ def _content(node: Node | None) -> Sequence[Node]:
 
 
 @lru_cache(maxsize=50_000)
-def symbol(node: Symbol, state: State) -> Unit:
+def canonical_symbol(node: Symbol, state: State) -> Unit:
     """A symbol under its canonical name and font."""
     token, atom = SYNONYMS.get(node.source, node.source), CLASS[node.atom]
     if token == DOTS:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from texlens.latex.layout.boxes import Layout, PlacedGlyph
-from texlens.latex.layout.natural_size import SCRIPT_EM
+from texlens.latex.layout.natural_delimiters import SCRIPT_EM
 
 EXACT_EM = 0.01
 THIN_EM = 1 / 6 + 0.011

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from texlens.latex.layout.formula import layout
 from texlens.latex.render.svg import to_svg
-from texlens.metrics.cdm.glyph_marks import marked_groups
+from texlens.metrics.cdm.ink_groups import ink_groups
 from texlens.metrics.cdm.score import matching
-from texlens.metrics.cdm.visible import Token
+from texlens.metrics.cdm.visible_tokens import Token
 
 MISSED = "#b35900"
 WRONG = "#d1003f"
@@ -33,7 +33,7 @@ def _colored(formula: str, tokens: Sequence[Token], color: str) -> str:
         return to_svg(layout(formula))
     is_glyph = {
         number: bool(character)
-        for group in marked_groups(formula)
+        for group in ink_groups(formula)
         for number, (character, _) in zip(group.numbers, group.inks, strict=True)
     }
     glyphs = [number for number in sorted(is_glyph) if is_glyph[number]]

@@ -10,7 +10,7 @@ from texlens.latex.layout.boxes import Layout
 from texlens.latex.layout.formula import layout
 from texlens.latex.parse import symbols as sym
 
-__all__ = ["ACROSS_EM", "UPWARDS_EM", "same_layout", "same_picture"]
+__all__ = ["ACROSS_EM", "UPWARDS_EM", "is_same_layout", "is_same_picture"]
 
 ACROSS_EM = 0.2  # a little more than a thin space
 UPWARDS_EM = 0.2  # what a superscript moves by between `( x ) ^ 2` and `\left( x \right) ^ 2`
@@ -20,7 +20,7 @@ MOST_STEPS = 1_000_000  # half a second; pictures that need more are taken for u
 _Mark = tuple[float, float, float, float]
 
 
-def same_picture(a: str, b: str) -> bool:
+def is_same_picture(a: str, b: str) -> bool:
     """Whether two formulas look alike: equal in canonical form, or every mark of one in the other.
 
     A mark may lie up to `ACROSS_EM` and `UPWARDS_EM` beside its twin. A formula that can't be drawn looks like none.
@@ -34,7 +34,7 @@ def same_picture(a: str, b: str) -> bool:
     if letters is not None and others is not None and letters != others:
         return False
     drawn, other = _drawn(first.text), _drawn(second.text)
-    return drawn is not None and other is not None and same_layout(drawn, other)
+    return drawn is not None and other is not None and is_same_layout(drawn, other)
 
 
 def shown_letters(tokens: Sequence[str]) -> list[str] | None:
@@ -99,7 +99,7 @@ def _from_ink(drawn: Layout) -> Layout:
     return Layout(drawn.width, drawn.height, drawn.depth, glyphs, rules)
 
 
-def same_layout(a: Layout, b: Layout, across: float = ACROSS_EM, upwards: float = UPWARDS_EM) -> bool:
+def is_same_layout(a: Layout, b: Layout, across: float = ACROSS_EM, upwards: float = UPWARDS_EM) -> bool:
     """Whether each glyph and rule of `a` has a partner of its own in `b`, of its kind, size and place."""
     if len(a.glyphs) != len(b.glyphs) or len(a.rules) != len(b.rules):
         return False

@@ -26,7 +26,7 @@ from texlens.latex.parse.nodes import (
     Text,
 )
 from texlens.latex.parse.symbols import DELIMITERS
-from texlens.metrics.cdm.glyph_marks import Extent, Fence, Group, Slot, marked_groups
+from texlens.metrics.cdm.ink_groups import Extent, Fence, Group, Slot, ink_groups
 from texlens.metrics.cdm.rules import PADDING, PIXELS_PER_EM
 
 DOTS = frozenset("…⋯")
@@ -63,7 +63,7 @@ def picture(formula: str) -> Picture:
     Raises:
         LatexError: it can't be drawn.
     """
-    return pictured(tokens_of(marked_groups(formula), names, look))
+    return pictured(tokens_of(ink_groups(formula), names, look))
 
 
 def pictured(tokens: Sequence[Token]) -> Picture:
