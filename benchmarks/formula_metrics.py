@@ -28,7 +28,7 @@ from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, cdm
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 
 WORN = 0.05
 ROUNDS = 3
@@ -62,20 +62,20 @@ def empty_caches() -> None:
 
 def cdm_pairs(pairs: Sequence[Pair]) -> float:
     empty_caches()
-    return sum(cdm(truth, text, RULES["default"]).f1 for truth, text in pairs)
+    return sum(cdm(reference, text, RULES["default"]).f1 for reference, text in pairs)
 
 
 def reference_pairs(pairs: Sequence[Pair]) -> float:
     empty_caches()
-    return sum(cdm(truth, text, RULES["reference"]).f1 for truth, text in pairs)
+    return sum(cdm(reference, text, RULES["reference"]).f1 for reference, text in pairs)
 
 
 def other_pairs(pairs: Sequence[Pair]) -> float:
     empty_caches()
     total = 0.0
-    for truth, text in pairs:
-        reading = Reading.of(Prediction("row", truth, text))
-        total += sum(metric.statistics(reading)[0] for metric in OTHERS)
+    for reference, text in pairs:
+        scored = ScoredPrediction.of(Prediction("row", reference, text))
+        total += sum(metric.statistics(scored)[0] for metric in OTHERS)
     return total
 
 
@@ -104,10 +104,10 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--write", type=Path, metavar="FOLDER")
     arguments = parser.parse_args()
-    truths = parquet.read_table(arguments.formulas, columns=["text"]).column("text").to_pylist()[: arguments.limit]
+    references = parquet.read_table(arguments.formulas, columns=["text"]).column("text").to_pylist()[: arguments.limit]
     draw = random.Random(0)
-    pairs = [(truth, worn(truth, draw)) for truth in truths]
-    equal = [(truth, " " + truth) for truth in truths]
+    pairs = [(reference, worn(reference, draw)) for reference in references]
+    equal = [(reference, " " + reference) for reference in references]
     rates = {
         "cdm": rate(cdm_pairs, pairs, arguments.processes),
         "cdm, equal pairs": rate(cdm_pairs, equal, arguments.processes),
@@ -132,8 +132,8 @@ def write(arguments: argparse.Namespace, rates: dict[str, float], pairs: Sequenc
         "command": f"python benchmarks/formula_metrics.py {'/'.join(arguments.formulas.parts[-3:])} "
         f"--processes {arguments.processes}" + (f" --limit {arguments.limit}" if arguments.limit else ""),
         "pairs": len(pairs),
-        "unequal_pairs": sum(tokenize(truth) != tokenize(text) for truth, text in pairs),
-        "tokens_per_truth": round(sum(len(tokenize(truth)) for truth, _ in pairs) / len(pairs), 1),
+        "unequal_pairs": sum(tokenize(reference) != tokenize(text) for reference, text in pairs),
+        "tokens_per_truth": round(sum(len(tokenize(reference)) for reference, _ in pairs) / len(pairs), 1),
         "scores": [metric.name for metric in OTHERS],
         "pairs_per_second": {name: round(value, 1) for name, value in rates.items()},
     }

@@ -22,7 +22,7 @@ from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, cdm
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 
 SLOW_SECONDS = 5.0
 HOSTILE = [
@@ -71,27 +71,27 @@ def mutated(formula: str, draw: random.Random) -> str:
     return joint.join(pieces)
 
 
-def checked(truth: str, text: str) -> list[str]:
+def checked(reference: str, text: str) -> list[str]:
     """What is wrong with the scores of a row; empty where nothing is."""
     faults = []
-    reading = Reading.of(Prediction("row", truth, text))
+    scored = ScoredPrediction.of(Prediction("row", reference, text))
     for metric in METRICS:
         values = metric.statistics(reading)
         if metric.columns == 1 and not 0 <= values[0] <= 1:
             faults.append(f"{metric.name} = {values[0]}")
     for name, rules in RULES.items():
-        found = cdm(truth, text, rules)
+        found = cdm(reference, text, rules)
         if not (0 <= found.f1 <= 1 and 0 <= found.precision <= 1 and 0 <= found.recall <= 1):
             faults.append(f"CDM by {name}: {found}")
-        if found.problem and found.f1 and not found.problem.startswith("truth"):
+        if found.problem and found.f1 and not found.problem.startswith("reference"):
             faults.append(f"CDM by {name} has a problem and a score: {found}")
-        if cdm(truth, text, rules) != found:
+        if cdm(reference, text, rules) != found:
             faults.append(f"CDM by {name} differs the second time")
     again = cdm(text, " " + text + " ")
     if again.f1 != 1:
         faults.append(f"a formula is not equal to itself: {again}")
-    if reading.is_exact_as_picture and not reading.cdm.exact:
-        faults.append(f"drawn alike, but CDM F1 is {reading.cdm.f1:.3f}")
+    if scored.is_exact_as_picture and not scored.cdm.exact:
+        faults.append(f"drawn alike, but CDM F1 is {scored.cdm.f1:.3f}")
     once = canonical(text)
     if canonical(once.text).text != once.text:
         faults.append("canonical form is not idempotent")
@@ -110,14 +110,14 @@ def main() -> None:
     findings: list[dict] = []
     rows, slowest = 0, (0.0, "")
     started = time.monotonic()
-    for truth in formulas(arguments.corpus, draw):
+    for reference in formulas(arguments.corpus, draw):
         if time.monotonic() - started > 60 * arguments.minutes:
             break
-        text = mutated(truth, draw)
-        truth = mutated(truth, draw) if draw.random() < 0.2 else truth
+        text = mutated(reference, draw)
+        reference = mutated(reference, draw) if draw.random() < 0.2 else reference
         begun = time.process_time()
         try:
-            faults = checked(truth, text)
+            faults = checked(reference, text)
         except (Exception, RecursionError) as error:  # noqa: BLE001 - to find any is what this is for
             faults = [f"{type(error).__name__}: {traceback.format_exc(limit=-2)}"]
         seconds = time.process_time() - begun
@@ -127,7 +127,7 @@ def main() -> None:
         rows += 1
         for fault in faults:
             kinds[fault.split(":")[0].split(" = ")[0].split(" is ")[0]] += 1
-            findings.append({"fault": fault, "truth": truth[:2000], "text": text[:2000]})
+            findings.append({"fault": fault, "reference": reference[:2000], "text": text[:2000]})
     if arguments.findings:
         arguments.findings.write_text("".join(json.dumps(found) + "\n" for found in findings), encoding="utf-8")
     print(f"{rows:,} rows in {(time.monotonic() - started) / 60:.1f} minutes, seed {arguments.seed}")

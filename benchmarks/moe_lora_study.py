@@ -390,7 +390,7 @@ def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
     limit = config.evaluate.max_new_tokens
     question = config.data.prompt
     made = generate(model, processor, samples, question=question, batch_size=READ_AT_ONCE, max_new_tokens=limit)
-    return {prediction.id: (prediction.truth, prediction.text) for prediction in made}
+    return {prediction.id: (prediction.reference, prediction.text) for prediction in made}
 
 
 # The summary ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 from PIL import Image
 
 from pretraining.school_formulas import school_formula
-from texlens.latex.handwriting.writer import PenStyle, draw_handwriting
+from texlens.latex.handwriting.writer import WriterStyle, draw_handwriting
 from texlens.latex.layout.formula import layout
 
 OUT = Path(__file__).parents[1] / "src/texlens/data/demo"
@@ -82,7 +82,7 @@ def main() -> None:
 
 def demo_rows(seed: int) -> Iterator[dict[str, object]]:
     """Rows with different labels, the writers in turn; each row depends on the seed and its position alone."""
-    styles = [PenStyle.of_writer(number) for number in range(WRITERS)]
+    styles = [WriterStyle.of_writer(number) for number in range(WRITERS)]
     labels: set[str] = set()
     number = tried = 0
     while True:
@@ -99,7 +99,7 @@ def demo_rows(seed: int) -> Iterator[dict[str, object]]:
             number += 1
 
 
-def written(label: str, rng: random.Random, style: PenStyle) -> Image.Image | None:
+def written(label: str, rng: random.Random, style: WriterStyle) -> Image.Image | None:
     """The label handwritten at ordinary size, or smaller where it is long; None where it would be too small to read."""
     formula = layout(label)
     state = rng.getstate()

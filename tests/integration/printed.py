@@ -88,7 +88,7 @@ def _captions(file: Path) -> None:
 
 
 def _predictions(file: Path) -> None:
-    row = {"id": "1", "truth": "x", "text": "x", "gt": "x", "pred": "x"}
+    row = {"id": "1", "reference": "x", "text": "x", "gt": "x", "pred": "x"}
     file.write_text(json.dumps(row) + "\n")
 
 

@@ -217,7 +217,7 @@ def test_bad_test_rows_score_zero_and_are_in_the_report(texlens, tiny_checkpoint
     assert done.json["comparison"]["systems"]["adapter"]["failed"] == 2
     rows = [json.loads(line) for line in (tmp_path / "runs/tiny/predictions/test.base.jsonl").read_text().splitlines()]
     assert {row["id"] for row in rows if row["stop"] == "failed"} == {"test-2", "test-3"}
-    assert {row["truth"] for row in rows} == set(LABELS[8:12])
+    assert {row["reference"] for row in rows} == set(LABELS[8:12])
     assert "test-2" in (tmp_path / "runs/tiny/report.html").read_text()
 
 

@@ -1,21 +1,25 @@
 """Scores of predictions. `score` is all that most people need; nothing heavy is loaded before it is called."""
 
+import warnings
 from collections.abc import Sequence
 
 __all__ = ["score"]
 
 
 def score(
-    truths: Sequence[str],
-    predictions: Sequence[str | None],
+    references: Sequence[str] | None = None,
+    predictions: Sequence[str | None] = (),
     *,
     metrics: str | Sequence[str] = "all",
     cdm: str = "default",
     preset: str | None = None,
     domains: Sequence[str] | None = None,
     seed: int = 0,
+    truths: Sequence[str] | None = None,
 ) -> dict:
-    """Scores of predictions against truths, as `texlens score --json` prints them; a prediction of None scores 0.
+    """Scores of predictions against references, as `texlens score --json` prints them; a prediction of None scores 0.
+
+    `truths` is the old name of `references`.
 
     Example:
         score(["x^2"], ["x^{2}"])["scores"]["cdm_f1"]["value"] == 1.0
@@ -26,6 +30,9 @@ def score(
     """
     from texlens.metrics.pairs import score_pairs
 
+    if truths is not None:
+        warnings.warn("score(truths=…) is now score(references=…)", DeprecationWarning, stacklevel=2)
+        references = truths
     return score_pairs(
-        truths, predictions, metrics=metrics, cdm=cdm, preset=preset, domains=domains, seed=seed
+        references or (), predictions, metrics=metrics, cdm=cdm, preset=preset, domains=domains, seed=seed
     ).to_json()

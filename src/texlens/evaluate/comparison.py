@@ -105,7 +105,7 @@ def compare(
 
 def _compared(tables: Mapping[str, Table], domains: Mapping[str, list[int]], seed: int, resamples: int) -> Comparison:
     first = next(iter(tables.values()))
-    rows = len(first.readings)
+    rows = len(first.rows)
     beside = np.concatenate([table.statistics_NS for table in tables.values()], axis=1)
     sums = np.split(resampled_sums(beside, resamples=resamples, seed=seed), len(tables), axis=1)
     resampled = {name: values_of(part, rows, first.metrics) for name, part in zip(tables, sums, strict=True)}
@@ -116,7 +116,7 @@ def _compared(tables: Mapping[str, Table], domains: Mapping[str, list[int]], see
         rows=rows,
         systems=scores,
         pairs=[_pair(name, reference, scores, resampled, row_scores) for name in others],
-        predictions={name: [reading.prediction for reading in table.readings] for name, table in tables.items()},
+        predictions={name: [row.prediction for row in table.rows] for name, table in tables.items()},
         row_scores=row_scores,
         domains={
             domain: _compared({name: table.where(keep) for name, table in tables.items()}, {}, seed, resamples)
@@ -155,7 +155,7 @@ def _pair(
 
 def _domains(table: Table) -> dict[str, list[int]]:
     """Row indices by domain; empty unless a row names one. Rows that name none stand under `other`."""
-    named_domains = [reading.prediction.domain for reading in table.readings]
+    named_domains = [row.prediction.domain for row in table.rows]
     if not any(named_domains):
         return {}
     found = sorted({domain or "other" for domain in named_domains})
@@ -164,14 +164,14 @@ def _domains(table: Table) -> dict[str, list[int]]:
 
 def _check_same_rows(tables: Mapping[str, Table]) -> None:
     reference, *others = tables
-    truths = {reading.prediction.id: reading.prediction.truth for reading in tables[reference].readings}
+    labels = {row.prediction.id: row.prediction.reference for row in tables[reference].rows}
     for name in others:
-        theirs = {reading.prediction.id: reading.prediction.truth for reading in tables[name].readings}
-        if missing := [row for row in truths if row not in theirs]:
+        theirs = {row.prediction.id: row.prediction.reference for row in tables[name].rows}
+        if missing := [row for row in labels if row not in theirs]:
             raise DataError(f"{named(missing)} of '{reference}' missing in '{name}'; evaluate both on the same split")
-        if extra := [row for row in theirs if row not in truths]:
+        if extra := [row for row in theirs if row not in labels]:
             raise DataError(f"{named(extra)} of '{name}' missing in '{reference}'; evaluate both on the same split")
-        if other := [row for row in truths if truths[row] != theirs[row]]:
+        if other := [row for row in labels if labels[row] != theirs[row]]:
             raise DataError(
-                f"{named(other)}: the truth differs between '{reference}' and '{name}'; evaluate both on the same data"
+                f"{named(other)}: the reference differs between '{reference}' and '{name}'; use one data set"
             )

@@ -7,7 +7,7 @@ from typing import get_args
 
 from texlens.core.errors import DataError
 from texlens.core.files import write_text
-from texlens.metrics.prediction import Prediction, StopReason
+from texlens.metrics.prediction import Prediction, StopReason, renamed_fields
 
 STOPS = get_args(StopReason)
 
@@ -43,12 +43,13 @@ def _parsed(line: str, where: str) -> Prediction:
         raise DataError(f"{where}: not JSON ({error}); remove the line or evaluate again") from error
     if not isinstance(row, dict):
         raise DataError(f"{where}: a {type(row).__name__}, not an object; remove the line or evaluate again")
-    for key in ("id", "truth", "text"):
+    row = renamed_fields(row)
+    for key in ("id", "reference", "text"):
         if not isinstance(row.get(key), str):
-            raise DataError(f"{where}: '{key}' is missing or not a string; each row needs id, truth and text")
+            raise DataError(f"{where}: '{key}' is missing or not a string; each row needs id, reference and text")
     if row.get("stop", "end") not in STOPS:
         raise DataError(f"{where}: 'stop' is {row['stop']!r}; it must be one of {', '.join(STOPS)}")
-    more = row.get("more_truths", [])
+    more = row.get("more_references", [])
     if not isinstance(more, list) or not all(isinstance(text, str) for text in more):
-        raise DataError(f"{where}: 'more_truths' must be a list of strings; mend or remove it")
+        raise DataError(f"{where}: 'more_references' must be a list of strings; fix or remove it")
     return Prediction.from_row(row)

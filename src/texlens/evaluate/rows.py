@@ -15,7 +15,7 @@ from texlens.metrics.prediction import Prediction
 class Columns:
     """Which column holds what; `domain` and `id` may be absent from the rows."""
 
-    truth: str = "truth"
+    reference: str = "reference"
     prediction: str = "text"
     domain: str = "domain"
     id: str = "id"
@@ -27,7 +27,7 @@ def read_rows(path: Path, columns: Columns = Columns()) -> tuple[list[dict], lis
     A row without a prediction is kept, as a failed one.
 
     Raises:
-        DataError: no such file, a line that is no JSON object, or a row without a truth (file and line named).
+        DataError: no such file, a line that is no JSON object, or a row without a reference (file and line named).
     """
     path = Path(path)
     try:
@@ -40,13 +40,20 @@ def read_rows(path: Path, columns: Columns = Columns()) -> tuple[list[dict], lis
     numbered = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not numbered:
         raise DataError(f"{path}: no rows; give a file of JSON lines")
+    columns = _with_old_name(columns, numbered[0][1])
     rows = [_row(line, f"{path}, line {number}", columns) for number, line in numbered]
     return rows, _predictions(rows, [number for number, _ in numbered], columns)
 
 
+def _with_old_name(columns: Columns, first_line: str) -> Columns:
+    """The column `truth` where a file of version 0.1 has it and no other column was asked for."""
+    is_old = columns.reference == "reference" and '"reference"' not in first_line and '"truth"' in first_line
+    return replace(columns, reference="truth") if is_old else columns
+
+
 def write_rows(path: Path, rows: Sequence[Mapping], predictions: Sequence[Prediction], scored: Scored) -> None:
     """Each row with its own columns, then its scores under their names, and `problem` where there is one."""
-    values = dict(zip((row.prediction.id for row in scored.table.readings), scored.table.row_values(), strict=True))
+    values = dict(zip((row.prediction.id for row in scored.table.rows), scored.table.row_values(), strict=True))
     problems = {row.id: row.problem for row in scored.table.row_scores() if row.problem}
     told = (
         {**row, **values[made.id], **({"problem": problems[made.id]} if made.id in problems else {})}
@@ -66,9 +73,11 @@ def _row(line: str, where: str, columns: Columns) -> dict:
         raise DataError(f"{where}: not JSON ({error}); mend or remove the line") from error
     if not isinstance(row, dict):
         raise DataError(f"{where}: a {type(row).__name__}, not an object; mend or remove the line")
-    if not isinstance(row.get(columns.truth), str):
+    if not isinstance(row.get(columns.reference), str):
         found = ", ".join(list(row)[:8])
-        raise DataError(f"{where}: no string in column '{columns.truth}' (there are: {found}); name it with --truth")
+        raise DataError(
+            f"{where}: no string in column '{columns.reference}' (there are: {found}); name it with --reference"
+        )
     return row
 
 
@@ -86,7 +95,7 @@ def _predictions(rows: Sequence[dict], numbers: Sequence[int], columns: Columns)
 def _prediction(row: dict, name: str, columns: Columns) -> Prediction:
     domain = row.get(columns.domain)
     text = None if row.get("stop") == "failed" else row.get(columns.prediction)
-    made = prediction(name, row[columns.truth], text, None if domain is None else str(domain))
+    made = prediction(name, row[columns.reference], text, None if domain is None else str(domain))
     if made.stop == "failed":
         return replace(made, error=str(row.get("error") or made.error))
     return replace(made, stop=row["stop"]) if row.get("stop") in ("length", "loop") else made

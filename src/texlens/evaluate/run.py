@@ -206,9 +206,9 @@ def read_samples(config: RunConfig, split: str, base: BaseCheckpoint) -> tuple[l
     """The split's rows, and a failed prediction for each that can't be read: it scores zero, it is not dropped."""
     rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
-    truths = dict(zip(rows.ids(), rows.texts(), strict=True))
+    references = dict(zip(rows.ids(), rows.texts(), strict=True))
     failed = [
-        Prediction(row.id, truths.get(row.id, ""), "", stop="failed", error=row.reason) for row in checked.rejected
+        Prediction(row.id, references.get(row.id, ""), "", stop="failed", error=row.reason) for row in checked.rejected
     ]
     samples = list(checked.kept)
     if not samples:

@@ -136,10 +136,10 @@ def _cells(metric: AnyMetric, systems: Mapping[str, Scores], pairs: Sequence[Pai
 def _caption(scores: Scores) -> str:
     """BLEU's definition, since there are many; and the truths that can't be drawn."""
     lines = [f"{metric.title}: {metric.definition}" for metric in scores.metrics if metric.name == "bleu4"]
-    if scores.undrawn_truths:
-        told = [f"{row}: {problem}" for row, problem in list(scores.undrawn_truths.items())[:5]]
-        lines += [f"{_rows(len(scores.undrawn_truths))} with a truth that can't be drawn:", *told]
-        lines += ["…"] if len(scores.undrawn_truths) > len(told) else []
+    if scores.undrawn_references:
+        told = [f"{row}: {problem}" for row, problem in list(scores.undrawn_references.items())[:5]]
+        lines += [f"{_rows(len(scores.undrawn_references))} with a reference that can't be drawn:", *told]
+        lines += ["…"] if len(scores.undrawn_references) > len(told) else []
     return escape("\n".join(lines))
 
 

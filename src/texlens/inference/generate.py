@@ -161,7 +161,7 @@ def _prepare(processor: Processor, samples: Sequence[Sample], style: PromptStyle
                     stop="failed",
                     domain=sample.domain,
                     error=str(error),
-                    more_truths=sample.more_answers,
+                    more_references=sample.more_answers,
                 )
             )
     return rows, prompts, failed
@@ -181,13 +181,13 @@ def _prediction(processor: Processor, sample: Sample, answer: Decoded) -> Predic
     assert isinstance(text, str)
     return Prediction(
         id=sample.id,
-        truth=sample.text,
+        reference=sample.text,
         text=text,
         stop=answer.stop,
         tokens=len(answer.tokens),
         log_probability=answer.log_probability,
         domain=sample.domain,
-        more_truths=sample.more_answers,
+        more_references=sample.more_answers,
     )
 
 

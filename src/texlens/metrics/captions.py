@@ -1,7 +1,7 @@
-"""Scores of captions: words as the COCO scorer tells them apart, and BLEU-4 and ROUGE-L against several references.
+"""Scores of captions: words as the COCO scorer splits them, and BLEU-4 and ROUGE-L against several references.
 
 Chen et al. 2015 (arXiv:1504.00325), section 3. Their scorer runs Stanford's PTB tokenizer in Java; `caption_words` is
-our own rule, and differs where `docs/reference/metrics/cider.md` says so.
+our own rule; `docs/reference/metrics/cider.md` lists the differences.
 """
 
 import re
@@ -37,7 +37,7 @@ def _parts(word: str) -> list[str]:
 
 def references(prediction: Prediction) -> list[list[str]]:
     """The words of every accepted caption."""
-    return [caption_words(truth) for truth in prediction.truths]
+    return [caption_words(reference) for reference in prediction.references]
 
 
 def caption_bleu_statistics(references: Sequence[Sequence[str]], text: Sequence[str]) -> tuple[int, ...]:

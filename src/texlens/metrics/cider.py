@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from texlens.metrics.captions import caption_words, ngrams, references
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 
 _ORDERS = 4
 _SIGMA = 6.0
@@ -52,11 +52,11 @@ class CiderD:
         return vectors, [math.sqrt(sum(weight**2 for weight in vector.values())) for vector in vectors]
 
 
-def cider_of_set(readings: Sequence[Reading]) -> Callable[[Reading], float]:
+def cider_of_set(scored: Sequence[ScoredPrediction]) -> Callable[[ScoredPrediction], float]:
     """The score of a row, with the document frequencies of all rows."""
-    images = [references(reading.prediction) for reading in readings]
+    images = [references(row.prediction) for row in scored]
     scorer = CiderD(images)
-    return lambda reading: scorer.score(caption_words(reading.text), references(reading.prediction))
+    return lambda row: scorer.score(caption_words(row.text), references(row.prediction))
 
 
 def _bigrams(words: Sequence[str]) -> int:

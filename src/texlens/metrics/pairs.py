@@ -1,4 +1,4 @@
-"""Predictions of any program scored against truths: what `texlens score` and `texlens.evaluate.score` do."""
+"""Predictions of any program scored against references: for `texlens score` and `texlens.evaluate.score`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ RENDERERS = (OWN, "tex")
 
 @dataclass(frozen=True)
 class Scored:
-    """Totals, slices, and the table that they were made of.
+    """Totals, slices, and the table they come from.
 
-    `own_pictures` counts the rows that CDM saw in our own layout although TeX was to draw them.
+    `rows_in_own_layout` counts the rows that CDM compared in our own layout although TeX was the renderer.
     """
 
     scores: Scores
@@ -29,25 +29,25 @@ class Scored:
     preset: Preset
     cdm: str
     renderer: str = OWN
-    own_pictures: int = 0
+    rows_in_own_layout: int = 0
 
     def to_json(self) -> dict:
-        told = self.scores.to_json()
-        told["slices"] = {
+        payload = self.scores.to_json()
+        payload["slices"] = {
             name: {part: scores.to_json() for part, scores in parts.items()} for name, parts in self.slices.items()
         }
-        for parts in told["slices"].values():
+        for parts in payload["slices"].values():
             for part in parts.values():
-                part.pop("undrawn_truths", None)
-        told["definitions"] = {metric.name: metric.definition for metric in self.table.metrics}
+                part.pop("undrawn_references", None)
+        payload["definitions"] = {metric.name: metric.definition for metric in self.table.metrics}
         if self.renderer != OWN:
-            told["renderer"] = {"name": self.renderer, "rows_in_own_layout": self.own_pictures}
-        told |= {"cdm": self.cdm} if self.preset is OURS else {"preset": self.preset.name}
-        return told
+            payload["renderer"] = {"name": self.renderer, "rows_in_own_layout": self.rows_in_own_layout}
+        payload |= {"cdm": self.cdm} if self.preset is OURS else {"preset": self.preset.name}
+        return payload
 
 
 def score_pairs(
-    truths: Sequence[str],
+    references: Sequence[str],
     texts: Sequence[str | None],
     *,
     metrics: str | Sequence[str] = "all",
@@ -57,19 +57,19 @@ def score_pairs(
     seed: int = 0,
     renderer: str = OWN,
 ) -> Scored:
-    """Scores of texts against truths, row by row; a text of None scores 0 and counts as failed.
+    """Scores of texts against references, row by row; a text of None scores 0 and counts as failed.
 
     Raises:
-        DataError: no rows, or not as many texts as truths.
+        DataError: no rows, or not as many texts as references.
         ConfigError: no metric, rules of CDM or preset of that name.
     """
-    if len(truths) != len(texts):
+    if len(references) != len(texts):
         raise DataError(
-            f"{len(truths)} truths but {len(texts)} predictions; give one prediction a truth, None if missing"
+            f"{len(references)} references but {len(texts)} predictions; give one per reference, None if missing"
         )
-    width = len(str(len(truths)))
-    beside = zip(truths, texts, domains or [None] * len(truths), strict=True)
-    rows = [prediction(f"{number:0{width}}", *row) for number, row in enumerate(beside, 1)]
+    width = len(str(len(references)))
+    columns = zip(references, texts, domains or [None] * len(references), strict=True)
+    rows = [prediction(f"{number:0{width}}", *row) for number, row in enumerate(columns, 1)]
     return score_predictions(rows, metrics=metrics, cdm=cdm, preset=preset, seed=seed, renderer=renderer)
 
 
@@ -90,7 +90,7 @@ def score_predictions(
     chosen = settings.metrics if settings is not OURS else chosen_metrics(metrics)
     pictures = _pictures(checked(predictions), renderer, cdm)
     table = Table.of(predictions, metrics=chosen, rules=rules, tokenizer=settings.tokenizer, pictures=pictures)
-    lacking = [row for row in predictions if row.truth not in pictures or row.text not in pictures]
+    lacking = [row for row in predictions if row.reference not in pictures or row.text not in pictures]
     return Scored(
         table_scores(table, seed=seed, resamples=resamples),
         slices(table, seed=seed, resamples=resamples),
@@ -111,12 +111,12 @@ def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str) -> Pic
         raise ConfigError(f"--renderer {renderer} goes with --cdm default alone; leave out either")
     from texlens.metrics.cdm.tex_pictures import tex_pictures
 
-    return tex_pictures([text for row in predictions for text in (row.truth, row.text)])[0]
+    return tex_pictures([text for row in predictions for text in (row.reference, row.text)])[0]
 
 
-def prediction(name: str, truth: str, text: object, domain: str | None = None) -> Prediction:
-    """What is no string is no prediction: it failed."""
+def prediction(name: str, reference: str, text: object, domain: str | None = None) -> Prediction:
+    """A prediction; anything but a string makes a failed one."""
     if isinstance(text, str):
-        return Prediction(name, truth, text, domain=domain)
+        return Prediction(name, reference, text, domain=domain)
     reason = "no prediction" if text is None else f"the prediction is a {type(text).__name__}, not a string"
-    return Prediction(name, truth, "", stop="failed", domain=domain, error=reason)
+    return Prediction(name, reference, "", stop="failed", domain=domain, error=reason)

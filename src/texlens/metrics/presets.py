@@ -1,4 +1,4 @@
-"""Scores as other authors print them, for comparison with their numbers: named after them, each with its source."""
+"""Scores as other authors define them, for comparison with their numbers; each with its source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from texlens.metrics.scored_prediction import Tokenizer
 
 @dataclass(frozen=True)
 class Preset:
-    """How tokens are told apart, which metrics are printed, and where that is described."""
+    """The tokenizer, the metrics, and the source that defines them."""
 
     name: str
     source: str
@@ -32,24 +32,24 @@ UNI_MUMER = Preset(
     "Li et al. 2025, Uni-MuMER (arXiv 2505.23566), scripts/eval_metrics_calculator.py; tokens parted by white space",
     str.split,
     (
-        _named("exact_match", "Exact Match Rate: share of rows whose tokens are those of the truth."),
-        _named("within_1", "Error ≤ 1: share of rows at most 1 token edit away from the truth."),
-        _named("within_2", "Error ≤ 2: share of rows at most 2 token edits away from the truth."),
-        _named("within_3", "Error ≤ 3: share of rows at most 3 token edits away from the truth."),
+        _named("exact_match", "Exact Match Rate: share of rows whose tokens are those of the reference."),
+        _named("within_1", "Error ≤ 1: share of rows at most 1 token edit away from the reference."),
+        _named("within_2", "Error ≤ 2: share of rows at most 2 token edits away from the reference."),
+        _named("within_3", "Error ≤ 3: share of rows at most 3 token edits away from the reference."),
         _named("edit_similarity", "Mean Edit Score: 1 - token edits / tokens of the longer side, averaged over rows."),
         CorpusMetric(
             "bleu4",
             "BLEU-4",
             f"Corpus BLEU on tokens parted by white space ({NLTK_SIGNATURE}), divided by 100.",
-            lambda reading: nltk_statistics(reading.truth_tokens, reading.text_tokens),
+            lambda row: nltk_statistics(row.reference_tokens, row.text_tokens),
             nltk_bleu_of_sums,
             BLEU_STATISTICS,
         ),
         CorpusMetric(
             "character_error_rate",
             "Char error rate",
-            "Their rate, which divides token edits by the characters of the truth, spaces included.",
-            lambda reading: (float(reading.edits), float(len(reading.prediction.truth))),
+            "Their rate, which divides token edits by the characters of the reference, spaces included.",
+            lambda row: (float(row.edits), float(len(row.prediction.reference))),
             rate_of_sums,
             2,
             "lower",

@@ -1,14 +1,14 @@
-"""The scores: each a small function of one row, listed with its name, title, definition, direction and unit.
+"""The scores: each a small function of one row, with its name, title, definition, direction and unit.
 
-A row's metric gives a value for each row and is averaged. A corpus metric gives statistics for each row that are
-summed before one value is made of them. To add a score, add an entry, and its name to
-the sets that it belongs to; tables, intervals, comparison and report follow.
+A `Metric` has a value per row and is averaged. A `CorpusMetric` has statistics per row, summed before its value is
+computed. To add a score, add an entry here and its name to the sets it belongs to; tables, intervals, comparison
+and report follow.
 """
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -18,32 +18,33 @@ from texlens.metrics.captions import caption_bleu_statistics, caption_rouge_l, c
 from texlens.metrics.cider import cider_of_set
 from texlens.metrics.repetition import has_loop
 from texlens.metrics.rouge import rouge_l
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 
 Direction = Literal["higher", "lower"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`of_row` gives a row's value; the score is the mean. A failed row's value is 0, whatever `of_row` says."""
+    """`of_row` returns a row's value; the score is the mean. A failed row's value is always 0."""
 
     name: str
     title: str
     definition: str
-    of_row: Callable[[Reading], float]
+    of_row: Callable[[ScoredPrediction], float]
     direction: Direction = "higher"
     unit: str = "share"
 
-    of_set: Callable[[Sequence[Reading]], Callable[[Reading], float]] | None = None
-    """For a score of a row that depends on all rows of the set: makes `of_row` of them."""
+    of_set: Callable[[Sequence[ScoredPrediction]], Callable[[ScoredPrediction], float]] | None = None
+    """For a score that depends on all rows of the set: returns `of_row` for them."""
 
-    columns = 1
+    columns: ClassVar[int] = 1
+    """Statistics per row."""
 
-    def for_set(self, readings: Sequence[Reading]) -> "Metric":
-        return replace(self, of_row=self.of_set(readings)) if self.of_set else self
+    def for_set(self, scored: Sequence[ScoredPrediction]) -> "Metric":
+        return replace(self, of_row=self.of_set(scored)) if self.of_set else self
 
-    def statistics(self, reading: Reading) -> tuple[float, ...]:
-        return (0.0 if reading.failed else float(self.of_row(reading)),)
+    def statistics(self, row: ScoredPrediction) -> tuple[float, ...]:
+        return (0.0 if row.failed else float(self.of_row(row)),)
 
     def value(self, sums_S: np.ndarray, rows: int) -> np.ndarray:
         return sums_S[..., 0] / rows
@@ -56,17 +57,17 @@ class CorpusMetric:
     name: str
     title: str
     definition: str
-    of_row: Callable[[Reading], tuple[float, ...]]
+    of_row: Callable[[ScoredPrediction], tuple[float, ...]]
     of_sums: Callable[[np.ndarray], np.ndarray]
     columns: int
     direction: Direction = "higher"
     unit: str = "share"
 
-    def for_set(self, readings: Sequence[Reading]) -> "CorpusMetric":
+    def for_set(self, scored: Sequence[ScoredPrediction]) -> "CorpusMetric":
         return self
 
-    def statistics(self, reading: Reading) -> tuple[float, ...]:
-        return self.of_row(reading)
+    def statistics(self, row: ScoredPrediction) -> tuple[float, ...]:
+        return self.of_row(row)
 
     def value(self, sums_S: np.ndarray, rows: int) -> np.ndarray:
         return self.of_sums(sums_S)
@@ -76,44 +77,44 @@ AnyMetric = Metric | CorpusMetric
 
 
 def rate(sums_S: np.ndarray) -> np.ndarray:
-    """The first sum over the second; nothing to divide by, nothing wrong."""
+    """The first sum over the second; 0 where the second is 0."""
     return np.divide(sums_S[..., 0], sums_S[..., 1], out=np.zeros(sums_S.shape[:-1]), where=sums_S[..., 1] > 0)
 
 
-def _character_errors(reading: Reading) -> tuple[float, ...]:
-    return tuple(map(float, reading.characters))
+def _character_errors(row: ScoredPrediction) -> tuple[float, ...]:
+    return tuple(map(float, row.characters))
 
 
 METRICS: tuple[AnyMetric, ...] = (
     Metric(
         "exact_match",
         "Exact match",
-        "Share of rows whose text equals the truth once both are spaced alike.",
-        lambda reading: reading.is_exact,
+        "Share of rows whose text equals the reference once both are spaced alike.",
+        lambda row: row.is_exact,
     ),
     Metric(
         "within_1",
         "Within 1 token",
-        "Share of rows at most 1 token insertion, deletion or substitution away from the truth.",
-        lambda reading: reading.edits <= 1,
+        "Share of rows at most 1 token insertion, deletion or substitution away from the reference.",
+        lambda row: row.edits <= 1,
     ),
     Metric(
         "within_2",
         "Within 2 tokens",
-        "Share of rows at most 2 token insertions, deletions or substitutions away from the truth.",
-        lambda reading: reading.edits <= 2,
+        "Share of rows at most 2 token insertions, deletions or substitutions away from the reference.",
+        lambda row: row.edits <= 2,
     ),
     Metric(
         "edit_similarity",
         "Edit similarity",
-        "1 - token edits / tokens of the longer of truth and text, averaged over rows.",
-        lambda reading: reading.edit_similarity,
+        "1 - token edits / tokens of the longer of reference and text, averaged over rows.",
+        lambda row: row.edit_similarity,
     ),
     CorpusMetric(
         "bleu4",
         "BLEU-4",
         f"Corpus BLEU on LaTeX tokens, n-grams of 1 to 4, as sacrebleu defines it ({BLEU_SIGNATURE}), divided by 100.",
-        lambda reading: bleu_statistics(reading.truth_tokens, reading.text_tokens),
+        lambda row: bleu_statistics(row.reference_tokens, row.text_tokens),
         bleu_of_sums,
         BLEU_STATISTICS,
     ),
@@ -121,51 +122,51 @@ METRICS: tuple[AnyMetric, ...] = (
         "rouge_l",
         "ROUGE-L",
         "F1 of the longest common subsequence of tokens, averaged over rows.",
-        lambda reading: rouge_l(reading.truth_tokens, reading.text_tokens),
+        lambda row: rouge_l(row.reference_tokens, row.text_tokens),
     ),
     Metric(
         "length_limit",
         "Length limit",
         "Share of rows cut off at the token limit.",
-        lambda reading: reading.prediction.stop == "length",
+        lambda row: row.prediction.stop == "length",
         "lower",
     ),
     Metric(
         "loops",
         "Loops",
         "Share of rows that repeat a unit of 1 to 8 tokens at least 6 times over at least 12 tokens, "
-        "more than twice as long as the truth does.",
-        lambda reading: has_loop(reading.truth_tokens, reading.text_tokens),
+        "more than twice as long as the reference does.",
+        lambda row: has_loop(row.reference_tokens, row.text_tokens),
         "lower",
     ),
     Metric(
         "exact_match_raw",
         "Raw match",
-        "Share of rows whose text is the truth, character by character.",
-        lambda reading: reading.text == reading.prediction.truth,
+        "Share of rows whose text is the reference, character by character.",
+        lambda row: row.text == row.prediction.reference,
     ),
     Metric(
         "exact_match_canonical",
         "Canonical match",
-        "Share of rows whose text and truth have one canonical form; what does not parse is compared as tokens.",
-        lambda reading: reading.is_canonically_exact,
+        "Share of rows whose text and reference have one canonical form; what does not parse is compared as tokens.",
+        lambda row: row.is_canonically_exact,
     ),
     Metric(
         "exact_match_picture",
         "Picture match",
-        "Share of rows whose text and truth are drawn alike.",
-        lambda reading: reading.is_exact_as_picture,
+        "Share of rows whose text and reference are drawn alike.",
+        lambda row: row.is_exact_as_picture,
     ),
     Metric(
         "within_3",
         "Within 3 tokens",
-        "Share of rows at most 3 token insertions, deletions or substitutions away from the truth.",
-        lambda reading: reading.edits <= 3,
+        "Share of rows at most 3 token insertions, deletions or substitutions away from the reference.",
+        lambda row: row.edits <= 3,
     ),
     CorpusMetric(
         "character_error_rate",
         "Char error rate",
-        "Character edits / characters of the truth, both summed over rows, without white space.",
+        "Character edits / characters of the reference, both summed over rows, without white space.",
         _character_errors,
         rate,
         2,
@@ -176,31 +177,31 @@ METRICS: tuple[AnyMetric, ...] = (
         "valid",
         "Valid",
         "Share of rows whose text is not empty, parses and can be drawn.",
-        lambda reading: reading.is_valid,
+        lambda row: row.is_valid,
     ),
     Metric(
         "cdm_precision",
         "CDM precision",
-        "Share of the text's visible tokens that match one of the truth in name and place, averaged over rows.",
-        lambda reading: reading.cdm.precision,
+        "Share of the text's visible tokens that match one of the reference in name and place, averaged over rows.",
+        lambda row: row.cdm.precision,
     ),
     Metric(
         "cdm_recall",
         "CDM recall",
-        "Share of the truth's visible tokens that match one of the text in name and place, averaged over rows.",
-        lambda reading: reading.cdm.recall,
+        "Share of the reference's visible tokens that match one of the text in name and place, averaged over rows.",
+        lambda row: row.cdm.recall,
     ),
     Metric(
         "cdm_f1",
         "CDM F1",
-        "Character detection matching: 2 x matched tokens / tokens of truth and text, averaged over rows.",
-        lambda reading: reading.cdm.f1,
+        "Character detection matching: 2 x matched tokens / tokens of reference and text, averaged over rows.",
+        lambda row: row.cdm.f1,
     ),
     Metric(
         "cdm_exact",
         "CDM exact",
         "Share of rows with CDM F1 = 1: every visible token has its match (ExpRate@CDM).",
-        lambda reading: reading.cdm.exact,
+        lambda row: row.cdm.exact,
     ),
 )
 
@@ -209,7 +210,7 @@ CAPTION_METRICS: tuple[AnyMetric, ...] = (
         "caption_bleu4",
         "Caption BLEU-4",
         "Corpus BLEU on words against all captions of an image, n-grams of 1 to 4, smoothed as bleu4 is.",
-        lambda reading: caption_bleu_statistics(references(reading.prediction), caption_words(reading.text)),
+        lambda row: caption_bleu_statistics(references(row.prediction), caption_words(row.text)),
         bleu_of_sums,
         BLEU_STATISTICS,
     ),
@@ -218,23 +219,23 @@ CAPTION_METRICS: tuple[AnyMetric, ...] = (
         "Caption ROUGE-L",
         "Best precision and best recall of the longest common subsequence of words over an image's captions, in an F "
         "with beta 1.2, averaged over rows.",
-        lambda reading: caption_rouge_l(references(reading.prediction), caption_words(reading.text)),
+        lambda row: caption_rouge_l(references(row.prediction), caption_words(row.text)),
     ),
     Metric(
         "cider",
         "CIDEr",
         "CIDEr-D, 0 to 10: likeness to an image's captions in n-grams of 1 to 4 words, weighted by how few other "
         "images have them, averaged over rows.",
-        lambda reading: cider_of_set([reading])(reading),
+        lambda row: cider_of_set([row])(row),
         unit="score",
         of_set=cider_of_set,
     ),
 )
-"""Scores of whole sentences, in words; asked for by name, or by the set `captions`."""
+"""Scores of sentences, in words; chosen by name, or by the set `captions`."""
 
 
 PAIRED_METRIC = "exact_match"
-"""The score that McNemar's test is about."""
+"""The score of McNemar's test."""
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "all": tuple(metric.name for metric in METRICS),
@@ -245,7 +246,7 @@ SETS: Mapping[str, tuple[str, ...]] = {
     ),
     "captions": ("exact_match", "caption_bleu4", "caption_rouge_l", "cider", "length_limit", "loops"),
 }
-"""What makes sense for a task, by name; `all` has all but the captions' own."""
+"""Metrics for a task, by name; `all` is everything but the caption scores."""
 _EVERY = (*METRICS, *CAPTION_METRICS)
 
 
@@ -270,7 +271,7 @@ def chosen_metrics(names: str | Sequence[str], key: str = "--metrics") -> tuple[
 
 
 def run_metrics(names: Sequence[str], key: str = "evaluate.metrics") -> tuple[AnyMetric, ...]:
-    """`chosen_metrics`, with exact match among them: systems are held against each other by it.
+    """`chosen_metrics` with exact match, which the paired test uses.
 
     Raises:
         ConfigError: no metric of that name.

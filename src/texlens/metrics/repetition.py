@@ -1,23 +1,23 @@
-"""Repetition loops: the failure where a model says the same few tokens until it is cut off.
+"""Repetition loops: the failure where a model repeats a few tokens until it is cut off.
 
-A text has a loop when a unit of 1 to 8 tokens stands at least 6 times in a row, over at least 12 tokens, and that run
-is more than twice as long as any run of the same period in the truth. The last clause lets matrices pass:
-`0 & 0 & 0 & 0 & 0 & 0 & 0` is no loop where the truth has such a line itself.
+A text has a loop when a unit of 1 to 8 tokens occurs at least 6 times in a row, over at least 12 tokens, and that run
+is more than twice as long as any run of the same period in the reference. Because of the last clause,
+`0 & 0 & 0 & 0 & 0 & 0 & 0` is not a loop where the reference has such a line.
 """
 
 from collections.abc import Sequence
 from operator import eq
 
-LONGEST_UNIT = 8
-FEWEST_REPEATS = 6
-FEWEST_TOKENS = 12
-TIMES_THE_TRUTH = 2
+MAX_UNIT = 8
+MIN_REPEATS = 6
+MIN_TOKENS = 12
+TIMES_THE_REFERENCE = 2
 
 
-def has_loop(truth: Sequence[str], text: Sequence[str]) -> bool:
-    for period in range(1, LONGEST_UNIT + 1):
+def has_loop(reference: Sequence[str], text: Sequence[str]) -> bool:
+    for period in range(1, MAX_UNIT + 1):
         run = longest_run(text, period)
-        if run >= max(FEWEST_TOKENS, FEWEST_REPEATS * period) and run > TIMES_THE_TRUTH * longest_run(truth, period):
+        if run >= max(MIN_TOKENS, MIN_REPEATS * period) and run > TIMES_THE_REFERENCE * longest_run(reference, period):
             return True
     return False
 

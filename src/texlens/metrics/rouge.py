@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from texlens.metrics.distances import common_length
 
 
-def rouge_l(truth: Sequence[str], text: Sequence[str]) -> float:
-    """2 x LCS / (truth length + text length); two empty sequences are equal, hence 1."""
-    length = len(truth) + len(text)
-    return 2 * common_length(truth, text) / length if length else 1.0
+def rouge_l(reference: Sequence[str], text: Sequence[str]) -> float:
+    """2 x LCS / (reference length + text length); two empty sequences are equal, hence 1."""
+    length = len(reference) + len(text)
+    return 2 * common_length(reference, text) / length if length else 1.0

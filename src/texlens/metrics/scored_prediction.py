@@ -1,4 +1,4 @@
-"""A prediction beside its truth: what the scores are computed of, each part once and only when asked for."""
+"""A prediction with its reference: what scores are computed from, each part once and on demand."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ Tokenizer = Callable[[str], list[str]]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A prediction beside its truth, both as tokens; a failed one has no text tokens and scores 0 everywhere."""
+class ScoredPrediction:
+    """A prediction and its reference as tokens; a failed one has no text tokens and scores 0 everywhere."""
 
     prediction: Prediction
-    truth_tokens: list[str]
+    reference_tokens: list[str]
     text_tokens: list[str]
     rules: Rules = RULES["default"]
     pictures: Pictures | None = None
@@ -32,9 +32,9 @@ class Reading:
         rules: Rules = RULES["default"],
         tokenizer: Tokenizer = tokenize,
         pictures: Pictures | None = None,
-    ) -> "Reading":
+    ) -> "ScoredPrediction":
         text = "" if prediction.stop == "failed" else prediction.text
-        return cls(prediction, tokenizer(prediction.truth), tokenizer(text), rules, pictures)
+        return cls(prediction, tokenizer(prediction.reference), tokenizer(text), rules, pictures)
 
     @property
     def failed(self) -> bool:
@@ -46,44 +46,44 @@ class Reading:
 
     @cached_property
     def edits(self) -> int:
-        """Token insertions, deletions and substitutions between truth and text."""
-        return edit_distance(self.truth_tokens, self.text_tokens)
+        """Token insertions, deletions and substitutions between reference and text."""
+        return edit_distance(self.reference_tokens, self.text_tokens)
 
     @property
     def shortened(self) -> str:
-        """What was not compared in full, since the row would cost too much."""
-        truth, text = (sum(map(len, tokens)) for tokens in (self.truth_tokens, self.text_tokens))
-        pieces = pieces_of(truth, text)
+        """What was not compared in full because of its cost."""
+        reference, text = (sum(map(len, tokens)) for tokens in (self.reference_tokens, self.text_tokens))
+        pieces = pieces_of(reference, text)
         return f"too long to be compared as a whole: edits are counted in {pieces} pieces" if pieces > 1 else ""
 
     @property
     def edit_similarity(self) -> float:
-        longer = max(len(self.truth_tokens), len(self.text_tokens))
+        longer = max(len(self.reference_tokens), len(self.text_tokens))
         return 1 - self.edits / longer if longer else 1.0
 
     @property
     def is_exact(self) -> bool:
         """Equal in canonical spacing, which is the tokens joined by one space."""
-        return self.truth_tokens == self.text_tokens
+        return self.reference_tokens == self.text_tokens
 
     @cached_property
     def is_canonically_exact(self) -> bool:
-        return self.is_exact or canonical(self.prediction.truth).tokens == canonical(self.text).tokens
+        return self.is_exact or canonical(self.prediction.reference).tokens == canonical(self.text).tokens
 
     @cached_property
     def is_exact_as_picture(self) -> bool:
-        """Drawn alike; a source that can't be drawn is like itself alone."""
-        return self.is_exact or is_same_picture(self.prediction.truth, self.text)
+        """Drawn alike; a source that can't be drawn equals only itself."""
+        return self.is_exact or is_same_picture(self.prediction.reference, self.text)
 
     @cached_property
     def characters(self) -> tuple[int, int]:
-        """Character edits, and characters of the truth; white space does not count."""
-        truth, text = "".join(self.truth_tokens), "".join(self.text_tokens)
-        return edit_distance(truth, text), len(truth)
+        """Character edits, and characters of the reference; white space does not count."""
+        reference, text = "".join(self.reference_tokens), "".join(self.text_tokens)
+        return edit_distance(reference, text), len(reference)
 
     @cached_property
     def cdm(self) -> Cdm:
-        return cdm(self.prediction.truth, self.text, self.rules, self.pictures)
+        return cdm(self.prediction.reference, self.text, self.rules, self.pictures)
 
     @cached_property
     def is_valid(self) -> bool:

@@ -15,15 +15,15 @@ from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, Pictures, Rules
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS, AnyMetric, Metric
-from texlens.metrics.scored_prediction import Reading, Tokenizer
+from texlens.metrics.scored_prediction import ScoredPrediction, Tokenizer
 from texlens.metrics.statistics import RESAMPLES, Interval, percentile_interval, resampled_sums
 
 
 @dataclass(frozen=True)
 class RowScore:
-    """One row's values by metric name (corpus metrics have none), its count of token edits, and what is wrong with it.
+    """One row's values by metric name (corpus metrics have none), its token edits, and its problem.
 
-    `problem` says why truth or text can't be drawn.
+    `problem` says why reference or text can't be drawn.
     """
 
     id: str
@@ -37,29 +37,29 @@ class RowScore:
 class Scores:
     """Totals of one system; `failed` counts the rows without a text, which scored 0.
 
-    `undrawn_truths` has the reason by id where the truth itself can't be drawn: as pictures such rows are right only if
-    the text has the same tokens.
+    `undrawn_references` maps the id of each row whose reference can't be drawn to the reason; as pictures, such rows
+    are right only if the text has the same tokens.
     """
 
     rows: int
     values: Mapping[str, Interval]
     failed: int = 0
-    undrawn_truths: Mapping[str, str] = field(default_factory=dict)
+    undrawn_references: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[AnyMetric, ...] = METRICS
 
     def to_json(self) -> dict:
         scores = {name: interval.to_json() for name, interval in self.values.items()}
-        told: dict = {"rows": self.rows, "failed": self.failed, "scores": scores}
-        if self.undrawn_truths:
-            told["undrawn_truths"] = dict(self.undrawn_truths)
-        return told
+        payload: dict = {"rows": self.rows, "failed": self.failed, "scores": scores}
+        if self.undrawn_references:
+            payload["undrawn_references"] = dict(self.undrawn_references)
+        return payload
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one system sorted by id, so that no score depends on the order in which they came."""
+    """The rows of one system sorted by id, so that no score depends on their order."""
 
-    readings: Sequence[Reading]
+    rows: Sequence[ScoredPrediction]
     statistics_NS: np.ndarray  # noqa: N815
     metrics: tuple[AnyMetric, ...] = METRICS
 
@@ -74,15 +74,16 @@ class Table:
         pictures: Pictures | None = None,
     ) -> "Table":
         in_order = sorted(predictions, key=lambda row: row.id)
-        readings = [
-            Reading.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures) for prediction in in_order
+        scored = [
+            ScoredPrediction.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures)
+            for prediction in in_order
         ]
-        ready = [metric.for_set(readings) for metric in metrics]
-        rows = [[value for metric in ready for value in metric.statistics(reading)] for reading in readings]
-        return cls(readings, np.asarray(rows, dtype=np.float64), metrics)
+        ready = [metric.for_set(scored) for metric in metrics]
+        rows = [[value for metric in ready for value in metric.statistics(scored_row)] for scored_row in scored]
+        return cls(scored, np.asarray(rows, dtype=np.float64), metrics)
 
     def where(self, keep: Sequence[int]) -> "Table":
-        return Table([self.readings[index] for index in keep], self.statistics_NS[list(keep)], self.metrics)
+        return Table([self.rows[index] for index in keep], self.statistics_NS[list(keep)], self.metrics)
 
     def row_values(self) -> list[dict[str, float]]:
         """Each row's value of every metric, corpus metrics as of a corpus of that row."""
@@ -93,8 +94,8 @@ class Table:
 
     def row_scores(self) -> list[RowScore]:
         return [
-            _row_score(self.metrics, reading, row)
-            for reading, row in zip(self.readings, self.statistics_NS, strict=True)
+            _row_score(self.metrics, scored_row, row)
+            for scored_row, row in zip(self.rows, self.statistics_NS, strict=True)
         ]
 
 
@@ -115,19 +116,19 @@ def score(
     """Every metric's total with its bootstrap interval; the same rows and seed give the same numbers in any order.
 
     Raises:
-        DataError: no rows, or an id that stands twice.
+        DataError: no rows, or a duplicate id.
     """
     return table_scores(Table.of(checked(predictions), metrics=metrics, rules=rules), seed=seed, resamples=resamples)
 
 
 def totals(predictions: Sequence[Prediction], metrics: tuple[AnyMetric, ...]) -> dict[str, float]:
-    """Every metric's total, without intervals: what a training watches."""
+    """Every metric's total, without intervals, for validation during training."""
     return totals_of(Table.of(checked(predictions), metrics=metrics))
 
 
 def table_scores(table: Table, *, seed: int = 0, resamples: int = RESAMPLES) -> Scores:
     sums = resampled_sums(table.statistics_NS, resamples=resamples, seed=seed)
-    return scores_of(table, values_of(sums, len(table.readings), table.metrics))
+    return scores_of(table, values_of(sums, len(table.rows), table.metrics))
 
 
 def checked(predictions: Sequence[Prediction], system: str = "") -> Sequence[Prediction]:
@@ -158,32 +159,36 @@ def values_of(sums_S: np.ndarray, rows: int, metrics: tuple[AnyMetric, ...] = ME
 
 
 def totals_of(table: Table) -> dict[str, float]:
-    values = values_of(table.statistics_NS.sum(axis=0), len(table.readings), table.metrics)
+    values = values_of(table.statistics_NS.sum(axis=0), len(table.rows), table.metrics)
     return {name: float(value) for name, value in values.items()}
 
 
 def scores_of(table: Table, resampled: Mapping[str, np.ndarray]) -> Scores:
     intervals = {name: percentile_interval(value, resampled[name]) for name, value in totals_of(table).items()}
-    failed = sum(reading.failed for reading in table.readings)
-    return Scores(len(table.readings), intervals, failed, _undrawn_truths(table), table.metrics)
+    failed = sum(scored_row.failed for scored_row in table.rows)
+    return Scores(len(table.rows), intervals, failed, _undrawn_references(table), table.metrics)
 
 
-def _undrawn_truths(table: Table) -> dict[str, str]:
-    """Asked of a table that scores pictures alone: the others have no need of them."""
+def _undrawn_references(table: Table) -> dict[str, str]:
+    """References that can't be drawn; empty where no metric compares pictures."""
     if not any(metric.name.startswith("cdm") or metric.name.endswith("picture") for metric in table.metrics):
         return {}
-    problems = {reading.prediction.id: canonical(reading.prediction.truth).problem for reading in table.readings}
+    problems = {
+        scored_row.prediction.id: canonical(scored_row.prediction.reference).problem for scored_row in table.rows
+    }
     return {row: str(problem) for row, problem in problems.items() if problem}
 
 
-def _row_score(metrics: tuple[AnyMetric, ...], reading: Reading, statistics_S: np.ndarray) -> RowScore:
+def _row_score(metrics: tuple[AnyMetric, ...], scored_row: ScoredPrediction, statistics_S: np.ndarray) -> RowScore:
     values, start = {}, 0
     for metric in metrics:
         if isinstance(metric, Metric):
             values[metric.name] = float(statistics_S[start])
         start += metric.columns
-    problem = reading.prediction.error or "" if reading.failed else ""
+    problem = scored_row.prediction.error or "" if scored_row.failed else ""
     if not problem and any(name.startswith("cdm") for name in values):
-        problem = reading.cdm.problem
-    problem = "; ".join(part for part in (problem, "" if reading.failed else reading.shortened) if part)
-    return RowScore(reading.prediction.id, reading.edits, values, reading.is_exact and not reading.failed, problem)
+        problem = scored_row.cdm.problem
+    problem = "; ".join(part for part in (problem, "" if scored_row.failed else scored_row.shortened) if part)
+    return RowScore(
+        scored_row.prediction.id, scored_row.edits, values, scored_row.is_exact and not scored_row.failed, problem
+    )

@@ -1,8 +1,8 @@
-"""Scores of parts of a set: by length, by what stands in the formula, by domain."""
+"""Scores of parts of a set: by length, by kind of formula, by domain."""
 
 from collections.abc import Sequence
 
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 from texlens.metrics.scores import Scores, Table, table_scores
 
 LENGTHS = ((20, "1–20 tokens"), (50, "21–50 tokens"), (100, "51–100 tokens"))
@@ -10,15 +10,15 @@ LONGEST = "more than 100 tokens"
 _FRACTIONS = frozenset(["\\frac", "\\dfrac", "\\tfrac", "\\cfrac", "\\over", "\\genfrac", "\\binom", "\\atop"])
 
 
-def length_slice(reading: Reading) -> str:
-    """By tokens of the truth."""
-    tokens = len(reading.truth_tokens)
+def length_slice(row: ScoredPrediction) -> str:
+    """By tokens of the reference."""
+    tokens = len(row.reference_tokens)
     return next((name for most, name in LENGTHS if tokens <= most), LONGEST)
 
 
-def kind_slice(reading: Reading) -> str:
-    r"""`matrix` where the truth has an environment or `\\`, else `fraction` where it has one, else `plain`."""
-    tokens = reading.truth_tokens
+def kind_slice(row: ScoredPrediction) -> str:
+    r"""`matrix` where the reference has an environment or `\\`, else `fraction` where it has one, else `plain`."""
+    tokens = row.reference_tokens
     if any(token == "\\\\" or token.startswith("\\begin") for token in tokens):
         return "matrix"
     return "fraction" if not _FRACTIONS.isdisjoint(tokens) else "plain"
@@ -27,10 +27,10 @@ def kind_slice(reading: Reading) -> str:
 def slices(table: Table, *, seed: int = 0, resamples: int = 1000) -> dict[str, dict[str, Scores]]:
     """Scores by `length`, `kind` and, where a row names one, `domain`."""
     parts = {
-        "length": [length_slice(reading) for reading in table.readings],
-        "kind": [kind_slice(reading) for reading in table.readings],
+        "length": [length_slice(row) for row in table.rows],
+        "kind": [kind_slice(row) for row in table.rows],
     }
-    domains = [reading.prediction.domain for reading in table.readings]
+    domains = [row.prediction.domain for row in table.rows]
     if any(domains):
         parts["domain"] = [domain or "other" for domain in domains]
     return {

@@ -30,7 +30,7 @@ class Interval:
 def resampled_sums(statistics_NS: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """Sums `[R, S]` of the rows of R resamples drawn with replacement; the same seed draws the same rows.
 
-    Columns of several systems laid side by side are resampled together, which is what makes a difference paired.
+    Columns of several systems are resampled together, so that their difference is paired.
     """
     statistics_NS = np.asarray(statistics_NS, dtype=np.float64)
     return np.concatenate([counts @ statistics_NS for counts in _row_counts(len(statistics_NS), resamples, seed)])

@@ -1,8 +1,8 @@
-"""Made-up rows: a formula, a picture of it in one of four styles, and an account of how each was made."""
+"""Synthetic rows: a formula, its picture in one of four styles, and columns that say how it was generated."""
 
 from texlens.synthesis.formulas import read_labels
-from texlens.synthesis.rows import Maker, Recipe
+from texlens.synthesis.rows import Recipe, SampleGenerator
 from texlens.synthesis.styles import STYLES
-from texlens.synthesis.write import made_by, synthesize
+from texlens.synthesis.write import recipe_key, synthesize
 
-__all__ = ["STYLES", "Maker", "Recipe", "made_by", "read_labels", "synthesize"]
+__all__ = ["STYLES", "Recipe", "SampleGenerator", "read_labels", "recipe_key", "synthesize"]

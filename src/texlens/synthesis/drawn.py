@@ -1,4 +1,4 @@
-"""A drawn formula with the account of how it was drawn, and what the styles share: fonts, sizes, colors."""
+"""A drawn formula with how it was drawn, and what the styles share: fonts, sizes, colors."""
 
 import io
 import math
@@ -14,19 +14,19 @@ from texlens.latex.layout.formula import Layout, layout
 from texlens.latex.render.raster import draw
 
 Color = tuple[int, int, int]
-WIDEST_PX, TALLEST_PX = 1200, 500
+MAX_WIDTH_PX, MAX_HEIGHT_PX = 1200, 500
 """A formula is drawn smaller where it would be larger than this."""
-LEAST_PX_PER_EM = 9.0
+MIN_PX_PER_EM = 9.0
 """Print smaller than this can't be read for sure."""
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """`facts` become columns of the row; `quality` is that of the JPEG it is kept as, None for PNG."""
+    """`columns` become columns of the row; `quality` is that of the JPEG it is kept as, None for PNG."""
 
     image: Image.Image
-    facts: dict[str, str | int | float] = field(default_factory=dict)
+    columns: dict[str, str | int | float] = field(default_factory=dict)
     quality: int | None = None
 
     def encoded(self) -> bytes:
@@ -48,7 +48,7 @@ class Print:
     px_per_em: float
 
     @property
-    def facts(self) -> dict[str, str | float]:
+    def columns(self) -> dict[str, str | float]:
         return {"font": self.font, "px_per_em": self.px_per_em}
 
 
@@ -75,9 +75,9 @@ def fitting(formula: Layout, px_per_em: float) -> float:
         LatexError: that would be too small to be read.
     """
     left, bottom, right, top = formula.ink_box()
-    largest = min(WIDEST_PX / max(right - left, 0.01), TALLEST_PX / max(top - bottom, 0.01))
-    if largest < LEAST_PX_PER_EM:
-        raise LatexError(f"the formula is too large to be read within {WIDEST_PX} x {TALLEST_PX} pixels; shorten it")
+    largest = min(MAX_WIDTH_PX / max(right - left, 0.01), MAX_HEIGHT_PX / max(top - bottom, 0.01))
+    if largest < MIN_PX_PER_EM:
+        raise LatexError(f"the formula is too large for {MAX_WIDTH_PX} x {MAX_HEIGHT_PX} pixels; shorten it")
     return min(round(2 * px_per_em) / 2, math.floor(100 * largest) / 100)
 
 

@@ -1,4 +1,4 @@
-"""Where the formulas come from: a grammar, the pieces of a list put together anew, or the list itself."""
+"""Sources of formulas: a grammar, recombined pieces of a list, or the list itself."""
 
 import gzip
 import random
@@ -19,7 +19,7 @@ from texlens.synthesis.weights import learned_alphabet, restricted
 
 Origin = Literal["grammar", "pieces", "list"]
 MAX_LEARNED_FROM = 5_000
-"""Formulas of a list, drawn by the seed, that weights and pieces are learnt from."""
+"""Maximum number of formulas of a list, sampled by the seed, that weights and pieces are learned from."""
 _TRIES = 200
 
 
@@ -60,7 +60,7 @@ class Pieces:
 
 
 class Listed:
-    """The formulas of a list as they stand there: each once, in an order drawn by `seed`, before any comes again."""
+    """The formulas of a list: each once, in an order shuffled by `seed`, before any repeats."""
 
     def __init__(self, labels: Sequence[str], seed: int):
         self.labels, self.seed = labels, seed
@@ -76,7 +76,7 @@ def formula_source(
     """`labels` are what `read_labels` gave; empty for the grammar with its own weights.
 
     Args:
-        by_hand: only symbols that there are pen strokes for (a grammar alone can promise that).
+        by_hand: only symbols that have strokes (only a grammar can guarantee that).
     """
     if origin == "list":
         return Listed(labels, seed)
@@ -122,7 +122,7 @@ def _lines(path: Path) -> list[str]:
 
 @cache
 def writable_symbols() -> frozenset[str]:
-    """The grammar's tokens that pen strokes are there for; commands that only arrange count as writable."""
+    """The grammar's tokens that have strokes; commands that only arrange count as writable."""
     return frozenset(word for word in RandomFormulas(ALL).vocabulary() if _is_writable(word))
 
 

@@ -1,4 +1,4 @@
-"""Handwritten formulas: our own strokes by thousands of made-up hands, bent as a whole, on plain or lined paper."""
+"""Handwritten formulas: our own strokes by thousands of synthetic writers, slightly warped, on plain or lined paper."""
 
 import random
 from dataclasses import replace
@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from texlens.core.errors import LatexError
-from texlens.latex.handwriting.writer import PenStyle, draw_handwriting
+from texlens.latex.handwriting.writer import WriterStyle, draw_handwriting
 from texlens.latex.layout.formula import layout
-from texlens.synthesis.drawn import TALLEST_PX, WHITE, WIDEST_PX, Color, Drawn, colored, hex_color, near
+from texlens.synthesis.drawn import MAX_HEIGHT_PX, MAX_WIDTH_PX, WHITE, Color, Drawn, colored, hex_color, near
 
 WRITERS = 10_000
 _X_HEIGHT_PX = (11.0, 28.0)
-_LEAST_X_HEIGHT_PX = 8.0
+_MIN_X_HEIGHT_PX = 8.0
 _EM_PER_X_HEIGHT = 1 / 0.431
 _INKS: tuple[Color, ...] = ((15, 15, 20), (15, 15, 20), (20, 40, 130), (30, 60, 170), (70, 70, 75), (120, 25, 30))
 _PAPERS: tuple[Color, ...] = (WHITE, WHITE, (250, 247, 236), (244, 244, 240), (240, 243, 248))
@@ -26,16 +26,16 @@ _BEND_PX = 0.12
 def handwriting(label: str, rng: random.Random) -> Drawn:
     """
     Raises:
-        LatexError: the label can't be laid out, is too large, or has a symbol without pen strokes.
+        LatexError: the label can't be laid out, is too large, or has a symbol without strokes.
     """
     formula = layout(label)
     writer = rng.randrange(WRITERS)
     left, bottom, right, top = formula.ink_box()
-    largest = min(WIDEST_PX / max(right - left, 0.01), TALLEST_PX / max(top - bottom, 0.01)) / _EM_PER_X_HEIGHT
-    if largest < _LEAST_X_HEIGHT_PX:
-        raise LatexError(f"the formula is too large to be written within {WIDEST_PX} x {TALLEST_PX} pixels; shorten it")
+    largest = min(MAX_WIDTH_PX / max(right - left, 0.01), MAX_HEIGHT_PX / max(top - bottom, 0.01)) / _EM_PER_X_HEIGHT
+    if largest < _MIN_X_HEIGHT_PX:
+        raise LatexError(f"the formula is too large for {MAX_WIDTH_PX} x {MAX_HEIGHT_PX} pixels; shorten it")
     x_height = round(min(rng.uniform(*_X_HEIGHT_PX), largest), 1)
-    style = PenStyle.of_writer(writer)
+    style = WriterStyle.of_writer(writer)
     pen_px = round(min(style.pen_px * rng.uniform(0.8, 1.2) * x_height / 14, 0.25 * x_height), 2)
     style, padding = replace(style, pen_px=pen_px), rng.uniform(5, 20)
     picture = draw_handwriting(formula, rng, x_height_px=x_height, style=style, padding_px=padding, quick=True)
@@ -43,8 +43,8 @@ def handwriting(label: str, rng: random.Random) -> Drawn:
     ink, paper = near(rng, rng.choice(_INKS), 12), near(rng, rng.choice(_PAPERS), 4)
     ruling = rng.choices(list(_RULINGS), list(_RULINGS.values()))[0]
     sheet = paper if ruling == "plain" else ruled(coverage.size, paper, ruling, rng, x_height)
-    facts = {"writer": writer, "x_height_px": x_height, "pen_px": pen_px, "ruling": ruling}
-    return Drawn(colored(coverage, ink, sheet), facts | {"ink": hex_color(ink), "paper": hex_color(paper)})
+    columns = {"writer": writer, "x_height_px": x_height, "pen_px": pen_px, "ruling": ruling}
+    return Drawn(colored(coverage, ink, sheet), columns | {"ink": hex_color(ink), "paper": hex_color(paper)})
 
 
 def bent(coverage: Image.Image, rng: random.Random, amount_px: float) -> Image.Image:
@@ -70,7 +70,7 @@ def bent(coverage: Image.Image, rng: random.Random, amount_px: float) -> Image.I
 def ruled(size: tuple[int, int], paper: Color, ruling: str, rng: random.Random, x_height: float) -> Image.Image:
     """Paper with pale lines, squares or dots, much lighter than any ink."""
     sheet = Image.new("RGB", size, paper)
-    pen = ImageDraw.Draw(sheet)
+    canvas = ImageDraw.Draw(sheet)
     color = near(rng, _LINE, 14)
     step = x_height * (rng.uniform(3.2, 4.5) if ruling == "lines" else rng.uniform(1.4, 2.4))
     across, down = rng.uniform(0, step), rng.uniform(0, step)
@@ -79,10 +79,10 @@ def ruled(size: tuple[int, int], paper: Color, ruling: str, rng: random.Random, 
     if ruling == "dots":
         for x in xs:
             for y in ys:
-                pen.ellipse((x - 1, y - 1, x + 1, y + 1), fill=color)
+                canvas.ellipse((x - 1, y - 1, x + 1, y + 1), fill=color)
         return sheet
     for y in ys:
-        pen.line((0, y, size[0], y), fill=color)
+        canvas.line((0, y, size[0], y), fill=color)
     for x in xs if ruling == "grid" else ():
-        pen.line((x, 0, x, size[1]), fill=color)
+        canvas.line((x, 0, x, size[1]), fill=color)
     return sheet

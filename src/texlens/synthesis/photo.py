@@ -25,7 +25,7 @@ def photo(label: str, rng: random.Random) -> Drawn:
     Raises:
         LatexError: the label can't be drawn.
     """
-    sheet, facts = _sheet(label, rng)
+    sheet, columns = _sheet(label, rng)
     array_rng = numbers(rng)
     image, seen = _seen_askew(sheet, rng, array_rng)
     image = _in_uneven_light(image, rng)
@@ -34,7 +34,7 @@ def photo(label: str, rng: random.Random) -> Drawn:
     noise = rng.uniform(2, 9)
     image = _grainy(image, noise, rng)
     quality = rng.randint(40, 90)
-    return Drawn(image, facts | seen | {"effects": f"blur {blur:.2g}, noise {noise:.2g}, jpeg {quality}"}, quality)
+    return Drawn(image, columns | seen | {"effects": f"blur {blur:.2g}, noise {noise:.2g}, jpeg {quality}"}, quality)
 
 
 def _box_of(deviation_px: float) -> float:
@@ -47,13 +47,13 @@ def _sheet(label: str, rng: random.Random) -> tuple[Image.Image, dict[str, str |
     if rng.random() < _BY_HAND:
         try:
             drawn = handwriting(label, rng)
-            return drawn.image.convert("RGB"), drawn.facts
+            return drawn.image.convert("RGB"), drawn.columns
         except LatexError:
             pass
     ink, paper = near(rng, rng.choice(_INKS), 10), near(rng, rng.choice(_PAPERS), 4)
     formula = printed_formula(label, rng, _SIZES_PX_PER_EM, _PADDING_PX)
-    facts = formula.facts | {"ink": hex_color(ink), "paper": hex_color(paper)}
-    return colored(formula.coverage, ink, paper).convert("RGB"), facts
+    columns = formula.columns | {"ink": hex_color(ink), "paper": hex_color(paper)}
+    return colored(formula.coverage, ink, paper).convert("RGB"), columns
 
 
 def _seen_askew(

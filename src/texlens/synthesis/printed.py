@@ -1,4 +1,4 @@
-"""Printed formulas: five math fonts, sizes from a footnote's to a slide's, ink and paper of many colors, some wear."""
+"""Printed formulas: five math fonts, sizes from a footnote's to a slide's, ink and paper of many colors, noise."""
 
 import random
 
@@ -27,8 +27,8 @@ def printed(label: str, rng: random.Random) -> Drawn:
     if image.mode == "L" and paper == WHITE and rng.random() < _IN_A_BUCKET:
         image, canvas = bucket_pad(image), "bucket"
     image, effects = worn(image, rng) if rng.random() < _WORN else (image, "")
-    facts = formula.facts | {"ink": hex_color(ink), "paper": hex_color(paper), "canvas": canvas, "effects": effects}
-    return Drawn(image, facts)
+    columns = formula.columns | {"ink": hex_color(ink), "paper": hex_color(paper), "canvas": canvas, "effects": effects}
+    return Drawn(image, columns)
 
 
 def colors(rng: random.Random) -> tuple[Color, Color]:

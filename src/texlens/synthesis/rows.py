@@ -1,4 +1,4 @@
-"""A row of made-up data from the seed and its number alone, so that no process and no kill changes what is made."""
+"""A synthetic row depends only on the seed and its number, not on processes or restarts."""
 
 import random
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _TRIES = 100
 
 @dataclass(frozen=True)
 class Recipe:
-    """What rows are made of; `labels` is the list that formulas are learnt or taken from, as `read_labels` gives it."""
+    """What rows are generated from; `labels` is the list of formulas to learn or take from (see `read_labels`)."""
 
     style: str
     origin: Origin = "grammar"
@@ -26,25 +26,25 @@ class Recipe:
     labels: Sequence[str] = field(default=(), repr=False)
 
 
-class Made(NamedTuple):
-    """A finished row as it goes between processes; without an image it is refused, and `label` is the reason."""
+class GeneratedSample(NamedTuple):
+    """A finished row, sent between processes; without an image it is rejected, and `label` is the reason."""
 
     id: str
     label: str
     image: bytes | None
-    facts: dict[str, str | int | float]
+    columns: dict[str, str | int | float]
 
     def sample(self) -> Sample:
         assert self.image is not None
         image = LazyImage.from_bytes(self.image, self.id)
-        return Sample(self.id, image, self.label, domain=str(self.facts["style"]), extra=self.facts)
+        return Sample(self.id, image, self.label, domain=str(self.columns["style"]), extra=self.columns)
 
     def rejected_row(self) -> RejectedRow:
         return RejectedRow(self.id, self.id, self.label, "can't be drawn")
 
 
-class Maker:
-    """Makes the rows of a recipe, in any order."""
+class SampleGenerator:
+    """Generates the rows of a recipe, in any order."""
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
@@ -58,8 +58,8 @@ class Maker:
             by_hand=recipe.style == "handwriting",
         )
 
-    def make(self, number: int) -> Made:
-        """Row `number`. A formula that can't be drawn is drawn anew, or refused where it comes from a list."""
+    def make(self, number: int) -> GeneratedSample:
+        """Row `number`. A formula that can't be drawn is replaced, or rejected if it comes from a list."""
         name = f"{self.recipe.style}-{self.recipe.seed}-{number:07d}"
         label, reason = "", ""
         for attempt in range(_TRIES):
@@ -72,9 +72,9 @@ class Maker:
                 if self.recipe.origin == "list":
                     break
                 continue
-            return Made(name, label, drawn.encoded(), self._facts(drawn, number, attempt))
-        return Made(name, reason, None, {})
+            return GeneratedSample(name, label, drawn.encoded(), self._columns(drawn, number, attempt))
+        return GeneratedSample(name, reason, None, {})
 
-    def _facts(self, drawn: Drawn, number: int, attempt: int) -> dict[str, str | int | float]:
+    def _columns(self, drawn: Drawn, number: int, attempt: int) -> dict[str, str | int | float]:
         made = {"style": self.recipe.style, "formulas": self.recipe.origin, "seed": self.recipe.seed, "number": number}
-        return {**made, "attempt": attempt, **drawn.facts}
+        return {**made, "attempt": attempt, **drawn.columns}

@@ -62,12 +62,12 @@ def screen(label: str, rng: random.Random) -> Drawn:
     if rng.random() < 0.3:
         quality = rng.randint(45, 92)
         image = pixels.through_jpeg(image, quality)
-    facts: dict[str, str | int | float] = {
+    columns: dict[str, str | int | float] = {
         "font": font, "px_per_em": px_per_em, "theme": theme, "smoothing": smoothing, "panel": panel,
         "ink": hex_color(ink), "paper": hex_color(paper), "scale": round(scale, 3),
         "effects": f"jpeg {quality}" if quality else "",
     }  # fmt: skip
-    return Drawn(image, facts)
+    return Drawn(image, columns)
 
 
 def _coverage(formula, px_per_em: float, smoothing: str, rng: random.Random) -> np.ndarray:
@@ -93,23 +93,23 @@ def _coverage(formula, px_per_em: float, smoothing: str, rng: random.Random) -> 
 def _background(
     size: tuple[int, int], paper: Color, panel: str, rng: random.Random
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """What is behind the formula, and where its picture's corner comes to lie."""
+    """The background of the formula, and the position of its picture's corner."""
     if panel == "none":
         return Image.new("RGB", size, paper), (0, 0)
     margin, bar = rng.randint(4, 14), rng.randint(14, 22) if panel == "window" else 0
     shade = 18 if sum(paper) < 380 else -14
     outside = tuple(min(255, max(0, level + shade)) for level in paper)
     image = Image.new("RGB", (size[0] + 2 * margin, size[1] + 2 * margin + bar), outside)
-    pen = ImageDraw.Draw(image)
+    canvas = ImageDraw.Draw(image)
     frame = (margin // 2, margin // 2, image.width - 1 - margin // 2, image.height - 1 - margin // 2)
     line = tuple(min(255, max(0, level + 2 * shade)) for level in paper)
-    pen.rounded_rectangle(frame, radius=rng.randint(0, 8), fill=paper, outline=line)
+    canvas.rounded_rectangle(frame, radius=rng.randint(0, 8), fill=paper, outline=line)
     if bar:
-        pen.rectangle((frame[0] + 1, frame[1] + 1, frame[2] - 1, frame[1] + bar), fill=line)
+        canvas.rectangle((frame[0] + 1, frame[1] + 1, frame[2] - 1, frame[1] + bar), fill=line)
         for number, lamp in enumerate(_LAMPS):
             x, y, radius = frame[0] + 10 + 12 * number, frame[1] + bar // 2 + 1, 3
             if x + radius < frame[2]:
-                pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=lamp)
+                canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=lamp)
     return image, (margin, margin + bar)
 
 

@@ -1,4 +1,4 @@
-r"""The grammar's weights learnt from a list: how often each symbol and each structure occurs in it.
+r"""The grammar's weights learned from a list: how often each symbol and each structure occurs in it.
 
 `learned_alphabet(labels)` gives what `RandomFormulas` draws from. Labels are tokens with one space between them and
 braced scripts, as `canonical` writes them.
@@ -35,7 +35,7 @@ _BASES = {"latin": 0.6, "greek": 0.3, "digit": 0.1}
 
 
 def learned_alphabet(labels: Iterable[str]) -> Alphabet:
-    """Symbols and shapes as often as in the labels; what does not occur is never made.
+    """Symbols and shapes as often as in the labels; what does not occur is never generated.
 
     Raises:
         DataError: no letter or digit in any label.
@@ -53,7 +53,7 @@ def learned_alphabet(labels: Iterable[str]) -> Alphabet:
         "fences": _grains(ALL.fences, counts, key=lambda pair: pair[0]),
         "tall_fences": _grains(ALL.tall_fences, counts, key=lambda pair: pair[0]),
     }
-    # The grammar's `sized` shape takes the first four fences, whatever they are.
+    # The grammar's `sized` shape always takes the first four fences.
     fences["fences"] = (*ALL.fences[:4], *fences["fences"]) if fences["fences"] else ALL.fences
     kept = {name: table for name, table in fences.items() if table}
     names = {field.name for field in fields(Alphabet)}

@@ -23,7 +23,7 @@ class Scorer:
 
 
 def _exact_match(predictions: Sequence[Prediction]) -> Mapping[str, float]:
-    right = sum(canonical_spacing(row.text) == canonical_spacing(row.truth) for row in predictions)
+    right = sum(canonical_spacing(row.text) == canonical_spacing(row.reference) for row in predictions)
     return {"exact_match": right / max(len(predictions), 1)}
 
 

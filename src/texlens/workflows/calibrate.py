@@ -12,7 +12,7 @@ from texlens.core.run_folder import RunFolder
 from texlens.evaluate.run import predict
 from texlens.inference.confidence import KEY, Calibration, fit
 from texlens.metrics.prediction import Prediction
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 from texlens.models.metadata import METADATA_FILE, read_metadata
 
 
@@ -39,7 +39,7 @@ def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calib
     made = [one for one in predictions if one.log_probability is not None]
     if not made:
         raise DataError(f"{measured_on}: no row could be read; check its images")
-    right = [one.stop == "end" and Reading.of(one).is_canonically_exact for one in made]
+    right = [one.stop == "end" and ScoredPrediction.of(one).is_canonically_exact for one in made]
     return fit([one.log_probability or 0.0 for one in made], right, measured_on)
 
 

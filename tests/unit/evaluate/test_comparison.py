@@ -93,9 +93,9 @@ def test_an_id_that_stands_twice_is_named_with_its_system():
         compare({"base": rows(5), "adapter": [*rows(5), rows(5)[0]]})
 
 
-def test_another_truth_under_the_same_id_is_named():
+def test_another_reference_under_the_same_id_is_named():
     other = [Prediction("00", "q", "x+y"), *rows(5)[1:]]
-    with pytest.raises(DataError, match="row '00': the truth differs between 'base' and 'adapter'"):
+    with pytest.raises(DataError, match="row '00': the reference differs between 'base' and 'adapter'"):
         compare({"base": rows(5), "adapter": other})
 
 

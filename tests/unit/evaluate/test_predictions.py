@@ -7,9 +7,9 @@ from texlens.evaluate.predictions import read_predictions, write_predictions
 from texlens.metrics.prediction import Prediction
 
 ROWS = [
-    Prediction(id="a", truth="x^2", text="x^2", tokens=4, log_probability=-0.5, domain="print"),
-    Prediction(id="b", truth="\\frac12", text="汉字\u2028\f", stop="length"),
-    Prediction(id="c", truth="y", text="", stop="failed", error="c.png: damaged"),
+    Prediction(id="a", reference="x^2", text="x^2", tokens=4, log_probability=-0.5, domain="print"),
+    Prediction(id="b", reference="\\frac12", text="汉字\u2028\f", stop="length"),
+    Prediction(id="c", reference="y", text="", stop="failed", error="c.png: damaged"),
 ]
 
 
@@ -39,16 +39,16 @@ def test_a_writer_that_dies_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ('{"id": "a", "truth"', "line 2: not JSON"),
+        ('{"id": "a", "reference"', "line 2: not JSON"),
         ("[1, 2]", "line 2: a list, not an object"),
-        ('{"id": "a", "truth": "x"}', "line 2: 'text' is missing"),
-        ('{"id": 3, "truth": "x", "text": "x"}', "line 2: 'id' is missing or not a string"),
-        ('{"id": "a", "truth": "x", "text": "x", "stop": "maybe"}', "line 2: 'stop' is 'maybe'"),
+        ('{"id": "a", "reference": "x"}', "line 2: 'text' is missing"),
+        ('{"id": 3, "reference": "x", "text": "x"}', "line 2: 'id' is missing or not a string"),
+        ('{"id": "a", "reference": "x", "text": "x", "stop": "maybe"}', "line 2: 'stop' is 'maybe'"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, line, complaint):
     path = tmp_path / "p.jsonl"
-    path.write_text('{"id": "ok", "truth": "x", "text": "x"}\n' + line + "\n")
+    path.write_text('{"id": "ok", "reference": "x", "text": "x"}\n' + line + "\n")
     with pytest.raises(DataError, match=complaint):
         read_predictions(path)
 
@@ -62,3 +62,9 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "p.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"p\.jsonl: not UTF-8"):
         read_predictions(tmp_path / "p.jsonl")
+
+
+def test_a_file_with_the_old_field_names_is_read(tmp_path):
+    path = tmp_path / "old.jsonl"
+    path.write_text('{"id": "a", "truth": "x^2", "text": "x", "more_truths": ["x"]}\n')
+    assert read_predictions(path) == [Prediction("a", "x^2", "x", more_references=("x",))]

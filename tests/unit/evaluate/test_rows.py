@@ -41,8 +41,8 @@ def test_ids_that_stand_twice_are_replaced_by_line_numbers(tmp_path):
 def test_our_own_predictions_keep_their_stop(tmp_path):
     path = file_of(
         tmp_path,
-        {"id": "a", "truth": "x", "text": "x", "stop": "length"},
-        {"id": "b", "truth": "x", "text": "x", "stop": "failed", "error": "b.png: damaged"},
+        {"id": "a", "reference": "x", "text": "x", "stop": "length"},
+        {"id": "b", "reference": "x", "text": "x", "stop": "failed", "error": "b.png: damaged"},
     )
     _, (cut, failed) = read_rows(path)
     assert (cut.stop, failed.stop, failed.error) == ("length", "failed", "b.png: damaged")
@@ -53,7 +53,10 @@ def test_our_own_predictions_keep_their_stop(tmp_path):
     [
         ("{", "rows.jsonl, line 1: not JSON"),
         ("[1]", "rows.jsonl, line 1: a list, not an object"),
-        ('{"pred": "x"}', r"rows.jsonl, line 1: no string in column 'gt' \(there are: pred\); name it with --truth"),
+        (
+            '{"pred": "x"}',
+            r"rows.jsonl, line 1: no string in column 'gt' \(there are: pred\); name it with --reference",
+        ),
         ('{"gt": "x", "text": "x"}', r"no row has a column 'pred' \(there are: gt, text\); name it with --prediction"),
         ("", "rows.jsonl: no rows"),
     ],
@@ -66,3 +69,9 @@ def test_a_file_that_cannot_be_scored_says_why(tmp_path, line, message):
 def test_a_prediction_that_is_no_string_is_a_failed_one(tmp_path):
     _, (row, _) = read_rows(file_of(tmp_path, {"gt": "x", "pred": ["x"]}, {"gt": "x", "pred": "x"}), OURS)
     assert row.error == "the prediction is a list, not a string"
+
+
+def test_the_old_column_truth_is_found_in_a_file_of_the_previous_version(tmp_path):
+    path = tmp_path / "old.jsonl"
+    path.write_text('{"truth": "x", "text": "y"}\n')
+    assert [(row.reference, row.text) for row in read_rows(path)[1]] == [("x", "y")]

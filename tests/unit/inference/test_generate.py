@@ -19,7 +19,7 @@ def test_every_row_comes_back_once_whatever_the_batches(samples):
     alone = in_order(generate(model, processor, samples, batch_size=1, **ASKED), samples)
 
     assert [row.id for row in in_threes] == ["0", "1", "2", "3"]
-    assert [row.truth for row in in_threes] == ["truth 0", "truth 1", "truth 2", "truth 3"]
+    assert [row.reference for row in in_threes] == ["truth 0", "truth 1", "truth 2", "truth 3"]
     assert [row.text for row in in_threes] == [row.text for row in alone]
     assert all(row.log_probability < 0 for row in in_threes)
 

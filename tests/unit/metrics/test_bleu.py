@@ -16,13 +16,18 @@ from texlens.metrics.bleu import (
 )
 
 
-def ours(truths, texts):
-    return float(bleu_of_sums(np.sum([bleu_statistics(*row) for row in zip(truths, texts, strict=True)], axis=0)))
+def ours(references, texts):
+    return float(bleu_of_sums(np.sum([bleu_statistics(*row) for row in zip(references, texts, strict=True)], axis=0)))
 
 
-def theirs(truths, texts):
+def theirs(references, texts):
     metric = BLEU(tokenize="none", force=True)
-    return metric.corpus_score([" ".join(text) for text in texts], [[" ".join(truth) for truth in truths]]).score / 100
+    return (
+        metric.corpus_score(
+            [" ".join(text) for text in texts], [[" ".join(reference) for reference in references]]
+        ).score
+        / 100
+    )
 
 
 def corpus(seed, rows, longest, letters):
@@ -31,19 +36,19 @@ def corpus(seed, rows, longest, letters):
     def line():
         return rng.choices(letters, k=rng.randint(0, longest))
 
-    truths = [line() or ["x"] for _ in range(rows)]
-    texts = [truth if rng.random() < 0.3 else line() for truth in truths]
-    return truths, texts
+    references = [line() or ["x"] for _ in range(rows)]
+    texts = [reference if rng.random() < 0.3 else line() for reference in references]
+    return references, texts
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_value_is_sacrebleus_on_any_corpus(seed):
-    truths, texts = corpus(seed, rows=1 + seed % 7, longest=2 + seed % 12, letters="xyz+^"[: 2 + seed % 4])
-    assert ours(truths, texts) == pytest.approx(theirs(truths, texts), abs=1e-12)
+    references, texts = corpus(seed, rows=1 + seed % 7, longest=2 + seed % 12, letters="xyz+^"[: 2 + seed % 4])
+    assert ours(references, texts) == pytest.approx(theirs(references, texts), abs=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("truth", "text"),
+    ("reference", "text"),
     [
         ("a b c d e", "a b c d e"),
         ("a b c d e", "a b c x y"),
@@ -52,8 +57,10 @@ def test_the_value_is_sacrebleus_on_any_corpus(seed):
         ("a b", ""),
     ],
 )
-def test_smoothing_brevity_and_nothing_matched_are_sacrebleus(truth, text):
-    assert ours([truth.split()], [text.split()]) == pytest.approx(theirs([truth.split()], [text.split()]), abs=1e-12)
+def test_smoothing_brevity_and_nothing_matched_are_sacrebleus(reference, text):
+    assert ours([reference.split()], [text.split()]) == pytest.approx(
+        theirs([reference.split()], [text.split()]), abs=1e-12
+    )
 
 
 def test_the_definition_is_the_one_that_sacrebleu_prints():
@@ -71,14 +78,14 @@ def test_repeating_a_token_earns_nothing():
 
 
 def test_many_sums_at_once_give_each_its_own_value():
-    truths, texts = corpus(5, rows=6, longest=9, letters="xyz")
-    rows = np.array([bleu_statistics(*row) for row in zip(truths, texts, strict=True)])
+    references, texts = corpus(5, rows=6, longest=9, letters="xyz")
+    rows = np.array([bleu_statistics(*row) for row in zip(references, texts, strict=True)])
     many = bleu_of_sums(np.stack([rows.sum(axis=0), rows[:3].sum(axis=0)]))
-    assert many == pytest.approx([theirs(truths, texts), theirs(truths[:3], texts[:3])])
+    assert many == pytest.approx([theirs(references, texts), theirs(references[:3], texts[:3])])
 
 
 def nltk_like(rows):
-    sums = np.array([nltk_statistics(truth.split(), text.split()) for truth, text in rows]).sum(axis=0)
+    sums = np.array([nltk_statistics(reference.split(), text.split()) for reference, text in rows]).sum(axis=0)
     return float(nltk_bleu_of_sums(sums))
 
 

@@ -15,7 +15,7 @@ PUBLISHED = json.loads((Path(__file__).parents[2] / "fixtures" / "captions_score
 
 def predictions() -> list[Prediction]:
     return [
-        Prediction(f"{number:02}", row["references"][0], row["text"], more_truths=tuple(row["references"][1:]))
+        Prediction(f"{number:02}", row["references"][0], row["text"], more_references=tuple(row["references"][1:]))
         for number, row in enumerate(PUBLISHED["rows"])
     ]
 
@@ -66,7 +66,7 @@ def test_punctuation_goes_and_numbers_stay(text, words):
     assert caption_words(text) == words
 
 
-def test_further_truths_are_kept_with_a_prediction():
-    row = Prediction("1", "a", "b", more_truths=("c",))
+def test_further_references_are_kept_with_a_prediction():
+    row = Prediction("1", "a", "b", more_references=("c",))
     assert Prediction.from_row(json.loads(json.dumps(row.to_row()))) == row
-    assert "more_truths" not in Prediction("1", "a", "b").to_row()
+    assert "more_references" not in Prediction("1", "a", "b").to_row()

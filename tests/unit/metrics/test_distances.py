@@ -18,7 +18,7 @@ def test_short_sequences_are_compared_in_full():
 
 @pytest.mark.parametrize("most", [10, 60, 200])
 def test_pieces_bound_the_distance_from_above_and_the_subsequence_from_below(monkeypatch, most):
-    monkeypatch.setattr(distances, "MOST_CELLS", most)
+    monkeypatch.setattr(distances, "MAX_CELLS", most)
     assert pieces_of(len(A), len(B)) > 1
     assert Levenshtein.distance(A, B) <= edit_distance(A, B) <= max(len(A), len(B))
     assert 0 <= common_length(A, B) <= LCSseq.similarity(A, B)
@@ -26,7 +26,7 @@ def test_pieces_bound_the_distance_from_above_and_the_subsequence_from_below(mon
 
 
 def test_a_row_that_was_not_compared_in_full_has_a_score_and_a_reason(monkeypatch):
-    monkeypatch.setattr(distances, "MOST_CELLS", 10)
+    monkeypatch.setattr(distances, "MAX_CELLS", 10)
     (row,) = Table.of([Prediction("a", "x + y - z", "x + y - w")]).row_scores()
     assert row.values["edit_similarity"] == pytest.approx(0.8)
     assert "edits are counted in 3 pieces" in row.problem

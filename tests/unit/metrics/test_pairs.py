@@ -11,7 +11,7 @@ from texlens.core.errors import ConfigError, DataError
 from texlens.metrics.pairs import score_pairs
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 
 
 def test_two_lists_are_enough():
@@ -28,7 +28,7 @@ def test_a_missing_prediction_scores_zero_and_is_counted():
 
 
 def test_lists_of_different_lengths_are_told():
-    with pytest.raises(DataError, match="2 truths but 1 predictions"):
+    with pytest.raises(DataError, match="2 references but 1 predictions"):
         texlens.evaluate.score(["x", "y"], ["x"])
 
 
@@ -64,8 +64,16 @@ def test_what_is_not_known_is_named(settings, message):
 
 @settings(max_examples=100, deadline=5000)
 @given(st.text(max_size=40), st.text(alphabet="xy^_{}\\frac1 sqrt&%[]()\0\u05d0\u202e\n", max_size=60))
-def test_any_text_gets_every_score(truth, text):
-    for first, second in ((truth, text), (text, truth)):
-        reading = Reading.of(Prediction("row", first, second))
+def test_any_text_gets_every_score(reference, text):
+    for first, second in ((reference, text), (text, reference)):
+        reading = ScoredPrediction.of(Prediction("row", first, second))
         for metric in METRICS:
             assert all(math.isfinite(value) and value >= 0 for value in metric.statistics(reading))
+
+
+def test_score_accepts_the_old_keyword_truths_with_a_warning():
+    from texlens.evaluate import score
+
+    with pytest.warns(DeprecationWarning, match="references="):
+        scores = score(truths=["x"], predictions=["x"], metrics="exact_match")
+    assert scores["scores"]["exact_match"]["value"] == 1.0

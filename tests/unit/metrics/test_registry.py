@@ -6,12 +6,12 @@ import pytest
 from texlens.core.errors import ConfigError
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS, SETS, Metric, chosen_metrics, metric_named, run_metrics
-from texlens.metrics.scored_prediction import Reading
+from texlens.metrics.scored_prediction import ScoredPrediction
 
 
-def value(name, truth, text, stop="end"):
+def value(name, reference, text, stop="end"):
     metric = metric_named(name)
-    return metric.statistics(Reading.of(Prediction("a", truth, text, stop=stop)))[0]
+    return metric.statistics(ScoredPrediction.of(Prediction("a", reference, text, stop=stop)))[0]
 
 
 def test_the_names_are_those_that_json_promises():
@@ -61,11 +61,11 @@ def test_length_limit_is_the_stop_reason():
     assert value("length_limit", "x", "x") == 0
 
 
-def test_a_failed_row_scores_zero_everywhere_even_if_it_carries_the_truth():
+def test_a_failed_row_scores_zero_everywhere_even_if_it_carries_the_reference():
     for metric in METRICS:
         if isinstance(metric, Metric):
             assert value(metric.name, "a" * 20, "a" * 20, stop="failed") == 0
-    matched = metric_named("bleu4").statistics(Reading.of(Prediction("a", "xyz", "xyz", stop="failed")))
+    matched = metric_named("bleu4").statistics(ScoredPrediction.of(Prediction("a", "xyz", "xyz", stop="failed")))
     assert matched == (0, 3, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
@@ -91,13 +91,13 @@ def test_within_3_counts_three():
 
 def test_the_character_error_rate_divides_character_edits_by_characters():
     metric = metric_named("character_error_rate")
-    readings = [Reading.of(Prediction(text, r"\alpha x", text)) for text in (r"\beta x", r"\alpha x")]
+    readings = [ScoredPrediction.of(Prediction(text, r"\alpha x", text)) for text in (r"\beta x", r"\alpha x")]
     sums = np.array([metric.statistics(reading) for reading in readings]).sum(axis=0)
     assert list(sums) == [4, 14]
     assert metric.value(sums, 2) == pytest.approx(4 / 14)
 
 
-def test_the_character_error_rate_of_empty_truths_is_zero():
+def test_the_character_error_rate_of_empty_references_is_zero():
     assert metric_named("character_error_rate").value(np.zeros(2), 1) == 0
 
 

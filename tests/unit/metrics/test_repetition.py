@@ -29,7 +29,7 @@ def test_a_loop_in_the_middle_counts():
     assert has_loop(TRUTH, ["x", "="] + ["\\alpha", "+"] * 6 + ["y"])
 
 
-def test_a_matrix_of_zeros_is_no_loop_where_the_truth_has_it():
+def test_a_matrix_of_zeros_is_no_loop_where_the_reference_has_it():
     line = ["0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0"]
     assert not has_loop(line, line)
     assert not has_loop(line, [*line, "&", "0"])

@@ -11,9 +11,9 @@ from texlens.metrics.rouge import rouge_l
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_the_rouge_score_packages_value(seed):
     rng = random.Random(seed)
-    truth, text = (rng.choices(["ab", "cd", "ef", "gh"], k=rng.randint(1, 12)) for _ in range(2))
-    theirs = RougeScorer(["rougeL"]).score(" ".join(truth), " ".join(text))["rougeL"].fmeasure
-    assert rouge_l(truth, text) == pytest.approx(theirs)
+    reference, text = (rng.choices(["ab", "cd", "ef", "gh"], k=rng.randint(1, 12)) for _ in range(2))
+    theirs = RougeScorer(["rougeL"]).score(" ".join(reference), " ".join(text))["rougeL"].fmeasure
+    assert rouge_l(reference, text) == pytest.approx(theirs)
 
 
 def test_a_value_worked_out_by_hand():

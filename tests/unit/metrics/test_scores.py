@@ -21,10 +21,11 @@ ROWS = [
 def formulas(rows, tokens=40, wrong=0.05, seed=0):
     draw = np.random.default_rng(seed)
     words = np.array(["x", "y", "\\alpha", "^", "_", "{", "}", "+", "=", "\\frac", "1", "2"])
-    truths = draw.integers(0, len(words), (rows, tokens))
-    texts = np.where(draw.random((rows, tokens)) < wrong, draw.integers(0, len(words), (rows, tokens)), truths)
+    references = draw.integers(0, len(words), (rows, tokens))
+    texts = np.where(draw.random((rows, tokens)) < wrong, draw.integers(0, len(words), (rows, tokens)), references)
     return [
-        Prediction(f"row-{row:05}", " ".join(words[truths[row]]), " ".join(words[texts[row]])) for row in range(rows)
+        Prediction(f"row-{row:05}", " ".join(words[references[row]]), " ".join(words[texts[row]]))
+        for row in range(rows)
     ]
 
 
@@ -52,12 +53,12 @@ def test_json_has_the_promised_form():
         assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
 
 
-def test_a_truth_that_cannot_be_drawn_is_listed():
+def test_a_reference_that_cannot_be_drawn_is_listed():
     told = score(
         [Prediction("a", "x^{2", "x^2"), Prediction("b", "x^{2", "x ^ { 2"), Prediction("c", "x", "x")]
     ).to_json()
-    assert list(told["undrawn_truths"]) == ["a", "b"]
-    assert "character" in told["undrawn_truths"]["a"]
+    assert list(told["undrawn_references"]) == ["a", "b"]
+    assert "character" in told["undrawn_references"]["a"]
     assert told["scores"]["cdm_f1"]["value"] == pytest.approx(2 / 3)
 
 
@@ -68,7 +69,7 @@ def test_the_order_of_rows_changes_nothing():
 
 def test_bleu_of_the_whole_set_is_sacrebleus():
     rows = formulas(30, wrong=0.3)
-    theirs = BLEU(tokenize="none").corpus_score([row.text for row in rows], [[row.truth for row in rows]])
+    theirs = BLEU(tokenize="none").corpus_score([row.text for row in rows], [[row.reference for row in rows]])
     assert score(rows).values["bleu4"].value == pytest.approx(theirs.score / 100)
 
 

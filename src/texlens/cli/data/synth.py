@@ -47,7 +47,7 @@ def synth(
     """
     from texlens.core.errors import ConfigError
     from texlens.data.folder import finished
-    from texlens.synthesis import Recipe, made_by, read_labels, synthesize
+    from texlens.synthesis import Recipe, read_labels, recipe_key, synthesize
 
     if origin != "grammar" and formulas is None:
         raise ConfigError(f"--from {origin} needs a list; add --formulas LIST.txt")
@@ -55,7 +55,7 @@ def synth(
         raise ConfigError(f"--min-tokens {min_tokens} is over --max-tokens {max_tokens}; swap them")
     limits = {"min_tokens": min_tokens, "max_tokens": max_tokens, "seed": seed}
     recipe = Recipe(style, origin, **limits, labels=read_labels(formulas, origin, **limits) if formulas else ())
-    statistics = None if overwrite else finished(output, made_by(recipe, rows))
+    statistics = None if overwrite else finished(output, recipe_key(recipe, rows))
     stood_there = statistics is not None
     if statistics is None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

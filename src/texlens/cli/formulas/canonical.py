@@ -11,9 +11,9 @@ def canonical(
     formula: Annotated[str, typer.Argument(metavar="FORMULA", help="LaTeX math; - reads it from standard input.")],
     as_json: Json = False,
 ) -> None:
-    r"""Print a formula's canonical form, which is the same for all sources that are drawn alike, and its tokens.
+    r"""Print a formula's canonical form, which is equal for all sources that are drawn alike, and its tokens.
 
-    A formula that can't be parsed comes back as its tokens; the reason goes to standard error, and the exit code is 2.
+    For a formula that can't be parsed, print its tokens; the reason goes to standard error, and the exit code is 2.
 
     Examples:
 

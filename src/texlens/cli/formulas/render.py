@@ -14,11 +14,11 @@ def render(
         float | None, typer.Option(min=1, max=2000, help="Pixels of a PNG to an em; default 48. An SVG has none.")
     ] = None,
     engine: Annotated[
-        Literal["own", "tex"], typer.Option(help="What lays it out: our own engine, or TeX where it is installed.")
+        Literal["own", "tex"], typer.Option(help="The layout engine: own, or tex where TeX Live is installed.")
     ] = "own",
-    inline: Annotated[bool, typer.Option("--inline", help="Set as in a line of text, not as a display.")] = False,
+    inline: Annotated[bool, typer.Option("--inline", help="Set in text style instead of display style.")] = False,
 ) -> None:
-    r"""Draw a formula, without TeX (unless it is asked for) and without a network.
+    r"""Draw a formula, without TeX (unless --engine tex) and without a network.
 
     Examples:
 

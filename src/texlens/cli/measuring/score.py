@@ -10,7 +10,10 @@ from texlens.cli.shared import Json, print_json, result_console
 
 def score(
     predictions: Annotated[Path, typer.Argument(metavar="FILE", help="Predictions of any program, as JSON lines.")],
-    truth: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the truth.")] = "truth",
+    reference: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Column of the reference, the right text.")
+    ] = "reference",
+    truth: Annotated[str | None, typer.Option(metavar="COLUMN", hidden=True)] = None,
     prediction: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the prediction.")] = "text",
     domain: Annotated[str, typer.Option(metavar="COLUMN", help="Column to slice by, if there.")] = "domain",
     id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column that names rows, if there.")] = "id",
@@ -22,11 +25,11 @@ def score(
     rows: Annotated[Path | None, typer.Option(metavar="JSONL", help="Write each row with its scores.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score predictions of formulas against their truths, with 95% intervals and slices.
+    """Score predictions of formulas against their references, with 95% intervals and slices.
 
     Examples:
 
-        texlens score predictions.jsonl --truth gt --prediction pred
+        texlens score predictions.jsonl --reference gt --prediction pred
 
         texlens score predictions.jsonl --metrics cdm_f1,exact_match_canonical --rows scored.jsonl --json
     """
@@ -35,9 +38,12 @@ def score(
     from texlens.evaluate.tables import scores_table, slices_table
     from texlens.metrics.pairs import score_predictions
 
+    if truth is not None:
+        typer.echo("--truth is deprecated; use --reference", err=True)
+        reference = truth
     if preset and report:
         raise ConfigError("--report shows our own scores; leave out --preset")
-    own_rows, made = read_rows(predictions, Columns(truth, prediction, domain, id_column))
+    own_rows, made = read_rows(predictions, Columns(reference, prediction, domain, id_column))
     scored = score_predictions(made, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer)
     if rows:
         write_rows(rows, own_rows, made, scored)
@@ -51,5 +57,5 @@ def score(
         console = result_console()
         console.print(scores_table(scored.scores, predictions.name))
         console.print(slices_table(scored.slices))
-        if scored.own_pictures:
-            console.print(f"{scored.own_pictures:,} rows were drawn by our own layout, since TeX is not asked to")
+        if scored.rows_in_own_layout:
+            console.print(f"{scored.rows_in_own_layout:,} rows were drawn by our own layout, since TeX can't draw them")

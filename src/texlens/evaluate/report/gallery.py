@@ -50,7 +50,7 @@ def differences(truth_tokens: Sequence[str], text_tokens: Sequence[str]) -> str:
 def _row(comparison: Comparison, index: int) -> dict:
     predictions = _row_predictions(comparison, index)
     scores = [comparison.row_scores[name][index] for name in comparison.systems]
-    truth = tokenize(predictions[0].truth)
+    truth = tokenize(predictions[0].reference)
     return {
         "id": predictions[0].id,
         "domain": predictions[0].domain or "",
@@ -113,7 +113,7 @@ def _add_images(rows: Sequence[dict], images: Mapping[str, LazyImage], max_bytes
 
 
 def _add_drawings(row: dict, predictions: Sequence[Prediction], drawings: Drawings) -> bool:
-    row["drawn"] = drawings.index(predictions[0].truth)
+    row["drawn"] = drawings.index(predictions[0].reference)
     for told, prediction in zip(row["texts"], predictions, strict=True):
         pair = None if told["exact"] or prediction.stop == "failed" else _pair(prediction, drawings)
         if pair:
@@ -125,7 +125,7 @@ def _add_drawings(row: dict, predictions: Sequence[Prediction], drawings: Drawin
 
 
 def _pair(prediction: Prediction, drawings: Drawings) -> tuple[int, int] | None:
-    return drawings.pair(prediction.truth, prediction.text) if tokenize(prediction.text) else None
+    return drawings.pair(prediction.reference, prediction.text) if tokenize(prediction.text) else None
 
 
 def _row_predictions(comparison: Comparison, index: int) -> list[Prediction]:

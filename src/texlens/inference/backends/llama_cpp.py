@@ -76,7 +76,7 @@ class LlamaReader:
             text = str(self.processor.tokenizer.decode(said, skip_special_tokens=True))
             yield Prediction(
                 id=sample.id,
-                truth=sample.text,
+                reference=sample.text,
                 text=text,
                 stop=stop,
                 tokens=len(tokens),

@@ -1,6 +1,6 @@
-r"""From a formula's tree to units of canonical form: rows, and what every kind of node needs.
+r"""From a formula's tree to units of canonical form: rows, and what every type of node needs.
 
-`style` is TeX's, as in layout. `state` is the font in force. `loose` tells whether a script may move up or down by a
+`style` is TeX's, as in layout. `state` is the font in force. `loose` says whether a script may move up or down by a
 fifth of an em, as it does between `\left( x \right) ^ 2` and `( x ) ^ 2`: not within what grows with its body, where
 a change of height would change sizes.
 """
@@ -25,7 +25,7 @@ _LOW, _CENTERED = (Item((token,), INNER, (), True, False) for token in ("\\ldots
 
 
 class Canonicalizer:
-    """Units of one formula's nodes; `methods` tells how each type of node is written."""
+    """Units of one formula's nodes; `methods` maps each type of node to the function that writes it."""
 
     __slots__ = ("fences", "kept", "methods")
 

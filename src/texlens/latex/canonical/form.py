@@ -1,7 +1,7 @@
 r"""Canonical form: one spelling for all sources that are drawn alike.
 
-`parse` gives the tree, `normal` turns it into units, `pieces` chooses between spellings and prints them. What is drawn
-stays what it is: docs/reference/metrics/canonical.md tells the tolerance and what is unified.
+`parse` gives the tree, `canonicalizer` turns it into units, `items` chooses between spellings, `printing` prints them.
+The picture stays the same: docs/reference/metrics/canonical.md lists the tolerances and what is unified.
 """
 
 from functools import lru_cache
@@ -88,7 +88,7 @@ def canonical(formula: str) -> Canonical:
 
 
 def canonical_form(formula: str) -> Canonical:
-    """`canonical`, worked out anew."""
+    """`canonical` without its cache."""
     try:
         text = _settled(formula)
     except LatexError as problem:
@@ -138,7 +138,7 @@ def _one_line(tree: Row) -> Row:
 
 
 def _leaves_nothing(item: Node) -> bool:
-    """Whether an item beside the only one that draws makes no difference."""
+    """Whether an item has no effect next to the only one with ink."""
     if isinstance(item, Row):
         return all(_leaves_nothing(part) for part in item.items)
     return isinstance(item, Space) or (isinstance(item, StyleChange) and item.style == 0)

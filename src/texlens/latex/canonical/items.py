@@ -118,7 +118,7 @@ def _is_free(unit: Choice, before: int, after: int, style: int) -> bool:
 
 @cache
 def gaps_stay(before: int, new: tuple[int, ...], old: tuple[int, ...], after: int, is_script: bool) -> bool:
-    """Whether atoms of classes `new` may stand for those of `old` between two neighbors (-1: none)."""
+    """Whether atoms of classes `new` may replace those of `old` between two neighbors (-1: none)."""
     first, last = _around(before, new, after, is_script), _around(before, old, after, is_script)
     if len(new) == 0:
         return first[0] == last[0] and first[3] == last[3] and abs(first[1] - last[1] - last[2]) <= _TOLERANCE

@@ -48,7 +48,7 @@ def canonical_table(canonicalizer: Canonicalizer, node: Matrix, style: int, stat
 
 
 def name_of(node: Matrix) -> str:
-    """The name that stands for an environment and all that are drawn as it is."""
+    """The canonical name of an environment, shared by all that are drawn the same."""
     return "gathered" if node.implied and node.columns == "c" else _NAMES.get(node.environment, node.environment)
 
 

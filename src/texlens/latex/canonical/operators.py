@@ -1,4 +1,4 @@
-"""Fonts, operators, atom classes and the commands that stand for several others, in canonical form."""
+"""Fonts, operators, atom classes and macros in canonical form."""
 
 from texlens.latex.canonical.canonicalizer import Canonicalizer, braced
 from texlens.latex.canonical.constructs import delimiter_symbol

@@ -1,4 +1,4 @@
-"""How two drawings of one formula differ, told apart by what canonical form may change and what it may not."""
+"""How two drawings of one formula differ, by what canonical form may and may not change."""
 
 import numpy as np
 

@@ -157,7 +157,7 @@ def _spaced(texts: Sequence[str]) -> str:
 
 
 def _is_script(parts: Sequence[str], before: str) -> bool:
-    """Whether what stands before is a script without braces, beside which a digit would be read as part of it."""
+    """Whether the token before is a script without braces; a digit after it would join it."""
     return len(parts) > 1 and parts[-2] in ("^", "_") and len(before) == 1 and before.isalnum()
 
 

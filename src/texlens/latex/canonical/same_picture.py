@@ -23,7 +23,7 @@ _Mark = tuple[float, float, float, float]
 def is_same_picture(a: str, b: str) -> bool:
     """Whether two formulas look alike: equal in canonical form, or every mark of one in the other.
 
-    A mark may lie up to `ACROSS_EM` and `UPWARDS_EM` beside its twin. A formula that can't be drawn looks like none.
+    A mark may be up to `ACROSS_EM` and `UPWARDS_EM` from its counterpart. A formula that can't be drawn equals none.
     """
     first, second = canonical(a), canonical(b)
     if first.problem or second.problem:
@@ -40,7 +40,7 @@ def is_same_picture(a: str, b: str) -> bool:
 def shown_letters(tokens: Sequence[str]) -> list[str] | None:
     r"""Letters and digits that a canonical form draws, in order of the alphabet: unlike ones make unlike pictures.
 
-    None where that can't be told from the tokens: some are arguments (`\hspace {9em}`), draw nothing (`\phantom`) or
+    None where the tokens do not show it: some are arguments (`\hspace {9em}`), draw nothing (`\phantom`) or
     may be drawn by another token (`\mathfrak { R }` is `\Re`).
     """
     letters: list[str] = []

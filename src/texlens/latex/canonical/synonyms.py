@@ -1,4 +1,4 @@
-r"""Names for one and the same thing: which token stands for it in canonical form.
+r"""Synonyms: the token that canonical form uses for each.
 
 Only true synonyms are listed, which TeX draws with the same glyph. Look-alikes that TeX draws apart stay apart, even
 where a font has one glyph for both (`\emptyset` and `\varnothing`, `\cal` and `\mathscr`).
@@ -121,7 +121,7 @@ _PREFERRED_DELIMITERS = [
     r".",
 ]
 _BY_CHARACTER = {sym.DELIMITERS[token]: token for token in reversed(_PREFERRED_DELIMITERS)}
-# every token or character after \left → the one that stands for it
+# every token or character after \left → its canonical token
 DELIMITERS = {token: _BY_CHARACTER.get(character, token) for token, character in sym.DELIMITERS.items()}
 DELIMITERS |= {character: token for character, token in _BY_CHARACTER.items() if character}
 

@@ -41,7 +41,7 @@ NOT_MADE = frozenset(words(r"\not \put \circle \makebox \fbox \unitlength \d \ri
 class Alphabet:
     """What formulas are made of.
 
-    A symbol that stands twice is taken twice as often. `shapes` weighs the structures; one left out is never made.
+    A symbol listed twice is drawn twice as often. `shapes` weighs the structures; one left out is never generated.
     """
 
     latin: tuple[str, ...] = LATIN

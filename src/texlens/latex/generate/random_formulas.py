@@ -1,4 +1,4 @@
-r"""Random formulas that text alone cannot predict: whoever gets them right has read the image.
+r"""Random formulas that text alone cannot predict: a right reading must come from the image.
 
 `RandomFormulas(ALL).sample(rng, 12)` gives a label in the style of LaTeX_OCR: tokens with one space between them,
 braced scripts, `_` before `^`. Of several spellings with one look only the commonest is used (`alphabet.SAME_LOOK`).
@@ -24,7 +24,7 @@ _TALL_SHAPES = ("fraction", "operator", "array")
 
 
 class RandomFormulas:
-    """Formulas of about a given number of tokens, every choice independent of what stands around it."""
+    """Formulas of about a given number of tokens, every choice independent of its context."""
 
     def __init__(self, alphabet: Alphabet = ALL):
         self.alphabet = alphabet

@@ -1,7 +1,7 @@
 r"""Natural-looking formulas without end, put together from the pieces of a list of real ones.
 
 `Recombiner(labels).sample(rng, 150)` takes a formula of the list, exchanges some of its pieces for pieces of other
-formulas that stood in the same kind of place (a subscript for a subscript, a numerator for a numerator, a term for a
+formulas from the same kind of place (a subscript for a subscript, a numerator for a numerator, a term for a
 term), renames symbols within their class, and so makes texts that nobody can have memorized. The lengths follow the
 list's.
 """

@@ -1,7 +1,7 @@
-r"""Formulas written with a pen: single strokes fitted to the boxes that `layout` gives to glyphs and rules.
+r"""Handwritten formulas: pen strokes fitted to the boxes of a layout's glyphs and rules.
 
-`draw_handwriting(layout(formula), rng, style=PenStyle.of_writer(3))` is a gray ('L') image. A writer is a set of
-habits (slant, proportions, steadiness, which form of a letter); `rng` moves the hand anew each time.
+`draw_handwriting(layout(formula), rng, style=WriterStyle.of_writer(3))` is a gray ('L') image. A writer is a set of
+habits (slant, proportions, steadiness, form of each letter); `rng` varies each formula.
 """
 
 import math
@@ -27,7 +27,7 @@ _STEPS_PER_SPAN = 7
 _SHARP = 0.466
 """The tangent of 25 degrees."""
 _FLAT_EM = 0.12
-"""A box flatter than this (a minus, a bar) is not stretched by the hand's wobble in size."""
+"""A box flatter than this (a minus, a bar) gets no random change of size."""
 _SCRIPT_BELOW = 0.9
 _SCRIPT_SHRINK, _SCRIPT_SHIFT = 0.12, 0.05
 
@@ -35,14 +35,14 @@ Point = tuple[float, float]
 
 
 class Stroke(NamedTuple):
-    """Points to draw a smooth curve through; at the indices in `corners` the pen turns sharply."""
+    """Points to draw a smooth curve through; at the indices in `corners` the stroke has a corner."""
 
     points: tuple[Point, ...]
     corners: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class PenStyle:
+class WriterStyle:
     """One writer's habits. Lengths are in em unless named otherwise."""
 
     pen_px: float = 2.2
@@ -66,7 +66,7 @@ class PenStyle:
     """Seed of the writer's choice among the forms of each letter."""
 
     @classmethod
-    def of_writer(cls, number: int) -> "PenStyle":
+    def of_writer(cls, number: int) -> "WriterStyle":
         """The habits of writer `number`, always the same."""
         rng = random.Random(f"writer {number}")
         return cls(
@@ -115,37 +115,37 @@ def draw_handwriting(
     rng: random.Random,
     *,
     x_height_px: float = 14.0,
-    style: PenStyle | None = None,
+    style: WriterStyle | None = None,
     padding_px: float = 6.0,
     quick: bool = False,
 ) -> Image.Image:
-    """The formula as this writer puts it down now: dark on white, all ink inside.
+    """The formula in this writer's style: dark on white, all ink inside the image.
 
     Args:
-        quick: round only the pen's sharp turns; twice as fast and hardly different to the eye.
+        quick: round only sharp corners; twice as fast, with hardly a visible difference.
 
     Raises:
-        LatexError: there are no strokes for one of its symbols.
+        LatexError: a symbol has no strokes.
     """
-    style = style or PenStyle()
-    hand = _Hand(style, rng)
-    lines = [hand.moved(curve(stroke)) for stroke in _strokes(formula, hand)]
+    style = style or WriterStyle()
+    writer = _Writer(style, rng)
+    lines = [writer.moved(curve(stroke)) for stroke in _strokes(formula, writer)]
     if not lines:
         return Image.new("L", (round(4 * padding_px), round(4 * padding_px)), 255)
     return _inked(lines, x_height_px / _X_HEIGHT_EM, style.pen_px, padding_px, quick)
 
 
-class _Hand:
-    """The chance movements of one writer in one formula; everything in em."""
+class _Writer:
+    """The random variation of one writer in one formula; lengths in em."""
 
-    def __init__(self, style: PenStyle, rng: random.Random):
+    def __init__(self, style: WriterStyle, rng: random.Random):
         self.style, self.rng = style, rng
         self.phase, self.wave = rng.uniform(0, math.tau), rng.uniform(3.0, 7.0)
         self.tilt = style.tilt + rng.gauss(0, 0.006)
         self.slant = style.slant + rng.gauss(0, 0.02)
 
     def form(self, character: str) -> tuple[Stroke, ...]:
-        """The writer's own form of a character, now and then another one."""
+        """The writer's own form of a character, sometimes another one."""
         forms = stroke_table()[character]
         own = random.Random(f"{self.style.forms} {character}").randrange(len(forms))
         return forms[own if self.rng.random() < 0.93 else self.rng.randrange(len(forms))]
@@ -171,7 +171,7 @@ class _Hand:
             yield Stroke(tuple(moved), corners)
 
     def bar(self, rule: PlacedRule) -> Stroke:
-        """A fraction bar or overline as a hand draws it: a little too long, tilted and bent."""
+        """A handwritten fraction bar or overline: a little too long, tilted and bent."""
         over, gauss = self.style.overshoot, self.rng.gauss
         left, right = rule.x - abs(gauss(0, over)), rule.x + rule.width + gauss(0.3 * over, over)
         right = max(right, left + 0.6 * rule.width)
@@ -180,30 +180,30 @@ class _Hand:
         return Stroke(tuple(points), ())
 
     def moved(self, line: list[Point]) -> list[Point]:
-        """A finished line where the base line has wandered to."""
+        """A finished line, shifted with the baseline's drift and tilt."""
         drift, phase, wave, tilt = self.style.drift, self.phase, self.wave, self.tilt
         return [(x, y + drift * math.sin(phase + x * math.tau / wave) + tilt * x) for x, y in line]
 
 
-def _strokes(formula: Layout, hand: _Hand) -> Iterator[Stroke]:
+def _strokes(formula: Layout, writer: _Writer) -> Iterator[Stroke]:
     """All strokes of a formula; a root's sign and bar are one stroke."""
     rules = list(formula.rules)
     for character, box in characters_of(formula):
         if character not in stroke_table():
-            raise LatexError(f"no pen strokes for {character!r}; leave it out or add it to {_STROKES.name}")
-        strokes = hand.placed(hand.form(character), box)
+            raise LatexError(f"no strokes for {character!r}; leave it out or add it to {_STROKES.name}")
+        strokes = writer.placed(writer.form(character), box)
         roof = _roof(rules, box) if character == "√" else None
         if roof is None:
             yield from strokes
         else:
             rules.remove(roof)
-            sign, bar = next(strokes), hand.bar(roof)
+            sign, bar = next(strokes), writer.bar(roof)
             yield Stroke(sign.points + bar.points[1:], (*sign.corners, len(sign.points) - 1))
-    yield from map(hand.bar, rules)
+    yield from map(writer.bar, rules)
 
 
 def characters_of(formula: Layout) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    """Each written character with its ink box; the pieces of a tall bracket are put together."""
+    """Each character with its ink box; the pieces of a tall bracket are joined."""
     pending: tuple[str, tuple[float, float, float, float]] | None = None
     place: tuple[float, str] | None = None
     for glyph in formula.glyphs:
@@ -223,7 +223,7 @@ def _touch(one: tuple[float, float, float, float], other: tuple[float, float, fl
 
 
 def _smaller(glyph: PlacedGlyph) -> tuple[float, float, float, float]:
-    """The box of a script, drawn somewhat in and away from the line, as hands do to keep it apart from a factor."""
+    """The box of a script, smaller and further from the line, as handwritten scripts are."""
     left, bottom, right, top = glyph_box(glyph)
     width, height = (right - left) * (1 - _SCRIPT_SHRINK), (top - bottom) * (1 - _SCRIPT_SHRINK)
     middle = (left + right) / 2
@@ -272,7 +272,7 @@ def _between(a: Point, b: Point, c: Point, d: Point, t: float) -> Point:
 
 
 def _inked(lines: list[list[Point]], px_per_em: float, pen_px: float, padding_px: float, quick: bool) -> Image.Image:
-    """Lines in em drawn with a round pen, large first and then reduced."""
+    """Lines in em drawn with a round tip, oversampled and then reduced."""
     scale = px_per_em * _OVERSAMPLING
     margin = (padding_px + pen_px / 2) * _OVERSAMPLING
     xs, ys = [x for line in lines for x, _ in line], [y for line in lines for _, y in line]
@@ -280,14 +280,14 @@ def _inked(lines: list[list[Point]], px_per_em: float, pen_px: float, padding_px
     width = math.ceil(((max(xs) - left) * scale + 2 * margin) / _OVERSAMPLING)
     height = math.ceil(((top - min(ys)) * scale + 2 * margin) / _OVERSAMPLING)
     large = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING), 255)
-    pen = ImageDraw.Draw(large)
+    canvas = ImageDraw.Draw(large)
     thickness = max(1, round(pen_px * _OVERSAMPLING))
     radius = thickness / 2
     for line in lines:
         pixels = [((x - left) * scale + margin, (top - y) * scale + margin) for x, y in line]
-        pen.line(pixels, fill=0, width=thickness, joint=None if quick else "curve")
+        canvas.line(pixels, fill=0, width=thickness, joint=None if quick else "curve")
         for x, y in (pixels[0], pixels[-1], *(_turns(pixels) if quick else ())):
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
+            canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
     return large.reduce(_OVERSAMPLING)
 
 

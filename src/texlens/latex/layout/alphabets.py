@@ -44,7 +44,7 @@ def _table(alphabet: str) -> dict[str, str]:
 
 @cache
 def styled(character: str, alphabet: str, bold: bool) -> str:
-    """The character that stands for `character` in an alphabet, as LaTeX chooses it in math mode.
+    """The character that draws `character` in an alphabet, as LaTeX chooses it in math mode.
 
     `alphabet` is "" for none: Latin and small Greek letters are then italic, Greek capitals upright. Small Greek
     letters take no alphabet but bold, as in Computer Modern.

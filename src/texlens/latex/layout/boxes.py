@@ -7,7 +7,7 @@ from texlens.latex.layout.fonts import font_file
 
 
 class PlacedGlyph(NamedTuple):
-    """A glyph with its origin at (x, y), `size` em large; `source` is the LaTeX token that it stands for."""
+    """A glyph with its origin at (x, y), `size` em large; `source` is its LaTeX token."""
 
     character: str
     font: str
@@ -56,7 +56,7 @@ def glyph_box(glyph: PlacedGlyph) -> tuple[float, float, float, float]:
 
 
 class Box:
-    """TeX's box: never changed once made, so that one box can stand in many places.
+    """TeX's box: immutable by convention, so that one box can be in several places.
 
     `italic` is the italic correction, already part of `width`; `accent` where an accent over it sits.
     `ink` is a glyph (character, font, glyph id, size, source) or a rule (width, height, source).
@@ -84,7 +84,7 @@ class Box:
 
 
 def rule(width: float, height: float, depth: float, source: str) -> Box:
-    """A black box that stands `depth` below the baseline."""
+    """A black box that reaches `depth` below the baseline."""
     return Box(
         width, height, depth, ((0.0, -depth, Box(width, height + depth, 0.0, ink=(width, height + depth, source))),)
     )

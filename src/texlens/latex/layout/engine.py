@@ -18,7 +18,7 @@ MU_SPACES = frozenset(
 
 
 class LayoutEngine(Glyphs):
-    """Rows of nodes to boxes, with one font; `methods` tells how each type of node is set."""
+    """Turns rows of nodes into boxes, with one font; `methods` maps each type of node to its layout function."""
 
     def __init__(self, font: MathFont, methods: Mapping[type, "Method"]):
         super().__init__(font)

@@ -247,8 +247,8 @@ def cjk_font() -> FontFile | None:
 
 def _fontconfig_match() -> str:
     try:
-        asked = ["fc-match", "--format=%{file}", "serif:lang=zh-cn"]
-        return subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False).stdout.strip()
+        command = ["fc-match", "--format=%{file}", "serif:lang=zh-cn"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
 

@@ -63,7 +63,7 @@ def layout(formula: str | Node, *, font: str = "latin-modern", size: float = 1.0
     Lengths are in em times `size`. `font` is one of `fonts.FONT_NAMES`; `display` chooses display over text style.
 
     Raises:
-        LatexError: the formula does not parse (`parse` tells what is refused), or the font is unknown.
+        LatexError: the formula does not parse (see `parse`), or the font is unknown.
     """
     node = parse(formula) if isinstance(formula, str) else formula
     return flatten(engine_of(font).node(node, 0 if display else 2, ("", False)), size)

@@ -16,7 +16,7 @@ _LARGEST_SHIFT = 0.03  # em; a natural delimiter that is centered on the axis mo
 
 
 class Fences:
-    """Sizes of the delimiters in one formula; the formula is laid out when the first is asked for."""
+    """Sizes of the delimiters in one formula; the formula is laid out when the first is needed."""
 
     def __init__(self, tree: Row):
         self.tree = tree
@@ -31,7 +31,7 @@ class Fences:
         return id(node) in self.natural
 
     def moves_scripts_little(self, node: Delimited, style: int) -> bool:
-        """Whether scripts stand within `SCRIPT_EM` of where they stand beside the bare closing delimiter."""
+        """Whether scripts are within `SCRIPT_EM` of their position after the bare closing delimiter."""
         height, depth = (self.natural or {}).get(id(node), _PLAIN_REACH)
         constants, sizes = engine_of(_FONT).constants, engine_of(_FONT).sizes
         name = "SuperscriptShiftUpCramped" if style & 1 else "SuperscriptShiftUp"
@@ -41,7 +41,7 @@ class Fences:
 
 
 class _Measuring(LayoutEngine):
-    """An engine that notes the natural ones among the fences that it sets."""
+    """An engine that records which of its fences have their natural size."""
 
     def __init__(self, engine: LayoutEngine, natural: dict[int, tuple[float, float]]):
         self.__dict__.update(engine.__dict__)

@@ -30,7 +30,7 @@ class Symbol(Node):
 
 @node
 class Scripts(Node):
-    r"""Subscript and superscript; primes stand at the head of the superscript. `limits`: `\limits` or `\nolimits`."""
+    r"""Subscript and superscript; primes come first in the superscript. `limits`: `\limits` or `\nolimits`."""
 
     base: Node | None
     sub: Node | None
@@ -60,7 +60,7 @@ class Radical(Node):
 
 @node
 class Delimited(Node):
-    r"""`\left … \right`; the delimiters are tokens, `.` the empty one. `Middle` nodes may stand in the body."""
+    r"""`\left … \right`; the delimiters are tokens, `.` the empty one. the body may hold `Middle` nodes."""
 
     left: str
     right: str

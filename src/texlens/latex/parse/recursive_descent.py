@@ -1,6 +1,6 @@
 """TeX's grammar in math mode: lists, groups, scripts, arguments, lengths and tables.
 
-What single commands mean stands in `commands`; a `Parser` is given that table.
+The commands are in the table of `commands`, which a `Parser` receives.
 """
 
 import re
@@ -212,7 +212,7 @@ class Parser:
         return Row(tuple(items), braced=True)
 
     def raw(self, command: str) -> str:
-        """The text of a group in braces as it stands, or the next token."""
+        """The source text of a group in braces, or the next token."""
         if self.texts[self.i] in ("", "}"):
             raise self.error(f"`{command}` lacks its argument")
         if self.texts[self.i] != "{":

@@ -1,4 +1,4 @@
-r"""What each LaTeX command stands for: tables only.
+r"""The character and class of each LaTeX command: tables only.
 
 `SYMBOLS` maps a token to its character and TeX's atom class: ord, op, bin, rel, open, close, punct, inner.
 """

@@ -1,4 +1,4 @@
-"""Text inside of formulas: here spaces count, and mathematics stands between dollars."""
+"""Text inside formulas: spaces count, and math is between dollars."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ def text_parts(parser: Parser, closing: str) -> tuple[str | Node, ...]:
     words: list[str] = []
     while parser.texts[parser.i] not in ("", closing):
         words.append(_gap(parser))
-        made = _text_token(parser)
-        if isinstance(made, str):
-            words.append(made)
-        elif made is not None:
-            parts += (_typeset_words(words), made)
+        part = _text_token(parser)
+        if isinstance(part, str):
+            words.append(part)
+        elif part is not None:
+            parts += (_typeset_words(words), part)
             words = []
     if not parser.texts[parser.i]:
         raise parser.error("the text is never closed", opened)

@@ -23,7 +23,7 @@ def to_svg(
     """An `<svg>` element sized in em, so that it follows the text around it; needs no font where it is shown.
 
     It sits on the baseline of a line of text. Ids within it are made of font and glyph, the same in every picture, so
-    several may stand on one page. Glyphs and rules with a color of their own are given by their index.
+    several may be on one page. `glyph_colors` and `rule_colors` map an index to its own color.
     """
     left, bottom, right, top = layout.ink_box(0.02)
     defined: dict[str, str] = {}

@@ -1,4 +1,7 @@
-"""TeX's DVI files: every glyph, rule and special with its place on its page (Knuth, DVItype; no raster is needed)."""
+"""TeX's DVI files: every glyph, rule and special with its position on its page (Knuth, DVItype).
+
+Own code because matplotlib.dviread (3.11.2) discards specials (`Dvi._xxx` only logs them); they map ink to nodes.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple

@@ -32,19 +32,19 @@ _PAGE = r"""\typeout{texlens page %d}\count0=%d
 \setbox0\hbox{$%s\special{texlens:<}%s\special{texlens:>}$}\ship\box0
 \setbox1\vbox{\leavevmode\par}
 """
-# The empty paragraph lets TeX count errors anew: at the hundredth it would stop.
+# The empty paragraph resets TeX's error count: at the hundredth error it would stop.
 _PAGE_BEGINS = re.compile(r"texlens page (\d+)")
 
 
-def is_there() -> bool:
+def is_installed() -> bool:
     """Whether TeX Live is installed."""
     return shutil.which("latex") is not None
 
 
 def typeset(sources: Sequence[str], *, display: bool = True) -> list[list[DviItem] | str]:
-    """Each source's items, or what TeX had against it. Sources are TeX code: print them with `source.marked_source`.
+    """Each source's items, or TeX's error message. Sources are TeX code: print them with `source.marked_source`.
 
-    The specials `texlens:<` and `texlens:>` stand at both ends of the baseline.
+    The specials `texlens:<` and `texlens:>` are at both ends of the baseline.
 
     Raises:
         LatexError: TeX Live is not installed.

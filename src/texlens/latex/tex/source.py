@@ -1,7 +1,7 @@
-r"""A parsed formula printed for TeX, with a `\special` around whatever draws, so that the output tells whose ink it is.
+r"""A parsed formula printed for TeX, with a `\special` around each node that draws, so that ink maps back to nodes.
 
-Only what is printed here reaches TeX: tokens of our own tables and letters. Nothing of a formula's source is passed on,
-so `\input`, `\write18`, `\csname`, `\catcode` and kin, which the parser refuses, have no way through.
+Only tokens of our own tables and letters reach TeX. Nothing of a formula's source is passed on, so `\input`,
+`\write18`, `\csname` and `\catcode`, which the parser refuses, can't get through.
 """
 
 import re
@@ -38,7 +38,7 @@ _LIMITED = frozenset(["\\limits", "\\nolimits", "\\displaylimits"])
 
 @dataclass
 class Marked:
-    """Whose ink a special announces: a node, or, where `fence` is set, a delimiter of the mark number `owner`."""
+    """The owner of the ink after a special: a node, or (`fence`) a delimiter of the mark number `owner`."""
 
     node: Node | None
     owner: int | None = None
@@ -79,7 +79,7 @@ class Printer:
             return Piece("", _BARE[type(node)](self, node), "")
         printed = _PRINTED.get(type(node))
         if printed is None:
-            raise LatexError(f"TeX is not asked to draw a {type(node).__name__.lower()} by us")
+            raise LatexError(f"our TeX printer has no code for a {type(node).__name__.lower()}")
         if self.silent:
             return Piece("", printed(self, node, -1), "")
         number = len(self.marks)
@@ -138,7 +138,7 @@ def token(text: str) -> str:
             return "".join(f"{font}{{" for font in fonts) + named + "}" * len(fonts)
     if _COMMAND.fullmatch(text) and (text in sym.SYMBOLS or text in sym.DELIMITERS):
         return text
-    raise LatexError(f"TeX is not asked to draw `{text}`")
+    raise LatexError(f"our TeX printer has no code for `{text}`")
 
 
 def delimiter(text: str) -> str:
@@ -206,13 +206,13 @@ def _big(printer: Printer, node: nodes.Big, number: int) -> str:
 def _accent(printer: Printer, node: nodes.Accent, number: int) -> str:
     source = SYNONYMS.get(node.source, node.source)
     if source not in _ACCENTS:
-        raise LatexError(f"TeX is not asked to draw `{source}`")
+        raise LatexError(f"our TeX printer has no code for `{source}`")
     return source + printer.body(node.body)
 
 
 def _stretch(printer: Printer, node: nodes.Stretch, number: int) -> str:
     if node.source not in _STRETCHES:
-        raise LatexError(f"TeX is not asked to draw `{node.source}`")
+        raise LatexError(f"our TeX printer has no code for `{node.source}`")
     return node.source + printer.body(node.body)
 
 
@@ -226,7 +226,7 @@ def _stack(printer: Printer, node: nodes.Stack, number: int) -> str:
 
 def _arrow(printer: Printer, node: nodes.Arrow, number: int) -> str:
     if node.source not in ("\\xrightarrow", "\\xleftarrow"):
-        raise LatexError(f"TeX is not asked to draw `{node.source}`")
+        raise LatexError(f"our TeX printer has no code for `{node.source}`")
     over = printer.body(node.over)
     under = "" if node.under is None else f"[{printer.body(node.under)}]"
     return f"{node.source}{under}{over}"
@@ -234,7 +234,7 @@ def _arrow(printer: Printer, node: nodes.Arrow, number: int) -> str:
 
 def _font_change(printer: Printer, node: nodes.FontChange, number: int) -> str:
     if node.alphabet not in _FONTS:
-        raise LatexError(f"TeX is not asked to draw `{node.source}`")
+        raise LatexError(f"our TeX printer has no code for `{node.source}`")
     return _FONTS[node.alphabet] + printer.body(node.body)
 
 
@@ -250,7 +250,7 @@ def _classed(printer: Printer, node: nodes.Classed, number: int) -> str:
 
 def _phantom(printer: Printer, node: nodes.Phantom, number: int) -> str:
     if node.source not in ("\\phantom", "\\hphantom", "\\vphantom", "\\smash"):
-        raise LatexError(f"TeX is not asked to draw `{node.source}`")
+        raise LatexError(f"our TeX printer has no code for `{node.source}`")
     printer.silent += not node.visible
     body = printer.body(node.body)
     printer.silent -= not node.visible
@@ -282,7 +282,7 @@ def _matrix(printer: Printer, node: nodes.Matrix, number: int) -> str:
     columns = ""
     if name not in _ENVIRONMENTS:
         if name not in ("array", "eqnarray"):
-            raise LatexError(f"TeX is not asked to draw the environment `{name}`")
+            raise LatexError(f"our TeX printer has no code for the environment `{name}`")
         letters = "".join(letter for letter in node.columns if letter in "lcr|") or "c"
         count = max((len(row) for row in node.rows), default=1)
         letters += letters[-1].replace("|", "c") * max(0, count - len(letters.replace("|", "")))
@@ -308,11 +308,11 @@ def _text(printer: Printer, node: nodes.Text, number: int) -> str:
         elif isinstance(part, nodes.Text):
             parts.append(_text(printer, part, number))
         elif isinstance(part, nodes.FontSwitch):
-            raise LatexError(f"TeX is not asked to draw `{part.source}` in words")
+            raise LatexError(f"our TeX printer has no code for `{part.source}` in words")
         else:
             parts.append(f"${printer.row(part.items) if isinstance(part, Row) else printer.piece(part).whole}$")
     if node.alphabet not in _TEXTS:
-        raise LatexError(f"TeX is not asked to draw `{node.source}`")
+        raise LatexError(f"our TeX printer has no code for `{node.source}`")
     words = f"{_TEXTS[node.alphabet]}{{{''.join(parts)}}}"
     return f"\\mbox{{{words}}}" if node.source in ("\\mbox", "\\hbox", "\\makebox") else words
 
@@ -328,7 +328,7 @@ def _letters(text: str, others: dict[str, str]) -> str:
         elif letter.isspace():
             out.append("\\ ")
         else:
-            raise LatexError(f"TeX is not asked to draw the character {letter!r}")
+            raise LatexError(f"our TeX printer has no code for the character {letter!r}")
     return "".join(out)
 
 
@@ -382,7 +382,7 @@ def _style(printer: Printer, node: nodes.StyleChange) -> str:
 
 def _switch(printer: Printer, node: nodes.FontSwitch) -> str:
     if node.alphabet not in _SWITCHES:
-        raise LatexError(f"TeX is not asked to draw `{node.source}`")
+        raise LatexError(f"our TeX printer has no code for `{node.source}`")
     return _SWITCHES[node.alphabet]
 
 

@@ -1,8 +1,8 @@
 """Character detection matching (CDM), ours: glyphs and rules of two formulas matched as pictures, in milliseconds.
 
 Wang et al. 2024, "CDM: A Reliable Metric for Fair and Accurate Formula Recognition Evaluation" (arXiv 2409.03643).
-`marks` tells which ink belongs to which token, `visible` makes tokens with boxes of it, `reference` does that as the
-authors' program does, `match` pairs the tokens, `score` counts the pairs.
+`ink_groups` maps glyphs and rules to nodes, `visible_tokens` turns them into tokens with boxes, `published` does so as
+the authors' program, `match` pairs the tokens, `score` counts the pairs.
 """
 
 from texlens.metrics.cdm.rules import RULES, Rules, rules_named

@@ -1,4 +1,4 @@
-"""What CDM counts as wrong, shown on the drawn formulas: glyphs and rules without a match are colored."""
+"""The drawn formulas with CDM's errors: glyphs and rules without a match are colored."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,19 @@ MISSED = "#b35900"
 WRONG = "#d1003f"
 
 
-def differences_svg(truth: str, text: str) -> tuple[str, str]:
-    """The truth with what the text missed colored, and the text with what is wrong in it colored, as SVG.
+def differences_svg(reference: str, text: str) -> tuple[str, str]:
+    """The reference with missed tokens colored, and the text with wrong tokens colored, as SVG.
 
     Raises:
         LatexError: either can't be drawn.
     """
-    found = matching(truth, text)
+    found = matching(reference, text)
     right = {row for row, _ in found.pairs}
     right_of_text = {column for _, column in found.pairs}
     return (
-        _colored(truth, [token for index, token in enumerate(found.truth.tokens) if index not in right], MISSED),
+        _colored(
+            reference, [token for index, token in enumerate(found.reference.tokens) if index not in right], MISSED
+        ),
         _colored(text, [token for index, token in enumerate(found.text.tokens) if index not in right_of_text], WRONG),
     )
 

@@ -1,7 +1,7 @@
-"""A formula laid out so that every piece of ink tells which node of the formula it belongs to, and where that stands.
+"""A formula laid out so that each glyph and rule is mapped to its node and that node's place in the structure.
 
-The layout engine is the one that draws; boxes that carry no ink of their own are slipped between its boxes, so the
-places are the same to the last bit (a test compares them).
+The layout engine is the one that draws; boxes without ink of their own are inserted between its boxes, so the positions
+are equal to the last bit (a test compares them).
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ _SLOTS: dict[type, dict[str, str]] = {
     Stack: {"over": "sup", "under": "sub"},
     Arrow: {"over": "sup", "under": "sub"},
 }
-"""Places within a node: script-like ones share a name, since they may look alike."""
+"""Places within a node; script-like ones share a name, because they may look the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Fence(Node):
 
 
 class OwnedBox(Box):
-    """All ink below it belongs to `node`, unless a mark further down says otherwise."""
+    """All ink in it belongs to `node`, except that of an owned box further down."""
 
     __slots__ = ("node",)
 
@@ -71,7 +71,7 @@ class Group:
 
 
 class OwnerTrackingEngine(LayoutEngine):
-    r"""The engine that draws, with marks. `names_take_limits` off: scripts of `\lim` and kin stand at its right."""
+    r"""The layout engine with owners. Without `names_take_limits`, scripts of `\lim` and the like are at its right."""
 
     def __init__(self, font: str, names_take_limits: bool = True):
         super().__init__(
@@ -95,12 +95,12 @@ class OwnerTrackingEngine(LayoutEngine):
 
 
 def owned(box: Box, node: Node) -> Box:
-    """A box as large as `box` whose ink belongs to `node`; the mark is one level down, so that copies keep it."""
+    """A box as large as `box` whose ink belongs to `node`; the owner is one level down, so that copies keep it."""
     return Box(box.width, box.height, box.depth, ((0.0, 0.0, OwnedBox(box, node)),), box.italic, box.accent)
 
 
 def ink_groups(formula: str, *, names_take_limits: bool = True) -> list[Group]:
-    """The ink of a formula by node, in the order of the source; groups without ink are places, not tokens.
+    """The ink of a formula by node, in source order; groups without ink are places, not tokens.
 
     Raises:
         LatexError: the formula does not parse.

@@ -1,12 +1,12 @@
-r"""The tokens that the authors' program shows, its faults included; for comparison with published numbers only.
+r"""The tokens of the authors' program, with its faults; for comparison with published numbers only.
 
 Which commands it splits, which it takes for near-synonyms and what it loses follow the program's first public release,
-which scored most of what is published. Its faults, each of which `visible` mends:
+which scored most of what is published. Its faults, which `visible_tokens` does not have:
 
-- of a source of several lines the last alone is read; what follows a `%`, even an escaped one, is lost;
-- commands that plain LaTeX lacks (`\lt`, `\gt`) leave a gap, and nobody is told;
-- a `]` among the first three tokens is not seen;
-- `\limits` is passed over, and `\lim` and kin take their scripts at the right;
+- only the last line of a source is read, and nothing after a `%`, even an escaped one;
+- commands that plain LaTeX lacks (`\lt`, `\gt`) leave a gap without a message;
+- a `]` among the first three tokens is lost;
+- `\limits` is ignored, and `\lim` and similar names have their scripts at the right;
 - the parentheses of `\binom` are one token, those of a matrix in parentheses two;
 - `\leftarrow` and `\rightarrow` are near-synonyms, `\rightarrow` and `\longrightarrow` are not.
 """
@@ -50,11 +50,11 @@ _BARS = {
     for name in ("\\" + part for part in names.split())
 }
 _LIMITS = re.compile(r"\\(no)?limits(?![A-Za-z])")
-_MOST_UNKNOWN = 50
+_MAX_UNKNOWN = 50
 
 
 def published_picture(formula: str) -> Picture:
-    """What the authors' program sees of a formula.
+    """The tokens that the authors' program sees in a formula.
 
     Raises:
         LatexError: it can't be drawn.
@@ -72,7 +72,7 @@ def published_picture(formula: str) -> Picture:
 
 
 def names(group: Group) -> list[tuple[str, Sequence[int]]]:
-    """Names by the source's commands; nothing for what gets no color there."""
+    """Token names by the source's commands; none for what has no color there."""
     node, inks = group.node, group.inks
     whole = range(len(inks))
     if isinstance(node, Matrix | Bar):
@@ -100,7 +100,7 @@ def names(group: Group) -> list[tuple[str, Sequence[int]]]:
 
 
 def look(name: str) -> str:
-    """What near-synonyms share."""
+    """The name that near-synonyms share."""
     name = _SYNONYMS.get(name, name)
     if name.startswith(("\\left", "\\right")):
         name = name.replace("\\left", "").replace("\\right", "")
@@ -114,8 +114,8 @@ def look(name: str) -> str:
 
 
 def _drawn(source: str) -> list[Group]:
-    """TeX in its nonstop mode goes on past a command that it does not know."""
-    for _ in range(_MOST_UNKNOWN):
+    """TeX in nonstop mode skips an unknown command."""
+    for _ in range(_MAX_UNKNOWN):
         try:
             return ink_groups(source, names_take_limits=False)
         except LatexError as error:
@@ -129,7 +129,7 @@ def _drawn(source: str) -> list[Group]:
 
 
 def _merged(groups: list[Group]) -> list[Group]:
-    r"""The parentheses of a `\binom` go to it."""
+    r"""The parentheses of a `\binom` belong to it."""
     for group in groups:
         owner = group.parent
         if isinstance(group.node, Fence) and owner and isinstance(owner.node, Fraction) and not owner.node.has_rule:

@@ -8,7 +8,7 @@ import numpy as np
 
 from texlens.core.errors import LatexError
 from texlens.latex.canonical.form import canonical
-from texlens.metrics.cdm.match import MOST_CELLS, assigned, centers, explained
+from texlens.metrics.cdm.match import MAX_CELLS, assigned, centers, explained
 from texlens.metrics.cdm.published import published_picture
 from texlens.metrics.cdm.rules import RULES, Rules
 from texlens.metrics.cdm.structure import ALL_LEVELS, counted_levels, misplaced
@@ -17,11 +17,11 @@ from texlens.metrics.cdm.visible_tokens import Picture, picture
 
 @dataclass(frozen=True)
 class Cdm:
-    """`matched` of the truth's and the text's tokens; `problem` says what can't be drawn, and then nothing
-    matches, or what was not compared in full since the row would cost too much."""
+    """`matched` of the reference's and the text's tokens. `problem` says what can't be drawn (then nothing matches), or
+    what was not compared in full because of its cost."""
 
     matched: int
-    truth_tokens: int
+    reference_tokens: int
     text_tokens: int
     problem: str = ""
 
@@ -31,11 +31,11 @@ class Cdm:
 
     @property
     def recall(self) -> float:
-        return self.matched / self.truth_tokens if self.truth_tokens else self._both_empty
+        return self.matched / self.reference_tokens if self.reference_tokens else self._both_empty
 
     @property
     def f1(self) -> float:
-        total = self.truth_tokens + self.text_tokens
+        total = self.reference_tokens + self.text_tokens
         return 2 * self.matched / total if total else self._both_empty
 
     @property
@@ -44,14 +44,14 @@ class Cdm:
 
     @property
     def _both_empty(self) -> float:
-        return float(not (self.truth_tokens or self.text_tokens or self.problem))
+        return float(not (self.reference_tokens or self.text_tokens or self.problem))
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Two pictures and the pairs of their tokens that count, as indices (truth, text)."""
+    """Two pictures and the pairs of their tokens that count, as indices (reference, text)."""
 
-    truth: Picture
+    reference: Picture
     text: Picture
     pairs: tuple[tuple[int, int], ...]
 
@@ -60,18 +60,18 @@ Pictures = Mapping[str, Picture]
 """Formulas drawn beforehand, by TeX for instance."""
 
 
-def cdm(truth: str, text: str, rules: Rules = RULES["default"], pictures: Pictures | None = None) -> Cdm:
-    """Never fails: what can't be drawn scores 0 and says why.
+def cdm(reference: str, text: str, rules: Rules = RULES["default"], pictures: Pictures | None = None) -> Cdm:
+    """Never raises: what can't be drawn scores 0, with the reason.
 
-    Against a truth that can't be drawn only a text of the same tokens is right. Where `pictures` has both sides, those
-    are matched.
+    Against a reference that can't be drawn, only a text of the same tokens is right. Where `pictures` has both sides,
+    these are matched.
     """
-    if pictures and truth in pictures and text in pictures:
-        return _matched(pictures[truth], pictures[text], rules)
-    drawn, problem = drawn_picture(truth, rules.mended)
+    if pictures and reference in pictures and text in pictures:
+        return _matched(pictures[reference], pictures[text], rules)
+    drawn, problem = drawn_picture(reference, rules.fixed)
     if problem:
-        return _undrawn(truth, text, problem)
-    read, problem = drawn_picture(text, rules.mended)
+        return _undrawn(reference, text, problem)
+    read, problem = drawn_picture(text, rules.fixed)
     if problem:
         return Cdm(0, len(drawn.tokens), 0, problem)
     return _matched(drawn, read, rules)
@@ -84,47 +84,47 @@ def _matched(drawn: Picture, read: Picture, rules: Rules) -> Cdm:
     return Cdm(len(pairs), len(drawn.tokens), len(read.tokens), shortcut)
 
 
-def matching(truth: str, text: str, rules: Rules = RULES["default"]) -> Matching:
+def matching(reference: str, text: str, rules: Rules = RULES["default"]) -> Matching:
     """The pairs behind a score.
 
     Raises:
-        LatexError: truth or text can't be drawn.
+        LatexError: reference or text can't be drawn.
     """
-    draw = picture if rules.mended else published_picture
-    drawn, read = draw(truth), draw(text)
+    draw = picture if rules.fixed else published_picture
+    drawn, read = draw(reference), draw(text)
     return Matching(drawn, read, tuple(_pairs(drawn, read, rules)[0]))
 
 
-def _undrawn(truth: str, text: str, problem: str) -> Cdm:
-    """Of a truth that can't be drawn: all of it or nothing."""
-    tokens, read = canonical(truth).tokens, canonical(text).tokens
-    return Cdm(len(tokens) if tokens == read else 0, len(tokens), len(read), f"truth: {problem}")
+def _undrawn(reference: str, text: str, problem: str) -> Cdm:
+    """All tokens or none, of a reference that can't be drawn."""
+    tokens, read = canonical(reference).tokens, canonical(text).tokens
+    return Cdm(len(tokens) if tokens == read else 0, len(tokens), len(read), f"reference: {problem}")
 
 
-def _pairs(truth: Picture, text: Picture, rules: Rules) -> tuple[list[tuple[int, int]], str]:
-    """The pairs that count, and what was not looked at in full since it would cost too much."""
-    if not truth.tokens or not text.tokens:
+def _pairs(reference: Picture, text: Picture, rules: Rules) -> tuple[list[tuple[int, int]], str]:
+    """The pairs that count, and what was not compared in full because of its cost."""
+    if not reference.tokens or not text.tokens:
         return [], ""
     shortcuts = []
-    if len(truth.tokens) * len(text.tokens) > MOST_CELLS:
-        shortcuts.append(f"more than {MOST_CELLS:,} pairs of tokens: paired in their order, not at the least cost")
-    rows, columns = assigned(truth, text, rules)
-    kept = explained(centers(truth.boxes_N4[rows]), centers(text.boxes_N4[columns]), rules)
+    if len(reference.tokens) * len(text.tokens) > MAX_CELLS:
+        shortcuts.append(f"more than {MAX_CELLS:,} pairs of tokens: paired in their order, not at the least cost")
+    rows, columns = assigned(reference, text, rules)
+    kept = explained(centers(reference.boxes_N4[rows]), centers(text.boxes_N4[columns]), rules)
     pairs = list(zip(rows.tolist(), columns.tolist(), strict=True))
-    kept &= np.array([truth.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
-    if rules.mended:
-        levels = counted_levels(truth.tokens, text.tokens, pairs)
+    kept &= np.array([reference.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
+    if rules.fixed:
+        levels = counted_levels(reference.tokens, text.tokens, pairs)
         if levels < ALL_LEVELS:
             shortcuts.append(f"too many tokens too deep: only the innermost {levels} containers are compared")
-        for index in misplaced(truth.tokens, text.tokens, pairs, kept.tolist()):
+        for index in misplaced(reference.tokens, text.tokens, pairs, kept.tolist()):
             kept[index] = False
     return [pair for pair, keep in zip(pairs, kept, strict=True) if keep], "; ".join(shortcuts)
 
 
 @lru_cache(maxsize=1024)
-def drawn_picture(formula: str, mended: bool) -> tuple[Picture, str]:
-    """The picture, or an empty one and the reason why there is none."""
-    draw: Callable[[str], Picture] = picture if mended else published_picture
+def drawn_picture(formula: str, fixed: bool) -> tuple[Picture, str]:
+    """The picture, or an empty one and the reason."""
+    draw: Callable[[str], Picture] = picture if fixed else published_picture
     try:
         return draw(formula), ""
     except LatexError as error:

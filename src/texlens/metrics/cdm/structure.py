@@ -1,4 +1,4 @@
-r"""Our mend of CDM: a pair counts only where both tokens have the same place in the structure.
+r"""Our correction of CDM: a pair counts only where both tokens have the same place in the structure.
 
 The authors compare places on the page to 20 pixels, two thirds of a letter's width, so that `\sqrt{n}y` and
 `\sqrt{ny}`, or `x^2` and `x2`, are the same to them.
@@ -11,40 +11,40 @@ from math import isqrt
 from texlens.metrics.cdm.visible_tokens import Token
 
 Pairs = Sequence[tuple[int, int]]
-MOST_VOTES = 500_000
-"""Half a second of work, which a thousand tokens 22 levels deep stay below."""
+MAX_VOTES = 500_000
+"""Half a second of work; a thousand tokens 22 levels deep take less."""
 
 ALL_LEVELS = 1_000
 
 
-def misplaced(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept: Sequence[bool]) -> set[int]:
-    """Indices of the kept pairs whose tokens stand in different places.
+def misplaced(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept: Sequence[bool]) -> set[int]:
+    """Indices of the kept pairs whose tokens have different places in the structure.
 
     Scripts must agree. Of fractions, radicals, accents and frames only those count that both sides have: a missing
-    radical is one error, and what stands under it is no further one.
+    radical is one error, and its content is not a further one.
     """
-    partner = _partners(truth, text, pairs)
+    partner = _partners(reference, text, pairs)
     partnered = set(partner.values())
     wrong = set()
     for index, (row, column) in enumerate(pairs):
         if not kept[index]:
             continue
-        a, b = truth[row], text[column]
+        a, b = reference[row], text[column]
         around = {(partner[container], slot) for container, slot in a.within if container in partner}
         around_text = {(container, slot) for container, slot in b.within if container in partnered}
         if a.scripts != b.scripts or around != around_text:
             wrong.add(index)
-    return wrong | _emptied(truth, text, pairs, kept, partner)
+    return wrong | _emptied(reference, text, pairs, kept, partner)
 
 
-def _partners(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> dict[int, int]:
-    """Containers that belong together, since they share most content; by index, truth to text."""
+def _partners(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> dict[int, int]:
+    """Containers that belong together, since they share most content; by index, reference to text."""
     votes: Counter[tuple[int, int]] = Counter()
-    most = counted_levels(truth, text, pairs)
+    most = counted_levels(reference, text, pairs)
     for row, column in pairs:
-        for container, slot in truth[row].within[-most:]:
+        for container, slot in reference[row].within[-most:]:
             for other, other_slot in text[column].within[-most:]:
-                if slot == other_slot and truth[container].look == text[other].look:
+                if slot == other_slot and reference[container].look == text[other].look:
                     votes[container, other] += 1
     paired = set(pairs)
     partner: dict[int, int] = {}
@@ -56,18 +56,17 @@ def _partners(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> di
     return partner
 
 
-def counted_levels(truth: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> int:
-    """How many of the innermost containers around a token are asked for their partners: all, as long as the work is
-    bounded by `MOST_VOTES`."""
-    work = sum(len(truth[row].within) * len(text[column].within) for row, column in pairs)
-    return isqrt(MOST_VOTES // len(pairs)) or 1 if work > MOST_VOTES else ALL_LEVELS
+def counted_levels(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> int:
+    """How many of the innermost containers around a token vote: all, if the work stays under `MAX_VOTES`."""
+    work = sum(len(reference[row].within) * len(text[column].within) for row, column in pairs)
+    return isqrt(MAX_VOTES // len(pairs)) or 1 if work > MAX_VOTES else ALL_LEVELS
 
 
 def _emptied(
-    truth: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept: Sequence[bool], partner: dict[int, int]
+    reference: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept: Sequence[bool], partner: dict[int, int]
 ) -> set[int]:
     """Pairs of containers that both hold something, but nothing in common."""
-    full = {container for row, _ in pairs for container, _ in truth[row].within}
+    full = {container for row, _ in pairs for container, _ in reference[row].within}
     full_text = {container for _, column in pairs for container, _ in text[column].within}
     partnered = set(partner.values())
     return {

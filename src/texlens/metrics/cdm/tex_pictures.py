@@ -1,7 +1,7 @@
 """CDM's pictures with TeX as the renderer: names and structure from our own tree, boxes from TeX's output.
 
-Our layout and the code that TeX gets are made of one tree and list its nodes in one order, so each piece of TeX's ink
-finds its token. Where both don't show the same tokens, or TeX can't set a formula, our own picture is used.
+Our layout and the TeX code come from one tree and list its nodes in one order, so each piece of TeX's ink is mapped to
+its token. Where the tokens differ, or TeX can't set a formula, our own picture is used.
 """
 
 from collections.abc import Collection, Sequence
@@ -71,13 +71,13 @@ def _fits(mark: Marked, group: Group) -> bool:
 
 
 def _is_split(group: Group) -> bool:
-    """Whether the ink of a group makes several tokens."""
+    """Whether a group's ink is several tokens."""
     node = group.node
     return isinstance(node, Text | Operator | Matrix) or (isinstance(node, Symbol) and node.character in DOTS)
 
 
 def _extents(marks: Sequence[Marked], page: Sequence[DviItem]) -> list[list[Extent]]:
-    """The ink of each mark: what stands between its specials and those of no mark within."""
+    """The ink of each mark: what is between its specials, without the ink of the marks within."""
     found: list[dict[int, list[Extent]]] = [{} for _ in marks]
     rules: list[list[Extent]] = [[] for _ in marks]
     parts = [0] * len(marks)
@@ -98,7 +98,7 @@ def _extents(marks: Sequence[Marked], page: Sequence[DviItem]) -> list[list[Exte
 
 
 def _joined(rules: list[Extent]) -> list[Extent]:
-    """The pieces of a table's upright rules, which TeX draws row by row, as one rule each, after those that lie."""
+    """A table's vertical rules, which TeX draws row by row, joined into one rule each, after the horizontal ones."""
     upright = sorted(rule for rule in rules if rule[3] - rule[1] > rule[2] - rule[0])
     out: list[Extent] = []
     for rule in upright:

@@ -37,9 +37,9 @@ Names = Callable[[Group], list[tuple[str, Sequence[int]]]]
 
 
 class Token(NamedTuple):
-    """`look` is shared by near-synonyms. `scripts` lists the scripts it stands in, outermost first; `within` the
-    fractions, radicals, accents and frames around it, as (index of that token, place in it); `inks` numbers its glyphs
-    and rules."""
+    """`look` is shared by near-synonyms. `scripts` lists the scripts around the token, outermost first; `within` the
+    fractions, radicals, accents and frames around it, as (index of that token, place in it); `inks` the numbers of its
+    glyphs and rules."""
 
     name: str
     look: str
@@ -97,7 +97,7 @@ def tokens_of(groups: Sequence[Group], names: Names, look: Callable[[str], str])
 
 
 def names(group: Group) -> list[tuple[str, Sequence[int]]]:
-    """Names by what is drawn."""
+    """Token names by the drawn characters."""
     node, inks = group.node, group.inks
     if isinstance(node, Text):
         return by_source(group)
@@ -146,7 +146,7 @@ def united(extents: Sequence[Extent]) -> Extent:
 def _place(
     group: Group, places: dict[int, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]], owned: dict[int, int]
 ) -> tuple[tuple[str, ...], tuple[tuple[int, str], ...]]:
-    """Scripts and containers around a group; its parents have theirs already."""
+    """Scripts and containers around a group; those of its parents are known."""
     parent = group.parent
     if parent is None:
         return (), ()

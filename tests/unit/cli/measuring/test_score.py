@@ -24,13 +24,19 @@ def predictions(tmp_path):
 
 def run(*arguments):
     return CliRunner().invoke(
-        app, ["score", *arguments, "--truth", "gt", "--prediction", "pred"], catch_exceptions=False
+        app, ["score", *arguments, "--reference", "gt", "--prediction", "pred"], catch_exceptions=False
     )
 
 
-def test_the_table_has_scores_slices_bleus_definition_and_the_truths_that_cannot_be_drawn(predictions):
+def test_the_table_has_scores_slices_bleus_definition_and_the_references_that_cannot_be_drawn(predictions):
     told = " ".join(run(predictions).output.split())
-    for part in ("4 rows, 1 failed", "CDM F1", "nrefs:1|case:mixed", "kind: fraction", "1 row with a truth that can't"):
+    for part in (
+        "4 rows, 1 failed",
+        "CDM F1",
+        "nrefs:1|case:mixed",
+        "kind: fraction",
+        "1 row with a reference that can't",
+    ):
         assert part in told
 
 
@@ -40,7 +46,7 @@ def test_json_rows_and_report(predictions, tmp_path):
     )
     assert (told["rows"], told["failed"]) == (4, 1)
     assert told["scores"]["cdm_f1"]["value"] == pytest.approx((1 + 2 / 3) / 4)
-    assert list(told["undrawn_truths"].values()) == [r"unknown command `\nonsense`, at character 0"]
+    assert list(told["undrawn_references"].values()) == [r"unknown command `\nonsense`, at character 0"]
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 4
     assert "Canonical match" in (tmp_path / "o.html").read_text()
 
@@ -56,3 +62,11 @@ def test_a_preset_prints_its_own_scores(predictions):
 def test_a_report_of_a_preset_is_refused(predictions, tmp_path):
     with pytest.raises(ConfigError, match="--report shows our own scores"):
         run(predictions, "--preset", "uni-mumer", "--report", str(tmp_path / "o.html"))
+
+
+def test_the_old_option_truth_still_works_with_a_deprecation_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"label": "x", "text": "x"}\n')
+    result = CliRunner().invoke(app, ["score", str(path), "--truth", "label", "--metrics", "exact_match", "--json"])
+    assert json.loads(result.stdout)["scores"]["exact_match"]["value"] == 1.0
+    assert "--truth is deprecated; use --reference" in result.stderr

@@ -5,8 +5,8 @@ import pytest
 
 from texlens.core.errors import LatexError
 from texlens.latex.handwriting.writer import (
-    PenStyle,
     Stroke,
+    WriterStyle,
     characters_of,
     curve,
     draw_handwriting,
@@ -18,37 +18,37 @@ from texlens.latex.layout.formula import layout
 FORMULA = r"\int _ { 0 } ^ { 1 } \frac { x ^ { 2 } + 1 } { \sqrt { 2 y - 3 } } d x"
 
 
-def written(seed: int, style: PenStyle, **settings: float) -> np.ndarray:
+def written(seed: int, style: WriterStyle, **settings: float) -> np.ndarray:
     return np.asarray(draw_handwriting(layout(FORMULA), random.Random(seed), style=style, **settings))
 
 
 def test_the_same_seed_and_writer_give_the_same_pixels():
-    assert np.array_equal(written(1, PenStyle.of_writer(2)), written(1, PenStyle.of_writer(2)))
+    assert np.array_equal(written(1, WriterStyle.of_writer(2)), written(1, WriterStyle.of_writer(2)))
 
 
 def test_another_writer_or_another_moment_gives_other_pixels():
-    first = written(1, PenStyle.of_writer(2))
+    first = written(1, WriterStyle.of_writer(2))
 
-    assert not np.array_equal(first, written(1, PenStyle.of_writer(3)))
-    assert not np.array_equal(first, written(5, PenStyle.of_writer(2)))
+    assert not np.array_equal(first, written(1, WriterStyle.of_writer(3)))
+    assert not np.array_equal(first, written(5, WriterStyle.of_writer(2)))
 
 
 def test_all_ink_is_inside_and_near_the_edges():
     for seed in range(20):
-        page = written(seed, PenStyle.of_writer(seed), padding_px=5)
+        page = written(seed, WriterStyle.of_writer(seed), padding_px=5)
         rows, columns = np.where(page < 128)
         assert 4 <= min(rows.min(), columns.min()) <= 8
         assert page[:3].min() == page[-3:].min() == page[:, :3].min() == page[:, -3:].min() == 255
 
 
 def test_letters_are_as_large_as_asked():
-    small, large = written(0, PenStyle(), x_height_px=10), written(0, PenStyle(), x_height_px=20)
+    small, large = written(0, WriterStyle(), x_height_px=10), written(0, WriterStyle(), x_height_px=20)
 
     assert large.shape[1] == pytest.approx(2 * small.shape[1], rel=0.1)
 
 
 def test_a_wider_pen_leaves_more_ink():
-    assert (255 - written(0, PenStyle(pen_px=4))).sum() > 1.5 * (255 - written(0, PenStyle(pen_px=2))).sum()
+    assert (255 - written(0, WriterStyle(pen_px=4))).sum() > 1.5 * (255 - written(0, WriterStyle(pen_px=2))).sum()
 
 
 def test_a_tall_bracket_made_of_pieces_is_one_character_and_stacked_digits_are_many():
@@ -66,7 +66,7 @@ def test_a_symbol_without_strokes_is_named():
     formula = layout(r"\aleph + 1")
 
     assert not writable(formula)
-    with pytest.raises(LatexError, match="no pen strokes for 'ℵ'"):
+    with pytest.raises(LatexError, match="no strokes for 'ℵ'"):
         draw_handwriting(formula, random.Random(0))
 
 

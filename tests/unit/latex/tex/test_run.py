@@ -8,7 +8,7 @@ from texlens.latex.tex.dvi import DviGlyph
 from texlens.latex.tex.layout import tex_layout
 from texlens.latex.tex.run import typeset
 
-pytestmark = pytest.mark.skipif(not run.is_there(), reason="TeX Live is not installed")
+pytestmark = pytest.mark.skipif(not run.is_installed(), reason="TeX Live is not installed")
 
 
 def letters(page):

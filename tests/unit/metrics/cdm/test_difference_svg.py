@@ -13,7 +13,7 @@ def colored(svg, color):
 
 
 @pytest.mark.parametrize(
-    ("truth", "text", "missed", "wrong"),
+    ("reference", "text", "missed", "wrong"),
     [
         ("x+y", "x+y", 0, 0),
         ("x+y", "x-y", 1, 1),
@@ -22,14 +22,14 @@ def colored(svg, color):
         ("x", "y", 1, 1),
     ],
 )
-def test_marks_without_a_match_are_colored(truth, text, missed, wrong):
-    of_truth, of_text = differences_svg(truth, text)
-    assert (colored(of_truth, MISSED), colored(of_text, WRONG)) == (missed, wrong)
+def test_marks_without_a_match_are_colored(reference, text, missed, wrong):
+    of_reference, of_text = differences_svg(reference, text)
+    assert (colored(of_reference, MISSED), colored(of_text, WRONG)) == (missed, wrong)
 
 
 def test_a_radical_is_colored_with_its_rule():
-    of_truth, _ = differences_svg(r"\sqrt{x}+y", "x+y")
-    assert colored(of_truth, MISSED) == 2
+    of_reference, _ = differences_svg(r"\sqrt{x}+y", "x+y")
+    assert colored(of_reference, MISSED) == 2
 
 
 def test_what_cannot_be_drawn_is_an_error():

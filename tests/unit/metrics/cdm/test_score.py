@@ -14,7 +14,7 @@ LONG = " + ".join(rf"\frac{{a_{{{n}}}}}{{x^{{{n}}}}}" for n in range(120))
 
 
 @pytest.mark.parametrize(
-    ("truth", "text", "matched", "of_truth", "of_text"),
+    ("reference", "text", "matched", "of_reference", "of_text"),
     [
         ("x^2", "x ^ { 2 }", 2, 2, 2),
         ("x y", "x y z w", 2, 2, 4),
@@ -26,15 +26,15 @@ LONG = " + ".join(rf"\frac{{a_{{{n}}}}}{{x^{{{n}}}}}" for n in range(120))
         ("", "x", 0, 0, 1),
     ],
 )
-def test_matched_tokens_are_counted(truth, text, matched, of_truth, of_text):
-    found = cdm(truth, text)
-    assert (found.matched, found.truth_tokens, found.text_tokens) == (matched, of_truth, of_text)
+def test_matched_tokens_are_counted(reference, text, matched, of_reference, of_text):
+    found = cdm(reference, text)
+    assert (found.matched, found.reference_tokens, found.text_tokens) == (matched, of_reference, of_text)
 
 
 def test_a_long_formula_that_goes_on_matches_whole():
     found = cdm(LONG, LONG + " + 1")
     assert found.recall == 1.0
-    assert found.text_tokens == found.truth_tokens + 2
+    assert found.text_tokens == found.reference_tokens + 2
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_a_long_formula_that_goes_on_matches_whole():
 def test_a_formula_is_equal_to_itself_by_our_rules(formula):
     found = cdm(formula, formula.replace(" ", "  "))
     assert found.f1 == 1.0
-    assert found.matched == found.truth_tokens > 0
+    assert found.matched == found.reference_tokens > 0
 
 
 @pytest.mark.parametrize(
-    ("truth", "text", "f1"),
+    ("reference", "text", "f1"),
     [
         (r"\sqrt{n}y", r"\sqrt{ny}", 4 / 6),
         ("x^2", "x2", 2 / 4),
@@ -57,21 +57,21 @@ def test_a_formula_is_equal_to_itself_by_our_rules(formula):
         (r"\hat{a}b", r"\hat{ab}", 4 / 6),
     ],
 )
-def test_structure_tells_apart_what_the_authors_program_does_not(truth, text, f1):
-    assert cdm(truth, text).f1 == pytest.approx(f1)
-    assert cdm(truth, text, REFERENCE).f1 == 1.0
+def test_structure_tells_apart_what_the_authors_program_does_not(reference, text, f1):
+    assert cdm(reference, text).f1 == pytest.approx(f1)
+    assert cdm(reference, text, REFERENCE).f1 == 1.0
 
 
 @pytest.mark.parametrize(
-    ("truth", "text"),
+    ("reference", "text"),
     [
         (r"\sqrt{a+b}", "a+b"),
         (r"\frac{a}{b}+\frac{c}{d}", r"a+\frac{c}{d}"),
         (r"\overline{x+y}", "x+y"),
     ],
 )
-def test_what_stood_under_a_missing_container_is_no_further_error(truth, text):
-    assert cdm(truth, text).precision == 1.0
+def test_what_stood_under_a_missing_container_is_no_further_error(reference, text):
+    assert cdm(reference, text).precision == 1.0
 
 
 def test_the_text_that_cannot_be_drawn_scores_zero_and_says_why():
@@ -80,10 +80,10 @@ def test_the_text_that_cannot_be_drawn_scores_zero_and_says_why():
     assert "character" in found.problem
 
 
-def test_of_a_truth_that_cannot_be_drawn_only_the_same_tokens_are_right():
+def test_of_a_reference_that_cannot_be_drawn_only_the_same_tokens_are_right():
     assert cdm(r"\nonsense x", r"\nonsense  x").f1 == 1.0
     assert cdm(r"\nonsense x", "x").f1 == 0.0
-    assert cdm(r"\nonsense x", "x").problem.startswith("truth: unknown command")
+    assert cdm(r"\nonsense x", "x").problem.startswith("reference: unknown command")
 
 
 def test_two_formulas_that_show_nothing_are_equal():
@@ -123,8 +123,8 @@ def test_a_shift_is_explained_and_so_is_a_part_that_moved():
 
 
 def test_the_same_pair_scores_the_same_every_time():
-    truth, text = r"\sum_{i=1}^{n} x_i y_i + z \cdot w", r"\sum_{i=0}^{n} y_i x_i z + \frac{w}{2}"
-    values = {cdm(truth, text, rules).f1 for rules in RULES.values() for _ in range(3)}
+    reference, text = r"\sum_{i=1}^{n} x_i y_i + z \cdot w", r"\sum_{i=0}^{n} y_i x_i z + \frac{w}{2}"
+    values = {cdm(reference, text, rules).f1 for rules in RULES.values() for _ in range(3)}
     assert len(values) <= len(RULES)
 
 
@@ -138,13 +138,13 @@ def test_very_long_texts_are_bounded():
 @settings(max_examples=150, deadline=5000)
 @given(st.text(max_size=60), st.text(alphabet="xy^_{}\\frac1 sqrt&%[]()\0\u05d0\n", max_size=60))
 def test_any_text_gets_a_score_and_a_reason(first, second):
-    for truth, text in ((first, second), (second, first)):
+    for reference, text in ((first, second), (second, first)):
         for rules in RULES.values():
-            found = cdm(truth, text, rules)
+            found = cdm(reference, text, rules)
             assert 0 <= found.f1 <= 1
             assert 0 <= found.precision <= 1
             assert 0 <= found.recall <= 1
-            assert not (found.problem and found.matched and not found.problem.startswith("truth: "))
+            assert not (found.problem and found.matched and not found.problem.startswith("reference: "))
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_hostile_texts_are_answered_soon(text):
 @pytest.mark.parametrize("opening", [r"\sqrt{", r"\frac{a}{", r"\hat{"])
 def test_many_tokens_in_many_containers_take_a_bounded_time_and_give_a_reason(opening):
     letters = " ".join("xyz"[index * index % 7 % 3] for index in range(700))
-    truth, text = (opening * depth + letters + "}" * depth for depth in (120, 119))
+    reference, text = (opening * depth + letters + "}" * depth for depth in (120, 119))
     began = time.process_time()
-    found = cdm(truth, text)
+    found = cdm(reference, text)
     assert time.process_time() - began < 10
     assert found.f1 > 0.5
     assert "only the innermost" in found.problem

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from texlens.core.errors import ConfigError
-from texlens.latex.tex.run import is_there
+from texlens.latex.tex.run import is_installed
 from texlens.metrics.cdm import cdm
 from texlens.metrics.cdm.tex_pictures import tex_pictures
 from texlens.metrics.cdm.visible_tokens import picture
 from texlens.metrics.pairs import score_pairs
 
-has_tex = pytest.mark.skipif(not is_there(), reason="TeX Live is not installed")
+has_tex = pytest.mark.skipif(not is_installed(), reason="TeX Live is not installed")
 FORMULAS = (
     r"\frac{a}{b}", r"\left\{x\middle|y\right)^2", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\sqrt[3]{x}\ne y",
     r"\lim_{n\to\infty}\sum_{i=1}^n", r"\text{if } x \dots + \hat{y}", r"\binom{n}{k}\bigl(\overline{ab}\bigr)",
@@ -49,6 +49,6 @@ def test_a_renderer_that_is_none_is_told():
         score_pairs(["x"], ["x"], renderer="katex")
 
 
-def test_the_reference_rules_have_their_own_pictures():
+def test_the_reference_rules_have_their_rows_in_own_layout():
     with pytest.raises(ConfigError, match="goes with --cdm default alone"):
         score_pairs(["x"], ["x"], renderer="tex", cdm="reference")
