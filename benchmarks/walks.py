@@ -1,0 +1,228 @@
+"""How far a value travels through the code: distinct files that receive it, and calls that carry it to another package.
+
+    python benchmarks/walks.py [--json FILE]
+
+Each walk runs a small job on the bundled model (a minute on a CPU) with a marked value, such as the rank 13, and
+records every function of TexLens that receives it as an argument, alone or up to three levels inside of one. Run it
+with PYTHONPATH set to the source of another version to compare the two. Needs bitsandbytes and httpx.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+from PIL import Image
+
+import texlens
+
+SOURCE = str(Path(texlens.__file__).parent)
+RANK, LEARNING_RATE = 13, 1.2345e-4
+MAX_DEPTH, MAX_ITEMS = 3, 40
+SETTINGS = (
+    *("model.path=nano", "data.path=demo", "data.splits.train=train[:8]", "data.splits.validation=null"),
+    *("data.splits.test=test[:2]", f"adapter.rank={RANK}", "train.steps=1", "train.batch_size=8"),
+    *(f"train.optimizer.learning_rate={LEARNING_RATE}", "evaluate.max_new_tokens=8"),
+)
+
+
+def _picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (120, 40), "white").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PICTURE = _picture()
+
+
+@dataclass
+class Walk:
+    """Functions that received the value, as (file, function), and the calls between packages that carried it."""
+
+    functions: set[tuple[str, str]] = field(default_factory=set)
+    crossings: set[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=set)
+
+    def counts(self) -> dict[str, int]:
+        files = {file for file, _ in self.functions}
+        return {"files": len(files), "functions": len(self.functions), "cross-package calls": len(self.crossings)}
+
+
+@contextlib.contextmanager
+def recording(holds: Callable[[Any], bool]) -> Iterator[Walk]:
+    """Follows each call of TexLens's functions, in all threads, whose arguments hold the value."""
+    walk = Walk()
+
+    def profile(frame: FrameType, event: str, _) -> None:
+        if event != "call" or not frame.f_code.co_filename.startswith(SOURCE):
+            return
+        names = frame.f_code.co_varnames[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
+        if any(contains(frame.f_locals.get(name), holds) for name in names):
+            here, caller = place_of(frame), calling(frame)
+            walk.functions.add(here)
+            if caller and package(caller) != package(here):
+                walk.crossings.add((caller, here))
+
+    sys.setprofile(profile)
+    threading.setprofile(profile)
+    try:
+        yield walk
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+def contains(value: Any, holds: Callable[[Any], bool], depth: int = 0) -> bool:
+    if holds(value):
+        return True
+    if depth == MAX_DEPTH:
+        return False
+    return any(contains(part, holds, depth + 1) for part in parts(value))
+
+
+def parts(value: Any) -> list[Any]:
+    """What a container, dataclass or settings object holds directly."""
+    if isinstance(value, dict):
+        return list(value.values())[:MAX_ITEMS]
+    if isinstance(value, list | tuple | set | frozenset):
+        return list(value)[:MAX_ITEMS]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, one.name, None) for one in fields(value)]
+    if hasattr(type(value), "model_fields"):
+        return [getattr(value, name) for name in type(value).model_fields]
+    return []
+
+
+def place_of(frame: FrameType) -> tuple[str, str]:
+    return frame.f_code.co_filename.removeprefix(SOURCE + "/"), frame.f_code.co_qualname
+
+
+def calling(frame: FrameType) -> tuple[str, str] | None:
+    """The nearest function of TexLens that called this one."""
+    outer = frame.f_back
+    while outer and not outer.f_code.co_filename.startswith(SOURCE):
+        outer = outer.f_back
+    return place_of(outer) if outer else None
+
+
+def package(place: tuple[str, str]) -> str:
+    return place[0].split("/")[0]
+
+
+def run(*arguments: str) -> None:
+    """The command line in this process; what it prints is dropped."""
+    from texlens.cli.main import main
+
+    sys.argv = ["texlens", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            main()
+        except SystemExit as stop:
+            if stop.code:
+                raise RuntimeError(errors.getvalue()) from None
+
+
+def equals(marked: Any) -> Callable[[Any], bool]:
+    """Whether a value has the marked one's type and is equal to it."""
+    return lambda value: type(value) is type(marked) and value == marked
+
+
+def named(*names: str) -> Callable[[Any], bool]:
+    """Whether a value is an instance of a class of one of these names."""
+    return lambda value: type(value).__name__ in names
+
+
+def walks(folder: Path) -> Iterator[tuple[str, Walk]]:
+    recipe = folder / "run.yaml"
+    recipe.write_text(f"name: run\noutput: {folder}\nmodel: {{path: nano}}\ndata: {{path: demo}}\n")
+    changes = [part for change in SETTINGS for part in ("--set", change)]
+    for name, holds in (
+        ("a LoRA rank, from the settings to PEFT", lambda value: type(value) is int and value == RANK),
+        (
+            "a learning rate, from the settings to the optimizer",
+            lambda value: type(value) is float and value == LEARNING_RATE,
+        ),
+    ):
+        with recording(holds) as walk:
+            run("train", str(recipe), *changes, "--set", f"output={folder / str(len(name))}", "--no-compare")
+        yield name, walk
+    trained = next(folder.glob("*/run"))
+    with recording(named("Prediction")) as walk:
+        run("compare", str(trained))
+    yield "a prediction, from decoding to the report", walk
+    with recording(equals("nf4")) as walk:
+        run(
+            "export",
+            str(trained),
+            "--format",
+            "nf4",
+            "-o",
+            str(folder / "exported"),
+            "--rows",
+            "1",
+            "--tolerance",
+            "99",
+        )
+    yield "an NF4 export, from the command to the verified folder", walk
+    yield "an image, from the request to the answer", served(trained)
+
+
+def served(trained: Path) -> Walk:
+    """One image is read by `texlens serve` in this thread, asked from another."""
+    port = free_port()
+    asking = threading.Thread(target=ask, args=(port,))
+    asking.start()
+    with recording(
+        lambda value: type(value).__name__ == "LazyImage" or (type(value) is bytes and value == PICTURE)
+    ) as walk:
+        run("serve", str(trained), "--port", str(port))
+    asking.join()
+    return walk
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(port: int) -> None:
+    """Waits for the server, sends the picture and stops the server."""
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            for _ in range(600):
+                with contextlib.suppress(httpx.HTTPError):
+                    client.get("/readyz").raise_for_status()
+                    break
+                time.sleep(0.2)
+            client.post("/v1/read", files={"file": ("a.png", PICTURE)}).raise_for_status()
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, help="write the counts here too")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        counts = {name: walk.counts() for name, walk in walks(Path(folder))}
+    for name, count in counts.items():
+        print(f"{name}: " + ", ".join(f"{number} {what}" for what, number in count.items()))
+    if args.json:
+        args.json.write_text(json.dumps(counts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
