@@ -5,7 +5,7 @@
 The rows: gray PNGs of 48x32 to 200x60 pixels of random ink, each another (about 0.8 KB), with LaTeX of its own; made
 once in DIR as parquet. Each stage is a command as a user runs it, in processes of its own and with a cache of its own;
 rows a second count start-up and end. `cpu_seconds` sums all processes: on a busy machine it, and not the wall clock,
-tells what a stage costs. Memory is the largest resident set of the command's own process and of one of its children.
+shows the cost of a stage. Memory is the largest resident set of the command's own process and of one of its children.
 
 validate          all checks but rendering; nothing known before
 validate, killed  the same, killed when half of that time has gone
@@ -63,11 +63,11 @@ def measured(name: str, arguments: list[str], rows: int, cache: Path, *, kill_af
         os.killpg(child.pid, signal.SIGKILL)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
-    return _told(name, time.perf_counter() - began, used, rows, child.returncode)
+    return _measurement(name, time.perf_counter() - began, used, rows, child.returncode)
 
 
 def start(folder: Path, rows: int, cache: Path) -> dict:
-    """Seconds until the first step's line stands in metrics.jsonl; the step itself is in them."""
+    """Seconds until the first step's line is in metrics.jsonl; the step itself is in them."""
     with tempfile.TemporaryDirectory() as output:
         changes = {
             "data.path": folder,
@@ -85,8 +85,8 @@ def start(folder: Path, rows: int, cache: Path) -> dict:
             time.sleep(0.02)
         seconds = time.perf_counter() - began
         _, status, used = os.wait4(child.pid, 0) if child.returncode is None else (0, child.returncode, None)
-        told = _told("start", seconds, used, rows, os.waitstatus_to_exitcode(status))
-    return {key: value for key, value in told.items() if key != "rows_per_second"}
+        measurement = _measurement("start", seconds, used, rows, os.waitstatus_to_exitcode(status))
+    return {key: value for key, value in measurement.items() if key != "rows_per_second"}
 
 
 def _started(arguments: list[str], cache: Path) -> subprocess.Popen:
@@ -97,7 +97,7 @@ def _started(arguments: list[str], cache: Path) -> subprocess.Popen:
     )
 
 
-def _told(name: str, seconds: float, used, rows: int, code: int) -> dict:
+def _measurement(name: str, seconds: float, used, rows: int, code: int) -> dict:
     return {
         "stage": name,
         "seconds": round(seconds, 2),
@@ -125,18 +125,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--folder", type=Path, help="rows kept for the next run; default: one that is removed")
     parser.add_argument("--write", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as aside:
-        at = asked.folder or Path(aside) / "rows"
-        make_rows(at, asked.rows)
+        at = arguments.folder or Path(aside) / "rows"
+        make_rows(at, arguments.rows)
         done = []
-        for stage in stages(at, asked.rows, Path(aside)):
+        for stage in stages(at, arguments.rows, Path(aside)):
             done.append(stage)
             print(json.dumps(stage), flush=True)
-    if asked.write:
-        command = f"python benchmarks/data_checks.py --rows {asked.rows} --write benchmarks/results"
-        figures = {"rows": asked.rows, "stages": done}
-        write_result(asked.write, "data checks", command, ("pyarrow", "pillow", "numpy"), figures)
+    if arguments.write:
+        command = f"python benchmarks/data_checks.py --rows {arguments.rows} --write benchmarks/results"
+        figures = {"rows": arguments.rows, "stages": done}
+        write_result(arguments.write, "data checks", command, ("pyarrow", "pillow", "numpy"), figures)
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _measured(stage: Stage, at: Path, rows: int) -> dict:
         stderr=subprocess.STDOUT,
     )
     assert child.stdout is not None
-    said = child.stdout.read().decode()
+    output = child.stdout.read().decode()
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - began
@@ -113,7 +113,7 @@ def _measured(stage: Stage, at: Path, rows: int) -> dict:
         "rows_per_second": round(rows / seconds),
         "peak_memory_gib": round(used.ru_maxrss * 1024 / 2**30, 3),
         "exit_code": child.returncode,
-        "said": said.splitlines()[-1] if said else "",
+        "said": output.splitlines()[-1] if output else "",
     }
 
 
@@ -156,18 +156,20 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="kept for the next run; default: one that is removed")
     parser.add_argument("--only", nargs="*", default=[], help="stages whose names begin so")
     parser.add_argument("--write", type=Path)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as aside:
-        at = asked.folder or Path(aside)
-        make_rows(at, asked.rows)
-        chosen = [stage for stage in STAGES if not asked.only or stage.name.startswith(tuple(asked.only))]
+        at = arguments.folder or Path(aside)
+        make_rows(at, arguments.rows)
+        chosen = [stage for stage in STAGES if not arguments.only or stage.name.startswith(tuple(arguments.only))]
         stages = []
         for stage in chosen:
-            stages.append(run_stage(stage, at, asked.rows))
+            stages.append(run_stage(stage, at, arguments.rows))
             print(json.dumps(stages[-1]), flush=True)
-    if asked.write:
-        command = f"python benchmarks/data_pipeline.py --rows {asked.rows} --write benchmarks/results"
-        write_result(asked.write, "data pipeline", command, ("pyarrow",), {"rows": asked.rows, "stages": stages})
+    if arguments.write:
+        command = f"python benchmarks/data_pipeline.py --rows {arguments.rows} --write benchmarks/results"
+        write_result(
+            arguments.write, "data pipeline", command, ("pyarrow",), {"rows": arguments.rows, "stages": stages}
+        )
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         losses = []
         for number, pack in enumerate(batch["packs"]):
             if arm.cached:
-                pack = {**pack, "stored": pack["stored"].to(device, non_blocking=True)}
+                pack = {**pack, "cached_features": pack["cached_features"].to(device, non_blocking=True)}
             if arm.memory_gib:
                 pack = pack_on(device, pack)
             loss = forward.loss(pack, same_adapters=number > 0) / batch["label_count"]
@@ -270,9 +270,11 @@ def on(device, batch: dict) -> dict:
 def pack_on(device, pack: dict) -> dict:
     """The pack on the device, but for kept features, which stay on the host as they do in training."""
     move = lambda value: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value  # noqa: E731
-    moved = {name: move(value) for name, value in pack.items() if name != "stored"}
-    if "stored" in pack:
-        moved["stored"] = pack["stored"].pin_memory() if device.type == "cuda" else pack["stored"]
+    moved = {name: move(value) for name, value in pack.items() if name != "cached_features"}
+    if "cached_features" in pack:
+        moved["cached_features"] = (
+            pack["cached_features"].pin_memory() if device.type == "cuda" else pack["cached_features"]
+        )
     return moved
 
 
@@ -287,7 +289,7 @@ def with_features(examples: list[Example], forward, layout: PackSpec, device) ->
     pack = build_pack([dataclasses.replace(example, keys=(example.sample_id,)) for example in examples], layout)
     with torch.no_grad():
         features = torch.stack(forward.image_features(pack_on(device, pack))).cpu()
-    bounds = {key: (start, end) for key, start, end in pack["fresh"]}
+    bounds = {key: (start, end) for key, start, end in pack["new_images"]}
     return [
         dataclasses.replace(example, patches=None, features=(features[:, slice(*bounds[example.sample_id])],))
         for example in examples

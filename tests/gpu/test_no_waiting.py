@@ -82,9 +82,9 @@ def test_what_is_copied_beside_is_whole_when_it_is_used(waiting_is_an_error):
     sums = []
     waiting_is_an_error()
     for part in host:
-        batch = beside(lambda part=part: {"packs": [{"stored": part.to("cuda", non_blocking=True)}]})
+        batch = beside(lambda part=part: {"packs": [{"cached_features": part.to("cuda", non_blocking=True)}]})
         busy = (busy @ busy).clamp(-1, 1)
-        sums.append(batch["packs"][0]["stored"].mean() + 0 * busy[0, 0])
+        sums.append(batch["packs"][0]["cached_features"].mean() + 0 * busy[0, 0])
         del batch
     torch.cuda.set_sync_debug_mode("default")
     assert torch.stack(sums).tolist() == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]

@@ -105,7 +105,7 @@ def test_a_checkpoint_cut_short_is_told(refused, run_file, tiny_checkpoints, tmp
     weights.write_bytes(weights.read_bytes()[:-100])
     said = refused("train", run_file, "--set", f"model.path={folder}")
     assert str(weights) in said
-    assert "fetch this file anew" in said
+    assert "fetch this file again" in said
 
 
 def test_targets_that_match_nothing_are_told_with_the_nearest(refused, run_file):
@@ -357,7 +357,7 @@ def test_an_adapter_of_another_base_is_told(refused, trained, tiny_checkpoints, 
             lambda adapter: (adapter / "adapter_model.safetensors").write_bytes(
                 (adapter / "adapter_model.safetensors").read_bytes()[:-50]
             ),
-            "fetch this file anew",
+            "fetch this file again",
         ),
         (lambda adapter: (adapter / "adapter_config.json").write_text("{"), "adapter_config.json"),
         (lambda adapter: (adapter / "texlens.json").write_text("{"), "texlens.json: damaged"),
@@ -385,7 +385,7 @@ def test_predictions_cut_short_are_told_and_never_scored(refused, trained, keep)
     for command in ("evaluate", "compare"):
         said = refused(command, trained)
         assert said.startswith(f"texlens: {path}")
-        assert "--fresh reads the rows anew" in said
+        assert "--fresh reads the rows again" in said
 
 
 def test_predictions_of_a_model_that_looped_are_read_again(texlens, trained):

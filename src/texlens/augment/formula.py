@@ -7,7 +7,7 @@ from PIL import Image
 
 from texlens.augment import pixels
 from texlens.augment.ink import Ink, find_ink
-from texlens.augment.placement import Placement, place
+from texlens.augment.placement import Placement, place_ink
 
 _TINT = ((0.0, 0.3), (0.0, 0.5), (0.2, 1.0))
 """How much of a shade each channel takes, from and to: old paper loses blue first."""
@@ -41,7 +41,7 @@ class FormulaTransform:
         if ink is None:
             return image
         for strength, step in (
-            (self.scale + self.rotate_degrees + self.shear_degrees + self.shift, self._place),
+            (self.scale + self.rotate_degrees + self.shear_degrees + self.shift, self._place_ink),
             (self.thickness, self._thickness),
             (self.contrast, self._contrast),
             (self.background, self._background),
@@ -54,11 +54,11 @@ class FormulaTransform:
                 image = step(image, ink, rng)
         return image
 
-    def _place(self, image: Image.Image, ink: Ink, rng: np.random.Generator) -> Image.Image:
+    def _place_ink(self, image: Image.Image, ink: Ink, rng: np.random.Generator) -> Image.Image:
         scale = 1 + self.scale * rng.uniform(-1, 1)
         across, down = (self._moved(part, rng) for part in _free_parts(ink, image.size))
         turn, shear = self.rotate_degrees * rng.uniform(-1, 1), self.shear_degrees * rng.uniform(-1, 1)
-        return place(image, ink, Placement(scale, turn, shear, across, down), least_scale=1 - max(self.scale, 0.1))
+        return place_ink(image, ink, Placement(scale, turn, shear, across, down), min_scale=1 - max(self.scale, 0.1))
 
     def _moved(self, part: float, rng: np.random.Generator) -> float:
         return part + self.shift * (rng.random() - part)
@@ -85,7 +85,7 @@ class FormulaTransform:
 
 
 def _free_parts(ink: Ink, size: tuple[int, int]) -> tuple[float, float]:
-    """Where the ink lies in the free canvas, across and down: 0 at one edge, 1 at the other."""
+    """Where the ink is in the free canvas, across and down: 0 at one edge, 1 at the other."""
     left, top, right, bottom = ink.box
     free_x, free_y = size[0] - (right - left), size[1] - (bottom - top)
     return left / free_x if free_x > 0 else 0.5, top / free_y if free_y > 0 else 0.5

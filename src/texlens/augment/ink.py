@@ -11,7 +11,7 @@ from PIL import Image
 _MIN_DIFFERENCE = 24
 """Levels of gray from the paper to the faintest ink, where the paper is clean."""
 _UNEVEN_FROM = 64
-"""Paper whose edge differs by more than this from itself has no ink that can be told from it for sure."""
+"""If the levels along the paper's edge spread more than this, ink can't be separated from shading."""
 _SPREADS = 6
 """Robust deviations of the paper's edge that don't count as ink."""
 

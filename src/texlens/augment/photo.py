@@ -45,8 +45,8 @@ class PhotoTransform:
 
     def _crop(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """The same share of both sides, so that nothing is stretched."""
-        kept = 1 - self.crop * rng.random()
-        width, height = kept * image.width, kept * image.height
+        part = 1 - self.crop * rng.random()
+        width, height = part * image.width, part * image.height
         left, top = rng.random() * (image.width - width), rng.random() * (image.height - height)
         box = (left, top, left + width, top + height)
         return image.resize(image.size, Image.Resampling.BICUBIC, box=box)

@@ -33,8 +33,8 @@ def shaded(image: Image.Image, field_HW: np.ndarray, tint: Sequence[float], *, d
     paper is lit by the same."""
     shade_HWC = field_HW[..., None] * np.asarray(tint, np.float32)
     pixels = np.asarray(image, np.float32)
-    made = pixels * (1 - shade_HWC) if dark_ink else 255 - (255 - pixels) * (1 - shade_HWC)
-    return Image.fromarray(made.clip(0, 255).astype(np.uint8))
+    shaded_HWC = pixels * (1 - shade_HWC) if dark_ink else 255 - (255 - pixels) * (1 - shade_HWC)
+    return Image.fromarray(shaded_HWC.clip(0, 255).astype(np.uint8))
 
 
 def smooth_field(size: tuple[int, int], rng: np.random.Generator, cells: int = 3) -> np.ndarray:
@@ -44,9 +44,9 @@ def smooth_field(size: tuple[int, int], rng: np.random.Generator, cells: int = 3
     return field.clip(0, 1)
 
 
-def toward_paper(image: Image.Image, paper: tuple[int, int, int], gain: float) -> Image.Image:
+def toward_paper(image: Image.Image, paper: tuple[int, int, int], factor: float) -> Image.Image:
     """Paler ink: the distance of each pixel from the paper times `gain`."""
-    return Image.blend(Image.new("RGB", image.size, paper), image, gain)
+    return Image.blend(Image.new("RGB", image.size, paper), image, factor)
 
 
 def blurred(image: Image.Image, radius_px: float) -> Image.Image:
@@ -56,8 +56,8 @@ def blurred(image: Image.Image, radius_px: float) -> Image.Image:
 def noisy(image: Image.Image, deviation: float, rng: np.random.Generator, *, colored: bool = False) -> Image.Image:
     """Normal noise of `deviation` levels, the same in all channels unless `colored`."""
     shape = (image.height, image.width, 3 if colored else 1)
-    made = np.asarray(image) + deviation * rng.standard_normal(shape, dtype=np.float32)
-    return Image.fromarray(made.clip(0, 255).astype(np.uint8))
+    shaded_HWC = np.asarray(image) + deviation * rng.standard_normal(shape, dtype=np.float32)
+    return Image.fromarray(shaded_HWC.clip(0, 255).astype(np.uint8))
 
 
 def through_jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -77,6 +77,6 @@ def recolored(
     changed = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     if not hue_degrees:
         return changed
-    hue, rest, value = changed.convert("HSV").split()
+    hue, saturation_channel, value = changed.convert("HSV").split()
     turned = hue.point([(level + round(hue_degrees * 256 / 360)) % 256 for level in range(256)])
-    return Image.merge("HSV", (turned, rest, value)).convert("RGB")
+    return Image.merge("HSV", (turned, saturation_channel, value)).convert("RGB")

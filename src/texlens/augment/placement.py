@@ -24,18 +24,18 @@ class Placement:
     down: float = 0.5
 
 
-def place(image: Image.Image, ink: Ink, placement: Placement, *, least_scale: float = 0.8) -> Image.Image:
+def place_ink(image: Image.Image, ink: Ink, placement: Placement, *, min_scale: float = 0.8) -> Image.Image:
     """The image with its ink moved, of the same size and with every ink pixel on it.
 
     What the canvas can't hold is scaled down to fit. Where that would take it under `least_scale`, turn and shear are
     halved until it does not. What lies beyond the old edge is paper.
     """
-    linear, low, high = _fitting(ink, placement, image.size, least_scale)
-    room = [(side - (end - start)) for side, start, end in zip(image.size, low, high, strict=True)]
-    margins = [min(_MARGIN, space / 2) for space in room]
+    linear, low, high = _fitting(ink, placement, image.size, min_scale)
+    free = [(side - (end - start)) for side, start, end in zip(image.size, low, high, strict=True)]
+    margins = [min(_MARGIN, space / 2) for space in free]
     shift = [
         margin + part * (space - 2 * margin) - start
-        for part, space, margin, start in zip((placement.across, placement.down), room, margins, low, strict=True)
+        for part, space, margin, start in zip((placement.across, placement.down), free, margins, low, strict=True)
     ]
     inverse = np.linalg.inv(linear)
     x, y = -inverse @ np.array(shift)
@@ -48,7 +48,7 @@ def place(image: Image.Image, ink: Ink, placement: Placement, *, least_scale: fl
 
 
 def _fitting(
-    ink: Ink, placement: Placement, size: tuple[int, int], least_scale: float
+    ink: Ink, placement: Placement, size: tuple[int, int], min_scale: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The 2 x 2 matrix that is used, and the least and greatest (x, y) of the ink under it."""
     turn, shear = math.radians(placement.turn), math.tan(math.radians(placement.shear))
@@ -59,9 +59,9 @@ def _fitting(
         points = ink.outline @ matrix.T
         extent = points.max(axis=0) - points.min(axis=0)
         old = ink.outline.max(axis=0) - ink.outline.min(axis=0)
-        room = np.array(size) - np.minimum(2 * _MARGIN, np.array(size) - old)
-        largest = float((room / extent).min())
-        if largest >= least_scale or part == 0:
+        free = np.array(size) - np.minimum(2 * _MARGIN, np.array(size) - old)
+        largest = float((free / extent).min())
+        if largest >= min_scale or part == 0:
             break
     scale = min(placement.scale, largest)
     return matrix * scale, points.min(axis=0) * scale, points.max(axis=0) * scale

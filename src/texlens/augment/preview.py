@@ -43,13 +43,13 @@ def _row(rows: Rows, index: int, split: str, transform: FormulaTransform | Photo
     except DataError as error:
         return PictureRow(title, (), str(error))
     changed = [
-        (f"epoch {epoch + 1}", _kept(transform(original, np.random.default_rng([seed, epoch, index]))))
+        (f"epoch {epoch + 1}", _as_png(transform(original, np.random.default_rng([seed, epoch, index]))))
         for epoch in range(EPOCHS)
     ]
     return PictureRow(title, [("as it is", sample.image), *changed])
 
 
-def _kept(image: Image.Image) -> LazyImage:
+def _as_png(image: Image.Image) -> LazyImage:
     file = io.BytesIO()
     image.save(file, "PNG")
     return LazyImage.from_bytes(file.getvalue(), "augmented")

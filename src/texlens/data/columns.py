@@ -65,7 +65,7 @@ class Columns:
             DataError: an image can't be read, or the id was given away.
         """
         if hash(sample.id) in self._ids:
-            raise DataError(f"{self._where}: id {sample.id!r} stands in two rows; make ids unique")
+            raise DataError(f"{self._where}: id {sample.id!r} is in two rows; make ids unique")
         images = [_stored(image) for image in sample.images]
         row = {
             "image": images[0],
@@ -90,14 +90,14 @@ class Columns:
     def table(self) -> pa.Table:
         """The columns that some row uses, with the hub's types in the schema's metadata."""
         rows = self._rows
-        several = any(row["images"] for row in rows)
+        has_several_images = any(row["images"] for row in rows)
         arrays: dict[str, pa.Array] = {}
         kinds = {**TYPES, **{name: PLAIN[kind] for name, kind in self._kinds.items()}}
         for name, kind in kinds.items():
             if name == "image":
-                values = None if several else [row["image"] for row in rows]
+                values = None if has_several_images else [row["image"] for row in rows]
             elif name == "images":
-                values = [row["images"] or [row["image"]] for row in rows] if several else None
+                values = [row["images"] or [row["image"]] for row in rows] if has_several_images else None
             else:
                 values = [row.get(name) for row in rows]
             if values is not None and (name in ALWAYS or any(value is not None for value in values)):
@@ -106,16 +106,16 @@ class Columns:
 
     def _extra(self, sample: Sample) -> dict[str, Any]:
         columns: dict[str, Any] = {}
-        rest: dict[str, Any] = {}
+        other_values: dict[str, Any] = {}
         for name, value in sample.extra.items():
             if value is None:
                 continue
             columns[name] = value
             if not self._has_column(name, value):
-                rest[name] = columns.pop(name)
-        if rest:
+                other_values[name] = columns.pop(name)
+        if other_values:
             try:
-                columns["extra"] = json.dumps(rest, ensure_ascii=False)
+                columns["extra"] = json.dumps(other_values, ensure_ascii=False)
             except TypeError as error:
                 raise DataError(f"{sample.image.where}: extra value can't be kept ({error}); remove it") from error
         return columns

@@ -42,7 +42,7 @@ def write_parts(
     """The folder's account, and whether it stood there already, made from just this.
 
     Args:
-        made_by: what was asked for; the parts' fingerprints are added, so that a changed source is written anew.
+        made_by: what was asked for; the parts' fingerprints are added, so that a changed source is written again.
         decode: decode every image, so that a damaged one is rejected; else headers and a PNG's end are looked at.
         on_row: called with the number of rows passed over.
 
@@ -68,7 +68,7 @@ def split_rows(
     """All rows as new splits with these shares, drawn by `seed`; rows that share a key stay together.
 
     Args:
-        by: what must not stand in two splits: `label` (without white space), `image` (the file's content), or both;
+        by: what must not are in two splits: `label` (without whitespace), `image` (the file's content), or both;
             `row` alone divides row by row.
 
     Raises:
@@ -83,10 +83,10 @@ def split_rows(
         for index in range(len(rows)):
             keys.add(_keys(rows, index, by))
             on_row(1)
-    wanted = {name: share for name, share in shares.items() if share > 0}
-    assigned = split_groups(keys.groups(), wanted, seed)
+    positive_shares = {name: share for name, share in shares.items() if share > 0}
+    assigned = split_groups(keys.groups(), positive_shares, seed)
     twice = _repeated_ids([rows for _, rows in pools])
-    return [part for split in wanted for part in _chosen(pools, split, assigned, twice)]
+    return [part for split in positive_shares for part in _chosen(pools, split, assigned, twice)]
 
 
 def mix(sources: Mapping[str, tuple[Mapping[str, Rows], float]], *, seed: int) -> list[Part]:
@@ -135,19 +135,19 @@ def _write(writer: FolderWriter, part: Part, row: Sample | RejectedRow, decode: 
         kind = "row"
         writer.add(part.split, part.change(whole) if part.change else whole)
     except DataError as error:
-        writer.reject(part.split, RejectedRow.of(row, error, kind))
+        writer.reject(part.split, RejectedRow.from_error(row, error, kind))
 
 
 def _looked_at(image: LazyImage, decode: bool) -> LazyImage:
     data = image.encoded()
     held = LazyImage(lambda: data, image.where, read_name=lambda: image.name)
     if not data:
-        raise DataError(f"{image.where}: 0 bytes; fetch the image anew or remove the row")
+        raise DataError(f"{image.where}: 0 bytes; download the image again or remove the row")
     if decode:
         held.load()
     _ = held.size
     if data.startswith(PNG_HEAD) and data.rfind(PNG_END) < 0:
-        raise DataError(f"{image.where}: the PNG is cut short at {len(data):,} bytes; fetch it anew or remove the row")
+        raise DataError(f"{image.where}: the PNG ends after {len(data):,} bytes; download it again or remove the row")
     return held
 
 
@@ -187,13 +187,13 @@ def _split_of_rejected(assigned: Sequence[str]) -> str:
 
 
 def _repeated_ids(pools: Sequence[Rows]) -> frozenset[int]:
-    """Hashes of ids that stand in several of the old splits."""
-    seen: set[int] = set()
+    """Hashes of ids that are in several of the old splits."""
+    known_ids: set[int] = set()
     twice: set[int] = set()
     for rows in pools:
         ids = set(map(hash, rows.ids()))
-        twice |= seen & ids
-        seen |= ids
+        twice |= known_ids & ids
+        known_ids |= ids
     return frozenset(twice)
 
 

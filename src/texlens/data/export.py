@@ -1,6 +1,6 @@
 """A data set as files for other programs: `<split>.json` (or .jsonl, .csv) with the images in `images/<split>/` beside.
 
-Written aside and renamed whole. After a kill the rows whose journal entry stands are kept: an entry tells how long the
+Written aside and renamed whole. After a kill the rows whose journal entry stands are kept: an entry says how long the
 data file was when its images were all on the disk.
 """
 
@@ -42,7 +42,7 @@ class _Progress:
     """How far a split is: rows dealt with, and the data file's length after them."""
 
     rows_in: int = 0
-    kept: int = 0
+    written: int = 0
     bytes: int = 0
     rejected: list[dict[str, str]] = field(default_factory=list)
 
@@ -108,10 +108,10 @@ def _write_split(
         for index in range(max(0, state.rows_in - rejected_by_source), len(rows)):
             try:
                 line = _row(rows[index], index, staging, split, format)
-                file.write((format.between.encode() if state.kept else b"") + line)
-                state.kept += 1
+                file.write((format.between.encode() if state.written else b"") + line)
+                state.written += 1
             except DataError as error:
-                state.rejected.append(asdict(RejectedRow.of(rows[index], error, "not held")))
+                state.rejected.append(RejectedRow.from_error(rows[index], error, "not held").to_json())
             state.rows_in += 1
             on_row(1)
             if state.rows_in % JOURNAL_ROWS == 0:
@@ -146,25 +146,25 @@ def _file_name(sample: Sample, index: int, number: int, data: bytes) -> str:
     """
     kind = next((ending for head, ending in SUFFIXES_BY_SIGNATURE.items() if data.startswith(head)), None)
     kind = kind or (".webp" if data[8:12] == b"WEBP" else ".png")
-    several = f"-{number}" if len(sample.images) > 1 else ""
-    return f"{index:07d}{several}-{UNSAFE.sub('_', sample.id)[:MAX_NAME_LENGTH]}{kind}"
+    suffix = f"-{number}" if len(sample.images) > 1 else ""
+    return f"{index:07d}{suffix}-{UNSAFE.sub('_', sample.id)[:MAX_NAME_LENGTH]}{kind}"
 
 
 def _journal(staging: Path, file: IO[bytes], state: _Progress, progress: Mapping[str, _Progress]) -> None:
     file.flush()
     os.fsync(file.fileno())
-    state.bytes = file.tell()
+    state.bytes = file.seek(0, os.SEEK_CUR)
     write_json(staging / JOURNAL, {split: asdict(each) for split, each in progress.items()})
 
 
 def _reject(state: _Progress, rejected: list[RejectedRow]) -> None:
-    state.rejected.extend(asdict(rejected_row) for rejected_row in rejected)
+    state.rejected.extend(rejected_row.to_json() for rejected_row in rejected)
     state.rows_in += len(rejected)
 
 
 def _statistics(made_by: Mapping[str, Any], progress: Mapping[str, _Progress]) -> dict[str, Any]:
     splits = {
-        split: {"rows_in": state.rows_in, "kept": state.kept, "rejected": len(state.rejected), "merged": 0}
+        split: {"rows_in": state.rows_in, "kept": state.written, "rejected": len(state.rejected), "merged": 0}
         for split, state in progress.items()
     }
     totals = {what: sum(split[what] for split in splits.values()) for what in ("rows_in", "kept", "rejected", "merged")}

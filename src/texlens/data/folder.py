@@ -6,7 +6,7 @@
     DIR/rejected.jsonl                        each row left out, with its place and reason (where there are any)
 
 A folder is written aside, shard by shard, and renamed when it is whole. After a kill the whole shards are taken up
-again. How a sample becomes columns stands in `columns.py`.
+again. How a sample becomes columns is in `columns.py`.
 """
 
 import hashlib
@@ -116,7 +116,7 @@ class FolderWriter:
 
         Raises:
             DataError: an image can't be read, or the split has a row of this id; nothing is written then, and the row
-                may be offered anew (to `reject`, say).
+                may be offered again (to `reject`, say).
         """
         target = self._split(split)
         size = target.columns.add(sample)
@@ -155,7 +155,7 @@ class FolderWriter:
         return self._splits[name]
 
     def _flush(self, name: str) -> None:
-        """The shard first, then its journal entry: a shard without one is written anew."""
+        """The shard first, then its journal entry: a shard without one is written again."""
         split = self._splits[name]
         shard = None
         if len(split.columns):
@@ -167,7 +167,7 @@ class FolderWriter:
             "split": name,
             "shard": shard,
             "counts": asdict(split.fresh),
-            "rejected": [asdict(rejected_row) for rejected_row in split.rejected],
+            "rejected": [rejected_row.to_json() for rejected_row in split.rejected],
         }
         write_json(self._staging / JOURNAL / f"{self._entries:06d}.json", entry)
         split.columns.clear()
@@ -291,7 +291,7 @@ def _with_current_names(statistics: dict[str, Any]) -> dict[str, Any]:
 
 
 def finished(folder: str | Path, made_by: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The account of the folder where it was made from just this, so that it need not be made again."""
+    """Statistics of the folder if it was made with exactly these options and sources, else None."""
     statistics = read_statistics(folder)
     same = statistics is not None and statistics["made_by"] == json.loads(json.dumps(dict(made_by), default=str))
     return statistics if same else None
@@ -353,7 +353,7 @@ def _readme(splits: Iterable[str]) -> str:
     files = "".join(f"  - split: {name}\n    path: data/{name}-*.parquet\n" for name in splits)
     return (
         f"---\nconfigs:\n- config_name: default\n  data_files:\n{files}---\n\n"
-        f"Images with their texts, written by TexLens; `{STATISTICS}` tells where each row came from.\n"
+        f"Images with their texts, written by TexLens; `{STATISTICS}` says where each row came from.\n"
     )
 
 

@@ -49,21 +49,21 @@ class ImageGeometry:
                 f"{width}x{height} pixels: the long side is over {self.max_aspect} times the short one; pad or crop it"
             )
         factor = self.factor
-        wide, high = round(width / factor) * factor, round(height / factor) * factor
-        if wide * high > self.max_pixels:
+        new_width, new_height = round(width / factor) * factor, round(height / factor) * factor
+        if new_width * new_height > self.max_pixels:
             scale = math.sqrt(width * height / self.max_pixels)
-            wide = max(factor, math.floor(width / scale / factor) * factor)
-            high = max(factor, math.floor(height / scale / factor) * factor)
-        elif wide * high < self.min_pixels:
+            new_width = max(factor, math.floor(width / scale / factor) * factor)
+            new_height = max(factor, math.floor(height / scale / factor) * factor)
+        elif new_width * new_height < self.min_pixels:
             scale = math.sqrt(self.min_pixels / (width * height))
-            wide = math.ceil(width * scale / factor) * factor
-            high = math.ceil(height * scale / factor) * factor
-        return wide, high
+            new_width = math.ceil(width * scale / factor) * factor
+            new_height = math.ceil(height * scale / factor) * factor
+        return new_width, new_height
 
     def grid(self, width: int, height: int) -> tuple[int, int, int]:
         """Frames, rows and columns of patches."""
-        wide, high = self.resized(width, height)
-        return 1, high // self.patch_size, wide // self.patch_size
+        new_width, new_height = self.resized(width, height)
+        return 1, new_height // self.patch_size, new_width // self.patch_size
 
     def tokens(self, width: int, height: int) -> int:
         """Tokens that the image costs the language model."""

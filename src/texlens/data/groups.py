@@ -28,10 +28,10 @@ class Keys:
 
     def groups(self) -> list[list[int]]:
         """Rows of each group, in order."""
-        found: dict[int, list[int]] = {}
+        groups: dict[int, list[int]] = {}
         for row in range(len(self._parents)):
-            found.setdefault(self._root(row), []).append(row)
-        return list(found.values())
+            groups.setdefault(self._root(row), []).append(row)
+        return list(groups.values())
 
     def _root(self, row: int) -> int:
         while self._parents[row] != row:
@@ -54,17 +54,17 @@ def split_groups(groups: Sequence[Sequence[int]], shares: Mapping[str, float], s
     if len(groups) < len(shares):
         raise DataError(f"{len(groups)} groups of rows that belong together can't be divided into {len(shares)} parts")
     total = sum(map(len, groups))
-    rest, *others = shares
+    first, *others = shares
     lacking = {name: shares[name] * total for name in others}
     order = [groups[index] for index in np.random.default_rng(seed).permutation(len(groups))]
-    parts = [rest] * total
+    parts = [first] * total
     counts = dict.fromkeys(shares, 0)
-    for seen, group in enumerate(order):
+    for number, group in enumerate(order):
         empty = [name for name in shares if not counts[name]]
-        must = len(order) - seen <= len(empty)
-        part = empty[0] if must else _wanting(lacking, len(group)) or rest
+        must = len(order) - number <= len(empty)
+        part = empty[0] if must else _wanting(lacking, len(group)) or first
         counts[part] += len(group)
-        if part != rest:
+        if part != first:
             lacking[part] -= len(group)
         for row in group:
             parts[row] = part

@@ -137,16 +137,16 @@ def drawn(count: int, *, fraction: float = 1.0, limit: int | None = None, seed: 
     Example:
         drawn(5) -> [0, 1, 2, 3, 4];  drawn(5, limit=2, seed=0) -> [2, 4]
     """
-    kept = min(count, max(1, round(fraction * count)), count if limit is None else limit)
-    if kept == count:
+    count_drawn = min(count, max(1, round(fraction * count)), count if limit is None else limit)
+    if count_drawn == count:
         return list(range(count))
-    return sorted(np.random.default_rng(seed).permutation(count)[:kept].tolist())
+    return sorted(np.random.default_rng(seed).permutation(count)[:count_drawn].tolist())
 
 
 def split_by_label(rows: Rows, shares: Mapping[str, float], seed: int = 0) -> dict[str, Rows]:
-    """Parts of `rows`, and what is left of them as `rest`; no label stands in two parts.
+    """Parts of `rows`, and what is left of them as `rest`; no label is in two parts.
 
-    Labels are compared without white space. In an order drawn by `seed` they go, with all their rows, to each part
+    Labels are compared without whitespace. In an order drawn by `seed` they go, with all their rows, to each part
     until its share is reached as nearly as whole labels allow.
 
     Example:
@@ -167,7 +167,7 @@ def split_by_label(rows: Rows, shares: Mapping[str, float], seed: int = 0) -> di
     order = [values[index] for index in np.random.default_rng(seed).permutation(len(values))]
     parts: dict[str, list[list[int]]] = {}
     for later, (name, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
-        parts[name], order = _filled(order, share * len(rows), leave=later)
+        parts[name], order = _fill_part(order, share * len(rows), leave=later)
     parts["rest"] = order
     return {
         name: rows.take(sorted(index for group in members for index in group), with_rejected=name == "rest")
@@ -175,15 +175,15 @@ def split_by_label(rows: Rows, shares: Mapping[str, float], seed: int = 0) -> di
     }
 
 
-def _filled(groups: list[list[int]], wanted: float, *, leave: int) -> tuple[list[list[int]], list[list[int]]]:
+def _fill_part(groups: list[list[int]], missing: float, *, leave: int) -> tuple[list[list[int]], list[list[int]]]:
     """Groups that come near to `wanted` rows, at least one, and the groups left over, at least `leave`."""
     taken: list[list[int]] = []
     left: list[list[int]] = []
-    for seen, group in enumerate(groups):
-        can_spare = len(left) + len(groups) - seen > leave
-        if can_spare and len(group) / 2 <= wanted:
+    for number, group in enumerate(groups):
+        can_spare = len(left) + len(groups) - number > leave
+        if can_spare and len(group) / 2 <= missing:
             taken.append(group)
-            wanted -= len(group)
+            missing -= len(group)
         else:
             left.append(group)
     if not taken:
@@ -193,7 +193,7 @@ def _filled(groups: list[list[int]], wanted: float, *, leave: int) -> tuple[list
 
 
 def count_shared_labels(rows: Rows, others: Rows) -> tuple[int, int]:
-    """How many rows of `rows` have a label that also stands in `others`, and how many different labels that are."""
+    """How many rows of `rows` have a label that is also in `others`, and how many different labels that are."""
     known = {"".join(text.split()) for text in others.texts()}
     shared = [label for label in ("".join(text.split()) for text in rows.texts()) if label in known]
     return len(shared), len(set(shared))

@@ -37,15 +37,15 @@ def png_header(data: bytes) -> tuple[int, int, str, bool] | None:
 
 
 def _transparency(data: bytes) -> bool | None:
-    """Whether a tRNS chunk comes before the pixels; None where a chunk is met that may tell more than that."""
-    place, found = 33, False
+    """Whether a tRNS chunk comes before the pixels; None at a chunk that may change more than that."""
+    offset, has_transparency = 33, False
     for _ in range(MAX_CHUNKS):
-        kind = data[place + 4 : place + 8]
+        kind = data[offset + 4 : offset + 8]
         if kind == b"IDAT":
-            return found
+            return has_transparency
         if kind == b"tRNS":
-            found = True
-        elif kind not in PLAIN or data[place + 8 : place + 29] == b"Raw profile type exif":
+            has_transparency = True
+        elif kind not in PLAIN or data[offset + 8 : offset + 29] == b"Raw profile type exif":
             return None
-        place += 12 + int.from_bytes(data[place : place + 4], "big")
+        offset += 12 + int.from_bytes(data[offset : offset + 4], "big")
     return None

@@ -99,7 +99,7 @@ class ResolutionPlan:
     rows: int
     unreadable: int
     context: int
-    asked: BudgetPlan
+    current: BudgetPlan
     recommended: Recommendation
 
     def to_json(self) -> dict:
@@ -135,10 +135,10 @@ def plan_resolution(
         ConfigError: the texts alone fill the context.
     """
     if not sizes.images:
-        raise DataError("no image can be read; `texlens data validate` tells why")
-    asked = plan_budget(sizes, geometry, context)
+        raise DataError("no image can be read; `texlens data validate` says why")
+    current = plan_budget(sizes, geometry, context)
     return ResolutionPlan(
-        len(sizes.images), sizes.unreadable, context, asked, recommend(sizes, geometry, context, line_pixels)
+        len(sizes.images), sizes.unreadable, context, current, recommend(sizes, geometry, context, line_pixels)
     )
 
 
@@ -147,14 +147,14 @@ def plan_budget(sizes: Sizes, geometry: ImageGeometry, context: int) -> BudgetPl
     counts = Counter(size for images in sizes.images for size in images)
     resized = {size: _resized(geometry, size) for size in counts}
     tokens = {size: _tokens(geometry, new) for size, new in resized.items()}
-    kept = [(size, new, count) for size, count in counts.items() if (new := resized[size]) is not None]
-    old = np.array([size for size, _, _ in kept] or [(1, 1)])
-    new = np.array([size for _, size, _ in kept] or [(1, 1)])
-    weights = np.array([count for _, _, count in kept] or [0])
+    counted = [(size, new, count) for size, count in counts.items() if (new := resized[size]) is not None]
+    old = np.array([size for size, _, _ in counted] or [(1, 1)])
+    new = np.array([size for _, size, _ in counted] or [(1, 1)])
+    weights = np.array([count for _, _, count in counted] or [0])
     scale = np.sqrt(new.prod(1) / old.prod(1))
     aspect = (new[:, 0] / new[:, 1]) / (old[:, 0] / old[:, 1])
     of_rows = np.array([sum(tokens[size] for size in images) for images in sizes.images]) + np.array(sizes.text_tokens)
-    per_image = np.array([tokens[size] for size, _, _ in kept] or [0])
+    per_image = np.array([tokens[size] for size, _, _ in counted] or [0])
     return BudgetPlan(
         geometry.min_pixels,
         geometry.max_pixels,
@@ -179,12 +179,12 @@ def recommend(sizes: Sizes, geometry: ImageGeometry, context: int, line_pixels: 
     ceiling = max(floor, _ceiling(sizes, replace(geometry, min_pixels=floor, max_pixels=high), high))
     plan = plan_budget(sizes, replace(geometry, min_pixels=floor, max_pixels=ceiling), context)
     factor = geometry.factor
-    wanted = "" if plan.heights.low >= line_pixels else f", under the {line_pixels} wanted"
+    pixels = "" if plan.heights.low >= line_pixels else f", under the {line_pixels} wanted"
     return Recommendation(
         plan,
         (
             f"min_pixels {floor:,} ({floor // factor**2} tokens): the shortest {HEIGHT_PERCENTILE}% of images become "
-            f"{plan.heights.low:.0f} pixels high{wanted}, "
+            f"{plan.heights.low:.0f} pixels high{pixels}, "
             f"95% keep their aspect ratio within {plan.distortion.high:.0%}",
             f"max_pixels {ceiling:,} ({ceiling // factor**2} tokens): "
             f"{plan.scaled_down:,} of {plan.images:,} images are scaled down",
@@ -194,12 +194,12 @@ def recommend(sizes: Sizes, geometry: ImageGeometry, context: int, line_pixels: 
 
 def _lowest(sizes: Sizes, geometry: ImageGeometry, line_pixels: int) -> int:
     """Floors grow by a quarter from four tokens on; the first at which images are tall enough and keep their shape."""
-    own = plan_budget(sizes, geometry, 1).distortion.high
+    family_distortion = plan_budget(sizes, geometry, 1).distortion.high
     tokens = 4
     while tokens * geometry.factor**2 < geometry.max_pixels:
         pixels = tokens * geometry.factor**2
         tried = plan_budget(sizes, replace(geometry, min_pixels=pixels), 1)
-        if tried.heights.low >= line_pixels and tried.distortion.high <= max(MAX_DISTORTION, own):
+        if tried.heights.low >= line_pixels and tried.distortion.high <= max(MAX_DISTORTION, family_distortion):
             return pixels
         tokens = -(-tokens * 5 // 4)
     return geometry.max_pixels
@@ -207,11 +207,11 @@ def _lowest(sizes: Sizes, geometry: ImageGeometry, line_pixels: int) -> int:
 
 def _highest(sizes: Sizes, geometry: ImageGeometry, context: int) -> int:
     """What the family and the context, less all but the longest hundredth of the texts, have room for."""
-    room = context - int(np.percentile(sizes.text_tokens, 99))
+    tokens_left = context - int(np.percentile(sizes.text_tokens, 99))
     maximum = max(len(images) for images in sizes.images)
-    if room < maximum:
+    if tokens_left < maximum:
         raise ConfigError(f"a context of {context:,} tokens is filled by the texts alone; raise --context")
-    return min(geometry.max_pixels, room // maximum * geometry.factor**2)
+    return min(geometry.max_pixels, tokens_left // maximum * geometry.factor**2)
 
 
 def _ceiling(sizes: Sizes, geometry: ImageGeometry, maximum: int) -> int:
@@ -219,10 +219,10 @@ def _ceiling(sizes: Sizes, geometry: ImageGeometry, maximum: int) -> int:
     grown = {size: new[0] * new[1] for size in counts if (new := _resized(replace(geometry, max_pixels=maximum), size))}
     if not grown:
         return maximum
-    wanted = _percentile(
+    pixels = _percentile(
         np.array(list(grown.values())), np.array([counts[size] for size in grown]), 100 * (1 - SCALED_DOWN_SHARE)
     )
-    return min(maximum, int(wanted))
+    return min(maximum, int(pixels))
 
 
 def _resized(geometry: ImageGeometry, size: Size) -> Size | None:
@@ -246,5 +246,5 @@ def _percentile(values: np.ndarray, weights: np.ndarray, percent: float) -> floa
     """The smallest value that so many percent of the weight do not exceed."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order])
-    place = np.searchsorted(reached, percent / 100 * reached[-1] - 1e-9)
-    return values[order][min(place, len(values) - 1)]
+    index = np.searchsorted(reached, percent / 100 * reached[-1] - 1e-9)
+    return values[order][min(index, len(values) - 1)]

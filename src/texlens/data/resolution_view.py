@@ -17,10 +17,10 @@ def show_plan(console: Console, plan: ResolutionPlan, family: str) -> None:
     table.add_column("", no_wrap=True)
     for name in ("this budget", "recommended"):
         table.add_column(name, justify="right", no_wrap=True)
-    for (label, asked), (_, better) in zip(lines(plan.asked), lines(plan.recommended.plan), strict=True):
-        table.add_row(label, asked, better)
+    for (label, current), (_, better) in zip(lines(plan.current), lines(plan.recommended.plan), strict=True):
+        table.add_row(label, current, better)
     console.print(table)
-    for name, budget in (("this budget", plan.asked), ("recommended", plan.recommended.plan)):
+    for name, budget in (("this budget", plan.current), ("recommended", plan.recommended.plan)):
         console.print(f"\nTokens an image, {name}", style="bold")
         _print_histogram(console, budget.tokens)
     console.print("\nRecommended", style="bold")
@@ -54,7 +54,7 @@ def _of(spread: Spread) -> tuple[float, float, float, float]:
 
 def _print_histogram(console: Console, spread: Spread) -> None:
     """A histogram in half as many bars as the plan has bins, so that it stays on a screen."""
-    counts = [sum(spread.counts[place : place + 2]) for place in range(0, len(spread.counts), 2)]
+    counts = [sum(spread.counts[start : start + 2]) for start in range(0, len(spread.counts), 2)]
     edges = spread.edges[::2]
     maximum = max(counts)
     for count, low, high in zip(counts, edges, edges[1:], strict=False):

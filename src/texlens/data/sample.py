@@ -12,7 +12,7 @@ from texlens.core.errors import DataError
 from texlens.data.png_header import png_header
 
 IMAGE_PLACEHOLDER = "<image>"
-"""Stands in a user's turn where an image goes. Without marks all images go before the first user's text."""
+"""The position of an image in a user's turn. Without placeholders all images go before the first user's text."""
 MAX_IMAGE_PIXELS = 120_000_000
 """Larger images are rejected from their header, before a pixel is decoded."""
 EIGHT_BIT_MODES = frozenset(
@@ -48,7 +48,7 @@ class LazyImage:
     """An image that is opened when asked for; its size comes from the header alone.
 
     `read` returns the encoded bytes (PNG, JPEG, …), `where` names the file or row for messages. With a `path` the
-    header is read from the file without the rest of it. `read_name` tells the file name where there is no path.
+    header is read from the file without the rest of it. `read_name` returns the file name where there is no path.
     """
 
     read: Callable[[], bytes]
@@ -72,7 +72,7 @@ class LazyImage:
         return self.path.name if self.path else None
 
     def encoded(self) -> bytes:
-        """The file as it is, never encoded anew.
+        """The file as it is, never re-encoded.
 
         Raises:
             DataError: it can't be read.
@@ -82,7 +82,7 @@ class LazyImage:
         except FileNotFoundError as error:
             raise DataError(f"{self.where}: no such file; put the image there or remove the row") from error
         except OSError as error:
-            raise DataError(f"{self.where}: can't be read ({error.strerror or error}); mend or remove it") from error
+            raise DataError(f"{self.where}: can't be read ({error.strerror or error}); fix or remove it") from error
 
     @cached_property
     def size(self) -> tuple[int, int]:
@@ -96,7 +96,7 @@ class LazyImage:
 
     @cached_property
     def header(self) -> "Header":
-        """What the file's head tells; no pixel is decoded.
+        """Size, mode and orientation from the file's header; no pixel is decoded.
 
         Raises:
             DataError: as `size`.
@@ -188,25 +188,37 @@ class Sample:
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A row left out, with its place, the reason and what mends it; `kind` is a short name to count by."""
+    """A row left out: where it is, why, and how to fix it. `kind` is a short name to count by.
+
+    `text`, `more_answers` and `domain` are those of the row as far as it could be read, so that a rejected row scores
+    zero in the domain that it belongs to.
+    """
 
     id: str
     where: str
     reason: str
     kind: str = "row"
+    text: str = ""
+    domain: str | None = None
+    more_answers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
 
     @classmethod
-    def of(cls, sample: Sample, error: DataError, kind: str) -> "RejectedRow":
-        """The rejection that an error about this sample asks for; the place is not said twice."""
+    def from_error(cls, sample: Sample, error: DataError, kind: str) -> "RejectedRow":
+        """A rejected row from an error about `sample`."""
         where = sample.image.where
-        return cls(sample.id, where, str(error).removeprefix(f"{where}: "), kind)
+        reason = str(error).removeprefix(f"{where}: ")
+        return cls(sample.id, where, reason, kind, sample.text, sample.domain, sample.more_answers)
+
+    def to_json(self) -> dict[str, str]:
+        """The line of rejected.jsonl."""
+        return {"id": self.id, "where": self.where, "reason": self.reason, "kind": self.kind}
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation 1 to 8 as the header tells it; damaged EXIF counts as upright.
+    """EXIF orientation 1 to 8 from the header; damaged EXIF counts as upright.
 
     Pillow turns a TIFF by itself. It decodes a whole PNG in search of EXIF behind the pixels; there none is looked for.
     """

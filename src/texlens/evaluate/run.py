@@ -210,7 +210,7 @@ def read_samples(config: RunConfig, split: str, base: BaseCheckpoint) -> tuple[l
     failed = [
         Prediction(row.id, references.get(row.id, ""), "", stop="failed", error=row.reason) for row in checked.rejected
     ]
-    samples = list(checked.kept)
+    samples = list(checked.usable)
     if not samples:
         raise DataError(f"{config.data.path}: no row to read in split {split}; check data.splits.{split}")
     return samples, failed

@@ -62,7 +62,7 @@ def calibrated_codec(
 def _batches(config: RunConfig, processor: Processor, rows: int, device: torch.device) -> list[Batch]:
     """One row a batch, so that there is no padding to learn from."""
     drawn = read_split(config.data, "train").draw(limit=rows, seed=config.train.seed)
-    kept = check_rows(drawn, processor.geometry, processor.tokenizer, decode=True).kept
+    kept = check_rows(drawn, processor.geometry, processor.tokenizer, decode=True).usable
     if not len(kept):
         raise ExportError(f"{config.data.path}: no train row can be read, and calibration needs some; check data.path")
     collate = Collator(processor.pad_token_id, processor.image_token_id)

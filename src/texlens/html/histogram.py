@@ -38,11 +38,11 @@ def histogram_of_counts(
     tallest = max([1, *counts])
     step = (WIDTH - LEFT - RIGHT) / len(counts)
     parts = []
-    for place, count in enumerate(counts):
+    for number, count in enumerate(counts):
         height = (HEIGHT - TOP - BOTTOM) * count / tallest
         height = max(height, 1.5) if count else 0
-        x, y = LEFT + place * step, HEIGHT - BOTTOM - height
-        tip = f"{_short(edges[place])} to {_short(edges[place + 1])} {unit}: {count:,}"
+        x, y = LEFT + number * step, HEIGHT - BOTTOM - height
+        tip = f"{_short(edges[number])} to {_short(edges[number + 1])} {unit}: {count:,}"
         parts.append(
             f'<g class="column"><title>{escape(tip)}</title>{_rect("hit", x, TOP, step, HEIGHT - TOP - BOTTOM)}'
             f"{_rect(f'height {style}', x + 0.75, y, max(step - 1.5, 1), height)}</g>"

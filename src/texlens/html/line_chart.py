@@ -24,19 +24,19 @@ class Series:
 
 def line_chart(series: Sequence[Series], label: str, *, share: bool = False) -> str:
     """The SVG of the series that have points; empty where none has. `share` draws 0..1 as percent."""
-    series = [Series(one.name, _thinned(_finite(one.points)), one.style) for one in series]
-    series = [one for one in series if one.points]
+    series = [Series(line.name, _thinned(_finite(line.points)), line.style) for line in series]
+    series = [line for line in series if line.points]
     if not series:
         return ""
-    steps = [step for one in series for step, _ in one.points]
-    values = [value for one in series for _, value in one.points]
+    steps = [step for line in series for step, _ in line.points]
+    values = [value for line in series for _, value in line.points]
     log = not share and min(values) > 0 and max(values) / min(values) > LOG_FROM_RATIO
     x = _Axis(min(steps), max(steps), LEFT, WIDTH - RIGHT)
     low, high = (0.0, 1.0) if share else (min(values), max(values)) if log else (0.0, max(values) * 1.05)
     y = _Axis(low, high, HEIGHT - BOTTOM, TOP, log)
     form = (lambda value: f"{100 * value:g}%") if share else (lambda value: f"{value:.3g}")
-    parts = [_grid(x, y, form), *(_line(one, x, y) for one in series)]
-    drawn = [{"name": one.name, "style": one.style, "points": _hover(one, x, y, share)} for one in series]
+    parts = [_grid(x, y, form), *(_line(line, x, y) for line in series)]
+    drawn = [{"name": line.name, "style": line.style, "points": _hover(line, x, y, share)} for line in series]
     title = f"{label}{' (log scale)' if log else ''}"
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
@@ -62,7 +62,7 @@ class _Axis:
     def __init__(self, low: float, high: float, start: float, end: float, log: bool = False):
         self.low, self.high, self.start, self.end, self.log = low, high, start, end, log
 
-    def place(self, value: float) -> float:
+    def position(self, value: float) -> float:
         low, high, value = (math.log(part) if self.log else part for part in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
         return round(self.start + share * (self.end - self.start), 1)
@@ -77,31 +77,30 @@ class _Axis:
 def _grid(x: _Axis, y: _Axis, form) -> str:
     parts = []
     for tick in y.ticks():
-        at = y.place(tick)
+        at = y.position(tick)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 8}" y="{at + 4}" text-anchor="end">{form(tick)}</text>')
     for tick in x.ticks():
-        anchor = "end" if x.place(tick) > WIDTH - 40 else "middle"
-        parts.append(
-            f'<text class="tick" x="{x.place(tick)}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{tick:,g}</text>'
-        )
+        at = x.position(tick)
+        anchor = "end" if at > WIDTH - 40 else "middle"
+        parts.append(f'<text class="tick" x="{at}" y="{HEIGHT - BOTTOM + 16}" text-anchor="{anchor}">{tick:,g}</text>')
     return "".join(parts)
 
 
-def _line(one: Series, x: _Axis, y: _Axis) -> str:
-    places = " ".join(f"{x.place(step)},{y.place(value)}" for step, value in one.points)
+def _line(line: Series, x: _Axis, y: _Axis) -> str:
+    places = " ".join(f"{x.position(step)},{y.position(value)}" for step, value in line.points)
     dots = ""
-    if len(one.points) <= 40:
+    if len(line.points) <= 40:
         dots = "".join(
-            f'<circle class="dot {one.style}" cx="{x.place(step)}" cy="{y.place(value)}" r="3"/>'
-            for step, value in one.points
+            f'<circle class="dot {line.style}" cx="{x.position(step)}" cy="{y.position(value)}" r="3"/>'
+            for step, value in line.points
         )
-    return f'<polyline class="line {one.style}" points="{places}"/>{dots}'
+    return f'<polyline class="line {line.style}" points="{places}"/>{dots}'
 
 
-def _hover(one: Series, x: _Axis, y: _Axis, share: bool) -> list[list]:
+def _hover(line: Series, x: _Axis, y: _Axis, share: bool) -> list[list]:
     shown = (lambda value: f"{100 * value:.1f}%") if share else (lambda value: f"{value:.4g}")
-    return [[x.place(step), y.place(value), f"{step:g}", shown(value)] for step, value in one.points]
+    return [[x.position(step), y.position(value), f"{step:g}", shown(value)] for step, value in line.points]
 
 
 def _finite(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

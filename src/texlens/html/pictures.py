@@ -85,14 +85,14 @@ class Drawings:
             self.items.append(item)
         return self._index[formula]
 
-    def pair(self, truth: str, text: str) -> tuple[int, int] | None:
+    def pair(self, reference: str, text: str) -> tuple[int, int] | None:
         """Where the two drawings with colored differences stand; None where there are none to be had."""
-        key = (truth, text)
+        key = (reference, text)
         if key not in self._index:
             if self.draw_pair is None or self.spent or max(map(len, map(tokenize, key))) > MAX_DRAWN_TOKENS:
                 return None
             try:
-                items = self.draw_pair(truth, text)
+                items = self.draw_pair(reference, text)
             except LatexError:
                 return None
             self.bytes += sum(map(len, items))

@@ -48,12 +48,12 @@ def read_split(settings: DataSettings, role: str, *, limit: int | None = None, s
         ConfigError: the role is switched off, or an unknown name is asked for.
         DataError: the data set can't be read, or lacks the split.
     """
-    wanted = getattr(settings.splits, role, None)
-    if role not in ROLES or wanted is None:
+    split = getattr(settings.splits, role, None)
+    if role not in ROLES or split is None:
         raise ConfigError(f"data.splits.{role}: no such split in the settings; set it to a split's name or a share")
     if role == "train":
         return _train(settings).draw(fraction=settings.fraction, limit=settings.limit, seed=settings.seed)
-    rows = _load(settings, wanted) if isinstance(wanted, str) else _split_by_share(settings)[role]
+    rows = _load(settings, split) if isinstance(split, str) else _split_by_share(settings)[role]
     return rows.draw(limit=limit, seed=seed)
 
 
@@ -64,18 +64,18 @@ def build_splits(
 
     Raises:
         ConfigError, DataError: as `read_split`; no train row is left; with `data.strict`, a row is rejected; with
-            `data.leaks: refuse`, a label of validation or test stands in train.
+            `data.leaks: refuse`, a label of validation or test is in train.
     """
     checks = {
         role: _checked(settings, read_split(settings, role), role, tokenizer, geometry, console)
         for role in ("train", "validation")
         if getattr(settings.splits, role) is not None
     }
-    train = checks["train"].kept
+    train = checks["train"].usable
     if not len(train):
         first = next(iter(checks["train"].rejected), "it is empty")
         raise DataError(f"{train.where}: no train row can be used ({first}); check data.path and data.splits.train")
-    validation = checks["validation"].kept if "validation" in checks else None
+    validation = checks["validation"].usable if "validation" in checks else None
     others = {"validation": validation, "test": _named_test(settings)}
     shared = {role: _shared(settings, train, rows, role, console) for role, rows in others.items() if rows}
     return Splits(train, validation, checks, shared)
@@ -83,11 +83,11 @@ def build_splits(
 
 def _named_test(settings: DataSettings) -> Rows | None:
     """The rows of a test split that the data set has; a share of train can't leak, and training needs no test."""
-    wanted = settings.splits.test
-    if not isinstance(wanted, str):
+    split = settings.splits.test
+    if not isinstance(split, str):
         return None
     try:
-        return _load(settings, wanted)
+        return _load(settings, split)
     except DataError:
         return None
 
@@ -99,7 +99,7 @@ def _train(settings: DataSettings) -> Rows:
 
 def _shares(settings: DataSettings) -> dict[str, float]:
     roles = (("validation", settings.splits.validation), ("test", settings.splits.test))
-    return {role: wanted for role, wanted in roles if isinstance(wanted, float)}
+    return {role: split for role, split in roles if isinstance(split, float)}
 
 
 def _split_by_share(settings: DataSettings) -> dict[str, Rows]:
@@ -153,14 +153,14 @@ def _print_rejected(rejected: Sequence[RejectedRow], role: str, total: int, cons
 
 
 def _shared(settings: DataSettings, train: Rows, rows: Rows, role: str, console: Console) -> int:
-    """Rows of a role whose label also stands in train: the score on them tells memory, not reading."""
+    """Rows of a role whose label is also in train: the score on them measures memory, not reading."""
     shared, _ = count_shared_labels(rows, train)
     if shared:
-        said = (
-            f"{role}: the labels of {shared:,} of {len(rows):,} rows also stand in train; "
+        message = (
+            f"{role}: the labels of {shared:,} of {len(rows):,} rows are also in train; "
             f"data.splits.{role}: 0.05 would divide train by label instead"
         )
         if settings.leaks == "refuse":
-            raise DataError(f"{said}, `texlens data validate` names the rows (data.leaks is refuse)")
-        console.print(said, style="yellow", markup=False)
+            raise DataError(f"{message}, `texlens data validate` names the rows (data.leaks is refuse)")
+        console.print(message, style="yellow", markup=False)
     return shared

@@ -37,8 +37,8 @@ class PromptStyle:
 
 
 @dataclass(frozen=True)
-class Passage:
-    """Tokens of a conversation; `is_answer` tells those that an assistant said, which training puts its loss on."""
+class TokenSpan:
+    """Tokens of a conversation; `is_answer` marks an assistant's tokens, which the loss is computed on."""
 
     ids: list[int]
     is_answer: bool = False
@@ -59,7 +59,7 @@ def prompt_ids(
 
 def conversation(
     tokenizer: "PreTrainedTokenizerBase", sample: Sample, style: PromptStyle, image_tokens: Sequence[int]
-) -> list[Passage]:
+) -> list[TokenSpan]:
     """Everything up to where the sample's answer begins: earlier turns, images in their places, the question.
 
     Example:
@@ -71,19 +71,19 @@ def conversation(
             alternate.
         ModelError: as `prompt_ids`.
     """
-    asked = style.of(sample)
+    style_of_row = style.of(sample)
     roles = [turn.role for turn in sample.history]
     if roles != ["user", "assistant"] * (len(roles) // 2):
         raise DataError("earlier turns that don't alternate; they go user, assistant, user, assistant")
-    questions = [turn.text for turn in sample.history if turn.role == "user"] + [asked.question]
+    questions = [turn.text for turn in sample.history if turn.role == "user"] + [style_of_row.question]
     answers = [answer_ids(tokenizer, turn.text) for turn in sample.history if turn.role == "assistant"]
     placed = _placed(questions, len(image_tokens))
-    pieces = _rendered(tokenizer, str(tokenizer.chat_template or ""), placed, asked.system)
+    pieces = _rendered(tokenizer, str(tokenizer.chat_template or ""), placed, style_of_row.system)
     counts = iter(image_tokens)
-    passages = [Passage(_filled(tokenizer, pieces[0], counts))]
+    spans = [TokenSpan(_filled(tokenizer, pieces[0], counts))]
     for answer, piece in zip(answers, pieces[1:], strict=True):
-        passages += [Passage(answer, True), Passage(_filled(tokenizer, piece, counts))]
-    return passages
+        spans += [TokenSpan(answer, True), TokenSpan(_filled(tokenizer, piece, counts))]
+    return spans
 
 
 def answer_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
@@ -156,10 +156,12 @@ def _rendered(
     pieces = _between_answers(str(text), len(questions) - 1)
     rendered = [tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in pieces]
     image, end = _token_id(tokenizer, IMAGE_TOKEN), _token_id(tokenizer, TURN_END_TOKEN)
-    wanted, there = sum(map(len, questions)) - len(questions), sum(ids.count(image) for ids in rendered)
-    if there != wanted:
-        many = "1 image" if wanted == 1 else f"{wanted} images"
-        raise ModelError(f"the chat template makes {there} places for {many}; use that of a vision-language model")
+    expected, image_count = sum(map(len, questions)) - len(questions), sum(ids.count(image) for ids in rendered)
+    if image_count != expected:
+        many = "1 image" if expected == 1 else f"{expected} images"
+        raise ModelError(
+            f"the chat template makes {image_count} places for {many}; use that of a vision-language model"
+        )
     if any(ids[:1] != (end,) for ids in rendered[1:]):
         raise ModelError(f"the chat template does not end an answer with {TURN_END_TOKEN}; use another checkpoint's")
     return [rendered[0], *(ids[1:] for ids in rendered[1:])]
@@ -177,8 +179,8 @@ def _messages(questions: Sequence[Sequence[str]], system: str | None) -> list[di
             parts += [{"type": "text", "text": piece}] if piece else []
         messages.append({"role": "user", "content": parts})
         if turn < len(questions) - 1:
-            said = [{"type": "text", "text": ANSWER_PLACEHOLDER.format(turn)}]
-            messages.append({"role": "assistant", "content": said})
+            parts = [{"type": "text", "text": ANSWER_PLACEHOLDER.format(turn)}]
+            messages.append({"role": "assistant", "content": parts})
     return messages
 
 
@@ -189,8 +191,8 @@ def _between_answers(text: str, answers: int) -> list[str]:
     """
     pieces = []
     for turn in range(answers):
-        before, place, text = text.partition(ANSWER_PLACEHOLDER.format(turn))
-        if not place:
+        before, placeholder, text = text.partition(ANSWER_PLACEHOLDER.format(turn))
+        if not placeholder:
             raise ModelError("the chat template leaves out earlier answers; divide the row into single turns")
         pieces.append(before)
     return [*pieces, text]

@@ -64,7 +64,7 @@ class ExampleDataset(Dataset):
         except DataError as error:
             if self.strict:
                 raise
-            return RejectedRow.of(sample, error, "damaged image")
+            return RejectedRow.from_error(sample, error, "damaged image")
 
     @property
     def epoch(self) -> int:

@@ -109,7 +109,9 @@ def build_prompt(
         patches: list[np.ndarray] = []
         grids: list[tuple[int, int, int]] = []
         keys = tuple(store.key(image) for image in sample.images) if store and pixels else ()
-        features = tuple(_kept(key, image, geometry, store) for key, image in zip(keys, sample.images, strict=False))
+        features = tuple(
+            _cached_features(key, image, geometry, store) for key, image in zip(keys, sample.images, strict=False)
+        )
         for number, image in enumerate(sample.images):
             if pixels and not (features and features[number] is not None):
                 decoded = image.load()
@@ -119,10 +121,10 @@ def build_prompt(
                 grid = geometry.grid(*image.size)
             grids.append(grid)
         counts = [frames * rows * columns // geometry.merge_size**2 for frames, rows, columns in grids]
-        passages = conversation(tokenizer, sample, style, counts)
+        spans = conversation(tokenizer, sample, style, counts)
     return Example(
-        [token for passage in passages for token in passage.ids],
-        [token if passage.is_answer else IGNORED for passage in passages for token in passage.ids],
+        [token for span in spans for token in span.ids],
+        [token if span.is_answer else IGNORED for span in spans for token in span.ids],
         grids[0],
         sample.id,
         (patches[0] if len(patches) == 1 else np.concatenate(patches)) if patches else None,
@@ -132,8 +134,10 @@ def build_prompt(
     )
 
 
-def _kept(key: str, image: LazyImage, geometry: ImageGeometry, store: "FeatureStore | None") -> "Tensor | None":
-    return store.find(key, geometry.tokens(*image.size)) if store else None
+def _cached_features(
+    key: str, image: LazyImage, geometry: ImageGeometry, store: "FeatureStore | None"
+) -> "Tensor | None":
+    return store.read(key, geometry.tokens(*image.size)) if store else None
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class FeatureStore:
     def bytes_of(self, tokens: int) -> int:
         return tokens * self.parts * self.width * self.dtype.itemsize
 
-    def find(self, key: str, tokens: int) -> Tensor | None:
+    def read(self, key: str, tokens: int) -> Tensor | None:
         """The features [K, V, D] in the image's own order, or None: not there, or the file is damaged."""
         try:
             features = load(self.path(key).read_bytes()).get(NAME)
@@ -62,7 +62,7 @@ class FeatureStore:
             return None
         return features if features.shape == (self.parts, tokens, self.width) else None
 
-    def settle(self, fresh: Sequence[tuple[str, int, int]], features: Sequence[Tensor]) -> None:
+    def reconcile(self, new_images: Sequence[tuple[str, int, int]], features: Sequence[Tensor]) -> None:
         """Keeps what was just made; what was kept before of the same image is used in its place, so that every image
         has the same numbers in the whole run, whichever neighbors it was computed with.
 
@@ -73,19 +73,19 @@ class FeatureStore:
         Raises:
             RunError: the disk does not take them.
         """
-        made = torch.stack(list(features)).cpu()
+        computed = torch.stack(list(features)).cpu()
         new: dict[str, Tensor] = {}
-        for key, start, end in fresh:
-            kept = new[key] if key in new else self.find(key, end - start)
-            if kept is None:
-                new[key] = made[:, start:end].contiguous()
+        for key, start, end in new_images:
+            cached = new[key] if key in new else self.read(key, end - start)
+            if cached is None:
+                new[key] = computed[:, start:end].contiguous()
                 continue
-            for part, earlier in zip(features, kept, strict=True):
+            for part, earlier in zip(features, cached, strict=True):
                 part[start:end] = earlier.to(part.device)
-        if torch.isfinite(made).all():
-            self.keep(new)
+        if torch.isfinite(computed).all():
+            self.write(new)
 
-    def keep(self, features: Mapping[str, Tensor]) -> None:
+    def write(self, features: Mapping[str, Tensor]) -> None:
         """Writes all aside before the first is put in its place, so that a kill leaves all of a pack or none.
 
         Raises:
@@ -126,5 +126,5 @@ class FeatureStore:
 
     def free_bytes(self) -> int:
         """Room on the disk of the folder, which need not be there yet."""
-        there = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
-        return shutil.disk_usage(there).free
+        existing = next(folder for folder in (self.folder, *self.folder.parents) if folder.exists())
+        return shutil.disk_usage(existing).free

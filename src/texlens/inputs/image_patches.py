@@ -14,7 +14,7 @@ from texlens.data.geometry import ImageGeometry
 def image_to_patches(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:
     """The normalized patches, float32 [P, C], and their grid (1, rows, columns).
 
-    Patches stand in the order in which the tower merges them: blocks of merge_size x merge_size, row by row. Within
+    Patches are in the order in which the tower merges them: blocks of merge_size x merge_size, row by row. Within
     one, channels are outermost, then frames (a still image repeated), then the lines of the patch.
 
     Raises:

@@ -131,24 +131,24 @@ def _text(examples: Sequence[Example], spec: PackSpec) -> Pack:
 def _vision(examples: Sequence[Example], spec: PackSpec) -> Pack:
     images = [image for example in examples for image in _images(example)]
     grids = [grid for grid, _, features in images if features is None]
-    pack, own = _patches(examples, grids, spec) if grids else ({}, np.zeros(0, np.int64))
+    pack, tower_rows = _patches(examples, grids, spec) if grids else ({}, np.zeros(0, np.int64))
     unit = spec.merge_size**2
     of_tower, of_store, at = 0, len(pack["patches"]) // unit if pack else 0, 0
-    places, fresh = [], []
+    row_parts, new_images = [], []
     for (frames, rows, columns), key, features in images:
         count = frames * rows * columns // unit
         if features is None:
-            places.append(own[of_tower : of_tower + count])
+            row_parts.append(tower_rows[of_tower : of_tower + count])
             of_tower += count
             if key:
-                fresh.append((key, at, at + count))
+                new_images.append((key, at, at + count))
         else:
-            places.append(np.arange(of_store, of_store + count))
+            row_parts.append(np.arange(of_store, of_store + count))
             of_store += count
         at += count
     stored = [features for _, _, features in images if features is not None]
-    pack |= {"feature_rows": torch.from_numpy(np.concatenate(places)), "fresh": fresh}
-    return pack | ({"stored": torch.cat(stored, 1)} if stored else {})
+    pack |= {"feature_rows": torch.from_numpy(np.concatenate(row_parts)), "new_images": new_images}
+    return pack | ({"cached_features": torch.cat(stored, 1)} if stored else {})
 
 
 def _images(example: Example) -> list[tuple[tuple[int, int, int], str | None, Tensor | None]]:
@@ -174,12 +174,12 @@ def _patches(
     for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
         cells[:, start:end] = _cells(rows, columns, spec.merge_size)
     pack: Pack = {"image_ends": _ends(ends, padded), "longest_image": int(max(*counts, padded - total))}
-    own = np.arange(total // unit)
+    tower_rows = np.arange(total // unit)
     if spec.window:
         order, window_ends = _windows(grids, spec.window, spec.merge_size)
         moved = (order[:, None] * unit + np.arange(unit)).ravel()
         patches[:total], cells[:, :total] = patches[moved], cells[:, moved]
-        own = np.argsort(order)
+        tower_rows = np.argsort(order)
         pack |= {
             "window_ends": _ends(window_ends, padded),
             "longest_window": int(max(np.diff(window_ends).max(), padded - total)),
@@ -189,7 +189,7 @@ def _patches(
         for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
             sizes[:, start:end] = [[rows], [columns]]
         pack |= _table(cells, sizes, spec.table_side)
-    return pack | {"patches": torch.from_numpy(patches), "cells": torch.from_numpy(cells)}, own
+    return pack | {"patches": torch.from_numpy(patches), "cells": torch.from_numpy(cells)}, tower_rows
 
 
 def _cells(rows: int, columns: int, merge: int) -> np.ndarray:
@@ -218,9 +218,9 @@ def _windows(grids: Sequence[tuple[int, int, int]], side: int, merge: int) -> tu
 
 def _table(cells: np.ndarray, sizes: np.ndarray, side: int) -> Pack:
     """Bilinear reading of a square table of positions whose corners are the image's corners."""
-    place = cells.astype(np.float32) * (side - 1) / np.maximum(sizes - 1, 1).astype(np.float32)
-    low = np.floor(place).astype(np.int64)
-    high, part = np.minimum(low + 1, side - 1), (place - low).astype(np.float32)
+    position = cells.astype(np.float32) * (side - 1) / np.maximum(sizes - 1, 1).astype(np.float32)
+    low = np.floor(position).astype(np.int64)
+    high, part = np.minimum(low + 1, side - 1), (position - low).astype(np.float32)
     index = [row * side + column for row in (low[0], high[0]) for column in (low[1], high[1])]
     weight = [row * column for row in (1 - part[0], part[0]) for column in (1 - part[1], part[1])]
     return {

@@ -18,8 +18,8 @@ class PackCollator:
     """Makes of an optimizer step's rows a batch of packs: `{"packs": [...], "labels": count, "rejected": [...]}`.
 
     The rows of a step are those of the plain engine, so that both walk the same way; only how many forward passes they
-    take differs. `labels` is a plain number, so that nobody has to ask a GPU for it. `stand_in` is laid where every
-    row of a step was rejected; it carries no label.
+    take differs. `labels` is a plain number, so that no device sync is needed. `dummy_example` is packed
+    where every row of a step was rejected; it has no label.
     """
 
     spec: PackSpec
@@ -48,9 +48,9 @@ class ShardedCollator:
     spec: PackSpec
 
     def __call__(self, packs: Sequence[Sequence[Example | RejectedRow]]) -> dict:
-        kept = [[item for item in pack if isinstance(item, Example)] for pack in packs]
+        packs_of_examples = [[item for item in pack if isinstance(item, Example)] for pack in packs]
         rejected = [item for pack in packs for item in pack if isinstance(item, RejectedRow)]
-        return _batch([pack for pack in kept if pack], rejected, self.spec)
+        return _batch([pack for pack in packs_of_examples if pack], rejected, self.spec)
 
 
 class ShardedDataset(Dataset):
@@ -69,7 +69,7 @@ class ShardedDataset(Dataset):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> list[Example | RejectedRow]:
-        """One row, whoever it would be dealt to."""
+        """One row, regardless of the rank that owns it."""
         return [self.examples[index]]
 
     def __getitems__(self, indices: Sequence[int]) -> list[list[Example | RejectedRow]]:
@@ -90,7 +90,7 @@ class ShardedDataset(Dataset):
 
 
 def assign_packs(lengths: Sequence[int], budget: int, processes: int) -> list[list[list[int]]]:
-    """Each process's packs: as many packs as `processes` share evenly, each given to whoever has fewest tokens so far.
+    """Each process's packs: their number is a multiple of `processes`; each pack goes to the rank with fewest tokens.
 
     Where there are fewer packs than processes, some get none.
 
@@ -119,12 +119,12 @@ def bin_pack(lengths: Sequence[int], budget: int, processes: int = 1) -> list[li
     """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
     long = [[index] for index in order if lengths[index] > budget]
-    rest = order[len(long) :]
-    count = -(-max(sum(lengths[index] for index in rest), bool(rest)) // budget)
+    short = order[len(long) :]
+    count = -(-max(sum(lengths[index] for index in short), bool(short)) // budget)
     while True:
         count += -(count + len(long)) % processes
         packs, filled = [[] for _ in range(count)], [0] * count
-        for index in rest:
+        for index in short:
             emptiest = min(range(count), key=filled.__getitem__)
             if filled[emptiest] + lengths[index] > budget:
                 break

@@ -27,7 +27,7 @@ class Collator:
         pixel_values      = float32 [P, C],  image_grid_thw = [I, 3]
 
     Rows that could not be decoded come as `RejectedRow`s; they are passed on as a list under `rejected`, a key that is
-    there only when one was. `stand_in` is used where a batch has no other row: it carries no label, so it adds
+    there only when one was. `dummy_example` is used where a batch has no other row: it has no label, so it adds
     nothing to a loss that is summed over labels.
     """
 

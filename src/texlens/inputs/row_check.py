@@ -25,19 +25,19 @@ class Checked:
     `image_tokens` is of the rows kept.
     """
 
-    kept: Rows
+    usable: Rows
     rejected: Sequence[RejectedRow]
     image_tokens: int
 
     def statistics(self) -> dict:
         """Counts for the run folder: rows = kept + rejected, rejected ones by kind and each with its reason."""
         return {
-            "rows": len(self.kept) + len(self.rejected),
-            "kept": len(self.kept),
+            "rows": len(self.usable) + len(self.rejected),
+            "kept": len(self.usable),
             "rejected": dict(Counter(rejected_row.kind for rejected_row in self.rejected)),
             "rejected_rows": [str(rejected_row) for rejected_row in self.rejected],
             "image_tokens": self.image_tokens,
-            "fingerprint": self.kept.fingerprint,
+            "fingerprint": self.usable.fingerprint,
         }
 
 
@@ -61,12 +61,12 @@ def check_rows(
     Raises:
         DataError: with `strict`, naming the first row rejected and how many there are.
     """
-    kept, rejected, tokens = [], list(rows.rejected), 0
+    usable, rejected, tokens = [], list(rows.rejected), 0
     for index, result in enumerate(_results(rows, geometry, tokenizer, decode)):
         if isinstance(result, RejectedRow):
             rejected.append(result)
         else:
-            kept.append(index)
+            usable.append(index)
             tokens += result
         if on_progress is not None and (index % CHUNK == CHUNK - 1 or index == len(rows) - 1):
             on_progress(index + 1, len(rows))
@@ -74,7 +74,7 @@ def check_rows(
         raise DataError(
             f"{rejected[0]} ({len(rejected)} of {rows.total} rows can't be used; fix them, or set data.strict to false)"
         )
-    return Checked(rows.take(kept), rejected, tokens)
+    return Checked(rows.take(usable), rejected, tokens)
 
 
 def check_sample(
@@ -92,15 +92,15 @@ def check_sample(
         kind = "special token"
         if tokenizer is not None:
             earlier = [("earlier turn", turn.text) for turn in sample.history]
-            own = [("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)]
-            for what, text in (*own, *earlier):
+            texts = [("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)]
+            for what, text in (*texts, *earlier):
                 check_special_tokens(tokenizer, text or "", f"the {what}")
         kind = "damaged image"
         if decode:
             for image in sample.images:
                 image.load()
     except DataError as error:
-        return RejectedRow.of(sample, error, kind)
+        return RejectedRow.from_error(sample, error, kind)
     return tokens
 
 

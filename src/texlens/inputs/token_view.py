@@ -30,7 +30,7 @@ class TokenRun:
 
 
 @dataclass(frozen=True)
-class Passage:
+class TextSpan:
     """Tokens of one kind read together, so that a character made of several is whole."""
 
     text: str
@@ -50,7 +50,7 @@ class ExampleView:
     image_tokens: int = 0
     prompt_tokens: int = 0
     answer_tokens: int = 0
-    conversation: tuple[Passage, ...] = ()
+    conversation: tuple[TextSpan, ...] = ()
     tokens: tuple[TokenRun, ...] = ()
     error: str | None = None
     images: int = 1
@@ -76,7 +76,7 @@ def example_view(
         images=len(sample.images),
         prompt_tokens=len(example) - example.answer_tokens,
         answer_tokens=example.answer_tokens,
-        conversation=tuple(_passages(tokenizer, runs)),
+        conversation=tuple(_text_spans(tokenizer, runs)),
         tokens=tuple(runs),
     )
 
@@ -134,18 +134,18 @@ def _body(shown: ExampleView) -> Table | Text:
         return Text(f"rejected: {shown.error}", style="red")
     body = Table.grid(padding=(1, 0))
     body.add_row(_sizes(shown))
-    body.add_row(Text.assemble(*((passage.text, COLORS[passage.style]) for passage in shown.conversation)))
+    body.add_row(Text.assemble(*((span.text, COLORS[span.style]) for span in shown.conversation)))
     body.add_row(_token_table(shown.tokens))
     return body
 
 
 def _sizes(shown: ExampleView) -> str:
-    (width, height), (wide, high), (_, rows, columns) = shown.image_size, shown.resized, shown.grid
+    (width, height), (new_width, new_height), (_, rows, columns) = shown.image_size, shown.resized, shown.grid
     others = f" (the first of {shown.images})" if shown.images > 1 else ""
-    change = "kept" if shown.image_size == shown.resized else f"resized to {wide}x{high}"
+    change = "kept" if shown.image_size == shown.resized else f"resized to {new_width}x{new_height}"
     total = shown.prompt_tokens + shown.answer_tokens
     return (
-        f"image {width}x{height}{others}, {change}, {wide * high:,} pixels → {rows}x{columns} patches → "
+        f"image {width}x{height}{others}, {change}, {new_width * new_height:,} pixels → {rows}x{columns} patches → "
         f"{shown.image_tokens} image tokens\n{total} tokens: {shown.prompt_tokens} prompt (with the image), "
         f"{shown.answer_tokens} trained on"
     )
@@ -167,14 +167,14 @@ def _style(run: TokenRun) -> str:
     return "image" if run.token == IMAGE_TOKEN else "prompt"
 
 
-def _passages(tokenizer: PreTrainedTokenizerBase, runs: Sequence[TokenRun]) -> list[Passage]:
-    passages = []
+def _text_spans(tokenizer: PreTrainedTokenizerBase, runs: Sequence[TokenRun]) -> list[TextSpan]:
+    spans = []
     for style, group in groupby(runs, key=_style):
         members = list(group)
         ids = [run.id for run in members for _ in range(run.count)]
         text = f"{IMAGE_TOKEN}×{len(ids)}" if style == "image" else str(tokenizer.decode(ids))
-        passages.append(Passage(text, style))
-    return passages
+        spans.append(TextSpan(text, style))
+    return spans
 
 
 def _runs(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], labels: Sequence[int]) -> list[TokenRun]:

@@ -89,7 +89,7 @@ def _fetch(config: RunConfig, processes: Processes) -> None:
 
 def _known(base: BaseCheckpoint, splits: Splits) -> dict[str, Any]:
     """What processes that share rows must know alike."""
-    rows = {f"{role} rows": (len(one.kept), one.image_tokens) for role, one in splits.checks.items()}
+    rows = {f"{role} rows": (len(one.usable), one.image_tokens) for role, one in splits.checks.items()}
     return {"weights": base.fingerprint, **rows}
 
 

@@ -92,7 +92,7 @@ def test_an_id_may_stand_in_one_row_only(tmp_path):
     with FolderWriter(tmp_path / "d", made_by={}) as writer:
         writer.add("train", Sample("1", image(A), "x"))
         writer.add("test", Sample("1", image(A), "x"))
-        with pytest.raises(DataError, match="id '1' stands in two rows"):
+        with pytest.raises(DataError, match="id '1' is in two rows"):
             writer.add("train", Sample("1", image(B), "y"))
     assert read_statistics(tmp_path / "d")["kept"] == 2
 

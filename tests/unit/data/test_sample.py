@@ -85,5 +85,5 @@ def test_a_bomb_is_rejected_from_the_header():
 
 def test_a_refusal_says_its_place_once():
     sample = Sample("7", LazyImage.from_bytes(b"x", "rows.jsonl line 8"), "x")
-    rejected_row = RejectedRow.of(sample, DataError("rows.jsonl line 8: not an image"), "image")
+    rejected_row = RejectedRow.from_error(sample, DataError("rows.jsonl line 8: not an image"), "image")
     assert str(rejected_row) == "rows.jsonl line 8: not an image"

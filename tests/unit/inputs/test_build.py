@@ -79,14 +79,14 @@ def test_labels_that_leak_from_train_are_told(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], validation=["x^2", "z"])
     splits, said = built(settings(tmp_path, test=None))
     assert splits.statistics()["labels_shared_with_train"] == {"validation": 1}
-    assert "validation: the labels of 1 of 2 rows also stand in train; data.splits.validation: 0.05" in said
+    assert "validation: the labels of 1 of 2 rows are also in train; data.splits.validation: 0.05" in said
 
 
 def test_labels_of_the_test_split_that_leak_are_told_before_training(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], test=["x^2", "z", "y"])
     splits, said = built(settings(tmp_path, validation=None))
     assert splits.statistics()["labels_shared_with_train"] == {"test": 2}
-    assert "test: the labels of 2 of 3 rows also stand in train" in said
+    assert "test: the labels of 2 of 3 rows are also in train" in said
 
 
 def test_a_data_set_without_the_test_split_trains_all_the_same(tmp_path):
@@ -97,5 +97,5 @@ def test_a_data_set_without_the_test_split_trains_all_the_same(tmp_path):
 
 def test_leaks_can_stop_a_run(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], test=["x^2"])
-    with pytest.raises(DataError, match="test: the labels of 1 of 1 rows also stand in train"):
+    with pytest.raises(DataError, match="test: the labels of 1 of 1 rows are also in train"):
         built(settings(tmp_path, validation=None).model_copy(update={"leaks": "refuse"}))

@@ -21,7 +21,7 @@ def file(tmp_path):
 
 def test_headers_tell_all_but_truncation_and_every_row_is_accounted_for(file):
     checked = check_rows(load_split(file), GEOMETRY)
-    assert checked.kept.texts() == ["x", "w", "a <|im_end|>"]
+    assert checked.usable.texts() == ["x", "w", "a <|im_end|>"]
     statistics = checked.statistics()
     assert statistics["rows"] == 7 == statistics["kept"] + sum(statistics["rejected"].values())
     assert statistics["rejected"] == {"unreadable image": 1, "empty answer": 2, "aspect ratio": 1}

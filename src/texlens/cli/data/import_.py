@@ -87,31 +87,31 @@ def convert(
     _write("convert", {**locals(), "subset": None})
 
 
-def _write(command: str, asked: dict[str, Any]) -> None:
+def _write(command: str, arguments: dict[str, Any]) -> None:
     from texlens.core.errors import DataError
     from texlens.data.convert import Part, write_parts
     from texlens.data.load import load_split
     from texlens.data.readers.protocol import ReadOptions
     from texlens.data.readers.registry import list_splits
 
-    output: Path = asked["output"]
-    options = {name: asked[name] for name in ("subset", "image_column", "text_column", "allow_outside", "captions")}
+    output: Path = arguments["output"]
+    reading = {name: arguments[name] for name in ("subset", "image_column", "text_column", "allow_outside", "captions")}
     console = message_console()
-    there = list(list_splits(asked["source"], asked["format"], ReadOptions(**options)))
-    missing = set(asked["split"] or ()) - set(there)
+    available = list(list_splits(arguments["source"], arguments["format"], ReadOptions(**reading)))
+    missing = set(arguments["split"] or ()) - set(available)
     if missing:
-        raise DataError(f"{asked['source']}: no split {', '.join(sorted(missing))}; it has {', '.join(there)}")
+        raise DataError(f"{arguments['source']}: no split {', '.join(sorted(missing))}; it has {', '.join(available)}")
     parts = []
-    for name in asked["split"] or there:
-        rows = load_split(asked["source"], split=name, format=asked["format"], **options)
-        if asked["limit"] is not None and asked["shuffle"]:
-            rows = rows.draw(limit=asked["limit"], seed=asked["seed"])
-        elif asked["limit"] is not None:
-            rows = rows.first(asked["limit"])
+    for name in arguments["split"] or available:
+        rows = load_split(arguments["source"], split=name, format=arguments["format"], **reading)
+        if arguments["limit"] is not None and arguments["shuffle"]:
+            rows = rows.draw(limit=arguments["limit"], seed=arguments["seed"])
+        elif arguments["limit"] is not None:
+            rows = rows.first(arguments["limit"])
         parts.append(Part(name, rows))
-    made_by = {"command": command, "source": asked["source"], **options, "decode": asked["decode"]}
+    made_by = {"command": command, "source": arguments["source"], **reading, "decode": arguments["decode"]}
     with row_bar(console, "writing rows", sum(part.rows.total for part in parts)) as on_row:
         statistics, stood = write_parts(
-            output, parts, made_by, overwrite=asked["overwrite"], decode=asked["decode"], on_row=on_row
+            output, parts, made_by, overwrite=arguments["overwrite"], decode=arguments["decode"], on_row=on_row
         )
-    print_statistics(output, statistics, stood, asked["as_json"])
+    print_statistics(output, statistics, stood, arguments["as_json"])

@@ -10,7 +10,7 @@ from texlens.cli.shared import Json, message_console, print_json, result_console
 
 
 def inspect(
-    place: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
+    source: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as one HTML file.")] = None,
     samples: Annotated[int, typer.Option(min=0, max=2_000, help="Rows in the report's gallery.")] = 24,
     seed: Annotated[int, typer.Option(help="Draws the gallery's rows.")] = 0,
@@ -43,33 +43,33 @@ def inspect(
     if augment and report is None:
         raise ConfigError("--augment shows pictures in the report; add --report FILE.html")
     geometry = geometry_for(family, min_pixels, max_pixels)
-    splits = open_splits(place, subset=subset, format=format, allow_outside=allow_outside)
+    splits = open_splits(source, subset=subset, format=format, allow_outside=allow_outside)
     options = Options(geometry, context=context, special_tokens=SPECIAL_TOKENS, render=not no_render)
     messages = message_console()
     with row_bar(messages, "inspecting", sum(map(len, splits.values()))) as advance:
-        found = look(splits, options, samples=samples, seed=seed, on_progress=advance)
+        inspection = look(splits, options, samples=samples, seed=seed, on_progress=advance)
     if report is not None:
         from texlens.data.report.write import write_data_report
 
-        title = f"{Path(place).name or place}{f', {subset}' if subset else ''}"
-        asked = f"texlens data inspect {place}{f' --subset {subset}' if subset else ''} --family {family}"
+        title = f"{Path(source).name or source}{f', {subset}' if subset else ''}"
+        command = f"texlens data inspect {source}{f' --subset {subset}' if subset else ''} --family {family}"
         sections = []
         if augment:
             from texlens.augment import FormulaTransform, PhotoTransform
             from texlens.augment.preview import augment_section
 
-            transform = FormulaTransform() if found.validation.latex else PhotoTransform()
+            transform = FormulaTransform() if inspection.validation.latex else PhotoTransform()
             sections.append(augment_section(splits, transform, seed=seed))
-        write_data_report(report, found, splits, title=title, family=family, command=asked, sections=sections)
+        write_data_report(report, inspection, splits, title=title, family=family, command=command, sections=sections)
     if as_json:
-        print_json({"report": str(report) if report else None, **found.to_json()})
+        print_json({"report": str(report) if report else None, **inspection.to_json()})
         return
     from texlens.data.resolution_view import show_plan
     from texlens.data.validate.summary import show_validation
 
-    show_validation(result_console(), found.validation, shown=1)
-    if found.plan is not None:
+    show_validation(result_console(), inspection.validation, shown=1)
+    if inspection.plan is not None:
         result_console().print()
-        show_plan(result_console(), found.plan, family)
+        show_plan(result_console(), inspection.plan, family)
     if report is not None:
         result_console().print(str(report), markup=False)

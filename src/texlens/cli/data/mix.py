@@ -32,15 +32,15 @@ def mix(
     from texlens.data.convert import mix as mixed
     from texlens.data.convert import write_parts
 
-    asked = {}
+    sources_by_name = {}
     for source in sources:
-        name, place, share = _parsed(source)
-        if name in asked:
-            raise ConfigError(f"{source}: two sets are called {name!r}; write another name as NAME={place}:{share:g}")
-        asked[name] = (place, share)
-    opened = {name: (open_splits(place), share) for name, (place, share) in asked.items()}
+        name, folder, share = _parsed(source)
+        if name in sources_by_name:
+            raise ConfigError(f"{source}: two sets are called {name!r}; write another name as NAME={folder}:{share:g}")
+        sources_by_name[name] = (folder, share)
+    opened = {name: (open_splits(folder), share) for name, (folder, share) in sources_by_name.items()}
     parts = mixed(opened, seed=seed)
-    made_by = {"command": "mix", "sources": {name: list(each) for name, each in asked.items()}, "seed": seed}
+    made_by = {"command": "mix", "sources": {name: list(each) for name, each in sources_by_name.items()}, "seed": seed}
     with row_bar(message_console(), "writing rows", sum(part.rows.total for part in parts)) as on_row:
         statistics, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
     print_statistics(output, statistics, stood, as_json)
@@ -53,12 +53,12 @@ def _parsed(source: str) -> tuple[str, str, float]:
     """
     from texlens.core.errors import ConfigError
 
-    place, _, said = source.rpartition(":")
-    name, given, rest = place.partition("=")
+    folder, _, share_text = source.rpartition(":")
+    name, name_given, path = folder.partition("=")
     try:
-        share = float(said)
+        share = float(share_text)
     except ValueError as error:
         raise ConfigError(f"{source}: no share; write {source}:1.0, or {source}:0.1 for a tenth") from error
-    if not place:
+    if not folder:
         raise ConfigError(f"{source}: no folder; write DIR:SHARE, such as data/printed:0.1")
-    return (name, rest, share) if given else (Path(place).name, place, share)
+    return (name, path, share) if name_given else (Path(folder).name, folder, share)

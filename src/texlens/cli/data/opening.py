@@ -16,7 +16,7 @@ FamilyOption = Annotated[
 
 
 def open_splits(
-    place: str, *, subset: str | None = None, format: str = "auto", allow_outside: bool = False
+    source: str, *, subset: str | None = None, format: str = "auto", allow_outside: bool = False
 ) -> dict[str, "Rows"]:
     """
     Raises:
@@ -26,9 +26,10 @@ def open_splits(
     from texlens.data.readers.protocol import ReadOptions
     from texlens.data.readers.registry import list_splits
 
-    names = list_splits(place, format, ReadOptions(subset, allow_outside=allow_outside))
+    names = list_splits(source, format, ReadOptions(subset, allow_outside=allow_outside))
     return {
-        name: load_split(place, split=name, subset=subset, format=format, allow_outside=allow_outside) for name in names
+        name: load_split(source, split=name, subset=subset, format=format, allow_outside=allow_outside)
+        for name in names
     }
 
 

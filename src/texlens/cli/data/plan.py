@@ -9,7 +9,7 @@ from texlens.cli.shared import Json, message_console, print_json, result_console
 
 
 def plan(
-    place: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
+    source: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
     family: FamilyOption = "qwen3-vl",
     min_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's floor; default: the family's.")] = None,
     max_pixels: Annotated[int | None, typer.Option(min=1, help="The budget's ceiling; default: the family's.")] = None,
@@ -32,9 +32,9 @@ def plan(
     from texlens.data.resolution import plan_resolution, read_sizes
 
     geometry = geometry_for(family, min_pixels, max_pixels)
-    splits = open_splits(place, subset=subset, format=format, allow_outside=allow_outside)
+    splits = open_splits(source, subset=subset, format=format, allow_outside=allow_outside)
     if split is not None and split not in splits:
-        raise DataError(f"{place}: no split {split!r}, only {', '.join(splits)}")
+        raise DataError(f"{source}: no split {split!r}, only {', '.join(splits)}")
     chosen = [rows for name, rows in splits.items() if split in (None, name)]
     with row_bar(message_console(), "reading headers", sum(map(len, chosen))) as advance:
         sizes = read_sizes(chosen, on_progress=advance)

@@ -14,10 +14,10 @@ Share = Annotated[float, typer.Option(min=0, max=1, help="This split's share of 
 
 
 def split(
-    source: Annotated[str, typer.Argument(metavar="DIR", help="A data set; rows of all its splits are divided anew.")],
+    source: Annotated[str, typer.Argument(metavar="DIR", help="A data set; rows of all its splits are split again.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="Default: DIR-split.")] = None,
     by: Annotated[
-        str, typer.Option(help="What must not stand in two splits: label, image (exact content), label,image; or row.")
+        str, typer.Option(help="What must not are in two splits: label, image (exact content), label,image; or row.")
     ] = "label",
     train: Share = 0.9,
     validation: Share = 0.05,
@@ -26,9 +26,9 @@ def split(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Divide all rows into train, validation and test so that no label (or no image) stands in two of them.
+    """Divide all rows into train, validation and test so that no label (or no image) is in two of them.
 
-    Labels are compared without white space, images by the content of their files. By row, leaks are up to chance.
+    Labels are compared without whitespace, images by the content of their files. By row, leaks are up to chance.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""What became of the rows, as the commands that write data sets tell it, and the options they share."""
+"""The statistics that commands which write data sets print, and the options they share."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,8 +40,8 @@ def _counts(statistics: Mapping[str, int]) -> str:
     Example:
         110 rows in = 100 kept + 9 rejected + 1 merged
     """
-    kept, rejected, merged = (statistics[name] for name in ("kept", "rejected", "merged"))
-    return f"{statistics['rows_in']:,} rows in = {kept:,} kept + {rejected:,} rejected + {merged:,} merged"
+    counts = {name: f"{statistics[name]:,}" for name in ("rows_in", "kept", "rejected", "merged")}
+    return "{rows_in} rows in = {kept} kept + {rejected} rejected + {merged} merged".format(**counts)
 
 
 def _first_lines(path: Path) -> list[str]:

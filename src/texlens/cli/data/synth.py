@@ -26,7 +26,7 @@ def synth(
         typer.Option(
             "--from",
             help="Where formulas come from: a random grammar (its weights learnt from --formulas, where given), "
-            "pieces of the list put together anew, or the list as it is.",
+            "pieces of the list recombined, or the list as it is.",
         ),
     ] = "grammar",
     min_tokens: Annotated[int, typer.Option(min=1, help="The fewest LaTeX tokens.")] = 3,

@@ -14,13 +14,13 @@ SHOWN = 3
 
 
 def validate(
-    place: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
+    source: Annotated[str, typer.Argument(metavar="DIR|ID|FILE", help="A folder, a file or a hub's id.")],
     as_json: Json = False,
-    fix: Annotated[bool, typer.Option("--fix", help="Write a mended copy to -o; the source stays as it is.")] = False,
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="NEW", help="The mended copy.")] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Write a fixed copy to -o; the source stays as it is.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="NEW", help="The fixed copy.")] = None,
     leaks: Annotated[
         Literal["keep", "to-train", "out-of-train"],
-        typer.Option(help="With --fix: rows that stand in two splits stay, move to train, or go out of train."),
+        typer.Option(help="With --fix: rows that are in two splits stay, move to train, or go out of train."),
     ] = "keep",
     drop: Annotated[
         list[str] | None, typer.Option(metavar="KIND", help="With --fix: leave out rows of this kind too.")
@@ -62,7 +62,7 @@ def validate(
     if unknown:
         raise ConfigError(f"--drop {unknown}: no such kind; use one of {', '.join(KINDS)}")
     messages = message_console()
-    splits = open_splits(place, subset=subset, format=format, allow_outside=allow_outside)
+    splits = open_splits(source, subset=subset, format=format, allow_outside=allow_outside)
     options = Options(
         geometry_for(family, min_pixels, max_pixels),
         context=context,
@@ -71,33 +71,33 @@ def validate(
         render=not no_render,
     )
     with row_bar(messages, "validating", sum(map(len, splits.values()))) as advance:
-        found = run(splits, options, on_progress=advance)
-    if found.fault:
-        messages.print(found.fault, style="yellow", markup=False)
-    told = found.to_json()
+        validation = run(splits, options, on_progress=advance)
+    if validation.fault:
+        messages.print(validation.fault, style="yellow", markup=False)
+    report = validation.to_json()
     if fix and out is not None:
-        told["fixed"] = _fixed(messages, place, splits, found, options, out, leaks, drop or [], overwrite)
+        report["fixed"] = _write_fixed(messages, source, splits, validation, options, out, leaks, drop or [], overwrite)
     if as_json:
-        print_json(told)
+        print_json(report)
     else:
         from texlens.data.validate.summary import print_fix_statistics, show_validation
 
-        show_validation(result_console(), found, shown=None if all_findings else SHOWN)
-        if "fixed" in told:
-            print_fix_statistics(result_console(), told["fixed"], out)
-    if not fix and found.of_severity("error"):
+        show_validation(result_console(), validation, shown=None if all_findings else SHOWN)
+        if "fixed" in report:
+            print_fix_statistics(result_console(), report["fixed"], out)
+    if not fix and validation.of_severity("error"):
         raise typer.Exit(2)
 
 
-def _fixed(messages, place, splits, found, options, out, leaks, drop, overwrite) -> dict:
+def _write_fixed(messages, source, splits, validation, options, out, leaks, drop, overwrite) -> dict:
     from texlens.cli.progress import row_bar
     from texlens.data.validate.fix import plan_actions, write_fixed
 
-    actions = plan_actions(found, leaks=leaks, drop=drop)
+    actions = plan_actions(validation, leaks=leaks, drop=drop)
     decided = sorted(f"{split} {row} {action.action} {action.split}" for (split, row), action in actions.items())
     made_by = {
         "command": "validate --fix",
-        "source": place,
+        "source": source,
         "fingerprints": {split: rows.fingerprint for split, rows in splits.items()},
         "actions": hashlib.sha256("\n".join(decided).encode()).hexdigest(),
     }

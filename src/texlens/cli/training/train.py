@@ -160,7 +160,7 @@ def show_plan(prepared, console) -> None:
     from texlens.cli.training.plan import coverage_table
 
     for role, checked in prepared.splits.checks.items():
-        console.print(f"{role}: {len(checked.kept):,} rows, {checked.image_tokens:,} image tokens")
+        console.print(f"{role}: {len(checked.usable):,} rows, {checked.image_tokens:,} image tokens")
     console.print(coverage_table(prepared.plan))
 
 

@@ -26,7 +26,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpacked(path: Path) -> Path:
-    """The folder of the archive's files; its only folder where all lie in one.
+    """The folder of the archive's files; its only folder where all are in one.
 
     Raises:
         DataError: cut short, encrypted, a bomb, with paths that leave it, or no room to unpack it.
@@ -51,7 +51,7 @@ def _unpack(path: Path, folder: Path) -> None:
                     _extract(path, archive, member, staging)
         swap_in(staging, folder, flushed=True)
     except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: no whole zip ({error}); it may be cut short, fetch it anew") from error
+        raise DataError(f"{path}: no whole zip ({error}); it may be cut short, download it again") from error
     except RuntimeError as error:
         raise DataError(f"{path}: {error}; unpack it yourself and name the folder") from error
     finally:
@@ -78,5 +78,5 @@ def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, stag
             shutil.copyfileobj(source, file)
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         if target.suffix.lower() not in IMAGE_SUFFIXES:
-            raise DataError(f"{path}: {member.filename} is damaged ({error}); fetch the archive anew") from error
+            raise DataError(f"{path}: {member.filename} is damaged ({error}); download the archive again") from error
         target.write_bytes(b"")

@@ -28,11 +28,11 @@ def _files(path: Path) -> dict[str, Path]:
     """The annotation file of each split; where a split has captions and instances, captions."""
     if path.is_file():
         return {_split(path): path} if _is_coco(path) else {}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for file in sorted([*path.glob("*.json"), *path.glob("annotations/*.json")], key=lambda file: file.name):
         if NAMED.match(file.name):
-            found.setdefault(_split(file), file)
-    return found
+            files.setdefault(_split(file), file)
+    return files
 
 
 def _split(file: Path) -> str:
@@ -62,11 +62,11 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     texts: dict[Any, list[str]] = defaultdict(list)
     names: dict[Any, str] = {}
     objects: list[tuple[Any, Any]] = []
-    for found in list_values(file, digest, ("images", "annotations", "categories")):
-        row = found.value if isinstance(found.value, dict) else {}
-        if found.key == "images":
+    for files in list_values(file, digest, ("images", "annotations", "categories")):
+        row = files.value if isinstance(files.value, dict) else {}
+        if files.key == "images":
             images[row.get("id")] = str(row.get("file_name", ""))
-        elif found.key == "categories":
+        elif files.key == "categories":
             names[row.get("id")] = str(row.get("name", ""))
         elif isinstance(row.get("caption"), str):
             texts[row.get("image_id")].append(row["caption"].strip())
@@ -79,11 +79,11 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
 
 
 def _object_names(objects: list[tuple[Any, Any]], names: dict[Any, str]) -> dict[Any, list[str]]:
-    seen: dict[Any, set[str]] = defaultdict(set)
+    names_of_image: dict[Any, set[str]] = defaultdict(set)
     for image, category in objects:
         if category in names:
-            seen[image].add(names[category])
-    return {image: [", ".join(sorted(found))] for image, found in seen.items()}
+            names_of_image[image].add(names[category])
+    return {image: [", ".join(sorted(files))] for image, files in names_of_image.items()}
 
 
 def _records(
@@ -98,7 +98,7 @@ def _record(
     homes: list[Path], key: Any, name: str, texts: dict[Any, list[str]], options: ReadOptions
 ) -> Record | DataError:
     if not name:
-        return DataError("names no file; mend its file_name or remove it")
+        return DataError("names no file; fix its file_name or remove it")
     if not texts.get(key):
         return DataError("no caption and no object for it; remove the image or annotate it")
     first, *others = texts[key]
@@ -126,10 +126,10 @@ def _recognizes(path: Path) -> bool:
 def _splits(path: Path, options: ReadOptions) -> list[str]:
     if options.subset is not None:
         raise DataError(f"{path}: COCO files have no subsets; name the annotation file instead")
-    there = _files(path)
-    if not there:
+    files = _files(path)
+    if not files:
         raise DataError(f"{path}: no captions_*.json or instances_*.json in it (nor in annotations/)")
-    return list(there)
+    return list(files)
 
 
 COCO = Format("coco", _recognizes, _splits, _open)

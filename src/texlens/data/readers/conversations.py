@@ -1,7 +1,7 @@
 """JSON and JSONL of conversations: `{"conversations": [{"role" or "from", "value"}]}` or `{"messages": […]}`.
 
 One or several images, one or several turns. The last user's text, where there is some, becomes the row's prompt, the
-turns before it its history, a system message its system. Images stand in the users' turns
+turns before it its history, a system message its system. Images are in the users' turns
 (`<|vision_start|>a.png<|vision_end|>`, `<img>a.png</img>`, the bare path, or a part of type image), or in the row's
 `image` or `images`, in the order of the `<image>` marks. Paths are relative to the JSON file's folder.
 """
@@ -27,7 +27,7 @@ LEADING = re.compile(rf"\s*(?:{re.escape(IMAGE_PLACEHOLDER)}\s*)+")
 
 
 @dataclass
-class Said:
+class ParsedTurn:
     """A turn with its images' places as `<image>`; `names` are the images it names itself."""
 
     role: str
@@ -56,14 +56,14 @@ def parse_conversation(row: object, folder: Path, *, allow_outside: bool = False
     if not names:
         raise DataError("0 images; name one in the user's turn or in the row's 'images'")
     _place_images(talk, len(names))
-    *before, asked, answered = talk
-    more_answers, extra = _rest(row, answered.text)
-    given = row.get("id")
+    *before, question, answer = talk
+    more_answers, extra = _other_fields(row, answer.text)
+    row_id = row.get("id")
     return Record(
-        None if given is None else str(given),
+        None if row_id is None else str(row_id),
         tuple(image_path(folder, name, allow_outside=allow_outside) for name in names),
-        answered.text,
-        prompt=asked.text or None,
+        answer.text,
+        prompt=question.text or None,
         system=system or None,
         domain=row["domain"] if isinstance(row.get("domain"), str) else None,
         history=tuple(Turn(turn.role, turn.text) for turn in before),
@@ -72,23 +72,23 @@ def parse_conversation(row: object, folder: Path, *, allow_outside: bool = False
     )
 
 
-def _turns(row: dict, *, bare_paths: bool) -> Iterator[Said]:
+def _turns(row: dict, *, bare_paths: bool) -> Iterator[ParsedTurn]:
     """Turns in order; every spelling of roles and keys that data sets use."""
     turns = row.get("conversations", row.get("messages"))
     if not isinstance(turns, list):
         raise DataError("no 'conversations' and no 'messages' list")
     for turn in turns:
-        said = turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
-        if said not in ROLES:
-            raise DataError(f"a turn of role {said!r}; use user, assistant or system")
+        role = turn.get("role", turn.get("from")) if isinstance(turn, dict) else None
+        if role not in ROLES:
+            raise DataError(f"a turn of role {role!r}; use user, assistant or system")
         content = turn.get("content", turn.get("value"))
-        if ROLES[said] == "user":
+        if ROLES[role] == "user":
             yield _user_turn(content, bare_paths)
         else:
-            yield Said(ROLES[said], "".join(_part_text(part) for part in _as_parts(content)))
+            yield ParsedTurn(ROLES[role], "".join(_part_text(part) for part in _as_parts(content)))
 
 
-def _user_turn(content: object, bare_paths: bool) -> Said:
+def _user_turn(content: object, bare_paths: bool) -> ParsedTurn:
     names: list[str] = []
     pieces: list[str] = []
     for part in _as_parts(content):
@@ -101,11 +101,11 @@ def _user_turn(content: object, bare_paths: bool) -> Said:
         pieces.append(MARKED_IMAGE.sub(IMAGE_PLACEHOLDER, text))
     text = "".join(pieces).strip()
     if bare_paths and not names and _is_image_name(text):
-        return Said("user", IMAGE_PLACEHOLDER, [text])
-    return Said("user", text, [name.strip() for name in names])
+        return ParsedTurn("user", IMAGE_PLACEHOLDER, [text])
+    return ParsedTurn("user", text, [name.strip() for name in names])
 
 
-def _check_order(talk: Sequence[Said]) -> None:
+def _check_order(talk: Sequence[ParsedTurn]) -> None:
     answers = sum(turn.role == "assistant" for turn in talk)
     if not answers:
         raise DataError("0 answers; the last turn must be the assistant's")
@@ -113,7 +113,7 @@ def _check_order(talk: Sequence[Said]) -> None:
         raise DataError("turns that don't alternate; a row goes user, assistant, user, assistant")
 
 
-def _place_images(talk: Sequence[Said], count: int) -> None:
+def _place_images(talk: Sequence[ParsedTurn], count: int) -> None:
     """Marks that only say what goes without saying (all images before the first text) are dropped.
 
     The mark of a single image that names its file (`COCO: <|vision_start|>a.png<|vision_end|>`) carries the path
@@ -130,12 +130,12 @@ def _place_images(talk: Sequence[Said], count: int) -> None:
         users[0].text = users[0].text.replace(IMAGE_PLACEHOLDER, "").strip()
 
 
-def _rest(row: dict, answer: str) -> tuple[tuple[str, ...], dict]:
+def _other_fields(row: dict, answer: str) -> tuple[tuple[str, ...], dict]:
     """Further accepted answers, and the fields that are none of the format's own."""
-    own = ("conversations", "messages", "images", "image", "id", "domain")
-    extra = {name: value for name, value in row.items() if name not in own}
+    known = ("conversations", "messages", "images", "image", "id", "domain")
+    extra = {name: value for name, value in row.items() if name not in known}
     answers = extra.get("answers")
-    if isinstance(answers, list) and answers[:1] == [answer] and all(isinstance(one, str) for one in answers):
+    if isinstance(answers, list) and answers[:1] == [answer] and all(isinstance(text, str) for text in answers):
         del extra["answers"]
         return tuple(answers[1:]), extra
     return (), extra

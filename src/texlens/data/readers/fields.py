@@ -40,17 +40,17 @@ def text_field(names: Collection[str], options: ReadOptions) -> str | None:
     return _chosen(names, TEXT_FIELDS, options.text_column, "text")
 
 
-def no_field(what: str, wanted: str, names: Collection[str]) -> str:
+def no_field(what: str, column: str, names: Collection[str]) -> str:
     """Why a file has no such column, with the names that are near.
 
     Example:
         no_field("text", "label", ["labels", "path"]) -> "no column 'label' for the text; did you mean labels? it has …"
     """
-    known = (wanted, *(IMAGE_FIELDS if what == "image" else TEXT_FIELDS)) if wanted in ("image", "text") else (wanted,)
+    known = (column, *(IMAGE_FIELDS if what == "image" else TEXT_FIELDS)) if column in ("image", "text") else (column,)
     near = [name for name in names if difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)]
     meant = f" did you mean {' or '.join(near)}?" if near else ""
     remedy = f"name one with texlens data convert --{'image' if what == 'image' else 'text'}-column"
-    return f"no column {wanted!r} for the {what};{meant} it has {', '.join(names)}; {remedy}"
+    return f"no column {column!r} for the {what};{meant} it has {', '.join(names)}; {remedy}"
 
 
 def record_of_fields(row: Any, folder: Path, options: ReadOptions) -> Record:
@@ -71,35 +71,35 @@ def record_of_fields(row: Any, folder: Path, options: ReadOptions) -> Record:
         raise DataError(no_field("image", options.image_column, row))
     if text is None:
         raise DataError(no_field("text", options.text_column, row))
-    rest = {name: value for name, value in row.items() if name not in (image, text)}
-    given = next((rest.pop(name) for name in ID_FIELDS if rest.get(name) is not None), None)
-    prompt = next((rest.pop(name) for name in PROMPT_FIELDS if isinstance(rest.get(name), str)), None)
+    fields = {name: value for name, value in row.items() if name not in (image, text)}
+    row_id = next((fields.pop(name) for name in ID_FIELDS if fields.get(name) is not None), None)
+    prompt = next((fields.pop(name) for name in PROMPT_FIELDS if isinstance(fields.get(name), str)), None)
     first, *others = _answers(row[text], text)
-    if not others and isinstance(rest.get("answers"), list):
-        others = _answers(rest.pop("answers"), "answers")
+    if not others and isinstance(fields.get("answers"), list):
+        others = _answers(fields.pop("answers"), "answers")
         others = others[1:] if others[0] == first else others
     return Record(
-        None if given is None else str(given),
+        None if row_id is None else str(row_id),
         tuple(image_path(folder, name, allow_outside=options.allow_outside) for name in _names(row[image], image)),
         first,
         prompt=prompt or None,
-        system=_text(rest, "system"),
-        domain=_text(rest, "domain"),
+        system=_text(fields, "system"),
+        domain=_text(fields, "domain"),
         more_answers=tuple(others),
-        extra=rest,
+        extra=fields,
     )
 
 
-def _chosen(names: Collection[str], known: tuple[str, ...], asked: str, default: str) -> str | None:
-    if asked != default:
-        return asked if asked in names else None
+def _chosen(names: Collection[str], known: tuple[str, ...], requested: str, default: str) -> str | None:
+    if requested != default:
+        return requested if requested in names else None
     return next((name for name in known if name in names), None)
 
 
 def _names(value: Any, field: str) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    named = [one.get("path") if isinstance(one, dict) else one for one in values]
-    names = [one.strip() for one in named if isinstance(one, str) and one.strip()]
+    named = [item.get("path") if isinstance(item, dict) else item for item in values]
+    names = [item.strip() for item in named if isinstance(item, str) and item.strip()]
     if not names or len(names) != len(values):
         raise DataError(f"{field!r} names no image file; fill it or remove the row")
     return names
@@ -107,11 +107,11 @@ def _names(value: Any, field: str) -> list[str]:
 
 def _answers(value: Any, field: str) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(one, str) for one in values):
+    if not values or not all(isinstance(item, str) for item in values):
         kind = type(values[0]).__name__ if values else "an empty list"
         raise DataError(f"{field!r} holds {kind} where the text should be; fill it or remove the row")
     return values
 
 
-def _text(rest: dict[str, Any], name: str) -> str | None:
-    return rest.pop(name) or None if isinstance(rest.get(name), str) else None
+def _text(fields: dict[str, Any], name: str) -> str | None:
+    return fields.pop(name) or None if isinstance(fields.get(name), str) else None

@@ -59,7 +59,7 @@ def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
         text_column=options.text_column,
         where=where,
         identity=str(rows._fingerprint),
-        place=partial("{} row {}".format, where),
+        location=partial("{} row {}".format, where),
         folder=Path(datasets.config.HF_CACHE_HOME),
         several_images=pa.types.is_list(rows.data.table.schema.field(column).type),
     )
@@ -90,15 +90,15 @@ def _cache_where_unreachable(path: str) -> Iterator[None]:
     from huggingface_hub import constants
 
     settings = (datasets.config, constants)
-    before = [place.HF_HUB_OFFLINE for place in settings]
+    before = [module.HF_HUB_OFFLINE for module in settings]
     offline = any(before) or not _answers(path)
-    for place in settings:
-        place.HF_HUB_OFFLINE = offline
+    for module in settings:
+        module.HF_HUB_OFFLINE = offline
     try:
         yield
     finally:
-        for place, value in zip(settings, before, strict=True):
-            place.HF_HUB_OFFLINE = value
+        for module, value in zip(settings, before, strict=True):
+            module.HF_HUB_OFFLINE = value
 
 
 def _answers(path: str) -> bool:

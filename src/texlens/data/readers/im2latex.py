@@ -22,12 +22,12 @@ IMAGE_FOLDERS = ("formula_images", "formula_images_processed", "images_processed
 
 
 def _lists(path: Path) -> dict[str, Path]:
-    found = {}
+    files = {}
     for file in sorted(path.glob("*.lst")) if path.is_dir() else ():
         named = LIST.match(file.name)
         if named:
-            found[SPLITS.get(named["split"], named["split"])] = file
-    return found
+            files[SPLITS.get(named["split"], named["split"])] = file
+    return files
 
 
 def _formulas(path: Path) -> Path | None:
@@ -62,9 +62,9 @@ def _record(words: list[str], formulas: Path, texts: list[bytes], home: Path, op
     swapped = len(words) == 2 and Path(words[0]).suffix.lower() in IMAGE_SUFFIXES
     index, name = (words[1], words[0]) if swapped else (words[0], words[1] if len(words) > 1 else "")
     if not index.isdigit() or not name:
-        raise DataError(f"{' '.join(words)[:60]!r} is not a line of formulas and an image; mend or remove it")
+        raise DataError(f"{' '.join(words)[:60]!r} is not a line of formulas and an image; fix or remove it")
     if int(index) >= len(texts):
-        raise DataError(f"formula {index} is not there: {formulas.name} has {len(texts)} lines; fetch it anew")
+        raise DataError(f"formula {index} is not there: {formulas.name} has {len(texts)} lines; download it again")
     try:
         text = texts[int(index)].decode("utf-8").strip("\r")
     except UnicodeDecodeError as error:

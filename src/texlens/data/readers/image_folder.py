@@ -40,8 +40,8 @@ def _images(folder: Path) -> Iterator[Path]:
 
 def _pairs(folder: Path, images: list[Path]) -> Iterator[tuple[str, Record | DataError]]:
     for image in images:
-        place = str(image.relative_to(folder))
-        yield place, _pair(folder, image)
+        location = str(image.relative_to(folder))
+        yield location, _pair(folder, image)
 
 
 def _pair(folder: Path, image: Path) -> Record | DataError:

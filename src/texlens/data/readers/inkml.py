@@ -20,7 +20,7 @@ from texlens.data.readers.protocol import Format, ReadOptions
 from texlens.data.readers.record import Record, RecordSource, files_identity, memory_source
 
 MAX_FILE_BYTES = 16 << 20
-HEIGHT, MARGIN, PEN = 128, 12, 3
+HEIGHT, MARGIN, PEN_WIDTH = 128, 12, 3
 """Pixels of the drawn image: what the strokes of a wide formula span in height, the paper around them, the pen."""
 MAX_WIDTH = 1536
 OVERSAMPLING = 2
@@ -38,21 +38,21 @@ def draw_strokes(strokes: Sequence[Stroke]) -> Image.Image:
     if not points:
         raise DataError("no stroke in it; remove the file")
     left, top = min(x for x, _ in points), min(y for _, y in points)
-    wide, high = max(x for x, _ in points) - left, max(y for _, y in points) - top
+    width, height = max(x for x, _ in points) - left, max(y for _, y in points) - top
     inner = HEIGHT - 2 * MARGIN
-    scale = min(inner / max(high, wide / 12, 1e-6), (MAX_WIDTH - 2 * MARGIN) / max(wide, 1e-6))
-    size = (round(wide * scale) + 2 * MARGIN, round(high * scale) + 2 * MARGIN)
+    scale = min(inner / max(height, width / 12, 1e-6), (MAX_WIDTH - 2 * MARGIN) / max(width, 1e-6))
+    size = (round(width * scale) + 2 * MARGIN, round(height * scale) + 2 * MARGIN)
     paper = Image.new("L", (size[0] * OVERSAMPLING, size[1] * OVERSAMPLING), 255)
-    pen = ImageDraw.Draw(paper)
+    draw_on = ImageDraw.Draw(paper)
     for stroke in strokes:
         line = [
             (((x - left) * scale + MARGIN) * OVERSAMPLING, ((y - top) * scale + MARGIN) * OVERSAMPLING)
             for x, y in stroke
         ]
-        pen.line(line, fill=0, width=PEN * OVERSAMPLING, joint="curve")
-        radius = PEN * OVERSAMPLING / 2
+        draw_on.line(line, fill=0, width=PEN_WIDTH * OVERSAMPLING, joint="curve")
+        radius = PEN_WIDTH * OVERSAMPLING / 2
         for x, y in (line[:1] + line[-1:]) if line else ():
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
+            draw_on.ellipse((x - radius, y - radius, x + radius, y + radius), fill=0)
     return paper.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -70,7 +70,7 @@ def read_inkml(path: Path) -> tuple[str | None, str, list[Stroke]]:
     try:
         root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise DataError(f"not XML ({error}); fetch it anew") from error
+        raise DataError(f"not XML ({error}); download it again") from error
     notes = {
         element.get("type", ""): (element.text or "").strip() for element in root if _name(element) == "annotation"
     }
@@ -90,9 +90,9 @@ def _stroke(text: str) -> Stroke:
     try:
         points = [tuple(map(float, point.split()[:2])) for point in text.split(",") if point.strip()]
     except ValueError as error:
-        raise DataError(f"a trace with something else than numbers ({error}); mend it") from error
+        raise DataError(f"a trace with something else than numbers ({error}); fix it") from error
     if not all(len(point) == 2 and all(map(math.isfinite, point)) for point in points):
-        raise DataError("a trace whose points are no pairs of numbers; mend it")
+        raise DataError("a trace whose points are no pairs of numbers; fix it")
     return [(point[0], point[1]) for point in points]
 
 
@@ -104,15 +104,15 @@ def _drawn(path: Path) -> bytes:
 
 def _rows(folder: Path, files: Sequence[Path]) -> Iterator[tuple[str, Record | DataError]]:
     for file in files:
-        place = str(file.relative_to(folder))
+        location = str(file.relative_to(folder))
         try:
-            own, text, strokes = read_inkml(file)
+            row_id, text, strokes = read_inkml(file)
             if not any(strokes):
                 raise DataError("no stroke in it; remove the file")
-            extra = {"ui": own} if own else {}
-            yield place, Record(place.removesuffix(".inkml"), (), text, extra=extra, draw=partial(_drawn, file))
+            extra = {"ui": row_id} if row_id else {}
+            yield location, Record(location.removesuffix(".inkml"), (), text, extra=extra, draw=partial(_drawn, file))
         except DataError as error:
-            yield place, error
+            yield location, error
 
 
 def _folders(path: Path) -> dict[str, Path]:

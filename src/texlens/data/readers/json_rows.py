@@ -45,7 +45,7 @@ def json_source(path: Path, split: str, parse: Parse) -> RecordSource:
         split,
         digest.hexdigest(),
         rows,
-        rows.place,
+        rows.location,
         gathered.reasons,
         frozenset(gathered.repeated),
     )
@@ -61,7 +61,7 @@ def split_files(path: Path) -> dict[str, Path]:
 
 
 def first_row(path: Path) -> Any:
-    """The first row of a file or folder, to tell the format by; None where there is none to see."""
+    """The first row of a file or folder, by which the format is recognized; None if there is none."""
     if path.is_file() and path.suffix not in (".json", ".jsonl"):
         return None
     file = next(iter(split_files(path).values()), None)
@@ -84,7 +84,7 @@ class _JsonRecords(Sequence[Record | None]):
         if self._held is not None:
             self._held.append(record)
 
-    def place(self, row: int) -> str:
+    def location(self, row: int) -> str:
         return f"line {self._lines[row]}" if self._lines[row] else f"row {row}"
 
     def __len__(self) -> int:
@@ -109,8 +109,8 @@ def _rows(path: Path, digest: Digest) -> Iterator[tuple[int, int, int, Any]]:
     if _is_lines(path):
         yield from _lines(path, digest)
         return
-    for found in list_values(path, digest, LIST_KEYS):
-        yield 0, found.start, found.length, found.value
+    for value in list_values(path, digest, LIST_KEYS):
+        yield 0, value.start, value.length, value.value
 
 
 def _is_lines(path: Path) -> bool:

@@ -1,10 +1,11 @@
-"""JSON files read value by value, so that one of many gigabytes needs a few megabytes of memory.
+"""JSON files read value by value: a file of many gigabytes needs a few megabytes of memory.
 
-A value comes with the place of its bytes in the file, from which it can be read again alone.
+Each value comes with the offset and length of its bytes, so that it can be read again alone.
 """
 
 import codecs
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ CHUNK_BYTES = 1 << 20
 MAX_VALUE_CHARACTERS = 64 << 20
 """One row of more is not read further: it is a file with a fault in it, or no row."""
 SPACE = re.compile(r"[ \t\r\n]*")
-REMEDY = "mend it, or fetch it anew if it is cut short"
+REMEDY = "fix it, or download it again if it is cut short"
 
 
 class Digest(Protocol):
@@ -26,7 +27,7 @@ class Digest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """`key` is the name of the list that the value stands in, None for a file that is one list."""
+    """`key` is the name of the list that the value is in, None for a file that is one list."""
 
     key: str | None
     start: int
@@ -63,7 +64,7 @@ def read_value(path: Path, start: int, length: int) -> Any:
 def first_value(path: Path, keys: tuple[str, ...] = ()) -> Any:
     """The first value, to look at; None where the file begins otherwise."""
     try:
-        return next((found.value for found in list_values(path, _NoDigest(), keys)), None)
+        return next((value.value for value in list_values(path, _NoDigest(), keys)), None)
     except (DataError, OSError):
         return None
 
@@ -84,22 +85,22 @@ class _NoDigest:
 
 def _object(text: "_Text", keys: tuple[str, ...]) -> Iterator[Value]:
     """The lists under the keys; everything else is passed over a value at a time."""
-    found = False
+    has_rows = False
     text.take("{")
     while text.peek() != "}":
         _, _, key = text.value()
         text.take(":")
         if key in keys and text.peek() == "[":
-            found = True
+            has_rows = True
             yield from _values(text, key)
         else:
             text.value()
         if text.peek() != "}":
             text.take(",")
     text.take("}")
-    if not found:
-        wanted = f" under one of {', '.join(keys)}" if keys else ""
-        raise DataError(f"{text.path}: must hold a list of rows{wanted}, not dict; name it .jsonl if a row is a line")
+    if not has_rows:
+        names = f" under one of {', '.join(keys)}" if keys else ""
+        raise DataError(f"{text.path}: must hold a list of rows{names}, not dict; name it .jsonl if a row is a line")
 
 
 def _values(text: "_Text", key: str | None) -> Iterator[Value]:
@@ -138,9 +139,9 @@ class _Text:
             self._more(CHUNK_BYTES)
 
     def take(self, character: str) -> None:
-        found = self.peek()
-        if found != character:
-            raise self.fault(f"{character!r} expected" if found else "the file ends in the middle")
+        next_character = self.peek()
+        if next_character != character:
+            raise self.fault(f"{character!r} expected" if next_character else "the file ends in the middle")
         self._go(self._at + 1)
 
     def value(self) -> tuple[int, int, Any]:
@@ -157,7 +158,7 @@ class _Text:
                 self._more(max(CHUNK_BYTES, held))
                 continue
             except RecursionError as error:
-                raise DataError(f"{self.path}: not JSON of sane depth; mend the file") from error
+                raise DataError(f"{self.path}: not JSON of sane depth; fix the file") from error
             if end == len(self._text) and not self._ended:
                 self._more(CHUNK_BYTES)
                 continue
@@ -200,7 +201,7 @@ class _Text:
         """`error.object` begins with what the last chunk left over of a character."""
         data = error.object
         line = self._lines_read + data.count(b"\n", 0, error.start)
-        left_over = len(data) - (self._file.tell() - self._read)
+        left_over = len(data) - (self._file.seek(0, os.SEEK_CUR) - self._read)
         byte = self._read - left_over + error.start + 1
-        place = f"byte {byte} of the file is 0x{data[error.start]:02x}"
-        return DataError(f"{self.path} line {line}: {place}, not UTF-8; save it as UTF-8")
+        location = f"byte {byte} of the file is 0x{data[error.start]:02x}"
+        return DataError(f"{self.path} line {line}: {location}, not UTF-8; save it as UTF-8")

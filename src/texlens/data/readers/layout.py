@@ -43,7 +43,7 @@ def _readme_configs(readme: Path) -> list[dict]:
     try:
         head = yaml.safe_load(parts[1])
     except yaml.YAMLError as error:
-        raise DataError(f"{readme}: its front matter is no YAML ({_one_line(error)}); mend it or remove it") from error
+        raise DataError(f"{readme}: its front matter is no YAML ({_one_line(error)}); fix or remove it") from error
     configs = head.get("configs") if isinstance(head, dict) else None
     return [config for config in configs or [] if isinstance(config, dict) and "data_files" in config]
 
@@ -53,8 +53,8 @@ def _from_configs(folder: Path, configs: list[dict], subset: str | None, allow_o
     named_default = next((name for name, config in by_name.items() if config.get("default")), "default")
     chosen = subset or (next(iter(by_name)) if len(by_name) == 1 else named_default)
     if chosen not in by_name:
-        said = f"no subset {subset!r}" if subset else "several subsets"
-        raise DataError(f"{folder}: {said}; set data.subset to one of {', '.join(by_name)}")
+        reason = f"no subset {subset!r}" if subset else "several subsets"
+        raise DataError(f"{folder}: {reason}; set data.subset to one of {', '.join(by_name)}")
     config = by_name[chosen]
     base = folder / str(config.get("data_dir", ""))
     return {
@@ -69,7 +69,7 @@ def _patterns(data_files: object, folder: Path) -> Iterable[tuple[str, list[str]
     if all(isinstance(entry, str) for entry in entries):
         return [("train", [str(entry) for entry in entries])]
     if not all(isinstance(entry, dict) and {"split", "path"} <= entry.keys() for entry in entries):
-        raise DataError(f"{folder / 'README.md'}: data_files must be paths, or a list of split and path; mend it")
+        raise DataError(f"{folder / 'README.md'}: data_files must be paths, or a list of split and path; fix it")
     return [
         (str(entry["split"]), entry["path"] if isinstance(entry["path"], list) else [str(entry["path"])])
         for entry in entries
@@ -88,11 +88,11 @@ def _matching(base: Path, patterns: Iterable[str], folder: Path, allow_outside: 
 def _from_names(folder: Path, subset: str | None) -> Splits:
     home = folder / subset if subset else folder
     if not home.is_dir():
-        raise DataError(f"{folder}: no subset {subset!r}; {_subsets_there(folder)}")
+        raise DataError(f"{folder}: no subset {subset!r}; {_available_subsets(folder)}")
     nested = [path for name in SPLIT_NAMES for path in (home / name).glob("*.parquet")]
     files = sorted([*home.glob("*.parquet"), *nested]) or sorted((home / "data").glob("*.parquet"))
     if not files and not subset:
-        raise DataError(f"{folder}: no parquet file in it; {_subsets_there(folder)}")
+        raise DataError(f"{folder}: no parquet file in it; {_available_subsets(folder)}")
     named: Splits = {}
     for path in files:
         split = path.parent.name if path in nested else _split_name(path)
@@ -108,9 +108,9 @@ def _split_name(path: Path) -> str | None:
     return path.stem if path.stem in SPLIT_NAMES else None
 
 
-def _subsets_there(folder: Path) -> str:
-    there = sorted({path.parent.name for path in folder.glob("*/*.parquet") if path.parent.name not in SPLIT_NAMES})
-    return f"set data.subset to one of {', '.join(there)}" if there else "check data.path"
+def _available_subsets(folder: Path) -> str:
+    subsets = sorted({path.parent.name for path in folder.glob("*/*.parquet") if path.parent.name not in SPLIT_NAMES})
+    return f"set data.subset to one of {', '.join(subsets)}" if subsets else "check data.path"
 
 
 def _one_line(error: BaseException) -> str:

@@ -45,7 +45,7 @@ def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
         text_column=options.text_column,
         where=str(path),
         identity=_identity(files),
-        place=partial(_place, files, starts),
+        location=partial(_location, files, starts),
         folder=files[0].parent,
         allow_outside=options.allow_outside,
         several_images=all(pa.types.is_list(parquet.schema_arrow.field(column).type) for parquet in opened),
@@ -65,7 +65,7 @@ def _splits(path: Path, options: ReadOptions) -> Sequence[str]:
 PARQUET = Format("parquet", _recognizes, _splits, open_parquet)
 
 
-def _place(files: Sequence[Path], starts: Sequence[int], row: int) -> str:
+def _location(files: Sequence[Path], starts: Sequence[int], row: int) -> str:
     shard = bisect_right(starts, row) - 1
     return f"{files[shard]} row {row - starts[shard]}"
 
@@ -74,21 +74,21 @@ def _open(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file, memory_map=True)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file}: not a whole parquet file ({_one_line(error)}); fetch it anew") from error
+        raise DataError(f"{file}: not a whole parquet file ({_one_line(error)}); download it again") from error
 
 
 def _texts(files: Sequence[Path], opened: Sequence[pq.ParquetFile], options: ReadOptions) -> pa.Table:
     tables = []
     for file, parquet in zip(files, opened, strict=True):
-        wanted = [name for name in parquet.schema_arrow.names if name != options.image_column]
+        columns = [name for name in parquet.schema_arrow.names if name != options.image_column]
         try:
-            tables.append(parquet.read(wanted).replace_schema_metadata())
+            tables.append(parquet.read(columns).replace_schema_metadata())
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: damaged ({_one_line(error)}); fetch it anew") from error
+            raise DataError(f"{file}: damaged ({_one_line(error)}); download it again") from error
     try:
         return pa.concat_tables(tables, promote_options="default")
     except pa.ArrowException as error:
-        raise DataError(f"{files[0].parent}: its files differ in columns ({_one_line(error)}); mend them") from error
+        raise DataError(f"{files[0].parent}: its files differ in columns ({_one_line(error)}); fix them") from error
 
 
 def _images(files: Sequence[Path], column: str) -> pa.ChunkedArray:
@@ -101,11 +101,11 @@ def _images(files: Sequence[Path], column: str) -> pa.ChunkedArray:
             [pq.read_table(file, columns=[column], memory_map=True).replace_schema_metadata() for file in files]
         ).column(column)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{files[0].parent}: damaged image column ({_one_line(error)}); fetch it anew") from error
+        raise DataError(f"{files[0].parent}: damaged image column ({_one_line(error)}); download it again") from error
 
 
 def _image_bytes(files: Sequence[Path], column: str) -> int:
-    """Uncompressed size as the files' footers tell it."""
+    """Uncompressed size from the files' footers."""
     total = 0
     for file in files:
         footer = pq.read_metadata(file)

@@ -46,7 +46,7 @@ class ReadOptions:
 class Format:
     """One way to store rows on disk.
 
-    `recognizes` looks at file names, and at the first row where those don't tell. `splits` lists what the path has;
+    `recognizes` looks at file names, and at the first row where names are not enough. `splits` lists what the path has;
     `open` reads one of those.
     """
 

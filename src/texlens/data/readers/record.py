@@ -26,7 +26,7 @@ class Record:
 
 
 class RecordSource:
-    """A `Source` of records, one each row; a row that could not be read is None there and stands in `reasons`.
+    """A `Source` of records, one each row; a row that could not be read is None there and is in `reasons`.
 
     A row without an id is called after split and number; one whose id an earlier row has gets its number after it.
     """
@@ -37,16 +37,16 @@ class RecordSource:
         split: str,
         identity: str,
         records: Sequence[Record | None],
-        place: Callable[[int], str],
+        location: Callable[[int], str],
         reasons: Mapping[int, str],
         repeated: frozenset[int],
     ):
         if not len(records):
             raise DataError(f"{where}: no row in it; check data.path")
         self.where, self.identity = where, identity
-        self._split, self._records, self._place, self._repeated = split, records, place, repeated
+        self._split, self._records, self._location, self._repeated = split, records, location, repeated
         self.rejected = {
-            row: RejectedRow(f"{split}-{row}", f"{where} {place(row)}".rstrip(), reason, "row form")
+            row: RejectedRow(f"{split}-{row}", f"{where} {location(row)}".rstrip(), reason, "row form")
             for row, reason in reasons.items()
         }
 
@@ -84,10 +84,10 @@ class RecordSource:
         return f"{record.id}#{row}" if row in self._repeated else record.id
 
     def _images(self, row: int, record: Record) -> list[LazyImage]:
-        place = f"{self.where} {self._place(row)}".rstrip()
+        location = f"{self.where} {self._location(row)}".rstrip()
         if record.draw is not None:
-            return [LazyImage(record.draw, place)]
-        return [LazyImage(path.read_bytes, f"{place} ({path.name})", path) for path in record.images]
+            return [LazyImage(record.draw, location)]
+        return [LazyImage(path.read_bytes, f"{location} ({path.name})", path) for path in record.images]
 
 
 class RowIndex:
@@ -118,17 +118,17 @@ def memory_source(
     Raises:
         DataError: no row at all.
     """
-    gathered, records, places = RowIndex(), [], []
-    for row, (place, read) in enumerate(rows):
-        places.append(place)
+    gathered, records, locations = RowIndex(), [], []
+    for row, (location, read) in enumerate(rows):
+        locations.append(location)
         records.append(gathered.see(row, read))
     return RecordSource(
-        where, split, identity, records, places.__getitem__, gathered.reasons, frozenset(gathered.repeated)
+        where, split, identity, records, locations.__getitem__, gathered.reasons, frozenset(gathered.repeated)
     )
 
 
 def files_identity(paths: Iterable[Path]) -> str:
-    """Names, sizes and times of change: what tells that a folder of files is as it was."""
+    """Changes with the names, sizes and modification times of the files."""
     digest = hashlib.sha256()
     for path in paths:
         known = path.stat()

@@ -47,10 +47,10 @@ def open_source(path: str, split: str, format: str = "auto", options: ReadOption
     if local is None:
         return open_hub(path, split, options)
     known = find_format(local, format)
-    there = known.splits(local, options)
-    if split not in there:
+    available = known.splits(local, options)
+    if split not in available:
         raise DataError(
-            f"{path}: no split {split!r}, only {', '.join(there)}; set data.splits to these, "
+            f"{path}: no split {split!r}, only {', '.join(available)}; set data.splits to these, "
             "or validation and test to a share of train such as 0.05"
         )
     return known.open(local, split, options)

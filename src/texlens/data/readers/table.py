@@ -21,7 +21,7 @@ class TableSource:
 
     Images are bytes, a file name, or both in a struct `{bytes, path}`, as `datasets` stores them; a list of these is a
     row of several images. Of the other columns `id`, `prompt`, `system`, `domain`, `answers` and `history` become the
-    sample's own; plain values of the rest, and what the JSON of a column `extra` holds, stand in `extra`.
+    sample's own; plain values of the rest, and what the JSON of a column `extra` holds, go to `extra`.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class TableSource:
         text_column: str,
         where: str,
         identity: str,
-        place: Callable[[int], str],
+        location: Callable[[int], str],
         folder: Path | None = None,
         allow_outside: bool = False,
         several_images: bool = False,
     ):
         self.where, self.identity = where, identity
         self.rejected: dict[int, RejectedRow] = {}
-        self._split, self._place = split, place
+        self._split, self._location = split, location
         self._folder, self._allow_outside = folder, allow_outside
         self._load_images, self._several_images = load_images, several_images
         self._texts, damaged = _read_texts(texts.column(text_column), text_column, where)
@@ -53,7 +53,7 @@ class TableSource:
         self._history = _list_column(texts, "history", pa.types.is_struct)
         self._ids = unique_ids(self._columns.pop("id", None), where)
         for row, reason in damaged.items():
-            self.rejected[row] = RejectedRow(self.id(row), place(row), reason, "not UTF-8")
+            self.rejected[row] = RejectedRow(self.id(row), location(row), reason, "not UTF-8")
 
     def __getstate__(self) -> dict:
         """Images that were read stay behind: a worker that is not forked reads its own."""
@@ -70,8 +70,8 @@ class TableSource:
 
     def sample(self, row: int) -> Sample:
         extra = {name: values[row] for name, values in self._columns.items() if values[row] is not None}
-        own = {name: extra.pop(name, None) for name in ("prompt", "system", "domain")}
-        own = {name: None if value is None else str(value) for name, value in own.items()}
+        fields = {name: extra.pop(name, None) for name in ("prompt", "system", "domain")}
+        fields = {name: None if value is None else str(value) for name, value in fields.items()}
         first, *others = [self._image(row, number) for number in range(self._image_count(row))]
         answers, history = self._answers, self._history
         return Sample(
@@ -82,13 +82,13 @@ class TableSource:
             more_images=tuple(others),
             history=tuple(Turn(turn["role"], turn["content"]) for turn in history[row] or ()) if history else (),
             more_answers=tuple(answers[row] or ())[1:] if answers else (),
-            **own,
+            **fields,
         )
 
     def _image(self, row: int, number: int) -> LazyImage:
         return LazyImage(
             lambda: self._image_bytes(row, number),
-            self._place(row),
+            self._location(row),
             read_name=lambda: self._stored_image(row, number)[1],
         )
 
@@ -110,11 +110,11 @@ class TableSource:
         if data is not None:
             return data
         if not name or self._folder is None:
-            raise DataError(f"{self._place(row)}: no image; fill the image column or remove the row")
+            raise DataError(f"{self._location(row)}: no image; fill the image column or remove the row")
         try:
             return image_path(self._folder, name, allow_outside=self._allow_outside).read_bytes()
         except DataError as error:
-            raise DataError(f"{self._place(row)}: {error}") from error
+            raise DataError(f"{self._location(row)}: {error}") from error
 
     @property
     def _images(self) -> pa.ChunkedArray:
@@ -143,14 +143,14 @@ def check_columns(names: list[str], image_column: str, text_column: str, where: 
 def unique_ids(ids: list | None, where: str) -> list[str] | None:
     """
     Raises:
-        DataError: an id stands in two rows, so predictions could not be told apart.
+        DataError: an id is used by two rows, so predictions could not be distinguished.
     """
     if ids is None:
         return None
     first: dict[str, int] = {}
     for row, value in enumerate(map(str, ids)):
         if first.setdefault(value, row) != row:
-            raise DataError(f"{where}: id {value!r} stands in rows {first[value]} and {row}; make ids unique")
+            raise DataError(f"{where}: id {value!r} is used by rows {first[value]} and {row}; make ids unique")
     return list(first)
 
 
@@ -170,7 +170,7 @@ def _read_texts(column: pa.ChunkedArray, name: str, where: str) -> tuple[list[st
             try:
                 texts[row] = (data or b"").decode("utf-8")
             except UnicodeDecodeError as error:
-                damaged[row] = f"the text's byte {error.start} is 0x{data[error.start]:02x}, not UTF-8; mend the row"
+                damaged[row] = f"the text's byte {error.start} is 0x{data[error.start]:02x}, not UTF-8; fix the row"
         return texts, damaged
 
 

@@ -1,6 +1,6 @@
 """CSV and TSV: a header, then `image_path,text` or other columns; images lie beside, paths relative to the file.
 
-`fields.py` knows the columns' usual names. A cell that holds line breaks stands in quotes, as every spreadsheet writes
+`fields.py` knows the columns' usual names. A cell that holds line breaks is in quotes, as every spreadsheet writes
 it.
 """
 
@@ -45,7 +45,7 @@ def _records(file: Path, options: ReadOptions) -> Iterator[tuple[str, Record | D
         try:
             cells = next(rows, None)
         except csv.Error as error:
-            raise DataError(f"{file} line {first}: not CSV ({error}); mend its quotes") from error
+            raise DataError(f"{file} line {first}: not CSV ({error}); fix its quotes") from error
         if cells is None:
             return
         if cells:
@@ -53,12 +53,12 @@ def _records(file: Path, options: ReadOptions) -> Iterator[tuple[str, Record | D
 
 
 def _check_header(file: Path, names: list[str], options: ReadOptions) -> None:
-    for what, field, wanted in (
+    for what, field, column in (
         ("image", image_field(names, options), options.image_column),
         ("text", text_field(names, options), options.text_column),
     ):
         if field is None:
-            raise DataError(f"{file}: {no_field(what, wanted, names)}")
+            raise DataError(f"{file}: {no_field(what, column, names)}")
 
 
 def _record(
@@ -115,8 +115,8 @@ class _Lines:
                 try:
                     text = line.decode("utf-8")
                 except UnicodeDecodeError as error:
-                    place = f"byte {error.start + 1} of line {number} is 0x{line[error.start]:02x}"
-                    self._faults[number] = DataError(f"{place}, not UTF-8; save the file as UTF-8")
+                    location = f"byte {error.start + 1} of line {number} is 0x{line[error.start]:02x}"
+                    self._faults[number] = DataError(f"{location}, not UTF-8; save the file as UTF-8")
                     text = line.decode("utf-8", errors="replace")
                 yield text
 

@@ -1,4 +1,4 @@
-"""What a data report tells, gathered in one pass over the rows."""
+"""The content of a data report, gathered in one pass over the rows."""
 
 import random
 from collections import Counter
@@ -143,8 +143,8 @@ def _drawn(rows: Mapping[str, int], count: int, seed: int) -> list[tuple[str, in
     """Each split gives about as many, in its own order."""
     chosen: list[tuple[str, int]] = []
     left = dict(sorted(rows.items(), key=lambda item: item[1]))
-    for place, (name, size) in enumerate(left.items()):
-        share = min(size, (count - len(chosen)) // (len(left) - place))
+    for number, (name, size) in enumerate(left.items()):
+        share = min(size, (count - len(chosen)) // (len(left) - number))
         chosen += [(name, index) for index in sorted(random.Random(f"{seed} {name}").sample(range(size), share))]
     order = list(rows)
-    return sorted(chosen, key=lambda place: (order.index(place[0]), place[1]))
+    return sorted(chosen, key=lambda number: (order.index(number[0]), number[1]))

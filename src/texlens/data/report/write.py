@@ -60,7 +60,9 @@ def write_data_report(
             commonest=_commonest(inspection),
             rarest=_rarest(inspection),
             sections=[_section(section) for section in sections],
-            samples=[_card(rows[split], split, index, inspection, drawings) for split, index in inspection.samples],
+            samples=[
+                _sample_panel(rows[split], split, index, inspection, drawings) for split, index in inspection.samples
+            ],
         )
     )
     write_text(Path(path), page)
@@ -97,7 +99,7 @@ def _split_line(stats: SplitSummary) -> dict:
 
 def _kind(kind: str, count: int, inspection: Inspection, rows: Mapping[str, Rows]) -> dict:
     about = KINDS[kind]
-    found = [finding for finding in inspection.validation.findings if finding.kind == kind]
+    findings = [finding for finding in inspection.validation.findings if finding.kind == kind]
     return {
         "name": kind,
         "count": count,
@@ -105,8 +107,8 @@ def _kind(kind: str, count: int, inspection: Inspection, rows: Mapping[str, Rows
         "title": about.title,
         "remedy": about.remedy,
         "fixed": about.fixed,
-        "shown": [_thumbnail(finding, rows) for finding in found[:MAX_SHOWN_PER_KIND]],
-        "named": [str(finding) for finding in found[MAX_SHOWN_PER_KIND:MAX_NAMED_PER_KIND]],
+        "shown": [_thumbnail(finding, rows) for finding in findings[:MAX_SHOWN_PER_KIND]],
+        "named": [str(finding) for finding in findings[MAX_SHOWN_PER_KIND:MAX_NAMED_PER_KIND]],
         "unnamed": max(0, count - MAX_NAMED_PER_KIND),
     }
 
@@ -161,15 +163,15 @@ def _charts(inspection: Inspection) -> list[tuple[str, Markup]]:
 def _plan_lines(inspection: Inspection) -> list[tuple[str, str, str]]:
     if inspection.plan is None:
         return []
-    pair = lines(inspection.plan.asked), lines(inspection.plan.recommended.plan)
-    return [(label, asked, better) for (label, asked), (_, better) in zip(*pair, strict=True)]
+    pair = lines(inspection.plan.current), lines(inspection.plan.recommended.plan)
+    return [(label, current, better) for (label, current), (_, better) in zip(*pair, strict=True)]
 
 
 def _token_bars(inspection: Inspection) -> list[tuple[str, Markup]]:
     if inspection.plan is None:
         return []
     return [
-        ("Tokens an image, under this budget", _token_chart(inspection.plan.asked, "s0")),
+        ("Tokens an image, under this budget", _token_chart(inspection.plan.current, "s0")),
         ("Tokens an image, recommended", _token_chart(inspection.plan.recommended.plan, "s1")),
     ]
 
@@ -202,7 +204,7 @@ def _section(section: Section) -> dict:
     return {"anchor": section.anchor, "title": section.title, "intro": section.intro, "rows": rows}
 
 
-def _card(rows: Rows, split: str, index: int, inspection: Inspection, drawings: Drawings) -> dict:
+def _sample_panel(rows: Rows, split: str, index: int, inspection: Inspection, drawings: Drawings) -> dict:
     sample = rows[index]
     drawn = drawings.index(sample.text) if inspection.validation.latex else None
     item = drawings.items[drawn] if drawn is not None else ""
@@ -219,10 +221,10 @@ def _card(rows: Rows, split: str, index: int, inspection: Inspection, drawings: 
 
 
 def _about(image: LazyImage, inspection: Inspection) -> str:
-    return " · ".join(_said(image, inspection))
+    return " · ".join(_describe(image, inspection))
 
 
-def _said(image: LazyImage, inspection: Inspection) -> Iterator[str]:
+def _describe(image: LazyImage, inspection: Inspection) -> Iterator[str]:
     try:
         width, height = image.size
     except DataError as error:

@@ -28,8 +28,8 @@ def image_key(image: LazyImage, data: bytes | None) -> bytes:
     path = image.path
     assert path is not None
     stat = path.stat()
-    place = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}"
-    return hashlib.blake2b(place.encode(errors="surrogateescape"), digest_size=16, person=b"file").digest()
+    identity = f"{os.path.realpath(path)}\0{stat.st_size}\0{stat.st_mtime_ns}"
+    return hashlib.blake2b(identity.encode(errors="surrogateescape"), digest_size=16, person=b"file").digest()
 
 
 def text_key(text: str, render: bool) -> bytes:
@@ -45,11 +45,11 @@ class StatsCache:
         self._open(folder)
 
     def images(self, keys: Sequence[bytes]) -> dict[bytes, ImageStats]:
-        rows = self._found(f"SELECT key, {COLUMNS} FROM images_{VERSION}", keys)
+        rows = self._select(f"SELECT key, {COLUMNS} FROM images_{VERSION}", keys)
         return {key: ImageStats(*values) for key, *values in rows}
 
     def texts(self, keys: Sequence[bytes]) -> dict[bytes, str]:
-        return dict(self._found(f"SELECT key, fault FROM texts_{VERSION}", keys))
+        return dict(self._select(f"SELECT key, fault FROM texts_{VERSION}", keys))
 
     def add(self, images: Mapping[bytes, ImageStats], texts: Mapping[bytes, str]) -> None:
         """Kept for good once this returns."""
@@ -73,17 +73,17 @@ class StatsCache:
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
 
-    def _found(self, select: str, keys: Sequence[bytes]) -> Iterable[tuple]:
-        found: list[tuple] = []
+    def _select(self, select: str, keys: Sequence[bytes]) -> Iterable[tuple]:
+        rows: list[tuple] = []
         for start in range(0, len(keys), AT_ONCE):
             some = keys[start : start + AT_ONCE]
             if self._file is None:
                 return []
             try:
-                found += self._file.execute(f"{select} WHERE key IN ({', '.join('?' * len(some))})", some).fetchall()
+                rows += self._file.execute(f"{select} WHERE key IN ({', '.join('?' * len(some))})", some).fetchall()
             except sqlite3.Error as error:
                 self._give_up(error)
-        return found
+        return rows
 
     def _write(self, insert: str, rows: Sequence[tuple]) -> None:
         if self._file is None or not rows:
@@ -100,7 +100,7 @@ class StatsCache:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
-    """The file with its tables; a damaged one is begun anew."""
+    """The file with its tables; a damaged one is created again."""
     try:
         return _prepared(path)
     except sqlite3.DatabaseError as error:

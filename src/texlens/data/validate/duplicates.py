@@ -1,4 +1,4 @@
-"""Images that stand in several rows: the very same, and near-equal ones.
+"""Images that are in several rows: the very same, and near-equal ones.
 
 Near ones are found without comparing all with all: the 512 bits of a look are cut into 16 bands of 32, and only looks
 that share a band are compared. Two looks that differ in up to 15 bits always share one. Where many share a band (a
@@ -23,7 +23,7 @@ Pair = tuple[RowKeys, RowKeys, str]
 
 
 def exact_duplicates(keys_of_rows: Iterable[RowKeys], same_label: Same) -> Iterator[Pair]:
-    """(row, the earlier row of its split that it equals, kind): `duplicate-row`, or `two-labels` told of both rows.
+    """(row, the earlier row of its split that it equals, kind): `duplicate-row`, or `two-labels`, reported for both rows.
 
     Rows that ask different questions about one image are different rows.
     """
@@ -50,12 +50,12 @@ def _within(group: Sequence[RowKeys], same_label: Same) -> Iterator[Pair]:
 def near_duplicates(keys_of_rows: Sequence[RowKeys], same_label: Same) -> Iterator[Pair]:
     """(row, the row that it resembles, kind): `near-duplicate`, `near-two-labels`, or `near-leak` across splits.
 
-    The very same images are not told again. Each row is told once a kind, with its nearest.
+    Identical images are not reported again. Each row is reported once a kind, with its nearest match.
     """
     keys_of_rows = _one_an_image(keys for keys in keys_of_rows if keys.perceptual_hash and keys.image)
     if len(keys_of_rows) < 2:
         return
-    told: set[tuple[RowKeys, str]] = set()
+    reported: set[tuple[RowKeys, str]] = set()
     for first, second in _near_pairs(
         np.frombuffer(b"".join(m.perceptual_hash for m in keys_of_rows), np.uint64).reshape(len(keys_of_rows), -1)
     ):
@@ -67,8 +67,8 @@ def near_duplicates(keys_of_rows: Sequence[RowKeys], same_label: Same) -> Iterat
             continue
         else:
             kind = "near-duplicate" if same else "near-two-labels"
-        if (later, kind) not in told:
-            told.add((later, kind))
+        if (later, kind) not in reported:
+            reported.add((later, kind))
             yield later, earlier, kind
 
 

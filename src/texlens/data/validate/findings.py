@@ -1,6 +1,6 @@
 """What validation can find, and how bad each kind is.
 
-Errors make a row useless or a score wrong; warnings are worth a look; notes tell what the loader does by itself.
+Errors make a row useless or a score wrong; warnings are worth a look; notes say what the loader corrects without help.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ class Kind:
 DROPPED = "the row is left out"
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "row-form": Kind("error", "not a row", "mend the row in its file", DROPPED),
+        "row-form": Kind("error", "not a row", "fix the row in its file", DROPPED),
         "unreadable-image": Kind("error", "unreadable image", "replace or remove the image", DROPPED),
         "damaged-image": Kind("error", "damaged image", "replace the image", DROPPED),
         "blank-image": Kind("error", "blank image", "remove the row, or put the right image there", DROPPED),
@@ -47,8 +47,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "small-image": Kind("warning", "too small to read", "scan or draw it larger"),
         "large-image": Kind("warning", "scaled down", "raise --max-pixels, or crop the image"),
         "encoding": Kind("warning", "wrong encoding", "read the source as UTF-8 again"),
-        "latex-parse": Kind("warning", "LaTeX does not parse", "mend the label, or remove the row"),
-        "latex-render": Kind("warning", "LaTeX does not render", "mend the label, or remove the row"),
+        "latex-parse": Kind("warning", "LaTeX does not parse", "fix the label, or remove the row"),
+        "latex-render": Kind("warning", "LaTeX does not render", "fix the label, or remove the row"),
         "exif-orientation": Kind("note", "turned upright by the loader", "nothing: EXIF orientation is applied"),
         "transparency": Kind("note", "transparency laid on white", "nothing; check that the ink is dark"),
         "color-mode": Kind("note", "converted to RGB", "nothing; check that colors look right"),

@@ -1,4 +1,4 @@
-"""A new folder with what validation found mended, and an account of every row: in = kept + rejected + merged."""
+"""A new folder with what validation found fixed, and an account of every row: in = kept + rejected + merged."""
 
 import io
 from collections import Counter
@@ -20,7 +20,7 @@ from texlens.data.validate.row_keys import RowKeys
 from texlens.data.validate.run import Validation
 
 Leaks = Literal["keep", "to-train", "out-of-train"]
-Place = tuple[str, int]
+RowPlace = tuple[str, int]
 
 
 class RowAction(NamedTuple):
@@ -48,29 +48,33 @@ class Fixed:
         return {**counts, "splits": splits, "moved": self.moved, "inverted": self.inverted, "padded": self.padded}
 
 
-def plan_actions(validation: Validation, *, leaks: Leaks = "keep", drop: Iterable[str] = ()) -> dict[Place, RowAction]:
+def plan_actions(
+    validation: Validation, *, leaks: Leaks = "keep", drop: Iterable[str] = ()
+) -> dict[RowPlace, RowAction]:
     """The rows that don't simply stay as they are.
 
     Args:
-        leaks: `to-train` moves a row whose label or image stands in an earlier split there; `out-of-train` leaves out
-            the rows of earlier splits that stand in later ones. Train comes before validation, that before test.
+        leaks: `to-train` moves a row whose label or image is in an earlier split there; `out-of-train` leaves out
+            the rows of earlier splits that are in later ones. Train comes before validation, that before test.
         drop: kinds whose rows are left out too.
     """
     dropped = {kind for kind, about in KINDS.items() if about.fixed == DROPPED} | set(drop)
-    actions: dict[Place, RowAction] = {}
+    actions: dict[RowPlace, RowAction] = {}
     for finding in validation.findings:
         if finding.row < 0:
             continue
-        place = finding.split, finding.row
-        known = actions.get(place)
+        row_place = finding.split, finding.row
+        known = actions.get(row_place)
         if known is not None and known.action == "reject":
             continue
         if finding.kind in dropped:
-            actions[place] = RowAction("reject", finding.split, finding.kind, finding.reason)
+            actions[row_place] = RowAction("reject", finding.split, finding.kind, finding.reason)
         elif finding.kind == "duplicate-row":
-            actions[place] = RowAction("merge", finding.split, finding.kind, finding.reason)
+            actions[row_place] = RowAction("merge", finding.split, finding.kind, finding.reason)
         elif finding.kind in ("inverted", "aspect-ratio") and (known is None or known.action == "keep"):
-            actions[place] = RowAction("keep", finding.split, changes=(*(known.changes if known else ()), finding.kind))
+            actions[row_place] = RowAction(
+                "keep", finding.split, changes=(*(known.changes if known else ()), finding.kind)
+            )
     resolve_leaks = {"keep": lambda *_: None, "to-train": _to_train, "out-of-train": _out_of_train}[leaks]
     resolve_leaks([keys for keys in validation.keys_of_rows if _stays(keys, actions)], actions, validation.same_label)
     return actions
@@ -79,7 +83,7 @@ def plan_actions(validation: Validation, *, leaks: Leaks = "keep", drop: Iterabl
 def write_fixed(
     folder: Path,
     splits: Mapping[str, Rows],
-    actions: Mapping[Place, RowAction],
+    actions: Mapping[RowPlace, RowAction],
     *,
     made_by: Mapping,
     max_aspect: int,
@@ -152,15 +156,15 @@ def _offer(writer: FolderWriter, split: str, sample: Sample, action: RowAction, 
             sample = replace(sample, id=f"{split}-{sample.id}")
         writer.add(action.split, changed(sample, action.changes, max_aspect) if action.changes else sample)
     except DataError as error:
-        writer.reject(action.split, RejectedRow.of(sample, error, "unreadable-image"))
+        writer.reject(action.split, RejectedRow.from_error(sample, error, "unreadable-image"))
 
 
-def _stays(keys: RowKeys, actions: Mapping[Place, RowAction]) -> bool:
+def _stays(keys: RowKeys, actions: Mapping[RowPlace, RowAction]) -> bool:
     action = actions.get((keys.split, keys.row))
     return action is None or action.action == "keep"
 
 
-def _out_of_train(keys_of_rows: Sequence[RowKeys], actions: dict[Place, RowAction], _: Same) -> None:
+def _out_of_train(keys_of_rows: Sequence[RowKeys], actions: dict[RowPlace, RowAction], _: Same) -> None:
     later: dict[tuple[str, bytes], RowKeys] = {}
     for split in reversed(by_role(dict.fromkeys(keys.split for keys in keys_of_rows))):
         kept_rows = []
@@ -172,16 +176,18 @@ def _out_of_train(keys_of_rows: Sequence[RowKeys], actions: dict[Place, RowActio
                 kept_rows.append(keys)
             else:
                 kind, other = key[0], later[key]
-                reason = f"its {kind.split('-')[0]} stands in {other.split} row {other.row}, which keeps it"
+                reason = f"its {kind.split('-')[0]} is in {other.split} row {other.row}, which keeps it"
                 actions[keys.split, keys.row] = RowAction("reject", split, kind, reason)
         for keys in kept_rows:
             for key in _shared(keys):
                 later.setdefault(key, keys)
 
 
-def _to_train(keys_of_rows: Sequence[RowKeys], actions: dict[Place, RowAction], same_label: Same) -> None:
+def _to_train(keys_of_rows: Sequence[RowKeys], actions: dict[RowPlace, RowAction], same_label: Same) -> None:
     home: dict[tuple[str, bytes], RowKeys] = {}
-    order = {split: place for place, split in enumerate(by_role(dict.fromkeys(keys.split for keys in keys_of_rows)))}
+    order = {
+        split: row_place for row_place, split in enumerate(by_role(dict.fromkeys(keys.split for keys in keys_of_rows)))
+    }
     for keys in sorted(keys_of_rows, key=lambda keys: (order[keys.split], keys.row)):
         others = {kind: home[kind, value] for kind, value in _shared(keys) if (kind, value) in home}
         other = next((other for other in others.values() if _home(other, actions) != keys.split), None)
@@ -204,7 +210,7 @@ def _beside(other: RowKeys, target: str, *, equal: bool) -> RowAction:
     return RowAction("reject", target, "two-labels", f"the same image as {other.split} row {other.row}, another label")
 
 
-def _home(keys: RowKeys, actions: Mapping[Place, RowAction]) -> str:
+def _home(keys: RowKeys, actions: Mapping[RowPlace, RowAction]) -> str:
     action = actions.get((keys.split, keys.row))
     return action.split if action else keys.split
 

@@ -15,7 +15,7 @@ from texlens.core.errors import DataError
 from texlens.data.sample import LazyImage
 
 VERSION = 1
-"""To be raised whenever a fact is found otherwise; older entries of the cache are then of no use."""
+"""To be raised whenever a fact is found otherwise; older entries of the cache are then useless."""
 HASH_SIZE = (64, 8)
 EXAMINED_SIDE = 768
 """Light and ink are judged on a copy no larger than this."""
@@ -30,7 +30,7 @@ GRAY_SPREAD = 40
 
 
 class ImageStats(NamedTuple):
-    """Sizes as shown. `problem` is a kind of finding with its `reason`, and then only what the header told is known.
+    """Sizes as shown. `problem` is a kind of finding with its `reason`, and then only the header's values are known.
 
     `pixels` is a hash of the decoded picture, `look` its perceptual bits (empty for a blank one). `ink_height` is the
     height of the ink's box.
@@ -51,7 +51,7 @@ class ImageStats(NamedTuple):
 
 
 def image_stats(image: LazyImage) -> ImageStats:
-    """Decodes the image; whatever is wrong with it is told in the facts."""
+    """Decodes the image; a fault is reported in `problem`, never raised."""
     kind, known = "unreadable-image", ImageStats()
     try:
         header = image.header

@@ -1,4 +1,4 @@
-"""What an image's facts say against it, for one way of cutting images into tokens."""
+"""Findings about one image under one image geometry."""
 
 import math
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from texlens.data.validate.image_stats import ImageStats
 SMALL_SIDE = 14
 """Pixels of the short side under which no formula can be read: a letter needs about 7, a script another 5."""
 SCALED_DOWN = 1.5
-"""Images scaled down by more than this, on a side, are told."""
+"""Images scaled down by more than this factor per side are reported."""
 UNUSUAL_MODES = frozenset({"CMYK", "YCbCr", "LAB", "HSV"})
 
 

@@ -1,4 +1,4 @@
-"""What stands in two splits: rows whose label or image is known from another split are no test of reading."""
+"""What is in two splits: rows whose label or image is known from another split are no test of reading."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ ORDER = ("train", "validation", "val", "valid", "dev", "test")
 
 @dataclass(frozen=True)
 class Overlap:
-    """How much of split `of` also stands in split `inside`.
+    """How much of split `of` is also in split `inside`.
 
     `labels` counts distinct labels, `shared_labels` those in both; `label_rows` and `image_rows` count rows of `of`.
     `run` is where its images begin in `inside`, if they stand there one after another in the same order.
@@ -29,7 +29,7 @@ class Overlap:
         """
         Example:
             validation: all 30 rows are rows 0 to 29 of train
-            test: 23 of 23 different labels (70 of 70 rows) also stand in train
+            test: 23 of 23 different labels (70 of 70 rows) are also in train
         """
         if self.run is not None:
             last = self.run + self.rows - 1
@@ -82,15 +82,15 @@ def _overlap(rows: Sequence[RowKeys], others: Sequence[RowKeys]) -> Overlap:
 
 
 def _run(rows: Sequence[RowKeys], others: Sequence[RowKeys]) -> int | None:
-    wanted = [(keys.image, keys.label) for keys in rows]
-    there = [(keys.image, keys.label) for keys in others]
-    starts = (start for start, pair in enumerate(there) if pair == wanted[0])
-    return next((start for start in starts if there[start : start + len(wanted)] == wanted), None)
+    pairs = [(keys.image, keys.label) for keys in rows]
+    other_pairs = [(keys.image, keys.label) for keys in others]
+    starts = (start for start, pair in enumerate(other_pairs) if pair == pairs[0])
+    return next((start for start in starts if other_pairs[start : start + len(pairs)] == pairs), None)
 
 
 def leaks(keys_of_rows: Sequence[RowKeys]) -> Iterator[tuple[RowKeys, RowKeys, str]]:
     """(row, the row of an earlier split that it shares with, kind): `image-leak` or `label-leak`; train comes first."""
-    order = {name: place for place, name in enumerate(by_role(dict.fromkeys(keys.split for keys in keys_of_rows)))}
+    order = {name: rank for rank, name in enumerate(by_role(dict.fromkeys(keys.split for keys in keys_of_rows)))}
     first: dict[tuple[str, bytes], RowKeys] = {}
     for keys in sorted(keys_of_rows, key=lambda keys: (order[keys.split], keys.row)):
         for kind, value in (("image-leak", keys.image), ("label-leak", keys.label)):

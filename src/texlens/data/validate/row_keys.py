@@ -17,18 +17,18 @@ class RowKeys(NamedTuple):
     perceptual_hash: bytes
 
 
-def row_keys(split: str, found: RowStats) -> RowKeys:
+def row_keys(split: str, row: RowStats) -> RowKeys:
     """White space in the label doesn't count. A row of several images has no look."""
-    sample = found.sample
-    pixels = [b"" if stats.problem else stats.pixels for stats in found.images]
+    sample = row.sample
+    pixels = [b"" if stats.problem else stats.pixels for stats in row.images]
     label = spaceless(sample.text)
     return RowKeys(
         split,
-        found.index,
+        row.index,
         _short(label) if label else b"",
         _short(f"{sample.prompt or ''}\0{sample.history or ''}"),
         _short(b"".join(pixels)) if all(pixels) else b"",
-        found.images[0].perceptual_hash if len(found.images) == 1 else b"",
+        row.images[0].perceptual_hash if len(row.images) == 1 else b"",
     )
 
 

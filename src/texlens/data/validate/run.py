@@ -25,8 +25,8 @@ REASONS = {
     "near-duplicate": "nearly the image of {place}, the same label",
     "near-two-labels": "nearly the image of {place}, another label",
     "near-leak": "nearly the image of {place}",
-    "image-leak": "its image also stands in {place}",
-    "label-leak": "its label also stands in {place}",
+    "image-leak": "its image is also in {place}",
+    "label-leak": "its label is also in {place}",
 }
 
 
@@ -101,8 +101,10 @@ def validate(
     try:
         for split, rows in splits.items():
             findings += [Finding(split, -1, r.id, r.where, "row-form", r.reason) for r in rows.rejected]
-            found = scan(rows, stats, latex=latex, render=options.render, processes=processes, on_progress=on_progress)
-            for row in found:
+            scanned = scan(
+                rows, stats, latex=latex, render=options.render, processes=processes, on_progress=on_progress
+            )
+            for row in scanned:
                 findings += _row_findings(split, row, options)
                 keys_of_rows.append(row_keys(split, row))
                 if on_row is not None:
@@ -158,8 +160,8 @@ def _same_label(splits: Mapping[str, Rows], latex: bool) -> Same:
     """White space apart; formulas also where their canonical form is one."""
 
     def same(first: RowKeys, second: RowKeys) -> bool:
-        one, other = (splits[keys.split].text(keys.row) for keys in (first, second))
-        return spaceless(one) == spaceless(other) or (latex and canonical(one).text == canonical(other).text)
+        text, other = (splits[keys.split].text(keys.row) for keys in (first, second))
+        return spaceless(text) == spaceless(other) or (latex and canonical(text).text == canonical(other).text)
 
     return same
 
@@ -173,14 +175,14 @@ def _shared_findings(
     ]
     if near:
         pairs.append(near_duplicates(keys_of_rows, same_label))
-    for found in pairs:
-        for keys, other, kind in found:
+    for kind_of_pairs in pairs:
+        for keys, other, kind in kind_of_pairs:
             sample, other_sample = _sample(splits, keys), _sample(splits, other)
-            place = f"{other.split} row {other.row} ({other_sample.id})"
-            reason = REASONS[kind].format(place=place)
+            location = f"{other.split} row {other.row} ({other_sample.id})"
+            reason = REASONS[kind].format(location=location)
             if kind in ("two-labels", "near-two-labels"):
                 reason += f": {_cut(sample.text)!r} here, {_cut(other_sample.text)!r} there"
-            yield Finding(keys.split, keys.row, sample.id, sample.image.where, kind, reason, place, other[:2])
+            yield Finding(keys.split, keys.row, sample.id, sample.image.where, kind, reason, location, other[:2])
 
 
 def _sample(splits: Mapping[str, Rows], keys: RowKeys) -> Sample:
@@ -193,5 +195,5 @@ def _cut(text: str) -> str:
 
 def _in_order(findings: Iterable[Finding], splits: Sequence[str]) -> list[Finding]:
     """The gravest kinds first, then by split and row."""
-    kinds, places = list(KINDS), {split: place for place, split in enumerate(splits)}
-    return sorted(findings, key=lambda found: (kinds.index(found.kind), places[found.split], found.row))
+    kinds, split_order = list(KINDS), {split: number for number, split in enumerate(splits)}
+    return sorted(findings, key=lambda finding: (kinds.index(finding.kind), split_order[finding.split], finding.row))

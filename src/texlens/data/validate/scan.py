@@ -117,8 +117,8 @@ def _add(part: _Part, index: int, sample: Sample, latex: bool, render: bool) -> 
 
 
 def _unreadable(image: LazyImage, error: Exception) -> ImageStats:
-    said = error if isinstance(error, DataError) else _file_fault(image, error)
-    return ImageStats(problem="unreadable-image", reason=str(said).removeprefix(f"{image.where}: ").split("; ")[0])
+    reason = error if isinstance(error, DataError) else _file_fault(image, error)
+    return ImageStats(problem="unreadable-image", reason=str(reason).removeprefix(f"{image.where}: ").split("; ")[0])
 
 
 def _file_fault(image: LazyImage, error: Exception) -> str:
@@ -141,12 +141,12 @@ def _done(
     except BrokenProcessPool as error:
         first, last = part.rows[0][1].image.where, part.rows[-1][1].image.where
         raise DataError(f"{first} to {last}: a process died over these rows (out of memory?); look at them") from error
-    fresh = dict(zip(part.images, images, strict=True)), dict(zip(part.texts, texts, strict=True))
-    cache.add(*fresh)
-    cached_images, cached_texts = part.cached_images | fresh[0], part.cached_texts | fresh[1] | {b"": ""}
+    new_stats = dict(zip(part.images, images, strict=True)), dict(zip(part.texts, texts, strict=True))
+    cache.add(*new_stats)
+    cached_images, cached_texts = part.cached_images | new_stats[0], part.cached_texts | new_stats[1] | {b"": ""}
     for index, sample, keys, text in part.rows:
-        found = tuple(key if isinstance(key, ImageStats) else cached_images[key] for key in keys)
-        yield RowStats(index, sample, found, cached_texts[text])
+        stats = tuple(key if isinstance(key, ImageStats) else cached_images[key] for key in keys)
+        yield RowStats(index, sample, stats, cached_texts[text])
     if on_progress is not None:
         on_progress(len(part.rows))
 

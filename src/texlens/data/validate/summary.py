@@ -13,30 +13,30 @@ from texlens.data.validate.run import Validation
 STYLES = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
-def show_validation(console: Console, found: Validation, *, shown: int | None = 3) -> None:
+def show_validation(console: Console, validation: Validation, *, shown: int | None = 3) -> None:
     """`shown` rows of each kind; None is all."""
-    rows = ", ".join(f"{split} {count:,}" for split, count in found.rows.items())
-    labels = "LaTeX" if found.latex else "plain text"
-    console.print(f"{sum(found.rows.values()):,} rows ({rows}); answers are {labels}", markup=False)
-    for kind, count in found.counts.items():
+    rows = ", ".join(f"{split} {count:,}" for split, count in validation.rows.items())
+    labels = "LaTeX" if validation.latex else "plain text"
+    console.print(f"{sum(validation.rows.values()):,} rows ({rows}); answers are {labels}", markup=False)
+    for kind, count in validation.counts.items():
         about = KINDS[kind]
         severity = (f"{about.severity:<8}", STYLES[about.severity])
         console.print(Text.assemble(severity, (f"{count:>9,}  ", "bold"), (f"{kind:<17}", "cyan"), about.title))
         if about.severity == "note":
             continue
-        of_kind = [finding for finding in found.findings if finding.kind == kind]
+        of_kind = [finding for finding in validation.findings if finding.kind == kind]
         for finding in of_kind[:shown]:
             console.print(f"                   {finding}", style="dim", markup=False)
         if shown is not None and count > shown:
             console.print(f"                   and {count - shown:,} more (--all or --json names them)", style="dim")
-    leaking = [overlap for overlap in found.overlaps if overlap.leaks]
+    leaking = [overlap for overlap in validation.overlaps if overlap.leaks]
     if leaking:
         console.print("Splits share rows:", style="bold")
         for overlap in leaking:
             console.print(f"  {overlap}", markup=False)
-    numbers = [(severity, found.of_severity(severity)) for severity in SEVERITIES]
+    numbers = [(severity, validation.of_severity(severity)) for severity in SEVERITIES]
     counts = [f"{number:,} {severity}{'' if number == 1 else 's'}" for severity, number in numbers]
-    clean = not found.of_severity("error")
+    clean = not validation.of_severity("error")
     console.print(", ".join(counts), style="green" if clean else "red")
 
 
@@ -47,9 +47,9 @@ def print_fix_statistics(console: Console, fixed: Mapping, folder: Path | None) 
         table.add_column(name, justify="right")
     table.add_row(*(f"{fixed[name]:,}" for name in ("rows_in", "kept", "rejected", "merged")))
     console.print(table)
-    told = [f"{count:,} {kind}" for kind, count in fixed["rejected_by_kind"].items()]
-    if told:
-        console.print(f"rejected: {', '.join(told)}", markup=False)
+    rejected_kinds = [f"{count:,} {kind}" for kind, count in fixed["rejected_by_kind"].items()]
+    if rejected_kinds:
+        console.print(f"rejected: {', '.join(rejected_kinds)}", markup=False)
     changes = [f"{fixed[name]:,} {name}" for name in ("moved", "inverted", "padded") if fixed[name]]
     if changes:
         console.print(f"of those kept: {', '.join(changes)}", markup=False)

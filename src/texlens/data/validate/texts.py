@@ -41,9 +41,9 @@ def check_texts(
         )
     texts = {"answer": " ".join(sample.answers), "prompt": sample.prompt or "", "system": sample.system or ""}
     for name, text in texts.items():
-        found = next((token for token in special_tokens if token in text), None)
-        if found:
-            yield "special-token", f"the {name} holds the special token {found}"
+        special_token = next((token for token in special_tokens if token in text), None)
+        if special_token:
+            yield "special-token", f"the {name} holds the special token {special_token}"
         wrong = WRONG_CHARACTERS.search(text) or MOJIBAKE.search(text)
         if wrong:
             yield "encoding", f"the {name} holds {wrong[0]!r} at character {wrong.start()}"

@@ -1,4 +1,4 @@
-"""LLaVA: as ShareGPT, but the file stands in `image` (a list of them where a row has several).
+"""LLaVA: as ShareGPT, but the file is in `image` (a list of them where a row has several).
 
 {"id": "7", "image": "images/train/7.png",
  "conversations": [{"from": "human", "value": "<image>Read"}, {"from": "gpt", "value": "x"}]}

@@ -68,12 +68,12 @@ def own_fields(sample: Sample) -> dict[str, Any]:
 
 def turns(sample: Sample) -> list[tuple[str, str]]:
     """(role, text) of all turns, the system's first; a user's text holds `<image>` at each image's place."""
-    told = [("system", sample.system)] if sample.system is not None else []
-    asked = [(turn.role, turn.text) for turn in sample.history] + [("user", sample.prompt or "")]
-    first = asked[0]
-    if not any(IMAGE_PLACEHOLDER in text for role, text in asked if role == "user"):
-        asked[0] = (first[0], IMAGE_PLACEHOLDER * len(sample.images) + first[1])
-    return [*told, *asked, ("assistant", sample.text)]
+    system_turns = [("system", sample.system)] if sample.system is not None else []
+    user_turns = [(turn.role, turn.text) for turn in sample.history] + [("user", sample.prompt or "")]
+    first = user_turns[0]
+    if not any(IMAGE_PLACEHOLDER in text for role, text in user_turns if role == "user"):
+        user_turns[0] = (first[0], IMAGE_PLACEHOLDER * len(sample.images) + first[1])
+    return [*system_turns, *user_turns, ("assistant", sample.text)]
 
 
 def json_line(row: dict[str, Any], sample: Sample) -> str:

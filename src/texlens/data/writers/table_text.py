@@ -25,8 +25,8 @@ def _line(sample: Sample, files: Sequence[str]) -> str:
         raise DataError(f"{sample.image.where}: csv holds no row of several {what}; export to messages or hf")
     extra = {name: value for name, value in sample.extra.items() if value is not None}
     answers = json.dumps(list(sample.answers), ensure_ascii=False) if sample.more_answers else ""
-    rest = json_line(extra, sample) if extra else ""
-    cells = [files[0], sample.text, sample.id, sample.prompt, sample.system, sample.domain, answers, rest]
+    extra_cell = json_line(extra, sample) if extra else ""
+    cells = [files[0], sample.text, sample.id, sample.prompt, sample.system, sample.domain, answers, extra_cell]
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue().removesuffix("\r\n")

@@ -52,12 +52,12 @@ class PackedForward:
         if "patches" in pack:
             features, deep = self.vision(pack)
             parts = [features, *deep]
-        if "stored" in pack:
-            stored = pack["stored"].unbind()
+        if "cached_features" in pack:
+            stored = pack["cached_features"].unbind()
             parts = [torch.cat(pair) for pair in zip(parts, stored, strict=True)] if parts else list(stored)
         features = [part[pack["feature_rows"]] for part in parts]
-        if self.store is not None and pack["fresh"]:
-            self.store.settle(pack["fresh"], features)
+        if self.store is not None and pack["new_images"]:
+            self.store.reconcile(pack["new_images"], features)
         return features
 
     def loss(self, pack: dict, *, same_adapters: bool = False) -> Tensor:

@@ -33,7 +33,7 @@ def called(*arguments, code: int = 0) -> str:
 def test_errors_give_exit_code_2_and_a_line_a_kind(folder):
     said = called("validate", folder, code=2)
     assert "unreadable-image" in said
-    assert "test: 1 of 1 different labels (1 of 1 rows) and 1 of 1 images also stand in train" in said
+    assert "test: 1 of 1 different labels (1 of 1 rows) and 1 of 1 images are also in train" in said
     assert "2 errors, 1 warning, 0 notes" in said
 
 

@@ -122,7 +122,7 @@ def test_a_json_list_is_read_and_its_faults_are_placed(tmp_path):
     with pytest.raises(DataError, match=r"rows.json line 2: byte 10 of the file is 0xe9, not UTF-8"):
         load_split(file)
     file.write_text("[\n{},\n{]")
-    with pytest.raises(DataError, match=r"rows.json line 3 column 2: not JSON .*mend it, or fetch it anew"):
+    with pytest.raises(DataError, match=r"rows.json line 3 column 2: not JSON .*fix it, or download it again"):
         load_split(file)
     file.write_text("{}")
     with pytest.raises(DataError, match="must hold a list of rows under one of data, rows, samples, not dict"):

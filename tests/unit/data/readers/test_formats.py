@@ -150,7 +150,7 @@ def test_im2latex_lists_in_both_spellings(tmp_path):
     assert read(tmp_path, "validation")[0][:2] == ("a1", "\\alpha")
     reasons = [rejected_row.reason for rejected_row in load_split(tmp_path).rejected]
     assert reasons[0].endswith("formulas.lst line 3: byte 1 is 0xe9, not UTF-8; save the file as UTF-8")
-    assert reasons[1] == "formula 9 is not there: im2latex_formulas.lst has 4 lines; fetch it anew"
+    assert reasons[1] == "formula 9 is not there: im2latex_formulas.lst has 4 lines; download it again"
 
 
 INKML = """<ink xmlns="http://www.w3.org/2003/InkML">

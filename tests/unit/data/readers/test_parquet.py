@@ -102,7 +102,7 @@ def test_images_by_path_lie_beside_the_file_and_not_outside(tmp_path):
 
 def test_ids_that_repeat_are_rejected(tmp_path):
     write_parquet(tmp_path / "train.parquet", ["x", "y", "z"], id=["a", "b", "a"])
-    with pytest.raises(DataError, match="id 'a' stands in rows 0 and 2; make ids unique"):
+    with pytest.raises(DataError, match="id 'a' is in rows 0 and 2; make ids unique"):
         load_split(tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_a_truncated_file_is_named(tmp_path, keep):
     write_splits(tmp_path, train=["x"])
     file = tmp_path / "train-00000-of-00001.parquet"
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(DataError, match=r"train-00000-of-00001.parquet: not a whole parquet file .*; fetch it anew"):
+    with pytest.raises(DataError, match=r"-of-00001.parquet: not a whole parquet file .*; download it again"):
         load_split(tmp_path)
 
 

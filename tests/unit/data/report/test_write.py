@@ -55,7 +55,7 @@ def test_nothing_is_fetched_and_no_row_can_act_as_markup(splits, tmp_path):
 
 def test_sections_of_others_stand_in_the_report_and_its_menu(splits, tmp_path):
     pictures = [("as it is", LazyImage.from_bytes(png())), ("lost", LazyImage.from_bytes(b"no"))]
-    section = Section("augment", "Augmentation", "Drawn anew each epoch.", [PictureRow("train-0", pictures)])
+    section = Section("augment", "Augmentation", "Drawn again each epoch.", [PictureRow("train-0", pictures)])
     html = page(splits, tmp_path / "report.html", sections=[section])
     assert '<a href="#augment">Augmentation</a>' in html
     assert '<section id="augment">' in html

@@ -31,7 +31,7 @@ def test_each_row_is_told_with_the_first_place_where_it_stands():
 def test_a_split_that_is_a_run_of_another_is_told_as_one():
     said = [str(overlap) for overlap in overlaps(keys_of_rows(train="XABCY", test="ABC"))]
     assert said == [
-        "train: 3 of 5 different labels (3 of 5 rows) and 3 of 5 images also stand in test",
+        "train: 3 of 5 different labels (3 of 5 rows) and 3 of 5 images are also in test",
         "test: all 3 rows are rows 1 to 3 of train",
     ]
 
@@ -39,9 +39,9 @@ def test_a_split_that_is_a_run_of_another_is_told_as_one():
 def test_labels_alone_are_counted_by_rows_and_by_kind():
     found = overlaps(keys_of_rows(train="AABC", test="aabd"))[1]
     assert (found.label_rows, found.labels, found.shared_labels, found.image_rows) == (3, 3, 2, 0)
-    assert str(found) == "test: 2 of 3 different labels (3 of 4 rows) also stand in train"
+    assert str(found) == "test: 2 of 3 different labels (3 of 4 rows) are also in train"
 
 
 def test_splits_that_share_nothing_do_not_leak():
     assert not any(overlap.leaks for overlap in overlaps(keys_of_rows(train="AB", test="CD")))
-    assert str(overlaps(keys_of_rows(train="AB", test="CD"))[0]) == "train: nothing also stands in test"
+    assert str(overlaps(keys_of_rows(train="AB", test="CD"))[0]) == "train: nothing is also in test"
