@@ -16,9 +16,9 @@ from texlens.augment.canvas import WHITE
 
 @dataclass(frozen=True)
 class Degradation:
-    """The chance of each step; the steps come in this order."""
+    """The probability of each step; the steps come in this order."""
 
-    turn: float = 0.35
+    rotate: float = 0.35
     thicken: float = 0.25
     resample: float = 0.2
     blur: float = 0.25
@@ -30,24 +30,24 @@ class Degradation:
 MILD = Degradation()
 
 
-def degrade(image: Image.Image, rng: random.Random, chances: Degradation = MILD) -> Image.Image:
+def degrade(image: Image.Image, rng: random.Random, probabilities: Degradation = MILD) -> Image.Image:
     """A worse copy of a dark-on-light 'L' image, of about its size; no ink is cut off."""
     steps = (
-        (chances.turn, _turn),
-        (chances.thicken, _thicken),
-        (chances.resample, _resample),
-        (chances.blur, _blur),
-        (chances.contrast, _contrast),
-        (chances.noise, _noise),
-        (chances.jpeg, _jpeg),
+        (probabilities.rotate, _rotate),
+        (probabilities.thicken, _thicken),
+        (probabilities.resample, _resample),
+        (probabilities.blur, _blur),
+        (probabilities.contrast, _contrast),
+        (probabilities.noise, _noise),
+        (probabilities.jpeg, _jpeg),
     )
-    for chance, step in steps:
-        if rng.random() < chance:
+    for probability, step in steps:
+        if rng.random() < probability:
             image = step(image, rng)
     return image
 
 
-def _turn(image: Image.Image, rng: random.Random) -> Image.Image:
+def _rotate(image: Image.Image, rng: random.Random) -> Image.Image:
     """Turned by up to 1.5°, scaled by up to 10% and shifted by parts of a pixel, on a canvas that holds it all."""
     angle, scale = math.radians(rng.gauss(0, 0.6)), rng.uniform(0.9, 1.1)
     angle = max(-0.026, min(0.026, angle))

@@ -57,8 +57,8 @@ class FormulaTransform:
     def _place_ink(self, image: Image.Image, ink: Ink, rng: np.random.Generator) -> Image.Image:
         scale = 1 + self.scale * rng.uniform(-1, 1)
         across, down = (self._moved(part, rng) for part in _free_parts(ink, image.size))
-        turn, shear = self.rotate_degrees * rng.uniform(-1, 1), self.shear_degrees * rng.uniform(-1, 1)
-        return place_ink(image, ink, Placement(scale, turn, shear, across, down), min_scale=1 - max(self.scale, 0.1))
+        rotate, shear = self.rotate_degrees * rng.uniform(-1, 1), self.shear_degrees * rng.uniform(-1, 1)
+        return place_ink(image, ink, Placement(scale, rotate, shear, across, down), min_scale=1 - max(self.scale, 0.1))
 
     def _moved(self, part: float, rng: np.random.Generator) -> float:
         return part + self.shift * (rng.random() - part)

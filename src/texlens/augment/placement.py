@@ -1,4 +1,4 @@
-"""Scale, turn, shear, pad and crop as one step: the ink is put elsewhere on a canvas of the same size, all of it."""
+"""Scale, rotate, shear, pad and crop as one step: the ink is put elsewhere on a canvas of the same size, all of it."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Placement:
     """Where the ink goes. Angles are in degrees; `across` and `down` in 0..1 pick a place in the room that is left."""
 
     scale: float = 1.0
-    turn: float = 0.0
+    rotate: float = 0.0
     shear: float = 0.0
     across: float = 0.5
     down: float = 0.5
@@ -27,7 +27,7 @@ class Placement:
 def place_ink(image: Image.Image, ink: Ink, placement: Placement, *, min_scale: float = 0.8) -> Image.Image:
     """The image with its ink moved, of the same size and with every ink pixel on it.
 
-    What the canvas can't hold is scaled down to fit. Where that would take it under `least_scale`, turn and shear are
+    What the canvas can't hold is scaled down to fit. Where that would take it under `least_scale`, rotate and shear are
     halved until it does not. What lies beyond the old edge is paper.
     """
     linear, low, high = _fitting(ink, placement, image.size, min_scale)
@@ -51,10 +51,10 @@ def _fitting(
     ink: Ink, placement: Placement, size: tuple[int, int], min_scale: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The 2 x 2 matrix that is used, and the least and greatest (x, y) of the ink under it."""
-    turn, shear = math.radians(placement.turn), math.tan(math.radians(placement.shear))
+    rotate, shear = math.radians(placement.rotate), math.tan(math.radians(placement.shear))
     for halving in range(_HALVINGS + 1):
         part = 0.0 if halving == _HALVINGS else 0.5**halving
-        cos, sin = math.cos(part * turn), math.sin(part * turn)
+        cos, sin = math.cos(part * rotate), math.sin(part * rotate)
         matrix = np.array([[cos, -sin], [sin, cos]]) @ np.array([[1.0, part * shear], [0.0, 1.0]])
         points = ink.outline @ matrix.T
         extent = points.max(axis=0) - points.min(axis=0)

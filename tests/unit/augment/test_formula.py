@@ -10,7 +10,7 @@ from tests.unit.data.pictures import encoded
 from tests.unit.data.tables import write_parquet
 from texlens.augment import FormulaTransform
 from texlens.augment.ink import find_ink
-from texlens.augment.placement import Placement, place
+from texlens.augment.placement import Placement, place_ink
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import load_split
 from texlens.inputs.dataset import ExampleDataset
@@ -58,7 +58,7 @@ def contrast_and_ink(image: Image.Image) -> tuple[float, int]:
 def test_no_corner_of_the_ink_is_ever_cut(width, height, margin, scale, turn, shear, across, down):
     image = with_four_corners(width, height, margin)
 
-    placed = place(image, find_ink(image), Placement(1 + 0.4 * scale, 10 * turn, 10 * shear, across, down))
+    placed = place_ink(image, find_ink(image), Placement(1 + 0.4 * scale, 10 * turn, 10 * shear, across, down))
 
     assert placed.size == image.size
     assert all(pixels_of(placed, color) >= 25 for color in COLORS)
@@ -106,7 +106,7 @@ def test_a_photographed_formula_has_no_corners_of_one_color_after_a_turn():
     image = Image.fromarray(np.broadcast_to(shade, (80, 200)).copy()).convert("RGB")
     ImageDraw.Draw(image).line((60, 40, 140, 40), fill=(10, 10, 10), width=4)
 
-    turned = place(image, find_ink(image), Placement(0.8, 3.0))
+    turned = place_ink(image, find_ink(image), Placement(0.8, 3.0))
 
     assert not find_ink(image).is_even
     assert np.asarray(turned.convert("L"))[:, 0].max() < 110

@@ -23,7 +23,7 @@ Pair = tuple[RowKeys, RowKeys, str]
 
 
 def exact_duplicates(keys_of_rows: Iterable[RowKeys], same_label: Same) -> Iterator[Pair]:
-    """(row, the earlier row of its split that it equals, kind): `duplicate-row`, or `two-labels`, reported for both rows.
+    """(row, the earlier row of its split that it equals, kind): `duplicate-row`, or `two-labels` (both rows).
 
     Rows that ask different questions about one image are different rows.
     """

@@ -102,7 +102,7 @@ def test_images_by_path_lie_beside_the_file_and_not_outside(tmp_path):
 
 def test_ids_that_repeat_are_rejected(tmp_path):
     write_parquet(tmp_path / "train.parquet", ["x", "y", "z"], id=["a", "b", "a"])
-    with pytest.raises(DataError, match="id 'a' is in rows 0 and 2; make ids unique"):
+    with pytest.raises(DataError, match="id 'a' is used by rows 0 and 2; make ids unique"):
         load_split(tmp_path)
 
 
