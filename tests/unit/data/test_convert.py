@@ -47,7 +47,7 @@ def test_bad_images_are_rejected_with_their_row_and_the_rest_goes_on(tmp_path):
     assert (statistics["rows_in"], statistics["kept"], statistics["rejected"]) == (5, 1, 4)
     rejected = [json.loads(line) for line in (tmp_path / "d/rejected.jsonl").read_text().splitlines()]
     assert [line["where"].rsplit("/", 1)[1] for line in rejected] == [f"train.parquet row {row}" for row in range(1, 5)]
-    for line, reason in zip(rejected, ["cut short", "0 bytes", "not a readable image", "over the limit"], strict=True):
+    for line, reason in zip(rejected, ["ends after", "0 bytes", "not a readable image", "over the limit"], strict=True):
         assert reason in line["reason"]
 
 

@@ -46,8 +46,8 @@ def test_a_damaged_file_counts_as_not_there_and_is_made_again(store, damage):
 def test_features_of_another_make_count_as_not_there(store):
     store.write({"ab": made(4)})
     assert store.read("ab", 5) is None
-    assert replace(store, width=4).find("ab", 4) is None
-    assert replace(store, dtype=torch.float32).find("ab", 4) is None
+    assert replace(store, width=4).read("ab", 4) is None
+    assert replace(store, dtype=torch.float32).read("ab", 4) is None
 
 
 def test_an_image_has_the_numbers_that_were_kept_first(store):

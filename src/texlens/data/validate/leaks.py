@@ -40,7 +40,7 @@ class Overlap:
             parts.append(f"{labels} ({self.label_rows:,} of {self.rows:,} rows)")
         if self.image_rows:
             parts.append(f"{self.image_rows:,} of {self.rows:,} images")
-        return f"{self.of}: {' and '.join(parts) or 'nothing'} also {'stand' if parts else 'stands'} in {self.inside}"
+        return f"{self.of}: {' and '.join(parts) or 'nothing'} {'are' if parts else 'is'} also in {self.inside}"
 
     @property
     def leaks(self) -> bool:

@@ -20,13 +20,13 @@ from texlens.data.validate.texts import check_texts, is_latex
 from texlens.latex.canonical.form import canonical
 
 REASONS = {
-    "duplicate-row": "image and label of {place} again",
-    "two-labels": "the same image as {place}, another label",
-    "near-duplicate": "nearly the image of {place}, the same label",
-    "near-two-labels": "nearly the image of {place}, another label",
-    "near-leak": "nearly the image of {place}",
-    "image-leak": "its image is also in {place}",
-    "label-leak": "its label is also in {place}",
+    "duplicate-row": "image and label of {location} again",
+    "two-labels": "the same image as {location}, another label",
+    "near-duplicate": "nearly the image of {location}, the same label",
+    "near-two-labels": "nearly the image of {location}, another label",
+    "near-leak": "nearly the image of {location}",
+    "image-leak": "its image is also in {location}",
+    "label-leak": "its label is also in {location}",
 }
 
 

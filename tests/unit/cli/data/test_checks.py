@@ -61,7 +61,7 @@ def test_fix_needs_a_place_and_drop_a_kind_that_there_is(folder, tmp_path):
 def test_a_family_that_there_is_not_is_named_with_those_there_are(folder):
     with pytest.raises(ConfigError, match=r"not one of qwen2-vl, qwen2.5-vl, qwen3-vl, qwen3-vl-moe"):
         called("plan", folder, "--family", "llava")
-    assert json.loads(called("plan", folder, "--family", "Qwen2.5-VL", "--json"))["asked"]["min_pixels"] == 3136
+    assert json.loads(called("plan", folder, "--family", "Qwen2.5-VL", "--json"))["current"]["min_pixels"] == 3136
 
 
 def test_a_plan_shows_both_budgets_and_the_settings_to_take(folder):
