@@ -6,9 +6,9 @@
 from collections.abc import Mapping
 
 import torch
-import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from texlens.core.errors import ModelError
 from texlens.models.families import Family, family_of
@@ -38,7 +38,8 @@ def build_config(config: Mapping, where: str = "config.json") -> PreTrainedConfi
 
 
 def model_class(family: Family) -> type[PreTrainedModel]:
-    return getattr(transformers, family.class_name)
+    """The class that transformers' auto classes know for the family, registered ones included."""
+    return MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[CONFIG_MAPPING[family.model_type]]
 
 
 def count_parameters(model: torch.nn.Module) -> int:
