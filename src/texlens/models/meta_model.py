@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from typing import cast
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -39,7 +40,7 @@ def build_config(config: Mapping, where: str = "config.json") -> PreTrainedConfi
 
 def model_class(family: Family) -> type[PreTrainedModel]:
     """The class that transformers' auto classes know for the family, registered ones included."""
-    return MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[CONFIG_MAPPING[family.model_type]]
+    return cast(type[PreTrainedModel], MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[CONFIG_MAPPING[family.model_type]])
 
 
 def count_parameters(model: torch.nn.Module) -> int:
