@@ -1,19 +1,23 @@
-"""The run folder: where everything about one run lies, and the lock that keeps two processes out of it.
+"""The run folder: the files of one run, and the lock that keeps two processes out of it.
 
 config.yaml        as resolved, defaults included
 run.json           state, times, what was trained and how well it did (the manifest)
 environment.json   versions, machine, commit
-data.json          rows in = rows kept + rows refused, with reasons; fingerprint
-metrics.jsonl      one line a measurement
+data.json          rows in = rows kept + rows rejected, with reasons; fingerprint
+metrics.jsonl      one line per measurement
 loss.png
 checkpoints/checkpoint-N/
-adapter/           the best adapter so far, as PEFT saves it, with texlens.json beside
-predictions/SPLIT.SYSTEM.jsonl
-scores/SPLIT.SYSTEM.json, scores/compare.SPLIT.json
-report.html
+adapter/           the best adapter so far, as PEFT saves it, with texlens.json
+predictions/LABEL.SYSTEM.jsonl, and what made them in LABEL.SYSTEM.json
+scores/LABEL.SYSTEM.json, compare.LABEL.json, overlap.LABEL.json
+report.html, report.LABEL.html
+
+LABEL is the split for the run's own rows and settings, and longer for others (evaluate/result_label.py); results
+that a newer measurement replaces are moved to `previous/` in their folder.
 """
 
 import contextlib
+import glob
 import json
 import os
 from collections.abc import Iterator
@@ -41,14 +45,41 @@ class RunFolder:
         self.report = path / "report.html"
         self.loss_plot = path / "loss.png"
 
-    def predictions(self, split: str, system: str) -> Path:
-        return self.path / "predictions" / f"{split}.{system}.jsonl"
+    def predictions(self, label: str, system: str) -> Path:
+        return self.path / "predictions" / f"{label}.{system}.jsonl"
 
-    def scores(self, split: str, system: str) -> Path:
-        return self.path / "scores" / f"{split}.{system}.json"
+    def scores(self, label: str, system: str) -> Path:
+        return self.path / "scores" / f"{label}.{system}.json"
 
-    def comparison(self, split: str) -> Path:
-        return self.path / "scores" / f"compare.{split}.json"
+    def comparison(self, label: str) -> Path:
+        return self.path / "scores" / f"compare.{label}.json"
+
+    def overlap(self, label: str) -> Path:
+        return self.path / "scores" / f"overlap.{label}.json"
+
+    def report_of(self, label: str) -> Path:
+        """report.html for the run's own test rows, report.LABEL.html for others."""
+        return self.report if label == "test" else self.path / f"report.{label}.html"
+
+    def comparisons(self) -> dict[str, Path]:
+        """Stored comparisons by label, the run's own test rows first."""
+        paths = {path.name[len("compare.") : -len(".json")]: path for path in self.path.glob("scores/compare.*.json")}
+        return dict(sorted(paths.items(), key=lambda item: (item[0] != "test", item[0])))
+
+    def archive(self, *paths: Path) -> None:
+        """Moves files into `previous/` next to them, under their names and a number, so that nothing is lost."""
+        for number in range(1, 10_000):
+            moved = [path.parent / "previous" / f"{path.stem}.{number}{path.suffix}" for path in paths]
+            if not any(path.exists() for path in moved):
+                break
+        for path, target in zip(paths, moved, strict=True):
+            if path.is_file():
+                target.parent.mkdir(exist_ok=True)
+                path.replace(target)
+
+    def previous(self, path: Path) -> list[Path]:
+        """What `archive` moved away of that name, oldest first."""
+        return sorted((path.parent / "previous").glob(f"{glob.escape(path.stem)}.*{path.suffix}"))
 
     @classmethod
     def create(cls, output: Path, name: str) -> "RunFolder":
@@ -76,14 +107,14 @@ class RunFolder:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        told = self.read_json(MANIFEST)
-        if told is not None and not isinstance(told, dict):
+        manifest = self.read_json(MANIFEST)
+        if manifest is not None and not isinstance(manifest, dict):
             raise RunError(f"{self.path / MANIFEST}: damaged (no object in it); restore it or start a new run")
-        return told or {}
+        return manifest or {}
 
-    def update(self, **facts: Any) -> None:
-        """Lays `facts` over the manifest."""
-        write_json(self.path / MANIFEST, {**self.manifest, **facts, "updated": _now()})
+    def update(self, **fields: Any) -> None:
+        """Sets fields of the manifest and keeps the others."""
+        write_json(self.path / MANIFEST, {**self.manifest, **fields, "updated": _now()})
 
     def read_json(self, name: str) -> Any:
         """A JSON file of the folder, or None where it is absent.
@@ -96,18 +127,18 @@ class RunFolder:
             return None
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RunError(f"{path}: damaged ({error}); restore it or start a new run") from None
 
     def history(self) -> list[dict]:
-        """The lines of metrics.jsonl; a last line cut short by a kill is left out."""
+        """The lines of metrics.jsonl; a damaged one, such as the last after a SIGKILL, is left out."""
         if not self.metrics.is_file():
             return []
         rows = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, RecursionError):
                 rows.append(json.loads(line))
-        return rows
+        return [row for row in rows if isinstance(row, dict)]
 
     @contextmanager
     def locked(self) -> Iterator["RunFolder"]:
@@ -128,15 +159,15 @@ class RunFolder:
 
 def list_runs(output: Path) -> list[RunFolder]:
     """Run folders in `output`, newest last; those whose manifest is damaged go first."""
-    found = [RunFolder(path.parent) for path in sorted(output.glob(f"*/{MANIFEST}"))]
+    runs = [RunFolder(path.parent) for path in sorted(output.glob(f"*/{MANIFEST}"))]
 
     def created(run: RunFolder) -> str:
         try:
-            return run.manifest.get("created", "")
+            return str(run.manifest.get("created", ""))
         except RunError:
             return ""
 
-    return sorted(found, key=created)
+    return sorted(runs, key=created)
 
 
 def _try_lock(file) -> bool:

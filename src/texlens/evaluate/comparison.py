@@ -1,7 +1,7 @@
-"""Systems held against each other on the same rows: scores, paired differences, and the rows on which they differ."""
+"""Systems compared on the same rows: scores, paired differences, and the rows on which they differ."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,8 @@ TEST = "mcnemar-exact"
 
 @dataclass(frozen=True)
 class Pair:
-    """A system against the reference: counts of rows by who has them exactly right, and every score's difference."""
+    """A system compared with the reference system: counts of rows by which of the two has them exactly right, and the
+    difference of every score. `p_adjusted` is `p_value` corrected for the number of comparisons (Holm)."""
 
     system: str
     reference: str
@@ -26,6 +27,7 @@ class Pair:
     only_reference: int
     neither: int
     p_value: float
+    p_adjusted: float
     differences: Mapping[str, Interval]
 
     @property
@@ -44,6 +46,7 @@ class Pair:
             "low": difference["low"],
             "high": difference["high"],
             "p_value": self.p_value,
+            "p_adjusted": self.p_adjusted,
             "test": TEST,
             "differences": {name: interval.to_json() for name, interval in self.differences.items()},
         }
@@ -51,7 +54,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Systems by name, the first is the reference; `domains` holds the same for the rows of each domain.
+    """Systems by name, the first is the reference system; `domains` holds the same for the rows of each domain.
 
     `predictions` and `row_scores` are by system, sorted by id, so that index i is the same row everywhere.
     """
@@ -61,6 +64,9 @@ class Comparison:
     pairs: Sequence[Pair]
     predictions: Mapping[str, Sequence[Prediction]]
     row_scores: Mapping[str, Sequence[RowScore]]
+    tables: Mapping[str, Table]
+    seed: int = 0
+    resamples: int = RESAMPLES
     domains: Mapping[str, "Comparison"] = field(default_factory=dict)
 
     @property
@@ -68,14 +74,20 @@ class Comparison:
         return next(iter(self.systems))
 
     def to_json(self) -> dict:
-        told = {
+        value = {
             "rows": self.rows,
             "systems": {name: scores.to_json() for name, scores in self.systems.items()},
             "paired": {pair.name: pair.to_json() for pair in self.pairs},
         }
         if self.domains:
-            told["domains"] = {name: comparison.to_json() for name, comparison in self.domains.items()}
-        return told
+            value["domains"] = {name: comparison.to_json() for name, comparison in self.domains.items()}
+        return value
+
+    def with_reference(self, reference: str, *, without: Collection[str] = ()) -> "Comparison":
+        """The same rows with another system as the reference; no row is scored again."""
+        others = [name for name in self.tables if name != reference and name not in without]
+        tables = {name: self.tables[name] for name in (reference, *others)}
+        return _compared(tables, _domains(tables[reference]), self.seed, self.resamples)
 
 
 def compare(
@@ -86,12 +98,12 @@ def compare(
     rules: Rules = RULES["default"],
     metrics: tuple[AnyMetric, ...] = METRICS,
 ) -> Comparison:
-    """Scores every system and holds each against the first; one system alone gives a comparison without pairs.
+    """Scores every system and compares each with the first; one system alone gives a comparison without pairs.
 
-    `metrics` must have exact match among them (`run_metrics` sees to it).
+    `metrics` must contain exact match (`run_metrics` adds it).
 
     Raises:
-        DataError: no system or no rows, an id that stands twice, is missing on a side or has another truth there.
+        DataError: no system or no rows; an id occurs twice, is missing in a system or has another reference there.
     """
     if not systems:
         raise DataError("no systems to compare; give at least one set of predictions")
@@ -106,8 +118,8 @@ def compare(
 def _compared(tables: Mapping[str, Table], domains: Mapping[str, list[int]], seed: int, resamples: int) -> Comparison:
     first = next(iter(tables.values()))
     rows = len(first.rows)
-    beside = np.concatenate([table.statistics_NS for table in tables.values()], axis=1)
-    sums = np.split(resampled_sums(beside, resamples=resamples, seed=seed), len(tables), axis=1)
+    statistics_NS = np.concatenate([table.statistics_NS for table in tables.values()], axis=1)
+    sums = np.split(resampled_sums(statistics_NS, resamples=resamples, seed=seed), len(tables), axis=1)
     resampled = {name: values_of(part, rows, first.metrics) for name, part in zip(tables, sums, strict=True)}
     scores = {name: scores_of(table, resampled[name]) for name, table in tables.items()}
     row_scores = {name: table.row_scores() for name, table in tables.items()}
@@ -115,9 +127,12 @@ def _compared(tables: Mapping[str, Table], domains: Mapping[str, list[int]], see
     return Comparison(
         rows=rows,
         systems=scores,
-        pairs=[_pair(name, reference, scores, resampled, row_scores) for name in others],
+        pairs=_adjusted([_pair(name, reference, scores, resampled, row_scores) for name in others]),
         predictions={name: [row.prediction for row in table.rows] for name, table in tables.items()},
         row_scores=row_scores,
+        tables=tables,
+        seed=seed,
+        resamples=resamples,
         domains={
             domain: _compared({name: table.where(keep) for name, table in tables.items()}, {}, seed, resamples)
             for domain, keep in domains.items()
@@ -142,7 +157,8 @@ def _pair(
         only_system=gained,
         only_reference=lost,
         neither=int((~right & ~right_before).sum()),
-        p_value=mcnemar_exact(gained, lost),
+        p_value=(p_value := mcnemar_exact(gained, lost)),
+        p_adjusted=p_value,
         differences={
             name: percentile_interval(
                 interval.value - scores[reference].values[name].value,
@@ -153,25 +169,40 @@ def _pair(
     )
 
 
+def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
+    """Holm's step-down correction of the p-values (Holm 1979): the k-th smallest of n counts n - k + 1 times."""
+    order = sorted(range(len(pairs)), key=lambda index: pairs[index].p_value)
+    adjusted, largest = list(pairs), 0.0
+    for step, index in enumerate(order):
+        largest = max(largest, min(1.0, pairs[index].p_value * (len(pairs) - step)))
+        adjusted[index] = replace(pairs[index], p_adjusted=largest)
+    return adjusted
+
+
 def _domains(table: Table) -> dict[str, list[int]]:
-    """Row indices by domain; empty unless a row names one. Rows that name none stand under `other`."""
+    """Row indices by domain; empty unless a row names one. Rows without a domain are under `other`."""
     named_domains = [row.prediction.domain for row in table.rows]
     if not any(named_domains):
         return {}
-    found = sorted({domain or "other" for domain in named_domains})
-    return {name: [row for row, domain in enumerate(named_domains) if (domain or "other") == name] for name in found}
+    names = sorted({domain or "other" for domain in named_domains})
+    return {name: [row for row, domain in enumerate(named_domains) if (domain or "other") == name] for name in names}
 
 
 def _check_same_rows(tables: Mapping[str, Table]) -> None:
     reference, *others = tables
-    labels = {row.prediction.id: row.prediction.reference for row in tables[reference].rows}
+    expected = _references(tables[reference])
     for name in others:
-        theirs = {row.prediction.id: row.prediction.reference for row in tables[name].rows}
-        if missing := [row for row in labels if row not in theirs]:
+        given = _references(tables[name])
+        if missing := [row for row in expected if row not in given]:
             raise DataError(f"{named(missing)} of '{reference}' missing in '{name}'; evaluate both on the same split")
-        if extra := [row for row in theirs if row not in labels]:
+        if extra := [row for row in given if row not in expected]:
             raise DataError(f"{named(extra)} of '{name}' missing in '{reference}'; evaluate both on the same split")
-        if other := [row for row in labels if labels[row] != theirs[row]]:
+        if other := [row for row in expected if expected[row] != given[row]]:
             raise DataError(
-                f"{named(other)}: the reference differs between '{reference}' and '{name}'; use one data set"
+                f"{named(other)}: the reference text differs between '{reference}' and '{name}'; "
+                "evaluate both on the same data"
             )
+
+
+def _references(table: Table) -> dict[str, str]:
+    return {reading.prediction.id: reading.prediction.truth for reading in table.readings}

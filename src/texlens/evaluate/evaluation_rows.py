@@ -1,0 +1,78 @@
+"""The rows that systems are measured on, and a fingerprint of everything in them that decides a prediction or a score."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+from texlens.config.run import RunConfig
+from texlens.core.errors import DataError
+from texlens.data.sample import LazyImage, Sample
+from texlens.inputs.build import read_split
+from texlens.inputs.row_check import check_rows
+from texlens.metrics.prediction import Prediction
+from texlens.models.build import BaseCheckpoint
+
+
+@dataclass(frozen=True)
+class EvaluationRows:
+    """`failed` has a prediction without text for each row that can't be read: it scores zero, it is never dropped."""
+
+    samples: list[Sample]
+    failed: list[Prediction]
+
+    def __len__(self) -> int:
+        return len(self.samples) + len(self.failed)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over each row's id, images (their bytes), prompt, system prompt, history, answers and domain."""
+        digest = hashlib.sha256()
+        for sample in self.samples:
+            _add(digest, _sample_fields(sample))
+        for row in self.failed:
+            _add(digest, [row.id, row.truth, row.error])
+        return digest.hexdigest()
+
+
+def read_rows(config: RunConfig, split: str, base: BaseCheckpoint) -> EvaluationRows:
+    """The rows of a split under `evaluate.max_rows`.
+
+    Raises:
+        ConfigError: no such split in the settings.
+        DataError: no row of it can be read.
+    """
+    rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
+    checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
+    references = dict(zip(rows.ids(), rows.texts(), strict=True))
+    failed = [
+        Prediction(row.id, references.get(row.id, ""), "", stop="failed", error=row.reason) for row in checked.rejected
+    ]
+    samples = list(checked.kept)
+    if not samples:
+        raise DataError(f"{config.data.path}: no row to read in split {split}; check data.splits.{split}")
+    return EvaluationRows(samples, failed)
+
+
+def image_digest(image: LazyImage) -> str:
+    """SHA-256 of the encoded image; empty where it can't be read."""
+    try:
+        return hashlib.sha256(image.encoded()).hexdigest()
+    except DataError:
+        return ""
+
+
+def _sample_fields(sample: Sample) -> list:
+    return [
+        sample.id,
+        [image_digest(image) for image in sample.images],
+        sample.prompt,
+        sample.system,
+        [[turn.role, turn.text] for turn in sample.history],
+        list(sample.answers),
+        sample.domain,
+    ]
+
+
+def _add(digest, fields: list) -> None:
+    digest.update(json.dumps(fields).encode() + b"\n")
