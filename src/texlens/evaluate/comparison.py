@@ -199,10 +199,10 @@ def _check_same_rows(tables: Mapping[str, Table]) -> None:
             raise DataError(f"{named(extra)} of '{name}' missing in '{reference}'; evaluate both on the same split")
         if other := [row for row in expected if expected[row] != given[row]]:
             raise DataError(
-                f"{named(other)}: the reference text differs between '{reference}' and '{name}'; "
+                f"{named(other)}: the reference differs between '{reference}' and '{name}'; "
                 "evaluate both on the same data"
             )
 
 
 def _references(table: Table) -> dict[str, str]:
-    return {reading.prediction.id: reading.prediction.truth for reading in table.readings}
+    return {row.prediction.id: row.prediction.reference for row in table.rows}

@@ -1,13 +1,14 @@
-"""The rows that systems are measured on, and a fingerprint of everything in them that decides a prediction or a score."""
+"""The rows that systems are measured on, with a fingerprint of all in them that decides a prediction or a score."""
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from texlens.config.run import RunConfig
 from texlens.core.errors import DataError
-from texlens.data.sample import LazyImage, Sample
+from texlens.data.sample import LazyImage, RejectedRow, Sample
 from texlens.inputs.build import read_split
 from texlens.inputs.row_check import check_rows
 from texlens.metrics.prediction import Prediction
@@ -31,7 +32,7 @@ class EvaluationRows:
         for sample in self.samples:
             _add(digest, _sample_fields(sample))
         for row in self.failed:
-            _add(digest, [row.id, row.truth, row.error])
+            _add(digest, [row.id, *row.references, row.domain, row.error])
         return digest.hexdigest()
 
 
@@ -45,13 +46,24 @@ def read_rows(config: RunConfig, split: str, base: BaseCheckpoint) -> Evaluation
     rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
     references = dict(zip(rows.ids(), rows.texts(), strict=True))
-    failed = [
-        Prediction(row.id, references.get(row.id, ""), "", stop="failed", error=row.reason) for row in checked.rejected
-    ]
-    samples = list(checked.kept)
+    failed = [_failed(row, references) for row in checked.rejected]
+    samples = list(checked.usable)
     if not samples:
         raise DataError(f"{config.data.path}: no row to read in split {split}; check data.splits.{split}")
     return EvaluationRows(samples, failed)
+
+
+def _failed(row: RejectedRow, references: Mapping[str, str]) -> Prediction:
+    """It scores zero in its own domain; its reference is what could be read of it."""
+    return Prediction(
+        row.id,
+        row.text or references.get(row.id, ""),
+        "",
+        stop="failed",
+        domain=row.domain,
+        error=row.reason,
+        more_references=row.more_answers,
+    )
 
 
 def image_digest(image: LazyImage) -> str:

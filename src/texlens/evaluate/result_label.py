@@ -24,27 +24,11 @@ def result_label(own: RunConfig, used: RunConfig, split: str) -> str:
         own and used alike, "test" -> "test"
         used.data.path "linxy/LaTeX_OCR", used.data.subset "human_handwrite" -> "test-LaTeX_OCR-human_handwrite-1f0c2a"
     """
-    changed = {
-        key: value for key, value in _deciding(used, split).items() if value != _deciding(own, split).get(key)
-    }
+    changed = {key: value for key, value in _deciding(used, split).items() if value != _deciding(own, split).get(key)}
     if not changed:
         return split
     digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:6]
     return "-".join([split, *_words(changed, used), digest])
-
-
-def describe_rows(config: RunConfig, split: str, rows: int) -> dict[str, Any]:
-    """For JSON files and the report: which data, which split, how many rows, and the settings of reading."""
-    return {
-        "path": config.data.path,
-        "subset": config.data.subset,
-        "split": split,
-        "source_split": getattr(config.data.splits, split, None),
-        "rows": rows,
-        "max_rows": config.evaluate.max_rows,
-        "max_new_tokens": config.evaluate.max_new_tokens,
-        "temperature": config.evaluate.temperature,
-    }
 
 
 def _deciding(config: RunConfig, split: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""Evaluation of a run folder: its systems read the rows, are scored, compared and reported. Results stay in the folder."""
+"""Evaluation of a run folder: its systems read the rows, are scored, compared and reported; results stay in it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,16 +12,18 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
-from texlens.evaluate.comparison import Comparison, compare
+from texlens.evaluate.comparison import compare
 from texlens.evaluate.evaluation_rows import EvaluationRows, read_rows
+from texlens.evaluate.measured import MeasuredComparison, describe_rows
 from texlens.evaluate.predict import predict, read_samples
 from texlens.evaluate.predictions import read_predictions
-from texlens.evaluate.result_label import describe_rows, result_label
+from texlens.evaluate.result_label import result_label
 from texlens.evaluate.run_report import write_run_report
 from texlens.evaluate.saved_run import run_base
 from texlens.evaluate.sources import RUN_SYSTEMS, run_sources
 from texlens.evaluate.train_overlap import TrainOverlap, train_overlap
 from texlens.inference.systems import ModelSystem
+from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import Scores, score
 from texlens.models.build import build_base, build_model
@@ -30,23 +31,21 @@ from texlens.models.build import build_base, build_model
 NO_EXPORTS: Mapping[str, Path] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class RunComparison:
-    """A comparison, what it was measured on (see `describe_rows`), and how many of the rows were trained on."""
-
-    comparison: Comparison
-    label: str
-    data: Mapping[str, Any]
-    overlap: TrainOverlap
-    report: Path
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **self.comparison.to_json(),
-            "label": self.label,
-            "data": dict(self.data),
-            "train_overlap": {**self.overlap.to_json(), "sentence": self.overlap.sentence()},
-        }
+def predict_run(
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    split: str,
+    systems: Sequence[str] = RUN_SYSTEMS,
+    use_cache: bool = True,
+    console: Console,
+) -> dict[str, list[Prediction]]:
+    """Predictions of the run's own systems by name, one per row, stored in the run folder."""
+    base = run_base(config, folder, adapter="adapter" in systems)
+    rows = read_rows(config, split, base)
+    own = load_saved_config(folder.config)
+    sources = run_sources(config, folder, base, systems, NO_EXPORTS)
+    return predict(config, folder, rows, sources, split=split, own=own, base=base, use_cache=use_cache, console=console)
 
 
 def evaluate_run(
@@ -87,7 +86,7 @@ def compare_run(
     console: Console,
     split: str = "test",
     use_cache: bool = True,
-) -> RunComparison:
+) -> MeasuredComparison:
     """Base, adapter and exported folders (`exports`, by name) on a split; every system is scored once.
 
     Predictions, scores, comparison and report stay in the run folder, under the label of these rows and settings.
@@ -105,7 +104,7 @@ def compare_run(
     )
     comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics)
     label = result_label(own, config, split)
-    result = RunComparison(
+    result = MeasuredComparison(
         comparison,
         label,
         describe_rows(config, split, len(rows)),
@@ -115,7 +114,7 @@ def compare_run(
     for system, scores in comparison.systems.items():
         _store(folder, folder.scores(label, system), {**scores.to_json(), "data": dict(result.data)})
     _store(folder, folder.comparison(label), result.to_json())
-    write_run_report(config, folder, split, result)
+    write_run_report(own, config, folder, split, result)
     return result
 
 
@@ -135,8 +134,8 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> Path:
     overlap = stored.get("train_overlap") or {"rows": comparison.rows, "problem": "measured by an older version"}
     overlap.pop("sentence", None)
     data = stored.get("data") or describe_rows(config, split, comparison.rows)
-    result = RunComparison(comparison, split, data, TrainOverlap.from_json(overlap), folder.report_of(split))
-    return write_run_report(config, folder, split, result)
+    result = MeasuredComparison(comparison, split, data, TrainOverlap.from_json(overlap), folder.report_of(split))
+    return write_run_report(config, config, folder, split, result)
 
 
 def _overlap(folder: RunFolder, own: RunConfig, rows: EvaluationRows, label: str, console: Console) -> TrainOverlap:

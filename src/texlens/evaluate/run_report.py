@@ -1,4 +1,4 @@
-"""The report of a run folder: gathers what the folder says of the run and hands it to `report/`."""
+"""The report of a run folder: collects what the folder records of the run and passes it to `report/`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,23 +7,31 @@ from texlens.adapters.plan import Coverage
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
-from texlens.evaluate.comparison import Comparison
+from texlens.evaluate.measured import MeasuredComparison, data_name
 from texlens.evaluate.report import Account, ReportData, write_report
 from texlens.inputs.build import read_split
 
 
-def write_run_report(config: RunConfig, folder: RunFolder, split: str, comparison: Comparison) -> Path:
-    """Writes report.html; a run folder that lacks a part (an untrained base, say) gives a report without it."""
+def write_run_report(
+    own: RunConfig, config: RunConfig, folder: RunFolder, split: str, result: MeasuredComparison
+) -> Path:
+    """Writes the report of a comparison; a part that the run folder lacks is left out.
+
+    Args:
+        own: the settings of the run folder, which the report shows.
+        config: those of this comparison, which may name other rows.
+    """
     rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
     return write_report(
-        folder.report,
+        result.report,
         ReportData(
             title=folder.path.name,
-            subtitle=f"{config.model.path} on {config.data.path}, split {split}",
-            comparison=comparison,
+            subtitle=f"{own.model.path} on {data_name(result.data)}",
+            claim=result.overlap.sentence(),
+            comparison=result.comparison,
             images={sample.id: sample.image for sample in rows},
-            facts=_facts(config, folder),
-            config_yaml=dump_config(config),
+            facts=_facts(own, folder),
+            config_yaml=dump_config(own),
             coverage=folder.read_json("coverage.json") or [],
             accounts=_accounts(folder),
             history=folder.history(),
@@ -43,8 +51,8 @@ def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
         ("Model", f"{model['class']}, {model['dtype']}, {model['attention']} attention" if model else ""),
         ("Adapter", _adapter(config)),
         ("Trained", f"{trainable:,} of {total + added:,} parameters" if total else ""),
-        ("Data", " / ".join(part for part in (config.data.path, config.data.subset) if part)),
-        ("Question", config.data.prompt),
+        ("Trained on", " / ".join(part for part in (config.data.path, config.data.subset) if part)),
+        ("Prompt", config.data.prompt),
         ("Steps", f"{training['steps']:,} ({training['epochs']:g} epochs)" if training else ""),
         ("Time", f"{training['seconds']:.0f} s, {training['samples_per_s']:.1f} samples/s" if training else ""),
         ("Peak memory", f"{training['peak_memory_gib']:.2f} GiB" if training else ""),

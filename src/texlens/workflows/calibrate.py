@@ -9,7 +9,7 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import DataError
 from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
-from texlens.evaluate.run import predict
+from texlens.evaluate.run import predict_run
 from texlens.inference.confidence import KEY, Calibration, fit
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.scored_prediction import ScoredPrediction
@@ -17,17 +17,17 @@ from texlens.models.metadata import METADATA_FILE, read_metadata
 
 
 def calibrate_run(
-    config: RunConfig, folder: RunFolder, *, console: Console, split: str = "validation", fresh: bool = False
+    config: RunConfig, folder: RunFolder, *, console: Console, split: str = "validation", use_cache: bool = True
 ) -> Calibration:
-    """Fits the run's adapter on a split, whose predictions are kept and used again, and notes it in the adapter's card.
+    """Fits the calibration of the run's adapter on a split and stores it in the adapter's metadata.
 
     Raises:
         DataError: too few rows, or none right, or none wrong.
     """
-    predictions = predict(config, folder, split=split, systems=["adapter"], fresh=fresh, console=console)["adapter"]
-    made = calibration_of(predictions, f"{config.data.path} {split}")
-    note_calibration(folder.adapter, made)
-    return made
+    predictions = predict_run(config, folder, split=split, systems=["adapter"], use_cache=use_cache, console=console)
+    calibration = calibration_of(predictions["adapter"], f"{config.data.path} {split}")
+    store_calibration(folder.adapter, calibration)
+    return calibration
 
 
 def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calibration:
@@ -43,6 +43,6 @@ def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calib
     return fit([one.log_probability or 0.0 for one in made], right, measured_on)
 
 
-def note_calibration(folder: Path, calibration: Calibration) -> None:
+def store_calibration(folder: Path, calibration: Calibration) -> None:
     """Lays the calibration over the folder's card."""
     write_json(folder / METADATA_FILE, {**read_metadata(folder), KEY: calibration.to_json()})

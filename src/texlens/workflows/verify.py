@@ -15,7 +15,8 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
 from texlens.evaluate.comparison import compare
-from texlens.evaluate.run import read_samples, run_base
+from texlens.evaluate.evaluation_rows import read_rows
+from texlens.evaluate.saved_run import run_base
 from texlens.inference.systems import check_artifact, open_adapter, open_artifact, released
 from texlens.metrics.prediction import Prediction
 from texlens.models.export_manifest import ExportManifest
@@ -108,8 +109,7 @@ def verify(
     split = next(name for name in SPLITS if getattr(config.data.splits, name) is not None)
     greedy = config.evaluate.model_copy(update={"max_rows": rows, "temperature": 0.0})
     config = config.model_copy(update={"evaluate": greedy})
-    samples, _ = read_samples(config, split, base)
-    samples = samples[:rows]
+    samples = read_rows(config, split, base).samples[:rows]
     console.print(f"verifying on {len(samples)} rows of {split}")
     adapter = open_adapter(config, base, run.adapter)
     before, said_before = adapter.first_logits(samples), list(adapter.read(samples))

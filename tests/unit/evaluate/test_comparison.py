@@ -28,10 +28,10 @@ def test_the_four_outcomes_and_the_exact_test():
 
 
 def test_systems_score_as_they_do_alone():
-    told = compare({"base": rows(5), "adapter": rows(20)}, seed=7).to_json()
-    assert told["rows"] == 30
-    assert list(told["systems"]) == ["base", "adapter"]
-    assert told["systems"]["adapter"] == score(rows(20), seed=7).to_json()
+    value = compare({"base": rows(5), "adapter": rows(20)}, seed=7).to_json()
+    assert value["rows"] == 30
+    assert list(value["systems"]) == ["base", "adapter"]
+    assert value["systems"]["adapter"] == score(rows(20), seed=7).to_json()
 
 
 def test_every_score_has_a_paired_difference():
@@ -55,8 +55,28 @@ def test_rows_are_paired_by_id_not_by_place():
     assert compare({"base": rows(5), "adapter": rows(5)[::-1]}).pairs[0].both == 5
 
 
-def test_three_systems_are_each_held_against_the_first():
+def test_each_system_is_compared_with_the_first():
     assert list(compare({"a": rows(1), "b": rows(2), "c": rows(3)}).to_json()["paired"]) == ["b_vs_a", "c_vs_a"]
+
+
+def test_three_p_values_are_corrected_as_holm_does():
+    pairs = compare({"base": rows(5), "a": rows(10), "b": rows(12), "c": rows(5)}).pairs
+    p_a, p_b, p_c = (pair.p_value for pair in pairs)
+    assert p_b < p_a < p_c == 1.0
+    assert [pair.p_adjusted for pair in pairs] == pytest.approx([2 * p_a, 3 * p_b, 1.0])
+
+
+def test_one_comparison_needs_no_correction():
+    (pair,) = compare({"base": rows(5), "adapter": rows(20)}).pairs
+    assert pair.p_adjusted == pair.p_value
+
+
+def test_another_reference_system_gives_what_a_new_comparison_would(monkeypatch):
+    systems = {"base": rows(5), "adapter": rows(20), "export": rows(18)}
+    expected = compare({"adapter": rows(20), "export": rows(18)}, seed=3).to_json()
+    comparison = compare(systems, seed=3)
+    monkeypatch.setattr("texlens.metrics.scores.Table.of", None)
+    assert comparison.with_reference("adapter", without=["base"]).to_json() == expected
 
 
 def test_one_system_alone_has_no_pairs():
@@ -66,18 +86,18 @@ def test_one_system_alone_has_no_pairs():
 def test_each_domain_is_compared_on_its_own_rows():
     base = rows(5, domain="hand")[:10] + rows(30, domain="print")[10:]
     adapter = rows(10, domain="hand")[:10] + rows(30, domain="print")[10:]
-    told = compare({"base": base, "adapter": adapter}).to_json()["domains"]
-    assert (told["hand"]["rows"], told["print"]["rows"]) == (10, 20)
-    assert told["hand"]["paired"]["adapter_vs_base"]["difference"] == 0.5
-    assert told["print"]["paired"]["adapter_vs_base"]["difference"] == 0
+    value = compare({"base": base, "adapter": adapter}).to_json()["domains"]
+    assert (value["hand"]["rows"], value["print"]["rows"]) == (10, 20)
+    assert value["hand"]["paired"]["adapter_vs_base"]["difference"] == 0.5
+    assert value["print"]["paired"]["adapter_vs_base"]["difference"] == 0
 
 
-def test_rows_without_a_domain_stand_under_other():
+def test_rows_without_a_domain_are_under_other():
     mixed = rows(5, domain="hand")[:10] + rows(5)[10:]
     assert list(compare({"base": mixed}).domains) == ["hand", "other"]
 
 
-def test_without_domains_none_are_told():
+def test_no_domains_without_a_domain_in_a_row():
     assert "domains" not in compare({"base": rows(5)}).to_json()
 
 
@@ -88,12 +108,12 @@ def test_ids_missing_on_either_side_are_named():
         compare({"base": rows(5)[2:], "adapter": rows(5)})
 
 
-def test_an_id_that_stands_twice_is_named_with_its_system():
+def test_a_repeated_id_is_named_with_its_system():
     with pytest.raises(DataError, match="adapter: row '00' more than once"):
         compare({"base": rows(5), "adapter": [*rows(5), rows(5)[0]]})
 
 
-def test_another_reference_under_the_same_id_is_named():
+def test_a_different_reference_under_the_same_id_is_named():
     other = [Prediction("00", "q", "x+y"), *rows(5)[1:]]
     with pytest.raises(DataError, match="row '00': the reference differs between 'base' and 'adapter'"):
         compare({"base": rows(5), "adapter": other})

@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from tests.fixtures.tiny_models import FAMILY_NAMES
 from tests.unit.export.conftest import write_run
 from texlens.core.errors import ExportError, ModelError
-from texlens.evaluate.run import open_run, read_samples, run_base
+from texlens.evaluate.evaluation_rows import read_rows
+from texlens.evaluate.saved_run import open_run, run_base
 from texlens.export import pipeline as make
 from texlens.export.pipeline import export_run
 from texlens.inference.confidence import Calibration, read_calibration
@@ -24,7 +25,7 @@ from texlens.inference.systems import open_adapter, open_artifact
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.load import load_model
-from texlens.workflows.calibrate import note_calibration
+from texlens.workflows.calibrate import store_calibration
 from texlens.workflows.verify import verify
 
 LIBRARIES = {
@@ -147,7 +148,7 @@ def test_the_artifact_verifies_and_carries_its_cards(tmp_path, quiet, form):
 def test_the_adapter_s_calibration_goes_with_it(tmp_path, quiet, form):
     run = write_run(tmp_path)
     made = Calibration(1.5, 0.2, 0.1, 40, 20, "rows")
-    note_calibration(run.adapter, made)
+    store_calibration(run.adapter, made)
     exported(run, tmp_path / "out", form, quiet)
     assert read_calibration(tmp_path / "out") == made
     assert ExportManifest.read(tmp_path / "out").format == form
@@ -165,7 +166,7 @@ def test_a_gguf_in_16_bit_reads_as_its_adapter(tmp_path, quiet, family, monkeypa
     config, folder = open_run(run.path)
     export_run(config, folder, tmp_path / "out", "gguf", console=quiet)
     base = run_base(config, folder)
-    samples = read_samples(config, "test", base)[0][:2]
+    samples = read_rows(config, "test", base).samples[:2]
     wanted = open_adapter(config, base, folder.adapter).first_logits(samples)
     made = open_artifact(config, base, tmp_path / "out").first_logits(samples)
     assert (made - wanted).norm() / wanted.norm() < 0.02
@@ -235,7 +236,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from rich.console import Console
-from texlens.evaluate.run import open_run, read_samples, run_base
+from texlens.evaluate.evaluation_rows import read_rows
+from texlens.evaluate.saved_run import open_run, run_base
 from texlens.export import pipeline as make
 number = getattr(signal, sys.argv[3])
 make.write_supporting_files = lambda *_: os.kill(os.getpid(), number)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from texlens.core.errors import ConfigError
-from texlens.evaluate.run import named_artifacts
+from texlens.evaluate.sources import names_of_folders
 from texlens.workflows.verify import LIMITS, FirstToken, ScorePair, _faults, first_token
 
 SAME = ScorePair(adapter=0.9, artifact=0.9, difference=0.0, low=0.0, high=0.0)
@@ -59,13 +59,13 @@ def test_a_better_score_is_no_fault():
 
 def test_exported_folders_are_named_by_the_ends_that_differ(tmp_path):
     folders = [tmp_path / "a/nf4", tmp_path / "b/nf4", tmp_path / "b/merged"]
-    assert list(named_artifacts(folders)) == ["a-nf4", "b-nf4", "b-merged"]
-    assert list(named_artifacts([tmp_path / "x/merged"])) == ["merged"]
-    assert named_artifacts([]) == {}
+    assert list(names_of_folders(folders)) == ["a-nf4", "b-nf4", "b-merged"]
+    assert list(names_of_folders([tmp_path / "x/merged"])) == ["merged"]
+    assert names_of_folders([]) == {}
 
 
 def test_a_folder_named_twice_or_as_the_runs_own_systems_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="named twice"):
-        named_artifacts([tmp_path / "a", tmp_path / "a"])
+        names_of_folders([tmp_path / "a", tmp_path / "a"])
     with pytest.raises(ConfigError, match="rename the exported folder"):
-        named_artifacts([tmp_path / "adapter"])
+        names_of_folders([tmp_path / "adapter"])

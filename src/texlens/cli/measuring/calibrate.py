@@ -2,17 +2,29 @@
 
 import typer
 
-from texlens.cli.shared import Json, Overrides, RunArgument, message_console, print_json, result_console
+from texlens.cli.shared import (
+    CacheChoice,
+    Fresh,
+    Json,
+    Overrides,
+    RunArgument,
+    check_split,
+    message_console,
+    print_json,
+    result_console,
+    uses_cache,
+)
 
 
 def calibrate(
     run: RunArgument,
     split: str = typer.Option("validation", help="Rows that training did not learn from."),
     overrides: Overrides = None,
-    fresh: bool = typer.Option(False, "--fresh", help="Read the rows again although predictions are there."),
+    cache: CacheChoice = True,
+    fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Fit how sure a run's readings are, so that `read --confidence` and `serve` tell the truth about it.
+    """Fit how certain a run's readings are, so that `read --confidence` and `serve` report true probabilities.
 
     Examples:
 
@@ -20,16 +32,21 @@ def calibrate(
 
         texlens calibrate runs/nano --split test --json
     """
-    from texlens.evaluate.run import open_run
+    from texlens.evaluate.saved_run import open_run
     from texlens.workflows.calibrate import calibrate_run
 
+    check_split(split)
     config, folder = open_run(run, overrides or ())
     with folder.locked():
-        made = calibrate_run(config, folder, split=split, fresh=fresh, console=message_console())
+        calibration = calibrate_run(
+            config, folder, split=split, use_cache=uses_cache(cache, fresh), console=message_console()
+        )
     if as_json:
-        print_json({"run": str(folder.path), "split": split, "calibration": made.to_json()})
+        print_json({"run": str(folder.path), "split": split, "calibration": calibration.to_json()})
         return
     result_console().print(
-        f"{made.right} of {made.rows} rows right; temperature {made.temperature:.3g}; expected calibration error "
-        f"{made.error_before:.3f} before, {made.error_after:.3f} after; noted in {folder.adapter}"
+        f"{calibration.right} of {calibration.rows} rows right; temperature {calibration.temperature:.3g}; expected "
+        f"calibration error {calibration.error_before:.3f} before, {calibration.error_after:.3f} after; stored in "
+        f"{folder.adapter}",
+        markup=False,
     )

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from texlens.cli.shared import Json, Overrides, RunArgument, message_console, print_json, result_console
+from texlens.cli.shared import (
+    CacheChoice,
+    Fresh,
+    Json,
+    Overrides,
+    RunArgument,
+    ShowAll,
+    Split,
+    check_split,
+    message_console,
+    print_json,
+    result_console,
+    uses_cache,
+)
 
 
 def compare(
@@ -13,12 +26,14 @@ def compare(
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="DIR", help="Folders that `texlens export` made of this run.")
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Split = "test",
     overrides: Overrides = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Read the rows again although predictions are there.")] = False,
+    show_all: ShowAll = False,
+    cache: CacheChoice = True,
+    fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
-    """Base, adapter and exported folders, row by row: scores with intervals, McNemar's test, and the report.
+    """Compare base, adapter and exported folders row by row: scores with intervals, McNemar's test, and the report.
 
     Examples:
 
@@ -26,20 +41,32 @@ def compare(
 
         texlens compare runs/nano exported/nano exported/nano-nf4
     """
-    from texlens.evaluate.run import against_adapter, compare_run, named_artifacts, open_run
+    from texlens.evaluate.run import compare_run
+    from texlens.evaluate.saved_run import open_run
+    from texlens.evaluate.sources import names_of_folders
     from texlens.evaluate.tables import comparison_table, systems_table
 
+    check_split(split)
     config, folder = open_run(run, overrides or ())
-    artifacts = named_artifacts(folders or [])
+    exports = names_of_folders(folders or [])
     with folder.locked():
-        comparison = compare_run(
-            config, folder, artifacts=artifacts, split=split, fresh=fresh, console=message_console()
+        result = compare_run(
+            config,
+            folder,
+            exports=exports,
+            split=split,
+            use_cache=uses_cache(cache, fresh),
+            console=message_console(),
         )
-    beside = against_adapter(config, comparison) if artifacts else None
+    against_adapter = result.comparison.with_reference("adapter", without=["base"]) if exports else None
     if as_json:
-        told = comparison.to_json()
-        print_json({**told, "against_adapter": beside.to_json()["paired"]} if beside else told)
+        value = result.to_json()
+        print_json({**value, "against_adapter": against_adapter.to_json()["paired"]} if against_adapter else value)
         return
     console = result_console()
-    console.print(systems_table(comparison, beside) if beside else comparison_table(comparison))
-    console.print(f"report: {folder.report}")
+    if against_adapter:
+        console.print(systems_table(result.comparison, result.title))
+        console.print(systems_table(against_adapter, "Exports compared with the adapter"))
+    else:
+        console.print(comparison_table(result.comparison, result.title, show_all=show_all))
+    console.print(f"report: {result.report}")

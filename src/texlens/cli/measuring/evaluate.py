@@ -2,11 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
+from texlens.cli.shared import (
+    CacheChoice,
+    Fresh,
+    Json,
+    Overrides,
+    ShowAll,
+    check_split,
+    message_console,
+    print_json,
+    result_console,
+    uses_cache,
+)
+
+if TYPE_CHECKING:
+    from texlens.metrics.scores import Scores
 
 
 def evaluate(
@@ -24,7 +38,9 @@ def evaluate(
         Literal["adapter", "base"] | None, typer.Option(help="Which of a run reads the rows; default: the adapter.")
     ] = None,
     overrides: Overrides = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Read the rows again although predictions are there.")] = False,
+    show_all: ShowAll = False,
+    cache: CacheChoice = True,
+    fresh: Fresh = False,
     as_json: Json = False,
 ) -> None:
     """Score a run's adapter, or any checkpoint, on a split, with 95% intervals.
@@ -43,35 +59,46 @@ def evaluate(
     if subset and not data:
         raise ConfigError("--subset belongs to --data; give --set data.subset=… to change a run's own")
     if (Path(model) / MANIFEST).is_file():
-        told, scores = _of_run(Path(model), data, subset, split, system or "adapter", overrides or (), fresh)
+        check_split(split)
+        about, scores = _of_run(
+            Path(model), data, subset, split, system or "adapter", overrides or (), uses_cache(cache, fresh)
+        )
     elif data is None:
         raise ConfigError(f"{model}: not a run folder; to score a checkpoint, name the rows with --data PATH")
     elif system:
         raise ConfigError(f"--system {system}: {model} is one system, not a run folder; leave it out")
     else:
-        told, scores = _of_checkpoint(model, data, subset, split, overrides or ())
+        about, scores = _of_checkpoint(model, data, subset, split, overrides or ())
     if as_json:
-        print_json({**told, **scores.to_json()})
-    else:
-        from texlens.evaluate.tables import scores_table
+        print_json({**about, **scores.to_json()})
+        return
+    from texlens.evaluate.tables import scores_table
 
-        result_console().print(scores_table(scores))
+    console = result_console()
+    console.print(scores_table(scores, show_all=show_all))
+    if claim := about.get("claim"):
+        console.print(claim, markup=False)
 
 
 def _of_run(
-    path: Path, data: str | None, subset: str | None, split: str, system: str, overrides: Sequence[str], fresh: bool
-):
-    from texlens.evaluate.run import evaluate_run, open_run
+    path: Path, data: str | None, subset: str | None, split: str, system: str, overrides: Sequence[str], use_cache: bool
+) -> tuple[dict[str, Any], "Scores"]:
+    from texlens.evaluate.run import evaluate_run
+    from texlens.evaluate.saved_run import open_run
 
     config, folder = open_run(path, overrides)
     if data:
         config = config.model_copy(update={"data": config.data.model_copy(update={"path": data, "subset": subset})})
     with folder.locked():
-        scores = evaluate_run(config, folder, split=split, system=system, fresh=fresh, console=message_console())
-    return {"run": str(folder.path), "split": split, "system": system}, scores
+        scores, about = evaluate_run(
+            config, folder, split=split, system=system, use_cache=use_cache, console=message_console()
+        )
+    return {"run": str(folder.path), "split": split, "system": system, **about}, scores
 
 
-def _of_checkpoint(model: str, data: str, subset: str | None, split: str, overrides: Sequence[str]):
+def _of_checkpoint(
+    model: str, data: str, subset: str | None, split: str, overrides: Sequence[str]
+) -> tuple[dict[str, Any], "Scores"]:
     from texlens.config.load import build_config
     from texlens.evaluate.run import evaluate_checkpoint
 

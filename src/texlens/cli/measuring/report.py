@@ -1,25 +1,20 @@
 """`texlens report`"""
 
-from typing import Annotated
-
-import typer
-
-from texlens.cli.shared import RunArgument, result_console
+from texlens.cli.shared import RunArgument, Split, check_split, result_console
 
 
-def report(
-    run: RunArgument,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-) -> None:
-    """Write a run's report.html again from the predictions that are there; nothing is read anew.
+def report(run: RunArgument, split: Split = "test") -> None:
+    """Write a run's report.html again from stored predictions; no row is read again.
 
     Example:
 
         texlens report runs/nano
     """
-    from texlens.evaluate.run import open_run, report_run
+    from texlens.evaluate.run import report_run
+    from texlens.evaluate.saved_run import open_run
 
+    check_split(split)
     config, folder = open_run(run)
     with folder.locked():
-        report_run(config, folder, split=split)
-    result_console().print(f"report: {folder.report}")
+        path = report_run(config, folder, split=split)
+    result_console().print(f"report: {path}", markup=False)

@@ -83,7 +83,7 @@ def train(
 
         with folder.locked():
             comparison = compare_run(config, folder, console=console)
-        result |= {"comparison": comparison.to_json(), "report": str(folder.report)}
+        result |= {"comparison": comparison.to_json(), "report": str(comparison.report)}
     if as_json:
         print_json(result)
     else:
@@ -170,9 +170,9 @@ def show_result(result: dict, comparison, folder, console) -> None:
         f"trained {training['steps']} steps in {training['seconds']:.0f} s, "
         f"{training['samples_per_s']:.1f} samples/s, peak {training['peak_memory_gib']:.2f} GiB"
     )
-    console.print(f"adapter: {folder.adapter}")
+    console.print(f"adapter: {folder.adapter}", markup=False)
     if comparison is not None:
         from texlens.evaluate.tables import comparison_table
 
-        console.print(comparison_table(comparison, "Before and after, on rows never trained on"))
-        console.print(f"report:  {folder.report}")
+        console.print(comparison_table(comparison.comparison, comparison.title))
+        console.print(f"report:  {comparison.report}", markup=False)

@@ -39,7 +39,7 @@ def export(
 
         texlens export runs/nano --format nf4 -o exported/nano-nf4 --rows 64
     """
-    from texlens.evaluate.run import open_run
+    from texlens.evaluate.saved_run import open_run
     from texlens.export.pipeline import export_run
     from texlens.workflows.verify import verify as verified
 

@@ -26,7 +26,7 @@ def verify(
         texlens verify exported/nano-nf4 --against runs/nano --rows 64
     """
     from texlens.core.errors import ExportError
-    from texlens.evaluate.run import open_run
+    from texlens.evaluate.saved_run import open_run
     from texlens.workflows.verify import verify as verified
 
     config, run = open_run(against, overrides or ())

@@ -1,4 +1,4 @@
-"""What a report tells; everything but the comparison may be left out, and its part of the page is then absent."""
+"""What a report shows; everything but the comparison may be left out, and so is its part of the page then."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,26 +9,28 @@ from texlens.evaluate.comparison import Comparison
 
 @dataclass(frozen=True)
 class Account:
-    """Where the rows of a split went: `rows` in all, `used`, and why the others were refused (one line each)."""
+    """Where the rows of a split went: `rows` in all, `used`, and why the others were rejected (one line each)."""
 
     split: str
     rows: int
     used: int
-    refused: Sequence[str] = ()
+    rejected: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """Truths and texts come from the comparison, images by row id.
+    """References and texts come from the comparison, images by row id.
 
-    `facts` are (label, value) lines of what was run. `coverage` rows have group, matched, total and parameters.
-    `history` is metrics.jsonl: each dict has step and any of loss, eval_loss and `eval_NAME` of a score.
+    `claim` says how many of the rows were trained on. `facts` are (label, value) lines of what was run. `coverage` rows
+    have group, matched, total and parameters. `history` is metrics.jsonl: each dict has step and any of loss, eval_loss
+    and `eval_NAME` of a score.
     """
 
     title: str
     comparison: Comparison
     images: Mapping[str, LazyImage] = field(default_factory=dict)
     subtitle: str = ""
+    claim: str = ""
     facts: Sequence[tuple[str, str]] = ()
     config_yaml: str = ""
     coverage: Sequence[Mapping] = ()

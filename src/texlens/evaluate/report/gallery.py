@@ -36,13 +36,13 @@ def gallery(
     return rows, shown, drawn
 
 
-def differences(truth_tokens: Sequence[str], text_tokens: Sequence[str]) -> str:
-    """The edits from truth to text, run by run: = same, s substituted, i only in the text, d only in the truth.
+def differences(reference_tokens: Sequence[str], text_tokens: Sequence[str]) -> str:
+    """The edits from reference to text, run by run: = same, s substituted, i only in the text, d only in the reference.
 
     Example:
-        truth = [x, ^, 2, +, y], text = [x, ^, 3, +, y, z]  ->  "2=1s2=1i"
+        reference = [x, ^, 2, +, y], text = [x, ^, 3, +, y, z]  ->  "2=1s2=1i"
     """
-    codes = Levenshtein.opcodes(truth_tokens, text_tokens)
+    codes = Levenshtein.opcodes(reference_tokens, text_tokens)
     lengths = [max(code.src_end - code.src_start, code.dest_end - code.dest_start) for code in codes]
     return "".join(f"{length}{_LETTER[code.tag]}" for length, code in zip(lengths, codes, strict=True))
 
@@ -50,35 +50,35 @@ def differences(truth_tokens: Sequence[str], text_tokens: Sequence[str]) -> str:
 def _row(comparison: Comparison, index: int) -> dict:
     predictions = _row_predictions(comparison, index)
     scores = [comparison.row_scores[name][index] for name in comparison.systems]
-    truth = tokenize(predictions[0].reference)
+    reference = tokenize(predictions[0].reference)
     return {
         "id": predictions[0].id,
         "domain": predictions[0].domain or "",
         "outcome": _outcome([score.exact for score in scores]),
-        "truth": _joined(truth),
-        "texts": [_text(row, score, truth) for row, score in zip(predictions, scores, strict=True)],
+        "reference": _joined(reference),
+        "texts": [_text(row, score, reference) for row, score in zip(predictions, scores, strict=True)],
     }
 
 
-def _text(prediction: Prediction, score: RowScore, truth: list[str]) -> dict:
+def _text(prediction: Prediction, score: RowScore, reference: list[str]) -> dict:
     failed = prediction.stop == "failed"
     tokens = [] if failed else tokenize(prediction.text)
     values = score.values
     likeness = values.get("edit_similarity", values.get("caption_rouge_l", float(score.exact)))
-    told: dict = {"edits": score.edits, "similarity": round(likeness, 4), "exact": score.exact}
+    entry: dict = {"edits": score.edits, "similarity": round(likeness, 4), "exact": score.exact}
     if "cdm_f1" in score.values:
-        told["cdm"] = round(score.values["cdm_f1"], 4)
+        entry["cdm"] = round(score.values["cdm_f1"], 4)
     if score.values.get("exact_match_canonical"):
-        told["canonical"] = True
+        entry["canonical"] = True
     if not score.exact:
-        told |= {"text": _joined(tokens), "diff": differences(truth, tokens)}
+        entry |= {"text": _joined(tokens), "diff": differences(reference, tokens)}
     flags = [prediction.stop] if prediction.stop != "end" else []
     flags += ["loop"] if score.values.get("loops") else []
     if flags:
-        told["flags"] = flags
+        entry["flags"] = flags
     if failed:
-        told["error"] = prediction.error or "no text could be made"
-    return told
+        entry["error"] = prediction.error or "no text could be made"
+    return entry
 
 
 def _outcome(exact: Sequence[bool]) -> str:
@@ -114,14 +114,14 @@ def _add_images(rows: Sequence[dict], images: Mapping[str, LazyImage], max_bytes
 
 def _add_drawings(row: dict, predictions: Sequence[Prediction], drawings: Drawings) -> bool:
     row["drawn"] = drawings.index(predictions[0].reference)
-    for told, prediction in zip(row["texts"], predictions, strict=True):
-        pair = None if told["exact"] or prediction.stop == "failed" else _pair(prediction, drawings)
+    for entry, prediction in zip(row["texts"], predictions, strict=True):
+        pair = None if entry["exact"] or prediction.stop == "failed" else _pair(prediction, drawings)
         if pair:
-            told["missed"], told["drawn"] = pair
+            entry["missed"], entry["drawn"] = pair
         else:
             failed = prediction.stop == "failed"
-            told["drawn"] = row["drawn"] if told["exact"] else None if failed else drawings.index(prediction.text)
-    return row["drawn"] is not None and all(told["drawn"] is not None or "error" in told for told in row["texts"])
+            entry["drawn"] = row["drawn"] if entry["exact"] else None if failed else drawings.index(prediction.text)
+    return row["drawn"] is not None and all(entry["drawn"] is not None or "error" in entry for entry in row["texts"])
 
 
 def _pair(prediction: Prediction, drawings: Drawings) -> tuple[int, int] | None:

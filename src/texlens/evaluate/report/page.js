@@ -42,9 +42,9 @@
     return element("div", "tokens", joined);
   }
 
-  function colored(truth, text, diff) {
+  function colored(reference, text, diff) {
     const line = element("div", "tokens");
-    const expected = tokensOf(truth);
+    const expected = tokensOf(reference);
     const read = tokensOf(text);
     let e = 0;
     let r = 0;
@@ -56,7 +56,7 @@
         else {
           const token = element("span", "tok s", read[r]);
           token.append(element("span", "was", expected[e]));
-          token.title = "the truth has " + expected[e];
+          token.title = "the reference has " + expected[e];
           line.append(token);
         }
         line.append(" ");
@@ -80,25 +80,25 @@
   }
 
   function systemReading(row, index) {
-    const told = row.texts[index];
+    const part = row.texts[index];
     const { line, who, what } = reading(systems[index], index);
-    if (told.exact) who.append(element("span", "badge exact", "exact"));
+    if (part.exact) who.append(element("span", "badge exact", "exact"));
     else {
-      who.append(element("span", "badge off", told.edits + (told.edits === 1 ? " edit" : " edits")));
-      if (told.canonical) who.append(element("span", "badge exact", "same formula"));
-      else if (told.cdm !== undefined) who.append(element("span", "badge", "CDM " + (100 * told.cdm).toFixed(1) + "%"));
+      who.append(element("span", "badge off", part.edits + (part.edits === 1 ? " edit" : " edits")));
+      if (part.canonical) who.append(element("span", "badge exact", "same formula"));
+      else if (part.cdm !== undefined) who.append(element("span", "badge", "CDM " + (100 * part.cdm).toFixed(1) + "%"));
     }
     const names = { length: "length limit", failed: "failed", loop: "loop" };
-    for (const flag of told.flags || []) who.append(element("span", "badge flag", names[flag]));
-    if (told.error) what.append(element("div", "reason", told.error));
-    drawing(told.drawn, what);
-    if (told.missed !== undefined && told.cdm < 1) {
-      what.append(element("div", "caption", "the truth, what was missed colored"));
-      drawing(told.missed, what);
+    for (const flag of part.flags || []) who.append(element("span", "badge flag", names[flag]));
+    if (part.error) what.append(element("div", "reason", part.error));
+    drawing(part.drawn, what);
+    if (part.missed !== undefined && part.cdm < 1) {
+      what.append(element("div", "caption", "the reference, what was missed colored"));
+      drawing(part.missed, what);
     }
-    if (told.exact) {
-      if (told.drawn === null) what.append(plain(row.truth));
-    } else if (!told.error) what.append(colored(row.truth, told.text, told.diff));
+    if (part.exact) {
+      if (part.drawn === null) what.append(plain(row.reference));
+    } else if (!part.error) what.append(colored(row.reference, part.text, part.diff));
     return line;
   }
 
@@ -126,10 +126,10 @@
     about.append(element("span", "", outcomes[row.outcome]));
     source.append(picture(row), about);
     const readings = element("div", "readings");
-    const truth = reading("truth", null);
-    drawing(row.drawn, truth.what);
-    truth.what.append(plain(row.truth));
-    readings.append(truth.line, ...systems.map((_, index) => systemReading(row, index)));
+    const reference = reading("reference", null);
+    drawing(row.drawn, reference.what);
+    reference.what.append(plain(row.reference));
+    readings.append(reference.line, ...systems.map((_, index) => systemReading(row, index)));
     node.append(source, readings);
     return node;
   }
@@ -155,7 +155,7 @@
 
   function matches(row, wanted) {
     if (!wanted) return true;
-    const texts = [row.id, row.domain, row.truth, ...row.texts.map((told) => told.text || "")];
+    const texts = [row.id, row.domain, row.reference, ...row.texts.map((part) => part.text || "")];
     return texts.some((text) => spaceless(text).includes(wanted));
   }
 

@@ -37,8 +37,9 @@ def write_report(
 ) -> Path:
     """One self-contained HTML file at `path`, written aside and renamed; returns the path.
 
-    Rows whose picture did not fit a budget are told on the page. `draw` maps a formula to SVG and raises LatexError;
-    `draw_pair` does so for a truth and a text, their differences colored; as CDM sees them unless `draw` is given.
+    The page says how many rows have no picture because a budget was spent. `draw` maps a formula to SVG and raises
+    LatexError; `draw_pair` does so for a reference and a text, their differences colored; as CDM sees them unless
+    `draw` is given.
     """
     if draw_pair is None and draw is render_svg:
         draw_pair = differences_svg

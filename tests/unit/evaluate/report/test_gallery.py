@@ -47,7 +47,7 @@ def rows_of(images=None, drawn=None, most_image_bytes=10**6):
 
 
 @pytest.mark.parametrize(
-    ("truth", "text", "told"),
+    ("reference", "text", "entry"),
     [
         ("x ^ 2 + y", "x ^ 3 + y z", "2=1s2=1i"),
         ("x y", "y", "1d1="),
@@ -57,8 +57,8 @@ def rows_of(images=None, drawn=None, most_image_bytes=10**6):
         ("", "", ""),
     ],
 )
-def test_differences_are_told_run_by_run(truth, text, told):
-    assert differences(truth.split(), text.split()) == told
+def test_differences_are_told_run_by_run(reference, text, entry):
+    assert differences(reference.split(), text.split()) == entry
 
 
 def test_each_row_has_its_outcome():
@@ -153,18 +153,21 @@ def test_large_photographs_are_scaled_down():
 
 def test_a_wrong_row_shows_text_and_truth_with_their_differences():
     drawn = Drawings(
-        lambda formula: formula, 10_000, 60.0, draw_pair=lambda truth, text: (f"missed {truth}", f"wrong {text}")
+        lambda formula: formula,
+        10_000,
+        60.0,
+        draw_pair=lambda reference, text: (f"missed {reference}", f"wrong {text}"),
     )
     rows, _, whole = rows_of(drawn=drawn)
-    told = rows["fixed"]["texts"][0]
-    assert (drawn.items[told["missed"]], drawn.items[told["drawn"]]) == (f"missed {TRUTH}", "wrong x^3+y")
+    entry = rows["fixed"]["texts"][0]
+    assert (drawn.items[entry["missed"]], drawn.items[entry["drawn"]]) == (f"missed {TRUTH}", "wrong x^3+y")
     assert "missed" not in rows["fixed"]["texts"][1]
     assert whole == 4
-    assert told["cdm"] == 0.75
+    assert entry["cdm"] == 0.75
 
 
 def test_what_cannot_be_paired_is_drawn_plainly():
-    def draw_pair(truth, text):
+    def draw_pair(reference, text):
         raise LatexError("unknown command", 3)
 
     drawn = Drawings(lambda formula: formula, 10_000, 60.0, draw_pair=draw_pair)

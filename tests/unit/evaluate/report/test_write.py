@@ -85,7 +85,7 @@ def test_the_rows_come_through_the_page_unharmed(tmp_path):
     page = nasty_report(tmp_path)
     row = payload_of(page)["rows"][0]
     assert row["id"] == f"a{NASTY}"
-    assert row["truth"].startswith("x < s c r i p t >")
+    assert row["reference"].startswith("x < s c r i p t >")
     assert json.loads(Elements(page).scripts[0])["rows"][0] == row
 
 
