@@ -37,7 +37,7 @@ def loaded(monkeypatch) -> list[Path]:
 
 
 @pytest.fixture
-def refused(texlens, loaded):
+def error_line(texlens, loaded):
     """`refused("train", file)` is the one line that the command is refused with, before a model is loaded."""
 
     def run(*arguments: object) -> str:
@@ -59,82 +59,82 @@ def run_of(tmp_path: Path, model: Path, data: Path) -> Path:
 # Run files
 
 
-def test_a_misspelt_key_is_told_with_the_nearest_one(refused, run_file):
-    assert refused("train", run_file, "--set", "train.epohcs=1") == (
+def test_a_misspelled_key_is_reported_with_the_nearest_one(error_line, run_file):
+    assert error_line("train", run_file, "--set", "train.epohcs=1") == (
         f"texlens: {run_file}: unknown key 'train.epohcs'; did you mean 'train.epochs'?"
     )
 
 
-def test_a_missing_run_file_is_named(refused, tmp_path):
-    assert str(tmp_path / "absent.yaml") in refused("train", tmp_path / "absent.yaml")
+def test_a_missing_run_file_is_named(error_line, tmp_path):
+    assert str(tmp_path / "absent.yaml") in error_line("train", tmp_path / "absent.yaml")
 
 
-def test_a_run_file_that_is_not_yaml_is_told_with_its_line(refused, tmp_path):
+def test_a_run_file_that_is_not_yaml_is_reported_with_its_line(error_line, tmp_path):
     (tmp_path / "run.yaml").write_text("model: {path: nano\ndata: demo\n")
-    assert f"{tmp_path / 'run.yaml'} line 2" in refused("train", tmp_path / "run.yaml")
+    assert f"{tmp_path / 'run.yaml'} line 2" in error_line("train", tmp_path / "run.yaml")
 
 
-def test_a_folder_given_as_run_file_is_told(refused, tmp_path):
-    assert str(tmp_path) in refused("train", tmp_path)
+def test_a_folder_given_as_run_file_is_reported(error_line, tmp_path):
+    assert str(tmp_path) in error_line("train", tmp_path)
 
 
 @pytest.mark.parametrize("command", ["train", "plan", "data show"])
-def test_a_missing_model_folder_is_told_by_every_command(refused, run_file, tmp_path, command):
-    said = refused(*command.split(), run_file, "--set", f"model.path={tmp_path}/no/such/model")
-    assert f"{tmp_path}/no/such/model" in said
-    assert "no folder" in said or "no such folder" in said
+def test_a_missing_model_folder_is_reported_by_every_command(error_line, run_file, tmp_path, command):
+    message = error_line(*command.split(), run_file, "--set", f"model.path={tmp_path}/no/such/model")
+    assert f"{tmp_path}/no/such/model" in message
+    assert "no folder" in message or "no such folder" in message
 
 
-def test_a_missing_data_folder_is_told(refused, run_file, tmp_path):
-    said = refused("train", run_file, "--set", f"data.path={tmp_path}/no/such/data")
-    assert said == f"texlens: {tmp_path}/no/such/data: no such file or folder; check data.path"
+def test_a_missing_data_folder_is_reported(error_line, run_file, tmp_path):
+    message = error_line("train", run_file, "--set", f"data.path={tmp_path}/no/such/data")
+    assert message == f"texlens: {tmp_path}/no/such/data: no such file or folder; check data.path"
 
 
-def test_an_unknown_family_is_told_with_those_that_are_known(refused, run_file, tiny_checkpoints, tmp_path):
+def test_an_unknown_family_is_reported_with_those_that_are_known(error_line, run_file, tiny_checkpoints, tmp_path):
     folder = Path(shutil.copytree(tiny_checkpoints["qwen3_vl"], tmp_path / "other"))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "llava"}))
-    said = refused("train", run_file, "--set", f"model.path={folder}")
-    assert said.startswith(f"texlens: {folder / 'config.json'}: model_type 'llava'")
-    assert "qwen3_vl_moe" in said
+    message = error_line("train", run_file, "--set", f"model.path={folder}")
+    assert message.startswith(f"texlens: {folder / 'config.json'}: model_type 'llava'")
+    assert "qwen3_vl_moe" in message
 
 
-def test_a_checkpoint_cut_short_is_told(refused, run_file, tiny_checkpoints, tmp_path):
+def test_a_checkpoint_cut_short_is_reported(error_line, run_file, tiny_checkpoints, tmp_path):
     folder = Path(shutil.copytree(tiny_checkpoints["qwen3_vl"], tmp_path / "cut"))
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    said = refused("train", run_file, "--set", f"model.path={folder}")
-    assert str(weights) in said
-    assert "fetch this file again" in said
+    message = error_line("train", run_file, "--set", f"model.path={folder}")
+    assert str(weights) in message
+    assert "fetch this file again" in message
 
 
-def test_targets_that_match_nothing_are_told_with_the_nearest(refused, run_file):
-    said = refused("train", run_file, "--set", "adapter.targets=[q_prj]")
-    assert said == "texlens: adapter.targets: 'q_prj' matches no linear layer of this model; did you mean 'q_proj'?"
+def test_targets_that_match_nothing_are_reported_with_the_nearest(error_line, run_file):
+    message = error_line("train", run_file, "--set", "adapter.targets=[q_prj]")
+    assert message == "texlens: adapter.targets: 'q_prj' matches no linear layer of this model; did you mean 'q_proj'?"
 
 
-def test_an_unknown_split_of_the_data_is_told_with_those_there_are(refused, run_file, hub_layout):
-    said = refused("train", run_file, "--set", "data.splits.train=training")
-    assert said.startswith(f"texlens: {hub_layout}: no split 'training', only ")
-    assert "test, train, validation" in said
+def test_an_unknown_split_of_the_data_is_reported_with_those_there_are(error_line, run_file, hub_layout):
+    message = error_line("train", run_file, "--set", "data.splits.train=training")
+    assert message.startswith(f"texlens: {hub_layout}: no split 'training', only ")
+    assert "test, train, validation" in message
 
 
-def test_an_unknown_test_split_is_told_before_training_and_not_after_it(refused, run_file, tmp_path):
-    said = refused("train", run_file, "--set", "data.splits.test=tset")
-    assert "no split 'tset'" in said
+def test_an_unknown_test_split_is_reported_before_training_and_not_after_it(error_line, run_file, tmp_path):
+    message = error_line("train", run_file, "--set", "data.splits.test=tset")
+    assert "no split 'tset'" in message
     assert not (tmp_path / "runs").exists()
 
 
-def test_an_empty_test_split_is_told_before_training(refused, run_file, tmp_path):
-    said = refused("train", run_file, "--set", "data.splits.test=test[100:]")
-    assert said == "texlens: data.splits.test: no row in test[100:]; name another split, or null for none"
+def test_an_empty_test_split_is_reported_before_training(error_line, run_file, tmp_path):
+    message = error_line("train", run_file, "--set", "data.splits.test=test[100:]")
+    assert message == "texlens: data.splits.test: no row in test[100:]; name another split, or null for none"
 
 
-def test_an_unknown_subset_is_told(refused, run_file, hub_layout):
-    assert f"{hub_layout}: no subset 'smal'" in refused("train", run_file, "--set", "data.subset=smal")
+def test_an_unknown_subset_is_reported(error_line, run_file, hub_layout):
+    assert f"{hub_layout}: no subset 'smal'" in error_line("train", run_file, "--set", "data.subset=smal")
 
 
-def test_no_free_disk_is_told_with_both_numbers_and_without_fetching_weights(refused, monkeypatch):
+def test_no_free_disk_is_reported_with_both_numbers_and_without_fetching_weights(error_line, monkeypatch):
     class Hub:
         name = "huggingface"
 
@@ -156,9 +156,9 @@ def test_no_free_disk_is_told_with_both_numbers_and_without_fetching_weights(ref
 
     monkeypatch.setattr("texlens.models.download.HUBS", {"huggingface": Hub})
     monkeypatch.setattr("texlens.models.download.shutil.disk_usage", lambda _: Usage(100 << 30, 90 << 30, 10 << 30))
-    said = refused("models", "download", "Qwen/Qwen3-VL-30B-A3B-Instruct", "--source", "huggingface")
-    assert "60.0 GiB to fetch" in said
-    assert "has 10.0 GiB free; make room" in said
+    message = error_line("models", "download", "Qwen/Qwen3-VL-30B-A3B-Instruct", "--source", "huggingface")
+    assert "60.0 GiB to fetch" in message
+    assert "has 10.0 GiB free; make room" in message
 
 
 # Rows
@@ -192,7 +192,7 @@ def test_bad_rows_are_named_and_counted_and_training_goes_on_without_them(
     done = texlens("train", file, "--json", "--set", f"data.check={check}")
 
     assert done.code == 0, done.err
-    said = " ".join(done.err.split())
+    message = " ".join(done.err.split())
     train = bad_rows / "train.parquet"
     for row, reason in (
         (1, "the image is damaged"),
@@ -200,8 +200,8 @@ def test_bad_rows_are_named_and_counted_and_training_goes_on_without_them(
         (4, "0 answer tokens"),
         (6, "the long side is over 200 times the short one"),
     ):
-        assert f"{train} row {row}: " in said
-        assert reason in said
+        assert f"{train} row {row}: " in message
+        assert reason in message
     account = json.loads((tmp_path / "runs/tiny/data.json").read_text())["splits"]["train"]
     rejected_while_training = done.json["training"]["rows_rejected_while_training"]
     assert account["rows"] == 8
@@ -221,11 +221,11 @@ def test_bad_test_rows_score_zero_and_are_in_the_report(texlens, tiny_checkpoint
     assert "test-2" in (tmp_path / "runs/tiny/report.html").read_text()
 
 
-def test_strict_data_stops_at_the_first_bad_row(refused, tiny_checkpoints, bad_rows, tmp_path):
+def test_strict_data_stops_at_the_first_bad_row(error_line, tiny_checkpoints, bad_rows, tmp_path):
     file = run_of(tmp_path, tiny_checkpoints["qwen3_vl"], bad_rows)
-    said = refused("train", file, "--set", "data.strict=true")
-    assert said.startswith(f"texlens: {bad_rows / 'train.parquet'} row 1: the image is damaged")
-    assert "4 of 8 rows can't be used" in said
+    message = error_line("train", file, "--set", "data.strict=true")
+    assert message.startswith(f"texlens: {bad_rows / 'train.parquet'} row 1: the image is damaged")
+    assert "4 of 8 rows can't be used" in message
     assert not (tmp_path / "runs").exists()
 
 
@@ -239,41 +239,41 @@ def test_strict_data_stops_at_a_bad_row_that_only_training_finds(texlens, tiny_c
     assert f"{tmp_path / 'bad/train.parquet'} row 1: the image is damaged" in done.complaint
 
 
-def test_rows_that_are_all_bad_are_an_error(refused, tiny_checkpoints, tmp_path):
+def test_rows_that_are_all_bad_are_an_error(error_line, tiny_checkpoints, tmp_path):
     write_rows(tmp_path / "bad/train.parquet", ["x", "y"], {0: b"no", 1: b"image"})
     file = run_of(tmp_path, tiny_checkpoints["qwen3_vl"], tmp_path / "bad")
-    said = refused("train", file, "--set", "data.splits.validation=null", "--set", "data.splits.test=null")
-    assert "no train row can be used" in said
-    assert "row 0: not a readable image" in said
+    message = error_line("train", file, "--set", "data.splits.validation=null", "--set", "data.splits.test=null")
+    assert "no train row can be used" in message
+    assert "row 0: not a readable image" in message
 
 
-def test_a_damaged_parquet_file_is_named(refused, tiny_checkpoints, tmp_path):
+def test_a_damaged_parquet_file_is_named(error_line, tiny_checkpoints, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/train.parquet").write_bytes(b"PAR1 cut short")
-    said = refused("train", run_of(tmp_path, tiny_checkpoints["qwen3_vl"], tmp_path / "bad"), "--no-compare")
-    assert f"{tmp_path / 'bad/train.parquet'}: not a whole parquet file" in said
+    message = error_line("train", run_of(tmp_path, tiny_checkpoints["qwen3_vl"], tmp_path / "bad"), "--no-compare")
+    assert f"{tmp_path / 'bad/train.parquet'}: not a whole parquet file" in message
 
 
 # Run folders
 
 
-def test_a_folder_that_is_no_run_is_told(refused, tmp_path):
+def test_a_folder_that_is_no_run_is_reported(error_line, tmp_path):
     for command in (["compare"], ["report"], ["train", "--resume"]):
-        assert refused(*command, tmp_path) == (
+        assert error_line(*command, tmp_path) == (
             f"texlens: {tmp_path}: not a run folder (no run.json in it); `texlens runs` lists them"
         )
-    assert refused("evaluate", tmp_path) == (
+    assert error_line("evaluate", tmp_path) == (
         f"texlens: {tmp_path}: not a run folder; to score a checkpoint, name the rows with --data PATH"
     )
 
 
-def test_a_file_or_nothing_given_as_run_folder_is_told(refused, tmp_path):
+def test_a_file_or_nothing_given_as_run_folder_is_reported(error_line, tmp_path):
     (tmp_path / "file").write_text("x")
-    assert f"{tmp_path / 'file'}: not a run folder" in refused("evaluate", tmp_path / "file")
-    assert f"{tmp_path / 'absent'}: not a run folder" in refused("evaluate", tmp_path / "absent")
+    assert f"{tmp_path / 'file'}: not a run folder" in error_line("evaluate", tmp_path / "file")
+    assert f"{tmp_path / 'absent'}: not a run folder" in error_line("evaluate", tmp_path / "absent")
 
 
-def test_a_run_folder_in_use_by_another_process_is_told_with_its_number(refused, trained):
+def test_a_run_folder_in_use_by_another_process_is_reported_with_its_number(error_line, trained):
     code = (
         "import sys, pathlib; from texlens.core.run_folder import RunFolder\n"
         "with RunFolder.open(pathlib.Path(sys.argv[1])).locked(): print('locked', flush=True); sys.stdin.read()"
@@ -283,22 +283,22 @@ def test_a_run_folder_in_use_by_another_process_is_told_with_its_number(refused,
     ) as other:
         assert other.stdout.readline() == "locked\n"
         for command in (["evaluate"], ["compare"], ["report"], ["train", "--resume"]):
-            said = refused(*command, trained)
-            assert said == f"texlens: {trained}: in use by process {other.pid}; wait for it or stop it"
+            message = error_line(*command, trained)
+            assert message == f"texlens: {trained}: in use by process {other.pid}; wait for it or stop it"
         other.stdin.close()
 
 
 @pytest.mark.parametrize("text", ['{"state": "trai', "[]", ""], ids=["cut", "list", "empty"])
-def test_a_damaged_manifest_is_named(refused, trained, text):
+def test_a_damaged_manifest_is_named(error_line, trained, text):
     (trained / "run.json").write_text(text)
-    assert f"{trained / 'run.json'}: damaged" in refused("train", "--resume", trained)
-    assert f"{trained / 'run.json'}: damaged" in refused("report", trained)
+    assert f"{trained / 'run.json'}: damaged" in error_line("train", "--resume", trained)
+    assert f"{trained / 'run.json'}: damaged" in error_line("report", trained)
 
 
-def test_a_misspelt_run_to_read_with_is_told_without_asking_a_hub(refused, trained, tmp_path, monkeypatch):
+def test_a_misspelled_run_to_read_with_is_reported_without_asking_a_hub(error_line, trained, tmp_path, monkeypatch):
     (tmp_path / "x.png").write_bytes(render_png("x"))
     monkeypatch.chdir(tmp_path)
-    assert refused("read", "x.png", "--model", "runs/tny") == "texlens: runs/tny: no such run; there are runs/tiny"
+    assert error_line("read", "x.png", "--model", "runs/tny") == "texlens: runs/tny: no such run; there are runs/tiny"
 
 
 def test_a_damaged_run_hides_no_other_in_the_list(texlens, trained):
@@ -310,38 +310,38 @@ def test_a_damaged_run_hides_no_other_in_the_list(texlens, trained):
     assert states["other"] == "trained"
 
 
-def test_a_damaged_config_is_named(refused, trained):
+def test_a_damaged_config_is_named(error_line, trained):
     (trained / "config.yaml").write_text("model: [")
-    assert str(trained / "config.yaml") in refused("evaluate", trained)
+    assert str(trained / "config.yaml") in error_line("evaluate", trained)
 
 
-def test_the_adapter_of_a_finished_run_can_not_be_changed(refused, trained):
-    said = refused("evaluate", trained, "--set", "adapter.rank=8")
-    assert said.startswith("texlens: --set 'adapter.rank=8': a finished run's adapter can't be changed")
+def test_the_adapter_of_a_finished_run_can_not_be_changed(error_line, trained):
+    message = error_line("evaluate", trained, "--set", "adapter.rank=8")
+    assert message.startswith("texlens: --set 'adapter.rank=8': a finished run's adapter can't be changed")
 
 
-def test_resume_takes_no_settings(refused, trained):
-    assert "--set can't be used with --resume" in refused("train", "--resume", trained, "--set", "train.steps=9")
+def test_resume_takes_no_settings(error_line, trained):
+    assert "--set can't be used with --resume" in error_line("train", "--resume", trained, "--set", "train.steps=9")
 
 
-def test_an_unknown_split_to_evaluate_is_told(refused, trained):
-    assert "data.splits.tset: no such split" in refused("evaluate", trained, "--split", "tset")
+def test_an_unknown_split_to_evaluate_is_reported(error_line, trained):
+    assert "data.splits.tset: no such split" in error_line("evaluate", trained, "--split", "tset")
 
 
 # Adapters
 
 
 @pytest.mark.parametrize("command", ["evaluate", "compare", "read"])
-def test_an_adapter_of_another_base_is_told(refused, trained, tiny_checkpoints, tmp_path, command):
+def test_an_adapter_of_another_base_is_reported(error_line, trained, tiny_checkpoints, tmp_path, command):
     other = write_tiny_checkpoint(tmp_path / "other-base", "qwen3_vl", seed=7)
     config = (trained / "config.yaml").read_text()
     (trained / "config.yaml").write_text(config.replace(str(tiny_checkpoints["qwen3_vl"]), str(other)))
     image = tmp_path / "x.png"
     image.write_bytes(render_png("x"))
-    said = refused("read", image, "--model", trained) if command == "read" else refused(command, trained)
-    assert said.startswith(f"texlens: {trained / 'adapter'}: this adapter belongs to another base (")
-    assert said.count("fingerprint") == 1
-    assert "set model.path to the base it was trained on" in said
+    message = error_line("read", image, "--model", trained) if command == "read" else error_line(command, trained)
+    assert message.startswith(f"texlens: {trained / 'adapter'}: this adapter belongs to another base (")
+    assert message.count("fingerprint") == 1
+    assert "set model.path to the base it was trained on" in message
 
 
 @pytest.mark.parametrize(
@@ -364,28 +364,28 @@ def test_an_adapter_of_another_base_is_told(refused, trained, tiny_checkpoints, 
     ],
     ids=["absent", "no weights", "pickle", "cut", "config", "card"],
 )
-def test_an_adapter_that_can_not_be_used_is_told(refused, trained, tmp_path, damage, reason):
+def test_an_adapter_that_can_not_be_used_is_reported(error_line, trained, tmp_path, damage, reason):
     damage(trained / "adapter")
     image = tmp_path / "x.png"
     image.write_bytes(render_png("x"))
     for command in (("evaluate", trained), ("read", image, "--model", trained)):
-        said = refused(*command)
-        assert str(trained / "adapter") in said
-        assert reason in said
+        message = error_line(*command)
+        assert str(trained / "adapter") in message
+        assert reason in message
 
 
 # Predictions
 
 
 @pytest.mark.parametrize("keep", [1, 0.7], ids=["at a line's end", "within a line"])
-def test_predictions_cut_short_are_told_and_never_scored(refused, trained, keep):
+def test_predictions_cut_short_are_reported_and_never_scored(error_line, trained, keep):
     path = trained / "predictions/test.adapter.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-1]) + (lines[-1][:20] if keep < 1 else ""))
     for command in ("evaluate", "compare"):
-        said = refused(command, trained)
-        assert said.startswith(f"texlens: {path}")
-        assert "--fresh reads the rows again" in said
+        message = error_line(command, trained)
+        assert message.startswith(f"texlens: {path}")
+        assert "--fresh reads the rows again" in message
 
 
 def test_predictions_of_a_model_that_looped_are_read_again(texlens, trained):
@@ -403,32 +403,32 @@ def test_damaged_conditions_beside_predictions_only_mean_reading_again(texlens, 
     assert len(loaded) == 1
 
 
-def test_a_report_without_predictions_names_the_command_that_makes_them(refused, trained):
+def test_a_report_without_predictions_names_the_command_that_makes_them(error_line, trained):
     (trained / "predictions/test.base.jsonl").unlink()
-    assert f"run `texlens compare {trained}` first" in refused("report", trained)
+    assert f"run `texlens compare {trained}` first" in error_line("report", trained)
 
 
 # The machine
 
 
-def test_an_output_that_is_a_file_is_told(refused, run_file, tmp_path):
+def test_an_output_that_is_a_file_is_reported(error_line, run_file, tmp_path):
     (tmp_path / "runs").write_text("in the way")
-    assert refused("train", run_file) == f"texlens: {tmp_path / 'runs/tiny'}: Not a directory; check the path"
+    assert error_line("train", run_file) == f"texlens: {tmp_path / 'runs/tiny'}: Not a directory; check the path"
     assert (tmp_path / "runs").read_text() == "in the way"
 
 
-def test_an_output_that_may_not_be_written_is_told(refused, run_file, monkeypatch, tmp_path):
+def test_an_output_that_may_not_be_written_is_reported(error_line, run_file, monkeypatch, tmp_path):
     def denied(self, *_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "mkdir", denied)
-    assert refused("train", run_file) == (
+    assert error_line("train", run_file) == (
         f"texlens: {tmp_path / 'runs/tiny'}: Permission denied; change the rights of that folder, "
         "or write elsewhere with --set output=FOLDER"
     )
 
 
-def test_a_disk_that_fills_up_is_told_with_the_file_and_the_old_one_stays(texlens, trained, monkeypatch):
+def test_a_disk_that_fills_up_is_reported_with_the_file_and_the_old_one_stays(texlens, trained, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -441,7 +441,7 @@ def test_a_disk_that_fills_up_is_told_with_the_file_and_the_old_one_stays(texlen
     assert (trained / "scores/test.adapter.json").read_text() == before
 
 
-def test_a_disk_that_fills_up_under_safetensors_is_told(texlens, run_file, monkeypatch):
+def test_a_disk_that_fills_up_under_safetensors_is_reported(texlens, run_file, monkeypatch):
     from safetensors import SafetensorError
 
     def full(*_):

@@ -9,12 +9,12 @@ import pytest
 
 from tests.unit.data.readers.hub_server import hub_of
 from tests.unit.data.tables import write_splits
-from texlens.data.folder import read_folder
+from texlens.data.folder.writer import read_folder
 
 TRAIN = "train-00000-of-00001.parquet"
 
 
-def imported(place, tmp_path, address, **environment):
+def imported(source, tmp_path, address, **environment):
     variables = {
         **os.environ,
         "HF_ENDPOINT": address,
@@ -27,7 +27,7 @@ def imported(place, tmp_path, address, **environment):
         "NO_PROXY": "127.0.0.1",
         **environment,
     }
-    command = [sys.executable, "-m", "texlens", "data", "import", place, "-o", str(tmp_path / "d"), "--json"]
+    command = [sys.executable, "-m", "texlens", "data", "import", source, "-o", str(tmp_path / "d"), "--json"]
     return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300)
 
 
@@ -45,14 +45,14 @@ def served(tmp_path):
 def test_a_hub_that_falters_once_is_asked_again(tmp_path, served, fault):
     faults = {TRAIN: [fault]}
     with hub_of(served, faults) as address:
-        made = imported("owner/name", tmp_path, address)
-        if made.returncode:
-            assert made.returncode == 2, made.stderr
-            assert len(made.stderr.strip().splitlines()[-1]) > 0
+        result = imported("owner/name", tmp_path, address)
+        if result.returncode:
+            assert result.returncode == 2, result.stderr
+            assert len(result.stderr.strip().splitlines()[-1]) > 0
             assert stands_nothing(tmp_path)
-            made = imported("owner/name", tmp_path, address)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["kept"] == 3
+            result = imported("owner/name", tmp_path, address)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["kept"] == 3
     assert faults[TRAIN] == []
     assert read_folder(tmp_path / "d")["train"].texts() == ["x", "y"]
 
@@ -60,17 +60,17 @@ def test_a_hub_that_falters_once_is_asked_again(tmp_path, served, fault):
 @pytest.mark.slow
 def test_a_hub_that_sends_something_else_is_an_error_of_one_line_and_leaves_nothing(tmp_path, served):
     with hub_of(served, {TRAIN: ["always:wrong"]}) as address:
-        made = imported("owner/name", tmp_path, address)
-    assert made.returncode == 2, made.stderr
-    assert made.stderr.strip().splitlines()[-1].startswith("texlens: owner/name: ")
+        result = imported("owner/name", tmp_path, address)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.strip().splitlines()[-1].startswith("texlens: owner/name: ")
     assert stands_nothing(tmp_path)
 
 
 @pytest.mark.slow
-def test_a_hub_that_is_not_there_is_told_at_once(tmp_path):
-    made = imported("owner/name", tmp_path, "http://127.0.0.1:9")
-    assert made.returncode == 2
-    assert "check the network" in made.stderr
+def test_a_hub_that_is_not_there_is_reported_at_once(tmp_path):
+    result = imported("owner/name", tmp_path, "http://127.0.0.1:9")
+    assert result.returncode == 2
+    assert "check the network" in result.stderr
     assert stands_nothing(tmp_path)
 
 
@@ -79,9 +79,9 @@ def test_a_hub_that_is_not_there_is_told_at_once(tmp_path):
 def test_modelscopes_files_are_fetched_too(tmp_path, served, fault):
     pytest.importorskip("modelscope")
     with hub_of(served, {TRAIN: [fault] if fault else []}) as address:
-        made = imported("modelscope:owner/name", tmp_path, address)
-        if made.returncode:
+        result = imported("modelscope:owner/name", tmp_path, address)
+        if result.returncode:
             assert stands_nothing(tmp_path)
-            made = imported("modelscope:owner/name", tmp_path, address)
-    assert made.returncode == 0, made.stderr
-    assert json.loads(made.stdout)["kept"] == 3
+            result = imported("modelscope:owner/name", tmp_path, address)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["kept"] == 3

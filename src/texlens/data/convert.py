@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import ConfigError, DataError
-from texlens.data.folder import FolderWriter, finished
-from texlens.data.groups import Keys, split_groups
+from texlens.data.folder.statistics import statistics_if_made_by
+from texlens.data.folder.writer import FolderWriter
+from texlens.data.groups import RowGroups, split_groups
 from texlens.data.load import Rows
 from texlens.data.sample import LazyImage, RejectedRow, Sample
 
@@ -50,7 +51,7 @@ def write_parts(
         DataError: no row could be kept, or the folder holds something else.
     """
     made_by = {**made_by, "rows": [[part.split, part.rows.fingerprint] for part in parts]}
-    statistics = finished(folder, made_by)
+    statistics = statistics_if_made_by(folder, made_by)
     if statistics is not None:
         return statistics, True
     with FolderWriter(folder, made_by=made_by, resume=True, overwrite=overwrite) as writer:
@@ -78,13 +79,13 @@ def split_rows(
     if abs(sum(shares.values()) - 1) > 1e-6 or min(shares.values()) < 0:
         raise ConfigError(f"shares of {sum(shares.values()):g}; --train, --validation and --test must come to 1")
     pools = list(splits.items())
-    keys = Keys()
+    groups = RowGroups()
     for _, rows in pools:
         for index in range(len(rows)):
-            keys.add(_keys(rows, index, by))
+            groups.add(_keys(rows, index, by))
             on_row(1)
     positive_shares = {name: share for name, share in shares.items() if share > 0}
-    assigned = split_groups(keys.groups(), positive_shares, seed)
+    assigned = split_groups(groups.members(), positive_shares, seed)
     twice = _repeated_ids([rows for _, rows in pools])
     return [part for split in positive_shares for part in _chosen(pools, split, assigned, twice)]
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 from texlens.core.errors import DataError
 from texlens.core.files import swap_in, write_json
 from texlens.data.convert import OnRow
-from texlens.data.folder import REJECTED
+from texlens.data.folder.statistics import REJECTED
 from texlens.data.load import Rows
 from texlens.data.sample import RejectedRow, Sample
 from texlens.data.writers.protocol import RowFormat, check_round_trip

@@ -1,4 +1,4 @@
-"""Rows that belong together since they share a key, and groups divided into parts of given shares."""
+"""Rows that share a key form a group, and whole groups are divided into parts of given shares."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,46 +7,50 @@ import numpy as np
 from texlens.core.errors import DataError
 
 
-class Keys:
-    """Rows with their keys (hashes, say), grouped: two rows that share a key, or a row that shares keys with both.
+class RowGroups:
+    """Rows with their keys (hashes, say). Rows that share a key, directly or through other rows, are one group.
 
     Example:
-        keys.add(["a"]); keys.add(["b"]); keys.add(["a", "c"]); keys.add(["c"]); keys.add([])
-        keys.groups() -> [[0, 2, 3], [1], [4]]
+        groups.add(["a"]); groups.add(["b"]); groups.add(["a", "c"]); groups.add(["c"]); groups.add([])
+        groups.members() -> [[0, 2, 3], [1], [4]]
     """
 
     def __init__(self) -> None:
-        self._parents: list[int] = []
-        self._first: dict[bytes | str, int] = {}
+        self._count = 0
+        self._key_numbers: dict[bytes | str, int] = {}
+        self._edges: list[tuple[int, int]] = []
 
     def add(self, keys: Sequence[bytes | str]) -> None:
-        row = len(self._parents)
-        self._parents.append(row)
+        """The next row."""
         for key in keys:
-            first = self._root(self._first.setdefault(key, row))
-            self._parents[max(first, self._root(row))] = min(first, self._root(row))
+            self._edges.append((self._count, self._key_numbers.setdefault(key, len(self._key_numbers))))
+        self._count += 1
 
-    def groups(self) -> list[list[int]]:
-        """Rows of each group, in order."""
+    def members(self) -> list[list[int]]:
+        """The rows of each group in order; groups are ordered by their first row."""
         groups: dict[int, list[int]] = {}
-        for row in range(len(self._parents)):
-            groups.setdefault(self._root(row), []).append(row)
+        for row, component in enumerate(self._components()):
+            groups.setdefault(component, []).append(row)
         return list(groups.values())
 
-    def _root(self, row: int) -> int:
-        while self._parents[row] != row:
-            self._parents[row] = self._parents[self._parents[row]]
-            row = self._parents[row]
-        return row
+    def _components(self) -> list[int]:
+        """The connected component of each row in the graph of rows and keys."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        size = self._count + len(self._key_numbers)
+        rows, keys = np.array(self._edges, np.int64).reshape(-1, 2).T
+        graph = coo_array((np.ones(len(rows), bool), (rows, keys + self._count)), (size, size))
+        return connected_components(graph, directed=False)[1][: self._count].tolist()
 
 
 def split_groups(groups: Sequence[Sequence[int]], shares: Mapping[str, float], seed: int) -> list[str]:
-    """The part of each row. In an order drawn by `seed` whole groups go to each part until it has its share.
+    """The part of each row. Whole groups, in an order shuffled by `seed`, go to the part that lacks most.
 
-    A group larger than what a part still lacks goes to another one; the first part takes what is left.
+    A group that is more than twice what every part still lacks goes to the first part.
 
     Example:
-        divided([[0], [1, 2], [3]], {"train": 0.5, "test": 0.5}, seed=0) -> ["train", "test", "test", "train"]
+        split_groups([[0], [1, 2], [3]], {"train": 0.5, "test": 0.5}, seed=0) -> ["train", "test", "test", "train"]
 
     Raises:
         DataError: fewer groups than parts.
@@ -61,8 +65,8 @@ def split_groups(groups: Sequence[Sequence[int]], shares: Mapping[str, float], s
     counts = dict.fromkeys(shares, 0)
     for number, group in enumerate(order):
         empty = [name for name in shares if not counts[name]]
-        must = len(order) - number <= len(empty)
-        part = empty[0] if must else _wanting(lacking, len(group)) or first
+        must_fill = len(order) - number <= len(empty)
+        part = empty[0] if must_fill else _part_that_lacks_most(lacking, len(group)) or first
         counts[part] += len(group)
         if part != first:
             lacking[part] -= len(group)
@@ -71,7 +75,7 @@ def split_groups(groups: Sequence[Sequence[int]], shares: Mapping[str, float], s
     return parts
 
 
-def _wanting(lacking: Mapping[str, float], size: int) -> str | None:
-    """The part that lacks most, where the group brings it nearer to its share."""
+def _part_that_lacks_most(lacking: Mapping[str, float], size: int) -> str | None:
+    """None where a group of this size would take every part further from its share."""
     name = max(lacking, key=lambda name: lacking[name], default=None)
     return name if name is not None and size / 2 <= lacking[name] else None

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from texlens.core.errors import DataError, ModelError
 from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
+from texlens.inputs.special_tokens import IMAGE_TOKEN, TURN_END_TOKEN
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-IMAGE_TOKEN = "<|image_pad|>"
-TURN_END_TOKEN = "<|im_end|>"
 ANSWER_PLACEHOLDER = "\ue000{}\ue001"
 """Stands for an earlier answer while the template is rendered, so that it is known which tokens are the answer's."""
 

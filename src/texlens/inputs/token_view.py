@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
-from texlens.inputs.chat_template import IMAGE_TOKEN
 from texlens.inputs.example import IGNORED, build_example
+from texlens.inputs.special_tokens import IMAGE_TOKEN
 
 COLORS = {"trained": "bold green", "prompt": "dim", "image": "cyan"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import RunError
-from texlens.data.folder import FolderWriter
+from texlens.data.folder.writer import FolderWriter
 from texlens.synthesis.rows import GeneratedSample, Recipe, SampleGenerator
 
 SPLIT = "train"

@@ -141,12 +141,12 @@ def test_workers_draw_what_one_process_draws(tmp_path):
         DataLoader(data, batch_size=1, collate_fn=list, num_workers=workers, persistent_workers=workers > 0)
         for workers in (0, 2)
     ]
-    seen = []
+    transformed = []
     for epoch in (0, 1):
         data.set_epoch(epoch)
-        alone, shared = ([batch[0].patches for batch in loader] for loader in loaders)
-        assert all((one == other).all() for one, other in zip(alone, shared, strict=True))
-        assert not (alone[0] == alone[1]).all()
-        seen.append(alone[0])
-    assert not (seen[0] == seen[1]).all()
+        single, shared = ([batch[0].patches for batch in loader] for loader in loaders)
+        assert all((image == other).all() for image, other in zip(single, shared, strict=True))
+        assert not (single[0] == single[1]).all()
+        transformed.append(single[0])
+    assert not (transformed[0] == transformed[1]).all()
     assert [len(data[index]) for index in range(4)] == planned

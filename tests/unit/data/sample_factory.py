@@ -49,9 +49,9 @@ def samples(draw: st.DrawFn) -> Sample:
 
 def values(sample: Sample) -> dict[str, Any]:
     """Everything that a round trip keeps."""
-    kept = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
+    fields = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
     extra = {name: value for name, value in sample.extra.items() if value is not None}
-    return kept | {"images": [one.encoded() for one in sample.images], "extra": extra}
+    return fields | {"images": [image.encoded() for image in sample.images], "extra": extra}
 
 
 def plain_sample(id: str = "7", text: str = "x^2", **other: Any) -> Sample:

@@ -15,7 +15,8 @@ from tests.unit.data.tables import write_parquet
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.convert import Part, mix, split_rows, write_parts
 from texlens.data.export import export
-from texlens.data.folder import read_folder, read_statistics
+from texlens.data.folder.statistics import read_statistics
+from texlens.data.folder.writer import read_folder
 from texlens.data.load import load_split
 from texlens.data.writers.registry import WRITERS
 
@@ -51,7 +52,7 @@ def test_bad_images_are_rejected_with_their_row_and_the_rest_goes_on(tmp_path):
         assert reason in line["reason"]
 
 
-def test_decoding_finds_what_the_header_does_not_tell(tmp_path):
+def test_decoding_finds_what_the_header_does_not_show(tmp_path):
     torn = png(64, 32).replace(b"IDAT", b"IDAX", 1)
     rows = source(tmp_path / "a", ["x", "y"], [png(), torn])
     assert write_parts(tmp_path / "d", [Part("train", rows)], {}, decode=True)[0]["rejected"] == 1
@@ -67,9 +68,9 @@ def test_division_by_label_and_image_keeps_both_in_one_split(tmp_path):
     parts = split_rows(rows, shares, by=["image"], seed=0, on_row=lambda _: None)
     statistics, _ = write_parts(tmp_path / "d", parts, {})
     assert statistics["kept"] == 40
-    seen = [{row.image.encoded() for row in rows} for rows in read_folder(tmp_path / "d").values()]
-    assert len(seen) == 3
-    assert sum(map(len, seen)) == len(set().union(*seen)) == 7
+    contents = [{row.image.encoded() for row in rows} for rows in read_folder(tmp_path / "d").values()]
+    assert len(contents) == 3
+    assert sum(map(len, contents)) == len(set().union(*contents)) == 7
 
 
 def test_shares_that_do_not_come_to_one_are_rejected(tmp_path):
@@ -77,7 +78,7 @@ def test_shares_that_do_not_come_to_one_are_rejected(tmp_path):
         split_rows({}, {"train": 0.8, "test": 0.1}, by=["row"], seed=0, on_row=lambda _: None)
 
 
-def test_ids_that_two_old_splits_share_are_told_apart(tmp_path):
+def test_ids_that_two_old_splits_share_are_distinguished(tmp_path):
     for split in ("train", "test"):
         write_parquet(tmp_path / "a" / f"{split}.parquet", [split], id=["1"])
     splits = {name: load_split(str(tmp_path / "a"), split=name) for name in ("train", "test")}
@@ -99,10 +100,9 @@ def test_a_mixture_draws_train_rows_and_names_the_source(tmp_path):
 
 KILLED = """
     import os, signal, sys
-    from texlens.data import folder
+    from texlens.data.folder import writer
     from texlens.data.load import load_split
     from texlens.data.convert import Part, write_parts
-    folder.SHARD_ROWS = 4
     seen = 0
     def on_row(count):
         global seen
@@ -111,7 +111,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
     rows = load_split(sys.argv[1])
     if sys.argv[3] == "folder":
-        folder.FolderWriter.__init__.__kwdefaults__["shard_rows"] = 4
+        writer.FolderWriter.__init__.__kwdefaults__["shard_rows"] = 4
         write_parts(sys.argv[2], [Part("train", rows)], {}, on_row=on_row)
     else:
         from texlens.data import export
@@ -127,14 +127,14 @@ def test_what_was_killed_is_no_data_set_and_goes_on_to_the_same_end(tmp_path, wh
     arguments = [str(tmp_path / "a" / "train.parquet"), str(tmp_path / "d"), what]
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), *arguments], cwd=ROOT, timeout=300)
     assert killed.returncode == -signal.SIGKILL
-    assert sorted(os.listdir(tmp_path)) == [".d.partial", "a"]
-    made = (
+    assert sorted(set(os.listdir(tmp_path)) - {".d.lock"}) == [".d.partial", "a"]
+    result = (
         (lambda folder: write_parts(folder, [Part("train", rows)], {}))
         if what == "folder"
         else (lambda folder: export({"train": rows}, folder, WRITERS["sharegpt"], {}))
     )
-    statistics, _ = made(tmp_path / "d")
-    made(tmp_path / "straight")
+    statistics, _ = result(tmp_path / "d")
+    result(tmp_path / "straight")
     assert statistics["rows_in"] == statistics["kept"] == 20
     resumed, straight = (load_split(str(tmp_path / name)) for name in ("d", "straight"))
     assert [values(row) for row in resumed] == [values(row) for row in straight]

@@ -33,9 +33,9 @@ def test_sizes_are_those_of_the_stock_processor(width, height, patch, budget):
         with pytest.raises(DataError, match=f"{width}x{height}"):
             geometry.resized(width, height)
         return
-    high, wide = smart_resize(height, width, factor=patch * 2, min_pixels=budget[0], max_pixels=budget[1])
-    assert geometry.resized(width, height) == (wide, high)
-    assert geometry.tokens(width, height) == wide * high // (patch * 2) ** 2
+    high, new_width = smart_resize(height, width, factor=patch * 2, min_pixels=budget[0], max_pixels=budget[1])
+    assert geometry.resized(width, height) == (new_width, high)
+    assert geometry.tokens(width, height) == new_width * high // (patch * 2) ** 2
 
 
 def test_an_aspect_ratio_over_the_limit_is_named_with_the_limit():

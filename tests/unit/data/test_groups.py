@@ -3,22 +3,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from texlens.core.errors import DataError
-from texlens.data.groups import Keys, split_groups
+from texlens.data.groups import RowGroups, split_groups
 
 
 def test_rows_that_share_a_key_are_one_group_also_over_a_third():
-    keys = Keys()
+    keys = RowGroups()
     for row in (["a"], ["b"], ["a", "c"], ["c"], []):
         keys.add(row)
-    assert keys.groups() == [[0, 2, 3], [1], [4]]
+    assert keys.members() == [[0, 2, 3], [1], [4]]
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=3), min_size=3, max_size=30), st.integers(0, 5))
-def test_no_key_stands_in_two_parts_and_each_part_has_a_row(rows, seed):
-    keys = Keys()
+def test_no_key_is_in_two_parts_and_each_part_has_a_row(rows, seed):
+    keys = RowGroups()
     for row in rows:
         keys.add(row)
-    groups = keys.groups()
+    groups = keys.members()
     shares = {"train": 0.6, "validation": 0.2, "test": 0.2}
     if len(groups) < 3:
         with pytest.raises(DataError, match="can't be divided into 3 parts"):
@@ -26,9 +26,9 @@ def test_no_key_stands_in_two_parts_and_each_part_has_a_row(rows, seed):
         return
     parts = split_groups(groups, shares, seed)
     assert set(parts) == set(shares)
-    for one, keys_of_one in zip(parts, rows, strict=True):
+    for part, keys_of_one in zip(parts, rows, strict=True):
         for other, keys_of_other in zip(parts, rows, strict=True):
-            assert one == other or not set(keys_of_one) & set(keys_of_other)
+            assert part == other or not set(keys_of_one) & set(keys_of_other)
 
 
 def test_parts_come_near_to_their_shares():

@@ -54,15 +54,15 @@ def test_rejected_rows_are_drawn_with_the_rest(tmp_path):
     assert load_split(tmp_path / "rows.jsonl", limit=7).total == 7
 
 
-def test_the_fingerprint_tells_rows_and_files_apart(tmp_path):
-    one = write_splits(tmp_path / "one", train=["x", "y"])
+def test_the_fingerprint_distinguishes_rows_and_files(tmp_path):
+    first = write_splits(tmp_path / "one", train=["x", "y"])
     same = write_splits(tmp_path / "same", train=["x", "y"])
     texts = write_splits(tmp_path / "texts", train=["x", "z"])
     images = write_parquet(tmp_path / "images" / "train-00000-of-00001.parquet", ["x", "y"], [b"a", b"b"]).parent
-    prints = [load_split(folder).fingerprint for folder in (one, same, texts, images)]
+    prints = [load_split(folder).fingerprint for folder in (first, same, texts, images)]
     assert prints[0] == prints[1]
     assert len(set(prints)) == 3
-    assert load_split(one, limit=1).fingerprint != prints[0]
+    assert load_split(first, limit=1).fingerprint != prints[0]
 
 
 @pytest.fixture
@@ -73,12 +73,12 @@ def labels(tmp_path):
     )
 
 
-def test_no_label_stands_in_two_parts_and_no_row_is_lost(labels):
+def test_no_label_is_in_two_parts_and_no_row_is_lost(labels):
     parts = split_by_label(labels, {"validation": 0.1, "test": 0.2}, seed=3)
     assert {name: len(rows) for name, rows in parts.items()} == {"validation": 20, "test": 40, "rest": 140}
-    seen = [{"".join(text.split()) for text in rows.texts()} for rows in parts.values()]
-    assert not seen[0] & seen[1]
-    assert not (seen[0] | seen[1]) & seen[2]
+    contents = [{"".join(text.split()) for text in rows.texts()} for rows in parts.values()]
+    assert not contents[0] & contents[1]
+    assert not (contents[0] | contents[1]) & contents[2]
     assert Counter(id for rows in parts.values() for id in rows.ids()) == Counter(labels.ids())
 
 
@@ -109,7 +109,7 @@ def test_shared_labels_are_counted_without_spaces(tmp_path):
     assert count_shared_labels(load_split(folder, split="test"), load_split(folder)) == (2, 1)
 
 
-def test_the_published_test_labels_of_human_handwrite_stand_in_train_and_a_division_mends_it(shared_data):
+def test_the_published_test_labels_of_human_handwrite_are_in_train_and_a_split_by_label_fixes_it(shared_data):
     folder = shared_data / "LaTeX_OCR"
     train, test = (load_split(folder, subset="human_handwrite", split=split) for split in ("train", "test"))
     assert count_shared_labels(test, train)[0] == len(test)

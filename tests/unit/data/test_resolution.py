@@ -31,7 +31,7 @@ def test_tokens_are_those_of_the_stock_processor(model_type, width, height, budg
     assert plan.image_tokens == grid.prod() // 4
 
 
-def test_a_budget_tells_tokens_scale_distortion_and_share():
+def test_a_budget_reports_tokens_scale_distortion_and_share():
     sizes = Sizes([((200, 50),), ((512, 128), (512, 128))], [36, 44])
     plan = plan_budget(sizes, QWEN3, 1_000)
     assert (plan.images, plan.image_tokens, plan.scaled_up, plan.scaled_down) == (3, 192, 1, 0)

@@ -8,7 +8,7 @@ from texlens.core.errors import DataError
 from texlens.data.sample import ORIENTATION, LazyImage, RejectedRow, Sample
 
 
-def test_the_size_is_read_without_decoding_so_a_truncated_image_still_tells_it():
+def test_the_size_is_read_without_decoding_so_a_truncated_image_still_has_one():
     image = LazyImage.from_bytes(png(300, 200)[:500], "row 3")
     assert image.size == (300, 200)
     with pytest.raises(DataError, match="row 3: the image is damaged"):

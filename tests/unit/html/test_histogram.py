@@ -11,7 +11,7 @@ def test_every_value_of_a_few_has_its_own_bar():
     assert ">4 symbols</text>" in svg
 
 
-def test_a_freak_is_told_and_does_not_flatten_the_rest():
+def test_an_outlier_is_reported_and_does_not_flatten_the_rest():
     svg = str(histogram([10] * 500 + [12] * 500 + [100_000], "px"))
     assert "12 and more, to 100,000 px" in svg
 

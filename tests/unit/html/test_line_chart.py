@@ -68,5 +68,5 @@ def test_names_are_escaped():
     [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0]), (0, 1195, [0, 200, 400, 600, 800, 1000]), (3, 3, [3]), (0, 0.007, None)],
 )
 def test_ticks_are_round(low, high, ticks):
-    found = round_ticks(low, high)
-    assert found == ticks if ticks else 3 <= len(found) <= 7
+    ticks = round_ticks(low, high)
+    assert ticks == ticks if ticks else 3 <= len(ticks) <= 7

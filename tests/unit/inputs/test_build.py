@@ -58,12 +58,12 @@ def test_shares_that_leave_nothing_are_rejected(hundred):
 
 def test_rows_are_checked_named_and_accounted_for(tmp_path):
     write_parquet(tmp_path / "train.parquet", ["x", "y", ""], [png(), png(200, 100)[:900], png()])
-    splits, said = built(settings(tmp_path, None, None))
+    splits, output = built(settings(tmp_path, None, None))
     assert splits.train.texts() == ["x"]
     assert splits.validation is None
     assert splits.statistics()["splits"]["train"]["rejected"] == {"damaged image": 1, "empty answer": 1}
-    assert "train: 2 of 3 rows can't be used" in said
-    assert "train.parquet row 1: the image is damaged" in said
+    assert "train: 2 of 3 rows can't be used" in output
+    assert "train.parquet row 1: the image is damaged" in output
     assert len(built(settings(tmp_path, None, None, check="headers"))[0].train) == 2
     with pytest.raises(DataError, match=r"\(2 of 3 rows can't be used"):
         built(settings(tmp_path, None, None, strict=True))
@@ -75,18 +75,18 @@ def test_no_train_row_at_all_is_an_error(tmp_path):
         built(settings(tmp_path, None, None))
 
 
-def test_labels_that_leak_from_train_are_told(tmp_path):
+def test_labels_that_leak_from_train_are_reported(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], validation=["x^2", "z"])
-    splits, said = built(settings(tmp_path, test=None))
+    splits, output = built(settings(tmp_path, test=None))
     assert splits.statistics()["labels_shared_with_train"] == {"validation": 1}
-    assert "validation: the labels of 1 of 2 rows are also in train; data.splits.validation: 0.05" in said
+    assert "validation: the labels of 1 of 2 rows are also in train; data.splits.validation: 0.05" in output
 
 
-def test_labels_of_the_test_split_that_leak_are_told_before_training(tmp_path):
+def test_labels_of_the_test_split_that_leak_are_reported_before_training(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], test=["x^2", "z", "y"])
-    splits, said = built(settings(tmp_path, validation=None))
+    splits, output = built(settings(tmp_path, validation=None))
     assert splits.statistics()["labels_shared_with_train"] == {"test": 2}
-    assert "test: the labels of 2 of 3 rows are also in train" in said
+    assert "test: the labels of 2 of 3 rows are also in train" in output
 
 
 def test_a_data_set_without_the_test_split_trains_all_the_same(tmp_path):

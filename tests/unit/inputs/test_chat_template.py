@@ -53,12 +53,12 @@ def test_an_answer_is_its_text_and_the_end_of_the_turn():
 
 def test_prompt_and_answer_together_are_the_stock_conversation():
     tokenizer = tiny_tokenizer("qwen2_5_vl")
-    made = prompt_ids(tokenizer, question="Read", image_tokens=1) + answer_ids(tokenizer, "\\frac a b")
+    token_ids = prompt_ids(tokenizer, question="Read", image_tokens=1) + answer_ids(tokenizer, "\\frac a b")
     messages = [
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Read"}]},
         {"role": "assistant", "content": "\\frac a b"},
     ]
-    assert tokenizer.decode(made) + "\n" == tokenizer.apply_chat_template(messages, tokenize=False)
+    assert tokenizer.decode(token_ids) + "\n" == tokenizer.apply_chat_template(messages, tokenize=False)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t"])
@@ -121,7 +121,7 @@ def test_several_images_and_turns_are_those_of_the_stock_template(family, system
     )
     sample = talk("And <image><image>?", 3, history)
     passages = conversation(tokenizer, sample, PromptStyle("Read", system), [2, 1, 3])
-    picture, text = {"type": "image"}, lambda said: {"type": "text", "text": said}
+    picture, text = {"type": "image"}, lambda content: {"type": "text", "text": content}
     messages = [
         *([{"role": "system", "content": [text(system)]}] if system else []),
         {"role": "user", "content": [text("Is "), picture, text(" a sum?")]},

@@ -74,8 +74,8 @@ def test_a_transform_draws_by_seed_epoch_and_row(tmp_path):
 
 def test_batches_are_the_same_each_time(tmp_path):
     data = dataset(tmp_path, [png(seed=seed) for seed in range(3)])
-    one, two = (next(iter(DataLoader(data, batch_size=3, collate_fn=collator(data)))) for _ in range(2))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    first, two = (next(iter(DataLoader(data, batch_size=3, collate_fn=collator(data)))) for _ in range(2))
+    assert all(torch.equal(first[name], two[name]) for name in first)
 
 
 def test_a_refusal_takes_the_place_of_its_row(tmp_path):

@@ -59,7 +59,7 @@ def test_a_bad_image_is_named(data, reason):
         build_example(sample(data=data), tiny_tokenizer(), GEOMETRY, "Read", pixels=True)
 
 
-def test_every_assistants_turn_carries_labels_and_images_stand_in_order():
+def test_every_assistants_turn_carries_labels_and_images_are_in_order():
     tokenizer = tiny_tokenizer()
     row = sample(
         "x",

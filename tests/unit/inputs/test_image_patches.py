@@ -23,8 +23,8 @@ def stock(image: Image.Image, geometry: ImageGeometry):
         image_mean=list(geometry.mean),
         image_std=list(geometry.std),
     )
-    made = processor(image, return_tensors="np")
-    return made["pixel_values"], tuple(made["image_grid_thw"][0])
+    created = processor(image, return_tensors="np")
+    return created["pixel_values"], tuple(created["image_grid_thw"][0])
 
 
 def check_equal(image: Image.Image, geometry: ImageGeometry):
@@ -59,7 +59,7 @@ def test_an_image_that_needs_no_resizing_keeps_its_pixels(patch, size):
     np.testing.assert_allclose(patches[0, : patch * patch].reshape(patch, patch) * 0.5 + 0.5, first, atol=1e-6)
 
 
-def test_patches_stand_in_blocks_of_two_by_two_and_frames_repeat():
+def test_patches_are_in_blocks_of_two_by_two_and_frames_repeat():
     pixels = np.zeros((4, 8, 3), np.uint8)
     for row in range(4):
         for column in range(8):

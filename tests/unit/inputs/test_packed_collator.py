@@ -55,9 +55,9 @@ def test_windows_hold_neighboring_patches():
     pack = build_pack([example("a", (4, 4), [5])], spec)
     assert pack["window_ends"].tolist() == [0, 4, 8, 12, 16, 16]
     assert pack["longest_window"] == 4
-    wide = build_pack([example("a", (4, 6), [5])], PackSpec(IMAGE, PAD, window=2))
-    assert wide["window_ends"].tolist() == [0, 16, 24, 24]
-    assert wide["feature_rows"].tolist() == [0, 1, 4, 2, 3, 5]
+    windowed = build_pack([example("a", (4, 6), [5])], PackSpec(IMAGE, PAD, window=2))
+    assert windowed["window_ends"].tolist() == [0, 16, 24, 24]
+    assert windowed["feature_rows"].tolist() == [0, 1, 4, 2, 3, 5]
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(10, 100))
@@ -121,13 +121,13 @@ class Rows:
     examples = tuple(example(str(number), (2, 2 + 2 * (number % 3)), [20] * (number + 1)) for number in range(7))
 
     def __init__(self):
-        self.asked, self.measured = [], []
+        self.requested, self.measured = [], []
 
     def __len__(self):
         return 7
 
     def __getitem__(self, index):
-        self.asked.append(index)
+        self.requested.append(index)
         return RejectedRow(str(index), "x.png", "damaged") if index in (2, 4) else self.examples[index]
 
     def length(self, index):
@@ -139,8 +139,8 @@ def test_processes_decode_their_own_rows_and_miss_none():
     rows = [Rows(), Rows()]
     assigned = [ShardedDataset(rows[rank], 20, rank, 2) for rank in (0, 1)]
     batches = [ShardedCollator(LAYOUT)(part.__getitems__([6, 5, 4, 3, 2, 1, 0])) for part in assigned]
-    assert sorted(rows[0].asked + rows[1].asked) == list(range(7))
-    assert 0 < len(rows[0].asked) < 7
+    assert sorted(rows[0].requested + rows[1].requested) == list(range(7))
+    assert 0 < len(rows[0].requested) < 7
     names = [name for batch in batches for pack in batch["packs"] for name in pack["rows"]]
     assert sorted(names) == ["0", "1", "3", "5", "6"]
     assert sum(batch["label_count"] for batch in batches) == 1 + 2 + 4 + 6 + 7

@@ -49,7 +49,7 @@ def test_rejected_rows_are_passed_on_and_the_rest_is_the_batch():
     assert "rejected" not in Collator(0, 9)([LONG])
 
 
-def test_a_batch_of_rejected_rows_alone_becomes_the_stand_in_without_a_label():
+def test_a_batch_of_rejected_rows_alone_becomes_the_dummy_example_without_a_label():
     dummy_example = example([9, 1], [-100, -100])
     batch = Collator(0, 9, dummy_example=dummy_example)([RejectedRow("b", "row 2", "damaged")])
     assert batch["input_ids"].tolist() == [[9, 1]]

@@ -19,7 +19,7 @@ def file(tmp_path):
     return write_parquet(tmp_path / "train.parquet", TEXTS, images)
 
 
-def test_headers_tell_all_but_truncation_and_every_row_is_accounted_for(file):
+def test_headers_show_all_but_truncation_and_every_row_is_accounted_for(file):
     checked = check_rows(load_split(file), GEOMETRY)
     assert checked.usable.texts() == ["x", "w", "a <|im_end|>"]
     statistics = checked.statistics()
@@ -31,13 +31,13 @@ def test_headers_tell_all_but_truncation_and_every_row_is_accounted_for(file):
 def test_every_refusal_names_file_row_reason_and_remedy(file):
     rejected = check_rows(load_split(file), GEOMETRY, tiny_tokenizer(), decode=True).rejected
     assert [rejected_row.id for rejected_row in rejected] == [f"train-{row}" for row in range(1, 7)]
-    said = [str(rejected_row).removeprefix(f"{file} ") for rejected_row in rejected]
-    assert said[0] == "row 1: not a readable image (cannot identify image file); replace or remove it"
-    assert said[1] == "row 2: 0 answer tokens; is 'text' empty? fill it or remove the row"
-    assert said[2] == "row 3: 0 answer tokens; is 'text' empty? fill it or remove the row"
-    assert said[3] == "row 4: 805x4 pixels: the long side is over 200 times the short one; pad or crop it"
-    assert said[4].startswith("row 5: the image is damaged (")
-    assert said[5].startswith("row 6: the answer holds the special token <|im_end|>; rewrite it")
+    reasons = [str(rejected_row).removeprefix(f"{file} ") for rejected_row in rejected]
+    assert reasons[0] == "row 1: not a readable image (cannot identify image file); replace or remove it"
+    assert reasons[1] == "row 2: 0 answer tokens; is 'text' empty? fill it or remove the row"
+    assert reasons[2] == "row 3: 0 answer tokens; is 'text' empty? fill it or remove the row"
+    assert reasons[3] == "row 4: 805x4 pixels: the long side is over 200 times the short one; pad or crop it"
+    assert reasons[4].startswith("row 5: the image is damaged (")
+    assert reasons[5].startswith("row 6: the answer holds the special token <|im_end|>; rewrite it")
 
 
 def test_strict_stops_with_the_first_row_and_the_count(file):
@@ -54,6 +54,6 @@ def test_rows_that_could_not_be_read_are_in_the_account(tmp_path):
 @pytest.mark.parametrize("decode", [False, True])
 def test_progress_comes_to_its_end(tmp_path, decode):
     rows = load_split(write_parquet(tmp_path / "train.parquet", ["x"] * 70))
-    told = []
-    check_rows(rows, GEOMETRY, decode=decode, on_progress=lambda done, total: told.append((done, total)))
-    assert told == [(64, 70), (70, 70)]
+    progress = []
+    check_rows(rows, GEOMETRY, decode=decode, on_progress=lambda done, total: progress.append((done, total)))
+    assert progress == [(64, 70), (70, 70)]

@@ -27,7 +27,7 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def test_sizes_budget_and_counts_are_told():
+def test_sizes_budget_and_counts_are_reported():
     text = plain(shown([GOOD]))
     assert "pixel budget 65,536 to 1,000,000 · a token is 32x32 pixels" in text
     assert "image 200x50, resized to 512x128, 65,536 pixels → 8x32 patches → 64 image tokens" in text
@@ -44,8 +44,8 @@ def test_trained_tokens_are_green_and_the_prompt_is_dim():
 
 
 def test_a_chinese_question_is_whole_though_its_characters_are_several_tokens():
-    made = examples_json([GOOD], tiny_tokenizer(), GEOMETRY, question="请识别公式")["examples"][0]
-    assert "请识别公式" in "".join(part["text"] for part in made["conversation"])
+    created = examples_json([GOOD], tiny_tokenizer(), GEOMETRY, question="请识别公式")["examples"][0]
+    assert "请识别公式" in "".join(part["text"] for part in created["conversation"])
 
 
 def test_a_row_that_is_rejected_says_why():
@@ -57,9 +57,9 @@ def test_only_as_many_rows_as_asked_for():
 
 
 def test_json_holds_the_same():
-    made = examples_json([GOOD, BAD], tiny_tokenizer(), GEOMETRY, question="Read")
-    assert json.loads(json.dumps(made))["pixel_budget"] == {"min": 65_536, "max": 1_000_000}
-    example, rejected = made["examples"]
+    created = examples_json([GOOD, BAD], tiny_tokenizer(), GEOMETRY, question="Read")
+    assert json.loads(json.dumps(created))["pixel_budget"] == {"min": 65_536, "max": 1_000_000}
+    example, rejected = created["examples"]
     assert (example["image_size"], example["resized"], example["grid"]) == ((200, 50), (512, 128), (1, 8, 32))
     assert [run["token"] for run in example["tokens"] if run["label"] is not None] == ["x", "^", "2", "<|im_end|>"]
     assert sum(run["count"] for run in example["tokens"]) == example["prompt_tokens"] + example["answer_tokens"]

@@ -54,7 +54,7 @@ def test_a_list_gives_each_of_its_formulas_once_before_any_comes_again():
 def test_a_formula_of_a_list_that_can_not_be_drawn_is_refused_with_its_reason():
     row = SampleGenerator(Recipe("printed", "list", labels=(r"\frac { a",))).make(0)
     assert row.image is None
-    assert row.refusal().reason.startswith(r"\frac { a: ")
+    assert row.rejected_row().reason.startswith(r"\frac { a: ")
 
 
 def test_the_grammar_learns_from_a_list_what_to_write():

@@ -28,7 +28,7 @@ def test_two_processes_write_what_one_writes(tmp_path):
 def test_a_killed_run_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch):
     whole = synthesize(RECIPE, tmp_path / "whole", 30)
     monkeypatch.setattr(module, "FolderWriter", lambda *a, **k: FolderWriter(*a, **k, shard_rows=10))
-    from texlens.data.folder import FolderWriter
+    from texlens.data.folder.writer import FolderWriter
 
     class Killed(BaseException):
         pass

@@ -46,7 +46,7 @@ def synth(
         texlens data synth -o data/hand --n 20000 --style handwriting --formulas mine.txt --from pieces
     """
     from texlens.core.errors import ConfigError
-    from texlens.data.folder import finished
+    from texlens.data.folder.statistics import statistics_if_made_by
     from texlens.synthesis import Recipe, read_labels, recipe_key, synthesize
 
     if origin != "grammar" and formulas is None:
@@ -55,7 +55,7 @@ def synth(
         raise ConfigError(f"--min-tokens {min_tokens} is over --max-tokens {max_tokens}; swap them")
     limits = {"min_tokens": min_tokens, "max_tokens": max_tokens, "seed": seed}
     recipe = Recipe(style, origin, **limits, labels=read_labels(formulas, origin, **limits) if formulas else ())
-    statistics = None if overwrite else finished(output, recipe_key(recipe, rows))
+    statistics = None if overwrite else statistics_if_made_by(output, recipe_key(recipe, rows))
     stood_there = statistics is not None
     if statistics is None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from texlens.core.cache import cache_folder
 from texlens.core.errors import DataError
 from texlens.core.files import swap_in
-from texlens.data.readers.images import IMAGE_SUFFIXES
+from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES
 
 BOMB_RATIO = 200
 BOMB_BYTES = 1 << 30

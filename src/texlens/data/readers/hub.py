@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, one_line
 from texlens.data.readers.protocol import ReadOptions
-from texlens.data.readers.table import TableSource, check_columns
+from texlens.data.readers.rows.table import TableSource, check_columns
 
 HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
 MODELSCOPE = "modelscope:"
@@ -118,7 +118,7 @@ def _explained(path: str, subset: str | None, error: Exception) -> DataError:
     token = "MODELSCOPE_API_TOKEN" if here else "HF_TOKEN"
     address = "MODELSCOPE_DOMAIN" if here else "HF_ENDPOINT and HF_HUB_OFFLINE"
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    reason = " ".join(str(error).split())[:300].rstrip(".")
+    reason = one_line(error, 300).rstrip(".")
     if "GatedRepoError" in kinds or "gated" in reason:
         remedy = f"ask for access on its page and set {token}"
     elif kinds & {"DatasetNotFoundError", "RepositoryNotFoundError", "NotExistError"}:
@@ -131,4 +131,4 @@ def _explained(path: str, subset: str | None, error: Exception) -> DataError:
         remedy = "set data.subset to one of those" if subset else "set data.subset"
     else:
         remedy = "check data.path, or download it and set data.path to the folder"
-    return DataError(f"{path}: {reason or type(error).__name__}; {remedy}")
+    return DataError(f"{path}: {reason}; {remedy}")

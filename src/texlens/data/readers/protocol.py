@@ -1,4 +1,7 @@
-"""What a format must offer: the splits that a place has, and a split as a `Source` of rows."""
+"""What a data format provides: the splits in a path, and a split as a `Source` of rows.
+
+To add a format, write one file in `formats/` with a `DataFormat`, and name it in `registry.FORMATS`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +12,12 @@ from texlens.data.sample import RejectedRow, Sample
 
 
 class Source(Protocol):
-    """The rows of one split, numbered from 0. Texts are at hand; an image's bytes are read when asked for."""
+    """The rows of one split, numbered from 0. Texts are in memory; the bytes of an image are read on demand."""
 
     where: str
     """File, folder or id, for messages."""
     identity: str
-    """Changes when the files change."""
+    """Changes when the annotation files change. Images in files of their own count in `fingerprint`."""
 
     @property
     def rejected(self) -> Mapping[int, RejectedRow]:
@@ -32,7 +35,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How rows are read, whatever the format; a format leaves alone what it has no use for."""
+    """How rows are read, in every format; a format ignores what does not apply to it."""
 
     subset: str | None = None
     image_column: str = "image"
@@ -43,11 +46,11 @@ class ReadOptions:
 
 
 @dataclass(frozen=True)
-class Format:
+class DataFormat:
     """One way to store rows on disk.
 
-    `recognizes` looks at file names, and at the first row where names are not enough. `splits` lists what the path has;
-    `open` reads one of those.
+    `recognizes` looks at file names, and at the first row where names are not enough. `splits` lists the splits of a
+    path; `open` reads one of them.
     """
 
     name: str

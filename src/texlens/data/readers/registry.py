@@ -5,16 +5,16 @@ from pathlib import Path
 
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.readers.archive import is_archive, unpacked
-from texlens.data.readers.coco import COCO
-from texlens.data.readers.conversations import CONVERSATIONS
+from texlens.data.readers.formats.coco import COCO
+from texlens.data.readers.formats.conversations import CONVERSATIONS
+from texlens.data.readers.formats.csv_table import CSV
+from texlens.data.readers.formats.im2latex import IM2LATEX
+from texlens.data.readers.formats.image_folder import IMAGE_FOLDER
+from texlens.data.readers.formats.inkml import INKML
+from texlens.data.readers.formats.parquet import PARQUET
+from texlens.data.readers.formats.records import RECORDS
 from texlens.data.readers.hub import MODELSCOPE, fetch_modelscope, is_hub_id, list_hub_splits, open_hub
-from texlens.data.readers.im2latex import IM2LATEX
-from texlens.data.readers.image_folder import IMAGE_FOLDER
-from texlens.data.readers.inkml import INKML
-from texlens.data.readers.parquet import PARQUET
-from texlens.data.readers.protocol import Format, ReadOptions, Source
-from texlens.data.readers.records import RECORDS
-from texlens.data.readers.table_text import CSV
+from texlens.data.readers.protocol import DataFormat, ReadOptions, Source
 
 FORMATS = {
     format.name: format for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, INKML, CSV, RECORDS, CONVERSATIONS)
@@ -56,7 +56,7 @@ def open_source(path: str, split: str, format: str = "auto", options: ReadOption
     return known.open(local, split, options)
 
 
-def find_format(path: Path, format: str = "auto") -> Format:
+def find_format(path: Path, format: str = "auto") -> DataFormat:
     """
     Raises:
         ConfigError, DataError: an unknown name, or files that no format recognizes.

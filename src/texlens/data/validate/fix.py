@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from PIL import Image, ImageOps
 
 from texlens.core.errors import DataError
-from texlens.data.folder import FolderWriter
+from texlens.data.folder.writer import FolderWriter
 from texlens.data.load import Rows
 from texlens.data.sample import LazyImage, RejectedRow, Sample
 from texlens.data.validate.duplicates import Same

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
-from texlens.data.readers.record import Record
+from texlens.data.readers.rows.record import Record
 from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 
 Line = Callable[[Sample, Sequence[str]], str]

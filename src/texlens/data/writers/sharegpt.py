@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from texlens.data.readers.conversations import parse_conversation
-from texlens.data.readers.record import Record
+from texlens.data.readers.formats.conversations import parse_conversation
+from texlens.data.readers.rows.record import Record
 from texlens.data.sample import Sample
 from texlens.data.writers.protocol import RowFormat, json_line, own_fields, turns
 

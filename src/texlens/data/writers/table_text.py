@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from texlens.core.errors import DataError
+from texlens.data.readers.formats.csv_table import record_of_cells
 from texlens.data.readers.protocol import ReadOptions
-from texlens.data.readers.record import Record
-from texlens.data.readers.table_text import record_of_cells
+from texlens.data.readers.rows.record import Record
 from texlens.data.sample import Sample
 from texlens.data.writers.protocol import RowFormat, json_line
 

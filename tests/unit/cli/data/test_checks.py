@@ -31,21 +31,21 @@ def called(*arguments, code: int = 0) -> str:
 
 
 def test_errors_give_exit_code_2_and_a_line_a_kind(folder):
-    said = called("validate", folder, code=2)
-    assert "unreadable-image" in said
-    assert "test: 1 of 1 different labels (1 of 1 rows) and 1 of 1 images are also in train" in said
-    assert "2 errors, 1 warning, 0 notes" in said
+    output = called("validate", folder, code=2)
+    assert "unreadable-image" in output
+    assert "test: 1 of 1 different labels (1 of 1 rows) and 1 of 1 images are also in train" in output
+    assert "2 errors, 1 warning, 0 notes" in output
 
 
 def test_json_holds_every_finding(folder):
-    told = json.loads(called("validate", folder, "--json", code=2))
-    assert told["kinds"] == {"unreadable-image": 1, "image-leak": 1, "label-leak": 1}
-    assert len(told["findings"]) == 3
+    report = json.loads(called("validate", folder, "--json", code=2))
+    assert report["kinds"] == {"unreadable-image": 1, "image-leak": 1, "label-leak": 1}
+    assert len(report["findings"]) == 3
 
 
-def test_a_mended_copy_is_written_with_its_account(folder, tmp_path):
-    told = json.loads(called("validate", folder, "--fix", "-o", tmp_path / "new", "--leaks", "to-train", "--json"))
-    statistics = told["fixed"]
+def test_a_fixed_copy_is_written_with_its_statistics(folder, tmp_path):
+    report = json.loads(called("validate", folder, "--fix", "-o", tmp_path / "new", "--leaks", "to-train", "--json"))
+    statistics = report["fixed"]
     assert (statistics["rows_in"], statistics["kept"], statistics["rejected"], statistics["merged"]) == (3, 1, 1, 1)
     assert "0 errors" in called("validate", tmp_path / "new")
     assert "kept" in called("validate", folder, "--fix", "-o", tmp_path / "other", "--no-render")
@@ -65,15 +65,15 @@ def test_a_family_that_there_is_not_is_named_with_those_there_are(folder):
 
 
 def test_a_plan_shows_both_budgets_and_the_settings_to_take(folder):
-    said = called("plan", folder)
-    assert "recommended" in said
-    assert "--set model.min_pixels=" in said
+    output = called("plan", folder)
+    assert "recommended" in output
+    assert "--set model.min_pixels=" in output
     with pytest.raises(DataError, match="no split 'dev'"):
         called("plan", folder, "--split", "dev")
 
 
 def test_an_inspection_writes_its_report(folder, tmp_path):
-    told = json.loads(called("inspect", folder, "--report", tmp_path / "report.html", "--json"))
-    assert told["splits"]["train"]["rows"] == 2
+    report = json.loads(called("inspect", folder, "--report", tmp_path / "report.html", "--json"))
+    assert report["splits"]["train"]["rows"] == 2
     assert "<html" in (tmp_path / "report.html").read_text()
     assert "errors" in called("inspect", folder)

@@ -9,7 +9,7 @@ from tests.unit.data.pictures import png
 from tests.unit.data.tables import write_splits
 from texlens.cli.main import app
 from texlens.core.errors import ConfigError, DataError
-from texlens.data.folder import read_folder
+from texlens.data.folder.writer import read_folder
 
 
 def run(*arguments):
@@ -21,10 +21,10 @@ def source(tmp_path):
     return write_splits(tmp_path / "source", train=[f"x_{row}" for row in range(40)], test=["y", "z"])
 
 
-def test_import_tells_what_became_of_the_rows_and_finds_them_the_second_time(tmp_path, source):
-    told = run("import", source, "-o", tmp_path / "d").stdout
-    assert "42 rows in = 42 kept + 0 rejected + 0 merged\n" in told
-    assert "  train: 40 rows in = 40 kept" in told
+def test_import_prints_statistics_and_reuses_the_folder_the_second_time(tmp_path, source):
+    output = run("import", source, "-o", tmp_path / "d").stdout
+    assert "42 rows in = 42 kept + 0 rejected + 0 merged\n" in output
+    assert "  train: 40 rows in = 40 kept" in output
     assert "merged, as it stood\n" in run("import", source, "-o", tmp_path / "d").stdout
 
 
@@ -46,10 +46,10 @@ def test_one_split_may_be_named(tmp_path, source):
 def test_convert_names_rejected_rows_and_goes_on(tmp_path):
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "rows.csv").write_text("path,latex\na.png,x\ngone.png,y\n")
-    told = run("convert", tmp_path / "rows.csv", "-o", tmp_path / "d").stdout
-    assert "2 rows in = 1 kept + 1 rejected + 0 merged" in told
-    assert "rejected: unreadable image 1; each with its reason in" in told
-    assert "rows.csv line 3 (gone.png): no such file" in told
+    output = run("convert", tmp_path / "rows.csv", "-o", tmp_path / "d").stdout
+    assert "2 rows in = 1 kept + 1 rejected + 0 merged" in output
+    assert "rejected: unreadable image 1; each with its reason in" in output
+    assert "rows.csv line 3 (gone.png): no such file" in output
 
 
 def test_nothing_that_can_be_kept_is_an_error_and_leaves_nothing(tmp_path):

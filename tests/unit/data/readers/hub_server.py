@@ -78,12 +78,12 @@ def hub_of(folder: Path, faults: dict[str, list[str]] | None = None) -> Iterator
                 return
             if fault == "slow":
                 time.sleep(2)
-            asked = self.headers.get("Range")
-            if asked:
-                first = int(asked.removeprefix("bytes=").split("-")[0])
+            byte_range = self.headers.get("Range")
+            if byte_range:
+                first = int(byte_range.removeprefix("bytes=").split("-")[0])
                 whole, data = len(data), data[first:]
                 headers["Content-Range"] = f"bytes {first}-{whole - 1}/{whole}"
-            self.answer(206 if asked else 200, data, headers, patchify=fault == "cut")
+            self.answer(206 if byte_range else 200, data, headers, patchify=fault == "cut")
 
         def answer(self, status, body, headers=None, patchify=False):
             data = body if isinstance(body, bytes) else json.dumps(body).encode()

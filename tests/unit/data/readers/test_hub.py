@@ -87,7 +87,7 @@ def test_modelscope_files_are_read_as_a_local_folder(monkeypatch, tmp_path):
 READ = """
 from texlens.core.errors import DataError
 from texlens.data.load import load_split
-for path, options in {asked}:
+for path, options in {requested}:
     try:
         rows = load_split(path, **options)
         print(len(rows), rows[0].id, rows[0].text, rows[0].image.load().size)
@@ -96,35 +96,35 @@ for path, options in {asked}:
 """
 
 
-def read_elsewhere(asked: list[tuple[str, dict]], **environment: str) -> list[str]:
+def read_elsewhere(requested: list[tuple[str, dict]], **environment: str) -> list[str]:
     """Lines printed by a process of its own, since the clients read their environment once."""
     variables = {**os.environ, "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1", "HF_HUB_OFFLINE": "0", **environment}
-    code = READ.format(asked=asked)
-    made = subprocess.run(
+    code = READ.format(requested=requested)
+    created = subprocess.run(
         [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True, timeout=300
     )
-    return made.stdout.splitlines()
+    return created.stdout.splitlines()
 
 
 @pytest.mark.slow
 def test_a_data_set_is_fetched_from_a_hub_and_read_again_offline(tmp_path):
     folder = write_splits(tmp_path / "set", train=["x", "y"], test=["z"])
     home = str(tmp_path / "home")
-    asked = [
+    requested = [
         ("owner/name", {"split": "test"}),
         ("owner/name", {"split": "exam"}),
         ("owner/name", {"subset": "big"}),
         ("owner/gone", {}),
     ]
     with hub_of(folder) as address:
-        found, no_split, no_subset, no_set = read_elsewhere(asked, HF_ENDPOINT=address, HF_HOME=home)
-    assert found == "1 test-0 z (64, 32)"
+        results, no_split, no_subset, no_set = read_elsewhere(requested, HF_ENDPOINT=address, HF_HOME=home)
+    assert results == "1 test-0 z (64, 32)"
     assert no_split.startswith("owner/name: Unknown split")
     assert no_split.endswith("; set data.splits to those, or validation and test to a share of train such as 0.05")
     assert no_subset.endswith("; set data.subset to one of those")
     assert "; check the id; a private data set needs HF_TOKEN" in no_set
     for unreachable in ({"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": address}):
-        again, elsewhere = read_elsewhere([asked[0], ("owner/other", {})], HF_HOME=home, **unreachable)
-        assert again == found
+        again, elsewhere = read_elsewhere([requested[0], ("owner/other", {})], HF_HOME=home, **unreachable)
+        assert again == results
         assert elsewhere.startswith("owner/other: ")
         assert "check the network, HF_ENDPOINT and HF_HUB_OFFLINE" in elsewhere

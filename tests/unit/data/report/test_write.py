@@ -22,12 +22,12 @@ def splits(tmp_path):
     return {name: load_split(str(tmp_path), split=name) for name in ("train", "test")}
 
 
-def looked_at(splits, **options):
+def inspect_rows(splits, **options):
     return inspect(splits, Options(ImageGeometry(16)), **options)
 
 
 def page(splits, path, **options) -> str:
-    write_data_report(path, looked_at(splits), splits, title="rows", family="qwen3-vl", **options)
+    write_data_report(path, inspect_rows(splits), splits, title="rows", family="qwen3-vl", **options)
     return path.read_text(encoding="utf-8")
 
 
@@ -53,7 +53,7 @@ def test_nothing_is_fetched_and_no_row_can_act_as_markup(splits, tmp_path):
     assert "default-src 'none'" in html
 
 
-def test_sections_of_others_stand_in_the_report_and_its_menu(splits, tmp_path):
+def test_sections_of_others_are_in_the_report_and_its_menu(splits, tmp_path):
     pictures = [("as it is", LazyImage.from_bytes(png())), ("lost", LazyImage.from_bytes(b"no"))]
     section = Section("augment", "Augmentation", "Drawn again each epoch.", [PictureRow("train-0", pictures)])
     html = page(splits, tmp_path / "report.html", sections=[section])
@@ -67,19 +67,19 @@ def test_a_formula_that_can_not_be_drawn_says_why(splits, tmp_path):
 
 
 def test_counts_are_those_of_the_rows(splits):
-    told = looked_at(splits).to_json()
-    assert told["splits"]["train"]["rows"] == 8
-    assert told["splits"]["test"]["distinct_labels"] == 2
-    assert told["commands"] == {"\\frac": 6, "\\nosuch": 1}
-    assert told["plan"]["rows"] == 9
-    assert told["plan"]["unreadable"] == 1
-    assert told["validation"]["kinds"]["unreadable-image"] == 1
+    report = inspect_rows(splits).to_json()
+    assert report["splits"]["train"]["rows"] == 8
+    assert report["splits"]["test"]["distinct_labels"] == 2
+    assert report["commands"] == {"\\frac": 6, "\\nosuch": 1}
+    assert report["plan"]["rows"] == 9
+    assert report["plan"]["unreadable"] == 1
+    assert report["validation"]["kinds"]["unreadable-image"] == 1
 
 
 def test_samples_come_from_each_split_alike_and_are_the_same_for_a_seed(splits):
-    drawn = looked_at(splits, samples=6, seed=3).samples
+    drawn = inspect_rows(splits, samples=6, seed=3).samples
     assert [split for split, _ in drawn] == ["train"] * 4 + ["test"] * 2
-    assert drawn == looked_at(splits, samples=6, seed=3).samples
+    assert drawn == inspect_rows(splits, samples=6, seed=3).samples
 
 
 def test_a_data_set_without_a_readable_image_has_a_report_too(tmp_path):

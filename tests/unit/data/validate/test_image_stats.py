@@ -44,7 +44,7 @@ def test_light_ink_on_a_dark_ground_is_inverted_and_a_dark_photograph_is_not():
     assert not stats(Image.fromarray(night)).inverted
 
 
-def test_turned_and_transparent_images_are_told_as_they_are_shown():
+def test_turned_and_transparent_images_are_reported_as_they_are_shown():
     exif = Image.Exif()
     exif[0x0112] = 6
     turned = stats(noise(40, 20), "JPEG", exif=exif)
@@ -66,6 +66,6 @@ def test_turned_and_transparent_images_are_told_as_they_are_shown():
     ],
 )
 def test_what_can_not_be_used_says_why(data, problem, reason):
-    found = image_stats(LazyImage.from_bytes(data))
-    assert found.problem == problem
-    assert reason in found.reason
+    results = image_stats(LazyImage.from_bytes(data))
+    assert results.problem == problem
+    assert reason in results.reason

@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 from tests.unit.data.pictures import encoded, png
 from tests.unit.data.tables import write_parquet
 from tests.unit.data.validate.test_image_stats import formula
-from texlens.data.folder import read_folder
+from texlens.data.folder.writer import read_folder
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import load_split
 from texlens.data.validate.findings import KINDS
@@ -40,11 +40,11 @@ def folder(tmp_path):
     return tmp_path / "rows"
 
 
-def looked_at(folder, **options) -> Validation:
+def inspect_rows(folder, **options) -> Validation:
     return validate({name: load_split(str(folder), split=name) for name in ("train", "test")}, OPTIONS, **options)
 
 
-def found(validation: Validation) -> set[tuple[str, int, str]]:
+def kinds_of(validation: Validation) -> set[tuple[str, int, str]]:
     return {(finding.split, finding.row, finding.kind) for finding in validation.findings}
 
 
@@ -66,12 +66,12 @@ EXPECTED = {
 
 
 def test_every_fault_is_found_and_nothing_else(folder):
-    assert found(looked_at(folder)) == EXPECTED
+    assert kinds_of(inspect_rows(folder)) == EXPECTED
 
 
 def test_a_finding_names_row_file_reason_remedy_kind_and_severity(folder):
-    told = [finding.to_json() for finding in looked_at(folder).findings]
-    assert told[0] == {
+    report = [finding.to_json() for finding in inspect_rows(folder).findings]
+    assert report[0] == {
         "kind": "unreadable-image",
         "severity": "error",
         "split": "train",
@@ -81,35 +81,35 @@ def test_a_finding_names_row_file_reason_remedy_kind_and_severity(folder):
         "reason": "not a readable image (cannot identify image file)",
         "remedy": "replace or remove the image",
     }
-    assert all(finding["remedy"] and finding["kind"] in KINDS for finding in told)
+    assert all(finding["remedy"] and finding["kind"] in KINDS for finding in report)
 
 
 def test_processes_side_by_side_find_the_same(folder):
     done = []
-    assert found(looked_at(folder, processes=2, on_progress=done.append)) == EXPECTED
+    assert kinds_of(inspect_rows(folder, processes=2, on_progress=done.append)) == EXPECTED
     assert sum(done) == 12
 
 
 def test_a_second_run_decodes_nothing(folder, monkeypatch):
-    looked_at(folder)
+    inspect_rows(folder)
     monkeypatch.setattr(
         "texlens.data.validate.scan.examine", lambda job: pytest.fail("looked again") if any(job[:2]) else ([], [])
     )
-    assert found(looked_at(folder)) == EXPECTED
+    assert kinds_of(inspect_rows(folder)) == EXPECTED
 
 
-def test_a_damaged_cache_is_begun_anew(folder, tmp_path):
-    looked_at(folder)
+def test_a_damaged_cache_is_created_again(folder, tmp_path):
+    inspect_rows(folder)
     for file in (tmp_path / "cache").iterdir():
         file.write_bytes(b"this is no database" * 300)
-    assert found(looked_at(folder)) == EXPECTED
+    assert kinds_of(inspect_rows(folder)) == EXPECTED
 
 
-def test_a_cache_that_can_not_be_written_is_told_and_gone_without(folder, tmp_path, monkeypatch):
+def test_a_cache_that_can_not_be_written_is_reported_and_gone_without(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TEXLENS_CACHE", str(tmp_path / "file" / "cache"))
-    validation = looked_at(folder)
-    assert found(validation) == EXPECTED
+    validation = inspect_rows(folder)
+    assert kinds_of(validation) == EXPECTED
     assert "set TEXLENS_CACHE" in validation.fault
 
 
@@ -133,26 +133,31 @@ def test_captions_are_not_judged_as_latex(tmp_path):
 
 
 def fixed(folder, out, **options):
-    validation = looked_at(folder)
+    validation = inspect_rows(folder)
     splits = {name: load_split(str(folder), split=name) for name in ("train", "test")}
     actions = plan_actions(validation, **options)
     return write_fixed(out, splits, actions, made_by={}, max_aspect=200)
 
 
 @pytest.mark.parametrize(
-    ("leaks", "kept", "rejected", "merged"), [("keep", 6, 5, 1), ("to-train", 5, 5, 2), ("out-of-train", 4, 7, 1)]
+    ("leaks", "rows_kept", "rejected", "merged"), [("keep", 6, 5, 1), ("to-train", 5, 5, 2), ("out-of-train", 4, 7, 1)]
 )
-def test_fixing_accounts_for_every_row(folder, tmp_path, leaks, kept, rejected, merged):
-    told = fixed(folder, tmp_path / "new", leaks=leaks).to_json()
-    assert (told["rows_in"], told["kept"], told["rejected"], told["merged"]) == (12, kept, rejected, merged)
-    again = looked_at(tmp_path / "new")
+def test_fixing_accounts_for_every_row(folder, tmp_path, leaks, rows_kept, rejected, merged):
+    report = fixed(folder, tmp_path / "new", leaks=leaks).to_json()
+    assert (report["rows_in"], report["kept"], report["rejected"], report["merged"]) == (
+        12,
+        rows_kept,
+        rejected,
+        merged,
+    )
+    again = inspect_rows(tmp_path / "new")
     assert "image-leak" not in again.counts or leaks == "keep"
     assert not {"duplicate-row", "two-labels", "aspect-ratio", "inverted"} & set(again.counts)
 
 
 def test_fixing_inverts_back_pads_and_moves(folder, tmp_path):
-    told = fixed(folder, tmp_path / "new", leaks="to-train")
-    assert (told.inverted, told.padded, told.moved) == (1, 1, 1)
+    report = fixed(folder, tmp_path / "new", leaks="to-train")
+    assert (report.inverted, report.padded, report.moved) == (1, 1, 1)
     rows = read_folder(tmp_path / "new")["train"]
     by_id = {sample.id: sample for sample in rows}
     assert list(by_id) == ["train-0", "train-4", "train-5", "test-2"]
@@ -162,8 +167,8 @@ def test_fixing_inverts_back_pads_and_moves(folder, tmp_path):
 
 
 def test_kinds_can_be_dropped_by_name(folder, tmp_path):
-    told = fixed(folder, tmp_path / "new", drop=["inverted"]).to_json()
-    assert told["rejected_by_kind"]["inverted"] == 1
+    report = fixed(folder, tmp_path / "new", drop=["inverted"]).to_json()
+    assert report["rejected_by_kind"]["inverted"] == 1
 
 
 def test_padding_puts_the_image_on_white(tmp_path):
@@ -183,21 +188,21 @@ def test_padding_puts_the_image_on_white(tmp_path):
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(folder, monkeypatch):
     monkeypatch.setattr("texlens.data.validate.scan.PART_ROWS", 2)
-    asked = []
+    decoded = []
 
     def examined(job):
-        asked.append(len(job[0]))
+        decoded.append(len(job[0]))
         return examine(job)
 
     monkeypatch.setattr("texlens.data.validate.scan.examine", examined)
 
     def stop(done):
-        if len(asked) >= 6:
+        if len(decoded) >= 6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        looked_at(folder, on_progress=stop)
-    before = sum(asked)
-    asked.clear()
-    assert found(looked_at(folder)) == EXPECTED
-    assert 0 < sum(asked) < before
+        inspect_rows(folder, on_progress=stop)
+    before = sum(decoded)
+    decoded.clear()
+    assert kinds_of(inspect_rows(folder)) == EXPECTED
+    assert 0 < sum(decoded) < before

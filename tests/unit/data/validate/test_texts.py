@@ -13,7 +13,7 @@ def kinds(text: str, **more) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "findings"),
     [
         (r"\frac { a } { b }", []),
         (" \n", ["empty-answer"]),
@@ -24,8 +24,8 @@ def kinds(text: str, **more) -> list[str]:
         ("Ãa é ü 公式", []),
     ],
 )
-def test_each_fault_of_a_text_has_its_kind(text, found):
-    assert kinds(text) == found
+def test_each_fault_of_a_text_has_its_kind(text, findings):
+    assert kinds(text) == findings
 
 
 def test_an_empty_one_among_several_answers_and_a_special_token_in_the_prompt_are_found():
@@ -33,7 +33,7 @@ def test_an_empty_one_among_several_answers_and_a_special_token_in_the_prompt_ar
     assert kinds("x", prompt="<|im_end|>") == ["special-token"]
 
 
-def test_formulas_and_captions_are_told_apart():
+def test_formulas_and_captions_are_distinguished():
     assert is_latex(["x ^ 2", "a", r"\alpha"])
     assert not is_latex(["A cat on a mat.", "Two dogs_", "A red bus", "A man"])
     assert not is_latex([])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.data.sample_factory import PICTURES, image, plain_sample, samples, values
 from texlens.data.export import export
-from texlens.data.folder import FolderWriter, read_folder
+from texlens.data.folder.writer import FolderWriter, read_folder
 from texlens.data.load import load_split
 from texlens.data.sample import Sample, Turn
 from texlens.data.writers.registry import WRITERS
@@ -73,11 +73,11 @@ def test_a_row_with_fewer_images_than_marks_is_rejected(tmp_path, name):
 
 
 def test_a_csv_rejects_what_it_has_no_column_for_and_keeps_the_rest(tmp_path):
-    asked = plain_sample("8", 'a, "b"\nc', prompt="Read", more_answers=("d",), extra={"n": [1]})
-    statistics, _ = export(folder_of(tmp_path / "d", [RICH, asked]), tmp_path / "out", WRITERS["csv"], {})
+    requested = plain_sample("8", 'a, "b"\nc', prompt="Read", more_answers=("d",), extra={"n": [1]})
+    statistics, _ = export(folder_of(tmp_path / "d", [RICH, requested]), tmp_path / "out", WRITERS["csv"], {})
     assert (statistics["kept"], statistics["rejected"]) == (1, 1)
     assert "csv holds no row of several images; export to messages" in (tmp_path / "out/rejected.jsonl").read_text()
-    assert [values(row) for row in load_split(str(tmp_path / "out"))] == [values(asked)]
+    assert [values(row) for row in load_split(str(tmp_path / "out"))] == [values(requested)]
 
 
 def written(tmp_path, name):

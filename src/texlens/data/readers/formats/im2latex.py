@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from texlens.core.errors import DataError
-from texlens.data.readers.images import IMAGE_SUFFIXES, image_path
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, files_identity, memory_source
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES, image_path
+from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
 
 LIST = re.compile(r"^(?:im2latex_)?(?P<split>train|validate|validation|val|test)(?:_filter)?\.lst$")
 SPLITS = {"validate": "validation", "val": "validation"}
@@ -85,4 +85,4 @@ def _splits(path: Path, options: ReadOptions) -> list[str]:
     return list(_lists(path))
 
 
-IM2LATEX = Format("im2latex", _recognizes, _splits, _open)
+IM2LATEX = DataFormat("im2latex", _recognizes, _splits, _open)

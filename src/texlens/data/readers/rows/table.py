@@ -9,7 +9,7 @@ from threading import Lock
 import pyarrow as pa
 
 from texlens.core.errors import DataError
-from texlens.data.readers.images import image_path
+from texlens.data.readers.rows.image_files import image_path
 from texlens.data.sample import LazyImage, RejectedRow, Sample, Turn
 
 LOADING = Lock()

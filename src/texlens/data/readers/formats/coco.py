@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
-from texlens.data.readers.images import image_path
-from texlens.data.readers.json_stream import list_values
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, memory_source
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.image_files import image_path
+from texlens.data.readers.rows.json_stream import list_values
+from texlens.data.readers.rows.record import Record, RecordSource, memory_source
 
 NAMED = re.compile(r"^(?P<kind>captions|instances)_(?P<set>.+)\.json$")
 SPLITS = {"val": "validation"}
@@ -132,4 +132,4 @@ def _splits(path: Path, options: ReadOptions) -> list[str]:
     return list(files)
 
 
-COCO = Format("coco", _recognizes, _splits, _open)
+COCO = DataFormat("coco", _recognizes, _splits, _open)

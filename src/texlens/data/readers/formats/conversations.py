@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
-from texlens.data.readers.images import IMAGE_SUFFIXES, image_path
-from texlens.data.readers.json_rows import json_source, split_files
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES, image_path
+from texlens.data.readers.rows.json_rows import json_source, split_files
+from texlens.data.readers.rows.record import Record, RecordSource
 from texlens.data.sample import IMAGE_PLACEHOLDER, Turn
 
 ROLES = {"user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant", "system": "system"}
@@ -198,4 +198,4 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     return json_source(file, split, parse)
 
 
-CONVERSATIONS = Format("conversations", _recognizes, _splits, _open)
+CONVERSATIONS = DataFormat("conversations", _recognizes, _splits, _open)

@@ -9,7 +9,7 @@ import pytest
 WATCHED = """
 import resource, sys, tracemalloc
 from pathlib import Path
-from texlens.data.readers import json_rows
+from texlens.data.readers.rows import json_rows
 from texlens.data.load import load_split
 json_rows.MAX_IN_MEMORY_BYTES = 1 << 20
 load_split(sys.argv[2])
@@ -31,7 +31,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, ending):
         file.write(foot)
     (tmp_path / "small.jsonl").write_text('{"image": "a.png", "text": "x"}\n')
     arguments = [str(tmp_path / f"big.{ending}"), str(tmp_path / "small.jsonl")]
-    made = subprocess.run([sys.executable, "-c", WATCHED, *arguments], capture_output=True, text=True, timeout=300)
-    read, grown = made.stdout.splitlines()
+    created = subprocess.run([sys.executable, "-c", WATCHED, *arguments], capture_output=True, text=True, timeout=300)
+    read, grown = created.stdout.splitlines()
     assert read == f"{ROWS - 1} x0x0 x3x3 big.{ending} " + ("row 9" if ending == "json" else "line 10")
     assert int(grown) * 1024 < 24 << 20, "the file has 80 MB"

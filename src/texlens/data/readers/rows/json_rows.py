@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, overload
 
 from texlens.core.errors import DataError
-from texlens.data.readers.json_stream import Digest, check_not_utf16, first_value, list_values, read_value
-from texlens.data.readers.layout import SPLIT_NAMES
-from texlens.data.readers.record import Record, RecordSource, RowIndex
+from texlens.data.readers.rows.json_stream import Digest, check_not_utf16, first_value, list_values, read_value
+from texlens.data.readers.rows.layout import SPLIT_NAMES
+from texlens.data.readers.rows.record import Record, RecordSource, RowIndex
 
 MAX_IN_MEMORY_BYTES = 64 << 20
 """Rows of larger files are not held in memory. A row costs 20 to 40 µs to parse."""

@@ -8,7 +8,7 @@ from tests.unit.data.pictures import png
 from tests.unit.data.tables import write_parquet, write_splits
 from texlens.core.errors import DataError
 from texlens.data.load import load_split
-from texlens.data.readers import parquet
+from texlens.data.readers.formats import parquet
 
 
 def test_rows_are_image_text_and_place(tmp_path):

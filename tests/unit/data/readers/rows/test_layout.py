@@ -2,7 +2,7 @@ import pytest
 
 from tests.unit.data.tables import write_parquet
 from texlens.core.errors import DataError
-from texlens.data.readers.layout import parquet_splits
+from texlens.data.readers.rows.layout import parquet_splits
 
 README = """---
 license: mit

@@ -10,7 +10,8 @@ import pytest
 
 from tests.unit.data.pictures import png
 from texlens.core.errors import DataError
-from texlens.data.folder import FolderWriter, finished, read_folder, read_statistics
+from texlens.data.folder.statistics import read_statistics, statistics_if_made_by
+from texlens.data.folder.writer import FolderWriter, read_folder
 from texlens.data.sample import LazyImage, RejectedRow, Sample, Turn
 
 A, B = png(8, 8, 1), png(8, 8, 2)
@@ -22,8 +23,8 @@ def image(data: bytes, name: str | None = None) -> LazyImage:
 
 def plain(sample: Sample) -> dict:
     """Everything of a sample as values that can be compared."""
-    kept = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
-    return kept | {"images": [(one.encoded(), one.name) for one in sample.images]}
+    fields = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
+    return fields | {"images": [(image.encoded(), image.name) for image in sample.images]}
 
 
 RICH = Sample(
@@ -84,11 +85,11 @@ def test_rows_are_accounted_for(tmp_path):
     assert statistics["rejected_by_kind"] == {"empty answer": 1}
     rejected = json.loads((tmp_path / "d/rejected.jsonl").read_text())
     assert rejected == {"split": "train", "id": "2", "where": "row 2", "reason": "no text", "kind": "empty answer"}
-    assert finished(tmp_path / "d", {"command": "t"}) == statistics
-    assert finished(tmp_path / "d", {"command": "u"}) is None
+    assert statistics_if_made_by(tmp_path / "d", {"command": "t"}) == statistics
+    assert statistics_if_made_by(tmp_path / "d", {"command": "u"}) is None
 
 
-def test_an_id_may_stand_in_one_row_only(tmp_path):
+def test_an_id_is_used_by_one_row_only(tmp_path):
     with FolderWriter(tmp_path / "d", made_by={}) as writer:
         writer.add("train", Sample("1", image(A), "x"))
         writer.add("test", Sample("1", image(A), "x"))
@@ -99,14 +100,14 @@ def test_an_id_may_stand_in_one_row_only(tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match="holds something else"), FolderWriter(tmp_path, made_by={}, overwrite=True):
+    with pytest.raises(DataError, match="holds something other"), FolderWriter(tmp_path, made_by={}, overwrite=True):
         pass
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_another_data_set_is_replaced_only_when_asked(tmp_path):
-    for made, overwrite in ((1, False), (2, True)):
-        with FolderWriter(tmp_path / "d", made_by={"made": made}, overwrite=overwrite) as writer:
+    for version, overwrite in ((1, False), (2, True)):
+        with FolderWriter(tmp_path / "d", made_by={"made": version}, overwrite=overwrite) as writer:
             writer.add("train", Sample("1", image(A), "x"))
     with pytest.raises(DataError, match="--overwrite"), FolderWriter(tmp_path / "d", made_by={}):
         pass
@@ -121,8 +122,8 @@ def test_no_row_kept_is_an_error_that_names_the_first(tmp_path):
 
 KILLED = """
     import os, signal, sys
-    from tests.unit.data.test_folder import rows
-    from texlens.data.folder import FolderWriter
+    from tests.unit.data.folder.test_writer import rows
+    from texlens.data.folder.writer import FolderWriter
     with FolderWriter(sys.argv[1], made_by={"n": 1}, resume=True, shard_rows=4) as writer:
         for number, row in enumerate(rows(20)):
             if number == 10:
@@ -137,7 +138,7 @@ def rows(count: int) -> list[Sample]:
 
 def test_a_killed_run_leaves_no_folder_and_is_taken_up_again(tmp_path):
     folder = tmp_path / "d"
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     killed = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(folder)], cwd=root, timeout=300)
     assert killed.returncode == -signal.SIGKILL
     assert not folder.exists()
@@ -172,7 +173,7 @@ def test_a_kill_while_shards_get_their_final_names_loses_nothing(tmp_path, monke
         replace(source, target)
 
     with monkeypatch.context() as killed:
-        killed.setattr("texlens.data.folder.os.replace", replace)
+        killed.setattr("texlens.data.folder.shards.os.replace", replace)
         with pytest.raises(KeyboardInterrupt):
             stopped.__exit__(None)
     with FolderWriter(tmp_path / "d", made_by={"n": 1}, shard_rows=1, resume=True) as writer:

@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 from PIL import Image, ImageDraw
 
 from texlens.core.errors import DataError
-from texlens.data.readers.layout import SPLIT_NAMES
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, files_identity, memory_source
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.layout import SPLIT_NAMES
+from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
 
 MAX_FILE_BYTES = 16 << 20
 HEIGHT, MARGIN, PEN_WIDTH = 128, 12, 3
@@ -138,4 +138,4 @@ def _splits(path: Path, options: ReadOptions) -> list[str]:
     return list(_folders(path))
 
 
-INKML = Format("inkml", _recognizes, _splits, _open)
+INKML = DataFormat("inkml", _recognizes, _splits, _open)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
-from texlens.data.readers.images import image_path
 from texlens.data.readers.protocol import ReadOptions
-from texlens.data.readers.record import Record
+from texlens.data.readers.rows.image_files import image_path
+from texlens.data.readers.rows.record import Record
 
 IMAGE_FIELDS = ("image", "images", "image_path", "file_name", "filename", "image_file", "img", "img_path", "path")
 TEXT_FIELDS = (

@@ -17,10 +17,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from texlens.core.errors import DataError
-from texlens.data.readers.layout import parquet_splits
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.table import TableSource, check_columns
+from texlens.core.errors import DataError, one_line
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.layout import parquet_splits
+from texlens.data.readers.rows.table import TableSource, check_columns
 
 MAX_IN_MEMORY_BYTES = 1 << 30
 
@@ -62,7 +62,7 @@ def _splits(path: Path, options: ReadOptions) -> Sequence[str]:
     return list(parquet_splits(path, options.subset, allow_outside=options.allow_outside))
 
 
-PARQUET = Format("parquet", _recognizes, _splits, open_parquet)
+PARQUET = DataFormat("parquet", _recognizes, _splits, open_parquet)
 
 
 def _location(files: Sequence[Path], starts: Sequence[int], row: int) -> str:
@@ -74,7 +74,7 @@ def _open(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file, memory_map=True)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file}: not a whole parquet file ({_one_line(error)}); download it again") from error
+        raise DataError(f"{file}: not a whole parquet file ({one_line(error, 200)}); download it again") from error
 
 
 def _texts(files: Sequence[Path], opened: Sequence[pq.ParquetFile], options: ReadOptions) -> pa.Table:
@@ -84,11 +84,11 @@ def _texts(files: Sequence[Path], opened: Sequence[pq.ParquetFile], options: Rea
         try:
             tables.append(parquet.read(columns).replace_schema_metadata())
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file}: damaged ({_one_line(error)}); download it again") from error
+            raise DataError(f"{file}: damaged ({one_line(error, 200)}); download it again") from error
     try:
         return pa.concat_tables(tables, promote_options="default")
     except pa.ArrowException as error:
-        raise DataError(f"{files[0].parent}: its files differ in columns ({_one_line(error)}); fix them") from error
+        raise DataError(f"{files[0].parent}: its files differ in columns ({one_line(error, 200)}); fix them") from error
 
 
 def _images(files: Sequence[Path], column: str) -> pa.ChunkedArray:
@@ -101,7 +101,7 @@ def _images(files: Sequence[Path], column: str) -> pa.ChunkedArray:
             [pq.read_table(file, columns=[column], memory_map=True).replace_schema_metadata() for file in files]
         ).column(column)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{files[0].parent}: damaged image column ({_one_line(error)}); download it again") from error
+        raise DataError(f"{files[0].parent}: damaged image column ({one_line(error, 200)}); replace it") from error
 
 
 def _image_bytes(files: Sequence[Path], column: str) -> int:
@@ -127,7 +127,3 @@ def _identity(files: Sequence[Path]) -> str:
             stream.seek(max(0, size - 8 - footer))
             digest.update(stream.read())
     return digest.hexdigest()
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.data.pictures import png
 from texlens.core.errors import DataError
 from texlens.data.load import load_split
-from texlens.data.readers.conversations import parse_conversation
+from texlens.data.readers.formats.conversations import parse_conversation
 from texlens.data.sample import Turn
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, one_line
 
 SHARD = re.compile(r"^(.+?)-\d{5}-of-\d{5}(-[0-9a-f]+)?$")
 SPLIT_NAMES = ("train", "validation", "val", "valid", "dev", "test")
@@ -43,7 +43,7 @@ def _readme_configs(readme: Path) -> list[dict]:
     try:
         head = yaml.safe_load(parts[1])
     except yaml.YAMLError as error:
-        raise DataError(f"{readme}: its front matter is no YAML ({_one_line(error)}); fix or remove it") from error
+        raise DataError(f"{readme}: its front matter is no YAML ({one_line(error, 200)}); fix or remove it") from error
     configs = head.get("configs") if isinstance(head, dict) else None
     return [config for config in configs or [] if isinstance(config, dict) and "data_files" in config]
 
@@ -111,7 +111,3 @@ def _split_name(path: Path) -> str | None:
 def _available_subsets(folder: Path) -> str:
     subsets = sorted({path.parent.name for path in folder.glob("*/*.parquet") if path.parent.name not in SPLIT_NAMES})
     return f"set data.subset to one of {', '.join(subsets)}" if subsets else "check data.path"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

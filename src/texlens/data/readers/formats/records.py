@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from texlens.core.errors import DataError
-from texlens.data.readers.conversations import is_conversation
-from texlens.data.readers.fields import IMAGE_FIELDS, record_of_fields
-from texlens.data.readers.json_rows import first_row, json_source, split_files
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import RecordSource
+from texlens.data.readers.formats.conversations import is_conversation
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.fields import IMAGE_FIELDS, record_of_fields
+from texlens.data.readers.rows.json_rows import first_row, json_source, split_files
+from texlens.data.readers.rows.record import RecordSource
 
 
 def _recognizes(path: Path) -> bool:
@@ -31,4 +31,4 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     return json_source(file, split, partial(record_of_fields, folder=file.parent, options=options))
 
 
-RECORDS = Format("records", _recognizes, _splits, _open)
+RECORDS = DataFormat("records", _recognizes, _splits, _open)

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.data.pictures import png
 from texlens.core.errors import DataError
 from texlens.data.load import load_split
-from texlens.data.readers.inkml import draw_strokes
+from texlens.data.readers.formats.inkml import draw_strokes
 from texlens.data.readers.protocol import ReadOptions
 from texlens.data.readers.registry import find_format, list_splits, open_source
 
@@ -42,7 +42,7 @@ def test_lines_in_a_file_called_json_are_read_as_lines(tmp_path):
 
 @pytest.mark.parametrize("ending", ["json", "jsonl", "csv"])
 def test_rows_travel_to_workers_that_are_not_forked(tmp_path, ending, monkeypatch):
-    monkeypatch.setattr("texlens.data.readers.json_rows.MAX_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("texlens.data.readers.rows.json_rows.MAX_IN_MEMORY_BYTES", 0)
     image(tmp_path / "a.png")
     texts = {"json": '[{"image": "a.png", "text": "x"}]', "jsonl": '{"image": "a.png", "text": "x"}'}
     (tmp_path / f"rows.{ending}").write_text(texts.get(ending, "image,text\na.png,x\n"))
@@ -125,8 +125,8 @@ def test_coco_captions_are_accepted_answers_of_their_image(tmp_path):
         "no caption and no ob",
         "image '../c.jpg' lie",
     ]
-    one = open_source(str(tmp_path), "validation", options=ReadOptions(captions="one"))
-    assert one.sample(0).answers == ("A cat.",)
+    first_caption = open_source(str(tmp_path), "validation", options=ReadOptions(captions="one"))
+    assert first_caption.sample(0).answers == ("A cat.",)
 
 
 def test_coco_instances_give_the_names_of_the_objects(tmp_path):

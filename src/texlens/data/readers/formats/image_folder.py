@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from texlens.core.errors import DataError
-from texlens.data.readers.fields import record_of_fields
-from texlens.data.readers.images import IMAGE_SUFFIXES
-from texlens.data.readers.json_rows import json_source
-from texlens.data.readers.layout import SPLIT_NAMES
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, files_identity, memory_source
-from texlens.data.readers.table_text import open_table
+from texlens.data.readers.formats.csv_table import open_table
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.fields import record_of_fields
+from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES
+from texlens.data.readers.rows.json_rows import json_source
+from texlens.data.readers.rows.layout import SPLIT_NAMES
+from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
 
@@ -77,4 +77,4 @@ def _splits(path: Path, options: ReadOptions) -> list[str]:
     return list(_splits_of(path))
 
 
-IMAGE_FOLDER = Format("images", _recognizes, _splits, _open)
+IMAGE_FOLDER = DataFormat("images", _recognizes, _splits, _open)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
-from texlens.data.readers.fields import image_field, no_field, record_of_fields, text_field
-from texlens.data.readers.json_stream import check_not_utf16
-from texlens.data.readers.layout import SPLIT_NAMES
-from texlens.data.readers.protocol import Format, ReadOptions
-from texlens.data.readers.record import Record, RecordSource, memory_source
+from texlens.data.readers.protocol import DataFormat, ReadOptions
+from texlens.data.readers.rows.fields import image_field, no_field, record_of_fields, text_field
+from texlens.data.readers.rows.json_stream import check_not_utf16
+from texlens.data.readers.rows.layout import SPLIT_NAMES
+from texlens.data.readers.rows.record import Record, RecordSource, memory_source
 
 MAX_CELL = 16 << 20
 SUFFIXES = (".csv", ".tsv")
@@ -147,4 +147,4 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     return open_table(_files(path)[split], split, options)
 
 
-CSV = Format("csv", _recognizes, _splits, _open)
+CSV = DataFormat("csv", _recognizes, _splits, _open)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from texlens.core.errors import DataError
-from texlens.data.readers import json_stream
-from texlens.data.readers.json_stream import list_values, read_value
+from texlens.data.readers.rows import json_stream
+from texlens.data.readers.rows.json_stream import list_values, read_value
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-999, 999) | st.text(max_size=8),
@@ -33,19 +33,19 @@ def test_values_and_their_places_are_those_of_the_whole_file(tmp_path_factory, r
     digest = hashlib.sha256()
     before, json_stream.CHUNK_BYTES = json_stream.CHUNK_BYTES, chunk
     try:
-        found = list(list_values(file, digest))
+        values = list(list_values(file, digest))
     finally:
         json_stream.CHUNK_BYTES = before
-    assert [one.value for one in found] == rows
-    assert [read_value(file, one.start, one.length) for one in found] == rows
+    assert [value.value for value in values] == rows
+    assert [read_value(file, value.start, value.length) for value in values] == rows
     assert digest.hexdigest() == hashlib.sha256(data).hexdigest()
 
 
 def test_lists_inside_an_object_are_found_by_key(tmp_path):
     file = tmp_path / "a.json"
     file.write_text('{"info": {"n": [1]}, "images": [1, {"b": 2}], "other": [9], "annotations": []}')
-    found = list(list_values(file, hashlib.sha256(), ("images", "annotations")))
-    assert [(one.key, one.value) for one in found] == [("images", 1), ("images", {"b": 2})]
+    values = list(list_values(file, hashlib.sha256(), ("images", "annotations")))
+    assert [(value.key, value.value) for value in values] == [("images", 1), ("images", {"b": 2})]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_lists_inside_an_object_are_found_by_key(tmp_path):
         ("7", "must hold a list of rows, not int"),
     ],
 )
-def test_a_fault_is_told_with_its_place(tmp_path, text, reason):
+def test_a_fault_is_reported_with_its_location(tmp_path, text, reason):
     file = tmp_path / "rows.json"
     file.write_text(text)
     with pytest.raises(DataError, match=reason):

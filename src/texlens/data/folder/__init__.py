@@ -1,0 +1,1 @@
+"""The data set folder: what every `texlens data` command writes, and `datasets.load_dataset(DIR)` reads."""

@@ -1,0 +1,1 @@
+"""What formats share: records, columns, JSON streams, image files."""
