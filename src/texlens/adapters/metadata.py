@@ -1,4 +1,4 @@
-"""`texlens.json`, saved beside every adapter: what reading with it must use so that it reads as it was trained."""
+"""`texlens.json`, saved beside every adapter: the settings that inference must share with training."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ class AdapterMetadata:
     family: str
     min_pixels: int
     max_pixels: int
-    question: str
-    system: str | None
+    prompt: str
+    system_prompt: str | None
     max_new_tokens: int
-    version: int = 1
+    version: int = 2
     base_quantize: str = "none"
-    """How the base was held in memory while the adapter was trained on it."""
+    """How the base was quantized in memory during training."""
     init: str = "default"
 
     def to_json(self) -> dict:
@@ -28,10 +28,10 @@ class AdapterMetadata:
 
     @classmethod
     def read(cls, folder: Path) -> "AdapterMetadata | None":
-        """The folder's card, or None where another program saved the adapter; an exported folder's card says more.
+        """The folder's metadata, or None where another program saved the adapter.
 
         Raises:
-            ModelError: the card is damaged.
+            ModelError: the file is damaged.
         """
-        told = read_metadata(folder)
-        return as_dataclass(cls, told, folder) if told else None
+        metadata = read_metadata(folder)
+        return as_dataclass(cls, metadata, folder) if metadata else None

@@ -1,4 +1,4 @@
-"""The folder that an export fills: refused where it would overwrite or not fit, written aside, renamed when whole."""
+"""The folder that an export writes: refused if it exists or does not fit, staged, renamed when complete."""
 
 import shutil
 import signal
@@ -14,21 +14,21 @@ from texlens.models.metadata import METADATA_FILE
 from texlens.models.processor import Processor, save_processor
 
 SLACK_BYTES = 64 * 2**20
-"""For tokenizer, cards and what the file system takes for itself."""
+"""For tokenizer, settings and the file system's own use."""
 
-LARGEST_BESIDE_BYTES = 64 * 2**20
+MAX_SUPPORTING_FILE_BYTES = 64 * 2**20
 
-_BESIDE = ("*.json", "*.jinja", "*.txt", "LICENSE*", "NOTICE*")
-_NOT_BESIDE = (CONFIG, INDEX, METADATA_FILE, "adapter_config.json")
+_SUPPORTING = ("*.json", "*.jinja", "*.txt", "LICENSE*", "NOTICE*")
+_NOT_COPIED = (CONFIG, INDEX, METADATA_FILE, "adapter_config.json")
 
 
 def check_output(folder: Path, *, force: bool) -> None:
     """
     Raises:
-        ExportError: something is there already, or a file stands in the way.
+        ExportError: the folder is not empty, or a file has its name.
     """
     if folder.is_file() or any(parent.is_file() for parent in folder.absolute().parents):
-        raise ExportError(f"{folder}: a file stands where the folder should be; choose another -o")
+        raise ExportError(f"{folder}: a file has this name; choose another -o")
     if folder.exists() and any(folder.iterdir()) and not force:
         raise ExportError(f"{folder}: exists already; --force replaces it, or choose another -o")
 
@@ -38,44 +38,44 @@ def check_free_space(folder: Path, needed_bytes: int) -> None:
     Raises:
         ExportError: less than `needed_bytes` are free where the folder will be.
     """
-    there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
-    free = shutil.disk_usage(there).free
+    existing = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
+    free = shutil.disk_usage(existing).free
     if free < needed_bytes + SLACK_BYTES:
         raise ExportError(
-            f"{folder}: needs {_gib(needed_bytes + SLACK_BYTES)} while it is made, {_gib(free)} are free there; "
+            f"{folder}: needs {_gib(needed_bytes + SLACK_BYTES)} while it is written, {_gib(free)} are free; "
             f"make room or choose another -o"
         )
 
 
 @contextmanager
 def staging_dir(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place when the block ends well; else, or on SIGTERM, nothing is left.
+    """A temporary folder that is renamed to `folder` when the block succeeds and removed on an error or SIGTERM.
 
-    After SIGKILL a hidden `.NAME.partial` stays, which the next export to the same place removes; `folder` itself is
-    the old one or the new one, never a half.
+    After SIGKILL a hidden `.NAME.partial` remains, which the next export to the same path removes; `folder` itself is
+    always complete, the old one or the new one.
     """
-    with naming(folder), _stopped_by_sigterm(), whole_folder(folder) as aside:
-        yield aside
+    with naming(folder), _stopped_by_sigterm(), whole_folder(folder) as staging:
+        yield staging
 
 
 def write_supporting_files(base: Path, processor: Processor, folder: Path) -> None:
-    """All that loaders need beside config and weights: the base's small files, then the processor with its budget."""
-    for path in sorted({path for pattern in _BESIDE for path in base.glob(pattern)}):
-        if path.name not in _NOT_BESIDE and path.is_file() and path.stat().st_size < LARGEST_BESIDE_BYTES:
+    """Writes what loaders need besides config and weights: small files of the base, and the processor."""
+    for path in sorted({path for pattern in _SUPPORTING for path in base.glob(pattern)}):
+        if path.name not in _NOT_COPIED and path.is_file() and path.stat().st_size < MAX_SUPPORTING_FILE_BYTES:
             shutil.copyfile(path, folder / path.name)
     save_processor(processor, folder)
 
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Lets a SIGTERM unwind the stack as Ctrl-C does, so that what was written aside goes away."""
+    """Makes SIGTERM unwind the stack as Ctrl-C does, so that the staging folder is removed."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     try:
         before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread, which alone may set handlers
+    except ValueError:  # only the main thread may set handlers
         yield
         return
     try:

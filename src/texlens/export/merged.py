@@ -20,44 +20,46 @@ EMBEDDING_WEIGHT = f"{EMBEDDING}.weight"
 
 
 def write_merged(base: Path, adapter: Path, folder: Path) -> list[str]:
-    """Config and weights into `folder`, which exists; the names of the parameters that changed.
+    """Writes config and weights into `folder`, which exists; returns the names of the parameters that changed.
 
-    A head that the base ties to its embedding is untied only where the adapter moves the two apart.
+    A head that the base ties to its embedding is untied only if the adapter changes the two differently.
 
     Raises:
         ModelError: the adapter can't be merged, or does not fit.
-        ExportError: the base's weights are quantized, or hold an adapted parameter under no known name.
+        ExportError: the base's weights are quantized, or an adapted parameter is not among them.
     """
     config = read_config(base)
     if quantized := config.get("quantization_config"):
         method = quantized.get("quant_method", "quantized") if isinstance(quantized, dict) else "quantized"
         raise ExportError(
-            f"{base / CONFIG}: these weights are {method} already, and an update rounded to few bits is lost; "
+            f"{base / CONFIG}: these weights are {method}, and an update rounded to so few bits is lost; "
             f"merge into the unquantized checkpoint (set model.path to it and train on it with base.quantize)"
         )
     merge = Merge(adapter, named_shapes(meta_model(config, str(base / CONFIG))))
     shards = [read_shard(path) for path in weight_files(base)]
-    stored = {parameter_name(one.name): one for tensors, _ in shards for one in tensors}
+    stored = {parameter_name(tensor.name): tensor for tensors, _ in shards for tensor in tensors}
     head = _head(merge, config, stored)
-    if lost := [name for name in merge.names if name not in stored and name != HEAD_WEIGHT]:
-        raise ExportError(f"{base}: no tensor for {lost[0]}, which the adapter changes; use the base it was trained on")
+    if missing := [name for name in merge.names if name not in stored and name != HEAD_WEIGHT]:
+        raise ExportError(
+            f"{base}: no tensor for {missing[0]}, which the adapter changes; use the base it was trained on"
+        )
     for path, (tensors, metadata) in zip(weight_files(base), shards, strict=True):
-        written = [_written(merge, one) for one in tensors]
-        if head and any(one.name == stored[EMBEDDING_WEIGHT].name for one in tensors):
-            written.append(head)
-        write_shard(folder / path.name, written, metadata)
+        writers = [_writer(merge, tensor) for tensor in tensors]
+        if head and any(tensor.name == stored[EMBEDDING_WEIGHT].name for tensor in tensors):
+            writers.append(head)
+        write_shard(folder / path.name, writers, metadata)
     _write_config(base, folder, config, stored[EMBEDDING_WEIGHT] if head else None)
     return list(merge.names)
 
 
 def is_tied(config: Mapping) -> bool:
-    """Whether head and embedding are one parameter; some checkpoints say so in their text part only."""
-    said = config.get("tie_word_embeddings")
+    """Whether head and embedding are one parameter; some checkpoints state it in their text config alone."""
+    tied = config.get("tie_word_embeddings")
     text = config.get("text_config") or {}
-    return bool(text.get("tie_word_embeddings", False) if said is None else said)
+    return bool(text.get("tie_word_embeddings", False) if tied is None else tied)
 
 
-def _written(merge: Merge, stored: StoredTensor) -> TensorWriter:
+def _writer(merge: Merge, stored: StoredTensor) -> TensorWriter:
     name = parameter_name(stored.name)
     if name not in merge:
         return TensorWriter.copied(stored)
@@ -76,7 +78,7 @@ def _merged(change: Change, stored: StoredTensor) -> Iterator[memoryview]:
 
 
 def _head(merge: Merge, config: Mapping, stored: Mapping[str, StoredTensor]) -> TensorWriter | None:
-    """The head as a tensor of its own, where base ties it and the adapter makes it differ from the embedding."""
+    """The head as a separate tensor, if the base ties it and the adapter makes it differ from the embedding."""
     if not is_tied(config) or HEAD_WEIGHT in stored or not {HEAD_WEIGHT, EMBEDDING_WEIGHT} & set(merge.names):
         return None
     embedding = stored[EMBEDDING_WEIGHT]
@@ -97,7 +99,7 @@ def _same(left: Change, right: Change, stored: StoredTensor) -> bool:
 
 
 def _write_config(base: Path, folder: Path, config: dict, untied: StoredTensor | None) -> None:
-    """Config and index as they were, but for a head that now stands alone."""
+    """Config and index, unchanged except for a head that is no longer tied."""
     index = base / INDEX
     if untied is None:
         shutil.copyfile(base / CONFIG, folder / CONFIG)
@@ -107,8 +109,8 @@ def _write_config(base: Path, folder: Path, config: dict, untied: StoredTensor |
     text = {"text_config": {**config["text_config"], "tie_word_embeddings": False}} if "text_config" in config else {}
     write_json(folder / CONFIG, {**config, **text, "tie_word_embeddings": False})
     if index.is_file():
-        told = json.loads(index.read_text(encoding="utf-8"))
-        told["weight_map"][HEAD_WEIGHT] = untied.path.name
-        if "total_size" in told.get("metadata", {}):
-            told["metadata"]["total_size"] += untied.end - untied.begin
-        write_json(folder / INDEX, told)
+        content = json.loads(index.read_text(encoding="utf-8"))
+        content["weight_map"][HEAD_WEIGHT] = untied.path.name
+        if "total_size" in content.get("metadata", {}):
+            content["metadata"]["total_size"] += untied.nbytes
+        write_json(folder / INDEX, content)

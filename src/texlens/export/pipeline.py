@@ -1,6 +1,5 @@
-"""A run's adapter as an artifact: checked, made aside, carded, verified, put in place."""
+"""A run's adapter as an artifact: checked, written to a staging folder, described, verified, renamed."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,39 +9,25 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter, is_full
+from texlens.adapters.lora import WEIGHTS, check_adapter, is_full
 from texlens.adapters.metadata import AdapterMetadata
-from texlens.adapters.moe_lora.register import NAME as MOE_LORA
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
 from texlens.core.files import sha256_of, write_json
 from texlens.core.run_folder import RunFolder
-from texlens.export.bitsandbytes import int8_codec, nf4_codec
-from texlens.export.compressed import fp8_codec
-from texlens.export.folder import check_free_space, check_output, staging_dir, write_supporting_files
-from texlens.export.merged import write_merged
-from texlens.export.quantized import chosen_layers, quantized_bytes, write_quantized
+from texlens.export.folder import check_free_space, check_output, staging_dir
+from texlens.export.formats.protocol import CALIBRATION_ROWS, ExportFormat, ExportJob
+from texlens.export.formats.registry import find_format
 from texlens.export.readme import write_readme
-from texlens.export.serving_commands import serving_commands
-from texlens.export.standalone_loader import write_standalone_loader
-from texlens.export.task_calibration import calibrated_codec
 from texlens.inference.confidence import KEY
 from texlens.models.build import BaseCheckpoint, build_base
-from texlens.models.checkpoint import CONFIG, INDEX, fingerprint, weight_files
+from texlens.models.checkpoint import fingerprint, weight_files
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.metadata import METADATA_FILE, read_metadata
-from texlens.models.processor import Processor
-
-SIZE_RATIO = {"nf4": 0.27, "int8": 0.51, "fp8": 0.51, "gptq": 0.27, "awq": 0.27}
-"""What a quantized layer takes, scales included, of its 16-bit size."""
-NF4_WIDTH = 64
-"""bitsandbytes computes on a CPU only with layers whose inputs are whole blocks."""
-CALIBRATED = ("gptq", "awq")
-CALIBRATION_ROWS = 64
 
 
 class Verdict(Protocol):
-    """What a check of the artifact found."""
+    """The result of verifying an artifact."""
 
     @property
     def faults(self) -> list[str]: ...
@@ -54,9 +39,9 @@ Check = Callable[[Path], Verdict]
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     folder: Path
-    card: ExportManifest
+    manifest: ExportManifest
     commands: list[str]
 
 
@@ -64,167 +49,78 @@ def export_run(
     config: RunConfig,
     run: RunFolder,
     output: Path,
-    form: str,
+    format_name: str,
     *,
     force: bool = False,
     quantize_vision: bool = False,
     calibration_rows: int = CALIBRATION_ROWS,
     check: Check | None = None,
     console: Console,
-) -> Exported:
-    """The folder `output` with the run's adapter in this format.
+) -> ExportResult:
+    """Writes the folder `output` with the run's adapter in a format.
 
     Args:
-        check: called with the finished folder before it takes its place; where it finds faults, the folder is kept as
+        check: called with the finished folder before it is renamed; if it finds faults, the folder is kept as
             `OUTPUT.failed` instead.
 
     Raises:
-        ExportError: the place is taken or too small, the format can't be made, or the check found faults.
+        ConfigError: an unknown format.
+        ExportError: `output` exists or the disk is too small, the format can't be written, or the check found faults.
         ModelError: the adapter is damaged, belongs to another base, or can't be merged.
     """
+    export_format = find_format(format_name)
     check_output(output, force=force)
     base = checked_base(config, run)
-    check_free_space(output, _needed(base, run, form, quantize_vision))
-    with staging_dir(output) as aside:
-        if form == "adapter":
-            made = _adapter(run, base, aside)
-        elif form == "merged":
-            made = {"method": "merged in float32, rounded once", **_merged(run, base, aside)}
-        elif form == "gguf":
-            from texlens.export.gguf.write import write_gguf
-
-            made = _over_merged(run, base, aside, lambda merged: write_gguf(merged, base.processor, aside))
-            shutil.copyfile(base.folder / CONFIG, aside / CONFIG)
-            write_supporting_files(base.folder, base.processor, aside)
-        else:
-            console.print(f"merging, then quantizing to {form}")
-            made = _over_merged(
-                run,
-                base,
-                aside,
-                lambda merged: _quantized(
-                    merged, aside, form, quantize_vision, config, base.processor, calibration_rows, console
-                ),
-            )
-        card = _card(config, run, base, form, made, aside)
-        _keep_calibration(run.adapter, aside)
-        card = _checked(card, aside, output, check)
-        commands = serving_commands(output, card, aside)
-        write_readme(aside, output.name, card, commands)
-    return Exported(output, card, commands)
+    job = ExportJob(config, run, base, output, console, quantize_vision, calibration_rows)
+    check_free_space(output, export_format.needed_bytes(job))
+    with staging_dir(output) as staging:
+        notes = export_format.write(ExportJob(config, run, base, staging, console, quantize_vision, calibration_rows))
+        manifest = _manifest(job, export_format, notes, staging)
+        _copy_calibration(run.adapter, staging)
+        manifest = _verified(manifest, staging, output, check)
+        commands = export_format.serving_commands(manifest, output, staging)
+        loading_code = export_format.loading_code(manifest, output.name)
+        write_readme(staging, output.name, manifest, commands, loading_code)
+    return ExportResult(output, manifest, commands)
 
 
 def checked_base(config: RunConfig, run: RunFolder) -> BaseCheckpoint:
-    """The run's base with the pixel budget of training, once the adapter is known to be whole and to belong to it."""
+    """The run's base with the pixel budget of training; the adapter is known to be complete and to belong to it."""
     if not run.adapter.is_dir():
         raise ExportError(f"{run.path}: no adapter in it; train it first, `texlens train --resume {run.path}`")
     check_adapter(run.adapter, None)
-    card = AdapterMetadata.read(run.adapter)
+    metadata = AdapterMetadata.read(run.adapter)
     base = build_base(
-        config.model, min_pixels=card.min_pixels if card else None, max_pixels=card.max_pixels if card else None
+        config.model,
+        min_pixels=metadata.min_pixels if metadata else None,
+        max_pixels=metadata.max_pixels if metadata else None,
     )
     check_adapter(run.adapter, base.fingerprint)
     return base
 
 
-def _needed(base: BaseCheckpoint, run: RunFolder, form: str, vision: bool) -> int:
-    """Bytes on disk at the most while the artifact is made."""
-    files = weight_files(base.folder)
-    whole = sum(path.stat().st_size for path in files)
-    if form == "adapter":
-        return sum(path.stat().st_size for path in run.adapter.glob("*.safetensors"))
-    if form == "merged":
-        return whole
-    if form == "gguf":
-        return 2 * whole
-    layers = {layer.name for layer in chosen_layers(base.folder, vision=vision)}
-    return whole + quantized_bytes(files, layers, SIZE_RATIO[form])
+def adapter_digest(folder: Path) -> str:
+    """The sha256 of an adapter's weights; of a fully fine-tuned checkpoint, its fingerprint."""
+    return fingerprint(folder) if is_full(folder) else sha256_of(folder / WEIGHTS)
 
 
-def _adapter(run: RunFolder, base: BaseCheckpoint, folder: Path) -> dict[str, Any]:
-    if is_full(run.adapter):
-        raise ExportError(f"{run.path}: trained in full, so there is no adapter; use --format merged")
-    shutil.copyfile(run.adapter / SETTINGS, folder / SETTINGS)
-    shutil.copyfile(run.adapter / WEIGHTS, folder / WEIGHTS)
-    write_supporting_files(base.folder, base.processor, folder)
-    if (run.adapter / METADATA_FILE).is_file():
-        shutil.copyfile(run.adapter / METADATA_FILE, folder / METADATA_FILE)
-    if json.loads((folder / SETTINGS).read_text(encoding="utf-8")).get("peft_type") == MOE_LORA:
-        write_standalone_loader(folder)
-    coverage = run.read_json("coverage.json") or []
-    tower = any(row["matched"] and row["group"] in ("vision", "merger") for row in coverage)
-    return {"method": "as PEFT saves it", "tower": tower}
-
-
-def _merged(run: RunFolder, base: BaseCheckpoint, folder: Path) -> dict[str, Any]:
-    """A checkpoint that was trained in full is copied: there is nothing to merge."""
-    if is_full(run.adapter):
-        for path in [*weight_files(run.adapter), run.adapter / CONFIG, run.adapter / INDEX]:
-            if path.is_file():
-                shutil.copyfile(path, folder / path.name)
-        write_supporting_files(base.folder, base.processor, folder)
-        return {"method": "trained in full"}
-    changed = write_merged(base.folder, run.adapter, folder)
-    write_supporting_files(base.folder, base.processor, folder)
-    return {"changed parameters": len(changed)}
-
-
-def _over_merged(
-    run: RunFolder, base: BaseCheckpoint, folder: Path, make: Callable[[Path], Mapping[str, Any]]
-) -> dict[str, Any]:
-    """What `make` makes of the merged checkpoint, which is removed again."""
-    merged = folder / ".merged"
-    merged.mkdir()
-    _merged(run, base, merged)
-    made = dict(make(merged))
-    shutil.rmtree(merged)
-    return made
-
-
-def _quantized(
-    merged: Path,
-    folder: Path,
-    form: str,
-    vision: bool,
-    config: RunConfig,
-    processor: Processor,
-    rows: int,
-    console: Console,
-) -> dict[str, Any]:
-    layers = chosen_layers(merged, vision=vision, multiple_of=NF4_WIDTH if form == "nf4" else 1)
-    names = [layer.name for layer in layers]
-    if not names:
-        raise ExportError(
-            f"--format {form}: no layer of this model is wide enough to be quantized; use --format merged"
-        )
-    replaced: Mapping = {}
-    if form in CALIBRATED:
-        codec, replaced = calibrated_codec(form, merged, names, config, processor, rows=rows, console=console)
-    else:
-        codec = {"nf4": nf4_codec, "int8": int8_codec, "fp8": fp8_codec}[form]()
-    write_quantized(merged, folder, codec, set(names), replaced)
-    write_supporting_files(merged, processor, folder)
-    return {**codec.made, "quantized layers": len(names), "vision tower": "quantized" if vision else "16 bit"}
-
-
-def _card(
-    config: RunConfig, run: RunFolder, base: BaseCheckpoint, form: str, made: Mapping[str, Any], folder: Path
-) -> ExportManifest:
-    geometry = base.processor.geometry
-    weights = [*folder.glob("*.safetensors"), *folder.glob("*.gguf")]
+def _manifest(job: ExportJob, export_format: ExportFormat, notes: Mapping[str, Any], staging: Path) -> ExportManifest:
+    config, base, geometry = job.config, job.base, job.base.processor.geometry
+    weights = [*staging.glob("*.safetensors"), *staging.glob("*.gguf")]
     return ExportManifest(
-        format=form,
+        format=export_format.name,
+        reader=export_format.reader,
         base=base.path,
         base_fingerprint=base.fingerprint,
-        adapter=adapter_digest(run.adapter),
+        adapter=adapter_digest(job.run.adapter),
         family=base.processor.family.model_type,
-        run=run.path.name,
+        run=job.run.path.name,
         min_pixels=geometry.min_pixels,
         max_pixels=geometry.max_pixels,
-        question=config.data.prompt,
-        system=config.data.system_prompt,
+        prompt=config.data.prompt,
+        system_prompt=config.data.system_prompt,
         max_new_tokens=config.evaluate.max_new_tokens,
-        made=made,
+        notes=notes,
         sizes={
             "weights": sum(path.stat().st_size for path in weights),
             "base": sum(path.stat().st_size for path in weight_files(base.folder)),
@@ -232,42 +128,36 @@ def _card(
     )
 
 
-def adapter_digest(folder: Path) -> str:
-    """The sha256 of an adapter's weights; of a checkpoint trained in full, its fingerprint."""
-    if is_full(folder):
-        return fingerprint(folder)
-    return sha256_of(folder / WEIGHTS)
-
-
-def _checked(card: ExportManifest, aside: Path, output: Path, check: Check | None) -> ExportManifest:
-    """The card with what the check found, written.
+def _verified(manifest: ExportManifest, staging: Path, output: Path, check: Check | None) -> ExportManifest:
+    """The manifest with the result of the check, written.
 
     Raises:
-        ExportError: faults; the folder then lies at `OUTPUT.failed`.
+        ExportError: faults; the folder is then kept as `OUTPUT.failed`.
     """
-    _write_card(aside, card)
+    _write_manifest(staging, manifest)
     if check is None:
-        return card
-    verdict = check(aside)
-    card = card.with_verification(verdict.to_json())
-    _write_card(aside, card)
+        return manifest
+    verdict = check(staging)
+    manifest = manifest.with_verification(verdict.to_json())
+    _write_manifest(staging, manifest)
     if verdict.faults:
         failed = output.with_name(f"{output.name}.failed")
         shutil.rmtree(failed, ignore_errors=True)
-        os.replace(aside, failed)
+        os.replace(staging, failed)
         raise ExportError(
-            f"{output}: the {card.format} artifact reads otherwise than the adapter ({'; '.join(verdict.faults)}); it "
-            f"lies at {failed}, --tolerance or --no-verify lets it pass, --format int8 or merged loses less"
+            f"{output}: the {manifest.format} artifact gives other predictions than the adapter "
+            f"({'; '.join(verdict.faults)}); it is kept at {failed}; --tolerance or --no-verify accepts it, "
+            f"--format int8 or merged loses less"
         )
-    return card
+    return manifest
 
 
-def _keep_calibration(adapter: Path, folder: Path) -> None:
-    """An artifact reads as its adapter does, so that the adapter's confidence holds for it too."""
+def _copy_calibration(adapter: Path, folder: Path) -> None:
+    """The adapter's confidence calibration holds for the artifact too, since its predictions are the same."""
     if calibration := read_metadata(adapter).get(KEY):
         write_json(folder / METADATA_FILE, {**read_metadata(folder), KEY: calibration})
 
 
-def _write_card(folder: Path, card: ExportManifest) -> None:
-    """Over what stands in the card: a calibration, and all of an adapter's own, so that it loads as one."""
-    write_json(folder / METADATA_FILE, {**read_metadata(folder), **card.to_json()})
+def _write_manifest(folder: Path, manifest: ExportManifest) -> None:
+    """Keeps the other keys of the file: a calibration, and the metadata with which an adapter is loaded."""
+    write_json(folder / METADATA_FILE, {**read_metadata(folder), **manifest.to_json()})

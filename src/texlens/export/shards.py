@@ -1,6 +1,7 @@
-"""Safetensors files written tensor by tensor in blocks, so that memory holds a block and never a file."""
+"""Safetensors files written tensor by tensor in blocks, so that memory holds one block instead of a file."""
 
 import json
+import math
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,7 +38,7 @@ FLOATS = ("F64", "F32", "F16", "BF16")
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a safetensors file: where it lies, in bytes from the file's start."""
+    """A tensor in a safetensors file; `begin` and `end` are bytes from the file's start."""
 
     path: Path
     name: str
@@ -45,6 +46,10 @@ class StoredTensor:
     shape: tuple[int, ...]
     begin: int
     end: int
+
+    @property
+    def nbytes(self) -> int:
+        return self.end - self.begin
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -57,7 +62,7 @@ class StoredTensor:
         return DTYPES[self.dtype]
 
     def blocks(self) -> Iterator[tuple[Tensor, int]]:
-        """Rows of the tensor, each block with the index of its first row; a row is never split."""
+        """Blocks of whole rows, each with the index of its first row."""
         rows = self.shape[0] if self.shape else 1
         row_bytes = max((self.end - self.begin) // max(rows, 1), 1)
         step = max(BLOCK_BYTES // row_bytes, 1)
@@ -84,16 +89,16 @@ class StoredTensor:
         """Its bytes, in blocks."""
         with self.path.open("rb") as file:
             file.seek(self.begin)
-            left = self.end - self.begin
-            while left:
-                data = file.read(min(BLOCK_BYTES, left))
-                left -= len(data)
+            remaining = self.nbytes
+            while remaining:
+                data = file.read(min(BLOCK_BYTES, remaining))
+                remaining -= len(data)
                 yield data
 
 
 @dataclass(frozen=True)
 class TensorWriter:
-    """A tensor to write; `chunks` gives its bytes, which must fill `shape` exactly."""
+    """A tensor to write; `chunks` yields its bytes, which must fill `shape` exactly."""
 
     name: str
     dtype: str
@@ -101,11 +106,8 @@ class TensorWriter:
     chunks: Callable[[], Iterable[bytes | memoryview]]
 
     @property
-    def size(self) -> int:
-        count = 1
-        for side in self.shape:
-            count *= side
-        return count * DTYPES[self.dtype].itemsize
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * DTYPES[self.dtype].itemsize
 
     @classmethod
     def copied(cls, stored: StoredTensor) -> "TensorWriter":
@@ -122,36 +124,36 @@ def as_bytes(tensor: Tensor) -> memoryview:
 
 
 def read_shard(path: Path) -> tuple[list[StoredTensor], dict[str, str]]:
-    """The tensors of a file in the order in which they lie there, and the file's metadata."""
+    """The tensors of a file in the order of their offsets, and the file's metadata."""
     header = read_header(path)
     stored = [
         StoredTensor(path, name, part["dtype"], tuple(part["shape"]), *part["data_offsets"])
         for name, part in header.items()
     ]
-    return sorted(stored, key=lambda one: (one.begin, one.name)), _metadata(path)
+    return sorted(stored, key=lambda tensor: (tensor.begin, tensor.name)), _metadata(path)
 
 
 def write_shard(path: Path, tensors: Sequence[TensorWriter], metadata: Mapping[str, str]) -> None:
-    """One file, flushed to disk; peak memory is that of the largest chunk."""
+    """Writes one file and flushes it to disk; peak memory is that of the largest chunk."""
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     offset = 0
-    for one in tensors:
-        header[one.name] = {
-            "dtype": one.dtype,
-            "shape": list(one.shape),
-            "data_offsets": [offset, offset + one.size],
+    for writer in tensors:
+        header[writer.name] = {
+            "dtype": writer.dtype,
+            "shape": list(writer.shape),
+            "data_offsets": [offset, offset + writer.nbytes],
         }
-        offset += one.size
+        offset += writer.nbytes
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     with naming(path), path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for one in tensors:
-            before = file.tell()
-            for chunk in one.chunks():
+        for writer in tensors:
+            start = file.tell()
+            for chunk in writer.chunks():
                 file.write(chunk)
-            if file.tell() - before != one.size:
-                raise ExportError(f"{path}: {one.name} came out of another size than planned; report this")
+            if file.tell() - start != writer.nbytes:
+                raise ExportError(f"{path}: {writer.name} has another size than planned; please report this")
         file.flush()
         os.fsync(file.fileno())
 

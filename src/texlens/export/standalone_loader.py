@@ -1,4 +1,4 @@
-"""What a MoE-LoRA adapter takes along so that it loads where TexLens is not installed: its layers, and a loader."""
+"""Files with which a MoE-LoRA adapter loads without TexLens: its layers, and a loader."""
 
 from pathlib import Path
 
@@ -24,13 +24,13 @@ from peft import PeftModel
 
 
 def load(model, folder=Path(__file__).parent):
-    """The base `model` with this adapter on it."""
+    """Returns the base `model` with this adapter."""
     return PeftModel.from_pretrained(model, str(folder))
 '''
 
 
 def write_standalone_loader(folder: Path) -> None:
-    """Puts `moe_lora/` and `load.py` into an adapter's folder."""
+    """Writes `moe_lora/` and `load.py` into an adapter's folder."""
     source = Path(moe_lora.__file__).parent
     target = folder / FOLDER
     target.mkdir()

@@ -42,9 +42,9 @@ def refuse_unservable(path: str) -> None:
         ModelError: an exported folder that is no model of transformers.
     """
     card = ExportManifest.read(Path(path)) if Path(path).is_dir() else None
-    if card and card.format == "gguf":
+    if card and card.reader == "llama.cpp":
         raise ModelError(f"{path}: GGUF is llama.cpp's; serve it with the llama-server command in its README.md")
-    if card and card.format == "adapter":
+    if card and card.reader == "peft":
         raise ModelError(f"{path}: an exported adapter, without its base; serve the run {card.run} that it came from")
 
 

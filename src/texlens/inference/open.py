@@ -115,7 +115,7 @@ def _base_model(base: BaseCheckpoint, path: str) -> ServedModel:
     """An exported folder brings its question along."""
     name, card = Path(path).name or path, ExportManifest.read(base.folder)
     question, system, most = (
-        (card.question, card.system, card.max_new_tokens) if card else (QUESTION, None, MAX_NEW_TOKENS)
+        (card.prompt, card.system_prompt, card.max_new_tokens) if card else (QUESTION, None, MAX_NEW_TOKENS)
     )
     return ServedModel(name, base.processor, question, system, most, read_calibration(base.folder))
 

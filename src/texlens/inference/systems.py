@@ -79,7 +79,7 @@ def open_artifact(config: RunConfig, base: BaseCheckpoint, folder: Path) -> Syst
     card = check_artifact(folder, base.fingerprint)
     if (folder / SETTINGS).is_file():
         return open_adapter(config, base, folder)
-    if card.format == "gguf":
+    if card.reader == "llama.cpp":
         from texlens.inference.backends.llama_cpp_system import LlamaSystem
 
         return LlamaSystem.open(folder, card, config)

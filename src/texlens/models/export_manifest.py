@@ -1,14 +1,17 @@
-"""The card of an exported folder, `texlens.json`: how it was made, from what, and how to read with it."""
+"""`texlens.json` of an exported folder: how it was made, from what, and how to read with it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from texlens.models.metadata import as_dataclass, read_metadata
 
-Format = Literal["adapter", "merged", "nf4", "int8", "fp8", "gptq", "awq", "gguf"]
-FORMATS: tuple[str, ...] = get_args(Format)
+ReaderName = Literal["transformers", "peft", "llama.cpp"]
+"""What reads an exported folder."""
+
+OLD_READERS: Mapping[str, ReaderName] = {"adapter": "peft", "gguf": "llama.cpp"}
+"""Readers of version 1, which does not name them; transformers for all other formats."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,15 @@ class ExportManifest:
     run: str
     min_pixels: int
     max_pixels: int
-    question: str
-    system: str | None
+    prompt: str
+    system_prompt: str | None
     max_new_tokens: int
-    made: Mapping[str, Any] = field(default_factory=dict)
-    """The method in words and numbers: libraries, group size, calibration rows, layers quantized and kept."""
+    reader: ReaderName = "transformers"
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """The method in words and numbers: libraries, group size, calibration rows, numbers of quantized layers."""
     sizes: Mapping[str, int] = field(default_factory=dict)
     verified: Mapping[str, Any] | None = None
-    version: int = 1
+    version: int = 2
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -40,10 +44,13 @@ class ExportManifest:
 
     @classmethod
     def read(cls, folder: Path) -> "ExportManifest | None":
-        """The folder's card; None where there is none, or one of another kind (an adapter's).
+        """The folder's manifest; None where there is none, or the metadata of an adapter.
 
         Raises:
-            ModelError: the card is damaged.
+            ModelError: the file is damaged.
         """
-        told = read_metadata(folder)
-        return as_dataclass(cls, told, folder) if "format" in told else None
+        metadata = read_metadata(folder)
+        if "format" not in metadata:
+            return None
+        reader = OLD_READERS.get(metadata["format"], "transformers")
+        return as_dataclass(cls, {"reader": reader, **metadata}, folder)

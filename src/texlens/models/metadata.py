@@ -1,6 +1,7 @@
-"""`texlens.json`, the card that lies beside weights: read for adapters, exported folders and calibrations alike."""
+"""`texlens.json`, the metadata file beside weights: read for adapters, exported folders and calibrations alike."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,38 +10,47 @@ from texlens.core.errors import ModelError
 
 METADATA_FILE = "texlens.json"
 
+OLD_KEYS = {"question": "prompt", "system": "system_prompt", "made": "notes"}
+"""Keys of version 1, and what they are called now."""
+
 Kind = TypeVar("Kind")
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
-    """What the folder's card tells; nothing where there is none.
+    """The content of the folder's metadata file; empty where there is none.
 
     Raises:
-        ModelError: the card is damaged.
+        ModelError: the file is damaged.
     """
     path = folder / METADATA_FILE
     if not path.is_file():
         return {}
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise _damaged(path, error) from None
-    if not isinstance(told, dict):
-        raise _damaged(path, "no settings in it")
-    return told
+    if not isinstance(content, dict):
+        raise _damaged(path, "it is not a JSON object")
+    return with_new_keys(content)
 
 
-def as_dataclass(kind: type[Kind], told: Any, folder: Path) -> Kind:
-    """The dataclass with what it knows of a card's keys; others are left out.
+def with_new_keys(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of older versions renamed; a new key that is present as well has priority."""
+    renamed = {OLD_KEYS[key]: value for key, value in content.items() if key in OLD_KEYS}
+    return {**renamed, **{key: value for key, value in content.items() if key not in OLD_KEYS}}
+
+
+def as_dataclass(kind: type[Kind], values: Any, folder: Path) -> Kind:
+    """The dataclass from the keys that it knows; others are ignored.
 
     Raises:
-        ModelError: the card lacks a key.
+        ModelError: a key is missing.
     """
     try:
-        return kind(**{part.name: told[part.name] for part in fields(kind) if part.name in told})  # type: ignore[arg-type]
+        return kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})  # type: ignore[arg-type]
     except TypeError as error:
         raise _damaged(folder / METADATA_FILE, error) from None
 
 
 def _damaged(path: Path, reason: object) -> ModelError:
-    return ModelError(f"{path}: damaged ({reason}); restore the file, or make the folder again")
+    return ModelError(f"{path}: damaged ({reason}); restore the file, or write the folder again")

@@ -17,6 +17,8 @@ from texlens.core.run_folder import RunFolder
 from texlens.evaluate.comparison import compare
 from texlens.evaluate.evaluation_rows import read_rows
 from texlens.evaluate.saved_run import run_base
+from texlens.export.formats.protocol import Tolerance
+from texlens.export.formats.registry import find_format
 from texlens.inference.systems import check_artifact, open_adapter, open_artifact, released
 from texlens.metrics.prediction import Prediction
 from texlens.models.export_manifest import ExportManifest
@@ -25,30 +27,6 @@ ROWS = 32
 SPLITS = ("test", "validation", "train")
 SCORES = ("exact_match", "edit_similarity")
 GATE = "edit_similarity"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Mean Kullback-Leibler divergence of the first token, in nats, and the loss of edit similarity, as a share."""
-
-    kl: float
-    loss: float
-
-    def times(self, tolerance: float) -> "Limits":
-        return Limits(self.kl * tolerance, self.loss * tolerance)
-
-
-LIMITS: Mapping[str, Limits] = {
-    "adapter": Limits(1e-4, 0.001),
-    "merged": Limits(0.01, 0.01),
-    "int8": Limits(0.05, 0.02),
-    "fp8": Limits(0.05, 0.02),
-    "nf4": Limits(0.25, 0.05),
-    "gptq": Limits(0.25, 0.05),
-    "awq": Limits(0.25, 0.05),
-    "gguf": Limits(0.05, 0.02),
-}
-"""What passes by format; `--tolerance` multiplies both."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +60,7 @@ class Verification:
     same_texts: int
     first_token: FirstToken
     scores: Mapping[str, ScorePair]
-    limits: Limits
+    tolerance: Tolerance
     faults: list[str]
 
     def to_json(self) -> dict:
@@ -119,7 +97,7 @@ def verify(
     after, said_after = artifact.first_logits(samples), list(artifact.read(samples))
     first = first_token(before, after)
     scores = _scores(said_before, said_after, config.evaluate.seed)
-    limits = LIMITS[card.format].times(tolerance)
+    allowed = find_format(card.format).tolerance.times(tolerance)
     texts = {made.id: made.text for made in said_before}
     return Verification(
         format=card.format,
@@ -128,8 +106,8 @@ def verify(
         same_texts=sum(made.text == texts[made.id] for made in said_after),
         first_token=first,
         scores=scores,
-        limits=limits,
-        faults=[*_faults(first, scores, limits), *_settings_faults(card, config)],
+        tolerance=allowed,
+        faults=[*_faults(first, scores, allowed), *_settings_faults(card, config)],
     )
 
 
@@ -176,18 +154,19 @@ def _scores(before: Sequence[Prediction], after: Sequence[Prediction], seed: int
     }
 
 
-def _faults(first: FirstToken, scores: Mapping[str, ScorePair], limits: Limits) -> list[str]:
+def _faults(first: FirstToken, scores: Mapping[str, ScorePair], tolerance: Tolerance) -> list[str]:
     faults = []
     if not math.isfinite(first.kl_mean):
         faults.append("its logits are not finite")
-    elif first.kl_mean > limits.kl:
-        faults.append(f"mean KL of the first token {first.kl_mean:.3g} nats, at most {limits.kl:g} passes")
-    if -scores[GATE].difference > limits.loss:
+    elif first.kl_mean > tolerance.kl_nats:
+        faults.append(f"mean KL of the first token {first.kl_mean:.3g} nats, at most {tolerance.kl_nats:g} passes")
+    if -scores[GATE].difference > tolerance.edit_similarity:
         faults.append(
-            f"edit similarity {100 * scores[GATE].difference:+.2f} points, at most −{100 * limits.loss:g} passes"
+            f"edit similarity {100 * scores[GATE].difference:+.2f} points, at most "
+            f"−{100 * tolerance.edit_similarity:g} passes"
         )
     return faults
 
 
 def _settings_faults(card: ExportManifest, config: RunConfig) -> list[str]:
-    return [] if card.question == config.data.prompt else ["its card asks another question than the run"]
+    return [] if card.prompt == config.data.prompt else ["its prompt differs from the run's"]

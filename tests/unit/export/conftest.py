@@ -1,4 +1,4 @@
-"""A finished run on a tiny base, made without training: drawn factors, the demo's rows."""
+"""A finished run on a tiny base, written without training: random factors, the demo's rows."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def write_base(folder: Path, family: str, *, shards: bool = False) -> Path:
 
 
 def write_run(root: Path, family: str = "qwen3_vl", *, shards: bool = False, size: float = 0.02) -> RunFolder:
-    """A run folder with an adapter on a base; `size` is how far its factors lie from those of a fresh one."""
+    """A run folder with an adapter on a base; `size` is the standard deviation of what is added to fresh factors."""
     base = write_base(root / "base", family, shards=shards)
     config = build_config(
         {
@@ -63,17 +63,17 @@ def write_run(root: Path, family: str = "qwen3_vl", *, shards: bool = False, siz
             parameter.data += size * torch.randn_like(parameter)
     model.save_pretrained(run.adapter, save_embedding_layers=False)
     geometry = tiny_processor(family).geometry
-    card = AdapterMetadata(
+    metadata = AdapterMetadata(
         base=str(base),
         base_fingerprint=fingerprint(base),
         family=family,
         min_pixels=geometry.min_pixels,
         max_pixels=geometry.max_pixels,
-        question=config.data.prompt,
-        system=None,
+        prompt=config.data.prompt,
+        system_prompt=None,
         max_new_tokens=4,
     )
-    write_json(run.adapter / METADATA_FILE, card.to_json())
+    write_json(run.adapter / METADATA_FILE, metadata.to_json())
     return run
 
 

@@ -1,4 +1,4 @@
-"""Whole exports on tiny runs: every format, what stands in the folder, and what is left when something goes wrong."""
+"""Complete exports of tiny runs: every format, the content of the folder, and what remains after a failure."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.unit.export.conftest import write_run
 from texlens.core.errors import ExportError, ModelError
 from texlens.evaluate.evaluation_rows import read_rows
 from texlens.evaluate.saved_run import open_run, run_base
-from texlens.export import pipeline as make
+from texlens.export.formats import merged
 from texlens.export.pipeline import export_run
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.systems import open_adapter, open_artifact
@@ -36,19 +36,19 @@ LIBRARIES = {
     "awq": "compressed_tensors",
     "gguf": "gguf",
 }
-"""Of each format that needs one."""
+"""The package that a format needs."""
 RELATIVE = {"nf4": 0.7, "int8": 0.1, "fp8": 0.3, "gptq": 0.8, "awq": 0.8}
 """How far the logits of a tiny random model may move, relative to their size."""
 
 
-def exported(run, output: Path, form: str, console, **options):
+def exported(run, output: Path, format_name: str, console, **options):
     config, folder = open_run(run.path)
-    return export_run(config, folder, output, form, console=console, **options)
+    return export_run(config, folder, output, format_name, console=console, **options)
 
 
-def needs(form: str) -> None:
-    if form in LIBRARIES and find_spec(LIBRARIES[form]) is None:
-        pytest.skip(f"{LIBRARIES[form]} is not installed")
+def needs(format_name: str) -> None:
+    if format_name in LIBRARIES and find_spec(LIBRARIES[format_name]) is None:
+        pytest.skip(f"{LIBRARIES[format_name]} is not installed")
 
 
 def logits(model) -> torch.Tensor:
@@ -57,7 +57,7 @@ def logits(model) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("form", "family"),
+    ("format_name", "family"),
     [
         *(("fp8", family) for family in FAMILY_NAMES),
         ("nf4", "qwen2_vl"),
@@ -66,22 +66,22 @@ def logits(model) -> torch.Tensor:
         ("awq", "qwen2_vl"),
     ],
 )
-def test_a_quantized_folder_says_about_what_the_merged_one_says(tmp_path, quiet, form, family):
-    needs(form)
+def test_logits_of_a_quantized_folder_are_close_to_those_of_the_merged_one(tmp_path, quiet, format_name, family):
+    needs(format_name)
     run = write_run(tmp_path, family)
     exported(run, tmp_path / "merged", "merged", quiet)
-    done = exported(run, tmp_path / "out", form, quiet, calibration_rows=2)
-    wanted, made = logits(load_model(tmp_path / "merged")), logits(load_model(tmp_path / "out"))
-    assert 0 < (made - wanted).norm() / wanted.norm() < RELATIVE[form]
-    assert done.card.made["quantized layers"] > 0
-    assert done.card.sizes["weights"] < done.card.sizes["base"]
+    result = exported(run, tmp_path / "out", format_name, quiet, calibration_rows=2)
+    expected, actual = logits(load_model(tmp_path / "merged")), logits(load_model(tmp_path / "out"))
+    assert 0 < (actual - expected).norm() / expected.norm() < RELATIVE[format_name]
+    assert result.manifest.notes["quantized layers"] > 0
+    assert result.manifest.sizes["weights"] < result.manifest.sizes["base"]
 
 
-@pytest.mark.parametrize("form", ["nf4", "fp8"])
-def test_the_tower_stays_as_it_is_unless_it_is_asked_for(tmp_path, quiet, form):
-    needs(form)
+@pytest.mark.parametrize("format_name", ["nf4", "fp8"])
+def test_the_vision_tower_is_not_quantized_by_default(tmp_path, quiet, format_name):
+    needs(format_name)
     run = write_run(tmp_path)
-    exported(run, tmp_path / "out", form, quiet, calibration_rows=2)
+    exported(run, tmp_path / "out", format_name, quiet, calibration_rows=2)
     stored, base = load_file(tmp_path / "out/model.safetensors"), load_file(tmp_path / "base/model.safetensors")
     tower = [name for name in base if ".visual." in name]
     assert tower
@@ -90,7 +90,7 @@ def test_the_tower_stays_as_it_is_unless_it_is_asked_for(tmp_path, quiet, form):
     assert not {"Linear4bit", "Linear8bitLt"} & kinds
 
 
-def test_the_tower_is_quantized_when_asked_for(tmp_path, quiet):
+def test_the_vision_tower_is_quantized_on_request(tmp_path, quiet):
     needs("fp8")
     run = write_run(tmp_path)
     exported(run, tmp_path / "out", "fp8", quiet, quantize_vision=True)
@@ -109,55 +109,55 @@ def test_shards_and_their_index_keep_their_names(tmp_path, quiet):
     assert (tmp_path / "out" / index).read_text() == (tmp_path / "base" / index).read_text()
 
 
-def test_the_index_of_a_quantized_folder_names_what_is_there(tmp_path, quiet):
+def test_the_index_of_a_quantized_folder_lists_its_tensors(tmp_path, quiet):
     needs("fp8")
     run = write_run(tmp_path, shards=True)
     exported(run, tmp_path / "out", "fp8", quiet)
-    placed = json.loads((tmp_path / "out/model.safetensors.index.json").read_text())["weight_map"]
-    found = {name: path.name for path in (tmp_path / "out").glob("*.safetensors") for name in load_file(path)}
-    assert placed == found
+    weight_map = json.loads((tmp_path / "out/model.safetensors.index.json").read_text())["weight_map"]
+    stored = {name: path.name for path in (tmp_path / "out").glob("*.safetensors") for name in load_file(path)}
+    assert weight_map == stored
 
 
-@pytest.mark.parametrize("form", ["adapter", "merged"])
-def test_the_artifact_verifies_and_carries_its_cards(tmp_path, quiet, form):
+@pytest.mark.parametrize("format_name", ["adapter", "merged"])
+def test_an_artifact_is_verified_and_described(tmp_path, quiet, format_name):
     run = write_run(tmp_path)
     config, folder = open_run(run.path)
 
-    def check(made):
-        return verify(config, folder, made, rows=3, console=quiet)
+    def check(exported_folder):
+        return verify(config, folder, exported_folder, rows=3, console=quiet)
 
-    done = export_run(config, folder, tmp_path / "out", form, check=check, console=quiet)
-    card = ExportManifest.read(tmp_path / "out")
-    assert card == done.card
-    assert card.format == form
-    assert card.base_fingerprint
-    assert card.verified["rows"] == 3
-    assert card.verified["same_texts"] == 3
-    assert card.verified["first_token"]["kl_mean"] < 1e-6
+    result = export_run(config, folder, tmp_path / "out", format_name, check=check, console=quiet)
+    manifest = ExportManifest.read(tmp_path / "out")
+    assert manifest == result.manifest
+    assert manifest.format == format_name
+    assert manifest.base_fingerprint
+    assert manifest.verified["rows"] == 3
+    assert manifest.verified["same_texts"] == 3
+    assert manifest.verified["first_token"]["kl_mean"] < 1e-6
     readme = (tmp_path / "out/README.md").read_text()
     assert "3 texts are the same" in readme
-    assert done.commands[0] in readme
-    assert f'"max_pixels": {card.max_pixels}' in done.commands[0]
+    assert result.commands[0] in readme
+    assert f'"max_pixels": {manifest.max_pixels}' in result.commands[0]
     assert (tmp_path / "out/chat_template.jinja").is_file()
     assert (tmp_path / "out/generation_config.json").is_file()
     size = json.loads((tmp_path / "out/preprocessor_config.json").read_text())["size"]
-    assert size == {"longest_edge": card.max_pixels, "shortest_edge": card.min_pixels}
+    assert size == {"longest_edge": manifest.max_pixels, "shortest_edge": manifest.min_pixels}
 
 
-@pytest.mark.parametrize("form", ["adapter", "merged"])
-def test_the_adapter_s_calibration_goes_with_it(tmp_path, quiet, form):
+@pytest.mark.parametrize("format_name", ["adapter", "merged"])
+def test_the_adapter_s_calibration_is_copied(tmp_path, quiet, format_name):
     run = write_run(tmp_path)
-    made = Calibration(1.5, 0.2, 0.1, 40, 20, "rows")
-    store_calibration(run.adapter, made)
-    exported(run, tmp_path / "out", form, quiet)
-    assert read_calibration(tmp_path / "out") == made
-    assert ExportManifest.read(tmp_path / "out").format == form
+    calibration = Calibration(1.5, 0.2, 0.1, 40, 20, "rows")
+    store_calibration(run.adapter, calibration)
+    exported(run, tmp_path / "out", format_name, quiet)
+    assert read_calibration(tmp_path / "out") == calibration
+    assert ExportManifest.read(tmp_path / "out").format == format_name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_a_gguf_in_16_bit_reads_as_its_adapter(tmp_path, quiet, family, monkeypatch):
-    """In 8 bit the router of a tiny mixture chooses other experts now and then."""
+def test_logits_of_a_gguf_in_16_bits_are_those_of_the_adapter(tmp_path, quiet, family, monkeypatch):
+    """In 8 bits the router of a tiny mixture sometimes chooses other experts."""
     needs("gguf")
     if find_spec("llama_cpp") is None:
         pytest.skip("llama-cpp-python is not installed")
@@ -167,23 +167,23 @@ def test_a_gguf_in_16_bit_reads_as_its_adapter(tmp_path, quiet, family, monkeypa
     export_run(config, folder, tmp_path / "out", "gguf", console=quiet)
     base = run_base(config, folder)
     samples = read_rows(config, "test", base).samples[:2]
-    wanted = open_adapter(config, base, folder.adapter).first_logits(samples)
-    made = open_artifact(config, base, tmp_path / "out").first_logits(samples)
-    assert (made - wanted).norm() / wanted.norm() < 0.02
+    expected = open_adapter(config, base, folder.adapter).first_logits(samples)
+    actual = open_artifact(config, base, tmp_path / "out").first_logits(samples)
+    assert (actual - expected).norm() / expected.norm() < 0.02
 
 
-def test_an_artifact_that_reads_otherwise_is_kept_aside_as_failed(tmp_path, quiet):
+def test_an_artifact_with_other_predictions_is_kept_as_failed(tmp_path, quiet):
     run = write_run(tmp_path, size=0.3)
     config, folder = open_run(run.path)
 
-    def check(made):
-        weights = made / "model.safetensors"
+    def check(exported_folder):
+        weights = exported_folder / "model.safetensors"
         data = bytearray(weights.read_bytes())
         data[-40_000:] = b"\x3e" * 40_000
         weights.write_bytes(data)
-        return verify(config, folder, made, rows=3, console=quiet)
+        return verify(config, folder, exported_folder, rows=3, console=quiet)
 
-    with pytest.raises(ExportError, match=r"reads otherwise than the adapter .*--tolerance"):
+    with pytest.raises(ExportError, match=r"gives other predictions than the adapter .*--tolerance"):
         export_run(config, folder, tmp_path / "out", "merged", check=check, console=quiet)
     assert not (tmp_path / "out").exists()
     assert (tmp_path / "out.failed/texlens.json").is_file()
@@ -192,14 +192,14 @@ def test_an_artifact_that_reads_otherwise_is_kept_aside_as_failed(tmp_path, quie
 
 def test_a_base_with_another_fingerprint_is_refused(tmp_path, quiet):
     run = write_run(tmp_path)
-    card = json.loads((run.adapter / "texlens.json").read_text())
-    (run.adapter / "texlens.json").write_text(json.dumps(card | {"base_fingerprint": "0" * 64}))
+    metadata = json.loads((run.adapter / "texlens.json").read_text())
+    (run.adapter / "texlens.json").write_text(json.dumps(metadata | {"base_fingerprint": "0" * 64}))
     with pytest.raises(ModelError, match="belongs to another base"):
         exported(run, tmp_path / "out", "merged", quiet)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_is_there_is_refused_unless_forced(tmp_path, quiet):
+def test_an_existing_folder_is_replaced_only_with_force(tmp_path, quiet):
     run = write_run(tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out/precious").write_text("x")
@@ -211,22 +211,22 @@ def test_a_folder_that_is_there_is_refused_unless_forced(tmp_path, quiet):
     assert (tmp_path / "out/model.safetensors").is_file()
 
 
-def test_a_disk_without_room_is_told_before_anything_is_written(tmp_path, quiet, monkeypatch):
+def test_a_full_disk_is_reported_before_anything_is_written(tmp_path, quiet, monkeypatch):
     run = write_run(tmp_path)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
-    with pytest.raises(ExportError, match=r"needs .* while it is made, 1 MiB are free"):
+    with pytest.raises(ExportError, match=r"needs .* while it is written, 1 MiB are free"):
         exported(run, tmp_path / "out", "merged", quiet)
     assert not list(tmp_path.glob("*out*"))
 
 
-def test_a_failure_in_the_middle_leaves_nothing(tmp_path, quiet, monkeypatch):
+def test_a_failure_leaves_no_files(tmp_path, quiet, monkeypatch):
     run = write_run(tmp_path)
 
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(make, "write_supporting_files", full)
+    monkeypatch.setattr(merged, "write_supporting_files", full)
     with pytest.raises(OSError, match="No space left"):
         exported(run, tmp_path / "out", "merged", quiet)
     assert not list(tmp_path.glob("*out*"))
@@ -238,17 +238,18 @@ from pathlib import Path
 from rich.console import Console
 from texlens.evaluate.evaluation_rows import read_rows
 from texlens.evaluate.saved_run import open_run, run_base
-from texlens.export import pipeline as make
+from texlens.export.formats import merged
+from texlens.export.pipeline import export_run
 number = getattr(signal, sys.argv[3])
-make.write_supporting_files = lambda *_: os.kill(os.getpid(), number)
+merged.write_supporting_files = lambda *_: os.kill(os.getpid(), number)
 config, folder = open_run(Path(sys.argv[1]))
-make.export_run(config, folder, Path(sys.argv[2]), "merged", console=Console(quiet=True))
+export_run(config, folder, Path(sys.argv[2]), "merged", console=Console(quiet=True))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
-def test_a_kill_in_the_middle_leaves_no_half_of_a_folder(tmp_path, quiet, name):
+def test_a_killed_export_leaves_no_incomplete_folder(tmp_path, quiet, name):
     run = write_run(tmp_path)
     command = [sys.executable, "-c", KILLED, str(run.path), str(tmp_path / "out"), name]
     done = subprocess.run(command, capture_output=True, timeout=300, check=False)
@@ -275,11 +276,11 @@ with torch.no_grad():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["merged", "nf4", "gptq"])
-def test_the_folder_loads_in_stock_transformers_without_us(tmp_path, quiet, form):
-    needs(form)
+@pytest.mark.parametrize("format_name", ["merged", "nf4", "gptq"])
+def test_the_folder_loads_in_stock_transformers_without_texlens(tmp_path, quiet, format_name):
+    needs(format_name)
     run = write_run(tmp_path)
-    exported(run, tmp_path / "out", form, quiet, calibration_rows=2)
+    exported(run, tmp_path / "out", format_name, quiet, calibration_rows=2)
     command = [sys.executable, "-c", STOCK, str(tmp_path / "out"), str(tmp_path / "logits.pt")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -287,19 +288,19 @@ def test_the_folder_loads_in_stock_transformers_without_us(tmp_path, quiet, form
     torch.testing.assert_close(stock, logits(load_model(tmp_path / "out")), rtol=1e-3, atol=1e-3)
 
 
-def test_a_missing_library_is_named_with_what_installs_it(tmp_path, quiet, monkeypatch):
+def test_a_missing_package_is_reported_with_the_command_that_installs_it(tmp_path, quiet, monkeypatch):
     run = write_run(tmp_path)
-    monkeypatch.setattr("texlens.export.codec.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("texlens.export.quantization.codec.importlib.util.find_spec", lambda name: None)
     with pytest.raises(ExportError, match=r"needs the package compressed-tensors; pip install 'texlens\[export\]'"):
         exported(run, tmp_path / "out", "fp8", quiet)
     assert not list(tmp_path.glob("*out*"))
 
 
-def test_quantized_settings_stand_in_the_config(tmp_path, quiet):
+def test_the_config_describes_the_quantization(tmp_path, quiet):
     needs("fp8")
     run = write_run(tmp_path)
     exported(run, tmp_path / "out", "fp8", quiet)
-    told = read_config(tmp_path / "out")["quantization_config"]
-    assert told["format"] == "float-quantized"
-    assert "lm_head" in told["ignore"]
+    settings = read_config(tmp_path / "out")["quantization_config"]
+    assert settings["format"] == "float-quantized"
+    assert "lm_head" in settings["ignore"]
     assert not os.path.exists(tmp_path / "out/.merged")

@@ -1,4 +1,4 @@
-"""A MoE-LoRA adapter loads in a process that can't import TexLens, and gives the logits that it gives here."""
+"""A MoE-LoRA adapter loads in a process that can't import TexLens, with the same logits."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ with torch.no_grad():
 """
 
 
-def test_the_adapter_brings_its_own_loader(tmp_path):
+def test_the_adapter_loads_with_its_standalone_loader(tmp_path):
     base, folder = write_base(tmp_path / "base", "qwen3_vl"), tmp_path / "adapter"
     config = MoeLoraConfig(r=2, lora_alpha=4, experts=3, target_modules=r".*language_model.*(q_proj|down_proj)")
     model = get_peft_model(load_model(base), config)

@@ -18,6 +18,7 @@ from texlens.core.errors import ModelError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
 from texlens.data.sample import LazyImage, Sample
+from texlens.export.formats.registry import find_format
 from texlens.inference.batching import open_engine
 from texlens.inference.open import open_models
 from texlens.inference.reader import open_reader
@@ -167,7 +168,9 @@ def test_bases_held_differently_are_not_one_base(tmp_path):
 def test_exported_folders_that_are_no_model_name_what_serves_them(form, remedy, tmp_path):
     folder = tmp_path / "exported"
     save_processor(tiny_processor(), folder)
-    card = ExportManifest(form, "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8)
+    card = ExportManifest(
+        form, "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8, find_format(form).reader
+    )
     write_json(folder / METADATA_FILE, card.to_json())
     with pytest.raises(ModelError, match=remedy):
         open_models([str(folder)])

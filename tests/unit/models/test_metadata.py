@@ -18,38 +18,38 @@ class Two:
     second: int = 2
 
 
-def test_keys_that_a_dataclass_does_not_know_are_left_out(tmp_path):
+def test_unknown_keys_are_ignored(tmp_path):
     assert as_dataclass(Two, {"first": 1, "third": 3}, tmp_path) == Two(1, 2)
 
 
-def test_a_key_that_is_missing_is_named(tmp_path):
+def test_a_missing_key_is_named(tmp_path):
     with pytest.raises(ModelError, match=r"texlens\.json: damaged \(.*'first'"):
         as_dataclass(Two, {"second": 1}, tmp_path)
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_no_card_is_no_fault(read, tmp_path):
+def test_a_folder_without_metadata_gives_none(read, tmp_path):
     assert read_metadata(tmp_path) == {}
     assert read(tmp_path) is None
 
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("text", ["{", "[1]", '{"calibration": {"rows": 1}, "format": "nf4"}'])
-def test_a_damaged_card_is_told_by_all_its_readers(read, text, tmp_path):
+def test_damaged_metadata_is_reported_by_every_reader(read, text, tmp_path):
     (tmp_path / METADATA_FILE).write_text(text)
     with pytest.raises(ModelError, match=r"texlens\.json: damaged"):
         read(tmp_path)
 
 
-def test_one_card_serves_an_adapter_an_artifact_and_a_calibration(tmp_path):
-    told = {
+def test_one_file_describes_an_adapter_an_export_and_a_calibration(tmp_path):
+    content = {
         "base": "b",
         "base_fingerprint": "f",
         "family": "qwen3_vl",
         "min_pixels": 1,
         "max_pixels": 2,
-        "question": "Read.",
-        "system": None,
+        "prompt": "Read.",
+        "system_prompt": None,
         "max_new_tokens": 8,
         "format": "adapter",
         "adapter": "a",
@@ -63,9 +63,37 @@ def test_one_card_serves_an_adapter_an_artifact_and_a_calibration(tmp_path):
             "measured_on": "rows",
         },
     }
-    (tmp_path / METADATA_FILE).write_text(json.dumps(told))
-    adapter, artifact, calibration = (read(tmp_path) for read in READERS)
+    (tmp_path / METADATA_FILE).write_text(json.dumps(content))
+    adapter, manifest, calibration = (read(tmp_path) for read in READERS)
     assert adapter is not None
-    assert artifact is not None
+    assert manifest is not None
     assert calibration is not None
-    assert (adapter.question, artifact.run, calibration.temperature) == ("Read.", "r", 2.0)
+    assert (adapter.prompt, manifest.run, calibration.temperature) == ("Read.", "r", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "reader"), [("adapter", "peft"), ("gguf", "llama.cpp"), ("nf4", "transformers")]
+)
+def test_metadata_of_version_1_is_read(format_name, reader, tmp_path):
+    content = {
+        "base": "b",
+        "base_fingerprint": "f",
+        "family": "qwen3_vl",
+        "min_pixels": 1,
+        "max_pixels": 2,
+        "question": "Read.",
+        "system": "Be brief.",
+        "max_new_tokens": 8,
+        "format": format_name,
+        "adapter": "a",
+        "run": "r",
+        "made": {"method": "m"},
+        "version": 1,
+    }
+    (tmp_path / METADATA_FILE).write_text(json.dumps(content))
+
+    manifest, adapter = ExportManifest.read(tmp_path), AdapterMetadata.read(tmp_path)
+
+    assert (manifest.prompt, manifest.system_prompt, manifest.notes) == ("Read.", "Be brief.", {"method": "m"})
+    assert manifest.reader == reader
+    assert (adapter.prompt, adapter.system_prompt) == ("Read.", "Be brief.")

@@ -5,7 +5,8 @@ import torch
 
 from texlens.core.errors import ConfigError
 from texlens.evaluate.sources import names_of_folders
-from texlens.workflows.verify import LIMITS, FirstToken, ScorePair, _faults, first_token
+from texlens.export.formats.registry import FORMATS
+from texlens.workflows.verify import FirstToken, ScorePair, _faults, first_token
 
 SAME = ScorePair(adapter=0.9, artifact=0.9, difference=0.0, low=0.0, high=0.0)
 
@@ -41,20 +42,20 @@ def test_no_row_at_all_is_an_error():
 
 def test_logits_that_are_not_finite_fail():
     told = first_token(torch.zeros(1, 3), torch.tensor([[0.0, math.nan, 0.0]]))
-    assert _faults(told, {"edit_similarity": SAME}, LIMITS["nf4"]) == ["its logits are not finite"]
+    assert _faults(told, {"edit_similarity": SAME}, FORMATS["nf4"].tolerance) == ["its logits are not finite"]
 
 
 def test_tolerance_multiplies_both_limits():
     told = FirstToken(1.0, 0.1, 0.015, 0.02, 1.0)
     worse = ScorePair(adapter=0.9, artifact=0.885, difference=-0.015, low=-0.03, high=0.0)
     scores = {"edit_similarity": worse}
-    assert len(_faults(told, scores, LIMITS["merged"])) == 2
-    assert _faults(told, scores, LIMITS["merged"].times(2)) == []
+    assert len(_faults(told, scores, FORMATS["merged"].tolerance)) == 2
+    assert _faults(told, scores, FORMATS["merged"].tolerance.times(2)) == []
 
 
 def test_a_better_score_is_no_fault():
     better = ScorePair(adapter=0.8, artifact=0.9, difference=0.1, low=0.05, high=0.2)
-    assert _faults(FirstToken(0, 0, 0, 0, 1), {"edit_similarity": better}, LIMITS["adapter"]) == []
+    assert _faults(FirstToken(0, 0, 0, 0, 1), {"edit_similarity": better}, FORMATS["adapter"].tolerance) == []
 
 
 def test_exported_folders_are_named_by_the_ends_that_differ(tmp_path):

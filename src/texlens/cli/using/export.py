@@ -1,35 +1,45 @@
 """`texlens export`"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from texlens.cli.shared import Json, Overrides, RunArgument, message_console, print_json, result_console
 
-Format = Literal["adapter", "merged", "nf4", "int8", "fp8", "gptq", "awq", "gguf"]
+
+def _list_formats(wanted: bool) -> None:
+    if wanted:
+        from texlens.export.formats.registry import FORMATS
+
+        for export_format in FORMATS.values():
+            result_console().print(f"{export_format.name:10} {export_format.summary}", markup=False)
+        raise typer.Exit
 
 
 def export(
     run: RunArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the folder will be.")],
-    form: Annotated[Format, typer.Option("--format", help="What becomes of the adapter.")] = "merged",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder to write.")],
+    format_name: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="The format of the folder; see --list-formats.")
+    ] = "merged",
     overrides: Overrides = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     quantize_vision: Annotated[
-        bool, typer.Option("--quantize-vision", help="Quantize the vision tower too; else it stays in 16 bit.")
+        bool, typer.Option("--quantize-vision", help="Quantize the vision tower too; by default it keeps 16 bits.")
     ] = False,
     calibration_rows: Annotated[int, typer.Option(min=1, help="Train rows that gptq and awq are calibrated on.")] = 64,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Read rows with adapter and artifact, and compare.")
     ] = True,
     rows: Annotated[int, typer.Option(min=1, help="Rows to verify on.")] = 32,
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="How many times the usual difference from the adapter passes.")
-    ] = 1.0,
+    tolerance: Annotated[float, typer.Option(min=0, help="Factor on the accepted differences from the adapter.")] = 1.0,
+    list_formats: Annotated[
+        bool, typer.Option("--list-formats", is_eager=True, callback=_list_formats, help="Print the formats and exit.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a folder that serves without TexLens of a run's adapter, and verify that it reads as the adapter does.
+    """Export a run's adapter to a folder that other programs load, and verify that its predictions are the same.
 
     A folder that fails is kept as DIR.failed, and the exit code is 2.
 
@@ -49,11 +59,11 @@ def export(
     def check(made: Path):
         return verified(config, folder, made, rows=rows, tolerance=tolerance, console=console)
 
-    done = export_run(
+    result = export_run(
         config,
         folder,
         output,
-        form,
+        format_name,
         force=force,
         quantize_vision=quantize_vision,
         calibration_rows=calibration_rows,
@@ -61,15 +71,15 @@ def export(
         console=console,
     )
     if as_json:
-        print_json({"folder": str(done.folder), "commands": done.commands, **done.card.to_json()})
+        print_json({"folder": str(result.folder), "commands": result.commands, **result.manifest.to_json()})
         return
     out = result_console()
-    size, base = done.card.sizes["weights"], done.card.sizes["base"]
-    out.print(f"{done.folder}: {form}, {size / 2**20:,.1f} MiB of weights (base {base / 2**20:,.1f} MiB)")
-    if done.card.verified:
+    size, base = result.manifest.sizes["weights"], result.manifest.sizes["base"]
+    out.print(f"{result.folder}: {format_name}, {size / 2**20:,.1f} MiB of weights (base {base / 2**20:,.1f} MiB)")
+    if result.manifest.verified:
         from texlens.cli.using.verify import told
 
-        out.print(told(done.card.verified))
-    out.print("serve it with:" if done.commands else "no other program serves this adapter; texlens serve does")
-    for command in done.commands:
+        out.print(told(result.manifest.verified))
+    out.print("serve it with:" if result.commands else "no other program serves this adapter; use texlens serve")
+    for command in result.commands:
         out.print(f"  {command}", markup=False)

@@ -9,9 +9,9 @@ from typing import Any
 
 from texlens.adapters.merge import parameter_name
 from texlens.core.errors import ExportError
-from texlens.export.codec import require_package
 from texlens.export.gguf.language import write_language_model
 from texlens.export.gguf.vision import write_vision_tower
+from texlens.export.quantization.codec import require_package
 from texlens.export.shards import read_shard
 from texlens.models.checkpoint import CONFIG, read_config, weight_files
 from texlens.models.families import Family, family_of

@@ -28,7 +28,7 @@ class LlamaSystem:
         Raises:
             ModelError: llama-cpp-python is missing or can't read the files.
         """
-        reader = LlamaReader(folder / card.made["model"], folder / card.made["projector"], load_processor(folder))
+        reader = LlamaReader(folder / card.notes["model"], folder / card.notes["projector"], load_processor(folder))
         return cls(reader, config)
 
     def read(self, samples: Sequence[Sample]) -> Iterator[Prediction]:

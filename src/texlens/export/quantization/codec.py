@@ -1,4 +1,4 @@
-"""How a linear layer's weight is stored in a quantized folder, and what config.json says so that loaders know."""
+"""How the weight of a linear layer is stored in a quantized folder, and what config.json says so that loaders know."""
 
 import importlib.metadata
 import importlib.util
@@ -15,21 +15,21 @@ from texlens.core.errors import ExportError
 class Codec:
     """`encode` maps a layer's full module name and weight `[outputs, inputs]` to tensors, named below the layer.
 
-    `settings` makes config.json's `quantization_config` from the linear layers that stay as they are.
+    `settings` maps the names of the modules that are not quantized to config.json's `quantization_config`; `notes`
+    describe the method in the manifest.
     """
 
     encode: Callable[[str, Tensor], Mapping[str, Tensor]]
     settings: Callable[[Sequence[str]], dict[str, Any]]
-    made: Mapping[str, Any]
-    """What the card says of the method."""
+    notes: Mapping[str, Any]
 
 
-def require_package(package: str, module: str, form: str) -> str:
+def require_package(package: str, module: str, export_format: str) -> str:
     """The installed version.
 
     Raises:
         ExportError: not installed.
     """
     if importlib.util.find_spec(module) is None:
-        raise ExportError(f"--format {form} needs the package {package}; pip install 'texlens[export]'")
+        raise ExportError(f"--format {export_format} needs the package {package}; pip install 'texlens[export]'")
     return importlib.metadata.version(package)
