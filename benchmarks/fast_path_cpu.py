@@ -93,9 +93,7 @@ def build_arms(config, arguments) -> dict:
         return build_adapter(model, plan, config.adapter, seed=0, base_path="nano").train()
 
     def rows(**options):
-        data = ExampleDataset(
-            train_rows, processor.tokenizer, processor.geometry, question=config.data.prompt, **options
-        )
+        data = ExampleDataset(train_rows, processor.tokenizer, processor.geometry, prompt=config.data.prompt, **options)
         return [
             [data[(number * arguments.batch + row) % len(data)] for row in range(arguments.batch)]
             for number in range(arguments.steps + 2)

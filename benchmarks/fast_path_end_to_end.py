@@ -320,7 +320,7 @@ def loader_alone(config: RunConfig, options) -> dict:
         prepared.splits.train,
         processor.tokenizer,
         processor.geometry,
-        question=config.data.prompt,
+        prompt=config.data.prompt,
         patchify=image_to_raw_patches,
     )
     layout = pack_spec(build_model_config(read_config(prepared.base.folder)), processor, padded=True)

@@ -236,7 +236,7 @@ def nano(options, device) -> Task:
             samples,
             processor.tokenizer,
             processor.geometry,
-            question=config.data.prompt,
+            prompt=config.data.prompt,
             patchify=image_to_raw_patches,
         )
         return [made[index] for index in range(len(made))]

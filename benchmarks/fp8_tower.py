@@ -70,7 +70,7 @@ def main() -> None:
 def features(base: BaseCheckpoint, config: RunConfig, samples: list[Sample]) -> dict:
     processor = base.processor
     tools = processor.tokenizer, processor.geometry
-    made_of = ExampleDataset(samples, *tools, question=config.data.prompt, patchify=image_to_raw_patches)
+    made_of = ExampleDataset(samples, *tools, prompt=config.data.prompt, patchify=image_to_raw_patches)
     examples = [made_of[index] for index in range(len(made_of))]
     found = []
     for parts in ((), ("blocks",), ("blocks", "mergers")):

@@ -28,7 +28,7 @@ class FormulaTransform:
     shear_degrees: float = 4.0
     shift: float = 1.0
     """Share of the free canvas that the ink may move through: this is what pads and crops."""
-    thickness: float = 0.5
+    stroke_width: float = 0.5
     background: float = 0.25
     contrast: float = 0.4
     blur_px: float = 0.7
@@ -42,7 +42,7 @@ class FormulaTransform:
             return image
         for strength, step in (
             (self.scale + self.rotate_degrees + self.shear_degrees + self.shift, self._place_ink),
-            (self.thickness, self._thickness),
+            (self.stroke_width, self._stroke_width),
             (self.contrast, self._contrast),
             (self.background, self._background),
             (self.blur_px, self._blur),
@@ -63,8 +63,8 @@ class FormulaTransform:
     def _moved(self, part: float, rng: np.random.Generator) -> float:
         return part + self.shift * (rng.random() - part)
 
-    def _thickness(self, image: Image.Image, ink: Ink, rng: np.random.Generator) -> Image.Image:
-        return pixels.thicker(image, self.thickness * rng.uniform(-0.7, 1), dark_ink=ink.is_dark)
+    def _stroke_width(self, image: Image.Image, ink: Ink, rng: np.random.Generator) -> Image.Image:
+        return pixels.thicker(image, self.stroke_width * rng.uniform(-0.7, 1), dark_ink=ink.is_dark)
 
     def _contrast(self, image: Image.Image, ink: Ink, rng: np.random.Generator) -> Image.Image:
         return pixels.toward_paper(image, ink.paper, 1 - self.contrast * rng.random())

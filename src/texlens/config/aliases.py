@@ -12,6 +12,7 @@ RENAMED: Mapping[str, str] = {
     "data.system": "data.system_prompt",
     "data.augment.chance": "data.augment.probability",
     "data.augment.turn_degrees": "data.augment.rotate_degrees",
+    "data.augment.thickness": "data.augment.stroke_width",
     "adapter.train_also": "adapter.modules_to_save",
     "base.quantise": "base.quantize",
     "base.quantise_vision": "base.quantize_vision",

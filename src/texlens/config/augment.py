@@ -24,7 +24,7 @@ class FormulaAugment(Settings):
     shear_degrees: float = Field(4.0, ge=0, le=20)
     shift: Share = 1.0
     """Share of the free canvas that the ink may move through: pads one side and crops the other."""
-    thickness: Share = 0.5
+    stroke_width: Share = 0.5
     """Strokes bolder by up to so many pixels on each side, or thinner by 0.7 of that."""
     background: Share = 0.25
     """Shade and tint of the paper."""

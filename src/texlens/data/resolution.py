@@ -106,7 +106,7 @@ class ResolutionPlan:
         return asdict(self)
 
 
-def read_sizes(rows: Iterable[Rows], *, question: str = "", on_progress: Callable[[int], None] | None = None) -> Sizes:
+def read_sizes(rows: Iterable[Rows], *, prompt: str = "", on_progress: Callable[[int], None] | None = None) -> Sizes:
     """Headers and texts of all rows; no pixel is decoded."""
     images: list[tuple[Size, ...]] = []
     tokens: list[int] = []
@@ -120,7 +120,7 @@ def read_sizes(rows: Iterable[Rows], *, question: str = "", on_progress: Callabl
                 unreadable += 1
             else:
                 images.append(sizes)
-                tokens.append(text_token_estimate(sample, question, None))
+                tokens.append(text_token_estimate(sample, prompt, None))
             if on_progress is not None:
                 on_progress(1)
     return Sizes(images, tokens, unreadable)

@@ -8,8 +8,8 @@ CHAT_TOKENS = 15
 """The turn marks of Qwen's chat templates around one image and one question."""
 
 
-def text_token_estimate(sample: Sample, question: str, system: str | None) -> int:
+def text_token_estimate(sample: Sample, prompt: str, system_prompt: str | None) -> int:
     """Tokens of prompt and answer without the image's own."""
-    question, system = sample.prompt or question, sample.system or system
-    characters = len(question) + len(system or "") + len(sample.text)
+    prompt, system_prompt = sample.prompt or prompt, sample.system or system_prompt
+    characters = len(prompt) + len(system_prompt or "") + len(sample.text)
     return CHAT_TOKENS + round(characters / CHARACTERS_PER_TOKEN)

@@ -55,7 +55,7 @@ def generate(
     """
     _check(batch_size, max_new_tokens, temperature)
     style = PromptStyle(question, system)
-    prompt_ids(processor.tokenizer, question=question, system=system, image_tokens=1)
+    prompt_ids(processor.tokenizer, prompt=question, system_prompt=system, image_tokens=1)
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed) if do_sample else None
     pieces, done = TokenPieces(processor.tokenizer), 0

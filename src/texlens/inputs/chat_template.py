@@ -24,14 +24,14 @@ ANSWER_PLACEHOLDER = "\ue000{}\ue001"
 class PromptStyle:
     """What a run asks; `system` None leaves it to the chat template (some add a system prompt of their own)."""
 
-    question: str
-    system: str | None = None
+    prompt: str
+    system_prompt: str | None = None
 
     def of(self, sample: Sample) -> "PromptStyle":
         """The style of one row, whose own prompt and system go first."""
         return PromptStyle(
-            self.question if sample.prompt is None else sample.prompt,
-            self.system if sample.system is None else sample.system,
+            self.prompt if sample.prompt is None else sample.prompt,
+            self.system_prompt if sample.system is None else sample.system,
         )
 
 
@@ -44,7 +44,7 @@ class TokenSpan:
 
 
 def prompt_ids(
-    tokenizer: "PreTrainedTokenizerBase", *, question: str, system: str | None = None, image_tokens: int
+    tokenizer: "PreTrainedTokenizerBase", *, prompt: str, system_prompt: str | None = None, image_tokens: int
 ) -> list[int]:
     """Token ids up to where the answer begins, the image's place filled with `image_tokens` image tokens.
 
@@ -52,7 +52,7 @@ def prompt_ids(
         DataError: question or system holds a special token's text.
         ModelError: the chat template is missing, or makes no place, or several, for the image.
     """
-    (piece,) = _rendered(tokenizer, str(tokenizer.chat_template or ""), _placed([question], 1), system)
+    (piece,) = _rendered(tokenizer, str(tokenizer.chat_template or ""), _placed([prompt], 1), system_prompt)
     return _filled(tokenizer, piece, iter([image_tokens]))
 
 
@@ -74,10 +74,10 @@ def conversation(
     roles = [turn.role for turn in sample.history]
     if roles != ["user", "assistant"] * (len(roles) // 2):
         raise DataError("earlier turns that don't alternate; they go user, assistant, user, assistant")
-    questions = [turn.text for turn in sample.history if turn.role == "user"] + [style_of_row.question]
+    prompts = [turn.text for turn in sample.history if turn.role == "user"] + [style_of_row.prompt]
     answers = [answer_ids(tokenizer, turn.text) for turn in sample.history if turn.role == "assistant"]
-    placed = _placed(questions, len(image_tokens))
-    pieces = _rendered(tokenizer, str(tokenizer.chat_template or ""), placed, style_of_row.system)
+    placed = _placed(prompts, len(image_tokens))
+    pieces = _rendered(tokenizer, str(tokenizer.chat_template or ""), placed, style_of_row.system_prompt)
     counts = iter(image_tokens)
     spans = [TokenSpan(_filled(tokenizer, pieces[0], counts))]
     for answer, piece in zip(answers, pieces[1:], strict=True):
@@ -121,7 +121,7 @@ def _special_tokens(tokenizer: "PreTrainedTokenizerBase", vocabulary_size: int) 
     return tuple(dict.fromkeys([*added, IMAGE_TOKEN, TURN_END_TOKEN]))
 
 
-def _placed(questions: Sequence[str], images: int) -> tuple[tuple[str, ...], ...]:
+def _placed(prompts: Sequence[str], images: int) -> tuple[tuple[str, ...], ...]:
     """Each question in pieces, an image between one and the next.
 
     Example:
@@ -130,17 +130,17 @@ def _placed(questions: Sequence[str], images: int) -> tuple[tuple[str, ...], ...
     Raises:
         DataError: the questions have marks, but not one for each image.
     """
-    placeholders = sum(question.count(IMAGE_PLACEHOLDER) for question in questions)
+    placeholders = sum(prompt.count(IMAGE_PLACEHOLDER) for prompt in prompts)
     if not placeholders:
-        return (("",) * images + (questions[0],), *((question,) for question in questions[1:]))
+        return (("",) * images + (prompts[0],), *((prompt,) for prompt in prompts[1:]))
     if placeholders != images:
         raise DataError(f"{images} images for {placeholders} {IMAGE_PLACEHOLDER} marks; each image needs one")
-    return tuple(tuple(question.split(IMAGE_PLACEHOLDER)) for question in questions)
+    return tuple(tuple(prompt.split(IMAGE_PLACEHOLDER)) for prompt in prompts)
 
 
 @lru_cache(maxsize=256)
 def _rendered(
-    tokenizer: "PreTrainedTokenizerBase", template: str, questions: tuple[tuple[str, ...], ...], system: str | None
+    tokenizer: "PreTrainedTokenizerBase", template: str, prompts: tuple[tuple[str, ...], ...], system_prompt: str | None
 ) -> list[tuple[int, ...]]:
     """Ids before, between and after the earlier answers, one image token for each image.
 
@@ -148,14 +148,14 @@ def _rendered(
     """
     if not template:
         raise ModelError("the tokenizer has no chat template; fetch chat_template.jinja with the checkpoint")
-    for pieces in questions:
+    for pieces in prompts:
         check_special_tokens(tokenizer, "".join(pieces), "the question")
-    check_special_tokens(tokenizer, system or "", "the system prompt")
-    text = tokenizer.apply_chat_template(_messages(questions, system), tokenize=False, add_generation_prompt=True)
-    pieces = _between_answers(str(text), len(questions) - 1)
+    check_special_tokens(tokenizer, system_prompt or "", "the system prompt")
+    text = tokenizer.apply_chat_template(_messages(prompts, system_prompt), tokenize=False, add_generation_prompt=True)
+    pieces = _between_answers(str(text), len(prompts) - 1)
     rendered = [tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in pieces]
     image, end = _token_id(tokenizer, IMAGE_TOKEN), _token_id(tokenizer, TURN_END_TOKEN)
-    expected, image_count = sum(map(len, questions)) - len(questions), sum(ids.count(image) for ids in rendered)
+    expected, image_count = sum(map(len, prompts)) - len(prompts), sum(ids.count(image) for ids in rendered)
     if image_count != expected:
         many = "1 image" if expected == 1 else f"{expected} images"
         raise ModelError(
@@ -166,18 +166,18 @@ def _rendered(
     return [rendered[0], *(ids[1:] for ids in rendered[1:])]
 
 
-def _messages(questions: Sequence[Sequence[str]], system: str | None) -> list[dict[str, Any]]:
+def _messages(prompts: Sequence[Sequence[str]], system_prompt: str | None) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    if system is not None:
-        messages.append({"role": "system", "content": [{"type": "text", "text": system}]})
-    for turn, pieces in enumerate(questions):
+    if system_prompt is not None:
+        messages.append({"role": "system", "content": [{"type": "text", "text": system_prompt}]})
+    for turn, pieces in enumerate(prompts):
         first, *others = pieces
         parts: list[dict[str, Any]] = [{"type": "text", "text": first}] if first or not others else []
         for piece in others:
             parts.append({"type": "image"})
             parts += [{"type": "text", "text": piece}] if piece else []
         messages.append({"role": "user", "content": parts})
-        if turn < len(questions) - 1:
+        if turn < len(prompts) - 1:
             parts = [{"type": "text", "text": ANSWER_PLACEHOLDER.format(turn)}]
             messages.append({"role": "assistant", "content": parts})
     return messages
@@ -215,7 +215,8 @@ def _token_id(tokenizer: "PreTrainedTokenizerBase", token: str) -> int:
     return token_id
 
 
-def count_text_tokens(tokenizer, sample: Sample, question: str, system: str | None) -> int:
+def count_text_tokens(tokenizer, sample: Sample, prompt: str, system_prompt: str | None) -> int:
     """Tokens of prompt and answer without the image's own."""
-    prompt = prompt_ids(tokenizer, question=sample.prompt or question, system=sample.system or system, image_tokens=0)
-    return len(prompt) + len(answer_ids(tokenizer, sample.text))
+    style = PromptStyle(prompt, system_prompt).of(sample)
+    ids = prompt_ids(tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=0)
+    return len(ids) + len(answer_ids(tokenizer, sample.text))

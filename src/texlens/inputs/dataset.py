@@ -36,8 +36,8 @@ class ExampleDataset(Dataset):
         tokenizer: PreTrainedTokenizerBase,
         geometry: ImageGeometry,
         *,
-        question: str,
-        system: str | None = None,
+        prompt: str,
+        system_prompt: str | None = None,
         strict: bool = False,
         transform: Transform | None = None,
         seed: int = 0,
@@ -45,7 +45,7 @@ class ExampleDataset(Dataset):
         store: FeatureStore | None = None,
     ):
         self.rows, self.tokenizer, self.geometry = rows, tokenizer, geometry
-        self.question, self.system = question, system
+        self.prompt, self.system_prompt = prompt, system_prompt
         self.patchify, self.store = patchify, store
         self.strict, self.transform, self.seed = strict, transform, seed
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -97,7 +97,7 @@ class ExampleDataset(Dataset):
 
     def _example(self, sample: Sample, **options) -> Example:
         return build_example(
-            sample, self.tokenizer, self.geometry, self.question, self.system, patchify=self.patchify, **options
+            sample, self.tokenizer, self.geometry, self.prompt, self.system_prompt, patchify=self.patchify, **options
         )
 
     def _drawn_transform(self, index: int) -> Callable[[Image.Image], Image.Image] | None:

@@ -66,8 +66,8 @@ def build_example(
     sample: Sample,
     tokenizer: PreTrainedTokenizerBase,
     geometry: ImageGeometry,
-    question: str,
-    system: str | None = None,
+    prompt: str,
+    system_prompt: str | None = None,
     *,
     pixels: bool = False,
     transform: Callable[[Image.Image], Image.Image] | None = None,
@@ -80,7 +80,7 @@ def build_example(
     Raises:
         DataError: an image is unreadable or too long and thin, an answer empty, or a special token in a text.
     """
-    style = PromptStyle(question, system)
+    style = PromptStyle(prompt, system_prompt)
     example = build_prompt(
         sample, tokenizer, geometry, style, pixels=pixels, transform=transform, patchify=patchify, store=store
     )

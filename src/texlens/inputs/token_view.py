@@ -57,10 +57,10 @@ class ExampleView:
 
 
 def example_view(
-    sample: Sample, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, question: str, system: str | None
+    sample: Sample, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, prompt: str, system_prompt: str | None
 ) -> ExampleView:
     try:
-        example = build_example(sample, tokenizer, geometry, question, system, pixels=True)
+        example = build_example(sample, tokenizer, geometry, prompt, system_prompt, pixels=True)
         size = sample.image.size
     except DataError as error:
         return ExampleView(sample.id, sample.image.where, sample.text, error=str(error))
@@ -86,13 +86,14 @@ def examples_json(
     tokenizer: PreTrainedTokenizerBase,
     geometry: ImageGeometry,
     *,
-    question: str,
-    system: str | None = None,
+    prompt: str,
+    system_prompt: str | None = None,
     rows: int = 3,
 ) -> dict:
     """The same as plain values: `pixel_budget` and `examples`."""
     shown = [
-        example_view(samples[index], tokenizer, geometry, question, system) for index in range(min(rows, len(samples)))
+        example_view(samples[index], tokenizer, geometry, prompt, system_prompt)
+        for index in range(min(rows, len(samples)))
     ]
     return {
         "rows": len(samples),
@@ -109,8 +110,8 @@ def print_examples(
     tokenizer: PreTrainedTokenizerBase,
     geometry: ImageGeometry,
     *,
-    question: str,
-    system: str | None = None,
+    prompt: str,
+    system_prompt: str | None = None,
     rows: int = 3,
 ) -> None:
     """Prints a panel a row: sizes, the decoded conversation, and the table of tokens."""
@@ -125,7 +126,7 @@ def print_examples(
     )
     console.print(legend)
     for index in range(min(rows, len(samples))):
-        shown = example_view(samples[index], tokenizer, geometry, question, system)
+        shown = example_view(samples[index], tokenizer, geometry, prompt, system_prompt)
         console.print(Panel(_body(shown), title=Text(f"{shown.id} · {shown.where}"), title_align="left"))
 
 

@@ -27,7 +27,11 @@ def start_adapter(adapted: Any, config: RunConfig, base: BaseCheckpoint, rows) -
 def _batches(config: RunConfig, base: BaseCheckpoint, rows):
     processor, size = base.processor, config.train.batch_size
     examples = ExampleDataset(
-        rows, processor.tokenizer, processor.geometry, question=config.data.prompt, system=config.data.system_prompt
+        rows,
+        processor.tokenizer,
+        processor.geometry,
+        prompt=config.data.prompt,
+        system_prompt=config.data.system_prompt,
     )
     collate = Collator(processor.pad_token_id, processor.image_token_id, dummy_example=examples.dummy_example())
     order = iter(range(len(examples)))

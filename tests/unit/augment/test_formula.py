@@ -121,7 +121,7 @@ def test_thin_strokes_are_never_lost_when_the_pen_gets_thinner():
     image = Image.new("RGB", (60, 30), "white")
     ImageDraw.Draw(image).line((5, 15, 55, 15), fill="black", width=1)
     for seed in range(20):
-        changed = FormulaTransform(**NONE | {"thickness": 1.0})(image, np.random.default_rng(seed))
+        changed = FormulaTransform(**NONE | {"stroke_width": 1.0})(image, np.random.default_rng(seed))
         assert np.asarray(changed).min() < 128
 
 
@@ -131,7 +131,7 @@ def test_workers_draw_what_one_process_draws(tmp_path):
         load_split(file),
         tiny_tokenizer(),
         ImageGeometry(8, 2, 2, 256, 100_000),
-        question="Read",
+        prompt="Read",
         transform=FormulaTransform(),
         seed=7,
     )

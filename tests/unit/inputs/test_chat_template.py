@@ -23,13 +23,13 @@ def stock_ids(tokenizer, question, system, image_tokens):
 @pytest.mark.parametrize("system", [None, "", "You read formulas.", "你是公式识别助手"])
 def test_prompts_are_those_of_the_stock_processor(family, question, system):
     tokenizer = tiny_tokenizer(family)
-    ids = prompt_ids(tokenizer, question=question, system=system, image_tokens=5)
+    ids = prompt_ids(tokenizer, prompt=question, system_prompt=system, image_tokens=5)
     assert ids == stock_ids(tokenizer, question, system, 5)
 
 
 def test_a_prompt_in_full():
     tokenizer = tiny_tokenizer("qwen3_vl")
-    ids = prompt_ids(tokenizer, question="Read", image_tokens=2)
+    ids = prompt_ids(tokenizer, prompt="Read", image_tokens=2)
     assert tokenizer.decode(ids) == (
         "<|im_start|>user\n<|vision_start|><|image_pad|><|image_pad|><|vision_end|>Read<|im_end|>\n<|im_start|>assistant\n"
     )
@@ -37,10 +37,10 @@ def test_a_prompt_in_full():
 
 def test_qwen2_brings_its_own_system_prompt_and_qwen3_none():
     assert "helpful" in tiny_tokenizer("qwen2_vl").decode(
-        prompt_ids(tiny_tokenizer("qwen2_vl"), question="Read", image_tokens=1)
+        prompt_ids(tiny_tokenizer("qwen2_vl"), prompt="Read", image_tokens=1)
     )
     assert "system" not in tiny_tokenizer("qwen3_vl").decode(
-        prompt_ids(tiny_tokenizer("qwen3_vl"), question="Read", image_tokens=1)
+        prompt_ids(tiny_tokenizer("qwen3_vl"), prompt="Read", image_tokens=1)
     )
 
 
@@ -53,7 +53,7 @@ def test_an_answer_is_its_text_and_the_end_of_the_turn():
 
 def test_prompt_and_answer_together_are_the_stock_conversation():
     tokenizer = tiny_tokenizer("qwen2_5_vl")
-    token_ids = prompt_ids(tokenizer, question="Read", image_tokens=1) + answer_ids(tokenizer, "\\frac a b")
+    token_ids = prompt_ids(tokenizer, prompt="Read", image_tokens=1) + answer_ids(tokenizer, "\\frac a b")
     messages = [
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Read"}]},
         {"role": "assistant", "content": "\\frac a b"},
@@ -73,20 +73,20 @@ def test_a_text_that_spells_a_special_token_is_rejected(token):
     with pytest.raises(DataError, match="the answer holds the special token"):
         answer_ids(tokenizer, f"x {token}")
     with pytest.raises(DataError, match="the question holds the special token"):
-        prompt_ids(tokenizer, question=f"Read {token}", image_tokens=1)
+        prompt_ids(tokenizer, prompt=f"Read {token}", image_tokens=1)
     with pytest.raises(DataError, match="the system prompt holds the special token"):
-        prompt_ids(tokenizer, question="Read", system=token, image_tokens=1)
+        prompt_ids(tokenizer, prompt="Read", system_prompt=token, image_tokens=1)
 
 
 def test_a_template_without_a_place_for_the_image_is_rejected():
     tokenizer = tiny_tokenizer()
-    prompt_ids(tokenizer, question="Read", image_tokens=1)
+    prompt_ids(tokenizer, prompt="Read", image_tokens=1)
     tokenizer.chat_template = "{{ messages[0].role }}"
     with pytest.raises(ModelError, match="0 places for 1 image"):
-        prompt_ids(tokenizer, question="Read", image_tokens=1)
+        prompt_ids(tokenizer, prompt="Read", image_tokens=1)
     tokenizer.chat_template = None
     with pytest.raises(ModelError, match="no chat template"):
-        prompt_ids(tokenizer, question="Read", image_tokens=1)
+        prompt_ids(tokenizer, prompt="Read", image_tokens=1)
 
 
 def test_a_rows_own_prompt_and_system_go_first():

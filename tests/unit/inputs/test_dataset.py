@@ -19,7 +19,7 @@ GEOMETRY = ImageGeometry(8, 2, 2, 256, 100_000)
 
 def dataset(tmp_path, images, **options) -> ExampleDataset:
     file = write_parquet(tmp_path / "train.parquet", [f"x^{n}" for n in range(len(images))], images)
-    return ExampleDataset(load_split(file), tiny_tokenizer(), GEOMETRY, question="Read", **options)
+    return ExampleDataset(load_split(file), tiny_tokenizer(), GEOMETRY, prompt="Read", **options)
 
 
 def collator(data: ExampleDataset) -> Collator:

@@ -19,7 +19,7 @@ def sample(text="x^2", data=None, **options) -> Sample:
 def test_labels_are_the_answer_and_the_end_of_the_turn_alone():
     tokenizer = tiny_tokenizer()
     example = build_example(sample(), tokenizer, GEOMETRY, "Read")
-    prompt = prompt_ids(tokenizer, question="Read", image_tokens=8)
+    prompt = prompt_ids(tokenizer, prompt="Read", image_tokens=8)
     answer = answer_ids(tokenizer, "x^2")
     assert example.input_ids == prompt + answer
     assert example.labels == [-100] * len(prompt) + answer

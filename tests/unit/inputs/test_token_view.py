@@ -19,7 +19,7 @@ def shown(samples, **options) -> str:
     console = Console(
         file=io.StringIO(), width=120, color_system="truecolor", force_terminal=True, legacy_windows=False
     )
-    print_examples(console, samples, tiny_tokenizer(), GEOMETRY, question="Read [bold]", **options)
+    print_examples(console, samples, tiny_tokenizer(), GEOMETRY, prompt="Read [bold]", **options)
     return console.file.getvalue()
 
 
@@ -44,7 +44,7 @@ def test_trained_tokens_are_green_and_the_prompt_is_dim():
 
 
 def test_a_chinese_question_is_whole_though_its_characters_are_several_tokens():
-    created = examples_json([GOOD], tiny_tokenizer(), GEOMETRY, question="请识别公式")["examples"][0]
+    created = examples_json([GOOD], tiny_tokenizer(), GEOMETRY, prompt="请识别公式")["examples"][0]
     assert "请识别公式" in "".join(part["text"] for part in created["conversation"])
 
 
@@ -57,7 +57,7 @@ def test_only_as_many_rows_as_asked_for():
 
 
 def test_json_holds_the_same():
-    created = examples_json([GOOD, BAD], tiny_tokenizer(), GEOMETRY, question="Read")
+    created = examples_json([GOOD, BAD], tiny_tokenizer(), GEOMETRY, prompt="Read")
     assert json.loads(json.dumps(created))["pixel_budget"] == {"min": 65_536, "max": 1_000_000}
     example, rejected = created["examples"]
     assert (example["image_size"], example["resized"], example["grid"]) == ((200, 50), (512, 128), (1, 8, 32))

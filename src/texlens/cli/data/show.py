@@ -29,7 +29,7 @@ def show(
     config = load_config(run_file, overrides or ())
     processor = build_base(config.model).processor
     samples = read_split(config.data, split)
-    options = {"question": config.data.prompt, "system": config.data.system_prompt, "rows": rows}
+    options = {"prompt": config.data.prompt, "system_prompt": config.data.system_prompt, "rows": rows}
     if as_json:
         print_json(examples_json(samples, processor.tokenizer, processor.geometry, **options))
     else:

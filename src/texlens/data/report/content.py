@@ -114,7 +114,7 @@ def inspect(
         commands.update({token for token in tokenize(row.sample.text) if token[0] == "\\"})
         if all(image.width for image in row.images):
             images.append(tuple((image.width, image.height) for image in row.images))
-            tokens.append(text_token_estimate(row.sample, options.question, None))
+            tokens.append(text_token_estimate(row.sample, options.prompt, None))
 
     validation = validate(splits, options, cache=cache, on_progress=on_progress, on_row=meet)
     sizes = Sizes(images, tokens, sum(part.rows + part.rejected for part in stats.values()) - len(images))

@@ -30,7 +30,7 @@ def exact_duplicates(keys_of_rows: Iterable[RowKeys], same_label: Same) -> Itera
     groups: dict[tuple, list[RowKeys]] = defaultdict(list)
     for keys in keys_of_rows:
         if keys.image:
-            groups[keys.split, keys.image, keys.question].append(keys)
+            groups[keys.split, keys.image, keys.prompt].append(keys)
     for group in groups.values():
         yield from _within(group, same_label)
 
@@ -63,7 +63,7 @@ def near_duplicates(keys_of_rows: Sequence[RowKeys], same_label: Same) -> Iterat
         same = earlier.label == later.label or same_label(earlier, later)
         if earlier.split != later.split:
             kind = "near-leak"
-        elif earlier.question != later.question:
+        elif earlier.prompt != later.prompt:
             continue
         else:
             kind = "near-duplicate" if same else "near-two-labels"

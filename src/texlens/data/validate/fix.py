@@ -194,7 +194,7 @@ def _to_train(keys_of_rows: Sequence[RowKeys], actions: dict[RowPlace, RowAction
         if other is not None:
             target = _home(other, actions)
             same = others.get("image-leak")
-            if same is not None and same.question == keys.question:
+            if same is not None and same.prompt == keys.prompt:
                 actions[keys.split, keys.row] = _beside(same, target, equal=same_label(same, keys))
                 continue
             known = actions.get((keys.split, keys.row))

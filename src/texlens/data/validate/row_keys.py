@@ -12,7 +12,7 @@ class RowKeys(NamedTuple):
     split: str
     row: int
     label: bytes
-    question: bytes
+    prompt: bytes
     image: bytes
     perceptual_hash: bytes
 

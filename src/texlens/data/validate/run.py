@@ -36,7 +36,7 @@ class Options:
 
     geometry: ImageGeometry
     context: int = 32_768
-    question: str = ""
+    prompt: str = ""
     special_tokens: tuple[str, ...] = ()
     latex: bool | None = None
     render: bool = True
@@ -139,7 +139,7 @@ def _row_faults(row: RowStats, options: Options) -> Iterator[tuple[str, str]]:
     yield from check_texts(
         row.sample,
         tokens,
-        question=options.question,
+        prompt=options.prompt,
         context=options.context,
         special_tokens=options.special_tokens,
     )

@@ -25,7 +25,7 @@ def check_texts(
     sample: Sample,
     image_tokens: int,
     *,
-    question: str = "",
+    prompt: str = "",
     context: int,
     special_tokens: Iterable[str] = (),
 ) -> Iterator[tuple[str, str]]:
@@ -33,7 +33,7 @@ def check_texts(
     if any(not answer.strip() for answer in sample.answers):
         yield "empty-answer", "0 answer tokens"
         return
-    tokens = image_tokens + text_token_estimate(sample, question, None)
+    tokens = image_tokens + text_token_estimate(sample, prompt, None)
     if tokens > context:
         yield (
             "long-answer",

@@ -105,7 +105,7 @@ class LlamaReader:
         """Reads image and question; the position that comes next."""
         asked = style.of(sample)
         tokenizer: Any = self.processor.tokenizer
-        ids = prompt_ids(tokenizer, question=asked.question, system=asked.system, image_tokens=1)
+        ids = prompt_ids(tokenizer, prompt=asked.prompt, system_prompt=asked.system_prompt, image_tokens=1)
         marker = self._mtmd.mtmd_default_marker().decode()
         text = tokenizer.decode(ids).replace(f"{VISION_START_TOKEN}{IMAGE_TOKEN}{VISION_END_TOKEN}", marker)
         bitmap = self._bitmap(self._resized(sample))

@@ -51,7 +51,7 @@ class PlainReader:
         geometry = geometry_of(self.model.config, read_preprocessor(self.folder))
         patches, grid = image_to_patches(sample.image.load(), geometry)
         image_tokens = grid[1] * grid[2] // geometry.merge_size**2
-        ids = prompt_ids(self.tokenizer, question=question, image_tokens=image_tokens)
+        ids = prompt_ids(self.tokenizer, prompt=question, image_tokens=image_tokens)
         assert ids.count(self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)) == image_tokens
         writer = Writer(self.model)
         logits = writer.prompt(ids, *self.model.see(patches, grid), grid, geometry.merge_size)

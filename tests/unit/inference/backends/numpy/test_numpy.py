@@ -42,7 +42,7 @@ def test_the_prompt_is_the_one_that_transformers_renders(plain):
 
     stock = load_processor(NANO_FOLDER).tokenizer
     for question, system in ((QUESTION, None), ("Écris : x²?", "Be brief."), ("读出公式", None)):
-        asked = {"question": question, "system": system, "image_tokens": 5}
+        asked = {"prompt": question, "system_prompt": system, "image_tokens": 5}
         assert prompt_ids(plain.tokenizer, **asked) == prompt_ids(stock, **asked)
 
 
