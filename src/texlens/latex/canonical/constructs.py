@@ -2,28 +2,33 @@
 
 from collections.abc import Sequence
 
-from texlens.latex.canonical.canonicalizer import Canonicalizer
+from texlens.latex.canonical.canonicalizer import Canonicalizer, braced
 from texlens.latex.canonical.items import STYLE, STYLE_TOKENS, Choice, Item, Unit
-from texlens.latex.canonical.printing import group, spell
+from texlens.latex.canonical.printing import group, space_tokens, spell
 from texlens.latex.canonical.synonyms import DELIMITERS, SYNONYMS
 from texlens.latex.layout.engine import State, subscript_style, superscript_style
 from texlens.latex.layout.spacing import CLASS, CLOSE, INNER, OP, OPEN, ORD, REL, SPACE
+from texlens.latex.layout.structures import is_character_node, segments
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import (
     Accent,
     Arrow,
     Big,
+    Cancel,
     Delimited,
     Fraction,
     Middle,
     Negated,
     Phantom,
     Radical,
+    Sideset,
     Space,
     Stack,
     Stretch,
+    StyleChoice,
 )
 
+_RULE_EM = 0.04  # TeX's own
 _OPENING = frozenset(["(", "[", "\\{", "|", "\\|", "\\langle", "\\lfloor", "\\lceil"])
 _CLOSING = frozenset([")", "]", "\\}", "|", "\\|", "\\rangle", "\\rfloor", "\\rceil"])
 _MATRIX_FENCES = {("(", ")"): "p", ("[", "]"): "b", ("\\{", "\\}"): "B", ("|", "|"): "v", ("\\|", "\\|"): "V"}
@@ -41,11 +46,16 @@ def canonical_fraction(canonicalizer: Canonicalizer, node: Fraction, style: int,
     if node.source in ("\\nicefrac", "\\sfrac"):
         return Item(group((node.source,), above, below), ORD)
     left, right = (None if side is None else DELIMITERS.get(side, side) for side in (node.left, node.right))
-    if left is None and right is None and node.has_rule:
+    has_own_rule = node.has_rule and node.thickness_em is not None and abs(node.thickness_em - _RULE_EM) > 0.001
+    if left is None and right is None and node.has_rule and not has_own_rule:
         return _sized(group(("\\frac",), above, below), forced, within, "frac")
     if (left, right) == ("(", ")") and not node.has_rule:
         return _sized(group(("\\binom",), above, below), forced, within, "binom")
-    if left is None and right is None:
+    if has_own_rule:
+        thickness = f"{node.thickness_em:.3f}em"
+        fences = ("\\above",) if left is None and right is None else ("\\abovewithdelims", left or ".", right or ".")
+        divided = (*fences, thickness)
+    elif left is None and right is None:
         divided = ("\\atop",)
     else:
         divided = ("\\overwithdelims" if node.has_rule else "\\atopwithdelims", left or ".", right or ".")
@@ -82,7 +92,11 @@ def canonical_delimited(
     canonicalizer: Canonicalizer, node: Delimited, style: int, state: State, loose: bool
 ) -> Unit | list[Unit]:
     is_natural = canonicalizer.fences.is_natural(node)
-    units = canonicalizer.units(node.body.items, style, state, loose and is_natural)
+    units = [
+        unit
+        for segment in segments(node.body)
+        for unit in canonicalizer.units(segment, style, state, loose and is_natural)
+    ]
     left, right = (DELIMITERS.get(side, side) for side in (node.left, node.right))
     inner = canonicalizer.assembled(units, style)
     whole = _matrix_in_fences(left, right, inner, style) or _fenced(left, right, inner, style)
@@ -142,8 +156,13 @@ def canonical_big(canonicalizer: Canonicalizer, node: Big, style: int, state: St
 def canonical_accent(canonicalizer: Canonicalizer, node: Accent, style: int, state: State, loose: bool) -> Unit:
     source = SYNONYMS.get(node.source, node.source)
     inner = canonicalizer.body(node.body, style | 1, state, loose)
-    is_character = len(inner) == 1 and inner[0].is_character
-    return Item(group((source,), spell(inner, style)), ORD, (), is_character)
+    ink = [item for item in inner if item.atom != SPACE or space_tokens(item.em, style)]
+    is_character = len(ink) == 1 and ink[0].is_character
+    tokens = spell(inner, style)
+    if is_character and not is_character_node(node):
+        # a box such as `\\textbf{S}`: the empty atom keeps scripts at the height that TeX gives them
+        return Item(group((source,), ("{", "}", *tokens)), ORD)
+    return Item(group((source,), tokens), ORD, (), is_character)
 
 
 def canonical_stretch(canonicalizer: Canonicalizer, node: Stretch, style: int, state: State, loose: bool) -> Unit:
@@ -155,12 +174,38 @@ def canonical_stretch(canonicalizer: Canonicalizer, node: Stretch, style: int, s
 def canonical_stack(canonicalizer: Canonicalizer, node: Stack, style: int, state: State, loose: bool) -> Unit:
     base = canonicalizer.body(node.base, style, state, loose)
     atom = base[0].atom if len(base) == 1 and base[0].atom >= 0 and base[0].is_character else ORD
-    small = node.over if node.over is not None else node.under
-    inner = superscript_style(style) if node.over is not None else subscript_style(style)
-    source = "\\overset" if node.over is not None else "\\underset"
+    over = None if node.over is None else canonicalizer.spelt(node.over, superscript_style(style), state, loose)
+    under = None if node.under is None else canonicalizer.spelt(node.under, subscript_style(style), state, loose)
+    if over is not None and under is not None:
+        option = ("[", *_guarded(under), "]")
+        return Item(group(("\\stackrel", *option), over, spell(base, style)), REL)
+    source = "\\overset" if over is not None else "\\underset"
     if node.source == "\\stackrel" and atom != REL:
         source, atom = "\\stackrel", REL
-    return Item(group((source,), canonicalizer.spelt(small, inner, state, loose), spell(base, style)), atom)
+    return Item(group((source,), over if over is not None else under or (), spell(base, style)), atom)
+
+
+def canonical_sideset(canonicalizer: Canonicalizer, node: Sideset, style: int, state: State, loose: bool) -> Unit:
+    corners = []
+    for sub, sup in ((node.left_sub, node.left_sup), (node.right_sub, node.right_sup)):
+        tokens: tuple[str, ...] = ()
+        if sub is not None:
+            tokens += group(("_",), canonicalizer.spelt(sub, subscript_style(style), state, False))
+        if sup is not None:
+            tokens += group(("^",), canonicalizer.spelt(sup, superscript_style(style), state, False))
+        corners.append(tokens)
+    base = canonicalizer.spelt(node.base, style, state, False)
+    return Item((*group(("\\sideset",), *corners), *base), OP)
+
+
+def canonical_style_choice(
+    canonicalizer: Canonicalizer, node: StyleChoice, style: int, state: State, loose: bool
+) -> Unit:
+    return braced(canonicalizer.body(node.branches[style >> 1], style, state, loose), style)
+
+
+def canonical_cancel(canonicalizer: Canonicalizer, node: Cancel, style: int, state: State, loose: bool) -> Unit:
+    return Item(group((node.source,), canonicalizer.spelt(node.body, style, state, False)), ORD)
 
 
 def canonical_arrow(canonicalizer: Canonicalizer, node: Arrow, style: int, state: State, loose: bool) -> Unit:

@@ -12,7 +12,7 @@ from texlens.latex.canonical import constructs as forms
 from texlens.latex.canonical import operators
 from texlens.latex.canonical import text as phrases
 from texlens.latex.canonical.canonicalizer import PLAIN, Canonicalizer, Method
-from texlens.latex.canonical.matrices import canonical_multicolumn, canonical_table, name_of
+from texlens.latex.canonical.matrices import canonical_multicolumn, canonical_table, is_intertext, name_of
 from texlens.latex.canonical.printing import spell
 from texlens.latex.canonical.scripts import canonical_scripts
 from texlens.latex.parse.nodes import (
@@ -21,6 +21,7 @@ from texlens.latex.parse.nodes import (
     Bar,
     Big,
     Boxed,
+    Cancel,
     Classed,
     Delimited,
     FontChange,
@@ -38,10 +39,13 @@ from texlens.latex.parse.nodes import (
     Raised,
     Row,
     Scripts,
+    Sideset,
+    SizedBox,
     Space,
     Stack,
     Stretch,
     StyleChange,
+    StyleChoice,
     Text,
 )
 from texlens.latex.parse.parser import parse
@@ -149,9 +153,13 @@ def _line_of(node: Matrix) -> Row | None:
     name = name_of(node)
     if (
         node.lines
+        or node.partial_lines
+        or node.inserts
         or len(node.rows) != 1
         or name not in ("aligned", "gathered", "matrix", "array")
         or "|" in node.columns
+        or ":" in node.columns
+        or any(is_intertext(cell) for row in node.rows for cell in row)
     ):
         return None
     cells = [cell.items if isinstance(cell, Row) else (cell,) for cell in node.rows[0]]
@@ -189,4 +197,8 @@ _METHODS: dict[type, Method] = {
     Bar: phrases.canonical_bar,
     Matrix: canonical_table,
     Multicolumn: canonical_multicolumn,
+    Sideset: forms.canonical_sideset,
+    StyleChoice: forms.canonical_style_choice,
+    Cancel: forms.canonical_cancel,
+    SizedBox: phrases.canonical_sized_box,
 }

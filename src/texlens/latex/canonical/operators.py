@@ -5,7 +5,9 @@ from texlens.latex.canonical.constructs import delimiter_symbol
 from texlens.latex.canonical.items import Choice, Item, Unit, space
 from texlens.latex.canonical.printing import group, scale_of, spell
 from texlens.latex.canonical.synonyms import FUNCTIONS, LIMIT_FUNCTIONS
+from texlens.latex.canonical.text import canonical_tag
 from texlens.latex.layout.engine import State, changed
+from texlens.latex.layout.formula import KEEPS_CLASS
 from texlens.latex.layout.spacing import BIN, CLASS, OP, OPEN, ORD, REL
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import Classed, FontChange, Macro, Operator, Row, Symbol, Text
@@ -25,7 +27,8 @@ def canonical_font_change(
     body = node.body
     nodes = body.items if isinstance(body, Row) else (body,)
     inner = canonicalizer.items(nodes, style, state, loose)
-    if len(nodes) == 1 and len(inner) == 1 and (inner[0].is_base or isinstance(nodes[0], Symbol)):
+    is_single = len(nodes) == 1 and len(inner) == 1 and (inner[0].is_base or isinstance(nodes[0], Symbol))
+    if is_single and (node.source in KEEPS_CLASS or inner[0].atom == ORD):
         return inner[0]
     return braced(inner, style)
 
@@ -47,7 +50,7 @@ def canonical_operator(
     goes_over = node.limits and has_scripts and style < 2
     if inner and all(item.font == ("\\mathrm",) and len(item.tokens) == 1 for item in inner):
         return _named(node, inner, goes_over, has_scripts and style < 2)
-    if len(inner) == 1 and inner[0].atom == OP:
+    if len(inner) == 1 and inner[0].atom == OP and not has_scripts:
         return inner[0]
     if node.source.startswith("\\operatorname") and has_scripts and not goes_over:
         return Item((*group(("\\mathop",), spell(inner, style)), *(("\\nolimits",) if style < 2 else ())), OP)
@@ -85,10 +88,12 @@ def canonical_macro(
     if node.source in _DOUBLE_ARROWS:
         thick = space(5 / 18 * scale_of(style))
         return [thick, Item((_DOUBLE_ARROWS[node.source],), REL), thick]
-    if node.source in ("\\tag", "\\eqno", "\\leqno"):
+    if node.source == "\\tag":
         (words,) = node.arguments
         assert isinstance(words, Text)
-        return Item(("\\tag", "*", "{" + " ".join(str(words.parts[0]).split()) + "}"), ORD, (), False, False)
+        return canonical_tag(canonicalizer, words)
+    if node.source in ("\\qed", "\\qedhere"):
+        return Item(("\\qed",), ORD, (), False, False)
     if node.source in ("\\pmod", "\\mod", "\\pod"):
         return Item(group((node.source,), canonicalizer.spelt(node.arguments[0], style, state, loose)), ORD)
     return braced(canonicalizer.items(node.expansion.items, style, state, loose), style)

@@ -17,7 +17,7 @@ def difference(before: Layout, after: Layout) -> str:
     """
     if len(before.glyphs) != len(after.glyphs):
         return "glyphs more or fewer"
-    if len(before.rules) != len(after.rules):
+    if len(before.rules) != len(after.rules) or len(before.lines) != len(after.lines):
         return "rules more or fewer"
     if any(a.glyph_id != b.glyph_id or a.font != b.font for a, b in zip(before.glyphs, after.glyphs, strict=True)):
         return "another glyph"

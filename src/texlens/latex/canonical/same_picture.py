@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from texlens.core.errors import LatexError
 from texlens.latex.canonical.form import canonical
-from texlens.latex.layout.boxes import Layout
+from texlens.latex.layout.boxes import Layout, is_dashed
 from texlens.latex.layout.formula import layout
 from texlens.latex.parse import symbols as sym
 
@@ -85,23 +85,24 @@ _LETTERLESS = frozenset(
 @lru_cache(maxsize=8192)
 def _drawn(formula: str) -> Layout | None:
     try:
-        return _from_ink(layout(formula))
+        return _from_ink(layout(formula, system_fonts=False))
     except LatexError:
         return None
 
 
 def _from_ink(drawn: Layout) -> Layout:
     """Moved so that the ink begins at x = 0: empty space before it is no part of the picture."""
-    starts = [glyph.x for glyph in drawn.glyphs] + [rule.x for rule in drawn.rules]
+    starts = [ink.x for ink in (*drawn.glyphs, *drawn.rules, *drawn.lines)]
     left = min(starts, default=0.0)
     glyphs = tuple(glyph._replace(x=glyph.x - left) for glyph in drawn.glyphs)
     rules = tuple(rule._replace(x=rule.x - left) for rule in drawn.rules)
-    return Layout(drawn.width, drawn.height, drawn.depth, glyphs, rules)
+    lines = tuple(line._replace(x=line.x - left) for line in drawn.lines)
+    return Layout(drawn.width, drawn.height, drawn.depth, glyphs, rules, lines)
 
 
 def is_same_layout(a: Layout, b: Layout, across: float = ACROSS_EM, upwards: float = UPWARDS_EM) -> bool:
     """Whether each glyph and rule of `a` has a partner of its own in `b`, of its kind, size and place."""
-    if len(a.glyphs) != len(b.glyphs) or len(a.rules) != len(b.rules):
+    if len(a.glyphs) != len(b.glyphs) or len(a.rules) != len(b.rules) or len(a.lines) != len(b.lines):
         return False
     ours, theirs = _marks(a), _marks(b)
     if ours.keys() != theirs.keys():
@@ -114,8 +115,11 @@ def _marks(drawn: Layout) -> dict[tuple[object, ...], list[_Mark]]:
     marks: dict[tuple[object, ...], list[_Mark]] = defaultdict(list)
     for _, font, glyph, x, y, size, _ in drawn.glyphs:
         marks[font, glyph, round(size / _SIZE_EM)].append((x, x, y, y))
-    for x, y, width, height, _ in drawn.rules:
-        marks[width > height,].append((x, x + width, y, y + height))
+    for rule in drawn.rules:
+        x, y, width, height, _ = rule
+        marks[width > height, is_dashed(rule)].append((x, x + width, y, y + height))
+    for x, y, dx, dy, _, _ in drawn.lines:
+        marks["line", dy > 0].append((x, x + dx, y, y + dy))
     return marks
 
 

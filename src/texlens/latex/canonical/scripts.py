@@ -1,6 +1,7 @@
 """Scripts in canonical form: always in braces, the lower one first, on a base with as few braces as it can have."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from texlens.latex.canonical.canonicalizer import Canonicalizer, braced, canonical_symbol
 from texlens.latex.canonical.items import Choice, Item, Unit
@@ -10,7 +11,7 @@ from texlens.latex.canonical.synonyms import LIMIT_FUNCTIONS
 from texlens.latex.layout.engine import State, subscript_style, superscript_style
 from texlens.latex.layout.spacing import CLOSE, INNER, OP, ORD, SPACE
 from texlens.latex.parse import symbols as sym
-from texlens.latex.parse.nodes import Delimited, Operator, Scripts, Stretch, Symbol
+from texlens.latex.parse.nodes import Delimited, Operator, Row, Scripts, Sideset, Stretch, Symbol
 
 
 def canonical_scripts(
@@ -24,6 +25,7 @@ def canonical_scripts(
         sub = None
     if not sup and (loose or not sub):
         sup = None
+    node = _without_mathop(node, style)
     base, limits = node.base, _limits(node, style)
     suffix: tuple[str, ...] = limits if sub is not None or sup is not None else ()
     if sub is not None:
@@ -47,6 +49,20 @@ def canonical_scripts(
     return _attached(unit, suffix, style, loose)
 
 
+def _without_mathop(node: Scripts, style: int) -> Scripts:
+    r"""`\mathop{\sum}` is `\sum` with limits in display style, `\mathop{\int}` is `\int\limits`."""
+    base = node.base
+    if not isinstance(base, Operator) or base.body is None:
+        return node
+    only = base.body
+    while isinstance(only, Row) and len(only.items) == 1:
+        only = only.items[0]
+    if not isinstance(only, Symbol) or only.atom != "op":
+        return node
+    goes_over = node.limits == "\\limits" or (base.limits and node.limits != "\\nolimits" and style < 2)
+    return replace(node, base=only, limits="\\limits" if goes_over else "\\nolimits")
+
+
 def _limits(node: Scripts, style: int) -> tuple[str, ...]:
     r"""`\limits` or `\nolimits` where it makes a difference."""
     base, limits = node.base, node.limits
@@ -56,6 +72,8 @@ def _limits(node: Scripts, style: int) -> tuple[str, ...]:
         return ()
     if isinstance(base, Symbol) and base.atom == "op":
         natural = base.source in sym.LIMIT_OPERATORS and style < 2
+    elif isinstance(base, Sideset):
+        natural = getattr(base.base, "source", "") in sym.LIMIT_OPERATORS and style < 2
     elif isinstance(base, Operator):
         natural = base.limits and style < 2
     else:

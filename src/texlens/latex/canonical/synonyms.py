@@ -4,8 +4,8 @@ Only true synonyms are listed, which TeX draws with the same glyph. Look-alikes 
 where a font has one glyph for both (`\emptyset` and `\varnothing`, `\cal` and `\mathscr`).
 """
 
-from texlens.latex.layout.alphabets import styled
 from texlens.latex.parse import symbols as sym
+from texlens.latex.parse.alphabets import styled
 
 
 def _pairs(text: str) -> dict[str, str]:
@@ -156,6 +156,8 @@ def font_of(character: str, alphabet: str, bold: bool) -> tuple[str, ...]:
         return ()
     if alphabet == "normal" and not bold and character in "ΓΔΘΛΞΠΣΥΦΨΩ":
         return ("\\mathit",)
+    if alphabet == "frak" and character.isdecimal():
+        return ("\\mathfrak",)  # TeX has digits of its own there, our fonts have none
     drawn = styled(character, alphabet, bold)
     if drawn == styled(character, "", False):
         if bold and not character.isspace():

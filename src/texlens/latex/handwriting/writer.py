@@ -200,6 +200,8 @@ def _strokes(formula: Layout, writer: _Writer) -> Iterator[Stroke]:
             sign, bar = next(strokes), writer.bar(roof)
             yield Stroke(sign.points + bar.points[1:], (*sign.corners, len(sign.points) - 1))
     yield from map(writer.bar, rules)
+    for line in formula.lines:
+        yield Stroke(((line.x, line.y), (line.x + line.dx, line.y + line.dy)), ())
 
 
 def characters_of(formula: Layout) -> Iterator[tuple[str, tuple[float, float, float, float]]]:

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from texlens.latex.layout.fonts import font_file
+from texlens.latex.layout.fonts import MISSING, font_file
+
+DASHED = frozenset([":", "\\hdashline", "\\cdashline"])
+"""Sources of rules that are drawn dashed."""
 
 
 class PlacedGlyph(NamedTuple):
@@ -28,6 +31,17 @@ class PlacedRule(NamedTuple):
     source: str
 
 
+class PlacedLine(NamedTuple):
+    """A stroke from (x, y) to (x + dx, y + dy)."""
+
+    x: float
+    y: float
+    dx: float
+    dy: float
+    thickness: float
+    source: str
+
+
 class Layout(NamedTuple):
     """A formula laid out: lengths in em (times `size` of the call), x to the right, y up from the baseline."""
 
@@ -36,6 +50,12 @@ class Layout(NamedTuple):
     depth: float
     glyphs: tuple[PlacedGlyph, ...]
     rules: tuple[PlacedRule, ...]
+    lines: tuple[PlacedLine, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Characters that no font has, in order, each once."""
+        return tuple(dict.fromkeys(glyph.character for glyph in self.glyphs if glyph.font == MISSING))
 
     def ink_box(self, margin: float = 0.0) -> tuple[float, float, float, float]:
         """(left, bottom, right, top) of all ink and of the formula's own box, `margin` wider on each side."""
@@ -43,6 +63,7 @@ class Layout(NamedTuple):
         for x0, y0, x1, y1 in (
             *map(glyph_box, self.glyphs),
             *((r.x, r.y, r.x + r.width, r.y + r.height) for r in self.rules),
+            *map(line_box, self.lines),
         ):
             left, bottom, right, top = min(left, x0), min(bottom, y0), max(right, x1), max(top, y1)
         return left - margin, bottom - margin, right + margin, top + margin
@@ -55,11 +76,22 @@ def glyph_box(glyph: PlacedGlyph) -> tuple[float, float, float, float]:
     return x + metrics[1] * size, y + metrics[2] * size, x + metrics[3] * size, y + metrics[4] * size
 
 
+def line_box(line: PlacedLine) -> tuple[float, float, float, float]:
+    """(left, bottom, right, top) of a stroke."""
+    low, high = sorted((line.y, line.y + line.dy))
+    return line.x, low, line.x + line.dx, high
+
+
+def is_dashed(rule: PlacedRule) -> bool:
+    return rule.source in DASHED
+
+
 class Box:
     """TeX's box: immutable by convention, so that one box can be in several places.
 
     `italic` is the italic correction, already part of `width`; `accent` where an accent over it sits.
-    `ink` is a glyph (character, font, glyph id, size, source) or a rule (width, height, source).
+    `ink` is a glyph (character, font, glyph id, size, source), a stroke (dx, dy, thickness, source) or a rule
+    (width, height, source).
     """
 
     __slots__ = ("accent", "children", "depth", "height", "ink", "italic", "width")
@@ -72,7 +104,10 @@ class Box:
         children: tuple[tuple[float, float, "Box"], ...] | list[tuple[float, float, "Box"]] = (),
         italic: float = 0.0,
         accent: float | None = None,
-        ink: tuple[str, str, int, float, str] | tuple[float, float, str] | None = None,
+        ink: tuple[str, str, int, float, str]
+        | tuple[float, float, float, str]
+        | tuple[float, float, str]
+        | None = None,
     ):
         self.width = width
         self.height = height
@@ -109,6 +144,7 @@ def flatten(box: Box, size: float) -> Layout:
     """Every glyph and rule in its place, from left to right as the source has them."""
     glyphs: list[PlacedGlyph] = []
     rules: list[PlacedRule] = []
+    lines: list[PlacedLine] = []
     stack = [(0.0, 0.0, box)]
     while stack:
         x, y, here = stack.pop()
@@ -118,6 +154,9 @@ def flatten(box: Box, size: float) -> Layout:
         elif len(ink) == 5:
             character, font, glyph_id, scale, source = ink
             glyphs.append(PlacedGlyph(character, font, glyph_id, x * size, y * size, scale * size, source))
+        elif len(ink) == 4:
+            dx, dy, thickness, source = ink
+            lines.append(PlacedLine(x * size, y * size, dx * size, dy * size, thickness * size, source))
         else:
             rules.append(PlacedRule(x * size, y * size, ink[0] * size, ink[1] * size, ink[2]))
-    return Layout(box.width * size, box.height * size, box.depth * size, tuple(glyphs), tuple(rules))
+    return Layout(box.width * size, box.height * size, box.depth * size, tuple(glyphs), tuple(rules), tuple(lines))

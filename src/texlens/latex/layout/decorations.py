@@ -7,7 +7,7 @@ from texlens.latex.layout.engine import LayoutEngine, State, subscript_style, su
 from texlens.latex.layout.fonts import TEX_ACCENT_HEIGHTS
 from texlens.latex.layout.spacing import OP, ORD, REL
 from texlens.latex.layout.structures import class_of, is_character_node, with_limits
-from texlens.latex.parse.nodes import Accent, Arrow, Bar, Boxed, Negated, Raised, Row, Stack, Stretch, Symbol
+from texlens.latex.parse.nodes import Accent, Arrow, Bar, Boxed, Cancel, Negated, Raised, Row, Stack, Stretch, Symbol
 from texlens.latex.parse.symbols import BRACES, UNDER_ACCENTS
 
 _COMBINING_SLASH = "\u0338"
@@ -125,6 +125,18 @@ def layout_boxed(engine: LayoutEngine, node: Boxed, style: int, state: State) ->
     flat, upright = rule(width, line, 0.0, node.source), rule(line, height, depth, node.source)
     children = ((0.0, height - line, flat), (0.0, -depth, flat), (0.0, 0.0, upright), (width - line, 0.0, upright))
     return ORD, Box(width, height, depth, (*children, (pad + line, 0.0, body)))
+
+
+def layout_cancel(engine: LayoutEngine, node: Cancel, style: int, state: State) -> tuple[int, Box]:
+    """Strokes from corner to corner of the body's box."""
+    body = engine.node(node.body, style, state)
+    total = body.height + body.depth
+    strokes: list[tuple[float, float, Box]] = [(0.0, 0.0, body)]
+    if node.strokes in "/x":
+        strokes.append((0.0, -body.depth, Box(0.0, 0.0, 0.0, ink=(body.width, total, engine.thickness, node.source))))
+    if node.strokes in "\\x":
+        strokes.append((0.0, body.height, Box(0.0, 0.0, 0.0, ink=(body.width, -total, engine.thickness, node.source))))
+    return ORD, Box(body.width, body.height, body.depth, strokes)
 
 
 def layout_negated(engine: LayoutEngine, node: Negated, style: int, state: State) -> tuple[int, Box]:

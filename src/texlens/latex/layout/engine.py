@@ -20,8 +20,8 @@ MU_SPACES = frozenset(
 class LayoutEngine(Glyphs):
     """Turns rows of nodes into boxes, with one font; `methods` maps each type of node to its layout function."""
 
-    def __init__(self, font: MathFont, methods: Mapping[type, "Method"]):
-        super().__init__(font)
+    def __init__(self, font: MathFont, methods: Mapping[type, "Method"], system_fonts: bool = False):
+        super().__init__(font, system_fonts)
         self.methods = methods
 
     def node(self, node: Node, style: int, state: State) -> Box:

@@ -28,6 +28,8 @@ _FILES = {
 }
 FONT_NAMES = tuple(_FILES)
 CJK = "cjk"
+MISSING = "missing"
+CJK_REMEDY = "install a CJK font (Debian: fonts-noto-cjk), or set TEXLENS_CJK_FONT to a font file"
 _CJK_PLACES = (
     "/usr/share/fonts/opentype/noto/NotoSerifCJK-Regular.ttc",
     "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
@@ -122,6 +124,23 @@ class FontFile:
         if accent is None:
             accent = (left + right) / 2 if advance == 0 else (advance + italic) / 2
         return Metrics(advance, left, bottom, right, top, italic, accent)
+
+
+class MissingGlyphs:
+    """Frames for characters that no font has; a glyph's number is the character's code, so that unlike ones differ."""
+
+    name = MISSING
+    size = Metrics(1.0, 0.06, -0.1, 0.94, 0.86, 0.0, 0.5)
+    line_em = 0.04
+
+    def glyph(self, character: str) -> int:
+        return ord(character[0])
+
+    def metrics(self, glyph: int) -> Metrics:
+        return self.size
+
+
+MISSING_GLYPHS = MissingGlyphs()
 
 
 class MathFont(FontFile):
@@ -253,6 +272,7 @@ def _fontconfig_match() -> str:
         return ""
 
 
+AnyFont = FontFile | MissingGlyphs
 _ADDED: dict[str, FontFile] = {}
 
 
@@ -261,19 +281,22 @@ def add_font(font: FontFile) -> None:
     _ADDED[font.name] = font
 
 
-def font_file(name: str) -> FontFile:
-    """The font that a placed glyph names: a math font, the Chinese one, or one that was added."""
+def font_file(name: str) -> AnyFont:
+    """The font that a placed glyph names: a math font, the Chinese one, one that was added, or the missing glyphs."""
     if name in _ADDED:
         return _ADDED[name]
+    if name == MISSING:
+        return MISSING_GLYPHS
     if name == CJK:
         font = cjk_font()
         if font is None:
-            raise LatexError("no font with Chinese characters; set TEXLENS_CJK_FONT to one")
+            raise LatexError(f"no font with Chinese characters; {CJK_REMEDY}")
         return font
     return math_font(name)
 
 
 @cache
-def fallbacks(name: str) -> tuple[str, ...]:
+def fallbacks(name: str, system_fonts: bool) -> tuple[str, ...]:
     """Fonts to look in, in order, for a character that font `name` lacks."""
-    return tuple(other for other in ("stix", "latin-modern", CJK) if other != name)
+    bundled = tuple(other for other in ("stix", "latin-modern") if other != name)
+    return (*bundled, CJK) if system_fonts and cjk_font() is not None else bundled

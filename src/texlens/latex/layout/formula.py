@@ -3,13 +3,13 @@
 from functools import cache
 
 from texlens.latex.layout import matrices
-from texlens.latex.layout.alphabets import styled
 from texlens.latex.layout.boxes import Box, Layout, PlacedGlyph, PlacedRule, flatten, glyph_box, kern, side_by_side
 from texlens.latex.layout.decorations import (
     layout_accent,
     layout_arrow,
     layout_bar,
     layout_boxed,
+    layout_cancel,
     layout_negated,
     layout_raised,
     layout_stack,
@@ -24,18 +24,22 @@ from texlens.latex.layout.structures import (
     layout_fraction,
     layout_radical,
     layout_scripts,
+    layout_sideset,
 )
+from texlens.latex.parse.alphabets import styled, text_font
 from texlens.latex.parse.nodes import (
     Accent,
     Arrow,
     Bar,
     Big,
     Boxed,
+    Cancel,
     Classed,
     Delimited,
     FontChange,
     FontSwitch,
     Fraction,
+    Intertext,
     Macro,
     Matrix,
     Multicolumn,
@@ -47,9 +51,11 @@ from texlens.latex.parse.nodes import (
     Raised,
     Row,
     Scripts,
+    Sideset,
+    SizedBox,
     Stack,
     Stretch,
-    Symbol,
+    StyleChoice,
     Text,
 )
 from texlens.latex.parse.parser import parse
@@ -57,46 +63,68 @@ from texlens.latex.parse.parser import parse
 __all__ = ["Layout", "PlacedGlyph", "PlacedRule", "engine_of", "glyph_box", "layout"]
 
 
-def layout(formula: str | Node, *, font: str = "latin-modern", size: float = 1.0, display: bool = True) -> Layout:
+KEEPS_CLASS = frozenset(["\\boldsymbol", "\\bm", "\\pmb"])
+"""Font commands that leave a single symbol its class; the others make an ordinary atom of it."""
+
+
+def layout(
+    formula: str | Node,
+    *,
+    font: str = "latin-modern",
+    size: float = 1.0,
+    display: bool = True,
+    system_fonts: bool = True,
+) -> Layout:
     """Where every glyph and rule of a formula goes.
 
     Lengths are in em times `size`. `font` is one of `fonts.FONT_NAMES`; `display` chooses display over text style.
+    Without `system_fonts` only the bundled fonts are used, so that the result is the same on every machine; a character
+    that no font has is one glyph of the font `fonts.MISSING`.
 
     Raises:
         LatexError: the formula does not parse (see `parse`), or the font is unknown.
     """
     node = parse(formula) if isinstance(formula, str) else formula
-    return flatten(engine_of(font).node(node, 0 if display else 2, ("", False)), size)
+    return flatten(engine_of(font, system_fonts).node(node, 0 if display else 2, ("", False)), size)
 
 
 @cache
-def engine_of(font: str) -> LayoutEngine:
+def engine_of(font: str, system_fonts: bool = False) -> LayoutEngine:
     """The engine that draws with a font, by its name."""
-    return LayoutEngine(math_font(font), METHODS)
+    return LayoutEngine(math_font(font), METHODS, system_fonts)
 
 
-_TEXT_SIZED = frozenset(["\\mbox", "\\hbox", "\\makebox"])
+TEXT_SIZED = frozenset(["\\mbox", "\\hbox"])
+"""Boxes whose words have the text size, in scripts too."""
 
 
 # Words
 
 
 def layout_text(engine: LayoutEngine, node: Text, style: int, state: State) -> tuple[int, Box]:
-    if node.source in _TEXT_SIZED:
+    if node.source in TEXT_SIZED:
         style = 2
-    state = changed(("rm", False) if node.source in _TEXT_SIZED or state[0] == "" else state, node.alphabet)
+    return ORD, _words(engine, node, style, "rm", ("", state[1]))
+
+
+def _words(engine: LayoutEngine, node: Text, style: int, font: str, math_state: State) -> Box:
+    """Words in a text font; `math_state` is the weight of the math between them."""
+    font = text_font(font, node.source)
     level = max(0, (style >> 1) - 1)
     boxes: list[Box] = []
     for part in node.parts:
         if isinstance(part, str):
-            boxes += [_letter(engine, letter, state, level) for letter in part]
+            boxes += [_letter(engine, letter, (font, False), level) for letter in part]
         elif isinstance(part, FontSwitch):
-            state = changed(state, part.alphabet)
+            if part.alphabet in ("bold", "unbold"):
+                math_state = changed(math_state, part.alphabet)
+            else:
+                font = text_font(font, part.source)
         elif isinstance(part, Text):
-            boxes.append(layout_text(engine, part, style, state)[1])
+            boxes.append(_words(engine, part, 2 if part.source in TEXT_SIZED else style, font, math_state))
         else:
-            boxes.append(engine.node(part, max(style, 2), ("", False)))
-    return ORD, side_by_side(boxes)
+            boxes.append(engine.node(part, max(style, 2), math_state))
+    return side_by_side(boxes)
 
 
 def _letter(engine: LayoutEngine, letter: str, state: State, level: int) -> Box:
@@ -124,13 +152,13 @@ def layout_operator(engine: LayoutEngine, node: Operator, style: int, state: Sta
 
 
 def layout_font_change(engine: LayoutEngine, node: FontChange, style: int, state: State) -> tuple[int, Box]:
+    r"""A group of the font, which is an ordinary atom; `\boldsymbol` and `\bm` keep the class of a single symbol."""
     state = changed(state, node.alphabet)
-    if isinstance(node.body, Symbol):
-        return engine.symbol(node.body, style, state)
-    if isinstance(node.body, Row) and len(node.body.items) == 1:
-        ((atom, box, _),) = engine.atoms(node.body.items, style, state) or [(ORD, kern(0.0), style)]
-        return max(atom, 0), box
-    return ORD, engine.node(node.body, style, state)
+    items = node.body.items if isinstance(node.body, Row) else (node.body,)
+    if len(items) != 1:
+        return ORD, engine.node(node.body, style, state)
+    ((atom, box, _),) = engine.atoms(items, style, state) or [(ORD, kern(0.0), style)]
+    return (max(atom, 0) if node.source in KEEPS_CLASS else ORD), box
 
 
 def layout_classed(engine: LayoutEngine, node: Classed, style: int, state: State) -> tuple[int, Box]:
@@ -168,6 +196,20 @@ def layout_matrix(engine: LayoutEngine, node: Matrix, style: int, state: State) 
     return INNER, side_by_side((engine.delimiter(left, least, 2), grid, engine.delimiter(right or ".", least, 2)))
 
 
+def layout_intertext(engine: LayoutEngine, node: Intertext, style: int, state: State) -> tuple[int, Box]:
+    return ORD, engine.node(node.body, 2, ("", False))
+
+
+def layout_style_choice(engine: LayoutEngine, node: StyleChoice, style: int, state: State) -> tuple[int, Box]:
+    return ORD, engine.node(node.branches[style >> 1], style, state)
+
+
+def layout_sized_box(engine: LayoutEngine, node: SizedBox, style: int, state: State) -> tuple[int, Box]:
+    body = engine.node(node.body, style, state)
+    x = {"l": 0.0, "r": node.width_em - body.width}.get(node.align, (node.width_em - body.width) / 2)
+    return ORD, Box(node.width_em, body.height, body.depth, ((x, 0.0, body),))
+
+
 def layout_multicolumn(engine: LayoutEngine, node: Multicolumn, style: int, state: State) -> tuple[int, Box]:
     return ORD, engine.node(node.body, style, state)
 
@@ -189,6 +231,11 @@ METHODS: dict[type, Method] = {
     Arrow: layout_arrow,
     Matrix: layout_matrix,
     Multicolumn: layout_multicolumn,
+    Intertext: layout_intertext,
+    StyleChoice: layout_style_choice,
+    SizedBox: layout_sized_box,
+    Sideset: layout_sideset,
+    Cancel: layout_cancel,
     Text: layout_text,
     FontChange: layout_font_change,
     Operator: layout_operator,

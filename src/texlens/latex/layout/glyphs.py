@@ -5,11 +5,19 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
-from texlens.core.errors import LatexError
-from texlens.latex.layout.alphabets import styled
-from texlens.latex.layout.boxes import Box, kern, rule, side_by_side
-from texlens.latex.layout.fonts import Construction, FontFile, MathFont, Metrics, Part, fallbacks, font_file
+from texlens.latex.layout.boxes import Box, kern, side_by_side
+from texlens.latex.layout.fonts import (
+    MISSING_GLYPHS,
+    AnyFont,
+    Construction,
+    MathFont,
+    Metrics,
+    Part,
+    fallbacks,
+    font_file,
+)
 from texlens.latex.layout.spacing import CLASS, THIN
+from texlens.latex.parse.alphabets import styled
 from texlens.latex.parse.nodes import Symbol
 from texlens.latex.parse.symbols import DELIMITERS, SMALL_OPERATORS
 
@@ -25,8 +33,9 @@ State = tuple[str, bool]
 class Glyphs:
     """The boxes of single glyphs in one font, kept since they never change; stretched ones are built as needed."""
 
-    def __init__(self, font: MathFont):
+    def __init__(self, font: MathFont, system_fonts: bool = False):
         self.font = font
+        self.fallbacks = fallbacks(font.name, system_fonts)
         constants = font.constants
         self.constants = constants
         script, scriptscript = constants["ScriptPercentScaleDown"], constants["ScriptScriptPercentScaleDown"]
@@ -48,30 +57,26 @@ class Glyphs:
                 self._glyphs.clear()
             font, glyph = self.find(character)
             if font is None:
-                box = _missing(self.sizes[level + 1], source)
-            else:
-                if isinstance(font, MathFont):
-                    glyph = font.script_form(glyph, level)
-                box = self.box_of(character, font, glyph, self.sizes[level + 1], source)
+                font, glyph = MISSING_GLYPHS, ord(character[0])
+            elif isinstance(font, MathFont):
+                glyph = font.script_form(glyph, level)
+            box = self.box_of(character, font, glyph, self.sizes[level + 1], source)
             self._glyphs[key] = box
         return box
 
-    def find(self, character: str) -> tuple[FontFile | None, int]:
+    def find(self, character: str) -> tuple[AnyFont | None, int]:
         glyph = self.font.glyph(character)
         if glyph:
             return self.font, glyph
-        for name in fallbacks(self.font.name):
-            try:
-                font = font_file(name)
-            except LatexError:
-                continue
+        for name in self.fallbacks:
+            font = font_file(name)
             glyph = font.glyph(character)
             if glyph:
                 return font, glyph
         return None, 0
 
     @staticmethod
-    def box_of(character: str, font: FontFile, glyph: int, scale: float, source: str) -> Box:
+    def box_of(character: str, font: AnyFont, glyph: int, scale: float, source: str) -> Box:
         m: Metrics = font.metrics(glyph)
         ink = (character, font.name, glyph, scale, source)
         return Box(
@@ -181,15 +186,6 @@ class Glyphs:
         for box in boxes:
             reach = max(reach, box.height - axis, box.depth + axis)
         return max(2 * reach * 0.901, 2 * reach - 0.5)
-
-
-def _missing(size: float, source: str) -> Box:
-    """A frame of one em for a character that no font has."""
-    line = 0.04 * size
-    flat, upright = rule(size, line, 0.0, source), rule(line, size, 0.0, source)
-    return Box(
-        size, size, 0.0, ((0.0, 0.0, flat), (0.0, size - line, flat), (0.0, 0.0, upright), (size - line, 0.0, upright))
-    )
 
 
 def _joined(parts: Sequence[Part], least: float, overlap: float) -> tuple[list[Part], list[float]]:

@@ -1,5 +1,7 @@
 """Scripts, limits, fractions, radicals and delimiters: rules 11 to 19 of The TeXbook's Appendix G."""
 
+from collections.abc import Iterator
+
 from texlens.latex.layout.boxes import Box, kern, rule, side_by_side
 from texlens.latex.layout.engine import LayoutEngine, State, subscript_style, superscript_style
 from texlens.latex.layout.glyphs import NULL_DELIMITER
@@ -18,6 +20,7 @@ from texlens.latex.parse.nodes import (
     Radical,
     Row,
     Scripts,
+    Sideset,
     Stretch,
     Symbol,
 )
@@ -34,11 +37,44 @@ def layout_scripts(engine: LayoutEngine, node: Scripts, style: int, state: State
         ((atom, box, _),) = engine.atoms((base,), style, state) or [(ORD, kern(0.0), style)]
         if atom < 0:
             atom = ORD
+    if isinstance(base, Sideset):
+        return OP, _sideset_box(engine, base, node.sup, node.sub, node.limits, style, state)
     if _takes_limits(base, node.limits, style):
         return OP, with_limits(engine, box, node.sup, node.sub, style, state)
     if node.sup is None and node.sub is None:
         return atom, box
     return atom, with_scripts(engine, box, node, is_character_node(base), style, state)
+
+
+def layout_sideset(engine: LayoutEngine, node: Sideset, style: int, state: State) -> tuple[int, Box]:
+    return OP, _sideset_box(engine, node, None, None, None, style, state)
+
+
+def _sideset_box(
+    engine: LayoutEngine,
+    node: Sideset,
+    over: Node | None,
+    under: Node | None,
+    limits: str | None,
+    style: int,
+    state: State,
+) -> Box:
+    """amsmath's construction: scripts at the corners of the operator, limits centered on it."""
+    bare = engine.node(node.base, style, state)
+    strut = Box(0.0, bare.height, bare.depth)
+    left = with_scripts(engine, strut, Scripts(None, node.left_sub, node.left_sup), False, style, state)
+    corners = Scripts(node.base, node.right_sub, node.right_sup)
+    right = with_scripts(engine, bare, corners, False, style, state)
+    if over is None and under is None:
+        return side_by_side((left, right))
+    if not _takes_limits(node.base, limits, style):
+        return with_scripts(engine, side_by_side((left, right)), Scripts(None, under, over), False, style, state)
+    limited = with_limits(engine, bare, over, under, style, state)
+    shift = (limited.width - bare.width) / 2
+    around = [(x - shift, y, child) for x, y, child in limited.children if child is not bare]
+    height, depth = max(right.height, limited.height), max(right.depth, limited.depth)
+    right = Box(max(right.width, bare.width + shift), height, depth, [*right.children, *around])
+    return side_by_side((kern(max(0.0, shift - left.width)), left, right))
 
 
 def with_scripts(engine: LayoutEngine, base: Box, node: Scripts, is_character: bool, style: int, state: State) -> Box:
@@ -126,6 +162,8 @@ def layout_fraction(engine: LayoutEngine, node: Fraction, style: int, state: Sta
     below = engine.node(node.denominator, inner | 1, state)
     display = "DisplayStyle" if style < 2 else ""
     thickness = engine.thickness * scale if node.has_rule else 0.0
+    if node.thickness_em is not None:
+        thickness = node.thickness_em
     axis = engine.axis * scale
     if node.has_rule:
         up = c[f"FractionNumerator{display}ShiftUp"] * scale
@@ -187,7 +225,7 @@ def layout_radical(engine: LayoutEngine, node: Radical, style: int, state: State
 
 def layout_delimited(engine: LayoutEngine, node: Delimited, style: int, state: State) -> tuple[int, Box]:
     r"""Rule 19, with TeX's own \delimiterfactor of 901 and \delimitershortfall of 5 pt."""
-    atoms = engine.atoms(node.body.items, style, state)
+    atoms = [atom for segment in segments(node.body) for atom in engine.atoms(segment, style, state)]
     least = engine.fence_size((box for _, box, _ in atoms), style)
     middles = iter([item for item in node.body.items if isinstance(item, Middle)])
     atoms = [
@@ -196,6 +234,16 @@ def layout_delimited(engine: LayoutEngine, node: Delimited, style: int, state: S
     ]
     left, right = (engine.delimiter(token, least, style) for token in (node.left, node.right))
     return INNER, engine.spaced([(OPEN, left, style), *atoms, (CLOSE, right, style)])
+
+
+def segments(body: Row) -> Iterator[tuple[Node, ...]]:
+    r"""The parts of a body between `\middle`s, each of which is in the part that it begins: switches end there."""
+    start = 0
+    for i, item in enumerate(body.items):
+        if isinstance(item, Middle) and i:
+            yield body.items[start:i]
+            start = i
+    yield body.items[start:]
 
 
 def layout_big(engine: LayoutEngine, node: Big, style: int, state: State) -> tuple[int, Box]:

@@ -49,6 +49,8 @@ class Fraction(Node):
     left: str | None = None
     right: str | None = None
     style: int | None = None
+    thickness_em: float | None = None
+    """Of the rule, where the source gives one."""
 
 
 @node
@@ -120,9 +122,11 @@ class Arrow(Node):
 
 @node
 class Matrix(Node):
-    r"""Rows of cells. `columns` is the specification (`l`, `c`, `r`, `|`); `lines` the rows that a rule goes before.
+    r"""Rows of cells. `columns` holds `l`, `c`, `r`, `|`, `:` (dashed), and `@` or `!` for each of the `inserts`.
 
-    `implied` where the source had `&` or `\\` without an environment.
+    `lines` lists the rows with a rule before them, dashed ones as `-1 - row`; a row is listed once per rule.
+    `partial_lines` are (row, first column, last column) of each `\cline`, columns from 0. `position` is `t` or `b`
+    where the first or last row is on the baseline. `implied` where the source had `&` or `\\` without an environment.
     """
 
     environment: str
@@ -130,6 +134,17 @@ class Matrix(Node):
     columns: str = ""
     lines: tuple[int, ...] = ()
     implied: bool = False
+    inserts: tuple[Node, ...] = ()
+    partial_lines: tuple[tuple[int, int, int], ...] = ()
+    position: str = ""
+
+
+@node
+class Intertext(Node):
+    r"""`\intertext`: words between two lines of an alignment, a row of their own."""
+
+    source: str
+    body: "Text"
 
 
 @node
@@ -240,6 +255,43 @@ class Bar(Node):
     width_em: float
     height_em: float
     raise_em: float = 0.0
+
+
+@node
+class Sideset(Node):
+    r"""`\sideset`: scripts at the four corners of a large operator; limits go over and under `base`."""
+
+    base: Node
+    left_sub: Node | None
+    left_sup: Node | None
+    right_sub: Node | None
+    right_sup: Node | None
+
+
+@node
+class StyleChoice(Node):
+    r"""`\mathchoice`: one branch for each of the four styles."""
+
+    branches: tuple[Node, Node, Node, Node]
+
+
+@node
+class SizedBox(Node):
+    r"""A box whose size the source gives: `\makebox[2em][r]{…}`, `\hbox to 2em{…}`; `align` is l, c or r."""
+
+    source: str
+    body: Node
+    width_em: float
+    align: str = "c"
+
+
+@node
+class Cancel(Node):
+    r"""`\cancel`: a body with strokes from corner to corner, `/`, `\\` or both."""
+
+    source: str
+    body: Node
+    strokes: str
 
 
 @node

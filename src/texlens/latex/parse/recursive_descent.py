@@ -1,15 +1,18 @@
-"""TeX's grammar in math mode: lists, groups, scripts, arguments, lengths and tables.
+"""TeX's grammar in math mode: lists, groups, scripts, arguments, lengths and rows of cells.
 
 The commands are in the table of `commands`, which a `Parser` receives.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from texlens.core.errors import LatexError
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.nodes import (
     Classed,
+    FontChange,
     FontSwitch,
     Fraction,
     Macro,
@@ -23,10 +26,11 @@ from texlens.latex.parse.nodes import (
     Symbol,
 )
 from texlens.latex.parse.tokens import Token
+from texlens.latex.parse.unicode_characters import COMMAND_OF, PRIMES, SCRIPTS, SUBSCRIPTS
 
 MAX_DEPTH = 150
 _LONGEST_EM = 10_000.0
-MOST_COLUMNS = 200
+MAX_COLUMNS = 200
 
 SYMBOL_NODES: dict[str, Node] = {token: Symbol(token, *entry) for token, entry in sym.SYMBOLS.items()}
 SYMBOL_NODES |= {token: Space(token, width) for token, width in sym.SPACES.items()}
@@ -44,10 +48,16 @@ _NO_BASE = (Scripts, Space, StyleChange, FontSwitch)
 _EMPTY = Row((), braced=True)
 _PRIME = Symbol("\\prime", "′", "ord")
 
-_SCRIPT_TOKENS = frozenset(["^", "_", "'", "\\sp", "\\sb", "\\limits", "\\nolimits", "\\displaylimits"])
+_PRIMES = {"'": 1, **PRIMES}
+_LIMITS = ("\\limits", "\\nolimits", "\\displaylimits")
+_SCRIPT_TOKENS = frozenset(["^", "_", "\\sp", "\\sb", *_LIMITS, *_PRIMES, *SCRIPTS, *SUBSCRIPTS])
 _NEW_ROW = frozenset(["\\\\", "\\cr", "\\tabularnewline", "\\crcr"])
 _CELL_STOPS = _NEW_ROW | {"&"}
-_LINES = frozenset(["\\hline", "\\hdashline", "\\toprule", "\\midrule", "\\bottomrule"])
+_LINES = frozenset(["\\hline", "\\toprule", "\\midrule", "\\bottomrule"])
+_DASHED_LINE = "\\hdashline"
+_PARTIAL_LINES = ("\\cline", "\\cmidrule", "\\cdashline")
+_BETWEEN_ROWS = _LINES | {_DASHED_LINE, *_PARTIAL_LINES, "\\intertext", "\\shortintertext"}
+_COLUMN_RANGE = re.compile(r"\s*(\d{1,3})\s*-\s*(\d{1,3})\s*")
 _DIVISIONS: dict[str, tuple[bool, str | None, str | None]] = {
     "\\over": (True, None, None),
     "\\atop": (False, None, None),
@@ -57,15 +67,31 @@ _DIVISIONS: dict[str, tuple[bool, str | None, str | None]] = {
     "\\brack": (False, "[", "]"),
     "\\overwithdelims": (True, "?", "?"),
     "\\atopwithdelims": (False, "?", "?"),
+    "\\abovewithdelims": (True, "?", "?"),
 }
 DIMENSION = re.compile(r"\s*([-+]?)\s*(\d*[.,]?\d*)\s*(?:true)?\s*([a-z]{2})?")
-_ROW_GAP = re.compile(r"\s*\*?\s*\[\s*[-+]?[\d.]*\s*[a-z]{2}\s*\]")
+_STRETCH = re.compile(r"\s*(?:plus|minus)\s*[-\d.]*\s*[a-z]{2,5}")
+_ROW_GAP = re.compile(
+    r"\s*\*?\s*\[\s*[-+]?[\d.,]*\s*(?:[a-z]{2}|\\[A-Za-z]+)(?:\s*(?:plus|minus)\s*[-\d.]*\s*[a-z]{2,5})*\s*\]"
+)
+
+
+class TableBody(NamedTuple):
+    """Cells by rows, and the rules before rows (see `Matrix`)."""
+
+    rows: tuple[tuple[Node, ...], ...]
+    lines: tuple[int, ...]
+    partial_lines: tuple[tuple[int, int, int], ...]
+
+
+CellReader = Callable[["Parser", int, frozenset[str]], Node]
+"""Reads the cell of a column up to one of the given tokens, which is left."""
 
 
 class Parser:
     """Recursive descent over the tokens; `i` is the next one."""
 
-    __slots__ = ("commands", "depth", "formula", "i", "texts", "tokens")
+    __slots__ = ("commands", "depth", "formula", "i", "stops", "texts", "tokens")
 
     def __init__(self, formula: str, tokens: list[Token], commands: Mapping[str, "Handler"]):
         self.formula = formula
@@ -74,11 +100,12 @@ class Parser:
         self.texts = [token.text for token in tokens] + [""]
         self.i = 0
         self.depth = 0
+        self.stops: frozenset[str] = frozenset()
 
     def formula_row(self) -> Row:
         row = self.lines("")
         if self.texts[self.i]:
-            raise self.error(f"`{self.texts[self.i]}` has no partner")
+            raise self.error(f"`{self.texts[self.i]}` closes nothing that is open; remove it, or add its `{{`")
         return row
 
     def error(self, message: str, at: int | None = None) -> LatexError:
@@ -98,6 +125,7 @@ class Parser:
 
     def items(self, stops: frozenset[str], divisible: bool = True) -> list[Node]:
         """Nodes up to a token of `stops`, to `}` or to the end; the token that ends them is left."""
+        outer, self.stops = self.stops, stops
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.error(f"more than {MAX_DEPTH} levels of nesting")
@@ -118,10 +146,11 @@ class Parser:
                     raise self.error(f"a second `{text}` in one group; put braces around the first")
                 items = [self._division(items, stops)]
             else:
-                made = self.command(text)
-                if made is not None:
-                    items.append(made)
+                node = self.command(text)
+                if node is not None:
+                    items.append(node)
         self.depth -= 1
+        self.stops = outer
         return items
 
     def _division(self, above: list[Node], stops: frozenset[str]) -> Fraction:
@@ -130,40 +159,44 @@ class Parser:
         has_rule, left, right = _DIVISIONS[source]
         if left == "?":
             left, right = self.delimiter(source), self.delimiter(source)
-        if source == "\\above":
-            has_rule = self.dimension() != 0
+        thickness = self.dimension() if source.startswith("\\above") else None
+        has_rule = has_rule and thickness != 0
         fonts = tuple(item for item in above if isinstance(item, FontSwitch))
         below = fonts + tuple(self.items(stops, divisible=False))
-        return Fraction(source, Row(tuple(above)), Row(below), has_rule, left, right)
+        return Fraction(source, Row(tuple(above)), Row(below), has_rule, left, right, None, thickness)
 
     def _scripts(self, items: list[Node]) -> Scripts:
         base = items.pop() if items and not isinstance(items[-1], _NO_BASE) else None
         sub = sup = limits = None
-        primes = 0
-        while self.texts[self.i] in _SCRIPT_TOKENS:
-            text = self.texts[self.i]
-            if text == "'":
-                if sup is not None:
-                    break
-                primes += 1
-                self.i += 1
-            elif text in ("^", "\\sp"):
-                if sup is not None:
-                    break
-                self.i += 1
-                sup = self.argument(text)
-            elif text in ("_", "\\sb"):
-                if sub is not None:
-                    break
-                self.i += 1
-                sub = self.argument(text)
-            else:
+        primes: tuple[Node, ...] = ()
+        while (text := self.texts[self.i]) in _SCRIPT_TOKENS:
+            if text in _LIMITS:
                 limits = text
                 self.i += 1
+            elif text in _PRIMES and sup is None:
+                primes += (_PRIME,) * _PRIMES[text]
+                self.i += 1
+            elif sup is None and (text in ("^", "\\sp") or text in SCRIPTS):
+                sup = self._script(text, SCRIPTS)
+            elif sub is None and (text in ("_", "\\sb") or text in SUBSCRIPTS):
+                sub = self._script(text, SUBSCRIPTS)
+            else:
+                break
         if primes:
             more = () if sup is None else sup.items if isinstance(sup, Row) else (sup,)
-            sup = Row((_PRIME,) * primes + more, braced=True)
+            sup = Row(primes + more, braced=True)
         return Scripts(base, sub, sup, limits)
+
+    def _script(self, text: str, typed: Mapping[str, str]) -> Node:
+        """The argument of `^` or `_`, or the typed script characters from here on (`²`)."""
+        if text not in typed:
+            self.i += 1
+            return self.argument(text)
+        letters = []
+        while self.texts[self.i] in typed:
+            letters.append(SYMBOL_NODES[typed[self.texts[self.i]]])
+            self.i += 1
+        return Row(tuple(letters), braced=True)
 
     # Arguments
 
@@ -179,16 +212,16 @@ class Parser:
         if text == "" or text == "}" or text in _CELL_STOPS or text == "\\right" or text.startswith("\\end{"):
             raise self.error(f"`{command}` lacks its argument")
         if text in _SCRIPT_TOKENS:
-            if text == "'":
+            if text in _PRIMES:
                 self.i += 1
-                return _PRIME
+                return _PRIME if _PRIMES[text] == 1 else Row((_PRIME,) * _PRIMES[text], braced=True)
             raise self.error(f"`{command}` is followed by `{text}`; put braces around its argument")
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise self.error(f"more than {MAX_DEPTH} levels of nesting")
-        made = self.command(text)
+        node = self.command(text)
         self.depth -= 1
-        return _EMPTY if made is None else made
+        return _EMPTY if node is None else node
 
     def group(self) -> Row:
         opened = self.i
@@ -210,6 +243,19 @@ class Parser:
             raise self.error("`[` is never closed", opened)
         self.i += 1
         return Row(tuple(items), braced=True)
+
+    def raw_optional(self) -> str | None:
+        """The source text of `[…]`, or None where there is no option."""
+        if self.texts[self.i] != "[":
+            return None
+        opened, level = self.i, 0
+        while self.texts[self.i]:
+            level += {"{": 1, "}": -1}.get(self.texts[self.i], 0)
+            self.i += 1
+            if level == 0 and self.texts[self.i] == "]":
+                self.i += 1
+                return self.formula[self.tokens[opened].end : self.tokens[self.i - 1].start]
+        raise self.error("`[` is never closed", opened)
 
     def raw(self, command: str) -> str:
         """The source text of a group in braces, or the next token."""
@@ -246,8 +292,7 @@ class Parser:
         match = DIMENSION.match(self.formula, start)
         assert match is not None
         end = match.end()
-        stretch = re.compile(r"\s*(?:plus|minus)\s*[-\d.]*\s*[a-z]{2,5}")
-        while (more := stretch.match(self.formula, end)) is not None:
+        while (more := _STRETCH.match(self.formula, end)) is not None:
             end = more.end()
         while self.i < len(self.tokens) and self.tokens[self.i].start < end:
             self.i += 1
@@ -271,58 +316,51 @@ class Parser:
         if text[0] == "\\":
             if text.startswith("\\begin{"):
                 return self.environment(text[7:-1])
-            raise self.error(
-                f"`{text}` closes nothing that is open" if text.startswith("\\end{") else f"unknown command `{text}`"
-            )
+            raise self.error(_unknown(text))
         return self._character(text)
 
     def _character(self, text: str) -> Node:
         if text in "$#&" or not text.isprintable():
-            raise self.error(f"`{text}` does not belong here" if text.isprintable() else f"character {ord(text)}")
+            raise self.error(_out_of_place(text))
         self.i += 1
-        return Symbol(text, text, sym.atom_of_character(text))
+        known = COMMAND_OF.get(text)
+        if known is None:
+            return Symbol(text, text, sym.atom_of_character(text))
+        token, alphabet, is_bold = known
+        node = SYMBOL_NODES[token]
+        if is_bold:
+            return FontChange("\\boldsymbol", "bold", node)
+        return FontChange(f"\\math{alphabet}", alphabet, node) if alphabet else node
 
-    # Matrices
+    # Environments and rows of cells
 
     def environment(self, name: str) -> Node:
         opened = self.i
         self.i += 1
         closing = f"\\end{{{name}}}"
         if name in sym.TRANSPARENT_ENVIRONMENTS:
-            made: Node = self.lines(closing)
-        elif name in sym.ENVIRONMENTS:
-            made = self._matrix(name, closing)
+            node: Node = self.lines(closing)
         else:
-            raise self.error(f"unknown environment `{name}`", opened)
+            handler = self.commands.get("\\begin")
+            if handler is None or name not in sym.ENVIRONMENTS:
+                raise self.error(_unknown_environment(name), opened)
+            node = handler(self, name) or _EMPTY
         if self.texts[self.i] != closing:
             raise self.error(f"`\\begin{{{name}}}` is never closed", opened)
         self.i += 1
-        return made
+        return node
 
-    def _matrix(self, name: str, closing: str) -> Matrix:
-        columns = sym.ENVIRONMENTS[name][2]
-        if self.texts[self.i] == "[" and name not in ("cases", "gathered"):
-            self.optional()
-        if columns == "" or name.startswith("IEEE"):
-            if self.texts[self.i] == "[":
-                self.optional()
-            columns = column_letters(self.raw(f"\\begin{{{name}}}"))
-        elif "alignat" in name or name == "alignedat":
-            self.raw(f"\\begin{{{name}}}")
-        rows, lines = self.rows(closing)
-        return Matrix(name, rows, columns, lines)
-
-    def rows(self, closing: str) -> tuple[tuple[tuple[Node, ...], ...], tuple[int, ...]]:
-        """Cells up to `closing`, which is left, and the rows that a rule goes before."""
+    def rows(self, closing: str, read_cell: CellReader | None = None) -> TableBody:
+        """Cells up to `closing`, which is left."""
         stops = _CELL_STOPS | {closing}
         rows: list[tuple[Node, ...]] = []
         lines: list[int] = []
+        partial: list[tuple[int, int, int]] = []
         cells: list[Node] = []
         while True:
-            while not cells and self.texts[self.i] in _LINES:
-                lines.append(len(rows))
-                self.i += 1
-            cells.append(Row(tuple(self.items(stops))))
+            while not cells and self.texts[self.i] in _BETWEEN_ROWS:
+                self._between_rows(rows, lines, partial)
+            cells.append(read_cell(self, len(cells), stops) if read_cell else Row(tuple(self.items(stops))))
             text = self.texts[self.i]
             if text == "&":
                 self.i += 1
@@ -334,7 +372,31 @@ class Parser:
             self._skip_row_gap()
         if rows[-1] == (Row(()),):
             rows.pop()
-        return tuple(rows), tuple(lines)
+        return TableBody(tuple(rows), tuple(lines), tuple(partial))
+
+    def _between_rows(
+        self, rows: list[tuple[Node, ...]], lines: list[int], partial: list[tuple[int, int, int]]
+    ) -> None:
+        r"""A rule or an `\intertext` before the next row."""
+        text = self.texts[self.i]
+        if text.endswith("intertext"):
+            node = self.command(text)
+            rows.append((Row(() if node is None else (node,)),))
+            return
+        self.i += 1
+        if text in _PARTIAL_LINES:
+            if self.texts[self.i] == "(":
+                while self.texts[self.i] not in ("", "{"):
+                    self.i += 1
+            found = _COLUMN_RANGE.fullmatch(self.raw(text))
+            if found is None:
+                raise self.error(f"`{text}` needs columns such as `{{1-2}}`")
+            partial.append((len(rows), int(found[1]) - 1, int(found[2]) - 1))
+        elif text == _DASHED_LINE:
+            self.raw_optional()
+            lines.append(-1 - len(rows))
+        else:
+            lines.append(len(rows))
 
     def _skip_row_gap(self) -> None:
         r"""Past `\\`, its `*` and its `[2pt]`."""
@@ -347,14 +409,15 @@ class Parser:
 
     def lines(self, closing: str) -> Row:
         """A formula that may hold `&` and line ends outside of any environment."""
-        rows, _ = self.rows(closing)
-        if not rows:
+        rows, lines, partial = self.rows(closing)
+        if not rows and not lines:
             return Row(())
-        if len(rows) == 1 and len(rows[0]) == 1:
+        if len(rows) == 1 and len(rows[0]) == 1 and not (lines or partial):
             only = rows[0][0]
             assert isinstance(only, Row)
             return only
-        return Row((Matrix("aligned", rows, "rl" if any(len(row) > 1 for row in rows) else "c", implied=True),))
+        columns = "rl" if any(len(row) > 1 for row in rows) else "c"
+        return Row((Matrix("aligned", rows, columns, lines, implied=True, partial_lines=partial),))
 
 
 def length_em(match: re.Match[str]) -> float:
@@ -365,14 +428,41 @@ def length_em(match: re.Match[str]) -> float:
     return -length if sign == "-" else length
 
 
-def column_letters(specification: str) -> str:
-    """`l`, `c`, `r` and `|` of an array's column specification; `@{…}` is dropped, `p{…}` and `X` are `l`."""
-    bare = re.sub(r"[@!><]\s*\{[^{}]*\}", "", specification)
-    bare = re.sub(r"\*\s*\{?\s*(\d{1,2})\s*\}?\s*\{([^{}]*)\}", lambda m: m[2] * int(m[1]), bare)
-    bare = re.sub(r"[pmbX]\s*(\{[^{}]*\})?", "l", bare)
-    return "".join(letter for letter in bare if letter in "lcr|")[:MOST_COLUMNS]
-
-
 _DELIMITER_CHARACTERS = frozenset(character for character in sym.DELIMITERS.values() if character)
 
 Handler = Callable[[Parser, str], Node | None]
+
+
+# What a refusal says
+
+_REMEDIES = {
+    "\\\\": r"`\\` ends a line, which is not possible here; use \substack{…} or an environment such as array",
+    "\\cr": r"`\cr` ends a line, which is not possible here; use \substack{…} or an environment such as array",
+    "\\middle": r"`\middle` is not directly between `\left` and `\right`; move it there, or write \big|",
+    "\\right": r"`\right` has no `\left` in this group; add one, or remove it",
+    "\\of": r"`\of` belongs to `\root`; write \sqrt[n]{x}",
+}
+_REMEDIES |= dict.fromkeys(
+    ("\\footnote", "\\thanks", "\\footnotemark"), "a footnote has text outside of the formula; remove it"
+)
+_REMEDIES |= {token: f"`{token}` is only possible at the start of a line of a table" for token in _BETWEEN_ROWS}
+_DIAGRAMS = frozenset(["CD", "tikzcd", "tikzpicture", "picture", "xy", "diagram"])
+
+
+def _unknown(text: str) -> str:
+    if text.startswith("\\end{"):
+        return f"`{text}` closes nothing that is open"
+    return _REMEDIES.get(text, f"unknown command `{text}`")
+
+
+def _unknown_environment(name: str) -> str:
+    if name in _DIAGRAMS:
+        return f"environment `{name}` is a diagram, which can't be drawn; write it as an array with arrows"
+    return f"unknown environment `{name}`"
+
+
+def _out_of_place(text: str) -> str:
+    if text.isprintable():
+        return f"`{text}` does not belong here; write \\{text} for the character"
+    name = unicodedata.name(text, "control character").lower()
+    return f"invisible character U+{ord(text):04X} ({name}); remove it"

@@ -187,7 +187,7 @@ FONT_SWITCHES = dict(
 TEXT_COMMANDS = dict(
     _pairs(
         r"\text rm \mbox rm \hbox rm \textrm rm \textnormal rm \textup rm \textmd rm \textit it \textsl it \emph it "
-        r"\textbf bf \textsf sf \texttt tt \textsc rm \makebox rm \shortintertext rm \textmath rm \texttt tt"
+        r"\textbf bf \textsf sf \texttt tt \textsc rm \textmath rm"
     )
 )
 STYLE_SWITCHES = {"\\displaystyle": 0, "\\textstyle": 2, "\\scriptstyle": 4, "\\scriptscriptstyle": 6}
@@ -206,11 +206,11 @@ IGNORED = dict.fromkeys(
         "nonumber notag relax protect noindent allowbreak nobreak ignorespaces break null linebreak "
         "nolinebreak pagebreak par newline samepage unskip vfill smallskip medskip bigskip centering tiny "
         "scriptsize footnotesize small normalsize large Large LARGE huge Huge hfilneg goodbreak raggedright "
-        "displaybreak - qed qedhere strut mathstrut "
+        "displaybreak nopagebreak allowdisplaybreaks arraybackslash fill - strut mathstrut "
         "* numberthis MoveEqLeft limits nolimits displaylimits"
     ),
     0,
-) | dict.fromkeys(_commands("label vspace color index footnote thanks cline intertext"), 1)
+) | dict.fromkeys(_commands("label vspace color index extracolsep"), 1)
 
 # environment → (left delimiter, right delimiter, columns or "" where a specification follows, cell style)
 ENVIRONMENTS: dict[str, tuple[str, str, str, int | None]] = {
@@ -249,7 +249,10 @@ for _name in (
     ENVIRONMENTS[_name] = ENVIRONMENTS["aligned"]
 for _name in ("gather", "gather*", "multline", "multline*", "multlined", "displaylines"):
     ENVIRONMENTS[_name] = ENVIRONMENTS["gathered"]
-for _name in ("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "cases", "dcases"):
+ENVIRONMENTS["drcases"] = ("", "\\}", "l", 0)
+ENVIRONMENTS["Bsmallmatrix"], ENVIRONMENTS["vsmallmatrix"] = ("\\{", "\\}", "c", 4), ("|", "|", "c", 4)
+ENVIRONMENTS["Vsmallmatrix"] = ("\\|", "\\|", "c", 4)
+for _name in [name for name in ENVIRONMENTS if name.endswith(("matrix", "cases"))]:
     ENVIRONMENTS[_name + "*"] = ENVIRONMENTS[_name]
 ENVIRONMENTS["eqnarray*"] = ENVIRONMENTS["IEEEeqnarray"] = ENVIRONMENTS["eqnarray"]
 ENVIRONMENTS["IEEEeqnarray*"] = ENVIRONMENTS["eqnarray"]

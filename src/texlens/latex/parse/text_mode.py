@@ -10,13 +10,22 @@ from texlens.latex.parse.recursive_descent import MAX_DEPTH, SYMBOL_NODES, Parse
 
 def text_parts(parser: Parser, closing: str) -> tuple[str | Node, ...]:
     """Strings and nodes up to `closing`, which is consumed; white space counts here."""
+    opened = parser.i - 1
+    parts = text_parts_until(parser, frozenset([closing]))
+    if not parser.texts[parser.i]:
+        raise parser.error("the text is never closed", opened)
+    parser.i += 1
+    return parts
+
+
+def text_parts_until(parser: Parser, stops: frozenset[str]) -> tuple[str | Node, ...]:
+    """Strings and nodes up to a token of `stops` or the end, which is left."""
     parser.depth += 1
     if parser.depth > MAX_DEPTH:
         raise parser.error(f"more than {MAX_DEPTH} levels of nesting")
-    opened = parser.i - 1
     parts: list[str | Node] = []
     words: list[str] = []
-    while parser.texts[parser.i] not in ("", closing):
+    while parser.texts[parser.i] not in stops and parser.texts[parser.i]:
         words.append(_gap(parser))
         part = _text_token(parser)
         if isinstance(part, str):
@@ -24,16 +33,28 @@ def text_parts(parser: Parser, closing: str) -> tuple[str | Node, ...]:
         elif part is not None:
             parts += (_typeset_words(words), part)
             words = []
-    if not parser.texts[parser.i]:
-        raise parser.error("the text is never closed", opened)
     words.append(_gap(parser))
-    parser.i += 1
     parser.depth -= 1
     return tuple(part for part in (*parts, _typeset_words(words)) if part != "")
 
 
+def text_argument(parser: Parser, command: str) -> tuple[str | Node, ...]:
+    r"""The argument of a text command: a group in braces, or the next token (`\textbf q`)."""
+    if parser.texts[parser.i] == "{":
+        parser.i += 1
+        return text_parts(parser, "}")
+    if parser.texts[parser.i] in ("", "}", "&", "^", "_", "\\\\", "\\right") or parser.texts[parser.i].startswith(
+        "\\end{"
+    ):
+        raise parser.error(f"`{command}` lacks its argument")
+    part = _text_token(parser)
+    return () if part is None else (_typeset_words([part]) if isinstance(part, str) else part,)
+
+
 def _gap(parser: Parser) -> str:
     """A space where the source has white space before the next token that TeX would keep."""
+    if not 0 < parser.i < len(parser.tokens):
+        return ""
     before, here = parser.tokens[parser.i - 1], parser.tokens[parser.i]
     if before.end == here.start or (before.text[0] == "\\" and before.text[-1].isalpha()):
         return ""
@@ -48,7 +69,7 @@ def _text_token(parser: Parser) -> str | Node | None:
         parser.i += 1
         return Text("{", text_parts(parser, "}"), "")
     if text == "}":
-        raise parser.error("`}` has no partner")
+        raise parser.error("`}` closes nothing that is open; remove it, or add its `{`")
     if text in sym.FONT_SWITCHES:
         parser.i += 1
         return FontSwitch(text, sym.FONT_SWITCHES[text])

@@ -9,12 +9,13 @@ from freetype.raw import FT_Load_Glyph, FT_Outline_Translate, FT_Render_Glyph, F
 from PIL import Image
 
 from texlens.core.errors import LatexError
-from texlens.latex.layout.boxes import Layout, PlacedRule
-from texlens.latex.layout.fonts import LOAD_OUTLINE, font_file
+from texlens.latex.layout.boxes import Layout, PlacedLine, PlacedRule, is_dashed
+from texlens.latex.layout.fonts import LOAD_OUTLINE, MISSING, MISSING_GLYPHS, FontFile, font_file
 
 MAX_PIXELS = 64_000_000
 _MAX_CACHED = 40_000
 _STEPS = 4
+_DASH_EM = 0.2
 _RENDER_GRAY = 0  # FT_RENDER_MODE_NORMAL
 
 # (font, glyph, size in 1/64 px, x and y in quarter pixels) → coverage, left, top
@@ -46,13 +47,63 @@ def draw(
     coverage = np.zeros((height, width), np.uint8)
     x0, y0 = left_pad - left, top_pad + top
     for _, font, glyph, x, y, size, _ in layout.glyphs:
+        if font == MISSING:
+            for side in frame(glyph, x, y, size):
+                _fill(coverage, side, pixels_per_em, x0, y0)
+            continue
         _blit(coverage, font, glyph, size * pixels_per_em, x0 + x * pixels_per_em, y0 - y * pixels_per_em)
     for rule in layout.rules:
-        _fill(coverage, rule, pixels_per_em, x0, y0)
+        for part in dashes(rule):
+            _fill(coverage, part, pixels_per_em, x0, y0)
+    for line in layout.lines:
+        _stroke(coverage, line, pixels_per_em, x0, y0)
     if ink == 0 and paper == 255:
         return Image.fromarray(255 - coverage)
     levels = np.linspace(paper, ink, 256).round().astype(np.uint8)
     return Image.fromarray(levels[coverage])
+
+
+def frame(glyph: int, x: float, y: float, size: float) -> list[PlacedRule]:
+    """The four sides of the frame that is drawn for a missing glyph."""
+    _, left, bottom, right, top, _, _ = MISSING_GLYPHS.metrics(glyph)
+    line = MISSING_GLYPHS.line_em
+    sides = [
+        (left, bottom, right - left, line),
+        (left, top - line, right - left, line),
+        (left, bottom, line, top - bottom),
+        (right - line, bottom, line, top - bottom),
+    ]
+    return [PlacedRule(x + a * size, y + b * size, c * size, d * size, "") for a, b, c, d in sides]
+
+
+def dashes(rule: PlacedRule) -> list[PlacedRule]:
+    """A dashed rule as its dashes, another one as itself."""
+    if not is_dashed(rule):
+        return [rule]
+    is_flat = rule.width > rule.height
+    count = max(1, int((rule.width if is_flat else rule.height) / (2 * _DASH_EM)))
+    step = (rule.width if is_flat else rule.height) / count
+    if is_flat:
+        return [rule._replace(x=rule.x + step * i, width=step / 2) for i in range(count)]
+    return [rule._replace(y=rule.y + step * i, height=step / 2) for i in range(count)]
+
+
+def _stroke(coverage: np.ndarray, line: PlacedLine, scale: float, x0: float, y0: float) -> None:
+    """A straight stroke, anti-aliased by its distance from each pixel's center."""
+    ax, ay = x0 + line.x * scale, y0 - line.y * scale
+    bx, by = ax + line.dx * scale, ay - line.dy * scale
+    half = max(0.5, line.thickness * scale / 2)
+    rows = np.arange(max(0, int(min(ay, by) - half - 1)), min(coverage.shape[0], int(max(ay, by) + half + 2)))
+    columns = np.arange(max(0, int(min(ax, bx) - half - 1)), min(coverage.shape[1], int(max(ax, bx) + half + 2)))
+    if not len(rows) or not len(columns):
+        return
+    x, y = columns[None, :] + 0.5 - ax, rows[:, None] + 0.5 - ay
+    dx, dy = bx - ax, by - ay
+    along = np.clip((x * dx + y * dy) / max(dx * dx + dy * dy, 1e-9), 0.0, 1.0)
+    distance = np.hypot(x - along * dx, y - along * dy)
+    patch = (np.clip(half + 0.5 - distance, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+    target = coverage[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    np.maximum(target, patch, out=target)
 
 
 def _blit(coverage: np.ndarray, font: str, glyph: int, size: float, x: float, y: float) -> None:
@@ -81,6 +132,7 @@ def _blit(coverage: np.ndarray, font: str, glyph: int, size: float, x: float, y:
 
 def _rasterize(font: str, glyph: int, size_64: int, step_x: int, step_y: int) -> _Bitmap:
     file = font_file(font)
+    assert isinstance(file, FontFile)
     face = file.face._FT_Face
     with file.lock:
         FT_Set_Char_Size(face, max(1, size_64), 0, 72, 72)

@@ -7,8 +7,9 @@ from xml.sax.saxutils import quoteattr
 
 from freetype.raw import FT_Load_Glyph
 
-from texlens.latex.layout.boxes import Layout
-from texlens.latex.layout.fonts import LOAD_UNSCALED, font_file
+from texlens.latex.layout.boxes import Layout, PlacedRule
+from texlens.latex.layout.fonts import LOAD_UNSCALED, MISSING, FontFile, font_file
+from texlens.latex.render.raster import dashes, frame
 
 _UNITS = 1000
 
@@ -29,21 +30,32 @@ def to_svg(
     defined: dict[str, str] = {}
     marks = []
     for index, (_, font, glyph, x, y, size, _) in enumerate(layout.glyphs):
+        if font == MISSING:
+            marks += [_rectangle(side, glyph_colors.get(index)) for side in frame(glyph, x, y, size)]
+            continue
         name = f"{font}-{glyph}"
         if name not in defined:
             defined[name] = f'<path id="{name}" d="{_outline(font, glyph)}"/>'
         place = f'transform="translate({_number(x)} {_number(-y)}) scale({size / _UNITS:.6g})"'
         marks.append(f'<use{_fill(glyph_colors.get(index))} href="#{name}" {place}/>')
     for index, rule in enumerate(layout.rules):
-        place = f'x="{_number(rule.x)}" y="{_number(-rule.y - rule.height)}"'
-        extent = f'width="{_number(rule.width)}" height="{_number(rule.height)}"'
-        marks.append(f"<rect{_fill(rule_colors.get(index))} {place} {extent}/>")
+        marks += [_rectangle(part, rule_colors.get(index)) for part in dashes(rule)]
+    for line in layout.lines:
+        ends = f'x1="{_number(line.x)}" y1="{_number(-line.y)}" x2="{_number(line.x + line.dx)}"'
+        ends += f' y2="{_number(-line.y - line.dy)}"'
+        marks.append(f'<line {ends} stroke="currentColor" stroke-width="{_number(line.thickness)}"/>')
     box = f"{_number(left)} {_number(-top)} {_number(right - left)} {_number(top - bottom)}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="{_number(right - left)}em" '
         f'height="{_number(top - bottom)}em" style="vertical-align:{_number(bottom)}em" fill={quoteattr(color)}>'
         f"<defs>{''.join(defined.values())}</defs>{''.join(marks)}</svg>"
     )
+
+
+def _rectangle(rule: PlacedRule, color: str | None) -> str:
+    place = f'x="{_number(rule.x)}" y="{_number(-rule.y - rule.height)}"'
+    extent = f'width="{_number(rule.width)}" height="{_number(rule.height)}"'
+    return f"<rect{_fill(color)} {place} {extent}/>"
 
 
 def _fill(color: str | None) -> str:
@@ -58,6 +70,7 @@ def _number(value: float) -> str:
 def _outline(font: str, glyph: int) -> str:
     """Path data with y down, in thousandths of an em."""
     file = font_file(font)
+    assert isinstance(file, FontFile)
     scale = _UNITS * file.em
     parts: list[str] = []
 

@@ -174,6 +174,8 @@ def _fraction(printer: Printer, node: nodes.Fraction, number: int) -> str:
     printer.fence(number, right)
     sides = "".join("{" + ("" if side == "." else delimiter(side)) + "}" for side in (left, right))
     thickness = "" if node.has_rule else "0pt"
+    if node.has_rule and node.thickness_em is not None:
+        thickness = f"{node.thickness_em:.4f}em"
     style = "" if node.style is None else str(node.style // 2)
     apart = printer.apart()
     return f"\\genfrac{sides}{{{thickness}}}{{{style}}}{{{apart}{above}}}{{{below}{apart}}}"
@@ -218,6 +220,8 @@ def _stretch(printer: Printer, node: nodes.Stretch, number: int) -> str:
 
 def _stack(printer: Printer, node: nodes.Stack, number: int) -> str:
     base = printer.body(node.base)
+    if node.over is not None and node.under is not None:
+        raise LatexError(f"our TeX printer has no code for `{node.source}` with an option")
     over = None if node.over is None else printer.body(node.over)
     under = None if node.under is None else printer.body(node.under)
     name = "\\underset" if over is None else "\\stackrel" if node.source == "\\stackrel" else "\\overset"
@@ -280,6 +284,8 @@ def _matrix(printer: Printer, node: nodes.Matrix, number: int) -> str:
     name = name_of(node)
     left, right, _, _ = sym.ENVIRONMENTS.get(name, ("", "", "", None))
     columns = ""
+    if node.inserts or node.partial_lines or node.position or min(node.lines, default=0) < 0 or ":" in node.columns:
+        raise LatexError(f"our TeX printer has no code for the rules or columns of this `{name}`")
     if name not in _ENVIRONMENTS:
         if name not in ("array", "eqnarray"):
             raise LatexError(f"our TeX printer has no code for the environment `{name}`")

@@ -13,7 +13,7 @@ from texlens.latex.layout.engine import LayoutEngine, Method, State
 from texlens.latex.layout.fonts import font_file, math_font
 from texlens.latex.layout.formula import METHODS
 from texlens.latex.layout.spacing import ORD
-from texlens.latex.parse.nodes import Arrow, Fraction, Negated, Node, Operator, Radical, Scripts, Stack, Symbol
+from texlens.latex.parse.nodes import Arrow, Fraction, Negated, Node, Operator, Radical, Scripts, Sideset, Stack, Symbol
 from texlens.latex.parse.parser import parse
 
 Extent = tuple[float, float, float, float]
@@ -25,6 +25,7 @@ _SLOTS: dict[type, dict[str, str]] = {
     Scripts: {"sup": "sup", "sub": "sub"},
     Stack: {"over": "sup", "under": "sub"},
     Arrow: {"over": "sup", "under": "sub"},
+    Sideset: {"left_sup": "sup", "left_sub": "sub", "right_sup": "sup", "right_sub": "sub"},
 }
 """Places within a node; script-like ones share a name, because they may look the same."""
 
@@ -129,6 +130,10 @@ def groups_of(box: Box) -> list[Group]:
             left, bottom, right, top = _glyph_extent(font, glyph)
             group.extents.append((x + left * scale, y + bottom * scale, x + right * scale, y + top * scale))
             group.inks.append((character, source))
+        elif len(ink) == 4:
+            low, high = sorted((y, y + ink[1]))
+            group.extents.append((x, low, x + ink[0], high))
+            group.inks.append(("", ink[3]))
         else:
             group.extents.append((x, y, x + ink[0], y + ink[1]))
             group.inks.append(("", ink[2]))

@@ -18,6 +18,8 @@ _STARTS: dict[str, tuple[int, int, int, int, int]] = {
     "bb": (0x1D538, 0x1D552, 0x1D7D8, 0, 0),
     "sf": (0x1D5A0, 0x1D5BA, 0x1D7E2, 0, 0),
     "bfsf": (0x1D5D4, 0x1D5EE, 0x1D7EC, 0x1D756, 0x1D770),
+    "sfit": (0x1D608, 0x1D622, 0x1D7E2, 0, 0),
+    "bfsfit": (0x1D63C, 0x1D656, 0x1D7EC, 0x1D790, 0x1D7AA),
     "tt": (0x1D670, 0x1D68A, 0x1D7F6, 0, 0),
 }
 # places that Unicode had filled before it got these alphabets
@@ -40,6 +42,42 @@ def _table(alphabet: str) -> dict[str, str]:
     if starts[3]:
         table["Θ"] = chr(starts[3] + 7)
     return table | _LETTERLIKE.get(alphabet, {})
+
+
+_SERIES = {"\\textbf": "bf", "\\bfseries": "bf", "\\textmd": "", "\\mdseries": ""}
+_SHAPES = {"\\textit": "it", "\\textsl": "it", "\\itshape": "it", "\\slshape": "it", "\\textup": "", "\\upshape": ""}
+_SHAPES |= {"\\textsc": "", "\\scshape": ""}
+_FAMILIES = {
+    "\\textrm": "",
+    "\\rmfamily": "",
+    "\\textsf": "sf",
+    "\\sffamily": "sf",
+    "\\texttt": "tt",
+    "\\ttfamily": "tt",
+}
+_RESETS = {"\\textnormal": "rm", "\\normalfont": "rm", "\\rm": "rm", "\\bf": "bf", "\\it": "it", "\\sl": "it"}
+_RESETS |= {"\\sf": "sf", "\\tt": "tt", "\\sc": "rm", "\\bfit": "bfit"}
+
+
+def text_font(font: str, command: str) -> str:
+    r"""The font after a text command: series, family and shape change one at a time, as in LaTeX.
+
+    Example:
+        text_font("bf", r"\emph") == "bfit"
+    """
+    if command in _RESETS:
+        return _RESETS[command]
+    series, shape = "bf" * font.startswith("bf"), "it" * font.endswith("it")
+    family = "sf" if "sf" in font else "tt" if "tt" in font else ""
+    if command in _SERIES:
+        series = _SERIES[command]
+    elif command in _SHAPES:
+        shape = _SHAPES[command]
+    elif command in _FAMILIES:
+        family = _FAMILIES[command]
+    elif command in ("\\emph", "\\em"):
+        shape = "" if shape else "it"
+    return "tt" if family == "tt" else (series + family + shape) or "rm"
 
 
 @cache
