@@ -159,7 +159,7 @@ def canonical_accent(canonicalizer: Canonicalizer, node: Accent, style: int, sta
     ink = [item for item in inner if item.atom != SPACE or space_tokens(item.em, style)]
     is_character = len(ink) == 1 and ink[0].is_character
     tokens = spell(inner, style)
-    if is_character and not is_character_node(node):
+    if is_character and ink[0].atom == ORD and not is_character_node(node):
         # a box such as `\\textbf{S}`: the empty atom keeps scripts at the height that TeX gives them
         return Item(group((source,), ("{", "}", *tokens)), ORD)
     return Item(group((source,), tokens), ORD, (), is_character)

@@ -117,7 +117,8 @@ def _marks(drawn: Layout) -> dict[tuple[object, ...], list[_Mark]]:
         marks[font, glyph, round(size / _SIZE_EM)].append((x, x, y, y))
     for rule in drawn.rules:
         x, y, width, height, _ = rule
-        marks[width > height, is_dashed(rule)].append((x, x + width, y, y + height))
+        kind = width > height, is_dashed(rule), round(min(width, height) / _SIZE_EM)
+        marks[kind].append((x, x + width, y, y + height))
     for x, y, dx, dy, _, _ in drawn.lines:
         marks["line", dy > 0].append((x, x + dx, y, y + dy))
     return marks

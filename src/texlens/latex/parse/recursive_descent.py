@@ -257,6 +257,14 @@ class Parser:
                 return self.formula[self.tokens[opened].end : self.tokens[self.i - 1].start]
         raise self.error("`[` is never closed", opened)
 
+    def letter_option(self, letters: str) -> str:
+        """`[t]` and the like, consumed, where it is exactly one of the letters; else the bracket is ink."""
+        option = self.texts[self.i : self.i + 3]
+        if len(option) < 3 or option[0] != "[" or option[1] not in tuple(letters) or option[2] != "]":
+            return ""
+        self.i += 3
+        return option[1]
+
     def raw(self, command: str) -> str:
         """The source text of a group in braces, or the next token."""
         if self.texts[self.i] in ("", "}"):

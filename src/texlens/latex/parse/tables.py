@@ -31,10 +31,10 @@ class Columns(NamedTuple):
 
 def table(parser: Parser, name: str) -> Matrix:
     r"""The environment `name` after its `\begin`, up to its `\end`, which is left."""
-    position = _choice(parser, "tbc") if name in _POSITIONED else ""
+    position = parser.letter_option("tbc") if name in _POSITIONED else ""
     columns, specification = sym.ENVIRONMENTS[name][2], None
     if name in _ALIGNED_MATRICES:
-        columns = _choice(parser, "lcr") or columns
+        columns = parser.letter_option("lcr") or columns
     elif name.startswith("IEEE"):
         parser.raw_optional()
         specification = _ieee_columns(parser, parser.raw(f"\\begin{{{name}}}"))
@@ -107,15 +107,6 @@ def multicolumn(parser: Parser, text: str, is_text: bool = False) -> Multicolumn
     body = _text_cell(parser, frozenset("}"))
     parser.i += 1
     return Multicolumn(span, letters, body)
-
-
-def _choice(parser: Parser, letters: str) -> str:
-    """`[t]` and the like, consumed, where it is exactly one of the letters; else the bracket is ink."""
-    option = parser.texts[parser.i : parser.i + 3]
-    if len(option) < 3 or option[0] != "[" or option[1] not in tuple(letters) or option[2] != "]":
-        return ""
-    parser.i += 3
-    return option[1]
 
 
 def _cell_reader(name: str, columns: Columns | None) -> CellReader | None:
