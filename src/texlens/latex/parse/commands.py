@@ -144,8 +144,8 @@ def _growing(parser: Parser, text: str) -> Node:
     body: list[Node] = []
     bars = 0
     for item in items:
-        is_bar = text in ("\\Braket", "\\Set") and isinstance(item, Symbol) and item.character in "|‖"
-        if not is_bar or (text == "\\Set" and bars):
+        is_bar = isinstance(item, Symbol) and item.character in "|‖" and text in ("\\Braket", "\\Set")
+        if not isinstance(item, Symbol) or not is_bar or (text == "\\Set" and bars):
             body.append(item)
             continue
         bars += 1
