@@ -32,7 +32,7 @@ from texlens.inputs.packed_collator import PackCollator
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import totals
 from texlens.models.build import BaseCheckpoint, build_base, build_model
-from texlens.models.fp8 import Fp8Linear, coded_of_tower
+from texlens.models.fp8 import Fp8Linear, quantizable_vision_layers
 from texlens.models.packed.forward import pack_spec, packed_forward
 
 BUDGET = 4096
@@ -98,7 +98,7 @@ def compared(found: list[Tensor], exact: list[Tensor]) -> list[dict]:
 def tower_in_fp8(base: BaseCheckpoint, config: RunConfig, parts: tuple[str, ...]) -> Any:
     """The model with the tower's layers in float8 where `parts` has its blocks, and those of its mergers too."""
     model: Any = build_model(base, config.model)
-    names = coded_of_tower(model) if "blocks" in parts else []
+    names = quantizable_vision_layers(model) if "blocks" in parts else []
     if "mergers" in parts:
         named = model.named_modules()
         names += [name for name, part in named if type(part) is nn.Linear and "merger" in name]

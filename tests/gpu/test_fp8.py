@@ -17,7 +17,7 @@ from texlens.kernels.fp8.format import why_not_fp8
 from texlens.kernels.vision_fp8 import reference as tower
 from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
-from texlens.models.fp8 import coded_together, fp8_layers, quantize_in_fp8
+from texlens.models.fp8 import fp8_layers, quantize_in_fp8, quantize_together
 from texlens.models.load import load_model, random_model
 from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.train.backends.compile_check import small_pack
@@ -38,7 +38,7 @@ def test_layers_of_one_input_are_near_the_exact_ones_and_equal_their_plain_form(
     layers = [nn.Linear(256, size, bias=bias, device="cuda", dtype=torch.bfloat16) for size in (512, 128)]
     x = torch.randn(1, tokens, 256, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     slopes = [torch.randn(1, tokens, size, device="cuda", dtype=torch.bfloat16) for size in (512, 128)]
-    for layer, coded, slope in zip(layers, coded_together(layers), slopes, strict=True):
+    for layer, coded, slope in zip(layers, quantize_together(layers), slopes, strict=True):
         y = coded(x)
         (dx,) = torch.autograd.grad(y, x, slope)
         exact = layer(x)

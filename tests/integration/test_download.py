@@ -55,7 +55,7 @@ def fetch_here(to=None, **options):
     return fetch(REPOSITORY, source="huggingface", to=to, free_margin_gib=0, **options)
 
 
-def test_a_repository_comes_whole_and_without_pickles(hub, repository, tmp_path):
+def test_a_repository_is_downloaded_completely_and_without_pickles(hub, repository, tmp_path):
     folder = fetch_here(tmp_path / "model")
 
     assert fingerprint(folder) == fingerprint(repository)
@@ -64,7 +64,7 @@ def test_a_repository_comes_whole_and_without_pickles(hub, repository, tmp_path)
     assert "pytorch_model.bin" not in hub.sent
 
 
-def test_a_whole_folder_is_used_again_without_a_request(hub, tmp_path):
+def test_a_complete_folder_is_reused_without_a_request(hub, tmp_path):
     fetch_here(tmp_path / "model")
     hub.answer_with = 500
     hub.sent.clear()
@@ -73,7 +73,7 @@ def test_a_whole_folder_is_used_again_without_a_request(hub, tmp_path):
     assert hub.sent == {}
 
 
-def test_the_clients_own_cache_is_used_again_without_a_file_request(hub):
+def test_the_clients_own_cache_is_reused_without_a_file_request(hub):
     first = fetch_here()
     hub.sent.clear()
 
@@ -81,7 +81,7 @@ def test_the_clients_own_cache_is_used_again_without_a_file_request(hub):
     assert hub.sent == {}
 
 
-def test_without_a_network_the_cache_will_do(hub):
+def test_without_a_network_the_cache_is_used(hub):
     first = fetch_here()
     hub.answer_with = 500
 
@@ -90,11 +90,11 @@ def test_without_a_network_the_cache_will_do(hub):
 
 def test_a_folder_of_another_checkpoint_is_not_overwritten(hub, tmp_path):
     fetch_here(tmp_path / "model")
-    with pytest.raises(ModelError, match=r"model: holds Tiny/Qwen3-VL at its default revision; name another --to"):
+    with pytest.raises(ModelError, match=r"model: contains Tiny/Qwen3-VL at its default revision; name another --to"):
         fetch("Other/Model", to=tmp_path / "model")
 
 
-def test_a_file_gone_from_the_folder_is_fetched_alone(hub, tmp_path):
+def test_only_a_missing_file_is_downloaded(hub, tmp_path):
     folder = fetch_here(tmp_path / "model")
     (folder / WEIGHTS).unlink()
     hub.sent.clear()
@@ -104,7 +104,7 @@ def test_a_file_gone_from_the_folder_is_fetched_alone(hub, tmp_path):
     check_checkpoint(folder)
 
 
-def test_a_connection_cut_in_mid_file_is_taken_up_where_it_broke(hub, repository, tmp_path):
+def test_an_interrupted_connection_resumes_within_the_file(hub, repository, tmp_path):
     hub.cuts[WEIGHTS] = [100_000]
     folder = fetch_here(tmp_path / "model")
 
@@ -113,10 +113,10 @@ def test_a_connection_cut_in_mid_file_is_taken_up_where_it_broke(hub, repository
     assert hub.sent[WEIGHTS] == (repository / WEIGHTS).stat().st_size
 
 
-def test_a_broken_download_goes_on_with_the_files_still_missing(hub, repository, tmp_path, monkeypatch):
+def test_an_interrupted_download_resumes_with_the_missing_files(hub, repository, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
     hub.cuts[WEIGHTS] = [100_000, *[0] * 40]
-    with pytest.raises(ModelError, match=r"Tiny/Qwen3-VL: can't be fetched: huggingface gave no whole answer"):
+    with pytest.raises(ModelError, match=r"Tiny/Qwen3-VL: can't be downloaded: huggingface did not answer completely"):
         fetch_here(tmp_path / "model")
     hub.cuts.clear()
     folder = fetch_here(tmp_path / "model")
@@ -125,7 +125,7 @@ def test_a_broken_download_goes_on_with_the_files_still_missing(hub, repository,
     assert hub.sent["tokenizer.json"] == (repository / "tokenizer.json").stat().st_size
 
 
-def test_parts_that_a_killed_download_left_are_cleared(hub, tmp_path):
+def test_partial_files_of_a_killed_download_are_deleted(hub, tmp_path):
     parts = tmp_path / "model/.cache/huggingface/download"
     parts.mkdir(parents=True)
     (parts / "old.incomplete").write_bytes(b"half")
@@ -136,7 +136,7 @@ def test_parts_that_a_killed_download_left_are_cleared(hub, tmp_path):
     assert [path.name for path in parts.glob("*.incomplete")] == ["new.incomplete"]
 
 
-def test_a_repository_that_is_not_there_is_one_line(hub):
+def test_a_missing_repository_is_reported_in_one_line(hub):
     with pytest.raises(
         ModelError, match=r"^Nobody/Nothing \(huggingface\): no such repository, or no access"
     ) as caught:
@@ -144,27 +144,27 @@ def test_a_repository_that_is_not_there_is_one_line(hub):
     assert "\n" not in str(caught.value)
 
 
-def test_a_repository_without_access_is_one_line(hub):
+def test_a_repository_without_access_is_reported_in_one_line(hub):
     hub.answer_with = 401
     with pytest.raises(ModelError, match=r"no access to it \(401\); check the id, or set HF_TOKEN") as caught:
         fetch_here()
     assert "\n" not in str(caught.value)
 
 
-def test_a_revision_that_is_not_there_is_named(hub):
-    with pytest.raises(ModelError, match=r"no revision 'v9' there; check model.revision"):
+def test_a_missing_revision_is_named(hub):
+    with pytest.raises(ModelError, match=r"no revision 'v9'; check model.revision"):
         fetch_here(revision="v9")
 
 
-def test_too_little_disk_is_told_before_a_byte_of_weights(hub, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_weights_are_downloaded(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 0, 400_000))
-    with pytest.raises(ModelError, match=r"GiB to fetch .*GiB free; make room or name another disk with --to"):
+    with pytest.raises(ModelError, match=r"GiB to download .*GiB free; make room or name another disk with --to"):
         fetch_here(tmp_path / "model")
 
     assert hub.bytes_of(".safetensors") == 0
 
 
-def test_what_is_there_already_needs_no_room(hub, tmp_path, monkeypatch):
+def test_local_files_need_no_disk_space(hub, tmp_path, monkeypatch):
     folder = fetch_here(tmp_path / "model")
     (folder / "tokenizer_config.json").unlink()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10, 0, 100_000))
@@ -172,7 +172,7 @@ def test_what_is_there_already_needs_no_room(hub, tmp_path, monkeypatch):
     assert fetch_here(folder) == folder
 
 
-def test_an_unknown_family_is_refused_before_its_weights(hub, repository):
+def test_an_unknown_family_is_refused_before_weights_are_downloaded(hub, repository):
     (repository / "config.json").write_text('{"model_type": "llava"}')
     with pytest.raises(ModelError, match=r"config.json: model_type 'llava' is not a family"):
         fetch_here()
@@ -200,19 +200,19 @@ def test_modelscope_gives_the_same_files(hub, repository, tmp_path):
     assert hub.sent == {}
 
 
-def test_modelscope_without_such_a_repository_is_one_line(hub):
+def test_a_repository_missing_on_modelscope_is_reported_in_one_line(hub):
     pytest.importorskip("modelscope")
     with pytest.raises(ModelError, match=r"^Nobody/Nothing \(modelscope\): no such repository") as caught:
         fetch("Nobody/Nothing", source="modelscope")
     assert "\n" not in str(caught.value)
 
 
-def test_a_local_folder_is_taken_as_it_is(tmp_path):
+def test_a_local_folder_is_used_unchanged(tmp_path):
     assert fetch(tmp_path) == tmp_path
 
 
-def test_a_missing_folder_is_not_taken_for_a_hub_id(tmp_path):
-    with pytest.raises(ModelError, match="no such folder, and no hub id"):
+def test_a_missing_folder_is_not_mistaken_for_a_hub_id(tmp_path):
+    with pytest.raises(ModelError, match="no such folder, and not a hub id"):
         fetch(tmp_path / "missing")
 
 
@@ -221,7 +221,7 @@ def test_an_unknown_source_is_refused():
         fetch(REPOSITORY, source="ftp")
 
 
-def test_the_record_of_a_download_tells_where_it_came_from(hub, tmp_path):
+def test_the_record_of_a_download_names_its_source(hub, tmp_path):
     folder = fetch_here(tmp_path / "model")
     record = json.loads((folder / ".texlens-download.json").read_text())
 

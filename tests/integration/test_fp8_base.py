@@ -49,10 +49,10 @@ def config_of(folder: Path, quantize: str, engine: str = "plain", adapter: dict 
 
 def run(folder: Path, *how, **more):
     config = config_of(folder, *how, **more)
-    made = RunFolder.create(folder, "run")
-    write_text(made.config, dump_config(config))
-    train(config, prepare(config, CONSOLE), made, console=CONSOLE)
-    return made, config
+    trained = RunFolder.create(folder, "run")
+    write_text(trained.config, dump_config(config))
+    train(config, prepare(config, CONSOLE), trained, console=CONSOLE)
+    return trained, config
 
 
 def losses(folder: RunFolder) -> list[float]:
@@ -65,7 +65,7 @@ def test_a_cpu_is_refused_before_anything_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
-def test_both_engines_give_the_same_losses_near_those_of_the_base_as_it_is(family, any_device, tmp_path):
+def test_losses_of_both_backends_agree_and_are_close_to_those_of_the_unquantized_base(family, any_device, tmp_path):
     plain, packed = (losses(run(tmp_path, "fp8", engine, family=family)[0]) for engine in ("plain", "packed"))
     exact = losses(run(tmp_path, "none", family=family)[0])
     assert packed == pytest.approx(plain, rel=1e-2)
@@ -73,26 +73,28 @@ def test_both_engines_give_the_same_losses_near_those_of_the_base_as_it_is(famil
     assert plain != exact
 
 
-def test_moe_lora_trains_over_it(any_device, tmp_path):
+def test_moe_lora_trains_on_an_fp8_base(any_device, tmp_path):
     adapter = {"kind": "moe-lora", "rank": 2, "targets": ["text-attention"]}
-    made, _ = run(tmp_path, "fp8", adapter=adapter)
-    assert losses(made) == pytest.approx(losses(run(tmp_path, "none", adapter=adapter)[0]), rel=3e-2)
+    trained, _ = run(tmp_path, "fp8", adapter=adapter)
+    assert losses(trained) == pytest.approx(losses(run(tmp_path, "none", adapter=adapter)[0]), rel=3e-2)
 
 
-def test_the_adapter_loads_over_both_forms_of_the_base_and_merges_into_the_unquantized_one(any_device, tmp_path):
-    made, config = run(tmp_path, "fp8")
-    card = AdapterMetadata.read(made.adapter)
-    assert card is not None
-    assert card.base_quantize == "fp8"
+def test_the_adapter_loads_on_the_quantized_and_the_unquantized_base_and_merges_into_the_latter(any_device, tmp_path):
+    trained, config = run(tmp_path, "fp8")
+    metadata = AdapterMetadata.read(trained.adapter)
+    assert metadata is not None
+    assert metadata.base_quantize == "fp8"
     base = prepare(config, CONSOLE).base
-    coded = open_adapter(config, base, made.adapter).model
-    assert len(fp8_layers(coded)) == 14
-    exact = load_adapter(load_model(base.folder, device="cpu"), made.adapter, fingerprint=base.fingerprint)
+    quantized = open_adapter(config, base, trained.adapter).model
+    assert len(fp8_layers(quantized)) == 14
+    exact = load_adapter(load_model(base.folder, device="cpu"), trained.adapter, fingerprint=base.fingerprint)
     ids = torch.arange(5, 45)[None]
     with torch.no_grad():
-        far = (coded(input_ids=ids).logits - exact(input_ids=ids).logits).norm() / exact(input_ids=ids).logits.norm()
-    assert 0.001 < far < 0.3
-    export_run(config, made, tmp_path / "merged", "merged", console=CONSOLE)
+        error = (quantized(input_ids=ids).logits - exact(input_ids=ids).logits).norm() / exact(
+            input_ids=ids
+        ).logits.norm()
+    assert 0.001 < error < 0.3
+    export_run(config, trained, tmp_path / "merged", "merged", console=CONSOLE)
     merged = load_file(tmp_path / "merged/model.safetensors")
     expected = exact.merge_and_unload().state_dict()
     shared = [name for name in merged if name in expected]

@@ -1,4 +1,4 @@
-"""Runs over a base in NF4: packs against the plain engine."""
+"""Training runs on an NF4 base: packs compared with the plain backend."""
 
 import importlib.util
 import os
@@ -28,9 +28,9 @@ def run(folder: Path, **changes) -> RunFolder:
         "train": {"steps": 3, "batch_size": 4, "watch": {"log_every_steps": 1}, **changes},
     }
     config = build_config(values | {"train": values["train"] | {"optimizer": {"learning_rate": 1e-2}}})
-    made = RunFolder.create(folder, "run")
-    train(config, prepare(config, CONSOLE), made, console=CONSOLE)
-    return made
+    created = RunFolder.create(folder, "run")
+    train(config, prepare(config, CONSOLE), created, console=CONSOLE)
+    return created
 
 
 def losses(folder: RunFolder) -> list[float]:
@@ -39,11 +39,11 @@ def losses(folder: RunFolder) -> list[float]:
 
 @needs_bitsandbytes
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
-def test_packs_over_nf4_give_the_losses_of_the_plain_engine_within_little_memory_too(family, tmp_path):
+def test_losses_of_packs_on_nf4_equal_those_of_the_plain_backend_even_with_little_memory(family, tmp_path):
     save_wide(tmp_path / "base", family)
     plain = losses(run(tmp_path, engine="plain"))
     packed, little = run(tmp_path, engine="packed"), run(tmp_path, engine="packed", memory_gib=0.0062)
-    engines = [made.manifest["engine"] for made in (packed, little)]
+    engines = [folder.manifest["engine"] for folder in (packed, little)]
     assert [engine["fused_layers"] for engine in engines] == [2, 2]
     assert [engine["recompute"] for engine in engines] == ["none", "full"]
     assert losses(packed) == pytest.approx(plain, rel=1e-5)

@@ -149,10 +149,8 @@ def write_shard(path: Path, tensors: Sequence[TensorWriter], metadata: Mapping[s
     with naming(path), path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for writer in tensors:
-            start = file.tell()
-            for chunk in writer.chunks():
-                file.write(chunk)
-            if file.tell() - start != writer.nbytes:
+            written = sum(file.write(chunk) for chunk in writer.chunks())
+            if written != writer.nbytes:
                 raise ExportError(f"{path}: {writer.name} has another size than planned; please report this")
         file.flush()
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""From the run file's `model:` to a checkpoint's folder, its processor and, when asked for, its weights."""
+"""From the run file's `model:` to a checkpoint's folder, its processor, and its weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from texlens.models.quantized import check_quantize
 
 @dataclass(frozen=True)
 class BaseCheckpoint:
-    """A checkpoint that has been found whole, with its processor; no weights are loaded yet."""
+    """A complete local checkpoint with its processor; no weights are loaded yet."""
 
     path: str
     folder: Path
@@ -28,10 +28,10 @@ class BaseCheckpoint:
 def build_base(
     settings: ModelSettings, *, min_pixels: int | None = None, max_pixels: int | None = None
 ) -> BaseCheckpoint:
-    """Finds (or downloads) and checks the checkpoint; a pixel budget given here goes before the settings'.
+    """Finds (or downloads) and checks the checkpoint; a pixel budget given here overrides the settings.
 
     Raises:
-        ModelError: not found, damaged, of an unknown family, or no room for it.
+        ModelError: not found, damaged, of an unknown family, or the disk is full.
     """
     folder = fetch(settings.path, source=settings.source, revision=settings.revision)
     check_checkpoint(folder)
@@ -46,7 +46,7 @@ def build_base(
 def check_base(family: Family, settings: ModelSettings, quantize: QuantizeSettings) -> None:
     """
     Raises:
-        ConfigError: a base that can't be quantized so here.
+        ConfigError: this base can't be quantized so on this device.
     """
     device = choose_device(settings.device)
     check_quantize(quantize, family, device, choose_dtype(settings.dtype, device))
@@ -57,7 +57,7 @@ def build_model(
 ) -> PreTrainedModel:
     """
     Raises:
-        ConfigError: a base that can't be quantized so here.
+        ConfigError: this base can't be quantized so on this device.
     """
     if quantize:
         check_base(base.processor.family, settings, quantize)

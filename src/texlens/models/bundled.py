@@ -1,4 +1,4 @@
-"""What ships with the project: the configurations of the checkpoints that the recipes name, and the nano model."""
+"""Files in the package: the configurations of the checkpoints that the recipes use, and the nano model."""
 
 import json
 from functools import cache
@@ -10,14 +10,14 @@ NANO_FOLDER = Path(__file__).parent / "nano"
 
 @cache
 def bundled_names() -> tuple[str, ...]:
-    """The checkpoints whose configurations are here, such as `Qwen3-VL-4B-Instruct`."""
+    """The checkpoints whose configurations are bundled, such as `Qwen3-VL-4B-Instruct`."""
     return tuple(sorted(path.stem for path in CONFIG_FOLDER.glob("*.json")))
 
 
 def bundled_config(name_or_id: str | Path) -> dict | None:
-    """The config.json of a checkpoint known by the last part of its name, or None.
+    """The config.json of a bundled checkpoint, or None; only the last part of a hub id or path counts.
 
-    Hub ids and paths are told by their last part, whatever the case:
+    Example:
 
         Qwen/Qwen3-VL-4B-Instruct     -> Qwen3-VL-4B-Instruct.json
         /models/qwen3-vl-4b-instruct  -> Qwen3-VL-4B-Instruct.json

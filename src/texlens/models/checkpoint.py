@@ -1,4 +1,4 @@
-"""A checkpoint's folder, looked at before anything is loaded: config, family, whole safetensors shards, fingerprint."""
+"""Checks of a checkpoint's folder before anything is loaded: config, family, complete shards; and its fingerprint."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ SINGLE = "model.safetensors"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 SAMPLED_BYTES = 256
-"""Bytes of each tensor, from its middle, that go into the fingerprint."""
+"""Bytes from the middle of each tensor that are hashed in the fingerprint."""
 
-_NOT_THE_MODEL = ("transformers_version", "_name_or_path")
+_NOT_FINGERPRINTED = ("transformers_version", "_name_or_path")
 
 
 def read_config(folder: str | Path) -> dict:
@@ -35,19 +35,19 @@ def read_config(folder: str | Path) -> dict:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error}); fetch the checkpoint anew") from error
+        raise ModelError(f"{path}: not valid JSON ({error}); download the checkpoint again") from error
     if not isinstance(config, dict):
-        raise ModelError(f"{path}: holds no settings; fetch the checkpoint anew")
+        raise ModelError(f"{path}: not a JSON object; download the checkpoint again")
     return config
 
 
 def check_checkpoint(folder: str | Path) -> Family:
-    """The family of a checkpoint that is whole: known family, safetensors only, every shard there and untruncated.
+    """The family of a checkpoint that is complete: safetensors only, every shard present and not truncated.
 
     Reads the headers of the shards, no weights.
 
     Raises:
-        ModelError: whatever is wrong, with the file named.
+        ModelError: an unknown family, or an incomplete file, which is named.
     """
     config = read_config(folder)
     family = family_of(config, str(Path(folder) / CONFIG))
@@ -57,10 +57,10 @@ def check_checkpoint(folder: str | Path) -> Family:
 
 
 def weight_files(folder: str | Path) -> list[Path]:
-    """The safetensors files that hold the weights, in order of name.
+    """The safetensors files with the weights, sorted by name.
 
     Raises:
-        ModelError: none there, only pickle files, or a shard that the index names is missing.
+        ModelError: no safetensors file, only pickle files, or a shard of the index is missing.
     """
     folder = Path(folder)
     if (folder / INDEX).is_file():
@@ -69,7 +69,7 @@ def weight_files(folder: str | Path) -> list[Path]:
         if missing:
             raise ModelError(
                 f"{folder / missing[0]}: this shard is missing ({len(missing)} of {len(shards)} are); "
-                f"run the download again, it goes on where it stopped"
+                f"run the download again, it resumes"
             )
         return [folder / shard for shard in shards]
     if (folder / SINGLE).is_file():
@@ -77,26 +77,27 @@ def weight_files(folder: str | Path) -> list[Path]:
     pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickles:
         raise ModelError(
-            f"{folder / pickles[0]}: weights as a pickle file are refused, since loading one can run any code; "
-            f"take the safetensors revision of this checkpoint"
+            f"{folder / pickles[0]}: pickled weights are refused, because loading them can run any code; "
+            f"use the safetensors revision of this checkpoint"
         )
-    raise ModelError(f"{folder}: no {SINGLE} and no {INDEX} in it; run the download again")
+    raise ModelError(f"{folder}: neither {SINGLE} nor {INDEX} in it; run the download again")
 
 
 def tensors(folder: str | Path) -> Iterator[tuple[Path, str, dict]]:
     """File, name and header entry (`dtype`, `shape`, `data_offsets` from the file's start) of every tensor.
 
     Raises:
-        ModelError: a file is truncated or no safetensors file, or lacks a tensor that the index places in it.
+        ModelError: a file is truncated, not a safetensors file, or lacks a tensor that the index lists for it.
     """
     folder = Path(folder)
     files = weight_files(folder)
-    placed = _weight_map(folder) if (folder / INDEX).is_file() else {}
+    weight_map = _weight_map(folder) if (folder / INDEX).is_file() else {}
     for path in files:
         header = read_header(path)
-        lost = next((name for name, shard in placed.items() if shard == path.name and name not in header), None)
-        if lost is not None:
-            raise ModelError(f"{path}: lacks {lost}, which {INDEX} places in it; fetch this file anew")
+        expected = [name for name, shard in weight_map.items() if shard == path.name]
+        missing = next((name for name in expected if name not in header), None)
+        if missing is not None:
+            raise ModelError(f"{path}: lacks {missing}, which {INDEX} lists for it; download this file again")
         for name, entry in header.items():
             yield path, name, entry
 
@@ -105,35 +106,35 @@ def read_header(path: Path) -> dict[str, dict]:
     """Name to `{"dtype", "shape", "data_offsets"}` of a safetensors file whose size agrees with its header.
 
     Raises:
-        ModelError: the file is truncated, too long, or another format.
+        ModelError: the file is truncated, too long, or of another format.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if 8 + length > size:
-            raise ModelError(f"{path}: truncated ({size:,} bytes end inside its header); fetch this file anew")
+            raise ModelError(f"{path}: truncated ({size:,} bytes end inside its header); download this file again")
         try:
             header = json.loads(file.read(length))
         except ValueError as error:
-            raise ModelError(f"{path}: not a safetensors file; fetch this file anew") from error
+            raise ModelError(f"{path}: not a safetensors file; download this file again") from error
     header.pop("__metadata__", None)
     offset = 8 + length
     for entry in header.values():
         entry["data_offsets"] = [offset + position for position in entry["data_offsets"]]
     expected = max((entry["data_offsets"][1] for entry in header.values()), default=offset)
     if expected != size:
-        raise ModelError(f"{path}: {size:,} bytes where its header says {expected:,}; fetch this file anew")
+        raise ModelError(f"{path}: {size:,} bytes where its header says {expected:,}; download this file again")
     return header
 
 
 def fingerprint(folder: str | Path) -> str:
-    """A name (sha256, hexadecimal) for the weights and config in a folder; the same however the weights are sharded.
+    """The sha256 (hexadecimal) of the weights and config in a folder; it does not depend on how weights are sharded.
 
     Hashes the config, and of each tensor its name, type, shape and `SAMPLED_BYTES` from its middle, so 60 GB take
     about a second.
     """
-    config = {key: value for key, value in read_config(folder).items() if key not in _NOT_THE_MODEL}
+    config = {key: value for key, value in read_config(folder).items() if key not in _NOT_FINGERPRINTED}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     for path, name, entry in sorted(tensors(folder), key=lambda item: item[1]):
         digest.update(f"{name} {entry['dtype']} {entry['shape']}".encode())
@@ -153,8 +154,8 @@ def _weight_map(folder: Path) -> Mapping[str, str]:
     try:
         shards = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: not a readable index of shards; fetch the file anew") from error
+        raise ModelError(f"{path}: not a valid index of shards; download the file again") from error
     outside = next((shard for shard in shards.values() if Path(shard).name != shard), None)
     if outside is not None:
-        raise ModelError(f"{path}: names the shard {outside!r}, which is not a file in this folder; fetch it anew")
+        raise ModelError(f"{path}: lists the shard {outside!r}, which is not a file in this folder; download it again")
     return shards

@@ -1,8 +1,8 @@
-"""Fetching a checkpoint: a local folder as it is, or a hub's repository, with the disk looked at before the weights.
+"""Fetching a checkpoint: a local folder, or a hub's repository after a check of free disk space.
 
-Only the files that a model needs are taken (safetensors and texts of the top folder, never pickles). The hubs' own
-clients do the transfer: a cut connection is resumed inside the file, a killed download at the files still missing;
-they keep their caches and read their environment (HF_ENDPOINT, HF_HUB_OFFLINE, MODELSCOPE_ENDPOINT, tokens).
+Only the files that a model needs are downloaded (safetensors and text files of the top folder, never pickles). The
+hubs' own clients do the transfer: an interrupted connection resumes within the file, a killed download at the missing
+files; they have their own caches and read their environment (HF_ENDPOINT, HF_HUB_OFFLINE, MODELSCOPE_ENDPOINT, tokens).
 """
 
 import json
@@ -18,7 +18,7 @@ from texlens.models.checkpoint import CONFIG, check_checkpoint
 from texlens.models.families import family_of
 from texlens.models.hubs import Hub, HuggingFace, ModelScope, UnreachableError
 
-WANTED = (".safetensors", ".json", ".txt", ".jinja", ".model", ".tiktoken")
+DOWNLOADED_SUFFIXES = (".safetensors", ".json", ".txt", ".jinja", ".model", ".tiktoken")
 RECORD = ".texlens-download.json"
 GIB = 1 << 30
 
@@ -28,7 +28,7 @@ SOURCES = ("auto", *HUBS)
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished download left in a folder of the user's: where it came from, and each file's size."""
+    """A finished download in a folder that the user chose: where it came from, and the size of each file."""
 
     id: str
     source: str
@@ -44,14 +44,14 @@ def fetch(
     to: str | Path | None = None,
     free_margin_gib: float = 1.0,
 ) -> Path:
-    """The folder of a checkpoint on this machine, downloaded where it must be.
+    """The local folder of a checkpoint, downloaded if necessary.
 
     Args:
-        path_or_id: `nano` (the shipped model), a folder, or a hub's id such as `Qwen/Qwen3-VL-4B-Instruct`.
-        source: `huggingface`, `modelscope`, or `auto`: the first, and the second where the first can't be reached.
+        path_or_id: `nano` (the bundled model), a folder, or a hub's id such as `Qwen/Qwen3-VL-4B-Instruct`.
+        source: `huggingface`, `modelscope`, or `auto`: the first, or the second if the first can't be reached.
         revision: branch, tag or commit; the hub's default branch if None.
-        to: the folder that shall hold the files; the hub client's own cache if None.
-        free_margin_gib: what must stay free on the disk.
+        to: the folder for the files; the hub client's own cache if None.
+        free_margin_gib: disk space that must stay free.
 
     Raises:
         ModelError: no such folder or repository, no access, no safetensors, an unknown family, or too little disk.
@@ -60,25 +60,25 @@ def fetch(
     if source not in SOURCES:
         raise ConfigError(f"model.source {source!r} is not known; use one of {', '.join(SOURCES)}")
     if str(path_or_id) == "nano":
-        return _shipped()
+        return _bundled()
     folder = Path(path_or_id).expanduser()
     if folder.is_dir():
         return folder
     if not _is_hub_id(str(path_or_id)):
-        raise ModelError(f"{path_or_id}: no such folder, and no hub id (those read owner/name); check model.path")
+        raise ModelError(f"{path_or_id}: no such folder, and not a hub id (owner/name); check model.path")
     target = None if to is None else Path(to).expanduser()
-    if target is not None and _holds(target, str(path_or_id), revision):
+    if target is not None and _is_downloaded(target, str(path_or_id), revision):
         return target
     return _from_hubs(str(path_or_id), source, revision, target, free_margin_gib)
 
 
 def needed_files(files: Mapping[str, int], where: str) -> dict[str, int]:
-    """Of a repository's files (name to bytes), those that a model needs.
+    """The files of a repository (name to bytes) that a model needs.
 
     Raises:
-        ModelError: no config, or no safetensors among them.
+        ModelError: no config, or no safetensors file.
     """
-    needed = {name: size for name, size in files.items() if "/" not in name and name.endswith(WANTED)}
+    needed = {name: size for name, size in files.items() if "/" not in name and name.endswith(DOWNLOADED_SUFFIXES)}
     if CONFIG not in needed:
         raise ModelError(f"{where}: no {CONFIG} in the repository; is it a checkpoint?")
     if not any(name.endswith(".safetensors") for name in needed):
@@ -87,13 +87,16 @@ def needed_files(files: Mapping[str, int], where: str) -> dict[str, int]:
 
 
 def check_disk(missing_bytes: int, folder: Path, where: str, free_margin_gib: float) -> None:
-    """Raises `ModelError` with both numbers where `missing_bytes` and the margin don't fit on the folder's disk."""
+    """
+    Raises:
+        ModelError: `missing_bytes` and the margin don't fit on the folder's disk; both numbers are named.
+    """
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if missing_bytes + free_margin_gib * GIB > free:
         raise ModelError(
-            f"{where}: {missing_bytes / GIB:.1f} GiB to fetch (and {free_margin_gib:g} to stay free), but {existing} "
-            f"has {free / GIB:.1f} GiB free; make room or name another disk with --to"
+            f"{where}: {missing_bytes / GIB:.1f} GiB to download (and {free_margin_gib:g} to stay free), but "
+            f"{existing} has {free / GIB:.1f} GiB free; make room or name another disk with --to"
         )
 
 
@@ -109,10 +112,12 @@ def _from_hubs(model_id: str, source: str, revision: str | None, target: Path | 
             return _from_hub(hub, model_id, revision, target, margin_gib)
         except UnreachableError as error:
             local = hub.cached(model_id, revision) if target is None else None
-            if local is not None and _is_whole(local):
+            if local is not None and _is_complete(local):
                 return local
             failures.append(str(error))
-    raise ModelError(f"{model_id}: can't be fetched: {'; '.join(failures)}; check the network, or name a local folder")
+    raise ModelError(
+        f"{model_id}: can't be downloaded: {'; '.join(failures)}; check the network, or name a local folder"
+    )
 
 
 def _from_hub(hub: Hub, model_id: str, revision: str | None, target: Path | None, margin_gib: float) -> Path:
@@ -130,11 +135,11 @@ def _from_hub(hub: Hub, model_id: str, revision: str | None, target: Path | None
     return folder
 
 
-def _holds(folder: Path, model_id: str, revision: str | None) -> bool:
-    """Whether the folder holds this checkpoint, whole.
+def _is_downloaded(folder: Path, model_id: str, revision: str | None) -> bool:
+    """Whether the folder contains this checkpoint completely.
 
     Raises:
-        ModelError: it holds another one.
+        ModelError: it contains another one.
     """
     path = folder / RECORD
     if not path.is_file():
@@ -142,13 +147,13 @@ def _holds(folder: Path, model_id: str, revision: str | None) -> bool:
     record = Record(**json.loads(path.read_text(encoding="utf-8")))
     if (record.id, record.revision) != (model_id, revision):
         raise ModelError(
-            f"{folder}: holds {record.id} at {record.revision or 'its default revision'}; name another --to"
+            f"{folder}: contains {record.id} at {record.revision or 'its default revision'}; name another --to"
         )
     sizes = {name: (folder / name).stat().st_size if (folder / name).is_file() else -1 for name in record.files}
-    return sizes == record.files and _is_whole(folder)
+    return sizes == record.files and _is_complete(folder)
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
         check_checkpoint(folder)
     except ModelError:
@@ -156,9 +161,9 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _shipped() -> Path:
+def _bundled() -> Path:
     if not (NANO_FOLDER / CONFIG).is_file():
-        raise ModelError(f"{NANO_FOLDER}: the shipped model is not there; install texlens again")
+        raise ModelError(f"{NANO_FOLDER}: the bundled model is missing; install texlens again")
     return NANO_FOLDER
 
 

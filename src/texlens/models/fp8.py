@@ -1,10 +1,10 @@
-"""A base whose language model's linear layers are held in float8, so that their products run on 8-bit units.
+"""A base whose linear layers in the language model are float8, so that matrix products run on 8-bit units.
 
-Each weight is there twice: coded by rows for the forward product, and transposed, coded by the rows of that, for the
-slopes of the input. That takes two bytes a number, as 16 bits do: it is faster, not smaller. Layers with a common input
-share the scales of the second copy, so that they can be stacked into one product. The embedding and the head stay as
-they are, and so does the vision tower, unless it is asked for. Its blocks then have the first copy alone: they are
-frozen, and no slopes pass through them.
+Each weight is stored twice: quantized by rows for the forward pass, and transposed and quantized by the rows of that
+for the gradient of the input. That is two bytes per weight, as in 16 bits: it is faster, not smaller. Layers with a
+common input share the scales of the second copy, so that they can be stacked into one product. Embedding and head are
+not quantized, nor is the vision tower by default. If it is, its blocks have the first copy only, because they are
+frozen and no gradient passes through them.
 
 # T = tokens, N = width out, D = width in
 """
@@ -21,7 +21,7 @@ from texlens.models.families import LANGUAGE_MODEL, VISION_TOWER
 
 MULTIPLE = 16
 """8-bit products take widths that are multiples of this."""
-TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+COMMON_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers with a common input."""
 BLOCKS = f"{VISION_TOWER}.blocks"
 
@@ -29,11 +29,10 @@ BLOCKS = f"{VISION_TOWER}.blocks"
 class Fp8Linear(nn.Linear):
     """A frozen linear layer in float8: `codes` [N, D] with `scale` [N], `back_codes` [D, N] with `back_scale` [D].
 
-    Without codes for the way back, both None, its results are constants to autograd.
+    If `back_codes` and `back_scale` are None, autograd treats the results as constants.
 
-    Results are in `compute_dtype`, that of the layer it was made from. Codes and scales are no part of the state dict:
-    they are made anew from the checkpoint. PEFT reads a layer's device from `weight` and its dtype from
-    `compute_dtype`.
+    Results have `compute_dtype`, the type of the original layer. Codes and scales are not in the state dict: they are
+    computed again from the checkpoint. PEFT reads a layer's device from `weight` and its type from `compute_dtype`.
     """
 
     codes: Tensor
@@ -55,12 +54,12 @@ class Fp8Linear(nn.Linear):
 
     @classmethod
     def from_linear(cls, layer: nn.Linear) -> "Fp8Linear":
-        """The layer in float8, on its device; it shares the bias and lets go of the weight."""
-        return coded_together([layer])[0]
+        """The layer in float8, on the same device and with the same bias."""
+        return quantize_together([layer])[0]
 
     @property
     def weight(self) -> Tensor:  # pyrefly: ignore[bad-override]
-        """The codes, which are the weight but for their scales."""
+        """The weight without its scales."""
         return self.codes
 
     def forward(self, input: Tensor) -> Tensor:
@@ -70,53 +69,49 @@ class Fp8Linear(nn.Linear):
         return _Product.apply(input, self)
 
     def product(self, codes: Tensor, scale: Tensor) -> Tensor:
-        """[T, N] of an input in codes [T, D] with the scales [T, 1] of its rows, outside of autograd."""
+        """[T, N] for a quantized input [T, D] and the scales [T, 1] of its rows, outside autograd."""
         return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.compute_dtype)
 
-    def dequantized(self) -> Tensor:
-        """[N, D], float32: the weight that the forward product is of."""
-        return self.codes.float() * self.scale[:, None]
 
-
-def coded_together(layers: Sequence[nn.Linear]) -> list[Fp8Linear]:
-    """Layers with one input in float8, with one scale a column between them for the way back."""
-    whole = torch.cat([layer.weight.detach() for layer in layers]).T.contiguous()
-    back_codes, back_scale = quantize_rows(whole)
+def quantize_together(layers: Sequence[nn.Linear]) -> list[Fp8Linear]:
+    """Layers with a common input in float8; for the backward pass they share one scale per input."""
+    transposed = torch.cat([layer.weight.detach() for layer in layers]).T.contiguous()
+    back_codes, back_scale = quantize_rows(transposed)
     parts = back_codes.split([layer.out_features for layer in layers], 1)
     return [Fp8Linear(layer, part, back_scale[:, 0]) for layer, part in zip(layers, parts, strict=True)]
 
 
 def quantize_in_fp8(model: nn.Module, *, vision: bool = False) -> tuple[str, ...]:
-    """Puts the language model's linear layers into float8 where they are, layer by layer.
+    """Replaces the language model's linear layers by float8 layers in place, one group at a time.
 
-    Beside the model it needs memory for the layers of one input. Returns `kept_in_16_bits`: those of which a width, or
-    one of a layer with the same input, is no multiple of 16.
+    Needs memory for one group of layers besides the model. Returns `kept_in_16_bits`: layers of which a width, or one
+    of a layer with the same input, is not a multiple of 16.
 
     Args:
-        vision: those of the vision tower's blocks too, for the way forward alone. The attention, or the MLP, of a
-            block stays whole where one of its widths is no multiple of 16.
+        vision: quantize the vision tower's blocks too, for the forward pass only. The attention or the MLP of a block
+            keeps 16 bits if one of its widths is not a multiple of 16.
     """
     for names in list(_groups(model)):
         if _fit(layers := _layers(model, names)):
-            for name, coded in zip(names, coded_together(layers), strict=True):
-                _put(model, name, coded)
+            for name, quantized in zip(names, quantize_together(layers), strict=True):
+                _replace(model, name, quantized)
     if vision:
-        for name in coded_of_tower(model):
-            _put(model, name, Fp8Linear(model.get_submodule(name)))  # pyrefly: ignore[bad-argument-type]
+        for name in quantizable_vision_layers(model):
+            _replace(model, name, Fp8Linear(model.get_submodule(name)))  # pyrefly: ignore[bad-argument-type]
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return kept_in_16_bits(model)
 
 
 def kept_in_16_bits(model: nn.Module) -> tuple[str, ...]:
-    """Names of the linear layers that are no `Fp8Linear`: of the language model, and of the vision tower's blocks where
-    any layer there is."""
+    """Names of the linear layers that are not `Fp8Linear`: of the language model, and of the vision tower's blocks if
+    any of their layers is."""
     halves = _halves(model) if fp8_layers(model.get_submodule(VISION_TOWER)) else ()
     return tuple(name for names in itertools.chain(_groups(model), halves) for name in names)
 
 
-def coded_of_tower(model: nn.Module) -> list[str]:
-    """Names of the layers of the vision tower's blocks that float8 can hold."""
+def quantizable_vision_layers(model: nn.Module) -> list[str]:
+    """Names of the layers in the vision tower's blocks whose widths suit float8."""
     return [name for names in _halves(model) if _fit(_layers(model, names)) for name in names]
 
 
@@ -125,17 +120,17 @@ def fp8_layers(model: nn.Module) -> list[Fp8Linear]:
 
 
 def _groups(model: nn.Module) -> Iterator[list[str]]:
-    """Names of the language model's linear layers, those with a common input together."""
+    """Names of the language model's linear layers, grouped by common input."""
     for name, parent in model.get_submodule(LANGUAGE_MODEL).named_modules(prefix=LANGUAGE_MODEL):
         leaves = [leaf for leaf, child in parent.named_children() if type(child) is nn.Linear]
-        joined = [group for group in TOGETHER if set(group) <= set(leaves)]
-        alone = [(leaf,) for leaf in leaves if not any(leaf in group for group in joined)]
-        for group in [*joined, *alone]:
+        shared = [group for group in COMMON_INPUT if set(group) <= set(leaves)]
+        single = [(leaf,) for leaf in leaves if not any(leaf in group for group in shared)]
+        for group in [*shared, *single]:
             yield [f"{name}.{leaf}" for leaf in group]
 
 
 def _halves(model: nn.Module) -> Iterator[list[str]]:
-    """Names of the linear layers of the vision tower's blocks, those of an attention or an MLP together."""
+    """Names of the linear layers in the vision tower's blocks, grouped by attention and MLP."""
     for number, block in enumerate(model.get_submodule(BLOCKS).children()):
         for half in ("attn", "mlp"):
             prefix = f"{BLOCKS}.{number}.{half}"
@@ -152,7 +147,7 @@ def _fit(layers: list[Any]) -> bool:
     return not any(layer.in_features % MULTIPLE or layer.out_features % MULTIPLE for layer in layers)
 
 
-def _put(model: nn.Module, name: str, layer: nn.Module) -> None:
+def _replace(model: nn.Module, name: str, layer: nn.Module) -> None:
     parent, _, leaf = name.rpartition(".")
     setattr(model.get_submodule(parent), leaf, layer)
 
@@ -164,13 +159,13 @@ class _Product(torch.autograd.Function):
         return _times(input, layer.codes, layer.scale, layer.bias, layer.compute_dtype)
 
     @staticmethod
-    def backward(ctx, *slopes):
+    def backward(ctx, *grads):
         layer = ctx.layer
-        dx = _times(slopes[0], layer.back_codes, layer.back_scale, None, layer.compute_dtype)
+        dx = _times(grads[0], layer.back_codes, layer.back_scale, None, layer.compute_dtype)
         return dx.to(ctx.dtype), None
 
 
 def _times(x: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """x [..., D] @ weight.T + bias, its rows quantized on the way."""
+    """x [..., D] @ weight.T + bias, with the rows of x quantized first."""
     codes, scale = quantize_rows(x.reshape(-1, x.shape[-1]).contiguous())
     return scaled_product(codes, scale, weight, weight_scale, bias, dtype).view(*x.shape[:-1], -1)

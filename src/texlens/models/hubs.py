@@ -1,4 +1,4 @@
-"""The two hubs behind one protocol: what a repository holds, what of it is here already, and the transfer itself."""
+"""The two hubs behind one protocol: files of a repository, how much is missing locally, and the transfer."""
 
 import importlib.util
 import os
@@ -11,15 +11,15 @@ from typing import Any, Protocol
 from texlens.core.errors import ModelError
 
 ABANDONED_AFTER_S = 3600
-"""A part that no one wrote to for so long belongs to no running download."""
+"""A partial file that was not written to for so long belongs to no running download."""
 
 
 class UnreachableError(ModelError):
-    """The hub gave no answer (no network, offline mode, its own failure); a local copy may still do."""
+    """The hub did not answer (no network, offline mode, an error of the hub); a local copy may be used."""
 
 
 class Hub(Protocol):
-    """Model repositories behind an API. Every method raises `ModelError`, `UnreachableError` where no answer came."""
+    """Model repositories behind an API. Methods raise `ModelError`, or `UnreachableError` without an answer."""
 
     name: str
 
@@ -30,15 +30,15 @@ class Hub(Protocol):
         ...
 
     def missing_bytes(self, model_id: str, revision: str | None, files: Mapping[str, int], target: Path | None) -> int:
-        """How much of `files` is still to be transferred."""
+        """How much of `files` is not local yet."""
         ...
 
     def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
-        """Transfer what is missing of the named files; the folder that holds them."""
+        """Download the missing ones of the named files; returns their folder."""
         ...
 
     def cached(self, model_id: str, revision: str | None) -> Path | None:
-        """The folder of an earlier transfer to the client's own cache, whole or not, found without the network."""
+        """The folder of an earlier download in the client's own cache, complete or not; uses no network."""
         ...
 
     def cache_folder(self) -> Path: ...
@@ -63,9 +63,9 @@ class HuggingFace:
         from huggingface_hub import try_to_load_from_cache
 
         if target is not None:
-            return _lacking(files, target)
-        here = {name: try_to_load_from_cache(model_id, name, revision=revision) for name in files}
-        return sum(size for name, size in files.items() if not isinstance(here[name], str))
+            return _missing_bytes(files, target)
+        cached = {name: try_to_load_from_cache(model_id, name, revision=revision) for name in files}
+        return sum(size for name, size in files.items() if not isinstance(cached[name], str))
 
     def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
         from huggingface_hub import snapshot_download
@@ -104,8 +104,8 @@ class ModelScope:
         return {file["Path"]: int(file.get("Size") or 0) for file in listed if file.get("Type") != "tree"}
 
     def missing_bytes(self, model_id: str, revision: str | None, files: Mapping[str, int], target: Path | None) -> int:
-        here = target or self.cached(model_id, revision)
-        return sum(files.values()) if here is None else _lacking(files, here)
+        local = target or self.cached(model_id, revision)
+        return sum(files.values()) if local is None else _missing_bytes(files, local)
 
     def fetch(self, model_id: str, revision: str | None, names: Sequence[str], target: Path | None) -> Path:
         with _translated(self.name, model_id, revision, "MODELSCOPE_API_TOKEN"):
@@ -131,7 +131,7 @@ class ModelScope:
 
 @contextmanager
 def _translated(hub: str, model_id: str, revision: str | None, token: str) -> Iterator[None]:
-    """Turn whatever a hub's client raises into one line with the remedy."""
+    """Turns errors of a hub's client into one line with the remedy."""
     try:
         yield
     except ModelError:
@@ -141,19 +141,19 @@ def _translated(hub: str, model_id: str, revision: str | None, token: str) -> It
         status, kinds = _status(error), {cls.__name__ for cls in type(error).__mro__}
         if "GatedRepoError" in kinds:
             raise ModelError(
-                f"{where}: access is granted on request; ask for it on its page, then set {token}"
+                f"{where}: access is granted on request; request it on the model's page, then set {token}"
             ) from error
         if "RevisionNotFoundError" in kinds:
-            raise ModelError(f"{where}: no revision {revision!r} there; check model.revision") from error
+            raise ModelError(f"{where}: no revision {revision!r}; check model.revision") from error
         if "RepositoryNotFoundError" in kinds or "NotExistError" in kinds or status in (401, 403, 404):
             code = f" ({status})" if status else ""
             raise ModelError(
                 f"{where}: no such repository, or no access to it{code}; check the id, or set {token}"
             ) from error
         if isinstance(error, OSError) and error.errno is not None and status is None:
-            raise ModelError(f"{where}: {error.strerror or error}; mend it and run again") from error
+            raise ModelError(f"{where}: {error.strerror or error}; fix it and run again") from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UnreachableError(f"{hub} gave no whole answer ({reason})") from error
+        raise UnreachableError(f"{hub} did not answer completely ({reason})") from error
 
 
 def _status(error: BaseException) -> int | None:
@@ -161,15 +161,15 @@ def _status(error: BaseException) -> int | None:
     return getattr(error, "status_code", None) or getattr(response, "status_code", None)
 
 
-def _lacking(files: Mapping[str, int], folder: Path) -> int:
-    def here(name: str, size: int) -> bool:
+def _missing_bytes(files: Mapping[str, int], folder: Path) -> int:
+    def is_complete(name: str, size: int) -> bool:
         return (folder / name).is_file() and (folder / name).stat().st_size == size
 
-    return sum(size for name, size in files.items() if not here(name, size))
+    return sum(size for name, size in files.items() if not is_complete(name, size))
 
 
 def _clear_abandoned(folder: Path) -> None:
-    """Delete the parts that a killed download left; huggingface_hub 2 never takes them up again."""
+    """Delete partial files of killed downloads; huggingface_hub 2 does not resume them."""
     for path in folder.glob("*.incomplete"):
         if time.time() - path.stat().st_mtime > ABANDONED_AFTER_S:
             path.unlink(missing_ok=True)

@@ -38,12 +38,12 @@ def load_model(
     Args:
         device: `auto` is the GPU of this process where there is one, else the CPU.
         dtype: `auto` is bfloat16 on a GPU and float32 on the CPU.
-        attention: `auto` is torch's own (sdpa); what was chosen stands in `describe(model)["attention"]`.
-        trust_remote_code: run the model class that the checkpoint brings (its `auto_map`); without it, and for
-            checkpoints that bring none, the class is the one in transformers.
-        quantize: pack the linear layers of the language model while they are loaded, or for fp8 one after the other
-            once all are there in 16 bits.
-        random_weights: need no weights in the folder; draw them from torch's generator.
+        attention: `auto` is torch's own (sdpa); `describe(model)["attention"]` has the choice.
+        trust_remote_code: run the model class in the checkpoint's own code (its `auto_map`); otherwise the class is the
+            one in transformers.
+        quantize: quantize the linear layers of the language model while they are loaded, or for fp8 one by one after
+            all are loaded in 16 bits.
+        random_weights: ignore the folder's weights; draw them from torch's generator.
 
     Raises:
         ModelError: the checkpoint is unknown, damaged, or lacks weights.
@@ -71,31 +71,31 @@ def load_model(
     if quantize and quantize.quantize == "fp8":
         quantize_in_fp8(model, vision=quantize.quantize_vision)
         if not fp8_layers(model):
-            raise ModelError(f"{folder}: no linear layer that fp8 could hold, is it quantized? set base.quantize: none")
+            raise ModelError(f"{folder}: no linear layer can be fp8; is it quantized? set base.quantize: none")
     return model.eval()
 
 
 def random_model(
     config: dict, *, dtype: torch.dtype = torch.float32, attn_implementation: str = "sdpa", where: str = CONFIG
 ) -> PreTrainedModel:
-    """A model of this config with weights drawn from torch's generator (seed it before), in eval mode."""
+    """A model of this config with random weights from torch's global generator, in eval mode."""
     family = family_of(config, where)
     built = build_config(config, where)
     return model_class(family)._from_config(built, dtype=dtype, attn_implementation=attn_implementation).eval()
 
 
 def describe(model: PreTrainedModel) -> dict:
-    """What a run's summary says of its model: class, parameters, dtype, device and attention; and, where layers
-    are held in fp8, how many, and the names of those that were asked for and are not."""
-    parameter, coded = next(model.parameters()), fp8_layers(model)
+    """The model in a run's summary: class, parameters, dtype, device and attention; with fp8 layers also their number,
+    and the names of those that were requested and have 16 bits."""
+    parameter, quantized = next(model.parameters()), fp8_layers(model)
     parameters = model.num_parameters() if is_packed(model) else count_parameters(model)
     return {
         "class": type(model).__name__,
-        "parameters": parameters + sum(layer.codes.numel() for layer in coded),
+        "parameters": parameters + sum(layer.codes.numel() for layer in quantized),
         "dtype": str(parameter.dtype).removeprefix("torch."),
         "device": str(parameter.device),
         "attention": model.config._attn_implementation,
-        **({"fp8_layers": len(coded), "kept_in_16_bits": list(kept_in_16_bits(model))} if coded else {}),
+        **({"fp8_layers": len(quantized), "kept_in_16_bits": list(kept_in_16_bits(model))} if quantized else {}),
     }
 
 
@@ -106,7 +106,7 @@ def choose_device(device: str) -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise ConfigError(f"model.device {device!r} is no torch device; use auto, cpu or cuda") from error
+        raise ConfigError(f"model.device {device!r} is not a torch device; use auto, cpu or cuda") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"model.device {device!r}: torch finds no GPU; use auto or cpu")
     return chosen
@@ -151,7 +151,7 @@ def _check_library(config: dict, folder: str | Path) -> None:
 
 
 def _in_one_type(model: torch.nn.Module, dtype: torch.dtype) -> None:
-    """transformers leaves weights that a quantized checkpoint keeps in 16 bit as they are stored, and casts biases."""
+    """Casts the 16-bit weights of a quantized checkpoint, which transformers leaves in their stored type."""
     for parameter in model.parameters():
         if type(parameter) is torch.nn.Parameter and parameter.dtype in (torch.float16, torch.bfloat16, torch.float32):
             parameter.data = parameter.data.to(dtype)
@@ -162,8 +162,8 @@ def _check_loaded(loaded: dict, folder: str | Path) -> None:
     if missing:
         raise ModelError(
             f"{folder}: the weights lack {missing[0]} ({len(missing)} tensors in all); "
-            f"they belong to another config, fetch the checkpoint anew"
+            f"they belong to another config; download the checkpoint again"
         )
     mismatched = sorted(str(key) for key in loaded.get("mismatched_keys") or [])
     if mismatched:
-        raise ModelError(f"{folder}: {mismatched[0]} has another shape than {CONFIG} says; fetch the checkpoint anew")
+        raise ModelError(f"{folder}: {mismatched[0]} has another shape than in {CONFIG}; download the checkpoint again")

@@ -35,7 +35,7 @@ def build_config(config: Mapping, where: str = "config.json") -> PreTrainedConfi
     try:
         return CONFIG_MAPPING[family.model_type].from_dict(dict(config))
     except Exception as error:
-        raise ModelError(f"{where}: not a valid {family.title} config ({_line(error)}); fetch it anew") from error
+        raise ModelError(f"{where}: not a valid {family.title} config ({_line(error)}); download it again") from error
 
 
 def model_class(family: Family) -> type[PreTrainedModel]:

@@ -1,4 +1,4 @@
-"""The image settings of a checkpoint: from preprocessor_config.json in any of its spellings, and back to a file."""
+"""The image settings of a checkpoint: read from preprocessor_config.json in any of its forms, and written."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ NESTED_FILE = "processor_config.json"
 
 
 def read_preprocessor(folder: Path) -> dict:
-    """The settings of the image processor in a checkpoint's folder; empty where it has none.
+    """The settings of the image processor in a checkpoint's folder; empty if it has none.
 
-    transformers 5 nests them in processor_config.json and reads them there first; so does this.
+    transformers 5 nests them in processor_config.json and reads that file first; so does this function.
     """
     nested = _read(folder / NESTED_FILE).get("image_processor")
     return nested if isinstance(nested, dict) else _read(folder / FILE)
@@ -30,20 +30,20 @@ def geometry_of(
     max_pixels: int | None = None,
     where: str = "config.json",
 ) -> ImageGeometry:
-    """How images become patches: the arguments go before the checkpoint's settings, those before the family's defaults.
+    """How images become patches: arguments override the checkpoint's settings, which override the family's defaults.
 
     Args:
         config: the checkpoint's config.json.
-        preprocessor: what `read_preprocessor` gave.
+        preprocessor: the result of `read_preprocessor`.
 
     Raises:
-        ModelError: an unknown family, or a preprocessor made for another patch size than the weights.
-        ConfigError: a pixel budget that no image fits.
+        ModelError: an unknown family, or a preprocessor with another patch size than the weights.
+        ConfigError: an impossible pixel budget.
     """
     family = family_of(config, where)
-    said = dict(preprocessor or {})
-    sizes = _sizes(family, config.get("vision_config") or {}, said, where)
-    lowest, highest = _budget(family, said)
+    settings = dict(preprocessor or {})
+    sizes = _sizes(family, config.get("vision_config") or {}, settings, where)
+    lowest, highest = _budget(family, settings)
     lowest = lowest if min_pixels is None else min_pixels
     highest = highest if max_pixels is None else max_pixels
     return ImageGeometry(
@@ -51,8 +51,8 @@ def geometry_of(
         min_pixels=lowest,
         max_pixels=highest,
         max_aspect=family.max_aspect,
-        mean=_channels(said.get("image_mean") or family.mean),
-        std=_channels(said.get("image_std") or family.std),
+        mean=_channels(settings.get("image_mean") or family.mean),
+        std=_channels(settings.get("image_std") or family.std),
     )
 
 
@@ -77,7 +77,7 @@ def preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
 
 
 def video_preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
-    """The settings without which the stock processors of Qwen3-VL would take Qwen2-VL's class for videos."""
+    """The settings that make stock processors use the family's own class for videos."""
     return {
         "image_mean": list(geometry.mean),
         "image_std": list(geometry.std),
@@ -88,19 +88,19 @@ def video_preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
     }
 
 
-def _sizes(family: Family, vision: Mapping, said: Mapping, where: str) -> dict[str, int]:
+def _sizes(family: Family, vision: Mapping, settings: Mapping, where: str) -> dict[str, int]:
     named_in_config = {
         "patch_size": vision.get("patch_size"),
         "merge_size": vision.get("spatial_merge_size"),
         "temporal_patch_size": vision.get("temporal_patch_size"),
     }
     for key, weights in named_in_config.items():
-        if weights is not None and said.get(key, weights) != weights:
+        if weights is not None and settings.get(key, weights) != weights:
             raise ModelError(
-                f"{where}: the vision tower's {key} is {weights}, but {FILE} beside it says {said[key]}; "
-                f"take both files from the same checkpoint"
+                f"{where}: the vision tower's {key} is {weights}, but {FILE} has {settings[key]}; "
+                f"use both files from the same checkpoint"
             )
-    return {key: weights or said.get(key) or getattr(family, key) for key, weights in named_in_config.items()}
+    return {key: weights or settings.get(key) or getattr(family, key) for key, weights in named_in_config.items()}
 
 
 def _channels(values: Sequence[float]) -> tuple[float, float, float]:
@@ -108,10 +108,10 @@ def _channels(values: Sequence[float]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _budget(family: Family, said: Mapping) -> tuple[int, int]:
-    size = said.get("size") or {}
-    lowest = said.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels") or family.min_pixels
-    highest = said.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels") or family.max_pixels
+def _budget(family: Family, settings: Mapping) -> tuple[int, int]:
+    size = settings.get("size") or {}
+    lowest = settings.get("min_pixels") or size.get("shortest_edge") or size.get("min_pixels") or family.min_pixels
+    highest = settings.get("max_pixels") or size.get("longest_edge") or size.get("max_pixels") or family.max_pixels
     return lowest, highest
 
 
@@ -121,7 +121,7 @@ def _read(path: Path) -> dict:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error}); fetch the file anew") from error
+        raise ModelError(f"{path}: not valid JSON ({error}); download the file again") from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: holds no settings; fetch the file anew")
+        raise ModelError(f"{path}: not a JSON object; download the file again")
     return content

@@ -1,4 +1,4 @@
-"""The `Processor`: tokenizer and image geometry of a checkpoint, read without torchvision, saved for stock loaders."""
+"""The `Processor`: tokenizer and image geometry of a checkpoint; needs no torchvision, and stock loaders read it."""
 
 import json
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from texlens.models.preprocessor import (
 
 @dataclass(frozen=True)
 class Processor:
-    """What turns images and texts into a model's inputs, and tokens back into text."""
+    """Turns images and texts into a model's inputs, and tokens into text."""
 
     tokenizer: PreTrainedTokenizerBase
     geometry: ImageGeometry
@@ -38,11 +38,11 @@ class Processor:
 
 
 def load_processor(folder: str | Path, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Processor:
-    """The processor of a checkpoint's folder; a pixel budget given here goes before the checkpoint's.
+    """The processor of a checkpoint's folder; a pixel budget given here overrides the checkpoint's.
 
     Raises:
-        ModelError: tokenizer or chat template missing, or without the tokens that mark an image and a turn's end.
-        ConfigError: a pixel budget that no image fits.
+        ModelError: tokenizer or chat template missing, or without the tokens for images and the end of a turn.
+        ConfigError: an impossible pixel budget.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -59,36 +59,36 @@ def load_processor(folder: str | Path, *, min_pixels: int | None = None, max_pix
     if config.get("image_token_id", image_token_id) != image_token_id:
         raise ModelError(
             f"{folder / CONFIG}: image_token_id is {config['image_token_id']}, but the tokenizer's {IMAGE_TOKEN} is "
-            f"{image_token_id}; take tokenizer and config from the same checkpoint"
+            f"{image_token_id}; use tokenizer and config from the same checkpoint"
         )
     return Processor(tokenizer, geometry, image_token_id, _token_id(tokenizer, TURN_END_TOKEN, folder), family)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer with its chat template, from the folder alone.
+    """The tokenizer with its chat template, from local files only.
 
     Raises:
         ModelError: files missing or damaged.
     """
     if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
-        raise ModelError(f"{folder}: no tokenizer.json (nor vocab.json) in it; fetch the checkpoint's tokenizer")
+        raise ModelError(f"{folder}: no tokenizer.json (nor vocab.json) in it; download the checkpoint's tokenizer")
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"{folder}: the tokenizer can't be read ({reason}); fetch its files anew") from error
+        raise ModelError(f"{folder}: the tokenizer can't be read ({reason}); download its files again") from error
     tokenizer.chat_template = _chat_template(folder) or tokenizer.chat_template
     if not tokenizer.chat_template:
         raise ModelError(
-            f"{folder}: no chat template (chat_template.jinja or .json) in it; fetch it with the checkpoint"
+            f"{folder}: no chat template (chat_template.jinja or .json) in it; download it with the checkpoint"
         )
     return tokenizer
 
 
 def save_processor(processor: Processor, folder: str | Path) -> None:
-    """Write tokenizer, chat template and image settings as stock AutoTokenizer and AutoProcessor read them.
+    """Writes tokenizer, chat template and image settings for stock AutoTokenizer and AutoProcessor.
 
-    The pixel budget in use is the one written.
+    The pixel budget is that of `processor`.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def save_processor(processor: Processor, folder: str | Path) -> None:
 
 
 def _chat_template(folder: Path) -> str | None:
-    """The processor's template, which knows images, goes before the tokenizer's own."""
+    """The processor's template, which handles images, has priority over the tokenizer's."""
     if (folder / "chat_template.jinja").is_file():
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     path = folder / "chat_template.json"
@@ -111,7 +111,7 @@ def _chat_template(folder: Path) -> str | None:
     try:
         return json.loads(path.read_text(encoding="utf-8"))["chat_template"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: holds no chat template; fetch the file anew") from error
+        raise ModelError(f"{path}: contains no chat template; download the file again") from error
 
 
 def _token_id(tokenizer: PreTrainedTokenizerBase, token: str, folder: Path) -> int:

@@ -1,6 +1,6 @@
-"""A base whose linear layers are packed: into 4 or 8 bit by bitsandbytes while it is loaded, or into float8 afterwards.
+"""A base with quantized linear layers: 4 or 8 bits by bitsandbytes while it is loaded, or float8 afterwards.
 
-The vision tower and the head keep 16 bit: they are a small part of the weights and lose the most.
+The vision tower and the head keep 16 bits: they are a small part of the weights and lose the most.
 """
 
 import importlib.util
@@ -13,35 +13,34 @@ from texlens.core.errors import ConfigError
 from texlens.kernels.fp8.format import why_not_fp8
 from texlens.models.families import HEAD, VISION_TOWER, Family
 
-KEPT = [VISION_TOWER, HEAD]
-"""Modules that stay as they are."""
+UNQUANTIZED_MODULES = [VISION_TOWER, HEAD]
 
 
 def check_quantize(settings: QuantizeSettings, family: Family, device: torch.device, dtype: torch.dtype) -> None:
-    """What can be known to fail before a model is loaded on this device, computing in this dtype.
+    """Checks before a model is loaded that this device can compute with the quantized base in this dtype.
 
     Raises:
-        ConfigError: a quantization that can't work here, with the reason.
+        ConfigError: it can't, with the reason.
     """
-    how = settings.quantize
-    if how == "none":
+    method = settings.quantize
+    if method == "none":
         return
-    if how == "fp8":
+    if method == "fp8":
         _check_fp8(device, dtype)
     elif importlib.util.find_spec("bitsandbytes") is None:
-        raise ConfigError(f"base.quantize: {how} needs bitsandbytes, which is not installed; pip install bitsandbytes")
-    check_family(how, family)
+        raise ConfigError(f"base.quantize: {method} needs bitsandbytes; pip install bitsandbytes")
+    check_family(method, family)
 
 
-def check_family(how: str, family: Family) -> None:
+def check_family(method: str, family: Family) -> None:
     """
     Raises:
-        ConfigError: a family whose weights `base.quantize: HOW` would hardly touch.
+        ConfigError: the method would leave most of the family's weights unquantized.
     """
-    if how != "none" and family.expert_parameters:
+    if method != "none" and family.expert_parameters:
         raise ConfigError(
-            f"base.quantize: {how} packs linear layers alone, and nearly all weights of {family.title} are stacked "
-            f"experts; set base.quantize: none"
+            f"base.quantize: {method} quantizes linear layers only, and nearly all weights of {family.title} are "
+            f"stacked experts; set base.quantize: none"
         )
 
 
@@ -62,16 +61,16 @@ def quantization(settings: QuantizeSettings, dtype: torch.dtype) -> Any:
     from transformers import BitsAndBytesConfig
 
     if settings.quantize == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=UNQUANTIZED_MODULES)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=settings.double_quantize,
         bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=KEPT,
+        llm_int8_skip_modules=UNQUANTIZED_MODULES,
     )
 
 
 def is_packed(model: torch.nn.Module) -> bool:
-    """Whether bitsandbytes holds some of the model's weights."""
+    """Whether some of the model's weights are quantized by bitsandbytes."""
     return bool(getattr(model, "is_loaded_in_4bit", False) or getattr(model, "is_loaded_in_8bit", False))

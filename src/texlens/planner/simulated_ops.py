@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
-from texlens.models.fp8 import coded_of_tower
+from texlens.models.fp8 import quantizable_vision_layers
 
 ATTENTION = "texlens_planned"
 """The name that the planner's attention goes by in transformers' register."""
@@ -180,7 +180,7 @@ def quantize(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",)) 
 
 def quantize_tower(model: nn.Module) -> None:
     """Puts stand-ins in the places of the vision tower's layers that fp8 holds for the way forward alone."""
-    for name in coded_of_tower(model):
+    for name in quantizable_vision_layers(model):
         parent, _, leaf = name.rpartition(".")
         layer: Any = model.get_submodule(name)
         setattr(model.get_submodule(parent), leaf, QuantizedLinear(layer, "fp8 forward"))

@@ -3,7 +3,7 @@ import pytest
 from texlens.models.bundled import bundled_config, bundled_names
 
 
-def test_the_six_checkpoints_of_the_recipes_are_there():
+def test_configs_of_the_recipes_checkpoints_are_bundled():
     assert bundled_names() == (
         "Qwen2-VL-2B-Instruct",
         "Qwen2.5-VL-3B-Instruct",
@@ -19,5 +19,5 @@ def test_a_checkpoint_is_known_by_the_last_part_of_its_name(name):
     assert bundled_config(name)["text_config"]["hidden_size"] == 2560
 
 
-def test_other_checkpoints_are_not_known():
+def test_other_checkpoints_have_no_bundled_config():
     assert bundled_config("Qwen/Qwen3-VL-2B-Instruct") is None

@@ -1,4 +1,4 @@
-"""Damaged and unknown checkpoints are told by name before anything is loaded; fingerprints tell weights apart."""
+"""Checks of checkpoint folders, and the fingerprint."""
 
 import json
 import shutil
@@ -23,11 +23,11 @@ def shard(folder, parts=3):
     (folder / "model.safetensors").unlink()
 
 
-def test_a_whole_checkpoint_gives_its_family(checkpoint):
+def test_a_complete_checkpoint_gives_its_family(checkpoint):
     assert check_checkpoint(checkpoint).model_type == "qwen3_vl"
 
 
-def test_a_whole_sharded_checkpoint_gives_its_family(checkpoint):
+def test_a_complete_sharded_checkpoint_gives_its_family(checkpoint):
     shard(checkpoint)
 
     assert check_checkpoint(checkpoint).model_type == "qwen3_vl"
@@ -50,7 +50,7 @@ def test_a_config_that_is_not_json_is_named(tmp_path):
         read_config(tmp_path)
 
 
-def test_an_unknown_family_is_refused_before_the_weights_are_looked_at(tmp_path):
+def test_an_unknown_family_is_refused_before_the_weights_are_read(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "llava_next"}')
     with pytest.raises(ModelError, match=r"'llava_next'.*qwen2_vl, qwen2_5_vl, qwen3_vl, qwen3_vl_moe"):
         check_checkpoint(tmp_path)
@@ -58,13 +58,13 @@ def test_an_unknown_family_is_refused_before_the_weights_are_looked_at(tmp_path)
 
 def test_pickled_weights_are_refused_with_a_remedy(checkpoint):
     (checkpoint / "model.safetensors").rename(checkpoint / "pytorch_model.bin")
-    with pytest.raises(ModelError, match=r"pytorch_model.bin: weights as a pickle file are refused.*safetensors"):
+    with pytest.raises(ModelError, match=r"pytorch_model.bin: pickled weights are refused.*safetensors"):
         check_checkpoint(checkpoint)
 
 
 def test_a_folder_without_weights_is_named(checkpoint):
     (checkpoint / "model.safetensors").unlink()
-    with pytest.raises(ModelError, match=r"no model.safetensors"):
+    with pytest.raises(ModelError, match=r"neither model.safetensors nor"):
         check_checkpoint(checkpoint)
 
 
@@ -75,16 +75,16 @@ def test_a_missing_shard_is_named(checkpoint):
         check_checkpoint(checkpoint)
 
 
-@pytest.mark.parametrize("kept", [0, 5, 40, -1])
-def test_a_truncated_shard_is_named(checkpoint, kept):
+@pytest.mark.parametrize("size", [0, 5, 40, -1])
+def test_a_truncated_shard_is_named(checkpoint, size):
     shard(checkpoint)
     path = checkpoint / "model-00003-of-00003.safetensors"
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ModelError, match=r"model-00003-of-00003.safetensors: .*fetch this file anew"):
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ModelError, match=r"model-00003-of-00003.safetensors: .*download this file again"):
         check_checkpoint(checkpoint)
 
 
-def test_a_file_that_is_no_safetensors_is_named(checkpoint):
+def test_a_file_of_another_format_is_named(checkpoint):
     (checkpoint / "model.safetensors").write_bytes(struct.pack("<Q", 6) + b"<html>")
     with pytest.raises(ModelError, match=r"model.safetensors: not a safetensors file"):
         check_checkpoint(checkpoint)
@@ -96,7 +96,7 @@ def test_a_shard_that_lacks_a_tensor_of_the_index_is_named(checkpoint):
     tensors = load_file(path)
     tensors.pop(sorted(tensors)[0])
     save_file(tensors, path)
-    with pytest.raises(ModelError, match=r"model-00001-of-00003.safetensors: lacks .*fetch this file anew"):
+    with pytest.raises(ModelError, match=r"model-00001-of-00003.safetensors: lacks .*download this file again"):
         check_checkpoint(checkpoint)
 
 
@@ -108,7 +108,7 @@ def test_an_index_that_points_outside_the_folder_is_refused(checkpoint):
         check_checkpoint(checkpoint)
 
 
-def test_the_fingerprint_does_not_depend_on_place_or_shards(checkpoint, tmp_path):
+def test_the_fingerprint_does_not_depend_on_folder_or_shards(checkpoint, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(checkpoint, copy)
     shard(copy)

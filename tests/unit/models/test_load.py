@@ -25,7 +25,7 @@ def test_the_class_comes_from_the_config_and_the_weights_from_the_folder(tmp_pat
     assert count_parameters(model) == count_parameters(meta_model(tiny_config(family))) < 200_000
 
 
-def test_the_stock_loader_finds_the_same_model(checkpoint):
+def test_the_stock_loader_gives_the_same_model(checkpoint):
     ours = load_model(checkpoint, device="cpu")
     stock = AutoModelForImageTextToText.from_pretrained(checkpoint)
 
@@ -33,7 +33,7 @@ def test_the_stock_loader_finds_the_same_model(checkpoint):
     assert all(torch.equal(a, b) for a, b in zip(stock.parameters(), ours.parameters(), strict=True))
 
 
-def test_a_model_tells_what_it_is(checkpoint):
+def test_a_model_is_described(checkpoint):
     assert describe(load_model(checkpoint, device="cpu", attention="eager", dtype="bfloat16")) == {
         "class": "Qwen3VLForConditionalGeneration",
         "parameters": 160_464,
@@ -44,9 +44,9 @@ def test_a_model_tells_what_it_is(checkpoint):
 
 
 def test_on_the_cpu_it_is_float32_with_sdpa(checkpoint):
-    told = describe(load_model(checkpoint, device="cpu"))
+    description = describe(load_model(checkpoint, device="cpu"))
 
-    assert (told["dtype"], told["attention"]) == ("float32", "sdpa")
+    assert (description["dtype"], description["attention"]) == ("float32", "sdpa")
 
 
 def test_on_a_gpu_it_is_bfloat16():
@@ -64,7 +64,7 @@ def test_random_weights_need_no_shards(checkpoint):
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
 
 
-def test_remote_code_is_not_run_unasked(checkpoint):
+def test_remote_code_is_not_run_by_default(checkpoint):
     config = json.loads((checkpoint / "config.json").read_text())
     config["auto_map"] = {"AutoModelForImageTextToText": "evil.Evil"}
     (checkpoint / "config.json").write_text(json.dumps(config))
@@ -73,7 +73,7 @@ def test_remote_code_is_not_run_unasked(checkpoint):
     assert type(load_model(checkpoint, device="cpu")).__module__.startswith("transformers.")
 
 
-def test_remote_code_is_run_when_asked(checkpoint, tmp_path, monkeypatch):
+def test_remote_code_is_run_on_request(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.syspath_prepend(tmp_path / "modules")
     config = json.loads((checkpoint / "config.json").read_text())
@@ -97,7 +97,7 @@ def test_weights_that_lack_a_tensor_are_refused(checkpoint):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"device": "warp"}, "model.device 'warp' is no torch device"),
+        ({"device": "warp"}, "model.device 'warp' is not a torch device"),
         ({"dtype": "int3"}, "model.dtype 'int3' is not known; use auto or one of bfloat16, float16, float32"),
         ({"attention": "magic"}, "model.attention 'magic' is not known"),
         ({"attention": "flash_attention_2"}, "model.attention flash_attention_2 needs a GPU"),

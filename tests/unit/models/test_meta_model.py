@@ -1,4 +1,4 @@
-"""Skeletons of the six checkpoints against the parameter counts that their hubs publish."""
+"""Meta models of the bundled configs compared with published parameter counts."""
 
 import copy
 
@@ -20,7 +20,7 @@ from texlens.models.meta_model import count_parameters, meta_model
         ("Qwen3-VL-30B-A3B-Instruct", 31_070_754_032),
     ],
 )
-def test_a_shipped_config_has_the_published_number_of_parameters(name, parameters):
+def test_a_bundled_config_has_the_published_number_of_parameters(name, parameters):
     model = meta_model(bundled_config(name))
 
     assert count_parameters(model) == parameters

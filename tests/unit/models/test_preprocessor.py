@@ -18,7 +18,7 @@ from texlens.models.preprocessor import geometry_of, read_preprocessor
         ("Qwen3-VL-30B-A3B-Instruct", 16, (65_536, 16_777_216), (0.5, 0.5, 0.5)),
     ],
 )
-def test_without_a_preprocessor_the_family_says_how_images_are_cut(name, patch, pixels, mean):
+def test_without_a_preprocessor_the_familys_defaults_are_used(name, patch, pixels, mean):
     geometry = geometry_of(bundled_config(name))
 
     assert (geometry.patch_size, geometry.merge_size, geometry.temporal_patch_size) == (patch, 2, 2)
@@ -36,19 +36,19 @@ def test_without_a_preprocessor_the_family_says_how_images_are_cut(name, patch, 
         {"min_pixels": 2048, "max_pixels": 8192, "size": {"shortest_edge": 1, "longest_edge": 2}},
     ],
 )
-def test_every_spelling_of_the_pixel_budget_is_read(settings):
+def test_every_form_of_the_pixel_budget_is_read(settings):
     geometry = geometry_of(tiny_config("qwen3_vl"), settings)
 
     assert (geometry.min_pixels, geometry.max_pixels) == (2048, 8192)
 
 
-def test_a_budget_that_is_given_goes_before_the_checkpoints():
+def test_a_given_budget_overrides_the_checkpoints():
     geometry = geometry_of(tiny_config("qwen3_vl"), {"min_pixels": 2048, "max_pixels": 8192}, max_pixels=4096)
 
     assert (geometry.min_pixels, geometry.max_pixels) == (2048, 4096)
 
 
-def test_the_checkpoints_patch_size_and_colors_go_before_the_familys():
+def test_the_checkpoints_patch_size_and_colors_override_the_familys():
     config = tiny_config("qwen3_vl")
     config["vision_config"]["patch_size"] = 8
     geometry = geometry_of(config, {"patch_size": 8, "image_mean": [0.1, 0.2, 0.3], "image_std": [1, 1, 1]})
@@ -59,7 +59,7 @@ def test_the_checkpoints_patch_size_and_colors_go_before_the_familys():
 
 
 def test_a_preprocessor_of_another_checkpoint_is_refused():
-    with pytest.raises(ModelError, match=r"patch_size is 16, but preprocessor_config.json beside it says 14"):
+    with pytest.raises(ModelError, match=r"patch_size is 16, but preprocessor_config.json has 14"):
         geometry_of(tiny_config("qwen3_vl"), {"patch_size": 14})
 
 
@@ -73,14 +73,14 @@ def test_a_budget_under_one_token_is_refused():
         geometry_of(tiny_config("qwen3_vl"), min_pixels=10, max_pixels=1000)
 
 
-def test_settings_nested_in_the_processors_file_are_found(tmp_path):
+def test_settings_nested_in_the_processors_file_are_read(tmp_path):
     (tmp_path / "processor_config.json").write_text(json.dumps({"image_processor": {"patch_size": 8}}))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"patch_size": 14}))
 
     assert read_preprocessor(tmp_path) == {"patch_size": 8}
 
 
-def test_a_processors_file_without_images_leaves_the_other(tmp_path):
+def test_a_processors_file_without_image_settings_is_ignored(tmp_path):
     (tmp_path / "processor_config.json").write_text(json.dumps({"processor_class": "Qwen3VLProcessor"}))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps({"patch_size": 14}))
 

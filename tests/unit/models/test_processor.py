@@ -11,16 +11,16 @@ from texlens.models.processor import load_processor, save_processor
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_what_is_saved_is_loaded_again(tmp_path, family):
+def test_a_saved_processor_is_loaded(tmp_path, family):
     write_tiny_checkpoint(tmp_path, family)
     processor = load_processor(tmp_path)
-    made = tiny_processor(family)
+    original = tiny_processor(family)
 
-    assert processor.geometry == made.geometry
-    assert processor.family is made.family
-    assert (processor.image_token_id, processor.end_token_id) == (made.image_token_id, made.end_token_id)
-    assert processor.tokenizer.get_vocab() == made.tokenizer.get_vocab()
-    assert processor.tokenizer.chat_template == made.tokenizer.chat_template
+    assert processor.geometry == original.geometry
+    assert processor.family is original.family
+    assert (processor.image_token_id, processor.end_token_id) == (original.image_token_id, original.end_token_id)
+    assert processor.tokenizer.get_vocab() == original.tokenizer.get_vocab()
+    assert processor.tokenizer.chat_template == original.tokenizer.chat_template
 
 
 def test_stock_loaders_read_the_saved_pixel_budget_and_tokens(checkpoint, tmp_path):
@@ -36,7 +36,7 @@ def test_stock_loaders_read_the_saved_pixel_budget_and_tokens(checkpoint, tmp_pa
     assert tokenizer.chat_template == processor.tokenizer.chat_template
 
 
-def test_a_nested_budget_of_another_file_does_not_outlive_a_save(checkpoint):
+def test_a_nested_budget_is_replaced_when_saving(checkpoint):
     nested = {"image_processor": {"min_pixels": 1024, "max_pixels": 4096}}
     (checkpoint / "processor_config.json").write_text(json.dumps(nested))
     wider = dataclasses.replace(load_processor(checkpoint).geometry, max_pixels=8192)
@@ -45,7 +45,7 @@ def test_a_nested_budget_of_another_file_does_not_outlive_a_save(checkpoint):
     assert load_processor(checkpoint).geometry.max_pixels == 8192
 
 
-def test_the_processors_template_goes_before_the_tokenizers(checkpoint):
+def test_the_processors_template_overrides_the_tokenizers(checkpoint):
     (checkpoint / "chat_template.jinja").rename(checkpoint / "old.jinja")
     (checkpoint / "chat_template.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
 
@@ -74,7 +74,7 @@ def test_a_checkpoint_without_tokenizer_is_refused(checkpoint):
 
 def test_a_damaged_tokenizer_is_named(checkpoint):
     (checkpoint / "tokenizer.json").write_text('{"model": 3}')
-    with pytest.raises(ModelError, match=r"the tokenizer can't be read .*fetch its files anew"):
+    with pytest.raises(ModelError, match=r"the tokenizer can't be read .*download its files again"):
         load_processor(checkpoint)
 
 

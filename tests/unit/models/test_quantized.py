@@ -20,8 +20,10 @@ needs_bitsandbytes = pytest.mark.skipif(not HAS, reason="bitsandbytes is not ins
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
 
-def check(how: str, family: str = "qwen3_vl", device: torch.device = CPU, dtype: torch.dtype = torch.float32) -> None:
-    check_quantize(QuantizeSettings.model_validate({"quantize": how}), FAMILIES[family], device, dtype)
+def check(
+    method: str, family: str = "qwen3_vl", device: torch.device = CPU, dtype: torch.dtype = torch.float32
+) -> None:
+    check_quantize(QuantizeSettings.model_validate({"quantize": method}), FAMILIES[family], device, dtype)
 
 
 def test_without_bitsandbytes_the_package_is_named(monkeypatch):
@@ -30,11 +32,11 @@ def test_without_bitsandbytes_the_package_is_named(monkeypatch):
         check("nf4")
 
 
-def test_a_base_as_it_is_needs_nothing():
+def test_an_unquantized_base_needs_nothing():
     check("none", "qwen3_vl_moe")
 
 
-def test_fp8_says_what_is_missing(monkeypatch):
+def test_fp8_reports_what_is_missing(monkeypatch):
     with pytest.raises(ConfigError, match=r"fp8 can't be used here: .* a GPU; set base\.quantize: none, or nf4"):
         check("fp8")
     monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "A100")
@@ -49,32 +51,32 @@ def test_fp8_says_what_is_missing(monkeypatch):
         check("fp8", device=GPU, dtype=torch.bfloat16)
 
 
-def test_a_mixture_is_refused_since_its_experts_would_stay_as_they_are(monkeypatch):
+def test_a_mixture_is_refused_because_its_experts_would_not_be_quantized(monkeypatch):
     monkeypatch.setattr("texlens.models.quantized.why_not_fp8", lambda device: None)
-    with pytest.raises(ConfigError, match=r"fp8 packs linear layers alone.* stacked experts"):
+    with pytest.raises(ConfigError, match=r"fp8 quantizes linear layers only.* stacked experts"):
         check("fp8", "qwen3_vl_moe")
 
 
-def test_a_base_in_fp8_is_described_with_all_its_numbers(tmp_path):
+def test_the_parameters_of_an_fp8_base_are_counted(tmp_path):
     folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
-    told = describe(load_model(folder, device="cpu", quantize=QuantizeSettings(quantize="fp8")))
-    assert told["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
-    assert (told["fp8_layers"], told["kept_in_16_bits"], told["dtype"]) == (14, [], "float32")
+    description = describe(load_model(folder, device="cpu", quantize=QuantizeSettings(quantize="fp8")))
+    assert description["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
+    assert (description["fp8_layers"], description["kept_in_16_bits"], description["dtype"]) == (14, [], "float32")
 
 
-def test_a_base_in_fp8_holds_its_tower_so_too_where_asked_for(tmp_path):
+def test_the_vision_tower_of_an_fp8_base_is_fp8_on_request(tmp_path):
     folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
     quantize = QuantizeSettings(quantize="fp8", quantize_vision=True)
-    told = describe(load_model(folder, device="cpu", quantize=quantize))
-    assert told["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
-    assert (told["fp8_layers"], told["kept_in_16_bits"]) == (14 + 3 * 4, [])
+    description = describe(load_model(folder, device="cpu", quantize=quantize))
+    assert description["parameters"] == describe(load_model(folder, device="cpu"))["parameters"]
+    assert (description["fp8_layers"], description["kept_in_16_bits"]) == (14 + 3 * 4, [])
 
 
 @needs_bitsandbytes
-@pytest.mark.parametrize(("how", "kind"), [("nf4", "Linear4bit"), ("int8", "Linear8bitLt")])
-def test_the_language_model_is_packed_and_tower_and_head_are_not(how, kind, tmp_path):
+@pytest.mark.parametrize(("method", "kind"), [("nf4", "Linear4bit"), ("int8", "Linear8bitLt")])
+def test_the_language_model_is_quantized_and_tower_and_head_are_not(method, kind, tmp_path):
     folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
-    model = load_model(folder, device="cpu", quantize=QuantizeSettings(quantize=how))
+    model = load_model(folder, device="cpu", quantize=QuantizeSettings(quantize=method))
     kinds = {name: type(module).__name__ for name, module in model.named_modules() if isinstance(module, nn.Linear)}
     assert {kinds[name] for name in kinds if "language_model" in name} == {kind}
     assert {kinds[name] for name in kinds if "language_model" not in name} == {"Linear"}
@@ -83,7 +85,7 @@ def test_the_language_model_is_packed_and_tower_and_head_are_not(how, kind, tmp_
 
 
 @needs_bitsandbytes
-def test_scales_are_quantized_too_unless_told_otherwise(tmp_path):
+def test_scales_are_quantized_too_by_default(tmp_path):
     folder = write_tiny_checkpoint(tmp_path, "qwen3_vl")
     for twice in (True, False):
         model = load_model(folder, device="cpu", quantize=QuantizeSettings(quantize="nf4", double_quantize=twice))
