@@ -7,7 +7,7 @@ import typer
 
 from texlens.cli.shared import Json, print_json, result_console
 
-COLORS = {"ok": "green", "warn": "yellow", "fail": "red"}
+COLORS = {"ok": "green", "info": "blue", "warn": "yellow", "fail": "red"}
 
 
 def doctor(
@@ -17,7 +17,7 @@ def doctor(
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Say what this machine can do, what is missing, and the command that mends it.
+    """Say what this machine can do, what is missing, and the command that fixes it.
 
     The exit code is 2 where something would keep everything from working, else 0.
 
@@ -25,6 +25,7 @@ def doctor(
 
         texlens doctor
     """
+    from texlens.workflows.doctor.checks import conclusion
     from texlens.workflows.doctor.examine import examine
 
     console = None if as_json else result_console()
@@ -32,12 +33,14 @@ def doctor(
     for check in examine(output, reading=reading):
         checks.append(check)
         if console:
-            color = COLORS[check.state]
-            console.print(f"[{color}]{check.state:4}[/] {check.name:18} ", end="")
+            color = COLORS[check.status]
+            console.print(f"[{color}]{check.status:4}[/] {check.name:18} ", end="")
             console.print(check.reason, markup=False)
-            if check.remedy and check.state != "ok":
+            if check.remedy and check.status != "ok":
                 console.print(f"       {check.remedy}", markup=False)
-    failed = any(check.state == "fail" for check in checks)
+    failed = any(check.status == "fail" for check in checks)
+    if console:
+        console.print(conclusion(checks), markup=False)
     if as_json:
         print_json({"ok": not failed, "checks": [check.to_json() for check in checks]})
     if failed:

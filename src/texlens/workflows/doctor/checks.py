@@ -1,38 +1,40 @@
-"""Judgments about a machine, from plain facts: what is well, what is missing, and the command that mends it."""
+"""Health checks from what is known of a machine: what works, what is missing, and the command that fixes it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-State = Literal["ok", "warn", "fail"]
-LEAST_DRIVER = {13: 580, 12: 525, 11: 450}
-"""The NVIDIA driver that each major version of CUDA needs at least."""
-LEAST_DISK_GIB = 10.0
+Status = Literal["ok", "info", "warn", "fail"]
+MIN_DRIVER = {13: 580, 12: 525, 11: 450}
+"""The oldest NVIDIA driver for each major version of CUDA."""
+MIN_DISK_GIB = 10.0
 TOKENS = ("HF_TOKEN", "MODELSCOPE_API_TOKEN", "SWANLAB_API_KEY", "WANDB_API_KEY")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. `warn`: something won't work or will be slow; `fail`: nothing will. `remedy` is a command."""
+    """One result. `info`: something optional is missing; `warn`: something won't work or will be slow; `fail`: nothing
+    will work. `remedy` is a command."""
 
     name: str
-    state: State
+    status: Status
     reason: str
     remedy: str | None = None
 
     def to_json(self) -> dict:
-        return asdict(self)
+        """`state` is the name of `status` in version 0.1."""
+        return {**asdict(self), "state": self.status}
 
 
 @dataclass(frozen=True)
-class GpuFacts:
-    """What nvidia-smi says (`cards`, `driver`; empty and None without it) and what torch sees.
+class GpuState:
+    """What nvidia-smi reports (`gpus`, `driver`; empty and None without it) and what torch sees.
 
-    `capability` and `memory_gib` (free, total) are of the first card, None where torch can't use one.
+    `capability` and `memory_gib` (free, total) are of the first GPU, None where torch can't use one.
     """
 
-    cards: tuple[str, ...]
+    gpus: tuple[str, ...]
     driver: str | None
     torch: str
     cuda_build: str | None
@@ -41,49 +43,49 @@ class GpuFacts:
     memory_gib: tuple[float, float] | None = None
 
 
-def check_gpu(facts: GpuFacts) -> Check:
-    """Whether card, driver and torch's build go together."""
-    if facts.available:
-        return Check("gpu", "ok", f"torch {facts.torch} uses {', '.join(facts.cards) or 'the GPU'}")
-    if facts.cards and facts.cuda_build is None:
-        reason = f"{facts.cards[0]} is here, but torch {facts.torch} is a build for processors alone"
+def check_gpu(gpu: GpuState) -> Check:
+    """Whether GPU, driver and torch's build fit together."""
+    if gpu.available:
+        return Check("gpu", "ok", f"torch {gpu.torch} uses {', '.join(gpu.gpus) or 'the GPU'}")
+    if gpu.gpus and gpu.cuda_build is None:
+        reason = f"{gpu.gpus[0]} is here, but torch {gpu.torch} is a build for CPUs"
         return Check("gpu", "warn", reason, "pip uninstall -y torch torchvision && pip install 'torch>=2.11,<2.14'")
-    if facts.cards:
-        return _unusable(facts)
-    if facts.cuda_build:
-        reason = f"no GPU; torch {facts.torch} is a build for CUDA, which works on the processor and is larger"
+    if gpu.gpus:
+        return _unusable(gpu)
+    if gpu.cuda_build:
+        reason = f"no GPU; torch {gpu.torch} is a build for CUDA, which works on the CPU and is larger"
         return Check("gpu", "ok", reason)
-    return Check("gpu", "ok", f"no GPU; torch {facts.torch} runs on the processor: fine for the shipped model")
+    return Check("gpu", "ok", f"no GPU; torch {gpu.torch} runs on the CPU: fine for the shipped model")
 
 
-def _unusable(facts: GpuFacts) -> Check:
-    """A card and a CUDA build that don't find each other."""
-    major = int((facts.cuda_build or "0").split(".")[0])
-    least = LEAST_DRIVER.get(major, 0)
-    driver = int(re.match(r"\d+", facts.driver or "0")[0])  # type: ignore[index]
+def _unusable(gpu: GpuState) -> Check:
+    """A GPU and a CUDA build that can't be used together."""
+    major = int((gpu.cuda_build or "0").split(".")[0])
+    least = MIN_DRIVER.get(major, 0)
+    driver = int(re.match(r"\d+", gpu.driver or "0")[0])  # type: ignore[index]
     if driver < least:
-        reason = f"driver {facts.driver} is too old for CUDA {facts.cuda_build}, which torch {facts.torch} needs"
+        reason = f"driver {gpu.driver} is too old for CUDA {gpu.cuda_build}, which torch {gpu.torch} needs"
         return Check("gpu", "warn", reason, f"install NVIDIA driver {least} or newer, or a torch for an older CUDA")
-    reason = f"{facts.cards[0]} is here, yet torch {facts.torch} can't open it"
+    reason = f"{gpu.gpus[0]} is here, yet torch {gpu.torch} can't open it"
     return Check("gpu", "warn", reason, "echo CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES; nvidia-smi")
 
 
-def check_capability(facts: GpuFacts) -> Check | None:
-    """What the card's tensor cores take; None without a card that torch can use."""
-    if facts.capability is None:
+def check_capability(gpu: GpuState) -> Check | None:
+    """Which number formats the GPU computes in; None without a GPU that torch can use."""
+    if gpu.capability is None:
         return None
-    version = ".".join(map(str, facts.capability))
-    if facts.capability < (8, 0):
+    version = ".".join(map(str, gpu.capability))
+    if gpu.capability < (8, 0):
         reason = f"compute capability {version} has no bfloat16: training is slow and packs can't be used"
-        return Check("capability", "warn", reason, "use --set train.engine=plain, or a card from Ampere on")
-    fp8 = "and fp8" if facts.capability >= (8, 9) else "but no fp8"
+        return Check("capability", "warn", reason, "use --set train.engine=plain, or a GPU from Ampere on")
+    fp8 = "and fp8" if gpu.capability >= (8, 9) else "but no fp8"
     return Check("capability", "ok", f"compute capability {version}: bfloat16 {fp8}")
 
 
-def check_gpu_memory(facts: GpuFacts) -> Check | None:
-    if facts.memory_gib is None:
+def check_gpu_memory(gpu: GpuState) -> Check | None:
+    if gpu.memory_gib is None:
         return None
-    free, total = facts.memory_gib
+    free, total = gpu.memory_gib
     if free < total / 2:
         reason = f"{free:.1f} of {total:.1f} GiB free: other programs hold the rest"
         return Check("gpu memory", "warn", reason, "nvidia-smi --query-compute-apps=pid,used_memory --format=csv")
@@ -97,48 +99,80 @@ def check_python(version: tuple[int, int, int]) -> Check:
     return Check("python", "ok", f"Python {name}")
 
 
-def check_package(name: str, wanted: str, installed: str | None, inside: bool) -> Check:
+def check_package(name: str, required: str, installed: str | None, inside: bool) -> Check:
     """
     Args:
-        wanted: the range that TexLens was tested with, such as `>=5.17,<6`; `inside`: whether `installed` is in it.
+        required: the range that TexLens was tested with, such as `>=5.17,<6`.
+        inside: whether `installed` is in it.
     """
-    remedy = f"pip install '{name}{wanted}'"
+    remedy = f"pip install '{name}{required}'"
     if installed is None:
         return Check(name, "fail", "not installed", remedy)
     if not inside:
-        return Check(name, "fail", f"{installed}, outside of {wanted}", remedy)
+        return Check(name, "fail", f"{installed}, outside {required}", remedy)
     return Check(name, "ok", installed)
 
 
 def check_import(name: str, error: str | None, remedy: str, *, needed: bool) -> Check:
     """
     Args:
-        error: what Python said when the package was imported, None where all went well.
+        error: of importing the package, None where it succeeded.
     """
     if error is None:
         return Check(name, "ok", "can be imported")
     return Check(name, "fail" if needed else "warn", error, remedy)
 
 
+def check_optional(name: str, purpose: str, installed: bool, *, needed: bool) -> Check | None:
+    """A missing optional package; None where it is installed.
+
+    Args:
+        needed: this machine could use it.
+    """
+    if installed:
+        return None
+    status: Status = "warn" if needed else "info"
+    return Check(name, status, f"not installed; needed for {purpose}", "pip install 'texlens[gpu]'")
+
+
+def conclusion(checks: Sequence[Check]) -> str:
+    """One line: whether TexLens works here, and which checks need attention."""
+    failed = [check.name for check in checks if check.status == "fail"]
+    warned = [check.name for check in checks if check.status == "warn"]
+    if failed:
+        return f"TexLens can't work here until this is fixed: {', '.join(failed)}"
+    return f"TexLens works here, with limits: {', '.join(warned)}" if warned else "TexLens works here"
+
+
 def check_disk(folder: str, free_gib: float) -> Check:
-    if free_gib < LEAST_DISK_GIB:
+    if free_gib < MIN_DISK_GIB:
         reason = f"{free_gib:.1f} GiB free at {folder}; a 4B checkpoint takes 9"
         return Check("disk", "warn", reason, "export HF_HOME=/a/larger/disk")
     return Check("disk", "ok", f"{free_gib:,.0f} GiB free at {folder}")
 
 
 def check_hub(endpoint: str, offline: str | None, error: str | None) -> Check:
-    """
+    """Whether models can be downloaded; user name and password in the endpoint's URL are never shown.
+
     Args:
         offline: the variable that keeps the hub's client offline, None where none is set.
         error: why the endpoint did not answer, None where it did.
     """
     if offline:
         return Check("hub", "ok", f"{offline} is set: only what is on this machine is used")
+    endpoint = without_credentials(endpoint)
     if error:
         remedy = "export HF_ENDPOINT=URL-OF-A-MIRROR, or texlens models download ID --source modelscope"
         return Check("hub", "warn", f"{endpoint}: {error}", remedy)
     return Check("hub", "ok", f"{endpoint} answers")
+
+
+def without_credentials(url: str) -> str:
+    """
+    Example:
+        "https://me:secret@hub.example/x" -> "https://…@hub.example/x"
+    """
+    return re.sub(r"(?<=//)[^/@]*@", "…@", url)
 
 
 def check_tokens(environment: Mapping[str, str]) -> Check:
@@ -155,15 +189,19 @@ def check_output(folder: str, error: str | None) -> Check:
     return Check("runs", "ok", f"{folder} can be written")
 
 
-def check_reading(wanted: str, got: str, seconds: float) -> Check:
-    if wanted != got:
+def check_reading(expected: str, got: str, seconds: float) -> Check:
+    if expected != got:
         remedy = "pip install --force-reinstall texlens"
-        return Check("reading", "fail", f"the shipped model read {got!r} where {wanted!r} is drawn", remedy)
+        return Check("reading", "fail", f"the shipped model read {got!r} where {expected!r} is drawn", remedy)
     return Check("reading", "ok", f"the shipped model read a formula right in {seconds:.1f} s, loading included")
 
 
-def check_weights(wanted: str, got: str | None) -> Check:
-    if got is None or got != wanted:
-        found = "missing" if got is None else f"damaged (sha256 {got[:12]}…, not {wanted[:12]}…)"
-        return Check("shipped model", "fail", f"its weights are {found}", "git checkout -- src/texlens/models/nano")
-    return Check("shipped model", "ok", f"whole (sha256 {got[:12]}…)")
+def check_weights(expected: str, got: str | None) -> Check:
+    """
+    Args:
+        expected, got: SHA-256 of the shipped model's weights; None where the file is missing.
+    """
+    if got == expected:
+        return Check("shipped model", "ok", f"complete (sha256 {got[:12]}…)")
+    problem = "missing" if got is None else f"damaged (sha256 {got[:12]}…, not {expected[:12]}…)"
+    return Check("shipped model", "fail", f"its weights are {problem}", "git checkout -- src/texlens/models/nano")

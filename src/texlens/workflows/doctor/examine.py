@@ -1,13 +1,12 @@
-"""`texlens doctor`: facts asked, judgments made, in the order in which one would mend things."""
+"""`texlens doctor`: runs the health checks, in the order in which problems are best fixed."""
 
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from texlens.workflows.doctor import checks as checkup
-from texlens.workflows.doctor import facts
-from texlens.workflows.doctor.checks import Check, GpuFacts
+from texlens.workflows.doctor import checks, machine
+from texlens.workflows.doctor.checks import Check, GpuState
 
 NANO_SHA256 = "985ba18b1748ffbd3661496d30767b6f57c12e28562b618af6987f0f66479fb2"
 """Of the shipped model's weights."""
@@ -15,48 +14,46 @@ BINARY_PAIR = "import numpy, pyarrow, pyarrow.parquet; pyarrow.array(numpy.arang
 
 
 def examine(output: Path, *, reading: bool = True) -> Iterator[Check]:
-    """Every check, as it is made.
+    """Yields each check when it is done.
 
     Args:
         output: the folder that runs are written to.
         reading: let the shipped model read a formula; it takes a few seconds.
     """
-    yield checkup.check_python(sys.version_info[:3])
-    wanted = facts.package_ranges()
-    packages = [checkup.check_package(name, wanted[name], *facts.package_state(name, wanted[name])) for name in wanted]
+    yield checks.check_python(sys.version_info[:3])
+    ranges = machine.package_ranges()
+    packages = [checks.check_package(name, ranges[name], *machine.package_state(name, ranges[name])) for name in ranges]
     yield from packages
     pair = "pip install --force-reinstall --no-deps 'numpy>=2.0' 'pyarrow>=18'"
-    yield checkup.check_import("numpy with pyarrow", facts.import_error(BINARY_PAIR), pair, needed=True)
-    if any(check.state == "fail" and check.name in ("torch", "numpy") for check in packages):
+    yield checks.check_import("numpy with pyarrow", machine.import_error(BINARY_PAIR), pair, needed=True)
+    if any(check.status == "fail" and check.name in ("torch", "numpy") for check in packages):
         return
-    card = facts.gpu_facts()
-    yield from _card(card)
-    yield from _optional(card)
+    gpu = machine.gpu_state()
+    yield from _gpu(gpu)
+    yield from _optional(gpu)
     yield from _surroundings(output)
     yield from _shipped_model(reading)
 
 
-def _card(found: GpuFacts) -> Iterator[Check]:
-    yield checkup.check_gpu(found)
-    judgments: tuple[Callable, ...] = (checkup.check_capability, checkup.check_gpu_memory)
-    yield from (check for judge in judgments if (check := judge(found)) is not None)
+def _gpu(gpu: GpuState) -> Iterator[Check]:
+    yield checks.check_gpu(gpu)
+    more: tuple[Callable[[GpuState], Check | None], ...] = (checks.check_capability, checks.check_gpu_memory)
+    yield from (check for check_more in more if (check := check_more(gpu)) is not None)
 
 
-def _optional(card: GpuFacts) -> Iterator[Check]:
-    """Packages without which most works: present and broken is worse than missing."""
-    for name, what in (("bitsandbytes", "4- and 8-bit bases"), ("torchvision", "the stock image processors")):
-        installed, _ = facts.package_state(name, "")
-        if installed is None:
-            state = "warn" if name == "bitsandbytes" and card.available else "ok"
-            yield Check(name, state, f"not installed; {what} need it", "pip install 'texlens[gpu]'")
-        else:
-            remedy = f"pip uninstall -y {name}, or pip install --force-reinstall {name}"
-            yield checkup.check_import(name, facts.import_error(_use_of(name, card)), remedy, needed=False)
+def _optional(gpu: GpuState) -> Iterator[Check]:
+    """Packages that are needed for some features only; one that is installed and broken is worse than a missing one."""
+    for name, purpose in (("bitsandbytes", "4- and 8-bit bases"), ("torchvision", "the stock image processors")):
+        installed, _ = machine.package_state(name, "")
+        needed = name == "bitsandbytes" and gpu.available
+        missing = checks.check_optional(name, purpose, installed is not None, needed=needed)
+        remedy = f"pip uninstall -y {name}, or pip install --force-reinstall {name}"
+        yield missing or checks.check_import(name, machine.import_error(_use_of(name, gpu)), remedy, needed=False)
 
 
-def _use_of(name: str, card: GpuFacts) -> str:
-    """Code that fails where the package does not work; on a card, bitsandbytes must quantize something."""
-    if name == "bitsandbytes" and card.available:
+def _use_of(name: str, gpu: GpuState) -> str:
+    """Code that fails where the package does not work; with a GPU, bitsandbytes must quantize a tensor."""
+    if name == "bitsandbytes" and gpu.available:
         return "import torch, bitsandbytes as b; b.functional.quantize_4bit(torch.zeros(64, 64, device='cuda'))"
     return f"import {name}"
 
@@ -64,19 +61,19 @@ def _use_of(name: str, card: GpuFacts) -> str:
 def _surroundings(output: Path) -> Iterator[Check]:
     from huggingface_hub import constants
 
-    folder, free = facts.disk_free(Path(constants.HF_HUB_CACHE))
-    yield checkup.check_disk(str(folder), free)
-    offline = facts.offline_variable()
-    error = None if offline else facts.endpoint_error(constants.ENDPOINT)
-    yield checkup.check_hub(constants.ENDPOINT, offline, error)
-    yield checkup.check_tokens(os.environ)
-    yield checkup.check_output(str(output), facts.write_error(output))
+    folder, free = machine.disk_free(Path(constants.HF_HUB_CACHE))
+    yield checks.check_disk(str(folder), free)
+    offline = machine.offline_variable()
+    error = None if offline else machine.endpoint_error(constants.ENDPOINT)
+    yield checks.check_hub(constants.ENDPOINT, offline, error)
+    yield checks.check_tokens(os.environ)
+    yield checks.check_output(str(output), machine.write_error(output))
 
 
 def _shipped_model(reading: bool) -> Iterator[Check]:
     from texlens.models.bundled import NANO_FOLDER
 
-    whole = checkup.check_weights(NANO_SHA256, facts.weights_sha256(NANO_FOLDER / "model.safetensors"))
-    yield whole
-    if reading and whole.state == "ok":
-        yield checkup.check_reading(facts.FORMULA, *facts.one_reading())
+    weights = checks.check_weights(NANO_SHA256, machine.weights_sha256(NANO_FOLDER / "model.safetensors"))
+    yield weights
+    if reading and weights.status == "ok":
+        yield checks.check_reading(machine.FORMULA, *machine.one_reading())

@@ -7,44 +7,44 @@ from typer.testing import CliRunner
 
 from texlens.cli.main import app
 from texlens.models.bundled import NANO_FOLDER
-from texlens.workflows.doctor import facts
+from texlens.workflows.doctor import machine
 from texlens.workflows.doctor.checks import Check
 from texlens.workflows.doctor.examine import NANO_SHA256, examine
 
 
 def test_the_recorded_checksum_is_that_of_the_shipped_weights():
-    assert facts.weights_sha256(NANO_FOLDER / "model.safetensors") == NANO_SHA256
+    assert machine.weights_sha256(NANO_FOLDER / "model.safetensors") == NANO_SHA256
 
 
 def test_this_machine_passes_and_the_shipped_model_reads(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     checks = {check.name: check for check in examine(tmp_path / "runs")}
-    assert {check.state for check in checks.values()} <= {"ok", "warn"}
-    assert checks["reading"].state == "ok"
+    assert {check.status for check in checks.values()} <= {"ok", "warn"}
+    assert checks["reading"].status == "ok"
     assert checks["hub"].reason.startswith("HF_HUB_OFFLINE is set")
     assert {"torch", "transformers", "peft", "numpy with pyarrow", "gpu", "disk", "tokens", "runs"} <= checks.keys()
 
 
-def test_a_failing_import_is_told_by_its_last_line():
-    assert facts.import_error("raise ImportError('numpy.core.multiarray failed to import')") == (
+def test_a_failing_import_is_reported_by_its_last_line():
+    assert machine.import_error("raise ImportError('numpy.core.multiarray failed to import')") == (
         "ImportError: numpy.core.multiarray failed to import"
     )
-    assert facts.import_error("pass") is None
+    assert machine.import_error("pass") is None
 
 
 def test_an_answer_of_any_kind_is_an_answer_and_silence_is_not():
     server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
     threading.Thread(target=server.handle_request, daemon=True).start()
-    assert facts.endpoint_error(f"http://127.0.0.1:{server.server_port}") is None
+    assert machine.endpoint_error(f"http://127.0.0.1:{server.server_port}") is None
     server.server_close()
-    assert facts.endpoint_error("http://127.0.0.1:1") is not None
+    assert machine.endpoint_error("http://127.0.0.1:1") is not None
 
 
 def test_a_folder_below_a_file_can_t_be_written(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
-    assert facts.write_error(tmp_path / "new" / "runs") is None
-    assert facts.write_error(file) is not None
+    assert machine.write_error(tmp_path / "new" / "runs") is None
+    assert machine.write_error(file) is not None
 
 
 def test_json_holds_every_check_and_a_fail_exits_with_2(monkeypatch):

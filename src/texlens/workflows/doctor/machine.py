@@ -1,4 +1,4 @@
-"""Asking the machine: packages, card, disk, hub, and one reading by the shipped model."""
+"""The state of this machine: packages, GPU, disk, hub, and one reading by the shipped model."""
 
 import os
 import shutil
@@ -13,8 +13,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from texlens.core.errors import one_line
 from texlens.core.files import sha256_of
-from texlens.workflows.doctor.checks import GpuFacts
+from texlens.workflows.doctor.checks import GpuState
 
 QUICK_S = 5.0
 SLOW_S = 120.0
@@ -26,22 +27,26 @@ FORMULA = r"\frac { a } { b } + c ^ { 2 }"
 def package_ranges() -> dict[str, str]:
     """The range of each needed package that this version of TexLens declares."""
     declared = (Requirement(line) for line in metadata.requires("texlens") or ())
-    return {one.name: str(one.specifier) for one in declared if one.name in NEEDED and one.marker is None}
+    return {
+        package.name: str(package.specifier)
+        for package in declared
+        if package.name in NEEDED and package.marker is None
+    }
 
 
-def package_state(name: str, wanted: str) -> tuple[str | None, bool]:
-    """The installed version and whether it is in the wanted range."""
+def package_state(name: str, required: str) -> tuple[str | None, bool]:
+    """The installed version and whether it is in the required range."""
     try:
         installed = metadata.version(name)
     except metadata.PackageNotFoundError:
         return None, False
-    return installed, Requirement(f"{name}{wanted}").specifier.contains(installed, prereleases=True)
+    return installed, Requirement(f"{name}{required}").specifier.contains(installed, prereleases=True)
 
 
 def import_error(code: str) -> str | None:
-    """The last line that a new Python process says when it runs `code` and fails; None where it does not fail.
+    """The last line on standard error of a new Python process that runs `code`; None where it succeeds.
 
-    A process of its own, since a broken binary package may take the whole process with it.
+    A separate process, because a broken binary package can crash Python.
     """
     try:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SLOW_S, check=False)
@@ -53,27 +58,27 @@ def import_error(code: str) -> str | None:
     return lines[-1][:300] if lines else f"exit code {done.returncode}"
 
 
-def gpu_facts() -> GpuFacts:
+def gpu_state() -> GpuState:
     import torch
 
-    cards, driver = _nvidia_smi()
+    gpus, driver = _nvidia_smi()
     available = torch.cuda.is_available()
     capability = memory = None
     if available:
         capability = torch.cuda.get_device_capability(0)
         free, total = torch.cuda.mem_get_info(0)
         memory = (free / 2**30, total / 2**30)
-        cards = cards or (torch.cuda.get_device_name(0),)
-    return GpuFacts(cards, driver, torch.__version__, torch.version.cuda, available, capability, memory)
+        gpus = gpus or (torch.cuda.get_device_name(0),)
+    return GpuState(gpus, driver, torch.__version__, torch.version.cuda, available, capability, memory)
 
 
 def _nvidia_smi() -> tuple[tuple[str, ...], str | None]:
-    """Names of the cards and the driver's version."""
+    """Names of the gpus and the driver's version."""
     if shutil.which("nvidia-smi") is None:
         return (), None
-    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return (), None
     rows = [line.rsplit(",", 1) for line in done.stdout.splitlines() if line.count(",")]
@@ -96,18 +101,18 @@ def offline_variable() -> str | None:
 
 
 def endpoint_error(endpoint: str) -> str | None:
-    """Why a web server does not answer within a few seconds; an answer of any kind is an answer."""
+    """Why a web server does not answer within a few seconds; any HTTP status counts as an answer."""
     try:
         urllib.request.urlopen(urllib.request.Request(endpoint, method="HEAD"), timeout=QUICK_S).close()
     except urllib.error.HTTPError:
         return None
     except (OSError, ValueError) as error:
-        return " ".join(str(getattr(error, "reason", error)).split())[:200]
+        return one_line(getattr(error, "reason", error), 200)
     return None
 
 
 def write_error(folder: Path) -> str | None:
-    """Why nothing can be written into the folder (or, where it is not there yet, beside it)."""
+    """Why nothing can be written into the folder (or its nearest parent that exists)."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:
@@ -123,7 +128,7 @@ def weights_sha256(file: Path) -> str | None:
 
 
 def one_reading() -> tuple[str, float]:
-    """What the shipped model reads from a formula that is drawn here, in canonical form, and the seconds it took."""
+    """The shipped model's reading of a formula drawn here, in canonical form, and the seconds it took."""
     from transformers.utils import logging
 
     from texlens.data.sample import LazyImage, Sample
