@@ -317,7 +317,7 @@ def test_a_damaged_config_is_named(error_line, trained):
 
 def test_the_adapter_of_a_finished_run_can_not_be_changed(error_line, trained):
     message = error_line("evaluate", trained, "--set", "adapter.rank=8")
-    assert message.startswith("texlens: --set 'adapter.rank=8': a finished run's adapter can't be changed")
+    assert message.startswith("texlens: --set 'adapter.rank=8': adapter of a finished run can't be changed")
 
 
 def test_resume_takes_no_settings(error_line, trained):
@@ -325,7 +325,9 @@ def test_resume_takes_no_settings(error_line, trained):
 
 
 def test_an_unknown_split_to_evaluate_is_reported(error_line, trained):
-    assert "data.splits.tset: no such split" in error_line("evaluate", trained, "--split", "tset")
+    assert "--split tset: no such split of a run; did you mean test?" in error_line(
+        "evaluate", trained, "--split", "tset"
+    )
 
 
 # Adapters
@@ -385,7 +387,7 @@ def test_predictions_cut_short_are_reported_and_never_scored(error_line, trained
     for command in ("evaluate", "compare"):
         message = error_line(command, trained)
         assert message.startswith(f"texlens: {path}")
-        assert "--fresh reads the rows again" in message
+        assert "--no-cache reads the rows again" in message
 
 
 def test_predictions_of_a_model_that_looped_are_read_again(texlens, trained):

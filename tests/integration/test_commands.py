@@ -92,93 +92,98 @@ def test_a_printed_command_works(line, texlens, workplace):
         assert isinstance(done.json, dict)
 
 
-def check_scores(told: dict) -> None:
-    assert set(told["scores"]) >= SCORES
+def check_scores(output: dict) -> None:
+    assert set(output["scores"]) >= SCORES
     for name in SCORES:
-        score = told["scores"][name]
+        score = output["scores"][name]
         assert 0 <= score["low"] <= score["value"] <= score["high"] <= 1, name
 
 
 def test_plan_of_4b_with_rank_8_counts_the_published_parameters_offline(texlens):
     recipe = RECIPES / "qwen3-vl-4b_latex-ocr_qlora-8gb.yaml"
     demo = ("--set", "data.path=demo", "--set", "data.subset=null")
-    told = texlens("plan", recipe, *demo, "--json").json
+    output = texlens("plan", recipe, *demo, "--json").json
 
-    assert told["parameters"]["trainable"] == 5_898_240
-    assert told["parameters"]["total"] == 4_443_714_048
-    assert told["coverage"][0] == {"group": "text-attention", "matched": 144, "total": 144, "parameters": 5_898_240}
-    assert told["tokens"]["rows"] == 496
-    assert told["steps"] == 5 * 62
+    assert output["parameters"]["trainable"] == 5_898_240
+    assert output["parameters"]["total"] == 4_443_714_048
+    assert output["coverage"][0] == {"group": "text-attention", "matched": 144, "total": 144, "parameters": 5_898_240}
+    assert output["tokens"]["rows"] == 496
+    assert output["steps"] == 5 * 62
 
     shown = texlens("plan", recipe, *demo).out
     assert "5,898,240 trainable of 4,443,714,048 parameters" in shown
 
 
-def test_plan_without_a_network_tells_the_parameters_and_what_it_can_not_know(texlens, monkeypatch):
+def test_plan_without_a_network_reports_the_parameters_and_what_it_can_not_know(texlens, monkeypatch):
     def unreachable(*_, **__):
         raise ConnectionError("no network")
 
     monkeypatch.setattr("texlens.data.readers.hub._answers", lambda path: True)
     monkeypatch.setattr("datasets.load_dataset", unreachable)
-    told = texlens("plan", RECIPES / "qwen3-vl-30b-a3b_latex-ocr_lora.yaml", "--json").json
+    output = texlens("plan", RECIPES / "qwen3-vl-30b-a3b_latex-ocr_lora.yaml", "--json").json
 
-    assert told["parameters"]["trainable"] > 0
-    assert told["tokens"] is None
-    assert told["steps"] is None
-    assert "tokens and steps are not known: linxy/LaTeX_OCR: no network" in told["notes"][0]
+    assert output["parameters"]["trainable"] > 0
+    assert output["tokens"] is None
+    assert output["steps"] is None
+    assert "tokens and steps are not known: linxy/LaTeX_OCR: no network" in output["notes"][0]
 
 
 def test_train_as_json(texlens, run_file, tmp_path):
-    told = texlens("train", run_file, "--json").json
+    output = texlens("train", run_file, "--json").json
 
-    assert told["run"] == str(tmp_path / "runs/tiny")
-    assert told["training"]["steps"] == 2
-    assert Path(told["report"]).is_file()
+    assert output["run"] == str(tmp_path / "runs/tiny")
+    assert output["training"]["steps"] == 2
+    assert Path(output["report"]).is_file()
     for system in ("base", "adapter"):
-        check_scores(told["comparison"]["systems"][system])
+        check_scores(output["comparison"]["systems"][system])
 
 
 def test_train_without_comparison_needs_no_test_split(texlens, run_file, tmp_path):
-    told = texlens("train", run_file, "--no-compare", "--json", "--set", "data.splits.test=none").json
+    output = texlens("train", run_file, "--no-compare", "--json", "--set", "data.splits.test=none").json
 
-    assert set(told) == {"run", "training"}
+    assert set(output) == {"run", "training"}
     assert not (tmp_path / "runs/tiny/report.html").exists()
 
 
 def test_evaluate_as_json(texlens, trained):
     for system in ("adapter", "base"):
-        told = texlens("evaluate", trained, "--split", "validation", "--system", system, "--json").json
+        output = texlens("evaluate", trained, "--split", "validation", "--system", system, "--json").json
 
-        assert told["rows"] == 3
-        assert (told["split"], told["system"]) == ("validation", system)
-        check_scores(told)
+        assert output["rows"] == 3
+        assert (output["split"], output["system"]) == ("validation", system)
+        check_scores(output)
         assert (trained / f"predictions/validation.{system}.jsonl").is_file()
 
 
 def test_evaluate_on_another_data_set(texlens, trained, hub_layout, tmp_path):
     shutil.copytree(hub_layout, tmp_path / "other")
     (tmp_path / "other/train-00000-of-00001.parquet").rename(tmp_path / "other/test-00000-of-00001.parquet")
-    told = texlens("evaluate", trained, "--set", f"data.path={tmp_path / 'other'}", "--json").json
+    output = texlens("evaluate", trained, "--set", f"data.path={tmp_path / 'other'}", "--json").json
 
-    assert told["rows"] == 8
+    assert output["rows"] == 8
 
 
 def test_a_run_is_evaluated_on_other_data_by_path(texlens, trained, hub_layout, tmp_path):
     shutil.copytree(hub_layout, tmp_path / "other")
     (tmp_path / "other/train-00000-of-00001.parquet").rename(tmp_path / "other/test-00000-of-00001.parquet")
-    told = texlens("evaluate", trained, "--data", tmp_path / "other", "--json").json
+    output = texlens("evaluate", trained, "--data", tmp_path / "other", "--json").json
 
-    assert told["rows"] == 8
+    assert output["rows"] == 8
 
 
 def test_a_bare_checkpoint_is_scored_as_a_run_is(texlens, hub_layout, tiny_checkpoints):
     checkpoint = tiny_checkpoints["qwen3_vl"]
     settings = ("--set", "evaluate.max_new_tokens=4", "--set", "evaluate.metrics=captions")
-    told = texlens("evaluate", checkpoint, "--data", hub_layout, "--split", "train", *settings, "--json").json
+    output = texlens("evaluate", checkpoint, "--data", hub_layout, "--split", "train", *settings, "--json").json
 
-    assert (told["model"], told["data"], told["split"], told["rows"]) == (str(checkpoint), str(hub_layout), "train", 8)
-    assert "exact_match" in told["scores"]
-    assert "cdm_f1" not in told["scores"]
+    assert (output["model"], output["data"], output["split"], output["rows"]) == (
+        str(checkpoint),
+        str(hub_layout),
+        "train",
+        8,
+    )
+    assert "exact_match" in output["scores"]
+    assert "cdm_f1" not in output["scores"]
 
 
 def test_a_bare_checkpoint_needs_rows_and_is_one_system(texlens, tiny_checkpoints, hub_layout):
@@ -188,13 +193,13 @@ def test_a_bare_checkpoint_needs_rows_and_is_one_system(texlens, tiny_checkpoint
 
 
 def test_compare_as_json(texlens, trained):
-    told = texlens("compare", trained, "--json").json
+    output = texlens("compare", trained, "--json").json
 
-    assert told["rows"] == 4
-    assert list(told["systems"]) == ["base", "adapter"]
-    for system in told["systems"].values():
+    assert output["rows"] == 4
+    assert list(output["systems"]) == ["base", "adapter"]
+    for system in output["systems"].values():
         check_scores(system)
-    paired = told["paired"]["adapter_vs_base"]
+    paired = output["paired"]["adapter_vs_base"]
     assert sum(paired[key] for key in ("both", "only_adapter", "only_base", "neither")) == 4
     assert 0 <= paired["p_value"] <= 1
 
@@ -207,10 +212,10 @@ def test_the_same_comparison_comes_out_again_from_kept_and_from_fresh_prediction
 
 
 def test_runs_as_json(texlens, trained):
-    told = texlens("runs", "--output", trained.parent, "--json").json["runs"]
+    output = texlens("runs", "--output", trained.parent, "--json").json["runs"]
 
-    assert [(Path(row["run"]).name, row["state"], row["steps"]) for row in told] == [("tiny", "trained", 2)]
-    assert set(told[0]["scores"]) == {"base", "adapter"}
+    assert [(Path(row["run"]).name, row["state"], row["steps"]) for row in output] == [("tiny", "trained", 2)]
+    assert set(output[0]["scores"]) == {"base", "adapter"}
     assert texlens("runs", "--output", trained.parent / "none", "--json").json == {"runs": []}
 
 
@@ -220,19 +225,19 @@ def test_runs_as_a_table(texlens, trained):
 
 
 def test_data_show_as_json(texlens, run_file):
-    told = texlens("data", "show", run_file, "--rows", 2, "--json").json
+    output = texlens("data", "show", run_file, "--rows", 2, "--json").json
 
-    assert told["rows"] == 8
-    assert len(told["examples"]) == 2
-    first = told["examples"][0]
+    assert output["rows"] == 8
+    assert len(output["examples"]) == 2
+    first = output["examples"][0]
     assert first["text"] == "x ^ { 2 }"
     assert first["answer_tokens"] == sum(run["count"] for run in first["tokens"] if run["label"] is not None)
 
 
 def test_models_as_json(texlens, tiny_checkpoints):
-    told = texlens("models", "list", "--json").json
-    assert [row["model_type"] for row in told["families"]] == ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"]
-    assert len(told["shipped_configurations"]) == 6
+    output = texlens("models", "list", "--json").json
+    assert [row["model_type"] for row in output["families"]] == ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"]
+    assert len(output["shipped_configurations"]) == 6
 
     folder = str(tiny_checkpoints["qwen3_vl"])
     assert texlens("models", "download", folder, "--json").json == {"model": folder, "folder": folder}
@@ -252,11 +257,11 @@ def formulas(tmp_path) -> dict[str, Path]:
 
 
 def test_the_shipped_model_reads_printed_formulas(texlens, formulas):
-    told = texlens("read", *formulas.values(), "--json").json
+    output = texlens("read", *formulas.values(), "--json").json
 
-    assert [row["image"] for row in told["readings"]] == [str(file) for file in formulas.values()]
-    assert [canonical_spacing(row["text"]) for row in told["readings"]] == [canonical_spacing(it) for it in formulas]
-    assert {row["stop"] for row in told["readings"]} == {"end"}
+    assert [row["image"] for row in output["readings"]] == [str(file) for file in formulas.values()]
+    assert [canonical_spacing(row["text"]) for row in output["readings"]] == [canonical_spacing(it) for it in formulas]
+    assert {row["stop"] for row in output["readings"]} == {"end"}
 
 
 def test_one_image_gives_its_latex_alone_and_several_a_line_each(texlens, formulas):
@@ -288,7 +293,7 @@ def test_an_absent_image_alone_is_named_before_a_model_is_loaded(texlens, tmp_pa
     assert done.err == f"texlens: {tmp_path / 'absent.png'}: no such image file; check the path\n"
 
 
-def test_failed_readings_stand_in_the_json_with_their_reason(texlens, formulas, tmp_path):
+def test_failed_readings_are_in_the_json_with_their_reason(texlens, formulas, tmp_path):
     first, *_ = formulas
     done = texlens("read", formulas[first], tmp_path / "absent.png", "--json")
 
@@ -300,10 +305,10 @@ def test_failed_readings_stand_in_the_json_with_their_reason(texlens, formulas, 
 
 
 def test_a_run_reads_with_its_own_adapter_and_question(texlens, trained, formulas):
-    told = texlens("read", *formulas.values(), "--model", trained, "--json").json
+    output = texlens("read", *formulas.values(), "--model", trained, "--json").json
 
-    assert len(told["readings"]) == 3
-    assert all(row["tokens"] <= 8 for row in told["readings"])
+    assert len(output["readings"]) == 3
+    assert all(row["tokens"] <= 8 for row in output["readings"])
 
 
 # The program itself

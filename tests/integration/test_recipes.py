@@ -111,7 +111,7 @@ those that are saved of each."""
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_recipe_has_the_settings_it_is_known_for(name):
-    config, wanted = load_config(RECIPES / f"{name}.yaml"), SETTINGS[name]
+    config, expected = load_config(RECIPES / f"{name}.yaml"), SETTINGS[name]
     branches = {
         "adapter": config.adapter,
         "base": config.base,
@@ -121,13 +121,13 @@ def test_a_recipe_has_the_settings_it_is_known_for(name):
         "watch": config.train.watch,
         "splits": config.data.splits,
     }
-    assert config.model.path == wanted["model"]
-    assert config.data.prompt == wanted.get("prompt", config.data.prompt)
+    assert config.model.path == expected["model"]
+    assert config.data.prompt == expected.get("prompt", config.data.prompt)
     for branch, settings in branches.items():
-        assert {key: getattr(settings, key) for key in wanted.get(branch, {})} == wanted.get(branch, {}), branch
+        assert {key: getattr(settings, key) for key in expected.get(branch, {})} == expected.get(branch, {}), branch
 
 
-def test_every_recipe_stands_in_the_table_above():
+def test_every_recipe_is_in_the_table_above():
     assert {file.stem for file in ALL} == set(SETTINGS)
 
 
@@ -184,9 +184,9 @@ def check_files(run: Path, config: RunConfig) -> None:
     ):
         assert (run / name).is_file(), name
         assert (run / name).stat().st_size > 0, name
-    kept = load_config(run / "config.yaml")
-    assert kept.data.splits == config.data.splits
-    assert kept.adapter == config.adapter
+    saved_config = load_config(run / "config.yaml")
+    assert saved_config.data.splits == config.data.splits
+    assert saved_config.adapter == config.adapter
     measured = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert ("eval_loss" in {key for row in measured for key in row}) == (config.data.splits.validation is not None)
 

@@ -1,4 +1,4 @@
-"""What the file system refused, in one line with a remedy."""
+"""Errors of the file system in one line, with a remedy."""
 
 import errno
 import os
@@ -10,36 +10,38 @@ from safetensors import SafetensorError
 
 from texlens.core.errors import RunError
 
-ROOM = "make room there, then `texlens train --resume RUN` goes on from the last checkpoint"
-RIGHTS = "change the rights of that folder, or write elsewhere with --set output=FOLDER"
-PLACE = "check the path"
+NO_SPACE = "make room there, then `texlens train --resume RUN` goes on from the last checkpoint"
+NO_PERMISSION = "change the rights of that folder, or write elsewhere with --set output=FOLDER"
+WRONG_PATH = "check the path"
+MOVED = "another program or a network file system changed it; run again, or write to a local disk"
 REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ROOM),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), RIGHTS),
-    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP), PLACE),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), NO_SPACE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), NO_PERMISSION),
+    **dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP), WRONG_PATH),
     errno.EIO: "the disk can't be read or written there; look at its health",
+    **dict.fromkeys((errno.ESTALE, errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY), MOVED),
     errno.EMFILE: "close other programs, or raise the limit with `ulimit -n`",
 }
-"""What mends a fault of the file system. Others (no such file, say) are our own mistakes: a traceback."""
+"""How to fix an error of the file system. Others (no such file, say) are bugs and end in a traceback."""
 
 
 @contextmanager
-def told_as_run_errors() -> Iterator[None]:
+def as_run_errors() -> Iterator[None]:
     """
     Raises:
-        RunError: what the file system refused inside; other errors are let through as they are.
+        RunError: for an error of the file system inside; other errors pass unchanged.
     """
     try:
         yield
     except (OSError, SafetensorError) as error:
-        fault = explain(error)
-        if fault is None:
+        message = explain(error)
+        if message is None:
             raise
-        raise RunError(fault) from error
+        raise RunError(message) from error
 
 
 def explain(error: Exception) -> str | None:
-    """What the disk or the rights on it refused, in one line; None where the error is not of that kind."""
+    """The message of an error of disk or permissions; None for errors of other kinds."""
     number = getattr(error, "errno", None) or _number_in(str(error))
     if number not in REMEDIES:
         return None
@@ -49,5 +51,5 @@ def explain(error: Exception) -> str | None:
 
 def _number_in(message: str) -> int | None:
     """The errno that safetensors puts into its own error's text."""
-    found = re.search(r"\(os error (\d+)\)", message)
-    return int(found[1]) if found else None
+    match = re.search(r"\(os error (\d+)\)", message)
+    return int(match[1]) if match else None

@@ -9,13 +9,13 @@ import typer
 
 from texlens import __version__
 from texlens.cli import data
-from texlens.cli.errors import told_as_run_errors
+from texlens.cli.errors import as_run_errors
 from texlens.cli.formulas import canonical, render
 from texlens.cli.measuring import calibrate, compare, evaluate, report, score
 from texlens.cli.training import models, plan, runs, train
 from texlens.cli.using import doctor, export, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
-from texlens.core.errors import TexlensError
+from texlens.core.errors import TexlensError, one_line
 from texlens.train.distributed.launch import MEETING
 
 STOPPED = 130
@@ -70,24 +70,24 @@ def options(
 
 
 def _quieten_libraries() -> None:
-    """transformers warns itself of its own names; progress bars are for terminals."""
+    """transformers warns about its own names; progress bars are for terminals."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it tells of kernels that it goes without
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # on a CPU it warns of missing kernels
 
 
 def main() -> None:
-    """Exit codes: 0 done, 1 our fault (with a traceback), 2 something the user can fix (in one line), 130 stopped."""
+    """Exit codes: 0 done, 1 a bug (with a traceback), 2 something the user can fix (in one line), 130 stopped."""
     _quieten_libraries()
     try:
-        with told_as_run_errors():
+        with as_run_errors():
             load_dotenv()
             app(standalone_mode=True)
     except TexlensError as error:
-        print(f"texlens: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"texlens: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)

@@ -13,12 +13,12 @@ from texlens.core.errors import ConfigError
 from texlens.core.notes import print_note
 
 SPLITS = ("train", "validation", "test")
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")]
 CacheChoice = Annotated[
     bool,
     typer.Option("--cache/--no-cache", help="Use stored predictions where all that made them is the same."),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", hidden=True, help="Old name of --no-cache.")]
+OldNoCache = Annotated[bool, typer.Option("--fresh", hidden=True, help="Old name of --no-cache.")]
 ShowAll = Annotated[bool, typer.Option("--all", help="Print every score, not the main ones alone.")]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 Overrides = Annotated[
@@ -28,11 +28,11 @@ Overrides = Annotated[
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/nano.")]
 
 
-def uses_cache(cache: bool, fresh: bool) -> bool:
+def uses_cache(cache: bool, ignore_cache: bool) -> bool:
     """`--fresh` is the old name of `--no-cache`."""
-    if fresh:
+    if ignore_cache:
         print_note("--fresh is the old name of --no-cache; it still works but will be removed")
-    return cache and not fresh
+    return cache and not ignore_cache
 
 
 def check_split(split: str) -> None:

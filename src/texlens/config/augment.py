@@ -1,4 +1,4 @@
-"""`data.augment:` how training images are changed, anew in each epoch; other splits never are."""
+"""`data.augment:` how training images are changed, differently in each epoch; other splits never are."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -39,8 +39,8 @@ class FormulaAugment(Settings):
     @model_validator(mode="before")
     @classmethod
     def _nothing_is_mirrored(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and (found := [name for name in _MIRRORS if name in values]):
-            raise ValueError(f"{found[0]} mirrors a formula, which is no longer what its label says; take it out")
+        if isinstance(values, Mapping) and (mirrors := [name for name in _MIRRORS if name in values]):
+            raise ValueError(f"{mirrors[0]} mirrors a formula, which is no longer what its label says; take it out")
         return values
 
 
@@ -69,7 +69,7 @@ AnyAugment = FormulaAugment | PhotoAugment
 
 
 def augment_named(value: Any) -> Any:
-    """`none`, `formula` and `photo` spelt out as what they stand for; a mapping must say its kind.
+    """`none`, `formula` and `photo` as full settings; a mapping must say its kind.
 
     Raises:
         ValueError: neither one of these names nor a mapping with a kind.

@@ -1,4 +1,4 @@
-"""`data:` which rows, how they are split, and what the model is asked."""
+"""`data:` which rows, how they are split, and the prompt."""
 
 from typing import Annotated, Any, Literal
 
@@ -32,9 +32,9 @@ class DataSettings(Settings):
     """At most this many train rows, drawn by `seed`."""
     seed: int = 0
     prompt: str = "Transcribe the LaTeX of this image."
-    """What the model is asked about each image; a row's own prompt goes first."""
+    """The question about each image; a row's own prompt replaces it."""
     system_prompt: str | None = None
-    """System prompt; default: whatever the checkpoint's chat template adds by itself."""
+    """System prompt; default: what the checkpoint's chat template adds."""
     strict: bool = False
     """Stop at the first row that can't be used, instead of going on without it."""
     allow_outside: bool = False
@@ -42,7 +42,7 @@ class DataSettings(Settings):
     check: Literal["auto", "headers", "pixels"] = "auto"
     """Before training, read every image's header, or decode every image; auto decodes up to 20,000 rows."""
     leaks: Literal["warn", "refuse"] = "warn"
-    """What to do where labels of validation or test also stand in train: say so, or stop."""
+    """What to do where labels of validation or test are also in train: warn, or stop."""
     augment: AnyAugment | None = Field(None, discriminator="kind")
     """How train images are changed in each epoch: none, formula, photo, or a mapping of strengths with its kind."""
 

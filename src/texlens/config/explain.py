@@ -24,7 +24,7 @@ def explain(error: ValidationError) -> str:
 
 
 def _likely(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Without the members of a union that were not meant: a word where a mapping was given, and the reverse."""
+    """The problems without those of union members that were not meant: a word where a mapping is, and the reverse."""
     meant = [
         problem
         for problem in problems
@@ -35,21 +35,21 @@ def _likely(problems: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _explain_one(problem: Mapping[str, Any]) -> str:
-    place = [str(part) for part in problem["loc"]]
-    path = [part for part in place if not _UNION_PARTS.fullmatch(part)]
+    location = [str(part) for part in problem["loc"]]
+    path = [part for part in location if not _UNION_PARTS.fullmatch(part)]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{key}'{_nearest(path, place)}"
+        return f"unknown key '{key}'{_nearest(path, location)}"
     if problem["type"] == "missing":
         return f"'{key}' is missing; add it, or give --set {key}=…"
     message = problem["msg"].removeprefix("Value error, ")
-    given = problem.get("input")
-    shown = f" (got {given!r})" if isinstance(given, str | int | float | bool) and "got" not in message else ""
+    value = problem.get("input")
+    shown = f" (got {value!r})" if isinstance(value, str | int | float | bool) and "got" not in message else ""
     return f"'{key}': {message[0].lower()}{message[1:]}{shown}" if key else message
 
 
-def _nearest(path: list[str], place: list[str]) -> str:
-    known = _keys_of(path[:-1], place)
+def _nearest(path: list[str], location: list[str]) -> str:
+    known = _keys_of(path[:-1], location)
     everywhere = {f"{prefix}{name}": name for prefix, name in _all_keys(RunConfig)}
     near = difflib.get_close_matches(path[-1], known, 1, 0.6)
     if near:
@@ -61,19 +61,19 @@ def _nearest(path: list[str], place: list[str]) -> str:
 
 
 def _of_a_group(key: str) -> bool:
-    """A module group's own setting, which is rarely what is meant where the run has one of that name."""
+    """Whether it is a setting of one module group, which is rarely meant where the run has one of that name."""
     return key.startswith("adapter.")
 
 
-def _keys_of(path: list[str], place: list[str]) -> list[str]:
-    """Keys of the branch at `path`; `place` says which member of a union was read (`adapter`, `moe-lora`, …)."""
+def _keys_of(path: list[str], location: list[str]) -> list[str]:
+    """Keys of the branch at `path`; `location` says which member of a union was read (`adapter`, `moe-lora`, …)."""
     branches: list[type[BaseModel]] = [RunConfig]
     for name in path:
         field = branches[0].model_fields.get(name)
         branches = _branches_of(field.annotation) if field else []
         if not branches:
             return []
-        branches.sort(key=lambda branch: _tag(branch) not in place)
+        branches.sort(key=lambda branch: _tag(branch) not in location)
     return list(branches[0].model_fields)
 
 

@@ -7,7 +7,7 @@ from texlens.config.base import Settings
 
 class QuantizeSettings(Settings):
     quantize: Literal["none", "nf4", "int8", "fp8"] = "none"
-    """nf4 (4 bit) and int8 through bitsandbytes, to save memory; fp8, on cards that have it, to be faster. The vision
+    """nf4 (4 bit) and int8 through bitsandbytes, to save memory; fp8, on GPUs that have it, to be faster. The vision
     tower and the head keep 16 bit."""
     quantize_vision: bool = False
     """fp8: the blocks of the vision tower too, which must be frozen then."""

@@ -50,7 +50,7 @@ class RunConfig(Settings):
     def _features_are_constants(self):
         if self.train.cache_features == "on" and self.data.augment is not None:
             raise ValueError(
-                "train.cache_features: on can't be used with data.augment, which changes images anew in each epoch; "
+                "train.cache_features: on can't be used with data.augment, which changes images in each epoch; "
                 "set one of the two to off or none"
             )
         if self.train.cache_features == "on" and self.train.engine == "plain":

@@ -20,15 +20,15 @@ class StrictLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict = {}  # noqa: RUF012 - PyYAML's own registry, replaced for this class
 
     def construct_mapping(self, node, deep=False):
-        seen = set()
+        keys = set()
         for key_node, _ in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError(f"{self.name} line {line}: a key must be a word, not a list or mapping")
             key = self.construct_object(key_node, deep=deep)
-            if key in seen:
+            if key in keys:
                 raise ConfigError(f"{self.name} line {line}: '{key}' is set twice; keep one")
-            seen.add(key)
+            keys.add(key)
         return super().construct_mapping(node, deep)
 
 

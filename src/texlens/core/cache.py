@@ -1,10 +1,12 @@
-"""Where what can be made again is kept between runs."""
+"""Where files that can be computed again are stored between runs."""
 
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 
 def cache_folder() -> Path:
-    """`TEXLENS_CACHE`, or `texlens` in the user's cache folder."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("TEXLENS_CACHE") or Path(home) / "texlens")
+    """`TEXLENS_CACHE`, or `texlens` in the user's cache folder of this operating system."""
+    chosen = os.environ.get("TEXLENS_CACHE")
+    return Path(chosen) if chosen else user_cache_path("texlens", appauthor=False)

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, machine, commit. Nothing secret."""
+"""Versions, machine and commit of a run; nothing secret."""
 
 import importlib.metadata
 import os
@@ -10,7 +10,7 @@ PACKAGES = ("texlens", "torch", "transformers", "peft", "accelerate", "datasets"
 
 
 def describe_environment() -> dict:
-    """A flat, JSON-ready account of software and hardware; GPU facts are added by whoever has torch loaded."""
+    """Software and hardware, ready for JSON; the caller that has torch loaded adds the GPU."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

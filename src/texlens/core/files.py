@@ -1,4 +1,4 @@
-"""Writing files so that a kill at any moment leaves either the old one or the new one, never a half."""
+"""Atomic writes: a SIGKILL at any moment leaves the old file or the new one, never a part."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Gives an `OSError` raised inside the name of the file, which a full disk does not tell."""
+    """Adds the file name to an `OSError` raised inside; the error of a full disk has none."""
     try:
         yield
     except OSError as error:

@@ -192,12 +192,12 @@ def _check_same_rows(tables: Mapping[str, Table]) -> None:
     reference, *others = tables
     expected = _references(tables[reference])
     for name in others:
-        given = _references(tables[name])
-        if missing := [row for row in expected if row not in given]:
+        other_references = _references(tables[name])
+        if missing := [row for row in expected if row not in other_references]:
             raise DataError(f"{named(missing)} of '{reference}' missing in '{name}'; evaluate both on the same split")
-        if extra := [row for row in given if row not in expected]:
+        if extra := [row for row in other_references if row not in expected]:
             raise DataError(f"{named(extra)} of '{name}' missing in '{reference}'; evaluate both on the same split")
-        if other := [row for row in expected if expected[row] != given[row]]:
+        if other := [row for row in expected if expected[row] != other_references[row]]:
             raise DataError(
                 f"{named(other)}: the reference differs between '{reference}' and '{name}'; "
                 "evaluate both on the same data"

@@ -26,7 +26,7 @@ def predict(
     sources: Sequence[SystemSource],
     *,
     split: str,
-    own: RunConfig,
+    saved: RunConfig,
     base: BaseCheckpoint,
     use_cache: bool = True,
     console: Console,
@@ -34,13 +34,13 @@ def predict(
     """Predictions of each system by name, one per row; those made before under the same key are read back.
 
     Args:
-        own: the settings in the run folder; `config` may differ in data and evaluation.
+        saved: the settings in the run folder; `config` may differ in data and evaluation.
 
     Raises:
         DataError: stored predictions are damaged.
         ModelError: a system can't be opened.
     """
-    cache = PredictionCache(folder, result_label(own, config, split))
+    cache = PredictionCache(folder, result_label(saved, config, split))
     predictions = {}
     for source in sources:
         key = {**_key(config, rows, base), **source.identity()}

@@ -14,17 +14,17 @@ READING_FIELDS = ("max_rows", "max_new_tokens", "temperature", "seed")
 MODEL_FIELDS = ("min_pixels", "max_pixels", "dtype")
 
 
-def result_label(own: RunConfig, used: RunConfig, split: str) -> str:
+def result_label(saved: RunConfig, used: RunConfig, split: str) -> str:
     """
     Args:
-        own: the settings in the run folder.
+        saved: the settings in the run folder.
         used: those of this evaluation.
 
     Example:
-        own and used alike, "test" -> "test"
+        saved and used alike, "test" -> "test"
         used.data.path "linxy/LaTeX_OCR", used.data.subset "human_handwrite" -> "test-LaTeX_OCR-human_handwrite-1f0c2a"
     """
-    changed = {key: value for key, value in _deciding(used, split).items() if value != _deciding(own, split).get(key)}
+    changed = {key: value for key, value in _deciding(used, split).items() if value != _deciding(saved, split).get(key)}
     if not changed:
         return split
     digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:6]

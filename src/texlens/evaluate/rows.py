@@ -1,4 +1,4 @@
-"""Predictions of any program on disk: JSON lines whose columns have names of their own."""
+"""Predictions of any program on disk: JSON lines whose columns have names of their saved."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,11 +55,11 @@ def write_rows(path: Path, rows: Sequence[Mapping], predictions: Sequence[Predic
     """Each row with its own columns, then its scores under their names, and `problem` where there is one."""
     values = dict(zip((row.prediction.id for row in scored.table.rows), scored.table.row_values(), strict=True))
     problems = {row.id: row.problem for row in scored.table.row_scores() if row.problem}
-    told = (
-        {**row, **values[made.id], **({"problem": problems[made.id]} if made.id in problems else {})}
-        for row, made in zip(rows, predictions, strict=True)
+    scored_rows = (
+        {**row, **values[scored_row.id], **({"problem": problems[scored_row.id]} if scored_row.id in problems else {})}
+        for row, scored_row in zip(rows, predictions, strict=True)
     )
-    _write(path, told)
+    _write(path, scored_rows)
 
 
 def _write(path: Path, rows: Iterable[Mapping]) -> None:
@@ -70,21 +70,21 @@ def _row(line: str, where: str, columns: Columns) -> dict:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON ({error}); mend or remove the line") from error
+        raise DataError(f"{where}: not JSON ({error}); fix or remove the line") from error
     if not isinstance(row, dict):
-        raise DataError(f"{where}: a {type(row).__name__}, not an object; mend or remove the line")
+        raise DataError(f"{where}: a {type(row).__name__}, not an object; fix or remove the line")
     if not isinstance(row.get(columns.reference), str):
-        found = ", ".join(list(row)[:8])
+        names = ", ".join(list(row)[:8])
         raise DataError(
-            f"{where}: no string in column '{columns.reference}' (there are: {found}); name it with --reference"
+            f"{where}: no string in column '{columns.reference}' (there are: {names}); name it with --reference"
         )
     return row
 
 
 def _predictions(rows: Sequence[dict], numbers: Sequence[int], columns: Columns) -> list[Prediction]:
     if not any(columns.prediction in row for row in rows):
-        found = ", ".join(list(rows[0])[:8])
-        raise DataError(f"no row has a column '{columns.prediction}' (there are: {found}); name it with --prediction")
+        names = ", ".join(list(rows[0])[:8])
+        raise DataError(f"no row has a column '{columns.prediction}' (there are: {names}); name it with --prediction")
     names = [str(row.get(columns.id, "")) for row in rows]
     if len(set(names)) < len(names):
         width = len(str(numbers[-1]))
@@ -95,7 +95,7 @@ def _predictions(rows: Sequence[dict], numbers: Sequence[int], columns: Columns)
 def _prediction(row: dict, name: str, columns: Columns) -> Prediction:
     domain = row.get(columns.domain)
     text = None if row.get("stop") == "failed" else row.get(columns.prediction)
-    made = prediction(name, row[columns.reference], text, None if domain is None else str(domain))
-    if made.stop == "failed":
-        return replace(made, error=str(row.get("error") or made.error))
-    return replace(made, stop=row["stop"]) if row.get("stop") in ("length", "loop") else made
+    parsed = prediction(name, row[columns.reference], text, None if domain is None else str(domain))
+    if parsed.stop == "failed":
+        return replace(parsed, error=str(row.get("error") or parsed.error))
+    return replace(parsed, stop=row["stop"]) if row.get("stop") in ("length", "loop") else parsed

@@ -43,9 +43,11 @@ def predict_run(
     """Predictions of the run's own systems by name, one per row, stored in the run folder."""
     base = run_base(config, folder, adapter="adapter" in systems)
     rows = read_rows(config, split, base)
-    own = load_saved_config(folder.config)
+    saved = load_saved_config(folder.config)
     sources = run_sources(config, folder, base, systems, NO_EXPORTS)
-    return predict(config, folder, rows, sources, split=split, own=own, base=base, use_cache=use_cache, console=console)
+    return predict(
+        config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
+    )
 
 
 def evaluate_run(
@@ -53,18 +55,18 @@ def evaluate_run(
 ) -> tuple[Scores, dict[str, Any]]:
     """Scores of one system on a split, and what they were measured on; predictions and scores stay in the folder."""
     metrics = run_metrics(config.evaluate.metrics)
-    own = load_saved_config(folder.config)
+    saved = load_saved_config(folder.config)
     base = run_base(config, folder, adapter=system == "adapter")
     rows = read_rows(config, split, base)
     sources = run_sources(config, folder, base, [system], NO_EXPORTS)
     predictions = predict(
-        config, folder, rows, sources, split=split, own=own, base=base, use_cache=use_cache, console=console
+        config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
     )
     scores = score(predictions[system], seed=config.evaluate.seed, metrics=metrics)
-    label = result_label(own, config, split)
+    label = result_label(saved, config, split)
     data = describe_rows(config, split, len(rows))
     _store(folder, folder.scores(label, system), {**scores.to_json(), "data": data})
-    overlap = _overlap(folder, own, rows, label, console)
+    overlap = _overlap(folder, saved, rows, label, console)
     return scores, {"label": label, "data": data, "train_overlap": overlap.to_json(), "claim": overlap.sentence()}
 
 
@@ -95,26 +97,26 @@ def compare_run(
         ModelError: the adapter or an export belongs to another base.
     """
     metrics = run_metrics(config.evaluate.metrics)
-    own = load_saved_config(folder.config)
+    saved = load_saved_config(folder.config)
     base = run_base(config, folder)
     rows = read_rows(config, split, base)
     sources = run_sources(config, folder, base, RUN_SYSTEMS, exports)
     predictions = predict(
-        config, folder, rows, sources, split=split, own=own, base=base, use_cache=use_cache, console=console
+        config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
     )
     comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics)
-    label = result_label(own, config, split)
+    label = result_label(saved, config, split)
     result = MeasuredComparison(
         comparison,
         label,
         describe_rows(config, split, len(rows)),
-        _overlap(folder, own, rows, label, console),
+        _overlap(folder, saved, rows, label, console),
         folder.report_of(label),
     )
     for system, scores in comparison.systems.items():
         _store(folder, folder.scores(label, system), {**scores.to_json(), "data": dict(result.data)})
     _store(folder, folder.comparison(label), result.to_json())
-    write_run_report(own, config, folder, split, result)
+    write_run_report(saved, config, folder, split, result)
     return result
 
 
@@ -138,10 +140,10 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> Path:
     return write_run_report(config, config, folder, split, result)
 
 
-def _overlap(folder: RunFolder, own: RunConfig, rows: EvaluationRows, label: str, console: Console) -> TrainOverlap:
+def _overlap(folder: RunFolder, saved: RunConfig, rows: EvaluationRows, label: str, console: Console) -> TrainOverlap:
     """Computed once for these rows and this train split, then read back."""
     path = folder.overlap(label)
-    key = {"rows": rows.fingerprint, "data": own.data.model_dump(mode="json")}
+    key = {"rows": rows.fingerprint, "data": saved.data.model_dump(mode="json")}
     try:
         stored = folder.read_json(str(path.relative_to(folder.path))) or {}
     except RunError:
@@ -149,7 +151,7 @@ def _overlap(folder: RunFolder, own: RunConfig, rows: EvaluationRows, label: str
     if stored.get("key") == key:
         return TrainOverlap.from_json(stored["overlap"])
     with console.status("comparing the rows with train"):
-        overlap = train_overlap(own, rows.samples, len(rows))
+        overlap = train_overlap(saved, rows.samples, len(rows))
     if not overlap.problem:
         write_json(path, {"key": key, "overlap": overlap.to_json()})
     return overlap

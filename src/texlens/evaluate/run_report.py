@@ -13,12 +13,12 @@ from texlens.inputs.build import read_split
 
 
 def write_run_report(
-    own: RunConfig, config: RunConfig, folder: RunFolder, split: str, result: MeasuredComparison
+    saved: RunConfig, config: RunConfig, folder: RunFolder, split: str, result: MeasuredComparison
 ) -> Path:
     """Writes the report of a comparison; a part that the run folder lacks is left out.
 
     Args:
-        own: the settings of the run folder, which the report shows.
+        saved: the settings of the run folder, which the report shows.
         config: those of this comparison, which may name other rows.
     """
     rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
@@ -26,12 +26,12 @@ def write_run_report(
         result.report,
         ReportData(
             title=folder.path.name,
-            subtitle=f"{own.model.path} on {data_name(result.data)}",
+            subtitle=f"{saved.model.path} on {data_name(result.data)}",
             claim=result.overlap.sentence(),
             comparison=result.comparison,
             images={sample.id: sample.image for sample in rows},
-            facts=_facts(own, folder),
-            config_yaml=dump_config(own),
+            details=_details(saved, folder),
+            config_yaml=dump_config(saved),
             coverage=folder.read_json("coverage.json") or [],
             accounts=_accounts(folder),
             history=folder.history(),
@@ -39,14 +39,14 @@ def write_run_report(
     )
 
 
-def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
+def _details(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
     manifest = folder.manifest
     training, model = manifest.get("training", {}), manifest.get("model", {})
     environment = folder.read_json("environment.json") or {}
     coverage = [Coverage(**row) for row in folder.read_json("coverage.json") or []]
     trainable, total = sum(row.parameters for row in coverage), model.get("parameters")
     added = sum(row.parameters for row in coverage if not row.full)
-    facts = [
+    details = [
         ("Base", config.model.path),
         ("Model", f"{model['class']}, {model['dtype']}, {model['attention']} attention" if model else ""),
         ("Adapter", _adapter(config)),
@@ -61,7 +61,7 @@ def _facts(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
         ("Seed", str(config.train.seed)),
         ("Date", manifest.get("created", "")),
     ]
-    return [(label, value) for label, value in facts if value]
+    return [(label, value) for label, value in details if value]
 
 
 def _adapter(config: RunConfig) -> str:

@@ -104,8 +104,14 @@ def run_sources(
     for path in exports.values():
         check_artifact(path, base.fingerprint)
     shared = SharedModel(config, base)
-    own: dict[str, SystemSource] = {"base": BaseSource(shared), "adapter": AdapterSource(shared, folder.adapter)}
-    return [*(own[name] for name in systems), *(ExportSource(shared, path, name) for name, path in exports.items())]
+    run_systems: dict[str, SystemSource] = {
+        "base": BaseSource(shared),
+        "adapter": AdapterSource(shared, folder.adapter),
+    }
+    return [
+        *(run_systems[name] for name in systems),
+        *(ExportSource(shared, path, name) for name, path in exports.items()),
+    ]
 
 
 def names_of_folders(folders: Sequence[Path]) -> dict[str, Path]:

@@ -52,17 +52,17 @@ class TrainOverlap:
 
 
 def train_overlap(
-    own: RunConfig, samples: Sequence[Sample], rows: int, on_row: Callable[[int], None] = lambda done: None
+    saved: RunConfig, samples: Sequence[Sample], rows: int, on_row: Callable[[int], None] = lambda done: None
 ) -> TrainOverlap:
     """
     Args:
-        own: the settings in the run folder, which say what was trained on.
+        saved: the settings in the run folder, which say what was trained on.
         samples: the measured rows that can be read.
         rows: all measured rows.
         on_row: called after each train row with how many were compared.
     """
     try:
-        train = read_split(own.data, "train")
+        train = read_split(saved.data, "train")
     except (DataError, OSError) as error:
         return TrainOverlap(rows, problem=one_line(error, 200))
     labels = {spaceless(answer) for text in train.texts() for answer in (text,)}

@@ -1,4 +1,4 @@
-"""How far a model's own certainty can be trusted, measured on rows with known texts and noted in the model's card."""
+"""Calibration of a model's confidence on rows with known texts, stored in the adapter's metadata."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,18 +31,19 @@ def calibrate_run(
 
 
 def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calibration:
-    """Right is what has the canonical form of its truth; rows that could not be read have no certainty to correct.
+    """A prediction is right if it has the canonical form of its reference; rows that could not be read are left out,
+    because they have no confidence.
 
     Raises:
         DataError: too few rows, or none right, or none wrong.
     """
-    made = [one for one in predictions if one.log_probability is not None]
-    if not made:
+    scored = [row for row in predictions if row.log_probability is not None]
+    if not scored:
         raise DataError(f"{measured_on}: no row could be read; check its images")
-    right = [one.stop == "end" and ScoredPrediction.of(one).is_canonically_exact for one in made]
-    return fit([one.log_probability or 0.0 for one in made], right, measured_on)
+    right = [row.stop == "end" and ScoredPrediction.of(row).is_canonically_exact for row in scored]
+    return fit([row.log_probability or 0.0 for row in scored], right, measured_on)
 
 
 def store_calibration(folder: Path, calibration: Calibration) -> None:
-    """Lays the calibration over the folder's card."""
+    """Adds the calibration to the folder's texlens.json."""
     write_json(folder / METADATA_FILE, {**read_metadata(folder), KEY: calibration.to_json()})

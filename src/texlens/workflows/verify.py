@@ -1,4 +1,4 @@
-"""Is an artifact what its adapter was? The same rows read by both: first tokens, whole texts, scores.
+"""Verification of an export: adapter and artifact read the same rows; first tokens, texts and scores are compared.
 
 Legend: S = samples, V = vocabulary.
 """
@@ -83,31 +83,31 @@ def verify(
         ModelError: no artifact of this run's base.
     """
     base = run_base(config, run)
-    card = check_artifact(folder, base.fingerprint)
+    manifest = check_artifact(folder, base.fingerprint)
     split = next(name for name in SPLITS if getattr(config.data.splits, name) is not None)
     greedy = config.evaluate.model_copy(update={"max_rows": rows, "temperature": 0.0})
     config = config.model_copy(update={"evaluate": greedy})
     samples = read_rows(config, split, base).samples[:rows]
     console.print(f"verifying on {len(samples)} rows of {split}")
     adapter = open_adapter(config, base, run.adapter)
-    before, said_before = adapter.first_logits(samples), list(adapter.read(samples))
+    before, texts_before = adapter.first_logits(samples), list(adapter.read(samples))
     del adapter
     released()
     artifact = open_artifact(config, base, folder)
-    after, said_after = artifact.first_logits(samples), list(artifact.read(samples))
+    after, texts_after = artifact.first_logits(samples), list(artifact.read(samples))
     first = first_token(before, after)
-    scores = _scores(said_before, said_after, config.evaluate.seed)
-    allowed = find_format(card.format).tolerance.times(tolerance)
-    texts = {made.id: made.text for made in said_before}
+    scores = _scores(texts_before, texts_after, config.evaluate.seed)
+    allowed = find_format(manifest.format).tolerance.times(tolerance)
+    texts = {prediction.id: prediction.text for prediction in texts_before}
     return Verification(
-        format=card.format,
+        format=manifest.format,
         split=split,
         rows=len(samples),
-        same_texts=sum(made.text == texts[made.id] for made in said_after),
+        same_texts=sum(prediction.text == texts[prediction.id] for prediction in texts_after),
         first_token=first,
         scores=scores,
         tolerance=allowed,
-        faults=[*_faults(first, scores, allowed), *_settings_faults(card, config)],
+        faults=[*_faults(first, scores, allowed), *_settings_faults(manifest, config)],
     )
 
 
@@ -168,5 +168,5 @@ def _faults(first: FirstToken, scores: Mapping[str, ScorePair], tolerance: Toler
     return faults
 
 
-def _settings_faults(card: ExportManifest, config: RunConfig) -> list[str]:
-    return [] if card.prompt == config.data.prompt else ["its prompt differs from the run's"]
+def _settings_faults(manifest: ExportManifest, config: RunConfig) -> list[str]:
+    return [] if manifest.prompt == config.data.prompt else ["its prompt differs from the run's"]

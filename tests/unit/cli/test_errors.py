@@ -3,12 +3,12 @@ import errno
 import pytest
 from safetensors import SafetensorError
 
-from texlens.cli.errors import explain, told_as_run_errors
+from texlens.cli.errors import as_run_errors, explain
 from texlens.core.errors import RunError
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [
         (errno.ENOSPC, "/runs/a: No space left on device; make room there"),
         (errno.EACCES, "/runs/a: Permission denied; change the rights of that folder"),
@@ -17,11 +17,11 @@ from texlens.core.errors import RunError
         (errno.EMFILE, "/runs/a: Too many open files; close other programs"),
     ],
 )
-def test_what_the_file_system_refuses_is_told_with_file_and_remedy(number, said):
-    assert explain(OSError(number, "whatever", "/runs/a")).startswith(said)
+def test_what_the_file_system_refuses_is_reported_with_file_and_remedy(number, message):
+    assert explain(OSError(number, "whatever", "/runs/a")).startswith(message)
 
 
-def test_a_fault_without_a_file_is_told_without_one():
+def test_a_fault_without_a_file_is_reported_without_one():
     assert explain(OSError(errno.ENOSPC, "whatever")).startswith("No space left on device; make room")
 
 
@@ -33,12 +33,12 @@ def test_a_full_disk_is_found_in_the_text_of_safetensors():
 @pytest.mark.parametrize(
     "error", [FileNotFoundError(errno.ENOENT, "gone", "x"), OSError("no number"), SafetensorError("invalid header")]
 )
-def test_other_errors_are_ours_to_mend(error):
+def test_other_errors_are_bugs(error):
     assert explain(error) is None
 
 
 def test_where_several_train_a_full_disk_is_an_error_of_the_run_and_others_stay_as_they_are():
-    with pytest.raises(RunError, match="No space left on device; make room there"), told_as_run_errors():
+    with pytest.raises(RunError, match="No space left on device; make room there"), as_run_errors():
         raise OSError(errno.ENOSPC, "whatever", "runs/a")
-    with pytest.raises(BrokenPipeError), told_as_run_errors():
+    with pytest.raises(BrokenPipeError), as_run_errors():
         raise BrokenPipeError(errno.EPIPE, "closed")

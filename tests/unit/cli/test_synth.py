@@ -19,10 +19,10 @@ def test_synth_prints_the_account(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "output"),
     [(["--from", "list"], "--from list needs a list"), (["--min-tokens", "9", "--max-tokens", "8"], "is over")],
 )
-def test_impossible_options_are_told(tmp_path, options, told):
+def test_impossible_options_are_reported(tmp_path, options, output):
     outcome = run(app, ["synth", "-o", str(tmp_path / "set"), *options])
     assert isinstance(outcome.exception, ConfigError)
-    assert told in str(outcome.exception)
+    assert output in str(outcome.exception)

@@ -16,7 +16,7 @@ def refusal(adapter: dict, **branches) -> str:
 
 
 @pytest.mark.parametrize(
-    ("adapter", "said"),
+    ("adapter", "message"),
     [
         ({"rank": 0}, "'adapter.rank': input should be greater than or equal to 1 (got 0)"),
         ({"kind": "qlora"}, "'lora', 'moe-lora', 'full'"),
@@ -40,12 +40,12 @@ def refusal(adapter: dict, **branches) -> str:
         ({"kind": "full", "groups": {"vision": {"rank": 4}}}, "have no rank, alpha or dropout"),
     ],
 )
-def test_what_can_not_be_trained_is_told_with_its_key_and_the_remedy(adapter, said):
-    assert said in refusal(adapter)
+def test_what_can_not_be_trained_is_reported_with_its_key_and_the_remedy(adapter, message):
+    assert message in refusal(adapter)
 
 
 @pytest.mark.parametrize(
-    ("adapter", "quantize", "said"),
+    ("adapter", "quantize", "message"),
     [
         ({"kind": "full"}, "nf4", "nf4 weights can't be trained in full"),
         ({"init": "pissa"}, "nf4", "pissa needs the unquantized weights"),
@@ -56,8 +56,8 @@ def test_what_can_not_be_trained_is_told_with_its_key_and_the_remedy(adapter, sa
         ({"init": "orthogonal"}, "fp8", "set base.quantize: none, or init: default"),
     ],
 )
-def test_an_adapter_and_a_base_that_do_not_go_together_are_told(adapter, quantize, said):
-    assert said in refusal(adapter, base={"quantize": quantize})
+def test_an_adapter_and_a_base_that_do_not_go_together_are_reported(adapter, quantize, message):
+    assert message in refusal(adapter, base={"quantize": quantize})
 
 
 def test_lora_plus_needs_a_and_b():

@@ -26,7 +26,7 @@ def test_a_mapping_sets_strengths():
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "output"),
     [
         ({"kind": "formula", "flip": 0.5}, "'data.augment': flip mirrors a formula, which is no longer what its label"),
         ({"scale": 0.1}, "'data.augment': choose none, formula or photo, or give a mapping with kind"),
@@ -35,8 +35,8 @@ def test_a_mapping_sets_strengths():
         ({"kind": "formula", "scale": 3}, "'data.augment.scale': input should be less than or equal to 0.5"),
     ],
 )
-def test_what_can_not_be_is_told_with_its_reason(value, told):
-    with pytest.raises(ConfigError, match=told):
+def test_what_can_not_be_is_reported_with_its_reason(value, output):
+    with pytest.raises(ConfigError, match=output):
         augment(value)
 
 

@@ -12,13 +12,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 
 
 def keys(branch: type[BaseModel], prefix: str = "") -> set[str]:
-    found = set()
+    names = set()
     for name, field in branch.model_fields.items():
-        found.add(prefix + name)
+        names.add(prefix + name)
         for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
-                found |= keys(part, f"{prefix}{name}.")
-    return found
+                names |= keys(part, f"{prefix}{name}.")
+    return names
 
 
 def documented() -> set[str]:
@@ -27,9 +27,9 @@ def documented() -> set[str]:
 
 
 def test_every_key_is_documented_itself_or_with_its_branch():
-    known, told = keys(RunConfig), documented()
+    known, output = keys(RunConfig), documented()
     leaves = {key for key in known if not any(other.startswith(f"{key}.") for other in known)}
-    missing = {key for key in leaves if not any(key == name or key.startswith(f"{name}.") for name in told)}
+    missing = {key for key in leaves if not any(key == name or key.startswith(f"{name}.") for name in output)}
     assert sorted(missing) == []
 
 

@@ -39,7 +39,7 @@ def test_a_dumped_config_loads_as_the_same_config(tmp_path, run_file):
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("train.bach_size=4", "unknown key 'train.bach_size'; did you mean 'train.batch_size'?"),
         ("learning_rate=1", "unknown key 'learning_rate'; did you mean 'train.optimizer.learning_rate'?"),
@@ -54,9 +54,9 @@ def test_a_dumped_config_loads_as_the_same_config(tmp_path, run_file):
         ("name=../up", "'name'"),
     ],
 )
-def test_a_wrong_override_is_told_in_one_line(run_file, override, said):
+def test_a_wrong_override_is_reported_in_one_line(run_file, override, message):
     message = refusal(run_file, override)
-    assert said in message
+    assert message in message
     assert "\n" not in message
 
 
@@ -67,7 +67,7 @@ def test_metrics_are_a_list_or_names_with_commas(run_file):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["train.engine=plain", "train.pack_tokens=512"], "pack_tokens is the packed engine's and engine is plain"),
         (["train.engine=plain", "train.compile=on"], "compile is the packed engine's and engine is plain"),
@@ -75,8 +75,8 @@ def test_metrics_are_a_list_or_names_with_commas(run_file):
         (["train.pack_tokens=3"], "'train.pack_tokens': input should be greater than or equal to 256 (got 3)"),
     ],
 )
-def test_engine_settings_without_effect_are_refused(run_file, overrides, said):
-    assert said in refusal(run_file, *overrides)
+def test_engine_settings_without_effect_are_refused(run_file, overrides, message):
+    assert message in refusal(run_file, *overrides)
 
 
 def test_a_key_written_twice_is_refused(tmp_path):

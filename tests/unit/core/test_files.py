@@ -3,19 +3,19 @@ import pytest
 from texlens.core.files import sha256_of, whole_folder, write_text
 
 
-def half_written(place):
-    with whole_folder(place) as folder:
+def half_written(path):
+    with whole_folder(path) as folder:
         (folder / "weights").write_text("half")
         raise RuntimeError
 
 
 def test_a_folder_is_put_in_place_only_when_it_is_whole(tmp_path):
-    place = tmp_path / "adapter"
-    with whole_folder(place) as folder:
+    path = tmp_path / "adapter"
+    with whole_folder(path) as folder:
         (folder / "weights").write_text("old")
     with pytest.raises(RuntimeError):
-        half_written(place)
-    assert (place / "weights").read_text() == "old"
+        half_written(path)
+    assert (path / "weights").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
 

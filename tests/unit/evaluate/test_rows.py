@@ -23,12 +23,12 @@ def test_rows_keep_their_columns_and_gain_scores(tmp_path):
     )
     rows, predictions = read_rows(path, OURS)
     write_rows(tmp_path / "out.jsonl", rows, predictions, score_predictions(predictions))
-    told = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [row["cdm_f1"] for row in told] == [1.0, 0.0, 0.0]
-    assert (told[0]["page"], told[0]["exact_match_canonical"], told[0]["character_error_rate"]) == (7, 1.0, 2 / 3)
-    assert "problem" not in told[0]
-    assert told[1]["problem"] == "no prediction"
-    assert "character" in told[2]["problem"]
+    output = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["cdm_f1"] for row in output] == [1.0, 0.0, 0.0]
+    assert (output[0]["page"], output[0]["exact_match_canonical"], output[0]["character_error_rate"]) == (7, 1.0, 2 / 3)
+    assert "problem" not in output[0]
+    assert output[1]["problem"] == "no prediction"
+    assert "character" in output[2]["problem"]
 
 
 def test_ids_that_stand_twice_are_replaced_by_line_numbers(tmp_path):

@@ -24,10 +24,10 @@ def test_a_constant_added_to_all_logits_is_no_difference():
 def test_divergence_is_that_of_the_two_distributions():
     before = torch.tensor([[0.5, 0.5], [0.5, 0.5]]).log()
     after = torch.tensor([[0.25, 0.75], [0.5, 0.5]]).log()
-    told = first_token(before, after)
+    output = first_token(before, after)
     first_row = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
-    assert told.kl_mean == pytest.approx(first_row / 2, abs=1e-6)
-    assert told.kl_max == pytest.approx(first_row, abs=1e-6)
+    assert output.kl_mean == pytest.approx(first_row / 2, abs=1e-6)
+    assert output.kl_max == pytest.approx(first_row, abs=1e-6)
 
 
 def test_rows_that_the_adapter_can_not_read_are_left_out():
@@ -41,16 +41,16 @@ def test_no_row_at_all_is_an_error():
 
 
 def test_logits_that_are_not_finite_fail():
-    told = first_token(torch.zeros(1, 3), torch.tensor([[0.0, math.nan, 0.0]]))
-    assert _faults(told, {"edit_similarity": SAME}, FORMATS["nf4"].tolerance) == ["its logits are not finite"]
+    output = first_token(torch.zeros(1, 3), torch.tensor([[0.0, math.nan, 0.0]]))
+    assert _faults(output, {"edit_similarity": SAME}, FORMATS["nf4"].tolerance) == ["its logits are not finite"]
 
 
 def test_tolerance_multiplies_both_limits():
-    told = FirstToken(1.0, 0.1, 0.015, 0.02, 1.0)
+    output = FirstToken(1.0, 0.1, 0.015, 0.02, 1.0)
     worse = ScorePair(adapter=0.9, artifact=0.885, difference=-0.015, low=-0.03, high=0.0)
     scores = {"edit_similarity": worse}
-    assert len(_faults(told, scores, FORMATS["merged"].tolerance)) == 2
-    assert _faults(told, scores, FORMATS["merged"].tolerance.times(2)) == []
+    assert len(_faults(output, scores, FORMATS["merged"].tolerance)) == 2
+    assert _faults(output, scores, FORMATS["merged"].tolerance.times(2)) == []
 
 
 def test_a_better_score_is_no_fault():

@@ -4,8 +4,8 @@ import typer
 
 from texlens.cli.shared import (
     CacheChoice,
-    Fresh,
     Json,
+    OldNoCache,
     Overrides,
     RunArgument,
     check_split,
@@ -21,7 +21,7 @@ def calibrate(
     split: str = typer.Option("validation", help="Rows that training did not learn from."),
     overrides: Overrides = None,
     cache: CacheChoice = True,
-    fresh: Fresh = False,
+    ignore_cache: OldNoCache = False,
     as_json: Json = False,
 ) -> None:
     """Fit how certain a run's readings are, so that `read --confidence` and `serve` report true probabilities.
@@ -39,7 +39,7 @@ def calibrate(
     config, folder = open_run(run, overrides or ())
     with folder.locked():
         calibration = calibrate_run(
-            config, folder, split=split, use_cache=uses_cache(cache, fresh), console=message_console()
+            config, folder, split=split, use_cache=uses_cache(cache, ignore_cache), console=message_console()
         )
     if as_json:
         print_json({"run": str(folder.path), "split": split, "calibration": calibration.to_json()})

@@ -7,8 +7,8 @@ import typer
 
 from texlens.cli.shared import (
     CacheChoice,
-    Fresh,
     Json,
+    OldNoCache,
     Overrides,
     RunArgument,
     ShowAll,
@@ -30,7 +30,7 @@ def compare(
     overrides: Overrides = None,
     show_all: ShowAll = False,
     cache: CacheChoice = True,
-    fresh: Fresh = False,
+    ignore_cache: OldNoCache = False,
     as_json: Json = False,
 ) -> None:
     """Compare base, adapter and exported folders row by row: scores with intervals, McNemar's test, and the report.
@@ -55,7 +55,7 @@ def compare(
             folder,
             exports=exports,
             split=split,
-            use_cache=uses_cache(cache, fresh),
+            use_cache=uses_cache(cache, ignore_cache),
             console=message_console(),
         )
     against_adapter = result.comparison.with_reference("adapter", without=["base"]) if exports else None

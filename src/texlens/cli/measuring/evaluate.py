@@ -8,8 +8,8 @@ import typer
 
 from texlens.cli.shared import (
     CacheChoice,
-    Fresh,
     Json,
+    OldNoCache,
     Overrides,
     ShowAll,
     check_split,
@@ -40,7 +40,7 @@ def evaluate(
     overrides: Overrides = None,
     show_all: ShowAll = False,
     cache: CacheChoice = True,
-    fresh: Fresh = False,
+    ignore_cache: OldNoCache = False,
     as_json: Json = False,
 ) -> None:
     """Score a run's adapter, or any checkpoint, on a split, with 95% intervals.
@@ -61,7 +61,7 @@ def evaluate(
     if (Path(model) / MANIFEST).is_file():
         check_split(split)
         about, scores = _of_run(
-            Path(model), data, subset, split, system or "adapter", overrides or (), uses_cache(cache, fresh)
+            Path(model), data, subset, split, system or "adapter", overrides or (), uses_cache(cache, ignore_cache)
         )
     elif data is None:
         raise ConfigError(f"{model}: not a run folder; to score a checkpoint, name the rows with --data PATH")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from texlens.cli.shared import Json, print_json, result_console
+from texlens.cli.shared import Json, ShowAll, print_json, result_console
+from texlens.core.notes import print_note
 
 
 def score(
@@ -13,7 +14,7 @@ def score(
     reference: Annotated[
         str, typer.Option(metavar="COLUMN", help="Column of the reference, the right text.")
     ] = "reference",
-    truth: Annotated[str | None, typer.Option(metavar="COLUMN", hidden=True)] = None,
+    old_reference: Annotated[str | None, typer.Option("--truth", metavar="COLUMN", hidden=True)] = None,
     prediction: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the prediction.")] = "text",
     domain: Annotated[str, typer.Option(metavar="COLUMN", help="Column to slice by, if there.")] = "domain",
     id_column: Annotated[str, typer.Option("--id", metavar="COLUMN", help="Column that names rows, if there.")] = "id",
@@ -23,6 +24,7 @@ def score(
     preset: Annotated[str | None, typer.Option(help="Scores as other authors print them: uni-mumer.")] = None,
     report: Annotated[Path | None, typer.Option(metavar="HTML", help="Write a report.")] = None,
     rows: Annotated[Path | None, typer.Option(metavar="JSONL", help="Write each row with its scores.")] = None,
+    show_all: ShowAll = False,
     as_json: Json = False,
 ) -> None:
     """Score predictions of formulas against their references, with 95% intervals and slices.
@@ -38,24 +40,24 @@ def score(
     from texlens.evaluate.tables import scores_table, slices_table
     from texlens.metrics.pairs import score_predictions
 
-    if truth is not None:
-        typer.echo("--truth is deprecated; use --reference", err=True)
-        reference = truth
+    if old_reference is not None:
+        print_note("--truth is the old name of --reference; it still works but will be removed")
+        reference = old_reference
     if preset and report:
         raise ConfigError("--report shows our own scores; leave out --preset")
-    own_rows, made = read_rows(predictions, Columns(reference, prediction, domain, id_column))
-    scored = score_predictions(made, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer)
+    own_rows, scored_rows = read_rows(predictions, Columns(reference, prediction, domain, id_column))
+    scored = score_predictions(scored_rows, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer)
     if rows:
-        write_rows(rows, own_rows, made, scored)
+        write_rows(rows, own_rows, scored_rows, scored)
     if report:
         from texlens.evaluate.report.scored import write_scored_report
 
-        write_scored_report(report, predictions, made, cdm)
+        write_scored_report(report, predictions, scored_rows, cdm)
     if as_json:
         print_json({"file": str(predictions), **scored.to_json()})
     else:
         console = result_console()
-        console.print(scores_table(scored.scores, predictions.name))
+        console.print(scores_table(scored.scores, predictions.name, show_all=show_all))
         console.print(slices_table(scored.slices))
         if scored.rows_in_own_layout:
             console.print(f"{scored.rows_in_own_layout:,} rows were drawn by our own layout, since TeX can't draw them")

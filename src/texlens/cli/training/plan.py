@@ -13,7 +13,7 @@ def plan(
     overrides: Overrides = None,
     gpu: Annotated[
         str | None,
-        typer.Option("--gpu", metavar="CARD", help="Also memory and time on this card: h200, rtx4090, … or auto."),
+        typer.Option("--gpu", metavar="GPU", help="Also memory and time on this GPU: h200, rtx4090, … or auto."),
     ] = None,
     fitted: Annotated[
         Path | None,
@@ -21,7 +21,7 @@ def plan(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what a run would train and cost, before any weight is downloaded: parameters, tokens, memory, time.
+    """Show what a run would train and cost before any weight is downloaded: parameters, tokens, memory, time.
 
     Examples:
 
@@ -34,18 +34,18 @@ def plan(
     from texlens.planner.run_plan import plan_run
 
     if fitted and not gpu:
-        raise ConfigError("--fit needs a card to fit: add --gpu, such as --gpu rtx4090 or --gpu auto")
+        raise ConfigError("--fit needs a GPU: add --gpu, such as --gpu rtx4090 or --gpu auto")
     config = load_config(run_file, overrides or ())
-    planned, on_card = _planned(config, gpu) if gpu else (plan_run(config), None)
+    planned, on_gpu = _planned(config, gpu) if gpu else (plan_run(config), None)
     if fitted:
-        _write_fitted(config, on_card, fitted)
+        _write_fitted(config, on_gpu, fitted)
     if as_json:
-        print_json(planned.to_json() | ({"on_gpu": on_card.to_json()} if on_card else {}))
+        print_json(planned.to_json() | ({"on_gpu": on_gpu.to_json()} if on_gpu else {}))
         return
     console = result_console()
     _show_parameters(planned, console)
-    if on_card:
-        _show_card(on_card, console)
+    if on_gpu:
+        _show_gpu(on_gpu, console)
     if fitted:
         console.print(f"written: {fitted}")
 
@@ -55,9 +55,9 @@ def _planned(config, gpu: str):
     from texlens.planner.plan import plan_on_gpu
     from texlens.planner.run_plan import plan_run
 
-    card = find_gpu(gpu)
+    device = find_gpu(gpu)
     planned = plan_run(config)
-    return planned, plan_on_gpu(config, planned.model_config, planned.sizes, card)
+    return planned, plan_on_gpu(config, planned.model_config, planned.sizes, device)
 
 
 def _show_parameters(planned, console) -> None:
@@ -81,7 +81,7 @@ def _show_parameters(planned, console) -> None:
         console.print(f"note: {note}", style="yellow", markup=False)
 
 
-def _show_card(plan, console) -> None:
+def _show_gpu(plan, console) -> None:
     from texlens.planner.fit import as_overrides
 
     console.print()
@@ -92,7 +92,7 @@ def _show_card(plan, console) -> None:
     console.print(f"about {plan.rows_per_second:.1f} rows/s, bound by {plan.time.bound}{epoch}")
     if not plan.fits:
         if plan.change is None:
-            console.print("no change of settings that we know makes it fit; take a smaller model or a larger card")
+            console.print("no known change of settings makes it fit; take a smaller model or a larger GPU")
         else:
             sets = " ".join(f"--set {override}" for override in as_overrides(plan.change))
             console.print(f"fits with: {sets}", markup=False)
@@ -101,7 +101,7 @@ def _show_card(plan, console) -> None:
 
 
 def memory_table(plan):
-    """GiB of each part at the peak; what is stated apart below the sum."""
+    """GiB of each part at the peak, then their sum and what CUDA adds."""
     from rich.table import Table
 
     table = Table(f"peak memory on {plan.gpu.title}", "GiB", box=None, title_justify="left")
@@ -128,7 +128,9 @@ def _write_fitted(config, plan, path: Path) -> None:
 
     changed = None if plan.change is None else with_changes(config, plan.change)
     if changed is None:
-        raise ConfigError(f"--fit: nothing that we know makes this run fit {plan.gpu.title}; take a smaller model")
+        raise ConfigError(
+            f"--fit: no known change of settings makes this run fit {plan.gpu.title}; take a smaller model"
+        )
     write_text(path, dump_config(changed))
 
 

@@ -65,14 +65,14 @@ def _row(run: "RunFolder") -> dict[str, Any]:
     with contextlib.suppress(RunError):
         manifest = run.manifest
         results = [_result(run, label, path) for label, path in run.comparisons().items()]
-    own = next((result for result in results if result["label"] == "test"), None)
+    main_result = next((result for result in results if result["label"] == "test"), None)
     return {
         "run": str(run.path),
         "state": manifest.get("state"),
         "base": manifest.get("base"),
         "steps": manifest.get("training", {}).get("steps"),
         "created": manifest.get("created"),
-        "scores": own["scores"] if own else {},
+        "scores": main_result["scores"] if main_result else {},
         "results": results,
     }
 

@@ -24,20 +24,20 @@ def train(
     overrides: Overrides = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", metavar="RUN", help="Go on with this run folder from its last checkpoint."),
+        typer.Option("--resume", metavar="RUN", help="Continue this run from its last checkpoint."),
     ] = None,
     compare: Annotated[
         bool,
         typer.Option(
-            "--compare/--no-compare", help="Afterwards read the test rows with base and adapter, and write the report."
+            "--compare/--no-compare", help="Afterwards, read the test rows with base and adapter and write the report."
         ),
     ] = True,
     processes: Annotated[
-        int, typer.Option("--processes", metavar="N", min=1, help="Share the work among so many GPUs of this machine.")
+        int, typer.Option("--processes", metavar="N", min=1, help="Train on this many GPUs of this machine.")
     ] = 1,
     as_json: Json = False,
 ) -> None:
-    """Train an adapter, then measure it against its base on rows it never saw.
+    """Train an adapter, then compare it with its base on the test rows.
 
     Examples:
 
@@ -60,17 +60,17 @@ def train(
         raise ConfigError(f"--set can't be used with --resume, except {TRUST}: a run keeps the settings it began with")
     if processes > 1 and is_one_of_several():
         raise ConfigError(
-            f"--processes can't be used here: RANK and WORLD_SIZE tell that a launcher started this as one of "
+            f"--processes can't be used here: RANK and WORLD_SIZE say that a launcher started this as one of "
             f"{os.environ['WORLD_SIZE']}; leave it out, or unset both"
         )
     if processes > 1:
         raise typer.Exit(start_several(processes, run_file, overrides, resume, compare, as_json))
     console = message_console()
     if is_one_of_several():
-        from texlens.cli.errors import told_as_run_errors
+        from texlens.cli.errors import as_run_errors
         from texlens.train.distributed.context import joined
 
-        with joined() as these, told_as_run_errors():
+        with joined() as these, as_run_errors():
             console.quiet = not these.main
             config, folder, result = _trained(run_file, overrides, resume, compare, console, these)
         if not these.main:
@@ -91,7 +91,7 @@ def train(
 
 
 def start_several(processes: int, run_file, overrides, resume, compare: bool, as_json: bool) -> int:
-    """The exit code of this command, run so many times."""
+    """Runs this command in several processes; returns the exit code."""
     from texlens.train.distributed.launch import launch
 
     command = [sys.executable, "-P", "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
@@ -102,12 +102,12 @@ def start_several(processes: int, run_file, overrides, resume, compare: bool, as
 
 
 def is_one_of_several() -> bool:
-    """Whether a launcher started this process beside others."""
+    """Whether a launcher started this process as one of several."""
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
 def _trained(run_file, overrides, resume, with_test, console, processes=None) -> tuple[Any, Any, dict]:
-    """Settings, run folder and what `--json` prints of it, after training; the main process of several makes the
+    """Settings, run folder and the object of `--json`, after training; of several processes the main one creates the
     folder and holds its lock."""
     from texlens.config.load import load_config, load_saved_config
     from texlens.core.run_folder import RunFolder
@@ -123,10 +123,10 @@ def _trained(run_file, overrides, resume, with_test, console, processes=None) ->
     processes = processes or ALONE
 
     def work(folder: RunFolder, prepared) -> dict:
-        facts = run_training(
+        training = run_training(
             config, prepared, folder, console=console, resume=resume is not None, scorer=scorer, processes=processes
         )
-        return {"run": str(folder.path), "training": facts}
+        return {"run": str(folder.path), "training": training}
 
     if folder:
         with folder.locked() if processes.main else nullcontext():
@@ -139,7 +139,7 @@ def _trained(run_file, overrides, resume, with_test, console, processes=None) ->
 
 
 def watch_scorer(config):
-    """What scores the rows that are read while training; names of scores that are none are told here.
+    """The scorer of validation rows read during training; unknown names of scores are refused here.
 
     Raises:
         ConfigError: no metric of such a name, or the best checkpoint is to be picked by one that is not watched.
@@ -151,7 +151,7 @@ def watch_scorer(config):
     run_metrics(config.evaluate.metrics)
     metrics = chosen_metrics(config.train.watch.metrics, "train.watch.metrics")
     lower = frozenset(metric.name for metric in metrics if metric.direction == "lower")
-    scorer = Scorer(tuple(metric.name for metric in metrics), lambda made: totals(made, metrics), lower)
+    scorer = Scorer(tuple(metric.name for metric in metrics), lambda predictions: totals(predictions, metrics), lower)
     check_best_by(config.train.watch, scorer)
     return scorer
 

@@ -21,9 +21,9 @@ class Account:
 class ReportData:
     """References and texts come from the comparison, images by row id.
 
-    `claim` says how many of the rows were trained on. `facts` are (label, value) lines of what was run. `coverage` rows
-    have group, matched, total and parameters. `history` is metrics.jsonl: each dict has step and any of loss, eval_loss
-    and `eval_NAME` of a score.
+    `claim` says how many of the rows were trained on. `details` are (label, value) lines of what was run. `coverage`
+    rows have group, matched, total and parameters. `history` is metrics.jsonl: each dict has step and any of loss,
+    eval_loss and `eval_NAME` of a score.
     """
 
     title: str
@@ -31,7 +31,7 @@ class ReportData:
     images: Mapping[str, LazyImage] = field(default_factory=dict)
     subtitle: str = ""
     claim: str = ""
-    facts: Sequence[tuple[str, str]] = ()
+    details: Sequence[tuple[str, str]] = ()
     config_yaml: str = ""
     coverage: Sequence[Mapping] = ()
     accounts: Sequence[Account] = ()

@@ -5,7 +5,7 @@
   const BATCH = 24;
   const payload = JSON.parse(document.getElementById("payload").textContent);
   const { rows, drawings, systems, outcomes } = payload;
-  const cards = document.getElementById("cards");
+  const rowList = document.getElementById("rows-list");
   const more = document.getElementById("more");
   const last = systems.length - 1;
   const state = { outcome: "", domain: "", sort: "worst", search: "" };
@@ -138,7 +138,7 @@
     const until = Math.min(next + BATCH, found.length);
     const batch = document.createDocumentFragment();
     for (; next < until; next += 1) batch.append(card(rows[found[next]]));
-    cards.append(batch);
+    rowList.append(batch);
   }
 
   const similarity = (row, index) => row.texts[index].similarity;
@@ -173,7 +173,7 @@
       chip.querySelector("span").textContent = count.toLocaleString("en");
     }
     document.getElementById("found").textContent = found.length.toLocaleString("en") + (found.length === 1 ? " row" : " rows");
-    cards.replaceChildren();
+    rowList.replaceChildren();
     next = 0;
     showMore();
   }
@@ -204,7 +204,7 @@
     (entries) => {
       if (!entries[entries.length - 1].isIntersecting || next >= found.length) return;
       showMore();
-      // Watching anew asks again, for a window so tall that the end is still in sight.
+      // Watching again asks again, for a window so tall that the end is still in sight.
       watcher.unobserve(more);
       watcher.observe(more);
     },

@@ -154,7 +154,7 @@ def _charts(history: Sequence[Mapping]) -> list[tuple[str, Markup, list[Series]]
         line = [Series("validation sample", points, "validation")]
         title = f"{metric.title} while training"
         charts.append((title, line_chart(line, metric.title.lower(), share=metric.unit == "share"), line))
-    return [(title, Markup(svg), [one for one in lines if one.points]) for title, svg, lines in charts if svg]
+    return [(title, Markup(svg), [series for series in lines if series.points]) for title, svg, lines in charts if svg]
 
 
 def _points(history: Sequence[Mapping], key: str) -> list[tuple[float, float]]:

@@ -201,7 +201,7 @@ def check_weights(expected: str, got: str | None) -> Check:
     Args:
         expected, got: SHA-256 of the shipped model's weights; None where the file is missing.
     """
-    if got == expected:
+    if got is not None and got == expected:
         return Check("shipped model", "ok", f"complete (sha256 {got[:12]}…)")
     problem = "missing" if got is None else f"damaged (sha256 {got[:12]}…, not {expected[:12]}…)"
     return Check("shipped model", "fail", f"its weights are {problem}", "git checkout -- src/texlens/models/nano")

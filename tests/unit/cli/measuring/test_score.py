@@ -29,7 +29,7 @@ def run(*arguments):
 
 
 def test_the_table_has_scores_slices_bleus_definition_and_the_references_that_cannot_be_drawn(predictions):
-    told = " ".join(run(predictions).output.split())
+    output = " ".join(run(predictions).output.split())
     for part in (
         "4 rows, 1 failed",
         "CDM F1",
@@ -37,24 +37,24 @@ def test_the_table_has_scores_slices_bleus_definition_and_the_references_that_ca
         "kind: fraction",
         "1 row with a reference that can't",
     ):
-        assert part in told
+        assert part in output
 
 
 def test_json_rows_and_report(predictions, tmp_path):
-    told = json.loads(
+    output = json.loads(
         run(predictions, "--json", "--rows", str(tmp_path / "o.jsonl"), "--report", str(tmp_path / "o.html")).stdout
     )
-    assert (told["rows"], told["failed"]) == (4, 1)
-    assert told["scores"]["cdm_f1"]["value"] == pytest.approx((1 + 2 / 3) / 4)
-    assert list(told["undrawn_references"].values()) == [r"unknown command `\nonsense`, at character 0"]
+    assert (output["rows"], output["failed"]) == (4, 1)
+    assert output["scores"]["cdm_f1"]["value"] == pytest.approx((1 + 2 / 3) / 4)
+    assert list(output["undrawn_references"].values()) == [r"unknown command `\nonsense`, at character 0"]
     assert len((tmp_path / "o.jsonl").read_text().splitlines()) == 4
     assert "Canonical match" in (tmp_path / "o.html").read_text()
 
 
 def test_a_preset_prints_its_own_scores(predictions):
-    told = json.loads(run(predictions, "--json", "--preset", "uni-mumer").stdout)
-    assert told["preset"] == "uni-mumer"
-    assert list(told["scores"]) == [
+    output = json.loads(run(predictions, "--json", "--preset", "uni-mumer").stdout)
+    assert output["preset"] == "uni-mumer"
+    assert list(output["scores"]) == [
         "exact_match", "within_1", "within_2", "within_3", "edit_similarity", "bleu4", "character_error_rate",
     ]  # fmt: skip
 
@@ -69,4 +69,4 @@ def test_the_old_option_truth_still_works_with_a_deprecation_line(tmp_path):
     path.write_text('{"label": "x", "text": "x"}\n')
     result = CliRunner().invoke(app, ["score", str(path), "--truth", "label", "--metrics", "exact_match", "--json"])
     assert json.loads(result.stdout)["scores"]["exact_match"]["value"] == 1.0
-    assert "--truth is deprecated; use --reference" in result.stderr
+    assert "--truth is the old name of --reference" in result.stderr

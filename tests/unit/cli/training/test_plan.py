@@ -26,6 +26,6 @@ def test_the_table_ends_in_a_verdict():
     assert "of 14.6 GiB, engine plain" in result.stdout
 
 
-def test_fit_without_a_card_is_refused(capsys):
+def test_fit_without_a_gpu_is_refused(capsys):
     result = CliRunner().invoke(app, ["plan", str(RECIPE), "--fit", "out.yaml"])
-    assert "--fit needs a card to fit" in str(result.exception)
+    assert "--fit needs a GPU" in str(result.exception)

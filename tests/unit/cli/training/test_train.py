@@ -22,7 +22,7 @@ def test_processes_can_not_be_asked_for_inside_one_of_several(monkeypatch):
         train(Path("run.yaml"), processes=2)
 
 
-def test_one_of_several_that_is_not_told_where_they_meet_says_so(monkeypatch):
+def test_one_of_several_that_is_not_reported_where_they_meet_says_so(monkeypatch):
     for name in ("MASTER_ADDR", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RANK", "0")

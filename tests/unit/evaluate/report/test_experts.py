@@ -9,7 +9,7 @@ def test_every_expert_of_every_layer_has_a_cell_with_its_share():
     assert "layers.0.q_proj, expert 2: 3.0%" in drawn
 
 
-def test_dead_experts_are_named_and_their_absence_is_told():
+def test_dead_experts_are_named_and_their_absence_is_reported():
     assert dead_line(USE) == "Dead (under a tenth of an even share): layers.0.q_proj expert 2."
     assert dead_line({"q": [0.5, 0.5]}).startswith("No expert is dead")
 

@@ -12,20 +12,20 @@ from texlens.evaluate.report.gallery import differences, gallery
 from texlens.html.pictures import MAX_SIDE, Drawings, data_uri
 from texlens.metrics.prediction import Prediction
 
-TRUTH = "x ^ 2 + y"
+REFERENCE = "x ^ 2 + y"
 COMPARISON = compare(
     {
         "base": [
-            Prediction("both", TRUTH, "x^2+y"),
-            Prediction("broken", TRUTH, "x^2+y"),
-            Prediction("fixed", TRUTH, "x^3+y"),
-            Prediction("neither", TRUTH, "a " * 30, stop="length"),
+            Prediction("both", REFERENCE, "x^2+y"),
+            Prediction("broken", REFERENCE, "x^2+y"),
+            Prediction("fixed", REFERENCE, "x^3+y"),
+            Prediction("neither", REFERENCE, "a " * 30, stop="length"),
         ],
         "adapter": [
-            Prediction("both", TRUTH, "x^2+y"),
-            Prediction("broken", TRUTH, "x^2+z"),
-            Prediction("fixed", TRUTH, "x^2+y"),
-            Prediction("neither", TRUTH, "", stop="failed", error="img.png: damaged"),
+            Prediction("both", REFERENCE, "x^2+y"),
+            Prediction("broken", REFERENCE, "x^2+z"),
+            Prediction("fixed", REFERENCE, "x^2+y"),
+            Prediction("neither", REFERENCE, "", stop="failed", error="img.png: damaged"),
         ],
     }
 )
@@ -57,7 +57,7 @@ def rows_of(images=None, drawn=None, most_image_bytes=10**6):
         ("", "", ""),
     ],
 )
-def test_differences_are_told_run_by_run(reference, text, entry):
+def test_differences_are_reported_run_by_run(reference, text, entry):
     assert differences(reference.split(), text.split()) == entry
 
 
@@ -160,7 +160,7 @@ def test_a_wrong_row_shows_text_and_truth_with_their_differences():
     )
     rows, _, whole = rows_of(drawn=drawn)
     entry = rows["fixed"]["texts"][0]
-    assert (drawn.items[entry["missed"]], drawn.items[entry["drawn"]]) == (f"missed {TRUTH}", "wrong x^3+y")
+    assert (drawn.items[entry["missed"]], drawn.items[entry["drawn"]]) == (f"missed {REFERENCE}", "wrong x^3+y")
     assert "missed" not in rows["fixed"]["texts"][1]
     assert whole == 4
     assert entry["cdm"] == 0.75

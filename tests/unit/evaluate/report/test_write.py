@@ -51,7 +51,7 @@ def nasty_report(tmp_path, **more):
         NASTY,
         comparison,
         subtitle=NASTY,
-        facts=[(NASTY, NASTY)],
+        details=[(NASTY, NASTY)],
         config_yaml=NASTY,
         coverage=[{"group": NASTY, "matched": 1, "total": 1, "parameters": 5_898_240}],
         accounts=[Account(NASTY, 2, 1, [NASTY])],

@@ -1,6 +1,7 @@
 import pytest
 
 from texlens.workflows.doctor.checks import (
+    Check,
     GpuState,
     check_capability,
     check_disk,
@@ -8,12 +9,14 @@ from texlens.workflows.doctor.checks import (
     check_gpu_memory,
     check_hub,
     check_import,
+    check_optional,
     check_output,
     check_package,
     check_python,
     check_reading,
     check_tokens,
     check_weights,
+    conclusion,
 )
 
 GPU = ("NVIDIA L4",)
@@ -82,6 +85,34 @@ def test_a_package_outside_of_its_range_comes_with_the_command():
 def test_a_broken_package_fails_only_where_it_is_needed():
     assert check_import("numpy with pyarrow", "numpy.core.multiarray failed", "pip …", needed=True).status == "fail"
     assert check_import("torchvision", "undefined symbol", "pip …", needed=False).status == "warn"
+
+
+def test_a_missing_optional_package_is_not_called_ok():
+    missing = check_optional("bitsandbytes", "4-bit bases", False, needed=False)
+    assert missing is not None
+    assert (missing.status, missing.reason) == ("info", "not installed; needed for 4-bit bases")
+    needed = check_optional("bitsandbytes", "4-bit bases", False, needed=True)
+    assert needed is not None
+    assert needed.status == "warn"
+    assert check_optional("bitsandbytes", "4-bit bases", True, needed=True) is None
+
+
+def test_credentials_in_the_endpoint_are_never_shown():
+    check = check_hub("https://me:secret@hub.example/x", None, None)
+    assert check.reason == "https://…@hub.example/x answers"
+    assert "secret" not in str(check_hub("https://me:secret@hub.example/x", None, "timed out"))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "line"),
+    [
+        (["ok", "info"], "TexLens works here"),
+        (["ok", "warn"], "TexLens works here, with limits: b"),
+        (["fail", "warn"], "TexLens can't work here until this is fixed: a"),
+    ],
+)
+def test_conclusion_names_what_needs_attention(statuses, line):
+    assert conclusion([Check(name, status, "") for name, status in zip("ab", statuses, strict=True)]) == line
 
 
 def test_a_full_disk_warns():
