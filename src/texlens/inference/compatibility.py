@@ -1,61 +1,62 @@
-"""What can't be served, or not by one model: told from settings and cards, before any weight is read."""
+"""Whether several models can share one loaded base; known from settings and metadata, before any weight is read."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-from texlens.adapters.lora import SETTINGS, check_adapter, is_full
-from texlens.config.load import load_saved_config
+from texlens.adapters.lora import SETTINGS
 from texlens.core.errors import ModelError
-from texlens.core.run_folder import RunFolder
-from texlens.models.export_manifest import ExportManifest
+from texlens.inference.source import ModelSource
 
-APART = "start a second server"
+SEPARATE = "start a second server"
 
 
-def check_together(models: Sequence[str], runs: Sequence[RunFolder]) -> None:
+def check_shared(sources: Sequence[ModelSource]) -> None:
     """
-    Args:
-        models: all that is to be served, the runs among them.
-
     Raises:
-        ModelError: a damaged adapter, or one that can't share a model with the others.
+        ModelError: two of the models can't share one base in memory.
     """
-    for run in runs:
-        check_adapter(run.adapter, None)
-    full = next((run for run in runs if is_full(run.adapter)), None)
-    if full and len(models) > 1:
-        raise ModelError(f"{full.path}: trained in full, so it shares no base with others; {APART}")
-    if len(runs) < 2:
+    for source in sources:
+        if source.kind == "gguf":
+            raise ModelError(
+                f"{source.path}: GGUF is llama.cpp's format; serve it with the llama-server command in its README.md"
+            )
+    full = next((source for source in sources if source.kind == "full"), None)
+    if full and len(sources) > 1:
+        raise ModelError(f"{full.path}: trained in full, so it shares no base with others; {SEPARATE}")
+    bases = [source for source in sources if source.adapter is None]
+    if len(bases) > 1:
+        raise ModelError(f"{bases[1].path}: one base can be served at a time beside {bases[0].path}; {SEPARATE}")
+    adapters = [source for source in sources if source.adapter is not None]
+    _check_bases(adapters, bases)
+    if len(adapters) < 2:
         return
-    _check_alike(runs, "base.quantize differs", lambda run: load_saved_config(run.config).base.quantize)
-    _check_alike(runs, "adapters of different kinds", lambda run: settings_of(run).get("peft_type"))
-    stacked = next((run for run in runs if settings_of(run).get("target_parameters")), None)
+    _check_equal(adapters, "base.quantize differs", lambda source: source.quantize and source.quantize.quantize)
+    _check_equal(adapters, "adapters of different kinds", lambda source: adapter_settings(source).get("peft_type"))
+    stacked = next((source for source in adapters if adapter_settings(source).get("target_parameters")), None)
     if stacked:
-        raise ModelError(f"{stacked.path}: adapters on stacked experts are served alone; {APART}")
+        raise ModelError(f"{stacked.path}: adapters on stacked experts are served alone; {SEPARATE}")
 
 
-def refuse_unservable(path: str) -> None:
-    """
-    Raises:
-        ModelError: an exported folder that is no model of transformers.
-    """
-    card = ExportManifest.read(Path(path)) if Path(path).is_dir() else None
-    if card and card.reader == "llama.cpp":
-        raise ModelError(f"{path}: GGUF is llama.cpp's; serve it with the llama-server command in its README.md")
-    if card and card.reader == "peft":
-        raise ModelError(f"{path}: an exported adapter, without its base; serve the run {card.run} that it came from")
+def adapter_settings(source: ModelSource) -> dict[str, Any]:
+    """What adapter_config.json says; nothing for a model without an adapter."""
+    path = (source.adapter or Path()) / SETTINGS
+    return json.loads(path.read_text(encoding="utf-8")) if source.adapter and path.is_file() else {}
 
 
-def settings_of(run: RunFolder) -> dict[str, Any]:
-    """What adapter_config.json says; nothing of a run that was trained in full."""
-    path = run.adapter / SETTINGS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def _check_bases(adapters: Sequence[ModelSource], bases: Sequence[ModelSource]) -> None:
+    if not adapters:
+        return
+    first = adapters[0]
+    for source in [*adapters[1:], *bases]:
+        if source.base.fingerprint != first.base.fingerprint:
+            what = "belongs to another base than" if source.adapter else "not the base of"
+            raise ModelError(f"{source.path}: {what} {first.path}; {SEPARATE}")
 
 
-def _check_alike(runs: Sequence[RunFolder], what: str, of: Callable[[RunFolder], Any]) -> None:
-    found = {of(run): run for run in runs}
-    if len(found) > 1:
-        which = ", ".join(f"{run.path} {value}" for value, run in found.items())
-        raise ModelError(f"{what} ({which}); {APART}")
+def _check_equal(sources: Sequence[ModelSource], what: str, of: Callable[[ModelSource], Hashable]) -> None:
+    by_value = {of(source): source for source in sources}
+    if len(by_value) > 1:
+        which = ", ".join(f"{source.path} {value}" for value, source in by_value.items())
+        raise ModelError(f"{what} ({which}); {SEPARATE}")

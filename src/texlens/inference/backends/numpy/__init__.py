@@ -1,1 +1,1 @@
-"""The shipped model's way of reading in numpy alone: one image, at once, without loading torch or transformers."""
+"""Greedy reading of one image in numpy alone, without loading torch or transformers."""

@@ -1,8 +1,7 @@
-"""Qwen3-VL in numpy, for one image and one row: the plain twin of the model in transformers.
+"""Qwen3-VL in numpy, for one image and one row. A test compares it with transformers token by token.
 
-# P = patches, V = image tokens, T = tokens given at once, S = tokens so far, H = heads, D = width of a head, W = width
-
-Every weight is float32. A test holds it against transformers token by token.
+Legend: P = patches, V = image tokens, T = new tokens, S = tokens so far, H = heads, D = head width, W = hidden width.
+Every weight is float32.
 """
 
 import math
@@ -18,38 +17,38 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 
 
 @dataclass(frozen=True)
-class PlainModel:
+class NumpyModel:
     """A checkpoint's config.json and weights by name, without `model.`."""
 
     config: Mapping[str, Any]
     weights: Weights
 
-    def see(self, patches: Array, grid: tuple[int, int, int]) -> tuple[Array, list[Array]]:
-        """Features [V, W] of an image's tokens, and what is added to them after the first layers (deepstack)."""
+    def encode_image(self, patches: Array, grid: tuple[int, int, int]) -> tuple[Array, list[Array]]:
+        """Features [V, W] of the image tokens, and the deepstack features that are added after the first layers."""
         config, weights = self.config["vision_config"], self.weights
         kernel = weights["visual.patch_embed.proj.weight"]
         x = patches @ kernel.reshape(len(kernel), -1).T + weights["visual.patch_embed.proj.bias"]
-        cells = _cells(grid, config["spatial_merge_size"])
-        x = x + _interpolated(weights["visual.pos_embed.weight"], cells, grid)
-        turn = _vision_turn(
-            cells, config["hidden_size"] // config["num_heads"], config["rope_parameters"]["rope_theta"]
+        positions_2P = _patch_positions(grid, config["spatial_merge_size"])
+        x = x + _interpolate_positions(weights["visual.pos_embed.weight"], positions_2P, grid)
+        rope = _vision_rope(
+            positions_2P, config["hidden_size"] // config["num_heads"], config["rope_parameters"]["rope_theta"]
         )
-        deep = []
+        deepstack = []
         for number in range(config["depth"]):
-            x = self._vision_block(f"visual.blocks.{number}", x, turn, config["num_heads"])
+            x = self._vision_block(f"visual.blocks.{number}", x, rope, config["num_heads"])
             if number in config["deepstack_visual_indexes"]:
-                deep.append(self._merged(f"visual.deepstack_merger_list.{len(deep)}", x, norm_after=True))
-        return self._merged("visual.merger", x, norm_after=False), deep
+                deepstack.append(self._merge(f"visual.deepstack_merger_list.{len(deepstack)}", x, norm_after=True))
+        return self._merge("visual.merger", x, norm_after=False), deepstack
 
-    def _vision_block(self, name: str, x: Array, turn: tuple[Array, Array], heads: int) -> Array:
-        mixed = self._linear(f"{name}.attn.qkv", self._layer_norm(f"{name}.norm1", x))
-        query, key, value = mixed.reshape(len(x), 3, heads, -1).transpose(1, 2, 0, 3)
-        seen = _attention(_turned(query, turn), _turned(key, turn), value, None)
-        x = x + self._linear(f"{name}.attn.proj", seen.transpose(1, 0, 2).reshape(len(x), -1))
+    def _vision_block(self, name: str, x: Array, rope: tuple[Array, Array], heads: int) -> Array:
+        qkv = self._linear(f"{name}.attn.qkv", self._layer_norm(f"{name}.norm1", x))
+        query, key, value = qkv.reshape(len(x), 3, heads, -1).transpose(1, 2, 0, 3)
+        attended = _attention(_rotate(query, rope), _rotate(key, rope), value, None)
+        x = x + self._linear(f"{name}.attn.proj", attended.transpose(1, 0, 2).reshape(len(x), -1))
         inner = _gelu_tanh(self._linear(f"{name}.mlp.linear_fc1", self._layer_norm(f"{name}.norm2", x)))
         return x + self._linear(f"{name}.mlp.linear_fc2", inner)
 
-    def _merged(self, name: str, x: Array, *, norm_after: bool) -> Array:
+    def _merge(self, name: str, x: Array, *, norm_after: bool) -> Array:
         width = self.weights[f"{name}.linear_fc1.weight"].shape[1]
         x = self._layer_norm(f"{name}.norm", x.reshape(-1, width) if norm_after else x).reshape(-1, width)
         return self._linear(f"{name}.linear_fc2", _gelu(self._linear(f"{name}.linear_fc1", x)))
@@ -63,70 +62,70 @@ class PlainModel:
         return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
 
 
-class Writer:
-    """A prompt read once; then one token after the other."""
+class Decoder:
+    """A prompt, then one token after the other, with a key-value cache."""
 
-    def __init__(self, model: PlainModel):
+    def __init__(self, model: NumpyModel):
         self._model = model
         self._text = model.config["text_config"]
         self._cache: list[tuple[Array, Array]] = []
-        self._next = 0
+        self._next_position = 0
 
-    def prompt(
-        self, ids: list[int], features: Array, deep: list[Array], grid: tuple[int, int, int], merge: int
+    def prefill(
+        self, ids: list[int], features: Array, deepstack: list[Array], grid: tuple[int, int, int], merge: int
     ) -> Array:
-        """The prompt's tokens with the image in their place; logits of the token that follows."""
+        """The prompt with the image features at the image tokens; logits of the token that follows."""
         is_image = np.array(ids) == self._model.config["image_token_id"]
         x = self._model.weights["language_model.embed_tokens.weight"][ids].copy()
         x[is_image] = features
         positions_3T = _positions(is_image, grid[1] // merge, grid[2] // merge)
-        self._next = int(positions_3T.max()) + 1
-        return self._forward(x, positions_3T, {place: (is_image, more) for place, more in enumerate(deep)})
+        self._next_position = int(positions_3T.max()) + 1
+        return self._forward(x, positions_3T, {layer: (is_image, features) for layer, features in enumerate(deepstack)})
 
     def step(self, token: int) -> Array:
         """One more token; logits of the next."""
         x = self._model.weights["language_model.embed_tokens.weight"][[token]]
-        self._next += 1
-        return self._forward(x, np.full((3, 1), self._next - 1), {})
+        self._next_position += 1
+        return self._forward(x, np.full((3, 1), self._next_position - 1), {})
 
-    def _forward(self, x: Array, positions_3T: Array, deep: Mapping[int, tuple[Array, Array]]) -> Array:
-        turn = _text_turn(positions_3T, self._text)
+    def _forward(self, x: Array, positions_3T: Array, deepstack: Mapping[int, tuple[Array, Array]]) -> Array:
+        rope = _text_rope(positions_3T, self._text)
         for number in range(self._text["num_hidden_layers"]):
-            x = self._layer(number, x, turn)
-            if number in deep:
-                place, more = deep[number]
-                x[place] += more
+            x = self._layer(number, x, rope)
+            if number in deepstack:
+                is_image, features = deepstack[number]
+                x[is_image] += features
         weights = self._model.weights
         last = _rms(x[-1], weights["language_model.norm.weight"], self._text["rms_norm_eps"])
         return last @ weights["language_model.embed_tokens.weight"].T
 
-    def _layer(self, number: int, x: Array, turn: tuple[Array, Array]) -> Array:
+    def _layer(self, number: int, x: Array, rope: tuple[Array, Array]) -> Array:
         weights, epsilon = self._model.weights, self._text["rms_norm_eps"]
         name = f"language_model.layers.{number}"
 
         def of(part: str) -> Array:
             return weights[f"{name}.{part}.weight"]
 
-        def heads(part: str, given: Array) -> Array:
+        def heads(part: str, inputs: Array) -> Array:
             return (
-                (given @ of(f"self_attn.{part}").T).reshape(len(given), -1, self._text["head_dim"]).transpose(1, 0, 2)
+                (inputs @ of(f"self_attn.{part}").T).reshape(len(inputs), -1, self._text["head_dim"]).transpose(1, 0, 2)
             )
 
-        normal = _rms(x, of("input_layernorm"), epsilon)
-        query = _turned(_rms(heads("q_proj", normal), of("self_attn.q_norm"), epsilon), turn)
-        key = _turned(_rms(heads("k_proj", normal), of("self_attn.k_norm"), epsilon), turn)
-        key, value = self._remembered(number, key, heads("v_proj", normal))
+        normed = _rms(x, of("input_layernorm"), epsilon)
+        query = _rotate(_rms(heads("q_proj", normed), of("self_attn.q_norm"), epsilon), rope)
+        key = _rotate(_rms(heads("k_proj", normed), of("self_attn.k_norm"), epsilon), rope)
+        key, value = self._append_to_cache(number, key, heads("v_proj", normed))
         group = len(query) // len(key)
         before = key.shape[1] - len(x)
         mask = np.arange(key.shape[1])[None] > np.arange(len(x))[:, None] + before if len(x) > 1 else None
-        seen = _attention(query, np.repeat(key, group, 0), np.repeat(value, group, 0), mask)
-        x = x + seen.transpose(1, 0, 2).reshape(len(x), -1) @ of("self_attn.o_proj").T
-        normal = _rms(x, of("post_attention_layernorm"), epsilon)
-        gate = normal @ of("mlp.gate_proj").T
-        return x + (gate / (1 + np.exp(-gate)) * (normal @ of("mlp.up_proj").T)) @ of("mlp.down_proj").T
+        attended = _attention(query, np.repeat(key, group, 0), np.repeat(value, group, 0), mask)
+        x = x + attended.transpose(1, 0, 2).reshape(len(x), -1) @ of("self_attn.o_proj").T
+        normed = _rms(x, of("post_attention_layernorm"), epsilon)
+        gate = normed @ of("mlp.gate_proj").T
+        return x + (gate / (1 + np.exp(-gate)) * (normed @ of("mlp.up_proj").T)) @ of("mlp.down_proj").T
 
-    def _remembered(self, number: int, key: Array, value: Array) -> tuple[Array, Array]:
-        """Keys and values [H, S, D] of a layer, with the new ones at the end."""
+    def _append_to_cache(self, number: int, key: Array, value: Array) -> tuple[Array, Array]:
+        """Keys and values [H, S, D] of a layer, the new ones appended."""
         if number == len(self._cache):
             self._cache.append((key, value))
         else:
@@ -135,41 +134,41 @@ class Writer:
         return self._cache[number]
 
 
-def _attention(query: Array, key: Array, value: Array, hidden: Array | None) -> Array:
-    """[H, T, D] of queries over keys and values [H, S, D]; `hidden` [T, S] are those not to be seen."""
+def _attention(query: Array, key: Array, value: Array, masked: Array | None) -> Array:
+    """[H, T, D] of queries over keys and values [H, S, D]; `masked` [T, S] is True where it must not look."""
     scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
-    if hidden is not None:
-        scores = np.where(hidden, np.float32(-np.inf), scores)
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    return (shares / shares.sum(-1, keepdims=True)) @ value
+    if masked is not None:
+        scores = np.where(masked, np.float32(-np.inf), scores)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return (weights / weights.sum(-1, keepdims=True)) @ value
 
 
 def _rms(x: Array, weight: Array, epsilon: float) -> Array:
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + np.float32(epsilon)) * weight
 
 
-def _turned(x: Array, turn: tuple[Array, Array]) -> Array:
+def _rotate(x: Array, rope: tuple[Array, Array]) -> Array:
     """Rotary embedding of x [H, T, D] by cos, sin [T, D]."""
     half = x.shape[-1] // 2
-    return x * turn[0] + np.concatenate([-x[..., half:], x[..., :half]], -1) * turn[1]
+    return x * rope[0] + np.concatenate([-x[..., half:], x[..., :half]], -1) * rope[1]
 
 
-def _text_turn(positions_3T: Array, text: Mapping[str, Any]) -> tuple[Array, Array]:
+def _text_rope(positions_3T: Array, text: Mapping[str, Any]) -> tuple[Array, Array]:
     """Interleaved M-RoPE: height and width take every third frequency."""
     rope, dim = text["rope_parameters"], text["head_dim"]
     axis = np.zeros(dim // 2, int)
     for number in (1, 2):
         axis[number : rope["mrope_section"][number] * 3 : 3] = number
-    return _angles(positions_3T[axis].T * _spectrum(dim, rope["rope_theta"]))
+    return _angles(positions_3T[axis].T * _inverse_frequencies(dim, rope["rope_theta"]))
 
 
-def _vision_turn(cells: Array, dim: int, theta: float) -> tuple[Array, Array]:
-    """Rows turn the first half of the frequencies, columns the second."""
-    angles = cells[..., None] * _spectrum(dim // 2, theta)
+def _vision_rope(positions_2P: Array, dim: int, theta: float) -> tuple[Array, Array]:
+    """Row positions rotate the first half of the frequencies, column positions the second."""
+    angles = positions_2P[..., None] * _inverse_frequencies(dim // 2, theta)
     return _angles(np.concatenate([angles[0], angles[1]], -1))
 
 
-def _spectrum(dim: int, theta: float) -> Array:
+def _inverse_frequencies(dim: int, theta: float) -> Array:
     return (1.0 / np.float32(theta) ** (np.arange(0, dim, 2, dtype=np.float32) / dim)).astype(np.float32)
 
 
@@ -178,18 +177,18 @@ def _angles(angles: Array) -> tuple[Array, Array]:
     return np.cos(angles), np.sin(angles)
 
 
-def _cells(grid: tuple[int, int, int], merge: int) -> Array:
-    """Row and column [2, P] of each patch, in the order in which the tower merges them."""
+def _patch_positions(grid: tuple[int, int, int], merge: int) -> Array:
+    """Row and column [2, P] of each patch, in the order in which the tower merges patches."""
     _, rows, columns = grid
-    places = np.indices((rows, columns)).reshape(2, rows // merge, merge, columns // merge, merge)
-    return places.transpose(0, 1, 3, 2, 4).reshape(2, -1)
+    positions = np.indices((rows, columns)).reshape(2, rows // merge, merge, columns // merge, merge)
+    return positions.transpose(0, 1, 3, 2, 4).reshape(2, -1)
 
 
-def _interpolated(table: Array, cells: Array, grid: tuple[int, int, int]) -> Array:
-    """The learned position of each patch, bilinear between those of a square grid, corners on corners."""
+def _interpolate_positions(table: Array, positions_2P: Array, grid: tuple[int, int, int]) -> Array:
+    """The learned position embedding of each patch: bilinear in a square grid, corners aligned."""
     side = round(math.sqrt(len(table)))
     rows, columns = (
-        np.linspace(0, side - 1, count, dtype=np.float32)[place] for count, place in zip(grid[1:], cells, strict=True)
+        np.linspace(0, side - 1, count, dtype=np.float32)[index] for count, index in zip(grid[1:], positions_2P, strict=True)
     )
     low_row, low_column = rows.astype(int), columns.astype(int)
     high_row, high_column = np.minimum(low_row + 1, side - 1), np.minimum(low_column + 1, side - 1)
@@ -200,7 +199,7 @@ def _interpolated(table: Array, cells: Array, grid: tuple[int, int, int]) -> Arr
 
 
 def _positions(is_image: Array, rows: int, columns: int) -> Array:
-    """Time, row and column [3, T] of each token: text goes on from the largest number before it."""
+    """M-RoPE positions [3, T] (time, row, column): text continues from the largest position before it."""
     start = int(is_image.argmax())
     image = np.stack([np.zeros(rows * columns, int), *np.indices((rows, columns)).reshape(2, -1)]) + start
     after = np.arange(len(is_image) - start - rows * columns) + start + max(rows, columns)

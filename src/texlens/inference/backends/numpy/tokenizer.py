@@ -1,4 +1,4 @@
-"""A checkpoint's tokenizer through the `tokenizers` package: as much of transformers' as prompts and pieces ask for."""
+"""A checkpoint's tokenizer through the `tokenizers` package: the part of transformers' interface that prompts need."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from tokenizers import Tokenizer
 
 
-class Added(NamedTuple):
+class AddedToken(NamedTuple):
     content: str
     special: bool
 
 
-class PlainTokenizer:
+class LightTokenizer:
     """Read from tokenizer.json, tokenizer_config.json and chat_template.jinja of a folder."""
 
     def __init__(self, folder: Path):
@@ -20,11 +20,11 @@ class PlainTokenizer:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         self.chat_template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
         self.added_tokens_decoder = {
-            token_id: Added(token.content, token.special)
+            token_id: AddedToken(token.content, token.special)
             for token_id, token in self._tokenizer.get_added_tokens_decoder().items()
         }
         unknown = config.get("unk_token")
-        # transformers gives None for what it does not know, unless told of a token for it
+        # transformers returns None for unknown tokens unless the configuration names one
         self.unk_token_id = None if unknown is None else self._tokenizer.token_to_id(unknown)
 
     def __len__(self) -> int:
@@ -34,8 +34,8 @@ class PlainTokenizer:
         return {"input_ids": self._tokenizer.encode(text, add_special_tokens=add_special_tokens).ids}
 
     def convert_tokens_to_ids(self, token: str) -> int | None:
-        found = self._tokenizer.token_to_id(token)
-        return self.unk_token_id if found is None else found
+        token_id = self._tokenizer.token_to_id(token)
+        return self.unk_token_id if token_id is None else token_id
 
     def convert_ids_to_tokens(self, token_id: int) -> str | None:
         return self._tokenizer.id_to_token(token_id)
@@ -43,7 +43,7 @@ class PlainTokenizer:
     def apply_chat_template(
         self, messages: list[dict[str, Any]], *, tokenize: bool = False, add_generation_prompt: bool = True
     ) -> str:
-        """The text of the conversation, by Jinja with the settings that chat templates are written for."""
+        """The conversation as text, rendered with the Jinja settings that chat templates are written for."""
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 

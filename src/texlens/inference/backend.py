@@ -1,0 +1,50 @@
+"""`Backend`: what computes with an opened model. To add one, implement this and register it in `backend_registry.py`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from texlens.core.errors import DataError
+from texlens.data.sample import Sample
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inputs.chat_template import PromptStyle
+from texlens.metrics.prediction import Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OnToken = Callable[[str, str], None]
+"""Called with a sample's id and the text that its newest token completed."""
+
+
+class Backend(Protocol):
+    """An opened model, ready to read images."""
+
+    def generate(
+        self,
+        samples: Sequence[Sample],
+        style: PromptStyle,
+        *,
+        sampling: Sampling,
+        batch_size: int,
+        seed: int,
+        on_token: OnToken | None,
+    ) -> Iterator[Prediction]:
+        """One prediction for each sample, in any order; a sample that can't be read gives a failed one."""
+        ...
+
+    def next_token_logits(self, samples: Sequence[Sample], style: PromptStyle) -> "Tensor":
+        """Logits after each prompt: float32 [samples, vocabulary] on the CPU, NaN where an image can't be read."""
+        ...
+
+
+def failed_prediction(sample: Sample, error: DataError) -> Prediction:
+    """The prediction of a sample that can't be read; it scores zero."""
+    return Prediction(
+        sample.id,
+        sample.text,
+        "",
+        stop="failed",
+        domain=sample.domain,
+        error=str(error),
+        more_references=sample.more_answers,
+    )

@@ -1,0 +1,151 @@
+"""Reading with a model of transformers, in batches of similar length; images are decoded while the model computes."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from texlens.core.errors import DataError
+from texlens.data.sample import Sample
+from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
+from texlens.inference.backends.next_token_logits import next_token_logits
+from texlens.inference.backend import OnToken, failed_prediction
+from texlens.inference.decoders import decode, open_decoder
+from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
+from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.evaluation_mode import evaluation_mode
+from texlens.inference.prompts import end_ids, model_inputs, prompt_example
+from texlens.inputs.chat_template import PromptStyle, prompt_ids
+from texlens.inputs.example import Example
+from texlens.metrics.prediction import Prediction
+from texlens.models.processor import Processor
+
+
+@dataclass(frozen=True)
+class TransformersBackend:
+    """A model, the processor of its prompts, and which of its adapters reads (None: the base alone)."""
+
+    switch: AdapterSwitch
+    processor: Processor
+    adapter: str | None = UNCHANGED
+
+    @property
+    def model(self) -> torch.nn.Module:
+        return self.switch.model
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    def activate(self) -> None:
+        """Let the next forwards go through this backend's adapter."""
+        self.switch.activate(self.adapter)
+
+    def generate(
+        self,
+        samples: Sequence[Sample],
+        style: PromptStyle,
+        *,
+        sampling: Sampling,
+        batch_size: int,
+        seed: int,
+        on_token: OnToken | None,
+    ) -> Iterator[Prediction]:
+        """See `Backend.generate`. Samples with the most image tokens go first.
+
+        Raises:
+            DataError: the prompt or system prompt of `style` holds a special token.
+        """
+        prompt_ids(self.processor.tokenizer, question=style.question, system=style.system, image_tokens=1)
+        generator = None if sampling.is_greedy else torch.Generator(self.device).manual_seed(seed)
+        token_bytes = TokenBytes(self.processor.tokenizer)
+        for rows, prompts, failed in self._prompt_batches(samples, style, batch_size):
+            yield from failed
+            if not prompts:
+                continue
+            states = [
+                GenerationState(sampling, generator, IncrementalDetokenizer(token_bytes) if on_token else None)
+                for _ in prompts
+            ]
+            self._decode(prompts, states, None if on_token is None else partial(_report_text, on_token, rows))
+            for sample, state in zip(rows, states, strict=True):
+                yield self._prediction(sample, state)
+
+    def next_token_logits(self, samples: Sequence[Sample], style: PromptStyle) -> Tensor:
+        """See `Backend.next_token_logits`."""
+        self.activate()
+        return next_token_logits(self.model, self.processor, samples, style)
+
+    def _decode(self, prompts: Sequence[Example], states: Sequence[GenerationState], on_step) -> None:
+        self.activate()
+        with evaluation_mode(self.model):
+            batch = open_decoder(self.model, end_ids(self.processor))
+            decode(batch, model_inputs(self.processor, prompts, self.device), states, on_step)
+
+    def _prediction(self, sample: Sample, state: GenerationState) -> Prediction:
+        tokens = state.tokens[:-1] if state.stop == "end" else state.tokens
+        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        assert isinstance(text, str)
+        return Prediction(
+            id=sample.id,
+            reference=sample.text,
+            text=text if state.error is None else "",
+            stop=state.stop,
+            tokens=len(state.tokens),
+            log_probability=state.log_probability if state.error is None else None,
+            domain=sample.domain,
+            error=state.error,
+            more_references=sample.more_answers,
+        )
+
+    def _prompt_batches(
+        self, samples: Sequence[Sample], style: PromptStyle, batch_size: int
+    ) -> Iterator["_PreparedBatch"]:
+        """Of each batch the readable samples, their prompts, and the failed predictions of the others.
+
+        The next batch's images are decoded while the model reads this one.
+        """
+        order = sorted(range(len(samples)), key=lambda index: (-self._image_tokens(samples[index]), index))
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+        def prepare(batch: list[int]) -> _PreparedBatch:
+            return self._prepare([samples[index] for index in batch], style)
+
+        with ThreadPoolExecutor(1) as pool:
+            queue = [pool.submit(prepare, batch) for batch in batches[:1]]
+            for batch in batches[1:]:
+                queue.append(pool.submit(prepare, batch))
+                yield queue.pop(0).result()
+            for future in queue:
+                yield future.result()
+
+    def _prepare(self, samples: Sequence[Sample], style: PromptStyle) -> "_PreparedBatch":
+        rows, prompts, failed = [], [], []
+        for sample in samples:
+            try:
+                prompts.append(prompt_example(self.processor, sample, style))
+                rows.append(sample)
+            except DataError as error:
+                failed.append(failed_prediction(sample, error))
+        return rows, prompts, failed
+
+    def _image_tokens(self, sample: Sample) -> int:
+        """The sort key; a sample that fails here is reported when it is prepared."""
+        try:
+            return sum(self.processor.geometry.tokens(*image.size) for image in sample.images)
+        except DataError:
+            return 0
+
+
+_PreparedBatch = tuple[list[Sample], list[Example], list[Prediction]]
+
+
+def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[GenerationState]) -> None:
+    for sample, state in zip(samples, states, strict=True):
+        if state.new_text:
+            on_token(sample.id, state.new_text)
+            state.new_text = ""

@@ -1,0 +1,158 @@
+"""`ContinuousBatch`: the reference decoding loop, for evaluation, reading and serving.
+
+For a fixed batch it does what `model.generate` does (a test compares the two token for token). Besides, rows join and
+leave while others run, rows that repeat themselves end, and each token's log-probability is kept without its logits.
+
+Legend: B = rows of the batch, L = tokens so far, padded on the left, V = vocabulary.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import DynamicCache
+
+from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.sample_tokens import sample_tokens
+
+NOT_FINITE = "the model's logits are NaN or Inf for this row"
+
+
+class ContinuousBatch:
+    """A `DecodingBatch` on any model of transformers with a `DynamicCache`."""
+
+    def __init__(self, model: torch.nn.Module, end_ids: frozenset[int]):
+        self.model = model
+        self.end_ids = end_ids
+        self.states: list[GenerationState] = []
+        self._kv: KVState | None = None
+
+    @torch.no_grad()
+    def prefill(self, inputs: dict[str, Tensor], states: Sequence[GenerationState]) -> None:
+        """See `DecodingBatch.prefill`."""
+        kv, logits_BV = KVState.prefill(self.model, inputs)
+        self._append_tokens(kv, states, logits_BV)
+        self.evict_finished(tolerated=0)
+        active, kv = _select_active(list(states), kv)
+        if kv is not None:
+            self._kv = kv if self._kv is None else self._kv.concatenate(kv)
+            self.states = [*self.states, *active]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """See `DecodingBatch.step`. Finished rows leave once they are a third of the batch."""
+        self.evict_finished(tolerated=len(self.states) // 3)
+        if self._kv is not None:
+            self._append_tokens(self._kv, self.states, self._kv.step(self.model))
+            if not any(state.is_active for state in self.states):
+                self.evict_finished(tolerated=0)
+
+    def evict_finished(self, tolerated: int) -> None:
+        """Remove finished rows if they are more than `tolerated`, or all."""
+        finished = sum(not state.is_active for state in self.states)
+        if self._kv is not None and finished and (finished > tolerated or finished == len(self.states)):
+            self.states, self._kv = _select_active(self.states, self._kv)
+
+    def _append_tokens(self, kv: "KVState", states: Sequence[GenerationState], logits_BV: Tensor) -> None:
+        kv.tokens_B, log_probabilities, alternatives = sample_tokens(
+            logits_BV,
+            [state.sampling for state in states],
+            [state.generator for state in states],
+            [state.tokens for state in states],
+        )
+        rows = zip(states, kv.tokens_B.tolist(), log_probabilities, alternatives, strict=True)
+        for state, token, log_probability, others in rows:
+            state.new_text = ""
+            if not state.is_active:
+                continue
+            if math.isnan(log_probability):
+                state.fail(NOT_FINITE)
+            else:
+                state.append_token(token, log_probability, self.end_ids, others)
+
+
+class KVState:
+    """Cache, attention mask, rope offsets and newest tokens of the rows of a batch."""
+
+    def __init__(self, cache: DynamicCache, mask_BL: Tensor, offset_B1: Tensor):
+        self.cache = cache
+        self.mask_BL = mask_BL
+        self.offset_B1 = offset_B1
+        self.tokens_B = mask_BL.new_zeros(len(mask_BL))
+
+    @classmethod
+    def prefill(cls, model: torch.nn.Module, inputs: dict[str, Tensor]) -> tuple["KVState", Tensor]:
+        """The state after the prompts, and the logits [B, V] of the tokens that follow."""
+        mask_BL = inputs["attention_mask"]
+        positions_3BL, offset_B1 = _core(model).get_rope_index(
+            inputs["input_ids"],
+            mm_token_type_ids=inputs["mm_token_type_ids"],
+            image_grid_thw=inputs["image_grid_thw"],
+            attention_mask=mask_BL,
+        )
+        text_BL = (mask_BL.cumsum(-1) - 1).clamp(min=0)
+        state = cls(DynamicCache(), mask_BL, offset_B1)
+        return state, state._forward(model, torch.cat([text_BL[None], positions_3BL]), **inputs)
+
+    def step(self, model: torch.nn.Module) -> Tensor:
+        """Feed the newest token of each row; the logits [B, V] of the tokens that follow."""
+        text_B1 = self.mask_BL.sum(-1, keepdim=True)
+        self.mask_BL = torch.cat([self.mask_BL, torch.ones_like(text_B1)], dim=-1)
+        positions_4B1 = torch.stack([text_B1, *[text_B1 + self.offset_B1] * 3])
+        return self._forward(model, positions_4B1, input_ids=self.tokens_B[:, None], attention_mask=self.mask_BL)
+
+    def select(self, rows: Sequence[int]) -> "KVState":
+        """Keep some of the rows, and no more padding than they need."""
+        rows_B = torch.tensor(rows, device=self.mask_BL.device)
+        self.cache.batch_select_indices(rows_B)
+        self.offset_B1, self.tokens_B = self.offset_B1[rows_B], self.tokens_B[rows_B]
+        mask_BL = self.mask_BL[rows_B]
+        spare = int(mask_BL.shape[1] - mask_BL.sum(-1).max())
+        self.mask_BL = mask_BL[:, spare:]
+        for layer in self._layers if spare else ():
+            layer.keys, layer.values = layer.keys[:, :, spare:], layer.values[:, :, spare:]
+        return self
+
+    def concatenate(self, other: "KVState") -> "KVState":
+        """The rows of both; the shorter side is padded on the left."""
+        length = max(self.mask_BL.shape[1], other.mask_BL.shape[1])
+        for layer, appended in zip(self._layers, other._layers, strict=True):
+            layer.keys = _concatenate_rows(layer.keys, appended.keys, length, -2)
+            layer.values = _concatenate_rows(layer.values, appended.values, length, -2)
+        self.mask_BL = _concatenate_rows(self.mask_BL, other.mask_BL, length, -1)
+        self.offset_B1 = torch.cat([self.offset_B1, other.offset_B1])
+        self.tokens_B = torch.cat([self.tokens_B, other.tokens_B])
+        return self
+
+    @property
+    def _layers(self) -> list[Any]:
+        """Layers with `keys` and `values`, [B, heads, L, width]."""
+        return self.cache.layers
+
+    def _forward(self, model: torch.nn.Module, positions_4BL: Tensor, **inputs: Tensor) -> Tensor:
+        output = model(
+            **inputs, position_ids=positions_4BL, past_key_values=self.cache, use_cache=True, logits_to_keep=1
+        )
+        return output.logits[:, -1]
+
+
+def _select_active(states: list[GenerationState], kv: KVState) -> tuple[list[GenerationState], KVState | None]:
+    rows = [row for row, state in enumerate(states) if state.is_active]
+    if len(rows) == len(states):
+        return states, kv
+    return [states[row] for row in rows], kv.select(rows) if rows else None
+
+
+def _concatenate_rows(first: Tensor, second: Tensor, length: int, dim: int) -> Tensor:
+    """Both along the batch, zero-padded on the left of `dim` (-1 or -2) to `length`."""
+    after = [0, 0] * (-1 - dim)
+    return torch.cat([pad(part, (*after, length - part.shape[dim], 0)) for part in (first, second)])
+
+
+def _core(model: Any) -> Any:
+    """The module that computes positions, below the language head and an adapter's wrapper."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return base.model

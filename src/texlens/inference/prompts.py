@@ -1,0 +1,39 @@
+"""Samples to the inputs of a decoding batch: prompt tokens and image patches, padded on the left."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from texlens.data.sample import Sample
+from texlens.inputs.chat_template import PromptStyle
+from texlens.inputs.example import IGNORED, Example, build_prompt
+from texlens.inputs.padded_collator import Collator
+from texlens.models.processor import Processor
+
+
+def prompt_example(processor: Processor, sample: Sample, style: PromptStyle) -> Example:
+    """The sample as an example without an answer and without labels.
+
+    Raises:
+        DataError: the image can't be read, or the row's own prompt holds a special token.
+    """
+    example = build_prompt(sample, processor.tokenizer, processor.geometry, style)
+    return replace(example, labels=[IGNORED] * len(example))
+
+
+def model_inputs(processor: Processor, prompts: Sequence[Example], device: torch.device) -> dict[str, Tensor]:
+    """What `DecodingBatch.prefill` takes: input_ids, attention_mask, mm_token_type_ids [B, L], pixel_values,
+    image_grid_thw."""
+    batch = Collator(processor.pad_token_id, processor.image_token_id, left=True)(prompts)
+    return {
+        name: tensor.to(device, non_blocking=True)
+        for name, tensor in batch.items()
+        if isinstance(tensor, Tensor) and name != "labels"
+    }
+
+
+def end_ids(processor: Processor) -> frozenset[int]:
+    """Tokens that end a turn."""
+    return frozenset({processor.end_token_id, processor.pad_token_id})
