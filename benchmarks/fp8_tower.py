@@ -24,7 +24,7 @@ from torch.nn import functional
 from texlens.config.load import build_config
 from texlens.config.run import RunConfig
 from texlens.data.sample import Sample
-from texlens.inference.generate import generate, in_order
+from texlens.inference.open import wrap_model
 from texlens.inputs.build import read_split
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.image_patches import image_to_raw_patches
@@ -51,7 +51,7 @@ def main() -> None:
     for name, parts in READINGS.items():
         began = time.monotonic()
         model = tower_in_fp8(base, config, parts)
-        found = in_order(generate(model, base.processor, samples, question=config.data.prompt), samples)
+        found = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=512).read(samples)
         texts = [prediction.text for prediction in found]
         first = first or texts
         scores = totals(found, run_metrics(["exact_match", "edit_similarity"]))

@@ -385,12 +385,12 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
-    from texlens.inference.generate import generate
+    from texlens.inference.open import wrap_model
 
     limit = config.evaluate.max_new_tokens
-    question = config.data.prompt
-    made = generate(model, processor, samples, question=question, batch_size=READ_AT_ONCE, max_new_tokens=limit)
-    return {prediction.id: (prediction.reference, prediction.text) for prediction in made}
+    loaded = wrap_model(model, processor, prompt=config.data.prompt, max_new_tokens=limit)
+    predictions = loaded.generate(samples, batch_size=READ_AT_ONCE)
+    return {prediction.id: (prediction.reference, prediction.text) for prediction in predictions}
 
 
 # The summary ----------------------------------------------------------------------------------------------------------

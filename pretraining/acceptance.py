@@ -11,7 +11,7 @@ from pathlib import Path
 from pretraining.corpus import TrainingImages
 from pretraining.nano_config import labels
 from texlens.data.sample import LazyImage, Sample
-from texlens.inference.reader import open_reader
+from texlens.inference.open import open_model
 from texlens.metrics.scores import score
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--random-share", type=float, default=1.0)
     args = parser.parse_args()
     samples = held_out_samples(args.latex_ocr, args.count, args.seed, args.random_share)
-    print(json.dumps(score(open_reader(args.model).read(samples, batch_size=32)).to_json(), indent=2))
+    print(json.dumps(score(open_model(args.model).read(samples, batch_size=32)).to_json(), indent=2))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from pretraining.acceptance import held_out_samples
 from texlens.config.data import DataSettings
 from texlens.data.sample import Sample
-from texlens.inference.reader import open_reader
+from texlens.inference.open import open_model
 from texlens.inputs.build import read_split
 from texlens.models.bundled import NANO_FOLDER
 from texlens.workflows.calibrate import calibration_of, note_calibration
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()
-    predictions = open_reader().read(rows(args.latex_ocr, args.count, args.seed), batch_size=32)
+    predictions = open_model().read(rows(args.latex_ocr, args.count, args.seed), batch_size=32)
     calibration = calibration_of(predictions, "LaTeX_OCR full validation and generated print")
     note_calibration(NANO_FOLDER, calibration)
     print(json.dumps(calibration.to_json(), indent=2))

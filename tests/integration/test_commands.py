@@ -286,7 +286,7 @@ def test_images_that_can_not_be_read_are_named_and_the_others_are_printed(texlen
 
 
 def test_an_absent_image_alone_is_named_before_a_model_is_loaded(texlens, tmp_path, monkeypatch):
-    monkeypatch.setattr("texlens.inference.open.build_model", None)
+    monkeypatch.setattr("texlens.inference.open_shared.build_model", None)
     done = texlens("read", tmp_path / "absent.png")
 
     assert (done.code, done.out) == (2, "")

@@ -16,7 +16,7 @@ from texlens.core.errors import ConfigError
 from texlens.core.files import write_text
 from texlens.core.run_folder import RunFolder
 from texlens.export.pipeline import export_run
-from texlens.inference.systems import open_adapter
+from texlens.inference.open import open_model
 from texlens.models.fp8 import fp8_layers
 from texlens.models.load import load_model
 from texlens.train.run import prepare, train
@@ -85,7 +85,7 @@ def test_the_adapter_loads_on_the_quantized_and_the_unquantized_base_and_merges_
     assert metadata is not None
     assert metadata.base_quantize == "fp8"
     base = prepare(config, CONSOLE).base
-    quantized = open_adapter(config, base, trained.adapter).model
+    quantized = open_model(trained.adapter, config=config).backend.model
     assert len(fp8_layers(quantized)) == 14
     exact = load_adapter(load_model(base.folder, device="cpu"), trained.adapter, fingerprint=base.fingerprint)
     ids = torch.arange(5, 45)[None]

@@ -176,7 +176,7 @@ def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tm
     """A clean process without texlens: same greedy text on 20 rows as our own reading."""
     from texlens.adapters.lora import load_adapter
     from texlens.config.model import ModelSettings
-    from texlens.inference.generate import generate, in_order
+    from texlens.inference.open import wrap_model
     from texlens.models.build import build_base, build_model
     from texlens.models.bundled import NANO_FOLDER
 
@@ -188,7 +188,7 @@ def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tm
     samples = list(load_split("demo", split="test"))[:20]
     base = build_base(ModelSettings(path="nano"))
     model = load_adapter(build_model(base, ModelSettings(path="nano")), folder.adapter, fingerprint=base.fingerprint)
-    made = in_order(generate(model, base.processor, samples, question=config.data.prompt, max_new_tokens=48), samples)
+    made = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=48).read(samples)
     for number, sample in enumerate(samples):
         sample.image.load().save(tmp_path / f"{number:02}.png")
     script = Path(__file__).parent / "stock_reading.py"

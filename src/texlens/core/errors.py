@@ -14,7 +14,17 @@ class ConfigError(TexlensError):
 
 
 class DataError(TexlensError):
-    """A row, file or data set can't be used."""
+    """A row, file or data set can't be used; `kind` is a short name that callers decide by, where they need to."""
+
+    def __init__(self, message: str, kind: str = ""):
+        super().__init__(message)
+        self.kind = kind
+
+
+TOO_LARGE = "too large"
+"""`DataError.kind` of an image with more pixels than allowed."""
+SPECIAL_TOKEN = "special token"
+"""`DataError.kind` of a text that spells a special token of the model."""
 
 
 class ModelError(TexlensError):

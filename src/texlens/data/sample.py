@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from texlens.core.errors import DataError
+from texlens.core.errors import TOO_LARGE, DataError
 from texlens.data.png_header import png_header
 
 IMAGE_PLACEHOLDER = "<image>"
@@ -131,12 +131,14 @@ class LazyImage:
         except FileNotFoundError as error:
             raise DataError(f"{self.where}: no such file; put the image there or remove the row") from error
         except Image.DecompressionBombError as error:
-            raise DataError(f"{self.where}: over the limit of {MAX_IMAGE_PIXELS:,} pixels; scale it down") from error
+            message = f"{self.where}: over the limit of {MAX_IMAGE_PIXELS:,} pixels; scale it down"
+            raise DataError(message, TOO_LARGE) from error
         except (OSError, SyntaxError, ValueError, EOFError) as error:
             raise DataError(f"{self.where}: not a readable image ({_short(error)}); replace or remove it") from error
         if image.width * image.height > MAX_IMAGE_PIXELS:
             size = f"{image.width}x{image.height}"
-            raise DataError(f"{self.where}: {size} pixels, over the limit of {MAX_IMAGE_PIXELS:,}; scale it down")
+            message = f"{self.where}: {size} pixels, over the limit of {MAX_IMAGE_PIXELS:,}; scale it down"
+            raise DataError(message, TOO_LARGE)
         if image.mode not in EIGHT_BIT_MODES:
             raise DataError(f"{self.where}: pixels of mode {image.mode}; save the image with 8 bits a channel")
         return image

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import Progress
 
+from texlens.config.evaluate import EvaluateSettings
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
 from texlens.data.sample import Sample
@@ -12,7 +13,8 @@ from texlens.evaluate.evaluation_rows import EvaluationRows
 from texlens.evaluate.prediction_cache import CacheKey, PredictionCache
 from texlens.evaluate.result_label import result_label
 from texlens.evaluate.sources import SystemSource
-from texlens.inference.systems import System
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.model import LoadedModel
 from texlens.metrics.prediction import Prediction
 from texlens.models.build import BaseCheckpoint
 
@@ -46,22 +48,32 @@ def predict(
         key = {**_key(config, rows, base), **source.identity()}
         cached = cache.read(source.name, key, len(rows)) if use_cache else None
         if cached is None:
-            cached = [*read_samples(source.open(), rows.samples, source.name, console), *rows.failed]
+            cached = [*read_samples(source.open(), rows.samples, source.name, config.evaluate, console), *rows.failed]
             cache.write(source.name, key, cached)
         predictions[source.name] = cached
     return predictions
 
 
-def read_samples(system: System, samples: Sequence[Sample], name: str, console: Console) -> list[Prediction]:
+def read_samples(
+    model: LoadedModel, samples: Sequence[Sample], name: str, settings: EvaluateSettings, console: Console
+) -> list[Prediction]:
     """Predictions in the order of the samples, with a progress bar on a terminal."""
+    generated = model.generate(
+        samples, sampling=evaluation_sampling(settings), batch_size=settings.batch_size, seed=settings.seed
+    )
     order = {sample.id: number for number, sample in enumerate(samples)}
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {len(samples)} rows with the {name}", total=len(samples))
         predictions = []
-        for prediction in system.read(samples):
+        for prediction in generated:
             predictions.append(prediction)
             bar.advance(task)
     return sorted(predictions, key=lambda prediction: order[prediction.id])
+
+
+def evaluation_sampling(settings: EvaluateSettings) -> Sampling:
+    """How tokens are chosen in an evaluation."""
+    return Sampling(settings.max_new_tokens, settings.temperature or None)
 
 
 def _key(config: RunConfig, rows: EvaluationRows, base: BaseCheckpoint) -> CacheKey:

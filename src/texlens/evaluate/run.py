@@ -22,11 +22,11 @@ from texlens.evaluate.run_report import write_run_report
 from texlens.evaluate.saved_run import run_base
 from texlens.evaluate.sources import RUN_SYSTEMS, run_sources
 from texlens.evaluate.train_overlap import TrainOverlap, train_overlap
-from texlens.inference.systems import ModelSystem
+from texlens.inference.open import open_model
+from texlens.inference.source import resolve
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import Scores, score
-from texlens.models.build import build_base, build_model
 
 NO_EXPORTS: Mapping[str, Path] = MappingProxyType({})
 
@@ -73,10 +73,9 @@ def evaluate_run(
 def evaluate_checkpoint(config: RunConfig, *, console: Console) -> Scores:
     """Scores of a checkpoint without adapter on the test rows of `config`; nothing is stored."""
     metrics = run_metrics(config.evaluate.metrics)
-    base = build_base(config.model)
-    rows = read_rows(config, "test", base)
-    system = ModelSystem(build_model(base, config.model), base.processor, config)
-    predictions = read_samples(system, rows.samples, "checkpoint", console)
+    source = resolve(config.model.path, config=config)
+    rows = read_rows(config, "test", source.base)
+    predictions = read_samples(open_model(source), rows.samples, "checkpoint", config.evaluate, console)
     return score([*predictions, *rows.failed], seed=config.evaluate.seed, metrics=metrics)
 
 

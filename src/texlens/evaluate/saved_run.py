@@ -3,31 +3,40 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from texlens.adapters.lora import check_adapter
-from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import load_saved_config
 from texlens.config.overrides import parse_override
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
-from texlens.models.build import BaseCheckpoint, build_base
+from texlens.inference.run_checkpoint import open_run_at
+from texlens.inference.source import resolve_run_base
+from texlens.models.build import BaseCheckpoint
 
 CHANGEABLE = ("data", "evaluate", "model")
 """Branches of the settings that a call may change; the others are what the run was trained with."""
+CHANGEABLE_KEYS = ("base.quantize",)
+"""Single settings that it may change too: a base can be read in another form than it was trained over."""
 
 
-def open_run(path: Path, overrides: Iterable[str] = ()) -> tuple[RunConfig, RunFolder]:
+def open_run(
+    path: Path, overrides: Iterable[str] = (), checkpoint: str | int | None = None
+) -> tuple[RunConfig, RunFolder]:
     """A run folder and its settings, with overrides of data, evaluation and model laid over them.
 
+    Args:
+        path: the run, or one of its checkpoints.
+        checkpoint: `best`, `latest` or a step, whose weights are then the run's `adapter`.
+
     Raises:
-        RunError: not a run folder.
+        RunError: not a run folder, or no such checkpoint.
         ConfigError: an override of what the run was trained with.
     """
-    folder = RunFolder.open(path)
+    folder = open_run_at(path, checkpoint)
     overrides = list(overrides)
     for override in overrides:
-        branch = parse_override(override)[0].split(".", 1)[0]
-        if branch not in CHANGEABLE:
+        key = parse_override(override)[0]
+        branch = key.split(".", 1)[0]
+        if branch not in CHANGEABLE and key not in CHANGEABLE_KEYS:
             raise ConfigError(f"--set {override!r}: {branch} of a finished run can't be changed")
     return load_saved_config(folder.config, overrides), folder
 
@@ -39,16 +48,7 @@ def run_base(config: RunConfig, folder: RunFolder, *, adapter: bool = True) -> B
         adapter: compare the adapter's recorded base with this one.
 
     Raises:
+        RunError: `adapter`, and there is none.
         ModelError: the adapter is damaged or belongs to another base.
     """
-    metadata = AdapterMetadata.read(folder.adapter) if folder.adapter.is_dir() else None
-    if adapter:
-        check_adapter(folder.adapter, None)
-    base = build_base(
-        config.model,
-        min_pixels=metadata.min_pixels if metadata else None,
-        max_pixels=metadata.max_pixels if metadata else None,
-    )
-    if adapter:
-        check_adapter(folder.adapter, base.fingerprint)
-    return base
+    return resolve_run_base(config, folder, trained=adapter).base

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from transformers import PreTrainedModel
-
-from texlens.adapters.lora import adapter_files, load_adapter
+from texlens.adapters.lora import adapter_files, is_full
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.core.files import sha256_of
 from texlens.core.run_folder import RunFolder
-from texlens.inference.systems import ModelSystem, System, check_artifact, open_artifact, released
-from texlens.models.build import BaseCheckpoint, build_model
+from texlens.inference.exports import check_export
+from texlens.inference.free_memory import free_memory
+from texlens.inference.model import LoadedModel
+from texlens.inference.open import open_model
+from texlens.inference.open_shared import base_of
+from texlens.inference.source import resolve_run_base
+from texlens.models.build import BaseCheckpoint
 
 RUN_SYSTEMS = ("base", "adapter")
 
@@ -30,24 +33,44 @@ class SystemSource(Protocol):
         """All of the system that decides its predictions, ready for JSON."""
         ...
 
-    def open(self) -> System: ...
+    def open(self) -> LoadedModel: ...
 
 
 @dataclass
 class SharedModel:
-    """The run's base in memory, loaded once for the base and the adapter on it."""
+    """The run's base in memory, loaded once for the base and the adapter on it.
+
+    The base is quantized as it was in training; `--set base.quantize=none` reads it in 16 bits.
+    """
 
     config: RunConfig
     base: BaseCheckpoint
-    model: PreTrainedModel | None = field(default=None, init=False)
+    run: RunFolder
+    with_adapter: bool
+    models: dict[str, LoadedModel] = field(default_factory=dict, init=False)
 
-    def load(self) -> PreTrainedModel:
-        self.model = self.model or build_model(self.base, self.config.model)
-        return self.model
+    def load(self, name: str) -> LoadedModel:
+        """`base` or `adapter`; weights that were trained in full are a model of their own."""
+        if name not in self.models:
+            self.free()
+            self.models = self._loaded(name)
+        return self.models[name]
 
     def free(self) -> None:
-        self.model = None
-        released()
+        self.models = {}
+        free_memory()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        quantize = self.config.base.quantize
+        return {"base": self.base.fingerprint, **({} if quantize == "none" else {"quantize": quantize})}
+
+    def _loaded(self, name: str) -> dict[str, LoadedModel]:
+        shares_base = self.with_adapter and not is_full(self.run.adapter)
+        if name == "base" and not shares_base:
+            return {name: open_model(resolve_run_base(self.config, self.run, trained=self.with_adapter))}
+        adapter = open_model(self.run.adapter, config=self.config)
+        return {"adapter": adapter, **({"base": base_of(adapter)} if shares_base else {})}
 
 
 @dataclass(frozen=True)
@@ -56,25 +79,22 @@ class BaseSource:
     name: str = "base"
 
     def identity(self) -> dict[str, Any]:
-        return {"base": self.shared.base.fingerprint, "adapter": None}
+        return {**self.shared.identity, "adapter": None}
 
-    def open(self) -> System:
-        return ModelSystem(self.shared.load(), self.shared.base.processor, self.shared.config)
+    def open(self) -> LoadedModel:
+        return self.shared.load("base")
 
 
 @dataclass(frozen=True)
 class AdapterSource:
     shared: SharedModel
-    folder: Path
     name: str = "adapter"
 
     def identity(self) -> dict[str, Any]:
-        return {"base": self.shared.base.fingerprint, "adapter": sha256_of(*adapter_files(self.folder))}
+        return {**self.shared.identity, "adapter": sha256_of(*adapter_files(self.shared.run.adapter))}
 
-    def open(self) -> System:
-        base = self.shared.base
-        model = load_adapter(self.shared.load(), self.folder, fingerprint=base.fingerprint)
-        return ModelSystem(model, base.processor, self.shared.config)
+    def open(self) -> LoadedModel:
+        return self.shared.load("adapter")
 
 
 @dataclass(frozen=True)
@@ -88,9 +108,9 @@ class ExportSource:
     def identity(self) -> dict[str, Any]:
         return {"base": self.shared.base.fingerprint, "artifact": _files_digest(self.folder)}
 
-    def open(self) -> System:
+    def open(self) -> LoadedModel:
         self.shared.free()
-        return open_artifact(self.shared.config, self.shared.base, self.folder)
+        return open_model(self.folder, config=self.shared.config)
 
 
 def run_sources(
@@ -102,12 +122,9 @@ def run_sources(
         ModelError: an exported folder belongs to another base.
     """
     for path in exports.values():
-        check_artifact(path, base.fingerprint)
-    shared = SharedModel(config, base)
-    run_systems: dict[str, SystemSource] = {
-        "base": BaseSource(shared),
-        "adapter": AdapterSource(shared, folder.adapter),
-    }
+        check_export(path, base.fingerprint)
+    shared = SharedModel(config, base, folder, with_adapter="adapter" in systems)
+    run_systems: dict[str, SystemSource] = {"base": BaseSource(shared), "adapter": AdapterSource(shared)}
     return [
         *(run_systems[name] for name in systems),
         *(ExportSource(shared, path, name) for name, path in exports.items()),

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from texlens.adapters.lora import WEIGHTS, check_adapter, is_full
-from texlens.adapters.metadata import AdapterMetadata
+from texlens.adapters.lora import WEIGHTS, is_full
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
 from texlens.core.files import sha256_of, write_json
@@ -20,7 +19,7 @@ from texlens.export.formats.protocol import CALIBRATION_ROWS, ExportFormat, Expo
 from texlens.export.formats.registry import find_format
 from texlens.export.readme import write_readme
 from texlens.inference.confidence import KEY
-from texlens.models.build import BaseCheckpoint, build_base
+from texlens.inference.source import resolve_run_base
 from texlens.models.checkpoint import fingerprint, weight_files
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.metadata import METADATA_FILE, read_metadata
@@ -70,7 +69,7 @@ def export_run(
     """
     export_format = find_format(format_name)
     check_output(output, force=force)
-    base = checked_base(config, run)
+    base = resolve_run_base(config, run).base
     job = ExportJob(config, run, base, output, console, quantize_vision, calibration_rows)
     check_free_space(output, export_format.needed_bytes(job))
     with staging_dir(output) as staging:
@@ -82,21 +81,6 @@ def export_run(
         loading_code = export_format.loading_code(manifest, output.name)
         write_readme(staging, output.name, manifest, commands, loading_code)
     return ExportResult(output, manifest, commands)
-
-
-def checked_base(config: RunConfig, run: RunFolder) -> BaseCheckpoint:
-    """The run's base with the pixel budget of training; the adapter is known to be complete and to belong to it."""
-    if not run.adapter.is_dir():
-        raise ExportError(f"{run.path}: no adapter in it; train it first, `texlens train --resume {run.path}`")
-    check_adapter(run.adapter, None)
-    metadata = AdapterMetadata.read(run.adapter)
-    base = build_base(
-        config.model,
-        min_pixels=metadata.min_pixels if metadata else None,
-        max_pixels=metadata.max_pixels if metadata else None,
-    )
-    check_adapter(run.adapter, base.fingerprint)
-    return base
 
 
 def adapter_digest(folder: Path) -> str:

@@ -1,4 +1,7 @@
-"""`Backend`: what computes with an opened model. To add one, implement this and register it in `backend_registry.py`."""
+"""`Backend`: what computes with an opened model.
+
+To add one, implement the Protocol and register it in `backend_registry.py`.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol

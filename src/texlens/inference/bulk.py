@@ -1,4 +1,4 @@
-"""Images to read, however many, and the file that their readings go into, line by line; no model is needed here."""
+"""Image names to read, and the file that readings go into, line by line. No model is needed here."""
 
 import json
 import os
@@ -6,18 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, RunError
 from texlens.core.files import naming
+from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES
 
-SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"])
 STDIN = "-"
 
 
 def image_names(paths: Sequence[Path]) -> Iterator[str]:
-    """The images named, and those in the folders named, in order; the standard input is `-`.
+    """The images that were named, and those in folders that were named, in order; standard input is `-`.
 
     Raises:
-        DataError: nothing of what was named is there, or a folder holds no image.
+        DataError: nothing of what was named exists, or a folder holds no image.
     """
     if not any(str(path) == STDIN or path.exists() for path in paths):
         raise DataError(f"{paths[0]}: no such image file; check the path")
@@ -29,56 +29,97 @@ def image_names(paths: Sequence[Path]) -> Iterator[str]:
 
 
 def _in_folder(folder: Path) -> Iterator[str]:
-    found = False
-    for place, folders, files in os.walk(folder):
+    is_empty = True
+    for parent, folders, files in os.walk(folder):
         folders.sort()
         for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES:
-                found = True
-                yield os.path.join(place, name)
-    if not found:
-        raise DataError(f"{folder}: no image in it ({', '.join(sorted(SUFFIXES))}); name another folder")
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                is_empty = False
+                yield os.path.join(parent, name)
+    if is_empty:
+        raise DataError(f"{folder}: no image in it ({', '.join(sorted(IMAGE_SUFFIXES))}); name another folder")
 
 
 class ReadingsFile:
-    """JSON lines, one an image. What a kill left half-written is cut off, what is whole is not read again."""
+    """JSON lines, one an image, in one process's hands until it ends. A line that a crash cut short is removed; images
+    with a complete line are not read again."""
 
     def __init__(self, path: Path):
         """
         Raises:
-            DataError: a line of it is no reading.
+            DataError: a line of it is not a reading.
+            RunError: another process writes into it.
         """
         self.path = path
-        self.done = self._whole_lines()
-        """Names of the images that stand in it."""
+        with naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b")
+        if not _lock(self._file):
+            self._file.close()
+            raise RunError(f"{path}: another process writes readings into it; wait for it, or name another file")
+        self.rows: dict[str, dict[str, Any]] = {}
+        """By image, what the file holds; of the readings no more than the stop reason and the error."""
+        self._read_complete_lines()
 
     def missing(self, names: Iterable[str]) -> Iterator[str]:
         """Those of the names that are not in the file."""
-        return (name for name in names if name not in self.done)
+        return (name for name in names if name not in self.rows)
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path):
             for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                self._file.write(_line(row))
+                self._note(row)
+            self._file.flush()
 
-    def _whole_lines(self) -> set[str]:
-        done: set[str] = set()
-        if not self.path.is_file():
-            with naming(self.path):
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-            return done
-        whole = 0
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    break
-                done.add(self._image(line, number))
-                whole += len(line)
-        os.truncate(self.path, whole)
-        return done
+    def close(self) -> None:
+        """Let other processes write."""
+        self._file.close()
 
-    def _image(self, line: bytes, number: int) -> str:
+    def __enter__(self) -> "ReadingsFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_complete_lines(self) -> None:
+        complete_bytes = 0
+        self._file.seek(0)
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                break
+            self._note(self._parsed(line, number))
+            complete_bytes += len(line)
+        self._file.truncate(complete_bytes)
+        self._file.seek(0, os.SEEK_END)
+
+    def _note(self, row: dict[str, Any]) -> None:
+        self.rows[str(row["image"])] = {name: row[name] for name in ("image", "stop", "error") if name in row}
+
+    def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            return str(json.loads(line)["image"])
-        except (ValueError, KeyError, TypeError):
+            row = json.loads(line)
+            _ = row["image"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(f"{self.path}:{number}: not a reading; name another file with -o") from None
+        return row
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    try:
+        return (json.dumps(row, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8
+        return (json.dumps(row) + "\n").encode()
+
+
+def _lock(file: Any) -> bool:
+    """Whether this process alone has the file now; the lock ends with the file. Systems without locks let all in."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

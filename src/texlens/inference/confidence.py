@@ -1,9 +1,9 @@
-"""How sure a reading is: the probability of its tokens, corrected by a temperature fitted on rows with known texts.
+"""Confidence of a reading: the probability of its tokens, corrected by a temperature fitted on rows with known texts.
 
-The model gives a text the probability exp(S), S being the sum of its tokens' log-probabilities. Networks are surer than
-they are right, so the confidence is exp(S / T) with the T that makes the rows' outcomes likeliest (temperature scaling,
-Guo et al. 2017, section 4, on whole texts). Expected calibration error: rows in bins of confidence, the mean distance
-between confidence and share right, weighted by rows (the same paper, equation 3).
+The model gives a text the probability exp(S), S the sum of its tokens' log-probabilities. Networks are overconfident,
+so the confidence is exp(S / T) with the T of least log loss on those rows (temperature scaling, Guo et al. 2017,
+section 4, applied to complete texts). Expected calibration error: rows in bins of confidence, the mean distance between
+confidence and share of correct rows, weighted by rows (the same paper, equation 3).
 """
 
 import math
@@ -16,14 +16,15 @@ from texlens.models.metadata import as_dataclass, read_metadata
 
 KEY = "calibration"
 BINS = 10
-FEWEST_ROWS = 20
-_LOWEST, _HIGHEST = 0.05, 50.0
-_LEAST = 1e-9
+MIN_ROWS = 20
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 50.0
+_MIN_PROBABILITY = 1e-9
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A fitted temperature, and what it was fitted on; errors are expected calibration errors, 0 to 1."""
+    """A fitted temperature, and what it was fitted on; errors are expected calibration errors, 0 to 1. `right` counts
+    correct rows."""
 
     temperature: float
     error_before: float
@@ -47,17 +48,19 @@ def confidence(log_probability: float, temperature: float) -> float:
 def fit(log_probabilities: Sequence[float], right: Sequence[bool], measured_on: str) -> Calibration:
     """The temperature of least log loss, and the calibration error without and with it.
 
-    The error with it is of each half of the rows by a temperature fitted on the other half. Where that is no smaller,
-    the model needs no correction, and the temperature is 1.
+    The error with it is that of each half of the rows with a temperature fitted on the other half. Where it is not
+    smaller, the model needs no correction, and the temperature is 1.
 
     Raises:
-        DataError: too few rows, or all of them right or wrong, which fits nothing.
+        DataError: too few rows, or all of them right or all wrong, which determines no temperature.
     """
-    if len(right) < FEWEST_ROWS:
-        raise DataError(f"{measured_on}: {len(right)} rows; a calibration needs at least {FEWEST_ROWS}")
+    if len(right) < MIN_ROWS:
+        raise DataError(f"{measured_on}: {len(right)} rows; a calibration needs at least {MIN_ROWS}")
     if len(set(right)) == 1:
-        raise DataError(f"{measured_on}: {'every' if right[0] else 'no'} row is right; name rows of which some are")
-    temperature = _least(lambda value: log_loss(log_probabilities, right, value))
+        raise DataError(
+            f"{measured_on}: {'every' if right[0] else 'no'} row is right; use rows of which some are right"
+        )
+    temperature = _minimum(lambda value: log_loss(log_probabilities, right, value))
     before = calibration_error([confidence(total, 1.0) for total in log_probabilities], right)
     after = calibration_error(_cross_fitted(log_probabilities, right), right)
     if after >= before:
@@ -68,46 +71,46 @@ def fit(log_probabilities: Sequence[float], right: Sequence[bool], measured_on: 
 
 
 def _cross_fitted(log_probabilities: Sequence[float], right: Sequence[bool]) -> list[float]:
-    """Confidences of every other row, by a temperature fitted on those between."""
-    made = [0.0] * len(right)
+    """Confidences of the even rows with a temperature fitted on the odd ones, and the reverse."""
+    confidences = [0.0] * len(right)
     for half in (0, 1):
-        others, outcomes = log_probabilities[1 - half :: 2], right[1 - half :: 2]
-        temperature = _least(lambda value, others=others, outcomes=outcomes: log_loss(others, outcomes, value))
-        made[half::2] = [confidence(total, temperature) for total in log_probabilities[half::2]]
-    return made
+        fit_sums, fit_right = log_probabilities[1 - half :: 2], right[1 - half :: 2]
+        temperature = _minimum(lambda value, sums=fit_sums, right=fit_right: log_loss(sums, right, value))
+        confidences[half::2] = [confidence(total, temperature) for total in log_probabilities[half::2]]
+    return confidences
 
 
 def log_loss(log_probabilities: Sequence[float], right: Sequence[bool], temperature: float) -> float:
     """The mean negative log-likelihood of the outcomes, in nats."""
     total = 0.0
     for log_probability, is_right in zip(log_probabilities, right, strict=True):
-        sure = confidence(log_probability, temperature)
-        total -= math.log(max(_LEAST, sure if is_right else 1 - sure))
+        probability = confidence(log_probability, temperature)
+        total -= math.log(max(_MIN_PROBABILITY, probability if is_right else 1 - probability))
     return total / len(right)
 
 
 def calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = BINS) -> float:
     """Expected calibration error over bins of equal width."""
     binned: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
-    for sure, is_right in zip(confidences, right, strict=True):
-        binned[min(bins - 1, int(sure * bins))].append((sure, is_right))
-    distances = (abs(sum(sure for sure, _ in rows) - sum(is_right for _, is_right in rows)) for rows in binned)
+    for value, is_right in zip(confidences, right, strict=True):
+        binned[min(bins - 1, int(value * bins))].append((value, is_right))
+    distances = (abs(sum(value for value, _ in rows) - sum(is_right for _, is_right in rows)) for rows in binned)
     return sum(distances) / len(right)
 
 
 def read_calibration(folder: Path) -> Calibration | None:
-    """What stands in a model's card, None where it was never calibrated.
+    """The calibration in a model's metadata, None where it was never calibrated.
 
     Raises:
-        ModelError: the card is damaged.
+        ModelError: the metadata is damaged.
     """
-    noted = read_metadata(folder).get(KEY)
-    return as_dataclass(Calibration, noted, folder) if noted else None
+    values = read_metadata(folder).get(KEY)
+    return as_dataclass(Calibration, values, folder) if values else None
 
 
-def _least(loss, steps: int = 60) -> float:
-    """Where a loss with one valley is least, by golden section on the logarithm of the temperature."""
-    low, high = math.log(_LOWEST), math.log(_HIGHEST)
+def _minimum(loss, steps: int = 60) -> float:
+    """The minimum of a unimodal loss, by golden-section search on the logarithm of the temperature."""
+    low, high = math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE)
     share = (math.sqrt(5) - 1) / 2
     for _ in range(steps):
         left, right = high - share * (high - low), low + share * (high - low)

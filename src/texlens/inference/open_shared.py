@@ -52,6 +52,12 @@ def open_shared(sources: Sequence[ModelSource]) -> dict[str, LoadedModel]:
     }
 
 
+def base_of(model: LoadedModel) -> LoadedModel:
+    """The base under an adapter, read with the adapter's prompt and pixel budget, so that the two can be compared."""
+    assert isinstance(model.backend, TransformersBackend)
+    return replace(model, name=model.parent or model.name, backend=replace(model.backend, adapter=None), parent=None)
+
+
 def _loaded(source: ModelSource, switch: AdapterSwitch, adapter: str | None, parent: str | None = None) -> LoadedModel:
     backend = TransformersBackend(switch, source.base.processor, adapter)
     return LoadedModel(source.name, backend, source.style, source.max_new_tokens, source.calibration, parent)

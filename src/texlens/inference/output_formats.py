@@ -7,34 +7,35 @@ from texlens.inference.confidence import Calibration
 from texlens.latex.canonical.readable import readable
 from texlens.metrics.prediction import Prediction
 
-Format = Literal["latex", "markdown", "mathml", "json"]
+OutputFormat = Literal["latex", "markdown", "mathml", "json"]
 
 
-def reading_row(name: str, made: Prediction, calibration: Calibration | None) -> dict[str, Any]:
+def reading_row(name: str, prediction: Prediction, calibration: Calibration | None) -> dict[str, Any]:
     """What `--json`, `--format json` and an output file hold of an image; `error` instead where it could not be read.
 
     `text` is the model's own, `latex` the same written to be read.
     """
-    if made.error is not None or made.log_probability is None:
-        return {"image": name, "text": "", "stop": made.stop, "tokens": 0, "error": made.error}
-    sure = None if calibration is None else round(calibration.confidence(made.log_probability), 4)
+    if prediction.error is not None or prediction.log_probability is None:
+        error = prediction.error or "no text could be generated"
+        return {"image": name, "text": "", "stop": prediction.stop, "tokens": 0, "error": error}
+    confidence = None if calibration is None else round(calibration.confidence(prediction.log_probability), 4)
     return {
         "image": name,
-        "latex": readable(made.text),
-        "text": made.text,
-        "confidence": sure,
-        "stop": made.stop,
-        "tokens": made.tokens,
-        "log_probability": made.log_probability,
+        "latex": readable(prediction.text),
+        "text": prediction.text,
+        "confidence": confidence,
+        "stop": prediction.stop,
+        "tokens": prediction.tokens,
+        "log_probability": prediction.log_probability,
     }
 
 
-def shown(row: dict[str, Any], form: Format, *, raw: bool) -> tuple[str, str | None]:
-    """The reading in a format, and why it is not as good as it should be."""
+def formatted(row: dict[str, Any], output_format: OutputFormat, *, raw: bool) -> tuple[str, str | None]:
+    """The reading in a format, and a problem with it where there is one."""
     latex = row["text"] if raw else row["latex"]
-    if form == "markdown":
+    if output_format == "markdown":
         return f"$$\n{latex}\n$$", None
-    if form != "mathml":
+    if output_format != "mathml":
         return latex, None
     from texlens.latex.mathml import to_mathml
 
@@ -42,3 +43,12 @@ def shown(row: dict[str, Any], form: Format, *, raw: bool) -> tuple[str, str | N
     if mathml is None:
         mathml = f'<math display="block"><merror><mtext>{escape(latex)}</mtext></merror></math>'
     return mathml, problem
+
+
+def without_control_characters(text: str) -> str:
+    r"""The text with control characters but line feed and tab escaped, so that a terminal shows them.
+
+    Example:
+        "\x1b[31mx" -> "\\x1b[31mx"
+    """
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)

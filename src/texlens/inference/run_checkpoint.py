@@ -32,6 +32,22 @@ def trained_weights(run: RunFolder, checkpoint: str | int | None = None) -> Path
     raise RunError(f"{run.path}: no checkpoint {name}; {available}; use best, latest or a step")
 
 
+def open_run_at(path: Path, checkpoint: str | int | None = None) -> RunFolder:
+    """The run of a run folder or of one of its checkpoints; its `adapter` is the trained weights that were named.
+
+    Raises:
+        RunError: neither, or no such checkpoint.
+    """
+    if (path / MANIFEST).is_file() or checkpoint is not None:
+        run = RunFolder.open(path)
+        if checkpoint is not None:
+            run.adapter = trained_weights(run, checkpoint)
+        return run
+    run = run_of_weights(path) or RunFolder.open(path)
+    run.adapter = path
+    return run
+
+
 def checkpoint_steps(run: RunFolder) -> list[int]:
     """Steps of the checkpoints on disk, ascending."""
     names = (path.name for path in run.checkpoints.glob("checkpoint-*") if path.is_dir())

@@ -1,11 +1,11 @@
 """`ModelSource`: what the name of a model refers to, found and checked before any weight is read.
 
-    runs/x                              the run's best adapter on its base
-    runs/x, checkpoint="latest" or 62   that checkpoint's adapter on the base
-    runs/x/checkpoints/checkpoint-62    the same
-    an adapter folder                   the adapter on the base that its metadata names
-    a folder made by `texlens export`   as it was exported, with the prompt of training
-    a checkpoint folder, a hub id, nano the model as it is
+runs/x                              the run's best adapter on its base
+runs/x, checkpoint="latest" or 62   that checkpoint's adapter on the base
+runs/x/checkpoints/checkpoint-62    the same
+an adapter folder                   the adapter on the base that its metadata names
+a folder made by `texlens export`   as it was exported, with the prompt of training
+a checkpoint folder, a hub id, nano the model as it is
 """
 
 import json
@@ -20,6 +20,7 @@ from texlens.config.model import ModelSettings
 from texlens.config.quantize import QuantizeSettings
 from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, RunError
+from texlens.core.notes import print_note
 from texlens.core.run_folder import MANIFEST, RunFolder, list_runs
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
@@ -44,7 +45,6 @@ class ModelSource:
         adapter: the folder of the adapter on it.
         quantize: how the base is held in memory, as in training.
         gguf_files: names of the model and of its projector.
-        notes: what a user should know, such as a path outside the folder that was named.
     """
 
     path: str
@@ -58,7 +58,6 @@ class ModelSource:
     quantize: QuantizeSettings | None = None
     calibration: Calibration | None = None
     gguf_files: tuple[str, str] | None = None
-    notes: tuple[str, ...] = ()
 
     @property
     def checkpoint_without_adapter(self) -> Path:
@@ -76,7 +75,7 @@ class ModelSource:
 class LoadOptions:
     """What a caller decides about loading; None leaves it to the run.
 
-    `trust_remote_code` comes from the caller alone: neither a run folder nor a checkpoint can set it.
+    `trust_remote_code` comes from the caller alone: `load_saved_config` drops it from a run folder's settings.
     """
 
     device: str | None = None
@@ -87,7 +86,8 @@ class LoadOptions:
     def applied_to(self, settings: ModelSettings) -> ModelSettings:
         given = {"device": self.device, "dtype": self.dtype, "attention": self.attention}
         changes = {name: value for name, value in given.items() if value is not None}
-        return settings.model_copy(update={**changes, "trust_remote_code": self.trust_remote_code})
+        trusted = self.trust_remote_code or settings.trust_remote_code
+        return settings.model_copy(update={**changes, "trust_remote_code": trusted})
 
 
 def resolve(
@@ -101,7 +101,8 @@ def resolve(
 
     Args:
         checkpoint: of a run: `best`, `latest` or a step.
-        config: settings of a run, instead of those in its folder.
+        config: settings of a run or an evaluation, instead of those that the folder holds; its `model.path` is the
+            base of an adapter.
 
     Raises:
         RunError: a damaged run folder, a run that is not there, or no such checkpoint.
@@ -119,25 +120,40 @@ def resolve(
         raise RunError(f"{name}: not a run folder, so it has no checkpoint {checkpoint}; leave --checkpoint out")
     _refuse_missing_run(str(name))
     manifest = ExportManifest.read(path) if path.is_dir() else None
-    if manifest is not None and manifest.format == "gguf":
-        return _of_gguf(str(name), path, manifest, options)
+    if manifest is not None and manifest.reader == "llama.cpp":
+        return _of_gguf(str(name), path, manifest, config, options)
     if (path / SETTINGS).is_file():
-        return _of_adapter(str(name), path, options)
-    return _of_checkpoint(str(name), manifest, options)
+        return _of_adapter(str(name), path, config, options)
+    return _of_checkpoint(str(name), manifest, config, options)
 
 
-def resolve_run_base(config: RunConfig, run: RunFolder, options: LoadOptions = LoadOptions()) -> ModelSource:
-    """The base of a run alone, with the pixel budget and the prompt of training; the run may be untrained."""
-    metadata = AdapterMetadata.read(run.adapter) if run.adapter.is_dir() else None
+def resolve_run_base(
+    config: RunConfig, run: RunFolder, *, trained: bool = True, options: LoadOptions = LoadOptions()
+) -> ModelSource:
+    """The base of a run alone, with the prompt and the pixel budget of training.
+
+    Args:
+        trained: the run must have an adapter that belongs to this base; else it may be untrained.
+
+    Raises:
+        RunError: `trained`, and there is no adapter.
+        ModelError: the adapter is damaged, or belongs to another base.
+    """
+    if trained and not run.adapter.is_dir():
+        raise RunError(f"{run.path}: no adapter in it; train it first, `texlens train --resume {run.path}`")
+    if trained:
+        check_adapter(run.adapter, None)
     settings = options.applied_to(config.model)
-    base = _build_base(settings, metadata)
+    base = _build_base(settings, AdapterMetadata.read(run.adapter) if run.adapter.is_dir() else None)
+    if trained:
+        check_adapter(run.adapter, base.fingerprint)
     return ModelSource(
-        config.model.path,
-        _name(config.model.path),
+        settings.path,
+        _name(settings.path),
         "checkpoint",
         base,
         settings,
-        PromptStyle(config.data.prompt, config.data.system_prompt),
+        _style(config),
         default_max_new_tokens(read_config(base.folder)),
         quantize=config.base,
     )
@@ -146,10 +162,12 @@ def resolve_run_base(config: RunConfig, run: RunFolder, options: LoadOptions = L
 def _of_run(path: str, run: RunFolder, weights: Path, config: RunConfig | None, options: LoadOptions) -> ModelSource:
     check_adapter(weights, None)
     config = config or load_saved_config(run.config)
-    metadata = AdapterMetadata.read(weights)
-    settings = options.applied_to(config.model)
     full = is_full(weights)
-    base = _build_base(settings.model_copy(update={"path": str(weights)}) if full else settings, metadata)
+    settings = options.applied_to(config.model)
+    if not full:
+        _note_base(path, settings.path)
+    base_settings = settings.model_copy(update={"path": str(weights)}) if full else settings
+    base = _build_base(base_settings, AdapterMetadata.read(weights))
     if not full:
         check_adapter(weights, base.fingerprint)
     name = run.path.resolve().name
@@ -158,46 +176,45 @@ def _of_run(path: str, run: RunFolder, weights: Path, config: RunConfig | None, 
         name if weights.name == "adapter" else f"{name}-{weights.name}",
         "full" if full else "adapter",
         base,
-        settings,
-        PromptStyle(config.data.prompt, config.data.system_prompt),
+        base_settings,
+        _style(config),
         default_max_new_tokens(read_config(base.folder)),
         adapter=None if full else weights,
         quantize=None if full else config.base,
         calibration=read_calibration(weights),
-        notes=() if full else _outside(path, config.model.path),
     )
 
 
-def _of_adapter(path: str, folder: Path, options: LoadOptions) -> ModelSource:
+def _of_adapter(path: str, folder: Path, config: RunConfig | None, options: LoadOptions) -> ModelSource:
     check_adapter(folder, None)
     metadata = AdapterMetadata.read(folder)
-    base_path = metadata.base if metadata else _base_of_peft(folder)
-    settings = options.applied_to(ModelSettings(path=base_path))
+    settings = options.applied_to(_settings(config, metadata.base if metadata else _base_of_peft(folder)))
+    _note_base(path, settings.path)
     base = _build_base(settings, metadata)
     check_adapter(folder, base.fingerprint)
-    style = PromptStyle(metadata.question, metadata.system) if metadata else PromptStyle(DEFAULT_PROMPT)
-    quantize = QuantizeSettings.model_validate({"quantize": metadata.base_quantize}) if metadata else None
+    quantize = config.base if config else _quantize_of(metadata)
     return ModelSource(
         path,
         _name(path),
         "adapter",
         base,
         settings,
-        style,
+        _style(config, metadata),
         default_max_new_tokens(read_config(base.folder)),
         adapter=folder,
         quantize=quantize,
         calibration=read_calibration(folder),
-        notes=_outside(path, base_path),
     )
 
 
-def _of_checkpoint(path: str, manifest: ExportManifest | None, options: LoadOptions) -> ModelSource:
+def _of_checkpoint(
+    path: str, manifest: ExportManifest | None, config: RunConfig | None, options: LoadOptions
+) -> ModelSource:
     """A checkpoint as it is; an export, or weights that were trained in full, bring their prompt and pixel budget."""
-    metadata = manifest
+    metadata: AdapterMetadata | ExportManifest | None = manifest
     if metadata is None and Path(path).is_dir() and is_full(Path(path)):
         metadata = AdapterMetadata.read(Path(path))
-    settings = options.applied_to(ModelSettings(path=path))
+    settings = options.applied_to(_settings(config, path).model_copy(update={"path": path}))
     base = _build_base(settings, metadata)
     return ModelSource(
         path,
@@ -205,25 +222,42 @@ def _of_checkpoint(path: str, manifest: ExportManifest | None, options: LoadOpti
         "checkpoint",
         base,
         settings,
-        PromptStyle(metadata.question, metadata.system) if metadata else PromptStyle(DEFAULT_PROMPT),
+        _style(config, metadata),
         default_max_new_tokens(read_config(base.folder)),
         calibration=read_calibration(base.folder),
     )
 
 
-def _of_gguf(path: str, folder: Path, manifest: ExportManifest, options: LoadOptions) -> ModelSource:
-    base = BaseCheckpoint(path, folder, manifest.base_fingerprint, load_processor(folder))
+def _of_gguf(
+    path: str, folder: Path, manifest: ExportManifest, config: RunConfig | None, options: LoadOptions
+) -> ModelSource:
     return ModelSource(
         path,
         _name(path),
         "gguf",
-        base,
-        options.applied_to(ModelSettings(path=path)),
-        PromptStyle(manifest.question, manifest.system),
+        BaseCheckpoint(path, folder, manifest.base_fingerprint, load_processor(folder)),
+        options.applied_to(_settings(config, path)),
+        _style(config, manifest),
         default_max_new_tokens(read_config(folder)),
         calibration=read_calibration(folder),
-        gguf_files=(str(manifest.made["model"]), str(manifest.made["projector"])),
+        gguf_files=(str(manifest.notes["model"]), str(manifest.notes["projector"])),
     )
+
+
+def _settings(config: RunConfig | None, path: str) -> ModelSettings:
+    return config.model if config else ModelSettings(path=path)
+
+
+def _style(config: RunConfig | None, metadata: "AdapterMetadata | ExportManifest | None" = None) -> PromptStyle:
+    """The prompt of the settings, else of the folder's metadata, else the default one."""
+    if config is not None:
+        return PromptStyle(config.data.prompt, config.data.system_prompt)
+    return PromptStyle(metadata.prompt, metadata.system_prompt) if metadata else PromptStyle(DEFAULT_PROMPT)
+
+
+def _quantize_of(metadata: AdapterMetadata | None) -> QuantizeSettings | None:
+    """How the base was held in memory while the adapter was trained."""
+    return QuantizeSettings.model_validate({"quantize": metadata.base_quantize}) if metadata else None
 
 
 def _build_base(settings: ModelSettings, metadata: AdapterMetadata | ExportManifest | None) -> BaseCheckpoint:
@@ -245,9 +279,10 @@ def _base_of_peft(folder: Path) -> str:
     return base
 
 
-def _outside(path: str, base: str) -> tuple[str, ...]:
-    """A note where a folder names a base outside itself."""
-    return () if base == "nano" else (f"{path} names its base model: {base}",)
+def _note_base(path: str, base: str) -> None:
+    """Say which base a folder names, since that path is outside the folder."""
+    if base != "nano":
+        print_note(f"{path} names its base model: {base}")
 
 
 def _refuse_missing_run(name: str) -> None:
@@ -268,19 +303,13 @@ def without_adapter(source: ModelSource) -> ModelSource:
     """The base of an adapter as a model of its own, with the default prompt."""
     path = source.settings.path
     base = build_base(source.settings)
-    manifest = ExportManifest.read(base.folder)
-    style = PromptStyle(manifest.question, manifest.system) if manifest else PromptStyle(DEFAULT_PROMPT)
-    calibration = read_calibration(base.folder)
     return replace(
         source,
         path=path,
         name=_name(path),
         kind="checkpoint",
         base=base,
-        style=style,
+        style=_style(None, ExportManifest.read(base.folder)),
         adapter=None,
-        calibration=calibration,
-        notes=(),
+        calibration=read_calibration(base.folder),
     )
-
-

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from texlens.core.errors import DataError, ModelError
+from texlens.core.errors import SPECIAL_TOKEN, DataError, ModelError
 from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 from texlens.inputs.special_tokens import IMAGE_TOKEN, TURN_END_TOKEN
 
@@ -108,7 +108,8 @@ def check_special_tokens(tokenizer: "PreTrainedTokenizerBase", text: str, what: 
         return
     for token in special_tokens(tokenizer):
         if token in text:
-            raise DataError(f"{what} holds the special token {token}; rewrite it, for example with a space after <")
+            message = f"{what} holds the special token {token}; rewrite it, for example with a space after <"
+            raise DataError(message, SPECIAL_TOKEN)
 
 
 def special_tokens(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:

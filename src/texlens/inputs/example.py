@@ -147,4 +147,4 @@ def error_context(sample: Sample) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise error if str(error).startswith(where) else DataError(f"{where}: {error}") from error
+        raise error if str(error).startswith(where) else DataError(f"{where}: {error}", error.kind) from error

@@ -42,11 +42,11 @@ def longest_run(tokens: Sequence[str], period: int) -> int:
 
 
 def ends_in_loop(tokens: Sequence[Hashable]) -> bool:
-    """Whether a text that is still being generated ends in a loop: a unit of 1 to 8 tokens, repeated at least 8 times
+    r"""Whether a text that is still being generated ends in a loop: a unit of 1 to 8 tokens, repeated at least 8 times
     and over at least 48 tokens.
 
     The threshold is higher than that of `has_loop`, since no reference is known here and the row is ended: of the 8,808
-    texts in LaTeX_OCR the longest legitimate repetition has 39 tokens (13 times `1 , \\\\`).
+    texts in LaTeX_OCR the longest legitimate repetition has 39 tokens (13 times `1 , \\`).
     """
     for period in range(1, MAX_UNIT + 1):
         span = max(MIN_CUT_REPEATS * period, MIN_CUT_TOKENS)

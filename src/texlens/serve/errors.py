@@ -1,4 +1,4 @@
-"""Errors in OpenAI's form, whatever went wrong and wherever."""
+"""Errors in OpenAI's form, whatever went wrong and wherever. The status follows from an error's type and `kind`."""
 
 from typing import Any
 
@@ -7,14 +7,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from texlens.core.errors import DataError, ModelError
-from texlens.inference.job import QueueFullError, StoppingError
+from texlens.core.errors import SPECIAL_TOKEN, TOO_LARGE, DataError, ModelError, one_line
+from texlens.inference.scheduling.job import QueueFullError, StoppingError
 
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 408: "request_timeout"}
+_TYPES = {401: "authentication_error", 429: "rate_limit_error"}
+_DATA_ERRORS = {TOO_LARGE: (413, "too_large"), SPECIAL_TOKEN: (422, "invalid_value")}
 
 
-class Fault(Exception):  # noqa: N818 - an answer more than an error
-    """An answer that refuses: status, code, one line, the field."""
+class ApiError(Exception):
+    """An error answer: status, code, one line, and the field it is about."""
 
     def __init__(
         self, status: int, code: str, message: str, param: str | None = None, headers: dict[str, str] | None = None
@@ -24,61 +26,65 @@ class Fault(Exception):  # noqa: N818 - an answer more than an error
 
     @property
     def body(self) -> dict[str, Any]:
-        kind = "invalid_request_error" if self.status < 500 and self.status != 429 else "server_error"
-        kind = {401: "authentication_error", 429: "rate_limit_error"}.get(self.status, kind)
-        told = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
-        return {"error": told}
+        kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
     @property
     def response(self) -> JSONResponse:
         return JSONResponse(self.body, self.status, headers=self.headers)
 
 
-def fault_of(error: Exception) -> Fault:
-    """What a caller is told of one of our own errors."""
-    if isinstance(error, Fault):
+def api_error(error: Exception) -> ApiError:
+    """The answer to one of our own errors; anything else is a bug, of which the client learns nothing."""
+    if isinstance(error, ApiError):
         return error
-    message = " ".join(str(error).split())
+    message = one_line(error)
     if isinstance(error, QueueFullError):
-        return Fault(429, "queue_full", message, headers={"Retry-After": str(error.retry_after_s)})
+        return ApiError(429, "queue_full", message, headers={"Retry-After": str(error.retry_after_s)})
     if isinstance(error, StoppingError):
-        return Fault(503, "stopping", message, headers={"Retry-After": "5"})
+        return ApiError(503, "stopping", message, headers={"Retry-After": "5"})
     if isinstance(error, ModelError):
-        return Fault(404, "model_not_found", message, "model")
+        return ApiError(404, "model_not_found", message, "model")
     if isinstance(error, DataError):
-        return Fault(400, "bad_request", message)
-    return Fault(500, "internal_error", "the server made a mistake; its log says more")
+        return data_api_error(error, None)
+    return ApiError(500, "internal_error", "the server failed; its log says more")
 
 
-def add_faults(app: FastAPI) -> None:
-    @app.exception_handler(Fault)
+def data_api_error(error: DataError, param: str | None, code: str = "bad_request") -> ApiError:
+    """The answer to input that can't be used: the status is that of the error's kind, else 400 with `code`."""
+    status, code = _DATA_ERRORS.get(error.kind, (400, code))
+    return ApiError(status, code, one_line(error), "prompt" if error.kind == SPECIAL_TOKEN else param)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(ApiError)
     @app.exception_handler(QueueFullError)
     @app.exception_handler(StoppingError)
     @app.exception_handler(ModelError)
     @app.exception_handler(DataError)
-    async def ours(_: Request, error: Exception) -> JSONResponse:
-        return fault_of(error).response
+    async def own_error(_: Request, error: Exception) -> JSONResponse:
+        return api_error(error).response
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return of_validation(error).response
+    async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+        return validation_error(error).response
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "bad_request")
         headers = dict(error.headers) if error.headers else None
-        return Fault(error.status_code, code, str(error.detail), headers=headers).response
+        return ApiError(error.status_code, code, str(error.detail), headers=headers).response
 
     @app.exception_handler(Exception)
-    async def mistake(_: Request, error: Exception) -> JSONResponse:
-        return fault_of(error).response
+    async def bug(_: Request, error: Exception) -> JSONResponse:
+        return api_error(error).response
 
 
-def of_validation(error: RequestValidationError) -> Fault:
+def validation_error(error: RequestValidationError) -> ApiError:
     """The first of the fields that are wrong, by its path."""
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part not in ("body", "query")]
-    param = ".".join(place) or None
+    path = [str(part)[:80] for part in first["loc"] if part not in ("body", "query")]
+    param = ".".join(path) or None
     if first["type"] == "json_invalid":
-        return Fault(400, "bad_request", "the body is not valid JSON; send one JSON object")
-    return Fault(422, "invalid_value", f"{param or 'body'}: {first['msg']}", param)
+        return ApiError(400, "bad_request", "the body is not valid JSON; send one JSON object")
+    return ApiError(422, "invalid_value", f"{param or 'body'}: {first['msg']}", param)

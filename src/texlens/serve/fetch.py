@@ -1,95 +1,134 @@
 """The bytes of an image that a request names: a data URI, or, where that is allowed, an address on the public network.
 
-An address is asked only after its name has led to public machines alone, and the connection goes to the very address
-that was checked; each redirect begins anew. Files are never read.
+A host is asked only if all its addresses are public, and the connection goes to the very address that was checked;
+each redirect is checked again. Files are never read. A fetch ends at its deadline whatever the host sends: the socket
+is closed then, from outside.
 """
 
+import asyncio
 import base64
 import binascii
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
-from texlens.serve.errors import Fault
+from texlens.serve.errors import ApiError
 from texlens.serve.settings import ServeSettings
 
-MOST_REDIRECTS = 3
-_FETCH_S = 10.0
+MAX_REDIRECTS = 3
+FETCH_S = 10.0
+FETCH_THREADS = 8
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _PARAM = "messages"
+_FETCHERS = ThreadPoolExecutor(FETCH_THREADS, "texlens-fetch")
+"""Threads of their own, so that slow hosts don't take those that other requests need."""
+
+
+async def fetch_image(url: str, settings: ServeSettings) -> bytes:
+    """
+    Raises:
+        ApiError: neither a data URI nor an address that may be asked, or it did not answer with a file.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_FETCHERS, image_bytes, url, settings)
 
 
 def image_bytes(url: str, settings: ServeSettings) -> bytes:
-    """
+    """As `fetch_image`, in the calling thread.
+
     Raises:
-        Fault: neither a data URI nor an address that may be asked, or nothing good came back.
+        ApiError: as `fetch_image`.
     """
     scheme = url[:16].partition(":")[0].lower()
     if scheme == "data":
-        return _from_data(url)
+        return _from_data_uri(url)
     if scheme not in ("http", "https"):
-        raise _bad("image_url: only data URIs are read (data:image/png;base64,…), never files")
+        raise _bad_image("image_url: only data URIs are read (data:image/png;base64,…), never files")
     if not settings.allow_urls:
-        raise _bad("image_url: this server fetches no addresses; send a data URI, or start it with --allow-urls")
-    return _fetched(url, settings.max_body_bytes)
+        raise _bad_image("image_url: this server fetches no addresses; send a data URI, or start it with --allow-urls")
+    return _fetch(url, settings.max_body_bytes)
 
 
-def _from_data(url: str) -> bytes:
+def _from_data_uri(url: str) -> bytes:
     head, comma, data = url.partition(",")
     if not comma:
-        raise _bad("image_url: a data URI without a comma; send data:image/png;base64,…")
+        raise _bad_image("image_url: a data URI without a comma; send data:image/png;base64,…")
     if not head.lower().endswith(";base64"):
         return unquote_to_bytes(data)
     try:
         return base64.b64decode("".join(data.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise _bad(f"image_url: broken base64 ({error}); encode the image again") from None
+        raise _bad_image(f"image_url: broken base64 ({error}); encode the image again") from None
 
 
-def _fetched(url: str, limit: int) -> bytes:
-    deadline = time.monotonic() + _FETCH_S
-    for _ in range(MOST_REDIRECTS + 1):
+def _fetch(url: str, limit_bytes: int) -> bytes:
+    deadline = time.monotonic() + FETCH_S
+    for _ in range(MAX_REDIRECTS + 1):
         try:
-            answer = _asked(url, deadline, limit)
+            answer = _request(url, deadline, limit_bytes)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise _bad(f"image_url: nothing could be fetched ({type(error).__name__}); send a data URI") from None
+            if time.monotonic() >= deadline:
+                raise _late() from None
+            raise _bad_image(f"image_url: nothing could be fetched ({type(error).__name__}); send a data URI") from None
         if isinstance(answer, bytes):
             return answer
         url = urljoin(url, answer)
-    raise _bad(f"image_url: more than {MOST_REDIRECTS} redirects; name the image itself")
+    raise _bad_image(f"image_url: more than {MAX_REDIRECTS} redirects; name the image itself")
 
 
-def _asked(url: str, deadline: float, limit: int) -> bytes | str:
+def _request(url: str, deadline: float, limit_bytes: int) -> bytes | str:
     """The body, or where a redirect leads."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _bad("image_url: leads to something else than http or https")
+        raise _bad_image("image_url: leads to something else than http or https")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    connection = _connected(parts.scheme, parts.hostname, public_address(parts.hostname, port), port, deadline)
-    try:
+    connection = _connect(parts.scheme, parts.hostname, public_address(parts.hostname, port), port, deadline)
+    with contextlib.closing(connection), _closed_at(connection, deadline):
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", path, headers={"Host": parts.netloc.rpartition("@")[2], "User-Agent": "texlens"})
         answer = connection.getresponse()
         if answer.status in (301, 302, 303, 307, 308) and (target := answer.getheader("Location")):
             return target
         if answer.status != 200:
-            raise _bad(f"image_url: the address answered {answer.status}; check it")
-        return _body(answer, deadline, limit)
+            raise _bad_image(f"image_url: the address answered {answer.status}; check it")
+        return _body(answer, deadline, limit_bytes)
+
+
+@contextmanager
+def _closed_at(connection: http.client.HTTPConnection, deadline: float) -> Iterator[None]:
+    """Shuts the connection down at the deadline, which ends a read that a socket's own time-out lets go on."""
+
+    opened = connection.sock  # http.client forgets it while an answer is read
+
+    def shut_down() -> None:
+        with contextlib.suppress(OSError):
+            opened.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), shut_down)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
     finally:
-        connection.close()
+        timer.cancel()
 
 
-def _body(answer: http.client.HTTPResponse, deadline: float, limit: int) -> bytes:
+def _body(answer: http.client.HTTPResponse, deadline: float, limit_bytes: int) -> bytes:
     data = bytearray()
     while part := answer.read1(65_536):
         data += part
-        if len(data) > limit:
-            raise Fault(413, "too_large", f"image_url: over the {limit:,} bytes allowed; scale the image down", _PARAM)
-        if time.monotonic() > deadline:
-            raise _bad(f"image_url: not there within {_FETCH_S:g} s; send a data URI")
+        if len(data) > limit_bytes:
+            message = f"image_url: over the {limit_bytes:,} bytes allowed; scale the image down"
+            raise ApiError(413, "too_large", message, _PARAM)
+    if time.monotonic() >= deadline:
+        raise _late()
     return bytes(data)
 
 
@@ -97,17 +136,17 @@ def public_address(host: str, port: int) -> str:
     """An address of the host, all of whose addresses are public.
 
     Raises:
-        Fault: one of them is private, loopback, link-local or reserved.
+        ApiError: one of them is private, loopback, link-local or reserved.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(entry[4][0]).partition("%")[0] for entry in entries]
     if not addresses or not all(is_public(address) for address in addresses):
-        raise _bad("image_url: leads to a private address, which is never asked; send a data URI")
+        raise _bad_image("image_url: leads to a private address, which is never asked; send a data URI")
     return addresses[0]
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public network; ones that wrap another address count as what they wrap."""
+    """Whether an IP address is on the public network; one that wraps another address counts as what it wraps."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is not None:
@@ -117,20 +156,23 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def _connected(scheme: str, host: str, address: str, port: int, deadline: float) -> http.client.HTTPConnection:
+def _connect(scheme: str, host: str, address: str, port: int, deadline: float) -> http.client.HTTPConnection:
     """A connection to the address, for the host's name."""
     seconds = max(0.1, deadline - time.monotonic())
     connection = http.client.HTTPConnection(host, port, timeout=seconds)
-    plain = socket.create_connection((address, port), timeout=seconds)
+    opened = socket.create_connection((address, port), timeout=seconds)
     try:
-        connection.sock = (
-            ssl.create_default_context().wrap_socket(plain, server_hostname=host) if scheme == "https" else plain
-        )
+        context = ssl.create_default_context() if scheme == "https" else None
+        connection.sock = context.wrap_socket(opened, server_hostname=host) if context else opened
     except (OSError, ValueError):
-        plain.close()
+        opened.close()
         raise
     return connection
 
 
-def _bad(message: str) -> Fault:
-    return Fault(400, "bad_image", message, _PARAM)
+def _late() -> ApiError:
+    return _bad_image(f"image_url: not complete within {FETCH_S:g} s; send a data URI")
+
+
+def _bad_image(message: str) -> ApiError:
+    return ApiError(400, "bad_image", message, _PARAM)

@@ -1,10 +1,23 @@
-"""What requests and answers look like: OpenAI's forms as far as we speak them, and our own."""
+"""Requests and answers: OpenAI's forms as far as they are supported, and our own. Every field is bounded."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Question = Annotated[str, StringConstraints(max_length=200_000)]
+MAX_STOP_CHARACTERS = 200
+MAX_NAME_CHARACTERS = 256
+MAX_EXTRA_FIELDS = 32
+
+Text = Annotated[str, StringConstraints(max_length=200_000)]
+Name = Annotated[str, StringConstraints(max_length=MAX_NAME_CHARACTERS)]
+StopText = Annotated[str, StringConstraints(max_length=MAX_STOP_CHARACTERS)]
+
+Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
+TopP = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+MinP = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+TopK = Annotated[int, Field(ge=0, le=1_000_000)]
+RepetitionPenalty = Annotated[float, Field(ge=0.1, le=10, allow_inf_nan=False)]
+MaxTokens = Annotated[int, Field(ge=1, le=2**31)]
 
 
 class ErrorBody(BaseModel):
@@ -19,16 +32,17 @@ class ErrorForm(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorForm, "description": says}
-    for status, says in (
+    status: {"model": ErrorForm, "description": description}
+    for status, description in (
         (400, "not an image, broken base64, or not what was announced"),
         (401, "the key is missing or wrong"),
+        (403, "a web page from elsewhere, or a host name that is not allowed"),
         (404, "no such model"),
         (408, "the body came too slowly"),
         (413, "more bytes or pixels than allowed"),
         (422, "a field is missing or out of bounds"),
         (429, "the queue is full"),
-        (500, "a mistake of the server's"),
+        (500, "the server failed"),
         (503, "being stopped"),
         (504, "the answer took too long"),
     )
@@ -36,11 +50,15 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 class ModelEntry(BaseModel):
+    """`question` is the prompt under its old name."""
+
     id: str
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "texlens"
     parent: str | None = None
+    prompt: str
+    system: str | None = None
     question: str
     calibrated: bool
 
@@ -55,7 +73,7 @@ class TokenForm(BaseModel):
     probability: float
 
 
-class Reading(BaseModel):
+class ReadResponse(BaseModel):
     """The answer of /v1/read."""
 
     latex: str
@@ -75,12 +93,12 @@ class _Strict(BaseModel):
 
 class ImageUrl(_Strict):
     url: Annotated[str, StringConstraints(min_length=1)]
-    detail: str | None = None
+    detail: Annotated[str, StringConstraints(max_length=16)] | None = None
 
 
 class TextPart(_Strict):
     type: Literal["text"]
-    text: Question
+    text: Text
 
 
 class ImagePart(_Strict):
@@ -93,8 +111,8 @@ Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 class Message(_Strict):
     role: Literal["system", "developer", "user", "assistant"]
-    content: Question | Annotated[list[Part], Field(max_length=64)]
-    name: str | None = None
+    content: Text | Annotated[list[Part], Field(max_length=64)]
+    name: Name | None = None
 
 
 class StreamOptions(_Strict):
@@ -102,18 +120,21 @@ class StreamOptions(_Strict):
 
 
 class ChatRequest(_Strict):
-    """What is not here and would change the answer is refused; see `chat.refuse_unknown`."""
+    """An unknown field that would change the answer is refused; see `conversation.refuse_unknown`."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
     messages: Annotated[list[Message], Field(min_length=1, max_length=16)]
-    model: str | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    model: Name | None = None
+    max_tokens: MaxTokens | None = None
+    max_completion_tokens: MaxTokens | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    min_p: MinP | None = None
+    top_k: TopK | None = None
+    repetition_penalty: RepetitionPenalty | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

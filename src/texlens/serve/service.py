@@ -1,4 +1,4 @@
-"""Between the routes and the engine: images checked, questions asked, answers awaited, clients that leave noticed."""
+"""`InferenceService`: between routes and scheduler. Decodes images, submits requests, notices clients that leave."""
 
 import asyncio
 import time
@@ -7,33 +7,29 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 
-from texlens.core.errors import DataError
-from texlens.data.sample import LazyImage
-from texlens.inference.batching import Engine
-from texlens.inference.job import Job, Spoken
-from texlens.inference.sampling import Sampling
-from texlens.serve.errors import Fault
-from texlens.serve.metrics import Meters
+from texlens.core.errors import SPECIAL_TOKEN, DataError
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.model import LoadedModel
+from texlens.inference.scheduling.job import GenerationJob, TokenEvent
+from texlens.inference.scheduling.scheduler import RequestScheduler
+from texlens.serve.errors import ApiError, data_api_error
+from texlens.serve.image_decoder import ImageDecoder
+from texlens.serve.metrics import Metrics
 from texlens.serve.schemas import ModelEntry, ModelList
 from texlens.serve.settings import ServeSettings
 
-_LOOK_S = 0.25
-"""How often a client that only waits is looked at."""
-
-
-_DECODED_AT_ONCE = 4
-"""Images held as pixels; one of 40 megapixels takes 120 MB and more."""
+DISCONNECT_POLL_S = 0.25
+"""How often a client that waits for its answer is checked."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as the engine takes it."""
+class GenerationRequest:
+    """A request as the scheduler takes it; `param` names the image's field in error messages."""
 
     image: bytes
     model: str
-    question: str | None = None
+    prompt: str | None = None
     system: str | None = None
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
@@ -42,134 +38,129 @@ class Asked:
     param: str = "file"
 
 
-class Office:
+class InferenceService:
     """Shared by all routes of an application."""
 
-    def __init__(self, engine: Engine, settings: ServeSettings, meters: Meters):
-        self.engine, self.settings, self.meters = engine, settings, meters
-        self.began = int(time.time())
-        self._decoding = asyncio.Semaphore(_DECODED_AT_ONCE)
+    def __init__(self, scheduler: RequestScheduler, settings: ServeSettings, metrics: Metrics):
+        self.scheduler, self.settings, self.metrics = scheduler, settings, metrics
+        self.decoder = ImageDecoder(
+            max_pixels=settings.max_image_pixels, timeout_s=settings.decode_timeout_s, processes=2
+        )
+        self._created = int(time.time())
 
     @property
     def model_list(self) -> ModelList:
-        return ModelList(
-            data=[
-                ModelEntry(
-                    id=one.name,
-                    created=self.began,
-                    parent=one.parent,
-                    question=one.question,
-                    calibrated=one.calibration is not None,
-                )
-                for one in self.engine.models.values()
-            ]
+        return ModelList(data=[self.model_entry(model) for model in self.scheduler.models.values()])
+
+    def model_entry(self, model: LoadedModel) -> ModelEntry:
+        return ModelEntry(
+            id=model.name,
+            created=self._created,
+            parent=model.parent,
+            prompt=model.style.prompt,
+            system=model.style.system_prompt,
+            question=model.style.prompt,
+            calibrated=model.calibration is not None,
         )
 
-    def max_tokens(self, model: str | None, asked: int | None, param: str = "max_tokens") -> int:
-        """
+    def max_tokens(self, model: str | None, requested: int | None, param: str = "max_tokens") -> int:
+        """The limit of a reading; by default what the model can hold, up to the server's limit.
+
         Raises:
-            Fault: more than the server allows.
+            ApiError: more than the server allows.
             ModelError: no such model.
         """
-        served = self.engine.served(model)
-        if asked is not None and asked > self.settings.max_tokens:
-            raise Fault(422, "invalid_value", f"{param}: {asked} is over the {self.settings.max_tokens} allowed", param)
-        return min(served.max_new_tokens if asked is None else asked, self.settings.max_tokens)
+        limit, loaded = self.settings.max_tokens, self.scheduler.model(model)
+        if requested is not None and requested > limit:
+            raise ApiError(422, "invalid_value", f"{param}: {requested} is over the {limit} allowed", param)
+        return min(loaded.max_new_tokens if requested is None else requested, limit)
 
     def check_text(self, text: str | None, param: str) -> None:
+        """
+        Raises:
+            ApiError: longer than the server allows.
+        """
         limit = self.settings.max_prompt_characters
         if text is not None and len(text) > limit:
-            raise Fault(422, "invalid_value", f"{param}: {len(text):,} characters, over the {limit:,} allowed", param)
+            raise ApiError(
+                422, "invalid_value", f"{param}: {len(text):,} characters, over the {limit:,} allowed", param
+            )
 
-    async def ask(self, asked: Asked, listener: "Listener | None" = None) -> list[Job]:
-        """Jobs under way, as many as copies were asked for.
+    async def submit(self, request: GenerationRequest, stream: "TokenStream | None" = None) -> list[GenerationJob]:
+        """Jobs in progress, one for each copy.
 
         Raises:
-            Fault: the image is refused.
-            DataError, ModelError, QueueFullError, StoppingError: as the engine has them.
+            ApiError: the image or the prompt is refused.
+            ModelError, QueueFullError, StoppingError: as the scheduler raises them.
         """
-        async with self._decoding:
-            prompt = await run_in_threadpool(self._prompt, asked)
-        return self.engine.submit(
-            [prompt] * asked.copies,
-            model=asked.model,
-            sampling=asked.sampling,
-            stop=asked.stop,
-            seed=asked.seed,
+        try:
+            prompt = await self.decoder.run(request.image, request.param, partial(self._prompt, request))
+        except DataError as error:
+            param = "prompt" if error.kind == SPECIAL_TOKEN else request.param
+            raise data_api_error(error, param, "bad_image") from error
+        return self.scheduler.submit(
+            [prompt] * request.copies,
+            model=request.model,
+            sampling=request.sampling,
+            stop=request.stop,
+            seed=request.seed,
             timeout_s=self.settings.timeout_s,
-            on_token=listener.token if listener else None,
-            on_done=partial(self._ended, listener),
+            on_token=stream.put_token if stream else None,
+            on_done=partial(self._finish, stream),
         )
 
-    def _ended(self, listener: "Listener | None", number: int, job: Job) -> None:
-        self.meters.job(job)
-        if listener is not None:
-            listener.done(number, job)
+    def _prompt(self, request: GenerationRequest, image):
+        return self.scheduler.prompt(image, model=request.model, prompt=request.prompt, system=request.system)
 
-    def _prompt(self, asked: Asked):
-        image = LazyImage.from_bytes(asked.image, asked.param)
-        try:
-            width, height = image.size
-        except DataError as error:
-            too_large = "over the limit" in str(error)
-            raise _refused(error, asked.param, 413 if too_large else 400) from error
-        limit = self.settings.max_image_pixels
-        if width * height > limit:
-            message = f"{asked.param}: {width}x{height} pixels, over the {limit:,} allowed; scale it down"
-            raise Fault(413, "too_large", message, asked.param)
-        try:
-            return self.engine.prompt(image, model=asked.model, question=asked.question, system=asked.system)
-        except DataError as error:
-            about_text = "special token" in str(error)
-            if about_text:
-                raise Fault(422, "invalid_value", str(error), "question") from error
-            raise _refused(error, asked.param, 400) from error
+    def _finish(self, stream: "TokenStream | None", number: int, job: GenerationJob) -> None:
+        self.metrics.record_job(job)
+        if stream is not None:
+            stream.put(number, job)
 
 
-class Listener:
-    """What jobs say, brought from the engine's thread into the event loop."""
+class TokenStream:
+    """Token events and finished jobs, brought from the scheduler's thread into the event loop."""
 
     def __init__(self, copies: int, tokens: bool):
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[tuple[int, Spoken | Job]] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[int, TokenEvent | GenerationJob]] = asyncio.Queue()
         self._open = copies
-        self.token = self._put if tokens else None
-        self.done = self._put
+        self.put_token = self.put if tokens else None
 
-    def _put(self, number: int, said: Spoken | Job) -> None:
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, (number, said))
+    def put(self, number: int, item: TokenEvent | GenerationJob) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, (number, item))
 
-    async def events(self, request: Request, jobs: Sequence[Job]) -> AsyncIterator[tuple[int, Spoken | Job]]:
-        """Tokens, and last of each its job; ends when all have ended. A client that has gone cancels its jobs."""
+    async def events(
+        self, request: Request, jobs: Sequence[GenerationJob]
+    ) -> AsyncIterator[tuple[int, TokenEvent | GenerationJob]]:
+        """Token events, and last of each copy its job; a client that has left cancels its jobs."""
         try:
             while self._open:
                 try:
-                    number, said = await asyncio.wait_for(self._queue.get(), _LOOK_S)
+                    number, item = await asyncio.wait_for(self._queue.get(), DISCONNECT_POLL_S)
                 except TimeoutError:
                     if await request.is_disconnected():
                         return
                     continue
-                self._open -= isinstance(said, Job)
-                yield number, said
+                self._open -= isinstance(item, GenerationJob)
+                yield number, item
         finally:
             for job in jobs:
                 job.cancel()
 
 
-def ended_well(job: Job) -> Job:
-    """
+def raise_for_outcome(job: GenerationJob) -> GenerationJob:
+    """The job, if it finished.
+
     Raises:
-        Fault: the job was cut short or failed.
+        ApiError: it was cut short or failed.
     """
     if job.outcome == "timeout":
-        waited = f"{job.deadline - job.asked_at:.0f} s"
-        raise Fault(504, "generation_timeout", f"no whole answer within {waited}; ask for fewer tokens or try again")
+        waited = f"{job.deadline - job.submitted_at:.0f} s"
+        message = f"no complete answer within {waited}; ask for fewer tokens or try again"
+        raise ApiError(504, "generation_timeout", message)
     if job.outcome == "failed":
-        raise Fault(500, "internal_error", job.error or "the model failed on this request")
+        raise ApiError(500, "internal_error", job.error or "the model failed on this request")
     if job.outcome == "cancelled":
-        raise Fault(503, "stopping", "the request was cancelled since the server is being stopped; try again")
+        raise ApiError(503, "stopping", "the request was cancelled since the server is being stopped; try again")
     return job
-
-
-def _refused(error: DataError, param: str, status: int) -> Fault:
-    return Fault(status, "too_large" if status == 413 else "bad_image", " ".join(str(error).split()), param)

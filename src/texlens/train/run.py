@@ -22,7 +22,7 @@ from texlens.core.environment import describe_environment
 from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
-from texlens.inference.generate import generate
+from texlens.inference.open import wrap_model
 from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.inputs.dataset import ExampleDataset, Transform
 from texlens.models.build import BaseCheckpoint, build_base, build_model, check_base
@@ -291,18 +291,16 @@ def _sample_reader(
     if not count or not splits.validation:
         return None
     samples = [splits.validation[index] for index in range(min(count, len(splits.validation)))]
+    model = wrap_model(
+        adapted,
+        processor,
+        prompt=config.data.prompt,
+        system=config.data.system_prompt,
+        max_new_tokens=config.evaluate.max_new_tokens,
+    )
 
     def read() -> Mapping[str, float]:
-        made = generate(
-            adapted,
-            processor,
-            samples,
-            question=config.data.prompt,
-            system=config.data.system_prompt,
-            batch_size=config.evaluate.batch_size,
-            max_new_tokens=config.evaluate.max_new_tokens,
-        )
-        return scorer(list(made))
+        return scorer(list(model.generate(samples, batch_size=config.evaluate.batch_size)))
 
     return read
 

@@ -14,12 +14,16 @@ from torch import Tensor
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
+from texlens.data.sample import Sample
 from texlens.evaluate.comparison import compare
 from texlens.evaluate.evaluation_rows import read_rows
+from texlens.evaluate.predict import evaluation_sampling
 from texlens.evaluate.saved_run import run_base
 from texlens.export.formats.protocol import Tolerance
 from texlens.export.formats.registry import find_format
-from texlens.inference.systems import check_artifact, open_adapter, open_artifact, released
+from texlens.inference.exports import check_export
+from texlens.inference.free_memory import free_memory
+from texlens.inference.open import open_model
 from texlens.metrics.prediction import Prediction
 from texlens.models.export_manifest import ExportManifest
 
@@ -83,32 +87,37 @@ def verify(
         ModelError: no artifact of this run's base.
     """
     base = run_base(config, run)
-    manifest = check_artifact(folder, base.fingerprint)
+    manifest = check_export(folder, base.fingerprint)
     split = next(name for name in SPLITS if getattr(config.data.splits, name) is not None)
     greedy = config.evaluate.model_copy(update={"max_rows": rows, "temperature": 0.0})
     config = config.model_copy(update={"evaluate": greedy})
     samples = read_rows(config, split, base).samples[:rows]
     console.print(f"verifying on {len(samples)} rows of {split}")
-    adapter = open_adapter(config, base, run.adapter)
-    before, texts_before = adapter.first_logits(samples), list(adapter.read(samples))
-    del adapter
-    released()
-    artifact = open_artifact(config, base, folder)
-    after, texts_after = artifact.first_logits(samples), list(artifact.read(samples))
+    before, adapter_predictions = _read(run.adapter, config, samples)
+    free_memory()
+    after, export_predictions = _read(folder, config, samples)
     first = first_token(before, after)
-    scores = _scores(texts_before, texts_after, config.evaluate.seed)
+    scores = _scores(adapter_predictions, export_predictions, config.evaluate.seed)
     allowed = find_format(manifest.format).tolerance.times(tolerance)
-    texts = {prediction.id: prediction.text for prediction in texts_before}
+    texts = {prediction.id: prediction.text for prediction in adapter_predictions}
     return Verification(
         format=manifest.format,
         split=split,
         rows=len(samples),
-        same_texts=sum(prediction.text == texts[prediction.id] for prediction in texts_after),
+        same_texts=sum(prediction.text == texts[prediction.id] for prediction in export_predictions),
         first_token=first,
         scores=scores,
         tolerance=allowed,
         faults=[*_faults(first, scores, allowed), *_settings_faults(manifest, config)],
     )
+
+
+def _read(folder: Path, config: RunConfig, samples: Sequence[Sample]) -> tuple[Tensor, list[Prediction]]:
+    """Logits [S, V] after the prompts, and the texts."""
+    model = open_model(folder, config=config)
+    settings = config.evaluate
+    predictions = model.read(samples, sampling=evaluation_sampling(settings), batch_size=settings.batch_size)
+    return model.next_token_logits(samples), predictions
 
 
 def first_token(before_SV: Tensor, after_SV: Tensor) -> FirstToken:

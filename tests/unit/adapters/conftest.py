@@ -14,7 +14,7 @@ from texlens.adapters.build import build_adapter, build_plan
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.plan import AdapterPlan
 from texlens.data.sample import LazyImage, Sample
-from texlens.inference.generate import prompt_of
+from texlens.inference.prompts import prompt_example
 from texlens.inputs.chat_template import PromptStyle
 from texlens.inputs.padded_collator import Collator
 from texlens.models.families import FAMILIES
@@ -74,7 +74,7 @@ def two_rows(processor: Processor, left: bool = True) -> dict[str, Tensor]:
         LazyImage.from_bytes(drawn(*size, seed=row), f"row {row}") for row, size in enumerate([(120, 40), (64, 64)])
     ]
     rows = [
-        prompt_of(processor, Sample(str(row), image, "t"), PromptStyle("Read it.", None))
+        prompt_example(processor, Sample(str(row), image, "t"), PromptStyle("Read it.", None))
         for row, image in enumerate(images)
     ]
     batch = Collator(processor.pad_token_id, processor.image_token_id, left=left)(rows)

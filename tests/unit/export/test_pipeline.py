@@ -21,7 +21,7 @@ from texlens.evaluate.saved_run import open_run, run_base
 from texlens.export.formats import merged
 from texlens.export.pipeline import export_run
 from texlens.inference.confidence import Calibration, read_calibration
-from texlens.inference.systems import open_adapter, open_artifact
+from texlens.inference.open import open_model
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.load import load_model
@@ -167,8 +167,8 @@ def test_logits_of_a_gguf_in_16_bits_are_those_of_the_adapter(tmp_path, quiet, f
     export_run(config, folder, tmp_path / "out", "gguf", console=quiet)
     base = run_base(config, folder)
     samples = read_rows(config, "test", base).samples[:2]
-    expected = open_adapter(config, base, folder.adapter).first_logits(samples)
-    actual = open_artifact(config, base, tmp_path / "out").first_logits(samples)
+    expected = open_model(folder.adapter, config=config).next_token_logits(samples)
+    actual = open_model(tmp_path / "out", config=config).next_token_logits(samples)
     assert (actual - expected).norm() / expected.norm() < 0.02
 
 

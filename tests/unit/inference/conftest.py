@@ -1,6 +1,6 @@
-"""The samples, tiny checkpoints and engine that the tests of `models` and `serve` use too."""
+"""The samples, tiny checkpoints and scheduler that the tests of `models` and `serve` use too."""
 
 from tests.unit.models.conftest import checkpoint, samples
-from tests.unit.serve.conftest import engine
+from tests.unit.serve.conftest import scheduler
 
-__all__ = ["checkpoint", "engine", "samples"]
+__all__ = ["checkpoint", "samples", "scheduler"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from texlens.metrics.repetition import has_loop, longest_run
+from texlens.metrics.repetition import ends_in_loop, has_loop, longest_run
 
 TRUTH = ["x", "^", "2", "+", "y"]
 
@@ -51,3 +51,21 @@ def test_nothing_repeats_in_no_tokens():
 )
 def test_the_longest_run_of_a_period(tokens, period, length):
     assert longest_run(list(tokens), period) == length
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([7] * 47, False),
+        ([7] * 48, True),
+        ([1, 2, 3] * 15, False),
+        ([1, 2, 3] * 16, True),
+        (list(range(8)) * 8, True),
+        (list(range(8)) * 7, False),
+        (list(range(9)) * 20, False),
+        ([5] * 60 + [6], False),
+        ([9, 9] + [1, 2] * 24, True),
+    ],
+)
+def test_generated_text_ends_in_a_loop(tokens, expected):
+    assert ends_in_loop(tokens) is expected

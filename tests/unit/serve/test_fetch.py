@@ -5,7 +5,7 @@ import pytest
 
 from tests.fixtures.drawn_images import drawn
 from texlens.serve import fetch
-from texlens.serve.errors import Fault
+from texlens.serve.errors import ApiError
 from texlens.serve.settings import ServeSettings
 
 OPEN = ServeSettings(allow_urls=True, max_body_bytes=50_000)
@@ -39,7 +39,7 @@ def test_only_public_addresses_are_public(address, public):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "169.254.169.254"])
 def test_a_loopback_machine_is_never_asked(host):
-    with pytest.raises(Fault) as caught:
+    with pytest.raises(ApiError) as caught:
         fetch.image_bytes(f"http://{host}:9/x.png", OPEN)
     assert caught.value.status == 400
 
@@ -47,7 +47,7 @@ def test_a_loopback_machine_is_never_asked(host):
 def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch):
     found = [(2, 1, 6, "", (address, 80)) for address in ("93.184.216.34", "10.0.0.1")]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
-    with pytest.raises(Fault, match="private address"):
+    with pytest.raises(ApiError, match="private address"):
         fetch.public_address("example.com", 80)
 
 
@@ -101,11 +101,11 @@ def test_an_image_is_fetched_through_a_redirect(site):
     ],
 )
 def test_what_leads_astray_is_refused(site, path, status, reason):
-    with pytest.raises(Fault, match=reason) as caught:
+    with pytest.raises(ApiError, match=reason) as caught:
         fetch.image_bytes(site + path, OPEN)
     assert caught.value.status == status
 
 
 def test_without_leave_nothing_is_fetched(site):
-    with pytest.raises(Fault, match="--allow-urls"):
+    with pytest.raises(ApiError, match="--allow-urls"):
         fetch.image_bytes(f"{site}/image.png", ServeSettings())

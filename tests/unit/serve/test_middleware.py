@@ -11,7 +11,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.unit.serve.conftest import IMAGE, serving, tiny_engine
+from tests.unit.serve.conftest import IMAGE, serving, tiny_scheduler
 from texlens.serve.settings import ServeSettings
 
 
@@ -63,7 +63,9 @@ def test_fifty_megabytes_are_refused(http):
 def test_a_body_that_never_comes_is_given_up(url, http):
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=300) as slow:
-        slow.sendall(b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n{")
+        slow.sendall(
+            b"POST /v1/read HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\n{"
+        )
         answer = slow.makefile("rb").read().decode()
 
     assert answer.startswith("HTTP/1.1 408")
@@ -77,7 +79,7 @@ def test_broken_json_and_unknown_paths_have_reasons(http):
         "bad_request",
     )
     assert code(http.get("/v1/../../etc/passwd")) == (404, "not_found")
-    assert code(http.get("/v1/models/%2e%2e%2fpasswd")) == (404, "not_found")
+    assert code(http.get("/v1/models/%2e%2e%2fpasswd")) == (404, "model_not_found")
     assert code(http.get("/v1/read")) == (405, "method_not_allowed")
 
 
@@ -102,7 +104,7 @@ def test_the_log_tells_no_contents(http, caplog):
 
 @pytest.fixture(scope="module")
 def locked():
-    with tiny_engine() as engine, serving(engine, ServeSettings(api_key="ключ-1", timeout_s=0.05)) as address:
+    with tiny_scheduler() as scheduler, serving(scheduler, ServeSettings(api_key="ключ-1", timeout_s=0.05)) as address:
         yield address
 
 
@@ -124,14 +126,14 @@ def test_an_answer_that_takes_too_long_is_given_up(locked):
         )
 
 
-def test_a_client_that_leaves_in_mid_stream_leaves_the_batch(engine, url):
+def test_a_client_that_leaves_in_mid_stream_leaves_the_batch(scheduler, url):
     with httpx.Client(base_url=url, timeout=300) as http:
         fields = {"stream": "true", "max_tokens": "3500"}
         with http.stream("POST", "/v1/read", files={"file": IMAGE}, data=fields) as answer:
             next(answer.iter_lines())
     until = time.monotonic() + 300
-    while engine.running and time.monotonic() < until:
+    while scheduler.running and time.monotonic() < until:
         time.sleep(0.02)
 
-    assert engine.running == 0
+    assert scheduler.running == 0
     assert 'texlens_readings_total{outcome="cancelled"}' in httpx.get(f"{url}/metrics").text

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from tests.unit.serve.conftest import tiny_engine
+from tests.unit.serve.conftest import tiny_scheduler
 from texlens.serve.app import create_app
 from texlens.serve.settings import ServeSettings
 
@@ -21,12 +21,16 @@ MODES = list(schemathesis.GenerationMode)
 
 @pytest.fixture(scope="module")
 def schema():
-    with tiny_engine() as engine:
-        yield schemathesis.openapi.from_asgi("/openapi.json", create_app(engine, ServeSettings(max_tokens=4)))
+    with tiny_scheduler() as scheduler:
+        yield schemathesis.openapi.from_asgi(
+            "/openapi.json", create_app(scheduler, ServeSettings(max_tokens=4, hosts=("testserver",)))
+        )
 
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
-@pytest.mark.parametrize("path", ["/v1/read", "/v1/chat/completions", "/v1/models", "/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize(
+    "path", ["/v1/read", "/v1/chat/completions", "/v1/models", "/v1/models/{model}", "/healthz", "/readyz", "/metrics"]
+)
 def test_the_description_holds(schema, path, mode):
     operation = next(iter(schema[path].values()))
     if mode is schemathesis.GenerationMode.NEGATIVE and not operation.body:

@@ -13,13 +13,13 @@ COLORS = {"ok": "green", "info": "blue", "warn": "yellow", "fail": "red"}
 def doctor(
     output: Annotated[Path, typer.Option("--output", help="The folder that runs would be written to.")] = Path("runs"),
     reading: Annotated[
-        bool, typer.Option("--reading/--no-reading", help="Let the shipped model read a formula as a test.")
+        bool, typer.Option("--reading/--no-reading", help="Let the bundled model read a formula as a test.")
     ] = True,
     as_json: Json = False,
 ) -> None:
-    """Say what this machine can do, what is missing, and the command that fixes it.
+    """Check what this machine can do, what is missing, and the command that fixes it.
 
-    The exit code is 2 where something would keep everything from working, else 0.
+    The exit code is 2 where something keeps TexLens from working, else 0.
 
     Example:
 

@@ -23,6 +23,9 @@ def export(
     format_name: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="The format of the folder; see --list-formats.")
     ] = "merged",
+    checkpoint: Annotated[
+        str | None, typer.Option(metavar="best|latest|N", help="Which checkpoint of the run; default: best.")
+    ] = None,
     overrides: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
     quantize_vision: Annotated[
@@ -51,13 +54,13 @@ def export(
     """
     from texlens.evaluate.saved_run import open_run
     from texlens.export.pipeline import export_run
-    from texlens.workflows.verify import verify as verified
+    from texlens.workflows.verify import verify as verify_export
 
-    config, folder = open_run(run, overrides or ())
+    config, folder = open_run(run, overrides or (), checkpoint)
     console = message_console()
 
-    def check(made: Path):
-        return verified(config, folder, made, rows=rows, tolerance=tolerance, console=console)
+    def check(export_folder: Path):
+        return verify_export(config, folder, export_folder, rows=rows, tolerance=tolerance, console=console)
 
     result = export_run(
         config,
@@ -77,9 +80,9 @@ def export(
     size, base = result.manifest.sizes["weights"], result.manifest.sizes["base"]
     out.print(f"{result.folder}: {format_name}, {size / 2**20:,.1f} MiB of weights (base {base / 2**20:,.1f} MiB)")
     if result.manifest.verified:
-        from texlens.cli.using.verify import told
+        from texlens.cli.using.verify import summary
 
-        out.print(told(result.manifest.verified))
+        out.print(summary(result.manifest.verified))
     out.print("serve it with:" if result.commands else "no other program serves this adapter; use texlens serve")
     for command in result.commands:
         out.print(f"  {command}", markup=False)

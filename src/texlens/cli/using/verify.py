@@ -27,22 +27,22 @@ def verify(
     """
     from texlens.core.errors import ExportError
     from texlens.evaluate.saved_run import open_run
-    from texlens.workflows.verify import verify as verified
+    from texlens.workflows.verify import verify as verify_export
 
     config, run = open_run(against, overrides or ())
-    verification = verified(config, run, folder, rows=rows, tolerance=tolerance, console=message_console())
+    verification = verify_export(config, run, folder, rows=rows, tolerance=tolerance, console=message_console())
     if as_json:
         print_json(verification.to_json())
     else:
-        result_console().print(told(verification.to_json()))
+        result_console().print(summary(verification.to_json()))
     if verification.faults:
         raise ExportError(
-            f"{folder}: reads otherwise than the adapter ({'; '.join(verification.faults)}); export it in a format "
+            f"{folder}: reads differently from the adapter ({'; '.join(verification.faults)}); export it in a format "
             f"that loses less, or raise --tolerance"
         )
 
 
-def told(verification: Mapping[str, Any]) -> str:
+def summary(verification: Mapping[str, Any]) -> str:
     """A verification in a few lines."""
     first = verification["first_token"]
     lines = [
@@ -51,8 +51,8 @@ def told(verification: Mapping[str, Any]) -> str:
         f"({first['kl_max']:.2g} at most), logits differ by {first['mean_abs']:.2g} ({first['max_abs']:.2g} at most)",
     ]
     lines += [
-        f"{name}: adapter {100 * one['adapter']:.1f}%, here {100 * one['artifact']:.1f}%, difference "
-        f"{100 * one['difference']:+.1f} points (95%: {100 * one['low']:+.1f} … {100 * one['high']:+.1f})"
-        for name, one in verification["scores"].items()
+        f"{name}: adapter {100 * score['adapter']:.1f}%, here {100 * score['artifact']:.1f}%, difference "
+        f"{100 * score['difference']:+.1f} points (95%: {100 * score['low']:+.1f} … {100 * score['high']:+.1f})"
+        for name, score in verification["scores"].items()
     ]
     return "\n".join(lines)

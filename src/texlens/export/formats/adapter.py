@@ -14,7 +14,7 @@ from texlens.core.errors import ExportError
 from texlens.export.folder import write_supporting_files
 from texlens.export.formats.protocol import ExportJob, Tolerance
 from texlens.export.standalone_loader import write_standalone_loader
-from texlens.inference.vllm.flags import image_flags, lora_flags, why_not_vllm
+from texlens.inference.vllm.flags import image_flags, lora_flags, unsupported_reason
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.export_manifest import ExportManifest, ReaderName
 from texlens.models.families import FAMILIES
@@ -61,7 +61,7 @@ class AdapterFormat:
 
     def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
         settings = _settings(staging)
-        if why_not_vllm(settings):
+        if unsupported_reason(settings):
             return []
         adapters = lora_flags({manifest.run: str(folder)}, [settings], tower=bool(manifest.notes.get("tower")))
         base = str(NANO_FOLDER) if manifest.base == "nano" else manifest.base

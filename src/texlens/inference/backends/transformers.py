@@ -11,8 +11,8 @@ from torch import Tensor
 from texlens.core.errors import DataError
 from texlens.data.sample import Sample
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
-from texlens.inference.backends.next_token_logits import next_token_logits
 from texlens.inference.backend import OnToken, failed_prediction
+from texlens.inference.backends.next_token_logits import next_token_logits
 from texlens.inference.decoders import decode, open_decoder
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
@@ -60,7 +60,7 @@ class TransformersBackend:
         Raises:
             DataError: the prompt or system prompt of `style` holds a special token.
         """
-        prompt_ids(self.processor.tokenizer, question=style.question, system=style.system, image_tokens=1)
+        prompt_ids(self.processor.tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=1)
         generator = None if sampling.is_greedy else torch.Generator(self.device).manual_seed(seed)
         token_bytes = TokenBytes(self.processor.tokenizer)
         for rows, prompts, failed in self._prompt_batches(samples, style, batch_size):

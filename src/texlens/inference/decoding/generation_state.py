@@ -17,7 +17,8 @@ class GenerationState:
     """Generated tokens (the end-of-turn token included) and their natural log-probabilities.
 
     `alternatives` holds for each token the most probable ones with their log-probabilities, as many as the sampling
-    asks for. With a `detokenizer`, `new_text` is the text that the newest token completed, and stop strings end the row.
+    asks for. With a `detokenizer`, `new_text` is the text that the newest token completed, and stop strings end the
+    row.
     """
 
     sampling: Sampling = field(default_factory=Sampling)

@@ -106,7 +106,7 @@ class RequestScheduler:
             DataError: the image can't be read, or the prompt holds a special token.
         """
         loaded = self.model(model)
-        system = loaded.style.system if system is None else system
+        system = loaded.style.system_prompt if system is None else system
         sample = Sample("request", image, "", prompt, system)
         return prompt_example(self._backends[loaded.name].processor, sample, loaded.style)
 
@@ -299,13 +299,11 @@ def open_scheduler(
     slots: int = 32,
     max_waiting: int = 256,
     trust_remote_code: bool = False,
-    notify: Callable[[str], None] = lambda note: None,
 ) -> RequestScheduler:
     """A scheduler of run folders on one base, a checkpoint folder, a hub id, or `nano`.
 
     Args:
         checkpoint: of a run folder: `best`, `latest` or a step; for one model.
-        notify: called with notes for the user.
 
     Raises:
         ModelError: no such model, or adapters of several bases.
@@ -313,9 +311,6 @@ def open_scheduler(
     """
     options = LoadOptions(trust_remote_code=trust_remote_code)
     sources = [resolve(model, checkpoint=checkpoint, options=options) for model in models]
-    for source in sources:
-        for note in source.notes:
-            notify(note)
     return RequestScheduler(open_shared(sources), slots=slots, max_waiting=max_waiting)
 
 

@@ -1,58 +1,37 @@
-"""The command that serves the same models by vLLM: base, adapters by name, pixel limits, key."""
+"""The command that serves the same models with vLLM: base, adapters by name, pixel limits, key."""
 
 import os
 import shlex
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from texlens.adapters.lora import WEIGHTS, check_adapter, is_full
-from texlens.adapters.metadata import AdapterMetadata
-from texlens.config.load import load_saved_config
-from texlens.config.model import ModelSettings
+from texlens.adapters.lora import WEIGHTS
 from texlens.core.errors import ModelError
-from texlens.core.run_folder import MANIFEST, RunFolder
-from texlens.inference.compatibility import check_together, refuse_unservable, settings_of
-from texlens.inference.names import refuse_missing_run
-from texlens.inference.vllm.flags import image_flags, lora_flags, why_not_vllm
-from texlens.models.build import BaseCheckpoint, build_base
+from texlens.inference.compatibility import adapter_settings, check_shared
+from texlens.inference.source import ModelSource, resolve
+from texlens.inference.vllm.flags import image_flags, lora_flags, unsupported_reason
 from texlens.models.checkpoint import read_header
-from texlens.models.export_manifest import ExportManifest
 
 
-def vllm_command(models: Sequence[str], *, host: str, port: int) -> list[str]:
-    """Program and arguments; the key is left to the environment, where `ps` does not show it.
+def vllm_command(models: Sequence[str], *, host: str, port: int, checkpoint: str | int | None = None) -> list[str]:
+    """Program and arguments; the key stays in the environment, where `ps` does not show it.
 
     Raises:
-        ModelError: no such model, several bases, or an adapter that vLLM can't take.
+        ModelError: no such model, several bases, or an adapter that vLLM can't serve.
     """
-    runs = [RunFolder.open(Path(model)) for model in models if (Path(model) / MANIFEST).is_file()]
-    bases = [model for model in models if not (Path(model) / MANIFEST).is_file()]
-    for path in bases:
-        refuse_missing_run(path)
-        refuse_unservable(path)
-    check_together(models, runs)
-    if runs and is_full(runs[0].adapter):
-        return _command(build_base(ModelSettings(path=str(runs[0].adapter))), runs[0].path.name, runs, host, port)
-    settings = load_saved_config(runs[0].config).model if runs else ModelSettings(path=bases[0])
-    base = build_base(settings)
-    for run in runs:
-        check_adapter(run.adapter, base.fingerprint)
-    if len(bases) > 1 or (bases and runs and build_base(ModelSettings(path=bases[0])).fingerprint != base.fingerprint):
-        raise ModelError(f"{bases[-1]}: one base can be served at a time; start a second server")
-    name = Path(bases[0] if bases else settings.path).name
-    name += "-base" * (name in {run.path.name for run in runs})
-    return [*_command(base, name, runs, host, port), *_lora(runs)]
-
-
-def _command(base: BaseCheckpoint, name: str, runs: Sequence[RunFolder], host: str, port: int) -> list[str]:
-    command = ["vllm", "serve", str(base.folder), "--host", host, "--port", str(port), "--served-model-name", name]
-    return command + image_flags(*_pixels(base, runs))
+    sources = [resolve(model, checkpoint=checkpoint) for model in models]
+    check_shared(sources)
+    adapters = [source for source in sources if source.adapter is not None]
+    first = next((source for source in sources if source.adapter is None), adapters[0] if adapters else sources[0])
+    name = first.name if first.adapter is None else first.base.folder.name
+    if name in {source.name for source in adapters}:
+        name += "-base"
+    command = ["vllm", "serve", str(first.base.folder), "--host", host, "--port", str(port)]
+    return [*command, "--served-model-name", name, *image_flags(*_pixel_budget(adapters or sources)), *_lora(adapters)]
 
 
 def run_vllm(command: Sequence[str], key: str | None) -> int | None:
-    """Becomes vLLM, or gives None where it is not installed."""
+    """Replace this process by vLLM; None where it is not installed."""
     program = shutil.which(command[0])
     if program is None:
         return None
@@ -60,41 +39,39 @@ def run_vllm(command: Sequence[str], key: str | None) -> int | None:
     os.execve(program, [program, *command[1:]], environment)
 
 
-def printed(command: Sequence[str]) -> str:
+def as_shell(command: Sequence[str]) -> str:
     return shlex.join(command)
 
 
-def _pixels(base: BaseCheckpoint, runs: Sequence[RunFolder]) -> tuple[int, int]:
-    """The pixel budget that the adapters were trained with, or that of the folder.
+def _pixel_budget(sources: Sequence[ModelSource]) -> tuple[int, int]:
+    """Smallest and largest image, in pixels, that the models were trained with.
 
     Raises:
-        ModelError: adapters with different budgets, which one vLLM can't keep apart.
+        ModelError: different budgets, of which vLLM has one for all adapters.
     """
-    cards: list[Any] = [AdapterMetadata.read(run.adapter) for run in runs] or [ExportManifest.read(base.folder)]
-    geometry = base.processor.geometry
-    budgets = {(card.min_pixels, card.max_pixels) for card in cards if card} or {
-        (geometry.min_pixels, geometry.max_pixels)
-    }
+    geometries = [source.base.processor.geometry for source in sources]
+    budgets = {(geometry.min_pixels, geometry.max_pixels) for geometry in geometries}
     if len(budgets) > 1:
-        raise ModelError(f"adapters of {len(budgets)} pixel budgets; vLLM has one for all, so serve them apart")
+        raise ModelError(f"adapters of {len(budgets)} pixel budgets; vLLM has one for all, so serve them separately")
     return budgets.pop()
 
 
-def _lora(runs: Sequence[RunFolder]) -> list[str]:
+def _lora(adapters: Sequence[ModelSource]) -> list[str]:
     """
     Raises:
-        ModelError: an adapter that vLLM can't take.
+        ModelError: an adapter that vLLM can't serve.
     """
-    if not runs:
+    if not adapters:
         return []
-    settings = [settings_of(run) for run in runs]
-    for run, one in zip(runs, settings, strict=True):
-        if reason := why_not_vllm(one):
+    settings = [adapter_settings(source) for source in adapters]
+    for source, values in zip(adapters, settings, strict=True):
+        if reason := unsupported_reason(values):
             merge = (
                 "use --engine transformers"
-                if one.get("peft_type") != "LORA"
-                else ("merge it with `texlens export`, or use --engine transformers")
+                if values.get("peft_type") != "LORA"
+                else "merge it with `texlens export`, or use --engine transformers"
             )
-            raise ModelError(f"{run.adapter}: {reason}; {merge}")
-    tower = any(".visual." in name for run in runs for name in read_header(run.adapter / WEIGHTS))
-    return lora_flags({run.path.name: str(run.adapter.resolve()) for run in runs}, settings, tower=tower)
+            raise ModelError(f"{source.adapter}: {reason}; {merge}")
+    folders = {source.name: source.adapter.resolve() for source in adapters if source.adapter is not None}
+    tower = any(".visual." in name for folder in folders.values() for name in read_header(folder / WEIGHTS))
+    return lora_flags({name: str(folder) for name, folder in folders.items()}, settings, tower=tower)

@@ -1,4 +1,4 @@
-"""What vLLM must be told so that it reads as training did, and which adapters it can't take.
+"""Flags with which vLLM reads as training did, and the adapters that it can't serve.
 
 Flags as of version 0.14 and later: `--limit-mm-per-prompt` and `--mm-processor-kwargs` in JSON; LoRA by `--enable-lora`
 with `--lora-modules NAME=PATH` and `--max-lora-rank` (one of the ranks that its kernels know), on the vision tower and
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What --max-lora-rank may be."""
+"""Values that --max-lora-rank accepts."""
 ONE_IMAGE = {"image": 1, "video": 0}
 
 
@@ -31,26 +31,27 @@ def lora_flags(adapters: Mapping[str, str], settings: Iterable[Mapping[str, Any]
 
     Args:
         adapters: name to path.
-        settings: of each adapter, all of which `why_not_vllm` lets pass.
+        settings: of each adapter, all of which vLLM supports (`unsupported_reason` is None).
         tower: one of them has layers in the vision tower or the merger.
     """
-    highest = max(highest_rank(one) for one in settings)
+    highest = max(highest_rank(values) for values in settings)
     rank = next(known for known in RANKS if known >= highest)
     flags = ["--enable-lora", "--max-loras", str(len(adapters)), "--max-lora-rank", str(rank)]
     flags += ["--enable-tower-connector-lora"] if tower else []
     return [*flags, "--lora-modules", *(f"{name}={path}" for name, path in adapters.items())]
 
 
-def why_not_vllm(settings: Mapping[str, Any]) -> str | None:
-    """What in an adapter's settings (adapter_config.json) vLLM refuses or would read wrongly; None where it serves."""
+def unsupported_reason(settings: Mapping[str, Any]) -> str | None:
+    """Why vLLM refuses an adapter with these settings (adapter_config.json) or would read it wrongly; None where it
+    serves it."""
     if settings.get("peft_type") != "LORA":
-        return f"vLLM takes LoRA alone, not {settings.get('peft_type')}"
+        return f"vLLM serves LoRA only, not {settings.get('peft_type')}"
     if settings.get("use_dora"):
-        return "vLLM has no DoRA"
+        return "vLLM does not support DoRA"
     if settings.get("modules_to_save"):
-        return "vLLM takes no modules that were trained whole beside LoRA"
+        return "vLLM does not support modules_to_save"
     if settings.get("target_parameters"):
-        return "vLLM reads no adapters on stacked experts in PEFT's form"
+        return "vLLM does not read adapters on stacked experts in PEFT's form"
     if len(_scales(settings)) > 1:
         return "its groups have different scales (alpha / rank), and vLLM has one for all"
     if highest_rank(settings) > RANKS[-1]:
@@ -63,7 +64,7 @@ def highest_rank(settings: Mapping[str, Any]) -> int:
 
 
 def _scales(settings: Mapping[str, Any]) -> set[float]:
-    """Of each pattern of layers alpha / rank, as PEFT has it."""
+    """alpha / rank of each pattern of layers, as PEFT computes it."""
     ranks, alphas = settings.get("rank_pattern") or {}, settings.get("alpha_pattern") or {}
     pairs = [(settings["r"], settings["lora_alpha"])]
     pairs += [

@@ -1,4 +1,4 @@
-"""`POST /v1/read`: one image file in, LaTeX, MathML and confidence out, at once or token by token."""
+"""`POST /v1/read`: one image file in; LaTeX, MathML and confidence out, at once or token by token."""
 
 import json
 import math
@@ -10,86 +10,113 @@ from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from texlens.inference.job import Job, Spoken
-from texlens.inference.sampling import Sampling
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.scheduling.job import GenerationJob, TokenEvent
 from texlens.latex.canonical.readable import readable
 from texlens.latex.mathml import to_mathml
-from texlens.serve.errors import fault_of
-from texlens.serve.schemas import ERRORS, Reading, TokenForm
-from texlens.serve.service import Asked, Listener, Office, ended_well
+from texlens.serve.errors import ApiError, api_error
+from texlens.serve.schemas import (
+    ERRORS,
+    MaxTokens,
+    MinP,
+    Name,
+    ReadResponse,
+    RepetitionPenalty,
+    Temperature,
+    Text,
+    TokenForm,
+    TopK,
+    TopP,
+)
+from texlens.serve.service import GenerationRequest, InferenceService, TokenStream, raise_for_outcome
 
-EVENTS = "text/event-stream"
+EVENT_STREAM = "text/event-stream"
 
 
-def router(office: Office) -> APIRouter:
+def router(service: InferenceService) -> APIRouter:
     routes = APIRouter(tags=["read"])
 
-    @routes.post("/v1/read", response_model=Reading, responses=ERRORS)
+    @routes.post("/v1/read", response_model=ReadResponse, responses=ERRORS)
     async def read(
         request: Request,
         file: Annotated[UploadFile, File(description="The image.")],
-        model: Annotated[str | None, Form()] = None,
-        question: Annotated[str | None, Form()] = None,
-        max_tokens: Annotated[int | None, Form(ge=1)] = None,
-        temperature: Annotated[float, Form(ge=0, le=2, allow_inf_nan=False)] = 0.0,
+        model: Annotated[Name | None, Form()] = None,
+        prompt: Annotated[Text | None, Form()] = None,
+        system: Annotated[Text | None, Form()] = None,
+        question: Annotated[Text | None, Form(description="Old name of prompt.", deprecated=True)] = None,
+        max_tokens: Annotated[MaxTokens | None, Form()] = None,
+        temperature: Annotated[Temperature, Form()] = 0.0,
+        top_p: Annotated[TopP, Form()] = 1.0,
+        min_p: Annotated[MinP, Form()] = 0.0,
+        top_k: Annotated[TopK, Form()] = 0,
+        repetition_penalty: Annotated[RepetitionPenalty, Form()] = 1.0,
         stream: Annotated[bool, Form()] = False,
     ) -> Any:
         """Read one image."""
-        began = time.monotonic()
-        served = office.engine.served(model or None)
-        office.check_text(question, "question")
-        sampling = Sampling(office.max_tokens(served.name, max_tokens), temperature or None)
-        asked = Asked(await file.read(), served.name, question or None, sampling=sampling)
-        listener = Listener(1, tokens=True)
-        jobs = await office.ask(asked, listener)
-        events = listener.events(request, jobs)
+        start = time.monotonic()
+        loaded = service.scheduler.model(model or None)
+        if prompt and question:
+            raise ApiError(422, "invalid_value", "question: the old name of prompt; send one of the two", "question")
+        for name, text in (("prompt", prompt), ("question", question), ("system", system)):
+            service.check_text(text, name)
+        sampling = Sampling(
+            service.max_tokens(loaded.name, max_tokens), temperature or None, top_p, min_p, top_k, repetition_penalty
+        )
+        generation = GenerationRequest(
+            await file.read(), loaded.name, prompt or question or None, system or None, sampling
+        )
+        tokens = TokenStream(1, tokens=True)
+        jobs = await service.submit(generation, tokens)
+        events = tokens.events(request, jobs)
         if stream:
-            return StreamingResponse(_events(office, events, began), media_type=EVENTS)
-        spoken: list[Spoken] = []
-        async for _, said in events:
-            if isinstance(said, Spoken):
-                spoken.append(said)
-        return await run_in_threadpool(reading_of, office, ended_well(jobs[0]), spoken, began)
+            return StreamingResponse(_event_stream(service, events, start), media_type=EVENT_STREAM)
+        token_events: list[TokenEvent] = []
+        async for _, item in events:
+            if isinstance(item, TokenEvent):
+                token_events.append(item)
+        return await run_in_threadpool(read_response, service, raise_for_outcome(jobs[0]), token_events, start)
 
     return routes
 
 
-def reading_of(office: Office, job: Job, spoken: list[Spoken], began: float) -> Reading:
+def read_response(
+    service: InferenceService, job: GenerationJob, token_events: list[TokenEvent], start: float
+) -> ReadResponse:
+    """The answer for a finished job; `start` is the time of the request on the monotonic clock."""
     text = job.text
-    calibration = office.engine.served(job.model).calibration
+    calibration = service.scheduler.model(job.model).calibration
     mathml, problem = to_mathml(text)
-    return Reading(
+    return ReadResponse(
         latex=readable(text),
         raw=text,
         mathml=mathml,
         mathml_problem=problem,
-        confidence=None if calibration is None else round(calibration.confidence(job.row.log_probability), 4),
-        tokens=[
-            TokenForm(text=said.text, probability=round(math.exp(said.log_probability), 6))
-            for said in spoken
-            if said.text
-        ],
-        stop=job.row.stop,
-        milliseconds=round((time.monotonic() - began) * 1000, 1),
+        confidence=None if calibration is None else round(calibration.confidence(job.state.log_probability), 4),
+        tokens=[TokenForm(text=event.text, probability=_probability(event)) for event in token_events if event.text],
+        stop=job.state.stop,
+        milliseconds=round((time.monotonic() - start) * 1000, 1),
         model=job.model,
     )
 
 
-async def _events(office: Office, events: AsyncIterator, began: float) -> AsyncIterator[str]:
-    spoken: list[Spoken] = []
-    async for _, said in events:
-        if isinstance(said, Spoken):
-            spoken.append(said)
-            if said.text:
-                yield event({"text": said.text, "probability": round(math.exp(said.log_probability), 6)})
+async def _event_stream(service: InferenceService, events: AsyncIterator, start: float) -> AsyncIterator[str]:
+    token_events: list[TokenEvent] = []
+    async for _, item in events:
+        if isinstance(item, TokenEvent):
+            token_events.append(item)
+            if item.text:
+                yield server_sent_event({"text": item.text, "probability": _probability(item)})
             continue
         try:
-            made = await run_in_threadpool(reading_of, office, ended_well(said), spoken, began)
-            yield event({"done": made.model_dump()})
-        except Exception as error:  # noqa: BLE001 - the status is long sent, so every error becomes an event
-            yield event(fault_of(error).body)
+            response = await run_in_threadpool(read_response, service, raise_for_outcome(item), token_events, start)
+            yield server_sent_event({"done": response.model_dump()})
+        except Exception as error:  # noqa: BLE001 - the status has been sent, so every error becomes an event
+            yield server_sent_event(api_error(error).body)
 
 
-def event(value: Any) -> str:
-    """One server-sent event."""
+def _probability(event: TokenEvent) -> float:
+    return round(math.exp(event.log_probability), 6)
+
+
+def server_sent_event(value: Any) -> str:
     return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"

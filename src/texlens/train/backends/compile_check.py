@@ -8,7 +8,7 @@ from torch import nn
 
 from texlens.core.errors import TexlensError
 from texlens.data.geometry import ImageGeometry
-from texlens.inference.decode import evaluating
+from texlens.inference.evaluation_mode import evaluation_mode
 from texlens.inputs.example import IGNORED, Example
 from texlens.inputs.pack import Pack, PackSpec, build_pack
 from texlens.models.packed.forward import PackedForward
@@ -24,7 +24,7 @@ def tried(
     What is made here is not made again in the first step. The model is as before after it, without gradients.
     """
     try:
-        with evaluating(model):
+        with evaluation_mode(model):
             forward = build()
             forward.loss(small_pack(geometry, layout, next(model.parameters()).device)).backward()
         return forward, None

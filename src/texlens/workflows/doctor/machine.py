@@ -132,12 +132,12 @@ def one_reading() -> tuple[str, float]:
     from transformers.utils import logging
 
     from texlens.data.sample import LazyImage, Sample
-    from texlens.inference.reader import open_reader
+    from texlens.inference.open import open_model
     from texlens.latex.parse.tokens import canonical_spacing
     from texlens.latex.render.formats import render_png
 
     logging.disable_progress_bar()
     began = time.monotonic()
     picture = LazyImage.from_bytes(render_png(FORMULA), "self-test")
-    (prediction,) = open_reader("nano", device="cpu").read([Sample("self-test", picture, "")])
+    (prediction,) = open_model("nano", device="cpu").read([Sample("self-test", picture, "")])
     return canonical_spacing(prediction.text), time.monotonic() - began

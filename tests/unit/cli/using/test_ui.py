@@ -14,14 +14,15 @@ def served(monkeypatch):
     """What would be served: (model that was opened, application, address)."""
     seen = []
 
-    def open_engine(models):
+    def open_scheduler(models, **settings):
+        assert settings == {"checkpoint": None, "trust_remote_code": False}
         seen.extend(models)
         return contextlib.nullcontext(SimpleNamespace(models={"tuned": None, "base": None}))
 
-    monkeypatch.setattr("texlens.inference.batching.open_engine", open_engine)
-    monkeypatch.setattr("texlens.serve.app.create_app", lambda engine, settings: FastAPI())
+    monkeypatch.setattr("texlens.inference.scheduling.scheduler.open_scheduler", open_scheduler)
+    monkeypatch.setattr("texlens.serve.app.create_app", lambda scheduler, settings: FastAPI())
     monkeypatch.setattr(
-        "texlens.serve.server.serve", lambda app, settings, opened: seen.extend([app, opened.getsockname()])
+        "texlens.serve.server.serve", lambda app, settings, bound: seen.extend([app, bound.getsockname()])
     )
     return seen
 
@@ -33,7 +34,7 @@ def opened(monkeypatch):
     return addresses, happened
 
 
-def test_the_page_is_served_to_this_machine_alone_and_opened(served, opened, capsys):
+def test_page_is_served_to_this_machine_only_and_opened(served, opened, capsys):
     ui("runs/nano", port=0, no_browser=False)
     model, app, (host, port) = served
     addresses, happened = opened
@@ -45,15 +46,15 @@ def test_the_page_is_served_to_this_machine_alone_and_opened(served, opened, cap
     assert f"reading with tuned, base at {addresses[0]}" in capsys.readouterr().err
 
 
-def test_no_browser_is_opened_where_none_is_wanted(served, opened, capsys):
+def test_no_browser_is_opened_with_no_browser(served, opened, capsys):
     ui("nano", port=0, no_browser=True)
 
     assert opened[0] == []
     assert "http://127.0.0.1:" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_told(served):
-    from texlens.serve.server import listening_socket
+def test_port_in_use_is_reported(served):
+    from texlens.serve.sockets import listening_socket
 
     with listening_socket("127.0.0.1", 0) as taken:
         taken.listen()

@@ -1,11 +1,11 @@
 import pytest
 
-from texlens.inference.vllm.flags import highest_rank, image_flags, lora_flags, why_not_vllm
+from texlens.inference.vllm.flags import highest_rank, image_flags, lora_flags, unsupported_reason
 
 LORA = {"peft_type": "LORA", "r": 16, "lora_alpha": 32}
 
 
-def test_images_are_limited_in_the_processor_s_words_and_in_vllm_s():
+def test_image_flags_name_the_budget_for_processor_and_vllm():
     assert image_flags(1024, 4096) == [
         "--limit-mm-per-prompt",
         '{"image": 1, "video": 0}',
@@ -14,7 +14,7 @@ def test_images_are_limited_in_the_processor_s_words_and_in_vllm_s():
     ]
 
 
-def test_adapters_are_loaded_at_the_next_rank_that_vllm_knows():
+def test_adapters_are_loaded_at_the_next_rank_that_vllm_supports():
     settings = [LORA, {**LORA, "rank_pattern": {"visual": 33}}]
     assert lora_flags({"one": "/a", "two": "/b"}, settings, tower=True) == [
         "--enable-lora",
@@ -38,16 +38,16 @@ def test_adapters_are_loaded_at_the_next_rank_that_vllm_knows():
         {**LORA, "rank_pattern": {"visual": 8}, "alpha_pattern": {"visual": 16}},
     ],
 )
-def test_one_scale_for_all_layers_is_served(settings):
-    assert why_not_vllm(settings) is None
+def test_adapter_with_one_scale_is_served(settings):
+    assert unsupported_reason(settings) is None
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"peft_type": "MOE_LORA"}, "LoRA alone, not MOE_LORA"),
-        ({"use_dora": True}, "no DoRA"),
-        ({"modules_to_save": ["embed_tokens"]}, "trained whole"),
+        ({"peft_type": "MOE_LORA"}, "LoRA only, not MOE_LORA"),
+        ({"use_dora": True}, "does not support DoRA"),
+        ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"),
         ({"target_parameters": ["experts.down_proj"]}, "stacked experts"),
         ({"rank_pattern": {"visual": 8}}, "different scales"),
         ({"alpha_pattern": {"visual": 64}}, "different scales"),
@@ -55,5 +55,5 @@ def test_one_scale_for_all_layers_is_served(settings):
         ({"r": 1024, "lora_alpha": 2048}, "rank 1024 is over vLLM's 512"),
     ],
 )
-def test_what_vllm_would_refuse_or_read_wrongly_is_named(changes, reason):
-    assert reason in str(why_not_vllm({**LORA, **changes}))
+def test_unsupported_adapter_is_refused_with_the_reason(changes, reason):
+    assert reason in str(unsupported_reason({**LORA, **changes}))

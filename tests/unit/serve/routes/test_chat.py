@@ -5,7 +5,7 @@ import math
 import openai
 import pytest
 
-from tests.unit.serve.conftest import LIMIT, asked
+from tests.unit.serve.conftest import LIMIT, messages
 
 
 def test_models_are_listed_the_default_first(client):
@@ -13,7 +13,7 @@ def test_models_are_listed_the_default_first(client):
 
 
 def test_a_question_is_answered(client):
-    answer = client.chat.completions.create(model="base", messages=asked())
+    answer = client.chat.completions.create(model="base", messages=messages())
 
     choice = answer.choices[0]
     assert choice.message.role == "assistant"
@@ -25,16 +25,16 @@ def test_a_question_is_answered(client):
 
 def test_the_adapter_and_the_base_answer_apart(client):
     def said(model):
-        return client.chat.completions.create(model=model, messages=asked()).choices[0].message.content
+        return client.chat.completions.create(model=model, messages=messages()).choices[0].message.content
 
     assert said("tuned") != said("base")
     assert said("tuned") == said("tuned")
 
 
 def test_a_stream_says_what_the_whole_answer_says(client):
-    whole = client.chat.completions.create(model="base", messages=asked())
+    whole = client.chat.completions.create(model="base", messages=messages())
     stream = client.chat.completions.create(
-        model="base", messages=asked(), stream=True, stream_options={"include_usage": True}
+        model="base", messages=messages(), stream=True, stream_options={"include_usage": True}
     )
     chunks = list(stream)
 
@@ -45,7 +45,7 @@ def test_a_stream_says_what_the_whole_answer_says(client):
 
 
 def test_log_probabilities_come_with_their_alternatives(client):
-    answer = client.chat.completions.create(model="base", messages=asked(), logprobs=True, top_logprobs=3)
+    answer = client.chat.completions.create(model="base", messages=messages(), logprobs=True, top_logprobs=3)
 
     tokens = answer.choices[0].logprobs.content
     assert len(tokens) <= LIMIT
@@ -62,7 +62,7 @@ def test_log_probabilities_come_with_their_alternatives(client):
 def test_several_answers_are_drawn_and_a_seed_repeats_them(client):
     def texts(seed):
         drawn = client.chat.completions.create(
-            model="base", messages=asked(), n=3, temperature=1.5, top_p=0.9, seed=seed, max_tokens=8
+            model="base", messages=messages(), n=3, temperature=1.5, top_p=0.9, seed=seed, max_tokens=8
         )
         return [choice.message.content for choice in drawn.choices]
 
@@ -73,16 +73,16 @@ def test_several_answers_are_drawn_and_a_seed_repeats_them(client):
 
 
 def test_a_stop_string_ends_the_text_before_it(client):
-    whole = client.chat.completions.create(model="base", messages=asked()).choices[0].message.content
+    whole = client.chat.completions.create(model="base", messages=messages()).choices[0].message.content
     stop = whole[4:6]
-    answer = client.chat.completions.create(model="base", messages=asked(), stop=[stop, "never"]).choices[0]
+    answer = client.chat.completions.create(model="base", messages=messages(), stop=[stop, "never"]).choices[0]
 
     assert answer.message.content == whole[: whole.index(stop)]
     assert answer.finish_reason == "stop"
 
 
 def test_max_tokens_cuts(client):
-    answer = client.chat.completions.create(model="base", messages=asked(), max_completion_tokens=3)
+    answer = client.chat.completions.create(model="base", messages=messages(), max_completion_tokens=3)
 
     assert answer.usage.completion_tokens == 3
 
@@ -101,30 +101,30 @@ def test_max_tokens_cuts(client):
         (openai.UnprocessableEntityError, 422, "invalid_value", {"extra_body": {"bannana": 1}}),
         (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": []}),
         (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": [{"role": "user", "content": "hello"}]}),
-        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": asked() + asked()}),
-        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": asked(text="word " * 10_000)}),
-        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": asked(text="<|image_pad|>" * 3)}),
-        (openai.BadRequestError, 400, "bad_image", {"messages": asked("data:image/png;base64,@@@")}),
-        (openai.BadRequestError, 400, "bad_image", {"messages": asked("data:image/png;base64,aGVsbG8=")}),
-        (openai.BadRequestError, 400, "bad_image", {"messages": asked("data:image/png")}),
-        (openai.BadRequestError, 400, "bad_image", {"messages": asked("file:///etc/passwd")}),
-        (openai.BadRequestError, 400, "bad_image", {"messages": asked("/etc/passwd")}),
-        (openai.BadRequestError, 400, "bad_image", {"messages": asked("../../etc/passwd")}),
-        (openai.BadRequestError, 400, "bad_image", {"messages": asked("https://example.com/x.png")}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": messages() + messages()}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": messages(text="word " * 10_000)}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": messages(text="<|image_pad|>" * 3)}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": messages("data:image/png;base64,@@@")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": messages("data:image/png;base64,aGVsbG8=")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": messages("data:image/png")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": messages("file:///etc/passwd")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": messages("/etc/passwd")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": messages("../../etc/passwd")}),
+        (openai.BadRequestError, 400, "bad_image", {"messages": messages("https://example.com/x.png")}),
     ],
 )
 def test_what_cannot_be_answered_is_refused_with_a_reason(client, error, status, code, change):
     with pytest.raises(error) as caught:
-        client.chat.completions.create(**({"model": "base", "messages": asked()} | change))
+        client.chat.completions.create(**({"model": "base", "messages": messages()} | change))
 
     assert (caught.value.status_code, caught.value.code) == (status, code)
     assert "\n" not in caught.value.body["message"]
-    assert client.chat.completions.create(model="base", messages=asked(), max_tokens=1).choices
+    assert client.chat.completions.create(model="base", messages=messages(), max_tokens=1).choices
 
 
 def test_fields_that_mean_nothing_new_are_let_through(client):
     answer = client.chat.completions.create(
-        model="base", messages=asked(), max_tokens=1, frequency_penalty=0, tools=[], user="me", tool_choice="auto"
+        model="base", messages=messages(), max_tokens=1, frequency_penalty=0, tools=[], user="me", tool_choice="auto"
     )
 
     assert answer.choices

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from texlens.core.errors import DataError, ModelError
 from texlens.data.sample import Sample
+from texlens.inference.backend import OnToken, failed_prediction
 from texlens.inference.backends.llama_cpp.binding import CONTEXT_TOKENS, LlamaCpp
 from texlens.inference.backends.next_token_logits import stack_rows
-from texlens.inference.backend import OnToken, failed_prediction
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sample_tokens import sample_tokens
@@ -102,7 +102,7 @@ class LlamaCppBackend:
         if sample.more_images or sample.history:
             raise DataError(f"{sample.image.where}: the llama.cpp backend reads one image and one question")
         tokenizer: Any = self.processor.tokenizer
-        ids = prompt_ids(tokenizer, question=style.question, system=style.system, image_tokens=1)
+        ids = prompt_ids(tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=1)
         image_text = f"{VISION_START_TOKEN}{IMAGE_TOKEN}{VISION_END_TOKEN}"
         text = tokenizer.decode(ids).replace(image_text, self.llama.image_marker)
         return self.llama.prefill(text, self._resized(sample), sample.image.where)

@@ -15,9 +15,9 @@ from safetensors.numpy import load_file
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
+from texlens.inference.backend import OnToken, failed_prediction
 from texlens.inference.backends.numpy.forward import Decoder, NumpyModel
 from texlens.inference.backends.numpy.tokenizer import LightTokenizer
-from texlens.inference.backend import OnToken, failed_prediction
 from texlens.inference.confidence import read_calibration
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
@@ -49,9 +49,7 @@ class NumpyBackend:
             name.removeprefix("model."): value.astype(np.float32)
             for name, value in load_file(folder / "model.safetensors").items()
         }
-        return cls(
-            NumpyModel(config, weights), LightTokenizer(folder), geometry_of(config, read_preprocessor(folder))
-        )
+        return cls(NumpyModel(config, weights), LightTokenizer(folder), geometry_of(config, read_preprocessor(folder)))
 
     def generate(
         self,
@@ -126,7 +124,7 @@ class NumpyBackend:
         patches, grid = image_to_patches(sample.image.load(), self.geometry)
         image_tokens = grid[1] * grid[2] // self.geometry.merge_size**2
         tokenizer: Any = self.tokenizer
-        ids = prompt_ids(tokenizer, question=style.question, system=style.system, image_tokens=image_tokens)
+        ids = prompt_ids(tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=image_tokens)
         assert ids.count(self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN) or -1) == image_tokens
         decoder = Decoder(self.model)
         return decoder, decoder.prefill(ids, *self.model.encode_image(patches, grid), grid, self.geometry.merge_size)

@@ -188,7 +188,8 @@ def _interpolate_positions(table: Array, positions_2P: Array, grid: tuple[int, i
     """The learned position embedding of each patch: bilinear in a square grid, corners aligned."""
     side = round(math.sqrt(len(table)))
     rows, columns = (
-        np.linspace(0, side - 1, count, dtype=np.float32)[index] for count, index in zip(grid[1:], positions_2P, strict=True)
+        np.linspace(0, side - 1, count, dtype=np.float32)[index]
+        for count, index in zip(grid[1:], positions_2P, strict=True)
     )
     low_row, low_column = rows.astype(int), columns.astype(int)
     high_row, high_column = np.minimum(low_row + 1, side - 1), np.minimum(low_column + 1, side - 1)

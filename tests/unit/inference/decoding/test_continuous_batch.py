@@ -1,13 +1,16 @@
-"""The inner loop of generation against `model.generate`."""
+"""The reference decoding loop against `model.generate`."""
 
 import pytest
 import torch
 from transformers import GenerationConfig
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from texlens.inference.decode import decode_batch, evaluating
-from texlens.inference.generate import prompt_of
-from texlens.inference.repetition import is_looping
+from texlens.inference.decoders import decode
+from texlens.inference.decoding.continuous_batch import NOT_FINITE, ContinuousBatch
+from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.evaluation_mode import evaluation_mode
+from texlens.inference.prompts import prompt_example
 from texlens.inputs.chat_template import PromptStyle
 from texlens.inputs.padded_collator import Collator
 
@@ -15,10 +18,17 @@ NEVER = frozenset[int]()
 
 
 def inputs_of(processor, samples):
-    prompts = [prompt_of(processor, sample, PromptStyle("Read this.")) for sample in samples]
+    prompts = [prompt_example(processor, sample, PromptStyle("Read this.")) for sample in samples]
     inputs = Collator(processor.pad_token_id, processor.image_token_id, left=True)(prompts)
     inputs.pop("labels")
     return inputs
+
+
+def decode_batch(model, inputs, *, max_new_tokens, end_ids, temperature=None, generator=None, repetition_guard=True):
+    sampling = Sampling(max_new_tokens, temperature, repetition_guard=repetition_guard)
+    states = [GenerationState(sampling, generator) for _ in inputs["input_ids"]]
+    decode(ContinuousBatch(model, end_ids), inputs, states)
+    return states
 
 
 def stock(model, inputs, end_ids, max_new_tokens=12):
@@ -37,7 +47,7 @@ def stock(model, inputs, end_ids, max_new_tokens=12):
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_the_loop_says_what_the_stock_generation_says(family, samples):
+def test_tokens_equal_those_of_stock_generation(family, samples):
     model, processor = tiny_model(family)
     inputs = inputs_of(processor, samples)
     free = stock(model, inputs, NEVER)
@@ -52,7 +62,7 @@ def test_the_loop_says_what_the_stock_generation_says(family, samples):
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_a_batch_of_four_says_what_the_rows_say_alone(family, samples):
+def test_batch_of_four_gives_the_tokens_of_single_rows(family, samples):
     model, processor = tiny_model(family, seed=1)
     together = decode_batch(model, inputs_of(processor, samples), max_new_tokens=10, end_ids=NEVER)
     alone = [
@@ -62,7 +72,7 @@ def test_a_batch_of_four_says_what_the_rows_say_alone(family, samples):
     assert [row.tokens for row in together] == [row.tokens for row in alone]
 
 
-def test_rows_that_end_early_leave_the_others_as_they_were(samples):
+def test_rows_that_end_early_do_not_change_the_others(samples):
     model, processor = tiny_model()
     inputs = inputs_of(processor, samples)
     free = decode_batch(model, inputs, max_new_tokens=16, end_ids=NEVER)
@@ -75,7 +85,7 @@ def test_rows_that_end_early_leave_the_others_as_they_were(samples):
         assert row.tokens == whole.tokens[: end + 1]
 
 
-def test_the_stop_reasons_are_told_apart(samples):
+def test_stop_reasons_are_distinguished(samples):
     model, processor = tiny_model()
     inputs = inputs_of(processor, samples[:1])
     free = decode_batch(model, inputs, max_new_tokens=4, end_ids=NEVER)[0]
@@ -85,7 +95,7 @@ def test_the_stop_reasons_are_told_apart(samples):
     assert (ended.stop, ended.tokens) == ("end", free.tokens[:1])
 
 
-def test_sampling_with_a_seed_repeats_itself(samples):
+def test_sampling_with_the_same_seed_gives_the_same_tokens(samples):
     model, processor = tiny_model()
     inputs = inputs_of(processor, samples)
 
@@ -98,25 +108,7 @@ def test_sampling_with_a_seed_repeats_itself(samples):
     assert drawn(1) != drawn(2)
 
 
-@pytest.mark.parametrize(
-    ("tokens", "looping"),
-    [
-        ([7] * 47, False),
-        ([7] * 48, True),
-        ([1, 2, 3] * 15, False),
-        ([1, 2, 3] * 16, True),
-        (list(range(8)) * 8, True),
-        (list(range(8)) * 7, False),
-        (list(range(9)) * 20, False),
-        ([5] * 60 + [6], False),
-        ([9, 9] + [1, 2] * 24, True),
-    ],
-)
-def test_a_loop_is_a_short_cycle_said_many_times(tokens, looping):
-    assert is_looping(tokens) is looping
-
-
-def test_a_looping_row_is_cut(samples):
+def test_repeating_row_is_ended(samples):
     model, processor = tiny_model()
     torch.nn.init.zeros_(model.model.language_model.norm.weight)
     inputs = inputs_of(processor, samples[:2])
@@ -128,13 +120,33 @@ def test_a_looping_row_is_cut(samples):
     assert [(row.stop, len(row.tokens)) for row in unguarded] == [("length", 80), ("length", 80)]
 
 
-def test_each_module_gets_its_own_mode_back():
+def test_evaluation_mode_restores_each_module():
     model, _ = tiny_model()
     model.train()
     model.model.visual.eval()
 
-    with evaluating(model):
+    with evaluation_mode(model):
         assert not any(module.training for module in model.modules())
 
     assert model.training
     assert not model.model.visual.training
+
+
+def test_row_with_nan_logits_fails_alone(samples):
+    model, processor = tiny_model()
+    inputs = inputs_of(processor, samples[:3])
+    expected = decode_batch(model, inputs, max_new_tokens=5, end_ids=NEVER)
+    second = torch.tensor([1])
+    hook = model.lm_head.register_forward_hook(
+        lambda _, __, logits: logits.index_fill(0, second, torch.nan) if len(logits) == 3 else logits
+    )
+    states = [GenerationState(Sampling(5, temperature), None) for temperature in (None, 1.0, None)]
+    try:
+        decode(ContinuousBatch(model, NEVER), inputs, states)
+    finally:
+        hook.remove()
+
+    assert (states[1].stop, states[1].error) == ("failed", NOT_FINITE)
+    assert states[0].tokens[0] == expected[0].tokens[0]
+    assert [len(states[row].tokens) for row in (0, 2)] == [5, 5]
+    assert not any(state.is_active for state in states)

@@ -1,4 +1,4 @@
-"""Runs of every kind behind the server: each reads an image as `evaluate` does, or is refused with the reason."""
+"""Runs of every kind: server and evaluation read an image alike, or the run is refused with the reason."""
 
 import importlib.util
 from pathlib import Path
@@ -12,17 +12,16 @@ from tests.fixtures.tiny_models import tiny_processor, write_tiny_checkpoint
 from tests.unit.export.conftest import write_base
 from tests.unit.serve.conftest import serving
 from texlens.adapters.build import build_adapter, build_card, build_plan
-from texlens.adapters.lora import save_adapter
+from texlens.adapters.lora import load_adapter, save_adapter
 from texlens.config.load import build_config, dump_config, load_config
 from texlens.core.errors import ModelError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
 from texlens.data.sample import LazyImage, Sample
-from texlens.export.formats.registry import find_format
-from texlens.inference.batching import open_engine
-from texlens.inference.open import open_models
-from texlens.inference.reader import open_reader
-from texlens.inference.systems import open_adapter
+from texlens.inference.open import open_model, wrap_model
+from texlens.inference.open_shared import base_of, open_shared
+from texlens.inference.scheduling.scheduler import open_scheduler
+from texlens.inference.source import resolve, resolve_run_base
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
@@ -31,6 +30,7 @@ from texlens.models.processor import save_processor
 from texlens.serve.settings import ServeSettings
 
 IMAGE = drawn(120, 40)
+SAMPLE = Sample("image", LazyImage.from_bytes(IMAGE, "image"), "")
 ATTENTION = ["text-attention"]
 MOE_LORA = {"kind": "moe-lora", "rank": 2, "targets": [*ATTENTION, "vision"]}
 FULL = {"kind": "full", "targets": [*ATTENTION, "merger"]}
@@ -77,61 +77,79 @@ def made_run(folder: Path, name: str, family: str, adapter: dict, quantize: str 
     return run
 
 
-def read_by_evaluate(run: RunFolder) -> str:
+def read_directly(run: RunFolder) -> str:
+    """With the model built by hand, without `open_model`."""
     config = load_config(run.config)
-    (made,) = open_adapter(config, build_base(config.model), run.adapter).read(
-        [Sample("image", LazyImage.from_bytes(IMAGE, "image"), "")]
-    )
-    return made.text
+    base = build_base(config.model)
+    model = load_adapter(build_model(base, config.model, config.base), run.adapter, fingerprint=base.fingerprint)
+    loaded = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=6)
+    return loaded.read([SAMPLE])[0].text
 
 
 def read_by_server(run: RunFolder) -> tuple[list[str], str]:
-    with open_engine([str(run.path)]) as engine, serving(engine, ServeSettings()) as url:
+    with open_scheduler([str(run.path)]) as scheduler, serving(scheduler, ServeSettings()) as url:
         models = [model["id"] for model in httpx.get(f"{url}/v1/models", timeout=300).json()["data"]]
-        answer = httpx.post(f"{url}/v1/read", files={"file": IMAGE}, timeout=300)
+        answer = httpx.post(f"{url}/v1/read", files={"file": IMAGE}, data={"max_tokens": "6"}, timeout=300)
         assert answer.status_code == 200, answer.text
         return models, answer.json()["raw"]
 
 
+def open_all(*names: object):
+    return open_shared([resolve(str(name)) for name in names])
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_of_any_kind_is_served_as_it_is_evaluated(kind, tmp_path):
+def test_run_of_any_kind_is_served_as_it_is_read(kind, tmp_path):
     family, adapter = KINDS[kind]
     run = made_run(tmp_path, kind, family, adapter)
     models, text = read_by_server(run)
-    assert text == read_by_evaluate(run)
+    assert text == read_directly(run)
     assert models == [kind] if adapter.get("kind") == "full" else [kind, f"base-{family}-none"]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (_, adapter) in KINDS.items() if adapter.get("kind") != "full"])
+def test_base_under_an_adapter_equals_the_base_alone(kind, tmp_path):
+    family, adapter = KINDS[kind]
+    run = made_run(tmp_path, kind, family, adapter)
+    adapted = open_model(run.path)
+    alone = open_model(resolve_run_base(load_config(run.config), run))
+
+    logits = adapted.next_token_logits([SAMPLE])
+    assert torch.equal(base_of(adapted).next_token_logits([SAMPLE]), alone.next_token_logits([SAMPLE]))
+    assert not torch.equal(logits, alone.next_token_logits([SAMPLE]))
+    assert torch.equal(adapted.next_token_logits([SAMPLE]), logits), "the adapter is active again"
 
 
 @needs_bitsandbytes
 @pytest.mark.parametrize("quantize", ["nf4", "int8"])
-def test_a_run_on_a_packed_base_is_served_on_it(quantize, tmp_path):
+def test_run_on_a_packed_base_is_served_on_it(quantize, tmp_path):
     run = made_run(tmp_path, quantize, "qwen3_vl", {"rank": 2}, quantize)
-    assert read_by_server(run)[1] == read_by_evaluate(run)
-    model = open_reader(str(run.path)).model
+    assert read_by_server(run)[1] == read_directly(run)
+    model = open_model(run.path).backend.model
     assert getattr(model, f"is_loaded_in_{4 if quantize == 'nf4' else 8}bit")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU may have products in fp8")
-def test_a_base_in_fp8_is_refused_with_the_reason(tmp_path):
+def test_base_in_fp8_is_refused_with_the_reason(tmp_path):
     run = made_run(tmp_path, "fp8", "qwen3_vl", {"rank": 2})
     write_text(run.config, run.config.read_text().replace("quantize: none", "quantize: fp8"))
     with pytest.raises(Exception, match="fp8 can't be used here"):
-        open_models([str(run.path)])
+        open_all(run.path)
 
 
 def test_two_moe_lora_runs_take_turns_on_one_base(tmp_path):
     runs = [made_run(tmp_path, name, "qwen3_vl", MOE_LORA) for name in ("one", "second")]
-    with open_engine([str(run.path) for run in runs]) as engine, serving(engine, ServeSettings()) as url:
+    with open_scheduler([str(run.path) for run in runs]) as scheduler, serving(scheduler, ServeSettings()) as url:
         for run in runs:
-            data = {"model": run.path.name}
+            data = {"model": run.path.name, "max_tokens": "6"}
             answer = httpx.post(f"{url}/v1/read", files={"file": IMAGE}, data=data, timeout=300).json()
-            assert (answer["model"], answer["raw"]) == (run.path.name, read_by_evaluate(run))
+            assert (answer["model"], answer["raw"]) == (run.path.name, read_directly(run))
 
 
-def test_a_full_run_needs_its_base_no_more(tmp_path):
+def test_run_trained_in_full_needs_its_base_no_more(tmp_path):
     run = made_run(tmp_path, "full", "qwen3_vl", FULL)
     config = load_config(run.config)
-    expected = read_by_evaluate(run)
+    expected = read_directly(run)
     Path(config.model.path).rename(tmp_path / "gone")
     assert read_by_server(run) == (["full"], expected)
 
@@ -143,34 +161,37 @@ def test_a_full_run_needs_its_base_no_more(tmp_path):
         (MOE_LORA, {"rank": 2}, r"adapters of different kinds \(.*first MOE_LORA, .*second LORA\)"),
     ],
 )
-def test_what_can_not_share_a_model_is_refused(first, second, reason, tmp_path):
-    runs = [made_run(tmp_path, name, "qwen3_vl", one) for name, one in (("first", first), ("second", second))]
+def test_models_that_can_not_share_a_base_are_refused(first, second, reason, tmp_path):
+    runs = [made_run(tmp_path, name, "qwen3_vl", adapter) for name, adapter in (("first", first), ("second", second))]
     with pytest.raises(ModelError, match=reason):
-        open_models([str(run.path) for run in runs])
+        open_all(*(run.path for run in runs))
 
 
 def test_adapters_on_stacked_experts_are_served_alone(tmp_path):
     family, adapter = KINDS["experts"]
     runs = [made_run(tmp_path, name, family, adapter) for name in ("one", "second")]
     with pytest.raises(ModelError, match="adapters on stacked experts are served alone"):
-        open_models([str(run.path) for run in runs])
+        open_all(*(run.path for run in runs))
 
 
-def test_bases_held_differently_are_not_one_base(tmp_path):
+def test_bases_that_are_quantized_differently_are_not_shared(tmp_path):
     runs = [made_run(tmp_path, name, "qwen3_vl", {"rank": 2}) for name in ("one", "packed")]
     config = runs[1].config
     write_text(config, config.read_text().replace("quantize: none", "quantize: nf4"))
     with pytest.raises(ModelError, match=r"base\.quantize differs"):
-        open_models([str(run.path) for run in runs])
+        open_all(*(run.path for run in runs))
 
 
-@pytest.mark.parametrize(("form", "remedy"), [("gguf", "llama-server"), ("adapter", "serve the run tiny")])
-def test_exported_folders_that_are_no_model_name_what_serves_them(form, remedy, tmp_path):
+def test_gguf_export_names_the_command_that_serves_it(tmp_path):
     folder = tmp_path / "exported"
+    model_folder = tmp_path / "base"
+    write_tiny_checkpoint(model_folder, "qwen3_vl")
     save_processor(tiny_processor(), folder)
-    card = ExportManifest(
-        form, "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8, find_format(form).reader
+    (folder / "config.json").write_text((model_folder / "config.json").read_text())
+    notes = {"model": "model.gguf", "projector": "mmproj.gguf"}
+    manifest = ExportManifest(
+        "gguf", "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8, "llama.cpp", notes
     )
-    write_json(folder / METADATA_FILE, card.to_json())
-    with pytest.raises(ModelError, match=remedy):
-        open_models([str(folder)])
+    write_json(folder / METADATA_FILE, manifest.to_json())
+    with pytest.raises(ModelError, match="llama-server"):
+        open_all(folder)

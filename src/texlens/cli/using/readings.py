@@ -1,0 +1,227 @@
+"""Reading for `texlens read`: which model, which images, and how readings are printed or written."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from texlens.cli.progress import row_bar
+from texlens.cli.shared import message_console, print_json
+from texlens.core.errors import ConfigError, DataError, one_line
+from texlens.inference.bulk import STDIN, ReadingsFile, image_names
+from texlens.inference.output_formats import OutputFormat, formatted, reading_row, without_control_characters
+
+if TYPE_CHECKING:
+    from texlens.data.sample import LazyImage, Sample
+    from texlens.inference.decoding.sampling import Sampling
+    from texlens.inference.model import LoadedModel
+
+MAX_NAMED = 20
+"""Failures that are named one by one; an output file holds them all."""
+UNSURE = 0.5
+"""A calibrated confidence under this is remarked on."""
+UNLIKELY = 0.02
+"""The same for the probability of a text by a model that was never calibrated."""
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image to read: what it is called in output, and how to open it."""
+
+    name: str
+    open: "Callable[[], LazyImage]"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The model and settings of one call; `sampling.max_new_tokens` 0 means what the model can hold."""
+
+    model: str
+    checkpoint: str | None
+    prompt: str | None
+    system: str | None
+    sampling: "Sampling"
+    seed: int
+    batch_size: int
+    threads: int | None
+    trust_remote_code: bool
+
+    def open(self, images: int) -> "LoadedModel":
+        """The model: for one image by the bundled one in numpy, which begins soonest."""
+        from texlens.inference.open import open_model
+        from texlens.inputs.chat_template import PromptStyle
+
+        bundled = self.model == "nano" and not Path(self.model).exists() and self.checkpoint is None
+        if bundled and images == 1 and self.sampling.is_plain_greedy:
+            if "numpy" not in sys.modules:
+                os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its matrices are small
+            loaded = open_model("nano", backend="numpy")
+        else:
+            self._set_threads()
+            loaded = open_model(self.model, checkpoint=self.checkpoint, trust_remote_code=self.trust_remote_code)
+        style = loaded.style
+        return replace(
+            loaded,
+            style=PromptStyle(
+                style.prompt if self.prompt is None else self.prompt,
+                style.system_prompt if self.system is None else self.system,
+            ),
+        )
+
+    def sampling_of(self, loaded: "LoadedModel") -> "Sampling":
+        return replace(self.sampling, max_new_tokens=self.sampling.max_new_tokens or loaded.max_new_tokens)
+
+    def _set_threads(self) -> None:
+        if self.threads is not None:
+            import torch
+
+            torch.set_num_threads(self.threads)
+
+
+def image_list(paths: Sequence[Path], pages: str | None, crop: str | None) -> list[NamedImage]:
+    """The images of files and folders.
+
+    Raises:
+        ConfigError: --pages or --crop that mean nothing.
+        DataError: nothing of what was named exists, or a folder holds no image.
+    """
+    return [NamedImage(name, lambda name=name: _open_image(name)) for name in image_names(paths)]
+
+
+def _open_image(name: str) -> "LazyImage":
+    from texlens.data.sample import LazyImage
+
+    if name == STDIN:
+        return LazyImage.from_bytes(sys.stdin.buffer.read(), "standard input")
+    return LazyImage.from_file(Path(name))
+
+
+def _samples(images: Iterable[NamedImage]) -> Iterator["Sample"]:
+    from texlens.data.sample import Sample
+
+    for image in images:
+        yield Sample(image.name, image.open(), "")
+
+
+def print_readings(
+    images: Sequence[NamedImage],
+    reader: Reader,
+    *,
+    output_format: OutputFormat,
+    raw: bool,
+    confidence: bool,
+    as_json: bool,
+    stream: bool,
+) -> bool:
+    """Reads images and prints them; whether a text is incomplete.
+
+    Raises:
+        DataError: an image could not be read.
+    """
+    if stream and len(images) > 1:
+        raise ConfigError(f"--stream reads one image, here are {len(images)}; leave it out")
+    samples = [replace(sample, id=f"{number}:{sample.id}") for number, sample in enumerate(_samples(images))]
+    loaded = reader.open(len(samples))
+    on_token = _print_text if stream else None
+    predictions = loaded.generate(
+        samples, sampling=reader.sampling_of(loaded), batch_size=reader.batch_size, seed=reader.seed, on_token=on_token
+    )
+    by_id = {prediction.id: prediction for prediction in predictions}
+    rows = [
+        reading_row(image.name, by_id[sample.id], loaded.calibration)
+        for image, sample in zip(images, samples, strict=True)
+    ]
+    if stream:
+        print()
+    if as_json:
+        print_json({"model": loaded.name, "readings": rows})
+    if confidence and loaded.calibration is None:
+        message_console().print(
+            f"{loaded.name} has no calibration (`texlens calibrate RUN` makes one): confidence is -"
+        )
+    if not as_json and not stream:
+        _print_rows(rows, output_format, raw=raw, confidence=confidence)
+    return _report(rows)
+
+
+def _print_text(_: str, text: str) -> None:
+    print(without_control_characters(text), end="", flush=True)
+
+
+def _print_rows(rows: Sequence[dict[str, Any]], output_format: OutputFormat, *, raw: bool, confidence: bool) -> None:
+    for row in rows:
+        if output_format == "json":
+            print(json.dumps(row, ensure_ascii=False))
+            continue
+        text, problem = formatted(row, output_format, raw=raw) if "error" not in row else ("", None)
+        certainty = "-" if row.get("confidence") is None else f"{row['confidence']:.3f}"
+        columns = [*([row["image"]] if len(rows) > 1 else []), *([certainty] if confidence else []), text]
+        print("\t".join(without_control_characters(column) for column in columns))
+        if problem:
+            _remark(row, problem)
+
+
+def write_readings(images: Sequence[NamedImage], output: Path, reader: Reader) -> bool:
+    """Reads any number of images into a file, with a bounded number of them in memory; whether a text is incomplete.
+
+    Raises:
+        DataError: an image could not be read, now or by an earlier call.
+    """
+    from texlens.core.memory import keep_large_blocks_apart
+
+    keep_large_blocks_apart()
+    console = message_console()
+    with ReadingsFile(output) as file:
+        missing = [image for image in images if image.name not in file.rows]
+        if len(missing) < len(images):
+            console.print(f"{output} holds {len(images) - len(missing)} of {len(images)} images already", markup=False)
+        if missing:
+            loaded = reader.open(len(missing))
+            predictions = loaded.stream(
+                _samples(missing), sampling=reader.sampling_of(loaded), batch_size=reader.batch_size, seed=reader.seed
+            )
+            with row_bar(console, "reading", len(missing), "images") as advance:
+                for prediction in predictions:
+                    file.append([reading_row(prediction.id, prediction, loaded.calibration)])
+                    advance(1)
+        rows = [file.rows[image.name] for image in images]
+    failed = sum("error" in file.rows[image.name] for image in missing)
+    print(f"{len(missing) - failed} read into {output}, {failed} failed")
+    return _report(rows, output)
+
+
+def _report(rows: Sequence[dict[str, Any]], output: Path | None = None) -> bool:
+    """Names failed, cut, repeated and doubtful readings on standard error; whether one is cut or repeated.
+
+    Raises:
+        DataError: a reading failed.
+    """
+    incomplete = [row for row in rows if row.get("stop") in ("length", "loop")]
+    for row in incomplete[:MAX_NAMED]:
+        _remark(row, "cut at the token limit; --max-tokens raises it" if row["stop"] == "length" else "repeats itself")
+    if len(incomplete) > MAX_NAMED:
+        message_console().print(f"and {len(incomplete) - MAX_NAMED} more readings are cut or repeat themselves")
+    for row in [row for row in rows if _is_doubtful(row)][:MAX_NAMED]:
+        _remark(row, "low confidence: it may be no formula, or not read right")
+    errors = [one_line(row["error"]) for row in rows if "error" in row]
+    if errors:
+        more = f" (and {len(errors) - MAX_NAMED} more in {output})" if output and len(errors) > MAX_NAMED else ""
+        raise DataError("; ".join(errors[:MAX_NAMED] if output else errors) + more)
+    return bool(incomplete)
+
+
+def _is_doubtful(row: dict[str, Any]) -> bool:
+    import math
+
+    if "log_probability" not in row:
+        return False
+    if row["confidence"] is not None:
+        return row["confidence"] < UNSURE
+    return math.exp(row["log_probability"]) < UNLIKELY
+
+
+def _remark(row: dict[str, Any], text: str) -> None:
+    message_console().print(one_line(f"{row['image']}: {text}"), markup=False)

@@ -1,0 +1,87 @@
+"""The numpy backend against the transformers backend."""
+
+import pytest
+import torch
+
+from tests.fixtures.drawn_images import drawn
+from texlens.core.errors import ConfigError
+from texlens.data.sample import LazyImage, Sample
+from texlens.inference.backends.numpy.backend import NumpyBackend
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.model import LoadedModel
+from texlens.inference.open import open_model
+from texlens.latex.render.formats import render_png
+from texlens.models.bundled import NANO_FOLDER
+from texlens.models.load import load_processor
+
+FORMULAS = (
+    r"\frac { a } { b } + \sqrt { y _ { 1 } }",
+    r"\sum _ { i = 1 } ^ { n } x _ { i } \leq \operatorname { s i n } z",
+    "2",
+)
+
+
+def samples_of(images) -> list[Sample]:
+    return [Sample(str(row), LazyImage.from_bytes(image), "") for row, image in enumerate(images)]
+
+
+@pytest.fixture(scope="module")
+def numpy_model() -> LoadedModel:
+    return open_model("nano", backend="numpy")
+
+
+@pytest.fixture(scope="module")
+def torch_model() -> LoadedModel:
+    return open_model("nano", device="cpu", dtype="float32")
+
+
+def test_texts_and_log_probabilities_equal_those_of_transformers(numpy_model, torch_model):
+    samples = samples_of([*map(render_png, FORMULAS), drawn(300, 40), drawn(60, 120)])
+    sampling = Sampling(40)
+    expected = torch_model.read(samples, sampling=sampling)
+    predictions = numpy_model.read(samples, sampling=sampling)
+
+    assert [row.text for row in predictions] == [row.text for row in expected]
+    assert [(row.stop, row.tokens) for row in predictions] == [(row.stop, row.tokens) for row in expected]
+    assert [row.log_probability for row in predictions] == pytest.approx(
+        [row.log_probability for row in expected], abs=2e-3
+    )
+
+
+def test_next_token_logits_equal_those_of_transformers(numpy_model, torch_model):
+    samples = [*samples_of([render_png(FORMULAS[0])]), Sample("broken", LazyImage.from_bytes(b"no image"), "")]
+    logits = numpy_model.next_token_logits(samples)
+
+    assert torch.allclose(logits[0], torch_model.next_token_logits(samples)[0], atol=1e-3)
+    assert logits[1].isnan().all()
+
+
+def test_prompts_equal_those_of_transformers(numpy_model):
+    from texlens.inputs.chat_template import prompt_ids
+
+    assert isinstance(numpy_model.backend, NumpyBackend)
+    tokenizer = load_processor(NANO_FOLDER).tokenizer
+    for prompt, system in (("Transcribe the LaTeX.", None), ("Écris : x²?", "Be brief."), ("读出公式", None)):
+        arguments = {"prompt": prompt, "system_prompt": system, "image_tokens": 5}
+        assert prompt_ids(numpy_model.backend.tokenizer, **arguments) == prompt_ids(tokenizer, **arguments)
+
+
+def test_text_is_reported_token_by_token(numpy_model):
+    texts = []
+    samples = samples_of([render_png(FORMULAS[0])])
+    (prediction,) = numpy_model.generate(samples, on_token=lambda _, text: texts.append(text))
+
+    assert len(texts) > 5
+    assert "".join(texts) == prediction.text
+
+
+def test_damaged_image_gives_a_failed_prediction(numpy_model):
+    (prediction,) = numpy_model.read([Sample("x", LazyImage.from_bytes(b"no image", "x.png"), "")])
+
+    assert prediction.stop == "failed"
+    assert prediction.error.startswith("x.png: ")
+
+
+def test_sampling_that_is_not_greedy_is_refused(numpy_model):
+    with pytest.raises(ConfigError, match="backend='transformers'"):
+        numpy_model.read(samples_of([drawn(60, 60)]), sampling=Sampling(4, 0.5))

@@ -1,0 +1,121 @@
+import threading
+
+import pytest
+
+from tests.fixtures.drawn_images import drawn
+from tests.unit.serve.conftest import IMAGE, tiny_scheduler
+from texlens.core.errors import ModelError
+from texlens.data.sample import LazyImage
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.scheduling.job import QueueFullError, StoppingError
+
+PICTURES = [drawn(*size, seed=row) for row, size in enumerate([(120, 40), (64, 64), (200, 30), (90, 70), (60, 150)])]
+LONG = Sampling(300, repetition_guard=False)
+
+
+def prompt(scheduler, image=IMAGE, model="base"):
+    return scheduler.prompt(LazyImage.from_bytes(image), model=model)
+
+
+def finished(jobs):
+    for job in jobs:
+        assert job.finished.wait(300)
+    return jobs
+
+
+def single_row(scheduler, image, model, limit=20):
+    (job,) = finished(scheduler.submit([prompt(scheduler, image, model)], model=model, sampling=Sampling(limit)))
+    return job.state.tokens
+
+
+def test_rows_that_join_and_leave_at_any_time_give_the_tokens_of_single_rows(scheduler):
+    expected = [
+        single_row(scheduler, image, model, 10 + row)
+        for row, image in enumerate(PICTURES)
+        for model in ("base", "tuned")
+    ]
+    jobs = []
+    for row, image in enumerate(PICTURES):
+        for model in ("base", "tuned"):
+            first = threading.Event()
+            jobs += scheduler.submit(
+                [prompt(scheduler, image, model)],
+                model=model,
+                sampling=Sampling(10 + row),
+                on_token=lambda _, __, first=first: first.set(),
+            )
+            assert first.wait(300)
+
+    assert [job.state.tokens for job in finished(jobs)] == expected
+    assert scheduler.running == 0
+
+
+def test_many_rows_share_their_steps(scheduler):
+    before = scheduler.counts.steps
+    finished(scheduler.submit([prompt(scheduler)] * 16, model="base", sampling=Sampling(20, repetition_guard=False)))
+
+    assert scheduler.counts.steps - before < 3 * 20
+
+
+def test_cancelled_row_leaves_and_the_others_stay(scheduler):
+    stays, leaves = scheduler.submit(
+        [prompt(scheduler)] * 2, model="base", sampling=Sampling(60, repetition_guard=False)
+    )
+    leaves.cancel()
+    finished([stays, leaves])
+
+    assert (leaves.outcome, stays.outcome) == ("cancelled", "done")
+    assert len(leaves.state.tokens) < len(stays.state.tokens) == 60
+
+
+def test_full_queue_refuses_with_a_time_to_retry():
+    with tiny_scheduler(slots=1, max_waiting=2) as scheduler:
+        jobs = scheduler.submit([prompt(scheduler)], model="base", sampling=LONG)
+        while not scheduler.running:
+            pass
+        jobs += scheduler.submit([prompt(scheduler)] * 2, model="base", sampling=LONG)
+        with pytest.raises(QueueFullError, match="2 requests are waiting") as caught:
+            scheduler.submit([prompt(scheduler)], model="base")
+        assert 1 <= caught.value.retry_after_s <= 60
+        for job in jobs:
+            job.cancel()
+
+
+def test_close_finishes_running_jobs_and_refuses_new_ones():
+    scheduler = tiny_scheduler()
+    jobs = scheduler.submit([prompt(scheduler)] * 3, model="base", sampling=Sampling(30, repetition_guard=False))
+    scheduler.close()
+
+    assert [job.outcome for job in jobs] == ["done"] * 3
+    with pytest.raises(StoppingError):
+        scheduler.submit([prompt(scheduler)])
+
+
+def test_batch_that_fails_ends_its_rows_and_the_scheduler_continues(scheduler, monkeypatch):
+    picture = prompt(scheduler)
+
+    def full(*_, **__):
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("texlens.inference.scheduling.scheduler.model_inputs", full)
+        (job,) = finished(scheduler.submit([picture], model="base"))
+    assert job.outcome == "failed"
+    assert "out of memory" in job.error
+
+    (job,) = finished(scheduler.submit([picture], model="base"))
+    assert job.outcome == "done"
+
+
+def test_unknown_model_is_named_with_the_served_ones(scheduler):
+    with pytest.raises(ModelError, match="'x' is not served here; there are tuned, base"):
+        scheduler.model("x")
+
+
+def test_tiny_temperature_does_not_end_the_other_rows(scheduler):
+    jobs = scheduler.submit([prompt(scheduler)] * 3, model="base", sampling=Sampling(12, repetition_guard=False))
+    jobs += scheduler.submit([prompt(scheduler)], model="base", sampling=Sampling(12, 1e-320, repetition_guard=False))
+    finished(jobs)
+
+    assert [job.outcome for job in jobs] == ["done"] * 4
+    assert jobs[3].state.tokens == jobs[0].state.tokens, "a temperature near 0 is greedy"

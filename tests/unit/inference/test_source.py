@@ -1,0 +1,107 @@
+"""What the name of a model refers to."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.unit.inference.test_open_shared import SAMPLE, made_run
+from texlens.core.errors import ModelError, RunError
+from texlens.inference.open import open_model
+from texlens.inference.source import LoadOptions, resolve
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose best adapter and whose two checkpoints differ."""
+    folder = tmp_path_factory.mktemp("source")
+    run = made_run(folder, "tiny", "qwen3_vl", {"rank": 2})
+    for step, name in ((5, "five"), (40, "forty-one")):
+        other = made_run(folder, name, "qwen3_vl", {"rank": 2})
+        shutil.copytree(other.adapter, run.checkpoints / f"checkpoint-{step}")
+    return run
+
+
+def adapter_of(name: object, **options) -> Path:
+    source = resolve(str(name), **options)
+    assert source.kind == "adapter"
+    assert source.adapter is not None
+    return source.adapter
+
+
+def test_run_means_its_best_adapter(run):
+    assert adapter_of(run.path) == run.adapter
+    assert adapter_of(run.path, checkpoint="best") == run.adapter
+    assert resolve(run.path).name == "tiny"
+
+
+def test_checkpoint_is_chosen_by_step_or_as_the_latest(run):
+    latest = run.checkpoints / "checkpoint-40"
+    assert adapter_of(run.path, checkpoint="latest") == latest
+    assert adapter_of(run.path, checkpoint=40) == latest
+    assert adapter_of(run.path, checkpoint="5") == run.checkpoints / "checkpoint-5"
+    assert resolve(run.path, checkpoint=5).name == "tiny-checkpoint-5"
+
+
+def test_folders_of_a_run_are_accepted_as_they_are(run):
+    checkpoint = run.checkpoints / "checkpoint-5"
+    assert adapter_of(checkpoint) == checkpoint
+    assert adapter_of(run.adapter) == run.adapter
+    assert resolve(checkpoint).style.prompt == "Read this."
+
+
+def test_checkpoint_that_is_not_there_is_named_with_those_that_are(run):
+    with pytest.raises(RunError, match="no checkpoint 7; it has 5, 40; use best, latest or a step"):
+        resolve(run.path, checkpoint=7)
+    with pytest.raises(RunError, match="so it has no checkpoint latest"):
+        resolve("nano", checkpoint="latest")
+
+
+def test_adapter_folder_outside_a_run_brings_base_prompt_and_pixels(run, tmp_path):
+    folder = tmp_path / "copied"
+    shutil.copytree(run.adapter, folder)
+    source = resolve(folder)
+
+    assert (source.kind, source.adapter, source.name) == ("adapter", folder, "copied")
+    assert source.style.prompt == "Read this."
+    expected = resolve(run.path)
+    assert source.base.fingerprint == expected.base.fingerprint
+    assert source.base.processor.geometry == expected.base.processor.geometry
+    assert open_model(folder).read([SAMPLE])[0].text == open_model(run.path).read([SAMPLE])[0].text
+
+
+def test_adapter_of_another_program_is_read_on_the_base_that_it_names(run, tmp_path):
+    folder = tmp_path / "peft"
+    shutil.copytree(run.adapter, folder)
+    (folder / "texlens.json").unlink()
+    assert resolve(folder).base.fingerprint == resolve(run.path).base.fingerprint
+
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": None}))
+    with pytest.raises(ModelError, match="names no base_model_name_or_path"):
+        resolve(folder)
+
+
+def test_misspelled_run_is_named_with_the_runs_next_to_it(run):
+    with pytest.raises(RunError, match=r"no such run; there are .*tiny"):
+        resolve(run.path.parent / "tinny")
+
+
+def test_code_of_a_checkpoint_is_trusted_by_the_caller_alone(run):
+    config = run.config.read_text()
+    try:
+        run.config.write_text(config.replace("trust_remote_code: false", "trust_remote_code: true"))
+        assert "trust_remote_code: true" in run.config.read_text()
+        assert not resolve(run.path).settings.trust_remote_code
+        assert resolve(run.path, options=LoadOptions(trust_remote_code=True)).settings.trust_remote_code
+    finally:
+        run.config.write_text(config)
+
+
+def test_base_outside_the_run_folder_is_named_on_standard_error(run, capsys, monkeypatch):
+    monkeypatch.setattr("texlens.core.notes._printed", set())
+    resolve(run.path)
+    assert "names its base model: " in capsys.readouterr().err
+    resolve("nano")
+    assert capsys.readouterr().err == ""
