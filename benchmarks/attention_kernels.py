@@ -38,7 +38,7 @@ from kernel_timing import (
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.kernels.attention import triton as triton_attention
-from texlens.kernels.attention.api import CAUSAL, GROUPED, attend_plainly, varlen
+from texlens.kernels.attention.api import CAUSAL, GROUPED, attend_reference, varlen
 from texlens.kernels.attention.triton import Blocks, choose_blocks
 
 ERROR = 0.02
@@ -191,12 +191,12 @@ def tell(found: dict, arm: str, part: str, ms: float | None = None, error: float
 
 def of_keys(case: Case, blocks: Blocks | None):
     tensors = case.slope, case.query, case.key, case.value, case.along, case.sums, case.ends
-    return functools.partial(triton_attention.slope_of_keys, *tensors, causal=case.causal, blocks=blocks)
+    return functools.partial(triton_attention.grad_keys_values, *tensors, causal=case.causal, blocks=blocks)
 
 
 def of_queries(case: Case, blocks: Blocks | None):
     tensors = case.slope, case.query, case.key, case.value, case.mixed, case.sums, case.ends
-    return functools.partial(triton_attention.slope_of_queries, *tensors, causal=case.causal, blocks=blocks)
+    return functools.partial(triton_attention.grad_queries, *tensors, causal=case.causal, blocks=blocks)
 
 
 def of_forward(case: Case, blocks: Blocks | None):
@@ -289,7 +289,7 @@ def drawn(theme: Theme, tokens: int) -> list[torch.Tensor]:
 
 def in_full(query, key, value, slope, ends, causal: bool) -> list[torch.Tensor]:
     trained = [tensor.float().detach().requires_grad_() for tensor in (query, key, value)]
-    mixed = attend_plainly(*trained, ends, causal=causal)
+    mixed = attend_reference(*trained, ends, causal=causal)
     return [mixed.detach(), *torch.autograd.grad(mixed, trained, slope.float())]
 
 

@@ -48,7 +48,7 @@ from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.packed.forward import packed_forward
-from texlens.models.packed.memory import PackOptions, choose_pack, least_pack, static_bytes
+from texlens.models.packed.memory import PackOptions, choose_pack, smallest_pack, static_bytes
 
 TOWER_TOO = "fp8 with its tower"
 
@@ -176,7 +176,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
                 pack = {**pack, "cached_features": pack["cached_features"].to(device, non_blocking=True)}
             if arm.memory_gib:
                 pack = pack_on(device, pack)
-            loss = forward.loss(pack, same_adapters=number > 0) / batch["label_count"]
+            loss = forward.loss(pack, adapters_unchanged=number > 0) / batch["label_count"]
             loss.backward()
             losses.append(loss.detach())
         norm = torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -238,7 +238,7 @@ def within_memory(arm: Arm, model, memory_gib: float, tiny: bool) -> Arm:
     least."""
     text_config, options = model.config.text_config, PackOptions()
     choice = None if tiny else choose_pack(text_config, memory_gib * GIB - static_bytes(model), options)
-    choice = choice or least_pack(text_config, options)
+    choice = choice or smallest_pack(text_config, options)
     return dataclasses.replace(arm, budget=choice.tokens, recompute=choice.recompute, loss_chunk=choice.loss_chunk)
 
 

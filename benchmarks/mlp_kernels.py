@@ -37,7 +37,7 @@ from texlens.kernels.lora_linear import dispatch as thin
 from texlens.kernels.lora_linear.products import Adapted, Adapter, Coded, Stored
 from texlens.kernels.swiglu import dispatch as mlp
 from texlens.kernels.swiglu import triton as triton_mlp
-from texlens.kernels.swiglu.triton import Cut, choose_cut
+from texlens.kernels.swiglu.triton import Cut, choose_tile
 
 ERROR = 0.01 if DEVICE == "cuda" else 0.1  # the interpreter rounds some codes wrongly
 RANKS, LAYERS = 16, 36
@@ -131,17 +131,17 @@ class Case:
         up, down, gains = self.matrices()
         if part == "forward":
             if self.form == "bordered":
-                return lambda: triton_mlp.swiglu_bordered(self.wide, down, cut)
-            return lambda: triton_mlp.swiglu_coded(self.wide, down, gains[0], cut)
+                return lambda: triton_mlp.swiglu_augmented(self.wide, down, cut)
+            return lambda: triton_mlp.swiglu_quantized(self.wide, down, gains[0], cut)
         inputs = self.dact, self.wide, self.thin, self.dthin, up, self.gate_up.adapters
         if self.form == "bordered":
-            return lambda: triton_mlp.back_bordered(*inputs, cut)
-        return lambda: triton_mlp.back_coded(*inputs, gains[1], cut)
+            return lambda: triton_mlp.swiglu_backward_augmented(*inputs, cut)
+        return lambda: triton_mlp.swiglu_backward_quantized(*inputs, gains[1], cut)
 
     def separate(self, part: str):
         _, down, gains = self.matrices()
         if part == "back":
-            return lambda: tuple(self.gate_up.swiglu_slopes(triton_passes, self.dact, self.wide, self.thin, self.dthin))
+            return lambda: tuple(self.gate_up.swiglu_grads_of(triton_passes, self.dact, self.wide, self.thin, self.dthin))
         return lambda: self._forward(down, gains[0])
 
     def _forward(self, down, gain):
@@ -167,7 +167,7 @@ class Case:
         if part == "forward":
             act = triton_passes.swiglu(self.wide)
             return [act, act.float() @ down.float().T]
-        dwide, act = triton_passes.swiglu_back(self.dact, self.wide)
+        dwide, act = triton_passes.swiglu_backward(self.dact, self.wide)
         dthin, dup = torch.zeros(self.tokens, up.shape[1], device=DEVICE), torch.zeros(up.shape, device=DEVICE)
         ddown = torch.zeros(self.dthin.shape[1], self.width, device=DEVICE)
         for first in range(0, self.tokens, 4096):
@@ -198,7 +198,7 @@ class Case:
 
 
 def ways(part: str, form: str) -> list[Cut]:
-    return used_first(choose_cut(part, form, DTYPE), CUTS[part, form])
+    return used_first(choose_tile(part, form, DTYPE), CUTS[part, form])
 
 
 def measured(case: Case, part: str, tiny: bool) -> list[dict]:

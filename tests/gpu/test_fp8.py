@@ -13,7 +13,7 @@ from texlens.config.load import build_config
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.run_folder import RunFolder
 from texlens.data.geometry import ImageGeometry
-from texlens.kernels.fp8.format import why_not_fp8
+from texlens.kernels.fp8.format import fp8_unsupported_reason
 from texlens.kernels.vision_fp8 import reference as tower
 from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
@@ -23,7 +23,7 @@ from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.train.backends.compile_check import small_pack
 from texlens.train.run import prepare, train
 
-REASON = why_not_fp8(torch.device("cuda")) if torch.cuda.is_available() else "needs a CUDA device"
+REASON = fp8_unsupported_reason(torch.device("cuda")) if torch.cuda.is_available() else "needs a CUDA device"
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
 
@@ -140,13 +140,13 @@ def test_a_blocks_passes_equal_their_plain_forms(width, wide):
     x, y = (torch.randn(300, width, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     weight, bias = (torch.randn(width, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     for by in (bias, None):
-        expected, right = tower.norm_codes_plainly(x, y, weight, by, 1e-6)
-        total, (codes, scale) = tower.norm_codes(x, y.clone(), weight, by, 1e-6)
+        expected, right = tower.norm_quantize_reference(x, y, weight, by, 1e-6)
+        total, (codes, scale) = tower.norm_quantize(x, y.clone(), weight, by, 1e-6)
         assert torch.equal(total, expected)
         assert far(codes.float() * scale, right[0].float() * right[1]) < 0.01
     act = torch.randn(300, wide, device="cuda", dtype=torch.bfloat16) * 3
     for gelu in tower.GELUS.values():
-        (codes, scale), right = tower.gelu_codes(act, gelu), tower.gelu_codes_plainly(act, gelu)
+        (codes, scale), right = tower.gelu_quantize(act, gelu), tower.gelu_quantize_reference(act, gelu)
         assert far(codes.float() * scale, right[0].float() * right[1]) < 0.01
 
 

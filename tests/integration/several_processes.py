@@ -128,7 +128,7 @@ def not_a_number(case: Case) -> dict:
 
     def spoilt(forward, pack, **options):
         value = loss(forward, pack, **options)
-        if not torch.is_grad_enabled() or options["same_adapters"]:
+        if not torch.is_grad_enabled() or options["adapters_unchanged"]:
             return value
         steps.append(pack["rows"])
         return value * float("nan") if len(steps) == 2 and case.processes.rank == case.processes.count - 1 else value

@@ -28,7 +28,7 @@ LORA = {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]}
 @pytest.fixture
 def any_device(monkeypatch):
     """Lets a CPU train over fp8, which a user's can't."""
-    monkeypatch.setattr("texlens.models.quantized.why_not_fp8", lambda device: None)
+    monkeypatch.setattr("texlens.models.quantized.fp8_unsupported_reason", lambda device: None)
 
 
 def config_of(folder: Path, quantize: str, engine: str = "plain", adapter: dict | None = None, family="qwen3_vl"):

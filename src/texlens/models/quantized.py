@@ -10,7 +10,7 @@ import torch
 
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError
-from texlens.kernels.fp8.format import why_not_fp8
+from texlens.kernels.fp8.format import fp8_unsupported_reason
 from texlens.models.families import HEAD, VISION_TOWER, Family
 
 UNQUANTIZED_MODULES = [VISION_TOWER, HEAD]
@@ -45,7 +45,7 @@ def check_family(method: str, family: Family) -> None:
 
 
 def _check_fp8(device: torch.device, dtype: torch.dtype) -> None:
-    if reason := why_not_fp8(device):
+    if reason := fp8_unsupported_reason(device):
         raise ConfigError(f"base.quantize: fp8 can't be used here: {reason}; set base.quantize: none, or nf4")
     if device.type == "cuda" and dtype != torch.bfloat16:
         name = str(dtype).removeprefix("torch.")

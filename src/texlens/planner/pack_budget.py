@@ -9,7 +9,7 @@ import torch
 from texlens.config.run import RunConfig
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
-from texlens.models.packed.memory import PACK_TOKENS, PackChoice, PackOptions, choose_pack, least_pack, static_bytes
+from texlens.models.packed.memory import PACK_TOKENS, PackChoice, PackOptions, choose_pack, smallest_pack, static_bytes
 from texlens.models.packed.text import RECOMPUTE
 
 CPU_PACK_TOKENS = (2048, 1024)
@@ -43,7 +43,7 @@ def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
     chosen = choose_pack(text_config, memory * GIB - held, options)
     if chosen:
         return PackPlan(chosen, round((held + chosen.nbytes) / GIB, 2))
-    least = least_pack(text_config, options)
+    least = smallest_pack(text_config, options)
     needed = (held + least.nbytes) / GIB
     if settings.memory_gib == "auto":
         note = f"the smallest packs are planned to take {needed:.1f} GiB, {memory:.1f} are there: it may not fit"

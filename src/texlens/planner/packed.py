@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from texlens.config.run import RunConfig
 from texlens.models.packed.memory import (
+    HEADROOM,
     LOSS_CHUNKS,
-    SPARE,
+    augmented_bytes,
     backward_per_token,
-    beside_weights,
     choose_pack,
-    kept_per_token,
-    least_pack,
     loss_bytes,
+    saved_per_token,
+    smallest_pack,
 )
 from texlens.planner.duration import StepTime
 from texlens.planner.gpus import Gpu
@@ -63,8 +63,8 @@ def pack_of(config: RunConfig, text_config, held: int, adapters: int, step_token
     memory = gpu.memory_gib * USABLE if train.memory_gib == "auto" else float(train.memory_gib)
     options = pack_options(train, on_gpu=True)
     in_4_bit = config.base.quantize == "nf4"
-    room = memory * GIB - held - beside_weights(text_config, adapters, in_4_bit=in_4_bit) - WORKSPACE
-    chosen = choose_pack(text_config, room, options) or least_pack(text_config, options)
+    room = memory * GIB - held - augmented_bytes(text_config, adapters, in_4_bit=in_4_bit) - WORKSPACE
+    chosen = choose_pack(text_config, room, options) or smallest_pack(text_config, options)
     tokens = max(min(chosen.tokens, step_tokens), longest)
     in_8_bit = config.base.quantize == "fp8"
     return Pack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk, in_4_bit, in_8_bit)
@@ -87,11 +87,11 @@ def plan_packed_memory(step: Step, batch: Batch, optimizer: int, pack: Pack, tex
         step: the plain engine's simulated step of `batch`, recomputing where the pack recomputes everything.
     """
     per_token = step.parts.get(TEXT, 0) / batch.tokens
-    kept = kept_per_token(text_config, pack.recompute) if pack.fused else per_token
+    kept = saved_per_token(text_config, pack.recompute) if pack.fused else per_token
     labels = round(pack.tokens * batch.labels / batch.tokens)
     loss = loss_bytes(labels, text_config.vocab_size, chunk=pack.loss_chunk)
     backward = backward_per_token(text_config, pack.recompute) * pack.tokens
-    beside = beside_weights(text_config, step.gradients // 4, in_4_bit=pack.in_4_bit)
+    beside = augmented_bytes(text_config, step.gradients // 4, in_4_bit=pack.in_4_bit)
     passing = {"logits and loss": loss} if loss >= backward else {"backward temporaries": backward}
     bytes_of = {
         "frozen weights": step.parts.get(WEIGHTS, 0),
@@ -105,7 +105,7 @@ def plan_packed_memory(step: Step, batch: Batch, optimizer: int, pack: Pack, tex
     }
     parts = {name: bytes_of.get(name, 0) / GIB for name in PARTS}
     activations = parts["text activations"] + parts["vision activations"] + sum(passing.values()) / GIB
-    return MemoryPlan(parts, CONTEXT_GIB, (SPARE - 1) * activations)
+    return MemoryPlan(parts, CONTEXT_GIB, (HEADROOM - 1) * activations)
 
 
 def time_packed(step: Step, batch: Batch, sample: Batch, pack: Pack, text_config, gpu: Gpu) -> StepTime:

@@ -52,7 +52,7 @@ def test_fp8_reports_what_is_missing(monkeypatch):
 
 
 def test_a_mixture_is_refused_because_its_experts_would_not_be_quantized(monkeypatch):
-    monkeypatch.setattr("texlens.models.quantized.why_not_fp8", lambda device: None)
+    monkeypatch.setattr("texlens.models.quantized.fp8_unsupported_reason", lambda device: None)
     with pytest.raises(ConfigError, match=r"fp8 quantizes linear layers only.* stacked experts"):
         check("fp8", "qwen3_vl_moe")
 

@@ -1,135 +1,121 @@
-"""Attention within segments: several samples (or images) lie end to end in one sequence and none sees another.
+"""Attention within segments: several samples (or images) are in one sequence and none attends to another.
 
-# T = tokens, H = heads, G = key/value heads, D = width of a head, S = segments, M = the longest segment
+# T = tokens, H = query heads, G = key/value heads, D = width of a head
 """
 
-import functools
-import importlib
-import importlib.util
 import inspect
-import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
+
+from texlens.kernels.attention.segments import Segments
+from texlens.kernels.backends import Registry, runs_triton
 
 try:
     from torch.nn.attention import varlen
 except ImportError:  # torch before 2.10
     varlen = None
 
-OWN_KERNELS = True
-"""Whether `attend` takes our Triton kernels before torch's varlen attention, where they can run."""
 
-_SMALLEST_LONGEST = 512
+class AttentionKernels(Protocol):
+    """Forward and backward pass of attention, without autograd."""
+
+    def forward(
+        self,
+        query: Float[Tensor, "T H D"],
+        key: Float[Tensor, "T G D"],
+        value: Float[Tensor, "T G D"],
+        cu_seqlens: Int[Tensor, " bounds"],
+        *,
+        causal: bool,
+        extra_columns: int = 0,
+    ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "G T H//G"]]:
+        """The attention output, and log2 of the sum of exp(score) over the keys of each row.
+
+        The output is the left part of a tensor [T, H D + extra_columns], whose other columns are not written.
+        """
+        ...
+
+    def backward(
+        self,
+        grad: Float[Tensor, "T H D"],
+        query: Float[Tensor, "T H D"],
+        key: Float[Tensor, "T G D"],
+        value: Float[Tensor, "T G D"],
+        output: Float[Tensor, "T H D"],
+        log_sums: Float[Tensor, "G T H//G"],
+        cu_seqlens: Int[Tensor, " bounds"],
+        *,
+        causal: bool,
+    ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "T G D"], Float[Tensor, "T G D"]]:
+        """Gradients of query, key and value; `output` and `log_sums` are what `forward` returned."""
+        ...
 
 
-@dataclass(frozen=True)
-class Segments:
-    """Bounds of the segments of a sequence of `length` tokens, in the forms that `attend` needs.
+def _triton() -> AttentionKernels:
+    from texlens.kernels.attention import triton
 
-    `ends` is int32 [S + 1], from 0 to `length`. `longest` is an upper bound of a segment's length.
-    `slots` and `places` lead from the sequence to rows padded to `longest` and back; a GPU has no use for them.
-    """
-
-    ends: Tensor
-    longest: int
-    slots: Tensor | None = None
-    places: Tensor | None = None
-    filled: Tensor | None = None
+    return triton
 
 
-def segments(ends: Tensor, longest: int) -> Segments:
-    """
-    Args:
-        ends: int32 [S + 1], ascending from 0; empty segments may stand at its end.
-        longest: of the longest segment, the length; on a GPU it is rounded up to a power of two, since too small a
-            value silently ruins gradients and each new value may mean a new plan of the kernel.
-    """
-    if ends.is_cuda:
-        return Segments(ends, max(_SMALLEST_LONGEST, 1 << (longest - 1).bit_length()))
-    starts, lengths = ends[:-1].long(), (ends[1:] - ends[:-1]).long()
-    steps = torch.arange(longest)
-    filled = steps < lengths[:, None]
-    slots = (starts[:, None] + steps).clamp(max=max(int(ends[-1]) - 1, 0))
-    return Segments(ends, longest, slots, filled.flatten().nonzero()[:, 0], filled)
+BACKENDS: Registry[AttentionKernels] = Registry(triton=_triton)
+
+
+def triton_attention(device: torch.device, triton: bool | None = None) -> AttentionKernels | None:
+    """Our Triton kernels where they are enabled and run; `triton` as in `attend`."""
+    return BACKENDS["triton"] if runs_triton(device, triton) else None
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, where: Segments, *, causal: bool, own: bool | None = None
-) -> Tensor:
-    """softmax(q k / sqrt(D)) v within each segment: query [T, H, D], key and value [T, G, D] to [T, H, D].
+    query: Float[Tensor, "T H D"],
+    key: Float[Tensor, "T G D"],
+    value: Float[Tensor, "T G D"],
+    segments: Segments,
+    *,
+    causal: bool,
+    triton: bool | None = None,
+) -> Float[Tensor, "T H D"]:
+    """softmax(q k / sqrt(D)) v within each segment, with autograd.
 
-    On a GPU our own kernels where `own` (None: `OWN_KERNELS`) says so and they run, or else one launch of torch's
-    varlen attention; on a CPU segments padded side by side through `scaled_dot_product_attention`.
-    `attend_plainly` is the same in the simplest form.
+    On a GPU our Triton kernels, where they run and `triton` (None: `backends.TRITON_ENABLED`) allows it, else torch's
+    varlen attention in one launch; on a CPU segments padded side by side through `scaled_dot_product_attention`.
     """
-    if (kernels := own_kernels(query.device, own)) is not None:
-        return _Attend.apply(kernels, query, key, value, where, causal)
-    if where.slots is None or where.filled is None:
+    if (kernels := triton_attention(query.device, triton)) is not None:
+        return _Attend.apply(kernels, query, key, value, segments, causal)
+    if segments.padded_index is None or segments.is_token is None:
         assert varlen is not None
-        extra: dict[str, Any] = (CAUSAL if causal else {}) | (GROUPED if query.shape[1] != key.shape[1] else {})
-        mixed = varlen.varlen_attn(query, key, value, where.ends, where.ends, where.longest, where.longest, **extra)
-        assert isinstance(mixed, Tensor)
-        return mixed
-    rows = [tensor[where.slots].transpose(1, 2) for tensor in (query, key, value)]
-    mask = None if causal else where.filled[:, None, None]
-    mixed = functional.scaled_dot_product_attention(
-        *rows, attn_mask=mask, is_causal=causal, enable_gqa=query.shape[1] != key.shape[1]
+        options: dict[str, Any] = (CAUSAL if causal else {}) | (GROUPED if query.shape[1] != key.shape[1] else {})
+        bounds, longest = segments.cu_seqlens, segments.max_seqlen
+        output = varlen.varlen_attn(query, key, value, bounds, bounds, longest, longest, **options)
+        assert isinstance(output, Tensor)
+        return output
+    padded = [tensor[segments.padded_index].transpose(1, 2) for tensor in (query, key, value)]
+    mask = None if causal else segments.is_token[:, None, None]
+    output = functional.scaled_dot_product_attention(
+        *padded, attn_mask=mask, is_causal=causal, enable_gqa=query.shape[1] != key.shape[1]
     )
-    return mixed.transpose(1, 2).flatten(0, 1)[where.places]
+    return output.transpose(1, 2).flatten(0, 1)[segments.token_index]
 
 
 class _Attend(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, kernels, query, key, value, where, causal):
-        mixed, sums = kernels.forward(query, key, value, where.ends, causal=causal)
-        ctx.save_for_backward(query, key, value, mixed, sums)
-        ctx.kernels, ctx.where, ctx.causal = kernels, where, causal
-        return mixed
+    def forward(ctx, kernels, query, key, value, segments, causal):
+        output, log_sums = kernels.forward(query, key, value, segments.cu_seqlens, causal=causal)
+        ctx.save_for_backward(query, key, value, output, log_sums)
+        ctx.kernels, ctx.segments, ctx.causal = kernels, segments, causal
+        return output
 
     @staticmethod
-    def backward(ctx, slope):  # pyrefly: ignore[bad-override]
-        slopes = ctx.kernels.backward(slope, *ctx.saved_tensors, ctx.where.ends, causal=ctx.causal)
-        return None, *slopes, None, None
+    def backward(ctx, grad):  # pyrefly: ignore[bad-override]
+        grads = ctx.kernels.backward(grad, *ctx.saved_tensors, ctx.segments.cu_seqlens, causal=ctx.causal)
+        return None, *grads, None, None
 
 
-def use_own_kernels(wanted: bool) -> None:
-    """From now on, in this process; without them a run needs no compiler."""
-    global OWN_KERNELS
-    OWN_KERNELS = wanted
-
-
-def own_kernels(device: torch.device, own: bool | None = None) -> Any:
-    """The module of our Triton kernels where they are wanted and run: on a GPU with Triton, or anywhere in Triton's
-    interpreter; else None. `own` as `attend` has it."""
-    return _kernels_for(device.type) if (OWN_KERNELS if own is None else own) else None
-
-
-@functools.cache
-def _kernels_for(kind: str) -> Any:
-    if importlib.util.find_spec("triton") is None or (kind != "cuda" and os.environ.get("TRITON_INTERPRET") != "1"):
-        return None
-    return importlib.import_module("texlens.kernels.attention.triton")
-
-
-def attend_plainly(query: Tensor, key: Tensor, value: Tensor, ends: Tensor, *, causal: bool) -> Tensor:
-    """`attend` one segment after another, for comparison."""
-    group = query.shape[1] // key.shape[1]
-    key, value = (tensor.repeat_interleave(group, 1) for tensor in (key, value))
-    mixed = []
-    for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
-        scores = torch.einsum("qhd,khd->hqk", query[start:end], key[start:end]) * query.shape[-1] ** -0.5
-        if causal:
-            scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), float("-inf"))
-        mixed.append(torch.einsum("hqk,khd->qhd", scores.float().softmax(-1).to(value.dtype), value[start:end]))
-    return torch.cat(mixed)
-
-
-def why_not_on(device: torch.device) -> str | None:
-    """What keeps packed attention from running on a device, or None."""
+def attention_unsupported_reason(device: torch.device) -> str | None:
+    """Why packed attention can't run on a device, or None."""
     if device.type != "cuda":
         return None
     if varlen is None:
@@ -139,7 +125,7 @@ def why_not_on(device: torch.device) -> str | None:
     return None
 
 
-_VARLEN_TAKES = inspect.signature(varlen.varlen_attn).parameters if varlen is not None else {}
-CAUSAL: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in _VARLEN_TAKES else {"is_causal": True}
-GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in _VARLEN_TAKES else {}
-"""What varlen attention must be told for the causal form and for grouped heads, which differs by torch's version."""
+_VARLEN_PARAMETERS = inspect.signature(varlen.varlen_attn).parameters if varlen is not None else {}
+CAUSAL: dict[str, Any] = {"window_size": (-1, 0)} if "window_size" in _VARLEN_PARAMETERS else {"is_causal": True}
+GROUPED: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in _VARLEN_PARAMETERS else {}
+"""Arguments of varlen attention for the causal form and for grouped heads; names differ by torch version."""

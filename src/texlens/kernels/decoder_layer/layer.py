@@ -1,198 +1,225 @@
-"""A whole decoder layer as one function, with its backward pass written out.
+"""A whole decoder layer as one function with an explicit backward pass.
 
-Its products stand in `products`. What is cheap to make again (normalized inputs, the activation) is not kept. The plain
-form, its twin, stands in `fused`.
+What is cheap to recompute (normalized inputs, the activation) is not saved. The reference implementation is
+`reference`.
 
-# T = tokens, D = width, L = rows that are wanted
-# H = heads, G = key/value heads, W = width of a head
+# T = tokens, D = width, L = label rows, F = width of the MLP
+# H = query heads, G = key/value heads, W = width of a head
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from texlens.kernels.attention.api import Segments, attend, own_kernels
+from texlens.kernels.attention.api import attend, triton_attention
+from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decoder_layer.reference import Heads
-from texlens.kernels.lora_linear.dispatch import own_thin
-from texlens.kernels.lora_linear.products import Product, over_tokens
+from texlens.kernels.elementwise.backend import ElementwiseKernels
+from texlens.kernels.lora_linear.backend import triton_lora
+from texlens.kernels.lora_linear.fused_linear import FusedLinear, sum_over_tokens
 
 
 @dataclass(frozen=True)
 class Layer:
-    """What a layer is made of.
-
+    """
     Args:
-        kernels: the module with its elementwise parts, `triton_passes` or `cpu_passes`.
-        recompute: what the backward pass makes again: `none` only what is cheap, `mlp` the gate and up products too,
+        kernels: the elementwise operations.
+        recompute: what the backward pass recomputes: `none` only what is cheap, `mlp` the gate and up products too,
             `full` everything from the layer's input on.
     """
 
-    qkv: Product
-    out: Product
-    gate_up: Product
-    down: Product
+    qkv: FusedLinear
+    out: FusedLinear
+    gate_up: FusedLinear
+    down: FusedLinear
     heads: Heads
     first_norm: Tensor
     second_norm: Tensor
     eps: tuple[float, float]
-    kernels: ModuleType
+    kernels: ElementwiseKernels
     recompute: str = "none"
 
     @property
-    def products(self) -> tuple[Product, ...]:
+    def products(self) -> tuple[FusedLinear, ...]:
         return self.qkv, self.out, self.gate_up, self.down
 
 
 def decoder_layer(
-    layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, where: Segments, rows: Tensor | None = None
+    layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, segments: Segments, rows: Tensor | None = None
 ) -> Tensor:
-    """The next layer's residual stream [T, D] from x [T, D]; of `rows` alone, [L, D], if given (for the last layer).
-
-    cos, sin are [T, W] in float32.
-    """
+    """The residual stream of the next layer; of `rows` alone, [L, D], if given. cos, sin [T, W] are float32."""
     trained = [parameter for product in layer.products for parameter in product.trained()]
-    return _DecoderLayer.apply(layer, x, cos, sin, where, rows, *trained)
+    return _DecoderLayer.apply(layer, x, cos, sin, segments, rows, *trained)
 
 
-class _Kept(NamedTuple):
-    """What the backward pass takes from the forward pass, the input aside. `mixed` is as `_attend` gives it."""
+class _Saved(NamedTuple):
+    """Tensors saved for the backward pass, besides the input; `attn_out` is what `_attend` returns."""
 
     y: Tensor
     query: Tensor
     key: Tensor
     value: Tensor
-    mixed: Tensor
-    back: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
-    middle: Tensor
-    wide: Tensor | None
-    thins: tuple[Tensor | None, ...]
+    attn_out: Tensor
+    backward: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    attn_residual: Tensor
+    gate_up: Tensor | None
+    lora_a_outs: tuple[Tensor | None, ...]
 
 
 class _DecoderLayer(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, layer: Layer, x, cos, sin, where, rows, *trained):
-        kept = _to_wide(layer, x, cos, sin, where, rows)
-        assert kept.wide is not None
-        y, thin = layer.down.forward_of_swiglu(layer.kernels, kept.wide)
-        result = y.add_(kept.middle)
+    def forward(ctx, layer: Layer, x, cos, sin, segments, rows, *trained):
+        saved = _forward_to_gate_up(layer, x, cos, sin, segments, rows)
+        assert saved.gate_up is not None
+        y, lora_a_out_down = layer.down.forward_of_swiglu(layer.kernels, saved.gate_up)
+        result = y.add_(saved.attn_residual)
         if layer.recompute == "full":
-            kept = None
+            saved = None
         elif layer.recompute == "mlp":
-            kept = kept._replace(wide=None, thins=(*kept.thins[:2], None))
-        ctx.layer, ctx.x, ctx.kept, ctx.thin, ctx.rest = layer, x, kept, thin, (cos, sin, where, rows)
+            saved = saved._replace(gate_up=None, lora_a_outs=(*saved.lora_a_outs[:2], None))
+        ctx.layer, ctx.x, ctx.saved, ctx.lora_a_out_down = layer, x, saved, lora_a_out_down
+        ctx.inputs = cos, sin, segments, rows
         return result
 
     @staticmethod
-    def backward(ctx, slope):  # pyrefly: ignore[bad-override]
-        layer, x, kept, thin, (cos, sin, where, rows) = ctx.layer, ctx.x, ctx.kept, ctx.thin, ctx.rest
-        ctx.x = ctx.kept = ctx.thin = ctx.rest = None
-        if kept is None:
-            kept = _to_wide(layer, x, cos, sin, where, rows)
-        dx, slopes = _back(layer, slope, x, cos, sin, rows, kept, thin, ctx.needs_input_grad[1])
-        return None, dx, None, None, None, None, *slopes
+    def backward(ctx, grad):  # pyrefly: ignore[bad-override]
+        layer, x, saved, lora_a_out_down = ctx.layer, ctx.x, ctx.saved, ctx.lora_a_out_down
+        cos, sin, segments, rows = ctx.inputs
+        ctx.x = ctx.saved = ctx.lora_a_out_down = ctx.inputs = None
+        if saved is None:
+            saved = _forward_to_gate_up(layer, x, cos, sin, segments, rows)
+        dx, grads = _backward(layer, grad, x, cos, sin, rows, saved, lora_a_out_down, ctx.needs_input_grad[1])
+        return None, dx, None, None, None, None, *grads
 
 
-def _to_wide(layer: Layer, x, cos, sin, where: Segments, rows) -> _Kept:
-    """The layer up to the gate and up products."""
+def _forward_to_gate_up(layer: Layer, x, cos, sin, segments: Segments, rows) -> _Saved:
+    """The layer up to the gate/up product."""
     kernels, heads = layer.kernels, layer.heads
-    y, thin_qkv = layer.qkv.forward_of_norm(kernels, x, layer.first_norm, layer.eps[0])
-    query, key = kernels.into_heads(y, *heads[:3], _norms(heads), layer.eps[0], cos, sin)
+    y, lora_a_out_qkv = layer.qkv.forward_of_norm(kernels, x, layer.first_norm, layer.eps[0])
+    query, key = kernels.split_heads_norm_rope(y, *heads[:3], _norms(heads), layer.eps[0], cos, sin)
     value = y.unflatten(-1, (-1, heads.width))[:, heads.queries + heads.keys :]
     if not _norms(heads):
         y = value = value.contiguous()
-    mixed, back = _attend(query, key, value, where, layer.out.border)
+    attn_out, backward = _attend(query, key, value, segments, layer.out.extra_columns)
     if rows is not None:
-        mixed, x = mixed[rows], x[rows]
-    middle, thin_out = layer.out.forward(mixed)
-    wide, thin_wide = layer.gate_up.forward_of_norm(kernels, x, layer.second_norm, layer.eps[1], middle)
-    return _Kept(y, query, key, value, mixed, back, middle, wide, (thin_qkv, thin_out, thin_wide))
+        attn_out, x = attn_out[rows], x[rows]
+    attn_residual, lora_a_out_o = layer.out.forward(attn_out)
+    gate_up, lora_a_out_gate_up = layer.gate_up.forward_of_norm(
+        kernels, x, layer.second_norm, layer.eps[1], attn_residual
+    )
+    lora_a_outs = lora_a_out_qkv, lora_a_out_o, lora_a_out_gate_up
+    return _Saved(y, query, key, value, attn_out, backward, attn_residual, gate_up, lora_a_outs)
 
 
-def _back(layer: Layer, slope, x, cos, sin, rows, kept: _Kept, thin_down, wants_x: bool):
-    """The slope of x, or None, and those of the adapters."""
-    kernels, middle, wide, (thin_qkv, thin_out, thin_wide) = layer.kernels, kept.middle, kept.wide, kept.thins
-    if wide is None:
-        wide, thin_wide = layer.gate_up.forward_of_norm(kernels, middle, layer.second_norm, layer.eps[1])
-    dact, dthin, dup_down = layer.down.backward(bordered(slope, layer.down.border), thin_down)
-    lean = layer.gate_up.swiglu_slopes(kernels, dact, wide, thin_wide, dthin)
-    del wide, dact
-    kept = kept._replace(wide=None)
-    ddown = layer.down.slopes(lean.down, dup_down)
-    dnormed, dthin, dup_wide = layer.gate_up.slope_of_x(lean.rows), lean.thin, lean.up
-    del lean
+def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_down, needs_grad_x: bool):
+    """The gradient of x, or None, and those of the adapters."""
+    kernels, attn_residual, gate_up = layer.kernels, saved.attn_residual, saved.gate_up
+    lora_a_out_qkv, lora_a_out_o, lora_a_out_gate_up = saved.lora_a_outs
+    if gate_up is None:
+        gate_up, lora_a_out_gate_up = layer.gate_up.forward_of_norm(
+            kernels, attn_residual, layer.second_norm, layer.eps[1]
+        )
+    dact, grad_lora_a_out, grad_lora_b_down = layer.down.backward(
+        with_extra_columns(grad, layer.down.extra_columns), lora_a_out_down
+    )
+    swiglu_grads = layer.gate_up.swiglu_backward(kernels, dact, gate_up, lora_a_out_gate_up, grad_lora_a_out)
+    del gate_up, dact
+    saved = saved._replace(gate_up=None)
+    grads_down = layer.down.parameter_grads(swiglu_grads.down_lora_a, grad_lora_b_down)
+    dnormed = layer.gate_up.grad_input(swiglu_grads.rows)
+    grad_lora_a_out, grad_lora_b_gate_up = swiglu_grads.lora_a_out, swiglu_grads.lora_b
+    del swiglu_grads
     norm = layer.second_norm, layer.eps[1]
-    dmiddle, ddown_wide = _norm_back(kernels, dnormed, middle, *norm, slope, dthin, layer.out.border)
-    dwide_adapters = layer.gate_up.slopes(ddown_wide, dup_wide)
+    dattn_residual, grad_lora_a_gate_up = _norm_backward(
+        kernels, dnormed, attn_residual, *norm, grad, grad_lora_a_out, layer.out.extra_columns
+    )
+    grads_gate_up = layer.gate_up.parameter_grads(grad_lora_a_gate_up, grad_lora_b_gate_up)
     del dnormed
-    dmixed, dthin, dup_out = layer.out.backward(dmiddle, thin_out)
-    dout = layer.out.slopes(_down_slope(dthin, kept.mixed[:, : layer.out.width]), dup_out)
-    dmiddle = dmiddle[:, : layer.out.height]
+    dattn_out, grad_lora_a_out, grad_lora_b_o = layer.out.backward(dattn_residual, lora_a_out_o)
+    grads_o = layer.out.parameter_grads(
+        _lora_a_grad(grad_lora_a_out, saved.attn_out[:, : layer.out.width]), grad_lora_b_o
+    )
+    dattn_residual = dattn_residual[:, : layer.out.height]
     if rows is not None:
-        dmixed, dmiddle = _among_all(dmixed, rows, len(x)), _among_all(dmiddle, rows, len(x))
+        dattn_out, dattn_residual = _scatter_rows(dattn_out, rows, len(x)), _scatter_rows(dattn_residual, rows, len(x))
     heads = layer.heads
-    dquery, dkey, dvalue = kept.back(dmixed.unflatten(-1, (-1, heads.width)))
-    y = kept.y if _norms(heads) else None
-    dy = kernels.into_heads_back(dquery, dkey, dvalue, y, _norms(heads), layer.eps[0], cos, sin, layer.qkv.border)
-    del dquery, dkey, dvalue, y, dmixed, kept
-    if wants_x:
-        dnormed, dthin, dup_qkv = layer.qkv.backward(dy, thin_qkv)
+    dquery, dkey, dvalue = saved.backward(dattn_out.unflatten(-1, (-1, heads.width)))
+    y = saved.y if _norms(heads) else None
+    dy = kernels.split_heads_norm_rope_backward(
+        dquery, dkey, dvalue, y, _norms(heads), layer.eps[0], cos, sin, layer.qkv.extra_columns
+    )
+    del dquery, dkey, dvalue, y, dattn_out, saved
+    if needs_grad_x:
+        dnormed, grad_lora_a_out, grad_lora_b_qkv = layer.qkv.backward(dy, lora_a_out_qkv)
         norm = layer.first_norm, layer.eps[0]
-        dx, ddown_qkv = _norm_back(kernels, dnormed, x, *norm, dmiddle, dthin, layer.down.border)
+        dx, grad_lora_a_qkv = _norm_backward(
+            kernels, dnormed, x, *norm, dattn_residual, grad_lora_a_out, layer.down.extra_columns
+        )
         dx = dx[:, : x.shape[1]]
     else:
-        dthin, dup_qkv = layer.qkv.thin_slopes(dy[:, : layer.qkv.height], thin_qkv)
-        dx, ddown_qkv = None, _down_slope(dthin, kernels.rms_norm(x, layer.first_norm, layer.eps[0]))
-    dqkv = layer.qkv.slopes(ddown_qkv, dup_qkv)
-    return dx, [*dqkv, *dout, *dwide_adapters, *ddown]
+        grad_lora_a_out, grad_lora_b_qkv = layer.qkv.lora_b_grads(dy[:, : layer.qkv.height], lora_a_out_qkv)
+        dx, grad_lora_a_qkv = None, _lora_a_grad(grad_lora_a_out, kernels.rms_norm(x, layer.first_norm, layer.eps[0]))
+    grads_qkv = layer.qkv.parameter_grads(grad_lora_a_qkv, grad_lora_b_qkv)
+    return dx, [*grads_qkv, *grads_o, *grads_gate_up, *grads_down]
 
 
-def _norm_back(
-    kernels: ModuleType, slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor, dthin, border: int
+def _norm_backward(
+    kernels: ElementwiseKernels,
+    grad: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    eps: float,
+    residual: Tensor,
+    grad_lora_a_out,
+    extra_columns: int,
 ) -> tuple[Tensor, Tensor | None]:
-    """The slope of x plus `added`, with a border, and that of the `down` that takes the norm of x, from its `dthin`."""
-    if dthin is not None and (own := own_thin("unnormed", x)) is not None:
-        dx, beside = own.rms_norm_back(slope, x, weight, eps, added, dthin, border)
-        return dx, over_tokens(beside, x).mul_(weight)
-    dx, normed = kernels.rms_norm_back(slope, x, weight, eps, added, border)
-    return dx, _down_slope(dthin, normed)
+    """The gradient of x plus `residual`, with extra columns, and that of the LoRA A that multiplies the norm of x."""
+    if grad_lora_a_out is not None and (fused := triton_lora("rms_norm_backward", x)) is not None:
+        dx, scaled_grad = fused.rms_norm_backward(grad, x, weight, eps, residual, grad_lora_a_out, extra_columns)
+        return dx, sum_over_tokens(scaled_grad, x).mul_(weight)
+    dx, normed = kernels.rms_norm_backward(grad, x, weight, eps, residual, extra_columns)
+    return dx, _lora_a_grad(grad_lora_a_out, normed)
 
 
-def bordered(x: Tensor, border: int) -> Tensor:
-    """x [T, D] with room for `border` columns beside it: the tensor that x is the left part of, else a copy."""
+def with_extra_columns(x: Tensor, extra_columns: int) -> Tensor:
+    """x [T, D] followed by `extra_columns` columns: the tensor that x is the left part of, else a copy."""
     tokens, width = x.shape
-    if not border:
+    if not extra_columns:
         return x.contiguous()
-    room = x.storage_offset() + tokens * (width + border)
-    if x.stride() == (width + border, 1) and room * x.itemsize <= x.untyped_storage().nbytes():
-        return x.as_strided((tokens, width + border), (width + border, 1))
-    whole = x.new_empty(tokens, width + border)
-    whole[:, :width] = x
-    return whole
+    end = x.storage_offset() + tokens * (width + extra_columns)
+    if x.stride() == (width + extra_columns, 1) and end * x.itemsize <= x.untyped_storage().nbytes():
+        return x.as_strided((tokens, width + extra_columns), (width + extra_columns, 1))
+    result = x.new_empty(tokens, width + extra_columns)
+    result[:, :width] = x
+    return result
 
 
-def _among_all(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
+def _scatter_rows(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
     return part.new_zeros(tokens, part.shape[1]).index_copy_(0, rows, part)
 
 
-def _down_slope(dthin: Tensor | None, x: Tensor) -> Tensor | None:
-    return None if dthin is None else over_tokens(dthin, x)
+def _lora_a_grad(grad_lora_a_out: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if grad_lora_a_out is None else sum_over_tokens(grad_lora_a_out, x)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, where: Segments, border: int) -> tuple[Tensor, Any]:
-    """What attention mixes, [T, H W + border] by our kernels and else [T, H W]; and its backward pass: the slopes of
-    query, key and value from that of what was mixed, [T, H, W]."""
-    if (kernels := own_kernels(query.device)) is not None:
-        mixed, sums = kernels.forward(query, key, value, where.ends, causal=True, border=border)
-        kept = query, key, value, mixed, sums, where.ends
-        return bordered(mixed.flatten(1), border), lambda slope: kernels.backward(slope, *kept, causal=True)
+def _attend(query: Tensor, key: Tensor, value: Tensor, segments: Segments, extra_columns: int) -> tuple[Tensor, Any]:
+    """The attention output, [T, H W + extra_columns] by Triton and else [T, H W], and its backward pass: gradients of
+    query, key and value from that of the output, [T, H, W]."""
+    if (kernels := triton_attention(query.device)) is not None:
+        attn_out, log_sums = kernels.forward(
+            query, key, value, segments.cu_seqlens, causal=True, extra_columns=extra_columns
+        )
+        saved = query, key, value, attn_out, log_sums, segments.cu_seqlens
+        return with_extra_columns(attn_out.flatten(1), extra_columns), lambda grad: kernels.backward(
+            grad, *saved, causal=True
+        )
     with torch.enable_grad():
         query, key, value = (part.detach().requires_grad_() for part in (query, key, value))
-        mixed = attend(query, key, value, where, causal=True)
-    return mixed.detach().flatten(1), lambda slope: torch.autograd.grad(mixed, (query, key, value), slope)
+        attn_out = attend(query, key, value, segments, causal=True)
+    return attn_out.detach().flatten(1), lambda grad: torch.autograd.grad(attn_out, (query, key, value), grad)
 
 
 def _norms(heads: Heads) -> tuple[Tensor, Tensor] | None:

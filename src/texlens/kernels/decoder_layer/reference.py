@@ -1,36 +1,37 @@
-"""A decoder layer around its attention as two functions with backward passes written out, in plain PyTorch.
+"""A decoder layer around its attention as two functions with explicit backward passes, in plain PyTorch.
 
-The twin of `layer`, which is what training runs.
+The reference implementation of `layer`, which training runs.
 
-Autograd over PEFT's modules keeps some 20 tensors a layer and runs each adapter as products of its own. Here q, k, v
-(and gate, up) are one product, the adapters of both are one thin product beside it, and what is cheap to make again
-(normalized inputs, the activation) is not kept. LoRA: Hu et al. 2021, arXiv:2106.09685.
+Autograd over PEFT modules keeps some 20 tensors a layer and runs each adapter as products of its own. Here q, k, v (and
+gate, up) are one product, the LoRA A outputs of all of them are one product, and what is cheap to recompute (normalized
+inputs, the activation) is not saved. LoRA: Hu et al. 2021, arXiv:2106.09685.
 
 # T = tokens, D = width in, N = width out, R = adapter ranks side by side
-# H = heads, G = key/value heads, W = width of a head
+# H = query heads, G = key/value heads, W = width of a head, F = width of the MLP
 """
 
 from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 
-class Adapted(NamedTuple):
-    """One product of a frozen weight [N, D] and its low-rank update `up @ down`, [N, R] @ [R, D], scale included.
+class LoraWeight(NamedTuple):
+    """A frozen weight [N, D] and its low-rank update `lora_b @ lora_a`, [N, R] @ [R, D], scaling included.
 
-    `down` and `up` are None where nothing is adapted.
+    `lora_a` and `lora_b` are None where nothing is adapted.
     """
 
     weight: Tensor
     bias: Tensor | None
-    down: Tensor | None
-    up: Tensor | None
+    lora_a: Tensor | None
+    lora_b: Tensor | None
 
 
 class Heads(NamedTuple):
-    """How the first product is cut into heads; the norms over a head's width are None in families without them."""
+    """How the q/k/v product is split into heads; the norms over a head are None in families without them."""
 
     queries: int
     keys: int
@@ -39,199 +40,212 @@ class Heads(NamedTuple):
     key_norm: Tensor | None
 
 
-def into_heads(
-    x: Tensor,
-    norm: Tensor,
+def split_heads_norm_rope(
+    x: Float[Tensor, "T D"],
+    norm: Float[Tensor, " D"],
     eps: float,
-    qkv: Adapted,
+    qkv: LoraWeight,
     heads: Heads,
-    cos: Tensor,
-    sin: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """From the residual stream [T, D] to rotated queries [T, H, W], rotated keys and values [T, G, W].
+    cos: Float[Tensor, "T W"],
+    sin: Float[Tensor, "T W"],
+) -> tuple[Float[Tensor, "T H W"], Float[Tensor, "T G W"], Float[Tensor, "T G W"]]:
+    """From the residual stream to rotated queries and keys, and values.
 
-    RMS norm, q/k/v product with adapters, RMS norm over heads where the family has it, rotary embedding by cos, sin
-    [T, W].
+    RMS norm, q/k/v product with adapters, RMS norm over heads where the family has it, rotary embedding.
     """
-    return _IntoHeads.apply(x, norm, eps, *qkv, *heads, cos, sin)
+    return _SplitHeadsNormRope.apply(x, norm, eps, *qkv, *heads, cos, sin)
 
 
 def after_attention(
-    mixed: Tensor,
-    x: Tensor,
-    norm: Tensor,
+    attn_out: Float[Tensor, "T columns"],
+    x: Float[Tensor, "T D"],
+    norm: Float[Tensor, " D"],
     eps: float,
-    out: Adapted,
-    gate_up: Adapted,
-    down: Adapted,
-    keep_wide: bool,
-) -> Tensor:
-    """From what attention mixed [T, H x W] and the residual stream [T, D] to the next layer's residual stream.
+    out: LoraWeight,
+    gate_up: LoraWeight,
+    down: LoraWeight,
+    keep_gate_up: bool,
+) -> Float[Tensor, "T D"]:
+    """From the attention output and the residual stream to the residual stream of the next layer.
 
-    Output product, sum, RMS norm, SwiGLU, sum. With `keep_wide` the gate and up products [T, 2 x wide], by far the
-    largest thing of a layer, are kept for the backward pass; without, they are made again there.
+    Output product, sum, RMS norm, SwiGLU, sum. With `keep_gate_up` the gate and up products [T, 2F], by far the largest
+    tensor of a layer, are saved for the backward pass; without, they are recomputed.
     """
-    return _AfterAttention.apply(mixed, x, norm, eps, *out, *gate_up, *down, keep_wide)
+    return _AfterAttention.apply(attn_out, x, norm, eps, *out, *gate_up, *down, keep_gate_up)
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    return weight * (_wide(x) * _rms(x, eps)).to(x.dtype)
+def rms_norm(x: Float[Tensor, "*rows D"], weight: Float[Tensor, " D"], eps: float) -> Float[Tensor, "*rows D"]:
+    """x / rms(x) * weight over the last dimension."""
+    return weight * (_upcast(x) * _rms(x, eps)).to(x.dtype)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of x [T, H, W]: each half turned by the other, in float32."""
-    first, second = _wide(x).chunk(2, -1)
-    return (_wide(x) * cos[:, None] + torch.cat([-second, first], -1) * sin[:, None]).to(x.dtype)
+def rotate(x: Float[Tensor, "T H W"], cos: Float[Tensor, "T W"], sin: Float[Tensor, "T W"]) -> Float[Tensor, "T H W"]:
+    """Rotary embedding of x, in float32."""
+    first, second = _upcast(x).chunk(2, -1)
+    return (_upcast(x) * cos[:, None] + torch.cat([-second, first], -1) * sin[:, None]).to(x.dtype)
 
 
-def product(x: Tensor, layer: Adapted) -> tuple[Tensor, Tensor | None]:
-    """x @ (weight + up @ down).T + bias, and x @ down.T, which the backward pass uses again."""
+def product(x: Tensor, layer: LoraWeight) -> tuple[Tensor, Tensor | None]:
+    """x @ (weight + B @ A).T + bias, and x @ A.T, which the backward pass uses again."""
     y = functional.linear(x, layer.weight, layer.bias)
-    if layer.down is None or layer.up is None:
+    if layer.lora_a is None or layer.lora_b is None:
         return y, None
-    thin = x @ layer.down.T
-    return torch.addmm(y, thin, layer.up.T), thin
+    lora_a_out = x @ layer.lora_a.T
+    return torch.addmm(y, lora_a_out, layer.lora_b.T), lora_a_out
 
 
-def product_back(
-    slope: Tensor, x: Tensor, thin: Tensor | None, layer: Adapted, wants_x: bool
+def product_backward(
+    grad: Tensor, x: Tensor, lora_a_out: Tensor | None, layer: LoraWeight, needs_grad_x: bool
 ) -> tuple[Any, Tensor | None, Tensor | None]:
-    """Slopes of x (None where it is not wanted), down and up, from the slope of `product`'s result."""
-    dx = slope @ layer.weight if wants_x else None
-    if layer.down is None or layer.up is None or thin is None:
+    """Gradients of x (None where it is not needed), LoRA A and LoRA B, from that of the result of `product`."""
+    dx = grad @ layer.weight if needs_grad_x else None
+    if layer.lora_a is None or layer.lora_b is None or lora_a_out is None:
         return dx, None, None
-    dthin = slope @ layer.up
+    grad_lora_a_out = grad @ layer.lora_b
     if dx is not None:
-        dx = torch.addmm(dx, dthin, layer.down)
-    return dx, dthin.T @ x, slope.T @ thin
+        dx = torch.addmm(dx, grad_lora_a_out, layer.lora_a)
+    return dx, grad_lora_a_out.T @ x, grad.T @ lora_a_out
 
 
-def rms_norm_back(slope: Tensor, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+def rms_norm_backward(grad: Tensor, x: Tensor, weight: Tensor, eps: float) -> Tensor:
     rms = _rms(x, eps)
-    unit = _wide(x) * rms
-    along = _wide(slope) * _wide(weight)
-    return ((along - unit * (along * unit).mean(-1, keepdim=True)) * rms).to(x.dtype)
+    normalized = _upcast(x) * rms
+    grad_normalized = _upcast(grad) * _upcast(weight)
+    return ((grad_normalized - normalized * (grad_normalized * normalized).mean(-1, keepdim=True)) * rms).to(x.dtype)
 
 
-def rotate_back(slope: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    wide = _wide(slope)
-    first, second = (wide * sin[:, None]).chunk(2, -1)
-    return (wide * cos[:, None] + torch.cat([second, -first], -1)).to(slope.dtype)
+def rotate_backward(grad: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    gate_up = _upcast(grad)
+    first, second = (gate_up * sin[:, None]).chunk(2, -1)
+    return (gate_up * cos[:, None] + torch.cat([second, -first], -1)).to(grad.dtype)
 
 
-def _wide(x: Tensor) -> Tensor:
-    """Half precision as float32; float32 and float64 as they are."""
+def _upcast(x: Tensor) -> Tensor:
+    """16 bits as float32; float32 and float64 unchanged."""
     return x.float() if x.itemsize < 4 else x
 
 
 def _rms(x: Tensor, eps: float) -> Tensor:
-    return torch.rsqrt(_wide(x).pow(2).mean(-1, keepdim=True) + eps)
+    return torch.rsqrt(_upcast(x).pow(2).mean(-1, keepdim=True) + eps)
 
 
-def heads_of(y, heads: Heads, eps: float, cos, sin) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values from the q/k/v product: cut, normalized where the family does it, rotated."""
+def split_heads(y, heads: Heads, eps: float, cos, sin) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values from the q/k/v product: split, normalized where the family does it, rotated."""
     query, key, value = y.unflatten(-1, (-1, heads.width)).split((heads.queries, heads.keys, heads.keys), 1)
     if heads.query_norm is not None and heads.key_norm is not None:
         query, key = rms_norm(query, heads.query_norm, eps), rms_norm(key, heads.key_norm, eps)
     return rotate(query, cos, sin), rotate(key, cos, sin), value.contiguous()
 
 
-def heads_of_back(dquery, dkey, dvalue, y, heads: Heads, eps: float, cos, sin) -> Tensor:
-    """The slope of the q/k/v product from those of queries, keys and values."""
-    dquery, dkey = rotate_back(dquery, cos, sin), rotate_back(dkey, cos, sin)
+def split_heads_backward(dquery, dkey, dvalue, y, heads: Heads, eps: float, cos, sin) -> Tensor:
+    """The gradient of the q/k/v product from those of queries, keys and values."""
+    dquery, dkey = rotate_backward(dquery, cos, sin), rotate_backward(dkey, cos, sin)
     if heads.query_norm is not None and heads.key_norm is not None:
         query, key, _ = y.unflatten(-1, (-1, heads.width)).split((heads.queries, heads.keys, heads.keys), 1)
-        dquery = rms_norm_back(dquery, query, heads.query_norm, eps)
-        dkey = rms_norm_back(dkey, key, heads.key_norm, eps)
+        dquery = rms_norm_backward(dquery, query, heads.query_norm, eps)
+        dkey = rms_norm_backward(dkey, key, heads.key_norm, eps)
     return torch.cat([dquery, dkey, dvalue], 1).flatten(1)
 
 
-def _into_heads(x, norm, eps: float, qkv: Adapted, heads: Heads, cos, sin):
-    y, thin = product(rms_norm(x, norm, eps), qkv)
-    return *heads_of(y, heads, eps, cos, sin), y, thin
+def _split_heads_norm_rope(x, norm, eps: float, qkv: LoraWeight, heads: Heads, cos, sin):
+    y, lora_a_out = product(rms_norm(x, norm, eps), qkv)
+    return *split_heads(y, heads, eps, cos, sin), y, lora_a_out
 
 
-def _into_heads_back(dquery, dkey, dvalue, x, y, thin, norm, eps: float, qkv: Adapted, heads: Heads, cos, sin, wants_x):
-    dy = heads_of_back(dquery, dkey, dvalue, y, heads, eps, cos, sin)
-    dn, ddown, dup = product_back(dy, rms_norm(x, norm, eps), thin, qkv, wants_x)
-    return (rms_norm_back(dn, x, norm, eps) if wants_x else None), ddown, dup
-
-
-def _after_attention(mixed, x, norm, eps: float, out: Adapted, gate_up: Adapted, down: Adapted):
-    y, thin_out = product(mixed, out)
-    middle = x + y
-    wide, thin_wide = product(rms_norm(middle, norm, eps), gate_up)
-    y, thin_down = product(_swiglu(wide), down)
-    return middle + y, middle, wide, thin_out, thin_wide, thin_down
-
-
-def _after_attention_back(
-    slope, mixed, middle, wide, thins, norm, eps: float, out: Adapted, gate_up: Adapted, down: Adapted
+def _split_heads_norm_rope_backward(
+    dquery, dkey, dvalue, x, y, lora_a_out, norm, eps: float, qkv: LoraWeight, heads: Heads, cos, sin, needs_grad_x
 ):
-    thin_out, thin_wide, thin_down = thins
-    normed = rms_norm(middle, norm, eps)
-    if wide is None:
-        wide, thin_wide = product(normed, gate_up)
-    dact, ddown_d, ddown_u = product_back(slope, _swiglu(wide), thin_down, down, True)
-    dwide = _swiglu_back(dact, wide)
-    dn, dgate_d, dgate_u = product_back(dwide, normed, thin_wide, gate_up, True)
-    dmiddle = slope + rms_norm_back(dn, middle, norm, eps)
-    dmixed, dout_d, dout_u = product_back(dmiddle, mixed, thin_out, out, True)
-    return dmixed, dmiddle, (dout_d, dout_u), (dgate_d, dgate_u), (ddown_d, ddown_u)
+    dy = split_heads_backward(dquery, dkey, dvalue, y, heads, eps, cos, sin)
+    dn, ddown, dup = product_backward(dy, rms_norm(x, norm, eps), lora_a_out, qkv, needs_grad_x)
+    return (rms_norm_backward(dn, x, norm, eps) if needs_grad_x else None), ddown, dup
 
 
-def _swiglu(wide: Tensor) -> Tensor:
-    gate, up = wide.chunk(2, -1)
+def _after_attention(attn_out, x, norm, eps: float, out: LoraWeight, gate_up: LoraWeight, down: LoraWeight):
+    y, lora_a_out_o = product(attn_out, out)
+    attn_residual = x + y
+    gate_up, lora_a_out_gate_up = product(rms_norm(attn_residual, norm, eps), gate_up)
+    y, lora_a_out_down = product(_swiglu(gate_up), down)
+    return attn_residual + y, attn_residual, gate_up, lora_a_out_o, lora_a_out_gate_up, lora_a_out_down
+
+
+def _after_attention_backward(
+    grad,
+    attn_out,
+    attn_residual,
+    gate_up,
+    lora_a_outs,
+    norm,
+    eps: float,
+    out: LoraWeight,
+    gate_up: LoraWeight,
+    down: LoraWeight,
+):
+    lora_a_out_o, lora_a_out_gate_up, lora_a_out_down = lora_a_outs
+    normed = rms_norm(attn_residual, norm, eps)
+    if gate_up is None:
+        gate_up, lora_a_out_gate_up = product(normed, gate_up)
+    dact, ddown_d, ddown_u = product_backward(grad, _swiglu(gate_up), lora_a_out_down, down, True)
+    dgate_up = _swiglu_backward(dact, gate_up)
+    dn, dgate_d, dgate_u = product_backward(dgate_up, normed, lora_a_out_gate_up, gate_up, True)
+    dattn_residual = grad + rms_norm_backward(dn, attn_residual, norm, eps)
+    dattn_out, dout_d, dout_u = product_backward(dattn_residual, attn_out, lora_a_out_o, out, True)
+    return dattn_out, dattn_residual, (dout_d, dout_u), (dgate_d, dgate_u), (ddown_d, ddown_u)
+
+
+def _swiglu(gate_up: Tensor) -> Tensor:
+    gate, up = gate_up.chunk(2, -1)
     return functional.silu(gate) * up
 
 
-def _swiglu_back(slope: Tensor, wide: Tensor) -> Tensor:
-    gate, up = (_wide(half) for half in wide.chunk(2, -1))
-    slope = _wide(slope)
-    switch = torch.sigmoid(gate)
-    dgate = slope * up * switch * (1 + gate * (1 - switch))
-    return torch.cat([dgate, slope * gate * switch], -1).to(wide.dtype)
+def _swiglu_backward(grad: Tensor, gate_up: Tensor) -> Tensor:
+    gate, up = (_upcast(half) for half in gate_up.chunk(2, -1))
+    grad = _upcast(grad)
+    sigmoid_gate = torch.sigmoid(gate)
+    dgate = grad * up * sigmoid_gate * (1 + gate * (1 - sigmoid_gate))
+    return torch.cat([dgate, grad * gate * sigmoid_gate], -1).to(gate_up.dtype)
 
 
-class _IntoHeads(torch.autograd.Function):
+class _SplitHeadsNormRope(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, norm, eps, *rest):
-        qkv, heads, (cos, sin) = Adapted(*rest[:4]), Heads(*rest[4:9]), rest[9:]
-        query, key, value, y, thin = _into_heads(x, norm, eps, qkv, heads, cos, sin)
-        ctx.eps, ctx.cut = eps, heads[:3]
-        kept_y = y if heads.query_norm is not None else None
-        ctx.save_for_backward(x, kept_y, thin, norm, *qkv, heads.query_norm, heads.key_norm, cos, sin)
+    def forward(ctx, x, norm, eps, *arguments):
+        qkv, heads, (cos, sin) = LoraWeight(*arguments[:4]), Heads(*arguments[4:9]), arguments[9:]
+        query, key, value, y, lora_a_out = _split_heads_norm_rope(x, norm, eps, qkv, heads, cos, sin)
+        ctx.eps, ctx.split = eps, heads[:3]
+        saved_y = y if heads.query_norm is not None else None
+        ctx.save_for_backward(x, saved_y, lora_a_out, norm, *qkv, heads.query_norm, heads.key_norm, cos, sin)
         return query, key, value
 
     @staticmethod
     def backward(ctx, dquery, dkey, dvalue):  # pyrefly: ignore[bad-override]
-        x, y, thin, norm, *qkv, query_norm, key_norm, cos, sin = ctx.saved_tensors
-        queries, keys, width = ctx.cut
+        x, y, lora_a_out, norm, *qkv, query_norm, key_norm, cos, sin = ctx.saved_tensors
+        queries, keys, width = ctx.split
         heads = Heads(queries, keys, width, query_norm, key_norm)
-        wants_x = ctx.needs_input_grad[0]
-        dx, ddown, dup = _into_heads_back(
-            dquery, dkey, dvalue, x, y, thin, norm, ctx.eps, Adapted(*qkv), heads, cos, sin, wants_x
+        needs_grad_x = ctx.needs_input_grad[0]
+        dx, ddown, dup = _split_heads_norm_rope_backward(
+            dquery, dkey, dvalue, x, y, lora_a_out, norm, ctx.eps, LoraWeight(*qkv), heads, cos, sin, needs_grad_x
         )
         return dx, None, None, None, None, ddown, dup, *[None] * 7
 
 
 class _AfterAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, mixed, x, norm, eps, *rest):
-        layers = Adapted(*rest[:4]), Adapted(*rest[4:8]), Adapted(*rest[8:12])
-        result, middle, wide, *thins = _after_attention(mixed, x, norm, eps, *layers)
+    def forward(ctx, attn_out, x, norm, eps, *arguments):
+        layers = LoraWeight(*arguments[:4]), LoraWeight(*arguments[4:8]), LoraWeight(*arguments[8:12])
+        result, attn_residual, gate_up, *lora_a_outs = _after_attention(attn_out, x, norm, eps, *layers)
         ctx.eps = eps
-        wide = wide if rest[12] else None
-        ctx.save_for_backward(mixed, middle, wide, *thins, norm, *(part for layer in layers for part in layer))
+        gate_up = gate_up if arguments[12] else None
+        ctx.save_for_backward(
+            attn_out, attn_residual, gate_up, *lora_a_outs, norm, *(part for layer in layers for part in layer)
+        )
         return result
 
     @staticmethod
-    def backward(ctx, slope):  # pyrefly: ignore[bad-override]
-        kept = ctx.saved_tensors
-        mixed, middle, wide, *thins, norm = kept[:7]
-        parts = kept[7:]
-        layers = Adapted(*parts[:4]), Adapted(*parts[4:8]), Adapted(*parts[8:12])
-        dmixed, dx, out, gate_up, down = _after_attention_back(
-            slope, mixed, middle, wide, tuple(thins), norm, ctx.eps, *layers
+    def backward(ctx, grad):  # pyrefly: ignore[bad-override]
+        saved = ctx.saved_tensors
+        attn_out, attn_residual, gate_up, *lora_a_outs, norm = saved[:7]
+        parts = saved[7:]
+        layers = LoraWeight(*parts[:4]), LoraWeight(*parts[4:8]), LoraWeight(*parts[8:12])
+        dattn_out, dx, out, gate_up, down = _after_attention_backward(
+            grad, attn_out, attn_residual, gate_up, tuple(lora_a_outs), norm, ctx.eps, *layers
         )
-        return dmixed, dx, None, None, None, None, *out, None, None, *gate_up, None, None, *down, None
+        return dattn_out, dx, None, None, None, None, *out, None, None, *gate_up, None, None, *down, None

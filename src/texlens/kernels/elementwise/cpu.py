@@ -1,6 +1,6 @@
-"""The elementwise parts of the fused layers for a CPU, in float32 or float64: few temporaries, sums as products.
+"""The elementwise operations of the fused layers for a CPU, in float32 or float64: few temporaries, sums as products.
 
-The same functions as `triton_passes`; the twins in the simplest form stand in `fused`.
+The same functions as `elementwise.triton`; the reference is in `decoder_layer.reference`.
 
 # T = tokens, D = width, H = query heads, G = key/value heads, W = width of a head, F = width of the MLP
 """
@@ -10,47 +10,47 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float, border: int = 0) -> Tensor:
-    result, unit = _bordered(x, border)
-    torch.mul(x, _rms(x, eps), out=unit).mul_(weight)
+def rms_norm(x: Tensor, weight: Tensor, eps: float, extra_columns: int = 0) -> Tensor:
+    result, normalized = _with_extra_columns(x, extra_columns)
+    torch.mul(x, _rms(x, eps), out=normalized).mul_(weight)
     return result
 
 
-def add_rms_norm(x: Tensor, y: Tensor, weight: Tensor, eps: float, border: int = 0) -> tuple[Tensor, Tensor]:
+def add_rms_norm(x: Tensor, y: Tensor, weight: Tensor, eps: float, extra_columns: int = 0) -> tuple[Tensor, Tensor]:
     y.add_(x)
-    return y, rms_norm(y, weight, eps, border)
+    return y, rms_norm(y, weight, eps, extra_columns)
 
 
-def rms_norm_back(
-    slope: Tensor, x: Tensor, weight: Tensor, eps: float, added: Tensor | None, border: int = 0
+def rms_norm_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, eps: float, residual: Tensor | None, extra_columns: int = 0
 ) -> tuple[Tensor, Tensor]:
     rms = _rms(x, eps)
-    unit = x * rms
-    result, dx = _bordered(x, border)
-    _norm_back(torch.mul(slope, weight, out=dx), unit, rms)
-    if added is not None:
-        dx.add_(added)
-    return result, unit.mul_(weight)
+    normalized = x * rms
+    result, dx = _with_extra_columns(x, extra_columns)
+    _norm_back(torch.mul(grad, weight, out=dx), normalized, rms)
+    if residual is not None:
+        dx.add_(residual)
+    return result, normalized.mul_(weight)
 
 
-def swiglu(wide: Tensor, border: int = 0) -> Tensor:
-    gate, up = wide.chunk(2, -1)
-    result, act = _bordered(gate, border)
+def swiglu(gate_up: Tensor, extra_columns: int = 0) -> Tensor:
+    gate, up = gate_up.chunk(2, -1)
+    result, act = _with_extra_columns(gate, extra_columns)
     torch.mul(functional.silu(gate), up, out=act)
     return result
 
 
-def swiglu_back(slope: Tensor, wide: Tensor, border: int = 0) -> tuple[Tensor, Tensor]:
-    gate, up = wide.chunk(2, -1)
+def swiglu_backward(grad: Tensor, gate_up: Tensor, extra_columns: int = 0) -> tuple[Tensor, Tensor]:
+    gate, up = gate_up.chunk(2, -1)
     act = functional.silu(gate)
-    dwide, inner = _bordered(wide, border)
-    dgate, dup = inner.chunk(2, -1)
-    torch.mul(slope, act, out=dup)
-    dgate.copy_(torch.ops.aten.silu_backward(slope * up, gate))
-    return dwide, act.mul_(up)
+    dgate_up, left = _with_extra_columns(gate_up, extra_columns)
+    dgate, dup = left.chunk(2, -1)
+    torch.mul(grad, act, out=dup)
+    dgate.copy_(torch.ops.aten.silu_backward(grad * up, gate))
+    return dgate_up, act.mul_(up)
 
 
-def into_heads(
+def split_heads_norm_rope(
     y: Tensor, queries: int, keys: int, width: int, norms: tuple[Tensor, Tensor] | None, eps: float, cos: Tensor, sin
 ) -> tuple[Tensor, Tensor]:
     query, key, _ = y.unflatten(-1, (-1, width)).split((queries, keys, keys), 1)
@@ -59,7 +59,7 @@ def into_heads(
     return _rotate(query, cos, sin), _rotate(key, cos, sin)
 
 
-def into_heads_back(
+def split_heads_norm_rope_backward(
     dquery: Tensor,
     dkey: Tensor,
     dvalue: Tensor,
@@ -68,26 +68,26 @@ def into_heads_back(
     eps: float,
     cos: Tensor,
     sin: Tensor,
-    border: int = 0,
+    extra_columns: int = 0,
 ) -> Tensor:
     tokens, queries, width = dquery.shape
     keys = dkey.shape[1]
-    whole = dquery.new_empty(tokens, (queries + 2 * keys) * width + border)
-    dy = whole[:, : whole.shape[1] - border].unflatten(-1, (-1, width))
-    slopes = _rotate(dquery, cos, -sin), _rotate(dkey, cos, -sin)
+    whole = dquery.new_empty(tokens, (queries + 2 * keys) * width + extra_columns)
+    dy = whole[:, : whole.shape[1] - extra_columns].unflatten(-1, (-1, width))
+    grads = _rotate(dquery, cos, -sin), _rotate(dkey, cos, -sin)
     if norms and y is not None:
-        before = y.unflatten(-1, (-1, width)).split((queries, keys, keys), 1)
-        slopes = tuple(
-            _norm_back(slope.mul_(norm), part * (rms := _rms(part, eps)), rms)
-            for slope, norm, part in zip(slopes, norms, before, strict=False)
+        raw = y.unflatten(-1, (-1, width)).split((queries, keys, keys), 1)
+        grads = tuple(
+            _norm_back(grad.mul_(norm), part * (rms := _rms(part, eps)), rms)
+            for grad, norm, part in zip(grads, norms, raw, strict=False)
         )
-    dy[:, :queries], dy[:, queries : queries + keys], dy[:, queries + keys :] = *slopes, dvalue
+    dy[:, :queries], dy[:, queries : queries + keys], dy[:, queries + keys :] = *grads, dvalue
     return whole
 
 
-def _bordered(x: Tensor, border: int) -> tuple[Tensor, Tensor]:
-    """Room for x and the border's columns beside it, and the part of it that is x's."""
-    whole = x.new_empty(*x.shape[:-1], x.shape[-1] + border)
+def _with_extra_columns(x: Tensor, extra_columns: int) -> tuple[Tensor, Tensor]:
+    """An empty tensor for x and extra columns, and the part of it that x takes."""
+    whole = x.new_empty(*x.shape[:-1], x.shape[-1] + extra_columns)
     return whole, whole[..., : x.shape[-1]]
 
 
@@ -96,18 +96,18 @@ def _rms(x: Tensor, eps: float) -> Tensor:
     return length.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
 
 
-def _norm_back(along: Tensor, unit: Tensor, rms: Tensor) -> Tensor:
-    """The slope of x, written over `along`, the slope of x / rms(x)."""
-    mean = torch.linalg.vecdot(along, unit).div_(unit.shape[-1])[..., None]
-    return along.addcmul_(unit, mean, value=-1).mul_(rms)
+def _norm_back(grad: Tensor, normalized: Tensor, rms: Tensor) -> Tensor:
+    """The gradient of x, written over `grad`, that of x / rms(x)."""
+    mean = torch.linalg.vecdot(grad, normalized).div_(normalized.shape[-1])[..., None]
+    return grad.addcmul_(normalized, mean, value=-1).mul_(rms)
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """`fused.rotate` half by half; with -sin it turns back."""
+    """`reference.rotate` in halves; with -sin it is the inverse."""
     half = x.shape[-1] // 2
     cos, sin = cos[:, None, :half].to(x.dtype), sin[:, None, :half].to(x.dtype)
     first, second = x[..., :half], x[..., half:]
-    turned = torch.empty_like(x, memory_format=torch.contiguous_format)
-    torch.mul(first, cos, out=turned[..., :half]).addcmul_(second, sin, value=-1)
-    torch.mul(second, cos, out=turned[..., half:]).addcmul_(first, sin)
-    return turned
+    rotated = torch.empty_like(x, memory_format=torch.contiguous_format)
+    torch.mul(first, cos, out=rotated[..., :half]).addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=rotated[..., half:]).addcmul_(first, sin)
+    return rotated

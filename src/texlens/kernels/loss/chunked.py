@@ -3,84 +3,75 @@
 # L = label rows, V = vocabulary, D = width
 """
 
-import importlib
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
+
+from texlens.kernels.backends import Registry
+from texlens.kernels.loss.reference import chunk_loss_reference, label_row_loss_reference
 
 CHUNK = 2048
 """Rows of logits that exist at a time: 2,048 x 151,936 in 16 bits are 0.6 GB."""
 ChunkLoss = Callable[[Tensor, Tensor, bool], tuple[Tensor, Tensor]]
-"""Of logits [L, V], labels [L] and whether the slope is wanted: the summed loss, and the slope by the logits, which may
-be written over them."""
+"""From logits [L, V], labels [L] and whether gradients are needed: the summed loss, and the gradient of the logits,
+which may be written over them."""
+
+
+def _reference() -> ChunkLoss:
+    return chunk_loss_reference
+
+
+def _triton() -> ChunkLoss:
+    from texlens.kernels.loss.triton import chunk_loss
+
+    return chunk_loss
+
+
+BACKENDS: Registry[ChunkLoss] = Registry(reference=_reference, cpu=_reference, triton=_triton)
+"""By the name of the fused layers' backend."""
 
 
 def label_row_loss(
-    hidden_LD: Tensor, head_VD: Tensor, labels_L: Tensor, *, chunk: int = CHUNK, chunk_loss: ChunkLoss | None = None
-) -> Tensor:
-    """Summed cross-entropy in nats of float32 softmax over `hidden @ head.T`; labels of -100 count nothing.
+    hidden_LD: Float[Tensor, "L D"],
+    head_VD: Float[Tensor, "V D"],
+    labels_L: Int[Tensor, " L"],
+    *,
+    chunk: int = CHUNK,
+    chunk_loss: ChunkLoss = chunk_loss_reference,
+) -> Float[Tensor, ""]:
+    """Summed cross-entropy in nats of the float32 softmax of `hidden @ head.T`; rows labeled -100 are ignored.
 
-    The gradient of `hidden` is made in the forward pass, chunk by chunk, and only scaled in the backward pass. A head
-    that is trained itself goes through autograd (`label_row_loss_plainly`), which keeps the logits.
+    The gradient of `hidden` is computed in the forward pass, chunk by chunk, and only scaled in the backward pass. A
+    trained head goes through autograd (`label_row_loss_reference`), which keeps the logits.
 
     Args:
-        chunk_loss: what `choose_chunk_loss` gives; None is the plain form.
+        chunk_loss: one of `BACKENDS`.
     """
     if head_VD.requires_grad:
-        return label_row_loss_plainly(hidden_LD, head_VD, labels_L)
-    return _LabelRowLoss.apply(hidden_LD, head_VD, labels_L, chunk, chunk_loss or chunk_loss_plainly)
-
-
-def choose_chunk_loss(form: str) -> ChunkLoss:
-    """One kernel where the fused layers have the form `triton`; else PyTorch's operations."""
-    if form == "triton":
-        return importlib.import_module("texlens.kernels.loss.triton").chunk_loss
-    return chunk_loss_plainly
-
-
-def label_row_loss_plainly(hidden_LD: Tensor, head_VD: Tensor, labels_L: Tensor) -> Tensor:
-    """`label_row_loss` in two lines, for comparison and for heads that are trained."""
-    logits = functional.linear(hidden_LD, head_VD).float()
-    return functional.cross_entropy(logits, labels_L, ignore_index=-100, reduction="sum")
+        return label_row_loss_reference(hidden_LD, head_VD, labels_L)
+    return _LabelRowLoss.apply(hidden_LD, head_VD, labels_L, chunk, chunk_loss)
 
 
 class _LabelRowLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden_LD, head_VD, labels_L, chunk, chunk_loss):
         total = torch.zeros((), device=hidden_LD.device, dtype=torch.float32)
-        wanted = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(hidden_LD) if wanted else None
+        needs_grad = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(hidden_LD) if needs_grad else None
         for start in range(0, len(hidden_LD), chunk):
             rows = slice(start, start + chunk)
-            loss, slope = chunk_loss(functional.linear(hidden_LD[rows], head_VD), labels_L[rows], wanted)
+            loss, grad_logits = chunk_loss(functional.linear(hidden_LD[rows], head_VD), labels_L[rows], needs_grad)
             total += loss
             if gradient is not None:
-                torch.mm(slope, head_VD, out=gradient[rows])
-            del slope
+                torch.mm(grad_logits, head_VD, out=gradient[rows])
+            del grad_logits
         ctx.gradient = gradient
         return total
 
     @staticmethod
-    def backward(ctx, slope):  # pyrefly: ignore[bad-override]
+    def backward(ctx, grad):  # pyrefly: ignore[bad-override]
         gradient, ctx.gradient = ctx.gradient, None
-        return gradient.mul_(slope.to(gradient.dtype)), None, None, None, None
-
-
-def chunk_loss_plainly(logits: Tensor, labels: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
-    """Summed loss of some rows, and its slope in the place and dtype of the logits; float32 logits are always used up.
-
-    Beside the logits there is one float32 copy of them, none where they are float32 themselves.
-    """
-    ignored, safe = labels == -100, labels.clamp(min=0)[:, None]
-    wide = logits.float()
-    wide -= wide.amax(-1, keepdim=True)
-    said = wide.gather(1, safe)
-    total = wide.exp_().sum(-1, keepdim=True)
-    loss = (total.log() - said)[:, 0].masked_fill_(ignored, 0).sum()
-    if not wanted:
-        return loss, logits
-    wide /= total
-    wide.scatter_add_(1, safe, torch.full_like(safe, -1, dtype=wide.dtype))
-    return loss, logits.copy_(wide.masked_fill_(ignored[:, None], 0))
+        return gradient.mul_(grad.to(gradient.dtype)), None, None, None, None

@@ -1,6 +1,6 @@
-"""NF4 weights written out in one launch, by Triton; the twin in plain PyTorch is `nf4.write_plainly`.
+"""NF4 weights dequantized in one launch; the reference is `nf4.reference.dequantize_reference`.
 
-Products and sums are not contracted, so that the numbers are bitsandbytes' own to the last bit.
+Products and sums are not contracted, so that the values equal those of bitsandbytes to the last bit.
 """
 
 import triton
@@ -10,16 +10,18 @@ from torch import Tensor
 from texlens.kernels.nf4.format import Nf4Weight
 
 _BLOCKS = 64
-"""Blocks of a program: 4,096 numbers where a block has 64."""
+"""Blocks of a program: 4,096 values where a block has 64."""
 
 
-def write(weight: Nf4Weight, out: Tensor) -> None:
-    """Puts the numbers into `out` [N, D], whose rows may lie apart."""
-    high, wide = weight.shape
+def dequantize(weight: Nf4Weight, out: Tensor) -> None:
+    """Writes the values into `out` [N, D], whose rows may be strided."""
+    rows, columns = weight.shape
     if out.shape != weight.shape or out.stride(1) != 1:
-        raise ValueError(f"a weight of {weight.shape} can't be written into {tuple(out.shape)} strided {out.stride()}")
+        raise ValueError(
+            f"a weight of {weight.shape} can't be written into {tuple(out.shape)} with strides {out.stride()}"
+        )
     blocks, nested = len(weight.scales), weight.nested
-    _write[(triton.cdiv(blocks, _BLOCKS),)](
+    dequantize_kernel[(triton.cdiv(blocks, _BLOCKS),)](
         weight.packed,
         weight.scales,
         weight.values,
@@ -29,9 +31,9 @@ def write(weight: Nf4Weight, out: Tensor) -> None:
         out,
         out.stride(0),
         blocks,
-        high * wide,
+        rows * columns,
         len(weight.packed),
-        WIDE=wide,
+        COLUMNS=columns,
         BLOCK=weight.block,
         GROUP=0 if nested is None else nested.group,
         BLOCKS=_BLOCKS,
@@ -40,7 +42,7 @@ def write(weight: Nf4Weight, out: Tensor) -> None:
 
 
 @triton.jit
-def _write(
+def dequantize_kernel(
     packed,
     scales,
     values,
@@ -52,23 +54,23 @@ def _write(
     blocks,
     count,
     pairs,
-    WIDE: tl.constexpr,
+    COLUMNS: tl.constexpr,
     BLOCK: tl.constexpr,
     GROUP: tl.constexpr,
     BLOCKS: tl.constexpr,
 ):
     block = tl.program_id(0) * BLOCKS + tl.arange(0, BLOCKS)
-    there = block < blocks
+    is_block = block < blocks
     if GROUP:
-        number = tl.load(scales + block, there, other=0).to(tl.int32)
-        coarse = tl.load(nested_scales + block // GROUP, there, other=0.0)
-        scale = tl.load(nested_values + number) * coarse + tl.load(offset)
+        scale_index = tl.load(scales + block, is_block, other=0).to(tl.int32)
+        coarse = tl.load(nested_scales + block // GROUP, is_block, other=0.0)
+        scale = tl.load(nested_values + scale_index) * coarse + tl.load(offset)
     else:
-        scale = tl.load(scales + block, there, other=0.0)
+        scale = tl.load(scales + block, is_block, other=0.0)
     pair = block[:, None] * (BLOCK // 2) + tl.arange(0, BLOCK // 2)[None, :]
     byte = tl.load(packed + pair, pair < pairs, other=0).to(tl.int32)
     first = tl.load(values + (byte >> 4)) * scale[:, None]
     second = tl.load(values + (byte & 15)) * scale[:, None]
-    place = block[:, None] * BLOCK + tl.arange(0, BLOCK)[None, :]
-    where = (place // WIDE) * stride + place % WIDE
-    tl.store(out + where, tl.interleave(first, second).to(out.dtype.element_ty), place < count)
+    index = block[:, None] * BLOCK + tl.arange(0, BLOCK)[None, :]
+    pointers = (index // COLUMNS) * stride + index % COLUMNS
+    tl.store(out + pointers, tl.interleave(first, second).to(out.dtype.element_ty), index < count)

@@ -1,4 +1,4 @@
-"""The passes between a vision block's products in float8, as Triton kernels that hold a row; the twins are in `tower`.
+"""The operations between the float8 products of a vision block, as Triton kernels of one program a row.
 
 # P = patches, D = width
 """
@@ -8,76 +8,83 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from texlens.kernels.fp8.format import CODE
-from texlens.kernels.fp8.triton import LARGEST, TINY, code
+from texlens.kernels.fp8.format import FP8_DTYPE
+from texlens.kernels.fp8.triton_kernels import FP8_MAX, TINY, to_fp8
 
 
-def norm_codes(
-    x: Tensor, added: Tensor | None, weight: Tensor, bias: Tensor | None, eps: float
+def norm_quantize(
+    x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """`tower.norm_codes`; the sum is written over `added`."""
+    """`api.norm_quantize`; the sum is written over `residual`."""
     patches, width = x.shape
-    codes, scale = _room(x)
-    total = x if added is None else added
-    _norm_codes[(patches,)](
-        x, total, weight, weight if bias is None else bias, codes, scale, width, eps,
-        ADD=added is not None, CENTERED=bias is not None, **_shape(width),
+    quantized, scale = _empty_quantized(x)
+    total = x if residual is None else residual
+    norm_quantize_kernel[(patches,)](
+        x, total, weight, weight if bias is None else bias, quantized, scale, width, eps,
+        ADD=residual is not None, CENTERED=bias is not None, **_launch(width),
     )  # fmt: skip
-    return total, (codes, scale)
+    return total, (quantized, scale)
 
 
-def gelu_codes(x: Tensor, gelu: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """`tower.gelu_codes`."""
+def gelu_quantize(x: Tensor, gelu: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """`api.gelu_quantize`."""
     patches, width = x.shape
-    codes, scale = _room(x)
-    _gelu_codes[(patches,)](x, codes, scale, width, *gelu, **_shape(width))
-    return codes, scale
+    quantized, scale = _empty_quantized(x)
+    gelu_quantize_kernel[(patches,)](x, quantized, scale, width, *gelu, **_launch(width))
+    return quantized, scale
 
 
-def _room(x: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x, dtype=CODE), torch.empty(len(x), 1, dtype=torch.float32, device=x.device)
+def _empty_quantized(x: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x, dtype=FP8_DTYPE), torch.empty(len(x), 1, dtype=torch.float32, device=x.device)
 
 
-def _shape(width: int) -> dict[str, int]:
+def _launch(width: int) -> dict[str, int]:
     block = triton.next_power_of_2(width)
     return {"BLOCK": block, "num_warps": min(8, max(2, block // 512))}
 
 
 @triton.jit
-def _norm_codes(
-    x, added, weight, bias, codes, scale, width, eps,
+def norm_quantize_kernel(
+    x, residual, weight, bias, quantized, scale, width, eps,
     ADD: tl.constexpr, CENTERED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * width
-    place = tl.arange(0, BLOCK)
-    inside = place < width
-    values = tl.load(x + row + place, inside, other=0.0)
+    column = tl.arange(0, BLOCK)
+    mask = column < width
+    values = tl.load(x + row + column, mask, other=0.0)
     if ADD:
-        other = tl.load(added + row + place, inside, other=0.0)
-        values = (values.to(tl.float32) + other.to(tl.float32)).to(values.dtype)
-        tl.store(added + row + place, values, inside)
-    wide = values.to(tl.float32)
+        addend = tl.load(residual + row + column, mask, other=0.0)
+        values = (values.to(tl.float32) + addend.to(tl.float32)).to(values.dtype)
+        tl.store(residual + row + column, values, mask)
+    values_f32 = values.to(tl.float32)
     if CENTERED:
-        wide = tl.where(inside, wide - tl.sum(wide) / width, 0.0)
-    normed = wide * tl.rsqrt(tl.sum(wide * wide) / width + eps)
-    normed *= tl.load(weight + place, inside, other=0.0).to(tl.float32)
+        values_f32 = tl.where(mask, values_f32 - tl.sum(values_f32) / width, 0.0)
+    normed = values_f32 * tl.rsqrt(tl.sum(values_f32 * values_f32) / width + eps)
+    normed *= tl.load(weight + column, mask, other=0.0).to(tl.float32)
     if CENTERED:
-        normed += tl.load(bias + place, inside, other=0.0).to(tl.float32)
-    _store_codes(normed, codes, scale, row, place, inside)
+        normed += tl.load(bias + column, mask, other=0.0).to(tl.float32)
+    _store_quantized(normed, quantized, scale, row, column, mask)
 
 
 @triton.jit
-def _gelu_codes(x, codes, scale, width, linear, cubic, BLOCK: tl.constexpr):
+def gelu_quantize_kernel(x, quantized, scale, width, linear, cubic, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64) * width
-    place = tl.arange(0, BLOCK)
-    inside = place < width
-    wide = tl.load(x + row + place, inside, other=0.0).to(tl.float32)
-    _store_codes(wide * tl.sigmoid(wide * (linear + cubic * wide * wide)), codes, scale, row, place, inside)
+    column = tl.arange(0, BLOCK)
+    mask = column < width
+    values_f32 = tl.load(x + row + column, mask, other=0.0).to(tl.float32)
+    _store_quantized(
+        values_f32 * tl.sigmoid(values_f32 * (linear + cubic * values_f32 * values_f32)),
+        quantized,
+        scale,
+        row,
+        column,
+        mask,
+    )
 
 
 @triton.jit
-def _store_codes(values, codes, scale, row, place, inside):
-    factor = tl.maximum(tl.max(tl.abs(values)) / LARGEST, TINY)
-    factor += tl.sum(values * 0.0)  # maxima and bounds pass over what is no number, and this doesn't
-    tl.store(scale + tl.program_id(0), factor)
-    tl.store(codes + row + place, code(values / factor), inside)
+def _store_quantized(values, quantized, scale, row, column, mask):
+    row_scale = tl.maximum(tl.max(tl.abs(values)) / FP8_MAX, TINY)
+    row_scale += tl.sum(values * 0.0)  # NaN and Inf, which a maximum ignores
+    tl.store(scale + tl.program_id(0), row_scale)
+    tl.store(quantized + row + column, to_fp8(values / row_scale), mask)

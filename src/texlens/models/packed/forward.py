@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.inputs.pack import PackSpec
-from texlens.kernels.attention.api import why_not_on
-from texlens.kernels.loss.chunked import CHUNK, ChunkLoss, choose_chunk_loss, chunk_loss_plainly, label_row_loss
+from texlens.kernels.attention.api import attention_unsupported_reason
+from texlens.kernels.loss.chunked import BACKENDS as LOSS_BACKENDS
+from texlens.kernels.loss.chunked import CHUNK, ChunkLoss, label_row_loss
+from texlens.kernels.loss.reference import chunk_loss_reference
 from texlens.models.families import family_of
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
@@ -25,7 +27,7 @@ class PackedForward:
     """
     Args:
         model: a stock model, adapted by PEFT or not (its inner model, not the `PeftModel`).
-        store: where the frozen tower's features are kept; None keeps none.
+        store: cache of the frozen tower's features, if any.
         loss_chunk: label rows whose logits exist at a time.
     """
 
@@ -34,20 +36,20 @@ class PackedForward:
     head: Any
     store: FeatureStore | None = None
     loss_chunk: int = CHUNK
-    chunk_loss: ChunkLoss = chunk_loss_plainly
+    chunk_loss: ChunkLoss = chunk_loss_reference
 
-    def hidden(self, pack: dict, chosen: Tensor | None = None, *, same_adapters: bool = False) -> Tensor:
-        """Hidden states before the last norm, [T, D], or of the `chosen` rows alone."""
-        if not same_adapters:
-            self.text.expire()
+    def hidden(self, pack: dict, label_rows: Tensor | None = None, *, adapters_unchanged: bool = False) -> Tensor:
+        """Hidden states before the last norm, [T, D], or of `label_rows` alone, [L, D]."""
+        if not adapters_unchanged:
+            self.text.invalidate()
         rows, (features, *deep) = pack["image_rows"], self.image_features(pack)
         x = self.text.embed(pack["ids"])
         x = x.index_copy(0, rows, features.to(x.dtype))
-        return self.text(x, pack["positions"], text_segments(pack), rows, deep, chosen)
+        return self.text(x, pack["positions"], text_segments(pack), rows, deep, label_rows)
 
     def image_features(self, pack: dict) -> list[Tensor]:
-        """Of each image token, [V, D]: merged features, then those for the first layers. Only images that did not
-        come with features are run through the tower."""
+        """Features of each image token, [V, D]: merged features, then those for the first layers. Only images without
+        cached features are run through the tower."""
         parts: list[Tensor] = []
         if "patches" in pack:
             features, deep = self.vision(pack)
@@ -60,17 +62,17 @@ class PackedForward:
             self.store.reconcile(pack["new_images"], features)
         return features
 
-    def loss(self, pack: dict, *, same_adapters: bool = False) -> Tensor:
+    def loss(self, pack: dict, *, adapters_unchanged: bool = False) -> Tensor:
         """Summed cross-entropy of the pack's labels in nats, float32.
 
         Args:
-            same_adapters: they are as they were for the pack before, and need not be read again.
+            adapters_unchanged: since the pack before, so that they are not copied again.
         """
-        chosen = self.text.model.norm(self.hidden(pack, pack["label_rows"], same_adapters=same_adapters))
+        hidden = self.text.model.norm(self.hidden(pack, pack["label_rows"], adapters_unchanged=adapters_unchanged))
         if self.head_is_plain:
             form = {"chunk": self.loss_chunk, "chunk_loss": self.chunk_loss}
-            return label_row_loss(chosen, self.head.weight, pack["labels"], **form)
-        logits = self.head(chosen).float()
+            return label_row_loss(hidden, self.head.weight, pack["labels"], **form)
+        logits = self.head(hidden).float()
         return nn.functional.cross_entropy(logits, pack["labels"], reduction="sum")
 
     @property
@@ -92,28 +94,28 @@ def packed_forward(
     *,
     recompute: str = "none",
     fused: bool = True,
-    passes: str = "plain",
+    backend: str = "reference",
     loss_chunk: int = CHUNK,
 ) -> PackedForward:
     """
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
-        passes: the form of the fused layers: `triton` for GPUs, with the vision tower's blocks compiled and the loss
-            as a kernel; `cpu` for full precision on a CPU; `plain`, their twin.
+        backend: of the fused layers: `triton` for GPUs, with the blocks of the vision tower compiled and the loss as a
+            kernel; `cpu` for full precision on a CPU; `reference`.
     """
     family = family_of({"model_type": model.config.model_type})
-    wrap = (lambda body: torch.compile(body, dynamic=True)) if passes == "triton" else (lambda body: body)
+    compiled = (lambda body: torch.compile(body, dynamic=True)) if backend == "triton" else (lambda body: body)
     return PackedForward(
-        PackedText(model.model.language_model, recompute=recompute, fused=fused, passes=passes),
-        PackedVision(model.model.visual, geometry, family.vision, compiled=wrap),
+        PackedText(model.model.language_model, recompute=recompute, fused=fused, backend=backend),
+        PackedVision(model.model.visual, geometry, family.vision, compiled=compiled),
         model.lm_head,
         loss_chunk=loss_chunk,
-        chunk_loss=choose_chunk_loss(passes),
+        chunk_loss=LOSS_BACKENDS[backend],
     )
 
 
 def pack_spec(model_config, processor: Processor, *, padded: bool = False) -> PackSpec:
-    """How this model's packs are laid; `padded` to few different shapes, for compiled passes."""
+    """How packs of this model are built; `padded` to few different shapes, for compiled kernels."""
     vision, geometry, attributes = model_config.vision_config, processor.geometry, processor.family.vision
     window = attributes.window_size(vision)
     return PackSpec(
@@ -127,10 +129,10 @@ def pack_spec(model_config, processor: Processor, *, padded: bool = False) -> Pa
     )
 
 
-def why_not_packed(model: Any) -> str | None:
-    """What keeps a model from being trained in packs, or None."""
+def packing_unsupported_reason(model: Any) -> str | None:
+    """Why a model can't be trained in packs, or None."""
     device = next(model.parameters()).device
-    if reason := why_not_on(device):
+    if reason := attention_unsupported_reason(device):
         return reason
     text = model.model.language_model.config
     if getattr(text, "use_sliding_window", False):

@@ -1,4 +1,4 @@
-"""Layers held in float8 as the products that the fused layers take, and the vision tower's blocks over them."""
+"""Layers in float8 as the products that the fused layers take, and the blocks of the vision tower over them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.lora_linear.products import Coded
-from texlens.kernels.vision_fp8.reference import GELUS, gelu_codes, into_heads, norm_codes
+from texlens.kernels.lora_linear.fp8_linear import Fp8FusedLinear
+from texlens.kernels.vision_fp8.api import gelu_quantize, norm_quantize, split_heads_rope
+from texlens.kernels.vision_fp8.format import GELUS
 from texlens.models.fp8 import Fp8Linear
 from texlens.models.packed.projections import adapters_of, base_of
 
@@ -16,14 +17,14 @@ def holds_fp8(layer: nn.Module) -> bool:
     return isinstance(base_of(layer), Fp8Linear)
 
 
-def stack_coded(layers: Sequence[nn.Module]) -> Coded:
-    """The layers (of one input) as one product; their codes become parts of its tensors, without a second copy."""
+def stack_fp8(layers: Sequence[nn.Module]) -> Fp8FusedLinear:
+    """The layers (of one input) as one product; their weights become views of its tensors, without a second copy."""
     bases: list[Any] = [base_of(layer) for layer in layers]
     bias = None if bases[0].bias is None else torch.cat([base.bias.detach() for base in bases])
-    product = Coded(
-        _side_by_side([base.codes for base in bases], 0),
+    product = Fp8FusedLinear(
+        _joined([base.codes for base in bases], 0),
         torch.cat([base.scale for base in bases]),
-        _side_by_side([base.back_codes for base in bases], 1),
+        _joined([base.back_codes for base in bases], 1),
         bases[0].back_scale,
         bias,
         adapters_of(layers),
@@ -32,13 +33,13 @@ def stack_coded(layers: Sequence[nn.Module]) -> Coded:
     start = 0
     for base in bases:
         rows = slice(start, start + base.out_features)
-        base.codes, base.back_codes = product.codes[rows, : product.width], product.back_codes[:, rows]
+        base.codes, base.back_codes = product.weight[rows, : product.width], product.transposed[:, rows]
         start = rows.stop
     return product
 
 
-def _side_by_side(parts: Sequence[Tensor], along: int) -> Tensor:
-    """Codes joined as bytes: not every device joins float8."""
+def _joined(parts: Sequence[Tensor], along: int) -> Tensor:
+    """Weights concatenated as bytes: not every device concatenates float8."""
     return torch.cat([part.view(torch.uint8) for part in parts], along).view(parts[0].dtype)
 
 
@@ -46,29 +47,29 @@ def _side_by_side(parts: Sequence[Tensor], along: int) -> Tensor:
 
 
 def before_attention(
-    block: Any, x: Tensor, last: Tensor | None, cos: Tensor, sin: Tensor
+    block: Any, x: Tensor, residual: Tensor | None, cos: Tensor, sin: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """x + last [P, D], rotated queries and keys, and values [P, H, W]."""
-    x, codes = norm_codes(x, last, *_norm_parts(block.norm1))
-    return x, *into_heads(block.attn.qkv.product(*codes), block.attn.num_heads, cos, sin)
+    x, quantized = norm_quantize(x, residual, *_norm_parts(block.norm1))
+    return x, *split_heads_rope(block.attn.qkv.product(*quantized), block.attn.num_heads, cos, sin)
 
 
 def mlp_in_fp8(block: Any, x: Tensor, y: Tensor, gelu: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """x + y [P, D], and what the block's MLP makes of it."""
+    """x + y [P, D], and the output of the block's MLP."""
     first, second = _mlp_layers(block.mlp)
-    x, codes = norm_codes(x, y, *_norm_parts(block.norm2))
-    return x, second.product(*gelu_codes(first.product(*codes), gelu))
+    x, quantized = norm_quantize(x, y, *_norm_parts(block.norm2))
+    return x, second.product(*gelu_quantize(first.product(*quantized), gelu))
 
 
-def coded_gelu(mlp: nn.Module, vision_config: Any) -> tuple[float, float] | None:
+def fp8_gelu(mlp: nn.Module, vision_config: Any) -> tuple[float, float] | None:
     """The activation that `mlp_in_fp8` applies, one of `GELUS`; None for an MLP that it can't run."""
     layers = _mlp_layers(mlp)
-    coded = bool(layers) and all(isinstance(layer, Fp8Linear) for layer in layers)
-    return GELUS.get(getattr(vision_config, "hidden_act", "")) if coded else None
+    is_fp8 = bool(layers) and all(isinstance(layer, Fp8Linear) for layer in layers)
+    return GELUS.get(getattr(vision_config, "hidden_act", "")) if is_fp8 else None
 
 
 def _mlp_layers(mlp: Any) -> tuple[Any, ...]:
-    """The two layers of an MLP without a gate, by either of their names; none of one with a gate."""
+    """The two layers of an MLP without a gate, under either of their names; empty for one with a gate."""
     for names in (("linear_fc1", "linear_fc2"), ("fc1", "fc2")):
         if hasattr(mlp, names[0]):
             return tuple(getattr(mlp, name) for name in names)

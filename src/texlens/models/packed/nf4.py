@@ -1,5 +1,5 @@
-"""Linear layers in NF4 as the products that the fused layers take: written out just before each product, into one
-place that all layers of a model use in turn.
+"""Linear layers in NF4 as the products that the fused layers take: dequantized just before each product, into one
+buffer that all layers of a model share.
 """
 
 import math
@@ -9,70 +9,72 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.lora_linear.products import Adapter, Bordered
+from texlens.kernels.adapter import Adapter
+from texlens.kernels.lora_linear.augmented import AugmentedLinear
+from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import Nf4Weight, nf4_weight
 from texlens.models.packed.projections import adapters_of, base_of
 
 
-class Scratch:
-    """Room for the largest bordered weight of a model, made when it is first used; for products on one stream.
+class WeightBuffer:
+    """Memory for the largest augmented weight of a model, allocated at first use; for products on one stream.
 
-    `holder` is the product whose weight was written last.
+    `owner` is the product whose weight was written last.
     """
 
     def __init__(self):
         self.count = 0
-        self.numbers: Tensor | None = None
-        self.holder: object = None
+        self.values: Tensor | None = None
+        self.owner: object = None
 
     def reserve(self, count: int) -> None:
-        self.count, self.numbers = max(self.count, count), None
+        self.count, self.values = max(self.count, count), None
 
-    def place(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-        if self.numbers is None:
-            self.numbers, self.holder = torch.zeros(self.count, dtype=dtype, device=device), None
-        return self.numbers[: math.prod(shape)].view(*shape)
+    def view(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        if self.values is None:
+            self.values, self.owner = torch.zeros(self.count, dtype=dtype, device=device), None
+        return self.values[: math.prod(shape)].view(*shape)
 
 
-class Written(Bordered):
-    """A bordered weight that lies in the scratch until another one is asked for."""
+class Nf4FusedLinear(AugmentedLinear):
+    """An augmented weight that is in the buffer until that of another product is asked for."""
 
     def __init__(
-        self, weights: tuple[Nf4Weight, ...], bias: Tensor | None, adapters: tuple[Adapter, ...], scratch: Scratch
+        self, weights: tuple[Nf4Weight, ...], bias: Tensor | None, adapters: tuple[Adapter, ...], buffer: WeightBuffer
     ):
         super().__init__(sum(weight.shape[0] for weight in weights), weights[0].shape[1], bias, adapters)
-        self.weights, self.scratch = weights, scratch
+        self.weights, self.buffer = weights, buffer
         self.shape = self.height + self.ranks, self.width + self.ranks
-        scratch.reserve(math.prod(self.shape))
+        buffer.reserve(math.prod(self.shape))
 
-    def whole(self) -> Tensor:
+    def augmented_weight(self) -> Tensor:
         first = self.weights[0]
-        whole = self.scratch.place(self.shape, first.dtype, first.device)
-        if self.changed() or self.scratch.holder is not self:
-            self._write(whole)
-            self.scratch.holder = self
-        return whole
+        augmented = self.buffer.view(self.shape, first.dtype, first.device)
+        if self.take_changes() or self.buffer.owner is not self:
+            self._write(augmented)
+            self.buffer.owner = self
+        return augmented
 
     @torch.no_grad()
-    def _write(self, whole: Tensor) -> None:
+    def _write(self, augmented: Tensor) -> None:
         row = 0
         for weight in self.weights:
-            weight.write(whole[row : row + weight.shape[0], : self.width])
+            dequantize(weight, augmented[row : row + weight.shape[0], : self.width])
             row += weight.shape[0]
         if self.ranks:
-            right, below = whole[:row, self.width :], whole[row:, : self.width]
-            if not self._fills_its_border():
-                right.zero_()
-                below.zero_()
-            self.place(right, below)
+            lora_b, lora_a = augmented[:row, self.width :], augmented[row:, : self.width]
+            if not self._fills_extra_columns():
+                lora_b.zero_()
+                lora_a.zero_()
+            self.write_adapters(lora_b, lora_a)
 
-    def _fills_its_border(self) -> bool:
-        """Whether the only adapter takes all rows and columns of the border."""
-        only = self.adapters[0]
-        return (len(only.up), len(only.down)) == (self.height, self.ranks)
+    def _fills_extra_columns(self) -> bool:
+        """Whether the first adapter takes all extra rows and columns."""
+        adapter = self.adapters[0]
+        return (len(adapter.lora_b), len(adapter.lora_a)) == (self.height, self.ranks)
 
 
-def stack_nf4(layers: Sequence[nn.Module], dtype: torch.dtype, scratch: Scratch) -> Written:
+def stack_nf4(layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer) -> Nf4FusedLinear:
     """Layers of one input, all in NF4, as one product.
 
     Args:
@@ -81,4 +83,4 @@ def stack_nf4(layers: Sequence[nn.Module], dtype: torch.dtype, scratch: Scratch)
     bases: list[Any] = [base_of(layer) for layer in layers]
     weights = tuple(nf4_weight(base.weight, dtype) for base in bases)
     bias = None if bases[0].bias is None else torch.cat([base.bias.detach() for base in bases]).to(dtype)
-    return Written(weights, bias, adapters_of(layers), scratch)
+    return Nf4FusedLinear(weights, bias, adapters_of(layers), buffer)

@@ -7,53 +7,54 @@ import torch
 from peft.tuners.lora import Linear as LoraLinear
 from torch import Tensor, nn
 
-from texlens.kernels.decoder_layer.reference import Adapted
-from texlens.kernels.lora_linear.products import Adapter, Stored, ranks_of
-from texlens.kernels.nf4.format import why_not_nf4
+from texlens.kernels.adapter import Adapter, padded_ranks
+from texlens.kernels.decoder_layer.reference import LoraWeight
+from texlens.kernels.lora_linear.augmented import DenseLinear
+from texlens.kernels.nf4.format import nf4_unsupported_reason
 from texlens.models.fp8 import Fp8Linear
 
 
-def stack(layers: Sequence[nn.Module]) -> Stored:
-    """The layers (of one input) as one product; their weights become parts of one tensor, without a second copy."""
+def stack(layers: Sequence[nn.Module]) -> DenseLinear:
+    """The layers (of one input) as one product; their weights become views of one tensor, without a second copy."""
     bases = [base_of(layer) for layer in layers]
     adapters = adapters_of(layers)
-    bordered = _joined([base.weight for base in bases], ranks_of(adapters))
+    augmented = _joined([base.weight for base in bases], padded_ranks(adapters))
     bias = bases[0].bias
     if bias is not None and len(bases) > 1:
         bias = _joined([base.bias for base in bases], 0)
     height = sum(base.out_features for base in bases)
-    return Stored(bordered, height, None if bias is None else bias.detach(), adapters)
+    return DenseLinear(augmented, height, None if bias is None else bias.detach(), adapters)
 
 
-def for_plain_form(product: Stored) -> Adapted:
-    """The same for the plain form: down stacked, up scaled on a diagonal of blocks, within autograd's graph."""
-    weight = product.bordered[: product.height, : product.width]
+def for_reference(product: DenseLinear) -> LoraWeight:
+    """The same for the reference: LoRA A stacked, LoRA B scaled and block-diagonal, with autograd."""
+    weight = product.augmented[: product.height, : product.width]
     if not product.adapters:
-        return Adapted(weight, product.bias, None, None)
-    down = torch.cat([adapter.down for adapter in product.adapters]).to(weight.dtype)
-    up = weight.new_zeros(product.height, len(down), dtype=torch.promote_types(weight.dtype, torch.float32))
+        return LoraWeight(weight, product.bias, None, None)
+    lora_a = torch.cat([adapter.lora_a for adapter in product.adapters]).to(weight.dtype)
+    lora_b = weight.new_zeros(product.height, len(lora_a), dtype=torch.promote_types(weight.dtype, torch.float32))
     for adapter in product.adapters:
-        wide = torch.zeros_like(up)
-        wide[adapter.rows, adapter.columns] = adapter.up * adapter.scale
-        up = up + wide
-    return Adapted(weight, product.bias, down, up.to(weight.dtype))
+        update = torch.zeros_like(lora_b)
+        update[adapter.rows, adapter.columns] = adapter.lora_b * adapter.scaling
+        lora_b = lora_b + update
+    return LoraWeight(weight, product.bias, lora_a, lora_b.to(weight.dtype))
 
 
-def why_not(layer: nn.Module) -> str | None:
-    """What keeps a layer from being part of a fused pass, or None."""
+def unfused_linear_reason(layer: nn.Module) -> str | None:
+    """Why a linear layer can't be part of a fused layer, or None."""
     base = base_of(layer)
-    if reason := _why_not_base(base):
+    if reason := _unfused_base_reason(base):
         return reason
     if base.weight.requires_grad:
-        return "a layer that is trained itself"
+        return "a layer whose weight is trained"
     if layer is base:
         return None
     if type(layer) is not LoraLinear and not _is_lora_on_4_bit(layer):
         return f"a {type(layer).__module__.rsplit('.', 1)[-1]} adapter"
-    return _why_not_adapter(layer)
+    return _unfused_adapter_reason(layer)
 
 
-def _why_not_adapter(layer: Any) -> str | None:
+def _unfused_adapter_reason(layer: Any) -> str | None:
     if len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters:
         return "an adapter that is merged, off, or one of several"
     name = layer.active_adapters[0]
@@ -71,7 +72,7 @@ def base_of(layer: nn.Module) -> nn.Linear:
     return layer.base_layer if adapted else layer  # type: ignore[return-value]
 
 
-def holds_4_bit(layer: nn.Module) -> bool:
+def is_4_bit(layer: nn.Module) -> bool:
     """Whether its weight is bitsandbytes' `Linear4bit`, which need not be installed."""
     return _is(base_of(layer), "bitsandbytes.nn.modules", "Linear4bit")
 
@@ -84,9 +85,9 @@ def _is(layer: nn.Module, module: str, name: str) -> bool:
     return (type(layer).__module__, type(layer).__name__) == (module, name)
 
 
-def _why_not_base(base: nn.Linear) -> str | None:
-    if holds_4_bit(base):
-        return why_not_nf4(base.weight)
+def _unfused_base_reason(base: nn.Linear) -> str | None:
+    if is_4_bit(base):
+        return nf4_unsupported_reason(base.weight)
     if isinstance(base, Fp8Linear):
         return None
     if type(base) is not nn.Linear or not base.weight.is_floating_point() or base.weight.itemsize not in (2, 4, 8):
@@ -95,15 +96,17 @@ def _why_not_base(base: nn.Linear) -> str | None:
 
 
 def adapters_of(layers: Sequence[nn.Module]) -> tuple[Adapter, ...]:
-    found, row, column = [], 0, 0
+    adapters, row, column = [], 0, 0
     for layer in layers:
         height = base_of(layer).out_features
         if parts := _parts(layer):
-            down, up, scale = parts
-            found.append(Adapter(down, up, scale, slice(row, row + height), slice(column, column + len(down))))
-            column += len(down)
+            lora_a, lora_b, scaling = parts
+            adapters.append(
+                Adapter(lora_a, lora_b, scaling, slice(row, row + height), slice(column, column + len(lora_a)))
+            )
+            column += len(lora_a)
         row += height
-    return tuple(found)
+    return tuple(adapters)
 
 
 def _parts(layer: Any) -> tuple[Tensor, Tensor, float] | None:
@@ -116,16 +119,16 @@ def _parts(layer: Any) -> tuple[Tensor, Tensor, float] | None:
 
 
 @torch.no_grad()
-def _joined(parts: Sequence[Tensor], border: int) -> Tensor:
-    """One tensor of all parts, one below the other, of which each part becomes a view; with a border of zeros."""
-    if len(parts) == 1 and not border:
+def _joined(parts: Sequence[Tensor], extra_columns: int) -> Tensor:
+    """One tensor of all parts stacked, of which each part becomes a view; with extra rows and columns of zeros."""
+    if len(parts) == 1 and not extra_columns:
         return parts[0].detach()
-    rest = [size + border for size in parts[0].shape[1:]]
-    whole = parts[0].new_zeros(sum(map(len, parts)) + border, *rest)
-    inner = whole[:, : parts[0].shape[1]] if border else whole
+    sizes = [size + extra_columns for size in parts[0].shape[1:]]
+    joined = parts[0].new_zeros(sum(map(len, parts)) + extra_columns, *sizes)
+    left = joined[:, : parts[0].shape[1]] if extra_columns else joined
     start = 0
     for part in parts:
-        inner[start : start + len(part)] = part
-        part.data = inner[start : start + len(part)]
+        left[start : start + len(part)] = part
+        part.data = left[start : start + len(part)]
         start += len(part)
-    return whole
+    return joined

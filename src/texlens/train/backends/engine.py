@@ -22,9 +22,9 @@ from texlens.inputs.example import Example, Patchify
 from texlens.inputs.image_patches import image_to_patches, image_to_raw_patches
 from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset
 from texlens.inputs.padded_collator import Collator
-from texlens.kernels.attention.api import use_own_kernels
+from texlens.kernels.attention.api import use_triton
 from texlens.kernels.loss.label_loss import summed_loss
-from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward, why_not_packed
+from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward, packing_unsupported_reason
 from texlens.models.processor import Processor
 from texlens.planner.pack_budget import plan_packs
 from texlens.train.backends.compile_check import tried
@@ -103,7 +103,7 @@ def _why_not(config: RunConfig, adapted: nn.Module, model: nn.Module) -> str | N
         return "the weights are divided among GPUs (FSDP or DeepSpeed), and packs need them whole"
     if config.model.attention not in ("auto", "sdpa"):
         return f"model.attention is {config.model.attention}, and packs have an attention of their own"
-    return why_not_packed(model)
+    return packing_unsupported_reason(model)
 
 
 def _packed(config: RunConfig, model: nn.Module, processor: Processor, processes: Processes) -> Engine:
@@ -113,12 +113,12 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor, processes
     packs = plan_packs(config, model, device)
     pack = packs.choice
     build = partial(packed_forward, model, processor.geometry, recompute=pack.recompute, loss_chunk=pack.loss_chunk)
-    use_own_kernels(True)
+    use_triton(True)
     forward, why = _compiled(build, model, processor) if _wants_compiled(settings, on_gpu) else (None, None)
     if why and settings.compile == "on":
         raise ConfigError(f"train.compile: on can't be done here: {why}; use auto or off")
     compiled = forward is not None
-    use_own_kernels(compiled or not on_gpu)
+    use_triton(compiled or not on_gpu)
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
     forward = forward or build(passes="cpu" if exact and not on_gpu else "plain")
     layout = pack_spec(model.config, processor, padded=compiled)

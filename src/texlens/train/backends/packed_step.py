@@ -52,7 +52,7 @@ def packed_step(
     losses = []
     for number, pack in enumerate(packs):
         with balance.pack(pack) if balance else nullcontext():
-            loss = forward.loss(pack, same_adapters=number > 0) / label_count
+            loss = forward.loss(pack, adapters_unchanged=number > 0) / label_count
         extra = balance() if balance else None
         whole = loss if extra is None else loss + extra * (len(pack["labels"]) / label_count)
         backward(whole)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from texlens.kernels.attention import api as attention
-from texlens.kernels.attention.api import attend, attend_plainly, segments
+from texlens.kernels.attention.api import attend, attend_reference, segments
 
 
 def drawn(length: int, heads: int = 4, groups: int = 2, width: int = 8) -> list[torch.Tensor]:
@@ -19,7 +19,7 @@ def test_attention_equals_that_of_each_segment_alone(ends, causal):
     tensors = drawn(13)
     lengths = [end - start for start, end in itertools.pairwise(ends)]
     mixed = attend(*tensors, segments(bounds, max(lengths)), causal=causal)
-    torch.testing.assert_close(mixed, attend_plainly(*tensors, bounds, causal=causal), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(mixed, attend_reference(*tensors, bounds, causal=causal), atol=1e-6, rtol=1e-5)
 
 
 def test_a_poisoned_neighbor_changes_nothing():
@@ -39,13 +39,13 @@ class StandIn:
 
     def forward(self, query, key, value, ends, *, causal):
         self.calls.append("forward")
-        return attend_plainly(query, key, value, ends, causal=causal), torch.zeros(query.shape[1::-1])
+        return attend_reference(query, key, value, ends, causal=causal), torch.zeros(query.shape[1::-1])
 
     def backward(self, slope, query, key, value, mixed, sums, ends, *, causal):
         self.calls.append("backward")
         inputs = [part.detach().requires_grad_() for part in (query, key, value)]
         with torch.enable_grad():
-            again = attend_plainly(*inputs, ends, causal=causal)
+            again = attend_reference(*inputs, ends, causal=causal)
         assert torch.equal(again, mixed)
         return torch.autograd.grad(again, inputs, slope)
 
@@ -54,7 +54,7 @@ class StandIn:
 def test_own_kernels_are_taken_where_they_run_and_asked_for(monkeypatch, by_argument):
     stand_in = StandIn()
     monkeypatch.setattr(attention, "_kernels_for", lambda kind: stand_in)
-    monkeypatch.setattr(attention, "OWN_KERNELS", not by_argument)
+    monkeypatch.setattr(attention, "TRITON_ENABLED", not by_argument)
     trained = [tensor.requires_grad_() for tensor in drawn(13)]
     where = segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8)
     mixed = attend(*trained, where, causal=True, own=by_argument or None)
@@ -67,9 +67,9 @@ def test_own_kernels_are_taken_where_they_run_and_asked_for(monkeypatch, by_argu
 
 
 def test_own_kernels_can_be_done_without(monkeypatch):
-    monkeypatch.setattr(attention, "OWN_KERNELS", True)
+    monkeypatch.setattr(attention, "TRITON_ENABLED", True)
     monkeypatch.setattr(attention, "_kernels_for", lambda kind: pytest.fail("own kernels were taken"))
-    attention.use_own_kernels(False)
+    attention.use_triton(False)
     attend(*drawn(13), segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8), causal=True)
 
 
@@ -81,7 +81,7 @@ def test_varlen_attention_on_a_gpu_equals_the_plain_form(causal):
     tensors = [tensor.cuda().bfloat16().requires_grad_() for tensor in drawn(512, 4, 2, 64)]
     mixed = attend(*tensors, segments(bounds, 250), causal=causal, own=False)
     slopes = torch.autograd.grad(mixed.square().sum(), tensors)
-    plain = attend_plainly(*(tensor.float() for tensor in tensors), bounds, causal=causal)
+    plain = attend_reference(*(tensor.float() for tensor in tensors), bounds, causal=causal)
     expected = torch.autograd.grad(plain.square().sum(), tensors)
     torch.testing.assert_close(mixed.float(), plain, atol=2e-2, rtol=2e-2)
     for slope, other in zip(slopes, expected, strict=True):

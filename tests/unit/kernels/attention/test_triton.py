@@ -7,7 +7,7 @@ import os
 import pytest
 import torch
 
-from texlens.kernels.attention.api import attend_plainly, segments
+from texlens.kernels.attention.api import attend_reference, segments
 from texlens.kernels.decoder_layer import layer
 
 interpreted = os.environ.get("TRITON_INTERPRET") == "1"
@@ -43,7 +43,7 @@ def run(query, key, value, slope, ends, causal, blocks):
 
 def expected(query, key, value, slope, ends, causal):
     trained = [tensor.detach().clone().requires_grad_() for tensor in (query, key, value)]
-    mixed = attend_plainly(*trained, ends, causal=causal)
+    mixed = attend_reference(*trained, ends, causal=causal)
     return [mixed, *torch.autograd.grad(mixed, trained, slope)]
 
 

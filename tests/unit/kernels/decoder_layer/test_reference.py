@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from texlens.kernels.decoder_layer.reference import Adapted, Heads, after_attention, into_heads, rotate, rotate_back
+from texlens.kernels.decoder_layer.reference import Adapted, Heads, after_attention, split_heads_norm_rope, rotate, rotate_backward
 
 TOKENS, WIDTH, QUERIES, KEYS, HEAD, WIDE, EPS = 5, 8, 4, 2, 6, 7, 1e-6
 
@@ -27,7 +27,7 @@ def test_the_way_into_heads_has_the_right_slopes(normed):
     weight, bias, scale, angles = drawn(height, WIDTH), drawn(height), drawn(WIDTH), drawn(TOKENS, HEAD)
 
     def run(x, down, up):
-        return into_heads(x, scale, EPS, Adapted(weight, bias, down, up), heads, angles.cos(), angles.sin())
+        return split_heads_norm_rope(x, scale, EPS, Adapted(weight, bias, down, up), heads, angles.cos(), angles.sin())
 
     inputs = drawn(TOKENS, WIDTH, trained=True), drawn(3, WIDTH, trained=True), drawn(height, 3, trained=True)
     assert gradcheck(run, inputs)
@@ -65,4 +65,4 @@ def test_turning_back_undoes_turning():
     half = drawn(TOKENS, HEAD // 2)
     angles = torch.cat([half, half], -1)
     x = drawn(TOKENS, QUERIES, HEAD)
-    torch.testing.assert_close(rotate_back(rotate(x, angles.cos(), angles.sin()), angles.cos(), angles.sin()), x)
+    torch.testing.assert_close(rotate_backward(rotate(x, angles.cos(), angles.sin()), angles.cos(), angles.sin()), x)

@@ -40,8 +40,8 @@ def test_the_norm(passes):
 def test_the_norms_slope(passes, adds):
     x, weight, slope = drawn(TOKENS, WIDTH), drawn(WIDTH), drawn(TOKENS, WIDTH, seed=1)
     added = drawn(TOKENS, WIDTH, seed=2) if adds else None
-    dx, normed = passes.rms_norm_back(slope, x, weight, EPS, added)
-    expected = fused.rms_norm_back(slope, x, weight, EPS) + (0 if added is None else added)
+    dx, normed = passes.rms_norm_backward(slope, x, weight, EPS, added)
+    expected = fused.rms_norm_backward(slope, x, weight, EPS) + (0 if added is None else added)
     torch.testing.assert_close(dx, expected, **CLOSE)
     torch.testing.assert_close(normed, fused.rms_norm(x, weight, EPS), **CLOSE)
 
@@ -49,7 +49,7 @@ def test_the_norms_slope(passes, adds):
 def test_the_activation_and_its_slope(passes):
     wide, slope = drawn(TOKENS, 2 * WIDE), drawn(TOKENS, WIDE, seed=1)
     torch.testing.assert_close(passes.swiglu(wide), fused._swiglu(wide), **CLOSE)
-    dwide, again = passes.swiglu_back(slope, wide)
+    dwide, again = passes.swiglu_backward(slope, wide)
     torch.testing.assert_close(dwide, fused._swiglu_back(slope, wide), **CLOSE)
     torch.testing.assert_close(again, fused._swiglu(wide), **CLOSE)
 
@@ -64,13 +64,13 @@ def test_the_way_into_heads_and_back(passes, normed, queries, keys):
     cos, sin = angles.cos(), angles.sin()
     norms = (drawn(width, seed=3), drawn(width, seed=4)) if normed else None
     heads = fused.Heads(queries, keys, width, *(norms or (None, None)))
-    query, key = passes.into_heads(y, queries, keys, width, norms, EPS, cos, sin)
-    expected_query, expected_key, _ = fused.heads_of(y, heads, EPS, cos, sin)
+    query, key = passes.split_heads_norm_rope(y, queries, keys, width, norms, EPS, cos, sin)
+    expected_query, expected_key, _ = fused.split_heads(y, heads, EPS, cos, sin)
     torch.testing.assert_close(query, expected_query, **CLOSE)
     torch.testing.assert_close(key, expected_key, **CLOSE)
     slopes = [drawn(TOKENS, count, width, seed=5 + count) for count in (queries, keys, keys)]
-    dy = passes.into_heads_back(*slopes, y, norms, EPS, cos, sin)
-    torch.testing.assert_close(dy, fused.heads_of_back(*slopes, y, heads, EPS, cos, sin), **CLOSE)
+    dy = passes.split_heads_norm_rope_backward(*slopes, y, norms, EPS, cos, sin)
+    torch.testing.assert_close(dy, fused.split_heads_backward(*slopes, y, heads, EPS, cos, sin), **CLOSE)
 
 
 def test_what_has_a_border_is_the_same_beside_it(passes):
@@ -80,9 +80,9 @@ def test_what_has_a_border_is_the_same_beside_it(passes):
     results = [
         lambda border: passes.rms_norm(x, weight, EPS, border),
         lambda border: passes.add_rms_norm(x, slope.clone(), weight, EPS, border)[1],
-        lambda border: passes.rms_norm_back(slope, x, weight, EPS, added, border)[0],
+        lambda border: passes.rms_norm_backward(slope, x, weight, EPS, added, border)[0],
         lambda border: passes.swiglu(wide, border),
-        lambda border: passes.swiglu_back(along, wide, border)[0],
+        lambda border: passes.swiglu_backward(along, wide, border)[0],
     ]
     for result in results:
         bordered, bare = result(8), result(0)

@@ -11,7 +11,7 @@ from texlens.kernels.lora_linear.products import Adapter, Coded, Stored
 
 can_triton = importlib.util.find_spec("triton") and (
     os.environ.get("TRITON_INTERPRET") == "1"
-    or (torch.cuda.is_available() and not fp8.why_not_fp8(torch.device("cuda")))
+    or (torch.cuda.is_available() and not fp8.fp8_unsupported_reason(torch.device("cuda")))
 )
 with_triton = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
 DEVICE = "cuda" if torch.cuda.is_available() and can_triton else "cpu"
@@ -23,14 +23,14 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_a_rows_largest_number_keeps_its_value_and_others_err_by_a_sixteenth():
     x = drawn(7, 40) * torch.logspace(-6, 3, 7, device=DEVICE)[:, None]
-    codes, scale = fp8.quantize_rows_plainly(x)
+    codes, scale = fp8.quantize_rows_reference(x)
     back = codes.float() * scale
     torch.testing.assert_close(back.abs().amax(1), x.abs().amax(1), rtol=1e-6, atol=0)
     assert ((back - x).abs() <= x.abs() / 16 + scale * 2**-10).all()
 
 
 def test_a_row_of_zeros_stays_zero():
-    codes, scale = fp8.quantize_rows_plainly(torch.zeros(2, 16))
+    codes, scale = fp8.quantize_rows_reference(torch.zeros(2, 16))
     assert (codes.float() * scale == 0).all()
 
 
@@ -41,7 +41,7 @@ def test_the_kernel_gives_what_the_plain_form_gives(width, ranks):
     x, beside = drawn(5, width + 16)[:, :width], drawn(5, ranks) * 30 if ranks else None
     gain = torch.tensor([3.0], device=DEVICE)
     found, scale = fp8_kernel().quantize_rows(x, beside, gain)
-    expected, expected_scale = fp8.quantize_rows_plainly(x, beside, gain)
+    expected, expected_scale = fp8.quantize_rows_reference(x, beside, gain)
     torch.testing.assert_close(scale, expected_scale, rtol=1e-6, atol=0)
     off = (found.float() - expected.float()).abs()
     # A quotient on the border between two codes may fall to either side; Triton's interpreter rounds some wrongly.
@@ -54,7 +54,7 @@ def test_the_kernel_gives_what_the_plain_form_gives(width, ranks):
 def test_what_is_no_number_is_not_coded_as_one(form, bad):
     x = torch.ones(2, 24, device=DEVICE)
     x[1, 7] = bad
-    quantize = fp8_kernel().quantize_rows if form == "triton" else fp8.quantize_rows_plainly
+    quantize = fp8_kernel().quantize_rows if form == "triton" else fp8.quantize_rows_reference
     codes, scale = quantize(x)
     numbers = codes.float() * scale
     assert (numbers[0] == 1).all()
@@ -76,8 +76,8 @@ def product(kind: str, dtype=torch.float32):
         whole = torch.zeros(48 + 16, 32 + 16, dtype=dtype, device=DEVICE)
         whole[:48, :32] = weight
         return Stored(whole, 48, None, adapters)
-    codes, scale = fp8.quantize_rows_plainly(weight)
-    back, back_scale = fp8.quantize_rows_plainly(weight.T)
+    codes, scale = fp8.quantize_rows_reference(weight)
+    back, back_scale = fp8.quantize_rows_reference(weight.T)
     return Coded(codes, scale[:, 0], back, back_scale[:, 0], None, adapters, dtype)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales, block_scales, nf4_weight, why_not_nf4, write_plainly
+from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales, block_scales, nf4_weight, nf4_unsupported_reason, dequantize_reference
 
 HAS = importlib.util.find_spec("bitsandbytes") is not None
 needs_bitsandbytes = pytest.mark.skipif(not HAS, reason="bitsandbytes is not installed")
@@ -37,7 +37,7 @@ def by_hand() -> Nf4Weight:
     return Nf4Weight((2, 4), torch.float32, packed, torch.tensor([2.0, 10.0]), values, 4, None)
 
 
-def written(weight: Nf4Weight, dtype: torch.dtype, write=write_plainly) -> torch.Tensor:
+def written(weight: Nf4Weight, dtype: torch.dtype, write=dequantize_reference) -> torch.Tensor:
     out = torch.full(weight.shape, 7.0, dtype=dtype, device=weight.device)
     write(weight, out)
     return out
@@ -78,7 +78,7 @@ def test_the_kernel_writes_the_same_numbers_between_strangers(dtype, nested):
     whole = torch.full((high + 3, wide + 5), 9.0, dtype=dtype, device=DEVICE)
     expected = whole.clone()
     kernels.write(weight, whole[2:-1, :wide])
-    write_plainly(weight, expected[2:-1, :wide])
+    dequantize_reference(weight, expected[2:-1, :wide])
     assert torch.equal(whole, expected)
 
 
@@ -99,7 +99,7 @@ def test_a_parameter_of_bitsandbytes_is_read_bit_for_bit(dtype, twice):
     torch.manual_seed(0)
     numbers = torch.randn(258, 66, dtype=dtype) * torch.rand(258, 1, dtype=dtype)
     parameter = bitsandbytes.nn.Params4bit(numbers, quant_type="nf4", compress_statistics=twice).to(DEVICE)
-    assert why_not_nf4(parameter) is None
+    assert nf4_unsupported_reason(parameter) is None
     weight = nf4_weight(parameter)
     assert (weight.shape, weight.dtype, weight.nested is not None) == ((258, 66), dtype, twice)
     found = torch.empty(258, 66, dtype=dtype, device=DEVICE)
@@ -125,8 +125,8 @@ def test_other_kinds_are_told():
     import bitsandbytes
 
     fp4 = bitsandbytes.nn.Params4bit(torch.randn(8, 8), quant_type="fp4").to(DEVICE)
-    assert why_not_nf4(fp4) == "a weight in fp4"
-    assert why_not_nf4(bitsandbytes.nn.Params4bit(torch.randn(8, 8))) == "a weight that is not quantized yet"
+    assert nf4_unsupported_reason(fp4) == "a weight in fp4"
+    assert nf4_unsupported_reason(bitsandbytes.nn.Params4bit(torch.randn(8, 8))) == "a weight that is not quantized yet"
 
 
 def on_device(weight: Nf4Weight) -> Nf4Weight:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from tests.unit.kernels.fp8.test_format import DEVICE, drawn, with_triton
-from texlens.kernels.fp8.format import quantize_rows_plainly
+from texlens.kernels.fp8.format import quantize_rows_reference
 from texlens.kernels.vision_fp8 import reference as tower
 
 EPS = 1e-6
@@ -17,8 +17,8 @@ FORMS = ["plain", pytest.param("triton", marks=with_triton)]
 def passes(form: str):
     if form == "triton":
         kernels = importlib.import_module("texlens.kernels.vision_fp8.triton")
-        return kernels.norm_codes, kernels.gelu_codes
-    return tower.norm_codes_plainly, tower.gelu_codes_plainly
+        return kernels.norm_quantize, kernels.gelu_quantize
+    return tower.norm_quantize_reference, tower.gelu_quantize_reference
 
 
 def check_same(found, expected):
@@ -35,7 +35,7 @@ def check_same(found, expected):
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("width", [32, 1152])
 def test_the_sum_and_the_codes_of_its_norm(form, adds, centered, width):
-    norm_codes, _ = passes(form)
+    norm_quantize, _ = passes(form)
     x, added = drawn(5, width) * 3 + 2, drawn(5, width, seed=1) if adds else None
     weight, bias = drawn(width, seed=2), drawn(width, seed=3) if centered else None
     total = x if added is None else x + added
@@ -45,10 +45,10 @@ def test_the_sum_and_the_codes_of_its_norm(form, adds, centered, width):
     else:
         normed = functional.rms_norm(total, shape, weight, EPS)
     before = x.clone()
-    found, codes = norm_codes(x, added, weight, bias, EPS)
+    found, codes = norm_quantize(x, added, weight, bias, EPS)
     torch.testing.assert_close(found, total, rtol=0, atol=0)
     assert torch.equal(x, before)
-    check_same(codes, quantize_rows_plainly(normed))
+    check_same(codes, quantize_rows_reference(normed))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -61,28 +61,28 @@ def test_the_sum_and_the_codes_of_its_norm(form, adds, centered, width):
     ],
 )
 def test_the_codes_of_the_activation(form, width, kind, gelu):
-    _, gelu_codes = passes(form)
+    _, gelu_quantize = passes(form)
     x = drawn(5, width) * 4
-    check_same(gelu_codes(x, tower.GELUS[kind]), quantize_rows_plainly(gelu(x)))
+    check_same(gelu_quantize(x, tower.GELUS[kind]), quantize_rows_reference(gelu(x)))
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_no_number_is_not_coded_as_one(form, bad):
-    norm_codes, gelu_codes = passes(form)
+    norm_quantize, gelu_quantize = passes(form)
     x = drawn(2, 48)
     x[1, 7] = bad
     weight, bias = torch.ones(48, device=DEVICE), torch.zeros(48, device=DEVICE)
-    rows = [norm_codes(x, None, weight, bias, EPS)[1], norm_codes(x, None, weight, None, EPS)[1]]
-    for codes, scale in [*rows, gelu_codes(x, tower.GELUS["quick_gelu"])]:
+    rows = [norm_quantize(x, None, weight, bias, EPS)[1], norm_quantize(x, None, weight, None, EPS)[1]]
+    for codes, scale in [*rows, gelu_quantize(x, tower.GELUS["quick_gelu"])]:
         finite = torch.isfinite(codes.float() * scale).all(1)
         assert finite.tolist() == [True, False]
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_numbers_too_large_for_a_code_and_rows_of_zeros_pass(form):
-    _, gelu_codes = passes(form)
+    _, gelu_quantize = passes(form)
     x = torch.tensor([[0.0] * 16, [-1e9] * 15 + [1e9]], device=DEVICE)
-    codes, scale = gelu_codes(x, tower.GELUS["gelu_pytorch_tanh"])
+    codes, scale = gelu_quantize(x, tower.GELUS["gelu_pytorch_tanh"])
     expected = torch.tensor([[0.0] * 16, [0.0] * 15 + [1e9]], device=DEVICE)
     torch.testing.assert_close(codes.float() * scale, expected, rtol=1e-6, atol=0)

@@ -12,16 +12,16 @@ from texlens.models.bundled import bundled_config
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import build_config
 from texlens.models.packed.memory import (
-    SPARE,
+    HEADROOM,
     PackChoice,
     PackOptions,
     backward_per_token,
     choose_pack,
-    kept_per_token,
-    least_pack,
+    saved_per_token,
+    smallest_pack,
     loss_bytes,
     relative_time,
-    scratch_bytes,
+    weight_buffer_bytes,
     static_bytes,
     stored_bytes,
 )
@@ -57,7 +57,7 @@ class Mixed(torch.autograd.Function):
 def test_layers_keep_what_is_planned_and_take_it_in_their_backward_passes(family, recompute, monkeypatch):
     """Beside what is planned: thin products in borders of 8, cos and sin; and `only_here`, two temporaries of the
     activation that a GPU's kernel does without, the result, and the first slope in its border."""
-    monkeypatch.setattr("texlens.kernels.attention.api.OWN_KERNELS", False)
+    monkeypatch.setattr("texlens.kernels.attention.api.TRITON_ENABLED", False)
     monkeypatch.setattr(
         "texlens.kernels.decoder_layer.layer.attend", lambda query, key, value, *_, **__: Mixed.apply(query, key, value)
     )
@@ -77,7 +77,7 @@ def test_layers_keep_what_is_planned_and_take_it_in_their_backward_passes(family
         floats.peak = floats.live
         out.backward(torch.ones_like(out))
     thin = 8 * {"none": 4, "mlp": 3, "full": 1}[recompute] * len(text.layers) + 2 * 8
-    planned = kept_per_token(config, recompute, 4) * tokens - x.nbytes
+    planned = saved_per_token(config, recompute, 4) * tokens - x.nbytes
     assert kept == planned + thin * 4 * tokens
     only_here = 2 * config.intermediate_size + 2 * config.hidden_size + 2 * 8
     peak = kept + (backward_per_token(config, recompute, 4) + 4 * only_here) * tokens
@@ -127,7 +127,7 @@ def test_little_memory_is_kept_by_small_packs_that_make_everything_again(limit, 
     choice = choose_pack(text_config(), (limit - held) * GIB, PackOptions())
     assert choice is not None
     assert (choice.tokens, choice.recompute) == (tokens, "full")
-    assert limit - 0.2 < held + choice.nbytes / SPARE / GIB < limit
+    assert limit - 0.2 < held + choice.nbytes / HEADROOM / GIB < limit
 
 
 def test_what_is_set_is_kept_and_chunks_of_the_loss_give_way():
@@ -140,7 +140,7 @@ def test_what_is_set_is_kept_and_chunks_of_the_loss_give_way():
 
 
 def test_the_least_pack_is_the_smallest_with_everything_made_again():
-    least = least_pack(text_config(), PackOptions())
+    least = smallest_pack(text_config(), PackOptions())
     assert (least.tokens, least.recompute, least.loss_chunk) == (1024, "full", 256)
     assert choose_pack(text_config(), least.nbytes, PackOptions()) is not None
 
@@ -164,7 +164,7 @@ def test_what_is_held_are_weights_as_stored_gradients_moments_and_copies():
 
 
 def test_4_bit_weights_are_written_out_into_one_place():
-    assert scratch_bytes(text_config()) == 2 * 19_456 * 2560
+    assert weight_buffer_bytes(text_config()) == 2 * 19_456 * 2560
     model, _ = tiny_model("qwen3_vl")
     before = static_bytes(model)
     model.lm_head.weight.quant_state = None

@@ -45,8 +45,8 @@ class Forward:
     def __init__(self, weight):
         self.weight, self.said = weight, []
 
-    def loss(self, pack, *, same_adapters):
-        self.said.append(same_adapters)
+    def loss(self, pack, *, adapters_unchanged):
+        self.said.append(adapters_unchanged)
         return (self.weight * pack["value"]).sum()
 
 

@@ -25,12 +25,12 @@ def test_what_keeps_adapters_from_the_fused_passes_is_said(adapters, dtype, reas
 
 
 def test_there_are_no_fused_passes_for_such_adapters_nor_where_they_are_switched_off(monkeypatch):
-    monkeypatch.setattr(mlp, "own_kernels", lambda device: "kernels")
+    monkeypatch.setattr(mlp, "triton_attention", lambda device: "kernels")
     monkeypatch.setattr(mlp.importlib, "import_module", lambda name: name)
     wide = torch.zeros(2, 16)
-    assert mlp.own_mlp("back", "bordered", wide, (adapter(33),)) is None
-    assert mlp.own_mlp("back", "bordered", wide, (adapter(4),)) == "texlens.kernels.swiglu.triton"
+    assert mlp.triton_swiglu("back", "bordered", wide, (adapter(33),)) is None
+    assert mlp.triton_swiglu("back", "bordered", wide, (adapter(4),)) == "texlens.kernels.swiglu.triton"
     monkeypatch.setitem(mlp.OWN, ("back", "bordered"), False)
-    assert mlp.own_mlp("back", "bordered", wide, (adapter(4),)) is None
-    monkeypatch.setattr(mlp, "own_kernels", lambda device: None)
-    assert mlp.own_mlp("forward", "bordered", wide, (adapter(4),)) is None
+    assert mlp.triton_swiglu("back", "bordered", wide, (adapter(4),)) is None
+    monkeypatch.setattr(mlp, "triton_attention", lambda device: None)
+    assert mlp.triton_swiglu("forward", "bordered", wide, (adapter(4),)) is None

@@ -36,10 +36,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.kernels.elementwise import triton as triton_passes
 from texlens.kernels.fp8 import triton as triton_fp8
-from texlens.kernels.fp8.format import CODE, codes_with_rest, quantize_rows, room_for
+from texlens.kernels.fp8.format import CODE, quantize_with_residual, quantize_rows, padded_columns
 from texlens.kernels.lora_linear import dispatch as thin
-from texlens.kernels.lora_linear import triton_lora_a as triton_thin
-from texlens.kernels.lora_linear.products import Adapted, Adapter, over_tokens
+from texlens.kernels.lora_linear import triton_lora_a as triton_lora
+from texlens.kernels.lora_linear.products import Adapted, Adapter, sum_over_tokens
 from texlens.kernels.lora_linear.triton_lora_a import Cut
 
 ERROR, RANK, EPS, LAYERS = 0.01, 16, 1e-6, 36
@@ -47,7 +47,7 @@ CODE_ERROR = 0.05 if DEVICE == "cuda" else 0.15  # Triton's interpreter rounds s
 TOKENS = (16_384, 32_768)
 PRODUCTS = {"q/k/v": (2560, (4096, 1024, 1024)), "out": (4096, (2560,)), "gate/up": (2560, (9728, 9728))}
 PAIR_CUTS = used_first(
-    triton_thin.PAIR,
+    triton_lora.PAIR,
     [
         Cut(64, 128, 4, 3),
         Cut(64, 128, 4, 3, 396),
@@ -63,7 +63,7 @@ PAIR_CUTS = used_first(
     ],
 )
 CODE_CUTS = used_first(
-    triton_thin.NORM_CODES,
+    triton_lora.NORM_CODES,
     [
         Cut(64, 64, 8, 3),
         Cut(64, 128, 8, 3),
@@ -186,12 +186,12 @@ def pair_case(name: str, product: Drawn, cuts: list[Cut]) -> Case:
     def present() -> Tensors:
         dthin = torch.mm(slope, up)
         border.copy_(dthin)
-        dup = over_tokens(slope, beside)
+        dup = sum_over_tokens(slope, beside)
         return [dthin, *(dup[one.rows, one.columns] * one.scale for one in adapters)]
 
     def own(cut: Cut) -> Callable[[], Tensors]:
         def run() -> Tensors:
-            dthin, dups = triton_thin.pair(slope, up, beside, adapters, border, cut)
+            dthin, dups = triton_lora.pair(slope, up, beside, adapters, border, cut)
             return [dthin, *dups]
 
         return run
@@ -219,7 +219,7 @@ def norm_codes_case(name: str, product: Drawn, cuts: list[Cut], *, adds: bool) -
 
     def own(cut: Cut) -> Callable[[], Tensors]:
         def run() -> Tensors:
-            rows, beside = triton_thin.norm_codes(x, weight, EPS, down, gain, y if adds else None, cut)
+            rows, beside = triton_lora.norm_quantize(x, weight, EPS, down, gain, y if adds else None, cut)
             return [*rows, beside]
 
         return run
@@ -242,12 +242,12 @@ def unnormed_case(name: str, product: Drawn) -> Case:
     weight, dthin = product.drawn(product.width), product.thin
 
     def present() -> Tensors:
-        dx, normed = triton_passes.rms_norm_back(slope, x, weight, EPS, added, RANK)
-        return [dx[:, : product.width], over_tokens(dthin, normed)]
+        dx, normed = triton_passes.rms_norm_backward(slope, x, weight, EPS, added, RANK)
+        return [dx[:, : product.width], sum_over_tokens(dthin, normed)]
 
     def own() -> Tensors:
-        dx, beside = triton_thin.rms_norm_back(slope, x, weight, EPS, added, dthin, RANK)
-        return [dx[:, : product.width], over_tokens(beside, x).mul_(weight)]
+        dx, beside = triton_lora.rms_norm_backward(slope, x, weight, EPS, added, dthin, RANK)
+        return [dx[:, : product.width], sum_over_tokens(beside, x).mul_(weight)]
 
     def expected() -> Tensors:
         full = x.float().clone().requires_grad_()
@@ -263,14 +263,14 @@ def codes_case(name: str, product: Drawn) -> Case:
     up, down = product.right.contiguous(), product.below.contiguous()
     scales = product.drawn(product.height, dtype=torch.float32).abs() + 1, torch.ones(product.width, device=DEVICE)
     widths = (product.height, product.width), (product.width, product.height)
-    room = room_for(product.ranks)
+    room = padded_columns(product.ranks)
     codes = [torch.zeros(n, m + room, dtype=torch.uint8, device=DEVICE).view(CODE)[:, m:] for n, m in widths]
 
     def present() -> Tensors:
-        return [codes_with_rest(up, scales[0], codes[0]), codes_with_rest(down.T, scales[1], codes[1]), *codes]
+        return [quantize_with_residual(up, scales[0], codes[0]), quantize_with_residual(down.T, scales[1], codes[1]), *codes]
 
     def own() -> Tensors:
-        return [*triton_fp8.codes_beside(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]
+        return [*triton_fp8.quantize_adapters(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]
 
     def held(found: Tensors) -> Tensors:
         ranks = product.ranks

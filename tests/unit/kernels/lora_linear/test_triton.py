@@ -95,7 +95,7 @@ def coded(fill: float = 0.0):
     up, down = placed(torch.float32)
     scales = drawn(HEIGHT).abs() + 0.01, drawn(WIDTH).abs() + 0.01
     up[5, 3] += fill
-    room = fp8.room_for(RANKS)
+    room = fp8.padded_columns(RANKS)
     beside = [torch.zeros(n, room + 16, dtype=torch.uint8, device=DEVICE).view(fp8.CODE) for n in (HEIGHT, WIDTH)]
     return up, scales[0], beside[0][:, 16:], down, scales[1], beside[1][:, 16:]
 
@@ -103,7 +103,7 @@ def coded(fill: float = 0.0):
 @pytest.mark.parametrize("fill", [0.0, 1e6])
 def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(coding, fill):
     up, up_scale, up_codes, down, down_scale, down_codes = coded(fill)
-    gains = coding.codes_beside(up, up_scale, up_codes, down, down_scale, down_codes)
+    gains = coding.quantize_adapters(up, up_scale, up_codes, down, down_scale, down_codes)
     exact = up / up_scale[:, None], down.T / down_scale[:, None]
     for values, codes, gain in zip(exact, (up_codes, down_codes), gains, strict=True):
         torch.testing.assert_close(gain, (values.abs().amax() / 448).clamp(min=1)[None])
@@ -114,7 +114,7 @@ def test_codes_beside_a_weight_hold_the_adapters_and_what_rounding_left(coding, 
 
 
 def test_a_matrix_with_what_is_no_number_has_no_gain(coding):
-    gain, other = coding.codes_beside(*coded(float("nan")))
+    gain, other = coding.quantize_adapters(*coded(float("nan")))
     assert gain.isnan().all()
     assert other.isfinite().all()
 
@@ -125,11 +125,11 @@ def test_the_norm_is_coded_at_once_with_its_thin_product_beside(own, adds):
     _, down = placed(torch.float32)
     total = x + y
     normed = fused.rms_norm(total if adds else x, weight, 1e-6)
-    (codes, scale), beside = own.norm_codes(x, weight, 1e-6, down, gain, y if adds else None, own.Cut(16, 32, 4, 2))
+    (codes, scale), beside = own.norm_quantize(x, weight, 1e-6, down, gain, y if adds else None, own.Cut(16, 32, 4, 2))
     if adds:
         assert torch.equal(y, total)
     torch.testing.assert_close(beside, normed @ down.T, atol=1e-4, rtol=1e-4)
-    expected, expected_scale = fp8.quantize_rows_plainly(normed, beside, gain)
+    expected, expected_scale = fp8.quantize_rows_reference(normed, beside, gain)
     assert codes.shape == expected.shape
     torch.testing.assert_close(scale, expected_scale, rtol=1e-5, atol=0)
     assert (codes.float() != expected.float()).float().mean() < (0.01 if DEVICE == "cuda" else 0.05)
@@ -140,7 +140,7 @@ def test_a_row_that_is_no_number_is_not_coded_as_one(own, bad):
     x, gain = torch.ones(2, WIDTH, device=DEVICE), torch.ones(1, device=DEVICE)
     x[1, 7] = bad
     down = placed(torch.float32)[1] * 1e-3
-    (codes, scale), beside = own.norm_codes(x, torch.ones(WIDTH, device=DEVICE), 1e-6, down, gain)
+    (codes, scale), beside = own.norm_quantize(x, torch.ones(WIDTH, device=DEVICE), 1e-6, down, gain)
     numbers = codes.float() * scale
     torch.testing.assert_close(numbers[0, :WIDTH], torch.ones(WIDTH, device=DEVICE), atol=1e-3, rtol=0.07)
     assert numbers[1, :WIDTH].isnan().any()
@@ -151,8 +151,8 @@ def test_a_row_that_is_no_number_is_not_coded_as_one(own, bad):
 def test_the_slope_behind_a_norm_needs_no_normalized_rows(own, adds):
     x, weight, slope, dthin = drawn(37, WIDTH), drawn(WIDTH), drawn(37, WIDTH, seed=1), drawn(37, 10)
     added = drawn(37, WIDTH + 8)[:, :WIDTH] if adds else None
-    dx, beside = own.rms_norm_back(slope, x, weight, 1e-6, added, dthin, 8)
-    expected = fused.rms_norm_back(slope, x, weight, 1e-6) + (0 if added is None else added)
+    dx, beside = own.rms_norm_backward(slope, x, weight, 1e-6, added, dthin, 8)
+    expected = fused.rms_norm_backward(slope, x, weight, 1e-6) + (0 if added is None else added)
     torch.testing.assert_close(dx[:, :WIDTH], expected, atol=1e-5, rtol=1e-5)
     ddown = beside.T @ x * weight
     torch.testing.assert_close(ddown, dthin.T @ fused.rms_norm(x, weight, 1e-6), atol=1e-4, rtol=1e-4)
@@ -193,23 +193,23 @@ def test_a_coded_product_of_a_norm_is_the_same_with_the_kernel_and_without(monke
 
 def coded_product() -> Coded:
     weight = drawn(HEIGHT, WIDTH)
-    codes, scale = fp8.quantize_rows_plainly(weight)
-    back, back_scale = fp8.quantize_rows_plainly(weight.T)
+    codes, scale = fp8.quantize_rows_reference(weight)
+    back, back_scale = fp8.quantize_rows_reference(weight.T)
     return Coded(codes, scale[:, 0], back, back_scale[:, 0], None, adapters(), torch.float32)
 
 
 def test_what_has_64_bits_is_left_to_pytorch():
-    assert thin.own_thin("pair", torch.zeros(2, dtype=torch.float64, device=DEVICE)) is None
-    assert thin.own_thin("pair", torch.zeros(2, device=DEVICE)) is not None
+    assert thin.triton_lora("pair", torch.zeros(2, dtype=torch.float64, device=DEVICE)) is None
+    assert thin.triton_lora("pair", torch.zeros(2, device=DEVICE)) is not None
 
 
 def test_adapters_beside_codes_are_coded_once_until_they_change(coding, monkeypatch):
-    run, calls = coding.codes_beside, []
-    monkeypatch.setattr(coding, "codes_beside", lambda *sides: calls.append(sides) or run(*sides))
+    run, calls = coding.quantize_adapters, []
+    monkeypatch.setattr(coding, "quantize_adapters", lambda *sides: calls.append(sides) or run(*sides))
     product = coded_product()
-    product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
-    product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
+    product.lora_b_grads(drawn(5, HEIGHT), drawn(5, RANKS))
+    product.lora_b_grads(drawn(5, HEIGHT), drawn(5, RANKS))
     assert len(calls) == 1
     product.expire()
-    product.thin_slopes(drawn(5, HEIGHT), drawn(5, RANKS))
+    product.lora_b_grads(drawn(5, HEIGHT), drawn(5, RANKS))
     assert len(calls) == 2

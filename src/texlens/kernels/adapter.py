@@ -1,0 +1,29 @@
+"""The adapter of one linear layer inside a product of several stacked layers."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+MULTIPLE = 8
+"""Extra columns come in multiples of this: rows in 16 bits then begin at multiples of 16 bytes."""
+
+
+class Adapter(NamedTuple):
+    """LoRA A [r, D] and B [n, r] of one layer, its scaling, and its position in the stacked product.
+
+    Args:
+        rows: of the stacked weight [N, D], those of the layer.
+        columns: of all ranks side by side, those of the adapter.
+    """
+
+    lora_a: Tensor
+    lora_b: Tensor
+    scaling: float
+    rows: slice
+    columns: slice
+
+
+def padded_ranks(adapters: Sequence[Adapter]) -> int:
+    """Columns that hold the ranks of all adapters side by side."""
+    return -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0

@@ -1,0 +1,28 @@
+"""Attention in segments, one segment after another: what the fast forms are compared with.
+
+# T = tokens, H = query heads, G = key/value heads, D = width of a head
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def attend_reference(
+    query: Float[Tensor, "T H D"],
+    key: Float[Tensor, "T G D"],
+    value: Float[Tensor, "T G D"],
+    cu_seqlens: Int[Tensor, " bounds"],
+    *,
+    causal: bool,
+) -> Float[Tensor, "T H D"]:
+    """softmax(q k / sqrt(D)) v within each segment."""
+    group = query.shape[1] // key.shape[1]
+    key, value = (tensor.repeat_interleave(group, 1) for tensor in (key, value))
+    outputs = []
+    for start, end in zip(cu_seqlens[:-1].tolist(), cu_seqlens[1:].tolist(), strict=True):
+        scores = torch.einsum("qhd,khd->hqk", query[start:end], key[start:end]) * query.shape[-1] ** -0.5
+        if causal:
+            scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), float("-inf"))
+        outputs.append(torch.einsum("hqk,khd->qhd", scores.float().softmax(-1).to(value.dtype), value[start:end]))
+    return torch.cat(outputs)

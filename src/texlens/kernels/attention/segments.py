@@ -1,0 +1,47 @@
+"""Bounds of the segments of a pack: samples of the language model, or images and windows of the vision tower.
+
+# T = tokens, S = segments, M = the longest segment
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+_MIN_MAX_SEQLEN = 512
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segments of a sequence of T tokens, in the forms that `attend` needs.
+
+    Args:
+        cu_seqlens: int32, cumulative lengths from 0 to T.
+        max_seqlen: an upper bound of a segment's length.
+        padded_index: the token at each place of the segments padded to M; a GPU does not need it.
+        token_index: the places, counted through all padded segments, that hold a token.
+        is_token: whether a place of the padded segments holds a token.
+    """
+
+    cu_seqlens: Int[Tensor, " bounds"]
+    max_seqlen: int
+    padded_index: Int[Tensor, "S M"] | None = None
+    token_index: Int[Tensor, " T"] | None = None
+    is_token: Bool[Tensor, "S M"] | None = None
+
+
+def make_segments(cu_seqlens: Int[Tensor, " bounds"], longest: int) -> Segments:
+    """
+    Args:
+        cu_seqlens: int32 [S + 1], ascending from 0; trailing segments may be empty.
+        longest: length of the longest segment; on a GPU it is rounded up to a power of two, since too small a value
+            silently ruins gradients and each new value may mean a new plan of the kernel.
+    """
+    if cu_seqlens.is_cuda:
+        return Segments(cu_seqlens, max(_MIN_MAX_SEQLEN, 1 << (longest - 1).bit_length()))
+    starts, lengths = cu_seqlens[:-1].long(), (cu_seqlens[1:] - cu_seqlens[:-1]).long()
+    steps = torch.arange(longest)
+    is_token = steps < lengths[:, None]
+    padded_index = (starts[:, None] + steps).clamp(max=max(int(cu_seqlens[-1]) - 1, 0))
+    return Segments(cu_seqlens, longest, padded_index, is_token.flatten().nonzero()[:, 0], is_token)
