@@ -34,13 +34,14 @@ from kernel_timing import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.kernels.elementwise import triton as triton_passes
-from texlens.kernels.fp8 import triton as triton_fp8
-from texlens.kernels.fp8.format import CODE, quantize_with_residual, quantize_rows, padded_columns
-from texlens.kernels.lora_linear import dispatch as thin
-from texlens.kernels.lora_linear import triton_lora_a as triton_lora
 from texlens.kernels.lora_linear.products import Adapted, Adapter, sum_over_tokens
 from texlens.kernels.lora_linear.triton_lora_a import Cut
+
+from texlens.kernels.elementwise import triton as triton_passes
+from texlens.kernels.fp8 import triton as triton_fp8
+from texlens.kernels.fp8.format import CODE, padded_columns, quantize_rows, quantize_with_residual
+from texlens.kernels.lora_linear import dispatch as thin
+from texlens.kernels.lora_linear import triton_lora_a as triton_lora
 
 ERROR, RANK, EPS, LAYERS = 0.01, 16, 1e-6, 36
 CODE_ERROR = 0.05 if DEVICE == "cuda" else 0.15  # Triton's interpreter rounds some codes wrongly
@@ -267,7 +268,11 @@ def codes_case(name: str, product: Drawn) -> Case:
     codes = [torch.zeros(n, m + room, dtype=torch.uint8, device=DEVICE).view(CODE)[:, m:] for n, m in widths]
 
     def present() -> Tensors:
-        return [quantize_with_residual(up, scales[0], codes[0]), quantize_with_residual(down.T, scales[1], codes[1]), *codes]
+        return [
+            quantize_with_residual(up, scales[0], codes[0]),
+            quantize_with_residual(down.T, scales[1], codes[1]),
+            *codes,
+        ]
 
     def own() -> Tensors:
         return [*triton_fp8.quantize_adapters(up, scales[0], codes[0], down, scales[1], codes[1]), *codes]

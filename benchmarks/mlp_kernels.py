@@ -31,10 +31,11 @@ from kernel_timing import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from texlens.kernels.lora_linear.products import Adapted, Adapter, Coded, Stored
+
 from texlens.kernels.elementwise import triton as triton_passes
 from texlens.kernels.fp8.format import quantize_rows
 from texlens.kernels.lora_linear import dispatch as thin
-from texlens.kernels.lora_linear.products import Adapted, Adapter, Coded, Stored
 from texlens.kernels.swiglu import dispatch as mlp
 from texlens.kernels.swiglu import triton as triton_mlp
 from texlens.kernels.swiglu.triton import Cut, choose_tile
@@ -141,7 +142,9 @@ class Case:
     def separate(self, part: str):
         _, down, gains = self.matrices()
         if part == "back":
-            return lambda: tuple(self.gate_up.swiglu_grads_of(triton_passes, self.dact, self.wide, self.thin, self.dthin))
+            return lambda: tuple(
+                self.gate_up.swiglu_grads_of(triton_passes, self.dact, self.wide, self.thin, self.dthin)
+            )
         return lambda: self._forward(down, gains[0])
 
     def _forward(self, down, gain):

@@ -7,6 +7,7 @@ import torch
 
 from tests.unit.models.packed.test_forward import gradients, pack_of
 from tests.unit.models.packed.test_nf4 import quantized
+from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import nf4_weight
 from texlens.models.packed.forward import packed_forward
 
@@ -26,7 +27,7 @@ def test_a_weight_of_full_size_is_written_as_bitsandbytes_does_it(shape):
     numbers = torch.randn(shape, dtype=torch.bfloat16, device="cuda")
     parameter = bitsandbytes.nn.Params4bit(numbers, quant_type="nf4").to("cuda")
     whole = torch.full((shape[0] + 16, shape[1] + 16), 9.0, dtype=torch.bfloat16, device="cuda")
-    nf4_weight(parameter).write(whole[: shape[0], : shape[1]])
+    dequantize(nf4_weight(parameter), whole[: shape[0], : shape[1]])
     expected = bitsandbytes.functional.dequantize_4bit(parameter.data, parameter.quant_state)
     assert torch.equal(whole[: shape[0], : shape[1]], expected)
     assert (whole[shape[0] :] == 9).all()
@@ -39,13 +40,13 @@ def test_fused_layers_are_near_bitsandbytes_modules(family, recompute, tmp_path)
     trained, model, processor = quantized(tmp_path, family, device="cuda")
     laid = pack_of(model, processor, token_multiple=128, patch_multiple=128)
     pack = {name: part.cuda() if isinstance(part, torch.Tensor) else part for name, part in laid.items()}
-    plain = packed_forward(model, processor.geometry, fused=False).loss(pack)
-    expected = gradients(plain, trained)
-    forward = packed_forward(model, processor.geometry, recompute=recompute, passes="triton")
+    reference = packed_forward(model, processor.geometry, fused=False).loss(pack)
+    expected = gradients(reference, trained)
+    forward = packed_forward(model, processor.geometry, recompute=recompute, backend="triton")
     assert forward.text.unfused == {}
     loss = forward.loss(pack)
     found = gradients(loss, trained)
-    torch.testing.assert_close(loss, plain, rtol=2e-2, atol=0)
+    torch.testing.assert_close(loss, reference, rtol=2e-2, atol=0)
     assert found.keys() == expected.keys()
-    ours, theirs = (torch.cat([slopes[name].flatten() for name in expected]) for slopes in (found, expected))
+    ours, theirs = (torch.cat([grads[name].flatten() for name in expected]) for grads in (found, expected))
     assert (ours - theirs).norm() < 0.1 * theirs.norm()

@@ -6,7 +6,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from texlens.kernels.loss.chunked import choose_chunk_loss, label_row_loss
+from texlens.kernels.loss.chunked import BACKENDS as LOSS_BACKENDS
+from texlens.kernels.loss.chunked import label_row_loss
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.load import load_model
 from texlens.models.packed.forward import pack_spec, packed_forward
@@ -40,12 +41,12 @@ def test_the_tower_reads_a_pack_without_waiting(family, waiting_is_an_error):
     forward.image_features(pack)
 
 
-@pytest.mark.parametrize("passes", ["plain", "triton"])
-def test_a_pack_goes_there_and_back_without_waiting(passes, waiting_is_an_error):
+@pytest.mark.parametrize("backend", ["reference", "triton"])
+def test_a_pack_goes_there_and_back_without_waiting(backend, waiting_is_an_error):
     model, processor = load_model(NANO_FOLDER), load_processor(NANO_FOLDER)
     lora = LoraConfig(r=16, target_modules=r".*language_model\..*_proj$", task_type="CAUSAL_LM")
     model = get_peft_model(model, lora).base_model.model
-    forward = packed_forward(model, processor.geometry, passes=passes)
+    forward = packed_forward(model, processor.geometry, backend=backend)
     layout = pack_spec(model.config, processor, padded=True)
     pack = small_pack(processor.geometry, layout, torch.device("cuda"))
     for _ in range(2):
@@ -54,12 +55,12 @@ def test_a_pack_goes_there_and_back_without_waiting(passes, waiting_is_an_error)
     forward.loss(pack).backward()
 
 
-@pytest.mark.parametrize("form", ["plain", "triton"])
+@pytest.mark.parametrize("form", ["reference", "triton"])
 def test_the_loss_is_taken_without_waiting(form, waiting_is_an_error):
     hidden = torch.randn(300, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     head = torch.randn(1000, 64, device="cuda", dtype=torch.bfloat16)
     labels = torch.arange(300, device="cuda")
-    options = {"chunk": 128, "chunk_loss": choose_chunk_loss(form)}
+    options = {"chunk": 128, "chunk_loss": LOSS_BACKENDS[form]}
     label_row_loss(hidden, head, labels, **options).backward()
     waiting_is_an_error()
     label_row_loss(hidden, head, labels, **options).backward()
@@ -75,7 +76,7 @@ def test_losses_are_looked_at_without_waiting(waiting_is_an_error):
     guard.read()
 
 
-def test_what_is_copied_beside_is_whole_when_it_is_used(waiting_is_an_error):
+def test_what_is_copied_next_to_is_whole_when_it_is_used(waiting_is_an_error):
     beside = Beside(torch.device("cuda", torch.cuda.current_device()))
     busy = torch.randn(4096, 4096, device="cuda")
     host = [torch.full((1 << 22,), float(number)).pin_memory() for number in range(8)]

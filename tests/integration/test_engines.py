@@ -107,10 +107,10 @@ def no_compiler(monkeypatch):
     """Kernels are wanted, as with a GPU, and can't be made."""
     build = engine.packed_forward
 
-    def failing(*arguments, passes, **options):
-        if passes == "triton":
+    def failing(*arguments, backend, **options):
+        if backend == "triton":
             raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable.")
-        return build(*arguments, passes=passes, **options)
+        return build(*arguments, backend=backend, **options)
 
     monkeypatch.setattr(engine, "_wants_compiled", lambda settings, on_gpu: True)
     monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: object())

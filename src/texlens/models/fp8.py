@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.fp8.format import quantize_rows, scaled_product
+from texlens.kernels.fp8.quantize import quantize_rows, scaled_product
 from texlens.models.families import LANGUAGE_MODEL, VISION_TOWER
 
 MULTIPLE = 16

@@ -33,7 +33,7 @@ def with_features(engine: Engine, config: RunConfig, geometry: ImageGeometry, ro
     if engine.forward is None:
         why = "; ".join(engine.notes) or "train.engine is plain"
         raise ConfigError(f"train.cache_features: on needs the packed engine ({why}); set train.cache_features: off")
-    if engine.forward.vision.trained:
+    if engine.forward.vision.is_trained:
         raise ConfigError(
             "train.cache_features: on needs a frozen vision tower, and adapters or weights of the tower or the merger "
             "are trained here; set train.cache_features: off, or adapter.vision and adapter.merger: frozen"
@@ -55,7 +55,7 @@ def feature_store(forward: PackedForward, geometry: ImageGeometry) -> FeatureSto
     weight = next(vision.visual.merger.parameters())
     return FeatureStore(
         cache_folder() / "features" / fingerprint(vision.visual, geometry),
-        1 + len(vision.taps),
+        1 + len(vision.deepstack_blocks),
         forward.text.config.hidden_size,
         weight.dtype if weight.is_floating_point() else torch.get_default_dtype(),
     )

@@ -6,7 +6,7 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from texlens.kernels.fp8.format import quantize_rows
+from texlens.kernels.fp8.quantize import quantize_rows
 from texlens.models.fp8 import Fp8Linear, fp8_layers, quantize_in_fp8, quantize_together
 
 

@@ -156,15 +156,17 @@ def _split_heads_norm_rope_backward(
     dquery, dkey, dvalue, x, y, lora_a_out, norm, eps: float, qkv: LoraWeight, heads: Heads, cos, sin, needs_grad_x
 ):
     dy = split_heads_backward(dquery, dkey, dvalue, y, heads, eps, cos, sin)
-    dn, ddown, dup = product_backward(dy, rms_norm(x, norm, eps), lora_a_out, qkv, needs_grad_x)
-    return (rms_norm_backward(dn, x, norm, eps) if needs_grad_x else None), ddown, dup
+    dnormed, *lora_grads = product_backward(dy, rms_norm(x, norm, eps), lora_a_out, qkv, needs_grad_x)
+    return (rms_norm_backward(dnormed, x, norm, eps) if needs_grad_x else None), *lora_grads
 
 
-def _after_attention(attn_out, x, norm, eps: float, out: LoraWeight, gate_up: LoraWeight, down: LoraWeight):
-    y, lora_a_out_o = product(attn_out, out)
+def _after_attention(
+    attn_out, x, norm, eps: float, o_proj: LoraWeight, gate_up_proj: LoraWeight, down_proj: LoraWeight
+):
+    y, lora_a_out_o = product(attn_out, o_proj)
     attn_residual = x + y
-    gate_up, lora_a_out_gate_up = product(rms_norm(attn_residual, norm, eps), gate_up)
-    y, lora_a_out_down = product(_swiglu(gate_up), down)
+    gate_up, lora_a_out_gate_up = product(rms_norm(attn_residual, norm, eps), gate_up_proj)
+    y, lora_a_out_down = product(_swiglu(gate_up), down_proj)
     return attn_residual + y, attn_residual, gate_up, lora_a_out_o, lora_a_out_gate_up, lora_a_out_down
 
 
@@ -176,20 +178,20 @@ def _after_attention_backward(
     lora_a_outs,
     norm,
     eps: float,
-    out: LoraWeight,
-    gate_up: LoraWeight,
-    down: LoraWeight,
+    o_proj: LoraWeight,
+    gate_up_proj: LoraWeight,
+    down_proj: LoraWeight,
 ):
     lora_a_out_o, lora_a_out_gate_up, lora_a_out_down = lora_a_outs
     normed = rms_norm(attn_residual, norm, eps)
     if gate_up is None:
-        gate_up, lora_a_out_gate_up = product(normed, gate_up)
-    dact, ddown_d, ddown_u = product_backward(grad, _swiglu(gate_up), lora_a_out_down, down, True)
+        gate_up, lora_a_out_gate_up = product(normed, gate_up_proj)
+    dact, *down_grads = product_backward(grad, _swiglu(gate_up), lora_a_out_down, down_proj, True)
     dgate_up = _swiglu_backward(dact, gate_up)
-    dn, dgate_d, dgate_u = product_backward(dgate_up, normed, lora_a_out_gate_up, gate_up, True)
-    dattn_residual = grad + rms_norm_backward(dn, attn_residual, norm, eps)
-    dattn_out, dout_d, dout_u = product_backward(dattn_residual, attn_out, lora_a_out_o, out, True)
-    return dattn_out, dattn_residual, (dout_d, dout_u), (dgate_d, dgate_u), (ddown_d, ddown_u)
+    dnormed, *gate_up_grads = product_backward(dgate_up, normed, lora_a_out_gate_up, gate_up_proj, True)
+    dattn_residual = grad + rms_norm_backward(dnormed, attn_residual, norm, eps)
+    dattn_out, *o_grads = product_backward(dattn_residual, attn_out, lora_a_out_o, o_proj, True)
+    return dattn_out, dattn_residual, o_grads, gate_up_grads, down_grads
 
 
 def _swiglu(gate_up: Tensor) -> Tensor:
@@ -221,10 +223,10 @@ class _SplitHeadsNormRope(torch.autograd.Function):
         queries, keys, width = ctx.split
         heads = Heads(queries, keys, width, query_norm, key_norm)
         needs_grad_x = ctx.needs_input_grad[0]
-        dx, ddown, dup = _split_heads_norm_rope_backward(
+        dx, *lora_grads = _split_heads_norm_rope_backward(
             dquery, dkey, dvalue, x, y, lora_a_out, norm, ctx.eps, LoraWeight(*qkv), heads, cos, sin, needs_grad_x
         )
-        return dx, None, None, None, None, ddown, dup, *[None] * 7
+        return dx, None, None, None, None, *lora_grads, *[None] * 7
 
 
 class _AfterAttention(torch.autograd.Function):

@@ -146,8 +146,8 @@ def _plan(keys: tuple[_Key, ...], extra_columns: int, columns: int, max_ranks: i
         values += (stop - start) * ranks
     widest = max(end - left for _, _, left, end in rank_blocks)
     constants = {"RANKS": max(16, triton.next_power_of_2(widest)), "ALIGNED": row_unit, "RANKED": rank_unit}
-    tables = (torch.tensor(table, dtype=torch.int32).to(device) for table in (blocks, rank_blocks))
-    return _Plan(*tables, torch.tensor(scales, dtype=torch.float32).to(device), values, constants)
+    tables = [torch.tensor(table, dtype=torch.int32).to(device) for table in (blocks, rank_blocks)]
+    return _Plan(tables[0], tables[1], torch.tensor(scales, dtype=torch.float32).to(device), values, constants)
 
 
 def norm_quantize(

@@ -18,6 +18,7 @@ from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments, make_segments
 from texlens.kernels.decoder_layer.layer import Layer, decoder_layer
 from texlens.kernels.decoder_layer.reference import Heads, after_attention, rms_norm, rotate, split_heads_norm_rope
+from texlens.kernels.elementwise.backend import BACKENDS
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.models.families import Family, family_of_text
 from texlens.models.packed.fp8 import holds_fp8, stack_fp8
@@ -125,9 +126,9 @@ def _mixed_bits_reason(layer: Any, backend: str) -> str | None:
     bits = [{_bits(part) for part in group} for group in _groups(layer)]
     lowest = min(min(kind) for kind in bits)
     if any(len(kind) > 1 for kind in bits):
-        return f"{fewest}-bit layers beside others with the same input"
+        return f"{lowest}-bit layers next to others with the same input"
     return (
-        f"{fewest}-bit layers, for which there is no reference form" if backend == "reference" and lowest < 16 else None
+        f"{lowest}-bit layers, for which there is no reference form" if backend == "reference" and lowest < 16 else None
     )
 
 
@@ -148,7 +149,7 @@ def _heads(attention: Any, config) -> Heads:
 
 def fused_layer_factory(backend: str) -> Callable[[Any, str], LayerFunction]:
     """Makes fused layers with the elementwise operations of a backend."""
-    kernels, buffer = importlib.import_module(f"texlens.kernels.elementwise.{passes}"), WeightBuffer()
+    kernels, buffer = BACKENDS[backend], WeightBuffer()
 
     def make_layer(layer: Any, recompute: str) -> LayerFunction:
         attention, first, second = layer.self_attn, layer.input_layernorm, layer.post_attention_layernorm

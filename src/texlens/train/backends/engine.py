@@ -22,7 +22,7 @@ from texlens.inputs.example import Example, Patchify
 from texlens.inputs.image_patches import image_to_patches, image_to_raw_patches
 from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset
 from texlens.inputs.padded_collator import Collator
-from texlens.kernels.attention.api import use_triton
+from texlens.kernels.backends import use_triton
 from texlens.kernels.loss.label_loss import summed_loss
 from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward, packing_unsupported_reason
 from texlens.models.processor import Processor
@@ -120,7 +120,7 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor, processes
     compiled = forward is not None
     use_triton(compiled or not on_gpu)
     exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
-    forward = forward or build(passes="cpu" if exact and not on_gpu else "plain")
+    forward = forward or build(backend="cpu" if exact and not on_gpu else "reference")
     layout = pack_spec(model.config, processor, padded=compiled)
     budget = min(processes.gather(pack.tokens))
     notes = packs.notes + _notes(forward) + ((f"not compiled, which is slower, since {why}",) if why else ())
@@ -155,7 +155,7 @@ def _compiled(
     if not importlib.util.find_spec("triton"):
         return None, "Triton is not installed; pip install triton"
     layout = pack_spec(model.config, processor, padded=True)
-    return tried(lambda: build(passes="triton"), model, processor.geometry, layout)
+    return tried(lambda: build(backend="triton"), model, processor.geometry, layout)
 
 
 def _notes(forward: PackedForward) -> tuple[str, ...]:

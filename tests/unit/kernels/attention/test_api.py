@@ -3,86 +3,95 @@ import itertools
 import pytest
 import torch
 
-from texlens.kernels.attention import api as attention
-from texlens.kernels.attention.api import attend, attend_reference, segments
+from texlens.kernels import backends
+from texlens.kernels.attention import api
+from texlens.kernels.attention.api import attend
+from texlens.kernels.attention.reference import attend_reference
+from texlens.kernels.attention.segments import make_segments
 
 
-def drawn(length: int, heads: int = 4, groups: int = 2, width: int = 8) -> list[torch.Tensor]:
+def random_tensors(length: int, heads: int = 4, groups: int = 2, width: int = 8) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(length, count, width, generator=generator) for count in (heads, groups, groups)]
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("ends", [[0, 5, 6, 13], [0, 13], [0, 4, 13, 13]])
-def test_attention_equals_that_of_each_segment_alone(ends, causal):
-    bounds = torch.tensor(ends, dtype=torch.int32)
-    tensors = drawn(13)
-    lengths = [end - start for start, end in itertools.pairwise(ends)]
-    mixed = attend(*tensors, segments(bounds, max(lengths)), causal=causal)
-    torch.testing.assert_close(mixed, attend_reference(*tensors, bounds, causal=causal), atol=1e-6, rtol=1e-5)
+@pytest.mark.parametrize("cu_seqlens", [[0, 5, 6, 13], [0, 13], [0, 4, 13, 13]])
+def test_attention_equals_that_of_each_segment_alone(cu_seqlens, causal):
+    bounds = torch.tensor(cu_seqlens, dtype=torch.int32)
+    tensors = random_tensors(13)
+    lengths = [end - start for start, end in itertools.pairwise(cu_seqlens)]
+    attn_out = attend(*tensors, make_segments(bounds, max(lengths)), causal=causal)
+    torch.testing.assert_close(attn_out, attend_reference(*tensors, bounds, causal=causal), atol=1e-6, rtol=1e-5)
 
 
 def test_a_poisoned_neighbor_changes_nothing():
-    where = segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8)
-    query, key, value = drawn(13)
-    before = attend(query, key, value, where, causal=True)
+    segments = make_segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8)
+    query, key, value = random_tensors(13)
+    before = attend(query, key, value, segments, causal=True)
     for tensor in (query, key, value):
         tensor[5:] = 1e4
-    assert torch.equal(attend(query, key, value, where, causal=True)[:5], before[:5])
+    assert torch.equal(attend(query, key, value, segments, causal=True)[:5], before[:5])
 
 
-class StandIn:
-    """In the kernels' place: the plain form and its slopes by autograd; tells that it was taken."""
+class FakeKernels:
+    """The reference and its gradients by autograd in place of the kernels; records its calls."""
 
     def __init__(self):
         self.calls: list[str] = []
 
-    def forward(self, query, key, value, ends, *, causal):
+    def forward(self, query, key, value, cu_seqlens, *, causal, extra_columns=0):
         self.calls.append("forward")
-        return attend_reference(query, key, value, ends, causal=causal), torch.zeros(query.shape[1::-1])
+        return attend_reference(query, key, value, cu_seqlens, causal=causal), torch.zeros(2, len(query), 2)
 
-    def backward(self, slope, query, key, value, mixed, sums, ends, *, causal):
+    def backward(self, grad, query, key, value, output, log_sums, cu_seqlens, *, causal):
         self.calls.append("backward")
         inputs = [part.detach().requires_grad_() for part in (query, key, value)]
         with torch.enable_grad():
-            again = attend_reference(*inputs, ends, causal=causal)
-        assert torch.equal(again, mixed)
-        return torch.autograd.grad(again, inputs, slope)
+            recomputed = attend_reference(*inputs, cu_seqlens, causal=causal)
+        assert torch.equal(recomputed, output)
+        return torch.autograd.grad(recomputed, inputs, grad)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    kernels = FakeKernels()
+    monkeypatch.setattr(api, "BACKENDS", {"triton": kernels})
+    monkeypatch.setattr(backends, "_can_run_triton", lambda device_type: True)
+    return kernels
 
 
 @pytest.mark.parametrize("by_argument", [True, False])
-def test_own_kernels_are_taken_where_they_run_and_asked_for(monkeypatch, by_argument):
-    stand_in = StandIn()
-    monkeypatch.setattr(attention, "_kernels_for", lambda kind: stand_in)
-    monkeypatch.setattr(attention, "TRITON_ENABLED", not by_argument)
-    trained = [tensor.requires_grad_() for tensor in drawn(13)]
-    where = segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8)
-    mixed = attend(*trained, where, causal=True, own=by_argument or None)
-    expected = attend(*trained, where, causal=True, own=False)
-    torch.testing.assert_close(mixed, expected, atol=1e-5, rtol=1e-5)
-    found, other = (torch.autograd.grad(one.square().sum(), trained) for one in (mixed, expected))
-    assert stand_in.calls == ["forward", "backward"]
-    for slope, known in zip(found, other, strict=True):
-        torch.testing.assert_close(slope, known, atol=1e-5, rtol=1e-5)
+def test_triton_kernels_are_used_where_they_run_and_are_enabled(monkeypatch, fake, by_argument):
+    monkeypatch.setattr(backends, "TRITON_ENABLED", not by_argument)
+    trained = [tensor.requires_grad_() for tensor in random_tensors(13)]
+    segments = make_segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8)
+    output = attend(*trained, segments, causal=True, triton=by_argument or None)
+    expected = attend(*trained, segments, causal=True, triton=False)
+    torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+    grads, expected_grads = (torch.autograd.grad(y.square().sum(), trained) for y in (output, expected))
+    assert fake.calls == ["forward", "backward"]
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad, expected_grad, atol=1e-5, rtol=1e-5)
 
 
-def test_own_kernels_can_be_done_without(monkeypatch):
-    monkeypatch.setattr(attention, "TRITON_ENABLED", True)
-    monkeypatch.setattr(attention, "_kernels_for", lambda kind: pytest.fail("own kernels were taken"))
-    attention.use_triton(False)
-    attend(*drawn(13), segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8), causal=True)
+def test_triton_kernels_can_be_turned_off(monkeypatch, fake):
+    monkeypatch.setattr(backends, "TRITON_ENABLED", True)
+    backends.use_triton(False)
+    attend(*random_tensors(13), make_segments(torch.tensor([0, 5, 13], dtype=torch.int32), 8), causal=True)
+    assert fake.calls == []
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("causal", [True, False])
-def test_varlen_attention_on_a_gpu_equals_the_plain_form(causal):
+def test_varlen_attention_on_a_gpu_equals_the_reference(causal):
     bounds = torch.tensor([0, 50, 300, 512], dtype=torch.int32, device="cuda")
-    tensors = [tensor.cuda().bfloat16().requires_grad_() for tensor in drawn(512, 4, 2, 64)]
-    mixed = attend(*tensors, segments(bounds, 250), causal=causal, own=False)
-    slopes = torch.autograd.grad(mixed.square().sum(), tensors)
-    plain = attend_reference(*(tensor.float() for tensor in tensors), bounds, causal=causal)
-    expected = torch.autograd.grad(plain.square().sum(), tensors)
-    torch.testing.assert_close(mixed.float(), plain, atol=2e-2, rtol=2e-2)
-    for slope, other in zip(slopes, expected, strict=True):
-        assert (slope.float() - other.float()).norm() <= 0.02 * other.float().norm()
+    tensors = [tensor.cuda().bfloat16().requires_grad_() for tensor in random_tensors(512, 4, 2, 64)]
+    output = attend(*tensors, make_segments(bounds, 250), causal=causal, triton=False)
+    grads = torch.autograd.grad(output.square().sum(), tensors)
+    reference = attend_reference(*(tensor.float() for tensor in tensors), bounds, causal=causal)
+    expected = torch.autograd.grad(reference.square().sum(), tensors)
+    torch.testing.assert_close(output.float(), reference, atol=2e-2, rtol=2e-2)
+    for grad, expected_grad in zip(grads, expected, strict=True):
+        assert (grad.float() - expected_grad.float()).norm() <= 0.02 * expected_grad.float().norm()

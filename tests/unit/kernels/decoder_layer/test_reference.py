@@ -1,12 +1,19 @@
-"""The backward passes that are written out, against finite differences in float64."""
+"""The explicit backward passes compared with finite differences in float64."""
 
 import pytest
 import torch
 from torch.autograd import gradcheck
 
-from texlens.kernels.decoder_layer.reference import Adapted, Heads, after_attention, split_heads_norm_rope, rotate, rotate_backward
+from texlens.kernels.decoder_layer.reference import (
+    Heads,
+    LoraWeight,
+    after_attention,
+    rotate,
+    rotate_backward,
+    split_heads_norm_rope,
+)
 
-TOKENS, WIDTH, QUERIES, KEYS, HEAD, WIDE, EPS = 5, 8, 4, 2, 6, 7, 1e-6
+TOKENS, WIDTH, QUERIES, KEYS, HEAD, MLP_WIDTH, EPS = 5, 8, 4, 2, 6, 7, 1e-6
 
 
 class Drawn:
@@ -19,50 +26,61 @@ class Drawn:
 
 
 @pytest.mark.parametrize("normed", [True, False])
-def test_the_way_into_heads_has_the_right_slopes(normed):
-    drawn = Drawn()
-    norm = drawn(HEAD) if normed else None
+def test_gradients_up_to_the_heads(normed):
+    random_tensor = Drawn()
+    norm = random_tensor(HEAD) if normed else None
     heads = Heads(QUERIES, KEYS, HEAD, norm, norm)
     height = (QUERIES + 2 * KEYS) * HEAD
-    weight, bias, scale, angles = drawn(height, WIDTH), drawn(height), drawn(WIDTH), drawn(TOKENS, HEAD)
+    weight, bias, scale, angles = (
+        random_tensor(height, WIDTH),
+        random_tensor(height),
+        random_tensor(WIDTH),
+        random_tensor(TOKENS, HEAD),
+    )
 
-    def run(x, down, up):
-        return split_heads_norm_rope(x, scale, EPS, Adapted(weight, bias, down, up), heads, angles.cos(), angles.sin())
+    def run(x, lora_a, lora_b):
+        return split_heads_norm_rope(
+            x, scale, EPS, LoraWeight(weight, bias, lora_a, lora_b), heads, angles.cos(), angles.sin()
+        )
 
-    inputs = drawn(TOKENS, WIDTH, trained=True), drawn(3, WIDTH, trained=True), drawn(height, 3, trained=True)
+    inputs = (
+        random_tensor(TOKENS, WIDTH, trained=True),
+        random_tensor(3, WIDTH, trained=True),
+        random_tensor(height, 3, trained=True),
+    )
     assert gradcheck(run, inputs)
 
 
-@pytest.mark.parametrize("keep_wide", [True, False])
-def test_the_way_after_attention_has_the_right_slopes(keep_wide):
-    drawn = Drawn()
-    mixed = drawn(TOKENS, QUERIES * HEAD, trained=True)
-    x, norm = drawn(TOKENS, WIDTH, trained=True), drawn(WIDTH)
-    shapes = [(WIDTH, QUERIES * HEAD), (2 * WIDE, WIDTH), (WIDTH, WIDE)]
-    weights = [drawn(*shape) for shape in shapes]
-    updates = [drawn(*size, trained=True) for height, width in shapes for size in ((2, width), (height, 2))]
+@pytest.mark.parametrize("keep_gate_up", [True, False])
+def test_gradients_after_attention(keep_gate_up):
+    random_tensor = Drawn()
+    attn_out = random_tensor(TOKENS, QUERIES * HEAD, trained=True)
+    x, norm = random_tensor(TOKENS, WIDTH, trained=True), random_tensor(WIDTH)
+    shapes = [(WIDTH, QUERIES * HEAD), (2 * MLP_WIDTH, WIDTH), (WIDTH, MLP_WIDTH)]
+    weights = [random_tensor(*shape) for shape in shapes]
+    updates = [random_tensor(*size, trained=True) for height, width in shapes for size in ((2, width), (height, 2))]
 
-    def run(mixed, x, *updates):
-        layers = [Adapted(w, None, *updates[2 * n : 2 * n + 2]) for n, w in enumerate(weights)]
-        return after_attention(mixed, x, norm, EPS, *layers, keep_wide)
+    def run(attn_out, x, *updates):
+        layers = [LoraWeight(w, None, *updates[2 * n : 2 * n + 2]) for n, w in enumerate(weights)]
+        return after_attention(attn_out, x, norm, EPS, *layers, keep_gate_up)
 
-    assert gradcheck(run, (mixed, x, *updates))
+    assert gradcheck(run, (attn_out, x, *updates))
 
 
-def test_layers_without_adapters_pass_slopes_on():
-    drawn = Drawn()
+def test_gradients_without_adapters():
+    random_tensor = Drawn()
     layers = [
-        Adapted(drawn(*shape), None, None, None)
-        for shape in [(WIDTH, QUERIES * HEAD), (2 * WIDE, WIDTH), (WIDTH, WIDE)]
+        LoraWeight(random_tensor(*shape), None, None, None)
+        for shape in [(WIDTH, QUERIES * HEAD), (2 * MLP_WIDTH, WIDTH), (WIDTH, MLP_WIDTH)]
     ]
-    norm = drawn(WIDTH)
-    inputs = drawn(TOKENS, QUERIES * HEAD, trained=True), drawn(TOKENS, WIDTH, trained=True)
-    assert gradcheck(lambda mixed, x: after_attention(mixed, x, norm, EPS, *layers, True), inputs)
+    norm = random_tensor(WIDTH)
+    inputs = random_tensor(TOKENS, QUERIES * HEAD, trained=True), random_tensor(TOKENS, WIDTH, trained=True)
+    assert gradcheck(lambda attn_out, x: after_attention(attn_out, x, norm, EPS, *layers, True), inputs)
 
 
-def test_turning_back_undoes_turning():
-    drawn = Drawn()
-    half = drawn(TOKENS, HEAD // 2)
+def test_rotate_backward_is_the_inverse():
+    random_tensor = Drawn()
+    half = random_tensor(TOKENS, HEAD // 2)
     angles = torch.cat([half, half], -1)
-    x = drawn(TOKENS, QUERIES, HEAD)
+    x = random_tensor(TOKENS, QUERIES, HEAD)
     torch.testing.assert_close(rotate_backward(rotate(x, angles.cos(), angles.sin()), angles.cos(), angles.sin()), x)

@@ -1,4 +1,4 @@
-"""The loss in chunks against its definition; Triton's kernel on a GPU, or with TRITON_INTERPRET=1 anywhere."""
+"""The loss in chunks compared with its definition; Triton's kernel on a GPU, or with TRITON_INTERPRET=1 anywhere."""
 
 import importlib.util
 import os
@@ -6,7 +6,8 @@ import os
 import pytest
 import torch
 
-from texlens.kernels.loss.chunked import choose_chunk_loss, chunk_loss_reference, label_row_loss, label_row_loss_reference
+from texlens.kernels.loss.chunked import BACKENDS, label_row_loss
+from texlens.kernels.loss.reference import chunk_loss_reference, label_row_loss_reference
 
 interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
@@ -15,17 +16,17 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 100])
-def test_the_loss_and_its_slope_equal_the_plain_ones(chunk):
+def test_the_loss_and_its_gradient_equal_the_reference(chunk):
     generator = torch.Generator().manual_seed(0)
     head = torch.randn(20, 6, generator=generator)
     hidden = torch.randn(7, 6, generator=generator, requires_grad=True)
     labels = torch.tensor([3, -100, 0, 19, 7, 7, -100])
     loss = label_row_loss(hidden, head, labels, chunk=chunk)
-    (slope,) = torch.autograd.grad(loss / 5, hidden)
-    plain = label_row_loss_reference(hidden, head, labels)
-    (expected,) = torch.autograd.grad(plain / 5, hidden)
-    torch.testing.assert_close(loss, plain)
-    torch.testing.assert_close(slope, expected, atol=1e-6, rtol=1e-5)
+    (grad,) = torch.autograd.grad(loss / 5, hidden)
+    reference = label_row_loss_reference(hidden, head, labels)
+    (expected,) = torch.autograd.grad(reference / 5, hidden)
+    torch.testing.assert_close(loss, reference)
+    torch.testing.assert_close(grad, expected, atol=1e-6, rtol=1e-5)
 
 
 def test_a_head_that_is_trained_gets_its_gradient():
@@ -53,48 +54,48 @@ def test_no_row_at_all_is_no_error():
 @with_triton
 @pytest.mark.parametrize("vocabulary", [300, 8192, 8195, 20_001])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_kernel_equals_its_twin(vocabulary, dtype):
+def test_the_kernel_equals_its_reference(vocabulary, dtype):
     generator = torch.Generator().manual_seed(vocabulary)
     logits = (4 * torch.randn(4, vocabulary, generator=generator)).to(DEVICE, dtype)
     labels = torch.tensor([vocabulary - 1, -100, 0, 17], device=DEVICE)
     expected, expected_slope = chunk_loss_reference(logits.clone(), labels, True)
-    loss, slope = choose_chunk_loss("triton")(logits, labels, True)
+    loss, grad = BACKENDS["triton"](logits, labels, True)
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(slope, expected_slope, atol=1e-6, rtol=1e-5 if dtype == torch.float32 else 1e-2)
-    assert slope.data_ptr() == logits.data_ptr()
-    assert slope[1].abs().sum() == 0
+    torch.testing.assert_close(grad, expected_slope, atol=1e-6, rtol=1e-5 if dtype == torch.float32 else 1e-2)
+    assert grad.data_ptr() == logits.data_ptr()
+    assert grad[1].abs().sum() == 0
 
 
 @with_triton
-def test_the_kernel_leaves_logits_alone_where_no_slope_is_wanted():
+def test_the_kernel_leaves_logits_alone_where_no_gradient_is_needed():
     logits = torch.tensor([[1.0, 2.0, 4.0]], device=DEVICE)
-    loss, _ = choose_chunk_loss("triton")(logits, torch.tensor([2], device=DEVICE), False)
+    loss, _ = BACKENDS["triton"](logits, torch.tensor([2], device=DEVICE), False)
     assert loss.item() == pytest.approx(0.16985, abs=1e-4)
     assert logits.tolist() == [[1.0, 2.0, 4.0]]
 
 
 @with_triton
 @pytest.mark.parametrize("chunk", [2, 100])
-def test_a_loss_through_the_kernel_has_the_slope_of_the_plain_one(chunk):
+def test_a_loss_through_the_kernel_has_the_gradient_of_the_reference(chunk):
     generator = torch.Generator().manual_seed(1)
     head = torch.randn(20, 6, generator=generator).to(DEVICE)
     hidden = torch.randn(5, 6, generator=generator).to(DEVICE).requires_grad_()
     labels = torch.tensor([3, -100, 0, 19, 7], device=DEVICE)
-    loss = label_row_loss(hidden, head, labels, chunk=chunk, chunk_loss=choose_chunk_loss("triton"))
-    plain = label_row_loss_reference(hidden, head, labels)
-    torch.testing.assert_close(loss, plain, atol=1e-4, rtol=1e-5)
-    (slope,), (expected,) = torch.autograd.grad(loss / 5, hidden), torch.autograd.grad(plain / 5, hidden)
-    torch.testing.assert_close(slope, expected, atol=1e-4 if DEVICE.type == "cuda" else 1e-6, rtol=1e-4)
+    loss = label_row_loss(hidden, head, labels, chunk=chunk, chunk_loss=BACKENDS["triton"])
+    reference = label_row_loss_reference(hidden, head, labels)
+    torch.testing.assert_close(loss, reference, atol=1e-4, rtol=1e-5)
+    (grad,), (expected,) = torch.autograd.grad(loss / 5, hidden), torch.autograd.grad(reference / 5, hidden)
+    torch.testing.assert_close(grad, expected, atol=1e-4 if DEVICE.type == "cuda" else 1e-6, rtol=1e-4)
 
 
-def test_the_form_of_the_loss_follows_that_of_the_passes():
-    assert choose_chunk_loss("plain") is chunk_loss_reference
-    assert choose_chunk_loss("cpu") is chunk_loss_reference
+def test_the_form_of_the_loss_follows_that_of_the_kernels():
+    assert BACKENDS["reference"] is chunk_loss_reference
+    assert BACKENDS["cpu"] is chunk_loss_reference
 
 
-@pytest.mark.parametrize("form", ["plain", pytest.param("triton", marks=with_triton)])
+@pytest.mark.parametrize("form", ["reference", pytest.param("triton", marks=with_triton)])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_logit_that_is_no_number_makes_a_loss_that_is_none(form, bad):
+def test_a_logit_of_nan_or_inf_makes_a_loss_that_is_none(form, bad):
     logits = torch.tensor([[1.0, bad, 4.0]], device=DEVICE)
-    loss, _ = choose_chunk_loss(form)(logits, torch.tensor([2], device=DEVICE), True)
+    loss, _ = BACKENDS[form](logits, torch.tensor([2], device=DEVICE), True)
     assert not torch.isfinite(loss)

@@ -1,10 +1,11 @@
-"""Which adapters are made together with SwiGLU, and that others go by separate passes."""
+"""Which adapters are computed together with SwiGLU; others run as separate operations."""
 
 import pytest
 import torch
 
-from texlens.kernels.lora_linear.products import Adapter
-from texlens.kernels.swiglu import dispatch as mlp
+from texlens.kernels.adapter import Adapter
+from texlens.kernels.swiglu import backend as swiglu_backend
+from texlens.kernels.swiglu.backend import separate_reason, triton_swiglu
 
 
 def adapter(ranks: int) -> Adapter:
@@ -16,21 +17,21 @@ def adapter(ranks: int) -> Adapter:
     [
         ((), torch.bfloat16, "no adapters"),
         ((adapter(4), adapter(33)), torch.bfloat16, "33 ranks, more than 32"),
-        ((adapter(4),), torch.float64, "torch.float64 numbers"),
+        ((adapter(4),), torch.float64, "torch.float64 values"),
         ((adapter(4), adapter(32)), torch.bfloat16, None),
     ],
 )
-def test_what_keeps_adapters_from_the_fused_passes_is_said(adapters, dtype, reason):
-    assert mlp.why_not(adapters, dtype) == reason
+def test_reason_for_separate_operations(adapters, dtype, reason):
+    assert separate_reason(adapters, dtype) == reason
 
 
-def test_there_are_no_fused_passes_for_such_adapters_nor_where_they_are_switched_off(monkeypatch):
-    monkeypatch.setattr(mlp, "triton_attention", lambda device: "kernels")
-    monkeypatch.setattr(mlp.importlib, "import_module", lambda name: name)
-    wide = torch.zeros(2, 16)
-    assert mlp.triton_swiglu("back", "bordered", wide, (adapter(33),)) is None
-    assert mlp.triton_swiglu("back", "bordered", wide, (adapter(4),)) == "texlens.kernels.swiglu.triton"
-    monkeypatch.setitem(mlp.OWN, ("back", "bordered"), False)
-    assert mlp.triton_swiglu("back", "bordered", wide, (adapter(4),)) is None
-    monkeypatch.setattr(mlp, "triton_attention", lambda device: None)
-    assert mlp.triton_swiglu("forward", "bordered", wide, (adapter(4),)) is None
+def test_fused_kernels_only_for_fitting_adapters_where_enabled(monkeypatch):
+    monkeypatch.setattr(swiglu_backend, "BACKENDS", {"triton": "kernels"})
+    monkeypatch.setattr(swiglu_backend, "runs_triton", lambda device: True)
+    gate_up = torch.zeros(2, 16)
+    assert triton_swiglu("backward", "augmented", gate_up, (adapter(33),)) is None
+    assert triton_swiglu("backward", "augmented", gate_up, (adapter(4),)) == "kernels"
+    monkeypatch.setitem(swiglu_backend.ENABLED, ("backward", "augmented"), False)
+    assert triton_swiglu("backward", "augmented", gate_up, (adapter(4),)) is None
+    monkeypatch.setattr(swiglu_backend, "runs_triton", lambda device: False)
+    assert triton_swiglu("forward", "augmented", gate_up, (adapter(4),)) is None

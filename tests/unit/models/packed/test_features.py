@@ -49,9 +49,9 @@ def test_kept_features_are_the_towers_in_each_images_own_order(family, padding, 
 
     for image in images([0, 2]):
         store.path(store.key(image)).unlink()
-    mixed = build_pack(examples(processor, store), layout)
-    assert [key for key, _, _ in mixed["new_images"]] == [store.key(image) for image in images([0, 2])]
-    for part, other in zip(keeping.image_features(mixed), expected, strict=True):
+    attn_out = build_pack(examples(processor, store), layout)
+    assert [key for key, _, _ in attn_out["new_images"]] == [store.key(image) for image in images([0, 2])]
+    for part, other in zip(keeping.image_features(attn_out), expected, strict=True):
         torch.testing.assert_close(part, other, atol=1e-5, rtol=1e-5)
     assert all(example.patches is None for example in examples(processor, store))
 

@@ -57,9 +57,9 @@ def stock_loss(model, processor):
     return label_loss(model(**batch).logits, labels, 7)
 
 
-def worst(left: dict, right: dict) -> float:
-    assert left.keys() == right.keys()
-    return max(((left[name] - right[name]).abs().max() / right[name].abs().max()).item() for name in left)
+def worst(left: dict, expected: dict) -> float:
+    assert left.keys() == expected.keys()
+    return max(((left[name] - expected[name]).abs().max() / expected[name].abs().max()).item() for name in left)
 
 
 @pytest.mark.parametrize("padding", [{}, {"token_multiple": 64, "patch_multiple": 128}])
@@ -94,32 +94,32 @@ with_triton = pytest.mark.skipif(
     reason="not in Triton's interpreter",
 )
 FORMS = [
-    *[pytest.param(kind, "plain") for kind in ("none", "mlp", "full")],
+    *[pytest.param(kind, "reference") for kind in ("none", "mlp", "full")],
     *[pytest.param(kind, "cpu") for kind in ("none", "mlp", "full")],
     *[pytest.param(kind, "triton", marks=with_triton) for kind in ("none", "mlp", "full")],
 ]
 
 
-@pytest.mark.parametrize(("recompute", "passes"), FORMS)
+@pytest.mark.parametrize(("recompute", "backend"), FORMS)
 @pytest.mark.parametrize("family", DENSE)
-def test_fused_layers_give_the_loss_and_gradients_of_the_stock_model_with_peft(family, recompute, passes):
+def test_fused_layers_give_the_loss_and_gradients_of_the_stock_model_with_peft(family, recompute, backend):
     model, processor = tiny_model(family)
     trained = adapted(model)
-    plain = stock_loss(trained, processor)
-    expected = gradients(plain, trained)
-    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, passes=passes)
+    reference = stock_loss(trained, processor)
+    expected = gradients(reference, trained)
+    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, backend=backend)
     assert forward.text.unfused == {}
     with torch.compiler.set_stance("force_eager"):
         loss = forward.loss(pack_of(model, processor)) / 7
-    torch.testing.assert_close(loss, plain, atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-6)
     assert worst(gradients(loss, trained), expected) < 1e-5
 
 
-@pytest.mark.parametrize("passes", ["plain", "cpu"])
-def test_the_last_layer_of_label_rows_alone_gives_what_all_rows_give(passes):
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_the_last_layer_of_label_rows_alone_gives_what_all_rows_give(backend):
     model, processor = tiny_model("qwen3_vl")
     trained = adapted(model)
-    forward = packed_forward(trained.base_model.model, processor.geometry, passes=passes)
+    forward = packed_forward(trained.base_model.model, processor.geometry, backend=backend)
     pack = pack_of(model, processor)
     whole, chosen = forward.hidden(pack), forward.hidden(pack, pack["label_rows"])
     assert len(chosen) < len(whole)
@@ -135,9 +135,9 @@ def test_layers_module_by_module_do_too_and_vision_adapters_take_part(family):
     trained = adapted(model, target_modules=r".*(visual\.blocks.*(qkv|proj)|language_model.*(q_proj|o_proj))$")
     expected = gradients(stock_loss(trained, processor), trained)
     forward = packed_forward(trained.base_model.model, processor.geometry, fused=False)
-    found = gradients(forward.loss(pack_of(model, processor)) / 7, trained)
-    assert any("visual" in name for name in found)
-    assert worst(found, expected) < 2e-5
+    results = gradients(forward.loss(pack_of(model, processor)) / 7, trained)
+    assert any("visual" in name for name in results)
+    assert worst(results, expected) < 2e-5
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_adapters_are_read_after_each_step_of_a_fused_optimizer(recompute):
     trained = adapted(model)
     parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
-    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, passes="cpu")
+    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, backend="cpu")
     pack = pack_of(model, processor)
     for _ in range(2):
         gradients(forward.loss(pack) / 7, trained)

@@ -6,7 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
-from texlens.kernels.attention.api import segments
+from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.loss.chunked import CHUNK, label_row_loss
 from texlens.models.bundled import bundled_config
 from texlens.models.fp8 import quantize_in_fp8
@@ -17,13 +17,13 @@ from texlens.models.packed.memory import (
     PackOptions,
     backward_per_token,
     choose_pack,
-    saved_per_token,
-    smallest_pack,
     loss_bytes,
     relative_time,
-    weight_buffer_bytes,
+    saved_per_token,
+    smallest_pack,
     static_bytes,
     stored_bytes,
+    weight_buffer_bytes,
 )
 from texlens.models.packed.text import PackedText
 
@@ -42,30 +42,30 @@ class Mixed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, query, key, value):
-        mixed = query + key.repeat_interleave(query.shape[1] // key.shape[1], 1)
-        ctx.save_for_backward(query, key, value, mixed, torch.zeros(query.shape[:2]))
-        return mixed
+        attn_out = query + key.repeat_interleave(query.shape[1] // key.shape[1], 1)
+        ctx.save_for_backward(query, key, value, attn_out, torch.zeros(query.shape[:2]))
+        return attn_out
 
     @staticmethod
-    def backward(ctx, slope):  # pyrefly: ignore[bad-override]
+    def backward(ctx, grad):  # pyrefly: ignore[bad-override]
         query, key, value, *_ = ctx.saved_tensors
         return torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
 
 
 @pytest.mark.parametrize("recompute", ["none", "mlp", "full"])
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
-def test_layers_keep_what_is_planned_and_take_it_in_their_backward_passes(family, recompute, monkeypatch):
+def test_layers_keep_what_is_planned_and_take_it_in_their_backward_kernels(family, recompute, monkeypatch):
     """Beside what is planned: thin products in borders of 8, cos and sin; and `only_here`, two temporaries of the
     activation that a GPU's kernel does without, the result, and the first slope in its border."""
-    monkeypatch.setattr("texlens.kernels.attention.api.TRITON_ENABLED", False)
+    monkeypatch.setattr("texlens.kernels.backends.TRITON_ENABLED", False)
     monkeypatch.setattr(
         "texlens.kernels.decoder_layer.layer.attend", lambda query, key, value, *_, **__: Mixed.apply(query, key, value)
     )
     model, _ = tiny_model(family)
     trained = get_peft_model(model, LoraConfig(r=1, target_modules=LAYERS, task_type="CAUSAL_LM"))
     text, config = model.model.language_model, model.config.text_config
-    run, tokens = PackedText(text, recompute=recompute, passes="cpu"), 400
-    where = segments(torch.tensor([0, tokens], dtype=torch.int32), tokens)
+    run, tokens = PackedText(text, recompute=recompute, backend="cpu"), 400
+    where = make_segments(torch.tensor([0, tokens], dtype=torch.int32), tokens)
     x = torch.randn(tokens, config.hidden_size, requires_grad=True)
     positions, nothing = torch.zeros(3, tokens, dtype=torch.long), torch.tensor([], dtype=torch.long)
     with MemoryPeak() as floats:
@@ -76,9 +76,9 @@ def test_layers_keep_what_is_planned_and_take_it_in_their_backward_passes(family
         kept = floats.live - before - out.nbytes
         floats.peak = floats.live
         out.backward(torch.ones_like(out))
-    thin = 8 * {"none": 4, "mlp": 3, "full": 1}[recompute] * len(text.layers) + 2 * 8
+    lora_a_out = 8 * {"none": 4, "mlp": 3, "full": 1}[recompute] * len(text.layers) + 2 * 8
     planned = saved_per_token(config, recompute, 4) * tokens - x.nbytes
-    assert kept == planned + thin * 4 * tokens
+    assert kept == planned + lora_a_out * 4 * tokens
     only_here = 2 * config.intermediate_size + 2 * config.hidden_size + 2 * 8
     peak = kept + (backward_per_token(config, recompute, 4) + 4 * only_here) * tokens
     assert floats.peak - before == pytest.approx(peak, rel=0.06)
@@ -139,7 +139,7 @@ def test_what_is_set_is_kept_and_chunks_of_the_loss_give_way():
     assert choose_pack(text_config(), 0.3 * GIB, PackOptions()) is None
 
 
-def test_the_least_pack_is_the_smallest_with_everything_made_again():
+def test_the_least_pack_is_the_smallest_with_everything_recomputed():
     least = smallest_pack(text_config(), PackOptions())
     assert (least.tokens, least.recompute, least.loss_chunk) == (1024, "full", 256)
     assert choose_pack(text_config(), least.nbytes, PackOptions()) is not None

@@ -10,7 +10,7 @@ from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pac
 from texlens.config.quantize import QuantizeSettings
 from texlens.models.load import load_model, random_model, save_processor
 from texlens.models.packed.forward import packed_forward
-from texlens.models.packed.nf4 import Scratch
+from texlens.models.packed.nf4 import WeightBuffer
 
 HAS = importlib.util.find_spec("bitsandbytes") is not None
 needs_bitsandbytes = pytest.mark.skipif(not HAS, reason="bitsandbytes is not installed")
@@ -52,12 +52,12 @@ def test_fused_layers_over_nf4_give_the_loss_and_gradients_of_bitsandbytes(famil
     trained, model, processor = quantized(tmp_path, family)
     pack = pack_of(model, processor)
     by_module = packed_forward(model, processor.geometry, fused=False)
-    plain = by_module.loss(pack) / 7
-    expected = gradients(plain, trained)
-    forward = packed_forward(model, processor.geometry, recompute=recompute, passes="cpu")
+    reference = by_module.loss(pack) / 7
+    expected = gradients(reference, trained)
+    forward = packed_forward(model, processor.geometry, recompute=recompute, backend="cpu")
     assert forward.text.unfused == {}
     loss = forward.loss(pack) / 7
-    torch.testing.assert_close(loss, plain, atol=1e-5, rtol=1e-6)
+    torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-6)
     assert worst(gradients(loss, trained), expected) < 1e-5
 
 
@@ -67,7 +67,7 @@ def test_each_step_of_the_optimizer_is_seen(tmp_path):
     pack = pack_of(model, processor)
     parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
-    forward = packed_forward(model, processor.geometry, passes="cpu")
+    forward = packed_forward(model, processor.geometry, backend="cpu")
     for _ in range(2):
         gradients(forward.loss(pack) / 7, trained)
         optimizer.step()
@@ -76,45 +76,45 @@ def test_each_step_of_the_optimizer_is_seen(tmp_path):
 
 
 @needs_bitsandbytes
-def test_a_layer_without_adapters_beside_ones_of_other_ranks(tmp_path):
+def test_a_layer_without_adapters_next_to_ones_of_other_ranks(tmp_path):
     trained, model, processor = quantized(
         tmp_path, "qwen2_5_vl", target_modules=r".*language_model.*(q_proj|v_proj|up_proj)$", rank_pattern={"v_proj": 3}
     )
     pack = pack_of(model, processor)
-    plain = packed_forward(model, processor.geometry, fused=False).loss(pack)
-    expected = gradients(plain, trained)
-    loss = packed_forward(model, processor.geometry, passes="cpu").loss(pack)
-    torch.testing.assert_close(loss, plain, atol=1e-4, rtol=1e-6)
+    reference = packed_forward(model, processor.geometry, fused=False).loss(pack)
+    expected = gradients(reference, trained)
+    loss = packed_forward(model, processor.geometry, backend="cpu").loss(pack)
+    torch.testing.assert_close(loss, reference, atol=1e-4, rtol=1e-6)
     assert worst(gradients(loss, trained), expected) < 1e-5
 
 
 @needs_bitsandbytes
 @pytest.mark.parametrize(
-    ("how", "passes", "reason"),
+    ("how", "backend", "reason"),
     [
         ("int8", "cpu", "a Linear8bitLt layer"),
-        ("nf4", "plain", "4-bit layers, for which there is no plain form"),
+        ("nf4", "reference", "4-bit layers, for which there is no reference form"),
     ],
 )
-def test_what_stays_module_by_module_says_why(how, passes, reason, tmp_path):
+def test_what_stays_module_by_module_says_why(how, backend, reason, tmp_path):
     _, model, processor = quantized(tmp_path, "qwen3_vl", how)
-    forward = packed_forward(model, processor.geometry, passes=passes)
+    forward = packed_forward(model, processor.geometry, backend=backend)
     assert set(forward.text.unfused.values()) == {reason}
 
 
 @needs_bitsandbytes
-def test_4_bit_weights_beside_others_stay_module_by_module(tmp_path):
+def test_4_bit_weights_next_to_others_stay_module_by_module(tmp_path):
     _, model, processor = quantized(tmp_path, "qwen3_vl")
     attention = model.model.language_model.layers[1].self_attn
     attention.k_proj = torch.nn.Linear(64, 32, bias=False).requires_grad_(False)
-    forward = packed_forward(model, processor.geometry, passes="cpu")
-    assert forward.text.unfused == {1: "4-bit layers beside others with the same input"}
+    forward = packed_forward(model, processor.geometry, backend="cpu")
+    assert forward.text.unfused == {1: "4-bit layers next to others with the same input"}
 
 
-def test_the_scratch_is_as_large_as_the_largest_and_begins_anew_when_it_grows():
-    scratch = Scratch()
-    scratch.reserve(6)
-    small = scratch.place((2, 3), torch.float32, torch.device("cpu"))
-    assert scratch.place((3, 2), torch.float32, torch.device("cpu")).data_ptr() == small.data_ptr()
-    scratch.reserve(4)
-    assert scratch.count == 6
+def test_buffer_is_as_large_as_the_largest_weight_and_restarts_when_it_grows():
+    buffer = WeightBuffer()
+    buffer.reserve(6)
+    small = buffer.view((2, 3), torch.float32, torch.device("cpu"))
+    assert buffer.view((3, 2), torch.float32, torch.device("cpu")).data_ptr() == small.data_ptr()
+    buffer.reserve(4)
+    assert buffer.count == 6
