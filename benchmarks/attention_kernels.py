@@ -38,8 +38,9 @@ from kernel_timing import (
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.kernels.attention import triton as triton_attention
-from texlens.kernels.attention.api import CAUSAL, GROUPED, attend_reference, varlen
-from texlens.kernels.attention.triton import Blocks, choose_blocks
+from texlens.kernels.attention.api import CAUSAL, GROUPED, varlen
+from texlens.kernels.attention.reference import attend_reference
+from texlens.kernels.attention.triton import TileConfig, choose_tiles
 
 ERROR = 0.02
 
@@ -50,11 +51,11 @@ class Theme(NamedTuple):
     width: int
     causal: bool
     layers: int
-    cuts: dict[str, list[Blocks]]
+    cuts: dict[str, list[TileConfig]]
 
 
-def cuts(*rows: tuple) -> list[Blocks]:
-    return [Blocks(*row) for row in rows]
+def cuts(*rows: tuple) -> list[TileConfig]:
+    return [TileConfig(*row) for row in rows]
 
 
 THEMES = {
@@ -148,7 +149,7 @@ def own_and_varlen(name: str, theme: Theme, options, found: dict) -> None:
     along = (slope.float() * full[0]).sum(-1).unflatten(1, (theme.groups, -1)).transpose(0, 1).contiguous()
     case = Case(query, key, value, slope, mixed, sums, along, ends, theme.causal)
     for part, blocks in ours(theme, query, options.tiny):
-        time_part(found, part, str(tuple(blocks)), lambda part=part, blocks=blocks: PARTS[part](case, blocks), full)
+        time_part(found, part, str(tuple(blocks)), lambda part=part, tiles=blocks: PARTS[part](case, tiles), full)
     if "queries" in theme.cuts:
         best = summed(found["arms"], theme)["best"]
         for arm, more in backward_ways(best).items():
@@ -169,7 +170,7 @@ def time_part(found: dict, part: str, arm: str, make, full: list[torch.Tensor]) 
 
 def backward_ways(best: dict) -> dict[str, dict]:
     """The whole backward pass, as it is in use and with its kernels at their best."""
-    cut = {part: Blocks(*ast.literal_eval(arm)) for part, (arm, _) in best.items()}
+    cut = {part: TileConfig(*ast.literal_eval(arm)) for part, (arm, _) in best.items()}
     ways = {"(in use)": {}}
     if "queries" in cut and "keys" in cut:
         ways["(the best)"] = {"query_blocks": cut["queries"], "key_blocks": cut["keys"]}
@@ -189,19 +190,19 @@ def tell(found: dict, arm: str, part: str, ms: float | None = None, error: float
     print(f"  {part:9} {arm:44} {figures} {note}", flush=True)
 
 
-def of_keys(case: Case, blocks: Blocks | None):
+def of_keys(case: Case, blocks: TileConfig | None):
     tensors = case.slope, case.query, case.key, case.value, case.along, case.sums, case.ends
-    return functools.partial(triton_attention.grad_keys_values, *tensors, causal=case.causal, blocks=blocks)
+    return functools.partial(triton_attention.grad_keys_values, *tensors, causal=case.causal, tiles=blocks)
 
 
-def of_queries(case: Case, blocks: Blocks | None):
+def of_queries(case: Case, blocks: TileConfig | None):
     tensors = case.slope, case.query, case.key, case.value, case.mixed, case.sums, case.ends
-    return functools.partial(triton_attention.grad_queries, *tensors, causal=case.causal, blocks=blocks)
+    return functools.partial(triton_attention.grad_queries, *tensors, causal=case.causal, tiles=blocks)
 
 
-def of_forward(case: Case, blocks: Blocks | None):
+def of_forward(case: Case, blocks: TileConfig | None):
     tensors = case.query, case.key, case.value, case.ends
-    return functools.partial(triton_attention.forward, *tensors, causal=case.causal, blocks=blocks)
+    return functools.partial(triton_attention.forward, *tensors, causal=case.causal, tiles=blocks)
 
 
 PARTS = {"forward": of_forward, "queries": of_queries, "keys": of_keys}
@@ -211,9 +212,9 @@ FULL = {"forward": [0], "queries": [1], "keys": [2, 3], "backward": [1, 2, 3]}
 def ours(theme: Theme, query, tiny: bool):
     """Parts and ways to cut them, the one in use first; of each form one for `tiny`."""
     for part, ways in theme.cuts.items():
-        used = choose_blocks(part, query, theme.causal)
+        used = choose_tiles(part, query, theme.causal)
         if tiny:
-            ways = [Blocks(32, 32, 4, 1, form) for form in sorted({blocks.form for blocks in ways})]
+            ways = [TileConfig(32, 32, 4, 1, form) for form in sorted({tiles.masking for blocks in ways})]
         yield from ((part, blocks) for blocks in used_first(used, ways))
 
 
@@ -293,13 +294,13 @@ def in_full(query, key, value, slope, ends, causal: bool) -> list[torch.Tensor]:
     return [mixed.detach(), *torch.autograd.grad(mixed, trained, slope.float())]
 
 
-def jobs(themes: dict[str, Theme]) -> list[tuple[str, str, Blocks | None]]:
+def jobs(themes: dict[str, Theme]) -> list[tuple[str, str, TileConfig | None]]:
     """Every way to cut a part, and None: the one in use."""
     parts = [(name, part, ways) for name, theme in themes.items() for part, ways in theme.cuts.items()]
     return [(name, part, blocks) for name, part, ways in parts for blocks in (None, *ways)]
 
 
-def compile_one(job: tuple[str, str, Blocks | None]) -> None:
+def compile_one(job: tuple[str, str, TileConfig | None]) -> None:
     """One part run on little data whose strides and number of segments are those of the real one."""
     name, part, blocks = job
     theme = THEMES[name]

@@ -59,7 +59,7 @@ class Arm:
     rows: int = 56
     budget: int = 18_432
     recompute: str = "none"
-    passes: str = "triton"
+    backend: str = "triton"
     fused: bool = True
     base: str = "bf16"
     """How the frozen weights are held: bf16, or fp8 or nf4 as `base.quantize` holds them; `TOWER_TOO` with
@@ -79,8 +79,8 @@ ARMS = (
     Arm("bf16, 8k tokens", rows=28, budget=9_216),
     Arm("bf16, 16k tokens, MLP made again", recompute="mlp"),
     Arm("bf16, 16k tokens, layers made again", recompute="full"),
-    Arm("bf16, 16k tokens, plain passes", passes="plain"),
-    Arm("bf16, 16k tokens, module by module", fused=False, passes="plain"),
+    Arm("bf16, 16k tokens, reference", backend="reference"),
+    Arm("bf16, 16k tokens, module by module", fused=False, backend="reference"),
     Arm("fp8 base, 16k tokens", base="fp8"),
     Arm("fp8 base, 32k tokens", rows=112, budget=36_864, base="fp8"),
     Arm("fp8 with its tower, 16k tokens", base=TOWER_TOO),
@@ -157,14 +157,14 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         arm = within_memory(arm, model, arm.memory_gib, options.tiny)
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4, fused=True)
-    passes = "cpu" if arm.passes == "triton" and device.type == "cpu" else arm.passes
+    backend = "cpu" if arm.backend == "triton" and device.type == "cpu" else arm.backend
     forward = packed_forward(
-        model, geometry, recompute=arm.recompute, fused=arm.fused, passes=passes, loss_chunk=arm.loss_chunk
+        model, geometry, recompute=arm.recompute, fused=arm.fused, backend=backend, loss_chunk=arm.loss_chunk
     )
     rows = 4 if options.tiny else arm.rows
     kept_by = forward if arm.cached else None
     waits_on = torch.device("cpu") if arm.memory_gib else device
-    batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.passes != "plain", waits_on, kept_by)
+    batches = packs_of(rows, arm.budget, options, model.config, geometry, arm.backend != "plain", waits_on, kept_by)
     if waits_on != device:
         batches = [pinned(batch) for batch in batches]
     synchronize = torch.cuda.synchronize if device.type == "cuda" else lambda: None
@@ -216,7 +216,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     losses = torch.stack(outcomes).tolist()
     return {
         **dataclasses.asdict(arm),
-        "passes": passes,
+        "passes": backend,
         "rows": rows,
         "samples_per_s": round(rows * len(timed) / spent, 2),
         "tokens_per_s": round(tokens / spent),

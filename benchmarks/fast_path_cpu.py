@@ -102,7 +102,7 @@ def build_arms(config, arguments) -> dict:
     collate = Collator(processor.pad_token_id, processor.image_token_id)
     padded = [collate(examples) for examples in rows()]
     stock, plain, packed = adapted(), adapted(), adapted()
-    forward = packed_forward(packed.base_model.model, processor.geometry, passes="cpu")
+    forward = packed_forward(packed.base_model.model, processor.geometry, backend="cpu")
     lay = PackCollator(pack_spec(packed.base_model.model.config, processor), arguments.tokens)
     packs = [lay(examples) for examples in rows(patchify=image_to_raw_patches)]
 
@@ -128,7 +128,7 @@ def build_arms(config, arguments) -> dict:
     if forward.vision.trained:
         return arms
     cached = adapted()
-    forward = packed_forward(cached.base_model.model, processor.geometry, passes="cpu")
+    forward = packed_forward(cached.base_model.model, processor.geometry, backend="cpu")
     with tempfile.TemporaryDirectory() as folder:
         store = replace(feature_store(forward, processor.geometry), folder=Path(folder))
         keeping = replace(forward, store=store)

@@ -143,8 +143,8 @@ def run(arm: Arm, task: Task, steps: int, device) -> dict:
     began = time.monotonic()
     adapted = task.model(arm)
     model = adapted.base_model.model
-    passes = "triton" if device.type == "cuda" else "cpu"
-    forward = packed_forward(model, task.geometry, passes=passes)
+    backend = "triton" if device.type == "cuda" else "cpu"
+    forward = packed_forward(model, task.geometry, backend=backend)
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     built = time.monotonic() - began
     losses, first_s, rest_s = train(forward, trained, task, steps, device)

@@ -31,40 +31,47 @@ from kernel_timing import (
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.kernels.lora_linear.products import Adapted, Adapter, Coded, Stored
-
+from texlens.kernels.adapter import Adapter
 from texlens.kernels.elementwise import triton as triton_passes
-from texlens.kernels.fp8.format import quantize_rows
-from texlens.kernels.lora_linear import dispatch as thin
-from texlens.kernels.swiglu import dispatch as mlp
+from texlens.kernels.fp8.quantize import quantize_rows
+from texlens.kernels.lora_linear import backend as lora_backend
+from texlens.kernels.lora_linear.augmented import DenseLinear
+from texlens.kernels.lora_linear.fp8_linear import Fp8FusedLinear
+from texlens.kernels.lora_linear.fused_linear import FusedLinearBase
+from texlens.kernels.swiglu import backend as swiglu_backend
 from texlens.kernels.swiglu import triton as triton_mlp
-from texlens.kernels.swiglu.triton import Cut, choose_tile
+from texlens.kernels.swiglu.triton import TileConfig, choose_tile
 
 ERROR = 0.01 if DEVICE == "cuda" else 0.1  # the interpreter rounds some codes wrongly
 RANKS, LAYERS = 16, 36
-PARTS = ("forward", "back")
-FORMS = ("bordered", "coded")
+PARTS = ("forward", "backward")
+FORMS = ("augmented", "quantized")
 
 
-def cuts(*rows: tuple) -> list[Cut]:
-    return [Cut(*row) for row in rows]
+def cuts(*rows: tuple) -> list[TileConfig]:
+    return [TileConfig(*row) for row in rows]
 
 
 CUTS = {
-    ("forward", "bordered"): cuts((16, 256, 2560, 4, 3), (16, 128, 2560, 4, 3), (32, 128, 2560, 4, 3))
+    ("forward", "augmented"): cuts((16, 256, 2560, 4, 3), (16, 128, 2560, 4, 3), (32, 128, 2560, 4, 3))
     + cuts((64, 128, 2560, 8, 3, True)),
-    ("forward", "coded"): cuts((32, 128, 2560, 4, 3), (32, 128, 2560, 4, 3, True), (16, 256, 2560, 4, 3))
+    ("forward", "quantized"): cuts((32, 128, 2560, 4, 3), (32, 128, 2560, 4, 3, True), (16, 256, 2560, 4, 3))
     + cuts((16, 128, 2560, 4, 4)),
-    ("back", "bordered"): cuts((32, 128, 1024, 8, 3, True, False), (64, 64, 1024, 8, 3, True, False))
+    ("backward", "augmented"): cuts((32, 128, 1024, 8, 3, True, False), (64, 64, 1024, 8, 3, True, False))
     + cuts((32, 128, 1024, 4, 3, True, False), (32, 64, 1024, 4, 3, True, False), (32, 64, 1024, 2, 3, True, False))
     + cuts((64, 64, 1024, 4, 3, True, False), (32, 64, 512, 4, 3, True, False), (32, 64, 1024, 4, 3, False, False))
     + cuts((32, 128, 1024, 4, 2, False, True, 168), (32, 128, 1024, 4, 3), (64, 64, 1024, 4, 2, True)),
-    ("back", "coded"): cuts((32, 64, 1024, 2, 3, True), (16, 64, 1024, 2, 3, True), (32, 64, 1024, 4, 3, True))
+    ("backward", "quantized"): cuts((32, 64, 1024, 2, 3, True), (16, 64, 1024, 2, 3, True), (32, 64, 1024, 4, 3, True))
     + cuts((32, 128, 1024, 4, 2, False, True, 168), (32, 128, 1024, 4, 2), (32, 128, 512, 4, 2))
     + cuts((64, 64, 1024, 4, 2, True)),
 }
 """The best of those tried on an H200 (benchmarks/results/mlp-kernels_h200_2026-11-21.json), those in use among them."""
-IDEAL = {("forward", "bordered"): 6, ("forward", "coded"): 9, ("back", "bordered"): 10, ("back", "coded"): 14}
+IDEAL = {
+    ("forward", "augmented"): 6,
+    ("forward", "quantized"): 9,
+    ("backward", "augmented"): 10,
+    ("backward", "quantized"): 14,
+}
 """Bytes for a token and column of the MLP that a fused pass must move; in 8 bits it reads its inputs twice."""
 
 
@@ -115,54 +122,54 @@ class Case:
         generator = torch.Generator(DEVICE).manual_seed(self._seed)
         return (torch.randn(*shape, generator=generator, device=DEVICE) * scale).to(DTYPE)
 
-    def _product(self, height: int, width: int, adapters) -> Adapted:
+    def _product(self, height: int, width: int, adapters) -> FusedLinearBase:
         """With codes of zeros where there are codes: no product with them is timed."""
         ranks = -(-adapters[-1].columns.stop // 8) * 8
-        if self.form == "bordered":
-            return Stored(
+        if self.form == "augmented":
+            return DenseLinear(
                 torch.zeros(height + ranks, width + ranks, dtype=DTYPE, device=DEVICE), height, None, adapters
             )
         codes = torch.zeros(height, width, dtype=torch.uint8, device=DEVICE).view(torch.float8_e4m3fn)
         back = torch.zeros(width, height, dtype=torch.uint8, device=DEVICE).view(torch.float8_e4m3fn)
         scales = torch.ones(height, device=DEVICE), torch.ones(width, device=DEVICE)
-        return Coded(codes, scales[0], back, scales[1], None, adapters, DTYPE)
+        return Fp8FusedLinear(codes, scales[0], back, scales[1], None, adapters, DTYPE)
 
-    def fused(self, part: str, cut: Cut):
+    def fused(self, part: str, cut: TileConfig):
         """A call that gives rows, thin products and slopes of adapters."""
         up, down, gains = self.matrices()
         if part == "forward":
-            if self.form == "bordered":
+            if self.form == "augmented":
                 return lambda: triton_mlp.swiglu_augmented(self.wide, down, cut)
             return lambda: triton_mlp.swiglu_quantized(self.wide, down, gains[0], cut)
         inputs = self.dact, self.wide, self.thin, self.dthin, up, self.gate_up.adapters
-        if self.form == "bordered":
+        if self.form == "augmented":
             return lambda: triton_mlp.swiglu_backward_augmented(*inputs, cut)
         return lambda: triton_mlp.swiglu_backward_quantized(*inputs, gains[1], cut)
 
     def separate(self, part: str):
         _, down, gains = self.matrices()
-        if part == "back":
+        if part == "backward":
             return lambda: tuple(
-                self.gate_up.swiglu_grads_of(triton_passes, self.dact, self.wide, self.thin, self.dthin)
+                self.gate_up.swiglu_backward(triton_passes, self.dact, self.wide, self.thin, self.dthin)
             )
         return lambda: self._forward(down, gains[0])
 
     def _forward(self, down, gain):
-        act = triton_passes.swiglu(self.wide, self.down.border)
+        act = triton_passes.swiglu(self.wide, self.down.extra_columns)
         made = torch.mm(act[:, : self.width], down.T)
-        if self.form == "coded":
+        if self.form == "quantized":
             return quantize_rows(act, made, gain), made
         act[:, self.width :] = made
         return act, made
 
     def matrices(self):
         """All of gate's and up's `up`, of the down projection's `down`, and gains of the way there and back."""
-        if isinstance(self.gate_up, Stored) and isinstance(self.down, Stored):
-            up = self.gate_up.whole()[: self.gate_up.height, self.gate_up.width :]
-            return up, self.down.whole()[self.down.height :, : self.width], (None, None)
+        if isinstance(self.gate_up, DenseLinear) and isinstance(self.down, DenseLinear):
+            up = self.gate_up.augmented_weight()[: self.gate_up.height, self.gate_up.width :]
+            return up, self.down.augmented_weight()[self.down.height :, : self.width], (None, None)
         for product in (self.gate_up, self.down):
             product._refresh()
-        return self.gate_up.up, self.down.down, (self.down._gain, self.gate_up._back_gain)
+        return self.gate_up.lora_b, self.down.lora_a, (self.down._rescale, self.gate_up._backward_rescale)
 
     def in_full(self, part: str) -> list[torch.Tensor]:
         """Thin products and slopes of adapters in float32, rows in 16 bits, as separate passes leave them."""
@@ -179,28 +186,28 @@ class Case:
             dthin[rows] = lean @ up.float()
             dup += lean.T @ self.thin[rows].float()
             ddown += self.dthin[rows].float().T @ act[rows].float()
-        return [dwide, dthin, *(dup[one.rows, one.columns] * one.scale for one in self.gate_up.adapters), ddown]
+        return [dwide, dthin, *(dup[one.rows, one.columns] * one.scaling for one in self.gate_up.adapters), ddown]
 
     def error(self, part: str, found, full: list[torch.Tensor]) -> float:
         """`off` of all that a call gives; of codes, over the codes of `full`."""
         rows, made, *slopes = found
         given, expected = [made], [full[1]]
-        if self.form == "bordered":
+        if self.form == "augmented":
             given.append(rows[:, : full[0].shape[1]])
             expected.append(full[0])
         else:
             given += rows
             expected += quantize_rows(full[0], made, self.matrices()[2][PARTS.index(part)])
-        if part == "back":
+        if part == "backward":
             ups, ddown = slopes
             if isinstance(ups, torch.Tensor):
-                ups = [ups[one.rows, one.columns] * one.scale for one in self.gate_up.adapters]
+                ups = [ups[one.rows, one.columns] * one.scaling for one in self.gate_up.adapters]
             given += [*ups, ddown]
             expected += full[2:]
         return off(given, expected)
 
 
-def ways(part: str, form: str) -> list[Cut]:
+def ways(part: str, form: str) -> list[TileConfig]:
     return used_first(choose_tile(part, form, DTYPE), CUTS[part, form])
 
 
@@ -209,12 +216,12 @@ def measured(case: Case, part: str, tiny: bool) -> list[dict]:
     form = case.form
     print(f"\n{case.tokens} tokens, {part}, {form}")
     full, rows = case.in_full(part), []
-    arms = [("separate", None)] + ([("separate, thin pair by cuBLAS", None)] if part == "back" else [])
+    arms = [("separate", None)] + ([("separate, thin pair by cuBLAS", None)] if part == "backward" else [])
     own = ways(part, form)[: 1 if tiny else None]
     for name, cut in arms + [(str(tuple(cut)), cut) for cut in own]:
-        pair = thin.OWN["pair"]
-        thin.OWN["pair"] = pair and "cuBLAS" not in name
-        mlp.OWN[part, form] = False
+        pair = lora_backend.ENABLED["lora_b_backward"]
+        lora_backend.ENABLED["lora_b_backward"] = pair and "cuBLAS" not in name
+        swiglu_backend.ENABLED[part, form] = False
         row: dict[str, Any] = {"arm": name, "ms": None, "error": None, "gb_per_s": None, "note": ""}
         try:
             call = case.separate(part) if cut is None else case.fused(part, cut)
@@ -225,7 +232,7 @@ def measured(case: Case, part: str, tiny: bool) -> list[dict]:
         except Exception as error:  # noqa: BLE001  one way's failure is told and the others still run
             row["note"] = said(error)
         finally:
-            thin.OWN["pair"], mlp.OWN[part, form] = pair, True
+            lora_backend.ENABLED["lora_b_backward"], swiglu_backend.ENABLED[part, form] = pair, True
         rows.append(row)
         figures = "" if row["ms"] is None else f"{row['ms']:8.3f} ms {row['gb_per_s']:6} GB/s error {row['error']}"
         print(f"  {name:46} {figures} {row['note']}", flush=True)
@@ -247,7 +254,7 @@ _cases: dict[str, Case] = {}
 """A process's own, made once."""
 
 
-def compile_one(job: tuple[str, str, Cut]) -> None:
+def compile_one(job: tuple[str, str, TileConfig]) -> None:
     """One part run on few tokens; kernels are the same for any number of them."""
     part, form, cut = job
     if form not in _cases:

@@ -58,12 +58,12 @@ class Arm:
         geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
         adapted = build(settings, device)
         model = adapted.base_model.model
-        passes = "triton" if device.type == "cuda" else "cpu"
-        self.forward: PackedForward = packed_forward(model, geometry, passes=passes)
+        backend = "triton" if device.type == "cuda" else "cpu"
+        self.forward: PackedForward = packed_forward(model, geometry, backend=backend)
         self.trained = [one for one in adapted.parameters() if one.requires_grad]
         self.start_anew(ALONE)
         taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD)
-        self.layout = pack_spec(model.config, taken, padded=passes == "triton")
+        self.layout = pack_spec(model.config, taken, padded=backend == "triton")
         self.device, self.options, self.patch = device, options, geometry.patch_size
 
     def start_anew(self, processes: Processes) -> None:
