@@ -2,12 +2,15 @@
 
 import difflib
 import json
+import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
 
 from texlens.core.errors import ConfigError
 from texlens.core.notes import print_note
@@ -46,16 +49,42 @@ def check_split(split: str) -> None:
         raise ConfigError(f"--split {split}: no such split of a run; {hint}")
 
 
+class SafeConsole(Console):
+    """A console that shows control characters of data, such as escape sequences in a label, instead of sending them to
+    the terminal."""
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def visible(text: str) -> str:
+    r"""Control characters but tab and newline as Unicode's pictures of them, C1 controls as U+FFFD.
+
+    Example:
+        "\x1b[31mred" -> "␛[31mred"
+    """
+    return text.translate(CONTROL_PICTURES)
+
+
+CONTROL_PICTURES = {
+    **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
+    0x7F: 0x2421,
+    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+}
+
+
 def message_console() -> Console:
-    """Progress and remarks go to standard error, so that standard output holds results alone."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    """Progress and notes go to standard error, so that standard output holds results alone."""
+    return SafeConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 def result_console() -> Console:
-    """Long lines are left to the terminal, so that a path stays whole in a file or pipe."""
-    return Console(highlight=False, soft_wrap=True)
+    """Long lines are not wrapped, so that a path stays in one piece in a file or pipe."""
+    return SafeConsole(highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    """JSON escapes control characters below U+0020; those above are escaped here."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    sys.stdout.write(re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", text) + "\n")

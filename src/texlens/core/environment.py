@@ -6,7 +6,9 @@ import platform
 import subprocess
 from pathlib import Path
 
-PACKAGES = ("texlens", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
+from texlens import __version__
+
+PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
 
 
 def describe_environment() -> dict:
@@ -16,7 +18,10 @@ def describe_environment() -> dict:
         "platform": platform.platform(),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
-        "packages": {name: version for name in PACKAGES if (version := _version(name))},
+        "packages": {
+            "texlens": __version__,
+            **{name: version for name in PACKAGES if (version := _version(name))},
+        },
         "commit": _commit(),
     }
 

@@ -16,7 +16,7 @@ TEST = "mcnemar-exact"
 
 
 @dataclass(frozen=True)
-class Pair:
+class PairedResult:
     """A system compared with the reference system: counts of rows by which of the two has them exactly right, and the
     difference of every score. `p_adjusted` is `p_value` corrected for the number of comparisons (Holm)."""
 
@@ -61,7 +61,7 @@ class Comparison:
 
     rows: int
     systems: Mapping[str, Scores]
-    pairs: Sequence[Pair]
+    pairs: Sequence[PairedResult]
     predictions: Mapping[str, Sequence[Prediction]]
     row_scores: Mapping[str, Sequence[RowScore]]
     tables: Mapping[str, Table]
@@ -146,11 +146,11 @@ def _pair(
     scores: Mapping[str, Scores],
     resampled: Mapping[str, Mapping[str, np.ndarray]],
     row_scores: Mapping[str, Sequence[RowScore]],
-) -> Pair:
+) -> PairedResult:
     right = np.array([row.exact for row in row_scores[system]])
     right_before = np.array([row.exact for row in row_scores[reference]])
     gained, lost = int((right & ~right_before).sum()), int((~right & right_before).sum())
-    return Pair(
+    return PairedResult(
         system=system,
         reference=reference,
         both=int((right & right_before).sum()),
@@ -169,7 +169,7 @@ def _pair(
     )
 
 
-def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
+def _adjusted(pairs: Sequence[PairedResult]) -> list[PairedResult]:
     """Holm's step-down correction of the p-values (Holm 1979): the k-th smallest of n counts n - k + 1 times."""
     order = sorted(range(len(pairs)), key=lambda index: pairs[index].p_value)
     adjusted, largest = list(pairs), 0.0

@@ -12,7 +12,7 @@ from texlens.metrics.prediction import Prediction
 
 
 @dataclass(frozen=True)
-class Columns:
+class PredictionColumns:
     """Which column holds what; `domain` and `id` may be absent from the rows."""
 
     reference: str = "reference"
@@ -21,7 +21,7 @@ class Columns:
     id: str = "id"
 
 
-def read_rows(path: Path, columns: Columns = Columns()) -> tuple[list[dict], list[Prediction]]:
+def read_rows(path: Path, columns: PredictionColumns = PredictionColumns()) -> tuple[list[dict], list[Prediction]]:
     """The rows as they stand, and a prediction of each in the same order; ids are those of the file if all differ.
 
     A row without a prediction is kept, as a failed one.
@@ -45,7 +45,7 @@ def read_rows(path: Path, columns: Columns = Columns()) -> tuple[list[dict], lis
     return rows, _predictions(rows, [number for number, _ in numbered], columns)
 
 
-def _with_old_name(columns: Columns, first_line: str) -> Columns:
+def _with_old_name(columns: PredictionColumns, first_line: str) -> PredictionColumns:
     """The column `truth` where a file of version 0.1 has it and no other column was asked for."""
     is_old = columns.reference == "reference" and '"reference"' not in first_line and '"truth"' in first_line
     return replace(columns, reference="truth") if is_old else columns
@@ -66,7 +66,7 @@ def _write(path: Path, rows: Iterable[Mapping]) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _row(line: str, where: str, columns: Columns) -> dict:
+def _row(line: str, where: str, columns: PredictionColumns) -> dict:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -81,7 +81,7 @@ def _row(line: str, where: str, columns: Columns) -> dict:
     return row
 
 
-def _predictions(rows: Sequence[dict], numbers: Sequence[int], columns: Columns) -> list[Prediction]:
+def _predictions(rows: Sequence[dict], numbers: Sequence[int], columns: PredictionColumns) -> list[Prediction]:
     if not any(columns.prediction in row for row in rows):
         names = ", ".join(list(rows[0])[:8])
         raise DataError(f"no row has a column '{columns.prediction}' (there are: {names}); name it with --prediction")
@@ -92,7 +92,7 @@ def _predictions(rows: Sequence[dict], numbers: Sequence[int], columns: Columns)
     return [_prediction(row, name, columns) for row, name in zip(rows, names, strict=True)]
 
 
-def _prediction(row: dict, name: str, columns: Columns) -> Prediction:
+def _prediction(row: dict, name: str, columns: PredictionColumns) -> Prediction:
     domain = row.get(columns.domain)
     text = None if row.get("stop") == "failed" else row.get(columns.prediction)
     parsed = prediction(name, row[columns.reference], text, None if domain is None else str(domain))

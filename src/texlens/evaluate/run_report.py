@@ -8,7 +8,7 @@ from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
 from texlens.evaluate.measured import MeasuredComparison, data_name
-from texlens.evaluate.report import Account, ReportData, write_report
+from texlens.evaluate.report import ReportData, RowCounts, write_report
 from texlens.inputs.build import read_split
 
 
@@ -73,9 +73,9 @@ def _adapter(config: RunConfig) -> str:
     return f"{adapter.kind}, rank {adapter.rank}, alpha {adapter.alpha:g}{experts}{over}"
 
 
-def _accounts(folder: RunFolder) -> list[Account]:
+def _accounts(folder: RunFolder) -> list[RowCounts]:
     splits = (folder.read_json("data.json") or {}).get("splits", {})
-    return [Account(role, split["rows"], split["kept"], _rejected(split)) for role, split in splits.items()]
+    return [RowCounts(role, split["rows"], split["kept"], _rejected(split)) for role, split in splits.items()]
 
 
 def _rejected(split: Mapping) -> Sequence[str]:

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from texlens.evaluate.comparison import Comparison, Pair
+from texlens.evaluate.comparison import Comparison, PairedResult
 from texlens.metrics.registry import AnyMetric
 from texlens.metrics.scores import Scores
 from texlens.metrics.statistics import Interval
@@ -124,7 +124,7 @@ def systems_table(comparison: Comparison, title: str = "Comparison") -> Table:
     return table
 
 
-def _difference(pair: Pair | None, metric: AnyMetric) -> str:
+def _difference(pair: PairedResult | None, metric: AnyMetric) -> str:
     if pair is None:
         return ""
     difference = pair.differences[metric.name]
@@ -159,7 +159,7 @@ def verdict(metric: AnyMetric, difference: Interval) -> str:
     return "better" if (difference.value > 0) == (metric.direction == "higher") else "worse"
 
 
-def _cells(metric: AnyMetric, systems: Mapping[str, Scores], pairs: Sequence[Pair]) -> list[str | Text]:
+def _cells(metric: AnyMetric, systems: Mapping[str, Scores], pairs: Sequence[PairedResult]) -> list[str | Text]:
     cells: list[str | Text] = [metric.title]
     for scores in systems.values():
         interval = scores.values[metric.name]

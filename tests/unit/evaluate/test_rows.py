@@ -5,10 +5,10 @@ import json
 import pytest
 
 from texlens.core.errors import DataError
-from texlens.evaluate.rows import Columns, read_rows, write_rows
+from texlens.evaluate.rows import PredictionColumns, read_rows, write_rows
 from texlens.metrics.pairs import score_predictions
 
-OURS = Columns("gt", "pred")
+OURS = PredictionColumns("gt", "pred")
 
 
 def file_of(tmp_path, *rows):

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from texlens.core.errors import ConfigError
-from texlens.evaluate.sources import names_of_folders
 from texlens.export.formats.registry import FORMATS
 from texlens.workflows.verify import FirstToken, ScorePair, _faults, first_token
 
@@ -56,17 +55,3 @@ def test_tolerance_multiplies_both_limits():
 def test_a_better_score_is_no_fault():
     better = ScorePair(adapter=0.8, artifact=0.9, difference=0.1, low=0.05, high=0.2)
     assert _faults(FirstToken(0, 0, 0, 0, 1), {"edit_similarity": better}, FORMATS["adapter"].tolerance) == []
-
-
-def test_exported_folders_are_named_by_the_ends_that_differ(tmp_path):
-    folders = [tmp_path / "a/nf4", tmp_path / "b/nf4", tmp_path / "b/merged"]
-    assert list(names_of_folders(folders)) == ["a-nf4", "b-nf4", "b-merged"]
-    assert list(names_of_folders([tmp_path / "x/merged"])) == ["merged"]
-    assert names_of_folders([]) == {}
-
-
-def test_a_folder_named_twice_or_as_the_runs_own_systems_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="named twice"):
-        names_of_folders([tmp_path / "a", tmp_path / "a"])
-    with pytest.raises(ConfigError, match="rename the exported folder"):
-        names_of_folders([tmp_path / "adapter"])

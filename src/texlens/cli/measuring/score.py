@@ -36,7 +36,7 @@ def score(
         texlens score predictions.jsonl --metrics cdm_f1,exact_match_canonical --rows scored.jsonl --json
     """
     from texlens.core.errors import ConfigError
-    from texlens.evaluate.rows import Columns, read_rows, write_rows
+    from texlens.evaluate.rows import PredictionColumns, read_rows, write_rows
     from texlens.evaluate.tables import scores_table, slices_table
     from texlens.metrics.pairs import score_predictions
 
@@ -45,7 +45,7 @@ def score(
         reference = old_reference
     if preset and report:
         raise ConfigError("--report shows our own scores; leave out --preset")
-    own_rows, scored_rows = read_rows(predictions, Columns(reference, prediction, domain, id_column))
+    own_rows, scored_rows = read_rows(predictions, PredictionColumns(reference, prediction, domain, id_column))
     scored = score_predictions(scored_rows, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer)
     if rows:
         write_rows(rows, own_rows, scored_rows, scored)

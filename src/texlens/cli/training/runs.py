@@ -38,7 +38,9 @@ def _table(rows: list[dict]) -> "Table":
     """One line per run, and one more for each result after the first."""
     from rich.table import Table
 
-    table = Table("run", "state", "steps", "measured on", "rows", "exact match", box=None)
+    table = Table(box=None)
+    for name in ("run", "state", "steps", "measured on", "rows", "exact match"):
+        table.add_column(name, overflow="fold")
     for row in rows:
         first, *others = row["results"] or [None]
         run = (row["run"], row["state"] or "", str(row["steps"] or ""))

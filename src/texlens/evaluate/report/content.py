@@ -8,7 +8,7 @@ from texlens.evaluate.comparison import Comparison
 
 
 @dataclass(frozen=True)
-class Account:
+class RowCounts:
     """Where the rows of a split went: `rows` in all, `used`, and why the others were rejected (one line each)."""
 
     split: str
@@ -34,6 +34,6 @@ class ReportData:
     details: Sequence[tuple[str, str]] = ()
     config_yaml: str = ""
     coverage: Sequence[Mapping] = ()
-    accounts: Sequence[Account] = ()
+    accounts: Sequence[RowCounts] = ()
     history: Sequence[Mapping] = ()
     notes: Sequence[str] = ()

@@ -7,7 +7,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from texlens.core.files import write_text
-from texlens.evaluate.comparison import Comparison, Pair
+from texlens.evaluate.comparison import Comparison, PairedResult
 from texlens.evaluate.expert_utilization import last_use
 from texlens.evaluate.report.content import ReportData
 from texlens.evaluate.report.experts import dead_line, expert_chart
@@ -108,7 +108,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _pair(comparison: Comparison) -> Pair | None:
+def _pair(comparison: Comparison) -> PairedResult | None:
     return comparison.pairs[0] if comparison.pairs else None
 
 

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from texlens.evaluate.comparison import compare
-from texlens.evaluate.report import Account, ReportData, write_report
+from texlens.evaluate.report import ReportData, RowCounts, write_report
 from texlens.html.template import script_json
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS
@@ -54,7 +54,7 @@ def nasty_report(tmp_path, **more):
         details=[(NASTY, NASTY)],
         config_yaml=NASTY,
         coverage=[{"group": NASTY, "matched": 1, "total": 1, "parameters": 5_898_240}],
-        accounts=[Account(NASTY, 2, 1, [NASTY])],
+        accounts=[RowCounts(NASTY, 2, 1, [NASTY])],
         history=[{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0, "eval_loss": 1.5}],
         notes=[NASTY],
     )
