@@ -75,7 +75,7 @@ def start(folder: Path, rows: int, cache: Path) -> dict:
             "data.splits.test": "null",
             "train.epochs": "null",
             "train.steps": 1,
-            "train.watch.log_every_steps": 1,
+            "train.logging.every_steps": 1,
             "output": output,
         }
         began = time.perf_counter()

@@ -65,10 +65,11 @@ from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import build_config as build_model_config
 from texlens.models.packed.forward import PackedForward, pack_spec
 from texlens.models.processor import load_processor, load_tokenizer
-from texlens.train.backends.engine import build_engine
-from texlens.train.run import Prepared, build_trainer
-from texlens.train.validation import EXACT_MATCH
-from texlens.train.workers import with_workers
+from texlens.train.backends.choose import build_backend
+from texlens.train.backends.packed import PackedBackend
+from texlens.train.build import TrainContext, build_trainer
+from texlens.train.prepare import Prepared
+from texlens.train.workers import plan_workers
 
 WARM = 5
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789+-=^_{}()"
@@ -115,8 +116,7 @@ def prepare_folder(folder: Path, options) -> RunConfig:
         "train": {
             "steps": options.steps,
             "batch_size": options.rows,
-            "pack_tokens": 18_432,
-            "recompute": "none",
+            "compute": {"pack_tokens": 18_432, "recompute": "none"},
             "checkpoints": {"every_steps": 100_000},
         },
     }
@@ -157,13 +157,13 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
         raise SystemExit(f"{kept[0]} can't be held in fp8")
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=0, base_path=config.model.path)
     began = time.perf_counter()
-    engine = build_engine(config, adapted, prepared.base.processor)
+    backend = build_backend(config, adapted, prepared.base.processor)
     built = time.perf_counter() - began
-    engine = with_workers(engine, config, prepared.base.processor.geometry, prepared.splits.train)
-    if engine.forward is None:
-        raise SystemExit(f"no packed engine here: {'; '.join(engine.notes)}")
+    workers = plan_workers(backend, config, prepared.base.processor.geometry, prepared.splits.train)
+    if not isinstance(backend, PackedBackend):
+        raise SystemExit(f"no packed backend here: {'; '.join(backend.notes)}")
     run_folder = RunFolder.create(folder, "run")
-    trainer, _ = build_trainer(config, prepared, run_folder, adapted, console, EXACT_MATCH, engine)
+    trainer, _ = build_trainer(TrainContext(config, prepared, run_folder, console), adapted, backend, workers.count)
     clock = Clock(trainer, min(WARM, options.steps // 2), options.steps, device, options.check_sync)
     trainer.add_callback(clock)
     set_seed(0)
@@ -174,8 +174,8 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
     told = {
         "rows": options.rows,
         "steps": options.steps,
-        "engine": {**engine.facts, "notes": list(engine.notes)},
-        "workers": engine.workers,
+        "engine": {**backend.settings, "notes": list(backend.notes)},
+        "workers": workers.count,
         "end_to_end_samples_per_s": whole,
         "kernels_made_s": round(built, 1),
         "first_step_s": round(clock.first_s, 1),
@@ -186,8 +186,8 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
     }
     if options.check_sync:
         return told
-    batches, made = laid_again(clock.packs, prepared, trainer.train_dataset, engine)
-    alone = model_alone(engine.forward, trainer, batches, clock.warm, device)
+    batches, made = laid_again(clock.packs, prepared, trainer.train_dataset, backend, workers.count)
+    alone = model_alone(backend.forward, trainer, batches, clock.warm, device)
     timed, work = batches[clock.warm :], work_of(settings)
     tflops = sum(flops(batch, work) for batch in timed) / clock.spent / 1e12
     return told | {
@@ -201,7 +201,7 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
 
 
 def prepare(config: RunConfig, console: Console) -> Prepared:
-    """As `texlens.train.run.prepare`, of a checkpoint without weights."""
+    """As `texlens.train.prepare.prepare`, of a checkpoint without weights."""
     place = Path(config.model.path)
     processor = load_processor(place, min_pixels=config.model.min_pixels)
     base = BaseCheckpoint(config.model.path, place, "random", processor)
@@ -275,13 +275,13 @@ class Waiting:
 
 
 def laid_again(
-    packs: list[list[list[str]]], prepared: Prepared, dataset: ExampleDataset, engine
+    packs: list[list[list[str]]], prepared: Prepared, dataset: ExampleDataset, backend: PackedBackend, workers: int
 ) -> tuple[list[dict], float]:
     """The packs that were trained on, and at how many rows a second the loader alone makes them."""
     places = {name: index for index, name in enumerate(prepared.splits.train.ids())}
     flat = [[places[name] for name in rows] for step in packs for rows in step]
-    collate = partial(build_pack, layout=engine.collator(None).layout)
-    loader = DataLoader(dataset, batch_sampler=flat, collate_fn=collate, num_workers=engine.workers)
+    collate = partial(build_pack, spec=backend.spec)
+    loader = DataLoader(dataset, batch_sampler=flat, collate_fn=collate, num_workers=workers)
     began = time.perf_counter()
     laid = iter(list(loader))
     made = sum(map(len, flat)) / (time.perf_counter() - began)
@@ -324,7 +324,7 @@ def loader_alone(config: RunConfig, options) -> dict:
         patchify=image_to_raw_patches,
     )
     layout = pack_spec(build_model_config(read_config(prepared.base.folder)), processor, padded=True)
-    collate, spent = PackCollator(layout, config.train.pack_tokens), Counter()
+    collate, spent = PackCollator(layout, config.train.compute.pack_tokens), Counter()
     tokens = 0
 
     @contextmanager

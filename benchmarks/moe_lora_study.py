@@ -38,8 +38,7 @@ GROUPS = ("text-attention", "text-mlp", "vision", "merger")
 TRAINING = {
     "epochs": 8,
     "batch_size": 32,
-    "pack_tokens": 16_384,
-    "compile": "off",
+    "compute": {"pack_tokens": 16_384, "compile": "off"},
     "checkpoints": {"every_steps": 100_000},
 }
 READ_AT_ONCE = 262
@@ -282,14 +281,13 @@ def settings_of(folder: Path, arm: str, seed: int, options: argparse.Namespace) 
         ranks = equal_ranks()
         own = {group: {"rank": rank, "alpha": ALPHA // EXPERTS * rank // RANK} for group, rank in ranks.items()}
         adapter = {"kind": arm, "rank": EXPERTS * RANK, "alpha": ALPHA, "groups": own, **targets}
-    training = {**TRAINING, "epochs": options.epochs, "engine": options.engine, "seed": seed}
+    compute = {"backend": "plain"} if options.engine == "plain" else {**TRAINING["compute"], "backend": options.engine}
+    training = {**TRAINING, "epochs": options.epochs, "compute": compute, "seed": seed}
     training |= {"optimizer": {"learning_rate": 2e-3, "warmup_ratio": 0.05}, "workers": 0 if options.tiny else 2}
     if options.tiny:
         training |= {"batch_size": 4}
     if options.tiny or options.steps:
         training |= {"epochs": None, "steps": options.steps or 2}
-    if options.engine == "plain":
-        training = {key: value for key, value in training.items() if key not in ("pack_tokens", "compile")}
     return {
         "name": f"{arm}-{seed}",
         "output": str(folder / "runs"),
@@ -320,17 +318,17 @@ def equal_ranks() -> dict[str, int]:
 def widths() -> dict[str, tuple[int, int]]:
     """Of each group of the nano model, widths in and out added up, and widths in."""
     from texlens.adapters.model_layout import linear_layers
-    from texlens.adapters.plan import grouped
+    from texlens.adapters.targets import layers_by_group
     from texlens.models.bundled import NANO_FOLDER
     from texlens.models.checkpoint import read_config
     from texlens.models.families import FAMILIES
     from texlens.models.meta_model import meta_model
 
-    found = grouped(linear_layers(meta_model(read_config(NANO_FOLDER))), FAMILIES["qwen3_vl"].groups)
+    layers = layers_by_group(linear_layers(meta_model(read_config(NANO_FOLDER))), FAMILIES["qwen3_vl"].groups)
     return {
         group: (
-            sum(layer.inputs + layer.outputs for layer in found[group]),
-            sum(layer.inputs for layer in found[group]),
+            sum(layer.inputs + layer.outputs for layer in layers[group]),
+            sum(layer.inputs for layer in layers[group]),
         )
         for group in GROUPS
     }
@@ -346,7 +344,9 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
     from texlens.core.run_folder import RunFolder
     from texlens.inputs.build import read_split
     from texlens.models.build import build_model
-    from texlens.train.run import prepare, train
+    from texlens.train.build import TrainContext
+    from texlens.train.prepare import prepare
+    from texlens.train.run import train
 
     arm, seed, console = options.arm, options.seed, Console(stderr=True)
     stage = folder / f"{arm}-{seed}.stage"
@@ -354,7 +354,7 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
     prepared = prepare(config, console)
     run = RunFolder.create(Path(config.output), config.name)
     ready = time.monotonic()
-    facts = train(config, prepared, run, console=console)
+    facts = train(TrainContext(config, prepared, run, console))
     trained = time.monotonic()
     stage.write_text("reads")
     samples = list(read_split(config.data, "test"))

@@ -1,4 +1,4 @@
-"""Holds the planner against measured peaks: one training step of each combination, simulated and run.
+"""Compares the planner with measured peaks: one training step of each combination, simulated and run.
 
     PYTHONPATH=src python benchmarks/planner_peaks.py --output benchmarks/results/planner-peaks_h200_DATE.json
     PYTHONPATH=src python benchmarks/planner_peaks.py --tiny          # on the CPU: predicts, runs tiny models
@@ -46,8 +46,8 @@ from texlens.planner.simulated_ops import quantize
 from texlens.planner.simulated_step import Batch, make_inputs, make_labels, simulate_step
 
 STEPS = 4
-CARD = "h200"
-"""Whose rates the predicted times are of."""
+GPU = "h200"
+"""Predicted times use its rates."""
 TEXT = ("text-attention", "text-mlp")
 
 
@@ -68,8 +68,8 @@ class Combination:
 
     @property
     def batch(self) -> Batch:
-        high, wide = self.grid
-        return Batch(self.rows, high * wide // 4 + self.text, self.rows * self.labels, ((self.grid,),) * self.rows)
+        height, width = self.grid
+        return Batch(self.rows, height * width // 4 + self.text, self.rows * self.labels, ((self.grid,),) * self.rows)
 
     @property
     def title(self) -> str:
@@ -120,10 +120,10 @@ def predict(combination: Combination, config: dict) -> dict:
         "optimizer_gib": round(plan.parts["optimizer"], 3),
         "gradients_gib": round(step.gradients / GIB, 3),
         "reserved_gib": round(plan.allocated + plan.fragmentation, 3),
-        "step_ms": round(1000 * time_step(step.work, find_gpu(CARD)).seconds, 1),
+        "step_ms": round(1000 * time_step(step.work, find_gpu(GPU)).seconds, 1),
         "flops": step.flops,
         "calls": len(step.work),
-        "traffic_bytes": sum(moved for _, moved in step.work),
+        "traffic_bytes": sum(nbytes for _, nbytes in step.work),
         "seconds_to_plan": round(time.perf_counter() - began, 1),
     }
 
@@ -266,7 +266,7 @@ def main() -> None:
         result |= {"predicted_with": _packages(), "repredicted": _command()}
     if arguments.packed:
         arms = [arm for file in arguments.packed for arm in json.loads(file.read_text())["arms"] if "failed" not in arm]
-        result["packed"] = predict_packed(arms, CARD)
+        result["packed"] = predict_packed(arms, GPU)
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.output:

@@ -3,7 +3,7 @@
     PYTHONPATH=src python benchmarks/planner_table.py
 
 LoRA r 16 on attention and MLP (attention alone for the mixture of experts), a formula of 168 image tokens and 117 text
-tokens in each row, plain engine, activations recomputed; `full` trains the language model itself.
+tokens in each row, plain backend, activations recomputed; `full` trains the language model itself.
 """
 
 import json
@@ -17,12 +17,13 @@ from texlens.planner.rows import ASSUMED, batches_of
 
 
 def planned(model: str, rows: int, **settings) -> float:
-    """GiB that the card must have."""
+    """GiB that the GPU must have."""
+    compute = {"backend": "plain", "gradient_checkpointing": True}
     config = build_config(
         {
             "model": {"path": model},
             "data": {"path": "demo"},
-            "train": {"epochs": 1, "engine": "plain", "gradient_checkpointing": True, "batch_size": rows},
+            "train": {"epochs": 1, "batch_size": rows, "compute": compute},
             **settings,
         }
     )

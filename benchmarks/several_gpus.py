@@ -29,8 +29,9 @@ from texlens.data.geometry import ImageGeometry
 from texlens.inputs.packed_collator import ShardedCollator, assign_packs
 from texlens.models.families import family_of
 from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward
-from texlens.train.backends.packed_step import add_gradients, packed_step
-from texlens.train.distributed.context import ALONE, Processes, joined
+from texlens.train.backends.packed_step import packed_step, reduce_gradients
+from texlens.train.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.train.distributed.process_group import process_group
 from texlens.train.nan_guard import NanGuard
 
 WARM, BATCHES = 3, 4
@@ -40,10 +41,10 @@ Batch = tuple[list[dict], int]
 
 def main() -> None:
     options = _options()
-    with joined() if "RANK" in os.environ else contextlib.nullcontext(ALONE) as processes:
-        device = torch.device("cuda", processes.local_rank) if torch.cuda.is_available() else torch.device("cpu")
-        found = measured(options, processes, device)
-        if processes.main:
+    with process_group() if "RANK" in os.environ else contextlib.nullcontext(SINGLE_PROCESS) as context:
+        device = torch.device("cuda", context.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        found = measured(options, context, device)
+        if context.is_main:
             print(json.dumps(found), flush=True)
             if options.output:
                 Path(options.output).write_text(json.dumps(found, indent=1) + "\n")
@@ -61,116 +62,116 @@ class Arm:
         backend = "triton" if device.type == "cuda" else "cpu"
         self.forward: PackedForward = packed_forward(model, geometry, backend=backend)
         self.trained = [one for one in adapted.parameters() if one.requires_grad]
-        self.start_anew(ALONE)
-        taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD)
+        self.reset(SINGLE_PROCESS)
+        taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD, family=family)
         self.layout = pack_spec(model.config, taken, padded=backend == "triton")
         self.device, self.options, self.patch = device, options, geometry.patch_size
 
-    def start_anew(self, processes: Processes) -> None:
+    def reset(self, context: DistributedContext) -> None:
         """With the main process's adapters, and no moments."""
-        processes.same(self.trained)
+        context.broadcast_parameters(self.trained)
         self.optimizer = torch.optim.AdamW(self.trained, lr=1e-4, fused=True)
 
-    def batches(self, processes: Processes, count: int = BATCHES) -> list[Batch]:
+    def batches(self, context: DistributedContext, count: int = BATCHES) -> list[Batch]:
         """Steps of so many rows for each process, dealt as training deals them."""
-        rows = self.options.rows * processes.count
+        rows = self.options.rows * context.world_size
         examples = made_examples(rows * count, self.patch)
         steps = [examples[start : start + rows] for start in range(0, len(examples), rows)]
-        return [self.batch(step, processes) for step in steps]
+        return [self.batch(step, context) for step in steps]
 
-    def batch(self, rows: list, processes: Processes) -> Batch:
-        dealt = assign_packs([len(row) for row in rows], self.options.pack_tokens, processes.count)
-        laid = ShardedCollator(self.layout)([[rows[number] for number in pack] for pack in dealt[processes.rank]])
-        labels = sum(processes.gather(laid["label_count"]))
+    def batch(self, rows: list, context: DistributedContext) -> Batch:
+        dealt = assign_packs([len(row) for row in rows], self.options.pack_tokens, context.world_size)
+        laid = ShardedCollator(self.layout)([[rows[number] for number in pack] for pack in dealt[context.rank]])
+        labels = sum(context.all_gather(laid["label_count"]))
         return [pack_on(self.device, pack) for pack in laid["packs"]], labels
 
-    def gradients(self, batch: Batch, processes: Processes, guard: NanGuard) -> torch.Tensor:
+    def gradients(self, batch: Batch, context: DistributedContext, guard: NanGuard) -> torch.Tensor:
         """Loss and gradient norm of a step, whose gradients are left behind, clipped."""
         packs, labels = batch
-        taken = packed_step(self.forward, packs, labels, self.trained, processes)
-        guard.check(taken.bad, taken.any_bad, [pack["rows"] for pack in packs], 0, self.optimizer)
+        taken = packed_step(self.forward, packs, labels, self.trained, context)
+        guard.check(taken.is_bad, taken.any_bad, [pack["rows"] for pack in packs], 0, self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         return torch.stack([taken.loss, norm])
 
-    def rate(self, processes: Processes) -> dict:
+    def rate(self, context: DistributedContext) -> dict:
         """Of `steps` steps in a row."""
-        batches, guard = self.batches(processes), NanGuard(processes)
+        batches, guard = self.batches(context), NanGuard(context)
         for number in range(-WARM, self.options.steps):
             if number == 0:
                 synchronize(self.device)
-                processes.wait()
+                context.barrier()
                 began = time.perf_counter()
             batch = batches[number % len(batches)]
-            processes.gather(batch[1])  # training exchanges its counts here
-            self.gradients(batch, processes, guard)
+            context.all_gather(batch[1])  # training exchanges its counts here
+            self.gradients(batch, context, guard)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
         synchronize(self.device)
-        processes.wait()
+        context.barrier()
         spent = time.perf_counter() - began
-        guard.read()
+        guard.flush()
         tokens = [sum(pack["tokens"] for pack in packs) for packs, _ in batches]
         return {
-            "samples_per_s": round(self.options.rows * processes.count * self.options.steps / spent, 2),
+            "samples_per_s": round(self.options.rows * context.world_size * self.options.steps / spent, 2),
             "step_s": round(spent / self.options.steps, 4),
-            "tokens_of_processes": processes.gather(round(sum(tokens) / len(tokens))),
-            "packs_of_processes": processes.gather(len(batches[0][0])),
+            "tokens_of_processes": context.all_gather(round(sum(tokens) / len(tokens))),
+            "packs_of_processes": context.all_gather(len(batches[0][0])),
         }
 
-    def outcome(self, processes: Processes, count: int) -> list[float]:
+    def outcome(self, context: DistributedContext, count: int) -> list[float]:
         """Loss and norm of one step of the rows of `count` processes, which is not taken."""
-        batch = self.batch(made_examples(self.options.rows * count, self.patch), processes)
-        found = self.gradients(batch, processes, NanGuard(processes)).tolist()
+        batch = self.batch(made_examples(self.options.rows * count, self.patch), context)
+        found = self.gradients(batch, context, NanGuard(context)).tolist()
         self.optimizer.zero_grad(set_to_none=True)
         return [round(value, 5) for value in found]
 
-    def adding_s(self, processes: Processes) -> float:
+    def adding_s(self, context: DistributedContext) -> float:
         """Seconds to add up the gradients of all processes."""
         for one in self.trained:
             one.grad = torch.zeros_like(one)
         times = []
         for _ in range(8):
             synchronize(self.device)
-            processes.wait()
+            context.barrier()
             began = time.perf_counter()
-            add_gradients(self.trained, torch.zeros(2, device=self.device), processes)
+            reduce_gradients(self.trained, torch.zeros(2, device=self.device), context)
             synchronize(self.device)
             times.append(time.perf_counter() - began)
         self.optimizer.zero_grad(set_to_none=True)
         return sorted(times)[len(times) // 2]
 
 
-def measured(options, processes: Processes, device: torch.device) -> dict:
+def measured(options, context: DistributedContext, device: torch.device) -> dict:
     began = time.monotonic()
     arm = Arm(options, device)
-    arm.start_anew(processes)
-    say(processes, f"model built after {time.monotonic() - began:.0f} s")
-    together = arm.outcome(processes, processes.count)
-    say(processes, f"first step after {time.monotonic() - began:.0f} s")
-    whole = arm.outcome(ALONE, processes.count) if processes.main else None
-    alone = arm.rate(ALONE) if processes.main else None
-    say(processes, f"alone: {alone}")
-    processes.wait()
-    arm.start_anew(processes)
-    shared = arm.rate(processes)
-    adding = arm.adding_s(processes) if processes.several else 0.0
+    arm.reset(context)
+    say(context, f"model built after {time.monotonic() - began:.0f} s")
+    together = arm.outcome(context, context.world_size)
+    say(context, f"first step after {time.monotonic() - began:.0f} s")
+    whole = arm.outcome(SINGLE_PROCESS, context.world_size) if context.is_main else None
+    alone = arm.rate(SINGLE_PROCESS) if context.is_main else None
+    say(context, f"alone: {alone}")
+    context.barrier()
+    arm.reset(context)
+    shared = arm.rate(context)
+    adding = arm.adding_s(context) if context.is_distributed else 0.0
     numbers = sum(one.numel() for one in arm.trained)
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else 0.0
-    peaks = processes.gather(round(peak, 2))
-    if not processes.main:
+    peaks = context.all_gather(round(peak, 2))
+    if not context.is_main:
         return {}
     return {
         "model": options.model + (" (tiny)" if options.tiny else ""),
-        "hardware": f"{processes.count} x {hardware(device)}",
+        "hardware": f"{context.world_size} x {hardware(device)}",
         "torch": torch.__version__,
-        "backend": str(distributed.get_backend()) if processes.several else None,
-        "processes": processes.count,
+        "backend": str(distributed.get_backend()) if context.is_distributed else None,
+        "processes": context.world_size,
         "rows_a_process": options.rows,
         "pack_tokens": options.pack_tokens,
         "steps": options.steps,
         "alone": alone,
         "together": shared,
-        "efficiency": round(shared["samples_per_s"] / alone["samples_per_s"] / processes.count, 4),
+        "efficiency": round(shared["samples_per_s"] / alone["samples_per_s"] / context.world_size, 4),
         "adding_gradients_s": round(adding, 5),
         "gradients_mib": round(4 * numbers / 2**20, 1),
         "loss_and_norm_together": together,
@@ -184,8 +185,8 @@ def hardware(device: torch.device) -> str:
     return torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU"
 
 
-def say(processes: Processes, text: str) -> None:
-    if processes.main:
+def say(context: DistributedContext, text: str) -> None:
+    if context.is_main:
         print(f"# {text}", flush=True)
 
 

@@ -1,14 +1,13 @@
 """Bases in fp8 on a card that has it: the layers beside exact ones and beside their plain form, and a run."""
 
-import os
 from types import SimpleNamespace
 
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
+from tests.fixtures.training import run_training
 from texlens.config.load import build_config
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.run_folder import RunFolder
@@ -22,7 +21,6 @@ from texlens.models.fp8 import fp8_layers, quantize_in_fp8, quantize_together
 from texlens.models.load import load_model, random_model
 from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.train.backends.compile_check import small_pack
-from texlens.train.run import prepare, train
 
 REASON = fp8_unsupported_reason(torch.device("cuda")) if torch.cuda.is_available() else "needs a CUDA device"
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
@@ -70,7 +68,6 @@ def test_it_reads_and_trains_in_both_engines_with_losses_near_those_in_16_bits(t
     assert len(fp8_layers(model)) == 14
     with torch.no_grad():
         assert torch.isfinite(model(input_ids=torch.arange(20, device="cuda")[None]).logits).all()
-    quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
     found = {}
     for quantize, engine in (("none", "reference"), ("fp8", "reference"), ("fp8", "packed")):
         config = build_config(
@@ -79,11 +76,11 @@ def test_it_reads_and_trains_in_both_engines_with_losses_near_those_in_16_bits(t
                 "model": {"path": str(folder)},
                 "data": {"path": "demo", "limit": 16, "splits": {"validation": None}},
                 "base": {"quantize": quantize},
-                "train": {"steps": 3, "batch_size": 4, "engine": engine, "watch": {"log_every_steps": 1}},
+                "train": {"steps": 3, "batch_size": 4, "compute": {"backend": engine}, "logging": {"every_steps": 1}},
             }
         )
         run = RunFolder.create(tmp_path, f"{quantize}-{engine}")
-        train(config, prepare(config, quiet), run, console=quiet)
+        run_training(config, run)
         found[quantize, engine] = [row["loss"] for row in run.history() if "loss" in row]
     assert found["fp8", "reference"] == pytest.approx(found["none", "reference"], rel=0.05)
     assert found["fp8", "packed"] == pytest.approx(found["fp8", "reference"], rel=0.03)
@@ -154,7 +151,6 @@ def test_a_blocks_kernels_equal_their_reference(width, wide):
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_training_over_a_tower_in_fp8_agrees_between_the_engines(family, tmp_path):
     folder = write_tiny_checkpoint(tmp_path / "base", family)
-    quiet = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
     found = {}
     for engine in ("reference", "packed"):
         config = build_config(
@@ -163,10 +159,10 @@ def test_training_over_a_tower_in_fp8_agrees_between_the_engines(family, tmp_pat
                 "model": {"path": str(folder)},
                 "data": {"path": "demo", "limit": 16, "splits": {"validation": None}},
                 "base": {"quantize": "fp8", "quantize_vision": True},
-                "train": {"steps": 3, "batch_size": 4, "engine": engine, "watch": {"log_every_steps": 1}},
+                "train": {"steps": 3, "batch_size": 4, "compute": {"backend": engine}, "logging": {"every_steps": 1}},
             }
         )
         run = RunFolder.create(tmp_path, engine)
-        train(config, prepare(config, quiet), run, console=quiet)
+        run_training(config, run)
         found[engine] = [row["loss"] for row in run.history() if "loss" in row]
     assert found["packed"] == pytest.approx(found["reference"], rel=0.03)

@@ -1,5 +1,5 @@
 """Parts of a packed step never make the host wait for the GPU; torch's own watch over synchronizing calls says so.
-Copies run beside what the GPU computes."""
+Copies run while the GPU computes."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from texlens.models.bundled import NANO_FOLDER
 from texlens.models.load import load_model
 from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.models.processor import load_processor
-from texlens.train.async_copy import Beside
+from texlens.train.async_copy import CopyStream
 from texlens.train.backends.compile_check import small_pack
 from texlens.train.nan_guard import NanGuard
 
@@ -73,17 +73,17 @@ def test_losses_are_looked_at_without_waiting(waiting_is_an_error):
     guard.check(bad, any_bad, [["1"]], 1, optimizer)
     waiting_is_an_error()
     guard.check(bad, any_bad, [["2"]], 2, optimizer)
-    guard.read()
+    guard.flush()
 
 
-def test_what_is_copied_next_to_is_whole_when_it_is_used(waiting_is_an_error):
-    beside = Beside(torch.device("cuda", torch.cuda.current_device()))
+def test_copied_batch_is_complete_when_it_is_used(waiting_is_an_error):
+    copy = CopyStream(torch.device("cuda", torch.cuda.current_device()))
     busy = torch.randn(4096, 4096, device="cuda")
     host = [torch.full((1 << 22,), float(number)).pin_memory() for number in range(8)]
     sums = []
     waiting_is_an_error()
     for part in host:
-        batch = beside(lambda part=part: {"packs": [{"cached_features": part.to("cuda", non_blocking=True)}]})
+        batch = copy(lambda part=part: {"packs": [{"cached_features": part.to("cuda", non_blocking=True)}]})
         busy = (busy @ busy).clamp(-1, 1)
         sums.append(batch["packs"][0]["cached_features"].mean() + 0 * busy[0, 0])
         del batch

@@ -26,7 +26,7 @@ VARIANTS: dict[str, dict] = {
 STEPS = 4
 
 
-def run_variant(name: str, folder: Path, log_key: str = "watch.log_every_steps") -> dict:
+def run_variant(name: str, folder: Path, log_key: str = "logging.every_steps") -> dict:
     """Losses of each step, and the digest of the adapter's tensors, of one training of `STEPS` steps."""
     folder.mkdir(parents=True)
     file = folder / "run.yaml"
@@ -47,7 +47,7 @@ def _settings(name: str, folder: Path, log_key: str) -> dict:
     branch, key = log_key.split(".")
     train = {"steps": STEPS, "batch_size": 2, branch: {key: 1}}
     if variant.get("plain"):
-        train |= {"engine": "plain"} if branch == "watch" else {"compute": {"engine": "plain"}}
+        train |= {"engine": "plain"} if branch == "watch" else {"compute": {"backend": "plain"}}
     data = {"path": "demo", "limit": 8, "splits": {"validation": None, "test": None}}
     if variant.get("augment"):
         data["augment"] = variant["augment"]
@@ -70,7 +70,7 @@ def _texlens(*arguments: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="an empty folder for the runs")
-    parser.add_argument("--log-key", default="watch.log_every_steps")
+    parser.add_argument("--log-key", default="logging.every_steps")
     options = parser.parse_args()
     output, sys.stdout = sys.stdout, sys.stderr
     results = {name: run_variant(name, options.folder / name.replace("/", "-"), options.log_key) for name in VARIANTS}

@@ -1,14 +1,13 @@
 """Runs over a base in fp8, by the plain form of its products: training in both engines, saving, loading, merging."""
 
-import os
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
+from tests.fixtures.training import CONSOLE, run_training
 from texlens.adapters.lora import load_adapter
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import build_config, dump_config
@@ -19,9 +18,8 @@ from texlens.export.pipeline import export_run
 from texlens.inference.open import open_model
 from texlens.models.fp8 import fp8_layers
 from texlens.models.load import load_model
-from texlens.train.run import prepare, train
+from texlens.train.prepare import prepare
 
-CONSOLE = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
 LORA = {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]}
 
 
@@ -34,7 +32,7 @@ def any_device(monkeypatch):
 def config_of(folder: Path, quantize: str, engine: str = "plain", adapter: dict | None = None, family="qwen3_vl"):
     if not (folder / family).is_dir():
         write_tiny_checkpoint(folder / family, family)
-    train_settings = {"steps": 3, "batch_size": 2, "engine": engine, "watch": {"log_every_steps": 1}}
+    train_settings = {"steps": 3, "batch_size": 2, "compute": {"backend": engine}, "logging": {"every_steps": 1}}
     return build_config(
         {
             "output": str(folder),
@@ -51,7 +49,7 @@ def run(folder: Path, *how, **more):
     config = config_of(folder, *how, **more)
     trained = RunFolder.create(folder, "run")
     write_text(trained.config, dump_config(config))
-    train(config, prepare(config, CONSOLE), trained, console=CONSOLE)
+    run_training(config, trained)
     return trained, config
 
 

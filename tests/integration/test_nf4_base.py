@@ -1,18 +1,14 @@
 """Training runs on an NF4 base: packs compared with the plain backend."""
 
 import importlib.util
-import os
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests.unit.models.packed.test_nf4 import save_wide
 from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
-from texlens.train.run import prepare, train
 
-CONSOLE = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
 needs_bitsandbytes = pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
 )
@@ -25,11 +21,11 @@ def run(folder: Path, **changes) -> RunFolder:
         "data": {"path": "demo", "limit": 8, "splits": {"validation": None}},
         "adapter": {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]},
         "base": {"quantize": "nf4"},
-        "train": {"steps": 3, "batch_size": 4, "watch": {"log_every_steps": 1}, **changes},
+        "train": {"steps": 3, "batch_size": 4, "logging": {"every_steps": 1}, **changes},
     }
     config = build_config(values | {"train": values["train"] | {"optimizer": {"learning_rate": 1e-2}}})
     created = RunFolder.create(folder, "run")
-    train(config, prepare(config, CONSOLE), created, console=CONSOLE)
+    run_training(config, created)
     return created
 
 
@@ -41,8 +37,8 @@ def losses(folder: RunFolder) -> list[float]:
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
 def test_losses_of_packs_on_nf4_equal_those_of_the_plain_backend_even_with_little_memory(family, tmp_path):
     save_wide(tmp_path / "base", family)
-    plain = losses(run(tmp_path, engine="plain"))
-    packed, little = run(tmp_path, engine="packed"), run(tmp_path, engine="packed", memory_gib=0.0062)
+    plain = losses(run(tmp_path, compute={"backend": "plain"}))
+    packed, little = run(tmp_path), run(tmp_path, compute={"backend": "packed", "memory_gib": 0.0062})
     engines = [folder.manifest["engine"] for folder in (packed, little)]
     assert [engine["fused_layers"] for engine in engines] == [2, 2]
     assert [engine["recompute"] for engine in engines] == ["none", "full"]

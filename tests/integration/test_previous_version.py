@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from texlens.adapters.lora import same_weights
+from tests.fixtures.training import same_weights
 from texlens.config.load import load_saved_config
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "run_0_1"

@@ -24,7 +24,8 @@ SETTINGS = {
     "qwen3-vl-4b_latex-ocr_lora": {
         "model": "Qwen/Qwen3-VL-4B-Instruct",
         "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
-        "train": {"epochs": 8, "steps": None, "batch_size": 8, "accumulation": 1, "gradient_checkpointing": True},
+        "train": {"epochs": 8, "steps": None, "batch_size": 8, "gradient_accumulation": 1},
+        "compute": {"gradient_checkpointing": True},
         "optimizer": {**PLAIN, "learning_rate": 1e-4},
         "prompt": "Transcribe the LaTeX of this image.",
         "covered": {"text-attention": 8},
@@ -32,7 +33,8 @@ SETTINGS = {
     "qwen3-vl-30b-a3b_latex-ocr_lora": {
         "model": "Qwen/Qwen3-VL-30B-A3B-Instruct",
         "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
-        "train": {"epochs": 8, "steps": None, "batch_size": 8, "accumulation": 1, "gradient_checkpointing": True},
+        "train": {"epochs": 8, "steps": None, "batch_size": 8, "gradient_accumulation": 1},
+        "compute": {"gradient_checkpointing": True},
         "optimizer": {**PLAIN, "learning_rate": 1e-4},
         "prompt": "Transcribe the LaTeX of this image.",
         "covered": {"text-attention": 8},
@@ -40,7 +42,7 @@ SETTINGS = {
     "qwen2-vl-2b_latex-ocr_lora": {
         "model": "Qwen/Qwen2-VL-2B-Instruct",
         "adapter": {"rank": 64, "alpha": 16, "dropout": 0.05, "targets": (*QKVO, "gate_proj", "up_proj", "down_proj")},
-        "train": {"epochs": 2, "steps": None, "batch_size": 4, "accumulation": 4},
+        "train": {"epochs": 2, "steps": None, "batch_size": 4, "gradient_accumulation": 4},
         "optimizer": {**PLAIN, "learning_rate": 1e-4},
         "prompt": "你是一个LaTeX OCR助手,目标是读取用户输入的照片,转换成LaTeX公式。",
         "splits": {"train": "train[:996]", "validation": None, "test": "train[996:1000]"},
@@ -49,7 +51,7 @@ SETTINGS = {
     "qwen2.5-vl-7b_latex-ocr_lora": {
         "model": "Qwen/Qwen2.5-VL-7B-Instruct",
         "adapter": {"rank": 16, "alpha": 16, "targets": ("text-attention", "text-mlp", "vision"), "vision": None},
-        "train": {"batch_size": 2, "accumulation": 4, "seed": 3407},
+        "train": {"batch_size": 2, "gradient_accumulation": 4, "seed": 3407},
         "optimizer": {
             "name": "adamw-8bit",
             "learning_rate": 2e-4,
@@ -63,16 +65,17 @@ SETTINGS = {
         "model": "Qwen/Qwen3-VL-8B-Instruct",
         "adapter": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": ("text-attention", "text-mlp")},
         "vision": {"rank": 8},
-        "train": {"epochs": 3, "steps": None, "batch_size": 2, "accumulation": 8},
+        "train": {"epochs": 3, "steps": None, "batch_size": 2, "gradient_accumulation": 8},
         "optimizer": {**PLAIN, "learning_rate": 2e-4, "warmup_steps": 100},
-        "watch": {"every_steps": 500, "early_stopping_patience": 3},
+        "validation": {"every_steps": 500, "early_stopping_patience": 3},
         "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12},
     },
     "qwen3-vl-4b_latex-ocr_qlora-8gb": {
         "model": "Qwen/Qwen3-VL-4B-Instruct",
         "base": {"quantize": "nf4", "double_quantize": True},
         "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": ("text-attention",)},
-        "train": {"epochs": 5, "steps": None, "batch_size": 1, "accumulation": 8, "gradient_checkpointing": True},
+        "train": {"epochs": 5, "steps": None, "batch_size": 1, "gradient_accumulation": 8},
+        "compute": {"gradient_checkpointing": True},
         "splits": {"train": "train[:496]", "validation": None, "test": "train[496:500]"},
         "covered": {"text-attention": 8},
     },
@@ -118,7 +121,8 @@ def test_a_recipe_has_the_settings_it_is_known_for(name):
         "vision": getattr(config.adapter, "vision", None),
         "train": config.train,
         "optimizer": config.train.optimizer,
-        "watch": config.train.watch,
+        "compute": config.train.compute,
+        "validation": config.train.validation,
         "splits": config.data.splits,
     }
     assert config.model.path == expected["model"]

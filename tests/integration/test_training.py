@@ -1,7 +1,6 @@
-"""The promises of training, on tiny and nano models: same seed same loss, accumulation, resume, stock loading."""
+"""What training guarantees, on tiny and nano models: seeded losses, accumulation, resume, stock loading."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,18 +13,16 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
-from texlens.adapters.lora import same_weights
+from tests.fixtures.training import CONSOLE, losses, run_training, same_weights
 from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
 from texlens.data.load import load_split
-from texlens.train.run import prepare, train
-from texlens.train.validation import Scorer
+from texlens.train import build
 
-CONSOLE = Console(file=open(os.devnull, "w"))  # noqa: SIM115 - closed with the process
 SETTINGS = {
     "data": {"path": "demo", "limit": 12, "splits": {"validation": None}},
     "adapter": {"rank": 4, "alpha": 8, "dropout": 0.1, "targets": ["all-linear"]},
-    "train": {"steps": 6, "batch_size": 2, "checkpoints": {"every_steps": 2}, "watch": {"log_every_steps": 1}},
+    "train": {"steps": 6, "batch_size": 2, "checkpoints": {"every_steps": 2}, "logging": {"every_steps": 1}},
 }
 
 
@@ -44,12 +41,8 @@ def settings(checkpoint: Path, output: Path, **train_changes) -> dict:
 def run(checkpoint: Path, output: Path, **train_changes) -> RunFolder:
     config = build_config(settings(checkpoint, output, **train_changes))
     folder = RunFolder.create(output, "run")
-    train(config, prepare(config, CONSOLE), folder, console=CONSOLE)
+    run_training(config, folder)
     return folder
-
-
-def losses(folder: RunFolder) -> list[float]:
-    return [row["loss"] for row in folder.history() if "loss" in row]
 
 
 def adapter(folder: RunFolder) -> dict[str, torch.Tensor]:
@@ -69,10 +62,12 @@ def test_accumulating_four_times_two_equals_a_batch_of_eight(tiny, tmp_path):
     no_dropout = {"adapter": {**SETTINGS["adapter"], "dropout": 0.0}}
     folders = []
     for batch_size, accumulation in ((8, 1), (2, 4)):
-        values = settings(tiny, tmp_path, steps=3, batch_size=batch_size, accumulation=accumulation) | no_dropout
+        values = (
+            settings(tiny, tmp_path, steps=3, batch_size=batch_size, gradient_accumulation=accumulation) | no_dropout
+        )
         config = build_config(values)
         folder = RunFolder.create(tmp_path, "run")
-        train(config, prepare(config, CONSOLE), folder, console=CONSOLE)
+        run_training(config, folder)
         folders.append(folder)
     whole, parts = ([row for row in folder.history() if "loss" in row] for folder in folders)
     assert [row["loss"] for row in parts] == pytest.approx([row["loss"] for row in whole], rel=1e-6)
@@ -80,7 +75,7 @@ def test_accumulating_four_times_two_equals_a_batch_of_eight(tiny, tmp_path):
 
 
 def test_gradient_checkpointing_changes_no_loss(tiny, tmp_path):
-    plain, recomputed = run(tiny, tmp_path), run(tiny, tmp_path, gradient_checkpointing=True)
+    plain, recomputed = run(tiny, tmp_path), run(tiny, tmp_path, compute={"gradient_checkpointing": True})
     assert losses(recomputed) == pytest.approx(losses(plain), rel=1e-5)
 
 
@@ -91,88 +86,94 @@ def start(config_path: Path, *options: str) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_mid_training_and_resumed_ends_with_the_weights_of_one_never_stopped(tiny, tmp_path):
+def test_killed_and_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny, tmp_path):
     config = tmp_path / "run.yaml"
     values = settings(tiny, tmp_path / "killed", steps=60, checkpoints={"every_steps": 5, "keep": 2})
     config.write_text(json.dumps(values))
     process = start(config)
     folder = tmp_path / "killed/run"
-    until = time.monotonic() + 300
-    while not list((folder / "checkpoints").glob("checkpoint-1[05]")) and time.monotonic() < until:
+    deadline = time.monotonic() + 300
+    while not list((folder / "checkpoints").glob("checkpoint-1[05]")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert RunFolder.open(folder).manifest["state"] == "training"
 
     resumed = start(folder)
-    _, said = resumed.communicate(timeout=240)
-    assert resumed.returncode == 0, said
+    _, stderr = resumed.communicate(timeout=240)
+    assert resumed.returncode == 0, stderr
     whole = run(tiny, tmp_path / "whole", **values["train"])
     assert same_weights(adapter(RunFolder(folder)), adapter(whole))
     assert losses(RunFolder(folder)) == losses(whole)
 
 
-def test_a_damaged_checkpoint_is_told_and_the_one_before_it_is_used(tiny, tmp_path):
+def test_damaged_checkpoint_is_reported_and_the_one_before_it_is_used(tiny, tmp_path):
     folder = run(tiny, tmp_path)
     expected = adapter(folder)
     (folder.checkpoints / "checkpoint-6/optimizer.safetensors").write_bytes(b"cut short")
-    said = []
+    messages = []
     config = build_config(settings(tiny, tmp_path))
 
-    class Listening(Console):
+    class RecordingConsole(Console):
         def print(self, *objects, **options):
-            said.append(" ".join(map(str, objects)))
+            messages.append(" ".join(map(str, objects)))
 
-    train(config, prepare(config, CONSOLE), folder, console=Listening(file=CONSOLE.file), resume=True)
-    assert any("checkpoint-6" in line and "has changed" in line for line in said)
+    run_training(config, folder, resume=True, console=RecordingConsole(file=CONSOLE.file))
+    assert any("checkpoint-6" in line and "has changed" in line for line in messages)
     assert same_weights(adapter(folder), expected)
 
 
-def test_checkpoints_hold_safetensors_and_json_alone(tiny, tmp_path):
+def test_checkpoints_contain_only_safetensors_and_json(tiny, tmp_path):
     folder = run(tiny, tmp_path)
     kinds = {path.suffix for path in folder.path.rglob("*") if path.is_file() and path.name != ".lock"}
     assert kinds <= {".safetensors", ".json", ".jsonl", ".yaml", ".png", ".jinja", ".txt"}
     assert sorted(path.name for path in folder.checkpoints.glob("checkpoint-*")) == ["checkpoint-4", "checkpoint-6"]
 
 
-def test_watching_keeps_the_best_adapter_and_stops_early(tiny, tmp_path):
+def test_validation_keeps_the_best_adapter_and_stops_early(tiny, tmp_path):
     values = settings(
-        tiny, tmp_path, steps=20, watch={"every_steps": 2, "early_stopping_patience": 2, "sample_rows": 2}
+        tiny, tmp_path, steps=20, validation={"every_steps": 2, "early_stopping_patience": 2, "generation_rows": 2}
     )
     values["data"] = {"path": "demo", "limit": 8}
     values["train"]["optimizer"] = {"learning_rate": 1e-12}
     values["evaluate"] = {"max_new_tokens": 4}
     config = build_config(values)
     folder = RunFolder.create(tmp_path, "run")
-    facts = train(config, prepare(config, CONSOLE), folder, console=CONSOLE)
+    results = run_training(config, folder)
     measured = [row for row in folder.history() if "eval_loss" in row]
     best = min(measured, key=lambda row: row["eval_loss"])
-    assert facts["steps"] < 20
-    assert (facts["best_step"], facts["best_metric"]) == (best["step"], pytest.approx(best["eval_loss"], rel=1e-6))
+    assert results["steps"] < 20
+    assert (results["best_step"], results["best_metric"]) == (best["step"], pytest.approx(best["eval_loss"], rel=1e-6))
     assert all("eval_exact_match" in row for row in measured)
 
 
-def test_the_best_adapter_may_be_picked_by_any_score_that_is_watched(tiny, tmp_path):
-    """A scorer whose values are given here: the second measurement is the best, since lower is better."""
+def test_best_adapter_can_be_chosen_by_any_measured_score(tiny, tmp_path, monkeypatch):
+    """With fixed scores: the second measurement is the best, since lower is better."""
     values = settings(
         tiny,
         tmp_path,
         steps=6,
-        watch={"every_steps": 2, "sample_rows": 2, "metrics": ["mishaps"], "best_by": "mishaps"},
+        validation={
+            "every_steps": 2,
+            "generation_rows": 2,
+            "metrics": ["character_error_rate"],
+            "best_by": "character_error_rate",
+        },
     )
     values["data"] = {"path": "demo", "limit": 8}
     values["evaluate"] = {"max_new_tokens": 4}
     config = build_config(values)
     folder = RunFolder.create(tmp_path, "run")
-    given = iter([0.5, 0.25, 0.75])
-    scorer = Scorer(("mishaps",), lambda read: {"mishaps": next(given)}, frozenset(["mishaps"]))
-    facts = train(config, prepare(config, CONSOLE), folder, console=CONSOLE, scorer=scorer)
-    assert [row["eval_mishaps"] for row in folder.history() if "eval_mishaps" in row] == [0.5, 0.25, 0.75]
-    assert (facts["best_step"], facts["best_metric"]) == (4, 0.25)
+    values = iter([0.5, 0.25, 0.75])
+    monkeypatch.setattr(build.Scorer, "__call__", lambda *_: {"character_error_rate": next(values)})
+    results = run_training(config, folder)
+    name = "eval_character_error_rate"
+    assert [row[name] for row in folder.history() if name in row] == [0.5, 0.25, 0.75]
+    assert (results["best_step"], results["best_metric"]) == (4, 0.25)
 
 
 @pytest.mark.slow
-def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tmp_path):
+def test_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tmp_path):
     """A clean process without texlens: same greedy text on 20 rows as our own reading."""
     from texlens.adapters.lora import load_adapter
     from texlens.config.model import ModelSettings
@@ -183,12 +184,12 @@ def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tm
     values = settings(Path("nano"), tmp_path, steps=4, batch_size=8, optimizer={"learning_rate": 2e-3})
     config = build_config({**values, "data": {**values["data"], "limit": 64}})
     folder = RunFolder.create(tmp_path, "run")
-    train(config, prepare(config, CONSOLE), folder, console=CONSOLE)
+    run_training(config, folder)
 
     samples = list(load_split("demo", split="test"))[:20]
     base = build_base(ModelSettings(path="nano"))
     model = load_adapter(build_model(base, ModelSettings(path="nano")), folder.adapter, fingerprint=base.fingerprint)
-    made = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=48).read(samples)
+    predictions = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=48).read(samples)
     for number, sample in enumerate(samples):
         sample.image.load().save(tmp_path / f"{number:02}.png")
     script = Path(__file__).parent / "stock_reading.py"
@@ -199,5 +200,5 @@ def test_an_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tm
         check=True,
     )
     texts = json.loads(done.stdout.splitlines()[-1])
-    assert texts == [prediction.text for prediction in made]
+    assert texts == [prediction.text for prediction in predictions]
     assert len(set(texts)) > 10

@@ -1,4 +1,4 @@
-"""What every kind of adapter needs once PEFT has put it on a model."""
+"""Steps that every kind of adapter needs after PEFT has attached it to a model."""
 
 import re
 from dataclasses import replace
@@ -17,27 +17,29 @@ PEFT_PREFIX = "base_model.model."
 def check_trainable(model: nn.Module, plan: AdapterPlan) -> None:
     """
     Raises:
-        ModelError: the model trains another number of parameters than was planned.
+        ModelError: the model has another number of trainable parameters than planned.
     """
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainable != plan.trainable:
-        raise ModelError(f"the adapter has {trainable:,} parameters where {plan.trainable:,} were planned; report this")
+        raise ModelError(
+            f"the adapter has {trainable:,} trainable parameters instead of the planned {plan.trainable:,}; report this"
+        )
 
 
-def with_dropout(plan: AdapterPlan, share: float) -> AdapterPlan:
-    """The plan with `share` as the dropout of every group that has none of its own."""
-    return replace(plan, dropouts={**dict.fromkeys(plan.groups, share), **plan.dropouts})
+def with_default_dropout(plan: AdapterPlan, dropout: float) -> AdapterPlan:
+    """The plan with `dropout` for every group that has no override."""
+    return replace(plan, dropouts={**dict.fromkeys(plan.groups, dropout), **plan.dropouts})
 
 
 def set_dropouts(model: PeftModel, plan: AdapterPlan) -> None:
-    """Gives the layers of a group the dropout that the group has of its own; PEFT knows one for all."""
-    for group, share in plan.dropouts.items():
+    """Sets the dropout of every group that has an override; PEFT's config holds one value for all layers."""
+    for group, dropout in plan.dropouts.items():
         for name, module in model.named_modules():
-            inner = name.removeprefix(PEFT_PREFIX)
-            if isinstance(module, BaseTunerLayer) and re.fullmatch(plan.groups[group], inner):
-                _dropouts(module)["default"] = nn.Dropout(share) if share else nn.Identity()
+            layer = name.removeprefix(PEFT_PREFIX)
+            if isinstance(module, BaseTunerLayer) and re.fullmatch(plan.groups[group], layer):
+                _dropouts(module)["default"] = nn.Dropout(dropout) if dropout else nn.Identity()
 
 
 def _dropouts(module: Any) -> nn.ModuleDict:
-    found = getattr(module, "lora_dropout", None)
-    return module.moe_lora_dropout if found is None else found
+    dropouts = getattr(module, "lora_dropout", None)
+    return module.moe_lora_dropout if dropouts is None else dropouts

@@ -1,15 +1,15 @@
-"""LoRA on a mixture's stacked experts without ever building a stack's update.
+"""LoRA on a mixture's stacked experts, without materializing the update of a whole stack.
 
 PEFT adapts a stacked parameter (`target_parameters`) by adding `B A` of every expert to the whole stack in each forward
-pass: for Qwen3-VL-30B-A3B that is 600 million numbers a layer, whether an expert is used or not. Here the module that
-PEFT put in stays, with its tensors, names and file format, and only its forward pass is another: tokens are sorted by
-expert, and each goes through its own expert's A and B.
+pass: for Qwen3-VL-30B-A3B that is 600 million numbers a layer, whether an expert is used or not. Here PEFT's module
+keeps its tensors, names and file format, and only its forward pass differs: tokens are sorted by expert, and each is
+multiplied by its own expert's A and B.
 
     y_t = sum over t's experts e of  g_te (W_down_e h + s B'_e A'_e h),  h = act(gate) * up,
     [gate, up] = W_gate_up_e x_t + s B_e A_e x_t
 
-`lora_A` is `[E R, I]` (expert by expert), `lora_B` is `[N, R E]` (rank by rank), as PEFT lays them out. With one pair
-for all experts they are `[R, I]` and `[N, R]`, in the same places.
+`lora_A` is `[E R, I]` (expert by expert), `lora_B` is `[N, R E]` (rank by rank), as PEFT stores them. With one pair
+for all experts they are `[R, I]` and `[N, R]`, under the same names.
 
 # T = tokens, K = experts of a token, S = T K, E = experts, I = width in, N = width out, R = rank
 """
@@ -23,7 +23,7 @@ from peft.tuners.lora.layer import ParamWrapper
 from torch import Tensor, nn
 
 ALIGNED_BYTES = 16
-"""torch's grouped product wants rows that begin at multiples of this."""
+"""torch's grouped matrix product needs rows that begin at multiples of this."""
 
 
 class RoutedExperts(ParamWrapper):
@@ -31,24 +31,24 @@ class RoutedExperts(ParamWrapper):
 
     def forward(self, hidden_TI: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         experts: Any = self.get_base_layer()
-        pairs = _pairs(self)
+        factors = _factors(self)
         expert_of_S, order = top_k_index.flatten().sort(stable=True)
         ends_E = torch.bincount(expert_of_S, minlength=experts.num_experts).cumsum(0).to(torch.int32)
         token_of_S = order // top_k_index.shape[-1]
         x = hidden_TI[token_of_S]
-        gate, up = _product(x, experts.gate_up_proj, pairs.get("gate_up_proj"), ends_E).chunk(2, dim=-1)
-        y = _product(experts.act_fn(gate) * up, experts.down_proj, pairs.get("down_proj"), ends_E)
+        gate, up = _product(x, experts.gate_up_proj, factors.get("gate_up_proj"), ends_E).chunk(2, dim=-1)
+        y = _product(experts.act_fn(gate) * up, experts.down_proj, factors.get("down_proj"), ends_E)
         y = y * top_k_weights.flatten()[order].unsqueeze(-1)
-        back = torch.empty_like(order)
-        back[order] = torch.arange(len(order), device=order.device)
-        return y[back].unflatten(0, top_k_index.shape).sum(1).to(hidden_TI.dtype)
+        inverse = torch.empty_like(order)
+        inverse[order] = torch.arange(len(order), device=order.device)
+        return y[inverse].unflatten(0, top_k_index.shape).sum(1).to(hidden_TI.dtype)
 
 
-class Pair:
-    """One stack's A `[E, R, I]` and B `[E, N, R]` (E is 1 where experts share them), and the scale."""
+class LoraFactors:
+    """One expert parameter's A `[E, R, I]` and B `[E, N, R]` (E is 1 if experts share them), and the scale."""
 
     def __init__(self, wrapper: ParamWrapper, name: str, experts: int):
-        a, b = factors(wrapper, name)
+        a, b = lora_weights(wrapper, name)
         rank = wrapper.r[name]
         count = a.shape[0] // rank
         self.a = a.reshape(count, rank, a.shape[1])
@@ -57,60 +57,60 @@ class Pair:
         self.shared = count == 1 and experts > 1
 
     def update(self, x: Tensor, ends_E: Tensor) -> Tensor:
-        a, b = self.a.to(x.dtype), self.b.to(x.dtype).contiguous()  # the grouped product refuses B's own strides
+        a, b = self.a.to(x.dtype), self.b.to(x.dtype).contiguous()  # grouped_mm rejects B's strides
         if self.shared:
             return self.scale * (x @ a[0].T) @ b[0].T
         return self.scale * grouped(grouped(x, a, ends_E), b, ends_E)
 
 
 def route_experts(model: nn.Module, *, shared: bool = False) -> int:
-    """Gives every stack that PEFT wrapped the forward pass of this file; returns how many modules of experts there are.
+    """Replaces the forward pass of every expert parameter that PEFT wrapped; returns the number of expert modules.
 
     Args:
-        shared: one pair of matrices for all experts of a stack, drawn anew.
+        shared: one pair of matrices for all experts of a parameter, with new initial weights.
     """
-    found = [
+    wrapped = [
         (parent, name, module)
         for parent in model.modules()
         for name, module in parent.named_children()
         if type(module) is ParamWrapper and not isinstance(parent, ParamWrapper)
     ]
-    for parent, name, wrapper in found:
+    for parent, name, wrapper in wrapped:
         if shared:
             for inner in _nested(wrapper):
                 _share(inner)
         setattr(parent, name, _routed(wrapper))
-    return len(found)
+    return len(wrapped)
 
 
 def shares_experts(header: Mapping[str, dict], settings: Mapping) -> bool:
-    """Whether a saved adapter (its safetensors header and settings) has one pair for all experts of a stack."""
+    """Whether a saved adapter (its safetensors header and settings) has one pair for all experts of a parameter."""
     names = [name for name in header if re.search(r"\.experts(\.base_layer)*\.lora_A\.weight$", name)]
     ranks = {settings["r"], *(settings.get("rank_pattern") or {}).values()}
     return bool(names) and all(header[name]["shape"][0] in ranks for name in names)
 
 
 def _routed(wrapper: ParamWrapper) -> RoutedExperts:
-    """The same module, tensors and all, as the class that runs it our way."""
+    """The same module with the same tensors, as the class of this file."""
     routed = RoutedExperts.__new__(RoutedExperts)
     routed.__dict__.update(wrapper.__dict__)
     return routed
 
 
 def _nested(wrapper: Any) -> list[ParamWrapper]:
-    """PEFT wraps a module once for each of its adapted parameters, one wrapper in the other."""
-    found = []
+    """PEFT wraps a module once for each of its adapted parameters, one wrapper inside the other."""
+    wrappers = []
     while isinstance(wrapper, ParamWrapper):
-        found.append(wrapper)
+        wrappers.append(wrapper)
         wrapper = wrapper.base_layer
-    return found
+    return wrappers
 
 
-def _pairs(outer: ParamWrapper) -> dict[str, Pair]:
+def _factors(outer: ParamWrapper) -> dict[str, LoraFactors]:
     if outer.disable_adapters or outer.merged:
         return {}
     return {
-        wrapper.parameter_name: Pair(wrapper, name, wrapper.num_experts)
+        wrapper.parameter_name: LoraFactors(wrapper, name, wrapper.num_experts)
         for wrapper in _nested(outer)
         for name in wrapper.active_adapters
         if name in wrapper.lora_A
@@ -118,22 +118,22 @@ def _pairs(outer: ParamWrapper) -> dict[str, Pair]:
 
 
 def _share(wrapper: ParamWrapper) -> None:
-    """One A and one B in the place of one for each expert."""
+    """Replaces one A and B for each expert by one A and B for all."""
     for name in list(wrapper.lora_A):
-        rank, (a, b) = wrapper.r[name], factors(wrapper, name)
+        rank, (a, b) = wrapper.r[name], lora_weights(wrapper, name)
         wrapper.lora_A[name] = _like(a, rank, a.shape[1])
         wrapper.lora_B[name] = _like(b, b.shape[0], rank)
-        for factor, start in zip(factors(wrapper, name), (_kaiming, nn.init.zeros_), strict=True):
+        for factor, start in zip(lora_weights(wrapper, name), (_kaiming, nn.init.zeros_), strict=True):
             start(factor)
 
 
-def factors(wrapper: Any, name: str) -> tuple[Tensor, Tensor]:
-    """A and B of one adapter of a wrapper, as PEFT lays them out."""
+def lora_weights(wrapper: Any, name: str) -> tuple[Tensor, Tensor]:
+    """A and B of one adapter of a wrapper, as PEFT stores them."""
     return wrapper.lora_A[name].weight, wrapper.lora_B[name].weight
 
 
 def _kaiming(weight: Tensor) -> Tensor:
-    """PEFT's first A."""
+    """PEFT's initial A."""
     return nn.init.kaiming_uniform_(weight, a=5**0.5)
 
 
@@ -142,15 +142,15 @@ def _like(weight: Tensor, outputs: int, inputs: int) -> nn.Linear:
     return layer.requires_grad_(weight.requires_grad)
 
 
-def _product(x: Tensor, weight_ENI: Tensor, pair: Pair | None, ends_E: Tensor) -> Tensor:
+def _product(x: Tensor, weight_ENI: Tensor, factors: LoraFactors | None, ends_E: Tensor) -> Tensor:
     y = grouped(x.to(weight_ENI.dtype), weight_ENI, ends_E)
-    return y if pair is None else y + pair.update(x, ends_E).to(y.dtype)
+    return y if factors is None else y + factors.update(x, ends_E).to(y.dtype)
 
 
 def grouped(x_SI: Tensor, weight_ENI: Tensor, ends_E: Tensor) -> Tensor:
     """Rows up to `ends_E[0]` times the first expert's weight, the next up to `ends_E[1]` times the second's, …
 
-    One grouped product where torch has it (bfloat16 on a GPU, rows aligned), else a loop over the experts used.
+    One grouped matrix product where torch has it (bfloat16 on a GPU, rows aligned), else a loop over the experts used.
     """
     if _can_group(x_SI, weight_ENI):
         return nn.functional.grouped_mm(x_SI, weight_ENI.transpose(-2, -1), offs=ends_E)
@@ -158,17 +158,17 @@ def grouped(x_SI: Tensor, weight_ENI: Tensor, ends_E: Tensor) -> Tensor:
 
 
 def grouped_loop(x_SI: Tensor, weight_ENI: Tensor, ends_E: Tensor) -> Tensor:
-    """`grouped`, one expert after the other: the plain twin."""
-    pieces, start = [], 0
+    """Reference of `grouped`: one expert after the other."""
+    blocks, start = [], 0
     for expert, end in enumerate(ends_E.tolist()):
         if end > start:
-            pieces.append(x_SI[start:end] @ weight_ENI[expert].T)
+            blocks.append(x_SI[start:end] @ weight_ENI[expert].T)
         start = end
-    return torch.cat(pieces) if pieces else x_SI.new_zeros(0, weight_ENI.shape[1])
+    return torch.cat(blocks) if blocks else x_SI.new_zeros(0, weight_ENI.shape[1])
 
 
 def _can_group(x: Tensor, weight: Tensor) -> bool:
     aligned = all(width * x.element_size() % ALIGNED_BYTES == 0 for width in weight.shape[-2:])
     same = x.dtype == weight.dtype == torch.bfloat16
-    capable = x.device.type in ("cuda", "meta")  # on the meta device `texlens plan` runs what a GPU would
+    capable = x.device.type in ("cuda", "meta")  # on the meta device `texlens plan` runs what a GPU does
     return capable and same and aligned and hasattr(nn.functional, "grouped_mm")

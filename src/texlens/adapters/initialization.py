@@ -1,10 +1,10 @@
-"""First weights of LoRA that need more than a layer's own weight, and the plain LoRA that they are saved as.
+"""Initial LoRA weights that need more than a layer's own weight, and the plain LoRA that they are saved as.
 
-pissa   Meng et al. 2024, arXiv:2404.02948: A and B hold the main singular directions of W, and W loses them. Saved as
-        B A - B0 A0 beside the unchanged W: a LoRA of twice the rank.
-loftq   Li et al. 2023, arXiv:2310.08659, one step with the base as it is: s B A is the best approximation of what 4
-        bits lost of W, at this rank.
-eva     Paischer et al. 2024, arXiv:2410.07170: A holds the main directions of the layer's inputs, B is zero.
+pissa   Meng et al. 2024, arXiv:2404.02948: A and B are the main singular directions of W and are subtracted from W.
+        Saved as B A - B0 A0 on the unchanged W: a LoRA of twice the rank.
+loftq   Li et al. 2023, arXiv:2310.08659, one step with the given base: s B A is the best approximation, at this rank,
+        of the error of W in 4 bits.
+eva     Paischer et al. 2024, arXiv:2410.07170: A is the main directions of the layer's inputs, B is zero.
 """
 
 import re
@@ -23,24 +23,26 @@ from texlens.adapters.attach import PEFT_PREFIX
 from texlens.core.errors import ModelError
 from texlens.models.checkpoint import tensors
 
-FIRST = "first_factors"
-"""Where a model trained from pissa keeps A0 and B0, by layer."""
+INITIAL_WEIGHTS = "initial_lora_weights"
+"""Attribute of a model initialized by pissa: A0 and B0 by layer."""
 
 
-def remember_first(model: PeftModel) -> None:
-    """Keeps the first A and B of every layer, whose product the base has lost."""
-    first = {
+def store_initial_weights(model: PeftModel) -> None:
+    """Keeps the initial A and B of every layer, whose product was subtracted from the base."""
+    initial = {
         name.removeprefix(PEFT_PREFIX): (layer.lora_A["default"].weight, layer.lora_B["default"].weight)
         for name, layer in _layers(model)
     }
-    setattr(model, FIRST, {name: (a.detach().clone(), b.detach().clone()) for name, (a, b) in first.items()})
+    setattr(
+        model, INITIAL_WEIGHTS, {name: (a.detach().clone(), b.detach().clone()) for name, (a, b) in initial.items()}
+    )
 
 
 def as_plain_lora(model: PeftModel, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`weights` (as PEFT names them) with `[A; A0]` and `[B, -B0]` in the place of A and B."""
-    first = getattr(model, FIRST)
+    """`weights` (as PEFT names them) with `[A; A0]` and `[B, -B0]` instead of A and B."""
+    initial = getattr(model, INITIAL_WEIGHTS)
     plain = dict(weights)
-    for name, (a, b) in first.items():
+    for name, (a, b) in initial.items():
         key_a, key_b = f"{PEFT_PREFIX}{name}.lora_A.weight", f"{PEFT_PREFIX}{name}.lora_B.weight"
         plain[key_a] = torch.cat([weights[key_a], a.to(weights[key_a])])
         plain[key_b] = torch.cat([weights[key_b], -b.to(weights[key_b])], dim=1)
@@ -48,9 +50,9 @@ def as_plain_lora(model: PeftModel, weights: Mapping[str, Tensor]) -> dict[str, 
 
 
 def from_plain_lora(model: PeftModel, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What `as_plain_lora` was given."""
+    """The inverse of `as_plain_lora`."""
     trained = dict(weights)
-    for name, (a, b) in getattr(model, FIRST).items():
+    for name, (a, b) in getattr(model, INITIAL_WEIGHTS).items():
         key_a, key_b = f"{PEFT_PREFIX}{name}.lora_A.weight", f"{PEFT_PREFIX}{name}.lora_B.weight"
         trained[key_a] = weights[key_a][: a.shape[0]].contiguous()
         trained[key_b] = weights[key_b][:, : b.shape[1]].contiguous()
@@ -70,27 +72,27 @@ def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def start_eva(model: PeftModel, batches: Iterable[Mapping[str, Tensor]]) -> None:
-    """Sets every A from the inputs that its layer sees over `batches`; ranks stay as planned."""
+def initialize_eva(model: PeftModel, batches: Iterable[Mapping[str, Tensor]]) -> None:
+    """Sets every A from the inputs that its layer sees over `batches`; ranks are not changed."""
     settings: Any = model.peft_config["default"]
     settings.eva_config = EvaConfig(rho=1.0)
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    placed = [{name: part.to(device) for name, part in batch.items()} for batch in batches]
+    on_device = [{name: part.to(device) for name, part in batch.items()} for batch in batches]
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         initialize_lora_eva_weights(
             model,
-            placed,
+            on_device,
             prepare_model_inputs_fn=None,
-            prepare_layer_inputs_fn=_rows,
+            prepare_layer_inputs_fn=_token_rows,
             show_progress_bar=False,
         )
     model.train(was_training)
 
 
 @torch.no_grad()
-def start_loftq(model: PeftModel, checkpoint: Path) -> None:
+def initialize_loftq(model: PeftModel, checkpoint: Path) -> None:
     """Sets every A and B on a 4-bit layer from the error of its weight; the checkpoint's tensors are read one by one.
 
     Raises:
@@ -114,8 +116,8 @@ def start_loftq(model: PeftModel, checkpoint: Path) -> None:
         )
 
 
-def _rows(layer_input: Any, model_input: Any, layer_name: str) -> Tensor:
-    """All tokens of a layer's input, one a row, in float32."""
+def _token_rows(layer_input: Any, model_input: Any, layer_name: str) -> Tensor:
+    """All tokens of a layer's input, one per row, in float32."""
     tokens = layer_input if isinstance(layer_input, Tensor) else layer_input[0]
     return tokens.detach().flatten(0, -2).float()
 
@@ -126,16 +128,16 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
             yield name, module
 
 
-def _originals(checkpoint: Path, wanted: set[str]) -> Iterator[tuple[str, Tensor]]:
+def _originals(checkpoint: Path, names: set[str]) -> Iterator[tuple[str, Tensor]]:
     for path, stored, _ in tensors(checkpoint):
         name = model_name(stored)
-        if name in wanted:
+        if name in names:
             with safe_open(path, framework="pt") as file:
                 yield name, file.get_tensor(stored)
 
 
 def model_name(stored: str) -> str:
-    """A tensor's name in the model; older checkpoints leave a level out.
+    """A tensor's name in the model; older checkpoints omit a level.
 
     Example:
         model.layers.0.mlp.up_proj.weight -> model.language_model.layers.0.mlp.up_proj.weight

@@ -1,8 +1,7 @@
-"""LoRA on a loaded model through PEFT: attaching, saving, loading. An adapter saved here is a stock PEFT adapter."""
+"""LoRA through PEFT: attaching, saving, loading. An adapter saved here is a stock PEFT adapter."""
 
 import json
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,10 +10,16 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
-from texlens.adapters.attach import check_trainable, set_dropouts, with_dropout
+from texlens.adapters.attach import check_trainable, set_dropouts, with_default_dropout
 from texlens.adapters.expert_parameters import route_experts, shares_experts
 from texlens.adapters.full_weights import load_full, save_full
-from texlens.adapters.initialization import FIRST, as_plain_lora, from_plain_lora, plain_settings, remember_first
+from texlens.adapters.initialization import (
+    INITIAL_WEIGHTS,
+    as_plain_lora,
+    from_plain_lora,
+    plain_settings,
+    store_initial_weights,
+)
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.plan import AdapterPlan
 from texlens.core.errors import ModelError
@@ -32,7 +37,7 @@ PEFT_INITS: dict[str, Any] = {
     "eva": "eva",
     "orthogonal": "orthogonal",
 }
-"""Our names of first weights, and PEFT's; loftq is ours (`inits.py`), on top of the default."""
+"""Our names of initializations, and PEFT's; loftq is ours (`initialization.py`), on top of the default."""
 
 
 def attach_lora(
@@ -48,7 +53,7 @@ def attach_lora(
     seed: int = 0,
     base_path: str | None = None,
 ) -> PeftModel:
-    """The model with fresh adapters on the planned layers, everything else frozen; the same seed, the same weights.
+    """The model with new adapters on the planned layers, all else frozen; the same seed gives the same weights.
 
     Raises:
         ConfigError: an initialization that these layers can't have.
@@ -56,13 +61,13 @@ def attach_lora(
     config = LoraConfig(
         r=rank,
         lora_alpha=alpha,
-        lora_dropout=0.0 if plan.stacks else dropout,
-        target_modules=plan.pattern,
-        target_parameters=list(plan.stacks) or None,
-        modules_to_save=list(plan.whole) or None,
-        ensure_weight_tying=plan.tied and EMBEDDING in plan.whole,
-        rank_pattern=dict(plan.ranks),
-        alpha_pattern=dict(plan.alphas),
+        lora_dropout=0.0 if plan.target_parameters else dropout,
+        target_modules=plan.target_modules,
+        target_parameters=list(plan.target_parameters) or None,
+        modules_to_save=list(plan.modules_to_save) or None,
+        ensure_weight_tying=plan.tied and EMBEDDING in plan.modules_to_save,
+        rank_pattern=dict(plan.rank_pattern),
+        alpha_pattern=dict(plan.alpha_pattern),
         use_rslora=rslora,
         use_dora=dora,
         init_lora_weights=PEFT_INITS[init],
@@ -75,31 +80,31 @@ def attach_lora(
         adapted = get_peft_model(model, config)
     if base_path:
         adapted.peft_config["default"].base_model_name_or_path = base_path
-    if plan.stacks:
-        route_experts(adapted, shared=plan.shared_stacks)
-        plan = with_dropout(plan, dropout)
+    if plan.target_parameters:
+        route_experts(adapted, shared=plan.shared_experts)
+        plan = with_default_dropout(plan, dropout)
     set_dropouts(adapted, plan)
     check_trainable(adapted, plan)
     if init == "pissa":
-        remember_first(adapted)
+        store_initial_weights(adapted)
     return adapted
 
 
-def save_adapter(model: PeftModel | PreTrainedModel, folder: Path, card: AdapterMetadata) -> None:
-    """Weights and settings in PEFT's form, and the card beside them; `folder` should be one written aside.
+def save_adapter(model: PeftModel | PreTrainedModel, folder: Path, metadata: AdapterMetadata) -> None:
+    """Weights and settings in PEFT's format, and our metadata; `folder` should be a staging folder.
 
-    A model that was trained in full leaves a whole checkpoint.
+    A model that was trained in full is saved as a complete checkpoint.
     """
     if not isinstance(model, PeftModel):
-        save_full(model, folder, card)
+        save_full(model, folder, metadata)
         return
     model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)
-    if hasattr(model, FIRST):
+    if hasattr(model, INITIAL_WEIGHTS):
         save_file(as_plain_lora(model, load_file(folder / WEIGHTS)), folder / WEIGHTS, metadata={"format": "pt"})
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         write_json(folder / SETTINGS, plain_settings(settings))
-    write_json(folder / METADATA_FILE, card.to_json())
+    write_json(folder / METADATA_FILE, metadata.to_json())
 
 
 def load_adapter(
@@ -108,7 +113,7 @@ def load_adapter(
     """The model with the saved adapter on it, or with the weights of a checkpoint that was trained in full.
 
     Args:
-        fingerprint: of the loaded base; None skips the comparison with the card's.
+        fingerprint: of the loaded base; None skips the comparison with the metadata's.
 
     Raises:
         ModelError: not an adapter, a pickle, or an adapter of another base.
@@ -145,7 +150,7 @@ def _loaded(model: PreTrainedModel, folder: Path, trainable: bool) -> PeftModel:
 
 
 def restore(model: torch.nn.Module, folder: Path) -> None:
-    """Puts a checkpoint's weights into a model that was built in the same way.
+    """Loads a checkpoint's weights into a model that was built in the same way.
 
     Raises:
         ModelError: the folder holds the weights of another adapter.
@@ -154,17 +159,17 @@ def restore(model: torch.nn.Module, folder: Path) -> None:
         load_full(cast(PreTrainedModel, model), folder)
         return
     weights = load_file(folder / WEIGHTS)
-    if hasattr(model, FIRST):
+    if hasattr(model, INITIAL_WEIGHTS):
         weights = from_plain_lora(model, weights)
-    found = set_peft_model_state_dict(model, weights)
-    missing = [name for name in found.missing_keys if "lora_" in name or "modules_to_save" in name]
-    if found.unexpected_keys or missing:
-        odd = (found.unexpected_keys or missing)[0]
-        raise ModelError(f"{folder / WEIGHTS}: {odd} fits no part of this run's adapter; start the run anew")
+    outcome = set_peft_model_state_dict(model, weights)
+    missing = [name for name in outcome.missing_keys if "lora_" in name or "modules_to_save" in name]
+    if outcome.unexpected_keys or missing:
+        key = (outcome.unexpected_keys or missing)[0]
+        raise ModelError(f"{folder / WEIGHTS}: {key} belongs to no part of this run's adapter; start a new run")
 
 
 def is_full(folder: Path) -> bool:
-    """Whether the folder holds a checkpoint that was trained in full, and no adapter."""
+    """Whether the folder contains a checkpoint that was trained in full, and no adapter."""
     return (folder / CONFIG).is_file() and not (folder / SETTINGS).is_file()
 
 
@@ -182,11 +187,11 @@ def check_adapter(folder: Path, fingerprint: str | None) -> None:
         weight_files(folder)
     else:
         _check_files(folder)
-    card = AdapterMetadata.read(folder)
-    if card and fingerprint and card.base_fingerprint != fingerprint:
+    metadata = AdapterMetadata.read(folder)
+    if metadata and fingerprint and metadata.base_fingerprint != fingerprint:
         raise ModelError(
-            f"{folder}: this adapter belongs to another base ({card.base}, fingerprint {card.base_fingerprint[:12]}), "
-            f"the loaded one has {fingerprint[:12]}; set model.path to the base it was trained on"
+            f"{folder}: this adapter belongs to another base ({metadata.base}, fingerprint "
+            f"{metadata.base_fingerprint[:12]}), the loaded base has {fingerprint[:12]}; set model.path to its base"
         )
 
 
@@ -198,15 +203,10 @@ def _check_files(folder: Path) -> None:
         raise ModelError(
             f"{folder}: the weights are a pickle (adapter_model.bin), which can run code; convert them to safetensors"
             if pickled
-            else f"{folder}: {WEIGHTS} is missing; the adapter was not saved whole"
+            else f"{folder}: {WEIGHTS} is missing; the adapter was not saved completely"
         )
     read_header(folder / WEIGHTS)
     try:
         json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{folder / SETTINGS}: damaged ({error}); save the adapter again") from None
-
-
-def same_weights(left: Mapping[str, torch.Tensor], right: Mapping[str, torch.Tensor]) -> bool:
-    """Whether two adapters are equal bit for bit."""
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)

@@ -1,9 +1,9 @@
-"""A saved adapter folded into the base's weights: block by block, in float32, rounded once to the base's own type.
+"""Merges a saved adapter into the base's weights: block by block, in float32, rounded once to the base's dtype.
 
-Nothing here knows a model: the adapter's settings and tensors, and the names and shapes of the base's parameters are
-enough. PEFT's own `merge_and_unload` is the slow twin that the tests compare with.
+This needs no model, only the adapter's settings and tensors, and the names and shapes of the base's parameters. PEFT's
+`merge_and_unload` is the slow reference that the tests compare with.
 
-Legend: N = outputs, I = inputs, R = rank, E = experts of a stack.
+# N = outputs, I = inputs, R = rank, E = experts of a parameter
 """
 
 import json
@@ -19,7 +19,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter
-from texlens.adapters.merge_checks import merge_refusal
+from texlens.adapters.merge_checks import unmergeable_reason
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.core.errors import ModelError
 
@@ -27,8 +27,8 @@ PREFIX = "base_model.model."
 REMEDY = "export it with --format adapter"
 
 CHANGED_BASES = ("pissa", "olora", "corda", "loftq", "lora_ga")
-"""Initializations that take something out of the base's weights, so that the saved factors alone are no update of it
-(`eva` and `orthogonal` leave the base as it is). Saved as a plain LoRA of twice the rank, such an adapter merges."""
+"""Initializations that subtract something from the base's weights, so that the saved factors alone are no update of it
+(`eva` and `orthogonal` do not change the base). Saved as a plain LoRA of twice the rank, such an adapter merges."""
 
 UNMERGEABLE = (
     "lora_bias",
@@ -43,7 +43,7 @@ UNMERGEABLE = (
     "trainable_token_indices",
     "fan_in_fan_out",
 )
-"""Settings of PEFT's LoRA under which the update is no sum of two products; none of them is made here."""
+"""Settings of PEFT's LoRA under which the update is no product of two matrices; none of them is used here."""
 
 
 class Change(Protocol):
@@ -55,8 +55,8 @@ class Change(Protocol):
 
 
 @dataclass(frozen=True)
-class LowRank:
-    """W + scale * B A, and with DoRA's `magnitude` each row of that brought to its own length.
+class LowRankUpdate:
+    """W + scale * B A, and with DoRA's `magnitude` each row scaled to that norm.
 
     `a` is [R, I], `b` is [N, R], `magnitude` is [N].
     LoRA: Hu et al. 2021, arXiv:2106.09685, section 4.1. DoRA: Liu et al. 2024, arXiv:2402.09353, equation 5.
@@ -68,20 +68,20 @@ class LowRank:
     magnitude: Tensor | None = None
 
     def rows(self, block: Tensor, start: int) -> Tensor:
-        here = slice(start, start + len(block))
-        merged = block.float() + self.scale * (self.b[here].float() @ self.a.float())
+        rows = slice(start, start + len(block))
+        merged = block.float() + self.scale * (self.b[rows].float() @ self.a.float())
         if self.magnitude is None:
             return merged
-        lengths = merged.norm(dim=1, keepdim=True)
-        return merged * (self.magnitude[here].float()[:, None] / lengths)
+        norms = merged.norm(dim=1, keepdim=True)
+        return merged * (self.magnitude[rows].float()[:, None] / norms)
 
 
 @dataclass(frozen=True)
-class Experts:
-    """LoRA on a stack `[E, N, I]` of experts, one expert at a time; as PEFT lays its factors out.
+class ExpertUpdate:
+    """LoRA on an expert parameter `[E, N, I]`, one expert at a time, with factors as PEFT stores them.
 
     `a` is [E, R, I], `b` is [E, N, R]; a pair that all experts share is repeated as a view. `transposed`: the
-    checkpoint keeps the stack as `[E, I, N]`.
+    checkpoint stores the parameter as `[E, I, N]`.
     """
 
     a: Tensor
@@ -98,8 +98,8 @@ class Experts:
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """A parameter that was trained whole (`modules_to_save`)."""
+class Replacement:
+    """A parameter that was trained in full (`modules_to_save`)."""
 
     weight: Tensor
 
@@ -110,7 +110,7 @@ class Replaced:
 class Merge:
     """The changes that an adapter makes, by the parameter's full name in the model.
 
-    Factors are read from the file when a parameter's turn comes, so an adapter never lies in memory whole.
+    Factors are read from the file parameter by parameter, so the adapter is never in memory as a whole.
     """
 
     def __init__(self, folder: Path, parameters: Mapping[str, Sequence[int]]):
@@ -136,7 +136,7 @@ class Merge:
         return tuple(sorted(self._keys))
 
     def change(self, name: str, stored_shape: Sequence[int]) -> Change:
-        """What becomes of a parameter that the checkpoint stores in this shape.
+        """The change of a parameter that the checkpoint stores in this shape.
 
         Raises:
             ModelError: factors of another shape.
@@ -144,8 +144,8 @@ class Merge:
         shape = self.parameters[name]
         with safe_open(self.folder / WEIGHTS, framework="pt") as file:
             parts = {part: file.get_tensor(key) for part, key in self._keys[name].items()}
-        if "whole" in parts:
-            return self._replaced(name, parts["whole"], shape)
+        if "replacement" in parts:
+            return self._replaced(name, parts["replacement"], shape)
         a, b = parts["a"], parts["b"]
         if len(shape) == 3:
             return self._experts(name, a, b, tuple(stored_shape))
@@ -154,20 +154,20 @@ class Merge:
         if a.ndim != 2 or (b.shape[0], a.shape[1]) != shape:
             self._misfit(name, (b.shape[0], a.shape[-1]), shape)
         rank = a.shape[0]
-        return LowRank(a, b, self._scale(name, rank), parts.get("magnitude"))
+        return LowRankUpdate(a, b, self._scale(name, rank), parts.get("magnitude"))
 
-    def _replaced(self, name: str, weight: Tensor, shape: tuple[int, ...]) -> Replaced:
+    def _replaced(self, name: str, weight: Tensor, shape: tuple[int, ...]) -> Replacement:
         if tuple(weight.shape) != shape:
             self._misfit(name, tuple(weight.shape), shape)
-        return Replaced(weight)
+        return Replacement(weight)
 
-    def _experts(self, name: str, a: Tensor, b: Tensor, stored: tuple[int, ...]) -> Experts:
+    def _experts(self, name: str, a: Tensor, b: Tensor, stored: tuple[int, ...]) -> ExpertUpdate:
         experts, outputs, inputs = self.parameters[name]
         patterns = self.settings.get("rank_pattern") or {}
         planned = patterns.get(get_pattern_key(list(patterns), name), self.settings["r"])
         pairs = a.shape[0] // planned
         rank = a.shape[0] // pairs
-        return Experts(
+        return ExpertUpdate(
             a.reshape(pairs, rank, inputs).expand(experts, -1, -1),
             b.reshape(outputs, rank, pairs).permute(2, 0, 1).expand(experts, -1, -1),
             self._scale(name, rank),
@@ -181,9 +181,9 @@ class Merge:
         alpha = patterns.get(get_pattern_key(list(patterns), layer), self.settings["lora_alpha"])
         return alpha / rank**0.5 if self.settings.get("use_rslora") else alpha / rank
 
-    def _misfit(self, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    def _misfit(self, name: str, update: tuple[int, ...], parameter: tuple[int, ...]) -> None:
         raise ModelError(
-            f"{self.folder / WEIGHTS}: the update of {name} is {list(found)} where the base has {list(wanted)}; "
+            f"{self.folder / WEIGHTS}: the update of {name} is {list(update)} where the base has {list(parameter)}; "
             f"merge into the base that the adapter was trained on"
         )
 
@@ -208,31 +208,31 @@ def named_shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def _settings(folder: Path) -> dict[str, Any]:
-    """The adapter's settings, once it is sure that the merge of two factors is all there is to it."""
+    """The adapter's settings, after checking that its update is a product of two matrices."""
     check_adapter(folder, None)
-    where = folder / SETTINGS
-    settings = json.loads(where.read_text(encoding="utf-8"))
+    path = folder / SETTINGS
+    settings = json.loads(path.read_text(encoding="utf-8"))
     kind = settings.get("peft_type")
-    card = AdapterMetadata.read(folder)
-    reason = merge_refusal(settings, card.init if card else "default")
+    metadata = AdapterMetadata.read(folder)
+    reason = unmergeable_reason(settings, metadata.init if metadata else "default")
     if reason is None and kind != "LORA":
-        reason = "only LoRA and DoRA are sums that a weight can take up"
+        reason = "only LoRA and DoRA are sums with a weight"
     if reason:
-        raise ModelError(f"{where}: a {kind} adapter can't be merged ({reason}); {REMEDY}")
+        raise ModelError(f"{path}: a {kind} adapter can't be merged ({reason}); {REMEDY}")
     init = str(settings.get("init_lora_weights")).lower()
     if init.startswith(CHANGED_BASES):
         raise ModelError(
-            f"{where}: init_lora_weights {init} took its factors out of the base's weights, and this adapter was not "
-            f"saved as an update of the unchanged base; train with `adapter.init: default`, or {REMEDY}"
+            f"{path}: init_lora_weights {init} subtracted its factors from the base's weights, and this adapter was "
+            f"not saved as an update of the unchanged base; train with `adapter.init: default`, or {REMEDY}"
         )
-    if said := next((name for name in UNMERGEABLE if settings.get(name)), None):
-        raise ModelError(f"{where}: an adapter with {said} can't be merged into plain weights; {REMEDY}")
+    if setting := next((name for name in UNMERGEABLE if settings.get(name)), None):
+        raise ModelError(f"{path}: an adapter with {setting} can't be merged into plain weights; {REMEDY}")
     if settings.get("bias", "none") != "none":
-        raise ModelError(f"{where}: trained biases (bias: {settings['bias']}) can't be merged; {REMEDY}")
+        raise ModelError(f"{path}: trained biases (bias: {settings['bias']}) can't be merged; {REMEDY}")
     return settings
 
 
-_ENDS = {
+_SUFFIXES = {
     ".lora_A.weight": "a",
     ".lora_B.weight": "b",
     ".lora_embedding_A": "a",
@@ -243,24 +243,24 @@ _ENDS = {
 
 
 def _assigned(folder: Path, file: Any, parameters: Mapping[str, tuple[int, ...]]) -> dict[str, dict[str, str]]:
-    """Parameter to the keys of what changes it, by part.
+    """For each changed parameter, the keys of the tensors that change it, by part.
 
     Raises:
         ModelError: a key that belongs to no parameter, or half of a pair.
     """
-    found: dict[str, dict[str, str]] = {}
+    keys: dict[str, dict[str, str]] = {}
     for layer, parts in _layers(file).items():
-        if lost := {"a", "b"} - parts.keys() if "whole" not in parts else set():
-            raise ModelError(f"{folder / WEIGHTS}: {layer} lacks its factor {lost.pop()}; save the adapter again")
+        if missing := {"a", "b"} - parts.keys() if "replacement" not in parts else set():
+            raise ModelError(f"{folder / WEIGHTS}: {layer} has no factor {missing.pop()}; save the adapter again")
         shapes = {part: tuple(file.get_slice(key).get_shape()) for part, key in parts.items()}
-        name = _parameter(layer, shapes, {one: shape for one, shape in parameters.items() if one not in found})
+        name = _parameter(layer, shapes, {free: shape for free, shape in parameters.items() if free not in keys})
         if name is None:
             raise ModelError(
                 f"{folder / WEIGHTS}: {next(iter(parts.values()))} belongs to no parameter of this base; "
                 f"merge into the base and family that the adapter was trained on"
             )
-        found[name] = parts
-    return found
+        keys[name] = parts
+    return keys
 
 
 def _layers(file: Any) -> dict[str, dict[str, str]]:
@@ -268,13 +268,13 @@ def _layers(file: Any) -> dict[str, dict[str, str]]:
     layers: dict[str, dict[str, str]] = {}
     for key in sorted(file.keys(), key=lambda key: (-key.count(".base_layer"), key)):
         name = key.removeprefix(PREFIX)
-        end = next((end for end in _ENDS if name.endswith(end)), None)
-        if end is None:
-            layers[re.sub(r"\.modules_to_save(\.default)?(?=\.)", "", name)] = {"whole": key}
+        suffix = next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), None)
+        if suffix is None:
+            layers[re.sub(r"\.modules_to_save(\.default)?(?=\.)", "", name)] = {"replacement": key}
             continue
-        parts = layers.setdefault(name.removesuffix(end), {})
-        parts[_ENDS[end]] = key
-        if "embedding" in end:
+        parts = layers.setdefault(name.removesuffix(suffix), {})
+        parts[_SUFFIXES[suffix]] = key
+        if "embedding" in suffix:
             parts["embedding"] = key
     return layers
 
@@ -282,10 +282,10 @@ def _layers(file: Any) -> dict[str, dict[str, str]]:
 def _parameter(layer: str, shapes: Mapping[str, tuple[int, ...]], free: Mapping[str, tuple[int, ...]]) -> str | None:
     """The parameter that a layer's factors change, or None.
 
-    PEFT does not name which stack of a module of experts it means: the widths tell (A is [E R, I], B is [N, E R]),
-    and among equals the first, since PEFT wraps a module's parameters in their order.
+    PEFT does not store which parameter of an expert module it adapts: the widths decide (A is [E R, I], B is
+    [N, E R]), and among equals the first, since PEFT wraps a module's parameters in their order.
     """
-    if "whole" in shapes:
+    if "replacement" in shapes:
         return layer if layer in free else None
     if f"{layer}.weight" in free:
         return f"{layer}.weight"

@@ -11,8 +11,8 @@ from texlens.models.families import EMBEDDING, HEAD, Family
 
 
 @dataclass(frozen=True)
-class Linear:
-    """A linear layer's full module name, width in and width out."""
+class LinearSpec:
+    """A linear layer: full module name, input and output width."""
 
     name: str
     inputs: int
@@ -20,51 +20,56 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A parameter that holds one matrix for each expert of a mixture's layer."""
+class ExpertParameter:
+    """A parameter `[E, N, I]` that holds one matrix for each expert of a mixture's layer."""
 
     name: str
     experts: int
     inputs: int
     outputs: int
 
+    @property
+    def numel(self) -> int:
+        return self.experts * self.inputs * self.outputs
+
 
 @dataclass(frozen=True)
-class Parts:
-    """`modules` maps every module's full name to its parameters, those of its children included."""
+class ModelLayout:
+    """`modules` maps every module's full name to its number of parameters, those of its children included. `tied`: the
+    head and the embedding are one parameter."""
 
-    linears: tuple[Linear, ...]
-    stacks: tuple[Stack, ...] = ()
+    linears: tuple[LinearSpec, ...]
+    expert_parameters: tuple[ExpertParameter, ...] = ()
     routers: int = 0
     modules: Mapping[str, int] = field(default_factory=dict)
     tied: bool = False
-    """The head and the embedding are one parameter."""
 
 
-def linear_layers(model: nn.Module) -> list[Linear]:
+def linear_layers(model: nn.Module) -> list[LinearSpec]:
     """Every `nn.Linear` of the model (a meta model will do), in order, the output head included."""
     return [
-        Linear(name, module.in_features, module.out_features)
+        LinearSpec(name, module.in_features, module.out_features)
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear)
     ]
 
 
-def parts_of(model: nn.Module, family: Family) -> Parts:
+def layout_of(model: nn.Module, family: Family) -> ModelLayout:
     """What of a model (a meta model will do) can be adapted or trained."""
     modules = dict(model.named_modules())
-    return Parts(
+    experts = (_expert_parameter(name, part) for name, part in model.named_parameters() if family.is_expert(name))
+    return ModelLayout(
         tuple(linear_layers(model)),
-        tuple(_stack(name, weight) for name, weight in model.named_parameters() if family.is_expert(name)),
+        tuple(experts),
         sum(bool(family.router and re.fullmatch(family.router, name)) for name in modules),
-        {name: sum(weight.numel() for weight in module.parameters()) for name, module in modules.items() if name},
+        {name: sum(part.numel() for part in module.parameters()) for name, module in modules.items() if name},
         _is_tied(modules),
     )
 
 
-def _stack(name: str, weight: torch.Tensor) -> Stack:
+def _expert_parameter(name: str, weight: torch.Tensor) -> ExpertParameter:
     experts, outputs, inputs = weight.shape
-    return Stack(name, experts, inputs, outputs)
+    return ExpertParameter(name, experts, inputs, outputs)
 
 
 def _is_tied(modules: Mapping[str, nn.Module]) -> bool:

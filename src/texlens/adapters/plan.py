@@ -1,31 +1,34 @@
-"""Which layers an adapter covers and what that costs: pure decisions from names and shapes.
+"""Which layers an adapter covers and what that costs: pure decisions from names and shapes."""
 
-A target is a module group of the family (`text-attention`), `all-linear`, the last part of a layer's name (`q_proj`),
-or `regex:` and an expression that full names match.
-"""
-
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from texlens.adapters.model_layout import Linear, Parts, Stack
-from texlens.config.adapter import layer_numbers
+from texlens.adapters.model_layout import LinearSpec, ModelLayout
+from texlens.adapters.targets import (
+    OTHER,
+    check_groups,
+    covered_experts,
+    covered_modules,
+    expand_targets,
+    expert_pattern,
+    layers_by_group,
+    linear_pattern,
+)
 from texlens.core.errors import ConfigError
-from texlens.models.families import EMBEDDING, HEAD
+from texlens.models.families import EMBEDDING, HEAD, MERGER_MODULES
 
-OTHER = "other"
 EXPERTS = "experts"
-TEXT_LAYER = r"model\.language_model\.layers\.(\d+)\..*"
 
-Cost = Callable[[Linear, int], int]
+Cost = Callable[[LinearSpec, int], int]
 
 
 @dataclass(frozen=True)
 class Coverage:
     """One row of the coverage table: of `total` layers in a group, `matched` are trained.
 
-    Layers are linear layers; stacked parameters for `experts`; one module for `embed` and `head`.
+    Layers are linear layers; expert parameters for `experts`; one module for `embed` and `head`. `full`: the weights
+    themselves are trained, not an adapter on them.
     """
 
     group: str
@@ -33,32 +36,32 @@ class Coverage:
     total: int
     parameters: int
     full: bool = False
-    """The weights themselves are trained, not an adapter on them."""
 
     def to_json(self) -> dict:
-        """`full` stands there only where it holds."""
-        told = asdict(self)
-        return told if self.full else {key: value for key, value in told.items() if key != "full"}
+        """`full` is present only where it is true."""
+        row = asdict(self)
+        return row if self.full else {key: value for key, value in row.items() if key != "full"}
 
 
 @dataclass(frozen=True)
 class AdapterPlan:
-    """`pattern` matches the full names of the adapted layers (PEFT's `target_modules`).
+    """What PEFT is asked for, by the names of its own settings, and the table of what that covers.
 
-    `ranks` and `alphas` hold what differs from the adapter's own, by pattern (PEFT's `rank_pattern`, `alpha_pattern`);
-    `stacks` names the adapted expert parameters (`target_parameters`), `whole` the modules that are trained whole
-    (`modules_to_save`). `rates` and `dropouts` hold what a group has of its own, by group; `groups` its pattern.
+    `target_modules` is a pattern of the adapted layers' full names, `target_parameters` names the adapted expert
+    parameters, `modules_to_save` the modules that are trained in full; `rank_pattern` and `alpha_pattern` hold what
+    differs from the adapter's own rank and alpha, by pattern. `dropouts` and `learning_rates` hold what a module group
+    has of its own, by group; `groups` maps every group to its pattern.
     """
 
-    pattern: str
-    ranks: Mapping[str, int]
-    alphas: Mapping[str, int]
+    target_modules: str
+    rank_pattern: Mapping[str, int]
+    alpha_pattern: Mapping[str, int]
     coverage: tuple[Coverage, ...]
-    stacks: tuple[str, ...] = ()
-    shared_stacks: bool = False
-    whole: tuple[str, ...] = ()
+    target_parameters: tuple[str, ...] = ()
+    shared_experts: bool = False
+    modules_to_save: tuple[str, ...] = ()
     tied: bool = False
-    rates: Mapping[str, float] = field(default_factory=dict)
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
     dropouts: Mapping[str, float] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,12 +71,12 @@ class AdapterPlan:
 
     @property
     def added(self) -> int:
-        """Parameters that stand beside the checkpoint's own."""
+        """Parameters that the adapter adds to the checkpoint's own."""
         return sum(row.parameters for row in self.coverage if not row.full)
 
     @property
     def added_bytes(self) -> int:
-        """What these take in the adapter's file, which holds them as float32 whatever the base is."""
+        """Their size in the adapter's file, which holds float32 whatever the base's dtype."""
         return 4 * self.added
 
     @property
@@ -82,221 +85,140 @@ class AdapterPlan:
 
 
 @dataclass(frozen=True)
-class Own:
-    """What a group has of its own."""
+class GroupOverride:
+    """What a module group has of its own; None is the adapter's."""
 
+    rank: int | None = None
+    alpha: int | None = None
+    dropout: float | None = None
+    learning_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class AdapterRequest:
+    """
+    Args:
+        overrides: of module groups, which are adapted whether `targets` name them or not; `experts` is the group of
+            expert parameters, adapted only if it is here.
+        layers: which layers of the language model, as `config.adapter.Layers`.
+        modules_to_save: last parts of names, or `regex:`.
+        full_merger: the merger is trained in full too.
+        shared_experts: one pair of matrices for all experts of a parameter.
+        cost: parameters of a layer's adapter of a rank; the default is LoRA's.
+        all_linear: groups that the target `all-linear` means.
+    """
+
+    targets: Sequence[str]
     rank: int
     alpha: int
+    overrides: Mapping[str, GroupOverride] = field(default_factory=dict)
+    layers: str | None = None
+    modules_to_save: Sequence[str] = ()
+    full_merger: bool = False
+    shared_experts: bool = False
+    cost: Cost | None = None
+    all_linear: Sequence[str] = ("text-attention", "text-mlp", "vision", "merger")
+
+    def rank_of(self, group: str) -> int:
+        override = self.overrides.get(group)
+        return self.rank if override is None else override.rank or self.rank
 
 
 def lora_cost(dora: bool = False) -> Cost:
-    """Parameters of a layer's update of a rank; DoRA adds a magnitude for each output."""
+    """Parameters of a layer's LoRA of a rank; DoRA adds a magnitude for each output."""
     return lambda layer, rank: rank * (layer.inputs + layer.outputs) + (layer.outputs if dora else 0)
 
 
-def plan_adapter(
-    parts: Parts,
-    groups: Mapping[str, str],
-    *,
-    targets: Sequence[str],
-    rank: int,
-    alpha: int,
-    own: Mapping[str, Own] | None = None,
-    layers: str | None = None,
-    cost: Cost | None = None,
-    all_linear: Sequence[str] = ("text-attention", "text-mlp", "vision", "merger"),
-) -> AdapterPlan:
-    """The layers that `targets` and the groups with their `own` rank and alpha cover.
-
+def plan_adapter(layout: ModelLayout, groups: Mapping[str, str], request: AdapterRequest) -> AdapterPlan:
+    """
     Args:
         groups: group name to a pattern of full layer names.
-        own: groups with a rank and alpha of their own; they are adapted whether targets name them or not.
-        layers: which layers of the language model, as `config.adapter.Layers`.
 
     Raises:
-        ConfigError: a target, a group or a layer pattern that matches nothing, with the nearest name.
+        ConfigError: a target, group, layer or module that matches nothing, with the nearest name.
     """
-    own, cost = own or {}, cost or lora_cost()
-    check_groups(own, groups)
-    wanted = [*_expanded(targets, all_linear), *(group for group in own if group not in targets)]
-    patterns = [_pattern(target, parts.linears, groups) for target in dict.fromkeys(wanted)]
-    pattern = _within(layers, _either(patterns), parts.linears)
-    rows = []
-    for group, members in grouped(parts.linears, groups).items():
-        matched = [layer for layer in members if re.fullmatch(pattern, layer.name)]
-        if group in (*wanted, *own) and not matched:
-            raise ConfigError(f"adapter.layers: '{layers}' leaves nothing of {group}; widen it, or drop {group}")
-        if members and (matched or group != OTHER):
-            of_rank = own[group].rank if group in own else rank
-            rows.append(Coverage(group, len(matched), len(members), sum(cost(layer, of_rank) for layer in matched)))
+    linear_overrides = [group for group in request.overrides if group != EXPERTS]
+    check_groups(linear_overrides, groups)
+    targets = [*expand_targets(request.targets, request.all_linear), *linear_overrides]
+    pattern = linear_pattern(targets, layout, groups, request.layers)
+    rows = [*_linear_rows(layout, groups, request, pattern, targets), *untrained_rows(layout)]
+    patterns, experts = dict(groups), []
+    if EXPERTS in request.overrides:
+        experts = covered_experts(layout.expert_parameters, request.layers)
+        patterns[EXPERTS] = expert_pattern(experts)
+        rows = [_expert_row(layout, request, experts) if row.group == EXPERTS else row for row in rows]
+    modules = covered_modules(request.modules_to_save, layout, pattern)
+    modules += [name for name in layout.modules if request.full_merger and re.fullmatch(MERGER_MODULES, name)]
     return AdapterPlan(
         pattern,
-        {groups[group]: values.rank for group, values in own.items() if values.rank != rank},
-        {groups[group]: values.alpha for group, values in own.items() if values.alpha != alpha},
-        (*rows, *unadapted(parts)),
+        _override_pattern(request, patterns, "rank"),
+        _override_pattern(request, patterns, "alpha"),
+        _with_modules(rows, modules, layout),
+        target_parameters=tuple(parameter.name for parameter in experts),
+        shared_experts=bool(experts) and request.shared_experts,
+        modules_to_save=tuple(modules),
+        tied=layout.tied,
+        learning_rates={name: own.learning_rate for name, own in request.overrides.items() if own.learning_rate},
+        dropouts={name: own.dropout for name, own in request.overrides.items() if own.dropout is not None},
         groups=groups,
-        tied=parts.tied,
     )
 
 
-def check_groups(names: Sequence[str] | Mapping, groups: Mapping[str, str]) -> None:
-    """
-    Raises:
-        ConfigError: no such module group.
-    """
-    for name in names:
-        if name not in groups:
-            near = difflib.get_close_matches(name, list(groups), 1, 0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"groups: {', '.join(groups)}"
-            raise ConfigError(f"adapter.groups: '{name}' is no module group of this model; {hint}")
+def _override_pattern(request: AdapterRequest, patterns: Mapping[str, str], name: str) -> dict[str, int]:
+    """PEFT's `rank_pattern` or `alpha_pattern`: the one way by which a group's rank or alpha reaches PEFT."""
+    default = getattr(request, name)
+    values = {patterns[group]: getattr(own, name) or default for group, own in request.overrides.items()}
+    return {pattern: value for pattern, value in values.items() if value != default}
 
 
-def covered_stacks(stacks: Sequence[Stack], layers: str | None) -> list[Stack]:
-    """The expert parameters of the trained layers.
-
-    Raises:
-        ConfigError: a model without experts, or none in these layers.
-    """
-    if not stacks:
-        raise ConfigError("adapter.experts: this model is no mixture and has no experts; remove the key")
-    chosen = [stack for stack in stacks if re.fullmatch(_within(layers, ".*", stacks), stack.name)]
-    if not chosen:
-        raise ConfigError(f"adapter.layers: '{layers}' leaves no expert to adapt; widen it, or set experts: frozen")
-    return chosen
-
-
-def covered_modules(names: Sequence[str], parts: Parts, adapted: str) -> list[str]:
-    """Full names of the modules that `train_also` names by their last parts or by `regex:`.
-
-    Raises:
-        ConfigError: a name that matches nothing, holds an adapted layer, or is a tied head by itself.
-    """
-    found: list[str] = []
-    for name in names:
-        matched = _modules_named(name, parts)
-        if not matched:
-            leaves = sorted({module.rsplit(".", 1)[-1] for module in parts.modules} - {str(n) for n in range(200)})
-            near = difflib.get_close_matches(name, leaves, 1, 0.5)
-            raise ConfigError(
-                f"adapter.train_also: '{name}' matches no module of this model"
-                + (f"; did you mean '{near[0]}'?" if near else "; embed_tokens and lm_head are the usual ones")
-            )
-        found += matched
-    for module in found:
-        inside = next((x.name for x in parts.linears if _holds(module, x.name) and re.fullmatch(adapted, x.name)), None)
-        if inside:
-            raise ConfigError(f"adapter.train_also: {module} holds {inside}, which is adapted too; keep one of the two")
-    if parts.tied and HEAD in found and EMBEDDING not in found:
-        raise ConfigError("adapter.train_also: lm_head and embed_tokens are one parameter in this model; name both")
-    return list(dict.fromkeys(module for module in found if not (parts.tied and module == HEAD)))
-
-
-def grouped(linears: Sequence[Linear], groups: Mapping[str, str]) -> dict[str, list[Linear]]:
-    """The linear layers of every group; those of none stand under `other`, the head under no group."""
-    group_of = grouping(groups)
-    found: dict[str, list[Linear]] = {group: [] for group in (*groups, OTHER)}
-    for layer in linears:
-        if layer.name != HEAD:
-            found[group_of(layer.name)].append(layer)
-    return found
-
-
-def grouping(groups: Mapping[str, str]) -> Callable[[str], str]:
-    """The group of a full module name."""
-    compiled = {group: re.compile(pattern) for group, pattern in groups.items()}
-
-    def group_of(name: str) -> str:
-        return next((group for group, pattern in compiled.items() if pattern.fullmatch(name)), OTHER)
-
-    return group_of
-
-
-def linear_pattern(targets: Sequence[str], parts: Parts, groups: Mapping[str, str], layers: str | None) -> str:
-    """A pattern of the full names of the linear layers that `targets` name.
-
-    Raises:
-        ConfigError: as `plan_adapter`.
-    """
-    return _within(layers, _either([_pattern(target, parts.linears, groups) for target in targets]), parts.linears)
-
-
-def unadapted(parts: Parts) -> list[Coverage]:
-    """Rows of what is no linear layer of a group: experts and their routers, embedding and head."""
+def _linear_rows(
+    layout: ModelLayout, groups: Mapping[str, str], request: AdapterRequest, pattern: str, targets: Sequence[str]
+) -> list[Coverage]:
+    cost = request.cost or lora_cost()
     rows = []
-    if parts.stacks:
-        rows += [Coverage(EXPERTS, 0, len(parts.stacks), 0), Coverage("router", 0, parts.routers, 0)]
-    rows += [Coverage("embed", 0, 1, 0)] if EMBEDDING in parts.modules else []
-    return rows + ([Coverage("head", 0, 1, 0)] if HEAD in parts.modules else [])
+    for group, members in layers_by_group(layout.linears, groups).items():
+        matched = [layer for layer in members if re.fullmatch(pattern, layer.name)]
+        if group in targets and not matched:
+            raise ConfigError(
+                f"adapter.layers: '{request.layers}' leaves nothing of {group}; widen it, or drop {group}"
+            )
+        if members and (matched or group != OTHER):
+            parameters = sum(cost(layer, request.rank_of(group)) for layer in matched)
+            rows.append(Coverage(group, len(matched), len(members), parameters))
+    return rows
 
 
-def _expanded(targets: Sequence[str], all_linear: Sequence[str]) -> list[str]:
-    names = [name for target in targets for name in (all_linear if target == "all-linear" else [target])]
-    return list(dict.fromkeys(names))
+def untrained_rows(layout: ModelLayout) -> list[Coverage]:
+    """Rows of what is in no group of linear layers: experts and their routers, embedding and head."""
+    rows = []
+    if layout.expert_parameters:
+        rows += [Coverage(EXPERTS, 0, len(layout.expert_parameters), 0), Coverage("router", 0, layout.routers, 0)]
+    rows += [Coverage("embed", 0, 1, 0)] if EMBEDDING in layout.modules else []
+    return rows + ([Coverage("head", 0, 1, 0)] if HEAD in layout.modules else [])
 
 
-def _either(patterns: Sequence[str]) -> str:
-    if not patterns:
-        return r"(?!)"
-    return patterns[0] if len(patterns) == 1 else "|".join(f"(?:{part})" for part in patterns)
+def _expert_row(layout: ModelLayout, request: AdapterRequest, experts: Sequence) -> Coverage:
+    pairs = {parameter.name: 1 if request.shared_experts else parameter.experts for parameter in experts}
+    rank = request.rank_of(EXPERTS)
+    parameters = sum(pairs[item.name] * rank * (item.inputs + item.outputs) for item in experts)
+    return Coverage(EXPERTS, len(experts), len(layout.expert_parameters), parameters)
 
 
-def _within(layers: str | None, pattern: str, parts: Sequence[Linear] | Sequence[Stack]) -> str:
-    """`pattern` narrowed to the trained layers.
-
-    Raises:
-        ConfigError: a layer that the model does not have, or an expression that matches nothing.
-    """
-    if layers is None:
-        return pattern
-    if layers.startswith("regex:"):
-        narrow = _expression(layers, "adapter.layers")
-        if not any(re.fullmatch(narrow, part.name) for part in parts):
-            raise ConfigError(f"adapter.layers: '{layers}' matches no layer of this model; it must match full names")
-        return f"(?=(?:{narrow})$)(?:{pattern})"
-    numbers = layer_numbers(layers)
-    there = {int(match[1]) for part in parts if (match := re.fullmatch(TEXT_LAYER, part.name))}
-    if numbers - there:
-        missing = min(numbers - there)
-        raise ConfigError(f"adapter.layers: the language model has layers 0 to {max(there, default=-1)}, no {missing}")
-    chosen = "|".join(str(number) for number in sorted(numbers))
-    return rf"(?!model\.language_model\.layers\.(?!(?:{chosen})\.))(?:{pattern})"
+def _with_modules(rows: Sequence[Coverage], modules: Sequence[str], layout: ModelLayout) -> tuple[Coverage, ...]:
+    """The table with modules that are trained in full; each counts in the row of its group."""
+    table = {row.group: row for row in rows}
+    for name in modules:
+        group = _row_of_module(name)
+        row = table.get(group, Coverage(group, 0, 0, 0, full=True))
+        linears = sum(layer.name.startswith(f"{name}.") for layer in layout.linears) if group == "merger" else 1
+        total = row.total if group in (old.group for old in rows) else row.total + 1
+        table[group] = Coverage(group, row.matched + linears, total, row.parameters + layout.modules[name], full=True)
+    if layout.tied and EMBEDDING in modules:
+        table["head"] = Coverage("head", 1, 1, 0, full=True)
+    return tuple(table.values())
 
 
-def _expression(target: str, key: str) -> str:
-    pattern = target.removeprefix("regex:")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"{key}: {pattern!r} is no regular expression ({error})") from None
-    return pattern
-
-
-def _pattern(target: str, linears: Sequence[Linear], groups: Mapping[str, str]) -> str:
-    if target in groups:
-        pattern = groups[target]
-    elif target.startswith("regex:"):
-        pattern = _expression(target, "adapter.targets")
-    else:
-        pattern = rf"(?:.*\.)?{re.escape(target)}"
-    if not any(re.fullmatch(pattern, layer.name) for layer in linears):
-        hint = _hint(target, linears, groups)
-        raise ConfigError(f"adapter.targets: '{target}' matches no linear layer of this model{hint}")
-    return pattern
-
-
-def _hint(target: str, linears: Sequence[Linear], groups: Mapping[str, str]) -> str:
-    leaves = sorted({layer.name.rsplit(".", 1)[-1] for layer in linears})
-    near = difflib.get_close_matches(target, [*groups, "all-linear", *leaves], 1, 0.5)
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    return f"; groups: {', '.join([*groups, 'all-linear'])}; layers: {', '.join(leaves)}"
-
-
-def _modules_named(name: str, parts: Parts) -> list[str]:
-    by_name = rf"(?:.*\.)?{re.escape(name)}"
-    pattern = _expression(name, "adapter.train_also") if name.startswith("regex:") else by_name
-    return [module for module, count in parts.modules.items() if count and re.fullmatch(pattern, module)]
-
-
-def _holds(module: str, name: str) -> bool:
-    return name == module or name.startswith(f"{module}.")
+def _row_of_module(module: str) -> str:
+    if re.fullmatch(MERGER_MODULES, module):
+        return "merger"
+    return {EMBEDDING: "embed", HEAD: "head"}.get(module, "whole modules")

@@ -16,7 +16,7 @@ from texlens.cli.training import models, plan, runs, train
 from texlens.cli.using import doctor, export, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
 from texlens.core.errors import TexlensError, one_line
-from texlens.train.distributed.launch import MEETING
+from texlens.train.distributed.launch import RENDEZVOUS
 
 STOPPED = 130
 """What Typer exits with after Ctrl-C."""
@@ -92,6 +92,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except SystemExit as stop:
-        if stop.code == STOPPED and MEETING not in os.environ:
+        if stop.code == STOPPED and RENDEZVOUS not in os.environ:
             print("texlens: stopped; `texlens train --resume RUN` goes on with a training", file=sys.stderr)
         raise

@@ -12,7 +12,7 @@ Layers = Annotated[str, Field(pattern=r"^(regex:.+|\d+(-\d+)?(\s*,\s*\d+(-\d+)?)
 
 
 class GroupSettings(Settings):
-    """What a module group has of its own; what is not given is the adapter's."""
+    """What a module group has of its own; what is absent is the adapter's."""
 
     rank: int | None = Field(None, ge=1)
     alpha: int | None = Field(None, ge=1)
@@ -21,10 +21,10 @@ class GroupSettings(Settings):
 
 
 class ExpertSettings(Settings):
-    """Adapters on the stacked experts of a mixture, with a rank of their own."""
+    """Adapters on the stacked experts of a mixture; rank, alpha and learning rate default to the adapter's."""
 
     mode: Literal["lora", "shared"] = "lora"
-    """lora: a pair of matrices for each expert; shared: one pair for all experts of a stack."""
+    """lora: a pair of matrices for each expert; shared: one pair for all experts of a parameter."""
     rank: int | None = Field(None, ge=1)
     alpha: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
@@ -46,26 +46,26 @@ class LoraSettings(Settings):
     vision: Literal["frozen"] | GroupSettings | None = None
     """Adapts the vision tower too, with its own rank, alpha, dropout and learning rate; or frozen."""
     merger: Literal["frozen", "lora", "full"] | GroupSettings | None = None
-    """The layers between vision tower and language model: frozen, adapted, or trained whole."""
+    """The layers between vision tower and language model: frozen, adapted, or trained in full."""
     experts: Literal["frozen", "lora", "shared"] | ExpertSettings = "frozen"
     """The stacked experts of a mixture (Qwen3-VL-MoE); its router stays frozen."""
     groups: dict[str, GroupSettings] = Field({})
     """A group's own rank, alpha, dropout and learning rate: `{text-mlp: {rank: 8}}`."""
     init: Literal["default", "pissa", "loftq", "eva", "orthogonal"] = "default"
-    """First weights: zero update; main singular directions of the weights (pissa); error of the 4-bit base (loftq);
+    """Initial weights: zero update; main singular directions of the weights (pissa); error of the 4-bit base (loftq);
     main directions of the inputs (eva); orthogonal bases."""
     rslora: bool = False
     """Scale by alpha / sqrt(rank) (Kalajdzievski 2023, arXiv:2312.03732)."""
     dora: bool = False
     """Learn each output's magnitude apart from its direction (Liu et al. 2024, arXiv:2402.09353)."""
-    train_also: tuple[str, ...] = ()
-    """Modules that are trained whole and saved with the adapter, such as embed_tokens and lm_head."""
+    modules_to_save: tuple[str, ...] = ()
+    """Modules that are trained in full and saved with the adapter, such as embed_tokens and lm_head."""
 
     @property
-    def own(self) -> dict[str, GroupSettings]:
-        """Settings of every group that has some of its own, the short forms among them."""
+    def group_overrides(self) -> dict[str, GroupSettings]:
+        """Settings of every group that has its own, the short forms included."""
         short = {"vision": self.vision, "merger": self.merger}
-        return {**self.groups, **{name: own for name, own in short.items() if isinstance(own, GroupSettings)}}
+        return {**self.groups, **{name: value for name, value in short.items() if isinstance(value, GroupSettings)}}
 
     @property
     def expert_settings(self) -> ExpertSettings | None:
@@ -76,15 +76,15 @@ class LoraSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be_trained(self):
-        adapted = self.targets or self.own or self.merger in ("lora", "full") or self.expert_settings
-        if not adapted and not self.train_also:
+        adapted = self.targets or self.group_overrides or self.merger in ("lora", "full") or self.expert_settings
+        if not adapted and not self.modules_to_save:
             raise ValueError("targets is empty and no group is set, so nothing would be trained; name a group")
         for group in ("vision", "merger"):
             setting = getattr(self, group)
             if setting is not None and group in self.targets:
-                raise ValueError(f"{group} stands in targets and has settings of its own; keep one of the two")
+                raise ValueError(f"{group} is in targets and has settings of its own; keep one of the two")
             if setting is not None and group in self.groups:
-                raise ValueError(f"{group} stands in groups and has settings of its own; keep one of the two")
+                raise ValueError(f"{group} is in groups and has settings of its own; keep one of the two")
         if self.dora and self.expert_settings:
             raise ValueError("dora has no form for stacked experts; set experts: frozen or dora: false")
         if self.init != "default" and (self.dora or self.expert_settings):
@@ -114,10 +114,10 @@ class MoeLoraSettings(Settings):
     """Weight of the loss that keeps experts evenly used; 0 turns it off."""
     shared: bool = False
     """One more expert that every token uses."""
-    train_also: tuple[str, ...] = ()
+    modules_to_save: tuple[str, ...] = ()
 
     @property
-    def own(self) -> dict[str, GroupSettings]:
+    def group_overrides(self) -> dict[str, GroupSettings]:
         return dict(self.groups)
 
     @model_validator(mode="before")
@@ -137,7 +137,7 @@ class MoeLoraSettings(Settings):
 
 
 class FullSettings(Settings):
-    """The weights of the named groups themselves are trained, and a whole checkpoint is saved."""
+    """Full fine-tuning: the weights of the named groups are trained, and a complete checkpoint is saved."""
 
     kind: Literal["full"]
     targets: tuple[str, ...] = Field(("text-attention", "text-mlp"), min_length=1)
@@ -147,7 +147,7 @@ class FullSettings(Settings):
     """A group's own learning rate."""
 
     @property
-    def own(self) -> dict[str, GroupSettings]:
+    def group_overrides(self) -> dict[str, GroupSettings]:
         return dict(self.groups)
 
     @model_validator(mode="after")
@@ -166,7 +166,7 @@ def layer_numbers(layers: str) -> set[int]:
     Example:
         "0,4,8-11" -> {0, 4, 8, 9, 10, 11}
     """
-    found: set[int] = set()
+    numbers: set[int] = set()
     for first, last in re.findall(r"(\d+)(?:-(\d+))?", layers):
-        found.update(range(int(first), int(last or first) + 1))
-    return found
+        numbers.update(range(int(first), int(last or first) + 1))
+    return numbers

@@ -53,6 +53,6 @@ class RunConfig(Settings):
                 "train.cache_features: on can't be used with data.augment, which changes images in each epoch; "
                 "set one of the two to off or none"
             )
-        if self.train.cache_features == "on" and self.train.engine == "plain":
-            raise ValueError("train.cache_features: on needs the packed engine; set train.engine: auto, or turn it off")
+        if self.train.cache_features == "on" and self.train.compute.backend == "plain":
+            raise ValueError("train.cache_features: on needs the packed backend; set train.compute.backend: auto")
         return self

@@ -1,4 +1,4 @@
-"""`train:` how long, how fast, what is watched and what is kept."""
+"""`train:` how long, how fast, what is measured and what is kept."""
 
 from typing import Annotated, Literal
 
@@ -20,38 +20,88 @@ class OptimizerSettings(Settings):
     """Share of all steps; used where warmup_steps is 0."""
     weight_decay: float = Field(0.0, ge=0)
     lora_plus_ratio: float | None = Field(None, ge=1)
-    """LoRA+: B learns so many times faster than A (Hayou et al. 2024, arXiv:2402.12354); 16 is theirs."""
+    """LoRA+: learning rate of B over that of A (Hayou et al. 2024, arXiv:2402.12354); 16 is theirs."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients with a larger norm are scaled down to it."""
 
 
 class CheckpointSettings(Settings):
     every_steps: int | None = Field(None, ge=1)
-    """Default: as often as the watch evaluates, else once an epoch."""
+    """Default: at every validation, else once an epoch."""
     keep: int = Field(2, ge=1)
     """How many checkpoints stay on disk; the best one always does."""
 
 
-class WatchSettings(Settings):
+class ValidationSettings(Settings):
     every_steps: int | None = Field(None, ge=1)
-    """Measure validation loss this often; default: once an epoch."""
-    sample_rows: int = Field(0, ge=0)
-    """Also read this many validation rows and score what was read."""
+    """Optimizer steps between measurements of the validation loss; default: an epoch."""
+    generation_rows: int = Field(0, ge=0)
+    """Also read this many validation rows and score the predictions."""
     metrics: MetricNames = ("exact_match", "exact_match_canonical", "cdm_f1")
-    """By which scores: names, or sets of them, as in evaluate.metrics."""
+    """Scores of those predictions: names, or sets of them, as in evaluate.metrics."""
     best_by: str = "validation_loss"
-    """What picks the best checkpoint: validation_loss, or one of the scores in metrics."""
+    """What chooses the best checkpoint: validation_loss, or one of the scores in metrics."""
     early_stopping_patience: int | None = Field(None, ge=1)
-    """Stop after this many measurements without a better one."""
-    log_every_steps: int = Field(10, ge=1)
+    """Stop after this many measurements without an improvement."""
+
+    @model_validator(mode="after")
+    def _best_by_is_measured(self):
+        if self.best_by != "validation_loss" and not self.generation_rows:
+            raise ValueError(
+                f"best_by is {self.best_by} but generation_rows is 0; set generation_rows, 100 for instance"
+            )
+        return self
+
+
+class LoggingSettings(Settings):
+    every_steps: int = Field(10, ge=1)
+    """Optimizer steps between measurements of the training loss."""
     trackers: tuple[Tracker, ...] = ()
     """Also send measurements to these; metrics.jsonl is always written."""
 
+
+class ComputeSettings(Settings):
+    """How steps are computed: what changes time and memory, but not what is learned."""
+
+    backend: Literal["auto", "packed", "plain"] = "auto"
+    """packed puts the rows of a step end to end, without padding, on fused layers; plain is the stock forward pass.
+    Both give the same losses; auto is packed wherever it is supported."""
+    pack_tokens: Annotated[int, Field(ge=256)] | Literal["auto"] = "auto"
+    """Tokens of a pack, one forward pass of the packed backend; auto is 32,768 on a GPU and 2,048 on a CPU, or fewer
+    where memory_gib asks for it."""
+    recompute: Literal["auto", "none", "mlp", "full"] = "auto"
+    """What the packed backend recomputes in the backward pass: nothing large, the MLP's gate and up projections, or
+    whole layers; auto is the fastest within memory_gib."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    memory_gib: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """Memory that the packed backend may plan with, weights included; auto is the GPU's."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Let torch.compile fuse the packed backend's elementwise operations; auto is on with a GPU."""
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _yaml_reads_on_and_off_as_booleans(cls, value):
+        return on_or_off(value)
+
     @model_validator(mode="after")
-    def _best_can_be_measured(self):
-        if self.best_by != "validation_loss" and not self.sample_rows:
-            raise ValueError(f"best_by is {self.best_by} but sample_rows is 0; set sample_rows, 100 for instance")
+    def _every_setting_has_an_effect(self):
+        if self.backend == "plain":
+            for name in ("pack_tokens", "recompute", "memory_gib", "compile"):
+                if getattr(self, name) != "auto":
+                    raise ValueError(
+                        f"{name} belongs to the packed backend and backend is plain; set backend: auto, or remove it"
+                    )
+        if self.gradient_checkpointing and self.recompute in ("none", "mlp"):
+            raise ValueError(
+                f"gradient_checkpointing recomputes layers and recompute is {self.recompute}; keep one of the two"
+            )
         return self
+
+
+def on_or_off(value: object) -> object:
+    """YAML reads `on` and `off` as booleans."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class TrainSettings(Settings):
@@ -60,38 +110,25 @@ class TrainSettings(Settings):
     steps: int | None = Field(None, ge=1)
     """Optimizer steps; or give epochs."""
     batch_size: int = Field(8, ge=1)
-    """Rows per forward pass; batch_size x accumulation are the rows of a step, of all GPUs together."""
-    accumulation: int = Field(1, ge=1)
+    """Rows per forward pass; batch_size x gradient_accumulation are the rows of a step, of all GPUs together."""
+    gradient_accumulation: int = Field(1, ge=1)
     """Forward passes per optimizer step; the gradients equal those of a batch that many times as large."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, about a third more time."""
-    engine: Literal["auto", "packed", "plain"] = "auto"
-    """packed lays the rows of a step end to end, without padding, and runs the layers in few passes; plain is the stock
-    forward pass. Both give the same losses; auto is packed wherever it can be."""
-    pack_tokens: Annotated[int, Field(ge=256)] | Literal["auto"] = "auto"
-    """Tokens of a pack, the packed engine's forward pass; auto is 32,768 on a GPU and 2,048 on a CPU, or fewer where
-    memory_gib asks for it."""
-    recompute: Literal["auto", "none", "mlp", "full"] = "auto"
-    """What the packed engine's backward pass makes again: nothing that is large, the MLP's gate and up products, or
-    whole layers; auto is what is fastest within memory_gib."""
-    memory_gib: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
-    """Memory that the packed engine may plan with, weights included; auto is what the card has."""
-    compile: Literal["auto", "on", "off"] = "auto"
-    """Let torch.compile turn the packed engine's passes into few kernels; auto is on with a GPU."""
+    compute: ComputeSettings = ComputeSettings()
     cache_features: Literal["off", "on"] = "off"
-    """Keep on disk what a frozen vision tower makes of each image, and read it from the second epoch or run on."""
+    """Keep the features of a frozen vision tower on disk, and read them from the second epoch or run on."""
     seed: int = 0
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     """Processes that decode images ahead of training, shared by the GPUs of a machine; auto is up to 8 a GPU, as
-    processors and shared memory allow, and none without."""
+    CPUs and shared memory allow, and none without."""
     optimizer: OptimizerSettings = OptimizerSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
-    watch: WatchSettings = WatchSettings()
+    validation: ValidationSettings = ValidationSettings()
+    logging: LoggingSettings = LoggingSettings()
 
-    @field_validator("compile", "cache_features", mode="before")
+    @field_validator("cache_features", mode="before")
     @classmethod
-    def _on_and_off_are_truth_in_yaml(cls, value):
-        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+    def _yaml_reads_on_and_off_as_booleans(cls, value):
+        return on_or_off(value)
 
     @model_validator(mode="before")
     @classmethod
@@ -102,17 +139,3 @@ class TrainSettings(Settings):
             if not values.get("epochs") and not values.get("steps"):
                 values = {**values, "epochs": 1.0}
         return values
-
-    @model_validator(mode="after")
-    def _every_setting_has_an_effect(self):
-        if self.engine == "plain":
-            for name in ("pack_tokens", "recompute", "memory_gib", "compile"):
-                if getattr(self, name) != "auto":
-                    raise ValueError(
-                        f"{name} is the packed engine's and engine is plain; set engine: auto, or take it out"
-                    )
-        if self.gradient_checkpointing and self.recompute in ("none", "mlp"):
-            raise ValueError(
-                f"gradient_checkpointing makes layers again and recompute is {self.recompute}; keep one of the two"
-            )
-        return self

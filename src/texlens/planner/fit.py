@@ -1,6 +1,6 @@
-"""Settings that make a run fit a card, tried from the one that costs least: time first, what is learnt last.
+"""Settings that make a run fit a GPU, the cheapest first: those that cost time before those that change the model.
 
-Halving `batch_size` and doubling `accumulation` keeps the gradients as they are; only the last steps change the model.
+Halving `batch_size` and doubling `gradient_accumulation` does not change the gradients; only the last ones do.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ Change = dict[str, object]
 """Settings by their full key, such as {"train.batch_size": 4}."""
 
 
-BATCH = ("train.batch_size", "train.accumulation")
+BATCH = ("train.batch_size", "train.gradient_accumulation")
 
 
 def fit(config: RunConfig, fits: Callable[[RunConfig], bool]) -> Change | None:
-    """The first change of settings with which `fits` says yes, without what it does not need; None where none helps.
+    """The first change of settings for which `fits` is true, without unnecessary parts; None if no change helps.
 
     `config` itself is known not to fit.
     """
@@ -34,28 +34,30 @@ def fit(config: RunConfig, fits: Callable[[RunConfig], bool]) -> Change | None:
 
 
 def candidates(config: RunConfig) -> Iterator[Change]:
-    """Changes in the order in which one would make them.
+    """Changes in the order in which they are tried.
 
-    Smaller packs (`auto` has tried them); smaller batches alone; recompute with smaller and smaller batches; 8-bit
+    Smaller packs (`auto` includes them); smaller batches alone; recompute with smaller and smaller batches; 8-bit
     optimizer; a quantized base; fewer pixels.
     """
     so_far: Change = {}
-    train = config.train
-    if train.engine != "plain" and train.pack_tokens != "auto":
+    train, compute = config.train, config.train.compute
+    if compute.backend != "plain" and compute.pack_tokens != "auto":
         for tokens in (8192, 4096, 2048, 1024):
-            if tokens < train.pack_tokens:
-                so_far["train.pack_tokens"] = tokens
+            if tokens < compute.pack_tokens:
+                so_far["train.compute.pack_tokens"] = tokens
                 yield dict(so_far)
     recomputing: Change = (
-        {"train.recompute": "full"} if train.recompute in ("none", "mlp") else {"train.gradient_checkpointing": True}
+        {"train.compute.recompute": "full"}
+        if compute.recompute in ("none", "mlp")
+        else {"train.compute.gradient_checkpointing": True}
     )
-    if not train.gradient_checkpointing:
-        first = next(_halved(train.batch_size, train.accumulation), None)
+    if not compute.gradient_checkpointing:
+        first = next(_halved(train.batch_size, train.gradient_accumulation), None)
         if first:
             yield first
         so_far |= recomputing
         yield dict(so_far)
-    for change in _halved(train.batch_size, train.accumulation):
+    for change in _halved(train.batch_size, train.gradient_accumulation):
         so_far |= change
         yield dict(so_far)
     if train.optimizer.name == "adamw" and config.adapter.kind == "full":
@@ -73,18 +75,18 @@ def candidates(config: RunConfig) -> Iterator[Change]:
 def _halved(batch_size: int, accumulation: int) -> Iterator[Change]:
     while batch_size > 1 and batch_size % 2 == 0:
         batch_size, accumulation = batch_size // 2, accumulation * 2
-        yield {"train.batch_size": batch_size, "train.accumulation": accumulation}
+        yield {"train.batch_size": batch_size, "train.gradient_accumulation": accumulation}
 
 
 def with_changes(config: RunConfig, change: Change) -> RunConfig | None:
-    """The configuration with the changes in it, or None where they can't be combined."""
+    """The configuration with the changes, or None if they can't be combined."""
     values = config.model_dump(mode="json", exclude_unset=True)
     for key, value in change.items():
         *branches, leaf = key.split(".")
-        at = values
+        parent = values
         for branch in branches:
-            at = at.setdefault(branch, {})
-        at[leaf] = value
+            parent = parent.setdefault(branch, {})
+        parent[leaf] = value
     try:
         return build_config(values)
     except ConfigError:
@@ -95,6 +97,6 @@ def as_overrides(change: Change) -> list[str]:
     """The changes as arguments of `--set`.
 
     Example:
-        {"train.gradient_checkpointing": True} -> ["train.gradient_checkpointing=true"]
+        {"train.compute.gradient_checkpointing": True} -> ["train.compute.gradient_checkpointing=true"]
     """
     return [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in change.items()]

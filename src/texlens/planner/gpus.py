@@ -1,4 +1,4 @@
-"""What cards there are: one table (gpus.json), and the card of this machine."""
+"""Known GPUs: one table (gpus.json), and the GPU of this machine."""
 
 import difflib
 import json
@@ -15,8 +15,8 @@ TABLE = Path(__file__).with_name("gpus.json")
 
 @dataclass(frozen=True)
 class Gpu:
-    """`memory_gib` is what torch sees; `tflops` is the published dense rate of 16-bit products, `bandwidth_gbs` the
-    published one of its memory. `bf16` is whether the tensor cores take bfloat16."""
+    """`memory_gib` is the total that torch reports; `tflops` is the published dense rate of 16-bit matrix products,
+    `bandwidth_gbs` the published memory bandwidth. `bf16`, `fp8`: whether the tensor cores support it."""
 
     name: str
     title: str
@@ -34,35 +34,35 @@ def known_gpus() -> tuple[Gpu, ...]:
 
 
 def find_gpu(name: str) -> Gpu:
-    """The card of that name, or with `auto` the one in this machine.
+    """The GPU of that name, or with `auto` the one in this machine.
 
     Raises:
-        ConfigError: no such card in the table, or none here.
+        ConfigError: no such GPU in the table, or none in this machine.
     """
     if name == "auto":
-        return _card_here()
-    wanted = name.lower()
+        return _local_gpu()
+    key = name.lower()
     for gpu in known_gpus():
-        if gpu.name == wanted:
+        if gpu.name == key:
             return gpu
     names = [gpu.name for gpu in known_gpus()]
-    near = difflib.get_close_matches(wanted, names, 1, 0.5)
+    near = difflib.get_close_matches(key, names, 1, 0.5)
     hint = f"did you mean {near[0]}?" if near else "known"
-    raise ConfigError(f"--gpu {name}: no such card; {hint} ({', '.join(names)}, auto)")
+    raise ConfigError(f"--gpu {name}: no such GPU; {hint} ({', '.join(names)}, auto)")
 
 
-def _card_here() -> Gpu:
+def _local_gpu() -> Gpu:
     if not torch.cuda.is_available():
         raise ConfigError("--gpu auto: torch finds no GPU on this machine; name one, such as --gpu rtx4090")
-    facts = torch.cuda.get_device_properties(0)
-    memory = facts.total_memory / 2**30
-    alike = [gpu for gpu in known_gpus() if gpu.title == facts.name]
-    if alike:
-        return replace(min(alike, key=lambda gpu: abs(gpu.memory_gib - memory)), memory_gib=round(memory, 1))
+    properties = torch.cuda.get_device_properties(0)
+    memory = properties.total_memory / 2**30
+    same_title = [gpu for gpu in known_gpus() if gpu.title == properties.name]
+    if same_title:
+        return replace(min(same_title, key=lambda gpu: abs(gpu.memory_gib - memory)), memory_gib=round(memory, 1))
     nearest = min(known_gpus(), key=lambda gpu: abs(gpu.memory_gib - memory))
-    bf16 = (facts.major, facts.minor) >= (8, 0)
-    fp8 = (facts.major, facts.minor) >= (8, 9)
-    source = f"not in the table: its memory, and the rates of {nearest.name}"
+    bf16 = (properties.major, properties.minor) >= (8, 0)
+    fp8 = (properties.major, properties.minor) >= (8, 9)
+    source = f"not in the table: its own memory, and the rates of {nearest.name}"
     return replace(
-        nearest, name="auto", title=facts.name, memory_gib=round(memory, 1), bf16=bf16, fp8=fp8, source=source
+        nearest, name="auto", title=properties.name, memory_gib=round(memory, 1), bf16=bf16, fp8=fp8, source=source
     )

@@ -1,7 +1,7 @@
-"""Peak memory of training, by part, from one simulated step: what is allocated, and what a GPU needs besides.
+"""Peak memory of training, by part, from one simulated step: what is allocated, and what a GPU needs in addition.
 
-Everything in `parts` is counted, nothing is fitted; the libraries' workspace is what the difference between steps
-shows. What the driver and the caching allocator take on top is measured and stated apart.
+Everything in `parts` is counted, nothing is fitted; the libraries' workspace follows from the difference between
+steps. What the driver and the caching allocator add is measured and listed separately.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from torch import nn
 
 from texlens.models.packed.memory import WORKSPACE
-from texlens.planner.simulated_step import BACKWARD, GRADIENTS, HEAD, INPUTS, TEXT, TRAINED, VISION, WEIGHTS, Step
+from texlens.planner.simulated_step import (
+    BACKWARD,
+    GRADIENTS,
+    HEAD,
+    INPUTS,
+    TEXT,
+    TRAINED,
+    VISION,
+    WEIGHTS,
+    SimulatedStep,
+)
 
 GIB = 2**30
 PARTS = (
@@ -40,13 +50,13 @@ CONTEXT_GIB = 0.751
 H200 (CUDA 13.0, torch 2.11, 2026-11-21)."""
 FRAGMENTATION = 1.7
 """What the caching allocator reserves above what is allocated, as a multiple of the float32 logits of all tokens:
-blocks of their forward pass that nothing else is large enough to fill. The median of five combinations on an H200
-(benchmarks/planner_peaks.py); weights and small tensors leave next to nothing."""
+blocks of their forward pass that no other tensor is large enough to fill. The median of five combinations on an H200
+(benchmarks/planner_peaks.py); weights and small tensors add next to nothing."""
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """`parts` are GiB at the moment of the peak; `allocated` is their sum, `total` what the card must have free."""
+    """`parts` are GiB at the moment of the peak; `allocated` is their sum, `total` what the GPU must have free."""
 
     parts: Mapping[str, float]
     context: float
@@ -57,8 +67,8 @@ class MemoryPlan:
         return sum(self.parts.values())
 
     @property
-    def held(self) -> float:
-        """What is there whatever the batch."""
+    def static(self) -> float:
+        """What does not depend on the batch."""
         return self.context + sum(self.parts[name] for name in ("frozen weights", "trained weights", "optimizer"))
 
     @property
@@ -75,10 +85,10 @@ class MemoryPlan:
         }
 
 
-def plan_memory(step: Step, trained: Iterable[nn.Parameter], optimizer: str = "adamw") -> MemoryPlan:
+def plan_memory(step: SimulatedStep, trained: Iterable[nn.Parameter], optimizer: str = "adamw") -> MemoryPlan:
     """
     Args:
-        trained: the parameters that the optimizer has; they may lie on the meta device.
+        trained: the parameters of the optimizer; they may be on the meta device.
         optimizer: `adamw` or `adamw-8bit`.
     """
     bytes_of = {_NAMES[tag]: size for tag, size in step.parts.items()}

@@ -1,4 +1,4 @@
-"""Which packs a run makes: the fastest that fit beside weights, adapters and optimizer."""
+"""Pack size and recomputation of a run: the fastest that fit next to weights, adapters and optimizer."""
 
 import math
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Any
 import torch
 
 from texlens.config.run import RunConfig
-from texlens.config.train import TrainSettings
+from texlens.config.train import ComputeSettings
 from texlens.core.errors import ConfigError
 from texlens.models.packed.memory import PACK_TOKENS, PackChoice, PackOptions, choose_pack, smallest_pack, static_bytes
 from texlens.models.packed.text import RECOMPUTE
 
 CPU_PACK_TOKENS = (2048, 1024)
 USABLE = 0.92
-"""Of a card's memory, what `train.memory_gib: auto` plans with."""
+"""Share of a GPU's memory that `train.compute.memory_gib: auto` plans with."""
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class PackPlan:
-    """`gib` is what the whole run is planned to take."""
+    """`gib` is the planned memory of the whole run."""
 
     choice: PackChoice
     gib: float
@@ -33,29 +33,29 @@ def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
         model: the stock model with its adapters, as it will be trained.
 
     Raises:
-        ConfigError: no pack fits into `train.memory_gib`.
+        ConfigError: no pack fits into `train.compute.memory_gib`.
     """
     settings, text_config = config.train, model.config.text_config
-    held = static_bytes(model, optimizer=settings.optimizer.name)
+    static = static_bytes(model, optimizer=settings.optimizer.name)
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
-    options = pack_options(settings, on_gpu=device.type == "cuda", itemsize=itemsize)
-    memory = _memory(settings, device)
-    chosen = choose_pack(text_config, memory * GIB - held, options)
+    options = pack_options(settings.compute, on_gpu=device.type == "cuda", itemsize=itemsize)
+    memory = _memory(settings.compute, device)
+    chosen = choose_pack(text_config, memory * GIB - static, options)
     if chosen:
-        return PackPlan(chosen, round((held + chosen.nbytes) / GIB, 2))
+        return PackPlan(chosen, round((static + chosen.nbytes) / GIB, 2))
     least = smallest_pack(text_config, options)
-    needed = (held + least.nbytes) / GIB
-    if settings.memory_gib == "auto":
-        note = f"the smallest packs are planned to take {needed:.1f} GiB, {memory:.1f} are there: it may not fit"
+    needed = (static + least.nbytes) / GIB
+    if settings.compute.memory_gib == "auto":
+        note = f"the smallest packs need about {needed:.1f} GiB, {memory:.1f} are available: the run may not fit"
         return PackPlan(least, round(needed, 2), (note,))
     raise ConfigError(
-        f"train.memory_gib: {settings.memory_gib:g} is too little, this run needs at least {needed:.3g} GiB, "
-        f"{held / GIB:.3g} of them for weights, adapters and optimizer; raise it, or {_saving(config)}"
+        f"train.compute.memory_gib: {settings.compute.memory_gib:g} is too little, this run needs at least "
+        f"{needed:.3g} GiB ({static / GIB:.3g} for weights, adapters, optimizer); raise it, or {_saving(config)}"
     )
 
 
-def pack_options(settings: TrainSettings, *, on_gpu: bool, itemsize: int = 2) -> PackOptions:
-    """What `choose_pack` may choose from."""
+def pack_options(settings: ComputeSettings, *, on_gpu: bool, itemsize: int = 2) -> PackOptions:
+    """The choices of `choose_pack`."""
     sizes = PACK_TOKENS if on_gpu else CPU_PACK_TOKENS
     recompute = RECOMPUTE if settings.recompute == "auto" else (settings.recompute,)
     return PackOptions(
@@ -67,13 +67,13 @@ def pack_options(settings: TrainSettings, *, on_gpu: bool, itemsize: int = 2) ->
 
 def _saving(config: RunConfig) -> str:
     """What would take less memory."""
-    train = config.train
-    if train.pack_tokens != "auto" or train.recompute not in ("auto", "full"):
-        return "leave train.pack_tokens and train.recompute to auto"
+    compute = config.train.compute
+    if compute.pack_tokens != "auto" or compute.recompute not in ("auto", "full"):
+        return "leave train.compute.pack_tokens and train.compute.recompute to auto"
     return "set base.quantize: nf4" if config.base.quantize in ("none", "fp8") else "lower adapter.rank"
 
 
-def _memory(settings: TrainSettings, device: torch.device) -> float:
+def _memory(settings: ComputeSettings, device: torch.device) -> float:
     """GiB that training may take."""
     if settings.memory_gib != "auto":
         return float(settings.memory_gib)

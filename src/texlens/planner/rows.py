@@ -1,4 +1,4 @@
-"""The rows of a data set as sizes alone, and the batches that they make."""
+"""Rows of a data set as sizes, and the batches made from them."""
 
 import random
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ MERGED = 4
 
 @dataclass(frozen=True)
 class RowSize:
-    """`grids` holds rows and columns of patches of each image; `text` is tokens of prompt and answer, `answer` those
-    of the answer alone."""
+    """`grids`: rows and columns of patches of each image; `text`: tokens of prompt and answer; `answer`: those of the
+    answer."""
 
     grids: tuple[tuple[int, int], ...]
     text: int
@@ -21,7 +21,7 @@ class RowSize:
 
     @property
     def image(self) -> int:
-        return sum(high * wide for high, wide in self.grids) // MERGED
+        return sum(height * width for height, width in self.grids) // MERGED
 
     @property
     def tokens(self) -> int:
@@ -29,12 +29,12 @@ class RowSize:
 
 
 ASSUMED = RowSize(((8, 84),), 117, 80)
-"""A formula as LaTeX_OCR has them, where the rows are not on this machine."""
+"""A typical formula of LaTeX_OCR, assumed where the rows are not on this machine."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of an epoch: `worst` holds the most of everything, `typical` the mean, `count` how many there are."""
+    """The batches of an epoch: `worst` has the maximum of every size, `typical` is the median, `count` their number."""
 
     worst: Batch
     typical: Batch
@@ -42,8 +42,7 @@ class Batches:
 
 
 def batches_of(sizes: Sequence[RowSize], rows: int, seed: int = 0) -> Batches:
-    """One shuffled epoch in batches of `rows`. With one image or one row, worst and typical differ little; with mixed
-    lengths the padding does: each batch is as long as its longest row."""
+    """One shuffled epoch in batches of `rows`; each batch is padded to its longest row."""
     order = list(range(len(sizes)))
     random.Random(seed).shuffle(order)
     groups = [[sizes[index] for index in order[at : at + rows]] for at in range(0, len(order), rows)]

@@ -1,9 +1,10 @@
-"""What a run will train and how long it is, from configuration and image headers alone: no weights are read."""
+"""What a run trains and how many steps it takes, from configuration and image headers: no weights are read."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from texlens.adapters.build import build_plan, check_tower, check_whole
+from texlens.adapters.build import build_plan
+from texlens.adapters.checks import check_modules_to_save, check_quantized_vision
 from texlens.adapters.plan import AdapterPlan
 from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, TexlensError
@@ -24,7 +25,7 @@ from texlens.planner.steps import planned_steps
 
 @dataclass(frozen=True)
 class TokenPlan:
-    """Tokens of the train rows. `exact` is False where the text tokens are estimated, for want of a tokenizer."""
+    """Tokens of the train rows. `exact` is False if text tokens are estimated because there is no tokenizer."""
 
     rows: int
     per_sample: float
@@ -36,9 +37,9 @@ class TokenPlan:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """`base_parameters` is of the checkpoint alone; `notes` says what could not be known and why.
+    """`base_parameters` is of the checkpoint alone; `notes` says what is unknown and why.
 
-    `sizes` and `model_config` are what the planner of memory and time goes on with.
+    `sizes` and `model_config` are inputs of the plan for a GPU.
     """
 
     base_parameters: int
@@ -72,8 +73,8 @@ def plan_run(config: RunConfig) -> RunPlan:
     family = family_of(model_config)
     check_family(config.base.quantize, family)
     adapter = build_plan(config.adapter, family, model_config)
-    check_whole(adapter, config.base.quantize, model_config)
-    check_tower(adapter, config.base)
+    check_modules_to_save(adapter, config.base.quantize, model_config)
+    check_quantized_vision(adapter, config.base)
     total = count_parameters(meta_model(model_config))
     notes: list[str] = []
     sizes, exact = _sizes(config, folder, model_config, notes)
@@ -84,7 +85,7 @@ def plan_run(config: RunConfig) -> RunPlan:
 
 
 def _model_config(path: str) -> tuple[Path | None, dict]:
-    """The checkpoint's folder where it is on this machine, and its config.json."""
+    """The checkpoint's folder if it is on this machine, and its config.json."""
     if path == "nano":
         return NANO_FOLDER, read_config(NANO_FOLDER)
     if Path(path).is_dir():
@@ -109,7 +110,7 @@ def _sizes(config: RunConfig, folder: Path | None, model_config: dict, notes: li
     try:
         rows = read_split(config.data, "train")
     except TexlensError as error:
-        notes.append(f"tokens and steps are not known: {error}")
+        notes.append(f"tokens and steps are unknown: {error}")
         return [], False
     tokenizer = _tokenizer(folder)
     if tokenizer is None:
@@ -121,8 +122,8 @@ def _sizes(config: RunConfig, folder: Path | None, model_config: dict, notes: li
         except TexlensError as error:
             notes.append(f"row left out: {error}")
             continue
-        words = _text_tokens(sample, config.data.prompt, config.data.system_prompt, tokenizer)
-        sizes.append(RowSize(grids, words, _answer_tokens(sample, tokenizer)))
+        text = _text_tokens(sample, config.data.prompt, config.data.system_prompt, tokenizer)
+        sizes.append(RowSize(grids, text, _answer_tokens(sample, tokenizer)))
     return sizes, tokenizer is not None
 
 
@@ -133,7 +134,7 @@ def _text_tokens(sample: Sample, question: str, system: str | None, tokenizer) -
 
 
 def _answer_tokens(sample: Sample, tokenizer) -> int:
-    """With the end of the turn, which is a label too."""
+    """Including the end of the turn, which is a label too."""
     if tokenizer is None:
         return round(len(sample.text) / CHARACTERS_PER_TOKEN) + 1
     return len(answer_ids(tokenizer, sample.text))

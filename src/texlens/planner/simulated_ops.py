@@ -1,6 +1,6 @@
-"""What a CUDA card does and the meta device does not: its attention kernels, autocast's casts, 4- and 8-bit layers.
+"""Operations that a GPU has and the meta device lacks: attention kernels, autocast's casts, 4- and 8-bit layers.
 
-None of it computes anything; each saves and allocates as the real one does.
+They compute nothing; each saves and allocates as the real operation does.
 
 # B = rows, H = heads, L = tokens, D = width of a head
 """
@@ -18,11 +18,11 @@ from transformers.masking_utils import AttentionMaskInterface
 from texlens.models.fp8 import quantizable_vision_layers
 
 ATTENTION = "texlens_planned"
-"""The name that the planner's attention goes by in transformers' register."""
+"""Name of the planner's attention in transformers' registry."""
 
 
-def use_planned_attention(model: PreTrainedModel) -> None:
-    """Lets every attention of the model call the kernel that torch picks on a GPU, where the meta device has none."""
+def use_simulated_attention(model: PreTrainedModel) -> None:
+    """Replaces every attention of the model by a simulation of the kernel that torch uses on a GPU."""
     AttentionInterface.register(ATTENTION, _attention)
     AttentionMaskInterface.register(ATTENTION, _mask)
     for module in model.modules():
@@ -31,23 +31,22 @@ def use_planned_attention(model: PreTrainedModel) -> None:
 
 
 def _attention(module, query, key, value, attention_mask, dropout=0.0, scaling=None, is_causal=None, **kwargs):
-    """As transformers' sdpa: with a mask the heads of keys and values are repeated, without one the kernel shares
-    them."""
+    """As transformers' sdpa: with a mask the heads of keys and values are repeated, without one they are shared."""
     groups = getattr(module, "num_key_value_groups", 1)
     if attention_mask is not None and groups > 1:
-        key, value = _repeated(key, groups), _repeated(value, groups)
+        key, value = _repeat_heads(key, groups), _repeat_heads(value, groups)
     out_BHLD = _FusedAttention.apply(query, key, value)
     return out_BHLD.transpose(1, 2).contiguous(), None
 
 
-def _repeated(tensor_BHLD: torch.Tensor, times: int) -> torch.Tensor:
+def _repeat_heads(tensor_BHLD: torch.Tensor, times: int) -> torch.Tensor:
     rows, heads, length, width = tensor_BHLD.shape
     spread = tensor_BHLD[:, :, None].expand(rows, heads, times, length, width)
     return spread.reshape(rows, heads * times, length, width)
 
 
 class _FusedAttention(torch.autograd.Function):
-    """Attention that never writes its weights: saves its inputs, its output and one float32 a query."""
+    """Attention that does not materialize its weights: saves its inputs, its output and one float32 per query."""
 
     @staticmethod
     def forward(ctx, query, key, value):
@@ -64,13 +63,13 @@ class _FusedAttention(torch.autograd.Function):
 
 
 def _mask(*args, **kwargs):
-    """A mask of every pair of tokens; none for a single row, which has no padding."""
+    """A mask for every pair of tokens; None for a single row, which has no padding."""
     rows, length = kwargs.get("batch_size", args[0] if args else 1), kwargs["kv_length"]
     return None if rows == 1 else torch.empty((rows, 1, length, length), dtype=torch.bool, device="meta")
 
 
 class Autocast(TorchFunctionMode):
-    """bfloat16 autocast as on CUDA: products in bfloat16, layer norms in float32; each weight is cast once an instance.
+    """bfloat16 autocast as on CUDA: matrix products in bfloat16, layer norms in float32; each weight is cast once.
 
     Lists: https://docs.pytorch.org/docs/stable/amp.html#cuda-ops-that-can-autocast-to-float16
     """
@@ -84,9 +83,9 @@ class Autocast(TorchFunctionMode):
         self._cache: dict[int, torch.Tensor] = {}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        wanted = torch.bfloat16 if func in self.LOW else torch.float32 if func in self.HIGH else None
-        if wanted and all(arg.device.type == "meta" for arg in args if isinstance(arg, torch.Tensor)):
-            args = tuple(self._cast(arg, wanted) for arg in args)
+        dtype = torch.bfloat16 if func in self.LOW else torch.float32 if func in self.HIGH else None
+        if dtype and all(arg.device.type == "meta" for arg in args if isinstance(arg, torch.Tensor)):
+            args = tuple(self._cast(arg, dtype) for arg in args)
         return func(*args, **(kwargs or {}))
 
     def _cast(self, arg, dtype: torch.dtype):
@@ -104,12 +103,12 @@ class Autocast(TorchFunctionMode):
 BYTES_PER_WEIGHT = {"nf4": 0.5 + 1 / 64 + 4 / (64 * 256), "int8": 1.0, "fp8": 2.0, "fp8 forward": 1.0}
 """bitsandbytes' NF4 with double quantization: half a byte, one byte of scale a block of 64, and a float32 for each 256
 of those scales. int8: a byte; its float32 a row is counted with the layer. fp8: a byte in each direction; its float32 a
-row and a column are counted with the layer. Without the way back, half of either."""
+row and a column are counted with the layer. For the forward pass only, half of either."""
 
 
 class QuantizedLinear(nn.Linear):
-    """A frozen layer: of bitsandbytes, small weights that are unpacked to 16 bits for the length of each product; or in
-    fp8, whose inputs are coded for as long."""
+    """A frozen layer: of bitsandbytes, with weights that are dequantized to 16 bits during each matrix product; or in
+    fp8, with inputs that are quantized during each product."""
 
     def __init__(self, layer: nn.Linear, kind: str):
         super().__init__(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
@@ -118,14 +117,14 @@ class QuantizedLinear(nn.Linear):
         stored += 4 * {"int8": rows, "fp8": rows + layer.in_features, "fp8 forward": rows}.get(kind, 0)
         self.weight = nn.Parameter(torch.empty(stored, dtype=torch.uint8, device="meta"), requires_grad=False)
         self.bias = layer.bias
-        self.product = {"fp8": _CodedProduct, "fp8 forward": _CodedForward}.get(kind, _UnpackedProduct)
+        self.product = {"fp8": _Fp8Product, "fp8 forward": _Fp8Forward}.get(kind, _DequantizedProduct)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         out = self.product.apply(input, self.weight, self.in_features, self.out_features)
         return out if self.bias is None else out + self.bias.to(out.dtype)
 
 
-class _UnpackedProduct(torch.autograd.Function):
+class _DequantizedProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx, input, packed, inputs, outputs):
         ctx.shape = (outputs, inputs)
@@ -138,27 +137,27 @@ class _UnpackedProduct(torch.autograd.Function):
         return grads[0] @ unpacked, None, None, None
 
 
-class _CodedProduct(torch.autograd.Function):
+class _Fp8Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, input, codes, inputs, outputs):
         ctx.codes, ctx.shape = codes, (outputs, inputs)
-        return _coded(input, _as_16_bits(codes, ctx.shape).T)
+        return _fp8_product(input, _as_16_bits(codes, ctx.shape).T)
 
     @staticmethod
     def backward(ctx, *grads):
-        return _coded(grads[0], _as_16_bits(ctx.codes, ctx.shape)), None, None, None
+        return _fp8_product(grads[0], _as_16_bits(ctx.codes, ctx.shape)), None, None, None
 
 
-class _CodedForward(torch.autograd.Function):
-    """Of a frozen layer through which no slopes pass; its codes are too few to stand for its weight in 16 bits."""
+class _Fp8Forward(torch.autograd.Function):
+    """Of a frozen layer without backward pass; its storage is too small to be viewed as a weight in 16 bits."""
 
     @staticmethod
     def forward(ctx, input, codes, inputs, outputs):
-        return _coded(input, input.new_empty((), dtype=torch.bfloat16).expand(inputs, outputs))
+        return _fp8_product(input, input.new_empty((), dtype=torch.bfloat16).expand(inputs, outputs))
 
 
-def _coded(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """A product during which x is there in codes too."""
+def _fp8_product(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A matrix product during which x is also held in fp8."""
     codes = torch.empty_like(x, dtype=torch.uint8)
     out = x.to(torch.bfloat16) @ weight
     del codes
@@ -170,7 +169,7 @@ def _as_16_bits(codes: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 
 def quantize(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",)) -> None:
-    """Puts a stand-in of a quantized layer in the place of every linear layer whose name has no part of `skip`."""
+    """Replaces every linear layer by a simulated quantized one, except where a part of its name is in `skip`."""
     for name, module in list(model.named_modules()):
         for leaf, child in list(module.named_children()):
             full = f"{name}.{leaf}" if name else leaf
@@ -178,8 +177,8 @@ def quantize(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",)) 
                 setattr(module, leaf, QuantizedLinear(child, kind))
 
 
-def quantize_tower(model: nn.Module) -> None:
-    """Puts stand-ins in the places of the vision tower's layers that fp8 holds for the way forward alone."""
+def quantize_vision(model: nn.Module) -> None:
+    """Replaces the vision tower's layers that fp8 holds for the forward pass only."""
     for name in quantizable_vision_layers(model):
         parent, _, leaf = name.rpartition(".")
         layer: Any = model.get_submodule(name)

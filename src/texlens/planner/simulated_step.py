@@ -1,6 +1,6 @@
-"""One training step of a whole model on the meta device, and what it would have held and done on a GPU.
+"""One training step on the meta device: what it would allocate and compute on a GPU.
 
-The model, its adapters and its recomputation are the real ones; only the batch is made of a few numbers.
+Model, adapters and recomputation are the real ones; the batch is described by a few numbers.
 
 # B = rows, L = tokens
 """
@@ -16,8 +16,8 @@ from transformers import PreTrainedModel
 
 from texlens.kernels.loss.label_loss import label_loss
 from texlens.models.families import Family
-from texlens.planner.meter import Meter
-from texlens.planner.simulated_ops import Autocast, use_planned_attention
+from texlens.planner.memory_tracker import MemoryTracker
+from texlens.planner.simulated_ops import Autocast, use_simulated_attention
 
 WEIGHTS, TRAINED, VISION, TEXT = "weights", "trained", "vision", "text"
 HEAD, BACKWARD, GRADIENTS, INPUTS = "head", "backward", "gradients", "inputs"
@@ -25,10 +25,10 @@ HEAD, BACKWARD, GRADIENTS, INPUTS = "head", "backward", "gradients", "inputs"
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows that go through the model together: `length` is the longest row's, to which all are padded.
+    """Rows of one forward pass, padded to `length`.
 
-    `grids` holds, for each row, rows and columns of patches of each of its images; `labels` counts the label tokens of
-    all rows; `filled` the tokens without padding, None where there is none.
+    `grids`: for each row, rows and columns of patches of each of its images; `labels`: label tokens of all rows;
+    `filled`: tokens without padding, None if there is none.
     """
 
     rows: int
@@ -43,7 +43,7 @@ class Batch:
 
     @property
     def patches(self) -> int:
-        return sum(high * wide for grids in self.grids for high, wide in grids)
+        return sum(height * width for grids in self.grids for height, width in grids)
 
     @property
     def tokens(self) -> int:
@@ -52,9 +52,9 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Step:
-    """`peak` is in bytes, weights and all but the optimizer; `parts` says what held them. `work` as in `Meter`;
-    `logits` are the bytes of the float32 logits of all tokens."""
+class SimulatedStep:
+    """`peak`: bytes of everything but the optimizer, divided into `parts`; `work`: as in `MemoryTracker`; `logits`:
+    bytes of the float32 logits of all tokens."""
 
     peak: int
     parts: dict[str, int]
@@ -76,31 +76,31 @@ def simulate_step(
     checkpointing: bool,
     bf16: bool = True,
     accumulation: int = 1,
-) -> Step:
+) -> SimulatedStep:
     """Forward and backward of one batch.
 
     Args:
         model: what is trained, on the meta device: `base` itself, or `base` inside PEFT's wrapper.
-        checkpointing: activations are recomputed, as `train.gradient_checkpointing` has it.
-        bf16: autocast is on, as it is wherever the base is in bfloat16.
-        accumulation: with more than one batch a step, gradients are there before the backward pass begins.
+        checkpointing: activations are recomputed, as with `train.compute.gradient_checkpointing`.
+        bf16: autocast is on, as it is if the base is in bfloat16.
+        accumulation: with more than one batch per step, gradients exist before the backward pass begins.
     """
-    use_planned_attention(base)
+    use_simulated_attention(base)
     model.train()
     casts = Autocast if bf16 else nullcontext
     if checkpointing:
         recompute = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), casts())}
         base.gradient_checkpointing_enable(gradient_checkpointing_kwargs=recompute)
-    meter = Meter(INPUTS)
-    hooks = [*_tag_parts(base, meter), *_tag_gradients(model, meter)]
+    tracker = MemoryTracker(INPUTS)
+    hooks = [*_tag_parts(base, tracker), *_tag_gradients(model, tracker)]
     for tensor in (*model.parameters(), *model.buffers()):
-        with meter.tagged(TRAINED if tensor.requires_grad else WEIGHTS):
-            meter.hold(tensor)
-    with meter:
+        with tracker.tagged(TRAINED if tensor.requires_grad else WEIGHTS):
+            tracker.track(tensor)
+    with tracker:
         if accumulation > 1:
-            _fill_gradients(model, meter)
+            _fill_gradients(model, tracker)
         inputs, labels = make_inputs(base, family, batch), make_labels(batch)
-        meter.tag = TEXT
+        tracker.tag = TEXT
         with casts():
             outputs = model(**inputs, use_cache=False)
         logits = outputs.logits.float()
@@ -111,7 +111,7 @@ def simulate_step(
     for hook in hooks:
         hook.remove()
     gradients = sum(parameter.grad.nbytes for parameter in model.parameters() if parameter.grad is not None)
-    return Step(meter.peak, _counted(meter.peak_parts), gradients, tuple(meter.work), size)
+    return SimulatedStep(tracker.peak, _counted(tracker.peak_parts), gradients, tuple(tracker.work), size)
 
 
 def _counted(parts: Counter) -> dict[str, int]:
@@ -121,17 +121,17 @@ def _counted(parts: Counter) -> dict[str, int]:
 def make_inputs(
     base: PreTrainedModel, family: Family, batch: Batch, pixels_on: str = "meta"
 ) -> dict[str, torch.Tensor]:
-    """Token ids and grids are real and on the CPU, since shapes hang on them; patches are as a collator makes them."""
+    """Token ids and grids are real tensors on the CPU, since shapes depend on them; patches are as from a collator."""
     ids_BL = torch.zeros((batch.rows, batch.length), dtype=torch.long)
     mask_BL = torch.ones_like(ids_BL)
     merge = family.merge_size**2
     for row, grids in enumerate(batch.grids):
-        at = 0
-        for high, wide in grids:
-            tokens = high * wide // merge
-            ids_BL[row, at] = base.config.vision_start_token_id
-            ids_BL[row, at + 1 : at + 1 + tokens] = base.config.image_token_id
-            at += 1 + tokens
+        start = 0
+        for height, width in grids:
+            tokens = height * width // merge
+            ids_BL[row, start] = base.config.vision_start_token_id
+            ids_BL[row, start + 1 : start + 1 + tokens] = base.config.image_token_id
+            start += 1 + tokens
     if batch.rows > 1:
         mask_BL[0, -1] = 0
     channels = 3 * family.temporal_patch_size * patch_size(base) ** 2
@@ -140,7 +140,7 @@ def make_inputs(
         "attention_mask": mask_BL,
         "mm_token_type_ids": (ids_BL == base.config.image_token_id).long(),
         "pixel_values": torch.zeros((batch.patches, channels), dtype=torch.float32, device=pixels_on),
-        "image_grid_thw": torch.tensor([(1, high, wide) for grids in batch.grids for high, wide in grids]),
+        "image_grid_thw": torch.tensor([(1, height, width) for grids in batch.grids for height, width in grids]),
     }
 
 
@@ -151,26 +151,26 @@ def patch_size(base: PreTrainedModel) -> int:
 def make_labels(batch: Batch) -> torch.Tensor:
     """Real labels at the end of each row, in all as many as the batch has."""
     labels_BL = torch.full((batch.rows, batch.length), -100)
-    for row, count in enumerate(_shares(batch.labels, batch.rows)):
+    for row, count in enumerate(_split_evenly(batch.labels, batch.rows)):
         labels_BL[row, batch.length - count :] = 1
     return labels_BL
 
 
-def _shares(total: int, parts: int) -> Sequence[int]:
+def _split_evenly(total: int, parts: int) -> Sequence[int]:
     return [total // parts + (part < total % parts) for part in range(parts)]
 
 
-def _tag_parts(base: PreTrainedModel, meter: Meter) -> list:
-    """The vision tower has what it allocates in the forward pass; the head, all until its input has its gradient."""
+def _tag_parts(base: PreTrainedModel, tracker: MemoryTracker) -> list:
+    """Tags allocations: the vision tower's in its forward pass; the head's until its input has a gradient."""
 
     def switch(tag: str):
         def to(*_):
-            meter.tag = tag
+            tracker.tag = tag
 
         return to
 
     def enter_head(_, inputs):
-        meter.tag = HEAD
+        tracker.tag = HEAD
         if inputs[0].requires_grad:
             inputs[0].register_hook(switch(BACKWARD))
 
@@ -182,16 +182,16 @@ def _tag_parts(base: PreTrainedModel, meter: Meter) -> list:
     ]
 
 
-def _tag_gradients(model: nn.Module, meter: Meter) -> list:
+def _tag_gradients(model: nn.Module, tracker: MemoryTracker) -> list:
     return [
-        parameter.register_post_accumulate_grad_hook(lambda owner: meter.retag(owner.grad, GRADIENTS))
+        parameter.register_post_accumulate_grad_hook(lambda owner: tracker.retag(owner.grad, GRADIENTS))
         for parameter in model.parameters()
         if parameter.requires_grad
     ]
 
 
-def _fill_gradients(model: nn.Module, meter: Meter) -> None:
-    with meter.tagged(GRADIENTS):
+def _fill_gradients(model: nn.Module, tracker: MemoryTracker) -> None:
+    with tracker.tagged(GRADIENTS):
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.grad = torch.empty_like(parameter)

@@ -1,8 +1,7 @@
-"""`train.cache_features`: a run whose vision tower is frozen computes the features of each image once."""
+"""`train.cache_features`: with a frozen vision tower the features of each image are computed once and kept on disk."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,42 +14,49 @@ from texlens.data.load import Rows
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.models.fp8 import Fp8Linear
 from texlens.models.packed.forward import PackedForward
-from texlens.train.backends.engine import Engine
+from texlens.train.backends.packed import PackedBackend
+from texlens.train.backends.protocol import StepBackend
 
-FORMAT = 1
-"""Changes with whatever makes features of the same tower and image differ: decoding, resizing, the file's form."""
+FORMAT_VERSION = 1
+"""Raised whenever features of the same tower and image change: decoding, resizing, the file's format."""
 
 
-def with_features(engine: Engine, config: RunConfig, geometry: ImageGeometry, rows: Sequence[Rows]) -> Engine:
-    """The engine with the store that `train.cache_features` asks for, and a note on the room it takes.
+def with_feature_cache(
+    backend: StepBackend, config: RunConfig, geometry: ImageGeometry, splits: Sequence[Rows]
+) -> StepBackend:
+    """The backend with the feature store that `train.cache_features` asks for, and a note on its size.
 
     Raises:
-        ConfigError: features are no constants here, or the engine is the plain one.
-        RunError: the disk has no room for them.
+        ConfigError: features change during training, or the backend is the plain one.
+        RunError: the disk is too small for them.
     """
     if config.train.cache_features == "off":
-        return engine
-    if engine.forward is None:
-        why = "; ".join(engine.notes) or "train.engine is plain"
-        raise ConfigError(f"train.cache_features: on needs the packed engine ({why}); set train.cache_features: off")
-    if engine.forward.vision.is_trained:
+        return backend
+    if not isinstance(backend, PackedBackend):
+        reason = "; ".join(backend.notes) or "train.compute.backend is plain"
+        raise ConfigError(
+            f"train.cache_features: on needs the packed backend ({reason}); set train.cache_features: off"
+        )
+    if backend.forward.vision.is_trained:
         raise ConfigError(
             "train.cache_features: on needs a frozen vision tower, and adapters or weights of the tower or the merger "
             "are trained here; set train.cache_features: off, or adapter.vision and adapter.merger: frozen"
         )
-    store = feature_store(engine.forward, geometry)
-    missing = sum(store.missing_bytes(some, geometry) for some in rows)
+    store = feature_store(backend.forward, geometry)
+    missing = sum(store.missing_bytes(rows, geometry) for rows in splits)
     if missing > store.free_bytes():
         raise RunError(
             f"train.cache_features: the features need about {missing >> 20:,} MiB in {store.folder}, "
-            f"{store.free_bytes() >> 20:,} are free; make room, set TEXLENS_CACHE to another disk, or turn it off"
+            f"{store.free_bytes() >> 20:,} are free; free some space, set TEXLENS_CACHE to another disk, or turn it off"
         )
-    note = f"features of images are kept in {store.folder}; about {-(-missing // 2**20):,} MiB will be added"
-    return replace(engine, forward=replace(engine.forward, store=store), notes=(*engine.notes, note))
+    added_mib = -(-missing // 2**20)
+    return backend.with_feature_store(
+        store, f"features of images are kept in {store.folder}; about {added_mib:,} MiB will be added"
+    )
 
 
 def feature_store(forward: PackedForward, geometry: ImageGeometry) -> FeatureStore:
-    """The store of this model's tower, as its weights are now, and this geometry."""
+    """The store for this vision tower, with its present weights, and this geometry."""
     vision = forward.vision
     weight = next(vision.visual.merger.parameters())
     return FeatureStore(
@@ -62,16 +68,16 @@ def feature_store(forward: PackedForward, geometry: ImageGeometry) -> FeatureSto
 
 
 def fingerprint(visual: torch.nn.Module, geometry: ImageGeometry) -> str:
-    """Of all of the tower's weights, as it computes with them, and of how images are cut for it."""
-    digest = hashlib.sha256(f"{FORMAT} {geometry}".encode())
-    for name, tensor in {**visual.state_dict(), **_codes(visual)}.items():
+    """Of all weights that the tower computes with, and of how images are resized for it."""
+    digest = hashlib.sha256(f"{FORMAT_VERSION} {geometry}".encode())
+    for name, tensor in {**visual.state_dict(), **_fp8_weights(visual)}.items():
         if isinstance(tensor, Tensor):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:32]
 
 
-def _codes(visual: torch.nn.Module) -> dict[str, Tensor]:
-    """Weights in float8, which are no part of the state dict."""
+def _fp8_weights(visual: torch.nn.Module) -> dict[str, Tensor]:
+    """Weights in float8, which are not part of the state dict."""
     layers = [(name, layer) for name, layer in visual.named_modules() if isinstance(layer, Fp8Linear)]
-    return {f"{name}.{part}": tensor for name, layer in layers for part, tensor in layer.named_buffers()}
+    return {f"{name}.{buffer}": tensor for name, layer in layers for buffer, tensor in layer.named_buffers()}

@@ -1,7 +1,8 @@
-"""Parameters divided among the optimizer's groups: rates of module groups, LoRA+, weight decay."""
+"""Optimizer parameter groups: learning rates of module groups, LoRA+, weight decay."""
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -10,37 +11,47 @@ from texlens.adapters.attach import PEFT_PREFIX
 from texlens.adapters.plan import EXPERTS
 from texlens.models.families import MERGER_MODULES
 
-UP_MATRIX = re.compile(r"\.(lora_B|moe_lora_B|moe_lora_shared_B)\.")
-ADAPTER_PART = re.compile(r"(\.base_layer)*\.(lora_|moe_lora_|modules_to_save).*|\.(weight|bias)$")
+B_MATRIX = re.compile(r"\.(lora_B|moe_lora_B|moe_lora_shared_B)\.")
+ADAPTER_SUFFIX = re.compile(r"(\.base_layer)*\.(lora_|moe_lora_|modules_to_save).*|\.(weight|bias)$")
+
+
+@dataclass(frozen=True)
+class GroupLearningRates:
+    """What differs from the optimizer's one learning rate.
+
+    Args:
+        patterns: module group to a pattern of full layer names.
+        learning_rates: of the groups that have their own.
+        lora_plus_ratio: learning rate of B over that of A (Hayou et al. 2024, LoRA+, arXiv:2402.12354, section 4).
+    """
+
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    learning_rates: Mapping[str, float] = field(default_factory=dict)
+    lora_plus_ratio: float | None = None
 
 
 def parameter_groups(
-    named: Iterable[tuple[str, nn.Parameter]],
+    named_parameters: Iterable[tuple[str, nn.Parameter]],
     *,
     learning_rate: float,
     weight_decay: float,
-    groups: Mapping[str, str],
-    rates: Mapping[str, float],
-    lora_plus_ratio: float | None = None,
+    overrides: GroupLearningRates,
 ) -> list[dict[str, Any]]:
-    """The trainable parameters as the optimizer takes them, those of one rate and decay together.
+    """The trainable parameters as the optimizer takes them, one group per learning rate and weight decay.
 
-    Args:
-        groups: module group to a pattern of full layer names.
-        rates: learning rates of groups that have one of their own.
-        lora_plus_ratio: how much faster B learns than A (Hayou et al. 2024, LoRA+, arXiv:2402.12354, section 4).
+    Vectors (norms, biases, DoRA's magnitudes) have no weight decay.
     """
-    compiled = {group: re.compile(pattern) for group, pattern in groups.items()}
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in named:
+    patterns = {group: re.compile(pattern) for group, pattern in overrides.patterns.items()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in named_parameters:
         if not parameter.requires_grad:
             continue
-        rate = rates.get(_group(name, compiled), learning_rate)
-        if lora_plus_ratio and UP_MATRIX.search(name):
-            rate *= lora_plus_ratio
+        rate = overrides.learning_rates.get(_module_group(name, patterns), learning_rate)
+        if overrides.lora_plus_ratio and B_MATRIX.search(name):
+            rate *= overrides.lora_plus_ratio
         decay = weight_decay if parameter.ndim > 1 else 0.0
-        found.setdefault((rate, decay), []).append(parameter)
-    return [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in found.items()]
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()]
 
 
 def layer_name(parameter_name: str) -> str:
@@ -48,13 +59,13 @@ def layer_name(parameter_name: str) -> str:
     Example:
         base_model.model.model.visual.blocks.0.attn.qkv.lora_A.default.weight -> model.visual.blocks.0.attn.qkv
     """
-    return ADAPTER_PART.sub("", parameter_name.removeprefix(PEFT_PREFIX), count=1)
+    return ADAPTER_SUFFIX.sub("", parameter_name.removeprefix(PEFT_PREFIX), count=1)
 
 
-def _group(name: str, compiled: Mapping[str, re.Pattern[str]]) -> str:
+def _module_group(name: str, patterns: Mapping[str, re.Pattern[str]]) -> str:
     layer = layer_name(name)
     if re.search(r"\.experts(\.|$)", layer):
         return EXPERTS
-    if re.match(MERGER_MODULES + r"\b", layer):
+    if re.match(rf"{MERGER_MODULES}(\.|$)", layer):
         return "merger"
-    return next((group for group, pattern in compiled.items() if pattern.fullmatch(layer)), "")
+    return next((group for group, pattern in patterns.items() if pattern.fullmatch(layer)), "")

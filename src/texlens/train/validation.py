@@ -1,45 +1,56 @@
-"""What scores the rows that are read while training; whoever starts a training brings it, since `train` knows none."""
+"""Scores of the validation rows that are read during training, from the same metrics as evaluation."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from texlens.config.train import WatchSettings
+from texlens.config.run import RunConfig
+from texlens.config.train import ValidationSettings
 from texlens.core.errors import ConfigError
-from texlens.latex.parse.tokens import canonical_spacing
 from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import AnyMetric, chosen_metrics, run_metrics
+from texlens.metrics.scores import totals
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """Gives the scores `names` of predictions; of those in `lower_is_better` a smaller value is the better one."""
+    """Totals of `metrics` over predictions, by the metric's name."""
 
-    names: tuple[str, ...]
-    scores_of: Callable[[Sequence[Prediction]], Mapping[str, float]]
-    lower_is_better: frozenset[str] = frozenset()
+    metrics: tuple[AnyMetric, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(metric.name for metric in self.metrics)
+
+    @property
+    def lower_is_better(self) -> frozenset[str]:
+        return frozenset(metric.name for metric in self.metrics if metric.direction == "lower")
 
     def __call__(self, predictions: Sequence[Prediction]) -> Mapping[str, float]:
-        return self.scores_of(predictions)
+        return totals(predictions, self.metrics)
 
 
-def _exact_match(predictions: Sequence[Prediction]) -> Mapping[str, float]:
-    right = sum(canonical_spacing(row.text) == canonical_spacing(row.reference) for row in predictions)
-    return {"exact_match": right / max(len(predictions), 1)}
-
-
-EXACT_MATCH = Scorer(("exact_match",), _exact_match)
-
-
-def check_best_by(watch: WatchSettings, scorer: Scorer) -> None:
+def build_scorer(settings: ValidationSettings) -> Scorer:
     """
     Raises:
-        ConfigError: the best checkpoint is to be picked by a score that is not measured.
+        ConfigError: an unknown metric, or the best checkpoint is to be chosen by a score that is not measured.
     """
-    known = ("validation_loss", *scorer.names)
-    if watch.best_by not in known:
-        near = difflib.get_close_matches(watch.best_by, known, 1, 0.6)
-        meant = f"did you mean {near[0]}, or " if near else ""
+    scorer = Scorer(chosen_metrics(settings.metrics, "train.validation.metrics"))
+    measured = ("validation_loss", *scorer.names)
+    if settings.best_by not in measured:
+        near = difflib.get_close_matches(settings.best_by, measured, 1, 0.6)
+        suggestion = f"did you mean {near[0]}, or " if near else ""
         raise ConfigError(
-            f"train.watch.best_by: {watch.best_by} is not measured; {meant}is it missing in train.watch.metrics? "
-            f"Measured are {', '.join(known)}"
+            f"train.validation.best_by: {settings.best_by} is not measured; {suggestion}is it missing in "
+            f"train.validation.metrics? Measured are {', '.join(measured)}"
         )
+    return scorer
+
+
+def check_scores(config: RunConfig) -> None:
+    """
+    Raises:
+        ConfigError: an unknown metric in `train.validation.metrics` or `evaluate.metrics`.
+    """
+    run_metrics(config.evaluate.metrics)
+    build_scorer(config.train.validation)

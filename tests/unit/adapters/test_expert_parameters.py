@@ -1,4 +1,4 @@
-"""LoRA on stacked experts by routing: its products, its gradients, its memory and its file."""
+"""LoRA on stacked experts by routing: outputs, gradients, memory and file."""
 
 import torch
 from peft import PeftModel
@@ -37,11 +37,11 @@ def test_gradients_are_those_of_stock_peft_which_builds_the_whole_update(adapt, 
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-3, atol=1e-6, msg=name)
 
 
-def test_no_tensor_of_a_stacks_size_is_kept_for_the_backward_pass(adapt):
-    """A stack's update has the shape of the stack; what autograd keeps must not, but for the frozen stack itself."""
+def test_no_tensor_of_an_expert_parameters_size_is_saved_for_the_backward_pass(adapt):
+    """The update of an expert parameter has its shape; autograd must save none such but the frozen parameter."""
     adapted = adapt("qwen3_vl_moe", EXPERTS).stir()
     adapted.model.train()
-    stacks = {tuple(part.shape): part.data_ptr() for name, part in adapted.model.named_parameters() if "proj" in name}
+    pointers = {tuple(part.shape): part.data_ptr() for name, part in adapted.model.named_parameters() if "proj" in name}
     kept: list[torch.Tensor] = []
     frozen = {part.data_ptr() for part in adapted.model.parameters() if not part.requires_grad}
 
@@ -51,7 +51,7 @@ def test_no_tensor_of_a_stacks_size_is_kept_for_the_backward_pass(adapt):
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         adapted.model(**adapted.inputs)
-    large = [shape for shape in stacks if len(shape) == 3]
+    large = [shape for shape in pointers if len(shape) == 3]
     assert large
     assert not [
         tensor.shape

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.adapters.conftest import CARD
-from texlens.adapters.initialization import model_name, start_eva
+from texlens.adapters.initialization import initialize_eva, model_name
 from texlens.adapters.lora import SETTINGS, WEIGHTS, restore, save_adapter
 from texlens.config.adapter import GroupSettings, LoraSettings
 
@@ -40,7 +40,7 @@ def test_pissa_is_taken_up_again_as_it_was(adapt, saved):
 
 def test_eva_finds_the_directions_of_the_inputs_and_changes_nothing_at_first(adapt, saved):
     adapted = adapt("qwen3_vl", LoraSettings(rank=4, targets=(*ATTENTION, "vision"), init="eva"))
-    start_eva(adapted.model, [adapted.inputs] * 3)
+    initialize_eva(adapted.model, [adapted.inputs] * 3)
     assert torch.equal(adapted.logits(), adapted.before)
     layer = adapted.model.base_model.model.model.language_model.layers[0].self_attn.q_proj
     directions = layer.lora_A["default"].weight
@@ -69,7 +69,7 @@ def test_loftq_makes_up_for_what_4_bits_lost(tmp_path):
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed")
     from tests.fixtures.tiny_models import tiny_config, write_tiny_checkpoint
     from texlens.adapters.build import build_adapter, build_plan
-    from texlens.adapters.initialization import start_loftq
+    from texlens.adapters.initialization import initialize_loftq
     from texlens.config.quantize import QuantizeSettings
     from texlens.models.families import FAMILIES
     from texlens.models.load import load_model
@@ -84,6 +84,6 @@ def test_loftq_makes_up_for_what_4_bits_lost(tmp_path):
     with torch.no_grad():
         truth = whole(input_ids=tokens).logits
         before = (adapted(input_ids=tokens).logits - truth).norm()
-        start_loftq(adapted, folder)
+        initialize_loftq(adapted, folder)
         after = (adapted(input_ids=tokens).logits - truth).norm()
     assert after < 0.6 * before

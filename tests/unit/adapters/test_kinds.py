@@ -8,7 +8,8 @@ from transformers import AutoModelForImageTextToText
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model
 from tests.unit.adapters.conftest import CARD
-from texlens.adapters.build import build_plan, check_tower, check_whole
+from texlens.adapters.build import build_plan
+from texlens.adapters.checks import check_modules_to_save, check_quantized_vision
 from texlens.adapters.lora import WEIGHTS, load_adapter, save_adapter
 from texlens.config.adapter import ExpertSettings, FullSettings, GroupSettings, LoraSettings, MoeLoraSettings
 from texlens.config.quantize import QuantizeSettings
@@ -26,7 +27,7 @@ KINDS = {
         vision=GroupSettings(rank=2, alpha=4, dropout=0.1, learning_rate=1e-5),
         merger="full",
         rslora=True,
-        train_also=("embed_tokens", "lm_head"),
+        modules_to_save=("embed_tokens", "lm_head"),
     ),
     "dora": LoraSettings(rank=4, targets=(*ATTENTION, "vision"), dora=True),
     "orthogonal": LoraSettings(rank=4, targets=ATTENTION, init="orthogonal"),
@@ -142,13 +143,13 @@ def test_an_adapter_of_another_family_is_refused_with_the_reason(adapt, saved):
 
 def test_a_module_that_the_base_packs_can_not_be_trained_whole():
     config, family = tiny_config("qwen3_vl"), FAMILIES["qwen3_vl"]
-    settings = LoraSettings(rank=2, targets=("q_proj",), train_also=("model.language_model.layers.1.mlp",))
+    settings = LoraSettings(rank=2, targets=("q_proj",), modules_to_save=("model.language_model.layers.1.mlp",))
     plan = build_plan(settings, family, config)
-    check_whole(plan, "none", config)
+    check_modules_to_save(plan, "none", config)
     with pytest.raises(ConfigError, match=r"layers\.1\.mlp has weights that base\.quantize: fp8 packs.*remove it"):
-        check_whole(plan, "fp8", config)
-    embedding = build_plan(LoraSettings(rank=2, train_also=("embed_tokens", "lm_head")), family, config)
-    check_whole(embedding, "fp8", config)
+        check_modules_to_save(plan, "fp8", config)
+    embedding = build_plan(LoraSettings(rank=2, modules_to_save=("embed_tokens", "lm_head")), family, config)
+    check_modules_to_save(embedding, "fp8", config)
 
 
 def test_a_tower_held_in_fp8_can_not_be_trained_and_its_merger_can():
@@ -156,11 +157,11 @@ def test_a_tower_held_in_fp8_can_not_be_trained_and_its_merger_can():
     base = QuantizeSettings(quantize="fp8", quantize_vision=True)
     adapted = build_plan(LoraSettings(rank=2, targets=("all-linear",)), family, config)
     with pytest.raises(ConfigError, match=r"12 layers of the vision tower can't be trained.*freeze the tower"):
-        check_tower(adapted, base)
-    check_tower(adapted, QuantizeSettings(quantize="fp8"))
-    with pytest.raises(ConfigError, match=r"goes with base\.quantize: fp8 alone, and this is nf4"):
-        check_tower(adapted, QuantizeSettings(quantize="nf4", quantize_vision=True))
-    whole = build_plan(LoraSettings(rank=2, train_also=("model.visual.blocks.1.norm1",)), family, config)
-    with pytest.raises(ConfigError, match=r"train_also: model\.visual\.blocks\.1\.norm1 can't be trained"):
-        check_tower(whole, base)
-    check_tower(build_plan(LoraSettings(rank=2, merger="full"), family, config), base)
+        check_quantized_vision(adapted, base)
+    check_quantized_vision(adapted, QuantizeSettings(quantize="fp8"))
+    with pytest.raises(ConfigError, match=r"needs base\.quantize: fp8, and this is nf4"):
+        check_quantized_vision(adapted, QuantizeSettings(quantize="nf4", quantize_vision=True))
+    normalization = build_plan(LoraSettings(rank=2, modules_to_save=("model.visual.blocks.1.norm1",)), family, config)
+    with pytest.raises(ConfigError, match=r"modules_to_save: model\.visual\.blocks\.1\.norm1 can't be trained"):
+        check_quantized_vision(normalization, base)
+    check_quantized_vision(build_plan(LoraSettings(rank=2, merger="full"), family, config), base)

@@ -29,7 +29,7 @@ KINDS = {
     "head trained whole": {"target_modules": EVERYWHERE, "modules_to_save": ["lm_head"]},
     "orthogonal": {"target_modules": EVERYWHERE, "init_lora_weights": "orthogonal"},
 }
-STACKS = {
+EXPERTS = {
     "target_modules": ["q_proj"],
     "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
 }
@@ -57,25 +57,25 @@ def weights(model):
 def test_a_merged_checkpoint_is_what_peft_merges(tmp_path, family, kind):
     base, adapter, folder, model = adapted(tmp_path, family, **KINDS[kind])
     changed = write_merged(base, adapter, folder)
-    twin, merged = weights(model.merge_and_unload()), weights(load_model(folder))
-    assert twin.keys() == merged.keys()
-    for name, weight in twin.items():
+    reference, merged = weights(model.merge_and_unload()), weights(load_model(folder))
+    assert reference.keys() == merged.keys()
+    for name, weight in reference.items():
         torch.testing.assert_close(merged[name], weight, rtol=0, atol=1e-6, msg=name)
     before = weights(load_model(base))
     assert sorted(name for name in before if not torch.equal(before[name], merged[name])) == sorted(changed)
 
 
-def test_stacked_experts_are_merged_one_by_one(tmp_path):
-    base, adapter, folder, model = adapted(tmp_path, "qwen3_vl_moe", **STACKS)
+def test_stacked_experts_are_merged_one_at_a_time(tmp_path):
+    base, adapter, folder, model = adapted(tmp_path, "qwen3_vl_moe", **EXPERTS)
     changed = write_merged(base, adapter, folder)
     assert sum("experts" in name for name in changed) == 4
-    twin, merged = weights(model.merge_and_unload()), weights(load_model(folder))
-    for name, weight in twin.items():
+    reference, merged = weights(model.merge_and_unload()), weights(load_model(folder))
+    for name, weight in reference.items():
         torch.testing.assert_close(merged[name], weight, rtol=0, atol=1e-6, msg=name)
 
 
-def test_a_stack_that_the_checkpoint_keeps_turned_is_merged_turned(tmp_path):
-    base, adapter, folder, model = adapted(tmp_path, "qwen3_vl_moe", **STACKS)
+def test_expert_parameter_stored_transposed_is_merged_transposed(tmp_path):
+    base, adapter, folder, model = adapted(tmp_path, "qwen3_vl_moe", **EXPERTS)
     tensors = load_file(base / "model.safetensors")
     name = "model.language_model.layers.0.mlp.experts.down_proj"
     tensors[name] = tensors[name].transpose(1, 2).contiguous()
@@ -124,19 +124,19 @@ def changed_settings(adapter: Path, **settings) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
-        ({"init_lora_weights": "pissa_niter_4"}, "took its factors out of the base"),
-        ({"init_lora_weights": "loftq"}, "took its factors out of the base"),
+        ({"init_lora_weights": "pissa_niter_4"}, "subtracted its factors from the base"),
+        ({"init_lora_weights": "loftq"}, "subtracted its factors from the base"),
         ({"peft_type": "MOE_LORA"}, "router"),
         ({"peft_type": "VERA"}, "VERA adapter can't be merged"),
         ({"bias": "all"}, "trained biases"),
         ({"lora_bias": True}, "lora_bias"),
     ],
 )
-def test_what_is_no_sum_of_base_and_update_is_refused(tmp_path, settings, said):
+def test_adapter_that_is_no_sum_of_base_and_update_is_refused(tmp_path, settings, message):
     base, adapter, folder, _ = adapted(tmp_path, "qwen3_vl", target_modules=["q_proj"])
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=message):
         write_merged(base, changed_settings(adapter, **settings), folder)
     assert not list(folder.iterdir())
 
@@ -160,15 +160,15 @@ def test_half_of_an_update_is_refused(tmp_path):
     base, adapter, folder, _ = adapted(tmp_path, "qwen3_vl", target_modules=["q_proj"])
     path = adapter / "adapter_model.safetensors"
     save_file({key: part for key, part in load_file(path).items() if "lora_B" not in key}, path)
-    with pytest.raises(ModelError, match="lacks its factor b"):
+    with pytest.raises(ModelError, match="has no factor b"):
         write_merged(base, adapter, folder)
 
 
 def test_a_base_that_is_quantized_already_is_refused(tmp_path):
     base, adapter, folder, _ = adapted(tmp_path, "qwen3_vl", target_modules=["q_proj"])
-    told = read_config(base) | {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
-    (base / "config.json").write_text(json.dumps(told))
-    with pytest.raises(ExportError, match=r"bitsandbytes already.*merge into the unquantized checkpoint"):
+    config = read_config(base) | {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    (base / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ExportError, match=r"bitsandbytes.*merge into the unquantized checkpoint"):
         write_merged(base, adapter, folder)
 
 

@@ -15,7 +15,7 @@ ATTENTION = ("text-attention",)
 KINDS = {
     "merger and embedding whole": (
         "qwen3_vl",
-        LoraSettings(rank=4, targets=ATTENTION, merger="full", train_also=("embed_tokens", "lm_head")),
+        LoraSettings(rank=4, targets=ATTENTION, merger="full", modules_to_save=("embed_tokens", "lm_head")),
     ),
     "pissa": ("qwen2_vl", LoraSettings(rank=4, targets=ATTENTION, init="pissa")),
     "experts of their own rank": (
@@ -39,6 +39,6 @@ def test_a_merged_checkpoint_says_what_the_adapter_says(kind, adapt, saved, tmp_
 def test_moe_lora_is_refused_with_the_reason_and_nothing_is_written(adapt, saved, tmp_path):
     save_adapter(adapt("qwen3_vl", MoeLoraSettings(kind="moe-lora", rank=2)).model, saved, CARD)
     (tmp_path / "merged").mkdir()
-    with pytest.raises(ModelError, match="anew for every token"):
+    with pytest.raises(ModelError, match="weighs the experts for every token"):
         write_merged(write_tiny_checkpoint(tmp_path / "base", "qwen3_vl"), saved, tmp_path / "merged")
     assert not list((tmp_path / "merged").iterdir())

@@ -49,7 +49,7 @@ def test_a_dumped_config_loads_as_the_same_config(tmp_path, run_file):
         ("foo", "write it as key=value"),
         ("train.epochs.x=1", "train.epochs is a value, not a branch"),
         ("adapter.targets=[]", "nothing would be trained"),
-        ("train.watch.best_by=exact_match", "set sample_rows"),
+        ("train.validation.best_by=exact_match", "set generation_rows"),
         ("evaluate.metrics=[]", "'evaluate.metrics'"),
         ("name=../up", "'name'"),
     ],
@@ -61,18 +61,24 @@ def test_a_wrong_override_is_reported_in_one_line(run_file, override, message):
 
 
 def test_metrics_are_a_list_or_names_with_commas(run_file):
-    config = load_config(run_file, ["evaluate.metrics=bleu4, cdm_f1", "train.watch.metrics=[captions]"])
+    config = load_config(run_file, ["evaluate.metrics=bleu4, cdm_f1", "train.validation.metrics=[captions]"])
     assert config.evaluate.metrics == ("bleu4", "cdm_f1")
-    assert config.train.watch.metrics == ("captions",)
+    assert config.train.validation.metrics == ("captions",)
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["train.engine=plain", "train.pack_tokens=512"], "pack_tokens is the packed engine's and engine is plain"),
-        (["train.engine=plain", "train.compile=on"], "compile is the packed engine's and engine is plain"),
-        (["train.gradient_checkpointing=true", "train.recompute=none"], "recompute is none; keep one of the two"),
-        (["train.pack_tokens=3"], "'train.pack_tokens': input should be greater than or equal to 256 (got 3)"),
+        (["train.compute.backend=plain", "train.compute.pack_tokens=512"], "pack_tokens belongs to the packed backend"),
+        (["train.compute.backend=plain", "train.compute.compile=on"], "compile belongs to the packed backend"),
+        (
+            ["train.compute.gradient_checkpointing=true", "train.compute.recompute=none"],
+            "recompute is none; keep one of the two",
+        ),
+        (
+            ["train.compute.pack_tokens=3"],
+            "'train.compute.pack_tokens': input should be greater than or equal to 256 (got 3)",
+        ),
     ],
 )
 def test_engine_settings_without_effect_are_refused(run_file, overrides, message):

@@ -11,7 +11,7 @@ from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_processor, write_tiny_checkpoint
 from tests.unit.export.conftest import write_base
 from tests.unit.serve.conftest import serving
-from texlens.adapters.build import build_adapter, build_card, build_plan
+from texlens.adapters.build import build_adapter, build_metadata, build_plan
 from texlens.adapters.lora import load_adapter, save_adapter
 from texlens.config.load import build_config, dump_config, load_config
 from texlens.core.errors import ModelError
@@ -36,7 +36,7 @@ MOE_LORA = {"kind": "moe-lora", "rank": 2, "targets": [*ATTENTION, "vision"]}
 FULL = {"kind": "full", "targets": [*ATTENTION, "merger"]}
 KINDS = {
     "lora": ("qwen2_5_vl", {"rank": 2}),
-    "dora": ("qwen3_vl", {"rank": 2, "dora": True, "train_also": ["embed_tokens"]}),
+    "dora": ("qwen3_vl", {"rank": 2, "dora": True, "modules_to_save": ["embed_tokens"]}),
     "moe-lora": ("qwen3_vl", MOE_LORA),
     "full": ("qwen3_vl", FULL),
     "all": ("qwen2_vl", {"kind": "full", "targets": ["all"]}),
@@ -72,7 +72,7 @@ def made_run(folder: Path, name: str, family: str, adapter: dict, quantize: str 
                 parameter += torch.randn(parameter.shape, generator=generator) * 0.05
     run = RunFolder.create(folder / "runs", name)
     write_text(run.config, dump_config(config))
-    save_adapter(adapted, run.adapter, build_card(config, base))
+    save_adapter(adapted, run.adapter, build_metadata(config, base))
     save_processor(base.processor, run.adapter)
     return run
 

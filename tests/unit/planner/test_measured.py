@@ -1,4 +1,4 @@
-"""Plans against what an H200 measured on 2026-11-21 (torch 2.11, transformers 5.17): benchmarks/results."""
+"""Plans compared with measurements on an H200 on 2026-11-21 (torch 2.11, transformers 5.17): benchmarks/results."""
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -22,9 +22,7 @@ from texlens.planner.simulated_step import Batch, simulate_step
         ("Qwen2-VL-2B-Instruct", 64, 16, False, 24.131, 28.393, 230.2),
     ],
 )
-def test_a_step_of_the_plain_engine_takes_what_was_measured(
-    name, rank, rows, checkpointing, allocated, reserved, step_ms
-):
+def test_plain_step_takes_the_measured_memory_and_time(name, rank, rows, checkpointing, allocated, reserved, step_ms):
     config = bundled_config(name)
     assert config is not None
     base, family = meta_model(config).bfloat16(), family_of(config)
@@ -38,7 +36,7 @@ def test_a_step_of_the_plain_engine_takes_what_was_measured(
     assert 1000 * time_step(step.work, find_gpu("h200")).seconds == pytest.approx(step_ms, rel=0.15)
 
 
-def test_packs_of_16k_tokens_take_the_time_that_was_measured():
+def test_packs_of_16k_tokens_take_the_measured_time():
     """102.6 rows a second."""
     values = {
         "model": {"path": "Qwen/Qwen3-VL-4B-Instruct"},

@@ -1,4 +1,4 @@
-"""Which packs a run makes within its memory."""
+"""Pack size and recomputation within a memory limit."""
 
 import pytest
 import torch
@@ -12,39 +12,41 @@ from texlens.planner.pack_budget import GIB, pack_options, plan_packs
 CPU = torch.device("cpu")
 
 
-def config(quantize: str = "none", **train):
-    values = {"model": {"path": "nano"}, "data": {"path": "demo"}, "base": {"quantize": quantize}, "train": train}
-    return build_config(values)
+def config(quantize: str = "none", **compute):
+    values = {"model": {"path": "nano"}, "data": {"path": "demo"}, "base": {"quantize": quantize}}
+    return build_config({**values, "train": {"compute": compute}})
 
 
-def test_a_cpu_without_a_limit_makes_nothing_again():
+def test_cpu_without_a_limit_recomputes_nothing():
     plan = plan_packs(config(), tiny_model()[0], CPU)
     assert (plan.choice.tokens, plan.choice.recompute, plan.notes) == (2048, "none", ())
     assert plan.gib == 0.01
 
 
-def test_a_limit_makes_packs_smaller_and_their_backward_passes_longer():
+def test_limit_makes_packs_smaller_and_recomputes_more():
     model = tiny_model()[0]
-    held = static_bytes(model)
-    plans = [plan_packs(config(memory_gib=(held + room) / GIB), model, CPU).choice for room in (8.3e6, 3.4e6, 2.56e6)]
+    static, limits = static_bytes(model), (8.3e6, 3.4e6, 2.56e6)
+    plans = [plan_packs(config(memory_gib=(static + limit) / GIB), model, CPU).choice for limit in limits]
     assert [(plan.tokens, plan.recompute) for plan in plans] == [(2048, "none"), (1024, "mlp"), (1024, "full")]
-    assert all(plan.nbytes <= room for plan, room in zip(plans, (8.3e6, 3.4e6, 2.56e6), strict=True))
+    assert all(plan.nbytes <= limit for plan, limit in zip(plans, limits, strict=True))
 
 
-def test_too_little_memory_is_told_with_what_is_needed():
+def test_too_small_limit_is_refused_with_the_memory_needed():
     with pytest.raises(
-        ConfigError, match=r"train\.memory_gib: 0\.001 is too little.*needs at least 0\.00\d+ GiB"
-    ) as said:
+        ConfigError, match=r"train\.compute\.memory_gib: 0\.001 is too little.*needs at least 0\.00\d+ GiB"
+    ) as caught:
         plan_packs(config(memory_gib=0.001), tiny_model()[0], CPU)
-    assert "raise it, or set base.quantize: nf4" in str(said.value)
-    with pytest.raises(ConfigError, match=r"or leave train\.pack_tokens and train\.recompute to auto"):
+    assert "raise it, or set base.quantize: nf4" in str(caught.value)
+    with pytest.raises(
+        ConfigError, match=r"or leave train\.compute\.pack_tokens and train\.compute\.recompute to auto"
+    ):
         plan_packs(config(memory_gib=0.001, pack_tokens=4096), tiny_model()[0], CPU)
     with pytest.raises(ConfigError, match=r"or lower adapter\.rank"):
         plan_packs(config("nf4", memory_gib=0.001), tiny_model()[0], CPU)
 
 
-def test_what_is_set_is_not_chosen_anew():
-    options = pack_options(config(pack_tokens=5000, recompute="mlp").train, on_gpu=True)
+def test_settings_of_the_user_are_not_replaced():
+    options = pack_options(config(pack_tokens=5000, recompute="mlp").train.compute, on_gpu=True)
     assert (options.tokens, options.recompute) == ((5000,), ("mlp",))
-    assert pack_options(config(gradient_checkpointing=True).train, on_gpu=True).recompute == ("full",)
-    assert max(pack_options(config().train, on_gpu=True).tokens) == 32_768
+    assert pack_options(config(gradient_checkpointing=True).train.compute, on_gpu=True).recompute == ("full",)
+    assert max(pack_options(config().train.compute, on_gpu=True).tokens) == 32_768

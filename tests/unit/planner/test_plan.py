@@ -14,23 +14,24 @@ from texlens.planner.run_plan import plan_run
 from texlens.planner.simulated_step import Batch
 
 
-def config_of(**train):
-    return build_config({"model": {"path": "nano"}, "data": {"path": "demo"}, "train": {"epochs": 1, **train}})
+def config_of(batch_size: int = 8, **compute):
+    train = {"epochs": 1, "batch_size": batch_size, "compute": compute}
+    return build_config({"model": {"path": "nano"}, "data": {"path": "demo"}, "train": train})
 
 
-def test_every_card_has_a_name_of_its_own_and_says_where_its_figures_come_from():
+def test_every_gpu_has_a_unique_name_and_a_source():
     names = [gpu.name for gpu in known_gpus()]
     assert len(set(names)) == len(names)
     assert {"h200", "h100", "a100-80g", "a100-40g", "l40s", "a10", "l4", "t4", "rtx4090", "rtx3090"} < set(names)
     assert all(gpu.source for gpu in known_gpus())
 
 
-def test_a_misspelt_card_gets_the_nearest_one():
+def test_misspelt_gpu_gets_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean rtx4090"):
         find_gpu("rtx409")
 
 
-def test_auto_without_a_card_says_what_to_do(monkeypatch):
+def test_auto_without_a_gpu_gives_the_remedy(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(ConfigError, match="name one, such as --gpu rtx4090"):
         find_gpu("auto")
@@ -43,7 +44,7 @@ def test_the_worst_batch_is_as_long_as_the_longest_row():
     assert batches.count == 2
 
 
-def test_moments_take_the_parameters_own_type_or_a_byte_each():
+def test_moments_have_the_parameters_dtype_or_one_byte():
     import torch
 
     adapter = torch.nn.Parameter(torch.empty(4096, device="meta"))
@@ -52,66 +53,68 @@ def test_moments_take_the_parameters_own_type_or_a_byte_each():
     assert optimizer_bytes([adapter, norm], "adamw-8bit") == 2 * (4096 + 4 * 16) + 2 * 4 * 64
 
 
-def test_a_call_is_bound_by_its_products_or_by_its_traffic():
-    card = find_gpu("a100-80g")
-    products = time_step([(int(312e12 * 0.79), 1)], card).device
-    traffic = time_step([(1, int(2039e9 * 0.9))], card).device
-    assert time_step([(1, 1)] * 80_000, card).seconds == pytest.approx(1.0, rel=0.01)
+def test_call_is_bound_by_flops_or_by_memory_traffic():
+    gpu = find_gpu("a100-80g")
+    products = time_step([(int(312e12 * 0.79), 1)], gpu).device
+    traffic = time_step([(1, int(2039e9 * 0.9))], gpu).device
+    assert time_step([(1, 1)] * 80_000, gpu).seconds == pytest.approx(1.0, rel=0.01)
     assert products == pytest.approx(1.0, rel=1e-6)
     assert traffic == pytest.approx(1.0, rel=1e-6)
 
 
 def test_smaller_batches_keep_the_rows_of_a_step():
-    changes = [change for change in candidates(config_of(batch_size=8, engine="plain")) if "train.batch_size" in change]
-    assert [(change["train.batch_size"], change["train.accumulation"]) for change in changes[1:4]] == [
+    changes = [
+        change for change in candidates(config_of(batch_size=8, backend="plain")) if "train.batch_size" in change
+    ]
+    assert [(change["train.batch_size"], change["train.gradient_accumulation"]) for change in changes[1:4]] == [
         (4, 2),
         (2, 4),
         (1, 8),
     ]
 
 
-def test_recompute_that_was_set_is_raised_itself():
+def test_recompute_set_by_the_user_is_raised():
     changes = list(candidates(config_of(batch_size=8, recompute="none")))
-    assert any(change.get("train.recompute") == "full" for change in changes)
-    assert not any("train.gradient_checkpointing" in change for change in changes)
+    assert any(change.get("train.compute.recompute") == "full" for change in changes)
+    assert not any("train.compute.gradient_checkpointing" in change for change in changes)
 
 
 def test_fit_gives_the_first_change_that_helps_and_no_more():
-    change = fit(config_of(batch_size=8, engine="plain"), lambda other: other.base.quantize == "nf4")
-    assert change == {"train.gradient_checkpointing": True, "base.quantize": "nf4"}
-    assert as_overrides(change) == ["train.gradient_checkpointing=true", "base.quantize=nf4"]
+    change = fit(config_of(batch_size=8, backend="plain"), lambda other: other.base.quantize == "nf4")
+    assert change == {"train.compute.gradient_checkpointing": True, "base.quantize": "nf4"}
+    assert as_overrides(change) == ["train.compute.gradient_checkpointing=true", "base.quantize=nf4"]
 
 
-def test_fit_says_when_nothing_helps():
-    assert fit(config_of(batch_size=2, engine="plain"), lambda other: False) is None
+def test_fit_is_none_when_nothing_helps():
+    assert fit(config_of(batch_size=2, backend="plain"), lambda other: False) is None
 
 
 def test_changes_that_can_t_be_combined_are_left_out():
     assert with_changes(config_of(), {"train.batch_size": 0}) is None
 
 
-@pytest.mark.parametrize("engine", ["plain", "packed"])
-def test_the_nano_model_fits_a_small_card(engine):
+@pytest.mark.parametrize("backend", ["plain", "packed"])
+def test_nano_model_fits_a_small_gpu(backend):
     config = bundled_config("nano")
     assert config is not None
-    plan = plan_on_gpu(config_of(engine=engine), config, [RowSize(((4, 12),), 60, 40)] * 16, find_gpu("rtx3060-12g"))
+    plan = plan_on_gpu(config_of(backend=backend), config, [RowSize(((4, 12),), 60, 40)] * 16, find_gpu("rtx3060-12g"))
     assert plan.fits
     assert plan.change == {}
-    assert plan.engine == engine
+    assert plan.backend == backend
     assert plan.to_json()["seconds_per_epoch"] is not None
 
 
-def test_a_limit_that_no_pack_meets_is_told():
+def test_limit_that_no_pack_fits_is_noted():
     config, rows = bundled_config("nano"), [RowSize(((4, 12),), 60, 40)] * 16
     assert config is not None
     notes = [plan_on_gpu(config_of(memory_gib=gib), config, rows, find_gpu("l4")).notes for gib in (0.01, 4)]
-    assert [any("with which the run is refused" in note for note in found) for found in notes] == [True, False]
+    assert [any("so the run is refused" in note for note in plan_notes) for plan_notes in notes] == [True, False]
 
 
-def test_without_rows_a_formula_is_assumed_and_said():
+def test_without_rows_a_typical_formula_is_assumed_with_a_note():
     config = bundled_config("nano")
     assert config is not None
-    plan = plan_on_gpu(config_of(engine="plain"), config, [], find_gpu("t4"))
+    plan = plan_on_gpu(config_of(backend="plain"), config, [], find_gpu("t4"))
     assert any("285 tokens each are assumed" in note for note in plan.notes)
     assert plan.seconds_per_epoch is None
 
@@ -131,7 +134,7 @@ def test_every_kind_of_adapter_runs_on_the_meta_device(adapter):
     assert step.gradients == sum(parameter.nbytes for parameter in trained)
 
 
-def test_fp8_weighs_as_much_as_16_bits_and_needs_a_card_that_has_it():
+def test_fp8_weighs_as_much_as_16_bits_and_needs_fp8_units():
     config = bundled_config("nano")
     assert config is not None
     settings = {"model": {"path": "nano"}, "data": {"path": "demo"}, "train": {"epochs": 1}}
@@ -142,11 +145,11 @@ def test_fp8_weighs_as_much_as_16_bits_and_needs_a_card_that_has_it():
     weights = [plan.memory.parts["frozen weights"] for plan in plans]
     assert weights[1] == pytest.approx(weights[0], rel=0.02)
     assert any("two bytes a number" in note for note in plans[1].notes)
-    with pytest.raises(ConfigError, match=r"A100.* has no 8-bit products; set base\.quantize: none"):
+    with pytest.raises(ConfigError, match=r"A100.* has no FP8 units; set base\.quantize: none"):
         plan_on_gpu(build_config({**settings, "base": {"quantize": "fp8"}}), config, [], find_gpu("a100-80g"))
 
 
-def test_a_mixture_can_not_be_planned_over_a_base_that_hardly_touches_it():
+def test_mixture_can_not_be_planned_over_an_fp8_base():
     settings = {"model": {"path": "Qwen/Qwen3-VL-30B-A3B-Instruct"}, "data": {"path": "nowhere"}}
     with pytest.raises(ConfigError, match="fp8 packs linear layers alone"):
         plan_run(build_config({**settings, "base": {"quantize": "fp8"}}))

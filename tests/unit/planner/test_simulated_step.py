@@ -1,4 +1,4 @@
-"""The simulated step against a real one on the CPU, counted by the same meter's rules, and against arithmetic."""
+"""The simulated step compared with a real one on the CPU, counted by the same rules, and with arithmetic."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from texlens.models.bundled import bundled_config
 from texlens.models.families import FAMILIES
 from texlens.models.load import random_model
 from texlens.models.meta_model import meta_model
-from texlens.planner.simulated_ops import BYTES_PER_WEIGHT, quantize, quantize_tower
+from texlens.planner.simulated_ops import BYTES_PER_WEIGHT, quantize, quantize_vision
 from texlens.planner.simulated_step import TRAINED, WEIGHTS, Batch, make_inputs, make_labels, simulate_step
 
 BATCH = Batch(2, 24, 16, (((4, 4),), ((4, 4),)))
@@ -39,7 +39,7 @@ def test_the_peak_on_meta_is_the_peak_of_the_real_step(family_name, checkpointin
     assert step.peak == pytest.approx(real_peak(family_name, checkpointing), rel=0.08)
 
 
-def test_experts_are_counted_for_the_tokens_that_they_get():
+def test_experts_are_counted_for_their_tokens():
     base = meta_model(tiny_config("qwen3_vl_moe")).bfloat16()
     step = simulate_step(base, base, FAMILIES["qwen3_vl_moe"], BATCH, checkpointing=False)
     tokens, chosen, width, inner, layers = 48, 2, 32, 16, 2
@@ -47,7 +47,7 @@ def test_experts_are_counted_for_the_tokens_that_they_get():
     assert step.flops > 3 * forward
 
 
-def test_recomputation_keeps_less_and_computes_more():
+def test_recomputation_stores_less_and_computes_more():
     base = meta_model(tiny_config("qwen3_vl"))
     stored = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False)
     again = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=True)
@@ -55,15 +55,15 @@ def test_recomputation_keeps_less_and_computes_more():
     assert again.flops > stored.flops
 
 
-def test_gradients_of_an_earlier_batch_are_there_from_the_start():
+def test_gradients_of_an_earlier_batch_count_from_the_start():
     base = meta_model(tiny_config("qwen3_vl"))
-    one = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False)
-    two = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False, accumulation=2)
-    assert two.peak > one.peak
+    single = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False)
+    accumulated = simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False, accumulation=2)
+    assert accumulated.peak > single.peak
 
 
 @pytest.mark.parametrize("kind", ["nf4", "fp8"])
-def test_a_quantized_base_weighs_what_is_stored(kind):
+def test_quantized_base_weighs_what_is_stored(kind):
     config = bundled_config("Qwen3-VL-4B-Instruct")
     assert config is not None
     base = meta_model(config).bfloat16()
@@ -79,31 +79,31 @@ def test_a_quantized_base_weighs_what_is_stored(kind):
 @pytest.mark.parametrize(
     ("model", "parts"), [("Qwen3-VL-4B-Instruct", ("attn", "mlp")), ("Qwen2.5-VL-3B-Instruct", ("attn",))]
 )
-def test_a_tower_in_fp8_weighs_a_byte_a_number(model, parts):
+def test_vision_tower_in_fp8_takes_a_byte_per_weight(model, parts):
     config = bundled_config(model)
     assert config is not None
     base = meta_model(config).bfloat16()
     before = sum(parameter.nbytes for parameter in base.parameters())
     names = [name for name, _ in base.named_parameters() if "visual.blocks" in name and name.endswith(".weight")]
-    coded = [base.get_parameter(name) for name in names if any(f".{part}." in name for part in parts)]
-    quantize_tower(base)
+    quantized = [base.get_parameter(name) for name in names if any(f".{part}." in name for part in parts)]
+    quantize_vision(base)
     after = sum(parameter.nbytes for parameter in base.parameters())
-    assert (before - after) / sum(one.nbytes for one in coded) == pytest.approx(0.5, abs=2e-3)
+    assert (before - after) / sum(weight.nbytes for weight in quantized) == pytest.approx(0.5, abs=2e-3)
 
 
-def test_a_tower_in_fp8_does_the_same_work():
+def test_vision_tower_in_fp8_does_the_same_work():
     steps = []
-    for coded in (False, True):
+    for in_fp8 in (False, True):
         base = meta_model(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
-        if coded:
-            quantize_tower(base)
+        if in_fp8:
+            quantize_vision(base)
         base.model.language_model.layers[0].input_layernorm.weight.requires_grad_(True)
         steps.append(simulate_step(base, base, FAMILIES["qwen3_vl"], BATCH, checkpointing=False))
     assert steps[1].flops == steps[0].flops
     assert steps[1].gradients == steps[0].gradients
 
 
-def test_a_base_in_fp8_does_the_same_work_and_passes_its_slopes_on():
+def test_base_in_fp8_does_the_same_work_and_passes_gradients_on():
     steps = []
     for kind in (None, "fp8"):
         base = meta_model(tiny_config("qwen3_vl")).bfloat16().requires_grad_(False)
@@ -115,7 +115,7 @@ def test_a_base_in_fp8_does_the_same_work_and_passes_its_slopes_on():
     assert steps[1].gradients == steps[0].gradients
 
 
-def test_work_of_a_formula_is_the_known_one():
+def test_flops_of_a_formula_are_the_known_number():
     """4 x (linear parameters) x tokens with a frozen base: Qwen3-VL-4B, 4.85 TFLOP for 170 + 115 tokens."""
     config = bundled_config("Qwen3-VL-4B-Instruct")
     assert config is not None

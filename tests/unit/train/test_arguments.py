@@ -2,19 +2,19 @@ import pytest
 
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
-from texlens.planner.steps import rows_and_passes
+from texlens.planner.steps import rows_and_batches
 
 
 @pytest.mark.parametrize(
     ("batch_size", "accumulation", "processes", "expected"),
     [(8, 1, 1, (8, 1)), (8, 3, 1, (8, 3)), (8, 1, 2, (4, 1)), (4, 4, 2, (4, 2)), (3, 2, 2, (3, 1)), (4, 3, 2, (3, 2))],
 )
-def test_processes_of_the_plain_engine_share_a_step(batch_size, accumulation, processes, expected):
-    settings = TrainSettings(batch_size=batch_size, accumulation=accumulation)
-    assert rows_and_passes(settings, processes) == expected
+def test_processes_of_the_plain_backend_share_a_step(batch_size, accumulation, processes, expected):
+    settings = TrainSettings(batch_size=batch_size, gradient_accumulation=accumulation)
+    assert rows_and_batches(settings, processes) == expected
     assert expected[0] * expected[1] * processes == batch_size * accumulation
 
 
-def test_rows_that_can_not_be_shared_are_told():
-    with pytest.raises(ConfigError, match=r"is 3, and 2 processes .* make it a multiple of 2"):
-        rows_and_passes(TrainSettings(batch_size=3), 2)
+def test_rows_that_can_not_be_divided_evenly_are_refused():
+    with pytest.raises(ConfigError, match=r"is 3, which 2 processes .* make it a multiple of 2"):
+        rows_and_batches(TrainSettings(batch_size=3), 2)

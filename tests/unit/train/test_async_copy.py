@@ -1,17 +1,17 @@
 import torch
 
-from texlens.train.async_copy import Beside, tensors_of
+from texlens.train.async_copy import CopyStream, tensors_of
 
 
-def test_every_tensor_of_a_batch_is_found():
-    one, two, three = torch.ones(1), torch.ones(2), torch.ones(3)
+def test_tensors_of_finds_every_tensor_of_a_batch():
+    ids, features, mask = torch.ones(1), torch.ones(2), torch.ones(3)
     batch = {
-        "packs": [{"ids": one, "rows": ["7"], "new_images": [("key", 0, 4)]}, {"cached_features": two}],
-        "pair": (three, None),
+        "packs": [{"ids": ids, "rows": ["7"], "new_images": [("key", 0, 4)]}, {"cached_features": features}],
+        "pair": (mask, None),
     }
     assert [len(tensor) for tensor in tensors_of(batch)] == [1, 2, 3]
 
 
-def test_without_a_gpu_a_copy_is_what_it_was():
+def test_without_a_gpu_the_copy_is_called_directly():
     batch = {"ids": torch.ones(2)}
-    assert Beside(torch.device("cpu"))(lambda: batch) is batch
+    assert CopyStream(torch.device("cpu"))(lambda: batch) is batch

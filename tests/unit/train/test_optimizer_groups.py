@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from texlens.train.optimizer_groups import layer_name, parameter_groups
+from texlens.train.optimizer_groups import GroupLearningRates, layer_name, parameter_groups
 
 GROUPS = {"text-attention": r"model\.layers\.\d+\.q_proj", "vision": r"model\.visual\.blocks\.\d+\.qkv"}
 
@@ -11,18 +11,18 @@ def named(*names: str) -> list[tuple[str, nn.Parameter]]:
     return [(name, nn.Parameter(torch.zeros(2, 2))) for name in names]
 
 
-def rates(parameters, **options) -> list[tuple[float, float, int]]:
-    made = parameter_groups(
-        parameters, **{"learning_rate": 1e-4, "weight_decay": 0.1, "groups": GROUPS, "rates": {}} | options
+def groups_of(parameters, **options) -> list[tuple[float, float, int]]:
+    groups = parameter_groups(
+        parameters, learning_rate=1e-4, weight_decay=0.1, overrides=GroupLearningRates(GROUPS, **options)
     )
-    return [(group["lr"], group["weight_decay"], len(group["params"])) for group in made]
+    return [(group["lr"], group["weight_decay"], len(group["params"])) for group in groups]
 
 
-def test_without_rates_of_their_own_all_parameters_stand_together():
-    assert rates(named("a.lora_A.default.weight", "b.lora_B.default.weight")) == [(1e-4, 0.1, 2)]
+def test_without_overrides_all_parameters_are_one_group():
+    assert groups_of(named("a.lora_A.default.weight", "b.lora_B.default.weight")) == [(1e-4, 0.1, 2)]
 
 
-def test_a_group_learns_at_its_own_rate_and_b_faster_under_lora_plus():
+def test_group_has_its_own_learning_rate_and_lora_plus_raises_that_of_b():
     parameters = named(
         "base_model.model.model.layers.0.q_proj.lora_A.default.weight",
         "base_model.model.model.layers.0.q_proj.lora_B.default.weight",
@@ -30,8 +30,8 @@ def test_a_group_learns_at_its_own_rate_and_b_faster_under_lora_plus():
         "base_model.model.model.layers.0.mlp.experts.base_layer.lora_A.default.weight",
         "base_model.model.model.visual.merger.modules_to_save.default.linear_fc1.weight",
     )
-    made = rates(parameters, rates={"vision": 1e-5, "experts": 2e-5, "merger": 3e-5}, lora_plus_ratio=16)
-    assert made == [
+    groups = groups_of(parameters, learning_rates={"vision": 1e-5, "experts": 2e-5, "merger": 3e-5}, lora_plus_ratio=16)
+    assert groups == [
         (1e-4, 0.1, 1),
         (pytest.approx(16e-4), 0.1, 1),
         (pytest.approx(16e-5), 0.1, 1),
@@ -40,9 +40,9 @@ def test_a_group_learns_at_its_own_rate_and_b_faster_under_lora_plus():
     ]
 
 
-def test_vectors_do_not_decay_and_frozen_parameters_are_left_out():
+def test_vectors_have_no_weight_decay_and_frozen_parameters_are_left_out():
     magnitude, frozen = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2, 2), requires_grad=False)
-    assert rates([("a.lora_magnitude_vector.default.weight", magnitude), ("a.weight", frozen)]) == [(1e-4, 0.0, 1)]
+    assert groups_of([("a.lora_magnitude_vector.default.weight", magnitude), ("a.weight", frozen)]) == [(1e-4, 0.0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -54,5 +54,5 @@ def test_vectors_do_not_decay_and_frozen_parameters_are_left_out():
         ("base_model.model.model.layers.0.experts.base_layer.lora_B.default.weight", "model.layers.0.experts"),
     ],
 )
-def test_a_parameter_belongs_to_its_layer(parameter, layer):
+def test_layer_name_of_a_parameter(parameter, layer):
     assert layer_name(parameter) == layer

@@ -1,20 +1,20 @@
-"""How many workers a GPU gets; no GPU is needed to ask."""
+"""How many workers a GPU has; the tests need no GPU."""
 
+import resource
 import sys
 from collections import namedtuple
-from dataclasses import replace
 
 import pytest
 
 from tests.fixtures.drawn_images import drawn
+from tests.fixtures.tiny_models import tiny_processor
 from texlens.config.load import build_config
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import LazyImage, Sample
-from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.train import workers
-from texlens.train.backends.engine import Engine
-from texlens.train.distributed.context import Processes
-from texlens.train.workers import allow_open_files, auto_workers, mean_numbers, with_workers
+from texlens.train.backends.plain import PlainBackend
+from texlens.train.distributed.context import DistributedContext
+from texlens.train.workers import WorkerPlan, auto_workers, mean_pixel_values, plan_workers, raise_open_file_limit
 
 GEOMETRY = ImageGeometry(16)
 ROWS = [
@@ -22,7 +22,7 @@ ROWS = [
     Sample("2", LazyImage.from_bytes(b"not an image"), "y"),
     Sample("3", LazyImage.from_bytes(drawn(512, 256, 2)), "z"),
 ]
-PLAIN = Engine("plain", 8, 1, image_to_raw_patches)
+PLAIN = PlainBackend(tiny_processor(), 8, 1)
 Disk = namedtuple("Disk", "free")
 
 
@@ -35,56 +35,56 @@ def gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(workers.torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(workers, "SHARED", tmp_path)
+    monkeypatch.setattr(workers, "SHARED_MEMORY", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("processors", "shared", "batch", "expected"),
+    ("cpus", "shared", "batch", "expected"),
     [(16, 2**34, 2**25, 8), (4, 2**34, 2**25, 3), (1, 2**34, 2**25, 0), (16, 2**26, 2**25, 0), (16, 2**30, 2**25, 5)],
 )
-def test_workers_are_as_many_as_processors_and_shared_memory_allow(processors, shared, batch, expected):
-    assert auto_workers(processors, shared, batch) == expected
+def test_workers_are_limited_by_cpus_and_shared_memory(cpus, shared, batch, expected):
+    assert auto_workers(cpus, shared, batch) == expected
 
 
-def test_images_are_measured_as_they_are_scaled_and_damaged_ones_left_out():
-    assert mean_numbers(ROWS, GEOMETRY) == 3 * (512 * 128 + 512 * 256) // 2
+def test_images_are_measured_after_resizing_and_damaged_ones_are_left_out():
+    assert mean_pixel_values(ROWS, GEOMETRY) == 3 * (512 * 128 + 512 * 256) // 2
 
 
-def test_a_gpu_gets_workers_by_itself(gpu, monkeypatch):
+def test_gpu_has_workers_by_default(gpu, monkeypatch):
     monkeypatch.setattr(workers.shutil, "disk_usage", lambda _: Disk(2**34))
-    assert with_workers(PLAIN, settings(), GEOMETRY, ROWS).workers == 8
+    assert plan_workers(PLAIN, settings(), GEOMETRY, ROWS) == WorkerPlan(8)
 
 
 def test_processes_of_a_machine_share_its_workers(gpu, monkeypatch):
     monkeypatch.setattr(workers.shutil, "disk_usage", lambda _: Disk(2**34))
-    four = Processes(0, 4, 0, 4)
-    assert with_workers(PLAIN, settings(), GEOMETRY, ROWS, four).workers == 3
-    assert with_workers(PLAIN, settings(workers=8), GEOMETRY, ROWS, four).workers == 2
-    assert with_workers(PLAIN, settings(workers=0), GEOMETRY, ROWS, four).workers == 0
+    four = DistributedContext(0, 4, 0, 4)
+    assert plan_workers(PLAIN, settings(), GEOMETRY, ROWS, four).count == 3
+    assert plan_workers(PLAIN, settings(workers=8), GEOMETRY, ROWS, four).count == 2
+    assert plan_workers(PLAIN, settings(workers=0), GEOMETRY, ROWS, four).count == 0
 
 
-def test_a_container_without_shared_memory_is_told(gpu, monkeypatch):
+def test_container_without_shared_memory_has_no_workers_and_a_note(gpu, monkeypatch):
     monkeypatch.setattr(workers.shutil, "disk_usage", lambda _: Disk(2**26))
-    chosen = with_workers(PLAIN, settings(), GEOMETRY, ROWS)
-    assert chosen.workers == 0
-    assert "decoded by the training process, which is slower" in chosen.notes[0]
-    assert "64 MiB free" in chosen.notes[0]
+    plan = plan_workers(PLAIN, settings(), GEOMETRY, ROWS)
+    assert plan.count == 0
+    assert "decoded by the training process, which is slower" in str(plan.note)
+    assert "64 MiB free" in str(plan.note)
 
 
-def test_what_is_asked_for_is_taken_and_a_cpu_has_none_by_itself(monkeypatch):
+def test_setting_is_used_and_a_cpu_has_none_by_default(monkeypatch):
     monkeypatch.setattr(workers.torch.cuda, "is_available", lambda: False)
-    assert with_workers(PLAIN, settings(workers=3), GEOMETRY, ROWS) == replace(PLAIN, workers=3)
-    assert with_workers(PLAIN, settings(), GEOMETRY, ROWS) == PLAIN
+    assert plan_workers(PLAIN, settings(workers=3), GEOMETRY, ROWS) == WorkerPlan(3)
+    assert plan_workers(PLAIN, settings(), GEOMETRY, ROWS) == WorkerPlan(0)
 
 
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [((1024, 4096), (4096, 4096)), ((1024, -1), (65_536, -1)), ((100_000, 200_000), None), ((-1, -1), None)],
 )
-def test_as_many_files_as_a_batch_has_tensors_may_be_open(monkeypatch, limits, expected):
-    was_set = []
-    monkeypatch.setattr(workers.resource, "getrlimit", lambda _: limits)
-    monkeypatch.setattr(workers.resource, "setrlimit", lambda _, values: was_set.append(values))
-    monkeypatch.setattr(workers.resource, "RLIM_INFINITY", -1)
-    allow_open_files()
-    assert was_set == ([] if expected is None else [expected])
+def test_open_file_limit_is_raised_as_far_as_allowed(monkeypatch, limits, expected):
+    limits_set = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda _, values: limits_set.append(values))
+    monkeypatch.setattr(resource, "RLIM_INFINITY", -1)
+    raise_open_file_limit()
+    assert limits_set == ([] if expected is None else [expected])

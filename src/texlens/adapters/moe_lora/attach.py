@@ -1,11 +1,11 @@
-"""MoE-LoRA put on a loaded model after a plan."""
+"""Attaches MoE-LoRA to a loaded model as planned."""
 
 import torch
 from peft import PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable, set_dropouts
-from texlens.adapters.model_layout import Linear
+from texlens.adapters.model_layout import LinearSpec
 from texlens.adapters.moe_lora import MoeLoraConfig
 from texlens.adapters.plan import AdapterPlan, Cost
 
@@ -13,7 +13,7 @@ from texlens.adapters.plan import AdapterPlan, Cost
 def moe_lora_cost(experts: int, shared: bool) -> Cost:
     """Parameters in a layer: a pair of matrices for each expert, and the router."""
 
-    def cost(layer: Linear, rank: int) -> int:
+    def cost(layer: LinearSpec, rank: int) -> int:
         return (experts + shared) * rank * (layer.inputs + layer.outputs) + experts * layer.inputs
 
     return cost
@@ -33,7 +33,7 @@ def attach_moe_lora(
     seed: int = 0,
     base_path: str | None = None,
 ) -> PeftModel:
-    """The model with fresh experts on the planned layers, everything else frozen; the same seed, the same weights."""
+    """The model with new experts on the planned layers, all else frozen; the same seed gives the same weights."""
     config = MoeLoraConfig(
         r=rank,
         lora_alpha=alpha,
@@ -42,10 +42,10 @@ def attach_moe_lora(
         top_k=top_k,
         balance=balance,
         shared_expert=shared,
-        target_modules=plan.pattern,
-        rank_pattern=dict(plan.ranks),
-        alpha_pattern=dict(plan.alphas),
-        modules_to_save=list(plan.whole) or None,
+        target_modules=plan.target_modules,
+        rank_pattern=dict(plan.rank_pattern),
+        alpha_pattern=dict(plan.alpha_pattern),
+        modules_to_save=list(plan.modules_to_save) or None,
         task_type="CAUSAL_LM",
     )
     torch.manual_seed(seed)

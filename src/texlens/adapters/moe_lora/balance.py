@@ -7,9 +7,9 @@ with a dense softmax, 1 / k for each of the k chosen with top-k. The loss is 1 w
 where one is used alone (Fedus et al. 2021, Switch Transformers, arXiv:2101.03961, equations 4 to 6; there k = 1).
 With top-k, f counts choices and has no gradient.
 
-Padding takes no part: the attention mask says which tokens are there.
+Padding is left out: the attention mask says which positions are tokens.
 
-# B = rows, L = places in a row, T = tokens, E = experts, N = layers
+# B = rows, L = positions of a row, T = tokens, E = experts, N = layers
 """
 
 from collections.abc import Iterator
@@ -20,71 +20,71 @@ from torch import Tensor, nn
 
 
 class RouterLog:
-    """Gathers, from all layers of one forward pass, the balance loss, and over many passes the use of experts.
+    """Collects, from all layers of one forward pass, the balance loss, and over many passes the expert utilization.
 
-    Open only inside `passing`, in training: layers that gradient checkpointing computes again in the backward pass do
-    the same work (it must repeat every operation) and leave nothing here. A layer leaves E numbers; what is made of
-    them is made for all layers at once, since on a GPU a layer's own arithmetic would cost more than its products.
+    Records only inside `recording`, in training: layers that gradient checkpointing recomputes in the backward pass do
+    the same work (it must repeat every operation) and record nothing. A layer records E numbers, and the loss is
+    computed for all layers at once: on a GPU a layer's own small operations would cost more than its matrix products.
     """
 
     def __init__(self):
         self.names: dict[int, str] = {}
         self._mask: Tensor | None = None
-        self._open = False
-        self._seen: dict[tuple, tuple[Tensor, Tensor]] = {}
+        self._is_recording = False
+        self._weights_by_shape: dict[tuple, tuple[Tensor, Tensor]] = {}
         self._layers: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
         self._use: dict[tuple[str, ...], Tensor] = {}
 
     @contextmanager
-    def passing(self, mask: Tensor | None, training: bool = True) -> Iterator[None]:
-        """Around one forward pass; `mask` (`[B, L]`, or `[T]` of a pack): which tokens are there, None for all."""
+    def recording(self, mask: Tensor | None, training: bool = True) -> Iterator[None]:
+        """Around one forward pass; `mask` (`[B, L]`, or `[T]` of a pack) is True for tokens, None means all."""
         self._mask = mask if isinstance(mask, Tensor) and mask.ndim <= 2 else None
-        self._open, self._layers, self._seen = training, [], {}
+        self._is_recording, self._layers, self._weights_by_shape = training, [], {}
         try:
             yield
         finally:
-            self._open = False
-            self._add_up()
+            self._is_recording = False
+            self._accumulate()
 
     def add(self, layer: nn.Module, probabilities: Tensor, gates: Tensor) -> None:
-        """Takes one layer's `[..., E]` probabilities and gates."""
+        """Records one layer's `[..., E]` probabilities and gates."""
         name = self.names.get(id(layer), "?")
         weights_T, count = self._weights(probabilities, name)
         chance_E = weights_T @ probabilities.flatten(0, -2)
         if gates is probabilities:
-            given_E = used_E = chance_E
+            assigned_E = used_E = chance_E
         else:
-            given_E = weights_T @ (gates > 0).to(weights_T.dtype).flatten(0, -2)
+            assigned_E = weights_T @ (gates > 0).to(weights_T.dtype).flatten(0, -2)
             used_E = weights_T @ gates.detach().flatten(0, -2)
-        if self._open:
-            self._layers.append((name, chance_E, given_E, used_E.detach(), count))
+        if self._is_recording:
+            self._layers.append((name, chance_E, assigned_E, used_E.detach(), count))
 
     def _weights(self, probabilities: Tensor, layer: str) -> tuple[Tensor, Tensor]:
         """1 for every token that counts, and their number; in the vision tower every patch does."""
-        places = probabilities.shape[:-1]
-        masked = self._mask is not None and self._mask.shape == places and ".visual." not in layer
-        key = (places, masked, probabilities.device)
-        if key not in self._seen:
+        shape = probabilities.shape[:-1]
+        masked = self._mask is not None and self._mask.shape == shape and ".visual." not in layer
+        key = (shape, masked, probabilities.device)
+        if key not in self._weights_by_shape:
             weights = self._mask.to(probabilities.dtype) if masked and self._mask is not None else None
-            weights = probabilities.new_ones(places) if weights is None else weights
-            self._seen[key] = (weights.flatten(), weights.sum().clamp(min=1.0))
-        return self._seen[key]
+            weights = probabilities.new_ones(shape) if weights is None else weights
+            self._weights_by_shape[key] = (weights.flatten(), weights.sum().clamp(min=1.0))
+        return self._weights_by_shape[key]
 
-    def _add_up(self) -> None:
+    def _accumulate(self) -> None:
         if self._layers:
             names = tuple(layer[0] for layer in self._layers)
             used_NE = torch.stack([layer[3] for layer in self._layers])
             self._use[names] = self._use[names] + used_NE if names in self._use else used_NE
 
     def loss(self) -> Tensor | None:
-        """Of the last forward pass, the mean over its layers; None where no layer took part."""
+        """Of the last forward pass, the mean over its layers; None if no layer recorded anything."""
         if not self._layers:
             return None
-        _, chances, given, _, counts = zip(*self._layers, strict=True)
-        return balance_loss(torch.stack(chances), torch.stack(given), torch.stack(counts))
+        _, chances, assigned, _, counts = zip(*self._layers, strict=True)
+        return balance_loss(torch.stack(chances), torch.stack(assigned), torch.stack(counts))
 
-    def take_use(self) -> dict[str, list[float]]:
-        """Each layer's share of tokens by expert since the last call, as sums of gates over their total."""
+    def pop_utilization(self) -> dict[str, list[float]]:
+        """Each layer's share of tokens by expert since the last call: sums of gates over their total."""
         total: dict[str, Tensor] = {}
         for names, used_NE in self._use.items():
             for name, used_E in zip(names, used_NE.cpu(), strict=True):
@@ -93,12 +93,12 @@ class RouterLog:
         return {name: (sums / sums.sum().clamp(min=1e-9)).tolist() for name, sums in total.items()}
 
 
-def balance_loss(chance_NE: Tensor, given_NE: Tensor, counts_N: Tensor) -> Tensor:
-    """The mean over layers, from sums over tokens: of probabilities, and of shares given; and the number of tokens.
+def balance_loss(chance_NE: Tensor, assigned_NE: Tensor, counts_N: Tensor) -> Tensor:
+    """The mean over layers, from sums over tokens: of probabilities and of assigned shares; and the number of tokens.
 
     Example:
-        one layer, two experts, two tokens, both to the first: [[2, 0]], given the same, [2] -> 2.0
+        one layer, two experts, two tokens, both to the first: [[2, 0]], [[2, 0]], [2] -> 2.0
     """
     mean_NE = chance_NE / counts_N.unsqueeze(-1)
-    fraction_NE = given_NE / given_NE.sum(-1, keepdim=True).clamp(min=1e-9)
+    fraction_NE = assigned_NE / assigned_NE.sum(-1, keepdim=True).clamp(min=1e-9)
     return (chance_NE.shape[-1] * (fraction_NE * mean_NE).sum(-1)).mean()

@@ -1,10 +1,10 @@
-"""What adapter_config.json says of a MoE-LoRA adapter."""
+"""adapter_config.json of a MoE-LoRA adapter."""
 
 from dataclasses import dataclass, field
 
 from peft.config import PeftConfig
 
-from texlens.adapters.moe_lora.register import peft_type
+from texlens.adapters.moe_lora.register import NAME
 
 
 @dataclass
@@ -17,8 +17,8 @@ class MoeLoraConfig(PeftConfig):
         balance: weight of the load-balancing loss in training.
         shared_expert: one more expert that every token uses with weight 1.
         target_modules: pattern of full names, or names' last parts.
-        rank_pattern, alpha_pattern: what differs, by pattern.
-        modules_to_save: modules that are trained whole.
+        rank_pattern, alpha_pattern: ranks and alphas that differ, by pattern.
+        modules_to_save: modules that are trained in full.
     """
 
     r: int = 8
@@ -37,10 +37,10 @@ class MoeLoraConfig(PeftConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self.peft_type = peft_type()
+        self.peft_type = NAME  # type: ignore[assignment]
         if isinstance(self.target_modules, list):
             self.target_modules = set(self.target_modules)
         if self.r < 1 or self.experts < 2:
             raise ValueError(f"MoE-LoRA needs a rank of at least 1 and 2 experts, not {self.r} and {self.experts}")
         if self.top_k is not None and not 1 <= self.top_k <= self.experts:
-            raise ValueError(f"top_k {self.top_k} is no number between 1 and experts, {self.experts}")
+            raise ValueError(f"top_k {self.top_k} is not between 1 and experts, {self.experts}")

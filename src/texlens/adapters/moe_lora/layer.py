@@ -1,11 +1,11 @@
-"""A linear layer with a mixture of LoRA experts beside it, and a router that weighs them for each token.
+"""A linear layer plus a mixture of LoRA experts, and a router that weighs them for each token.
 
     y = W x + s * sum_e g_e(x) B_e A_e x  (+ s B_0 A_0 x with a shared expert),   s = alpha / rank
     g(x) = softmax(R x), in float32; with top-k, all but the k largest are set to 0 and the rest divided by their sum
 
 Experts: Hu et al. 2021, arXiv:2106.09685 (LoRA); the mixture with a token-wise router: Dou et al. 2023 (LoRAMoE),
-arXiv:2312.09979, and Li et al. 2024 (MixLoRA), arXiv:2404.15159. The experts of a layer lie end to end, so that all of
-them cost two products, as a single LoRA of rank E * r does; the router's weights scale the r columns of each expert.
+arXiv:2312.09979, and Li et al. 2024 (MixLoRA), arXiv:2404.15159. The experts of a layer are concatenated, so that
+they cost two matrix products, as a single LoRA of rank E * r does; the router scales the r columns of each expert.
 
 # T = tokens, I = width in, N = width out, E = experts, R = rank of an expert
 """
@@ -62,7 +62,7 @@ class MoeLoraLayer(nn.Module, BaseTunerLayer):
         shared_expert: bool,
         inference_mode: bool = False,
     ) -> None:
-        """Adds an adapter whose update is zero at first, since every B is."""
+        """Adds an adapter whose update is zero at first, because every B is."""
         self.r[adapter_name], self.lora_alpha[adapter_name] = r, lora_alpha
         self.scaling[adapter_name] = lora_alpha / r
         self.experts[adapter_name], self.top_k[adapter_name] = experts, top_k
@@ -110,7 +110,7 @@ class MoeLoraLayer(nn.Module, BaseTunerLayer):
         return gates_TE
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        raise ValueError("MoE-LoRA can't be merged: its router weighs the experts anew for every token")
+        raise ValueError("MoE-LoRA can't be merged: its router weighs the experts for every token")
 
     def __repr__(self) -> str:
         return "moe_lora." + super().__repr__()
@@ -125,5 +125,5 @@ def keep_top(probabilities_TE: Tensor, top_k: int | None) -> Tensor:
     if top_k is None or top_k == probabilities_TE.shape[-1]:
         return probabilities_TE
     _, best = probabilities_TE.topk(top_k, dim=-1)
-    kept = torch.zeros_like(probabilities_TE).scatter(-1, best, probabilities_TE.gather(-1, best))
-    return kept / kept.sum(-1, keepdim=True)
+    largest_TE = torch.zeros_like(probabilities_TE).scatter(-1, best, probabilities_TE.gather(-1, best))
+    return largest_TE / largest_TE.sum(-1, keepdim=True)

@@ -58,24 +58,24 @@ class MoeLoraModel(BaseTuner):
         return self.router_log
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        with self._log().passing(kwargs.get("attention_mask"), self.training):
+        with self._log().recording(kwargs.get("attention_mask"), self.training):
             return super().forward(*args, **kwargs)
 
     def _check_merge_allowed(self) -> None:
-        raise ValueError("MoE-LoRA can't be merged: its router weighs the experts anew for every token")
+        raise ValueError("MoE-LoRA can't be merged: its router weighs the experts for every token")
 
 
 class BalanceLoss:
-    """What a model with MoE-LoRA adds to its training loss, and the use of its experts."""
+    """What a model with MoE-LoRA adds to its training loss, and the utilization of its experts."""
 
     def __init__(self, tuner: Any):
         self.weight: float = tuner.peft_config[tuner.active_adapters[0]].balance
         self.log: RouterLog = tuner.router_log
 
     def pack(self, pack: Mapping[str, Any]) -> AbstractContextManager[None]:
-        """Around the forward pass of a pack `[T]`, which has no attention mask and may be filled up at its end."""
-        places = torch.arange(len(pack["ids"]), device=pack["ids"].device)
-        return self.log.passing(places < pack["tokens"])
+        """Around the forward pass of a pack `[T]`, which has no attention mask and may be padded at its end."""
+        positions = torch.arange(len(pack["ids"]), device=pack["ids"].device)
+        return self.log.recording(positions < pack["tokens"])
 
     def __call__(self) -> Tensor | None:
         """The weighted balance loss of the last forward pass."""

@@ -87,7 +87,7 @@ def _show_gpu(plan, console) -> None:
     console.print()
     console.print(memory_table(plan))
     verdict = "fits" if plan.fits else "does not fit"
-    console.print(f"{verdict}: {plan.memory.total:.1f} of {plan.gpu.memory_gib:.1f} GiB, engine {plan.engine}")
+    console.print(f"{verdict}: {plan.memory.total:.1f} of {plan.gpu.memory_gib:.1f} GiB, backend {plan.backend}")
     epoch = f", {_duration(plan.seconds_per_epoch)} an epoch" if plan.seconds_per_epoch else ""
     console.print(f"about {plan.rows_per_second:.1f} rows/s, bound by {plan.time.bound}{epoch}")
     if not plan.fits:

@@ -58,22 +58,22 @@ def train(
         raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
     if resume and any(override.partition("=")[0] != TRUST for override in overrides or ()):
         raise ConfigError(f"--set can't be used with --resume, except {TRUST}: a run keeps the settings it began with")
-    if processes > 1 and is_one_of_several():
+    if processes > 1 and is_launched_process():
         raise ConfigError(
             f"--processes can't be used here: RANK and WORLD_SIZE say that a launcher started this as one of "
             f"{os.environ['WORLD_SIZE']}; leave it out, or unset both"
         )
     if processes > 1:
-        raise typer.Exit(start_several(processes, run_file, overrides, resume, compare, as_json))
+        raise typer.Exit(start_processes(processes, run_file, overrides, resume, compare, as_json))
     console = message_console()
-    if is_one_of_several():
+    if is_launched_process():
         from texlens.cli.errors import as_run_errors
-        from texlens.train.distributed.context import joined
+        from texlens.train.distributed.process_group import process_group
 
-        with joined() as these, as_run_errors():
-            console.quiet = not these.main
-            config, folder, result = _trained(run_file, overrides, resume, compare, console, these)
-        if not these.main:
+        with process_group() as context, as_run_errors():
+            console.quiet = not context.is_main
+            config, folder, result = _trained(run_file, overrides, resume, compare, console, context)
+        if not context.is_main:
             return
     else:
         config, folder, result = _trained(run_file, overrides, resume, compare, console)
@@ -90,7 +90,7 @@ def train(
         show_result(result, comparison, folder, result_console())
 
 
-def start_several(processes: int, run_file, overrides, resume, compare: bool, as_json: bool) -> int:
+def start_processes(processes: int, run_file, overrides, resume, compare: bool, as_json: bool) -> int:
     """Runs this command in several processes; returns the exit code."""
     from texlens.train.distributed.launch import launch
 
@@ -101,59 +101,43 @@ def start_several(processes: int, run_file, overrides, resume, compare: bool, as
     return launch(command, processes)
 
 
-def is_one_of_several() -> bool:
-    """Whether a launcher started this process as one of several."""
+def is_launched_process() -> bool:
+    """Whether a launcher started this process together with others."""
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
-def _trained(run_file, overrides, resume, with_test, console, processes=None) -> tuple[Any, Any, dict]:
-    """Settings, run folder and the object of `--json`, after training; of several processes the main one creates the
-    folder and holds its lock."""
+def _trained(run_file, overrides, resume, with_test, console, context=None) -> tuple[Any, Any, dict]:
+    """Settings, run folder and the JSON result of a training.
+
+    In a distributed run the main process creates the folder and holds its lock.
+    """
     from texlens.config.load import load_config, load_saved_config
     from texlens.core.run_folder import RunFolder
+    from texlens.train.validation import check_scores
 
     folder = RunFolder.open(resume) if resume else None
     config = load_saved_config(folder.config, overrides or ()) if folder else load_config(run_file, overrides or ())
-    scorer = watch_scorer(config)
+    check_scores(config)
 
-    from texlens.train.distributed.context import ALONE
-    from texlens.train.run import prepare
+    from texlens.train.build import TrainContext
+    from texlens.train.distributed.context import SINGLE_PROCESS
+    from texlens.train.prepare import prepare
     from texlens.train.run import train as run_training
 
-    processes = processes or ALONE
+    context = context or SINGLE_PROCESS
 
     def work(folder: RunFolder, prepared) -> dict:
-        training = run_training(
-            config, prepared, folder, console=console, resume=resume is not None, scorer=scorer, processes=processes
-        )
-        return {"run": str(folder.path), "training": training}
+        run = TrainContext(config, prepared, folder, console, context)
+        return {"run": str(folder.path), "training": run_training(run, resume=resume is not None)}
 
     if folder:
-        with folder.locked() if processes.main else nullcontext():
-            return config, folder, work(folder, prepare(config, console, with_test=with_test, processes=processes))
-    prepared = prepare(config, console, with_test=with_test, processes=processes)
+        with folder.locked() if context.is_main else nullcontext():
+            return config, folder, work(folder, prepare(config, console, with_test=with_test, context=context))
+    prepared = prepare(config, console, with_test=with_test, context=context)
     show_plan(prepared, console)
-    folder = RunFolder(processes.from_main(lambda: RunFolder.create(Path(config.output), config.name).path))
-    with folder.locked() if processes.main else nullcontext():
+    folder = RunFolder(context.broadcast(lambda: RunFolder.create(Path(config.output), config.name).path))
+    with folder.locked() if context.is_main else nullcontext():
         return config, folder, work(folder, prepared)
-
-
-def watch_scorer(config):
-    """The scorer of validation rows read during training; unknown names of scores are refused here.
-
-    Raises:
-        ConfigError: no metric of such a name, or the best checkpoint is to be picked by one that is not watched.
-    """
-    from texlens.metrics.registry import chosen_metrics, run_metrics
-    from texlens.metrics.scores import totals
-    from texlens.train.validation import Scorer, check_best_by
-
-    run_metrics(config.evaluate.metrics)
-    metrics = chosen_metrics(config.train.watch.metrics, "train.watch.metrics")
-    lower = frozenset(metric.name for metric in metrics if metric.direction == "lower")
-    scorer = Scorer(tuple(metric.name for metric in metrics), lambda predictions: totals(predictions, metrics), lower)
-    check_best_by(config.train.watch, scorer)
-    return scorer
 
 
 def show_plan(prepared, console) -> None:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from torch import Tensor
 
 from texlens.adapters.merge import parameter_name
-from texlens.adapters.model_layout import Linear, linear_layers
+from texlens.adapters.model_layout import LinearSpec, linear_layers
 from texlens.core.files import write_json
 from texlens.export.quantization.codec import Codec
 from texlens.export.shards import StoredTensor, TensorWriter, read_shard, write_shard
@@ -21,7 +21,7 @@ VISION_GROUPS = ("vision", "merger")
 TOWER = "visual"
 
 
-def chosen_layers(folder: Path, *, vision: bool, multiple_of: int = 1) -> list[Linear]:
+def chosen_layers(folder: Path, *, vision: bool, multiple_of: int = 1) -> list[LinearSpec]:
     """The linear layers to quantize: those of the language model, and with `vision` those of the tower and merger.
 
     Stacked experts, router, embedding and head keep their type, and so do layers whose number of inputs is not a

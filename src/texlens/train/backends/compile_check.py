@@ -1,4 +1,4 @@
-"""Whether the kernels that a model's packs would run on can be made here: one small pack, there and back."""
+"""Checks that the kernels of the packed backend can be compiled here: forward and backward of one small pack."""
 
 from collections.abc import Callable
 
@@ -13,15 +13,15 @@ from texlens.inputs.example import IGNORED, Example
 from texlens.inputs.pack import Pack, PackSpec, build_pack
 from texlens.models.packed.forward import PackedForward
 
-TOLD = 300
+MAX_REASON_CHARS = 300
 
 
-def tried(
+def compile_check(
     build: Callable[[], PackedForward], model: nn.Module, geometry: ImageGeometry, layout: PackSpec
 ) -> tuple[PackedForward | None, str | None]:
     """The forward pass after a loss and its gradients, or None and what failed: no compiler, an old GPU or Triton.
 
-    What is made here is not made again in the first step. The model is as before after it, without gradients.
+    What is compiled here is not compiled again in the first step. The model is unchanged and has no gradients.
     """
     try:
         with evaluation_mode(model):
@@ -30,18 +30,18 @@ def tried(
         return forward, None
     except (TexlensError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # noqa: BLE001  a compiler may raise anything, and what it says is passed on
-        return None, f"{type(error).__name__}: {' '.join(str(error).split())[:TOLD]}"
+    except Exception as error:  # noqa: BLE001  a compiler may raise anything; its message is reported
+        return None, f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_REASON_CHARS]}"
     finally:
         model.zero_grad(set_to_none=True)
 
 
 def small_pack(geometry: ImageGeometry, layout: PackSpec, device: torch.device) -> Pack:
-    """Two black images of four tokens, with a few labels each."""
+    """Two rows: a black image of four tokens and twelve labels each."""
     side = 2 * geometry.merge_size
     patches = np.zeros((side * side, 3 * geometry.patch_size**2), np.uint8)
-    said = [layout.pad_token_id] * 12
+    text = [layout.pad_token_id] * 12
     image = [layout.image_token_id] * 4
-    example = Example([*said, *image, *said], [IGNORED] * 16 + said, (1, side, side), "trial", patches)
+    example = Example([*text, *image, *text], [IGNORED] * 16 + text, (1, side, side), "compile check", patches)
     pack = build_pack([example, example], layout)
     return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in pack.items()}

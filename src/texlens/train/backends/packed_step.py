@@ -1,8 +1,8 @@
-"""A step of the packed engine: this process's packs there and back, and what all processes made of theirs added up.
+"""Forward and backward of one optimizer step in packs, and the sum of gradients over all processes.
 
-The gradients of all trained parameters go as one flat tensor, with the loss behind them. No DistributedDataParallel
-stands around the model: its hooks expect one forward pass of the whole model in each process, where packs take several,
-or none, on functions of their own.
+Gradients of all trainable parameters are reduced as one flat tensor, with the loss appended. The model is not wrapped
+in DistributedDataParallel: its hooks expect one forward pass of the whole model in each process, whereas packs take
+several, or none, through functions of their own.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.models.packed.forward import PackedForward
-from texlens.train.distributed.context import Processes
+from texlens.train.distributed.context import DistributedContext
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class StepLoss:
     """All on the device.
 
     Args:
-        loss: the mean over the step's labels, in nats, of all processes' packs.
-        bad: of this process's packs, those whose loss is no number.
+        loss: mean over the labels of the step, in nats, of all processes' packs.
+        is_bad: for each pack of this process, whether its loss is NaN or Inf.
         any_bad: whether any process has such a pack.
     """
 
     loss: Tensor
-    bad: Tensor
+    is_bad: Tensor
     any_bad: Tensor
 
 
@@ -37,48 +37,48 @@ def packed_step(
     forward: PackedForward,
     packs: Sequence[dict[str, Any]],
     label_count: int,
-    trained: Sequence[nn.Parameter],
-    processes: Processes,
+    parameters: Sequence[nn.Parameter],
+    context: DistributedContext,
     *,
     balance: BalanceLoss | None = None,
     backward: Callable[[Tensor], None] = Tensor.backward,
 ) -> StepLoss:
-    """Leaves the gradients of the whole step, of all processes, at the `trained` parameters.
+    """Leaves the gradients of the whole step, summed over processes, at the trainable `parameters`.
 
     Args:
         packs: of this process, on its device.
         label_count: of the whole step, all processes together.
     """
     losses = []
-    for number, pack in enumerate(packs):
+    for index, pack in enumerate(packs):
         with balance.pack(pack) if balance else nullcontext():
-            loss = forward.loss(pack, adapters_unchanged=number > 0) / label_count
-        extra = balance() if balance else None
-        whole = loss if extra is None else loss + extra * (len(pack["labels"]) / label_count)
-        backward(whole)
-        losses.append(whole.detach())
-    device = trained[0].device if trained else torch.device("cpu")
-    own = torch.stack(losses) if losses else torch.zeros(0, device=device)
-    bad = ~torch.isfinite(own)
-    sums = torch.stack([own.sum().float(), bad.any().float()])
-    if processes.several:
-        sums = add_gradients(trained, sums, processes)
-    return StepLoss(sums[0], bad, sums[1] > 0)
+            loss = forward.loss(pack, adapters_unchanged=index > 0) / label_count
+        balance_loss = balance() if balance else None
+        total = loss if balance_loss is None else loss + balance_loss * (len(pack["labels"]) / label_count)
+        backward(total)
+        losses.append(total.detach())
+    device = parameters[0].device if parameters else torch.device("cpu")
+    pack_losses = torch.stack(losses) if losses else torch.zeros(0, device=device)
+    is_bad = ~torch.isfinite(pack_losses)
+    sums = torch.stack([pack_losses.sum().float(), is_bad.any().float()])
+    if context.is_distributed:
+        sums = reduce_gradients(parameters, sums, context)
+    return StepLoss(sums[0], is_bad, sums[1] > 0)
 
 
-def add_gradients(trained: Sequence[nn.Parameter], beside: Tensor, processes: Processes) -> Tensor:
-    """Puts the sum over all processes in the place of each gradient, and gives that of the numbers `beside`.
+def reduce_gradients(parameters: Sequence[nn.Parameter], appended: Tensor, context: DistributedContext) -> Tensor:
+    """Replaces each gradient by its sum over all processes; returns the sum of the `appended` numbers.
 
-    A parameter that this process has no gradient of counts as zeros. All go together as float32, and the gradients
-    are views of that sum where they are float32 themselves.
+    A parameter without a gradient in this process counts as zeros. All are reduced together in float32, and gradients
+    that are float32 themselves are views of that sum.
     """
-    parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in trained]
-    flat = torch.cat([*(part.reshape(-1).float() for part in parts), beside.float()])
+    parts = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in parameters]
+    flat = torch.cat([*(part.reshape(-1).float() for part in parts), appended.float()])
     del parts
-    for one in trained:
-        one.grad = None
-    processes.add(flat)
-    *sums, beside = flat.split([*(one.numel() for one in trained), beside.numel()])
-    for one, total in zip(trained, sums, strict=True):
-        one.grad = total.view_as(one).to(one.dtype)
-    return beside.clone()
+    for parameter in parameters:
+        parameter.grad = None
+    context.all_reduce(flat)
+    *sums, appended = flat.split([*(parameter.numel() for parameter in parameters), appended.numel()])
+    for parameter, total in zip(parameters, sums, strict=True):
+        parameter.grad = total.view_as(parameter).to(parameter.dtype)
+    return appended.clone()

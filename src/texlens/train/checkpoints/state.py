@@ -1,4 +1,4 @@
-"""Optimizer, schedule and random states as safetensors and JSON: nothing that can run code when it is read."""
+"""Optimizer, scheduler and random states as safetensors and JSON, which run no code when they are read."""
 
 import json
 import random
@@ -16,25 +16,25 @@ OPTIMIZER, SCHEDULER, RANDOM = "optimizer", "scheduler", "random"
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
     state = optimizer.state_dict()
-    tensors, rest = {}, {}
+    tensors, scalars = {}, {}
     for index, slots in state["state"].items():
         for name, value in slots.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
             else:
-                rest[f"{index}.{name}"] = value
+                scalars[f"{index}.{name}"] = value
     save_file(tensors, folder / f"{OPTIMIZER}.safetensors")
-    write_json(folder / f"{OPTIMIZER}.json", {"values": rest, "param_groups": state["param_groups"]})
+    write_json(folder / f"{OPTIMIZER}.json", {"values": scalars, "param_groups": state["param_groups"]})
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    plain = json.loads((folder / f"{OPTIMIZER}.json").read_text())
+    settings = json.loads((folder / f"{OPTIMIZER}.json").read_text())
     state: dict[int, dict[str, Any]] = {}
-    for key, value in {**load_file(folder / f"{OPTIMIZER}.safetensors"), **plain["values"]}.items():
+    for key, value in {**load_file(folder / f"{OPTIMIZER}.safetensors"), **settings["values"]}.items():
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     groups = [
-        {**group, "betas": tuple(group["betas"])} if "betas" in group else group for group in plain["param_groups"]
+        {**group, "betas": tuple(group["betas"])} if "betas" in group else group for group in settings["param_groups"]
     ]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
@@ -50,7 +50,7 @@ def load_scheduler(scheduler, folder: Path) -> None:
 
 
 def save_random(folder: Path, rank: int = 0) -> None:
-    """States of Python's, numpy's and torch's generators of this process."""
+    """States of this process's Python, numpy and torch generators."""
     tensors = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["cuda"] = torch.cuda.get_rng_state()
@@ -64,13 +64,13 @@ def save_random(folder: Path, rank: int = 0) -> None:
 
 
 def load_random(folder: Path, rank: int = 0) -> bool:
-    """False where fewer processes wrote the checkpoint, and there is no state of this one."""
+    """False if fewer processes wrote the checkpoint, so that it has no state of this one."""
     if not (folder / f"{RANDOM}-{rank}.json").is_file():
         return False
-    plain = json.loads((folder / f"{RANDOM}-{rank}.json").read_text())
-    version, words, gauss = plain["python"]
+    states = json.loads((folder / f"{RANDOM}-{rank}.json").read_text())
+    version, words, gauss = states["python"]
     random.setstate((version, tuple(words), gauss))
-    kind, keys, *position = plain["numpy"]
+    kind, keys, *position = states["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *position))
     tensors = load_file(folder / f"{RANDOM}-{rank}.safetensors")
     torch.set_rng_state(tensors["torch"])

@@ -1,6 +1,7 @@
-"""Starts the processes that train together on one machine, and ends them together. It loads no torch.
+"""Starts the processes of a training on one machine and ends them together. Loads no torch.
 
-`torchrun` does the same for several machines; here a fault is one line, and the exit code that of the process at fault.
+`torchrun` does the same for several machines. Here an error is reported in one line, and the exit code is that of the
+process that failed.
 """
 
 import math
@@ -14,75 +15,77 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-MEETING = "TEXLENS_MEETING"
-"""The environment variable with the URL where processes find each other; without it they do as torchrun says."""
-LAUNCHER = "TEXLENS_LAUNCHER"
-"""The environment variable with the number of a pipe that ends with this process, however it ends."""
+RENDEZVOUS = "TEXLENS_RENDEZVOUS"
+"""Environment variable: the URL at which processes meet. Without it they use torchrun's variables."""
+LAUNCHER_PIPE = "TEXLENS_LAUNCHER_PIPE"
+"""Environment variable: file descriptor of a pipe that closes when the launching process ends, however it ends."""
 GRACE_S = 5.0
-"""How long the others may take to notice that one is gone, before they are told to stop, and then are stopped."""
-CTRL_C_S = 1.0
-"""A terminal sends Ctrl-C to all by itself; after so long it is passed on to those whom it did not reach."""
+"""How long the other processes may take to notice a failure before they get SIGTERM, and then SIGKILL."""
+CTRL_C_FORWARD_S = 1.0
+"""A terminal sends Ctrl-C to all processes; after this time it is forwarded to those that did not receive it."""
 POLL_S = 0.05
 
 
 def launch(command: Sequence[str], processes: int) -> int:
-    """Runs `command` so many times, each told which it is; the exit code of the first that failed, or 0.
+    """Runs `command` in several processes; returns the exit code of the first that failed, or 0.
 
-    Ctrl-C and SIGTERM reach all of them, and where this process is killed, they end too.
+    Ctrl-C and SIGTERM reach all of them, and they end when this process is killed.
     """
-    with tempfile.TemporaryDirectory(prefix="texlens-") as folder, _alive() as pipe:
+    with tempfile.TemporaryDirectory(prefix="texlens-") as folder, _lifetime_pipe() as pipe:
         children = [
             subprocess.Popen(
                 command,
-                env={**os.environ, **place(rank, processes, Path(folder)), LAUNCHER: str(pipe)},
+                env={**os.environ, **child_environment(rank, processes, Path(folder)), LAUNCHER_PIPE: str(pipe)},
                 pass_fds=(pipe,),
             )
             for rank in range(processes)
         ]
         try:
-            with _passing_on_sigterm(children):
-                return _first_fault(children)
+            with _forward_sigterm(children):
+                return _first_failure(children)
         finally:
             _end(children)
 
 
-def place(rank: int, processes: int, folder: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What tells a process which it is among those on this machine, in the words of torchrun."""
+def child_environment(
+    rank: int, processes: int, folder: Path, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """torchrun's variables for one process of this machine, and how many threads it may use."""
     threads = max(1, (os.cpu_count() or 1) // processes)
     return {
         "RANK": str(rank),
         "WORLD_SIZE": str(processes),
         "LOCAL_RANK": str(rank),
         "LOCAL_WORLD_SIZE": str(processes),
-        MEETING: (folder / "meeting").as_uri(),
+        RENDEZVOUS: (folder / "rendezvous").as_uri(),
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS") or str(threads),
         "TORCH_CPP_LOG_LEVEL": environment.get("TORCH_CPP_LOG_LEVEL") or "ERROR",
     }
 
 
 @contextmanager
-def _alive() -> Iterator[int]:
-    """A pipe to read from that nobody writes to; its other end is this process's alone."""
-    reading, writing = os.pipe()
+def _lifetime_pipe() -> Iterator[int]:
+    """The read end of a pipe whose only write end is in this process."""
+    read_end, write_end = os.pipe()
     try:
-        yield reading
+        yield read_end
     finally:
-        os.close(reading)
-        os.close(writing)
+        os.close(read_end)
+        os.close(write_end)
 
 
-def _first_fault(children: Sequence[subprocess.Popen]) -> int:
-    """One that a signal ended (a negative code) goes before those that may have ended for it."""
+def _first_failure(children: Sequence[subprocess.Popen]) -> int:
+    """A process ended by a signal (negative code) takes precedence over those that may have failed because of it."""
     interrupt_at = math.inf
     while True:
         codes = [child.poll() for child in children]
-        faults = sorted(code for code in codes if code)
-        if faults:
-            return 128 - faults[0] if faults[0] < 0 else faults[0]
+        failures = sorted(code for code in codes if code)
+        if failures:
+            return 128 - failures[0] if failures[0] < 0 else failures[0]
         if None not in codes:
             return 0
         if not _sleep(POLL_S):
-            interrupt_at = time.monotonic() + CTRL_C_S
+            interrupt_at = time.monotonic() + CTRL_C_FORWARD_S
         if time.monotonic() > interrupt_at:
             interrupt_at = math.inf
             for child in children:
@@ -90,18 +93,18 @@ def _first_fault(children: Sequence[subprocess.Popen]) -> int:
 
 
 def _end(children: Sequence[subprocess.Popen]) -> None:
-    """Waits for those that still run, asks them to stop, stops them."""
-    for ask in (lambda child: None, subprocess.Popen.terminate, subprocess.Popen.kill):
+    """Waits for running processes, then sends SIGTERM, then SIGKILL."""
+    for request_end in (lambda child: None, subprocess.Popen.terminate, subprocess.Popen.kill):
         running = [child for child in children if child.poll() is None]
         for child in running:
-            ask(child)
-        until = time.monotonic() + GRACE_S
-        while any(child.poll() is None for child in running) and time.monotonic() < until:
+            request_end(child)
+        deadline = time.monotonic() + GRACE_S
+        while any(child.poll() is None for child in running) and time.monotonic() < deadline:
             _sleep(POLL_S)
 
 
 def _sleep(seconds: float) -> bool:
-    """False where Ctrl-C came meanwhile."""
+    """False if Ctrl-C was pressed meanwhile."""
     try:
         time.sleep(seconds)
     except KeyboardInterrupt:
@@ -111,13 +114,13 @@ def _sleep(seconds: float) -> bool:
 
 
 @contextmanager
-def _passing_on_sigterm(children: Sequence[subprocess.Popen]):
-    def pass_on(number, frame) -> None:
+def _forward_sigterm(children: Sequence[subprocess.Popen]) -> Iterator[None]:
+    def forward(number, frame) -> None:
         for child in children:
             child.send_signal(number)
 
-    before = signal.signal(signal.SIGTERM, pass_on)
+    previous = signal.signal(signal.SIGTERM, forward)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)

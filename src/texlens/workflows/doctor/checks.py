@@ -77,7 +77,7 @@ def check_capability(gpu: GpuState) -> Check | None:
     version = ".".join(map(str, gpu.capability))
     if gpu.capability < (8, 0):
         reason = f"compute capability {version} has no bfloat16: training is slow and packs can't be used"
-        return Check("capability", "warn", reason, "use --set train.engine=plain, or a GPU from Ampere on")
+        return Check("capability", "warn", reason, "use --set train.compute.backend=plain, or a GPU from Ampere on")
     fp8 = "and fp8" if gpu.capability >= (8, 9) else "but no fp8"
     return Check("capability", "ok", f"compute capability {version}: bfloat16 {fp8}")
 

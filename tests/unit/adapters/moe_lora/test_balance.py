@@ -19,20 +19,20 @@ def test_even_use_costs_1_and_one_expert_alone_costs_as_many_as_there_are(sums, 
 def test_tokens_of_no_weight_take_no_part():
     log, layer = RouterLog(), torch.nn.Identity()
     gates = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    with log.passing(torch.tensor([1, 0])):
+    with log.recording(torch.tensor([1, 0])):
         log.add(layer, gates, gates)
     assert log.loss() == 2.0
-    assert log.take_use() == {"?": [1.0, 0.0]}
+    assert log.pop_utilization() == {"?": [1.0, 0.0]}
 
 
 def test_of_the_chosen_experts_choices_are_balanced_and_gates_are_use():
-    """The loss is 2 * (1 * 0.6 + 0 * 0.4), with both tokens given to the first."""
+    """The loss is 2 * (1 * 0.6 + 0 * 0.4), with both tokens assigned to the first."""
     log, layer = RouterLog(), torch.nn.Identity()
     probabilities, gates = torch.tensor([[0.6, 0.4], [0.6, 0.4]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
-    with log.passing(None):
+    with log.recording(None):
         log.add(layer, probabilities, gates)
     assert log.loss().item() == pytest.approx(1.2)
-    assert log.take_use() == {"?": [1.0, 0.0]}
+    assert log.pop_utilization() == {"?": [1.0, 0.0]}
 
 
 def test_padding_changes_neither_loss_nor_use(adapt):
@@ -41,7 +41,7 @@ def test_padding_changes_neither_loss_nor_use(adapt):
     adapted.model.train()
     log = adapted.model.base_model.router_log
     adapted.model(**adapted.inputs)
-    together = log.take_use()
+    batch_utilization = log.pop_utilization()
     wider = dict(adapted.inputs)
     pad = torch.zeros(2, 7, dtype=torch.long)
     wider["input_ids"] = torch.cat([pad, adapted.inputs["input_ids"]], 1)
@@ -51,8 +51,8 @@ def test_padding_changes_neither_loss_nor_use(adapt):
     before = log.loss()
     adapted.model(**wider)
     torch.testing.assert_close(log.loss(), before, rtol=1e-5, atol=1e-6)
-    for layer, shares in log.take_use().items():
-        assert shares == pytest.approx(together[layer], abs=1e-5)
+    for layer, shares in log.pop_utilization().items():
+        assert shares == pytest.approx(batch_utilization[layer], abs=1e-5)
 
 
 def test_the_loss_moves_the_routers_alone(adapt):
@@ -88,7 +88,7 @@ def test_evaluation_leaves_nothing_in_the_log(adapt):
     adapted = adapt("qwen3_vl", SETTINGS)
     adapted.logits()
     assert balance_of(adapted.model)() is None
-    assert adapted.model.base_model.router_log.take_use() == {}
+    assert adapted.model.base_model.router_log.pop_utilization() == {}
 
 
 def test_tokens_are_counted_exactly_under_autocast(adapt):
@@ -109,5 +109,5 @@ def test_a_model_without_routers_has_no_balance(adapt):
     assert balance_of(tiny_model()[0]) is None
 
 
-def test_a_log_knows_no_layer_at_first():
+def test_new_log_has_no_loss():
     assert RouterLog().loss() is None

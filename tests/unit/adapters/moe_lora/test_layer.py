@@ -54,5 +54,5 @@ def test_the_likeliest_experts_are_kept_and_their_weights_fill_up_to_1():
 
 
 def test_merging_is_refused_with_the_reason():
-    with pytest.raises(ValueError, match="weighs the experts anew for every token"):
+    with pytest.raises(ValueError, match="weighs the experts for every token"):
         layer().merge()

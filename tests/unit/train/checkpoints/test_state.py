@@ -26,7 +26,7 @@ def build():
     return parameter, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
 
 
-def test_training_goes_on_bit_for_bit_after_a_reload(tmp_path):
+def test_training_continues_bit_for_bit_after_loading_the_states(tmp_path):
     torch.manual_seed(1)
     parameter, optimizer, scheduler = build()
     one_step(parameter, optimizer, scheduler)
@@ -36,20 +36,20 @@ def test_training_goes_on_bit_for_bit_after_a_reload(tmp_path):
     saved = parameter.detach().clone()
     one_step(parameter, optimizer, scheduler)
 
-    again, optimizer, scheduler = build()
-    again.data.copy_(saved)
+    restored, optimizer, scheduler = build()
+    restored.data.copy_(saved)
     load_optimizer(optimizer, tmp_path)
     load_scheduler(scheduler, tmp_path)
     load_random(tmp_path)
-    one_step(again, optimizer, scheduler)
-    assert torch.equal(again, parameter)
+    one_step(restored, optimizer, scheduler)
+    assert torch.equal(restored, parameter)
 
 
-def test_every_generator_is_put_back(tmp_path):
+def test_every_random_generator_is_restored(tmp_path):
     save_random(tmp_path)
-    drawn = random.random(), np.random.rand(), torch.rand(1)
+    numbers = random.random(), np.random.rand(), torch.rand(1)
     load_random(tmp_path)
-    assert (random.random(), np.random.rand(), torch.rand(1)) == drawn
+    assert (random.random(), np.random.rand(), torch.rand(1)) == numbers
 
 
 def test_only_safetensors_and_json_are_written(tmp_path):

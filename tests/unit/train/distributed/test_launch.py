@@ -1,4 +1,4 @@
-"""Processes are started and ended together; these load no torch."""
+"""Processes are started and ended together; these tests load no torch."""
 
 import signal
 import subprocess
@@ -10,70 +10,75 @@ from collections.abc import Callable
 import pytest
 
 from texlens.train.distributed import launch as launcher
-from texlens.train.distributed.launch import launch, place
+from texlens.train.distributed.launch import child_environment, launch
 
-WAITS = "import os, sys, time; rank = int(os.environ['RANK']); "
+PREAMBLE = "import os, sys, time; rank = int(os.environ['RANK']); "
 
 
 def python(code: str) -> list[str]:
-    return [sys.executable, "-c", WAITS + code]
+    return [sys.executable, "-c", PREAMBLE + code]
 
 
-def test_each_is_told_which_it_is(tmp_path):
-    told = place(1, 2, tmp_path, {"OMP_NUM_THREADS": "3"})
-    assert [told[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")] == ["1", "2", "1", "2"]
-    assert told["TEXLENS_MEETING"] == place(0, 2, tmp_path)["TEXLENS_MEETING"]
-    assert told["OMP_NUM_THREADS"] == "3"
-    assert int(place(0, 2, tmp_path, {})["OMP_NUM_THREADS"]) >= 1
+def test_each_process_has_its_rank_in_the_environment(tmp_path):
+    environment = child_environment(1, 2, tmp_path, {"OMP_NUM_THREADS": "3"})
+    assert [environment[name] for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")] == [
+        "1",
+        "2",
+        "1",
+        "2",
+    ]
+    assert environment["TEXLENS_RENDEZVOUS"] == child_environment(0, 2, tmp_path)["TEXLENS_RENDEZVOUS"]
+    assert environment["OMP_NUM_THREADS"] == "3"
+    assert int(child_environment(0, 2, tmp_path, {})["OMP_NUM_THREADS"]) >= 1
 
 
-def test_all_that_end_well_are_waited_for(tmp_path):
+def test_all_processes_are_waited_for(tmp_path):
     assert launch(python(f"time.sleep(rank / 5); open(r'{tmp_path}/' + str(rank), 'w').close()"), 2) == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
 
 
-def test_one_that_fails_ends_the_others_with_its_code(monkeypatch):
+def test_failed_process_ends_the_others_with_its_code(monkeypatch):
     monkeypatch.setattr(launcher, "GRACE_S", 0.2)
     assert launch(python("time.sleep(300) if rank == 0 else sys.exit(2)"), 2) == 2
     assert launch(python("time.sleep(300) if rank else os.kill(os.getpid(), 9)"), 2) == 128 + 9
 
 
-def test_one_that_does_not_stop_when_asked_is_stopped(monkeypatch):
+def test_process_that_ignores_sigterm_is_killed(monkeypatch):
     monkeypatch.setattr(launcher, "GRACE_S", 0.3)
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300) if rank else sys.exit(3)"
-    assert launch(python(deaf), 2) == 3
+    ignores = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(300) if rank else sys.exit(3)"
+    assert launch(python(ignores), 2) == 3
 
 
-def test_a_signal_reaches_all(tmp_path):
-    def ask() -> None:
+def test_sigterm_reaches_all_processes(tmp_path):
+    def send() -> None:
         while len(list(tmp_path.iterdir())) < 2:
             time.sleep(0.02)
         signal.raise_signal(signal.SIGTERM)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=send, daemon=True).start()
     before = signal.getsignal(signal.SIGTERM)
     code = python(f"open(r'{tmp_path}/' + str(rank), 'w').close(); time.sleep(300)")
     assert launch(code, 2) == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_ctrl_c_is_passed_on_to_those_whom_it_did_not_reach(tmp_path, monkeypatch):
-    monkeypatch.setattr(launcher, "CTRL_C_S", 0.1)
+def test_ctrl_c_is_forwarded_to_processes_that_did_not_receive_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(launcher, "CTRL_C_FORWARD_S", 0.1)
 
-    def ask() -> None:
+    def send() -> None:
         while len(list(tmp_path.iterdir())) < 2:
             time.sleep(0.02)
         signal.raise_signal(signal.SIGINT)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=send, daemon=True).start()
     code = python(f"open(r'{tmp_path}/' + str(rank), 'w').close(); time.sleep(300)")
     assert launch(code, 2) == 128 + signal.SIGINT
 
 
-def test_where_the_launcher_is_killed_the_others_are_told(tmp_path):
-    waits = f"name = r'{tmp_path}/' + str(rank); open(name, 'w').close(); "
-    waits += "os.read(int(os.environ['TEXLENS_LAUNCHER']), 1); os.remove(name)"
-    starts = f"from texlens.train.distributed.launch import launch; launch({python(waits)!r}, 2)"
+def test_processes_notice_that_the_launcher_was_killed(tmp_path):
+    waiting = f"name = r'{tmp_path}/' + str(rank); open(name, 'w').close(); "
+    waiting += "os.read(int(os.environ['TEXLENS_LAUNCHER_PIPE']), 1); os.remove(name)"
+    starts = f"from texlens.train.distributed.launch import launch; launch({python(waiting)!r}, 2)"
     killed = subprocess.Popen([sys.executable, "-c", starts])
     wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
     killed.kill()
@@ -81,14 +86,14 @@ def test_where_the_launcher_is_killed_the_others_are_told(tmp_path):
     wait_until(lambda: not list(tmp_path.iterdir()))
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    until = time.monotonic() + 300
-    while not true():
-        assert time.monotonic() < until
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-class Ended:
+class EndedProcess:
     def __init__(self, code: int):
         self.code = code
 
@@ -97,5 +102,5 @@ class Ended:
 
 
 @pytest.mark.parametrize(("codes", "expected"), [((2, -9), 137), ((0, 2), 2), ((0, 0), 0)])
-def test_one_that_was_killed_goes_before_those_that_ended_for_it(codes, expected):
-    assert launcher._first_fault([Ended(code) for code in codes]) == expected
+def test_killed_process_takes_precedence_over_those_that_failed_because_of_it(codes, expected):
+    assert launcher._first_failure([EndedProcess(code) for code in codes]) == expected

@@ -47,7 +47,7 @@ def gpu_with(capability, memory=(20.0, 22.0)):
 def test_a_gpu_before_ampere_has_no_bfloat16():
     check = check_capability(gpu_with((7, 5)))
     assert check is not None
-    assert (check.status, check.remedy) == ("warn", "use --set train.engine=plain, or a GPU from Ampere on")
+    assert (check.status, check.remedy) == ("warn", "use --set train.compute.backend=plain, or a GPU from Ampere on")
 
 
 def test_fp8_begins_with_ada():

@@ -1,0 +1,158 @@
+"""Two processes train together on CPUs: same results as a single process, and they end together."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.fixtures.tiny_models import write_tiny_checkpoint
+from tests.integration import distributed_runs
+from tests.integration.distributed_runs import BASE, run_all
+from texlens.core.run_folder import RunFolder
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+WITHOUT_GPU = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Path:
+    return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"), "qwen2_5_vl")
+
+
+@pytest.fixture(scope="module")
+def one(tiny, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("one")
+    before = os.environ.get("TEXLENS_CACHE")
+    run_all(tiny, folder)
+    os.environ.pop("TEXLENS_CACHE") if before is None else os.environ.update(TEXLENS_CACHE=before)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(tiny, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("two")
+    script = Path(distributed_runs.__file__)
+    environment = {**WITHOUT_GPU, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [*LAUNCHER, script, tiny, folder], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def observations(folder: Path, case: str) -> list[dict]:
+    return [json.loads(path.read_text())[case] for path in sorted(folder.glob("[0-9].json"))]
+
+
+def history(folder: Path, case: str, key: str) -> list[float]:
+    return [row[key] for row in RunFolder(folder / case).history() if key in row]
+
+
+def weights(folder: Path, name: str) -> dict:
+    return load_file(folder / name / "adapter_model.safetensors")
+
+
+def close(first: dict, second: dict, tolerance: float) -> bool:
+    return all((tensor - second[name]).abs().max() <= tolerance for name, tensor in first.items())
+
+
+def test_two_processes_give_the_losses_norms_and_weights_of_a_single_one(one, two):
+    for key in ("loss", "grad_norm", "eval_loss"):
+        assert history(two, "complete", key) == pytest.approx(history(one, "complete", key), rel=1e-5)
+    assert len(history(two, "complete", "loss")) == 6
+    checkpoint = "complete/checkpoints/checkpoint-3"
+    assert close(weights(two, checkpoint), weights(one, checkpoint), 1e-6)
+    assert history(two, "complete", "eval_exact_match") == history(one, "complete", "eval_exact_match")
+
+
+def test_each_row_is_trained_on_once_per_epoch_by_one_of_the_processes(one, two):
+    single = [[row for pack in step for row in pack] for step in observations(one, "complete")[0]["steps"]]
+    first_rank, second_rank = (process["steps"] for process in observations(two, "complete"))
+    shared = [
+        [row for pack in (*first, *second) for row in pack]
+        for first, second in zip(first_rank, second_rank, strict=True)
+    ]
+    assert [sorted(step) for step in shared] == [sorted(step) for step in single]
+    epoch = [row for step in shared[:3] for row in step]
+    assert len(epoch) == len(set(epoch)) == 10
+    assert sum(map(len, shared)) == 2 * 10
+    packs = [(len(first), len(second)) for first, second in zip(first_rank, second_rank, strict=True)]
+    assert {(3, 2), (1, 0)} <= set(packs)
+    rows = [sum(len(pack) for step in part for pack in step) for part in (first_rank, second_rank)]
+    assert RunFolder(two / "complete").manifest["training"]["rows_of_processes"] == rows
+
+
+def test_undecodable_row_is_rejected_by_both_and_reported_once(one, two):
+    refused = observations(one, "complete")[0]["refused"]
+    assert [process["refused"] for process in observations(two, "complete")] == [refused, refused]
+    assert len(refused) == 1
+    assert RunFolder(two / "complete").manifest["training"]["rows_rejected_while_training"] == refused
+
+
+def test_stopped_and_resumed_run_ends_as_an_uninterrupted_one(two):
+    assert close(weights(two, "stopped/adapter"), weights(two, "uninterrupted/adapter"), 0.0)
+    assert history(two, "stopped", "loss") == history(two, "uninterrupted", "loss")
+    names = {path.name for path in (two / "stopped/checkpoints/checkpoint-4").iterdir()}
+    assert {"random-0.safetensors", "random-1.safetensors"} <= names
+
+
+def test_nan_loss_stops_both_and_names_the_rows(two):
+    first, second = observations(two, "nan")
+    assert first["raised"] == second["raised"]
+    rows = ", ".join(second["packs"][1])
+    assert first["raised"].startswith(f"step 2: the loss is NaN or Inf in the pack of rows {rows}; the step was not")
+    assert [path.name for path in (two / "nan/checkpoints").glob("checkpoint-*")] == ["checkpoint-1"]
+
+
+def test_features_cached_by_two_processes_are_those_of_a_single_one(one, two):
+    assert history(two, "cached", "loss") == pytest.approx(history(one, "cached", "loss"), rel=1e-5)
+    cached = [sorted(path.name for path in (folder / "cache").rglob("*.safetensors")) for folder in (one, two)]
+    assert cached[0] == cached[1] != []
+    assert not list((two / "cache").rglob("*.partial"))
+
+
+def test_plain_backend_takes_the_same_rows_in_two_processes(one, two):
+    assert history(two, "plain", "loss") == pytest.approx(history(one, "plain", "loss"), rel=1e-5)
+    assert history(two, "plain", "grad_norm") == pytest.approx(history(one, "plain", "grad_norm"), rel=1e-4)
+
+
+def test_number_of_processes_is_recorded(two):
+    manifest = RunFolder(two / "complete").manifest
+    assert (manifest["engine"]["name"], manifest["engine"]["processes"]) == ("packed", 2)
+    assert manifest["state"] == "trained"
+
+
+def start(tiny: Path, folder: Path, *options: str, **train) -> subprocess.Popen:
+    values = {**BASE, "model": {"path": str(tiny)}, "output": str(folder), "name": "run"}
+    values["train"] = {**BASE["train"], "checkpoints": {"every_steps": 1}, **train}
+    (folder / "run.yaml").write_text(json.dumps(values))
+    command = [sys.executable, "-m", "texlens", "train", folder / "run.yaml", "--processes", "2", "--no-compare"]
+    return subprocess.Popen([*command, *options], env=WITHOUT_GPU, stderr=subprocess.PIPE, text=True)
+
+
+def test_error_of_both_processes_is_reported_once(tiny, tmp_path):
+    process = start(tiny, tmp_path, "--set", "train.batchsize=4")
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 2
+    assert len(stderr.splitlines()) == 1
+    assert "unknown key 'train.batchsize'" in stderr
+
+
+def test_sigterm_to_the_launcher_ends_both_with_one_line(tiny, tmp_path):
+    process = start(tiny, tmp_path, epochs=1000)
+    deadline = time.monotonic() + 300
+    while not (tmp_path / "run/checkpoints/checkpoint-1").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert stderr.count("texlens: ") == 1
+    assert stderr.splitlines()[-1].startswith("texlens: stopped; `texlens train --resume RUN` continues")
