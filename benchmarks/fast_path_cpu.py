@@ -36,7 +36,7 @@ from texlens.kernels.loss.label_loss import count_labels, label_loss
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.packed.forward import pack_spec, packed_forward
-from texlens.train.feature_cache import feature_store
+from texlens.training.feature_cache import feature_store
 
 
 def main() -> None:

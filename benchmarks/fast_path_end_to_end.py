@@ -65,11 +65,11 @@ from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import build_config as build_model_config
 from texlens.models.packed.forward import PackedForward, pack_spec
 from texlens.models.processor import load_processor, load_tokenizer
-from texlens.train.backends.choose import build_backend
-from texlens.train.backends.packed import PackedBackend
-from texlens.train.build import TrainContext, build_trainer
-from texlens.train.prepare import Prepared
-from texlens.train.workers import plan_workers
+from texlens.training.backends.choose import build_backend
+from texlens.training.backends.packed import PackedBackend
+from texlens.training.build import TrainContext, build_trainer
+from texlens.training.prepare import Prepared
+from texlens.training.workers import plan_workers
 
 WARM = 5
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789+-=^_{}()"
@@ -201,7 +201,7 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
 
 
 def prepare(config: RunConfig, console: Console) -> Prepared:
-    """As `texlens.train.prepare.prepare`, of a checkpoint without weights."""
+    """As `texlens.training.prepare.prepare`, of a checkpoint without weights."""
     place = Path(config.model.path)
     processor = load_processor(place, min_pixels=config.model.min_pixels)
     base = BaseCheckpoint(config.model.path, place, "random", processor)

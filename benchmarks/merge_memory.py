@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save_file
 
 from texlens.core.environment import describe_environment
-from texlens.export.shards import TensorWriter, as_bytes, write_shard
+from texlens.exporting.shards import TensorWriter, as_bytes, write_shard
 
 HIDDEN, INNER, VOCABULARY, RANK = 4096, 12288, 151_936, 16
 SHARD_BYTES = 4 * 2**30
@@ -114,7 +114,7 @@ def write_adapter(folder: Path, layers: int) -> int:
 MERGE = """
 import json, resource, sys, time
 from pathlib import Path
-import texlens.export.merged as merged
+import texlens.exporting.merged as merged
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 started = time.perf_counter()
 merged.write_merged(*map(Path, sys.argv[1:4]))

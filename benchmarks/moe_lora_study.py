@@ -344,9 +344,9 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
     from texlens.core.run_folder import RunFolder
     from texlens.inputs.build import read_split
     from texlens.models.build import build_model
-    from texlens.train.build import TrainContext
-    from texlens.train.prepare import prepare
-    from texlens.train.run import train
+    from texlens.training.build import TrainContext
+    from texlens.training.prepare import prepare
+    from texlens.training.run import train
 
     arm, seed, console = options.arm, options.seed, Console(stderr=True)
     stage = folder / f"{arm}-{seed}.stage"
@@ -400,7 +400,7 @@ def summarize(arms: list[dict], rows: dict, options: argparse.Namespace) -> dict
     import torch
 
     from texlens.core.environment import describe_environment
-    from texlens.evaluate.expert_utilization import dead_experts
+    from texlens.evaluation.expert_utilization import dead_experts
 
     scored = {(made["arm"], made["seed"]): row_scores(made["predictions"]) for made in arms}
     base = next((made["base_predictions"] for made in arms if made["base_predictions"]), {})

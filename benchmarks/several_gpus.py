@@ -29,10 +29,10 @@ from texlens.data.geometry import ImageGeometry
 from texlens.inputs.packed_collator import ShardedCollator, assign_packs
 from texlens.models.families import family_of
 from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward
-from texlens.train.backends.packed_step import packed_step, reduce_gradients
-from texlens.train.distributed.context import SINGLE_PROCESS, DistributedContext
-from texlens.train.distributed.process_group import process_group
-from texlens.train.nan_guard import NanGuard
+from texlens.training.backends.packed_step import packed_step, reduce_gradients
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.distributed.process_group import process_group
+from texlens.training.nan_guard import NanGuard
 
 WARM, BATCHES = 3, 4
 Batch = tuple[list[dict], int]

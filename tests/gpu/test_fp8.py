@@ -20,7 +20,7 @@ from texlens.models.families import family_of
 from texlens.models.fp8 import fp8_layers, quantize_in_fp8, quantize_together
 from texlens.models.load import load_model, random_model
 from texlens.models.packed.forward import pack_spec, packed_forward
-from texlens.train.backends.compile_check import small_pack
+from texlens.training.backends.compile_check import small_pack
 
 REASON = fp8_unsupported_reason(torch.device("cuda")) if torch.cuda.is_available() else "needs a CUDA device"
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(REASON is not None, reason=str(REASON))]

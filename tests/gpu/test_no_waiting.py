@@ -12,9 +12,9 @@ from texlens.models.bundled import NANO_FOLDER
 from texlens.models.load import load_model
 from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.models.processor import load_processor
-from texlens.train.async_copy import CopyStream
-from texlens.train.backends.compile_check import small_pack
-from texlens.train.nan_guard import NanGuard
+from texlens.training.async_copy import CopyStream
+from texlens.training.backends.compile_check import small_pack
+from texlens.training.nan_guard import NanGuard
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -21,9 +21,9 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.sample import RejectedRow
 from texlens.inputs.dataset import ExampleDataset
 from texlens.models.packed.forward import PackedForward
-from texlens.train.backends.packed import PackedBackend
-from texlens.train.distributed.context import SINGLE_PROCESS, DistributedContext
-from texlens.train.distributed.process_group import process_group
+from texlens.training.backends.packed import PackedBackend
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.distributed.process_group import process_group
 
 BROKEN = 3
 """Index of a train row whose image is damaged when it is decoded."""

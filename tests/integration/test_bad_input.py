@@ -449,7 +449,7 @@ def test_a_disk_that_fills_up_under_safetensors_is_reported(texlens, run_file, m
     def full(*_):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("texlens.train.run.save_adapter", full)
+    monkeypatch.setattr("texlens.training.run.save_adapter", full)
     done = texlens("train", run_file)
     assert done.code == 2
     assert done.complaint.startswith("texlens: No space left on device; make room")

@@ -24,7 +24,7 @@ NEEDS = {
     "a large checkpoint, or a run of one": ("model.path=/models/", "--model /models/", "runs/qwen3-"),
     "to be stopped; tests/integration/test_serving.py and test_page.py run it": ("texlens serve", "texlens ui"),
     "more validation rows; tests/integration/test_serving.py runs it": ("texlens calibrate",),
-    "bitsandbytes; tests/unit/export runs it": ("nano-nf4",),
+    "bitsandbytes; tests/unit/exporting runs it": ("nano-nf4",),
 }
 """Why some printed commands are not run here, by a part of their line."""
 SMALL = {

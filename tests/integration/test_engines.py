@@ -10,7 +10,7 @@ from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
 from texlens.models.packed.forward import PackedForward
-from texlens.train.backends import choose
+from texlens.training.backends import choose
 
 ADAPTER = {"adapter": {**SETTINGS["adapter"], "dropout": 0.0, "targets": ["text-attention", "text-mlp"]}}
 

@@ -11,7 +11,7 @@ from texlens.core.errors import ConfigError, RunError
 from texlens.core.run_folder import RunFolder
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.models.packed.vision import PackedVision
-from texlens.train.backends.packed import PackedBackend
+from texlens.training.backends.packed import PackedBackend
 
 LENGTH = {"steps": None, "epochs": 2, "batch_size": 4, "checkpoints": {"every_steps": 1}}
 COMPUTE = {"compute": {"pack_tokens": 256}}

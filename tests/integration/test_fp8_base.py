@@ -14,11 +14,11 @@ from texlens.config.load import build_config, dump_config
 from texlens.core.errors import ConfigError
 from texlens.core.files import write_text
 from texlens.core.run_folder import RunFolder
-from texlens.export.pipeline import export_run
+from texlens.exporting.pipeline import export_run
 from texlens.inference.open import open_model
 from texlens.models.fp8 import fp8_layers
 from texlens.models.load import load_model
-from texlens.train.prepare import prepare
+from texlens.training.prepare import prepare
 
 LORA = {"rank": 4, "alpha": 8, "targets": ["text-attention", "text-mlp"]}
 

@@ -48,7 +48,7 @@ def test_a_changed_row_is_measured_again(run, texlens, field):
 
 
 def test_nothing_is_read_again_where_nothing_changed(run, texlens, monkeypatch):
-    monkeypatch.setattr("texlens.evaluate.predict.read_samples", None)
+    monkeypatch.setattr("texlens.evaluation.predict.read_samples", None)
     assert texlens("compare", run).code == 0
 
 

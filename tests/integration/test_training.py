@@ -17,7 +17,7 @@ from tests.fixtures.training import CONSOLE, losses, run_training, same_weights
 from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
 from texlens.data.load import load_split
-from texlens.train import build
+from texlens.training import build
 
 SETTINGS = {
     "data": {"path": "demo", "limit": 12, "splits": {"validation": None}},

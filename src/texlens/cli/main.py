@@ -16,7 +16,7 @@ from texlens.cli.training import models, plan, runs, train
 from texlens.cli.using import doctor, export, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
 from texlens.core.errors import TexlensError, one_line
-from texlens.train.distributed.launch import RENDEZVOUS
+from texlens.training.distributed.launch import RENDEZVOUS
 
 STOPPED = 130
 """What Typer exits with after Ctrl-C."""

@@ -1,4 +1,4 @@
-"""Predictions of any program scored against references: for `texlens score` and `texlens.evaluate.score`."""
+"""Predictions of any program scored against references: for `texlens score` and `texlens.evaluation.score`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import DataError
 from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
-from texlens.evaluate.run import predict_run
+from texlens.evaluation.run import predict_run
 from texlens.inference.confidence import KEY, Calibration, fit
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.scored_prediction import ScoredPrediction

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tests.fixtures.tiny_models import FAMILY_NAMES, write_tiny_checkpoint
 from texlens.adapters.merge import Merge, named_shapes, parameter_name
 from texlens.core.errors import ExportError, ModelError
-from texlens.export.merged import write_merged
+from texlens.exporting.merged import write_merged
 from texlens.models.checkpoint import read_config
 from texlens.models.load import load_model
 from texlens.models.meta_model import meta_model

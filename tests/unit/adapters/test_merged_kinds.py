@@ -8,7 +8,7 @@ from tests.unit.adapters.conftest import CARD
 from texlens.adapters.lora import save_adapter
 from texlens.config.adapter import ExpertSettings, LoraSettings, MoeLoraSettings
 from texlens.core.errors import ModelError
-from texlens.export.merged import write_merged
+from texlens.exporting.merged import write_merged
 from texlens.models.load import load_model
 
 ATTENTION = ("text-attention",)

@@ -9,7 +9,7 @@ import torch
 
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_processor, write_tiny_checkpoint
-from tests.unit.export.conftest import write_base
+from tests.unit.exporting.conftest import write_base
 from tests.unit.serve.conftest import serving
 from texlens.adapters.build import build_adapter, build_metadata, build_plan
 from texlens.adapters.lora import load_adapter, save_adapter

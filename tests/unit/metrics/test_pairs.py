@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import texlens.evaluate
+import texlens.evaluation
 from texlens.core.errors import ConfigError, DataError
 from texlens.metrics.pairs import score_pairs
 from texlens.metrics.prediction import Prediction
@@ -15,7 +15,7 @@ from texlens.metrics.scored_prediction import ScoredPrediction
 
 
 def test_two_lists_are_enough():
-    told = texlens.evaluate.score(["x^2", "y"], ["x^{2}", "z"])
+    told = texlens.evaluation.score(["x^2", "y"], ["x^{2}", "z"])
     assert told["rows"] == 2
     assert told["scores"]["exact_match_canonical"]["value"] == 0.5
     assert told["scores"]["cdm_f1"]["value"] == 0.5
@@ -23,27 +23,27 @@ def test_two_lists_are_enough():
 
 
 def test_a_missing_prediction_scores_zero_and_is_counted():
-    told = texlens.evaluate.score(["x", "y"], ["x", None])
+    told = texlens.evaluation.score(["x", "y"], ["x", None])
     assert (told["failed"], told["scores"]["cdm_f1"]["value"], told["scores"]["valid"]["value"]) == (1, 0.5, 0.5)
 
 
 def test_lists_of_different_lengths_are_told():
     with pytest.raises(DataError, match="2 references but 1 predictions"):
-        texlens.evaluate.score(["x", "y"], ["x"])
+        texlens.evaluation.score(["x", "y"], ["x"])
 
 
 def test_definitions_stand_with_the_numbers():
-    told = texlens.evaluate.score(["x"], ["x"])
+    told = texlens.evaluation.score(["x"], ["x"])
     assert "nrefs:1|case:mixed|eff:no|tok:none|smooth:exp" in told["definitions"]["bleu4"]
 
 
 def test_metrics_can_be_chosen():
-    told = texlens.evaluate.score(["x"], ["x"], metrics="cdm_f1,bleu4")
+    told = texlens.evaluation.score(["x"], ["x"], metrics="cdm_f1,bleu4")
     assert list(told["scores"]) == ["bleu4", "cdm_f1"]
 
 
 def test_rules_of_cdm_can_be_chosen():
-    values = [texlens.evaluate.score(["a<b"], [r"a\lt b"], cdm=name)["scores"]["cdm_f1"]["value"] for name in
+    values = [texlens.evaluation.score(["a<b"], [r"a\lt b"], cdm=name)["scores"]["cdm_f1"]["value"] for name in
               ("default", "reference", "reference-2024")]  # fmt: skip
     assert values == [1.0, 0.8, 0.8]
 
@@ -72,7 +72,7 @@ def test_any_text_gets_every_score(reference, text):
 
 
 def test_score_accepts_the_old_keyword_truths_with_a_warning():
-    from texlens.evaluate import score
+    from texlens.evaluation import score
 
     with pytest.warns(DeprecationWarning, match="references="):
         scores = score(truths=["x"], predictions=["x"], metrics="exact_match")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from texlens.core.errors import ConfigError
-from texlens.export.formats.registry import FORMATS
+from texlens.exporting.formats.registry import FORMATS
 from texlens.workflows.verify import FirstToken, ScorePair, _faults, first_token
 
 SAME = ScorePair(adapter=0.9, artifact=0.9, difference=0.0, low=0.0, high=0.0)

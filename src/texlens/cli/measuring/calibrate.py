@@ -32,7 +32,7 @@ def calibrate(
 
         texlens calibrate runs/nano --split test --json
     """
-    from texlens.evaluate.saved_run import open_run
+    from texlens.evaluation.saved_run import open_run
     from texlens.workflows.calibrate import calibrate_run
 
     check_split(split)

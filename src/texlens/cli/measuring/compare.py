@@ -41,10 +41,10 @@ def compare(
 
         texlens compare runs/nano exported/nano exported/nano-nf4
     """
-    from texlens.evaluate.run import compare_run
-    from texlens.evaluate.saved_run import open_run
-    from texlens.evaluate.sources import names_of_folders
-    from texlens.evaluate.tables import comparison_table, systems_table
+    from texlens.evaluation.run import compare_run
+    from texlens.evaluation.saved_run import open_run
+    from texlens.evaluation.sources import names_of_folders
+    from texlens.evaluation.tables import comparison_table, systems_table
 
     check_split(split)
     config, folder = open_run(run, overrides or ())

@@ -72,7 +72,7 @@ def evaluate(
     if as_json:
         print_json({**about, **scores.to_json()})
         return
-    from texlens.evaluate.tables import scores_table
+    from texlens.evaluation.tables import scores_table
 
     console = result_console()
     console.print(scores_table(scores, show_all=show_all))
@@ -83,8 +83,8 @@ def evaluate(
 def _of_run(
     path: Path, data: str | None, subset: str | None, split: str, system: str, overrides: Sequence[str], use_cache: bool
 ) -> tuple[dict[str, Any], "Scores"]:
-    from texlens.evaluate.run import evaluate_run
-    from texlens.evaluate.saved_run import open_run
+    from texlens.evaluation.run import evaluate_run
+    from texlens.evaluation.saved_run import open_run
 
     config, folder = open_run(path, overrides)
     if data:
@@ -100,7 +100,7 @@ def _of_checkpoint(
     model: str, data: str, subset: str | None, split: str, overrides: Sequence[str]
 ) -> tuple[dict[str, Any], "Scores"]:
     from texlens.config.load import build_config
-    from texlens.evaluate.run import evaluate_checkpoint
+    from texlens.evaluation.run import evaluate_checkpoint
 
     rows = {"path": data, "subset": subset, "splits": {"train": split, "validation": None, "test": split}}
     config = build_config({"model": {"path": model}, "data": rows}, where=f"{model} on {data}", overrides=overrides)

@@ -10,8 +10,8 @@ def report(run: RunArgument, split: Split = "test") -> None:
 
         texlens report runs/nano
     """
-    from texlens.evaluate.run import report_run
-    from texlens.evaluate.saved_run import open_run
+    from texlens.evaluation.run import report_run
+    from texlens.evaluation.saved_run import open_run
 
     check_split(split)
     config, folder = open_run(run)

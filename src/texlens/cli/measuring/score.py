@@ -36,8 +36,8 @@ def score(
         texlens score predictions.jsonl --metrics cdm_f1,exact_match_canonical --rows scored.jsonl --json
     """
     from texlens.core.errors import ConfigError
-    from texlens.evaluate.rows import PredictionColumns, read_rows, write_rows
-    from texlens.evaluate.tables import scores_table, slices_table
+    from texlens.evaluation.rows import PredictionColumns, read_rows, write_rows
+    from texlens.evaluation.tables import scores_table, slices_table
     from texlens.metrics.pairs import score_predictions
 
     if old_reference is not None:
@@ -50,7 +50,7 @@ def score(
     if rows:
         write_rows(rows, own_rows, scored_rows, scored)
     if report:
-        from texlens.evaluate.report.scored import write_scored_report
+        from texlens.evaluation.report.scored import write_scored_report
 
         write_scored_report(report, predictions, scored_rows, cdm)
     if as_json:

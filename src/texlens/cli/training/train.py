@@ -68,7 +68,7 @@ def train(
     console = message_console()
     if is_launched_process():
         from texlens.cli.errors import as_run_errors
-        from texlens.train.distributed.process_group import process_group
+        from texlens.training.distributed.process_group import process_group
 
         with process_group() as context, as_run_errors():
             console.quiet = not context.is_main
@@ -79,7 +79,7 @@ def train(
         config, folder, result = _trained(run_file, overrides, resume, compare, console)
     comparison = None
     if compare and config.data.splits.test:
-        from texlens.evaluate.run import compare_run
+        from texlens.evaluation.run import compare_run
 
         with folder.locked():
             comparison = compare_run(config, folder, console=console)
@@ -92,7 +92,7 @@ def train(
 
 def start_processes(processes: int, run_file, overrides, resume, compare: bool, as_json: bool) -> int:
     """Runs this command in several processes; returns the exit code."""
-    from texlens.train.distributed.launch import launch
+    from texlens.training.distributed.launch import launch
 
     command = [sys.executable, "-P", "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
     command += [part for change in overrides or () for part in ("--set", change)]
@@ -113,16 +113,16 @@ def _trained(run_file, overrides, resume, with_test, console, context=None) -> t
     """
     from texlens.config.load import load_config, load_saved_config
     from texlens.core.run_folder import RunFolder
-    from texlens.train.validation import check_scores
+    from texlens.training.validation import check_scores
 
     folder = RunFolder.open(resume) if resume else None
     config = load_saved_config(folder.config, overrides or ()) if folder else load_config(run_file, overrides or ())
     check_scores(config)
 
-    from texlens.train.build import TrainContext
-    from texlens.train.distributed.context import SINGLE_PROCESS
-    from texlens.train.prepare import prepare
-    from texlens.train.run import train as run_training
+    from texlens.training.build import TrainContext
+    from texlens.training.distributed.context import SINGLE_PROCESS
+    from texlens.training.prepare import prepare
+    from texlens.training.run import train as run_training
 
     context = context or SINGLE_PROCESS
 
@@ -156,7 +156,7 @@ def show_result(result: dict, comparison, folder, console) -> None:
     )
     console.print(f"adapter: {folder.adapter}", markup=False)
     if comparison is not None:
-        from texlens.evaluate.tables import comparison_table
+        from texlens.evaluation.tables import comparison_table
 
         console.print(comparison_table(comparison.comparison, comparison.title))
         console.print(f"report:  {comparison.report}", markup=False)

@@ -10,7 +10,7 @@ from texlens.cli.shared import Json, Overrides, RunArgument, message_console, pr
 
 def _list_formats(wanted: bool) -> None:
     if wanted:
-        from texlens.export.formats.registry import FORMATS
+        from texlens.exporting.formats.registry import FORMATS
 
         for export_format in FORMATS.values():
             result_console().print(f"{export_format.name:10} {export_format.summary}", markup=False)
@@ -52,8 +52,8 @@ def export(
 
         texlens export runs/nano --format nf4 -o exported/nano-nf4 --rows 64
     """
-    from texlens.evaluate.saved_run import open_run
-    from texlens.export.pipeline import export_run
+    from texlens.evaluation.saved_run import open_run
+    from texlens.exporting.pipeline import export_run
     from texlens.workflows.verify import verify as verify_export
 
     config, folder = open_run(run, overrides or (), checkpoint)

@@ -26,7 +26,7 @@ def verify(
         texlens verify exported/nano-nf4 --against runs/nano --rows 64
     """
     from texlens.core.errors import ExportError
-    from texlens.evaluate.saved_run import open_run
+    from texlens.evaluation.saved_run import open_run
     from texlens.workflows.verify import verify as verify_export
 
     config, run = open_run(against, overrides or ())

@@ -14,7 +14,7 @@ from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.pack import build_pack
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.packed.forward import pack_spec, packed_forward
-from texlens.train.feature_cache import feature_store
+from texlens.training.feature_cache import feature_store
 
 
 def images(numbers=(0, 1, 2, 3)) -> list[LazyImage]:

@@ -1,0 +1,76 @@
+"""`adapter`: the adapter as PEFT saves it, with the base's processor and chat template."""
+
+import json
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from texlens.adapters.lora import SETTINGS, WEIGHTS, is_full
+from texlens.adapters.moe_lora.register import NAME as MOE_LORA
+from texlens.core.errors import ExportError
+from texlens.exporting.folder import write_supporting_files
+from texlens.exporting.formats.protocol import ExportJob, Tolerance
+from texlens.exporting.standalone_loader import write_standalone_loader
+from texlens.inference.vllm.flags import image_flags, lora_flags, unsupported_reason
+from texlens.models.bundled import NANO_FOLDER
+from texlens.models.export_manifest import ExportManifest, ReaderName
+from texlens.models.families import FAMILIES
+from texlens.models.metadata import METADATA_FILE
+
+LOADING = """from peft import PeftModel
+from transformers import {class_name}
+
+model = PeftModel.from_pretrained({class_name}.from_pretrained("{base}", device_map="auto"), "{folder}")"""
+
+
+TOLERANCE = Tolerance(kl_nats=1e-4, edit_similarity=0.001)
+
+
+@dataclass(frozen=True)
+class AdapterFormat:
+    name: str = "adapter"
+    summary: str = "the adapter as PEFT saves it: PEFT, vLLM with --enable-lora"
+    reader: ReaderName = "peft"
+    tolerance: Tolerance = TOLERANCE
+    is_calibrated: bool = False
+
+    def needed_bytes(self, job: ExportJob) -> int:
+        return sum(path.stat().st_size for path in job.run.adapter.glob("*.safetensors"))
+
+    def write(self, job: ExportJob) -> Mapping[str, Any]:
+        run, folder = job.run, job.folder
+        if is_full(run.adapter):
+            raise ExportError(f"{run.path}: fully fine-tuned, so there is no adapter; use --format merged")
+        shutil.copyfile(run.adapter / SETTINGS, folder / SETTINGS)
+        shutil.copyfile(run.adapter / WEIGHTS, folder / WEIGHTS)
+        write_supporting_files(job.base.folder, job.base.processor, folder)
+        if (run.adapter / METADATA_FILE).is_file():
+            shutil.copyfile(run.adapter / METADATA_FILE, folder / METADATA_FILE)
+        if _settings(folder).get("peft_type") == MOE_LORA:
+            write_standalone_loader(folder)
+        coverage = run.read_json("coverage.json") or []
+        covers_vision = any(row["matched"] and row["group"] in ("vision", "merger") for row in coverage)
+        return {"method": "as PEFT saves it", "tower": covers_vision}
+
+    def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
+        class_name = FAMILIES[manifest.family].class_name
+        return LOADING.format(class_name=class_name, base=manifest.base, folder=folder_name)
+
+    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
+        settings = _settings(staging)
+        if unsupported_reason(settings):
+            return []
+        adapters = lora_flags({manifest.run: str(folder)}, [settings], tower=bool(manifest.notes.get("tower")))
+        base = str(NANO_FOLDER) if manifest.base == "nano" else manifest.base
+        images = image_flags(manifest.min_pixels, manifest.max_pixels)
+        return [shlex.join(["vllm", "serve", base, *adapters, *images])]
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+
+
+ADAPTER = AdapterFormat()

@@ -1,0 +1,49 @@
+"""`gguf`: files for llama.cpp, the language model in Q8_0, tower and merger in 16 bits."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from texlens.exporting.folder import write_supporting_files
+from texlens.exporting.formats.merged import checkpoint_bytes, via_merged
+from texlens.exporting.formats.protocol import ExportJob, Tolerance
+from texlens.exporting.gguf.write import write_gguf
+from texlens.models.checkpoint import CONFIG
+from texlens.models.export_manifest import ExportManifest, ReaderName
+
+TOLERANCE = Tolerance(kl_nats=0.05, edit_similarity=0.02)
+
+
+@dataclass(frozen=True)
+class GgufFormat:
+    name: str = "gguf"
+    summary: str = "language model Q8_0, vision tower 16 bits: llama.cpp"
+    reader: ReaderName = "llama.cpp"
+    tolerance: Tolerance = TOLERANCE
+    is_calibrated: bool = False
+
+    def needed_bytes(self, job: ExportJob) -> int:
+        return 2 * checkpoint_bytes(job)
+
+    def write(self, job: ExportJob) -> Mapping[str, Any]:
+        base = job.base
+        notes = via_merged(job, lambda merged: write_gguf(merged, base.processor, job.folder))
+        shutil.copyfile(base.folder / CONFIG, job.folder / CONFIG)
+        write_supporting_files(base.folder, base.processor, job.folder)
+        return notes
+
+    def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
+        return None
+
+    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
+        notes = manifest.notes
+        fewest, most = (pixels // notes["pixels a token"] for pixels in (manifest.min_pixels, manifest.max_pixels))
+        return [
+            f"llama-server -m {folder / notes['model']} --mmproj {folder / notes['projector']} "
+            f"--image-min-tokens {fewest} --image-max-tokens {most}"
+        ]
+
+
+GGUF = GgufFormat()

@@ -1,0 +1,123 @@
+"""Chooses the backend that `train.compute.backend` asks for, or the fastest that this model can run."""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import nn
+
+from texlens.config.run import RunConfig
+from texlens.config.train import ComputeSettings
+from texlens.core.errors import ConfigError
+from texlens.kernels.backends import use_triton
+from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward, packing_unsupported_reason
+from texlens.models.processor import Processor
+from texlens.planner.pack_budget import plan_packs
+from texlens.training.backends.compile_check import compile_check
+from texlens.training.backends.packed import PackedBackend
+from texlens.training.backends.plain import PlainBackend
+from texlens.training.backends.protocol import StepBackend
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+
+SHARDING_VARIABLES = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+"""Set by `accelerate launch` where it shards the weights."""
+
+
+def build_backend(
+    config: RunConfig, adapted: nn.Module, processor: Processor, context: DistributedContext = SINGLE_PROCESS
+) -> StepBackend:
+    """
+    Raises:
+        ConfigError: packed is required and can't be used, or compilation is required and fails.
+    """
+    settings = config.train
+    plain = partial(PlainBackend, processor, settings.batch_size, settings.gradient_accumulation)
+    if settings.compute.backend == "plain":
+        return plain()
+    model: Any = adapted.base_model.model if isinstance(adapted, PeftModel) else adapted
+    reason = _unsupported_reason(config, model)
+    if reason and settings.compute.backend == "packed":
+        raise ConfigError(f"train.compute.backend: packed can't be used here: {reason}; use auto or plain")
+    if reason:
+        return plain(notes=(f"plain backend, which is slower, because {reason}",))
+    return _packed(config, model, processor, context)
+
+
+def _unsupported_reason(config: RunConfig, model: nn.Module) -> str | None:
+    if any(os.environ.get(name, "").lower() in ("1", "true") for name in SHARDING_VARIABLES):
+        return "the weights are sharded among GPUs (FSDP or DeepSpeed), and packs need them whole"
+    if config.model.attention not in ("auto", "sdpa"):
+        return f"model.attention is {config.model.attention}, and packs need their own attention"
+    return packing_unsupported_reason(model)
+
+
+def _packed(config: RunConfig, model: nn.Module, processor: Processor, context: DistributedContext) -> PackedBackend:
+    settings = config.train
+    device = next(model.parameters()).device
+    plan = plan_packs(config, model, device)
+    choice = plan.choice
+    build = partial(packed_forward, model, processor.geometry, recompute=choice.recompute, loss_chunk=choice.loss_chunk)
+    forward, compiled, failure = _compiled_or_eager(build, settings.compute, model, processor, device)
+    max_tokens = min(context.all_gather(choice.tokens))
+    not_compiled = (f"not compiled, which is slower, because {failure}",) if failure else ()
+    return PackedBackend(
+        forward,
+        pack_spec(model.config, processor, padded=compiled),
+        max_tokens,
+        settings.batch_size * settings.gradient_accumulation,
+        notes=plan.notes + _unfused_note(forward) + not_compiled,
+        settings={
+            "pack_tokens": max_tokens,
+            "recompute": choice.recompute,
+            "loss_chunk": choice.loss_chunk,
+            "planned_gib": plan.gib,
+            "compiled": compiled,
+            "fused_layers": forward.fused_layers,
+        },
+    )
+
+
+def _compiled_or_eager(
+    build: Callable[..., PackedForward],
+    settings: ComputeSettings,
+    model: nn.Module,
+    processor: Processor,
+    device: torch.device,
+) -> tuple[PackedForward, bool, str | None]:
+    """The forward pass, whether it is compiled, and why it is not where it should be."""
+    on_gpu = device.type == "cuda"
+    use_triton(True)
+    forward, failure = _compiled(build, model, processor) if should_compile(settings, on_gpu) else (None, None)
+    if failure and settings.compile == "on":
+        raise ConfigError(f"train.compute.compile: on is not possible here: {failure}; use auto or off")
+    compiled = forward is not None
+    use_triton(compiled or not on_gpu)
+    is_exact = next(model.parameters()).dtype in (torch.float32, torch.float64)
+    eager_backend = "cpu" if is_exact and not on_gpu else "reference"
+    return forward or build(backend=eager_backend), compiled, failure
+
+
+def should_compile(settings: ComputeSettings, on_gpu: bool) -> bool:
+    return on_gpu if settings.compile == "auto" else settings.compile == "on"
+
+
+def _compiled(
+    build: Callable[..., PackedForward], model: nn.Module, processor: Processor
+) -> tuple[PackedForward | None, str | None]:
+    """The forward pass on Triton kernels and compiled blocks, or None and the reason."""
+    if not importlib.util.find_spec("triton"):
+        return None, "Triton is not installed; pip install triton"
+    layout = pack_spec(model.config, processor, padded=True)
+    return compile_check(lambda: build(backend="triton"), model, processor.geometry, layout)
+
+
+def _unfused_note(forward: PackedForward) -> tuple[str, ...]:
+    unfused = forward.text.unfused
+    if not unfused:
+        return ()
+    reasons = ", ".join(sorted(set(unfused.values())))
+    return (f"{len(unfused)} of {len(forward.text.layers)} layers run module by module: {reasons}",)

@@ -1,0 +1,82 @@
+"""The packed backend: the rows of a step end to end in packs, without padding, on fused layers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from texlens.data.geometry import ImageGeometry
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.example import Example, Patchify
+from texlens.inputs.feature_cache import FeatureStore
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.pack import PackSpec
+from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset
+from texlens.models.packed.forward import PackedForward
+from texlens.training.backends.packed_step import packed_step
+from texlens.training.backends.protocol import Step
+from texlens.training.distributed.context import DistributedContext
+
+
+@dataclass(frozen=True)
+class PackedBackend:
+    """See `StepBackend`. `max_tokens` is the budget of a pack, the same in all processes."""
+
+    forward: PackedForward
+    spec: PackSpec
+    max_tokens: int
+    rows_per_batch: int
+    notes: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    name: str = "packed"
+    batches_per_step: int = 1
+    whole_steps: bool = True
+    patchify: Patchify = image_to_raw_patches
+
+    @property
+    def feature_store(self) -> FeatureStore | None:
+        return self.forward.store
+
+    def with_feature_store(self, store: FeatureStore, note: str) -> "PackedBackend":
+        return replace(self, forward=replace(self.forward, store=store), notes=(*self.notes, note))
+
+    def bytes_per_pixel_value(self, geometry: ImageGeometry) -> int:
+        return 1
+
+    def collator(self, dummy_example: Example) -> Callable[[list], dict]:
+        return PackCollator(self.spec, self.max_tokens, dummy_example)
+
+    def shard(
+        self, examples: ExampleDataset, collate: Any, context: DistributedContext
+    ) -> tuple[ExampleDataset | ShardedDataset, Callable[[list], dict]]:
+        """Each process is given every step by the sampler and takes its own packs of it."""
+        if not context.is_distributed:
+            return examples, collate
+        rows = ShardedDataset(examples, self.max_tokens, context.rank, context.world_size)
+        return rows, ShardedCollator(collate.spec)
+
+    def label_count(self, total: Any, per_process: Sequence[int]) -> int:
+        return sum(per_process)
+
+    def train_step(self, model: nn.Module, batch: dict, step: Step) -> Tensor:
+        packs = batch["packs"]
+        model.train()
+        outcome = packed_step(
+            self.forward,
+            step.prepare({"packs": packs})["packs"],
+            step.label_count,
+            step.parameters,
+            step.context,
+            balance=step.balance,
+            backward=step.backward,
+        )
+        rows = [pack["rows"] for pack in packs]
+        step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
+        return outcome.loss
+
+    def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            total = torch.stack([self.forward.loss(pack) for pack in batch["packs"]]).sum()
+        return total, torch.full((), batch["label_count"], device=total.device)

@@ -1,0 +1,157 @@
+"""The trainer of an adapted model, from the run's settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
+
+from texlens.adapters.build import build_metadata
+from texlens.adapters.lora import save_adapter
+from texlens.adapters.moe_lora.model import balance_of
+from texlens.augment import build_transform
+from texlens.config.run import RunConfig
+from texlens.core.run_folder import RunFolder
+from texlens.inference.open import wrap_model
+from texlens.inputs.dataset import ExampleDataset, Transform
+from texlens.models.processor import save_processor
+from texlens.training.arguments import RunFacts, training_arguments
+from texlens.training.backends.protocol import StepBackend
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.logging.expert_utilization import ExpertUtilizationLog
+from texlens.training.logging.metrics_log import MetricsLog
+from texlens.training.logging.progress import ProgressBar
+from texlens.training.logging.throughput import ThroughputMeter
+from texlens.training.optimizer_groups import GroupLearningRates
+from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationOptions
+from texlens.training.prepare import Prepared
+from texlens.training.trainer import TexlensTrainer
+from texlens.training.validation import Scorer, build_scorer
+
+
+@dataclass(frozen=True)
+class TrainContext:
+    """One run: settings, checked inputs, folder, messages, and the processes that train it together."""
+
+    config: RunConfig
+    prepared: Prepared
+    folder: RunFolder
+    console: Console
+    distributed: DistributedContext = SINGLE_PROCESS
+
+    def warn(self, message: str) -> None:
+        self.console.print(message, style="yellow", markup=False)
+
+
+def build_trainer(
+    run: TrainContext, adapted: Any, backend: StepBackend, workers: int = 0
+) -> tuple[TexlensTrainer, ThroughputMeter]:
+    """The trainer, ready to train, and its meter."""
+    config, splits = run.config, run.prepared.splits
+    scorer = build_scorer(config.train.validation)
+    balance = balance_of(adapted)
+    throughput = ThroughputMeter()
+    train_examples = _examples(run, backend, splits.train, build_transform(config.data.augment))
+    collate = backend.collator(train_examples.dummy_example())
+    train_rows, collate_shard = backend.shard(train_examples, collate, run.distributed)
+    trainer = TexlensTrainer(
+        adapted,
+        training_arguments(config.train, _run_facts(run, adapted, backend, scorer, workers)),
+        train_dataset=train_rows,
+        data_collator=collate_shard,
+        step=StepOptions(backend, _learning_rates(run), balance, run.distributed),
+        checkpoints=CheckpointOptions(
+            run.folder.checkpoints, run.folder.adapter, _saver(run, adapted), config.train.checkpoints.keep
+        ),
+        validation=ValidationOptions(
+            _examples(run, backend, splits.validation) if splits.validation else None,
+            collate,
+            _generation_scores(run, adapted, scorer),
+        ),
+        reporting=Reporting(throughput, run.warn),
+        callbacks=_callbacks(run, throughput, balance),
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, throughput
+
+
+def _examples(run: TrainContext, backend: StepBackend, rows, transform: Transform | None = None) -> ExampleDataset:
+    config, processor = run.config, run.prepared.base.processor
+    return ExampleDataset(
+        rows,
+        processor.tokenizer,
+        processor.geometry,
+        prompt=config.data.prompt,
+        system_prompt=config.data.system_prompt,
+        strict=config.data.strict,
+        transform=transform,
+        seed=config.train.seed,
+        patchify=backend.patchify,
+        store=backend.feature_store,
+    )
+
+
+def _run_facts(run: TrainContext, adapted: Any, backend: StepBackend, scorer: Scorer, workers: int) -> RunFacts:
+    return RunFacts(
+        folder=run.folder.checkpoints,
+        name=run.folder.path.name,
+        rows=len(run.prepared.splits.train),
+        has_validation=bool(run.prepared.splits.validation),
+        bf16=next(adapted.parameters()).dtype == torch.bfloat16,
+        lower_is_better=scorer.lower_is_better,
+        whole_steps=backend.whole_steps,
+        workers=workers,
+        world_size=run.distributed.world_size,
+    )
+
+
+def _learning_rates(run: TrainContext) -> GroupLearningRates:
+    plan = run.prepared.plan
+    return GroupLearningRates(plan.groups, plan.learning_rates, run.config.train.optimizer.lora_plus_ratio)
+
+
+def _saver(run: TrainContext, adapted: Any) -> Callable[[Path], None]:
+    metadata = build_metadata(run.config, run.prepared.base)
+
+    def save(folder: Path) -> None:
+        save_adapter(adapted, folder, metadata)
+        save_processor(run.prepared.base.processor, folder)
+
+    return save
+
+
+def _callbacks(run: TrainContext, throughput: ThroughputMeter, balance: Any) -> list[TrainerCallback]:
+    patience = run.config.train.validation.early_stopping_patience
+    callbacks: list[TrainerCallback] = [
+        MetricsLog(run.folder.metrics, throughput),
+        ProgressBar(throughput, run.console),
+    ]
+    if balance:
+        callbacks.append(ExpertUtilizationLog(run.folder.metrics, balance, run.distributed))
+    if patience and run.prepared.splits.validation:
+        callbacks.append(EarlyStoppingCallback(patience))
+    return callbacks
+
+
+def _generation_scores(run: TrainContext, adapted: Any, scorer: Scorer) -> Callable[[], Mapping[str, float]] | None:
+    """Reads the first validation rows with the present weights and scores them."""
+    config, validation = run.config, run.prepared.splits.validation
+    count = config.train.validation.generation_rows
+    if not count or not validation:
+        return None
+    samples = [validation[index] for index in range(min(count, len(validation)))]
+    model = wrap_model(
+        adapted,
+        run.prepared.base.processor,
+        prompt=config.data.prompt,
+        system=config.data.system_prompt,
+        max_new_tokens=config.evaluate.max_new_tokens,
+    )
+
+    def read_and_score() -> Mapping[str, float]:
+        return scorer(list(model.generate(samples, batch_size=config.evaluate.batch_size)))
+
+    return read_and_score

@@ -1,0 +1,63 @@
+"""Measurements in metrics.jsonl, one line each."""
+
+import json
+from pathlib import Path
+
+from transformers.trainer_callback import TrainerCallback
+
+from texlens.training.logging.throughput import ThroughputMeter
+
+STEP_MEASUREMENTS = ("loss", "grad_norm", "learning_rate")
+
+
+class MetricsLog(TrainerCallback):
+    """Appends every measurement to metrics.jsonl."""
+
+    def __init__(self, path: Path, throughput: ThroughputMeter):
+        self.path, self.throughput = path, throughput
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.throughput.start()
+        if state.is_world_process_zero:
+            self._drop_lines_after(state.global_step)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        """The last step is logged whatever the interval, so that a short run has a measurement too."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        row = {
+            name: round(value, 8)
+            for name, value in (logs or {}).items()
+            if name in STEP_MEASUREMENTS or name.startswith("eval_")
+        }
+        if not row or not state.is_world_process_zero:
+            return
+        if "loss" in row:
+            row |= self.throughput.measure()
+        append_line(self.path, {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **row})
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self.throughput.start()
+
+    def _drop_lines_after(self, step: int) -> None:
+        """A resumed run measures the steps after its checkpoint again."""
+        if not self.path.is_file():
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        self.path.write_text("".join(f"{line}\n" for line in lines if _is_up_to(line, step)), encoding="utf-8")
+
+
+def append_line(path: Path, row: dict) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _is_up_to(line: str, step: int) -> bool:
+    """False for a line that a kill cut short, or that holds no measurement."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(row, dict) and isinstance(row.get("step"), int) and row["step"] <= step

@@ -1,0 +1,72 @@
+"""What `TexlensTrainer` is given beside the model and TrainingArguments, by subject."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from texlens.adapters.moe_lora.model import BalanceLoss
+from texlens.inputs.dataset import ExampleDataset
+from texlens.training.backends.protocol import StepBackend
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.logging.throughput import ThroughputMeter
+from texlens.training.optimizer_groups import GroupLearningRates
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """How a step is computed.
+
+    Args:
+        backend: packed or plain.
+        learning_rates: of module groups that have their own.
+        balance: MoE-LoRA's balance loss, or None.
+        context: in a distributed run with the packed backend, every process is given all rows of a step by its sampler
+            and takes its own packs of them.
+    """
+
+    backend: StepBackend
+    learning_rates: GroupLearningRates = field(default_factory=GroupLearningRates)
+    balance: BalanceLoss | None = None
+    context: DistributedContext = SINGLE_PROCESS
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """
+    Args:
+        folder: of the checkpoints.
+        best_folder: of the best adapter so far, replaced as a whole.
+        save_model: writes the trained weights into a folder, in PEFT's format.
+        keep: checkpoints that stay on disk beside the best.
+    """
+
+    folder: Path
+    best_folder: Path
+    save_model: Callable[[Path], None]
+    keep: int = 2
+
+
+@dataclass(frozen=True)
+class ValidationOptions:
+    """
+    Args:
+        dataset: validation rows, or None.
+        collator: for batches of them.
+        generation_scores: reads validation rows with the present weights and returns their scores by name, or None.
+    """
+
+    dataset: ExampleDataset | None
+    collator: Callable
+    generation_scores: Callable[[], Mapping[str, float]] | None = None
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """
+    Args:
+        throughput: counts rows and tokens of every batch.
+        warn: called once for each row that can't be decoded.
+    """
+
+    throughput: ThroughputMeter
+    warn: Callable[[str], None]

@@ -1,0 +1,91 @@
+"""Everything that is known and checked before any weight is loaded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from texlens.adapters.build import build_plan
+from texlens.adapters.checks import check_modules_to_save, check_quantized_vision
+from texlens.adapters.plan import AdapterPlan
+from texlens.config.run import RunConfig
+from texlens.core.errors import DataError, RunError
+from texlens.inputs.build import Splits, build_splits, read_split
+from texlens.models.build import BaseCheckpoint, build_base, check_base
+from texlens.models.checkpoint import read_config
+from texlens.models.load import choose_device
+from texlens.training.arguments import check_train_settings
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.validation import check_scores
+
+
+@dataclass(frozen=True)
+class Prepared:
+    base: BaseCheckpoint
+    splits: Splits
+    plan: AdapterPlan
+
+
+def prepare(
+    config: RunConfig,
+    console: Console,
+    *,
+    with_test: bool = False,
+    context: DistributedContext = SINGLE_PROCESS,
+) -> Prepared:
+    """Finds the checkpoint, reads and checks the rows, plans the adapter.
+
+    Args:
+        with_test: the test rows are read after training, so an empty test split is refused now.
+
+    Raises:
+        ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
+    """
+    check_scores(config)
+    check_train_settings(config.train, torch.cuda.is_available())
+    context.check_device(choose_device(config.model.device))
+    _download(config, context)
+    base = build_base(config.model)
+    check_base(base.processor.family, config.model, config.base)
+    model_config = read_config(base.folder)
+    plan = build_plan(config.adapter, base.processor.family, model_config)
+    check_modules_to_save(plan, config.base.quantize, model_config)
+    check_quantized_vision(plan, config.base)
+    if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
+        raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
+    splits = build_splits(config.data, base.processor.tokenizer, base.processor.geometry, console=console)
+    check_same_inputs(context.all_gather(_inputs(base, splits)))
+    return Prepared(base, splits, plan)
+
+
+def _download(config: RunConfig, context: DistributedContext) -> None:
+    """One process of each machine downloads what comes from a hub, before the others look for it."""
+    if context.is_distributed and context.local_rank == 0:
+        build_base(config.model)
+        read_split(config.data, "train")
+    context.barrier()
+
+
+def _inputs(base: BaseCheckpoint, splits: Splits) -> dict[str, Any]:
+    """What must be the same in all processes."""
+    rows = {f"{role} rows": (len(check.usable), check.image_tokens) for role, check in splits.checks.items()}
+    return {"weights": base.fingerprint, **rows}
+
+
+def check_same_inputs(inputs: Sequence[Mapping[str, Any]]) -> None:
+    """
+    Args:
+        inputs: of each process, by name.
+
+    Raises:
+        RunError: processes would train on different weights or rows, so that rows are lost or taken twice.
+    """
+    for rank, other in enumerate(inputs):
+        for name, value in inputs[0].items():
+            if other.get(name) != value:
+                raise RunError(
+                    f"process {rank} finds other {name} ({other.get(name)}) than process 0 ({value}); "
+                    "give all machines the same checkpoint and data"
+                )

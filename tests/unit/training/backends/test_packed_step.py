@@ -1,0 +1,75 @@
+"""Gradients of a distributed step, without other processes."""
+
+import pytest
+import torch
+from torch import nn
+
+from texlens.training.backends.packed_step import packed_step, reduce_gradients
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+
+
+class TwoProcesses(DistributedContext):
+    """The other process has the same values as this one, and a bad pack if `bad` is 1."""
+
+    bad = 0.0
+
+    def all_reduce(self, tensor):
+        tensor *= 2
+        tensor[-1] += self.bad
+        return tensor
+
+
+def parameters() -> list[nn.Parameter]:
+    return [
+        nn.Parameter(torch.ones(2, 3)),
+        nn.Parameter(torch.ones(4)),
+        nn.Parameter(torch.ones(2, dtype=torch.bfloat16)),
+    ]
+
+
+def test_gradients_are_summed_and_missing_ones_count_as_zeros():
+    trained = parameters()
+    trained[0].grad = torch.arange(6.0).reshape(2, 3)
+    trained[2].grad = torch.tensor([0.5, -2.0], dtype=torch.bfloat16)
+    appended = reduce_gradients(trained, torch.tensor([3.0, 1.0]), TwoProcesses(0, 2))
+    assert appended.tolist() == [6.0, 2.0]
+    assert trained[0].grad.tolist() == [[0, 2, 4], [6, 8, 10]]
+    assert trained[1].grad.tolist() == [0, 0, 0, 0]
+    assert trained[2].grad.dtype == torch.bfloat16
+    assert trained[2].grad.tolist() == [1.0, -4.0]
+
+
+class Forward:
+    """A model whose loss is its weight times the pack's value."""
+
+    def __init__(self, weight):
+        self.weight, self.same_adapters = weight, []
+
+    def loss(self, pack, *, adapters_unchanged):
+        self.same_adapters.append(adapters_unchanged)
+        return (self.weight * pack["value"]).sum()
+
+
+def test_the_loss_is_the_mean_over_labels_of_all_packs():
+    weight = nn.Parameter(torch.tensor([2.0]))
+    forward = Forward(weight)
+    outcome = packed_step(forward, [{"value": 3.0}, {"value": 5.0}], 4, [weight], SINGLE_PROCESS)
+    assert outcome.loss.item() == 4.0
+    assert weight.grad.tolist() == [2.0]
+    assert forward.same_adapters == [False, True]
+    assert (outcome.is_bad.tolist(), outcome.any_bad.item()) == ([False, False], False)
+
+
+def test_process_without_packs_takes_part():
+    weight = nn.Parameter(torch.tensor([2.0]))
+    outcome = packed_step(Forward(weight), [], 4, [weight], TwoProcesses(1, 2))
+    assert (outcome.loss.item(), outcome.is_bad.tolist(), outcome.any_bad.item()) == (0.0, [], False)
+    assert weight.grad.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_bad_pack_of_any_process_is_known_to_all(is_local):
+    weight, context = nn.Parameter(torch.tensor([2.0])), TwoProcesses(0, 2)
+    object.__setattr__(context, "bad", 0.0 if is_local else 1.0)
+    outcome = packed_step(Forward(weight), [{"value": float("nan") if is_local else 1.0}], 4, [weight], context)
+    assert (outcome.is_bad.tolist(), outcome.any_bad.item()) == ([is_local], True)

@@ -1,0 +1,90 @@
+import json
+
+import pytest
+
+from texlens.core.errors import RunError
+from texlens.training.checkpoints import folder as checkpoint_folder
+from texlens.training.checkpoints.folder import CHECKSUMS, damage, finalize, latest_complete, list_checkpoints, prune
+
+FILES = ("adapter_model.safetensors", "optimizer.safetensors", "random-0.json", "trainer_state.json")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for step in (5, 10, 20):
+        staging = tmp_path / ".partial" / f"checkpoint-{step}"
+        staging.mkdir(parents=True)
+        for name in FILES:
+            (staging / name).write_text(f"{name} of step {step}")
+        finalize(staging, tmp_path / staging.name)
+    return tmp_path
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_checkpoint_of_the_highest_step_is_the_latest(folder):
+    assert latest_complete(folder, pytest.fail).name == "checkpoint-20"
+
+
+def test_damaged_checkpoints_are_reported_and_the_one_before_is_used(folder):
+    (folder / "checkpoint-20/trainer_state.json").write_text("trainer_state.json of step 2O")
+    (folder / "checkpoint-10/optimizer.safetensors").unlink()
+    warnings = []
+    assert latest_complete(folder, warnings.append).name == "checkpoint-5"
+    assert "trainer_state.json has changed" in warnings[0]
+    assert "optimizer.safetensors is missing" in warnings[1]
+
+
+def test_checkpoint_without_checksums_is_incomplete(folder):
+    (folder / "checkpoint-20" / CHECKSUMS).unlink()
+    assert damage(folder / "checkpoint-20") == "checksums.json is missing or damaged"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[]", "checksums.json is damaged"),
+        ("[" * 100_000, "checksums.json is missing or damaged"),
+        ("{}", "checksums.json does not list trainer_state.json"),
+        ('{"trainer_state.json": "0"}', "checksums.json does not list weights"),
+        ('{"trainer_state.json": "0", "model.safetensors": "0"}', "checksums.json does not list the optimizer's state"),
+    ],
+)
+def test_checksums_must_list_the_files_that_resuming_needs(folder, text, reason):
+    (folder / "checkpoint-20" / CHECKSUMS).write_text(text)
+    assert damage(folder / "checkpoint-20") == reason
+
+
+def test_checksums_of_files_outside_of_the_checkpoint_are_refused(folder):
+    checksums = folder / "checkpoint-20" / CHECKSUMS
+    checksums.write_text(json.dumps({**json.loads(checksums.read_text()), "../checkpoint-5/random-0.json": "0"}))
+    assert "outside of the checkpoint" in str(damage(folder / "checkpoint-20"))
+
+
+def test_no_checkpoint_is_none_and_only_damaged_ones_are_an_error(folder, tmp_path):
+    assert latest_complete(tmp_path / "empty", pytest.fail) is None
+    for checkpoint in list_checkpoints(folder):
+        (checkpoint / "trainer_state.json").unlink()
+    with pytest.raises(RunError, match="every checkpoint is damaged"):
+        latest_complete(folder, lambda text: None)
+
+
+def test_old_checkpoints_are_removed_and_the_best_stays(folder):
+    prune(folder, keep=1, best_step=5)
+    assert names(list_checkpoints(folder)) == ["checkpoint-5", "checkpoint-20"]
+
+
+def test_killed_removal_leaves_no_incomplete_checkpoint(folder, monkeypatch):
+    def killed(path, **_):
+        (path / "adapter_model.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint_folder.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        prune(folder, keep=1, best_step=None)
+    assert [damage(checkpoint) for checkpoint in list_checkpoints(folder)] == [None]
+    monkeypatch.undo()
+    prune(folder, keep=1, best_step=None)
+    assert not list(folder.glob(".removed-*"))
