@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable
 
 import typer
 
@@ -11,6 +12,7 @@ from texlens import __version__
 from texlens.cli import data
 from texlens.cli.errors import as_run_errors
 from texlens.cli.formulas import canonical, render
+from texlens.cli.help import HelpGroup, use_help_commands
 from texlens.cli.measuring import calibrate, compare, evaluate, report, score
 from texlens.cli.training import models, plan, runs, train
 from texlens.cli.using import doctor, export, read, serve, ui, verify
@@ -21,8 +23,26 @@ from texlens.training.distributed.launch import RENDEZVOUS
 STOPPED = 130
 """What Typer exits with after Ctrl-C."""
 
+TOPICS: dict[str, tuple[Callable, ...]] = {
+    "Train": (train.train, plan.plan, runs.runs),
+    "Measure": (evaluate.evaluate, compare.compare, report.report, calibrate.calibrate, score.score),
+    "Use": (read.read, serve.serve, ui.ui, export.export, verify.verify),
+    "Formulas": (canonical.canonical, render.render),
+    "This machine": (doctor.doctor,),
+}
+"""Commands by the topic under which `texlens --help` lists them."""
+
+
+class TexlensGroup(HelpGroup):
+    topics = {command.__name__: topic for topic, commands in TOPICS.items() for command in commands} | {
+        "data": "Data and models",
+        "models": "Data and models",
+    }
+
+
 app = typer.Typer(
     name="texlens",
+    cls=TexlensGroup,
     help="""Fine-tune Qwen vision-language models to read images into text, formulas into LaTeX first of all,
 and prove what the tuning did.
 
@@ -33,27 +53,15 @@ Example, on a laptop, with the model and data that ship:
 """,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(train.train)
-app.command()(evaluate.evaluate)
-app.command()(compare.compare)
-app.command()(export.export)
-app.command()(verify.verify)
-app.command()(report.report)
-app.command()(calibrate.calibrate)
-app.command()(read.read)
-app.command()(serve.serve)
-app.command()(ui.ui)
-app.command()(score.score)
-app.command()(canonical.canonical)
-app.command()(render.render)
-app.command()(plan.plan)
-app.command()(doctor.doctor)
-app.command()(runs.runs)
+for commands in TOPICS.values():
+    for command in commands:
+        app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+use_help_commands(app)
 
 
 def _version(show: bool) -> None:
