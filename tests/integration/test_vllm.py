@@ -122,8 +122,8 @@ def test_the_command_is_printed_where_vllm_is_not_installed(texlens, trained, mo
 @pytest.mark.parametrize(
     ("adapter", "reason"),
     [
-        (MOE_LORA, "vLLM takes LoRA alone, not MOE_LORA; use --engine transformers"),
-        ({"rank": 2, "dora": True}, "vLLM has no DoRA; merge it with `texlens export`"),
+        (MOE_LORA, "vLLM serves LoRA only, not MOE_LORA; use --engine transformers"),
+        ({"rank": 2, "dora": True}, "vLLM does not support DoRA; merge it with `texlens export`"),
         ({"rank": 4, "vision": {"rank": 2, "alpha": 32}}, "its groups have different scales"),
     ],
 )

@@ -8,7 +8,7 @@ from peft import PeftModel
 FIRST_ADAPTER = "default"
 """PEFT's name of the adapter that a model is wrapped with."""
 UNCHANGED = "as it is"
-"""Instead of an adapter's name: the model is used in the state it is in (a model in training, say)."""
+"""Instead of an adapter's name: the model is used in the state it is in (a model in training, for example)."""
 
 
 class AdapterSwitch:

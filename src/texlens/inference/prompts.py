@@ -9,22 +9,27 @@ from torch import Tensor
 from texlens.data.sample import Sample
 from texlens.inputs.chat_template import PromptStyle
 from texlens.inputs.example import IGNORED, Example, build_prompt
+from texlens.inputs.image_patches import image_to_patches, image_to_raw_patches
 from texlens.inputs.padded_collator import Collator
 from texlens.models.processor import Processor
 
 
-def prompt_example(processor: Processor, sample: Sample, style: PromptStyle) -> Example:
+def prompt_example(processor: Processor, sample: Sample, style: PromptStyle, *, raw_patches: bool = False) -> Example:
     """The sample as an example without an answer and without labels.
+
+    Args:
+        raw_patches: uint8 patches of one frame, instead of normalized float32 ones.
 
     Raises:
         DataError: the image can't be read, or the row's own prompt holds a special token.
     """
-    example = build_prompt(sample, processor.tokenizer, processor.geometry, style)
+    patchify = image_to_raw_patches if raw_patches else image_to_patches
+    example = build_prompt(sample, processor.tokenizer, processor.geometry, style, patchify=patchify)
     return replace(example, labels=[IGNORED] * len(example))
 
 
 def model_inputs(processor: Processor, prompts: Sequence[Example], device: torch.device) -> dict[str, Tensor]:
-    """What `DecodingBatch.prefill` takes: input_ids, attention_mask, mm_token_type_ids [B, L], pixel_values,
+    """What a forward of transformers takes: input_ids, attention_mask, mm_token_type_ids [B, L], pixel_values,
     image_grid_thw."""
     batch = Collator(processor.pad_token_id, processor.image_token_id, left=True)(prompts)
     return {

@@ -80,7 +80,7 @@ def read(
 
         texlens read scans/*.png --model runs/nano --json
 
-        texlens read photo.jpg --model runs/x --prompt "Describe the image." --temperature 0.7 --min-p 0.1
+        texlens read formula.png --model runs/nano --prompt "Transcribe the LaTeX of this image." --max-tokens 128
 
         texlens read paper.pdf --pages 2-3
 

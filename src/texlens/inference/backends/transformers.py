@@ -1,5 +1,6 @@
 """Reading with a model of transformers, in batches of similar length; images are decoded while the model computes."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenB
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.evaluation_mode import evaluation_mode
-from texlens.inference.prompts import end_ids, model_inputs, prompt_example
+from texlens.inference.prompts import prompt_example
 from texlens.inputs.chat_template import PromptStyle, prompt_ids
 from texlens.inputs.example import Example
 from texlens.metrics.prediction import Prediction
@@ -61,17 +62,23 @@ class TransformersBackend:
             DataError: the prompt or system prompt of `style` holds a special token.
         """
         prompt_ids(self.processor.tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=1)
-        generator = None if sampling.is_greedy else torch.Generator(self.device).manual_seed(seed)
+        batch = open_decoder(self.switch, self.processor, [self.adapter])
         token_bytes = TokenBytes(self.processor.tokenizer)
-        for rows, prompts, failed in self._prompt_batches(samples, style, batch_size):
+        for rows, prompts, failed in self._prompt_batches(samples, style, batch_size, batch.raw_patches):
             yield from failed
             if not prompts:
                 continue
             states = [
-                GenerationState(sampling, generator, IncrementalDetokenizer(token_bytes) if on_token else None)
-                for _ in prompts
+                GenerationState(
+                    sampling,
+                    self.adapter,
+                    _row_seed(seed, sample.id),
+                    IncrementalDetokenizer(token_bytes) if on_token else None,
+                )
+                for sample in rows
             ]
-            self._decode(prompts, states, None if on_token is None else partial(_report_text, on_token, rows))
+            with evaluation_mode(self.model):
+                decode(batch, prompts, states, None if on_token is None else partial(_report_text, on_token, rows))
             for sample, state in zip(rows, states, strict=True):
                 yield self._prediction(sample, state)
 
@@ -79,12 +86,6 @@ class TransformersBackend:
         """See `Backend.next_token_logits`."""
         self.activate()
         return next_token_logits(self.model, self.processor, samples, style)
-
-    def _decode(self, prompts: Sequence[Example], states: Sequence[GenerationState], on_step) -> None:
-        self.activate()
-        with evaluation_mode(self.model):
-            batch = open_decoder(self.model, end_ids(self.processor))
-            decode(batch, model_inputs(self.processor, prompts, self.device), states, on_step)
 
     def _prediction(self, sample: Sample, state: GenerationState) -> Prediction:
         tokens = state.tokens[:-1] if state.stop == "end" else state.tokens
@@ -103,7 +104,7 @@ class TransformersBackend:
         )
 
     def _prompt_batches(
-        self, samples: Sequence[Sample], style: PromptStyle, batch_size: int
+        self, samples: Sequence[Sample], style: PromptStyle, batch_size: int, raw_patches: bool
     ) -> Iterator["_PreparedBatch"]:
         """Of each batch the readable samples, their prompts, and the failed predictions of the others.
 
@@ -113,7 +114,7 @@ class TransformersBackend:
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
         def prepare(batch: list[int]) -> _PreparedBatch:
-            return self._prepare([samples[index] for index in batch], style)
+            return self._prepare([samples[index] for index in batch], style, raw_patches)
 
         with ThreadPoolExecutor(1) as pool:
             queue = [pool.submit(prepare, batch) for batch in batches[:1]]
@@ -123,11 +124,11 @@ class TransformersBackend:
             for future in queue:
                 yield future.result()
 
-    def _prepare(self, samples: Sequence[Sample], style: PromptStyle) -> "_PreparedBatch":
+    def _prepare(self, samples: Sequence[Sample], style: PromptStyle, raw_patches: bool) -> "_PreparedBatch":
         rows, prompts, failed = [], [], []
         for sample in samples:
             try:
-                prompts.append(prompt_example(self.processor, sample, style))
+                prompts.append(prompt_example(self.processor, sample, style, raw_patches=raw_patches))
                 rows.append(sample)
             except DataError as error:
                 failed.append(failed_prediction(sample, error))
@@ -146,6 +147,11 @@ _PreparedBatch = tuple[list[Sample], list[Example], list[Prediction]]
 
 def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[GenerationState]) -> None:
     for sample, state in zip(samples, states, strict=True):
-        if state.new_text:
-            on_token(sample.id, state.new_text)
-            state.new_text = ""
+        text = "".join(state.token_texts[index] for index in state.unreported_tokens())
+        if text:
+            on_token(sample.id, text)
+
+
+def _row_seed(seed: int, sample_id: str) -> int:
+    """A seed of the row's own, so that its tokens depend neither on the other rows nor on the batch size."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {sample_id}".encode("utf-8", "replace")).digest()[:7], "big")

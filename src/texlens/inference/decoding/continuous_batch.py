@@ -3,6 +3,8 @@
 For a fixed batch it does what `model.generate` does (a test compares the two token for token). Besides, rows join and
 leave while others run, rows that repeat themselves end, and each token's log-probability is kept without its logits.
 
+Rows of one adapter are computed together; those of several take turns in a step.
+
 Legend: B = rows of the batch, L = tokens so far, padded on the left, V = vocabulary.
 """
 
@@ -15,8 +17,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
+from texlens.inference.adapter_switch import AdapterSwitch
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sample_tokens import sample_tokens
+from texlens.inference.prompts import end_ids, model_inputs
+from texlens.inputs.example import Example
+from texlens.models.processor import Processor
 
 NOT_FINITE = "the model's logits are NaN or Inf for this row"
 
@@ -24,16 +30,50 @@ NOT_FINITE = "the model's logits are NaN or Inf for this row"
 class ContinuousBatch:
     """A `DecodingBatch` on any model of transformers with a `DynamicCache`."""
 
-    def __init__(self, model: torch.nn.Module, end_ids: frozenset[int]):
-        self.model = model
-        self.end_ids = end_ids
-        self.states: list[GenerationState] = []
-        self._kv: KVState | None = None
+    raw_patches = False
+
+    def __init__(self, switch: AdapterSwitch, processor: Processor, end_tokens: frozenset[int] | None = None):
+        """`end_tokens` end a row; those of the processor where None."""
+        self._switch, self._processor = switch, processor
+        self._end_ids = end_ids(processor) if end_tokens is None else end_tokens
+        self._rows: dict[str | None, _AdapterRows] = {}
+
+    @property
+    def states(self) -> list[GenerationState]:
+        """See `DecodingBatch.states`."""
+        return [state for rows in self._rows.values() for state in rows.states]
 
     @torch.no_grad()
+    def prefill(self, prompts: Sequence[Example], states: Sequence[GenerationState]) -> None:
+        """See `DecodingBatch.prefill`; the first token of each row is appended at once."""
+        for adapter in dict.fromkeys(state.adapter for state in states):
+            rows = self._rows.setdefault(adapter, _AdapterRows(self._switch.model, self._end_ids))
+            chosen = [index for index, state in enumerate(states) if state.adapter == adapter]
+            device = next(self._switch.model.parameters()).device
+            inputs = model_inputs(self._processor, [prompts[index] for index in chosen], device)
+            self._switch.activate(adapter)
+            rows.prefill(inputs, [states[index] for index in chosen])
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """See `DecodingBatch.step`. Finished rows leave once they are a third of their adapter's rows."""
+        for adapter, rows in self._rows.items():
+            if rows.states:
+                self._switch.activate(adapter)
+                rows.step()
+
+
+class _AdapterRows:
+    """The rows of one adapter."""
+
+    def __init__(self, model: torch.nn.Module, end_ids: frozenset[int]):
+        self._model, self._end_ids = model, end_ids
+        self.states: list[GenerationState] = []
+        self._kv: KVState | None = None
+        self._generators: dict[int, torch.Generator] = {}
+
     def prefill(self, inputs: dict[str, Tensor], states: Sequence[GenerationState]) -> None:
-        """See `DecodingBatch.prefill`."""
-        kv, logits_BV = KVState.prefill(self.model, inputs)
+        kv, logits_BV = KVState.prefill(self._model, inputs)
         self._append_tokens(kv, states, logits_BV)
         self.evict_finished(tolerated=0)
         active, kv = _select_active(list(states), kv)
@@ -41,12 +81,10 @@ class ContinuousBatch:
             self._kv = kv if self._kv is None else self._kv.concatenate(kv)
             self.states = [*self.states, *active]
 
-    @torch.no_grad()
     def step(self) -> None:
-        """See `DecodingBatch.step`. Finished rows leave once they are a third of the batch."""
         self.evict_finished(tolerated=len(self.states) // 3)
         if self._kv is not None:
-            self._append_tokens(self._kv, self.states, self._kv.step(self.model))
+            self._append_tokens(self._kv, self.states, self._kv.step(self._model))
             if not any(state.is_active for state in self.states):
                 self.evict_finished(tolerated=0)
 
@@ -55,23 +93,31 @@ class ContinuousBatch:
         finished = sum(not state.is_active for state in self.states)
         if self._kv is not None and finished and (finished > tolerated or finished == len(self.states)):
             self.states, self._kv = _select_active(self.states, self._kv)
+            remaining = {id(state) for state in self.states}
+            self._generators = {key: value for key, value in self._generators.items() if key in remaining}
 
     def _append_tokens(self, kv: "KVState", states: Sequence[GenerationState], logits_BV: Tensor) -> None:
         kv.tokens_B, log_probabilities, alternatives = sample_tokens(
             logits_BV,
             [state.sampling for state in states],
-            [state.generator for state in states],
+            [self._generator(state, logits_BV.device) for state in states],
             [state.tokens for state in states],
         )
         rows = zip(states, kv.tokens_B.tolist(), log_probabilities, alternatives, strict=True)
         for state, token, log_probability, others in rows:
-            state.new_text = ""
             if not state.is_active:
                 continue
             if math.isnan(log_probability):
                 state.fail(NOT_FINITE)
             else:
-                state.append_token(token, log_probability, self.end_ids, others)
+                state.append_token(token, log_probability, self._end_ids, others)
+
+    def _generator(self, state: GenerationState, device: torch.device) -> torch.Generator | None:
+        if state.sampling.is_greedy:
+            return None
+        if id(state) not in self._generators:
+            self._generators[id(state)] = torch.Generator(device).manual_seed(state.seed)
+        return self._generators[id(state)]
 
 
 class KVState:

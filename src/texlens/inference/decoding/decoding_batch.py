@@ -7,34 +7,36 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from torch import Tensor
-
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inputs.example import Example
 
 
 class DecodingBatch(Protocol):
     """Rows that are generated together; rows join and leave between steps. Not thread-safe."""
 
     @property
-    def end_ids(self) -> frozenset[int]:
-        """Tokens that end a turn."""
+    def raw_patches(self) -> bool:
+        """Whether prompts bring uint8 patches of one frame (`image_to_raw_patches`) instead of normalized float32."""
         ...
 
     @property
     def states(self) -> Sequence[GenerationState]:
-        """Rows in the batch; finished ones leave at the next step or prefill."""
+        """Rows in the batch, whatever their adapters; finished ones leave at the next step or prefill."""
         ...
 
-    def prefill(self, inputs: dict[str, Tensor], states: Sequence[GenerationState]) -> None:
-        """Read prompts and images, append the first token of each row, and keep the rows that go on.
+    def prefill(self, prompts: Sequence[Example], states: Sequence[GenerationState]) -> None:
+        """Read prompts and images and add their rows to the batch, each under its state's adapter.
 
         Args:
-            inputs: input_ids, attention_mask, mm_token_type_ids [B, L] padded on the left; pixel_values [P, C] and
-                image_grid_thw [images, 3].
-            states: one a row, in order; rows whose `is_active` turns False are done.
+            prompts: without labels; copies of one prompt are the same object.
+            states: one for each prompt; a row whose `is_active` turns False is done.
         """
         ...
 
     def step(self) -> None:
-        """Append one token to each active row."""
+        """Append tokens to active rows.
+
+        One token a step in the reference; another implementation may lag behind or append several, but as long as rows
+        are active, steps append the remaining tokens.
+        """
         ...

@@ -1,37 +1,38 @@
-"""`GenerationState`: what one row has generated so far, and whether it goes on. No torch at import."""
+"""`GenerationState`: what one row has generated so far, and whether it goes on. No torch here."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer
 from texlens.inference.decoding.sampling import Sampling
 from texlens.metrics.prediction import StopReason
 from texlens.metrics.repetition import ends_in_loop
 
-if TYPE_CHECKING:
-    import torch
-
 
 @dataclass
 class GenerationState:
     """Generated tokens (the end-of-turn token included) and their natural log-probabilities.
 
-    `alternatives` holds for each token the most probable ones with their log-probabilities, as many as the sampling
-    asks for. With a `detokenizer`, `new_text` is the text that the newest token completed, and stop strings end the
-    row.
+    Attributes:
+        adapter: which adapter of the model the row is read with, None for the base; see `adapter_switch`.
+        seed: of this row's draws where the sampling is not greedy; the row's tokens depend on no other row.
+        detokenizer: with one, stop strings end the row and `token_texts` is filled.
+        alternatives: of each token the most probable ones with their log-probabilities, as many as the sampling asks.
+        token_texts: the text that each token completed; joined they are the text.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
-    generator: "torch.Generator | None" = None
+    adapter: str | None = None
+    seed: int = 0
     detokenizer: IncrementalDetokenizer | None = None
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     alternatives: list[list[tuple[int, float]]] = field(default_factory=list)
-    new_text: str = ""
+    token_texts: list[str] = field(default_factory=list)
     stop: StopReason = "length"
     is_active: bool = True
     error: str | None = None
     """Why the row failed, where it alone could not be computed; its stop reason is then `failed`."""
+    _reported: int = 0
 
     @property
     def log_probability(self) -> float:
@@ -48,7 +49,7 @@ class GenerationState:
         self.tokens.append(token)
         self.log_probabilities.append(log_probability)
         self.alternatives.append(alternatives or [])
-        self.new_text = self.detokenizer.push(token) if self.detokenizer is not None else ""
+        self.token_texts.append(self.detokenizer.push(token) if self.detokenizer is not None else "")
         if token in end_ids:
             self.finish("end")
         elif self.detokenizer is not None and self.detokenizer.stopped:
@@ -59,10 +60,15 @@ class GenerationState:
             self.finish("length")
 
     def finish(self, stop: StopReason) -> None:
-        """No token follows; `new_text` gains the text that was held back."""
+        """No token follows; the text that was held back is added to the last token's."""
         self.stop, self.is_active = stop, False
-        if self.detokenizer is not None:
-            self.new_text += self.detokenizer.finish()
+        if self.detokenizer is not None and self.token_texts:
+            self.token_texts[-1] += self.detokenizer.finish()
+
+    def unreported_tokens(self) -> range:
+        """Indexes of the tokens that were appended since the last call."""
+        start, self._reported = self._reported, len(self.tokens)
+        return range(start, self._reported)
 
     def fail(self, reason: str) -> None:
         """End the row with an error of its own."""

@@ -1,18 +1,14 @@
-"""`RequestScheduler`: one thread with the model; requests join and leave its batches at any time.
+"""`RequestScheduler`: one thread with the model; requests of any adapter join and leave its batch at any time."""
 
-Rows of one adapter make a batch; a model with several adapters takes turns, one token each.
-"""
-
+import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from texlens.core.errors import ModelError
+from texlens.core.errors import ModelError, one_line
 from texlens.data.sample import LazyImage, Sample
 from texlens.inference.backends.transformers import TransformersBackend
 from texlens.inference.decoders import open_decoder
@@ -22,7 +18,7 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.model import LoadedModel
 from texlens.inference.open_shared import open_shared
-from texlens.inference.prompts import end_ids, model_inputs, prompt_example
+from texlens.inference.prompts import prompt_example
 from texlens.inference.scheduling.job import GenerationJob, Outcome, QueueFullError, StoppingError, TokenEvent
 from texlens.inference.source import LoadOptions, resolve
 from texlens.inputs.example import Example
@@ -44,15 +40,6 @@ class SchedulerCounts:
     prefills: int = 0
 
 
-@dataclass
-class _Queue:
-    """The batch of one model, its jobs, and those that wait to join."""
-
-    batch: DecodingBatch
-    jobs: list[GenerationJob] = field(default_factory=list)
-    waiting: deque[GenerationJob] = field(default_factory=deque)
-
-
 class RequestScheduler:
     """Generates for any of `models` (all on one base), many requests at a time.
 
@@ -66,10 +53,10 @@ class RequestScheduler:
         self.counts = SchedulerCounts()
         self._backends = {name: _transformers_backend(model) for name, model in self.models.items()}
         self._token_bytes = {name: TokenBytes(one.processor.tokenizer) for name, one in self._backends.items()}
-        self._device = self._backends[self.default].device
-        for backend in self._backends.values():
-            backend.model.eval()
-        self._queues = {name: _Queue(self._new_batch(name)) for name in self.models}
+        self._backends[self.default].model.eval()
+        self._batch = self._new_batch()
+        self._jobs: list[GenerationJob] = []
+        self._waiting: deque[GenerationJob] = deque()
         self._wake = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="texlens-scheduler", daemon=True)
@@ -87,11 +74,11 @@ class RequestScheduler:
 
     @property
     def waiting(self) -> int:
-        return sum(len(queue.waiting) for queue in self._queues.values())
+        return len(self._waiting)
 
     @property
     def running(self) -> int:
-        return sum(len(queue.jobs) for queue in self._queues.values())
+        return len(self._jobs)
 
     @property
     def is_stopping(self) -> bool:
@@ -108,7 +95,8 @@ class RequestScheduler:
         loaded = self.model(model)
         system = loaded.style.system_prompt if system is None else system
         sample = Sample("request", image, "", prompt, system)
-        return prompt_example(self._backends[loaded.name].processor, sample, loaded.style)
+        processor = self._backends[loaded.name].processor
+        return prompt_example(processor, sample, loaded.style, raw_patches=self._batch.raw_patches)
 
     def model(self, name: str | None) -> LoadedModel:
         """The model of a name, or the default one.
@@ -145,7 +133,8 @@ class RequestScheduler:
         jobs = []
         for number, prompt in enumerate(prompts):
             detokenizer = IncrementalDetokenizer(self._token_bytes[loaded.name], stop)
-            state = GenerationState(sampling, self._generator(sampling, seed, number), detokenizer)
+            row_seed = secrets.randbits(63) if seed is None else seed + number
+            state = GenerationState(sampling, self._backends[loaded.name].adapter, row_seed, detokenizer)
             job = GenerationJob(loaded.name, prompt, state, now + timeout_s, submitted_at=now)
             job.on_token = _numbered(on_token, number)
             job.on_done = _numbered(on_done, number)
@@ -155,7 +144,7 @@ class RequestScheduler:
                 raise StoppingError("the server is being stopped; ask another one")
             if self.waiting + len(jobs) > self.max_waiting or self._waiting_bytes > MAX_WAITING_BYTES:
                 raise QueueFullError(self.waiting, self._retry_after_s())
-            self._queues[loaded.name].waiting.extend(jobs)
+            self._waiting.extend(jobs)
             self._wake.notify()
         return jobs
 
@@ -166,124 +155,111 @@ class RequestScheduler:
             self._wake.notify()
         self._thread.join(drain_s)
         if self._thread.is_alive():
-            for queue in self._queues.values():
-                for job in [*queue.jobs, *queue.waiting]:
-                    job.cancel()
+            for job in [*self._jobs, *self._waiting]:
+                job.cancel()
             self._thread.join()
-
-    def _generator(self, sampling: Sampling, seed: int | None, number: int) -> torch.Generator | None:
-        if sampling.is_greedy:
-            return None
-        generator = torch.Generator(self._device)
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed + number)
-        return generator
 
     def _retry_after_s(self) -> int:
         """An estimate: as long as the oldest waiting request has waited so far, at least a second."""
         now = time.monotonic()
-        oldest = min((queue.waiting[0].submitted_at for queue in self._queues.values() if queue.waiting), default=now)
+        oldest = self._waiting[0].submitted_at if self._waiting else now
         return max(1, min(60, round(now - oldest)))
 
     @property
     def _waiting_bytes(self) -> int:
-        prompts = {id(job.prompt): job.prompt for queue in self._queues.values() for job in queue.waiting}
+        prompts = {id(job.prompt): job.prompt for job in self._waiting}
         return sum(prompt.patches.nbytes for prompt in prompts.values() if prompt.patches is not None)
 
-    def _new_batch(self, name: str) -> DecodingBatch:
-        backend = self._backends[name]
-        return open_decoder(backend.model, end_ids(backend.processor))
+    def _new_batch(self) -> DecodingBatch:
+        first = self._backends[self.default]
+        return open_decoder(first.switch, first.processor, [backend.adapter for backend in self._backends.values()])
 
     # The scheduler's thread
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self.waiting and not self.running:
+                while not self._waiting and not self._jobs:
                     if self._stopping:
                         return
                     self._wake.wait(0.5)
-            for name, queue in self._queues.items():
-                if queue.waiting or queue.jobs:
-                    self._schedule(name, queue)
+            self._schedule()
 
-    def _schedule(self, name: str, queue: _Queue) -> None:
-        """One token for each row of a model, new rows first."""
-        self._expire(queue)
-        joining = self._admit(queue)
+    def _schedule(self) -> None:
+        """New rows join, or each row gets a token."""
+        self._expire()
+        joining = self._admit()
         try:
-            if joining or queue.jobs:
-                self._backends[name].activate()
             if joining:
-                self._prefill(name, queue, joining)
-            elif queue.jobs:
-                self._step(queue)
+                self._prefill(joining)
+            elif self._jobs:
+                self._step()
         except Exception as error:  # noqa: BLE001 - a batch that can't be computed (no memory) must not end the server
-            self._fail(name, queue, joining, error)
+            self._fail(joining, error)
 
-    def _fail(self, name: str, queue: _Queue, joining: Sequence[GenerationJob], error: Exception) -> None:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        for job in {id(job): job for job in [*joining, *queue.jobs]}.values():
+    def _fail(self, joining: Sequence[GenerationJob], error: Exception) -> None:
+        """End the jobs of a batch that failed, and begin a new batch."""
+        reason = one_line(error, 300) or type(error).__name__
+        for job in {id(job): job for job in [*joining, *self._jobs]}.values():
             self._finish(job, "failed", f"the model failed on this batch ({reason}); send fewer or smaller images")
-        queue.jobs.clear()
-        queue.batch = self._new_batch(name)
+        self._jobs.clear()
+        self._batch = self._new_batch()
 
-    def _admit(self, queue: _Queue) -> list[GenerationJob]:
+    def _admit(self) -> list[GenerationJob]:
         """Jobs that may join now, in the order they came."""
         free = min(self.slots - self.running, MAX_PREFILL_ROWS)
         with self._wake:
-            return [queue.waiting.popleft() for _ in range(min(free, len(queue.waiting)))]
+            return [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
 
-    def _prefill(self, name: str, queue: _Queue, joining: list[GenerationJob]) -> None:
+    def _prefill(self, joining: list[GenerationJob]) -> None:
         now = time.monotonic()
         for job in joining:
             job.started_at = now
-        inputs = model_inputs(self._backends[name].processor, [job.prompt for job in joining], self._device)
-        queue.batch.prefill(inputs, [job.state for job in joining])
+        self._batch.prefill([job.prompt for job in joining], [job.state for job in joining])
         self.counts.prefills += 1
-        queue.jobs += joining
-        self._publish(queue, joining)
+        self._jobs += joining
+        self._publish()
 
-    def _step(self, queue: _Queue) -> None:
-        queue.batch.step()
+    def _step(self) -> None:
+        self._batch.step()
         self.counts.steps += 1
-        self.counts.rows_in_steps += len(queue.jobs)
-        self._publish(queue, queue.jobs)
+        self.counts.rows_in_steps += len(self._jobs)
+        self._publish()
 
-    def _publish(self, queue: _Queue, jobs: Sequence[GenerationJob]) -> None:
-        """Report each job's new token; finished jobs leave."""
-        self.counts.tokens += len(jobs)
-        for job in jobs:
-            self._emit_token(job)
+    def _publish(self) -> None:
+        """Report new tokens; finished jobs leave."""
+        for job in self._jobs:
+            self._emit_tokens(job)
             if job.state.error is not None:
                 self._finish(job, "failed", job.state.error)
             elif not job.state.is_active:
                 self._finish(job, "done")
-        queue.jobs = [job for job in queue.jobs if job.outcome is None]
+        self._jobs = [job for job in self._jobs if job.outcome is None]
 
-    def _emit_token(self, job: GenerationJob) -> None:
+    def _emit_tokens(self, job: GenerationJob) -> None:
         state, token_bytes = job.state, self._token_bytes[job.model]
-        if job.on_token is None or not state.tokens or state.error is not None:
-            return
-        token = state.tokens[-1]
-        alternatives = tuple(
-            (token_bytes[other].decode("utf-8", "replace"), token_bytes[other], log_probability)
-            for other, log_probability in state.alternatives[-1]
-        )
-        job.on_token(TokenEvent(state.new_text, token_bytes[token], state.log_probabilities[-1], alternatives))
+        for index in state.unreported_tokens():
+            self.counts.tokens += 1
+            if job.on_token is None:
+                continue
+            token = state.tokens[index]
+            alternatives = tuple(
+                (token_bytes[other].decode("utf-8", "replace"), token_bytes[other], log_probability)
+                for other, log_probability in state.alternatives[index]
+            )
+            text, log_probability = state.token_texts[index], state.log_probabilities[index]
+            job.on_token(TokenEvent(text, token_bytes[token], log_probability, alternatives))
 
-    def _expire(self, queue: _Queue) -> None:
+    def _expire(self) -> None:
         """End jobs that were cancelled or are past their deadline."""
         now = time.monotonic()
-        for job in [*queue.jobs, *queue.waiting]:
+        for job in [*self._jobs, *self._waiting]:
             if job.cancelled or now > job.deadline:
                 job.state.finish("length")
                 self._finish(job, "cancelled" if job.cancelled else "timeout")
-        queue.jobs = [job for job in queue.jobs if job.outcome is None]
+        self._jobs = [job for job in self._jobs if job.outcome is None]
         with self._wake:
-            queue.waiting = deque(job for job in queue.waiting if job.outcome is None)
+            self._waiting = deque(job for job in self._waiting if job.outcome is None)
 
     def _finish(self, job: GenerationJob, outcome: Outcome, error: str | None = None) -> None:
         job.outcome, job.error, job.ended_at = outcome, error, time.monotonic()

@@ -98,7 +98,7 @@ def test_batch_that_fails_ends_its_rows_and_the_scheduler_continues(scheduler, m
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as broken:
-        broken.setattr("texlens.inference.scheduling.scheduler.model_inputs", full)
+        broken.setattr("texlens.inference.decoding.continuous_batch.model_inputs", full)
         (job,) = finished(scheduler.submit([picture], model="base"))
     assert job.outcome == "failed"
     assert "out of memory" in job.error

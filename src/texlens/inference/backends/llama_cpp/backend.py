@@ -49,9 +49,9 @@ class LlamaCppBackend:
         generator = None if sampling.is_greedy else torch.Generator().manual_seed(seed)
         for sample in samples:
             detokenizer = IncrementalDetokenizer(TokenBytes(self.processor.tokenizer))
-            state = GenerationState(sampling, generator, detokenizer)
+            state = GenerationState(sampling, detokenizer=detokenizer)
             try:
-                self._generate_one(sample, style.of(sample), state, on_token)
+                self._generate_one(sample, style.of(sample), state, generator, on_token)
             except DataError as error:
                 yield failed_prediction(sample, error)
                 continue
@@ -80,19 +80,24 @@ class LlamaCppBackend:
         return torch.full((rows, self.llama.vocabulary_size), torch.nan)
 
     def _generate_one(
-        self, sample: Sample, style: PromptStyle, state: GenerationState, on_token: OnToken | None
+        self,
+        sample: Sample,
+        style: PromptStyle,
+        state: GenerationState,
+        generator: torch.Generator | None,
+        on_token: OnToken | None,
     ) -> None:
         logits_V = self._prefill(sample, style)
         while True:
             tokens_B, (log_probability,), (alternatives,) = sample_tokens(
-                logits_V[None], [state.sampling], [state.generator], [state.tokens]
+                logits_V[None], [state.sampling], [generator], [state.tokens]
             )
             token = int(tokens_B[0])
             state.append_token(token, log_probability, end_ids(self.processor), alternatives)
             if state.is_active and self.llama.is_full:
                 state.finish("length")
-            if on_token is not None and state.new_text:
-                on_token(sample.id, state.new_text)
+            if on_token is not None and state.token_texts[-1]:
+                on_token(sample.id, state.token_texts[-1])
             if not state.is_active:
                 return
             logits_V = self.llama.step(token)

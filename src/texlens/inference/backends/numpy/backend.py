@@ -96,8 +96,8 @@ class NumpyBackend:
         while True:
             token = int(logits.argmax())
             state.append_token(token, -float(np.log(np.exp(logits - logits[token]).sum())), self._end_ids)
-            if on_token is not None and state.new_text:
-                on_token(sample.id, state.new_text)
+            if on_token is not None and state.token_texts[-1]:
+                on_token(sample.id, state.token_texts[-1])
             if not state.is_active:
                 break
             logits = decoder.step(token)
