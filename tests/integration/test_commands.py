@@ -304,11 +304,15 @@ def test_failed_readings_are_in_the_json_with_their_reason(texlens, formulas, tm
     assert str(tmp_path / "absent.png") in bad["error"]
 
 
-def test_a_run_reads_with_its_own_adapter_and_question(texlens, trained, formulas):
-    output = texlens("read", *formulas.values(), "--model", trained, "--json").json
+def test_run_reads_with_its_own_adapter_and_prompt_and_reports_cut_readings(texlens, trained, formulas):
+    done = texlens("read", *formulas.values(), "--model", trained, "--max-tokens", 8, "--json")
+    readings = done.json["readings"]
 
-    assert len(output["readings"]) == 3
-    assert all(row["tokens"] <= 8 for row in output["readings"])
+    assert len(readings) == 3
+    assert all(row["tokens"] <= 8 for row in readings)
+    cut = [row for row in readings if row["stop"] == "length"]
+    assert done.code == (3 if cut else 0)
+    assert done.err.count("cut at the token limit; --max-tokens raises it") == len(cut)
 
 
 # The program itself
