@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from pathlib import Path
 
+import jaxtyping
 from hypothesis import settings
 
 _CACHES = tempfile.TemporaryDirectory(prefix="texlens-tests-")
@@ -16,3 +18,15 @@ settings.register_profile("steady", derandomize=True)
 settings.register_profile("explore", max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 """The same examples in every run, so that a change is judged by itself; HYPOTHESIS_PROFILE=explore draws new ones."""
+
+_SRC = Path(__file__).parents[1] / "src"
+_CHECKED = ("texlens/kernels", "texlens/models/packed")
+
+
+def _checked_modules() -> list[str]:
+    """Modules whose shape annotations are checked at every call; Triton compiles from source and is left out."""
+    files = (file for folder in _CHECKED for file in (_SRC / folder).rglob("*.py") if "triton" not in file.stem)
+    return [".".join(file.relative_to(_SRC).with_suffix("").parts) for file in files if file.stem != "__init__"]
+
+
+jaxtyping.install_import_hook(_checked_modules(), "beartype.beartype")

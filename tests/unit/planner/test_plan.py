@@ -151,5 +151,5 @@ def test_fp8_weighs_as_much_as_16_bits_and_needs_fp8_units():
 
 def test_mixture_can_not_be_planned_over_an_fp8_base():
     settings = {"model": {"path": "Qwen/Qwen3-VL-30B-A3B-Instruct"}, "data": {"path": "nowhere"}}
-    with pytest.raises(ConfigError, match="fp8 packs linear layers alone"):
+    with pytest.raises(ConfigError, match="fp8 quantizes linear layers only"):
         plan_run(build_config({**settings, "base": {"quantize": "fp8"}}))

@@ -4,7 +4,7 @@
 """
 
 import inspect
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ except ImportError:  # torch before 2.10
     varlen = None
 
 
+@runtime_checkable
 class AttentionKernels(Protocol):
     """Forward and backward pass of attention, without autograd."""
 

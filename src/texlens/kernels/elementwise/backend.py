@@ -3,7 +3,7 @@
 # T = tokens, D = width, H = query heads, G = key/value heads, W = width of a head, F = width of the MLP
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from texlens.kernels.backends import Registry
 
 
+@runtime_checkable
 class ElementwiseKernels(Protocol):
     """Results with `extra_columns` have so many columns more, whose values are undefined."""
 

@@ -3,7 +3,7 @@
 # T = rows, D = width, N = width out, R = appended columns
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from texlens.kernels.backends import Registry
 from texlens.kernels.fp8.reference import quantize_rows_reference
 
 
+@runtime_checkable
 class QuantizeRows(Protocol):
     """See `quantize_rows`."""
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -25,6 +25,7 @@ MIN_WIDTH = 4096
 """Columns from which on one read is faster than two products of PyTorch (`benchmarks/lora_kernels.py`)."""
 
 
+@runtime_checkable
 class LoraKernels(Protocol):
     """Each reads the large tensor once."""
 

@@ -12,7 +12,7 @@ so that results are not read again to add the adapters' part. LoRA: Hu et al. 20
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -50,6 +50,7 @@ class SwigluGrads(NamedTuple):
     down_lora_a: Tensor | None
 
 
+@runtime_checkable
 class FusedLinear(Protocol):
     """A frozen weight [N, D] with its adapters."""
 

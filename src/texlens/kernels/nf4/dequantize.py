@@ -3,7 +3,7 @@
 # N = width out, D = width in
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,7 @@ from texlens.kernels.nf4.format import Nf4Weight
 from texlens.kernels.nf4.reference import dequantize_reference
 
 
+@runtime_checkable
 class Dequantize(Protocol):
     """See `dequantize`."""
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ ENABLED: dict[tuple[Direction, Form], bool] = {
 """What runs by Triton where it can run."""
 
 
+@runtime_checkable
 class SwigluKernels(Protocol):
     """See `swiglu.triton`."""
 

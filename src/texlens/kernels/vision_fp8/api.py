@@ -5,7 +5,7 @@ On a GPU one Triton kernel an operation, elsewhere the reference.
 # P = patches, D = width, H = heads, W = width of a head
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -17,6 +17,7 @@ from texlens.kernels.vision_fp8 import reference
 from texlens.kernels.vision_fp8.format import Quantized
 
 
+@runtime_checkable
 class VisionFp8Kernels(Protocol):
     """See `norm_quantize` and `gelu_quantize`."""
 

@@ -99,7 +99,7 @@ class PackChoice:
     nbytes: int
 
 
-def choose_pack(text_config, budget: float, options: PackOptions) -> PackChoice | None:
+def choose_pack(text_config, budget: int | float, options: PackOptions) -> PackChoice | None:
     """The fastest pack, any of whose tokens may carry a label, that takes no more than `budget` bytes, with the largest
     chunks of its loss; None where none does."""
     pairs = sorted(itertools.product(options.tokens, options.recompute), key=lambda pair: relative_time(*pair))

@@ -1,11 +1,13 @@
 """Which adapters are computed together with SwiGLU; others run as separate operations."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.swiglu import backend as swiglu_backend
-from texlens.kernels.swiglu.backend import separate_reason, triton_swiglu
+from texlens.kernels.swiglu.backend import SwigluKernels, separate_reason, triton_swiglu
 
 
 def adapter(ranks: int) -> Adapter:
@@ -26,11 +28,13 @@ def test_reason_for_separate_operations(adapters, dtype, reason):
 
 
 def test_fused_kernels_only_for_fitting_adapters_where_enabled(monkeypatch):
-    monkeypatch.setattr(swiglu_backend, "BACKENDS", {"triton": "kernels"})
+    operations = [name for name in dir(SwigluKernels) if name.startswith("swiglu")]
+    kernels = SimpleNamespace(**dict.fromkeys(operations, print))
+    monkeypatch.setattr(swiglu_backend, "BACKENDS", {"triton": kernels})
     monkeypatch.setattr(swiglu_backend, "runs_triton", lambda device: True)
     gate_up = torch.zeros(2, 16)
     assert triton_swiglu("backward", "augmented", gate_up, (adapter(33),)) is None
-    assert triton_swiglu("backward", "augmented", gate_up, (adapter(4),)) == "kernels"
+    assert triton_swiglu("backward", "augmented", gate_up, (adapter(4),)) is kernels
     monkeypatch.setitem(swiglu_backend.ENABLED, ("backward", "augmented"), False)
     assert triton_swiglu("backward", "augmented", gate_up, (adapter(4),)) is None
     monkeypatch.setattr(swiglu_backend, "runs_triton", lambda device: False)
