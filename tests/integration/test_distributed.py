@@ -28,7 +28,7 @@ def tiny(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def one(tiny, tmp_path_factory) -> Path:
+def single(tiny, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("one")
     before = os.environ.get("TEXLENS_CACHE")
     run_all(tiny, folder)
@@ -64,23 +64,23 @@ def close(first: dict, second: dict, tolerance: float) -> bool:
     return all((tensor - second[name]).abs().max() <= tolerance for name, tensor in first.items())
 
 
-def test_two_processes_give_the_losses_norms_and_weights_of_a_single_one(one, two):
+def test_two_processes_give_the_losses_norms_and_weights_of_a_single_one(single, two):
     for key in ("loss", "grad_norm", "eval_loss"):
-        assert history(two, "complete", key) == pytest.approx(history(one, "complete", key), rel=1e-5)
+        assert history(two, "complete", key) == pytest.approx(history(single, "complete", key), rel=1e-5)
     assert len(history(two, "complete", "loss")) == 6
     checkpoint = "complete/checkpoints/checkpoint-3"
-    assert close(weights(two, checkpoint), weights(one, checkpoint), 1e-6)
-    assert history(two, "complete", "eval_exact_match") == history(one, "complete", "eval_exact_match")
+    assert close(weights(two, checkpoint), weights(single, checkpoint), 1e-6)
+    assert history(two, "complete", "eval_exact_match") == history(single, "complete", "eval_exact_match")
 
 
-def test_each_row_is_trained_on_once_per_epoch_by_one_of_the_processes(one, two):
-    single = [[row for pack in step for row in pack] for step in observations(one, "complete")[0]["steps"]]
+def test_each_row_is_trained_on_once_per_epoch_by_one_of_the_processes(single, two):
+    expected = [[row for pack in step for row in pack] for step in observations(single, "complete")[0]["steps"]]
     first_rank, second_rank = (process["steps"] for process in observations(two, "complete"))
     shared = [
         [row for pack in (*first, *second) for row in pack]
         for first, second in zip(first_rank, second_rank, strict=True)
     ]
-    assert [sorted(step) for step in shared] == [sorted(step) for step in single]
+    assert [sorted(step) for step in shared] == [sorted(step) for step in expected]
     epoch = [row for step in shared[:3] for row in step]
     assert len(epoch) == len(set(epoch)) == 10
     assert sum(map(len, shared)) == 2 * 10
@@ -90,11 +90,11 @@ def test_each_row_is_trained_on_once_per_epoch_by_one_of_the_processes(one, two)
     assert RunFolder(two / "complete").manifest["training"]["rows_of_processes"] == rows
 
 
-def test_undecodable_row_is_rejected_by_both_and_reported_once(one, two):
-    refused = observations(one, "complete")[0]["refused"]
-    assert [process["refused"] for process in observations(two, "complete")] == [refused, refused]
-    assert len(refused) == 1
-    assert RunFolder(two / "complete").manifest["training"]["rows_rejected_while_training"] == refused
+def test_undecodable_row_is_rejected_by_both_and_reported_once(single, two):
+    rejected = observations(single, "complete")[0]["rejected"]
+    assert [process["rejected"] for process in observations(two, "complete")] == [rejected, rejected]
+    assert len(rejected) == 1
+    assert RunFolder(two / "complete").manifest["training"]["rows_rejected_while_training"] == rejected
 
 
 def test_stopped_and_resumed_run_ends_as_an_uninterrupted_one(two):
@@ -112,16 +112,16 @@ def test_nan_loss_stops_both_and_names_the_rows(two):
     assert [path.name for path in (two / "nan/checkpoints").glob("checkpoint-*")] == ["checkpoint-1"]
 
 
-def test_features_cached_by_two_processes_are_those_of_a_single_one(one, two):
-    assert history(two, "cached", "loss") == pytest.approx(history(one, "cached", "loss"), rel=1e-5)
-    cached = [sorted(path.name for path in (folder / "cache").rglob("*.safetensors")) for folder in (one, two)]
+def test_features_cached_by_two_processes_are_those_of_a_single_one(single, two):
+    assert history(two, "cached", "loss") == pytest.approx(history(single, "cached", "loss"), rel=1e-5)
+    cached = [sorted(path.name for path in (folder / "cache").rglob("*.safetensors")) for folder in (single, two)]
     assert cached[0] == cached[1] != []
     assert not list((two / "cache").rglob("*.partial"))
 
 
-def test_plain_backend_takes_the_same_rows_in_two_processes(one, two):
-    assert history(two, "plain", "loss") == pytest.approx(history(one, "plain", "loss"), rel=1e-5)
-    assert history(two, "plain", "grad_norm") == pytest.approx(history(one, "plain", "grad_norm"), rel=1e-4)
+def test_plain_backend_takes_the_same_rows_in_two_processes(single, two):
+    assert history(two, "plain", "loss") == pytest.approx(history(single, "plain", "loss"), rel=1e-5)
+    assert history(two, "plain", "grad_norm") == pytest.approx(history(single, "plain", "grad_norm"), rel=1e-4)
 
 
 def test_number_of_processes_is_recorded(two):

@@ -28,12 +28,12 @@ def build_plan(
     """
     layout = layout_of(meta_model(model_config), family)
     overrides = {
-        name: GroupOverride(own.rank, own.alpha, own.dropout, own.learning_rate)
-        for name, own in settings.group_overrides.items()
+        name: GroupOverride(override.rank, override.alpha, override.dropout, override.learning_rate)
+        for name, override in settings.group_overrides.items()
     }
     if isinstance(settings, FullSettings):
         plan = plan_full(layout, family.groups, targets=settings.targets, layers=settings.layers)
-        rates = {name: own.learning_rate for name, own in overrides.items() if own.learning_rate}
+        rates = {name: override.learning_rate for name, override in overrides.items() if override.learning_rate}
         return replace(plan, learning_rates=rates)
     if isinstance(settings, MoeLoraSettings):
         return plan_adapter(layout, family.groups, _moe_lora_request(settings, overrides))

@@ -158,8 +158,12 @@ def plan_adapter(layout: ModelLayout, groups: Mapping[str, str], request: Adapte
         shared_experts=bool(experts) and request.shared_experts,
         modules_to_save=tuple(modules),
         tied=layout.tied,
-        learning_rates={name: own.learning_rate for name, own in request.overrides.items() if own.learning_rate},
-        dropouts={name: own.dropout for name, own in request.overrides.items() if own.dropout is not None},
+        learning_rates={
+            name: override.learning_rate for name, override in request.overrides.items() if override.learning_rate
+        },
+        dropouts={
+            name: override.dropout for name, override in request.overrides.items() if override.dropout is not None
+        },
         groups=groups,
     )
 
@@ -167,7 +171,7 @@ def plan_adapter(layout: ModelLayout, groups: Mapping[str, str], request: Adapte
 def _override_pattern(request: AdapterRequest, patterns: Mapping[str, str], name: str) -> dict[str, int]:
     """PEFT's `rank_pattern` or `alpha_pattern`: the one way by which a group's rank or alpha reaches PEFT."""
     default = getattr(request, name)
-    values = {patterns[group]: getattr(own, name) or default for group, own in request.overrides.items()}
+    values = {patterns[group]: getattr(override, name) or default for group, override in request.overrides.items()}
     return {pattern: value for pattern, value in values.items() if value != default}
 
 

@@ -152,8 +152,8 @@ class FullSettings(Settings):
 
     @model_validator(mode="after")
     def _groups_have_rates_alone(self):
-        for name, own in self.groups.items():
-            if own.rank or own.alpha or own.dropout is not None:
+        for name, override in self.groups.items():
+            if override.rank or override.alpha or override.dropout is not None:
                 raise ValueError(f"groups.{name}: weights trained in full have no rank, alpha or dropout; remove them")
         return self
 

@@ -20,7 +20,7 @@ from texlens.inputs.padded_collator import Collator
 from texlens.models.families import FAMILIES
 from texlens.models.processor import Processor
 
-CARD = AdapterMetadata("base", "f" * 64, "qwen3_vl", 1, 2, "Read it.", None, 8)
+METADATA = AdapterMetadata("base", "f" * 64, "qwen3_vl", 1, 2, "Read it.", None, 8)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.adapters.conftest import CARD
+from tests.unit.adapters.conftest import METADATA
 from texlens.adapters.expert_parameters import RoutedExperts, grouped, grouped_loop
 from texlens.adapters.lora import WEIGHTS, save_adapter
 from texlens.config.adapter import ExpertSettings, LoraSettings
@@ -25,7 +25,7 @@ def test_rows_meet_their_own_experts_weight_and_unused_experts_cost_nothing():
 
 def test_gradients_are_those_of_stock_peft_which_builds_the_whole_update(adapt, saved):
     adapted = adapt("qwen3_vl_moe", EXPERTS).stir()
-    save_adapter(adapted.model, saved, CARD)
+    save_adapter(adapted.model, saved, METADATA)
     stock = PeftModel.from_pretrained(tiny_model("qwen3_vl_moe")[0], saved, is_trainable=True)
     gradients = []
     for model in (adapted.model, stock):
@@ -42,11 +42,11 @@ def test_no_tensor_of_an_expert_parameters_size_is_saved_for_the_backward_pass(a
     adapted = adapt("qwen3_vl_moe", EXPERTS).stir()
     adapted.model.train()
     pointers = {tuple(part.shape): part.data_ptr() for name, part in adapted.model.named_parameters() if "proj" in name}
-    kept: list[torch.Tensor] = []
+    saved_shapes: list[torch.Tensor] = []
     frozen = {part.data_ptr() for part in adapted.model.parameters() if not part.requires_grad}
 
     def keep(tensor):
-        kept.append(tensor)
+        saved_shapes.append(tensor)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -55,7 +55,7 @@ def test_no_tensor_of_an_expert_parameters_size_is_saved_for_the_backward_pass(a
     assert large
     assert not [
         tensor.shape
-        for tensor in kept
+        for tensor in saved_shapes
         if tuple(tensor.shape) in large and tensor.untyped_storage().data_ptr() not in frozen
     ]
 
@@ -69,7 +69,7 @@ def test_an_adapter_that_is_off_leaves_the_experts_as_they_are(adapt):
 def test_the_adapters_file_is_as_large_as_its_plan_says(adapt, saved):
     for settings in (EXPERTS, LoraSettings(rank=2, targets=ATTENTION, experts=ExpertSettings(mode="shared", rank=4))):
         adapted = adapt("qwen3_vl_moe", settings)
-        save_adapter(adapted.model, saved, CARD)
+        save_adapter(adapted.model, saved, METADATA)
         data = sum(part.numel() * part.element_size() for part in load_file(saved / WEIGHTS).values())
         assert data == adapted.plan.added_bytes
         assert 0 < (saved / WEIGHTS).stat().st_size - data < 10_000

@@ -6,7 +6,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.adapters.conftest import CARD
+from tests.unit.adapters.conftest import METADATA
 from texlens.adapters.initialization import initialize_eva, model_name
 from texlens.adapters.lora import SETTINGS, WEIGHTS, restore, save_adapter
 from texlens.config.adapter import GroupSettings, LoraSettings
@@ -23,7 +23,7 @@ def test_pissa_starts_as_the_base_and_is_saved_as_a_plain_lora_of_twice_the_rank
     torch.testing.assert_close(adapted.logits(), adapted.before, rtol=0, atol=1e-3)
     changed = adapted.stir(0.02).logits()
 
-    save_adapter(adapted.model, saved, CARD)
+    save_adapter(adapted.model, saved, METADATA)
     assert json.loads((saved / SETTINGS).read_text())["r"] == 8
     stock = PeftModel.from_pretrained(tiny_model("qwen3_vl")[0], saved)
     torch.testing.assert_close(adapted.logits(stock), changed, rtol=0, atol=2e-3)
@@ -32,7 +32,7 @@ def test_pissa_starts_as_the_base_and_is_saved_as_a_plain_lora_of_twice_the_rank
 def test_pissa_is_taken_up_again_as_it_was(adapt, saved):
     settings = LoraSettings(rank=4, targets=ATTENTION, init="pissa")
     adapted = adapt("qwen2_vl", settings).stir(0.02)
-    save_adapter(adapted.model, saved, CARD)
+    save_adapter(adapted.model, saved, METADATA)
     again = adapt("qwen2_vl", settings)
     restore(again.model, saved)
     assert torch.equal(again.logits(), adapted.logits())
@@ -46,7 +46,7 @@ def test_eva_finds_the_directions_of_the_inputs_and_changes_nothing_at_first(ada
     directions = layer.lora_A["default"].weight
     torch.testing.assert_close(directions @ directions.T, torch.eye(4), rtol=0, atol=1e-4)
 
-    save_adapter(adapted.stir().model, saved, CARD)
+    save_adapter(adapted.stir().model, saved, METADATA)
     assert load_file(saved / WEIGHTS)["base_model.model.model.visual.blocks.0.attn.qkv.lora_A.weight"].shape[0] == 4
     stock = PeftModel.from_pretrained(tiny_model("qwen3_vl")[0], saved)
     assert torch.equal(adapted.logits(stock), adapted.logits())
@@ -82,8 +82,8 @@ def test_loftq_makes_up_for_what_4_bits_lost(tmp_path):
     whole = load_model(folder, device="cpu")
     tokens = torch.arange(20)[None]
     with torch.no_grad():
-        truth = whole(input_ids=tokens).logits
-        before = (adapted(input_ids=tokens).logits - truth).norm()
+        reference = whole(input_ids=tokens).logits
+        before = (adapted(input_ids=tokens).logits - reference).norm()
         initialize_loftq(adapted, folder)
-        after = (adapted(input_ids=tokens).logits - truth).norm()
+        after = (adapted(input_ids=tokens).logits - reference).norm()
     assert after < 0.6 * before

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model
-from tests.unit.adapters.conftest import CARD
+from tests.unit.adapters.conftest import METADATA
 from texlens.adapters.build import build_plan
 from texlens.adapters.checks import check_modules_to_save, check_quantized_vision
 from texlens.adapters.lora import WEIGHTS, load_adapter, save_adapter
@@ -54,7 +54,7 @@ def test_an_adapter_starts_as_the_base_and_comes_back_the_same_also_through_stoc
     changed = adapted.stir().logits()
     assert (changed - adapted.before).abs().max() > 0.1
 
-    save_adapter(adapted.model, saved, CARD)
+    save_adapter(adapted.model, saved, METADATA)
     assert torch.equal(adapted.logits(load_adapter(tiny_model(family)[0], saved, fingerprint=None)), changed)
     assert torch.equal(adapted.logits(PeftModel.from_pretrained(tiny_model(family)[0], saved)), changed)
 
@@ -68,7 +68,7 @@ def test_weights_trained_in_full_leave_a_checkpoint_that_stock_transformers_load
     assert (changed - adapted.before).abs().max() > 0.1
     assert all(torch.equal(dict(adapted.model.named_parameters())[name], part) for name, part in frozen.items())
 
-    save_adapter(adapted.model, saved, CARD)
+    save_adapter(adapted.model, saved, METADATA)
     assert torch.equal(adapted.logits(load_adapter(tiny_model(family)[0], saved, fingerprint=None)), changed)
     stock = AutoModelForImageTextToText.from_pretrained(saved, dtype=torch.float32)
     assert torch.equal(adapted.logits(stock), changed)
@@ -80,7 +80,7 @@ def test_experts_come_back_the_same_and_stock_peft_computes_the_same(kind, adapt
     torch.testing.assert_close(adapted.logits(), adapted.before, rtol=0, atol=1e-5)
     changed = adapted.stir().logits()
 
-    save_adapter(adapted.model, saved, CARD)
+    save_adapter(adapted.model, saved, METADATA)
     assert torch.equal(adapted.logits(load_adapter(tiny_model("qwen3_vl_moe")[0], saved, fingerprint=None)), changed)
     stock = PeftModel.from_pretrained(tiny_model("qwen3_vl_moe")[0], saved)
     torch.testing.assert_close(adapted.logits(stock), changed, rtol=0, atol=2e-5)
@@ -90,7 +90,7 @@ def test_experts_that_share_a_pair_come_back_the_same_from_a_small_file(adapt, s
     adapted = adapt("qwen3_vl_moe", LoraSettings(rank=2, targets=ATTENTION, experts="shared"))
     torch.testing.assert_close(adapted.logits(), adapted.before, rtol=0, atol=1e-5)
     changed = adapted.stir().logits()
-    save_adapter(adapted.model, saved, CARD)
+    save_adapter(adapted.model, saved, METADATA)
     assert torch.equal(adapted.logits(load_adapter(tiny_model("qwen3_vl_moe")[0], saved, fingerprint=None)), changed)
     assert sum(tensor.numel() for tensor in load_file(saved / WEIGHTS).values()) == adapted.plan.trainable
 
@@ -134,7 +134,7 @@ def test_a_dense_model_has_no_experts_to_adapt(family, adapt):
 
 
 def test_an_adapter_of_another_family_is_refused_with_the_reason(adapt, saved):
-    save_adapter(adapt("qwen2_vl", KINDS["moe-lora"]).model, saved, CARD)
+    save_adapter(adapt("qwen2_vl", KINDS["moe-lora"]).model, saved, METADATA)
     with pytest.raises(ModelError, match="does not fit this model"):
         load_adapter(tiny_model("qwen3_vl_moe")[0], saved, fingerprint=None)
     with pytest.raises(ModelError, match="belongs to another base"):

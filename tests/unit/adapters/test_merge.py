@@ -91,11 +91,11 @@ def test_a_tied_head_is_untied_where_the_adapter_moves_one_of_the_two(tmp_path, 
     base, adapter, folder, model = adapted(tmp_path, "qwen2_vl", target_modules=["q_proj", layer])
     ids = torch.arange(5, 25)[None]
     with torch.no_grad():
-        wanted = model(input_ids=ids).logits
+        expected = model(input_ids=ids).logits
     write_merged(base, adapter, folder)
     assert read_config(folder)["tie_word_embeddings"] is False
     with torch.no_grad():
-        torch.testing.assert_close(load_model(folder)(input_ids=ids).logits, wanted, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(load_model(folder)(input_ids=ids).logits, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_bf16_weights_are_rounded_once_from_float32(tmp_path):
@@ -105,9 +105,9 @@ def test_bf16_weights_are_rounded_once_from_float32(tmp_path):
     save_file(tensors, base / "model.safetensors", {"format": "pt"})
     write_merged(base, adapter, folder)
     factors = load_file(adapter / "adapter_model.safetensors")
-    a, b = (factors[f"base_model.model.{name}.lora_{one}.weight"] for one in "AB")
-    wanted = (tensors[f"{name}.weight"].float() + 2.0 * (b @ a)).bfloat16()
-    assert torch.equal(load_file(folder / "model.safetensors")[f"{name}.weight"], wanted)
+    a, b = (factors[f"base_model.model.{name}.lora_{factor}.weight"] for factor in "AB")
+    expected = (tensors[f"{name}.weight"].float() + 2.0 * (b @ a)).bfloat16()
+    assert torch.equal(load_file(folder / "model.safetensors")[f"{name}.weight"], expected)
 
 
 def test_names_of_older_checkpoints_are_those_of_the_model():

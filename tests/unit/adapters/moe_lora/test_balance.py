@@ -6,11 +6,11 @@ from texlens.adapters.moe_lora.balance import RouterLog, balance_loss
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.config.adapter import LoraSettings, MoeLoraSettings
 
-EVEN, ONE = [[1.0, 1.0]], [[2.0, 0.0]]
+EVEN, SINGLE_ROW = [[1.0, 1.0]], [[2.0, 0.0]]
 SETTINGS = MoeLoraSettings(kind="moe-lora", rank=2, targets=("text-attention", "vision"))
 
 
-@pytest.mark.parametrize(("sums", "loss"), [(EVEN, 1.0), (ONE, 2.0), ([*EVEN, *ONE], 1.5)])
+@pytest.mark.parametrize(("sums", "loss"), [(EVEN, 1.0), (SINGLE_ROW, 2.0), ([*EVEN, *SINGLE_ROW], 1.5)])
 def test_even_use_costs_1_and_one_expert_alone_costs_as_many_as_there_are(sums, loss):
     sums = torch.tensor(sums)
     assert balance_loss(sums, sums, torch.full((len(sums),), 2.0)) == loss

@@ -5,54 +5,54 @@ from torch import nn
 from texlens.adapters.moe_lora.layer import MoeLoraLayer, keep_top
 
 
-def layer(**options) -> MoeLoraLayer:
+def build_layer(**options) -> MoeLoraLayer:
     torch.manual_seed(0)
     defaults = {"r": 2, "lora_alpha": 4, "lora_dropout": 0.0, "experts": 3, "top_k": None, "shared_expert": False}
-    made = MoeLoraLayer(nn.Linear(5, 4), "default", **{**defaults, **options})
-    for part in made.parameters():
+    layer = MoeLoraLayer(nn.Linear(5, 4), "default", **{**defaults, **options})
+    for part in layer.parameters():
         nn.init.normal_(part)
-    return made
+    return layer
 
 
-def by_the_formula(made: MoeLoraLayer, x: torch.Tensor, top_k: int | None) -> torch.Tensor:
+def by_the_formula(layer: MoeLoraLayer, x: torch.Tensor, top_k: int | None) -> torch.Tensor:
     """Token by token and expert by expert, as docs/explanation/adapters/moe-lora.md writes it."""
-    a = made.moe_lora_A["default"].weight.reshape(3, 2, 5)
-    b = made.moe_lora_B["default"].weight.reshape(4, 3, 2)
+    a = layer.moe_lora_A["default"].weight.reshape(3, 2, 5)
+    b = layer.moe_lora_B["default"].weight.reshape(4, 3, 2)
     rows = []
     for token in x:
-        gates = torch.softmax(made.moe_lora_router["default"].weight @ token, 0)
+        gates = torch.softmax(layer.moe_lora_router["default"].weight @ token, 0)
         if top_k:
             worst = gates.argsort(descending=True)[top_k:]
             gates = gates.clone()
             gates[worst] = 0
             gates = gates / gates.sum()
-        rows.append(made.base_layer(token) + 2.0 * sum(gates[e] * (b[:, e] @ (a[e] @ token)) for e in range(3)))
+        rows.append(layer.base_layer(token) + 2.0 * sum(gates[e] * (b[:, e] @ (a[e] @ token)) for e in range(3)))
     return torch.stack(rows)
 
 
 @pytest.mark.parametrize("top_k", [None, 1, 2])
 def test_the_layer_computes_its_formula(top_k):
-    made, x = layer(top_k=top_k), torch.randn(6, 5)
-    torch.testing.assert_close(made(x), by_the_formula(made, x, top_k), rtol=1e-5, atol=1e-5)
+    layer, x = build_layer(top_k=top_k), torch.randn(6, 5)
+    torch.testing.assert_close(layer(x), by_the_formula(layer, x, top_k), rtol=1e-5, atol=1e-5)
 
 
 def test_a_shared_expert_is_added_to_every_token():
-    made, x = layer(shared_expert=True), torch.randn(6, 5)
-    shared = made.moe_lora_shared_B["default"](made.moe_lora_shared_A["default"](x))
-    torch.testing.assert_close(made(x), by_the_formula(made, x, None) + 2.0 * shared, rtol=1e-5, atol=1e-5)
+    layer, x = build_layer(shared_expert=True), torch.randn(6, 5)
+    shared = layer.moe_lora_shared_B["default"](layer.moe_lora_shared_A["default"](x))
+    torch.testing.assert_close(layer(x), by_the_formula(layer, x, None) + 2.0 * shared, rtol=1e-5, atol=1e-5)
 
 
 def test_the_layer_turned_off_is_its_base():
-    made, x = layer(), torch.randn(6, 5)
-    made.enable_adapters(False)
-    assert torch.equal(made(x), made.base_layer(x))
+    layer, x = build_layer(), torch.randn(6, 5)
+    layer.enable_adapters(False)
+    assert torch.equal(layer(x), layer.base_layer(x))
 
 
 def test_the_likeliest_experts_are_kept_and_their_weights_fill_up_to_1():
-    kept = keep_top(torch.tensor([[0.5, 0.3, 0.2]]), 2)
-    torch.testing.assert_close(kept, torch.tensor([[0.625, 0.375, 0.0]]))
+    gates = keep_top(torch.tensor([[0.5, 0.3, 0.2]]), 2)
+    torch.testing.assert_close(gates, torch.tensor([[0.625, 0.375, 0.0]]))
 
 
 def test_merging_is_refused_with_the_reason():
     with pytest.raises(ValueError, match="weighs the experts for every token"):
-        layer().merge()
+        build_layer().merge()
