@@ -244,9 +244,8 @@ def _space(parser: Parser, text: str) -> Node:
 def _bar(parser: Parser, text: str) -> Node:
     raised = 0.0
     if parser.texts[parser.i] == "[":
-        match = DIMENSION.match(parser.formula, parser.tokens[parser.i].end)
+        match = DIMENSION.match(parser.raw_optional() or "")
         raised = length_em(match) if match else 0.0
-        parser.optional()
     return Bar(text, parser.braced_dimension(text), parser.braced_dimension(text), raised)
 
 

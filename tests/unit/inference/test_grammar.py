@@ -1,0 +1,63 @@
+"""Constrained decoding over tokens: a byte vocabulary, where every text is possible."""
+
+import random
+
+from texlens.inference.grammar import TokenGrammar
+from texlens.latex.canonical.form import canonical_form
+
+END = 0
+GRAMMAR = TokenGrammar(lambda token: bytes([token]) if token else b"", lambda text: list(text.encode()), [END])
+
+
+def decoded(likeliest, max_new_tokens):
+    """The text of a row whose model prefers tokens in the order that `likeliest` gives."""
+    row, text = GRAMMAR.row(max_new_tokens), b""
+    while row.left:
+        token = row.choose(likeliest(text))
+        row.take(token)
+        if token == END:
+            break
+        text += bytes([token])
+    return text.decode()
+
+
+def test_a_valid_reading_is_not_changed():
+    wanted = rb"\frac{a}{b} + \left( x \right)"
+    assert decoded(lambda text: [wanted[len(text)] if len(text) < len(wanted) else END], 100) == wanted.decode()
+
+
+def test_the_end_is_refused_while_something_is_open():
+    wanted = rb"\left( x"
+    text = decoded(lambda text: [wanted[len(text)] if len(text) < len(wanted) else END], 100)
+    assert text == r"\left( x\right."
+
+
+def test_a_letter_is_not_glued_to_a_command():
+    row = GRAMMAR.row(50)
+    for token in rb"\alpha":
+        assert row.accepts(token)
+        row.take(token)
+    assert not row.accepts(ord("b"))
+    assert row.accepts(ord(" "))
+
+
+def test_a_reading_is_closed_within_the_token_limit():
+    nested = rb"\frac{\frac{\left( \sqrt{a"
+    for limit in range(12, 60):
+        text = decoded(lambda text: [nested[len(text) % len(nested)]], limit)
+        assert len(text) <= limit
+        assert canonical_form(text).problem is None
+
+
+def test_random_preferences_always_give_a_formula():
+    rng = random.Random(0)
+    alphabet = [*b"abx12+-{}[]()^_&\\", *rb"\frac\left(\right)\begin{matrix}\end{matrix}", END]
+    for _ in range(200):
+        text = decoded(lambda _: rng.sample(alphabet, len(alphabet)), rng.randrange(4, 60))
+        assert canonical_form(text).problem is None
+
+
+def test_special_tokens_and_parts_of_a_character_are_refused():
+    grammar = TokenGrammar(lambda token: [b"", b"\xe4\xb8", b"x"][token], lambda text: [2] * len(text), [9])
+    row = grammar.row(10)
+    assert [row.accepts(token) for token in (0, 1, 2, 9)] == [False, False, True, False]
