@@ -15,11 +15,13 @@ def score(
     preset: str | None = None,
     domains: Sequence[str] | None = None,
     seed: int = 0,
+    clean: bool = True,
     truths: Sequence[str] | None = None,
 ) -> dict:
     """Scores of predictions against references, as `texlens score --json` prints them; a prediction of None scores 0.
 
-    `truths` is the old name of `references`.
+    `clean` removes code fences, prose and math delimiters before texts are compared. `truths` is the old name of
+    `references`.
 
     Example:
         score(["x^2"], ["x^{2}"])["scores"]["cdm_f1"]["value"] == 1.0
@@ -34,5 +36,5 @@ def score(
         warnings.warn("score(truths=…) is now score(references=…)", DeprecationWarning, stacklevel=2)
         references = truths
     return score_pairs(
-        references or (), predictions, metrics=metrics, cdm=cdm, preset=preset, domains=domains, seed=seed
+        references or (), predictions, metrics=metrics, cdm=cdm, preset=preset, domains=domains, seed=seed, clean=clean
     ).to_json()

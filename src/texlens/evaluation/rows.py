@@ -31,7 +31,7 @@ def read_rows(path: Path, columns: PredictionColumns = PredictionColumns()) -> t
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: can't read it ({error.strerror}); give a file of JSON lines") from error
     except UnicodeDecodeError as error:
@@ -52,14 +52,20 @@ def _with_old_name(columns: PredictionColumns, first_line: str) -> PredictionCol
 
 
 def write_rows(path: Path, rows: Sequence[Mapping], predictions: Sequence[Prediction], scored: Scored) -> None:
-    """Each row with its own columns, then its scores under their names, and `problem` where there is one."""
+    """Each row with its own columns, then its scores under their names; `problem` and `removed` where there is one."""
     values = dict(zip((row.prediction.id for row in scored.table.rows), scored.table.row_values(), strict=True))
     problems = {row.id: row.problem for row in scored.table.row_scores() if row.problem}
+    removed = {row.prediction.id: list(row.removed) for row in scored.table.rows if row.removed}
+    notes = {"problem": problems, "removed": removed}
     scored_rows = (
-        {**row, **values[scored_row.id], **({"problem": problems[scored_row.id]} if scored_row.id in problems else {})}
+        {**row, **values[scored_row.id], **_of_row(notes, scored_row.id)}
         for row, scored_row in zip(rows, predictions, strict=True)
     )
     _write(path, scored_rows)
+
+
+def _of_row(notes: Mapping[str, Mapping], name: str) -> dict:
+    return {key: values[name] for key, values in notes.items() if name in values}
 
 
 def _write(path: Path, rows: Iterable[Mapping]) -> None:

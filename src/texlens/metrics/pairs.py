@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from texlens.core.errors import ConfigError, DataError
+from texlens.latex.cleanup import clean_prediction
 from texlens.metrics.cdm import Pictures, rules_named
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.presets import OURS, Preset, preset_named
@@ -56,6 +57,7 @@ def score_pairs(
     domains: Sequence[str | None] | None = None,
     seed: int = 0,
     renderer: str = OWN,
+    clean: bool = True,
 ) -> Scored:
     """Scores of texts against references, row by row; a text of None scores 0 and counts as failed.
 
@@ -70,7 +72,7 @@ def score_pairs(
     width = len(str(len(references)))
     columns = zip(references, texts, domains or [None] * len(references), strict=True)
     rows = [prediction(f"{number:0{width}}", *row) for number, row in enumerate(columns, 1)]
-    return score_predictions(rows, metrics=metrics, cdm=cdm, preset=preset, seed=seed, renderer=renderer)
+    return score_predictions(rows, metrics=metrics, cdm=cdm, preset=preset, seed=seed, renderer=renderer, clean=clean)
 
 
 def score_predictions(
@@ -82,15 +84,28 @@ def score_predictions(
     seed: int = 0,
     resamples: int = RESAMPLES,
     renderer: str = OWN,
+    clean: bool = True,
 ) -> Scored:
-    """As `score_pairs`, of predictions with ids of their own; `renderer` is what draws for CDM, `own` or `tex`."""
+    """As `score_pairs`, of predictions with ids of their own; `renderer` is what draws for CDM, `own` or `tex`.
+
+    `clean` removes code fences, prose and math delimiters before texts are compared (`latex.cleanup`); a preset never
+    does.
+    """
     rules, settings = rules_named(cdm), preset_named(preset) if preset else OURS
     if settings is not OURS and metrics not in ("all", ["all"]):
         raise ConfigError(f"preset {settings.name} has its own metrics; leave out either")
     chosen = settings.metrics if settings is not OURS else chosen_metrics(metrics)
-    pictures = _pictures(checked(predictions), renderer, cdm)
-    table = Table.of(predictions, metrics=chosen, rules=rules, tokenizer=settings.tokenizer, pictures=pictures)
-    lacking = [row for row in predictions if row.reference not in pictures or row.text not in pictures]
+    clean = clean and settings is OURS
+    pictures = _pictures(checked(predictions), renderer, cdm, clean)
+    table = Table.of(
+        predictions,
+        metrics=chosen,
+        rules=rules,
+        tokenizer=settings.tokenizer,
+        pictures=pictures,
+        clean=clean,
+    )
+    lacking = [row for row in table.rows if row.reference not in pictures or row.text not in pictures]
     return Scored(
         table_scores(table, seed=seed, resamples=resamples),
         slices(table, seed=seed, resamples=resamples),
@@ -102,7 +117,7 @@ def score_predictions(
     )
 
 
-def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str) -> Pictures:
+def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str, clean: bool) -> Pictures:
     if renderer == OWN:
         return {}
     if renderer not in RENDERERS:
@@ -111,7 +126,8 @@ def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str) -> Pic
         raise ConfigError(f"--renderer {renderer} goes with --cdm default alone; leave out either")
     from texlens.metrics.cdm.tex_pictures import tex_pictures
 
-    return tex_pictures([text for row in predictions for text in (row.reference, row.text)])[0]
+    texts = [text for row in predictions for text in (row.reference, row.text)]
+    return tex_pictures([clean_prediction(text).text for text in texts] if clean else texts)[0]
 
 
 def prediction(name: str, reference: str, text: object, domain: str | None = None) -> Prediction:

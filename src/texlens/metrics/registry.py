@@ -143,7 +143,7 @@ METRICS: tuple[AnyMetric, ...] = (
         "exact_match_raw",
         "Raw match",
         "Share of rows whose text is the reference, character by character.",
-        lambda row: row.text == row.prediction.reference,
+        lambda row: row.text == row.reference,
     ),
     Metric(
         "exact_match_canonical",

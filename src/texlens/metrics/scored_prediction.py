@@ -6,6 +6,7 @@ from functools import cached_property
 
 from texlens.latex.canonical.form import canonical
 from texlens.latex.canonical.same_picture import is_same_picture
+from texlens.latex.cleanup import clean_prediction, is_bare
 from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, Cdm, Pictures, Rules, cdm
 from texlens.metrics.distances import edit_distance, pieces_of
@@ -16,9 +17,16 @@ Tokenizer = Callable[[str], list[str]]
 
 @dataclass(frozen=True)
 class ScoredPrediction:
-    """A prediction and its reference as tokens; a failed one has no text tokens and scores 0 everywhere."""
+    """A prediction and its reference as tokens; a failed one has no text tokens and scores 0 everywhere.
+
+    `text` and `reference` are compared: without code fences, prose and math delimiters (`latex.cleanup`), unless
+    `clean` was off. `removed` names what was removed from the text.
+    """
 
     prediction: Prediction
+    text: str
+    reference: str
+    removed: tuple[str, ...]
     reference_tokens: list[str]
     text_tokens: list[str]
     rules: Rules = RULES["default"]
@@ -32,17 +40,19 @@ class ScoredPrediction:
         rules: Rules = RULES["default"],
         tokenizer: Tokenizer = tokenize,
         pictures: Pictures | None = None,
+        clean: bool = True,
     ) -> "ScoredPrediction":
         text = "" if prediction.stop == "failed" else prediction.text
-        return cls(prediction, tokenizer(prediction.reference), tokenizer(text), rules, pictures)
+        reference, removed = prediction.reference, ()
+        if clean:
+            text, removed = clean_prediction(text)
+            reference, _ = clean_prediction(reference)
+        tokens = tokenizer(reference), tokenizer(text)
+        return cls(prediction, text, reference, removed, *tokens, rules, pictures)
 
     @property
     def failed(self) -> bool:
         return self.prediction.stop == "failed"
-
-    @property
-    def text(self) -> str:
-        return "" if self.failed else self.prediction.text
 
     @cached_property
     def edits(self) -> int:
@@ -68,12 +78,12 @@ class ScoredPrediction:
 
     @cached_property
     def is_canonically_exact(self) -> bool:
-        return self.is_exact or canonical(self.prediction.reference).tokens == canonical(self.text).tokens
+        return self.is_exact or canonical(self.reference).tokens == canonical(self.text).tokens
 
     @cached_property
     def is_exact_as_picture(self) -> bool:
         """Drawn alike; a source that can't be drawn equals only itself."""
-        return self.is_exact or is_same_picture(self.prediction.reference, self.text)
+        return self.is_exact or is_same_picture(self.reference, self.text)
 
     @cached_property
     def characters(self) -> tuple[int, int]:
@@ -83,9 +93,9 @@ class ScoredPrediction:
 
     @cached_property
     def cdm(self) -> Cdm:
-        return cdm(self.prediction.reference, self.text, self.rules, self.pictures)
+        return cdm(self.reference, self.text, self.rules, self.pictures)
 
     @cached_property
     def is_valid(self) -> bool:
-        """The text is not empty, parses and draws."""
-        return bool(self.text_tokens) and canonical(self.text).problem is None
+        """The text is not empty, parses and draws, and has no code fence or prose around it."""
+        return bool(self.text_tokens) and canonical(self.text).problem is None and is_bare(self.text)

@@ -31,6 +31,8 @@ class RowScore:
     values: Mapping[str, float]
     exact: bool
     problem: str = ""
+    removed: tuple[str, ...] = ()
+    """What was removed from the text before it was compared."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,14 @@ class Scores:
     failed: int = 0
     undrawn_references: Mapping[str, str] = field(default_factory=dict)
     metrics: tuple[AnyMetric, ...] = METRICS
+    cleaned: int = 0
+    """Rows from whose text a code fence, prose or math delimiters were removed."""
 
     def to_json(self) -> dict:
         scores = {name: interval.to_json() for name, interval in self.values.items()}
         payload: dict = {"rows": self.rows, "failed": self.failed, "scores": scores}
+        if self.cleaned:
+            payload["cleaned"] = self.cleaned
         if self.undrawn_references:
             payload["undrawn_references"] = dict(self.undrawn_references)
         return payload
@@ -72,10 +78,11 @@ class Table:
         rules: Rules = RULES["default"],
         tokenizer: Tokenizer = tokenize,
         pictures: Pictures | None = None,
+        clean: bool = True,
     ) -> "Table":
         in_order = sorted(predictions, key=lambda row: row.id)
         scored = [
-            ScoredPrediction.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures)
+            ScoredPrediction.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures, clean=clean)
             for prediction in in_order
         ]
         ready = [metric.for_set(scored) for metric in metrics]
@@ -112,13 +119,15 @@ def score(
     resamples: int = RESAMPLES,
     metrics: tuple[AnyMetric, ...] = METRICS,
     rules: Rules = RULES["default"],
+    clean: bool = True,
 ) -> Scores:
     """Every metric's total with its bootstrap interval; the same rows and seed give the same numbers in any order.
 
     Raises:
         DataError: no rows, or a duplicate id.
     """
-    return table_scores(Table.of(checked(predictions), metrics=metrics, rules=rules), seed=seed, resamples=resamples)
+    table = Table.of(checked(predictions), metrics=metrics, rules=rules, clean=clean)
+    return table_scores(table, seed=seed, resamples=resamples)
 
 
 def totals(predictions: Sequence[Prediction], metrics: tuple[AnyMetric, ...]) -> dict[str, float]:
@@ -166,16 +175,15 @@ def totals_of(table: Table) -> dict[str, float]:
 def scores_of(table: Table, resampled: Mapping[str, np.ndarray]) -> Scores:
     intervals = {name: percentile_interval(value, resampled[name]) for name, value in totals_of(table).items()}
     failed = sum(scored_row.failed for scored_row in table.rows)
-    return Scores(len(table.rows), intervals, failed, _undrawn_references(table), table.metrics)
+    cleaned = sum(bool(row.removed) for row in table.rows)
+    return Scores(len(table.rows), intervals, failed, _undrawn_references(table), table.metrics, cleaned)
 
 
 def _undrawn_references(table: Table) -> dict[str, str]:
     """References that can't be drawn; empty where no metric compares pictures."""
     if not any(metric.name.startswith("cdm") or metric.name.endswith("picture") for metric in table.metrics):
         return {}
-    problems = {
-        scored_row.prediction.id: canonical(scored_row.prediction.reference).problem for scored_row in table.rows
-    }
+    problems = {scored_row.prediction.id: canonical(scored_row.reference).problem for scored_row in table.rows}
     return {row: str(problem) for row, problem in problems.items() if problem}
 
 
@@ -190,5 +198,10 @@ def _row_score(metrics: tuple[AnyMetric, ...], scored_row: ScoredPrediction, sta
         problem = scored_row.cdm.problem
     problem = "; ".join(part for part in (problem, "" if scored_row.failed else scored_row.shortened) if part)
     return RowScore(
-        scored_row.prediction.id, scored_row.edits, values, scored_row.is_exact and not scored_row.failed, problem
+        scored_row.prediction.id,
+        scored_row.edits,
+        values,
+        scored_row.is_exact and not scored_row.failed,
+        problem,
+        scored_row.removed,
     )

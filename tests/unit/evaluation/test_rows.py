@@ -75,3 +75,9 @@ def test_the_old_column_truth_is_found_in_a_file_of_the_previous_version(tmp_pat
     path = tmp_path / "old.jsonl"
     path.write_text('{"truth": "x", "text": "y"}\n')
     assert [(row.reference, row.text) for row in read_rows(path)[1]] == [("x", "y")]
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "bom.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"reference": "x", "text": "x"}\n')
+    assert [row.reference for row in read_rows(path)[1]] == ["x"]

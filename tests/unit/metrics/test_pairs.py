@@ -77,3 +77,21 @@ def test_score_accepts_the_old_keyword_truths_with_a_warning():
     with pytest.warns(DeprecationWarning, match="references="):
         scores = score(truths=["x"], predictions=["x"], metrics="exact_match")
     assert scores["scores"]["exact_match"]["value"] == 1.0
+
+
+def test_code_fences_and_prose_are_removed_and_counted():
+    scored = score_pairs(["x^2", "a", "y"], ["```latex\nx^2\n```", "$$a$$", "y"])
+    assert scored.scores.values["exact_match"].value == 1.0
+    assert scored.scores.to_json()["cleaned"] == 2
+    assert [row.removed for row in scored.table.rows] == [("code fence",), ("math delimiters",), ()]
+
+
+def test_without_cleaning_a_fenced_prediction_is_wrong_and_invalid():
+    scored = score_pairs(["x^2"], ["```latex\nx^2\n```"], metrics="exact_match,valid", clean=False)
+    assert scored.scores.values["exact_match"].value == 0.0
+    assert scored.scores.values["valid"].value == 0.0
+
+
+def test_labels_with_math_delimiters_match_predictions_with_and_without():
+    scored = score_pairs(["$x^2$", "$x^2$"], ["$x^2$", "x^2"], metrics="exact_match,exact_match_raw")
+    assert scored.scores.values["exact_match"].value == scored.scores.values["exact_match_raw"].value == 1.0

@@ -22,6 +22,9 @@ def score(
     cdm: Annotated[str, typer.Option(help="Rules of CDM: default, reference or reference-2024.")] = "default",
     renderer: Annotated[str, typer.Option(help="What draws for CDM: own, or tex where TeX Live is installed.")] = "own",
     preset: Annotated[str | None, typer.Option(help="Scores as other authors print them: uni-mumer.")] = None,
+    clean: Annotated[
+        bool, typer.Option(help="Remove code fences, prose and math delimiters around predictions.")
+    ] = True,
     report: Annotated[Path | None, typer.Option(metavar="HTML", help="Write a report.")] = None,
     rows: Annotated[Path | None, typer.Option(metavar="JSONL", help="Write each row with its scores.")] = None,
     show_all: ShowAll = False,
@@ -46,7 +49,7 @@ def score(
     if preset and report:
         raise ConfigError("--report shows our own scores; leave out --preset")
     own_rows, scored_rows = read_rows(predictions, PredictionColumns(reference, prediction, domain, id_column))
-    scored = score_predictions(scored_rows, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer)
+    scored = score_predictions(scored_rows, metrics=metrics, cdm=cdm, preset=preset, renderer=renderer, clean=clean)
     if rows:
         write_rows(rows, own_rows, scored_rows, scored)
     if report:
@@ -59,5 +62,9 @@ def score(
         console = result_console()
         console.print(scores_table(scored.scores, predictions.name, show_all=show_all))
         console.print(slices_table(scored.slices))
+        if scored.scores.cleaned:
+            console.print(
+                f"{scored.scores.cleaned:,} rows had a code fence, prose or math delimiters, which were removed"
+            )
         if scored.rows_in_own_layout:
             console.print(f"{scored.rows_in_own_layout:,} rows were drawn by our own layout, since TeX can't draw them")
