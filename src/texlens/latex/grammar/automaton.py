@@ -63,12 +63,12 @@ START = State((Frame("top", is_row_start=True),))
 
 def advance(state: State, text: str) -> State | None:
     """The state after some more characters, or None where no formula begins so."""
-    current: State | None = state
     for character in text:
-        current = _read(current, character)
-        if current is None:
+        after = _read(state, character)
+        if after is None:
             return None
-    return current
+        state = after
+    return state
 
 
 def is_complete(state: State) -> bool:
@@ -259,9 +259,9 @@ def _argument(state: State, frame: Frame, token: str) -> State | None:
     return _atom_argument(after, token)
 
 
-def _atom_argument(state: State | None, token: str) -> State | None:
+def _atom_argument(state: State, token: str) -> State | None:
     """A math argument without braces: its own arguments come before those that are still pending."""
-    if state is None or token in _TO_THE_END:
+    if token in _TO_THE_END:
         return None
     frame = state.stack[-1]
     if token in SIGNATURES:
@@ -288,9 +288,7 @@ _GROUPS = {
 }
 
 
-def _option(state: State, after: State | None, kind: str, token: str) -> State | None:
-    if after is None:
-        return None
+def _option(state: State, after: State, kind: str, token: str) -> State | None:
     if kind == "s" and token == "*":
         return after
     if token == "[" and kind in "oRp":
@@ -299,14 +297,14 @@ def _option(state: State, after: State | None, kind: str, token: str) -> State |
     return _token(after, token)
 
 
-def _length(state: State, frame: Frame, after: State | None, token: str) -> State | None:
+def _length(state: State, frame: Frame, after: State, token: str) -> State | None:
     """A length without braces: a number, then two letters; `level` counts these."""
     if frame.level == 0 and token in _DIMENSION and len(token) == 1:
         return state
     if token in _LETTERS and token.islower():
         if frame.level == 0:
             return _changed(state, frame._replace(level=1))
-        return None if after is None else _changed(after, after.stack[-1]._replace(level=0))
+        return _changed(after, after.stack[-1]._replace(level=0))
     return None
 
 
@@ -350,7 +348,7 @@ def _environment(state: State, command: str, name: str) -> State | None:
         return None
     if frame.kind == "text" or frame.kind in _SOURCE_TEXT:
         return None
-    state = _changed(state, frame._replace(pending="")) or state
+    state = _changed(state, frame._replace(pending=""))
     return _pushed(state, Frame("environment", name, ENVIRONMENTS[name], is_row_start=True))
 
 
@@ -400,7 +398,7 @@ def _popped(state: State) -> State:
     return State(state.stack[:-1], state.partial, "body")
 
 
-def _changed(state: State, frame: Frame) -> State | None:
+def _changed(state: State, frame: Frame) -> State:
     return State((*state.stack[:-1], frame), state.partial, "body")
 
 

@@ -5,7 +5,8 @@ from functools import lru_cache
 from texlens.latex.grammar.automaton import MAX_FRAMES, Frame, State, advance, flushed, is_complete
 from texlens.latex.grammar.signatures import COMMAND_NAMES, ENVIRONMENTS, OPTIONAL
 
-_NEEDS = dict.fromkeys("mtTrAxk", "{}") | {"C": "{c}", "N": "{1-1}", "d": ".", "L": "pt"}
+_NEEDS = {"m": "{}", "t": "{}", "T": "{}", "r": "{}", "A": "{}", "x": "{}", "k": "{}"}
+_NEEDS |= {"C": "{c}", "N": "{1-1}", "d": ".", "L": "pt"}
 _MAX_STEPS = 6 * MAX_FRAMES
 
 
