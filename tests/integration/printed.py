@@ -1,5 +1,6 @@
 """The commands that `--help` and the READMEs print, and the files that they take for granted."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import click
 import typer
+from PIL import Image
 
 from tests.integration.conftest import LABELS, ROOT, write_rows
 from texlens.cli.main import app
@@ -64,6 +66,11 @@ def _picture(file: Path) -> None:
     file.write_bytes(render_png("x ^ { 2 }"))
 
 
+def _pdf(file: Path) -> None:
+    pages = [Image.open(io.BytesIO(render_png(formula))).convert("RGB") for formula in ("x", "y ^ { 2 }", "z")]
+    pages[0].save(file, "PDF", save_all=True, append_images=pages[1:])
+
+
 def _table(file: Path) -> None:
     _picture(file.parent / "a.png")
     file.write_text("path,latex\na.png,x ^ { 2 }\n")
@@ -98,6 +105,7 @@ def _formulas(file: Path) -> None:
 
 DATA_SETS = ("data/mine", "data/handwriting", "data/printed", "data/a/rows", "data/b/rows", "my_rows", "rows")
 INPUTS: Mapping[str, Callable[[Path], None]] = {
+    "paper.pdf": _pdf,
     **dict.fromkeys(DATA_SETS, _data_set),
     "scans/": _scans,
     "scans/*.png": lambda pattern: _scans(pattern.parent),

@@ -1,5 +1,6 @@
 """Reading for `texlens read`: which model, which images, and how readings are printed or written."""
 
+import io
 import json
 import os
 import sys
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import message_console, print_json
 from texlens.core.errors import ConfigError, DataError, one_line
+from texlens.data.pdf_pages import SUFFIX as PDF_SUFFIX
+from texlens.data.pdf_pages import page_numbers, pdf_pages
 from texlens.inference.bulk import STDIN, ReadingsFile, image_names
 from texlens.inference.output_formats import OutputFormat, formatted, reading_row, without_control_characters
 
@@ -88,7 +91,59 @@ def image_list(paths: Sequence[Path], pages: str | None, crop: str | None) -> li
         ConfigError: --pages or --crop that mean nothing.
         DataError: nothing of what was named exists, or a folder holds no image.
     """
-    return [NamedImage(name, lambda name=name: _open_image(name)) for name in image_names(paths)]
+    numbers = page_numbers(pages) if pages else None
+    part = crop_box(crop) if crop else None
+    images = [image for name in image_names(paths) for image in _images_of(name, numbers)]
+    if numbers and not any(Path(path).suffix.lower() == PDF_SUFFIX for path in paths):
+        raise ConfigError(f"--pages {pages}: none of the files is a PDF; leave it out")
+    return images if part is None else [replace(image, open=_cropped(image.open, part)) for image in images]
+
+
+def _images_of(name: str, pages: Sequence[int] | None) -> list[NamedImage]:
+    """The image of a file, or the pages of a PDF, which are named `paper.pdf#page=2`."""
+    if Path(name).suffix.lower() != PDF_SUFFIX:
+        return [NamedImage(name, lambda: _open_image(name))]
+    return [
+        NamedImage(f"{name}#page={page}", lambda image=image: image) for page, image in pdf_pages(Path(name), pages)
+    ]
+
+
+def crop_box(text: str) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a part of an image, in fractions of its size.
+
+    Raises:
+        ConfigError: not such a part.
+    """
+    try:
+        left, top, right, bottom = (float(number) for number in text.split(","))
+        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            f"--crop {text[:60]!r}: write left,top,right,bottom in fractions of the size, such as 0,0.2,1,0.5"
+        ) from None
+    return left, top, right, bottom
+
+
+def _cropped(
+    open_image: "Callable[[], LazyImage]", part: tuple[float, float, float, float]
+) -> "Callable[[], LazyImage]":
+    def open_part() -> "LazyImage":
+        from texlens.data.sample import LazyImage
+
+        image = open_image()
+
+        def read() -> bytes:
+            pixels = image.load()
+            left, top, right, bottom = part
+            box = (left * pixels.width, top * pixels.height, right * pixels.width, bottom * pixels.height)
+            data = io.BytesIO()
+            pixels.crop((int(box[0]), int(box[1]), max(1, round(box[2])), max(1, round(box[3])))).save(data, "PNG")
+            return data.getvalue()
+
+        return LazyImage(read, image.where)
+
+    return open_part
 
 
 def _open_image(name: str) -> "LazyImage":
