@@ -1,7 +1,7 @@
 """Brings an image toward what a model was trained on: dark ink on white paper, even light, glyphs of a usual height.
 
-`prepare(image, preparation)` returns the same image where nothing is wrong. What "usual" means is a property of the model
-(`Preparation`, kept in its metadata), because a model trained on photographs needs none of this.
+`prepare(image, preparation)` returns the same image where nothing is wrong. What "usual" means is a property of the
+model (`Preparation`, kept in its metadata), because a model trained on photographs needs none of this.
 
 H, W = height and width in pixels; gray levels are 0 (black) to 255 (white).
 """
@@ -19,7 +19,7 @@ BACKGROUND_WINDOW = 1.5
 MAX_UNEVEN = 18
 """Gray levels that the paper may vary (5th to 95th percentile) before shading is divided out."""
 WHITE_POINT = 0.92
-"""Of the paper's estimated level: what is lighter becomes white, since the estimate errs by some percent near the edges."""
+"""Of the paper's estimated level: what is lighter becomes white, since the estimate is off by some percent at edges."""
 MIN_PAPER, MAX_INK = 235, 150
 """Paper darker, or ink lighter, than this is stretched to white and black."""
 INK_QUANTILE = 0.1
@@ -32,11 +32,13 @@ TALL_RATIO = 4.0
 class Preparation:
     """What images are brought toward.
 
-    Glyphs whose median height is outside `glyph_px` are scaled to its nearer end (a third of the way beyond, to be safely
-    inside). Margins wider than `max_margin` glyph heights are cut to `margin` of them.
+    An image whose glyphs are lower than `min_glyph_px` or higher than `max_glyph_px` (their median) is scaled so that
+    they become `usual_glyph_px`. Margins wider than `max_margin` glyph heights are cut to `margin` of them.
     """
 
-    glyph_px: tuple[float, float] = (4.0, 14.0)
+    usual_glyph_px: float = 10.0
+    min_glyph_px: float = 4.0
+    max_glyph_px: float = 15.0
     max_margin: float = 4.0
     margin: float = 1.0
 
@@ -80,10 +82,12 @@ def prepare(image: Image.Image, preparation: Preparation) -> PreparedImage:
 
 
 def glyph_height(ink_HW: np.ndarray) -> float | None:
-    """Median height in pixels of the connected parts of the ink, bars and specks left out; None without any.
+    """Median height in pixels of the connected parts of the ink, without bars and specks; None without any.
+
+    Each part counts by its height, so that dots and commas matter little.
 
     Example:
-        the ink of "a + b" at 13.84 pixels an em -> about 7
+        the ink of "a + b" at 13.84 pixels an em -> about 8
     """
     labels, count = ndimage.label(ink_HW, structure=np.ones((3, 3)))
     if not count:
@@ -92,8 +96,8 @@ def glyph_height(ink_HW: np.ndarray) -> float | None:
     heights = np.array([height for height, width in boxes if height > 2 and height > 0.3 * width], float)
     if not len(heights):
         heights = np.array([height for height, _ in boxes], float)
-    usual = heights[heights <= TALL_RATIO * np.median(heights)]
-    return float(np.median(usual))
+    usual = np.sort(heights[heights <= TALL_RATIO * np.median(heights)])
+    return float(usual[np.searchsorted(np.cumsum(usual), usual.sum() / 2)])
 
 
 def _gray(image: Image.Image) -> tuple[np.ndarray, bool]:
@@ -177,12 +181,10 @@ def _trimmed(
 
 
 def _scaled(gray_HW: np.ndarray, height: float, preparation: Preparation) -> tuple[np.ndarray, bool]:
-    """The image with glyphs of usual height."""
-    low, high = preparation.glyph_px
-    if low <= height <= high:
+    """The image with glyphs of usual height, where theirs is far from it."""
+    if preparation.min_glyph_px <= height <= preparation.max_glyph_px:
         return gray_HW, False
-    target = (low * high) ** 0.5
-    factor = target / height
+    factor = preparation.usual_glyph_px / height
     size = max(1, round(gray_HW.shape[1] * factor)), max(1, round(gray_HW.shape[0] * factor))
     picture = Image.fromarray(gray_HW.round().clip(0, 255).astype(np.uint8))
     return np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.float64), True
