@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,37 +106,18 @@ def is_launched_process() -> bool:
 
 
 def _trained(run_file, overrides, resume, with_test, console, context=None) -> tuple[Any, Any, dict]:
-    """Settings, run folder and the JSON result of a training.
-
-    In a distributed run the main process creates the folder and holds its lock.
-    """
-    from texlens.config.load import load_config, load_saved_config
-    from texlens.core.run_folder import RunFolder
-    from texlens.training.validation import check_scores
-
-    folder = RunFolder.open(resume) if resume else None
-    config = load_saved_config(folder.config, overrides or ()) if folder else load_config(run_file, overrides or ())
-    check_scores(config)
-
-    from texlens.training.build import TrainContext
+    """Settings, run folder and the JSON result of a training."""
+    from texlens.config.load import load_config
     from texlens.training.distributed.context import SINGLE_PROCESS
-    from texlens.training.prepare import prepare
-    from texlens.training.run import train as run_training
+    from texlens.workflows.train_run import resume_run, start_run
 
-    context = context or SINGLE_PROCESS
-
-    def work(folder: RunFolder, prepared) -> dict:
-        run = TrainContext(config, prepared, folder, console, context)
-        return {"run": str(folder.path), "training": run_training(run, resume=resume is not None)}
-
-    if folder:
-        with folder.locked() if context.is_main else nullcontext():
-            return config, folder, work(folder, prepare(config, console, with_test=with_test, context=context))
-    prepared = prepare(config, console, with_test=with_test, context=context)
-    show_plan(prepared, console)
-    folder = RunFolder(context.broadcast(lambda: RunFolder.create(Path(config.output), config.name).path))
-    with folder.locked() if context.is_main else nullcontext():
-        return config, folder, work(folder, prepared)
+    options = {"console": console, "with_test": with_test, "context": context or SINGLE_PROCESS}
+    if resume:
+        run = resume_run(resume, overrides or (), **options)
+    else:
+        config = load_config(run_file, overrides or ())
+        run = start_run(config, on_prepared=lambda prepared: show_plan(prepared, console), **options)
+    return run.config, run.folder, {"run": str(run.folder.path), "training": run.training}
 
 
 def show_plan(prepared, console) -> None:

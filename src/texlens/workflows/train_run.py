@@ -1,0 +1,75 @@
+"""One training from settings to a finished run folder: prepare, create or open the folder, lock it, train."""
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from texlens.config.load import load_saved_config
+from texlens.config.run import RunConfig
+from texlens.core.run_folder import RunFolder
+from texlens.training.build import TrainContext
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.prepare import Prepared, prepare
+from texlens.training.run import train
+from texlens.training.validation import check_scores
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """`training` has steps, seconds, samples per second, peak memory and more, as run.json."""
+
+    config: RunConfig
+    folder: RunFolder
+    training: dict[str, Any]
+
+
+def start_run(
+    config: RunConfig,
+    *,
+    console: Console,
+    with_test: bool = False,
+    context: DistributedContext = SINGLE_PROCESS,
+    on_prepared: Callable[[Prepared], None] = lambda prepared: None,
+) -> TrainedRun:
+    """Trains in a new run folder. In a distributed run the main process creates the folder and holds its lock.
+
+    Args:
+        with_test: the test rows are read afterwards, so a missing test split is an error now.
+        on_prepared: called once checkpoint, rows and plan are known and before anything is trained.
+
+    Raises:
+        ConfigError, DataError, ModelError: anything that would stop the run, before it costs anything.
+        RunError: a loss that is NaN or Inf.
+    """
+    check_scores(config)
+    prepared = prepare(config, console, with_test=with_test, context=context)
+    on_prepared(prepared)
+    folder = RunFolder(context.broadcast(lambda: RunFolder.create(Path(config.output), config.name).path))
+    with folder.locked() if context.is_main else nullcontext():
+        return TrainedRun(config, folder, train(TrainContext(config, prepared, folder, console, context)))
+
+
+def resume_run(
+    path: Path,
+    overrides: Iterable[str] = (),
+    *,
+    console: Console,
+    with_test: bool = False,
+    context: DistributedContext = SINGLE_PROCESS,
+) -> TrainedRun:
+    """Continues a run from its last checkpoint, with the settings in its folder.
+
+    Raises:
+        RunError: not a run folder, or it can't be continued.
+    """
+    folder = RunFolder.open(path)
+    config = load_saved_config(folder.config, overrides)
+    check_scores(config)
+    with folder.locked() if context.is_main else nullcontext():
+        prepared = prepare(config, console, with_test=with_test, context=context)
+        training = train(TrainContext(config, prepared, folder, console, context), resume=True)
+    return TrainedRun(config, folder, training)
