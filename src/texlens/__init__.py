@@ -12,10 +12,11 @@ package is cheap: what they need is loaded when they are first used.
 
 from typing import TYPE_CHECKING, Any
 
+from texlens.core.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from texlens.workflows.python_api import compare, evaluate, export, load, read, score, train
 
-__version__ = "0.2.0"
 __all__ = ["__version__", "compare", "evaluate", "export", "load", "read", "score", "train"]
 
 

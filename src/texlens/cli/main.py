@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import typer
 
-from texlens import __version__
 from texlens.cli import data
 from texlens.cli.errors import as_run_errors
 from texlens.cli.formulas import canonical, render
@@ -18,6 +17,7 @@ from texlens.cli.training import models, plan, runs, train
 from texlens.cli.using import doctor, export, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
 from texlens.core.errors import TexlensError, one_line
+from texlens.core.version import VERSION
 from texlens.training.distributed.launch import RENDEZVOUS
 
 STOPPED = 130
@@ -66,7 +66,7 @@ use_help_commands(app)
 
 def _version(show: bool) -> None:
     if show:
-        typer.echo(f"texlens {__version__}")
+        typer.echo(f"texlens {VERSION}")
         raise typer.Exit
 
 

@@ -6,7 +6,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from texlens import __version__
+from texlens.core.version import VERSION
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "safetensors", "numpy")
 
@@ -19,7 +19,7 @@ def describe_environment() -> dict:
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "packages": {
-            "texlens": __version__,
+            "texlens": VERSION,
             **{name: version for name in PACKAGES if (version := _version(name))},
         },
         "commit": _commit(),

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from texlens import __version__
+from texlens.core.version import VERSION
 from texlens.inference.scheduling.scheduler import RequestScheduler
 from texlens.serve.errors import add_error_handlers
 from texlens.serve.metrics import Metrics
@@ -30,7 +30,7 @@ def create_app(scheduler: RequestScheduler, settings: ServeSettings | None = Non
     settings = settings or ServeSettings()
     metrics = Metrics(scheduler)
     service = InferenceService(scheduler, settings, metrics)
-    app = FastAPI(title="TexLens", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan(service))
+    app = FastAPI(title="TexLens", version=VERSION, docs_url=None, redoc_url=None, lifespan=_lifespan(service))
     app.state.service = service
     app.state.gate = AdmissionGate()
     add_error_handlers(app)

@@ -1,0 +1,3 @@
+"""The version of TexLens, once."""
+
+VERSION = "0.2.0"
