@@ -12,11 +12,12 @@ package is cheap: what they need is loaded when they are first used.
 
 from typing import TYPE_CHECKING, Any
 
-from texlens.core.version import VERSION as __version__
+from texlens.core.version import VERSION
 
 if TYPE_CHECKING:
     from texlens.workflows.python_api import compare, evaluate, export, load, read, score, train
 
+__version__ = VERSION
 __all__ = ["__version__", "compare", "evaluate", "export", "load", "read", "score", "train"]
 
 
