@@ -1,5 +1,7 @@
 import http.server
+import socket
 import threading
+import time
 
 import pytest
 
@@ -38,15 +40,15 @@ def test_only_public_addresses_are_public(address, public):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "2130706433", "0x7f.1", "169.254.169.254"])
-def test_a_loopback_machine_is_never_asked(host):
+def test_loopback_address_is_never_asked(host):
     with pytest.raises(ApiError) as caught:
         fetch.image_bytes(f"http://{host}:9/x.png", OPEN)
     assert caught.value.status == 400
 
 
-def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch):
-    found = [(2, 1, 6, "", (address, 80)) for address in ("93.184.216.34", "10.0.0.1")]
-    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+def test_name_with_one_private_address_is_refused(monkeypatch):
+    entries = [(2, 1, 6, "", (address, 80)) for address in ("93.184.216.34", "10.0.0.1")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: entries)
     with pytest.raises(ApiError, match="private address"):
         fetch.public_address("example.com", 80)
 
@@ -86,7 +88,7 @@ def site(monkeypatch):
     server.server_close()
 
 
-def test_an_image_is_fetched_through_a_redirect(site):
+def test_image_is_fetched_through_a_redirect(site):
     assert fetch.image_bytes(f"{site}/moved", OPEN) == drawn(60, 30)
 
 
@@ -100,12 +102,47 @@ def test_an_image_is_fetched_through_a_redirect(site):
         ("/large", 413, "over the 50,000 bytes"),
     ],
 )
-def test_what_leads_astray_is_refused(site, path, status, reason):
+def test_bad_address_is_refused(site, path, status, reason):
     with pytest.raises(ApiError, match=reason) as caught:
         fetch.image_bytes(site + path, OPEN)
     assert caught.value.status == status
 
 
-def test_without_leave_nothing_is_fetched(site):
+def test_nothing_is_fetched_without_allow_urls(site):
     with pytest.raises(ApiError, match="--allow-urls"):
         fetch.image_bytes(f"{site}/image.png", ServeSettings())
+
+
+@pytest.fixture(params=["headers", "body", "nothing"])
+def dripping(request, monkeypatch):
+    """A server that sends a byte of its answer each 50 ms, and never ends."""
+    monkeypatch.setattr(fetch, "public_address", lambda host, port: "127.0.0.1")
+    monkeypatch.setattr(fetch, "FETCH_S", 1.0)
+    listener = socket.create_server(("127.0.0.1", 0))
+    stopped = threading.Event()
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1000)
+            start = {"headers": b"HTTP/1.1 200 OK\r\nX: ", "nothing": b""}.get(
+                request.param, b"HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n"
+            )
+            try:
+                connection.sendall(start)
+                while not stopped.wait(0.05):
+                    connection.sendall(b"a" if request.param != "nothing" else b"")
+            except OSError:
+                return
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"http://site:{listener.getsockname()[1]}/x.png"
+    stopped.set()
+    listener.close()
+
+
+def test_answer_that_drips_ends_at_the_deadline(dripping):
+    start = time.monotonic()
+    with pytest.raises(ApiError, match="not complete within 1 s"):
+        fetch.image_bytes(dripping, OPEN)
+    assert time.monotonic() - start < 5

@@ -8,11 +8,11 @@ import pytest
 from tests.unit.serve.conftest import LIMIT, messages
 
 
-def test_models_are_listed_the_default_first(client):
+def test_models_are_listed_with_the_default_first(client):
     assert [model.id for model in client.models.list()] == ["tuned", "base"]
 
 
-def test_a_question_is_answered(client):
+def test_prompt_is_answered(client):
     answer = client.chat.completions.create(model="base", messages=messages())
 
     choice = answer.choices[0]
@@ -23,28 +23,28 @@ def test_a_question_is_answered(client):
     assert answer.model == "base"
 
 
-def test_the_adapter_and_the_base_answer_apart(client):
-    def said(model):
+def test_adapter_and_base_give_different_answers(client):
+    def content(model):
         return client.chat.completions.create(model=model, messages=messages()).choices[0].message.content
 
-    assert said("tuned") != said("base")
-    assert said("tuned") == said("tuned")
+    assert content("tuned") != content("base")
+    assert content("tuned") == content("tuned")
 
 
-def test_a_stream_says_what_the_whole_answer_says(client):
-    whole = client.chat.completions.create(model="base", messages=messages())
+def test_stream_gives_the_text_of_the_complete_answer(client):
+    complete = client.chat.completions.create(model="base", messages=messages())
     stream = client.chat.completions.create(
         model="base", messages=messages(), stream=True, stream_options={"include_usage": True}
     )
     chunks = list(stream)
 
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-    assert text == whole.choices[0].message.content
+    assert text == complete.choices[0].message.content
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "length"
-    assert chunks[-1].usage == whole.usage
+    assert chunks[-1].usage == complete.usage
 
 
-def test_log_probabilities_come_with_their_alternatives(client):
+def test_log_probabilities_have_alternatives(client):
     answer = client.chat.completions.create(model="base", messages=messages(), logprobs=True, top_logprobs=3)
 
     tokens = answer.choices[0].logprobs.content
@@ -53,13 +53,13 @@ def test_log_probabilities_come_with_their_alternatives(client):
         b"".join(bytes(token.bytes) for token in tokens).decode("utf-8", "replace") == answer.choices[0].message.content
     )
     for token in tokens:
-        likeliest = token.top_logprobs[0]
-        assert (token.bytes, token.logprob) == (likeliest.bytes, likeliest.logprob)
+        most_probable = token.top_logprobs[0]
+        assert (token.bytes, token.logprob) == (most_probable.bytes, most_probable.logprob)
         assert sum(math.exp(other.logprob) for other in token.top_logprobs) <= 1 + 1e-6
         assert len(token.top_logprobs) == 3
 
 
-def test_several_answers_are_drawn_and_a_seed_repeats_them(client):
+def test_several_answers_differ_and_a_seed_repeats_them(client):
     def texts(seed):
         drawn = client.chat.completions.create(
             model="base", messages=messages(), n=3, temperature=1.5, top_p=0.9, seed=seed, max_tokens=8
@@ -72,12 +72,12 @@ def test_several_answers_are_drawn_and_a_seed_repeats_them(client):
     assert texts(2) != first
 
 
-def test_a_stop_string_ends_the_text_before_it(client):
-    whole = client.chat.completions.create(model="base", messages=messages()).choices[0].message.content
-    stop = whole[4:6]
+def test_stop_string_ends_the_text_before_it(client):
+    complete = client.chat.completions.create(model="base", messages=messages()).choices[0].message.content
+    stop = complete[4:6]
     answer = client.chat.completions.create(model="base", messages=messages(), stop=[stop, "never"]).choices[0]
 
-    assert answer.message.content == whole[: whole.index(stop)]
+    assert answer.message.content == complete[: complete.index(stop)]
     assert answer.finish_reason == "stop"
 
 
@@ -96,6 +96,18 @@ def test_max_tokens_cuts(client):
         (openai.UnprocessableEntityError, 422, "invalid_value", {"temperature": 3}),
         (openai.UnprocessableEntityError, 422, "invalid_value", {"temperature": "hot"}),
         (openai.UnprocessableEntityError, 422, "invalid_value", {"n": 1000}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"stop": "x" * 201}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"stop": ["x" * 201]}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"stop": ["a", "b", "c", "d", "e"]}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"stop": "x" * 1_000_000}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"seed": -1}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"seed": 10**30}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"model": "x" * 300}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"extra_body": {"min_p": 2}}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"extra_body": {"top_k": -1}}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"extra_body": {"repetition_penalty": 0}}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"extra_body": {f"x{n}": None for n in range(40)}}),
+        (openai.UnprocessableEntityError, 422, "invalid_value", {"messages": messages() * 17}),
         (openai.UnprocessableEntityError, 422, "invalid_value", {"top_logprobs": 2}),
         (openai.UnprocessableEntityError, 422, "invalid_value", {"frequency_penalty": 1}),
         (openai.UnprocessableEntityError, 422, "invalid_value", {"extra_body": {"bannana": 1}}),
@@ -113,7 +125,7 @@ def test_max_tokens_cuts(client):
         (openai.BadRequestError, 400, "bad_image", {"messages": messages("https://example.com/x.png")}),
     ],
 )
-def test_what_cannot_be_answered_is_refused_with_a_reason(client, error, status, code, change):
+def test_bad_request_is_refused_with_a_reason(client, error, status, code, change):
     with pytest.raises(error) as caught:
         client.chat.completions.create(**({"model": "base", "messages": messages()} | change))
 
@@ -122,9 +134,30 @@ def test_what_cannot_be_answered_is_refused_with_a_reason(client, error, status,
     assert client.chat.completions.create(model="base", messages=messages(), max_tokens=1).choices
 
 
-def test_fields_that_mean_nothing_new_are_let_through(client):
+def test_fields_that_change_nothing_are_accepted(client):
     answer = client.chat.completions.create(
         model="base", messages=messages(), max_tokens=1, frequency_penalty=0, tools=[], user="me", tool_choice="auto"
     )
 
     assert answer.choices
+
+
+def test_one_model_is_described(client):
+    model = client.models.retrieve("tuned")
+
+    assert (model.id, model.parent, model.prompt, model.calibrated) == ("tuned", "base", "Read this.", True)
+    with pytest.raises(openai.NotFoundError, match="'gpt' is not served here; there are tuned, base"):
+        client.models.retrieve("gpt")
+
+
+def test_min_p_top_k_and_repetition_penalty_reach_the_model(client):
+    def content(**fields):
+        answer = client.chat.completions.create(
+            model="base", messages=messages(), temperature=fields.pop("temperature", 2), extra_body=fields
+        )
+        return answer.choices[0].message.content
+
+    greedy = content(temperature=0)
+    assert content(top_k=1) == content(min_p=1.0) == greedy
+    assert content(temperature=0, repetition_penalty=10.0) != greedy
+    assert content(temperature=1e-40) == greedy

@@ -10,32 +10,32 @@ def read(http, image=IMAGE, **fields):
     return http.post("/v1/read", files={"file": ("x.png", image)}, data=fields)
 
 
-def test_an_image_becomes_latex_with_its_tokens_and_confidence(http):
-    told = read(http).json()
+def test_image_becomes_latex_with_tokens_and_confidence(http):
+    response = read(http).json()
 
-    assert set(told) == {
+    assert set(response) == {
         *("latex", "raw", "mathml", "mathml_problem", "confidence", "tokens", "stop", "milliseconds", "model")
     }
-    assert told["model"] == "tuned"
-    assert "".join(token["text"] for token in told["tokens"]) == told["raw"]
-    assert 0 < len(told["tokens"]) <= LIMIT
-    together = math.prod(token["probability"] for token in told["tokens"])
-    assert told["confidence"] == pytest.approx(math.sqrt(together), abs=1e-4)
-    assert told["stop"] == "length"
+    assert response["model"] == "tuned"
+    assert "".join(token["text"] for token in response["tokens"]) == response["raw"]
+    assert 0 < len(response["tokens"]) <= LIMIT
+    together = math.prod(token["probability"] for token in response["tokens"])
+    assert response["confidence"] == pytest.approx(math.sqrt(together), abs=1e-4)
+    assert response["stop"] == "length"
 
 
-def test_a_model_without_calibration_has_no_confidence(http):
+def test_model_without_calibration_has_no_confidence(http):
     assert read(http, model="base").json()["confidence"] is None
 
 
-def test_tokens_come_one_by_one_and_the_whole_at_the_end(http):
-    whole = read(http, model="base").json()
+def test_tokens_are_streamed_and_the_complete_answer_follows(http):
+    complete = read(http, model="base").json()
     with http.stream("POST", "/v1/read", files={"file": IMAGE}, data={"model": "base", "stream": "true"}) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         events = [json.loads(line.removeprefix("data: ")) for line in answer.iter_lines() if line]
 
-    assert events[:-1] == whole["tokens"]
-    assert events[-1]["done"] | {"milliseconds": 0} == whole | {"milliseconds": 0}
+    assert events[:-1] == complete["tokens"]
+    assert events[-1]["done"] | {"milliseconds": 0} == complete | {"milliseconds": 0}
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,25 @@ def test_tokens_come_one_by_one_and_the_whole_at_the_end(http):
         ({"max_tokens": "many"}, 422, "max_tokens"),
         ({"temperature": "nan"}, 422, "temperature"),
         ({"temperature": "-1"}, 422, "temperature"),
+        ({"temperature": "1e400"}, 422, "temperature"),
+        ({"top_p": "0"}, 422, "top_p"),
+        ({"top_p": "1.1"}, 422, "top_p"),
+        ({"min_p": "-0.1"}, 422, "min_p"),
+        ({"min_p": "inf"}, 422, "min_p"),
+        ({"top_k": "-1"}, 422, "top_k"),
+        ({"top_k": "9" * 5_000}, 422, "top_k"),
+        ({"repetition_penalty": "0"}, 422, "repetition_penalty"),
+        ({"max_tokens": "0"}, 422, "max_tokens"),
+        ({"prompt": "x" * 9_000}, 422, "prompt"),
+        ({"system": "x" * 9_000}, 422, "system"),
+        ({"prompt": "<|image_pad|>"}, 422, "prompt"),
         ({"question": "x" * 9_000}, 422, "question"),
+        ({"question": "x", "prompt": "y"}, 422, "question"),
+        ({"model": "x" * 300}, 422, "model"),
         ({"model": "../nano"}, 404, "model"),
     ],
 )
-def test_a_wrong_field_is_named(http, fields, status, param):
+def test_wrong_field_is_named(http, fields, status, param):
     answer = read(http, **fields)
 
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
@@ -62,7 +76,31 @@ def test_without_a_file_the_field_is_named(http):
     assert answer.json()["error"]["param"] == "file"
 
 
-def test_a_file_is_never_opened_by_its_name(http):
+def test_file_is_never_opened_by_its_name(http):
     answer = http.post("/v1/read", files={"file": ("../../../etc/passwd", b"")})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_image")
+
+
+def test_prompt_has_its_old_name_too(http):
+    texts = {name: read(http, **{name: "Is it a tree?"}).json()["raw"] for name in ("prompt", "question")}
+
+    assert texts["prompt"] == texts["question"]
+    assert texts["prompt"] != read(http).json()["raw"]
+
+
+def test_system_prompt_is_read(http):
+    assert read(http, system="Answer in French.").json()["raw"] != read(http).json()["raw"]
+
+
+def test_sampling_fields_reach_the_model(http):
+    greedy = read(http, model="base").json()["raw"]
+    assert read(http, model="base", temperature="2", top_k="1").json()["raw"] == greedy
+    assert read(http, model="base", temperature="2", min_p="1").json()["raw"] == greedy
+    assert read(http, model="base", temperature="2", top_p="0.000001").json()["raw"] == greedy
+    assert read(http, model="base", repetition_penalty="10").json()["raw"] != greedy
+    assert read(http, model="base", temperature="1e-320").json()["raw"] == greedy
+
+
+def test_default_limit_is_the_model_s_and_not_the_server_s(http):
+    assert len(read(http, model="base").json()["tokens"]) <= LIMIT

@@ -24,7 +24,7 @@ def code(answer) -> tuple[int, str]:
 
 
 def bomb() -> bytes:
-    """A PNG of a few hundred bytes that says it has 10 billion pixels."""
+    """A PNG of a few hundred bytes whose header claims 10 billion pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -38,7 +38,7 @@ def bomb() -> bytes:
     )
 
 
-def wide(width: int, height: int) -> bytes:
+def blank(width: int, height: int) -> bytes:
     file = io.BytesIO()
     Image.new("1", (width, height)).save(file, "PNG")
     return file.getvalue()
@@ -48,8 +48,8 @@ def test_hostile_images_are_refused_and_the_next_one_is_read(http):
     assert code(read(http, b"hello")) == (400, "bad_image")
     assert code(read(http, IMAGE[:60])) == (400, "bad_image")
     assert code(read(http, bomb())) == (413, "too_large")
-    assert code(read(http, wide(1001, 1000))) == (413, "too_large")
-    assert code(read(http, wide(2100, 10))) == (400, "bad_image")
+    assert code(read(http, blank(1001, 1000))) == (413, "too_large")
+    assert code(read(http, blank(2100, 10))) == (400, "bad_image")
     assert code(read(http, b"\0" * 3_000_000)) == (413, "too_large")
 
     assert read(http).status_code == 200
@@ -60,7 +60,7 @@ def test_fifty_megabytes_are_refused(http):
     assert read(http).status_code == 200
 
 
-def test_a_body_that_never_comes_is_given_up(url, http):
+def test_body_that_never_comes_gets_408(url, http):
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=300) as slow:
         slow.sendall(
@@ -92,7 +92,7 @@ def test_metrics_and_health_are_there(http):
     assert (http.get("/healthz").status_code, http.get("/readyz").status_code) == (200, 200)
 
 
-def test_the_log_tells_no_contents(http, caplog):
+def test_log_holds_no_contents(http, caplog):
     with caplog.at_level("INFO", "texlens.access"):
         http.get("/v1/models", params={"secret": "question"})
         until = time.monotonic() + 300
@@ -108,25 +108,25 @@ def locked():
         yield address
 
 
-def test_a_wrong_key_is_refused_before_the_body_is_read(locked):
+def test_wrong_key_is_refused_before_the_body_is_read(locked):
     with httpx.Client(base_url=locked, timeout=300) as http:
-        for given in ({}, {"Authorization": "Bearer key"}, {"Authorization": b"Bearer \xff"}):
-            assert code(http.get("/v1/models", headers=given)) == (401, "invalid_api_key")
-        right = {"Authorization": "Bearer ключ-1".encode()}
-        assert http.get("/v1/models", headers=right).status_code == 200
+        for headers in ({}, {"Authorization": "Bearer key"}, {"Authorization": b"Bearer \xff"}):
+            assert code(http.get("/v1/models", headers=headers)) == (401, "invalid_api_key")
+        correct = {"Authorization": "Bearer ключ-1".encode()}
+        assert http.get("/v1/models", headers=correct).status_code == 200
         assert http.get("/healthz").status_code == 200
 
 
-def test_an_answer_that_takes_too_long_is_given_up(locked):
-    right = {"Authorization": "Bearer ключ-1".encode()}
-    with httpx.Client(base_url=locked, timeout=300, headers=right) as http:
+def test_answer_that_takes_too_long_gets_504(locked):
+    correct = {"Authorization": "Bearer ключ-1".encode()}
+    with httpx.Client(base_url=locked, timeout=300, headers=correct) as http:
         assert code(http.post("/v1/read", files={"file": IMAGE}, data={"max_tokens": "2000"})) == (
             504,
             "generation_timeout",
         )
 
 
-def test_a_client_that_leaves_in_mid_stream_leaves_the_batch(scheduler, url):
+def test_client_that_leaves_during_a_stream_leaves_the_batch(scheduler, url):
     with httpx.Client(base_url=url, timeout=300) as http:
         fields = {"stream": "true", "max_tokens": "3500"}
         with http.stream("POST", "/v1/read", files={"file": IMAGE}, data=fields) as answer:
