@@ -8,7 +8,7 @@ from typing import Any
 
 from texlens.core.errors import DataError, RunError
 from texlens.core.files import naming
-from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES
+from texlens.data.image_formats import IMAGE_SUFFIXES
 
 STDIN = "-"
 

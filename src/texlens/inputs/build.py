@@ -12,6 +12,7 @@ from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows, count_shared_labels, load_split, split_by_label
 from texlens.data.sample import RejectedRow
+from texlens.inputs.chat_template import PromptStyle
 from texlens.inputs.row_check import Checked, check_rows
 
 ROLES = ("train", "validation", "test")
@@ -134,11 +135,16 @@ def _checked(
             rows,
             geometry,
             tokenizer,
+            style=PromptStyle(settings.prompt, settings.system_prompt),
             decode=decode,
             strict=settings.strict,
             on_progress=lambda done, _: bar.update(task, completed=done),
         )
     _print_rejected(checked.rejected, role, rows.total, console)
+    if black := checked.transparency["on black"]:
+        console.print(
+            f"{role}: {black:,} transparent images are put on black, where white hides the ink", style="yellow"
+        )
     return checked
 
 

@@ -7,7 +7,7 @@ the end-of-turn token. The two are tokenized apart, as they come about in genera
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from texlens.core.errors import SPECIAL_TOKEN, DataError, ModelError
 from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
@@ -43,45 +43,73 @@ class TokenSpan:
     is_answer: bool = False
 
 
+@dataclass(frozen=True)
+class RenderedTurn:
+    """A turn as the chat template gets it: the text in pieces with an image between one and the next."""
+
+    role: Literal["system", "user", "assistant"]
+    pieces: tuple[str, ...]
+
+
 def prompt_ids(
     tokenizer: "PreTrainedTokenizerBase", *, prompt: str, system_prompt: str | None = None, image_tokens: int
 ) -> list[int]:
-    """Token ids up to where the answer begins, the image's place filled with `image_tokens` image tokens.
+    """Token ids up to where the answer begins, with `image_tokens` image tokens for the image.
 
     Raises:
-        DataError: question or system holds a special token's text.
-        ModelError: the chat template is missing, or makes no place, or several, for the image.
+        DataError: prompt or system prompt holds a special token's text.
+        ModelError: the chat template is missing, or has no position, or several, for the image.
     """
-    (piece,) = _rendered(tokenizer, str(tokenizer.chat_template or ""), _placed([prompt], 1), system_prompt)
+    turns = _with_system(system_prompt, _placed([("user", prompt)], 1))
+    (piece,) = _rendered(tokenizer, str(tokenizer.chat_template or ""), turns)
     return _filled(tokenizer, piece, iter([image_tokens]))
+
+
+def check_turns(sample: Sample, style: PromptStyle) -> None:
+    """Everything that `conversation` checks of the row itself, without a tokenizer.
+
+    Raises:
+        DataError: images and `<image>` placeholders differ in number, turns don't alternate, an earlier answer is
+            empty, or no answer is trained on.
+    """
+    roles = [turn.role for turn in sample.history if turn.role != "system"]
+    if roles != ["user", "assistant"] * (len(roles) // 2):
+        raise DataError("earlier turns that don't alternate; they go user, assistant, user, assistant")
+    for turn in sample.history:
+        if turn.role == "assistant" and not turn.text.strip():
+            raise DataError("0 answer tokens in an earlier answer; fill it, or remove its turns")
+    if not any(sample.loss_mask):
+        raise DataError("every answer is excluded from the loss; include one, or remove the row")
+    _placed(_turn_texts(sample, style), len(sample.images))
 
 
 def conversation(
     tokenizer: "PreTrainedTokenizerBase", sample: Sample, style: PromptStyle, image_tokens: Sequence[int]
 ) -> list[TokenSpan]:
-    """Everything up to where the sample's answer begins: earlier turns, images in their places, the question.
+    """Everything up to where the sample's answer begins: earlier turns, images in their positions, the prompt.
 
     Example:
-        a row of one turn -> [Passage(prompt)]
-        of two -> [Passage(first prompt), Passage(first answer, is_answer=True), Passage(second prompt)]
+        a row of one turn -> [TokenSpan(prompt)]
+        of two -> [TokenSpan(first prompt), TokenSpan(first answer, is_answer=True), TokenSpan(second prompt)]
+
+    An earlier answer with `is_trained` False has `is_answer` False.
 
     Raises:
-        DataError: a text holds a special token's text, images and `<image>` marks differ in number, or turns don't
-            alternate.
+        DataError: a text holds a special token's text, or as `check_turns`.
         ModelError: as `prompt_ids`.
     """
-    style_of_row = style.of(sample)
-    roles = [turn.role for turn in sample.history]
-    if roles != ["user", "assistant"] * (len(roles) // 2):
-        raise DataError("earlier turns that don't alternate; they go user, assistant, user, assistant")
-    prompts = [turn.text for turn in sample.history if turn.role == "user"] + [style_of_row.prompt]
-    answers = [answer_ids(tokenizer, turn.text) for turn in sample.history if turn.role == "assistant"]
-    placed = _placed(prompts, len(image_tokens))
-    pieces = _rendered(tokenizer, str(tokenizer.chat_template or ""), placed, style_of_row.system_prompt)
+    check_turns(sample, style)
+    answers = [
+        TokenSpan(answer_ids(tokenizer, turn.text), turn.is_trained)
+        for turn in sample.history
+        if turn.role == "assistant"
+    ]
+    turns = _with_system(style.of(sample).system_prompt, _placed(_turn_texts(sample, style), len(image_tokens)))
+    pieces = _rendered(tokenizer, str(tokenizer.chat_template or ""), turns)
     counts = iter(image_tokens)
     spans = [TokenSpan(_filled(tokenizer, pieces[0], counts))]
     for answer, piece in zip(answers, pieces[1:], strict=True):
-        spans += [TokenSpan(answer, True), TokenSpan(_filled(tokenizer, piece, counts))]
+        spans += [answer, TokenSpan(_filled(tokenizer, piece, counts))]
     return spans
 
 
@@ -122,66 +150,103 @@ def _special_tokens(tokenizer: "PreTrainedTokenizerBase", vocabulary_size: int) 
     return tuple(dict.fromkeys([*added, IMAGE_TOKEN, TURN_END_TOKEN]))
 
 
-def _placed(prompts: Sequence[str], images: int) -> tuple[tuple[str, ...], ...]:
-    """Each question in pieces, an image between one and the next.
+def _turn_texts(sample: Sample, style: PromptStyle) -> list[tuple[str, str]]:
+    """(role, text) of all turns but the system prompt and the last answer."""
+    return [*((turn.role, turn.text) for turn in sample.history), ("user", style.of(sample).prompt)]
+
+
+def _placed(turns: Sequence[tuple[str, str]], images: int) -> tuple[RenderedTurn, ...]:
+    """Turns with the users' texts in pieces, an image between one and the next; an answer's text is left out.
 
     Example:
-        (["Read"], 1) -> (("", "Read"),);  (["Is <image>", "or <image>?"], 2) -> (("Is ", ""), ("or ", "?"))
+        ([("user", "Read")], 1) -> (RenderedTurn("user", ("", "Read")),)
+        ([("user", "Is <image>")], 1) -> (RenderedTurn("user", ("Is ", "")),)
 
     Raises:
-        DataError: the questions have marks, but not one for each image.
+        DataError: the users' texts have placeholders, but not one for each image.
     """
-    placeholders = sum(prompt.count(IMAGE_PLACEHOLDER) for prompt in prompts)
-    if not placeholders:
-        return (("",) * images + (prompts[0],), *((prompt,) for prompt in prompts[1:]))
-    if placeholders != images:
-        raise DataError(f"{images} images for {placeholders} {IMAGE_PLACEHOLDER} marks; each image needs one")
-    return tuple(tuple(prompt.split(IMAGE_PLACEHOLDER)) for prompt in prompts)
+    placeholders = sum(text.count(IMAGE_PLACEHOLDER) for role, text in turns if role == "user")
+    if placeholders not in (0, images):
+        raise DataError(f"{images} images for {placeholders} {IMAGE_PLACEHOLDER} placeholders; each image needs one")
+    first = [role for role, _ in turns].index("user")
+    placed: list[RenderedTurn] = []
+    for number, (role, text) in enumerate(turns):
+        if role == "assistant":
+            placed.append(RenderedTurn("assistant", ()))
+        elif role == "system":
+            placed.append(RenderedTurn("system", (text,)))
+        elif placeholders:
+            placed.append(RenderedTurn("user", tuple(text.split(IMAGE_PLACEHOLDER))))
+        else:
+            placed.append(RenderedTurn("user", ("",) * (images if number == first else 0) + (text,)))
+    return tuple(placed)
+
+
+def _with_system(system_prompt: str | None, turns: tuple[RenderedTurn, ...]) -> tuple[RenderedTurn, ...]:
+    return turns if system_prompt is None else (RenderedTurn("system", (system_prompt,)), *turns)
 
 
 @lru_cache(maxsize=256)
 def _rendered(
-    tokenizer: "PreTrainedTokenizerBase", template: str, prompts: tuple[tuple[str, ...], ...], system_prompt: str | None
+    tokenizer: "PreTrainedTokenizerBase", template: str, turns: tuple[RenderedTurn, ...]
 ) -> list[tuple[int, ...]]:
     """Ids before, between and after the earlier answers, one image token for each image.
 
-    `template` is here so that a change of it is noticed.
+    `template` is a parameter so that a change of it is noticed.
     """
     if not template:
-        raise ModelError("the tokenizer has no chat template; fetch chat_template.jinja with the checkpoint")
-    for pieces in prompts:
-        check_special_tokens(tokenizer, "".join(pieces), "the question")
-    check_special_tokens(tokenizer, system_prompt or "", "the system prompt")
-    text = tokenizer.apply_chat_template(_messages(prompts, system_prompt), tokenize=False, add_generation_prompt=True)
-    pieces = _between_answers(str(text), len(prompts) - 1)
+        raise ModelError("the tokenizer has no chat template; download chat_template.jinja with the checkpoint")
+    for turn in turns:
+        what = "the system prompt" if turn.role == "system" else "the prompt"
+        check_special_tokens(tokenizer, "".join(turn.pieces), what)
+    text = tokenizer.apply_chat_template(_messages(turns), tokenize=False, add_generation_prompt=True)
+    _check_system_turns(str(text), turns)
+    answers = sum(turn.role == "assistant" for turn in turns)
+    pieces = _between_answers(str(text), answers)
     rendered = [tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in pieces]
     image, end = _token_id(tokenizer, IMAGE_TOKEN), _token_id(tokenizer, TURN_END_TOKEN)
-    expected, image_count = sum(map(len, prompts)) - len(prompts), sum(ids.count(image) for ids in rendered)
+    expected = sum(len(turn.pieces) - 1 for turn in turns if turn.role == "user")
+    image_count = sum(ids.count(image) for ids in rendered)
     if image_count != expected:
         many = "1 image" if expected == 1 else f"{expected} images"
-        raise ModelError(
-            f"the chat template makes {image_count} places for {many}; use that of a vision-language model"
-        )
+        raise ModelError(f"the chat template has {image_count} positions for {many}; use a vision-language model's")
     if any(ids[:1] != (end,) for ids in rendered[1:]):
         raise ModelError(f"the chat template does not end an answer with {TURN_END_TOKEN}; use another checkpoint's")
     return [rendered[0], *(ids[1:] for ids in rendered[1:])]
 
 
-def _messages(prompts: Sequence[Sequence[str]], system_prompt: str | None) -> list[dict[str, Any]]:
+def _messages(turns: Sequence[RenderedTurn]) -> list[dict[str, Any]]:
     messages: list[dict[str, Any]] = []
-    if system_prompt is not None:
-        messages.append({"role": "system", "content": [{"type": "text", "text": system_prompt}]})
-    for turn, pieces in enumerate(prompts):
-        first, *others = pieces
-        parts: list[dict[str, Any]] = [{"type": "text", "text": first}] if first or not others else []
-        for piece in others:
-            parts.append({"type": "image"})
-            parts += [{"type": "text", "text": piece}] if piece else []
-        messages.append({"role": "user", "content": parts})
-        if turn < len(prompts) - 1:
-            parts = [{"type": "text", "text": ANSWER_PLACEHOLDER.format(turn)}]
-            messages.append({"role": "assistant", "content": parts})
+    answers = 0
+    for turn in turns:
+        if turn.role == "assistant":
+            parts = [{"type": "text", "text": ANSWER_PLACEHOLDER.format(answers)}]
+            answers += 1
+        elif turn.role == "system":
+            parts = [{"type": "text", "text": turn.pieces[0]}]
+        else:
+            parts = _user_parts(turn.pieces)
+        messages.append({"role": turn.role, "content": parts})
     return messages
+
+
+def _user_parts(pieces: Sequence[str]) -> list[dict[str, Any]]:
+    first, *others = pieces
+    parts: list[dict[str, Any]] = [{"type": "text", "text": first}] if first or not others else []
+    for piece in others:
+        parts.append({"type": "image"})
+        parts += [{"type": "text", "text": piece}] if piece else []
+    return parts
+
+
+def _check_system_turns(text: str, turns: Sequence[RenderedTurn]) -> None:
+    """
+    Raises:
+        ModelError: the template leaves out a system turn, as some do with those after the first turn.
+    """
+    for turn in turns[1:]:
+        if turn.role == "system" and turn.pieces[0].strip() not in text:
+            raise ModelError("the chat template leaves out a system turn after the first turn; move it to the front")
 
 
 def _between_answers(text: str, answers: int) -> list[str]:

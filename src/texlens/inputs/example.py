@@ -86,7 +86,8 @@ def build_example(
     )
     with error_context(sample):
         answer = answer_ids(tokenizer, sample.text)
-    return replace(example, input_ids=example.input_ids + answer, labels=example.labels + answer)
+    labels = answer if sample.is_trained else [IGNORED] * len(answer)
+    return replace(example, input_ids=example.input_ids + answer, labels=example.labels + labels)
 
 
 def build_prompt(

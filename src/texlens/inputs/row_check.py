@@ -1,10 +1,10 @@
-"""Which rows can be used: from headers, or by decoding every image, before a model is loaded."""
+"""Which rows can be used: all that building an example would check, before a model is loaded."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
@@ -12,33 +12,44 @@ from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
 from texlens.data.sample import RejectedRow, Sample
-from texlens.inputs.chat_template import check_special_tokens
+from texlens.inputs.chat_template import PromptStyle, check_special_tokens, check_turns
 
 MAX_THREADS = 8
 CHUNK = 64
 
 
 @dataclass(frozen=True)
+class UsableRow:
+    """What checking a row found out: the tokens of its images, and how its transparent images are shown."""
+
+    image_tokens: int
+    transparency: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Checked:
     """The rows that can be used and those that can't; together they are all rows that were drawn.
 
-    `image_tokens` is of the rows kept.
+    `image_tokens` is of the usable rows. `transparency` counts their transparent images: on white, on black (where
+    white would have hidden the ink), or only seen in the header.
     """
 
     usable: Rows
     rejected: Sequence[RejectedRow]
     image_tokens: int
+    transparency: Counter[str] = field(default_factory=Counter)
 
     def statistics(self) -> dict:
         """Counts for the run folder: rows = kept + rejected, rejected ones by kind and each with its reason."""
-        return {
+        counts = {
             "rows": len(self.usable) + len(self.rejected),
             "kept": len(self.usable),
-            "rejected": dict(Counter(rejected_row.kind for rejected_row in self.rejected)),
-            "rejected_rows": [str(rejected_row) for rejected_row in self.rejected],
+            "rejected": dict(Counter(row.kind for row in self.rejected)),
+            "rejected_rows": [str(row) for row in self.rejected],
             "image_tokens": self.image_tokens,
             "fingerprint": self.usable.fingerprint,
         }
+        return counts | ({"transparent_images": dict(self.transparency)} if self.transparency else {})
 
 
 def check_rows(
@@ -46,70 +57,94 @@ def check_rows(
     geometry: ImageGeometry,
     tokenizer: PreTrainedTokenizerBase | None = None,
     *,
+    style: PromptStyle | None = None,
     decode: bool = False,
     strict: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Checked:
-    """Looks at every row.
+    """Check every row.
 
     Args:
         tokenizer: with it, texts that spell one of its special tokens are rejected too.
+        style: the run's prompt and system prompt; placeholders in it count like a row's own.
         decode: decode every image, in threads, so that truncated ones are found; else headers alone are read.
-        strict: any rejection is an error.
+        strict: any rejected row is an error.
         on_progress: called with rows done and rows in all.
 
     Raises:
-        DataError: with `strict`, naming the first row rejected and how many there are.
+        DataError: with `strict`, naming the first rejected row and how many there are.
     """
     usable, rejected, tokens = [], list(rows.rejected), 0
-    for index, result in enumerate(_results(rows, geometry, tokenizer, decode)):
+    transparency: Counter[str] = Counter()
+    for index, result in enumerate(_results(rows, geometry, tokenizer, style or PromptStyle(""), decode)):
         if isinstance(result, RejectedRow):
             rejected.append(result)
         else:
             usable.append(index)
-            tokens += result
+            tokens += result.image_tokens
+            transparency.update(result.transparency)
         if on_progress is not None and (index % CHUNK == CHUNK - 1 or index == len(rows) - 1):
             on_progress(index + 1, len(rows))
     if strict and rejected:
         raise DataError(
             f"{rejected[0]} ({len(rejected)} of {rows.total} rows can't be used; fix them, or set data.strict to false)"
         )
-    return Checked(rows.take(usable), rejected, tokens)
+    return Checked(rows.take(usable), rejected, tokens, transparency)
 
 
 def check_sample(
-    sample: Sample, geometry: ImageGeometry, tokenizer: PreTrainedTokenizerBase | None = None, *, decode: bool = False
-) -> int | RejectedRow:
-    """The tokens that the row's images cost, or why the row can't be used."""
+    sample: Sample,
+    geometry: ImageGeometry,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    *,
+    style: PromptStyle | None = None,
+    decode: bool = False,
+) -> UsableRow | RejectedRow:
+    """What is known of a usable row, or why the row can't be used."""
     kind = "empty answer"
     try:
         if not sample.text.strip():
             raise DataError("0 answer tokens; is 'text' empty? fill it or remove the row")
+        kind = "turns"
+        check_turns(sample, style or PromptStyle(""))
         kind = "unreadable image"
         sizes = [image.size for image in sample.images]
         kind = "aspect ratio"
         tokens = sum(geometry.tokens(*size) for size in sizes)
         kind = "special token"
         if tokenizer is not None:
-            earlier = [("earlier turn", turn.text) for turn in sample.history]
-            texts = [("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)]
-            for what, text in (*texts, *earlier):
-                check_special_tokens(tokenizer, text or "", f"the {what}")
+            _check_special_tokens(sample, tokenizer)
         kind = "damaged image"
-        if decode:
-            for image in sample.images:
-                image.load()
+        return UsableRow(tokens, tuple(_transparency(sample, decode)))
     except DataError as error:
         return RejectedRow.from_error(sample, error, kind)
-    return tokens
+
+
+def _check_special_tokens(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> None:
+    earlier = [("earlier turn", turn.text) for turn in sample.history]
+    texts = [("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)]
+    for what, text in (*texts, *earlier):
+        check_special_tokens(tokenizer, text or "", f"the {what}")
+
+
+def _transparency(sample: Sample, decode: bool) -> Iterator[str]:
+    for image in sample.images:
+        if decode:
+            _, ground = image.load_on_ground()
+            if ground:
+                yield f"on {ground}"
+        elif image.header.transparency:
+            yield "not decoded"
 
 
 def _results(
-    rows: Rows, geometry: ImageGeometry, tokenizer: PreTrainedTokenizerBase | None, decode: bool
-) -> Iterator[int | RejectedRow]:
-    def check(start: int) -> list[int | RejectedRow]:
+    rows: Rows, geometry: ImageGeometry, tokenizer: PreTrainedTokenizerBase | None, style: PromptStyle, decode: bool
+) -> Iterator[UsableRow | RejectedRow]:
+    def check(start: int) -> list[UsableRow | RejectedRow]:
         stop = min(start + CHUNK, len(rows))
-        return [check_sample(rows[index], geometry, tokenizer, decode=decode) for index in range(start, stop)]
+        return [
+            check_sample(rows[index], geometry, tokenizer, style=style, decode=decode) for index in range(start, stop)
+        ]
 
     starts = range(0, len(rows), CHUNK)
     if not decode:

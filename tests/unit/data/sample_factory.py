@@ -5,7 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.unit.data.pictures import png
-from texlens.data.sample import IMAGE_PLACEHOLDER, LazyImage, Sample, Turn
+from texlens.data.lazy_image import LazyImage
+from texlens.data.sample import IMAGE_PLACEHOLDER, Sample, Turn
 
 PICTURES = [png(8, 8, seed) for seed in range(3)]
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -20,22 +21,28 @@ EXTRA = st.dictionaries(
 )
 
 
-def image(data: bytes) -> LazyImage:
-    return LazyImage(lambda: data, "here")
+def image(data: bytes, max_pixels: int | None = None) -> LazyImage:
+    return LazyImage(lambda: data, "here", max_pixels=max_pixels)
 
 
 @st.composite
 def samples(draw: st.DrawFn) -> Sample:
     count = draw(st.sampled_from([1, 1, 2, 3]))
     turns = draw(st.sampled_from([0, 0, 0, 1, 2]))
-    history = tuple(Turn(role, draw(TEXTS)) for _ in range(turns) for role in ("user", "assistant"))
+    history = tuple(
+        Turn(role, draw(TEXTS), role == "user" or draw(st.booleans()))
+        for _ in range(turns)
+        for role in ("user", "assistant")
+    )
+    if history and draw(st.booleans()):
+        history = (*history, Turn("system", draw(TEXTS)))
     prompt = draw(st.none() | TEXTS)
     if draw(st.booleans()):
         prompt = f"{draw(WORDS)}{IMAGE_PLACEHOLDER}" * count
     pictures = [draw(st.sampled_from(PICTURES)) for _ in range(count)]
     return Sample(
         draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)),
-        image(pictures[0]),
+        image(pictures[0], draw(st.sampled_from([None, None, 400]))),
         draw(TEXTS),
         prompt=prompt,
         system=draw(st.none() | TEXTS),
@@ -44,6 +51,7 @@ def samples(draw: st.DrawFn) -> Sample:
         more_images=tuple(map(image, pictures[1:])),
         history=history,
         more_answers=tuple(draw(st.lists(TEXTS, max_size=2))),
+        is_trained=not any(turn.role == "assistant" and turn.is_trained for turn in history) or draw(st.booleans()),
     )
 
 
@@ -51,7 +59,8 @@ def values(sample: Sample) -> dict[str, Any]:
     """Everything that a round trip keeps."""
     fields = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
     extra = {name: value for name, value in sample.extra.items() if value is not None}
-    return fields | {"images": [image.encoded() for image in sample.images], "extra": extra}
+    images = [(image.encoded(), image.max_pixels) for image in sample.images]
+    return fields | {"images": images, "extra": extra}
 
 
 def plain_sample(id: str = "7", text: str = "x^2", **other: Any) -> Sample:

@@ -5,7 +5,8 @@ from PIL import Image
 
 from tests.unit.data.pictures import encoded, noise, png
 from texlens.core.errors import DataError
-from texlens.data.sample import ORIENTATION, LazyImage, RejectedRow, Sample
+from texlens.data.lazy_image import ORIENTATION, LazyImage
+from texlens.data.sample import RejectedRow, Sample
 
 
 def test_the_size_is_read_without_decoding_so_a_truncated_image_still_has_one():

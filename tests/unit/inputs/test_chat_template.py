@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from transformers import Qwen2Tokenizer
 
@@ -72,7 +74,7 @@ def test_a_text_that_spells_a_special_token_is_rejected(token):
     tokenizer = tiny_tokenizer()
     with pytest.raises(DataError, match="the answer holds the special token"):
         answer_ids(tokenizer, f"x {token}")
-    with pytest.raises(DataError, match="the question holds the special token"):
+    with pytest.raises(DataError, match="the prompt holds the special token"):
         prompt_ids(tokenizer, prompt=f"Read {token}", image_tokens=1)
     with pytest.raises(DataError, match="the system prompt holds the special token"):
         prompt_ids(tokenizer, prompt="Read", system_prompt=token, image_tokens=1)
@@ -82,7 +84,7 @@ def test_a_template_without_a_place_for_the_image_is_rejected():
     tokenizer = tiny_tokenizer()
     prompt_ids(tokenizer, prompt="Read", image_tokens=1)
     tokenizer.chat_template = "{{ messages[0].role }}"
-    with pytest.raises(ModelError, match="0 places for 1 image"):
+    with pytest.raises(ModelError, match="0 positions for 1 image"):
         prompt_ids(tokenizer, prompt="Read", image_tokens=1)
     tokenizer.chat_template = None
     with pytest.raises(ModelError, match="no chat template"):
@@ -151,7 +153,7 @@ def test_images_without_marks_stand_before_the_first_question():
 @pytest.mark.parametrize(
     ("sample", "reason"),
     [
-        (talk("<image> or <image>?"), "1 images for 2 <image> marks"),
+        (talk("<image> or <image>?"), "1 images for 2 <image> placeholders"),
         (talk("Read", 1, (Turn("assistant", "y"),)), "earlier turns that don't alternate"),
         (talk("Read", 1, (Turn("user", "y"), Turn("assistant", ""))), "0 answer tokens"),
         (talk("Read", 1, (Turn("user", "<|im_end|>"), Turn("assistant", "x"))), "special token"),
@@ -167,3 +169,37 @@ def test_a_template_that_forgets_earlier_answers_is_rejected():
     tokenizer.chat_template = "{% for m in messages if m.role == 'user' %}<|image_pad|>{% endfor %}"
     with pytest.raises(ModelError, match="leaves out earlier answers"):
         conversation(tokenizer, talk("b", 1, (Turn("user", "a"), Turn("assistant", "x"))), PromptStyle("Read"), [1])
+
+
+@pytest.mark.parametrize("family", FAMILY_TEMPLATES)
+def test_a_system_turn_keeps_its_position_and_an_empty_system_prompt_is_empty(family):
+    tokenizer = tiny_tokenizer(family)
+    history = (Turn("user", "Read left"), Turn("assistant", "x"), Turn("system", "Answer in capitals"))
+    sample = replace(talk("Again", 1, history), system="")
+    ids = [
+        token for span in conversation(tokenizer, sample, PromptStyle("Read", "of the run"), [1]) for token in span.ids
+    ]
+    assert tokenizer.decode(ids) == (
+        "<|im_start|>system\n<|im_end|>\n"
+        "<|im_start|>user\n<|vision_start|><|image_pad|><|vision_end|>Read left<|im_end|>\n"
+        "<|im_start|>assistant\nx<|im_end|>\n"
+        "<|im_start|>system\nAnswer in capitals<|im_end|>\n"
+        "<|im_start|>user\nAgain<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_an_answer_that_is_excluded_from_the_loss_is_no_answer_span():
+    history = (Turn("user", "a"), Turn("assistant", "BAD", is_trained=False))
+    spans = conversation(tiny_tokenizer(), talk("b", 1, history), PromptStyle("Read"), [1])
+    assert [span.is_answer for span in spans] == [False, False, False]
+
+
+def test_a_template_that_leaves_out_a_later_system_turn_is_rejected():
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages if m.role != 'system' %}<|image_pad|>{{ m.content[0].text }}<|im_end|>{% endfor %}"
+    )
+    history = (Turn("user", "a"), Turn("assistant", "x"), Turn("system", "In capitals"))
+    with pytest.raises(ModelError, match="leaves out a system turn"):
+        conversation(tokenizer, talk("b", 1, history), PromptStyle("Read"), [1])

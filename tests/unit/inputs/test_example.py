@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import LazyImage, Sample, Turn
 from texlens.inputs.chat_template import answer_ids, prompt_ids
-from texlens.inputs.example import build_example
+from texlens.inputs.example import IGNORED, build_example
 
 GEOMETRY = ImageGeometry(8, 2, 2, 256, 100_000)
 
@@ -74,3 +76,14 @@ def test_every_assistants_turn_carries_labels_and_images_are_in_order():
     labels = [label for label in example.labels if label != -100]
     assert tokenizer.decode(labels) == "y<|im_end|>x<|im_end|>"
     assert len(build_example(row, tokenizer, GEOMETRY, "Read")) == len(example)
+
+
+def test_only_answers_that_are_trained_on_carry_labels():
+    tokenizer = tiny_tokenizer()
+    history = (Turn("user", "left"), Turn("assistant", "BAD", is_trained=False))
+    example = build_example(replace(sample(prompt="right"), history=history), tokenizer, GEOMETRY, "Read")
+    assert [label for label in example.labels if label != IGNORED] == answer_ids(tokenizer, "x^2")
+    history = (Turn("user", "left"), Turn("assistant", "y"))
+    row = replace(sample(prompt="right"), history=history, is_trained=False)
+    example = build_example(row, tokenizer, GEOMETRY, "Read")
+    assert [label for label in example.labels if label != IGNORED] == answer_ids(tokenizer, "y")

@@ -1,11 +1,13 @@
 import pytest
+from PIL import Image
 
 from tests.fixtures.tiny_tokenizer import tiny_tokenizer
-from tests.unit.data.pictures import png
+from tests.unit.data.pictures import encoded, png
 from tests.unit.data.tables import write_parquet
 from texlens.core.errors import DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import load_split
+from texlens.inputs.chat_template import PromptStyle
 from texlens.inputs.row_check import check_rows
 
 GEOMETRY = ImageGeometry(16, 2, 2, 1_024, 100_000)
@@ -57,3 +59,37 @@ def test_progress_comes_to_its_end(tmp_path, decode):
     progress = []
     check_rows(rows, GEOMETRY, decode=decode, on_progress=lambda done, total: progress.append((done, total)))
     assert progress == [(64, 70), (70, 70)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"prompt": "<image> and <image>"}, "1 images for 2 <image> placeholders"),
+        ({"history": [["Q1", ""]], "prompt": "Q2"}, "0 answer tokens in an earlier answer"),
+    ],
+)
+def test_a_row_that_no_example_can_be_built_of_is_rejected_beforehand(tmp_path, row, reason):
+    write_parquet(tmp_path / "train.parquet", ["x"], **{name: [value] for name, value in row.items()})
+    checked = check_rows(load_split(tmp_path / "train.parquet"), GEOMETRY)
+    assert len(checked.usable) == 0
+    assert reason in checked.rejected[0].reason
+
+
+def test_placeholders_of_the_runs_prompt_count_too(tmp_path):
+    rows = load_split(write_parquet(tmp_path / "train.parquet", ["x"]))
+    checked = check_rows(rows, GEOMETRY, style=PromptStyle("<image> or <image>?"))
+    assert [row.kind for row in checked.rejected] == ["turns"]
+
+
+def ink_on_glass(level: int) -> bytes:
+    """A square of ink on transparent ground."""
+    image = Image.new("RGBA", (64, 32), (level, level, level, 0))
+    image.paste((level, level, level, 255), (8, 8, 24, 24))
+    return encoded(image)
+
+
+def test_white_ink_on_transparent_ground_is_put_on_black_and_counted(tmp_path):
+    images = [ink_on_glass(255), ink_on_glass(0), png()]
+    rows = load_split(write_parquet(tmp_path / "train.parquet", ["x", "y", "z"], images))
+    assert check_rows(rows, GEOMETRY, decode=True).statistics()["transparent_images"] == {"on black": 1, "on white": 1}
+    assert check_rows(rows, GEOMETRY).statistics()["transparent_images"] == {"not decoded": 2}

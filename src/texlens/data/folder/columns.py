@@ -8,6 +8,8 @@
 | prompt, system, domain | where a row has one | string |
 | answers | all accepted answers, where a row has several | list of string |
 | history | earlier turns, where a row has some | list of struct of role and content |
+| loss_mask | for each assistant's turn, where one is not trained on | list of bool |
+| max_pixels | the pixel budget of each image, where a row sets one | list of int64 |
 | any other name | a plain value of `extra` (text, number, truth) | by the first value seen |
 | extra | what of `extra` fits no column of its own, as JSON | string |
 """
@@ -33,6 +35,8 @@ TYPES: Mapping[str, pa.DataType] = {
     "domain": pa.string(),
     "answers": pa.list_(pa.string()),
     "history": pa.list_(TURN),
+    "loss_mask": pa.list_(pa.bool_()),
+    "max_pixels": pa.list_(pa.int64()),
     "extra": pa.string(),
 }
 ALWAYS = ("text", "id")
@@ -77,6 +81,8 @@ class Columns:
             "domain": sample.domain,
             "answers": list(sample.answers) if sample.more_answers else None,
             "history": [{"role": turn.role, "content": turn.text} for turn in sample.history] or None,
+            "loss_mask": None if all(sample.loss_mask) else list(sample.loss_mask),
+            "max_pixels": [image.max_pixels for image in sample.images] if _has_budget(sample) else None,
             **self._extra(sample),
         }
         size = _text_size(sample, row)
@@ -155,6 +161,10 @@ def widened(table: pa.Table, schema: pa.Schema) -> pa.Table:
         return table.column(name) if name in table.column_names else pa.nulls(len(table), kind)
 
     return pa.table([column(entry.name, entry.type) for entry in schema], schema=schema)
+
+
+def _has_budget(sample: Sample) -> bool:
+    return any(image.max_pixels is not None for image in sample.images)
 
 
 def _stored(image: LazyImage) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from texlens.core.cache import cache_folder
 from texlens.core.errors import DataError
 from texlens.core.files import swap_in
-from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES
+from texlens.data.image_formats import IMAGE_SUFFIXES
 
 BOMB_RATIO = 200
 BOMB_BYTES = 1 << 30
@@ -69,13 +69,17 @@ def _check_bomb(path: Path, archive: zipfile.ZipFile, staging: Path) -> None:
 
 def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, staging: Path) -> None:
     name = PurePosixPath(member.filename.replace("\\", "/"))
+    if not name.parts:
+        return
     if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
         raise DataError(f"{path}: {member.filename!r} leaves the archive; unpack it yourself if you trust it")
     target = staging / name
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as source, target.open("wb") as file:
             shutil.copyfileobj(source, file)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise DataError(f"{path}: {member.filename!r} is a file and a folder in it; unpack it yourself") from error
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         if target.suffix.lower() not in IMAGE_SUFFIXES:
             raise DataError(f"{path}: {member.filename} is damaged ({error}); download the archive again") from error

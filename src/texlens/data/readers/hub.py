@@ -1,7 +1,6 @@
 """Data sets of the hubs: Hugging Face through `datasets`, `modelscope:owner/name` by fetching its files."""
 
 import importlib.util
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -10,18 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from texlens.core.errors import DataError, one_line
+from texlens.data.readers.location import MODELSCOPE
 from texlens.data.readers.protocol import ReadOptions
 from texlens.data.readers.rows.table import TableSource, check_columns
 
-HUB_ID = re.compile(r"^[\w-][\w.-]*/[\w-][\w.-]*$")
-MODELSCOPE = "modelscope:"
 PROBE_S = 20.0
 NO_ANSWER = {"TransportError", "ConnectionError", "Timeout"}
 """What the errors of a request that was not answered are called, in whichever HTTP client the hub's package uses."""
-
-
-def is_hub_id(path: str) -> bool:
-    return bool(HUB_ID.match(path))
 
 
 def list_hub_splits(path: str, options: ReadOptions) -> list[str]:
@@ -51,17 +45,18 @@ def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
     except Exception as error:
         raise _explained(path, options.subset, error) from error
     where = f"{path} split {split}"
-    column = check_columns(rows.column_names, options.image_column, options.text_column, where)
+    schema = rows.data.table.schema
+    column, text_column = check_columns(schema, options.image_column, options.text_column, where)
     return TableSource(
         rows.data.table.drop_columns([column]),
         partial(rows.data.column, column),
         split=split,
-        text_column=options.text_column,
+        text_column=text_column,
         where=where,
         identity=str(rows._fingerprint),
         location=partial("{} row {}".format, where),
         folder=Path(datasets.config.HF_CACHE_HOME),
-        several_images=pa.types.is_list(rows.data.table.schema.field(column).type),
+        several_images=pa.types.is_list(schema.field(column).type),
     )
 
 

@@ -13,27 +13,29 @@ from texlens.data.readers.formats.image_folder import IMAGE_FOLDER
 from texlens.data.readers.formats.inkml import INKML
 from texlens.data.readers.formats.parquet import PARQUET
 from texlens.data.readers.formats.records import RECORDS
-from texlens.data.readers.hub import MODELSCOPE, fetch_modelscope, is_hub_id, list_hub_splits, open_hub
+from texlens.data.readers.hub import fetch_modelscope, list_hub_splits, open_hub
+from texlens.data.readers.location import HUGGING_FACE, MODELSCOPE, local_path
 from texlens.data.readers.protocol import DataFormat, ReadOptions, Source
 
 FORMATS = {
     format.name: format for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, INKML, CSV, RECORDS, CONVERSATIONS)
 }
-"""In the order in which they are looked for: those that are known by a name first."""
+"""In the order in which they are tried: first those that are recognized by a name. A new format is one more here."""
 ALIASES = {"messages": "conversations", "sharegpt": "conversations", "llava": "conversations", "hf": "parquet"}
 """Names that others give to a format read here."""
-DEMO = Path(__file__).parents[1] / "demo"
 
 
 def list_splits(path: str, format: str = "auto", options: ReadOptions | None = None) -> Sequence[str]:
     """
     Raises:
-        DataError: no such place, or nothing readable in it.
+        DataError: no such file or folder, or nothing readable in it.
         ConfigError: no such format.
     """
     options = options or ReadOptions()
     local = _local(path)
-    return list_hub_splits(path, options) if local is None else find_format(local, format).splits(local, options)
+    if local is None:
+        return list_hub_splits(path.removeprefix(HUGGING_FACE), options)
+    return find_format(local, format).splits(local, options)
 
 
 def open_source(path: str, split: str, format: str = "auto", options: ReadOptions | None = None) -> Source:
@@ -45,7 +47,7 @@ def open_source(path: str, split: str, format: str = "auto", options: ReadOption
     options = options or ReadOptions()
     local = _local(path)
     if local is None:
-        return open_hub(path, split, options)
+        return open_hub(path.removeprefix(HUGGING_FACE), split, options)
     known = find_format(local, format)
     available = known.splits(local, options)
     if split not in available:
@@ -74,15 +76,7 @@ def find_format(path: Path, format: str = "auto") -> DataFormat:
 
 def _local(path: str) -> Path | None:
     """The folder or file, fetched from ModelScope where asked; None for an id of Hugging Face."""
-    if path == "demo":
-        return DEMO
     if path.startswith(MODELSCOPE):
         return fetch_modelscope(path)
-    local = Path(path).expanduser()
-    if is_archive(local):
-        return unpacked(local)
-    if local.exists():
-        return local
-    if not is_hub_id(path):
-        raise DataError(f"{path}: no such file or folder; check data.path")
-    return None
+    local = local_path(path)
+    return unpacked(local) if local is not None and is_archive(local) else local

@@ -14,18 +14,19 @@ from texlens.data.writers.sharegpt import read_conversation
 
 
 def _line(sample: Sample, files: Sequence[str]) -> str:
-    names = iter(files)
-    messages = [{"role": role, "content": _parts(role, text, names)} for role, text in turns(sample)]
+    images = iter([(file, image.max_pixels) for file, image in zip(files, sample.images, strict=True)])
+    messages = [{"role": role, "content": _parts(role, text, images)} for role, text in turns(sample)]
     return json_line({**own_fields(sample), "messages": messages}, sample)
 
 
-def _parts(role: str, text: str, names: Iterator[str]) -> list[dict[str, Any]]:
+def _parts(role: str, text: str, files: Iterator[tuple[str, int | None]]) -> list[dict[str, Any]]:
     if role != "user":
         return [{"type": "text", "text": text}]
     first, *others = text.split(IMAGE_PLACEHOLDER)
     parts: list[dict[str, Any]] = [{"type": "text", "text": first}] if first else []
     for other in others:
-        parts.append({"type": "image", "image": next(names, "")})
+        name, budget = next(files, ("", None))
+        parts.append({"type": "image", "image": name} | ({"max_pixels": budget} if budget else {}))
         if other:
             parts.append({"type": "text", "text": other})
     return parts

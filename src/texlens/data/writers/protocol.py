@@ -41,6 +41,8 @@ def check_round_trip(sample: Sample, files: Sequence[str], read: Record, folder:
         "images": ([folder / file for file in files], list(read.images)),
         "earlier turns": (sample.history, read.history),
         "other accepted answers": (sample.more_answers, read.more_answers),
+        "excluded answers": (sample.is_trained, read.is_trained),
+        "pixel budget": ([image.max_pixels for image in sample.images], _budgets(read)),
         "extra": ({name: value for name, value in sample.extra.items() if value is not None}, dict(read.extra)),
     }
     lost = [what for what, (written, back) in pairs.items() if written != back]
@@ -49,6 +51,10 @@ def check_round_trip(sample: Sample, files: Sequence[str], read: Record, folder:
         raise DataError(
             f"{sample.image.where}: {format} can't hold the row's {lost[0]}; {remedy}, or leave the row out"
         )
+
+
+def _budgets(read: Record) -> list[int | None]:
+    return list(read.max_pixels) or [None] * len(read.images)
 
 
 def own_fields(sample: Sample) -> dict[str, Any]:
@@ -61,19 +67,21 @@ def own_fields(sample: Sample) -> dict[str, Any]:
         "id": sample.id,
         "domain": sample.domain,
         "answers": list(sample.answers) if sample.more_answers else None,
-        **{name: value for name, value in sample.extra.items() if name not in ("id", "domain", "answers")},
+        "loss_mask": None if all(sample.loss_mask) else [int(is_trained) for is_trained in sample.loss_mask],
+        **{name: value for name, value in sample.extra.items() if name not in ("id", "domain", "answers", "loss_mask")},
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def turns(sample: Sample) -> list[tuple[str, str]]:
-    """(role, text) of all turns, the system's first; a user's text holds `<image>` at each image's place."""
-    system_turns = [("system", sample.system)] if sample.system is not None else []
-    user_turns = [(turn.role, turn.text) for turn in sample.history] + [("user", sample.prompt or "")]
-    first = user_turns[0]
-    if not any(IMAGE_PLACEHOLDER in text for role, text in user_turns if role == "user"):
-        user_turns[0] = (first[0], IMAGE_PLACEHOLDER * len(sample.images) + first[1])
-    return [*system_turns, *user_turns, ("assistant", sample.text)]
+    """(role, text) of all turns, the system prompt first; a user's text holds `<image>` where each image is."""
+    turns: list[tuple[str, str]] = [(turn.role, turn.text) for turn in sample.history]
+    turns.append(("user", sample.prompt or ""))
+    if not any(IMAGE_PLACEHOLDER in text for role, text in turns if role == "user"):
+        first = next(number for number, (role, _) in enumerate(turns) if role == "user")
+        turns[first] = ("user", IMAGE_PLACEHOLDER * len(sample.images) + turns[first][1])
+    system = [("system", sample.system)] if sample.system is not None else []
+    return [*system, *turns, ("assistant", sample.text)]
 
 
 def json_line(row: dict[str, Any], sample: Sample) -> str:

@@ -63,7 +63,7 @@ def test_paths_that_leave_the_folder_need_leave(tmp_path):
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "in").mkdir()
     (tmp_path / "in/rows.csv").write_text("path,latex\n../a.png,x\n")
-    with pytest.raises(DataError, match="lies outside"):
+    with pytest.raises(DataError, match="is outside"):
         run("convert", tmp_path / "in/rows.csv", "-o", tmp_path / "d")
     assert run("convert", tmp_path / "in/rows.csv", "--allow-outside", "-o", tmp_path / "d").exit_code == 0
 

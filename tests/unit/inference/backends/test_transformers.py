@@ -115,7 +115,7 @@ def test_batch_size_zero_is_refused(samples):
 
 def test_prompt_with_a_special_token_is_refused_before_any_row(samples):
     model, processor = tiny_model()
-    with pytest.raises(DataError, match="the question holds the special token"):
+    with pytest.raises(DataError, match="the prompt holds the special token"):
         next(generate(model, processor, samples, prompt="Read <|image_pad|>"))
 
 
@@ -125,7 +125,7 @@ def test_row_whose_prompt_has_a_special_token_fails_alone(samples):
     rows = in_order(generate(model, processor, [bad, samples[1]]), [bad, samples[1]])
 
     assert [row.stop == "failed" for row in rows] == [True, False]
-    assert rows[0].error.startswith("row 0: the question holds the special token <|im_end|>")
+    assert rows[0].error.startswith("row 0: the prompt holds the special token <|im_end|>")
 
 
 def test_model_with_a_new_adapter_gives_the_texts_of_its_base(samples):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
+from texlens.core.regular_files import open_regular
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.image_files import image_path
 from texlens.data.readers.rows.json_stream import list_values
@@ -50,7 +51,7 @@ def _is_coco(file: Path) -> bool:
         return False
     if NAMED.match(file.name):
         return True
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         head = stream.read(SNIFF_BYTES).lstrip()
     return head.startswith(b"{") and b'"images"' in head and (b'"annotations"' in head or b'"file_name"' in head)
 

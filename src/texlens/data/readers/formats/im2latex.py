@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from texlens.core.errors import DataError
+from texlens.core.regular_files import read_regular
+from texlens.data.image_formats import IMAGE_SUFFIXES
 from texlens.data.readers.protocol import DataFormat, ReadOptions
-from texlens.data.readers.rows.image_files import IMAGE_SUFFIXES, image_path
+from texlens.data.readers.rows.image_files import image_path
 from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
 
 LIST = re.compile(r"^(?:im2latex_)?(?P<split>train|validate|validation|val|test)(?:_filter)?\.lst$")
@@ -39,7 +41,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     if formulas is None:
         raise DataError(f"{path}: lists, but no file of formulas such as im2latex_formulas.lst; put it there")
     home = next((path / name for name in IMAGE_FOLDERS if (path / name).is_dir()), path)
-    texts = formulas.read_bytes().split(b"\n")
+    texts = read_regular(formulas).split(b"\n")
     rows = _rows(path, listed, formulas, texts, home, options)
     return memory_source(str(listed), split, files_identity([listed, formulas]), rows)
 
@@ -48,7 +50,7 @@ def _rows(
     path: Path, listed: Path, formulas: Path, texts: list[bytes], home: Path, options: ReadOptions
 ) -> Iterator[tuple[str, Record | DataError]]:
     """Formulas are divided at line feeds alone: some hold carriage returns."""
-    for number, line in enumerate(listed.read_bytes().split(b"\n"), 1):
+    for number, line in enumerate(read_regular(listed).split(b"\n"), 1):
         words = line.decode("utf-8", errors="replace").split()
         if not words:
             continue

@@ -6,7 +6,6 @@ Folders `train`, `validation`, `test` are splits; without them all files, in fol
 """
 
 import io
-import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,8 @@ from xml.etree import ElementTree
 
 from PIL import Image, ImageDraw
 
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, one_line
+from texlens.core.regular_files import read_regular
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.layout import SPLIT_NAMES
 from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
@@ -23,6 +23,8 @@ MAX_FILE_BYTES = 16 << 20
 HEIGHT, MARGIN, PEN_WIDTH = 128, 12, 3
 """Pixels of the drawn image: what the strokes of a wide formula span in height, the paper around them, the pen."""
 MAX_WIDTH = 1536
+MAX_COORDINATE = 1e9
+"""Larger numbers are damage: CROHME's are below 1e6."""
 OVERSAMPLING = 2
 
 Stroke = Sequence[tuple[float, float]]
@@ -62,15 +64,13 @@ def read_inkml(path: Path) -> tuple[str | None, str, list[Stroke]]:
     Raises:
         DataError: not InkML, or no formula in it.
     """
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise DataError(f"{path.stat().st_size >> 20} MiB, over the limit of {MAX_FILE_BYTES >> 20}; remove it")
-    data = path.read_bytes()
+    data = read_regular(path, MAX_FILE_BYTES)
     if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
         raise DataError("declares entities, which no InkML needs; remove the declaration")
     try:
         root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise DataError(f"not XML ({error}); download it again") from error
+        raise DataError(f"not XML ({one_line(error, 200)}); download it again") from error
     notes = {
         element.get("type", ""): (element.text or "").strip() for element in root if _name(element) == "annotation"
     }
@@ -91,8 +91,8 @@ def _stroke(text: str) -> Stroke:
         points = [tuple(map(float, point.split()[:2])) for point in text.split(",") if point.strip()]
     except ValueError as error:
         raise DataError(f"a trace with something else than numbers ({error}); fix it") from error
-    if not all(len(point) == 2 and all(map(math.isfinite, point)) for point in points):
-        raise DataError("a trace whose points are no pairs of numbers; fix it")
+    if not all(len(point) == 2 and all(abs(value) <= MAX_COORDINATE for value in point) for point in points):
+        raise DataError("a trace whose points are not pairs of numbers of a tablet; fix it")
     return [(point[0], point[1]) for point in points]
 
 
@@ -113,6 +113,8 @@ def _rows(folder: Path, files: Sequence[Path]) -> Iterator[tuple[str, Record | D
             yield location, Record(location.removesuffix(".inkml"), (), text, extra=extra, draw=partial(_drawn, file))
         except DataError as error:
             yield location, error
+        except OSError as error:
+            yield location, DataError(f"can't be read ({error.strerror or error}); fix or remove it")
 
 
 def _folders(path: Path) -> dict[str, Path]:

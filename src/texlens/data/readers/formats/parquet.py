@@ -33,8 +33,8 @@ def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
     files = parquet_splits(path, options.subset, allow_outside=options.allow_outside)[split]
     opened = [_open(file) for file in files]
     for file, parquet in zip(files, opened, strict=True):
-        column = check_columns(parquet.schema_arrow.names, options.image_column, options.text_column, str(file))
-        options = replace(options, image_column=column)
+        image, text = check_columns(parquet.schema_arrow, options.image_column, options.text_column, str(file))
+        options = replace(options, image_column=image, text_column=text)
     column = options.image_column
     starts = [0, *accumulate(parquet.metadata.num_rows for parquet in opened)]
 

@@ -1,4 +1,4 @@
-"""Image files that data files name: found beside them, and rejected when they lie elsewhere."""
+"""Files that data files name: relative to them, and rejected when they are outside their folder."""
 
 import os
 import re
@@ -7,28 +7,54 @@ from pathlib import Path
 
 from texlens.core.errors import DataError
 
-IMAGE_SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"])
 URL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk0", "data:image")
+"""How the base64 text of a PNG, JPEG, GIF, WebP or BMP begins, or a data URL."""
+MIN_BASE64 = 100
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4_000
+"""Of one component and of a whole path: the limits of Linux and macOS."""
 
 
 def image_path(folder: Path, name: str, *, allow_outside: bool) -> Path:
-    """The file that `name`, relative to `folder`, means; whether it is there shows when it is read.
+    """The file that `name`, relative to `folder`, means; whether it exists is seen when it is read.
 
     Raises:
-        DataError: a URL, or a file outside the folder (links followed) without `allow_outside`.
+        DataError: a URL, image data instead of a name, a name that no file can have, or a file outside the folder
+            (links followed) without `allow_outside`.
     """
     name = name.removeprefix("file://")
-    if URL.match(name) and not Path(name).drive:
-        raise DataError(f"image {name[:60]!r} is a URL; download it and name the file")
+    _check_name(name)
     path = folder / name
-    if allow_outside:
-        return path
+    if not allow_outside:
+        check_inside(folder, path, name)
+    return path
+
+
+def check_inside(folder: Path, path: Path, name: str, what: str = "image") -> None:
+    """
+    Raises:
+        DataError: `path` is outside `folder`, links followed.
+    """
     home = _real(str(folder))
     parent = _real(str(path.parent))
     real = os.path.realpath(path) if path.is_symlink() or path.name == ".." else os.path.join(parent, path.name)
     if os.path.commonpath([home, real]) != home:
-        raise DataError(f"image {name!r} lies outside {folder}; move it in, or set data.allow_outside")
-    return path
+        raise DataError(f"{what} {name!r} is outside {folder}; move it in, or set data.allow_outside (--allow-outside)")
+
+
+def _check_name(name: str) -> None:
+    if name.startswith(BASE64_HEADS) and len(name) > MIN_BASE64:
+        raise DataError(f"image data as base64 text ({len(name):,} characters); write it to a file and name the file")
+    if URL.match(name) and not Path(name).drive:
+        raise DataError(f"image {name[:60]!r} is a URL; download it and name the file")
+    if "\0" in name:
+        raise DataError(f"image {name[:60]!r}: a file name with a NUL character; correct it")
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise DataError(f"image {name[:60]!a}: a file name that UTF-8 can't hold; correct it") from error
+    if len(encoded) > MAX_PATH_BYTES or max(map(len, encoded.split(b"/"))) > MAX_NAME_BYTES:
+        raise DataError(f"image {name[:60]!r}…: a file name of {len(encoded):,} bytes; no file has such a name")
 
 
 @lru_cache(maxsize=4096)

@@ -7,14 +7,17 @@ import hashlib
 import json
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, overload
 
 from texlens.core.errors import DataError
+from texlens.core.regular_files import open_regular
 from texlens.data.readers.rows.json_stream import Digest, check_not_utf16, first_value, list_values, read_value
 from texlens.data.readers.rows.layout import SPLIT_NAMES
 from texlens.data.readers.rows.record import Record, RecordSource, RowIndex
 
+MAX_LINE_BYTES = 64 << 20
 MAX_IN_MEMORY_BYTES = 64 << 20
 """Rows of larger files are not held in memory. A row costs 20 to 40 µs to parse."""
 NOT_ROWS = ("texlens-data.json", "texlens-export.json", "rejected.jsonl", "refused.jsonl")
@@ -33,21 +36,21 @@ def json_source(path: Path, split: str, parse: Parse) -> RecordSource:
     """
     digest = hashlib.sha256()
     rows = _JsonRecords(path, parse, held=path.stat().st_size <= MAX_IN_MEMORY_BYTES)
-    gathered = RowIndex()
+    index = RowIndex()
     for line, start, length, value in _rows(path, digest):
         try:
             read = value if isinstance(value, DataError) else parse(value)
         except DataError as error:
             read = error
-        rows.append(line, start, length, gathered.see(len(rows), read))
+        rows.append(line, start, length, index.see(len(rows), read))
     return RecordSource(
         str(path),
         split,
         digest.hexdigest(),
         rows,
         rows.location,
-        gathered.reasons,
-        frozenset(gathered.repeated),
+        index.reasons,
+        frozenset(index.repeated),
     )
 
 
@@ -55,7 +58,8 @@ def split_files(path: Path) -> dict[str, Path]:
     """The file of each split: named after it; the only one there is is `train`."""
     if path.is_file():
         return {path.stem if path.stem in SPLIT_NAMES else "train": path}
-    files = sorted(file for end in ("json", "jsonl") for file in path.glob(f"*.{end}") if file.name not in NOT_ROWS)
+    candidates = [file for end in ("json", "jsonl") for file in path.glob(f"*.{end}")]
+    files = sorted(file for file in candidates if file.name not in NOT_ROWS and file.is_file())
     named = {file.stem: file for file in files if file.stem in SPLIT_NAMES}
     return named or ({"train": files[0]} if len(files) == 1 else {file.stem: file for file in files})
 
@@ -122,12 +126,12 @@ def _is_lines(path: Path) -> bool:
 
 
 def _beginning(path: Path, count: int) -> list[bytes]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return [file.readline(1 << 20) for _ in range(count)]
 
 
 def _first_line(path: Path) -> Any:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for _ in range(100):
             row = _parse_line(file.readline(1 << 24).removeprefix(b"\xef\xbb\xbf").strip())
             if isinstance(row, dict) and row:
@@ -137,8 +141,8 @@ def _first_line(path: Path) -> Any:
 
 def _lines(path: Path, digest: Digest) -> Iterator[tuple[int, int, int, Any]]:
     start = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with open_regular(path) as file:
+        for number, line in enumerate(_bounded_lines(file), 1):
             digest.update(line)
             length, skipped = len(line), 0
             if number == 1:
@@ -147,6 +151,12 @@ def _lines(path: Path, digest: Digest) -> Iterator[tuple[int, int, int, Any]]:
             if line[skipped:].strip():
                 yield number, start + skipped, length - skipped, _parse_line(line[skipped:].rstrip())
             start += length
+
+
+def _bounded_lines(file: BufferedReader) -> Iterator[bytes]:
+    """Lines of at most `MAX_LINE_BYTES`; a longer one comes in pieces, of which none is JSON."""
+    while line := file.readline(MAX_LINE_BYTES):
+        yield line
 
 
 def _parse_line(line: bytes) -> Any:
@@ -158,5 +168,7 @@ def _parse_line(line: bytes) -> Any:
         )
     except json.JSONDecodeError as error:
         return DataError(f"not JSON at character {error.pos + 1} ({error.msg})")
+    except ValueError:
+        return DataError("a number of more than 4,300 digits; write it as text")
     except RecursionError:
         return DataError("not JSON of sane depth")

@@ -1,6 +1,7 @@
 """JSON files read value by value: a file of many gigabytes needs a few megabytes of memory.
 
-Each value comes with the offset and length of its bytes, so that it can be read again alone.
+Each value comes with the offset and length of its bytes, so that it can be read again alone. A value that is damaged in
+itself comes as a `DataError`, and the next ones are read.
 """
 
 import codecs
@@ -13,10 +14,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from texlens.core.errors import DataError
+from texlens.core.regular_files import open_regular
 
 CHUNK_BYTES = 1 << 20
 MAX_VALUE_CHARACTERS = 64 << 20
 """One row of more is not read further: it is a file with a fault in it, or no row."""
+TRUNCATED_WITHIN = 32
+"""A fault so near to the end of what was read may be a value that goes on; one further inside is damage."""
+NESTING = re.compile(r'"(?:[^"\\\n]|\\.)*"|[{}\[\]]')
+"""Strings and brackets, to find the end of a damaged value."""
+BRACKETS = {"{": "}", "[": "]"}
 SPACE = re.compile(r"[ \t\r\n]*")
 REMEDY = "fix it, or download it again if it is cut short"
 
@@ -106,7 +113,7 @@ def _object(text: "_Text", keys: tuple[str, ...]) -> Iterator[Value]:
 def _values(text: "_Text", key: str | None) -> Iterator[Value]:
     text.take("[")
     while text.peek() != "]":
-        yield Value(key, *text.value())
+        yield Value(key, *text.row())
         if text.peek() != "]":
             text.take(",")
             if text.peek() == "]":
@@ -119,7 +126,7 @@ class _Text:
 
     def __init__(self, path: Path, digest: Digest):
         self.path = path
-        self._file = path.open("rb")
+        self._file = open_regular(path)
         self._digest = digest
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._json = json.JSONDecoder()
@@ -144,8 +151,20 @@ class _Text:
             raise self.fault(f"{character!r} expected" if next_character else "the file ends in the middle")
         self._go(self._at + 1)
 
+    def row(self) -> tuple[int, int, Any]:
+        """As `value`, but of a damaged object or list the `DataError` why, where its end can be found."""
+        first = self.peek()
+        try:
+            return self.value()
+        except DataError as error:
+            start = self._byte
+            if first not in ("{", "[") or not self._skip():
+                raise
+            reason = str(error).removeprefix(f"{self.path} ").removesuffix(f"; {REMEDY}")
+            return start, self._byte - start, DataError(f"{reason}; fix the row")
+
     def value(self) -> tuple[int, int, Any]:
-        """Place, length in bytes, and the value that comes next."""
+        """Offset, length in bytes, and the value that comes next."""
         if not self.peek():
             raise self.fault("the file ends in the middle")
         while True:
@@ -153,18 +172,41 @@ class _Text:
                 value, end = self._json.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 held = len(self._text) - self._at
-                if self._ended or held > MAX_VALUE_CHARACTERS:
+                is_damage = error.pos < len(self._text) - TRUNCATED_WITHIN and "string" not in error.msg
+                if self._ended or is_damage or held > MAX_VALUE_CHARACTERS:
                     raise self.fault(error.msg, error.pos) from error
                 self._more(max(CHUNK_BYTES, held))
                 continue
+            except ValueError as error:
+                raise self.fault("a number of more than 4,300 digits") from error
             except RecursionError as error:
-                raise DataError(f"{self.path}: not JSON of sane depth; fix the file") from error
+                raise self.fault("nested too deeply") from error
             if end == len(self._text) and not self._ended:
                 self._more(CHUNK_BYTES)
                 continue
             start = self._byte
             self._go(end)
             return start, self._byte - start, value
+
+    def _skip(self) -> bool:
+        """Go past the brackets of the value that comes next; False where they don't match up."""
+        opened, at = [], self._at
+        while True:
+            match = NESTING.search(self._text, at)
+            if match is None:
+                if self._ended or len(self._text) - self._at > MAX_VALUE_CHARACTERS:
+                    return False
+                at -= self._at
+                self._more(CHUNK_BYTES)
+                continue
+            at = match.end()
+            if match.group() in BRACKETS:
+                opened.append(BRACKETS[match.group()])
+            elif match.group() in ("}", "]") and opened.pop() != match.group():
+                return False
+            if not opened:
+                self._go(at)
+                return True
 
     def fault(self, reason: str, at: int | None = None) -> DataError:
         at = self._at if at is None else at

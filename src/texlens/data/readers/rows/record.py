@@ -1,17 +1,22 @@
 """A row whose images are files, and the `Source` that formats of text files (JSON, CSV, lists) share."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from texlens.core.errors import DataError
-from texlens.data.sample import LazyImage, RejectedRow, Sample, Turn
+from texlens.data.lazy_image import LazyImage
+from texlens.data.sample import RejectedRow, Sample, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A row as read; `id` is None where it names none. `draw` makes an image that is not a file (strokes, say)."""
+    """A row as read; `id` is None where it has none. `draw` makes an image that is not a file (strokes, say).
+
+    `max_pixels` is the row's own pixel budget of each image, () where it sets none.
+    """
 
     id: str | None
     images: tuple[Path, ...]
@@ -23,12 +28,15 @@ class Record:
     more_answers: tuple[str, ...] = ()
     extra: Mapping = field(default_factory=dict)
     draw: Callable[[], bytes] | None = None
+    is_trained: bool = True
+    max_pixels: tuple[int | None, ...] = ()
 
 
 class RecordSource:
-    """A `Source` of records, one each row; a row that could not be read is None there and is in `reasons`.
+    """A `Source` of records, one each row; a row that could not be read is None, with its reason in `reasons`.
 
-    A row without an id is called after split and number; one whose id an earlier row has gets its number after it.
+    A row without an id is named after split and number; a row whose id an earlier row has gets its number appended.
+    `ignored` counts files that are no rows, by what they are.
     """
 
     def __init__(
@@ -40,10 +48,12 @@ class RecordSource:
         location: Callable[[int], str],
         reasons: Mapping[int, str],
         repeated: frozenset[int],
+        ignored: Mapping[str, int] | None = None,
     ):
         if not len(records):
             raise DataError(f"{where}: no row in it; check data.path")
         self.where, self.identity = where, identity
+        self.ignored = dict(ignored or {})
         self._split, self._records, self._location, self._repeated = split, records, location, repeated
         self.rejected = {
             row: RejectedRow(f"{split}-{row}", f"{where} {location(row)}".rstrip(), reason, "row form")
@@ -76,6 +86,7 @@ class RecordSource:
             more_images=tuple(others),
             history=record.history,
             more_answers=record.more_answers,
+            is_trained=record.is_trained,
         )
 
     def _id(self, row: int, record: Record | None) -> str:
@@ -87,11 +98,15 @@ class RecordSource:
         location = f"{self.where} {self._location(row)}".rstrip()
         if record.draw is not None:
             return [LazyImage(record.draw, location)]
-        return [LazyImage(path.read_bytes, f"{location} ({path.name})", path) for path in record.images]
+        budgets = record.max_pixels or (None,) * len(record.images)
+        return [
+            LazyImage.from_file(path, f"{location} ({path.name})", budget)
+            for path, budget in zip(record.images, budgets, strict=True)
+        ]
 
 
 class RowIndex:
-    """What the rows of a file come to while they are read one by one: ids that repeat, and reasons of bad rows."""
+    """What is collected while a file's rows are read one by one: ids that repeat, and reasons of rejected rows."""
 
     def __init__(self) -> None:
         self.reasons: dict[int, str] = {}
@@ -99,6 +114,9 @@ class RowIndex:
         self._ids: set[int] = set()
 
     def see(self, row: int, read: Record | DataError) -> Record | None:
+        """The record, or None for a row that is rejected."""
+        if not isinstance(read, DataError):
+            read = unreadable_text(read) or read
         if isinstance(read, DataError):
             self.reasons[row] = str(read)
             return None
@@ -110,20 +128,46 @@ class RowIndex:
         return read
 
 
+def unreadable_text(record: Record) -> DataError | None:
+    """Why no file of UTF-8 can hold the record's texts: half of a surrogate pair; None for all others."""
+    texts = {
+        "id": record.id,
+        "text": record.text,
+        "prompt": record.prompt,
+        "system": record.system,
+        "domain": record.domain,
+        "answers": "".join(record.more_answers),
+        "history": "".join(turn.text for turn in record.history),
+    }
+    if record.extra:
+        texts["extra"] = json.dumps(dict(record.extra), ensure_ascii=False, default=str)
+    for name, text in texts.items():
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError as error:
+            code = f"U+{ord((text or '')[error.start]):04X}"
+            return DataError(f"{name}: character {error.start} is {code}, half of a surrogate pair; correct it")
+    return None
+
+
 def memory_source(
-    where: str, split: str, identity: str, rows: Iterable[tuple[str, Record | DataError]]
+    where: str,
+    split: str,
+    identity: str,
+    rows: Iterable[tuple[str, Record | DataError]],
+    ignored: Mapping[str, int] | None = None,
 ) -> RecordSource:
-    """The source of (place, record or why there is none), held in memory: for formats whose rows are small.
+    """The source of (location, record or why there is none), held in memory: for formats whose rows are small.
 
     Raises:
         DataError: no row at all.
     """
-    gathered, records, locations = RowIndex(), [], []
+    index, records, locations = RowIndex(), [], []
     for row, (location, read) in enumerate(rows):
         locations.append(location)
-        records.append(gathered.see(row, read))
+        records.append(index.see(row, read))
     return RecordSource(
-        where, split, identity, records, locations.__getitem__, gathered.reasons, frozenset(gathered.repeated)
+        where, split, identity, records, locations.__getitem__, index.reasons, frozenset(index.repeated), ignored
     )
 
 
@@ -131,6 +175,9 @@ def files_identity(paths: Iterable[Path]) -> str:
     """Changes with the names, sizes and modification times of the files."""
     digest = hashlib.sha256()
     for path in paths:
-        known = path.stat()
-        digest.update(f"{path} {known.st_size} {known.st_mtime_ns}\n".encode())
+        try:
+            known = path.stat()
+            digest.update(f"{path} {known.st_size} {known.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        except OSError:
+            digest.update(f"{path} unreadable\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

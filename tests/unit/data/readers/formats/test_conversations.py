@@ -65,17 +65,17 @@ def test_a_system_message_becomes_the_rows_system(tmp_path):
         ([], "a row must be an object, not list"),
         ({}, "no 'conversations' and no 'messages' list"),
         (qwen("Read"), "0 images; name one in the user's turn"),
-        (qwen("<image>Read", images=["a.png", "b.png"]), "2 images for 1 <image> marks"),
+        (qwen("<image>Read", images=["a.png", "b.png"]), "2 images for 1 <image> placeholders"),
         (qwen("a.png", answer=None), "a turn holds NoneType where its text should be"),
         (qwen("https://x.org/a.png"), "is a URL; download it"),
         (messages({"type": "image", "image": "data:image/png;base64,AA"}), "is a URL"),
         (qwen("Read", image=7), "an image named by int"),
         ({"conversations": [{"role": "tool", "value": "x"}]}, "a turn of role 'tool'"),
-        ({"conversations": qwen("a.png")["conversations"][::-1]}, "turns that don't alternate"),
+        ({"conversations": qwen("a.png")["conversations"][::-1]}, "1 answers; the last turn must be the assistant's"),
         ({"conversations": qwen("a.png")["conversations"][:1]}, "0 answers; the last turn"),
-        (qwen("../a.png"), "lies outside"),
-        (qwen("/etc/a.png"), "lies outside"),
-        (qwen("b/../../a.png"), "lies outside"),
+        (qwen("../a.png"), "is outside"),
+        (qwen("/etc/a.png"), "is outside"),
+        (qwen("b/../../a.png"), "is outside"),
     ],
 )
 def test_a_row_of_another_form_says_why(row, reason, tmp_path):
@@ -87,7 +87,7 @@ def test_a_link_that_leaves_the_folder_is_outside(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "secret.png").write_bytes(png())
     (tmp_path / "set" / "a.png").symlink_to(tmp_path / "secret.png")
-    with pytest.raises(DataError, match="lies outside"):
+    with pytest.raises(DataError, match="is outside"):
         parse_conversation(qwen("a.png"), tmp_path / "set")
     assert parse_conversation(qwen("a.png"), tmp_path / "set", allow_outside=True).images[0].is_file()
 
@@ -131,7 +131,7 @@ def test_a_json_list_is_read_and_its_faults_are_placed(tmp_path):
     with pytest.raises(DataError, match="it is UTF-16; save it as UTF-8"):
         load_split(file)
     file.write_text("[" * 100_000)
-    with pytest.raises(DataError, match="sane depth"):
+    with pytest.raises(DataError, match="nested too deeply"):
         load_split(file)
     file.write_text("[]")
     with pytest.raises(DataError, match="no row in it"):

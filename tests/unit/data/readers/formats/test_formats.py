@@ -99,7 +99,7 @@ def test_bad_lines_of_a_csv_are_named_and_the_rest_goes_on(tmp_path):
         "line 2: byte 7 of line 2 is 0xe9, not UT",
         "line 3: 3 cells for 2 columns; put texts",
         "line 4: no column 'image' for the image;",
-        "line 5: image '../b.png' lies outside " + str(tmp_path)[:2],
+        f"line 5: image '../b.png' is outside {tmp_path}"[:40],
     ]
 
 
@@ -123,7 +123,7 @@ def test_coco_captions_are_accepted_answers_of_their_image(tmp_path):
     assert [(row.id, row.answers, row.image.size) for row in rows] == [("9", ("A cat.", "The cat"), (40, 20))]
     assert [rejected_row.reason[:20] for rejected_row in rows.rejected] == [
         "no caption and no ob",
-        "image '../c.jpg' lie",
+        "image '../c.jpg' is ",
     ]
     first_caption = open_source(str(tmp_path), "validation", options=ReadOptions(captions="one"))
     assert first_caption.sample(0).answers == ("A cat.",)
