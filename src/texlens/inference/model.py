@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,14 @@ from texlens.data.sample import Sample
 from texlens.inference.backend import Backend, OnToken
 from texlens.inference.confidence import Calibration
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.preparation import PreparedSample, read_prepared
 from texlens.inputs.chat_template import PromptStyle
 from texlens.metrics.prediction import Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from texlens.inputs.image_preparation import Preparation
 
 WINDOW_BATCHES = 8
 """`stream` sorts this many batches by length at a time, and holds no more samples."""
@@ -29,6 +33,7 @@ class LoadedModel:
         style: the prompt and system prompt of training.
         max_new_tokens: default limit of a reading: what the model can hold.
         parent: for an adapter that shares a model with its base, the base's name.
+        preparation: how images are prepared before they are read; None reads them as they are.
     """
 
     name: str
@@ -37,6 +42,7 @@ class LoadedModel:
     max_new_tokens: int
     calibration: Calibration | None = None
     parent: str | None = None
+    preparation: "Preparation | None" = None
 
     def generate(
         self,
@@ -63,9 +69,21 @@ class LoadedModel:
         _check_positive(
             batch_size=batch_size, max_new_tokens=sampling.max_new_tokens, temperature=sampling.temperature or 1.0
         )
-        return self.backend.generate(
-            samples, self.style, sampling=sampling, batch_size=batch_size, seed=seed, on_token=on_token
+        read = partial(
+            self.backend.generate,
+            style=self.style,
+            sampling=sampling,
+            batch_size=batch_size,
+            seed=seed,
+            on_token=on_token,
         )
+        if self.preparation is None:
+            return read(samples)
+        return read_prepared(samples, self.preparation, read, twice=on_token is None)
+
+    def prepared(self, sample: Sample) -> Sample:
+        """The sample with its images as the model reads them."""
+        return sample if self.preparation is None else PreparedSample(sample, self.preparation).sample
 
     def read(
         self, samples: Sequence[Sample], *, sampling: Sampling | None = None, batch_size: int = 16, seed: int = 0
@@ -83,7 +101,7 @@ class LoadedModel:
 
     def next_token_logits(self, samples: Sequence[Sample]) -> "Tensor":
         """Logits after each prompt: float32 [samples, vocabulary] on the CPU, NaN where an image can't be read."""
-        return self.backend.next_token_logits(samples, self.style)
+        return self.backend.next_token_logits([self.prepared(sample) for sample in samples], self.style)
 
 
 def in_order(predictions: Iterable[Prediction], samples: Sequence[Sample]) -> list[Prediction]:

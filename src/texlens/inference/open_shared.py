@@ -60,7 +60,9 @@ def base_of(model: LoadedModel) -> LoadedModel:
 
 def _loaded(source: ModelSource, switch: AdapterSwitch, adapter: str | None, parent: str | None = None) -> LoadedModel:
     backend = TransformersBackend(switch, source.base.processor, adapter)
-    return LoadedModel(source.name, backend, source.style, source.max_new_tokens, source.calibration, parent)
+    return LoadedModel(
+        source.name, backend, source.style, source.max_new_tokens, source.calibration, parent, source.preparation
+    )
 
 
 def _with_adapter(model: Any, source: ModelSource, name: str) -> Any:

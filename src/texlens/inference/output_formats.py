@@ -27,6 +27,7 @@ def reading_row(name: str, prediction: Prediction, calibration: Calibration | No
         "stop": prediction.stop,
         "tokens": prediction.tokens,
         "log_probability": prediction.log_probability,
+        **({"prepared": list(prediction.prepared)} if prediction.prepared else {}),
     }
 
 

@@ -11,7 +11,7 @@ a checkpoint folder, a hub id, nano the model as it is
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from texlens.adapters.lora import SETTINGS, check_adapter, is_full
 from texlens.adapters.metadata import AdapterMetadata
@@ -24,12 +24,16 @@ from texlens.core.notes import print_note
 from texlens.core.run_folder import MANIFEST, RunFolder, list_runs
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
+from texlens.inference.preparation import read_preparation
 from texlens.inference.run_checkpoint import run_of_weights, trained_weights
 from texlens.inputs.chat_template import PromptStyle
 from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.processor import load_processor
+
+if TYPE_CHECKING:
+    from texlens.inputs.image_preparation import Preparation
 
 Kind = Literal["checkpoint", "adapter", "full", "gguf"]
 
@@ -57,6 +61,7 @@ class ModelSource:
     adapter: Path | None = None
     quantize: QuantizeSettings | None = None
     calibration: Calibration | None = None
+    preparation: "Preparation | None" = None
     gguf_files: tuple[str, str] | None = None
 
     @property
@@ -225,6 +230,7 @@ def _of_checkpoint(
         _style(config, metadata),
         default_max_new_tokens(read_config(base.folder)),
         calibration=read_calibration(base.folder),
+        preparation=read_preparation(base.folder),
     )
 
 
@@ -312,4 +318,5 @@ def without_adapter(source: ModelSource) -> ModelSource:
         style=_style(None, ExportManifest.read(base.folder)),
         adapter=None,
         calibration=read_calibration(base.folder),
+        preparation=read_preparation(base.folder),
     )

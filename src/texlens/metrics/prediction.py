@@ -25,6 +25,8 @@ class Prediction:
     domain: str | None = None
     error: str | None = None
     more_references: tuple[str, ...] = ()
+    prepared: tuple[str, ...] = ()
+    """Steps by which the image was prepared before it was read (`inputs.image_preparation`)."""
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -37,7 +39,8 @@ class Prediction:
     def from_row(cls, row: dict) -> "Prediction":
         row = renamed_fields(row)
         known = {key: row[key] for key in cls.__dataclass_fields__ if key in row}
-        return cls(**known | {"more_references": tuple(row.get("more_references", ()))})
+        tuples: dict = {name: tuple(row.get(name, ())) for name in ("more_references", "prepared")}
+        return cls(**known | tuples)
 
 
 def renamed_fields(row: dict) -> dict:

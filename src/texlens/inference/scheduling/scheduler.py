@@ -94,7 +94,7 @@ class RequestScheduler:
         """
         loaded = self.model(model)
         system = loaded.style.system_prompt if system is None else system
-        sample = Sample("request", image, "", prompt, system)
+        sample = loaded.prepared(Sample("request", image, "", prompt, system))
         processor = self._backends[loaded.name].processor
         return prompt_example(processor, sample, loaded.style, raw_patches=self._batch.raw_patches)
 

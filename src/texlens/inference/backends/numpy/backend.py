@@ -24,6 +24,7 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
 from texlens.inference.model import LoadedModel
+from texlens.inference.preparation import read_preparation
 from texlens.inputs.chat_template import IMAGE_TOKEN, TURN_END_TOKEN, PromptStyle, prompt_ids
 from texlens.inputs.image_patches import image_to_patches
 from texlens.metrics.prediction import Prediction
@@ -145,4 +146,5 @@ def open_numpy(folder: Path, name: str) -> LoadedModel:
         PromptStyle(DEFAULT_PROMPT),
         default_max_new_tokens(backend.model.config),
         read_calibration(folder),
+        preparation=read_preparation(folder),
     )

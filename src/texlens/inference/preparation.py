@@ -1,0 +1,109 @@
+"""Image preparation as a property of a model: read from its metadata, applied to the samples it reads.
+
+Where confidence is low, a prepared image is read unprepared too, and the surer reading is kept. No torch, and no scipy
+before an image is prepared.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from texlens.core.errors import ModelError
+from texlens.data.sample import LazyImage, Sample
+from texlens.metrics.prediction import Prediction
+from texlens.models.metadata import METADATA_FILE, as_dataclass, read_metadata
+
+if TYPE_CHECKING:
+    from texlens.inputs.image_preparation import Preparation
+
+KEY = "image_preparation"
+SURE = 0.7
+"""A prepared image whose reading has a lower probability is read unprepared too."""
+
+Read = Callable[[Sequence[Sample]], Iterator[Prediction]]
+
+
+def read_preparation(folder: Path) -> "Preparation | None":
+    """What a model's metadata says; None where images are read as they are.
+
+    Raises:
+        ModelError: the metadata is damaged.
+    """
+    values = read_metadata(folder).get(KEY)
+    if values is None:
+        return None
+    if not isinstance(values, dict):
+        raise ModelError(f"{folder / METADATA_FILE}: {KEY} is not an object; restore the file")
+    from texlens.inputs.image_preparation import Preparation
+
+    return as_dataclass(Preparation, values, folder)
+
+
+@dataclass(frozen=True)
+class PreparedSample:
+    """A sample and its prepared images, which are computed when first used."""
+
+    original: Sample
+    preparation: "Preparation"
+
+    @cached_property
+    def sample(self) -> Sample:
+        first, *others = (self._image(number) for number in range(len(self.original.images)))
+        return replace(self.original, image=first, more_images=tuple(others))
+
+    @cached_property
+    def steps(self) -> tuple[str, ...]:
+        """What was changed in the first image."""
+        return self._prepared[0][1]
+
+    @cached_property
+    def _prepared(self) -> list[tuple[bytes, tuple[str, ...]]]:
+        """Encoded image and steps of each image."""
+        return [_prepared(image, self.preparation) for image in self.original.images]
+
+    def _image(self, number: int) -> LazyImage:
+        return LazyImage(lambda: self._prepared[number][0], self.original.images[number].where)
+
+
+def _prepared(image: LazyImage, preparation: "Preparation") -> tuple[bytes, tuple[str, ...]]:
+    from texlens.inputs.image_preparation import prepare
+
+    result = prepare(image.load(), preparation)
+    if not result.steps:
+        return image.encoded(), ()
+    buffer = io.BytesIO()
+    result.image.save(buffer, "PNG")
+    return buffer.getvalue(), result.steps
+
+
+def read_prepared(
+    samples: Sequence[Sample], preparation: "Preparation", read: Read, *, twice: bool = True
+) -> Iterator[Prediction]:
+    """Predictions of prepared samples.
+
+    Args:
+        twice: read doubtful ones unprepared too and return the surer reading.
+    """
+    prepared = {sample.id: PreparedSample(sample, preparation) for sample in samples}
+    doubtful: dict[str, Prediction] = {}
+    for prediction in read([one.sample for one in prepared.values()]):
+        steps = () if prediction.stop == "failed" else prepared[prediction.id].steps
+        prediction = replace(prediction, prepared=steps)
+        if twice and steps and _probability(prediction) < SURE:
+            doubtful[prediction.id] = prediction
+        else:
+            yield prediction
+    if doubtful:
+        for plain in read([prepared[name].original for name in doubtful]):
+            yield max(doubtful[plain.id], plain, key=_probability)
+
+
+def _probability(prediction: Prediction) -> float:
+    """Of the text, 0 for one that is no complete reading; calibration does not change the order."""
+    from math import exp
+
+    is_complete = prediction.stop in ("end", "stop") and prediction.log_probability is not None
+    return exp(prediction.log_probability or 0.0) if is_complete else 0.0

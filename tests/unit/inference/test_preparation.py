@@ -1,0 +1,87 @@
+"""Samples read by a model whose metadata asks for preparation."""
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from texlens.core.errors import DataError, ModelError
+from texlens.data.sample import LazyImage, Sample
+from texlens.inference.open import open_model
+from texlens.inference.preparation import PreparedSample, read_preparation, read_prepared
+from texlens.inputs.image_preparation import Preparation
+from texlens.latex.render.formats import render_png
+from texlens.metrics.prediction import Prediction
+
+FORMULA = render_png("x ^ { 2 } + 1", pixels_per_em=14)
+
+
+def dark() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(255 - np.asarray(Image.open(io.BytesIO(FORMULA)).convert("L"))).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def sample(data: bytes, name: str = "a") -> Sample:
+    return Sample(name, LazyImage.from_bytes(data), "reference")
+
+
+def reader(log_probabilities: dict[bytes, float]):
+    """Answers with the name of the image that it got, `plain` or `prepared`."""
+
+    def read(samples: Sequence[Sample]) -> Iterator[Prediction]:
+        for one in samples:
+            is_plain = one.image.encoded() in log_probabilities
+            log_probability = log_probabilities.get(one.image.encoded(), -1.0)
+            text = "plain" if is_plain else "prepared"
+            yield Prediction(one.id, "reference", text, tokens=3, log_probability=log_probability)
+
+    return read
+
+
+def test_a_clean_image_is_read_as_its_own_bytes():
+    prepared = PreparedSample(sample(FORMULA), Preparation())
+    assert prepared.steps == ()
+    assert prepared.sample.image.encoded() == FORMULA
+
+
+def test_a_dark_image_is_read_inverted_and_the_prediction_says_so():
+    [prediction] = read_prepared([sample(dark())], Preparation(), reader({}), twice=False)
+    assert (prediction.text, prediction.prepared) == ("prepared", ("inverted",))
+
+
+@pytest.mark.parametrize(("log_probability", "kept"), [(-0.5, "plain"), (-2.0, "prepared")])
+def test_of_a_doubtful_reading_the_surer_one_is_kept(log_probability, kept):
+    [prediction] = read_prepared([sample(dark())], Preparation(), reader({dark(): log_probability}))
+    assert prediction.text == kept
+
+
+def test_every_sample_comes_back_once():
+    samples = [sample(dark(), "a"), sample(FORMULA, "b"), sample(b"no image", "c")]
+
+    def read(samples):
+        for one in samples:
+            try:
+                one.image.load()
+                yield Prediction(one.id, "", "text", log_probability=-1.0)
+            except DataError as error:
+                yield Prediction(one.id, "", "", stop="failed", error=str(error))
+
+    predictions = list(read_prepared(samples, Preparation(), read))
+    assert sorted(prediction.id for prediction in predictions) == ["a", "b", "c"]
+
+
+def test_the_bundled_model_reads_a_dark_screenshot():
+    model = open_model("nano", backend="numpy")
+    [prediction] = model.read([sample(dark())])
+    assert (prediction.text, prediction.prepared) == ("x ^ { 2 } + 1", ("inverted",))
+
+
+def test_metadata_without_the_key_prepares_nothing_and_a_damaged_one_is_reported(tmp_path):
+    assert read_preparation(tmp_path) is None
+    (tmp_path / "texlens.json").write_text(json.dumps({"image_preparation": [1]}))
+    with pytest.raises(ModelError, match="not an object"):
+        read_preparation(tmp_path)
