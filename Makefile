@@ -27,7 +27,7 @@ setup: .venv/dev
 
 demo: .venv/run
 	rm -rf demo
-	$(BIN)/texlens train recipes/nano_latex-ocr_lora.yaml --set output=demo --set name=run
+	$(BIN)/texlens train nano_latex-ocr_lora --set output=demo --set name=run
 	$(BIN)/texlens compare demo/run --json > demo/compare.json
 	@echo "report: $(CURDIR)/demo/run/report.html"
 

@@ -33,7 +33,7 @@ from data_pipeline import _picture, _text
 from result import write_result
 
 SHARD_ROWS = 10_000
-RECIPE = Path(__file__).parents[1] / "recipes" / "nano_latex-ocr_lora.yaml"
+RECIPE = Path(__file__).parents[1] / "src" / "texlens" / "recipes" / "nano_latex-ocr_lora.yaml"
 
 
 def make_rows(at: Path, rows: int) -> None:

@@ -17,7 +17,7 @@ from texlens.cli.main import main
 from texlens.latex.render.formats import render_png
 
 ROOT = Path(__file__).parents[2]
-RECIPES = ROOT / "recipes"
+RECIPES = ROOT / "src" / "texlens" / "recipes"
 LABELS = (
     "x ^ { 2 }",
     "\\frac { a } { b }",

@@ -19,56 +19,121 @@ from texlens.models.families import family_of
 CAN_PACK = importlib.util.find_spec("bitsandbytes") is not None
 ALL = sorted(RECIPES.glob("*.yaml"))
 QKVO = ["q_proj", "k_proj", "v_proj", "o_proj"]
-PLAIN = {"weight_decay": 0.0, "warmup_steps": 0, "schedule": "cosine", "name": "adamw"}
+SEVEN = [*QKVO, "gate_proj", "up_proj", "down_proj"]
+LINEAR = {"weight_decay": 0.0, "warmup_steps": 0, "schedule": "linear", "name": "adamw"}
+FORMULAS = {"path": "linxy/LaTeX_OCR", "subset": "synthetic_handwrite", "seed": 222, "max_tokens": 8192}
+S1 = {
+    "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": tuple(QKVO), "vision": None},
+    "train": {"epochs": 8, "steps": None, "batch_size": 8, "gradient_accumulation": 1, "seed": 42},
+    "compute": {"gradient_checkpointing": True},
+    "optimizer": {**LINEAR, "learning_rate": 1e-4},
+    "logging": {"every_steps": 10},
+    "checkpoints": {"every_steps": 50, "keep": 3},
+    "evaluate": {"max_new_tokens": 512, "temperature": 0.0, "seed": 222},
+    "prompt": "Transcribe the LaTeX of this image.",
+    "covered": {"text-attention": 8},
+}
+PART = {"data": {**FORMULAS, "fraction": 0.002}, "evaluate": {**S1["evaluate"], "fraction": 0.002}}
+FULL = {"data": {**FORMULAS, "fraction": 1.0}}
+S3 = {
+    "model": "Qwen/Qwen3-VL-8B-Instruct",
+    "data": {"max_tokens": 4096},
+    "adapter": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": tuple(SEVEN)},
+    "vision": {"rank": 8, "alpha": 16, "dropout": 0.1},
+    "train": {"epochs": 3, "steps": None, "batch_size": 2, "gradient_accumulation": 8},
+    "compute": {"gradient_checkpointing": True},
+    "optimizer": {**LINEAR, "learning_rate": 2e-4, "warmup_steps": 100, "weight_decay": 0.01},
+    "logging": {"every_steps": 10},
+    "checkpoints": {"every_steps": 500, "keep": 3},
+    "validation": {"every_steps": 500, "early_stopping_patience": 3},
+    "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12},
+}
+UNSLOTH = {
+    "name": "adamw-8bit",
+    "learning_rate": 2e-4,
+    "schedule": "linear",
+    "warmup_steps": 5,
+    "weight_decay": 0.01,
+}
+S3_4BIT = {
+    "model": "Qwen/Qwen3-VL-8B-Instruct",
+    "data": {"max_tokens": 2048},
+    "base": {"quantize": "nf4", "double_quantize": True},
+    "adapter": {"rank": 16, "alpha": 16, "dropout": 0.0, "targets": tuple(SEVEN), "rslora": True},
+    "train": {"epochs": None, "steps": 30, "batch_size": 2, "gradient_accumulation": 4, "seed": 3407},
+    "compute": {"gradient_checkpointing": True},
+    "optimizer": UNSLOTH,
+    "logging": {"every_steps": 1},
+    "covered": {"text-attention": 8, "text-mlp": 6},
+}
+S4 = {
+    "model": "Qwen/Qwen3-VL-4B-Instruct",
+    "data": {"path": "modelscope:modelscope/coco_2014_caption", "max_tokens": 8192},
+    "base": {"quantize": "nf4", "double_quantize": True},
+    "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": tuple(QKVO)},
+    "train": {"epochs": 5, "steps": None, "batch_size": 1, "gradient_accumulation": 8},
+    "compute": {"gradient_checkpointing": True},
+    "optimizer": {**LINEAR, "learning_rate": 1e-4},
+    "splits": {"train": "train[:496]", "validation": None, "test": "train[496:500]"},
+    "prompt": "Describe this image in one sentence.",
+    "covered": {"text-attention": 8},
+}
 SETTINGS = {
-    "qwen3-vl-4b_latex-ocr_lora": {
-        "model": "Qwen/Qwen3-VL-4B-Instruct",
-        "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
-        "train": {"epochs": 8, "steps": None, "batch_size": 8, "gradient_accumulation": 1},
-        "compute": {"gradient_checkpointing": True},
-        "optimizer": {**PLAIN, "learning_rate": 1e-4},
-        "prompt": "Transcribe the LaTeX of this image.",
-        "covered": {"text-attention": 8},
-    },
-    "qwen3-vl-30b-a3b_latex-ocr_lora": {
-        "model": "Qwen/Qwen3-VL-30B-A3B-Instruct",
-        "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": ("text-attention",), "vision": None},
-        "train": {"epochs": 8, "steps": None, "batch_size": 8, "gradient_accumulation": 1},
-        "compute": {"gradient_checkpointing": True},
-        "optimizer": {**PLAIN, "learning_rate": 1e-4},
-        "prompt": "Transcribe the LaTeX of this image.",
-        "covered": {"text-attention": 8},
-    },
+    "qwen3-vl-4b_latex-ocr_lora": {**S1, **PART, "model": "Qwen/Qwen3-VL-4B-Instruct"},
+    "qwen3-vl-4b_latex-ocr_lora-full": {**S1, **FULL, "model": "Qwen/Qwen3-VL-4B-Instruct"},
+    "qwen3-vl-30b-a3b_latex-ocr_lora": {**S1, **PART, "model": "Qwen/Qwen3-VL-30B-A3B-Instruct"},
+    "qwen3-vl-30b-a3b_latex-ocr_lora-full": {**S1, **FULL, "model": "Qwen/Qwen3-VL-30B-A3B-Instruct"},
+    "qwen2.5-vl-3b_latex-ocr_lora": {**S1, **PART, "model": "Qwen/Qwen2.5-VL-3B-Instruct"},
     "qwen2-vl-2b_latex-ocr_lora": {
         "model": "Qwen/Qwen2-VL-2B-Instruct",
-        "adapter": {"rank": 64, "alpha": 16, "dropout": 0.05, "targets": (*QKVO, "gate_proj", "up_proj", "down_proj")},
+        "data": {"path": "modelscope:AI-ModelScope/LaTeX_OCR", "subset": "default", "max_tokens": 8192},
+        "adapter": {"rank": 64, "alpha": 16, "dropout": 0.05, "targets": tuple(SEVEN)},
         "train": {"epochs": 2, "steps": None, "batch_size": 4, "gradient_accumulation": 4},
-        "optimizer": {**PLAIN, "learning_rate": 1e-4},
-        "prompt": "你是一个LaTeX OCR助手,目标是读取用户输入的照片,转换成LaTeX公式。",
+        "compute": {"gradient_checkpointing": True},
+        "optimizer": {**LINEAR, "learning_rate": 1e-4},
+        "logging": {"every_steps": 10},
+        "checkpoints": {"every_steps": 100},
+        "evaluate": {"max_new_tokens": 8192},
+        "prompt": "你是一个LaText OCR助手,目标是读取用户输入的照片，转换成LaTex公式。",
         "splits": {"train": "train[:996]", "validation": None, "test": "train[996:1000]"},
         "covered": {"text-attention": 8, "text-mlp": 6},
     },
-    "qwen2.5-vl-7b_latex-ocr_lora": {
-        "model": "Qwen/Qwen2.5-VL-7B-Instruct",
-        "adapter": {"rank": 16, "alpha": 16, "targets": ("text-attention", "text-mlp", "vision"), "vision": None},
-        "train": {"batch_size": 2, "gradient_accumulation": 4, "seed": 3407},
-        "optimizer": {
-            "name": "adamw-8bit",
-            "learning_rate": 2e-4,
-            "schedule": "linear",
-            "warmup_steps": 5,
-            "weight_decay": 0.01,
-        },
-        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 10},
+    "qwen3-vl-8b_latex-ocr_lora": S3,
+    "qwen3-vl-8b_latex-ocr_modules-to-save": {
+        **S3,
+        "adapter": {**S3["adapter"], "modules_to_save": ("lm_head", "embed_tokens")},
+        "covered": {**S3["covered"], "embed": 1, "head": 1},
     },
-    "qwen3-vl-8b_latex-ocr_lora": {
-        "model": "Qwen/Qwen3-VL-8B-Instruct",
-        "adapter": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": ("text-attention", "text-mlp")},
-        "vision": {"rank": 8},
-        "train": {"epochs": 3, "steps": None, "batch_size": 2, "gradient_accumulation": 8},
-        "optimizer": {**PLAIN, "learning_rate": 2e-4, "warmup_steps": 100},
-        "validation": {"every_steps": 500, "early_stopping_patience": 3},
-        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12},
+    "qwen3-vl-8b_latex-ocr_qlora": S3_4BIT,
+    "qwen3-vl-8b_latex-ocr_loftq": {
+        **S3_4BIT,
+        "adapter": {**S3_4BIT["adapter"], "rslora": False, "init": "loftq"},
+    },
+    "qwen3-vl-4b_coco-caption_qlora": S4,
+    "qwen3-vl-4b_coco-caption_moe-lora": {
+        **S4,
+        "base": {"quantize": "none"},
+        "adapter": {**S4["adapter"], "kind": "moe-lora", "experts": 2},
+        "tensors": 3,
+    },
+    "qwen2.5-vl-7b_latex-ocr_qlora": {
+        "model": "Qwen/Qwen2.5-VL-7B-Instruct",
+        "data": {"path": "unsloth/LaTeX_OCR", "system_prompt": None, "max_tokens": 2048},
+        "base": {"quantize": "nf4"},
+        "adapter": {
+            "rank": 16,
+            "alpha": 16,
+            "dropout": 0.0,
+            "targets": ("text-attention", "text-mlp", "vision"),
+            "vision": None,
+        },
+        "train": {"epochs": None, "steps": 10, "batch_size": 2, "gradient_accumulation": 4, "seed": 3407},
+        "compute": {"gradient_checkpointing": True},
+        "optimizer": UNSLOTH,
+        "logging": {"every_steps": 5},
+        "evaluate": {"max_new_tokens": 512},
+        "prompt": "为图片生成LaTeX表达式<image>",
+        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 10},
     },
     "qwen3-vl-4b_latex-ocr_qlora-8gb": {
         "model": "Qwen/Qwen3-VL-4B-Instruct",
@@ -108,8 +173,8 @@ SETTINGS = {
         "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12, "merger": 6},
     },
 }
-"""What the tutorials that people come from set, key by key; `covered` counts layers of the tiny stand-in, `tensors`
-those that are saved of each."""
+"""What the scripts of the five tutorials set, key by key (docs/tutorials/classic-recipes.md). `covered` counts adapted
+layers of the tiny model, `tensors` those that are saved of each."""
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -123,6 +188,10 @@ def test_a_recipe_has_the_settings_it_is_known_for(name):
         "optimizer": config.train.optimizer,
         "compute": config.train.compute,
         "validation": config.train.validation,
+        "logging": config.train.logging,
+        "checkpoints": config.train.checkpoints,
+        "evaluate": config.evaluate,
+        "data": config.data,
         "splits": config.data.splits,
     }
     assert config.model.path == expected["model"]
@@ -147,7 +216,9 @@ def test_a_recipe_trains_compares_and_reports(recipe, texlens, tiny_checkpoints,
         *("--set", f"output={tmp_path / 'runs'}"),
         *("--set", f"model.path={tiny_checkpoints[family]}"),
         *("--set", f"data.path={data}"),
-        *("--set", "train.epochs=null", "--set", "train.steps=2"),
+        *("--set", "train.steps=2"),
+        *(("--set", "data.fraction=1", "--set", "evaluate.fraction=1") if config.data.fraction < 1 else ()),
+        *(("--set", "adapter.init=default") if getattr(config.adapter, "init", "") == "loftq" else ()),
         *("--set", "train.optimizer.name=adamw"),
         *("--set", "evaluate.max_new_tokens=8"),
         *(() if torch.cuda.is_available() and CAN_PACK else ("--set", "base.quantize=none")),
@@ -190,7 +261,7 @@ def check_files(run: Path, config: RunConfig) -> None:
         assert (run / name).stat().st_size > 0, name
     saved_config = load_config(run / "config.yaml")
     assert saved_config.data.splits == config.data.splits
-    assert saved_config.adapter == config.adapter
+    assert saved_config.adapter.model_dump(exclude={"init"}) == config.adapter.model_dump(exclude={"init"})
     measured = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert ("eval_loss" in {key for row in measured for key in row}) == (config.data.splits.validation is not None)
 
@@ -206,8 +277,11 @@ def check_adapter(run: Path, config: RunConfig, covered: dict[str, int], tensors
     coverage = {row["group"]: row for row in json.loads((run / "coverage.json").read_text())}
     assert {group: row["matched"] for group, row in coverage.items() if row["matched"]} == covered
     weights = load_file(run / "adapter/adapter_model.safetensors")
-    assert len(weights) == tensors * sum(covered.values())
-    assert sum(tensor.numel() for tensor in weights.values()) == sum(row["parameters"] for row in coverage.values())
+    lora = {name: tensor for name, tensor in weights.items() if "lora_" in name or tensors == 3}
+    assert len(lora) == tensors * sum(count for group, count in covered.items() if group not in ("embed", "head"))
+    parameters = sum(row["parameters"] for row in coverage.values() if not row.get("full"))
+    assert sum(tensor.numel() for tensor in lora.values()) == parameters
+    assert (len(weights) > len(lora)) == ("embed" in covered)
     ranks = {tensor.shape[0] for name, tensor in weights.items() if "visual.blocks" in name and "lora_A" in name}
     if vision := getattr(config.adapter, "vision", None):
         assert ranks == {vision.rank}
@@ -216,7 +290,7 @@ def check_adapter(run: Path, config: RunConfig, covered: dict[str, int], tensors
 
 def test_the_recipe_with_8_bit_optimizer_says_in_one_line_that_it_needs_a_gpu(texlens, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    done = texlens("train", RECIPES / "qwen2.5-vl-7b_latex-ocr_lora.yaml")
+    done = texlens("train", RECIPES / "qwen2.5-vl-7b_latex-ocr_qlora.yaml")
 
     assert done.code == 2
     assert done.err == "texlens: train.optimizer.name: adamw-8bit needs a GPU; use adamw\n"

@@ -13,7 +13,7 @@ from texlens.cli.errors import as_run_errors
 from texlens.cli.formulas import canonical, render
 from texlens.cli.help import HelpGroup, use_help_commands
 from texlens.cli.measuring import calibrate, compare, evaluate, report, score
-from texlens.cli.training import models, plan, runs, train
+from texlens.cli.training import models, plan, recipes, runs, train
 from texlens.cli.using import doctor, export, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
 from texlens.core.errors import TexlensError, one_line
@@ -37,6 +37,7 @@ class TexlensGroup(HelpGroup):
     topics = {command.__name__: topic for topic, commands in TOPICS.items() for command in commands} | {
         "data": "Data and models",
         "models": "Data and models",
+        "recipes": "Train",
     }
 
 
@@ -48,7 +49,7 @@ and prove what the tuning did.
 
 Example, on a laptop, with the model and data that ship:
 
-    texlens train recipes/nano_latex-ocr_lora.yaml
+    texlens train nano_latex-ocr_lora
     texlens read formula.png
 """,
     no_args_is_help=True,
@@ -61,6 +62,7 @@ for commands in TOPICS.values():
         app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
+app.add_typer(recipes.app, name="recipes")
 use_help_commands(app)
 
 

@@ -35,6 +35,8 @@ class DataSettings(Settings):
     """The question about each image; a row's own prompt replaces it."""
     system_prompt: str | None = None
     """System prompt; default: what the checkpoint's chat template adds."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Reject train and validation rows whose image, prompt and answer have more tokens together; nothing is cut."""
     strict: bool = False
     """Stop at the first row that can't be used, instead of going on without it."""
     allow_outside: bool = False

@@ -19,6 +19,8 @@ class EvaluateSettings(Settings):
     batch_size: int = Field(16, ge=1)
     max_new_tokens: int = Field(256, ge=1)
     """A prediction is cut here, and counted as a length-limit hit."""
+    fraction: float = Field(1.0, gt=0, le=1)
+    """Share of the split's rows to score, drawn by `seed`."""
     max_rows: int | None = Field(None, ge=1)
     """Score at most this many rows of the split, drawn by `seed`."""
     temperature: float = Field(0.0, ge=0)
@@ -26,4 +28,4 @@ class EvaluateSettings(Settings):
     metrics: MetricNames = ("formulas",)
     """Names of scores, or of the sets formulas, captions and all; exact_match is always among them."""
     seed: int = 0
-    """Draws rows under `max_rows`, samples at a temperature, and resamples for the intervals."""
+    """Draws rows under `fraction` and `max_rows`, samples at a temperature, and resamples for the intervals."""

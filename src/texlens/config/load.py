@@ -11,19 +11,21 @@ from pydantic import ValidationError
 from texlens.config.aliases import apply_aliases, renaming_note
 from texlens.config.explain import explain
 from texlens.config.overrides import Change, lay_over, leaves, parse_override
+from texlens.config.recipes import find_run_file
 from texlens.config.run import SCHEMA_VERSION, RunConfig
 from texlens.config.yaml_file import read_yaml
 from texlens.core.errors import ConfigError
 from texlens.core.notes import print_note
 
 
-def load_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
-    """The run file at `path` with overrides such as `train.epochs=2` laid over it.
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
+    """The run file at `path`, or the recipe of that name, with overrides such as `train.epochs=2` laid over it.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key or an impossible value; one line that names the key.
     """
-    return build_config(read_yaml(path), where=str(path), overrides=overrides)
+    file = find_run_file(path)
+    return build_config(read_yaml(file), where=str(path), overrides=overrides)
 
 
 def load_saved_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:

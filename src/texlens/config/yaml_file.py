@@ -63,9 +63,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such run file; `texlens recipes list` names complete ones to start from"
-        ) from None
+        raise ConfigError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror or error}); check the path") from None
     if len(data) > MAX_BYTES:

@@ -131,13 +131,14 @@ def load_split(
 def drawn(count: int, *, fraction: float = 1.0, limit: int | None = None, seed: int = 0) -> list[int]:
     """Which of `count` rows are used, in their own order.
 
-    All rows are shuffled once by `seed`; the first round(fraction x count) of that order stay, at least one, and of
-    those the first `limit`. So a smaller limit or fraction is always a part of a larger one.
+    All rows are shuffled once by `seed`; the first int(fraction x count) of that order stay, at least one, and of
+    those the first `limit`. So a smaller limit or fraction is always a part of a larger one. The rows are those of
+    `datasets`' `shuffle(seed).select(range(int(count * fraction)))`.
 
     Example:
         drawn(5) -> [0, 1, 2, 3, 4];  drawn(5, limit=2, seed=0) -> [2, 4]
     """
-    count_drawn = min(count, max(1, round(fraction * count)), count if limit is None else limit)
+    count_drawn = min(count, max(1, int(fraction * count)), count if limit is None else limit)
     if count_drawn == count:
         return list(range(count))
     return sorted(np.random.default_rng(seed).permutation(count)[:count_drawn].tolist())

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from texlens.config.run import RunConfig
 from texlens.core.errors import DataError
+from texlens.data.load import Rows
 from texlens.data.sample import LazyImage, RejectedRow, Sample
 from texlens.inputs.build import read_split
 from texlens.inputs.row_check import check_rows
@@ -37,13 +38,13 @@ class EvaluationRows:
 
 
 def read_rows(config: RunConfig, split: str, base: BaseCheckpoint) -> EvaluationRows:
-    """The rows of a split under `evaluate.max_rows`.
+    """The rows of a split that are measured, checked.
 
     Raises:
         ConfigError: no such split in the settings.
         DataError: no row of it can be read.
     """
-    rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
+    rows = drawn_rows(config, split)
     checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
     references = dict(zip(rows.ids(), rows.texts(), strict=True))
     failed = [_failed(row, references) for row in checked.rejected]
@@ -51,6 +52,13 @@ def read_rows(config: RunConfig, split: str, base: BaseCheckpoint) -> Evaluation
     if not samples:
         raise DataError(f"{config.data.path}: no row to read in split {split}; check data.splits.{split}")
     return EvaluationRows(samples, failed)
+
+
+def drawn_rows(config: RunConfig, split: str) -> Rows:
+    """The rows of a split that `evaluate.fraction` and `evaluate.max_rows` choose, unchecked."""
+    settings = config.evaluate
+    rows = read_split(config.data, split)
+    return rows.draw(fraction=settings.fraction, limit=settings.max_rows, seed=settings.seed)
 
 
 def _failed(row: RejectedRow, references: Mapping[str, str]) -> Prediction:

@@ -84,5 +84,5 @@ def _key(config: RunConfig, rows: EvaluationRows, base: BaseCheckpoint) -> Cache
         "pixels": [geometry.min_pixels, geometry.max_pixels],
         "prompt": [config.data.system_prompt, config.data.prompt],
         "model": config.model.model_dump(mode="json", include={"dtype", "attention"}),
-        "evaluate": config.evaluate.model_dump(mode="json", exclude={"metrics", "max_rows"}),
+        "evaluate": config.evaluate.model_dump(mode="json", exclude={"metrics", "max_rows", "fraction"}),
     }

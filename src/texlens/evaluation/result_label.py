@@ -9,7 +9,7 @@ from texlens.config.run import RunConfig
 
 ROW_FIELDS = ("path", "subset", "format", "splits", "seed", "prompt", "system_prompt", "allow_outside")
 """Of `data`: what decides which rows are read and what is asked about them."""
-READING_FIELDS = ("max_rows", "max_new_tokens", "temperature", "seed")
+READING_FIELDS = ("max_rows", "fraction", "max_new_tokens", "temperature", "seed")
 """Of `evaluate`: what decides which predictions come out."""
 MODEL_FIELDS = ("min_pixels", "max_pixels", "dtype")
 

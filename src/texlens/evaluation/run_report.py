@@ -7,9 +7,9 @@ from texlens.adapters.plan import Coverage
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
+from texlens.evaluation.evaluation_rows import drawn_rows
 from texlens.evaluation.measured import MeasuredComparison, data_name
 from texlens.evaluation.report import ReportData, RowCounts, write_report
-from texlens.inputs.build import read_split
 
 
 def write_run_report(
@@ -21,7 +21,7 @@ def write_run_report(
         saved: the settings of the run folder, which the report shows.
         config: those of this comparison, which may name other rows.
     """
-    rows = read_split(config.data, split, limit=config.evaluate.max_rows, seed=config.evaluate.seed)
+    rows = drawn_rows(config, split)
     return write_report(
         result.report,
         ReportData(

@@ -13,6 +13,7 @@ from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows, count_shared_labels, load_split, split_by_label
 from texlens.data.sample import RejectedRow
 from texlens.inputs.chat_template import PromptStyle
+from texlens.inputs.length_limit import reject_long_rows
 from texlens.inputs.row_check import Checked, check_rows
 
 ROLES = ("train", "validation", "test")
@@ -140,6 +141,17 @@ def _checked(
             strict=settings.strict,
             on_progress=lambda done, _: bar.update(task, completed=done),
         )
+    if settings.max_tokens is not None:
+        checked = reject_long_rows(
+            checked,
+            settings.max_tokens,
+            tokenizer,
+            geometry,
+            prompt=settings.prompt,
+            system_prompt=settings.system_prompt,
+        )
+        if settings.strict and checked.rejected:
+            raise DataError(f"{checked.rejected[0]} (data.strict is on)")
     _print_rejected(checked.rejected, role, rows.total, console)
     if black := checked.transparency["on black"]:
         console.print(

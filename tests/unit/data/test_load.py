@@ -1,5 +1,6 @@
 from collections import Counter
 
+import datasets
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,9 +31,16 @@ def test_the_same_seed_draws_the_same_rows_in_order():
 @settings(deadline=None)
 def test_a_smaller_draw_is_a_part_of_a_larger_one(count, limit, fraction, seed):
     rows = drawn(count, fraction=fraction, limit=limit, seed=seed)
-    assert len(rows) == min(limit, max(1, round(fraction * count)))
+    assert len(rows) == min(limit, max(1, int(fraction * count)))
     assert rows == sorted(set(rows))
     assert set(rows) <= set(drawn(count, fraction=min(1, fraction * 2), limit=limit + 1, seed=seed))
+
+
+@pytest.mark.parametrize(("count", "fraction"), [(9_943, 0.002), (997, 0.29), (76_318, 0.002)])
+def test_rows_of_a_fraction_are_those_of_a_shuffle_of_datasets(count, fraction):
+    shuffled = datasets.Dataset.from_dict({"row": list(range(count))}).shuffle(seed=222)
+    selected = shuffled.select(range(int(count * fraction)))["row"]
+    assert drawn(count, fraction=fraction, seed=222) == sorted(selected)
 
 
 def test_a_limit_and_a_fraction_are_drawn_when_loading(ten):

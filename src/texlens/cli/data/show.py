@@ -9,7 +9,7 @@ from texlens.cli.shared import Json, Overrides, message_console, print_json, res
 
 
 def show(
-    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A run file, or a recipe's name.")],
     rows: Annotated[int, typer.Option(min=1, help="How many rows to show.")] = 3,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
     overrides: Overrides = None,
@@ -19,7 +19,7 @@ def show(
 
     Example:
 
-        texlens data show recipes/nano_latex-ocr_lora.yaml --rows 3
+        texlens data show nano_latex-ocr_lora --rows 3
     """
     from texlens.config.load import load_config
     from texlens.inputs.build import read_split

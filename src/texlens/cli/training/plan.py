@@ -9,7 +9,7 @@ from texlens.cli.shared import Json, Overrides, print_json, result_console
 
 
 def plan(
-    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")],
+    run_file: Annotated[Path, typer.Argument(metavar="RUN.yaml", help="A run file, or a recipe's name.")],
     overrides: Overrides = None,
     gpu: Annotated[
         str | None,
@@ -25,9 +25,9 @@ def plan(
 
     Examples:
 
-        texlens plan recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set adapter.rank=8 --json
+        texlens plan qwen3-vl-4b_latex-ocr_lora --set adapter.rank=8 --json
 
-        texlens plan recipes/qwen3-vl-4b_latex-ocr_lora.yaml --gpu rtx4090 --fit mine.yaml
+        texlens plan qwen3-vl-4b_latex-ocr_lora --gpu rtx4090 --fit mine.yaml
     """
     from texlens.config.load import load_config
     from texlens.core.errors import ConfigError

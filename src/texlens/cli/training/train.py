@@ -17,9 +17,7 @@ TRUST = "model.trust_remote_code"
 
 
 def train(
-    run_file: Annotated[
-        Path | None, typer.Argument(metavar="RUN.yaml", help="A run file; recipes/ holds complete ones.")
-    ] = None,
+    run_file: Annotated[Path | None, typer.Argument(metavar="RUN.yaml", help="A run file, or a recipe's name.")] = None,
     overrides: Overrides = None,
     resume: Annotated[
         Path | None,
@@ -40,14 +38,14 @@ def train(
 
     Examples:
 
-        texlens train recipes/nano_latex-ocr_lora.yaml
+        texlens train nano_latex-ocr_lora
 
-        texlens train recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set model.path=/models/Qwen3-VL-4B-Instruct
+        texlens train qwen3-vl-4b_latex-ocr_lora --set model.path=/models/Qwen3-VL-4B-Instruct
         --set data.path=linxy/LaTeX_OCR --set data.subset=small
 
         texlens train --resume runs/nano
 
-        texlens train recipes/qwen3-vl-4b_latex-ocr_lora.yaml --set model.path=/models/Qwen3-VL-4B-Instruct
+        texlens train qwen3-vl-4b_latex-ocr_lora --set model.path=/models/Qwen3-VL-4B-Instruct
         --processes 4
     """
     from texlens.core.errors import ConfigError

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from texlens.cli.main import app
 from texlens.config.load import load_config
 
-RECIPE = Path(__file__).parents[4] / "recipes" / "nano_latex-ocr_lora.yaml"
+RECIPE = Path(__file__).parents[4] / "src" / "texlens" / "recipes" / "nano_latex-ocr_lora.yaml"
 
 
 def test_a_card_adds_memory_time_and_a_verdict(tmp_path):
@@ -23,7 +23,7 @@ def test_a_card_adds_memory_time_and_a_verdict(tmp_path):
 def test_the_table_ends_in_a_verdict():
     result = CliRunner().invoke(app, ["plan", str(RECIPE), "--gpu", "t4"])
     assert "frozen weights" in result.stdout
-    assert "of 14.6 GiB, engine plain" in result.stdout
+    assert "of 14.6 GiB, backend plain" in result.stdout
 
 
 def test_fit_without_a_gpu_is_refused(capsys):
