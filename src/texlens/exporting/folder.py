@@ -9,6 +9,7 @@ from types import FrameType
 
 from texlens.core.errors import ExportError
 from texlens.core.files import naming, whole_folder
+from texlens.exporting.decoding import GENERATION_CONFIG, Decoding, write_generation_config
 from texlens.models.checkpoint import CONFIG, INDEX
 from texlens.models.metadata import METADATA_FILE
 from texlens.models.processor import Processor, save_processor
@@ -19,7 +20,7 @@ SLACK_BYTES = 64 * 2**20
 MAX_SUPPORTING_FILE_BYTES = 64 * 2**20
 
 _SUPPORTING = ("*.json", "*.jinja", "*.txt", "LICENSE*", "NOTICE*")
-_NOT_COPIED = (CONFIG, INDEX, METADATA_FILE, "adapter_config.json")
+_NOT_COPIED = (CONFIG, INDEX, METADATA_FILE, GENERATION_CONFIG, "adapter_config.json")
 
 
 def check_output(folder: Path, *, force: bool) -> None:
@@ -58,12 +59,13 @@ def staging_dir(folder: Path) -> Iterator[Path]:
         yield staging
 
 
-def write_supporting_files(base: Path, processor: Processor, folder: Path) -> None:
-    """Writes what loaders need besides config and weights: small files of the base, and the processor."""
+def write_supporting_files(base: Path, processor: Processor, decoding: Decoding, folder: Path) -> None:
+    """Writes what loaders need besides config and weights: small files of the base, processor and decoding."""
     for path in sorted({path for pattern in _SUPPORTING for path in base.glob(pattern)}):
         if path.name not in _NOT_COPIED and path.is_file() and path.stat().st_size < MAX_SUPPORTING_FILE_BYTES:
             shutil.copyfile(path, folder / path.name)
     save_processor(processor, folder)
+    write_generation_config(base, processor, decoding, folder)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import torch
 from texlens.adapters.merge import Change, Merge, named_shapes, parameter_name
 from texlens.core.errors import ExportError
 from texlens.core.files import write_json
+from texlens.exporting.portable_config import portable_config, write_portable_config
 from texlens.exporting.shards import FLOATS, StoredTensor, TensorWriter, as_bytes, read_shard, write_shard
 from texlens.models.checkpoint import CONFIG, INDEX, read_config, weight_files
 from texlens.models.families import EMBEDDING, HEAD
@@ -102,12 +103,12 @@ def _write_config(base: Path, folder: Path, config: dict, untied: StoredTensor |
     """Config and index, unchanged except for a head that is no longer tied."""
     index = base / INDEX
     if untied is None:
-        shutil.copyfile(base / CONFIG, folder / CONFIG)
+        write_portable_config(base / CONFIG, folder / CONFIG)
         if index.is_file():
             shutil.copyfile(index, folder / INDEX)
         return
     text = {"text_config": {**config["text_config"], "tie_word_embeddings": False}} if "text_config" in config else {}
-    write_json(folder / CONFIG, {**config, **text, "tie_word_embeddings": False})
+    write_json(folder / CONFIG, portable_config({**config, **text, "tie_word_embeddings": False}))
     if index.is_file():
         content = json.loads(index.read_text(encoding="utf-8"))
         content["weight_map"][HEAD_WEIGHT] = untied.path.name

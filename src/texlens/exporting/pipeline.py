@@ -17,6 +17,7 @@ from texlens.core.run_folder import RunFolder
 from texlens.exporting.folder import check_free_space, check_output, staging_dir
 from texlens.exporting.formats.protocol import CALIBRATION_ROWS, ExportFormat, ExportJob
 from texlens.exporting.formats.registry import find_format
+from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.exporting.readme import write_readme
 from texlens.inference.confidence import KEY
 from texlens.inference.source import resolve_run_base
@@ -41,7 +42,7 @@ Check = Callable[[Path], Verdict]
 class ExportResult:
     folder: Path
     manifest: ExportManifest
-    commands: list[str]
+    commands: list[ServingCommand]
 
 
 def export_run(
@@ -103,7 +104,8 @@ def _manifest(job: ExportJob, export_format: ExportFormat, notes: Mapping[str, A
         max_pixels=geometry.max_pixels,
         prompt=config.data.prompt,
         system_prompt=config.data.system_prompt,
-        max_new_tokens=config.evaluate.max_new_tokens,
+        max_new_tokens=job.decoding.max_new_tokens,
+        temperature=job.decoding.temperature,
         notes=notes,
         sizes={
             "weights": sum(path.stat().st_size for path in weights),

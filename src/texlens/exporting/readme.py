@@ -1,14 +1,18 @@
 """README.md of an exported folder: what it is, how it was made, its scores, how to use it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from texlens.core.files import write_text
+from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.models.export_manifest import ExportManifest
+
+SERVING = "Each command decodes as the predictions were decoded that the scores above are of."
 
 
 def write_readme(
-    folder: Path, name: str, manifest: ExportManifest, commands: list[str], loading_code: str | None
+    folder: Path, name: str, manifest: ExportManifest, commands: Sequence[ServingCommand], loading_code: str | None
 ) -> None:
     """`name` is what the folder will be called."""
     parts = [
@@ -20,8 +24,12 @@ def write_readme(
     if loading_code:
         parts.append(f"## Loading\n\n```python\n{loading_code}\n```")
     if commands:
-        parts.append("## Serving\n\n```sh\n" + "\n".join(commands) + "\n```")
+        parts.append(f"## Serving\n\n{SERVING}\n\n```sh\n{_listed(commands)}\n```")
     write_text(folder / "README.md", "\n\n".join(parts) + "\n")
+
+
+def _listed(commands: Sequence[ServingCommand]) -> str:
+    return "\n\n".join(f"# {command.program}\n{command.command}" for command in commands)
 
 
 def _title(manifest: ExportManifest) -> str:
@@ -50,6 +58,11 @@ def _verification(manifest: ExportManifest) -> str:
         f"{result['same_texts']} texts are the same; first token: the same on {first['top1']:.1%} of rows, mean KL "
         f"{first['kl_mean']:.2g} nats, largest difference of a logit {first['max_abs']:.2g}."
     )
+    if result.get("same_generated") is not None:
+        summary += (
+            f" Plain `generate()` with this folder's generation_config.json gives the same text on "
+            f"{result['same_generated']} of {result['rows']} rows."
+        )
     table = ["| score | adapter | this folder | difference (95%) |\n|---|---|---|---|"]
     table += [
         f"| {name} | {score['adapter']:.4f} | {score['artifact']:.4f} | {score['difference']:+.4f} "

@@ -29,6 +29,8 @@ class ExportManifest:
     prompt: str
     system_prompt: str | None
     max_new_tokens: int
+    temperature: float = 0.0
+    """Of the measured decoding; 0 is greedy."""
     reader: ReaderName = "transformers"
     notes: Mapping[str, Any] = field(default_factory=dict)
     """The method in words and numbers: libraries, group size, calibration rows, numbers of quantized layers."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from texlens.core.errors import ModelError
 from texlens.data.geometry import ImageGeometry
@@ -20,6 +21,12 @@ def read_preprocessor(folder: Path) -> dict:
     """
     nested = _read(folder / NESTED_FILE).get("image_processor")
     return nested if isinstance(nested, dict) else _read(folder / FILE)
+
+
+def read_video_preprocessor(folder: Path) -> dict:
+    """The settings of the video processor in a checkpoint's folder; empty if it has none."""
+    nested = _read(folder / NESTED_FILE).get("video_processor")
+    return nested if isinstance(nested, dict) else _read(folder / VIDEO_FILE)
 
 
 def geometry_of(
@@ -56,9 +63,13 @@ def geometry_of(
     )
 
 
-def preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
-    """The settings that the stock image processor reads, with the pixel budget of `geometry`."""
-    return {
+def preprocessor_config(geometry: ImageGeometry, family: Family, base: Mapping = MappingProxyType({})) -> dict:
+    """The settings that the stock image processor reads, with the pixel budget of `geometry`.
+
+    Args:
+        base: settings of the checkpoint, of which those that `geometry` does not determine are preserved.
+    """
+    determined = {
         "do_convert_rgb": True,
         "do_normalize": True,
         "do_rescale": True,
@@ -74,6 +85,9 @@ def preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
         "size": {"longest_edge": geometry.max_pixels, "shortest_edge": geometry.min_pixels},
         "temporal_patch_size": geometry.temporal_patch_size,
     }
+    other = {key: value for key, value in base.items() if key not in ("min_pixels", "max_pixels")}
+    chosen_by_base = {key: base[key] for key in ("image_processor_type", "processor_class") if key in base}
+    return {**other, **determined, **chosen_by_base}
 
 
 def video_preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
@@ -83,6 +97,7 @@ def video_preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
         "image_std": list(geometry.std),
         "merge_size": geometry.merge_size,
         "patch_size": geometry.patch_size,
+        "processor_class": family.processor_class,
         "temporal_patch_size": geometry.temporal_patch_size,
         "video_processor_type": family.video_processor_class,
     }

@@ -1,6 +1,7 @@
 """The `Processor`: tokenizer and image geometry of a checkpoint; needs no torchvision, and stock loaders read it."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,33 @@ from texlens.models.preprocessor import (
     geometry_of,
     preprocessor_config,
     read_preprocessor,
+    read_video_preprocessor,
     video_preprocessor_config,
 )
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+
+
+@dataclass(frozen=True)
+class ProcessorSource:
+    """The folder of a processor, and its tokenizer as it was loaded."""
+
+    folder: Path
+    tokens: int
+    chat_template: str
+
+    def has_tokenizer_of(self, tokenizer: PreTrainedTokenizerBase) -> bool:
+        """Whether the folder's tokenizer files still describe the tokenizer."""
+        return len(tokenizer) == self.tokens and tokenizer.chat_template == self.chat_template
 
 
 @dataclass(frozen=True)
@@ -31,6 +57,8 @@ class Processor:
     image_token_id: int
     end_token_id: int
     family: Family
+    source: "ProcessorSource | None" = None
+    """Where it was loaded from; None for one that was built in memory."""
 
     @property
     def pad_token_id(self) -> int:
@@ -61,7 +89,9 @@ def load_processor(folder: str | Path, *, min_pixels: int | None = None, max_pix
             f"{folder / CONFIG}: image_token_id is {config['image_token_id']}, but the tokenizer's {IMAGE_TOKEN} is "
             f"{image_token_id}; use tokenizer and config from the same checkpoint"
         )
-    return Processor(tokenizer, geometry, image_token_id, _token_id(tokenizer, TURN_END_TOKEN, folder), family)
+    end_token_id = _token_id(tokenizer, TURN_END_TOKEN, folder)
+    source = ProcessorSource(folder, len(tokenizer), str(tokenizer.chat_template))
+    return Processor(tokenizer, geometry, image_token_id, end_token_id, family, source)
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -88,17 +118,46 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def save_processor(processor: Processor, folder: str | Path) -> None:
     """Writes tokenizer, chat template and image settings for stock AutoTokenizer and AutoProcessor.
 
-    The pixel budget is that of `processor`.
+    The tokenizer's files are copied byte for byte if it was loaded from files and has not changed: transformers 5
+    writes them in a form that transformers 4 can't read. The pixel budget is that of `processor`; other image settings,
+    and those of videos, are the source's.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    processor.tokenizer.save_pretrained(folder)
-    for name, settings in (
-        (FILE, preprocessor_config(processor.geometry, processor.family)),
-        (VIDEO_FILE, video_preprocessor_config(processor.geometry, processor.family)),
-    ):
-        (folder / name).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    source = processor.source
+    images = read_preprocessor(source.folder) if source else {}
+    videos = read_video_preprocessor(source.folder) if source else {}
+    _save_tokenizer(processor, folder)
+    _write_settings(folder / FILE, preprocessor_config(processor.geometry, processor.family, images))
+    _write_settings(folder / VIDEO_FILE, videos or video_preprocessor_config(processor.geometry, processor.family))
     (folder / NESTED_FILE).unlink(missing_ok=True)
+
+
+def _save_tokenizer(processor: Processor, folder: Path) -> None:
+    source = processor.source
+    if source is None or not source.has_tokenizer_of(processor.tokenizer):
+        processor.tokenizer.save_pretrained(folder)
+        _make_portable(folder / "tokenizer_config.json")
+        return
+    if source.folder.resolve() == folder.resolve():
+        return
+    for name in TOKENIZER_FILES:
+        if (source.folder / name).is_file():
+            shutil.copyfile(source.folder / name, folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _make_portable(path: Path) -> None:
+    """Names the special tokens as both transformers 4 and 5 read them; 4 fails on 5's own list."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(tokens := config.pop("extra_special_tokens", None), list):
+        config["additional_special_tokens"] = tokens
+    _write_settings(path, config)
+
+
+def _write_settings(path: Path, settings: dict) -> None:
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _chat_template(folder: Path) -> str | None:

@@ -24,6 +24,7 @@ from texlens.exporting.formats.registry import find_format
 from texlens.inference.exports import check_export
 from texlens.inference.free_memory import free_memory
 from texlens.inference.open import open_model
+from texlens.inference.plain_generate import plain_generate
 from texlens.metrics.prediction import Prediction
 from texlens.models.export_manifest import ExportManifest
 
@@ -31,6 +32,8 @@ ROWS = 32
 SPLITS = ("test", "validation", "train")
 SCORES = ("exact_match", "edit_similarity")
 GATE = "edit_similarity"
+MAX_GENERATE_DIFFERENCES = 0.1
+"""Fraction of rows on which `generate()` may differ from our decoder, whose batches round differently."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ class Verification:
     split: str
     rows: int
     same_texts: int
+    same_generated: int | None
+    """Rows where plain `generate()` with the artifact's own generation_config.json gives the artifact's text; None for
+    formats that transformers does not read."""
     first_token: FirstToken
     scores: Mapping[str, ScorePair]
     tolerance: Tolerance
@@ -93,31 +99,48 @@ def verify(
     config = config.model_copy(update={"evaluate": greedy})
     samples = read_rows(config, split, base).samples[:rows]
     console.print(f"verifying on {len(samples)} rows of {split}")
-    before, adapter_predictions = _read(run.adapter, config, samples)
+    before, adapter_predictions, _ = _read(run.adapter, config, samples)
     free_memory()
-    after, export_predictions = _read(folder, config, samples)
+    after, export_predictions, generated = _read(folder, config, samples, generate=manifest.temperature == 0)
     first = first_token(before, after)
     scores = _scores(adapter_predictions, export_predictions, config.evaluate.seed)
     allowed = find_format(manifest.format).tolerance.times(tolerance)
     texts = {prediction.id: prediction.text for prediction in adapter_predictions}
+    same_generated = None if generated is None else _same_generated(export_predictions, generated)
     return Verification(
         format=manifest.format,
         split=split,
         rows=len(samples),
         same_texts=sum(prediction.text == texts[prediction.id] for prediction in export_predictions),
+        same_generated=same_generated,
         first_token=first,
         scores=scores,
         tolerance=allowed,
-        faults=[*_faults(first, scores, allowed), *_settings_faults(manifest, config)],
+        faults=[
+            *_faults(first, scores, allowed),
+            *_settings_faults(manifest, config),
+            *_generate_faults(same_generated, len(samples)),
+        ],
     )
 
 
-def _read(folder: Path, config: RunConfig, samples: Sequence[Sample]) -> tuple[Tensor, list[Prediction]]:
-    """Logits [S, V] after the prompts, and the texts."""
+def _read(
+    folder: Path, config: RunConfig, samples: Sequence[Sample], *, generate: bool = False
+) -> tuple[Tensor, list[Prediction], list[str | None] | None]:
+    """Logits [S, V] after the prompts, the predictions, and on request the texts of plain `generate()`."""
     model = open_model(folder, config=config)
     settings = config.evaluate
     predictions = model.read(samples, sampling=evaluation_sampling(settings), batch_size=settings.batch_size)
-    return model.next_token_logits(samples), predictions
+    generated = plain_generate(model, folder, samples) if generate else None
+    return model.next_token_logits(samples), predictions, generated
+
+
+def _same_generated(predictions: Sequence[Prediction], generated: Sequence[str | None]) -> int:
+    """Our decoder ends a row that repeats itself, `generate()` does not: then the beginnings must agree."""
+    return sum(
+        text is None or (text.startswith(prediction.text) if prediction.stop == "loop" else text == prediction.text)
+        for prediction, text in zip(predictions, generated, strict=True)
+    )
 
 
 def first_token(before_SV: Tensor, after_SV: Tensor) -> FirstToken:
@@ -175,6 +198,13 @@ def _faults(first: FirstToken, scores: Mapping[str, ScorePair], tolerance: Toler
             f"−{100 * tolerance.edit_similarity:g} passes"
         )
     return faults
+
+
+def _generate_faults(same: int | None, rows: int) -> list[str]:
+    """Rows may differ where two tokens are equally probable up to rounding, so a few are accepted."""
+    if same is None or rows - same <= MAX_GENERATE_DIFFERENCES * rows:
+        return []
+    return [f"generate() with its generation_config.json gives other texts on {rows - same} of {rows} rows"]
 
 
 def _settings_faults(manifest: ExportManifest, config: RunConfig) -> list[str]:

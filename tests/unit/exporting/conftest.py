@@ -6,6 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from rich.console import Console
+from safetensors.torch import load_file, save_file
 
 from tests.fixtures.tiny_models import tiny_config, tiny_processor
 from texlens.adapters.metadata import AdapterMetadata
@@ -34,14 +35,25 @@ def wide_config(family: str) -> dict:
 
 
 def write_base(folder: Path, family: str, *, shards: bool = False) -> Path:
+    """A checkpoint in the layout of the hub's."""
     torch.manual_seed(0)
     model = random_model(wide_config(family))
     for parameter in model.parameters():
         if parameter.ndim >= 2:
             torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(folder, max_shard_size="100KB" if shards else "1GB")
+    write_json(folder / "config.json", wide_config(family))
+    for path in folder.glob("*.safetensors"):
+        save_file(
+            {name: _as_on_the_hub(name, tensor) for name, tensor in load_file(path).items()}, path, {"format": "pt"}
+        )
     save_processor(tiny_processor(family), folder)
     return folder
+
+
+def _as_on_the_hub(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The hub stores experts as [experts, inputs, outputs]; transformers 5 saves [experts, outputs, inputs]."""
+    return tensor.transpose(1, 2).contiguous() if ".experts." in name else tensor
 
 
 def write_run(root: Path, family: str = "qwen3_vl", *, shards: bool = False, size: float = 0.02) -> RunFolder:

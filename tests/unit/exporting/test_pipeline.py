@@ -18,7 +18,7 @@ from tests.unit.exporting.conftest import write_run
 from texlens.core.errors import ExportError, ModelError
 from texlens.evaluation.evaluation_rows import read_rows
 from texlens.evaluation.saved_run import open_run, run_base
-from texlens.exporting.formats import merged
+from texlens.exporting.formats import protocol
 from texlens.exporting.pipeline import export_run
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.open import open_model
@@ -136,8 +136,8 @@ def test_an_artifact_is_verified_and_described(tmp_path, quiet, format_name):
     assert manifest.verified["first_token"]["kl_mean"] < 1e-6
     readme = (tmp_path / "out/README.md").read_text()
     assert "3 texts are the same" in readme
-    assert result.commands[0] in readme
-    assert f'"max_pixels": {manifest.max_pixels}' in result.commands[0]
+    assert result.commands[0].command in readme
+    assert f'"max_pixels": {manifest.max_pixels}' in result.commands[0].command
     assert (tmp_path / "out/chat_template.jinja").is_file()
     assert (tmp_path / "out/generation_config.json").is_file()
     size = json.loads((tmp_path / "out/preprocessor_config.json").read_text())["size"]
@@ -226,7 +226,7 @@ def test_a_failure_leaves_no_files(tmp_path, quiet, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(merged, "write_supporting_files", full)
+    monkeypatch.setattr(protocol, "write_supporting_files", full)
     with pytest.raises(OSError, match="No space left"):
         exported(run, tmp_path / "out", "merged", quiet)
     assert not list(tmp_path.glob("*out*"))
@@ -238,10 +238,10 @@ from pathlib import Path
 from rich.console import Console
 from texlens.evaluation.evaluation_rows import read_rows
 from texlens.evaluation.saved_run import open_run, run_base
-from texlens.exporting.formats import merged
+from texlens.exporting.formats import protocol
 from texlens.exporting.pipeline import export_run
 number = getattr(signal, sys.argv[3])
-merged.write_supporting_files = lambda *_: os.kill(os.getpid(), number)
+protocol.write_supporting_files = lambda *_: os.kill(os.getpid(), number)
 config, folder = open_run(Path(sys.argv[1]))
 export_run(config, folder, Path(sys.argv[2]), "merged", console=Console(quiet=True))
 """

@@ -83,3 +83,45 @@ def test_a_tokenizer_of_another_checkpoint_is_refused(checkpoint):
     (checkpoint / "config.json").write_text(json.dumps(config | {"image_token_id": 151_655}))
     with pytest.raises(ModelError, match=r"image_token_id is 151655, but the tokenizer's <\|image_pad\|> is"):
         load_processor(checkpoint)
+
+
+def test_tokenizer_files_are_copied_byte_for_byte(checkpoint, tmp_path):
+    config = json.loads((checkpoint / "tokenizer_config.json").read_text())
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(config, indent=7))
+    save_processor(load_processor(checkpoint), tmp_path / "copy")
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (tmp_path / "copy" / name).read_bytes() == (checkpoint / name).read_bytes()
+
+
+def test_a_changed_tokenizer_is_saved_with_its_new_tokens(checkpoint, tmp_path):
+    processor = load_processor(checkpoint)
+    processor.tokenizer.add_tokens(["<extra>"])
+    save_processor(processor, tmp_path / "copy")
+    assert "<extra>" in AutoTokenizer.from_pretrained(tmp_path / "copy").get_vocab()
+
+
+def test_a_new_tokenizer_is_saved_in_a_form_that_transformers_4_reads(tmp_path):
+    processor = tiny_processor()
+    save_processor(processor, tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert "extra_special_tokens" not in config
+    special = AutoTokenizer.from_pretrained(tmp_path).all_special_tokens
+    assert sorted(special) == sorted(processor.tokenizer.all_special_tokens)
+
+
+def test_other_image_and_video_settings_of_the_checkpoint_are_preserved(checkpoint, tmp_path):
+    videos = {"size": {"longest_edge": 7, "shortest_edge": 3}, "processor_class": "P", "fps": 2}
+    (checkpoint / "video_preprocessor_config.json").write_text(json.dumps(videos))
+    path = checkpoint / "preprocessor_config.json"
+    images = {
+        **json.loads(path.read_text()),
+        "image_processor_type": "Qwen2VLImageProcessorFast",
+        "disable_grouping": None,
+    }
+    path.write_text(json.dumps(images))
+
+    save_processor(load_processor(checkpoint, max_pixels=20_480), tmp_path / "copy")
+
+    assert json.loads((tmp_path / "copy/video_preprocessor_config.json").read_text()) == videos
+    saved = json.loads((tmp_path / "copy/preprocessor_config.json").read_text())
+    assert saved == {**images, "size": {**images["size"], "longest_edge": 20_480}}

@@ -74,7 +74,14 @@ def export(
         console=console,
     )
     if as_json:
-        print_json({"folder": str(result.folder), "commands": result.commands, **result.manifest.to_json()})
+        commands = [command.command for command in result.commands]
+        print_json(
+            {
+                "folder": str(result.folder),
+                "commands": commands,
+                **result.manifest.to_json(),
+            }
+        )
         return
     out = result_console()
     size, base = result.manifest.sizes["weights"], result.manifest.sizes["base"]
@@ -85,4 +92,4 @@ def export(
         out.print(summary(result.manifest.verified))
     out.print("serve it with:" if result.commands else "no other program serves this adapter; use texlens serve")
     for command in result.commands:
-        out.print(f"  {command}", markup=False)
+        out.print(f"  {command.program:9} {command.command}", markup=False)

@@ -50,6 +50,8 @@ def summary(verification: Mapping[str, Any]) -> str:
         f"first token: same on {100 * first['top1']:.1f}% of rows, KL {first['kl_mean']:.2g} nats on average "
         f"({first['kl_max']:.2g} at most), logits differ by {first['mean_abs']:.2g} ({first['max_abs']:.2g} at most)",
     ]
+    if (same := verification.get("same_generated")) is not None:
+        lines.append(f"generate() with its generation_config.json: {same} of {verification['rows']} texts the same")
     lines += [
         f"{name}: adapter {100 * score['adapter']:.1f}%, here {100 * score['artifact']:.1f}%, difference "
         f"{100 * score['difference']:+.1f} points (95%: {100 * score['low']:+.1f} … {100 * score['high']:+.1f})"

@@ -11,19 +11,22 @@ from typing import Any
 from texlens.adapters.lora import SETTINGS, WEIGHTS, is_full
 from texlens.adapters.moe_lora.register import NAME as MOE_LORA
 from texlens.core.errors import ExportError
-from texlens.exporting.folder import write_supporting_files
 from texlens.exporting.formats.protocol import ExportJob, Tolerance
+from texlens.exporting.formats.serving_commands import ServingCommand, decoding_in_words, vllm_flags
 from texlens.exporting.standalone_loader import write_standalone_loader
-from texlens.inference.vllm.flags import image_flags, lora_flags, unsupported_reason
+from texlens.inference.vllm.flags import lora_flags, unsupported_reason
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.export_manifest import ExportManifest, ReaderName
 from texlens.models.families import FAMILIES
 from texlens.models.metadata import METADATA_FILE
 
 LOADING = """from peft import PeftModel
-from transformers import {class_name}
+from transformers import AutoProcessor, GenerationConfig, {class_name}
 
-model = PeftModel.from_pretrained({class_name}.from_pretrained("{base}", device_map="auto"), "{folder}")"""
+base = {class_name}.from_pretrained("{base}", dtype="auto", device_map="auto")
+model = PeftModel.from_pretrained(base, "{folder}")
+model.generation_config = GenerationConfig.from_pretrained("{folder}")  # decodes {decoding}
+processor = AutoProcessor.from_pretrained("{folder}")"""
 
 
 TOLERANCE = Tolerance(kl_nats=1e-4, edit_similarity=0.001)
@@ -46,7 +49,7 @@ class AdapterFormat:
             raise ExportError(f"{run.path}: fully fine-tuned, so there is no adapter; use --format merged")
         shutil.copyfile(run.adapter / SETTINGS, folder / SETTINGS)
         shutil.copyfile(run.adapter / WEIGHTS, folder / WEIGHTS)
-        write_supporting_files(job.base.folder, job.base.processor, folder)
+        job.write_supporting_files()
         if (run.adapter / METADATA_FILE).is_file():
             shutil.copyfile(run.adapter / METADATA_FILE, folder / METADATA_FILE)
         if _settings(folder).get("peft_type") == MOE_LORA:
@@ -56,17 +59,21 @@ class AdapterFormat:
         return {"method": "as PEFT saves it", "tower": covers_vision}
 
     def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
-        class_name = FAMILIES[manifest.family].class_name
-        return LOADING.format(class_name=class_name, base=manifest.base, folder=folder_name)
+        return LOADING.format(
+            class_name=FAMILIES[manifest.family].class_name,
+            base=manifest.base,
+            folder=folder_name,
+            decoding=decoding_in_words(manifest),
+        )
 
-    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
+    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
         settings = _settings(staging)
         if unsupported_reason(settings):
             return []
         adapters = lora_flags({manifest.run: str(folder)}, [settings], tower=bool(manifest.notes.get("tower")))
         base = str(NANO_FOLDER) if manifest.base == "nano" else manifest.base
-        images = image_flags(manifest.min_pixels, manifest.max_pixels)
-        return [shlex.join(["vllm", "serve", base, *adapters, *images])]
+        command = shlex.join(["vllm", "serve", base, *adapters, *vllm_flags(manifest)])
+        return [ServingCommand("vLLM", command)]
 
 
 def _settings(folder: Path) -> dict[str, Any]:

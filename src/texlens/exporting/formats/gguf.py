@@ -1,14 +1,16 @@
 """`gguf`: files for llama.cpp, the language model in Q8_0, tower and merger in 16 bits."""
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from texlens.exporting.folder import write_supporting_files
 from texlens.exporting.formats.merged import checkpoint_bytes, via_merged
 from texlens.exporting.formats.protocol import ExportJob, Tolerance
+from texlens.exporting.formats.serving_commands import ServingCommand
+from texlens.exporting.gguf.modelfile import MODELFILE, write_modelfile
 from texlens.exporting.gguf.write import write_gguf
 from texlens.models.checkpoint import CONFIG
 from texlens.models.export_manifest import ExportManifest, ReaderName
@@ -31,19 +33,21 @@ class GgufFormat:
         base = job.base
         notes = via_merged(job, lambda merged: write_gguf(merged, base.processor, job.folder))
         shutil.copyfile(base.folder / CONFIG, job.folder / CONFIG)
-        write_supporting_files(base.folder, base.processor, job.folder)
+        job.write_supporting_files()
+        write_modelfile(job.folder, notes, base.processor, job.decoding, job.config.data.system_prompt)
         return notes
 
     def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
         return None
 
-    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
+    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
         notes = manifest.notes
         fewest, most = (pixels // notes["pixels a token"] for pixels in (manifest.min_pixels, manifest.max_pixels))
-        return [
-            f"llama-server -m {folder / notes['model']} --mmproj {folder / notes['projector']} "
-            f"--image-min-tokens {fewest} --image-max-tokens {most}"
-        ]
+        server = ["llama-server", "-m", str(folder / notes["model"]), "--mmproj", str(folder / notes["projector"])]
+        server += ["--image-min-tokens", str(fewest), "--image-max-tokens", str(most)]
+        server += ["--temp", f"{manifest.temperature:g}", "--top-k", "0", "--top-p", "1", "--min-p", "0"]
+        create = ["ollama", "create", folder.name, "-f", str(folder / MODELFILE)]
+        return [ServingCommand("llama.cpp", shlex.join(server)), ServingCommand("Ollama", shlex.join(create))]
 
 
 GGUF = GgufFormat()

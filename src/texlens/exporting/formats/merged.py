@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from texlens.adapters.lora import is_full
-from texlens.exporting.folder import write_supporting_files
 from texlens.exporting.formats.protocol import ExportJob, Tolerance
-from texlens.exporting.formats.serving_commands import checkpoint_commands, checkpoint_loading_code
+from texlens.exporting.formats.serving_commands import ServingCommand, checkpoint_commands, checkpoint_loading_code
 from texlens.exporting.merged import write_merged
 from texlens.models.checkpoint import CONFIG, INDEX, weight_files
 from texlens.models.export_manifest import ExportManifest, ReaderName
@@ -34,7 +33,7 @@ class MergedFormat:
     def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
         return checkpoint_loading_code(manifest, folder_name)
 
-    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
+    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
         return checkpoint_commands(manifest, folder)
 
 
@@ -49,10 +48,10 @@ def write_merged_checkpoint(job: ExportJob, folder: Path) -> dict[str, Any]:
         for path in [*weight_files(job.run.adapter), job.run.adapter / CONFIG, job.run.adapter / INDEX]:
             if path.is_file():
                 shutil.copyfile(path, folder / path.name)
-        write_supporting_files(job.base.folder, job.base.processor, folder)
+        job.write_supporting_files(folder=folder)
         return {"method": "fully fine-tuned"}
     changed = write_merged(job.base.folder, job.run.adapter, folder)
-    write_supporting_files(job.base.folder, job.base.processor, folder)
+    job.write_supporting_files(folder=folder)
     return {"method": "merged in float32, rounded once", "changed parameters": len(changed)}
 
 

@@ -9,6 +9,9 @@ from rich.console import Console
 
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
+from texlens.exporting.decoding import Decoding
+from texlens.exporting.folder import write_supporting_files
+from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.models.build import BaseCheckpoint
 from texlens.models.export_manifest import ExportManifest, ReaderName
 
@@ -29,6 +32,15 @@ class ExportJob:
     console: Console
     quantize_vision: bool = False
     calibration_rows: int = CALIBRATION_ROWS
+
+    @property
+    def decoding(self) -> Decoding:
+        return Decoding.of_run(self.config)
+
+    def write_supporting_files(self, base: Path | None = None, folder: Path | None = None) -> None:
+        """Tokenizer, image settings, decoding and small files of `base`, by default the run's, to `folder`."""
+        source = base or self.base.folder
+        write_supporting_files(source, self.base.processor, self.decoding, folder or self.folder)
 
 
 @dataclass(frozen=True)
@@ -84,7 +96,7 @@ class ExportFormat(Protocol):
         """Python for the README that loads the folder, or None."""
         ...
 
-    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
+    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
         """Shell commands for other servers, the most common first; empty where only TexLens serves the folder.
 
         Args:

@@ -8,10 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from texlens.core.errors import ExportError
-from texlens.exporting.folder import write_supporting_files
 from texlens.exporting.formats.merged import checkpoint_bytes, via_merged
 from texlens.exporting.formats.protocol import ExportJob, Tolerance
-from texlens.exporting.formats.serving_commands import checkpoint_commands, checkpoint_loading_code
+from texlens.exporting.formats.serving_commands import ServingCommand, checkpoint_commands, checkpoint_loading_code
 from texlens.exporting.quantization.checkpoint import chosen_layers, quantized_bytes, write_quantized
 from texlens.exporting.quantization.codec import Codec
 from texlens.models.checkpoint import weight_files
@@ -50,7 +49,7 @@ class QuantizedFormat:
     def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
         return checkpoint_loading_code(manifest, folder_name)
 
-    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[str]:
+    def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
         return checkpoint_commands(manifest, folder)
 
     def _quantize(self, job: ExportJob, merged: Path) -> dict[str, Any]:
@@ -62,6 +61,6 @@ class QuantizedFormat:
             )
         codec, rescaled = self.build_codec(job, merged, names)
         write_quantized(merged, job.folder, codec, set(names), rescaled)
-        write_supporting_files(merged, job.base.processor, job.folder)
+        job.write_supporting_files()
         tower = "quantized" if job.quantize_vision else "16 bit"
         return {**codec.notes, "quantized layers": len(names), "vision tower": tower}

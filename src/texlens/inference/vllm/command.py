@@ -9,7 +9,7 @@ from texlens.adapters.lora import WEIGHTS
 from texlens.core.errors import ModelError
 from texlens.inference.compatibility import adapter_settings, check_shared
 from texlens.inference.source import ModelSource, resolve
-from texlens.inference.vllm.flags import image_flags, lora_flags, unsupported_reason
+from texlens.inference.vllm.flags import decoding_flags, image_flags, lora_flags, unsupported_reason
 from texlens.models.checkpoint import read_header
 
 
@@ -27,7 +27,8 @@ def vllm_command(models: Sequence[str], *, host: str, port: int, checkpoint: str
     if name in {source.name for source in adapters}:
         name += "-base"
     command = ["vllm", "serve", str(first.base.folder), "--host", host, "--port", str(port)]
-    return [*command, "--served-model-name", name, *image_flags(*_pixel_budget(adapters or sources)), *_lora(adapters)]
+    flags = [*decoding_flags(temperature=0.0), *image_flags(*_pixel_budget(adapters or sources))]
+    return [*command, "--served-model-name", name, *flags, *_lora(adapters)]
 
 
 def run_vllm(command: Sequence[str], key: str | None) -> int | None:

@@ -1,6 +1,7 @@
 """Flags with which vLLM reads as training did, and the adapters that it can't serve.
 
-Flags as of version 0.14 and later: `--limit-mm-per-prompt` and `--mm-processor-kwargs` in JSON; LoRA by `--enable-lora`
+Flags as of version 0.14 and later: `--limit-mm-per-prompt` and `--mm-processor-kwargs` in JSON; `--generation-config`
+and `--override-generation-config` for the defaults of requests; LoRA by `--enable-lora`
 with `--lora-modules NAME=PATH` and `--max-lora-rank` (one of the ranks that its kernels know), on the vision tower and
 the merger by `--enable-tower-connector-lora`. Of an adapter's settings it reads r, lora_alpha, use_rslora, use_dora
 and modules_to_save: one scale for all layers.
@@ -24,6 +25,15 @@ def image_flags(min_pixels: int, max_pixels: int) -> list[str]:
     size = {"shortest_edge": min_pixels, "longest_edge": max_pixels}
     budget = {"min_pixels": min_pixels, "max_pixels": max_pixels, "size": size}
     return ["--limit-mm-per-prompt", json.dumps(ONE_IMAGE), "--mm-processor-kwargs", json.dumps(budget)]
+
+
+def decoding_flags(temperature: float) -> list[str]:
+    """Default decoding of requests: at this temperature, 0 being greedy, with no other sampling settings.
+
+    Without them vLLM follows the checkpoint's generation_config.json; with `--generation-config vllm` alone it samples
+    at temperature 1.
+    """
+    return ["--generation-config", "vllm", "--override-generation-config", json.dumps({"temperature": temperature})]
 
 
 def lora_flags(adapters: Mapping[str, str], settings: Iterable[Mapping[str, Any]], *, tower: bool) -> list[str]:
