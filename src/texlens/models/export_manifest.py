@@ -29,13 +29,13 @@ class ExportManifest:
     prompt: str
     system_prompt: str | None
     max_new_tokens: int
-    temperature: float = 0.0
-    """Of the measured decoding; 0 is greedy."""
     reader: ReaderName = "transformers"
     notes: Mapping[str, Any] = field(default_factory=dict)
     """The method in words and numbers: libraries, group size, calibration rows, numbers of quantized layers."""
     sizes: Mapping[str, int] = field(default_factory=dict)
     verified: Mapping[str, Any] | None = None
+    temperature: float = 0.0
+    """Of the measured decoding; 0 is greedy."""
     version: int = 2
 
     def to_json(self) -> dict:
