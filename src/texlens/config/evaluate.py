@@ -25,6 +25,10 @@ class EvaluateSettings(Settings):
     """Score at most this many rows of the split, drawn by `seed`."""
     temperature: float = Field(0.0, ge=0)
     """0 is greedy."""
+    grammar: bool = False
+    """Decode only what a formula can go on with: braces, environments and delimiters end up balanced."""
+    clean: bool = True
+    """Remove code fences, prose and math delimiters around a prediction before it is scored."""
     metrics: MetricNames = ("formulas",)
     """Names of scores, or of the sets formulas, captions and all; exact_match is always among them."""
     seed: int = 0

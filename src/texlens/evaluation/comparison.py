@@ -97,6 +97,7 @@ def compare(
     resamples: int = RESAMPLES,
     rules: Rules = RULES["default"],
     metrics: tuple[AnyMetric, ...] = METRICS,
+    clean: bool = True,
 ) -> Comparison:
     """Scores every system and compares each with the first; one system alone gives a comparison without pairs.
 
@@ -108,7 +109,7 @@ def compare(
     if not systems:
         raise DataError("no systems to compare; give at least one set of predictions")
     tables = {
-        name: Table.of(checked(predictions, name), metrics=metrics, rules=rules)
+        name: Table.of(checked(predictions, name), metrics=metrics, rules=rules, clean=clean)
         for name, predictions in systems.items()
     }
     _check_same_rows(tables)

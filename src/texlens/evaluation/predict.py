@@ -19,6 +19,7 @@ from texlens.metrics.prediction import Prediction
 from texlens.models.build import BaseCheckpoint
 
 KEY_VERSION = 2
+_NOT_IN_KEY = {"metrics", "max_rows", "fraction", "clean"}
 
 
 def predict(
@@ -73,7 +74,12 @@ def read_samples(
 
 def evaluation_sampling(settings: EvaluateSettings) -> Sampling:
     """How tokens are chosen in an evaluation."""
-    return Sampling(settings.max_new_tokens, settings.temperature or None)
+    return Sampling(settings.max_new_tokens, settings.temperature or None, grammar=settings.grammar)
+
+
+def _unless_set(settings: EvaluateSettings) -> set[str]:
+    """Settings that are in the key only where they are on, so that older predictions stay valid."""
+    return set() if settings.grammar else {"grammar"}
 
 
 def _key(config: RunConfig, rows: EvaluationRows, base: BaseCheckpoint) -> CacheKey:
@@ -84,5 +90,5 @@ def _key(config: RunConfig, rows: EvaluationRows, base: BaseCheckpoint) -> Cache
         "pixels": [geometry.min_pixels, geometry.max_pixels],
         "prompt": [config.data.system_prompt, config.data.prompt],
         "model": config.model.model_dump(mode="json", include={"dtype", "attention"}),
-        "evaluate": config.evaluate.model_dump(mode="json", exclude={"metrics", "max_rows", "fraction"}),
+        "evaluate": config.evaluate.model_dump(mode="json", exclude=_NOT_IN_KEY | _unless_set(config.evaluate)),
     }

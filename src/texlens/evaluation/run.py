@@ -62,7 +62,7 @@ def evaluate_run(
     predictions = predict(
         config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
     )
-    scores = score(predictions[system], seed=config.evaluate.seed, metrics=metrics)
+    scores = score(predictions[system], seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
     label = result_label(saved, config, split)
     data = describe_rows(config, split, len(rows))
     _store(folder, folder.scores(label, system), {**scores.to_json(), "data": data})
@@ -76,7 +76,7 @@ def evaluate_checkpoint(config: RunConfig, *, console: Console) -> Scores:
     source = resolve(config.model.path, config=config)
     rows = read_rows(config, "test", source.base)
     predictions = read_samples(open_model(source), rows.samples, "checkpoint", config.evaluate, console)
-    return score([*predictions, *rows.failed], seed=config.evaluate.seed, metrics=metrics)
+    return score([*predictions, *rows.failed], seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
 
 
 def compare_run(
@@ -103,7 +103,7 @@ def compare_run(
     predictions = predict(
         config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
     )
-    comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics)
+    comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
     label = result_label(saved, config, split)
     result = MeasuredComparison(
         comparison,
@@ -130,7 +130,8 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> Path:
         if not path.is_file():
             raise DataError(f"{path}: no predictions of {system} on {split}; run `texlens compare {folder.path}` first")
     predictions = {system: read_predictions(path) for system, path in paths.items()}
-    comparison = compare(predictions, seed=config.evaluate.seed, metrics=run_metrics(config.evaluate.metrics))
+    metrics = run_metrics(config.evaluate.metrics)
+    comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
     stored = folder.read_json(str(folder.comparison(split).relative_to(folder.path))) or {}
     overlap = stored.get("train_overlap") or {"rows": comparison.rows, "problem": "measured by an older version"}
     overlap.pop("sentence", None)

@@ -6,7 +6,11 @@ nothing. Near the token limit only tokens are accepted after which the formula c
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
+from texlens.inference.decoding.detokenize import TokenBytes
+from texlens.inference.decoding.sampling import Sampling
 from texlens.latex.grammar import START, State, advance, closing, is_complete
 
 _MAX_NODES = 200_000
@@ -84,6 +88,28 @@ class TokenGrammar:
             except UnicodeDecodeError:
                 self._texts[token] = None
         return self._texts[token]
+
+
+def token_grammar(tokenizer: Any, end_ids: frozenset[int]) -> TokenGrammar:
+    """The grammar over a tokenizer's tokens; one for each tokenizer, since its look-ups are kept."""
+    key = id(tokenizer)
+    if key not in _GRAMMARS or _GRAMMARS[key][0] is not tokenizer:
+        token_bytes = TokenBytes(tokenizer)
+        encode = partial(_encoded, tokenizer)
+        _GRAMMARS[key] = tokenizer, TokenGrammar(token_bytes.__getitem__, encode, end_ids)
+    return _GRAMMARS[key][1]
+
+
+def row_grammar(tokenizer: Any, end_ids: frozenset[int], sampling: Sampling) -> "RowGrammar | None":
+    """The grammar of a new row; None where its sampling has none."""
+    return token_grammar(tokenizer, end_ids).row(sampling.max_new_tokens) if sampling.grammar else None
+
+
+def _encoded(tokenizer: Any, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+
+_GRAMMARS: dict[int, tuple[Any, TokenGrammar]] = {}
 
 
 class RowGrammar:

@@ -11,10 +11,7 @@ MINIMAL = {"model": {"path": "nano"}, "data": {"path": "demo"}}
     [
         ({"adapter": {"rnk": 4}}, "x.yaml: unknown key 'adapter.rnk'; did you mean 'adapter.rank'?"),
         ({"learning_rate": 1}, "x.yaml: unknown key 'learning_rate'; did you mean 'train.optimizer.learning_rate'?"),
-        (
-            {"evaluate": {"q": 1}},
-            "x.yaml: unknown key 'evaluate.q'; known keys here: batch_size, fraction, max_new_tokens,",
-        ),
+        ({"evaluate": {"q": 1}}, "x.yaml: unknown key 'evaluate.q'; known keys here: batch_size, clean, fraction,"),
         ({"evaluate": {"batch_size": 0}}, "'evaluate.batch_size': input should be greater than or equal to 1 (got 0)"),
         ({"model": {}}, "'model.path' is missing; add it, or give --set model.path=…"),
         ({"adapter": {"rank": 0, "alpha": 0}}, "(and 1 more)"),

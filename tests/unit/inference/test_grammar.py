@@ -1,10 +1,18 @@
 """Constrained decoding over tokens: a byte vocabulary, where every text is possible."""
 
 import random
+from pathlib import Path
 
+import pyarrow.parquet as parquet
+
+import texlens
+from texlens.data.sample import LazyImage, Sample
+from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.grammar import TokenGrammar
+from texlens.inference.open import open_model
 from texlens.latex.canonical.form import canonical_form
 
+DEMO = Path(texlens.__file__).parent / "data" / "demo"
 END = 0
 GRAMMAR = TokenGrammar(lambda token: bytes([token]) if token else b"", lambda text: list(text.encode()), [END])
 
@@ -61,3 +69,16 @@ def test_special_tokens_and_parts_of_a_character_are_refused():
     grammar = TokenGrammar(lambda token: [b"", b"\xe4\xb8", b"x"][token], lambda text: [2] * len(text), [9])
     row = grammar.row(10)
     assert [row.accepts(token) for token in (0, 1, 2, 9)] == [False, False, True, False]
+
+
+def test_a_sampling_with_grammar_reads_nano_as_before_and_closes_at_the_limit():
+    model = open_model("nano", backend="numpy")
+    row = parquet.read_table(DEMO / "test-00000-of-00001.parquet").slice(0, 1).to_pylist()[0]
+    sample = Sample("0", LazyImage.from_bytes(row["image"]["bytes"], "0"), row["text"])
+    texts = {}
+    for limit, grammar in ((256, False), (256, True), (9, True)):
+        (prediction,) = model.generate([sample], sampling=Sampling(limit, grammar=grammar))
+        texts[limit, grammar] = prediction.text
+    assert texts[256, True] == texts[256, False]
+    assert canonical_form(texts[9, True]).problem is None
+    assert len(texts[9, True]) < len(texts[256, True])

@@ -19,7 +19,8 @@ from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenB
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.evaluation_mode import evaluation_mode
-from texlens.inference.prompts import prompt_example
+from texlens.inference.grammar import row_grammar
+from texlens.inference.prompts import end_ids, prompt_example
 from texlens.inputs.chat_template import PromptStyle, prompt_ids
 from texlens.inputs.example import Example
 from texlens.metrics.prediction import Prediction
@@ -74,6 +75,7 @@ class TransformersBackend:
                     self.adapter,
                     _row_seed(seed, sample.id),
                     IncrementalDetokenizer(token_bytes) if on_token else None,
+                    row_grammar(self.processor.tokenizer, end_ids(self.processor), sampling),
                 )
                 for sample in rows
             ]

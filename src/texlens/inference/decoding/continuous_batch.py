@@ -102,6 +102,7 @@ class _AdapterRows:
             [state.sampling for state in states],
             [self._generator(state, logits_BV.device) for state in states],
             [state.tokens for state in states],
+            [state.grammar if state.is_active else None for state in states],
         )
         rows = zip(states, kv.tokens_B.tolist(), log_probabilities, alternatives, strict=True)
         for state, token, log_probability, others in rows:

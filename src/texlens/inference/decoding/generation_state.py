@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.grammar import RowGrammar
 from texlens.metrics.prediction import StopReason
 from texlens.metrics.repetition import ends_in_loop
 
@@ -17,6 +18,7 @@ class GenerationState:
         seed: of this row's draws where the sampling is not greedy; the row's tokens depend on no other row.
         detokenizer: with one, stop strings end the row and `token_texts` is filled.
         alternatives: of each token the most probable ones with their log-probabilities, as many as the sampling asks.
+        grammar: refuses tokens that no formula can go on with; None where the sampling has no grammar.
         token_texts: the text that each token completed; joined they are the text.
     """
 
@@ -24,6 +26,7 @@ class GenerationState:
     adapter: str | None = None
     seed: int = 0
     detokenizer: IncrementalDetokenizer | None = None
+    grammar: RowGrammar | None = None
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     alternatives: list[list[tuple[int, float]]] = field(default_factory=list)
@@ -47,6 +50,8 @@ class GenerationState:
     ) -> None:
         """Record a token and end the row where it is done."""
         self.tokens.append(token)
+        if self.grammar is not None:
+            self.grammar.take(token)
         self.log_probabilities.append(log_probability)
         self.alternatives.append(alternatives or [])
         self.token_texts.append(self.detokenizer.push(token) if self.detokenizer is not None else "")

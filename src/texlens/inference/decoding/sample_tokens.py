@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.grammar import CANDIDATES, RowGrammar
 
 MIN_TEMPERATURE = 1e-3
 """Lower ones are computed as this: the logits divided by less could overflow, and the most probable token is already
@@ -23,6 +24,7 @@ def sample_tokens(
     samplings: Sequence[Sampling],
     generators: Sequence[torch.Generator | None],
     generated: Sequence[Sequence[int]] | None = None,
+    grammars: Sequence[RowGrammar | None] = (),
 ) -> tuple[Tensor, list[float], Alternatives]:
     """A token for each row [B], its natural log-probability under the model's own distribution, and alternatives.
 
@@ -30,14 +32,31 @@ def sample_tokens(
 
     Args:
         generated: tokens that each row has generated so far; needed where a row has a repetition penalty.
+        grammars: of each row, what refuses tokens; none of them is advanced here.
     """
     log_probabilities_BV = logits_BV.float().log_softmax(-1)
     penalized_BV = _penalized(log_probabilities_BV, logits_BV, samplings, generated)
     tokens_B = penalized_BV.argmax(-1)
     for rows in _sampled_together(samplings, generators):
         tokens_B[rows] = draw(penalized_BV[rows], samplings[rows[0]], generators[rows[0]])
+    if any(grammars):
+        tokens_B = _grammatical(tokens_B, penalized_BV, grammars)
     chosen = log_probabilities_BV.gather(1, tokens_B[:, None])[:, 0].tolist()
     return tokens_B, chosen, _alternatives(log_probabilities_BV, samplings)
+
+
+def _grammatical(tokens_B: Tensor, scores_BV: Tensor, grammars: Sequence[RowGrammar | None]) -> Tensor:
+    """The tokens [B], those that a row's grammar refuses replaced by the most probable accepted ones."""
+    tokens = tokens_B.tolist()
+    refused = [row for row, grammar in enumerate(grammars) if grammar is not None and not grammar.accepts(tokens[row])]
+    if not refused:
+        return tokens_B
+    likeliest = scores_BV[refused].topk(min(CANDIDATES, scores_BV.shape[1])).indices.tolist()
+    for row, candidates in zip(refused, likeliest, strict=True):
+        grammar = grammars[row]
+        assert grammar is not None
+        tokens[row] = grammar.choose(candidates)
+    return tokens_B.new_tensor(tokens)
 
 
 def draw(scores_DV: Tensor, sampling: Sampling, generator: torch.Generator | None) -> Tensor:

@@ -18,6 +18,8 @@ class Sampling:
         repetition_penalty: logits of tokens that the row has generated are divided by it where positive and multiplied
             where negative (Keskar et al. 2019, section 4.1); 1 changes nothing. It applies to greedy decoding too.
         top_logprobs: alternatives recorded for each token.
+        grammar: only tokens that a formula can go on with (see `inference.grammar`); a drawn token that the grammar
+            refuses is replaced by the most probable one that it accepts.
         repetition_guard: end a row that repeats the same few tokens (its stop reason is then `loop`).
     """
 
@@ -29,6 +31,7 @@ class Sampling:
     repetition_penalty: float = 1.0
     top_logprobs: int = 0
     repetition_guard: bool = True
+    grammar: bool = False
 
     @property
     def is_greedy(self) -> bool:
@@ -36,5 +39,5 @@ class Sampling:
 
     @property
     def is_plain_greedy(self) -> bool:
-        """Whether the next token is the most probable one, with no penalty and no alternatives to record."""
-        return self.is_greedy and self.repetition_penalty == 1.0 and not self.top_logprobs
+        """Whether the next token is the most probable one, with no penalty, grammar or alternatives to record."""
+        return self.is_greedy and self.repetition_penalty == 1.0 and not self.top_logprobs and not self.grammar

@@ -16,9 +16,10 @@ from texlens.inference.decoding.decoding_batch import DecodingBatch
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.grammar import row_grammar
 from texlens.inference.model import LoadedModel
 from texlens.inference.open_shared import open_shared
-from texlens.inference.prompts import prompt_example
+from texlens.inference.prompts import end_ids, prompt_example
 from texlens.inference.scheduling.job import GenerationJob, Outcome, QueueFullError, StoppingError, TokenEvent
 from texlens.inference.source import LoadOptions, resolve
 from texlens.inputs.example import Example
@@ -134,7 +135,9 @@ class RequestScheduler:
         for number, prompt in enumerate(prompts):
             detokenizer = IncrementalDetokenizer(self._token_bytes[loaded.name], stop)
             row_seed = secrets.randbits(63) if seed is None else seed + number
-            state = GenerationState(sampling, self._backends[loaded.name].adapter, row_seed, detokenizer)
+            processor = self._backends[loaded.name].processor
+            grammar = row_grammar(processor.tokenizer, end_ids(processor), sampling)
+            state = GenerationState(sampling, self._backends[loaded.name].adapter, row_seed, detokenizer, grammar)
             job = GenerationJob(loaded.name, prompt, state, now + timeout_s, submitted_at=now)
             job.on_token = _numbered(on_token, number)
             job.on_done = _numbered(on_done, number)

@@ -17,6 +17,7 @@ from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenB
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sample_tokens import sample_tokens
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.grammar import row_grammar
 from texlens.inference.model import LoadedModel
 from texlens.inference.prompts import end_ids
 from texlens.inputs.chat_template import PromptStyle, prompt_ids
@@ -49,7 +50,8 @@ class LlamaCppBackend:
         generator = None if sampling.is_greedy else torch.Generator().manual_seed(seed)
         for sample in samples:
             detokenizer = IncrementalDetokenizer(TokenBytes(self.processor.tokenizer))
-            state = GenerationState(sampling, detokenizer=detokenizer)
+            grammar = row_grammar(self.processor.tokenizer, end_ids(self.processor), sampling)
+            state = GenerationState(sampling, detokenizer=detokenizer, grammar=grammar)
             try:
                 self._generate_one(sample, style.of(sample), state, generator, on_token)
             except DataError as error:
@@ -90,7 +92,7 @@ class LlamaCppBackend:
         logits_V = self._prefill(sample, style)
         while True:
             tokens_B, (log_probability,), (alternatives,) = sample_tokens(
-                logits_V[None], [state.sampling], [generator], [state.tokens]
+                logits_V[None], [state.sampling], [generator], [state.tokens], [state.grammar]
             )
             token = int(tokens_B[0])
             state.append_token(token, log_probability, end_ids(self.processor), alternatives)

@@ -5,7 +5,7 @@ Weights, prompt, tokens and stop reasons equal those of the transformers backend
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenB
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
+from texlens.inference.grammar import CANDIDATES, row_grammar
 from texlens.inference.model import LoadedModel
 from texlens.inference.preparation import read_preparation
 from texlens.inputs.chat_template import IMAGE_TOKEN, TURN_END_TOKEN, PromptStyle, prompt_ids
@@ -67,7 +68,7 @@ class NumpyBackend:
         Raises:
             ConfigError: the sampling needs the transformers backend.
         """
-        if not sampling.is_plain_greedy:
+        if not replace(sampling, grammar=False).is_plain_greedy:
             raise ConfigError("the numpy backend decodes greedily only; open the model with backend='transformers'")
         for sample in samples:
             try:
@@ -93,9 +94,13 @@ class NumpyBackend:
         self, sample: Sample, style: PromptStyle, sampling: Sampling, on_token: OnToken | None
     ) -> Prediction:
         decoder, logits = self._prefill(sample, style)
-        state = GenerationState(sampling, detokenizer=IncrementalDetokenizer(TokenBytes(self.tokenizer)))
+        grammar = row_grammar(self.tokenizer, self._end_ids, sampling)
+        detokenizer = IncrementalDetokenizer(TokenBytes(self.tokenizer))
+        state = GenerationState(sampling, detokenizer=detokenizer, grammar=grammar)
         while True:
             token = int(logits.argmax())
+            if grammar is not None and not grammar.accepts(token):
+                token = grammar.choose(np.argsort(-logits)[:CANDIDATES].tolist())
             state.append_token(token, -float(np.log(np.exp(logits - logits[token]).sum())), self._end_ids)
             if on_token is not None and state.token_texts[-1]:
                 on_token(sample.id, state.token_texts[-1])
