@@ -17,9 +17,9 @@ from texlens.inference.backends.next_token_logits import next_token_logits
 from texlens.inference.decoders import decode, open_decoder
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.evaluation_mode import evaluation_mode
-from texlens.inference.grammar import row_grammar
 from texlens.inference.prompts import end_ids, prompt_example
 from texlens.inputs.chat_template import PromptStyle, prompt_ids
 from texlens.inputs.example import Example

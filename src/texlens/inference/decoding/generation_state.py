@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer
+from texlens.inference.decoding.grammar import RowGrammar
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.grammar import RowGrammar
 from texlens.metrics.prediction import StopReason
 from texlens.metrics.repetition import ends_in_loop
 

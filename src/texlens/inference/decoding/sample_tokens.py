@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from texlens.inference.decoding.grammar import CANDIDATES, RowGrammar
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.grammar import CANDIDATES, RowGrammar
 
 MIN_TEMPERATURE = 1e-3
 """Lower ones are computed as this: the logits divided by less could overflow, and the most probable token is already

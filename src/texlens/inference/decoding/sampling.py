@@ -18,7 +18,7 @@ class Sampling:
         repetition_penalty: logits of tokens that the row has generated are divided by it where positive and multiplied
             where negative (Keskar et al. 2019, section 4.1); 1 changes nothing. It applies to greedy decoding too.
         top_logprobs: alternatives recorded for each token.
-        grammar: only tokens that a formula can go on with (see `inference.grammar`); a drawn token that the grammar
+        grammar: only tokens that a formula can go on with (see `decoding.grammar`); a drawn token that the grammar
             refuses is replaced by the most probable one that it accepts.
         repetition_guard: end a row that repeats the same few tokens (its stop reason is then `loop`).
     """

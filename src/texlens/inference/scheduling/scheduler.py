@@ -15,8 +15,8 @@ from texlens.inference.decoders import open_decoder
 from texlens.inference.decoding.decoding_batch import DecodingBatch
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.grammar import row_grammar
 from texlens.inference.model import LoadedModel
 from texlens.inference.open_shared import open_shared
 from texlens.inference.prompts import end_ids, prompt_example

@@ -15,9 +15,9 @@ from texlens.inference.backends.llama_cpp.binding import CONTEXT_TOKENS, LlamaCp
 from texlens.inference.backends.next_token_logits import stack_rows
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sample_tokens import sample_tokens
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.grammar import row_grammar
 from texlens.inference.model import LoadedModel
 from texlens.inference.prompts import end_ids
 from texlens.inputs.chat_template import PromptStyle, prompt_ids

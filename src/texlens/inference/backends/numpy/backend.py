@@ -21,9 +21,9 @@ from texlens.inference.backends.numpy.tokenizer import LightTokenizer
 from texlens.inference.confidence import read_calibration
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.grammar import CANDIDATES, row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
-from texlens.inference.grammar import CANDIDATES, row_grammar
 from texlens.inference.model import LoadedModel
 from texlens.inference.preparation import read_preparation
 from texlens.inputs.chat_template import IMAGE_TOKEN, TURN_END_TOKEN, PromptStyle, prompt_ids

@@ -7,8 +7,8 @@ import pyarrow.parquet as parquet
 
 import texlens
 from texlens.data.sample import LazyImage, Sample
+from texlens.inference.decoding.grammar import TokenGrammar
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.grammar import TokenGrammar
 from texlens.inference.open import open_model
 from texlens.latex.canonical.form import canonical_form
 
