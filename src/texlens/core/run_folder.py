@@ -12,7 +12,7 @@ predictions/LABEL.SYSTEM.jsonl, and what made them in LABEL.SYSTEM.json
 scores/LABEL.SYSTEM.json, compare.LABEL.json, overlap.LABEL.json
 report.html, report.LABEL.html
 
-LABEL is the split for the run's own rows and settings, and longer for others (evaluate/result_label.py); results
+LABEL is the split for the run's own rows and settings, and longer for others (evaluation/result_label.py); results
 that a newer measurement replaces are moved to `previous/` in their folder.
 """
 
