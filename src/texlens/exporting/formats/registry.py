@@ -1,7 +1,7 @@
 """The export formats by name.
 
 To add a format: write `exporting/formats/NAME.py` with one object that has what `protocol.ExportFormat` asks for (copy
-the nearest one: `merged.py` for checkpoints, `fp8.py` for another way to store linear layers), and add it to `_ALL` below.
+the nearest one: `merged.py` for checkpoints, `fp8.py` for another way to store linear layers), and add it to `_ALL`.
 `--format`, verification, README and manifest take everything from the object; docs/extending/export-format.md walks
 through it.
 """
