@@ -1,5 +1,6 @@
 """`int8`: 8-bit rows, activations quantized at run time, as bitsandbytes stores them (Dettmers et al. 2022,
-arXiv:2208.07339, section 3). Stock transformers and vLLM load it."""
+arXiv:2208.07339, section 3). Stock transformers loads it; vLLM 0.33 has
+no bitsandbytes loader any more."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,8 +33,9 @@ def _settings(unquantized: Sequence[str]) -> dict[str, Any]:
 
 INT8 = QuantizedFormat(
     name="int8",
-    summary="8-bit rows by bitsandbytes: transformers, vLLM",
+    summary="8-bit rows by bitsandbytes: transformers",
     tolerance=Tolerance(kl_nats=0.05, edit_similarity=0.02),
     size_ratio=0.51,
     build_codec=build_codec,
+    is_served_elsewhere=False,
 )

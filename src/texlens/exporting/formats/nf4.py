@@ -1,5 +1,6 @@
 """`nf4`: 4-bit NormalFloat in blocks of 64 with double quantization, as bitsandbytes stores it (Dettmers et al. 2023,
-arXiv:2305.14314, section 3). Stock transformers and vLLM load it."""
+arXiv:2305.14314, section 3). Stock transformers loads it; vLLM 0.33 has
+no bitsandbytes loader any more."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,9 +44,10 @@ def _settings(unquantized: Sequence[str]) -> dict[str, Any]:
 
 NF4 = QuantizedFormat(
     name="nf4",
-    summary="4-bit NormalFloat by bitsandbytes: transformers, vLLM",
+    summary="4-bit NormalFloat by bitsandbytes: transformers",
     tolerance=Tolerance(kl_nats=0.25, edit_similarity=0.05),
     size_ratio=0.27,
     build_codec=build_codec,
+    is_served_elsewhere=False,
     input_multiple=BLOCK,
 )

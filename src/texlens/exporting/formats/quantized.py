@@ -1,5 +1,6 @@
 """`QuantizedFormat`: the merged checkpoint with its linear layers stored in fewer bits."""
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class QuantizedFormat:
     Args:
         size_ratio: size of a quantized layer, scales included, relative to 16 bits.
         input_multiple: layers whose inputs are not a multiple of this keep 16 bits.
+        is_served_elsewhere: whether vLLM, SGLang and TGI load the format.
     """
 
     name: str
@@ -36,6 +38,7 @@ class QuantizedFormat:
     build_codec: CodecBuilder
     is_calibrated: bool = False
     input_multiple: int = 1
+    is_served_elsewhere: bool = True
     reader: ReaderName = "transformers"
 
     def needed_bytes(self, job: ExportJob) -> int:
@@ -50,7 +53,9 @@ class QuantizedFormat:
         return checkpoint_loading_code(manifest, folder_name)
 
     def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
-        return checkpoint_commands(manifest, folder)
+        if self.is_served_elsewhere:
+            return checkpoint_commands(manifest, folder)
+        return [ServingCommand("TexLens", shlex.join(["texlens", "serve", str(folder)]))]
 
     def _quantize(self, job: ExportJob, merged: Path) -> dict[str, Any]:
         layers = chosen_layers(merged, vision=job.quantize_vision, multiple_of=self.input_multiple)

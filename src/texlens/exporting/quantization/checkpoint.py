@@ -75,13 +75,15 @@ def quantized_bytes(weights: Iterable[Path], layers: Collection[str], size_ratio
 
 
 def unquantized_modules(linears: Sequence[str], layers: Collection[str], family: Family) -> list[str]:
-    """Names for loaders of what keeps 16 bits: the head, the whole tower where none of it is chosen, single layers.
+    """Names for loaders of what keeps 16 bits: the head, routers and experts of a mixture, the whole tower if no layer
+    of it is chosen, single layers.
 
-    Names are short, because other programs (vLLM) name the modules above them differently.
+    Routers and experts are not linear layers in transformers but are in vLLM. Names are short, because other programs
+    name the modules above them differently.
     """
     unquantized = [name for name in linears if name not in layers]
     tower = [name for name in linears if family.group_of(name) in VISION_GROUPS]
-    names = [HEAD]
+    names = [HEAD, *family.mixture_modules]
     if tower and not any(name in layers for name in tower):
         names.append(TOWER)
         unquantized = [name for name in unquantized if name not in tower]

@@ -3,6 +3,7 @@
 How weights are rounded is decided in `rounding.py`.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,6 +46,15 @@ def int4_codec(
     )
 
 
+def ignore_pattern(name: str) -> str:
+    """Matches the module and those below it, whatever is above it; loaders match patterns at the start of a name.
+
+    Example:
+        mlp.gate matches language_model.model.layers.0.mlp.gate and not …mlp.gate_up_proj
+    """
+    return rf"re:(.*\.)?{re.escape(name)}(\..*)?$"
+
+
 def quantization_config(
     storage: str, unquantized: Sequence[str], version: str, weights: dict, activations: dict | None
 ) -> dict[str, Any]:
@@ -64,5 +74,5 @@ def quantization_config(
                 "output_activations": None,
             }
         },
-        "ignore": [name if name == HEAD else f"re:(.*\\.)?{name}(\\..*)?" for name in unquantized],
+        "ignore": [name if name == HEAD else ignore_pattern(name) for name in unquantized],
     }

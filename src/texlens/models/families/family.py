@@ -91,6 +91,8 @@ class Family:
     max_aspect: int = 200
     expert_parameters: str | None = None
     router: str | None = None
+    mixture_modules: tuple[str, ...] = ()
+    """Last parts of the names of routers and experts; other programs name the modules above them differently."""
     special_tokens: tuple[str, ...] = SPECIAL_TOKENS
 
     @property

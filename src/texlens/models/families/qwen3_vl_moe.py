@@ -24,4 +24,5 @@ QWEN3_VL_MOE = replace(
     gguf=GgufExport("QWEN3VLMOE", "QWEN3VL", _add_text_settings, add_vision_settings),
     expert_parameters=DECODER_LAYER + r"mlp\.experts\.(gate_up_proj|down_proj)",
     router=DECODER_LAYER + r"mlp\.gate",
+    mixture_modules=("mlp.gate", "mlp.experts"),
 )
