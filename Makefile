@@ -40,6 +40,9 @@ lint: .venv/dev
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
+test-all: test
+	KILL_SEEDS=40 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_kills.py
+
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 

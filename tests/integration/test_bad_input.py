@@ -415,7 +415,7 @@ def test_a_report_without_predictions_names_the_command_that_makes_them(error_li
 
 def test_an_output_that_is_a_file_is_reported(error_line, run_file, tmp_path):
     (tmp_path / "runs").write_text("in the way")
-    assert error_line("train", run_file) == f"texlens: {tmp_path / 'runs/tiny'}: Not a directory; check the path"
+    assert error_line("train", run_file) == f"texlens: {tmp_path / 'runs'}: Not a directory; check the path"
     assert (tmp_path / "runs").read_text() == "in the way"
 
 
@@ -425,7 +425,7 @@ def test_an_output_that_may_not_be_written_is_reported(error_line, run_file, mon
 
     monkeypatch.setattr(Path, "mkdir", denied)
     assert error_line("train", run_file) == (
-        f"texlens: {tmp_path / 'runs/tiny'}: Permission denied; change the rights of that folder, "
+        f"texlens: {tmp_path / 'runs'}: Permission denied; change the rights of that folder, "
         "or write elsewhere with --set output=FOLDER"
     )
 
@@ -449,7 +449,7 @@ def test_a_disk_that_fills_up_under_safetensors_is_reported(texlens, run_file, m
     def full(*_):
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("texlens.training.run.save_adapter", full)
+    monkeypatch.setattr("texlens.training.build.save_adapter", full)
     done = texlens("train", run_file)
     assert done.code == 2
     assert done.complaint.startswith("texlens: No space left on device; make room")

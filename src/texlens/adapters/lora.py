@@ -191,7 +191,8 @@ def check_adapter(folder: Path, fingerprint: str | None) -> None:
     if metadata and fingerprint and metadata.base_fingerprint != fingerprint:
         raise ModelError(
             f"{folder}: this adapter belongs to another base ({metadata.base}, fingerprint "
-            f"{metadata.base_fingerprint[:12]}), the loaded base has {fingerprint[:12]}; set model.path to its base"
+            f"{metadata.base_fingerprint[:12]}), the loaded base has {fingerprint[:12]}; set model.path to the base it "
+            "was trained on"
         )
 
 

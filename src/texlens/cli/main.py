@@ -16,7 +16,7 @@ from texlens.cli.measuring import calibrate, compare, evaluate, report, score
 from texlens.cli.training import models, plan, recipes, runs, train
 from texlens.cli.using import doctor, export, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
-from texlens.core.errors import TexlensError, one_line
+from texlens.core.errors import Interrupted, TexlensError, one_line
 from texlens.core.version import VERSION
 from texlens.training.distributed.launch import RENDEZVOUS
 
@@ -102,6 +102,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except SystemExit as stop:
-        if stop.code == STOPPED and RENDEZVOUS not in os.environ:
+        if stop.code == STOPPED and not isinstance(stop, Interrupted) and RENDEZVOUS not in os.environ:
             print("texlens: stopped; `texlens train --resume RUN` goes on with a training", file=sys.stderr)
         raise

@@ -47,6 +47,10 @@ class LatexError(TexlensError):
         self.position = position
 
 
+class Interrupted(SystemExit):
+    """A signal ended the command, which has reported it already; `code` is 128 and the signal's number."""
+
+
 def one_line(value: object, max_chars: int | None = None) -> str:
     r"""The text of an error or message on one line, control characters escaped, cut to `max_chars` with `…`.
 

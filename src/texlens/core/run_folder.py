@@ -17,9 +17,11 @@ that a newer measurement replaces are moved to `previous/` in their folder.
 """
 
 import contextlib
+import errno
 import glob
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import RunError
-from texlens.core.files import write_json
+from texlens.core.files import write_json, write_text
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
@@ -82,17 +84,30 @@ class RunFolder:
         return sorted((path.parent / "previous").glob(f"{glob.escape(path.stem)}.*{path.suffix}"))
 
     @classmethod
-    def create(cls, output: Path, name: str) -> "RunFolder":
-        """A new folder `output/name`, or `name-2`, `name-3`, … where that is taken."""
+    def create(cls, output: Path, name: str, config: str = "") -> "RunFolder":
+        """A new folder `output/name`, or `name-2`, `name-3`, … where that is taken.
+
+        It appears complete, with `config` as its config.yaml, so that a run killed at any moment can be resumed.
+        """
+        if output.exists() and not output.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(output))
+        output.mkdir(parents=True, exist_ok=True)
+        staging = cls(Path(tempfile.mkdtemp(prefix=f".{name}.", dir=output)))
+        staging.path.chmod(0o777 & ~_umask())
+        if config:
+            write_text(staging.config, config)
         for number in range(1, 10_000):
             path = output / (name if number == 1 else f"{name}-{number}")
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
+            if path.exists():
                 continue
-            folder = cls(path)
-            folder.update(name=path.name, state="new", created=_now())
-            return folder
+            write_json(staging.path / MANIFEST, {"name": path.name, "state": "new", "created": _now()})
+            try:
+                os.rename(staging.path, path)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES):
+                    raise
+                continue
+            return cls(path)
         raise RunError(f"{output}: too many runs named {name}; choose another name")
 
     @classmethod
@@ -111,6 +126,29 @@ class RunFolder:
         if manifest is not None and not isinstance(manifest, dict):
             raise RunError(f"{self.path / MANIFEST}: damaged (no object in it); restore it or start a new run")
         return manifest or {}
+
+    @property
+    def state(self) -> str:
+        """The manifest's state; a run that is recorded as training, but whose process is gone, is `interrupted`."""
+        state = str(self.manifest.get("state", ""))
+        return "interrupted" if state in ("new", "training") and not self.is_locked else state
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process works in the folder."""
+        try:
+            with (self.path / ".lock").open("r+") as file:
+                return not _try_lock(file)
+        except OSError:
+            return False
+
+    def check_exists(self) -> None:
+        """
+        Raises:
+            RunError: the folder was deleted or moved.
+        """
+        if not (self.path / MANIFEST).is_file():
+            raise RunError(f"{self.path}: the run folder was deleted or moved while the run was going on")
 
     def update(self, **fields: Any) -> None:
         """Sets fields of the manifest and keeps the others."""
@@ -180,6 +218,13 @@ def _try_lock(file) -> bool:
     except OSError:
         return False
     return True
+
+
+def _umask() -> int:
+    """The process's mask of permissions, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _now() -> str:

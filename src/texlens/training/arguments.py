@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from transformers.training_args import TrainingArguments
 
-from texlens.config.train import TrainSettings
+from texlens.config.train import TrainSettings, ValidationSettings
 from texlens.core.errors import ConfigError
 from texlens.planner.steps import planned_steps, rows_and_batches, steps_per_epoch
 
@@ -19,12 +19,13 @@ TRACKER_PACKAGES = {"tensorboard": "tensorboard", "swanlab": "swanlab", "wandb":
 TRACKER_KEYS = {"swanlab": ("SWANLAB_API_KEY", "SWANLAB_MODE"), "wandb": ("WANDB_API_KEY", "WANDB_MODE")}
 
 
-def check_train_settings(settings: TrainSettings, has_gpu: bool) -> None:
+def check_train_settings(settings: TrainSettings, has_gpu: bool, has_validation: bool = True) -> None:
     """Checks that need no model.
 
     Raises:
-        ConfigError: a tracker or optimizer that can't work here.
+        ConfigError: a tracker or optimizer that can't work here, or a choice by validation without validation rows.
     """
+    _check_validation(settings.validation, has_validation)
     for tracker in settings.logging.trackers:
         if importlib.util.find_spec(TRACKER_PACKAGES[tracker]) is None:
             package = TRACKER_PACKAGES[tracker]
@@ -37,6 +38,34 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool) -> None:
     if settings.optimizer.name == "adamw-8bit" and not (has_gpu and importlib.util.find_spec("bitsandbytes")):
         missing = "bitsandbytes, which is not installed (pip install bitsandbytes)" if has_gpu else "a GPU"
         raise ConfigError(f"train.optimizer.name: adamw-8bit needs {missing}; use adamw")
+
+
+def _check_validation(settings: ValidationSettings, has_validation: bool) -> None:
+    needing = {
+        "early_stopping_patience": settings.early_stopping_patience,
+        "best_by": settings.best_by != "validation_loss",
+        "generation_rows": settings.generation_rows,
+    }
+    unusable = [name for name, value in needing.items() if value]
+    if unusable and not has_validation:
+        raise ConfigError(
+            f"train.validation.{unusable[0]} needs validation rows and data.splits.validation is null; "
+            "set data.splits.validation: 0.05, or remove it"
+        )
+
+
+def warmup_steps(settings: TrainSettings, steps: int) -> int:
+    """Steps of the warm-up in a run of `steps`."""
+    return settings.optimizer.warmup_steps or math.ceil(settings.optimizer.warmup_ratio * steps)
+
+
+def warmup_note(settings: TrainSettings, rows: int) -> list[str]:
+    """A remark where the warm-up is as long as the run, so that the learning rate is never reached."""
+    steps = planned_steps(settings, rows)
+    warmup = warmup_steps(settings, steps)
+    if warmup < steps:
+        return []
+    return [f"train.optimizer.warmup_steps: {warmup} of {steps} steps: the learning rate is not reached before the end"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +113,7 @@ def training_arguments(settings: TrainSettings, run: RunFacts) -> TrainingArgume
         gradient_accumulation_steps=batches,
         learning_rate=optimizer.learning_rate,
         lr_scheduler_type=optimizer.schedule if optimizer.schedule != "constant" else "constant_with_warmup",
-        warmup_steps=optimizer.warmup_steps or math.ceil(optimizer.warmup_ratio * steps),
+        warmup_steps=warmup_steps(settings, steps),
         weight_decay=optimizer.weight_decay,
         max_grad_norm=optimizer.max_grad_norm,
         optim="adamw_bnb_8bit" if optimizer.name == "adamw-8bit" else "adamw_torch_fused",

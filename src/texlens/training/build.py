@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from texlens.inputs.dataset import ExampleDataset, Transform
 from texlens.models.processor import save_processor
 from texlens.training.arguments import RunFacts, training_arguments
 from texlens.training.backends.protocol import StepBackend
+from texlens.training.checkpoints.origin import Origin, origin_of
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.logging.expert_utilization import ExpertUtilizationLog
 from texlens.training.logging.metrics_log import MetricsLog
@@ -28,6 +30,7 @@ from texlens.training.logging.throughput import ThroughputMeter
 from texlens.training.optimizer_groups import GroupLearningRates
 from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationOptions
 from texlens.training.prepare import Prepared
+from texlens.training.stop import StopOnRequest, StopRequest
 from texlens.training.trainer import TexlensTrainer
 from texlens.training.validation import Scorer, build_scorer
 
@@ -42,14 +45,33 @@ class TrainContext:
     console: Console
     distributed: DistributedContext = SINGLE_PROCESS
 
+    @cached_property
+    def origin(self) -> Origin:
+        """What checkpoints of this run record of data, base and settings."""
+        checks = self.prepared.splits.checks
+        rows = {role: check.usable.fingerprint for role, check in checks.items()}
+        return origin_of(self.config, self.prepared.base.fingerprint, rows)
+
     def warn(self, message: str) -> None:
         self.console.print(message, style="yellow", markup=False)
 
 
 def build_trainer(
-    run: TrainContext, adapted: Any, backend: StepBackend, workers: int = 0
+    run: TrainContext,
+    adapted: Any,
+    backend: StepBackend,
+    workers: int = 0,
+    *,
+    stop: StopRequest | None = None,
+    keep_new_options: bool = False,
 ) -> tuple[TexlensTrainer, ThroughputMeter]:
-    """The trainer, ready to train, and its meter."""
+    """The trainer, ready to train, and its meter.
+
+    Args:
+        stop: a signal that ends the training early.
+        keep_new_options: see `CheckpointOptions`.
+    """
+    stop = stop or StopRequest()
     config, splits = run.config, run.prepared.splits
     scorer = build_scorer(config.train.validation)
     balance = balance_of(adapted)
@@ -64,7 +86,13 @@ def build_trainer(
         data_collator=collate_shard,
         step=StepOptions(backend, _learning_rates(run), balance, run.distributed),
         checkpoints=CheckpointOptions(
-            run.folder.checkpoints, run.folder.adapter, _saver(run, adapted), config.train.checkpoints.keep
+            run.folder.checkpoints,
+            run.folder.adapter,
+            _saver(run, adapted),
+            run.origin,
+            stop,
+            config.train.checkpoints.keep,
+            keep_new_options,
         ),
         validation=ValidationOptions(
             _examples(run, backend, splits.validation) if splits.validation else None,
@@ -72,7 +100,7 @@ def build_trainer(
             _generation_scores(run, adapted, scorer),
         ),
         reporting=Reporting(throughput, run.warn),
-        callbacks=_callbacks(run, throughput, balance),
+        callbacks=[*_callbacks(run, throughput, balance), StopOnRequest(stop)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, throughput

@@ -7,9 +7,11 @@ from pathlib import Path
 from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.inputs.dataset import ExampleDataset
 from texlens.training.backends.protocol import StepBackend
+from texlens.training.checkpoints.origin import Origin
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.logging.throughput import ThroughputMeter
 from texlens.training.optimizer_groups import GroupLearningRates
+from texlens.training.stop import StopRequest
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,19 @@ class CheckpointOptions:
         best_folder: of the best adapter so far, replaced as a whole.
         save_model: writes the trained weights into a folder, in PEFT's format.
         keep: checkpoints that stay on disk beside the best.
+        origin: data, base and settings, saved with every checkpoint.
+        stop: a signal that ends the training early.
+        keep_new_options: learning rates, weight decay and schedule of the settings replace those of the checkpoint
+            that training continues from.
     """
 
     folder: Path
     best_folder: Path
     save_model: Callable[[Path], None]
+    origin: Origin
+    stop: StopRequest
     keep: int = 2
+    keep_new_options: bool = False
 
 
 @dataclass(frozen=True)

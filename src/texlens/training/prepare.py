@@ -16,7 +16,7 @@ from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.models.build import BaseCheckpoint, build_base, check_base
 from texlens.models.checkpoint import read_config
 from texlens.models.load import choose_device
-from texlens.training.arguments import check_train_settings
+from texlens.training.arguments import check_train_settings, warmup_note
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.validation import check_scores
 
@@ -44,7 +44,7 @@ def prepare(
         ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
     """
     check_scores(config)
-    check_train_settings(config.train, torch.cuda.is_available())
+    check_train_settings(config.train, torch.cuda.is_available(), has_validation=bool(config.data.splits.validation))
     context.check_device(choose_device(config.model.device))
     _download(config, context)
     base = build_base(config.model)
@@ -57,6 +57,8 @@ def prepare(
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
     splits = build_splits(config.data, base.processor.tokenizer, base.processor.geometry, console=console)
     check_same_inputs(context.all_gather(_inputs(base, splits)))
+    for note in warmup_note(config.train, len(splits.train)):
+        console.print(f"note: {note}", style="yellow", markup=False)
     return Prepared(base, splits, plan)
 
 

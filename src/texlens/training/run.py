@@ -1,7 +1,9 @@
 """One training run, from checked settings to a run folder with the best adapter in it."""
 
+import shlex
 import time
-from pathlib import Path
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -11,67 +13,114 @@ from transformers.utils import logging as transformers_logging
 from texlens.adapters.build import build_adapter
 from texlens.config.load import dump_config
 from texlens.core.environment import describe_environment
+from texlens.core.errors import Interrupted
 from texlens.core.files import write_json, write_text
 from texlens.models.build import build_model
+from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
+from texlens.models.meta_model import count_parameters, meta_model
 from texlens.training.backends.choose import build_backend
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.build import TrainContext, build_trainer
-from texlens.training.checkpoints.folder import latest_complete
+from texlens.training.checkpoints.disk import check_free_space, needed_bytes
+from texlens.training.checkpoints.state import saved_steps
 from texlens.training.feature_cache import with_feature_cache
 from texlens.training.initialize import initialize_adapter
 from texlens.training.logging.loss_plot import plot_loss
 from texlens.training.logging.throughput import ThroughputMeter
+from texlens.training.resume import Start, find_start, segments_with
+from texlens.training.stop import StopRequest
 from texlens.training.trainer import TexlensTrainer
 from texlens.training.workers import WorkerPlan, plan_workers
 
 
-def train(run: TrainContext, *, resume: bool = False) -> dict[str, Any]:
+def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = False) -> dict[str, Any]:
     """Trains inside the run folder, which the caller has locked; returns what run.json records of the training.
 
-    All processes of a distributed run call this; only the main one writes into the folder.
+    All processes of a distributed run call this; only the main one writes into the folder. SIGTERM or Ctrl-C ends the
+    training after the step under way, with a checkpoint and the state `stopped`.
+
+    Args:
+        resume: continue from the latest checkpoint.
+        accept_changes: continue although data, base or settings have changed since that checkpoint.
 
     Raises:
         ConfigError: the backend, compilation or feature cache that is required is not possible here.
-        RunError: nothing to resume from, or the loss is NaN or Inf.
+        RunError: the loss is NaN or Inf, a step has no label, the disk is too small, or the folder was deleted.
+        Interrupted: a signal ended the training.
     """
     config, prepared = run.config, run.prepared
     _silence_transformers()
-    checkpoint = run.distributed.broadcast(lambda: _latest_checkpoint(run)) if resume else None
+    start = run.distributed.broadcast(lambda: find_start(run, accept_changes)) if resume else Start()
     if run.distributed.is_main:
-        _record_inputs(run)
+        check_free_space(run.folder.path, _needed_bytes(run))
+        _record_inputs(run, start)
     set_seed(config.train.seed)
-    adapted = _build_model(run, initialize=checkpoint is None)
+    adapted = _build_model(run, initialize=start.checkpoint is None)
     backend = build_backend(config, adapted, prepared.base.processor, run.distributed)
     splits = [rows for rows in (prepared.splits.train, prepared.splits.validation) if rows]
     geometry = prepared.base.processor.geometry
     backend = with_feature_cache(backend, config, geometry, splits)
     workers = plan_workers(backend, config, geometry, prepared.splits.train, run.distributed)
     _report_backend(run, backend, workers)
-    trainer, throughput = build_trainer(run, adapted, backend, workers.count)
+    stop = StopRequest()
+    trainer, throughput = build_trainer(
+        run, adapted, backend, workers.count, stop=stop, keep_new_options=bool(start.changes)
+    )
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    start = time.monotonic()
-    outcome = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    start_time = time.monotonic()
+    loss = _run_trainer(run, trainer, start, stop)
+    run.folder.check_exists()
+    if stop.signal_number is not None:
+        _report_stop(run, trainer, stop.signal_number)
     if run.distributed.is_main:
         if not prepared.splits.validation:
             trainer.save_best()
         plot_loss(run.folder.history(), run.folder.loss_plot)
-    results = _results(run, trainer, throughput, outcome.training_loss, time.monotonic() - start)
+    results = _results(run, trainer, throughput, loss, time.monotonic() - start_time)
     _update(run, training=results, state="trained")
     return results
 
 
-def _latest_checkpoint(run: TrainContext) -> Path | None:
-    checkpoint = latest_complete(run.folder.checkpoints, run.warn)
-    if checkpoint is None:
-        run.console.print("no checkpoint yet: starting from the first step")
-    return checkpoint
+def _run_trainer(run: TrainContext, trainer: TexlensTrainer, start: Start, stop: StopRequest) -> float:
+    """Trains, or restores the weights of a training that had ended; returns the mean loss."""
+    if start.finished and start.checkpoint:
+        run.console.print(f"{start.checkpoint.name} is the end of the training: nothing is left to train")
+        return trainer.restore(start.checkpoint)
+    listening = nullcontext() if run.distributed.is_distributed else stop.listening(run.warn)
+    with listening:
+        outcome = trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
+    return outcome.training_loss
 
 
-def _record_inputs(run: TrainContext) -> None:
+def _report_stop(run: TrainContext, trainer: TexlensTrainer, signal_number: int) -> None:
+    _update(run, state="stopped", stopped_at_step=trainer.state.global_step)
+    run.warn(
+        f"stopped at step {trainer.state.global_step:,}, with a checkpoint; continue with: "
+        f"texlens train --resume {shlex.quote(str(run.folder.path))}"
+    )
+    raise Interrupted(128 + signal_number)
+
+
+def _needed_bytes(run: TrainContext) -> int:
+    settings, model = run.config.train, read_config(run.prepared.base.folder)
+    is_full = run.config.adapter.kind == "full"
+    return needed_bytes(
+        run.prepared.plan,
+        keep=settings.checkpoints.keep,
+        checkpoint_parameters=count_parameters(meta_model(model)) if is_full else 0,
+        optimizer_bytes=2 if settings.optimizer.name == "adamw-8bit" else 8,
+    )
+
+
+def _record_inputs(run: TrainContext, start: Start) -> None:
     """What was decided, on what, with which rows: written before training starts."""
     folder = run.folder
+    if start.changes:
+        folder.archive(folder.config)
+        step = saved_steps(start.checkpoint)[0] if start.checkpoint else 0
+        folder.update(segments=segments_with(folder, start, step, datetime.now(UTC).isoformat(timespec="seconds")))
     write_text(folder.config, dump_config(run.config))
     environment = describe_environment()
     if torch.cuda.is_available():

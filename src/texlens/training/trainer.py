@@ -14,7 +14,8 @@ import torch
 from accelerate.data_loader import BatchSamplerShard, prepare_data_loader
 from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import Trainer
-from transformers.trainer_callback import TrainerCallback
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerCallback, TrainerState
 from transformers.training_args import TrainingArguments
 
 from texlens.adapters.lora import restore
@@ -29,7 +30,7 @@ from texlens.training.backends.protocol import Step
 from texlens.training.checkpoints import state
 from texlens.training.checkpoints.folder import finalize, prune
 from texlens.training.logging.throughput import BatchStats, peak_memory_gib
-from texlens.training.nan_guard import NanGuard
+from texlens.training.nan_guard import MAX_ROWS_SHOWN, NanGuard
 from texlens.training.optimizer_groups import parameter_groups
 from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationOptions
 
@@ -118,7 +119,21 @@ class TexlensTrainer(Trainer):
         for batch_stats in zip(*(process[0] for process in processes), strict=True):
             self._reporting.throughput.count(batch_stats, memory_gib)
         self._report_rejected([row for process in processes for row in process[2]])
-        return batches, self._step.backend.label_count(total_labels, [process[1] for process in processes])
+        label_count = self._step.backend.label_count(total_labels, [process[1] for process in processes])
+        self._check_labels(label_count, batches)
+        return batches, label_count
+
+    def _check_labels(self, label_count, batches: list[dict]) -> None:
+        """
+        Raises:
+            RunError: the step has no label, so that its loss would be 0 / 0.
+        """
+        if batches and label_count is not None and int(label_count) == 0:
+            reasons = "; ".join(str(row) for row in list(self.rejected.values())[-MAX_ROWS_SHOWN:])
+            raise RunError(
+                f"step {self.state.global_step + 1}: no label to train on, every row of the step was left out "
+                f"({reasons or 'no answer tokens'}); see `texlens data validate`, or raise train.batch_size"
+            )
 
     def _report_rejected(self, rejected: Sequence[RejectedRow]) -> None:
         """Names each row that can't be decoded the first time that it is met."""
@@ -163,6 +178,13 @@ class TexlensTrainer(Trainer):
         outcome = super().train(*args, **kwargs)
         self._guard.flush()
         return outcome
+
+    def restore(self, checkpoint: Path) -> float:
+        """Loads the weights and state of a training that had ended; returns its mean loss, or NaN if it is unknown."""
+        self._load_from_checkpoint(str(checkpoint))
+        self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        losses = [row["loss"] for row in self.state.log_history if "loss" in row]
+        return sum(losses) / len(losses) if losses else float("nan")
 
     def _wrap_model(self, model, *args, **kwargs):
         """Where the backend sums gradients itself, accelerate must not wrap the model in DistributedDataParallel."""
@@ -224,7 +246,11 @@ class TexlensTrainer(Trainer):
         total, count = self._context.all_reduce(sums).tolist()
         self._report_rejected([row for process in self._context.all_gather(rejected) for row in process])
         self._network.train(was_training)
-        return total / max(count, 1)
+        if not count:
+            raise RunError(
+                "no label in the validation rows: all were left out; look at them with `texlens data validate`"
+            )
+        return total / count
 
     def _validation_loader(self, dataset: Any) -> Iterable[dict]:
         """Of N processes each takes every Nth row."""
@@ -278,8 +304,14 @@ class TexlensTrainer(Trainer):
         self._context.barrier()
         if self.args.should_save:
             name = f"checkpoint-{self.state.global_step}"
+            self._checkpoints.origin.write(self._staging / name, finished=self._is_finished())
             finalize(self._staging / name, self._checkpoints.folder / name)
             prune(self._checkpoints.folder, self._checkpoints.keep, self.state.best_global_step)
+
+    def _is_finished(self) -> bool:
+        """Whether training ends here by its own rules: the last step, early stopping, or the time limit."""
+        is_last = self.state.global_step >= self.state.max_steps
+        return is_last or (self.control.should_training_stop and self._checkpoints.stop.signal_number is None)
 
     def _save(self, output_dir=None, state_dict=None) -> None:
         if not self.args.should_save:
@@ -298,6 +330,9 @@ class TexlensTrainer(Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint) -> None:
         if checkpoint is None or self.is_deepspeed_enabled or self.is_fsdp_enabled:
             super()._load_optimizer_and_scheduler(checkpoint)
+        elif self.optimizer is not None and self._checkpoints.keep_new_options:
+            state.load_moments(self.optimizer, Path(checkpoint))
+            state.load_position(self.lr_scheduler, Path(checkpoint))
         elif self.optimizer is not None:
             state.load_optimizer(self.optimizer, Path(checkpoint))
             state.load_scheduler(self.lr_scheduler, Path(checkpoint))

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from texlens.config.load import load_saved_config
+from texlens.config.load import dump_config, load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
 from texlens.training.build import TrainContext
@@ -48,7 +48,9 @@ def start_run(
     check_scores(config)
     prepared = prepare(config, console, with_test=with_test, context=context)
     on_prepared(prepared)
-    folder = RunFolder(context.broadcast(lambda: RunFolder.create(Path(config.output), config.name).path))
+    folder = RunFolder(
+        context.broadcast(lambda: RunFolder.create(Path(config.output), config.name, dump_config(config)).path)
+    )
     with folder.locked() if context.is_main else nullcontext():
         return TrainedRun(config, folder, train(TrainContext(config, prepared, folder, console, context)))
 
@@ -60,8 +62,12 @@ def resume_run(
     console: Console,
     with_test: bool = False,
     context: DistributedContext = SINGLE_PROCESS,
+    accept_changes: bool = False,
 ) -> TrainedRun:
     """Continues a run from its last checkpoint, with the settings in its folder.
+
+    Args:
+        accept_changes: continue although data, base or settings have changed since that checkpoint.
 
     Raises:
         RunError: not a run folder, or it can't be continued.
@@ -71,5 +77,6 @@ def resume_run(
     check_scores(config)
     with folder.locked() if context.is_main else nullcontext():
         prepared = prepare(config, console, with_test=with_test, context=context)
-        training = train(TrainContext(config, prepared, folder, console, context), resume=True)
+        run = TrainContext(config, prepared, folder, console, context)
+        training = train(run, resume=True, accept_changes=accept_changes)
     return TrainedRun(config, folder, training)

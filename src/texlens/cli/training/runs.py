@@ -62,15 +62,16 @@ def _row(run: "RunFolder") -> dict[str, Any]:
     """A damaged run is reported as such and hides none of the others."""
     from texlens.core.errors import RunError
 
-    manifest: dict[str, Any] = {"state": "damaged"}
+    manifest: dict[str, Any] = {}
+    state = "damaged"
     results: list[dict[str, Any]] = []
     with contextlib.suppress(RunError):
-        manifest = run.manifest
+        manifest, state = run.manifest, run.state
         results = [_result(run, label, path) for label, path in run.comparisons().items()]
     main_result = next((result for result in results if result["label"] == "test"), None)
     return {
         "run": str(run.path),
-        "state": manifest.get("state"),
+        "state": state,
         "base": manifest.get("base"),
         "steps": manifest.get("training", {}).get("steps"),
         "created": manifest.get("created"),

@@ -23,6 +23,10 @@ def train(
         Path | None,
         typer.Option("--resume", metavar="RUN", help="Continue this run from its last checkpoint."),
     ] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option("--accept-changes", help="With --resume: continue although data, base or settings have changed."),
+    ] = False,
     compare: Annotated[
         bool,
         typer.Option(
@@ -53,15 +57,20 @@ def train(
     os.environ.setdefault(*GROWING_SEGMENTS)
     if (run_file is None) == (resume is None):
         raise ConfigError("give either a run file to start or --resume RUN to go on, one of the two")
-    if resume and any(override.partition("=")[0] != TRUST for override in overrides or ()):
-        raise ConfigError(f"--set can't be used with --resume, except {TRUST}: a run keeps the settings it began with")
+    if accept_changes and not resume:
+        raise ConfigError("--accept-changes goes with --resume RUN; leave it out")
+    if resume and not accept_changes and any(override.partition("=")[0] != TRUST for override in overrides or ()):
+        raise ConfigError(
+            f"--set can't be used with --resume, except {TRUST}: a run keeps the settings it began with; to continue "
+            "with others add --accept-changes"
+        )
     if processes > 1 and is_launched_process():
         raise ConfigError(
             f"--processes can't be used here: RANK and WORLD_SIZE say that a launcher started this as one of "
             f"{os.environ['WORLD_SIZE']}; leave it out, or unset both"
         )
     if processes > 1:
-        raise typer.Exit(start_processes(processes, run_file, overrides, resume, compare, as_json))
+        raise typer.Exit(start_processes(processes, run_file, overrides, resume, accept_changes, compare, as_json))
     console = message_console()
     if is_launched_process():
         from texlens.cli.errors import as_run_errors
@@ -69,11 +78,11 @@ def train(
 
         with process_group() as context, as_run_errors():
             console.quiet = not context.is_main
-            config, folder, result = _trained(run_file, overrides, resume, compare, console, context)
+            config, folder, result = _trained(run_file, overrides, resume, compare, console, context, accept_changes)
         if not context.is_main:
             return
     else:
-        config, folder, result = _trained(run_file, overrides, resume, compare, console)
+        config, folder, result = _trained(run_file, overrides, resume, compare, console, accept_changes=accept_changes)
     comparison = None
     if compare and config.data.splits.test:
         from texlens.evaluation.run import compare_run
@@ -87,13 +96,16 @@ def train(
         show_result(result, comparison, folder, result_console())
 
 
-def start_processes(processes: int, run_file, overrides, resume, compare: bool, as_json: bool) -> int:
+def start_processes(
+    processes: int, run_file, overrides, resume, accept_changes: bool, compare: bool, as_json: bool
+) -> int:
     """Runs this command in several processes; returns the exit code."""
     from texlens.training.distributed.launch import launch
 
     command = [sys.executable, "-P", "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
     command += [part for change in overrides or () for part in ("--set", change)]
     command += ["--resume", str(resume)] if resume else []
+    command += ["--accept-changes"] if accept_changes else []
     command += ["--compare" if compare else "--no-compare", *(["--json"] if as_json else [])]
     return launch(command, processes)
 
@@ -103,17 +115,24 @@ def is_launched_process() -> bool:
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
-def _trained(run_file, overrides, resume, with_test, console, context=None) -> tuple[Any, Any, dict]:
+def _trained(
+    run_file, overrides, resume, with_test, console, context=None, accept_changes=False
+) -> tuple[Any, Any, dict]:
     """Settings, run folder and the JSON result of a training."""
     from texlens.config.load import load_config
+    from texlens.data.readers.location import check_location
+
+    config = None if resume else load_config(run_file, overrides or ())
+    if config:
+        check_location(config.data.path)
+
     from texlens.training.distributed.context import SINGLE_PROCESS
     from texlens.workflows.train_run import resume_run, start_run
 
     options = {"console": console, "with_test": with_test, "context": context or SINGLE_PROCESS}
-    if resume:
-        run = resume_run(resume, overrides or (), **options)
+    if config is None:
+        run = resume_run(resume, overrides or (), accept_changes=accept_changes, **options)
     else:
-        config = load_config(run_file, overrides or ())
         run = start_run(config, on_prepared=lambda prepared: show_plan(prepared, console), **options)
     return run.config, run.folder, {"run": str(run.folder.path), "training": run.training}
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from texlens.core.errors import RunError
 from texlens.core.files import write_json
 
 OPTIMIZER, SCHEDULER, RANDOM = "optimizer", "scheduler", "random"
@@ -47,6 +48,38 @@ def save_scheduler(scheduler, folder: Path) -> None:
 def load_scheduler(scheduler, folder: Path) -> None:
     state = json.loads((folder / f"{SCHEDULER}.json").read_text())
     scheduler.load_state_dict({**scheduler.state_dict(), **state})
+
+
+def saved_steps(checkpoint: Path) -> tuple[int, int]:
+    """The step of a checkpoint, and that at which training was to end.
+
+    Raises:
+        RunError: trainer_state.json is damaged.
+    """
+    path = checkpoint / "trainer_state.json"
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        return int(state["global_step"]), int(state["max_steps"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{path}: damaged ({error}); remove that checkpoint") from None
+
+
+def load_moments(optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    """Loads the optimizer's moments, but keeps its learning rates, weight decay and other options."""
+    options = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    load_optimizer(optimizer, folder)
+    for group, values in zip(optimizer.param_groups, options, strict=True):
+        group.update(values)
+
+
+def load_position(scheduler, folder: Path) -> None:
+    """Moves a new schedule to the step of the saved one, without its learning rates."""
+    state = json.loads((folder / f"{SCHEDULER}.json").read_text())
+    scheduler.last_epoch = state["last_epoch"]
+    scheduler._step_count = state.get("_step_count", state["last_epoch"] + 1)
+    for group, rate in zip(scheduler.optimizer.param_groups, scheduler.get_lr(), strict=True):
+        group["lr"] = rate
+    scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
 
 
 def save_random(folder: Path, rank: int = 0) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from transformers.trainer_callback import TrainerCallback
 
+from texlens.core.errors import RunError
 from texlens.training.logging.throughput import ThroughputMeter
 
 STEP_MEASUREMENTS = ("loss", "grad_norm", "learning_rate")
@@ -50,8 +51,15 @@ class MetricsLog(TrainerCallback):
 
 
 def append_line(path: Path, row: dict) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    """
+    Raises:
+        RunError: the run folder is gone.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+    except FileNotFoundError:
+        raise RunError(f"{path.parent}: the run folder was deleted or moved while the run was going on") from None
 
 
 def _is_up_to(line: str, step: int) -> bool:
