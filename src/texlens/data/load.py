@@ -1,6 +1,5 @@
 """Rows of a data set: a lazy view of a source, the draw of some of them, and splits that share no label."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -9,6 +8,7 @@ from typing import Literal, overload
 import numpy as np
 
 from texlens.core.errors import DataError
+from texlens.data.fingerprint import rows_fingerprint
 from texlens.data.readers.protocol import ReadOptions, Source
 from texlens.data.readers.registry import open_source
 from texlens.data.sample import RejectedRow, Sample
@@ -83,13 +83,15 @@ class Rows(Sequence[Sample]):
             {number: self._rejected[number] for number in everything if number in self._rejected},
         )
 
+    @property
+    def ignored(self) -> dict[str, int]:
+        """Files in the source's folder that are not rows, by what they are."""
+        return dict(getattr(self._source, "ignored", {}))
+
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with ids, texts, order or files; images count by the files that hold them."""
-        digest = hashlib.sha256(self._source.identity.encode())
-        for number in self._numbers:
-            digest.update(f"{self._source.id(number)}\0{self._source.text(number)}\0".encode())
-        return digest.hexdigest()
+        """Changes with the rows, their order, the contents of their images, and the rejected rows."""
+        return rows_fingerprint(self, map(str, self._rejected.values()))
 
 
 def load_split(

@@ -53,7 +53,6 @@ def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
         split=split,
         text_column=text_column,
         where=where,
-        identity=str(rows._fingerprint),
         location=partial("{} row {}".format, where),
         folder=Path(datasets.config.HF_CACHE_HOME),
         several_images=pa.types.is_list(schema.field(column).type),

@@ -16,8 +16,6 @@ class Source(Protocol):
 
     where: str
     """File, folder or id, for messages."""
-    identity: str
-    """Changes when the annotation files change. Images in files of their own count in `fingerprint`."""
 
     @property
     def rejected(self) -> Mapping[int, RejectedRow]:

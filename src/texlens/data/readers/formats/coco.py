@@ -6,7 +6,6 @@ An image is a row; its captions are the accepted answers (all, or the first alon
 captions, gives the names of the objects instead: `cat, dog, person`.
 """
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -58,12 +57,11 @@ def _is_coco(file: Path) -> bool:
 
 def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     file = _files(path)[split]
-    digest = hashlib.sha256(options.captions.encode())
     images: dict[Any, str] = {}
     texts: dict[Any, list[str]] = defaultdict(list)
     names: dict[Any, str] = {}
     objects: list[tuple[Any, Any]] = []
-    for files in list_values(file, digest, ("images", "annotations", "categories")):
+    for files in list_values(file, ("images", "annotations", "categories")):
         row = files.value if isinstance(files.value, dict) else {}
         if files.key == "images":
             images[row.get("id")] = str(row.get("file_name", ""))
@@ -76,7 +74,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     if not texts:
         texts = _object_names(objects, names)
     records = _records(file, images, texts, options)
-    return memory_source(str(file), split, digest.hexdigest(), records)
+    return memory_source(str(file), split, records)
 
 
 def _object_names(objects: list[tuple[Any, Any]], names: dict[Any, str]) -> dict[Any, list[str]]:

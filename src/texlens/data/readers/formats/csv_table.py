@@ -4,7 +4,6 @@
 """
 
 import csv
-import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -32,9 +31,7 @@ def open_table(file: Path, split: str, options: ReadOptions) -> RecordSource:
     Raises:
         DataError: a column is missing (with those that are near) or occurs twice, or no row.
     """
-    with open_regular(file) as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return memory_source(str(file), split, digest, _records(file, options))
+    return memory_source(str(file), split, _records(file, options))
 
 
 def record_of_cells(names: Sequence[str], cells: Sequence[str], folder: Path, options: ReadOptions) -> Record:

@@ -16,7 +16,7 @@ from texlens.core.regular_files import read_regular
 from texlens.data.image_formats import IMAGE_SUFFIXES
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.image_files import image_path
-from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
+from texlens.data.readers.rows.record import Record, RecordSource, memory_source
 
 LIST = re.compile(r"^(?:im2latex_)?(?P<split>train|validate|validation|val|test)(?:_filter)?\.lst$")
 SPLITS = {"validate": "validation", "val": "validation"}
@@ -43,7 +43,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     home = next((path / name for name in IMAGE_FOLDERS if (path / name).is_dir()), path)
     texts = read_regular(formulas).split(b"\n")
     rows = _rows(path, listed, formulas, texts, home, options)
-    return memory_source(str(listed), split, files_identity([listed, formulas]), rows)
+    return memory_source(str(listed), split, rows)
 
 
 def _rows(

@@ -22,7 +22,7 @@ from texlens.data.readers.rows.fields import record_of_fields
 from texlens.data.readers.rows.image_files import check_inside
 from texlens.data.readers.rows.json_rows import json_source
 from texlens.data.readers.rows.layout import SPLIT_NAMES
-from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
+from texlens.data.readers.rows.record import Record, RecordSource, memory_source
 
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.tsv")
 SYSTEM_FOLDERS = ("__MACOSX", "__pycache__")
@@ -126,9 +126,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     metadata = _metadata(folder)
     if metadata is None:
         files = _files(folder)
-        read = [file for image, text in files.images for file in (image, text) if file is not None]
-        identity = files_identity([*read, *files.lone_texts])
-        return memory_source(str(folder), split, identity, _rows(folder, files, options), files.ignored)
+        return memory_source(str(folder), split, _rows(folder, files, options), files.ignored)
     if not options.allow_outside:
         check_inside(folder, metadata, metadata.name, "file")
     if metadata.suffix == ".jsonl":

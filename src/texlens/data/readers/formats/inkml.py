@@ -17,7 +17,7 @@ from texlens.core.errors import DataError, one_line
 from texlens.core.regular_files import read_regular
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.layout import SPLIT_NAMES
-from texlens.data.readers.rows.record import Record, RecordSource, files_identity, memory_source
+from texlens.data.readers.rows.record import Record, RecordSource, memory_source
 
 MAX_FILE_BYTES = 16 << 20
 HEIGHT, MARGIN, PEN_WIDTH = 128, 12, 3
@@ -127,7 +127,7 @@ def _folders(path: Path) -> dict[str, Path]:
 def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
     folder = _folders(path)[split]
     files = [path] if path.is_file() else sorted(folder.rglob("*.inkml"))
-    return memory_source(str(folder), split, files_identity(files), _rows(folder, files))
+    return memory_source(str(folder), split, _rows(folder, files))
 
 
 def _recognizes(path: Path) -> bool:

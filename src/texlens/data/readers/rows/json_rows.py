@@ -3,7 +3,6 @@
 Small files are held as parsed; of large ones memory holds 24 bytes a row.
 """
 
-import hashlib
 import json
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from typing import Any, overload
 
 from texlens.core.errors import DataError
 from texlens.core.regular_files import open_regular
-from texlens.data.readers.rows.json_stream import Digest, check_not_utf16, first_value, list_values, read_value
+from texlens.data.readers.rows.json_stream import check_not_utf16, first_value, list_values, read_value
 from texlens.data.readers.rows.layout import SPLIT_NAMES
 from texlens.data.readers.rows.record import Record, RecordSource, RowIndex
 
@@ -34,10 +33,9 @@ def json_source(path: Path, split: str, parse: Parse) -> RecordSource:
     Raises:
         DataError: not UTF-8, no JSON, cut short, or no row in it.
     """
-    digest = hashlib.sha256()
     rows = _JsonRecords(path, parse, held=path.stat().st_size <= MAX_IN_MEMORY_BYTES)
     index = RowIndex()
-    for line, start, length, value in _rows(path, digest):
+    for line, start, length, value in _rows(path):
         try:
             read = value if isinstance(value, DataError) else parse(value)
         except DataError as error:
@@ -46,7 +44,6 @@ def json_source(path: Path, split: str, parse: Parse) -> RecordSource:
     return RecordSource(
         str(path),
         split,
-        digest.hexdigest(),
         rows,
         rows.location,
         index.reasons,
@@ -108,12 +105,12 @@ class _JsonRecords(Sequence[Record | None]):
         return self._parse(read_value(self._path, self._starts[row], self._lengths[row]))
 
 
-def _rows(path: Path, digest: Digest) -> Iterator[tuple[int, int, int, Any]]:
+def _rows(path: Path) -> Iterator[tuple[int, int, int, Any]]:
     """(line or 0, start, length, row or the `DataError` why it is none)."""
     if _is_lines(path):
-        yield from _lines(path, digest)
+        yield from _lines(path)
         return
-    for value in list_values(path, digest, LIST_KEYS):
+    for value in list_values(path, LIST_KEYS):
         yield 0, value.start, value.length, value.value
 
 
@@ -139,11 +136,10 @@ def _first_line(path: Path) -> Any:
     return None
 
 
-def _lines(path: Path, digest: Digest) -> Iterator[tuple[int, int, int, Any]]:
+def _lines(path: Path) -> Iterator[tuple[int, int, int, Any]]:
     start = 0
     with open_regular(path) as file:
         for number, line in enumerate(_bounded_lines(file), 1):
-            digest.update(line)
             length, skipped = len(line), 0
             if number == 1:
                 check_not_utf16(path, line)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from texlens.core.errors import DataError
 from texlens.core.regular_files import open_regular
@@ -28,10 +28,6 @@ SPACE = re.compile(r"[ \t\r\n]*")
 REMEDY = "fix it, or download it again if it is cut short"
 
 
-class Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Value:
     """`key` is the name of the list that the value is in, None for a file that is one list."""
@@ -42,13 +38,13 @@ class Value:
     value: Any
 
 
-def list_values(path: Path, digest: Digest, keys: tuple[str, ...] = ()) -> Iterator[Value]:
+def list_values(path: Path, keys: tuple[str, ...] = ()) -> Iterator[Value]:
     """The values of the file's list; of a file that is an object, those of its lists under one of `keys`.
 
     Raises:
         DataError: not UTF-8, not JSON, cut short, or of another form; with line and byte or column.
     """
-    text = _Text(path, digest)
+    text = _Text(path)
     first = text.peek()
     if first == "[":
         yield from _values(text, None)
@@ -71,7 +67,7 @@ def read_value(path: Path, start: int, length: int) -> Any:
 def first_value(path: Path, keys: tuple[str, ...] = ()) -> Any:
     """The first value, to look at; None where the file begins otherwise."""
     try:
-        return next((value.value for value in list_values(path, _NoDigest(), keys)), None)
+        return next((value.value for value in list_values(path, keys)), None)
     except (DataError, OSError):
         return None
 
@@ -83,11 +79,6 @@ def check_not_utf16(path: Path, data: bytes) -> None:
     """
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path}: byte 1 is 0x{data[0]:02x}: it is UTF-16; save it as UTF-8")
-
-
-class _NoDigest:
-    def update(self, data: bytes, /) -> None:
-        pass
 
 
 def _object(text: "_Text", keys: tuple[str, ...]) -> Iterator[Value]:
@@ -124,10 +115,9 @@ def _values(text: "_Text", key: str | None) -> Iterator[Value]:
 class _Text:
     """A window on the file's text; `_at` is the character to be read next, `_byte` its place in the file."""
 
-    def __init__(self, path: Path, digest: Digest):
+    def __init__(self, path: Path):
         self.path = path
         self._file = open_regular(path)
-        self._digest = digest
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._json = json.JSONDecoder()
         self._text, self._at, self._byte = "", 0, 0
@@ -225,7 +215,6 @@ class _Text:
         self._line += gone.count("\n")
         self._column = len(gone) - gone.rfind("\n") - 1 if "\n" in gone else self._column + len(gone)
         data = self._file.read(size)
-        self._digest.update(data)
         if not self._read:
             check_not_utf16(self.path, data)
         self._ended = len(data) < size

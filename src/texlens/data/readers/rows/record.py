@@ -1,6 +1,5 @@
 """A row whose images are files, and the `Source` that formats of text files (JSON, CSV, lists) share."""
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +42,6 @@ class RecordSource:
         self,
         where: str,
         split: str,
-        identity: str,
         records: Sequence[Record | None],
         location: Callable[[int], str],
         reasons: Mapping[int, str],
@@ -52,7 +50,7 @@ class RecordSource:
     ):
         if not len(records):
             raise DataError(f"{where}: no row in it; check data.path")
-        self.where, self.identity = where, identity
+        self.where = where
         self.ignored = dict(ignored or {})
         self._split, self._records, self._location, self._repeated = split, records, location, repeated
         self.rejected = {
@@ -153,7 +151,6 @@ def unreadable_text(record: Record) -> DataError | None:
 def memory_source(
     where: str,
     split: str,
-    identity: str,
     rows: Iterable[tuple[str, Record | DataError]],
     ignored: Mapping[str, int] | None = None,
 ) -> RecordSource:
@@ -166,18 +163,4 @@ def memory_source(
     for row, (location, read) in enumerate(rows):
         locations.append(location)
         records.append(index.see(row, read))
-    return RecordSource(
-        where, split, identity, records, locations.__getitem__, index.reasons, frozenset(index.repeated), ignored
-    )
-
-
-def files_identity(paths: Iterable[Path]) -> str:
-    """Changes with the names, sizes and modification times of the files."""
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            known = path.stat()
-            digest.update(f"{path} {known.st_size} {known.st_mtime_ns}\n".encode(errors="surrogateescape"))
-        except OSError:
-            digest.update(f"{path} unreadable\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
+    return RecordSource(where, split, records, locations.__getitem__, index.reasons, frozenset(index.repeated), ignored)

@@ -40,13 +40,12 @@ class TableSource:
         split: str,
         text_column: str,
         where: str,
-        identity: str,
         location: Callable[[int], str],
         folder: Path | None = None,
         allow_outside: bool = False,
         several_images: bool = False,
     ):
-        self.where, self.identity = where, identity
+        self.where = where
         self._split, self._location = split, location
         self._folder, self._allow_outside = folder, allow_outside
         self._load_images, self._several_images = load_images, several_images
