@@ -1,4 +1,4 @@
-"""The web page as a reader uses it, in headless Chromium; a server without a model answers, and once the real one."""
+"""The web page as a user uses it, in headless Chromium; a server without a model answers, and once the real one."""
 
 import io
 import json
@@ -53,9 +53,9 @@ def give(page: Page, how: str = "paste") -> None:
 
 def read(page: Page) -> None:
     """By the keyboard, until both readings are drawn and kept."""
-    before = page.js("document.querySelectorAll('#shelf-list li').length")
+    before = page.js("document.querySelectorAll('#history-list li').length")
     page.press("Enter")
-    page.wait(f"document.querySelectorAll('#shelf-list li').length > {before}")
+    page.wait(f"document.querySelectorAll('#history-list li').length > {before}")
 
 
 def size_of(image: bytes) -> tuple[int, int]:
@@ -67,7 +67,7 @@ def clipboard(page: Page) -> str:
 
 
 @pytest.mark.parametrize("how", ["paste", "drop", "choose"])
-def test_an_image_is_pasted_dropped_or_chosen_and_sent_as_it_is(page, backend, how):
+def test_image_is_pasted_dropped_or_chosen_and_sent_unchanged(page, backend, how):
     give(page, how)
     assert page.text("#about") == f"{SIZE[0]} × {SIZE[1]} pixels"
     read(page)
@@ -75,14 +75,14 @@ def test_an_image_is_pasted_dropped_or_chosen_and_sent_as_it_is(page, backend, h
     assert sorted(backend.sent) == [("handwriting", FORMULA), ("nano", FORMULA)]
 
 
-def test_base_and_adapter_stand_side_by_side(page):
+def test_base_and_adapter_are_side_by_side(page):
     give(page)
     read(page)
     left, right = page.box("[data-model=handwriting]"), page.box("[data-model=nano]")
 
     assert (left["y"], left["width"]) == (right["y"], right["width"])
     assert left["x"] < right["x"]
-    assert page.js("[...document.querySelectorAll('.result textarea')].map((one) => one.value)") == [
+    assert page.js("[...document.querySelectorAll('.result textarea')].map((node) => node.value)") == [
         "\\frac{a}{b} + c",
         "\\frac{a}{6} + c",
     ]
@@ -98,12 +98,12 @@ def test_base_and_adapter_stand_side_by_side(page):
     assert page.js("document.querySelectorAll('.result').length") == 1
 
 
-def test_doubt_is_colored_underlined_and_told(page):
+def test_doubtful_tokens_are_colored_underlined_and_described(page):
     give(page)
     read(page)
     tokens = page.js(
         "[...document.querySelectorAll('[data-model=handwriting] .token-row .token')]"
-        ".map((one) => [one.textContent, one.className, one.title, getComputedStyle(one).textDecorationStyle])"
+        ".map((node) => [node.textContent, node.className, node.title, getComputedStyle(node).textDecorationStyle])"
     )
 
     assert tokens == [
@@ -115,10 +115,10 @@ def test_doubt_is_colored_underlined_and_told(page):
     ]
     assert page.text("[data-model=handwriting] .token-row") == "\\frac{a}{b} + c"
     page.js("document.querySelector('.level-4[tabindex]').focus()")
-    assert page.text("[data-model=handwriting] .told") == "c — 31.0%"
+    assert page.text("[data-model=handwriting] .token-detail") == "c — 31.0%"
 
 
-def test_an_edit_is_redrawn_and_may_be_taken_back(page):
+def test_edit_is_rendered_and_can_be_undone(page):
     give(page)
     read(page)
     glyphs = "document.querySelectorAll('[data-model=handwriting] .formula use').length"
@@ -136,7 +136,7 @@ def test_an_edit_is_redrawn_and_may_be_taken_back(page):
     page.wait(f"{glyphs} === 4")
 
 
-def test_no_formula_becomes_a_part_of_the_page(page):
+def test_no_formula_becomes_part_of_the_page(page):
     give(page)
     read(page)
     hostile = (
@@ -145,15 +145,15 @@ def test_no_formula_becomes_a_part_of_the_page(page):
     for formula in (hostile, hostile.split(" ")[0] + "}", "\\text{<script>wrongs.push(3)</script>}"):
         page.js(
             "((box) => { box.value = " + json.dumps(formula) + "; box.dispatchEvent(new Event('input')); })"
-            "(document.querySelector('textarea'))"
+            "(document.querySelector('.result textarea'))"
         )
-        page.wait(f"document.querySelector('#shelf-list code').textContent === {json.dumps(formula)}")
+        page.wait(f"document.querySelector('#history-list code').textContent === {json.dumps(formula)}")
         assert (
             page.js("document.querySelectorAll('.formula :is(img, a, script, [href]:not(use), [style])').length") == 0
         )
 
 
-def test_a_formula_is_copied_as_latex_mathml_svg_and_png(page):
+def test_formula_is_copied_in_every_format(page):
     give(page)
     read(page)
     page.press("c")
@@ -174,9 +174,9 @@ def test_a_formula_is_copied_as_latex_mathml_svg_and_png(page):
     assert width > height > 80
 
 
-def test_a_drawing_is_read_with_its_ink_alone(page, backend):
+def test_drawing_is_cropped_to_its_ink(page, backend):
     page.press("d")
-    box = page.box("#pen")
+    box = page.box("#drawing")
     x, y = box["x"] + 200, box["y"] + 60
     page.drag([(x, y), (x + 50, y), (x + 100, y)])
     page.drag([(x, y), (x, y + 40)])
@@ -188,24 +188,24 @@ def test_a_drawing_is_read_with_its_ink_alone(page, backend):
     assert image.getpixel((image.width // 2, image.height // 2)) < 50
     assert {image.getpixel(corner) for corner in ((0, 0), (image.width - 1, image.height - 1))} == {255}
 
-    page.click("#pen-clear")
+    page.click("#drawing-clear")
     page.press("Enter")
     page.wait("document.getElementById('notice').innerText === 'Nothing is drawn yet'")
 
 
-def test_a_finger_draws_as_well(page, backend):
+def test_finger_draws_too(page, backend):
     page.press("d")
-    box = page.box("#pen")
+    box = page.box("#drawing")
     page.touch([(box["x"] + 100 + 20 * i, box["y"] + 80) for i in range(4)])
-    page.js("document.getElementById('pen-width').value = 8")
+    page.js("document.getElementById('drawing-width').value = 8")
     page.touch([(box["x"] + 100, box["y"] + 120)])
     page.click("#read")
-    page.wait("document.querySelectorAll('#shelf-list li').length === 1")
+    page.wait("document.querySelectorAll('#history-list li').length === 1")
 
     assert size_of(backend.sent[0][1]) == (2 * (60 + 4 + 1.5 + 32), 2 * (40 + 4 + 1.5 + 32))
 
 
-def test_a_part_of_a_screenshot_is_cut_out(page, backend):
+def test_part_of_a_screenshot_is_cropped(page, backend):
     give(page)
     page.press("x")
     page.wait("document.getElementById('crop-size').innerText")
@@ -220,19 +220,19 @@ def test_a_part_of_a_screenshot_is_cut_out(page, backend):
     assert size_of(backend.sent[0][1]) == (60, 48)
 
 
-def test_the_camera_takes_a_picture_to_crop(page, backend):
+def test_camera_takes_a_picture_to_crop(page, backend):
     page.click("[data-mode=camera]")
     page.wait("document.getElementById('video').videoWidth")
     page.click("#read")
     page.wait("document.getElementById('crop-size').innerText")
     assert page.js("document.getElementById('video').srcObject") is None
     page.press("Enter", "Control")
-    page.wait("document.querySelectorAll('#shelf-list li').length === 1")
+    page.wait("document.querySelectorAll('#history-list li').length === 1")
 
     assert size_of(backend.sent[0][1])[0] > 100
 
 
-def test_a_camera_that_is_not_allowed_is_told(page):
+def test_refused_camera_is_reported(page):
     page.js("navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError')), 0")
     page.press("k")
     page.wait("document.getElementById('notice').innerText.startsWith('The browser did not allow the camera')")
@@ -246,42 +246,42 @@ def test_readings_are_kept_shown_again_and_deleted(page, backend, url):
     page.press("e")
     page.press("End")
     page.type(" + d")
-    page.wait("document.querySelector('#shelf-list code').innerText === '\\\\frac{a}{b} + c + d'")
+    page.wait("document.querySelector('#history-list code').innerText === '\\\\frac{a}{b} + c + d'")
     page.press("Escape")
     read(page)
     page.go(url)
-    assert page.js("[...document.querySelectorAll('#shelf-list code')].map((one) => one.innerText)") == [
+    assert page.js("[...document.querySelectorAll('#history-list code')].map((node) => node.innerText)") == [
         "\\frac{a}{b} + c",
         "\\frac{a}{b} + c + d",
     ]
     backend.sent.clear()
-    page.click("#shelf-list li:last-child .again")
+    page.click("#history-list li:last-child .again")
     page.wait("document.querySelectorAll('.formula svg').length === 2")
     assert page.js("document.querySelector('.result textarea').value") == "\\frac{a}{b} + c + d"
     assert page.text("#about") == f"{SIZE[0]} × {SIZE[1]} pixels"
     assert backend.sent == []
 
-    page.click("#shelf-list li:first-child .delete")
-    page.wait("document.querySelectorAll('#shelf-list li').length === 1")
-    page.click("#shelf-clear")
-    assert page.text("#shelf-clear") == "Delete all 1 readings?"
-    page.click("#shelf-clear")
-    page.wait("document.getElementById('shelf').hidden")
+    page.click("#history-list li:first-child .delete")
+    page.wait("document.querySelectorAll('#history-list li').length === 1")
+    page.click("#history-clear")
+    assert page.text("#history-clear") == "Delete all 1 readings?"
+    page.click("#history-clear")
+    page.wait("document.getElementById('history').hidden")
     page.go(url)
-    assert page.js("document.getElementById('shelf').hidden")
+    assert page.js("document.getElementById('history').hidden")
 
 
-def test_a_browser_that_keeps_nothing_still_reads(page, url):
+def test_browser_without_storage_still_reads(page, url):
     refuse = "Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('', 'SecurityError'); } })"
     page.send("Page.addScriptToEvaluateOnNewDocument", source=refuse)
     page.go(url)
     give(page)
     read(page)
 
-    assert page.text(".shelf-head .small").startswith("This browser keeps no history")
+    assert page.text(".history-head .small").startswith("This browser keeps no history")
 
 
-def test_the_language_changes_at_once_and_is_remembered(page, url):
+def test_language_changes_at_once_and_is_remembered(page, url):
     give(page)
     read(page)
     page.press("l")
@@ -305,50 +305,50 @@ def test_light_and_dark_follow_the_system_until_one_is_chosen(page, url):
     assert page.js(back) == light
 
 
-def test_a_phone_shows_all_without_scrolling_sideways(page):
+def test_phone_shows_everything_without_scrolling_sideways(page):
     page.size(420, 900)
     give(page)
     read(page)
     first, second = page.box("[data-model=handwriting]"), page.box("[data-model=nano]")
 
     assert (first["x"], first["width"]) == (second["x"], second["width"])
-    for mode in ("pen", "camera", "image"):
+    for mode in ("draw", "camera", "image"):
         page.js(f"document.querySelector('[data-mode={mode}]').click()")
         assert page.js("document.documentElement.scrollWidth") <= 420
 
 
-def test_a_busy_server_is_asked_again_and_that_is_told(page, backend):
+def test_busy_server_is_asked_again_with_a_notice(page, backend):
     backend.refusals += [refusal(429, "queue_full", Retry_After="1")] * 2
     give(page)
     page.js(
-        "window.said = []; new MutationObserver(() => said.push(document.getElementById('results').innerText))"
+        "window.texts = []; new MutationObserver(() => texts.push(document.getElementById('results').innerText))"
         ".observe(document.getElementById('results'), { subtree: true, childList: true, characterData: true })"
     )
     read(page)
 
-    assert page.js("said.some((text) => text.includes('The server is busy; trying again in 1 s'))")
+    assert page.js("texts.some((text) => text.includes('The server is busy; trying again in 1 s'))")
     assert len(backend.sent) == 2
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "says"),
+    ("status", "code", "text"),
     [
         (400, "bad_image", "The server can't read this image; save it as PNG or JPEG"),
         (413, "too_large", "The image is too large; crop it or scale it down"),
         (504, "generation_timeout", "It took too long; crop the image to one formula"),
     ],
 )
-def test_a_refusal_is_told_in_the_readers_words(page, backend, status, code, says):
+def test_error_is_shown_in_the_readers_language(page, backend, status, code, text):
     backend.refusals += [refusal(status, code, "file: why"), refusal(status, code, "file: why")]
     give(page)
     page.press("Enter")
     page.wait("document.querySelectorAll('.result.failed').length === 2")
 
-    assert page.text(".result .problem") == says
+    assert page.text(".result .problem") == text
     assert page.text(".result .detail") == "file: why"
 
 
-def test_a_server_that_has_gone_is_told(browser):
+def test_server_that_is_gone_is_reported(browser):
     with served(Backend().app()) as address:
         page = browser.page(address)
         give(page)
@@ -360,7 +360,7 @@ def test_a_server_that_has_gone_is_told(browser):
     page.close()
 
 
-def test_a_large_image_is_scaled_down_and_that_is_told(page, backend):
+def test_large_image_is_scaled_down_with_a_remark(page, backend):
     large = io.BytesIO()
     Image.new("L", (5000, 3600), 255).save(large, "PNG")
     page.give("drop", large.getvalue())
@@ -370,7 +370,7 @@ def test_a_large_image_is_scaled_down_and_that_is_told(page, backend):
     assert size_of(backend.sent[0][1]) == (4714, 3394)
 
 
-def test_what_is_no_image_is_refused_before_it_is_sent(page, backend):
+def test_file_that_is_not_an_image_is_not_sent(page, backend):
     page.give("paste", b"text", "notes.txt", "text/plain")
     page.wait("document.getElementById('notice').innerText === 'notes.txt is not an image'")
     page.give("drop", b"damaged", "cut.png")
@@ -378,7 +378,7 @@ def test_what_is_no_image_is_refused_before_it_is_sent(page, backend):
     assert backend.sent == []
 
 
-def test_a_reading_under_way_is_stopped(page, backend):
+def test_reading_in_progress_can_be_stopped(page, backend):
     backend.pause_s = 600.0
     try:
         give(page)
@@ -392,32 +392,104 @@ def test_a_reading_under_way_is_stopped(page, backend):
         backend.pause_s = 0.0
 
 
-def test_letters_are_no_shortcuts_where_they_are_switched_off(page):
+def test_letter_shortcuts_can_be_switched_off(page):
     page.press("?")
     page.click("#letters")
     page.press("Escape")
     page.press("d")
-    assert page.js("document.querySelector('[data-mode=pen]').getAttribute('aria-pressed')") == "false"
+    assert page.js("document.querySelector('[data-mode=draw]').getAttribute('aria-pressed')") == "false"
     assert page.js("document.getElementById('help').open") is False
 
 
-def test_everything_can_be_reached_with_the_keyboard_and_has_a_name(page):
+def test_every_control_has_a_name_and_is_reached_by_keyboard(page):
     give(page)
     read(page)
-    nameless = page.js(
+    unnamed = page.js(
         "[...document.querySelectorAll('button, select, textarea, input, canvas')]"
-        ".filter((one) => !one.closest('[hidden]') && one.tabIndex >= 0)"
-        ".filter((one) => !(one.innerText || one.getAttribute('aria-label') || one.labels?.length))"
-        ".map((one) => one.outerHTML)"
+        ".filter((node) => !node.closest('[hidden], details:not([open])') && node.tabIndex >= 0)"
+        ".filter((node) => !(node.innerText || node.getAttribute('aria-label') || node.labels?.length))"
+        ".map((node) => node.outerHTML)"
     )
-    assert nameless == []
+    assert unnamed == []
     page.js("document.activeElement.blur()")
     page.press("Tab")
     assert page.js("document.activeElement.className") == "skip"
 
 
+def test_two_dropped_files_are_both_read(page, backend):
+    images = {f"{text}.png": render_png(text, pixels_per_em=40) for text in ("x + y", "z")}
+    page.drop(images)
+    page.wait("document.getElementById('notice').innerText === '2 images read; all are in the history'")
+
+    assert [image for model, image in backend.sent if model == "nano"] == list(images.values())
+    assert page.js("document.querySelectorAll('#history-list li').length") == 2
+
+
+def test_bad_file_among_several_is_named_and_the_others_are_read(page, backend):
+    page.drop({"good.png": FORMULA, "bad.png": b"no image", "fine.png": render_png("z")})
+    page.wait("document.getElementById('notice').innerText.startsWith('bad.png can')")
+
+    assert page.js("document.querySelectorAll('#history-list li').length") == 2
+    assert len(backend.sent) == 4
+
+
+def test_settings_are_sent_only_where_they_were_changed(page, backend):
+    give(page)
+    read(page)
+    assert backend.options == {}
+    page.click("#options summary")
+    assert page.js("document.getElementById('option-prompt').placeholder") == "Read this."
+    page.js(
+        "for (const [name, value] of [['prompt', 'What is it?'], ['temperature', '1.5'], ['min_p', '0.1']])"
+        "{ const field = document.getElementById(`option-${name}`); field.value = value;"
+        " field.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    assert page.text("#options-count") == "3 changed"
+    page.js("document.activeElement.blur()")
+    read(page)
+    assert backend.options == {"prompt": "What is it?", "temperature": "1.5", "min_p": "0.1"}
+
+    page.js("document.getElementById('options-reset').click()")
+    page.js("document.activeElement.blur()")
+    read(page)
+    assert backend.options == {}
+
+
+def test_errors_are_chinese_in_chinese_mode(page, backend):
+    page.press("l")
+    give(page)
+    read(page)
+    editor = "document.querySelector('[data-model=handwriting] textarea')"
+    for latex, problem in {
+        "\\frac{a": "无法绘制：“{”没有闭合（第 5 个字符）",
+        "\\foo": "无法绘制：未知命令“\\foo”（第 0 个字符）",
+        "a}": "无法绘制：“}”没有对应的左括号；请删除它，或补上“{”（第 1 个字符）",
+        "\\begin{foo}x\\end{foo}": "无法绘制：未知环境“foo”（第 0 个字符）",
+    }.items():
+        page.js(f"{editor}.value = {json.dumps(latex)}; {editor}.dispatchEvent(new Event('input'))")
+        page.wait(f"document.querySelector('[data-model=handwriting] .problem')?.innerText === {json.dumps(problem)}")
+    page.press("Escape")
+    page.press("l")
+    assert page.text("[data-model=handwriting] .problem").startswith("This can't be drawn: unknown environment")
+    page.press("l")
+    backend.refusals += [refusal(500, "internal_error", "the model failed"), refusal(400, "bad_image", "file: why")]
+    page.press("Enter")
+    page.wait("document.querySelectorAll('.result.failed').length === 2")
+    texts = page.js("[...document.querySelectorAll('.result.failed .formula')].map((node) => node.innerText).join(' ')")
+    assert not re.search("[A-Za-z]{4,}", texts.replace("JPEG", "")), texts
+
+
+def test_theme_button_is_a_half_filled_circle(page):
+    symbol = page.js(
+        "(({ width, height, borderRadius, borderTopStyle, backgroundImage }) => "
+        "[width === height, borderRadius, borderTopStyle, backgroundImage.includes('linear-gradient(90deg')])"
+        "(getComputedStyle(document.getElementById('theme'), '::before'))"
+    )
+    assert symbol == [True, "50%", "solid", True]
+
+
 @pytest.mark.slow
-def test_texlens_ui_reads_with_the_shipped_model(browser, tmp_path):
+def test_texlens_ui_reads_with_the_bundled_model(browser, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as file:
         server = subprocess.Popen(
@@ -425,11 +497,11 @@ def test_texlens_ui_reads_with_the_shipped_model(browser, tmp_path):
         )
     try:
         until = time.monotonic() + 300
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())) and time.monotonic() < until:
+        while not (match := re.search(r"http://127\.0\.0\.1:\d+/", log.read_text())) and time.monotonic() < until:
             assert server.poll() is None, log.read_text()
             time.sleep(0.1)
-        assert found, log.read_text()
-        page = browser.page(found[0])
+        assert match, log.read_text()
+        page = browser.page(match[0])
         assert page.text("#model-name") == "nano"
         page.give("paste", render_png("x^2 + y^2 = 1"))
         page.wait("!document.getElementById('shown').hidden")

@@ -30,7 +30,7 @@ def scans(tmp_path):
     return folder
 
 
-def test_a_folder_is_read_into_a_file_and_taken_up_again(texlens, scans, tmp_path):
+def test_folder_is_read_into_a_file_and_continued(texlens, scans, tmp_path):
     out = tmp_path / "out.jsonl"
     first = texlens("read", scans, "-o", out)
     rows = {row["image"]: row for row in map(json.loads, out.read_text().splitlines())}
@@ -63,11 +63,11 @@ def test_one_image_in_every_format(texlens, scans):
     assert sure == "-" or 0.5 < float(sure) <= 1
 
 
-def test_the_quick_way_and_the_engine_read_alike(texlens, scans):
+def test_numpy_and_torch_give_the_same_readings(texlens, scans):
     both = texlens("read", scans / "0.png", scans / "1.png", "--json").json["readings"]
     for number, row in enumerate(both):
-        (alone,) = texlens("read", scans / f"{number}.png", "--json").json["readings"]
-        assert alone == row | {"log_probability": pytest.approx(row["log_probability"], abs=1e-3)} | {
+        (single,) = texlens("read", scans / f"{number}.png", "--json").json["readings"]
+        assert single == row | {"log_probability": pytest.approx(row["log_probability"], abs=1e-3)} | {
             "confidence": pytest.approx(row["confidence"], abs=1e-3)
         }
 
@@ -88,7 +88,7 @@ def test_reading_one_image_loads_no_torch(scans):
     assert done.stdout == "x^2 + y^2 = 1\nlight\n", done.stderr
 
 
-def test_the_standard_input_is_an_image(scans):
+def test_standard_input_is_an_image(scans):
     done = subprocess.run(
         [sys.executable, "-m", "texlens", "read", "-"],
         input=(scans / "2.png").read_bytes(),
@@ -107,7 +107,7 @@ def test_the_standard_input_is_an_image(scans):
         (["-o", "x.jsonl", "--json"], "leave out --stream and --json"),
     ],
 )
-def test_settings_that_do_not_go_together_are_told(texlens, scans, arguments, reason):
+def test_options_that_exclude_each_other_are_refused(texlens, scans, arguments, reason):
     done = texlens("read", scans, *arguments)
 
     assert done.code == 2
@@ -127,7 +127,7 @@ def test_two_runs_and_their_base_are_served_by_name(trained, tmp_path):
     assert limit > 8, "what the model can hold, not the limit of training's evaluation"
 
 
-def test_a_run_of_its_base_s_name_is_served_beside_it(trained, tmp_path):
+def test_run_with_the_name_of_its_base_is_served_with_it(trained, tmp_path):
     run = copy_run(trained, tmp_path / "runs" / "qwen3_vl")
     models = open_shared([resolve(run)])
 
@@ -137,7 +137,7 @@ def test_a_run_of_its_base_s_name_is_served_beside_it(trained, tmp_path):
     ]
 
 
-def test_a_server_answers_and_stops_when_told(trained, tmp_path):
+def test_server_answers_and_stops_on_sigterm(trained, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as file:
         server = subprocess.Popen(
@@ -146,11 +146,11 @@ def test_a_server_answers_and_stops_when_told(trained, tmp_path):
             env={**environment(), "KEY": "secret"},
         )
     try:
-        until = time.monotonic() + 300
-        while not (found := re.search(r"http://\S+(?=/v1)", log.read_text())) and time.monotonic() < until:
+        deadline = time.monotonic() + 300
+        while not (match := re.search(r"http://\S+(?=/v1)", log.read_text())) and time.monotonic() < deadline:
             assert server.poll() is None, log.read_text()
             time.sleep(0.1)
-        with httpx.Client(base_url=found[0], timeout=300, headers={"Authorization": "Bearer secret"}) as http:
+        with httpx.Client(base_url=match[0], timeout=300, headers={"Authorization": "Bearer secret"}) as http:
             assert [model["id"] for model in http.get("/v1/models").json()["data"]] == ["tiny", "qwen3_vl"]
             assert http.post("/v1/read", files={"file": render_png("x")}).json()["model"] == "tiny"
         server.send_signal(signal.SIGTERM)
@@ -160,7 +160,7 @@ def test_a_server_answers_and_stops_when_told(trained, tmp_path):
     assert "secret" not in log.read_text()
 
 
-def test_a_key_that_is_not_set_and_a_port_in_use_are_told(texlens, trained, monkeypatch):
+def test_missing_key_and_used_port_are_reported(texlens, trained, monkeypatch):
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     assert "--api-key-env NO_SUCH_KEY: not set" in texlens("serve", trained, "--api-key-env", "NO_SUCH_KEY").complaint
     from texlens.serve.sockets import listening_socket
@@ -171,6 +171,6 @@ def test_a_key_that_is_not_set_and_a_port_in_use_are_told(texlens, trained, monk
         assert f"127.0.0.1:{port}: can't listen there" in texlens("serve", trained, "--port", port).complaint
 
 
-def test_a_run_of_too_few_rows_is_not_calibrated(texlens, trained):
+def test_run_with_too_few_rows_is_not_calibrated(texlens, trained):
     assert "a calibration needs at least 20" in texlens("calibrate", trained).complaint
     assert read_calibration(RunFolder(trained).adapter) is None

@@ -1,4 +1,4 @@
-"""`texlens serve --engine vllm`, with a program in vLLM's place that takes its arguments and answers as it does."""
+"""`texlens serve --engine vllm`, with a stub that accepts vLLM's arguments and answers like it."""
 
 import json
 import os
@@ -30,10 +30,10 @@ parser.add_argument("--enable-tower-connector-lora", action="store_true")
 parser.add_argument("--max-loras", type=int)
 parser.add_argument("--max-lora-rank", type=int, choices=(1, 8, 16, 32, 64, 128, 256, 320, 512))
 parser.add_argument("--lora-modules", nargs="+", default=[])
-told = parser.parse_args()
-names = [told.served_model_name, *(module.split("=")[0] for module in told.lora_modules)]
+arguments = parser.parse_args()
+names = [arguments.served_model_name, *(module.split("=")[0] for module in arguments.lora_modules)]
 with open({record!r}, "w") as file:
-    json.dump(vars(told), file)
+    json.dump(vars(arguments), file)
 
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -45,14 +45,14 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-http.server.HTTPServer((told.host, told.port), Answers).serve_forever()
+http.server.HTTPServer((arguments.host, arguments.port), Answers).serve_forever()
 """
 
 
 @pytest.fixture
 def record(tmp_path, monkeypatch) -> Path:
-    """Where the program in vLLM's place notes what it was told; it stands first on the PATH."""
-    folder, record = tmp_path / "bin", tmp_path / "told.json"
+    """Where the program in vLLM's place notes what it was arguments; it stands first on the PATH."""
+    folder, record = tmp_path / "bin", tmp_path / "arguments.json"
     folder.mkdir()
     (folder / "vllm").write_text(STUB.format(python=sys.executable, record=str(record)))
     (folder / "vllm").chmod(0o755)
@@ -66,7 +66,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_vllm_is_started_with_flags_that_it_takes_and_asked_by_openai_s_client(trained, tmp_path, record):
+def test_vllm_is_started_with_valid_flags_and_answers_the_openai_client(trained, tmp_path, record):
     other, port = copy_run(trained, tmp_path / "runs" / "second"), free_port()
     command = [sys.executable, "-m", "texlens", "serve", str(trained), str(other), "--engine", "vllm"]
     server = subprocess.Popen(
@@ -79,34 +79,39 @@ def test_vllm_is_started_with_flags_that_it_takes_and_asked_by_openai_s_client(t
         assert server.wait(300) == -signal.SIGTERM
     finally:
         server.kill()
-    told = json.loads(record.read_text())
+    arguments = json.loads(record.read_text())
     base = yaml.safe_load((trained / "config.yaml").read_text())["model"]["path"]
-    assert (told["model"], told["host"], told["max_loras"], told["max_lora_rank"]) == (base, "127.0.0.1", 2, 8)
-    assert told["lora_modules"] == [f"{run.name}={RunFolder(run).adapter.resolve()}" for run in (trained, other)]
-    assert told["enable_lora"]
-    assert not told["enable_tower_connector_lora"]
-    assert json.loads(told["limit_mm_per_prompt"]) == {"image": 1, "video": 0}
-    card = json.loads((RunFolder(trained).adapter / "texlens.json").read_text())
-    assert json.loads(told["mm_processor_kwargs"]) == {
-        "min_pixels": card["min_pixels"],
-        "max_pixels": card["max_pixels"],
-        "size": {"shortest_edge": card["min_pixels"], "longest_edge": card["max_pixels"]},
+    assert (arguments["model"], arguments["host"], arguments["max_loras"], arguments["max_lora_rank"]) == (
+        base,
+        "127.0.0.1",
+        2,
+        8,
+    )
+    assert arguments["lora_modules"] == [f"{run.name}={RunFolder(run).adapter.resolve()}" for run in (trained, other)]
+    assert arguments["enable_lora"]
+    assert not arguments["enable_tower_connector_lora"]
+    assert json.loads(arguments["limit_mm_per_prompt"]) == {"image": 1, "video": 0}
+    metadata = json.loads((RunFolder(trained).adapter / "texlens.json").read_text())
+    assert json.loads(arguments["mm_processor_kwargs"]) == {
+        "min_pixels": metadata["min_pixels"],
+        "max_pixels": metadata["max_pixels"],
+        "size": {"shortest_edge": metadata["min_pixels"], "longest_edge": metadata["max_pixels"]},
     }
     assert "secret" not in record.read_text()
 
 
 def _models(client: OpenAI, server: subprocess.Popen) -> list[str]:
-    until = time.monotonic() + 300
+    deadline = time.monotonic() + 300
     while True:
         try:
             return [model.id for model in client.models.list()]
         except APIConnectionError:
             assert server.poll() is None
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.1)
 
 
-def test_the_command_is_printed_where_vllm_is_not_installed(texlens, trained, monkeypatch):
+def test_command_is_printed_where_vllm_is_not_installed(texlens, trained, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("KEY", "secret")
     done = texlens("serve", trained, "--engine", "vllm", "--port", 9000, "--api-key-env", "KEY")
@@ -127,7 +132,7 @@ def test_the_command_is_printed_where_vllm_is_not_installed(texlens, trained, mo
         ({"rank": 4, "vision": {"rank": 2, "alpha": 32}}, "its groups have different scales"),
     ],
 )
-def test_an_adapter_that_vllm_can_not_take_is_refused_before_it_starts(adapter, reason, texlens, tmp_path, record):
+def test_unsupported_adapter_is_refused_before_vllm_starts(adapter, reason, texlens, tmp_path, record):
     run = made_run(tmp_path, "run", "qwen3_vl", adapter)
     done = texlens("serve", run.path, "--engine", "vllm")
 
@@ -135,13 +140,13 @@ def test_an_adapter_that_vllm_can_not_take_is_refused_before_it_starts(adapter, 
     assert not record.exists()
 
 
-def test_layers_of_the_tower_ask_for_vllm_s_flag(texlens, tmp_path, monkeypatch):
+def test_vision_tower_adapter_gets_its_flag(texlens, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     run = made_run(tmp_path, "run", "qwen3_vl", {"rank": 2, "vision": {"rank": 2}})
     assert "--enable-tower-connector-lora --lora-modules run=" in texlens("serve", run.path, "--engine", "vllm").out
 
 
-def test_a_run_that_was_trained_in_full_is_a_model_of_its_own(texlens, tmp_path, monkeypatch):
+def test_run_trained_in_full_is_a_model_of_its_own(texlens, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     run = made_run(tmp_path, "run", "qwen3_vl", FULL)
     done = texlens("serve", run.path, "--engine", "vllm")
@@ -149,7 +154,7 @@ def test_a_run_that_was_trained_in_full_is_a_model_of_its_own(texlens, tmp_path,
     assert "lora" not in done.out
 
 
-def test_an_exported_folder_is_served_as_it_was_trained(texlens, trained, tmp_path, monkeypatch):
+def test_exported_folder_is_served_with_its_pixel_budget(texlens, trained, tmp_path, monkeypatch):
     folder = tmp_path / "merged"
     run_quietly(["export", str(trained), "--no-verify", "-o", str(folder)])
     monkeypatch.setenv("PATH", "")

@@ -89,8 +89,8 @@ class LoadOptions:
     trust_remote_code: bool = False
 
     def applied_to(self, settings: ModelSettings) -> ModelSettings:
-        given = {"device": self.device, "dtype": self.dtype, "attention": self.attention}
-        changes = {name: value for name, value in given.items() if value is not None}
+        values = {"device": self.device, "dtype": self.dtype, "attention": self.attention}
+        changes = {name: value for name, value in values.items() if value is not None}
         trusted = self.trust_remote_code or settings.trust_remote_code
         return settings.model_copy(update={**changes, "trust_remote_code": trusted})
 

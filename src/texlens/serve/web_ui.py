@@ -1,4 +1,4 @@
-"""The web page on a server: its own files by name, and what draws an edited formula.
+"""The web page on a server: its own files by name, and rendering of an edited formula.
 
 The files are read once, when the page is added, so no request can name a file of this machine.
 """
@@ -49,7 +49,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",
 }
 HOSTS = ("127.0.0.1", "localhost")
-"""Names by which a browser reaches the page; a page elsewhere whose name is pointed at this machine is refused."""
+"""Names by which a browser reaches the page; a host name of another page that resolves to this machine is refused."""
 
 
 class Formula(BaseModel):
@@ -57,7 +57,7 @@ class Formula(BaseModel):
     latex: Annotated[str, StringConstraints(max_length=MAX_CHARACTERS)]
 
 
-class Drawn(BaseModel):
+class RenderedFormula(BaseModel):
     """`svg` is null, and `problem` says why, where the formula can't be drawn; both are null for an empty one."""
 
     svg: str | None = None
@@ -66,44 +66,44 @@ class Drawn(BaseModel):
 
 
 def add_page(app: FastAPI) -> None:
-    """The page at `/`, its files and `/ui/render` under `/ui`, for requests to this machine alone."""
+    """The page at `/`, its files and `/ui/render` under `/ui`, for requests to this machine only."""
     app.include_router(_router())
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(HOSTS), www_redirect=False)  # pyrefly: ignore[bad-argument-type]
 
 
-def drawn(latex: str) -> Drawn:
-    """The formula as the page shows it: a picture in the color of its text, and MathML for those who listen."""
+def render_formula(latex: str) -> RenderedFormula:
+    """The formula as the page shows it: a picture in the color of its text, and MathML for screen readers."""
     if not latex.strip():
-        return Drawn()
+        return RenderedFormula()
     try:
         svg = _without_style(layout(latex))
     except LatexError as error:
-        return Drawn(problem=str(error))
-    return Drawn(svg=svg, mathml=to_mathml(latex)[0])
+        return RenderedFormula(problem=str(error))
+    return RenderedFormula(svg=svg, mathml=to_mathml(latex)[0])
 
 
 def _without_style(placed: Layout) -> str:
-    """The policy of the page forbids style attributes; the baseline that it would set is of no use in a block."""
-    before, _, rest = to_svg(placed).partition(' style="')
-    return before + rest.partition('"')[2]
+    """Without the style attribute, which the page's policy forbids; the baseline that it sets has no effect in a block."""
+    before, _, after = to_svg(placed).partition(' style="')
+    return before + after.partition('"')[2]
 
 
 def _router() -> APIRouter:
     routes = APIRouter(include_in_schema=False)
-    known = _assets()
+    assets = _assets()
 
     @routes.get("/")
     async def page(request: Request) -> Response:
-        return known["index.html"].answer(request)
+        return assets["index.html"].answer(request)
 
     @routes.get("/ui/{name:path}")
     async def asset(request: Request, name: str) -> Response:
-        found = known.get(name)
-        return found.answer(request) if found else Response("no such file", 404, _HEADERS, "text/plain")
+        requested = assets.get(name)
+        return requested.answer(request) if requested else Response("no such file", 404, _HEADERS, "text/plain")
 
-    @routes.post("/ui/render", response_model=Drawn)
+    @routes.post("/ui/render", response_model=RenderedFormula)
     async def render(formula: Formula) -> Any:
-        return await run_in_threadpool(drawn, formula.latex)
+        return await run_in_threadpool(render_formula, formula.latex)
 
     return routes
 
@@ -124,10 +124,10 @@ class _Asset:
 def _assets() -> dict[str, _Asset]:
     """By the name after `/ui/`; colors and type are those of the reports."""
     web = files("texlens.serve") / "web"
-    found = {"base.css": _Asset(files("texlens.html") / "base.css")}
+    assets = {"base.css": _Asset(files("texlens.html") / "base.css")}
     for entry in web.iterdir():
-        inside = entry.iterdir() if entry.is_dir() else [entry]
-        for file in inside:
+        inner = entry.iterdir() if entry.is_dir() else [entry]
+        for file in inner:
             if file.name.rpartition(".")[2] in _KINDS:
-                found[f"{entry.name}/{file.name}" if entry.is_dir() else file.name] = _Asset(file)
-    return found
+                assets[f"{entry.name}/{file.name}" if entry.is_dir() else file.name] = _Asset(file)
+    return assets

@@ -112,11 +112,11 @@ def test_base_under_an_adapter_equals_the_base_alone(kind, tmp_path):
     family, adapter = KINDS[kind]
     run = made_run(tmp_path, kind, family, adapter)
     adapted = open_model(run.path)
-    alone = open_model(resolve_run_base(load_config(run.config), run))
+    base = open_model(resolve_run_base(load_config(run.config), run))
 
     logits = adapted.next_token_logits([SAMPLE])
-    assert torch.equal(base_of(adapted).next_token_logits([SAMPLE]), alone.next_token_logits([SAMPLE]))
-    assert not torch.equal(logits, alone.next_token_logits([SAMPLE]))
+    assert torch.equal(base_of(adapted).next_token_logits([SAMPLE]), base.next_token_logits([SAMPLE]))
+    assert not torch.equal(logits, base.next_token_logits([SAMPLE]))
     assert torch.equal(adapted.next_token_logits([SAMPLE]), logits), "the adapter is active again"
 
 

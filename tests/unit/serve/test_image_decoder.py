@@ -31,9 +31,9 @@ def decoder(*, timeout_s=20.0, processes=2, max_pixels=1_000_000, script=None):
 
 @pytest.fixture(scope="module")
 def images():
-    made = decoder()
-    yield made
-    made.close()
+    decoder_ = decoder()
+    yield decoder_
+    decoder_.close()
 
 
 def test_pixels_equal_those_that_are_decoded_here(images):

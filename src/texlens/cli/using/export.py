@@ -8,8 +8,8 @@ import typer
 from texlens.cli.shared import Json, Overrides, RunArgument, message_console, print_json, result_console
 
 
-def _list_formats(wanted: bool) -> None:
-    if wanted:
+def _list_formats(requested: bool) -> None:
+    if requested:
         from texlens.exporting.formats.registry import FORMATS
 
         for export_format in FORMATS.values():

@@ -57,11 +57,11 @@ class IncrementalDetokenizer:
         return self._append(self._token_bytes[token])
 
     def finish(self) -> str:
-        """The rest, once no token follows."""
+        """The text that was held back, once no token follows."""
         emitted = self._append(b"", final=True)
-        rest, self._held = self._held, ""
-        self._parts.append(rest)
-        return emitted + rest
+        held, self._held = self._held, ""
+        self._parts.append(held)
+        return emitted + held
 
     def _append(self, data: bytes, final: bool = False) -> str:
         if self.stopped:

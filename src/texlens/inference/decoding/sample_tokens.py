@@ -95,9 +95,9 @@ def _penalized(
     scores_BV = log_probabilities_BV.clone()
     for row in penalized:
         scores_V = logits_BV[row].float().clone()
-        seen = torch.tensor(sorted(set(generated[row])), dtype=torch.long, device=scores_V.device)
+        used = torch.tensor(sorted(set(generated[row])), dtype=torch.long, device=scores_V.device)
         penalty = samplings[row].repetition_penalty
-        scores_V[seen] = torch.where(scores_V[seen] > 0, scores_V[seen] / penalty, scores_V[seen] * penalty)
+        scores_V[used] = torch.where(scores_V[used] > 0, scores_V[used] / penalty, scores_V[used] * penalty)
         scores_BV[row] = scores_V
     return scores_BV
 

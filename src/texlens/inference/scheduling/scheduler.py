@@ -53,7 +53,7 @@ class RequestScheduler:
         self.max_waiting = max_waiting
         self.counts = SchedulerCounts()
         self._backends = {name: _transformers_backend(model) for name, model in self.models.items()}
-        self._token_bytes = {name: TokenBytes(one.processor.tokenizer) for name, one in self._backends.items()}
+        self._token_bytes = {name: TokenBytes(backend.processor.tokenizer) for name, backend in self._backends.items()}
         self._backends[self.default].model.eval()
         self._batch = self._new_batch()
         self._jobs: list[GenerationJob] = []

@@ -47,9 +47,9 @@ class RequestLimits:
         key = self._settings.api_key
         if key is None or not scope["path"].startswith("/v1"):
             return
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        if not hmac.compare_digest(given, b"Bearer " + key.encode()):
-            problem = "the API key is wrong" if given else "no API key"
+        sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        if not hmac.compare_digest(sent, b"Bearer " + key.encode()):
+            problem = "the API key is wrong" if sent else "no API key"
             raise ApiError(
                 401,
                 "invalid_api_key",

@@ -1,37 +1,39 @@
-// What the page asks of its server.
+// Requests to the page's server.
 import { Refused } from "./picture.js";
-import { known } from "./locales.js";
+import { known, language } from "./locales.js";
 
-const MOST_TRIES = 6;
-const LONGEST_WAIT_S = 60;
+const MAX_TRIES = 6;
+const MAX_WAIT_S = 60;
 
 export async function models() {
-  return (await (await asked("/v1/models")).json()).data;
+  return (await (await request("/v1/models")).json()).data;
 }
 
 /** { svg, mathml, problem } of a formula. */
 export async function render(latex, signal) {
   const headers = { "Content-Type": "application/json" };
-  return (await asked("/ui/render", { method: "POST", headers, body: JSON.stringify({ latex }), signal })).json();
+  return (await request("/ui/render", { method: "POST", headers, body: JSON.stringify({ latex }), signal })).json();
 }
 
-/** The reading of docs/serve/api.md; `onToken` hears each token as it comes, `onWait` the seconds until the next try. */
-export async function read(picture, model, { signal, onToken, onWait }) {
+/** The answer of docs/reference/http-api.md.
+ * `options` are further fields, `onToken` gets each token, `onWait` the seconds until the next try. */
+export async function read(picture, model, options, { signal, onToken, onWait }) {
   for (let tries = 1; ; tries += 1) {
     const form = new FormData();
     form.append("file", picture.blob, "image");
     form.append("model", model);
     form.append("stream", "true");
+    for (const [name, value] of Object.entries(options)) form.append(name, value);
     try {
-      return await streamed(await asked("/v1/read", { method: "POST", body: form, signal }), onToken);
+      return await readStream(await request("/v1/read", { method: "POST", body: form, signal }), onToken);
     } catch (failure) {
-      if (!failure.retryAfter || tries === MOST_TRIES) throw failure;
-      await waited(Math.min(failure.retryAfter, LONGEST_WAIT_S), signal, onWait);
+      if (!failure.retryAfter || tries === MAX_TRIES) throw failure;
+      await wait(Math.min(failure.retryAfter, MAX_WAIT_S), signal, onWait);
     }
   }
 }
 
-async function asked(path, options) {
+async function request(path, options) {
   let answer;
   try {
     answer = await fetch(path, options);
@@ -40,18 +42,21 @@ async function asked(path, options) {
     throw new Refused("error.offline");
   }
   if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  const failure = refusal(told.error, answer.status);
+  const body = await answer.json().catch(() => ({}));
+  const failure = refusal(body.error, answer.status);
   if (answer.status === 429) failure.retryAfter = Number(answer.headers.get("Retry-After")) || 2;
   throw failure;
 }
 
+/** The words of an error; the server's own English message is shown as detail where they say less, or in English. */
 function refusal(error, status) {
   const key = `error.${error?.code}`;
-  return new Refused(known(key) ? key : "error.other", {}, error?.message ?? `HTTP ${status}`);
+  const message = error?.message ?? `HTTP ${status}`;
+  if (!known(key)) return new Refused("error.other", {}, message);
+  return new Refused(key, { field: error.param ?? "" }, language() === "en" || error.code === "invalid_value" ? message : "");
 }
 
-async function streamed(answer, onToken) {
+async function readStream(answer, onToken) {
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
@@ -61,19 +66,19 @@ async function streamed(answer, onToken) {
     text += value ?? "";
     const events = text.split("\n\n");
     text = events.pop();
-    for (const event of events) {
-      const told = JSON.parse(event.replace(/^data: /, ""));
-      if (told.error) throw refusal(told.error);
-      if (told.done) return told.done;
-      onToken(told);
+    for (const line of events) {
+      const event = JSON.parse(line.replace(/^data: /, ""));
+      if (event.error) throw refusal(event.error);
+      if (event.done) return event.done;
+      onToken(event);
     }
     if (done) throw new Refused("error.offline");
   }
 }
 
-async function waited(seconds, signal, onWait) {
-  for (let left = seconds; left > 0; left -= 1) {
-    onWait(left);
+async function wait(seconds, signal, onWait) {
+  for (let remaining = seconds; remaining > 0; remaining -= 1) {
+    onWait(remaining);
     await new Promise((resolve, reject) => {
       const stopped = () => {
         clearTimeout(timer);

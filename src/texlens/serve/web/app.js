@@ -1,4 +1,4 @@
-// The page put together: one picture at a time, what is done with it, and the readings of it.
+// The page: one picture at a time, what can be done with it, and its readings.
 import { models, read, render } from "./api.js";
 import { Camera } from "./camera.js";
 import { pngOf } from "./copy.js";
@@ -7,23 +7,25 @@ import { byId, isTyping, memory } from "./dom.js";
 import { History } from "./history.js";
 import { watchIntake } from "./intake.js";
 import { watchKeys } from "./keys.js";
-import { Pen } from "./canvas.js";
+import { DrawingCanvas } from "./canvas.js";
 import { pictureOf, Refused, thumbnail } from "./picture.js";
 import { compareNote, Result } from "./result.js";
-import { makeShelf } from "./history_list.js";
+import { makeHistoryList } from "./history_list.js";
 import { chooseLanguage, language, say, sayAll, word } from "./locales.js";
 
 const EXAMPLE = "\\sum_{n=1}^{\\infty} \\frac{1}{n^2} = \\frac{\\pi^2}{6}";
 const NOTICE_MS = 6000;
+const GOOD_NEWS = ["copied", "files.read"];
+const OPTIONS = ["prompt", "system", "max_tokens", "temperature", "top_p", "min_p", "top_k", "repetition_penalty"];
 
 const page = { mode: "image", picture: null, models: [], results: [], entry: null, reading: null };
-const pen = new Pen(byId("pen"), { width: () => Number(byId("pen-width").value), changed: refresh });
+const drawing = new DrawingCanvas(byId("drawing"), { width: () => Number(byId("drawing-width").value), changed: refresh });
 const camera = new Camera(byId("video"));
 const crop = new Crop(byId("cropper"), { changed: (frame) => say(byId("crop-size"), "crop.size", { width: frame.w, height: frame.h }) });
 let history;
-let drawShelf;
+let drawHistory;
 
-// What is told
+// Notices
 
 function notify({ key, values, detail, message }) {
   const notice = byId("notice");
@@ -35,19 +37,20 @@ function notify({ key, values, detail, message }) {
   }
   notice.replaceChildren(text);
   if (detail) notice.append(Object.assign(document.createElement("small"), { textContent: detail }));
-  notice.classList.toggle("wrong", key !== "copied");
+  const good = GOOD_NEWS.includes(key);
+  notice.classList.toggle("wrong", !good);
   clearTimeout(notify.timer);
-  if (key === "copied") notify.timer = setTimeout(() => notice.replaceChildren(), NOTICE_MS);
+  if (good) notify.timer = setTimeout(() => notice.replaceChildren(), NOTICE_MS);
 }
 
 const quiet = () => byId("notice").replaceChildren();
 
-/** Wraps what a button or key does, so that whatever goes wrong is said. */
+/** Wraps the action of a button or key, so that every error is shown. */
 const safely =
   (action) =>
-  async (...given) => {
+  async (...values) => {
     try {
-      return await action(...given);
+      return await action(...values);
     } catch (error) {
       if (error.name === "AbortError") return null;
       if (!(error instanceof Refused)) console.error(error);
@@ -55,14 +58,36 @@ const safely =
     }
   };
 
-// Where the picture comes from
+// The picture
 
 const takeBlob = safely(async (blob, name) => {
+  await showBlob(blob, name);
+  if (byId("at-once").checked) await readNow();
+});
+
+async function showBlob(blob, name) {
   quiet();
   setPicture(await pictureOf(blob, name));
   setMode("image");
-  document.activeElement?.blur(); // so that Enter reads, and presses no button again
-  if (byId("at-once").checked) await readNow();
+  document.activeElement?.blur(); // so that Enter reads instead of clicking a button again
+}
+
+/** One image is shown; of several each is read, one after the other, and all are in the history. */
+const takeFiles = safely(async (files) => {
+  if (files.length === 1) return takeBlob(files[0], files[0].name);
+  const refused = [];
+  let count = 0;
+  for (const file of files) {
+    try {
+      await showBlob(file, file.name);
+    } catch (error) {
+      refused.push(error);
+      continue;
+    }
+    count += (await readNow()) === true ? 1 : 0;
+  }
+  for (const error of refused) notify(error);
+  if (!refused.length) notify({ key: "files.read", values: { n: count } });
 });
 
 function setPicture(picture) {
@@ -92,7 +117,7 @@ function setMode(mode) {
   refresh();
 }
 
-const openPen = () => setMode("pen");
+const openDrawing = () => setMode("draw");
 const openCamera = safely(async () => {
   setMode("camera");
   await camera.start();
@@ -112,11 +137,22 @@ const example = safely(async () => takeBlob(await pngOf((await render(EXAMPLE)).
 
 // Reading
 
-/** The chosen model and, where that is asked for, its base. */
-function asked() {
-  const [chosen] = page.models.filter((one) => one.id === byId("model").value);
-  const beside = byId("beside").checked && page.models.find((one) => one.id === chosen.parent);
-  return beside ? [{ ...chosen, role: "adapter" }, { ...beside, role: "base" }] : [{ ...chosen, role: null }];
+/** The chosen model and, where it was chosen too, its base. */
+function chosenModels() {
+  const [chosen] = page.models.filter((model) => model.id === byId("model").value);
+  const base = byId("beside").checked && page.models.find((model) => model.id === chosen.parent);
+  return base ? [{ ...chosen, role: "adapter" }, { ...base, role: "base" }] : [{ ...chosen, role: null }];
+}
+
+/** The settings that were filled in, by their names in the API. */
+function options() {
+  const values = OPTIONS.map((name) => [name, byId(`option-${name}`).value.trim()]);
+  return Object.fromEntries(values.filter(([, value]) => value !== ""));
+}
+
+function showOptionCount() {
+  const count = Object.keys(options()).length;
+  say(byId("options-count"), count ? "options.count" : "options.none", { n: count });
 }
 
 const readNow = safely(async () => {
@@ -125,9 +161,9 @@ const readNow = safely(async () => {
     setPicture(await pictureOf(await crop.blob(), page.picture.name));
     setMode("image");
   }
-  if (page.mode === "pen") {
-    if (pen.empty) throw new Refused("error.nothing_drawn");
-    setPicture(await pictureOf(await pen.blob(), "drawing"));
+  if (page.mode === "draw") {
+    if (drawing.empty) throw new Refused("error.nothing_drawn");
+    setPicture(await pictureOf(await drawing.blob(), "drawing"));
   }
   if (!page.picture) throw new Refused("error.no_image");
   if (!page.models.length) await loadModels();
@@ -146,11 +182,11 @@ const readOrStop = () => (page.reading ? page.reading.abort() : readNow());
 
 async function readInto(picture, signal) {
   page.entry = null;
-  const results = placeResults(asked());
+  const results = placeResults(chosenModels());
   const reads = results.map(async (result) => {
-    const hears = { signal, onToken: (token) => result.token(token), onWait: (seconds) => result.wait(seconds) };
+    const callbacks = { signal, onToken: (token) => result.token(token), onWait: (seconds) => result.wait(seconds) };
     try {
-      await result.done(await read(picture, result.model, hears));
+      await result.done(await read(picture, result.model, options(), callbacks));
     } catch (error) {
       if (signal.aborted) result.node.remove();
       else result.fail(error instanceof Refused ? error : new Refused("error.other", {}, String(error)));
@@ -158,17 +194,18 @@ async function readInto(picture, signal) {
   });
   await Promise.all(reads);
   const done = results.filter((result) => result.reading);
-  if (results !== page.results || !done.length) return;
+  if (results !== page.results || !done.length) return false;
   announce(done);
   done[0].formula.scrollIntoView({ block: "nearest" });
   await keep(picture, done);
+  return true;
 }
 
-/** Empty cards for `wanted` ({ id, role }), in the place of those before. */
-function placeResults(wanted) {
-  page.results = wanted.map(({ id, role }) => Object.assign(new Result(id, role, { notify, kept: keepEdits }), { role }));
+/** Empty results for `models` ({ id, role }), replacing the previous ones. */
+function placeResults(models) {
+  page.results = models.map(({ id, role }) => Object.assign(new Result(id, role, { notify, edited: keepEdits }), { role }));
   const box = byId("results");
-  box.classList.toggle("two", wanted.length > 1);
+  box.classList.toggle("two", models.length > 1);
   box.replaceChildren(...page.results.map((result) => result.node));
   return page.results;
 }
@@ -192,17 +229,17 @@ async function keep({ blob, width, height, name }, results) {
   };
   page.kept = results;
   await history.put(page.entry);
-  drawShelf();
+  drawHistory();
 }
 
 const keepEdits = safely(async () => {
   if (!page.entry) return;
-  page.entry.results.forEach((one, i) => {
-    const now = page.kept[i].editor.value;
-    one.edited = now === one.reading.latex ? null : now;
+  page.entry.results.forEach((result, i) => {
+    const text = page.kept[i].editor.value;
+    result.edited = text === result.reading.latex ? null : text;
   });
   await history.put(page.entry);
-  drawShelf();
+  drawHistory();
 });
 
 const openEntry = safely(async (entry) => {
@@ -217,17 +254,17 @@ const openEntry = safely(async (entry) => {
   byId("intake").scrollIntoView({ block: "start" });
 });
 
-// The page around it
+// The rest of the page
 
 function refresh() {
   const button = byId("read");
-  const ready = page.mode === "pen" ? !pen.empty : page.mode === "image" ? Boolean(page.picture) : true;
+  const ready = page.mode === "draw" ? !drawing.empty : page.mode === "image" ? Boolean(page.picture) : true;
   button.disabled = !page.reading && !ready;
   say(button.querySelector("span"), page.reading ? "stop" : page.mode === "camera" ? "snap" : "read");
   button.querySelector("kbd").textContent = page.reading ? "Esc" : page.mode === "crop" ? "Ctrl Enter" : "Enter";
-  // a disabled button that has the focus would swallow every key
-  if (pen.empty && [byId("pen-undo"), byId("pen-clear")].includes(document.activeElement)) byId("pen").focus();
-  byId("pen-undo").disabled = byId("pen-clear").disabled = pen.empty;
+  // a disabled button with the focus would swallow every key
+  if (drawing.empty && [byId("drawing-undo"), byId("drawing-clear")].includes(document.activeElement)) byId("drawing").focus();
+  byId("drawing-undo").disabled = byId("drawing-clear").disabled = drawing.empty;
 }
 
 async function loadModels() {
@@ -240,8 +277,10 @@ async function loadModels() {
 }
 
 function showBeside() {
-  const chosen = page.models.find((one) => one.id === byId("model").value);
-  byId("beside-choice").hidden = !page.models.some((one) => one.id === chosen?.parent);
+  const chosen = page.models.find((model) => model.id === byId("model").value);
+  byId("beside-choice").hidden = !page.models.some((model) => model.id === chosen?.parent);
+  byId("option-prompt").placeholder = chosen?.prompt ?? "";
+  byId("option-system").placeholder = chosen?.system ?? "";
 }
 
 function escape() {
@@ -261,7 +300,9 @@ function switchTheme() {
 function switchLanguage() {
   chooseLanguage(language() === "en" ? "zh" : "en");
   showLanguage();
-  drawShelf?.();
+  showOptionCount();
+  for (const result of page.results) result.showProblemAgain();
+  drawHistory?.();
 }
 
 /** The button names the other language, in that language. */
@@ -273,8 +314,8 @@ function showLanguage() {
 
 function remembered(id) {
   const box = byId(id);
-  const kept = memory.get(id);
-  if (kept) box.checked = kept === "on";
+  const stored = memory.get(id);
+  if (stored) box.checked = stored === "on";
   box.addEventListener("change", () => memory.set(id, box.checked ? "on" : "off"));
 }
 
@@ -282,7 +323,7 @@ const onClick = (actions) => Object.entries(actions).forEach(([id, action]) => b
 const copyFirst = (kind) => () => (page.results[0]?.reading ? page.results[0].copy(kind) : false);
 
 function wire() {
-  watchIntake(takeBlob, notify);
+  watchIntake({ takeBlob, takeFiles, refuse: notify });
   onClick({
     read: readOrStop,
     crop: openCrop,
@@ -290,24 +331,29 @@ function wire() {
     example,
     "crop-apply": keepCrop,
     "crop-cancel": () => setMode("image"),
-    "pen-undo": () => pen.undo(),
-    "pen-clear": () => pen.clear(),
+    "drawing-undo": () => drawing.undo(),
+    "drawing-clear": () => drawing.clear(),
     theme: switchTheme,
     language: switchLanguage,
   });
   for (const button of document.querySelectorAll("[data-mode]")) {
-    button.addEventListener("click", () => ({ image: () => setMode("image"), pen: openPen, camera: openCamera })[button.dataset.mode]());
+    button.addEventListener("click", () => ({ image: () => setMode("image"), draw: openDrawing, camera: openCamera })[button.dataset.mode]());
   }
   byId("model").addEventListener("change", showBeside);
+  byId("options").addEventListener("input", showOptionCount);
+  byId("options-reset").addEventListener("click", () => {
+    for (const name of OPTIONS) byId(`option-${name}`).value = "";
+    showOptionCount();
+  });
   remembered("at-once");
   remembered("beside");
   watchKeys({
     enter: () => (page.reading ? false : page.mode === "crop" ? keepCrop() : readNow()),
     "ctrl-enter": () => (page.reading ? false : readNow()),
     escape,
-    undo: () => (page.mode === "pen" ? pen.undo() : false),
+    undo: () => (page.mode === "draw" ? drawing.undo() : false),
     o: () => byId("file").click(),
-    d: openPen,
+    d: openDrawing,
     k: openCamera,
     x: () => (page.picture && page.mode === "image" ? openCrop() : false),
     e: () => (page.results[0]?.reading ? page.results[0].editor.focus() : false),
@@ -323,9 +369,10 @@ function wire() {
 
 sayAll();
 showLanguage();
+showOptionCount();
 wire();
 refresh();
 history = await History.open();
-drawShelf = makeShelf(history, openEntry);
+drawHistory = makeHistoryList(history, openEntry);
 await safely(loadModels)();
 document.documentElement.dataset.ready = "yes";

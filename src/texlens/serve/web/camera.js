@@ -1,15 +1,15 @@
-// The camera: a film, and a picture of it.
+// The camera: a live view, and a picture of it.
 import { blobOf, canvasOf } from "./dom.js";
 import { Refused } from "./picture.js";
 
 export class Camera {
   constructor(video) {
     this.video = video;
-    this.wanted = 0;
+    this.session = 0;
   }
 
   async start() {
-    const turn = (this.wanted += 1);
+    const session = (this.session += 1);
     if (!navigator.mediaDevices?.getUserMedia) throw new Refused("error.camera_none");
     let stream;
     try {
@@ -19,13 +19,13 @@ export class Camera {
     } catch (error) {
       throw new Refused(error.name === "NotAllowedError" ? "error.camera_refused" : "error.camera_none");
     }
-    if (turn !== this.wanted) return stop(stream); // left while the browser asked
+    if (session !== this.session) return stop(stream); // closed while the browser asked
     this.video.srcObject = stream;
     return this.video.play();
   }
 
   stop() {
-    this.wanted += 1;
+    this.session += 1;
     stop(this.video.srcObject);
     this.video.srcObject = null;
   }

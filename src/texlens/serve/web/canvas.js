@@ -1,18 +1,18 @@
-// Drawing a formula with pen, finger or mouse. Places are kept in CSS pixels, so that a turned phone keeps the strokes.
+// Drawing a formula with pen, finger or mouse. Points are in CSS pixels, so that a rotated phone keeps the strokes.
 import { blobOf, canvasOf } from "./dom.js";
 import { onWhite } from "./picture.js";
 
 const MARGIN = 16;
 const SCALE = 2;
 
-export class Pen {
+export class DrawingCanvas {
   constructor(canvas, { width, changed }) {
     this.canvas = canvas;
     this.width = width;
     this.strokes = [];
     this.changed = changed;
     canvas.addEventListener("pointerdown", (event) => this.begin(event));
-    canvas.addEventListener("pointermove", (event) => this.go(event));
+    canvas.addEventListener("pointermove", (event) => this.move(event));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => this.end());
     new ResizeObserver(() => this.redraw()).observe(canvas);
   }
@@ -24,17 +24,17 @@ export class Pen {
   begin(event) {
     if (event.button !== 0 || !event.isPrimary) return;
     event.preventDefault();
-    this.canvas.focus({ preventScroll: true }); // so that Enter reads, and presses no button again
+    this.canvas.focus({ preventScroll: true }); // so that Enter reads instead of clicking a button again
     this.canvas.setPointerCapture?.(event.pointerId);
     this.stroke = { width: this.width(), points: [] };
     this.strokes.push(this.stroke);
     this.add(event);
   }
 
-  go(event) {
+  move(event) {
     if (!this.stroke || !event.isPrimary) return;
     const all = event.getCoalescedEvents?.() ?? [];
-    for (const one of all.length ? all : [event]) this.add(one);
+    for (const point of all.length ? all : [event]) this.add(point);
   }
 
   end() {

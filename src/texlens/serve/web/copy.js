@@ -1,14 +1,14 @@
-// A formula to the clipboard as LaTeX, MathML, SVG or PNG.
+// A formula to the clipboard as LaTeX, Markdown, MathML, SVG or PNG.
 import { blobOf, canvasOf } from "./dom.js";
 import { loaded, onWhite, Refused } from "./picture.js";
 
-export const KINDS = ["latex", "mathml", "svg", "png"];
+export const KINDS = ["latex", "markdown", "mathml", "svg", "png"];
 const PIXELS_PER_EM = 48;
 const PADDING_EM = 0.25;
 
-/** `drawn` is what /ui/render gave for `latex`. */
+/** `drawn` is the answer of /ui/render for `latex`. */
 export async function copy(kind, latex, drawn) {
-  const text = { latex, mathml: drawn?.mathml, svg: drawn?.svg && inBlack(drawn.svg) }[kind];
+  const text = { latex, markdown: `$$${latex}$$`, mathml: drawn?.mathml, svg: drawn?.svg && inBlack(drawn.svg) }[kind];
   if (kind === "png" ? !drawn?.svg : !text) throw new Refused("copy.nothing", { kind: `copy.${kind}` });
   try {
     if (kind !== "png") await navigator.clipboard.writeText(text);

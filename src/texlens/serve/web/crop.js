@@ -2,9 +2,9 @@
 import { blobOf, canvasOf } from "./dom.js";
 import { loaded } from "./picture.js";
 
-const LEAST = 8;
-const LARGEST = 3; // CSS pixels to a pixel of the image
-const REACH = 14; // how near to a border or corner, in CSS pixels, it is taken hold of
+const MIN_SIZE = 8;
+const MAX_SCALE = 3; // CSS pixels to a pixel of the image
+const GRIP = 14; // distance from an edge or corner, in CSS pixels, within which it is dragged
 
 export class Crop {
   constructor(canvas, { changed }) {
@@ -20,7 +20,7 @@ export class Crop {
   async open(picture) {
     const turn = (this.turn = picture);
     const image = await loaded(picture.blob, picture.name);
-    if (turn !== this.turn) return; // left meanwhile
+    if (turn !== this.turn) return; // closed meanwhile
     this.image = image;
     const { naturalWidth: width, naturalHeight: height } = this.image;
     this.frame = { x: width * 0.1, y: height * 0.1, w: width * 0.8, h: height * 0.8 };
@@ -34,20 +34,20 @@ export class Crop {
   }
 
   async blob() {
-    const { x, y, w, h } = this.whole();
+    const { x, y, w, h } = this.pixels();
     const canvas = canvasOf(w, h);
     canvas.getContext("2d").drawImage(this.image, x, y, w, h, 0, 0, w, h);
     return blobOf(canvas);
   }
 
   /** The frame in whole pixels. */
-  whole() {
+  pixels() {
     const { x, y, w, h } = this.frame;
     return { x: Math.round(x), y: Math.round(y), w: Math.max(1, Math.round(w)), h: Math.max(1, Math.round(h)) };
   }
 
   get scale() {
-    return Math.min(LARGEST, this.canvas.clientWidth / this.image.naturalWidth, this.canvas.clientHeight / this.image.naturalHeight);
+    return Math.min(MAX_SCALE, this.canvas.clientWidth / this.image.naturalWidth, this.canvas.clientHeight / this.image.naturalHeight);
   }
 
   get origin() {
@@ -69,15 +69,15 @@ export class Crop {
     this.held = { from: point, frame: { ...this.frame }, ...this.grip(point) };
   }
 
-  /** Which borders the point is at; none within is a move, none outside a new frame. */
+  /** Which edges the point is at; none inside is a move, outside begins a new frame. */
   grip(point) {
     const { x, y, w, h } = this.frame;
-    const near = REACH / this.scale;
+    const near = GRIP / this.scale;
     const inside = point.x > x - near && point.x < x + w + near && point.y > y - near && point.y < y + h + near;
     if (!inside) return { kind: "new" };
     const across = Math.abs(point.x - x) < near ? -1 : Math.abs(point.x - x - w) < near ? 1 : 0;
     const down = Math.abs(point.y - y) < near ? -1 : Math.abs(point.y - y - h) < near ? 1 : 0;
-    return across || down ? { kind: "border", across, down } : { kind: "move" };
+    return across || down ? { kind: "edge", across, down } : { kind: "move" };
   }
 
   go(event) {
@@ -90,7 +90,7 @@ export class Crop {
     const { from, frame, kind, across, down } = this.held;
     const dx = point.x - from.x;
     const dy = point.y - from.y;
-    if (kind === "move") this.place({ ...frame, x: frame.x + dx, y: frame.y + dy });
+    if (kind === "move") this.moveTo({ ...frame, x: frame.x + dx, y: frame.y + dy });
     else if (kind === "new") this.stretch(from.x, from.y, point.x, point.y);
     else
       this.stretch(
@@ -108,22 +108,22 @@ export class Crop {
     if (dx === undefined) return;
     event.preventDefault();
     const { x, y, w, h } = this.frame;
-    if (event.shiftKey) this.stretch(x, y, x + Math.max(LEAST, w + dx), y + Math.max(LEAST, h + dy));
-    else this.place({ x: x + dx, y: y + dy, w, h });
+    if (event.shiftKey) this.stretch(x, y, x + Math.max(MIN_SIZE, w + dx), y + Math.max(MIN_SIZE, h + dy));
+    else this.moveTo({ x: x + dx, y: y + dy, w, h });
   }
 
   stretch(x0, y0, x1, y1) {
     const { naturalWidth: width, naturalHeight: height } = this.image;
-    const held = (value, most) => Math.min(most, Math.max(0, value));
-    const [left, right] = [held(Math.min(x0, x1), width), held(Math.max(x0, x1), width)];
-    const [top, bottom] = [held(Math.min(y0, y1), height), held(Math.max(y0, y1), height)];
-    this.place({ x: left, y: top, w: right - left, h: bottom - top });
+    const clamp = (value, max) => Math.min(max, Math.max(0, value));
+    const [left, right] = [clamp(Math.min(x0, x1), width), clamp(Math.max(x0, x1), width)];
+    const [top, bottom] = [clamp(Math.min(y0, y1), height), clamp(Math.max(y0, y1), height)];
+    this.moveTo({ x: left, y: top, w: right - left, h: bottom - top });
   }
 
-  place({ x, y, w, h }) {
+  moveTo({ x, y, w, h }) {
     const { naturalWidth: width, naturalHeight: height } = this.image;
-    w = Math.min(width, Math.max(Math.min(LEAST, width), w));
-    h = Math.min(height, Math.max(Math.min(LEAST, height), h));
+    w = Math.min(width, Math.max(Math.min(MIN_SIZE, width), w));
+    h = Math.min(height, Math.max(Math.min(MIN_SIZE, height), h));
     this.frame = { x: Math.min(width - w, Math.max(0, x)), y: Math.min(height - h, Math.max(0, y)), w, h };
     this.redraw();
   }
@@ -133,24 +133,24 @@ export class Crop {
     const ratio = window.devicePixelRatio || 1;
     this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
     this.canvas.height = Math.round(this.canvas.clientHeight * ratio);
-    const pen = this.canvas.getContext("2d");
-    pen.setTransform(ratio * this.scale, 0, 0, ratio * this.scale, ratio * this.origin.x, ratio * this.origin.y);
+    const context = this.canvas.getContext("2d");
+    context.setTransform(ratio * this.scale, 0, 0, ratio * this.scale, ratio * this.origin.x, ratio * this.origin.y);
     const { naturalWidth: width, naturalHeight: height } = this.image;
     const { x, y, w, h } = this.frame;
-    pen.fillStyle = "#fff";
-    pen.fillRect(0, 0, width, height);
-    pen.drawImage(this.image, 0, 0);
-    pen.fillStyle = "rgb(15 18 22 / 55%)";
-    pen.beginPath();
-    pen.rect(0, 0, width, height);
-    pen.rect(x, y, w, h);
-    pen.fill("evenodd");
-    pen.strokeStyle = pen.fillStyle = "#3559e0";
-    pen.lineWidth = 2 / this.scale;
-    pen.strokeRect(x, y, w, h);
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, width, height);
+    context.drawImage(this.image, 0, 0);
+    context.fillStyle = "rgb(15 18 22 / 55%)";
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    context.rect(x, y, w, h);
+    context.fill("evenodd");
+    context.strokeStyle = context.fillStyle = "#3559e0";
+    context.lineWidth = 2 / this.scale;
+    context.strokeRect(x, y, w, h);
     const knob = 5 / this.scale;
-    for (const [cx, cy] of [[x, y], [x + w, y], [x, y + h], [x + w, y + h]]) pen.fillRect(cx - knob, cy - knob, 2 * knob, 2 * knob);
-    this.changed(this.whole());
+    for (const [cx, cy] of [[x, y], [x + w, y], [x, y + h], [x + w, y + h]]) context.fillRect(cx - knob, cy - knob, 2 * knob, 2 * knob);
+    this.changed(this.pixels());
   }
 }
 

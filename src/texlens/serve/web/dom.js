@@ -1,4 +1,4 @@
-// Finding and making elements, and what is remembered between visits.
+// Finding and making elements, and settings that are kept between visits.
 
 export const byId = (id) => document.getElementById(id);
 

@@ -1,5 +1,5 @@
 "use strict";
-// Runs before anything is painted, so that a chosen theme does not flash.
+// Runs before the first paint, so that the chosen theme does not flash.
 try {
   const theme = localStorage.getItem("texlens-theme");
   if (theme) document.documentElement.dataset.theme = theme;

@@ -1,6 +1,7 @@
-// A drawn formula: our renderer's SVG for the eye, MathML for those who listen.
+// A rendered formula: SVG to look at, MathML for screen readers.
 import { make } from "./dom.js";
-import { say } from "./locales.js";
+import { language, say } from "./locales.js";
+import { problemInChinese } from "./locales/problems.zh.js";
 
 const MATHML = "http://www.w3.org/1998/Math/MathML";
 const SVG = "http://www.w3.org/2000/svg";
@@ -13,9 +14,9 @@ function fit(picture) {
   const box = picture.parentElement;
   box.style.fontSize = "";
   const style = getComputedStyle(box);
-  const room = box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  const available = box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
   const width = picture.getBoundingClientRect().width;
-  if (room > 0 && width > room) box.style.fontSize = `${parseFloat(style.fontSize) * Math.max(SMALLEST, (0.99 * room) / width)}px`;
+  if (available > 0 && width > available) box.style.fontSize = `${parseFloat(style.fontSize) * Math.max(SMALLEST, (0.99 * available) / width)}px`;
 }
 
 window.addEventListener("resize", () => document.querySelectorAll(".formula > svg").forEach(fit));
@@ -23,17 +24,23 @@ window.addEventListener("resize", () => document.querySelectorAll(".formula > sv
 export function showFormula(box, { svg, mathml, problem }) {
   box.style.fontSize = "";
   if (problem) {
-    box.replaceChildren(say(make("p", { class: "problem" }), "undrawable", { problem }));
+    box.replaceChildren(problemText(problem));
   } else if (svg) {
     const picture = parsed(svg, SVG);
     picture.setAttribute("aria-hidden", "true");
     box.replaceChildren(picture);
-    const spoken = mathml && parsed(mathml, MATHML);
-    if (spoken) box.append(spoken);
+    const accessible = mathml && parsed(mathml, MATHML);
+    if (accessible) box.append(accessible);
     fit(picture);
   } else {
     box.replaceChildren(say(make("p", { class: "problem" }), "nothing.read"));
   }
+}
+
+/** Why a formula can't be drawn. */
+function problemText(problem) {
+  const text = language() === "zh" ? problemInChinese(problem) : problem;
+  return say(make("p", { class: "problem" }), "undrawable", { problem: text });
 }
 
 /** Elements of one namespace alone, without what could act. */

@@ -1,20 +1,20 @@
-// Readings kept in this browser: an IndexedDB store, or this visit's memory where the browser keeps nothing.
+// Readings kept in this browser: an IndexedDB store, or memory for this visit where the browser stores nothing.
 
-const MOST = 200;
+const MAX_ENTRIES = 200;
 const STORE = "readings";
 
 export class History {
   /** Entries are { id, at, thumbnail, picture: { blob, width, height, name }, results: [{ reading, role, edited }] }. */
   static async open() {
-    const made = new History();
-    made.entries = new Map();
+    const history = new History();
+    history.entries = new Map();
     try {
-      made.database = await opened();
-      for (const entry of await settled(made.store("readonly").getAll())) made.entries.set(entry.id, entry);
+      history.database = await opened();
+      for (const entry of await settled(history.store("readonly").getAll())) history.entries.set(entry.id, entry);
     } catch {
-      made.database = null;
+      history.database = null;
     }
-    return made;
+    return history;
   }
 
   get lasting() {
@@ -33,7 +33,7 @@ export class History {
   async put(entry) {
     this.entries.set(entry.id, entry);
     if (this.lasting) await settled(this.store("readwrite").put(entry)).catch(() => (this.database = null));
-    for (const old of this.list().slice(MOST)) await this.remove(old.id);
+    for (const old of this.list().slice(MAX_ENTRIES)) await this.remove(old.id);
   }
 
   async remove(id) {

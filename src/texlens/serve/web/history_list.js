@@ -1,14 +1,14 @@
-// The history as a row of pictures.
+// The history as a grid of thumbnails.
 import { byId, make } from "./dom.js";
 import { label, language, say } from "./locales.js";
 
-/** Shows `history`; `open(entry)` is called for the one that is chosen. Returns what draws it anew. */
-export function makeShelf(history, open) {
+/** Shows `history`; `open(entry)` is called for the one that is chosen. Returns the function that redraws it. */
+export function makeHistoryList(history, open) {
   const draw = () => {
     const entries = history.list();
-    byId("shelf").hidden = entries.length === 0;
-    byId("shelf-list").replaceChildren(...entries.map((entry) => item(entry)));
-    if (!history.lasting) say(document.querySelector("#shelf .shelf-head .small"), "history.none");
+    byId("history").hidden = entries.length === 0;
+    byId("history-list").replaceChildren(...entries.map((entry) => item(entry)));
+    if (!history.lasting) say(document.querySelector("#history .history-head .small"), "history.none");
   };
 
   const item = (entry) => {
@@ -20,15 +20,15 @@ export function makeShelf(history, open) {
     const remove = label(make("button", { type: "button", class: "round delete" }, "×"), "history.delete");
     remove.addEventListener("click", async () => {
       const next = remove.closest("li").nextElementSibling ?? remove.closest("li").previousElementSibling;
-      const place = [...byId("shelf-list").children].indexOf(next);
+      const index = [...byId("history-list").children].indexOf(next);
       await history.remove(entry.id);
       draw();
-      byId("shelf-list").children[Math.max(0, place - 1)]?.querySelector(".delete").focus();
+      byId("history-list").children[Math.max(0, index - 1)]?.querySelector(".delete").focus();
     });
     return make("li", { "data-id": entry.id }, show, remove);
   };
 
-  const clear = byId("shelf-clear");
+  const clear = byId("history-clear");
   const ask = () => say(clear.firstElementChild, "history.sure", { n: history.entries.size });
   askTwice(clear, "history.clear", ask, async () => {
     await history.clear();
@@ -38,16 +38,16 @@ export function makeShelf(history, open) {
   return draw;
 }
 
-/** The first press asks, a second one does it; leaving the button is a no. */
+/** The first click asks, the second one acts; leaving the button cancels. */
 function askTwice(button, key, ask, act) {
-  const rest = () => {
+  const reset = () => {
     button.classList.remove("asking");
     say(button.firstElementChild, key);
   };
-  button.addEventListener("blur", rest);
+  button.addEventListener("blur", reset);
   button.addEventListener("click", async () => {
     if (button.classList.contains("asking")) {
-      rest();
+      reset();
       await act();
     } else {
       button.classList.add("asking");

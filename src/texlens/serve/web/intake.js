@@ -2,30 +2,35 @@
 import { byId, isTyping } from "./dom.js";
 import { Refused } from "./picture.js";
 
-const firstImage = (list) => [...list].find((file) => file.type.startsWith("image/")) ?? [...list][0];
+/** The images of a list of files; where there is none, all of them, so that each is refused by name. */
+const imagesOf = (list) => {
+  const files = [...list];
+  const images = files.filter((file) => file.type.startsWith("image/"));
+  return images.length ? images : files;
+};
 
-/** `take(blob, name)` gets each image, `refuse(error)` what was no image. */
-export function watchIntake(take, refuse) {
-  watchPaste(take, refuse);
-  watchDrop(take);
+/** `takeFiles(files)` and `takeBlob(blob, name)` get images, `refuse(error)` an error. */
+export function watchIntake({ takeBlob, takeFiles, refuse }) {
+  watchPaste(takeBlob, takeFiles, refuse);
+  watchDrop(takeFiles);
   for (const [button, input] of [["pick", "file"], ["pick-other", "file"], ["photo", "capture"]]) {
     byId(button).addEventListener("click", () => byId(input).click());
   }
   for (const input of [byId("file"), byId("capture")]) {
     input.addEventListener("change", () => {
-      const [file] = input.files;
+      const files = imagesOf(input.files);
       input.value = "";
-      if (file) take(file, file.name);
+      if (files.length) takeFiles(files);
     });
   }
 }
 
-function watchPaste(take, refuse) {
+function watchPaste(takeBlob, takeFiles, refuse) {
   document.addEventListener("paste", (event) => {
-    const file = firstImage(event.clipboardData?.files ?? []);
-    if (file) {
+    const files = imagesOf(event.clipboardData?.files ?? []);
+    if (files.length) {
       event.preventDefault();
-      take(file, file.name);
+      takeFiles(files);
     } else if (!isTyping(event.target)) {
       refuse(new Refused("error.no_image"));
     }
@@ -35,17 +40,17 @@ function watchPaste(take, refuse) {
   button.addEventListener("click", async () => {
     try {
       for (const item of await navigator.clipboard.read()) {
-        const type = item.types.find((one) => one.startsWith("image/"));
-        if (type) return take(await item.getType(type), "clipboard");
+        const type = item.types.find((name) => name.startsWith("image/"));
+        if (type) return takeBlob(await item.getType(type), "clipboard");
       }
     } catch {
-      // not allowed, or nothing there: said alike
+      // not allowed, or nothing there: the same notice
     }
     return refuse(new Refused("error.no_image"));
   });
 }
 
-function watchDrop(take) {
+function watchDrop(takeFiles) {
   const root = document.documentElement;
   let depth = 0;
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
@@ -60,7 +65,7 @@ function watchDrop(take) {
     mark(-depth);
     if (!carries(event)) return;
     event.preventDefault();
-    const file = firstImage(event.dataTransfer.files);
-    if (file) take(file, file.name);
+    const files = imagesOf(event.dataTransfer.files);
+    if (files.length) takeFiles(files);
   });
 }

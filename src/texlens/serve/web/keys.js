@@ -1,8 +1,8 @@
-// Shortcuts, and the list of them.
+// Keyboard shortcuts and their list.
 import { byId, isTyping, make, memory } from "./dom.js";
 import { say } from "./locales.js";
 
-const SHOWN = [
+const SHORTCUTS = [
   ["Ctrl V", "key.paste"],
   ["Enter", "key.read"],
   ["Ctrl Enter", "key.read.typing"],
@@ -34,7 +34,7 @@ export function watchKeys(actions) {
   });
   const help = byId("help");
   byId("help-list").append(
-    ...SHOWN.flatMap(([keys, says]) => [make("dt", {}, ...keys.split(" ").map((key) => make("kbd", {}, key))), say(make("dd"), says)])
+    ...SHORTCUTS.flatMap(([keys, text]) => [make("dt", {}, ...keys.split(" ").map((key) => make("kbd", {}, key))), say(make("dd"), text)])
   );
   byId("help-open").addEventListener("click", () => help.showModal());
   help.addEventListener("click", (event) => event.target === help && help.close());

@@ -1,4 +1,4 @@
-// The page's words in the reader's language. Elements that carry a key are said anew when the language changes:
+// The page's texts in the reader's language. Elements with a key are updated when the language changes:
 // data-t is their text, data-t-label their label and tooltip, data-t-name their label alone, data-t-alt their alt text.
 import { memory } from "./dom.js";
 import { en } from "./locales/en.js";
@@ -11,7 +11,7 @@ if (!(chosen in LANGUAGES)) chosen = "en";
 export const language = () => chosen;
 export const known = (key) => key in en;
 
-/** word("seconds", { n: 3 }) fills {n}; a key that is not there is shown as it is, so that it is seen. */
+/** word("seconds", { n: 3 }) fills {n}; an unknown key is shown as it is, so that it is noticed. */
 export function word(key, values = {}) {
   const text = LANGUAGES[chosen][key] ?? en[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);

@@ -1,11 +1,11 @@
 // An image as it is shown and sent: { blob, width, height, name, url, shrunk }.
 import { blobOf, canvasOf } from "./dom.js";
 
-const SENT_AS_THEY_ARE = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
+const SENT_UNCHANGED = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
 const MAX_BYTES = 16_000_000;
 const MAX_PIXELS = 16_000_000;
 
-/** What the reader is told: a key of the words and its values. */
+/** An error for the reader: a key of the texts and its values. */
 export class Refused extends Error {
   constructor(key, values = {}, detail = "") {
     super(key);
@@ -13,24 +13,24 @@ export class Refused extends Error {
   }
 }
 
-/** Whatever the browser can show; what the server would find too large or can't read is drawn anew, smaller. */
+/** Any image that the browser can show; one that is too large for the server, or of another format, is redrawn. */
 export async function pictureOf(blob, name = "") {
-  const called = name || blob.name || "image";
-  if (blob.type && !blob.type.startsWith("image/")) throw new Refused("error.not_image", { name: called });
-  const image = await loaded(blob, called);
+  const label = name || blob.name || "image";
+  if (blob.type && !blob.type.startsWith("image/")) throw new Refused("error.not_image", { name: label });
+  const image = await loaded(blob, label);
   const width = image.naturalWidth || 800;
   const height = image.naturalHeight || 300;
-  if (SENT_AS_THEY_ARE.includes(blob.type) && blob.size <= MAX_BYTES && width * height <= MAX_PIXELS) {
-    return { blob, width, height, name: called, url: image.src, shrunk: false };
+  if (SENT_UNCHANGED.includes(blob.type) && blob.size <= MAX_BYTES && width * height <= MAX_PIXELS) {
+    return { blob, width, height, name: label, url: image.src, shrunk: false };
   }
   const scale = Math.min(1, Math.sqrt(MAX_PIXELS / (width * height)));
   const canvas = canvasOf(width * scale, height * scale);
-  const pen = onWhite(canvas);
-  pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const context = onWhite(canvas);
+  context.drawImage(image, 0, 0, canvas.width, canvas.height);
   URL.revokeObjectURL(image.src);
-  const drawn = await blobOf(canvas, blob.type === "image/jpeg" ? "image/jpeg" : "image/png");
-  if (drawn.size > MAX_BYTES) throw new Refused("error.too_large");
-  return { blob: drawn, width: canvas.width, height: canvas.height, name: called, url: URL.createObjectURL(drawn), shrunk: scale < 1 };
+  const redrawn = await blobOf(canvas, blob.type === "image/jpeg" ? "image/jpeg" : "image/png");
+  if (redrawn.size > MAX_BYTES) throw new Refused("error.too_large");
+  return { blob: redrawn, width: canvas.width, height: canvas.height, name: label, url: URL.createObjectURL(redrawn), shrunk: scale < 1 };
 }
 
 export async function loaded(blob, name = "image") {
@@ -46,10 +46,10 @@ export async function loaded(blob, name = "image") {
 }
 
 export function onWhite(canvas) {
-  const pen = canvas.getContext("2d");
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  return pen;
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  return context;
 }
 
 /** A small data URI for the history. */

@@ -1,4 +1,4 @@
-// One model's reading: drawn large, its LaTeX to edit, how sure it was of each token, and copies.
+// One model's reading: the rendered formula, editable LaTeX, token probabilities, copy buttons.
 import { render } from "./api.js";
 import { copy, KINDS } from "./copy.js";
 import { byId, make } from "./dom.js";
@@ -9,9 +9,9 @@ import { label, say, word } from "./locales.js";
 const PAUSE_MS = 120;
 
 export class Result {
-  /** `role` is "adapter", "base" or null; `kept` is told of each edit. */
-  constructor(model, role, { notify, kept }) {
-    Object.assign(this, { model, notify, kept });
+  /** `role` is "adapter", "base" or null; `edited` is called after each edit. */
+  constructor(model, role, { notify, edited }) {
+    Object.assign(this, { model, notify, edited });
     this.tokens = new TokenRow();
     this.state = make("span", { class: "state small" });
     this.badges = make("span", { class: "badges" });
@@ -57,24 +57,29 @@ export class Result {
     this.state.remove();
   }
 
-  /** The text in the editor, and drawn. */
+  /** Put text into the editor and render it. */
   put(latex) {
     this.editor.value = latex;
     return this.redraw();
   }
 
   async redraw() {
-    this.going?.abort();
-    const going = (this.going = new AbortController());
+    this.rendering?.abort();
+    const rendering = (this.rendering = new AbortController());
     const latex = this.editor.value;
     this.restore.hidden = latex === this.reading.latex;
     this.editor.rows = Math.min(8, Math.max(2, Math.ceil(latex.length / 60)));
     try {
-      this.drawn = await render(latex, going.signal);
+      this.drawn = await render(latex, rendering.signal);
       showFormula(this.formula, this.drawn);
     } catch (error) {
       if (error.name !== "AbortError") this.notify(error);
     }
+  }
+
+  /** The reason why the formula can't be drawn, in the language of the page. */
+  showProblemAgain() {
+    if (this.drawn?.problem) showFormula(this.formula, this.drawn);
   }
 
   async copy(kind) {
@@ -92,10 +97,10 @@ export class Result {
     const editor = make("textarea", { spellcheck: "false", autocapitalize: "off", autocomplete: "off", rows: "2", maxlength: "20000" });
     label(editor, "latex.edit");
     this.restore = make("button", { type: "button", class: "plain", hidden: true }, say(make("span"), "restore"));
-    this.restore.addEventListener("click", () => this.put(this.reading.latex).then(() => this.kept()));
+    this.restore.addEventListener("click", () => this.put(this.reading.latex).then(() => this.edited()));
     editor.addEventListener("input", () => {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.redraw().then(() => this.kept()), PAUSE_MS);
+      this.timer = setTimeout(() => this.redraw().then(() => this.edited()), PAUSE_MS);
     });
     this.editorBox = make("div", { class: "editor" }, editor, this.restore);
     return editor;
@@ -113,20 +118,20 @@ export class Result {
 }
 
 function badgesOf({ confidence, stop }) {
-  const made = [];
+  const badges = [];
   if (confidence !== null) {
-    // never shown as certain, nor as impossible, however near
+    // never shown as certain, nor as impossible
     const percent = confidence < 0.01 ? "< 1" : Math.min(99.9, 100 * confidence).toFixed(confidence > 0.99 ? 1 : 0);
     const kind = confidence >= 0.9 ? "exact" : confidence >= 0.5 ? "flag" : "off";
     const badge = say(make("span", { class: `badge ${kind}` }), "sure", { percent });
     badge.title = word("sure.why");
-    made.push(badge);
+    badges.push(badge);
   }
-  if (stop === "length" || stop === "loop") made.push(say(make("span", { class: "badge flag" }), `stop.${stop}`));
-  return made;
+  if (stop === "length" || stop === "loop") badges.push(say(make("span", { class: "badge flag" }), `stop.${stop}`));
+  return badges;
 }
 
-/** Between two readings: whether they agree. */
+/** Whether two readings agree. */
 export function compareNote([first, second]) {
   const same = first.reading.latex === second.reading.latex;
   byId("results").querySelector(".verdict")?.remove();

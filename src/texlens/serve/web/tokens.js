@@ -1,9 +1,9 @@
-// The tokens of a reading, colored and underlined by how sure the model was.
+// The tokens of a reading, colored and underlined by their probability.
 import { make } from "./dom.js";
 import { say, word } from "./locales.js";
 
 const BOUNDS = [0.99, 0.9, 0.7, 0.5];
-const SPOKEN_FROM = 2; // of that level on a token can be reached with the keyboard
+const FOCUSABLE_LEVEL = 2; // from this level on a token can be reached with the keyboard
 
 const levelOf = (probability) => {
   const level = BOUNDS.findIndex((bound) => probability >= bound);
@@ -14,15 +14,15 @@ const percent = (probability) => (100 * probability).toFixed(probability > 0.999
 export class TokenRow {
   constructor() {
     this.row = make("div", { class: "token-row" });
-    this.told = make("output", { class: "told small" });
+    this.detail = make("output", { class: "token-detail small" });
     const legend = make("span", { class: "levels small", "aria-hidden": "true" });
     for (let level = 1; level <= BOUNDS.length; level += 1) {
       legend.append(say(make("span", { class: `token level-${level}` }), `level.${level}`));
     }
     const head = make("div", { class: "token-head" }, say(make("h4"), "tokens"), legend);
-    this.node = make("div", { class: "tokens-box" }, head, this.row, this.told);
-    say(this.told, "tokens.hint");
-    for (const event of ["pointerover", "focusin", "click"]) this.row.addEventListener(event, (e) => this.tell(e.target));
+    this.node = make("div", { class: "tokens-box" }, head, this.row, this.detail);
+    say(this.detail, "tokens.hint");
+    for (const event of ["pointerover", "focusin", "click"]) this.row.addEventListener(event, (e) => this.show(e.target));
   }
 
   add({ text, probability }) {
@@ -30,7 +30,7 @@ export class TokenRow {
     const ink = text.trimStart();
     const node = make("span", { class: `token level-${level}`, title: `${percent(probability)}%` }, ink || text);
     node.dataset.percent = percent(probability);
-    if (level >= SPOKEN_FROM) {
+    if (level >= FOCUSABLE_LEVEL) {
       node.tabIndex = 0;
       node.setAttribute("role", "note");
       node.setAttribute("aria-label", word("token.is", { text: text.trim(), percent: percent(probability) }));
@@ -41,10 +41,10 @@ export class TokenRow {
 
   fill(tokens) {
     this.row.replaceChildren();
-    return tokens.filter((token) => this.add(token) >= SPOKEN_FROM).length;
+    return tokens.filter((token) => this.add(token) >= FOCUSABLE_LEVEL).length;
   }
 
-  tell(node) {
-    if (node.dataset?.percent) say(this.told, "token.is", { text: node.textContent.trim(), percent: node.dataset.percent });
+  show(node) {
+    if (node.dataset?.percent) say(this.detail, "token.is", { text: node.textContent.trim(), percent: node.dataset.percent });
   }
 }

@@ -12,19 +12,19 @@ from texlens.core.errors import ConfigError
 @pytest.fixture
 def served(monkeypatch):
     """What would be served: (model that was opened, application, address)."""
-    seen = []
+    calls = []
 
     def open_scheduler(models, **settings):
         assert settings == {"checkpoint": None, "trust_remote_code": False}
-        seen.extend(models)
+        calls.extend(models)
         return contextlib.nullcontext(SimpleNamespace(models={"tuned": None, "base": None}))
 
     monkeypatch.setattr("texlens.inference.scheduling.scheduler.open_scheduler", open_scheduler)
     monkeypatch.setattr("texlens.serve.app.create_app", lambda scheduler, settings: FastAPI())
     monkeypatch.setattr(
-        "texlens.serve.server.serve", lambda app, settings, bound: seen.extend([app, bound.getsockname()])
+        "texlens.serve.server.serve", lambda app, settings, bound: calls.extend([app, bound.getsockname()])
     )
-    return seen
+    return calls
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ def generate(model, processor, samples, prompt="Read this.", **options):
 def test_every_row_is_predicted_once_for_every_batch_size(samples):
     model, processor = tiny_model()
     in_threes = in_order(generate(model, processor, samples, batch_size=3), samples)
-    alone = in_order(generate(model, processor, samples, batch_size=1), samples)
+    single = in_order(generate(model, processor, samples, batch_size=1), samples)
 
     assert [row.id for row in in_threes] == ["0", "1", "2", "3"]
     assert [row.reference for row in in_threes] == ["truth 0", "truth 1", "truth 2", "truth 3"]
-    assert [row.text for row in in_threes] == [row.text for row in alone]
+    assert [row.text for row in in_threes] == [row.text for row in single]
     assert all(row.log_probability < 0 for row in in_threes)
 
 
@@ -72,9 +72,9 @@ def test_rows_of_several_images_and_turns_are_read_in_one_batch_with_plain_ones(
 
     rows = [samples[0], talk, samples[1], swapped]
     together = in_order(generate(model, processor, rows, batch_size=4), rows)
-    alone = in_order(generate(model, processor, rows, batch_size=1), rows)
+    single = in_order(generate(model, processor, rows, batch_size=1), rows)
 
-    assert [row.text for row in together] == [row.text for row in alone]
+    assert [row.text for row in together] == [row.text for row in single]
     assert together[1].log_probability != together[3].log_probability
 
 

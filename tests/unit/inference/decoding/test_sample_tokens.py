@@ -12,7 +12,7 @@ PROBABILITIES = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
 
 
 @pytest.mark.parametrize(
-    ("sampling", "kept"),
+    ("sampling", "expected"),
     [
         (Sampling(), [0, 1, 2, 3]),
         (Sampling(top_k=2), [0, 1]),
@@ -26,8 +26,8 @@ PROBABILITIES = torch.tensor([[0.5, 0.3, 0.15, 0.05]])
         (Sampling(top_k=3, top_p=0.9, min_p=0.5), [0, 1]),
     ],
 )
-def test_filters_keep_the_documented_tokens(sampling, kept):
-    assert truncated(PROBABILITIES, sampling)[0].nonzero()[:, 0].tolist() == kept
+def test_filters_keep_the_documented_tokens(sampling, expected):
+    assert truncated(PROBABILITIES, sampling)[0].nonzero()[:, 0].tolist() == expected
 
 
 def test_drawn_tokens_follow_the_distribution():

@@ -129,10 +129,10 @@ def open_llama_cpp(source: "ModelSource") -> LoadedModel:
     Raises:
         ModelError: the export lacks its files, llama-cpp-python is missing or can't read them.
     """
-    folder, made = source.base.folder, source.gguf_files
-    if made is None:
+    folder, files = source.base.folder, source.gguf_files
+    if files is None:
         raise ModelError(f"{source.path}: not a GGUF export; use backend='transformers'")
-    model, projector = made
+    model, projector = files
     backend = LlamaCppBackend(LlamaCpp(folder / model, folder / projector), source.base.processor)
     limit = min(source.max_new_tokens, CONTEXT_TOKENS)
     return LoadedModel(source.name, backend, source.style, limit, source.calibration)
