@@ -83,7 +83,7 @@ def render_formula(latex: str) -> RenderedFormula:
 
 
 def _without_style(placed: Layout) -> str:
-    """Without the style attribute, which the page's policy forbids; the baseline that it sets has no effect in a block."""
+    """The page's policy forbids style attributes; the baseline that this one sets has no effect in a block."""
     before, _, after = to_svg(placed).partition(' style="')
     return before + after.partition('"')[2]
 
