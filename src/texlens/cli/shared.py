@@ -23,6 +23,9 @@ CacheChoice = Annotated[
 ]
 OldNoCache = Annotated[bool, typer.Option("--fresh", hidden=True, help="Old name of --no-cache.")]
 ShowAll = Annotated[bool, typer.Option("--all", help="Print every score, not the main ones alone.")]
+Checkpoint = Annotated[
+    str | None, typer.Option(metavar="best|latest|N", help="Weights of this checkpoint instead of the best ones.")
+]
 Split = Annotated[str, typer.Option(help="train, validation or test.")]
 Overrides = Annotated[
     list[str] | None,

@@ -1,7 +1,7 @@
 """A comparison of a run's systems with what it was measured on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ from texlens.evaluation.train_overlap import TrainOverlap
 
 @dataclass(frozen=True)
 class MeasuredComparison:
-    """`data` says which rows (`describe_rows`), `overlap` how many of them the run was trained on; `label` names the
-    files of the run folder that hold the results, `report` is one of them."""
+    """`data` says which rows (`describe_rows`), `overlap` how many of them the run was trained on, `other_overlaps` the
+    same of other runs; `label` names the files of the run folder that hold the results, `report` is one of them."""
 
     comparison: Comparison
     label: str
     data: Mapping[str, Any]
     overlap: TrainOverlap
     report: Path
+    other_overlaps: Mapping[str, TrainOverlap] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -34,8 +35,17 @@ class MeasuredComparison:
             **self.comparison.to_json(),
             "label": self.label,
             "data": dict(self.data),
-            "train_overlap": {**self.overlap.to_json(), "sentence": self.overlap.sentence()},
+            "train_overlap": _with_sentence(self.overlap),
+            "train_overlap_of_others": {name: _with_sentence(part) for name, part in self.other_overlaps.items()},
         }
+
+    def lines_on_overlap(self) -> list[str]:
+        """One line for each other run: how many of the rows it was trained on."""
+        return [f"{name}: {overlap.sentence()}" for name, overlap in self.other_overlaps.items()]
+
+
+def _with_sentence(overlap: TrainOverlap) -> dict[str, Any]:
+    return {**overlap.to_json(), "sentence": overlap.sentence()}
 
 
 def describe_rows(config: RunConfig, split: str, rows: int) -> dict[str, Any]:

@@ -11,12 +11,9 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.sample import Sample
 from texlens.evaluation.evaluation_rows import EvaluationRows
 from texlens.evaluation.prediction_cache import CacheKey, PredictionCache
-from texlens.evaluation.result_label import result_label
-from texlens.evaluation.sources import SystemSource
+from texlens.evaluation.systems.protocol import Reader, SystemSource
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.model import LoadedModel
 from texlens.metrics.prediction import Prediction
-from texlens.models.build import BaseCheckpoint
 
 KEY_VERSION = 2
 _NOT_IN_KEY = {"metrics", "max_rows", "fraction", "clean"}
@@ -28,25 +25,23 @@ def predict(
     rows: EvaluationRows,
     sources: Sequence[SystemSource],
     *,
-    split: str,
-    saved: RunConfig,
-    base: BaseCheckpoint,
+    label: str,
     use_cache: bool = True,
     console: Console,
 ) -> dict[str, list[Prediction]]:
     """Predictions of each system by name, one per row; those made before under the same key are read back.
 
     Args:
-        saved: the settings in the run folder; `config` may differ in data and evaluation.
+        label: names the files, see `result_label`.
 
     Raises:
         DataError: stored predictions are damaged.
         ModelError: a system can't be opened.
     """
-    cache = PredictionCache(folder, result_label(saved, config, split))
+    cache = PredictionCache(folder, label)
     predictions = {}
     for source in sources:
-        key = {**_key(config, rows, base), **source.identity()}
+        key = {**_key(config, rows), **source.identity()}
         cached = cache.read(source.name, key, len(rows)) if use_cache else None
         if cached is None:
             cached = [*read_samples(source.open(), rows.samples, source.name, config.evaluate, console), *rows.failed]
@@ -56,10 +51,10 @@ def predict(
 
 
 def read_samples(
-    model: LoadedModel, samples: Sequence[Sample], name: str, settings: EvaluateSettings, console: Console
+    reader: Reader, samples: Sequence[Sample], name: str, settings: EvaluateSettings, console: Console
 ) -> list[Prediction]:
     """Predictions in the order of the samples, with a progress bar on a terminal."""
-    generated = model.generate(
+    generated = reader.generate(
         samples, sampling=evaluation_sampling(settings), batch_size=settings.batch_size, seed=settings.seed
     )
     order = {sample.id: number for number, sample in enumerate(samples)}
@@ -82,13 +77,10 @@ def _unless_set(settings: EvaluateSettings) -> set[str]:
     return set() if settings.grammar else {"grammar"}
 
 
-def _key(config: RunConfig, rows: EvaluationRows, base: BaseCheckpoint) -> CacheKey:
-    geometry = base.processor.geometry
+def _key(config: RunConfig, rows: EvaluationRows) -> CacheKey:
     return {
         "version": KEY_VERSION,
         "rows": rows.fingerprint,
-        "pixels": [geometry.min_pixels, geometry.max_pixels],
-        "prompt": [config.data.system_prompt, config.data.prompt],
         "model": config.model.model_dump(mode="json", include={"dtype", "attention"}),
         "evaluate": config.evaluate.model_dump(mode="json", exclude=_NOT_IN_KEY | _unless_set(config.evaluate)),
     }

@@ -14,21 +14,23 @@ READING_FIELDS = ("max_rows", "fraction", "max_new_tokens", "temperature", "seed
 MODEL_FIELDS = ("min_pixels", "max_pixels", "dtype")
 
 
-def result_label(saved: RunConfig, used: RunConfig, split: str) -> str:
+def result_label(saved: RunConfig, used: RunConfig, split: str, *, weights: str = "adapter") -> str:
     """
     Args:
         saved: the settings in the run folder.
         used: those of this evaluation.
+        weights: the folder of the trained weights, such as `checkpoint-62`.
 
     Example:
         saved and used alike, "test" -> "test"
         used.data.path "linxy/LaTeX_OCR", used.data.subset "human_handwrite" -> "test-LaTeX_OCR-human_handwrite-1f0c2a"
     """
     changed = {key: value for key, value in _deciding(used, split).items() if value != _deciding(saved, split).get(key)}
+    name = split if weights == "adapter" else f"{split}-{_safe(weights)}"
     if not changed:
-        return split
+        return name
     digest = hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:6]
-    return "-".join([split, *_words(changed, used), digest])
+    return "-".join([name, *_words(changed, used), digest])
 
 
 def _deciding(config: RunConfig, split: str) -> dict[str, Any]:
@@ -45,4 +47,9 @@ def _words(changed: dict[str, Any], used: RunConfig) -> list[str]:
         words += [used.data.path.rstrip("/").rpartition("/")[2], used.data.subset or ""]
     if "evaluate.max_rows" in changed:
         words.append(f"{used.evaluate.max_rows}rows" if used.evaluate.max_rows else "allrows")
-    return [safe for word in words if (safe := re.sub(r"[^\w]+", "_", word).strip("_")[:40])]
+    return [safe for word in words if (safe := _safe(word))]
+
+
+def _safe(word: str) -> str:
+    """As part of a file name."""
+    return re.sub(r"[^-\w]+", "_", word).strip("_")[:40]

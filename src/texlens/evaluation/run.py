@@ -1,8 +1,9 @@
 """Evaluation of a run folder: its systems read the rows, are scored, compared and reported; results stay in it."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +21,11 @@ from texlens.evaluation.predictions import read_predictions
 from texlens.evaluation.result_label import result_label
 from texlens.evaluation.run_report import write_run_report
 from texlens.evaluation.saved_run import run_base
-from texlens.evaluation.sources import RUN_SYSTEMS, run_sources
+from texlens.evaluation.systems.find import find_systems
+from texlens.evaluation.systems.names import RUN_SYSTEMS
+from texlens.evaluation.systems.opened import OpenedSource
+from texlens.evaluation.systems.protocol import SystemSource
+from texlens.evaluation.systems.run_systems import run_systems
 from texlens.evaluation.train_overlap import TrainOverlap, train_overlap
 from texlens.inference.open import open_model
 from texlens.inference.source import resolve
@@ -28,7 +33,51 @@ from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import Scores, score
 
-NO_EXPORTS: Mapping[str, Path] = MappingProxyType({})
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured on: `config` is `saved` (of the run folder) with this call's changes; `label` names results."""
+
+    folder: RunFolder
+    saved: RunConfig
+    config: RunConfig
+    split: str
+    label: str
+    rows: EvaluationRows
+    sources: list[SystemSource]
+
+    def predict(self, *, use_cache: bool, console: Console) -> dict[str, list[Prediction]]:
+        return predict(
+            self.config, self.folder, self.rows, self.sources, label=self.label, use_cache=use_cache, console=console
+        )
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return describe_rows(self.config, self.split, len(self.rows))
+
+    def overlap(self, console: Console) -> TrainOverlap:
+        return _overlap(self.folder, self.saved, self.rows, self.label, console)
+
+
+def prepare(
+    config: RunConfig, folder: RunFolder, *, split: str, systems: Sequence[str], others: Sequence[str] = ()
+) -> Measurement:
+    """Rows, systems and the name of their results, before any weight is read.
+
+    Args:
+        systems: of the run: `base`, `adapter`.
+        others: models, endpoints and files of predictions.
+
+    Raises:
+        ConfigError, DataError, ModelError, RunError: one of them is not there or can't be used.
+    """
+    saved = load_saved_config(folder.config)
+    base = run_base(config, folder, adapter="adapter" in systems)
+    shared, sources = run_systems(config, folder, base, systems)
+    sources += find_systems(others, config.data, shared.free)
+    rows = read_rows(config, split, base)
+    label = result_label(saved, config, split, weights=folder.adapter.name)
+    return Measurement(folder, saved, config, split, label, rows, sources)
 
 
 def predict_run(
@@ -41,13 +90,7 @@ def predict_run(
     console: Console,
 ) -> dict[str, list[Prediction]]:
     """Predictions of the run's own systems by name, one per row, stored in the run folder."""
-    base = run_base(config, folder, adapter="adapter" in systems)
-    rows = read_rows(config, split, base)
-    saved = load_saved_config(folder.config)
-    sources = run_sources(config, folder, base, systems, NO_EXPORTS)
-    return predict(
-        config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
-    )
+    return prepare(config, folder, split=split, systems=systems).predict(use_cache=use_cache, console=console)
 
 
 def evaluate_run(
@@ -55,18 +98,12 @@ def evaluate_run(
 ) -> tuple[Scores, dict[str, Any]]:
     """Scores of one system on a split, and what they were measured on; predictions and scores stay in the folder."""
     metrics = run_metrics(config.evaluate.metrics)
-    saved = load_saved_config(folder.config)
-    base = run_base(config, folder, adapter=system == "adapter")
-    rows = read_rows(config, split, base)
-    sources = run_sources(config, folder, base, [system], NO_EXPORTS)
-    predictions = predict(
-        config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
-    )
+    measurement = prepare(config, folder, split=split, systems=[system])
+    predictions = measurement.predict(use_cache=use_cache, console=console)
     scores = score(predictions[system], seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
-    label = result_label(saved, config, split)
-    data = describe_rows(config, split, len(rows))
+    label, data = measurement.label, measurement.data
     _store(folder, folder.scores(label, system), {**scores.to_json(), "data": data})
-    overlap = _overlap(folder, saved, rows, label, console)
+    overlap = measurement.overlap(console)
     return scores, {"label": label, "data": data, "train_overlap": overlap.to_json(), "claim": overlap.sentence()}
 
 
@@ -83,40 +120,60 @@ def compare_run(
     config: RunConfig,
     folder: RunFolder,
     *,
-    exports: Mapping[str, Path] = NO_EXPORTS,
+    others: Sequence[str] = (),
     console: Console,
     split: str = "test",
     use_cache: bool = True,
 ) -> MeasuredComparison:
-    """Base, adapter and exported folders (`exports`, by name) on a split; every system is scored once.
+    """Base, adapter and `others` on a split; every system is scored once.
 
     Predictions, scores, comparison and report stay in the run folder, under the label of these rows and settings.
 
+    Args:
+        others: runs, checkpoints, adapters, exports, bare models, endpoints (https://…/v1#model) or files of
+            predictions.
+
     Raises:
-        ModelError: the adapter or an export belongs to another base.
+        ConfigError, DataError, ModelError, RunError: one of them is not there or can't be used.
     """
     metrics = run_metrics(config.evaluate.metrics)
-    saved = load_saved_config(folder.config)
-    base = run_base(config, folder)
-    rows = read_rows(config, split, base)
-    sources = run_sources(config, folder, base, RUN_SYSTEMS, exports)
-    predictions = predict(
-        config, folder, rows, sources, split=split, saved=saved, base=base, use_cache=use_cache, console=console
-    )
+    measurement = prepare(config, folder, split=split, systems=RUN_SYSTEMS, others=others)
+    predictions = measurement.predict(use_cache=use_cache, console=console)
     comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
-    label = result_label(saved, config, split)
+    label = measurement.label + _suffix([source.name for source in measurement.sources])
     result = MeasuredComparison(
         comparison,
         label,
-        describe_rows(config, split, len(rows)),
-        _overlap(folder, saved, rows, label, console),
+        measurement.data,
+        measurement.overlap(console),
         folder.report_of(label),
+        _overlaps_of_others(measurement, console),
     )
     for system, scores in comparison.systems.items():
-        _store(folder, folder.scores(label, system), {**scores.to_json(), "data": dict(result.data)})
+        path = folder.scores(measurement.label, system)
+        _store(folder, path, {**scores.to_json(), "data": dict(result.data)})
     _store(folder, folder.comparison(label), result.to_json())
-    write_run_report(saved, config, folder, split, result)
+    write_run_report(measurement.saved, config, folder, split, result)
     return result
+
+
+def _suffix(systems: Sequence[str]) -> str:
+    """A comparison with other systems has files of its own."""
+    others = [name for name in systems if name not in RUN_SYSTEMS]
+    return f"-with-{hashlib.sha256(' '.join(others).encode()).hexdigest()[:6]}" if others else ""
+
+
+def _overlaps_of_others(measurement: Measurement, console: Console) -> dict[str, TrainOverlap]:
+    """How many of the rows the other runs were trained on, where their settings are known."""
+    overlaps = {}
+    for source in measurement.sources:
+        run = source.run if isinstance(source, OpenedSource) else None
+        if run is not None:
+            saved = load_saved_config(run.config)
+            overlaps[source.name] = _overlap(
+                measurement.folder, saved, measurement.rows, f"{measurement.label}.{source.name}", console
+            )
+    return overlaps
 
 
 def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> Path:

@@ -155,21 +155,24 @@ def evaluate(
 
 
 def compare(
-    run: str | PathLike[str], *exports: str | PathLike[str], split: str = "test", settings: Settings = None
+    run: str | PathLike[str], *systems: str | PathLike[str], split: str = "test", settings: Settings = None
 ) -> dict[str, Any]:
-    """Base, adapter and exported folders on the same rows, as `texlens compare --json` prints them; writes the report.
+    """Base, adapter and other systems on the same rows, as `texlens compare --json` prints them; writes the report.
+
+    Args:
+        systems: other runs, checkpoints, exports, bare models, endpoints (http://…/v1#model), files of predictions.
 
     Raises:
-        RunError, ModelError: not a run folder, or an export of another base.
+        RunError, ModelError, DataError: not a run folder, or a system that is not there.
     """
     from texlens.evaluation.run import compare_run
     from texlens.evaluation.saved_run import open_run
-    from texlens.evaluation.sources import names_of_folders
 
     config, folder = open_run(Path(run), _overrides(settings))
-    named = names_of_folders([Path(export) for export in exports])
     with folder.locked():
-        result = compare_run(config, folder, exports=named, split=split, console=Console(quiet=True))
+        result = compare_run(
+            config, folder, others=[str(system) for system in systems], split=split, console=Console(quiet=True)
+        )
     return result.to_json()
 
 

@@ -1,16 +1,16 @@
 """`texlens compare`"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from texlens.cli.shared import (
     CacheChoice,
+    Checkpoint,
     Json,
     OldNoCache,
     Overrides,
-    RunArgument,
     ShowAll,
     Split,
     check_split,
@@ -20,53 +20,84 @@ from texlens.cli.shared import (
     uses_cache,
 )
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from texlens.evaluation.measured import MeasuredComparison
+
 
 def compare(
-    run: RunArgument,
-    folders: Annotated[
-        list[Path] | None, typer.Argument(metavar="DIR", help="Folders that `texlens export` made of this run.")
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run whose rows are read, or one of its checkpoints.")],
+    systems: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SYSTEM]...",
+            help="Runs, checkpoints, exported folders, bare models, endpoints (http://…/v1#model), predictions.jsonl.",
+        ),
     ] = None,
     split: Split = "test",
+    checkpoint: Checkpoint = None,
     overrides: Overrides = None,
+    show: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Also print so many rows, as every system reads them.")
+    ] = 0,
     show_all: ShowAll = False,
     cache: CacheChoice = True,
     ignore_cache: OldNoCache = False,
     as_json: Json = False,
 ) -> None:
-    """Compare base, adapter and exported folders row by row: scores with intervals, McNemar's test, and the report.
+    """Compare base, adapter and any other systems row by row: scores with intervals, McNemar's test, and the report.
 
     Examples:
 
         texlens compare runs/nano --json > compare.json
 
-        texlens compare runs/nano exported/nano exported/nano-nf4
+        texlens compare runs/nano --show 5
+
+        texlens compare runs/nano runs/nano-2 exported/nano nano predictions.jsonl
     """
     from texlens.evaluation.run import compare_run
     from texlens.evaluation.saved_run import open_run
-    from texlens.evaluation.sources import names_of_folders
-    from texlens.evaluation.tables import comparison_table, systems_table
 
     check_split(split)
-    config, folder = open_run(run, overrides or ())
-    exports = names_of_folders(folders or [])
+    config, folder = open_run(run, overrides or (), checkpoint)
     with folder.locked():
         result = compare_run(
             config,
             folder,
-            exports=exports,
+            others=systems or [],
             split=split,
             use_cache=uses_cache(cache, ignore_cache),
             console=message_console(),
         )
-    against_adapter = result.comparison.with_reference("adapter", without=["base"]) if exports else None
     if as_json:
         value = result.to_json()
+        against_adapter = _against_adapter(result)
         print_json({**value, "against_adapter": against_adapter.to_json()["paired"]} if against_adapter else value)
-        return
-    console = result_console()
+    else:
+        print_comparison(result, result_console(), show=show, show_all=show_all)
+
+
+def print_comparison(
+    result: "MeasuredComparison", console: "Console", *, show: int = 0, show_all: bool = False
+) -> None:
+    """The table (two with systems beyond the run's own), rows where asked for, and where the report is."""
+    from texlens.evaluation.row_view import rows_text
+    from texlens.evaluation.tables import comparison_table, systems_table
+
+    against_adapter = _against_adapter(result)
     if against_adapter:
         console.print(systems_table(result.comparison, result.title))
-        console.print(systems_table(against_adapter, "Exports compared with the adapter"))
+        console.print(systems_table(against_adapter, "Other systems compared with the adapter"))
+        for line in result.lines_on_overlap():
+            console.print(line, markup=False)
     else:
         console.print(comparison_table(result.comparison, result.title, show_all=show_all))
-    console.print(f"report: {result.report}")
+    if show:
+        console.print(rows_text(result.comparison, show), markup=False)
+    console.print(f"report: {result.report}", markup=False)
+
+
+def _against_adapter(result: "MeasuredComparison"):
+    has_others = len(result.comparison.systems) > 2
+    return result.comparison.with_reference("adapter", without=["base"]) if has_others else None

@@ -8,6 +8,7 @@ import typer
 
 from texlens.cli.shared import (
     CacheChoice,
+    Checkpoint,
     Json,
     OldNoCache,
     Overrides,
@@ -20,6 +21,8 @@ from texlens.cli.shared import (
 )
 
 if TYPE_CHECKING:
+    from texlens.config.run import RunConfig
+    from texlens.core.run_folder import RunFolder
     from texlens.metrics.scores import Scores
 
 
@@ -37,6 +40,7 @@ def evaluate(
     system: Annotated[
         Literal["adapter", "base"] | None, typer.Option(help="Which of a run reads the rows; default: the adapter.")
     ] = None,
+    checkpoint: Checkpoint = None,
     overrides: Overrides = None,
     show_all: ShowAll = False,
     cache: CacheChoice = True,
@@ -55,14 +59,16 @@ def evaluate(
     """
     from texlens.core.errors import ConfigError
     from texlens.core.run_folder import MANIFEST
+    from texlens.inference.run_checkpoint import run_of_weights
 
     if subset and not data:
         raise ConfigError("--subset belongs to --data; give --set data.subset=… to change a run's own")
-    if (Path(model) / MANIFEST).is_file():
+    if (Path(model) / MANIFEST).is_file() or (run_of_weights(Path(model)) and not data):
         check_split(split)
-        about, scores = _of_run(
-            Path(model), data, subset, split, system or "adapter", overrides or (), uses_cache(cache, ignore_cache)
-        )
+        config, folder = _opened(Path(model), data, subset, overrides or (), checkpoint)
+        about, scores = _of_run(config, folder, split, system or "adapter", uses_cache(cache, ignore_cache))
+    elif checkpoint:
+        raise ConfigError(f"--checkpoint {checkpoint}: {model} is not a run folder; leave it out")
     elif data is None:
         raise ConfigError(f"{model}: not a run folder; to score a checkpoint, name the rows with --data PATH")
     elif system:
@@ -80,15 +86,22 @@ def evaluate(
         console.print(claim, markup=False)
 
 
-def _of_run(
-    path: Path, data: str | None, subset: str | None, split: str, system: str, overrides: Sequence[str], use_cache: bool
-) -> tuple[dict[str, Any], "Scores"]:
-    from texlens.evaluation.run import evaluate_run
+def _opened(
+    path: Path, data: str | None, subset: str | None, overrides: Sequence[str], checkpoint: str | None
+) -> tuple["RunConfig", "RunFolder"]:
     from texlens.evaluation.saved_run import open_run
 
-    config, folder = open_run(path, overrides)
+    config, folder = open_run(path, overrides, checkpoint)
     if data:
         config = config.model_copy(update={"data": config.data.model_copy(update={"path": data, "subset": subset})})
+    return config, folder
+
+
+def _of_run(
+    config: "RunConfig", folder: "RunFolder", split: str, system: str, use_cache: bool
+) -> tuple[dict[str, Any], "Scores"]:
+    from texlens.evaluation.run import evaluate_run
+
     with folder.locked():
         scores, about = evaluate_run(
             config, folder, split=split, system=system, use_cache=use_cache, console=message_console()
