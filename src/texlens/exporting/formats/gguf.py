@@ -31,7 +31,7 @@ class GgufFormat:
 
     def write(self, job: ExportJob) -> Mapping[str, Any]:
         base = job.base
-        notes = via_merged(job, lambda merged: write_gguf(merged, base.processor, job.folder))
+        notes = via_merged(job, lambda merged: write_gguf(merged, base.processor, job.decoding, job.folder))
         shutil.copyfile(base.folder / CONFIG, job.folder / CONFIG)
         job.write_supporting_files()
         write_modelfile(job.folder, notes, base.processor, job.decoding, job.config.data.system_prompt)

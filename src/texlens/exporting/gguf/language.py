@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from texlens.exporting.decoding import Decoding
 from texlens.exporting.gguf.tensors import GgufTensor, llama_name, write_tensors
 from texlens.exporting.gguf.tokens import add_tokens
 from texlens.exporting.shards import StoredTensor
@@ -15,7 +16,12 @@ from texlens.models.processor import Processor
 
 
 def write_language_model(
-    path: Path, export: GgufExport, config: Any, stored: Mapping[str, StoredTensor], processor: Processor
+    path: Path,
+    export: GgufExport,
+    config: Any,
+    stored: Mapping[str, StoredTensor],
+    processor: Processor,
+    decoding: Decoding,
 ) -> None:
     """
     Args:
@@ -33,13 +39,24 @@ def write_language_model(
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(path.parent.name.strip(".").removesuffix(".partial"))
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    _add_decoding(writer, decoding)
     _add_sizes(writer, text)
     export.add_text(writer, config)
-    add_tokens(writer, processor, text.vocab_size)
+    add_tokens(writer, processor, text.vocab_size, text.bos_token_id)
     names = gguf.get_tensor_name_map(architecture, text.num_hidden_layers)
     language = {name: tensor for name, tensor in stored.items() if not name.startswith("model.visual.")}
     tensors = [part for name, tensor in language.items() for part in _tensors(name, tensor, names, text)]
     write_tensors(writer, tensors, quantized=True)
+
+
+def _add_decoding(writer: Any, decoding: Decoding) -> None:
+    """Defaults of llama.cpp's programs where the command line has none."""
+    writer.add_sampling_temp(decoding.temperature)
+    writer.add_sampling_top_k(0)
+    writer.add_sampling_top_p(1.0)
+    writer.add_sampling_min_p(0.0)
+    writer.add_sampling_penalty_repeat(1.0)
 
 
 def _add_sizes(writer: Any, text: Any) -> None:

@@ -9,7 +9,12 @@ PRE_TOKENIZER = "qwen2"
 """llama.cpp's name for how text is split before byte pairs are merged."""
 
 
-def add_tokens(writer: Any, processor: Processor, vocabulary: int) -> None:
+def add_tokens(writer: Any, processor: Processor, vocabulary: int, bos_token_id: int | None) -> None:
+    """
+    Args:
+        vocabulary: rows of the embedding, more than the tokenizer has tokens.
+        bos_token_id: of the checkpoint's config; llama.cpp does not add it to prompts.
+    """
     tokenizer: Any = processor.tokenizer
     tokens, types = _typed_tokens(tokenizer, vocabulary)
     writer.add_tokenizer_model("gpt2")
@@ -17,6 +22,8 @@ def add_tokens(writer: Any, processor: Processor, vocabulary: int) -> None:
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(_merges(tokenizer))
+    if bos_token_id is not None:
+        writer.add_bos_token_id(bos_token_id)
     writer.add_eos_token_id(processor.end_token_id)
     writer.add_pad_token_id(processor.pad_token_id)
     writer.add_add_bos_token(False)
@@ -36,10 +43,16 @@ def _typed_tokens(tokenizer: Any, vocabulary: int) -> tuple[list[str], list[Any]
         if token is None:
             types.append(gguf.TokenType.UNUSED)
         elif number in added:
-            types.append(gguf.TokenType.CONTROL if added[number].special else gguf.TokenType.USER_DEFINED)
+            is_control = added[number].special or looks_special(str(token))
+            types.append(gguf.TokenType.CONTROL if is_control else gguf.TokenType.USER_DEFINED)
         else:
             types.append(gguf.TokenType.NORMAL)
     return tokens, types
+
+
+def looks_special(token: str) -> bool:
+    """Qwen's tokens for code completion are not marked as special; llama.cpp's converter goes by their form."""
+    return token.startswith("<|") and token.endswith("|>")
 
 
 def _merges(tokenizer: Any) -> list[str]:

@@ -41,6 +41,7 @@ def write_vision_tower(
     writer: Any = gguf.GGUFWriter(str(path), gguf.MODEL_ARCH_NAMES[gguf.MODEL_ARCH.MMPROJ])
     writer.add_type(gguf.GGUFType.MMPROJ)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_clip_has_vision_encoder(True)
     writer.add_clip_projector_type(getattr(gguf.VisionProjectorType, export.projector))
     _add_sizes(writer, config)

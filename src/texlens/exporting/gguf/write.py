@@ -9,6 +9,7 @@ from typing import Any
 
 from texlens.adapters.merge import parameter_name
 from texlens.core.errors import ExportError
+from texlens.exporting.decoding import Decoding
 from texlens.exporting.gguf.language import write_language_model
 from texlens.exporting.gguf.vision import write_vision_tower
 from texlens.exporting.quantization.codec import require_package
@@ -22,7 +23,7 @@ MODEL = "model.gguf"
 PROJECTOR = "mmproj.gguf"
 
 
-def write_gguf(merged: Path, processor: Processor, folder: Path) -> dict[str, Any]:
+def write_gguf(merged: Path, processor: Processor, decoding: Decoding, folder: Path) -> dict[str, Any]:
     """Writes `model.gguf` and `mmproj.gguf` of a merged checkpoint; returns what the manifest says of the method.
 
     Raises:
@@ -35,7 +36,7 @@ def write_gguf(merged: Path, processor: Processor, folder: Path) -> dict[str, An
         raise ExportError(f"--format gguf: llama.cpp does not run {family.title}; use --format merged")
     _check_depth(family, model_config)
     stored = {parameter_name(tensor.name): tensor for path in weight_files(merged) for tensor in read_shard(path)[0]}
-    write_language_model(folder / MODEL, family.gguf, model_config, stored, processor)
+    write_language_model(folder / MODEL, family.gguf, model_config, stored, processor, decoding)
     write_vision_tower(folder / PROJECTOR, family, family.gguf, model_config, stored, processor)
     return {
         "method": "GGUF: language model Q8_0, tower and merger 16 bit",

@@ -19,7 +19,7 @@ def add_no_text_settings(writer: Any, config: Any) -> None:
 def _add_vision_settings(writer: Any, config: Any) -> None:
     vision = config.vision_config
     writer.add_vision_embedding_length(vision.embed_dim)
-    writer.add_vision_feed_forward_length(int(vision.embed_dim * vision.mlp_ratio))
+    writer.add_vision_feed_forward_length(vision.hidden_size)  # as llama.cpp's converter writes it
     writer.add_vision_image_size(GGUF_IMAGE_SIZE)
 
 
