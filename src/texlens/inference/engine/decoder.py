@@ -1,0 +1,194 @@
+"""The language models of the four families over rows that have a key-value cache: prompts in packs, then step by step.
+
+# T = rows or tokens, D = width, H = query heads, G = key/value heads, W = width of a head, V = vocabulary
+# C = positions in the cache, P = pages of a row
+
+Both passes run the same layers; they differ in the attention, which is over the pack's segments for prompts and over
+the cache's pages for a step.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from texlens.inference.engine.cache import PAGE_SIZE, PagedCache
+from texlens.inference.engine.experts import DenseMlp, Experts, is_mixture
+from texlens.inference.engine.projection import Projection
+from texlens.kernels.attention.api import Segments, attend
+from texlens.kernels.decode.backend import DecodeKernels
+from texlens.kernels.decode.lora import Product
+from texlens.kernels.decode.reference import HeadShape
+from texlens.models.packed.text import frequency_axes
+
+Attention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+"""(query [T, H, W], key [T, G, W], value [T, G, W], number of the layer) to [T, H, W]."""
+
+
+class PromptRows(NamedTuple):
+    """A pack of prompts.
+
+    Args:
+        token_ids_T, positions_3T: tokens and M-RoPE positions.
+        segments: bounds of the prompts.
+        at_T: where each token's keys and values go in the cache.
+        adapter_T: number of each token's adapter.
+        image_rows_I: tokens that stand for images; `features_ID` replaces their embeddings, and each of `deepstack` is
+            added to them after one of the first layers.
+        last_B: the last token of each prompt.
+    """
+
+    token_ids_T: Tensor
+    positions_3T: Tensor
+    segments: Segments
+    at_T: Tensor
+    adapter_T: Tensor
+    image_rows_I: Tensor
+    features_ID: Tensor
+    deepstack: Sequence[Tensor]
+    last_B: Tensor
+
+
+class StepRows(NamedTuple):
+    """The last token of each row, its M-RoPE position (the same on all axes), and the tokens before it in the cache."""
+
+    token_ids_T: Tensor
+    positions_T: Tensor
+    lengths_T: Tensor
+    pages_TP: Tensor
+    adapter_T: Tensor
+
+
+class TextDecoder:
+    """
+    Args:
+        model: the stock model (inside of a `PeftModel`: `base_model.model`).
+        adapters: PEFT's names, in the order of their numbers; None is the base.
+    """
+
+    def __init__(self, model: Any, adapters: Sequence[str | None], kernels: DecodeKernels):
+        self._text, self._head, self._kernels = model.model.language_model, model.lm_head, kernels
+        config = self._text.config
+        self.layers = [_Layer(layer, config, adapters) for layer in self._text.layers]
+        self._norm = self._text.norm
+        spectrum = self._text.rotary_emb.inv_freq
+        axes = frequency_axes(config.rope_parameters, len(spectrum), config.model_type)
+        self._axes = axes.to(spectrum.device)
+
+    @property
+    def cache_shape(self) -> tuple[int, int, int]:
+        """Layers, key/value heads, width of a head."""
+        heads = self.layers[0].heads
+        return len(self.layers), heads.keys, heads.width
+
+    @property
+    def embedding(self) -> Tensor:
+        return self._text.embed_tokens.weight
+
+    def refresh(self) -> None:
+        """Reads the adapters again."""
+        for layer in self.layers:
+            layer.refresh()
+
+    @torch.no_grad()
+    def prefill(self, rows: PromptRows, cache: PagedCache) -> Tensor:
+        """Logits [B, V] after each prompt, whose keys and values are then in the cache."""
+        x_TD = self._text.embed_tokens(rows.token_ids_T)
+        x_TD = x_TD.index_copy(0, rows.image_rows_I, rows.features_ID.to(x_TD.dtype))
+        cos_TW, sin_TW = self._rotary(rows.positions_3T.float()[self._axes].T)
+
+        def over_segments(query: Tensor, key: Tensor, value: Tensor, number: int) -> Tensor:
+            return attend(query, key, value.contiguous(), rows.segments, causal=True)
+
+        deep = {number: (rows.image_rows_I, part) for number, part in enumerate(rows.deepstack)}
+        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter_T, rows.at_T, cache, over_segments, deep, rows.last_B)
+        return self._head(x_TD)
+
+    @torch.no_grad()
+    def step(self, rows: StepRows, cache: PagedCache) -> Tensor:
+        """Logits [T, V] after each row's last token, whose keys and values are then in the cache."""
+        x_TD = self._text.embed_tokens(rows.token_ids_T)
+        cos_TW, sin_TW = self._rotary(rows.positions_T.float()[:, None])
+        page_T = rows.pages_TP.gather(1, (rows.lengths_T // PAGE_SIZE)[:, None].long())[:, 0]
+        at_T = page_T.long() * PAGE_SIZE + rows.lengths_T % PAGE_SIZE
+        lengths_T = rows.lengths_T + 1
+
+        def over_pages(query: Tensor, key: Tensor, value: Tensor, number: int) -> Tensor:
+            keys, values = cache.keys[number], cache.values[number]
+            return self._kernels.attend(query, keys, values, rows.pages_TP, lengths_T, PAGE_SIZE)
+
+        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter_T, at_T, cache, over_pages)
+        return self._head(x_TD)
+
+    def _layers(
+        self,
+        x_TD: Tensor,
+        cos_TW: Tensor,
+        sin_TW: Tensor,
+        adapter_T: Tensor,
+        at_T: Tensor,
+        cache: PagedCache,
+        attention: Attention,
+        deepstack: dict[int, tuple[Tensor, Tensor]] | None = None,
+        last_B: Tensor | None = None,
+    ) -> Tensor:
+        """Normed hidden states after the last layer, of the rows `last_B` alone where given."""
+        kernels, deepstack = self._kernels, deepstack or {}
+        first = self.layers[0].first_norm
+        normed_TD = kernels.norm(x_TD, first.weight, first.variance_epsilon)
+        norms = [layer.first_norm for layer in self.layers[1:]] + [self._norm]
+        for number, (layer, norm) in enumerate(zip(self.layers, norms, strict=True)):
+            keys, values = cache.keys[number], cache.values[number]
+            product = layer.qkv.product(normed_TD, adapter_T)
+            parts = kernels.split_heads(product, layer.heads, cos_TW, sin_TW, keys, values, at_T)
+            mixed_TN = attention(*parts, number).flatten(1)
+            if last_B is not None and number == len(self.layers) - 1 and number not in deepstack:
+                mixed_TN, x_TD, adapter_T = mixed_TN[last_B], x_TD[last_B], adapter_T[last_B]
+                last_B = None
+            product = layer.out.product(mixed_TN, adapter_T)
+            second = layer.second_norm
+            x_TD, normed_TD = kernels.add_norm(x_TD, product, second.weight, second.variance_epsilon)
+            product = layer.mlp_product(normed_TD, adapter_T, kernels)
+            x_TD, normed_TD = kernels.add_norm(x_TD, product, norm.weight, norm.variance_epsilon)
+            if number in deepstack:
+                image_rows_I, added_ID = deepstack[number]
+                x_TD = x_TD.index_add(0, image_rows_I, added_ID.to(x_TD.dtype))
+                normed_TD = kernels.norm(x_TD, norm.weight, norm.variance_epsilon)
+        return normed_TD if last_B is None else normed_TD[last_B]
+
+    def _rotary(self, positions_TF: Tensor) -> tuple[Tensor, Tensor]:
+        """cos, sin [T, W] in float32 of the position that each frequency turns with, [T, frequencies] or [T, 1]."""
+        angles = positions_TF * self._text.rotary_emb.inv_freq.float()
+        angles = torch.cat([angles, angles], -1)
+        scale = self._text.rotary_emb.attention_scaling
+        return angles.cos() * scale, angles.sin() * scale
+
+
+class _Layer:
+    def __init__(self, layer: Any, config: Any, adapters: Sequence[str | None]):
+        attention = layer.self_attn
+        self.first_norm, self.second_norm = layer.input_layernorm, layer.post_attention_layernorm
+        self.qkv = Projection((attention.q_proj, attention.k_proj, attention.v_proj), adapters)
+        self.out = Projection((attention.o_proj,), adapters)
+        mixture = is_mixture(layer.mlp)
+        self.mlp = Experts(layer.mlp, adapters) if mixture else DenseMlp(layer.mlp, adapters)
+        query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        self.heads = HeadShape(
+            config.num_attention_heads,
+            config.num_key_value_heads,
+            attention.head_dim,
+            None if query_norm is None else query_norm.weight,
+            None if key_norm is None else key_norm.weight,
+            1e-6 if query_norm is None else query_norm.variance_epsilon,
+        )
+
+    def mlp_product(self, normed_TD: Tensor, adapter_T: Tensor, kernels: DecodeKernels) -> Product:
+        if isinstance(self.mlp, Experts):
+            return Product(self.mlp(normed_TD, adapter_T))
+        act_TF = kernels.swiglu(self.mlp.gate_up.product(normed_TD, adapter_T))
+        return self.mlp.down.product(act_TF, adapter_T)
+
+    def refresh(self) -> None:
+        for part in (self.qkv, self.out, self.mlp):
+            part.refresh()

@@ -1,0 +1,302 @@
+"""`DecodingEngine`: rows that join, are decoded together and leave, without the device ever waiting for the host.
+
+Prompts are prefilled in packs, steps are CUDA graphs over a few batch sizes, and what a step gave is read while the next
+one runs: a row's newest token is known to the host one step later than to the device.
+
+# B = rows of a step, T = tokens of a pack, V = vocabulary
+"""
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.engine.cache import PagedCache, pages_for, positions_of
+from texlens.inference.engine.choose import Draw, choose
+from texlens.inference.engine.decoder import PromptRows, StepRows, TextDecoder
+from texlens.inference.engine.graphs import StepGraphs
+from texlens.inference.engine.plan import EnginePlan
+from texlens.inference.engine.prompt_pack import build_prompt_pack
+from texlens.inference.engine.slot_state import ENDED, FULL, LOOPED, SlotState
+from texlens.inference.engine.step_results import Readback, StepKind, StepOutput, pack_output
+from texlens.inference.engine.vision import VisionTower
+from texlens.inputs.example import Example
+from texlens.kernels.attention.api import segments
+from texlens.kernels.decode.backend import decode_kernels
+from texlens.models.packed.forward import pack_layout
+from texlens.models.processor import Processor
+
+STOPS = {ENDED: "end", LOOPED: "loop", FULL: "length"}
+NOT_FINITE = "the model's logits are NaN or Inf for this row"
+
+
+@dataclass(eq=False)
+class EngineRow:
+    """One row: its prompt, and where it is in the engine. `launched` counts tokens that the device was asked for."""
+
+    prompt: Example
+    state: GenerationState
+    adapter: int
+    slot: int = -1
+    pages: Sequence[int] = ()
+    launched: int = 0
+
+    @property
+    def positions(self) -> int:
+        """Positions in the cache that the row may need."""
+        return len(self.prompt) + self.state.sampling.max_new_tokens
+
+    @property
+    def is_running(self) -> bool:
+        return self.state.is_active and self.launched < self.state.sampling.max_new_tokens
+
+
+class DecodingEngine:
+    """
+    Args:
+        model: a stock model, adapted by PEFT or not.
+        adapters: names of the adapters that rows may have, None for the base; their order is their numbers.
+        end_ids: tokens that end a turn.
+        plan: slots and memory.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        processor: Processor,
+        *,
+        end_ids: frozenset[int],
+        adapters: Sequence[str | None],
+        plan: EnginePlan,
+    ):
+        stock = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self.end_ids, self.plan, self.adapters = end_ids, plan, list(adapters)
+        self.device = next(stock.parameters()).device
+        self._kernels = decode_kernels(self.device)
+        self._decoder = TextDecoder(stock, self.adapters, self._kernels)
+        self._vision = VisionTower(stock, processor.geometry, self.adapters)
+        self._layout = pack_layout(stock.config, processor)
+        layers, keys, width = self._decoder.cache_shape
+        self._cache = PagedCache(
+            layers, keys, width, pages=plan.pages, dtype=self._decoder.embedding.dtype, device=self.device
+        )
+        self._state = SlotState(plan.slots, plan.pages_per_slot, self.device)
+        self._ends_E = torch.tensor(sorted(end_ids), dtype=torch.int64, device=self.device)
+        self._free_slots = list(range(plan.slots - 1, -1, -1))
+        self._waiting: deque[EngineRow] = deque()
+        self._running: list[EngineRow] = []
+        self._unread: deque[tuple[list[EngineRow], Readback]] = deque()
+        self._graphs = StepGraphs(self._step_of_slots, plan.slots, self.device)
+
+    # Rows ------------------------------------------------------------------------------------------------------------
+
+    def add(
+        self, prompts: Sequence[Example], states: Sequence[GenerationState], adapters: Sequence[str | None] | None = None
+    ) -> None:
+        """Rows to be decoded, in order; they join as soon as slots and pages are free.
+
+        Args:
+            prompts: with raw patches (uint8); rows that share one object have its image read once.
+
+        Raises:
+            ValueError: a row that the plan has no room for, or an unknown adapter.
+        """
+        names = [self.adapters[0]] * len(prompts) if adapters is None else adapters
+        rows = [
+            EngineRow(prompt, state, self.adapters.index(name))
+            for prompt, state, name in zip(prompts, states, names, strict=True)
+        ]
+        for row in rows:
+            pages = pages_for(row.positions)
+            if pages > min(self.plan.pages_per_slot, self.plan.pages):
+                raise ValueError(
+                    f"{row.prompt.sample_id}: {row.positions} positions are more than the engine's plan has for a row"
+                )
+        self._waiting.extend(rows)
+
+    @property
+    def states(self) -> list[GenerationState]:
+        """Of the rows that wait or run."""
+        return [row.state for row in (*self._running, *self._waiting) if row.state.is_active]
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self._running or self._waiting or self._unread)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def refresh(self) -> None:
+        """Reads the adapters' weights again, after a training step."""
+        self._decoder.refresh()
+
+    # Steps -----------------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Rows that wait join where there is room, every row that runs gets a token, and results are read."""
+        self._release_finished()
+        while joining := self._admitted():
+            self._prefill(joining)
+        rows = [row for row in self._running if row.is_running]
+        if rows:
+            self._launch(rows)
+        lag = 1 if self.device.type == "cuda" and rows else 0
+        while len(self._unread) > lag:
+            self._read(*self._unread.popleft())
+        self._release_finished()
+
+    def finish(self) -> None:
+        """Steps until no row is left."""
+        while self.has_work:
+            self.step()
+
+    def _admitted(self) -> list[EngineRow]:
+        """Rows for one pack, taken from those that wait; none while it is better to let more slots become free."""
+        while self._waiting and not self._waiting[0].state.is_active:
+            self._waiting.popleft()
+        few = len(self._free_slots) < self.plan.join_at_least and len(self._waiting) > len(self._free_slots)
+        if few and self._running:
+            return []
+        rows, tokens = [], 0
+        while self._waiting and self._free_slots:
+            row = self._waiting[0]
+            pages, tokens = pages_for(row.positions), tokens + len(row.prompt)
+            if pages > self._cache.free_pages or (rows and tokens > self.plan.pack_tokens):
+                break
+            self._waiting.popleft()
+            if row.state.is_active:
+                row.slot, row.pages = self._free_slots.pop(), self._cache.reserve(pages)
+                rows.append(row)
+        return rows
+
+    def _prefill(self, rows: list[EngineRow]) -> None:
+        pack = build_prompt_pack([row.prompt for row in rows], self._layout)
+        pages_BP = np.zeros((len(rows), self.plan.pages_per_slot), np.int32)
+        for place, row in enumerate(rows):
+            pages_BP[place, : len(row.pages)] = row.pages
+        at_T = np.zeros(len(pack.token_ids), np.int64)
+        ends = np.cumsum(pack.lengths)
+        for row, length, end in zip(rows, pack.lengths, ends, strict=True):
+            at_T[end - length : end] = positions_of(row.pages, int(length))
+        adapter_B = np.array([row.adapter for row in rows], np.int32)
+        slots_B = self._to_device(np.array([row.slot for row in rows]))
+        self._state.join(slots_B, self._to_device(pages_BP), **self._settings(rows, pack.lengths, pack.offsets))
+        adapter_T = self._to_device(np.append(adapter_B, 0)[pack.rows.numpy()].astype(np.int32))
+        image_rows_I = self._to_device(pack.image_rows)
+        features_ID, deepstack = self._vision(pack, adapter_B, self._to_device)
+        prompt_rows = PromptRows(
+            self._to_device(pack.token_ids),
+            self._to_device(pack.positions),
+            segments(self._to_device(pack.ends), pack.longest),
+            self._to_device(at_T),
+            adapter_T,
+            image_rows_I,
+            features_ID,
+            deepstack,
+            self._to_device(ends - 1),
+        )
+        logits_BV = self._decoder.prefill(prompt_rows, self._cache)
+        kind = StepKind.of([row.state.sampling for row in rows])
+        output = self._take(logits_BV, slots_B, kind, decoded=False)
+        for row in rows:
+            row.launched = 1
+        self._running += rows
+        self._unread.append((rows, Readback(output, len(rows))))
+
+    def _settings(self, rows: Sequence[EngineRow], lengths: np.ndarray, offsets: np.ndarray) -> dict[str, Tensor]:
+        """What a slot knows of its row, as `SlotState.join` takes it."""
+        samplings = [row.state.sampling for row in rows]
+        values = {
+            "length": lengths.astype(np.int32),
+            "offset": offsets.astype(np.int32),
+            "adapter": np.array([row.adapter for row in rows], np.int32),
+            "limit": np.array([sampling.max_new_tokens for sampling in samplings], np.int32),
+            "temperature": np.array([sampling.temperature or 0.0 for sampling in samplings], np.float32),
+            "top_p": np.array([sampling.top_p for sampling in samplings], np.float32),
+            "seed": np.array([seed_of(row.state) for row in rows], np.int64),
+            "guard": np.array([sampling.repetition_guard for sampling in samplings]),
+        }
+        return {name: self._to_device(value) for name, value in values.items()}
+
+    def _launch(self, rows: list[EngineRow]) -> None:
+        kind = StepKind.of([row.state.sampling for row in rows])
+        output = self._graphs.run([row.slot for row in rows], kind)
+        for row in rows:
+            row.launched += 1
+        self._unread.append((rows, Readback(output, len(rows))))
+
+    def _step_of_slots(self, slots_B: Tensor, kind: StepKind) -> StepOutput:
+        """One token for each slot; this is what a CUDA graph holds."""
+        state = self._state
+        length_B = state.length[slots_B]
+        rows = StepRows(
+            state.token[slots_B],
+            length_B + state.offset[slots_B],
+            length_B,
+            state.pages[slots_B],
+            state.adapter[slots_B],
+        )
+        logits_BV = self._decoder.step(rows, self._cache)
+        return self._take(logits_BV, slots_B, kind, decoded=True)
+
+    def _take(self, logits_BV: Tensor, slots_B: Tensor, kind: StepKind, *, decoded: bool) -> StepOutput:
+        state = self._state
+        draw = None
+        if kind.draws:
+            draw = Draw(state.temperature[slots_B], state.top_p[slots_B], state.seed[slots_B], state.count[slots_B])
+        choice = choose(logits_BV, self._kernels, draw, kind.alternatives)
+        status_B = state.take(slots_B, choice.tokens_B, self._ends_E, decoded=decoded)
+        return pack_output(choice, status_B)
+
+    # Results ---------------------------------------------------------------------------------------------------------
+
+    def _read(self, rows: list[EngineRow], readback: Readback) -> None:
+        tokens, log_probabilities, statuses, alternatives = readback.wait()
+        for place, row in enumerate(rows):
+            state = row.state
+            if not state.is_active:
+                continue
+            if math.isnan(log_probabilities[place]):
+                state.fail(NOT_FINITE)
+            elif state.detokenizer is not None or state.sampling.top_logprobs:
+                others = alternatives[place][: state.sampling.top_logprobs]
+                state.append_token(tokens[place], log_probabilities[place], self.end_ids, others)
+            else:
+                state.tokens.append(tokens[place])
+                state.log_probabilities.append(log_probabilities[place])
+                state.alternatives.append([])
+                if stop := STOPS.get(statuses[place]):
+                    state.finish(stop)  # type: ignore[arg-type]
+
+    def _release_finished(self) -> None:
+        """Gives back slots and pages. What is in flight may still write there, before anything that comes later."""
+        if all(row.state.is_active for row in self._running):
+            return
+        for row in self._running:
+            if not row.state.is_active:
+                self._free_slots.append(row.slot)
+                self._cache.release(row.pages)
+        self._running = [row for row in self._running if row.state.is_active]
+
+    def _to_device(self, value: Any) -> Tensor:
+        tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+
+def seed_of(state: GenerationState) -> int:
+    """The seed of a row's draws."""
+    return state.generator.initial_seed() & 0x7FFFFFFF if state.generator is not None else 0

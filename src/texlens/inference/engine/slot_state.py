@@ -1,0 +1,78 @@
+"""What the device knows of every row in the engine, one slot each, so that a step needs nothing from the host.
+
+# S = slots (and one more, for the padding of a batch), P = pages of a slot
+"""
+
+import torch
+from torch import Tensor
+
+from texlens.metrics.repetition import LONGEST_UNIT, MIN_CUT_REPEATS, MIN_CUT_TOKENS
+
+GOING, ENDED, LOOPED, FULL = range(4)
+"""A row's status after a step."""
+
+NO_TOKEN = -1
+
+
+class SlotState:
+    """Tensors [S + 1] by slot; the last slot belongs to no row.
+
+    `length` counts tokens in the cache; `offset` is added to it for the M-RoPE position; `count` counts new tokens and
+    `limit` bounds them. `recent` holds the last tokens and `runs` how long each has repeated the one c places before,
+    for cycles c = 1, 2, …: together they find a text that goes in circles.
+    """
+
+    def __init__(self, slots: int, pages: int, device: torch.device):
+        def of(dtype: torch.dtype, *more: int, value: float = 0) -> Tensor:
+            return torch.full((slots + 1, *more), value, dtype=dtype, device=device)
+
+        self.slots = slots
+        self.token = of(torch.int64)
+        self.length, self.offset = of(torch.int32), of(torch.int32)
+        self.adapter = of(torch.int32)
+        self.count, self.limit = of(torch.int32), of(torch.int32, value=1)
+        self.status = of(torch.int32, value=FULL)
+        self.temperature, self.top_p = of(torch.float32), of(torch.float32, value=1)
+        self.seed = of(torch.int64)
+        self.guard = of(torch.bool)
+        self.pages = of(torch.int32, pages)
+        self.recent = of(torch.int32, LONGEST_UNIT, value=NO_TOKEN)
+        self.runs = of(torch.int32, LONGEST_UNIT)
+        cycles = torch.arange(1, LONGEST_UNIT + 1, device=device)
+        self._enough = (MIN_CUT_REPEATS * cycles).clamp(min=MIN_CUT_TOKENS) - cycles
+
+    def join(self, slots_B: Tensor, pages_BP: Tensor, **values: Tensor) -> None:
+        """Rows begin in these slots: their pages, and `length`, `offset`, `adapter`, `limit`, `temperature`, `top_p`,
+        `seed`, `guard`."""
+        self.pages[slots_B] = pages_BP
+        for name, value_B in values.items():
+            getattr(self, name)[slots_B] = value_B
+        self.count[slots_B], self.status[slots_B] = 0, GOING
+        self.recent[slots_B], self.runs[slots_B] = NO_TOKEN, 0
+
+    def take(self, slots_B: Tensor, tokens_B: Tensor, ends_E: Tensor, *, decoded: bool) -> Tensor:
+        """Appends a token to each row that is going; returns each row's status.
+
+        Args:
+            ends_E: tokens that end a turn.
+            decoded: whether the token before is in the cache since this step.
+        """
+        going_B = self.status[slots_B] == GOING
+        count_B = self.count[slots_B] + going_B
+        recent_BC, runs_BC = self.recent[slots_B], self.runs[slots_B]
+        equal_BC = recent_BC == tokens_B[:, None]
+        runs_BC = torch.where(equal_BC, runs_BC + 1, 0)
+        looped_B = (runs_BC >= self._enough).any(-1) & self.guard[slots_B]
+        ended_B = (tokens_B[:, None] == ends_E).any(-1)
+        full_B = count_B >= self.limit[slots_B]
+        status_B = torch.where(full_B, FULL, GOING)
+        status_B = torch.where(looped_B, LOOPED, status_B)
+        status_B = torch.where(ended_B, ENDED, status_B)
+        status_B = torch.where(going_B, status_B.int(), self.status[slots_B])
+        self.token[slots_B] = tokens_B
+        self.count[slots_B], self.status[slots_B] = count_B, status_B
+        self.recent[slots_B] = torch.cat([tokens_B[:, None].int(), recent_BC[:, :-1]], -1)
+        self.runs[slots_B] = runs_BC.int()
+        if decoded:
+            self.length[slots_B] += going_B
+        return status_B

@@ -1,0 +1,39 @@
+"""The adapters' share of a product whose rows belong to several adapters.
+
+# T = rows, N = width out, R = ranks of all adapters side by side, A = adapters (the base counts as one)
+
+A product of a row x with all adapters at once is `[W; A] x`: N columns of the base and R columns of the adapters'
+A matrices. The columns of other adapters than the row's are set to 0 by `gates`, so that a batch may mix adapters.
+LoRA: Hu et al. 2021, arXiv:2106.09685; several adapters in one batch: Chen et al. 2023 (Punica), arXiv:2310.18547.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class RowLora(NamedTuple):
+    """`up_NR` is every adapter's B with its scale; row t takes the gates `gates_AR[gate_row_T[t]]`."""
+
+    up_NR: Tensor
+    gates_AR: Tensor
+    gate_row_T: Tensor
+
+    @property
+    def ranks(self) -> int:
+        return self.up_NR.shape[1]
+
+
+class Product(NamedTuple):
+    """A product's columns `[T, N + R]`, the last R without their gates; `lora` None where there are only N."""
+
+    columns: Tensor
+    lora: RowLora | None = None
+
+    def complete(self) -> Tensor:
+        """`[T, N]` with the adapters' share added."""
+        if self.lora is None:
+            return self.columns
+        height = len(self.lora.up_NR)
+        gated_TR = self.columns[:, height:] * self.lora.gates_AR[self.lora.gate_row_T]
+        return self.columns[:, :height] + gated_TR @ self.lora.up_NR.T

@@ -1,0 +1,60 @@
+"""The decoding engine compared with `model.generate`, row by row, in float32."""
+
+import pytest
+
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
+
+
+def assert_equal(states, expected):
+    for state, (tokens, log_probabilities) in zip(states, expected, strict=True):
+        assert state.tokens == tokens
+        assert state.log_probabilities == pytest.approx(log_probabilities, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_rows_equal_the_stock_generation(family, samples):
+    model, processor = tiny_model(family)
+    states = states_of(len(samples))
+
+    engine = engine_of(model, processor, slots=8)
+    engine.add(prompts_of(processor, samples), states)
+    engine.finish()
+
+    assert_equal(states, [stock(model, processor, sample) for sample in samples])
+    assert len({tuple(state.tokens) for state in states}) > 1
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_rows_that_join_while_others_run_equal_the_stock_generation(family, samples):
+    model, processor = tiny_model(family, seed=1)
+    prompts, states = prompts_of(processor, samples), states_of(len(samples))
+    for number, state in enumerate(states):
+        state.sampling = states_of(1, max_new_tokens=5 + 3 * number)[0].sampling
+
+    engine = engine_of(model, processor, slots=3)
+    engine.add(prompts[:2], states[:2])
+    for _ in range(3):
+        engine.step()
+    engine.add(prompts[2:], states[2:])
+    engine.finish()
+
+    expected = [
+        stock(model, processor, sample, max_new_tokens=state.sampling.max_new_tokens)
+        for sample, state in zip(samples, states, strict=True)
+    ]
+    assert_equal(states, expected)
+
+
+def test_rows_end_with_the_token_that_ends_a_turn(samples):
+    model, processor = tiny_model()
+    free = [stock(model, processor, sample)[0] for sample in samples]
+    end_ids = frozenset({free[0][3], free[1][6]})
+    states = states_of(len(samples))
+
+    engine = engine_of(model, processor, end_ids=end_ids)
+    engine.add(prompts_of(processor, samples), states)
+    engine.finish()
+
+    assert_equal(states, [stock(model, processor, sample, end_ids=end_ids) for sample in samples])
+    assert {state.stop for state in states} <= {"end", "length"} and states[0].stop == "end"
