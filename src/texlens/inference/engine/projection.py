@@ -58,11 +58,11 @@ class Projection:
         bases = [base_of(layer) for layer in layers]
         self.heights = [base.out_features for base in bases]
         self.height, self.width = sum(self.heights), bases[0].in_features
-        self._slots, used = _slots(layers, self.adapters, self.heights)
-        self.ranks = -(-used // MULTIPLE) * MULTIPLE
+        self._slots, self._sections = _slots(layers, self.adapters, self.heights)
+        self.ranks = -(-self._sections[-1] // MULTIPLE) * MULTIPLE
         self.weight = _weight(bases, self.ranks)
         device, dtype = _device(bases), compute_dtype(bases[0])
-        self.up_NR = torch.zeros(self.height, self.ranks, dtype=dtype, device=device)
+        self.up_RN = torch.zeros(self.ranks, self.height, dtype=dtype, device=device)
         self.gates_AR = torch.zeros(len(self.adapters), self.ranks, dtype=dtype, device=device)
         self.factors_AN: Tensor | None = None
         self.bias_N = _stacked_bias(bases, dtype)
@@ -73,12 +73,12 @@ class Projection:
         """Reads the adapters again: training may have changed them. Tensors keep their addresses."""
         if not self.ranks:
             return
-        a_RD = self.up_NR.new_zeros(self.ranks, self.width)
+        a_RD = self.up_RN.new_zeros(self.ranks, self.width)
         self._slots = [slot._replace(update=self._update_of(slot)) for slot in self._slots]
         for slot in self._slots:
             update = slot.update
             a_RD[slot.columns] = update.a.to(a_RD.dtype)
-            self.up_NR[slot.rows, slot.columns] = (update.b.float() * update.scale).to(self.up_NR.dtype)
+            self.up_RN[slot.columns, slot.rows] = (update.b.float() * update.scale).T.to(self.up_RN.dtype)
             self.gates_AR[slot.adapter, slot.columns] = 1
         self.weight.write_a(a_RD)
         if any(slot.update.magnitude is not None for slot in self._slots):
@@ -92,7 +92,7 @@ class Projection:
         columns = self.weight.columns(x_TD)
         if not self.ranks:
             return Product(_plus(columns, self.bias_N))
-        lora = RowLora(self.up_NR, self.gates_AR, adapter_T)
+        lora = RowLora(self.up_RN, self.gates_AR, adapter_T, self._sections)
         if any(slot.update.router is not None for slot in self._slots):
             lora = lora._replace(gates_AR=self._routed_gates(x_TD, adapter_T), gate_row_T=_each_row(adapter_T))
         if self.factors_AN is not None:
@@ -117,7 +117,7 @@ class Projection:
 
     def _refresh_factors(self) -> None:
         """DoRA: what each adapter multiplies the base's and its own columns with."""
-        factors_AN = self.up_NR.new_ones(len(self.adapters), self.height)
+        factors_AN = self.up_RN.new_ones(len(self.adapters), self.height)
         for slot in self._slots:
             if slot.update.magnitude is not None:
                 factors_AN[slot.adapter, slot.rows] = slot.update.factor().to(factors_AN.dtype)
@@ -199,8 +199,9 @@ def _weight(bases: Sequence[Any], ranks: int) -> Weight:
 
 def _slots(
     layers: Sequence[nn.Module], adapters: Sequence[str | None], heights: Sequence[int]
-) -> tuple[list[_Slot], int]:
-    slots, row, column = [], 0, 0
+) -> tuple[list[_Slot], tuple[int, ...]]:
+    """Every update of every layer, and the first rank of each layer and the end."""
+    slots, sections, row, column = [], [0], 0, 0
     for layer, height in zip(layers, heights, strict=True):
         for number, name in enumerate(adapters):
             for update in updates_of(layer, name):
@@ -208,7 +209,8 @@ def _slots(
                 slots.append(_Slot(number, update, layer, slice(row, row + height), columns))
                 column = columns.stop
         row += height
-    return slots, column
+        sections.append(column)
+    return slots, tuple(sections)
 
 
 def compute_dtype(base: Any) -> torch.dtype:

@@ -9,19 +9,30 @@ LoRA: Hu et al. 2021, arXiv:2106.09685; several adapters in one batch: Chen et a
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
 class RowLora(NamedTuple):
-    """`up_NR` is every adapter's B with its scale; row t takes the gates `gates_AR[gate_row_T[t]]`."""
+    """`up_RN` is every adapter's B with its scale, transposed; row t takes the gates `gates_AR[gate_row_T[t]]`.
 
-    up_NR: Tensor
+    `sections` has the first rank of each of the stacked layers (q, k and v, say), and the end: the ranks between two of
+    them change that layer's columns alone.
+    """
+
+    up_RN: Tensor
     gates_AR: Tensor
     gate_row_T: Tensor
+    sections: tuple[int, ...]
 
     @property
     def ranks(self) -> int:
-        return self.up_NR.shape[1]
+        return len(self.up_RN)
+
+    @property
+    def height(self) -> int:
+        """Columns of the base."""
+        return self.up_RN.shape[1]
 
 
 class Product(NamedTuple):
@@ -34,6 +45,6 @@ class Product(NamedTuple):
         """`[T, N]` with the adapters' share added."""
         if self.lora is None:
             return self.columns
-        height = len(self.lora.up_NR)
+        height = self.lora.height
         gated_TR = self.columns[:, height:] * self.lora.gates_AR[self.lora.gate_row_T]
-        return self.columns[:, :height] + gated_TR @ self.lora.up_NR.T
+        return torch.addmm(self.columns[:, :height], gated_TR, self.lora.up_RN)

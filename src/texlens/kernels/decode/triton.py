@@ -1,0 +1,399 @@
+"""A decoding step's parts as Triton kernels; `reference` has their contracts.
+
+A step moves few bytes besides the weights, so what counts is how few kernels there are: the adapters' share, norms,
+rotary embedding and the write into the cache are part of the kernel that reads a product's result anyway.
+Split keys: Dao et al. 2023 (Flash-Decoding), https://crfm.stanford.edu/2023/10/12/flashdecoding.html. Triton: Tillet et
+al. 2019.
+
+# T = rows, D = width, H = query heads, G = key/value heads, W = width of a head, F = width of the MLP
+# R = ranks of all adapters, P = pages of a row, V = vocabulary
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from texlens.kernels.decode.lora import Product, RowLora
+from texlens.kernels.decode.reference import HeadShape
+
+ROWS = 16
+"""Rows of a tile: the least that a tensor core's product takes."""
+MANY_ROWS = 1024
+"""From so many rows on the adapters' share is a matrix product of its own."""
+KEYS = 64
+"""Positions of the cache that are read together."""
+PROGRAMS = 264
+"""Two for each multiprocessor of an H100 or H200: fewer leave some idle, so keys are split further."""
+MAX_SPLITS = 8
+
+
+def norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
+    """See `reference.norm`."""
+    tokens, width = x_TD.shape
+    normed_TD = torch.empty_like(x_TD)
+    block = triton.next_power_of_2(width)
+    _add_norm[(tokens,)](
+        x_TD, x_TD, x_TD, x_TD, x_TD, weight_D, x_TD, normed_TD, width, 0, 0, eps,
+        R=0, ADD=False, BLOCK=block, RB=4, num_warps=_warps(block),
+    )  # fmt: skip
+    return normed_TD
+
+
+def add_norm(x_TD: Tensor, product: Product, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """See `reference.add_norm`."""
+    tokens, width = x_TD.shape
+    columns, lora = _split(product)
+    sum_TD, normed_TD = torch.empty_like(x_TD), torch.empty_like(x_TD)
+    block = triton.next_power_of_2(width)
+    up, gates, gate_row, ranks = _lora_arguments(columns, lora)
+    _add_norm[(tokens,)](
+        x_TD, columns, up, gates, gate_row, weight_D, sum_TD, normed_TD,
+        width, columns.stride(0), gates.stride(0) if ranks else 0, eps,
+        R=ranks, ADD=True, BLOCK=block, RB=4, num_warps=_warps(block),
+    )  # fmt: skip
+    return sum_TD, normed_TD
+
+
+def split_heads(
+    product: Product, heads: HeadShape, cos_TW: Tensor, sin_TW: Tensor, keys_CGW: Tensor, values_CGW: Tensor, at_T: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See `reference.split_heads`."""
+    columns, lora = _split(product)
+    tokens, queries, keys, width = len(columns), heads.queries, heads.keys, heads.width
+    query = columns.new_empty(tokens, queries, width)
+    key, value = columns.new_empty(tokens, keys, width), columns.new_empty(tokens, keys, width)
+    up, gates, gate_row, ranks = _lora_arguments(columns, lora)
+    sections = lora.sections if lora is not None else (0, 0, 0, 0)
+    normed = heads.query_norm is not None and heads.key_norm is not None
+    _split_heads[(triton.cdiv(tokens, ROWS), queries + 2 * keys)](
+        columns, up, gates, gate_row,
+        heads.query_norm if normed else cos_TW, heads.key_norm if normed else cos_TW, cos_TW, sin_TW, at_T,
+        query, key, value, keys_CGW, values_CGW,
+        tokens, columns.stride(0), gates.stride(0) if ranks else 0, up.stride(0) if ranks else 0, heads.eps,
+        *sections,
+        R=ranks, H=queries, G=keys, HALF=width // 2, NORM=normed,
+        BT=ROWS, BH=triton.next_power_of_2(width // 2), RB=16, num_warps=4,
+    )  # fmt: skip
+    return query, key, value
+
+
+def swiglu(product: Product) -> Tensor:
+    """See `reference.swiglu`."""
+    columns, lora = _split(product)
+    tokens, width = len(columns), (columns.shape[1] - (lora.ranks if lora is not None else 0)) // 2
+    act_TF = columns.new_empty(tokens, width)
+    up, gates, gate_row, ranks = _lora_arguments(columns, lora)
+    sections = lora.sections if lora is not None else (0, 0, 0)
+    block = 128
+    _swiglu[(triton.cdiv(tokens, ROWS), triton.cdiv(width, block))](
+        columns, up, gates, gate_row, act_TF,
+        tokens, width, columns.stride(0), gates.stride(0) if ranks else 0, up.stride(0) if ranks else 0,
+        *sections,
+        R=ranks, BT=ROWS, BF=block, RB=16, num_warps=4,
+    )  # fmt: skip
+    return act_TF
+
+
+def attend(
+    query_THW: Tensor, keys_CGW: Tensor, values_CGW: Tensor, pages_TP: Tensor, lengths_T: Tensor, page_size: int
+) -> Tensor:
+    """See `reference.attend`."""
+    rows, heads, width = query_THW.shape
+    keys = keys_CGW.shape[1]
+    splits = max(1, min(MAX_SPLITS, PROGRAMS // (rows * keys)))
+    mixed = torch.empty_like(query_THW)
+    group, block = heads // keys, max(16, triton.next_power_of_2(width))
+    shape = (rows, keys, splits, ROWS) if splits > 1 else (1, 1, 1, 1)
+    partial = torch.empty(*shape, block, dtype=torch.float32, device=query_THW.device)
+    sums = torch.empty(2, *shape, dtype=torch.float32, device=query_THW.device)
+    _attend[(rows, keys, splits)](
+        query_THW, keys_CGW, values_CGW, pages_TP, lengths_T, mixed, partial, sums[0], sums[1],
+        pages_TP.stride(0), width**-0.5,
+        G=keys, GROUP=group, W=width, WB=block, PAGE=page_size, KEYS=KEYS, SPLITS=splits, ROWS=ROWS, num_warps=4,
+    )  # fmt: skip
+    if splits > 1:
+        _combine[(rows, keys)](
+            partial, sums[0], sums[1], mixed, G=keys, GROUP=group, W=width, WB=block, SPLITS=splits, ROWS=ROWS, num_warps=4
+        )
+    return mixed
+
+
+def likeliest(logits_TV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """See `reference.likeliest`."""
+    rows, width = logits_TV.shape
+    splits = max(1, min(32, 2 * PROGRAMS // rows))
+    block = 4096
+    chunk = triton.cdiv(triton.cdiv(width, splits), block) * block
+    largest = torch.empty(rows, splits, dtype=torch.float32, device=logits_TV.device)
+    sums, places = torch.empty_like(largest), torch.empty(rows, splits, dtype=torch.int64, device=logits_TV.device)
+    _likeliest[(rows, splits)](
+        logits_TV, largest, sums, places, width, logits_TV.stride(0), chunk, SPLITS=splits, BLOCK=block, num_warps=8
+    )
+    tokens_T = torch.empty(rows, dtype=torch.int64, device=logits_TV.device)
+    log_probabilities_T = torch.empty(rows, dtype=torch.float32, device=logits_TV.device)
+    log_sums_T = torch.empty_like(log_probabilities_T)
+    _combine_likeliest[(rows,)](
+        largest, sums, places, tokens_T, log_probabilities_T, log_sums_T,
+        SPLITS=splits, BLOCK=triton.next_power_of_2(splits), num_warps=1,
+    )  # fmt: skip
+    return tokens_T, log_probabilities_T, log_sums_T
+
+
+def _split(product: Product) -> tuple[Tensor, RowLora | None]:
+    """The columns, and the adapters' share if the kernel should add it."""
+    columns, lora = product
+    if lora is None or len(columns) <= MANY_ROWS:
+        return columns, lora
+    base = columns[:, : lora.height]
+    gated_TR = columns[:, lora.height :] * lora.gates_AR[lora.gate_row_T]
+    return base.addmm_(gated_TR, lora.up_RN), None
+
+
+def _lora_arguments(columns: Tensor, lora: RowLora | None) -> tuple[Tensor, Tensor, Tensor, int]:
+    if lora is None:
+        return columns, columns, columns, 0
+    return lora.up_RN, lora.gates_AR, lora.gate_row_T, lora.ranks
+
+
+def _warps(block: int) -> int:
+    return min(16, max(1, block // 512))
+
+
+@triton.jit
+def _add_norm(
+    x, columns, up, gates, gate_row, weight, total, normed,
+    width, stride, gate_stride, eps,
+    R: tl.constexpr, ADD: tl.constexpr, BLOCK: tl.constexpr, RB: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0)
+    cols = tl.arange(0, BLOCK)
+    mask = cols < width
+    value = tl.load(x + row * width + cols, mask=mask, other=0.0).to(tl.float32)
+    if ADD:
+        value += tl.load(columns + row.to(tl.int64) * stride + cols, mask=mask, other=0.0).to(tl.float32)
+        if R > 0:
+            gate_at = gates + tl.load(gate_row + row).to(tl.int64) * gate_stride
+            thin = columns + row.to(tl.int64) * stride + width
+            for first in tl.static_range(0, R, RB):
+                ranks = first + tl.arange(0, RB)
+                share = tl.load(thin + ranks).to(tl.float32) * tl.load(gate_at + ranks).to(tl.float32)
+                tile = tl.load(up + ranks[:, None] * width + cols[None, :], mask=mask[None, :], other=0.0)
+                value += tl.sum(tile.to(tl.float32) * share[:, None], 0)
+        value = value.to(total.dtype.element_ty)
+        tl.store(total + row * width + cols, value, mask=mask)
+        value = value.to(tl.float32)
+    scale = 1 / tl.sqrt(tl.sum(value * value, 0) / width + eps)
+    unit = (value * scale).to(normed.dtype.element_ty)
+    tl.store(normed + row * width + cols, unit * tl.load(weight + cols, mask=mask, other=0.0), mask=mask)
+
+
+@triton.jit
+def _lora_share(thin, thin_stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, first, end, RB: tl.constexpr):
+    """[rows, cols]: the gated ranks `first` to `end` times their rows of `up`."""
+    total = tl.zeros((rows.shape[0], cols.shape[0]), tl.float32)
+    for start in range(first, end, RB):
+        ranks = start + tl.arange(0, RB)
+        rank_mask = ranks < end
+        both = row_mask[:, None] & rank_mask[None, :]
+        left = tl.load(thin + rows[:, None].to(tl.int64) * thin_stride + ranks[None, :], mask=both, other=0.0)
+        left *= tl.load(gate_at[:, None] + ranks[None, :], mask=both, other=0.0)
+        right_mask = rank_mask[:, None] & col_mask[None, :]
+        right = tl.load(up + ranks[:, None] * up_stride + cols[None, :], mask=right_mask, other=0.0)
+        total += tl.dot(left, right, input_precision="ieee")
+    return total
+
+
+@triton.jit
+def _split_heads(
+    columns, up, gates, gate_row, query_norm, key_norm, cos, sin, at, query, key, value, keys, values,
+    tokens, stride, gate_stride, up_stride, eps, section_0, section_1, section_2, section_3,
+    R: tl.constexpr, H: tl.constexpr, G: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr,
+    BT: tl.constexpr, BH: tl.constexpr, RB: tl.constexpr,
+):  # fmt: skip
+    rows = tl.program_id(0) * BT + tl.arange(0, BT)
+    head = tl.program_id(1)
+    row_mask = rows < tokens
+    cols = tl.arange(0, BH)
+    col_mask = cols < HALF
+    mask = row_mask[:, None] & col_mask[None, :]
+    width: tl.constexpr = 2 * HALF
+    at_head = columns + rows[:, None].to(tl.int64) * stride + head * width + cols[None, :]
+    first = tl.load(at_head, mask=mask, other=0.0).to(tl.float32)
+    second = tl.load(at_head + HALF, mask=mask, other=0.0).to(tl.float32)
+    if R > 0:
+        begin = tl.where(head < H, section_0, tl.where(head < H + G, section_1, section_2))
+        end = tl.where(head < H, section_1, tl.where(head < H + G, section_2, section_3))
+        gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
+        thin = columns + (H + 2 * G) * width
+        own = up + head * width
+        first += _lora_share(thin, stride, own, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB)
+        second += _lora_share(
+            thin, stride, own + HALF, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
+        )
+    kind = columns.dtype.element_ty
+    first, second = first.to(kind).to(tl.float32), second.to(kind).to(tl.float32)
+    if head < H + G:
+        if NORM:
+            scale = 1 / tl.sqrt((tl.sum(first * first, 1) + tl.sum(second * second, 1)) / width + eps)
+            weight = query_norm if head < H else key_norm
+            low = tl.load(weight + cols, mask=col_mask, other=0.0)[None, :]
+            high = tl.load(weight + HALF + cols, mask=col_mask, other=0.0)[None, :]
+            first = ((first * scale[:, None]).to(kind) * low).to(kind).to(tl.float32)
+            second = ((second * scale[:, None]).to(kind) * high).to(kind).to(tl.float32)
+        turn = rows[:, None].to(tl.int64) * width + cols[None, :]
+        cosine, sine = tl.load(cos + turn, mask=mask, other=0.0), tl.load(sin + turn, mask=mask, other=0.0)
+        first, second = first * cosine - second * sine, second * cosine + first * sine
+    first, second = first.to(kind), second.to(kind)
+    if head < H:
+        to = query + (rows[:, None].to(tl.int64) * H + head) * width + cols[None, :]
+        tl.store(to, first, mask=mask)
+        tl.store(to + HALF, second, mask=mask)
+    else:
+        group = (head - H) % G
+        to = (rows[:, None].to(tl.int64) * G + group) * width + cols[None, :]
+        place = tl.load(at + rows, mask=row_mask, other=0).to(tl.int64)
+        into = (place[:, None] * G + group) * width + cols[None, :]
+        if head < H + G:
+            tl.store(key + to, first, mask=mask)
+            tl.store(key + to + HALF, second, mask=mask)
+            tl.store(keys + into, first, mask=mask)
+            tl.store(keys + into + HALF, second, mask=mask)
+        else:
+            tl.store(value + to, first, mask=mask)
+            tl.store(value + to + HALF, second, mask=mask)
+            tl.store(values + into, first, mask=mask)
+            tl.store(values + into + HALF, second, mask=mask)
+
+
+@triton.jit
+def _swiglu(
+    columns, up, gates, gate_row, act,
+    tokens, width, stride, gate_stride, up_stride, section_0, section_1, section_2,
+    R: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, RB: tl.constexpr,
+):  # fmt: skip
+    rows = tl.program_id(0) * BT + tl.arange(0, BT)
+    cols = tl.program_id(1) * BF + tl.arange(0, BF)
+    row_mask, col_mask = rows < tokens, cols < width
+    mask = row_mask[:, None] & col_mask[None, :]
+    at = columns + rows[:, None].to(tl.int64) * stride + cols[None, :]
+    gate = tl.load(at, mask=mask, other=0.0).to(tl.float32)
+    other = tl.load(at + width, mask=mask, other=0.0).to(tl.float32)
+    if R > 0:
+        gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
+        thin = columns + 2 * width
+        gate += _lora_share(
+            thin, stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, section_0, section_1, RB
+        )
+        other += _lora_share(
+            thin, stride, up + width, up_stride, gate_at, rows, row_mask, cols, col_mask, section_1, section_2, RB
+        )
+    kind = columns.dtype.element_ty
+    gate, other = gate.to(kind).to(tl.float32), other.to(kind).to(tl.float32)
+    result = gate / (1 + tl.exp(-gate)) * other
+    tl.store(act + rows[:, None].to(tl.int64) * width + cols[None, :], result.to(kind), mask=mask)
+
+
+@triton.jit
+def _attend(
+    query, keys, values, pages, lengths, mixed, partial, largest, sums,
+    page_stride, scale,
+    G: tl.constexpr, GROUP: tl.constexpr, W: tl.constexpr, WB: tl.constexpr,
+    PAGE: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    members, cols = tl.arange(0, ROWS), tl.arange(0, WB)
+    length = tl.load(lengths + row)
+    share = tl.cdiv(tl.cdiv(length, KEYS), SPLITS) * KEYS
+    begin, end = split * share, tl.minimum((split + 1) * share, length)
+    at = (row.to(tl.int64) * G * GROUP + head * GROUP + members[:, None]) * W + cols[None, :]
+    own = (members[:, None] < GROUP) & (cols[None, :] < W)
+    q = tl.load(query + at, mask=own, other=0.0)
+    most = tl.full((ROWS,), -1e30, tl.float32)
+    total = tl.zeros((ROWS,), tl.float32)
+    acc = tl.zeros((ROWS, WB), tl.float32)
+    for start in range(begin, end, KEYS):
+        steps = start + tl.arange(0, KEYS)
+        here = steps < end
+        page = tl.load(pages + row.to(tl.int64) * page_stride + steps // PAGE, mask=here, other=0)
+        place = page.to(tl.int64) * PAGE + steps % PAGE
+        into = (place[:, None] * G + head) * W + cols[None, :]
+        tile = here[:, None] & (cols[None, :] < W)
+        k = tl.load(keys + into, mask=tile, other=0.0)
+        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
+        scores = tl.where(here[None, :], scores, -1e30)
+        higher = tl.maximum(most, tl.max(scores, 1))
+        weights = tl.exp(scores - higher[:, None])
+        fade = tl.exp(most - higher)
+        total = total * fade + tl.sum(weights, 1)
+        most = higher
+        v = tl.load(values + into, mask=tile, other=0.0)
+        acc = acc * fade[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
+    if SPLITS == 1:
+        tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=own)
+    else:
+        slot = ((row.to(tl.int64) * G + head) * SPLITS + split) * ROWS + members
+        tl.store(largest + slot, most)
+        tl.store(sums + slot, total)
+        tl.store(partial + slot[:, None] * WB + cols[None, :], acc)
+
+
+@triton.jit
+def _combine(
+    partial, largest, sums, mixed,
+    G: tl.constexpr, GROUP: tl.constexpr, W: tl.constexpr, WB: tl.constexpr, SPLITS: tl.constexpr, ROWS: tl.constexpr,
+):  # fmt: skip
+    row, head = tl.program_id(0), tl.program_id(1)
+    members, cols = tl.arange(0, ROWS), tl.arange(0, WB)
+    most = tl.full((ROWS,), -1e30, tl.float32)
+    total = tl.zeros((ROWS,), tl.float32)
+    acc = tl.zeros((ROWS, WB), tl.float32)
+    for split in tl.static_range(SPLITS):
+        slot = ((row.to(tl.int64) * G + head) * SPLITS + split) * ROWS + members
+        one, count = tl.load(largest + slot), tl.load(sums + slot)
+        higher = tl.maximum(most, one)
+        fade, weight = tl.exp(most - higher), tl.exp(one - higher)
+        acc = acc * fade[:, None] + tl.load(partial + slot[:, None] * WB + cols[None, :]) * weight[:, None]
+        total = total * fade + count * weight
+        most = higher
+    at = (row.to(tl.int64) * G * GROUP + head * GROUP + members[:, None]) * W + cols[None, :]
+    own = (members[:, None] < GROUP) & (cols[None, :] < W)
+    tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=own)
+
+
+@triton.jit
+def _likeliest(
+    logits, largest, sums, places, width, stride, chunk, SPLITS: tl.constexpr, BLOCK: tl.constexpr
+):
+    row, split = tl.program_id(0), tl.program_id(1)
+    most = tl.full((), float("-inf"), tl.float32)
+    total = tl.zeros((), tl.float32)
+    place = tl.zeros((), tl.int64)
+    for start in range(split * chunk, tl.minimum((split + 1) * chunk, width), BLOCK):
+        cols = start + tl.arange(0, BLOCK)
+        x = tl.load(logits + row.to(tl.int64) * stride + cols, mask=cols < width, other=float("-inf")).to(tl.float32)
+        high, at = tl.max(x, 0, return_indices=True, return_indices_tie_break_left=True)
+        place = tl.where(high > most, start + at, place)
+        higher = tl.maximum(most, high)
+        safe = tl.where(higher == float("-inf"), 0.0, higher)
+        total = total * tl.exp(most - safe) + tl.sum(tl.exp(x - safe), 0)
+        most = higher
+    slot = row * SPLITS + split
+    tl.store(largest + slot, most)
+    tl.store(sums + slot, total)
+    tl.store(places + slot, place)
+
+
+@triton.jit
+def _combine_likeliest(
+    largest, sums, places, tokens, log_probabilities, log_sums, SPLITS: tl.constexpr, BLOCK: tl.constexpr
+):
+    row = tl.program_id(0)
+    splits = tl.arange(0, BLOCK)
+    mask = splits < SPLITS
+    high = tl.load(largest + row * SPLITS + splits, mask=mask, other=float("-inf"))
+    most, at = tl.max(high, 0, return_indices=True, return_indices_tie_break_left=True)
+    total = tl.sum(tl.load(sums + row * SPLITS + splits, mask=mask, other=0.0) * tl.exp(high - most), 0)
+    tl.store(tokens + row, tl.load(places + row * SPLITS + at))
+    tl.store(log_probabilities + row, -tl.log(total))
+    tl.store(log_sums + row, most + tl.log(total))
