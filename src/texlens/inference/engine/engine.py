@@ -134,6 +134,11 @@ class DecodingEngine:
         return len(self._waiting)
 
     @property
+    def waiting_tokens(self) -> int:
+        """Prompt tokens of the rows that wait."""
+        return sum(len(row.prompt) for row in self._waiting)
+
+    @property
     def running(self) -> int:
         return len(self._running)
 

@@ -101,9 +101,14 @@ class _Pairs(NamedTuple):
 
 
 def grouped(x_SD: Tensor, weight_END: Tensor, pairs: _Pairs) -> Tensor:
-    """Each pair times its expert's weight: one grouped product where torch has it, else a loop."""
+    """Each pair times its expert's weight: one grouped product where torch has it, else a loop over the experts used.
+
+    Within a CUDA graph, which can't know what is used, the loop is a product with every expert.
+    """
     if x_SD.is_cuda and _aligned(x_SD, weight_END):
         return functional.grouped_mm(x_SD, weight_END.transpose(-2, -1), offs=pairs.ends_E)
+    if x_SD.is_cuda and torch.cuda.is_current_stream_capturing():
+        return (x_SD @ weight_END.transpose(-2, -1))[pairs.expert_S, torch.arange(len(x_SD), device=x_SD.device)]
     return _grouped_loop(x_SD, weight_END, pairs)
 
 

@@ -9,6 +9,7 @@ parameters become views of it: one product then gives the base's columns and all
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,11 @@ from texlens.models.fp8 import Fp8Linear
 
 MULTIPLE = 8
 """Ranks are padded to a multiple of this, so that rows of 16-bit values begin at multiples of 16 bytes."""
+
+
+_MOVED: WeakKeyDictionary[nn.Module, Tensor] = WeakKeyDictionary()
+"""Of the first of stacked layers, the tensor that an engine has moved the layers' weights into. One engine at a time may
+use a model: a second one with other adapters writes its A matrices into the same rows."""
 
 
 class Weight(Protocol):
@@ -134,9 +140,14 @@ class DenseWeight:
         self.height = sum(base.out_features for base in bases)
         weights = [base.weight for base in bases]
         joined = joined_view(weights)
-        may_move = all(owns_its_storage(weight) for weight in weights)
-        if may_move and (ranks or joined is None):
+        before = _MOVED.get(bases[0])
+        is_ours = before is not None and before.data_ptr() == weights[0].data_ptr()
+        may_move = is_ours or all(owns_its_storage(weight) for weight in weights)
+        if before is not None and is_ours and len(before) >= self.height + ranks:
+            self._all, self._a_RD = before[: self.height + ranks], None
+        elif may_move and (ranks or joined is None):
             self._all, self._a_RD = _moved(weights, ranks), None
+            _MOVED[bases[0]] = self._all
         else:
             self._parts = weights if joined is None else [joined]
             self._all = joined if len(self._parts) == 1 else None

@@ -246,9 +246,9 @@ def _split_heads(
         first, second = first * cosine - second * sine, second * cosine + first * sine
     first, second = first.to(kind), second.to(kind)
     if head < H:
-        to = query + (rows[:, None].to(tl.int64) * H + head) * width + cols[None, :]
-        tl.store(to, first, mask=mask)
-        tl.store(to + HALF, second, mask=mask)
+        into_query = query + (rows[:, None].to(tl.int64) * H + head) * width + cols[None, :]
+        tl.store(into_query, first, mask=mask)
+        tl.store(into_query + HALF, second, mask=mask)
     else:
         group = (head - H) % G
         to = (rows[:, None].to(tl.int64) * G + group) * width + cols[None, :]

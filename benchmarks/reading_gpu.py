@@ -1,0 +1,344 @@
+"""The decoding engine on one GPU: bulk reading, a step, one row alone, a comparison, beside stock `generate`.
+
+    python benchmarks/reading_gpu.py --output benchmarks/results/reading_h200_DATE.json
+    python benchmarks/reading_gpu.py --arms steps bulk --model Qwen3-VL-8B-Instruct
+    python benchmarks/reading_gpu.py --tiny            # two narrow layers, on the CPU: only whether it runs
+
+Random bf16 weights of the full size, LoRA r 16 on the seven text projections, PNG images of about 150 image tokens with
+22 tokens of text (prompts of about 170), exactly 115 new tokens a row (no token ends a turn). `bulk` begins with PNG
+bytes: decoding, resizing and patching are part of its time. `compare` reads every row by base and adapter in one batch.
+"""
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+from fast_path_rows import END, GIB, IMAGE, PAD, RANK, START, base_model, settings_of, text_projections
+
+from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.engine.decode_rows import RowRequest, decode_rows
+from texlens.inference.engine.engine import DecodingEngine
+from texlens.inference.engine.plan import EnginePlan, plan_for_rows
+from texlens.inference.engine.read_ahead import prepared_ahead
+from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.models.families import family_of
+from texlens.models.preprocessor import geometry_of
+from texlens.models.processor import Processor
+
+NEW_TOKENS = 115
+TEXT_BEFORE, TEXT_AFTER = 8, 12
+POSITIONS = 320
+
+
+def drawn_png(number: int, geometry) -> bytes:
+    """Lines on white, of a size that gives 120 to 180 image tokens."""
+    random = np.random.default_rng(number)
+    rows = int(random.integers(8, 13))
+    columns = round(150 / rows)
+    side = geometry.factor
+    size = columns * side - int(random.integers(0, 8)), rows * side - int(random.integers(0, 8))
+    image = Image.new("RGB", size, "white")
+    canvas = ImageDraw.Draw(image)
+    for _ in range(40):
+        canvas.line([tuple(random.integers(0, (size[0], size[1])).tolist()) for _ in range(3)], fill="black", width=3)
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+class Rows:
+    """PNG images, and how one becomes a prompt."""
+
+    def __init__(self, count: int, geometry):
+        self.geometry = geometry
+        self.images = [drawn_png(number, geometry) for number in range(min(count, 256))]
+        self.count = count
+
+    def prompt(self, number: int) -> Example:
+        image = Image.open(io.BytesIO(self.images[number % len(self.images)])).convert("RGB")
+        patches, grid = image_to_raw_patches(image, self.geometry)
+        tokens = np.random.default_rng(number).integers(1000, 100_000, TEXT_BEFORE + TEXT_AFTER).tolist()
+        count = grid[1] * grid[2] // self.geometry.merge_size**2
+        ids = [*tokens[:TEXT_BEFORE], START, *[IMAGE] * count, END, *tokens[TEXT_BEFORE:]]
+        return Example(ids, [IGNORED] * len(ids), grid, str(number), patches)
+
+
+def request(key, prompt, adapter="default") -> RowRequest:
+    return RowRequest(key, prompt, GenerationState(Sampling(NEW_TOKENS, repetition_guard=False)), adapter)
+
+
+class Bench:
+    def __init__(self, asked):
+        self.asked = asked
+        self.device = torch.device("cpu" if asked.tiny else "cuda")
+        settings = settings_of(asked.model, asked.tiny)
+        began = time.perf_counter()
+        self.model = self.adapted(base_model(settings, self.device), settings)
+        self.geometry = geometry_of(settings, {"min_pixels": 256, "max_pixels": 1_000_000})
+        tokenizer = SimpleNamespace(pad_token_id=PAD)
+        self.processor = Processor(tokenizer, self.geometry, IMAGE, PAD, family_of(settings))  # type: ignore[arg-type]
+        self.rows = Rows(asked.rows, self.geometry)
+        self.sync()
+        self.weights_gib = torch.cuda.memory_allocated() / GIB if self.device.type == "cuda" else 0
+        self.figures: dict = {"build_s": round(time.perf_counter() - began, 1), "weights_gib": round(self.weights_gib, 2)}
+
+    def adapted(self, model, settings):
+        from peft import LoraConfig, get_peft_model
+
+        if self.asked.quantize == "fp8":
+            from texlens.models.fp8 import quantize_in_fp8
+
+            quantize_in_fp8(model)
+        pattern = text_projections(settings)
+        model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=pattern))
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.02)
+        return model.eval()
+
+    def sync(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def engine(self, slots: int, adapters=("default",), **changes) -> DecodingEngine:
+        plan = plan_for_rows(slots, POSITIONS, pack_tokens=self.asked.pack_tokens)
+        plan = EnginePlan(**{**plan.__dict__, **changes})
+        return DecodingEngine(self.model, self.processor, end_ids=frozenset(), adapters=adapters, plan=plan)
+
+    def read(self, engine, requests) -> tuple[list[RowRequest], float]:
+        began = self.sync()
+        done = list(decode_rows(engine, requests))
+        return done, self.sync() - began
+
+    # Arms
+
+    def compare(self) -> dict:
+        """Every row by base and adapter in one batch; the first time kernels are compiled on the way."""
+        count, result = (501 if not self.asked.tiny else 4), {"rows": 501, "systems": 2}
+        for name in ("without_kernels_s", "with_kernels_s"):
+            engine = self.engine(min(256, 2 * count), (None, "default"))
+            pairs = prepared_ahead(range(count), self.rows.prompt, workers=self.asked.workers, ahead=256)
+            requests = (request((p.sample_id, a), p, a) for p in pairs for a in (None, "default"))
+            done, seconds = self.read(engine, requests)
+            result[name] = round(seconds, 2)
+            result["rows_done"] = len(done)
+            del engine
+        return result
+
+    def bulk(self) -> dict:
+        """Rows from PNG bytes to tokens."""
+        result: dict = {"rows": self.asked.rows}
+        for slots in self.asked.slots:
+            engine = self.engine(slots)
+            warm = prepared_ahead(range(slots), self.rows.prompt, workers=self.asked.workers, ahead=slots)
+            self.read(engine, (request(p.sample_id, p) for p in warm))
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats()
+            prompts = prepared_ahead(range(self.asked.rows), self.rows.prompt, workers=self.asked.workers, ahead=256)
+            done, seconds = self.read(engine, (request(p.sample_id, p) for p in prompts))
+            peak = torch.cuda.max_memory_allocated() / GIB if self.device.type == "cuda" else 0
+            result[f"slots_{slots}"] = {
+                "rows_per_s": round(len(done) / seconds, 1),
+                "seconds": round(seconds, 2),
+                "peak_over_weights_gib": round(peak - self.weights_gib, 2),
+                "tokens": sum(len(row.state.tokens) for row in done),
+            }
+            del engine
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+        return result
+
+    def steps(self) -> dict:
+        """Milliseconds a step with B rows that run, graphs recorded, and the share of prefill."""
+        result = {}
+        prompts = [self.rows.prompt(number) for number in range(max(self.asked.batches))]
+        engine = self.engine(max(self.asked.batches))
+        for batch in self.asked.batches:
+            for repeat in range(2):
+                states = [request(0, p).state for p in prompts[:batch]]
+                began = self.sync()
+                engine.add(prompts[:batch], states, ["default"] * batch)
+                engine.step()
+                prefilled = self.sync()
+                steps = 0
+                while engine.has_work:
+                    engine.step()
+                    steps += 1
+                seconds = self.sync() - prefilled
+                result[str(batch)] = {
+                    "ms_a_step": round(seconds / steps * 1e3, 3),
+                    "first_step_ms": round((prefilled - began) * 1e3, 1),
+                }
+        return result
+
+    def prefill(self) -> dict:
+        """Rows a second of prefill alone (packs of 96 rows), images prepared."""
+        engine = self.engine(96)
+        prompts = [self.rows.prompt(number) for number in range(96)]
+        result = {}
+        for repeat in range(4):
+            states = [GenerationState(Sampling(1, repetition_guard=False)) for _ in prompts]
+            began = self.sync()
+            engine.add(prompts, states, ["default"] * len(prompts))
+            engine.finish()
+            result = {"rows_per_s": round(96 / (self.sync() - began), 1)}
+        return result
+
+    def alone(self) -> dict:
+        """One row: time to its first token, and from one token to the next."""
+        engine, firsts, rest = self.engine(8), [], []
+        prompt = self.rows.prompt(3)
+        for _ in range(6):
+            state = request(0, prompt).state
+            began = self.sync()
+            engine.add([prompt], [state], ["default"])
+            first = None
+            while engine.has_work:
+                engine.step()
+                if first is None and state.tokens:
+                    first = time.perf_counter()
+            ended = self.sync()
+            firsts.append((first - began) * 1e3)
+            rest.append((ended - first) / (NEW_TOKENS - 1) * 1e3)
+        return {"first_token_ms": round(float(np.median(firsts[2:])), 1), "ms_a_token": round(float(np.median(rest[2:])), 2)}
+
+    def stock(self) -> dict:
+        """Stock `generate` with PEFT's adapter, 64 rows at a time, images prepared."""
+        from transformers import GenerationConfig
+
+        from texlens.inputs.padded_collator import Collator
+
+        count = 64 if not self.asked.tiny else 2
+        prompts = [self.rows.prompt(number) for number in range(count)]
+        examples = [normalized(prompt, self.geometry) for prompt in prompts]
+        inputs = Collator(PAD, IMAGE, left=True)(examples)
+        inputs = {k: v.to(self.device) for k, v in inputs.items() if isinstance(v, torch.Tensor) and k != "labels"}
+        settings = GenerationConfig(
+            do_sample=False, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, eos_token_id=[PAD], pad_token_id=PAD,
+            output_scores=True, return_dict_in_generate=True,
+        )  # fmt: skip
+        with torch.no_grad():
+            self.model(**inputs, use_cache=False, logits_to_keep=1)
+            began = self.sync()
+            output = self.model.generate(**inputs, generation_config=settings)
+            seconds = self.sync() - began
+        new = output.sequences[:, inputs["input_ids"].shape[1] :].tolist()
+        scores = torch.stack([score.float().log_softmax(-1).max(-1).values for score in output.scores], 1).tolist()
+        del output
+        requests = [request(number, prompt) for number, prompt in enumerate(prompts)]
+        done, _ = self.read(self.engine(count), requests)
+        done = sorted(done, key=lambda row: row.key)
+        firsts = [next((i for i, (a, b) in enumerate(zip(r.state.tokens, t)) if a != b), NEW_TOKENS) for r, t in zip(done, new)]
+        common = [abs(r.state.log_probabilities[0] - s[0]) for r, s in zip(done, scores)]
+        return {
+            "rows_per_s": round(count / seconds, 2),
+            "ms_a_step": round(seconds / NEW_TOKENS * 1e3, 1),
+            "equal_tokens_before_first_difference": {"median": float(np.median(firsts)), "least": min(firsts)},
+            "first_log_probability_differs_by": {"median": float(np.median(common)), "most": max(common)},
+        }
+
+    def profile(self) -> dict:
+        """Kernels of a step by time (16 and 256 rows) and of a prefill, for tuning."""
+        from torch.profiler import ProfilerActivity, profile
+
+        result = {}
+        engine = self.engine(256)
+        for batch in (16, 256):
+            prompts = [self.rows.prompt(number) for number in range(batch)]
+            states = [request(0, p).state for p in prompts]
+            engine.add(prompts, states, ["default"] * batch)
+            with profile(activities=[ProfilerActivity.CUDA]) as trace:
+                engine.step()
+                self.sync()
+            if batch == 256:
+                result["prefill 96 + step"] = table(trace)
+            for _ in range(8):
+                engine.step()
+            self.sync()
+            with profile(activities=[ProfilerActivity.CUDA]) as trace:
+                for _ in range(4):
+                    engine.step()
+                self.sync()
+            result[f"4 steps of {batch}"] = table(trace)
+            engine.finish()
+        return result
+
+
+def table(trace) -> list:
+    events = sorted(trace.key_averages(), key=lambda event: -event.self_device_time_total)
+    total = sum(event.self_device_time_total for event in events)
+    rows = [f"{e.self_device_time_total / 1e3:9.3f} ms {e.count:6d} {e.key[:90]}" for e in events[:24]]
+    return [f"{total / 1e3:9.3f} ms total", *rows]
+
+
+def normalized(prompt: Example, geometry) -> Example:
+    """The prompt with float patches of two frames, as stock models take them."""
+    from dataclasses import replace
+
+    from texlens.inputs.image_patches import normalized_values
+
+    values = normalized_values(geometry.mean, geometry.std)
+    pixels = prompt.patches.reshape(len(prompt.patches), 3, -1)
+    scaled = np.stack([values[channel][pixels[:, channel]] for channel in range(3)], 1)
+    frames = np.repeat(scaled[:, :, None], geometry.temporal_patch_size, 2)
+    return replace(prompt, patches=frames.reshape(len(pixels), -1).astype(np.float32))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
+    parser.add_argument("--arms", nargs="+", default=["compare", "bulk", "steps", "prefill", "alone", "stock"])
+    parser.add_argument("--rows", type=int, default=1024)
+    parser.add_argument("--slots", type=int, nargs="+", default=[256])
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64, 256])
+    parser.add_argument("--pack-tokens", type=int, default=16_384)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--output", type=Path)
+    asked = parser.parse_args()
+    bench = Bench(asked)
+    figures = {
+        "theme": "reading on a GPU",
+        "date": datetime.now(UTC).date().isoformat(),
+        "hardware": torch.cuda.get_device_name() if not asked.tiny else "CPU",
+        "versions": {"torch": torch.__version__},
+        "command": "python " + " ".join(sys.argv),
+        "model": asked.model,
+        **bench.figures,
+    }
+    for arm in asked.arms:
+        began = time.perf_counter()
+        try:
+            figures[arm] = getattr(bench, arm)()
+        except Exception as error:  # noqa: BLE001 - the other arms still run
+            traceback.print_exc()
+            figures[arm] = {"error": f"{type(error).__name__}: {error}"[:300]}
+        if arm == "profile":
+            print("\n".join("\n".join([name, *rows]) for name, rows in figures[arm].items()))
+        else:
+            print(arm, json.dumps(figures[arm]), f"({time.perf_counter() - began:.1f} s)", flush=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if asked.output:
+            asked.output.parent.mkdir(parents=True, exist_ok=True)
+            asked.output.write_text(json.dumps(figures, indent=2) + os.linesep)
+
+
+if __name__ == "__main__":
+    main()

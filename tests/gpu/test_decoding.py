@@ -1,0 +1,72 @@
+"""The decoding engine on a GPU (Triton kernels, CUDA graphs) compared with the stock generation on the CPU."""
+
+import copy
+
+import pytest
+import torch
+
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_processor
+from tests.unit.inference.engine.conftest import engine_of, prompts_of, samples, states_of
+from texlens.models.load import random_model
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+__all__ = ["samples"]
+
+
+def wide_model(family):
+    """A tiny model whose heads are as wide as a tensor core's product needs, in float32 on the CPU."""
+    settings = tiny_config(family)
+    text = settings.get("text_config", settings)
+    text |= {"hidden_size": 256, "intermediate_size": 192}
+    sections = [16, 8, 8]
+    text |= {"head_dim": 64} if "head_dim" in text else {}
+    text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": sections}
+    vision = settings["vision_config"]
+    vision |= {"hidden_size": 256} if family == "qwen2_vl" else {"out_hidden_size": 256}
+    torch.manual_seed(0)
+    model = random_model(settings)
+    for parameter in model.parameters():
+        if parameter.ndim >= 2:
+            torch.nn.init.normal_(parameter, std=0.08)
+    return model.eval(), tiny_processor(family)
+
+
+def read(model, processor, samples, *, device, slots=4, **sampling):
+    model = copy.deepcopy(model).to(device)
+    states = states_of(len(samples), max_new_tokens=24, **sampling)
+    engine = engine_of(model, processor, slots=slots)
+    prompts = prompts_of(processor, samples)
+    engine.add(prompts[:2], states[:2])
+    engine.step()
+    engine.add(prompts[2:], states[2:])
+    engine.finish()
+    return states
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_graphs_and_kernels_equal_the_cpu_in_float32(family, samples):
+    model, processor = wide_model(family)
+    on_gpu = read(model, processor, samples, device="cuda")
+    on_cpu = read(model, processor, samples, device="cpu")
+
+    assert [state.tokens for state in on_gpu] == [state.tokens for state in on_cpu]
+    for ours, expected in zip(on_gpu, on_cpu, strict=True):
+        assert ours.log_probabilities == pytest.approx(expected.log_probabilities, abs=1e-4)
+
+
+@pytest.mark.parametrize("slots", [1, 3, 8])
+def test_a_row_does_not_depend_on_its_neighbors(slots, samples):
+    model, processor = wide_model("qwen3_vl")
+    together = read(model, processor, samples, device="cuda", slots=slots)
+    alone = [read(model, processor, [sample], device="cuda", slots=1)[0] for sample in samples]
+
+    assert [state.tokens for state in together] == [state.tokens for state in alone]
+
+
+def test_drawn_tokens_are_the_same_on_both_devices(samples):
+    model, processor = wide_model("qwen3_vl")
+    sampling = {"temperature": 0.8, "top_p": 0.9, "top_logprobs": 3}
+    on_gpu, on_cpu = (read(model, processor, samples, device=device, **sampling) for device in ("cuda", "cpu"))
+
+    assert [state.tokens for state in on_gpu] == [state.tokens for state in on_cpu]
+    assert all(len(others) == 3 for state in on_gpu for others in state.alternatives)
