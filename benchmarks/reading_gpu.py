@@ -31,7 +31,7 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.decode_rows import RowRequest, decode_rows
 from texlens.inference.engine.engine import DecodingEngine
-from texlens.inference.engine.plan import EnginePlan, plan_for_rows
+from texlens.inference.engine.plan import EnginePlan, engine_bytes, plan_for_rows
 from texlens.inference.engine.read_ahead import prepared_ahead
 from texlens.inputs.example import IGNORED, Example
 from texlens.inputs.image_patches import image_to_raw_patches
@@ -88,6 +88,7 @@ class Bench:
         settings = settings_of(asked.model, asked.tiny)
         began = time.perf_counter()
         self.model = self.adapted(base_model(settings, self.device), settings)
+        self.config = self.model.get_base_model().config
         self.geometry = geometry_of(settings, {"min_pixels": 256, "max_pixels": 1_000_000})
         tokenizer = SimpleNamespace(pad_token_id=PAD)
         self.processor = Processor(tokenizer, self.geometry, IMAGE, PAD, family_of(settings))  # type: ignore[arg-type]
@@ -137,7 +138,7 @@ class Bench:
             done, seconds = self.read(engine, requests)
             result[name] = round(seconds, 2)
             result["rows_done"] = len(done)
-            del engine
+            engine.close()
         return result
 
     def bulk(self) -> dict:
@@ -156,9 +157,10 @@ class Bench:
                 "rows_per_s": round(len(done) / seconds, 1),
                 "seconds": round(seconds, 2),
                 "peak_over_weights_gib": round(peak - self.weights_gib, 2),
+                "planned_gib": round(engine_bytes(self.config, engine.plan) / GIB, 2),
                 "tokens": sum(len(row.state.tokens) for row in done),
             }
-            del engine
+            engine.close()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         return result
@@ -184,6 +186,7 @@ class Bench:
                     "ms_a_step": round(seconds / steps * 1e3, 3),
                     "first_step_ms": round((prefilled - began) * 1e3, 1),
                 }
+        engine.close()
         return result
 
     def prefill(self) -> dict:
@@ -197,6 +200,7 @@ class Bench:
             engine.add(prompts, states, ["default"] * len(prompts))
             engine.finish()
             result = {"rows_per_s": round(96 / (self.sync() - began), 1)}
+        engine.close()
         return result
 
     def alone(self) -> dict:
@@ -215,6 +219,7 @@ class Bench:
             ended = self.sync()
             firsts.append((first - began) * 1e3)
             rest.append((ended - first) / (NEW_TOKENS - 1) * 1e3)
+        engine.close()
         return {"first_token_ms": round(float(np.median(firsts[2:])), 1), "ms_a_token": round(float(np.median(rest[2:])), 2)}
 
     def stock(self) -> dict:
@@ -241,16 +246,66 @@ class Bench:
         scores = torch.stack([score.float().log_softmax(-1).max(-1).values for score in output.scores], 1).tolist()
         del output
         requests = [request(number, prompt) for number, prompt in enumerate(prompts)]
-        done, _ = self.read(self.engine(count), requests)
+        engine = self.engine(count)
+        done, _ = self.read(engine, requests)
+        engine.close()
         done = sorted(done, key=lambda row: row.key)
         firsts = [next((i for i, (a, b) in enumerate(zip(r.state.tokens, t)) if a != b), NEW_TOKENS) for r, t in zip(done, new)]
         common = [abs(r.state.log_probabilities[0] - s[0]) for r, s in zip(done, scores)]
+        alone = []
+        with torch.no_grad():
+            for example in examples[:16]:
+                one = Collator(PAD, IMAGE, left=True)([example])
+                one = {k: v.to(self.device) for k, v in one.items() if isinstance(v, torch.Tensor) and k != "labels"}
+                logits = self.model(**one, use_cache=False, logits_to_keep=1).logits[0, -1]
+                alone.append(logits.float().log_softmax(-1).max().item())
+        noise = [abs(single - s[0]) for single, s in zip(alone, scores)]
         return {
+            "first_log_probability_of_stock_alone_differs_by": {"median": float(np.median(noise)), "most": max(noise)},
             "rows_per_s": round(count / seconds, 2),
             "ms_a_step": round(seconds / NEW_TOKENS * 1e3, 1),
             "equal_tokens_before_first_difference": {"median": float(np.median(firsts)), "least": min(firsts)},
             "first_log_probability_differs_by": {"median": float(np.median(common)), "most": max(common)},
         }
+
+    def clients(self) -> dict:
+        """Clients that each ask for one row after the other, without HTTP, images prepared: rows/s and latency."""
+        result = {}
+        prompts = [self.rows.prompt(number) for number in range(64)]
+        for clients in (64, 128) if not self.asked.tiny else (2,):
+            engine, asked_at, latencies, next_row = self.engine(128), {}, [], 0
+            total = 6 * clients
+
+            def ask() -> None:
+                nonlocal next_row
+                state = request(0, prompts[0]).state
+                engine.add([prompts[next_row % 64]], [state], ["default"])
+                asked_at[id(state)] = (state, time.perf_counter())
+                next_row += 1
+
+            for number in range(clients):
+                ask()
+            warm, began = 2 * clients, 0.0
+            while engine.has_work:
+                engine.step()
+                for state, at in [pair for pair in asked_at.values() if not pair[0].is_active]:
+                    del asked_at[id(state)]
+                    latencies.append(time.perf_counter() - at)
+                    if len(latencies) == warm:
+                        began = time.perf_counter()
+                    if next_row < total:
+                        ask()
+                if len(latencies) >= total - clients:
+                    break
+            counted = latencies[warm:]
+            seconds = time.perf_counter() - began
+            result[str(clients)] = {
+                "rows_per_s": round(len(counted) / seconds, 1),
+                "p50_s": round(float(np.quantile(counted, 0.5)), 2),
+                "p95_s": round(float(np.quantile(counted, 0.95)), 2),
+            }
+            engine.close()
+        return result
 
     def profile(self) -> dict:
         """Kernels of a step by time (16 and 256 rows) and of a prefill, for tuning."""
@@ -276,6 +331,7 @@ class Bench:
                 self.sync()
             result[f"4 steps of {batch}"] = table(trace)
             engine.finish()
+        engine.close()
         return result
 
 
@@ -302,11 +358,11 @@ def normalized(prompt: Example, geometry) -> Example:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
-    parser.add_argument("--arms", nargs="+", default=["compare", "bulk", "steps", "prefill", "alone", "stock"])
+    parser.add_argument("--arms", nargs="+", default=["compare", "bulk", "steps", "prefill", "alone", "clients", "stock"])
     parser.add_argument("--rows", type=int, default=1024)
     parser.add_argument("--slots", type=int, nargs="+", default=[256])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64, 256])
-    parser.add_argument("--pack-tokens", type=int, default=16_384)
+    parser.add_argument("--pack-tokens", type=int, default=8_192)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
     parser.add_argument("--tiny", action="store_true")

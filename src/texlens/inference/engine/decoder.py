@@ -20,6 +20,7 @@ from texlens.kernels.attention.api import Segments, attend
 from texlens.kernels.decode.backend import DecodeKernels
 from texlens.kernels.decode.lora import Product
 from texlens.kernels.decode.reference import HeadShape
+from texlens.models.families import family_of_text
 from texlens.models.packed.text import frequency_axes
 
 Attention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
@@ -73,7 +74,7 @@ class TextDecoder:
         self.layers = [_Layer(layer, config, adapters) for layer in self._text.layers]
         self._norm = self._text.norm
         spectrum = self._text.rotary_emb.inv_freq
-        axes = frequency_axes(config.rope_parameters, len(spectrum), config.model_type)
+        axes = frequency_axes(config.rope_parameters, len(spectrum), family_of_text(config))
         self._axes = axes.to(spectrum.device)
 
     @property

@@ -8,7 +8,7 @@ one runs: a row's newest token is known to the host one step later than to the d
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,16 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.cache import PagedCache, pages_for, positions_of
 from texlens.inference.engine.choose import Draw, choose
 from texlens.inference.engine.decoder import PromptRows, StepRows, TextDecoder
-from texlens.inference.engine.graphs import StepGraphs
+from texlens.inference.engine.graphs import GraphPool, PrefillGraphs, PrefillKind, StepGraphs
 from texlens.inference.engine.plan import EnginePlan
-from texlens.inference.engine.prompt_pack import build_prompt_pack
+from texlens.inference.engine.prompt_pack import PromptPack, build_prompt_pack, graph_size, tensors_of
 from texlens.inference.engine.slot_state import ENDED, FULL, LOOPED, SlotState
 from texlens.inference.engine.step_results import Readback, StepKind, StepOutput, pack_output
 from texlens.inference.engine.vision import VisionTower
 from texlens.inputs.example import Example
 from texlens.kernels.attention.api import segments
 from texlens.kernels.decode.backend import decode_kernels
-from texlens.models.packed.forward import pack_layout
+from texlens.models.packed.forward import pack_spec
 from texlens.models.processor import Processor
 
 STOPS = {ENDED: "end", LOOPED: "loop", FULL: "length"}
@@ -80,8 +80,8 @@ class DecodingEngine:
         self.device = next(stock.parameters()).device
         self._kernels = decode_kernels(self.device)
         self._decoder = TextDecoder(stock, self.adapters, self._kernels)
-        self._vision = VisionTower(stock, processor.geometry, self.adapters)
-        self._layout = pack_layout(stock.config, processor)
+        self._vision = VisionTower(stock, processor, self.adapters)
+        self._spec = pack_spec(stock.config, processor)
         layers, keys, width = self._decoder.cache_shape
         self._cache = PagedCache(
             layers, keys, width, pages=plan.pages, dtype=self._decoder.embedding.dtype, device=self.device
@@ -92,7 +92,9 @@ class DecodingEngine:
         self._waiting: deque[EngineRow] = deque()
         self._running: list[EngineRow] = []
         self._unread: deque[tuple[list[EngineRow], Readback]] = deque()
-        self._graphs = StepGraphs(self._step_of_slots, plan.slots, self.device)
+        pool = GraphPool()
+        self._steps = StepGraphs(self._step_of_slots, plan.slots, self.device, pool)
+        self._prefills = PrefillGraphs(self._prefill_rows, self.device, pool)
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
@@ -146,6 +148,15 @@ class DecodingEngine:
         """Reads the adapters' weights again, after a training step."""
         self._decoder.refresh()
 
+    def close(self) -> None:
+        """Gives back the cache and the graphs; rows that are not done are lost."""
+        self._steps.clear()
+        self._prefills.clear()
+        self._unread.clear()
+        self._running.clear()
+        self._waiting.clear()
+        del self._cache, self._state, self._steps, self._prefills
+
     # Steps -----------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
@@ -187,57 +198,81 @@ class DecodingEngine:
         return rows
 
     def _prefill(self, rows: list[EngineRow]) -> None:
-        pack = build_prompt_pack([row.prompt for row in rows], self._layout)
-        pages_BP = np.zeros((len(rows), self.plan.pages_per_slot), np.int32)
-        for place, row in enumerate(rows):
-            pages_BP[place, : len(row.pages)] = row.pages
-        at_T = np.zeros(len(pack.token_ids), np.int64)
-        ends = np.cumsum(pack.lengths)
-        for row, length, end in zip(rows, pack.lengths, ends, strict=True):
-            at_T[end - length : end] = positions_of(row.pages, int(length))
-        adapter_B = np.array([row.adapter for row in rows], np.int32)
-        slots_B = self._to_device(np.array([row.slot for row in rows]))
-        self._state.join(slots_B, self._to_device(pages_BP), **self._settings(rows, pack.lengths, pack.offsets))
-        adapter_T = self._to_device(np.append(adapter_B, 0)[pack.rows.numpy()].astype(np.int32))
-        image_rows_I = self._to_device(pack.image_rows)
-        features_ID, deepstack = self._vision(pack, adapter_B, self._to_device)
-        prompt_rows = PromptRows(
-            self._to_device(pack.token_ids),
-            self._to_device(pack.positions),
-            segments(self._to_device(pack.ends), pack.longest),
-            self._to_device(at_T),
-            adapter_T,
-            image_rows_I,
-            features_ID,
-            deepstack,
-            self._to_device(ends - 1),
-        )
-        logits_BV = self._decoder.prefill(prompt_rows, self._cache)
+        prompts = [row.prompt for row in rows]
+        versions = self._vision.versions([row.adapter for row in rows])
         kind = StepKind.of([row.state.sampling for row in rows])
-        output = self._take(logits_BV, slots_B, kind, decoded=False)
+        size = graph_size(prompts) if has_graphs(self.device) and len(versions) == 1 else None
+        pack = build_prompt_pack(prompts, self._spec, size)
+        inputs = tensors_of(pack) | self._row_tensors(rows, pack, self._vision)
+        fixed = PrefillKind(kind, versions, pack.longest, _numbers(pack.vision))
+        output = self._prefills.run(inputs, fixed, in_graph=size is not None)
         for row in rows:
             row.launched = 1
         self._running += rows
         self._unread.append((rows, Readback(output, len(rows))))
 
-    def _settings(self, rows: Sequence[EngineRow], lengths: np.ndarray, offsets: np.ndarray) -> dict[str, Tensor]:
-        """What a slot knows of its row, as `SlotState.join` takes it."""
+    def _row_tensors(self, rows: Sequence[EngineRow], pack: PromptPack, vision: VisionTower) -> dict[str, Tensor]:
+        """What a prefill reads of its rows, by name: of rows [B], padded by the padding slot, of tokens and images."""
+        padding = len(pack.last) - len(rows)
         samplings = [row.state.sampling for row in rows]
+        adapter_B = np.array([row.adapter for row in rows], np.int32)
+        at_T, pages_BP = np.zeros(len(pack.token_ids), np.int64), np.zeros((len(pack.last), self.plan.pages_per_slot), np.int32)
+        for place, (row, length) in enumerate(zip(rows, pack.lengths, strict=True)):
+            pages_BP[place, : len(row.pages)] = row.pages
+            end = int(pack.last[place]) + 1
+            at_T[end - length : end] = positions_of(row.pages, int(length))
+        version_B = np.append(vision.version_numbers(adapter_B.tolist()), 0)
         values = {
-            "length": lengths.astype(np.int32),
-            "offset": offsets.astype(np.int32),
-            "adapter": np.array([row.adapter for row in rows], np.int32),
-            "limit": np.array([sampling.max_new_tokens for sampling in samplings], np.int32),
-            "temperature": np.array([sampling.temperature or 0.0 for sampling in samplings], np.float32),
-            "top_p": np.array([sampling.top_p for sampling in samplings], np.float32),
-            "seed": np.array([seed_of(row.state) for row in rows], np.int64),
-            "guard": np.array([sampling.repetition_guard for sampling in samplings]),
+            "length": pack.lengths,
+            "offset": pack.offsets,
+            "adapter": adapter_B,
+            "limit": [sampling.max_new_tokens for sampling in samplings],
+            "temperature": [sampling.temperature or 0.0 for sampling in samplings],
+            "top_p": [sampling.top_p for sampling in samplings],
+            "seed": [seed_of(row.state) for row in rows],
+            "guard": [sampling.repetition_guard for sampling in samplings],
         }
-        return {name: self._to_device(value) for name, value in values.items()}
+        kinds = {"temperature": np.float32, "top_p": np.float32, "seed": np.int64, "guard": np.bool_}
+        arrays = {
+            f"slot.{name}": np.append(value, np.zeros(padding)).astype(kinds.get(name, np.int32))
+            for name, value in values.items()
+        }
+        arrays |= {
+            "slots": np.append([row.slot for row in rows], np.full(padding, self.plan.slots)).astype(np.int64),
+            "pages": pages_BP,
+            "at": at_T,
+            "adapter_of_token": np.append(adapter_B, 0)[pack.rows].astype(np.int32),
+            "version_of_image": version_B[pack.rows[pack.image_rows]],
+        }
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def _prefill_rows(self, inputs: Mapping[str, Tensor], fixed: PrefillKind) -> StepOutput:
+        """Prompts read and the first token of each row chosen; this is what a CUDA graph holds."""
+        slots_B = inputs["slots"]
+        self._state.join(slots_B, inputs["pages"], **_named(inputs, "slot."))
+        features_ID, deepstack = self._vision(
+            {**_named(inputs, "vision."), **dict(fixed.numbers)},
+            fixed.versions,
+            inputs["feature_rows"],
+            inputs["version_of_image"],
+        )
+        rows = PromptRows(
+            inputs["token_ids"],
+            inputs["positions"],
+            segments(inputs["ends"], fixed.longest),
+            inputs["at"],
+            inputs["adapter_of_token"],
+            inputs["image_rows"],
+            features_ID,
+            deepstack,
+            inputs["last"],
+        )
+        logits_BV = self._decoder.prefill(rows, self._cache)
+        return self._take(logits_BV, slots_B, fixed.step, decoded=False)
 
     def _launch(self, rows: list[EngineRow]) -> None:
         kind = StepKind.of([row.state.sampling for row in rows])
-        output = self._graphs.run([row.slot for row in rows], kind)
+        output = self._steps.run([row.slot for row in rows], kind)
         for row in rows:
             row.launched += 1
         self._unread.append((rows, Readback(output, len(rows))))
@@ -295,13 +330,22 @@ class DecodingEngine:
                 self._cache.release(row.pages)
         self._running = [row for row in self._running if row.state.is_active]
 
-    def _to_device(self, value: Any) -> Tensor:
-        tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
-        if self.device.type != "cuda":
-            return tensor.to(self.device)
-        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+def has_graphs(device: torch.device) -> bool:
+    """Whether small packs are padded to the sizes that have a CUDA graph."""
+    return device.type == "cuda"
 
 
 def seed_of(state: GenerationState) -> int:
     """The seed of a row's draws."""
     return state.generator.initial_seed() & 0x7FFFFFFF if state.generator is not None else 0
+
+
+def _named(inputs: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The inputs whose names begin so, without the beginning."""
+    return {name.removeprefix(prefix): value for name, value in inputs.items() if name.startswith(prefix)}
+
+
+def _numbers(vision: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """What of the vision tower's part of a pack is a number."""
+    return tuple((name, value) for name, value in vision.items() if isinstance(value, int))

@@ -1,9 +1,10 @@
-"""A decoding step as CUDA graphs over a few batch sizes; on other devices the step as it is.
+"""Steps and small prefills as CUDA graphs over a few sizes; on other devices, and for large packs, as they are.
 
 # B = rows of a batch size
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,10 +15,45 @@ SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 
 """Batch sizes that have a graph; a step runs as the smallest that holds its rows."""
 
 _WARM_UPS = 2
-"""Eager steps before a graph is recorded: kernels compile, and libraries allocate their work space."""
+"""Eager runs before a graph is recorded: kernels compile, and libraries allocate their work space."""
 
 Step = Callable[[Tensor, StepKind], StepOutput]
 """(slots int64 [B], kind) to the step's output."""
+
+
+class PrefillKind(NamedTuple):
+    """What a prefill takes besides tensors: the kind of its first step, versions of the vision tower, the longest
+    segment, and numbers for the vision tower by name."""
+
+    step: StepKind
+    versions: tuple[str | None, ...]
+    longest: int
+    numbers: tuple[tuple[str, int], ...]
+
+
+Prefill = Callable[[Mapping[str, Tensor], PrefillKind], StepOutput]
+"""(tensors by name, kind) to the output of the first step."""
+
+
+class GraphPool:
+    """Memory that all graphs of an engine share: one of them runs at a time."""
+
+    def __init__(self) -> None:
+        self._handle: tuple[int, int] | None = None
+
+    def record(self, body: Callable[[], StepOutput]) -> tuple[torch.cuda.CUDAGraph, StepOutput]:
+        """A graph of the body, which waits for nothing, and its output."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UPS):
+                body()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._handle, capture_error_mode="thread_local"):
+            output = body()
+        self._handle = self._handle or graph.pool()
+        return graph, output
 
 
 class StepGraphs:
@@ -27,11 +63,14 @@ class StepGraphs:
         slots: the slot after the last one takes the rows that fill a batch up.
     """
 
-    def __init__(self, step: Step, slots: int, device: torch.device):
-        self._step, self._padding, self._device = step, slots, device
+    def __init__(self, step: Step, slots: int, device: torch.device, pool: GraphPool):
+        self._step, self._padding, self._device, self._memory = step, slots, device, pool
         self._graphs: dict[tuple[int, StepKind], tuple[torch.cuda.CUDAGraph, Tensor, StepOutput]] = {}
         self._last: dict[tuple[int, StepKind], list[int]] = {}
-        self._pool: tuple[int, int] | None = None
+
+    def clear(self) -> None:
+        """Gives the graphs' memory back."""
+        self._graphs.clear()
 
     def run(self, slots: Sequence[int], kind: StepKind) -> StepOutput:
         """One token for each slot. On a GPU the output is overwritten by the next run."""
@@ -41,7 +80,9 @@ class StepGraphs:
         padded = [*slots, *[self._padding] * (size - len(slots))]
         key = size, kind
         if key not in self._graphs:
-            self._graphs[key] = self._recorded(size, kind)
+            slots_B = torch.full((size,), self._padding, dtype=torch.int64, device=self._device)
+            graph, output = self._memory.record(lambda: self._step(slots_B, kind))
+            self._graphs[key] = graph, slots_B, output
         graph, slots_B, output = self._graphs[key]
         if self._last.get(key) != padded:
             slots_B.copy_(torch.tensor(padded).pin_memory(), non_blocking=True)
@@ -49,17 +90,41 @@ class StepGraphs:
         graph.replay()
         return output
 
-    def _recorded(self, size: int, kind: StepKind) -> tuple[torch.cuda.CUDAGraph, Tensor, StepOutput]:
-        """A graph of this size; its warm-up runs on the padding slot alone."""
-        slots_B = torch.full((size,), self._padding, dtype=torch.int64, device=self._device)
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARM_UPS):
-                self._step(slots_B, kind)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            output = self._step(slots_B, kind)
-        self._pool = self._pool or graph.pool()
-        return graph, slots_B, output
+
+class PrefillGraphs:
+    """
+    Args:
+        prefill: must wait for nothing; its first runs, with the inputs that a graph is recorded with, may be repeated.
+    """
+
+    def __init__(self, prefill: Prefill, device: torch.device, pool: GraphPool):
+        self._prefill, self._device, self._memory = prefill, device, pool
+        self._graphs: dict[tuple, tuple[torch.cuda.CUDAGraph, dict[str, Tensor], StepOutput]] = {}
+
+    def clear(self) -> None:
+        """Gives the graphs' memory back."""
+        self._graphs.clear()
+
+    def run(self, inputs: Mapping[str, Tensor], kind: PrefillKind, *, in_graph: bool) -> StepOutput:
+        """
+        Args:
+            inputs: on the host.
+            in_graph: the inputs have one of a few shapes, and `prefill` is worth a graph.
+        """
+        if not in_graph or self._device.type != "cuda":
+            return self._prefill({name: self._moved(value) for name, value in inputs.items()}, kind)
+        key = kind, *(tuple(value.shape) for value in inputs.values())
+        if key not in self._graphs:
+            static = {name: self._moved(value) for name, value in inputs.items()}
+            graph, output = self._memory.record(lambda: self._prefill(static, kind))
+            self._graphs[key] = graph, static, output
+        graph, static, output = self._graphs[key]
+        for name, value in inputs.items():
+            static[name].copy_(value.pin_memory(), non_blocking=True)
+        graph.replay()
+        return output
+
+    def _moved(self, value: Tensor) -> Tensor:
+        if self._device.type != "cuda":
+            return value.to(self._device)
+        return value.pin_memory().to(self._device, non_blocking=True)

@@ -1,10 +1,25 @@
-"""How many rows the engine decodes together, and the memory that it takes beside the weights."""
+"""How many rows the engine decodes together, and the memory that it takes beside the weights.
+
+Nothing grows while rows are decoded: the cache is allocated once, and packs and batches have an upper bound.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
+from texlens.core.errors import ConfigError
 from texlens.inference.engine.cache import PAGE_SIZE, pages_for
 
 GIB = 2**30
+MAX_SLOTS = 512
+"""The largest batch size that has a CUDA graph."""
+MAX_POSITIONS = 32_768
+"""Positions that one row can have."""
+PACK_TOKENS = 8_192
+"""Prompt tokens that are prefilled together: enough for matrix products at their full rate."""
+FIXED_BYTES = GIB // 2
+"""Work space of the libraries, recorded graphs, and the allocator's rounding."""
+PATCHES_PER_TOKEN = 4
+CPU_SLOTS = 16
 
 
 @dataclass(frozen=True)
@@ -14,23 +29,77 @@ class EnginePlan:
         slots: rows that run together.
         pages: of the cache, for all rows.
         pages_per_slot: that one row can have.
-        pack_tokens: prompt tokens that are prefilled together.
+        pack_tokens: prompt tokens that are prefilled together (a longer prompt is prefilled alone).
         join_at_least: while more rows wait than slots are free, none joins before so many slots are.
     """
 
     slots: int
     pages: int
     pages_per_slot: int
-    pack_tokens: int = 16_384
+    pack_tokens: int = PACK_TOKENS
     join_at_least: int = 1
 
 
-def plan_for_rows(slots: int, positions: int, *, pack_tokens: int = 16_384) -> EnginePlan:
+def plan_for_rows(slots: int, positions: int, *, pack_tokens: int = PACK_TOKENS) -> EnginePlan:
     """A plan for rows of up to `positions` tokens, prompt and answer together."""
     pages = pages_for(positions)
     return EnginePlan(slots, slots * pages, pages, pack_tokens, max(1, slots // 16))
 
 
-def cache_bytes(plan: EnginePlan, *, layers: int, keys: int, width: int, itemsize: int) -> int:
+def plan_for_memory(
+    config: Any, free_bytes: int, *, positions: int, slots: int = MAX_SLOTS, itemsize: int = 2, pack_tokens: int = PACK_TOKENS
+) -> EnginePlan:
+    """As many slots, up to `slots`, as memory has room for rows of up to `positions` tokens.
+
+    Args:
+        config: the model's config.
+        free_bytes: that the engine may take.
+
+    Raises:
+        ConfigError: there is no room for one row.
+    """
+    pages = pages_for(positions)
+    while slots >= 1:
+        plan = EnginePlan(slots, slots * pages, min(pages_for(MAX_POSITIONS), slots * pages), pack_tokens, max(1, slots // 16))
+        if engine_bytes(config, plan, itemsize) <= free_bytes:
+            return plan
+        if slots == 1 and pack_tokens > 1024:
+            slots, pack_tokens = 2, pack_tokens // 2
+        slots //= 2
+    raise ConfigError(
+        f"{free_bytes / GIB:.1f} GiB are free, and reading one row of {positions} tokens takes "
+        f"{engine_bytes(config, plan_for_rows(1, positions, pack_tokens=1024), itemsize) / GIB:.1f}; free some memory, or "
+        f"lower evaluate.max_new_tokens"
+    )
+
+
+def engine_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
+    """What the engine takes beside the weights at its peak."""
+    return cache_bytes(config, plan, itemsize) + work_bytes(config, plan, itemsize) + FIXED_BYTES
+
+
+def cache_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
     """Keys and values of all layers."""
-    return 2 * layers * (plan.pages + 1) * PAGE_SIZE * keys * width * itemsize
+    text = text_config(config)
+    width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+    per_position = 2 * text.num_hidden_layers * text.num_key_value_heads * width * itemsize
+    return (plan.pages + 1) * PAGE_SIZE * per_position
+
+
+def work_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
+    """The larger of a pack's prefill, by the vision tower or the language model, and a step of all rows."""
+    text, vision = text_config(config), config.vision_config
+    width, vision_width = text.hidden_size, getattr(vision, "embed_dim", None) or vision.hidden_size
+    experts = getattr(text, "num_experts_per_tok", 0) * getattr(text, "moe_intermediate_size", 0)
+    per_token = 5 * width + 3 * max(text.intermediate_size if not experts else 0, experts)
+    features = (1 + len(getattr(vision, "deepstack_visual_indexes", None) or ())) * width
+    hidden = getattr(vision, "intermediate_size", None) or int(vision_width * vision.mlp_ratio)
+    raw = 3 * vision.patch_size**2 * 9  # uint8 twice, and float32 before and after the normalization
+    per_patch = max(raw, itemsize * (9 * vision_width + hidden))
+    per_prompt_token = max(itemsize * (per_token + features), PATCHES_PER_TOKEN * per_patch + itemsize * features)
+    step = plan.slots * (2 * text.vocab_size + per_token) * itemsize
+    return max(plan.pack_tokens * per_prompt_token, step)
+
+
+def text_config(config: Any) -> Any:
+    return getattr(config, "text_config", None) or config

@@ -6,7 +6,7 @@
 import torch
 from torch import Tensor
 
-from texlens.metrics.repetition import LONGEST_UNIT, MIN_CUT_REPEATS, MIN_CUT_TOKENS
+from texlens.metrics.repetition import MAX_UNIT, MIN_CUT_REPEATS, MIN_CUT_TOKENS
 
 GOING, ENDED, LOOPED, FULL = range(4)
 """A row's status after a step."""
@@ -36,9 +36,9 @@ class SlotState:
         self.seed = of(torch.int64)
         self.guard = of(torch.bool)
         self.pages = of(torch.int32, pages)
-        self.recent = of(torch.int32, LONGEST_UNIT, value=NO_TOKEN)
-        self.runs = of(torch.int32, LONGEST_UNIT)
-        cycles = torch.arange(1, LONGEST_UNIT + 1, device=device)
+        self.recent = of(torch.int32, MAX_UNIT, value=NO_TOKEN)
+        self.runs = of(torch.int32, MAX_UNIT)
+        cycles = torch.arange(1, MAX_UNIT + 1, device=device)
         self._enough = (MIN_CUT_REPEATS * cycles).clamp(min=MIN_CUT_TOKENS) - cycles
 
     def join(self, slots_B: Tensor, pages_BP: Tensor, **values: Tensor) -> None:
@@ -47,8 +47,8 @@ class SlotState:
         self.pages[slots_B] = pages_BP
         for name, value_B in values.items():
             getattr(self, name)[slots_B] = value_B
-        self.count[slots_B], self.status[slots_B] = 0, GOING
-        self.recent[slots_B], self.runs[slots_B] = NO_TOKEN, 0
+        for tensor, value in ((self.count, 0), (self.status, GOING), (self.recent, NO_TOKEN), (self.runs, 0)):
+            tensor.index_fill_(0, slots_B, value)
 
     def take(self, slots_B: Tensor, tokens_B: Tensor, ends_E: Tensor, *, decoded: bool) -> Tensor:
         """Appends a token to each row that is going; returns each row's status.

@@ -3,7 +3,7 @@
 # I = image tokens, D = width of the language model
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,25 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 
-from texlens.data.geometry import ImageGeometry
-from texlens.inference.engine.prompt_pack import PromptPack
+from texlens.kernels.vision_fp8.reference import into_heads
 from texlens.models.packed.vision import PackedVision
+from texlens.models.processor import Processor
+
+
+class InferenceVision(PackedVision):
+    """The packed tower with queries and keys rotated by one kernel, where training compiles the block's first half."""
+
+    def __init__(self, visual: Any, processor: Processor):
+        super().__init__(visual, processor.geometry, processor.family.vision)
+        self._before = _before_attention
+
+
+def _before_attention(
+    block: Any, x_PD: Tensor, residual_PD: Tensor | None, cos: Tensor, sin: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The residual stream, rotated queries and keys, and values [P, H, W]."""
+    x_PD = x_PD if residual_PD is None else x_PD + residual_PD
+    return x_PD, *into_heads(block.attn.qkv(block.norm1(x_PD)), block.attn.num_heads, cos, sin)
 
 
 class VisionTower:
@@ -24,31 +40,36 @@ class VisionTower:
         adapters: PEFT's names, in the order of their numbers; None is the base.
     """
 
-    def __init__(self, model: Any, geometry: ImageGeometry, adapters: Sequence[str | None]):
-        self._tower = PackedVision(model.model.visual, geometry)
+    def __init__(self, model: Any, processor: Processor, adapters: Sequence[str | None]):
+        self._tower = InferenceVision(model.model.visual, processor)
         self._adapted = [module for module in model.model.visual.modules() if isinstance(module, BaseTunerLayer)]
         names = {name for module in self._adapted for name in _names(module)}
         self._versions = [name if name in names else None for name in adapters]
 
+    def versions(self, adapter_B: Sequence[int]) -> tuple[str | None, ...]:
+        """The adapters on the tower that rows of these adapters need, None where it is left as it is."""
+        return tuple(dict.fromkeys(self._versions[number] for number in adapter_B))
+
+    def version_numbers(self, adapter_B: Sequence[int]) -> np.ndarray:
+        """Of each row the number of its version in `versions`."""
+        versions = self.versions(adapter_B)
+        return np.array([versions.index(self._versions[number]) for number in adapter_B])
+
     def __call__(
-        self, pack: PromptPack, adapter_B: np.ndarray, to_device: Callable[[Any], Tensor]
+        self, inputs: Mapping[str, Any], versions: Sequence[str | None], feature_rows_I: Tensor, version_I: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
-        """Of each image token [I, D]: its feature, and what is added to it after the first layers."""
-        inputs = {
-            name: to_device(value) if isinstance(value, Tensor) else value for name, value in pack.vision.items()
-        }
-        feature_rows_I = to_device(pack.feature_rows)
-        wanted = list(dict.fromkeys(self._versions[number] for number in adapter_B))
-        versions = []
-        for version in wanted:
+        """Of each image token [I, D]: its feature, and what is added to it after the first layers.
+
+        Args:
+            inputs: the vision tower's part of a pack.
+            feature_rows_I, version_I: which merged patch each image token is, and of which version.
+        """
+        results = []
+        for version in versions:
             with self._using(version):
                 features, deepstack = self._tower(inputs)
-            versions.append([part[feature_rows_I] for part in (features, *deepstack)])
-        if len(versions) == 1:
-            return versions[0][0], versions[0][1:]
-        number_B = np.array([wanted.index(self._versions[number]) for number in adapter_B])
-        number_I1 = to_device(number_B[pack.rows.numpy()[pack.image_rows.numpy()]])[:, None]
-        merged = [_selected(parts, number_I1) for parts in zip(*versions, strict=True)]
+            results.append([part[feature_rows_I] for part in (features, *deepstack)])
+        merged = [_selected(parts, version_I[:, None]) for parts in zip(*results, strict=True)]
         return merged[0], merged[1:]
 
     @contextmanager

@@ -19,8 +19,10 @@ from texlens.kernels.decode.reference import HeadShape
 
 ROWS = 16
 """Rows of a tile: the least that a tensor core's product takes."""
+PROMPT_ROWS = 64
+"""Rows of a tile where there are thousands: the adapters' matrices are then read less often."""
 MANY_ROWS = 1024
-"""From so many rows on the adapters' share is a matrix product of its own."""
+"""From so many rows on, what a kernel would do row by row is a matrix product of its own."""
 KEYS = 64
 """Positions of the cache that are read together."""
 PROGRAMS = 264
@@ -43,7 +45,7 @@ def norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
 def add_norm(x_TD: Tensor, product: Product, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """See `reference.add_norm`."""
     tokens, width = x_TD.shape
-    columns, lora = _split(product)
+    columns, lora = _row_wise(product)
     sum_TD, normed_TD = torch.empty_like(x_TD), torch.empty_like(x_TD)
     block = triton.next_power_of_2(width)
     up, gates, gate_row, ranks = _lora_arguments(columns, lora)
@@ -59,38 +61,38 @@ def split_heads(
     product: Product, heads: HeadShape, cos_TW: Tensor, sin_TW: Tensor, keys_CGW: Tensor, values_CGW: Tensor, at_T: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See `reference.split_heads`."""
-    columns, lora = _split(product)
+    columns, lora = product
     tokens, queries, keys, width = len(columns), heads.queries, heads.keys, heads.width
     query = columns.new_empty(tokens, queries, width)
     key, value = columns.new_empty(tokens, keys, width), columns.new_empty(tokens, keys, width)
     up, gates, gate_row, ranks = _lora_arguments(columns, lora)
     sections = lora.sections if lora is not None else (0, 0, 0, 0)
-    normed = heads.query_norm is not None and heads.key_norm is not None
-    _split_heads[(triton.cdiv(tokens, ROWS), queries + 2 * keys)](
+    normed, tile = heads.query_norm is not None and heads.key_norm is not None, _tile(tokens)
+    _split_heads[(triton.cdiv(tokens, tile), queries + 2 * keys)](
         columns, up, gates, gate_row,
         heads.query_norm if normed else cos_TW, heads.key_norm if normed else cos_TW, cos_TW, sin_TW, at_T,
         query, key, value, keys_CGW, values_CGW,
         tokens, columns.stride(0), gates.stride(0) if ranks else 0, up.stride(0) if ranks else 0, heads.eps,
         *sections,
         R=ranks, H=queries, G=keys, HALF=width // 2, NORM=normed,
-        BT=ROWS, BH=triton.next_power_of_2(width // 2), RB=16, num_warps=4,
+        BT=tile, BH=triton.next_power_of_2(width // 2), RB=16, num_warps=4,
     )  # fmt: skip
     return query, key, value
 
 
 def swiglu(product: Product) -> Tensor:
     """See `reference.swiglu`."""
-    columns, lora = _split(product)
+    columns, lora = product
     tokens, width = len(columns), (columns.shape[1] - (lora.ranks if lora is not None else 0)) // 2
     act_TF = columns.new_empty(tokens, width)
     up, gates, gate_row, ranks = _lora_arguments(columns, lora)
     sections = lora.sections if lora is not None else (0, 0, 0)
-    block = 128
-    _swiglu[(triton.cdiv(tokens, ROWS), triton.cdiv(width, block))](
+    block, tile = 128, _tile(tokens)
+    _swiglu[(triton.cdiv(tokens, tile), triton.cdiv(width, block))](
         columns, up, gates, gate_row, act_TF,
         tokens, width, columns.stride(0), gates.stride(0) if ranks else 0, up.stride(0) if ranks else 0,
         *sections,
-        R=ranks, BT=ROWS, BF=block, RB=16, num_warps=4,
+        R=ranks, BT=tile, BF=block, RB=16, num_warps=4,
     )  # fmt: skip
     return act_TF
 
@@ -140,20 +142,24 @@ def likeliest(logits_TV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return tokens_T, log_probabilities_T, log_sums_T
 
 
-def _split(product: Product) -> tuple[Tensor, RowLora | None]:
-    """The columns, and the adapters' share if the kernel should add it."""
+def _row_wise(product: Product) -> Product:
+    """The product for a kernel that takes one row at a time: of many rows the adapters' share is added here."""
     columns, lora = product
     if lora is None or len(columns) <= MANY_ROWS:
-        return columns, lora
+        return product
     base = columns[:, : lora.height]
     gated_TR = columns[:, lora.height :] * lora.gates_AR[lora.gate_row_T]
-    return base.addmm_(gated_TR, lora.up_RN), None
+    return Product(base.addmm_(gated_TR, lora.up_RN))
 
 
 def _lora_arguments(columns: Tensor, lora: RowLora | None) -> tuple[Tensor, Tensor, Tensor, int]:
     if lora is None:
         return columns, columns, columns, 0
     return lora.up_RN, lora.gates_AR, lora.gate_row_T, lora.ranks
+
+
+def _tile(tokens: int) -> int:
+    return ROWS if tokens <= MANY_ROWS else PROMPT_ROWS
 
 
 def _warps(block: int) -> int:

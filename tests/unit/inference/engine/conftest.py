@@ -33,7 +33,7 @@ def prompts_of(processor, samples):
     """Prompts with raw patches, as the engine takes them."""
     style = PromptStyle("Read this.")
     return [
-        build_prompt(sample, processor.tokenizer, processor.geometry, style, cut=image_to_raw_patches)
+        build_prompt(sample, processor.tokenizer, processor.geometry, style, patchify=image_to_raw_patches)
         for sample in samples
     ]
 

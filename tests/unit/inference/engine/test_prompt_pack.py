@@ -1,0 +1,55 @@
+"""Packs of prompts: shared images, and padding to the sizes that have a CUDA graph."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
+from texlens.inference.engine.prompt_pack import build_prompt_pack, graph_size
+from texlens.models.packed.forward import pack_spec
+
+
+def test_rows_that_share_a_prompt_share_its_image(samples):
+    model, processor = tiny_model()
+    first, second = prompts_of(processor, samples[:2])
+    spec = pack_spec(model.config, processor)
+
+    pack = build_prompt_pack([first, first, second], spec)
+    once = build_prompt_pack([first, second], spec)
+
+    assert torch.equal(pack.vision["patches"], once.vision["patches"])
+    assert pack.token_ids.tolist() == [*first.input_ids, *first.input_ids, *second.input_ids]
+    images = np.split(pack.feature_rows, np.flatnonzero(np.diff(pack.rows[pack.image_rows])) + 1)
+    assert images[0].tolist() == images[1].tolist() != images[2].tolist()
+    assert pack.last.tolist() == [len(first) - 1, 2 * len(first) - 1, 2 * len(first) + len(second) - 1]
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_padding_changes_nothing(family, samples, monkeypatch):
+    model, processor = tiny_model(family)
+    monkeypatch.setattr("texlens.inference.engine.engine.has_graphs", lambda device: True)
+    states = states_of(len(samples))
+
+    engine = engine_of(model, processor, slots=8)
+    engine.add(prompts_of(processor, samples), states)
+    engine.finish()
+
+    for state, sample in zip(states, samples, strict=True):
+        tokens, log_probabilities = stock(model, processor, sample)
+        assert state.tokens == tokens
+        assert state.log_probabilities == pytest.approx(log_probabilities, abs=1e-5)
+
+
+def test_padded_packs_have_the_shapes_of_their_size(samples):
+    model, processor = tiny_model("qwen2_5_vl")
+    prompts, spec = prompts_of(processor, samples), pack_spec(model.config, processor)
+
+    shapes = []
+    for rows in (prompts[:1], prompts[1:3]):
+        pack = build_prompt_pack(rows, spec, graph_size(rows))
+        shapes.append([pack.token_ids.shape, pack.last.shape, pack.ends.shape, pack.image_rows.shape])
+        shapes[-1] += [value if isinstance(value, int) else value.shape for value in pack.vision.values()]
+
+    assert graph_size(prompts[:1]) == graph_size(prompts[1:3]) == 256
+    assert shapes[0] == shapes[1]
