@@ -95,7 +95,10 @@ class Bench:
         self.rows = Rows(asked.rows, self.geometry)
         self.sync()
         self.weights_gib = torch.cuda.memory_allocated() / GIB if self.device.type == "cuda" else 0
-        self.figures: dict = {"build_s": round(time.perf_counter() - began, 1), "weights_gib": round(self.weights_gib, 2)}
+        self.figures: dict = {
+            "build_s": round(time.perf_counter() - began, 1),
+            "weights_gib": round(self.weights_gib, 2),
+        }
 
     def adapted(self, model, settings):
         from peft import LoraConfig, get_peft_model
@@ -220,7 +223,10 @@ class Bench:
             firsts.append((first - began) * 1e3)
             rest.append((ended - first) / (NEW_TOKENS - 1) * 1e3)
         engine.close()
-        return {"first_token_ms": round(float(np.median(firsts[2:])), 1), "ms_a_token": round(float(np.median(rest[2:])), 2)}
+        return {
+            "first_token_ms": round(float(np.median(firsts[2:])), 1),
+            "ms_a_token": round(float(np.median(rest[2:])), 2),
+        }
 
     def stock(self) -> dict:
         """Stock `generate` with PEFT's adapter, 64 rows at a time, images prepared."""
@@ -250,7 +256,10 @@ class Bench:
         done, _ = self.read(engine, requests)
         engine.close()
         done = sorted(done, key=lambda row: row.key)
-        firsts = [next((i for i, (a, b) in enumerate(zip(r.state.tokens, t)) if a != b), NEW_TOKENS) for r, t in zip(done, new)]
+        firsts = [
+            next((i for i, (a, b) in enumerate(zip(r.state.tokens, t)) if a != b), NEW_TOKENS)
+            for r, t in zip(done, new)
+        ]
         common = [abs(r.state.log_probabilities[0] - s[0]) for r, s in zip(done, scores)]
         alone = []
         with torch.no_grad():
@@ -358,7 +367,9 @@ def normalized(prompt: Example, geometry) -> Example:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
-    parser.add_argument("--arms", nargs="+", default=["compare", "bulk", "steps", "prefill", "alone", "clients", "stock"])
+    parser.add_argument(
+        "--arms", nargs="+", default=["compare", "bulk", "steps", "prefill", "alone", "clients", "stock"]
+    )
     parser.add_argument("--rows", type=int, default=1024)
     parser.add_argument("--slots", type=int, nargs="+", default=[256])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64, 256])

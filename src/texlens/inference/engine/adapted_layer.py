@@ -4,11 +4,10 @@
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
-from peft.tuners.lora.layer import LoraLayer
-from peft.tuners.lora.layer import ParamWrapper
+from peft.tuners.lora.layer import LoraLayer, ParamWrapper
 from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 
@@ -34,7 +33,7 @@ class Update:
     top_k: int | None = None
 
     def factor(self) -> Tensor:
-        """DoRA's factor [N]: magnitude over the norm of the adapted weight's rows. Liu et al. 2024, arXiv:2402.09353."""
+        """DoRA's factor [N]: magnitude over the norm of the adapted rows (Liu et al. 2024, arXiv:2402.09353)."""
         assert self.magnitude is not None
         weight_ND = _dense_weight(self.layer.get_base_layer())
         update_ND = self.scale * self.b.float() @ self.a.float()
@@ -54,7 +53,7 @@ def updates_of(layer: Any, adapter: str | None) -> list[Update]:
     if isinstance(layer, LoraLayer) and adapter in layer.lora_A:
         magnitudes = getattr(layer, "lora_magnitude_vector", {})
         magnitude = magnitudes[adapter].weight if adapter in magnitudes else None
-        a, b = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+        a, b = (cast(Tensor, part[adapter].weight) for part in (layer.lora_A, layer.lora_B))
         return [Update(a, b, layer.scaling[adapter], magnitude, layer)]
     return []
 

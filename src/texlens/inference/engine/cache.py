@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 PAGE_SIZE = 32
 """Positions of a page."""
@@ -28,9 +27,7 @@ class PagedCache:
         pages: that rows can reserve; one more is allocated for padding.
     """
 
-    def __init__(
-        self, layers: int, keys: int, width: int, *, pages: int, dtype: torch.dtype, device: torch.device
-    ):
+    def __init__(self, layers: int, keys: int, width: int, *, pages: int, dtype: torch.dtype, device: torch.device):
         self.pages = pages
         shape = layers, (pages + 1) * PAGE_SIZE, keys, width
         self.keys = torch.zeros(shape, dtype=dtype, device=device)

@@ -22,19 +22,19 @@ class Choice(NamedTuple):
     """Tokens int64 [B] and their natural log-probabilities under the model's own distribution; the K likeliest tokens
     and theirs [B, K] where they were asked for."""
 
-    tokens_B: Tensor
-    log_probabilities_B: Tensor
-    top_tokens_BK: Tensor | None = None
-    top_log_probabilities_BK: Tensor | None = None
+    tokens: Tensor
+    log_probabilities: Tensor
+    top_tokens: Tensor | None = None
+    top_log_probabilities: Tensor | None = None
 
 
 class Draw(NamedTuple):
     """Of each row: temperature (0 takes the likeliest token), top_p, seed, and tokens so far."""
 
-    temperature_B: Tensor
-    top_p_B: Tensor
-    seed_B: Tensor
-    count_B: Tensor
+    temperature: Tensor
+    top_p: Tensor
+    seed: Tensor
+    count: Tensor
 
 
 def choose(logits_BV: Tensor, kernels: DecodeKernels, draw: Draw | None = None, alternatives: int = 0) -> Choice:
@@ -47,7 +47,7 @@ def choose(logits_BV: Tensor, kernels: DecodeKernels, draw: Draw | None = None, 
     if draw is not None:
         logs_BV = logits_BV.float() - sums_B[:, None]
         drawn_B = _drawn(logs_BV, draw)
-        tokens_B = torch.where(draw.temperature_B > 0, drawn_B, tokens_B)
+        tokens_B = torch.where(draw.temperature > 0, drawn_B, tokens_B)
         log_probabilities_B = logs_BV.gather(1, tokens_B[:, None])[:, 0]
     if not alternatives:
         return Choice(tokens_B, log_probabilities_B)
@@ -56,10 +56,10 @@ def choose(logits_BV: Tensor, kernels: DecodeKernels, draw: Draw | None = None, 
 
 
 def _drawn(logs_BV: Tensor, draw: Draw) -> Tensor:
-    heat_B1 = torch.where(draw.temperature_B > 0, draw.temperature_B, 1.0)[:, None]
+    heat_B1 = torch.where(draw.temperature > 0, draw.temperature, 1.0)[:, None]
     scaled_BV = (logs_BV / heat_B1).log_softmax(-1)
-    kept_BV = scaled_BV >= _threshold(scaled_BV, draw.top_p_B)[:, None]
-    noise_BV = gumbel(draw.seed_B, draw.count_B, logs_BV.shape[1])
+    kept_BV = scaled_BV >= _threshold(scaled_BV, draw.top_p)[:, None]
+    noise_BV = gumbel(draw.seed, draw.count, logs_BV.shape[1])
     return torch.where(kept_BV, scaled_BV + noise_BV, float("-inf")).argmax(-1)
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from texlens.inference.engine.cache import PAGE_SIZE, PagedCache
 from texlens.inference.engine.experts import DenseMlp, Experts, is_mixture
 from texlens.inference.engine.projection import Projection
-from texlens.kernels.attention.api import Segments, attend
+from texlens.kernels.attention.api import attend
+from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decode.backend import DecodeKernels
 from texlens.kernels.decode.lora import Product
 from texlens.kernels.decode.reference import HeadShape
@@ -40,25 +41,25 @@ class PromptRows(NamedTuple):
         last_B: the last token of each prompt.
     """
 
-    token_ids_T: Tensor
-    positions_3T: Tensor
+    token_ids: Tensor
+    positions: Tensor
     segments: Segments
-    at_T: Tensor
-    adapter_T: Tensor
-    image_rows_I: Tensor
-    features_ID: Tensor
+    at: Tensor
+    adapter: Tensor
+    image_rows: Tensor
+    features: Tensor
     deepstack: Sequence[Tensor]
-    last_B: Tensor
+    last: Tensor
 
 
 class StepRows(NamedTuple):
     """The last token of each row, its M-RoPE position (the same on all axes), and the tokens before it in the cache."""
 
-    token_ids_T: Tensor
-    positions_T: Tensor
-    lengths_T: Tensor
-    pages_TP: Tensor
-    adapter_T: Tensor
+    token_ids: Tensor
+    positions: Tensor
+    lengths: Tensor
+    pages: Tensor
+    adapter: Tensor
 
 
 class TextDecoder:
@@ -95,31 +96,31 @@ class TextDecoder:
     @torch.no_grad()
     def prefill(self, rows: PromptRows, cache: PagedCache) -> Tensor:
         """Logits [B, V] after each prompt, whose keys and values are then in the cache."""
-        x_TD = self._text.embed_tokens(rows.token_ids_T)
-        x_TD = x_TD.index_copy(0, rows.image_rows_I, rows.features_ID.to(x_TD.dtype))
-        cos_TW, sin_TW = self._rotary(rows.positions_3T.float()[self._axes].T)
+        x_TD = self._text.embed_tokens(rows.token_ids)
+        x_TD = x_TD.index_copy(0, rows.image_rows, rows.features.to(x_TD.dtype))
+        cos_TW, sin_TW = self._rotary(rows.positions.float()[self._axes].T)
 
         def over_segments(query: Tensor, key: Tensor, value: Tensor, number: int) -> Tensor:
             return attend(query, key, value.contiguous(), rows.segments, causal=True)
 
-        deep = {number: (rows.image_rows_I, part) for number, part in enumerate(rows.deepstack)}
-        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter_T, rows.at_T, cache, over_segments, deep, rows.last_B)
+        deep = {number: (rows.image_rows, part) for number, part in enumerate(rows.deepstack)}
+        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter, rows.at, cache, over_segments, deep, rows.last)
         return self._head(x_TD)
 
     @torch.no_grad()
     def step(self, rows: StepRows, cache: PagedCache) -> Tensor:
         """Logits [T, V] after each row's last token, whose keys and values are then in the cache."""
-        x_TD = self._text.embed_tokens(rows.token_ids_T)
-        cos_TW, sin_TW = self._rotary(rows.positions_T.float()[:, None])
-        page_T = rows.pages_TP.gather(1, (rows.lengths_T // PAGE_SIZE)[:, None].long())[:, 0]
-        at_T = page_T.long() * PAGE_SIZE + rows.lengths_T % PAGE_SIZE
-        lengths_T = rows.lengths_T + 1
+        x_TD = self._text.embed_tokens(rows.token_ids)
+        cos_TW, sin_TW = self._rotary(rows.positions.float()[:, None])
+        page_T = rows.pages.gather(1, (rows.lengths // PAGE_SIZE)[:, None].long())[:, 0]
+        at_T = page_T.long() * PAGE_SIZE + rows.lengths % PAGE_SIZE
+        lengths_T = rows.lengths + 1
 
         def over_pages(query: Tensor, key: Tensor, value: Tensor, number: int) -> Tensor:
             keys, values = cache.keys[number], cache.values[number]
-            return self._kernels.attend(query, keys, values, rows.pages_TP, lengths_T, PAGE_SIZE)
+            return self._kernels.attend(query, keys, values, rows.pages, lengths_T, PAGE_SIZE)
 
-        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter_T, at_T, cache, over_pages)
+        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter, at_T, cache, over_pages)
         return self._head(x_TD)
 
     def _layers(

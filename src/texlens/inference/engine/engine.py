@@ -1,7 +1,7 @@
 """`DecodingEngine`: rows that join, are decoded together and leave, without the device ever waiting for the host.
 
-Prompts are prefilled in packs, steps are CUDA graphs over a few batch sizes, and what a step gave is read while the next
-one runs: a row's newest token is known to the host one step later than to the device.
+Prompts are prefilled in packs, steps are CUDA graphs over a few batch sizes, and what a step gave is read while the
+next one runs: a row's newest token is known to the host one step later than to the device.
 
 # B = rows of a step, T = tokens of a pack, V = vocabulary
 """
@@ -27,7 +27,7 @@ from texlens.inference.engine.slot_state import ENDED, FULL, LOOPED, SlotState
 from texlens.inference.engine.step_results import Readback, StepKind, StepOutput, pack_output
 from texlens.inference.engine.vision import VisionTower
 from texlens.inputs.example import Example
-from texlens.kernels.attention.api import segments
+from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.decode.backend import decode_kernels
 from texlens.models.packed.forward import pack_spec
 from texlens.models.processor import Processor
@@ -99,7 +99,10 @@ class DecodingEngine:
     # Rows ------------------------------------------------------------------------------------------------------------
 
     def add(
-        self, prompts: Sequence[Example], states: Sequence[GenerationState], adapters: Sequence[str | None] | None = None
+        self,
+        prompts: Sequence[Example],
+        states: Sequence[GenerationState],
+        adapters: Sequence[str | None] | None = None,
     ) -> None:
         """Rows to be decoded, in order; they join as soon as slots and pages are free.
 
@@ -216,7 +219,10 @@ class DecodingEngine:
         padding = len(pack.last) - len(rows)
         samplings = [row.state.sampling for row in rows]
         adapter_B = np.array([row.adapter for row in rows], np.int32)
-        at_T, pages_BP = np.zeros(len(pack.token_ids), np.int64), np.zeros((len(pack.last), self.plan.pages_per_slot), np.int32)
+        at_T, pages_BP = (
+            np.zeros(len(pack.token_ids), np.int64),
+            np.zeros((len(pack.last), self.plan.pages_per_slot), np.int32),
+        )
         for place, (row, length) in enumerate(zip(rows, pack.lengths, strict=True)):
             pages_BP[place, : len(row.pages)] = row.pages
             end = int(pack.last[place]) + 1
@@ -259,7 +265,7 @@ class DecodingEngine:
         rows = PromptRows(
             inputs["token_ids"],
             inputs["positions"],
-            segments(inputs["ends"], fixed.longest),
+            make_segments(inputs["ends"], fixed.longest),
             inputs["at"],
             inputs["adapter_of_token"],
             inputs["image_rows"],
@@ -297,7 +303,7 @@ class DecodingEngine:
         if kind.draws:
             draw = Draw(state.temperature[slots_B], state.top_p[slots_B], state.seed[slots_B], state.count[slots_B])
         choice = choose(logits_BV, self._kernels, draw, kind.alternatives)
-        status_B = state.take(slots_B, choice.tokens_B, self._ends_E, decoded=decoded)
+        status_B = state.take(slots_B, choice.tokens, self._ends_E, decoded=decoded)
         return pack_output(choice, status_B)
 
     # Results ---------------------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ class _StackUpdate(NamedTuple):
     """One adapter's update of one stack: a [E, R, D], b [E, N, R] with the scale (E is 1 where experts share them)."""
 
     adapter: int
-    a_ERD: Tensor
-    b_ENR: Tensor
+    a: Tensor
+    b: Tensor
 
 
 class Experts:
@@ -55,8 +55,8 @@ class Experts:
                 if name in wrapper.lora_A
             ]
             for old, new in zip(self._updates.get(wrapper.parameter_name, ()), updates, strict=False):
-                old.a_ERD.copy_(new.a_ERD)
-                old.b_ENR.copy_(new.b_ENR)
+                old.a.copy_(new.a)
+                old.b.copy_(new.b)
             self._updates.setdefault(wrapper.parameter_name, updates)
 
     def __call__(self, x_TD: Tensor, adapter_T: Tensor) -> Tensor:
@@ -75,8 +75,8 @@ class Experts:
     def _product(self, name: str, x_SD: Tensor, pairs: "_Pairs") -> Tensor:
         y_SN = grouped(x_SD, getattr(self._experts, name), pairs)
         for update in self._updates.get(name, ()):
-            hidden_SR = _times(x_SD, update.a_ERD, pairs) * (pairs.adapter_S == update.adapter)[:, None]
-            y_SN = y_SN + _times(hidden_SR.to(x_SD.dtype), update.b_ENR, pairs)
+            hidden_SR = _times(x_SD, update.a, pairs) * (pairs.adapter == update.adapter)[:, None]
+            y_SN = y_SN + _times(hidden_SR.to(x_SD.dtype), update.b, pairs)
         return y_SN
 
 
@@ -95,9 +95,9 @@ class DenseMlp:
 class _Pairs(NamedTuple):
     """Pairs of row and expert, sorted by expert; expert e's end at `ends_E[e]`."""
 
-    expert_S: Tensor
-    ends_E: Tensor
-    adapter_S: Tensor
+    expert: Tensor
+    ends: Tensor
+    adapter: Tensor
 
 
 def grouped(x_SD: Tensor, weight_END: Tensor, pairs: _Pairs) -> Tensor:
@@ -106,15 +106,15 @@ def grouped(x_SD: Tensor, weight_END: Tensor, pairs: _Pairs) -> Tensor:
     Within a CUDA graph, which can't know what is used, the loop is a product with every expert.
     """
     if x_SD.is_cuda and _aligned(x_SD, weight_END):
-        return functional.grouped_mm(x_SD, weight_END.transpose(-2, -1), offs=pairs.ends_E)
+        return functional.grouped_mm(x_SD, weight_END.transpose(-2, -1), offs=pairs.ends)
     if x_SD.is_cuda and torch.cuda.is_current_stream_capturing():
-        return (x_SD @ weight_END.transpose(-2, -1))[pairs.expert_S, torch.arange(len(x_SD), device=x_SD.device)]
+        return (x_SD @ weight_END.transpose(-2, -1))[pairs.expert, torch.arange(len(x_SD), device=x_SD.device)]
     return _grouped_loop(x_SD, weight_END, pairs)
 
 
 def _grouped_loop(x_SD: Tensor, weight_END: Tensor, pairs: _Pairs) -> Tensor:
     pieces, start = [], 0
-    for expert, end in enumerate(pairs.ends_E.tolist()):
+    for expert, end in enumerate(pairs.ends.tolist()):
         if end > start:
             pieces.append(x_SD[start:end] @ weight_END[expert].T)
         start = end

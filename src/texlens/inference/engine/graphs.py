@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class GraphPool:
     """Memory that all graphs of an engine share: one of them runs at a time."""
 
     def __init__(self) -> None:
-        self._handle: tuple[int, int] | None = None
+        self._handle: Any = None
 
     def record(self, body: Callable[[], StepOutput]) -> tuple[torch.cuda.CUDAGraph, StepOutput]:
         """A graph of the body, which waits for nothing, and its output."""

@@ -47,7 +47,13 @@ def plan_for_rows(slots: int, positions: int, *, pack_tokens: int = PACK_TOKENS)
 
 
 def plan_for_memory(
-    config: Any, free_bytes: int, *, positions: int, slots: int = MAX_SLOTS, itemsize: int = 2, pack_tokens: int = PACK_TOKENS
+    config: Any,
+    free_bytes: int,
+    *,
+    positions: int,
+    slots: int = MAX_SLOTS,
+    itemsize: int = 2,
+    pack_tokens: int = PACK_TOKENS,
 ) -> EnginePlan:
     """As many slots, up to `slots`, as memory has room for rows of up to `positions` tokens.
 
@@ -60,7 +66,9 @@ def plan_for_memory(
     """
     pages = pages_for(positions)
     while slots >= 1:
-        plan = EnginePlan(slots, slots * pages, min(pages_for(MAX_POSITIONS), slots * pages), pack_tokens, max(1, slots // 16))
+        plan = EnginePlan(
+            slots, slots * pages, min(pages_for(MAX_POSITIONS), slots * pages), pack_tokens, max(1, slots // 16)
+        )
         if engine_bytes(config, plan, itemsize) <= free_bytes:
             return plan
         if slots == 1 and pack_tokens > 1024:
@@ -68,8 +76,8 @@ def plan_for_memory(
         slots //= 2
     raise ConfigError(
         f"{free_bytes / GIB:.1f} GiB are free, and reading one row of {positions} tokens takes "
-        f"{engine_bytes(config, plan_for_rows(1, positions, pack_tokens=1024), itemsize) / GIB:.1f}; free some memory, or "
-        f"lower evaluate.max_new_tokens"
+        f"{engine_bytes(config, plan_for_rows(1, positions, pack_tokens=1024), itemsize) / GIB:.1f}; free some "
+        f"memory, or lower evaluate.max_new_tokens"
     )
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 from texlens.adapters.moe_lora.layer import keep_top
 from texlens.inference.engine.adapted_layer import Update, base_of, updates_of
 from texlens.kernels.decode.lora import Product, RowLora
-from texlens.kernels.fp8.format import quantize_rows, scaled_product
+from texlens.kernels.fp8.quantize import quantize_rows
 from texlens.models.fp8 import Fp8Linear
 
 MULTIPLE = 8
@@ -26,8 +26,8 @@ MULTIPLE = 8
 
 
 _MOVED: WeakKeyDictionary[nn.Module, Tensor] = WeakKeyDictionary()
-"""Of the first of stacked layers, the tensor that an engine has moved the layers' weights into. One engine at a time may
-use a model: a second one with other adapters writes its A matrices into the same rows."""
+"""Of the first of stacked layers, the tensor that an engine has moved the layers' weights into. One engine at a time
+may use a model: a second one with other adapters writes its A matrices into the same rows."""
 
 
 class Weight(Protocol):
@@ -100,7 +100,7 @@ class Projection:
             return Product(_plus(columns, self.bias_N))
         lora = RowLora(self.up_RN, self.gates_AR, adapter_T, self._sections)
         if any(slot.update.router is not None for slot in self._slots):
-            lora = lora._replace(gates_AR=self._routed_gates(x_TD, adapter_T), gate_row_T=_each_row(adapter_T))
+            lora = lora._replace(gates=self._routed_gates(x_TD, adapter_T), gate_row=_each_row(adapter_T))
         if self.factors_AN is not None:
             complete = Product(columns, lora).complete() * self.factors_AN[adapter_T]
             return Product(_plus(complete, self.bias_N))
@@ -171,13 +171,13 @@ class Fp8Weight:
 
     def __init__(self, bases: Sequence[Fp8Linear], ranks: int):
         self._bases = list(bases)
-        self._a_RD = torch.zeros(ranks, bases[0].in_features, dtype=bases[0].compute_dtype, device=bases[0].codes.device)
+        self._a_RD = torch.zeros(
+            ranks, bases[0].in_features, dtype=bases[0].compute_dtype, device=bases[0].weight.device
+        )
 
     def columns(self, x_TD: Tensor) -> Tensor:
-        codes, scale = quantize_rows(x_TD)
-        parts = [
-            scaled_product(codes, scale, base.codes, base.scale, None, base.compute_dtype) for base in self._bases
-        ]
+        quantized, scale = quantize_rows(x_TD)
+        parts = [_without_bias(base.product(quantized, scale), base) for base in self._bases]
         return _beside(parts, x_TD, self._a_RD)
 
     def write_a(self, a_RD: Tensor) -> None:
@@ -193,7 +193,7 @@ class PackedWeight:
         self._a_RD = torch.zeros(ranks, self._bases[0].in_features, dtype=dtype, device=self._bases[0].weight.device)
 
     def columns(self, x_TD: Tensor) -> Tensor:
-        parts = [base(x_TD) if base.bias is None else base(x_TD) - base.bias for base in self._bases]
+        parts = [_without_bias(base(x_TD), base) for base in self._bases]
         return _beside(parts, x_TD, self._a_RD)
 
     def write_a(self, a_RD: Tensor) -> None:
@@ -249,6 +249,10 @@ def _stacked_bias(bases: Sequence[Any], dtype: torch.dtype) -> Tensor | None:
 
 def _plus(columns: Tensor, bias_N: Tensor | None) -> Tensor:
     return columns if bias_N is None else columns + bias_N
+
+
+def _without_bias(columns: Tensor, base: Any) -> Tensor:
+    return columns if base.bias is None else columns - base.bias
 
 
 def _each_row(adapter_T: Tensor) -> Tensor:

@@ -33,16 +33,16 @@ class StepKind(NamedTuple):
 class StepOutput(NamedTuple):
     """int32 [3, B]: tokens, bits of the log-probabilities, statuses; and the alternatives where asked for."""
 
-    packed_3B: Tensor
-    top_tokens_BK: Tensor | None = None
-    top_log_probabilities_BK: Tensor | None = None
+    packed: Tensor
+    top_tokens: Tensor | None = None
+    top_log_probabilities: Tensor | None = None
 
 
 def pack_output(choice: Choice, status_B: Tensor) -> StepOutput:
     """One tensor, so that the host needs one copy."""
-    bits_B = choice.log_probabilities_B.float().view(torch.int32)
-    packed_3B = torch.stack([choice.tokens_B.int(), bits_B, status_B.int()])
-    return StepOutput(packed_3B, choice.top_tokens_BK, choice.top_log_probabilities_BK)
+    bits_B = choice.log_probabilities.float().view(torch.int32)
+    packed_3B = torch.stack([choice.tokens.int(), bits_B, status_B.int()])
+    return StepOutput(packed_3B, choice.top_tokens, choice.top_log_probabilities)
 
 
 class Readback:
@@ -52,7 +52,7 @@ class Readback:
         self._rows = rows
         self._parts = [None if part is None else _started(part) for part in output]
         self._event = None
-        if output.packed_3B.is_cuda:
+        if output.packed.is_cuda:
             self._event = torch.cuda.Event()
             self._event.record()
 

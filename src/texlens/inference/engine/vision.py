@@ -12,7 +12,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor
 
-from texlens.kernels.vision_fp8.reference import into_heads
+from texlens.kernels.vision_fp8.api import split_heads_rope
 from texlens.models.packed.vision import PackedVision
 from texlens.models.processor import Processor
 
@@ -30,7 +30,7 @@ def _before_attention(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The residual stream, rotated queries and keys, and values [P, H, W]."""
     x_PD = x_PD if residual_PD is None else x_PD + residual_PD
-    return x_PD, *into_heads(block.attn.qkv(block.norm1(x_PD)), block.attn.num_heads, cos, sin)
+    return x_PD, *split_heads_rope(block.attn.qkv(block.norm1(x_PD)), block.attn.num_heads, cos, sin)
 
 
 class VisionTower:
@@ -42,7 +42,8 @@ class VisionTower:
 
     def __init__(self, model: Any, processor: Processor, adapters: Sequence[str | None]):
         self._tower = InferenceVision(model.model.visual, processor)
-        self._adapted = [module for module in model.model.visual.modules() if isinstance(module, BaseTunerLayer)]
+        modules = model.model.visual.modules()
+        self._adapted: list[Any] = [module for module in modules if isinstance(module, BaseTunerLayer)]
         names = {name for module in self._adapted for name in _names(module)}
         self._versions = [name if name in names else None for name in adapters]
 
@@ -67,7 +68,7 @@ class VisionTower:
         results = []
         for version in versions:
             with self._using(version):
-                features, deepstack = self._tower(inputs)
+                features, deepstack = self._tower(dict(inputs))
             results.append([part[feature_rows_I] for part in (features, *deepstack)])
         merged = [_selected(parts, version_I[:, None]) for parts in zip(*results, strict=True)]
         return merged[0], merged[1:]

@@ -14,25 +14,27 @@ from torch import Tensor
 
 
 class RowLora(NamedTuple):
-    """`up_RN` is every adapter's B with its scale, transposed; row t takes the gates `gates_AR[gate_row_T[t]]`.
+    """`up` [R, N] is every adapter's B with its scale, transposed.
+
+    Row t takes the gates `gates[gate_row[t]]`; `gates` is [A, R].
 
     `sections` has the first rank of each of the stacked layers (q, k and v, say), and the end: the ranks between two of
     them change that layer's columns alone.
     """
 
-    up_RN: Tensor
-    gates_AR: Tensor
-    gate_row_T: Tensor
+    up: Tensor
+    gates: Tensor
+    gate_row: Tensor
     sections: tuple[int, ...]
 
     @property
     def ranks(self) -> int:
-        return len(self.up_RN)
+        return len(self.up)
 
     @property
     def height(self) -> int:
         """Columns of the base."""
-        return self.up_RN.shape[1]
+        return self.up.shape[1]
 
 
 class Product(NamedTuple):
@@ -46,5 +48,5 @@ class Product(NamedTuple):
         if self.lora is None:
             return self.columns
         height = self.lora.height
-        gated_TR = self.columns[:, height:] * self.lora.gates_AR[self.lora.gate_row_T]
-        return torch.addmm(self.columns[:, :height], gated_TR, self.lora.up_RN)
+        gated_TR = self.columns[:, height:] * self.lora.gates[self.lora.gate_row]
+        return torch.addmm(self.columns[:, :height], gated_TR, self.lora.up)

@@ -37,7 +37,13 @@ def add_norm(x_TD: Tensor, product: Product, weight_D: Tensor, eps: float) -> tu
 
 
 def split_heads(
-    product: Product, heads: HeadShape, cos_TW: Tensor, sin_TW: Tensor, keys_CGW: Tensor, values_CGW: Tensor, at_T: Tensor
+    product: Product,
+    heads: HeadShape,
+    cos_TW: Tensor,
+    sin_TW: Tensor,
+    keys_CGW: Tensor,
+    values_CGW: Tensor,
+    at_T: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rotated queries [T, H, W], and rotated keys and values [T, G, W], which are also written into the cache.
 

@@ -58,7 +58,13 @@ def add_norm(x_TD: Tensor, product: Product, weight_D: Tensor, eps: float) -> tu
 
 
 def split_heads(
-    product: Product, heads: HeadShape, cos_TW: Tensor, sin_TW: Tensor, keys_CGW: Tensor, values_CGW: Tensor, at_T: Tensor
+    product: Product,
+    heads: HeadShape,
+    cos_TW: Tensor,
+    sin_TW: Tensor,
+    keys_CGW: Tensor,
+    values_CGW: Tensor,
+    at_T: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See `reference.split_heads`."""
     columns, lora = product
@@ -116,7 +122,17 @@ def attend(
     )  # fmt: skip
     if splits > 1:
         _combine[(rows, keys)](
-            partial, sums[0], sums[1], mixed, G=keys, GROUP=group, W=width, WB=block, SPLITS=splits, ROWS=ROWS, num_warps=4
+            partial,
+            sums[0],
+            sums[1],
+            mixed,
+            G=keys,
+            GROUP=group,
+            W=width,
+            WB=block,
+            SPLITS=splits,
+            ROWS=ROWS,
+            num_warps=4,
         )
     return mixed
 
@@ -148,14 +164,14 @@ def _row_wise(product: Product) -> Product:
     if lora is None or len(columns) <= MANY_ROWS:
         return product
     base = columns[:, : lora.height]
-    gated_TR = columns[:, lora.height :] * lora.gates_AR[lora.gate_row_T]
-    return Product(base.addmm_(gated_TR, lora.up_RN))
+    gated_TR = columns[:, lora.height :] * lora.gates[lora.gate_row]
+    return Product(base.addmm_(gated_TR, lora.up))
 
 
 def _lora_arguments(columns: Tensor, lora: RowLora | None) -> tuple[Tensor, Tensor, Tensor, int]:
     if lora is None:
         return columns, columns, columns, 0
-    return lora.up_RN, lora.gates_AR, lora.gate_row_T, lora.ranks
+    return lora.up, lora.gates, lora.gate_row, lora.ranks
 
 
 def _tile(tokens: int) -> int:
@@ -195,7 +211,9 @@ def _add_norm(
 
 
 @triton.jit
-def _lora_share(thin, thin_stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, first, end, RB: tl.constexpr):
+def _lora_share(
+    thin, thin_stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, first, end, RB: tl.constexpr
+):
     """[rows, cols]: the gated ranks `first` to `end` times their rows of `up`."""
     total = tl.zeros((rows.shape[0], cols.shape[0]), tl.float32)
     for start in range(first, end, RB):
@@ -368,9 +386,7 @@ def _combine(
 
 
 @triton.jit
-def _likeliest(
-    logits, largest, sums, places, width, stride, chunk, SPLITS: tl.constexpr, BLOCK: tl.constexpr
-):
+def _likeliest(logits, largest, sums, places, width, stride, chunk, SPLITS: tl.constexpr, BLOCK: tl.constexpr):
     row, split = tl.program_id(0), tl.program_id(1)
     most = tl.full((), float("-inf"), tl.float32)
     total = tl.zeros((), tl.float32)

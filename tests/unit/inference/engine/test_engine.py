@@ -57,4 +57,5 @@ def test_rows_end_with_the_token_that_ends_a_turn(samples):
     engine.finish()
 
     assert_equal(states, [stock(model, processor, sample, end_ids=end_ids) for sample in samples])
-    assert {state.stop for state in states} <= {"end", "length"} and states[0].stop == "end"
+    assert {state.stop for state in states} <= {"end", "length"}
+    assert states[0].stop == "end"

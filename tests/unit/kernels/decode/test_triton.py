@@ -43,7 +43,9 @@ def assert_close(ours, expected):
 @pytest.mark.parametrize(("rows", "width", "ranks"), [(1, 64, 0), (3, 96, 8), (20, 80, 20)])
 def test_sum_and_norm(rows, width, ranks):
     x, weight, y = drawn(rows, width, seed=5), drawn(width, seed=6), product(rows, [width], ranks)
-    for ours, expected in zip(kernels.add_norm(x, y, weight, 1e-6), reference.add_norm(x, y, weight, 1e-6), strict=True):
+    for ours, expected in zip(
+        kernels.add_norm(x, y, weight, 1e-6), reference.add_norm(x, y, weight, 1e-6), strict=True
+    ):
         assert_close(ours, expected)
     assert_close(kernels.norm(x, weight, 1e-6), reference.norm(x, weight, 1e-6))
 
@@ -73,7 +75,9 @@ def test_swiglu(rows, width, ranks):
     assert_close(kernels.swiglu(y), reference.swiglu(y))
 
 
-@pytest.mark.parametrize(("rows", "heads", "keys", "width"), [(1, 4, 2, 32), (3, 7, 1, 16), (40, 16, 8, 32), (5, 2, 2, 24)])
+@pytest.mark.parametrize(
+    ("rows", "heads", "keys", "width"), [(1, 4, 2, 32), (3, 7, 1, 16), (40, 16, 8, 32), (5, 2, 2, 24)]
+)
 def test_attention_over_pages(rows, heads, keys, width):
     page_size, pages_of_a_row = 8, 20
     pool = rows * pages_of_a_row + 1
