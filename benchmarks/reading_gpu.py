@@ -82,17 +82,17 @@ def request(key, prompt, adapter="default") -> RowRequest:
 
 
 class Bench:
-    def __init__(self, asked):
-        self.asked = asked
-        self.device = torch.device("cpu" if asked.tiny else "cuda")
-        settings = settings_of(asked.model, asked.tiny)
+    def __init__(self, options):
+        self.options = options
+        self.device = torch.device("cpu" if options.tiny else "cuda")
+        settings = settings_of(options.model, options.tiny)
         began = time.perf_counter()
         self.model = self.adapted(base_model(settings, self.device), settings)
         self.config = self.model.get_base_model().config
         self.geometry = geometry_of(settings, {"min_pixels": 256, "max_pixels": 1_000_000})
         tokenizer = SimpleNamespace(pad_token_id=PAD)
         self.processor = Processor(tokenizer, self.geometry, IMAGE, PAD, family_of(settings))  # type: ignore[arg-type]
-        self.rows = Rows(asked.rows, self.geometry)
+        self.rows = Rows(options.rows, self.geometry)
         self.sync()
         self.weights_gib = torch.cuda.memory_allocated() / GIB if self.device.type == "cuda" else 0
         self.figures: dict = {
@@ -103,7 +103,7 @@ class Bench:
     def adapted(self, model, settings):
         from peft import LoraConfig, get_peft_model
 
-        if self.asked.quantize == "fp8":
+        if self.options.quantize == "fp8":
             from texlens.models.fp8 import quantize_in_fp8
 
             quantize_in_fp8(model)
@@ -120,7 +120,7 @@ class Bench:
         return time.perf_counter()
 
     def engine(self, slots: int, adapters=("default",), **changes) -> DecodingEngine:
-        plan = plan_for_rows(slots, POSITIONS, pack_tokens=self.asked.pack_tokens)
+        plan = plan_for_rows(slots, POSITIONS, pack_tokens=self.options.pack_tokens)
         plan = EnginePlan(**{**plan.__dict__, **changes})
         return DecodingEngine(self.model, self.processor, end_ids=frozenset(), adapters=adapters, plan=plan)
 
@@ -133,10 +133,10 @@ class Bench:
 
     def compare(self) -> dict:
         """Every row by base and adapter in one batch; the first time kernels are compiled on the way."""
-        count, result = (501 if not self.asked.tiny else 4), {"rows": 501, "systems": 2}
+        count, result = (501 if not self.options.tiny else 4), {"rows": 501, "systems": 2}
         for name in ("without_kernels_s", "with_kernels_s"):
             engine = self.engine(min(256, 2 * count), (None, "default"))
-            pairs = prepared_ahead(range(count), self.rows.prompt, workers=self.asked.workers, ahead=256)
+            pairs = prepared_ahead(range(count), self.rows.prompt, workers=self.options.workers, ahead=256)
             requests = (request((p.sample_id, a), p, a) for p in pairs for a in (None, "default"))
             done, seconds = self.read(engine, requests)
             result[name] = round(seconds, 2)
@@ -146,14 +146,16 @@ class Bench:
 
     def bulk(self) -> dict:
         """Rows from PNG bytes to tokens."""
-        result: dict = {"rows": self.asked.rows}
-        for slots in self.asked.slots:
+        result: dict = {"rows": self.options.rows}
+        for slots in self.options.slots:
             engine = self.engine(slots)
-            warm = prepared_ahead(range(slots), self.rows.prompt, workers=self.asked.workers, ahead=slots)
+            warm = prepared_ahead(range(slots), self.rows.prompt, workers=self.options.workers, ahead=slots)
             self.read(engine, (request(p.sample_id, p) for p in warm))
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            prompts = prepared_ahead(range(self.asked.rows), self.rows.prompt, workers=self.asked.workers, ahead=256)
+            prompts = prepared_ahead(
+                range(self.options.rows), self.rows.prompt, workers=self.options.workers, ahead=256
+            )
             done, seconds = self.read(engine, (request(p.sample_id, p) for p in prompts))
             peak = torch.cuda.max_memory_allocated() / GIB if self.device.type == "cuda" else 0
             result[f"slots_{slots}"] = {
@@ -171,10 +173,10 @@ class Bench:
     def steps(self) -> dict:
         """Milliseconds a step with B rows that run, graphs recorded, and the share of prefill."""
         result = {}
-        prompts = [self.rows.prompt(number) for number in range(max(self.asked.batches))]
-        engine = self.engine(max(self.asked.batches))
-        for batch in self.asked.batches:
-            for repeat in range(2):
+        prompts = [self.rows.prompt(number) for number in range(max(self.options.batches))]
+        engine = self.engine(max(self.options.batches))
+        for batch in self.options.batches:
+            for _ in range(2):
                 states = [request(0, p).state for p in prompts[:batch]]
                 began = self.sync()
                 engine.add(prompts[:batch], states, ["default"] * batch)
@@ -197,7 +199,7 @@ class Bench:
         engine = self.engine(96)
         prompts = [self.rows.prompt(number) for number in range(96)]
         result = {}
-        for repeat in range(4):
+        for _ in range(4):
             states = [GenerationState(Sampling(1, repetition_guard=False)) for _ in prompts]
             began = self.sync()
             engine.add(prompts, states, ["default"] * len(prompts))
@@ -208,7 +210,7 @@ class Bench:
 
     def alone(self) -> dict:
         """One row: time to its first token, and from one token to the next."""
-        engine, firsts, rest = self.engine(8), [], []
+        engine, firsts, later = self.engine(8), [], []
         prompt = self.rows.prompt(3)
         for _ in range(6):
             state = request(0, prompt).state
@@ -221,11 +223,11 @@ class Bench:
                     first = time.perf_counter()
             ended = self.sync()
             firsts.append((first - began) * 1e3)
-            rest.append((ended - first) / (NEW_TOKENS - 1) * 1e3)
+            later.append((ended - first) / (NEW_TOKENS - 1) * 1e3)
         engine.close()
         return {
             "first_token_ms": round(float(np.median(firsts[2:])), 1),
-            "ms_a_token": round(float(np.median(rest[2:])), 2),
+            "ms_a_token": round(float(np.median(later[2:])), 2),
         }
 
     def stock(self) -> dict:
@@ -234,7 +236,7 @@ class Bench:
 
         from texlens.inputs.padded_collator import Collator
 
-        count = 64 if not self.asked.tiny else 2
+        count = 64 if not self.options.tiny else 2
         prompts = [self.rows.prompt(number) for number in range(count)]
         examples = [normalized(prompt, self.geometry) for prompt in prompts]
         inputs = Collator(PAD, IMAGE, left=True)(examples)
@@ -256,19 +258,18 @@ class Bench:
         done, _ = self.read(engine, requests)
         engine.close()
         done = sorted(done, key=lambda row: row.key)
-        firsts = [
-            next((i for i, (a, b) in enumerate(zip(r.state.tokens, t)) if a != b), NEW_TOKENS)
-            for r, t in zip(done, new)
-        ]
-        common = [abs(r.state.log_probabilities[0] - s[0]) for r, s in zip(done, scores)]
-        alone = []
+        firsts = [equal_tokens(row.state.tokens, tokens) for row, tokens in zip(done, new, strict=True)]
+        common = [abs(row.state.log_probabilities[0] - score[0]) for row, score in zip(done, scores, strict=True)]
+        single = []
         with torch.no_grad():
             for example in examples[:16]:
-                one = Collator(PAD, IMAGE, left=True)([example])
-                one = {k: v.to(self.device) for k, v in one.items() if isinstance(v, torch.Tensor) and k != "labels"}
-                logits = self.model(**one, use_cache=False, logits_to_keep=1).logits[0, -1]
-                alone.append(logits.float().log_softmax(-1).max().item())
-        noise = [abs(single - s[0]) for single, s in zip(alone, scores)]
+                inputs = Collator(PAD, IMAGE, left=True)([example])
+                inputs = {
+                    k: v.to(self.device) for k, v in inputs.items() if isinstance(v, torch.Tensor) and k != "labels"
+                }
+                logits = self.model(**inputs, use_cache=False, logits_to_keep=1).logits[0, -1]
+                single.append(logits.float().log_softmax(-1).max().item())
+        noise = [abs(value - score[0]) for value, score in zip(single, scores, strict=False)]
         return {
             "first_log_probability_of_stock_alone_differs_by": {"median": float(np.median(noise)), "most": max(noise)},
             "rows_per_s": round(count / seconds, 2),
@@ -279,42 +280,33 @@ class Bench:
 
     def clients(self) -> dict:
         """Clients that each ask for one row after the other, without HTTP, images prepared: rows/s and latency."""
-        result = {}
+        counts = (64, 128) if not self.options.tiny else (2,)
+        return {str(count): self.with_clients(count) for count in counts}
+
+    def with_clients(self, clients: int) -> dict:
         prompts = [self.rows.prompt(number) for number in range(64)]
-        for clients in (64, 128) if not self.asked.tiny else (2,):
-            engine, asked_at, latencies, next_row = self.engine(128), {}, [], 0
-            total = 6 * clients
-
-            def ask() -> None:
-                nonlocal next_row
+        engine, latencies, began = self.engine(128), [], 0.0
+        pending: list[tuple[GenerationState, float]] = []
+        submitted, total, warm = 0, 6 * clients, 2 * clients
+        while len(latencies) < total - clients:
+            while len(pending) < clients and submitted < total:
                 state = request(0, prompts[0]).state
-                engine.add([prompts[next_row % 64]], [state], ["default"])
-                asked_at[id(state)] = (state, time.perf_counter())
-                next_row += 1
-
-            for number in range(clients):
-                ask()
-            warm, began = 2 * clients, 0.0
-            while engine.has_work:
-                engine.step()
-                for state, at in [pair for pair in asked_at.values() if not pair[0].is_active]:
-                    del asked_at[id(state)]
-                    latencies.append(time.perf_counter() - at)
-                    if len(latencies) == warm:
-                        began = time.perf_counter()
-                    if next_row < total:
-                        ask()
-                if len(latencies) >= total - clients:
-                    break
-            counted = latencies[warm:]
-            seconds = time.perf_counter() - began
-            result[str(clients)] = {
-                "rows_per_s": round(len(counted) / seconds, 1),
-                "p50_s": round(float(np.quantile(counted, 0.5)), 2),
-                "p95_s": round(float(np.quantile(counted, 0.95)), 2),
-            }
-            engine.close()
-        return result
+                engine.add([prompts[submitted % 64]], [state], ["default"])
+                pending.append((state, time.perf_counter()))
+                submitted += 1
+            engine.step()
+            now = time.perf_counter()
+            for _, since in (pair for pair in pending if not pair[0].is_active):
+                latencies.append(now - since)
+                began = now if len(latencies) == warm else began
+            pending = [pair for pair in pending if pair[0].is_active]
+        counted, seconds = latencies[warm:], time.perf_counter() - began
+        engine.close()
+        return {
+            "rows_per_s": round(len(counted) / seconds, 1),
+            "p50_s": round(float(np.quantile(counted, 0.5)), 2),
+            "p95_s": round(float(np.quantile(counted, 0.95)), 2),
+        }
 
     def profile(self) -> dict:
         """Kernels of a step by time (16 and 256 rows) and of a prefill, for tuning."""
@@ -342,6 +334,12 @@ class Bench:
             engine.finish()
         engine.close()
         return result
+
+
+def equal_tokens(first: list[int], second: list[int]) -> int:
+    """Tokens before the first that differs."""
+    differing = (number for number, pair in enumerate(zip(first, second, strict=True)) if pair[0] != pair[1])
+    return next(differing, len(first))
 
 
 def table(trace) -> list:
@@ -378,18 +376,18 @@ def main() -> None:
     parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--output", type=Path)
-    asked = parser.parse_args()
-    bench = Bench(asked)
+    options = parser.parse_args()
+    bench = Bench(options)
     figures = {
         "theme": "reading on a GPU",
         "date": datetime.now(UTC).date().isoformat(),
-        "hardware": torch.cuda.get_device_name() if not asked.tiny else "CPU",
+        "hardware": torch.cuda.get_device_name() if not options.tiny else "CPU",
         "versions": {"torch": torch.__version__},
         "command": "python " + " ".join(sys.argv),
-        "model": asked.model,
+        "model": options.model,
         **bench.figures,
     }
-    for arm in asked.arms:
+    for arm in options.arms:
         began = time.perf_counter()
         try:
             figures[arm] = getattr(bench, arm)()
@@ -402,9 +400,9 @@ def main() -> None:
             print(arm, json.dumps(figures[arm]), f"({time.perf_counter() - began:.1f} s)", flush=True)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if asked.output:
-            asked.output.parent.mkdir(parents=True, exist_ok=True)
-            asked.output.write_text(json.dumps(figures, indent=2) + os.linesep)
+        if options.output:
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            options.output.write_text(json.dumps(figures, indent=2) + os.linesep)
 
 
 if __name__ == "__main__":

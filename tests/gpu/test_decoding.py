@@ -58,9 +58,9 @@ def test_graphs_and_kernels_equal_the_cpu_in_float32(family, samples):
 def test_a_row_does_not_depend_on_its_neighbors(slots, samples):
     model, processor = wide_model("qwen3_vl")
     together = read(model, processor, samples, device="cuda", slots=slots)
-    alone = [read(model, processor, [sample], device="cuda", slots=1)[0] for sample in samples]
+    separately = [read(model, processor, [sample], device="cuda", slots=1)[0] for sample in samples]
 
-    assert [state.tokens for state in together] == [state.tokens for state in alone]
+    assert [state.tokens for state in together] == [state.tokens for state in separately]
 
 
 def test_drawn_tokens_are_the_same_on_both_devices(samples):

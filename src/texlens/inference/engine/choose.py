@@ -15,7 +15,7 @@ from torch import Tensor
 from texlens.kernels.decode.backend import DecodeKernels
 
 BISECTIONS = 40
-"""Steps to the probability below which `top_p` leaves tokens out; float32 has no more to tell apart."""
+"""Steps to the probability below which `top_p` leaves tokens out; float32 resolves no more."""
 
 
 class Choice(NamedTuple):

@@ -223,9 +223,9 @@ class DecodingEngine:
             np.zeros(len(pack.token_ids), np.int64),
             np.zeros((len(pack.last), self.plan.pages_per_slot), np.int32),
         )
-        for place, (row, length) in enumerate(zip(rows, pack.lengths, strict=True)):
-            pages_BP[place, : len(row.pages)] = row.pages
-            end = int(pack.last[place]) + 1
+        for number, (row, length) in enumerate(zip(rows, pack.lengths, strict=True)):
+            pages_BP[number, : len(row.pages)] = row.pages
+            end = int(pack.last[number]) + 1
             at_T[end - length : end] = positions_of(row.pages, int(length))
         version_B = np.append(vision.version_numbers(adapter_B.tolist()), 0)
         values = {
@@ -310,20 +310,20 @@ class DecodingEngine:
 
     def _read(self, rows: list[EngineRow], readback: Readback) -> None:
         tokens, log_probabilities, statuses, alternatives = readback.wait()
-        for place, row in enumerate(rows):
+        for number, row in enumerate(rows):
             state = row.state
             if not state.is_active:
                 continue
-            if math.isnan(log_probabilities[place]):
+            if math.isnan(log_probabilities[number]):
                 state.fail(NOT_FINITE)
             elif state.detokenizer is not None or state.sampling.top_logprobs:
-                others = alternatives[place][: state.sampling.top_logprobs]
-                state.append_token(tokens[place], log_probabilities[place], self.end_ids, others)
+                others = alternatives[number][: state.sampling.top_logprobs]
+                state.append_token(tokens[number], log_probabilities[number], self.end_ids, others)
             else:
-                state.tokens.append(tokens[place])
-                state.log_probabilities.append(log_probabilities[place])
+                state.tokens.append(tokens[number])
+                state.log_probabilities.append(log_probabilities[number])
                 state.alternatives.append([])
-                if stop := STOPS.get(statuses[place]):
+                if stop := STOPS.get(statuses[number]):
                     state.finish(stop)  # type: ignore[arg-type]
 
     def _release_finished(self) -> None:

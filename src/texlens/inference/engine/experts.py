@@ -14,7 +14,7 @@ from peft.tuners.lora.layer import ParamWrapper
 from torch import Tensor
 from torch.nn import functional
 
-from texlens.adapters.expert_parameters import Pair
+from texlens.adapters.expert_parameters import LoraFactors
 from texlens.inference.engine.adapted_layer import base_of
 from texlens.inference.engine.projection import Projection
 
@@ -132,17 +132,17 @@ def _aligned(x: Tensor, weight: Tensor) -> bool:
 
 def _wrappers(experts: Any) -> list[Any]:
     """PEFT's wrappers of the adapted stacks, one in the other."""
-    found = []
+    wrappers = []
     while isinstance(experts, ParamWrapper):
-        found.append(experts)
+        wrappers.append(experts)
         experts = experts.base_layer
-    return found
+    return wrappers
 
 
 def _stack_update(wrapper: Any, number: int, name: str | None, dtype: torch.dtype) -> _StackUpdate:
-    pair = Pair(wrapper, str(name), wrapper.num_experts)
-    b_ENR = (pair.b.float() * pair.scale).to(dtype).contiguous()
-    return _StackUpdate(number, pair.a.detach().to(dtype).clone(), b_ENR)
+    factors = LoraFactors(wrapper, str(name), wrapper.num_experts)
+    b_ENR = (factors.b.float() * factors.scale).to(dtype).contiguous()
+    return _StackUpdate(number, factors.a.detach().to(dtype).clone(), b_ENR)
 
 
 def is_mixture(mlp: Any) -> bool:

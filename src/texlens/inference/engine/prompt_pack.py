@@ -62,7 +62,7 @@ def build_prompt_pack(prompts: Sequence[Example], spec: PackSpec, size: int | No
     if size is not None:
         spec = replace(spec, patch_multiple=spec.merge_size**2 * size)
     pack = build_pack(unique, spec)
-    places = {id(prompt): place for place, prompt in enumerate(unique)}
+    places = {id(prompt): number for number, prompt in enumerate(unique)}
     starts = pack["text_ends"].numpy()
     spans = [(starts[places[id(prompt)]], len(prompt)) for prompt in prompts]
     tokens = np.concatenate([start + np.arange(length) for start, length in spans])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from texlens.metrics.repetition import MAX_UNIT, MIN_CUT_REPEATS, MIN_CUT_TOKENS
 
-GOING, ENDED, LOOPED, FULL = range(4)
+ACTIVE, ENDED, LOOPED, FULL = range(4)
 """A row's status after a step."""
 
 NO_TOKEN = -1
@@ -47,7 +47,7 @@ class SlotState:
         self.pages[slots_B] = pages_BP
         for name, value_B in values.items():
             getattr(self, name)[slots_B] = value_B
-        for tensor, value in ((self.count, 0), (self.status, GOING), (self.recent, NO_TOKEN), (self.runs, 0)):
+        for tensor, value in ((self.count, 0), (self.status, ACTIVE), (self.recent, NO_TOKEN), (self.runs, 0)):
             tensor.index_fill_(0, slots_B, value)
 
     def take(self, slots_B: Tensor, tokens_B: Tensor, ends_E: Tensor, *, decoded: bool) -> Tensor:
@@ -57,22 +57,22 @@ class SlotState:
             ends_E: tokens that end a turn.
             decoded: whether the token before is in the cache since this step.
         """
-        going_B = self.status[slots_B] == GOING
-        count_B = self.count[slots_B] + going_B
+        active_B = self.status[slots_B] == ACTIVE
+        count_B = self.count[slots_B] + active_B
         recent_BC, runs_BC = self.recent[slots_B], self.runs[slots_B]
         equal_BC = recent_BC == tokens_B[:, None]
         runs_BC = torch.where(equal_BC, runs_BC + 1, 0)
         looped_B = (runs_BC >= self._enough).any(-1) & self.guard[slots_B]
         ended_B = (tokens_B[:, None] == ends_E).any(-1)
         full_B = count_B >= self.limit[slots_B]
-        status_B = torch.where(full_B, FULL, GOING)
+        status_B = torch.where(full_B, FULL, ACTIVE)
         status_B = torch.where(looped_B, LOOPED, status_B)
         status_B = torch.where(ended_B, ENDED, status_B)
-        status_B = torch.where(going_B, status_B.int(), self.status[slots_B])
+        status_B = torch.where(active_B, status_B.int(), self.status[slots_B])
         self.token[slots_B] = tokens_B
         self.count[slots_B], self.status[slots_B] = count_B, status_B
         self.recent[slots_B] = torch.cat([tokens_B[:, None].int(), recent_BC[:, :-1]], -1)
         self.runs[slots_B] = runs_BC.int()
         if decoded:
-            self.length[slots_B] += going_B
+            self.length[slots_B] += active_B
         return status_B

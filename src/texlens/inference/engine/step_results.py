@@ -26,8 +26,8 @@ class StepKind(NamedTuple):
     def of(cls, samplings: Sequence[Sampling]) -> "StepKind":
         """The kind that all rows can share."""
         draws = any(sampling.temperature for sampling in samplings)
-        wanted = max((sampling.top_logprobs for sampling in samplings), default=0)
-        return cls(draws, max(wanted, MAX_ALTERNATIVES) if wanted else 0)
+        alternatives = max((sampling.top_logprobs for sampling in samplings), default=0)
+        return cls(draws, max(alternatives, MAX_ALTERNATIVES) if alternatives else 0)
 
 
 class StepOutput(NamedTuple):

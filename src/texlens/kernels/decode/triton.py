@@ -196,10 +196,10 @@ def _add_norm(
         value += tl.load(columns + row.to(tl.int64) * stride + cols, mask=mask, other=0.0).to(tl.float32)
         if R > 0:
             gate_at = gates + tl.load(gate_row + row).to(tl.int64) * gate_stride
-            thin = columns + row.to(tl.int64) * stride + width
+            lora_a_out = columns + row.to(tl.int64) * stride + width
             for first in tl.static_range(0, R, RB):
                 ranks = first + tl.arange(0, RB)
-                share = tl.load(thin + ranks).to(tl.float32) * tl.load(gate_at + ranks).to(tl.float32)
+                share = tl.load(lora_a_out + ranks).to(tl.float32) * tl.load(gate_at + ranks).to(tl.float32)
                 tile = tl.load(up + ranks[:, None] * width + cols[None, :], mask=mask[None, :], other=0.0)
                 value += tl.sum(tile.to(tl.float32) * share[:, None], 0)
         value = value.to(total.dtype.element_ty)
@@ -212,7 +212,7 @@ def _add_norm(
 
 @triton.jit
 def _lora_share(
-    thin, thin_stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, first, end, RB: tl.constexpr
+    lora_a_out, lora_a_stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, first, end, RB: tl.constexpr
 ):
     """[rows, cols]: the gated ranks `first` to `end` times their rows of `up`."""
     total = tl.zeros((rows.shape[0], cols.shape[0]), tl.float32)
@@ -220,7 +220,7 @@ def _lora_share(
         ranks = start + tl.arange(0, RB)
         rank_mask = ranks < end
         both = row_mask[:, None] & rank_mask[None, :]
-        left = tl.load(thin + rows[:, None].to(tl.int64) * thin_stride + ranks[None, :], mask=both, other=0.0)
+        left = tl.load(lora_a_out + rows[:, None].to(tl.int64) * lora_a_stride + ranks[None, :], mask=both, other=0.0)
         left *= tl.load(gate_at[:, None] + ranks[None, :], mask=both, other=0.0)
         right_mask = rank_mask[:, None] & col_mask[None, :]
         right = tl.load(up + ranks[:, None] * up_stride + cols[None, :], mask=right_mask, other=0.0)
@@ -249,11 +249,13 @@ def _split_heads(
         begin = tl.where(head < H, section_0, tl.where(head < H + G, section_1, section_2))
         end = tl.where(head < H, section_1, tl.where(head < H + G, section_2, section_3))
         gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
-        thin = columns + (H + 2 * G) * width
-        own = up + head * width
-        first += _lora_share(thin, stride, own, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB)
+        lora_a_out = columns + (H + 2 * G) * width
+        up_head = up + head * width
+        first += _lora_share(
+            lora_a_out, stride, up_head, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
+        )
         second += _lora_share(
-            thin, stride, own + HALF, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
+            lora_a_out, stride, up_head + HALF, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
         )
     kind = columns.dtype.element_ty
     first, second = first.to(kind).to(tl.float32), second.to(kind).to(tl.float32)
@@ -276,8 +278,8 @@ def _split_heads(
     else:
         group = (head - H) % G
         to = (rows[:, None].to(tl.int64) * G + group) * width + cols[None, :]
-        place = tl.load(at + rows, mask=row_mask, other=0).to(tl.int64)
-        into = (place[:, None] * G + group) * width + cols[None, :]
+        position = tl.load(at + rows, mask=row_mask, other=0).to(tl.int64)
+        into = (position[:, None] * G + group) * width + cols[None, :]
         if head < H + G:
             tl.store(key + to, first, mask=mask)
             tl.store(key + to + HALF, second, mask=mask)
@@ -305,12 +307,12 @@ def _swiglu(
     other = tl.load(at + width, mask=mask, other=0.0).to(tl.float32)
     if R > 0:
         gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
-        thin = columns + 2 * width
+        lora_a_out = columns + 2 * width
         gate += _lora_share(
-            thin, stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, section_0, section_1, RB
+            lora_a_out, stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, section_0, section_1, RB
         )
         other += _lora_share(
-            thin, stride, up + width, up_stride, gate_at, rows, row_mask, cols, col_mask, section_1, section_2, RB
+            lora_a_out, stride, up + width, up_stride, gate_at, rows, row_mask, cols, col_mask, section_1, section_2, RB
         )
     kind = columns.dtype.element_ty
     gate, other = gate.to(kind).to(tl.float32), other.to(kind).to(tl.float32)
@@ -331,8 +333,8 @@ def _attend(
     share = tl.cdiv(tl.cdiv(length, KEYS), SPLITS) * KEYS
     begin, end = split * share, tl.minimum((split + 1) * share, length)
     at = (row.to(tl.int64) * G * GROUP + head * GROUP + members[:, None]) * W + cols[None, :]
-    own = (members[:, None] < GROUP) & (cols[None, :] < W)
-    q = tl.load(query + at, mask=own, other=0.0)
+    is_valid = (members[:, None] < GROUP) & (cols[None, :] < W)
+    q = tl.load(query + at, mask=is_valid, other=0.0)
     most = tl.full((ROWS,), -1e30, tl.float32)
     total = tl.zeros((ROWS,), tl.float32)
     acc = tl.zeros((ROWS, WB), tl.float32)
@@ -340,8 +342,8 @@ def _attend(
         steps = start + tl.arange(0, KEYS)
         here = steps < end
         page = tl.load(pages + row.to(tl.int64) * page_stride + steps // PAGE, mask=here, other=0)
-        place = page.to(tl.int64) * PAGE + steps % PAGE
-        into = (place[:, None] * G + head) * W + cols[None, :]
+        position = page.to(tl.int64) * PAGE + steps % PAGE
+        into = (position[:, None] * G + head) * W + cols[None, :]
         tile = here[:, None] & (cols[None, :] < W)
         k = tl.load(keys + into, mask=tile, other=0.0)
         scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
@@ -354,7 +356,7 @@ def _attend(
         v = tl.load(values + into, mask=tile, other=0.0)
         acc = acc * fade[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
     if SPLITS == 1:
-        tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=own)
+        tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=is_valid)
     else:
         slot = ((row.to(tl.int64) * G + head) * SPLITS + split) * ROWS + members
         tl.store(largest + slot, most)
@@ -374,15 +376,15 @@ def _combine(
     acc = tl.zeros((ROWS, WB), tl.float32)
     for split in tl.static_range(SPLITS):
         slot = ((row.to(tl.int64) * G + head) * SPLITS + split) * ROWS + members
-        one, count = tl.load(largest + slot), tl.load(sums + slot)
-        higher = tl.maximum(most, one)
-        fade, weight = tl.exp(most - higher), tl.exp(one - higher)
+        part_max, count = tl.load(largest + slot), tl.load(sums + slot)
+        higher = tl.maximum(most, part_max)
+        fade, weight = tl.exp(most - higher), tl.exp(part_max - higher)
         acc = acc * fade[:, None] + tl.load(partial + slot[:, None] * WB + cols[None, :]) * weight[:, None]
         total = total * fade + count * weight
         most = higher
     at = (row.to(tl.int64) * G * GROUP + head * GROUP + members[:, None]) * W + cols[None, :]
-    own = (members[:, None] < GROUP) & (cols[None, :] < W)
-    tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=own)
+    is_valid = (members[:, None] < GROUP) & (cols[None, :] < W)
+    tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=is_valid)
 
 
 @triton.jit
@@ -390,12 +392,12 @@ def _likeliest(logits, largest, sums, places, width, stride, chunk, SPLITS: tl.c
     row, split = tl.program_id(0), tl.program_id(1)
     most = tl.full((), float("-inf"), tl.float32)
     total = tl.zeros((), tl.float32)
-    place = tl.zeros((), tl.int64)
+    position = tl.zeros((), tl.int64)
     for start in range(split * chunk, tl.minimum((split + 1) * chunk, width), BLOCK):
         cols = start + tl.arange(0, BLOCK)
         x = tl.load(logits + row.to(tl.int64) * stride + cols, mask=cols < width, other=float("-inf")).to(tl.float32)
         high, at = tl.max(x, 0, return_indices=True, return_indices_tie_break_left=True)
-        place = tl.where(high > most, start + at, place)
+        position = tl.where(high > most, start + at, position)
         higher = tl.maximum(most, high)
         safe = tl.where(higher == float("-inf"), 0.0, higher)
         total = total * tl.exp(most - safe) + tl.sum(tl.exp(x - safe), 0)
@@ -403,7 +405,7 @@ def _likeliest(logits, largest, sums, places, width, stride, chunk, SPLITS: tl.c
     slot = row * SPLITS + split
     tl.store(largest + slot, most)
     tl.store(sums + slot, total)
-    tl.store(places + slot, place)
+    tl.store(places + slot, position)
 
 
 @triton.jit

@@ -60,4 +60,4 @@ def stock(model, processor, sample, *, max_new_tokens=12, end_ids=frozenset()):
     output = model.generate(**inputs, generation_config=settings, output_scores=True, return_dict_in_generate=True)
     tokens = output.sequences[0, inputs["input_ids"].shape[1] :].tolist()
     steps_LV = torch.stack(output.scores, dim=1)[0].log_softmax(-1)
-    return tokens, [steps_LV[place, token].item() for place, token in enumerate(tokens)]
+    return tokens, [steps_LV[number, token].item() for number, token in enumerate(tokens)]
