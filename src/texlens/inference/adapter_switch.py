@@ -16,6 +16,8 @@ class AdapterSwitch:
 
     def __init__(self, model: torch.nn.Module):
         self.model = model
+        self.kept: dict[str, Any] = {}
+        """What a decoder keeps for the model as long as it is open, by the decoder's name."""
         self._active: str | None = UNCHANGED
 
     def activate(self, adapter: str | None) -> None:

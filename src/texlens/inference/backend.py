@@ -3,7 +3,7 @@
 To add one, implement the Protocol and register it in `backend_registry.py`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from texlens.core.errors import DataError
@@ -24,7 +24,7 @@ class Backend(Protocol):
 
     def generate(
         self,
-        samples: Sequence[Sample],
+        samples: Iterable[Sample],
         style: PromptStyle,
         *,
         sampling: Sampling,
@@ -33,6 +33,11 @@ class Backend(Protocol):
         on_token: OnToken | None,
     ) -> Iterator[Prediction]:
         """One prediction for each sample, in any order; a sample that can't be read gives a failed one."""
+        ...
+
+    @property
+    def reads_streams(self) -> bool:
+        """Whether `generate` takes any iterable of samples, holds few of them, and gains from a long one."""
         ...
 
     def next_token_logits(self, samples: Sequence[Sample], style: PromptStyle) -> "Tensor":

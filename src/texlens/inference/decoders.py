@@ -12,6 +12,7 @@ from texlens.inference.adapter_switch import AdapterSwitch
 from texlens.inference.decoding.continuous_batch import ContinuousBatch
 from texlens.inference.decoding.decoding_batch import DecodingBatch
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.engine.engine_batch import engine_batch
 from texlens.inputs.example import Example
 from texlens.models.processor import Processor
 
@@ -24,6 +25,7 @@ def _reference(switch: AdapterSwitch, processor: Processor, adapters: Sequence[s
 
 
 DECODERS: Mapping[str, DecoderFactory] = {
+    "engine": engine_batch,
     "reference": _reference,
 }
 """By name, the preferred one first; `reference` runs every model."""

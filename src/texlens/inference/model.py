@@ -46,7 +46,7 @@ class LoadedModel:
 
     def generate(
         self,
-        samples: Sequence[Sample],
+        samples: Iterable[Sample],
         *,
         sampling: Sampling | None = None,
         batch_size: int = 16,
@@ -95,6 +95,9 @@ class LoadedModel:
         self, samples: Iterable[Sample], *, sampling: Sampling | None = None, batch_size: int = 16, seed: int = 0
     ) -> Iterator[Prediction]:
         """The same for any number of samples, in any order, with a bounded number of them in memory."""
+        if self.backend.reads_streams:
+            yield from self.generate(samples, sampling=sampling, batch_size=batch_size, seed=seed)
+            return
         samples = iter(samples)
         while window := list(islice(samples, WINDOW_BATCHES * batch_size)):
             yield from self.generate(window, sampling=sampling, batch_size=batch_size, seed=seed)

@@ -1,7 +1,7 @@
 """Reading with a model of transformers, in batches of similar length; images are decoded while the model computes."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +14,14 @@ from texlens.data.sample import Sample
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
 from texlens.inference.backend import OnToken, failed_prediction
 from texlens.inference.backends.next_token_logits import next_token_logits
+from texlens.inference.backends.refilled import FinishedRow, refilled_rows
 from texlens.inference.decoders import decode, open_decoder
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.engine.engine_batch import EngineBatch
+from texlens.inference.engine.support import model_unsupported_reason
 from texlens.inference.evaluation_mode import evaluation_mode
 from texlens.inference.prompts import end_ids, prompt_example
 from texlens.inputs.chat_template import PromptStyle, prompt_ids
@@ -49,7 +52,7 @@ class TransformersBackend:
 
     def generate(
         self,
-        samples: Sequence[Sample],
+        samples: Iterable[Sample],
         style: PromptStyle,
         *,
         sampling: Sampling,
@@ -62,34 +65,61 @@ class TransformersBackend:
         Raises:
             DataError: the prompt or system prompt of `style` holds a special token.
         """
-        prompt_ids(self.processor.tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=1)
         batch = open_decoder(self.switch, self.processor, [self.adapter])
-        token_bytes = TokenBytes(self.processor.tokenizer)
-        for rows, prompts, failed in self._prompt_batches(samples, style, batch_size, batch.raw_patches):
+        reader = self.row_reader(style, sampling=sampling, seed=seed, has_text=on_token is not None)
+        if isinstance(batch, EngineBatch):
+            yield from self._generate_refilled(batch, reader, samples, on_token)
+            return
+        for rows, prompts, failed in self._prompt_batches(list(samples), style, batch_size, batch.raw_patches):
             yield from failed
             if not prompts:
                 continue
-            states = [
-                GenerationState(
-                    sampling,
-                    self.adapter,
-                    _row_seed(seed, sample.id),
-                    IncrementalDetokenizer(token_bytes) if on_token else None,
-                    row_grammar(self.processor.tokenizer, end_ids(self.processor), sampling),
-                )
-                for sample in rows
-            ]
+            states = [reader.state(sample) for sample in rows]
             with evaluation_mode(self.model):
                 decode(batch, prompts, states, None if on_token is None else partial(_report_text, on_token, rows))
             for sample, state in zip(rows, states, strict=True):
-                yield self._prediction(sample, state)
+                yield self.prediction(sample, state)
+
+    @property
+    def reads_streams(self) -> bool:
+        """See `Backend.reads_streams`: rows are decoded by the engine, which is refilled."""
+        return self.device.type == "cuda" and model_unsupported_reason(self.model) is None
+
+    def row_reader(
+        self, style: PromptStyle, *, sampling: Sampling, seed: int, has_text: bool = False
+    ) -> "SampleReader":
+        """How this backend reads samples for the engine.
+
+        Raises:
+            DataError: the prompt or system prompt of `style` holds a special token.
+        """
+        prompt_ids(self.processor.tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=1)
+        token_bytes = TokenBytes(self.processor.tokenizer) if has_text else None
+        return SampleReader(self.processor, self.adapter, style, sampling, seed, token_bytes)
+
+    def _generate_refilled(
+        self, batch: EngineBatch, reader: "SampleReader", samples: Iterable[Sample], on_token: OnToken | None
+    ) -> Iterator[Prediction]:
+        try:
+            with evaluation_mode(self.model):
+                for row in refilled_rows(batch, [reader], samples, on_token=on_token):
+                    yield self.finished_prediction(row)
+        finally:
+            if batch.is_temporary:
+                batch.close()
+
+    def finished_prediction(self, row: FinishedRow) -> Prediction:
+        """The prediction of a row that the engine has finished."""
+        if row.error is not None:
+            return failed_prediction(row.sample, row.error)
+        return self.prediction(row.sample, row.state)
 
     def next_token_logits(self, samples: Sequence[Sample], style: PromptStyle) -> Tensor:
         """See `Backend.next_token_logits`."""
         self.activate()
         return next_token_logits(self.model, self.processor, samples, style)
 
-    def _prediction(self, sample: Sample, state: GenerationState) -> Prediction:
+    def prediction(self, sample: Sample, state: GenerationState) -> Prediction:
         tokens = state.tokens[:-1] if state.stop == "end" else state.tokens
         text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
@@ -145,6 +175,28 @@ class TransformersBackend:
 
 
 _PreparedBatch = tuple[list[Sample], list[Example], list[Prediction]]
+
+
+@dataclass(frozen=True)
+class SampleReader:
+    """Prompts and states of samples, as one backend reads them."""
+
+    processor: Processor
+    adapter: str | None
+    style: PromptStyle
+    sampling: Sampling
+    seed: int
+    token_bytes: TokenBytes | None
+
+    def prompt(self, sample: Sample) -> Example:
+        """See `RowReader.prompt`."""
+        return prompt_example(self.processor, sample, self.style, raw_patches=True)
+
+    def state(self, sample: Sample) -> GenerationState:
+        """See `RowReader.state`."""
+        detokenizer = None if self.token_bytes is None else IncrementalDetokenizer(self.token_bytes)
+        grammar = row_grammar(self.processor.tokenizer, end_ids(self.processor), self.sampling)
+        return GenerationState(self.sampling, self.adapter, _row_seed(self.seed, sample.id), detokenizer, grammar)
 
 
 def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[GenerationState]) -> None:

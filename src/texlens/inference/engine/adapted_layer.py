@@ -61,8 +61,7 @@ def updates_of(layer: Any, adapter: str | None) -> list[Update]:
 def unsupported_layer(layer: Any) -> str | None:
     """What keeps an adapted layer from the engine, or None."""
     if not isinstance(layer, LoraLayer | MoeLoraLayer):
-        kind = type(layer).__name__
-        return None if isinstance(layer, nn.Linear) or hasattr(layer, "compute_dtype") or _is_8_bit(layer) else kind
+        return _unsupported_base(layer)
     if layer.merged:
         return "an adapter is merged into the base"
     if isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper):
@@ -76,11 +75,15 @@ def unsupported_layer(layer: Any) -> str | None:
             return f"the LoRA variant {sorted(odd)[0]}"
         if variants and isinstance(base_of(layer), Fp8Linear):
             return "DoRA on a base in float8"
-    return None
+    return _unsupported_base(base_of(layer))
 
 
-def _is_8_bit(layer: Any) -> bool:
-    return type(layer).__name__ == "Linear8bitLt"
+def _unsupported_base(layer: Any) -> str | None:
+    """Linear8bitLt finds outliers on the host in every product, so a step with it can't be a CUDA graph."""
+    name = type(layer).__name__
+    if name == "Linear8bitLt":
+        return "a base in int8"
+    return None if isinstance(layer, nn.Linear) or name == "Linear4bit" else f"a {name} layer"
 
 
 def _moe_update(layer: MoeLoraLayer, name: str) -> Update:

@@ -344,7 +344,7 @@ def has_graphs(device: torch.device) -> bool:
 
 def seed_of(state: GenerationState) -> int:
     """The seed of a row's draws."""
-    return state.generator.initial_seed() & 0x7FFFFFFF if state.generator is not None else 0
+    return state.seed & 0x7FFFFFFFFFFF
 
 
 def _named(inputs: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

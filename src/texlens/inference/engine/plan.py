@@ -10,8 +10,8 @@ from texlens.core.errors import ConfigError
 from texlens.inference.engine.cache import PAGE_SIZE, pages_for
 
 GIB = 2**30
-MAX_SLOTS = 512
-"""The largest batch size that has a CUDA graph."""
+BULK_SLOTS = 256
+"""Rows at a time where many wait."""
 MAX_POSITIONS = 32_768
 """Positions that one row can have."""
 PACK_TOKENS = 8_192
@@ -19,7 +19,10 @@ PACK_TOKENS = 8_192
 FIXED_BYTES = GIB // 2
 """Work space of the libraries, recorded graphs, and the allocator's rounding."""
 PATCHES_PER_TOKEN = 4
-CPU_SLOTS = 16
+TYPICAL_POSITIONS = 1024
+"""Positions a slot that the cache has room for where memory allows: a row reserves what it may need, and few rows are
+longer."""
+MIN_PACK_TOKENS = 1024
 
 
 @dataclass(frozen=True)
@@ -46,39 +49,29 @@ def plan_for_rows(slots: int, positions: int, *, pack_tokens: int = PACK_TOKENS)
     return EnginePlan(slots, slots * pages, pages, pack_tokens, max(1, slots // 16))
 
 
-def plan_for_memory(
-    config: Any,
-    free_bytes: int,
-    *,
-    positions: int,
-    slots: int = MAX_SLOTS,
-    itemsize: int = 2,
-    pack_tokens: int = PACK_TOKENS,
-) -> EnginePlan:
-    """As many slots, up to `slots`, as memory has room for rows of up to `positions` tokens.
+def plan_for_memory(config: Any, free_bytes: int, *, slots: int, itemsize: int = 2) -> EnginePlan:
+    """Up to `slots` rows at a time, with as many pages as memory has room for, or as `slots` rows can use.
 
     Args:
         config: the model's config.
         free_bytes: that the engine may take.
 
     Raises:
-        ConfigError: there is no room for one row.
+        ConfigError: there is no room for a row of `TYPICAL_POSITIONS`.
     """
-    pages = pages_for(positions)
-    while slots >= 1:
-        plan = EnginePlan(
-            slots, slots * pages, min(pages_for(MAX_POSITIONS), slots * pages), pack_tokens, max(1, slots // 16)
-        )
-        if engine_bytes(config, plan, itemsize) <= free_bytes:
-            return plan
-        if slots == 1 and pack_tokens > 1024:
-            slots, pack_tokens = 2, pack_tokens // 2
-        slots //= 2
-    raise ConfigError(
-        f"{free_bytes / GIB:.1f} GiB are free, and reading one row of {positions} tokens takes "
-        f"{engine_bytes(config, plan_for_rows(1, positions, pack_tokens=1024), itemsize) / GIB:.1f}; free some "
-        f"memory, or lower evaluate.max_new_tokens"
-    )
+    pack_tokens = PACK_TOKENS
+    while True:
+        empty = EnginePlan(slots, 0, 0, pack_tokens)
+        room = free_bytes - engine_bytes(config, empty, itemsize)
+        pages = min(room // cache_bytes(config, empty, itemsize), slots * pages_for(TYPICAL_POSITIONS))
+        if pages >= pages_for(TYPICAL_POSITIONS) * min(slots, 8):
+            return EnginePlan(slots, pages, min(pages, pages_for(MAX_POSITIONS)), pack_tokens, max(1, slots // 16))
+        if slots == 1 and pack_tokens <= MIN_PACK_TOKENS:
+            raise ConfigError(
+                f"{free_bytes / GIB:.1f} GiB of memory are free, too little to read a row with this model; "
+                f"free some, or take a smaller model"
+            )
+        slots, pack_tokens = max(1, slots // 2), max(MIN_PACK_TOKENS, pack_tokens // 2)
 
 
 def engine_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:

@@ -5,7 +5,7 @@ To add a backend, write a module with these functions and choose it in `decode_k
 
 import importlib.util
 import os
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from texlens.kernels.decode.lora import Product
 from texlens.kernels.decode.reference import HeadShape
 
 
+@runtime_checkable
 class DecodeKernels(Protocol):
     """The functions of `reference`, which has their contracts."""
 

@@ -1,6 +1,6 @@
 """An exported GGUF folder as a `Backend`: prompt and image size are decided as for every other backend."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class LlamaCppBackend:
 
     def generate(
         self,
-        samples: Sequence[Sample],
+        samples: Iterable[Sample],
         style: PromptStyle,
         *,
         sampling: Sampling,
@@ -67,6 +67,8 @@ class LlamaCppBackend:
                 domain=sample.domain,
                 more_references=sample.more_answers,
             )
+
+    reads_streams = False
 
     def next_token_logits(self, samples: Sequence[Sample], style: PromptStyle) -> Tensor:
         """See `Backend.next_token_logits`."""

@@ -4,7 +4,7 @@ Weights, prompt, tokens and stop reasons equal those of the transformers backend
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ class NumpyBackend:
 
     def generate(
         self,
-        samples: Sequence[Sample],
+        samples: Iterable[Sample],
         style: PromptStyle,
         *,
         sampling: Sampling,
@@ -75,6 +75,8 @@ class NumpyBackend:
                 yield self._generate_one(sample, style.of(sample), sampling, on_token)
             except DataError as error:
                 yield failed_prediction(sample, error)
+
+    reads_streams = False
 
     def next_token_logits(self, samples: Sequence[Sample], style: PromptStyle) -> "Tensor":
         """See `Backend.next_token_logits`."""

@@ -1,0 +1,156 @@
+"""`EngineBatch`: the decoding engine behind the Protocol `DecodingBatch`.
+
+Rows whose sampling the engine does not have are decoded by the reference beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from texlens.core.notes import print_note
+from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
+from texlens.inference.decoding.continuous_batch import ContinuousBatch
+from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.engine.engine import DecodingEngine
+from texlens.inference.engine.plan import BULK_SLOTS, EnginePlan, plan_for_memory
+from texlens.inference.engine.support import model_unsupported_reason, sampling_unsupported_reason
+from texlens.inference.prompts import end_ids
+from texlens.inputs.example import Example
+from texlens.inputs.image_patches import normalized_values
+from texlens.models.processor import Processor
+
+SHARE_OF_FREE_MEMORY = 0.8
+CPU_FREE_BYTES = 2 * 2**30
+CPU_SLOTS = 16
+
+
+class EngineBatch:
+    """
+    Args:
+        adapters: that rows may have, as `AdapterSwitch` names them.
+        plan: slots and memory; None plans with what is free on the device.
+    """
+
+    raw_patches = True
+
+    def __init__(
+        self,
+        switch: AdapterSwitch,
+        processor: Processor,
+        adapters: Sequence[str | None],
+        plan: EnginePlan | None = None,
+    ):
+        self._switch, self._processor = switch, processor
+        self.is_temporary = UNCHANGED in adapters
+        names = adapter_names(switch.model, adapters)
+        self._unchanged = names[0] if self.is_temporary else None
+        self.engine = DecodingEngine(
+            switch.model,
+            processor,
+            end_ids=end_ids(processor),
+            adapters=names,
+            plan=plan or _planned(switch.model),
+        )
+        self._reference: ContinuousBatch | None = None
+
+    @property
+    def states(self) -> Sequence[GenerationState]:
+        return [*self.engine.states, *(self._reference.states if self._reference is not None else ())]
+
+    @property
+    def wants_rows(self) -> bool:
+        """Whether fewer rows wait than the next pack holds."""
+        engine = self.engine
+        return engine.waiting_tokens < engine.plan.pack_tokens and engine.waiting < engine.plan.slots
+
+    def prefill(self, prompts: Sequence[Example], states: Sequence[GenerationState]) -> None:
+        """See `DecodingBatch.prefill`; rows wait in the engine until a slot is free."""
+        others = []
+        for prompt, state in zip(prompts, states, strict=True):
+            if reason := sampling_unsupported_reason(state.sampling):
+                print_note(f"{reason} is not part of the decoding engine; such rows are decoded by the reference")
+                others.append((prompt, state))
+            else:
+                self._add(prompt, state)
+        if others:
+            if self._reference is None:
+                self._reference = ContinuousBatch(self._switch, self._processor)
+            normalized = [normalized_prompt(prompt, self._processor) for prompt, _ in others]
+            self._reference.prefill(normalized, [state for _, state in others])
+
+    def step(self) -> None:
+        """See `DecodingBatch.step`."""
+        if self.engine.has_work:
+            self.engine.step()
+        if self._reference is not None and self._reference.states:
+            self._reference.step()
+
+    def close(self) -> None:
+        """Gives the cache's memory back."""
+        self.engine.close()
+
+    def _add(self, prompt: Example, state: GenerationState) -> None:
+        adapter = self._unchanged if state.adapter == UNCHANGED else state.adapter
+        try:
+            self.engine.add([prompt], [state], [adapter])
+        except ValueError as error:
+            state.fail(str(error))
+
+
+def engine_batch(switch: AdapterSwitch, processor: Processor, adapters: Sequence[str | None]) -> EngineBatch | None:
+    """The engine of this model, or None with a remark where it can't run; on a CPU the reference is as fast.
+
+    It is kept with the switch, but for a model in training.
+    """
+    device = next(switch.model.parameters()).device
+    if device.type != "cuda":
+        return None
+    return open_engine(switch, processor, adapters)
+
+
+def open_engine(
+    switch: AdapterSwitch, processor: Processor, adapters: Sequence[str | None], plan: EnginePlan | None = None
+) -> EngineBatch | None:
+    """`engine_batch` on any device."""
+    if reason := model_unsupported_reason(switch.model):
+        print_note(f"the decoding engine can't run this model ({reason}); it is decoded by the reference, more slowly")
+        return None
+    if UNCHANGED in adapters:
+        return EngineBatch(switch, processor, adapters, plan)
+    kept = switch.kept.get("engine")
+    if not isinstance(kept, EngineBatch) or (plan is not None and plan != kept.engine.plan) or kept.states:
+        kept = switch.kept["engine"] = EngineBatch(switch, processor, adapters, plan)
+    return kept
+
+
+def adapter_names(model: Any, adapters: Sequence[str | None]) -> list[str | None]:
+    """Names for the engine: all of the model's adapters and the base, or of a model in training the active one."""
+    config = getattr(model, "peft_config", None)
+    if UNCHANGED in adapters:
+        return [model.active_adapters[0] if config else None]
+    return [None, *(config or {})]
+
+
+def normalized_prompt(prompt: Example, processor: Processor) -> Example:
+    """The prompt with float patches of all frames, as stock models take them."""
+    if prompt.patches is None or prompt.patches.dtype != np.uint8:
+        return prompt
+    geometry = processor.geometry
+    values = normalized_values(geometry.mean, geometry.std)
+    pixels = prompt.patches.reshape(len(prompt.patches), 3, -1)
+    scaled = np.stack([values[channel][pixels[:, channel]] for channel in range(3)], 1)
+    frames = np.repeat(scaled[:, :, None], geometry.temporal_patch_size, 2)
+    return replace(prompt, patches=frames.reshape(len(pixels), -1).astype(np.float32))
+
+
+def _planned(model: Any) -> EnginePlan:
+    device, itemsize = next(model.parameters()).device, 2 if torch.cuda.is_available() else 4
+    config = model.get_base_model().config if hasattr(model, "get_base_model") else model.config
+    if device.type != "cuda":
+        return plan_for_memory(config, CPU_FREE_BYTES, slots=CPU_SLOTS, itemsize=4)
+    free, _ = torch.cuda.mem_get_info(device)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return plan_for_memory(config, int((free + cached) * SHARE_OF_FREE_MEMORY), slots=BULK_SLOTS, itemsize=itemsize)

@@ -1,0 +1,67 @@
+"""What keeps a model from the decoding engine, in one line; such a model is decoded by the reference."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import nn
+
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.engine.adapted_layer import unsupported_layer
+from texlens.inference.engine.experts import is_mixture
+from texlens.models.packed.forward import packing_unsupported_reason
+
+
+def model_unsupported_reason(model: Any) -> str | None:
+    """What keeps a model (adapted by PEFT or not) from the engine, or None."""
+    stock = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if not hasattr(getattr(stock, "model", None), "language_model"):
+        return f"{type(stock).__name__} is none of the families that it knows"
+    if reason := packing_unsupported_reason(stock):
+        return reason
+    text = stock.model.language_model
+    if getattr(text.config, "hidden_act", "silu") != "silu":
+        return f"the activation {text.config.hidden_act}"
+    wrapped = [name for name, module in stock.named_modules() if isinstance(module, AuxiliaryTrainingWrapper)]
+    if wrapped:
+        return f"{wrapped[0]} is trained as a whole module"
+    for name in ("embed_tokens", "norm"):
+        if isinstance(getattr(text, name), BaseTunerLayer):
+            return f"{name} has an adapter"
+    if isinstance(stock.lm_head, BaseTunerLayer):
+        return "the head has an adapter"
+    if isinstance(stock.model.visual.patch_embed.proj, BaseTunerLayer):
+        return "the patch embedding has an adapter"
+    return next((reason for layer in text.layers for reason in [_layer_reason(layer)] if reason), None)
+
+
+def sampling_unsupported_reason(sampling: Sampling) -> str | None:
+    """What keeps a row's sampling from the engine, or None."""
+    if sampling.min_p:
+        return "min_p"
+    if sampling.top_k:
+        return "top_k"
+    if sampling.repetition_penalty != 1.0:
+        return "repetition_penalty"
+    if getattr(sampling, "grammar", None):
+        return "a grammar"
+    return None
+
+
+def _layer_reason(layer: Any) -> str | None:
+    if getattr(layer.self_attn, "sliding_window", None):
+        return "sliding-window attention"
+    attention = layer.self_attn
+    parts: Sequence[nn.Module] = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+    if is_mixture(layer.mlp):
+        experts = layer.mlp.experts
+        weight = next(experts.parameters())
+        if weight.is_cuda and weight.dtype != torch.bfloat16:
+            return f"a mixture of experts in {str(weight.dtype).removeprefix('torch.')}"
+        if isinstance(layer.mlp.gate, BaseTunerLayer):
+            return "the router has an adapter"
+    else:
+        parts = (*parts, layer.mlp.gate_proj, layer.mlp.up_proj, layer.mlp.down_proj)
+    return next((reason for part in parts for reason in [unsupported_layer(part)] if reason), None)
