@@ -16,9 +16,12 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +32,6 @@ from fast_path_rows import END, GIB, IMAGE, PAD, RANK, START, base_model, settin
 
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.engine.decode_rows import RowRequest, decode_rows
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import EnginePlan, engine_bytes, plan_for_rows
 from texlens.inference.engine.read_ahead import prepared_ahead
@@ -77,8 +79,32 @@ class Rows:
         return Example(ids, [IGNORED] * len(ids), grid, str(number), patches)
 
 
+@dataclass(eq=False)
+class RowRequest:
+    """A prompt that is read by an adapter."""
+
+    key: Any
+    prompt: Example
+    state: GenerationState
+
+
+def decode_rows(engine: DecodingEngine, requests: Iterator[RowRequest]) -> Iterator[RowRequest]:
+    """The rows as they finish, with the engine kept full."""
+    open_rows, exhausted = [], False
+    while open_rows or not exhausted:
+        while not exhausted and engine.waiting_tokens < engine.plan.pack_tokens and engine.waiting < engine.plan.slots:
+            row = next(requests, None)
+            exhausted = row is None
+            if row is not None:
+                engine.add([row.prompt], [row.state], [row.state.adapter])
+                open_rows.append(row)
+        engine.step()
+        yield from (row for row in open_rows if not row.state.is_active)
+        open_rows = [row for row in open_rows if row.state.is_active]
+
+
 def request(key, prompt, adapter="default") -> RowRequest:
-    return RowRequest(key, prompt, GenerationState(Sampling(NEW_TOKENS, repetition_guard=False)), adapter)
+    return RowRequest(key, prompt, GenerationState(Sampling(NEW_TOKENS, repetition_guard=False), adapter))
 
 
 class Bench:
@@ -253,7 +279,7 @@ class Bench:
         new = output.sequences[:, inputs["input_ids"].shape[1] :].tolist()
         scores = torch.stack([score.float().log_softmax(-1).max(-1).values for score in output.scores], 1).tolist()
         del output
-        requests = [request(number, prompt) for number, prompt in enumerate(prompts)]
+        requests = (request(number, prompt) for number, prompt in enumerate(prompts))
         engine = self.engine(count)
         done, _ = self.read(engine, requests)
         engine.close()
