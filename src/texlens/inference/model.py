@@ -1,6 +1,6 @@
 """`LoadedModel`: an opened model with everything that decides its readings. No torch at import."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -46,7 +46,7 @@ class LoadedModel:
 
     def generate(
         self,
-        samples: Iterable[Sample],
+        samples: Sequence[Sample],
         *,
         sampling: Sampling | None = None,
         batch_size: int = 16,
@@ -65,18 +65,7 @@ class LoadedModel:
             ConfigError: a batch size, token limit or temperature that is not positive.
             DataError: the model's own prompt holds a special token.
         """
-        sampling = sampling or Sampling(self.max_new_tokens)
-        _check_positive(
-            batch_size=batch_size, max_new_tokens=sampling.max_new_tokens, temperature=sampling.temperature or 1.0
-        )
-        read = partial(
-            self.backend.generate,
-            style=self.style,
-            sampling=sampling,
-            batch_size=batch_size,
-            seed=seed,
-            on_token=on_token,
-        )
+        read = self._backend_reader(sampling, batch_size, seed, on_token)
         if self.preparation is None:
             return read(samples)
         return read_prepared(samples, self.preparation, read, twice=on_token is None)
@@ -95,12 +84,28 @@ class LoadedModel:
         self, samples: Iterable[Sample], *, sampling: Sampling | None = None, batch_size: int = 16, seed: int = 0
     ) -> Iterator[Prediction]:
         """The same for any number of samples, in any order, with a bounded number of them in memory."""
-        if self.backend.reads_streams:
-            yield from self.generate(samples, sampling=sampling, batch_size=batch_size, seed=seed)
+        if self.backend.reads_streams and self.preparation is None:
+            yield from self._backend_reader(sampling, batch_size, seed, None)(samples)
             return
         samples = iter(samples)
         while window := list(islice(samples, WINDOW_BATCHES * batch_size)):
             yield from self.generate(window, sampling=sampling, batch_size=batch_size, seed=seed)
+
+    def _backend_reader(
+        self, sampling: Sampling | None, batch_size: int, seed: int, on_token: OnToken | None
+    ) -> Callable[[Iterable[Sample]], Iterator[Prediction]]:
+        sampling = sampling or Sampling(self.max_new_tokens)
+        _check_positive(
+            batch_size=batch_size, max_new_tokens=sampling.max_new_tokens, temperature=sampling.temperature or 1.0
+        )
+        return partial(
+            self.backend.generate,
+            style=self.style,
+            sampling=sampling,
+            batch_size=batch_size,
+            seed=seed,
+            on_token=on_token,
+        )
 
     def next_token_logits(self, samples: Sequence[Sample]) -> "Tensor":
         """Logits after each prompt: float32 [samples, vocabulary] on the CPU, NaN where an image can't be read."""
