@@ -1,15 +1,67 @@
+"""MathML shows what the drawing shows."""
+
+import random
+import unicodedata
+from collections import Counter
+from xml.etree import ElementTree
+
+import pytest
+
+from texlens.latex.generate.random_formulas import RandomFormulas
+from texlens.latex.layout.formula import layout
 from texlens.latex.mathml import to_mathml
 
 
-def test_a_formula_becomes_mathml():
-    made, problem = to_mathml(r"\operatorname { s i n } x ^ { 2 } \dag")
-
+def body(latex):
+    mathml, problem = to_mathml(latex)
     assert problem is None
-    assert made.startswith("<math")
-    assert "<mi>sin</mi>" in made or "<mo>sin</mo>" in made
-    assert "\\" not in made
+    start = '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">'
+    assert mathml.startswith(start)
+    return mathml[len(start) : -len("</math>")]
 
 
-def test_what_cannot_be_turned_has_a_reason():
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        ("x", "<mi>x</mi>"),
+        (r"x^2_{10}", "<msubsup><mi>x</mi><mn>10</mn><mn>2</mn></msubsup>"),
+        (r"\sum_i^n", "<munderover><mo>∑</mo><mi>i</mi><mi>n</mi></munderover>"),
+        (r"\int_0", "<msub><mo>∫</mo><mn>0</mn></msub>"),
+        (r"\operatorname*{argmax}_{x} f", "<mrow><munder><mi>argmax</mi><mi>x</mi></munder><mi>f</mi></mrow>"),
+        (r"\mathbf{x}\mathrm{d}", '<mrow><mi>𝐱</mi><mi mathvariant="normal">d</mi></mrow>'),
+        (r"\text{for $x$ pure}", "<mrow><mtext>for\xa0</mtext><mi>x</mi><mtext>\xa0pure</mtext></mrow>"),
+        (r"\text{a \& b}", "<mtext>a\xa0&amp;\xa0b</mtext>"),
+        (r"\sqrt[3]{x}", "<mroot><mi>x</mi><mn>3</mn></mroot>"),
+        (r"{n \choose k}", '<mrow><mo fence="true" stretchy="true">(</mo><mfrac linethickness="0"><mi>n</mi><mi>k</mi>'
+         '</mfrac><mo fence="true" stretchy="true">)</mo></mrow>'),
+        (r"\cancel{x}", '<menclose notation="updiagonalstrike"><mi>x</mi></menclose>'),
+        (r"\hat x", '<mover accent="true"><mi>x</mi><mo stretchy="false">^</mo></mover>'),
+    ],
+)  # fmt: skip
+def test_a_construct_becomes_its_element(latex, expected):
+    assert body(latex) == expected
+
+
+def test_lines_of_an_alignment_are_rows_of_a_table():
+    root = ElementTree.fromstring(to_mathml(r"\begin{aligned} a &= b \\[2pt] c &= d \end{aligned}")[0])
+    rows = [["".join(cell.itertext()) for cell in row] for row in root.iter() if row.tag.endswith("mtr")]
+    assert rows == [["a", "=b"], ["c", "=d"]]
+
+
+def test_what_does_not_parse_has_a_reason():
     assert to_mathml(r"\frac { a }")[0] is None
     assert "can be drawn" in to_mathml(r"\foo")[1]
+
+
+def test_generated_formulas_have_the_letters_of_their_drawing():
+    formulas, rng = RandomFormulas(), random.Random(3)
+    for _ in range(200):
+        latex = formulas.sample(rng, 40)
+        root = ElementTree.fromstring(to_mathml(latex)[0])
+        assert _letters("".join(root.itertext())) == _letters(
+            "".join(glyph.character for glyph in layout(latex).glyphs)
+        ), latex
+
+
+def _letters(text):
+    return Counter(c for c in unicodedata.normalize("NFKD", text) if c.isalnum() and unicodedata.category(c) != "Lm")

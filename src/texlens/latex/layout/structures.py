@@ -39,7 +39,7 @@ def layout_scripts(engine: LayoutEngine, node: Scripts, style: int, state: State
             atom = ORD
     if isinstance(base, Sideset):
         return OP, _sideset_box(engine, base, node.sup, node.sub, node.limits, style, state)
-    if _takes_limits(base, node.limits, style):
+    if takes_limits(base, node.limits, style):
         return OP, with_limits(engine, box, node.sup, node.sub, style, state)
     if node.sup is None and node.sub is None:
         return atom, box
@@ -67,7 +67,7 @@ def _sideset_box(
     right = with_scripts(engine, bare, corners, False, style, state)
     if over is None and under is None:
         return side_by_side((left, right))
-    if not _takes_limits(node.base, limits, style):
+    if not takes_limits(node.base, limits, style):
         return with_scripts(engine, side_by_side((left, right)), Scripts(None, under, over), False, style, state)
     limited = with_limits(engine, bare, over, under, style, state)
     shift = (limited.width - bare.width) / 2
@@ -279,7 +279,7 @@ def class_of(node: Node) -> int:
     return CLASS[node.atom] if isinstance(node, Classed) else ORD
 
 
-def _takes_limits(base: Node | None, limits: str | None, style: int) -> bool:
+def takes_limits(base: Node | None, limits: str | None, style: int) -> bool:
     """Whether scripts go over and under this base."""
     if isinstance(base, Stretch) and base.source in BRACES:
         return True
