@@ -102,6 +102,8 @@ def _prediction(row: dict, name: str, columns: PredictionColumns) -> Prediction:
     domain = row.get(columns.domain)
     text = None if row.get("stop") == "failed" else row.get(columns.prediction)
     parsed = prediction(name, row[columns.reference], text, None if domain is None else str(domain))
+    if isinstance(row.get("corrected"), str):
+        parsed = replace(parsed, corrected=row["corrected"])
     if parsed.stop == "failed":
         return replace(parsed, error=str(row.get("error") or parsed.error))
     return replace(parsed, stop=row["stop"]) if row.get("stop") in ("length", "loop") else parsed

@@ -55,4 +55,5 @@ def failed_prediction(sample: Sample, error: DataError) -> Prediction:
         domain=sample.domain,
         error=str(error),
         more_references=sample.more_answers,
+        corrected=sample.extra.get("corrected"),
     )

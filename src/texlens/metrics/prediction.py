@@ -25,6 +25,8 @@ class Prediction:
     domain: str | None = None
     error: str | None = None
     more_references: tuple[str, ...] = ()
+    corrected: str | None = None
+    """The reference without its deliberate slip, in a row that has one."""
     prepared: tuple[str, ...] = ()
     """Steps by which the image was prepared before it was read (`inputs.image_preparation`)."""
 

@@ -152,6 +152,13 @@ METRICS: tuple[AnyMetric, ...] = (
         lambda row: row.is_canonically_exact,
     ),
     Metric(
+        "exact_match_spaceless",
+        "Spaceless match",
+        "Share of rows whose text and reference have one canonical form once spacing commands and fence sizes are left "
+        "out.",
+        lambda row: row.is_spaceless_exact,
+    ),
+    Metric(
         "exact_match_picture",
         "Picture match",
         "Share of rows whose text and reference are drawn alike.",
@@ -234,20 +241,33 @@ CAPTION_METRICS: tuple[AnyMetric, ...] = (
 """Scores of sentences, in words; chosen by name, or by the set `captions`."""
 
 
+SLIP_METRICS: tuple[AnyMetric, ...] = (
+    CorpusMetric(
+        "error_preservation",
+        "Error preservation",
+        "Of the rows with a deliberate slip whose text is nearer to the reference or to the corrected formula (token "
+        "edits of canonical forms), the share that keep the slip.",
+        lambda row: (float(row.slip_kept is True), float(row.slip_kept is not None)),
+        rate,
+        2,
+    ),
+)
+"""Scores of rows with a column `corrected`; chosen by name."""
+
 PAIRED_METRIC = "exact_match"
 """The score of McNemar's test."""
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "all": tuple(metric.name for metric in METRICS),
     "formulas": (
-        *("exact_match", "exact_match_raw", "exact_match_canonical", "exact_match_picture"),
+        *("exact_match", "exact_match_raw", "exact_match_canonical", "exact_match_spaceless", "exact_match_picture"),
         *("within_1", "within_2", "within_3", "edit_similarity", "character_error_rate", "bleu4", "rouge_l"),
         *("cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact", "valid", "length_limit", "loops"),
     ),
     "captions": ("exact_match", "caption_bleu4", "caption_rouge_l", "cider", "length_limit", "loops"),
 }
 """Metrics for a task, by name; `all` is everything but the caption scores."""
-_EVERY = (*METRICS, *CAPTION_METRICS)
+_EVERY = (*METRICS, *CAPTION_METRICS, *SLIP_METRICS)
 
 
 def metric_named(name: str) -> AnyMetric:

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from texlens.latex.canonical.form import canonical
 from texlens.latex.canonical.same_picture import is_same_picture
+from texlens.latex.canonical.spaceless import spaceless
 from texlens.latex.cleanup import clean_prediction, is_bare
 from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, Cdm, Pictures, Rules, cdm
@@ -84,6 +85,22 @@ class ScoredPrediction:
     def is_exact_as_picture(self) -> bool:
         """Drawn alike; a source that can't be drawn equals only itself."""
         return self.is_exact or is_same_picture(self.reference, self.text)
+
+    @cached_property
+    def is_spaceless_exact(self) -> bool:
+        """Equal in canonical form, spacing commands and fence sizes aside."""
+        return self.is_canonically_exact or spaceless(self.reference) == spaceless(self.text)
+
+    @cached_property
+    def slip_kept(self) -> bool | None:
+        """Whether the text is nearer to the reference with its slip than to the corrected formula, in token edits of
+        the canonical forms; None in a row without a slip, or where it is as near to both."""
+        if self.prediction.corrected is None or self.failed:
+            return None
+        text = canonical(self.text).tokens
+        kept = edit_distance(canonical(self.reference).tokens, text)
+        corrected = edit_distance(canonical(self.prediction.corrected).tokens, text)
+        return None if kept == corrected else kept < corrected
 
     @cached_property
     def characters(self) -> tuple[int, int]:

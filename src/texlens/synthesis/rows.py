@@ -9,6 +9,7 @@ from texlens.core.errors import LatexError
 from texlens.data.sample import LazyImage, RejectedRow, Sample
 from texlens.synthesis.drawn import Drawn
 from texlens.synthesis.formulas import Origin, formula_source
+from texlens.synthesis.slips import with_slip
 from texlens.synthesis.styles import STYLES
 
 _TRIES = 100
@@ -23,6 +24,8 @@ class Recipe:
     min_tokens: int = 3
     max_tokens: int = 60
     seed: int = 0
+    slips: bool = False
+    """Put a deliberate slip into each formula; the formula without it goes into the column `corrected`."""
     labels: Sequence[str] = field(default=(), repr=False)
 
 
@@ -64,7 +67,7 @@ class SampleGenerator:
         label, reason = "", ""
         for attempt in range(_TRIES):
             rng = random.Random(f"{self.recipe.seed} {self.recipe.style} {number} {attempt}")
-            label = self.formulas.sample(rng, number)
+            label, slip = self._label(rng, number)
             try:
                 drawn = self.draw(label, rng)
             except LatexError as error:
@@ -72,8 +75,14 @@ class SampleGenerator:
                 if self.recipe.origin == "list":
                     break
                 continue
-            return GeneratedSample(name, label, drawn.encoded(), self._columns(drawn, number, attempt))
+            return GeneratedSample(name, label, drawn.encoded(), self._columns(drawn, number, attempt) | slip)
         return GeneratedSample(name, reason, None, {})
+
+    def _label(self, rng: random.Random, number: int) -> tuple[str, dict[str, str]]:
+        """A formula, and the columns about its slip; without a place for a slip it stays as it is."""
+        label = self.formulas.sample(rng, number)
+        slip = with_slip(label, rng) if self.recipe.slips else None
+        return (label, {}) if slip is None else (slip.text, {"slip": slip.kind, "corrected": slip.corrected})
 
     def _columns(self, drawn: Drawn, number: int, attempt: int) -> dict[str, str | int | float]:
         made = {"style": self.recipe.style, "formulas": self.recipe.origin, "seed": self.recipe.seed, "number": number}

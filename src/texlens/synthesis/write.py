@@ -57,6 +57,8 @@ def recipe_key(recipe: Recipe, rows: int) -> dict[str, Any]:
     """Everything that the rows depend on; a list of formulas as its digest."""
     settings = asdict(recipe)
     labels = settings.pop("labels")
+    if not settings["slips"]:
+        del settings["slips"]  # folders of older versions stay valid
     digest = sha256("\n".join(labels).encode()).hexdigest() if labels else None
     return {"command": "synth", "version": VERSION, "rows": rows, **settings, "labels": digest}
 

@@ -15,7 +15,7 @@ def test_synth_prints_the_account(tmp_path):
     made = json.loads(run(app, arguments).stdout)
     again = json.loads(run(app, arguments).stdout)
 
-    assert (made["kept"], made["stood_there"], again["stood_there"]) == (5, False, True)
+    assert (made["kept"], made["unchanged"], again["unchanged"]) == (5, False, True)
 
 
 @pytest.mark.parametrize(

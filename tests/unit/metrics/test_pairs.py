@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import texlens.evaluation
 from texlens.core.errors import ConfigError, DataError
-from texlens.metrics.pairs import score_pairs
+from texlens.metrics.pairs import score_pairs, score_predictions
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS
 from texlens.metrics.scored_prediction import ScoredPrediction
@@ -95,3 +95,22 @@ def test_without_cleaning_a_fenced_prediction_is_wrong_and_invalid():
 def test_labels_with_math_delimiters_match_predictions_with_and_without():
     scored = score_pairs(["$x^2$", "$x^2$"], ["$x^2$", "x^2"], metrics="exact_match,exact_match_raw")
     assert scored.scores.values["exact_match"].value == scored.scores.values["exact_match_raw"].value == 1.0
+
+
+def test_spaceless_match_forgives_spaces_and_fence_sizes():
+    scored = score_pairs([r"\left( x \quad y \right)"], ["(xy)"], metrics="exact_match_canonical,exact_match_spaceless")
+    assert scored.scores.values["exact_match_canonical"].value == 0.0
+    assert scored.scores.values["exact_match_spaceless"].value == 1.0
+
+
+def test_error_preservation_counts_kept_slips_among_kept_and_corrected_ones():
+    rows = [
+        Prediction("kept", "x - y", "x - y", corrected="x + y"),
+        Prediction("corrected", "x - y", "x + y", corrected="x + y"),
+        Prediction("kept elsewhere wrong", "x - y + 1", "x - y + 2", corrected="x + y + 1"),
+        Prediction("neither", "x - y", "x = y", corrected="x + y"),
+        Prediction("no slip", "a", "a"),
+    ]
+    scored = score_predictions(rows, metrics="error_preservation")
+    assert scored.scores.values["error_preservation"].value == pytest.approx(2 / 3)
+    assert [row.slip_kept for row in scored.table.rows] == [False, True, True, None, None]

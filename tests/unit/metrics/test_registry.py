@@ -17,7 +17,8 @@ def value(name, reference, text, stop="end"):
 def test_the_names_are_those_that_json_promises():
     assert [metric.name for metric in METRICS] == [
         "exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops",
-        "exact_match_raw", "exact_match_canonical", "exact_match_picture", "within_3", "character_error_rate", "valid",
+        "exact_match_raw", "exact_match_canonical", "exact_match_spaceless", "exact_match_picture", "within_3",
+        "character_error_rate", "valid",
         "cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact",
     ]  # fmt: skip
 

@@ -44,7 +44,8 @@ def test_json_has_the_promised_form():
     assert told["rows"] == 4
     assert set(told["scores"]) == {
         "exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops",
-        "exact_match_raw", "exact_match_canonical", "exact_match_picture", "within_3", "character_error_rate", "valid",
+        "exact_match_raw", "exact_match_canonical", "exact_match_spaceless", "exact_match_picture", "within_3",
+        "character_error_rate", "valid",
         "cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact",
     }  # fmt: skip
     assert told["scores"].pop("character_error_rate")["value"] == pytest.approx((0 + 1 + 3 + 40) / 12)

@@ -31,6 +31,9 @@ def synth(
     ] = "grammar",
     min_tokens: Annotated[int, typer.Option(min=1, help="The fewest LaTeX tokens.")] = 3,
     max_tokens: Annotated[int, typer.Option(min=1, help="The most LaTeX tokens.")] = 60,
+    slips: Annotated[
+        bool, typer.Option("--slips", help="Put a deliberate slip into each formula (a sign, index, bracket or digit).")
+    ] = False,
     processes: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -54,7 +57,8 @@ def synth(
     if min_tokens > max_tokens:
         raise ConfigError(f"--min-tokens {min_tokens} is over --max-tokens {max_tokens}; swap them")
     limits = {"min_tokens": min_tokens, "max_tokens": max_tokens, "seed": seed}
-    recipe = Recipe(style, origin, **limits, labels=read_labels(formulas, origin, **limits) if formulas else ())
+    labels = read_labels(formulas, origin, **limits) if formulas else ()
+    recipe = Recipe(style, origin, **limits, slips=slips, labels=labels)
     statistics = None if overwrite else statistics_if_made_by(output, recipe_key(recipe, rows))
     stood_there = statistics is not None
     if statistics is None:

@@ -133,6 +133,7 @@ class TransformersBackend:
             domain=sample.domain,
             error=state.error,
             more_references=sample.more_answers,
+            corrected=sample.extra.get("corrected"),
         )
 
     def _prompt_batches(

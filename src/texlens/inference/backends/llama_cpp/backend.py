@@ -66,6 +66,7 @@ class LlamaCppBackend:
                 log_probability=state.log_probability,
                 domain=sample.domain,
                 more_references=sample.more_answers,
+                corrected=sample.extra.get("corrected"),
             )
 
     reads_streams = False

@@ -119,6 +119,7 @@ class NumpyBackend:
             log_probability=state.log_probability,
             domain=sample.domain,
             more_references=sample.more_answers,
+            corrected=sample.extra.get("corrected"),
         )
 
     def _prefill(self, sample: Sample, style: PromptStyle) -> tuple[Decoder, Any]:
