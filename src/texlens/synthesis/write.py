@@ -55,7 +55,7 @@ def synthesize(
 
 def recipe_key(recipe: Recipe, rows: int) -> dict[str, Any]:
     """Everything that the rows depend on; a list of formulas as its digest."""
-    settings = asdict(recipe)
+    settings: dict[str, Any] = asdict(recipe)
     labels = settings.pop("labels")
     if not settings["slips"]:
         del settings["slips"]  # folders of older versions stay valid
