@@ -13,7 +13,8 @@ from texlens.data.readers.protocol import ReadOptions, Source
 from texlens.data.readers.registry import open_source
 from texlens.data.sample import RejectedRow, Sample
 
-SLICE = re.compile(r"^(?P<name>[^\[\]]+)\[(?P<first>\d*):(?P<last>\d*)\]$")
+SPLIT = re.compile(r"^(?P<name>[^\[\]@]+)(?:@(?P<seed>\d+))?(?:\[(?P<first>\d*|\d*\.\d+):(?P<last>\d*|\d*\.\d+)\])?$")
+"""A split's name, the seed that its rows are shuffled by, and a slice of them in rows or shares."""
 
 
 class Rows(Sequence[Sample]):
@@ -66,6 +67,8 @@ class Rows(Sequence[Sample]):
 
     def draw(self, *, fraction: float = 1.0, limit: int | None = None, seed: int = 0) -> "Rows":
         """A random part, see `drawn`; rejected rows are rows too and are drawn with the rest."""
+        if fraction == 1.0 and (limit is None or limit >= self.total):
+            return self
         everything = sorted([*self._numbers, *self._rejected])
         chosen = [everything[index] for index in drawn(len(everything), fraction=fraction, limit=limit, seed=seed)]
         return Rows(
@@ -112,16 +115,17 @@ def load_split(
 
     Args:
         path: a folder, a file, an id of Hugging Face, `modelscope:owner/name`, or `demo`.
-        split: its name, or a run of its rows such as `train[:996]` or `train[996:1000]`.
+        split: its name, or some of its rows such as `train[:996]` or `train@222[:0.002]`, see `row_numbers`.
         fraction, limit, seed: a random part, see `drawn`.
 
     Raises:
         DataError: nothing readable there, or no such split or subset.
     """
-    name, window = _window(split)
+    match = SPLIT.match(split)
+    name = match["name"] if match else split
     options = ReadOptions(subset, image_column, text_column, allow_outside, captions)
     source = open_source(str(path), name, format, options)
-    numbers = range(len(source))[window]
+    numbers = row_numbers(split, len(source))
     rows = Rows(
         source,
         [number for number in numbers if number not in source.rejected],
@@ -202,9 +206,27 @@ def count_shared_labels(rows: Rows, others: Rows) -> tuple[int, int]:
     return len(shared), len(set(shared))
 
 
-def _window(split: str) -> tuple[str, slice]:
-    sliced = SLICE.match(split)
-    if not sliced:
-        return split, slice(None)
-    first, last = (int(sliced[end]) if sliced[end] else None for end in ("first", "last"))
-    return sliced["name"], slice(first, last)
+def row_numbers(split: str, count: int) -> list[int]:
+    """The numbers that a split such as `train@222[:0.002]` names, of `count` rows.
+
+    `@SEED` shuffles as `Dataset.shuffle(seed)` of `datasets` does; a bound with a point is a share, of which the whole
+    part of share x count is taken. So `train@222[:0.002]` are the rows of
+    `train.shuffle(222).select(range(int(len(train) * 0.002)))`, in that order.
+
+    Example:
+        row_numbers("train[1:3]", 5) -> [1, 2];  row_numbers("train@0[:0.5]", 5) -> [4, 2]
+    """
+    match = SPLIT.match(split)
+    if match is None:
+        return list(range(count))
+    first, last = (_bound(match[end], count) for end in ("first", "last"))
+    order = list(range(count))
+    if match["seed"]:
+        order = np.random.default_rng(int(match["seed"])).permutation(count).tolist()
+    return order[slice(first, last)]
+
+
+def _bound(text: str | None, count: int) -> int | None:
+    if not text:
+        return None
+    return int(float(text) * count) if "." in text else int(text)

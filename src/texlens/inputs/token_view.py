@@ -1,7 +1,7 @@
 """What the model is given, made visible: image sizes and budget, and every token with its label's color."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
 from rich.console import Console
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
 
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, one_line
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
 from texlens.inputs.example import IGNORED, build_example
@@ -88,13 +88,12 @@ def examples_json(
     *,
     prompt: str,
     system_prompt: str | None = None,
-    rows: int = 3,
+    rows: Sequence[int] = (0, 1, 2),
+    tokens: bool = True,
 ) -> dict:
-    """The same as plain values: `pixel_budget` and `examples`."""
-    shown = [
-        example_view(samples[index], tokenizer, geometry, prompt, system_prompt)
-        for index in range(min(rows, len(samples)))
-    ]
+    """The rows of these numbers as plain values: `pixel_budget` and `examples`; `tokens` False leaves tokens out."""
+    shown = [example_view(samples[index], tokenizer, geometry, prompt, system_prompt) for index in rows]
+    shown = shown if tokens else [replace(example, tokens=()) for example in shown]
     return {
         "rows": len(samples),
         "pixel_budget": {"min": geometry.min_pixels, "max": geometry.max_pixels},
@@ -112,9 +111,10 @@ def print_examples(
     *,
     prompt: str,
     system_prompt: str | None = None,
-    rows: int = 3,
+    rows: Sequence[int] = (0, 1, 2),
+    tokens: bool = True,
 ) -> None:
-    """Prints a panel a row: sizes, the decoded conversation, and the table of tokens."""
+    """Print a panel for each of these rows: sizes, the decoded conversation, and with `tokens` the table of tokens."""
     legend = Text.assemble(
         f"pixel budget {geometry.min_pixels:,} to {geometry.max_pixels:,} · "
         f"a token is {geometry.factor}x{geometry.factor} pixels · ",
@@ -125,19 +125,27 @@ def print_examples(
         ("image", COLORS["image"]),
     )
     console.print(legend)
-    for index in range(min(rows, len(samples))):
+    for index in rows:
         shown = example_view(samples[index], tokenizer, geometry, prompt, system_prompt)
-        console.print(Panel(_body(shown), title=Text(f"{shown.id} · {shown.where}"), title_align="left"))
+        console.print(
+            Panel(_body(shown, tokens), title=Text(one_line(f"{shown.id} · {shown.where}")), title_align="left")
+        )
 
 
-def _body(shown: ExampleView) -> Table | Text:
+def _body(shown: ExampleView, tokens: bool) -> Table | Text:
     if shown.error:
-        return Text(f"rejected: {shown.error}", style="red")
+        return Text(f"rejected: {one_line(shown.error)}", style="red")
     body = Table.grid(padding=(1, 0))
     body.add_row(_sizes(shown))
-    body.add_row(Text.assemble(*((span.text, COLORS[span.style]) for span in shown.conversation)))
-    body.add_row(_token_table(shown.tokens))
+    body.add_row(Text.assemble(*((_printable(span.text), COLORS[span.style]) for span in shown.conversation)))
+    if tokens:
+        body.add_row(_token_table(shown.tokens))
     return body
+
+
+def _printable(text: str) -> str:
+    """The text with control characters escaped, but for line feeds and tabs."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _sizes(shown: ExampleView) -> str:

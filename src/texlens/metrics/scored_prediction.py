@@ -1,5 +1,6 @@
 """A prediction with its reference: what scores are computed from, each part once and on demand."""
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +21,9 @@ Tokenizer = Callable[[str], list[str]]
 class ScoredPrediction:
     """A prediction and its reference as tokens; a failed one has no text tokens and scores 0 everywhere.
 
-    `text` and `reference` are compared: without code fences, prose and math delimiters (`latex.cleanup`), unless
-    `clean` was off. `removed` names what was removed from the text.
+    `text` and `reference` are compared: both in Unicode's form NFC, as Qwen's tokenizers return texts, and without code
+    fences, prose and math delimiters (`latex.cleanup`) unless `clean` was off. `removed` names what was removed from
+    the text.
     """
 
     prediction: Prediction
@@ -48,6 +50,7 @@ class ScoredPrediction:
         if clean:
             text, removed = clean_prediction(text)
             reference, _ = clean_prediction(reference)
+        text, reference = unicodedata.normalize("NFC", text), unicodedata.normalize("NFC", reference)
         tokens = tokenizer(reference), tokenizer(text)
         return cls(prediction, text, reference, removed, *tokens, rules, pictures)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.data.tables import write_parquet, write_splits
 from texlens.core.errors import DataError
-from texlens.data.load import count_shared_labels, drawn, load_split, split_by_label
+from texlens.data.load import count_shared_labels, drawn, load_split, row_numbers, split_by_label
 
 
 @pytest.fixture
@@ -128,3 +128,18 @@ def test_the_published_test_labels_of_human_handwrite_are_in_train_and_a_split_b
         == (0, 0)
     )
     assert {name: len(rows) for name, rows in parts.items()} == {"validation": 60, "test": 120, "rest": 1020}
+
+
+@pytest.mark.parametrize(("count", "seed", "share"), [(1000, 222, 0.002), (999, 222, 0.5), (7, 0, 0.3)])
+def test_a_shuffled_share_is_that_of_datasets_in_its_order(count, seed, share):
+    from datasets import Dataset
+
+    rows = Dataset.from_dict({"row": range(count)})
+    expected = rows.shuffle(seed).select(range(int(count * share)))["row"]
+    assert row_numbers(f"train@{seed}[:{share}]", count) == list(expected)
+
+
+def test_rows_of_a_shuffled_share_come_in_the_shuffled_order(tmp_path):
+    write_splits(tmp_path, train=[f"x_{row}" for row in range(10)])
+    order = row_numbers("train@3[:0.5]", 10)
+    assert load_split(tmp_path, split="train@3[:0.5]").texts() == [f"x_{row}" for row in order]

@@ -16,6 +16,7 @@ BAD = Sample("train-1", LazyImage.from_bytes(b"no", "train.parquet row 1"), "y")
 
 
 def shown(samples, **options) -> str:
+    options.setdefault("rows", range(len(samples)))
     console = Console(
         file=io.StringIO(), width=120, color_system="truecolor", force_terminal=True, legacy_windows=False
     )
@@ -44,7 +45,7 @@ def test_trained_tokens_are_green_and_the_prompt_is_dim():
 
 
 def test_a_chinese_question_is_whole_though_its_characters_are_several_tokens():
-    created = examples_json([GOOD], tiny_tokenizer(), GEOMETRY, prompt="请识别公式")["examples"][0]
+    created = examples_json([GOOD], tiny_tokenizer(), GEOMETRY, prompt="请识别公式", rows=[0])["examples"][0]
     assert "请识别公式" in "".join(part["text"] for part in created["conversation"])
 
 
@@ -53,11 +54,11 @@ def test_a_row_that_is_rejected_says_why():
 
 
 def test_only_as_many_rows_as_asked_for():
-    assert plain(shown([GOOD, BAD], rows=1)).count("train.parquet row") == 1
+    assert plain(shown([GOOD, BAD], rows=[0])).count("train.parquet row") == 1
 
 
 def test_json_holds_the_same():
-    created = examples_json([GOOD, BAD], tiny_tokenizer(), GEOMETRY, prompt="Read")
+    created = examples_json([GOOD, BAD], tiny_tokenizer(), GEOMETRY, prompt="Read", rows=[0, 1])
     assert json.loads(json.dumps(created))["pixel_budget"] == {"min": 65_536, "max": 1_000_000}
     example, rejected = created["examples"]
     assert (example["image_size"], example["resized"], example["grid"]) == ((200, 50), (512, 128), (1, 8, 32))
@@ -65,3 +66,17 @@ def test_json_holds_the_same():
     assert sum(run["count"] for run in example["tokens"]) == example["prompt_tokens"] + example["answer_tokens"]
     assert "".join(part["text"] for part in example["conversation"] if part["style"] == "trained") == "x^2<|im_end|>"
     assert rejected["error"].startswith("train.parquet row 1")
+
+
+def test_one_row_can_be_shown_without_its_tokens():
+    text = plain(shown([BAD, GOOD], rows=[1], tokens=False))
+    assert "train-1" not in text
+    assert "x^2<|im_end|>" in text
+    assert "label" not in text
+
+
+def test_terminal_escapes_in_a_row_are_shown_escaped():
+    row = Sample("a", LazyImage.from_bytes(png(200, 50), "r\x1b[31m"), "x\x1b]8;;http://x\x07")
+    text = plain(shown([row]))
+    assert "\x1b" not in text
+    assert "x\\x1b]8;;http://x\\x07" in text

@@ -92,8 +92,9 @@ def record_of_fields(row: Any, folder: Path, options: ReadOptions) -> Record:
     row_id = next((fields.pop(name) for name in ID_FIELDS if fields.get(name) is not None), None)
     first, others = _all_answers(row[text], text, fields)
     history, is_trained = _history(fields, first)
-    prompt, history = _without_leading(joined_prompt(fields) or "", history)
+    prompt = joined_prompt(fields) or ""
     check_placeholders([turn.text for turn in history if turn.role == "user"] + [prompt], len(names))
+    prompt, history = _without_leading(prompt, history)
     budget = pixel_budget(row)
     return Record(
         None if row_id is None else str(row_id),
