@@ -33,7 +33,7 @@ def test_docstring_under_a_field_is_its_help():
     assert Example.model_fields["rank"].description == "Of the matrices."
 
 
-@pytest.mark.parametrize("settings", {*branches(RunConfig)}, ids=lambda settings: settings.__name__)
+@pytest.mark.parametrize("settings", [*dict.fromkeys(branches(RunConfig))], ids=lambda settings: settings.__name__)
 def test_every_branch_is_frozen_strict_and_small(settings):
     assert settings.model_config["frozen"]
     assert settings.model_config["extra"] == "forbid"
