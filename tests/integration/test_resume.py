@@ -219,3 +219,54 @@ def test_damaged_origin_is_one_line(half, tiny, tmp_path, rows):
     assert damage(checkpoint) is None
     with pytest.raises(RunError, match=r"origin\.json: damaged"):
         run_training(config_of(tiny, tmp_path, rows), half, resume=True)
+
+
+def test_time_limit_ends_training_with_a_checkpoint(tiny, tmp_path, rows, monkeypatch):
+    config = config_of(tiny, tmp_path, rows, steps=100, minutes=1e-6, checkpoints={"every_steps": 100})
+    folder = RunFolder.create(tmp_path, "run")
+    results = run_training(config, folder)
+    assert results["steps"] == 1
+    assert [path.name for path in folder.checkpoints.glob("checkpoint-*")] == ["checkpoint-1"]
+    assert folder.manifest["state"] == "trained"
+    assert run_training(config, folder, resume=True)["steps"] == 1
+
+
+def test_first_step_and_every_nth_are_logged(tiny, tmp_path, rows):
+    config = config_of(tiny, tmp_path, rows, steps=5, logging={"first_step": True, "every_steps": 2})
+    folder = RunFolder.create(tmp_path, "run")
+    run_training(config, folder)
+    assert [row["step"] for row in folder.history() if "loss" in row] == [1, 2, 4, 5]
+
+
+def test_linear_schedule_falls_to_zero_in_equal_steps(tiny, tmp_path, rows):
+    config = config_of(tiny, tmp_path, rows, optimizer={"schedule": "linear", "learning_rate": 4e-4})
+    folder = RunFolder.create(tmp_path, "run")
+    run_training(config, folder)
+    rates = [row["learning_rate"] for row in folder.history() if "learning_rate" in row]
+    assert rates == pytest.approx([4e-4, 3e-4, 2e-4, 1e-4])
+
+
+def test_predictions_reach_the_tracker_as_pictures_at_each_validation(tiny, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    validation = {"every_steps": 2, "generation_rows": 2, "metrics": ["exact_match"]}
+    logging = {"trackers": ["tensorboard"], "pictures": 1, "every_steps": 1}
+    values = settings(tiny, tmp_path, steps=4, validation=validation, logging=logging)
+    config = build_config({**values, "data": {"path": "demo", "limit": 8}, "evaluate": {"max_new_tokens": 4}})
+    folder = RunFolder.create(tmp_path, "run")
+    run_training(config, folder)
+    events = EventAccumulator(str(folder.path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Images("predictions/0")] == [2, 4]
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4]
+    assert [event.step for event in events.Scalars("eval/exact_match")] == [2, 4]
+    caption = events.Tensors("predictions/0/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert caption.startswith("reference: ")
+    assert len(events.Images("loss_plot/0")) == 1
+
+
+def test_float16_needs_a_gpu_for_its_gradient_scaler(tiny, tmp_path, rows):
+    values = config_of(tiny, tmp_path, rows).model_dump(mode="json", exclude_unset=True)
+    config = build_config({**values, "model": {"path": str(tiny), "dtype": "float16", "device": "cpu"}})
+    with pytest.raises(ConfigError, match=r"model\.dtype: float16 trains with a gradient scaler, which needs a GPU"):
+        run_training(config, RunFolder.create(tmp_path, "run"))

@@ -14,8 +14,8 @@ class ModelSettings(Settings):
     """Where a hub id is fetched from; auto is Hugging Face unless the id begins with `modelscope:`."""
     revision: str | None = None
     """Branch, tag or commit of the hub repository."""
-    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    """auto is bfloat16 on a GPU and float32 on a CPU."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """auto is bfloat16 on a GPU and float32 on a CPU; float16 is for GPUs without bfloat16 (T4, V100)."""
     attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     """Attention implementation; auto picks one and the run's summary names it."""
     device: Literal["auto", "cuda", "cpu"] = "auto"

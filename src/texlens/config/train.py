@@ -56,8 +56,18 @@ class ValidationSettings(Settings):
 class LoggingSettings(Settings):
     every_steps: int = Field(10, ge=1)
     """Optimizer steps between measurements of the training loss."""
+    first_step: bool = False
+    """Also measure the loss of the first step."""
     trackers: tuple[Tracker, ...] = ()
     """Also send measurements to these; metrics.jsonl is always written."""
+    project: str = "texlens"
+    """Project of the trackers."""
+    experiment: str | None = None
+    """Name of the run in the trackers; default: the run folder's name."""
+    tags: tuple[str, ...] = ()
+    """Tags of the run in the trackers."""
+    pictures: int = Field(8, ge=0)
+    """Validation rows (of generation_rows) that trackers show as pictures with reference and prediction."""
 
 
 class ComputeSettings(Settings):
@@ -109,6 +119,8 @@ class TrainSettings(Settings):
     """Passes over the train rows; or give steps."""
     steps: int | None = Field(None, ge=1)
     """Optimizer steps; or give epochs."""
+    minutes: float | None = Field(None, gt=0)
+    """Stop after this many minutes, with a checkpoint; epochs or steps may end the training before."""
     batch_size: int = Field(8, ge=1)
     """Rows per forward pass; batch_size x gradient_accumulation are the rows of a step, of all GPUs together."""
     gradient_accumulation: int = Field(1, ge=1)

@@ -12,7 +12,7 @@ from texlens.core.errors import ConfigError
 from texlens.models.families import family_of
 from texlens.models.meta_model import build_config, meta_model
 from texlens.planner.duration import StepTime, time_step
-from texlens.planner.fit import Change, fit
+from texlens.planner.fit import Change, fit, with_changes
 from texlens.planner.gpus import Gpu
 from texlens.planner.memory import MemoryPlan, optimizer_bytes, plan_memory
 from texlens.planner.packed import plan_pack, plan_packed_memory, time_packed
@@ -37,6 +37,7 @@ class GpuPlan:
     seconds_per_epoch: float | None
     change: Change | None
     notes: tuple[str, ...]
+    gpus: int = 1
 
     @property
     def fits(self) -> bool:
@@ -44,12 +45,13 @@ class GpuPlan:
 
     @property
     def rows_per_second(self) -> float:
-        return self.batches.typical.rows / self.time.seconds
+        return self.gpus * self.batches.typical.rows / self.time.seconds
 
     def to_json(self) -> dict:
         return {
             "gpu": {"name": self.gpu.name, "title": self.gpu.title, "memory_gib": self.gpu.memory_gib},
             "backend": self.backend,
+            "gpus": self.gpus,
             "fits": self.fits,
             "memory": self.memory.to_json(),
             "batch": {"rows": self.batches.worst.rows, "tokens": self.batches.worst.tokens},
@@ -62,8 +64,9 @@ class GpuPlan:
         }
 
 
-def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize], gpu: Gpu) -> GpuPlan:
-    """
+def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize], gpu: Gpu, gpus: int = 1) -> GpuPlan:
+    """The plan of one GPU, or of each of several that share the rows of a step.
+
     Args:
         sizes: of the train rows; without any, formulas of the usual size are assumed.
 
@@ -73,6 +76,11 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
     if config.base.quantize == "fp8" and not gpu.fp8:
         raise ConfigError(f"base.quantize: fp8: {gpu.title} has no FP8 units; set base.quantize: none, or nf4")
     notes = []
+    if gpus > 1:
+        config = share_of(config, gpus)
+        notes.append(
+            f"{gpus} GPUs: each takes its share of a step; their rates are added up (docs/how-to/multi-gpu.md)"
+        )
     rows = len(sizes) or None
     if not sizes:
         sizes = [ASSUMED] * (config.train.batch_size * config.train.gradient_accumulation)
@@ -84,10 +92,19 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
     figures = _figures(config, model_config, sizes, gpu)
     notes += [figures.note] if figures.note else []
     change = {} if figures.memory.total <= gpu.memory_gib else _change(config, figures, model_config, sizes, gpu)
-    seconds = figures.time.seconds * rows / figures.batches.typical.rows if rows else None
+    seconds = figures.time.seconds * rows / figures.batches.typical.rows / gpus if rows else None
     return GpuPlan(
-        gpu, figures.backend, figures.memory, figures.time, figures.batches, rows, seconds, change, tuple(notes)
+        gpu, figures.backend, figures.memory, figures.time, figures.batches, rows, seconds, change, tuple(notes), gpus
     )
+
+
+def share_of(config: RunConfig, gpus: int) -> RunConfig:
+    """The settings of one of several GPUs: its rows of a step."""
+    step = config.train.batch_size * config.train.gradient_accumulation
+    rows = -(-step // gpus)
+    batch_size = min(config.train.batch_size, rows)
+    change: Change = {"train.batch_size": batch_size, "train.gradient_accumulation": -(-rows // batch_size)}
+    return with_changes(config, change) or config
 
 
 def _change(config: RunConfig, first: "_Figures", model_config: dict, sizes, gpu: Gpu) -> Change | None:

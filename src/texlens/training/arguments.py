@@ -14,9 +14,7 @@ from transformers.training_args import TrainingArguments
 from texlens.config.train import TrainSettings, ValidationSettings
 from texlens.core.errors import ConfigError
 from texlens.planner.steps import planned_steps, rows_and_batches, steps_per_epoch
-
-TRACKER_PACKAGES = {"tensorboard": "tensorboard", "swanlab": "swanlab", "wandb": "wandb", "trackio": "trackio"}
-TRACKER_KEYS = {"swanlab": ("SWANLAB_API_KEY", "SWANLAB_MODE"), "wandb": ("WANDB_API_KEY", "WANDB_MODE")}
+from texlens.training.trackers.registry import TRACKERS
 
 
 def check_train_settings(settings: TrainSettings, has_gpu: bool, has_validation: bool = True) -> None:
@@ -26,14 +24,14 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool, has_validation:
         ConfigError: a tracker or optimizer that can't work here, or a choice by validation without validation rows.
     """
     _check_validation(settings.validation, has_validation)
-    for tracker in settings.logging.trackers:
-        if importlib.util.find_spec(TRACKER_PACKAGES[tracker]) is None:
-            package = TRACKER_PACKAGES[tracker]
-            raise ConfigError(f"train.logging.trackers: {tracker} is not installed; pip install {package}")
-        names = TRACKER_KEYS.get(tracker)
-        if names and not any(os.environ.get(name) for name in names):
+    for name in settings.logging.trackers:
+        tracker = TRACKERS[name]
+        if importlib.util.find_spec(tracker.package) is None:
+            raise ConfigError(f"train.logging.trackers: {name} is not installed; pip install {tracker.package}")
+        if tracker.environment and not any(os.environ.get(variable) for variable in tracker.environment):
             raise ConfigError(
-                f"train.logging.trackers: {tracker} needs {names[0]} in the environment or .env, or {names[1]}=offline"
+                f"train.logging.trackers: {name} needs {tracker.environment[0]} in the environment or .env, or "
+                f"{tracker.environment[-1]}=offline"
             )
     if settings.optimizer.name == "adamw-8bit" and not (has_gpu and importlib.util.find_spec("bitsandbytes")):
         missing = "bitsandbytes, which is not installed (pip install bitsandbytes)" if has_gpu else "a GPU"
@@ -78,6 +76,7 @@ class RunFacts:
         rows: train rows.
         lower_is_better: scores of which a smaller value is better.
         whole_steps: a batch of the loader is a whole optimizer step (`StepBackend.whole_steps`).
+        fp16: train with float16 autocast and a gradient scaler.
         workers: processes that make batches; 0 is the training process itself.
         world_size: processes that share the rows of a step.
     """
@@ -89,6 +88,7 @@ class RunFacts:
     bf16: bool
     lower_is_better: Collection[str] = ()
     whole_steps: bool = False
+    fp16: bool = False
     workers: int = 0
     world_size: int = 1
 
@@ -119,6 +119,7 @@ def training_arguments(settings: TrainSettings, run: RunFacts) -> TrainingArgume
         optim="adamw_bnb_8bit" if optimizer.name == "adamw-8bit" else "adamw_torch_fused",
         **_gradient_checkpointing(settings.compute.gradient_checkpointing and not run.whole_steps),
         bf16=run.bf16,
+        fp16=run.fp16,
         use_cpu=not has_gpu,
         seed=settings.seed,
         data_seed=settings.seed,
@@ -129,8 +130,9 @@ def training_arguments(settings: TrainSettings, run: RunFacts) -> TrainingArgume
         save_strategy="steps",
         save_steps=settings.checkpoints.every_steps or evaluate_every,
         logging_steps=settings.logging.every_steps,
+        logging_first_step=settings.logging.first_step,
         logging_nan_inf_filter=False,
-        report_to=list(settings.logging.trackers),
+        report_to=[],
         dataloader_num_workers=run.workers,
         dataloader_persistent_workers=run.workers > 0,
         dataloader_pin_memory=has_gpu,

@@ -18,19 +18,23 @@ from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
 from texlens.inference.open import wrap_model
 from texlens.inputs.dataset import ExampleDataset, Transform
+from texlens.metrics.prediction import Prediction
 from texlens.models.processor import save_processor
 from texlens.training.arguments import RunFacts, training_arguments
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.checkpoints.origin import Origin, origin_of
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.logging.expert_utilization import ExpertUtilizationLog
+from texlens.training.logging.loss_plot import loss_image
 from texlens.training.logging.metrics_log import MetricsLog
 from texlens.training.logging.progress import ProgressBar
 from texlens.training.logging.throughput import ThroughputMeter
 from texlens.training.optimizer_groups import GroupLearningRates
 from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationOptions
 from texlens.training.prepare import Prepared
-from texlens.training.stop import StopOnRequest, StopRequest
+from texlens.training.stop import StopOnRequest, StopRequest, TimeLimit
+from texlens.training.trackers.protocol import Picture, TrackedRun
+from texlens.training.trackers.registry import TRACKERS, TrackerLog
 from texlens.training.trainer import TexlensTrainer
 from texlens.training.validation import Scorer, build_scorer
 
@@ -74,6 +78,7 @@ def build_trainer(
     stop = stop or StopRequest()
     config, splits = run.config, run.prepared.splits
     scorer = build_scorer(config.train.validation)
+    readings = ValidationReadings(run, adapted, scorer) if _reads_validation_rows(run) else None
     balance = balance_of(adapted)
     throughput = ThroughputMeter()
     train_examples = _examples(run, backend, splits.train, build_transform(config.data.augment))
@@ -97,10 +102,10 @@ def build_trainer(
         validation=ValidationOptions(
             _examples(run, backend, splits.validation) if splits.validation else None,
             collate,
-            _generation_scores(run, adapted, scorer),
+            readings,
         ),
         reporting=Reporting(throughput, run.warn),
-        callbacks=[*_callbacks(run, throughput, balance), StopOnRequest(stop)],
+        callbacks=[*_callbacks(run, throughput, balance, readings), StopOnRequest(stop)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, throughput
@@ -123,12 +128,14 @@ def _examples(run: TrainContext, backend: StepBackend, rows, transform: Transfor
 
 
 def _run_facts(run: TrainContext, adapted: Any, backend: StepBackend, scorer: Scorer, workers: int) -> RunFacts:
+    base_dtype = next(adapted.parameters()).dtype
     return RunFacts(
         folder=run.folder.checkpoints,
         name=run.folder.path.name,
         rows=len(run.prepared.splits.train),
         has_validation=bool(run.prepared.splits.validation),
-        bf16=next(adapted.parameters()).dtype == torch.bfloat16,
+        bf16=base_dtype == torch.bfloat16,
+        fp16=base_dtype == torch.float16,
         lower_is_better=scorer.lower_is_better,
         whole_steps=backend.whole_steps,
         workers=workers,
@@ -151,7 +158,9 @@ def _saver(run: TrainContext, adapted: Any) -> Callable[[Path], None]:
     return save
 
 
-def _callbacks(run: TrainContext, throughput: ThroughputMeter, balance: Any) -> list[TrainerCallback]:
+def _callbacks(
+    run: TrainContext, throughput: ThroughputMeter, balance: Any, readings: "ValidationReadings | None"
+) -> list[TrainerCallback]:
     patience = run.config.train.validation.early_stopping_patience
     callbacks: list[TrainerCallback] = [
         MetricsLog(run.folder.metrics, throughput),
@@ -159,27 +168,59 @@ def _callbacks(run: TrainContext, throughput: ThroughputMeter, balance: Any) -> 
     ]
     if balance:
         callbacks.append(ExpertUtilizationLog(run.folder.metrics, balance, run.distributed))
+    if run.config.train.logging.trackers:
+        callbacks.append(_tracker_log(run, readings))
+    if run.config.train.minutes:
+        callbacks.append(TimeLimit(run.config.train.minutes))
     if patience and run.prepared.splits.validation:
         callbacks.append(EarlyStoppingCallback(patience))
     return callbacks
 
 
-def _generation_scores(run: TrainContext, adapted: Any, scorer: Scorer) -> Callable[[], Mapping[str, float]] | None:
-    """Reads the first validation rows with the present weights and scores them."""
-    config, validation = run.config, run.prepared.splits.validation
-    count = config.train.validation.generation_rows
-    if not count or not validation:
-        return None
-    samples = [validation[index] for index in range(min(count, len(validation)))]
-    model = wrap_model(
-        adapted,
-        run.prepared.base.processor,
-        prompt=config.data.prompt,
-        system=config.data.system_prompt,
-        max_new_tokens=config.evaluate.max_new_tokens,
+def _tracker_log(run: TrainContext, readings: "ValidationReadings | None") -> TrackerLog:
+    settings = run.config.train.logging
+    tracked = TrackedRun(
+        run.folder.path,
+        settings.project,
+        settings.experiment or run.folder.path.name,
+        settings.tags,
+        run.config.model_dump(mode="json"),
     )
+    trackers = [TRACKERS[name]() for name in settings.trackers]
+    pictures = (lambda: readings.pictures(settings.pictures)) if readings else list
+    return TrackerLog(trackers, tracked, pictures, lambda: loss_image(run.folder.history()), run.console.print)
 
-    def read_and_score() -> Mapping[str, float]:
-        return scorer(list(model.generate(samples, batch_size=config.evaluate.batch_size)))
 
-    return read_and_score
+def _reads_validation_rows(run: TrainContext) -> bool:
+    return bool(run.config.train.validation.generation_rows and run.prepared.splits.validation)
+
+
+class ValidationReadings:
+    """Reads the first validation rows with the present weights; a call returns their scores by name."""
+
+    def __init__(self, run: TrainContext, adapted: Any, scorer: Scorer):
+        config, rows = run.config, run.prepared.splits.validation
+        count = min(config.train.validation.generation_rows, len(rows or ()))
+        self.samples = [rows[index] for index in range(count)] if rows else []
+        self.predictions: list[Prediction] = []
+        self._scorer, self._batch_size = scorer, config.evaluate.batch_size
+        self._model = wrap_model(
+            adapted,
+            run.prepared.base.processor,
+            prompt=config.data.prompt,
+            system=config.data.system_prompt,
+            max_new_tokens=config.evaluate.max_new_tokens,
+        )
+
+    def __call__(self) -> Mapping[str, float]:
+        self.predictions = list(self._model.generate(self.samples, batch_size=self._batch_size))
+        return self._scorer(self.predictions)
+
+    def pictures(self, count: int) -> list[Picture]:
+        """The images of the first rows, with reference and latest prediction."""
+        texts = {prediction.id: prediction.text for prediction in self.predictions}
+        return [
+            Picture(sample.image.load(), f"reference: {sample.text}\nprediction: {texts[sample.id]}")
+            for sample in self.samples[:count]
+            if sample.id in texts
+        ]

@@ -11,7 +11,7 @@ from texlens.adapters.build import build_plan
 from texlens.adapters.checks import check_modules_to_save, check_quantized_vision
 from texlens.adapters.plan import AdapterPlan
 from texlens.config.run import RunConfig
-from texlens.core.errors import DataError, RunError
+from texlens.core.errors import ConfigError, DataError, RunError
 from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.models.build import BaseCheckpoint, build_base, check_base
 from texlens.models.checkpoint import read_config
@@ -46,6 +46,7 @@ def prepare(
     check_scores(config)
     check_train_settings(config.train, torch.cuda.is_available(), has_validation=bool(config.data.splits.validation))
     context.check_device(choose_device(config.model.device))
+    check_float16(config)
     _download(config, context)
     base = build_base(config.model)
     check_base(base.processor.family, config.model, config.base)
@@ -60,6 +61,20 @@ def prepare(
     for note in warmup_note(config.train, len(splits.train)):
         console.print(f"note: {note}", style="yellow", markup=False)
     return Prepared(base, splits, plan)
+
+
+def check_float16(config: RunConfig) -> None:
+    """
+    Raises:
+        ConfigError: float16 can't be trained here: its gradients underflow without a scaler, which needs a GPU and
+            trained weights in float32.
+    """
+    if config.model.dtype != "float16":
+        return
+    if choose_device(config.model.device).type != "cuda":
+        raise ConfigError("model.dtype: float16 trains with a gradient scaler, which needs a GPU; use float32")
+    if config.adapter.kind == "full":
+        raise ConfigError("model.dtype: float16 can't be trained in full; use float32, or adapter.kind: lora")
 
 
 def _download(config: RunConfig, context: DistributedContext) -> None:

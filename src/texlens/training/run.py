@@ -26,6 +26,7 @@ from texlens.training.checkpoints.disk import check_free_space, needed_bytes
 from texlens.training.checkpoints.state import saved_steps
 from texlens.training.feature_cache import with_feature_cache
 from texlens.training.initialize import initialize_adapter
+from texlens.training.logging.gpu_memory import GpuMemory
 from texlens.training.logging.loss_plot import plot_loss
 from texlens.training.logging.throughput import ThroughputMeter
 from texlens.training.resume import Start, find_start, segments_with
@@ -67,8 +68,7 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
     trainer, throughput = build_trainer(
         run, adapted, backend, workers.count, stop=stop, keep_new_options=bool(start.changes)
     )
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    memory = GpuMemory.before_training()
     start_time = time.monotonic()
     loss = _run_trainer(run, trainer, start, stop)
     run.folder.check_exists()
@@ -78,7 +78,7 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
         if not prepared.splits.validation:
             trainer.save_best()
         plot_loss(run.folder.history(), run.folder.loss_plot)
-    results = _results(run, trainer, throughput, loss, time.monotonic() - start_time)
+    results = _results(run, trainer, throughput, loss, time.monotonic() - start_time) | memory.after_training()
     _update(run, training=results, state="trained")
     return results
 

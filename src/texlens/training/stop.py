@@ -1,7 +1,8 @@
-"""SIGTERM and Ctrl-C end training after the step under way, with a checkpoint."""
+"""Ends training before its last step, with a checkpoint: on SIGTERM and Ctrl-C, and when the time is over."""
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -37,6 +38,21 @@ class StopRequest:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+class TimeLimit(TrainerCallback):
+    """Measures, saves a checkpoint and ends training after the step in which the time was over."""
+
+    def __init__(self, minutes: float):
+        self.seconds = 60 * minutes
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._deadline = time.monotonic() + self.seconds
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if time.monotonic() >= self._deadline:
+            control.should_log = control.should_save = control.should_training_stop = True
+            control.should_evaluate = args.eval_strategy != "no"
 
 
 class StopOnRequest(TrainerCallback):

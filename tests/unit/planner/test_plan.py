@@ -153,3 +153,14 @@ def test_mixture_can_not_be_planned_over_an_fp8_base():
     settings = {"model": {"path": "Qwen/Qwen3-VL-30B-A3B-Instruct"}, "data": {"path": "nowhere"}}
     with pytest.raises(ConfigError, match="fp8 quantizes linear layers only"):
         plan_run(build_config({**settings, "base": {"quantize": "fp8"}}))
+
+
+def test_gpus_share_the_rows_of_a_step_and_their_rates_add_up():
+    config = bundled_config("nano")
+    assert config is not None
+    sizes = [RowSize(((4, 12),), 60, 40)] * 32
+    single = plan_on_gpu(config_of(batch_size=8, backend="plain"), config, sizes, find_gpu("h20"))
+    double = plan_on_gpu(config_of(batch_size=16, backend="plain"), config, sizes, find_gpu("h20"), gpus=2)
+    assert double.memory == single.memory
+    assert double.rows_per_second == pytest.approx(2 * single.rows_per_second)
+    assert double.seconds_per_epoch == pytest.approx((single.seconds_per_epoch or 0) / 2)

@@ -15,6 +15,9 @@ def plan(
         str | None,
         typer.Option("--gpu", metavar="GPU", help="Also memory and time on this GPU: h200, rtx4090, … or auto."),
     ] = None,
+    gpus: Annotated[
+        int, typer.Option("--gpus", metavar="N", min=1, help="With --gpu: share the rows of a step among N of them.")
+    ] = 1,
     fitted: Annotated[
         Path | None,
         typer.Option("--fit", metavar="FILE.yaml", help="With --gpu: write the run file with settings that fit."),
@@ -33,10 +36,12 @@ def plan(
     from texlens.core.errors import ConfigError
     from texlens.planner.run_plan import plan_run
 
+    if gpus > 1 and not gpu:
+        raise ConfigError("--gpus needs to know which GPU: add --gpu, such as --gpu h20 or --gpu auto")
     if fitted and not gpu:
         raise ConfigError("--fit needs a GPU: add --gpu, such as --gpu rtx4090 or --gpu auto")
     config = load_config(run_file, overrides or ())
-    planned, on_gpu = _planned(config, gpu) if gpu else (plan_run(config), None)
+    planned, on_gpu = _planned(config, gpu, gpus) if gpu else (plan_run(config), None)
     if fitted:
         _write_fitted(config, on_gpu, fitted)
     if as_json:
@@ -50,14 +55,14 @@ def plan(
         console.print(f"written: {fitted}")
 
 
-def _planned(config, gpu: str):
+def _planned(config, gpu: str, gpus: int):
     from texlens.planner.gpus import find_gpu
     from texlens.planner.plan import plan_on_gpu
     from texlens.planner.run_plan import plan_run
 
     device = find_gpu(gpu)
     planned = plan_run(config)
-    return planned, plan_on_gpu(config, planned.model_config, planned.sizes, device)
+    return planned, plan_on_gpu(config, planned.model_config, planned.sizes, device, gpus)
 
 
 def _show_parameters(planned, console) -> None:
@@ -87,7 +92,8 @@ def _show_gpu(plan, console) -> None:
     console.print()
     console.print(memory_table(plan))
     verdict = "fits" if plan.fits else "does not fit"
-    console.print(f"{verdict}: {plan.memory.total:.1f} of {plan.gpu.memory_gib:.1f} GiB, backend {plan.backend}")
+    each = f" on each of {plan.gpus} GPUs" if plan.gpus > 1 else ""
+    console.print(f"{verdict}: {plan.memory.total:.1f} of {plan.gpu.memory_gib:.1f} GiB{each}, backend {plan.backend}")
     epoch = f", {_duration(plan.seconds_per_epoch)} an epoch" if plan.seconds_per_epoch else ""
     console.print(f"about {plan.rows_per_second:.1f} rows/s, bound by {plan.time.bound}{epoch}")
     if not plan.fits:

@@ -151,6 +151,12 @@ def show_result(result: dict, comparison, folder, console) -> None:
         f"trained {training['steps']} steps in {training['seconds']:.0f} s, "
         f"{training['samples_per_s']:.1f} samples/s, peak {training['peak_memory_gib']:.2f} GiB"
     )
+    if memory := training.get("gpu_memory"):
+        console.print(
+            f"GPU memory: {memory['before_gib']:.2f} GiB before training, {memory['peak_gib']:.2f} at the peak "
+            f"({memory['peak_share']:.1%} of {memory['total_gib']:.1f} GiB), {memory['training_gib']:.2f} for training "
+            f"({memory['training_share']:.1%})"
+        )
     console.print(f"adapter: {folder.adapter}", markup=False)
     if comparison is not None:
         from texlens.evaluation.tables import comparison_table

@@ -50,6 +50,8 @@ def build_backend(
 def _unsupported_reason(config: RunConfig, model: nn.Module) -> str | None:
     if any(os.environ.get(name, "").lower() in ("1", "true") for name in SHARDING_VARIABLES):
         return "the weights are sharded among GPUs (FSDP or DeepSpeed), and packs need them whole"
+    if next(model.parameters()).dtype == torch.float16:
+        return "model.dtype is float16, and packs need bfloat16 or float32"
     if config.model.attention not in ("auto", "sdpa"):
         return f"model.attention is {config.model.attention}, and packs need their own attention"
     return packing_unsupported_reason(model)

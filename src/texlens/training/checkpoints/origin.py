@@ -13,7 +13,7 @@ from texlens.core.files import write_json
 ORIGIN = "origin.json"
 UNRELATED = (
     *("name", "output", "schema_version", "evaluate", "model.path", "model.source", "data.path"),
-    *("train.logging", "train.workers", "train.minutes", "train.checkpoints", "train.cache_features"),
+    *("train.logging", "train.workers", "train.checkpoints", "train.cache_features"),
 )
 """Settings that may differ: they do not change what is trained, or weights and rows are compared by their content."""
 UNSET = "unset"

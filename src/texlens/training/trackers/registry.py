@@ -1,0 +1,80 @@
+"""The trackers by name, and the callback that feeds them."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from PIL import Image
+from transformers.trainer_callback import TrainerCallback
+
+from texlens.training.trackers.protocol import Picture, TrackedRun, Tracker
+from texlens.training.trackers.swanlab import SwanLab
+from texlens.training.trackers.tensorboard import TensorBoard
+from texlens.training.trackers.trackio import Trackio
+from texlens.training.trackers.wandb import WandB
+
+TRACKERS: Mapping[str, type[Tracker]] = {
+    "tensorboard": TensorBoard,
+    "swanlab": SwanLab,
+    "wandb": WandB,
+    "trackio": Trackio,
+}
+PREDICTIONS, LOSS_PLOT = "predictions", "loss_plot"
+
+
+class TrackerLog(TrainerCallback):
+    """Sends measurements, predictions as pictures at each validation, and at the end the loss plot.
+
+    Args:
+        pictures: of the latest validation, each with its reference and prediction as the caption.
+        plot_loss: draws the loss plot of the measurements so far.
+        announce: prints a line.
+    """
+
+    def __init__(
+        self,
+        trackers: Sequence[Tracker],
+        run: TrackedRun,
+        pictures: Callable[[], Sequence[Picture]],
+        plot_loss: Callable[[], Image.Image],
+        announce: Callable[[str], None],
+    ):
+        self.trackers, self.run, self.pictures = trackers, run, pictures
+        self.plot_loss, self.announce = plot_loss, announce
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if state.is_world_process_zero:
+            for tracker in self.trackers:
+                tracker.start(self.run)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        metrics = {name: value for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        if state.is_world_process_zero and metrics:
+            for tracker in self.trackers:
+                tracker.log(_grouped(metrics), state.global_step)
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        pictures = self.pictures()
+        if state.is_world_process_zero and pictures:
+            for tracker in self.trackers:
+                tracker.log_pictures(PREDICTIONS, pictures, state.global_step)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if not state.is_world_process_zero:
+            return
+        for tracker in self.trackers:
+            tracker.log_pictures(
+                LOSS_PLOT, [Picture(self.plot_loss(), "training and validation loss")], state.global_step
+            )
+            tracker.finish()
+            if tracker.hint:
+                self.announce(f"to see the run: {tracker.hint}")
+
+
+def _grouped(metrics: Mapping[str, float]) -> dict[str, float]:
+    """
+    Example:
+        {"loss": 1.0, "eval_loss": 2.0} -> {"train/loss": 1.0, "eval/loss": 2.0}
+    """
+    return {
+        f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}": value
+        for name, value in metrics.items()
+    }
