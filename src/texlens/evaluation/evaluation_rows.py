@@ -1,6 +1,5 @@
 """The rows that systems are measured on, with a fingerprint of all in them that decides a prediction or a score."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +7,9 @@ from functools import cached_property
 
 from texlens.config.run import RunConfig
 from texlens.core.errors import DataError
+from texlens.data.fingerprint import rows_fingerprint
 from texlens.data.load import Rows
-from texlens.data.sample import LazyImage, RejectedRow, Sample
+from texlens.data.sample import RejectedRow, Sample
 from texlens.inputs.build import read_split
 from texlens.inputs.row_check import check_rows
 from texlens.metrics.prediction import Prediction
@@ -28,13 +28,9 @@ class EvaluationRows:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over each row's id, images (their bytes), prompt, system prompt, history, answers and domain."""
-        digest = hashlib.sha256()
-        for sample in self.samples:
-            _add(digest, _sample_fields(sample))
-        for row in self.failed:
-            _add(digest, [row.id, *row.references, row.domain, row.error])
-        return digest.hexdigest()
+        """Over ids, images (their contents), prompts, system prompts, history, answers, domains, and rejected rows."""
+        rejected = [json.dumps([row.id, *row.references, row.domain, row.error]) for row in self.failed]
+        return rows_fingerprint(self.samples, rejected)
 
 
 def read_rows(config: RunConfig, split: str, base: BaseCheckpoint) -> EvaluationRows:
@@ -72,27 +68,3 @@ def _failed(row: RejectedRow, references: Mapping[str, str]) -> Prediction:
         error=row.reason,
         more_references=row.more_answers,
     )
-
-
-def image_digest(image: LazyImage) -> str:
-    """SHA-256 of the encoded image; empty where it can't be read."""
-    try:
-        return hashlib.sha256(image.encoded()).hexdigest()
-    except DataError:
-        return ""
-
-
-def _sample_fields(sample: Sample) -> list:
-    return [
-        sample.id,
-        [image_digest(image) for image in sample.images],
-        sample.prompt,
-        sample.system,
-        [[turn.role, turn.text] for turn in sample.history],
-        list(sample.answers),
-        sample.domain,
-    ]
-
-
-def _add(digest, fields: list) -> None:
-    digest.update(json.dumps(fields).encode() + b"\n")

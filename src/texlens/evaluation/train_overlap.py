@@ -1,14 +1,17 @@
 """How many of the measured rows the run was trained on: rows whose image or label is also in train."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from texlens.config.run import RunConfig
 from texlens.core.errors import DataError, one_line
+from texlens.data.fingerprint import FileHashes, image_fingerprint
 from texlens.data.sample import LazyImage, Sample
 from texlens.inputs.build import read_split
+
+UNREADABLE = "unreadable"
+"""What `image_fingerprint` gives for an image that can't be read."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,15 @@ def train_overlap(
         train = read_split(saved.data, "train")
     except (DataError, OSError) as error:
         return TrainOverlap(rows, problem=one_line(error, 200))
-    labels = {spaceless(answer) for text in train.texts() for answer in (text,)}
-    images: set[bytes] = set()
-    for index, sample in enumerate(train):
-        labels.update(map(spaceless, sample.more_answers))
-        images.update(_digests(sample.images))
-        on_row(index + 1)
+    labels = set(map(spaceless, train.texts()))
+    images: set[str] = set()
+    with FileHashes() as hashes:
+        for index, sample in enumerate(train):
+            labels.update(map(spaceless, sample.more_answers))
+            images.update(_digests(sample.images, hashes))
+            on_row(index + 1)
+        same_image = [any(digest in images for digest in _digests(sample.images, hashes)) for sample in samples]
     same_label = [any(spaceless(answer) in labels for answer in sample.answers) for sample in samples]
-    same_image = [any(digest in images for digest in _digests(sample.images)) for sample in samples]
     either = sum(label or image for label, image in zip(same_label, same_image, strict=True))
     return TrainOverlap(rows, len(train), sum(same_label), sum(same_image), either)
 
@@ -85,11 +89,7 @@ def spaceless(text: str) -> str:
     return "".join(text.split())
 
 
-def _digests(images: Iterable[LazyImage]) -> list[bytes]:
-    digests = []
-    for image in images:
-        try:
-            digests.append(hashlib.blake2b(image.encoded(), digest_size=16).digest())
-        except DataError:
-            continue
-    return digests
+def _digests(images: Iterable[LazyImage], hashes: FileHashes) -> list[str]:
+    """Hashes of the images that can be read, without their pixel budgets."""
+    fingerprints = (image_fingerprint(image, hashes) for image in images)
+    return [fingerprint.partition("@")[0] for fingerprint in fingerprints if fingerprint != UNREADABLE]
