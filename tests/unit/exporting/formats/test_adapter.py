@@ -1,0 +1,37 @@
+import json
+
+from texlens.adapters.lora import SETTINGS, WEIGHTS
+from texlens.exporting.formats.adapter import ADAPTER
+from texlens.models.export_manifest import ExportManifest
+
+
+def manifest(job) -> ExportManifest:
+    base = str(job.base.folder)
+    return ExportManifest("adapter", base, "f", "a", "qwen3_vl", "tiny", 2048, 24576, "Read.", None, 8, reader="peft")
+
+
+def test_the_adapter_is_copied_byte_for_byte(job):
+    ADAPTER.write(job)
+    for name in (SETTINGS, WEIGHTS):
+        assert (job.folder / name).read_bytes() == (job.run.adapter / name).read_bytes()
+    assert json.loads((job.folder / "generation_config.json").read_text())["do_sample"] is False
+
+
+def test_vllm_loads_it_on_the_base_and_decodes_greedily(job):
+    ADAPTER.write(job)
+    (command,) = ADAPTER.serving_commands(manifest(job), job.folder, job.folder)
+    for part in (f"vllm serve {job.base.folder}", f"tiny={job.folder}", "--max-lora-rank 8", '{"temperature": 0.0}'):
+        assert part in command.command
+
+
+def test_an_adapter_that_vllm_does_not_support_has_no_command(job):
+    ADAPTER.write(job)
+    settings = json.loads((job.folder / SETTINGS).read_text())
+    (job.folder / SETTINGS).write_text(json.dumps({**settings, "use_dora": True}))
+    assert ADAPTER.serving_commands(manifest(job), job.folder, job.folder) == []
+
+
+def test_the_loading_code_takes_the_folder_s_decoding(job):
+    code = ADAPTER.loading_code(manifest(job), "out")
+    compile(code, "README.md", "exec")
+    assert 'GenerationConfig.from_pretrained("out")' in code
