@@ -22,7 +22,8 @@ import argparse, http.server, json, os
 parser = argparse.ArgumentParser()
 parser.add_argument("command", choices=["serve"])
 parser.add_argument("model")
-for name in ("--host", "--served-model-name", "--limit-mm-per-prompt", "--mm-processor-kwargs"):
+for name in ("--host", "--served-model-name", "--limit-mm-per-prompt", "--mm-processor-kwargs",
+             "--generation-config", "--override-generation-config"):
     parser.add_argument(name, required=True)
 parser.add_argument("--port", type=int, required=True)
 parser.add_argument("--enable-lora", action="store_true")
@@ -51,7 +52,7 @@ http.server.HTTPServer((arguments.host, arguments.port), Answers).serve_forever(
 
 @pytest.fixture
 def record(tmp_path, monkeypatch) -> Path:
-    """Where the program in vLLM's place notes what it was arguments; it stands first on the PATH."""
+    """The file in which the stub of vLLM, first on the PATH, records its arguments."""
     folder, record = tmp_path / "bin", tmp_path / "arguments.json"
     folder.mkdir()
     (folder / "vllm").write_text(STUB.format(python=sys.executable, record=str(record)))
@@ -90,6 +91,8 @@ def test_vllm_is_started_with_valid_flags_and_answers_the_openai_client(trained,
     assert arguments["lora_modules"] == [f"{run.name}={RunFolder(run).adapter.resolve()}" for run in (trained, other)]
     assert arguments["enable_lora"]
     assert not arguments["enable_tower_connector_lora"]
+    assert arguments["generation_config"] == "vllm"
+    assert json.loads(arguments["override_generation_config"]) == {"temperature": 0.0}
     assert json.loads(arguments["limit_mm_per_prompt"]) == {"image": 1, "video": 0}
     metadata = json.loads((RunFolder(trained).adapter / "texlens.json").read_text())
     assert json.loads(arguments["mm_processor_kwargs"]) == {

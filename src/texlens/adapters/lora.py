@@ -22,7 +22,7 @@ from texlens.adapters.initialization import (
 )
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.plan import AdapterPlan
-from texlens.core.errors import ModelError
+from texlens.core.errors import ModelError, one_line
 from texlens.core.files import write_json
 from texlens.models.checkpoint import CONFIG, read_header, weight_files
 from texlens.models.families import EMBEDDING
@@ -208,6 +208,8 @@ def _check_files(folder: Path) -> None:
         )
     read_header(folder / WEIGHTS)
     try:
-        json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{folder / SETTINGS}: damaged ({error}); save the adapter again") from None
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{folder / SETTINGS}: damaged ({one_line(error, 200)}); save the adapter again") from None
+    if not isinstance(settings, dict):
+        raise ModelError(f"{folder / SETTINGS}: damaged (not a JSON object); save the adapter again")

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import ValidationError
+
 from texlens.adapters.lora import SETTINGS, check_adapter, is_full
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.config.load import load_saved_config
@@ -22,6 +24,7 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, RunError
 from texlens.core.notes import print_note
 from texlens.core.run_folder import MANIFEST, RunFolder, list_runs
+from texlens.data.lazy_image import MAX_IMAGE_PIXELS
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
 from texlens.inference.preparation import read_preparation
@@ -34,6 +37,9 @@ from texlens.models.processor import load_processor
 
 if TYPE_CHECKING:
     from texlens.inputs.image_preparation import Preparation
+
+MAX_BUDGET_PIXELS = MAX_IMAGE_PIXELS
+"""A pixel budget over this is damaged metadata: no image is larger, and patches of one would not fit into memory."""
 
 Kind = Literal["checkpoint", "adapter", "full", "gguf"]
 
@@ -246,7 +252,7 @@ def _of_gguf(
         _style(config, manifest),
         default_max_new_tokens(read_config(folder)),
         calibration=read_calibration(folder),
-        gguf_files=(str(manifest.notes["model"]), str(manifest.notes["projector"])),
+        gguf_files=_gguf_files(folder, manifest),
     )
 
 
@@ -263,12 +269,31 @@ def _style(config: RunConfig | None, metadata: "AdapterMetadata | ExportManifest
 
 def _quantize_of(metadata: AdapterMetadata | None) -> QuantizeSettings | None:
     """How the base was held in memory while the adapter was trained."""
-    return QuantizeSettings.model_validate({"quantize": metadata.base_quantize}) if metadata else None
+    if metadata is None:
+        return None
+    try:
+        return QuantizeSettings.model_validate({"quantize": metadata.base_quantize})
+    except ValidationError:
+        raise ModelError(
+            f"texlens.json: base_quantize is {metadata.base_quantize[:60]!r}, which is not known; upgrade texlens"
+        ) from None
+
+
+def _gguf_files(folder: Path, manifest: ExportManifest) -> tuple[str, str]:
+    """Names of the model and of its projector, both inside the folder."""
+    names = tuple(str(manifest.notes.get(key, "")) for key in ("model", "projector"))
+    if any(not name or Path(name).name != name or not (folder / name).is_file() for name in names):
+        raise ModelError(f"{folder}: its texlens.json names no GGUF model and projector in it; export it again")
+    return names[0], names[1]
 
 
 def _build_base(settings: ModelSettings, metadata: AdapterMetadata | ExportManifest | None) -> BaseCheckpoint:
     """The checkpoint with the pixel budget of training, where metadata says it."""
     low, high = (metadata.min_pixels, metadata.max_pixels) if metadata else (None, None)
+    if metadata and not 0 < metadata.min_pixels <= metadata.max_pixels <= MAX_BUDGET_PIXELS:
+        raise ModelError(
+            f"texlens.json: a pixel budget of {low} to {high}; it must be positive and at most {MAX_BUDGET_PIXELS:,}"
+        )
     return build_base(settings, min_pixels=low, max_pixels=high)
 
 

@@ -6,7 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from texlens.core.errors import ModelError
+from pydantic import TypeAdapter, ValidationError
+
+from texlens.core.errors import ModelError, one_line
 
 METADATA_FILE = "texlens.json"
 
@@ -27,8 +29,8 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _damaged(path, error) from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise _damaged(path, one_line(error, 200)) from None
     if not isinstance(content, dict):
         raise _damaged(path, "it is not a JSON object")
     return with_new_keys(content)
@@ -44,12 +46,17 @@ def as_dataclass(kind: type[Kind], values: Any, folder: Path) -> Kind:
     """The dataclass from the keys that it knows; others are ignored.
 
     Raises:
-        ModelError: a key is missing.
+        ModelError: a key is missing, or of another type.
     """
+    path = folder / METADATA_FILE
+    if not isinstance(values, Mapping):
+        raise _damaged(path, f"{kind.__name__} is not a JSON object")
+    known = {field.name: values[field.name] for field in fields(kind) if field.name in values}  # type: ignore[arg-type]
     try:
-        return kind(**{field.name: values[field.name] for field in fields(kind) if field.name in values})  # type: ignore[arg-type]
-    except TypeError as error:
-        raise _damaged(folder / METADATA_FILE, error) from None
+        return TypeAdapter(kind).validate_python(known)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(path, f"{'.'.join(map(str, first['loc']))}: {one_line(first['msg'], 200)}") from None
 
 
 def _damaged(path: Path, reason: object) -> ModelError:

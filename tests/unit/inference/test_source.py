@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.unit.inference.test_open_shared import SAMPLE, made_run
 from texlens.core.errors import ModelError, RunError
 from texlens.inference.open import open_model
 from texlens.inference.source import LoadOptions, resolve
+from texlens.models.checkpoint import fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,71 @@ def test_base_outside_the_run_folder_is_named_on_standard_error(run, capsys, mon
     assert "names its base model: " in capsys.readouterr().err
     resolve("nano")
     assert capsys.readouterr().err == ""
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("adapter_config.json", "[]"),
+        ("adapter_config.json", "1"),
+        ("adapter_config.json", "null"),
+        ("adapter_config.json", DEEP),
+        ("texlens.json", "[]"),
+        ("texlens.json", "{}x"),
+        ("texlens.json", DEEP),
+        ("texlens.json", {"min_pixels": 1e14}),
+        ("texlens.json", {"max_pixels": 10**14}),
+        ("texlens.json", {"min_pixels": 0}),
+        ("texlens.json", {"min_pixels": "many"}),
+        ("texlens.json", {"min_pixels": 10**30}),
+        ("texlens.json", {"prompt": 7}),
+        ("texlens.json", {"prompt": None}),
+        ("texlens.json", {"system_prompt": ["x"]}),
+        ("texlens.json", {"base": {}}),
+        ("texlens.json", {"base_fingerprint": 3}),
+        ("texlens.json", {"base_quantize": "nf3"}),
+        ("texlens.json", {"calibration": 3}),
+        ("texlens.json", {"calibration": {"temperature": "hot"}}),
+    ],
+)
+def test_damaged_adapter_folder_is_one_line(run, tmp_path, file, content):
+    folder = tmp_path / "damaged"
+    shutil.copytree(run.adapter, folder)
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads((folder / file).read_text()), **content})
+    (folder / file).write_text(content)
+    with pytest.raises(ModelError) as caught:
+        resolve(folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+MODELING = """
+import pathlib
+pathlib.Path({marker!r}).write_text("code ran")
+from transformers import Qwen3VLForConditionalGeneration as EvilModel
+"""
+
+
+def test_run_folder_can_not_make_its_base_run_code(run, tmp_path):
+    """A stranger's run folder says trust_remote_code and names a checkpoint that brings code."""
+    evil, marker = tmp_path / "evil", tmp_path / "marker"
+    shutil.copytree(run.path, evil / "run")
+    shutil.copytree(resolve(run.path).base.folder, evil / "base")
+    auto_map = {"auto_map": {"AutoModelForImageTextToText": "modeling_evil.EvilModel"}}
+    (evil / "base/modeling_evil.py").write_text(MODELING.format(marker=str(marker)))
+    config = json.loads((evil / "base/config.json").read_text())
+    (evil / "base/config.json").write_text(json.dumps({**config, **auto_map}))
+    settings = yaml.safe_load((evil / "run/config.yaml").read_text())
+    settings["model"] |= {"path": str(evil / "base"), "trust_remote_code": True}
+    (evil / "run/config.yaml").write_text(yaml.safe_dump(settings))
+    metadata = json.loads((evil / "run/adapter/texlens.json").read_text())
+    metadata |= {"base_fingerprint": fingerprint(evil / "base"), "trust_remote_code": True}
+    (evil / "run/adapter/texlens.json").write_text(json.dumps(metadata))
+
+    for name in (evil / "run", evil / "run/adapter", evil / "base"):
+        assert open_model(name).read([SAMPLE])[0].error is None
+        assert not marker.exists()

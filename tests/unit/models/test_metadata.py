@@ -23,7 +23,7 @@ def test_unknown_keys_are_ignored(tmp_path):
 
 
 def test_a_missing_key_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"texlens\.json: damaged \(.*'first'"):
+    with pytest.raises(ModelError, match=r"texlens\.json: damaged \(first"):
         as_dataclass(Two, {"second": 1}, tmp_path)
 
 
