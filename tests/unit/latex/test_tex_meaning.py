@@ -171,6 +171,8 @@ def test_limits_of_a_sideset_operator_are_centered_on_it():
             r"`\\` ends a line, which is not possible here; use \substack{…} or an environment such as array",
         ),
         (r"\begin{CD}A@>>>B\end{CD}", r"environment `CD` is a diagram, which can't be drawn"),
+        (r"\ce{H2O}", r"chemical formulas in `\ce` can't be read; write them in math, such as \mathrm{H_2O}"),
+        ("```x```", "a code fence (```) is no part of a formula; remove it"),
         (r"x\footnote{y}", r"a footnote has text outside of the formula; remove it"),
         (r"a\middle|b", r"`\middle` is not directly between `\left` and `\right`"),
         (r"a\right)", r"`\right` has no `\left` in this group"),

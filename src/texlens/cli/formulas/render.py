@@ -55,4 +55,10 @@ def render(
         out.write_bytes(render_png(text, font=font, pixels_per_em=scale or 48.0, display=not inline))
     else:
         out.write_text(render_svg(text, font=font, display=not inline) + "\n", encoding="utf-8")
+    if engine == "own":
+        from texlens.latex.layout.fonts import missing_note
+        from texlens.latex.layout.formula import layout
+
+        if missing := layout(text, font=font, display=not inline).missing:
+            typer.echo(missing_note(missing), err=True)
     typer.echo(out)

@@ -36,6 +36,7 @@ class GenerationState:
     error: str | None = None
     """Why the row failed, where it alone could not be computed; its stop reason is then `failed`."""
     _reported: int = 0
+    _is_closing: bool = False
 
     @property
     def log_probability(self) -> float:
@@ -59,10 +60,21 @@ class GenerationState:
             self.finish("end")
         elif self.detokenizer is not None and self.detokenizer.stopped:
             self.finish("stop")
+        elif self._is_closing:
+            if self.grammar is None or self.grammar.is_complete:
+                self.finish("loop")
         elif self.sampling.repetition_guard and ends_in_loop(self.tokens):
-            self.finish("loop")
+            self._end_loop()
         elif len(self.tokens) >= self.sampling.max_new_tokens:
             self.finish("length")
+
+    def _end_loop(self) -> None:
+        """End a row that repeats itself; with a grammar, after what is open is closed."""
+        if self.grammar is None or self.grammar.is_complete:
+            self.finish("loop")
+        else:
+            self.grammar.close()
+            self._is_closing = True
 
     def finish(self, stop: StopReason) -> None:
         """No token follows; the text that was held back is added to the last token's."""

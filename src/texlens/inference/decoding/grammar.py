@@ -150,6 +150,10 @@ class RowGrammar:
             self._forced = self.grammar.closing_tokens(self._node)
         return self._forced[0] if self._forced else next(iter(self.grammar.end_ids))
 
+    def close(self) -> None:
+        """From here on accept only the tokens that complete the formula."""
+        self._forced = self.grammar.closing_tokens(self._node)
+
     @property
     def is_complete(self) -> bool:
         return self._node.complete

@@ -7,7 +7,7 @@ from fontTools.
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +51,12 @@ _TEX_DELIMITER_SIZES = (1.0, 1.2, 1.8, 2.4, 3.0)
 # FT_LOAD flags: no scale 1, no hinting 2, no bitmap 8
 LOAD_UNSCALED = 1 | 2 | 8
 LOAD_OUTLINE = 2 | 8
+
+
+def missing_note(characters: Sequence[str]) -> str:
+    """What to do about characters that no font has, in one line."""
+    named = ", ".join(f"{character} (U+{ord(character[0]):04X})" for character in characters[:8])
+    return f"no font here has {named}; drawn as frames. To draw Chinese, Japanese or Korean, {CJK_REMEDY}"
 
 
 class Metrics(NamedTuple):

@@ -20,13 +20,15 @@ def parse(formula: str) -> Row:
     r"""The tree of a formula in math mode, with or without `$…$`, `\[…\]` or an `equation` around it.
 
     Raises:
-        LatexError: unbalanced braces, an unknown command or environment, or more than `MAX_TOKENS` tokens or
-            `MAX_DEPTH` levels; with the character where it went wrong.
+        LatexError: a code fence, unbalanced braces, an unknown command or environment, more than `MAX_TOKENS` tokens
+            or `MAX_DEPTH` levels; with the character where it went wrong.
     """
     if len(formula) > MAX_CHARACTERS:
         raise LatexError(
             f"the formula has {len(formula)} characters; at most {MAX_CHARACTERS} are read", MAX_CHARACTERS
         )
+    if "```" in formula:
+        raise LatexError("a code fence (```) is no part of a formula; remove it", formula.index("```"))
     tokens = scan(formula)
     if len(tokens) > MAX_TOKENS:
         raise LatexError(

@@ -448,6 +448,9 @@ _REMEDIES = {
     "\\cr": r"`\cr` ends a line, which is not possible here; use \substack{…} or an environment such as array",
     "\\middle": r"`\middle` is not directly between `\left` and `\right`; move it there, or write \big|",
     "\\right": r"`\right` has no `\left` in this group; add one, or remove it",
+    "\\ce": r"chemical formulas in `\ce` can't be read; write them in math, such as \mathrm{H_2O}",
+    "\\pu": r"quantities in `\pu` can't be read; write them in math, such as 5\,\mathrm{m}",
+    "\\xymatrix": r"`\xymatrix` is a diagram, which can't be drawn; write it as an array with arrows",
     "\\of": r"`\of` belongs to `\root`; write \sqrt[n]{x}",
 }
 _REMEDIES |= dict.fromkeys(

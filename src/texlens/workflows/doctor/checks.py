@@ -144,6 +144,14 @@ def conclusion(checks: Sequence[Check]) -> str:
     return f"TexLens works here, with limits: {', '.join(warned)}" if warned else "TexLens works here"
 
 
+def check_cjk_font(found: bool) -> Check:
+    """Whether Chinese, Japanese and Korean text in formulas can be drawn; scores never need it."""
+    if found:
+        return Check("cjk font", "ok", "Chinese, Japanese and Korean text in formulas is drawn")
+    reason = "none: Chinese, Japanese and Korean text in formulas is drawn as frames"
+    return Check("cjk font", "info", reason, "apt-get install fonts-noto-cjk, or set TEXLENS_CJK_FONT to a font file")
+
+
 def check_disk(folder: str, free_gib: float) -> Check:
     if free_gib < MIN_DISK_GIB:
         reason = f"{free_gib:.1f} GiB free at {folder}; a 4B checkpoint takes 9"

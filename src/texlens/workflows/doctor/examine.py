@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from texlens.latex.layout.fonts import cjk_font
 from texlens.workflows.doctor import checks, machine
 from texlens.workflows.doctor.checks import Check, GpuState
 
@@ -31,6 +32,7 @@ def examine(output: Path, *, reading: bool = True) -> Iterator[Check]:
     gpu = machine.gpu_state()
     yield from _gpu(gpu)
     yield from _optional(gpu)
+    yield checks.check_cjk_font(cjk_font() is not None)
     yield from _surroundings(output)
     yield from _shipped_model(reading)
 

@@ -37,3 +37,10 @@ def test_what_cannot_be_done_is_an_error(arguments, error, tmp_path, monkeypatch
     outcome = run(*arguments)
     assert isinstance(outcome.exception, error)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_glyph_is_named_with_the_package_that_brings_it(tmp_path):
+    result = CliRunner().invoke(app, ["render", "x \U00010f00", "-o", str(tmp_path / "x.svg")])
+    assert result.exit_code == 0
+    assert "no font here has \U00010f00 (U+10F00)" in result.stderr
+    assert "fonts-noto-cjk" in result.stderr

@@ -7,6 +7,7 @@ import pyarrow.parquet as parquet
 
 import texlens
 from texlens.data.sample import LazyImage, Sample
+from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.grammar import TokenGrammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.open import open_model
@@ -82,3 +83,13 @@ def test_a_sampling_with_grammar_reads_nano_as_before_and_closes_at_the_limit():
     assert texts[256, True] == texts[256, False]
     assert canonical_form(texts[9, True]).problem is None
     assert len(texts[9, True]) < len(texts[256, True])
+
+
+def test_a_row_that_repeats_itself_is_closed_before_it_ends():
+    state = GenerationState(Sampling(300, grammar=True), grammar=GRAMMAR.row(300))
+    wanted = b"\\left( " + b"x, " * 60
+    while state.is_active:
+        token = wanted[len(state.tokens)] if len(state.tokens) < len(wanted) else END
+        state.append_token(state.grammar.choose([token]), 0.0, frozenset([END]))
+    assert state.stop == "loop"
+    assert canonical_form(bytes(state.tokens).decode()).problem is None

@@ -4,6 +4,7 @@ from texlens.workflows.doctor.checks import (
     Check,
     GpuState,
     check_capability,
+    check_cjk_font,
     check_disk,
     check_gpu,
     check_gpu_memory,
@@ -137,3 +138,10 @@ def test_a_wrong_reading_or_damaged_weights_fail():
     assert check_reading("x ^ 2", "x _ 2", 1.0).status == "fail"
     assert check_weights("ab" * 32, "cd" * 32).status == "fail"
     assert check_weights("ab" * 32, None).reason == "its weights are missing"
+
+
+def test_a_missing_cjk_font_is_an_information_with_its_package():
+    assert check_cjk_font(True).status == "ok"
+    missing = check_cjk_font(False)
+    assert missing.status == "info"
+    assert "fonts-noto-cjk" in missing.remedy
