@@ -24,6 +24,6 @@ class Adapter(NamedTuple):
     columns: slice
 
 
-def padded_ranks(adapters: Sequence[Adapter]) -> int:
-    """Columns that hold the ranks of all adapters side by side."""
-    return -(-adapters[-1].columns.stop // MULTIPLE) * MULTIPLE if adapters else 0
+def padded_ranks(adapters: Sequence[Adapter], routers: int = 0) -> int:
+    """Columns that hold the ranks of all adapters side by side, and the outputs of their routers."""
+    return -(-(adapters[-1].columns.stop + routers) // MULTIPLE) * MULTIPLE if adapters else 0

@@ -7,7 +7,8 @@ What is cheap to recompute (normalized inputs, the activation) is not saved. The
 # H = query heads, G = key/value heads, W = width of a head
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,9 +18,11 @@ from torch import Tensor
 from texlens.kernels.attention.api import attend, triton_attention
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decoder_layer.reference import Heads
+from texlens.kernels.dropout.mask import DropoutSeed
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.lora_linear.backend import triton_lora
-from texlens.kernels.lora_linear.fused_linear import FusedLinear, sum_over_tokens
+from texlens.kernels.lora_linear.fused_linear import FusedLinear, LoraState
+from texlens.kernels.moe_lora.gating import GatedState, Router
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Layer:
         kernels: the elementwise operations.
         recompute: what the backward pass recomputes: `none` only what is cheap, `mlp` the gate and up products too,
             `full` everything from the layer's input on.
+        seed: of the dropout of its adapters.
     """
 
     qkv: FusedLinear
@@ -41,10 +45,23 @@ class Layer:
     eps: tuple[float, float]
     kernels: ElementwiseKernels
     recompute: str = "none"
+    seed: DropoutSeed | None = None
 
     @property
     def products(self) -> tuple[FusedLinear, ...]:
         return self.qkv, self.out, self.gate_up, self.down
+
+    @property
+    def routers(self) -> tuple[Router, ...]:
+        """Those of all products, in order."""
+        return tuple(router for product in self.products if product.gating for router in product.gating.all)
+
+    def set_grad_probabilities(self, grads: Sequence[Tensor | None]) -> None:
+        """Gradients of the router probabilities, which `backward` of the products adds to those through the gates."""
+        remaining = iter(grads)
+        for product in self.products:
+            if product.gating:
+                product.gating.grad_probabilities = tuple(next(remaining) for _ in product.gating.all)
 
 
 def decoder_layer(
@@ -52,7 +69,11 @@ def decoder_layer(
 ) -> Tensor:
     """The residual stream of the next layer; of `rows` alone, [L, D], if given. cos, sin [T, W] are float32."""
     trained = [parameter for product in layer.products for parameter in product.trained()]
-    return _DecoderLayer.apply(layer, x, cos, sin, segments, rows, *trained)
+    result, *probabilities = _DecoderLayer.apply(layer, x, cos, sin, segments, rows, *trained)
+    for router, chance in zip(layer.routers, probabilities, strict=True):
+        if router.log is not None:
+            router.log(chance)
+    return result
 
 
 class _Saved(NamedTuple):
@@ -66,7 +87,7 @@ class _Saved(NamedTuple):
     backward: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
     attn_residual: Tensor
     gate_up: Tensor | None
-    lora_a_outs: tuple[Tensor | None, ...]
+    lora_a_outs: tuple[LoraState | None, ...]
 
 
 class _DecoderLayer(torch.autograd.Function):
@@ -76,22 +97,26 @@ class _DecoderLayer(torch.autograd.Function):
         assert saved.gate_up is not None
         y, lora_a_out_down = layer.down.forward_of_swiglu(layer.kernels, saved.gate_up)
         result = y.add_(saved.attn_residual)
+        probabilities = _probabilities((*saved.lora_a_outs, lora_a_out_down))
         if layer.recompute == "full":
             saved = None
         elif layer.recompute == "mlp":
             saved = saved._replace(gate_up=None, lora_a_outs=(*saved.lora_a_outs[:2], None))
         ctx.layer, ctx.x, ctx.saved, ctx.lora_a_out_down = layer, x, saved, lora_a_out_down
-        ctx.inputs = cos, sin, segments, rows
-        return result
+        ctx.inputs, ctx.seed = (cos, sin, segments, rows), None if layer.seed is None else layer.seed.value
+        ctx.set_materialize_grads(False)
+        return result, *probabilities
 
     @staticmethod
-    def backward(ctx, grad):  # pyrefly: ignore[bad-override]
+    def backward(ctx, grad, *grad_probabilities):  # pyrefly: ignore[bad-override]
         layer, x, saved, lora_a_out_down = ctx.layer, ctx.x, ctx.saved, ctx.lora_a_out_down
         cos, sin, segments, rows = ctx.inputs
         ctx.x = ctx.saved = ctx.lora_a_out_down = ctx.inputs = None
-        if saved is None:
-            saved = _forward_to_gate_up(layer, x, cos, sin, segments, rows)
-        dx, grads = _backward(layer, grad, x, cos, sin, rows, saved, lora_a_out_down, ctx.needs_input_grad[1])
+        layer.set_grad_probabilities(grad_probabilities)
+        with layer.seed.replaced_by(ctx.seed) if layer.seed else nullcontext():
+            if saved is None:
+                saved = _forward_to_gate_up(layer, x, cos, sin, segments, rows)
+            dx, grads = _backward(layer, grad, x, cos, sin, rows, saved, lora_a_out_down, ctx.needs_input_grad[1])
         return None, dx, None, None, None, None, *grads
 
 
@@ -125,7 +150,9 @@ def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_d
     dact, grad_lora_a_out, grad_lora_b_down = layer.down.backward(
         with_extra_columns(grad, layer.down.extra_columns), lora_a_out_down
     )
-    swiglu_grads = layer.gate_up.swiglu_backward(kernels, dact, gate_up, lora_a_out_gate_up, grad_lora_a_out)
+    swiglu_grads = layer.gate_up.swiglu_backward(
+        kernels, dact, gate_up, lora_a_out_gate_up, grad_lora_a_out, layer.down
+    )
     del gate_up, dact
     saved = saved._replace(gate_up=None)
     grads_down = layer.down.parameter_grads(swiglu_grads.down_lora_a, grad_lora_b_down)
@@ -134,14 +161,13 @@ def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_d
     del swiglu_grads
     norm = layer.second_norm, layer.eps[1]
     dattn_residual, grad_lora_a_gate_up = _norm_backward(
-        kernels, dnormed, attn_residual, *norm, grad, grad_lora_a_out, layer.out.extra_columns
+        layer.gate_up, kernels, dnormed, attn_residual, *norm, grad, grad_lora_a_out, layer.out.extra_columns
     )
     grads_gate_up = layer.gate_up.parameter_grads(grad_lora_a_gate_up, grad_lora_b_gate_up)
     del dnormed
     dattn_out, grad_lora_a_out, grad_lora_b_o = layer.out.backward(dattn_residual, lora_a_out_o)
-    grads_o = layer.out.parameter_grads(
-        _lora_a_grad(grad_lora_a_out, saved.attn_out[:, : layer.out.width]), grad_lora_b_o
-    )
+    grad_lora_a_o = layer.out.lora_a_grad(grad_lora_a_out, saved.attn_out[:, : layer.out.width])
+    grads_o = layer.out.parameter_grads(grad_lora_a_o, grad_lora_b_o)
     dattn_residual = dattn_residual[:, : layer.out.height]
     if rows is not None:
         dattn_out, dattn_residual = _scatter_rows(dattn_out, rows, len(x)), _scatter_rows(dattn_residual, rows, len(x))
@@ -156,17 +182,19 @@ def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_d
         dnormed, grad_lora_a_out, grad_lora_b_qkv = layer.qkv.backward(dy, lora_a_out_qkv)
         norm = layer.first_norm, layer.eps[0]
         dx, grad_lora_a_qkv = _norm_backward(
-            kernels, dnormed, x, *norm, dattn_residual, grad_lora_a_out, layer.down.extra_columns
+            layer.qkv, kernels, dnormed, x, *norm, dattn_residual, grad_lora_a_out, layer.down.extra_columns
         )
         dx = dx[:, : x.shape[1]]
     else:
         grad_lora_a_out, grad_lora_b_qkv = layer.qkv.lora_b_grads(dy[:, : layer.qkv.height], lora_a_out_qkv)
-        dx, grad_lora_a_qkv = None, _lora_a_grad(grad_lora_a_out, kernels.rms_norm(x, layer.first_norm, layer.eps[0]))
+        normed = kernels.rms_norm(x, layer.first_norm, layer.eps[0])
+        dx, grad_lora_a_qkv = None, layer.qkv.lora_a_grad(grad_lora_a_out, normed)
     grads_qkv = layer.qkv.parameter_grads(grad_lora_a_qkv, grad_lora_b_qkv)
     return dx, [*grads_qkv, *grads_o, *grads_gate_up, *grads_down]
 
 
 def _norm_backward(
+    product: FusedLinear,
     kernels: ElementwiseKernels,
     grad: Tensor,
     x: Tensor,
@@ -179,9 +207,10 @@ def _norm_backward(
     """The gradient of x plus `residual`, with extra columns, and that of the LoRA A that multiplies the norm of x."""
     if grad_lora_a_out is not None and (fused := triton_lora("rms_norm_backward", x)) is not None:
         dx, scaled_grad = fused.rms_norm_backward(grad, x, weight, eps, residual, grad_lora_a_out, extra_columns)
-        return dx, sum_over_tokens(scaled_grad, x).mul_(weight)
+        grad_lora_a = product.lora_a_grad(scaled_grad, x)
+        return dx, None if grad_lora_a is None else grad_lora_a.mul_(weight)
     dx, normed = kernels.rms_norm_backward(grad, x, weight, eps, residual, extra_columns)
-    return dx, _lora_a_grad(grad_lora_a_out, normed)
+    return dx, product.lora_a_grad(grad_lora_a_out, normed)
 
 
 def with_extra_columns(x: Tensor, extra_columns: int) -> Tensor:
@@ -201,8 +230,8 @@ def _scatter_rows(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
     return part.new_zeros(tokens, part.shape[1]).index_copy_(0, rows, part)
 
 
-def _lora_a_grad(grad_lora_a_out: Tensor | None, x: Tensor) -> Tensor | None:
-    return None if grad_lora_a_out is None else sum_over_tokens(grad_lora_a_out, x)
+def _probabilities(states: Sequence[LoraState | None]) -> list[Tensor]:
+    return [part for state in states if isinstance(state, GatedState) for part in state.probabilities]
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, segments: Segments, extra_columns: int) -> tuple[Tensor, Any]:

@@ -7,8 +7,17 @@ import torch
 from torch import Tensor
 
 from texlens.kernels.adapter import Adapter, padded_ranks
+from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.elementwise.backend import ElementwiseKernels
-from texlens.kernels.lora_linear.fused_linear import FusedLinearBase, LoraBGrads, SwigluGrads, lora_b_backward
+from texlens.kernels.lora_linear.fused_linear import (
+    DroppedRows,
+    FusedLinear,
+    FusedLinearBase,
+    LoraBGrads,
+    LoraState,
+    SwigluGrads,
+)
+from texlens.kernels.moe_lora.gating import Gating
 from texlens.kernels.swiglu.backend import triton_swiglu
 
 
@@ -26,30 +35,36 @@ class AugmentedLinear(FusedLinearBase):
         """
         raise NotImplementedError
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        weight, lora_a_out = self.augmented_weight(), None
+    def forward(self, x: Tensor) -> tuple[Tensor, LoraState | None]:
+        weight, lora_a_out, state = self.augmented_weight(), None, None
         has_extra_columns = x.shape[1] > self.width
         if self.ranks:
-            lora_a_out = torch.mm(x[:, : self.width], weight[self.height :, : self.width].T)
+            lora_a_out, state = self.lora_a_product(x[:, : self.width], weight[self.height :, : self.width])
             if has_extra_columns:
                 x[:, self.width :] = lora_a_out
         y = self._product(x, weight)
         if lora_a_out is not None and not has_extra_columns:
             y.addmm_(lora_a_out, weight[: self.height, self.width :].T)
-        return y, lora_a_out
+        return y, state
 
     def _product(self, x: Tensor, weight: Tensor) -> Tensor:
         weight = weight[: self.height, : x.shape[1]]
         return torch.mm(x, weight.T) if self.bias is None else torch.addmm(self.bias, x, weight.T)
 
-    def forward_of_swiglu(self, kernels: ElementwiseKernels, gate_up: Tensor) -> tuple[Tensor, Tensor | None]:
-        if (fused := triton_swiglu("forward", "augmented", gate_up, self.adapters)) is None:
+    def forward_of_swiglu(self, kernels: ElementwiseKernels, gate_up: Tensor) -> tuple[Tensor, LoraState | None]:
+        fused = triton_swiglu("forward", "augmented", gate_up, self.adapters) if self.is_plain else None
+        if fused is None:
             return super().forward_of_swiglu(kernels, gate_up)
         weight = self.augmented_weight()
         x, lora_a_out = fused.swiglu_augmented(gate_up, weight[self.height :, : self.width])
         return self._product(x, weight), lora_a_out
 
-    def backward_rows(self, grad: Tensor, lora_a_out: Tensor | None) -> tuple[Tensor, Tensor | None, LoraBGrads | None]:
+    def backward_rows(
+        self, grad: Tensor, lora_a_out: LoraState | None
+    ) -> tuple[Tensor | DroppedRows, Tensor | None, LoraBGrads | None]:
+        if self.drops:
+            grads = self.lora_b_grads(grad[:, : self.height], lora_a_out)
+            return DroppedRows(grad[:, : self.height], grads[0]), *grads
         return grad, *self.lora_b_grads(grad[:, : self.height], lora_a_out, grad[:, self.height :])
 
     def swiglu_backward(
@@ -57,33 +72,49 @@ class AugmentedLinear(FusedLinearBase):
         kernels: ElementwiseKernels,
         grad: Tensor,
         gate_up: Tensor,
-        lora_a_out: Tensor | None,
+        lora_a_out: LoraState | None,
         grad_down_lora_a_out: Tensor | None,
+        down: FusedLinear,
     ) -> SwigluGrads:
-        fused = None if lora_a_out is None else triton_swiglu("backward", "augmented", gate_up, self.adapters)
-        if fused is None or lora_a_out is None:
-            return super().swiglu_backward(kernels, grad, gate_up, lora_a_out, grad_down_lora_a_out)
+        fused = None
+        if self.is_plain and down.is_plain:
+            fused = triton_swiglu("backward", "augmented", gate_up, self.adapters)
+        if fused is None or not isinstance(lora_a_out, Tensor):
+            return super().swiglu_backward(kernels, grad, gate_up, lora_a_out, grad_down_lora_a_out, down)
         lora_b = self.augmented_weight()[: self.height, self.width :]
         sides = lora_a_out, grad_down_lora_a_out, lora_b, self.adapters
         return SwigluGrads(*fused.swiglu_backward_augmented(grad, gate_up, *sides))
 
-    def grad_input(self, rows: Tensor) -> Tensor:
-        return torch.mm(rows, self.augmented_weight()[:, : self.width])
+    def grad_input(self, rows: Tensor | DroppedRows) -> Tensor:
+        weight = self.augmented_weight()
+        if isinstance(rows, Tensor):
+            return torch.mm(rows, weight[:, : self.width])
+        dx = torch.mm(rows.grad, weight[: self.height, : self.width])
+        return rows.add_dropped(dx, weight[self.height :, : self.width], self.dropout)
 
     def lora_b_grads(
-        self, grad: Tensor, lora_a_out: Tensor | None, extra_columns: Tensor | None = None
+        self, grad: Tensor, lora_a_out: LoraState | None, extra_columns: Tensor | None = None
     ) -> tuple[Tensor | None, LoraBGrads | None]:
         if lora_a_out is None:
             return None, None
         lora_b = self.augmented_weight()[: self.height, self.width :]
-        return lora_b_backward(grad, lora_b, lora_a_out, self.adapters, extra_columns)
+        return self.lora_backward(grad, lora_b, lora_a_out, extra_columns)
 
 
 class DenseLinear(AugmentedLinear):
     """An augmented weight that stays in memory, [N + R, D + R]."""
 
-    def __init__(self, augmented: Tensor, height: int, bias: Tensor | None, adapters: tuple[Adapter, ...]):
-        super().__init__(height, augmented.shape[1] - padded_ranks(adapters), bias, adapters)
+    def __init__(
+        self,
+        augmented: Tensor,
+        height: int,
+        bias: Tensor | None,
+        adapters: tuple[Adapter, ...],
+        dropout: LoraDropout | None = None,
+        gating: Gating | None = None,
+    ):
+        ranks = padded_ranks(adapters, gating.routers if gating else 0)
+        super().__init__(height, augmented.shape[1] - ranks, bias, adapters, dropout, gating)
         self.augmented = augmented
 
     def augmented_weight(self) -> Tensor:

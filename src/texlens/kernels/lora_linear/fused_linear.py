@@ -19,8 +19,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from texlens.kernels.adapter import Adapter, padded_ranks
+from texlens.kernels.dropout.api import dropout_kernels
+from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.lora_linear.backend import MIN_WIDTH, triton_lora
+from texlens.kernels.moe_lora.gating import GatedState, Gating
+
+LoraState = Tensor | GatedState
+"""The LoRA A output [T, R] that LoRA B multiplies, and with routers what their backward pass needs."""
 
 LoraBGrads = Tensor | tuple[Tensor, ...]
 """The gradient of all LoRA B side by side [N, R], or of each adapter's own [n, r], scaling included."""
@@ -32,6 +38,20 @@ class LinearGrads(NamedTuple):
     x: Tensor
     lora_a_out: Tensor | None
     lora_b: LoraBGrads | None
+
+
+class DroppedRows(NamedTuple):
+    """Rows of a gradient [T, N] and the gradient of the LoRA A output [T, R], where the input was dropped for LoRA
+    alone: then one product can't give the gradient of x."""
+
+    grad: Any
+    grad_lora_a_out: Tensor | None
+
+    def add_dropped(self, dx: Tensor, lora_a: Tensor, dropout: LoraDropout | None) -> Tensor:
+        """dx plus the gradient through LoRA A."""
+        if self.grad_lora_a_out is None or dropout is None:
+            return dx
+        return dropout_kernels(dx).add_dropped_grad(dx, self.grad_lora_a_out, lora_a, dropout)
 
 
 class SwigluGrads(NamedTuple):
@@ -65,24 +85,24 @@ class FusedLinear(Protocol):
         """Columns to leave free after x and after the gradient."""
         ...
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor) -> tuple[Tensor, LoraState | None]:
         """x @ (W + B @ A).T + bias [T, N], and x @ A.T [T, R].
 
         x is [T, D + extra_columns], the extra columns written here, or [T, D].
         """
         ...
 
-    def backward(self, grad: Tensor, lora_a_out: Tensor | None) -> LinearGrads:
+    def backward(self, grad: Tensor, lora_a_out: LoraState | None) -> LinearGrads:
         """From the gradient of the result of `forward`, [T, N + extra_columns], the extra columns written here."""
         ...
 
     def forward_of_norm(
         self, kernels: ElementwiseKernels, x: Tensor, weight: Tensor, eps: float, residual: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, LoraState | None]:
         """`forward` of the RMS norm of x [T, D], or of x + residual, which is written over `residual`."""
         ...
 
-    def forward_of_swiglu(self, kernels: ElementwiseKernels, gate_up: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward_of_swiglu(self, kernels: ElementwiseKernels, gate_up: Tensor) -> tuple[Tensor, LoraState | None]:
         """`forward` of silu(gate) * up, from gate and up side by side [T, 2D]."""
         ...
 
@@ -91,14 +111,16 @@ class FusedLinear(Protocol):
         kernels: ElementwiseKernels,
         grad: Tensor,
         gate_up: Tensor,
-        lora_a_out: Tensor | None,
+        lora_a_out: LoraState | None,
         grad_down_lora_a_out: Tensor | None,
+        down: "FusedLinear",
     ) -> SwigluGrads:
         """From the gradient of silu(gate) * up, where `gate_up` and `lora_a_out` are what `forward` returned.
 
         Args:
             grad: [T, F].
             grad_down_lora_a_out: [T, R'], the gradient of the LoRA A output of the down projection, if it is adapted.
+            down: the down projection.
         """
         ...
 
@@ -107,10 +129,22 @@ class FusedLinear(Protocol):
         ...
 
     def lora_b_grads(
-        self, grad: Tensor, lora_a_out: Tensor | None, extra_columns: Tensor | None = None
+        self, grad: Tensor, lora_a_out: LoraState | None, extra_columns: Tensor | None = None
     ) -> tuple[Tensor | None, LoraBGrads | None]:
         """`backward` without the gradient of x; grad is [T, N], and `extra_columns` [T, R] is written if given."""
         ...
+
+    def lora_a_grad(self, grad_lora_a_out: Tensor | None, x: Tensor) -> Tensor | None:
+        """The gradient of all LoRA A [R, D], from that of the LoRA A output and the input x [T, D]."""
+        ...
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the LoRA A output is a product of x itself, without dropout and routers."""
+        ...
+
+    @property
+    def gating(self) -> Gating | None: ...
 
     def trained(self) -> tuple[Tensor, ...]:
         """The parameters of the adapters."""
@@ -128,37 +162,46 @@ class FusedLinear(Protocol):
 class FusedLinearBase:
     """What all kinds of products share: the adapters of stacked layers, side by side in `ranks` columns."""
 
-    def __init__(self, height: int, width: int, bias: Tensor | None, adapters: tuple[Adapter, ...]):
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        bias: Tensor | None,
+        adapters: tuple[Adapter, ...],
+        dropout: LoraDropout | None = None,
+        gating: Gating | None = None,
+    ):
         self.height, self.width, self.bias, self.adapters = height, width, bias, adapters
-        self.ranks = padded_ranks(adapters)
+        self.dropout, self.gating = dropout, gating
+        self.ranks = padded_ranks(adapters, gating.routers if gating else 0)
         self._versions: tuple = ()
 
     @property
     def extra_columns(self) -> int:
         return 0
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor) -> tuple[Tensor, LoraState | None]:
         raise NotImplementedError
 
-    def backward_rows(self, grad: Tensor, lora_a_out: Tensor | None) -> tuple[Any, Tensor | None, LoraBGrads | None]:
+    def backward_rows(self, grad: Tensor, lora_a_out: LoraState | None) -> tuple[Any, Tensor | None, LoraBGrads | None]:
         """What `grad_input` takes, and the gradients of the LoRA A output and of LoRA B."""
         raise NotImplementedError
 
     def grad_input(self, rows: Any) -> Tensor:
         raise NotImplementedError
 
-    def backward(self, grad: Tensor, lora_a_out: Tensor | None) -> LinearGrads:
+    def backward(self, grad: Tensor, lora_a_out: LoraState | None) -> LinearGrads:
         rows, grad_lora_a_out, grad_lora_b = self.backward_rows(grad, lora_a_out)
         return LinearGrads(self.grad_input(rows), grad_lora_a_out, grad_lora_b)
 
     def forward_of_norm(
         self, kernels: ElementwiseKernels, x: Tensor, weight: Tensor, eps: float, residual: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> tuple[Tensor, LoraState | None]:
         if residual is None:
             return self.forward(kernels.rms_norm(x, weight, eps, self.extra_columns))
         return self.forward(kernels.add_rms_norm(x, residual, weight, eps, self.extra_columns)[1])
 
-    def forward_of_swiglu(self, kernels: ElementwiseKernels, gate_up: Tensor) -> tuple[Tensor, Tensor | None]:
+    def forward_of_swiglu(self, kernels: ElementwiseKernels, gate_up: Tensor) -> tuple[Tensor, LoraState | None]:
         return self.forward(kernels.swiglu(gate_up, self.extra_columns))
 
     def swiglu_backward(
@@ -166,16 +209,57 @@ class FusedLinearBase:
         kernels: ElementwiseKernels,
         grad: Tensor,
         gate_up: Tensor,
-        lora_a_out: Tensor | None,
+        lora_a_out: LoraState | None,
         grad_down_lora_a_out: Tensor | None,
+        down: "FusedLinear",
     ) -> SwigluGrads:
         dgate_up, activation = kernels.swiglu_backward(grad, gate_up, self.extra_columns)
-        down_lora_a = None if grad_down_lora_a_out is None else sum_over_tokens(grad_down_lora_a_out, activation)
+        down_lora_a = down.lora_a_grad(grad_down_lora_a_out, activation)
         del activation
         return SwigluGrads(*self.backward_rows(dgate_up, lora_a_out), down_lora_a)
 
+    @property
+    def drops(self) -> bool:
+        return self.dropout is not None and self.dropout.is_active and bool(self.adapters)
+
+    @property
+    def is_plain(self) -> bool:
+        return not self.drops and self.gating is None
+
+    def lora_a_product(self, x: Tensor, lora_a: Tensor) -> tuple[Tensor, LoraState]:
+        """What LoRA B multiplies [T, R], and what is saved for the backward pass."""
+        if self.dropout is not None and self.drops:
+            lora_a_out = dropout_kernels(x).dropped_product(x, lora_a, self.dropout)
+            return lora_a_out, lora_a_out
+        lora_a_out = torch.mm(x, lora_a.T)
+        if self.gating is None:
+            return lora_a_out, lora_a_out
+        state = self.gating.forward(lora_a_out)
+        return state.gated, state
+
+    def lora_a_grad(self, grad_lora_a_out: Tensor | None, x: Tensor) -> Tensor | None:
+        if grad_lora_a_out is None:
+            return None
+        if self.dropout is not None and self.drops:
+            return dropout_kernels(x).dropped_sum(grad_lora_a_out, x, self.dropout)
+        return sum_over_tokens(grad_lora_a_out, x)
+
+    def lora_backward(
+        self, grad: Tensor, lora_b: Tensor, state: LoraState, extra_columns: Tensor | None
+    ) -> tuple[Tensor, LoraBGrads]:
+        """Gradients of the LoRA A output, written into `extra_columns` too if given, and of LoRA B."""
+        if isinstance(state, Tensor):
+            return lora_b_backward(grad, lora_b, state, self.adapters, extra_columns)
+        assert self.gating is not None
+        grad_gated, grad_lora_b = lora_b_backward(grad, lora_b, state.gated, self.adapters, None)
+        grad_lora_a_out = self.gating.backward(grad_gated, state)
+        if extra_columns is not None:
+            extra_columns.copy_(grad_lora_a_out)
+        return grad_lora_a_out, grad_lora_b
+
     def trained(self) -> tuple[Tensor, ...]:
-        return tuple(part for adapter in self.adapters for part in (adapter.lora_a, adapter.lora_b))
+        parts = tuple(part for adapter in self.adapters for part in (adapter.lora_a, adapter.lora_b))
+        return parts + (self.gating.weights if self.gating else ())
 
     def parameter_grads(self, lora_a: Tensor | None, lora_b: LoraBGrads | None) -> list[Tensor]:
         if lora_a is None or lora_b is None:
@@ -183,7 +267,8 @@ class FusedLinearBase:
         if isinstance(lora_b, Tensor):
             lora_b = tuple(lora_b[adapter.rows, adapter.columns] * adapter.scaling for adapter in self.adapters)
         lora_as = (lora_a[adapter.columns] for adapter in self.adapters)
-        return [part for pair in zip(lora_as, lora_b, strict=True) for part in pair]
+        grads = [part for pair in zip(lora_as, lora_b, strict=True) for part in pair]
+        return grads + ([lora_a[rows] for rows in self.gating.router_rows] if self.gating else [])
 
     def invalidate(self) -> None:
         """Has the adapters copied again at the next use: fused optimizers write to them without a new version."""
@@ -201,6 +286,9 @@ class FusedLinearBase:
             for adapter in self.adapters:
                 torch.mul(adapter.lora_b, adapter.scaling, out=lora_b[adapter.rows, adapter.columns])
                 lora_a[adapter.columns] = adapter.lora_a
+            if self.gating is not None:
+                for rows, weight in zip(self.gating.router_rows, self.gating.weights, strict=True):
+                    lora_a[rows] = weight
 
 
 def lora_b_backward(

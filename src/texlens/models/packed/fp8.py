@@ -10,14 +10,14 @@ from texlens.kernels.lora_linear.fp8_linear import Fp8FusedLinear
 from texlens.kernels.vision_fp8.api import gelu_quantize, norm_quantize, split_heads_rope
 from texlens.kernels.vision_fp8.format import GELUS
 from texlens.models.fp8 import Fp8Linear
-from texlens.models.packed.projections import adapters_of, base_of
+from texlens.models.packed.projections import LoraOptions, adapters_of, base_of
 
 
 def holds_fp8(layer: nn.Module) -> bool:
     return isinstance(base_of(layer), Fp8Linear)
 
 
-def stack_fp8(layers: Sequence[nn.Module]) -> Fp8FusedLinear:
+def stack_fp8(layers: Sequence[nn.Module], options: LoraOptions | None = None) -> Fp8FusedLinear:
     """The layers (of one input) as one product; their weights become views of its tensors, without a second copy."""
     bases: list[Any] = [base_of(layer) for layer in layers]
     bias = None if bases[0].bias is None else torch.cat([base.bias.detach() for base in bases])
@@ -29,6 +29,7 @@ def stack_fp8(layers: Sequence[nn.Module]) -> Fp8FusedLinear:
         bias,
         adapters_of(layers),
         bases[0].compute_dtype,
+        *(options or LoraOptions()).variant(layers),
     )
     start = 0
     for base in bases:

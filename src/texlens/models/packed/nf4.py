@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from texlens.kernels.adapter import Adapter
+from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.lora_linear.augmented import AugmentedLinear
+from texlens.kernels.moe_lora.gating import Gating
 from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import Nf4Weight, nf4_weight
-from texlens.models.packed.projections import adapters_of, base_of
+from texlens.models.packed.projections import LoraOptions, adapters_of, base_of
 
 
 class WeightBuffer:
@@ -40,9 +42,16 @@ class Nf4FusedLinear(AugmentedLinear):
     """An augmented weight that is in the buffer until that of another product is asked for."""
 
     def __init__(
-        self, weights: tuple[Nf4Weight, ...], bias: Tensor | None, adapters: tuple[Adapter, ...], buffer: WeightBuffer
+        self,
+        weights: tuple[Nf4Weight, ...],
+        bias: Tensor | None,
+        adapters: tuple[Adapter, ...],
+        buffer: WeightBuffer,
+        dropout: LoraDropout | None = None,
+        gating: Gating | None = None,
     ):
-        super().__init__(sum(weight.shape[0] for weight in weights), weights[0].shape[1], bias, adapters)
+        height = sum(weight.shape[0] for weight in weights)
+        super().__init__(height, weights[0].shape[1], bias, adapters, dropout, gating)
         self.weights, self.buffer = weights, buffer
         self.shape = self.height + self.ranks, self.width + self.ranks
         buffer.reserve(math.prod(self.shape))
@@ -74,7 +83,9 @@ class Nf4FusedLinear(AugmentedLinear):
         return (len(adapter.lora_b), len(adapter.lora_a)) == (self.height, self.ranks)
 
 
-def stack_nf4(layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer) -> Nf4FusedLinear:
+def stack_nf4(
+    layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, options: LoraOptions | None = None
+) -> Nf4FusedLinear:
     """Layers of one input, all in NF4, as one product.
 
     Args:
@@ -83,4 +94,5 @@ def stack_nf4(layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuf
     bases: list[Any] = [base_of(layer) for layer in layers]
     weights = tuple(nf4_weight(base.weight, dtype) for base in bases)
     bias = None if bases[0].bias is None else torch.cat([base.bias.detach() for base in bases]).to(dtype)
-    return Nf4FusedLinear(weights, bias, adapters_of(layers), buffer)
+    variant = (options or LoraOptions()).variant(layers)
+    return Nf4FusedLinear(weights, bias, adapters_of(layers), buffer, *variant)

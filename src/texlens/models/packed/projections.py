@@ -1,6 +1,9 @@
 """A model's linear layers, adapted by PEFT or not, as the products that the fused layers take."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,21 +12,46 @@ from torch import Tensor, nn
 
 from texlens.kernels.adapter import Adapter, padded_ranks
 from texlens.kernels.decoder_layer.reference import LoraWeight
+from texlens.kernels.dropout.mask import DropoutSeed, LoraDropout
 from texlens.kernels.lora_linear.augmented import DenseLinear
+from texlens.kernels.moe_lora.gating import Gating, Router
+from texlens.kernels.moe_lora.reference import gates_of
 from texlens.kernels.nf4.format import nf4_unsupported_reason
 from texlens.models.fp8 import Fp8Linear
 
 
-def stack(layers: Sequence[nn.Module]) -> DenseLinear:
+@dataclass(frozen=True)
+class LoraOptions:
+    """What the products of a model share.
+
+    Args:
+        seed: of the dropout of all adapters.
+        products: numbers of the products.
+    """
+
+    seed: DropoutSeed = field(default_factory=DropoutSeed)
+    products: Iterator[int] = field(default_factory=itertools.count)
+
+    def variant(self, layers: Sequence[nn.Module]) -> tuple[LoraDropout | None, Gating | None]:
+        """Dropout and routers of the adapters of layers with one input."""
+        number, probability = next(self.products), max(map(dropout_of, layers))
+        dropout = LoraDropout(probability, number, self.seed) if probability else None
+        routers = routers_of(layers)
+        return dropout, Gating(routers) if routers else None
+
+
+def stack(layers: Sequence[nn.Module], options: LoraOptions | None = None) -> DenseLinear:
     """The layers (of one input) as one product; their weights become views of one tensor, without a second copy."""
     bases = [base_of(layer) for layer in layers]
     adapters = adapters_of(layers)
-    augmented = _joined([base.weight for base in bases], padded_ranks(adapters))
+    dropout, gating = (options or LoraOptions()).variant(layers)
+    ranks = padded_ranks(adapters, gating.routers if gating else 0)
+    augmented = _joined([base.weight for base in bases], ranks)
     bias = bases[0].bias
     if bias is not None and len(bases) > 1:
         bias = _joined([base.bias for base in bases], 0)
     height = sum(base.out_features for base in bases)
-    return DenseLinear(augmented, height, None if bias is None else bias.detach(), adapters)
+    return DenseLinear(augmented, height, None if bias is None else bias.detach(), adapters, dropout, gating)
 
 
 def for_reference(product: DenseLinear) -> LoraWeight:
@@ -49,6 +77,8 @@ def unfused_linear_reason(layer: nn.Module) -> str | None:
         return "a layer whose weight is trained"
     if layer is base:
         return None
+    if is_moe_lora(layer):
+        return _unfused_mixture_reason(layer)
     if type(layer) is not LoraLinear and not _is_lora_on_4_bit(layer):
         return f"a {type(layer).__module__.rsplit('.', 1)[-1]} adapter"
     return _unfused_adapter_reason(layer)
@@ -62,19 +92,56 @@ def _unfused_adapter_reason(layer: Any) -> str | None:
         return "a variant of LoRA (DoRA, say)"
     if name in layer.lora_A and (layer.lora_A[name].bias is not None or layer.lora_B[name].bias is not None):
         return "a LoRA with a bias"
-    if name in layer.lora_dropout and getattr(layer.lora_dropout[name], "p", 0) > 0:
-        return "LoRA dropout"
+    if name in layer.lora_dropout and not isinstance(layer.lora_dropout[name], nn.Identity | nn.Dropout):
+        return "a LoRA dropout of another kind"
+    return None
+
+
+def _unfused_mixture_reason(layer: Any) -> str | None:
+    if len(layer.active_adapters) != 1 or layer.disable_adapters:
+        return "a MoE-LoRA that is off, or one of several"
+    return "a MoE-LoRA with dropout" if dropout_of(layer) else None
+
+
+def unfused_group_reason(layers: Sequence[nn.Module], backend: str) -> str | None:
+    """Why layers of one input can't be one product, or None."""
+    adapted = [layer for layer in layers if layer is not base_of(layer)]
+    rates = {dropout_of(layer) for layer in adapted}
+    mixtures = [layer for layer in adapted if is_moe_lora(layer)]
+    if len(rates) > 1:
+        return "layers of one input with different dropout"
+    if mixtures and len(mixtures) < len(adapted):
+        return "LoRA and MoE-LoRA on one input"
+    shapes = {(router.experts, router.rank, router.top_k) for router in routers_of(layers)}
+    if len(shapes) > 1:
+        return "layers of one input with different mixtures"
+    if backend == "reference" and (mixtures or any(rates)):
+        return "dropout or MoE-LoRA, for which there is no reference form"
     return None
 
 
 def base_of(layer: nn.Module) -> nn.Linear:
-    adapted = isinstance(layer, LoraLinear) or _is_lora_on_4_bit(layer)
+    adapted = isinstance(layer, LoraLinear) or _is_lora_on_4_bit(layer) or is_moe_lora(layer)
     return layer.base_layer if adapted else layer  # type: ignore[return-value]
 
 
 def is_4_bit(layer: nn.Module) -> bool:
     """Whether its weight is bitsandbytes' `Linear4bit`, which need not be installed."""
     return _is(base_of(layer), "bitsandbytes.nn.modules", "Linear4bit")
+
+
+def is_moe_lora(layer: nn.Module) -> bool:
+    """Whether it is a `adapters.moe_lora` layer, which is above this package."""
+    return _is(layer, "texlens.adapters.moe_lora.layer", "MoeLoraLayer")
+
+
+def dropout_of(layer: Any) -> float:
+    """The dropout probability of a layer's adapter; 0 without one."""
+    if layer is base_of(layer):
+        return 0.0
+    modules = layer.moe_lora_dropout if is_moe_lora(layer) else layer.lora_dropout
+    name = layer.active_adapters[0]
+    return float(getattr(modules[name], "p", 0.0)) if name in modules else 0.0
 
 
 def _is_lora_on_4_bit(layer: nn.Module) -> bool:
@@ -99,8 +166,7 @@ def adapters_of(layers: Sequence[nn.Module]) -> tuple[Adapter, ...]:
     adapters, row, column = [], 0, 0
     for layer in layers:
         height = base_of(layer).out_features
-        if parts := _parts(layer):
-            lora_a, lora_b, scaling = parts
+        for lora_a, lora_b, scaling in _parts(layer):
             adapters.append(
                 Adapter(lora_a, lora_b, scaling, slice(row, row + height), slice(column, column + len(lora_a)))
             )
@@ -109,13 +175,37 @@ def adapters_of(layers: Sequence[nn.Module]) -> tuple[Adapter, ...]:
     return tuple(adapters)
 
 
-def _parts(layer: Any) -> tuple[Tensor, Tensor, float] | None:
+def _parts(layer: Any) -> list[tuple[Tensor, Tensor, float]]:
+    """LoRA A, LoRA B and scaling of a layer's adapter: none, one, or with a shared expert two."""
     if layer is base_of(layer):
-        return None
+        return []
     name = layer.active_adapters[0]
-    if name not in layer.lora_A:
-        return None
-    return layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name]
+    kinds = ("lora_A", "lora_B"), ("moe_lora_A", "moe_lora_B"), ("moe_lora_shared_A", "moe_lora_shared_B")
+    sides = [[getattr(layer, side, {}) for side in kind] for kind in kinds]
+    return [(a[name].weight, b[name].weight, layer.scaling[name]) for a, b in sides if name in a]
+
+
+def routers_of(layers: Sequence[nn.Module]) -> tuple[Router, ...]:
+    """The routers of the MoE-LoRA of layers with one input; their rows are after those of all adapters."""
+    mixtures: list[Any] = [layer for layer in layers if is_moe_lora(layer)]
+    adapters = adapters_of(layers)
+    row, routers = adapters[-1].columns.stop if adapters else 0, []
+    for layer in mixtures:
+        name = layer.active_adapters[0]
+        lora_a, weight = layer.moe_lora_A[name].weight, layer.moe_lora_router[name].weight
+        columns = next(adapter.columns for adapter in adapters if adapter.lora_a is lora_a)
+        rows = slice(row, row + len(weight))
+        top_k = layer.top_k[name]
+        log = partial(_log_probabilities, layer, top_k)
+        routers.append(Router(weight, columns, rows, layer.r[name], top_k, log))
+        row = rows.stop
+    return tuple(routers)
+
+
+def _log_probabilities(layer: Any, top_k: int | None, chance: Tensor) -> None:
+    if layer.router_log is not None and layer.training:
+        dense = top_k is None or top_k == chance.shape[-1]
+        layer.router_log.add(layer, chance, chance if dense else gates_of(chance, top_k)[0])
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ A layer runs as one function (`kernels.decoder_layer`) where its linear layers a
 # T = tokens, D = width, H = heads, W = width of a head
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,14 @@ from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.models.families import Family, family_of_text
 from texlens.models.packed.fp8 import holds_fp8, stack_fp8
 from texlens.models.packed.nf4 import WeightBuffer, stack_nf4
-from texlens.models.packed.projections import for_reference, is_4_bit, stack, unfused_linear_reason
+from texlens.models.packed.projections import (
+    LoraOptions,
+    for_reference,
+    is_4_bit,
+    stack,
+    unfused_group_reason,
+    unfused_linear_reason,
+)
 
 LayerFunction = Callable[..., Tensor]
 """(x [T, D], cos, sin, segments, rows=None) to the next residual stream, of `rows` alone where given."""
@@ -45,7 +53,8 @@ class PackedText:
         self.model, self.config = language_model, language_model.config
         self.recompute_full = recompute == "full"
         self._axes: Tensor | None = None
-        make_layer = ReferenceFusedLayer if backend == "reference" else fused_layer_factory(backend)
+        self.options = LoraOptions()
+        make_layer = ReferenceFusedLayer if backend == "reference" else fused_layer_factory(backend, self.options)
         self.unfused: dict[int, str] = {}
         self.layers: list[LayerFunction] = []
         for number, layer in enumerate(language_model.layers):
@@ -74,6 +83,9 @@ class PackedText:
     ) -> Float[Tensor, "rows D"]:
         """Hidden states [T, D] before the last norm, of `rows` alone if given; `deepstack` is added to the image tokens
         after the first layers."""
+        self.options.seed.value = None
+        if self.model.training:
+            self.options.seed.draw(x.device)
         cos, sin = self.rotary(positions)
         last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
@@ -118,7 +130,11 @@ def unfused_reason(layer: Any, backend: str) -> str | None:
         return "a mixture of experts"
     if getattr(layer.self_attn, "sliding_window", None):
         return "sliding-window attention"
-    reasons = (unfused_linear_reason(part) for group in _groups(layer) for part in group)
+    groups = _groups(layer)
+    reasons = itertools.chain(
+        (unfused_linear_reason(part) for group in groups for part in group),
+        (unfused_group_reason(group, backend) for group in groups),
+    )
     return next((reason for reason in reasons if reason), None) or _mixed_bits_reason(layer, backend)
 
 
@@ -147,20 +163,21 @@ def _heads(attention: Any, config) -> Heads:
     )
 
 
-def fused_layer_factory(backend: str) -> Callable[[Any, str], LayerFunction]:
+def fused_layer_factory(backend: str, options: LoraOptions) -> Callable[[Any, str], LayerFunction]:
     """Makes fused layers with the elementwise operations of a backend."""
     kernels, buffer = BACKENDS[backend], WeightBuffer()
 
     def make_layer(layer: Any, recompute: str) -> LayerFunction:
         attention, first, second = layer.self_attn, layer.input_layernorm, layer.post_attention_layernorm
         layer = Layer(
-            *(_product(group, first.weight.dtype, buffer) for group in _groups(layer)),
+            *(_product(group, first.weight.dtype, buffer, options) for group in _groups(layer)),
             heads=_heads(attention, attention.config),
             first_norm=first.weight,
             second_norm=second.weight,
             eps=(first.variance_epsilon, second.variance_epsilon),
             kernels=kernels,
             recompute=recompute,
+            seed=options.seed,
         )
         return FusedLayer(layer)
 
@@ -181,10 +198,12 @@ class FusedLayer:
             product.invalidate()
 
 
-def _product(layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer) -> FusedLinear:
+def _product(
+    layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, options: LoraOptions
+) -> FusedLinear:
     if holds_fp8(layers[0]):
-        return stack_fp8(layers)
-    return stack_nf4(layers, dtype, buffer) if is_4_bit(layers[0]) else stack(layers)
+        return stack_fp8(layers, options)
+    return stack_nf4(layers, dtype, buffer, options) if is_4_bit(layers[0]) else stack(layers, options)
 
 
 def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:

@@ -1,0 +1,35 @@
+"""LoRA products of dropped inputs compared with the reference; Triton on a GPU, or with TRITON_INTERPRET=1 anywhere."""
+
+import importlib.util
+import os
+
+import pytest
+import torch
+
+from texlens.kernels.dropout import reference
+from texlens.kernels.dropout.api import BACKENDS
+from texlens.kernels.dropout.mask import DropoutSeed, LoraDropout
+
+interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
+pytestmark = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+HALF = torch.bfloat16 if torch.cuda.is_available() else torch.float16  # the interpreter has no products in bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, HALF])
+@pytest.mark.parametrize(("tokens", "width", "ranks"), [(70, 150, 8), (1, 128, 16), (33, 300, 130)])
+def test_products_equal_those_of_masked_inputs(tokens, width, ranks, dtype):
+    generator = torch.Generator().manual_seed(ranks)
+    shapes = (tokens, width + 8), (ranks, width), (tokens, ranks)
+    rows, lora_a, grad = (torch.randn(*shape, generator=generator).to(DEVICE, dtype) for shape in shapes)
+    x, dropout = rows[:, :width], LoraDropout(0.25, 3, DropoutSeed(torch.tensor([1 << 40 | 77], device=DEVICE)))
+    kernels = BACKENDS["triton"]
+    close = {"atol": 1e-4, "rtol": 1e-4} if dtype == torch.float32 else {"atol": 0.1, "rtol": 0.02}
+    expected = reference.dropped_product(x, lora_a, dropout)
+    torch.testing.assert_close(kernels.dropped_product(x, lora_a, dropout), expected, **close)
+    summed = kernels.dropped_sum(grad, x, dropout)
+    torch.testing.assert_close(summed, reference.dropped_sum(grad.float(), x.float(), dropout), **close)
+    added = rows.clone()[:, :width]
+    expected = reference.add_dropped_grad(x.clone(), grad, lora_a, dropout)
+    torch.testing.assert_close(kernels.add_dropped_grad(added, grad, lora_a, dropout), expected, **close)
