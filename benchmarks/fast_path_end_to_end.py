@@ -120,6 +120,8 @@ def prepare_folder(folder: Path, options) -> RunConfig:
             "checkpoints": {"every_steps": 100_000},
         },
     }
+    for branch, settings_of_branch in (getattr(options, "values", None) or {}).items():
+        values[branch] = settings_of_branch
     return build_config(values, overrides=options.set)
 
 

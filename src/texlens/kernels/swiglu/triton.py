@@ -3,7 +3,7 @@
 Separate operations (`elementwise.triton`) write the activation and the gradient of gate and up to memory, where the
 adapters read them again. Here gate, up and the gradient of the activation are read once: a program takes some columns
 and a span of rows, keeps the adapters' gradients for these columns in registers, and leaves its part of the LoRA A
-outputs of its rows. Small kernels sum the parts (`partial_sums`), without atomics: equal runs give equal numbers.
+outputs of its rows. Small kernels sum the parts (`triton_reduce`), without atomics: equal runs give equal numbers.
 
 In 8 bits the largest values of the rows are found on the way, and a second kernel recomputes the values and quantizes
 them, so that the activation and the gradient of gate and up are never in memory in 16 bits.
@@ -20,13 +20,13 @@ from torch import Tensor
 
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.fp8.format import FP8_DTYPE, padded_columns
-from texlens.kernels.swiglu.partial_sums import RankLayout, padded_rank, reduce_chunks, reduce_partial_sums
 from texlens.kernels.swiglu.triton_kernels import (
     backward_kernel,
     forward_kernel,
     quantize_swiglu_grad_kernel,
     quantize_swiglu_kernel,
 )
+from texlens.kernels.swiglu.triton_reduce import RankLayout, padded_rank, reduce_chunks, reduce_partial_sums
 
 
 class TileConfig(NamedTuple):

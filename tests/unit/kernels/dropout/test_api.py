@@ -25,11 +25,14 @@ def test_products_equal_those_of_masked_inputs(tokens, width, ranks, dtype):
     rows, lora_a, grad = (torch.randn(*shape, generator=generator).to(DEVICE, dtype) for shape in shapes)
     x, dropout = rows[:, :width], LoraDropout(0.25, 3, DropoutSeed(torch.tensor([1 << 40 | 77], device=DEVICE)))
     kernels = BACKENDS["triton"]
-    close = {"atol": 1e-4, "rtol": 1e-4} if dtype == torch.float32 else {"atol": 0.1, "rtol": 0.02}
-    expected = reference.dropped_product(x, lora_a, dropout)
-    torch.testing.assert_close(kernels.dropped_product(x, lora_a, dropout), expected, **close)
-    summed = kernels.dropped_sum(grad, x, dropout)
-    torch.testing.assert_close(summed, reference.dropped_sum(grad.float(), x.float(), dropout), **close)
+    limit = 1e-5 if dtype == torch.float32 else 1e-2
+    expected = reference.dropped_product(x.float(), lora_a.float(), dropout)
+    assert error(kernels.dropped_product(x, lora_a, dropout), expected) < limit
+    assert error(kernels.dropped_sum(grad, x, dropout), reference.dropped_sum(grad.float(), x.float(), dropout)) < limit
     added = rows.clone()[:, :width]
-    expected = reference.add_dropped_grad(x.clone(), grad, lora_a, dropout)
-    torch.testing.assert_close(kernels.add_dropped_grad(added, grad, lora_a, dropout), expected, **close)
+    expected = reference.add_dropped_grad(x.float(), grad.float(), lora_a.float(), dropout)
+    assert error(kernels.add_dropped_grad(added, grad, lora_a, dropout), expected) < limit
+
+
+def error(result: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((result.float() - expected).norm() / expected.norm())

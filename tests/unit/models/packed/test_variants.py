@@ -1,4 +1,4 @@
-"""Adapters of other kinds in fused layers give the loss and gradients of PEFT's modules, given the same dropout mask."""
+"""Adapters of other kinds in fused layers give the loss and gradients of PEFT modules, given the same dropout mask."""
 
 import importlib.util
 import os

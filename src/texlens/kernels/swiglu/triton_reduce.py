@@ -12,7 +12,7 @@ from torch import Tensor
 
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.fp8.format import padded_columns
-from texlens.kernels.swiglu.partial_sums_kernels import reduce_chunks_kernel, reduce_partial_sums_kernel
+from texlens.kernels.swiglu.triton_partial_sums import reduce_chunks_kernel, reduce_partial_sums_kernel
 
 
 class RankLayout(NamedTuple):
