@@ -17,7 +17,7 @@ from texlens.kernels.lora_linear.fused_linear import (
     LoraState,
     SwigluGrads,
 )
-from texlens.kernels.moe_lora.gating import Gating
+from texlens.kernels.moe_lora.api import Gating
 from texlens.kernels.swiglu.backend import triton_swiglu
 
 

@@ -23,7 +23,8 @@ from texlens.kernels.dropout.api import dropout_kernels
 from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.lora_linear.backend import MIN_WIDTH, triton_lora
-from texlens.kernels.moe_lora.gating import GatedState, Gating
+from texlens.kernels.moe_lora.api import Gating
+from texlens.kernels.moe_lora.gating import GatedState
 
 LoraState = Tensor | GatedState
 """The LoRA A output [T, R] that LoRA B multiplies, and with routers what their backward pass needs."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.lora_linear.augmented import AugmentedLinear
-from texlens.kernels.moe_lora.gating import Gating
+from texlens.kernels.moe_lora.api import Gating
 from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import Nf4Weight, nf4_weight
 from texlens.models.packed.projections import LoraOptions, adapters_of, base_of

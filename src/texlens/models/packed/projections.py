@@ -14,7 +14,8 @@ from texlens.kernels.adapter import Adapter, padded_ranks
 from texlens.kernels.decoder_layer.reference import LoraWeight
 from texlens.kernels.dropout.mask import DropoutSeed, LoraDropout
 from texlens.kernels.lora_linear.augmented import DenseLinear
-from texlens.kernels.moe_lora.gating import Gating, Router
+from texlens.kernels.moe_lora.api import Gating
+from texlens.kernels.moe_lora.gating import Router
 from texlens.kernels.moe_lora.reference import gates_of
 from texlens.kernels.nf4.format import nf4_unsupported_reason
 from texlens.models.fp8 import Fp8Linear
