@@ -1,6 +1,7 @@
 """Predictions of systems on rows: read from the cache, or made and stored there."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -12,6 +13,7 @@ from texlens.data.sample import Sample
 from texlens.evaluation.evaluation_rows import EvaluationRows
 from texlens.evaluation.prediction_cache import CacheKey, PredictionCache
 from texlens.evaluation.systems.protocol import Reader, SystemSource
+from texlens.evaluation.systems.run_systems import AdapterSource, BaseSource
 from texlens.inference.decoding.sampling import Sampling
 from texlens.metrics.prediction import Prediction
 
@@ -39,15 +41,50 @@ def predict(
         ModelError: a system can't be opened.
     """
     cache = PredictionCache(folder, label)
+    keys = {source.name: {**_key(config, rows), **source.identity()} for source in sources}
     predictions = {}
     for source in sources:
-        key = {**_key(config, rows), **source.identity()}
-        cached = cache.read(source.name, key, len(rows)) if use_cache else None
-        if cached is None:
-            cached = [*read_samples(source.open(), rows.samples, source.name, config.evaluate, console), *rows.failed]
-            cache.write(source.name, key, cached)
-        predictions[source.name] = cached
-    return predictions
+        cached = cache.read(source.name, keys[source.name], len(rows)) if use_cache else None
+        if cached is not None:
+            predictions[source.name] = cached
+    missing = [source for source in sources if source.name not in predictions]
+    generated = _read_together(missing, rows.samples, config.evaluate, console)
+    for source in missing:
+        made = generated.get(source.name)
+        if made is None:
+            made = read_samples(source.open(), rows.samples, source.name, config.evaluate, console)
+        predictions[source.name] = [*made, *rows.failed]
+        cache.write(source.name, keys[source.name], predictions[source.name])
+    return {source.name: predictions[source.name] for source in sources}
+
+
+def _read_together(
+    sources: Sequence[SystemSource], samples: Sequence[Sample], settings: EvaluateSettings, console: Console
+) -> dict[str, list[Prediction]]:
+    """Predictions of the run's own systems by name, where one batch can hold base and adapter; else none."""
+    shared = [
+        source for source in sources if isinstance(source, BaseSource | AdapterSource) and source.shared.shares_base
+    ]
+    if len(shared) < 2:
+        return {}
+    from texlens.inference.read_together import can_read_together, read_together
+
+    models: list[Any] = [source.open() for source in shared]
+    if not can_read_together(models):
+        return {}
+    generated = read_together(models, samples, sampling=evaluation_sampling(settings), seed=settings.seed)
+    order = {sample.id: number for number, sample in enumerate(samples)}
+    predictions: list[list[Prediction]] = [[] for _ in shared]
+    names = " and the ".join(source.name for source in shared)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"reading {len(samples)} rows with the {names}", total=len(samples) * len(shared))
+        for number, prediction in generated:
+            predictions[number].append(prediction)
+            bar.advance(task)
+    return {
+        source.name: sorted(rows, key=lambda prediction: order[prediction.id])
+        for source, rows in zip(shared, predictions, strict=True)
+    }
 
 
 def read_samples(

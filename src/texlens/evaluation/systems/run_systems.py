@@ -51,12 +51,16 @@ class SharedModel:
             **({} if quantize == "none" else {"quantize": quantize}),
         }
 
+    @property
+    def shares_base(self) -> bool:
+        """Whether base and adapter are one model in memory."""
+        return self.with_adapter and not is_full(self.run.adapter)
+
     def _loaded(self, name: str) -> dict[str, LoadedModel]:
-        shares_base = self.with_adapter and not is_full(self.run.adapter)
-        if name == "base" and not shares_base:
+        if name == "base" and not self.shares_base:
             return {name: open_model(resolve_run_base(self.config, self.run, trained=self.with_adapter))}
         adapter = open_model(self.run.adapter, config=self.config)
-        return {"adapter": adapter, **({"base": base_of(adapter)} if shares_base else {})}
+        return {"adapter": adapter, **({"base": base_of(adapter)} if self.shares_base else {})}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from texlens.core.errors import ConfigError
 from texlens.core.notes import print_note
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
 from texlens.inference.decoding.continuous_batch import ContinuousBatch
@@ -118,6 +119,16 @@ def open_engine(
     if reason := model_unsupported_reason(switch.model):
         print_note(f"the decoding engine can't run this model ({reason}); it is decoded by the reference, more slowly")
         return None
+    try:
+        return _opened(switch, processor, adapters, plan)
+    except ConfigError as error:
+        print_note(f"the decoding engine can't run here ({error}); rows are decoded by the reference, more slowly")
+        return None
+
+
+def _opened(
+    switch: AdapterSwitch, processor: Processor, adapters: Sequence[str | None], plan: EnginePlan | None
+) -> EngineBatch:
     if UNCHANGED in adapters:
         return EngineBatch(switch, processor, adapters, plan)
     kept = switch.kept.get("engine")
