@@ -2,7 +2,7 @@
 
 import typer
 
-from texlens.cli.data import export, import_, inspect, mix, plan, show, split, synth, validate
+from texlens.cli.data import catalog, export, import_, inspect, mix, plan, show, split, synth, validate
 
 app = typer.Typer(help="Data sets: fetch, convert, check, divide, mix and look at them.", no_args_is_help=True)
 
@@ -14,6 +14,7 @@ def group() -> None:
 
 app.command("import")(import_.import_)
 app.command()(import_.convert)
+app.command()(catalog.catalog)
 app.command()(split.split)
 app.command()(synth.synth)
 app.command()(mix.mix)

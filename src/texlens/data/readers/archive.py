@@ -4,18 +4,22 @@ Files that would leave the folder are rejected. An image whose bytes are damaged
 row that names it is rejected and the rest goes on; any other damaged file stops the reading.
 """
 
+import errno
 import hashlib
 import os
 import shutil
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from texlens.core.cache import cache_folder
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, one_line
 from texlens.core.files import swap_in
 from texlens.data.image_formats import IMAGE_SUFFIXES
 
+DAMAGE = (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error, struct.error, ValueError, OverflowError)
+"""What `zipfile` raises over damaged archives; NotImplementedError over a damaged compression method."""
 BOMB_RATIO = 200
 BOMB_BYTES = 1 << 30
 """An archive of more than both is taken for a bomb: pictures hardly shrink."""
@@ -50,8 +54,12 @@ def _unpack(path: Path, folder: Path) -> None:
                 if not member.is_dir() and not member.filename.startswith("__MACOSX/"):
                     _extract(path, archive, member, staging)
         swap_in(staging, folder, flushed=True)
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: no whole zip ({error}); it may be cut short, download it again") from error
+    except DAMAGE as error:
+        raise DataError(f"{path}: not a complete zip ({one_line(error, 200)}); download it again") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise DataError(f"{path}: not a complete zip (an offset outside it); download it again") from error
     except RuntimeError as error:
         raise DataError(f"{path}: {error}; unpack it yourself and name the folder") from error
     finally:
@@ -80,7 +88,7 @@ def _extract(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, stag
             shutil.copyfileobj(source, file)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise DataError(f"{path}: {member.filename!r} is a file and a folder in it; unpack it yourself") from error
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+    except DAMAGE as error:
         if target.suffix.lower() not in IMAGE_SUFFIXES:
             raise DataError(f"{path}: {member.filename} is damaged ({error}); download the archive again") from error
         target.write_bytes(b"")

@@ -28,7 +28,7 @@ def test_a_zip_is_read_as_the_folder_in_it(tmp_path):
 def test_a_zip_cut_short_is_named_and_leaves_nothing(tmp_path):
     path = zipped(tmp_path / "a.zip", a_dot_png=png(), a_dot_txt="x")
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(DataError, match=r"a.zip: no whole zip .* cut short, download it again"):
+    with pytest.raises(DataError, match=r"a.zip: not a complete zip .* download it again"):
         load_split(str(path))
     assert list((tmp_path / "cache/archives").iterdir()) == []
 

@@ -140,11 +140,11 @@ def _without_leading(prompt: str, history: tuple[Turn, ...]) -> tuple[str, tuple
     leading = LEADING.match(texts[0])
     if not leading or leading.group().count(IMAGE_PLACEHOLDER) != sum(t.count(IMAGE_PLACEHOLDER) for t in texts):
         return prompt, history
-    rest = texts[0][leading.end() :].strip("\n")
+    text = texts[0][leading.end() :].strip("\n")
     if len(texts) == 1:
-        return rest, history
+        return text, history
     first = next(number for number, turn in enumerate(history) if turn.role == "user")
-    return prompt, (*history[:first], Turn("user", rest), *history[first + 1 :])
+    return prompt, (*history[:first], Turn("user", text), *history[first + 1 :])
 
 
 def _chosen(names: Collection[str], known: tuple[str, ...], requested: str, default: str) -> str | None:

@@ -189,12 +189,12 @@ def unique_ids(ids: list | None, split: str) -> list[str] | None:
     """
     if ids is None:
         return None
-    seen: set[str] = set()
+    known: set[str] = set()
     unique: list[str] = []
     for row, value in enumerate(ids):
         name = f"{split}-{row}" if value is None else str(value)
-        name = f"{name}#{row}" if name in seen else name
-        seen.add(name)
+        name = f"{name}#{row}" if name in known else name
+        known.add(name)
         unique.append(name)
     return unique
 

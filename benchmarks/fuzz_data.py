@@ -1,0 +1,154 @@
+"""Damaged data files of every format: each must be read, in part with its rejected rows named, or refused in one line.
+
+A valid file of each format is changed at random (bytes flipped, cut, doubled, replaced), read in a process of its own
+with a time limit, and every row's image is decoded. Counted: `read` (all or some rows), `refused` (one line),
+`traceback`, `crash` (the process died), `timeout`.
+
+    python benchmarks/fuzz_data.py --cases 200 --write benchmarks/results
+"""
+
+import argparse
+import io
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+from PIL import Image
+from result import write_result
+
+from texlens.core.errors import TexlensError
+from texlens.data.load import load_split
+
+LIMIT_S = 20
+REFUSED, TRACEBACK = 2, 1
+
+
+def png(seed: int) -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((48, 24), seed + 1).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_valid(folder: Path) -> dict[str, Path]:
+    """A valid file of each format, with its images; the file of each is the one that is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    turns = [{"role": "user", "content": "<image>Read"}, {"role": "assistant", "content": "x^2"}]
+    texts = {
+        "csv": ("rows.csv", "image,text\n" + "".join(f'a.png,"x_{n}, y"\n' for n in range(6))),
+        "jsonl": ("rows.jsonl", "".join(json.dumps({"image": "a.png", "text": f"x_{n}"}) + "\n" for n in range(6))),
+        "records": ("rows.json", json.dumps([{"image": "a.png", "text": f"x_{n}"} for n in range(6)])),
+        "messages": ("rows.json", json.dumps([{"messages": turns, "images": ["a.png"]}] * 6)),
+        "inkml": ("a.inkml", '<ink><annotation type="truth">x</annotation><trace>1 2, 3 4, 5 9</trace></ink>'),
+        "coco": (
+            "captions_train2017.json",
+            json.dumps(
+                {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "caption": "A cat."}]}
+            ),
+        ),
+    }
+    files = {}
+    for name, (file, text) in texts.items():
+        files[name] = _write_case(folder / name, file, text.encode())
+    files["image folder"] = _write_case(folder / "images", "a.png", png(0))
+    (folder / "images" / "a.txt").write_text("x")
+    table = pa.table({"image": [png(n) for n in range(6)], "text": [f"x_{n}" for n in range(6)]})
+    data = io.BytesIO()
+    pq.write_table(table, data)
+    files["parquet"] = _write_case(folder / "parquet", "train.parquet", data.getvalue())
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.csv", "image,text\na.png,x\n")
+        archive.writestr("a.png", png(0))
+    files["zip"] = _write_case(folder / "zip", "set.zip", data.getvalue())
+    return files
+
+
+def _write_case(folder: Path, name: str, data: bytes) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(png(0))
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at = rng.randrange(len(changed)) if changed else 0
+        kind = rng.randrange(5)
+        if kind == 0 and changed:
+            changed[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del changed[at:]
+        elif kind == 2:
+            changed[at:at] = changed[at : at + rng.randrange(1, 64)]
+        elif kind == 3:
+            changed[at : at + rng.randrange(1, 9)] = rng.randbytes(rng.randrange(9))
+        else:
+            changed[at:at] = rng.choice((b"\0", b"\r", b'"', b"[" * 3_000, b"9" * 5_000, b"\xff\xfe", b"\\ud800"))
+    return bytes(changed)
+
+
+def read_all(path: Path) -> None:
+    for row in load_split(str(path)):
+        for image in row.images:
+            try:
+                image.load()
+            except TexlensError:
+                continue
+
+
+def outcome(path: Path) -> str:
+    """What reading the file comes to, in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        signal.alarm(LIMIT_S)
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        try:
+            read_all(path)
+            os._exit(0)
+        except TexlensError as error:
+            os._exit(REFUSED if "\n" not in str(error) else TRACEBACK)
+        except BaseException:  # noqa: BLE001 - that is what is counted
+            os._exit(TRACEBACK)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return "timeout" if os.WTERMSIG(status) == signal.SIGALRM else "crash"
+    return {0: "read", REFUSED: "refused"}.get(os.WEXITSTATUS(status), "traceback")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=200, help="of each format")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", type=Path, help="folder of the results")
+    arguments = parser.parse_args()
+    results: dict[str, dict] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["TEXLENS_CACHE"] = str(Path(folder) / "cache")
+        for name, file in write_valid(Path(folder) / "valid").items():
+            data, counts, slowest = file.read_bytes(), Counter(), 0.0
+            for case in range(arguments.cases):
+                file.write_bytes(damaged(data, random.Random(f"{arguments.seed} {name} {case}")))
+                began = time.perf_counter()
+                counts[outcome(file if name != "image folder" else file.parent)] += 1
+                slowest = max(slowest, time.perf_counter() - began)
+            results[name] = {**dict(sorted(counts.items())), "slowest_s": round(slowest, 2)}
+            print(name, results[name], flush=True)
+    if arguments.write:
+        command = f"python benchmarks/fuzz_data.py --cases {arguments.cases} --seed {arguments.seed}"
+        values = {"cases_per_format": arguments.cases, "seed": arguments.seed, "formats": results}
+        write_result(arguments.write, "fuzz data", command, ("pyarrow", "pillow"), values)
+    return 1 if any({"traceback", "timeout"} & set(counts) for counts in results.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
