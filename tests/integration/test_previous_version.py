@@ -50,7 +50,12 @@ def test_comparison_and_report_are_written_again(old_run, texlens):
     (old_run / "report.html").unlink()
     now = texlens("compare", old_run, "--json").json
     pair, pair_before = now["paired"]["adapter_vs_base"], before["paired"]["adapter_vs_base"]
+    differences, differences_before = pair.pop("differences"), pair_before.pop("differences")
     assert {key: pair[key] for key in pair_before} == pair_before
+    assert {name: differences[name] for name in differences_before if name in differences} == {
+        name: value for name, value in differences_before.items() if name in differences
+    }
+    assert len(differences_before.keys() & differences.keys()) >= 17
     assert now["train_overlap"]["either"] == 0
     assert (old_run / "report.html").is_file()
 

@@ -1,12 +1,13 @@
 """A comparison of a run's systems with what it was measured on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from texlens.config.run import RunConfig
 from texlens.evaluation.comparison import Comparison
+from texlens.evaluation.confusion import confusions
 from texlens.evaluation.train_overlap import TrainOverlap
 
 
@@ -33,6 +34,7 @@ class MeasuredComparison:
     def to_json(self) -> dict[str, Any]:
         return {
             **self.comparison.to_json(),
+            "confusions": [asdict(confusion) for confusion in confusions(self.comparison)],
             "label": self.label,
             "data": dict(self.data),
             "train_overlap": _with_sentence(self.overlap),

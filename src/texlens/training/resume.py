@@ -38,7 +38,10 @@ def find_start(run: TrainContext, accept_changes: bool) -> Start:
     if checkpoint is None:
         run.console.print("no checkpoint yet: starting from the first step")
         return Start()
-    before = Origin.read(checkpoint) or _origin_of_old_run(run.folder)
+    before = Origin.read(checkpoint)
+    if before is None:
+        before = _origin_of_old_run(run.folder)
+        run.warn(f"note: {checkpoint.name} is of version 0.1, whose fingerprints of rows can't be compared")
     changes = differences(before, run.origin)
     shown = "; ".join(f"{name}: {change}" for name, change in list(changes.items())[:MAX_CHANGES_SHOWN])
     more = len(changes) - MAX_CHANGES_SHOWN
@@ -56,10 +59,8 @@ def find_start(run: TrainContext, accept_changes: bool) -> Start:
 
 
 def _origin_of_old_run(folder: RunFolder) -> Origin:
-    """From what version 0.1 recorded: fingerprints, but no settings of the checkpoint."""
-    splits = (folder.read_json("data.json") or {}).get("splits", {})
-    rows = {role: split["fingerprint"] for role, split in splits.items() if "fingerprint" in split}
-    return Origin(folder.manifest.get("base_fingerprint", ""), rows)
+    """From what version 0.1 recorded: the base; its fingerprints of rows left images and prompts out."""
+    return Origin(folder.manifest.get("base_fingerprint", ""), {})
 
 
 def segments_with(folder: RunFolder, start: Start, step: int, date: str) -> list[dict]:

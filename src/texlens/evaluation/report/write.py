@@ -9,6 +9,7 @@ from markupsafe import Markup
 from texlens.core.files import write_text
 from texlens.evaluation.comparison import Comparison, PairedResult
 from texlens.evaluation.expert_utilization import last_use
+from texlens.evaluation.report.confusions import confusion_rows
 from texlens.evaluation.report.content import ReportData
 from texlens.evaluation.report.experts import dead_line, expert_chart
 from texlens.evaluation.report.gallery import OUTCOMES, gallery
@@ -58,6 +59,7 @@ def write_report(
             dead=dead_line(use),
             scores=_scores(data.comparison),
             domains=_domains(data.comparison),
+            confusions=confusion_rows(data.comparison, draw),
             outcomes=outcome_titles(data.comparison),
             pair=_pair(data.comparison),
             pictures=_pictures_note(data, shown, drawn),

@@ -68,7 +68,7 @@ def differences(before: Origin, now: Origin) -> dict[str, str]:
     if before.base != now.base:
         changes["base"] = f"weights {before.base[:12]} -> {now.base[:12]}"
     for role in before.rows.keys() | now.rows.keys():
-        if before.rows.get(role) != now.rows.get(role):
+        if before.rows and before.rows.get(role) != now.rows.get(role):
             changes[f"{role} rows"] = "other rows or images"
     for key in sorted(before.settings.keys() | now.settings.keys()):
         old, new = before.settings.get(key, UNSET), now.settings.get(key, UNSET)
