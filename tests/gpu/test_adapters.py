@@ -16,11 +16,11 @@ def test_grouped_products_equal_the_loop_in_value_and_gradient():
     x = torch.randn(96, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     weight = torch.randn(4, 32, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     ends = torch.tensor([40, 40, 80, 96], device="cuda", dtype=torch.int32)
-    found = []
+    results = []
     for product in (grouped, grouped_loop):
         y = product(x, weight, ends)
-        found.append((y, *torch.autograd.grad(y.float().square().sum(), (x, weight))))
-    for left, right in zip(*found, strict=True):
+        results.append((y, *torch.autograd.grad(y.float().square().sum(), (x, weight))))
+    for left, right in zip(*results, strict=True):
         torch.testing.assert_close(left, right, rtol=2e-2, atol=2e-2)
 
 

@@ -1,4 +1,4 @@
-"""Bases in fp8 on a card that has it: the layers beside exact ones and beside their plain form, and a run."""
+"""Bases in fp8 on a GPU that has it: the layers beside exact ones and beside their plain form, and a run."""
 
 from types import SimpleNamespace
 
@@ -36,10 +36,10 @@ def test_layers_of_one_input_are_near_the_exact_ones_and_equal_their_reference(t
     torch.manual_seed(0)
     layers = [nn.Linear(256, size, bias=bias, device="cuda", dtype=torch.bfloat16) for size in (512, 128)]
     x = torch.randn(1, tokens, 256, device="cuda", dtype=torch.bfloat16, requires_grad=True)
-    slopes = [torch.randn(1, tokens, size, device="cuda", dtype=torch.bfloat16) for size in (512, 128)]
-    for layer, coded, slope in zip(layers, quantize_together(layers), slopes, strict=True):
+    grads = [torch.randn(1, tokens, size, device="cuda", dtype=torch.bfloat16) for size in (512, 128)]
+    for layer, coded, grad in zip(layers, quantize_together(layers), grads, strict=True):
         y = coded(x)
-        (dx,) = torch.autograd.grad(y, x, slope)
+        (dx,) = torch.autograd.grad(y, x, grad)
         exact = layer(x)
         (dx_exact,) = torch.autograd.grad(exact, x, grad)
         assert y.dtype == dx.dtype == torch.bfloat16
@@ -68,7 +68,7 @@ def test_it_reads_and_trains_in_both_engines_with_losses_near_those_in_16_bits(t
     assert len(fp8_layers(model)) == 14
     with torch.no_grad():
         assert torch.isfinite(model(input_ids=torch.arange(20, device="cuda")[None]).logits).all()
-    found = {}
+    results = {}
     for quantize, engine in (("none", "reference"), ("fp8", "reference"), ("fp8", "packed")):
         config = build_config(
             {
@@ -81,9 +81,9 @@ def test_it_reads_and_trains_in_both_engines_with_losses_near_those_in_16_bits(t
         )
         run = RunFolder.create(tmp_path, f"{quantize}-{engine}")
         run_training(config, run)
-        found[quantize, engine] = [row["loss"] for row in run.history() if "loss" in row]
-    assert found["fp8", "reference"] == pytest.approx(found["none", "reference"], rel=0.05)
-    assert found["fp8", "packed"] == pytest.approx(found["fp8", "reference"], rel=0.03)
+        results[quantize, engine] = [row["loss"] for row in run.history() if "loss" in row]
+    assert results["fp8", "reference"] == pytest.approx(results["none", "reference"], rel=0.05)
+    assert results["fp8", "packed"] == pytest.approx(results["fp8", "reference"], rel=0.03)
 
 
 TOWERS = ("Qwen2-VL-2B-Instruct", "Qwen2.5-VL-3B-Instruct", "Qwen3-VL-4B-Instruct", "Qwen3-VL-8B-Instruct")
@@ -111,8 +111,8 @@ def check_tower(name: str, device: str, dtype: torch.dtype) -> None:
     model, geometry, pack = tower_of(name, device, dtype)
     features, deep = packed_forward(model, geometry).vision(pack)
     exact = features, *deep
-    kept = quantize_in_fp8(model, vision=True)
-    assert len(kept) == (6 if name.startswith("Qwen2.5") else 0)
+    unquantized = quantize_in_fp8(model, vision=True)
+    assert len(unquantized) == (6 if name.startswith("Qwen2.5") else 0)
     vision = packed_forward(model, geometry, backend="triton" if device == "cuda" else "reference").vision
     vision(pack)
     if device == "cuda":
@@ -123,8 +123,8 @@ def check_tower(name: str, device: str, dtype: torch.dtype) -> None:
     finally:
         if device == "cuda":
             torch.cuda.set_sync_debug_mode("default")
-    for found, right in zip((features, *deep), exact, strict=True):
-        assert 0.002 < far(found, right) < 0.15
+    for results, right in zip((features, *deep), exact, strict=True):
+        assert 0.002 < far(results, right) < 0.15
 
 
 @pytest.mark.parametrize("name", TOWERS)
@@ -132,8 +132,8 @@ def test_a_tower_in_fp8_is_near_one_in_16_bits_and_never_waits(name):
     check_tower(name, "cuda", torch.bfloat16)
 
 
-@pytest.mark.parametrize(("width", "wide"), [(1024, 4096), (1152, 4304), (1280, 5120)])
-def test_a_blocks_kernels_equal_their_reference(width, wide):
+@pytest.mark.parametrize(("width", "mlp_width"), [(1024, 4096), (1152, 4304), (1280, 5120)])
+def test_a_blocks_kernels_equal_their_reference(width, mlp_width):
     torch.manual_seed(0)
     x, y = (torch.randn(300, width, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     weight, bias = (torch.randn(width, device="cuda", dtype=torch.bfloat16) for _ in range(2))
@@ -142,7 +142,7 @@ def test_a_blocks_kernels_equal_their_reference(width, wide):
         total, (codes, scale) = api.norm_quantize(x, y.clone(), weight, by, 1e-6)
         assert torch.equal(total, expected)
         assert far(codes.float() * scale, right[0].float() * right[1]) < 0.01
-    act = torch.randn(300, wide, device="cuda", dtype=torch.bfloat16) * 3
+    act = torch.randn(300, mlp_width, device="cuda", dtype=torch.bfloat16) * 3
     for gelu in GELUS.values():
         (codes, scale), right = api.gelu_quantize(act, gelu), reference.gelu_quantize_reference(act, gelu)
         assert far(codes.float() * scale, right[0].float() * right[1]) < 0.01
@@ -151,7 +151,7 @@ def test_a_blocks_kernels_equal_their_reference(width, wide):
 @pytest.mark.parametrize("family", ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"])
 def test_training_over_a_tower_in_fp8_agrees_between_the_engines(family, tmp_path):
     folder = write_tiny_checkpoint(tmp_path / "base", family)
-    found = {}
+    results = {}
     for engine in ("reference", "packed"):
         config = build_config(
             {
@@ -164,5 +164,5 @@ def test_training_over_a_tower_in_fp8_agrees_between_the_engines(family, tmp_pat
         )
         run = RunFolder.create(tmp_path, engine)
         run_training(config, run)
-        found[engine] = [row["loss"] for row in run.history() if "loss" in row]
-    assert found["packed"] == pytest.approx(found["reference"], rel=0.03)
+        results[engine] = [row["loss"] for row in run.history() if "loss" in row]
+    assert results["packed"] == pytest.approx(results["reference"], rel=0.03)

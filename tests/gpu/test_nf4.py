@@ -1,4 +1,4 @@
-"""NF4 bases on a card: the kernel at full size, and fused layers beside bitsandbytes' own."""
+"""NF4 bases on a GPU: the kernel at full size, and fused layers beside bitsandbytes' own."""
 
 import importlib.util
 
@@ -45,8 +45,8 @@ def test_fused_layers_are_near_bitsandbytes_modules(family, recompute, tmp_path)
     forward = packed_forward(model, processor.geometry, recompute=recompute, backend="triton")
     assert forward.text.unfused == {}
     loss = forward.loss(pack)
-    found = gradients(loss, trained)
+    results = gradients(loss, trained)
     torch.testing.assert_close(loss, reference, rtol=2e-2, atol=0)
-    assert found.keys() == expected.keys()
-    ours, theirs = (torch.cat([grads[name].flatten() for name in expected]) for grads in (found, expected))
+    assert results.keys() == expected.keys()
+    ours, theirs = (torch.cat([grads[name].flatten() for name in expected]) for grads in (results, expected))
     assert (ours - theirs).norm() < 0.1 * theirs.norm()

@@ -42,7 +42,7 @@ def test_the_tower_reads_a_pack_without_waiting(family, waiting_is_an_error):
 
 
 @pytest.mark.parametrize("backend", ["reference", "triton"])
-def test_a_pack_goes_there_and_back_without_waiting(backend, waiting_is_an_error):
+def test_a_pack_runs_forward_and_backward_without_waiting(backend, waiting_is_an_error):
     model, processor = load_model(NANO_FOLDER), load_processor(NANO_FOLDER)
     lora = LoraConfig(r=16, target_modules=r".*language_model\..*_proj$", task_type="CAUSAL_LM")
     model = get_peft_model(model, lora).base_model.model

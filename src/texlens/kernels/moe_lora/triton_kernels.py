@@ -92,6 +92,6 @@ def gate_backward_kernel(
             grad_gates += tl.load(grad_chance + offsets, is_expert, other=0.0)
         grad_logits = chance * (grad_gates - tl.sum(grad_gates * chance, 1)[:, None])
         for number in tl.static_range(EXPERTS):
-            one = tl.sum(tl.where(expert[None] == number, grad_logits, 0.0), 1)
-            result = tl.where((column == router + number)[None], one[:, None], result)
+            grad_logit = tl.sum(tl.where(expert[None] == number, grad_logits, 0.0), 1)
+            result = tl.where((column == router + number)[None], grad_logit[:, None], result)
     tl.store(grad + row[:, None] * columns + column[None], result.to(grads.dtype), mask)

@@ -19,12 +19,12 @@ def test_share_of_dropped_values_and_mean(probability):
 def test_neighbors_are_independent():
     dropped = (mask(0.5) == 0).double() - 0.5
     bound = 4 * 0.25 / dropped.numel() ** 0.5
-    for one, other in [
+    for values, other in [
         (dropped[:, 1:], dropped[:, :-1]),
         (dropped[1:], dropped[:-1]),
         (dropped[:, 2:], dropped[:, :-2]),
     ]:
-        assert abs((one * other).mean()) < bound
+        assert abs((values * other).mean()) < bound
 
 
 def test_mask_depends_on_seed_and_product():

@@ -58,10 +58,10 @@ def test_the_kernel_equals_its_reference(vocabulary, dtype):
     generator = torch.Generator().manual_seed(vocabulary)
     logits = (4 * torch.randn(4, vocabulary, generator=generator)).to(DEVICE, dtype)
     labels = torch.tensor([vocabulary - 1, -100, 0, 17], device=DEVICE)
-    expected, expected_slope = chunk_loss_reference(logits.clone(), labels, True)
+    expected, expected_gradient = chunk_loss_reference(logits.clone(), labels, True)
     loss, grad = BACKENDS["triton"](logits, labels, True)
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(grad, expected_slope, atol=1e-6, rtol=1e-5 if dtype == torch.float32 else 1e-2)
+    torch.testing.assert_close(grad, expected_gradient, atol=1e-6, rtol=1e-5 if dtype == torch.float32 else 1e-2)
     assert grad.data_ptr() == logits.data_ptr()
     assert grad[1].abs().sum() == 0
 

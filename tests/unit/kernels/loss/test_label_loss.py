@@ -8,7 +8,7 @@ LABELS = torch.tensor([[-100, -100, 3, 4, -100], [-100, 1, 2, 3, 5]])
 
 def test_it_is_the_mean_over_label_tokens_given_the_tokens_before():
     chosen = [(0, 1, 3), (0, 2, 4), (1, 0, 1), (1, 1, 2), (1, 2, 3), (1, 3, 5)]
-    expected = -sum(LOGITS[row, place].log_softmax(-1)[label] for row, place, label in chosen) / 6
+    expected = -sum(LOGITS[row, token].log_softmax(-1)[label] for row, token, label in chosen) / 6
     assert torch.allclose(label_loss(LOGITS, LABELS), expected)
     assert count_labels(LABELS) == 6
 

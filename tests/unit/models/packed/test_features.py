@@ -41,11 +41,11 @@ def test_kept_features_are_the_towers_in_each_images_own_order(family, padding, 
     store = feature_store(without, processor.geometry)
     keeping = replace(without, store=store)
 
-    made = keeping.image_features(build_pack(examples(processor, store), layout))
-    assert all(map(torch.equal, made, expected))
-    kept = build_pack(examples(processor, store), layout)
-    assert "patches" not in kept
-    assert all(map(torch.equal, keeping.image_features(kept), expected))
+    outputs = keeping.image_features(build_pack(examples(processor, store), layout))
+    assert all(map(torch.equal, outputs, expected))
+    cached = build_pack(examples(processor, store), layout)
+    assert "patches" not in cached
+    assert all(map(torch.equal, keeping.image_features(cached), expected))
 
     for image in images([0, 2]):
         store.path(store.key(image)).unlink()

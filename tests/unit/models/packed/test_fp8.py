@@ -20,20 +20,20 @@ def dequantized(layer: Fp8Linear) -> torch.Tensor:
 
 def in_fp8(family):
     model, processor = tiny_model(family)
-    kept = quantize_in_fp8(model)
-    return adapted(model, target_modules=EVERY), model, processor, kept
+    unquantized = quantize_in_fp8(model)
+    return adapted(model, target_modules=EVERY), model, processor, unquantized
 
 
 def angle(left: dict, expected: dict) -> float:
-    one, other = (torch.cat([side[name].flatten() for name in sorted(left)]) for side in (left, expected))
-    return float(torch.nn.functional.cosine_similarity(one, other, 0))
+    weight_of, other = (torch.cat([side[name].flatten() for name in sorted(left)]) for side in (left, expected))
+    return float(torch.nn.functional.cosine_similarity(weight_of, other, 0))
 
 
 @pytest.mark.parametrize("recompute", ["none", "mlp", "full"])
 @pytest.mark.parametrize("family", DENSE)
 def test_fused_layers_over_fp8_rows_come_near_the_modules_over_the_same_fp8_rows(family, recompute):
-    trained, model, processor, kept = in_fp8(family)
-    if kept:
+    trained, model, processor, unquantized = in_fp8(family)
+    if unquantized:
         pytest.skip("a width of the tiny model is no multiple of 16")
     pack = pack_of(model, processor)
     modules = packed_forward(trained.base_model.model, processor.geometry, fused=False)
@@ -43,7 +43,7 @@ def test_fused_layers_over_fp8_rows_come_near_the_modules_over_the_same_fp8_rows
     assert forward.text.unfused == {}
     loss = forward.loss(pack) / 7
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0)
-    # Either way slopes err by the rounding of 8-bit rows; by other seeds they lie 0.92 to 0.98 from exact ones.
+    # Either way gradients err by the rounding of 8-bit rows; by other seeds they lie 0.92 to 0.98 from exact ones.
     assert angle(gradients(loss, trained), grads) > 0.85
 
 
@@ -87,7 +87,9 @@ def far(left: torch.Tensor, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_tower_in_fp8_comes_near_one_in_16_bits_and_its_modules(family):
     (expected, pack, _), (in_fp8, *_), (modules, *_) = towers(family)
-    modules._block_in_fp8 = lambda block, x, last, *rest: by_modules(block, x if last is None else x + last, *rest)
+    modules._block_in_fp8 = lambda block, x, last, *arguments: by_modules(
+        block, x if last is None else x + last, *arguments
+    )
     with torch.no_grad():
         outputs = [vision(pack) for vision in (expected, in_fp8, modules)]
     features = [[merged, *deepstack] for merged, deepstack in outputs]

@@ -55,8 +55,8 @@ class Mixed(torch.autograd.Function):
 @pytest.mark.parametrize("recompute", ["none", "mlp", "full"])
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
 def test_layers_keep_what_is_planned_and_take_it_in_their_backward_kernels(family, recompute, monkeypatch):
-    """Beside what is planned: thin products in borders of 8, cos and sin; and `only_here`, two temporaries of the
-    activation that a GPU's kernel does without, the result, and the first slope in its border."""
+    """Beside what is planned: LoRA A outputs in borders of 8, cos and sin; and `only_here`, two temporaries of the
+    activation that a GPU's kernel does without, the result, and the first gradient in its border."""
     monkeypatch.setattr("texlens.kernels.backends.TRITON_ENABLED", False)
     monkeypatch.setattr(
         "texlens.kernels.decoder_layer.layer.attend", lambda query, key, value, *_, **__: Mixed.apply(query, key, value)
@@ -73,14 +73,14 @@ def test_layers_keep_what_is_planned_and_take_it_in_their_backward_kernels(famil
         trained.zero_grad()
         before = floats.live
         out = run(x, positions, where, nothing, [])
-        kept = floats.live - before - out.nbytes
+        saved = floats.live - before - out.nbytes
         floats.peak = floats.live
         out.backward(torch.ones_like(out))
     lora_a_out = 8 * {"none": 4, "mlp": 3, "full": 1}[recompute] * len(text.layers) + 2 * 8
     planned = saved_per_token(config, recompute, 4) * tokens - x.nbytes
-    assert kept == planned + lora_a_out * 4 * tokens
+    assert saved == planned + lora_a_out * 4 * tokens
     only_here = 2 * config.intermediate_size + 2 * config.hidden_size + 2 * 8
-    peak = kept + (backward_per_token(config, recompute, 4) + 4 * only_here) * tokens
+    peak = saved + (backward_per_token(config, recompute, 4) + 4 * only_here) * tokens
     assert floats.peak - before == pytest.approx(peak, rel=0.06)
 
 
@@ -105,15 +105,15 @@ def test_the_kernel_of_the_loss_takes_no_more_than_its_logits():
 
 def test_the_fastest_pack_that_fits_is_chosen():
     rooms = (100, 20, 5, 2, 0.5)
-    chosen = [choose_pack(text_config(), room * GIB, PackOptions()) for room in rooms]
-    assert [(one.tokens, one.recompute) for one in chosen if one] == [
+    chosen = [choose_pack(text_config(), budget * GIB, PackOptions()) for budget in rooms]
+    assert [(choice.tokens, choice.recompute) for choice in chosen if choice] == [
         (32_768, "none"),
         (6144, "none"),
         (1536, "none"),
         (4096, "full"),
         (1280, "full"),
     ]
-    assert all(one.nbytes <= room * GIB for one, room in zip(chosen, rooms, strict=True) if one)
+    assert all(choice.nbytes <= budget * GIB for choice, budget in zip(chosen, rooms, strict=True) if choice)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_little_memory_is_kept_by_small_packs_that_make_everything_again(limit, 
 
 def test_what_is_set_is_kept_and_chunks_of_the_loss_give_way():
     options = PackOptions((2048,), ("full",))
-    roomy, narrow = (choose_pack(text_config(), room * GIB, options) for room in (4, 0.75))
+    roomy, narrow = (choose_pack(text_config(), budget * GIB, options) for budget in (4, 0.75))
     assert roomy == PackChoice(2048, "full", 2048, roomy.nbytes)
     assert narrow == PackChoice(2048, "full", 1024, narrow.nbytes)
     assert choose_pack(text_config(), 0.65 * GIB, options) is None
