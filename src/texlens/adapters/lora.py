@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from texlens.adapters.attach import check_trainable, set_dropouts, with_default_dropout
 from texlens.adapters.expert_parameters import route_experts, shares_experts
+from texlens.adapters.expressions import unsafe_reason
 from texlens.adapters.full_weights import load_full, save_full
 from texlens.adapters.initialization import (
     INITIAL_WEIGHTS,
@@ -211,5 +212,29 @@ def _check_files(folder: Path) -> None:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{folder / SETTINGS}: damaged ({one_line(error, 200)}); save the adapter again") from None
+    if reason := _damage(settings):
+        raise ModelError(f"{folder / SETTINGS}: damaged ({reason}); save the adapter again")
+
+
+def _damage(settings: Any) -> str | None:
+    """What is wrong with the values of adapter_config.json, or None. Patterns must match in bounded time."""
     if not isinstance(settings, dict):
-        raise ModelError(f"{folder / SETTINGS}: damaged (not a JSON object); save the adapter again")
+        return "not a JSON object"
+    for name in ("r", "lora_alpha"):
+        value = settings.get(name)
+        if name in settings and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+            return f"{name} is {one_line(value, 60)}"
+    patterns: list[Any] = []
+    for name in ("target_modules", "exclude_modules", "layers_pattern"):
+        value = settings.get(name)
+        if isinstance(value, str):
+            patterns.append(value)
+        elif value is not None and not (isinstance(value, list) and all(isinstance(part, str) for part in value)):
+            return f"{name} is neither a pattern nor a list of names"
+    for name in ("rank_pattern", "alpha_pattern"):
+        value = settings.get(name) or {}
+        if not isinstance(value, dict):
+            return f"{name} is no object"
+        patterns += value
+    reasons = ((pattern, unsafe_reason(pattern)) for pattern in patterns)
+    return next((f"pattern {one_line(pattern, 60)}: {reason}" for pattern, reason in reasons if reason), None)

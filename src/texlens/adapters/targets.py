@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from texlens.adapters.expressions import unsafe_reason
 from texlens.adapters.model_layout import ExpertParameter, LinearSpec, ModelLayout
 from texlens.config.adapter import layer_numbers
 from texlens.core.errors import ConfigError
@@ -164,10 +165,8 @@ def _within_layers(layers: str | None, pattern: str, parts: Sequence[LinearSpec]
 
 def _expression(target: str, key: str) -> str:
     pattern = target.removeprefix("regex:")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"{key}: {pattern!r} is no regular expression ({error})") from None
+    if reason := unsafe_reason(pattern):
+        raise ConfigError(f"{key}: {pattern[:200]!r} can't be used: {reason}")
     return pattern
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from texlens.config.base import Settings
 
-Layers = Annotated[str, Field(pattern=r"^(regex:.+|\d+(-\d+)?(\s*,\s*\d+(-\d+)?)*)$")]
+Layers = Annotated[str, Field(pattern=r"^(regex:.+|\d{1,4}(-\d{1,4})?(\s*,\s*\d{1,4}(-\d{1,4})?)*)$")]
 """`20-35`, `0,4,8-11` or `regex:` and an expression over full module names."""
 
 

@@ -33,7 +33,7 @@ from texlens.training.optimizer_groups import GroupLearningRates
 from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationOptions
 from texlens.training.prepare import Prepared
 from texlens.training.stop import StopOnRequest, StopRequest, TimeLimit
-from texlens.training.trackers.protocol import Picture, TrackedRun
+from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
 from texlens.training.trackers.registry import TRACKERS, TrackerLog
 from texlens.training.trainer import TexlensTrainer
 from texlens.training.validation import Scorer, build_scorer
@@ -216,11 +216,11 @@ class ValidationReadings:
         self.predictions = list(self._model.generate(self.samples, batch_size=self._batch_size))
         return self._scorer(self.predictions)
 
-    def pictures(self, count: int) -> list[Picture]:
+    def pictures(self, count: int) -> list[CaptionedImage]:
         """The images of the first rows, with reference and latest prediction."""
         texts = {prediction.id: prediction.text for prediction in self.predictions}
         return [
-            Picture(sample.image.load(), f"reference: {sample.text}\nprediction: {texts[sample.id]}")
+            CaptionedImage(sample.image.load(), f"reference: {sample.text}\nprediction: {texts[sample.id]}")
             for sample in self.samples[:count]
             if sample.id in texts
         ]

@@ -28,7 +28,7 @@ class TrackedRun:
 
 
 @dataclass(frozen=True)
-class Picture:
+class CaptionedImage:
     image: Image.Image
     caption: str
 
@@ -45,7 +45,7 @@ class Tracker(Protocol):
 
     def log(self, metrics: Mapping[str, float], step: int) -> None: ...
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None: ...
+    def log_pictures(self, name: str, pictures: Sequence[CaptionedImage], step: int) -> None: ...
 
     def finish(self) -> None: ...
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from PIL import Image
 from transformers.trainer_callback import TrainerCallback
 
-from texlens.training.trackers.protocol import Picture, TrackedRun, Tracker
+from texlens.training.trackers.protocol import CaptionedImage, TrackedRun, Tracker
 from texlens.training.trackers.swanlab import SwanLab
 from texlens.training.trackers.tensorboard import TensorBoard
 from texlens.training.trackers.trackio import Trackio
@@ -33,7 +33,7 @@ class TrackerLog(TrainerCallback):
         self,
         trackers: Sequence[Tracker],
         run: TrackedRun,
-        pictures: Callable[[], Sequence[Picture]],
+        pictures: Callable[[], Sequence[CaptionedImage]],
         plot_loss: Callable[[], Image.Image],
         announce: Callable[[str], None],
     ):
@@ -62,7 +62,7 @@ class TrackerLog(TrainerCallback):
             return
         for tracker in self.trackers:
             tracker.log_pictures(
-                LOSS_PLOT, [Picture(self.plot_loss(), "training and validation loss")], state.global_step
+                LOSS_PLOT, [CaptionedImage(self.plot_loss(), "training and validation loss")], state.global_step
             )
             tracker.finish()
             if tracker.hint:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from texlens.training.trackers.protocol import Picture, TrackedRun
+from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
 
 
 class SwanLab:
@@ -28,7 +28,7 @@ class SwanLab:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._swanlab.log(dict(metrics), step=step)
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[CaptionedImage], step: int) -> None:
         images = [self._swanlab.Image(picture.image, caption=picture.caption) for picture in pictures]
         self._swanlab.log({name: images}, step=step)
 

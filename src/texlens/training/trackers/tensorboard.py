@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from texlens.training.trackers.protocol import Picture, TrackedRun
+from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
 
 
 class TensorBoard:
@@ -28,7 +28,7 @@ class TensorBoard:
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[CaptionedImage], step: int) -> None:
         for number, picture in enumerate(pictures):
             pixels = np.asarray(picture.image.convert("RGB"))
             self._writer.add_image(f"{name}/{number}", pixels, step, dataformats="HWC")

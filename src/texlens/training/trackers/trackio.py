@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from texlens.training.trackers.protocol import Picture, TrackedRun
+from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
 
 
 class Trackio:
@@ -20,7 +20,7 @@ class Trackio:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._trackio.log(dict(metrics), step=step)
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[CaptionedImage], step: int) -> None:
         images = {
             f"{name}/{number}": self._trackio.Image(picture.image, caption=picture.caption)
             for number, picture in enumerate(pictures)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from texlens.training.trackers.protocol import Picture, TrackedRun
+from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
 
 
 class WandB:
@@ -25,7 +25,7 @@ class WandB:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         self._run.log(dict(metrics), step=step)
 
-    def log_pictures(self, name: str, pictures: Sequence[Picture], step: int) -> None:
+    def log_pictures(self, name: str, pictures: Sequence[CaptionedImage], step: int) -> None:
         images = [self._wandb.Image(picture.image, caption=picture.caption) for picture in pictures]
         self._run.log({name: images}, step=step)
 

@@ -9,7 +9,7 @@ import json
 import pytest
 from PIL import Image
 
-from texlens.training.trackers.protocol import Picture, TrackedRun
+from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
 from texlens.training.trackers.registry import TRACKERS, TrackerLog
 
 
@@ -33,7 +33,7 @@ def test_tracker_logs_metrics_pictures_and_plot_offline(name, run, tmp_path):
     tracker = TRACKERS[name]()
     if importlib.util.find_spec(tracker.package) is None:
         pytest.skip(f"{tracker.package} is not installed")
-    picture = Picture(Image.new("RGB", (32, 16), "white"), "reference: x\nprediction: y")
+    picture = CaptionedImage(Image.new("RGB", (32, 16), "white"), "reference: x\nprediction: y")
     announced = []
     log = TrackerLog([tracker], run, lambda: [picture], lambda: Image.new("RGB", (8, 8)), announced.append)
     log.on_train_begin(None, State, None)
@@ -51,7 +51,7 @@ def test_tensorboard_files_have_scalars_pictures_captions_and_configuration(run,
     tracker = TRACKERS["tensorboard"]()
     tracker.start(run)
     tracker.log({"train/loss": 0.5}, 3)
-    tracker.log_pictures("predictions", [Picture(Image.new("RGB", (32, 16)), "reference: x")], 3)
+    tracker.log_pictures("predictions", [CaptionedImage(Image.new("RGB", (32, 16)), "reference: x")], 3)
     tracker.finish()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
