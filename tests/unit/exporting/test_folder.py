@@ -32,10 +32,10 @@ def test_a_file_with_the_folder_s_name_is_refused_even_with_force(tmp_path):
 
 
 def test_free_space_is_measured_at_the_nearest_existing_folder(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or Usage(0, 0, 1 << 30))
+    measured = []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: measured.append(path) or Usage(0, 0, 1 << 30))
     check_free_space(tmp_path / "a/b", 1 << 29)
-    assert asked == [tmp_path]
+    assert measured == [tmp_path]
     with pytest.raises(ExportError, match=r"needs 1\.1 GiB"):
         check_free_space(tmp_path / "a", 1 << 30)
 

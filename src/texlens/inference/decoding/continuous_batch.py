@@ -22,6 +22,7 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sample_tokens import sample_tokens
 from texlens.inference.prompts import end_ids, model_inputs
 from texlens.inputs.example import Example
+from texlens.models.cache_argument import cache_argument
 from texlens.models.processor import Processor
 
 NOT_FINITE = "the model's logits are NaN or Inf for this row"
@@ -179,10 +180,9 @@ class KVState:
         """Layers with `keys` and `values`, [B, heads, L, width]."""
         return self.cache.layers
 
-    def _forward(self, model: torch.nn.Module, positions_4BL: Tensor, **inputs: Tensor) -> Tensor:
-        output = model(
-            **inputs, position_ids=positions_4BL, past_key_values=self.cache, use_cache=True, logits_to_keep=1
-        )
+    def _forward(self, model: torch.nn.Module, positions_4BL: Tensor, **inputs: Any) -> Tensor:
+        inputs[cache_argument(model)] = self.cache
+        output = model(**inputs, position_ids=positions_4BL, use_cache=True, logits_to_keep=1)
         return output.logits[:, -1]
 
 
