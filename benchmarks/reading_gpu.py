@@ -234,7 +234,7 @@ class Bench:
         engine.close()
         return result
 
-    def alone(self) -> dict:
+    def single(self) -> dict:
         """One row: time to its first token, and from one token to the next."""
         engine, firsts, later = self.engine(8), [], []
         prompt = self.rows.prompt(3)
@@ -392,7 +392,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
     parser.add_argument(
-        "--arms", nargs="+", default=["compare", "bulk", "steps", "prefill", "alone", "clients", "stock"]
+        "--arms", nargs="+", default=["compare", "bulk", "steps", "prefill", "single", "clients", "stock"]
     )
     parser.add_argument("--rows", type=int, default=1024)
     parser.add_argument("--slots", type=int, nargs="+", default=[256])

@@ -50,10 +50,10 @@ def predict(
     missing = [source for source in sources if source.name not in predictions]
     generated = _read_together(missing, rows.samples, config.evaluate, console)
     for source in missing:
-        made = generated.get(source.name)
-        if made is None:
-            made = read_samples(source.open(), rows.samples, source.name, config.evaluate, console)
-        predictions[source.name] = [*made, *rows.failed]
+        generated_rows = generated.get(source.name)
+        if generated_rows is None:
+            generated_rows = read_samples(source.open(), rows.samples, source.name, config.evaluate, console)
+        predictions[source.name] = [*generated_rows, *rows.failed]
         cache.write(source.name, keys[source.name], predictions[source.name])
     return {source.name: predictions[source.name] for source in sources}
 
@@ -67,7 +67,7 @@ def _read_together(
     ]
     if len(shared) < 2:
         return {}
-    from texlens.inference.read_together import can_read_together, read_together
+    from texlens.inference.backends.read_together import can_read_together, read_together
 
     models: list[Any] = [source.open() for source in shared]
     if not can_read_together(models):

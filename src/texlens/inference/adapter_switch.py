@@ -16,7 +16,7 @@ class AdapterSwitch:
 
     def __init__(self, model: torch.nn.Module):
         self.model = model
-        self.kept: dict[str, Any] = {}
+        self.cache: dict[str, Any] = {}
         """What a decoder keeps for the model as long as it is open, by the decoder's name."""
         self._active: str | None = UNCHANGED
 

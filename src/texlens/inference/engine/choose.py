@@ -18,7 +18,7 @@ BISECTIONS = 40
 """Steps to the probability below which `top_p` leaves tokens out; float32 resolves no more."""
 
 
-class Choice(NamedTuple):
+class TokenChoice(NamedTuple):
     """Tokens int64 [B] and their natural log-probabilities under the model's own distribution; the K likeliest tokens
     and theirs [B, K] where they were asked for."""
 
@@ -37,7 +37,7 @@ class Draw(NamedTuple):
     count: Tensor
 
 
-def choose(logits_BV: Tensor, kernels: DecodeKernels, draw: Draw | None = None, alternatives: int = 0) -> Choice:
+def choose(logits_BV: Tensor, kernels: DecodeKernels, draw: Draw | None = None, alternatives: int = 0) -> TokenChoice:
     """
     Args:
         draw: None where every row takes its likeliest token.
@@ -50,9 +50,9 @@ def choose(logits_BV: Tensor, kernels: DecodeKernels, draw: Draw | None = None, 
         tokens_B = torch.where(draw.temperature > 0, drawn_B, tokens_B)
         log_probabilities_B = logs_BV.gather(1, tokens_B[:, None])[:, 0]
     if not alternatives:
-        return Choice(tokens_B, log_probabilities_B)
+        return TokenChoice(tokens_B, log_probabilities_B)
     top_BK = (logits_BV.float() - sums_B[:, None]).topk(min(alternatives, logits_BV.shape[1]))
-    return Choice(tokens_B, log_probabilities_B, top_BK.indices, top_BK.values)
+    return TokenChoice(tokens_B, log_probabilities_B, top_BK.indices, top_BK.values)
 
 
 def _drawn(logs_BV: Tensor, draw: Draw) -> Tensor:

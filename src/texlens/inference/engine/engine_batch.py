@@ -131,10 +131,10 @@ def _opened(
 ) -> EngineBatch:
     if UNCHANGED in adapters:
         return EngineBatch(switch, processor, adapters, plan)
-    kept = switch.kept.get("engine")
-    if not isinstance(kept, EngineBatch) or (plan is not None and plan != kept.engine.plan) or kept.states:
-        kept = switch.kept["engine"] = EngineBatch(switch, processor, adapters, plan)
-    return kept
+    batch = switch.cache.get("engine")
+    if not isinstance(batch, EngineBatch) or (plan is not None and plan != batch.engine.plan) or batch.states:
+        batch = switch.cache["engine"] = EngineBatch(switch, processor, adapters, plan)
+    return batch
 
 
 def adapter_names(model: Any, adapters: Sequence[str | None]) -> list[str | None]:

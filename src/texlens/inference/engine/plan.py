@@ -62,8 +62,8 @@ def plan_for_memory(config: Any, free_bytes: int, *, slots: int, itemsize: int =
     pack_tokens = PACK_TOKENS
     while True:
         empty = EnginePlan(slots, 0, 0, pack_tokens)
-        room = free_bytes - engine_bytes(config, empty, itemsize)
-        pages = min(room // cache_bytes(config, empty, itemsize), slots * pages_for(TYPICAL_POSITIONS))
+        left_bytes = free_bytes - engine_bytes(config, empty, itemsize)
+        pages = min(left_bytes // cache_bytes(config, empty, itemsize), slots * pages_for(TYPICAL_POSITIONS))
         if pages >= pages_for(TYPICAL_POSITIONS) * min(slots, 8):
             return EnginePlan(slots, pages, min(pages, pages_for(MAX_POSITIONS)), pack_tokens, max(1, slots // 16))
         if slots == 1 and pack_tokens <= MIN_PACK_TOKENS:

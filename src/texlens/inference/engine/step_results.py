@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.engine.choose import Choice
+from texlens.inference.engine.choose import TokenChoice
 
 MAX_ALTERNATIVES = 20
 """Steps that return alternatives return so many, so that there are few kinds of steps."""
@@ -38,7 +38,7 @@ class StepOutput(NamedTuple):
     top_log_probabilities: Tensor | None = None
 
 
-def pack_output(choice: Choice, status_B: Tensor) -> StepOutput:
+def pack_output(choice: TokenChoice, status_B: Tensor) -> StepOutput:
     """One tensor, so that the host needs one copy."""
     bits_B = choice.log_probabilities.float().view(torch.int32)
     packed_3B = torch.stack([choice.tokens.int(), bits_B, status_B.int()])

@@ -28,7 +28,7 @@ def both(model, processor, samples, **options):
     batch = open_engine(switch, processor, [options.get("adapter")])
     ours, expected = (states_with(processor, samples, **options) for _ in range(2))
     decode(batch, prompts, ours)
-    decode(ContinuousBatch(switch, processor), [normalized_prompt(one, processor) for one in prompts], expected)
+    decode(ContinuousBatch(switch, processor), [normalized_prompt(prompt, processor) for prompt in prompts], expected)
     return ours, expected
 
 

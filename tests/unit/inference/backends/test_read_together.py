@@ -8,12 +8,12 @@ from tests.unit.inference.engine.conftest import samples
 from texlens.data.sample import LazyImage, Sample
 from texlens.inference import decoders
 from texlens.inference.adapter_switch import FIRST_ADAPTER, AdapterSwitch
+from texlens.inference.backends.read_together import can_read_together, read_together
 from texlens.inference.backends.transformers import TransformersBackend
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine_batch import open_engine
 from texlens.inference.engine.plan import plan_for_rows
 from texlens.inference.model import LoadedModel, in_order
-from texlens.inference.read_together import can_read_together, read_together
 from texlens.inputs.chat_template import PromptStyle
 
 __all__ = ["samples"]
