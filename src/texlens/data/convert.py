@@ -23,7 +23,7 @@ OnRow = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitPart:
     """Rows that go to a split, each changed by `change` where one is given."""
 
     split: str
@@ -33,7 +33,7 @@ class Part:
 
 def write_parts(
     folder: str | Path,
-    parts: Sequence[Part],
+    parts: Sequence[SplitPart],
     made_by: Mapping[str, Any],
     *,
     overwrite: bool = False,
@@ -65,7 +65,7 @@ def write_parts(
 
 def split_rows(
     splits: Mapping[str, Rows], shares: Mapping[str, float], *, by: Sequence[str], seed: int, on_row: OnRow
-) -> list[Part]:
+) -> list[SplitPart]:
     """All rows as new splits with these shares, drawn by `seed`; rows that share a key stay together.
 
     Args:
@@ -90,7 +90,7 @@ def split_rows(
     return [part for split in positive_shares for part in _chosen(pools, split, assigned, twice)]
 
 
-def mix(sources: Mapping[str, tuple[Mapping[str, Rows], float]], *, seed: int) -> list[Part]:
+def mix(sources: Mapping[str, tuple[Mapping[str, Rows], float]], *, seed: int) -> list[SplitPart]:
     """Rows of several data sets: of each `train` the share is drawn by `seed`, other splits are taken whole.
 
     Each row's domain is the source's name (and its own behind a slash, where it has one), and its id begins with it.
@@ -104,7 +104,7 @@ def mix(sources: Mapping[str, tuple[Mapping[str, Rows], float]], *, seed: int) -
             raise ConfigError(f"{name}:{share:g}: a share is more than 0 and at most 1; name a smaller one")
         for split, rows in splits.items():
             drawn = rows.draw(fraction=share, seed=seed) if split == "train" else rows
-            parts.append(Part(split, drawn, _into_domain(name)))
+            parts.append(SplitPart(split, drawn, _into_domain(name)))
     return parts
 
 
@@ -118,7 +118,7 @@ def check_images(sample: Sample, *, decode: bool = False) -> Sample:
     return replace(sample, image=first, more_images=tuple(others))
 
 
-def _offers(part: Part) -> Iterator[Callable[[], Sample | RejectedRow]]:
+def _offers(part: SplitPart) -> Iterator[Callable[[], Sample | RejectedRow]]:
     """What gives each row, in an order that is always the same: those that the source rejected go first."""
     for rejected_row in part.rows.rejected:
         yield lambda rejected_row=rejected_row: rejected_row
@@ -126,7 +126,7 @@ def _offers(part: Part) -> Iterator[Callable[[], Sample | RejectedRow]]:
         yield lambda index=index: part.rows[index]
 
 
-def _write(writer: FolderWriter, part: Part, row: Sample | RejectedRow, decode: bool) -> None:
+def _write(writer: FolderWriter, part: SplitPart, row: Sample | RejectedRow, decode: bool) -> None:
     if isinstance(row, RejectedRow):
         writer.reject(part.split, row)
         return
@@ -173,13 +173,13 @@ def _image_keys(sample: Sample) -> list[bytes]:
 
 def _chosen(
     pools: Sequence[tuple[str, Rows]], split: str, assigned: Sequence[str], twice: frozenset[int]
-) -> Iterator[Part]:
+) -> Iterator[SplitPart]:
     start = 0
     for name, rows in pools:
         chosen = [index for index in range(len(rows)) if assigned[start + index] == split]
         start += len(rows)
         part = rows.take(chosen, with_rejected=split == _split_of_rejected(assigned))
-        yield Part(split, part, _with_old_split(name, twice))
+        yield SplitPart(split, part, _with_old_split(name, twice))
 
 
 def _split_of_rejected(assigned: Sequence[str]) -> str:

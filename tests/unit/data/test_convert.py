@@ -13,7 +13,7 @@ from tests.unit.data.pictures import png
 from tests.unit.data.sample_factory import values
 from tests.unit.data.tables import write_parquet
 from texlens.core.errors import ConfigError, DataError
-from texlens.data.convert import Part, mix, split_rows, write_parts
+from texlens.data.convert import SplitPart, mix, split_rows, write_parts
 from texlens.data.export import export
 from texlens.data.folder.statistics import read_statistics
 from texlens.data.folder.writer import read_folder
@@ -29,13 +29,13 @@ def source(folder, texts, images=None):
 
 def test_rows_are_written_once_and_a_second_run_finds_them_there(tmp_path):
     rows = source(tmp_path / "a", ["x", "y"])
-    first = write_parts(tmp_path / "d", [Part("train", rows)], {"command": "t"})
-    again = write_parts(tmp_path / "d", [Part("train", rows)], {"command": "t"})
+    first = write_parts(tmp_path / "d", [SplitPart("train", rows)], {"command": "t"})
+    again = write_parts(tmp_path / "d", [SplitPart("train", rows)], {"command": "t"})
     assert (first[1], again[1], first[0]) == (False, True, again[0])
     changed = source(tmp_path / "a", ["x", "z"])
     with pytest.raises(DataError, match="--overwrite"):
-        write_parts(tmp_path / "d", [Part("train", changed)], {"command": "t"})
-    write_parts(tmp_path / "d", [Part("train", changed)], {"command": "t"}, overwrite=True)
+        write_parts(tmp_path / "d", [SplitPart("train", changed)], {"command": "t"})
+    write_parts(tmp_path / "d", [SplitPart("train", changed)], {"command": "t"}, overwrite=True)
     assert read_folder(tmp_path / "d")["train"].texts() == ["x", "z"]
 
 
@@ -44,7 +44,7 @@ def test_bad_images_are_rejected_with_their_row_and_the_rest_goes_on(tmp_path):
     head = whole[12:16] + (60_000).to_bytes(4, "big") * 2 + whole[24:29]
     bomb = whole[:12] + head + zlib.crc32(head).to_bytes(4, "big") + whole[33:]
     rows = source(tmp_path / "a", ["x"] * 5, [whole, whole[:200], b"", b"no image", bomb])
-    statistics, _ = write_parts(tmp_path / "d", [Part("train", rows)], {})
+    statistics, _ = write_parts(tmp_path / "d", [SplitPart("train", rows)], {})
     assert (statistics["rows_in"], statistics["kept"], statistics["rejected"]) == (5, 1, 4)
     rejected = [json.loads(line) for line in (tmp_path / "d/rejected.jsonl").read_text().splitlines()]
     assert [line["where"].rsplit("/", 1)[1] for line in rejected] == [f"train.parquet row {row}" for row in range(1, 5)]
@@ -55,7 +55,7 @@ def test_bad_images_are_rejected_with_their_row_and_the_rest_goes_on(tmp_path):
 def test_decoding_finds_what_the_header_does_not_show(tmp_path):
     torn = png(64, 32).replace(b"IDAT", b"IDAX", 1)
     rows = source(tmp_path / "a", ["x", "y"], [png(), torn])
-    assert write_parts(tmp_path / "d", [Part("train", rows)], {}, decode=True)[0]["rejected"] == 1
+    assert write_parts(tmp_path / "d", [SplitPart("train", rows)], {}, decode=True)[0]["rejected"] == 1
 
 
 def test_division_by_label_and_image_keeps_both_in_one_split(tmp_path):
@@ -102,7 +102,7 @@ KILLED = """
     import os, signal, sys
     from texlens.data.folder import writer
     from texlens.data.load import load_split
-    from texlens.data.convert import Part, write_parts
+    from texlens.data.convert import SplitPart, write_parts
     seen = 0
     def on_row(count):
         global seen
@@ -112,7 +112,7 @@ KILLED = """
     rows = load_split(sys.argv[1])
     if sys.argv[3] == "folder":
         writer.FolderWriter.__init__.__kwdefaults__["shard_rows"] = 4
-        write_parts(sys.argv[2], [Part("train", rows)], {}, on_row=on_row)
+        write_parts(sys.argv[2], [SplitPart("train", rows)], {}, on_row=on_row)
     else:
         from texlens.data import export
         from texlens.data.writers.registry import WRITERS
@@ -129,7 +129,7 @@ def test_what_was_killed_is_no_data_set_and_goes_on_to_the_same_end(tmp_path, wh
     assert killed.returncode == -signal.SIGKILL
     assert sorted(set(os.listdir(tmp_path)) - {".d.lock"}) == [".d.partial", "a"]
     result = (
-        (lambda folder: write_parts(folder, [Part("train", rows)], {}))
+        (lambda folder: write_parts(folder, [SplitPart("train", rows)], {}))
         if what == "folder"
         else (lambda folder: export({"train": rows}, folder, WRITERS["sharegpt"], {}))
     )

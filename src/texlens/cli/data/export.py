@@ -28,7 +28,7 @@ def export(
         texlens data export data/mine --to sharegpt -o for-llama-factory
         texlens data export data/mine --to csv -o table
     """
-    from texlens.data.convert import Part, write_parts
+    from texlens.data.convert import SplitPart, write_parts
     from texlens.data.export import export as exported
     from texlens.data.writers.registry import WRITERS
 
@@ -36,7 +36,7 @@ def export(
     made_by = {"command": "export", "source": source, "to": to}
     with row_bar(message_console(), "writing rows", sum(rows.total for rows in splits.values())) as on_row:
         if to == "hf":
-            parts = [Part(split, rows) for split, rows in splits.items()]
+            parts = [SplitPart(split, rows) for split, rows in splits.items()]
             statistics, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
         else:
             statistics, stood = exported(splits, output, WRITERS[to], made_by, overwrite=overwrite, on_row=on_row)

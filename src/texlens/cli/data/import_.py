@@ -89,7 +89,7 @@ def convert(
 
 def _write(command: str, arguments: dict[str, Any]) -> None:
     from texlens.core.errors import DataError
-    from texlens.data.convert import Part, write_parts
+    from texlens.data.convert import SplitPart, write_parts
     from texlens.data.load import load_split
     from texlens.data.readers.protocol import ReadOptions
     from texlens.data.readers.registry import list_splits
@@ -108,7 +108,7 @@ def _write(command: str, arguments: dict[str, Any]) -> None:
             rows = rows.draw(limit=arguments["limit"], seed=arguments["seed"])
         elif arguments["limit"] is not None:
             rows = rows.first(arguments["limit"])
-        parts.append(Part(name, rows))
+        parts.append(SplitPart(name, rows))
     made_by = {"command": command, "source": arguments["source"], **reading, "decode": arguments["decode"]}
     with row_bar(console, "writing rows", sum(part.rows.total for part in parts)) as on_row:
         statistics, stood = write_parts(

@@ -46,7 +46,7 @@ EXTRA_COLUMNS = 64
 INT64 = range(-(1 << 63), 1 << 63)
 
 
-class Columns:
+class SampleColumns:
     """Rows gathered for a shard. Ids are remembered over all shards (8 bytes each and their share of a set)."""
 
     def __init__(self, where: str, kinds: dict[str, type]):

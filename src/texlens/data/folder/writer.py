@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from texlens.core.errors import DataError
 from texlens.core.files import swap_in, write_json, write_text
 from texlens.core.locks import exclusive
-from texlens.data.folder.columns import Columns, extra_kinds
+from texlens.data.folder.columns import SampleColumns, extra_kinds
 from texlens.data.folder.shards import Shards, fingerprint_of, name_complete_shards, undo_final_names, write_shard
 from texlens.data.folder.statistics import (
     STATISTICS,
@@ -148,7 +148,7 @@ class FolderWriter:
         if name not in self._splits:
             if not SPLIT_NAME.match(name):
                 raise DataError(f"split {name!r}: a name has letters, digits, _ and single dots; rename it")
-            self._splits[name] = _Split(Columns(f"split {name}", self._kinds))
+            self._splits[name] = _Split(SampleColumns(f"split {name}", self._kinds))
         return self._splits[name]
 
     def _prepare(self) -> None:
@@ -229,7 +229,7 @@ class FolderWriter:
 class _Split:
     """A split being written; `unsaved` counts rows that no journal entry holds yet."""
 
-    columns: Columns
+    columns: SampleColumns
     bytes: int = 0
     shards: list[str] = field(default_factory=list)
     rejected: list[dict[str, str]] = field(default_factory=list)
