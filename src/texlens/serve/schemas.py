@@ -78,6 +78,8 @@ class ReadResponse(BaseModel):
 
     latex: str
     raw: str
+    removed: list[str]
+    valid: bool
     mathml: str | None
     mathml_problem: str | None
     confidence: float | None
@@ -133,6 +135,7 @@ class ChatRequest(_Strict):
     min_p: MinP | None = None
     top_k: TopK | None = None
     repetition_penalty: RepetitionPenalty | None = None
+    grammar: bool | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
     stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None

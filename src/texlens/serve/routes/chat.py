@@ -76,6 +76,7 @@ def _sampling(service: InferenceService, body: ChatRequest, model: str) -> Sampl
         top_k=body.top_k or 0,
         repetition_penalty=1.0 if body.repetition_penalty is None else body.repetition_penalty,
         top_logprobs=body.top_logprobs or 0,
+        grammar=bool(body.grammar),
     )
 
 

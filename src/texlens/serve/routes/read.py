@@ -11,8 +11,8 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.output_formats import formula_of
 from texlens.inference.scheduling.job import GenerationJob, TokenEvent
-from texlens.latex.canonical.readable import readable
 from texlens.latex.mathml import to_mathml
 from texlens.serve.errors import ApiError, api_error
 from texlens.serve.schemas import (
@@ -50,6 +50,7 @@ def router(service: InferenceService) -> APIRouter:
         min_p: Annotated[MinP, Form()] = 0.0,
         top_k: Annotated[TopK, Form()] = 0,
         repetition_penalty: Annotated[RepetitionPenalty, Form()] = 1.0,
+        grammar: Annotated[bool, Form(description="Only tokens that a formula can go on with.")] = False,
         stream: Annotated[bool, Form()] = False,
     ) -> Any:
         """Read one image."""
@@ -60,7 +61,13 @@ def router(service: InferenceService) -> APIRouter:
         for name, text in (("prompt", prompt), ("question", question), ("system", system)):
             service.check_text(text, name)
         sampling = Sampling(
-            service.max_tokens(loaded.name, max_tokens), temperature or None, top_p, min_p, top_k, repetition_penalty
+            service.max_tokens(loaded.name, max_tokens),
+            temperature or None,
+            top_p,
+            min_p,
+            top_k,
+            repetition_penalty,
+            grammar=grammar,
         )
         generation = GenerationRequest(
             await file.read(), loaded.name, prompt or question or None, system or None, sampling
@@ -83,15 +90,17 @@ def read_response(
     service: InferenceService, job: GenerationJob, token_events: list[TokenEvent], start: float
 ) -> ReadResponse:
     """The answer for a finished job; `start` is the time of the request on the monotonic clock."""
-    text = job.text
+    formula = formula_of(job.text)
     calibration = service.scheduler.model(job.model).calibration
-    mathml, problem = to_mathml(text)
+    mathml, problem = to_mathml(formula.text)
     return ReadResponse(
-        latex=readable(text),
-        raw=text,
+        latex=formula.latex,
+        raw=job.text,
+        removed=list(formula.removed),
+        valid=formula.valid,
         mathml=mathml,
         mathml_problem=problem,
-        confidence=None if calibration is None else round(calibration.confidence(job.state.log_probability), 4),
+        confidence=formula.confidence(calibration, job.state.log_probability),
         tokens=[TokenForm(text=event.text, probability=_probability(event)) for event in token_events if event.text],
         stop=job.state.stop,
         milliseconds=round((time.monotonic() - start) * 1000, 1),

@@ -24,6 +24,8 @@ OPTIONS = {"output_format": "latex", "raw": False, "confidence": False, "as_json
 class FakeBackend:
     """Answers by the image's name; `options` are those of the last call."""
 
+    reads_streams = False
+
     def __init__(self, **answers):
         self.answers = answers
 

@@ -14,13 +14,25 @@ def test_image_becomes_latex_with_tokens_and_confidence(http):
     response = read(http).json()
 
     assert set(response) == {
-        *("latex", "raw", "mathml", "mathml_problem", "confidence", "tokens", "stop", "milliseconds", "model")
+        *(
+            "latex",
+            "raw",
+            "removed",
+            "valid",
+            "mathml",
+            "mathml_problem",
+            "confidence",
+            "tokens",
+            "stop",
+            "milliseconds",
+            "model",
+        )
     }
     assert response["model"] == "tuned"
     assert "".join(token["text"] for token in response["tokens"]) == response["raw"]
     assert 0 < len(response["tokens"]) <= LIMIT
     together = math.prod(token["probability"] for token in response["tokens"])
-    assert response["confidence"] == pytest.approx(math.sqrt(together), abs=1e-4)
+    assert response["confidence"] == (pytest.approx(math.sqrt(together), abs=1e-4) if response["valid"] else 0)
     assert response["stop"] == "length"
 
 
