@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from texlens.kernels.attention import triton as triton_attention
 from texlens.kernels.attention.api import CAUSAL, GROUPED, varlen
 from texlens.kernels.attention.reference import attend_reference
-from texlens.kernels.attention.triton import TileConfig, choose_tiles
+from texlens.kernels.attention.triton import AttentionTile, choose_tiles
 
 ERROR = 0.02
 
@@ -51,11 +51,11 @@ class Theme(NamedTuple):
     width: int
     causal: bool
     layers: int
-    cuts: dict[str, list[TileConfig]]
+    cuts: dict[str, list[AttentionTile]]
 
 
-def cuts(*rows: tuple) -> list[TileConfig]:
-    return [TileConfig(*row) for row in rows]
+def cuts(*rows: tuple) -> list[AttentionTile]:
+    return [AttentionTile(*row) for row in rows]
 
 
 THEMES = {
@@ -170,7 +170,7 @@ def time_part(found: dict, part: str, arm: str, make, full: list[torch.Tensor]) 
 
 def backward_ways(best: dict) -> dict[str, dict]:
     """The whole backward pass, as it is in use and with its kernels at their best."""
-    cut = {part: TileConfig(*ast.literal_eval(arm)) for part, (arm, _) in best.items()}
+    cut = {part: AttentionTile(*ast.literal_eval(arm)) for part, (arm, _) in best.items()}
     ways = {"(in use)": {}}
     if "queries" in cut and "keys" in cut:
         ways["(the best)"] = {"query_blocks": cut["queries"], "key_blocks": cut["keys"]}
@@ -190,17 +190,17 @@ def tell(found: dict, arm: str, part: str, ms: float | None = None, error: float
     print(f"  {part:9} {arm:44} {figures} {note}", flush=True)
 
 
-def of_keys(case: Case, blocks: TileConfig | None):
+def of_keys(case: Case, blocks: AttentionTile | None):
     tensors = case.slope, case.query, case.key, case.value, case.along, case.sums, case.ends
     return functools.partial(triton_attention.grad_keys_values, *tensors, causal=case.causal, tiles=blocks)
 
 
-def of_queries(case: Case, blocks: TileConfig | None):
+def of_queries(case: Case, blocks: AttentionTile | None):
     tensors = case.slope, case.query, case.key, case.value, case.mixed, case.sums, case.ends
     return functools.partial(triton_attention.grad_queries, *tensors, causal=case.causal, tiles=blocks)
 
 
-def of_forward(case: Case, blocks: TileConfig | None):
+def of_forward(case: Case, blocks: AttentionTile | None):
     tensors = case.query, case.key, case.value, case.ends
     return functools.partial(triton_attention.forward, *tensors, causal=case.causal, tiles=blocks)
 
@@ -214,7 +214,7 @@ def ours(theme: Theme, query, tiny: bool):
     for part, ways in theme.cuts.items():
         used = choose_tiles(part, query, theme.causal)
         if tiny:
-            ways = [TileConfig(32, 32, 4, 1, form) for form in sorted({tiles.masking for blocks in ways})]
+            ways = [AttentionTile(32, 32, 4, 1, form) for form in sorted({tiles.masking for blocks in ways})]
         yield from ((part, blocks) for blocks in used_first(used, ways))
 
 
@@ -294,13 +294,13 @@ def in_full(query, key, value, slope, ends, causal: bool) -> list[torch.Tensor]:
     return [mixed.detach(), *torch.autograd.grad(mixed, trained, slope.float())]
 
 
-def jobs(themes: dict[str, Theme]) -> list[tuple[str, str, TileConfig | None]]:
+def jobs(themes: dict[str, Theme]) -> list[tuple[str, str, AttentionTile | None]]:
     """Every way to cut a part, and None: the one in use."""
     parts = [(name, part, ways) for name, theme in themes.items() for part, ways in theme.cuts.items()]
     return [(name, part, blocks) for name, part, ways in parts for blocks in (None, *ways)]
 
 
-def compile_one(job: tuple[str, str, TileConfig | None]) -> None:
+def compile_one(job: tuple[str, str, AttentionTile | None]) -> None:
     """One part run on little data whose strides and number of segments are those of the real one."""
     name, part, blocks = job
     theme = THEMES[name]

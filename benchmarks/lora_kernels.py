@@ -42,7 +42,7 @@ from texlens.kernels.fp8.reference import quantize_with_residual
 from texlens.kernels.lora_linear import backend as lora_backend
 from texlens.kernels.lora_linear import triton as triton_lora
 from texlens.kernels.lora_linear.fused_linear import FusedLinearBase, sum_over_tokens
-from texlens.kernels.lora_linear.triton import TileConfig
+from texlens.kernels.lora_linear.triton import LoraTile
 
 ERROR, RANK, EPS, LAYERS = 0.01, 16, 1e-6, 36
 FP8_ERROR = 0.05 if DEVICE == "cuda" else 0.15  # Triton's interpreter rounds some codes wrongly
@@ -51,28 +51,28 @@ PRODUCTS = {"q/k/v": (2560, (4096, 1024, 1024)), "out": (4096, (2560,)), "gate/u
 LORA_B_TILES = used_first(
     triton_lora.LORA_B_BACKWARD_TILES[0],
     [
-        TileConfig(64, 128, 4, 3),
-        TileConfig(64, 128, 4, 3, 396),
-        TileConfig(64, 128, 4, 3, 1584),
-        TileConfig(64, 128, 4, 2, 1056),
-        TileConfig(64, 128, 8, 3),
-        TileConfig(128, 128, 8, 2, 528),
-        TileConfig(64, 256, 4, 2, 528),
-        TileConfig(64, 256, 8, 3, 264),
-        TileConfig(64, 256, 8, 4, 264),
-        TileConfig(32, 256, 4, 3, 1056),
-        TileConfig(64, 64, 4, 4),
+        LoraTile(64, 128, 4, 3),
+        LoraTile(64, 128, 4, 3, 396),
+        LoraTile(64, 128, 4, 3, 1584),
+        LoraTile(64, 128, 4, 2, 1056),
+        LoraTile(64, 128, 8, 3),
+        LoraTile(128, 128, 8, 2, 528),
+        LoraTile(64, 256, 4, 2, 528),
+        LoraTile(64, 256, 8, 3, 264),
+        LoraTile(64, 256, 8, 4, 264),
+        LoraTile(32, 256, 4, 3, 1056),
+        LoraTile(64, 64, 4, 4),
     ],
 )
 QUANTIZE_TILES = used_first(
     triton_lora.NORM_QUANTIZE_TILE,
     [
-        TileConfig(64, 64, 8, 3),
-        TileConfig(64, 128, 8, 3),
-        TileConfig(64, 128, 4, 3),
-        TileConfig(32, 128, 4, 3),
-        TileConfig(32, 64, 4, 4),
-        TileConfig(16, 256, 4, 3),
+        LoraTile(64, 64, 8, 3),
+        LoraTile(64, 128, 8, 3),
+        LoraTile(64, 128, 4, 3),
+        LoraTile(32, 128, 4, 3),
+        LoraTile(32, 64, 4, 4),
+        LoraTile(16, 256, 4, 3),
     ],
 )
 
@@ -184,7 +184,7 @@ class Drawn:
         return run
 
 
-def lora_b_case(name: str, product: Drawn, cuts: list[TileConfig]) -> Case:
+def lora_b_case(name: str, product: Drawn, cuts: list[LoraTile]) -> Case:
     whole = product.drawn(product.tokens, product.height + product.ranks)
     grad, extra_columns = whole[:, : product.height], whole[:, product.height :]
     lora_b, appended, adapters = product.right, product.lora_a_out, product.adapters
@@ -195,7 +195,7 @@ def lora_b_case(name: str, product: Drawn, cuts: list[TileConfig]) -> Case:
         dup = sum_over_tokens(grad, appended)
         return [grad_lora_a_out, *(dup[item.rows, item.columns] * item.scaling for item in adapters)]
 
-    def triton(tile: TileConfig) -> Callable[[], Tensors]:
+    def triton(tile: LoraTile) -> Callable[[], Tensors]:
         def run() -> Tensors:
             grad_lora_a_out, dups = triton_lora.lora_b_backward(grad, lora_b, appended, adapters, extra_columns, tile)
             return [grad_lora_a_out, *dups]
@@ -214,7 +214,7 @@ def lora_b_case(name: str, product: Drawn, cuts: list[TileConfig]) -> Case:
     return Case(arms, expected, DTYPE.itemsize * product.tokens * (product.height + 2 * product.ranks))
 
 
-def norm_quantize_case(name: str, product: Drawn, cuts: list[TileConfig], *, adds: bool) -> Case:
+def norm_quantize_case(name: str, product: Drawn, cuts: list[LoraTile], *, adds: bool) -> Case:
     """With `adds` x is 0, so that what is written over y stays the same."""
     x, weight = product.drawn(product.tokens, product.width), product.drawn(product.width)
     y, lora_a, rescale = x.clone(), product.below.contiguous(), torch.ones(1, device=DEVICE)
@@ -226,7 +226,7 @@ def norm_quantize_case(name: str, product: Drawn, cuts: list[TileConfig], *, add
         appended = torch.mm(normed, lora_a.T)
         return [*quantize_rows(normed, appended, rescale), appended]
 
-    def triton(tile: TileConfig) -> Callable[[], Tensors]:
+    def triton(tile: LoraTile) -> Callable[[], Tensors]:
         def run() -> Tensors:
             rows, appended = triton_lora.norm_quantize(x, weight, EPS, lora_a, rescale, y if adds else None, tile)
             return [*rows, appended]
@@ -319,7 +319,7 @@ def summed(rows: list[dict]) -> list[dict]:
     return results
 
 
-def compile_one(job: tuple[str, TileConfig | None]) -> None:
+def compile_one(job: tuple[str, LoraTile | None]) -> None:
     """One cut run on few tokens, with strides as in the real thing."""
     part, tile = job
     for name, (width, heights) in PRODUCTS.items():

@@ -40,7 +40,7 @@ from texlens.kernels.lora_linear.fp8_linear import Fp8FusedLinear
 from texlens.kernels.lora_linear.fused_linear import FusedLinearBase
 from texlens.kernels.swiglu import backend as swiglu_backend
 from texlens.kernels.swiglu import triton as triton_mlp
-from texlens.kernels.swiglu.triton import TileConfig, choose_tile
+from texlens.kernels.swiglu.triton import SwigluTile, choose_tile
 
 ERROR = 0.01 if DEVICE == "cuda" else 0.1  # the interpreter rounds some codes wrongly
 RANKS, LAYERS = 16, 36
@@ -48,8 +48,8 @@ PARTS = ("forward", "backward")
 FORMS = ("augmented", "quantized")
 
 
-def cuts(*rows: tuple) -> list[TileConfig]:
-    return [TileConfig(*row) for row in rows]
+def cuts(*rows: tuple) -> list[SwigluTile]:
+    return [SwigluTile(*row) for row in rows]
 
 
 CUTS = {
@@ -134,7 +134,7 @@ class Case:
         scales = torch.ones(height, device=DEVICE), torch.ones(width, device=DEVICE)
         return Fp8FusedLinear(codes, scales[0], back, scales[1], None, adapters, DTYPE)
 
-    def fused(self, part: str, cut: TileConfig):
+    def fused(self, part: str, cut: SwigluTile):
         """A call that gives rows, thin products and slopes of adapters."""
         up, down, gains = self.matrices()
         if part == "forward":
@@ -207,7 +207,7 @@ class Case:
         return off(given, expected)
 
 
-def ways(part: str, form: str) -> list[TileConfig]:
+def ways(part: str, form: str) -> list[SwigluTile]:
     return used_first(choose_tile(part, form, DTYPE), CUTS[part, form])
 
 
@@ -254,7 +254,7 @@ _cases: dict[str, Case] = {}
 """A process's own, made once."""
 
 
-def compile_one(job: tuple[str, str, TileConfig]) -> None:
+def compile_one(job: tuple[str, str, SwigluTile]) -> None:
     """One part run on few tokens; kernels are the same for any number of them."""
     part, form, cut = job
     if form not in _cases:

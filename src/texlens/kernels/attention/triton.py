@@ -17,7 +17,7 @@ from torch import Tensor
 from texlens.kernels.attention.triton_kernels import forward_kernel, grad_keys_values_kernel, grad_queries_kernel
 
 
-class TileConfig(NamedTuple):
+class AttentionTile(NamedTuple):
     """Rows (positions x heads) and keys of a tile, and launch options.
 
     Args:
@@ -48,7 +48,7 @@ def forward(
     *,
     causal: bool,
     extra_columns: int = 0,
-    tiles: TileConfig | None = None,
+    tiles: AttentionTile | None = None,
 ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "G T H//G"]]:
     """softmax(q k / sqrt(D)) v within each segment.
 
@@ -85,8 +85,8 @@ def backward(
     cu_seqlens: Int[Tensor, " bounds"],
     *,
     causal: bool,
-    query_tiles: TileConfig | None = None,
-    key_tiles: TileConfig | None = None,
+    query_tiles: AttentionTile | None = None,
+    key_tiles: AttentionTile | None = None,
 ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "T G D"], Float[Tensor, "T G D"]]:
     """Gradients of query, key and value; `output` and `log_sums` are what `forward` returned."""
     query, key, value = _contiguous_heads(query), _contiguous_heads(key), _contiguous_heads(value)
@@ -110,7 +110,7 @@ def grad_queries(
     cu_seqlens: Tensor,
     *,
     causal: bool,
-    tiles: TileConfig | None = None,
+    tiles: AttentionTile | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The gradient of `query`, and `delta`: the sum of grad x output over the width of each head."""
     tokens, heads, width = query.shape
@@ -135,7 +135,7 @@ def grad_keys_values(
     cu_seqlens: Tensor,
     *,
     causal: bool,
-    tiles: TileConfig | None = None,
+    tiles: AttentionTile | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of `key` and `value`; `delta` is what `grad_queries` returned."""
     tokens, groups, width = key.shape
@@ -150,26 +150,26 @@ def grad_keys_values(
     return dkey, dvalue
 
 
-def choose_tiles(part: str, query: Tensor, causal: bool) -> TileConfig:
+def choose_tiles(part: str, query: Tensor, causal: bool) -> AttentionTile:
     """Tile sizes of a kernel; `part` is forward, queries or keys."""
     if query.dtype == torch.float32:
-        return TileConfig(32, 32, 4, 1)
+        return AttentionTile(32, 32, 4, 1)
     return _TILES[part, "narrow" if query.shape[2] <= 64 else "wide", causal]
 
 
 _TILES = {
-    ("forward", "wide", True): TileConfig(64, 32, 4, 2, "branch", 128),
-    ("forward", "wide", False): TileConfig(64, 64, 4, 3),
-    ("forward", "narrow", True): TileConfig(128, 64, 8, 3),
-    ("forward", "narrow", False): TileConfig(64, 64, 4, 3),
-    ("queries", "wide", True): TileConfig(64, 32, 4, 2, "masked", 168),
-    ("queries", "wide", False): TileConfig(64, 64, 4, 2),
-    ("queries", "narrow", True): TileConfig(64, 32, 4, 3),
-    ("queries", "narrow", False): TileConfig(64, 32, 4, 3),
-    ("keys", "wide", True): TileConfig(32, 64, 4, 3),
-    ("keys", "wide", False): TileConfig(32, 64, 4, 2),
-    ("keys", "narrow", True): TileConfig(32, 64, 4, 3),
-    ("keys", "narrow", False): TileConfig(32, 64, 4, 3),
+    ("forward", "wide", True): AttentionTile(64, 32, 4, 2, "branch", 128),
+    ("forward", "wide", False): AttentionTile(64, 64, 4, 3),
+    ("forward", "narrow", True): AttentionTile(128, 64, 8, 3),
+    ("forward", "narrow", False): AttentionTile(64, 64, 4, 3),
+    ("queries", "wide", True): AttentionTile(64, 32, 4, 2, "masked", 168),
+    ("queries", "wide", False): AttentionTile(64, 64, 4, 2),
+    ("queries", "narrow", True): AttentionTile(64, 32, 4, 3),
+    ("queries", "narrow", False): AttentionTile(64, 32, 4, 3),
+    ("keys", "wide", True): AttentionTile(32, 64, 4, 3),
+    ("keys", "wide", False): AttentionTile(32, 64, 4, 2),
+    ("keys", "narrow", True): AttentionTile(32, 64, 4, 3),
+    ("keys", "narrow", False): AttentionTile(32, 64, 4, 3),
 }
 """The fastest tried on an H200 (`benchmarks/attention_kernels.py`), for segments of some 290 and 600 tokens."""
 

@@ -29,7 +29,7 @@ from texlens.kernels.lora_linear.triton_kernels import (
 _REDUCE_ROWS = 64
 
 
-class TileConfig(NamedTuple):
+class LoraTile(NamedTuple):
     """Tile and launch options.
 
     Args:
@@ -46,11 +46,11 @@ class TileConfig(NamedTuple):
     max_ranks: int = 64
 
 
-LORA_B_BACKWARD_TILES = TileConfig(64, 256, 8, 4, 264), TileConfig(64, 128, 8, 3, 264, 128)
+LORA_B_BACKWARD_TILES = LoraTile(64, 256, 8, 4, 264), LoraTile(64, 128, 8, 3, 264, 128)
 """For at most 64 ranks in an adapter, and for more: with 256 columns, 128 ranks would need 294,912 bytes of shared
 memory of the 232,448 that an H200 has. The first is the fastest tried on an H200 with 132 multiprocessors, for 32,768
 tokens (`benchmarks/lora_kernels.py`), as is `NORM_QUANTIZE_TILE`."""
-NORM_QUANTIZE_TILE = TileConfig(64, 128, 4, 3)
+NORM_QUANTIZE_TILE = LoraTile(64, 128, 4, 3)
 
 
 class _Plan(NamedTuple):
@@ -80,7 +80,7 @@ def lora_b_backward(
     lora_a_out: Float[Tensor, "T R"],
     adapters: Sequence[Adapter],
     extra_columns: Float[Tensor, "T R"] | None = None,
-    tile: TileConfig | None = None,
+    tile: LoraTile | None = None,
 ) -> tuple[Float[Tensor, "T R"], tuple[Float[Tensor, "_ _"], ...]]:
     """grad @ lora_b, written into `extra_columns` too, and the gradients of each adapter's LoRA B in float32.
 
@@ -157,7 +157,7 @@ def norm_quantize(
     lora_a: Float[Tensor, "R D"],
     rescale: Float[Tensor, "1"],
     residual: Float[Tensor, "T D"] | None = None,
-    tile: TileConfig | None = None,
+    tile: LoraTile | None = None,
 ) -> tuple[tuple[Float[Tensor, "T columns"], Float[Tensor, "T 1"]], Float[Tensor, "T R"]]:
     """The norm of x, or of x + `residual`, in float8 with its product with lora_a.T appended; and that product.
 

@@ -29,7 +29,7 @@ from texlens.kernels.swiglu.triton_kernels import (
 from texlens.kernels.swiglu.triton_reduce import RankLayout, padded_rank, reduce_chunks, reduce_partial_sums
 
 
-class TileConfig(NamedTuple):
+class SwigluTile(NamedTuple):
     """Tile and launch options of a fused pass.
 
     Args:
@@ -56,19 +56,19 @@ class TileConfig(NamedTuple):
 
 
 _TILES = {
-    ("forward", "augmented"): TileConfig(16, 256, 2560, 4, 3),
-    ("forward", "quantized"): TileConfig(32, 128, 2560, 4, 3),
-    ("backward", "augmented"): TileConfig(32, 128, 1024, 8, 3, True, False),
-    ("backward", "quantized"): TileConfig(32, 64, 1024, 2, 3, True),
+    ("forward", "augmented"): SwigluTile(16, 256, 2560, 4, 3),
+    ("forward", "quantized"): SwigluTile(32, 128, 2560, 4, 3),
+    ("backward", "augmented"): SwigluTile(32, 128, 1024, 8, 3, True, False),
+    ("backward", "quantized"): SwigluTile(32, 64, 1024, 2, 3, True),
 }
 
 
-def choose_tile(direction: str, form: str, dtype: torch.dtype) -> TileConfig:
+def choose_tile(direction: str, form: str, dtype: torch.dtype) -> SwigluTile:
     """Tile of a kernel; `direction` is forward or backward, `form` augmented or quantized."""
-    return TileConfig(16, 32, 64, 4, 1) if dtype == torch.float32 else _TILES[direction, form]
+    return SwigluTile(16, 32, 64, 4, 1) if dtype == torch.float32 else _TILES[direction, form]
 
 
-def swiglu_augmented(gate_up: Tensor, lora_a: Tensor, tile: TileConfig | None = None) -> tuple[Tensor, Tensor]:
+def swiglu_augmented(gate_up: Tensor, lora_a: Tensor, tile: SwigluTile | None = None) -> tuple[Tensor, Tensor]:
     """act = swiglu(gate_up) with act @ lora_a.T as extra columns, [T, F + R], and the latter alone, [T, R]."""
     tokens, width = gate_up.shape[0], gate_up.shape[1] // 2
     act = gate_up.new_empty(tokens, width + len(lora_a))
@@ -77,7 +77,7 @@ def swiglu_augmented(gate_up: Tensor, lora_a: Tensor, tile: TileConfig | None = 
 
 
 def swiglu_quantized(
-    gate_up: Tensor, lora_a: Tensor, rescale: Tensor, tile: TileConfig | None = None
+    gate_up: Tensor, lora_a: Tensor, rescale: Tensor, tile: SwigluTile | None = None
 ) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """act = swiglu(gate_up) in float8 with act @ lora_a.T times `rescale` appended, and the latter, [T, R]."""
     tokens, width = gate_up.shape[0], gate_up.shape[1] // 2
@@ -101,7 +101,7 @@ def swiglu_backward_augmented(
     grad_down_lora_a_out: Tensor | None,
     lora_b: Tensor,
     adapters: Sequence[Adapter],
-    tile: TileConfig | None = None,
+    tile: SwigluTile | None = None,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], Tensor | None]:
     """From the gradient of swiglu(gate_up), [T, F], with all that the adapters on both sides need of it.
 
@@ -137,7 +137,7 @@ def swiglu_backward_quantized(
     lora_b: Tensor,
     adapters: Sequence[Adapter],
     rescale: Tensor,
-    tile: TileConfig | None = None,
+    tile: SwigluTile | None = None,
 ) -> tuple[tuple[Tensor, Tensor], Tensor, tuple[Tensor, ...], Tensor | None]:
     """`swiglu_backward_augmented` with rows in float8, the gradient of the LoRA A output times `rescale` appended."""
     tile = tile or choose_tile("backward", "quantized", gate_up.dtype)
@@ -163,7 +163,7 @@ def _empty_quantized(x: Tensor, width: int, ranks: int) -> tuple[Tensor, Tensor]
 
 
 def _launch_forward(
-    gate_up: Tensor, lora_a: Tensor, act: Tensor | None, tile: TileConfig
+    gate_up: Tensor, lora_a: Tensor, act: Tensor | None, tile: SwigluTile
 ) -> tuple[Tensor, Tensor | None]:
     """Partial sums [P, T, R] of act @ lora_a.T, and, without `act` to write to, the largest values of its rows."""
     tokens, width, ranks = len(gate_up), gate_up.shape[1] // 2, len(lora_a)
@@ -181,7 +181,7 @@ def _launch_forward(
 
 
 def _launch_backward(
-    grad, gate_up, lora_a_out, grad_down_lora_a_out, lora_b, adapters, dgate_up: Tensor | None, tile: TileConfig
+    grad, gate_up, lora_a_out, grad_down_lora_a_out, lora_b, adapters, dgate_up: Tensor | None, tile: SwigluTile
 ):
     """LoRA gradients, partial sums [P, T, R] of the gradient of the LoRA A output, and largest values of rows."""
     tokens, width, ranks = len(gate_up), gate_up.shape[1] // 2, lora_b.shape[1]

@@ -18,13 +18,13 @@ if not can_triton:
 
 from texlens.kernels.attention import triton as triton_attention  # noqa: E402
 
-TileConfig = triton_attention.TileConfig
+AttentionTile = triton_attention.AttentionTile
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SMALL, TALL, BRANCH = (
-    TileConfig(16, 32, 4, 1),
-    TileConfig(32, 16, 4, 1, "masked"),
-    TileConfig(16, 32, 4, 1, "branch"),
+    AttentionTile(16, 32, 4, 1),
+    AttentionTile(32, 16, 4, 1, "masked"),
+    AttentionTile(16, 32, 4, 1, "branch"),
 )
 ENDS = [0, 17, 17, 50, 51, 56]
 

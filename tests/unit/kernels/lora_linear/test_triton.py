@@ -70,7 +70,7 @@ def test_one_read_of_a_gradient_gives_both_lora_gradients(kernels, dtype, starts
     )
     grad = rows_with_extra[:, :HEIGHT]
     grad_lora_a_out, lora_b_grads = kernels.lora_b_backward(
-        grad, lora_b, lora_a_out, parts, rows_with_extra[:, HEIGHT:], kernels.TileConfig(16, 64, 4, 2, programs=24)
+        grad, lora_b, lora_a_out, parts, rows_with_extra[:, HEIGHT:], kernels.LoraTile(16, 64, 4, 2, programs=24)
     )
     torch.testing.assert_close(grad_lora_a_out, grad @ lora_b, **CLOSE[dtype])
     assert torch.equal(rows_with_extra[:, HEIGHT:], grad_lora_a_out)
@@ -145,7 +145,7 @@ def test_norm_is_quantized_with_its_lora_a_output_appended(kernels, adds):
     total = x + y
     normed = fused.rms_norm(total if adds else x, weight, 1e-6)
     (quantized, scale), lora_a_out = kernels.norm_quantize(
-        x, weight, 1e-6, lora_a, rescale, y if adds else None, kernels.TileConfig(16, 32, 4, 2)
+        x, weight, 1e-6, lora_a, rescale, y if adds else None, kernels.LoraTile(16, 32, 4, 2)
     )
     if adds:
         assert torch.equal(y, total)

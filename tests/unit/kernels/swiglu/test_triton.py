@@ -20,13 +20,13 @@ from texlens.kernels.lora_linear.fp8_linear import Fp8FusedLinear  # noqa: E402
 from texlens.kernels.lora_linear.fused_linear import sum_over_tokens  # noqa: E402
 from texlens.kernels.swiglu import backend as swiglu_backend  # noqa: E402
 from texlens.kernels.swiglu import triton as triton_swiglu  # noqa: E402
-from texlens.kernels.swiglu.triton import TileConfig  # noqa: E402
+from texlens.kernels.swiglu.triton import SwigluTile  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16  # the interpreter's products of bfloat16 are wrong
 NEAR = {torch.float32: 1e-5, HALF: 1e-2}
 OFTEN = 0.01 if DEVICE == "cuda" else 0.05  # values that round to the other side; the interpreter rounds some wrongly
-TILE, TALL = TileConfig(16, 16, 16, 4, 1), TileConfig(16, 32, 32, 4, 1, tile_left=True)
+TILE, TALL = SwigluTile(16, 16, 16, 4, 1), SwigluTile(16, 32, 32, 4, 1, tile_left=True)
 needs_codes = pytest.mark.skipif(
     DEVICE == "cuda" and bool(fp8_unsupported_reason(torch.device("cuda"))), reason="a GPU without float8"
 )
