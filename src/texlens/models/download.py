@@ -27,7 +27,7 @@ SOURCES = ("auto", *HUBS)
 
 
 @dataclass(frozen=True)
-class Record:
+class DownloadRecord:
     """A finished download in a folder that the user chose: where it came from, and the size of each file."""
 
     id: str
@@ -130,7 +130,7 @@ def _from_hub(hub: Hub, model_id: str, revision: str | None, target: Path | None
     folder = hub.fetch(model_id, revision, list(files), target)
     check_checkpoint(folder)
     if target is not None:
-        record = Record(model_id, hub.name, revision, files)
+        record = DownloadRecord(model_id, hub.name, revision, files)
         (folder / RECORD).write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     return folder
 
@@ -144,7 +144,7 @@ def _is_downloaded(folder: Path, model_id: str, revision: str | None) -> bool:
     path = folder / RECORD
     if not path.is_file():
         return False
-    record = Record(**json.loads(path.read_text(encoding="utf-8")))
+    record = DownloadRecord(**json.loads(path.read_text(encoding="utf-8")))
     if (record.id, record.revision) != (model_id, revision):
         raise ModelError(
             f"{folder}: contains {record.id} at {record.revision or 'its default revision'}; name another --to"
