@@ -11,6 +11,7 @@ from texlens.data.fingerprint import rows_fingerprint
 from texlens.data.load import Rows
 from texlens.data.sample import RejectedRow, Sample
 from texlens.inputs.build import read_split
+from texlens.inputs.chat_template import PromptStyle
 from texlens.inputs.row_check import check_rows
 from texlens.metrics.prediction import Prediction
 from texlens.models.build import BaseCheckpoint
@@ -41,7 +42,8 @@ def read_rows(config: RunConfig, split: str, base: BaseCheckpoint) -> Evaluation
         DataError: no row of it can be read.
     """
     rows = drawn_rows(config, split)
-    checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer)
+    style = PromptStyle(config.data.prompt, config.data.system_prompt)
+    checked = check_rows(rows, base.processor.geometry, base.processor.tokenizer, style=style)
     references = dict(zip(rows.ids(), rows.texts(), strict=True))
     failed = [_failed(row, references) for row in checked.rejected]
     samples = list(checked.usable)
