@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from texlens.core.version import VERSION
 from texlens.inference.scheduling.scheduler import RequestScheduler
 from texlens.serve.errors import add_error_handlers
-from texlens.serve.metrics import Metrics
+from texlens.serve.metrics import ServerMetrics
 from texlens.serve.middleware.access_log import AccessLog
 from texlens.serve.middleware.admission import Admission, AdmissionGate
 from texlens.serve.middleware.origin import OriginCheck
@@ -28,7 +28,7 @@ from texlens.serve.settings import ServeSettings
 def create_app(scheduler: RequestScheduler, settings: ServeSettings | None = None) -> FastAPI:
     """The server of docs/reference/http-api.md. The caller closes the scheduler."""
     settings = settings or ServeSettings()
-    metrics = Metrics(scheduler)
+    metrics = ServerMetrics(scheduler)
     service = InferenceService(scheduler, settings, metrics)
     app = FastAPI(title="TexLens", version=VERSION, docs_url=None, redoc_url=None, lifespan=_lifespan(service))
     app.state.service = service

@@ -8,7 +8,7 @@ from texlens.inference.scheduling.scheduler import RequestScheduler
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
-class Metrics:
+class ServerMetrics:
     """Counters that routes and middleware increase, and gauges computed from the scheduler when scraped."""
 
     def __init__(self, scheduler: RequestScheduler):

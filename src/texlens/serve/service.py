@@ -15,7 +15,7 @@ from texlens.inference.scheduling.job import GenerationJob, TokenEvent
 from texlens.inference.scheduling.scheduler import RequestScheduler
 from texlens.serve.errors import ApiError, data_api_error
 from texlens.serve.image_decoder import ImageDecoder
-from texlens.serve.metrics import Metrics
+from texlens.serve.metrics import ServerMetrics
 from texlens.serve.schemas import ModelEntry, ModelList
 from texlens.serve.settings import ServeSettings
 
@@ -41,7 +41,7 @@ class GenerationRequest:
 class InferenceService:
     """Shared by all routes of an application."""
 
-    def __init__(self, scheduler: RequestScheduler, settings: ServeSettings, metrics: Metrics):
+    def __init__(self, scheduler: RequestScheduler, settings: ServeSettings, metrics: ServerMetrics):
         self.scheduler, self.settings, self.metrics = scheduler, settings, metrics
         self.decoder = ImageDecoder(
             max_pixels=settings.max_image_pixels, timeout_s=settings.decode_timeout_s, processes=2

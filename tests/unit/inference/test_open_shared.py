@@ -193,5 +193,7 @@ def test_gguf_export_names_the_command_that_serves_it(tmp_path):
         "gguf", "base", "f" * 64, "a" * 64, "qwen3_vl", "tiny", 1, 2, "Read it.", None, 8, "llama.cpp", notes
     )
     write_json(folder / METADATA_FILE, manifest.to_json())
+    for name in notes.values():
+        (folder / name).touch()
     with pytest.raises(ModelError, match="llama-server"):
         open_all(folder)

@@ -89,7 +89,7 @@ def read(
 
         texlens read scans/ -o readings.jsonl --jobs auto
     """
-    from texlens.cli.using.readings import Reader, image_list, print_readings, write_readings
+    from texlens.cli.using.readings import ReadingSettings, image_list, print_readings, write_readings
     from texlens.core.errors import ConfigError
     from texlens.inference.decoding.sampling import Sampling
 
@@ -97,7 +97,7 @@ def read(
     if top_p == 0:
         raise ConfigError("--top-p 0: no token would be left; use a number over 0")
     sampling = Sampling(max_tokens or 0, temperature or None, top_p, min_p, top_k, repetition_penalty, grammar=grammar)
-    reader = Reader(
+    reader = ReadingSettings(
         model=model,
         checkpoint=checkpoint,
         prompt=prompt,

@@ -39,7 +39,7 @@ class NamedImage:
 
 
 @dataclass(frozen=True)
-class Reader:
+class ReadingSettings:
     """The model and settings of one call; `sampling.max_new_tokens` 0 means what the model can hold."""
 
     model: str
@@ -163,7 +163,7 @@ def _samples(images: Iterable[NamedImage]) -> Iterator["Sample"]:
 
 def print_readings(
     images: Sequence[NamedImage],
-    reader: Reader,
+    reader: ReadingSettings,
     *,
     output_format: OutputFormat,
     raw: bool,
@@ -219,7 +219,7 @@ def _print_rows(rows: Sequence[dict[str, Any]], output_format: OutputFormat, *, 
             _remark(row, problem)
 
 
-def write_readings(images: Sequence[NamedImage], output: Path, reader: Reader) -> bool:
+def write_readings(images: Sequence[NamedImage], output: Path, reader: ReadingSettings) -> bool:
     """Reads any number of images into a file, with a bounded number of them in memory; whether a text is incomplete.
 
     Raises:

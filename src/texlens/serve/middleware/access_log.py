@@ -10,7 +10,7 @@ import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from texlens.serve.metrics import Metrics
+from texlens.serve.metrics import ServerMetrics
 
 LOG = logging.getLogger("texlens.access")
 _PATHS = frozenset(["/v1/read", "/v1/chat/completions", "/v1/models", "/healthz", "/readyz", "/metrics"])
@@ -21,7 +21,7 @@ CLIENT_LEFT = 499
 class AccessLog:
     """ASGI middleware; the outermost, so that refused requests are recorded too."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics):
+    def __init__(self, app: ASGIApp, *, metrics: ServerMetrics):
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

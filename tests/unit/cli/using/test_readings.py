@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.fixtures.drawn_images import drawn
-from texlens.cli.using.readings import Reader, crop_box, image_list, print_readings, write_readings
+from texlens.cli.using.readings import ReadingSettings, crop_box, image_list, print_readings, write_readings
 from texlens.core.errors import ConfigError, DataError, RunError
 from texlens.inference.bulk import ReadingsFile
 from texlens.inference.confidence import Calibration
@@ -16,7 +16,7 @@ from texlens.inference.model import LoadedModel
 from texlens.inputs.chat_template import PromptStyle
 from texlens.metrics.prediction import Prediction
 
-READER = Reader("nano", None, None, None, Sampling(0), 0, 16, None, False)
+READER = ReadingSettings("nano", None, None, None, Sampling(0), 0, 16, None, False)
 CALIBRATION = Calibration(1.0, 0.1, 0.1, 50, 25, "rows")
 OPTIONS = {"output_format": "latex", "raw": False, "confidence": False, "as_json": False, "stream": False}
 
