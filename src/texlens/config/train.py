@@ -7,8 +7,6 @@ from pydantic import Field, field_validator, model_validator
 from texlens.config.base import Settings
 from texlens.config.evaluate import MetricNames
 
-Tracker = Literal["tensorboard", "swanlab", "wandb", "trackio"]
-
 
 class OptimizerSettings(Settings):
     name: Literal["adamw", "adamw-8bit"] = "adamw"
@@ -58,8 +56,8 @@ class LoggingSettings(Settings):
     """Optimizer steps between measurements of the training loss."""
     first_step: bool = False
     """Also measure the loss of the first step."""
-    trackers: tuple[Tracker, ...] = ()
-    """Also send measurements to these; metrics.jsonl is always written."""
+    trackers: tuple[str, ...] = ()
+    """Also send measurements to these: tensorboard, swanlab, wandb, trackio; metrics.jsonl is always written."""
     project: str = "texlens"
     """Project of the trackers."""
     experiment: str | None = None

@@ -1,6 +1,7 @@
 """Our settings as transformers' TrainingArguments: the one place where the two vocabularies meet."""
 
 import dataclasses
+import difflib
 import importlib.util
 import math
 import os
@@ -25,6 +26,10 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool, has_validation:
     """
     _check_validation(settings.validation, has_validation)
     for name in settings.logging.trackers:
+        if name not in TRACKERS:
+            near = difflib.get_close_matches(name, TRACKERS, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TRACKERS)}"
+            raise ConfigError(f"train.logging.trackers: no tracker is named {name!r}; {hint}")
         tracker = TRACKERS[name]
         if importlib.util.find_spec(tracker.package) is None:
             raise ConfigError(f"train.logging.trackers: {name} is not installed; pip install {tracker.package}")

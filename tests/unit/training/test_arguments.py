@@ -3,6 +3,7 @@ import pytest
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
 from texlens.planner.steps import rows_and_batches
+from texlens.training.arguments import check_train_settings, warmup_note
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,16 @@ def test_processes_of_the_plain_backend_share_a_step(batch_size, accumulation, p
 def test_rows_that_can_not_be_divided_evenly_are_refused():
     with pytest.raises(ConfigError, match=r"is 3, which 2 processes .* make it a multiple of 2"):
         rows_and_batches(TrainSettings(batch_size=3), 2)
+
+
+def test_unknown_tracker_is_refused_with_the_nearest_name():
+    with pytest.raises(ConfigError, match=r"no tracker is named 'wandbb'; did you mean wandb"):
+        check_train_settings(TrainSettings(logging={"trackers": ["wandbb"]}), has_gpu=False)
+
+
+def test_warm_up_as_long_as_the_run_is_noted():
+    long = TrainSettings(steps=5, optimizer={"warmup_steps": 5})
+    assert warmup_note(long, 8) == [
+        "train.optimizer.warmup_steps: 5 of 5 steps: the learning rate is not reached before the end"
+    ]
+    assert warmup_note(TrainSettings(steps=5, optimizer={"warmup_steps": 4}), 8) == []

@@ -1,7 +1,7 @@
 """Experiment trackers: what a tracker is given, and the registry.
 
-To add one, write its class in a file of this folder, add it to `registry.TRACKERS` and its name to
-`config.train.Tracker`; docs/extending/tracker.md has an example.
+To add one, write its class in a file of this folder and add it to `registry.TRACKERS`; docs/extending/tracker.md has an
+example.
 """
 
 from collections.abc import Mapping, Sequence
