@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from texlens.synthesis import STYLES, Recipe, synthesize
+from texlens.synthesis import STYLES, RowRecipe, synthesize
 
 PACKAGES = ("texlens", "numpy", "pillow", "pyarrow", "freetype-py")
 
@@ -52,7 +52,7 @@ def measured(style: str, rows: int, processes: int) -> dict:
     watch.start()
     began, used = time.monotonic(), _cpu_seconds()
     account = synthesize(
-        Recipe(style), folder, rows, processes=processes, on_progress=lambda number: done.__setitem__(0, number)
+        RowRecipe(style), folder, rows, processes=processes, on_progress=lambda number: done.__setitem__(0, number)
     )
     seconds, used = time.monotonic() - began, _cpu_seconds() - used
     stop.set()

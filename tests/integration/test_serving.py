@@ -14,7 +14,7 @@ from tests.integration.conftest import copy_run, environment
 from texlens.core.run_folder import RunFolder
 from texlens.inference.confidence import read_calibration
 from texlens.inference.open_shared import open_shared
-from texlens.inference.source import resolve
+from texlens.inference.opening.source import resolve
 from texlens.latex.render.formats import render_png
 
 FORMULAS = ("x ^ { 2 } + y ^ { 2 } = 1", "\\frac { a } { b } + c", "\\alpha _ { 1 } - \\beta")

@@ -28,7 +28,7 @@ from texlens.evaluation.systems.protocol import SystemSource
 from texlens.evaluation.systems.run_systems import run_systems
 from texlens.evaluation.train_overlap import TrainOverlap, train_overlap
 from texlens.inference.open import open_model
-from texlens.inference.source import resolve
+from texlens.inference.opening.source import resolve
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import Scores, score

@@ -8,8 +8,8 @@ from texlens.config.overrides import parse_override
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
-from texlens.inference.run_checkpoint import open_run_at
-from texlens.inference.source import resolve_run_base
+from texlens.inference.opening.run_checkpoint import open_run_at
+from texlens.inference.opening.source import resolve_run_base
 from texlens.models.build import BaseCheckpoint
 
 CHANGEABLE = ("data", "evaluate", "model")

@@ -20,7 +20,7 @@ from texlens.exporting.formats.registry import find_format
 from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.exporting.readme import write_readme
 from texlens.inference.confidence import KEY
-from texlens.inference.source import resolve_run_base
+from texlens.inference.opening.source import resolve_run_base
 from texlens.models.checkpoint import fingerprint, weight_files
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.metadata import METADATA_FILE, read_metadata

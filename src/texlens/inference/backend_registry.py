@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from texlens.inference.model import LoadedModel
 
 if TYPE_CHECKING:
-    from texlens.inference.source import ModelSource
+    from texlens.inference.opening.source import ModelSource
 
 
 def _transformers(source: "ModelSource") -> LoadedModel:

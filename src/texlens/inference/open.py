@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from texlens.config.run import RunConfig
-    from texlens.inference.source import ModelSource
+    from texlens.inference.opening.source import ModelSource
     from texlens.models.processor import Processor
 
 
@@ -48,7 +48,7 @@ def open_model(
     if backend == "numpy" and model == "nano":
         return _open_nano()
     from texlens.inference.backend_registry import BACKENDS
-    from texlens.inference.source import LoadOptions, ModelSource, resolve
+    from texlens.inference.opening.source import LoadOptions, ModelSource, resolve
 
     if backend != "auto" and backend not in BACKENDS:
         raise ConfigError(f"backend {backend!r} is not known; use auto or one of {', '.join(BACKENDS)}")

@@ -11,9 +11,9 @@ from texlens.adapters.lora import load_adapter
 from texlens.core.errors import ModelError
 from texlens.inference.adapter_switch import FIRST_ADAPTER, AdapterSwitch
 from texlens.inference.backends.transformers import TransformersBackend
-from texlens.inference.compatibility import check_shared
 from texlens.inference.model import LoadedModel
-from texlens.inference.source import ModelSource, without_adapter
+from texlens.inference.opening.compatibility import check_shared
+from texlens.inference.opening.source import ModelSource, without_adapter
 from texlens.models.build import build_model
 
 

@@ -16,7 +16,7 @@ _TRIES = 100
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RowRecipe:
     """What rows are generated from; `labels` is the list of formulas to learn or take from (see `read_labels`)."""
 
     style: str
@@ -49,7 +49,7 @@ class GeneratedSample(NamedTuple):
 class SampleGenerator:
     """Generates the rows of a recipe, in any order."""
 
-    def __init__(self, recipe: Recipe):
+    def __init__(self, recipe: RowRecipe):
         self.recipe = recipe
         self.draw = STYLES[recipe.style]
         self.formulas = formula_source(

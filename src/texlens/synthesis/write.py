@@ -12,7 +12,7 @@ from typing import Any
 
 from texlens.core.errors import RunError
 from texlens.data.folder.writer import FolderWriter
-from texlens.synthesis.rows import GeneratedSample, Recipe, SampleGenerator
+from texlens.synthesis.rows import GeneratedSample, RowRecipe, SampleGenerator
 
 SPLIT = "train"
 VERSION = 1
@@ -25,7 +25,7 @@ _generator: SampleGenerator | None = None
 
 
 def synthesize(
-    recipe: Recipe,
+    recipe: RowRecipe,
     folder: str | Path,
     rows: int,
     *,
@@ -53,7 +53,7 @@ def synthesize(
     return writer.statistics
 
 
-def recipe_key(recipe: Recipe, rows: int) -> dict[str, Any]:
+def recipe_key(recipe: RowRecipe, rows: int) -> dict[str, Any]:
     """Everything that the rows depend on; a list of formulas as its digest."""
     settings: dict[str, Any] = asdict(recipe)
     labels = settings.pop("labels")
@@ -63,7 +63,7 @@ def recipe_key(recipe: Recipe, rows: int) -> dict[str, Any]:
     return {"command": "synth", "version": VERSION, "rows": rows, **settings, "labels": digest}
 
 
-def _generated(recipe: Recipe, numbers: range, processes: int) -> Iterator[GeneratedSample]:
+def _generated(recipe: RowRecipe, numbers: range, processes: int) -> Iterator[GeneratedSample]:
     if processes <= 1:
         generator = SampleGenerator(recipe)
         yield from (generator.make(number) for number in numbers)
@@ -92,7 +92,7 @@ def _in_order(pool: ProcessPoolExecutor, chunks: Iterable[range], ahead: int) ->
         yield waiting.popleft().result()
 
 
-def _start(recipe: Recipe) -> None:
+def _start(recipe: RowRecipe) -> None:
     global _generator
     _generator = SampleGenerator(recipe)
 

@@ -45,7 +45,7 @@ def load(model: str | PathLike[str] = "nano", **options: Any) -> LoadedModel:
     return open_model(str(model), **options)
 
 
-class ReadOptions(TypedDict, total=False):
+class ReadArguments(TypedDict, total=False):
     """Keyword arguments of `read`."""
 
     prompt: str
@@ -60,15 +60,15 @@ class ReadOptions(TypedDict, total=False):
 
 
 @overload
-def read(images: ImageLike, model: ModelLike = ..., **options: Unpack[ReadOptions]) -> Prediction: ...
+def read(images: ImageLike, model: ModelLike = ..., **options: Unpack[ReadArguments]) -> Prediction: ...
 
 
 @overload
-def read(images: Iterable[ImageLike], model: ModelLike = ..., **options: Unpack[ReadOptions]) -> list[Prediction]: ...
+def read(images: Iterable[ImageLike], model: ModelLike = ..., **options: Unpack[ReadArguments]) -> list[Prediction]: ...
 
 
 def read(
-    images: ImageLike | Iterable[ImageLike], model: ModelLike = "nano", **options: Unpack[ReadOptions]
+    images: ImageLike | Iterable[ImageLike], model: ModelLike = "nano", **options: Unpack[ReadArguments]
 ) -> Prediction | list[Prediction]:
     """The text of one image, or of several in their order.
 
@@ -76,7 +76,7 @@ def read(
 
     Args:
         model: what `load` takes, or what it returned.
-        options: see `ReadOptions`.
+        options: see `ReadArguments`.
 
     Raises:
         ModelError, RunError: no such model, or a damaged one.

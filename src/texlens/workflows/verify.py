@@ -21,9 +21,9 @@ from texlens.evaluation.predict import evaluation_sampling
 from texlens.evaluation.saved_run import run_base
 from texlens.exporting.formats.protocol import Tolerance
 from texlens.exporting.formats.registry import find_format
-from texlens.inference.exports import check_export
 from texlens.inference.free_memory import free_memory
 from texlens.inference.open import open_model
+from texlens.inference.opening.exports import check_export
 from texlens.inference.plain_generate import plain_generate
 from texlens.metrics.prediction import Prediction
 from texlens.models.export_manifest import ExportManifest

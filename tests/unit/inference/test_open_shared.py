@@ -20,8 +20,8 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.sample import LazyImage, Sample
 from texlens.inference.open import open_model, wrap_model
 from texlens.inference.open_shared import base_of, open_shared
+from texlens.inference.opening.source import resolve, resolve_run_base
 from texlens.inference.scheduling.scheduler import open_scheduler
-from texlens.inference.source import resolve, resolve_run_base
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest

@@ -6,7 +6,7 @@ from PIL import Image
 
 from texlens.core.errors import DataError
 from texlens.latex.parse.tokens import tokenize
-from texlens.synthesis import STYLES, Recipe, SampleGenerator, read_labels
+from texlens.synthesis import STYLES, RowRecipe, SampleGenerator, read_labels
 
 LIST = (r"\frac { a } { b } = c", r"\alpha + \beta ^ { 2 }", r"a _ { i } - \sqrt { b }", r"( a + b ) ^ { 2 } = c")
 
@@ -17,16 +17,16 @@ def picture(row) -> np.ndarray:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_row_depends_on_the_seed_and_its_number_alone(style):
-    first, second = SampleGenerator(Recipe(style, seed=3)), SampleGenerator(Recipe(style, seed=3))
+    first, second = SampleGenerator(RowRecipe(style, seed=3)), SampleGenerator(RowRecipe(style, seed=3))
     second.make(0)
 
     assert first.make(5) == second.make(5)
-    assert first.make(5).image != SampleGenerator(Recipe(style, seed=4)).make(5).image
+    assert first.make(5).image != SampleGenerator(RowRecipe(style, seed=4)).make(5).image
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_row_tells_how_it_was_made_and_has_ink_off_its_edges(style):
-    generator = SampleGenerator(Recipe(style, max_tokens=20))
+    generator = SampleGenerator(RowRecipe(style, max_tokens=20))
     for number in range(12):
         row = generator.make(number)
         facts = row.columns
@@ -41,24 +41,24 @@ def test_a_row_tells_how_it_was_made_and_has_ink_off_its_edges(style):
 
 
 def test_handwriting_is_only_asked_for_what_there_are_strokes_for():
-    generator = SampleGenerator(Recipe("handwriting"))
+    generator = SampleGenerator(RowRecipe("handwriting"))
     assert {generator.make(number).columns["attempt"] for number in range(40)} == {0}
 
 
 def test_a_list_gives_each_of_its_formulas_once_before_any_comes_again():
-    generator = SampleGenerator(Recipe("printed", "list", labels=LIST))
+    generator = SampleGenerator(RowRecipe("printed", "list", labels=LIST))
     labels = [generator.make(number).label for number in range(8)]
     assert sorted(labels[:4]) == sorted(labels[4:]) == sorted(LIST)
 
 
 def test_a_formula_of_a_list_that_can_not_be_drawn_is_refused_with_its_reason():
-    row = SampleGenerator(Recipe("printed", "list", labels=(r"\frac { a",))).make(0)
+    row = SampleGenerator(RowRecipe("printed", "list", labels=(r"\frac { a",))).make(0)
     assert row.image is None
     assert row.rejected_row().reason.startswith(r"\frac { a: ")
 
 
 def test_the_grammar_learns_from_a_list_what_to_write():
-    generator = SampleGenerator(Recipe("printed", "grammar", labels=LIST, max_tokens=25))
+    generator = SampleGenerator(RowRecipe("printed", "grammar", labels=LIST, max_tokens=25))
     tokens = {token for number in range(60) for token in generator.make(number).label.split()}
     known = {token for formula in LIST for token in tokenize(formula)}
     assert {"a", "b", r"\frac", "="} <= tokens
@@ -66,7 +66,7 @@ def test_the_grammar_learns_from_a_list_what_to_write():
 
 
 def test_pieces_of_a_list_make_formulas_that_are_not_in_it():
-    generator = SampleGenerator(Recipe("printed", "pieces", labels=LIST, max_tokens=25))
+    generator = SampleGenerator(RowRecipe("printed", "pieces", labels=LIST, max_tokens=25))
     assert {generator.make(number).label for number in range(30)} - set(LIST)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from texlens.latex.canonical.form import canonical
 from texlens.latex.generate.random_formulas import RandomFormulas
-from texlens.synthesis import Recipe, SampleGenerator
+from texlens.synthesis import RowRecipe, SampleGenerator
 from texlens.synthesis.slips import KINDS, with_slip
 
 
@@ -39,7 +39,7 @@ def test_slips_of_generated_formulas_parse_and_differ_and_all_kinds_occur():
 
 
 def test_rows_with_slips_name_them_and_the_corrected_formula():
-    row = SampleGenerator(Recipe("printed", seed=3, slips=True)).make(0)
+    row = SampleGenerator(RowRecipe("printed", seed=3, slips=True)).make(0)
     assert row.columns["slip"] in KINDS
     assert row.columns["corrected"] != row.label
-    assert "slip" not in SampleGenerator(Recipe("printed", seed=3)).make(0).columns
+    assert "slip" not in SampleGenerator(RowRecipe("printed", seed=3)).make(0).columns

@@ -3,10 +3,10 @@ import json
 import pyarrow.parquet as parquet
 import pytest
 
-from texlens.synthesis import Recipe, synthesize
+from texlens.synthesis import RowRecipe, synthesize
 from texlens.synthesis import write as module
 
-RECIPE = Recipe("screen", seed=2, max_tokens=12)
+RECIPE = RowRecipe("screen", seed=2, max_tokens=12)
 
 
 def table(folder):
@@ -48,7 +48,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch)
 
 
 def test_rows_that_can_not_be_drawn_stand_in_the_account(tmp_path):
-    recipe = Recipe("printed", "list", labels=("a + b", r"\frac { a"))
+    recipe = RowRecipe("printed", "list", labels=("a + b", r"\frac { a"))
 
     account = synthesize(recipe, tmp_path / "set", 2)
 

@@ -50,7 +50,7 @@ def synth(
     """
     from texlens.core.errors import ConfigError
     from texlens.data.folder.statistics import statistics_if_made_by
-    from texlens.synthesis import Recipe, read_labels, recipe_key, synthesize
+    from texlens.synthesis import RowRecipe, read_labels, recipe_key, synthesize
 
     if origin != "grammar" and formulas is None:
         raise ConfigError(f"--from {origin} needs a list; add --formulas LIST.txt")
@@ -58,7 +58,7 @@ def synth(
         raise ConfigError(f"--min-tokens {min_tokens} is over --max-tokens {max_tokens}; swap them")
     limits = {"min_tokens": min_tokens, "max_tokens": max_tokens, "seed": seed}
     labels = read_labels(formulas, origin, **limits) if formulas else ()
-    recipe = Recipe(style, origin, **limits, slips=slips, labels=labels)
+    recipe = RowRecipe(style, origin, **limits, slips=slips, labels=labels)
     statistics = None if overwrite else statistics_if_made_by(output, recipe_key(recipe, rows))
     stood_there = statistics is not None
     if statistics is None:

@@ -59,7 +59,7 @@ def evaluate(
     """
     from texlens.core.errors import ConfigError
     from texlens.core.run_folder import MANIFEST
-    from texlens.inference.run_checkpoint import run_of_weights
+    from texlens.inference.opening.run_checkpoint import run_of_weights
 
     if subset and not data:
         raise ConfigError("--subset belongs to --data; give --set data.subset=… to change a run's own")

@@ -14,8 +14,8 @@ from texlens.core.files import sha256_of
 from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.inference.model import LoadedModel
 from texlens.inference.open import open_model
-from texlens.inference.run_checkpoint import run_of_weights
-from texlens.inference.source import ModelSource, resolve
+from texlens.inference.opening.run_checkpoint import run_of_weights
+from texlens.inference.opening.source import ModelSource, resolve
 from texlens.inputs.chat_template import PromptStyle
 
 

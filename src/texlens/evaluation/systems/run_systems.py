@@ -13,7 +13,7 @@ from texlens.inference.free_memory import free_memory
 from texlens.inference.model import LoadedModel
 from texlens.inference.open import open_model
 from texlens.inference.open_shared import base_of
-from texlens.inference.source import resolve_run_base
+from texlens.inference.opening.source import resolve_run_base
 from texlens.models.build import BaseCheckpoint
 
 

@@ -19,9 +19,9 @@ from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.model import LoadedModel
 from texlens.inference.open_shared import open_shared
+from texlens.inference.opening.source import LoadOptions, resolve
 from texlens.inference.prompts import end_ids, prompt_example
 from texlens.inference.scheduling.job import GenerationJob, Outcome, QueueFullError, StoppingError, TokenEvent
-from texlens.inference.source import LoadOptions, resolve
 from texlens.inputs.example import Example
 
 MAX_PREFILL_ROWS = 16

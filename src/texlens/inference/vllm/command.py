@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from texlens.adapters.lora import WEIGHTS
 from texlens.core.errors import ModelError
-from texlens.inference.compatibility import adapter_settings, check_shared
-from texlens.inference.source import ModelSource, resolve
+from texlens.inference.opening.compatibility import adapter_settings, check_shared
+from texlens.inference.opening.source import ModelSource, resolve
 from texlens.inference.vllm.flags import decoding_flags, image_flags, lora_flags, unsupported_reason
 from texlens.models.checkpoint import read_header
 

@@ -49,7 +49,7 @@ _CLASSES = (
 _CLASS_OF = {symbol: symbols for symbols in _CLASSES for symbol in symbols}
 
 
-class Slot(NamedTuple):
+class FormulaSlot(NamedTuple):
     """The tokens `start:end` of a formula, a whole piece in a place of the kind `context`."""
 
     start: int
@@ -86,7 +86,7 @@ class Recombiner:
             tokens = splice(rng, tokens, max_tokens) or self._piece(rng, max_tokens)
         return " ".join(self._rename(rng, tokens))
 
-    def _exchange(self, rng: random.Random, tokens: list[str], slots: list[Slot]) -> list[str]:
+    def _exchange(self, rng: random.Random, tokens: list[str], slots: list[FormulaSlot]) -> list[str]:
         made: list[str] = []
         done = 0
         for start, end, context in slots:
@@ -165,7 +165,7 @@ def _spelled_out(tokens: list[str]) -> set[int]:
     return places
 
 
-def slots_of(tokens: list[str]) -> list[Slot]:
+def slots_of(tokens: list[str]) -> list[FormulaSlot]:
     """The exchangeable pieces of a formula by their start, larger ones first."""
     slots = [*_row_slots(tokens, 0, len(tokens), "side")]
     stack: list[tuple[int, str]] = []
@@ -176,7 +176,7 @@ def slots_of(tokens: list[str]) -> list[Slot]:
         elif token == "}":
             start, context = stack.pop()
             if context and i > start:
-                slots.append(Slot(start, i, context))
+                slots.append(FormulaSlot(start, i, context))
                 slots += _row_slots(tokens, start, i, "")
             if context == "over":
                 pending.append("under")
@@ -209,13 +209,13 @@ def _in_array(tokens: list[str], i: int) -> bool:
     return i >= 4 and "\\begin{array}" in tokens[max(0, i - 12) : i] and tokens[i - 2] in ("c", "l", "r")
 
 
-def _row_slots(tokens: list[str], start: int, end: int, context: str) -> list[Slot]:
+def _row_slots(tokens: list[str], start: int, end: int, context: str) -> list[FormulaSlot]:
     """Sides of relations (where `context` names them), and terms between signs, at the top level of a row."""
     edges, slots = _edges(tokens, start, end), []
     for kind, splitters in ((context, _RELATIONS | _COMMAS), ("term", _SPLITTERS)):
         cuts = [start - 1, *(i for i in edges if tokens[i] in splitters), end]
         if kind and len(cuts) > 2:
-            slots += [Slot(a + 1, b, kind) for a, b in pairwise(cuts) if b > a + 1]
+            slots += [FormulaSlot(a + 1, b, kind) for a, b in pairwise(cuts) if b > a + 1]
     return slots
 
 

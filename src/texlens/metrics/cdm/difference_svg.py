@@ -6,7 +6,7 @@ from texlens.latex.layout.formula import layout
 from texlens.latex.render.svg import to_svg
 from texlens.metrics.cdm.ink_groups import ink_groups
 from texlens.metrics.cdm.score import matching
-from texlens.metrics.cdm.visible_tokens import Token
+from texlens.metrics.cdm.visible_tokens import VisibleToken
 
 MISSED = "#b35900"
 WRONG = "#d1003f"
@@ -29,7 +29,7 @@ def differences_svg(reference: str, text: str) -> tuple[str, str]:
     )
 
 
-def _colored(formula: str, tokens: Sequence[Token], color: str) -> str:
+def _colored(formula: str, tokens: Sequence[VisibleToken], color: str) -> str:
     chosen = {ink for token in tokens for ink in token.inks}
     if not chosen:
         return to_svg(layout(formula))

@@ -21,7 +21,7 @@ from texlens.metrics.cdm.rules import (
     TOKEN_COST,
     Rules,
 )
-from texlens.metrics.cdm.visible_tokens import Picture, Token
+from texlens.metrics.cdm.visible_tokens import Picture, VisibleToken
 
 MAX_CELLS = 1_000_000
 """Cells of the cost matrix; longer pictures are paired in order of their tokens, which is linear in memory."""
@@ -92,7 +92,7 @@ def _candidates(pairs: int, samples: int, trials: int) -> np.ndarray:
     return np.array([generator.choice(pairs, samples, replace=False) for _ in range(trials)])
 
 
-def _token_cost(reference: Sequence[Token], text: Sequence[Token]) -> np.ndarray:
+def _token_cost(reference: Sequence[VisibleToken], text: Sequence[VisibleToken]) -> np.ndarray:
     differ = _differ([token.name for token in reference], [token.name for token in text])
     look_unlike = _differ([token.look for token in reference], [token.look for token in text])
     return np.where(differ & ~look_unlike, SYNONYM_COST, differ)

@@ -72,7 +72,7 @@ def published_picture(formula: str) -> Picture:
 
 
 def names(group: Group) -> list[tuple[str, Sequence[int]]]:
-    """Token names by the source's commands; none for what has no color there."""
+    """VisibleToken names by the source's commands; none for what has no color there."""
     node, inks = group.node, group.inks
     whole = range(len(inks))
     if isinstance(node, Matrix | Bar):

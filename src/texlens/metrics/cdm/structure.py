@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from math import isqrt
 
-from texlens.metrics.cdm.visible_tokens import Token
+from texlens.metrics.cdm.visible_tokens import VisibleToken
 
 Pairs = Sequence[tuple[int, int]]
 MAX_VOTES = 500_000
@@ -17,7 +17,9 @@ MAX_VOTES = 500_000
 ALL_LEVELS = 1_000
 
 
-def misplaced(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept: Sequence[bool]) -> set[int]:
+def misplaced(
+    reference: Sequence[VisibleToken], text: Sequence[VisibleToken], pairs: Pairs, kept: Sequence[bool]
+) -> set[int]:
     """Indices of the kept pairs whose tokens have different places in the structure.
 
     Scripts must agree. Of fractions, radicals, accents and frames only those count that both sides have: a missing
@@ -37,7 +39,7 @@ def misplaced(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs, k
     return wrong | _emptied(reference, text, pairs, kept, partner)
 
 
-def _partners(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> dict[int, int]:
+def _partners(reference: Sequence[VisibleToken], text: Sequence[VisibleToken], pairs: Pairs) -> dict[int, int]:
     """Containers that belong together, since they share most content; by index, reference to text."""
     votes: Counter[tuple[int, int]] = Counter()
     most = counted_levels(reference, text, pairs)
@@ -56,14 +58,18 @@ def _partners(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs) -
     return partner
 
 
-def counted_levels(reference: Sequence[Token], text: Sequence[Token], pairs: Pairs) -> int:
+def counted_levels(reference: Sequence[VisibleToken], text: Sequence[VisibleToken], pairs: Pairs) -> int:
     """How many of the innermost containers around a token vote: all, if the work stays under `MAX_VOTES`."""
     work = sum(len(reference[row].within) * len(text[column].within) for row, column in pairs)
     return isqrt(MAX_VOTES // len(pairs)) or 1 if work > MAX_VOTES else ALL_LEVELS
 
 
 def _emptied(
-    reference: Sequence[Token], text: Sequence[Token], pairs: Pairs, kept: Sequence[bool], partner: dict[int, int]
+    reference: Sequence[VisibleToken],
+    text: Sequence[VisibleToken],
+    pairs: Pairs,
+    kept: Sequence[bool],
+    partner: dict[int, int],
 ) -> set[int]:
     """Pairs of containers that both hold something, but nothing in common."""
     full = {container for row, _ in pairs for container, _ in reference[row].within}

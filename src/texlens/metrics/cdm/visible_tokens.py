@@ -36,7 +36,7 @@ Names = Callable[[Group], list[tuple[str, Sequence[int]]]]
 """The tokens of a group: a name, and which of the group's inks it is made of."""
 
 
-class Token(NamedTuple):
+class VisibleToken(NamedTuple):
     """`look` is shared by near-synonyms. `scripts` lists the scripts around the token, outermost first; `within` the
     fractions, radicals, accents and frames around it, as (index of that token, place in it); `inks` the numbers of its
     glyphs and rules."""
@@ -52,7 +52,7 @@ class Token(NamedTuple):
 class Picture(NamedTuple):
     """Tokens, their boxes in pixels (left, top, right, bottom; y down), and the picture's width and height."""
 
-    tokens: Sequence[Token]
+    tokens: Sequence[VisibleToken]
     boxes_N4: np.ndarray  # noqa: N815
     size: tuple[float, float]
 
@@ -66,7 +66,7 @@ def picture(formula: str) -> Picture:
     return pictured(tokens_of(ink_groups(formula), names, look))
 
 
-def pictured(tokens: Sequence[Token]) -> Picture:
+def pictured(tokens: Sequence[VisibleToken]) -> Picture:
     if not tokens:
         return Picture((), np.zeros((0, 4)), (1.0, 1.0))
     extents = np.array([token.extent for token in tokens]) * PIXELS_PER_EM
@@ -80,9 +80,9 @@ def pictured(tokens: Sequence[Token]) -> Picture:
     return Picture(tokens, boxes, size)
 
 
-def tokens_of(groups: Sequence[Group], names: Names, look: Callable[[str], str]) -> list[Token]:
+def tokens_of(groups: Sequence[Group], names: Names, look: Callable[[str], str]) -> list[VisibleToken]:
     """Tokens in the order of the source; a container comes before what it contains."""
-    tokens: list[Token] = []
+    tokens: list[VisibleToken] = []
     owned: dict[int, int] = {}
     places: dict[int, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]] = {}
     for group in groups:
@@ -92,12 +92,12 @@ def tokens_of(groups: Sequence[Group], names: Names, look: Callable[[str], str])
             for name, parts in names(group):
                 extent = united([group.extents[part] for part in parts])
                 inks = tuple([group.numbers[part] for part in parts])
-                tokens.append(Token(name, look(name), extent, scripts, within, inks))
+                tokens.append(VisibleToken(name, look(name), extent, scripts, within, inks))
     return tokens
 
 
 def names(group: Group) -> list[tuple[str, Sequence[int]]]:
-    """Token names by the drawn characters."""
+    """VisibleToken names by the drawn characters."""
     node, inks = group.node, group.inks
     if isinstance(node, Text):
         return by_source(group)

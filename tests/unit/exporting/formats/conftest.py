@@ -8,7 +8,7 @@ from rich.console import Console
 from tests.unit.exporting.conftest import write_run
 from texlens.evaluation.saved_run import open_run
 from texlens.exporting.formats.protocol import ExportJob
-from texlens.inference.source import resolve_run_base
+from texlens.inference.opening.source import resolve_run_base
 
 
 @pytest.fixture

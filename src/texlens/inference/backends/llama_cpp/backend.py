@@ -26,7 +26,7 @@ from texlens.models.families import IMAGE_TOKEN, VISION_END_TOKEN, VISION_START_
 from texlens.models.processor import Processor
 
 if TYPE_CHECKING:
-    from texlens.inference.source import ModelSource
+    from texlens.inference.opening.source import ModelSource
 
 
 @dataclass(frozen=True)

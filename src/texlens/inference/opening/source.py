@@ -27,8 +27,8 @@ from texlens.core.run_folder import MANIFEST, RunFolder, list_runs
 from texlens.data.lazy_image import MAX_IMAGE_PIXELS
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
+from texlens.inference.opening.run_checkpoint import run_of_weights, trained_weights
 from texlens.inference.preparation import read_preparation
-from texlens.inference.run_checkpoint import run_of_weights, trained_weights
 from texlens.inputs.chat_template import PromptStyle
 from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import read_config

@@ -7,7 +7,7 @@ from typing import Any
 
 from texlens.adapters.lora import SETTINGS
 from texlens.core.errors import ModelError
-from texlens.inference.source import ModelSource
+from texlens.inference.opening.source import ModelSource
 
 SEPARATE = "start a second server"
 

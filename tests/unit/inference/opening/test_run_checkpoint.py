@@ -2,7 +2,7 @@ import pytest
 
 from texlens.core.errors import RunError
 from texlens.core.run_folder import RunFolder
-from texlens.inference.run_checkpoint import checkpoint_steps, open_run_at, run_of_weights, trained_weights
+from texlens.inference.opening.run_checkpoint import checkpoint_steps, open_run_at, run_of_weights, trained_weights
 
 
 @pytest.fixture
