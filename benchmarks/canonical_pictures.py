@@ -29,15 +29,15 @@ ARRAY = "array's half em"
 
 def sets(folder: Path, limit: int) -> dict[str, list[str]]:
     """Distinct formulas of each sub-folder."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
+    sets_by_name: dict[str, dict[str, None]] = defaultdict(dict)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).parts[0]
         if path.suffix == ".parquet":
-            found[name] |= dict.fromkeys(parquet.read_table(path, columns=["text"]).column("text").to_pylist())
+            sets_by_name[name] |= dict.fromkeys(parquet.read_table(path, columns=["text"]).column("text").to_pylist())
         elif path.name.endswith(".txt.gz"):
             with gzip.open(path, "rt", encoding="utf-8") as lines:
-                found[name] |= dict.fromkeys(line.rstrip("\n") for line in islice(lines, limit))
-    return {name: list(formulas)[:limit] for name, formulas in found.items()}
+                sets_by_name[name] |= dict.fromkeys(line.rstrip("\n") for line in islice(lines, limit))
+    return {name: list(formulas)[:limit] for name, formulas in sets_by_name.items()}
 
 
 def compare(formula: str) -> str:

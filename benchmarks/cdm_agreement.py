@@ -3,7 +3,7 @@
     python benchmarks/cdm_agreement.py FILE.jsonl ... [--rules reference] [--show]
 
 A row has `gt`, `pred` and `cdm` with `F1_score`; rows whose `cdm` is null were not scored and are left out. Rows at
-F1 = 1 and below are told apart, since most rows are at 1 and always answering 1 would look good.
+F1 = 1 and below are distinguished, since most rows are at 1 and always answering 1 would look good.
 """
 
 import argparse
@@ -21,11 +21,11 @@ CLOSE = 0.05
 OTHER_SETS = {"reference": "reference-2024", "reference-2024": "reference"}
 
 
-def kind_of(truth: str, text: str, theirs: float, rules: str) -> str:
+def kind_of(reference: str, text: str, theirs: float, rules: str) -> str:
     """Why the scores differ, the surest reason first."""
-    scores = {name: cdm(truth, text, RULES[name]) for name in OTHER_SETS}
-    joined = " ".join(tokenize(truth) + tokenize(text))
-    if "\n" in text or "\n" in truth:
+    scores = {name: cdm(reference, text, RULES[name]) for name in OTHER_SETS}
+    joined = " ".join(tokenize(reference) + tokenize(text))
+    if "\n" in text or "\n" in reference:
         return "several lines: the last alone parses by chance"
     if "[ [ o b j e c t" in joined:
         return "a damaged label: a root's index without its bracket"

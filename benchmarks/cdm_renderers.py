@@ -35,20 +35,20 @@ def compare(name: str, pairs: list[tuple[str, str]], show: bool) -> None:
     unequal = [row for row in scores if row[0][0] != row[0][1]]
     print(f"{name}: {len(both):,} of {len(pairs):,} rows drawn by TeX too, in {drawn:.1f} s")
     for title, part in (("all rows", scores), ("rows whose sources differ", unequal)):
-        same = sum(abs(own - tex) < 1e-9 for _, own, tex in part)
-        near = sum(abs(own - tex) <= 0.05 for _, own, tex in part)
-        exact = sum((own == 1) == (tex == 1) for _, own, tex in part)
+        same = sum(abs(ours - tex) < 1e-9 for _, ours, tex in part)
+        near = sum(abs(ours - tex) <= 0.05 for _, ours, tex in part)
+        exact = sum((ours == 1) == (tex == 1) for _, ours, tex in part)
         print(
             f"  {title}: {len(part):,}, equal on {same / len(part):.2%}, within 0.05 on {near / len(part):.2%}, "
             f"exact or not alike on {exact / len(part):.2%}"
         )
-    own, tex = (sum(row[i] for row in scores) / len(scores) for i in (1, 2))
-    print(f"  mean F1: own {own:.4f}, TeX {tex:.4f}")
+    ours, tex = (sum(row[i] for row in scores) / len(scores) for i in (1, 2))
+    print(f"  mean F1: own {ours:.4f}, TeX {tex:.4f}")
     for reason, count in Counter(reasons.values()).most_common(8):
         print(f"  {count:6} {reason}")
-    for pair, own, tex in scores:
-        if show and abs(own - tex) > 0.05:
-            print(json.dumps([round(own, 4), round(tex, 4), *pair]))
+    for pair, ours, tex in scores:
+        if show and abs(ours - tex) > 0.05:
+            print(json.dumps([round(ours, 4), round(tex, 4), *pair]))
 
 
 if __name__ == "__main__":

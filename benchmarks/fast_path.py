@@ -77,8 +77,8 @@ ARMS = (
     Arm("bf16, 32k tokens", rows=112, budget=36_864),
     Arm("bf16, 40k tokens", rows=140, budget=46_080),
     Arm("bf16, 8k tokens", rows=28, budget=9_216),
-    Arm("bf16, 16k tokens, MLP made again", recompute="mlp"),
-    Arm("bf16, 16k tokens, layers made again", recompute="full"),
+    Arm("bf16, 16k tokens, MLP recomputed", recompute="mlp"),
+    Arm("bf16, 16k tokens, layers recomputed", recompute="full"),
     Arm("bf16, 16k tokens, reference", backend="reference"),
     Arm("bf16, 16k tokens, module by module", fused=False, backend="reference"),
     Arm("fp8 base, 16k tokens", base="fp8"),
@@ -118,12 +118,12 @@ def main() -> None:
                 model = None
                 released()
                 model, base = build(settings, device, arm.base), arm.base
-            found = run(arm, model, settings, options, device, report["matrix_tflops"])
-        except Exception as error:  # noqa: BLE001  one arm's failure is told and the others still run
-            found = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:1500]}"}
+            result = run(arm, model, settings, options, device, report["matrix_tflops"])
+        except Exception as error:  # noqa: BLE001  one arm's failure is reported and the others still run
+            result = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:1500]}"}
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        report["arms"].append({"arm": arm.name, **found, "seconds_in_all": round(time.monotonic() - began, 1)})
+        report["arms"].append({"arm": arm.name, **result, "seconds_in_all": round(time.monotonic() - began, 1)})
         print(json.dumps(report["arms"][-1]), flush=True)
         if options.output:
             Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
@@ -134,9 +134,9 @@ def build(settings: dict, device, base: str = "bf16"):
     config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(settings), task_type="CAUSAL_LM")
     model = base_model(settings, device)
     if base in ("fp8", TOWER_TOO):
-        kept = quantize_in_fp8(model, vision=base == TOWER_TOO)
-        if kept and base == "fp8":
-            raise SystemExit(f"{kept[0]} can't be held in fp8")
+        skipped = quantize_in_fp8(model, vision=base == TOWER_TOO)
+        if skipped and base == "fp8":
+            raise SystemExit(f"{skipped[0]} can't be held in fp8")
     if base == "nf4":
         quantize_in_nf4(model)
     return get_peft_model(model, config).train()
@@ -303,7 +303,7 @@ def flops(batch: dict, work: Work) -> int:
 
 
 TRACED = 3
-"""Steps in a row: the first alone finds a cooler card, whose products run faster."""
+"""Steps in a row: the first alone runs on a cooler GPU, whose products are faster."""
 
 
 def trace(step, batch, path: str) -> None:
@@ -331,13 +331,13 @@ def trace(step, batch, path: str) -> None:
 
 def by_kernel(events: list[dict], steps: int) -> str:
     """The lines of a trace: microseconds of a profiler's `events`, summed up a step."""
-    work = sorted((one for one in events if one.get("cat") in GPU_WORK), key=lambda one: one["ts"])
+    work = sorted((event for event in events if event.get("cat") in GPU_WORK), key=lambda event: event["ts"])
     start = end = work[0]["ts"]
     idle, spent = 0.0, collections.defaultdict(list)
-    for one in work:
-        idle += max(0.0, one["ts"] - end)
-        end = max(end, one["ts"] + one["dur"])
-        spent[one["name"][:80]].append(one["dur"])
+    for event in work:
+        idle += max(0.0, event["ts"] - end)
+        end = max(end, event["ts"] + event["dur"])
+        spent[event["name"][:80]].append(event["dur"])
     lines = [f"a step {(end - start) / steps / 1e3:.1f} ms, of it idle {idle / steps / 1e3:.1f} ms"]
     for name, times in sorted(spent.items(), key=lambda pair: -sum(pair[1])):
         lines.append(f"{sum(times) / steps / 1e3:9.3f} ms {len(times) / steps:7.1f} x {name}")
@@ -354,7 +354,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", help="arms whose name has this in it")
     parser.add_argument("--arm", help="the arm of this name alone")
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--each", action="store_true", help="wait after each step and tell the median")
+    parser.add_argument("--each", action="store_true", help="wait after each step and report the median")
     parser.add_argument("--trace", help="write steps of the first arm that is run, kernel by kernel, here")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--gated", action="store_true", help="wait for a line before the GPU is used and before timing")

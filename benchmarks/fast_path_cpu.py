@@ -3,7 +3,7 @@
     python benchmarks/fast_path_cpu.py [--steps 12] [--batch 8] [--threads 2] [--targets all-linear] [--out FILE]
 
 The arms take the same rows in turn, step by step in one process, so that a busy machine slows all of them alike;
-processor time is told beside the clock's. `stock` is what transformers' Trainer does with PEFT (padded batch, the
+processor time is reported beside the clock's. `stock` is what transformers' Trainer does with PEFT (padded batch, the
 model's own loss over all logits, backward, clipping, AdamW), `plain` our plain engine's loss, `packed` the packed
 engine, `cached` the packed engine whose images come as kept features of the frozen tower (`train.cache_features`, from
 the second epoch on; left out where the tower is adapted). Decoding and patching are part of none, nor is reading the
@@ -65,21 +65,25 @@ def main() -> None:
             began, used = time.perf_counter(), time.process_time()
             loss = float(step(batches[number]))
             steps[name].append((time.perf_counter() - began, time.process_time() - used, loss))
-    report = {name: summary(values[2:], arguments.batch) for name, values in steps.items()}
-    for name in report:
-        report[name]["times_stock"] = round(report["stock"]["median_step_s"] / report[name]["median_step_s"], 2)
-        report[name]["times_stock_by_cpu"] = round(report["stock"]["median_cpu_s"] / report[name]["median_cpu_s"], 2)
-    told = {
+    summaries = {name: summary(values[2:], arguments.batch) for name, values in steps.items()}
+    for name in summaries:
+        summaries[name]["times_stock"] = round(
+            summaries["stock"]["median_step_s"] / summaries[name]["median_step_s"], 2
+        )
+        summaries[name]["times_stock_by_cpu"] = round(
+            summaries["stock"]["median_cpu_s"] / summaries[name]["median_cpu_s"], 2
+        )
+    report = {
         "command": f"python benchmarks/fast_path_cpu.py {' '.join(sys.argv[1:])}".strip(),
         "date": date.today().isoformat(),
         "hardware": f"{platform.machine()} CPU, {arguments.threads} threads, shared with other work",
         "torch": torch.__version__,
         "transformers": transformers.__version__,
-        "arms": report,
+        "arms": summaries,
     }
-    print(json.dumps(told, indent=1))
+    print(json.dumps(report, indent=1))
     if arguments.out:
-        arguments.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def build_arms(config, arguments) -> dict:
@@ -135,8 +139,8 @@ def build_arms(config, arguments) -> dict:
         for batch in [lay(examples) for examples in rows(patchify=image_to_raw_patches, store=store)]:
             for pack in batch["packs"]:
                 keeping.image_features(pack)
-        kept = [lay(examples) for examples in rows(patchify=image_to_raw_patches, store=store)]
-    return arms | {"cached": (kept, stepper(cached, packed_loss_of(forward)))}
+        cached_packs = [lay(examples) for examples in rows(patchify=image_to_raw_patches, store=store)]
+    return arms | {"cached": (cached_packs, stepper(cached, packed_loss_of(forward)))}
 
 
 def stepper(model, loss_of):

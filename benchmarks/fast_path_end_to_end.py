@@ -90,8 +90,8 @@ def main() -> None:
             "torch": torch.__version__,
             "rows_made_s": round(time.perf_counter() - began, 1),
         }
-        found = loader_alone(config, options) if options.loader else run(config, folder, options, device)
-    report |= found
+        result = loader_alone(config, options) if options.loader else run(config, folder, options, device)
+    report |= result
     print(json.dumps(report, indent=1))
     if options.output:
         Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
@@ -130,10 +130,10 @@ def write_rows(folder: Path, count: int, patch: int, tokenizer) -> None:
     the benchmark's answers."""
     folder.mkdir()
     numbers, texts, sizes = random.Random(11), [], []
-    for high, wide, answer in drawn_lengths(count):
+    for height, width, answer in drawn_lengths(count):
         text = " ".join("".join(numbers.choices(LETTERS, k=numbers.randint(1, 4))) for _ in range(answer))
         texts.append(tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"][:answer]))
-        sizes.append(tuple(side * patch - numbers.randint(0, patch // 2) for side in (wide, high)))
+        sizes.append(tuple(side * patch - numbers.randint(0, patch // 2) for side in (width, height)))
     with multiprocessing.get_context("fork").Pool() as pool:
         images = [{"bytes": data, "path": None} for data in pool.starmap(png_of, zip(texts, sizes, strict=True), 16)]
     pq.write_table(pa.table({"image": images, "text": texts}), folder / "train-00000-of-00001.parquet")
@@ -155,8 +155,8 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
     settings = read_config(prepared.base.folder)
     matrix_tflops = matrix_rate(device, options.tiny)
     model = base_model(settings, device)
-    if config.base.quantize == "fp8" and (kept := quantize_in_fp8(model)):
-        raise SystemExit(f"{kept[0]} can't be held in fp8")
+    if config.base.quantize == "fp8" and (skipped := quantize_in_fp8(model)):
+        raise SystemExit(f"{skipped[0]} can't be held in fp8")
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=0, base_path=config.model.path)
     began = time.perf_counter()
     backend = build_backend(config, adapted, prepared.base.processor)
@@ -173,7 +173,7 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
     whole = clock.rate(options.rows)
     history = [row for row in trainer.state.log_history if "loss" in row]
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else None
-    told = {
+    report = {
         "rows": options.rows,
         "steps": options.steps,
         "engine": {**backend.settings, "notes": list(backend.notes)},
@@ -187,27 +187,27 @@ def run(config: RunConfig, folder: Path, options, device) -> dict:
         "waits_for_the_gpu": clock.waits,
     }
     if options.check_sync:
-        return told
-    batches, made = laid_again(clock.packs, prepared, trainer.train_dataset, backend, workers.count)
-    alone = model_alone(backend.forward, trainer, batches, clock.warm, device)
+        return report
+    batches, loader_rate = laid_again(clock.packs, prepared, trainer.train_dataset, backend, workers.count)
+    model_rate = model_alone(backend.forward, trainer, batches, clock.warm, device)
     timed, work = batches[clock.warm :], work_of(settings)
     tflops = sum(flops(batch, work) for batch in timed) / clock.spent / 1e12
-    return told | {
+    return report | {
         "tokens_per_s": round(sum(pack["tokens"] for batch in timed for pack in batch["packs"]) / clock.spent),
         "tflops": round(tflops, 1),
         "share_of_matrix_rate": round(tflops / matrix_tflops, 3),
-        "loader_alone_samples_per_s": made,
-        "model_alone_samples_per_s": alone,
-        "share": round(whole / alone, 4),
+        "loader_alone_samples_per_s": loader_rate,
+        "model_alone_samples_per_s": model_rate,
+        "share": round(whole / model_rate, 4),
     }
 
 
 def prepare(config: RunConfig, console: Console) -> Prepared:
     """As `texlens.training.prepare.prepare`, of a checkpoint without weights."""
-    place = Path(config.model.path)
-    processor = load_processor(place, min_pixels=config.model.min_pixels)
-    base = BaseCheckpoint(config.model.path, place, "random", processor)
-    plan = build_plan(config.adapter, processor.family, read_config(place))
+    checkpoint = Path(config.model.path)
+    processor = load_processor(checkpoint, min_pixels=config.model.min_pixels)
+    base = BaseCheckpoint(config.model.path, checkpoint, "random", processor)
+    plan = build_plan(config.adapter, processor.family, read_config(checkpoint))
     return Prepared(base, build_splits(config.data, processor.tokenizer, processor.geometry, console=console), plan)
 
 
@@ -286,12 +286,12 @@ def laid_again(
     loader = DataLoader(dataset, batch_sampler=flat, collate_fn=collate, num_workers=workers)
     began = time.perf_counter()
     laid = iter(list(loader))
-    made = sum(map(len, flat)) / (time.perf_counter() - began)
+    rate = sum(map(len, flat)) / (time.perf_counter() - began)
     batches = []
     for step in packs:
         of_step = [next(laid) for _ in step]
         batches.append({"packs": of_step, "label_count": sum(len(pack["labels"]) for pack in of_step)})
-    return batches, round(made, 1)
+    return batches, round(rate, 1)
 
 
 def model_alone(forward: PackedForward, trainer, batches: list[dict], warm: int, device) -> float:
@@ -361,7 +361,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="of a step")
     parser.add_argument("--steps", type=int)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the run file")
-    parser.add_argument("--check-sync", action="store_true", help="tell what waits for the GPU, and stop there")
+    parser.add_argument("--check-sync", action="store_true", help="report what waits for the GPU, and stop there")
     parser.add_argument("--loader", action="store_true", help="time the making of packs alone, on one processor")
     parser.add_argument("--output")
     parser.add_argument("--tiny", action="store_true")

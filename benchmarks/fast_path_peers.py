@@ -6,7 +6,7 @@
     python benchmarks/fast_path_peers.py --arm "Trainer + PEFT, no checkpointing, 8" --tiny     # on the CPU
 
 LoRA r=16 on the seven text projections, vision frozen, fused AdamW, gradient clipping, bf16. Batches are padded to
-their longest row and pinned beforehand; a step is timed from the host's copy of its batch on, and tells its loss, as
+their longest row and pinned beforehand; a step is timed from the host's copy of its batch on, and reports its loss, as
 trainers do by default. Peak memory is that of the timed steps. With `--gated` an arm says when it is ready and when it
 is warm, and waits for a line on its standard input each time (`side_by_side.py`).
 """
@@ -81,7 +81,7 @@ def main() -> None:
         return
     arm = next((arm for arm in ARMS if arm.name == options.arm), None)
     if arm is None:
-        raise SystemExit(f"--arm {options.arm}: no arm of this name; --list tells them")
+        raise SystemExit(f"--arm {options.arm}: no arm of this name; --list prints them")
     os.chdir(_scratch(options))
     report = run(arm, folder, options)
     print(json.dumps(report), flush=True)

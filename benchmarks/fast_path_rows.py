@@ -1,7 +1,7 @@
 """What every arm of the fast-path benchmarks shares: the rows, the random model and the arithmetic of a step.
 
-Rows have 60-300 image tokens and 30-200 answer tokens, 286 tokens on average, drawn from one seed: whoever asks for
-the first hundred gets the same hundred. Work is counted by 4 x linear parameters x tokens + 6 x adapter parameters x
+Rows have 60-300 image tokens and 30-200 answer tokens, 286 tokens on average, drawn from one seed: the first
+hundred are the same for every caller. Work is counted by 4 x linear parameters x tokens + 6 x adapter parameters x
 tokens + 4 x head x label tokens + 2 x vision parameters x patches, of real tokens alone.
 """
 
@@ -33,23 +33,24 @@ def drawn_lengths(count: int) -> list[tuple[int, int, int]]:
     numbers, drawn = random.Random(7), []
     for _ in range(count):
         image = min(300, max(60, int(numbers.lognormvariate(math.log(150), 0.45))))
-        high = numbers.choice([4, 6, 8, 10])
-        wide = max(4, 2 * round(image * 4 / high / 2))
+        height = numbers.choice([4, 6, 8, 10])
+        width = max(4, 2 * round(image * 4 / height / 2))
         answer = min(200, max(30, int(numbers.lognormvariate(math.log(90), 0.5))))
-        drawn.append((high, wide, answer))
+        drawn.append((height, width, answer))
     return drawn
 
 
 def made_examples(count: int, patch: int) -> list[Example]:
     """The first `count` rows; tokens and pixels at random."""
-    numbers, made = np.random.default_rng(3), []
-    for number, (high, wide, answer) in enumerate(drawn_lengths(count)):
+    numbers, examples = np.random.default_rng(3), []
+    for number, (height, width, answer) in enumerate(drawn_lengths(count)):
         text = lambda size: numbers.integers(20, 500, size).tolist()  # noqa: E731
-        prompt = [1, *text(10), START, *[IMAGE] * (high * wide // 4), END, *text(12)]
-        said = [*text(answer), 2]
-        pixels = numbers.integers(0, 256, (high * wide, 3 * patch * patch), dtype=np.uint8)
-        made.append(Example([*prompt, *said], [IGNORED] * len(prompt) + said, (1, high, wide), str(number), pixels))
-    return made
+        prompt = [1, *text(10), START, *[IMAGE] * (height * width // 4), END, *text(12)]
+        answer_ids = [*text(answer), 2]
+        pixels = numbers.integers(0, 256, (height * width, 3 * patch * patch), dtype=np.uint8)
+        labels = [IGNORED] * len(prompt) + answer_ids
+        examples.append(Example([*prompt, *answer_ids], labels, (1, height, width), str(number), pixels))
+    return examples
 
 
 def settings_of(model: str, tiny: bool) -> dict:

@@ -5,7 +5,7 @@
 FORMULAS is a parquet file with a `text` column (LaTeX_OCR's `full` test split for the published figures). The
 predictions are its formulas with 5% of their tokens changed, lost or added (seeded), so that few pairs are equal; equal
 pairs are timed apart. Each rate is the best of three rounds, after one to warm up; caches of pictures and canonical
-forms are emptied before every round, so that each formula is parsed and laid out anew.
+forms are emptied before every round, so that each formula is parsed and laid out again.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from texlens.metrics.scored_prediction import ScoredPrediction
 WORN = 0.05
 ROUNDS = 3
 OTHERS = [metric for metric in METRICS if not metric.name.startswith("cdm")]
-_KEPT = frozenset("{}^_&")
+_STRUCTURE = frozenset("{}^_&")
 Pair = tuple[str, str]
 
 
@@ -42,7 +42,7 @@ def worn(formula: str, draw: random.Random, letters: str = "xyzabc123") -> str:
     read = []
     for token in tokenize(formula):
         chance = draw.random()
-        is_kept = token in _KEPT or token.startswith(("\\begin", "\\end", "\\left", "\\right", "\\\\"))
+        is_kept = token in _STRUCTURE or token.startswith(("\\begin", "\\end", "\\left", "\\right", "\\\\"))
         if is_kept or chance > WORN:
             read.append(token)
         elif chance < WORN / 3:
@@ -93,8 +93,8 @@ def rate(work: Callable[[Sequence[Pair]], float], pairs: Sequence[Pair], process
 
 
 def processor() -> str:
-    told = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    return next((line.split(": ")[1] for line in told if line.startswith("model name")), platform.processor())
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
 
 
 def main() -> None:

@@ -51,10 +51,10 @@ def main() -> None:
     for name, parts in READINGS.items():
         began = time.monotonic()
         model = tower_in_fp8(base, config, parts)
-        found = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=512).read(samples)
-        texts = [prediction.text for prediction in found]
+        predictions = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=512).read(samples)
+        texts = [prediction.text for prediction in predictions]
         first = first or texts
-        scores = totals(found, run_metrics(["exact_match", "edit_similarity"]))
+        scores = totals(predictions, run_metrics(["exact_match", "edit_similarity"]))
         same = statistics.fmean(text == other for text, other in zip(texts, first, strict=True))
         report["readings"][name] = {
             **{metric: round(value, 4) for metric, value in scores.items()},
@@ -72,26 +72,26 @@ def features(base: BaseCheckpoint, config: RunConfig, samples: list[Sample]) -> 
     tools = processor.tokenizer, processor.geometry
     made_of = ExampleDataset(samples, *tools, prompt=config.data.prompt, patchify=image_to_raw_patches)
     examples = [made_of[index] for index in range(len(made_of))]
-    found = []
+    features_by_parts = []
     for parts in ((), ("blocks",), ("blocks", "mergers")):
         model = tower_in_fp8(base, config, parts)
         forward = packed_forward(model, processor.geometry)
         packs = PackCollator(pack_spec(model.config, processor), BUDGET)(examples)["packs"]
         with torch.no_grad():
-            found.append(
+            features_by_parts.append(
                 [torch.cat(part) for part in zip(*(forward.image_features(pack) for pack in packs), strict=True)]
             )
-    exact, blocks, mergers = found
+    exact, blocks, mergers = features_by_parts
     return {"blocks": compared(blocks, exact), "blocks and mergers": compared(mergers, exact)}
 
 
-def compared(found: list[Tensor], exact: list[Tensor]) -> list[dict]:
+def compared(rounded: list[Tensor], exact: list[Tensor]) -> list[dict]:
     return [
         {
-            "relative": round(((one - right).norm() / right.norm()).item(), 5),
-            "cosine": round(functional.cosine_similarity(one, right, -1).mean().item(), 6),
+            "relative": round(((approximate - expected).norm() / expected.norm()).item(), 5),
+            "cosine": round(functional.cosine_similarity(approximate, expected, -1).mean().item(), 6),
         }
-        for one, right in zip(found, exact, strict=True)
+        for approximate, expected in zip(rounded, exact, strict=True)
     ]
 
 

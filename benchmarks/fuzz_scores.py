@@ -38,9 +38,9 @@ HOSTILE = [
 
 def formulas(corpus: Path | None, draw: random.Random) -> Iterator[str]:
     if corpus is None:
-        made = RandomFormulas()
+        generator = RandomFormulas()
         while True:
-            yield made.sample(draw, draw.choice([3, 10, 30, 80]))
+            yield generator.sample(draw, draw.choice([3, 10, 30, 80]))
     lines = [line for line in corpus.read_text(encoding="utf-8").splitlines() if line.strip()]
     while True:
         yield draw.choice(lines)
@@ -80,12 +80,12 @@ def checked(reference: str, text: str) -> list[str]:
         if metric.columns == 1 and not 0 <= values[0] <= 1:
             faults.append(f"{metric.name} = {values[0]}")
     for name, rules in RULES.items():
-        found = cdm(reference, text, rules)
-        if not (0 <= found.f1 <= 1 and 0 <= found.precision <= 1 and 0 <= found.recall <= 1):
-            faults.append(f"CDM by {name}: {found}")
-        if found.problem and found.f1 and not found.problem.startswith("reference"):
-            faults.append(f"CDM by {name} has a problem and a score: {found}")
-        if cdm(reference, text, rules) != found:
+        score = cdm(reference, text, rules)
+        if not (0 <= score.f1 <= 1 and 0 <= score.precision <= 1 and 0 <= score.recall <= 1):
+            faults.append(f"CDM by {name}: {score}")
+        if score.problem and score.f1 and not score.problem.startswith("reference"):
+            faults.append(f"CDM by {name} has a problem and a score: {score}")
+        if cdm(reference, text, rules) != score:
             faults.append(f"CDM by {name} differs the second time")
     again = cdm(text, " " + text + " ")
     if again.f1 != 1:
@@ -129,13 +129,13 @@ def main() -> None:
             kinds[fault.split(":")[0].split(" = ")[0].split(" is ")[0]] += 1
             findings.append({"fault": fault, "reference": reference[:2000], "text": text[:2000]})
     if arguments.findings:
-        arguments.findings.write_text("".join(json.dumps(found) + "\n" for found in findings), encoding="utf-8")
+        arguments.findings.write_text("".join(json.dumps(finding) + "\n" for finding in findings), encoding="utf-8")
     print(f"{rows:,} rows in {(time.monotonic() - started) / 60:.1f} minutes, seed {arguments.seed}")
     print(f"slowest row {slowest[0]:.2f} s of processor time: {slowest[1]!r}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
     print("findings:", dict(kinds) or "none")
-    for found in findings[:5]:
-        print(found)
+    for finding in findings[:5]:
+        print(finding)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def write_checkpoint(folder: Path, layers: int) -> int:
         tensors = [TensorWriter(name, "BF16", shape, lambda shape=shape: rows(shape)) for name, shape in members]
         write_shard(folder / file, tensors, {"format": "pt"})
         placed |= {name: file for name, _ in members}
-        total += sum(one.size for one in tensors)
+        total += sum(writer.size for writer in tensors)
     index = {"metadata": {"total_size": total}, "weight_map": placed}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return total
@@ -135,7 +135,7 @@ def measure(folder: Path, gib: float) -> dict:
         done = subprocess.run(
             [sys.executable, "-c", MERGE, str(base), str(adapter), str(out)], capture_output=True, text=True, check=True
         )
-        told = json.loads(done.stdout.splitlines()[-1])
+        usage = json.loads(done.stdout.splitlines()[-1])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return {
@@ -143,9 +143,9 @@ def measure(folder: Path, gib: float) -> dict:
         "layers": layers,
         "adapted_layers": adapted,
         "largest_tensor_gib": round(2 * VOCABULARY * HIDDEN / 2**30, 2),
-        "imports_gib": round(told["before_kib"] / 2**20, 2),
-        "peak_rss_gib": round(told["peak_kib"] / 2**20, 2),
-        "seconds": round(told["seconds"], 1),
+        "imports_gib": round(usage["before_kib"] / 2**20, 2),
+        "peak_rss_gib": round(usage["peak_kib"] / 2**20, 2),
+        "seconds": round(usage["seconds"], 1),
     }
 
 
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     rows_ = [measure(arguments.folder / f"merge-{gib:g}", gib) for gib in arguments.gib]
-    told = {
+    report = {
         "command": "python "
         + " ".join(["benchmarks/merge_memory.py", "--gib", *(f"{gib:g}" for gib in arguments.gib)]),
         "hardware": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
@@ -164,7 +164,7 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "rows": rows_,
     }
-    text = json.dumps(told, indent=2)
+    text = json.dumps(report, indent=2)
     print(text)
     if arguments.out:
         arguments.out.write_text(text + "\n")

@@ -3,18 +3,18 @@
 import torch
 from torch import nn
 
-KEPT = ("lm_head", "visual")
+UNQUANTIZED = ("lm_head", "visual")
 """Modules that `base.quantize` leaves alone."""
 
 
-def quantize_in_nf4(model: nn.Module, kept: tuple[str, ...] = KEPT) -> None:
+def quantize_in_nf4(model: nn.Module, unquantized: tuple[str, ...] = UNQUANTIZED) -> None:
     """Linear layers one by one, with double quantization, where they are; all of the model is frozen afterwards."""
     from bitsandbytes.nn import Linear4bit, Params4bit
 
     model.is_loaded_in_4bit = True  # pyrefly: ignore
     for name, parent in list(model.named_modules()):
         for leaf, child in list(parent.named_children()):
-            if type(child) is not nn.Linear or set(f"{name}.{leaf}".split(".")) & set(kept):
+            if type(child) is not nn.Linear or set(f"{name}.{leaf}".split(".")) & set(unquantized):
                 continue
             layer = Linear4bit(
                 child.in_features,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from fast_path_rows import GIB, RANK, drawn_lengths, text_projections
-from nf4_layers import KEPT
+from nf4_layers import UNQUANTIZED
 from peft import LoraConfig, get_peft_model
 
 from texlens.inputs.packed_collator import bin_pack
@@ -98,7 +98,7 @@ def _step(kind: str) -> tuple[SimulatedStep, int, object]:
     assert config is not None
     base = meta_model(config).to(torch.bfloat16)
     if kind != "bf16":
-        quantize(base, kind, KEPT)
+        quantize(base, kind, UNQUANTIZED)
     lora = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=text_projections(config), task_type="CAUSAL_LM")
     model = get_peft_model(base, lora)  # pyrefly: ignore
     step = simulate_step(model, base, family_of(config), SAMPLE, checkpointing=False)

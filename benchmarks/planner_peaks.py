@@ -27,7 +27,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from nf4_layers import KEPT, quantize_in_nf4
+from nf4_layers import UNQUANTIZED, quantize_in_nf4
 from peft import LoraConfig, get_peft_model
 from planner_packs import predict_packed
 from torch import nn
@@ -109,7 +109,7 @@ def predict(combination: Combination, config: dict) -> dict:
     began = time.perf_counter()
     base = meta_model(config).to(torch.bfloat16)
     if combination.method == "nf4":
-        quantize(base, "nf4", KEPT)
+        quantize(base, "nf4", UNQUANTIZED)
     model = adapt(base, family, combination)
     step = simulate_step(model, base, family, combination.batch, checkpointing=combination.checkpointing)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -186,7 +186,7 @@ def _allocated(cuda: bool) -> float:
 
 
 def _context() -> float:
-    """What this process holds of the card outside of PyTorch's allocator, if it is alone there."""
+    """What this process holds of the GPU outside of PyTorch's allocator, if it is alone on it."""
     free, total = torch.cuda.mem_get_info()
     return (total - free - torch.cuda.memory_reserved()) / GIB
 
@@ -199,17 +199,17 @@ def tiny(config: dict) -> dict:
     text |= {"rope_scaling": {**text["rope_scaling"], "mrope_section": [2, 3, 3]}} if "head_dim" not in text else {}
     text |= {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 32} if "num_experts" in text else {}
     vision = {**config["vision_config"], "depth": 2, "num_heads": 2}
-    wide = "embed_dim" if "embed_dim" in vision else "hidden_size"
-    vision |= {"intermediate_size": 96, "hidden_size": 64, "out_hidden_size": 64, wide: 64}
+    width_key = "embed_dim" if "embed_dim" in vision else "hidden_size"
+    vision |= {"intermediate_size": 96, "hidden_size": 64, "out_hidden_size": 64, width_key: 64}
     vision |= {"fullatt_block_indexes": [1]} if "fullatt_block_indexes" in vision else {}
     vision |= {"deepstack_visual_indexes": [0]} if "deepstack_visual_indexes" in vision else {}
     whole = {**config, "text_config": text} if "text_config" in config else text
     return {**whole, "vision_config": vision}
 
 
-def _answer(task, combination: Combination, config: dict, *rest):
+def _answer(task, combination: Combination, config: dict, *arguments):
     try:
-        return task(combination, config, *rest)
+        return task(combination, config, *arguments)
     except Exception as error:  # noqa: BLE001 - a combination that fails is named in the results
         return {"failed": f"{type(error).__name__}: {error}"[:600]}
 
@@ -248,7 +248,9 @@ def main() -> None:
     before = json.loads(arguments.repredict.read_text()) if arguments.repredict else {"rows": []}
     known = {row["title"]: row["measured"] for row in before["rows"]}
     with multiprocessing.get_context("fork").Pool(1 if arguments.tiny or arguments.repredict else 8) as pool:
-        predicted = pool.starmap(_answer, [(predict, one, configs[one.model]) for one in chosen], chunksize=1)
+        predicted = pool.starmap(
+            _answer, [(predict, combination, configs[combination.model]) for combination in chosen], chunksize=1
+        )
     rows = []
     for combination, prediction in zip(chosen, predicted, strict=True):
         row = {"title": combination.title, **asdict(combination)}
@@ -290,20 +292,20 @@ def _errors(row: dict) -> dict[str, float]:
 
 def summary(rows: list[dict]) -> dict[str, dict[str, dict[str, float]]]:
     """Mean and worst size of each error, of the fitted rows and of those held out."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    sizes_by_role: dict[str, dict[str, dict[str, float]]] = {}
     for role in ("fitted", "held out"):
         errors = [row["errors"] for row in rows if row["role"] == role and row["errors"]]
         for name in sorted({name for error in errors for name in error}):
             sizes = [abs(error[name]) for error in errors if name in error]
             mean = round(statistics.mean(sizes), 4)
-            found.setdefault(role, {})[name] = {"rows": len(sizes), "mean": mean, "worst": max(sizes)}
-    return found
+            sizes_by_role.setdefault(role, {})[name] = {"rows": len(sizes), "mean": mean, "worst": max(sizes)}
+    return sizes_by_role
 
 
 def _machine(arguments: argparse.Namespace) -> dict:
     without = arguments.tiny or arguments.predict
     return {
-        "hardware": "CPU" if without else _in_its_own_process(_card, None, {}),
+        "hardware": "CPU" if without else _in_its_own_process(_gpu_name, None, {}),
         "python": platform.python_version(),
         "packages": _packages(),
         "date": time.strftime("%Y-%m-%d"),
@@ -318,7 +320,7 @@ def _packages() -> dict[str, str]:
     return {module.__name__: module.__version__ for module in (torch, transformers, peft, accelerate)}
 
 
-def _card(*_) -> str:
+def _gpu_name(*_) -> str:
     return torch.cuda.get_device_name()
 
 

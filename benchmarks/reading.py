@@ -3,10 +3,10 @@
     python benchmarks/reading.py [--images 10000] [--broken 5] [--jobs auto] [--folder DIR] [--write benchmarks/results]
 
 Formulas of 2 to 8 tokens are drawn at 12 pixels an em; DIR keeps them for the next run. The command is killed (SIGKILL)
-once a quarter is read, and started again. Then every image must stand in the file once, the broken ones with `error`,
-and nothing that stood there before the kill may have changed. Resident memory is that of the second start, sampled
+once a quarter is read, and started again. Then every image must be in the file once, the broken ones with `error`,
+and nothing that was there before the kill may have changed. Resident memory is that of the second start, sampled
 twice a second from its first reading on: the first third of that time against the last. On a busy machine images a
-second of processor time tell more than of the clock.
+second of processor time say more than of the clock.
 """
 
 import argparse
@@ -31,16 +31,16 @@ LIMIT_S = 3_600
 
 
 def draw(folder: Path, images: int, broken: int) -> None:
-    """The images, unless they stand there from an earlier run of as many."""
+    """The images, unless they are there from an earlier run of as many."""
     if (folder / "drawn").is_file() and (folder / "drawn").read_text() == f"{images} {broken}":
         return
-    rng, made = random.Random(0), RandomFormulas()
+    rng, generator = random.Random(0), RandomFormulas()
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(images):
-        place = folder / f"{number // 1000:02d}"
-        place.mkdir(exist_ok=True)
-        picture = render_png(made.sample(rng, rng.randint(2, 8)), pixels_per_em=12)
-        (place / f"{number:06d}.png").write_bytes(picture if number >= broken else picture[: len(picture) // 2])
+        subfolder = folder / f"{number // 1000:02d}"
+        subfolder.mkdir(exist_ok=True)
+        picture = render_png(generator.sample(rng, rng.randint(2, 8)), pixels_per_em=12)
+        (subfolder / f"{number:06d}.png").write_bytes(picture if number >= broken else picture[: len(picture) // 2])
     (folder / "drawn").write_text(f"{images} {broken}")
 
 
@@ -54,7 +54,7 @@ def lines(out: Path) -> int:
 
 
 def killed(folder: Path, out: Path, jobs: str, at: int) -> dict:
-    """Reads until `at` images stand in the file, and is killed there."""
+    """Reads until `at` images are in the file, and is killed there."""
     began, child = time.monotonic(), started(folder, out, jobs)
     while lines(out) < at and child.poll() is None and time.monotonic() - began < LIMIT_S:
         time.sleep(0.05)
@@ -79,7 +79,7 @@ def resumed(folder: Path, out: Path, jobs: str) -> dict:
             first_s = first_s or time.monotonic() - began
             memory.append(memory_mib)
         time.sleep(0.5)
-    told, complaint = child.communicate()
+    output, complaint = child.communicate()
     seconds, read, third = time.monotonic() - began, lines(out) - before, max(1, len(memory) // 3)
     return {
         "read": read,
@@ -94,22 +94,22 @@ def resumed(folder: Path, out: Path, jobs: str) -> dict:
             "highest": round(max(memory)),
         },
         "exit_code": child.returncode,
-        "said": told.strip(),
+        "said": output.strip(),
         "complaint": " ".join(complaint.split())[-400:],
     }
 
 
-def check(folder: Path, out: Path, kept: list[str], images: int, broken: int) -> dict:
-    """What stands in the file, against what is in the folder."""
-    found = out.read_text().splitlines()
-    rows = [json.loads(line) for line in found]
+def check(folder: Path, out: Path, earlier: list[str], images: int, broken: int) -> dict:
+    """What is in the file, against what is in the folder."""
+    written = out.read_text().splitlines()
+    rows = [json.loads(line) for line in written]
     names = {str(path) for path in folder.rglob("*.png")}
     return {
         "images": images,
         "lines": len(rows),
         "missing": len(names - {row["image"] for row in rows}),
         "doubled": len(rows) - len({row["image"] for row in rows}),
-        "changed_after_the_kill": sum(new != old for new, old in zip(found, kept, strict=False)),
+        "changed_after_the_kill": sum(new != old for new, old in zip(written, earlier, strict=False)),
         "failed": sum("error" in row for row in rows),
         "broken": broken,
     }
@@ -122,20 +122,22 @@ def main() -> None:
     parser.add_argument("--jobs", default="auto")
     parser.add_argument("--folder", type=Path, help="images kept for the next run; default: one that is removed")
     parser.add_argument("--write", type=Path)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as aside:
-        folder, out = asked.folder or Path(aside) / "images", Path(aside) / "out.jsonl"
-        draw(folder, asked.images, asked.broken)
-        figures: dict = {"images": asked.images, "jobs": asked.jobs, "load_average": round(os.getloadavg()[0], 1)}
-        figures["killed"] = killed(folder, out, asked.jobs, asked.images // 4)
+        folder, out = options.folder or Path(aside) / "images", Path(aside) / "out.jsonl"
+        draw(folder, options.images, options.broken)
+        figures: dict = {"images": options.images, "jobs": options.jobs, "load_average": round(os.getloadavg()[0], 1)}
+        figures["killed"] = killed(folder, out, options.jobs, options.images // 4)
         print(json.dumps(figures), flush=True)
-        kept = out.read_text().splitlines()[: figures["killed"]["whole_lines"]]
-        figures["resumed"] = resumed(folder, out, asked.jobs)
-        figures["file"] = check(folder, out, kept, asked.images, asked.broken)
+        earlier = out.read_text().splitlines()[: figures["killed"]["whole_lines"]]
+        figures["resumed"] = resumed(folder, out, options.jobs)
+        figures["file"] = check(folder, out, earlier, options.images, options.broken)
         print(json.dumps(figures, indent=1), flush=True)
-    if asked.write:
-        command = f"python benchmarks/reading.py --images {asked.images} --jobs {asked.jobs} --write benchmarks/results"
-        write_result(asked.write, "reading", command, ("torch", "transformers", "pillow"), figures)
+    if options.write:
+        command = (
+            f"python benchmarks/reading.py --images {options.images} --jobs {options.jobs} --write benchmarks/results"
+        )
+        write_result(options.write, "reading", command, ("torch", "transformers", "pillow"), figures)
 
 
 if __name__ == "__main__":

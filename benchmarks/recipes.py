@@ -108,9 +108,9 @@ def child(options) -> None:
             config = end_to_end.prepare_folder(Path(folder), settings)
             report = end_to_end.run(config, Path(folder), settings, device)
         except Exception as error:  # noqa: BLE001  one row's failure is reported and the others still run
-            place = traceback.extract_tb(error.__traceback__)[-1]
+            frame = traceback.extract_tb(error.__traceback__)[-1]
             report = {
-                "failed": f"{type(error).__name__}: {str(error)[:300]} ({Path(place.filename).name}:{place.lineno})"
+                "failed": f"{type(error).__name__}: {str(error)[:300]} ({Path(frame.filename).name}:{frame.lineno})"
             }
     Path(options.output).write_text(json.dumps(report))
 

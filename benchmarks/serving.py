@@ -31,8 +31,8 @@ IMAGES = 200
 
 
 def images(seed: int) -> list[bytes]:
-    rng, made = random.Random(seed), RandomFormulas()
-    return [render_png(made.sample(rng, rng.randint(10, 80)), pixels_per_em=16) for _ in range(IMAGES)]
+    rng, generator = random.Random(seed), RandomFormulas()
+    return [render_png(generator.sample(rng, rng.randint(10, 80)), pixels_per_em=16) for _ in range(IMAGES)]
 
 
 class Load:
@@ -49,7 +49,7 @@ class Load:
         times = self._process.cpu_times()
         return times.user + times.system
 
-    def told(self) -> dict:
+    def report(self) -> dict:
         passed = time.monotonic() - self.began
         cuts = statistics.quantiles(self.seconds, n=100) if len(self.seconds) > 1 else [0.0] * 99
         return {
@@ -82,7 +82,7 @@ async def phase(url: str, process: psutil.Process, drawn: list[bytes], clients: 
     load = Load(process)
     until = load.began + seconds
     await asyncio.gather(*(client(url, drawn, seed, until, load) for seed in range(clients)))
-    return {"clients": clients, **load.told()}
+    return {"clients": clients, **load.report()}
 
 
 async def memory(process: psutil.Process, samples: list[float]) -> None:
@@ -115,26 +115,30 @@ async def leave_mid_stream(url: str, drawn: list[bytes], clients: int) -> dict:
 
 
 def gauge(url: str, name: str) -> int:
-    found = re.search(rf"^{re.escape(name)} (\S+)$", httpx.get(f"{url}/metrics", timeout=60).text, re.MULTILINE)
-    return round(float(found[1])) if found else 0
+    match = re.search(rf"^{re.escape(name)} (\S+)$", httpx.get(f"{url}/metrics", timeout=60).text, re.MULTILINE)
+    return round(float(match[1])) if match else 0
 
 
 async def measure(url: str, process: psutil.Process, clients: int, seconds: float) -> dict:
     drawn = images(0)
     await phase(url, process, drawn, 4, min(5.0, seconds))
     samples: list[float] = []
-    alone = [await phase(url, process, drawn, 1, seconds / 3)]
+    single = [await phase(url, process, drawn, 1, seconds / 3)]
     watch = asyncio.create_task(memory(process, samples))
     many = await phase(url, process, drawn, clients, seconds)
     watch.cancel()
-    alone.append(await phase(url, process, drawn, 1, seconds / 3))
-    one, one_cpu = (statistics.mean(part[name] for part in alone) for name in ("per_second", "per_server_cpu_second"))
+    single.append(await phase(url, process, drawn, 1, seconds / 3))
+    single_rate, single_cpu_rate = (
+        statistics.mean(part[name] for part in single) for name in ("per_second", "per_server_cpu_second")
+    )
     third = max(1, len(samples) // 3)
     return {
-        "one_at_a_time": alone,
+        "one_at_a_time": single,
         "together": many,
-        "times_one_at_a_time": round(many["per_second"] / one, 2) if one else None,
-        "times_one_at_a_time_per_cpu_second": round(many["per_server_cpu_second"] / one_cpu, 2) if one_cpu else None,
+        "times_one_at_a_time": round(many["per_second"] / single_rate, 2) if single_rate else None,
+        "times_one_at_a_time_per_cpu_second": round(many["per_server_cpu_second"] / single_cpu_rate, 2)
+        if single_cpu_rate
+        else None,
         "server_mib": {
             "second_third": round(statistics.mean(samples[third : 2 * third] or samples)),
             "last_third": round(statistics.mean(samples[-third:])),
@@ -149,9 +153,9 @@ def started(model: str, log: Path) -> tuple[subprocess.Popen, str]:
     with log.open("w") as file:
         process = subprocess.Popen(command, stderr=file, stdout=file)
     for _ in range(600):
-        found = re.search(r"http://\S+(?=/v1)", log.read_text())
-        if found:
-            return process, found[0]
+        match = re.search(r"http://\S+(?=/v1)", log.read_text())
+        if match:
+            return process, match[0]
         time.sleep(0.2)
     raise SystemExit(f"the server did not start; see {log}")
 
@@ -169,11 +173,11 @@ def main() -> None:
     log = Path("/tmp") / f"texlens-serving-{os.getpid()}.log"
     process, url = started(args.model, log)
     try:
-        told = asyncio.run(measure(url, psutil.Process(process.pid), args.clients, args.seconds))
+        figures = asyncio.run(measure(url, psutil.Process(process.pid), args.clients, args.seconds))
     finally:
         process.terminate()
         code = process.wait(120)
-    told = {
+    report = {
         "command": " ".join(["python", *sys.argv]),
         "machine": {
             "cpu": platform.processor() or platform.machine(),
@@ -182,10 +186,10 @@ def main() -> None:
             "load_before": os.getloadavg()[0],
         },
         "versions": {name: version(name) for name in ("torch", "transformers", "fastapi", "uvicorn")},
-        **told,
+        **figures,
         "exit_code_after_sigterm": code,
     }
-    text = json.dumps(told, indent=2)
+    text = json.dumps(report, indent=2)
     print(text)
     if args.out:
         args.out.write_text(text + "\n")

@@ -4,7 +4,7 @@
 
 Qwen3-VL-4B with random weights in bf16, LoRA r=16 on the seven text projections, packs of 16k tokens, the rows of
 `fast_path_rows.py`. First the main process trains alone on its share of a step while the others wait, then all train
-together, each on as many rows; packs are laid beforehand. Told are samples a second of both, the efficiency (together
+together, each on as many rows; packs are laid beforehand. It reports samples a second of both, the efficiency (together
 by alone and number of processes), what adding up the gradients takes by itself, and the loss and gradient norm of one
 step of all rows, together and by the main process alone.
 """
@@ -43,11 +43,11 @@ def main() -> None:
     options = _options()
     with process_group() if "RANK" in os.environ else contextlib.nullcontext(SINGLE_PROCESS) as context:
         device = torch.device("cuda", context.local_rank) if torch.cuda.is_available() else torch.device("cpu")
-        found = measured(options, context, device)
+        result = measured(options, context, device)
         if context.is_main:
-            print(json.dumps(found), flush=True)
+            print(json.dumps(result), flush=True)
             if options.output:
-                Path(options.output).write_text(json.dumps(found, indent=1) + "\n")
+                Path(options.output).write_text(json.dumps(result, indent=1) + "\n")
 
 
 class Arm:
@@ -61,7 +61,7 @@ class Arm:
         model = adapted.base_model.model
         backend = "triton" if device.type == "cuda" else "cpu"
         self.forward: PackedForward = packed_forward(model, geometry, backend=backend)
-        self.trained = [one for one in adapted.parameters() if one.requires_grad]
+        self.trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
         self.reset(SINGLE_PROCESS)
         taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD, family=family)
         self.layout = pack_spec(model.config, taken, padded=backend == "triton")
@@ -121,14 +121,14 @@ class Arm:
     def outcome(self, context: DistributedContext, count: int) -> list[float]:
         """Loss and norm of one step of the rows of `count` processes, which is not taken."""
         batch = self.batch(made_examples(self.options.rows * count, self.patch), context)
-        found = self.gradients(batch, context, NanGuard(context)).tolist()
+        outcome = self.gradients(batch, context, NanGuard(context)).tolist()
         self.optimizer.zero_grad(set_to_none=True)
-        return [round(value, 5) for value in found]
+        return [round(value, 5) for value in outcome]
 
     def adding_s(self, context: DistributedContext) -> float:
         """Seconds to add up the gradients of all processes."""
-        for one in self.trained:
-            one.grad = torch.zeros_like(one)
+        for parameter in self.trained:
+            parameter.grad = torch.zeros_like(parameter)
         times = []
         for _ in range(8):
             synchronize(self.device)
@@ -145,17 +145,17 @@ def measured(options, context: DistributedContext, device: torch.device) -> dict
     began = time.monotonic()
     arm = Arm(options, device)
     arm.reset(context)
-    say(context, f"model built after {time.monotonic() - began:.0f} s")
+    report(context, f"model built after {time.monotonic() - began:.0f} s")
     together = arm.outcome(context, context.world_size)
-    say(context, f"first step after {time.monotonic() - began:.0f} s")
+    report(context, f"first step after {time.monotonic() - began:.0f} s")
     whole = arm.outcome(SINGLE_PROCESS, context.world_size) if context.is_main else None
-    alone = arm.rate(SINGLE_PROCESS) if context.is_main else None
-    say(context, f"alone: {alone}")
+    single_process = arm.rate(SINGLE_PROCESS) if context.is_main else None
+    report(context, f"alone: {single_process}")
     context.barrier()
     arm.reset(context)
     shared = arm.rate(context)
     adding = arm.adding_s(context) if context.is_distributed else 0.0
-    numbers = sum(one.numel() for one in arm.trained)
+    numbers = sum(parameter.numel() for parameter in arm.trained)
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else 0.0
     peaks = context.all_gather(round(peak, 2))
     if not context.is_main:
@@ -169,9 +169,9 @@ def measured(options, context: DistributedContext, device: torch.device) -> dict
         "rows_a_process": options.rows,
         "pack_tokens": options.pack_tokens,
         "steps": options.steps,
-        "alone": alone,
+        "alone": single_process,
         "together": shared,
-        "efficiency": round(shared["samples_per_s"] / alone["samples_per_s"] / context.world_size, 4),
+        "efficiency": round(shared["samples_per_s"] / single_process["samples_per_s"] / context.world_size, 4),
         "adding_gradients_s": round(adding, 5),
         "gradients_mib": round(4 * numbers / 2**20, 1),
         "loss_and_norm_together": together,
@@ -185,7 +185,7 @@ def hardware(device: torch.device) -> str:
     return torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU"
 
 
-def say(context: DistributedContext, text: str) -> None:
+def report(context: DistributedContext, text: str) -> None:
     if context.is_main:
         print(f"# {text}", flush=True)
 

@@ -7,7 +7,7 @@
     python benchmarks/side_by_side.py --table FILE             # the table of results there already
 
 `fast_path.py` and `fast_path_peers.py` do the work, on the same rows and the same random weights. An arm that fails or
-hangs is told with its last words and costs no more than `--limit-s`; results are written after each. While an
+hangs is reported with its last words and costs no more than `--limit-s`; results are written after each. While an
 arm sets up, the next one's process loads its libraries; it stands still before steps are timed, and reaches the GPU
 when the arm before has ended.
 """
@@ -41,7 +41,7 @@ COUNTERPARTS = (
     ("4-bit", "Unsloth 4-bit, its defaults, 8"),
     ("lean", "Unsloth, its defaults, 8"),
 )
-"""What an arm of ours is held against by a word of its name; any other, against Unsloth's best in 16 bits."""
+"""What an arm of ours is compared with by a word of its name; any other, with Unsloth's best in 16 bits."""
 COLUMNS = (
     "arm",
     "rows a step",
@@ -80,12 +80,12 @@ def main() -> None:
     chosen = selected(list(names), options.only)
     report = report_of(options)
     tasks = [task for model in options.model for task in tasks_of(model, chosen, names, report)]
-    for task, found in results(tasks, Child, options):
-        if task.kind == "build" and "failed" not in found:
-            print(f"checkpoint of {task.model}: {found['seconds_in_all']} s", flush=True)
+    for task, result in results(tasks, Child, options):
+        if task.kind == "build" and "failed" not in result:
+            print(f"checkpoint of {task.model}: {result['seconds_in_all']} s", flush=True)
             continue
-        print(json.dumps(found), flush=True)
-        report["models"][task.model]["arms"].append({**found, "arm": task.arm, "by": task.kind})
+        print(json.dumps(result), flush=True)
+        report["models"][task.model]["arms"].append({**result, "arm": task.arm, "by": task.kind})
         if options.output:
             Path(options.output).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(tables(report))
@@ -96,8 +96,8 @@ def report_of(options: argparse.Namespace) -> dict:
     report: dict = {"commands": []}
     if options.add:
         report = json.loads(Path(options.add).read_text(encoding="utf-8"))
-        for found in report["models"].values():
-            found["arms"] = [arm for arm in found["arms"] if "failed" not in flattened(arm)]
+        for results_of_model in report["models"].values():
+            results_of_model["arms"] = [arm for arm in results_of_model["arms"] if "failed" not in flattened(arm)]
     else:
         versions = {name: version for name in PACKAGES if (version := _version(name))}
         report |= {"date": date.today().isoformat(), "versions": versions}
@@ -126,17 +126,17 @@ def selected(names: list[str], only: list[str] | None) -> list[str]:
         return names
     picked = set()
     for text in only:
-        found = {text} if text in names else {name for name in names if text in name}
-        if not found:
-            raise SystemExit(f"--only {text}: no arm of this name; --list tells them")
-        picked |= found
+        matches = {text} if text in names else {name for name in names if text in name}
+        if not matches:
+            raise SystemExit(f"--only {text}: no arm of this name; --list prints them")
+        picked |= matches
     return [name for name in names if name in picked]
 
 
 def tasks_of(model: str, chosen: list[str], whose: dict[str, str], report: dict) -> list[Task]:
     """The arms not in the report yet; the checkpoint on disk is made before the first that reads it."""
-    there = {arm["arm"] for arm in report["models"][model]["arms"]}
-    tasks = [Task(model, whose[name], name) for name in chosen if name not in there]
+    finished = {arm["arm"] for arm in report["models"][model]["arms"]}
+    tasks = [Task(model, whose[name], name) for name in chosen if name not in finished]
     first = next((number for number, task in enumerate(tasks) if task.arm.startswith("Unsloth")), None)
     if first is not None:
         tasks.insert(first, Task(model, "build", "checkpoint"))
@@ -163,8 +163,8 @@ def results(tasks: list[Task], start: Callable, options: argparse.Namespace) -> 
         if ahead:
             ahead.wait_for("ready", options.limit_s)
         child.let_on()
-        found = child.result(max(1.0, arrived + options.limit_s - time.monotonic()))
-        yield task, {**found, "seconds_in_all": round(time.monotonic() - arrived, 1)}
+        result = child.result(max(1.0, arrived + options.limit_s - time.monotonic()))
+        yield task, {**result, "seconds_in_all": round(time.monotonic() - arrived, 1)}
         if not options.keep and (following is None or following.model != task.model):
             shutil.rmtree(checkpoint_of(task.model, options), ignore_errors=True)
 
@@ -242,16 +242,17 @@ def checkpoint_of(model: str, options: argparse.Namespace) -> Path:
 def tables(report: dict) -> str:
     """One table a model, of the arms that ran and those that did not."""
     return "\n\n".join(
-        f"{model}\n\n{table([flattened(arm) for arm in found['arms']])}" for model, found in report["models"].items()
+        f"{model}\n\n{table([flattened(arm) for arm in results_of_model['arms']])}"
+        for model, results_of_model in report["models"].items()
     )
 
 
-def flattened(found: dict) -> dict:
+def flattened(result: dict) -> dict:
     """An arm's result as one level: ours come as a report with one arm in it."""
-    if not found.get("arms"):
-        return found
-    inner = found["arms"][0]
-    return {**inner, "matrix_tflops": found["matrix_tflops"], "arm": found["arm"], "by": found["by"]}
+    if not result.get("arms"):
+        return result
+    inner = result["arms"][0]
+    return {**inner, "matrix_tflops": result["matrix_tflops"], "arm": result["arm"], "by": result["by"]}
 
 
 def table(arms: list[dict]) -> str:
@@ -293,7 +294,7 @@ def speed(name: str, arms: list[dict]) -> float:
 
 
 def counterpart(ours: str, arms: list[dict]) -> float:
-    """Samples a second of what an arm of ours is held against."""
+    """Samples a second of what an arm of ours is compared with."""
     for word, name in COUNTERPARTS:
         if word in ours.lower():
             return speed(name, arms)

@@ -1,4 +1,4 @@
-"""How many made-up rows a second `texlens data synth` writes, and in how much memory.
+"""How many synthetic rows a second `texlens data synth` writes, and in how much memory.
 
 python benchmarks/synthesis.py --rows 6000 --processes 2 --out benchmarks/results/synthesis_cpu_2026-11-21.json
 """

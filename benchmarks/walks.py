@@ -99,7 +99,7 @@ def parts(value: Any) -> list[Any]:
     if isinstance(value, list | tuple | set | frozenset):
         return list(value)[:MAX_ITEMS]
     if is_dataclass(value) and not isinstance(value, type):
-        return [getattr(value, one.name, None) for one in fields(value)]
+        return [getattr(value, entry.name, None) for entry in fields(value)]
     if hasattr(type(value), "model_fields"):
         return [getattr(value, name) for name in type(value).model_fields]
     return []
@@ -117,8 +117,8 @@ def calling(frame: FrameType) -> tuple[str, str] | None:
     return place_of(outer) if outer else None
 
 
-def package(place: tuple[str, str]) -> str:
-    return place[0].split("/")[0]
+def package(function: tuple[str, str]) -> str:
+    return function[0].split("/")[0]
 
 
 def run(*arguments: str) -> None:
