@@ -38,11 +38,11 @@ def clean_prediction(text: str) -> Cleaned:
     """
     removed: list[str] = []
     for _ in range(_MAX_ROUNDS):
-        cleaned, found = _once(text)
-        if not found:
+        cleaned, wrappers = _once(text)
+        if not wrappers:
             break
         text = cleaned
-        removed += [name for name in found if name not in removed]
+        removed += [name for name in wrappers if name not in removed]
     return Cleaned(text, tuple(removed))
 
 
@@ -59,8 +59,8 @@ def _once(text: str) -> tuple[str, list[str]]:
     if ticked := _TICKS.fullmatch(stripped):
         return ticked[1].strip(), [CODE_FENCE]
     if introduced := _INTRODUCTION.match(stripped):
-        rest = stripped[introduced.end() :].strip()
-        return (rest, [PROSE]) if rest else (text, [])
+        answer = stripped[introduced.end() :].strip()
+        return (answer, [PROSE]) if answer else (text, [])
     return _without_delimiters(text, stripped)
 
 

@@ -35,7 +35,7 @@ def to_mathml(latex: str) -> tuple[str | None, str | None]:
     except RecursionError:
         return None, "the formula is nested too deeply for this thread's stack"
     root = Element("math", {"xmlns": "http://www.w3.org/1998/Math/MathML", "display": "block"})
-    root.append(_one(children))
+    root.append(_single(children))
     return ElementTree.tostring(root, encoding="unicode"), None
 
 
@@ -45,12 +45,12 @@ def to_mathml(latex: str) -> tuple[str | None, str | None]:
 def _children(items: Iterable[Node], style: int, state: State) -> list[Element]:
     """Nodes side by side; digits become one number, and a switch acts on what follows it."""
     out: list[Element] = []
-    rest = list(items)
-    for i, item in enumerate(rest):
+    sequence = list(items)
+    for i, item in enumerate(sequence):
         if isinstance(item, nodes.FontSwitch):
             state = changed(state, item.alphabet)
         elif isinstance(item, nodes.StyleChange):
-            inner = _children(rest[i + 1 :], item.style | (style & 1), state)
+            inner = _children(sequence[i + 1 :], item.style | (style & 1), state)
             return [*out, _styled(inner, item.style)]
         elif isinstance(item, nodes.Symbol):
             _append_symbol(out, _symbol(item, style, state))
@@ -66,18 +66,18 @@ def _append_symbol(out: list[Element], element: Element) -> None:
         out.append(element)
 
 
-def _one(elements: Sequence[Element]) -> Element:
-    return elements[0] if len(elements) == 1 else _made("mrow", *elements)
+def _single(elements: Sequence[Element]) -> Element:
+    return elements[0] if len(elements) == 1 else _element("mrow", *elements)
 
 
 def _node(node: Node | None, style: int, state: State) -> Element:
     if node is None:
         return Element("mrow")
     items = node.items if isinstance(node, Row) else (node,)
-    return _one(_children(items, style, state))
+    return _single(_children(items, style, state))
 
 
-def _made(tag: str, *children: Element, **attributes: str) -> Element:
+def _element(tag: str, *children: Element, **attributes: str) -> Element:
     element = Element(tag, attributes)
     element.extend(children)
     return element
@@ -91,7 +91,7 @@ def _word(tag: str, text: str, **attributes: str) -> Element:
 
 def _styled(children: Sequence[Element], style: int) -> Element:
     level = max(0, (style >> 1) - 1)
-    return _made("mstyle", *children, displaystyle="true" if style < 2 else "false", scriptlevel=str(level))
+    return _element("mstyle", *children, displaystyle="true" if style < 2 else "false", scriptlevel=str(level))
 
 
 # Symbols and words
@@ -119,7 +119,7 @@ def _is_upright(character: str) -> bool:
 
 
 def _text(node: nodes.Text, style: int, state: State) -> Element:
-    return _one(_text_elements(node, "rm", ("", state[1])) or [Element("mrow")])
+    return _single(_text_elements(node, "rm", ("", state[1])) or [Element("mrow")])
 
 
 def _text_elements(node: nodes.Text, font: str, math_state: State) -> list[Element]:
@@ -180,10 +180,10 @@ def _scripts(node: nodes.Scripts, style: int, state: State) -> Element:
 
 def _around(base: Element, sub: Element | None, sup: Element | None, is_limit: bool) -> Element:
     if sub is not None and sup is not None:
-        return _made("munderover" if is_limit else "msubsup", base, sub, sup)
+        return _element("munderover" if is_limit else "msubsup", base, sub, sup)
     if sub is not None:
-        return _made("munder" if is_limit else "msub", base, sub)
-    return base if sup is None else _made("mover" if is_limit else "msup", base, sup)
+        return _element("munder" if is_limit else "msub", base, sub)
+    return base if sup is None else _element("mover" if is_limit else "msup", base, sup)
 
 
 def _fraction(node: nodes.Fraction, style: int, state: State) -> Element:
@@ -193,7 +193,7 @@ def _fraction(node: nodes.Fraction, style: int, state: State) -> Element:
     attributes = {} if node.has_rule else {"linethickness": "0"}
     if node.has_rule and node.thickness_em is not None:
         attributes["linethickness"] = _em(node.thickness_em)
-    fraction = _made("mfrac", *parts, **attributes)
+    fraction = _element("mfrac", *parts, **attributes)
     if node.style is not None:
         fraction = _styled([fraction], node.style)
     return _fenced(node.left, node.right, [fraction]) if node.left or node.right else fraction
@@ -201,11 +201,11 @@ def _fraction(node: nodes.Fraction, style: int, state: State) -> Element:
 
 def _radical(node: nodes.Radical, style: int, state: State) -> Element:
     body = _node(node.body, style | 1, state)
-    return _made("msqrt", body) if node.degree is None else _made("mroot", body, _node(node.degree, 6, state))
+    return _element("msqrt", body) if node.degree is None else _element("mroot", body, _node(node.degree, 6, state))
 
 
 def _fenced(left: str | None, right: str | None, children: Sequence[Element]) -> Element:
-    return _made("mrow", *_fence(left), *children, *_fence(right))
+    return _element("mrow", *_fence(left), *children, *_fence(right))
 
 
 def _fence(token: str | None) -> list[Element]:
@@ -218,7 +218,7 @@ def _delimited(node: nodes.Delimited, style: int, state: State) -> Element:
 
 
 def _middle(node: nodes.Middle, style: int, state: State) -> Element:
-    return _one(_fence(node.delimiter))
+    return _single(_fence(node.delimiter))
 
 
 def _big(node: nodes.Big, style: int, state: State) -> Element:
@@ -231,17 +231,19 @@ def _big(node: nodes.Big, style: int, state: State) -> Element:
 
 
 def _accent(node: nodes.Accent, style: int, state: State) -> Element:
-    mark = _word("mo", _SPACING_ACCENTS.get(node.character, node.character), stretchy="true" if node.wide else "false")
+    mark = _word(
+        "mo", _SPACING_ACCENTS.get(node.character, node.character), stretchy="true" if node.is_wide else "false"
+    )
     body = _node(node.body, style | 1, state)
     if node.character in sym.UNDER_ACCENTS:
-        return _made("munder", body, mark, accentunder="true")
-    return _made("mover", body, mark, accent="true")
+        return _element("munder", body, mark, accentunder="true")
+    return _element("mover", body, mark, accent="true")
 
 
 def _stretch(node: nodes.Stretch, style: int, state: State) -> Element:
     character = node.character or ("‾" if node.over else "_")
     mark = _word("mo", _SPACING_ACCENTS.get(character, character), stretchy="true")
-    return _made("mover" if node.over else "munder", _node(node.body, style, state), mark)
+    return _element("mover" if node.over else "munder", _node(node.body, style, state), mark)
 
 
 def _stack(node: nodes.Stack, style: int, state: State) -> Element:
@@ -262,7 +264,7 @@ def _sideset(node: nodes.Sideset, style: int, state: State) -> Element:
 
     base = _node(node.base, style, state)
     right, left = (node.right_sub, node.right_sup), (node.left_sub, node.left_sup)
-    return _made("mmultiscripts", base, *map(script, right), Element("mprescripts"), *map(script, left))
+    return _element("mmultiscripts", base, *map(script, right), Element("mprescripts"), *map(script, left))
 
 
 def _negated(node: nodes.Negated, style: int, state: State) -> Element:
@@ -271,15 +273,15 @@ def _negated(node: nodes.Negated, style: int, state: State) -> Element:
     if isinstance(body, nodes.Symbol) and element.text and len(element.text) == 1:
         element.text = normalize("NFC", element.text + "\u0338")
         return element
-    return _made("menclose", element, notation="updiagonalstrike")
+    return _element("menclose", element, notation="updiagonalstrike")
 
 
 def _phantom(node: nodes.Phantom, style: int, state: State) -> Element:
     body = _node(node.body, style, state)
-    element = body if node.visible else _made("mphantom", body)
+    element = body if node.visible else _element("mphantom", body)
     lost = {"w": "width", "h": "height", "d": "depth"}
     zero = {name: "0" for letter, name in lost.items() if letter not in node.keeps}
-    return _made("mpadded", element, **zero) if zero else element
+    return _element("mpadded", element, **zero) if zero else element
 
 
 # Tables
@@ -302,7 +304,7 @@ def _matrix(node: nodes.Matrix, style: int, state: State) -> Element:
     if any("|" in gap or ":" in gap for gap in gaps[1:-1]):
         kinds = ("solid" if "|" in gap else "dashed" if ":" in gap else "none" for gap in gaps[1:-1])
         attributes["columnlines"] = " ".join(kinds)
-    table = _made("mtable", *rows, **attributes)
+    table = _element("mtable", *rows, **attributes)
     left, right = fences(node.environment)
     return table if left is None else _fenced(left, right, [table])
 
@@ -314,13 +316,13 @@ def _table_row(row: Sequence[Node], between: Sequence[Sequence[Node]], style: in
         before = [_node(insert, style, state) for insert in between[i]] if i < len(between) else []
         after = [_node(insert, style, state) for insert in between[i + 1]] if i + 2 == len(between) else []
         if isinstance(only, nodes.Multicolumn):
-            cells.append(_made("mtd", _node(only.body, style, state), columnspan=str(max(1, only.span))))
+            cells.append(_element("mtd", _node(only.body, style, state), columnspan=str(max(1, only.span))))
         elif isinstance(only, nodes.Intertext):
-            cells.append(_made("mtd", _text(only.body, 2, state), columnspan=str(len(between)), columnalign="left"))
+            cells.append(_element("mtd", _text(only.body, 2, state), columnspan=str(len(between)), columnalign="left"))
         else:
             items = content.items if isinstance(content, Row) else (content,)
-            cells.append(_made("mtd", *before, *_children(items, style, state), *after))
-    return _made("mtr", *cells)
+            cells.append(_element("mtd", *before, *_children(items, style, state), *after))
+    return _element("mtr", *cells)
 
 
 def _multicolumn(node: nodes.Multicolumn, style: int, state: State) -> Element:
@@ -331,19 +333,19 @@ def _multicolumn(node: nodes.Multicolumn, style: int, state: State) -> Element:
 
 
 def _raised(node: nodes.Raised, style: int, state: State) -> Element:
-    return _made("mpadded", _node(node.body, style, state), voffset=_em(node.shift_em))
+    return _element("mpadded", _node(node.body, style, state), voffset=_em(node.shift_em))
 
 
 def _boxed(node: nodes.Boxed, style: int, state: State) -> Element:
-    return _made("menclose", _node(node.body, style if node.source == "\\boxed" else 2, state), notation="box")
+    return _element("menclose", _node(node.body, style if node.source == "\\boxed" else 2, state), notation="box")
 
 
 def _sized_box(node: nodes.SizedBox, style: int, state: State) -> Element:
-    return _made("mpadded", _node(node.body, style, state), width=_em(node.width_em))
+    return _element("mpadded", _node(node.body, style, state), width=_em(node.width_em))
 
 
 def _cancel(node: nodes.Cancel, style: int, state: State) -> Element:
-    return _made("menclose", _node(node.body, style, state), notation=_CANCELS[node.strokes])
+    return _element("menclose", _node(node.body, style, state), notation=_CANCELS[node.strokes])
 
 
 def _bar(node: nodes.Bar, style: int, state: State) -> Element:

@@ -66,8 +66,8 @@ class Listed:
         self.labels, self.seed = labels, seed
 
     def sample(self, rng: random.Random, number: int) -> str:
-        turn, place = divmod(number, len(self.labels))
-        return self.labels[_order(len(self.labels), f"{self.seed} {turn}")[place]]
+        turn, index = divmod(number, len(self.labels))
+        return self.labels[_order(len(self.labels), f"{self.seed} {turn}")[index]]
 
 
 def formula_source(
@@ -97,17 +97,17 @@ def read_labels(path: Path, origin: Origin, *, min_tokens: int, max_tokens: int,
     """
     lines = list(dict.fromkeys(line.strip() for line in _lines(path) if line.strip()))
     if origin == "list":
-        kept = [line for line in lines if min_tokens <= len(tokenize(line)) <= max_tokens]
+        formulas = [line for line in lines if min_tokens <= len(tokenize(line)) <= max_tokens]
     else:
         if len(lines) > MAX_LEARNED_FROM:
             lines = random.Random(f"{seed} learnt").sample(lines, MAX_LEARNED_FROM)
         forms = [canonical(line) for line in lines]
-        kept = [" ".join(form.tokens) for form in forms if form.problem is None and form.tokens]
-    if not kept:
+        formulas = [" ".join(form.tokens) for form in forms if form.problem is None and form.tokens]
+    if not formulas:
         raise DataError(
             f"{path}: no formula of {min_tokens} to {max_tokens} tokens among {len(lines):,} lines; write one a line"
         )
-    return kept
+    return formulas
 
 
 def _lines(path: Path) -> list[str]:

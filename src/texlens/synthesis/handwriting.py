@@ -50,10 +50,10 @@ def handwriting(label: str, rng: random.Random) -> Drawn:
 def bent(coverage: Image.Image, rng: random.Random, amount_px: float) -> Image.Image:
     """The whole moved by up to `amount_px` here and there, smoothly, on a canvas larger by as much on each side."""
     margin = int(amount_px) + 1
-    wide = ImageOps.expand(coverage, margin, 0)
-    columns, rows = max(1, wide.width // 48), max(1, wide.height // 48)
+    padded = ImageOps.expand(coverage, margin, 0)
+    columns, rows = max(1, padded.width // 48), max(1, padded.height // 48)
     array_rng = np.random.default_rng(rng.getrandbits(64))
-    xs, ys = np.linspace(0, wide.width, columns + 1).round(), np.linspace(0, wide.height, rows + 1).round()
+    xs, ys = np.linspace(0, padded.width, columns + 1).round(), np.linspace(0, padded.height, rows + 1).round()
     moved = array_rng.uniform(-amount_px, amount_px, (rows + 1, columns + 1, 2))
     corners = np.stack(np.meshgrid(xs, ys), axis=-1) + moved
     mesh = [
@@ -64,7 +64,7 @@ def bent(coverage: Image.Image, rng: random.Random, amount_px: float) -> Image.I
         for r in range(rows)
         for c in range(columns)
     ]
-    return wide.transform(wide.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
+    return padded.transform(padded.size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
 
 
 def ruled(size: tuple[int, int], paper: Color, ruling: str, rng: random.Random, x_height: float) -> Image.Image:

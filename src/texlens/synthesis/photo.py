@@ -27,14 +27,14 @@ def photo(label: str, rng: random.Random) -> Drawn:
     """
     sheet, columns = _sheet(label, rng)
     array_rng = numbers(rng)
-    image, seen = _seen_askew(sheet, rng, array_rng)
+    image, view = _seen_askew(sheet, rng, array_rng)
     image = _in_uneven_light(image, rng)
     blur = rng.uniform(0.3, 1.1)
     image = image.filter(ImageFilter.BoxBlur(_box_of(blur)))
     noise = rng.uniform(2, 9)
     image = _grainy(image, noise, rng)
     quality = rng.randint(40, 90)
-    return Drawn(image, columns | seen | {"effects": f"blur {blur:.2g}, noise {noise:.2g}, jpeg {quality}"}, quality)
+    return Drawn(image, columns | view | {"effects": f"blur {blur:.2g}, noise {noise:.2g}, jpeg {quality}"}, quality)
 
 
 def _box_of(deviation_px: float) -> float:
@@ -77,19 +77,19 @@ def _seen_askew(
     desk = near(rng, rng.choice(_DESKS), 12)
     corners = ((0.0, 0.0), (0.0, float(height)), (float(width), float(height)), (float(width), 0.0))
     matrix = perspective(quad, corners)
-    seen = sheet.transform(
+    view = sheet.transform(
         size, Image.Transform.PERSPECTIVE, matrix, Image.Resampling.BILINEAR, fillcolor=sheet.getpixel((0, 0))
     )
     if on_desk:
         mask = Image.new("L", sheet.size, 255).transform(size, Image.Transform.PERSPECTIVE, matrix)
-        seen = Image.composite(seen, _desk(size, desk, array_rng), mask)
-    return seen, {"around": "desk" if on_desk else "paper", "askew_px": round(reach, 1)}
+        view = Image.composite(view, _desk(size, desk, array_rng), mask)
+    return view, {"around": "desk" if on_desk else "paper", "askew_px": round(reach, 1)}
 
 
-def perspective(seen: tuple[tuple[float, float], ...], source: tuple[tuple[float, float], ...]) -> tuple[float, ...]:
-    """The eight numbers by which Pillow finds, for a pixel seen, its place in the source."""
+def perspective(quad: tuple[tuple[float, float], ...], source: tuple[tuple[float, float], ...]) -> tuple[float, ...]:
+    """The eight numbers by which Pillow finds, for a pixel of the quad, its place in the source."""
     rows, values = [], []
-    for (x, y), (u, v) in zip(seen, source, strict=True):
+    for (x, y), (u, v) in zip(quad, source, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         values += [u, v]
     return tuple(np.linalg.solve(np.array(rows), np.array(values)).tolist())
@@ -98,8 +98,8 @@ def perspective(seen: tuple[tuple[float, float], ...], source: tuple[tuple[float
 def _desk(size: tuple[int, int], color: Color, rng: np.random.Generator) -> Image.Image:
     """A plain of one color with a grain that runs across."""
     grain = rng.normal(0, 9, (size[1], 1, 1)).astype(np.float32)
-    made = np.broadcast_to(np.asarray(color, np.float32) + grain, (size[1], size[0], 3))
-    return Image.fromarray(made.clip(0, 255).astype(np.uint8))
+    pixels = np.broadcast_to(np.asarray(color, np.float32) + grain, (size[1], size[0], 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 def _in_uneven_light(image: Image.Image, rng: random.Random) -> Image.Image:
@@ -122,8 +122,8 @@ def _grainy(image: Image.Image, deviation: float, rng: random.Random) -> Image.I
         ((0, max(0, image.height - (noise.shape[0] - top))), (0, max(0, image.width - (noise.shape[1] - left)))),
         mode="wrap",
     )
-    made = np.asarray(image, np.int16) + (grain * deviation).astype(np.int16)[..., None]
-    return Image.fromarray(made.clip(0, 255).astype(np.uint8))
+    pixels = np.asarray(image, np.int16) + (grain * deviation).astype(np.int16)[..., None]
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
 @cache

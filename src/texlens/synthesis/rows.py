@@ -85,5 +85,10 @@ class SampleGenerator:
         return (label, {}) if slip is None else (slip.text, {"slip": slip.kind, "corrected": slip.corrected})
 
     def _columns(self, drawn: Drawn, number: int, attempt: int) -> dict[str, str | int | float]:
-        made = {"style": self.recipe.style, "formulas": self.recipe.origin, "seed": self.recipe.seed, "number": number}
-        return {**made, "attempt": attempt, **drawn.columns}
+        columns = {
+            "style": self.recipe.style,
+            "formulas": self.recipe.origin,
+            "seed": self.recipe.seed,
+            "number": number,
+        }
+        return {**columns, "attempt": attempt, **drawn.columns}

@@ -49,8 +49,8 @@ def screen(label: str, rng: random.Random) -> Drawn:
     px_per_em = fitting(formula, rng.uniform(*_SIZES_PX_PER_EM))
     ink, paper = (near(rng, color, 8) for color in _THEMES[theme])
     coverage = _coverage(formula, px_per_em, smoothing, rng)
-    image, place = _background((coverage.shape[1], coverage.shape[0]), paper, panel, rng)
-    image = _laid(image, coverage, ink, place)
+    image, corner = _background((coverage.shape[1], coverage.shape[0]), paper, panel, rng)
+    image = _laid(image, coverage, ink, corner)
     scale, kind, quality = 1.0, "bilinear", None
     if rng.random() < 0.4:
         scale, kind = rng.choice(_SCALES), rng.choice(list(_KINDS))
@@ -113,14 +113,14 @@ def _background(
     return image, (margin, margin + bar)
 
 
-def _laid(image: Image.Image, coverage: np.ndarray, ink: Color, place: tuple[int, int]) -> Image.Image:
+def _laid(image: Image.Image, coverage: np.ndarray, ink: Color, corner: tuple[int, int]) -> Image.Image:
     """Ink over the background, each lamp by its own coverage."""
     if (coverage[..., 0] == coverage[..., 2]).all():
-        behind = image.crop((*place, place[0] + coverage.shape[1], place[1] + coverage.shape[0]))
-        image.paste(colored(Image.fromarray(coverage[..., 1].copy()), ink, behind), place)
+        behind = image.crop((*corner, corner[0] + coverage.shape[1], corner[1] + coverage.shape[0]))
+        image.paste(colored(Image.fromarray(coverage[..., 1].copy()), ink, behind), corner)
         return image
     pixels_HWC = np.array(image, np.float32)
-    x, y = place
+    x, y = corner
     part = pixels_HWC[y : y + coverage.shape[0], x : x + coverage.shape[1]]
     part += (np.asarray(ink, np.float32) - part) * (coverage.astype(np.float32) / 255)
     return Image.fromarray((pixels_HWC + 0.5).astype(np.uint8))

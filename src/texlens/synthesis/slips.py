@@ -39,8 +39,8 @@ def with_slip(formula: str, rng: random.Random) -> Slip | None:
     for kind in kinds:
         places = [i for i in range(len(tokens)) if _PLACES[kind](tokens, i)]
         rng.shuffle(places)
-        for place in places:
-            changed = canonical(" ".join(_CHANGES[kind](tokens, place, rng)))
+        for index in places:
+            changed = canonical(" ".join(_CHANGES[kind](tokens, index, rng)))
             if changed.problem is None and changed.tokens != form.tokens:
                 return Slip(changed.text, form.text, kind)
     return None
@@ -78,9 +78,9 @@ def _without(tokens: Sequence[str], i: int, rng: random.Random) -> list[str]:
     return [*tokens[:i], *tokens[i + 1 :]]
 
 
-_Place = Callable[[Sequence[str], int], bool]
+_Condition = Callable[[Sequence[str], int], bool]
 _Change = Callable[[Sequence[str], int, random.Random], list[str]]
-_PLACES: dict[str, _Place] = {"sign": _is_sign, "index": _is_index, "bracket": _is_bracket, "digit": _is_digit}
+_PLACES: dict[str, _Condition] = {"sign": _is_sign, "index": _is_index, "bracket": _is_bracket, "digit": _is_digit}
 _CHANGES: dict[str, _Change] = {
     "sign": _other_sign,
     "index": _other_index,

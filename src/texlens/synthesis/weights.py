@@ -55,9 +55,9 @@ def learned_alphabet(labels: Iterable[str]) -> Alphabet:
     }
     # The grammar's `sized` shape always takes the first four fences.
     fences["fences"] = (*ALL.fences[:4], *fences["fences"]) if fences["fences"] else ALL.fences
-    kept = {name: table for name, table in fences.items() if table}
+    nonempty = {name: table for name, table in fences.items() if table}
     names = {field.name for field in fields(Alphabet)}
-    return replace(ALL, shapes=shapes, **{k: v for k, v in (tables | kept).items() if k in names and v})
+    return replace(ALL, shapes=shapes, **{k: v for k, v in (tables | nonempty).items() if k in names and v})
 
 
 def _delimited(tokens: Sequence[str]) -> list[str]:

@@ -43,11 +43,11 @@ def synthesize(
     """
     with FolderWriter(folder, made_by=recipe_key(recipe, rows), resume=True, overwrite=overwrite) as writer:
         first = writer.resumed(SPLIT)
-        for done, made in enumerate(_generated(recipe, range(first, rows), processes), first + 1):
-            if made.image is None:
-                writer.reject(SPLIT, made.rejected_row())
+        for done, row in enumerate(_generated(recipe, range(first, rows), processes), first + 1):
+            if row.image is None:
+                writer.reject(SPLIT, row.rejected_row())
             else:
-                writer.add(SPLIT, made.sample())
+                writer.add(SPLIT, row.sample())
             if on_progress:
                 on_progress(done)
     return writer.statistics

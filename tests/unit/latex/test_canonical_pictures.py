@@ -26,11 +26,11 @@ def test_what_canonical_form_keeps_apart_may_still_look_alike():
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("formula", "other"),
     [("x^2", "x_2"), (r"\sqrt{n}y", r"\sqrt{ny}"), ("a", r"\mathbf{a}"), ("ab", "ba"), ("a", "aa"), (r"\bar a", "a")],
 )
-def test_pictures_that_differ(one, other):
-    assert not is_same_picture(one, other)
+def test_pictures_that_differ(formula, other):
+    assert not is_same_picture(formula, other)
 
 
 def test_what_cannot_be_drawn_looks_like_nothing():
@@ -48,7 +48,7 @@ def test_real_formulas_look_like_their_canonical_forms(folder):
         pytest.skip(f"{folder} is not here")
     formulas = parquet.read_table(files[0], columns=["text"]).column("text").to_pylist()
     forms = {formula: canonical(formula) for formula in formulas}
-    drawn = {formula: made.text for formula, made in forms.items() if made.problem is None}
+    drawn = {formula: form.text for formula, form in forms.items() if form.problem is None}
     assert len(drawn) >= 0.98 * len(forms)
     assert all(canonical(text).text == text for text in drawn.values())
     alike = [
@@ -66,7 +66,7 @@ def test_real_formulas_look_like_their_canonical_forms(folder):
         (r"\mathfrak { R }", None),
     ],
 )
-def test_letters_are_counted_only_where_the_tokens_tell_them(formula, letters):
+def test_letters_are_counted_only_where_the_tokens_show_them(formula, letters):
     assert shown_letters(tokenize(formula)) == letters
 
 

@@ -95,11 +95,11 @@ def _plain(text):
 def missing(formula):
     """What the source has and the drawing has not."""
     letters, rules = leaves(formula)
-    made = layout(formula, system_fonts=False)
-    shown = Counter(letter for glyph in made.glyphs for letter in _plain(glyph.character))
+    drawing = layout(formula, system_fonts=False)
+    shown = Counter(letter for glyph in drawing.glyphs for letter in _plain(glyph.character))
     lacking = {letter: count - shown[letter] for letter, count in letters.items() if shown[letter] < count}
-    if len(made.rules) < rules:
-        lacking["rules"] = rules - len(made.rules)
+    if len(drawing.rules) < rules:
+        lacking["rules"] = rules - len(drawing.rules)
     return lacking
 
 

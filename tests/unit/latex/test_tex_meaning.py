@@ -14,8 +14,8 @@ from texlens.latex.parse.parser import parse
 
 def drawn(formula):
     """The glyphs in order as plain letters, and the number of rules."""
-    made = layout(formula, system_fonts=False)
-    return unicodedata.normalize("NFKC", "".join(glyph.character for glyph in made.glyphs)), len(made.rules)
+    drawing = layout(formula, system_fonts=False)
+    return unicodedata.normalize("NFKC", "".join(glyph.character for glyph in drawing.glyphs)), len(drawing.rules)
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_a_script_on_an_accented_box_has_the_height_that_tex_gives_it():
 
 
 def test_limits_of_a_sideset_operator_are_centered_on_it():
-    made = layout(r"\sideset{_a^b}{'}\sum_{n}")
-    at = {glyph.character: glyph.x for glyph in made.glyphs}
+    drawing = layout(r"\sideset{_a^b}{'}\sum_{n}")
+    at = {glyph.character: glyph.x for glyph in drawing.glyphs}
     assert at["𝑎"] < at["∑"] < at["′"]
     assert at["∑"] < at["𝑛"] < at["′"]
 

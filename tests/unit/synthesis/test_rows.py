@@ -25,14 +25,15 @@ def test_a_row_depends_on_the_seed_and_its_number_alone(style):
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_row_tells_how_it_was_made_and_has_ink_off_its_edges(style):
+def test_a_row_records_how_it_was_made_and_has_ink_off_its_edges(style):
     generator = SampleGenerator(RowRecipe(style, max_tokens=20))
     for number in range(12):
         row = generator.make(number)
-        facts = row.columns
-        assert (facts["style"], facts["formulas"], facts["seed"], facts["number"]) == (style, "grammar", 0, number)
-        assert facts["ink"].startswith("#")
-        assert "font" in facts or "writer" in facts
+        columns = row.columns
+        origin = columns["style"], columns["formulas"], columns["seed"], columns["number"]
+        assert origin == (style, "grammar", 0, number)
+        assert columns["ink"].startswith("#")
+        assert "font" in columns or "writer" in columns
         assert 3 <= len(row.label.split()) <= 20
         gray = picture(row)
         assert np.ptp(gray) > 60
@@ -81,12 +82,12 @@ def test_a_list_is_read_plain_and_without_what_does_not_parse(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [(None, "no such list of formulas"), (b"\xff\xfe\x00", "can't be read as UTF-8"), (b"\n\n", "no formula of")],
 )
-def test_a_list_that_can_not_be_used_is_named(tmp_path, content, told):
+def test_a_list_that_can_not_be_used_is_named(tmp_path, content, message):
     file = tmp_path / "list.txt"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_labels(file, "pieces", min_tokens=1, max_tokens=9, seed=0)

@@ -14,12 +14,12 @@ def table(folder):
 
 
 def test_two_processes_write_what_one_writes(tmp_path):
-    one = synthesize(RECIPE, tmp_path / "one", 70)
+    single = synthesize(RECIPE, tmp_path / "one", 70)
     two = synthesize(RECIPE, tmp_path / "two", 70, processes=2)
 
-    assert one["kept"] == two["kept"] == 70
-    assert one["fingerprint"] == two["fingerprint"]
-    assert one["made_by"]["style"] == "screen"
+    assert single["kept"] == two["kept"] == 70
+    assert single["fingerprint"] == two["fingerprint"]
+    assert single["made_by"]["style"] == "screen"
     assert {"image", "text", "id", "domain", "style", "font", "px_per_em", "theme", "seed"} <= set(
         table(tmp_path / "one")[0]
     )
@@ -39,15 +39,15 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_rows(tmp_path, monkeypatch)
 
     with pytest.raises(Killed):
         synthesize(RECIPE, tmp_path / "killed", 30, on_progress=kill)
-    seen = []
-    account = synthesize(RECIPE, tmp_path / "killed", 30, on_progress=seen.append)
+    progress = []
+    account = synthesize(RECIPE, tmp_path / "killed", 30, on_progress=progress.append)
 
-    assert seen[0] == 21
+    assert progress[0] == 21
     assert account["kept"] == whole["kept"] == 30
     assert [row["image"] for row in table(tmp_path / "killed")] == [row["image"] for row in table(tmp_path / "whole")]
 
 
-def test_rows_that_can_not_be_drawn_stand_in_the_account(tmp_path):
+def test_rows_that_can_not_be_drawn_are_counted_as_rejected(tmp_path):
     recipe = RowRecipe("printed", "list", labels=("a + b", r"\frac { a"))
 
     account = synthesize(recipe, tmp_path / "set", 2)

@@ -53,11 +53,11 @@ class Canonicalizer:
                 if isinstance(node, Symbol):
                     units.append(canonical_symbol(node, state))
                 else:
-                    made = self.methods[type(node)](self, node, here, state, loose)
-                    if isinstance(made, list):
-                        units += made
+                    converted = self.methods[type(node)](self, node, here, state, loose)
+                    if isinstance(converted, list):
+                        units += converted
                     else:
-                        units.append(made)
+                        units.append(converted)
         return units
 
     def items(self, nodes: Sequence[Node], style: int, state: State, loose: bool) -> list[Item]:

@@ -88,7 +88,7 @@ def canonical(formula: str) -> Canonical:
     Tokens are separated by spaces, but for lengths (`{1.5em}`) and words in `\text {…}` that can't be set as math.
     Forms of formulas up to `LONGEST_KEPT` characters are kept.
     """
-    return _kept(formula) if len(formula) <= LONGEST_KEPT else canonical_form(formula)
+    return _cached_form(formula) if len(formula) <= LONGEST_KEPT else canonical_form(formula)
 
 
 def canonical_form(formula: str) -> Canonical:
@@ -102,7 +102,7 @@ def canonical_form(formula: str) -> Canonical:
     return Canonical(text, tuple(tokenize(text)))
 
 
-_kept = lru_cache(maxsize=32_768)(canonical_form)
+_cached_form = lru_cache(maxsize=32_768)(canonical_form)
 
 
 def _as_it_is(formula: str, problem: LatexError) -> Canonical:

@@ -9,10 +9,10 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-from texlens.latex.layout.spacing import ORD, SPACE, THIN, gap, settled
+from texlens.latex.layout.spacing import ORD, SPACE, THIN_SPACE, gap, settled
 
 STYLE = -3
-_TOLERANCE = THIN + 1e-6
+_TOLERANCE = THIN_SPACE + 1e-6
 
 
 class Item(NamedTuple):
@@ -27,9 +27,9 @@ class Item(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """`wanted` where the gaps allow it, else `otherwise`."""
+    """`preferred` where the gaps allow it, else `otherwise`."""
 
-    wanted: tuple[Item, ...]
+    preferred: tuple[Item, ...]
     otherwise: Item
     is_group: bool = False
 
@@ -49,16 +49,16 @@ def space(em: float) -> Item:
     return Item((), SPACE, em=em)
 
 
-def assemble(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
-    """The items of a row, each choice made; those that had to be spelt the longer way go to `kept` too."""
+def assemble(units: Sequence[Unit], style: int, long_forms: list[Item]) -> list[Item]:
+    """The items of a row, each choice made; those that had to be spelt the longer way go to `long_forms` too."""
     if all(isinstance(unit, Item) for unit in units):
         out: list[Item] = list(units)  # type: ignore[arg-type]
     else:
-        out = _chosen(units, style, kept)
+        out = _chosen(units, style, long_forms)
     return _styles_settled(out, style) if _holds_style(out) else out
 
 
-def _chosen(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
+def _chosen(units: Sequence[Unit], style: int, long_forms: list[Item]) -> list[Item]:
     out: list[Item] = []
     following = _next_classes(units)
     before = -1
@@ -67,10 +67,12 @@ def _chosen(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
         if isinstance(unit, Item):
             taken: Sequence[Item] = (unit,)
         else:
-            free = _is_free(unit, before, after, style) and not (_holds_style(unit.wanted) and _has_ink(units, i + 1))
-            taken = unit.wanted if free else (unit.otherwise,)
+            free = _is_free(unit, before, after, style) and not (
+                _holds_style(unit.preferred) and _has_ink(units, i + 1)
+            )
+            taken = unit.preferred if free else (unit.otherwise,)
             if not free:
-                kept.append(unit.otherwise)
+                long_forms.append(unit.otherwise)
         out += taken
         before = next((item.atom for item in reversed(taken) if item.atom >= 0), before)
     return out
@@ -78,25 +80,25 @@ def _chosen(units: Sequence[Unit], style: int, kept: list[Item]) -> list[Item]:
 
 def _next_classes(units: Sequence[Unit]) -> list[int]:
     """For each place, the class of the first atom from there on; -1 where none follows."""
-    found = [-1] * (len(units) + 1)
+    classes = [-1] * (len(units) + 1)
     for i in range(len(units) - 1, -1, -1):
         unit = units[i]
-        items = (unit,) if isinstance(unit, Item) else unit.wanted
-        found[i] = next((item.atom for item in items if item.atom >= 0), found[i + 1])
-    return found
+        items = (unit,) if isinstance(unit, Item) else unit.preferred
+        classes[i] = next((item.atom for item in items if item.atom >= 0), classes[i + 1])
+    return classes
 
 
 def _styles_settled(items: list[Item], style: int) -> list[Item]:
     """Changes of style put off to the first item that they act on, and left out where there is none."""
     out: list[Item] = []
-    here = wanted = style & ~1
+    here = target = style & ~1
     for item in items:
         if item.atom == STYLE:
-            wanted = STYLES[item.tokens[0]]
+            target = STYLES[item.tokens[0]]
         else:
-            acts = not (item.atom == SPACE or item.is_character) or max(here, wanted) >= 4
-            if wanted != here and acts:
-                here = wanted
+            acts = not (item.atom == SPACE or item.is_character) or max(here, target) >= 4
+            if target != here and acts:
+                here = target
                 out.append(style_item(here))
             out.append(item)
     return out
@@ -111,7 +113,7 @@ def _has_ink(units: Sequence[Unit], start: int) -> bool:
 
 
 def _is_free(unit: Choice, before: int, after: int, style: int) -> bool:
-    classes = [item.atom for item in unit.wanted if item.atom >= 0]
+    classes = [item.atom for item in unit.preferred if item.atom >= 0]
     ends = (classes[0], classes[-1]) if len(classes) > 1 else tuple(classes)
     return gaps_stay(before, ends, (unit.otherwise.atom,), after, style >= 4)
 
@@ -134,10 +136,10 @@ def _around(before: int, classes: tuple[int, ...], after: int, is_script: bool) 
     """Settled class of the left neighbor, gap after it, gap before the right neighbor, its class."""
     middle = (classes[0], ORD, classes[-1]) if len(classes) == 2 else classes
     before_row, after_row = ((ORD, before) if before >= 0 else ()), ((after, ORD) if after >= 0 else ())
-    found = settled([(atom, None, 0) for atom in (*before_row, *middle, *after_row)])  # type: ignore[misc]
+    settled_classes = settled([(atom, None, 0) for atom in (*before_row, *middle, *after_row)])  # type: ignore[misc]
     style = 4 if is_script else 0
-    left = found[1] if before >= 0 else -1
-    right = found[-2] if after >= 0 else -1
-    at_left = gap(left, found[2], style) if before >= 0 and len(found) > 2 else 0.0
-    at_right = gap(found[-3], right, style) if after >= 0 and len(found) > 2 and classes else 0.0
+    left = settled_classes[1] if before >= 0 else -1
+    right = settled_classes[-2] if after >= 0 else -1
+    at_left = gap(left, settled_classes[2], style) if before >= 0 and len(settled_classes) > 2 else 0.0
+    at_right = gap(settled_classes[-3], right, style) if after >= 0 and len(settled_classes) > 2 and classes else 0.0
     return left, at_left, at_right, right

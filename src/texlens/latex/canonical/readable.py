@@ -71,9 +71,9 @@ def _joined_words(formula: str, tokens: Sequence[Token]) -> list[str]:
         if token.text not in _WORDS:
             continue
         opening = next((at for at in range(i, min(i + 12, len(tokens))) if tokens[at].text == "{"), None)
-        closing = _closing([one.text for one in tokens], opening) if opening is not None else None
+        closing = _closing([word.text for word in tokens], opening) if opening is not None else None
         if opening is not None and closing is not None:
-            texts += [one.text for one in tokens[i:opening]]
+            texts += [word.text for word in tokens[i:opening]]
             texts.append(formula[tokens[opening].start : tokens[closing].end])
             i = closing + 1
     return texts
@@ -81,22 +81,22 @@ def _joined_words(formula: str, tokens: Sequence[Token]) -> list[str]:
 
 def _closing(texts: Sequence[str], opening: int) -> int | None:
     depth = 0
-    for place in range(opening, len(texts)):
-        depth += (texts[place] == "{") - (texts[place] == "}")
+    for index in range(opening, len(texts)):
+        depth += (texts[index] == "{") - (texts[index] == "}")
         if depth == 0:
-            return place
+            return index
     return None
 
 
 def _with_names(texts: list[str]) -> list[str]:
     r"""`\operatorname { s i n }`, `\mathop { \mathrm { l i m } }` → `\sin`, `\lim`."""
-    made: list[str] = []
+    out: list[str] = []
     i = 0
     while i < len(texts):
         name, end = _function(texts, i)
-        made.append(texts[i] if name is None else "\\" + name)
+        out.append(texts[i] if name is None else "\\" + name)
         i = i + 1 if name is None else end
-    return made
+    return out
 
 
 def _function(texts: Sequence[str], start: int) -> tuple[str | None, int]:
@@ -117,7 +117,7 @@ def _function(texts: Sequence[str], start: int) -> tuple[str | None, int]:
 
 def _without_braces(texts: Sequence[str]) -> list[str]:
     """`x ^ { 2 }` → `x ^ 2`."""
-    made: list[str] = []
+    out: list[str] = []
     i = 0
     while i < len(texts):
         if (
@@ -128,12 +128,12 @@ def _without_braces(texts: Sequence[str]) -> list[str]:
             and texts[i + 2].isalnum()
             and texts[i + 2].isascii()
         ):
-            made += [texts[i], texts[i + 2]]
+            out += [texts[i], texts[i + 2]]
             i += 4
             continue
-        made.append(texts[i])
+        out.append(texts[i])
         i += 1
-    return made
+    return out
 
 
 def _spaced(texts: Sequence[str]) -> str:

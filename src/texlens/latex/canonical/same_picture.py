@@ -104,24 +104,24 @@ def is_same_layout(a: Layout, b: Layout, across: float = ACROSS_EM, upwards: flo
     """Whether each glyph and rule of `a` has a partner of its own in `b`, of its kind, size and place."""
     if len(a.glyphs) != len(b.glyphs) or len(a.rules) != len(b.rules) or len(a.lines) != len(b.lines):
         return False
-    ours, theirs = _marks(a), _marks(b)
+    ours, theirs = _boxes_by_kind(a), _boxes_by_kind(b)
     if ours.keys() != theirs.keys():
         return False
-    return all(_paired(marks, theirs[kind], across, upwards) for kind, marks in ours.items())
+    return all(_paired(boxes, theirs[kind], across, upwards) for kind, boxes in ours.items())
 
 
-def _marks(drawn: Layout) -> dict[tuple[object, ...], list[_Mark]]:
+def _boxes_by_kind(drawn: Layout) -> dict[tuple[object, ...], list[_Mark]]:
     """Left, right, bottom and top of the marks of a kind: one glyph in one size, or rules lying or standing."""
-    marks: dict[tuple[object, ...], list[_Mark]] = defaultdict(list)
+    boxes: dict[tuple[object, ...], list[_Mark]] = defaultdict(list)
     for _, font, glyph, x, y, size, _ in drawn.glyphs:
-        marks[font, glyph, round(size / _SIZE_EM)].append((x, x, y, y))
+        boxes[font, glyph, round(size / _SIZE_EM)].append((x, x, y, y))
     for rule in drawn.rules:
         x, y, width, height, _ = rule
         kind = width > height, is_dashed(rule), round(min(width, height) / _SIZE_EM)
-        marks[kind].append((x, x + width, y, y + height))
+        boxes[kind].append((x, x + width, y, y + height))
     for x, y, dx, dy, _, _ in drawn.lines:
-        marks["line", dy > 0].append((x, x + dx, y, y + dy))
-    return marks
+        boxes["line", dy > 0].append((x, x + dx, y, y + dy))
+    return boxes
 
 
 def _paired(a: list[_Mark], b: list[_Mark], across: float, upwards: float) -> bool:

@@ -91,13 +91,13 @@ def _attached(unit: Unit | list[Unit], suffix: tuple[str, ...], style: int, loos
     if isinstance(unit, Choice) and unit.is_group:
         return _on_group(unit, suffix, style, loose)
     if isinstance(unit, Choice):
-        if unit.wanted and _end_is_one_run(unit.wanted):
-            word = Item((*wrap(unit.wanted[0].font, _letters(unit.wanted)), *suffix), ORD, (), False, False)
+        if unit.preferred and _end_is_one_run(unit.preferred):
+            word = Item((*wrap(unit.preferred[0].font, _letters(unit.preferred)), *suffix), ORD, (), False, False)
             return Choice((word,), _with(unit.otherwise, suffix))
-        if (len(unit.wanted) == 1 and unit.wanted[0].is_base) or (
-            loose and unit.wanted and unit.wanted[-1].is_character
+        if (len(unit.preferred) == 1 and unit.preferred[0].is_base) or (
+            loose and unit.preferred and unit.preferred[-1].is_character
         ):
-            return Choice((*unit.wanted[:-1], _with(unit.wanted[-1], suffix)), _with(unit.otherwise, suffix))
+            return Choice((*unit.preferred[:-1], _with(unit.preferred[-1], suffix)), _with(unit.otherwise, suffix))
         return _with(unit.otherwise, suffix)
     return _with(unit, suffix)
 
@@ -114,10 +114,10 @@ def _with(item: Item, suffix: tuple[str, ...]) -> Item:
 
 def _on_group(unit: Choice, suffix: tuple[str, ...], style: int, loose: bool) -> Unit:
     """A group with scripts: without braces where they change nothing, or little and that is allowed."""
-    inner = [item for item in unit.wanted if item.atom != SPACE or space_tokens(item.em, style)]
+    inner = [item for item in unit.preferred if item.atom != SPACE or space_tokens(item.em, style)]
     if len(inner) == 1 and inner[0].is_base and inner[0].atom in (ORD, INNER):
         return _with(inner[0], suffix)
-    tokens = spell(unit.wanted, style)
+    tokens = spell(unit.preferred, style)
     if inner and _end_is_one_run(inner):
         return _word(inner, tokens, suffix, style)
     otherwise = Item(("{", *tokens, "}", *suffix), ORD, (), False, False)

@@ -27,7 +27,7 @@ def spaceless(formula: str) -> tuple[str, ...]:
 
 
 def _without_spacing(tokens: list[str]) -> list[str]:
-    kept: list[str] = []
+    out: list[str] = []
     i = 0
     while i < len(tokens):
         token = tokens[i]
@@ -40,5 +40,5 @@ def _without_spacing(tokens: list[str]) -> list[str]:
                 i += 1
             i += 1
         elif token not in _SPACES:
-            kept.append(token)
-    return kept
+            out.append(token)
+    return out

@@ -35,7 +35,9 @@ class RandomFormulas:
         }  # fmt: skip
         self._singles = {kind: symbols for kind, symbols in singles.items() if symbols and kind in a.shapes}
         self._makers: dict[str, Callable[[random.Random, int, int], list[str]]] = {
-            kind: getattr(self, f"_{kind}") for kind in a.shapes if kind not in singles
+            kind: getattr(self, "_wide_accent" if kind == "wide" else f"_{kind}")
+            for kind in a.shapes
+            if kind not in singles
         }
         self._tables: dict[tuple[int, int], tuple[list[str], list[float]]] = {}
         self._words = frozenset(name[1:] for name in ALL.functions)
@@ -70,12 +72,12 @@ class RandomFormulas:
                 budget -= 1
                 word = ""
             else:
-                made = self._makers[kind](rng, budget, depth)
-                if made[0] in _MERGING and made[0] == word:
+                piece = self._makers[kind](rng, budget, depth)
+                if piece[0] in _MERGING and piece[0] == word:
                     continue
-                tokens += made
-                budget -= len(made)
-                word = made[0] if kind == "font" else ""
+                tokens += piece
+                budget -= len(piece)
+                word = piece[0] if kind == "font" else ""
         return tokens
 
     def _table(self, budget: int, depth: int) -> tuple[list[str], list[float]]:
@@ -146,7 +148,7 @@ class RandomFormulas:
     def _accent(self, rng: random.Random, budget: int, depth: int) -> list[str]:
         return [rng.choice(self.alphabet.accents), "{", self._letter(rng), "}"]
 
-    def _wide(self, rng: random.Random, budget: int, depth: int) -> list[str]:
+    def _wide_accent(self, rng: random.Random, budget: int, depth: int) -> list[str]:
         name = rng.choice(self.alphabet.wide_accents)
         if name in ("\\overline", "\\underline") and budget >= 7:
             return [name, "{", "{", *self._row(rng, rng.randint(2, min(5, budget - 5)), _DEEPEST), "}", "}"]
@@ -166,9 +168,9 @@ class RandomFormulas:
         opening, closing = rng.choice(self.alphabet.tall_fences)
         tall = [kind for kind in _TALL_SHAPES if kind in self._makers and _COST[kind] <= budget - 2] or ["fraction"]
         inside = self._makers["fraction" if rng.random() < 0.7 else rng.choice(tall)](rng, budget - 2, depth + 1)
-        rest = max(0, min(budget - 2 - len(inside), int(rng.expovariate(0.25))))
-        before = rng.randint(0, rest)
-        left, right = self._row(rng, before, depth + 1), self._row(rng, rest - before, depth + 1)
+        remaining = max(0, min(budget - 2 - len(inside), int(rng.expovariate(0.25))))
+        before = rng.randint(0, remaining)
+        left, right = self._row(rng, before, depth + 1), self._row(rng, remaining - before, depth + 1)
         return [opening, *left, *inside, *right, closing]
 
     def _sized(self, rng: random.Random, budget: int, depth: int) -> list[str]:

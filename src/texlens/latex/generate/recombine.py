@@ -87,15 +87,15 @@ class Recombiner:
         return " ".join(self._rename(rng, tokens))
 
     def _exchange(self, rng: random.Random, tokens: list[str], slots: list[FormulaSlot]) -> list[str]:
-        made: list[str] = []
+        out: list[str] = []
         done = 0
         for start, end, context in slots:
             if start < done or rng.random() > self.exchanged:
                 continue
-            made += tokens[done:start]
-            made += self._like(rng, context, end - start)
+            out += tokens[done:start]
+            out += self._like(rng, context, end - start)
             done = end
-        return made + tokens[done:]
+        return out + tokens[done:]
 
     def _like(self, rng: random.Random, context: str, length: int) -> list[str]:
         """A piece from the same kind of place and of about the same length."""

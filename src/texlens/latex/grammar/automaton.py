@@ -240,8 +240,8 @@ def _atom(state: State, token: str) -> State | None:
 
 
 def _argument(state: State, frame: Frame, token: str) -> State | None:
-    kind, rest = frame.pending[0], frame.pending[1:]
-    after = _changed(state, frame._replace(pending=rest))
+    kind, remaining = frame.pending[0], frame.pending[1:]
+    after = _changed(state, frame._replace(pending=remaining))
     if kind in OPTIONAL:
         return _option(state, after, kind, token)
     if kind == "k":
@@ -267,10 +267,10 @@ def _atom_argument(state: State, token: str) -> State | None:
     if token in SIGNATURES:
         signature = SIGNATURES[token]
         return _changed(state, frame._replace(pending=signature + frame.pending))
-    return _atom(state, token) if not frame.pending else _kept(state, token)
+    return _atom(state, token) if not frame.pending else _atom_before_pending(state, token)
 
 
-def _kept(state: State, token: str) -> State | None:
+def _atom_before_pending(state: State, token: str) -> State | None:
     pending = state.stack[-1].pending
     after = _atom(_pending(state, "") or state, token)
     return None if after is None else _changed(after, after.stack[-1]._replace(pending=pending))

@@ -89,8 +89,8 @@ def stroke_table() -> dict[str, tuple[tuple[Stroke, ...], ...]]:
     table: dict[str, list[tuple[Stroke, ...]]] = {}
     for line in _STROKES.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("# "):
-            character, rest = line[0], line[2:]
-            table.setdefault(character, []).append(tuple(_stroke(text) for text in rest.split(" / ")))
+            character, strokes = line[0], line[2:]
+            table.setdefault(character, []).append(tuple(_stroke(text) for text in strokes.split(" / ")))
     return {character: tuple(forms) for character, forms in table.items()}
 
 
@@ -147,8 +147,8 @@ class _Writer:
     def form(self, character: str) -> tuple[Stroke, ...]:
         """The writer's own form of a character, sometimes another one."""
         forms = stroke_table()[character]
-        own = random.Random(f"{self.style.forms} {character}").randrange(len(forms))
-        return forms[own if self.rng.random() < 0.93 else self.rng.randrange(len(forms))]
+        preferred = random.Random(f"{self.style.forms} {character}").randrange(len(forms))
+        return forms[preferred if self.rng.random() < 0.93 else self.rng.randrange(len(forms))]
 
     def placed(self, form: tuple[Stroke, ...], box: tuple[float, float, float, float]) -> Iterator[Stroke]:
         """The strokes of a form in a box (left, bottom, right, top), sized, turned, slanted and shaken."""
@@ -207,21 +207,21 @@ def _strokes(formula: Layout, writer: _Writer) -> Iterator[Stroke]:
 def characters_of(formula: Layout) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
     """Each character with its ink box; the pieces of a tall bracket are joined."""
     pending: tuple[str, tuple[float, float, float, float]] | None = None
-    place: tuple[float, str] | None = None
+    origin: tuple[float, str] | None = None
     for glyph in formula.glyphs:
         character, box = _plain(glyph.character), _smaller(glyph) if glyph.size < _SCRIPT_BELOW else glyph_box(glyph)
-        if pending and place == (glyph.x, glyph.source) and _touch(pending[1], box):
+        if pending and origin == (glyph.x, glyph.source) and _touch(pending[1], box):
             old = pending[1]
             box = min(old[0], box[0]), min(old[1], box[1]), max(old[2], box[2]), max(old[3], box[3])
         elif pending:
             yield pending
-        pending, place = (character, box), (glyph.x, glyph.source)
+        pending, origin = (character, box), (glyph.x, glyph.source)
     if pending:
         yield pending
 
 
-def _touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    return one[1] <= other[3] + 0.01 and other[1] <= one[3] + 0.01
+def _touch(box: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return box[1] <= other[3] + 0.01 and other[1] <= box[3] + 0.01
 
 
 def _smaller(glyph: PlacedGlyph) -> tuple[float, float, float, float]:

@@ -40,7 +40,7 @@ def layout_accent(engine: LayoutEngine, node: Accent, style: int, state: State) 
 
 def _accent_mark(engine: LayoutEngine, node: Accent, width: float, scale: float) -> Box:
     glyph = engine.font.glyph(node.character)
-    if node.wide and glyph in engine.font.horizontal:
+    if node.is_wide and glyph in engine.font.horizontal:
         fitting = [v for v, size in engine.font.horizontal[glyph].variants if size * scale <= width]
         glyph = fitting[-1] if fitting else glyph
     if glyph:

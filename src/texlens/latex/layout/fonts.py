@@ -102,16 +102,16 @@ class FontFile:
 
     def glyph(self, character: str) -> int:
         """The glyph of a character; 0 where there is none."""
-        found = self._glyphs.get(character)
-        if found is None:
-            found = self._glyphs[character] = self.face.get_char_index(character)
-        return found
+        index = self._glyphs.get(character)
+        if index is None:
+            index = self._glyphs[character] = self.face.get_char_index(character)
+        return index
 
     def metrics(self, glyph: int) -> Metrics:
-        found = self._metrics.get(glyph)
-        if found is None:
-            found = self._metrics[glyph] = self._measure(glyph)
-        return found
+        metrics = self._metrics.get(glyph)
+        if metrics is None:
+            metrics = self._metrics[glyph] = self._measure(glyph)
+        return metrics
 
     def _corrections(self, glyph: int) -> tuple[float, float | None]:
         """Italic correction and accent position."""
@@ -221,12 +221,12 @@ def _constants(table: Any, em: float) -> dict[str, float]:
 
 
 def _values(info: Any, table: str, glyph_id: dict[str, int], em: float) -> Iterator[tuple[int, float]]:
-    found = getattr(info, table, None)
-    if found is None:
+    values_table = getattr(info, table, None)
+    if values_table is None:
         return
-    accents = hasattr(found, "TopAccentCoverage")
-    coverage = found.TopAccentCoverage if accents else found.Coverage
-    values = found.TopAccentAttachment if accents else found.ItalicsCorrection
+    accents = hasattr(values_table, "TopAccentCoverage")
+    coverage = values_table.TopAccentCoverage if accents else values_table.Coverage
+    values = values_table.TopAccentAttachment if accents else values_table.ItalicsCorrection
     for name, value in zip(coverage.glyphs, values, strict=True):
         yield glyph_id[name], value.Value * em
 
@@ -237,8 +237,8 @@ def _script_forms(tables: TTFont, glyph_id: dict[str, int]) -> Iterator[tuple[in
         return
     substitutions = tables["GSUB"].table
     records = substitutions.FeatureList.FeatureRecord
-    wanted = {index for r in records if r.FeatureTag == "ssty" for index in r.Feature.LookupListIndex}
-    for index in sorted(wanted):
+    lookup_indices = {index for r in records if r.FeatureTag == "ssty" for index in r.Feature.LookupListIndex}
+    for index in sorted(lookup_indices):
         for subtable in substitutions.LookupList.Lookup[index].SubTable:
             subtable = getattr(subtable, "ExtSubTable", subtable)
             for name, forms in getattr(subtable, "alternates", {}).items():

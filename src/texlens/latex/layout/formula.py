@@ -17,7 +17,7 @@ from texlens.latex.layout.decorations import (
 )
 from texlens.latex.layout.engine import LayoutEngine, Method, State, changed
 from texlens.latex.layout.fonts import math_font
-from texlens.latex.layout.spacing import CLASS, INNER, OP, ORD, REL, THIN
+from texlens.latex.layout.spacing import CLASS, INNER, OP, ORD, REL, THIN_SPACE
 from texlens.latex.layout.structures import (
     layout_big,
     layout_delimited,
@@ -142,7 +142,7 @@ def layout_operator(engine: LayoutEngine, node: Operator, style: int, state: Sta
         return OP, engine.node(node.body, style, state)
     level = max(0, (style >> 1) - 1)
     boxes = [
-        kern(THIN * engine.sizes[style >> 1]) if letter == " " else engine.glyph_box(letter, level, node.source)
+        kern(THIN_SPACE * engine.sizes[style >> 1]) if letter == " " else engine.glyph_box(letter, level, node.source)
         for letter in node.name
     ]
     return OP, side_by_side(boxes)

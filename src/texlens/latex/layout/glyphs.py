@@ -16,7 +16,7 @@ from texlens.latex.layout.fonts import (
     fallbacks,
     font_file,
 )
-from texlens.latex.layout.spacing import CLASS, THIN
+from texlens.latex.layout.spacing import CLASS, THIN_SPACE
 from texlens.latex.parse.alphabets import styled
 from texlens.latex.parse.nodes import Symbol
 from texlens.latex.parse.symbols import DELIMITERS, SMALL_OPERATORS
@@ -93,12 +93,12 @@ class Glyphs:
         """The class and box of a symbol; the italic correction is in the width."""
         big = node.atom == "op" and style < 2
         key = (node, style >> 1 if not big else -1, state)
-        found = self._symbols.get(key)
-        if found is None:
+        class_and_box = self._symbols.get(key)
+        if class_and_box is None:
             if len(self._symbols) > _MAX_CACHED:
                 self._symbols.clear()
-            found = self._symbols[key] = (CLASS[node.atom], self._symbol_box(node, style, state))
-        return found
+            class_and_box = self._symbols[key] = (CLASS[node.atom], self._symbol_box(node, style, state))
+        return class_and_box
 
     def _symbol_box(self, node: Symbol, style: int, state: State) -> Box:
         level = max(0, (style >> 1) - 1)
@@ -106,7 +106,7 @@ class Glyphs:
             return self._big_operator(node, style)
         if node.character in _DOTS:
             dot = self.glyph_box(_DOTS[node.character], level, node.source)
-            gap = kern(THIN if style < 4 else 0.0)
+            gap = kern(THIN_SPACE if style < 4 else 0.0)
             return side_by_side((dot, gap, dot, gap, dot))
         character = styled(node.character, *state) if len(node.character) == 1 else node.character
         if character != node.character and not self.find(character)[1]:
@@ -191,14 +191,14 @@ class Glyphs:
 def _joined(parts: Sequence[Part], least: float, overlap: float) -> tuple[list[Part], list[float]]:
     """The pieces of a stretched glyph, extenders repeated, and how far each reaches into the next (the last: 0)."""
     extenders = [part for part in parts if part.is_extender]
-    gain = sum(part.full_advance - overlap for part in extenders)
+    advance = sum(part.full_advance - overlap for part in extenders)
     base = sum(part.full_advance - overlap for part in parts if not part.is_extender) + overlap
-    repeats = 0 if gain <= 0 else max(0, min(_MOST_EXTENDERS, ceil((least - base) / gain)))
+    repeats = 0 if advance <= 0 else max(0, min(_MOST_EXTENDERS, ceil((least - base) / advance)))
     if len(extenders) == len(parts):
         repeats = max(1, repeats)
     pieces = [part for part in parts for _ in range(repeats if part.is_extender else 1)]
     most = [max(overlap, min(a.end_connector, b.start_connector)) for a, b in pairwise(pieces)]
-    excess = base + repeats * gain - least
+    excess = base + repeats * advance - least
     slack = sum(most) - overlap * len(most)
     share = max(0.0, min(1.0, excess / slack)) if slack > 0 else 0.0
     return pieces, [*(overlap + share * (limit - overlap) for limit in most), 0.0]

@@ -81,8 +81,8 @@ def grid(node: Matrix, cell: Cell, relation_cell: Cell, axis: float, script: flo
         for box, content in zip(row, contents, strict=True):
             span, align = _span(content, alignments, column)
             last = min(column + span, len(columns.lefts)) - 1
-            room = columns.rights[last] - columns.lefts[column]
-            children.append((columns.lefts[column] + _indent(align, room, box.width), y, box))
+            available = columns.rights[last] - columns.lefts[column]
+            children.append((columns.lefts[column] + _indent(align, available, box.width), y, box))
             column = last + 1
         children += [(x, y, insert) for x, insert in columns.inserts]
     children += _horizontal_rules(node, columns, tops, bottoms)
@@ -138,13 +138,13 @@ class _Columns:
                 around = 0.5 if number % 2 == 0 else 0.0
             around = 0.0 if "@" in gap else around
             x += 0.0 if first else around
-            for place, letter in enumerate(gap):
+            for index, letter in enumerate(gap):
                 if letter in "@!":
                     insert = next(left_inserts)
                     self.inserts.append((x, insert))
                     x += insert.width
                 else:
-                    x += _DOUBLE if place and gap[place - 1] in "|:" else 0.0
+                    x += _DOUBLE if index and gap[index - 1] in "|:" else 0.0
                     at = x if first else x - _LINE if last else x - _LINE / 2
                     self.bars.append((number, max(0.0, at), letter))
             x += 0.0 if last else around
@@ -204,20 +204,20 @@ def _is_intertext(content: Node) -> bool:
     return isinstance(content, Row) and len(content.items) == 1 and isinstance(content.items[0], Intertext)
 
 
-def _indent(align: str, room: float, width: float) -> float:
-    return {"l": 0.0, "r": room - width}.get(align, (room - width) / 2)
+def _indent(align: str, available: float, width: float) -> float:
+    return {"l": 0.0, "r": available - width}.get(align, (available - width) / 2)
 
 
 def _horizontal_rules(
     node: Matrix, columns: _Columns, tops: list[float], bottoms: list[float]
 ) -> list[tuple[float, float, Box]]:
-    found: list[tuple[float, float, Box]] = []
+    rules: list[tuple[float, float, Box]] = []
     drawn: dict[int, int] = {}
     for line in node.lines:
         row = line if line >= 0 else -1 - line
         y = _edge(row, tops, bottoms) - drawn.get(row, 0) * _DOUBLE
         drawn[row] = drawn.get(row, 0) + 1
-        found.append((0.0, y, rule(columns.width, _LINE, 0.0, "\\hline" if line >= 0 else "\\hdashline")))
+        rules.append((0.0, y, rule(columns.width, _LINE, 0.0, "\\hline" if line >= 0 else "\\hdashline")))
     for row, first, last in node.partial_lines:
         first, last = min(first, len(columns.lefts) - 1), min(last, len(columns.lefts) - 1)
         if last < first or first < 0:
@@ -226,8 +226,8 @@ def _horizontal_rules(
         right = (
             columns.width if last == len(columns.lefts) - 1 else (columns.rights[last] + columns.lefts[last + 1]) / 2
         )
-        found.append((left, _edge(row, tops, bottoms), rule(right - left, _LINE, 0.0, "\\cline")))
-    return found
+        rules.append((left, _edge(row, tops, bottoms), rule(right - left, _LINE, 0.0, "\\cline")))
+    return rules
 
 
 def _edge(row: int, tops: list[float], bottoms: list[float]) -> float:
@@ -239,7 +239,7 @@ def _vertical_rules(
     node: Matrix, columns: _Columns, tops: list[float], bottoms: list[float]
 ) -> list[tuple[float, float, Box]]:
     """Each bar over the rows that have it, as one rule where these follow each other."""
-    found: list[tuple[float, float, Box]] = []
+    rules: list[tuple[float, float, Box]] = []
     for gap, x, letter in columns.bars:
         start = None
         for row in range(len(node.rows) + 1):
@@ -248,9 +248,9 @@ def _vertical_rules(
                 start = row
             elif not is_there and start is not None:
                 top = 0.0 if start == 0 else tops[start]
-                found.append((x, bottoms[row - 1], rule(_LINE, top - bottoms[row - 1], 0.0, letter)))
+                rules.append((x, bottoms[row - 1], rule(_LINE, top - bottoms[row - 1], 0.0, letter)))
                 start = None
-    return found
+    return rules
 
 
 def _has_bar(row: tuple[Node, ...], gap: int) -> bool:

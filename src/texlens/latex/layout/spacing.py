@@ -8,8 +8,8 @@ SPACE, MIDDLE = -1, -2
 # TeXbook p. 170, a row for the left neighbor's class. 1: thin space; in display and text style only,
 # 4: thin, 5: medium, 6: thick.
 _GAPS = ("01560004", "11060004", "55005005", "66006006", "00000000", "01560004", "44044444", "41564044")
-THIN, _MEDIUM, _THICK = 3 / 18, 4 / 18, 5 / 18
-_GAP_WIDTH = {"0": 0.0, "1": THIN, "4": THIN, "5": _MEDIUM, "6": _THICK}
+THIN_SPACE, _MEDIUM, _THICK = 3 / 18, 4 / 18, 5 / 18
+_GAP_WIDTH = {"0": 0.0, "1": THIN_SPACE, "4": THIN_SPACE, "5": _MEDIUM, "6": _THICK}
 Atom = tuple[int, Box, int]
 
 

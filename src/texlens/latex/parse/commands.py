@@ -363,7 +363,7 @@ def _handlers() -> dict[str, Handler]:
     for command, character in sym.ACCENTS.items():
         table[command] = lambda p, t, c=character: Accent(t, p.argument(t), c)
     for command, character in sym.WIDE_ACCENTS.items():
-        table[command] = lambda p, t, c=character: Accent(t, p.argument(t), c, wide=True)
+        table[command] = lambda p, t, c=character: Accent(t, p.argument(t), c, is_wide=True)
     for over, stretches in ((True, sym.OVER), (False, sym.UNDER)):
         for command, character in stretches.items():
             table[command] = lambda p, t, c=character, o=over: _stretch(p, t, c, o)

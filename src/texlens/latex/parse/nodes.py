@@ -87,7 +87,7 @@ class Accent(Node):
     source: str
     body: Node
     character: str
-    wide: bool = False
+    is_wide: bool = False
 
 
 @node

@@ -396,10 +396,10 @@ class Parser:
             if self.texts[self.i] == "(":
                 while self.texts[self.i] not in ("", "{"):
                     self.i += 1
-            found = _COLUMN_RANGE.fullmatch(self.raw(text))
-            if found is None:
+            columns = _COLUMN_RANGE.fullmatch(self.raw(text))
+            if columns is None:
                 raise self.error(f"`{text}` needs columns such as `{{1-2}}`")
-            partial.append((len(rows), int(found[1]) - 1, int(found[2]) - 1))
+            partial.append((len(rows), int(columns[1]) - 1, int(columns[2]) - 1))
         elif text == _DASHED_LINE:
             self.raw_optional()
             lines.append(-1 - len(rows))

@@ -178,10 +178,10 @@ def _argument(source: str, start: int) -> tuple[str, int]:
 def _expanded(source: str) -> str:
     """`*{3}{c}` written out."""
     for _ in range(_MAX_EXPANSIONS):
-        found = _REPEATED.search(source)
-        if found is None:
+        repeat = _REPEATED.search(source)
+        if repeat is None:
             break
-        body, end = _argument(source, found.end())
-        times = min(int(found[1] or found[2]), MAX_COLUMNS)
-        source = (source[: found.start()] + body * times + source[end:])[: 20 * MAX_COLUMNS]
+        body, end = _argument(source, repeat.end())
+        times = min(int(repeat[1] or repeat[2]), MAX_COLUMNS)
+        source = (source[: repeat.start()] + body * times + source[end:])[: 20 * MAX_COLUMNS]
     return source

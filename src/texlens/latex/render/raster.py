@@ -110,12 +110,12 @@ def _blit(coverage: np.ndarray, font: str, glyph: int, size: float, x: float, y:
     steps_x, steps_y = round(x * _STEPS), round(y * _STEPS)
     column, row = steps_x // _STEPS, steps_y // _STEPS
     key = (font, glyph, int(size * 64 + 0.5), steps_x % _STEPS, steps_y % _STEPS)
-    found = _bitmaps.get(key)
-    if found is None:
+    placed_bitmap = _bitmaps.get(key)
+    if placed_bitmap is None:
         if len(_bitmaps) > _MAX_CACHED:
             _bitmaps.clear()
-        found = _bitmaps[key] = _rasterize(*key)
-    bitmap, left, top = found
+        placed_bitmap = _bitmaps[key] = _rasterize(*key)
+    bitmap, left, top = placed_bitmap
     column += left
     row -= top
     rows, columns = bitmap.shape

@@ -28,34 +28,34 @@ def to_svg(
     """
     left, bottom, right, top = layout.ink_box(0.02)
     defined: dict[str, str] = {}
-    marks = []
+    shapes = []
     for index, (_, font, glyph, x, y, size, _) in enumerate(layout.glyphs):
         if font == MISSING:
-            marks += [_rectangle(side, glyph_colors.get(index)) for side in frame(glyph, x, y, size)]
+            shapes += [_rectangle(side, glyph_colors.get(index)) for side in frame(glyph, x, y, size)]
             continue
         name = f"{font}-{glyph}"
         if name not in defined:
             defined[name] = f'<path id="{name}" d="{_outline(font, glyph)}"/>'
-        place = f'transform="translate({_number(x)} {_number(-y)}) scale({size / _UNITS:.6g})"'
-        marks.append(f'<use{_fill(glyph_colors.get(index))} href="#{name}" {place}/>')
+        transform = f'transform="translate({_number(x)} {_number(-y)}) scale({size / _UNITS:.6g})"'
+        shapes.append(f'<use{_fill(glyph_colors.get(index))} href="#{name}" {transform}/>')
     for index, rule in enumerate(layout.rules):
-        marks += [_rectangle(part, rule_colors.get(index)) for part in dashes(rule)]
+        shapes += [_rectangle(part, rule_colors.get(index)) for part in dashes(rule)]
     for line in layout.lines:
         ends = f'x1="{_number(line.x)}" y1="{_number(-line.y)}" x2="{_number(line.x + line.dx)}"'
         ends += f' y2="{_number(-line.y - line.dy)}"'
-        marks.append(f'<line {ends} stroke="currentColor" stroke-width="{_number(line.thickness)}"/>')
+        shapes.append(f'<line {ends} stroke="currentColor" stroke-width="{_number(line.thickness)}"/>')
     box = f"{_number(left)} {_number(-top)} {_number(right - left)} {_number(top - bottom)}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="{_number(right - left)}em" '
         f'height="{_number(top - bottom)}em" style="vertical-align:{_number(bottom)}em" fill={quoteattr(color)}>'
-        f"<defs>{''.join(defined.values())}</defs>{''.join(marks)}</svg>"
+        f"<defs>{''.join(defined.values())}</defs>{''.join(shapes)}</svg>"
     )
 
 
 def _rectangle(rule: PlacedRule, color: str | None) -> str:
-    place = f'x="{_number(rule.x)}" y="{_number(-rule.y - rule.height)}"'
+    position = f'x="{_number(rule.x)}" y="{_number(-rule.y - rule.height)}"'
     extent = f'width="{_number(rule.width)}" height="{_number(rule.height)}"'
-    return f"<rect{_fill(color)} {place} {extent}/>"
+    return f"<rect{_fill(color)} {position} {extent}/>"
 
 
 def _fill(color: str | None) -> str:

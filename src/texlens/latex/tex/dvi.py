@@ -61,9 +61,9 @@ class _Bytes:
         end = self.at + size
         if end > len(self.data):
             raise DviError(f"cut short at byte {len(self.data)}")
-        found = self.data[self.at : end].decode("latin-1")
+        text = self.data[self.at : end].decode("latin-1")
         self.at = end
-        return found
+        return text
 
 
 def read_pages(data: bytes, width_of: Widths) -> Iterator[tuple[int, list[DviItem]]]:

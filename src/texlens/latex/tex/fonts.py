@@ -30,7 +30,7 @@ def tex_font(name: str) -> TexFont:
     Raises:
         LatexError: TeX Live has no outlines of that font.
     """
-    path = _found(f"{name}.pfb")
+    path = _path_of(f"{name}.pfb")
     if path is None:
         raise LatexError(f"TeX Live has no outlines of font {name}; install amsfonts (Debian: texlive-latex-base)")
     font = TexFont(name, path)
@@ -45,7 +45,7 @@ def width_of(name: str, code: int) -> float:
 
 @cache
 def _widths(name: str) -> dict[int, float]:
-    path = _found(f"{name}.tfm")
+    path = _path_of(f"{name}.tfm")
     if path is None:
         raise LatexError(f"TeX Live has no metrics of font {name}")
     return tfm_widths(Path(path).read_bytes())
@@ -65,7 +65,7 @@ def tfm_widths(data: bytes) -> dict[int, float]:
 
 
 @cache
-def _found(file: str) -> str | None:
+def _path_of(file: str) -> str | None:
     try:
         done = subprocess.run(["kpsewhich", file], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -20,10 +20,10 @@ def tex_layout(formula: str, *, display: bool = True) -> Layout:
     Raises:
         LatexError: the formula does not parse, TeX can't set it, or TeX Live is not installed.
     """
-    (made,) = typeset([marked_source(parse(formula))[0]], display=display)
-    if isinstance(made, str):
-        raise LatexError(made)
-    return layout_of(made)
+    (page,) = typeset([marked_source(parse(formula))[0]], display=display)
+    if isinstance(page, str):
+        raise LatexError(page)
+    return layout_of(page)
 
 
 def layout_of(items: list[DviItem]) -> Layout:

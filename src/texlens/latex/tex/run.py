@@ -54,29 +54,31 @@ def typeset(sources: Sequence[str], *, display: bool = True) -> list[list[DviIte
         raise LatexError("TeX Live is not installed; install it (Debian: texlive-latex-base), or use our own renderer")
     out: list[list[DviItem] | str] = []
     for _ in range(_MOST_RUNS):
-        rest = sources[len(out) : len(out) + _AT_ONCE]
-        if not rest:
+        batch = sources[len(out) : len(out) + _AT_ONCE]
+        if not batch:
             return out
-        out += _typeset(latex, rest, "\\displaystyle" if display else "\\textstyle")
+        out += _typeset(latex, batch, "\\displaystyle" if display else "\\textstyle")
     return out + ["TeX stopped too often"] * (len(sources) - len(out))
 
 
 def _typeset(latex: str, sources: Sequence[str], style: str) -> list[list[DviItem] | str]:
     """As many of the sources as TeX came to, the one included at which it stopped."""
     with tempfile.TemporaryDirectory(prefix="texlens-") as folder:
-        pages = [_PAGE % (number, number, style, source) for number, source in enumerate(sources, 1)]
-        (Path(folder) / "formulas.tex").write_text(_PREAMBLE + "".join(pages) + "\\end{document}\n", encoding="ascii")
+        page_sources = [_PAGE % (number, number, style, source) for number, source in enumerate(sources, 1)]
+        (Path(folder) / "formulas.tex").write_text(
+            _PREAMBLE + "".join(page_sources) + "\\end{document}\n", encoding="ascii"
+        )
         _run(latex, Path(folder))
         log = Path(folder) / "formulas.log"
         problems, begun = _problems(log.read_text(encoding="latin-1") if log.is_file() else "")
         dvi = Path(folder) / "formulas.dvi"
         try:
-            found = dict(read_pages(dvi.read_bytes(), width_of)) if dvi.is_file() else {}
+            pages = dict(read_pages(dvi.read_bytes(), width_of)) if dvi.is_file() else {}
         except DviError as error:
-            found, problems = {}, dict.fromkeys(range(1, begun + 1), f"TeX's output can't be read: {error}")
+            pages, problems = {}, dict.fromkeys(range(1, begun + 1), f"TeX's output can't be read: {error}")
     if not begun:  # killed before it wrote its log
         return ["TeX was stopped"] if len(sources) == 1 else _typeset(latex, sources[: len(sources) // 2], style)
-    return [problems.get(number) or found.get(number, "TeX stopped at it") for number in range(1, begun + 1)]
+    return [problems.get(number) or pages.get(number, "TeX stopped at it") for number in range(1, begun + 1)]
 
 
 def _run(latex: str, folder: Path) -> None:

@@ -59,9 +59,9 @@ class Piece(NamedTuple):
 
 @dataclass
 class Printer:
-    """`marks` grows in the order in which our own layout places boxes: a node before what it contains."""
+    """`marked` grows in the order in which our own layout places boxes: a node before what it contains."""
 
-    marks: list[Marked] = field(default_factory=list)
+    marked: list[Marked] = field(default_factory=list)
     silent: int = 0
     """Over 0, nothing is announced: the ink belongs to what is around."""
 
@@ -82,15 +82,15 @@ class Printer:
             raise LatexError(f"our TeX printer has no code for a {type(node).__name__.lower()}")
         if self.silent:
             return Piece("", printed(self, node, -1), "")
-        number = len(self.marks)
-        self.marks.append(Marked(node))
+        number = len(self.marked)
+        self.marked.append(Marked(node))
         code = printed(self, node, number)
         return Piece(f"\\special{{texlens:{number}}}", code, "\\special{texlens:}")
 
     def fence(self, owner: int, token: str) -> None:
         """A delimiter that draws, of the node of that number."""
         if not self.silent and sym.DELIMITERS.get(token, token) != "":
-            self.marks.append(Marked(None, owner, fence=True))
+            self.marked.append(Marked(None, owner, fence=True))
 
     def apart(self) -> str:
         """What divides the ink of one node into what is before and what is after its content."""
@@ -110,7 +110,7 @@ def marked_source(tree: Row) -> tuple[str, list[Marked]]:
         raise LatexError("the formula is nested too deeply to be printed for TeX") from None
     if len(code) > MOST_CHARACTERS or _depth(code) > MOST_DEPTH:
         raise LatexError("the formula is too long or nested too deeply for TeX")
-    return code, printer.marks
+    return code, printer.marked
 
 
 def _depth(code: str) -> int:
@@ -294,7 +294,7 @@ def _matrix(printer: Printer, node: nodes.Matrix, number: int) -> str:
         letters += letters[-1].replace("|", "c") * max(0, count - len(letters.replace("|", "")))
         name, columns = "array", f"{{{letters}}}"
     printer.fence(number, left or ".")
-    lines = ["\\hline " * node.lines.count(place) for place in range(len(node.rows) + 1)]
+    lines = ["\\hline " * node.lines.count(index) for index in range(len(node.rows) + 1)]
     rows = [
         line + "&".join(printer.apart() + printer.body(cell)[1:-1] + printer.apart() for cell in row)
         for line, row in zip(lines, node.rows, strict=False)
@@ -347,7 +347,7 @@ _ACCENTS = frozenset(
 _STRETCHES = frozenset(
     (
         *("\\overline", "\\underline", "\\overbrace", "\\underbrace"),
-        *(f"\\{place}{way}arrow" for place in ("over", "under") for way in ("left", "right", "leftright")),
+        *(f"\\{side}{way}arrow" for side in ("over", "under") for way in ("left", "right", "leftright")),
     )
 )
 _PRINTED: dict[type, Callable[[Printer, Any, int], str]] = {

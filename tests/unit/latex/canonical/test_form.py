@@ -16,9 +16,9 @@ from texlens.latex.parse.tokens import tokenize
 
 
 def form(formula):
-    made = canonical(formula)
-    assert made.problem is None
-    return made.text
+    result = canonical(formula)
+    assert result.problem is None
+    return result.text
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_form_of(formula, expected):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("formula", "other"),
     [
         (r"{\bar g}^2", r"\bar{g}^{2}"),
         (r"a\,b", "ab"),
@@ -74,13 +74,13 @@ def test_the_form_of(formula, expected):
         (r"\stackrel{a}{=}", r"\overset{a}{=}"),
     ],
 )
-def test_two_spellings_of_one_picture(one, other):
-    assert form(one) == form(other)
-    assert difference(layout(one), layout(other)) in ALIKE
+def test_two_spellings_of_one_picture(formula, other):
+    assert form(formula) == form(other)
+    assert difference(layout(formula), layout(other)) in ALIKE
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("formula", "other"),
     [
         (r"\left( \frac{a}{b} \right)", r"( \frac{a}{b} )"),
         ("a{=}b", "a=b"),
@@ -103,8 +103,8 @@ def test_two_spellings_of_one_picture(one, other):
         (r"\text{a - b}", r"\mathrm{a} - \mathrm{b}"),
     ],
 )
-def test_pictures_that_differ_keep_two_forms(one, other):
-    assert form(one) != form(other)
+def test_pictures_that_differ_keep_two_forms(formula, other):
+    assert form(formula) != form(other)
 
 
 # What TeX Live 2022 with amsmath draws.
@@ -117,7 +117,9 @@ LOW = (
 )
 
 
-@pytest.mark.parametrize(("formula", "dot"), [*((one, "⋅") for one in CENTERED), *((one, ".") for one in LOW)])
+@pytest.mark.parametrize(
+    ("formula", "dot"), [*((command, "⋅") for command in CENTERED), *((command, ".") for command in LOW)]
+)
 def test_dots_are_drawn_as_amsmath_draws_them_in_a_formula_and_in_its_form(formula, dot):
     for source in (formula, canonical(formula).text):
         assert "".join(glyph.character for glyph in layout(source).glyphs if glyph.character in ".⋅") == dot * 3
@@ -128,28 +130,28 @@ def test_dots_are_centered_before_an_operator():
 
 
 def test_what_cannot_be_parsed_comes_back_as_its_tokens_with_the_place():
-    made = canonical(r"a  \foo b")
-    assert made.tokens == ("a", "\\foo", "b")
-    assert made.problem is not None
-    assert made.problem.position == 3
+    result = canonical(r"a  \foo b")
+    assert result.tokens == ("a", "\\foo", "b")
+    assert result.problem is not None
+    assert result.problem.position == 3
 
 
 def test_words_keep_their_spaces_when_they_stay_words():
-    made = canonical(r"\text{don't know}")
-    assert made.text == r"\text {don’t~know}"
-    assert difference(layout(made.text), layout(r"\text{don't know}")) == "equal"
+    result = canonical(r"\text{don't know}")
+    assert result.text == r"\text {don’t~know}"
+    assert difference(layout(result.text), layout(r"\text{don't know}")) == "equal"
 
 
 def test_tokens_are_those_of_the_text():
-    made = canonical(r"\hspace{-3em} x \hspace{9em} y")
-    assert list(made.tokens) == tokenize(made.text)
+    result = canonical(r"\hspace{-3em} x \hspace{9em} y")
+    assert list(result.tokens) == tokenize(result.text)
 
 
 def test_a_long_formula_is_not_kept():
-    module._kept.cache_clear()
+    module._cached_form.cache_clear()
     canonical("x" * (module.LONGEST_KEPT + 1))
     canonical("x")
-    assert module._kept.cache_info().currsize == 1
+    assert module._cached_form.cache_info().currsize == 1
 
 
 def test_the_half_em_around_an_array_does_not_count():
@@ -160,10 +162,10 @@ def test_the_half_em_around_an_array_does_not_count():
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))
 def test_random_formulas_have_a_form_that_is_its_own_form_and_draws_alike(seed, tokens):
     formula = RandomFormulas().sample(random.Random(seed), tokens)
-    made = canonical_form(formula)
-    assert made.problem is None
-    assert canonical_form(made.text) == made
-    kind = difference(layout(formula), layout(made.text))
+    result = canonical_form(formula)
+    assert result.problem is None
+    assert canonical_form(result.text) == result
+    kind = difference(layout(formula), layout(result.text))
     assert kind in ALIKE or "array" in formula
 
 
@@ -198,9 +200,9 @@ _PIECES += [
 @example("")
 @example("\\")
 def test_nothing_raises(formula):
-    made = canonical_form(formula)
-    if made.problem is None:
-        assert canonical_form(made.text).problem is None
+    result = canonical_form(formula)
+    if result.problem is None:
+        assert canonical_form(result.text).problem is None
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,12 @@ def test_braces_are_in_balance_and_scripts_are_braced():
 def test_every_token_of_the_vocabulary_occurs_and_no_other():
     formulas, rng = RandomFormulas(), random.Random(2)
 
-    seen = {token for _ in range(6000) for token in formulas.sample(rng, 40).split(" ")}
+    tokens = {token for _ in range(6000) for token in formulas.sample(rng, 40).split(" ")}
 
-    assert seen == formulas.vocabulary()
+    assert tokens == formulas.vocabulary()
 
 
-def test_no_token_has_a_twin_of_the_same_look():
+def test_no_two_tokens_look_the_same():
     assert not RandomFormulas().vocabulary() & (set(SAME_LOOK) - {"--", "'"})
 
 
@@ -56,9 +56,9 @@ def test_a_smaller_alphabet_is_kept_to():
     )
     formulas, rng = RandomFormulas(alphabet), random.Random(3)
 
-    seen = {token for _ in range(300) for token in formulas.sample(rng, 20).split(" ")}
+    tokens = {token for _ in range(300) for token in formulas.sample(rng, 20).split(" ")}
 
-    assert seen == {"x", "y", "1", "\\pi", "\\frac", "{", "}", "_", "^"}
+    assert tokens == {"x", "y", "1", "\\pi", "\\frac", "{", "}", "_", "^"}
 
 
 @pytest.mark.skipif(not LATEX_OCR_TRAIN.exists(), reason="no LaTeX_OCR rows here")
@@ -75,6 +75,6 @@ def test_every_visible_command_that_occurs_three_times_in_latex_ocr_is_made():
 def test_roman_words_never_stand_side_by_side():
     formulas, rng = RandomFormulas(), random.Random(4)
 
-    made = "\n".join(formulas.sample(rng, 60) for _ in range(2000))
+    text = "\n".join(formulas.sample(rng, 60) for _ in range(2000))
 
-    assert re.search(r"\\mathrm \{( [A-Za-z])+ \} \\mathrm", made) is None
+    assert re.search(r"\\mathrm \{( [A-Za-z])+ \} \\mathrm", text) is None

@@ -43,10 +43,10 @@ def test_only_pieces_of_the_list_are_put_together_when_nothing_is_renamed():
     words = {token for formula in FORMULAS for token in formula.split(" ")}
     rng = random.Random(0)
 
-    made = {recombiner.sample(rng, 60) for _ in range(200)}
+    samples = {recombiner.sample(rng, 60) for _ in range(200)}
 
-    assert len(made) > 20
-    assert {token for formula in made for token in formula.split(" ")} <= words
+    assert len(samples) > 20
+    assert {token for formula in samples for token in formula.split(" ")} <= words
 
 
 def test_samples_stay_within_the_limit():
@@ -96,13 +96,13 @@ def test_splice_takes_whole_pieces():
 def test_what_is_sampled_does_not_hang_on_how_strings_hash():
     code = (
         "import random; from texlens.latex.generate.recombine import Recombiner\n"
-        "made = Recombiner(['a _ { 1 } + b = c', 'x ^ { 2 } - \\\\frac { y } { z }', '( \\\\alpha + \\\\beta ) d']);"
-        "print([made.sample(random.Random(seed), 40) for seed in range(60)])"
+        "mixer = Recombiner(['a _ { 1 } + b = c', 'x ^ { 2 } - \\\\frac { y } { z }', '( \\\\alpha + \\\\beta ) d']);"
+        "print([mixer.sample(random.Random(seed), 40) for seed in range(60)])"
     )
-    made = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout
         for seed in ("0", "1", "2", "3")
     }
-    assert len(made) == 1
+    assert len(outputs) == 1

@@ -38,9 +38,9 @@ def test_a_fraction_stands_around_the_axis():
 
 
 def test_scripts_are_smaller_and_shifted():
-    found = glyphs("x^2_1")
-    assert found["2"].size == found["1"].size == EM(8 / 11)
-    assert found["2"].y > 0 > found["1"].y
+    by_character = glyphs("x^2_1")
+    assert by_character["2"].size == by_character["1"].size == EM(8 / 11)
+    assert by_character["2"].y > 0 > by_character["1"].y
     assert layout("x^{y^z}").glyphs[2].size == EM(6 / 11)
 
 
@@ -86,8 +86,8 @@ def test_the_root_covers_its_radicand():
 )
 def test_space_between_atoms_is_texs(formula, space):
     pieces = formula.replace(r"\sin", "S").replace(" ", "")
-    alone = sum(width(piece if piece != "S" else r"\sin") for piece in pieces)
-    assert width(formula) - alone == EM(space)
+    separate_width = sum(width(piece if piece != "S" else r"\sin") for piece in pieces)
+    assert width(formula) - separate_width == EM(space)
 
 
 def test_no_space_around_relations_in_scripts():
@@ -143,7 +143,7 @@ def test_alphabets():
     assert [glyph.character for glyph in layout(r"{\bf A}A\boldsymbol{\alpha x}").glyphs] == list("𝐀𝐴𝜶𝒙")
 
 
-def test_each_glyph_tells_its_token():
+def test_each_glyph_has_its_token():
     assert [glyph.source for glyph in layout(r"\alpha\sin x'\le").glyphs] == [
         "\\alpha",
         *["\\sin"] * 3,

@@ -65,7 +65,7 @@ def test_the_order_of_scripts_does_not_matter():
     assert parse("x_1^2") == parse("x^2_1") == parse(r"x\sb1\sp2")
 
 
-def test_a_third_script_starts_anew():
+def test_a_third_script_starts_a_new_base():
     first, second = parse("x^a^b").items
     assert first.base.source == "x"
     assert second.base is None
@@ -115,9 +115,9 @@ def test_left_and_right_hold_their_tokens():
 
 
 def test_a_font_command_takes_one_token():
-    change, rest = parse(r"\mathbf xy").items
+    change, following = parse(r"\mathbf xy").items
     assert isinstance(change, FontChange)
-    assert rest.source == "y"
+    assert following.source == "y"
 
 
 @pytest.mark.parametrize(

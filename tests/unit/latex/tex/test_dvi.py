@@ -20,8 +20,8 @@ def pages():
 
 
 def test_glyphs_and_rules_have_their_places_in_points():
-    marks = [mark for mark in pages()[1] if not isinstance(mark, DviSpecial)]
-    a, bar, b = marks
+    items = [mark for mark in pages()[1] if not isinstance(mark, DviSpecial)]
+    a, bar, b = items
     assert (a.font, chr(a.code), round(a.size_pt, 3)) == ("cmmi12", "a", 12.0)
     assert (round(bar.width_pt, 2), round(bar.height_pt, 2)) == (6.17, 0.48)
     assert isinstance(bar, DviRule)
@@ -37,19 +37,19 @@ def test_a_character_moves_what_follows_by_its_width():
 
 
 def test_specials_stand_where_the_source_has_them():
-    told = [mark.text if isinstance(mark, DviSpecial) else type(mark).__name__ for mark in pages()[1]]
-    assert told[1:] == [
+    items = [mark.text if isinstance(mark, DviSpecial) else type(mark).__name__ for mark in pages()[1]]
+    assert items[1:] == [
         "texlens:<", "texlens:0", "texlens:1", "DviGlyph", "texlens:", "DviRule", "DviGlyph", "texlens:", "texlens:>",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [0, 1, 20, 60, 200, 300])
-def test_a_file_that_is_cut_short_is_told(size):
+def test_a_file_that_is_cut_short_is_an_error(size):
     with pytest.raises(DviError, match=r"cut short|no DVI file"):
         dict(read_pages(FILE.read_bytes()[:size], width))
 
 
-def test_what_is_no_dvi_file_is_told():
+def test_what_is_no_dvi_file_is_an_error():
     with pytest.raises(DviError, match="no DVI file"):
         dict(read_pages(b"%PDF-1.5 and more", width))
 

@@ -41,17 +41,17 @@ def test_code_that_never_ends_is_stopped(monkeypatch):
 
 def test_even_code_of_ours_could_not_read_write_or_run(tmp_path):
     """None of this is ever printed; TeX is bound all the same."""
-    secret, made = tmp_path / "secret.tex", tmp_path / "made.tex"
+    secret, output = tmp_path / "secret.tex", tmp_path / "made.tex"
     secret.write_text("q")
     pages = typeset(
         [
             rf"\input{{{secret}}}",
-            rf"\immediate\openout3={made} \immediate\write3{{x}}",
-            rf"\immediate\write18{{touch {made}}}",
+            rf"\immediate\openout3={output} \immediate\write3{{x}}",
+            rf"\immediate\write18{{touch {output}}}",
         ]
     )
     assert isinstance(pages[0], str) or "q" not in letters(pages[0])
-    assert not made.exists()
+    assert not output.exists()
 
 
 def test_tex_and_our_own_layout_put_a_formula_into_nearly_the_same_place():

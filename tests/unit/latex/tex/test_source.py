@@ -73,15 +73,15 @@ def test_any_text_is_printed_from_tables_or_refused(formula):
 
 
 @pytest.mark.parametrize("formula", ["中", "\\text{é}", r"\xmapsto{x}", "{" * 120 + "x" + "}" * 120])
-def test_what_tex_can_not_draw_is_told(formula):
+def test_what_tex_can_not_draw_is_an_error(formula):
     with pytest.raises(LatexError, match="TeX"):
         marked_source(parse(formula))
 
 
 def test_the_braces_of_what_is_printed_pair_up_and_are_few():
-    code, marks = marked_source(parse(r"\frac{a_1}{\sqrt{b}}"))
+    code, marked = marked_source(parse(r"\frac{a_1}{\sqrt{b}}"))
     assert code.count("{") == code.count("}") < 3 * MOST_DEPTH
-    assert [type(mark.node).__name__ for mark in marks] == [
+    assert [type(mark.node).__name__ for mark in marked] == [
         "Fraction",
         "Scripts",
         "Symbol",
