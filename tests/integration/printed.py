@@ -41,12 +41,12 @@ def commands_in(text: str) -> Iterator[str]:
 
 def make_inputs(arguments: Sequence[str]) -> None:
     """In the current folder, what the arguments name as input; what follows `-o` is for the command to make."""
-    after_output = {place + 1 for place, word in enumerate(arguments) if word in ("-o", "--output")}
-    named = [word for place, word in enumerate(arguments) if place not in after_output]
-    places = {part for word in named for part in (word, re.sub(r"^\w+=|:[\d.]+$", "", word))}
-    places |= {re.sub(r":[\d.]+$", "", place) for place in places}
+    after_output = {position + 1 for position, word in enumerate(arguments) if word in ("-o", "--output")}
+    named = [word for position, word in enumerate(arguments) if position not in after_output]
+    names = {part for word in named for part in (word, re.sub(r"^\w+=|:[\d.]+$", "", word))}
+    names |= {re.sub(r":[\d.]+$", "", name) for name in names}
     for name, make in INPUTS.items():
-        if name in places:
+        if name in names:
             make(Path(name))
 
 
@@ -89,9 +89,9 @@ def _conversations(file: Path) -> None:
 
 def _captions(file: Path) -> None:
     _picture(file.parent.parent / "val2017" / "a.png")
-    told = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "caption": "a tree"}]}
+    captions = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": 1, "caption": "a tree"}]}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(captions))
 
 
 def _predictions(file: Path) -> None:

@@ -146,11 +146,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _range(self, length: int) -> tuple[int, int]:
-        asked = self.headers.get("Range")
-        if asked is None:
+        requested = self.headers.get("Range")
+        if requested is None:
             return 0, length
-        self.hub.ranges.append(asked)
-        first, last = asked.removeprefix("bytes=").split("-")
+        self.hub.ranges.append(requested)
+        first, last = requested.removeprefix("bytes=").split("-")
         return int(first), min(int(last) + 1, length) if last else length
 
     def _refuse(self, status: int, code: str = "") -> None:

@@ -30,7 +30,7 @@ for path in sorted(Path(images).glob("[0-9][0-9].png")):
     inputs = tokenizer(chat.replace("<|image_pad|>", "<|image_pad|>" * count), return_tensors="pt")
     kinds = (inputs["input_ids"] == tokenizer.convert_tokens_to_ids("<|image_pad|>")).int()
     with torch.no_grad():
-        made = model.generate(
+        output_ids = model.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
             mm_token_type_ids=kinds,
@@ -39,6 +39,6 @@ for path in sorted(Path(images).glob("[0-9][0-9].png")):
             max_new_tokens=48,
             do_sample=False,
         )
-    texts.append(tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+    texts.append(tokenizer.decode(output_ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 assert "texlens" not in sys.modules
 print(json.dumps(texts))

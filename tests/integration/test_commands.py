@@ -80,7 +80,7 @@ def test_a_printed_command_works(line, texlens, workplace):
         pytest.skip(f"needs {needs}")
     words = shlex.split(line)[1:]
     make_inputs(words)
-    arguments = [found for word in words for found in (sorted(glob.glob(word)) or [word])]
+    arguments = [argument for word in words for argument in (sorted(glob.glob(word)) or [word])]
     if "--resume" not in arguments:
         arguments += shlex.split(SMALL.get(" ".join(arguments[:2]), SMALL.get(arguments[0], "")))
 

@@ -53,8 +53,8 @@ def test_nothing_is_read_again_where_nothing_changed(run, texlens, monkeypatch):
 
 
 def test_other_data_and_other_settings_replace_no_result(run, texlens):
-    own = ("predictions/test.adapter.jsonl", "scores/compare.test.json", "scores/test.adapter.json", "report.html")
-    before = [(run / name).read_bytes() for name in own]
+    names = ("predictions/test.adapter.jsonl", "scores/compare.test.json", "scores/test.adapter.json", "report.html")
+    before = [(run / name).read_bytes() for name in names]
     shutil.copytree("data", "other")
     Path("other/test.jsonl").write_text(Path("data/train.jsonl").read_text())
 
@@ -62,7 +62,7 @@ def test_other_data_and_other_settings_replace_no_result(run, texlens):
     fewer = texlens("compare", run, "--set", "evaluate.max_rows=2", "--json").json
     texlens("evaluate", run, "--data", "other")
 
-    assert [(run / name).read_bytes() for name in own] == before
+    assert [(run / name).read_bytes() for name in names] == before
     assert (other["data"]["path"], other["rows"]) == ("other", 4)
     assert (run / f"report.{other['label']}.html").is_file()
     assert (fewer["data"]["max_rows"], fewer["rows"]) == (2, 2)

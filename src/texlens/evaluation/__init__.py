@@ -16,7 +16,7 @@ def score(
     domains: Sequence[str] | None = None,
     seed: int = 0,
     clean: bool = True,
-    truths: Sequence[str] | None = None,
+    **renamed: Sequence[str] | None,
 ) -> dict:
     """Scores of predictions against references, as `texlens score --json` prints them; a prediction of None scores 0.
 
@@ -27,14 +27,18 @@ def score(
         score(["x^2"], ["x^{2}"])["scores"]["cdm_f1"]["value"] == 1.0
 
     Raises:
-        DataError: no rows, or not as many predictions as truths.
+        DataError: no rows, or not as many predictions as references.
+        TypeError: no parameter of that name.
         ConfigError: no metric, rules of CDM or preset of that name.
     """
     from texlens.metrics.pairs import score_pairs
 
-    if truths is not None:
+    old_references = renamed.pop("truths", None)
+    if renamed:
+        raise TypeError(f"score() got an unexpected keyword argument {next(iter(renamed))!r}")
+    if old_references is not None:
         warnings.warn("score(truths=…) is now score(references=…)", DeprecationWarning, stacklevel=2)
-        references = truths
+        references = old_references
     return score_pairs(
         references or (), predictions, metrics=metrics, cdm=cdm, preset=preset, domains=domains, seed=seed, clean=clean
     ).to_json()

@@ -89,7 +89,7 @@ def read_prepared(
     """
     prepared = {sample.id: PreparedSample(sample, preparation) for sample in samples}
     doubtful: dict[str, Prediction] = {}
-    for prediction in read([one.sample for one in prepared.values()]):
+    for prediction in read([row.sample for row in prepared.values()]):
         steps = () if prediction.stop == "failed" else prepared[prediction.id].steps
         prediction = replace(prediction, prepared=steps)
         if twice and steps and _probability(prediction) < SURE:

@@ -31,8 +31,8 @@ def caption_words(text: str) -> list[str]:
 def _parts(word: str) -> list[str]:
     if "," in word and not _THOUSANDS.search(word):
         return [part for piece in word.split(",") for part in _parts(piece)]
-    found = _CLITIC.search(word)
-    return [word[: found.start()], found.group().replace("’", "'")] if found else [word]
+    clitic = _CLITIC.search(word)
+    return [word[: clitic.start()], clitic.group().replace("’", "'")] if clitic else [word]
 
 
 def references(prediction: Prediction) -> list[list[str]]:

@@ -13,8 +13,8 @@ from texlens.metrics.scores import Scores, Table, checked, table_scores
 from texlens.metrics.slices import slices
 from texlens.metrics.statistics import RESAMPLES
 
-OWN = "own"
-RENDERERS = (OWN, "tex")
+OWN_LAYOUT = "own"
+RENDERERS = (OWN_LAYOUT, "tex")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Scored:
     table: Table
     preset: Preset
     cdm: str
-    renderer: str = OWN
+    renderer: str = OWN_LAYOUT
     rows_in_own_layout: int = 0
 
     def to_json(self) -> dict:
@@ -41,7 +41,7 @@ class Scored:
             for part in parts.values():
                 part.pop("undrawn_references", None)
         payload["definitions"] = {metric.name: metric.definition for metric in self.table.metrics}
-        if self.renderer != OWN:
+        if self.renderer != OWN_LAYOUT:
             payload["renderer"] = {"name": self.renderer, "rows_in_own_layout": self.rows_in_own_layout}
         payload |= {"cdm": self.cdm} if self.preset is OURS else {"preset": self.preset.name}
         return payload
@@ -56,7 +56,7 @@ def score_pairs(
     preset: str | None = None,
     domains: Sequence[str | None] | None = None,
     seed: int = 0,
-    renderer: str = OWN,
+    renderer: str = OWN_LAYOUT,
     clean: bool = True,
 ) -> Scored:
     """Scores of texts against references, row by row; a text of None scores 0 and counts as failed.
@@ -83,7 +83,7 @@ def score_predictions(
     preset: str | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
-    renderer: str = OWN,
+    renderer: str = OWN_LAYOUT,
     clean: bool = True,
 ) -> Scored:
     """As `score_pairs`, of predictions with ids of their own; `renderer` is what draws for CDM, `own` or `tex`.
@@ -113,12 +113,12 @@ def score_predictions(
         settings,
         cdm,
         renderer,
-        len(lacking) if renderer != OWN else 0,
+        len(lacking) if renderer != OWN_LAYOUT else 0,
     )
 
 
 def _pictures(predictions: Sequence[Prediction], renderer: str, cdm: str, clean: bool) -> Pictures:
-    if renderer == OWN:
+    if renderer == OWN_LAYOUT:
         return {}
     if renderer not in RENDERERS:
         raise ConfigError(f"no renderer is named {renderer!r}; choose one of {', '.join(RENDERERS)}")

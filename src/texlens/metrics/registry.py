@@ -280,13 +280,13 @@ def chosen_metrics(names: str | Sequence[str], key: str = "--metrics") -> tuple[
     Raises:
         ConfigError: no metric of that name; `key` is the setting that named it.
     """
-    wanted = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+    requested = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     known = [*SETS, *sorted(metric.name for metric in _EVERY)]
-    if unknown := [name for name in wanted if name not in known]:
+    if unknown := [name for name in requested if name not in known]:
         near = difflib.get_close_matches(unknown[0], known, 1, 0.6)
         meant = f"did you mean {near[0]!r}? There are" if near else "choose from"
         raise ConfigError(f"{key}: no metric is named {unknown[0]!r}; {meant} {', '.join(known)}")
-    single = {name for wish in wanted for name in SETS.get(wish, (wish,))}
+    single = {name for request in requested for name in SETS.get(request, (request,))}
     return tuple(metric for metric in _EVERY if metric.name in single)
 
 

@@ -101,9 +101,9 @@ class ScoredPrediction:
         if self.prediction.corrected is None or self.failed:
             return None
         text = canonical(self.text).tokens
-        kept = edit_distance(canonical(self.reference).tokens, text)
-        corrected = edit_distance(canonical(self.prediction.corrected).tokens, text)
-        return None if kept == corrected else kept < corrected
+        to_slip = edit_distance(canonical(self.reference).tokens, text)
+        to_corrected = edit_distance(canonical(self.prediction.corrected).tokens, text)
+        return None if to_slip == to_corrected else to_slip < to_corrected
 
     @cached_property
     def characters(self) -> tuple[int, int]:

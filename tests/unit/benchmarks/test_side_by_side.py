@@ -23,14 +23,14 @@ print("@ready", flush=True); sys.stdin.readline()
 print("@warm", flush=True); sys.stdin.readline()
 open(sys.argv[1], "w").write(json.dumps({"samples_per_s": 2.0}))
 """
-FAILS = "import sys; print('@ready', flush=True); sys.exit('no kernel for this card')"
+FAILS = "import sys; print('@ready', flush=True); sys.exit('no kernel for this GPU')"
 HANGS = "import time; print('@ready', flush=True); time.sleep(300)"
 
 
 def test_lengths_are_those_of_the_figures_in_the_facts() -> None:
     drawn = fast_path_rows.drawn_lengths(512)
     assert drawn[:4] == [(4, 128, 40), (6, 90, 44), (4, 108, 97), (6, 106, 72)]
-    assert sum(high * wide for high, wide, _ in drawn) == 331_880
+    assert sum(height * width for height, width, _ in drawn) == 331_880
     assert sum(answer for *_, answer in drawn) == 49_976
 
 
@@ -118,11 +118,11 @@ def test_an_arm_that_fails_or_hangs_costs_only_its_time(monkeypatch: pytest.Monk
     command = lambda task, options, output: [sys.executable, "-c", scripts[task.arm], str(output)]  # noqa: E731
     monkeypatch.setattr(side_by_side, "command_of", command)
     tasks = [side_by_side.Task("4B", "peer", name) for name in scripts]
-    found = dict(side_by_side.results(tasks, side_by_side.Child, options(tmp_path, limit_s=5.0)))
-    said = {task.arm: result for task, result in found.items()}
-    assert said["fails"]["failed"] == "1: no kernel for this card"
-    assert said["hangs"]["failed"].startswith("no end within")
-    assert said["works"]["samples_per_s"] == said["works too"]["samples_per_s"] == 2.0
+    outcomes = dict(side_by_side.results(tasks, side_by_side.Child, options(tmp_path, limit_s=5.0)))
+    by_arm = {task.arm: result for task, result in outcomes.items()}
+    assert by_arm["fails"]["failed"] == "1: no kernel for this GPU"
+    assert by_arm["hangs"]["failed"].startswith("no end within")
+    assert by_arm["works"]["samples_per_s"] == by_arm["works too"]["samples_per_s"] == 2.0
 
 
 def test_when_the_time_is_over_no_arm_starts(tmp_path: Path) -> None:
@@ -139,8 +139,8 @@ def test_a_report_of_ours_counts_as_its_arm() -> None:
 
 def arm(name: str, by: str, samples_per_s: float, tflops: float = 100.0, matrix: float = 800.0) -> dict:
     numbers = {"samples_per_s": samples_per_s, "tokens_per_s": 1000, "tflops": tflops, "matrix_tflops": matrix}
-    rest = {"rows": 8, "peak_gib": 9.5, "first_step_s": 1.0, "loss": [12.0, 11.0], "gradient_norm": 0.5}
-    return {"arm": name, "by": by, **numbers, **rest}
+    measured = {"rows": 8, "peak_gib": 9.5, "first_step_s": 1.0, "loss": [12.0, 11.0], "gradient_norm": 0.5}
+    return {"arm": name, "by": by, **numbers, **measured}
 
 
 def options(folder: Path, limit_s: float = 5.0, budget_s: float | None = None) -> argparse.Namespace:

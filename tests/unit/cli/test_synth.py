@@ -12,10 +12,10 @@ run = CliRunner().invoke
 def test_synth_prints_the_account(tmp_path):
     arguments = ["synth", "-o", str(tmp_path / "set"), "--n", "5", "--processes", "1", "--json"]
 
-    made = json.loads(run(app, arguments).stdout)
-    again = json.loads(run(app, arguments).stdout)
+    first = json.loads(run(app, arguments).stdout)
+    second = json.loads(run(app, arguments).stdout)
 
-    assert (made["kept"], made["unchanged"], again["unchanged"]) == (5, False, True)
+    assert (first["kept"], first["unchanged"], second["unchanged"]) == (5, False, True)
 
 
 @pytest.mark.parametrize(

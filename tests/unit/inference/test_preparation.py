@@ -33,11 +33,11 @@ def reader(log_probabilities: dict[bytes, float]):
     """Answers with the name of the image that it got, `plain` or `prepared`."""
 
     def read(samples: Sequence[Sample]) -> Iterator[Prediction]:
-        for one in samples:
-            is_plain = one.image.encoded() in log_probabilities
-            log_probability = log_probabilities.get(one.image.encoded(), -1.0)
+        for sample in samples:
+            is_plain = sample.image.encoded() in log_probabilities
+            log_probability = log_probabilities.get(sample.image.encoded(), -1.0)
             text = "plain" if is_plain else "prepared"
-            yield Prediction(one.id, "reference", text, tokens=3, log_probability=log_probability)
+            yield Prediction(sample.id, "reference", text, tokens=3, log_probability=log_probability)
 
     return read
 
@@ -53,22 +53,22 @@ def test_a_dark_image_is_read_inverted_and_the_prediction_says_so():
     assert (prediction.text, prediction.prepared) == ("prepared", ("inverted",))
 
 
-@pytest.mark.parametrize(("log_probability", "kept"), [(-0.5, "plain"), (-2.0, "prepared")])
-def test_of_a_doubtful_reading_the_surer_one_is_kept(log_probability, kept):
+@pytest.mark.parametrize(("log_probability", "text"), [(-0.5, "plain"), (-2.0, "prepared")])
+def test_of_a_doubtful_reading_the_surer_one_is_kept(log_probability, text):
     [prediction] = read_prepared([sample(dark())], Preparation(), reader({dark(): log_probability}))
-    assert prediction.text == kept
+    assert prediction.text == text
 
 
 def test_every_sample_comes_back_once():
     samples = [sample(dark(), "a"), sample(FORMULA, "b"), sample(b"no image", "c")]
 
     def read(samples):
-        for one in samples:
+        for sample in samples:
             try:
-                one.image.load()
-                yield Prediction(one.id, "", "text", log_probability=-1.0)
+                sample.image.load()
+                yield Prediction(sample.id, "", "text", log_probability=-1.0)
             except DataError as error:
-                yield Prediction(one.id, "", "", stop="failed", error=str(error))
+                yield Prediction(sample.id, "", "", stop="failed", error=str(error))
 
     predictions = list(read_prepared(samples, Preparation(), read))
     assert sorted(prediction.id for prediction in predictions) == ["a", "b", "c"]

@@ -1,4 +1,4 @@
-"""The fixture holds what pycocoevalcap 1.2 prints, with Stanford's tokenizer in Java, of twelve made-up images."""
+"""The fixture holds what pycocoevalcap 1.2 prints, with Stanford's tokenizer in Java, of twelve synthetic images."""
 
 import json
 from pathlib import Path
@@ -47,9 +47,9 @@ def test_a_caption_that_every_image_has_says_nothing_of_any():
 
 def test_a_failed_row_scores_0():
     rows = [Prediction("1", "a red bus", "", stop="failed"), Prediction("2", "two cats sleep", "two cats sleep")]
-    one, other = Table.of(rows, metrics=chosen_metrics("captions")).row_values()
-    assert (one["cider"], one["caption_rouge_l"], one["caption_bleu4"]) == (0, 0, 0)
-    assert other["cider"] > 7
+    failed, correct = Table.of(rows, metrics=chosen_metrics("captions")).row_values()
+    assert (failed["cider"], failed["caption_rouge_l"], failed["caption_bleu4"]) == (0, 0, 0)
+    assert correct["cider"] > 7
 
 
 @pytest.mark.parametrize(

@@ -15,31 +15,31 @@ from texlens.metrics.scored_prediction import ScoredPrediction
 
 
 def test_two_lists_are_enough():
-    told = texlens.evaluation.score(["x^2", "y"], ["x^{2}", "z"])
-    assert told["rows"] == 2
-    assert told["scores"]["exact_match_canonical"]["value"] == 0.5
-    assert told["scores"]["cdm_f1"]["value"] == 0.5
-    assert told["cdm"] == "default"
+    output = texlens.evaluation.score(["x^2", "y"], ["x^{2}", "z"])
+    assert output["rows"] == 2
+    assert output["scores"]["exact_match_canonical"]["value"] == 0.5
+    assert output["scores"]["cdm_f1"]["value"] == 0.5
+    assert output["cdm"] == "default"
 
 
 def test_a_missing_prediction_scores_zero_and_is_counted():
-    told = texlens.evaluation.score(["x", "y"], ["x", None])
-    assert (told["failed"], told["scores"]["cdm_f1"]["value"], told["scores"]["valid"]["value"]) == (1, 0.5, 0.5)
+    output = texlens.evaluation.score(["x", "y"], ["x", None])
+    assert (output["failed"], output["scores"]["cdm_f1"]["value"], output["scores"]["valid"]["value"]) == (1, 0.5, 0.5)
 
 
-def test_lists_of_different_lengths_are_told():
+def test_lists_of_different_lengths_are_reported():
     with pytest.raises(DataError, match="2 references but 1 predictions"):
         texlens.evaluation.score(["x", "y"], ["x"])
 
 
 def test_definitions_stand_with_the_numbers():
-    told = texlens.evaluation.score(["x"], ["x"])
-    assert "nrefs:1|case:mixed|eff:no|tok:none|smooth:exp" in told["definitions"]["bleu4"]
+    output = texlens.evaluation.score(["x"], ["x"])
+    assert "nrefs:1|case:mixed|eff:no|tok:none|smooth:exp" in output["definitions"]["bleu4"]
 
 
 def test_metrics_can_be_chosen():
-    told = texlens.evaluation.score(["x"], ["x"], metrics="cdm_f1,bleu4")
-    assert list(told["scores"]) == ["bleu4", "cdm_f1"]
+    output = texlens.evaluation.score(["x"], ["x"], metrics="cdm_f1,bleu4")
+    assert list(output["scores"]) == ["bleu4", "cdm_f1"]
 
 
 def test_rules_of_cdm_can_be_chosen():

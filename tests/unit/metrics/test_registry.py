@@ -42,10 +42,10 @@ def test_spacing_does_not_matter_to_exact_match():
 
 
 @pytest.mark.parametrize(
-    ("text", "one", "two"), [("x+y", 1, 1), ("x-y", 1, 1), ("x-z", 0, 1), ("x+y+z", 0, 1), ("", 0, 0)]
+    ("text", "within_1", "within_2"), [("x+y", 1, 1), ("x-y", 1, 1), ("x-z", 0, 1), ("x+y+z", 0, 1), ("", 0, 0)]
 )
-def test_within_counts_token_edits(text, one, two):
-    assert (value("within_1", "x+y", text), value("within_2", "x+y", text)) == (one, two)
+def test_within_counts_token_edits(text, within_1, within_2):
+    assert (value("within_1", "x+y", text), value("within_2", "x+y", text)) == (within_1, within_2)
 
 
 def test_a_command_is_one_token():

@@ -4,36 +4,36 @@ import pytest
 
 from texlens.metrics.repetition import ends_in_loop, has_loop, longest_run
 
-TRUTH = ["x", "^", "2", "+", "y"]
+REFERENCE = ["x", "^", "2", "+", "y"]
 
 
 def test_one_token_over_and_over_is_a_loop():
-    assert has_loop(TRUTH, ["x"] + ["a"] * 12)
+    assert has_loop(REFERENCE, ["x"] + ["a"] * 12)
 
 
 def test_eleven_of_one_token_are_not_yet_a_loop():
-    assert not has_loop(TRUTH, ["x"] + ["a"] * 11)
+    assert not has_loop(REFERENCE, ["x"] + ["a"] * 11)
 
 
 def test_a_unit_of_eight_tokens_needs_six_repeats():
     unit = list("abcdefgh")
-    assert has_loop(TRUTH, unit * 6)
-    assert not has_loop(TRUTH, unit * 5)
+    assert has_loop(REFERENCE, unit * 6)
+    assert not has_loop(REFERENCE, unit * 5)
 
 
 def test_a_unit_of_nine_tokens_is_text_not_a_loop():
-    assert not has_loop(TRUTH, list("abcdefghi") * 9)
+    assert not has_loop(REFERENCE, list("abcdefghi") * 9)
 
 
 def test_a_loop_in_the_middle_counts():
-    assert has_loop(TRUTH, ["x", "="] + ["\\alpha", "+"] * 6 + ["y"])
+    assert has_loop(REFERENCE, ["x", "="] + ["\\alpha", "+"] * 6 + ["y"])
 
 
 def test_a_matrix_of_zeros_is_no_loop_where_the_reference_has_it():
     line = ["0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0", "&", "0"]
     assert not has_loop(line, line)
     assert not has_loop(line, [*line, "&", "0"])
-    assert has_loop(TRUTH, line)
+    assert has_loop(REFERENCE, line)
 
 
 def test_running_away_inside_a_matrix_is_a_loop():

@@ -40,27 +40,27 @@ def test_a_failed_row_counts_and_scores_zero():
 
 
 def test_json_has_the_promised_form():
-    told = score(ROWS).to_json()
-    assert told["rows"] == 4
-    assert set(told["scores"]) == {
+    output = score(ROWS).to_json()
+    assert output["rows"] == 4
+    assert set(output["scores"]) == {
         "exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops",
         "exact_match_raw", "exact_match_canonical", "exact_match_spaceless", "exact_match_picture", "within_3",
         "character_error_rate", "valid",
         "cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact",
     }  # fmt: skip
-    assert told["scores"].pop("character_error_rate")["value"] == pytest.approx((0 + 1 + 3 + 40) / 12)
-    for interval in told["scores"].values():
+    assert output["scores"].pop("character_error_rate")["value"] == pytest.approx((0 + 1 + 3 + 40) / 12)
+    for interval in output["scores"].values():
         assert list(interval) == ["value", "low", "high"]
         assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
 
 
 def test_a_reference_that_cannot_be_drawn_is_listed():
-    told = score(
+    output = score(
         [Prediction("a", "x^{2", "x^2"), Prediction("b", "x^{2", "x ^ { 2"), Prediction("c", "x", "x")]
     ).to_json()
-    assert list(told["undrawn_references"]) == ["a", "b"]
-    assert "character" in told["undrawn_references"]["a"]
-    assert told["scores"]["cdm_f1"]["value"] == pytest.approx(2 / 3)
+    assert list(output["undrawn_references"]) == ["a", "b"]
+    assert "character" in output["undrawn_references"]["a"]
+    assert output["scores"]["cdm_f1"]["value"] == pytest.approx(2 / 3)
 
 
 def test_the_order_of_rows_changes_nothing():

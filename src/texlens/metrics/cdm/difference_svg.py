@@ -18,14 +18,14 @@ def differences_svg(reference: str, text: str) -> tuple[str, str]:
     Raises:
         LatexError: either can't be drawn.
     """
-    found = matching(reference, text)
-    right = {row for row, _ in found.pairs}
-    right_of_text = {column for _, column in found.pairs}
+    matched = matching(reference, text)
+    right = {row for row, _ in matched.pairs}
+    right_of_text = {column for _, column in matched.pairs}
     return (
         _colored(
-            reference, [token for index, token in enumerate(found.reference.tokens) if index not in right], MISSED
+            reference, [token for index, token in enumerate(matched.reference.tokens) if index not in right], MISSED
         ),
-        _colored(text, [token for index, token in enumerate(found.text.tokens) if index not in right_of_text], WRONG),
+        _colored(text, [token for index, token in enumerate(matched.text.tokens) if index not in right_of_text], WRONG),
     )
 
 

@@ -83,13 +83,13 @@ class OwnerTrackingEngine(LayoutEngine):
 
     def symbol(self, node: Symbol, style: int, state: State) -> tuple[int, Box]:
         key = (node, style, state)
-        found = self._owned.get(key)
-        if found is None:
+        entry = self._owned.get(key)
+        if entry is None:
             if len(self._owned) > _MAX_CACHED:
                 self._owned.clear()
             atom, box = super().symbol(node, style, state)
-            found = self._owned[key] = (atom, owned(box, node))
-        return found
+            entry = self._owned[key] = (atom, owned(box, node))
+        return entry
 
     def delimiter(self, token: str, least: float, style: int) -> Box:
         return owned(super().delimiter(token, least, style), Fence(token))

@@ -44,7 +44,7 @@ def assigned(reference: Picture, text: Picture, rules: Rules) -> tuple[np.ndarra
 
 
 def explained(reference_N2: np.ndarray, text_N2: np.ndarray, rules: Rules) -> np.ndarray:
-    """Which pairs of centers a translation with one scale explains, `[N]`; in rounds over the rest.
+    """Which pairs of centers a translation with one scale explains, `[N]`; in rounds over the pairs not yet explained.
 
     RANSAC (Fischler and Bolles 1981) as the authors call it, with candidates that are the same every time: all of
     them where there are no more than `trials`.
@@ -57,10 +57,10 @@ def explained(reference_N2: np.ndarray, text_N2: np.ndarray, rules: Rules) -> np
         left = np.flatnonzero(~kept_N)
         if len(left) <= rules.samples:
             break
-        found = _consensus(reference_N2[left], text_N2[left], rules)
-        if not found.any():
+        inlier_N = _consensus(reference_N2[left], text_N2[left], rules)
+        if not inlier_N.any():
             break
-        kept_N[left[found]] = True
+        kept_N[left[inlier_N]] = True
     return kept_N
 
 

@@ -109,16 +109,16 @@ def _pairs(reference: Picture, text: Picture, rules: Rules) -> tuple[list[tuple[
     if len(reference.tokens) * len(text.tokens) > MAX_CELLS:
         shortcuts.append(f"more than {MAX_CELLS:,} pairs of tokens: paired in their order, not at the least cost")
     rows, columns = assigned(reference, text, rules)
-    kept = explained(centers(reference.boxes_N4[rows]), centers(text.boxes_N4[columns]), rules)
+    counted = explained(centers(reference.boxes_N4[rows]), centers(text.boxes_N4[columns]), rules)
     pairs = list(zip(rows.tolist(), columns.tolist(), strict=True))
-    kept &= np.array([reference.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
+    counted &= np.array([reference.tokens[row].look == text.tokens[column].look for row, column in pairs], dtype=bool)
     if rules.fixed:
         levels = counted_levels(reference.tokens, text.tokens, pairs)
         if levels < ALL_LEVELS:
             shortcuts.append(f"too many tokens too deep: only the innermost {levels} containers are compared")
-        for index in misplaced(reference.tokens, text.tokens, pairs, kept.tolist()):
-            kept[index] = False
-    return [pair for pair, keep in zip(pairs, kept, strict=True) if keep], "; ".join(shortcuts)
+        for index in misplaced(reference.tokens, text.tokens, pairs, counted.tolist()):
+            counted[index] = False
+    return [pair for pair, is_counted in zip(pairs, counted, strict=True) if is_counted], "; ".join(shortcuts)
 
 
 @lru_cache(maxsize=1024)

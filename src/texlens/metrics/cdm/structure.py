@@ -18,9 +18,9 @@ ALL_LEVELS = 1_000
 
 
 def misplaced(
-    reference: Sequence[VisibleToken], text: Sequence[VisibleToken], pairs: Pairs, kept: Sequence[bool]
+    reference: Sequence[VisibleToken], text: Sequence[VisibleToken], pairs: Pairs, counted: Sequence[bool]
 ) -> set[int]:
-    """Indices of the kept pairs whose tokens have different places in the structure.
+    """Indices of the counted pairs whose tokens have different places in the structure.
 
     Scripts must agree. Of fractions, radicals, accents and frames only those count that both sides have: a missing
     radical is one error, and its content is not a further one.
@@ -29,14 +29,14 @@ def misplaced(
     partnered = set(partner.values())
     wrong = set()
     for index, (row, column) in enumerate(pairs):
-        if not kept[index]:
+        if not counted[index]:
             continue
         a, b = reference[row], text[column]
         around = {(partner[container], slot) for container, slot in a.within if container in partner}
         around_text = {(container, slot) for container, slot in b.within if container in partnered}
         if a.scripts != b.scripts or around != around_text:
             wrong.add(index)
-    return wrong | _emptied(reference, text, pairs, kept, partner)
+    return wrong | _emptied(reference, text, pairs, counted, partner)
 
 
 def _partners(reference: Sequence[VisibleToken], text: Sequence[VisibleToken], pairs: Pairs) -> dict[int, int]:
@@ -68,7 +68,7 @@ def _emptied(
     reference: Sequence[VisibleToken],
     text: Sequence[VisibleToken],
     pairs: Pairs,
-    kept: Sequence[bool],
+    counted: Sequence[bool],
     partner: dict[int, int],
 ) -> set[int]:
     """Pairs of containers that both hold something, but nothing in common."""
@@ -78,5 +78,5 @@ def _emptied(
     return {
         index
         for index, (row, column) in enumerate(pairs)
-        if kept[index] and row in full and column in full_text and (row not in partner or column not in partnered)
+        if counted[index] and row in full and column in full_text and (row not in partner or column not in partnered)
     }

@@ -35,28 +35,30 @@ def tex_pictures(formulas: Collection[str]) -> tuple[dict[str, Picture], dict[st
             reasons[formula] = str(error)
     pictures: dict[str, Picture] = {}
     pages = typeset([code for code, _ in printed.values()])
-    for (formula, (_, marks)), page in zip(printed.items(), pages, strict=True):
+    for (formula, (_, marked_nodes)), page in zip(printed.items(), pages, strict=True):
         try:
             if isinstance(page, str):
                 raise LatexError(page)
-            groups = drawn_groups(ink_groups(formula), marks, page)
+            groups = drawn_groups(ink_groups(formula), marked_nodes, page)
             pictures[formula] = pictured(tokens_of(groups, names, look))
         except LatexError as error:
             reasons[formula] = str(error)
     return pictures, reasons
 
 
-def drawn_groups(groups: Sequence[Group], marks: Sequence[Marked], page: Sequence[DviItem]) -> Sequence[Group]:
+def drawn_groups(groups: Sequence[Group], marked_nodes: Sequence[Marked], page: Sequence[DviItem]) -> Sequence[Group]:
     """The groups of our own layout with TeX's extents.
 
     Raises:
         LatexError: TeX does not show the same tokens.
     """
-    inks = [(mark, extents) for mark, extents in zip(marks, _extents(marks, page), strict=True) if extents]
-    own = [group for group in groups if group.extents]
-    if len(inks) != len(own) or not all(_fits(mark, group) for (mark, _), group in zip(inks, own, strict=True)):
+    inks = [
+        (mark, extents) for mark, extents in zip(marked_nodes, _extents(marked_nodes, page), strict=True) if extents
+    ]
+    inked = [group for group in groups if group.extents]
+    if len(inks) != len(inked) or not all(_fits(mark, group) for (mark, _), group in zip(inks, inked, strict=True)):
         raise LatexError("TeX and our own layout don't show the same tokens")
-    for (_, extents), group in zip(inks, own, strict=True):
+    for (_, extents), group in zip(inks, inked, strict=True):
         if len(extents) == len(group.extents):
             group.extents = extents
         elif _is_split(group):
@@ -76,11 +78,11 @@ def _is_split(group: Group) -> bool:
     return isinstance(node, Text | Operator | Matrix) or (isinstance(node, Symbol) and node.character in DOTS)
 
 
-def _extents(marks: Sequence[Marked], page: Sequence[DviItem]) -> list[list[Extent]]:
+def _extents(marked_nodes: Sequence[Marked], page: Sequence[DviItem]) -> list[list[Extent]]:
     """The ink of each mark: what is between its specials, without the ink of the marks within."""
-    found: list[dict[int, list[Extent]]] = [{} for _ in marks]
-    rules: list[list[Extent]] = [[] for _ in marks]
-    parts = [0] * len(marks)
+    glyphs: list[dict[int, list[Extent]]] = [{} for _ in marked_nodes]
+    rules: list[list[Extent]] = [[] for _ in marked_nodes]
+    parts = [0] * len(marked_nodes)
     stack: list[int] = []
     start = next(mark for mark in page if isinstance(mark, DviSpecial) and mark.text == "texlens:<")
     for mark in page:
@@ -89,12 +91,15 @@ def _extents(marks: Sequence[Marked], page: Sequence[DviItem]) -> list[list[Exte
         elif not stack:
             raise LatexError("TeX drew what belongs to no token")
         elif isinstance(mark, DviGlyph):
-            found[stack[-1]].setdefault(parts[stack[-1]], []).append(glyph_box(placed_glyph(mark, start)))
+            glyphs[stack[-1]].setdefault(parts[stack[-1]], []).append(glyph_box(placed_glyph(mark, start)))
         elif isinstance(mark, DviRule):
             x, y, width, height, _ = placed_rule(mark, start)
             rules[stack[-1]].append((x, y, x + width, y + height))
-    rules = [_joined(own) if isinstance(mark.node, Matrix) else own for mark, own in zip(marks, rules, strict=True)]
-    return _with_fences(marks, found, rules)
+    rules = [
+        _joined(node_rules) if isinstance(mark.node, Matrix) else node_rules
+        for mark, node_rules in zip(marked_nodes, rules, strict=True)
+    ]
+    return _with_fences(marked_nodes, glyphs, rules)
 
 
 def _joined(rules: list[Extent]) -> list[Extent]:
@@ -123,18 +128,19 @@ def _follow(special: str, stack: list[int], parts: list[int]) -> None:
 
 
 def _with_fences(
-    marks: Sequence[Marked], found: Sequence[dict[int, list[Extent]]], rules: Sequence[list[Extent]]
+    marked_nodes: Sequence[Marked], glyphs: Sequence[dict[int, list[Extent]]], rules: Sequence[list[Extent]]
 ) -> list[list[Extent]]:
     """Delimiters take the glyphs of the node that they belong to, part by part."""
     fences: dict[int, list[int]] = {}
-    for number, mark in enumerate(marks):
+    for number, mark in enumerate(marked_nodes):
         if mark.fence and mark.owner is not None:
             fences.setdefault(mark.owner, []).append(number)
     extents = [
-        [*(one for part in parts.values() for one in part), *own] for parts, own in zip(found, rules, strict=True)
+        [*(extent for part in parts.values() for extent in part), *node_rules]
+        for parts, node_rules in zip(glyphs, rules, strict=True)
     ]
     for owner, numbers in fences.items():
-        parts = found[owner]
+        parts = glyphs[owner]
         if len(parts) != len(numbers):
             raise LatexError("TeX and our own layout don't show the same delimiters")
         extents[owner] = rules[owner]

@@ -86,7 +86,7 @@ def tokens_of(groups: Sequence[Group], names: Names, look: Callable[[str], str])
     owned: dict[int, int] = {}
     places: dict[int, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]] = {}
     for group in groups:
-        scripts, within = places[id(group)] = _place(group, places, owned)
+        scripts, within = places[id(group)] = _surroundings(group, places, owned)
         if group.extents:
             owned[id(group)] = len(tokens)
             for name, parts in names(group):
@@ -143,7 +143,7 @@ def united(extents: Sequence[Extent]) -> Extent:
     return min(lefts), min(bottoms), max(rights), max(tops)
 
 
-def _place(
+def _surroundings(
     group: Group, places: dict[int, tuple[tuple[str, ...], tuple[tuple[int, str], ...]]], owned: dict[int, int]
 ) -> tuple[tuple[str, ...], tuple[tuple[int, str], ...]]:
     """Scripts and containers around a group; those of its parents are known."""

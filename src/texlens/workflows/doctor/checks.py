@@ -144,9 +144,9 @@ def conclusion(checks: Sequence[Check]) -> str:
     return f"TexLens works here, with limits: {', '.join(warned)}" if warned else "TexLens works here"
 
 
-def check_cjk_font(found: bool) -> Check:
+def check_cjk_font(is_installed: bool) -> Check:
     """Whether Chinese, Japanese and Korean text in formulas can be drawn; scores never need it."""
-    if found:
+    if is_installed:
         return Check("cjk font", "ok", "Chinese, Japanese and Korean text in formulas is drawn")
     reason = "none: Chinese, Japanese and Korean text in formulas is drawn as frames"
     return Check("cjk font", "info", reason, "apt-get install fonts-noto-cjk, or set TEXLENS_CJK_FONT to a font file")

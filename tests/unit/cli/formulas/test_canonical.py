@@ -15,8 +15,8 @@ def test_the_form_and_its_tokens_are_printed():
 
 
 def test_json_is_one_object():
-    made = json.loads(run("--json", "x^2").stdout)
-    assert made == {"canonical": "x ^ { 2 }", "tokens": ["x", "^", "{", "2", "}"], "problem": None}
+    output = json.loads(run("--json", "x^2").stdout)
+    assert output == {"canonical": "x ^ { 2 }", "tokens": ["x", "^", "{", "2", "}"], "problem": None}
 
 
 def test_a_formula_comes_from_standard_input():

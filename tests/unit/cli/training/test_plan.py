@@ -9,7 +9,7 @@ from texlens.config.load import load_config
 RECIPE = Path(__file__).parents[4] / "src" / "texlens" / "recipes" / "nano_latex-ocr_lora.yaml"
 
 
-def test_a_card_adds_memory_time_and_a_verdict(tmp_path):
+def test_a_gpu_adds_memory_time_and_a_verdict(tmp_path):
     written = tmp_path / "fitted.yaml"
     result = CliRunner().invoke(app, ["plan", str(RECIPE), "--gpu", "rtx3060-12g", "--fit", str(written), "--json"])
     assert result.exit_code == 0

@@ -31,13 +31,15 @@ def decoded(likeliest, max_new_tokens):
 
 
 def test_a_valid_reading_is_not_changed():
-    wanted = rb"\frac{a}{b} + \left( x \right)"
-    assert decoded(lambda text: [wanted[len(text)] if len(text) < len(wanted) else END], 100) == wanted.decode()
+    preferred = rb"\frac{a}{b} + \left( x \right)"
+    assert (
+        decoded(lambda text: [preferred[len(text)] if len(text) < len(preferred) else END], 100) == preferred.decode()
+    )
 
 
 def test_the_end_is_refused_while_something_is_open():
-    wanted = rb"\left( x"
-    text = decoded(lambda text: [wanted[len(text)] if len(text) < len(wanted) else END], 100)
+    preferred = rb"\left( x"
+    text = decoded(lambda text: [preferred[len(text)] if len(text) < len(preferred) else END], 100)
     assert text == r"\left( x\right."
 
 
@@ -87,9 +89,9 @@ def test_a_sampling_with_grammar_reads_nano_as_before_and_closes_at_the_limit():
 
 def test_a_row_that_repeats_itself_is_closed_before_it_ends():
     state = GenerationState(Sampling(300, grammar=True), grammar=GRAMMAR.row(300))
-    wanted = b"\\left( " + b"x, " * 60
+    preferred = b"\\left( " + b"x, " * 60
     while state.is_active:
-        token = wanted[len(state.tokens)] if len(state.tokens) < len(wanted) else END
+        token = preferred[len(state.tokens)] if len(state.tokens) < len(preferred) else END
         state.append_token(state.grammar.choose([token]), 0.0, frozenset([END]))
     assert state.stop == "loop"
     assert canonical_form(bytes(state.tokens).decode()).problem is None

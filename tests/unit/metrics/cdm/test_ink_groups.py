@@ -19,10 +19,10 @@ FORMULAS = [
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_every_glyph_and_rule_is_where_the_layout_has_it(formula):
     drawn = layout(formula, system_fonts=False)
-    there = [glyph_box(glyph) for glyph in drawn.glyphs]
-    there += [(rule.x, rule.y, rule.x + rule.width, rule.y + rule.height) for rule in drawn.rules]
+    boxes = [glyph_box(glyph) for glyph in drawn.glyphs]
+    boxes += [(rule.x, rule.y, rule.x + rule.width, rule.y + rule.height) for rule in drawn.rules]
     marked = [extent for group in ink_groups(formula) for extent in group.extents]
-    assert sorted(marked) == [pytest.approx(extent) for extent in sorted(there)]
+    assert sorted(marked) == [pytest.approx(extent) for extent in sorted(boxes)]
 
 
 def test_places_are_named():

@@ -27,14 +27,14 @@ LONG = " + ".join(rf"\frac{{a_{{{n}}}}}{{x^{{{n}}}}}" for n in range(120))
     ],
 )
 def test_matched_tokens_are_counted(reference, text, matched, of_reference, of_text):
-    found = cdm(reference, text)
-    assert (found.matched, found.reference_tokens, found.text_tokens) == (matched, of_reference, of_text)
+    score = cdm(reference, text)
+    assert (score.matched, score.reference_tokens, score.text_tokens) == (matched, of_reference, of_text)
 
 
 def test_a_long_formula_that_goes_on_matches_whole():
-    found = cdm(LONG, LONG + " + 1")
-    assert found.recall == 1.0
-    assert found.text_tokens == found.reference_tokens + 2
+    score = cdm(LONG, LONG + " + 1")
+    assert score.recall == 1.0
+    assert score.text_tokens == score.reference_tokens + 2
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_a_long_formula_that_goes_on_matches_whole():
     [r"50\% + x", r"a \lt b \gt c", r"\begin{matrix} a \\ b \end{matrix}", "a\n+ b", "[x]", "]", r"\left<x\right>"],
 )
 def test_a_formula_is_equal_to_itself_by_our_rules(formula):
-    found = cdm(formula, formula.replace(" ", "  "))
-    assert found.f1 == 1.0
-    assert found.matched == found.reference_tokens > 0
+    score = cdm(formula, formula.replace(" ", "  "))
+    assert score.f1 == 1.0
+    assert score.matched == score.reference_tokens > 0
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_formula_is_equal_to_itself_by_our_rules(formula):
         (r"\hat{a}b", r"\hat{ab}", 4 / 6),
     ],
 )
-def test_structure_tells_apart_what_the_authors_program_does_not(reference, text, f1):
+def test_structure_distinguishes_what_the_authors_program_does_not(reference, text, f1):
     assert cdm(reference, text).f1 == pytest.approx(f1)
     assert cdm(reference, text, REFERENCE).f1 == 1.0
 
@@ -75,9 +75,9 @@ def test_what_stood_under_a_missing_container_is_no_further_error(reference, tex
 
 
 def test_the_text_that_cannot_be_drawn_scores_zero_and_says_why():
-    found = cdm("x^2", "x^{2")
-    assert (found.f1, found.precision, found.recall) == (0, 0, 0)
-    assert "character" in found.problem
+    score = cdm("x^2", "x^{2")
+    assert (score.f1, score.precision, score.recall) == (0, 0, 0)
+    assert "character" in score.problem
 
 
 def test_of_a_reference_that_cannot_be_drawn_only_the_same_tokens_are_right():
@@ -113,8 +113,8 @@ def test_unknown_rules_are_named():
 
 
 def test_a_matching_names_the_pairs():
-    found = matching("x+y", "x-y")
-    assert found.pairs == ((0, 0), (2, 2))
+    matched = matching("x+y", "x-y")
+    assert matched.pairs == ((0, 0), (2, 2))
 
 
 def test_a_shift_is_explained_and_so_is_a_part_that_moved():
@@ -130,9 +130,9 @@ def test_the_same_pair_scores_the_same_every_time():
 
 def test_very_long_texts_are_bounded():
     start = time.process_time()
-    found = cdm("x+" * 4000, "x+" * 3999 + "y+")
+    score = cdm("x+" * 4000, "x+" * 3999 + "y+")
     assert time.process_time() - start < 60
-    assert found.matched >= 7998
+    assert score.matched >= 7998
 
 
 @settings(max_examples=150, deadline=5000)
@@ -140,11 +140,11 @@ def test_very_long_texts_are_bounded():
 def test_any_text_gets_a_score_and_a_reason(first, second):
     for reference, text in ((first, second), (second, first)):
         for rules in RULES.values():
-            found = cdm(reference, text, rules)
-            assert 0 <= found.f1 <= 1
-            assert 0 <= found.precision <= 1
-            assert 0 <= found.recall <= 1
-            assert not (found.problem and found.matched and not found.problem.startswith("reference: "))
+            score = cdm(reference, text, rules)
+            assert 0 <= score.f1 <= 1
+            assert 0 <= score.precision <= 1
+            assert 0 <= score.recall <= 1
+            assert not (score.problem and score.matched and not score.problem.startswith("reference: "))
 
 
 @pytest.mark.parametrize(
@@ -152,9 +152,9 @@ def test_any_text_gets_a_score_and_a_reason(first, second):
 )
 def test_hostile_texts_are_answered_soon(text):
     start = time.process_time()
-    found = cdm("x^2", text)
+    score = cdm("x^2", text)
     assert time.process_time() - start < 40
-    assert found.f1 < 0.1
+    assert score.f1 < 0.1
 
 
 @pytest.mark.parametrize("opening", [r"\sqrt{", r"\frac{a}{", r"\hat{"])
@@ -162,13 +162,13 @@ def test_many_tokens_in_many_containers_take_a_bounded_time_and_give_a_reason(op
     letters = " ".join("xyz"[index * index % 7 % 3] for index in range(700))
     reference, text = (opening * depth + letters + "}" * depth for depth in (120, 119))
     began = time.process_time()
-    found = cdm(reference, text)
+    score = cdm(reference, text)
     assert time.process_time() - began < 10
-    assert found.f1 > 0.5
-    assert "only the innermost" in found.problem
+    assert score.f1 > 0.5
+    assert "only the innermost" in score.problem
 
 
 def test_pictures_of_very_many_tokens_are_paired_in_order_and_give_a_reason():
-    found = cdm("x" * 1100, "x" * 1000 + "y")
-    assert "paired in their order" in found.problem
-    assert found.f1 > 0.9
+    score = cdm("x" * 1100, "x" * 1000 + "y")
+    assert "paired in their order" in score.problem
+    assert score.f1 > 0.9

@@ -25,9 +25,9 @@ def test_both_renderers_show_the_same_tokens_in_nearly_the_same_boxes():
     pictures, reasons = tex_pictures(FORMULAS)
     assert reasons == {}
     for formula in FORMULAS:
-        own, tex = picture(formula), pictures[formula]
-        assert [token.name for token in tex.tokens] == [token.name for token in own.tokens], formula
-        assert np.abs(tex.boxes_N4 - own.boxes_N4).max() < 25, formula
+        ours, tex = picture(formula), pictures[formula]
+        assert [token.name for token in tex.tokens] == [token.name for token in ours.tokens], formula
+        assert np.abs(tex.boxes_N4 - ours.boxes_N4).max() < 25, formula
 
 
 @has_tex
@@ -44,7 +44,7 @@ def test_rows_that_tex_can_not_draw_are_drawn_by_our_own_layout_and_counted():
     assert scored.to_json()["renderer"] == {"name": "tex", "rows_in_own_layout": 1}
 
 
-def test_a_renderer_that_is_none_is_told():
+def test_an_unknown_renderer_is_reported():
     with pytest.raises(ConfigError, match="no renderer is named 'katex'"):
         score_pairs(["x"], ["x"], renderer="katex")
 

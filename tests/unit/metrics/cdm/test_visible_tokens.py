@@ -47,7 +47,7 @@ def test_boxes_are_in_pixels_with_room_around():
     assert 12 < box[3] - box[1] < 20
 
 
-def test_scripts_and_containers_are_told():
+def test_scripts_and_containers_are_reported():
     tokens = picture(r"a^{b_c} \sqrt{\frac{d}{e}}").tokens
     assert [token.scripts for token in tokens[:3]] == [(), ("sup",), ("sup", "sub")]
     assert tokens[5].within == ((3, "in"), (4, "over"))
