@@ -182,8 +182,8 @@ def gradient_error(forward, pack: dict, adapted, geometry) -> float:
         way.loss(pack).backward()
         grads.append([p.grad.float().clone() for p in adapted.parameters() if p.grad is not None])
     adapted.zero_grad(set_to_none=True)
-    expected, found = (torch.cat([grad.flatten() for grad in part]) for part in grads)
-    return round(float((found - expected).norm() / expected.norm()), 5)
+    expected, actual = (torch.cat([grad.flatten() for grad in part]) for part in grads)
+    return round(float((actual - expected).norm() / expected.norm()), 5)
 
 
 GROUPS = ("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",)

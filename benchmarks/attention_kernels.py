@@ -27,10 +27,10 @@ from kernel_timing import (
     DTYPE,
     compile_side_by_side,
     described,
+    error_text,
     median_ms,
     off,
     options_of,
-    said,
     save,
     used_first,
 )
@@ -98,25 +98,25 @@ def main() -> None:
     starts = (own_and_varlen, cudnn) if options.part is None else (own_and_varlen,)
     for start in starts:  # cudnn last: what it may break, nobody needs any more
         for name, theme in themes.items():
-            found = report["themes"].setdefault(name, {"arms": []})
+            theme_report = report["themes"].setdefault(name, {"arms": []})
             try:
-                start(name, theme, options, found)
-            except Exception as error:  # noqa: BLE001  one theme's failure is told and the others still run
-                print(f"  {start.__name__} of {name} failed: {said(error)}", flush=True)
-                found[f"{start.__name__} failed"] = said(error)
-            found |= summed(found["arms"], theme)
+                start(name, theme, options, theme_report)
+            except Exception as error:  # noqa: BLE001  one theme's failure is reported and the others still run
+                print(f"  {start.__name__} of {name} failed: {error_text(error)}", flush=True)
+                theme_report[f"{start.__name__} failed"] = error_text(error)
+            theme_report |= summed(theme_report["arms"], theme)
             report["seconds_in_all"] = round(time.monotonic() - began, 1)
             save(report, options.output)
-    for name, found in report["themes"].items():
-        print(f"{name}: best {json.dumps(found['best'])}")
-        print(f"{name}: {json.dumps(found['all_layers_ms'])}")
+    for name, theme_report in report["themes"].items():
+        print(f"{name}: best {json.dumps(theme_report['best'])}")
+        print(f"{name}: {json.dumps(theme_report['all_layers_ms'])}")
     print(f"compiled in {report['compile_s']} s, {report['seconds_in_all']} s in all")
 
 
 def chosen(options) -> dict[str, Theme]:
     """Themes and parts as the options ask for them; small ones for --tiny."""
-    wanted = {None: None, "forward": {"forward"}, "backward": {"queries", "keys"}}
-    parts, themes = wanted[options.part], {}
+    parts_by_option = {None: None, "forward": {"forward"}, "backward": {"queries", "keys"}}
+    parts, themes = parts_by_option[options.part], {}
     for name, theme in THEMES.items():
         if name.startswith(options.theme):
             cuts = {part: ways for part, ways in theme.cuts.items() if parts is None or part in parts}
@@ -131,7 +131,7 @@ class Case(NamedTuple):
     query: torch.Tensor
     key: torch.Tensor
     value: torch.Tensor
-    slope: torch.Tensor
+    grad: torch.Tensor
     mixed: torch.Tensor
     sums: torch.Tensor
     along: torch.Tensor
@@ -139,33 +139,37 @@ class Case(NamedTuple):
     causal: bool
 
 
-def own_and_varlen(name: str, theme: Theme, options, found: dict) -> None:
+def own_and_varlen(name: str, theme: Theme, options, theme_report: dict) -> None:
     ends = bounds(theme, options.tiny)
-    query, key, value, slope = drawn(theme, int(ends[-1]))
-    full = in_full(query, key, value, slope, ends, theme.causal)
-    found |= {"rows": len(query), "segments": len(ends) - 1, "longest": int(ends.diff().max())}
-    print(f"\n{name}: {len(query)} rows in {len(ends) - 1} segments, the longest of {found['longest']}")
+    query, key, value, grad = drawn(theme, int(ends[-1]))
+    full = in_full(query, key, value, grad, ends, theme.causal)
+    theme_report |= {"rows": len(query), "segments": len(ends) - 1, "longest": int(ends.diff().max())}
+    print(f"\n{name}: {len(query)} rows in {len(ends) - 1} segments, the longest of {theme_report['longest']}")
     mixed, sums = triton_attention.forward(query, key, value, ends, causal=theme.causal)
-    along = (slope.float() * full[0]).sum(-1).unflatten(1, (theme.groups, -1)).transpose(0, 1).contiguous()
-    case = Case(query, key, value, slope, mixed, sums, along, ends, theme.causal)
+    along = (grad.float() * full[0]).sum(-1).unflatten(1, (theme.groups, -1)).transpose(0, 1).contiguous()
+    case = Case(query, key, value, grad, mixed, sums, along, ends, theme.causal)
     for part, blocks in ours(theme, query, options.tiny):
-        time_part(found, part, str(tuple(blocks)), lambda part=part, tiles=blocks: PARTS[part](case, tiles), full)
+        time_part(
+            theme_report, part, str(tuple(blocks)), lambda part=part, tiles=blocks: PARTS[part](case, tiles), full
+        )
     if "queries" in theme.cuts:
-        best = summed(found["arms"], theme)["best"]
+        best = summed(theme_report["arms"], theme)["best"]
         for arm, more in backward_ways(best).items():
-            call = functools.partial(triton_attention.backward, slope, query, key, value, mixed, sums, ends, **more)
-            time_part(found, "backward", arm, lambda call=call: functools.partial(call, causal=theme.causal), full)
+            call = functools.partial(triton_attention.backward, grad, query, key, value, mixed, sums, ends, **more)
+            time_part(
+                theme_report, "backward", arm, lambda call=call: functools.partial(call, causal=theme.causal), full
+            )
     if options.part is None:
-        beside("varlen", varlen_form, found, (query, key, value, slope), ends, theme.causal, full)
+        beside("varlen", varlen_form, theme_report, (query, key, value, grad), ends, theme.causal, full)
 
 
-def time_part(found: dict, part: str, arm: str, make, full: list[torch.Tensor]) -> None:
+def time_part(theme_report: dict, part: str, arm: str, make, full: list[torch.Tensor]) -> None:
     try:
         call = make()
         wrong = off(call()[: len(FULL[part])], [full[at] for at in FULL[part]])
-        tell(found, arm, part, median_ms(call), wrong)
-    except Exception as error:  # noqa: BLE001  one way's failure is told and the others still run
-        tell(found, arm, part, note=said(error))
+        record_arm(theme_report, arm, part, median_ms(call), wrong)
+    except Exception as error:  # noqa: BLE001  one way's failure is reported and the others still run
+        record_arm(theme_report, arm, part, note=error_text(error))
 
 
 def backward_ways(best: dict) -> dict[str, dict]:
@@ -177,26 +181,28 @@ def backward_ways(best: dict) -> dict[str, dict]:
     return ways
 
 
-def cudnn(name: str, theme: Theme, options, found: dict) -> None:
+def cudnn(name: str, theme: Theme, options, theme_report: dict) -> None:
     print(f"\n{name}")
     ends = bounds(theme, options.tiny)
     tensors = drawn(theme, int(ends[-1]))
-    beside("cudnn", cudnn_form, found, tensors, ends, theme.causal, in_full(*tensors, ends, theme.causal))
+    beside("cudnn", cudnn_form, theme_report, tensors, ends, theme.causal, in_full(*tensors, ends, theme.causal))
 
 
-def tell(found: dict, arm: str, part: str, ms: float | None = None, error: float | None = None, note: str = "") -> None:
-    found["arms"].append({"arm": arm, "part": part, "ms": ms and round(ms, 4), "error": error, "note": note})
+def record_arm(
+    theme_report: dict, arm: str, part: str, ms: float | None = None, error: float | None = None, note: str = ""
+) -> None:
+    theme_report["arms"].append({"arm": arm, "part": part, "ms": ms and round(ms, 4), "error": error, "note": note})
     figures = f"{ms:9.3f} ms  error {error:.5f}" if ms is not None and error is not None else ""
     print(f"  {part:9} {arm:44} {figures} {note}", flush=True)
 
 
 def of_keys(case: Case, blocks: AttentionTile | None):
-    tensors = case.slope, case.query, case.key, case.value, case.along, case.sums, case.ends
+    tensors = case.grad, case.query, case.key, case.value, case.along, case.sums, case.ends
     return functools.partial(triton_attention.grad_keys_values, *tensors, causal=case.causal, tiles=blocks)
 
 
 def of_queries(case: Case, blocks: AttentionTile | None):
-    tensors = case.slope, case.query, case.key, case.value, case.mixed, case.sums, case.ends
+    tensors = case.grad, case.query, case.key, case.value, case.mixed, case.sums, case.ends
     return functools.partial(triton_attention.grad_queries, *tensors, causal=case.causal, tiles=blocks)
 
 
@@ -214,24 +220,24 @@ def ours(theme: Theme, query, tiny: bool):
     for part, ways in theme.cuts.items():
         used = choose_tiles(part, query, theme.causal)
         if tiny:
-            ways = [AttentionTile(32, 32, 4, 1, form) for form in sorted({tiles.masking for blocks in ways})]
+            ways = [AttentionTile(32, 32, 4, 1, form) for form in sorted({blocks.masking for blocks in ways})]
         yield from ((part, blocks) for blocks in used_first(used, ways))
 
 
-def beside(arm: str, start, found: dict, tensors, ends, causal: bool, full) -> None:
+def beside(arm: str, start, theme_report: dict, tensors, ends, causal: bool, full) -> None:
     """Somebody else's attention, forward and backward."""
-    *inputs, slope = tensors
+    *inputs, grad = tensors
     trained = [tensor.detach().clone().requires_grad_() for tensor in inputs]
     part = "forward"
     try:
-        call = start(*trained, ends, found["longest"], causal)
+        call = start(*trained, ends, theme_report["longest"], causal)
         with torch.no_grad():
-            tell(found, arm, part, median_ms(call), off([call()], full[:1]))
+            record_arm(theme_report, arm, part, median_ms(call), off([call()], full[:1]))
         part, mixed = "backward", call()
-        back = lambda: torch.autograd.grad(mixed, trained, slope, retain_graph=True)  # noqa: E731
-        tell(found, arm, part, median_ms(back), off(back(), full[1:]))
-    except Exception as error:  # noqa: BLE001  told in the table
-        tell(found, arm, part, note=said(error))
+        back = lambda: torch.autograd.grad(mixed, trained, grad, retain_graph=True)  # noqa: E731
+        record_arm(theme_report, arm, part, median_ms(back), off(back(), full[1:]))
+    except Exception as error:  # noqa: BLE001  reported in the table
+        record_arm(theme_report, arm, part, note=error_text(error))
 
 
 def varlen_form(query, key, value, ends, longest: int, causal: bool):
@@ -248,17 +254,17 @@ def cudnn_form(query, key, value, ends, longest: int, causal: bool):
 def summed(rows: list[dict], theme: Theme) -> dict:
     """The fastest cut of each part whose numbers are right, and milliseconds of a step's layers."""
     done = [row for row in rows if row["ms"] is not None and row["error"] <= ERROR]
-    own = [row for row in done if row["arm"].startswith("(")]
+    our_rows = [row for row in done if row["arm"].startswith("(")]
     best, in_use = {}, {}
-    for row in own:
+    for row in our_rows:
         part = row["part"]
         in_use.setdefault(part, row)
-        best[part] = min(best.get(part, row), row, key=lambda one: one["ms"])
+        best[part] = min(best.get(part, row), row, key=lambda candidate: candidate["ms"])
     ms = {
         name: {part: row["ms"] for part, row in rows.items()} for name, rows in {"best": best, "used": in_use}.items()
     }
     for row in done:
-        if row not in own:
+        if row not in our_rows:
             ms.setdefault(row["arm"], {})[row["part"]] = row["ms"]
     layers = {arm: {part: round(each * theme.layers, 2) for part, each in parts.items()} for arm, parts in ms.items()}
     return {"best": {part: [row["arm"], row["ms"]] for part, row in best.items()}, "all_layers_ms": layers}
@@ -270,28 +276,30 @@ def bounds(theme: Theme, tiny: bool) -> torch.Tensor:
     tokens, patches = [], []
     for _ in range(2 if tiny else 56):
         image = min(300, max(60, int(lengths.lognormvariate(math.log(150), 0.45))))
-        high = lengths.choice([4, 6, 8, 10])
-        wide = max(4, 2 * round(image * 4 / high / 2))
+        height = lengths.choice([4, 6, 8, 10])
+        width = max(4, 2 * round(image * 4 / height / 2))
         answer = min(200, max(30, int(lengths.lognormvariate(math.log(90), 0.5))))
-        patches.append(high * wide // (8 if tiny else 1))
-        tokens.append((26 + high * wide // 4 + answer) // (8 if tiny else 1))
+        patches.append(height * width // (8 if tiny else 1))
+        tokens.append((26 + height * width // 4 + answer) // (8 if tiny else 1))
     ends = list(itertools.accumulate([0, *(tokens if theme.causal else patches)]))
     return torch.tensor([*ends, -(-ends[-1] // 128) * 128], dtype=torch.int32, device=DEVICE)
 
 
 def drawn(theme: Theme, tokens: int) -> list[torch.Tensor]:
-    """Query and key of their own, value a part of a wider product, and a slope."""
+    """Query and key of their own, value a part of a wider product, and a gradient."""
     generator = torch.Generator(DEVICE).manual_seed(0)
     shapes = [theme.heads, theme.groups, theme.heads + 2 * theme.groups, theme.heads]
-    made = [torch.randn(tokens, heads, theme.width, generator=generator, device=DEVICE).to(DTYPE) for heads in shapes]
-    made[2] = made[2][:, theme.heads + theme.groups :]
-    return made
+    tensors = [
+        torch.randn(tokens, heads, theme.width, generator=generator, device=DEVICE).to(DTYPE) for heads in shapes
+    ]
+    tensors[2] = tensors[2][:, theme.heads + theme.groups :]
+    return tensors
 
 
-def in_full(query, key, value, slope, ends, causal: bool) -> list[torch.Tensor]:
+def in_full(query, key, value, grad, ends, causal: bool) -> list[torch.Tensor]:
     trained = [tensor.float().detach().requires_grad_() for tensor in (query, key, value)]
     mixed = attend_reference(*trained, ends, causal=causal)
-    return [mixed.detach(), *torch.autograd.grad(mixed, trained, slope.float())]
+    return [mixed.detach(), *torch.autograd.grad(mixed, trained, grad.float())]
 
 
 def jobs(themes: dict[str, Theme]) -> list[tuple[str, str, AttentionTile | None]]:
@@ -304,10 +312,10 @@ def compile_one(job: tuple[str, str, AttentionTile | None]) -> None:
     """One part run on little data whose strides and number of segments are those of the real one."""
     name, part, blocks = job
     theme = THEMES[name]
-    query, key, value, slope = drawn(theme, 256)
+    query, key, value, grad = drawn(theme, 256)
     ends = torch.tensor([0, 200] + [256] * 56, dtype=torch.int32, device=DEVICE)
     sums = torch.zeros(theme.groups, 256, theme.heads // theme.groups, device=DEVICE)
-    PARTS[part](Case(query, key, value, slope, query.clone(), sums, sums, ends, theme.causal), blocks)()
+    PARTS[part](Case(query, key, value, grad, query.clone(), sums, sums, ends, theme.causal), blocks)()
 
 
 def _options():

@@ -6,7 +6,7 @@
 Each theme trains LoRA r=16 on the seven text projections for 300 steps of the packed engine (warm-up, then a cosine to
 zero), once over each base: bf16, fp8, and fp8 with the vision tower in it (`base.quantize_vision`). `nano` is the
 shipped model on the demo's handwriting, or on the rows of --data (a folder of parquet, say), twice through them and at
-most 32 a step; another arm over bf16 starts from other first weights, which tells how much chance moves the end.
+most 32 a step; another arm over bf16 starts from other first weights, which shows how much chance moves the end.
 `wide` is a full-size model with random weights on made rows of the lengths of `fast_path_rows.py`: noise for images,
 answers drawn from a grammar of 64 symbols whose entropy no model gets below. It
 takes 28 rows a step, half of the speed benchmark's, and goes through its 1,400 rows six times. `end` is the mean loss
@@ -53,7 +53,7 @@ from texlens.models.families import family_of
 from texlens.models.fp8 import fp8_layers, quantize_in_fp8
 from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward
 
-STEPS, WARM_UP, LAST, TOLD, SAID = 300, 15, 20, 10, 50
+STEPS, WARM_UP, LAST, LOSS_EVERY, PRINT_EVERY = 300, 15, 20, 10, 50
 EPOCHS = 2
 """nano: a step has so few rows that none is seen more often, lest the end be of rows known by heart."""
 BUDGET = 18_432
@@ -83,14 +83,14 @@ ARMS = (
 @dataclasses.dataclass(frozen=True)
 class Task:
     """What the arms of a theme share: `batches` are a step's rows each, gone through again and again; `model` makes the
-    adapted model anew; `validation` are batches that nothing is trained on."""
+    adapted model again; `validation` are batches that nothing is trained on."""
 
     batches: list[dict]
     validation: list[dict]
     model: Callable[[Arm], Any]
     geometry: ImageGeometry
     learning_rate: float
-    facts: dict
+    description: dict
 
 
 def main() -> None:
@@ -106,37 +106,37 @@ def main() -> None:
         "steps": options.steps,
         "themes": {},
     }
-    for theme, prepare in {"nano": nano, "wide": wide}.items():
+    for theme, prepare in {"nano": nano, "wide": full_size}.items():
         if options.only not in (None, theme):
             continue
         began = time.monotonic()
         task = prepare(options, device)
-        told = {**task.facts, "seconds_to_prepare": round(time.monotonic() - began, 1), "arms": {}}
-        report["themes"][theme] = told
+        theme_report = {**task.description, "seconds_to_prepare": round(time.monotonic() - began, 1), "arms": {}}
+        report["themes"][theme] = theme_report
         for arm in (arm for arm in ARMS if arm.theme == theme):
-            found = told["arms"][arm.name] = run(arm, task, options.steps, device)
-            print(f"{theme}, {arm.name}: {json.dumps(found)}", flush=True)
-            told |= compared(told["arms"])
+            result = theme_report["arms"][arm.name] = run(arm, task, options.steps, device)
+            print(f"{theme}, {arm.name}: {json.dumps(result)}", flush=True)
+            theme_report |= compared(theme_report["arms"])
             if options.output:
                 Path(options.output).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         del task
         released()
-        far, within = told["fp8_over_bf16"] - 1, told["within_1%"]
+        far, within = theme_report["fp8_over_bf16"] - 1, theme_report["within_1%"]
         print(f"{theme}: fp8 ends {far:+.2%} from bf16, within 1%: {within}", flush=True)
 
 
 def compared(arms: dict) -> dict:
     """How far the other arms end from bf16's, as a factor."""
     end = arms["bf16"]["end"]
-    told = {}
+    ratios = {}
     if "fp8" in arms:
         factor = arms["fp8"]["end"] / end
-        told = {"fp8_over_bf16": round(factor, 5), "within_1%": abs(factor - 1) <= 0.01}
+        ratios = {"fp8_over_bf16": round(factor, 5), "within_1%": abs(factor - 1) <= 0.01}
     if "fp8, tower too" in arms:
-        told["fp8_tower_too_over_bf16"] = round(arms["fp8, tower too"]["end"] / end, 5)
+        ratios["fp8_tower_too_over_bf16"] = round(arms["fp8, tower too"]["end"] / end, 5)
     if "bf16, other first weights" in arms:
-        told["other_first_weights_over_bf16"] = round(arms["bf16, other first weights"]["end"] / end, 5)
-    return told
+        ratios["other_first_weights_over_bf16"] = round(arms["bf16, other first weights"]["end"] / end, 5)
+    return ratios
 
 
 def run(arm: Arm, task: Task, steps: int, device) -> dict:
@@ -148,10 +148,10 @@ def run(arm: Arm, task: Task, steps: int, device) -> dict:
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     built = time.monotonic() - began
     losses, first_s, rest_s = train(forward, trained, task, steps, device)
-    told = {
+    result = {
         "end": round(statistics.fmean(losses[-LAST:]), 5),
         "first": round(losses[0], 5),
-        "losses": [round(loss, 4) for loss in losses[::TOLD]],
+        "losses": [round(loss, 4) for loss in losses[::LOSS_EVERY]],
         "validation": round(validation_loss(forward, task.validation, device), 5) if task.validation else None,
         "fp8_layers": len(fp8_layers(model)),
         "unfused": sorted(set(forward.text.unfused.values())),
@@ -161,7 +161,7 @@ def run(arm: Arm, task: Task, steps: int, device) -> dict:
     }
     del adapted, model, forward, trained
     released()
-    return told
+    return result
 
 
 def train(forward: PackedForward, trained: list, task: Task, steps: int, device) -> tuple[list[float], float, float]:
@@ -184,7 +184,7 @@ def train(forward: PackedForward, trained: list, task: Task, steps: int, device)
         if step == 0:
             synchronize(device)
             first_s = time.perf_counter() - began
-        if step % SAID == 0:
+        if step % PRINT_EVERY == 0:
             print(f"  step {step}: {losses[-1].item():.4f} after {time.perf_counter() - began:.1f} s", flush=True)
     synchronize(device)
     return torch.stack(losses).tolist(), first_s, time.perf_counter() - began - first_s
@@ -224,29 +224,29 @@ def nano(options, device) -> Task:
     plan = build_plan(config.adapter, processor.family, read_config(base.folder))
 
     def model(arm: Arm):
-        made = build_model(base, config.model)
-        quantize(made, arm)
-        return build_adapter(made, plan, config.adapter, seed=arm.seed, base_path="nano").train()
+        base_copy = build_model(base, config.model)
+        quantize(base_copy, arm)
+        return build_adapter(base_copy, plan, config.adapter, seed=arm.seed, base_path="nano").train()
 
     layout = pack_spec(build_model(base, config.model).config, processor, padded=device.type == "cuda")
     collate = PackCollator(layout, BUDGET)
 
     def examples_of(samples) -> list[Example]:
-        made = ExampleDataset(
+        dataset = ExampleDataset(
             samples,
             processor.tokenizer,
             processor.geometry,
             prompt=config.data.prompt,
             patchify=image_to_raw_patches,
         )
-        return [made[index] for index in range(len(made))]
+        return [dataset[index] for index in range(len(dataset))]
 
     rows = options.rows or max(4, min(32, EPOCHS * len(splits.train) // options.steps))
     batches = epochs_of(examples_of(splits.train), rows, options.steps, collate)
     validation = examples_of(splits.validation)
     held_out = [collate(validation[start : start + rows]) for start in range(0, len(validation), rows)]
-    facts = {"model": "nano", "rows": len(splits.train), "rows_a_step": rows, "learning_rate": 1e-3}
-    return Task(batches, held_out, model, processor.geometry, 1e-3, facts)
+    description = {"model": "nano", "rows": len(splits.train), "rows_a_step": rows, "learning_rate": 1e-3}
+    return Task(batches, held_out, model, processor.geometry, 1e-3, description)
 
 
 def epochs_of(examples: list[Example], rows: int, steps: int, collate: PackCollator) -> list[dict]:
@@ -260,7 +260,7 @@ def epochs_of(examples: list[Example], rows: int, steps: int, collate: PackColla
 # A full-size model on made rows ---------------------------------------------------------------------------------------
 
 
-def wide(options, device) -> Task:
+def full_size(options, device) -> Task:
     settings = settings_of(options.model, options.tiny)
     text = settings.get("text_config", settings)
     if options.layers:
@@ -283,14 +283,14 @@ def wide(options, device) -> Task:
     groups = family.groups
 
     def model(arm: Arm):
-        made = base_model(settings, device)
-        quantize(made, arm)
+        unadapted = base_model(settings, device)
+        quantize(unadapted, arm)
         torch.manual_seed(arm.seed)
         projections = f"{groups['text-attention']}|{groups['text-mlp']}"
         config = LoraConfig(r=RANK, lora_alpha=RANK, target_modules=projections, task_type="CAUSAL_LM")
-        return get_peft_model(made, config).train()
+        return get_peft_model(unadapted, config).train()
 
-    facts = {
+    description = {
         "model": options.model,
         "text_layers": text["num_hidden_layers"],
         "rows": len(examples),
@@ -298,25 +298,25 @@ def wide(options, device) -> Task:
         "learning_rate": options.learning_rate,
         "entropy_of_answers": round(-sum(chance * math.log(chance) for chance in CHANCES), 4),
     }
-    return Task(laid, [], model, geometry, options.learning_rate, facts)
+    return Task(laid, [], model, geometry, options.learning_rate, description)
 
 
 def with_grammar(examples: list[Example]) -> list[Example]:
     """The examples with answers in which each symbol is followed by one of four, some likelier than others."""
     numbers = np.random.default_rng(9)
     follows = np.stack([numbers.permutation(SYMBOLS)[: len(CHANCES)] for _ in range(SYMBOLS)])
-    made = []
+    replaced = []
     for example in examples:
         count = example.answer_tokens - 1
-        symbol, said = int(numbers.integers(SYMBOLS)), []
+        symbol, symbols = int(numbers.integers(SYMBOLS)), []
         for choice in numbers.choice(len(CHANCES), count, p=CHANCES):
-            said.append(1000 + symbol)
+            symbols.append(1000 + symbol)
             symbol = int(follows[symbol, choice])
         prompt = example.input_ids[: -example.answer_tokens]
-        answer = [*said, 2]
+        answer = [*symbols, 2]
         labels = [IGNORED] * len(prompt) + answer
-        made.append(dataclasses.replace(example, input_ids=[*prompt, *answer], labels=labels))
-    return made
+        replaced.append(dataclasses.replace(example, input_ids=[*prompt, *answer], labels=labels))
+    return replaced
 
 
 def _triton() -> list[str]:

@@ -1,4 +1,4 @@
-"""What the benchmarks of single kernels share: compiling every cut side by side, timing a call, telling its error.
+"""What the benchmarks of single kernels share: compiling every cut side by side, timing a call, measuring its error.
 
 Importing this finds the device without opening it, so that processes can still be forked from this one.
 """
@@ -31,23 +31,23 @@ def compile_side_by_side(jobs: Sequence[Any], run: Callable[[Any], None], limit_
     """Every cut run in processes of their own, into Triton's cache; what fails is tried again as it is timed."""
     pool = multiprocessing.get_context("fork").Pool(min(14, os.cpu_count() or 1))
     try:
-        found = pool.map_async(functools.partial(_failure, run), jobs, chunksize=1).get(timeout=limit_s)
+        failures = pool.map_async(functools.partial(_failure, run), jobs, chunksize=1).get(timeout=limit_s)
     except multiprocessing.TimeoutError:
         print(f"compiling side by side took over {limit_s} s; the rest is compiled as it is run")
-        found = []
+        failures = []
     finally:
         pool.terminate()
         pool.join()
-    reasons = [reason for reason in found if reason]
-    print(f"{len(found) - len(reasons)} of {len(jobs)} cuts compiled side by side {reasons[:1] or ''}", flush=True)
+    reasons = [reason for reason in failures if reason]
+    print(f"{len(failures) - len(reasons)} of {len(jobs)} cuts compiled side by side {reasons[:1] or ''}", flush=True)
 
 
 def _failure(run: Callable[[Any], None], job: Any) -> str | None:
     try:
         run(job)
         torch.cuda.synchronize()
-    except Exception as error:  # noqa: BLE001  told in the table
-        return said(error)
+    except Exception as error:  # noqa: BLE001  reported in the table
+        return error_text(error)
     return None
 
 
@@ -87,24 +87,24 @@ def median_ms(call: Callable[[], Any]) -> float:
     for _ in range(3):
         call()
     torch.cuda._sleep(20_000_000)  # some 10 ms, in which the calls below are queued: no launch is waited for
-    marks = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
-    for start, end in marks:
+    events = [(torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)) for _ in range(RUNS)]
+    for start, end in events:
         start.record()
         call()
         end.record()
     torch.cuda.synchronize()
-    return statistics.median(start.elapsed_time(end) for start, end in marks)
+    return statistics.median(start.elapsed_time(end) for start, end in events)
 
 
-def off(found: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
+def off(actual: Sequence[torch.Tensor], expected: Sequence[torch.Tensor]) -> float:
     """The largest of the errors, each a norm over the norm of what is expected."""
-    errors = [_norm_off(one.float(), other.float()) for one, other in zip(found, expected, strict=True)]
+    errors = [_norm_off(tensor.float(), other.float()) for tensor, other in zip(actual, expected, strict=True)]
     return math.nan if any(map(math.isnan, errors)) else round(max(errors), 6)
 
 
-def _norm_off(found: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((found - expected).norm() / expected.norm())
+def _norm_off(actual: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((actual - expected).norm() / expected.norm())
 
 
-def said(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"

@@ -23,10 +23,10 @@ from kernel_timing import (
     DTYPE,
     compile_side_by_side,
     described,
+    error_text,
     median_ms,
     off,
     options_of,
-    said,
     save,
     used_first,
 )
@@ -88,7 +88,7 @@ Tensors = list[torch.Tensor]
 
 
 class Case(NamedTuple):
-    """Arms whose results, as `read` tells them, are to be `expected`, and the bytes that must be moved."""
+    """Arms whose results, as `read` returns them, are to be `expected`, and the bytes that must be moved."""
 
     arms: list[Arm]
     expected: Callable[[], Tensors]
@@ -127,8 +127,8 @@ def measure(case: Case, tokens: int, rows: list[dict]) -> None:
             row["error"] = off(case.read(call()), expected)
             row["ms"] = round(median_ms(call), 4)
             row["gb_per_s"] = round(case.bytes / row["ms"] / 1e6)
-        except Exception as error:  # noqa: BLE001  one arm's failure is told and the others still run
-            row["note"] = said(error)
+        except Exception as error:  # noqa: BLE001  one arm's failure is reported and the others still run
+            row["note"] = error_text(error)
         rows.append(row)
         print(" ".join(str(value) for value in row.values()), flush=True)
 

@@ -1,12 +1,12 @@
-"""SwiGLU made together with the adapters around it, beside separate passes, there and back, in 16 bits and in 8.
+"""SwiGLU fused with the adapters around it, beside separate passes, forward and backward, in 16 bits and in 8.
 
     python benchmarks/mlp_kernels.py --output benchmarks/results/mlp_h200_DATE.json
     TRITON_INTERPRET=1 python benchmarks/mlp_kernels.py --tiny     # on a CPU; its times mean nothing
 
 Qwen3-VL-4B's MLP (2,560 and 9,728 wide) with LoRA r=16 on all three layers, 16,384 and 32,768 tokens. What is timed
-lies between the products: forward from gate and up to the rows that `down` takes, back from the slope of the activation
-to the rows that the product of gate and up takes, with the slopes of all adapters. Every way to cut the kernels is
-compiled in processes side by side, checked against float32, and timed with events (median of 20 runs).
+is between the products: forward from gate and up to the rows that `down` takes, backward from the gradient of the
+activation to the rows that the product of gate and up takes, with the gradients of all adapters. Every way to cut the
+kernels is compiled in processes side by side, checked against float32, and timed with events (median of 20 runs).
 """
 
 import json
@@ -21,10 +21,10 @@ from kernel_timing import (
     DTYPE,
     compile_side_by_side,
     described,
+    error_text,
     median_ms,
     off,
     options_of,
-    said,
     save,
     used_first,
 )
@@ -83,18 +83,18 @@ def main() -> None:
         compile_side_by_side(jobs, compile_one, limit_s=60)
     report: dict[str, Any] = {**described(), "compile_s": round(time.monotonic() - began, 1), "tokens": {}}
     for tokens in (21,) if options.tiny else (16384, 32768):
-        found = report["tokens"].setdefault(str(tokens), {})
+        results = report["tokens"].setdefault(str(tokens), {})
         for form in FORMS:
             case = Case(tokens, form, options.tiny)
             for part in PARTS:
                 rows = measured(case, part, options.tiny)
-                found[f"{part}, {form}"] = {"arms": rows, **summed(rows)}
+                results[f"{part}, {form}"] = {"arms": rows, **summed(rows)}
             del case
         report["seconds_in_all"] = round(time.monotonic() - began, 1)
         save(report, options.output)
-    for tokens, found in report["tokens"].items():
-        for name, one in found.items():
-            print(f"{tokens} tokens, {name}: {json.dumps(one['summary'])}")
+    for tokens, results in report["tokens"].items():
+        for name, entry in results.items():
+            print(f"{tokens} tokens, {name}: {json.dumps(entry['summary'])}")
     print(f"compiled in {report['compile_s']} s, {report['seconds_in_all']} s in all")
 
 
@@ -114,8 +114,9 @@ class Case:
             self._draw(ranks, width, scale=0.02), self._draw(depth, ranks), 2.0, slice(0, depth), slice(0, ranks)
         )
         self.gate_up, self.down = self._product(2 * width, depth, sides), self._product(depth, width, (below,))
-        self.wide, self.dact = self._draw(tokens, 2 * width), self._draw(tokens, width)
-        self.thin, self.dthin = self._draw(tokens, self.gate_up.ranks), self._draw(tokens, self.down.ranks)
+        self.gate_up_out, self.grad_act = self._draw(tokens, 2 * width), self._draw(tokens, width)
+        self.lora_a_out = self._draw(tokens, self.gate_up.ranks)
+        self.grad_lora_a_out = self._draw(tokens, self.down.ranks)
 
     def _draw(self, *shape: int, scale: float = 1.0) -> torch.Tensor:
         self._seed += 1
@@ -135,35 +136,37 @@ class Case:
         return Fp8FusedLinear(codes, scales[0], back, scales[1], None, adapters, DTYPE)
 
     def fused(self, part: str, cut: SwigluTile):
-        """A call that gives rows, thin products and slopes of adapters."""
-        up, down, gains = self.matrices()
+        """A call that returns rows, LoRA A outputs and gradients of adapters."""
+        up, down, rescales = self.matrices()
         if part == "forward":
             if self.form == "augmented":
-                return lambda: triton_mlp.swiglu_augmented(self.wide, down, cut)
-            return lambda: triton_mlp.swiglu_quantized(self.wide, down, gains[0], cut)
-        inputs = self.dact, self.wide, self.thin, self.dthin, up, self.gate_up.adapters
+                return lambda: triton_mlp.swiglu_augmented(self.gate_up_out, down, cut)
+            return lambda: triton_mlp.swiglu_quantized(self.gate_up_out, down, rescales[0], cut)
+        inputs = self.grad_act, self.gate_up_out, self.lora_a_out, self.grad_lora_a_out, up, self.gate_up.adapters
         if self.form == "augmented":
             return lambda: triton_mlp.swiglu_backward_augmented(*inputs, cut)
-        return lambda: triton_mlp.swiglu_backward_quantized(*inputs, gains[1], cut)
+        return lambda: triton_mlp.swiglu_backward_quantized(*inputs, rescales[1], cut)
 
     def separate(self, part: str):
-        _, down, gains = self.matrices()
+        _, down, rescales = self.matrices()
         if part == "backward":
             return lambda: tuple(
-                self.gate_up.swiglu_backward(triton_passes, self.dact, self.wide, self.thin, self.dthin)
+                self.gate_up.swiglu_backward(
+                    triton_passes, self.grad_act, self.gate_up_out, self.lora_a_out, self.grad_lora_a_out
+                )
             )
-        return lambda: self._forward(down, gains[0])
+        return lambda: self._forward(down, rescales[0])
 
-    def _forward(self, down, gain):
-        act = triton_passes.swiglu(self.wide, self.down.extra_columns)
-        made = torch.mm(act[:, : self.width], down.T)
+    def _forward(self, down, rescale):
+        act = triton_passes.swiglu(self.gate_up_out, self.down.extra_columns)
+        lora_a_out = torch.mm(act[:, : self.width], down.T)
         if self.form == "quantized":
-            return quantize_rows(act, made, gain), made
-        act[:, self.width :] = made
-        return act, made
+            return quantize_rows(act, lora_a_out, rescale), lora_a_out
+        act[:, self.width :] = lora_a_out
+        return act, lora_a_out
 
     def matrices(self):
-        """All of gate's and up's `up`, of the down projection's `down`, and gains of the way there and back."""
+        """All of gate's and up's `up`, of the down projection's `down`, and both passes' rescales."""
         if isinstance(self.gate_up, DenseLinear) and isinstance(self.down, DenseLinear):
             up = self.gate_up.augmented_weight()[: self.gate_up.height, self.gate_up.width :]
             return up, self.down.augmented_weight()[self.down.height :, : self.width], (None, None)
@@ -172,39 +175,45 @@ class Case:
         return self.gate_up.lora_b, self.down.lora_a, (self.down._rescale, self.gate_up._backward_rescale)
 
     def in_full(self, part: str) -> list[torch.Tensor]:
-        """Thin products and slopes of adapters in float32, rows in 16 bits, as separate passes leave them."""
+        """LoRA A outputs and gradients of adapters in float32, rows in 16 bits, as separate passes leave them."""
         up, down, _ = self.matrices()
         if part == "forward":
-            act = triton_passes.swiglu(self.wide)
+            act = triton_passes.swiglu(self.gate_up_out)
             return [act, act.float() @ down.float().T]
-        dwide, act = triton_passes.swiglu_backward(self.dact, self.wide)
-        dthin, dup = torch.zeros(self.tokens, up.shape[1], device=DEVICE), torch.zeros(up.shape, device=DEVICE)
-        ddown = torch.zeros(self.dthin.shape[1], self.width, device=DEVICE)
+        grad_gate_up, act = triton_passes.swiglu_backward(self.grad_act, self.gate_up_out)
+        grad_lora_a_out = torch.zeros(self.tokens, up.shape[1], device=DEVICE)
+        grad_up = torch.zeros(up.shape, device=DEVICE)
+        grad_down = torch.zeros(self.grad_lora_a_out.shape[1], self.width, device=DEVICE)
         for first in range(0, self.tokens, 4096):
             rows = slice(first, first + 4096)
-            lean = dwide[rows].float()
-            dthin[rows] = lean @ up.float()
-            dup += lean.T @ self.thin[rows].float()
-            ddown += self.dthin[rows].float().T @ act[rows].float()
-        return [dwide, dthin, *(dup[one.rows, one.columns] * one.scaling for one in self.gate_up.adapters), ddown]
+            block = grad_gate_up[rows].float()
+            grad_lora_a_out[rows] = block @ up.float()
+            grad_up += block.T @ self.lora_a_out[rows].float()
+            grad_down += self.grad_lora_a_out[rows].float().T @ act[rows].float()
+        return [
+            grad_gate_up,
+            grad_lora_a_out,
+            *(grad_up[adapter.rows, adapter.columns] * adapter.scaling for adapter in self.gate_up.adapters),
+            grad_down,
+        ]
 
-    def error(self, part: str, found, full: list[torch.Tensor]) -> float:
+    def error(self, part: str, results, full: list[torch.Tensor]) -> float:
         """`off` of all that a call gives; of codes, over the codes of `full`."""
-        rows, made, *slopes = found
-        given, expected = [made], [full[1]]
+        rows, lora_a_out, *grads = results
+        actual, expected = [lora_a_out], [full[1]]
         if self.form == "augmented":
-            given.append(rows[:, : full[0].shape[1]])
+            actual.append(rows[:, : full[0].shape[1]])
             expected.append(full[0])
         else:
-            given += rows
-            expected += quantize_rows(full[0], made, self.matrices()[2][PARTS.index(part)])
+            actual += rows
+            expected += quantize_rows(full[0], lora_a_out, self.matrices()[2][PARTS.index(part)])
         if part == "backward":
-            ups, ddown = slopes
+            ups, grad_down = grads
             if isinstance(ups, torch.Tensor):
-                ups = [ups[one.rows, one.columns] * one.scaling for one in self.gate_up.adapters]
-            given += [*ups, ddown]
+                ups = [ups[adapter.rows, adapter.columns] * adapter.scaling for adapter in self.gate_up.adapters]
+            actual += [*ups, grad_down]
             expected += full[2:]
-        return off(given, expected)
+        return off(actual, expected)
 
 
 def ways(part: str, form: str) -> list[SwigluTile]:
@@ -212,13 +221,13 @@ def ways(part: str, form: str) -> list[SwigluTile]:
 
 
 def measured(case: Case, part: str, tiny: bool) -> list[dict]:
-    """Separate passes, with our kernel for the pair of thin products and without, then every cut."""
+    """Separate passes, with our kernel for the pair of LoRA A output products and without, then every cut."""
     form = case.form
     print(f"\n{case.tokens} tokens, {part}, {form}")
     full, rows = case.in_full(part), []
     arms = [("separate", None)] + ([("separate, thin pair by cuBLAS", None)] if part == "backward" else [])
-    own = ways(part, form)[: 1 if tiny else None]
-    for name, cut in arms + [(str(tuple(cut)), cut) for cut in own]:
+    tiles = ways(part, form)[: 1 if tiny else None]
+    for name, cut in arms + [(str(tuple(cut)), cut) for cut in tiles]:
         pair = lora_backend.ENABLED["lora_b_backward"]
         lora_backend.ENABLED["lora_b_backward"] = pair and "cuBLAS" not in name
         swiglu_backend.ENABLED[part, form] = False
@@ -229,8 +238,8 @@ def measured(case: Case, part: str, tiny: bool) -> list[dict]:
             ms = median_ms(call)
             row["ms"] = round(ms, 4)
             row["gb_per_s"] = round(IDEAL[part, form] * case.tokens * case.width / ms / 1e6)
-        except Exception as error:  # noqa: BLE001  one way's failure is told and the others still run
-            row["note"] = said(error)
+        except Exception as error:  # noqa: BLE001  one way's failure is reported and the others still run
+            row["note"] = error_text(error)
         finally:
             lora_backend.ENABLED["lora_b_backward"], swiglu_backend.ENABLED[part, form] = pair, True
         rows.append(row)
@@ -251,7 +260,7 @@ def summed(rows: list[dict]) -> dict:
 
 
 _cases: dict[str, Case] = {}
-"""A process's own, made once."""
+"""One for each form, built once in a process."""
 
 
 def compile_one(job: tuple[str, str, SwigluTile]) -> None:

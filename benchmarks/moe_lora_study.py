@@ -4,7 +4,7 @@
     python benchmarks/moe_lora_study.py --tiny          # two steps an arm on a few rows, on the CPU
 
 LATEX_OCR is LaTeX_OCR's folder with `human_handwrite/train-*.parquet` in it. Its train rows are divided by label (the
-published test labels all stand in train), and mixed with as many captions of drawn scenes ("two red circles left of a
+published test labels all occur in train), and mixed with as many captions of drawn scenes ("two red circles left of a
 blue square"), none of whose test texts is trained on. Both arms get the same rows in the same order, steps, rates and,
 at an even routing, the same scale; LoRA's ranks are chosen group by group so that its parameters come nearest to those
 of MoE-LoRA, routers included. Every arm is a process of its own, and three seeds are drawn for each.
@@ -42,7 +42,7 @@ TRAINING = {
     "checkpoints": {"every_steps": 100_000},
 }
 READ_AT_ONCE = 262
-TOLD_EVERY_S = 10
+REPORT_EVERY_S = 10
 COLORS = {"red": "#d22", "green": "#2a2", "blue": "#24d", "black": "#222", "orange": "#e80"}
 SHAPES = ("circle", "square", "triangle", "bar")
 COUNTS = {1: "one", 2: "two", 3: "three"}
@@ -58,7 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         rows = make_data(folder, options.data, tiny=options.tiny)
-        tell(began, f"rows written: {rows}")
+        print_elapsed(began, f"rows written: {rows}")
         arms = run_arms(folder, options, began)
         if not arms:
             sys.exit("no arm ended; see above")
@@ -70,7 +70,7 @@ def main() -> None:
         print(path)
 
 
-def tell(began: float, text: str) -> None:
+def print_elapsed(began: float, text: str) -> None:
     print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
 
 
@@ -113,8 +113,8 @@ def make_data(folder: Path, latex_ocr: Path | None, *, tiny: bool) -> dict[str, 
     texts = sorted({text for _, text in captions})
     random.Random(1).shuffle(texts)
     held = set(texts[: len(texts) // 5])
-    for split, wanted in (("train", False), ("test", True)):
-        chosen = [row for row in captions if (row[1] in held) == wanted][: len(rows[split])]
+    for split, is_test in (("train", False), ("test", True)):
+        chosen = [row for row in captions if (row[1] in held) == is_test][: len(rows[split])]
         rows[split] += [("captions", image, text) for image, text in chosen]
     for split, members in rows.items():
         _write(folder, split, members)
@@ -137,14 +137,14 @@ def demo_rows(count: int) -> list[tuple[bytes, str]]:
     """The shipped handwriting, where LaTeX_OCR is not at hand."""
     from texlens.data.load import load_split
 
-    found = []
+    rows = []
     for sample in itertools.islice(load_split("demo", split="train"), count):
-        found.append((_png(sample.image.load()), sample.text))
-    return found
+        rows.append((_png(sample.image.load()), sample.text))
+    return rows
 
 
 def captioned(count: int, seed: int) -> list[tuple[bytes, str]]:
-    """Scenes of one or two groups of shapes, and what is to be said of them."""
+    """Scenes of one or two groups of shapes, and their captions."""
     draw = random.Random(seed)
     return [_scene(draw) for _ in range(count)]
 
@@ -152,20 +152,20 @@ def captioned(count: int, seed: int) -> list[tuple[bytes, str]]:
 def _scene(draw: random.Random) -> tuple[bytes, str]:
     first = _group(draw)
     if draw.random() < 0.25:
-        return _drawn([(first, (20, 20, 236, 108))], draw), _said(first)
-    second, place = _group(draw), draw.choice(PLACES)
-    beside = place in ("left of", "right of")
+        return _drawn([(first, (20, 20, 236, 108))], draw), _caption(first)
+    second, position = _group(draw), draw.choice(PLACES)
+    beside = position in ("left of", "right of")
     boxes = [(8, 16, 124, 112), (132, 16, 248, 112)] if beside else [(64, 4, 192, 62), (64, 66, 192, 124)]
-    if place in ("right of", "below"):
+    if position in ("right of", "below"):
         boxes.reverse()
-    return _drawn([(first, boxes[0]), (second, boxes[1])], draw), f"{_said(first)} {place} {_said(second)}"
+    return _drawn([(first, boxes[0]), (second, boxes[1])], draw), f"{_caption(first)} {position} {_caption(second)}"
 
 
 def _group(draw: random.Random) -> tuple[int, str, str]:
     return draw.choice(list(COUNTS)), draw.choice(list(COLORS)), draw.choice(SHAPES)
 
 
-def _said(group: tuple[int, str, str]) -> str:
+def _caption(group: tuple[int, str, str]) -> str:
     count, color, shape = group
     return f"{COUNTS[count]} {color} {shape}{'s' if count > 1 else ''}"
 
@@ -174,27 +174,27 @@ def _drawn(groups: list, draw: random.Random) -> bytes:
     from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (256, 128), "white")
-    pen = ImageDraw.Draw(image)
+    canvas = ImageDraw.Draw(image)
     for (count, color, shape), (left, top, right, bottom) in groups:
         width = (right - left) / count
         for number in range(count):
             size = min(width, bottom - top) * draw.uniform(0.55, 0.85) / 2
             x = left + width * (number + 0.5) + draw.uniform(-2, 2)
             y = (top + bottom) / 2 + draw.uniform(-5, 5)
-            _shape(pen, shape, x, y, size, COLORS[color])
+            _shape(canvas, shape, x, y, size, COLORS[color])
     return _png(image)
 
 
-def _shape(pen, shape: str, x: float, y: float, size: float, fill: str) -> None:
+def _shape(canvas, shape: str, x: float, y: float, size: float, fill: str) -> None:
     box = (x - size, y - size, x + size, y + size)
     if shape == "circle":
-        pen.ellipse(box, fill=fill)
+        canvas.ellipse(box, fill=fill)
     elif shape == "square":
-        pen.rectangle(box, fill=fill)
+        canvas.rectangle(box, fill=fill)
     elif shape == "bar":
-        pen.rectangle((x - size / 4, y - size, x + size / 4, y + size), fill=fill)
+        canvas.rectangle((x - size / 4, y - size, x + size / 4, y + size), fill=fill)
     else:
-        pen.polygon([(x, y - size), (x - size, y + size), (x + size, y + size)], fill=fill)
+        canvas.polygon([(x, y - size), (x - size, y + size), (x + size, y + size)], fill=fill)
 
 
 def _png(image) -> bytes:
@@ -223,7 +223,7 @@ def run_arms(folder: Path, options: argparse.Namespace, began: float) -> list[di
     waiting = [(arm, seed) for seed in seeds for arm in ARMS if not options.only or f"{arm}-{seed}" in options.only]
     running: dict[tuple[str, int], subprocess.Popen] = {}
     done: list[dict] = []
-    told = 0.0
+    reported_s = 0.0
     while waiting or running:
         while waiting and len(running) < (1 if options.tiny else options.processes):
             job = waiting.pop(0)
@@ -234,11 +234,11 @@ def run_arms(folder: Path, options: argparse.Namespace, began: float) -> list[di
         if passed > options.limit_s:
             for process in running.values():
                 process.kill()
-            tell(began, f"stopped after --limit-s; without a result: {sorted([*running, *waiting])}")
+            print_elapsed(began, f"stopped after --limit-s; without a result: {sorted([*running, *waiting])}")
             break
-        if passed - told > TOLD_EVERY_S:
-            told = passed
-            tell(began, "  ".join(f"{arm}-{seed} {doing(folder, arm, seed)}" for arm, seed in running))
+        if passed - reported_s > REPORT_EVERY_S:
+            reported_s = passed
+            print_elapsed(began, "  ".join(f"{arm}-{seed} {doing(folder, arm, seed)}" for arm, seed in running))
         time.sleep(0.2)
     return done
 
@@ -251,16 +251,16 @@ def start_arm(folder: Path, arm: str, seed: int) -> subprocess.Popen:
 
 
 def arm_result(folder: Path, job: tuple[str, int], process, options: argparse.Namespace, began: float) -> list[dict]:
-    """What an arm left, as a list of one, kept beside the summary too; none where it failed, which is told."""
+    """What an arm left, as a list of one, kept beside the summary too; none where it failed, which is reported."""
     name = f"{job[0]}-{job[1]}"
     if process.returncode:
-        tell(began, f"{name} failed:\n{(folder / f'{name}.log').read_text()[-3000:]}")
+        print_elapsed(began, f"{name} failed:\n{(folder / f'{name}.log').read_text()[-3000:]}")
         return []
-    made = json.loads((folder / f"{name}.json").read_text())
-    tell(began, f"{name} done: {made['seconds']}")
+    result = json.loads((folder / f"{name}.json").read_text())
+    print_elapsed(began, f"{name} done: {result['seconds']}")
     if options.write:
-        (options.write / f"moe-lora-arm-{name}.json").write_text(json.dumps(made))
-    return [made]
+        (options.write / f"moe-lora-arm-{name}.json").write_text(json.dumps(result))
+    return [result]
 
 
 def doing(folder: Path, arm: str, seed: int) -> str:
@@ -279,8 +279,8 @@ def settings_of(folder: Path, arm: str, seed: int, options: argparse.Namespace) 
         adapter = {"kind": arm, "experts": EXPERTS, "rank": RANK, "alpha": ALPHA, **targets}
     else:
         ranks = equal_ranks()
-        own = {group: {"rank": rank, "alpha": ALPHA // EXPERTS * rank // RANK} for group, rank in ranks.items()}
-        adapter = {"kind": arm, "rank": EXPERTS * RANK, "alpha": ALPHA, "groups": own, **targets}
+        overrides = {group: {"rank": rank, "alpha": ALPHA // EXPERTS * rank // RANK} for group, rank in ranks.items()}
+        adapter = {"kind": arm, "rank": EXPERTS * RANK, "alpha": ALPHA, "groups": overrides, **targets}
     compute = {"backend": "plain"} if options.engine == "plain" else {**TRAINING["compute"], "backend": options.engine}
     training = {**TRAINING, "epochs": options.epochs, "compute": compute, "seed": seed}
     training |= {"optimizer": {"learning_rate": 2e-3, "warmup_ratio": 0.05}, "workers": 0 if options.tiny else 2}
@@ -306,11 +306,12 @@ def settings_of(folder: Path, arm: str, seed: int, options: argparse.Namespace) 
 def equal_ranks() -> dict[str, int]:
     """LoRA's rank of each group, such that all together come nearest to MoE-LoRA's parameters."""
     sums = widths()
-    wanted = sum(EXPERTS * RANK * both + EXPERTS * inputs for both, inputs in sums.values())
+    moe_parameters = sum(EXPERTS * RANK * both + EXPERTS * inputs for both, inputs in sums.values())
     most = range(EXPERTS * RANK, EXPERTS * RANK + 4)
     choices = itertools.product(most, repeat=len(sums))
     best = min(
-        choices, key=lambda ranks: abs(sum(r * s[0] for r, s in zip(ranks, sums.values(), strict=True)) - wanted)
+        choices,
+        key=lambda ranks: abs(sum(r * s[0] for r, s in zip(ranks, sums.values(), strict=True)) - moe_parameters),
     )
     return dict(zip(sums, best, strict=True))
 
@@ -335,7 +336,7 @@ def widths() -> dict[str, tuple[int, int]]:
 
 
 def run_arm(folder: Path, options: argparse.Namespace) -> None:
-    """Trains and reads; leaves the predictions and facts in the folder."""
+    """Trains and reads; leaves the predictions and measurements in the folder."""
     began = time.monotonic()
     from rich.console import Console
 
@@ -354,7 +355,7 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
     prepared = prepare(config, console)
     run = RunFolder.create(Path(config.output), config.name)
     ready = time.monotonic()
-    facts = train(TrainContext(config, prepared, run, console))
+    training = train(TrainContext(config, prepared, run, console))
     trained = time.monotonic()
     stage.write_text("reads")
     samples = list(read_split(config.data, "test"))
@@ -365,11 +366,11 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
     base = _read(model, prepared.base.processor, samples, config) if (arm, seed) == ("lora", SEEDS[0]) else None
     adapted = load_adapter(model, run.adapter, fingerprint=prepared.base.fingerprint).eval()
     predictions = _read(adapted, prepared.base.processor, samples, config)
-    made = {
+    result = {
         "arm": arm,
         "seed": seed,
         "parameters": prepared.plan.trainable,
-        "training": facts,
+        "training": training,
         "engine": run.manifest["engine"],
         "loss": [row["loss"] for row in history if "loss" in row],
         "expert_use": use[-1] if use else None,
@@ -381,7 +382,7 @@ def run_arm(folder: Path, options: argparse.Namespace) -> None:
             "to read": round(time.monotonic() - trained, 1),
         },
     }
-    (folder / f"{arm}-{seed}.json").write_text(json.dumps(made))
+    (folder / f"{arm}-{seed}.json").write_text(json.dumps(result))
 
 
 def _read(model, processor, samples, config) -> dict[str, tuple[str, str]]:
@@ -402,9 +403,9 @@ def summarize(arms: list[dict], rows: dict, options: argparse.Namespace) -> dict
     from texlens.core.environment import describe_environment
     from texlens.evaluation.expert_utilization import dead_experts
 
-    scored = {(made["arm"], made["seed"]): row_scores(made["predictions"]) for made in arms}
-    base = next((made["base_predictions"] for made in arms if made["base_predictions"]), {})
-    mixed = [made for made in arms if made["expert_use"]]
+    scored = {(result["arm"], result["seed"]): row_scores(result["predictions"]) for result in arms}
+    base = next((result["base_predictions"] for result in arms if result["base_predictions"]), {})
+    mixed = [result for result in arms if result["expert_use"]]
     environment = describe_environment()
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
@@ -417,14 +418,14 @@ def summarize(arms: list[dict], rows: dict, options: argparse.Namespace) -> dict
         "commit": environment["commit"],
         "rows": rows,
         "settings": {arm: settings_of(Path("DATA"), arm, 0, options) for arm in ARMS},
-        "parameters": {made["arm"]: made["parameters"] for made in arms},
+        "parameters": {result["arm"]: result["parameters"] for result in arms},
         "scores": scores_table(scored, row_scores(base)),
         "paired": paired(scored),
-        "engine": {f"{made['arm']}-{made['seed']}": made["engine"] for made in arms},
-        "seconds": {f"{made['arm']}-{made['seed']}": made["seconds"] for made in arms},
-        "final_loss": {f"{made['arm']}-{made['seed']}": made["loss"][-1] for made in arms},
-        "dead_experts": {f"seed {made['seed']}": dead_experts(made["expert_use"]) for made in mixed},
-        "expert_use": {f"seed {made['seed']}": made["expert_use"] for made in mixed},
+        "engine": {f"{result['arm']}-{result['seed']}": result["engine"] for result in arms},
+        "seconds": {f"{result['arm']}-{result['seed']}": result["seconds"] for result in arms},
+        "final_loss": {f"{result['arm']}-{result['seed']}": result["loss"][-1] for result in arms},
+        "dead_experts": {f"seed {result['seed']}": dead_experts(result["expert_use"]) for result in mixed},
+        "expert_use": {f"seed {result['seed']}": result["expert_use"] for result in mixed},
     }
 
 
@@ -434,12 +435,12 @@ def row_scores(predictions: dict[str, tuple[str, str]]) -> dict[str, dict[str, f
 
     from texlens.latex.parse.tokens import canonical_spacing
 
-    found = {}
-    for name, (truth, text) in predictions.items():
-        truth, text = canonical_spacing(truth), canonical_spacing(text)
-        similar = Levenshtein.normalized_similarity(truth, text)
-        found[name] = {"exact_match": float(truth == text), "edit_similarity": similar}
-    return found
+    scores = {}
+    for name, (reference, text) in predictions.items():
+        reference, text = canonical_spacing(reference), canonical_spacing(text)
+        similar = Levenshtein.normalized_similarity(reference, text)
+        scores[name] = {"exact_match": float(reference == text), "edit_similarity": similar}
+    return scores
 
 
 def _of(task: str, names) -> list[str]:
@@ -472,7 +473,7 @@ def paired(scored: dict) -> dict:
 
     from texlens.metrics.statistics import percentile_interval, resampled_sums
 
-    found: dict = {}
+    intervals: dict = {}
     seeds = [seed for seed in SEEDS if all((arm, seed) in scored for arm in ARMS)]
     if not seeds:
         return {}
@@ -488,12 +489,12 @@ def paired(scored: dict) -> dict:
             rows = by_seed.mean(0)
             sums = resampled_sums(rows[:, None], resamples=10_000)[:, 0] / max(len(rows), 1)
             interval = percentile_interval(rows.mean(), sums)
-            found.setdefault(task, {})[metric] = {
+            intervals.setdefault(task, {})[metric] = {
                 **interval.to_json(),
                 "seeds": [round(float(value), 5) for value in by_seed.mean(1)],
                 "standard_error_of_seeds": standard_error(by_seed.mean(1).tolist()),
             }
-    return found
+    return intervals
 
 
 def standard_error(values: list[float]) -> float | None:

@@ -1,14 +1,14 @@
-"""Rates of a decoder layer's products on a GPU: alone, with adapters in a border, with them added afterwards, in fp8.
+"""Rates of a decoder layer's products on a GPU: alone, with adapters in extra columns or added afterwards, in fp8.
 
     python benchmarks/product_rates.py             # Qwen3-VL-4B's widths, 16,384 tokens
     python benchmarks/product_rates.py --tokens 32768 --library cublaslt
     python benchmarks/product_rates.py --tiny      # small ones, on the CPU
 
-Random bf16 numbers, LoRA of rank 16. The forms of one product are run in turn, 20 calls each, in five rounds; told is
-the median of the rounds, so that a card that slows down as it warms up slows all forms alike.
+Random bf16 numbers, LoRA of rank 16. The forms of one product are run in turn, 20 calls each, in five rounds, and
+the median of the rounds is printed: a GPU that slows down as it warms up slows all forms alike.
 
-bordered: rows end where their border ends. aligned: each row begins at a multiple of 128 bytes. filled: the border is
-filled with zeros up to such a multiple, and multiplied with. turned: the slope times a transposed copy of the weight.
+augmented: rows end where their extra columns end. aligned: each row begins at a multiple of 128 bytes. filled: zeros
+are appended up to such a multiple, and multiplied with. turned: the gradient times a transposed copy of the weight.
 `sustained` is all products of a layer, both ways, 108 times over.
 """
 
@@ -32,53 +32,54 @@ def main() -> None:
     if options.library:
         torch.backends.cuda.preferred_blas_library(options.library)
     layer = []
-    for name, (high, wide, ranks) in WIDTHS.items():
-        high, wide = high // cut, wide // cut
-        flops = 2 * tokens * high * wide
-        tell(f"{name}, forward", forward_forms(tokens, high, wide, ranks, device), flops)
-        tell(f"{name}, slope", slope_forms(tokens, high, wide, ranks, device), flops)
-        layer += [pair(tokens, wide, high, device), pair(tokens, high, wide, device)]
+    for name, (height, width, ranks) in WIDTHS.items():
+        height, width = height // cut, width // cut
+        flops = 2 * tokens * height * width
+        print_rates(f"{name}, forward", forward_forms(tokens, height, width, ranks, device), flops)
+        print_rates(f"{name}, gradient", gradient_forms(tokens, height, width, ranks, device), flops)
+        layer += [pair(tokens, width, height, device), pair(tokens, height, width, device)]
     work = sum(2 * left.shape[0] * left.shape[1] * right.shape[1] for left, right in layer)
     layers = 2 if tiny else LAYERS
     seconds = timed(lambda: run(layer, layers), 1) / layers
     print(f"sustained, a layer: {1e3 * seconds:.4f} ms {work / seconds / 1e12:.1f} TFLOP/s")
 
 
-def forward_forms(tokens: int, high: int, wide: int, ranks: int, device: str) -> dict:
+def forward_forms(tokens: int, height: int, width: int, ranks: int, device: str) -> dict:
     """x @ weight.T in its forms."""
     draw = drawing(device)
-    x, whole, y, thin = draw(tokens, wide + ranks), draw(high, wide + ranks), draw(tokens, high), draw(tokens, ranks)
-    bare, weight = x[:, :wide].contiguous(), whole[:, :wide].contiguous()
+    x, whole = draw(tokens, width + ranks), draw(height, width + ranks)
+    y, lora_a_out = draw(tokens, height), draw(tokens, ranks)
+    bare, weight = x[:, :width].contiguous(), whole[:, :width].contiguous()
     even_x, even_whole = aligned(x), aligned(whole)
     full_x, full_whole = filled(x), filled(whole)
     forms = {
         "alone": lambda: bare @ weight.T,
-        "bordered": lambda: x @ whole.T,
+        "augmented": lambda: x @ whole.T,
         "aligned": lambda: even_x @ even_whole.T,
         "filled": lambda: full_x @ full_whole.T,
-        "adding the adapters": lambda: y.addmm_(thin, whole[:, wide:].T),
+        "adding the adapters": lambda: y.addmm_(lora_a_out, whole[:, width:].T),
     }
     if device == "cuda" and torch.cuda.get_device_capability() >= (8, 9):
         codes, weights = (part.to(torch.float8_e4m3fn) for part in (bare, weight))
-        scales = torch.rand(tokens, 1, device=device), torch.rand(1, high, device=device)
+        scales = torch.rand(tokens, 1, device=device), torch.rand(1, height, device=device)
         forms["fp8"] = lambda: product_of_codes(codes, weights, scales)
     return forms
 
 
-def slope_forms(tokens: int, high: int, wide: int, ranks: int, device: str) -> dict:
-    """slope @ weight in its forms."""
+def gradient_forms(tokens: int, height: int, width: int, ranks: int, device: str) -> dict:
+    """grad @ weight in its forms."""
     draw = drawing(device)
-    slope, whole = draw(tokens, high + ranks), draw(high + ranks, wide + ranks)
-    bare, weight = slope[:, :high].contiguous(), whole[:high, :wide].contiguous()
-    even_slope, even_whole = aligned(slope), aligned(whole)
-    full_slope, turned = filled(slope), filled(whole[:, :wide].T.contiguous())
-    full_whole = torch.cat([even_whole, even_whole[: full_slope.shape[1] - len(whole)]])
+    grad, whole = draw(tokens, height + ranks), draw(height + ranks, width + ranks)
+    bare, weight = grad[:, :height].contiguous(), whole[:height, :width].contiguous()
+    even_grad, even_whole = aligned(grad), aligned(whole)
+    full_grad, turned = filled(grad), filled(whole[:, :width].T.contiguous())
+    full_whole = torch.cat([even_whole, even_whole[: full_grad.shape[1] - len(whole)]])
     return {
         "alone": lambda: bare @ weight,
-        "bordered": lambda: slope @ whole[:, :wide],
-        "aligned": lambda: even_slope @ even_whole[:, :wide],
-        "filled": lambda: full_slope @ full_whole[:, :wide],
-        "turned": lambda: full_slope @ turned.T,
+        "augmented": lambda: grad @ whole[:, :width],
+        "aligned": lambda: even_grad @ even_whole[:, :width],
+        "filled": lambda: full_grad @ full_whole[:, :width],
+        "turned": lambda: full_grad @ turned.T,
     }
 
 
@@ -113,14 +114,14 @@ def product_of_codes(codes, weights, scales):
     )
 
 
-def tell(title: str, forms: dict, flops: float) -> None:
+def print_rates(title: str, forms: dict, flops: float) -> None:
     """Prints milliseconds and TFLOP/s of each form; the work is that of the weight alone."""
     seconds: dict[str, list[float]] = {name: [] for name in forms}
     for _ in range(ROUNDS):
         for name, call in forms.items():
             seconds[name].append(timed(call, CALLS))
-    for name, found in seconds.items():
-        middle = statistics.median(found)
+    for name, rounds in seconds.items():
+        middle = statistics.median(rounds)
         rate = "" if name == "adding the adapters" else f"{flops / middle / 1e12:8.1f} TFLOP/s"
         print(f"{title:18} {name:20} {1e3 * middle:9.4f} ms {rate}", flush=True)
 
