@@ -76,7 +76,7 @@ def checked(reference: str, text: str) -> list[str]:
     faults = []
     scored = ScoredPrediction.of(Prediction("row", reference, text))
     for metric in METRICS:
-        values = metric.statistics(reading)
+        values = metric.statistics(scored)
         if metric.columns == 1 and not 0 <= values[0] <= 1:
             faults.append(f"{metric.name} = {values[0]}")
     for name, rules in RULES.items():

@@ -45,7 +45,7 @@ def test_layers_of_one_input_are_near_the_exact_ones_and_equal_their_reference(t
         assert y.dtype == dx.dtype == torch.bfloat16
         assert far(y, exact) < 0.06
         assert far(dx, dx_exact) < 0.08
-        reference = in_fp8.cpu()(x.detach().cpu())
+        reference = coded.cpu()(x.detach().cpu())
         assert far(y, reference.cuda()) < 0.02
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.training import run_training
 from tests.unit.models.packed.test_nf4 import save_wide
 from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
