@@ -17,10 +17,11 @@ EXEMPT = (
     "tests/unit/config/test_aliases.py",
     "benchmarks/results",
     "tests/fixtures",
+    "tests/architecture/test_language.py",
 )
 """The list itself, the aliases of old names, results as they were written, and data."""
 
-Place = tuple[Path, int, str]
+Location = tuple[Path, int, str]
 
 
 def word_lists(glossary: str) -> tuple[list[str], list[str]]:
@@ -29,7 +30,7 @@ def word_lists(glossary: str) -> tuple[list[str], list[str]]:
     return _first_column(everywhere), _first_column(names)
 
 
-def offenses(file: Path, phrases: list[str], names: list[str]) -> Iterator[Place]:
+def offenses(file: Path, phrases: list[str], names: list[str]) -> Iterator[Location]:
     """Each line of the file that holds a phrase or binds a name to avoid."""
     text = file.read_text(encoding="utf-8")
     yield from ((file, number, word) for number, word in _phrases(text, phrases))
@@ -85,11 +86,11 @@ def _names(text: str, names: set[str]) -> Iterator[tuple[int, str]]:
 
 def main() -> int:
     phrases, names = word_lists(GLOSSARY.read_text(encoding="utf-8"))
-    places = [place for file in project_files(*sys.argv[1:]) for place in offenses(file, phrases, names)]
-    for file, number, word in places:
+    locations = [location for file in project_files(*sys.argv[1:]) for location in offenses(file, phrases, names)]
+    for file, number, word in locations:
         print(f"{file.relative_to(ROOT)}:{number}: {word}")
-    print(f"{len(places)} places")
-    return 1 if places else 0
+    print(f"{len(locations)} places")
+    return 1 if locations else 0
 
 
 if __name__ == "__main__":

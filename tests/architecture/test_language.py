@@ -16,8 +16,8 @@ def found_in(tmp_path: Path, text: str, name: str = "a.py") -> list[str]:
 
 @pytest.mark.parametrize("folder", [*FOLDERS, "README.md", "CONTRIBUTING.md"])
 def test_no_file_holds_a_word_to_avoid(folder):
-    places = [place for file in project_files(folder) for place in offenses(file, PHRASES, NAMES)]
-    assert [f"{file.relative_to(ROOT)}:{line}: {word}" for file, line, word in places] == []
+    locations = [location for file in project_files(folder) for location in offenses(file, PHRASES, NAMES)]
+    assert [f"{file.relative_to(ROOT)}:{line}: {word}" for file, line, word in locations] == []
 
 
 @pytest.mark.parametrize("text", ['"""The slope of x."""', "grad_slope = 1", "def takeSlope(): ...", "# the slope"])

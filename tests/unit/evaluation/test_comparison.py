@@ -42,8 +42,8 @@ def test_every_score_has_a_paired_difference():
 
 def test_a_paired_interval_is_tighter_than_the_systems_own():
     pair = compare({"base": rows(15), "adapter": rows(16)}).pairs[0].differences["exact_match"]
-    alone = score(rows(15)).values["exact_match"]
-    assert pair.high - pair.low < (alone.high - alone.low) / 2
+    adapter = score(rows(15)).values["exact_match"]
+    assert pair.high - pair.low < (adapter.high - adapter.low) / 2
 
 
 def test_a_system_against_itself_differs_by_nothing():

@@ -16,10 +16,10 @@ from texlens.latex.parse.parser import parse
 def test_the_shipped_rows_are_those_that_the_script_makes():
     shipped = parquet.read_table(OUT / "train-00000-of-00001.parquet").slice(0, 5).to_pylist()
 
-    made = list(islice(demo_rows(SEED), 5))
+    generated = list(islice(demo_rows(SEED), 5))
 
-    assert [row["text"] for row in made] == [row["text"] for row in shipped]
-    for row, other in zip(made, shipped, strict=True):
+    assert [row["text"] for row in generated] == [row["text"] for row in shipped]
+    for row, other in zip(generated, shipped, strict=True):
         pixels, expected = (np.asarray(Image.open(io.BytesIO(r["image"]["bytes"]))) for r in (row, other))
         assert np.array_equal(pixels, expected)
 

@@ -95,9 +95,9 @@ def test_a_formula_that_can_not_be_drawn_says_why():
 
 
 def test_each_formula_is_drawn_once():
-    asked = []
-    rows_of(drawn=drawings(lambda formula: asked.append(formula) or "<svg/>"))
-    assert len(asked) == len(set(asked))
+    formulas = []
+    rows_of(drawn=drawings(lambda formula: formulas.append(formula) or "<svg/>"))
+    assert len(formulas) == len(set(formulas))
 
 
 def test_drawing_stops_when_its_bytes_or_seconds_are_spent():
@@ -166,7 +166,7 @@ def test_a_wrong_row_shows_text_and_truth_with_their_differences():
     assert entry["cdm"] == 0.75
 
 
-def test_what_cannot_be_paired_is_drawn_plainly():
+def test_what_cannot_be_paired_is_drawn_without_colors():
     def draw_pair(reference, text):
         raise LatexError("unknown command", 3)
 
