@@ -25,6 +25,9 @@ NEEDS = {
     "to be stopped; tests/integration/test_serving.py and test_page.py run it": ("texlens serve", "texlens ui"),
     "more validation rows; tests/integration/test_serving.py runs it": ("texlens calibrate",),
     "bitsandbytes; tests/unit/exporting runs it": ("nano-nf4",),
+    "an export and predictions of these rows; tests/integration/test_compare_systems.py runs it": (
+        "exported/nano nano",
+    ),
 }
 """Why some printed commands are not run here, by a part of their line."""
 SMALL = {
@@ -125,7 +128,7 @@ def test_plan_without_a_network_reports_the_parameters_and_what_it_can_not_know(
     assert output["parameters"]["trainable"] > 0
     assert output["tokens"] is None
     assert output["steps"] is None
-    assert "tokens and steps are not known: linxy/LaTeX_OCR: no network" in output["notes"][0]
+    assert "tokens and steps are unknown: linxy/LaTeX_OCR: no network" in output["notes"][0]
 
 
 def test_train_as_json(texlens, run_file, tmp_path):
