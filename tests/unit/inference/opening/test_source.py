@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.inference.opening.test_open_shared import SAMPLE, made_run
+from tests.unit.inference.test_open_shared import SAMPLE, made_run
 from texlens.core.errors import ModelError, RunError
 from texlens.inference.open import open_model
 from texlens.inference.opening.source import LoadOptions, resolve
