@@ -40,7 +40,10 @@ def find_gpu(name: str) -> Gpu:
         ConfigError: no such GPU in the table, or none in this machine.
     """
     if name == "auto":
-        return _local_gpu()
+        local = local_gpu()
+        if local is None:
+            raise ConfigError("--gpu auto: torch finds no GPU on this machine; name one, such as --gpu rtx4090")
+        return local
     key = name.lower()
     for gpu in known_gpus():
         if gpu.name == key:
@@ -51,18 +54,23 @@ def find_gpu(name: str) -> Gpu:
     raise ConfigError(f"--gpu {name}: no such GPU; {hint} ({', '.join(names)}, auto)")
 
 
-def _local_gpu() -> Gpu:
+def local_gpu() -> Gpu | None:
+    """The GPU of this machine, or None."""
     if not torch.cuda.is_available():
-        raise ConfigError("--gpu auto: torch finds no GPU on this machine; name one, such as --gpu rtx4090")
+        return None
     properties = torch.cuda.get_device_properties(0)
     memory = properties.total_memory / 2**30
     same_title = [gpu for gpu in known_gpus() if gpu.title == properties.name]
     if same_title:
         return replace(min(same_title, key=lambda gpu: abs(gpu.memory_gib - memory)), memory_gib=round(memory, 1))
-    nearest = min(known_gpus(), key=lambda gpu: abs(gpu.memory_gib - memory))
     bf16 = (properties.major, properties.minor) >= (8, 0)
     fp8 = (properties.major, properties.minor) >= (8, 9)
-    source = f"not in the table: its own memory, and the rates of {nearest.name}"
-    return replace(
-        nearest, name="auto", title=properties.name, memory_gib=round(memory, 1), bf16=bf16, fp8=fp8, source=source
-    )
+    return replace(gpu_of_memory(round(memory, 1)), name="auto", title=properties.name, bf16=bf16, fp8=fp8)
+
+
+def gpu_of_memory(memory_gib: float, like: Gpu | None = None) -> Gpu:
+    """A GPU with so much memory, and otherwise that of `like`, or the known one that is nearest in memory."""
+    nearest = like or min(known_gpus(), key=lambda gpu: abs(gpu.memory_gib - memory_gib))
+    source = f"its own memory, and the rates of {nearest.name}"
+    title = nearest.title if like else f"a GPU of {memory_gib:g} GiB"
+    return replace(nearest, name="auto", title=title, memory_gib=memory_gib, source=source)

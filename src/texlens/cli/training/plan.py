@@ -48,9 +48,9 @@ def plan(
         print_json(planned.to_json() | ({"on_gpu": on_gpu.to_json()} if on_gpu else {}))
         return
     console = result_console()
-    _show_parameters(planned, console)
+    show_parameters(planned, console)
     if on_gpu:
-        _show_gpu(on_gpu, console)
+        show_gpu(on_gpu, console)
     if fitted:
         console.print(f"written: {fitted}")
 
@@ -65,7 +65,7 @@ def _planned(config, gpu: str, gpus: int):
     return planned, plan_on_gpu(config, planned.model_config, planned.sizes, device, gpus)
 
 
-def _show_parameters(planned, console) -> None:
+def show_parameters(planned, console) -> None:
     total = planned.base_parameters + planned.adapter.added
     console.print(coverage_table(planned.adapter))
     console.print(
@@ -86,7 +86,7 @@ def _show_parameters(planned, console) -> None:
         console.print(f"note: {note}", style="yellow", markup=False)
 
 
-def _show_gpu(plan, console) -> None:
+def show_gpu(plan, console) -> None:
     from texlens.planner.fit import as_overrides
 
     console.print()
