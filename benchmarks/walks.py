@@ -1,15 +1,19 @@
 """How far a value travels through the code: distinct files that receive it, and calls that carry it to another package.
 
-    python benchmarks/walks.py [--json FILE]
+    python benchmarks/walks.py [--json FILE] [--details] [--depth 1]
 
 Each walk runs a small job on the bundled model (a minute on a CPU) with a marked value, such as the rank 13, and
-records every function of TexLens that receives it as an argument, alone or up to three levels inside of one. Run it
-with PYTHONPATH set to the source of another version to compare the two. Needs bitsandbytes and httpx.
+records every function of TexLens that receives it as an argument: alone, or as a field or item of one (`--depth 1`; a
+function that takes the whole settings, with the value deep inside, only passes them on and counts at `--depth 3`).
+Functions are taken in the order in which they first receive the value. A stay is a stretch of them in one file, and a
+return is a stay in a file that the value had left. Run it with PYTHONPATH set to the source of another version to
+compare the two. Needs bitsandbytes and httpx.
 """
 
 import argparse
 import contextlib
 import io
+import itertools
 import json
 import os
 import signal
@@ -31,7 +35,7 @@ import texlens
 
 SOURCE = str(Path(texlens.__file__).parent)
 RANK, LEARNING_RATE = 13, 1.2345e-4
-MAX_DEPTH, MAX_ITEMS = 3, 40
+MAX_ITEMS = 40
 SETTINGS = (
     *("model.path=nano", "data.path=demo", "data.splits.train=train[:8]", "data.splits.validation=null"),
     *("data.splits.test=test[:2]", f"adapter.rank={RANK}", "train.steps=1", "train.batch_size=8"),
@@ -52,16 +56,27 @@ PICTURE = _picture()
 class Walk:
     """Functions that received the value, as (file, function), and the calls between packages that carried it."""
 
-    functions: set[tuple[str, str]] = field(default_factory=set)
+    functions: dict[tuple[str, str], None] = field(default_factory=dict)
+    """In the order of their first calls."""
     crossings: set[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=set)
 
     def counts(self) -> dict[str, int]:
-        files = {file for file, _ in self.functions}
-        return {"files": len(files), "functions": len(self.functions), "cross-package calls": len(self.crossings)}
+        stays = [file for file, _ in itertools.groupby(file for file, _ in self.functions)]
+        return {
+            "files": len(set(stays)),
+            "functions": len(self.functions),
+            "cross-package calls": len(self.crossings),
+            "stays": len(stays),
+            "returns": len(stays) - len(set(stays)),
+        }
+
+    def details(self) -> list[str]:
+        calls = [f"{' '.join(caller)} -> {' '.join(called)}" for caller, called in self.crossings]
+        return [" ".join(function) for function in self.functions] + sorted(calls)
 
 
 @contextlib.contextmanager
-def recording(holds: Callable[[Any], bool]) -> Iterator[Walk]:
+def recording(holds: Callable[[Any], bool], depth: int) -> Iterator[Walk]:
     """Follows each call of TexLens's functions, in all threads, whose arguments hold the value."""
     walk = Walk()
 
@@ -69,9 +84,9 @@ def recording(holds: Callable[[Any], bool]) -> Iterator[Walk]:
         if event != "call" or not frame.f_code.co_filename.startswith(SOURCE):
             return
         names = frame.f_code.co_varnames[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
-        if any(contains(frame.f_locals.get(name), holds) for name in names):
+        if any(contains(frame.f_locals.get(name), holds, depth) for name in names):
             here, caller = place_of(frame), calling(frame)
-            walk.functions.add(here)
+            walk.functions[here] = None
             if caller and package(caller) != package(here):
                 walk.crossings.add((caller, here))
 
@@ -84,12 +99,10 @@ def recording(holds: Callable[[Any], bool]) -> Iterator[Walk]:
         threading.setprofile(None)
 
 
-def contains(value: Any, holds: Callable[[Any], bool], depth: int = 0) -> bool:
+def contains(value: Any, holds: Callable[[Any], bool], depth: int) -> bool:
     if holds(value):
         return True
-    if depth == MAX_DEPTH:
-        return False
-    return any(contains(part, holds, depth + 1) for part in parts(value))
+    return depth > 0 and any(contains(part, holds, depth - 1) for part in parts(value))
 
 
 def parts(value: Any) -> list[Any]:
@@ -144,7 +157,7 @@ def named(*names: str) -> Callable[[Any], bool]:
     return lambda value: type(value).__name__ in names
 
 
-def walks(folder: Path) -> Iterator[tuple[str, Walk]]:
+def walks(folder: Path, depth: int) -> Iterator[tuple[str, Walk]]:
     recipe = folder / "run.yaml"
     recipe.write_text(f"name: run\noutput: {folder}\nmodel: {{path: nano}}\ndata: {{path: demo}}\n")
     changes = [part for change in SETTINGS for part in ("--set", change)]
@@ -155,14 +168,14 @@ def walks(folder: Path) -> Iterator[tuple[str, Walk]]:
             lambda value: type(value) is float and value == LEARNING_RATE,
         ),
     ):
-        with recording(holds) as walk:
+        with recording(holds, depth) as walk:
             run("train", str(recipe), *changes, "--set", f"output={folder / str(len(name))}", "--no-compare")
         yield name, walk
     trained = next(folder.glob("*/run"))
-    with recording(named("Prediction")) as walk:
+    with recording(named("Prediction"), depth) as walk:
         run("compare", str(trained))
     yield "a prediction, from decoding to the report", walk
-    with recording(equals("nf4")) as walk:
+    with recording(equals("nf4"), depth) as walk:
         run(
             "export",
             str(trained),
@@ -176,16 +189,16 @@ def walks(folder: Path) -> Iterator[tuple[str, Walk]]:
             "99",
         )
     yield "an NF4 export, from the command to the verified folder", walk
-    yield "an image, from the request to the answer", served(trained)
+    yield "an image, from the request to the answer", served(trained, depth)
 
 
-def served(trained: Path) -> Walk:
+def served(trained: Path, depth: int) -> Walk:
     """One image is read by `texlens serve` in this thread, asked from another."""
     port = free_port()
     asking = threading.Thread(target=ask, args=(port,))
     asking.start()
     with recording(
-        lambda value: type(value).__name__ == "LazyImage" or (type(value) is bytes and value == PICTURE)
+        lambda value: type(value).__name__ == "LazyImage" or (type(value) is bytes and value == PICTURE), depth
     ) as walk:
         run("serve", str(trained), "--port", str(port))
     asking.join()
@@ -215,12 +228,17 @@ def ask(port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, help="write the counts here too")
+    parser.add_argument("--depth", type=int, default=1, help="how deep inside an argument the value counts")
+    parser.add_argument("--details", action="store_true", help="name the functions and the calls between packages")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        counts = {name: walk.counts() for name, walk in walks(Path(folder))}
-    for name, count in counts.items():
-        print(f"{name}: " + ", ".join(f"{number} {what}" for what, number in count.items()))
+        recorded = dict(walks(Path(folder), args.depth))
+    for name, walk in recorded.items():
+        print(f"{name}: " + ", ".join(f"{number} {what}" for what, number in walk.counts().items()))
+        if args.details:
+            print(*(f"    {line}" for line in walk.details()), sep="\n")
     if args.json:
+        counts = {name: walk.counts() for name, walk in recorded.items()}
         args.json.write_text(json.dumps(counts, indent=2) + "\n")
 
 

@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 from PIL import Image
 
 from tests.unit.data.pictures import noise
@@ -27,17 +26,6 @@ def test_a_crop_keeps_the_size_and_stretches_nothing():
 
     assert cropped.size == (80, 40)
     assert cropped.tobytes() != image.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("step", "strength"),
-    [("brightness", 0.3), ("contrast", 0.4), ("saturation", 0.5), ("hue_degrees", 40), ("blur_px", 2), ("noise", 20),
-     ("jpeg_quality", 20)],
-)  # fmt: skip
-def test_each_color_change_alone_is_seen(step, strength):
-    changed = PhotoTransform(**NONE | {step: strength})(halves(), np.random.default_rng(1))
-    assert changed.size == (64, 48)
-    assert changed.tobytes() != halves().tobytes()
 
 
 def test_the_same_generator_gives_the_same_photograph():

@@ -13,16 +13,6 @@ ROWS = [
 ]
 
 
-def test_what_is_written_is_read_back_as_it_was(tmp_path):
-    assert write_predictions(tmp_path / "new" / "p.jsonl", ROWS) == 3
-    assert read_predictions(tmp_path / "new" / "p.jsonl") == ROWS
-
-
-def test_one_row_is_one_line(tmp_path):
-    write_predictions(tmp_path / "p.jsonl", ROWS)
-    assert (tmp_path / "p.jsonl").read_bytes().count(b"\n") == 3
-
-
 def test_a_writer_that_dies_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path):
     def dying():
         yield ROWS[1]
@@ -62,9 +52,3 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "p.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"p\.jsonl: not UTF-8"):
         read_predictions(tmp_path / "p.jsonl")
-
-
-def test_a_file_with_the_old_field_names_is_read(tmp_path):
-    path = tmp_path / "old.jsonl"
-    path.write_text('{"id": "a", "truth": "x^2", "text": "x", "more_truths": ["x"]}\n')
-    assert read_predictions(path) == [Prediction("a", "x^2", "x", more_references=("x",))]

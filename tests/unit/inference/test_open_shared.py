@@ -1,6 +1,5 @@
 """Runs of every kind: server and evaluation read an image alike, or the run is refused with the reason."""
 
-import importlib.util
 from pathlib import Path
 
 import httpx
@@ -18,9 +17,9 @@ from texlens.core.errors import ModelError
 from texlens.core.files import write_json, write_text
 from texlens.core.run_folder import RunFolder
 from texlens.data.sample import LazyImage, Sample
-from texlens.inference.open import open_model, wrap_model
-from texlens.inference.open_shared import base_of, open_shared
-from texlens.inference.opening.source import resolve, resolve_run_base
+from texlens.inference.open import wrap_model
+from texlens.inference.open_shared import open_shared
+from texlens.inference.opening.source import resolve
 from texlens.inference.scheduling.scheduler import open_scheduler
 from texlens.models.build import build_base, build_model
 from texlens.models.checkpoint import read_config
@@ -42,9 +41,6 @@ KINDS = {
     "all": ("qwen2_vl", {"kind": "full", "targets": ["all"]}),
     "experts": ("qwen3_vl_moe", {"rank": 2, "targets": ATTENTION, "experts": "lora"}),
 }
-needs_bitsandbytes = pytest.mark.skipif(
-    importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"
-)
 
 
 def made_run(folder: Path, name: str, family: str, adapter: dict, quantize: str = "none") -> RunFolder:
@@ -96,54 +92,6 @@ def read_by_server(run: RunFolder) -> tuple[list[str], str]:
 
 def open_all(*names: object):
     return open_shared([resolve(str(name)) for name in names])
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_run_of_any_kind_is_served_as_it_is_read(kind, tmp_path):
-    family, adapter = KINDS[kind]
-    run = made_run(tmp_path, kind, family, adapter)
-    models, text = read_by_server(run)
-    assert text == read_directly(run)
-    assert models == [kind] if adapter.get("kind") == "full" else [kind, f"base-{family}-none"]
-
-
-@pytest.mark.parametrize("kind", [kind for kind, (_, adapter) in KINDS.items() if adapter.get("kind") != "full"])
-def test_base_under_an_adapter_equals_the_base_alone(kind, tmp_path):
-    family, adapter = KINDS[kind]
-    run = made_run(tmp_path, kind, family, adapter)
-    adapted = open_model(run.path)
-    base = open_model(resolve_run_base(load_config(run.config), run))
-
-    logits = adapted.next_token_logits([SAMPLE])
-    assert torch.equal(base_of(adapted).next_token_logits([SAMPLE]), base.next_token_logits([SAMPLE]))
-    assert not torch.equal(logits, base.next_token_logits([SAMPLE]))
-    assert torch.equal(adapted.next_token_logits([SAMPLE]), logits), "the adapter is active again"
-
-
-@needs_bitsandbytes
-@pytest.mark.parametrize("quantize", ["nf4", "int8"])
-def test_run_on_a_packed_base_is_served_on_it(quantize, tmp_path):
-    run = made_run(tmp_path, quantize, "qwen3_vl", {"rank": 2}, quantize)
-    assert read_by_server(run)[1] == read_directly(run)
-    model = open_model(run.path).backend.model
-    assert getattr(model, f"is_loaded_in_{4 if quantize == 'nf4' else 8}bit")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU may have products in fp8")
-def test_base_in_fp8_is_refused_with_the_reason(tmp_path):
-    run = made_run(tmp_path, "fp8", "qwen3_vl", {"rank": 2})
-    write_text(run.config, run.config.read_text().replace("quantize: none", "quantize: fp8"))
-    with pytest.raises(Exception, match="fp8 can't be used here"):
-        open_all(run.path)
-
-
-def test_two_moe_lora_runs_take_turns_on_one_base(tmp_path):
-    runs = [made_run(tmp_path, name, "qwen3_vl", MOE_LORA) for name in ("one", "second")]
-    with open_scheduler([str(run.path) for run in runs]) as scheduler, serving(scheduler, ServeSettings()) as url:
-        for run in runs:
-            data = {"model": run.path.name, "max_tokens": "6"}
-            answer = httpx.post(f"{url}/v1/read", files={"file": IMAGE}, data=data, timeout=300).json()
-            assert (answer["model"], answer["raw"]) == (run.path.name, read_directly(run))
 
 
 def test_run_trained_in_full_needs_its_base_no_more(tmp_path):

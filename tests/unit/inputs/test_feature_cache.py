@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fixtures.drawn_images import drawn
 from texlens.core.errors import RunError
 from texlens.data.sample import LazyImage
 from texlens.inputs.example import Example
@@ -67,19 +66,6 @@ def test_a_disk_that_takes_nothing_is_reported_and_leaves_nothing_behind(tmp_pat
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(RunError, match=r"takes no more features \(Not a directory\); make room, set TEXLENS_CACHE"):
         FeatureStore(tmp_path / "file", 2, 3, torch.bfloat16).write({"ab": features_of(4)})
-
-
-def test_the_room_still_needed_is_reckoned_from_the_rows(store):
-    from texlens.data.geometry import ImageGeometry
-    from texlens.data.sample import Sample
-
-    images = [LazyImage.from_bytes(drawn(64, 64, number % 2)) for number in range(4)]
-    rows = [Sample(str(number), image, "x") for number, image in enumerate(images)]
-    geometry = ImageGeometry(patch_size=16, min_pixels=64 * 64)
-    assert store.missing_bytes(rows, geometry) == 2 * 4 * 2 * 3 * 2
-    store.write({store.key(images[0]): features_of(4)})
-    assert store.missing_bytes(rows, geometry) == 1 * 4 * 2 * 3 * 2
-    assert store.free_bytes() > 0
 
 
 def example(name: str, grids, features, keys) -> Example:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from texlens.core.errors import DataError
 from texlens.data.sample import RejectedRow
 from texlens.inputs.example import IGNORED, Example
-from texlens.inputs.pack import PackSpec, build_pack
+from texlens.inputs.pack import PackSpec
 from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset, assign_packs, bin_pack
 
 IMAGE, PAD = 9, 0
@@ -18,46 +18,6 @@ def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) 
     prompt = [1, *[IMAGE] * (rows * columns // 4), 2]
     patches = np.full((rows * columns, 12), fill, np.uint8)
     return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, (1, rows, columns), name, patches)
-
-
-def test_a_pack_holds_its_examples_end_to_end():
-    pack = build_pack([example("a", (2, 4), [5, 6]), example("b", (2, 2), [7])], LAYOUT)
-    assert pack["rows"] == ["a", "b"]
-    assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, 1, IMAGE, 2, 7]
-    assert pack["text_ends"].tolist() == [0, 6, 10, 10]
-    assert pack["label_rows"].tolist() == [3, 4, 8]
-    assert pack["labels"].tolist() == [5, 6, 7]
-    assert pack["image_rows"].tolist() == [1, 2, 7]
-    assert pack["feature_rows"].tolist() == [0, 1, 2]
-    assert pack["image_ends"].tolist() == [0, 8, 12, 12]
-    assert pack["positions"].tolist() == [
-        [0, 1, 1, 3, 4, 5, 0, 1, 2, 3],
-        [0, 1, 1, 3, 4, 5, 0, 1, 2, 3],
-        [0, 1, 2, 3, 4, 5, 0, 1, 2, 3],
-    ]
-    assert pack["cells"].tolist() == [[0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3, 0, 1, 0, 1]]
-    assert (pack["longest_text"], pack["longest_image"], pack["tokens"]) == (6, 8, 10)
-
-
-def test_padding_is_a_segment_of_its_own_without_labels():
-    spec = PackSpec(IMAGE, PAD, token_multiple=8, patch_multiple=16)
-    pack = build_pack([example("a", (2, 4), [5, 6])], spec)
-    assert pack["ids"].tolist() == [1, IMAGE, IMAGE, 2, 5, 6, PAD, PAD]
-    assert pack["text_ends"].tolist() == [0, 6, 8]
-    assert pack["labels"].tolist() == [5, 6]
-    assert pack["patches"].shape == (16, 12)
-    assert pack["image_ends"].tolist() == [0, 8, 16]
-    assert pack["feature_rows"].tolist() == [0, 1]
-
-
-def test_windows_hold_neighboring_patches():
-    spec = PackSpec(IMAGE, PAD, window=1)
-    pack = build_pack([example("a", (4, 4), [5])], spec)
-    assert pack["window_ends"].tolist() == [0, 4, 8, 12, 16, 16]
-    assert pack["longest_window"] == 4
-    windowed = build_pack([example("a", (4, 6), [5])], PackSpec(IMAGE, PAD, window=2))
-    assert windowed["window_ends"].tolist() == [0, 16, 24, 24]
-    assert windowed["feature_rows"].tolist() == [0, 1, 4, 2, 3, 5]
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(10, 100))

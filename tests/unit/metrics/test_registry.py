@@ -5,7 +5,7 @@ import pytest
 
 from texlens.core.errors import ConfigError
 from texlens.metrics.prediction import Prediction
-from texlens.metrics.registry import METRICS, SETS, Metric, chosen_metrics, metric_named, run_metrics
+from texlens.metrics.registry import METRICS, Metric, chosen_metrics, metric_named
 from texlens.metrics.scored_prediction import ScoredPrediction
 
 
@@ -121,16 +121,3 @@ def test_metrics_are_chosen_by_name_in_the_order_of_the_registry():
 def test_an_unknown_metric_is_named():
     with pytest.raises(ConfigError, match="no metric is named 'accuracy'; choose from all, formulas, captions"):
         chosen_metrics(["accuracy"])
-
-
-def test_a_set_stands_for_its_metrics():
-    assert [metric.name for metric in chosen_metrics("captions, valid")] == [
-        "exact_match", "length_limit", "loops", "valid", "caption_bleu4", "caption_rouge_l", "cider",
-    ]  # fmt: skip
-    assert all(metric_named(name) for names in SETS.values() for name in names)
-
-
-def test_exact_match_is_always_among_the_metrics_of_a_run():
-    assert [metric.name for metric in run_metrics(["cdm_f1"])] == ["exact_match", "cdm_f1"]
-    with pytest.raises(ConfigError, match=r"evaluate\.metrics: no metric is named 'bleu'; did you mean 'bleu4'"):
-        run_metrics(["bleu"])

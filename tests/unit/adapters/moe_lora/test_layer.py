@@ -42,17 +42,6 @@ def test_a_shared_expert_is_added_to_every_token():
     torch.testing.assert_close(layer(x), by_the_formula(layer, x, None) + 2.0 * shared, rtol=1e-5, atol=1e-5)
 
 
-def test_the_layer_turned_off_is_its_base():
-    layer, x = build_layer(), torch.randn(6, 5)
-    layer.enable_adapters(False)
-    assert torch.equal(layer(x), layer.base_layer(x))
-
-
 def test_the_likeliest_experts_are_kept_and_their_weights_fill_up_to_1():
     gates = keep_top(torch.tensor([[0.5, 0.3, 0.2]]), 2)
     torch.testing.assert_close(gates, torch.tensor([[0.625, 0.375, 0.0]]))
-
-
-def test_merging_is_refused_with_the_reason():
-    with pytest.raises(ValueError, match="weighs the experts for every token"):
-        build_layer().merge()

@@ -37,20 +37,6 @@ def test_drawn_tokens_follow_the_distribution():
     assert shares.tolist() == pytest.approx(PROBABILITIES[0].tolist(), abs=0.015)
 
 
-def test_temperature_sharpens_the_distribution():
-    generator = torch.Generator().manual_seed(0)
-    tokens = draw(PROBABILITIES.log().repeat(20_000, 1), Sampling(temperature=0.5), generator)
-    expected = PROBABILITIES[0] ** 2 / (PROBABILITIES[0] ** 2).sum()
-    assert (torch.bincount(tokens, minlength=4) / len(tokens)).tolist() == pytest.approx(expected.tolist(), abs=0.015)
-
-
-@pytest.mark.parametrize("temperature", [1e-320, 1e-40, 1e-6, 1e-3])
-def test_tiny_temperature_is_greedy(temperature):
-    generator = torch.Generator().manual_seed(0)
-    tokens = draw(PROBABILITIES.log().repeat(100, 1), Sampling(temperature=temperature), generator)
-    assert tokens.tolist() == [0] * 100
-
-
 def test_repetition_penalty_divides_positive_logits_and_multiplies_negative_ones():
     logits = torch.tensor([[2.0, 1.5, -1.0, -1.2], [2.0, 1.5, -1.0, -1.2]])
     samplings = [Sampling(repetition_penalty=2.0), Sampling()]

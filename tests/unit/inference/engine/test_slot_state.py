@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from texlens.inference.engine.slot_state import ACTIVE, ENDED, FULL, LOOPED, SlotState
+from texlens.inference.engine.slot_state import ACTIVE, LOOPED, SlotState
 from texlens.metrics.repetition import ends_in_loop
 
 
@@ -28,9 +28,3 @@ def test_repetition_ends_a_row_where_the_host_would(cycle):
 
     assert (results[-1] == LOOPED) == (expected is not None)
     assert len(results) == (expected or len(tokens))
-
-
-def test_end_and_limit():
-    assert statuses([1, 2, 99, 3]) == [ACTIVE, ACTIVE, ENDED]
-    assert statuses([1, 2, 3, 4], limit=3) == [ACTIVE, ACTIVE, FULL]
-    assert statuses([7] * 60, guard=False)[-1] == ACTIVE

@@ -7,10 +7,9 @@ from tests.unit.serve.conftest import IMAGE, tiny_scheduler
 from texlens.core.errors import ModelError
 from texlens.data.sample import LazyImage
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.scheduling.job import QueueFullError, StoppingError
+from texlens.inference.scheduling.job import StoppingError
 
 PICTURES = [drawn(*size, seed=row) for row, size in enumerate([(120, 40), (64, 64), (200, 30), (90, 70), (60, 150)])]
-LONG = Sampling(300, repetition_guard=False)
 
 
 def prompt(scheduler, image=IMAGE, model="base"):
@@ -55,30 +54,6 @@ def test_many_rows_share_their_steps(scheduler):
     finished(scheduler.submit([prompt(scheduler)] * 16, model="base", sampling=Sampling(20, repetition_guard=False)))
 
     assert scheduler.counts.steps - before < 3 * 20
-
-
-def test_cancelled_row_leaves_and_the_others_stay(scheduler):
-    stays, leaves = scheduler.submit(
-        [prompt(scheduler)] * 2, model="base", sampling=Sampling(60, repetition_guard=False)
-    )
-    leaves.cancel()
-    finished([stays, leaves])
-
-    assert (leaves.outcome, stays.outcome) == ("cancelled", "done")
-    assert len(leaves.state.tokens) < len(stays.state.tokens) == 60
-
-
-def test_full_queue_refuses_with_a_time_to_retry():
-    with tiny_scheduler(slots=1, max_waiting=2) as scheduler:
-        jobs = scheduler.submit([prompt(scheduler)], model="base", sampling=LONG)
-        while not scheduler.running:
-            pass
-        jobs += scheduler.submit([prompt(scheduler)] * 2, model="base", sampling=LONG)
-        with pytest.raises(QueueFullError, match="2 requests are waiting") as caught:
-            scheduler.submit([prompt(scheduler)], model="base")
-        assert 1 <= caught.value.retry_after_s <= 60
-        for job in jobs:
-            job.cancel()
 
 
 def test_close_finishes_running_jobs_and_refuses_new_ones():

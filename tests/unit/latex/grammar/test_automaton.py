@@ -46,25 +46,6 @@ def test_what_no_formula_begins_with_is_refused(text):
     assert advance(START, text) is None
 
 
-@pytest.mark.parametrize(
-    ("beginning", "end"),
-    [
-        (r"\frac{a", "}{}"),
-        (r"\left( x", r"\right."),
-        (r"\begin{matrix} a & {b", r"}\end{matrix}"),
-        (r"\text{a $x", "$}"),
-        (r"\sqrt[", "]{}"),
-        (r"x \fra", r"c{}{}"),
-        (r"\begin{array}{", r"c}\end{array}"),
-        ("", "{}"),
-    ],
-)
-def test_closing_completes_a_beginning(beginning, end):
-    state = advance(START, beginning)
-    assert closing(state) == end
-    assert is_complete(advance(state, end))
-
-
 def test_whatever_the_automaton_completes_parses():
     rng = random.Random(0)
     names, environments = sorted(COMMAND_NAMES), sorted(ENVIRONMENTS)

@@ -1,18 +1,12 @@
 """Pictures of layouts: PNG and SVG."""
 
-import xml.etree.ElementTree as ElementTree
-from io import BytesIO
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from texlens.core.errors import LatexError
 from texlens.latex.layout.fonts import FONT_NAMES
 from texlens.latex.layout.formula import layout
-from texlens.latex.render.formats import render_png, render_svg
 from texlens.latex.render.raster import draw
-from texlens.latex.render.svg import to_svg
 
 FORMULA = r"\frac{\sqrt{x^2+1}}{\alpha}"
 
@@ -61,26 +55,3 @@ def test_a_picture_beyond_measure_is_refused():
 
 def test_an_empty_formula_is_an_empty_picture():
     assert np.asarray(draw(layout(""), 20)).min() == 255
-
-
-def test_svg_defines_each_outline_once():
-    root = ElementTree.fromstring(to_svg(layout("xx+x"), color="#123"))
-    space = "{http://www.w3.org/2000/svg}"
-    assert len(root.findall(f"{space}defs/{space}path")) == 2
-    assert len(root.findall(f"{space}use")) == 4
-    assert root.get("fill") == "#123"
-
-
-def test_svg_is_safe_against_its_formula():
-    ElementTree.fromstring(render_svg(r'\text{<script>\&"}'))
-
-
-def test_png_bytes_open():
-    image = Image.open(BytesIO(render_png(FORMULA, pixels_per_em=16)))
-    assert image.format == "PNG"
-    assert image.width > 40
-
-
-def test_a_formula_that_is_none_raises_one_line():
-    with pytest.raises(LatexError, match="unknown command"):
-        render_png(r"\nosuchthing")

@@ -129,17 +129,6 @@ def test_the_last_layer_of_label_rows_alone_gives_what_all_rows_give(backend):
     assert worst(gradients((chosen * weigh).sum(), trained), expected) < 1e-5
 
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_layers_module_by_module_do_too_and_vision_adapters_take_part(family):
-    model, processor = tiny_model(family)
-    trained = adapted(model, target_modules=r".*(visual\.blocks.*(qkv|proj)|language_model.*(q_proj|o_proj))$")
-    expected = gradients(stock_loss(trained, processor), trained)
-    forward = packed_forward(trained.base_model.model, processor.geometry, fused=False)
-    results = gradients(forward.loss(pack_of(model, processor)) / 7, trained)
-    assert any("visual" in name for name in results)
-    assert worst(results, expected) < 2e-5
-
-
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -153,29 +142,3 @@ def test_what_can_not_be_fused_runs_module_by_module_and_says_why(options, reaso
     forward = packed_forward(trained.base_model.model, processor.geometry)
     assert set(forward.text.unfused.values()) == {reason}
     assert forward.fused_layers == 0
-
-
-def test_stacked_weights_stay_the_models_own():
-    model, processor = tiny_model("qwen2_5_vl")
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    trained = adapted(model)
-    packed_forward(trained.base_model.model, processor.geometry)
-    layer = model.model.language_model.layers[0].self_attn
-    storage = layer.q_proj.base_layer.weight.untyped_storage().data_ptr()
-    assert layer.k_proj.weight.untyped_storage().data_ptr() == storage
-    bare = trained.unload().state_dict()
-    assert all(torch.equal(before[name], bare[name]) for name in before)
-
-
-@pytest.mark.parametrize("recompute", ["none", "full"])
-def test_adapters_are_read_after_each_step_of_a_fused_optimizer(recompute):
-    model, processor = tiny_model("qwen3_vl")
-    trained = adapted(model)
-    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
-    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, backend="cpu")
-    pack = pack_of(model, processor)
-    for _ in range(2):
-        gradients(forward.loss(pack) / 7, trained)
-        optimizer.step()
-    torch.testing.assert_close(forward.loss(pack) / 7, stock_loss(trained, processor), atol=1e-5, rtol=1e-6)

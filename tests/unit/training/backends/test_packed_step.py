@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from texlens.training.backends.packed_step import packed_step, reduce_gradients
-from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.distributed.context import DistributedContext
 
 
 class TwoProcesses(DistributedContext):
@@ -48,23 +48,6 @@ class Forward:
     def loss(self, pack, *, adapters_unchanged):
         self.same_adapters.append(adapters_unchanged)
         return (self.weight * pack["value"]).sum()
-
-
-def test_the_loss_is_the_mean_over_labels_of_all_packs():
-    weight = nn.Parameter(torch.tensor([2.0]))
-    forward = Forward(weight)
-    outcome = packed_step(forward, [{"value": 3.0}, {"value": 5.0}], 4, [weight], SINGLE_PROCESS)
-    assert outcome.loss.item() == 4.0
-    assert weight.grad.tolist() == [2.0]
-    assert forward.same_adapters == [False, True]
-    assert (outcome.is_bad.tolist(), outcome.any_bad.item()) == ([False, False], False)
-
-
-def test_process_without_packs_takes_part():
-    weight = nn.Parameter(torch.tensor([2.0]))
-    outcome = packed_step(Forward(weight), [], 4, [weight], TwoProcesses(1, 2))
-    assert (outcome.loss.item(), outcome.is_bad.tolist(), outcome.any_bad.item()) == (0.0, [], False)
-    assert weight.grad.tolist() == [0.0]
 
 
 @pytest.mark.parametrize("is_local", [True, False])

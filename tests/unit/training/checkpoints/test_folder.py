@@ -3,8 +3,7 @@ import json
 import pytest
 
 from texlens.core.errors import RunError
-from texlens.training.checkpoints import folder as checkpoint_folder
-from texlens.training.checkpoints.folder import CHECKSUMS, damage, finalize, latest_complete, list_checkpoints, prune
+from texlens.training.checkpoints.folder import CHECKSUMS, damage, finalize, latest_complete, list_checkpoints
 
 FILES = ("adapter_model.safetensors", "optimizer.safetensors", "random-0.json", "trainer_state.json")
 
@@ -18,10 +17,6 @@ def folder(tmp_path):
             (staging / name).write_text(f"{name} of step {step}")
         finalize(staging, tmp_path / staging.name)
     return tmp_path
-
-
-def names(paths):
-    return [path.name for path in paths]
 
 
 def test_checkpoint_of_the_highest_step_is_the_latest(folder):
@@ -69,22 +64,3 @@ def test_no_checkpoint_is_none_and_only_damaged_ones_are_an_error(folder, tmp_pa
         (checkpoint / "trainer_state.json").unlink()
     with pytest.raises(RunError, match="every checkpoint is damaged"):
         latest_complete(folder, lambda text: None)
-
-
-def test_old_checkpoints_are_removed_and_the_best_stays(folder):
-    prune(folder, keep=1, best_step=5)
-    assert names(list_checkpoints(folder)) == ["checkpoint-5", "checkpoint-20"]
-
-
-def test_killed_removal_leaves_no_incomplete_checkpoint(folder, monkeypatch):
-    def killed(path, **_):
-        (path / "adapter_model.safetensors").unlink()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(checkpoint_folder.shutil, "rmtree", killed)
-    with pytest.raises(KeyboardInterrupt):
-        prune(folder, keep=1, best_step=None)
-    assert [damage(checkpoint) for checkpoint in list_checkpoints(folder)] == [None]
-    monkeypatch.undo()
-    prune(folder, keep=1, best_step=None)
-    assert not list(folder.glob(".removed-*"))

@@ -1,18 +1,14 @@
 """The numpy backend against the transformers backend."""
 
 import pytest
-import torch
 
 from tests.fixtures.drawn_images import drawn
 from texlens.core.errors import ConfigError
 from texlens.data.sample import LazyImage, Sample
-from texlens.inference.backends.numpy.backend import NumpyBackend
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.model import LoadedModel
 from texlens.inference.open import open_model
 from texlens.latex.render.formats import render_png
-from texlens.models.bundled import NANO_FOLDER
-from texlens.models.load import load_processor
 
 FORMULAS = (
     r"\frac { a } { b } + \sqrt { y _ { 1 } }",
@@ -46,24 +42,6 @@ def test_texts_and_log_probabilities_equal_those_of_transformers(numpy_model, to
     assert [row.log_probability for row in predictions] == pytest.approx(
         [row.log_probability for row in expected], abs=2e-3
     )
-
-
-def test_next_token_logits_equal_those_of_transformers(numpy_model, torch_model):
-    samples = [*samples_of([render_png(FORMULAS[0])]), Sample("broken", LazyImage.from_bytes(b"no image"), "")]
-    logits = numpy_model.next_token_logits(samples)
-
-    assert torch.allclose(logits[0], torch_model.next_token_logits(samples)[0], atol=1e-3)
-    assert logits[1].isnan().all()
-
-
-def test_prompts_equal_those_of_transformers(numpy_model):
-    from texlens.inputs.chat_template import prompt_ids
-
-    assert isinstance(numpy_model.backend, NumpyBackend)
-    tokenizer = load_processor(NANO_FOLDER).tokenizer
-    for prompt, system in (("Transcribe the LaTeX.", None), ("Écris : x²?", "Be brief."), ("读出公式", None)):
-        arguments = {"prompt": prompt, "system_prompt": system, "image_tokens": 5}
-        assert prompt_ids(numpy_model.backend.tokenizer, **arguments) == prompt_ids(tokenizer, **arguments)
 
 
 def test_text_is_reported_token_by_token(numpy_model):

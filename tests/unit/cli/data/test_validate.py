@@ -1,4 +1,4 @@
-"""`texlens data validate`, `plan` and `inspect` as they are called."""
+"""`texlens data validate`."""
 
 import json
 
@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from tests.unit.data.pictures import png
 from tests.unit.data.tables import write_parquet
 from texlens.cli.main import app
-from texlens.core.errors import ConfigError, DataError
+from texlens.core.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -56,24 +56,3 @@ def test_fix_needs_a_place_and_drop_a_kind_that_there_is(folder, tmp_path):
         called("validate", folder, "--fix")
     with pytest.raises(ConfigError, match="no such kind"):
         called("validate", folder, "--fix", "-o", tmp_path / "new", "--drop", "nonsense")
-
-
-def test_a_family_that_there_is_not_is_named_with_those_there_are(folder):
-    with pytest.raises(ConfigError, match=r"not one of qwen2-vl, qwen2.5-vl, qwen3-vl, qwen3-vl-moe"):
-        called("plan", folder, "--family", "llava")
-    assert json.loads(called("plan", folder, "--family", "Qwen2.5-VL", "--json"))["current"]["min_pixels"] == 3136
-
-
-def test_a_plan_shows_both_budgets_and_the_settings_to_take(folder):
-    output = called("plan", folder)
-    assert "recommended" in output
-    assert "--set model.min_pixels=" in output
-    with pytest.raises(DataError, match="no split 'dev'"):
-        called("plan", folder, "--split", "dev")
-
-
-def test_an_inspection_writes_its_report(folder, tmp_path):
-    report = json.loads(called("inspect", folder, "--report", tmp_path / "report.html", "--json"))
-    assert report["splits"]["train"]["rows"] == 2
-    assert "<html" in (tmp_path / "report.html").read_text()
-    assert "errors" in called("inspect", folder)

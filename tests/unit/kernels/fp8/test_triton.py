@@ -1,0 +1,52 @@
+"""The fp8 kernel against its reference."""
+
+import importlib.util
+import os
+
+import pytest
+import torch
+
+from texlens.kernels.fp8 import format as fp8
+from texlens.kernels.fp8.reference import quantize_rows_reference
+
+can_triton = importlib.util.find_spec("triton") and (
+    os.environ.get("TRITON_INTERPRET") == "1"
+    or (torch.cuda.is_available() and not fp8.fp8_unsupported_reason(torch.device("cuda")))
+)
+with_triton = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
+DEVICE = "cuda" if torch.cuda.is_available() and can_triton else "cpu"
+
+
+def random_tensor(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape))).to(DEVICE)
+
+
+@with_triton
+@pytest.mark.parametrize("width", [40, 5000])
+@pytest.mark.parametrize("ranks", [0, 8, 24])
+def test_kernel_equals_the_reference(width, ranks):
+    x, lora_a_out = random_tensor(5, width + 16)[:, :width], random_tensor(5, ranks) * 30 if ranks else None
+    rescale = torch.tensor([3.0], device=DEVICE)
+    results, scale = fp8_kernel().quantize_rows(x, lora_a_out, rescale)
+    expected, expected_scale = quantize_rows_reference(x, lora_a_out, rescale)
+    torch.testing.assert_close(scale, expected_scale, rtol=1e-6, atol=0)
+    off = (results.float() - expected.float()).abs()
+    # A quotient half way between two values may fall to either side; Triton's interpreter rounds some wrongly.
+    assert (off > 0).float().mean() < (0.01 if DEVICE == "cuda" else 0.05)
+    assert off.norm() < (0.02 if DEVICE == "cuda" else 0.1) * expected.float().norm()
+
+
+@pytest.mark.parametrize("form", ["reference", pytest.param("triton", marks=with_triton)])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_nan_or_inf_stays_not_finite(form, bad):
+    x = torch.ones(2, 24, device=DEVICE)
+    x[1, 7] = bad
+    quantize = fp8_kernel().quantize_rows if form == "triton" else quantize_rows_reference
+    quantized, scale = quantize(x)
+    numbers = quantized.float() * scale
+    assert (numbers[0] == 1).all()
+    assert not torch.isfinite(numbers[1]).all()
+
+
+def fp8_kernel():
+    return importlib.import_module("texlens.kernels.fp8.triton")
