@@ -144,8 +144,9 @@ class TrainSettings(Settings):
     @classmethod
     def _one_length(cls, values):
         if isinstance(values, dict):
-            if values.get("epochs") and values.get("steps"):
+            length = values.get("epochs"), values.get("steps")
+            if None not in length:
                 raise ValueError("epochs and steps are both set; keep one of the two")
-            if not values.get("epochs") and not values.get("steps"):
+            if length == (None, None):
                 values = {**values, "epochs": 1.0}
         return values
