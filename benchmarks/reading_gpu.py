@@ -10,6 +10,7 @@ bytes: decoding, resizing and patching are part of its time. `compare` reads eve
 """
 
 import argparse
+import atexit
 import io
 import json
 import os
@@ -30,13 +31,15 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from fast_path_rows import END, GIB, IMAGE, PAD, RANK, START, base_model, settings_of, text_projections
 
+from texlens.data.lazy_image import LazyImage
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import EnginePlan, engine_bytes, plan_for_rows
-from texlens.inference.engine.read_ahead import prepared_ahead
+from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead
 from texlens.inputs.example import IGNORED, Example
 from texlens.inputs.image_patches import image_to_raw_patches
+from texlens.inputs.patching.processes import PatchProcesses
 from texlens.models.families import family_of
 from texlens.models.preprocessor import geometry_of
 from texlens.models.processor import Processor
@@ -70,9 +73,12 @@ class Rows:
         self.images = [drawn_png(number, geometry) for number in range(min(count, 256))]
         self.count = count
 
-    def prompt(self, number: int) -> Example:
-        image = Image.open(io.BytesIO(self.images[number % len(self.images)])).convert("RGB")
-        patches, grid = image_to_raw_patches(image, self.geometry)
+    def prompt(self, number: int, processes: PatchProcesses | None = None) -> Example:
+        image = LazyImage.from_bytes(self.images[number % len(self.images)])
+        read_patches = (
+            processes.patches if processes else lambda image, geometry: image_to_raw_patches(image.load(), geometry)
+        )
+        patches, grid = read_patches(image, self.geometry)
         tokens = np.random.default_rng(number).integers(1000, 100_000, TEXT_BEFORE + TEXT_AFTER).tolist()
         count = grid[1] * grid[2] // self.geometry.merge_size**2
         ids = [*tokens[:TEXT_BEFORE], START, *[IMAGE] * count, END, *tokens[TEXT_BEFORE:]]
@@ -88,14 +94,26 @@ class RowRequest:
     state: GenerationState
 
 
-def decode_rows(engine: DecodingEngine, requests: Iterator[RowRequest]) -> Iterator[RowRequest]:
-    """The rows as they finish, with the engine kept full."""
+def decode_rows(engine: DecodingEngine, prepared: ReadAhead, waited: list[float] | None = None) -> Iterator[RowRequest]:
+    """The rows as they finish, with the engine kept full; each prepared item is a list of requests.
+
+    Args:
+        waited: seconds are appended in which the engine had nothing to do but to wait for images.
+    """
     open_rows, exhausted = [], False
     while open_rows or not exhausted:
-        while not exhausted and engine.waiting_tokens < engine.plan.pack_tokens and engine.waiting < engine.plan.slots:
-            row = next(requests, None)
-            exhausted = row is None
-            if row is not None:
+        while (
+            not exhausted
+            and engine.waiting_tokens < engine.plan.pack_tokens
+            and engine.waiting < engine.plan.slots
+            and (prepared.is_ready or not engine.has_work)
+        ):
+            began = time.perf_counter()
+            rows = next(prepared, None)
+            if waited is not None:
+                waited.append(time.perf_counter() - began)
+            exhausted = rows is None
+            for row in rows or ():
                 engine.add([row.prompt], [row.state], [row.state.adapter])
                 open_rows.append(row)
         engine.step()
@@ -119,6 +137,7 @@ class Bench:
         tokenizer = SimpleNamespace(pad_token_id=PAD)
         self.processor = Processor(tokenizer, self.geometry, IMAGE, PAD, family_of(settings))  # type: ignore[arg-type]
         self.rows = Rows(options.rows, self.geometry)
+        self.processes = PatchProcesses(options.workers, start_after=0)
         self.sync()
         self.weights_gib = torch.cuda.memory_allocated() / GIB if self.device.type == "cuda" else 0
         self.figures: dict = {
@@ -133,6 +152,10 @@ class Bench:
             from texlens.models.fp8 import quantize_in_fp8
 
             quantize_in_fp8(model)
+        elif self.options.quantize in ("nf4", "int8"):
+            import nf4_layers
+
+            getattr(nf4_layers, f"quantize_in_{self.options.quantize}")(model)
         pattern = text_projections(settings)
         model = get_peft_model(model, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=pattern))
         for name, parameter in model.named_parameters():
@@ -150,9 +173,18 @@ class Bench:
         plan = EnginePlan(**{**plan.__dict__, **changes})
         return DecodingEngine(self.model, self.processor, end_ids=frozenset(), adapters=adapters, plan=plan)
 
-    def read(self, engine, requests) -> tuple[list[RowRequest], float]:
+    def prepared(self, count: int, adapters=("default",)) -> ReadAhead:
+        """Requests from PNG bytes, images read in processes."""
+
+        def requests(number: int) -> list[RowRequest]:
+            prompt = self.rows.prompt(number, self.processes)
+            return [request((prompt.sample_id, adapter), prompt, adapter) for adapter in adapters]
+
+        return prepared_ahead(range(count), requests, workers=self.options.workers, ahead=256)
+
+    def read(self, engine, prepared, waited=None) -> tuple[list[RowRequest], float]:
         began = self.sync()
-        done = list(decode_rows(engine, requests))
+        done = list(decode_rows(engine, prepared, waited))
         return done, self.sync() - began
 
     # Arms
@@ -162,9 +194,7 @@ class Bench:
         count, result = (501 if not self.options.tiny else 4), {"rows": 501, "systems": 2}
         for name in ("without_kernels_s", "with_kernels_s"):
             engine = self.engine(min(256, 2 * count), (None, "default"))
-            pairs = prepared_ahead(range(count), self.rows.prompt, workers=self.options.workers, ahead=256)
-            requests = (request((p.sample_id, a), p, a) for p in pairs for a in (None, "default"))
-            done, seconds = self.read(engine, requests)
+            done, seconds = self.read(engine, self.prepared(count, (None, "default")))
             result[name] = round(seconds, 2)
             result["rows_done"] = len(done)
             engine.close()
@@ -175,18 +205,16 @@ class Bench:
         result: dict = {"rows": self.options.rows}
         for slots in self.options.slots:
             engine = self.engine(slots)
-            warm = prepared_ahead(range(slots), self.rows.prompt, workers=self.options.workers, ahead=slots)
-            self.read(engine, (request(p.sample_id, p) for p in warm))
+            self.read(engine, self.prepared(slots))
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            prompts = prepared_ahead(
-                range(self.options.rows), self.rows.prompt, workers=self.options.workers, ahead=256
-            )
-            done, seconds = self.read(engine, (request(p.sample_id, p) for p in prompts))
+            waited: list[float] = []
+            done, seconds = self.read(engine, self.prepared(self.options.rows), waited)
             peak = torch.cuda.max_memory_allocated() / GIB if self.device.type == "cuda" else 0
             result[f"slots_{slots}"] = {
                 "rows_per_s": round(len(done) / seconds, 1),
                 "seconds": round(seconds, 2),
+                "waited_for_images_s": round(sum(waited), 2),
                 "peak_over_weights_gib": round(peak - self.weights_gib, 2),
                 "planned_gib": round(engine_bytes(self.config, engine.plan) / GIB, 2),
                 "tokens": sum(len(row.state.tokens) for row in done),
@@ -229,8 +257,11 @@ class Bench:
             states = [GenerationState(Sampling(1, repetition_guard=False)) for _ in prompts]
             began = self.sync()
             engine.add(prompts, states, ["default"] * len(prompts))
+            engine.step()
+            launched = time.perf_counter()
             engine.finish()
-            result = {"rows_per_s": round(96 / (self.sync() - began), 1)}
+            seconds = self.sync() - began
+            result = {"rows_per_s": round(96 / seconds, 1), "launched_after_s": round(launched - began, 3)}
         engine.close()
         return result
 
@@ -279,9 +310,9 @@ class Bench:
         new = output.sequences[:, inputs["input_ids"].shape[1] :].tolist()
         scores = torch.stack([score.float().log_softmax(-1).max(-1).values for score in output.scores], 1).tolist()
         del output
-        requests = (request(number, prompt) for number, prompt in enumerate(prompts))
         engine = self.engine(count)
-        done, _ = self.read(engine, requests)
+        wanted = [[request(number, prompt)] for number, prompt in enumerate(prompts)]
+        done, _ = self.read(engine, prepared_ahead(wanted, lambda row: row, workers=1, ahead=1))
         engine.close()
         done = sorted(done, key=lambda row: row.key)
         firsts = [equal_tokens(row.state.tokens, tokens) for row, tokens in zip(done, new, strict=True)]
@@ -335,29 +366,27 @@ class Bench:
         }
 
     def profile(self) -> dict:
-        """Kernels of a step by time (16 and 256 rows) and of a prefill, for tuning."""
+        """Kernels of a prefill (96 rows) and of steps (16 and 256 rows) by time, for tuning."""
         from torch.profiler import ProfilerActivity, profile
+
+        def traced(body) -> list:
+            self.sync()
+            with profile(activities=[ProfilerActivity.CUDA]) as trace:
+                body()
+                self.sync()
+            return table(trace)
 
         result = {}
         engine = self.engine(256)
         for batch in (16, 256):
             prompts = [self.rows.prompt(number) for number in range(batch)]
-            states = [request(0, p).state for p in prompts]
-            engine.add(prompts, states, ["default"] * batch)
-            with profile(activities=[ProfilerActivity.CUDA]) as trace:
-                engine.step()
-                self.sync()
-            if batch == 256:
-                result["prefill 96 + step"] = table(trace)
+            engine.add(prompts, [request(0, p).state for p in prompts], ["default"] * batch)
             for _ in range(8):
                 engine.step()
-            self.sync()
-            with profile(activities=[ProfilerActivity.CUDA]) as trace:
-                for _ in range(4):
-                    engine.step()
-                self.sync()
-            result[f"4 steps of {batch}"] = table(trace)
+            result[f"4 steps of {batch}"] = traced(lambda: [engine.step() for _ in range(4)])
             engine.finish()
+        engine.add(prompts[:96], [request(0, p).state for p in prompts[:96]], ["default"] * 96)
+        result["prefill of 96 and 1 step"] = traced(engine.step)
         engine.close()
         return result
 
@@ -398,8 +427,8 @@ def main() -> None:
     parser.add_argument("--slots", type=int, nargs="+", default=[256])
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 64, 256])
     parser.add_argument("--pack-tokens", type=int, default=8_192)
-    parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--quantize", choices=["none", "fp8"], default="none")
+    parser.add_argument("--workers", type=int, default=8, help="processes that decode images")
+    parser.add_argument("--quantize", choices=["none", "fp8", "nf4", "int8"], default="none")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -413,6 +442,7 @@ def main() -> None:
         "model": options.model,
         **bench.figures,
     }
+    atexit.register(bench.processes.close)
     for arm in options.arms:
         began = time.perf_counter()
         try:

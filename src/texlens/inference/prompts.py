@@ -8,23 +8,33 @@ from torch import Tensor
 
 from texlens.data.sample import Sample
 from texlens.inputs.chat_template import PromptStyle
-from texlens.inputs.example import IGNORED, Example, build_prompt
+from texlens.inputs.example import IGNORED, Example, ReadPatches, build_prompt
 from texlens.inputs.image_patches import image_to_patches, image_to_raw_patches
 from texlens.inputs.padded_collator import Collator
 from texlens.models.processor import Processor
 
 
-def prompt_example(processor: Processor, sample: Sample, style: PromptStyle, *, raw_patches: bool = False) -> Example:
+def prompt_example(
+    processor: Processor,
+    sample: Sample,
+    style: PromptStyle,
+    *,
+    raw_patches: bool = False,
+    read_patches: ReadPatches | None = None,
+) -> Example:
     """The sample as an example without an answer and without labels.
 
     Args:
         raw_patches: uint8 patches of one frame, instead of normalized float32 ones.
+        read_patches: decodes and patches an image, in the form that `raw_patches` asks for.
 
     Raises:
         DataError: the image can't be read, or the row's own prompt holds a special token.
     """
     patchify = image_to_raw_patches if raw_patches else image_to_patches
-    example = build_prompt(sample, processor.tokenizer, processor.geometry, style, patchify=patchify)
+    example = build_prompt(
+        sample, processor.tokenizer, processor.geometry, style, patchify=patchify, read_patches=read_patches
+    )
     return replace(example, labels=[IGNORED] * len(example))
 
 

@@ -24,6 +24,8 @@ IGNORED = -100
 """The label of a token without loss."""
 Patchify = Callable[[Image.Image, ImageGeometry], tuple[np.ndarray, tuple[int, int, int]]]
 """`image_to_patches`, or `image_to_raw_patches` for packs."""
+ReadPatches = Callable[[LazyImage, ImageGeometry], tuple[np.ndarray, tuple[int, int, int]]]
+"""An image that is not decoded yet to patches; `PatchProcesses.patches`, for example."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,13 @@ def build_prompt(
     pixels: bool = True,
     transform: Callable[[Image.Image], Image.Image] | None = None,
     patchify: Patchify = image_to_patches,
+    read_patches: ReadPatches | None = None,
     store: "FeatureStore | None" = None,
 ) -> Example:
     """The sample as an example without its answer; earlier answers carry labels.
+
+    Args:
+        read_patches: decodes and patches an image, instead of `transform` and `patchify`.
 
     Raises:
         DataError: as `build_example`.
@@ -115,8 +121,11 @@ def build_prompt(
         )
         for number, image in enumerate(sample.images):
             if pixels and not (features and features[number] is not None):
-                decoded = image.load()
-                cut_out, grid = patchify(transform(decoded) if transform else decoded, geometry)
+                if read_patches is not None:
+                    cut_out, grid = read_patches(image, geometry)
+                else:
+                    decoded = image.load()
+                    cut_out, grid = patchify(transform(decoded) if transform else decoded, geometry)
                 patches.append(cut_out)
             else:
                 grid = geometry.grid(*image.size)

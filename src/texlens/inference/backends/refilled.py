@@ -1,17 +1,19 @@
-"""Reading with the decoding engine, whose slots are refilled as rows finish; images are prepared ahead in threads."""
+"""Reading with the decoding engine, whose slots are refilled as rows finish; images are prepared ahead, beside a GPU in
+processes of their own."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from texlens.core.errors import DataError
 from texlens.data.sample import Sample
 from texlens.inference.backend import OnToken
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.engine_batch import EngineBatch
-from texlens.inference.engine.read_ahead import prepared_ahead
-from texlens.inputs.example import Example
+from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead
+from texlens.inputs.example import Example, ReadPatches
+from texlens.inputs.patching.processes import PatchProcesses
 
 MAX_WORKERS = 8
 AHEAD = 256
@@ -21,8 +23,11 @@ AHEAD = 256
 class RowReader(Protocol):
     """How one system reads a sample."""
 
-    def prompt(self, sample: Sample) -> Example:
+    def prompt(self, sample: Sample, read_patches: ReadPatches | None = None) -> Example:
         """
+        Args:
+            read_patches: decodes and patches an image, where the caller has processes for that.
+
         Raises:
             DataError: the sample can't be read.
         """
@@ -55,27 +60,28 @@ def refilled_rows(
         shares_prompts: the readers' prompts are equal, so that the first one's is prepared, and its image read, once.
     """
 
-    def prepare(sample: Sample) -> list[tuple[FinishedRow, Example | None]]:
-        prompts: list[Example | DataError] = []
-        for reader in readers[:1] if shares_prompts else readers:
-            try:
-                prompts.append(reader.prompt(sample))
-            except DataError as error:
-                prompts.append(error)
-        rows = []
-        for number, reader in enumerate(readers):
-            prompt = prompts[0 if shares_prompts else number]
-            error = prompt if isinstance(prompt, DataError) else None
-            row = FinishedRow(number, sample, reader.state(sample), error)
-            rows.append((row, None if isinstance(prompt, DataError) else prompt))
-        return rows
-
     workers = min(MAX_WORKERS, os.cpu_count() or 1)
-    prepared = prepared_ahead(samples, prepare, workers=workers, ahead=AHEAD)
+    with PatchProcesses(workers if batch.is_on_gpu else 0) as patching:
+        read_patches = patching.patches if batch.is_on_gpu else None
+
+        def prepare(sample: Sample) -> list[tuple[FinishedRow, Example | None]]:
+            return _prepared_rows(sample, readers, read_patches, shares_prompts=shares_prompts)
+
+        prepared = prepared_ahead(samples, prepare, workers=workers, ahead=AHEAD)
+        try:
+            yield from _refilled(batch, prepared, on_token)
+        finally:
+            prepared.close()
+
+
+_Rows = list[tuple[FinishedRow, Example | None]]
+
+
+def _refilled(batch: EngineBatch, prepared: ReadAhead[Any, _Rows], on_token: OnToken | None) -> Iterator[FinishedRow]:
     open_rows: list[FinishedRow] = []
     exhausted = False
     while open_rows or not exhausted:
-        while not exhausted and batch.wants_rows:
+        while not exhausted and batch.wants_rows and (prepared.is_ready or not batch.is_busy):
             rows = next(prepared, None)
             exhausted = rows is None
             for row, prompt in rows or ():
@@ -89,6 +95,25 @@ def refilled_rows(
             _report_text(on_token, open_rows)
         yield from (row for row in open_rows if not row.state.is_active)
         open_rows = [row for row in open_rows if row.state.is_active]
+
+
+def _prepared_rows(
+    sample: Sample, readers: Sequence[RowReader], read_patches: ReadPatches | None, *, shares_prompts: bool
+) -> _Rows:
+    """A row for each reader, with its prompt, or None where the sample can't be read."""
+    prompts: list[Example | DataError] = []
+    for reader in readers[:1] if shares_prompts else readers:
+        try:
+            prompts.append(reader.prompt(sample, read_patches))
+        except DataError as error:
+            prompts.append(error)
+    rows: _Rows = []
+    for number, reader in enumerate(readers):
+        prompt = prompts[0 if shares_prompts else number]
+        error = prompt if isinstance(prompt, DataError) else None
+        row = FinishedRow(number, sample, reader.state(sample), error)
+        rows.append((row, None if isinstance(prompt, DataError) else prompt))
+    return rows
 
 
 def _report_text(on_token: OnToken, rows: Sequence[FinishedRow]) -> None:

@@ -25,7 +25,7 @@ from texlens.inference.engine.support import model_unsupported_reason
 from texlens.inference.evaluation_mode import evaluation_mode
 from texlens.inference.prompts import end_ids, prompt_example
 from texlens.inputs.chat_template import PromptStyle, prompt_ids
-from texlens.inputs.example import Example
+from texlens.inputs.example import Example, ReadPatches
 from texlens.metrics.prediction import Prediction
 from texlens.models.processor import Processor
 
@@ -189,9 +189,9 @@ class SampleReader:
     seed: int
     token_bytes: TokenBytes | None
 
-    def prompt(self, sample: Sample) -> Example:
+    def prompt(self, sample: Sample, read_patches: ReadPatches | None = None) -> Example:
         """See `RowReader.prompt`."""
-        return prompt_example(self.processor, sample, self.style, raw_patches=True)
+        return prompt_example(self.processor, sample, self.style, raw_patches=True, read_patches=read_patches)
 
     def state(self, sample: Sample) -> GenerationState:
         """See `RowReader.state`."""

@@ -19,13 +19,13 @@ from torch import Tensor
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.cache import PagedCache, pages_for, positions_of
 from texlens.inference.engine.choose import Draw, choose
-from texlens.inference.engine.decoder import PromptRows, StepRows, TextDecoder
 from texlens.inference.engine.graphs import GraphPool, PrefillGraphs, PrefillKind, StepGraphs
+from texlens.inference.engine.layers.decoder import PromptRows, StepRows, TextDecoder
+from texlens.inference.engine.layers.vision import VisionTower
 from texlens.inference.engine.plan import EnginePlan
 from texlens.inference.engine.prompt_pack import PromptPack, build_prompt_pack, graph_size, tensors_of
 from texlens.inference.engine.slot_state import ENDED, FULL, LOOPED, SlotState
 from texlens.inference.engine.step_results import Readback, StepKind, StepOutput, pack_output
-from texlens.inference.engine.vision import VisionTower
 from texlens.inputs.example import Example
 from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.decode.backend import decode_kernels

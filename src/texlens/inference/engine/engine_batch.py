@@ -62,6 +62,15 @@ class EngineBatch:
         return [*self.engine.states, *(self._reference.states if self._reference is not None else ())]
 
     @property
+    def is_on_gpu(self) -> bool:
+        return self.engine.device.type == "cuda"
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether rows wait or run."""
+        return self.engine.has_work or bool(self._reference is not None and self._reference.states)
+
+    @property
     def wants_rows(self) -> bool:
         """Whether fewer rows wait than the next pack holds."""
         engine = self.engine

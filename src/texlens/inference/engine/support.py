@@ -9,8 +9,8 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.engine.adapted_layer import unsupported_layer
-from texlens.inference.engine.experts import is_mixture
+from texlens.inference.engine.layers.adapted_layer import unsupported_layer
+from texlens.inference.engine.layers.experts import is_mixture
 from texlens.models.packed.forward import packing_unsupported_reason
 
 

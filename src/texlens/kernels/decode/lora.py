@@ -2,7 +2,7 @@
 
 # T = rows, N = width out, R = ranks of all adapters side by side, A = adapters (the base counts as one)
 
-A product of a row x with all adapters at once is `[W; A] x`: N columns of the base and R columns of the adapters'
+A product of a row x with all adapters at once is `W x` and `A x`: N columns of the base and R columns of the adapters'
 A matrices. The columns of other adapters than the row's are set to 0 by `gates`, so that a batch may mix adapters.
 LoRA: Hu et al. 2021, arXiv:2106.09685; several adapters in one batch: Chen et al. 2023 (Punica), arXiv:2310.18547.
 """
@@ -14,7 +14,8 @@ from torch import Tensor
 
 
 class RowLora(NamedTuple):
-    """`up` [R, N] is every adapter's B with its scale, transposed.
+    """`a_out` [T, R] is x times every adapter's A, without gates; `up` [R, N] every adapter's B with its scale,
+    transposed.
 
     Row t takes the gates `gates[gate_row[t]]`; `gates` is [A, R].
 
@@ -22,6 +23,7 @@ class RowLora(NamedTuple):
     them change that layer's columns alone.
     """
 
+    a_out: Tensor
     up: Tensor
     gates: Tensor
     gate_row: Tensor
@@ -31,14 +33,13 @@ class RowLora(NamedTuple):
     def ranks(self) -> int:
         return len(self.up)
 
-    @property
-    def height(self) -> int:
-        """Columns of the base."""
-        return self.up.shape[1]
+    def gated(self) -> Tensor:
+        """[T, R]: each row's own ranks, 0 elsewhere."""
+        return self.a_out * self.gates[self.gate_row]
 
 
 class Product(NamedTuple):
-    """A product's columns `[T, N + R]`, the last R without their gates; `lora` None where there are only N."""
+    """A product's columns `[T, N]` of the base (rows may be strided), and what the adapters add to them."""
 
     columns: Tensor
     lora: RowLora | None = None
@@ -47,6 +48,4 @@ class Product(NamedTuple):
         """`[T, N]` with the adapters' share added."""
         if self.lora is None:
             return self.columns
-        height = self.lora.height
-        gated_TR = self.columns[:, height:] * self.lora.gates[self.lora.gate_row]
-        return torch.addmm(self.columns[:, :height], gated_TR, self.lora.up)
+        return torch.addmm(self.columns, self.lora.gated(), self.lora.up)

@@ -9,6 +9,8 @@ al. 2019.
 # R = ranks of all adapters, P = pages of a row, V = vocabulary
 """
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
@@ -19,8 +21,21 @@ from texlens.kernels.decode.reference import HeadShape
 
 ROWS = 16
 """Rows of a tile: the least that a tensor core's product takes."""
-PROMPT_ROWS = 64
-"""Rows of a tile where there are thousands: the adapters' matrices are then read less often."""
+
+
+class Tile(NamedTuple):
+    """Rows and columns of a program's tile, and its warps."""
+
+    rows: int
+    columns: int
+    warps: int
+
+
+STEP_TILE = Tile(ROWS, 128, 4)
+PROMPT_TILE = Tile(32, 128, 8)
+"""Of SwiGLU where there are thousands of rows."""
+HEAD_TILE = Tile(32, 0, 4)
+"""The same of the split into heads; a head is as wide as it is."""
 MANY_ROWS = 1024
 """From so many rows on, what a kernel would do row by row is a matrix product of its own."""
 KEYS = 64
@@ -36,7 +51,7 @@ def norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
     normed_TD = torch.empty_like(x_TD)
     block = triton.next_power_of_2(width)
     _add_norm[(tokens,)](
-        x_TD, x_TD, x_TD, x_TD, x_TD, weight_D, x_TD, normed_TD, width, 0, 0, eps,
+        x_TD, x_TD, x_TD, x_TD, x_TD, x_TD, weight_D, x_TD, normed_TD, width, 0, 0, 0, eps,
         R=0, ADD=False, BLOCK=block, RB=4, num_warps=_warps(block),
     )  # fmt: skip
     return normed_TD
@@ -48,10 +63,10 @@ def add_norm(x_TD: Tensor, product: Product, weight_D: Tensor, eps: float) -> tu
     columns, lora = _row_wise(product)
     sum_TD, normed_TD = torch.empty_like(x_TD), torch.empty_like(x_TD)
     block = triton.next_power_of_2(width)
-    up, gates, gate_row, ranks = _lora_arguments(columns, lora)
+    a_out, up, gates, gate_row, strides, ranks = _lora_arguments(columns, lora)
     _add_norm[(tokens,)](
-        x_TD, columns, up, gates, gate_row, weight_D, sum_TD, normed_TD,
-        width, columns.stride(0), gates.stride(0) if ranks else 0, eps,
+        x_TD, columns, a_out, up, gates, gate_row, weight_D, sum_TD, normed_TD,
+        width, columns.stride(0), *strides[:2], eps,
         R=ranks, ADD=True, BLOCK=block, RB=4, num_warps=_warps(block),
     )  # fmt: skip
     return sum_TD, normed_TD
@@ -71,17 +86,18 @@ def split_heads(
     tokens, queries, keys, width = len(columns), heads.queries, heads.keys, heads.width
     query = columns.new_empty(tokens, queries, width)
     key, value = columns.new_empty(tokens, keys, width), columns.new_empty(tokens, keys, width)
-    up, gates, gate_row, ranks = _lora_arguments(columns, lora)
+    a_out, up, gates, gate_row, strides, ranks = _lora_arguments(columns, lora)
     sections = lora.sections if lora is not None else (0, 0, 0, 0)
-    normed, tile = heads.query_norm is not None and heads.key_norm is not None, _tile(tokens)
-    _split_heads[(triton.cdiv(tokens, tile), queries + 2 * keys)](
-        columns, up, gates, gate_row,
+    normed = heads.query_norm is not None and heads.key_norm is not None
+    tile = HEAD_TILE if tokens > MANY_ROWS else STEP_TILE
+    _split_heads[(triton.cdiv(tokens, tile.rows), queries + 2 * keys)](
+        columns, a_out, up, gates, gate_row,
         heads.query_norm if normed else cos_TW, heads.key_norm if normed else cos_TW, cos_TW, sin_TW, at_T,
         query, key, value, keys_CGW, values_CGW,
-        tokens, columns.stride(0), gates.stride(0) if ranks else 0, up.stride(0) if ranks else 0, heads.eps,
+        tokens, columns.stride(0), *strides, heads.eps,
         *sections,
         R=ranks, H=queries, G=keys, HALF=width // 2, NORM=normed,
-        BT=tile, BH=triton.next_power_of_2(width // 2), RB=16, num_warps=4,
+        BT=tile.rows, BH=triton.next_power_of_2(width // 2), RB=16, num_warps=tile.warps,
     )  # fmt: skip
     return query, key, value
 
@@ -89,16 +105,16 @@ def split_heads(
 def swiglu(product: Product) -> Tensor:
     """See `reference.swiglu`."""
     columns, lora = product
-    tokens, width = len(columns), (columns.shape[1] - (lora.ranks if lora is not None else 0)) // 2
+    tokens, width = len(columns), columns.shape[1] // 2
     act_TF = columns.new_empty(tokens, width)
-    up, gates, gate_row, ranks = _lora_arguments(columns, lora)
+    a_out, up, gates, gate_row, strides, ranks = _lora_arguments(columns, lora)
     sections = lora.sections if lora is not None else (0, 0, 0)
-    block, tile = 128, _tile(tokens)
-    _swiglu[(triton.cdiv(tokens, tile), triton.cdiv(width, block))](
-        columns, up, gates, gate_row, act_TF,
-        tokens, width, columns.stride(0), gates.stride(0) if ranks else 0, up.stride(0) if ranks else 0,
+    tile = PROMPT_TILE if tokens > MANY_ROWS else STEP_TILE
+    _swiglu[(triton.cdiv(tokens, tile.rows), triton.cdiv(width, tile.columns))](
+        columns, a_out, up, gates, gate_row, act_TF,
+        tokens, width, columns.stride(0), *strides,
         *sections,
-        R=ranks, BT=tile, BF=block, RB=16, num_warps=4,
+        R=ranks, BT=tile.rows, BF=tile.columns, RB=16, num_warps=tile.warps,
     )  # fmt: skip
     return act_TF
 
@@ -163,19 +179,25 @@ def _row_wise(product: Product) -> Product:
     columns, lora = product
     if lora is None or len(columns) <= MANY_ROWS:
         return product
-    base = columns[:, : lora.height]
-    gated_TR = columns[:, lora.height :] * lora.gates[lora.gate_row]
-    return Product(base.addmm_(gated_TR, lora.up))
+    return Product(columns.addmm_(lora.gated(), lora.up))
 
 
-def _lora_arguments(columns: Tensor, lora: RowLora | None) -> tuple[Tensor, Tensor, Tensor, int]:
+class _LoraArguments(NamedTuple):
+    """What a kernel takes of the adapters; `strides` of `a_out`, `gates` and `up`."""
+
+    a_out: Tensor
+    up: Tensor
+    gates: Tensor
+    gate_row: Tensor
+    strides: tuple[int, int, int]
+    ranks: int
+
+
+def _lora_arguments(columns: Tensor, lora: RowLora | None) -> _LoraArguments:
     if lora is None:
-        return columns, columns, columns, 0
-    return lora.up, lora.gates, lora.gate_row, lora.ranks
-
-
-def _tile(tokens: int) -> int:
-    return ROWS if tokens <= MANY_ROWS else PROMPT_ROWS
+        return _LoraArguments(columns, columns, columns, columns, (0, 0, 0), 0)
+    strides = lora.a_out.stride(0), lora.gates.stride(0), lora.up.stride(0)
+    return _LoraArguments(lora.a_out, lora.up, lora.gates, lora.gate_row, strides, lora.ranks)
 
 
 def _warps(block: int) -> int:
@@ -184,8 +206,8 @@ def _warps(block: int) -> int:
 
 @triton.jit
 def _add_norm(
-    x, columns, up, gates, gate_row, weight, total, normed,
-    width, stride, gate_stride, eps,
+    x, columns, a_out, up, gates, gate_row, weight, total, normed,
+    width, stride, a_stride, gate_stride, eps,
     R: tl.constexpr, ADD: tl.constexpr, BLOCK: tl.constexpr, RB: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0)
@@ -196,7 +218,7 @@ def _add_norm(
         value += tl.load(columns + row.to(tl.int64) * stride + cols, mask=mask, other=0.0).to(tl.float32)
         if R > 0:
             gate_at = gates + tl.load(gate_row + row).to(tl.int64) * gate_stride
-            lora_a_out = columns + row.to(tl.int64) * stride + width
+            lora_a_out = a_out + row.to(tl.int64) * a_stride
             for first in tl.static_range(0, R, RB):
                 ranks = first + tl.arange(0, RB)
                 share = tl.load(lora_a_out + ranks).to(tl.float32) * tl.load(gate_at + ranks).to(tl.float32)
@@ -230,8 +252,8 @@ def _lora_share(
 
 @triton.jit
 def _split_heads(
-    columns, up, gates, gate_row, query_norm, key_norm, cos, sin, at, query, key, value, keys, values,
-    tokens, stride, gate_stride, up_stride, eps, section_0, section_1, section_2, section_3,
+    columns, a_out, up, gates, gate_row, query_norm, key_norm, cos, sin, at, query, key, value, keys, values,
+    tokens, stride, a_stride, gate_stride, up_stride, eps, section_0, section_1, section_2, section_3,
     R: tl.constexpr, H: tl.constexpr, G: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr,
     BT: tl.constexpr, BH: tl.constexpr, RB: tl.constexpr,
 ):  # fmt: skip
@@ -249,13 +271,12 @@ def _split_heads(
         begin = tl.where(head < H, section_0, tl.where(head < H + G, section_1, section_2))
         end = tl.where(head < H, section_1, tl.where(head < H + G, section_2, section_3))
         gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
-        lora_a_out = columns + (H + 2 * G) * width
         up_head = up + head * width
         first += _lora_share(
-            lora_a_out, stride, up_head, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
+            a_out, a_stride, up_head, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
         )
         second += _lora_share(
-            lora_a_out, stride, up_head + HALF, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
+            a_out, a_stride, up_head + HALF, up_stride, gate_at, rows, row_mask, cols, col_mask, begin, end, RB
         )
     kind = columns.dtype.element_ty
     first, second = first.to(kind).to(tl.float32), second.to(kind).to(tl.float32)
@@ -294,8 +315,8 @@ def _split_heads(
 
 @triton.jit
 def _swiglu(
-    columns, up, gates, gate_row, act,
-    tokens, width, stride, gate_stride, up_stride, section_0, section_1, section_2,
+    columns, a_out, up, gates, gate_row, act,
+    tokens, width, stride, a_stride, gate_stride, up_stride, section_0, section_1, section_2,
     R: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, RB: tl.constexpr,
 ):  # fmt: skip
     rows = tl.program_id(0) * BT + tl.arange(0, BT)
@@ -307,12 +328,11 @@ def _swiglu(
     other = tl.load(at + width, mask=mask, other=0.0).to(tl.float32)
     if R > 0:
         gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
-        lora_a_out = columns + 2 * width
         gate += _lora_share(
-            lora_a_out, stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, section_0, section_1, RB
+            a_out, a_stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, section_0, section_1, RB
         )
         other += _lora_share(
-            lora_a_out, stride, up + width, up_stride, gate_at, rows, row_mask, cols, col_mask, section_1, section_2, RB
+            a_out, a_stride, up + width, up_stride, gate_at, rows, row_mask, cols, col_mask, section_1, section_2, RB
         )
     kind = columns.dtype.element_ty
     gate, other = gate.to(kind).to(tl.float32), other.to(kind).to(tl.float32)

@@ -33,7 +33,8 @@ def product(rows, widths, ranks, *, adapters=3, seed=0):
     gates = (drawn(adapters, total, seed=seed + 9) > 0).float()
     number = torch.arange(rows, device=DEVICE, dtype=torch.int32) % adapters
     sections = tuple(ranks * number for number in range(len(widths) + 1))
-    return Product(drawn(rows, height + total, seed=seed), RowLora(up, gates, number, sections))
+    both = drawn(rows, height + total, seed=seed)
+    return Product(both[:, :height], RowLora(both[:, height:], up, gates, number, sections))
 
 
 def assert_close(ours, expected):

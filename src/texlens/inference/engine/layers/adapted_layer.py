@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 from peft.tuners.lora.layer import LoraLayer, ParamWrapper
 from peft.utils.integrations import dequantize_module_weight
-from torch import Tensor, nn
+from torch import Tensor
 
 from texlens.adapters.moe_lora.layer import MoeLoraLayer
+from texlens.inference.engine.layers.weights import unsupported_weight
 from texlens.models.fp8 import Fp8Linear
 
 
@@ -61,7 +62,7 @@ def updates_of(layer: Any, adapter: str | None) -> list[Update]:
 def unsupported_layer(layer: Any) -> str | None:
     """What keeps an adapted layer from the engine, or None."""
     if not isinstance(layer, LoraLayer | MoeLoraLayer):
-        return _unsupported_base(layer)
+        return unsupported_weight(layer)
     if layer.merged:
         return "an adapter is merged into the base"
     if isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper):
@@ -75,15 +76,7 @@ def unsupported_layer(layer: Any) -> str | None:
             return f"the LoRA variant {sorted(odd)[0]}"
         if variants and isinstance(base_of(layer), Fp8Linear):
             return "DoRA on a base in float8"
-    return _unsupported_base(base_of(layer))
-
-
-def _unsupported_base(layer: Any) -> str | None:
-    """Linear8bitLt finds outliers on the host in every product, so a step with it can't be a CUDA graph."""
-    name = type(layer).__name__
-    if name == "Linear8bitLt":
-        return "a base in int8"
-    return None if isinstance(layer, nn.Linear) or name == "Linear4bit" else f"a {name} layer"
+    return unsupported_weight(base_of(layer))
 
 
 def _moe_update(layer: MoeLoraLayer, name: str) -> Update:

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from texlens.adapters.expert_parameters import LoraFactors
-from texlens.inference.engine.adapted_layer import base_of
-from texlens.inference.engine.projection import Projection
+from texlens.inference.engine.layers.adapted_layer import base_of
+from texlens.inference.engine.layers.projection import Projection
+from texlens.inference.engine.layers.weights import Scratch
 
 ALIGNED_BYTES = 16
 """torch's grouped product wants rows that begin at multiples of this."""
@@ -83,9 +84,9 @@ class Experts:
 class DenseMlp:
     """Gate, up and down products of a dense layer."""
 
-    def __init__(self, mlp: Any, adapters: Sequence[str | None]):
-        self.gate_up = Projection((mlp.gate_proj, mlp.up_proj), adapters)
-        self.down = Projection((mlp.down_proj,), adapters)
+    def __init__(self, mlp: Any, adapters: Sequence[str | None], scratch: Scratch):
+        self.gate_up = Projection((mlp.gate_proj, mlp.up_proj), adapters, scratch)
+        self.down = Projection((mlp.down_proj,), adapters, scratch)
 
     def refresh(self) -> None:
         self.gate_up.refresh()

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from texlens.inference.engine.cache import PAGE_SIZE, PagedCache
-from texlens.inference.engine.experts import DenseMlp, Experts, is_mixture
-from texlens.inference.engine.projection import Projection
+from texlens.inference.engine.layers.experts import DenseMlp, Experts, is_mixture
+from texlens.inference.engine.layers.projection import Projection
+from texlens.inference.engine.layers.weights import Scratch
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decode.backend import DecodeKernels
@@ -72,7 +73,8 @@ class TextDecoder:
     def __init__(self, model: Any, adapters: Sequence[str | None], kernels: DecodeKernels):
         self._text, self._head, self._kernels = model.model.language_model, model.lm_head, kernels
         config = self._text.config
-        self.layers = [_Layer(layer, config, adapters) for layer in self._text.layers]
+        scratch = Scratch(self._text.embed_tokens.weight.dtype)
+        self.layers = [_Layer(layer, config, adapters, scratch) for layer in self._text.layers]
         self._norm = self._text.norm
         spectrum = self._text.rotary_emb.inv_freq
         axes = frequency_axes(config.rope_parameters, len(spectrum), family_of_text(config))
@@ -168,13 +170,13 @@ class TextDecoder:
 
 
 class _Layer:
-    def __init__(self, layer: Any, config: Any, adapters: Sequence[str | None]):
+    def __init__(self, layer: Any, config: Any, adapters: Sequence[str | None], scratch: Scratch):
         attention = layer.self_attn
         self.first_norm, self.second_norm = layer.input_layernorm, layer.post_attention_layernorm
-        self.qkv = Projection((attention.q_proj, attention.k_proj, attention.v_proj), adapters)
-        self.out = Projection((attention.o_proj,), adapters)
+        self.qkv = Projection((attention.q_proj, attention.k_proj, attention.v_proj), adapters, scratch)
+        self.out = Projection((attention.o_proj,), adapters, scratch)
         mixture = is_mixture(layer.mlp)
-        self.mlp = Experts(layer.mlp, adapters) if mixture else DenseMlp(layer.mlp, adapters)
+        self.mlp = Experts(layer.mlp, adapters) if mixture else DenseMlp(layer.mlp, adapters, scratch)
         query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
         self.heads = HeadShape(
             config.num_attention_heads,
