@@ -311,8 +311,8 @@ class Bench:
         scores = torch.stack([score.float().log_softmax(-1).max(-1).values for score in output.scores], 1).tolist()
         del output
         engine = self.engine(count)
-        wanted = [[request(number, prompt)] for number, prompt in enumerate(prompts)]
-        done, _ = self.read(engine, prepared_ahead(wanted, lambda row: row, workers=1, ahead=1))
+        rows = [[request(number, prompt)] for number, prompt in enumerate(prompts)]
+        done, _ = self.read(engine, prepared_ahead(rows, lambda row: row, workers=1, ahead=1))
         engine.close()
         done = sorted(done, key=lambda row: row.key)
         firsts = [equal_tokens(row.state.tokens, tokens) for row, tokens in zip(done, new, strict=True)]
