@@ -21,27 +21,28 @@ ALL = sorted(RECIPES.glob("*.yaml"))
 QKVO = ["q_proj", "k_proj", "v_proj", "o_proj"]
 SEVEN = [*QKVO, "gate_proj", "up_proj", "down_proj"]
 LINEAR = {"weight_decay": 0.0, "warmup_steps": 0, "schedule": "linear", "name": "adamw"}
-FORMULAS = {"path": "linxy/LaTeX_OCR", "subset": "synthetic_handwrite", "seed": 222, "max_tokens": 8192}
+FORMULAS = {"path": "linxy/LaTeX_OCR", "subset": "synthetic_handwrite", "max_tokens": 8192}
 S1 = {
     "adapter": {"rank": 128, "alpha": 16, "dropout": 0.0, "targets": tuple(QKVO), "vision": None},
     "train": {"epochs": 8, "steps": None, "batch_size": 8, "gradient_accumulation": 1, "seed": 42},
-    "compute": {"gradient_checkpointing": True},
     "optimizer": {**LINEAR, "learning_rate": 1e-4},
-    "logging": {"every_steps": 10},
+    "logging": {"every_steps": 10, "first_step": True},
     "checkpoints": {"every_steps": 50, "keep": 3},
-    "evaluate": {"max_new_tokens": 512, "temperature": 0.0, "seed": 222},
+    "evaluate": {"max_new_tokens": 512, "temperature": 0.0},
     "prompt": "Transcribe the LaTeX of this image.",
     "covered": {"text-attention": 8},
 }
-PART = {"data": {**FORMULAS, "fraction": 0.002}, "evaluate": {**S1["evaluate"], "fraction": 0.002}}
-FULL = {"data": {**FORMULAS, "fraction": 1.0}}
+PART = {
+    "data": FORMULAS,
+    "splits": {"train": "train@222[:0.002]", "validation": None, "test": "test@222[:0.002]"},
+}
+FULL = {"data": FORMULAS, "splits": {"train": "train", "validation": None, "test": "test@222[:1000]"}}
 S3 = {
     "model": "Qwen/Qwen3-VL-8B-Instruct",
     "data": {"max_tokens": 4096},
     "adapter": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": tuple(SEVEN)},
     "vision": {"rank": 8, "alpha": 16, "dropout": 0.1},
     "train": {"epochs": 3, "steps": None, "batch_size": 2, "gradient_accumulation": 8},
-    "compute": {"gradient_checkpointing": True},
     "optimizer": {**LINEAR, "learning_rate": 2e-4, "warmup_steps": 100, "weight_decay": 0.01},
     "logging": {"every_steps": 10},
     "checkpoints": {"every_steps": 500, "keep": 3},
@@ -61,7 +62,6 @@ S3_4BIT = {
     "base": {"quantize": "nf4", "double_quantize": True},
     "adapter": {"rank": 16, "alpha": 16, "dropout": 0.0, "targets": tuple(SEVEN), "rslora": True},
     "train": {"epochs": None, "steps": 30, "batch_size": 2, "gradient_accumulation": 4, "seed": 3407},
-    "compute": {"gradient_checkpointing": True},
     "optimizer": UNSLOTH,
     "logging": {"every_steps": 1},
     "covered": {"text-attention": 8, "text-mlp": 6},
@@ -72,10 +72,9 @@ S4 = {
     "base": {"quantize": "nf4", "double_quantize": True},
     "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": tuple(QKVO)},
     "train": {"epochs": 5, "steps": None, "batch_size": 1, "gradient_accumulation": 8},
-    "compute": {"gradient_checkpointing": True},
     "optimizer": {**LINEAR, "learning_rate": 1e-4},
     "splits": {"train": "train[:496]", "validation": None, "test": "train[496:500]"},
-    "prompt": "Describe this image in one sentence.",
+    "prompt": "COCO Yes:",
     "covered": {"text-attention": 8},
 }
 SETTINGS = {
@@ -89,7 +88,6 @@ SETTINGS = {
         "data": {"path": "modelscope:AI-ModelScope/LaTeX_OCR", "subset": "default", "max_tokens": 8192},
         "adapter": {"rank": 64, "alpha": 16, "dropout": 0.05, "targets": tuple(SEVEN)},
         "train": {"epochs": 2, "steps": None, "batch_size": 4, "gradient_accumulation": 4},
-        "compute": {"gradient_checkpointing": True},
         "optimizer": {**LINEAR, "learning_rate": 1e-4},
         "logging": {"every_steps": 10},
         "checkpoints": {"every_steps": 100},
@@ -128,7 +126,6 @@ SETTINGS = {
             "vision": None,
         },
         "train": {"epochs": None, "steps": 10, "batch_size": 2, "gradient_accumulation": 4, "seed": 3407},
-        "compute": {"gradient_checkpointing": True},
         "optimizer": UNSLOTH,
         "logging": {"every_steps": 5},
         "evaluate": {"max_new_tokens": 512},
@@ -140,7 +137,6 @@ SETTINGS = {
         "base": {"quantize": "nf4", "double_quantize": True},
         "adapter": {"rank": 8, "alpha": 16, "dropout": 0.05, "targets": ("text-attention",)},
         "train": {"epochs": 5, "steps": None, "batch_size": 1, "gradient_accumulation": 8},
-        "compute": {"gradient_checkpointing": True},
         "splits": {"train": "train[:496]", "validation": None, "test": "train[496:500]"},
         "covered": {"text-attention": 8},
     },
@@ -217,7 +213,6 @@ def test_a_recipe_trains_compares_and_reports(recipe, texlens, tiny_checkpoints,
         *("--set", f"model.path={tiny_checkpoints[family]}"),
         *("--set", f"data.path={data}"),
         *("--set", "train.steps=2"),
-        *(("--set", "data.fraction=1", "--set", "evaluate.fraction=1") if config.data.fraction < 1 else ()),
         *(("--set", "adapter.init=default") if getattr(config.adapter, "init", "") == "loftq" else ()),
         *("--set", "train.optimizer.name=adamw"),
         *("--set", "evaluate.max_new_tokens=8"),
@@ -240,12 +235,19 @@ def write_splits_of(config: RunConfig, folder: Path) -> Path:
     rows = {}
     for split in config.data.splits.model_dump().values():
         if isinstance(split, str):
-            last = re.search(r":(\d+)\]", split)
-            name = split.split("[")[0]
-            rows[name] = max(rows.get(name, 0), int(last[1]) if last else 12 if name == "train" else 4)
+            last = re.search(r":([\d.]+)\]", split)
+            name = re.split(r"[@\[]", split)[0]
+            rows[name] = max(rows.get(name, 0), _rows_for(name, last[1] if last else ""))
     for name, count in rows.items():
         write_rows(home / f"{name}-00000-of-00001.parquet", [LABELS[row % len(LABELS)] for row in range(count)])
     return folder
+
+
+def _rows_for(name: str, bound: str) -> int:
+    """How many rows a split gets: 4 to measure on, and 12, 4 or as many as its bound says to train on."""
+    if "." in bound:
+        return round(4 / float(bound))
+    return int(bound) if bound and name == "train" else 12 if name == "train" else 4
 
 
 def check_files(run: Path, config: RunConfig) -> None:

@@ -141,7 +141,7 @@ def _write(writer: FolderWriter, part: SplitPart, row: Sample | RejectedRow, dec
 
 def _looked_at(image: LazyImage, decode: bool) -> LazyImage:
     data = image.encoded()
-    held = LazyImage(lambda: data, image.where, read_name=lambda: image.name)
+    held = LazyImage(lambda: data, image.where, read_name=lambda: image.name, max_pixels=image.max_pixels)
     if not data:
         raise DataError(f"{image.where}: 0 bytes; download the image again or remove the row")
     if decode:

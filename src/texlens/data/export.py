@@ -4,6 +4,7 @@ Written aside and renamed whole. After a kill the rows whose journal entry stand
 data file was when its images were all on the disk.
 """
 
+import io
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from texlens.core.files import swap_in, write_json
 from texlens.data.convert import OnRow
 from texlens.data.folder.statistics import REJECTED
 from texlens.data.load import Rows
-from texlens.data.sample import RejectedRow, Sample
+from texlens.data.sample import LazyImage, RejectedRow, Sample
 from texlens.data.writers.protocol import RowFormat, check_round_trip
 
 STATISTICS = "texlens-export.json"
@@ -53,10 +54,14 @@ def export(
     format: RowFormat,
     made_by: Mapping[str, Any],
     *,
+    jpeg: bool = False,
     overwrite: bool = False,
     on_row: OnRow = lambda count: None,
 ) -> tuple[dict[str, Any], bool]:
     """The account, and whether the folder stood there already, made from just this.
+
+    Args:
+        jpeg: store images as JPEG instead of byte by byte as they are.
 
     Raises:
         DataError: the folder holds something else, or no row could be written.
@@ -74,7 +79,7 @@ def export(
     write_json(staging / "made_by.json", made_by)
     progress = {split: _Progress(**state) for split, state in (_read(staging / JOURNAL) or {}).items()}
     for split, rows in splits.items():
-        _write_split(staging, split, rows, format, progress, on_row)
+        _write_split(staging, split, rows, format, progress, on_row, jpeg)
     statistics = _statistics(made_by, progress)
     if not statistics["kept"]:
         shutil.rmtree(staging)
@@ -91,7 +96,13 @@ def export(
 
 
 def _write_split(
-    staging: Path, split: str, rows: Rows, format: RowFormat, progress: dict[str, _Progress], on_row: OnRow
+    staging: Path,
+    split: str,
+    rows: Rows,
+    format: RowFormat,
+    progress: dict[str, _Progress],
+    on_row: OnRow,
+    jpeg: bool,
 ) -> None:
     state = progress.setdefault(split, _Progress())
     images = staging / "images" / split
@@ -107,7 +118,7 @@ def _write_split(
         rejected_by_source = len(rows.rejected)
         for index in range(max(0, state.rows_in - rejected_by_source), len(rows)):
             try:
-                line = _row(rows[index], index, staging, split, format)
+                line = _row(rows[index], index, staging, split, format, jpeg)
                 file.write((format.between.encode() if state.written else b"") + line)
                 state.written += 1
             except DataError as error:
@@ -120,13 +131,13 @@ def _write_split(
         file.write(format.foot.encode())
 
 
-def _row(sample: Sample, index: int, staging: Path, split: str, format: RowFormat) -> bytes:
+def _row(sample: Sample, index: int, staging: Path, split: str, format: RowFormat, jpeg: bool = False) -> bytes:
     """The row's text; its images lie on the disk afterwards.
 
     Raises:
         DataError: the format can't hold the row, or an image can't be read.
     """
-    contents = [image.encoded() for image in sample.images]
+    contents = [_as_jpeg(image) if jpeg else image.encoded() for image in sample.images]
     files = [f"images/{split}/{_file_name(sample, index, number, data)}" for number, data in enumerate(contents)]
     line = format.line(sample, files)
     check_round_trip(sample, files, format.read(line, staging), staging, format.name)
@@ -136,6 +147,16 @@ def _row(sample: Sample, index: int, staging: Path, split: str, format: RowForma
         return line.encode()
     except UnicodeEncodeError as error:
         raise DataError(f"{sample.image.where}: a character that UTF-8 can't hold ({error.reason})") from error
+
+
+def _as_jpeg(image: LazyImage) -> bytes:
+    """The image as a JPEG of Pillow's default quality, 75; one that is a JPEG already stays as it is."""
+    encoded = image.encoded()
+    if encoded.startswith(b"\xff\xd8"):
+        return encoded
+    data = io.BytesIO()
+    image.load().convert("RGB").save(data, "JPEG")
+    return data.getvalue()
 
 
 def _file_name(sample: Sample, index: int, number: int, data: bytes) -> str:

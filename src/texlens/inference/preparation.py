@@ -65,7 +65,8 @@ class PreparedSample:
         return [_prepared(image, self.preparation) for image in self.original.images]
 
     def _image(self, number: int) -> LazyImage:
-        return LazyImage(lambda: self._prepared[number][0], self.original.images[number].where)
+        original = self.original.images[number]
+        return LazyImage(lambda: self._prepared[number][0], original.where, max_pixels=original.max_pixels)
 
 
 def _prepared(image: LazyImage, preparation: "Preparation") -> tuple[bytes, tuple[str, ...]]:

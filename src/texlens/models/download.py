@@ -106,7 +106,7 @@ def _from_hubs(model_id: str, source: str, revision: str | None, target: Path | 
     for name in names:
         hub = HUBS[name]()
         if not hub.installed():
-            failures.append(f"{name} needs its package (pip install {name})")
+            failures.append(f"{name} needs its package (pip install 'texlens[{name}]')")
             continue
         try:
             return _from_hub(hub, model_id, revision, target, margin_gib)

@@ -32,7 +32,9 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool, has_validation:
             raise ConfigError(f"train.logging.trackers: no tracker is named {name!r}; {hint}")
         tracker = TRACKERS[name]
         if importlib.util.find_spec(tracker.package) is None:
-            raise ConfigError(f"train.logging.trackers: {name} is not installed; pip install {tracker.package}")
+            raise ConfigError(
+                f"train.logging.trackers: {name} is not installed; pip install 'texlens[{_extra(name)}]'"
+            )
         if tracker.environment and not any(os.environ.get(variable) for variable in tracker.environment):
             raise ConfigError(
                 f"train.logging.trackers: {name} needs {tracker.environment[0]} in the environment or .env, or "
@@ -41,6 +43,11 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool, has_validation:
     if settings.optimizer.name == "adamw-8bit" and not (has_gpu and importlib.util.find_spec("bitsandbytes")):
         missing = "bitsandbytes, which is not installed (pip install bitsandbytes)" if has_gpu else "a GPU"
         raise ConfigError(f"train.optimizer.name: adamw-8bit needs {missing}; use adamw")
+
+
+def _extra(tracker: str) -> str:
+    """The extra that brings a tracker in a version that was tested."""
+    return "trackio" if tracker == "trackio" else "trackers"
 
 
 def _check_validation(settings: ValidationSettings, has_validation: bool) -> None:

@@ -16,7 +16,9 @@ from texlens.adapters.moe_lora.model import balance_of
 from texlens.augment import build_transform
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
+from texlens.data.sample import Sample
 from texlens.inference.open import wrap_model
+from texlens.inputs.build import read_split
 from texlens.inputs.dataset import ExampleDataset, Transform
 from texlens.metrics.prediction import Prediction
 from texlens.models.processor import save_processor
@@ -78,7 +80,10 @@ def build_trainer(
     stop = stop or StopRequest()
     config, splits = run.config, run.prepared.splits
     scorer = build_scorer(config.train.validation)
-    readings = ValidationReadings(run, adapted, scorer) if _reads_validation_rows(run) else None
+    readings = None
+    if _reads_validation_rows(run):
+        count = config.train.validation.generation_rows
+        readings = ReadRows(run, adapted, scorer, lambda: list(splits.validation or ())[:count])
     balance = balance_of(adapted)
     throughput = ThroughputMeter()
     train_examples = _examples(run, backend, splits.train, build_transform(config.data.augment))
@@ -105,7 +110,10 @@ def build_trainer(
             readings,
         ),
         reporting=Reporting(throughput, run.warn),
-        callbacks=[*_callbacks(run, throughput, balance, readings), StopOnRequest(stop)],
+        callbacks=[
+            *_callbacks(run, throughput, balance, readings, _test_rows(run, adapted, scorer)),
+            StopOnRequest(stop),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, throughput
@@ -159,7 +167,11 @@ def _saver(run: TrainContext, adapted: Any) -> Callable[[Path], None]:
 
 
 def _callbacks(
-    run: TrainContext, throughput: ThroughputMeter, balance: Any, readings: "ValidationReadings | None"
+    run: TrainContext,
+    throughput: ThroughputMeter,
+    balance: Any,
+    readings: "ReadRows | None",
+    test_rows: "ReadRows",
 ) -> list[TrainerCallback]:
     patience = run.config.train.validation.early_stopping_patience
     callbacks: list[TrainerCallback] = [
@@ -169,7 +181,7 @@ def _callbacks(
     if balance:
         callbacks.append(ExpertUtilizationLog(run.folder.metrics, balance, run.distributed))
     if run.config.train.logging.trackers:
-        callbacks.append(_tracker_log(run, readings))
+        callbacks.append(_tracker_log(run, readings, test_rows))
     if run.config.train.minutes:
         callbacks.append(TimeLimit(run.config.train.minutes))
     if patience and run.prepared.splits.validation:
@@ -177,7 +189,7 @@ def _callbacks(
     return callbacks
 
 
-def _tracker_log(run: TrainContext, readings: "ValidationReadings | None") -> TrackerLog:
+def _tracker_log(run: TrainContext, readings: "ReadRows | None", test_rows: "ReadRows") -> TrackerLog:
     settings = run.config.train.logging
     tracked = TrackedRun(
         run.folder.path,
@@ -187,23 +199,37 @@ def _tracker_log(run: TrainContext, readings: "ValidationReadings | None") -> Tr
         run.config.model_dump(mode="json"),
     )
     trackers = [TRACKERS[name]() for name in settings.trackers]
-    pictures = (lambda: readings.pictures(settings.pictures)) if readings else list
-    return TrackerLog(trackers, tracked, pictures, lambda: loss_image(run.folder.history()), run.console.print)
+    return TrackerLog(
+        trackers,
+        tracked,
+        (lambda: readings.pictures(settings.pictures)) if readings else list,
+        lambda: test_rows.pictures(settings.pictures),
+        lambda: loss_image(run.folder.history()),
+        run.console.print,
+    )
+
+
+def _test_rows(run: TrainContext, adapted: Any, scorer: Scorer) -> "ReadRows":
+    """The first test rows, which trackers show after training where no validation has shown others."""
+    data, count = run.config.data, run.config.train.logging.pictures
+    return ReadRows(run, adapted, scorer, lambda: list(read_split(data, "test")[:count]) if data.splits.test else [])
 
 
 def _reads_validation_rows(run: TrainContext) -> bool:
     return bool(run.config.train.validation.generation_rows and run.prepared.splits.validation)
 
 
-class ValidationReadings:
-    """Reads the first validation rows with the present weights; a call returns their scores by name."""
+class ReadRows:
+    """Reads rows with the present weights; a call returns their scores by name.
 
-    def __init__(self, run: TrainContext, adapted: Any, scorer: Scorer):
-        config, rows = run.config, run.prepared.splits.validation
-        count = min(config.train.validation.generation_rows, len(rows or ()))
-        self.samples = [rows[index] for index in range(count)] if rows else []
+    Args:
+        rows: called once, when they are first read.
+    """
+
+    def __init__(self, run: TrainContext, adapted: Any, scorer: Scorer, rows: Callable[[], list[Sample]]):
+        config = run.config
         self.predictions: list[Prediction] = []
-        self._scorer, self._batch_size = scorer, config.evaluate.batch_size
+        self._rows, self._scorer, self._batch_size = rows, scorer, config.evaluate.batch_size
         self._model = wrap_model(
             adapted,
             run.prepared.base.processor,
@@ -212,13 +238,19 @@ class ValidationReadings:
             max_new_tokens=config.evaluate.max_new_tokens,
         )
 
+    @cached_property
+    def samples(self) -> list[Sample]:
+        return self._rows()
+
     def __call__(self) -> Mapping[str, float]:
         self.predictions = list(self._model.generate(self.samples, batch_size=self._batch_size))
         return self._scorer(self.predictions)
 
     def pictures(self, count: int) -> list[CaptionedImage]:
-        """The images of the first rows, with reference and latest prediction."""
-        texts = {prediction.id: prediction.text for prediction in self.predictions}
+        """The images of the first rows, with reference and latest prediction; rows that were not read are read now."""
+        if not self.predictions:
+            self.predictions = list(self._model.generate(self.samples[:count], batch_size=self._batch_size))
+        texts = {prediction.id: prediction.text for prediction in self.predictions if not prediction.error}
         return [
             CaptionedImage(sample.image.load(), f"reference: {sample.text}\nprediction: {texts[sample.id]}")
             for sample in self.samples[:count]

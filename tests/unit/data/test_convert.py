@@ -27,6 +27,15 @@ def source(folder, texts, images=None):
     return load_split(str(write_parquet(folder / "train.parquet", texts, images)))
 
 
+def test_a_row_s_pixel_budget_is_kept(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(40, 20))
+    (tmp_path / "rows.json").write_text(
+        json.dumps([{"image": "a.png", "text": "x", "resized_height": 10, "resized_width": 20}])
+    )
+    write_parts(tmp_path / "out", [SplitPart("train", load_split(str(tmp_path / "rows.json")))], {})
+    assert load_split(str(tmp_path / "out"))[0].image.max_pixels == 200
+
+
 def test_rows_are_written_once_and_a_second_run_finds_them_there(tmp_path):
     rows = source(tmp_path / "a", ["x", "y"])
     first = write_parts(tmp_path / "d", [SplitPart("train", rows)], {"command": "t"})

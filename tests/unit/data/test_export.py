@@ -1,10 +1,13 @@
 """Data sets exported and read again."""
 
+import io
 import json
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.unit.data.sample_factory import PICTURES, image, plain_sample, samples, values
 from texlens.data.export import export
@@ -89,3 +92,37 @@ def test_the_formats_look_as_others_expect_them(tmp_path):
     assert written(tmp_path / "t", "csv") == (
         f"image_path,text,id,prompt,system,domain,answers,extra\n{FILE},x^2,7,Read,,,,\n"
     )
+
+
+def write_images(folder):
+    folder.mkdir()
+    Image.new("RGBA", (40, 20), (10, 200, 30, 255)).save(folder / "a.png")
+    Image.new("RGB", (40, 20), (10, 200, 30)).save(folder / "b.jpg", quality=95)
+    for name in ("a", "b"):
+        (folder / f"{name}.txt").write_text(f"{name} ^ 2")
+    return folder
+
+
+def exported_images(tmp_path, to, **options):
+    rows = load_split(str(write_images(tmp_path / "rows")))
+    export({"train": rows}, tmp_path / "out", WRITERS[to], {"to": to}, **options)
+    return load_split(str(tmp_path / "out"), format="csv" if to == "csv" else "conversations")
+
+
+def test_images_become_jpeg_and_texts_stay(tmp_path):
+    rows = exported_images(tmp_path, "csv", jpeg=True)
+    assert rows.texts() == ["a ^ 2", "b ^ 2"]
+    for row in rows:
+        decoded = Image.open(io.BytesIO(row.image.encoded()))
+        assert decoded.format == "JPEG"
+        assert np.abs(np.asarray(decoded, int) - (10, 200, 30)).max() <= 6
+
+
+def test_an_image_that_is_a_jpeg_is_not_encoded_again(tmp_path):
+    rows = exported_images(tmp_path, "conversations", jpeg=True)
+    assert rows[1].image.encoded() == (tmp_path / "rows/b.jpg").read_bytes()
+
+
+def test_without_it_every_image_keeps_its_bytes(tmp_path):
+    rows = exported_images(tmp_path, "csv")
+    assert rows[0].image.encoded() == (tmp_path / "rows/a.png").read_bytes()

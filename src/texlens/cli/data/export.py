@@ -16,6 +16,9 @@ def export(
     to: Annotated[
         Literal["csv", "messages", "conversations", "sharegpt", "llava", "hf"], typer.Option(help="The format.")
     ],
+    jpeg: Annotated[
+        bool, typer.Option("--jpeg", help="Store images as JPEG (which loses a little), not as they are.")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -26,18 +29,23 @@ def export(
     Examples:
 
         texlens data export data/mine --to sharegpt -o for-llama-factory
-        texlens data export data/mine --to csv -o table
+        texlens data export data/mine --to csv --jpeg -o table
     """
+    from texlens.core.errors import ConfigError
     from texlens.data.convert import SplitPart, write_parts
     from texlens.data.export import export as exported
     from texlens.data.writers.registry import WRITERS
 
     splits = open_splits(source)
-    made_by = {"command": "export", "source": source, "to": to}
+    if jpeg and to == "hf":
+        raise ConfigError("--jpeg: hf keeps images as they are; leave it out, or choose another format")
+    made_by = {"command": "export", "source": source, "to": to, **({"jpeg": True} if jpeg else {})}
     with row_bar(message_console(), "writing rows", sum(rows.total for rows in splits.values())) as on_row:
         if to == "hf":
             parts = [SplitPart(split, rows) for split, rows in splits.items()]
             statistics, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
         else:
-            statistics, stood = exported(splits, output, WRITERS[to], made_by, overwrite=overwrite, on_row=on_row)
+            statistics, stood = exported(
+                splits, output, WRITERS[to], made_by, jpeg=jpeg, overwrite=overwrite, on_row=on_row
+            )
     print_statistics(output, statistics, stood, as_json)

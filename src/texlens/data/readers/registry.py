@@ -11,6 +11,7 @@ from texlens.data.readers.formats.csv_table import CSV
 from texlens.data.readers.formats.im2latex import IM2LATEX
 from texlens.data.readers.formats.image_folder import IMAGE_FOLDER
 from texlens.data.readers.formats.inkml import INKML
+from texlens.data.readers.formats.label_lists import LABEL_LISTS
 from texlens.data.readers.formats.parquet import PARQUET
 from texlens.data.readers.formats.records import RECORDS
 from texlens.data.readers.hub import fetch_modelscope, list_hub_splits, open_hub
@@ -18,7 +19,8 @@ from texlens.data.readers.location import HUGGING_FACE, MODELSCOPE, local_path
 from texlens.data.readers.protocol import DataFormat, ReadOptions, Source
 
 FORMATS = {
-    format.name: format for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, INKML, CSV, RECORDS, CONVERSATIONS)
+    format.name: format
+    for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, LABEL_LISTS, INKML, CSV, RECORDS, CONVERSATIONS)
 }
 """In the order in which they are tried: first those that are recognized by a name. A new format is one more here."""
 ALIASES = {"messages": "conversations", "sharegpt": "conversations", "llava": "conversations", "hf": "parquet"}
@@ -71,6 +73,11 @@ def find_format(path: Path, format: str = "auto") -> DataFormat:
     for known in FORMATS.values():
         if known.recognizes(path):
             return known
+    if scripts := sorted(script.name for script in path.glob("*.py")):
+        raise DataError(
+            f"{path}: a loading script ({scripts[0]}), which is never run, and no rows; download the files that it "
+            "names and set data.path to their folder"
+        )
     raise DataError(f"{path}: no rows of a known format ({', '.join(FORMATS)}) in it; check data.path")
 
 

@@ -133,7 +133,12 @@ def _changed(image: LazyImage, changes: Sequence[str], max_aspect: int) -> LazyI
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     data, name = buffer.getvalue(), image.name
-    return LazyImage(lambda: data, image.where, read_name=lambda: name and str(Path(name).with_suffix(".png")))
+    return LazyImage(
+        lambda: data,
+        image.where,
+        read_name=lambda: name and str(Path(name).with_suffix(".png")),
+        max_pixels=image.max_pixels,
+    )
 
 
 def _padded(picture: Image.Image, max_aspect: int) -> Image.Image:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from texlens.core.errors import ConfigError
 from texlens.exporting.formats.adapter import ADAPTER
 from texlens.exporting.formats.awq import AWQ
+from texlens.exporting.formats.float16 import MERGED_FLOAT16
 from texlens.exporting.formats.fp8 import FP8
 from texlens.exporting.formats.gguf import GGUF
 from texlens.exporting.formats.gptq import GPTQ
@@ -23,6 +24,7 @@ from texlens.exporting.formats.protocol import ExportFormat
 _ALL: tuple[ExportFormat, ...] = (
     ADAPTER,
     MERGED,
+    MERGED_FLOAT16,
     NF4,
     INT8,
     FP8,

@@ -23,8 +23,11 @@ PREDICTIONS, LOSS_PLOT = "predictions", "loss_plot"
 class TrackerLog(TrainerCallback):
     """Sends measurements, predictions as pictures at each validation, and at the end the loss plot.
 
+    Where no validation has shown pictures they are sent once, at the end.
+
     Args:
         pictures: of the latest validation, each with its reference and prediction as the caption.
+        final_pictures: the same of test rows, read now.
         plot_loss: draws the loss plot of the measurements so far.
         announce: prints a line.
     """
@@ -34,11 +37,14 @@ class TrackerLog(TrainerCallback):
         trackers: Sequence[Tracker],
         run: TrackedRun,
         pictures: Callable[[], Sequence[CaptionedImage]],
+        final_pictures: Callable[[], Sequence[CaptionedImage]],
         plot_loss: Callable[[], Image.Image],
         announce: Callable[[str], None],
     ):
-        self.trackers, self.run, self.pictures = trackers, run, pictures
+        self.trackers, self.run = trackers, run
+        self.pictures, self.final_pictures = pictures, final_pictures
         self.plot_loss, self.announce = plot_loss, announce
+        self.has_shown_pictures = False
 
     def on_train_begin(self, args, state, control, **kwargs):
         if state.is_world_process_zero:
@@ -52,21 +58,25 @@ class TrackerLog(TrainerCallback):
                 tracker.log(_grouped(metrics), state.global_step)
 
     def on_evaluate(self, args, state, control, **kwargs):
-        pictures = self.pictures()
-        if state.is_world_process_zero and pictures:
-            for tracker in self.trackers:
-                tracker.log_pictures(PREDICTIONS, pictures, state.global_step)
+        self._show(state, self.pictures)
 
     def on_train_end(self, args, state, control, **kwargs):
         if not state.is_world_process_zero:
             return
+        if not self.has_shown_pictures:
+            self._show(state, self.final_pictures)
+        plot = CaptionedImage(self.plot_loss(), "training and validation loss")
         for tracker in self.trackers:
-            tracker.log_pictures(
-                LOSS_PLOT, [CaptionedImage(self.plot_loss(), "training and validation loss")], state.global_step
-            )
+            tracker.log_pictures(LOSS_PLOT, [plot], state.global_step)
             tracker.finish()
             if tracker.hint:
                 self.announce(f"to see the run: {tracker.hint}")
+
+    def _show(self, state, read: Callable[[], Sequence[CaptionedImage]]) -> None:
+        if state.is_world_process_zero and (pictures := read()):
+            self.has_shown_pictures = True
+            for tracker in self.trackers:
+                tracker.log_pictures(PREDICTIONS, pictures, state.global_step)
 
 
 def _grouped(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -12,7 +12,9 @@ def test_a_format_is_found_by_its_name():
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones_named():
-    with pytest.raises(ConfigError, match=r"--format q3: not one of adapter, merged, nf4, int8, fp8, gptq, awq, gguf"):
+    with pytest.raises(
+        ConfigError, match=r"--format q3: not one of adapter, merged, merged-float16, nf4, int8, fp8, gptq, awq, gguf"
+    ):
         find_format("q3")
 
 

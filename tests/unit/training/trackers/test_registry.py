@@ -27,18 +27,66 @@ class State:
     is_world_process_zero, global_step = True, 2
 
 
+def log_of(trackers, run, *, validation=(), test=(), announce=print):
+    return TrackerLog(trackers, run, lambda: validation, lambda: test, lambda: Image.new("RGB", (8, 8)), announce)
+
+
+PICTURE = CaptionedImage(Image.new("RGB", (32, 16), "white"), "reference: x\nprediction: y")
+
+
 @pytest.mark.parametrize("name", TRACKERS)
 def test_tracker_logs_metrics_pictures_and_plot_offline(name, run, tmp_path):
     tracker = TRACKERS[name]()
     if importlib.util.find_spec(tracker.package) is None:
         pytest.skip(f"{tracker.package} is not installed")
-    picture = CaptionedImage(Image.new("RGB", (32, 16), "white"), "reference: x\nprediction: y")
     announced = []
-    log = TrackerLog([tracker], run, lambda: [picture], lambda: Image.new("RGB", (8, 8)), announced.append)
+    log = log_of([tracker], run, validation=[PICTURE], announce=announced.append)
     log.on_train_begin(None, State, None)
     log.on_log(None, State, None, logs={"loss": 0.5, "eval_loss": 0.25, "text": "no number"})
     log.on_evaluate(None, State, None)
     log.on_train_end(None, State, None)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert files, "nothing was written"
+    stored = b"".join(path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file())
+    for written in (b"train/loss", b"eval/loss", b"prediction: y", b"predictions", b"loss_plot", b"steps"):
+        assert written in stored.replace(b"\\n", b"\n"), written
     assert announced == ([f"to see the run: {tracker.hint}"] if tracker.hint else [])
+
+
+class Recorded:
+    """A tracker that keeps what it is given."""
+
+    package, environment, hint = "json", (), None
+
+    def __init__(self):
+        self.pictures = []
+
+    def start(self, run):
+        self.run = run
+
+    def log(self, metrics, step):
+        pass
+
+    def log_pictures(self, name, pictures, step):
+        self.pictures.append((name, [picture.caption for picture in pictures], step))
+
+    def finish(self):
+        pass
+
+
+def test_test_rows_are_shown_at_the_end_where_no_validation_has_shown_any(run):
+    tracker = Recorded()
+    log = log_of([tracker], run, test=[PICTURE])
+    log.on_evaluate(None, State, None)
+    assert tracker.pictures == []
+    log.on_train_end(None, State, None)
+    assert tracker.pictures == [
+        ("predictions", [PICTURE.caption], 2),
+        ("loss_plot", ["training and validation loss"], 2),
+    ]
+
+
+def test_rows_of_a_validation_are_not_followed_by_test_rows(run):
+    tracker = Recorded()
+    log = log_of([tracker], run, validation=[PICTURE], test=[PICTURE])
+    log.on_evaluate(None, State, None)
+    log.on_train_end(None, State, None)
+    assert [name for name, *_ in tracker.pictures] == ["predictions", "loss_plot"]

@@ -1,5 +1,7 @@
 """COCO: `annotations/captions_train2017.json` with the images in `train2017/`, or such a file alone with images beside.
 
+The archives as COCO and the hubs distribute them are read too: `annotations_trainval2017.zip`, `train2017.zip`.
+
     {"images": [{"id": 9, "file_name": "000000000009.jpg"}], "annotations": [{"image_id": 9, "caption": "A cat."}]}
 
 An image is a row; its captions are the accepted answers (all, or the first alone). A file of instances, which has no
@@ -14,6 +16,7 @@ from typing import Any
 
 from texlens.core.errors import DataError
 from texlens.core.regular_files import open_regular
+from texlens.data.readers.archive import unpacked
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.image_files import image_path
 from texlens.data.readers.rows.json_stream import list_values
@@ -28,6 +31,13 @@ def _files(path: Path) -> dict[str, Path]:
     """The annotation file of each split; where a split has captions and instances, captions."""
     if path.is_file():
         return {_split(path): path} if _is_coco(path) else {}
+    files = _named_files(path)
+    for archive in () if files else sorted(path.glob("annotations*.zip")):
+        files |= _named_files(unpacked(archive))
+    return files
+
+
+def _named_files(path: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for file in sorted([*path.glob("*.json"), *path.glob("annotations/*.json")], key=lambda file: file.name):
         if NAMED.match(file.name):
@@ -73,7 +83,7 @@ def _open(path: Path, split: str, options: ReadOptions) -> RecordSource:
             objects.append((row.get("image_id"), row.get("category_id")))
     if not texts:
         texts = _object_names(objects, names)
-    records = _records(file, images, texts, options)
+    records = _records(_homes(file, path), images, texts, options)
     return memory_source(str(file), split, records)
 
 
@@ -86,9 +96,8 @@ def _object_names(objects: list[tuple[Any, Any]], names: dict[Any, str]) -> dict
 
 
 def _records(
-    file: Path, images: dict[Any, str], texts: dict[Any, list[str]], options: ReadOptions
+    homes: list[Path], images: dict[Any, str], texts: dict[Any, list[str]], options: ReadOptions
 ) -> Iterator[tuple[str, Record | DataError]]:
-    homes = _homes(file)
     for number, (key, name) in enumerate(images.items()):
         yield f"image {key if key is not None else number} ({name})", _record(homes, key, name, texts, options)
 
@@ -109,13 +118,17 @@ def _record(
     return Record(str(key), (path,), first, more_answers=tuple(others) if options.captions == "all" else ())
 
 
-def _homes(file: Path) -> list[Path]:
-    """Where a COCO file's images may lie: `train2017` or `images` beside the file or its folder, or just there."""
+def _homes(file: Path, path: Path) -> list[Path]:
+    """Where a COCO file's images may lie: `train2017` or `images` beside the file or its folder, or just there; else in
+    `train2017.zip`. The file may be in an archive of `path` itself."""
     named = NAMED.match(file.name)
-    base = file.parent.parent if file.parent.name == "annotations" else file.parent
+    beside = file.parent.parent if file.parent.name == "annotations" else file.parent
+    bases = [beside, *([path] if path.is_dir() and path != beside else [])]
     inner = [named["set"], f"images/{named['set']}"] if named else []
-    homes = [base / name for name in (*inner, "images")] + [base]
-    return [home for home in homes if home.is_dir()]
+    homes = [base / name for base in bases for name in (*inner, "images")]
+    homes = [home for home in homes if home.is_dir()]
+    archives = [base / f"{named['set']}.zip" for base in bases] if named and not homes else []
+    return [*homes, *(unpacked(archive) for archive in archives if archive.is_file()), *bases]
 
 
 def _recognizes(path: Path) -> bool:
