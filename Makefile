@@ -41,6 +41,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: test
+	TUTORIALS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/classic_recipes
 	KILL_SEEDS=40 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_kills.py
 
 docs: .venv/dev
