@@ -32,9 +32,7 @@ def check_train_settings(settings: TrainSettings, has_gpu: bool, has_validation:
             raise ConfigError(f"train.logging.trackers: no tracker is named {name!r}; {hint}")
         tracker = TRACKERS[name]
         if importlib.util.find_spec(tracker.package) is None:
-            raise ConfigError(
-                f"train.logging.trackers: {name} is not installed; pip install 'texlens[{_extra(name)}]'"
-            )
+            raise ConfigError(f"train.logging.trackers: {name} is not installed; pip install 'texlens[{_extra(name)}]'")
         if tracker.environment and not any(os.environ.get(variable) for variable in tracker.environment):
             raise ConfigError(
                 f"train.logging.trackers: {name} needs {tracker.environment[0]} in the environment or .env, or "
