@@ -132,7 +132,7 @@ def test_command_is_printed_where_vllm_is_not_installed(texlens, trained, monkey
     [
         (MOE_LORA, "vLLM serves LoRA only, not MOE_LORA; use --engine transformers"),
         ({"rank": 2, "dora": True}, "vLLM does not support DoRA; merge it with `texlens export`"),
-        ({"rank": 4, "vision": {"rank": 2, "alpha": 32}}, "its groups have different scales"),
+        ({"rank": 4, "modules_to_save": ["embed_tokens"]}, "vLLM does not support modules_to_save"),
     ],
 )
 def test_unsupported_adapter_is_refused_before_vllm_starts(adapter, reason, texlens, tmp_path, record):
@@ -141,6 +141,57 @@ def test_unsupported_adapter_is_refused_before_vllm_starts(adapter, reason, texl
 
     assert (done.code, reason in done.complaint) == (2, True), done.complaint
     assert not record.exists()
+
+
+VLLM_PYTHON = """#!{python}
+import json, os, subprocess, sys
+if sys.argv[1] == "-c":
+    sys.exit({missing})
+assert sys.argv[1:4] == ["-m", "vllm.entrypoints.cli.main", "serve"], sys.argv
+with open({record!r}, "w") as file:
+    json.dump({{"arguments": sys.argv[3:], "PYTHONPATH": os.environ.get("PYTHONPATH")}}, file)
+"""
+
+
+def write_python(folder: Path, record: Path, *, missing: bool) -> Path:
+    """A stub of an interpreter, with or without vLLM."""
+    path = folder / "python"
+    path.write_text(VLLM_PYTHON.format(python=sys.executable, record=str(record), missing=missing))
+    path.chmod(0o755)
+    return path
+
+
+def test_vllm_of_another_environment_is_started_by_its_own_interpreter(trained, tmp_path):
+    record = tmp_path / "arguments.json"
+    python = write_python(tmp_path, record, missing=False)
+    command = [sys.executable, "-m", "texlens", "serve", str(trained), "--engine", "vllm", "--vllm-python", str(python)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.returncode == 0, done.stderr
+    written = json.loads(record.read_text())
+    assert written["arguments"][0] == "serve"
+    assert "--enable-lora" in written["arguments"]
+    assert written["PYTHONPATH"] is None
+
+
+def test_interpreter_without_vllm_is_refused(texlens, trained, tmp_path):
+    python = write_python(tmp_path, tmp_path / "arguments.json", missing=True)
+    done = texlens("serve", trained, "--engine", "vllm", "--vllm-python", python)
+    assert (done.code, "has no vLLM" in done.complaint) == (2, True), done.complaint
+    missing = texlens("serve", trained, "--engine", "vllm", "--vllm-python", tmp_path / "nothing")
+    assert (missing.code, "can't be run" in missing.complaint) == (2, True), missing.complaint
+    unused = texlens("serve", trained, "--vllm-python", python)
+    assert (unused.code, "needs --engine vllm" in unused.complaint) == (2, True), unused.complaint
+
+
+def test_adapters_of_several_scales_and_on_stacked_experts_are_served(texlens, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    scales = {"rank": 4, "vision": {"rank": 2, "alpha": 32}}
+    experts = {"rank": 2, "targets": ["text-attention"], "experts": "lora"}
+    for name, family, adapter in (("a", "qwen3_vl", scales), ("b", "qwen3_vl_moe", experts)):
+        run = made_run(tmp_path, name, family, adapter)
+        done = texlens("serve", run.path, "--engine", "vllm")
+        assert f"--lora-modules {name}=" in done.out, done.complaint
 
 
 def test_vision_tower_adapter_gets_its_flag(texlens, tmp_path, monkeypatch):

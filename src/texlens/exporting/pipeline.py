@@ -91,7 +91,7 @@ def adapter_digest(folder: Path) -> str:
 
 def _manifest(job: ExportJob, export_format: ExportFormat, notes: Mapping[str, Any], staging: Path) -> ExportManifest:
     config, base, geometry = job.config, job.base, job.base.processor.geometry
-    weights = [*staging.glob("*.safetensors"), *staging.glob("*.gguf")]
+    weights = [*staging.glob("*.safetensors"), *staging.glob("*.gguf"), *staging.glob("*.onnx*")]
     return ExportManifest(
         format=export_format.name,
         reader=export_format.reader,

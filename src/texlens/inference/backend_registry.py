@@ -27,9 +27,17 @@ def _llama_cpp(source: "ModelSource") -> LoadedModel:
     return open_llama_cpp(source)
 
 
+def _onnxruntime(source: "ModelSource") -> LoadedModel:
+    from texlens.inference.backends.onnx.backend import open_onnx
+
+    return open_onnx(source)
+
+
 BACKENDS: Mapping[str, Callable[["ModelSource"], LoadedModel]] = {
     "transformers": _transformers,
     "numpy": _numpy,
     "llama.cpp": _llama_cpp,
+    "onnxruntime": _onnxruntime,
 }
-"""transformers opens everything but GGUF, numpy Qwen3-VL checkpoints without an adapter, llama.cpp GGUF exports."""
+"""transformers opens everything but GGUF and ONNX, numpy Qwen3-VL checkpoints without an adapter, llama.cpp GGUF
+exports, onnxruntime ONNX exports."""

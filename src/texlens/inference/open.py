@@ -30,8 +30,8 @@ def open_model(
     Args:
         model: a run folder, one of its checkpoints, an adapter folder, a folder made by `texlens export`, a checkpoint
             folder, a hub id, `nano`, or what `source.resolve` returned for one of them.
-        backend: `transformers`, `numpy` (the bundled model without torch), `llama.cpp`, or `auto`: llama.cpp for
-            GGUF exports, else transformers.
+        backend: `transformers`, `numpy` (the bundled model without torch), `llama.cpp`, `onnxruntime`, or `auto`:
+            llama.cpp for GGUF exports, onnxruntime for ONNX exports, else transformers.
         checkpoint: of a run: `best` (the default), `latest` or a step.
         config: settings of a run, instead of those in its folder.
         device, dtype, attention: None leaves them to the run, or to what the machine has.
@@ -48,7 +48,7 @@ def open_model(
     if backend == "numpy" and model == "nano":
         return _open_nano()
     from texlens.inference.backend_registry import BACKENDS
-    from texlens.inference.opening.source import LoadOptions, ModelSource, resolve
+    from texlens.inference.opening.source import OTHER_RUNTIMES, LoadOptions, ModelSource, resolve
 
     if backend != "auto" and backend not in BACKENDS:
         raise ConfigError(f"backend {backend!r} is not known; use auto or one of {', '.join(BACKENDS)}")
@@ -57,7 +57,7 @@ def open_model(
         options = LoadOptions(device, dtype, attention, trust_remote_code)
         source = resolve(source, checkpoint=checkpoint, config=config, options=options)
     if backend == "auto":
-        backend = "llama.cpp" if source.kind == "gguf" else "transformers"
+        backend = OTHER_RUNTIMES.get(source.kind, "transformers")
     return BACKENDS[backend](source)
 
 

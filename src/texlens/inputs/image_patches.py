@@ -38,14 +38,22 @@ def image_to_raw_patches(image: Image.Image, geometry: ImageGeometry) -> tuple[n
     return np.ascontiguousarray(pixels.transpose(1, 0, 2)).reshape(pixels.shape[1], -1), grid
 
 
-def _cut(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Pixels [3, P, patch x patch] of the resized image, and its grid."""
+def resized_image(image: Image.Image, geometry: ImageGeometry) -> Image.Image:
+    """The image in RGB, at the size that is cut into patches.
+
+    Raises:
+        DataError: as `image_to_patches`.
+    """
     image = image if image.mode == "RGB" else image.convert("RGB")
     target = geometry.resized(*image.size)
-    if target != image.size:
-        image = image.resize(target, Image.Resampling.BICUBIC)
+    return image if target == image.size else image.resize(target, Image.Resampling.BICUBIC)
+
+
+def _cut(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Pixels [3, P, patch x patch] of the resized image, and its grid."""
+    image = resized_image(image, geometry)
     patch, merge = geometry.patch_size, geometry.merge_size
-    rows, columns = target[1] // patch, target[0] // patch
+    rows, columns = image.height // patch, image.width // patch
     blocks = np.asarray(image).reshape(rows // merge, merge, patch, columns // merge, merge, patch, 3)
     pixels = np.ascontiguousarray(blocks.transpose(6, 0, 3, 1, 4, 2, 5)).reshape(3, rows * columns, patch * patch)
     return pixels, (1, rows, columns)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from texlens.models.metadata import as_dataclass, read_metadata
 
-ReaderName = Literal["transformers", "peft", "llama.cpp"]
+ReaderName = Literal["transformers", "peft", "llama.cpp", "onnxruntime"]
 """What reads an exported folder."""
 
 OLD_READERS: Mapping[str, ReaderName] = {"adapter": "peft", "gguf": "llama.cpp"}

@@ -2,11 +2,13 @@
 
 import ipaddress
 import os
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from texlens.cli.shared import message_console
+from texlens.core.errors import ConfigError
 
 
 def serve(
@@ -31,6 +33,10 @@ def serve(
         list[str] | None, typer.Option(metavar="URL", help="A web page's origin that may call, as https://example.org.")
     ] = None,
     engine: Annotated[Literal["transformers", "vllm"], typer.Option(help="What computes.")] = "transformers",
+    vllm_python: Annotated[
+        Path | None,
+        typer.Option("--vllm-python", metavar="PATH", help="Python of another environment that has vLLM."),
+    ] = None,
     checkpoint: Annotated[
         str | None, typer.Option(metavar="best|latest|N", help="Which checkpoint of the runs; default: best.")
     ] = None,
@@ -64,8 +70,10 @@ def serve(
     if key is None and not _is_loopback(host):
         console.print(f"anyone who can connect to {host} may use this server; --api-key-env NAME asks for a key")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if vllm_python is not None and engine != "vllm":
+        raise ConfigError("--vllm-python needs --engine vllm")
     if engine == "vllm":
-        _with_vllm(models, host, port, key, checkpoint)
+        _with_vllm(models, host, port, key, checkpoint, vllm_python)
         return
     from texlens.serve.sockets import listening_socket, start_listening
 
@@ -109,8 +117,6 @@ def _key(name: str | None) -> str | None:
     Raises:
         ConfigError: the variable is not set, or empty.
     """
-    from texlens.core.errors import ConfigError
-
     if name is None:
         return None
     if not os.environ.get(name):
@@ -127,10 +133,14 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _with_vllm(models: list[str], host: str, port: int, key: str | None, checkpoint: str | None) -> None:
-    from texlens.inference.vllm.command import as_shell, run_vllm, vllm_command
+def _with_vllm(
+    models: list[str], host: str, port: int, key: str | None, checkpoint: str | None, python: Path | None
+) -> None:
+    from texlens.inference.vllm.command import as_shell, check_vllm_python, run_vllm, vllm_command
 
-    command = vllm_command(models, host=host, port=port, checkpoint=checkpoint)
+    if python is not None:
+        check_vllm_python(python)
+    command = vllm_command(models, host=host, port=port, checkpoint=checkpoint, python=python)
     if run_vllm(command, key) is None:
         message_console().print("vLLM is not installed here; where it is, this command serves the same:")
         print(("VLLM_API_KEY=… " if key else "") + as_shell(command))

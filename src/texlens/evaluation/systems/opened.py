@@ -15,7 +15,7 @@ from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.inference.model import LoadedModel
 from texlens.inference.open import open_model
 from texlens.inference.opening.run_checkpoint import run_of_weights
-from texlens.inference.opening.source import ModelSource, resolve
+from texlens.inference.opening.source import OTHER_RUNTIMES, ModelSource, resolve
 from texlens.inputs.chat_template import PromptStyle
 
 
@@ -52,7 +52,7 @@ class OpenedSource:
             "kind": source.kind,
             "base": source.base.fingerprint,
             "adapter": sha256_of(*adapter_files(source.adapter)) if source.adapter else None,
-            "files": _files_digest(source.base.folder) if source.kind == "gguf" else None,
+            "files": _files_digest(source.base.folder) if source.kind in OTHER_RUNTIMES else None,
             "quantize": source.quantize.model_dump(mode="json") if source.quantize else None,
             "pixels": [geometry.min_pixels, geometry.max_pixels],
             "prompt": [source.style.system_prompt, source.style.prompt],

@@ -16,6 +16,7 @@ from texlens.exporting.formats.serving_commands import ServingCommand, decoding_
 from texlens.exporting.standalone_loader import write_standalone_loader
 from texlens.inference.vllm.flags import lora_flags, unsupported_reason
 from texlens.models.bundled import NANO_FOLDER
+from texlens.models.checkpoint import read_header
 from texlens.models.export_manifest import ExportManifest, ReaderName
 from texlens.models.families import FAMILIES
 from texlens.models.metadata import METADATA_FILE
@@ -68,7 +69,7 @@ class AdapterFormat:
 
     def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
         settings = _settings(staging)
-        if unsupported_reason(settings):
+        if unsupported_reason(settings, read_header(staging / WEIGHTS)):
             return []
         adapters = lora_flags({manifest.run: str(folder)}, [settings], tower=bool(manifest.notes.get("tower")))
         base = str(NANO_FOLDER) if manifest.base == "nano" else manifest.base

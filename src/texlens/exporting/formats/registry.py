@@ -19,7 +19,9 @@ from texlens.exporting.formats.gptq import GPTQ
 from texlens.exporting.formats.int8 import INT8
 from texlens.exporting.formats.merged import MERGED
 from texlens.exporting.formats.nf4 import NF4
+from texlens.exporting.formats.onnx import ONNX
 from texlens.exporting.formats.protocol import ExportFormat
+from texlens.exporting.formats.web import WEB
 
 _ALL: tuple[ExportFormat, ...] = (
     ADAPTER,
@@ -31,6 +33,8 @@ _ALL: tuple[ExportFormat, ...] = (
     GPTQ,
     AWQ,
     GGUF,
+    ONNX,
+    WEB,
 )
 
 FORMATS: Mapping[str, ExportFormat] = MappingProxyType({export_format.name: export_format for export_format in _ALL})

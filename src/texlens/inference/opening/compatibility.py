@@ -22,6 +22,8 @@ def check_shared(sources: Sequence[ModelSource]) -> None:
             raise ModelError(
                 f"{source.path}: GGUF is llama.cpp's format; serve it with the llama-server command in its README.md"
             )
+        if source.kind == "onnx":
+            raise ModelError(f"{source.path}: ONNX is onnxruntime's format; serve an export of another format")
     full = next((source for source in sources if source.kind == "full"), None)
     if full and len(sources) > 1:
         raise ModelError(f"{full.path}: trained in full, so it shares no base with others; {SEPARATE}")

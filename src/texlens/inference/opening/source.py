@@ -9,6 +9,7 @@ a checkpoint folder, a hub id, nano the model as it is
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 MAX_BUDGET_PIXELS = MAX_IMAGE_PIXELS
 """A pixel budget over this is damaged metadata: no image is larger, and patches of one would not fit into memory."""
 
-Kind = Literal["checkpoint", "adapter", "full", "gguf"]
+Kind = Literal["checkpoint", "adapter", "full", "gguf", "onnx"]
+OTHER_RUNTIMES: Mapping[str, str] = {"gguf": "llama.cpp", "onnx": "onnxruntime"}
+"""The readers of folders that hold no checkpoint, by kind."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class ModelSource:
 
     Attributes:
         path: as it was named.
-        kind: `full` is a run whose weights were all trained; `gguf` is read by llama.cpp alone.
+        kind: `full` is a run whose weights were all trained; `gguf` is read by llama.cpp alone, `onnx` by onnxruntime.
         base: the checkpoint whose weights are loaded (of `full`, the trained one), with the pixel budget of training.
         adapter: the folder of the adapter on it.
         quantize: how the base is held in memory, as in training.
@@ -75,9 +78,9 @@ class ModelSource:
         """The folder of a model that needs no adapter.
 
         Raises:
-            ModelError: it is an adapter, or GGUF.
+            ModelError: it is an adapter, GGUF or ONNX.
         """
-        if self.adapter is not None or self.kind == "gguf":
+        if self.adapter is not None or self.kind in OTHER_RUNTIMES:
             raise ModelError(f"{self.path}: this backend reads checkpoints without an adapter; use transformers")
         return self.base.folder
 
@@ -131,8 +134,8 @@ def resolve(
         raise RunError(f"{name}: not a run folder, so it has no checkpoint {checkpoint}; leave --checkpoint out")
     _refuse_missing_run(str(name))
     manifest = ExportManifest.read(path) if path.is_dir() else None
-    if manifest is not None and manifest.reader == "llama.cpp":
-        return _of_gguf(str(name), path, manifest, config, options)
+    if manifest is not None and manifest.reader in OTHER_RUNTIMES.values():
+        return _of_other_runtime(str(name), path, manifest, config, options)
     if (path / SETTINGS).is_file():
         return _of_adapter(str(name), path, config, options)
     return _of_checkpoint(str(name), manifest, config, options)
@@ -240,19 +243,19 @@ def _of_checkpoint(
     )
 
 
-def _of_gguf(
+def _of_other_runtime(
     path: str, folder: Path, manifest: ExportManifest, config: RunConfig | None, options: LoadOptions
 ) -> ModelSource:
     return ModelSource(
         path,
         _name(path),
-        "gguf",
+        "gguf" if manifest.reader == "llama.cpp" else "onnx",
         BaseCheckpoint(path, folder, manifest.base_fingerprint, load_processor(folder)),
         options.applied_to(_settings(config, path)),
         _style(config, manifest),
         default_max_new_tokens(read_config(folder)),
         calibration=read_calibration(folder),
-        gguf_files=_gguf_files(folder, manifest),
+        gguf_files=_gguf_files(folder, manifest) if manifest.reader == "llama.cpp" else None,
     )
 
 

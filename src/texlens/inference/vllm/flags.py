@@ -1,19 +1,23 @@
 """Flags with which vLLM reads as training did, and the adapters that it can't serve.
 
-Flags as of version 0.14 and later: `--limit-mm-per-prompt` and `--mm-processor-kwargs` in JSON; `--generation-config`
-and `--override-generation-config` for the defaults of requests; LoRA by `--enable-lora`
-with `--lora-modules NAME=PATH` and `--max-lora-rank` (one of the ranks that its kernels know), on the vision tower and
-the merger by `--enable-tower-connector-lora`. Of an adapter's settings it reads r, lora_alpha, use_rslora, use_dora
-and modules_to_save: one scale for all layers.
+Flags as of version 0.33: `--limit-mm-per-prompt` and `--mm-processor-kwargs` in JSON; `--generation-config` and
+`--override-generation-config` for the defaults of requests; LoRA by `--enable-lora` with `--lora-modules NAME=PATH` and
+`--max-lora-rank` (one of the ranks that its kernels know), on the vision tower and the merger by
+`--enable-tower-connector-lora`. What it reads of an adapter's settings, and what it refuses, is in its
+`lora/peft_helper.py`: ranks and scales per layer are read since 0.33. Adapters on stacked experts are read in PEFT's
+form (`lora/model_manager.py`, `_stack_moe_lora_weights`) if both stacks of a layer are adapted.
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from texlens.adapters.expert_parameters import shares_experts
+
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Values that --max-lora-rank accepts."""
+SERVED_INITS = (True, False, "gaussian", "eva", "orthogonal", "mica", "lora_ga")
+"""Values of `init_lora_weights` whose saved adapters are plain LoRA on the unchanged base."""
 ONE_IMAGE = {"image": 1, "video": 0}
 
 
@@ -51,34 +55,42 @@ def lora_flags(adapters: Mapping[str, str], settings: Iterable[Mapping[str, Any]
     return [*flags, "--lora-modules", *(f"{name}={path}" for name, path in adapters.items())]
 
 
-def unsupported_reason(settings: Mapping[str, Any]) -> str | None:
-    """Why vLLM refuses an adapter with these settings (adapter_config.json) or would read it wrongly; None where it
-    serves it."""
+def unsupported_reason(settings: Mapping[str, Any], header: Mapping[str, dict]) -> str | None:
+    """Why vLLM refuses an adapter or would read it wrongly; None where it serves it.
+
+    Args:
+        settings: its adapter_config.json.
+        header: of its safetensors file.
+    """
     if settings.get("peft_type") != "LORA":
         return f"vLLM serves LoRA only, not {settings.get('peft_type')}"
     if settings.get("use_dora"):
         return "vLLM does not support DoRA"
     if settings.get("modules_to_save"):
         return "vLLM does not support modules_to_save"
-    if settings.get("target_parameters"):
-        return "vLLM does not read adapters on stacked experts in PEFT's form"
-    if len(_scales(settings)) > 1:
-        return "its groups have different scales (alpha / rank), and vLLM has one for all"
+    if settings.get("lora_bias") or settings.get("bias", "none") != "none":
+        return "vLLM does not support biases of adapters"
+    if (init := settings.get("init_lora_weights", True)) not in SERVED_INITS:
+        return f"vLLM refuses init_lora_weights {init!r}, which changed the base's weights"
+    if reason := _experts_reason(settings.get("target_parameters") or ()):
+        return reason
+    if shares_experts(header, settings):
+        return "vLLM does not read one adapter that all experts of a layer share"
     if highest_rank(settings) > RANKS[-1]:
         return f"its rank {highest_rank(settings)} is over vLLM's {RANKS[-1]}"
     return None
 
 
+def _experts_reason(parameters: Iterable[str]) -> str | None:
+    """vLLM asserts that a layer with one adapted stack has the other adapted too."""
+    stacks: dict[str, set[str]] = {}
+    for parameter in parameters:
+        experts, _, stack = parameter.rpartition(".")
+        stacks.setdefault(experts, set()).add(stack)
+    if any(names != {"gate_up_proj", "down_proj"} for names in stacks.values()):
+        return "vLLM needs adapters on both stacks of a layer's experts, gate_up_proj and down_proj"
+    return None
+
+
 def highest_rank(settings: Mapping[str, Any]) -> int:
     return max([int(settings["r"]), *map(int, (settings.get("rank_pattern") or {}).values())])
-
-
-def _scales(settings: Mapping[str, Any]) -> set[float]:
-    """alpha / rank of each pattern of layers, as PEFT computes it."""
-    ranks, alphas = settings.get("rank_pattern") or {}, settings.get("alpha_pattern") or {}
-    pairs = [(settings["r"], settings["lora_alpha"])]
-    pairs += [
-        (ranks.get(key, settings["r"]), alphas.get(key, settings["lora_alpha"])) for key in sorted({*ranks, *alphas})
-    ]
-    root = settings.get("use_rslora")
-    return {round(alpha / (math.sqrt(rank) if root else rank), 9) for rank, alpha in pairs}

@@ -78,7 +78,7 @@ class Decoder:
         is_image = np.array(ids) == self._model.config["image_token_id"]
         x = self._model.weights["language_model.embed_tokens.weight"][ids].copy()
         x[is_image] = features
-        positions_3T = _positions(is_image, grid[1] // merge, grid[2] // merge)
+        positions_3T = prompt_positions(is_image, grid[1] // merge, grid[2] // merge)
         self._next_position = int(positions_3T.max()) + 1
         return self._forward(x, positions_3T, {layer: (is_image, features) for layer, features in enumerate(deepstack)})
 
@@ -199,7 +199,7 @@ def _interpolate_positions(table: Array, positions_2P: Array, grid: tuple[int, i
     return top * (1 - down) + bottom * down
 
 
-def _positions(is_image: Array, rows: int, columns: int) -> Array:
+def prompt_positions(is_image: Array, rows: int, columns: int) -> Array:
     """M-RoPE positions [3, T] (time, row, column): text continues from the largest position before it."""
     start = int(is_image.argmax())
     image = np.stack([np.zeros(rows * columns, int), *np.indices((rows, columns)).reshape(2, -1)]) + start
