@@ -1,6 +1,6 @@
 """A comparison of a run's systems with what it was measured on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from texlens.evaluation.train_overlap import TrainOverlap
 @dataclass(frozen=True)
 class MeasuredComparison:
     """`data` says which rows (`describe_rows`), `overlap` how many of them the run was trained on, `other_overlaps` the
-    same of other runs; `label` names the files of the run folder that hold the results, `report` is one of them."""
+    same of other runs; `label` names the files of the run folder that hold the results, `report` is one of them;
+    `row_order` has the rows' ids in the order of the data."""
 
     comparison: Comparison
     label: str
@@ -22,6 +23,7 @@ class MeasuredComparison:
     overlap: TrainOverlap
     report: Path
     other_overlaps: Mapping[str, TrainOverlap] = field(default_factory=dict)
+    row_order: Sequence[str] = ()
 
     @property
     def title(self) -> str:

@@ -1,10 +1,12 @@
 """Rows of a comparison as text: the reference, and what every system reads."""
 
+from collections.abc import Sequence
+
 from texlens.evaluation.comparison import Comparison
 
 
-def rows_text(comparison: Comparison, rows: int) -> str:
-    """The first rows by id.
+def rows_text(comparison: Comparison, rows: int, order: Sequence[str] = ()) -> str:
+    """The first rows in the order of these ids, else by id.
 
     Example:
         [7] reference  x ^ { 2 }
@@ -12,7 +14,10 @@ def rows_text(comparison: Comparison, rows: int) -> str:
             adapter    x ^ { 2 }    exact
     """
     width = max(len(name) for name in ("reference", *comparison.systems))
-    return "\n\n".join(_row_text(comparison, index, width) for index in range(min(rows, comparison.rows)))
+    ids = [prediction.id for prediction in comparison.predictions[comparison.reference]]
+    locations = {row: location for location, row in enumerate(order)}
+    indices = sorted(range(comparison.rows), key=lambda index: locations.get(ids[index], len(locations)))
+    return "\n\n".join(_row_text(comparison, index, width) for index in indices[:rows])
 
 
 def _row_text(comparison: Comparison, index: int, width: int) -> str:

@@ -148,6 +148,7 @@ def compare_run(
         measurement.overlap(console),
         folder.report_of(label),
         _overlaps_of_others(measurement, console),
+        [sample.id for sample in measurement.rows.samples],
     )
     for system, scores in comparison.systems.items():
         path = folder.scores(measurement.label, system)

@@ -18,3 +18,9 @@ def test_each_system_has_a_line_with_its_edits():
 def test_only_as_many_rows_as_asked_for():
     rows = [Prediction(str(number), "x", "x") for number in range(3)]
     assert rows_text(compare({"base": rows, "adapter": rows}), 1).count("reference") == 1
+
+
+def test_rows_come_in_the_order_of_the_data():
+    rows = [Prediction(name, "x", "x") for name in ("a", "b", "c")]
+    text = rows_text(compare({"base": rows, "adapter": rows}), 2, order=["c", "a", "b"])
+    assert [line for line in text.splitlines() if line.startswith("[")] == ["[c]", "[a]"]

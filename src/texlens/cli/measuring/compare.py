@@ -94,7 +94,7 @@ def print_comparison(
     else:
         console.print(comparison_table(result.comparison, result.title, show_all=show_all))
     if show:
-        console.print(rows_text(result.comparison, show), markup=False)
+        console.print(rows_text(result.comparison, show, result.row_order), markup=False)
     console.print(f"report: {result.report}", markup=False)
 
 

@@ -40,6 +40,14 @@ def evaluate(
     system: Annotated[
         Literal["adapter", "base"] | None, typer.Option(help="Which of a run reads the rows; default: the adapter.")
     ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="Public test sets: crohme, hme100k, mathwriting, unimer, im2latexv2."),
+    ] = None,
+    suite_data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of test sets; default: $TEXLENS_BENCHMARKS, or data/benchmarks."),
+    ] = None,
     checkpoint: Checkpoint = None,
     overrides: Overrides = None,
     show_all: ShowAll = False,
@@ -56,11 +64,32 @@ def evaluate(
         texlens evaluate runs/nano --data linxy/LaTeX_OCR --subset human_handwrite --json
 
         texlens evaluate nano --data demo --set evaluate.max_rows=8
+
+        texlens evaluate runs/mine --suite crohme,mathwriting --suite-data /data/benchmarks
     """
     from texlens.core.errors import ConfigError
     from texlens.core.run_folder import MANIFEST
     from texlens.inference.opening.run_checkpoint import run_of_weights
 
+    if suite:
+        from texlens.cli.measuring.suite import evaluate_suite
+
+        row_options = {"--data": data, "--subset": subset, "--split": split if split != "test" else None}
+        if extra := [name for name, value in row_options.items() if value]:
+            raise ConfigError(f"{extra[0]}: --suite names the rows; leave it out")
+        evaluate_suite(
+            model,
+            suite,
+            suite_data,
+            system=system,
+            checkpoint=checkpoint,
+            overrides=overrides or (),
+            use_cache=uses_cache(cache, ignore_cache),
+            as_json=as_json,
+        )
+        return
+    if suite_data:
+        raise ConfigError("--suite-data belongs to --suite; leave it out")
     if subset and not data:
         raise ConfigError("--subset belongs to --data; give --set data.subset=… to change a run's own")
     if (Path(model) / MANIFEST).is_file() or (run_of_weights(Path(model)) and not data):

@@ -1,0 +1,1 @@
+"""Public test sets under the rules by which their numbers were published: `texlens evaluate RUN --suite crohme`."""
