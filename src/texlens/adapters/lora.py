@@ -127,11 +127,13 @@ def load_adapter(
         warnings.filterwarnings("ignore", message=".*_pattern keys did not match.*")
         try:
             return _loaded(model, folder, trainable)
-        except (RuntimeError, ValueError, KeyError, UserWarning) as error:
-            reason = " ".join(str(error).split())[:300]
+        except (MemoryError, torch.OutOfMemoryError, OSError):
+            raise
+        except Exception as error:  # PEFT reports damaged settings by errors of any kind
+            reason = one_line(error, 300)
             raise ModelError(
                 f"{folder}: the adapter does not fit this model ({reason}); use the base it was made on"
-            ) from None
+            ) from error
 
 
 def _loaded(model: PreTrainedModel, folder: Path, trainable: bool) -> PeftModel:
@@ -207,12 +209,12 @@ def _check_files(folder: Path) -> None:
             if pickled
             else f"{folder}: {WEIGHTS} is missing; the adapter was not saved completely"
         )
-    read_header(folder / WEIGHTS)
+    header = read_header(folder / WEIGHTS)
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{folder / SETTINGS}: damaged ({one_line(error, 200)}); save the adapter again") from None
-    if reason := _damage(settings):
+    if reason := _damage(settings) or _rank_fault(settings, header):
         raise ModelError(f"{folder / SETTINGS}: damaged ({reason}); save the adapter again")
 
 
@@ -238,3 +240,11 @@ def _damage(settings: Any) -> str | None:
         patterns += value
     reasons = ((pattern, unsafe_reason(pattern)) for pattern in patterns)
     return next((f"pattern {one_line(pattern, 60)}: {reason}" for pattern, reason in reasons if reason), None)
+
+
+def _rank_fault(settings: dict[str, Any], header: dict[str, dict]) -> str | None:
+    """A rank over the largest size of any saved tensor, for which memory would be taken before it is noticed."""
+    largest = max((size for entry in header.values() for size in entry["shape"]), default=0)
+    ranks = [settings.get("r"), *(settings.get("rank_pattern") or {}).values()]
+    wrong = next((rank for rank in ranks if rank is not None and not (type(rank) is int and 0 < rank <= largest)), None)
+    return None if wrong is None else f"a rank of {one_line(wrong, 60)}, where the largest tensor has {largest:,} rows"

@@ -54,7 +54,7 @@ def check_split(split: str) -> None:
 
 class SafeConsole(Console):
     """A console that shows control characters of data, such as escape sequences in a label, instead of sending them to
-    the terminal."""
+    the terminal. Texts are no markup: a folder may be called `[bold]`."""
 
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -79,12 +79,12 @@ CONTROL_PICTURES = {
 
 def message_console() -> Console:
     """Progress and notes go to standard error, so that standard output holds results alone."""
-    return SafeConsole(stderr=True, highlight=False, soft_wrap=True)
+    return SafeConsole(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def result_console() -> Console:
     """Long lines are not wrapped, so that a path stays in one piece in a file or pipe."""
-    return SafeConsole(highlight=False, soft_wrap=True)
+    return SafeConsole(highlight=False, soft_wrap=True, markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -20,7 +20,7 @@ class ModelSettings(Settings):
     """Attention implementation; auto picks one and the run's summary names it."""
     device: Literal["auto", "cuda", "cpu"] = "auto"
     """auto is the GPU where there is one."""
-    min_pixels: int | None = Field(None, ge=1)
+    min_pixels: int | None = Field(None, ge=1, le=120_000_000)
     """Images smaller than this (width x height) are scaled up; default: the checkpoint's own."""
     max_pixels: int | None = Field(None, ge=1)
     """Images larger than this are scaled down; default: the checkpoint's own."""

@@ -2,6 +2,8 @@
 
 import sys
 
+from texlens.core.errors import one_line
+
 _printed: set[str] = set()
 
 
@@ -9,4 +11,4 @@ def print_note(message: str) -> None:
     """Prints `texlens: note: message` on standard error, unless this process has printed it before."""
     if message not in _printed:
         _printed.add(message)
-        print(f"texlens: note: {message}", file=sys.stderr)
+        print(f"texlens: note: {one_line(message)}", file=sys.stderr)

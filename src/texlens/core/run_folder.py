@@ -69,12 +69,15 @@ class RunFolder:
         return dict(sorted(paths.items(), key=lambda item: (item[0] != "test", item[0])))
 
     def archive(self, *paths: Path) -> None:
-        """Moves files into `previous/` next to them, under their names and a number, so that nothing is lost."""
+        """Moves files into `previous/` next to them, under their names and a number, so that nothing is lost.
+
+        The first file is moved last, and its number is free: after a kill in between, the next call completes the move.
+        """
         for number in range(1, 10_000):
             moved = [path.parent / "previous" / f"{path.stem}.{number}{path.suffix}" for path in paths]
-            if not any(path.exists() for path in moved):
+            if not moved[0].exists():
                 break
-        for path, target in zip(paths, moved, strict=True):
+        for path, target in reversed(list(zip(paths, moved, strict=True))):
             if path.is_file():
                 target.parent.mkdir(exist_ok=True)
                 path.replace(target)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from texlens.config.evaluate import EvaluateSettings
@@ -75,7 +76,7 @@ def _read_together(
     generated = read_together(models, samples, sampling=evaluation_sampling(settings), seed=settings.seed)
     order = {sample.id: number for number, sample in enumerate(samples)}
     predictions: list[list[Prediction]] = [[] for _ in shared]
-    names = " and the ".join(source.name for source in shared)
+    names = escape(" and the ".join(source.name for source in shared))
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {len(samples)} rows with the {names}", total=len(samples) * len(shared))
         for number, prediction in generated:
@@ -96,7 +97,7 @@ def read_samples(
     )
     order = {sample.id: number for number, sample in enumerate(samples)}
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {len(samples)} rows with the {name}", total=len(samples))
+        task = bar.add_task(f"reading {len(samples)} rows with the {escape(name)}", total=len(samples))
         predictions = []
         for prediction in generated:
             predictions.append(prediction)

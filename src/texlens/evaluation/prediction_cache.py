@@ -46,13 +46,15 @@ class PredictionCache:
         return cached
 
     def write(self, system: str, key: CacheKey, predictions: Sequence[Prediction]) -> None:
-        """Stores predictions under the key; others of that name are moved to `previous/`."""
+        """Stores predictions under the key; others of that name are moved to `previous/`.
+
+        The key is written first: a kill before the predictions leaves a key alone, which counts as nothing.
+        """
         path = self.folder.predictions(self.label, system)
         if path.is_file() and _stored_key(path) != key:
             self.folder.archive(path, path.with_suffix(".json"))
-        path.with_suffix(".json").unlink(missing_ok=True)
-        write_predictions(path, predictions)
         write_json(path.with_suffix(".json"), key)
+        write_predictions(path, predictions)
 
 
 def _stored_key(predictions: Path) -> CacheKey | None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from rich import box
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -42,7 +41,7 @@ def shown_metrics(metrics: Sequence[AnyMetric], *, show_all: bool = False) -> li
 def scores_table(scores: Scores, title: str = "Scores", *, show_all: bool = False) -> Table:
     """One line per score: its value and its 95% interval."""
     table = Table(
-        title=escape(f"{title} ({row_count(scores.rows, scores.failed)})"),
+        title=Text(f"{title} ({row_count(scores.rows, scores.failed)})"),
         box=box.SIMPLE_HEAD,
         title_justify="left",
     )
@@ -73,7 +72,7 @@ def slices_table(slices: Mapping[str, Mapping[str, Scores]]) -> Table:
     for name, parts in slices.items():
         for part, scores in parts.items():
             values = [percent(scores.values[metric.name].value) for metric in metrics]
-            table.add_row(escape(f"{name}: {part}"), f"{scores.rows:,}", *values)
+            table.add_row(Text(f"{name}: {part}"), f"{scores.rows:,}", *values)
     return table
 
 
@@ -82,14 +81,14 @@ def comparison_table(comparison: Comparison, title: str = "Comparison", *, show_
 
     The p-value of the exact McNemar test is on the line of exact match, which it is about.
     """
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("score", no_wrap=True)
     for name in comparison.systems:
-        table.add_column(escape(name), justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     for pair in comparison.pairs:
         suffix = f" {pair.system}" if len(comparison.pairs) > 1 else ""
-        table.add_column(escape(f"difference{suffix}"), justify="right", no_wrap=True)
-        table.add_column(escape(f"p{suffix}"), justify="right", no_wrap=True)
+        table.add_column(Text(f"difference{suffix}"), justify="right", no_wrap=True)
+        table.add_column(Text(f"p{suffix}"), justify="right", no_wrap=True)
     metrics = comparison.systems[comparison.reference].metrics
     shown = shown_metrics(metrics, show_all=show_all)
     for metric in shown:
@@ -108,16 +107,16 @@ def systems_table(comparison: Comparison, title: str = "Comparison") -> Table:
     """
     metrics = [metric for metric in comparison.systems[comparison.reference].metrics if metric.name in SLICE_METRICS]
     pairs = {pair.system: pair for pair in comparison.pairs}
-    table = Table(title=escape(title), box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 0), show_edge=False)
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 0), show_edge=False)
     table.add_column("system", overflow="fold")
     for metric in metrics:
         table.add_column(metric.title, justify="right")
-    table.add_column(escape(f"{metrics[0].title}\nvs {comparison.reference}"), justify="right", no_wrap=True)
+    table.add_column(Text(f"{metrics[0].title}\nvs {comparison.reference}"), justify="right", no_wrap=True)
     for name, scores in comparison.systems.items():
         cells = [
             f"{percent(value.value)}\n({percent_span(value)})" for value in (scores.values[m.name] for m in metrics)
         ]
-        table.add_row(escape(name), *cells, _difference(pairs.get(name), metrics[0]))
+        table.add_row(Text(name), *cells, _difference(pairs.get(name), metrics[0]))
     if len(pairs) > 1:
         table.caption = f"p-values are corrected for {len(pairs)} comparisons (Holm)"
         table.caption_justify = "left"
@@ -172,7 +171,7 @@ def _cells(metric: AnyMetric, systems: Mapping[str, Scores], pairs: Sequence[Pai
     return cells
 
 
-def _caption(scores: Scores, shown: Sequence[AnyMetric], hidden: int) -> str:
+def _caption(scores: Scores, shown: Sequence[AnyMetric], hidden: int) -> Text:
     """BLEU's definition, since there are many; the references that can't be drawn; how many scores are not shown."""
     lines = [f"{metric.title}: {metric.definition}" for metric in shown if metric.name == "bleu4"]
     if scores.undrawn_references:
@@ -180,7 +179,7 @@ def _caption(scores: Scores, shown: Sequence[AnyMetric], hidden: int) -> str:
         lines += [f"{row_count(len(scores.undrawn_references))} with a reference that can't be drawn:", *problems]
         lines += ["…"] if len(scores.undrawn_references) > len(problems) else []
     lines += [_hidden(hidden)] if hidden else []
-    return escape("\n".join(lines))
+    return Text("\n".join(lines))
 
 
 def _hidden(count: int) -> str:

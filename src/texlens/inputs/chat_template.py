@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from texlens.core.errors import SPECIAL_TOKEN, DataError, ModelError
 from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 from texlens.inputs.special_tokens import IMAGE_TOKEN, TURN_END_TOKEN
+from texlens.inputs.template_rendering import render_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -199,10 +200,10 @@ def _rendered(
     for turn in turns:
         what = "the system prompt" if turn.role == "system" else "the prompt"
         check_special_tokens(tokenizer, "".join(turn.pieces), what)
-    text = tokenizer.apply_chat_template(_messages(turns), tokenize=False, add_generation_prompt=True)
-    _check_system_turns(str(text), turns)
+    text = render_template(tokenizer, _messages(turns), add_generation_prompt=True)
+    _check_system_turns(text, turns)
     answers = sum(turn.role == "assistant" for turn in turns)
-    pieces = _between_answers(str(text), answers)
+    pieces = _between_answers(text, answers)
     rendered = [tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in pieces]
     image, end = _token_id(tokenizer, IMAGE_TOKEN), _token_id(tokenizer, TURN_END_TOKEN)
     expected = sum(len(turn.pieces) - 1 for turn in turns if turn.role == "user")

@@ -6,7 +6,9 @@ import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from texlens.core.errors import ModelError
+from texlens.core.errors import ModelError, one_line
+from texlens.models.checks.config_limits import config_fault
+from texlens.models.checks.safetensors_header import header_fault
 from texlens.models.families import Family, family_of
 
 CONFIG = "config.json"
@@ -14,6 +16,8 @@ INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
+MAX_HEADER_BYTES = 100_000_000
+"""As the safetensors library has it."""
 SAMPLED_BYTES = 256
 """Bytes from the middle of each tensor that are hashed in the fingerprint."""
 
@@ -34,10 +38,12 @@ def read_config(folder: str | Path) -> dict:
         raise ModelError(f"{folder}: no {CONFIG} in it; name the folder of a checkpoint")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error}); download the checkpoint again") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not valid JSON ({one_line(error, 200)}); download the checkpoint again") from error
     if not isinstance(config, dict):
         raise ModelError(f"{path}: not a JSON object; download the checkpoint again")
+    if reason := config_fault(config):
+        raise ModelError(f"{path}: {reason}; download the checkpoint again")
     return config
 
 
@@ -114,10 +120,14 @@ def read_header(path: Path) -> dict[str, dict]:
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
         if 8 + length > size:
             raise ModelError(f"{path}: truncated ({size:,} bytes end inside its header); download this file again")
+        if length > MAX_HEADER_BYTES:
+            raise ModelError(f"{path}: not a safetensors file (a header of {length:,} bytes); download it again")
         try:
             header = json.loads(file.read(length))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{path}: not a safetensors file; download this file again") from error
+    if reason := header_fault(header):
+        raise ModelError(f"{path}: damaged ({reason}); download this file again")
     header.pop("__metadata__", None)
     offset = 8 + length
     for entry in header.values():
@@ -153,8 +163,10 @@ def _weight_map(folder: Path) -> Mapping[str, str]:
     path = folder / INDEX
     try:
         shards = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: not a valid index of shards; download the file again") from error
+    if not isinstance(shards, dict) or not shards or not all(isinstance(shard, str) for shard in shards.values()):
+        raise ModelError(f"{path}: its weight_map does not name a file for each tensor; download the file again")
     outside = next((shard for shard in shards.values() if Path(shard).name != shard), None)
     if outside is not None:
         raise ModelError(f"{path}: lists the shard {outside!r}, which is not a file in this folder; download it again")

@@ -10,7 +10,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from texlens.config.quantize import QuantizeSettings
-from texlens.core.errors import ConfigError, ModelError
+from texlens.core.errors import ConfigError, ModelError, one_line
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.families import family_of
 from texlens.models.fp8 import fp8_layers, kept_in_16_bits, quantize_in_fp8
@@ -62,9 +62,8 @@ def load_model(
         options["trust_remote_code"] = True
     if quantize and (packing := quantization(quantize, options["dtype"])):
         options["quantization_config"] = packing
-    model, loaded = loader.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, output_loading_info=True, device_map={"": on}, **options
-    )
+    options |= {"local_files_only": True, "use_safetensors": True, "output_loading_info": True, "device_map": {"": on}}
+    model, loaded = _loaded(loader, folder, options)
     _check_loaded(loaded, folder)
     if "quantization_config" in config:
         _in_one_type(model, options["dtype"])
@@ -73,6 +72,21 @@ def load_model(
         if not fp8_layers(model):
             raise ModelError(f"{folder}: no linear layer can be fp8; is it quantized? set base.quantize: none")
     return model.eval()
+
+
+def _loaded(loader: Any, folder: str | Path, options: dict[str, Any]) -> tuple[Any, dict]:
+    """
+    Raises:
+        ModelError: config and weights don't make a model; transformers reports this by errors of any kind.
+    """
+    try:
+        return loader.from_pretrained(folder, **options)
+    except (MemoryError, torch.OutOfMemoryError, OSError):
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"{folder}: can't be loaded ({one_line(error, 300)}); download the checkpoint again"
+        ) from error
 
 
 def random_model(

@@ -1,17 +1,22 @@
 """The image settings of a checkpoint: read from preprocessor_config.json in any of its forms, and written."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from texlens.core.errors import ModelError
+from texlens.core.errors import ModelError, one_line
 from texlens.data.geometry import ImageGeometry
+from texlens.data.lazy_image import MAX_IMAGE_PIXELS
 from texlens.models.families import Family, family_of
 
 FILE = "preprocessor_config.json"
 VIDEO_FILE = "video_preprocessor_config.json"
 NESTED_FILE = "processor_config.json"
+MAX_BUDGET_PIXELS = MAX_IMAGE_PIXELS
+"""A pixel budget over this is damaged metadata: no image is larger, and patches of one would not fit into memory."""
+_BUDGETS = ("min_pixels", "max_pixels")
 
 
 def read_preprocessor(folder: Path) -> dict:
@@ -49,6 +54,8 @@ def geometry_of(
     """
     family = family_of(config, where)
     settings = dict(preprocessor or {})
+    if reason := settings_fault(settings):
+        raise ModelError(f"{where}: the image settings beside it are damaged ({reason}); download {FILE} again")
     sizes = _sizes(family, config.get("vision_config") or {}, settings, where)
     lowest, highest = _budget(family, settings)
     lowest = lowest if min_pixels is None else min_pixels
@@ -135,8 +142,33 @@ def _read(path: Path) -> dict:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error}); download the file again") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not valid JSON ({one_line(error, 200)}); download the file again") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path}: not a JSON object; download the file again")
     return content
+
+
+def settings_fault(settings: Mapping) -> str | None:
+    """Which image setting is of a type or size that no checkpoint has, or None.
+
+    Example:
+        {"size": {"shortest_edge": 10**14}} -> "size.shortest_edge is 100000000000000"
+    """
+    size = settings.get("size") or {}
+    if not isinstance(size, Mapping):
+        return f"size is {one_line(size, 60)}"
+    numbers = {name: settings.get(name) for name in (*_BUDGETS, "patch_size", "merge_size", "temporal_patch_size")}
+    numbers |= {f"size.{name}": size.get(name) for name in (*_BUDGETS, "shortest_edge", "longest_edge")}
+    for name, value in numbers.items():
+        if value is not None and not (type(value) is int and 0 <= value <= MAX_BUDGET_PIXELS):
+            return f"{name} is {one_line(value, 60)}"
+    for name in ("image_mean", "image_std"):
+        values = settings.get(name)
+        if values and not (isinstance(values, list) and len(values) == 3 and all(map(_is_channel, values))):
+            return f"{name} is {one_line(values, 60)}"
+    return None
+
+
+def _is_channel(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

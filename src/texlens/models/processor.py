@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from texlens.core.errors import ModelError
+from texlens.core.errors import ModelError, one_line
 from texlens.data.geometry import ImageGeometry
 from texlens.models.checkpoint import CONFIG, read_config
 from texlens.models.families import IMAGE_TOKEN, TURN_END_TOKEN, Family, family_of
@@ -104,8 +104,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise ModelError(f"{folder}: no tokenizer.json (nor vocab.json) in it; download the checkpoint's tokenizer")
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        _check_tokenizes(tokenizer)
     except Exception as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, 200)
         raise ModelError(f"{folder}: the tokenizer can't be read ({reason}); download its files again") from error
     tokenizer.chat_template = _chat_template(folder) or tokenizer.chat_template
     if not tokenizer.chat_template:
@@ -113,6 +114,16 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             f"{folder}: no chat template (chat_template.jinja or .json) in it; download it with the checkpoint"
         )
     return tokenizer
+
+
+def _check_tokenizes(tokenizer: Any) -> None:
+    """
+    Raises:
+        Exception: of any kind, where a damaged file shows only in use.
+    """
+    ids = tokenizer("x^2", add_special_tokens=False)["input_ids"]
+    if not ids or not isinstance(tokenizer.decode(ids), str):
+        raise ValueError("it makes no tokens of a text")
 
 
 def save_processor(processor: Processor, folder: str | Path) -> None:
@@ -162,14 +173,13 @@ def _write_settings(path: Path, settings: dict) -> None:
 
 def _chat_template(folder: Path) -> str | None:
     """The processor's template, which handles images, has priority over the tokenizer's."""
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8")
-    path = folder / "chat_template.json"
-    if not path.is_file():
-        return None
+    path = folder / "chat_template.jinja"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["chat_template"]
-    except (ValueError, KeyError, TypeError) as error:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+        path = folder / "chat_template.json"
+        return str(json.loads(path.read_text(encoding="utf-8"))["chat_template"]) if path.is_file() else None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: contains no chat template; download the file again") from error
 
 

@@ -24,11 +24,13 @@ GOOD = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": r".*q_pr
         ({**GOOD, "exclude_modules": "(a+)+z"}, "a repetition is inside of another one"),
         ({**GOOD, "rank_pattern": {"(.*)*z": 1}}, "a repetition is inside of another one"),
         ({**GOOD, "rank_pattern": [1]}, "rank_pattern is no object"),
+        ({**GOOD, "r": 10**9}, "a rank of 1000000000, where the largest tensor has 2 rows"),
+        ({**GOOD, "rank_pattern": {"q_proj": 3}}, "a rank of 3"),
         ({**GOOD, "target_modules": [1]}, "target_modules is neither a pattern nor a list of names"),
     ],
 )
 def test_damaged_settings_are_one_line(settings, reason, tmp_path):
-    save_file({"a": torch.zeros(1)}, tmp_path / WEIGHTS)
+    save_file({"a": torch.zeros(2)}, tmp_path / WEIGHTS)
     (tmp_path / SETTINGS).write_text(json.dumps(settings))
     with pytest.raises(ModelError) as caught:
         check_adapter(tmp_path, None)
@@ -37,13 +39,13 @@ def test_damaged_settings_are_one_line(settings, reason, tmp_path):
 
 
 def test_deeply_nested_settings_are_one_line(tmp_path):
-    save_file({"a": torch.zeros(1)}, tmp_path / WEIGHTS)
+    save_file({"a": torch.zeros(2)}, tmp_path / WEIGHTS)
     (tmp_path / SETTINGS).write_text("[" * 100_000)
     with pytest.raises(ModelError, match="damaged"):
         check_adapter(tmp_path, None)
 
 
 def test_sound_settings_pass(tmp_path):
-    save_file({"a": torch.zeros(1)}, tmp_path / WEIGHTS)
+    save_file({"a": torch.zeros(2)}, tmp_path / WEIGHTS)
     (tmp_path / SETTINGS).write_text(json.dumps(GOOD))
     check_adapter(tmp_path, None)

@@ -91,3 +91,21 @@ def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "preprocessor_config.json").write_text("{")
     with pytest.raises(ModelError, match=r"preprocessor_config.json: not valid JSON"):
         read_preprocessor(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"min_pixels": 10**14}, "min_pixels is 100000000000000"),
+        ({"size": {"shortest_edge": 10**14}}, "size.shortest_edge is 100000000000000"),
+        ({"size": [1]}, "size is [1]"),
+        ({"max_pixels": "x"}, "max_pixels is x"),
+        ({"patch_size": -1}, "patch_size is -1"),
+        ({"image_mean": [0.5, None, 0.5]}, "image_mean is [0.5, None, 0.5]"),
+        ({"image_std": 1}, "image_std is 1"),
+    ],
+)
+def test_damaged_image_settings_are_one_line(settings, fault):
+    with pytest.raises(ModelError) as caught:
+        geometry_of(tiny_config("qwen3_vl"), settings)
+    assert fault in str(caught.value)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from texlens.cli.shared import Json, print_json
+from texlens.cli.shared import Json, print_json, visible
 
 
 def canonical(
@@ -28,7 +28,7 @@ def canonical(
         problem = form.problem and {"message": str(form.problem), "position": form.problem.position}
         print_json({"canonical": form.text, "tokens": list(form.tokens), "problem": problem})
     else:
-        typer.echo(form.text)
-        typer.echo(f"{len(form.tokens)} tokens: {'|'.join(form.tokens)}")
+        typer.echo(visible(form.text))
+        typer.echo(visible(f"{len(form.tokens)} tokens: {'|'.join(form.tokens)}"))
     if form.problem:
         raise form.problem

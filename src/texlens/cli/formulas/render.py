@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from texlens.cli.shared import visible
+
 
 def render(
     formula: Annotated[str, typer.Argument(metavar="FORMULA", help="LaTeX math; - reads it from standard input.")],
@@ -60,5 +62,5 @@ def render(
         from texlens.latex.layout.formula import layout
 
         if missing := layout(text, font=font, display=not inline).missing:
-            typer.echo(missing_note(missing), err=True)
-    typer.echo(out)
+            typer.echo(visible(missing_note(missing)), err=True)
+    typer.echo(visible(str(out)))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from texlens.cli.shared import Json, print_json, result_console
 
@@ -31,7 +31,7 @@ def runs(
     if as_json:
         print_json({"runs": rows})
         return
-    result_console().print(_table(rows) if rows else f"no run folder in {escape(str(output))}")
+    result_console().print(_table(rows) if rows else f"no run folder in {output}")
 
 
 def _table(rows: list[dict]) -> "Table":
@@ -44,9 +44,9 @@ def _table(rows: list[dict]) -> "Table":
     for row in rows:
         first, *others = row["results"] or [None]
         run = (row["run"], row["state"] or "", str(row["steps"] or ""))
-        table.add_row(*map(escape, (*run, *_result_cells(first))))
+        table.add_row(*map(Text, (*run, *_result_cells(first))))
         for result in others:
-            table.add_row("", "", "", *map(escape, _result_cells(result)))
+            table.add_row("", "", "", *map(Text, _result_cells(result)))
     return table
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from texlens.cli.shared import Json, print_json, result_console
 
@@ -33,8 +34,7 @@ def doctor(
     for check in examine(output, reading=reading):
         checks.append(check)
         if console:
-            color = COLORS[check.status]
-            console.print(f"[{color}]{check.status:4}[/] {check.name:18} ", end="")
+            console.print(Text.assemble((f"{check.status:4}", COLORS[check.status]), f" {check.name:18} "), end="")
             console.print(check.reason, markup=False)
             if check.remedy and check.status != "ok":
                 console.print(f"       {check.remedy}", markup=False)

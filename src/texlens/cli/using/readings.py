@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from texlens.cli.progress import row_bar
-from texlens.cli.shared import message_console, print_json
+from texlens.cli.shared import message_console, print_json, visible
 from texlens.core.errors import ConfigError, DataError, one_line
 from texlens.data.pdf_pages import SUFFIX as PDF_SUFFIX
 from texlens.data.pdf_pages import page_numbers, pdf_pages
@@ -209,7 +209,7 @@ def _print_text(_: str, text: str) -> None:
 def _print_rows(rows: Sequence[dict[str, Any]], output_format: OutputFormat, *, raw: bool, confidence: bool) -> None:
     for row in rows:
         if output_format == "json":
-            print(json.dumps(row, ensure_ascii=False))
+            print(visible(json.dumps(row, ensure_ascii=False)))
             continue
         text, problem = formatted(row, output_format, raw=raw) if "error" not in row else ("", None)
         certainty = "-" if row.get("confidence") is None else f"{row['confidence']:.3f}"
@@ -244,7 +244,7 @@ def write_readings(images: Sequence[NamedImage], output: Path, reader: ReadingSe
                     advance(1)
         rows = [file.rows[image.name] for image in images]
     failed = sum("error" in file.rows[image.name] for image in missing)
-    print(f"{len(missing) - failed} read into {output}, {failed} failed")
+    print(visible(f"{len(missing) - failed} read into {output}, {failed} failed"))
     return _report(rows, output)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from texlens.cli.shared import message_console
+from texlens.cli.shared import message_console, visible
 from texlens.core.errors import ConfigError
 
 
@@ -143,4 +143,4 @@ def _with_vllm(
     command = vllm_command(models, host=host, port=port, checkpoint=checkpoint, python=python)
     if run_vllm(command, key) is None:
         message_console().print("vLLM is not installed here; where it is, this command serves the same:")
-        print(("VLLM_API_KEY=… " if key else "") + as_shell(command))
+        print(visible(("VLLM_API_KEY=… " if key else "") + as_shell(command)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from texlens.core.files import write_text
 from texlens.exporting.decoding import Decoding
+from texlens.inputs.template_rendering import render_template
 from texlens.models.families import TURN_END_TOKEN, TURN_START_TOKEN
 from texlens.models.processor import Processor
 
@@ -52,7 +53,6 @@ def write_modelfile(
 def default_system_prompt(processor: Processor) -> str:
     """The system prompt that the chat template adds to a conversation without one; empty for none."""
     messages: Any = [{"role": "user", "content": [{"type": "text", "text": ""}]}]
-    rendered = processor.tokenizer.apply_chat_template(messages, tokenize=False)
+    rendered = render_template(processor.tokenizer, messages, add_generation_prompt=False)
     start = f"{TURN_START_TOKEN}system\n"
-    assert isinstance(rendered, str)
     return rendered.removeprefix(start).split(TURN_END_TOKEN)[0] if rendered.startswith(start) else ""

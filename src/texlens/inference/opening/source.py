@@ -25,7 +25,6 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, RunError
 from texlens.core.notes import print_note
 from texlens.core.run_folder import MANIFEST, RunFolder, list_runs
-from texlens.data.lazy_image import MAX_IMAGE_PIXELS
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
 from texlens.inference.opening.run_checkpoint import run_of_weights, trained_weights
@@ -34,13 +33,11 @@ from texlens.inputs.chat_template import PromptStyle
 from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
+from texlens.models.preprocessor import MAX_BUDGET_PIXELS
 from texlens.models.processor import load_processor
 
 if TYPE_CHECKING:
     from texlens.inputs.image_preparation import Preparation
-
-MAX_BUDGET_PIXELS = MAX_IMAGE_PIXELS
-"""A pixel budget over this is damaged metadata: no image is larger, and patches of one would not fit into memory."""
 
 Kind = Literal["checkpoint", "adapter", "full", "gguf", "onnx"]
 OTHER_RUNTIMES: Mapping[str, str] = {"gguf": "llama.cpp", "onnx": "onnxruntime"}

@@ -16,7 +16,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from texlens.core.errors import ConfigError, TexlensError
+from texlens.core.errors import ConfigError, TexlensError, one_line
 from texlens.training.distributed.context import DistributedContext
 from texlens.training.distributed.launch import LAUNCHER_PIPE, RENDEZVOUS
 
@@ -157,7 +157,7 @@ def _exit_group(store: "distributed.Store", reason: str) -> None:
     code = 128 + signal.SIGTERM
     try:
         if _code_of_earlier_failure(store, code) is None:
-            message = f"texlens: {reason}; `texlens train --resume RUN` continues a training"
+            message = f"texlens: {one_line(reason)}; `texlens train --resume RUN` continues a training"
             print(message, file=sys.stderr, flush=True)
     finally:
         os._exit(code)

@@ -1,0 +1,1 @@
+"""Files of a checkpoint, judged before anything is built from them."""
