@@ -121,7 +121,7 @@ def _loops_are_bounded(body: Iterable[nodes.Node], argument: str | None, message
     return True
 
 
-def _is_bounded_iterable(iterable: nodes.Expr, argument: str | None, message: str | None) -> bool:
+def _is_bounded_iterable(iterable: nodes.Node, argument: str | None, message: str | None) -> bool:
     if isinstance(iterable, nodes.Getitem) and isinstance(iterable.arg, nodes.Slice):
         iterable = iterable.node
     if isinstance(iterable, nodes.Name):
@@ -129,7 +129,7 @@ def _is_bounded_iterable(iterable: nodes.Expr, argument: str | None, message: st
     return message is not None and _is_parts(iterable) and _owner(iterable) == message
 
 
-def _is_parts(value: nodes.Expr) -> bool:
+def _is_parts(value: nodes.Node) -> bool:
     """`message.content`, `message['content']` or `messages[0].content`."""
     if isinstance(value, nodes.Getattr):
         return value.attr in LISTS and bool(_owner(value))
@@ -137,7 +137,7 @@ def _is_parts(value: nodes.Expr) -> bool:
     return is_named and bool(_owner(value))
 
 
-def _owner(value: nodes.Expr) -> str | None:
+def _owner(value: nodes.Node) -> str | None:
     """The name whose attribute it is."""
     if not isinstance(value, nodes.Getattr | nodes.Getitem):
         return None
