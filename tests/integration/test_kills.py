@@ -44,5 +44,5 @@ def test_file_that_is_torn_under_its_final_name_is_found(tmp_path):
     (tmp_path / "torn.json").write_text('{"torn')
     (tmp_path / "torn.parquet").write_bytes(b"PAR")
     (tmp_path / ".partial.json").write_text('{"torn')
-    found = sorted(line.partition(":")[0] for line in broken_files(tmp_path))
-    assert found == ["torn.json", "torn.parquet"]
+    broken = sorted(line.partition(":")[0] for line in broken_files(tmp_path))
+    assert broken == ["torn.json", "torn.parquet"]

@@ -31,7 +31,7 @@ def _value_fault(key: str, value: Any) -> str | None:
     leaf = key.rpartition(".")[2]
     limit = MAX_BY_KEY.get(leaf)
     if limit is not None and not (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
-        return None if value is None else f"{key} is no number of things"
+        return None if value is None else f"{key} is not a whole number"
     if isinstance(value, int) and value > (limit or MAX_INTEGER):
         return f"{key} is {_shown(value)}, over the {limit or MAX_INTEGER:,} that are possible"
     return None

@@ -15,7 +15,7 @@ def test_config_of_each_family_is_sound(family):
     ("config", "fault"),
     [
         ({"num_hidden_layers": 10**7}, "num_hidden_layers is 10,000,000, over the 1,024"),
-        ({"text_config": {"num_hidden_layers": "x"}}, "text_config.num_hidden_layers is no number"),
+        ({"text_config": {"num_hidden_layers": "x"}}, "text_config.num_hidden_layers is not a whole number"),
         ({"vision_config": {"depth": 10**30}}, "vision_config.depth is an integer of many digits"),
         ({"vision_config": 1.5}, "vision_config is no object"),
         ({"quantization_config": [1]}, "quantization_config is no object"),

@@ -1,4 +1,4 @@
-"""Headers that no safetensors file has are told apart from sound ones, without reading a tensor."""
+"""Headers that no safetensors file has are refused by name, without reading a tensor."""
 
 import json
 import struct
