@@ -127,6 +127,14 @@ def answer_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     return [*ids, _token_id(tokenizer, TURN_END_TOKEN)]
 
 
+def answer_opening(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """What the chat template writes between the head of the assistant's turn and the answer: an empty block of
+    thinking, or nothing."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
+    closed, opened = (render_template(tokenizer, messages, add_generation_prompt=prompt) for prompt in (False, True))
+    return opened.removeprefix(closed).partition("assistant\n")[2]
+
+
 def check_special_tokens(tokenizer: "PreTrainedTokenizerBase", text: str, what: str) -> None:
     """A text that spells a special token would be read as one, and end the turn or open an image.
 

@@ -30,6 +30,11 @@ MAX_OUTPUT_BYTES = 64 << 20
 OK, FAILED = b"o", b"e"
 
 
+VARIABLES: dict[str, Any] = {"enable_thinking": False}
+"""For templates of models that think before they answer: the answer follows an empty block, as they write it. Other
+templates read no such variable."""
+
+
 def render_template(
     tokenizer: "PreTrainedTokenizerBase", messages: Sequence[dict[str, Any]], *, add_generation_prompt: bool
 ) -> str:
@@ -41,7 +46,7 @@ def render_template(
 
     def render() -> str:
         text = tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=add_generation_prompt
+            list(messages), tokenize=False, add_generation_prompt=add_generation_prompt, **VARIABLES
         )
         if not isinstance(text, str):
             raise TypeError("it gives no text")

@@ -21,7 +21,11 @@ from texlens.models.families import LANGUAGE_MODEL, VISION_TOWER
 
 MULTIPLE = 16
 """8-bit products take widths that are multiples of this."""
-COMMON_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+COMMON_INPUT = (
+    ("q_proj", "k_proj", "v_proj"),
+    ("gate_proj", "up_proj"),
+    ("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a"),
+)
 """Layers with a common input."""
 BLOCKS = f"{VISION_TOWER}.blocks"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import cast
 
 import torch
+import transformers
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -32,10 +33,23 @@ def meta_model(config: Mapping, where: str = "config.json") -> PreTrainedModel:
 def build_config(config: Mapping, where: str = "config.json") -> PreTrainedConfig:
     """The dict as the family's own transformers config."""
     family = family_of(config, where)
+    check_transformers(family, where)
     try:
         return CONFIG_MAPPING[family.model_type].from_dict(dict(config))
     except Exception as error:
         raise ModelError(f"{where}: not a valid {family.title} config ({_line(error)}); download it again") from error
+
+
+def check_transformers(family: Family, where: str = "config.json") -> None:
+    """
+    Raises:
+        ModelError: the installed transformers lacks the family.
+    """
+    if family.model_type not in CONFIG_MAPPING:
+        raise ModelError(
+            f"{where}: transformers {transformers.__version__} has no {family.title}; "
+            f"pip install 'transformers>={family.min_transformers}'"
+        )
 
 
 def model_class(family: Family) -> type[PreTrainedModel]:

@@ -10,6 +10,7 @@ import torch
 
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError
+from texlens.core.notes import print_note
 from texlens.kernels.fp8.format import fp8_unsupported_reason
 from texlens.models.families import HEAD, VISION_TOWER, Family
 
@@ -30,6 +31,8 @@ def check_quantize(settings: QuantizeSettings, family: Family, device: torch.dev
     elif importlib.util.find_spec("bitsandbytes") is None:
         raise ConfigError(f"base.quantize: {method} needs bitsandbytes; pip install bitsandbytes")
     check_family(method, family)
+    if method == "nf4" and family.nf4_warning:
+        print_note(f"base.quantize: nf4 with {family.title}: {family.nf4_warning}")
 
 
 def check_family(method: str, family: Family) -> None:

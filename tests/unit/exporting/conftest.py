@@ -28,8 +28,10 @@ def wide_config(family: str) -> dict:
     text.update(hidden_size=64, intermediate_size=128, num_attention_heads=4, num_key_value_heads=2)
     if "head_dim" in text:
         text.update(head_dim=16, num_hidden_layers=3)
-    rope = {"mrope_section": [4, 2, 2]}
-    text["rope_scaling"] = {**text["rope_scaling"], **rope}
+    if "layer_types" in text:
+        text.update(head_dim=32, num_hidden_layers=2)
+    else:
+        text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": [4, 2, 2]}
     config["vision_config"]["hidden_size" if family == "qwen2_vl" else "out_hidden_size"] = 64
     return config
 
@@ -43,12 +45,22 @@ def write_base(folder: Path, family: str, *, shards: bool = False) -> Path:
             torch.nn.init.normal_(parameter, std=0.2)
     model.save_pretrained(folder, max_shard_size="100KB" if shards else "1GB")
     write_json(folder / "config.json", wide_config(family))
-    for path in folder.glob("*.safetensors"):
+    hybrid = "layer_types" in wide_config(family).get("text_config", {})
+    if hybrid:
+        _save_hybrid(model, folder)
+    for path in [] if hybrid else folder.glob("*.safetensors"):
         save_file(
             {name: _as_on_the_hub(name, tensor) for name, tensor in load_file(path).items()}, path, {"format": "pt"}
         )
     save_processor(tiny_processor(family), folder)
     return folder
+
+
+def _save_hybrid(model: torch.nn.Module, folder: Path) -> None:
+    """Experts stacked as in the model, and the layers for further tokens, which transformers does not load."""
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if name != "lm_head.weight"}
+    tensors |= {"mtp.fc.weight": torch.arange(8.0).view(2, 4), "mtp.norm.weight": torch.ones(4, dtype=torch.bfloat16)}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
 def _as_on_the_hub(name: str, tensor: torch.Tensor) -> torch.Tensor:

@@ -53,3 +53,17 @@ def test_a_quantized_base_is_refused(tmp_path):
 )
 def test_a_head_is_tied_as_the_config_states(config, tied):
     assert is_tied(config) is tied
+
+
+@pytest.mark.parametrize("family", ["qwen3_5", "qwen3_5_moe"])
+def test_layers_for_further_tokens_are_carried_byte_for_byte_under_the_hubs_names(family, tmp_path):
+    run = write_run(tmp_path, family)
+    (tmp_path / "merged").mkdir()
+    write_merged(tmp_path / "base", run.adapter, tmp_path / "merged")
+    base, merged = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "merged"))
+    assert base.keys() == merged.keys()
+    further = [name for name in base if name.startswith("mtp.")]
+    assert len(further) == 2
+    for name in further:
+        assert base[name].dtype == merged[name].dtype
+        assert torch.equal(base[name], merged[name])

@@ -63,6 +63,7 @@ def logits(model) -> torch.Tensor:
         ("nf4", "qwen2_vl"),
         ("int8", "qwen2_5_vl"),
         ("gptq", "qwen3_vl"),
+        ("gptq", "qwen3_5"),
         ("awq", "qwen2_vl"),
     ],
 )
@@ -72,7 +73,9 @@ def test_logits_of_a_quantized_folder_are_close_to_those_of_the_merged_one(tmp_p
     exported(run, tmp_path / "merged", "merged", quiet)
     result = exported(run, tmp_path / "out", format_name, quiet, calibration_rows=2)
     expected, actual = logits(load_model(tmp_path / "merged")), logits(load_model(tmp_path / "out"))
-    assert 0 < (actual - expected).norm() / expected.norm() < RELATIVE[format_name]
+    # The norms in delta nets amplify the errors of random weights.
+    limit = RELATIVE[format_name] * (1.5 if family == "qwen3_5" else 1)
+    assert 0 < (actual - expected).norm() / expected.norm() < limit
     assert result.manifest.notes["quantized layers"] > 0
     assert result.manifest.sizes["weights"] < result.manifest.sizes["base"]
 
@@ -304,3 +307,10 @@ def test_the_config_describes_the_quantization(tmp_path, quiet):
     assert settings["format"] == "float-quantized"
     assert "lm_head" in settings["ignore"]
     assert not os.path.exists(tmp_path / "out/.merged")
+
+
+def test_awq_of_norms_that_multiply_by_one_plus_weight_is_refused(tmp_path, quiet):
+    needs("awq")
+    run = write_run(tmp_path, "qwen3_5")
+    with pytest.raises(ExportError, match=r"those of Qwen3\.5 multiply by 1 \+ weight; use --format fp8"):
+        exported(run, tmp_path / "out", "awq", quiet, calibration_rows=1)

@@ -16,7 +16,7 @@ def stock_ids(tokenizer, question, system, image_tokens):
     messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": [{"type": "text", "text": system}]})
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
     return tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * image_tokens))["input_ids"]
 
 
@@ -35,6 +35,23 @@ def test_a_prompt_in_full():
     assert tokenizer.decode(ids) == (
         "<|im_start|>user\n<|vision_start|><|image_pad|><|image_pad|><|vision_end|>Read<|im_end|>\n<|im_start|>assistant\n"
     )
+
+
+def test_a_template_that_thinks_gets_an_empty_block():
+    tokenizer = tiny_tokenizer("qwen3_5")
+    ids = prompt_ids(tokenizer, prompt="Read", image_tokens=1)
+    assert tokenizer.decode(ids).endswith("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+
+
+def test_a_template_that_thinks_only_when_asked_does_not():
+    """As the smallest checkpoints' templates are written."""
+    tokenizer = tiny_tokenizer("qwen3_5")
+    template = str(tokenizer.chat_template)
+    never = "enable_thinking is defined and enable_thinking is false"
+    assert never in template
+    tokenizer.chat_template = template.replace(never, "not (enable_thinking is defined and enable_thinking is true)")
+    ids = prompt_ids(tokenizer, prompt="Read", image_tokens=1)
+    assert tokenizer.decode(ids).endswith("<think>\n\n</think>\n\n")
 
 
 def test_qwen2_brings_its_own_system_prompt_and_qwen3_none():
@@ -132,7 +149,7 @@ def test_several_images_and_turns_are_those_of_the_stock_template(family, system
         {"role": "assistant", "content": [text("+")]},
         {"role": "user", "content": [text("And "), picture, picture, text("?")]},
     ]
-    stock = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    stock = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
     counts = iter([2, 1, 3])
     before, *others = stock.split("<|image_pad|>")
     stock = before + "".join("<|image_pad|>" * next(counts) + other for other in others)
@@ -185,7 +202,7 @@ def test_a_system_turn_keeps_its_position_and_an_empty_system_prompt_is_empty(fa
         "<|im_start|>assistant\nx<|im_end|>\n"
         "<|im_start|>system\nAnswer in capitals<|im_end|>\n"
         "<|im_start|>user\nAgain<|im_end|>\n"
-        "<|im_start|>assistant\n"
+        "<|im_start|>assistant\n" + ("<think>\n\n</think>\n\n" if family.startswith("qwen3_5") else "")
     )
 
 

@@ -11,6 +11,15 @@ def test_configs_of_the_recipes_checkpoints_are_bundled():
         "Qwen3-VL-30B-A3B-Instruct",
         "Qwen3-VL-4B-Instruct",
         "Qwen3-VL-8B-Instruct",
+        "Qwen3.5-0.8B",
+        "Qwen3.5-27B",
+        "Qwen3.5-2B",
+        "Qwen3.5-35B-A3B",
+        "Qwen3.5-4B",
+        "Qwen3.5-9B",
+        "Qwen3.6-27B",
+        "Qwen3.6-35B-A3B",
+        "Qwen3.8-27B",
     )
 
 

@@ -4,9 +4,11 @@ import copy
 
 import pytest
 
+from tests.fixtures.tiny_models import tiny_config
 from texlens.core.errors import ModelError
+from texlens.models import meta_model as meta_model_module
 from texlens.models.bundled import bundled_config
-from texlens.models.meta_model import count_parameters, meta_model
+from texlens.models.meta_model import build_config, count_parameters, meta_model
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,10 @@ def test_a_tied_head_counts_once():
 def test_a_config_with_a_wrong_type_is_named():
     with pytest.raises(ModelError, match=r"broken/config.json: not a valid Qwen3-VL config"):
         meta_model({"model_type": "qwen3_vl", "text_config": {"hidden_size": "wide"}}, "broken/config.json")
+
+
+def test_a_transformers_without_the_family_is_refused_with_the_version_to_install(monkeypatch):
+    mapping = {name: value for name, value in meta_model_module.CONFIG_MAPPING.items() if name != "qwen3_5"}
+    monkeypatch.setattr(meta_model_module, "CONFIG_MAPPING", mapping)
+    with pytest.raises(ModelError, match=r"has no Qwen3\.5; pip install 'transformers>=5\.2'"):
+        build_config(tiny_config("qwen3_5"))

@@ -92,3 +92,12 @@ def test_scales_are_quantized_too_by_default(tmp_path):
         layer = model.model.language_model.layers[0].mlp.up_proj
         assert layer.weight.quant_state.nested is twice
         assert layer.compute_dtype == torch.float32
+
+
+def test_a_4_bit_base_of_a_family_that_loses_by_it_gets_a_note(capsys):
+    pytest.importorskip("bitsandbytes")
+    settings = QuantizeSettings.model_validate({"quantize": "nf4"})
+    check_quantize(settings, FAMILIES["qwen3_5"], torch.device("cpu"), torch.float32)
+    assert "nf4 with Qwen3.5: 4-bit bases of this family lose more" in capsys.readouterr().err
+    check_quantize(settings, FAMILIES["qwen3_vl"], torch.device("cpu"), torch.float32)
+    assert not capsys.readouterr().err

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from texlens.core.errors import ExportError
 from texlens.exporting.formats.protocol import ExportJob, Tolerance
 from texlens.exporting.formats.quantized import QuantizedFormat
 from texlens.exporting.quantization.codec import Codec
@@ -15,6 +16,16 @@ METHOD = "AWQ: columns rescaled by the size of their inputs, then rounded to 4 b
 
 
 def build_codec(job: ExportJob, merged: Path, layers: Sequence[str]) -> tuple[Codec, Mapping[str, Tensor]]:
+    """
+    Raises:
+        ExportError: norms that factors can't be divided out of.
+    """
+    family = job.base.processor.family
+    if family.zero_centered_norms:
+        raise ExportError(
+            f"--format awq divides its factors out of norms, and those of {family.title} multiply by 1 + weight; "
+            f"use --format fp8, int8 or gptq"
+        )
     data = CalibrationData(job.config, job.base.processor, job.calibration_rows)
     return calibrated_codec("awq", METHOD, merged, layers, data, job.console)
 

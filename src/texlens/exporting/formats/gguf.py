@@ -1,5 +1,6 @@
 """`gguf`: files for llama.cpp, the language model in Q8_0, tower and merger in 16 bits."""
 
+import json
 import shlex
 import shutil
 from collections.abc import Mapping
@@ -12,8 +13,10 @@ from texlens.exporting.formats.protocol import ExportJob, Tolerance
 from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.exporting.gguf.modelfile import MODELFILE, write_modelfile
 from texlens.exporting.gguf.write import write_gguf
+from texlens.inference.vllm.flags import WITHOUT_THINKING
 from texlens.models.checkpoint import CONFIG
 from texlens.models.export_manifest import ExportManifest, ReaderName
+from texlens.models.families import FAMILIES
 
 TOLERANCE = Tolerance(kl_nats=0.05, edit_similarity=0.02)
 
@@ -46,6 +49,8 @@ class GgufFormat:
         server = ["llama-server", "-m", str(folder / notes["model"]), "--mmproj", str(folder / notes["projector"])]
         server += ["--image-min-tokens", str(fewest), "--image-max-tokens", str(most)]
         server += ["--temp", f"{manifest.temperature:g}", "--top-k", "0", "--top-p", "1", "--min-p", "0"]
+        if FAMILIES[manifest.family].thinks:
+            server += ["--chat-template-kwargs", json.dumps(WITHOUT_THINKING)]
         create = ["ollama", "create", folder.name, "-f", str(folder / MODELFILE)]
         return [ServingCommand("llama.cpp", shlex.join(server)), ServingCommand("Ollama", shlex.join(create))]
 

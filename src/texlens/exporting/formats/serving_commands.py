@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from texlens.inference.vllm.flags import decoding_flags, image_flags
+from texlens.inference.vllm.flags import WITHOUT_THINKING, decoding_flags, image_flags, template_flags
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.families import FAMILIES
 
@@ -24,7 +24,7 @@ processor = AutoProcessor.from_pretrained("{folder}")
     {{"type": "text", "text": {prompt}}},
 ]}}]
 inputs = processor.apply_chat_template(
-    messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+    messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"{thinking}
 ).to(model.device)
 tokens = model.generate(**inputs)  # decodes as generation_config.json says: {decoding}
 print(processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)[0])"""
@@ -44,6 +44,7 @@ def checkpoint_loading_code(manifest: ExportManifest, folder_name: str) -> str:
         class_name=FAMILIES[manifest.family].class_name,
         folder=folder_name,
         prompt=json.dumps(manifest.prompt, ensure_ascii=False),
+        thinking=", enable_thinking=False" if FAMILIES[manifest.family].thinks else "",
         decoding=decoding_in_words(manifest),
     )
 
@@ -51,13 +52,15 @@ def checkpoint_loading_code(manifest: ExportManifest, folder_name: str) -> str:
 def checkpoint_commands(manifest: ExportManifest, folder: Path) -> list[ServingCommand]:
     return [
         ServingCommand("vLLM", shlex.join(["vllm", "serve", str(folder), *vllm_flags(manifest)])),
-        ServingCommand("SGLang", shlex.join(_sglang(manifest, folder))),
+        ServingCommand("SGLang", shlex.join(_sglang(manifest, folder)) + _request_note(manifest)),
         ServingCommand("TGI", _tgi(manifest, folder)),
     ]
 
 
 def vllm_flags(manifest: ExportManifest) -> list[str]:
-    return [*decoding_flags(manifest.temperature), *image_flags(manifest.min_pixels, manifest.max_pixels)]
+    family = FAMILIES[manifest.family]
+    images = image_flags(manifest.min_pixels, manifest.max_pixels)
+    return [*decoding_flags(manifest.temperature), *images, *template_flags(family)]
 
 
 def decoding_in_words(manifest: ExportManifest) -> str:
@@ -69,6 +72,12 @@ def _sglang(manifest: ExportManifest, folder: Path) -> list[str]:
     images = {"image": {"min_pixels": manifest.min_pixels, "max_pixels": manifest.max_pixels}}
     command = ["python", "-m", "sglang.launch_server", "--model-path", str(folder)]
     return [*command, "--sampling-defaults", "model", "--mm-process-config", json.dumps(images)]
+
+
+def _request_note(manifest: ExportManifest) -> str:
+    """SGLang has no setting of the server for variables of the chat template."""
+    thinks = FAMILIES[manifest.family].thinks
+    return f'  # requests need "chat_template_kwargs": {json.dumps(WITHOUT_THINKING)}' if thinks else ""
 
 
 def _tgi(manifest: ExportManifest, folder: Path) -> str:

@@ -1,17 +1,18 @@
 """The language model as a GGUF file; stacked experts are stored as [experts, out, in] with gate and up apart."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from texlens.exporting.decoding import Decoding
 from texlens.exporting.gguf.tensors import GgufTensor, llama_name, write_tensors
 from texlens.exporting.gguf.tokens import add_tokens
 from texlens.exporting.shards import StoredTensor
-from texlens.models.families import GgufExport
+from texlens.models.families import GgufExport, TextTensor
 from texlens.models.processor import Processor
 
 
@@ -43,10 +44,11 @@ def write_language_model(
     _add_decoding(writer, decoding)
     _add_sizes(writer, text)
     export.add_text(writer, config)
-    add_tokens(writer, processor, text.vocab_size, text.bos_token_id)
+    add_tokens(writer, processor, text.vocab_size, text.bos_token_id, export.pre_tokenizer)
     names = gguf.get_tensor_name_map(architecture, text.num_hidden_layers)
-    language = {name: tensor for name, tensor in stored.items() if not name.startswith("model.visual.")}
-    tensors = [part for name, tensor in language.items() for part in _tensors(name, tensor, names, text)]
+    language = {name: tensor for name, tensor in stored.items() if not name.startswith(("model.visual.", "mtp."))}
+    change = export.text_tensor
+    tensors = [part for name, tensor in language.items() for part in _tensors(name, tensor, names, text, change)]
     write_tensors(writer, tensors, quantized=True)
 
 
@@ -63,7 +65,8 @@ def _add_sizes(writer: Any, text: Any) -> None:
     writer.add_block_count(text.num_hidden_layers)
     writer.add_context_length(text.max_position_embeddings)
     writer.add_embedding_length(text.hidden_size)
-    writer.add_feed_forward_length(text.intermediate_size)
+    if (width := getattr(text, "intermediate_size", None)) is not None:
+        writer.add_feed_forward_length(width)
     writer.add_head_count(text.num_attention_heads)
     writer.add_head_count_kv(text.num_key_value_heads)
     head_width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
@@ -75,12 +78,24 @@ def _add_sizes(writer: Any, text: Any) -> None:
     writer.add_rope_dimension_sections([*rope["mrope_section"], 0, 0][:4])
 
 
-def _tensors(name: str, stored: StoredTensor, names: Any, text: Any) -> Iterator[GgufTensor]:
+def _tensors(
+    name: str, stored: StoredTensor, names: Any, text: Any, text_tensor: TextTensor | None
+) -> Iterator[GgufTensor]:
     name = name.replace("model.language_model.", "model.")
-    if len(stored.shape) != 3:
-        yield GgufTensor(llama_name(names, name, stored), stored.shape, stored.read)
+    if ".experts." in name:
+        yield from _expert_tensors(name, stored, names, text)
         return
-    yield from _expert_tensors(name, stored, names, text)
+    name, change = (name, None) if text_tensor is None else text_tensor(name, text)
+    target = llama_name(names, name, stored)
+    if change is None:
+        yield GgufTensor(target, stored.shape, stored.read)
+        return
+    shape = tuple(change(torch.empty(stored.shape, device="meta")).shape)
+    yield GgufTensor(target, shape, partial(_changed, stored, change))
+
+
+def _changed(stored: StoredTensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    return change(stored.read())
 
 
 def _expert_tensors(name: str, stored: StoredTensor, names: Any, text: Any) -> Iterator[GgufTensor]:

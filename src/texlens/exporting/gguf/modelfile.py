@@ -9,6 +9,7 @@ from typing import Any
 
 from texlens.core.files import write_text
 from texlens.exporting.decoding import Decoding
+from texlens.inputs.chat_template import answer_opening
 from texlens.inputs.template_rendering import render_template
 from texlens.models.families import TURN_END_TOKEN, TURN_START_TOKEN
 from texlens.models.processor import Processor
@@ -21,7 +22,8 @@ TEMPLATE = f"""{{{{- if .System }}}}{TURN_START_TOKEN}system
 {{{{ end }}}}{{{{- if .Prompt }}}}{TURN_START_TOKEN}user
 {{{{ .Prompt }}}}{TURN_END_TOKEN}
 {{{{ end }}}}{TURN_START_TOKEN}assistant
-{{{{ .Response }}}}{TURN_END_TOKEN}"""
+OPENING{{{{ .Response }}}}{TURN_END_TOKEN}"""
+"""`OPENING` is replaced by what the chat template writes before an answer."""
 
 
 def write_modelfile(
@@ -43,11 +45,17 @@ def write_modelfile(
         "num_ctx": max(CONTEXT_TOKENS, image_tokens + decoding.max_new_tokens + 512),
         "stop": f'"{TURN_END_TOKEN}"',
     }
-    lines = [f"FROM ./{notes['model']}", f"FROM ./{notes['projector']}", f'TEMPLATE """{TEMPLATE}"""']
+    template = ollama_template(processor)
+    lines = [f"FROM ./{notes['model']}", f"FROM ./{notes['projector']}", f'TEMPLATE """{template}"""']
     if system := default_system_prompt(processor) if system_prompt is None else system_prompt:
         lines.append(f'SYSTEM """{system}"""')
     lines += [f"PARAMETER {name} {value}" for name, value in parameters.items()]
     write_text(folder / MODELFILE, "\n".join(lines) + "\n")
+
+
+def ollama_template(processor: Processor) -> str:
+    """The prompt in Go's template language."""
+    return TEMPLATE.replace("OPENING", answer_opening(processor.tokenizer))
 
 
 def default_system_prompt(processor: Processor) -> str:

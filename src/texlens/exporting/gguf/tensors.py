@@ -13,6 +13,8 @@ from texlens.exporting.shards import StoredTensor
 
 BLOCK = 32
 """Weights that share a scale in Q8_0."""
+IN_FLOAT32 = ("position_embd", "ffn_gate_inp", "ssm_conv1d")
+"""Parts of the names of matrices that llama.cpp wants in float32."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ def llama_name(names: Any, name: str, stored: StoredTensor) -> str:
 def write_tensors(writer: Any, tensors: Sequence[GgufTensor], *, quantized: bool) -> None:
     """Writes headers and tensors, and closes the file.
 
-    Vectors, position tables and routers are float32; matrices Q8_0 where `quantized` and their rows are whole blocks,
-    else float16.
+    Vectors, position tables, routers and convolutions are float32; matrices Q8_0 where `quantized` and their rows are
+    whole blocks, else float16.
     """
     import gguf
 
@@ -58,7 +60,7 @@ def write_tensors(writer: Any, tensors: Sequence[GgufTensor], *, quantized: bool
 def _storage_type(tensor: GgufTensor, quantized: bool) -> Any:
     import gguf
 
-    if len(tensor.shape) == 1 or "position_embd" in tensor.name or "ffn_gate_inp" in tensor.name:
+    if len(tensor.shape) == 1 or any(part in tensor.name for part in IN_FLOAT32):
         return gguf.GGMLQuantizationType.F32
     blocked = quantized and tensor.shape[-1] % BLOCK == 0
     return gguf.GGMLQuantizationType.Q8_0 if blocked else gguf.GGMLQuantizationType.F16

@@ -5,20 +5,20 @@ from typing import Any
 
 from texlens.models.processor import Processor
 
-PRE_TOKENIZER = "qwen2"
-"""llama.cpp's name for how text is split before byte pairs are merged."""
 
-
-def add_tokens(writer: Any, processor: Processor, vocabulary: int, bos_token_id: int | None) -> None:
+def add_tokens(
+    writer: Any, processor: Processor, vocabulary: int, bos_token_id: int | None, pre_tokenizer: str
+) -> None:
     """
     Args:
         vocabulary: rows of the embedding, more than the tokenizer has tokens.
         bos_token_id: of the checkpoint's config; llama.cpp does not add it to prompts.
+        pre_tokenizer: see `GgufExport`.
     """
     tokenizer: Any = processor.tokenizer
     tokens, types = _typed_tokens(tokenizer, vocabulary)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(PRE_TOKENIZER)
+    writer.add_tokenizer_pre(pre_tokenizer)
     writer.add_token_list(tokens)
     writer.add_token_types(types)
     writer.add_token_merges(_merges(tokenizer))

@@ -1,6 +1,7 @@
 """A quantized checkpoint from a merged one: shard by shard, the chosen layers encoded, everything else copied."""
 
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +26,7 @@ def chosen_layers(folder: Path, *, vision: bool, multiple_of: int = 1) -> list[L
     """The linear layers to quantize: those of the language model, and with `vision` those of the tower and merger.
 
     Stacked experts, router, embedding and head keep their type, and so do layers whose number of inputs is not a
-    multiple of `multiple_of`.
+    multiple of `multiple_of`, and those that the family keeps in 16 bits.
     """
     model = meta_model(read_config(folder), str(folder / CONFIG))
     family = family_of(read_config(folder))
@@ -33,7 +34,9 @@ def chosen_layers(folder: Path, *, vision: bool, multiple_of: int = 1) -> list[L
     return [
         layer
         for layer in linear_layers(model)
-        if family.group_of(layer.name) in groups and layer.inputs % multiple_of == 0
+        if family.group_of(layer.name) in groups
+        and layer.inputs % multiple_of == 0
+        and not (family.kept_in_16_bits and re.fullmatch(family.kept_in_16_bits, layer.name))
     ]
 
 

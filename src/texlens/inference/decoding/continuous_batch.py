@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from texlens.inference.adapter_switch import AdapterSwitch
+from texlens.inference.decoding.cache_rows import concatenate_rows, new_cache, padded_rows, select_rows
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sample_tokens import sample_tokens
 from texlens.inference.prompts import end_ids, model_inputs
@@ -142,7 +142,7 @@ class KVState:
             attention_mask=mask_BL,
         )
         text_BL = (mask_BL.cumsum(-1) - 1).clamp(min=0)
-        state = cls(DynamicCache(), mask_BL, offset_B1)
+        state = cls(new_cache(_core(model).config.text_config), mask_BL, offset_B1)
         return state, state._forward(model, torch.cat([text_BL[None], positions_3BL]), **inputs)
 
     def step(self, model: torch.nn.Module) -> Tensor:
@@ -155,30 +155,21 @@ class KVState:
     def select(self, rows: Sequence[int]) -> "KVState":
         """Keep some of the rows, and no more padding than they need."""
         rows_B = torch.tensor(rows, device=self.mask_BL.device)
-        self.cache.batch_select_indices(rows_B)
         self.offset_B1, self.tokens_B = self.offset_B1[rows_B], self.tokens_B[rows_B]
         mask_BL = self.mask_BL[rows_B]
         spare = int(mask_BL.shape[1] - mask_BL.sum(-1).max())
         self.mask_BL = mask_BL[:, spare:]
-        for layer in self._layers if spare else ():
-            layer.keys, layer.values = layer.keys[:, :, spare:], layer.values[:, :, spare:]
+        select_rows(self.cache, rows_B, spare)
         return self
 
     def concatenate(self, other: "KVState") -> "KVState":
         """The rows of both; the shorter side is padded on the left."""
         length = max(self.mask_BL.shape[1], other.mask_BL.shape[1])
-        for layer, appended in zip(self._layers, other._layers, strict=True):
-            layer.keys = _concatenate_rows(layer.keys, appended.keys, length, -2)
-            layer.values = _concatenate_rows(layer.values, appended.values, length, -2)
-        self.mask_BL = _concatenate_rows(self.mask_BL, other.mask_BL, length, -1)
+        concatenate_rows(self.cache, other.cache, length)
+        self.mask_BL = padded_rows(self.mask_BL, other.mask_BL, length, -1)
         self.offset_B1 = torch.cat([self.offset_B1, other.offset_B1])
         self.tokens_B = torch.cat([self.tokens_B, other.tokens_B])
         return self
-
-    @property
-    def _layers(self) -> list[Any]:
-        """Layers with `keys` and `values`, [B, heads, L, width]."""
-        return self.cache.layers
 
     def _forward(self, model: torch.nn.Module, positions_4BL: Tensor, **inputs: Any) -> Tensor:
         inputs[cache_argument(model)] = self.cache
@@ -191,12 +182,6 @@ def _select_active(states: list[GenerationState], kv: KVState) -> tuple[list[Gen
     if len(rows) == len(states):
         return states, kv
     return [states[row] for row in rows], kv.select(rows) if rows else None
-
-
-def _concatenate_rows(first: Tensor, second: Tensor, length: int, dim: int) -> Tensor:
-    """Both along the batch, zero-padded on the left of `dim` (-1 or -2) to `length`."""
-    after = [0, 0] * (-1 - dim)
-    return torch.cat([pad(part, (*after, length - part.shape[dim], 0)) for part in (first, second)])
 
 
 def _core(model: Any) -> Any:

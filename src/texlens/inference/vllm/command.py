@@ -11,7 +11,7 @@ from texlens.adapters.lora import WEIGHTS
 from texlens.core.errors import ConfigError, ModelError, one_line
 from texlens.inference.opening.compatibility import adapter_settings, check_shared
 from texlens.inference.opening.source import ModelSource, resolve
-from texlens.inference.vllm.flags import decoding_flags, image_flags, lora_flags, unsupported_reason
+from texlens.inference.vllm.flags import decoding_flags, image_flags, lora_flags, template_flags, unsupported_reason
 from texlens.models.checkpoint import read_header
 
 MODULE = "vllm.entrypoints.cli.main"
@@ -47,6 +47,7 @@ def vllm_command(
     program = ["vllm"] if python is None else [str(python), "-m", MODULE]
     command = [*program, "serve", str(first.base.folder), "--host", host, "--port", str(port)]
     flags = [*decoding_flags(temperature=0.0), *image_flags(*_pixel_budget(adapters or sources))]
+    flags += template_flags(first.base.processor.family)
     return [*command, "--served-model-name", name, *flags, *_lora(adapters)]
 
 

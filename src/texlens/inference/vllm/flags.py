@@ -13,11 +13,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from texlens.adapters.expert_parameters import shares_experts
+from texlens.models.families import Family
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Values that --max-lora-rank accepts."""
 SERVED_INITS = (True, False, "gaussian", "eva", "orthogonal", "mica", "lora_ga")
 """Values of `init_lora_weights` whose saved adapters are plain LoRA on the unchanged base."""
+WITHOUT_THINKING = {"enable_thinking": False}
+"""Variables of chat templates."""
 ONE_IMAGE = {"image": 1, "video": 0}
 
 
@@ -38,6 +41,11 @@ def decoding_flags(temperature: float) -> list[str]:
     at temperature 1.
     """
     return ["--generation-config", "vllm", "--override-generation-config", json.dumps({"temperature": temperature})]
+
+
+def template_flags(family: Family) -> list[str]:
+    """Prompts without thinking, as training has them; none for families that do not think."""
+    return ["--default-chat-template-kwargs", json.dumps(WITHOUT_THINKING)] if family.thinks else []
 
 
 def lora_flags(adapters: Mapping[str, str], settings: Iterable[Mapping[str, Any]], *, tower: bool) -> list[str]:

@@ -33,19 +33,22 @@ class Layer:
         recompute: what the backward pass recomputes: `none` only what is cheap, `mlp` the gate and up products too,
             `full` everything from the layer's input on.
         seed: of the dropout of its adapters.
+        mixer: from the first product and cos, sin, segments to the input of the output product, with autograd; None for
+            attention over `heads`.
     """
 
     qkv: FusedLinear
     out: FusedLinear
     gate_up: FusedLinear
     down: FusedLinear
-    heads: Heads
+    heads: Heads | None
     first_norm: Tensor
     second_norm: Tensor
     eps: tuple[float, float]
     kernels: ElementwiseKernels
     recompute: str = "none"
     seed: DropoutSeed | None = None
+    mixer: Callable[[Tensor, Tensor, Tensor, Segments], Tensor] | None = None
 
     @property
     def products(self) -> tuple[FusedLinear, ...]:
@@ -77,14 +80,14 @@ def decoder_layer(
 
 
 class _Saved(NamedTuple):
-    """Tensors saved for the backward pass, besides the input; `attn_out` is what `_attend` returns."""
+    """Tensors saved for the backward pass, besides the input.
 
-    y: Tensor
-    query: Tensor
-    key: Tensor
-    value: Tensor
+    `backward` gives the gradient of the first product, [T, N + extra columns], from that of `attn_out`; it holds the
+    tensors that this needs.
+    """
+
     attn_out: Tensor
-    backward: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
+    backward: Callable[[Tensor], Tensor]
     attn_residual: Tensor
     gate_up: Tensor | None
     lora_a_outs: tuple[LoraState | None, ...]
@@ -122,13 +125,9 @@ class _DecoderLayer(torch.autograd.Function):
 
 def _forward_to_gate_up(layer: Layer, x, cos, sin, segments: Segments, rows) -> _Saved:
     """The layer up to the gate/up product."""
-    kernels, heads = layer.kernels, layer.heads
+    kernels = layer.kernels
     y, lora_a_out_qkv = layer.qkv.forward_of_norm(kernels, x, layer.first_norm, layer.eps[0])
-    query, key = kernels.split_heads_norm_rope(y, *heads[:3], _norms(heads), layer.eps[0], cos, sin)
-    value = y.unflatten(-1, (-1, heads.width))[:, heads.queries + heads.keys :]
-    if not _norms(heads):
-        y = value = value.contiguous()
-    attn_out, backward = _attend(query, key, value, segments, layer.out.extra_columns)
+    attn_out, backward = _mix(layer, y, cos, sin, segments)
     if rows is not None:
         attn_out, x = attn_out[rows], x[rows]
     attn_residual, lora_a_out_o = layer.out.forward(attn_out)
@@ -136,7 +135,7 @@ def _forward_to_gate_up(layer: Layer, x, cos, sin, segments: Segments, rows) -> 
         kernels, x, layer.second_norm, layer.eps[1], attn_residual
     )
     lora_a_outs = lora_a_out_qkv, lora_a_out_o, lora_a_out_gate_up
-    return _Saved(y, query, key, value, attn_out, backward, attn_residual, gate_up, lora_a_outs)
+    return _Saved(attn_out, backward, attn_residual, gate_up, lora_a_outs)
 
 
 def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_down, needs_grad_x: bool):
@@ -171,13 +170,8 @@ def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_d
     dattn_residual = dattn_residual[:, : layer.out.height]
     if rows is not None:
         dattn_out, dattn_residual = _scatter_rows(dattn_out, rows, len(x)), _scatter_rows(dattn_residual, rows, len(x))
-    heads = layer.heads
-    dquery, dkey, dvalue = saved.backward(dattn_out.unflatten(-1, (-1, heads.width)))
-    y = saved.y if _norms(heads) else None
-    dy = kernels.split_heads_norm_rope_backward(
-        dquery, dkey, dvalue, y, _norms(heads), layer.eps[0], cos, sin, layer.qkv.extra_columns
-    )
-    del dquery, dkey, dvalue, y, dattn_out, saved
+    dy = saved.backward(dattn_out)
+    del dattn_out, saved
     if needs_grad_x:
         dnormed, grad_lora_a_out, grad_lora_b_qkv = layer.qkv.backward(dy, lora_a_out_qkv)
         norm = layer.first_norm, layer.eps[0]
@@ -232,6 +226,39 @@ def _scatter_rows(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
 
 def _probabilities(states: Sequence[LoraState | None]) -> list[Tensor]:
     return [part for state in states if isinstance(state, GatedState) for part in state.probabilities]
+
+
+def _mix(layer: Layer, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> tuple[Tensor, Any]:
+    """From the first product [T, N] to the input of the output product, and the backward pass of that."""
+    if layer.mixer is not None:
+        return _mix_by_autograd(layer, layer.mixer, y, cos, sin, segments)
+    assert layer.heads is not None
+    kernels, heads, extra_columns = layer.kernels, layer.heads, layer.qkv.extra_columns
+    query, key = kernels.split_heads_norm_rope(y, *heads[:3], _norms(heads), layer.eps[0], cos, sin)
+    value = y.unflatten(-1, (-1, heads.width))[:, heads.queries + heads.keys :]
+    saved_y = y if _norms(heads) else None
+    if saved_y is None:
+        value = value.contiguous()
+    attn_out, attention_backward = _attend(query, key, value, segments, layer.out.extra_columns)
+
+    def backward(grad: Tensor) -> Tensor:
+        dquery, dkey, dvalue = attention_backward(grad.unflatten(-1, (-1, heads.width)))
+        return kernels.split_heads_norm_rope_backward(
+            dquery, dkey, dvalue, saved_y, _norms(heads), layer.eps[0], cos, sin, extra_columns
+        )
+
+    return attn_out, backward
+
+
+def _mix_by_autograd(layer: Layer, mixer: Callable[..., Tensor], y: Tensor, cos, sin, segments) -> tuple[Tensor, Any]:
+    with torch.enable_grad():
+        y = y.detach().requires_grad_()
+        mixed = mixer(y, cos, sin, segments)
+
+    def backward(grad: Tensor) -> Tensor:
+        return with_extra_columns(torch.autograd.grad(mixed, y, grad)[0], layer.qkv.extra_columns)
+
+    return mixed.detach(), backward
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, segments: Segments, extra_columns: int) -> tuple[Tensor, Any]:

@@ -76,7 +76,7 @@ def after_attention(
 
 def rms_norm(x: Float[Tensor, "*rows D"], weight: Float[Tensor, " D"], eps: float) -> Float[Tensor, "*rows D"]:
     """x / rms(x) * weight over the last dimension."""
-    return weight * (_upcast(x) * _rms(x, eps)).to(x.dtype)
+    return (weight * (_upcast(x) * _rms(x, eps)).to(x.dtype)).to(x.dtype)
 
 
 def rotate(x: Float[Tensor, "T H W"], cos: Float[Tensor, "T W"], sin: Float[Tensor, "T W"]) -> Float[Tensor, "T H W"]:

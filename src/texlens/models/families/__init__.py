@@ -3,7 +3,7 @@
 Start with `registry.py`, which lists them and says how to add one.
 """
 
-from texlens.models.families.family import Family, GgufExport, VisionAttributes
+from texlens.models.families.family import Family, GgufExport, TextTensor, VisionAttributes
 from texlens.models.families.module_names import (
     ALL_LINEAR,
     EMBEDDING,
@@ -44,6 +44,7 @@ __all__ = [
     "VISION_TOWER",
     "Family",
     "GgufExport",
+    "TextTensor",
     "VisionAttributes",
     "family_from_option",
     "family_of",

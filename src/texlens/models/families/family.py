@@ -11,6 +11,10 @@ from typing import Any, Literal
 
 from texlens.models.families.special_tokens import SPECIAL_TOKENS
 
+TextTensor = Callable[[str, Any], tuple[str, Callable[[Any], Any] | None]]
+"""From a parameter's name (`model.layers...`) and the text config to the name that the tables of the `gguf` package
+know, and a function of the tensor whose result is stored; None for the tensor itself."""
+
 
 @dataclass(frozen=True)
 class VisionAttributes:
@@ -55,6 +59,10 @@ class GgufExport:
     add_vision: Callable[[Any, Any], None]
     splits_qkv: bool = False
     """Whether the tower's fused q/k/v layers are stored as three tensors."""
+    text_tensor: TextTensor | None = None
+    """None where names and tensors stay as they are."""
+    pre_tokenizer: str = "qwen2"
+    """llama.cpp's name for how text is split before byte pairs are merged."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,20 @@ class Family:
     mixture_modules: tuple[str, ...] = ()
     """Last parts of the names of routers and experts; other programs name the modules above them differently."""
     special_tokens: tuple[str, ...] = SPECIAL_TOKENS
+    zero_centered_norms: bool = False
+    """Whether RMS norms of the language model multiply by 1 + weight."""
+    gated_attention: bool = False
+    """Whether `q_proj` gives each head a gate of its output beside the query."""
+    thinks: bool = False
+    """Whether the chat template opens a block for thinking unless `enable_thinking` is false."""
+    uncovered: str | None = None
+    """Pattern of linear layers that belong to no group on purpose."""
+    kept_in_16_bits: str | None = None
+    """Pattern of linear layers that exported checkpoints don't quantize: small ones whose errors add up."""
+    nf4_warning: str | None = None
+    """Why 4-bit bases are advised against, for a note; None where they are not."""
+    min_transformers: str = "5.0"
+    """The first version of transformers that has the family."""
 
     @property
     def text_model_type(self) -> str:

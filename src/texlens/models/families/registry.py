@@ -13,6 +13,7 @@ from texlens.core.errors import ConfigError, ModelError
 from texlens.models.families.family import Family
 from texlens.models.families.qwen2_5_vl import QWEN2_5_VL
 from texlens.models.families.qwen2_vl import QWEN2_VL
+from texlens.models.families.qwen3_5 import QWEN3_5, QWEN3_5_MOE
 from texlens.models.families.qwen3_vl import QWEN3_VL
 from texlens.models.families.qwen3_vl_moe import QWEN3_VL_MOE
 
@@ -21,6 +22,8 @@ _ALL = (
     QWEN2_5_VL,
     QWEN3_VL,
     QWEN3_VL_MOE,
+    QWEN3_5,
+    QWEN3_5_MOE,
 )
 
 FAMILIES: Mapping[str, Family] = MappingProxyType({family.model_type: family for family in _ALL})

@@ -1,4 +1,4 @@
-"""The language models of the four families over a whole pack: embedding, layers, and where image features go.
+"""The language models of all families over a whole pack: embedding, layers, and where image features go.
 
 A layer runs as one function (`kernels.decoder_layer`) where its linear layers allow it, else module by module.
 
@@ -23,7 +23,10 @@ from texlens.kernels.elementwise.backend import BACKENDS
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.models.families import Family, family_of_text
 from texlens.models.packed.fp8 import holds_fp8, stack_fp8
+from texlens.models.packed.hybrid import HybridModuleLayer, HybridReferenceLayer
+from texlens.models.packed.mixers import mixer_groups, mixer_of
 from texlens.models.packed.nf4 import WeightBuffer, stack_nf4
+from texlens.models.packed.norms import rms_norm_of
 from texlens.models.packed.projections import (
     LoraOptions,
     for_reference,
@@ -54,14 +57,22 @@ class PackedText:
         self.recompute_full = recompute == "full"
         self._axes: Tensor | None = None
         self.options = LoraOptions()
-        make_layer = ReferenceFusedLayer if backend == "reference" else fused_layer_factory(backend, self.options)
+        make_layer = (
+            ReferenceFusedLayer if backend == "reference" else fused_layer_factory(backend, self.options, self.config)
+        )
         self.unfused: dict[int, str] = {}
         self.layers: list[LayerFunction] = []
         for number, layer in enumerate(language_model.layers):
             reason = unfused_reason(layer, backend) if fused else "fusion is turned off"
             if reason:
                 self.unfused[number] = reason
-            self.layers.append(ModuleLayer(layer) if reason else make_layer(layer, recompute))
+            mixer = mixer_of(layer, self.config)
+            if reason:
+                self.layers.append(ModuleLayer(layer) if mixer is None else HybridModuleLayer(layer, mixer))
+            elif mixer is not None and backend == "reference":
+                self.layers.append(HybridReferenceLayer(layer, mixer, self.config, recompute))
+            else:
+                self.layers.append(make_layer(layer, recompute))
 
     def invalidate(self) -> None:
         """Has the adapters copied again at the next pack: fused optimizers write to them without a new version."""
@@ -90,7 +101,7 @@ class PackedText:
         last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
             layer_rows = rows if number == last and number >= len(deepstack) else None
-            if self.recompute_full and isinstance(layer, ModuleLayer | ReferenceFusedLayer) and torch.is_grad_enabled():
+            if self.recompute_full and not isinstance(layer, FusedLayer) and torch.is_grad_enabled():
                 x = checkpoint(layer, x, cos, sin, segments, layer_rows, use_reentrant=False)
             else:
                 x = layer(x, cos, sin, segments, layer_rows)
@@ -128,7 +139,7 @@ def unfused_reason(layer: Any, backend: str) -> str | None:
     """Why a decoder layer can't run as one function, or None."""
     if not hasattr(layer.mlp, "gate_proj"):
         return "a mixture of experts"
-    if getattr(layer.self_attn, "sliding_window", None):
+    if getattr(getattr(layer, "self_attn", None), "sliding_window", None):
         return "sliding-window attention"
     groups = _groups(layer)
     reasons = itertools.chain(
@@ -163,23 +174,26 @@ def _heads(attention: Any, config) -> Heads:
     )
 
 
-def fused_layer_factory(backend: str, options: LoraOptions) -> Callable[[Any, str], LayerFunction]:
+def fused_layer_factory(backend: str, options: LoraOptions, config: Any) -> Callable[[Any, str], LayerFunction]:
     """Makes fused layers with the elementwise operations of a backend."""
     kernels, buffer = BACKENDS[backend], WeightBuffer()
 
     def make_layer(layer: Any, recompute: str) -> LayerFunction:
-        attention, first, second = layer.self_attn, layer.input_layernorm, layer.post_attention_layernorm
-        layer = Layer(
-            *(_product(group, first.weight.dtype, buffer, options) for group in _groups(layer)),
-            heads=_heads(attention, attention.config),
+        mixer = mixer_of(layer, config)
+        norms = layer.input_layernorm, layer.post_attention_layernorm
+        first, second = (rms_norm_of(norm, config) for norm in norms)
+        fused = Layer(
+            *(_product(group, norms[0].weight.dtype, buffer, options) for group in _groups(layer)),
+            heads=None if mixer else _heads(layer.self_attn, config),
             first_norm=first.weight,
             second_norm=second.weight,
-            eps=(first.variance_epsilon, second.variance_epsilon),
+            eps=(first.eps, second.eps),
             kernels=kernels,
             recompute=recompute,
             seed=options.seed,
+            mixer=mixer,
         )
-        return FusedLayer(layer)
+        return FusedLayer(fused)
 
     return make_layer
 
@@ -207,14 +221,9 @@ def _product(
 
 
 def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:
-    """The linear layers of a decoder layer's four products: q/k/v, output, gate/up and down."""
-    attention, mlp = layer.self_attn, layer.mlp
-    return (
-        (attention.q_proj, attention.k_proj, attention.v_proj),
-        (attention.o_proj,),
-        (mlp.gate_proj, mlp.up_proj),
-        (mlp.down_proj,),
-    )
+    """The linear layers of a decoder layer's four products: q/k/v (or a delta net's inputs), output, gate/up, down."""
+    mlp = layer.mlp
+    return (*mixer_groups(layer), (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,))
 
 
 class ReferenceFusedLayer:

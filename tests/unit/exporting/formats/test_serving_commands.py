@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 
@@ -54,3 +55,16 @@ def test_the_loading_code_is_valid_python(manifest):
     compile(code, "README.md", "exec")
     assert "decodes as generation_config.json says: greedily" in code
     assert '"Read the \\"formula\\"."' in code
+
+
+def test_families_that_think_are_asked_not_to(manifest, tmp_path):
+    manifest = replace(manifest, family="qwen3_5")
+    vllm, sglang, _ = (command.command for command in checkpoint_commands(manifest, tmp_path))
+    options = shlex.split(vllm)
+    assert json.loads(options[options.index("--default-chat-template-kwargs") + 1]) == {"enable_thinking": False}
+    assert sglang.endswith('# requests need "chat_template_kwargs": {"enable_thinking": false}')
+    assert 'return_tensors="pt", enable_thinking=False' in checkpoint_loading_code(manifest, "folder")
+
+
+def test_families_that_do_not_think_have_no_such_flag(manifest, tmp_path):
+    assert "chat-template" not in checkpoint_commands(manifest, tmp_path)[0].command

@@ -2,7 +2,7 @@ import pytest
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_processor
 from texlens.exporting.decoding import Decoding
-from texlens.exporting.gguf.modelfile import MODELFILE, TEMPLATE, default_system_prompt, write_modelfile
+from texlens.exporting.gguf.modelfile import MODELFILE, default_system_prompt, ollama_template, write_modelfile
 
 NOTES = {"model": "model.gguf", "projector": "mmproj.gguf", "pixels a token": 1024}
 
@@ -28,13 +28,15 @@ def test_the_template_renders_the_chat_template_s_prompt(family):
     """Go's template with its values filled in equals the tokenizer's template."""
     processor = tiny_processor(family)
     messages = [{"role": "user", "content": [{"type": "text", "text": "Read."}]}]
-    expected = processor.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    expected = processor.tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+    )
     system = default_system_prompt(processor)
-    assert render(system, "Read.") == expected
+    assert render(ollama_template(processor), system, "Read.") == expected
 
 
-def render(system: str, prompt: str) -> str:
-    start, remainder = TEMPLATE.split("{{- if .Prompt }}")
+def render(template: str, system: str, prompt: str) -> str:
+    start, remainder = template.split("{{- if .Prompt }}")
     system_part = start.removeprefix("{{- if .System }}").removesuffix("{{ end }}").replace("{{ .System }}", system)
     user_part, assistant_part = remainder.split("{{ end }}")
     answer = assistant_part.split("{{ .Response }}")[0]

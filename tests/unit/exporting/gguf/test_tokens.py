@@ -21,7 +21,7 @@ class RecordedWriter:
 def written(vocabulary_margin: int = 0, bos_token_id: int | None = None) -> SimpleNamespace:
     processor, writer = tiny_processor(), RecordedWriter()
     size = max(processor.tokenizer.get_vocab().values()) + 1
-    add_tokens(writer, processor, size + vocabulary_margin, bos_token_id)
+    add_tokens(writer, processor, size + vocabulary_margin, bos_token_id, "qwen2")
     return SimpleNamespace(**writer.values)
 
 

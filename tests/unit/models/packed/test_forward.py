@@ -16,11 +16,15 @@ from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.pack import build_pack
 from texlens.inputs.padded_collator import Collator
 from texlens.kernels.loss.label_loss import label_loss
+from texlens.models.families import FAMILIES
 from texlens.models.packed.forward import pack_spec, packed_forward
 
 ROWS = [((200, 50), "x ^ 2"), ((90, 120), r"\frac{a}{b}+c"), ((310, 80), "y"), ((64, 64), "a b c d e")]
-DENSE = [name for name in FAMILY_NAMES if name != "qwen3_vl_moe"]
-SOME_LAYERS = r".*language_model\..*\.(q_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)$"
+DENSE = [name for name in FAMILY_NAMES if FAMILIES[name].expert_parameters is None]
+SOME_LAYERS = (
+    r".*language_model\..*\.(q_proj|v_proj|o_proj|gate_proj|up_proj|down_proj"
+    r"|in_proj_qkv|in_proj_a|in_proj_b|out_proj)$"
+)
 
 
 def examples(processor, rows=ROWS, **options):

@@ -11,7 +11,9 @@ from tests.unit.models.packed.test_forward import DENSE, SOME_LAYERS, adapted, g
 from texlens.adapters.moe_lora.config import MoeLoraConfig
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.kernels.dropout.mask import LoraDropout, RowsMask
+from texlens.models.families import FAMILIES
 from texlens.models.packed.forward import PackedForward, packed_forward
+from texlens.models.packed.mixers import mixer_groups
 from texlens.models.packed.text import FusedLayer
 
 with_triton = pytest.mark.skipif(
@@ -40,10 +42,10 @@ def share_masks(module_forward: PackedForward, fused: PackedForward, model) -> N
     module_forward.text.options = fused.text.options
     for layer, run in zip(model.base_model.model.model.language_model.layers, fused.text.layers, strict=True):
         assert isinstance(run, FusedLayer)
-        groups = ["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"], ["down_proj"]
-        for product, names in zip(run.layer.products, groups, strict=True):
-            for name in names:
-                module = getattr(layer.self_attn if hasattr(layer.self_attn, name) else layer.mlp, name)
+        mlp = layer.mlp
+        groups = *mixer_groups(layer), (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,)
+        for product, modules in zip(run.layer.products, groups, strict=True):
+            for module in modules:
                 if product.dropout is not None and hasattr(module, "lora_dropout"):
                     mask = LoraDropout(product.dropout.probability, product.dropout.product, seed)
                     module.lora_dropout["default"] = RowsMask(mask)
@@ -75,7 +77,8 @@ def test_lora_variants_equal_peft(family, kind, recompute, backend):
     expected = gradients(reference, trained)
     loss = next(runs)
     torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-5)
-    assert worst(gradients(loss, trained), expected) < 2e-5
+    # The norms in delta nets divide by small numbers, and so amplify the rounding of what is dropped.
+    assert worst(gradients(loss, trained), expected) < (5e-5 if FAMILIES[family].zero_centered_norms else 2e-5)
 
 
 @pytest.mark.parametrize(("recompute", "backend"), FORMS)

@@ -41,12 +41,21 @@ class LightTokenizer:
         return self._tokenizer.id_to_token(token_id)
 
     def apply_chat_template(
-        self, messages: list[dict[str, Any]], *, tokenize: bool = False, add_generation_prompt: bool = True
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        tokenize: bool = False,
+        add_generation_prompt: bool = True,
+        **variables: Any,
     ) -> str:
-        """The conversation as text, rendered with the Jinja settings that chat templates are written for."""
+        """The conversation as text, rendered with the Jinja settings that chat templates are written for.
+
+        Args:
+            variables: further ones that the template may read.
+        """
         from jinja2.ext import loopcontrols
         from jinja2.sandbox import ImmutableSandboxedEnvironment
 
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         template = environment.from_string(self.chat_template)
-        return template.render(messages=messages, add_generation_prompt=add_generation_prompt)
+        return template.render(messages=messages, add_generation_prompt=add_generation_prompt, **variables)
