@@ -51,6 +51,8 @@ def sampling_unsupported_reason(sampling: Sampling) -> str | None:
 
 
 def _layer_reason(layer: Any) -> str | None:
+    if not hasattr(layer, "self_attn"):
+        return "delta nets"
     if getattr(layer.self_attn, "sliding_window", None):
         return "sliding-window attention"
     attention = layer.self_attn
