@@ -2,7 +2,7 @@
 
     python benchmarks/walks.py [--json FILE] [--details] [--depth 1]
 
-Each walk runs a small job on the bundled model (a minute on a CPU) with a marked value, such as the rank 13, and
+Each walk runs a small job on the bundled model (a minute on a CPU) with a marked value, such as the rank 29, and
 records every function of TexLens that receives it as an argument: alone, or as a field or item of one (`--depth 1`; a
 function that takes the whole settings, with the value deep inside, only passes them on and counts at `--depth 3`).
 Functions are taken in the order in which they first receive the value. A stay is a stretch of them in one file, and a
@@ -34,7 +34,7 @@ from PIL import Image
 import texlens
 
 SOURCE = str(Path(texlens.__file__).parent)
-RANK, LEARNING_RATE = 13, 1.2345e-4
+RANK, LEARNING_RATE = 29, 1.2345e-4
 MAX_ITEMS = 40
 SETTINGS = (
     *("model.path=nano", "data.path=demo", "data.splits.train=train[:8]", "data.splits.validation=null"),
@@ -172,23 +172,18 @@ def walks(folder: Path, depth: int) -> Iterator[tuple[str, Walk]]:
             run("train", str(recipe), *changes, "--set", f"output={folder / str(len(name))}", "--no-compare")
         yield name, walk
     trained = next(folder.glob("*/run"))
-    with recording(named("Prediction"), depth) as walk:
-        run("compare", str(trained))
-    yield "a prediction, from decoding to the report", walk
-    with recording(equals("nf4"), depth) as walk:
-        run(
-            "export",
-            str(trained),
-            "--format",
-            "nf4",
-            "-o",
-            str(folder / "exported"),
-            "--rows",
-            "1",
-            "--tolerance",
-            "99",
-        )
-    yield "an NF4 export, from the command to the verified folder", walk
+    compare = ("compare", str(trained))
+    export = ("export", str(trained), "--format", "nf4", "--rows", "1", "--tolerance", "99", "--force")
+    export = (*export, "-o", str(folder / "exported"))
+    for name, command, holds, levels in (
+        ("a prediction, from decoding to the report", compare, named("Prediction"), depth),
+        ("a run folder, through a comparison to the report", (*compare, "--no-cache"), named("RunFolder"), 0),
+        ("a run folder, through an NF4 export to the verified folder", export, named("RunFolder"), 0),
+        ("the format of an NF4 export, from the command to the verified folder", export, equals("nf4"), depth),
+    ):
+        with recording(holds, levels) as walk:
+            run(*command)
+        yield name, walk
     yield "an image, from the request to the answer", served(trained, depth)
 
 

@@ -10,7 +10,7 @@ from texlens.adapters.lora import attach_lora
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.model_layout import layout_of
 from texlens.adapters.moe_lora.attach import attach_moe_lora, moe_lora_cost
-from texlens.adapters.plan import EXPERTS, AdapterPlan, AdapterRequest, GroupOverride, lora_cost, plan_adapter
+from texlens.adapters.plan import AdapterPlan, AdapterRequest, lora_cost, plan_adapter
 from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
 from texlens.config.run import RunConfig
 from texlens.models.build import BaseCheckpoint
@@ -27,50 +27,32 @@ def build_plan(
         ConfigError: a target, group, layer or module that matches nothing.
     """
     layout = layout_of(meta_model(model_config), family)
-    overrides = {
-        name: GroupOverride(override.rank, override.alpha, override.dropout, override.learning_rate)
-        for name, override in settings.group_overrides.items()
-    }
+    overrides = settings.group_overrides
     if isinstance(settings, FullSettings):
         plan = plan_full(layout, family.groups, targets=settings.targets, layers=settings.layers)
         rates = {name: override.learning_rate for name, override in overrides.items() if override.learning_rate}
         return replace(plan, learning_rates=rates)
-    if isinstance(settings, MoeLoraSettings):
-        return plan_adapter(layout, family.groups, _moe_lora_request(settings, overrides))
-    return plan_adapter(layout, family.groups, _lora_request(settings, overrides))
-
-
-def _moe_lora_request(settings: MoeLoraSettings, overrides: dict[str, GroupOverride]) -> AdapterRequest:
-    return AdapterRequest(
+    request = AdapterRequest(
         settings.targets,
         settings.rank,
         settings.alpha,
         overrides,
         layers=settings.layers,
         modules_to_save=settings.modules_to_save,
-        cost=moe_lora_cost(settings.experts, settings.shared),
-        all_linear=ALL_LINEAR,
     )
-
-
-def _lora_request(settings: LoraSettings, overrides: dict[str, GroupOverride]) -> AdapterRequest:
-    """`vision` and `merger` short forms become targets or are kept out of `all-linear`; `experts` becomes a group."""
-    not_linear = {group for group in ("vision", "merger") if getattr(settings, group) in ("frozen", "full")}
-    experts = settings.expert_settings
-    if experts:
-        overrides = {**overrides, EXPERTS: GroupOverride(experts.rank, experts.alpha, None, experts.learning_rate)}
-    return AdapterRequest(
-        [*settings.targets, *(["merger"] if settings.merger == "lora" else [])],
-        settings.rank,
-        settings.alpha,
-        overrides,
-        layers=settings.layers,
-        modules_to_save=settings.modules_to_save,
+    if isinstance(settings, MoeLoraSettings):
+        cost = moe_lora_cost(settings.experts, settings.shared)
+        return plan_adapter(layout, family.groups, replace(request, cost=cost, all_linear=ALL_LINEAR))
+    frozen_or_full = {group for group in ("vision", "merger") if getattr(settings, group) in ("frozen", "full")}
+    request = replace(
+        request,
+        targets=[*settings.targets, *(["merger"] if settings.merger == "lora" else [])],
         full_merger=settings.merger == "full",
-        shared_experts=experts is not None and experts.mode == "shared",
+        shared_experts=settings.experts_mode == "shared",
         cost=lora_cost(settings.dora),
-        all_linear=[group for group in ALL_LINEAR if group not in not_linear],
+        all_linear=[group for group in ALL_LINEAR if group not in frozen_or_full],
     )
+    return plan_adapter(layout, family.groups, request)
 
 
 def build_adapter(

@@ -15,6 +15,7 @@ from texlens.adapters.targets import (
     layers_by_group,
     linear_pattern,
 )
+from texlens.config.adapter import GroupSettings
 from texlens.core.errors import ConfigError
 from texlens.models.families import EMBEDDING, HEAD, MERGER_MODULES
 
@@ -85,16 +86,6 @@ class AdapterPlan:
 
 
 @dataclass(frozen=True)
-class GroupOverride:
-    """What a module group has of its own; None is the adapter's."""
-
-    rank: int | None = None
-    alpha: int | None = None
-    dropout: float | None = None
-    learning_rate: float | None = None
-
-
-@dataclass(frozen=True)
 class AdapterRequest:
     """
     Args:
@@ -111,7 +102,7 @@ class AdapterRequest:
     targets: Sequence[str]
     rank: int
     alpha: int
-    overrides: Mapping[str, GroupOverride] = field(default_factory=dict)
+    overrides: Mapping[str, GroupSettings] = field(default_factory=dict)
     layers: str | None = None
     modules_to_save: Sequence[str] = ()
     full_merger: bool = False

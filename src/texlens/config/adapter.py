@@ -63,20 +63,22 @@ class LoraSettings(Settings):
 
     @property
     def group_overrides(self) -> dict[str, GroupSettings]:
-        """Settings of every group that has its own, the short forms included."""
+        """Settings of every group that has its own, the short forms `vision`, `merger` and `experts` included."""
         short = {"vision": self.vision, "merger": self.merger}
-        return {**self.groups, **{name: value for name, value in short.items() if isinstance(value, GroupSettings)}}
+        own = {name: value for name, value in short.items() if isinstance(value, GroupSettings)}
+        if isinstance(self.experts, ExpertSettings):
+            own["experts"] = GroupSettings(**self.experts.model_dump(exclude={"mode"}))
+        elif self.experts != "frozen":
+            own["experts"] = GroupSettings()
+        return {**self.groups, **own}
 
     @property
-    def expert_settings(self) -> ExpertSettings | None:
-        """None where experts are frozen."""
-        if isinstance(self.experts, ExpertSettings):
-            return self.experts
-        return None if self.experts == "frozen" else ExpertSettings(mode=self.experts)
+    def experts_mode(self) -> Literal["frozen", "lora", "shared"]:
+        return self.experts.mode if isinstance(self.experts, ExpertSettings) else self.experts
 
     @model_validator(mode="after")
     def _can_be_trained(self):
-        adapted = self.targets or self.group_overrides or self.merger in ("lora", "full") or self.expert_settings
+        adapted = self.targets or self.group_overrides or self.merger in ("lora", "full")
         if not adapted and not self.modules_to_save:
             raise ValueError("targets is empty and no group is set, so nothing would be trained; name a group")
         for group in ("vision", "merger"):
@@ -85,9 +87,9 @@ class LoraSettings(Settings):
                 raise ValueError(f"{group} is in targets and has settings of its own; keep one of the two")
             if setting is not None and group in self.groups:
                 raise ValueError(f"{group} is in groups and has settings of its own; keep one of the two")
-        if self.dora and self.expert_settings:
+        if self.dora and self.experts_mode != "frozen":
             raise ValueError("dora has no form for stacked experts; set experts: frozen or dora: false")
-        if self.init != "default" and (self.dora or self.expert_settings):
+        if self.init != "default" and (self.dora or self.experts_mode != "frozen"):
             what = "dora" if self.dora else "adapters on experts"
             raise ValueError(f"init {self.init} can't be combined with {what}; set init: default")
         return self

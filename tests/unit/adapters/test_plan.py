@@ -1,8 +1,9 @@
 import pytest
 
 from texlens.adapters.model_layout import ExpertParameter, LinearSpec, ModelLayout
-from texlens.adapters.plan import AdapterRequest, Coverage, GroupOverride, lora_cost, plan_adapter
+from texlens.adapters.plan import AdapterRequest, Coverage, lora_cost, plan_adapter
 from texlens.adapters.targets import covered_experts, covered_modules
+from texlens.config.adapter import GroupSettings
 from texlens.core.errors import ConfigError
 
 LAYER = "model.language_model.layers"
@@ -58,7 +59,7 @@ def test_experts_routers_embedding_and_head_are_listed_as_not_adapted():
 
 
 def test_override_of_a_group_decides_its_rank_alpha_dropout_and_learning_rate():
-    covered = plan(["text-mlp"], overrides={"vision": GroupOverride(1, 8, 0.1, 1e-5)})
+    covered = plan(["text-mlp"], overrides={"vision": GroupSettings(rank=1, alpha=8, dropout=0.1, learning_rate=1e-5)})
     assert covered.trainable == 2 * 24 + 1 * 16
     assert (covered.rank_pattern, covered.alpha_pattern) == ({GROUPS["vision"]: 1}, {GROUPS["vision"]: 8})
     assert (covered.dropouts, covered.learning_rates) == ({"vision": 0.1}, {"vision": 1e-5})
@@ -67,7 +68,7 @@ def test_override_of_a_group_decides_its_rank_alpha_dropout_and_learning_rate():
 def test_experts_and_modules_to_save_are_planned_by_the_same_call():
     layout = ModelLayout(LINEARS, EXPERT_PARAMETERS, 2, {EMBEDDING: 80, "lm_head": 80})
     request = AdapterRequest(
-        ["q_proj"], 2, 4, {"experts": GroupOverride(rank=3, learning_rate=1e-5)}, modules_to_save=["lm_head"]
+        ["q_proj"], 2, 4, {"experts": GroupSettings(rank=3, learning_rate=1e-5)}, modules_to_save=["lm_head"]
     )
     covered = plan_adapter(layout, GROUPS, request)
     assert covered.rank_pattern == {r".*\.experts\.(?:down_proj)": 3}
@@ -121,7 +122,7 @@ def test_a_target_that_matches_nothing_is_an_error(target, message):
 
 def test_override_of_an_unknown_group_is_an_error():
     with pytest.raises(ConfigError, match="did you mean 'text-mlp'"):
-        plan(["q_proj"], overrides={"text-mpl": GroupOverride(1, 1)})
+        plan(["q_proj"], overrides={"text-mpl": GroupSettings(rank=1, alpha=1)})
 
 
 def test_experts_are_covered_by_layer_and_a_dense_model_has_none():
