@@ -119,7 +119,9 @@ def load_adapter(
     Raises:
         ModelError: not an adapter, a pickle, or an adapter of another base.
     """
-    check_adapter(folder, fingerprint)
+    metadata = check_adapter(folder)
+    if metadata and fingerprint:
+        metadata.check_base(fingerprint, folder)
     if is_full(folder):
         return load_full(model, folder)
     with warnings.catch_warnings():
@@ -181,22 +183,17 @@ def adapter_files(folder: Path) -> list[Path]:
     return weight_files(folder) if is_full(folder) else [folder / WEIGHTS]
 
 
-def check_adapter(folder: Path, fingerprint: str | None) -> None:
-    """
+def check_adapter(folder: Path) -> AdapterMetadata | None:
+    """The metadata of a complete folder of trained weights, before any weight is read; None where it has none.
+
     Raises:
-        ModelError: as `load_adapter`, before any weight is read.
+        ModelError: a file is missing or damaged.
     """
     if is_full(folder):
         weight_files(folder)
     else:
         _check_files(folder)
-    metadata = AdapterMetadata.read(folder)
-    if metadata and fingerprint and metadata.base_fingerprint != fingerprint:
-        raise ModelError(
-            f"{folder}: this adapter belongs to another base ({metadata.base}, fingerprint "
-            f"{metadata.base_fingerprint[:12]}), the loaded base has {fingerprint[:12]}; set model.path to the base it "
-            "was trained on"
-        )
+    return AdapterMetadata.read(folder)
 
 
 def _check_files(folder: Path) -> None:

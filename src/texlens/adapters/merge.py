@@ -209,7 +209,7 @@ def named_shapes(model: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 
 def _settings(folder: Path) -> dict[str, Any]:
     """The adapter's settings, after checking that its update is a product of two matrices."""
-    check_adapter(folder, None)
+    check_adapter(folder)
     path = folder / SETTINGS
     settings = json.loads(path.read_text(encoding="utf-8"))
     kind = settings.get("peft_type")

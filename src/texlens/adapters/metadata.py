@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from texlens.core.errors import ModelError
 from texlens.models.metadata import as_dataclass, read_metadata
 
 
@@ -25,6 +26,21 @@ class AdapterMetadata:
 
     def to_json(self) -> dict:
         return asdict(self)
+
+    def check_base(self, fingerprint: str, folder: Path) -> None:
+        """
+        Args:
+            fingerprint: of the base to be used; `folder` is the adapter's.
+
+        Raises:
+            ModelError: the adapter belongs to another base.
+        """
+        if self.base_fingerprint != fingerprint:
+            raise ModelError(
+                f"{folder}: this adapter belongs to another base ({self.base}, fingerprint "
+                f"{self.base_fingerprint[:12]}), the loaded base has {fingerprint[:12]}; set model.path to the base it "
+                "was trained on"
+            )
 
     @classmethod
     def read(cls, folder: Path) -> "AdapterMetadata | None":

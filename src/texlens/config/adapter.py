@@ -65,12 +65,12 @@ class LoraSettings(Settings):
     def group_overrides(self) -> dict[str, GroupSettings]:
         """Settings of every group that has its own, the short forms `vision`, `merger` and `experts` included."""
         short = {"vision": self.vision, "merger": self.merger}
-        own = {name: value for name, value in short.items() if isinstance(value, GroupSettings)}
+        overrides = {name: value for name, value in short.items() if isinstance(value, GroupSettings)}
         if isinstance(self.experts, ExpertSettings):
-            own["experts"] = GroupSettings(**self.experts.model_dump(exclude={"mode"}))
+            overrides["experts"] = GroupSettings(**self.experts.model_dump(exclude={"mode"}))
         elif self.experts != "frozen":
-            own["experts"] = GroupSettings()
-        return {**self.groups, **own}
+            overrides["experts"] = GroupSettings()
+        return {**self.groups, **overrides}
 
     @property
     def experts_mode(self) -> Literal["frozen", "lora", "shared"]:

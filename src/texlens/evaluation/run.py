@@ -20,7 +20,6 @@ from texlens.evaluation.predict import predict, read_samples
 from texlens.evaluation.predictions import read_predictions
 from texlens.evaluation.result_label import result_label
 from texlens.evaluation.run_report import write_run_report
-from texlens.evaluation.saved_run import run_base
 from texlens.evaluation.systems.find import find_systems
 from texlens.evaluation.systems.names import RUN_SYSTEMS
 from texlens.evaluation.systems.opened import OpenedSource
@@ -28,7 +27,7 @@ from texlens.evaluation.systems.protocol import SystemSource
 from texlens.evaluation.systems.run_systems import run_systems
 from texlens.evaluation.train_overlap import TrainOverlap, train_overlap
 from texlens.inference.open import open_model
-from texlens.inference.opening.source import resolve
+from texlens.inference.opening.source import resolve, resolve_run_base
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import run_metrics
 from texlens.metrics.scores import Scores, score
@@ -72,7 +71,7 @@ def prepare(
         ConfigError, DataError, ModelError, RunError: one of them is not there or can't be used.
     """
     saved = load_saved_config(folder.config)
-    base = run_base(config, folder, adapter="adapter" in systems)
+    base = resolve_run_base(config, folder, trained="adapter" in systems).base
     shared, sources = run_systems(config, folder, base, systems)
     sources += find_systems(others, config.data, shared.free)
     rows = read_rows(config, split, base)

@@ -9,8 +9,6 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
 from texlens.inference.opening.run_checkpoint import open_run_at
-from texlens.inference.opening.source import resolve_run_base
-from texlens.models.build import BaseCheckpoint
 
 CHANGEABLE = ("data", "evaluate", "model")
 """Branches of the settings that a call may change; the others are what the run was trained with."""
@@ -39,16 +37,3 @@ def open_run(
         if branch not in CHANGEABLE and key not in CHANGEABLE_KEYS:
             raise ConfigError(f"--set {override!r}: {branch} of a finished run can't be changed")
     return load_saved_config(folder.config, overrides), folder
-
-
-def run_base(config: RunConfig, folder: RunFolder, *, adapter: bool = True) -> BaseCheckpoint:
-    """The run's base checkpoint, with the pixel budget that its adapter was trained with.
-
-    Args:
-        adapter: compare the adapter's recorded base with this one.
-
-    Raises:
-        RunError: `adapter`, and there is none.
-        ModelError: the adapter is damaged or belongs to another base.
-    """
-    return resolve_run_base(config, folder, trained=adapter).base

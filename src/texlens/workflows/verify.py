@@ -18,12 +18,12 @@ from texlens.data.sample import Sample
 from texlens.evaluation.comparison import compare
 from texlens.evaluation.evaluation_rows import read_rows
 from texlens.evaluation.predict import evaluation_sampling
-from texlens.evaluation.saved_run import run_base
 from texlens.exporting.formats.protocol import Tolerance
 from texlens.exporting.formats.registry import find_format
 from texlens.inference.free_memory import free_memory
 from texlens.inference.open import open_model
 from texlens.inference.opening.exports import check_export
+from texlens.inference.opening.source import resolve_run_base
 from texlens.inference.plain_generate import plain_generate
 from texlens.metrics.prediction import Prediction
 from texlens.models.export_manifest import ExportManifest
@@ -92,7 +92,7 @@ def verify(
     Raises:
         ModelError: no artifact of this run's base.
     """
-    base = run_base(config, run)
+    base = resolve_run_base(config, run).base
     manifest = check_export(folder, base.fingerprint)
     split = next(name for name in SPLITS if getattr(config.data.splits, name) is not None)
     greedy = config.evaluate.model_copy(update={"max_rows": rows, "temperature": 0.0})

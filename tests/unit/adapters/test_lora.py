@@ -33,7 +33,7 @@ def test_damaged_settings_are_one_line(settings, reason, tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / WEIGHTS)
     (tmp_path / SETTINGS).write_text(json.dumps(settings))
     with pytest.raises(ModelError) as caught:
-        check_adapter(tmp_path, None)
+        check_adapter(tmp_path)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -42,10 +42,10 @@ def test_deeply_nested_settings_are_one_line(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / WEIGHTS)
     (tmp_path / SETTINGS).write_text("[" * 100_000)
     with pytest.raises(ModelError, match="damaged"):
-        check_adapter(tmp_path, None)
+        check_adapter(tmp_path)
 
 
 def test_sound_settings_pass(tmp_path):
     save_file({"a": torch.zeros(2)}, tmp_path / WEIGHTS)
     (tmp_path / SETTINGS).write_text(json.dumps(GOOD))
-    check_adapter(tmp_path, None)
+    check_adapter(tmp_path)

@@ -17,11 +17,12 @@ from tests.fixtures.tiny_models import FAMILY_NAMES
 from tests.unit.exporting.conftest import write_run
 from texlens.core.errors import ExportError, ModelError
 from texlens.evaluation.evaluation_rows import read_rows
-from texlens.evaluation.saved_run import open_run, run_base
+from texlens.evaluation.saved_run import open_run
 from texlens.exporting.formats import protocol
 from texlens.exporting.pipeline import export_run
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.open import open_model
+from texlens.inference.opening.source import resolve_run_base
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.load import load_model
@@ -168,7 +169,7 @@ def test_logits_of_a_gguf_in_16_bits_are_those_of_the_adapter(tmp_path, quiet, f
     run = write_run(tmp_path, family)
     config, folder = open_run(run.path)
     export_run(config, folder, tmp_path / "out", "gguf", console=quiet)
-    base = run_base(config, folder)
+    base = resolve_run_base(config, folder).base
     samples = read_rows(config, "test", base).samples[:2]
     expected = open_model(folder.adapter, config=config).next_token_logits(samples)
     actual = open_model(tmp_path / "out", config=config).next_token_logits(samples)
@@ -240,7 +241,7 @@ import os, signal, sys
 from pathlib import Path
 from rich.console import Console
 from texlens.evaluation.evaluation_rows import read_rows
-from texlens.evaluation.saved_run import open_run, run_base
+from texlens.evaluation.saved_run import open_run
 from texlens.exporting.formats import protocol
 from texlens.exporting.pipeline import export_run
 number = getattr(signal, sys.argv[3])

@@ -152,12 +152,11 @@ def resolve_run_base(
     """
     if trained and not run.adapter.is_dir():
         raise RunError(f"{run.path}: no adapter in it; train it first, `texlens train --resume {run.path}`")
-    if trained:
-        check_adapter(run.adapter, None)
+    metadata = check_adapter(run.adapter) if trained else AdapterMetadata.read(run.adapter)
     settings = options.applied_to(config.model)
-    base = _build_base(settings, AdapterMetadata.read(run.adapter) if run.adapter.is_dir() else None)
-    if trained:
-        check_adapter(run.adapter, base.fingerprint)
+    base = _build_base(settings, metadata)
+    if trained and metadata:
+        metadata.check_base(base.fingerprint, run.adapter)
     return ModelSource(
         settings.path,
         _name(settings.path),
@@ -171,16 +170,16 @@ def resolve_run_base(
 
 
 def _of_run(path: str, run: RunFolder, weights: Path, config: RunConfig | None, options: LoadOptions) -> ModelSource:
-    check_adapter(weights, None)
+    metadata = check_adapter(weights)
     config = config or load_saved_config(run.config)
     full = is_full(weights)
     settings = options.applied_to(config.model)
     if not full:
         _note_base(path, settings.path)
     base_settings = settings.model_copy(update={"path": str(weights)}) if full else settings
-    base = _build_base(base_settings, AdapterMetadata.read(weights))
-    if not full:
-        check_adapter(weights, base.fingerprint)
+    base = _build_base(base_settings, metadata)
+    if metadata and not full:
+        metadata.check_base(base.fingerprint, weights)
     name = run.path.resolve().name
     return ModelSource(
         path,
@@ -197,12 +196,12 @@ def _of_run(path: str, run: RunFolder, weights: Path, config: RunConfig | None, 
 
 
 def _of_adapter(path: str, folder: Path, config: RunConfig | None, options: LoadOptions) -> ModelSource:
-    check_adapter(folder, None)
-    metadata = AdapterMetadata.read(folder)
+    metadata = check_adapter(folder)
     settings = options.applied_to(_settings(config, metadata.base if metadata else _base_of_peft(folder)))
     _note_base(path, settings.path)
     base = _build_base(settings, metadata)
-    check_adapter(folder, base.fingerprint)
+    if metadata:
+        metadata.check_base(base.fingerprint, folder)
     quantize = config.base if config else _quantize_of(metadata)
     return ModelSource(
         path,
