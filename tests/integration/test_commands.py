@@ -33,6 +33,7 @@ NEEDS = {
 SMALL = {
     "train": "--set train.epochs=null --set train.steps=2 --set train.batch_size=2 --set data.limit=8 "
     "--set evaluate.max_rows=4 --set evaluate.max_new_tokens=32 --set data.splits.validation=0.02",
+    "sweep": "--set train.steps=2 --set train.batch_size=2 --set data.limit=8 --set data.splits.validation=0.02",
     "plan": "--set data.path=demo --set data.subset=null",
     "data synth": "--n 4 --processes 1",
     "export": "--rows 2",

@@ -6,7 +6,6 @@ files; they have their own caches and read their environment (HF_ENDPOINT, HF_HU
 """
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from texlens.core.errors import ConfigError, ModelError
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import CONFIG, check_checkpoint
 from texlens.models.families import family_of
-from texlens.models.hubs import Hub, HuggingFace, ModelScope, UnreachableError
+from texlens.models.hubs import Hub, HuggingFace, ModelScope, UnreachableError, is_hub_id
 
 DOWNLOADED_SUFFIXES = (".safetensors", ".json", ".txt", ".jinja", ".model", ".tiktoken")
 RECORD = ".texlens-download.json"
@@ -64,7 +63,7 @@ def fetch(
     folder = Path(path_or_id).expanduser()
     if folder.is_dir():
         return folder
-    if not _is_hub_id(str(path_or_id)):
+    if not is_hub_id(str(path_or_id)):
         raise ModelError(f"{path_or_id}: no such folder, and not a hub id (owner/name); check model.path")
     target = None if to is None else Path(to).expanduser()
     if target is not None and _is_downloaded(target, str(path_or_id), revision):
@@ -165,7 +164,3 @@ def _bundled() -> Path:
     if not (NANO_FOLDER / CONFIG).is_file():
         raise ModelError(f"{NANO_FOLDER}: the bundled model is missing; install texlens again")
     return NANO_FOLDER
-
-
-def _is_hub_id(text: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", text) is not None

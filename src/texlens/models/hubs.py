@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,6 +128,11 @@ class ModelScope:
 
         local = None if target is None else str(target)
         return Path(snapshot_download(model_id, revision=revision, local_dir=local, **options))
+
+
+def is_hub_id(text: str) -> bool:
+    """Whether it is written as owner/name."""
+    return re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", text) is not None
 
 
 @contextmanager

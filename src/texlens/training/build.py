@@ -24,6 +24,7 @@ from texlens.metrics.prediction import Prediction
 from texlens.models.processor import save_processor
 from texlens.training.arguments import RunFacts, training_arguments
 from texlens.training.backends.protocol import StepBackend
+from texlens.training.base_models import FRESH_MODELS, BaseModels
 from texlens.training.checkpoints.origin import Origin, origin_of
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.logging.expert_utilization import ExpertUtilizationLog
@@ -32,7 +33,7 @@ from texlens.training.logging.metrics_log import MetricsLog
 from texlens.training.logging.progress import ProgressBar
 from texlens.training.logging.throughput import ThroughputMeter
 from texlens.training.optimizer_groups import GroupLearningRates
-from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationOptions
+from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationObserver, ValidationOptions
 from texlens.training.prepare import Prepared
 from texlens.training.stop import StopOnRequest, StopRequest, TimeLimit
 from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
@@ -43,13 +44,18 @@ from texlens.training.validation import Scorer, build_scorer
 
 @dataclass(frozen=True)
 class TrainContext:
-    """One run: settings, checked inputs, folder, messages, and the processes that train it together."""
+    """One run: settings, checked inputs, folder, messages, and the processes that train it together.
+
+    `models` gives the base model; `validation_observer` may end the training after a validation.
+    """
 
     config: RunConfig
     prepared: Prepared
     folder: RunFolder
     console: Console
     distributed: DistributedContext = SINGLE_PROCESS
+    models: BaseModels = FRESH_MODELS
+    validation_observer: ValidationObserver | None = None
 
     @cached_property
     def origin(self) -> Origin:
@@ -108,6 +114,7 @@ def build_trainer(
             _examples(run, backend, splits.validation) if splits.validation else None,
             collate,
             readings,
+            run.validation_observer,
         ),
         reporting=Reporting(throughput, run.warn),
         callbacks=[

@@ -1,8 +1,9 @@
 """What `TexlensTrainer` is given beside the model and TrainingArguments, by subject."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.inputs.dataset import ExampleDataset
@@ -55,6 +56,24 @@ class CheckpointOptions:
     keep_new_options: bool = False
 
 
+class ValidationObserver(Protocol):
+    """Sees each measurement of the validation loss.
+
+    `batch_size`: rows of a batch of the measurement, instead of the training's own.
+    """
+
+    @property
+    def batch_size(self) -> int: ...
+
+    def __call__(self, step: int, max_steps: int, batches: Sequence[tuple[float, int]]) -> bool:
+        """Whether training ends here.
+
+        Args:
+            batches: summed loss in nats and number of labels of each batch, always of the same rows.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class ValidationOptions:
     """
@@ -62,11 +81,13 @@ class ValidationOptions:
         dataset: validation rows, or None.
         collator: for batches of them.
         generation_scores: reads validation rows with the present weights and returns their scores by name, or None.
+        observer: see `ValidationObserver`.
     """
 
     dataset: ExampleDataset | None
     collator: Callable
     generation_scores: Callable[[], Mapping[str, float]] | None = None
+    observer: ValidationObserver | None = None
 
 
 @dataclass(frozen=True)

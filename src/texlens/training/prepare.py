@@ -34,11 +34,13 @@ def prepare(
     *,
     with_test: bool = False,
     context: DistributedContext = SINGLE_PROCESS,
+    shared: Prepared | None = None,
 ) -> Prepared:
     """Finds the checkpoint, reads and checks the rows, plans the adapter.
 
     Args:
         with_test: the test rows are read after training, so an empty test split is refused now.
+        shared: of a run with the same model and data settings, whose base and rows are taken as they are.
 
     Raises:
         ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
@@ -48,7 +50,7 @@ def prepare(
     context.check_device(choose_device(config.model.device))
     check_float16(config)
     _download(config, context)
-    base = build_base(config.model)
+    base = shared.base if shared else build_base(config.model)
     check_base(base.processor.family, config.model, config.base)
     model_config = read_config(base.folder)
     plan = build_plan(config.adapter, base.processor.family, model_config)
@@ -56,7 +58,8 @@ def prepare(
     check_quantized_vision(plan, config.base)
     if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
-    splits = build_splits(config.data, base.processor.tokenizer, base.processor.geometry, console=console)
+    tokenizer, geometry = base.processor.tokenizer, base.processor.geometry
+    splits = shared.splits if shared else build_splits(config.data, tokenizer, geometry, console=console)
     check_same_inputs(context.all_gather(_inputs(base, splits)))
     for note in warmup_note(config.train, len(splits.train)):
         console.print(f"note: {note}", style="yellow", markup=False)

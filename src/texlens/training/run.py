@@ -15,7 +15,6 @@ from texlens.config.load import dump_config
 from texlens.core.environment import describe_environment
 from texlens.core.errors import Interrupted
 from texlens.core.files import write_json, write_text
-from texlens.models.build import build_model
 from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
@@ -80,6 +79,8 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
         plot_loss(run.folder.history(), run.folder.loss_plot)
     results = _results(run, trainer, throughput, loss, time.monotonic() - start_time) | memory.after_training()
     _update(run, training=results, state="trained")
+    del trainer, backend
+    run.models.release(adapted)
     return results
 
 
@@ -138,7 +139,7 @@ def _update(run: TrainContext, **fields: Any) -> None:
 
 def _build_model(run: TrainContext, *, initialize: bool) -> Any:
     config, prepared = run.config, run.prepared
-    model = build_model(prepared.base, config.model, config.base)
+    model = run.models.load(prepared.base, config.model, config.base)
     description = describe(model)
     _update(run, model=description)
     if not_fp8 := description.get("kept_in_16_bits"):

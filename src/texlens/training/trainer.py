@@ -71,6 +71,8 @@ class TexlensTrainer(Trainer):
         self._context = step.context
         self._guard, self._copy = NanGuard(step.context), CopyStream(self.args.device)
         self._backend_reduces = step.context.is_distributed and step.backend.whole_steps
+        self._observer = validation.observer
+        self._validation_batches: list[tuple[float, int]] = []
         self._staging = checkpoints.folder / ".partial"
         self._saves_to_staging = False
 
@@ -229,6 +231,9 @@ class TexlensTrainer(Trainer):
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        if self._observer and dataset is self._validation.dataset:
+            ends = self._observer(self.state.global_step, self.state.max_steps, self._validation_batches)
+            self.control.should_training_stop = self.control.should_training_stop or ends
         return metrics
 
     def _validation_loss(self, dataset: Dataset | None) -> float:
@@ -238,12 +243,15 @@ class TexlensTrainer(Trainer):
         self._network.eval()
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         rejected: list[RejectedRow] = []
+        batches: list[torch.Tensor] = []
         for batch in self._validation_loader(dataset):
             rejected += batch.pop("rejected", ())
             with self.compute_loss_context_manager():
                 loss, labels = self._step.backend.eval_loss(self._network, batch)
-            sums += torch.stack([loss.double(), labels.double()])
+            sums += (batch_sums := torch.stack([loss.double(), labels.double()]))
+            batches.append(batch_sums)
         total, count = self._context.all_reduce(sums).tolist()
+        self._validation_batches = [(loss, int(labels)) for loss, labels in torch.stack(batches).tolist()]
         self._report_rejected([row for process in self._context.all_gather(rejected) for row in process])
         self._network.train(was_training)
         if not count:
@@ -257,7 +265,7 @@ class TexlensTrainer(Trainer):
         rows = range(self._context.rank, len(dataset), self._context.world_size)
         loader = DataLoader(
             Subset(dataset, rows) if self._context.is_distributed else dataset,
-            self.args.eval_batch_size,
+            self._observer.batch_size if self._observer else self.args.eval_batch_size,
             collate_fn=self._validation.collator,
             generator=torch.Generator(),
             num_workers=self.args.dataloader_num_workers,
