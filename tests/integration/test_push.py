@@ -1,4 +1,4 @@
-"""`texlens push` against a hub on 127.0.0.1: what is uploaded, what stays, and what the card says."""
+"""`texlens push` against a hub on 127.0.0.1: what is uploaded, what stays, and what the model card says."""
 
 import json
 import sys
@@ -22,15 +22,15 @@ def hub(monkeypatch):
         yield hub
 
 
-def metadata(card: str) -> dict:
-    return yaml.safe_load(card.split("---")[1])
+def metadata(text: str) -> dict:
+    return yaml.safe_load(text.split("---")[1])
 
 
 PUSH = ("--base", "Tiny/Qwen3-VL", "--license", "apache-2.0")
 
 
 @pytest.mark.slow
-def test_a_run_is_published_with_its_card_and_nothing_else(texlens, trained, hub, tmp_path, hub_layout):
+def test_a_run_is_published_with_its_model_card_and_nothing_else(texlens, trained, hub, tmp_path, hub_layout):
     done = texlens("push", trained, "--to", "me/formulas", "--private", *PUSH, "--json")
     assert done.code == 0, done.err
     names = set(hub.files)
@@ -49,10 +49,10 @@ def test_a_run_is_published_with_its_card_and_nothing_else(texlens, trained, hub
     assert TOKEN not in done.out + done.err
     assert json.loads(hub.files["texlens.json"])["base"] == "Tiny/Qwen3-VL"
 
-    card = hub.files["README.md"].decode()
-    assert metadata(card)["base_model"] == "Tiny/Qwen3-VL"
-    assert metadata(card)["library_name"] == "peft"
-    assert metadata(card)["model-index"][0]["results"][0]["metrics"]
+    model_card = hub.files["README.md"].decode()
+    assert metadata(model_card)["base_model"] == "Tiny/Qwen3-VL"
+    assert metadata(model_card)["library_name"] == "peft"
+    assert metadata(model_card)["model-index"][0]["results"][0]["metrics"]
     for part in (
         "## Use",
         "## Data",
@@ -63,10 +63,10 @@ def test_a_run_is_published_with_its_card_and_nothing_else(texlens, trained, hub
         "rank 4",
         "4 rows of split test",
     ):
-        assert part in card
+        assert part in model_card
     stored = json.loads((trained / "scores/compare.test.json").read_text())
     score = stored["systems"]["adapter"]["scores"]["edit_similarity"]
-    assert f"{score['value']:.4f} ({score['low']:.4f} … {score['high']:.4f})" in card
+    assert f"{score['value']:.4f} ({score['low']:.4f} … {score['high']:.4f})" in model_card
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A run's adapter or an exported folder, published with a card: staged, checked, and only then uploaded."""
+"""A run's adapter or an exported folder, published with a model card: staged, checked, and only then uploaded."""
 
 import shutil
 import tempfile
@@ -16,9 +16,9 @@ from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.evaluation.saved_run import open_run
 from texlens.exporting.formats.registry import FORMATS
 from texlens.exporting.pipeline import export_run
-from texlens.exporting.push.card import CardFacts, card_text
 from texlens.exporting.push.files import PublishedFile, check_no_paths, published_files, without_paths
 from texlens.exporting.push.hubs import find_uploader
+from texlens.exporting.push.model_card import ModelCardContent, model_card_text
 from texlens.models.bundled import bundled_names
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.hubs import is_hub_id
@@ -33,7 +33,7 @@ class Push:
 
     hub_id: str
     source: str
-    card: str
+    model_card: str
     files: list[PublishedFile]
     left_out: list[str]
     url: str | None
@@ -54,7 +54,7 @@ class PushRequest:
 
     Attributes:
         model: a run folder, one of its checkpoints, or an exported folder.
-        run: of an exported folder: the run that it was made from, for the card.
+        run: of an exported folder: the run that it was made from, for the model card.
         base: hub id of the base, where its settings name a folder.
         license: of the weights; None takes the base's where its folder says it.
     """
@@ -70,7 +70,7 @@ class PushRequest:
 
 
 def push(request: PushRequest, *, console: Console, upload: bool = True) -> Push:
-    """Stages the folder, writes its card, checks what would be published, and uploads it.
+    """Stages the folder, writes its model card, checks what would be published, and uploads it.
 
     Args:
         upload: False is a dry run, which needs no network and no token.
@@ -87,16 +87,16 @@ def push(request: PushRequest, *, console: Console, upload: bool = True) -> Push
         staging = Path(folder) / request.hub_id.rpartition("/")[2]
         config, run, left = _staged(request, staging, console)
         manifest, private = _public(request, staging, config)
-        facts = _facts(request, manifest, config, run, staging)
-        card = card_text(facts)
-        write_text(staging / "README.md", card)
+        content = _content(request, manifest, config, run, staging)
+        model_card = model_card_text(content)
+        write_text(staging / "README.md", model_card)
         files, _ = published_files(staging)
         check_no_paths(staging, files, private)
         url = None
         if upload:
             names = [file.path for file in files]
             url = uploader.upload(staging, names, request.hub_id, private=request.private)
-    return Push(request.hub_id, request.source, card, files, left, url)
+    return Push(request.hub_id, request.source, model_card, files, left, url)
 
 
 def _staged(
@@ -129,12 +129,12 @@ def _public(request: PushRequest, staging: Path, config: RunConfig | None) -> tu
     if config is not None and not _is_public(config.data.path):
         replaced |= {f"{config.data.path} {split}": f"{PRIVATE_DATA}, split {split}" for split in SPLITS}
     without_paths(staging, replaced)
-    places = [str(request.model.absolute()), str(Path.home())]
+    private_texts = [str(request.model.absolute()), str(Path.home())]
     if manifest.base != base:
-        places.append(manifest.base)
+        private_texts.append(manifest.base)
     if config is not None and not _is_public(config.data.path):
-        places += [config.data.path, str(Path(config.data.path).absolute())]
-    return replace(manifest, base=base), [place for place in places if len(place) > 3]
+        private_texts += [config.data.path, str(Path(config.data.path).absolute())]
+    return replace(manifest, base=base), [text for text in private_texts if len(text) > 3]
 
 
 def public_base(base: str) -> str:
@@ -160,15 +160,15 @@ def _is_public(path: str) -> bool:
     return path == "demo" or (is_hub_id(path.rpartition(":")[2]) and not Path(path).exists())
 
 
-def _facts(
+def _content(
     request: PushRequest, manifest: ExportManifest, config: RunConfig | None, run: RunFolder | None, staging: Path
-) -> CardFacts:
+) -> ModelCardContent:
     known, source = _license(request, manifest)
     export_format = FORMATS[manifest.format]
     is_bundled = manifest.base == "nano"
     commands = [] if is_bundled else export_format.serving_commands(manifest, Path(request.hub_id), staging)
     scores = (run.read_json("scores/compare.test.json") if run else None) or {}
-    return CardFacts(
+    return ModelCardContent(
         hub_id=request.hub_id,
         manifest=manifest,
         data=_data(config),

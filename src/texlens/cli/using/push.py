@@ -16,7 +16,7 @@ def push(
     checkpoint: Checkpoint = None,
     run: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Of an exported folder: its run, for data and scores of the card."),
+        typer.Option(metavar="RUN", help="Of an exported folder: its run, for data and scores of the model card."),
     ] = None,
     base: Annotated[
         str | None, typer.Option(metavar="ID", help="Hub id of the base, if the run names a folder.")
@@ -24,10 +24,12 @@ def push(
     license: Annotated[
         str | None, typer.Option(help="Of the weights, such as apache-2.0; default: the base's.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the card and the files; upload nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the model card and the files; upload nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Publish an adapter or an exported model with a card: data, settings, scores with intervals, limits, licences.
+    """Publish an adapter or an export with a model card: data, settings, scores with intervals, limits, licences.
 
     The token is read from HF_TOKEN or MODELSCOPE_API_TOKEN, in the environment or in .env.
 
@@ -42,11 +44,11 @@ def push(
     request = PushRequest(model, to, source, private, checkpoint, run, base, license)
     result = push(request, console=message_console(), upload=not dry_run)
     if as_json:
-        print_json({**result.to_json(), "card": result.card})
+        print_json({**result.to_json(), "model_card": result.model_card})
         return
     console = result_console()
     if dry_run:
-        console.print(result.card, markup=False)
+        console.print(result.model_card, markup=False)
     for file in result.files:
         console.print(f"{file.bytes:>14,}  {file.path}", markup=False)
     for name in result.left_out:

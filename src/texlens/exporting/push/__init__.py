@@ -1,1 +1,1 @@
-"""`texlens push`: a folder that may be published, its card, and the hubs' own clients."""
+"""`texlens push`: a folder that may be published, its model card, and the hubs' own clients."""

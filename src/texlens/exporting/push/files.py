@@ -1,4 +1,4 @@
-"""Which files of a folder are published, and that none of them names a place on this machine.
+"""Which files of a folder are published, and that none of them contains a path of this machine.
 
 Files are published by an allow-list. What is not on it, such as optimizer states, random states, logs, predictions or
 data, stays here and is named.
@@ -24,6 +24,8 @@ PUBLISHED = (
     *("chat_template.jinja", "chat_template.json", "tokenizer.model", "quantization_config.json"),
 )
 """Patterns of paths inside the folder."""
+SETTINGS = ("README.md", "texlens.json", "adapter_config.json", "config.json")
+"""Files that no absolute path belongs into."""
 TEXT_SUFFIXES = (".json", ".md", ".txt", ".jinja", ".yaml", ".py", "")
 MAX_SCANNED_BYTES = 32 << 20
 """Larger text files are tokenizers and the like, which no path of ours gets into."""
@@ -72,7 +74,7 @@ def check_no_paths(folder: Path, files: Iterable[PublishedFile], private: Iterab
         private: texts that no file may contain, such as the path of the data.
 
     Raises:
-        ExportError: a file names a place on this machine.
+        ExportError: a file contains one.
     """
     texts = [text for text in private if text]
     for file in files:
@@ -80,17 +82,16 @@ def check_no_paths(folder: Path, files: Iterable[PublishedFile], private: Iterab
         if path.suffix not in TEXT_SUFFIXES or file.bytes > MAX_SCANNED_BYTES:
             continue
         content = path.read_text(encoding="utf-8", errors="replace")
-        found = next((text for text in texts if text in content), None)
-        if found is None and file.path in ("README.md", "texlens.json", "adapter_config.json", "config.json"):
-            match = ABSOLUTE_PATH.search(content)
-            found = match[0] if match else None
-        if found:
-            raise ExportError(f"{file.path}: contains {found!r}, a place on this machine; nothing was published")
+        named = [text for text in texts if text in content]
+        if file.path in SETTINGS:
+            named += ABSOLUTE_PATH.findall(content)
+        if named:
+            raise ExportError(f"{file.path}: contains {named[0]!r}, a path of this machine; nothing was published")
 
 
 def without_paths(folder: Path, replaced: Mapping[str, str]) -> None:
     """Replaces values of the folder's settings that are paths of this machine, such as that of the base."""
-    for name in ("texlens.json", "adapter_config.json", "config.json"):
+    for name in SETTINGS[1:]:
         path = folder / name
         if path.is_file():
             content = json.loads(path.read_text(encoding="utf-8"))

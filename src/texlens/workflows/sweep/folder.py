@@ -75,7 +75,7 @@ class SweepFolder:
         if not folder.record.is_file():
             raise RunError(f"{path}: no {SWEEP} in it, so not a sweep; name the folder that `texlens sweep` made")
         try:
-            plan = json.loads(folder.record.read_text(encoding="utf-8"))["plan"]
-            return folder, SweepPlan(**{**plan, "over": tuple(plan["over"])})
+            plan: dict[str, Any] = json.loads(folder.record.read_text(encoding="utf-8"))["plan"]
+            return folder, SweepPlan(**(plan | {"over": tuple(plan["over"])}))
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{folder.record}: damaged ({error}); start a new sweep") from None

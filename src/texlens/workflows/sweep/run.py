@@ -45,7 +45,7 @@ class SweepResult:
 
 
 def run_sweep(
-    folder: SweepFolder, plan: SweepPlan, *, console: Console, on_trial: Callable[[SweepResult], None]
+    folder: SweepFolder, plan: SweepPlan, *, console: Console, on_trial: Callable[[SweepResult], object]
 ) -> SweepResult:
     """Runs the trials that are not finished.
 
@@ -65,7 +65,7 @@ def run_sweep(
         if point is None:
             break
         trials.append(runner.trial(number, point, trials))
-        sampler.tell(_loss(trials[-1]))
+        sampler.report(_loss(trials[-1]))
         on_trial(SweepResult(folder, plan, trials, runner.models.loads, runner.inputs.reads))
     return SweepResult(folder, plan, trials, runner.models.loads, runner.inputs.reads)
 

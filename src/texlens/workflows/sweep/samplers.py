@@ -1,6 +1,6 @@
 """Which values each trial has. The same seed gives the same trials, in a sweep that goes on after a kill too.
 
-To add a sampler, write a class with `ask` and `tell`, and name it in `SAMPLERS`.
+To add a sampler, write a class with `ask` and `report`, and name it in `SAMPLERS`.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ class Sampler(Protocol):
         """The next trial's values; None where there are no others."""
         ...
 
-    def tell(self, value: float) -> None:
+    def report(self, value: float) -> None:
         """The validation loss (or other value to minimize) of the trial that was asked for last."""
         ...
 
@@ -46,7 +46,7 @@ class Grid:
     def ask(self) -> Point | None:
         return next(self._points, None)
 
-    def tell(self, value: float) -> None:
+    def report(self, value: float) -> None:
         return None
 
 
@@ -59,14 +59,17 @@ class RandomSearch:
 
     def ask(self) -> Point | None:
         for _ in range(MAX_DRAWS):
-            places = self._generator.random(len(self._space)).tolist()
-            point = {dimension.key: dimension.at(place) for dimension, place in zip(self._space, places, strict=True)}
+            positions = self._generator.random(len(self._space)).tolist()
+            point = {
+                dimension.key: dimension.at(position)
+                for dimension, position in zip(self._space, positions, strict=True)
+            }
             if (key := json.dumps(point, sort_keys=True)) not in self._drawn:
                 self._drawn.add(key)
                 return point
         return None
 
-    def tell(self, value: float) -> None:
+    def report(self, value: float) -> None:
         return None
 
 
@@ -87,8 +90,11 @@ class Tpe:
         self._trial = self._study.ask()
         return {dimension.key: self._suggested(dimension) for dimension in self._space}
 
-    def tell(self, value: float) -> None:
-        self._study.tell(self._trial, value)
+    def report(self, value: float) -> None:
+        from optuna.trial import create_trial
+
+        trial = self._trial
+        self._study.add_trial(create_trial(params=trial.params, distributions=trial.distributions, value=value))
 
     def _suggested(self, dimension: Dimension) -> Any:
         if isinstance(dimension, Choices):
@@ -120,7 +126,7 @@ def choose_sampler(name: str, space: Sequence[Dimension], trials: int | None) ->
     """
     if name != "auto" and name not in SAMPLERS:
         raise ConfigError(f"--sampler {name}: no such sampler; choose auto, {', '.join(SAMPLERS)}")
-    points = math.prod(len(one.values) for one in space if isinstance(one, Choices))
+    points = math.prod(len(dimension.values) for dimension in space if isinstance(dimension, Choices))
     is_finite = all(isinstance(dimension, Choices) for dimension in space)
     if name == "auto":
         name = "grid" if is_finite and trials in (None, points) else "random"

@@ -82,12 +82,12 @@ def _recomputes(model: nn.Module) -> bool:
 
 def weights_checksum(model: nn.Module) -> int:
     """A sum over the bytes of all parameters and buffers, each weighted by its place in the model."""
-    total, place = 0, 0
+    total, index = 0, 0
     for tensor in (*model.parameters(), *model.buffers()):
         for block in tensor.detach().contiguous().reshape(-1).view(torch.uint8).split(BLOCK_BYTES):
-            place += 1
+            index += 1
             weights = torch.arange(len(block), device=block.device).remainder_(8191).add_(1)
-            total += place * int((block.long() * weights).sum())
+            total += index * int((block.long() * weights).sum())
     return total % (1 << 61)
 
 

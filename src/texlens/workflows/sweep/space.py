@@ -24,9 +24,9 @@ class Choices:
     key: str
     values: tuple[Any, ...]
 
-    def at(self, place: float) -> Any:
-        """The value at a place in [0, 1)."""
-        return self.values[min(len(self.values) - 1, int(place * len(self.values)))]
+    def at(self, position: float) -> Any:
+        """The value at a position in [0, 1)."""
+        return self.values[min(len(self.values) - 1, int(position * len(self.values)))]
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class NumberRange:
     log: bool
     whole: bool
 
-    def at(self, place: float) -> float | int:
-        """The value at a place in [0, 1): evenly spaced, or evenly in the logarithm."""
+    def at(self, position: float) -> float | int:
+        """The value at a position in [0, 1): evenly spaced, or evenly in the logarithm."""
         low, high = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         if self.whole and not self.log:
-            return int(self.low) + min(int(place * (self.high - self.low + 1)), int(self.high - self.low))
-        value = low + place * (high - low)
+            return int(self.low) + min(int(position * (self.high - self.low + 1)), int(self.high - self.low))
+        value = low + position * (high - low)
         return rounded(math.exp(value) if self.log else value, self.whole)
 
 

@@ -53,7 +53,7 @@ class StopRule:
         confidence = 1 - LEVEL / max(1, self.comparisons)
         verdicts = []
         for number, measurements in others.items():
-            before = [one for one in measurements if one.progress <= trial.progress and _same_rows(one, trial)]
+            before = [known for known in measurements if known.progress <= trial.progress and _same_rows(known, trial)]
             if before:
                 bound = surely_worse_by(trial, before[-1], confidence, self.seed)
                 verdicts.append(Verdict(trial.step, number, bound))
@@ -61,5 +61,5 @@ class StopRule:
         return worst if worst and worst.surely_worse_by > 0 else None
 
 
-def _same_rows(one: Measurement, other: Measurement) -> bool:
-    return [labels for _, labels in one.batches] == [labels for _, labels in other.batches]
+def _same_rows(first: Measurement, other: Measurement) -> bool:
+    return [labels for _, labels in first.batches] == [labels for _, labels in other.batches]

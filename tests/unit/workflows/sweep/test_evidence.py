@@ -26,13 +26,8 @@ def test_pairing_sees_a_difference_that_the_intervals_alone_hide():
 
 
 def test_noise_is_not_surely_worse():
-    first, second = measured(0.0), measured(0.02, seed=1)
-    assert (
-        surely_worse_by(
-            max((first, second), key=lambda one: one.loss), min((first, second), key=lambda one: one.loss), 0.95
-        )
-        < 0
-    )
+    better, worse = sorted((measured(0.0), measured(0.02, seed=1)), key=lambda measurement: measurement.loss)
+    assert surely_worse_by(worse, better, 0.95) < 0
 
 
 def test_more_confidence_lowers_the_bound():

@@ -36,12 +36,12 @@ def test_all_trials_share_one_model_and_one_reading_of_the_rows(finished):
 @pytest.mark.parametrize("number", [1, 4])
 def test_a_trial_equals_the_same_training_alone(finished, tmp_path, number):
     trial = finished.folder.trial(number)
-    alone = RunFolder.create(tmp_path, "alone")
-    run_training(load_config(trial.config), alone)
+    single = RunFolder.create(tmp_path, "single")
+    run_training(load_config(trial.config), single)
     assert same_weights(
-        load_file(alone.adapter / "adapter_model.safetensors"), load_file(trial.adapter / "adapter_model.safetensors")
+        load_file(single.adapter / "adapter_model.safetensors"), load_file(trial.adapter / "adapter_model.safetensors")
     )
-    assert alone.history()[-1]["eval_loss"] == pytest.approx(trial.history()[-1]["eval_loss"], abs=1e-6)
+    assert single.history()[-1]["eval_loss"] == pytest.approx(trial.history()[-1]["eval_loss"], abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ CHOICES = parse_space(["a=1,2,3", "b=x,y"])
 MIXED = parse_space(["a=8,16,32", "b=1e-5..3e-4"])
 
 
-def asked_for(sampler, count: int) -> list:
+def points_of(sampler, count: int) -> list:
     points = []
     for _ in range(count):
         points.append(sampler.ask())
-        sampler.tell(points[-1]["a"] * 1.0)
+        sampler.report(points[-1]["a"] * 1.0)
     return points
 
 
@@ -24,22 +24,22 @@ def test_a_grid_has_every_combination_once():
 
 
 def test_random_search_repeats_by_seed_and_draws_no_point_twice():
-    assert asked_for(RandomSearch(MIXED, 3, 5), 5) == asked_for(RandomSearch(MIXED, 3, 5), 5)
-    assert asked_for(RandomSearch(MIXED, 3, 5), 5) != asked_for(RandomSearch(MIXED, 4, 5), 5)
-    points = asked_for(RandomSearch(CHOICES, 0, 6), 6)
+    assert points_of(RandomSearch(MIXED, 3, 5), 5) == points_of(RandomSearch(MIXED, 3, 5), 5)
+    assert points_of(RandomSearch(MIXED, 3, 5), 5) != points_of(RandomSearch(MIXED, 4, 5), 5)
+    points = points_of(RandomSearch(CHOICES, 0, 6), 6)
     assert len({tuple(point.items()) for point in points}) == 6
 
 
 def test_random_search_ends_where_nothing_is_left():
     sampler = RandomSearch(CHOICES, 0, 6)
-    asked_for(sampler, 6)
+    points_of(sampler, 6)
     assert sampler.ask() is None
 
 
 def test_tpe_repeats_by_seed_and_stays_in_the_space():
     pytest.importorskip("optuna")
-    points = asked_for(Tpe(MIXED, 1, 9), 9)
-    assert points == asked_for(Tpe(MIXED, 1, 9), 9)
+    points = points_of(Tpe(MIXED, 1, 9), 9)
+    assert points == points_of(Tpe(MIXED, 1, 9), 9)
     assert {point["a"] for point in points} <= {8, 16, 32}
     assert all(1e-5 <= point["b"] <= 3e-4 for point in points)
 

@@ -28,8 +28,8 @@ def test_a_range_is_even_over_its_places():
     log = parse_over("a=1e-5..1e-3")
     assert (log.at(0.0), log.at(0.5)) == (1e-05, 0.0001)
     whole = parse_over("a=1..4")
-    assert [whole.at(place) for place in (0.0, 0.25, 0.5, 0.75, 0.999)] == [1, 2, 3, 4, 4]
-    assert [Choices("a", (1, 2)).at(place) for place in (0.0, 0.49, 0.5, 0.99)] == [1, 1, 2, 2]
+    assert [whole.at(position) for position in (0.0, 0.25, 0.5, 0.75, 0.999)] == [1, 2, 3, 4, 4]
+    assert [Choices("a", (1, 2)).at(position) for position in (0.0, 0.49, 0.5, 0.99)] == [1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_observer_keeps_each_measurement_on_disk_and_ends_by_the_verdict(tmp
 def test_a_step_that_is_measured_again_replaces_the_first_measurement(tmp_path):
     trial = Trial(1, {}, "", [measured(0.3, step=4), measured(0.2, step=8)])
     TrialObserver(trial, tmp_path, 1, lambda measurement: None)(8, 16, [(8.0, 5)])
-    assert [(one.step, len(one.batches)) for one in trial.measurements] == [(4, 32), (8, 1)]
+    assert [(known.step, len(known.batches)) for known in trial.measurements] == [(4, 32), (8, 1)]
 
 
 def test_the_newest_checkpoint_counts(tmp_path):

@@ -21,8 +21,8 @@ def config(**train):
 def test_a_trial_is_measured_five_times_unless_the_settings_say_how_often():
     often = measured_often(config(), prepared())
     assert (often.train.validation.every_steps, planned_measurements(often, prepared())) == (20, 5)
-    own = measured_often(config(validation={"every_steps": 30}), prepared())
-    assert (own.train.validation.every_steps, planned_measurements(own, prepared())) == (30, 4)
+    explicit = measured_often(config(validation={"every_steps": 30}), prepared())
+    assert (explicit.train.validation.every_steps, planned_measurements(explicit, prepared())) == (30, 4)
 
 
 def test_without_validation_rows_there_is_nothing_to_compare():
@@ -44,5 +44,5 @@ def test_features_of_a_frozen_tower_are_kept(changes, groups, expected):
 
 
 def test_the_run_files_own_word_on_features_holds():
-    own = config(cache_features="off")
-    assert with_features_cached(own, prepared(), {"train": {"cache_features": "off"}}) is own
+    explicit = config(cache_features="off")
+    assert with_features_cached(explicit, prepared(), {"train": {"cache_features": "off"}}) is explicit

@@ -1,4 +1,4 @@
-"""The card (README.md) of a published adapter or model: data, settings, scores with intervals, limits, licences."""
+"""The model card (README.md) of what is published: data, settings, scores with intervals, limits, licences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ LIMITS = (
 
 
 @dataclass(frozen=True)
-class CardFacts:
-    """What a card says. Data and base are by their public names.
+class ModelCardContent:
+    """What a model card says. Data and base are by their public names.
 
     Attributes:
         scores: of `texlens compare`: `systems`, `paired`, `rows`, `train_overlap`; empty where nothing was measured.
@@ -44,42 +44,42 @@ class CardFacts:
     language: str = "en"
 
 
-def card_text(facts: CardFacts) -> str:
-    """The card in Markdown, with the metadata that hubs read at its top."""
+def model_card_text(content: ModelCardContent) -> str:
+    """The model card in Markdown, with the metadata that hubs read at its top."""
     parts = [
-        f"---\n{yaml.safe_dump(_metadata(facts), sort_keys=False, allow_unicode=True)}---",
-        f"# {facts.hub_id.rpartition('/')[2]}\n\n{_summary(facts)}",
-        "## Data\n\n" + _data(facts),
-        "## Settings\n\n" + "\n".join(f"- {label}: {value}" for label, value in facts.settings),
-        "## Scores\n\n" + _scores(facts),
+        f"---\n{yaml.safe_dump(_metadata(content), sort_keys=False, allow_unicode=True)}---",
+        f"# {content.hub_id.rpartition('/')[2]}\n\n{_summary(content)}",
+        "## Data\n\n" + _data(content),
+        "## Settings\n\n" + "\n".join(f"- {label}: {value}" for label, value in content.settings),
+        "## Scores\n\n" + _scores(content),
         "## Limits\n\n" + "\n".join(f"- {limit}" for limit in LIMITS),
-        "## Licences\n\n" + _licences(facts),
+        "## Licences\n\n" + _licences(content),
     ]
-    if facts.loading:
-        parts.insert(2, f"## Use\n\n```python\n{facts.loading}\n```")
-    if facts.commands:
-        listed = "\n\n".join(facts.commands)
+    if content.loading:
+        parts.insert(2, f"## Use\n\n```python\n{content.loading}\n```")
+    if content.commands:
+        listed = "\n\n".join(content.commands)
         parts.append(f"## Serving\n\n```sh\n{listed}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def _metadata(facts: CardFacts) -> dict[str, Any]:
-    manifest = facts.manifest
+def _metadata(content: ModelCardContent) -> dict[str, Any]:
+    manifest = content.manifest
     metadata: dict[str, Any] = {
-        "license": facts.license or "other",
+        "license": content.license or "other",
         "base_model": manifest.base,
         "library_name": "peft" if manifest.format == "adapter" else "transformers",
         "pipeline_tag": "image-text-to-text",
         "tags": ["texlens", "ocr", manifest.format],
     }
-    if results := _results(facts):
-        metadata["model-index"] = [{"name": facts.hub_id, "results": results}]
+    if results := _results(content):
+        metadata["model-index"] = [{"name": content.hub_id, "results": results}]
     return metadata
 
 
-def _results(facts: CardFacts) -> list[dict[str, Any]]:
+def _results(content: ModelCardContent) -> list[dict[str, Any]]:
     """In the form of the hub's model index; intervals are in the table below."""
-    system = _system(facts)
+    system = _system(content)
     if not system:
         return []
     metrics = [
@@ -87,16 +87,16 @@ def _results(facts: CardFacts) -> list[dict[str, Any]]:
         for name, scores in system["scores"].items()
         if name in MAIN_SCORES
     ]
-    dataset = {"name": facts.data, "type": "private" if " " in facts.data else facts.data, "split": "test"}
+    dataset = {"name": content.data, "type": "private" if " " in content.data else content.data, "split": "test"}
     return [{"task": {"type": "image-to-text"}, "dataset": dataset, "metrics": metrics}]
 
 
-def _system(facts: CardFacts) -> Mapping[str, Any] | None:
-    return (facts.scores.get("systems") or {}).get("adapter")
+def _system(content: ModelCardContent) -> Mapping[str, Any] | None:
+    return (content.scores.get("systems") or {}).get("adapter")
 
 
-def _summary(facts: CardFacts) -> str:
-    manifest = facts.manifest
+def _summary(content: ModelCardContent) -> str:
+    manifest = content.manifest
     what = "An adapter for" if manifest.format == "adapter" else f"A model ({manifest.format}) fine-tuned from"
     return (
         f"{what} [`{manifest.base}`](https://huggingface.co/{manifest.base}), trained and measured with TexLens "
@@ -108,17 +108,17 @@ def _summary(facts: CardFacts) -> str:
     )
 
 
-def _data(facts: CardFacts) -> str:
-    rows = ", ".join(f"{count:,} {role}" for role, count in facts.rows.items())
-    return f"{facts.data}{f': {rows} rows' if rows else ''}."
+def _data(content: ModelCardContent) -> str:
+    rows = ", ".join(f"{count:,} {role}" for role, count in content.rows.items())
+    return f"{content.data}{f': {rows} rows' if rows else ''}."
 
 
-def _scores(facts: CardFacts) -> str:
-    system = _system(facts)
+def _scores(content: ModelCardContent) -> str:
+    system = _system(content)
     if not system:
-        return _verified(facts.manifest)
-    base = (facts.scores.get("systems") or {}).get("base")
-    pair = next(iter((facts.scores.get("paired") or {}).values()), None)
+        return _verified(content.manifest)
+    base = (content.scores.get("systems") or {}).get("base")
+    pair = next(iter((content.scores.get("paired") or {}).values()), None)
     lines = ["| score | base | this | difference |", "|---|---|---|---|"]
     for name, score in system["scores"].items():
         if name not in MAIN_SCORES:
@@ -126,8 +126,8 @@ def _scores(facts: CardFacts) -> str:
         before = _span(base["scores"][name]) if base and name in base["scores"] else "–"
         change = (pair or {}).get("differences", {}).get(name)
         lines.append(f"| {metric_named(name).title} | {before} | {_span(score)} | {_signed(change)} |")
-    overlap = (facts.scores.get("train_overlap") or {}).get("sentence", "")
-    rows = f"{facts.scores['rows']:,} rows of split test, with 95% intervals over rows"
+    overlap = (content.scores.get("train_overlap") or {}).get("sentence", "")
+    rows = f"{content.scores['rows']:,} rows of split test, with 95% intervals over rows"
     return f"{rows}; {overlap or 'overlap with train unknown'}.\n\n" + "\n".join(lines)
 
 
@@ -150,8 +150,12 @@ def _signed(score: Mapping[str, float] | None) -> str:
     return f"{score['value']:+.4f} ({score['low']:+.4f} … {score['high']:+.4f})" if score else "–"
 
 
-def _licences(facts: CardFacts) -> str:
-    known = f"`{facts.license}`, {facts.license_source}" if facts.license else f"not known here: {facts.license_source}"
+def _licences(content: ModelCardContent) -> str:
+    known = (
+        f"`{content.license}`, {content.license_source}"
+        if content.license
+        else f"not known here: {content.license_source}"
+    )
     return (
         f"Weights: {known}. The base's licence holds for them too, and the data's for what was learned from it. "
         "TexLens itself is under Apache-2.0."

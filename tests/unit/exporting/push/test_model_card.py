@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import yaml
 
-from texlens.exporting.push.card import CardFacts, card_text
+from texlens.exporting.push.model_card import ModelCardContent, model_card_text
 from texlens.models.export_manifest import ExportManifest
 
 MANIFEST = ExportManifest("adapter", "Qwen/Base", "f", "a", "qwen3_vl", "run", 1_000, 50_000, "Read: it.", None, 128)
@@ -15,7 +15,7 @@ SCORES = {
     "paired": {"adapter": {"differences": {"exact_match": {"value": 0.65, "low": 0.6, "high": 0.7}}}},
     "train_overlap": {"sentence": "none of 260 rows shares an image or a label with train"},
 }
-FACTS = CardFacts(
+CONTENT = ModelCardContent(
     hub_id="me/formulas",
     manifest=MANIFEST,
     data="linxy/LaTeX_OCR",
@@ -29,8 +29,8 @@ FACTS = CardFacts(
 )
 
 
-def test_the_card_has_every_part():
-    text = card_text(FACTS)
+def test_the_model_card_has_every_part():
+    text = model_card_text(CONTENT)
     metadata = yaml.safe_load(text.split("---")[1])
     assert metadata["license"] == "apache-2.0"
     assert metadata["base_model"] == "Qwen/Base"
@@ -45,7 +45,7 @@ def test_the_card_has_every_part():
 
 
 def test_what_was_not_measured_says_so_and_has_no_index():
-    text = card_text(replace(FACTS, scores={}))
+    text = model_card_text(replace(CONTENT, scores={}))
     assert "Not measured." in text
     assert "model-index" not in text
 
@@ -55,11 +55,11 @@ def test_an_export_shows_how_it_compares_with_its_adapter():
         "rows": 32,
         "scores": {"bleu4": {"adapter": 0.5, "artifact": 0.4, "difference": -0.1, "low": -0.2, "high": 0}},
     }
-    text = card_text(replace(FACTS, scores={}, manifest=replace(MANIFEST, format="nf4", verified=verified)))
+    text = model_card_text(replace(CONTENT, scores={}, manifest=replace(MANIFEST, format="nf4", verified=verified)))
     assert "| bleu4 | 0.5000 | 0.4000 | -0.1000 (-0.2000 … +0.0000) |" in text
 
 
 def test_an_unknown_licence_is_not_guessed():
-    text = card_text(replace(FACTS, license=None, license_source="see that of the base"))
+    text = model_card_text(replace(CONTENT, license=None, license_source="see that of the base"))
     assert "license: other" in text
     assert "not known here: see that of the base" in text
