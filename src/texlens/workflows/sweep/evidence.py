@@ -15,7 +15,7 @@ RESAMPLES = 2_000
 
 
 @dataclass(frozen=True)
-class Measurement:
+class ValidationResult:
     """The validation loss after a step. `batches`: summed loss in nats and labels of each batch; `progress`: the share
     of the trial's steps."""
 
@@ -37,17 +37,17 @@ class Measurement:
         return {"step": self.step, "progress": self.progress, "batches": [list(batch) for batch in self.batches]}
 
     @classmethod
-    def from_json(cls, value: dict) -> "Measurement":
+    def from_json(cls, value: dict) -> "ValidationResult":
         batches = tuple((float(loss), int(labels)) for loss, labels in value["batches"])
         return cls(value["step"], value["progress"], batches)
 
 
-def difference(trial: Measurement, other: Measurement, seed: int = 0) -> Interval:
+def difference(trial: ValidationResult, other: ValidationResult, seed: int = 0) -> Interval:
     """Loss of `trial` minus that of `other` with its 95% interval, from the same resamples of batches."""
     return percentile_interval(trial.loss - other.loss, _resampled_differences(trial, other, seed))
 
 
-def surely_worse_by(trial: Measurement, other: Measurement, confidence: float, seed: int = 0) -> float:
+def surely_worse_by(trial: ValidationResult, other: ValidationResult, confidence: float, seed: int = 0) -> float:
     """The one-sided lower bound of the loss difference: over 0, `trial` is worse at this confidence.
 
     The bound is the difference minus a quantile of the normal distribution times the bootstrap's standard error, since
@@ -57,12 +57,12 @@ def surely_worse_by(trial: Measurement, other: Measurement, confidence: float, s
     return trial.loss - other.loss - float(norm.ppf(confidence)) * error
 
 
-def best_of(measurements: Sequence[Measurement]) -> Measurement:
+def best_of(measurements: Sequence[ValidationResult]) -> ValidationResult:
     """The one with the lowest loss, the first of several."""
     return min(measurements, key=lambda measurement: measurement.loss)
 
 
-def _resampled_differences(trial: Measurement, other: Measurement, seed: int) -> np.ndarray:
+def _resampled_differences(trial: ValidationResult, other: ValidationResult, seed: int) -> np.ndarray:
     both_B4 = np.concatenate([np.array(trial.batches, float), np.array(other.batches, float)], axis=1)
     sums_R4 = resampled_sums(both_B4, resamples=RESAMPLES, seed=seed)
     return sums_R4[:, 0] / sums_R4[:, 1] - sums_R4[:, 2] / sums_R4[:, 3]

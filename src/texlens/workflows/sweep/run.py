@@ -16,12 +16,12 @@ from texlens.core.run_folder import RunFolder
 from texlens.training.build import TrainContext
 from texlens.training.prepare import Prepared
 from texlens.training.run import train
-from texlens.workflows.sweep.evidence import Measurement
+from texlens.workflows.sweep.evidence import ValidationResult
 from texlens.workflows.sweep.folder import SweepFolder, SweepPlan
 from texlens.workflows.sweep.samplers import SAMPLERS, Point
 from texlens.workflows.sweep.shared import SharedInputs, SharedModels
 from texlens.workflows.sweep.space import parse_space
-from texlens.workflows.sweep.stopping import StopRule, Verdict
+from texlens.workflows.sweep.stopping import StopRule, StopVerdict
 from texlens.workflows.sweep.trial import Trial, TrialObserver, last_checkpoint_step
 from texlens.workflows.sweep.trial_settings import measured_often, planned_measurements, with_features_cached
 
@@ -133,7 +133,7 @@ class _Runner:
             return
         trial.state = "stopped" if trial.verdict else "done"
 
-    def _judge(self, before: Sequence[Trial], looks: int) -> Callable[[Measurement], Verdict | None]:
+    def _judge(self, before: Sequence[Trial], looks: int) -> Callable[[ValidationResult], StopVerdict | None]:
         """The rule for a trial that is measured `looks` times, as the others are."""
         plan = self.plan
         comparisons = looks * plan.trials * (plan.trials - 1) // 2

@@ -9,7 +9,7 @@ share of the steps that is always trained is there for that.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from texlens.workflows.sweep.evidence import Measurement, surely_worse_by
+from texlens.workflows.sweep.evidence import ValidationResult, surely_worse_by
 
 LEVEL = 0.05
 MIN_BATCHES = 10
@@ -17,7 +17,7 @@ MIN_BATCHES = 10
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StopVerdict:
     """Why a trial ended: at which step, which trial was better, and by how much at least."""
 
     step: int
@@ -42,7 +42,7 @@ class StopRule:
     enabled: bool = True
     seed: int = 0
 
-    def judge(self, trial: Measurement, others: Mapping[int, Sequence[Measurement]]) -> Verdict | None:
+    def judge(self, trial: ValidationResult, others: Mapping[int, Sequence[ValidationResult]]) -> StopVerdict | None:
         """The verdict that ends the trial after this measurement, or None.
 
         Args:
@@ -56,10 +56,10 @@ class StopRule:
             before = [known for known in measurements if known.progress <= trial.progress and _same_rows(known, trial)]
             if before:
                 bound = surely_worse_by(trial, before[-1], confidence, self.seed)
-                verdicts.append(Verdict(trial.step, number, bound))
+                verdicts.append(StopVerdict(trial.step, number, bound))
         worst = max(verdicts, key=lambda verdict: verdict.surely_worse_by, default=None)
         return worst if worst and worst.surely_worse_by > 0 else None
 
 
-def _same_rows(first: Measurement, other: Measurement) -> bool:
+def _same_rows(first: ValidationResult, other: ValidationResult) -> bool:
     return [labels for _, labels in first.batches] == [labels for _, labels in other.batches]

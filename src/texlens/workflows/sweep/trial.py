@@ -9,9 +9,9 @@ from texlens.core.errors import RunError
 from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
 from texlens.training.checkpoints.folder import list_checkpoints
-from texlens.workflows.sweep.evidence import Measurement, best_of
+from texlens.workflows.sweep.evidence import ValidationResult, best_of
 from texlens.workflows.sweep.samplers import Point
-from texlens.workflows.sweep.stopping import Verdict
+from texlens.workflows.sweep.stopping import StopVerdict
 
 RECORD = "trial.json"
 
@@ -23,14 +23,14 @@ class Trial:
     number: int
     point: Point
     run: str
-    measurements: list[Measurement] = field(default_factory=list)
+    measurements: list[ValidationResult] = field(default_factory=list)
     state: str = "running"
-    verdict: Verdict | None = None
+    verdict: StopVerdict | None = None
     error: str | None = None
     seconds: float = 0.0
 
     @property
-    def best(self) -> Measurement | None:
+    def best(self) -> ValidationResult | None:
         return best_of(self.measurements) if self.measurements else None
 
     @property
@@ -68,9 +68,9 @@ class Trial:
                 value["number"],
                 value["settings"],
                 value["run"],
-                [Measurement.from_json(measurement) for measurement in value["measurements"]],
+                [ValidationResult.from_json(measurement) for measurement in value["measurements"]],
                 value["state"],
-                Verdict(**value["verdict"]) if value["verdict"] else None,
+                StopVerdict(**value["verdict"]) if value["verdict"] else None,
                 value["error"],
                 value["seconds"],
             )
@@ -91,10 +91,10 @@ class TrialObserver:
     trial: Trial
     folder: Path
     batch_size: int
-    judge: Callable[[Measurement], Verdict | None]
+    judge: Callable[[ValidationResult], StopVerdict | None]
 
     def __call__(self, step: int, max_steps: int, batches: Sequence[tuple[float, int]]) -> bool:
-        measurement = Measurement(step, round(step / max(1, max_steps), 6), tuple(batches))
+        measurement = ValidationResult(step, round(step / max(1, max_steps), 6), tuple(batches))
         self.trial.forget_after(step - 1)
         self.trial.measurements.append(measurement)
         self.trial.verdict = self.judge(measurement)

@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from texlens.workflows.sweep.evidence import Measurement, best_of, difference, surely_worse_by
+from texlens.workflows.sweep.evidence import ValidationResult, best_of, difference, surely_worse_by
 
 
-def measured(shift: float, step: int = 10, progress: float = 0.5, seed: int = 0, batches: int = 32) -> Measurement:
+def measured(shift: float, step: int = 10, progress: float = 0.5, seed: int = 0, batches: int = 32) -> ValidationResult:
     """Losses of batches that differ much from each other, and all by `shift` nats a label from those of shift 0."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(20, 60, batches)
     losses = labels * (generator.uniform(0.5, 3.0, batches) + shift)
-    return Measurement(step, progress, tuple(zip(losses.tolist(), labels.tolist(), strict=True)))
+    return ValidationResult(step, progress, tuple(zip(losses.tolist(), labels.tolist(), strict=True)))
 
 
 def test_the_loss_is_of_all_labels_together():
-    assert Measurement(1, 0.1, ((10.0, 5), (2.0, 1))).loss == 2.0
+    assert ValidationResult(1, 0.1, ((10.0, 5), (2.0, 1))).loss == 2.0
 
 
 def test_pairing_sees_a_difference_that_the_intervals_alone_hide():
@@ -37,7 +37,7 @@ def test_more_confidence_lowers_the_bound():
 
 def test_a_measurement_is_read_back_as_it_was():
     measurement = measured(0.0)
-    assert Measurement.from_json(measurement.to_json()) == measurement
+    assert ValidationResult.from_json(measurement.to_json()) == measurement
 
 
 def test_the_first_of_equal_losses_is_the_best():

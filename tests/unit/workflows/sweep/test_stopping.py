@@ -43,14 +43,14 @@ def test_equal_trials_rarely_end():
     """200 sweeps of 10 trials that differ by nothing but noise in their losses: at most LEVEL of them end one."""
     import numpy as np
 
-    from texlens.workflows.sweep.evidence import Measurement
+    from texlens.workflows.sweep.evidence import ValidationResult
 
     ended = 0
     for seed in range(200):
         generator = np.random.default_rng(seed)
         base = generator.uniform(10, 60, 32)
         trials = [
-            Measurement(10, 0.5, tuple((float(loss), 30) for loss in base + generator.normal(0, 3, 32)))
+            ValidationResult(10, 0.5, tuple((float(loss), 30) for loss in base + generator.normal(0, 3, 32)))
             for _ in range(5)
         ]
         rule = StopRule(comparisons=10)
