@@ -17,11 +17,14 @@ from texlens.latex.parse.nodes import Node, Row
 from texlens.latex.parse.parser import parse
 
 _PLAIN: State = ("", False)
+_ROW_SPACING_EM = 0.43  # MathML's own distance of rows
 _SPACING_ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "‾", "\u20d7": "→", "\u0307": "˙", "\u0308": "¨"}
 _SPACING_ACCENTS |= {"\u20db": "⃛", "\u20dc": "⃜", "\u030c": "ˇ", "\u0306": "˘", "\u0301": "´", "\u0300": "`"}
 _SPACING_ACCENTS |= {"\u030a": "˚", "\u0323": ".", "\u0331": "_", "\u0327": "¸", "\u030b": "˝", "\u0305": "‾"}
 _CANCELS = {"/": "updiagonalstrike", "\\": "downdiagonalstrike", "x": "updiagonalstrike downdiagonalstrike"}
 _ALIGNMENTS = {"l": "left", "c": "center", "r": "right"}
+MOVING_LIMITS = frozenset("∑∏∐⋀⋁⋂⋃⨀⨁⨂⨃⨄⨅⨆⨉")
+"""Operators whose limits a renderer moves to the side in text style (the operator dictionary of MathML Core)."""
 _OPERATOR_CLASSES = frozenset(["bin", "rel", "punct", "op", "open", "close", "inner"])
 
 
@@ -105,7 +108,8 @@ def _symbol(node: nodes.Symbol, style: int, state: State) -> Element:
         return _word("mo", character)
     shown = styled(character, *state) if len(character) == 1 else character
     if character.isdecimal():
-        return _word("mn", shown)
+        is_lost = shown == character and state[0] == "frak"  # Unicode has no fraktur digits
+        return _word("mn", shown, mathvariant="fraktur") if is_lost else _word("mn", shown)
     if not character.isalpha() and len(character) == 1 and shown == character:
         return _word("mo", character, stretchy="false") if character in "|‖/\\" else _word("mi", character)
     if shown == styled(character, "", False) and len(character) == 1 and not _is_upright(shown):
@@ -157,9 +161,17 @@ def _operator(node: nodes.Operator, style: int, state: State) -> Element:
         return _word("mi", node.name.replace(" ", "\u2009"))
     element = _node(node.body, style, state)
     letters = [child for child in element.iter() if child.text]
-    if letters and all(child.tag in ("mi", "mn", "mtext") for child in letters) and not _has_structure(element):
+    if len(letters) > 1 and all(map(_joins, letters)) and not _has_structure(element):
         return _word("mi", "".join(child.text or "" for child in letters))
     return element
+
+
+def _joins(element: Element) -> bool:
+    """Whether a letter looks the same within a longer name, which is upright."""
+    text = element.text or ""
+    return element.tag in ("mn", "mtext") or (
+        element.tag == "mi" and (len(text) > 1 or element.get("mathvariant") == "normal" or ord(text) > 0xFFFF)
+    )
 
 
 def _has_structure(element: Element) -> bool:
@@ -173,9 +185,8 @@ def _scripts(node: nodes.Scripts, style: int, state: State) -> Element:
     sub = None if node.sub is None else _node(node.sub, subscript_style(style), state)
     sup = None if node.sup is None else _node(node.sup, superscript_style(style), state)
     base = _node(node.base, style, state)
-    if isinstance(node.base, nodes.Sideset):
-        return _around(base, sub, sup, is_limit=True)
-    return _around(base, sub, sup, is_limit=takes_limits(node.base, node.limits, style))
+    is_limit = isinstance(node.base, nodes.Sideset) or takes_limits(node.base, node.limits, style)
+    return _around(_fixed(base, style) if is_limit else base, sub, sup, is_limit)
 
 
 def _around(base: Element, sub: Element | None, sup: Element | None, is_limit: bool) -> Element:
@@ -184,6 +195,13 @@ def _around(base: Element, sub: Element | None, sup: Element | None, is_limit: b
     if sub is not None:
         return _element("munder" if is_limit else "msub", base, sub)
     return base if sup is None else _element("mover" if is_limit else "msup", base, sup)
+
+
+def _fixed(base: Element, style: int) -> Element:
+    """The base of what stays over and under it, in text style too."""
+    if style > 1 and base.tag == "mo" and base.text in MOVING_LIMITS:
+        base.set("movablelimits", "false")
+    return base
 
 
 def _fraction(node: nodes.Fraction, style: int, state: State) -> Element:
@@ -235,6 +253,7 @@ def _accent(node: nodes.Accent, style: int, state: State) -> Element:
         "mo", _SPACING_ACCENTS.get(node.character, node.character), stretchy="true" if node.is_wide else "false"
     )
     body = _node(node.body, style | 1, state)
+    body = _fixed(body, style)
     if node.character in sym.UNDER_ACCENTS:
         return _element("munder", body, mark, accentunder="true")
     return _element("mover", body, mark, accent="true")
@@ -243,13 +262,13 @@ def _accent(node: nodes.Accent, style: int, state: State) -> Element:
 def _stretch(node: nodes.Stretch, style: int, state: State) -> Element:
     character = node.character or ("‾" if node.over else "_")
     mark = _word("mo", _SPACING_ACCENTS.get(character, character), stretchy="true")
-    return _element("mover" if node.over else "munder", _node(node.body, style, state), mark)
+    return _element("mover" if node.over else "munder", _fixed(_node(node.body, style, state), style), mark)
 
 
 def _stack(node: nodes.Stack, style: int, state: State) -> Element:
     over = None if node.over is None else _node(node.over, superscript_style(style), state)
     under = None if node.under is None else _node(node.under, subscript_style(style), state)
-    return _around(_node(node.base, style, state), under, over, is_limit=True)
+    return _around(_fixed(_node(node.base, style, state), style), under, over, is_limit=True)
 
 
 def _arrow(node: nodes.Arrow, style: int, state: State) -> Element:
@@ -304,9 +323,21 @@ def _matrix(node: nodes.Matrix, style: int, state: State) -> Element:
     if any("|" in gap or ":" in gap for gap in gaps[1:-1]):
         kinds = ("solid" if "|" in gap else "dashed" if ":" in gap else "none" for gap in gaps[1:-1])
         attributes["columnlines"] = " ".join(kinds)
-    table = _element("mtable", *rows, **attributes)
+    if node.gaps:
+        extra = dict(node.gaps)
+        attributes["rowspacing"] = " ".join(_em(_ROW_SPACING_EM + extra.get(row, 0.0)) for row in range(len(rows)))
+    table = _framed(node, _element("mtable", *rows, **attributes), gaps)
     left, right = fences(node.environment)
     return table if left is None else _fenced(left, right, [table])
+
+
+def _framed(node: nodes.Matrix, table: Element, gaps: Sequence[Sequence[str]]) -> Element:
+    """The table with the rules at its edges."""
+    lines = {line if line >= 0 else -1 - line for line in node.lines} | {row for row, *_ in node.partial_lines}
+    sides = {"top": 0 in lines, "bottom": bool(node.rows) and len(node.rows) in lines}
+    sides |= {"left": bool(set(gaps[0]) & set("|:")), "right": len(gaps) > 1 and bool(set(gaps[-1]) & set("|:"))}
+    kinds = " ".join(side for side, is_drawn in sides.items() if is_drawn)
+    return _element("menclose", table, notation=kinds) if kinds else table
 
 
 def _table_row(row: Sequence[Node], between: Sequence[Sequence[Node]], style: int, state: State) -> Element:

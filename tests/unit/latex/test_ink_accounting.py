@@ -68,8 +68,8 @@ class RecordingParser(Parser):
     def dimension(self):
         return self._recorded(super().dimension)
 
-    def _skip_row_gap(self):
-        return self._recorded(super()._skip_row_gap)
+    def _row_end(self, closing):
+        return self._recorded(super()._row_end, closing)
 
 
 def leaves(formula):

@@ -46,7 +46,7 @@ def canonical_table(canonicalizer: Canonicalizer, node: Matrix, style: int, stat
         for i, cell in enumerate(row):
             if i:
                 body.append("&")
-            elif cell and cell[0] == "[" and number:
+            elif cell and cell[0] in ("[", "*") and number:
                 body += ("{", "}")
             body += cell
         if number == 0 and body and body[0] == "[" and _is_option(name, body):

@@ -16,7 +16,7 @@ from texlens.latex.grammar.signatures import (
     SIGNATURES,
 )
 from texlens.latex.parse import symbols as sym
-from texlens.latex.parse.recursive_descent import SYMBOL_NODES
+from texlens.latex.parse.symbol_nodes import SYMBOL_NODES
 from texlens.latex.parse.unicode_characters import PRIMES, SCRIPTS, SUBSCRIPTS
 
 MAX_FRAMES = 60

@@ -18,7 +18,7 @@ r"""The arguments of every command that the parser knows, one letter each.
 
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.commands import COMMANDS
-from texlens.latex.parse.recursive_descent import SYMBOL_NODES
+from texlens.latex.parse.symbol_nodes import SYMBOL_NODES
 
 OPTIONAL = frozenset("oRsp")
 NOT_GENERATED = frozenset(["\\sideset", "\\ce", "\\middle", "\\begin"])

@@ -1,6 +1,6 @@
 """Where the cells of a matrix go, as LaTeX's array and amsmath's environments set them. Lengths in em."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from texlens.latex.layout.boxes import Box, rule
@@ -74,7 +74,7 @@ def grid(node: Matrix, cell: Cell, relation_cell: Cell, axis: float, script: flo
     ]
     inserts = [cell(insert, style) for insert in node.inserts]
     columns = _Columns(_widths(node, boxes), alignments, gaps, inserts, spacing, kind)
-    baselines, tops, bottoms = _row_places(boxes, spacing)
+    baselines, tops, bottoms = _row_places(boxes, spacing, dict(node.gaps))
     children: list[tuple[float, float, Box]] = []
     for y, row, contents in zip(baselines, boxes, node.rows, strict=True):
         column = 0
@@ -155,15 +155,23 @@ class _Columns:
         self.width = x
 
 
-def _row_places(boxes: list[list[Box]], spacing: _Spacing) -> tuple[list[float], list[float], list[float]]:
-    """Baseline, top and bottom of each row; the first top is 0."""
+def _row_places(
+    boxes: list[list[Box]], spacing: _Spacing, gaps: Mapping[int, float]
+) -> tuple[list[float], list[float], list[float]]:
+    r"""Baseline, top and bottom of each row; the first top is 0.
+
+    The length of `\\[2pt]` is added between lines of an alignment; in a table it makes the row's strut deeper, where it
+    is positive.
+    """
     baselines: list[float] = []
     tops: list[float] = []
     bottoms: list[float] = []
     y = depth_before = 0.0
     for number, row in enumerate(boxes):
         height = max([_STRUT_HEIGHT * spacing.stretch] + [box.height for box in row])
-        depth = max([_STRUT_DEPTH * spacing.stretch] + [box.depth for box in row])
+        gap = gaps.get(number, 0.0)
+        deeper = max(gap, 0.0) if not spacing.least_gap else 0.0
+        depth = max([_STRUT_DEPTH * spacing.stretch + deeper] + [box.depth for box in row])
         if number:
             natural = depth_before + height
             normal = 1.2 * spacing.stretch + spacing.leading
@@ -174,6 +182,7 @@ def _row_places(boxes: list[list[Box]], spacing: _Spacing) -> tuple[list[float],
         tops.append(y + height)
         bottoms.append(y - depth)
         depth_before = depth
+        y -= gap - deeper
     return baselines, tops, bottoms
 
 

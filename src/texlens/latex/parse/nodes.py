@@ -126,7 +126,8 @@ class Matrix(Node):
 
     `lines` lists the rows with a rule before them, dashed ones as `-1 - row`; a row is listed once per rule.
     `partial_lines` are (row, first column, last column) of each `\cline`, columns from 0. `position` is `t` or `b`
-    where the first or last row is on the baseline. `implied` where the source had `&` or `\\` without an environment.
+    where the first or last row is on the baseline. `gaps` are (row, extra em below it) of
+    each `\\[2pt]`. `implied` where the source had `&` or `\\` without an environment.
     """
 
     environment: str
@@ -137,6 +138,7 @@ class Matrix(Node):
     inserts: tuple[Node, ...] = ()
     partial_lines: tuple[tuple[int, int, int], ...] = ()
     position: str = ""
+    gaps: tuple[tuple[int, float], ...] = ()
 
 
 @node

@@ -5,8 +5,9 @@ A hostile formula is refused quickly: the number of tokens and the depth of nest
 
 from texlens.core.errors import LatexError
 from texlens.latex.parse.commands import COMMANDS
+from texlens.latex.parse.list_parser import MAX_DEPTH
 from texlens.latex.parse.nodes import Row
-from texlens.latex.parse.recursive_descent import MAX_DEPTH, Parser
+from texlens.latex.parse.recursive_descent import Parser
 from texlens.latex.parse.tokens import Token, scan
 
 __all__ = ["MAX_CHARACTERS", "MAX_DEPTH", "MAX_TOKENS", "parse"]

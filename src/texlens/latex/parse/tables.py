@@ -46,9 +46,8 @@ def table(parser: Parser, name: str) -> Matrix:
         parser.raw(f"\\begin{{{name}}}")
     body = parser.rows(f"\\end{{{name}}}", _cell_reader(name, specification))
     letters, inserts = (specification.letters, specification.inserts) if specification else (columns, ())
-    return Matrix(
-        name, body.rows, letters, body.lines, False, inserts, body.partial_lines, "" if position == "c" else position
-    )
+    baseline = "" if position == "c" else position
+    return Matrix(name, body.rows, letters, body.lines, False, inserts, body.partial_lines, baseline, body.gaps)
 
 
 def column_specification(parser: Parser, source: str, is_text: bool = False) -> Columns:

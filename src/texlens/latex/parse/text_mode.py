@@ -4,8 +4,10 @@ import unicodedata
 from collections.abc import Iterable
 
 from texlens.latex.parse import symbols as sym
+from texlens.latex.parse.list_parser import MAX_DEPTH
 from texlens.latex.parse.nodes import FontSwitch, Node, Row, Text
-from texlens.latex.parse.recursive_descent import MAX_DEPTH, SYMBOL_NODES, Parser
+from texlens.latex.parse.recursive_descent import Parser
+from texlens.latex.parse.symbol_nodes import SYMBOL_NODES
 
 
 def text_parts(parser: Parser, closing: str) -> tuple[str | Node, ...]:
