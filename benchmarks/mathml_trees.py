@@ -28,24 +28,14 @@ class Leaf(NamedTuple):
 Tree = tuple[Any, ...]
 
 _SAME = {"⟂": "⊥", "”": '"', "−": "-", "∗": "*", "∣": "|", "‖": "∥", "′": "'", "⋅": "·", "ϕ": "φ", "ϵ": "ε", "∶": ":"}
-_SAME |= {"…": "...", "⋯": "···", "⟮": "(", "⟯": ")", "⦅": "(", "⦆": ")", "ı": "i", "ȷ": "j", "𝚤": "i"}
-_SAME |= {"𝚥": "j", "〈": "⟨", "〉": "⟩", "◻": "□", "▫": "□", "≔": ":=", "≕": "=:"}
+_SAME |= {"…": "...", "⋯": "···", "⟮": "(", "⟯": ")", "⦅": "(", "⦆": ")", "ı": "i", "ȷ": "j", "𝚤": "i", "𝚥": "j"}
+_SAME |= {"〈": "⟨", "〉": "⟩", "◻": "□", "▫": "□", "″": "''", "‴": "'''", "⁗": "''''", "⧸": "\u0338", "∖": "\\"}
+_SAME |= {"◼": "■", "▹": "▷", "≔": ":=", "≕": "=:"}
 """Characters that programs use for one thing."""
-_MARKS = {"‾": "¯", "ˉ": "¯", "_": "¯", "―": "¯", "˙": ".", "\u0307": ".", "˘": "u", "ˇ": "v", "ˊ": "'", "´": "'"}
-_MARKS |= {
-    "ˋ": "`",
-    "˚": "o",
-    "\u20d7": "→",
-    "˜": "~",
-    "ˆ": "^",
-    "⌢": "arc",
-    "⏜": "arc",
-    "⌢": "arc",
-    "\u203e": "¯",
-    "¨": '"',
-}
-_MARKS |= {"\u0323": ".", "¸": "cedilla", "–": "¯", "\u20db": "...", "\u20dc": "....", "−": "¯"}
-_MARKS |= {"\u0302": "^", "\u0303": "~", "\u0304": "¯", "\u0308": '"', "\u030c": "v", "\u0306": "u", "\u0301": "'"}
+_MARKS = dict.fromkeys("‾ˉ_―–−\u0304\u0305\u0331", "¯") | dict.fromkeys("˙\u0307\u0323", ".") | dict.fromkeys("⏜⌢", "⏜")
+_MARKS |= {"\u0306": "˘", "˘": "˘", "\u030c": "ˇ", "ˇ": "ˇ", "ˊ": "'", "´": "'", "\u0301": "'", "ˋ": "`", "\u0300": "`"}
+_MARKS |= {"˚": "˚", "\u030a": "˚", "\u20d7": "→", "˜": "~", "\u0303": "~", "ˆ": "^", "\u0302": "^", "¨": '"'}
+_MARKS |= {"\u0308": '"', "\u20db": "...", "\u20dc": "....", "¸": "¸", "\u0327": "¸", "\u030b": "''"}
 """The same among accents."""
 _FONT_WORDS = re.compile(
     r"(?:MATHEMATICAL )?(.*?) ?(?:CAPITAL|SMALL|DIGIT|EPSILON|THETA|KAPPA|PHI|RHO|PI|PARTIAL|NABLA)\b"
@@ -55,10 +45,11 @@ _FONTS |= {"bold-italic": "bold italic", "bold-script": "bold script", "bold-fra
 _FONTS |= {"bold-sans-serif": "sans-serif bold", "sans-serif-italic": "sans-serif italic"}
 _FONTS |= {"sans-serif-bold-italic": "sans-serif bold italic", "black-letter": "fraktur"}
 _COMBINING = frozenset(mark for mark in _MARKS if unicodedata.combining(mark))
+_STROKE = "\u0338"
 _INVISIBLE = frozenset("\u2061\u2062\u2063\u2064\u200b")
 _FLAT = frozenset(["math", "mrow", "mstyle", "mpadded", "TeXAtom", "mtd", "merror"])
 _TOKENS = frozenset(["mi", "mn", "mo", "mtext", "ms"])
-_MOVING = frozenset("∑∏∐⋀⋁⋂⋃⨀⨁⨂⨃⨄⨅⨆⨉") | {"lim", "max", "min"}
+_MOVING = frozenset("∑∏∐⋀⋁⋂⋃⨀⨁⨂⨃⨄⨅⨆⨉")
 _WITHOUT_INK = frozenset(["mspace", "none", "malignmark", "maligngroup", "mprescripts"])
 
 
@@ -140,7 +131,7 @@ def _items(element: Element, context: _Context) -> Tree:
         return tuple(_leaves(element, tag))
     if tag in _FLAT or tag in _TOKENS:  # KaTeX writes elements within `mi` and `mo`
         return _row(element, context)
-    if tag == "mspace" and element.get("mathbackground") and float((element.get("width") or "0").rstrip("emptx")):
+    if tag == "mspace" and element.get("mathbackground") and _is_wide(element.get("width")):
         return (("rule",),)
     if tag in _WITHOUT_INK or tag.startswith("annotation"):
         return ()
@@ -149,26 +140,33 @@ def _items(element: Element, context: _Context) -> Tree:
     return _STRUCTURES[tag](element, context)
 
 
+def _is_wide(length: str | None) -> bool:
+    return any(digit in (length or "") for digit in "123456789")
+
+
 def _leaves(element: Element, tag: str) -> list[Any]:
-    text = (element.text or "").strip()
+    text = unicodedata.normalize("NFC", (element.text or "").strip())
     variant = element.get("mathvariant")
     default = "italic" if tag == "mi" and len(text) == 1 else "normal"
     font = _FONTS.get(variant, variant) if variant else None
     out: list[Any] = []
     for character in text:
         own = _font_of(character) or font or default
-        for letter in _decomposed(_SAME.get(character, character)):
+        for letter in _decomposed(character):
             letter = _SAME.get(letter, letter)
             if letter in _COMBINING and out:
                 out[-1] = ("limits", (out[-1],), (), (Leaf(_MARKS[letter], ""),))
-            elif not letter.isspace() and letter.isprintable() and letter not in _INVISIBLE:
+            elif not letter.isspace() and (letter.isprintable() or letter == _STROKE) and letter not in _INVISIBLE:
                 out.append(Leaf(letter, own if letter.isalnum() and letter.isascii() else ""))
     return out
 
 
-def _decomposed(characters: str) -> str:
-    """Letters as plain ones with their accents."""
-    return "".join(unicodedata.normalize("NFKD", c) if c.isalnum() else c for c in characters)
+def _decomposed(character: str) -> str:
+    """Letters as plain ones with their accents; what is struck out after the stroke."""
+    parts = unicodedata.normalize("NFD", character)
+    if _STROKE in parts and len(parts) > 1:
+        return _STROKE + parts.replace(_STROKE, "")
+    return unicodedata.normalize("NFKD", character) if character.isalnum() else _SAME.get(character, character)
 
 
 def _font_of(character: str) -> str | None:
@@ -239,15 +237,20 @@ def _table(element: Element, context: _Context) -> Tree:
     rows = [_table_row(row, context) for row in element]
     while rows and not rows[-1]:
         rows.pop()
-    if element.get("width") == "100%" and len(rows) == 1:  # KaTeX's frame of a line with a number
+    if len(rows) == 1 and (element.get("width") == "100%" or (_is_numbered(element[0]) and len(element[0]) == 2)):
         return tuple(item for cell in rows[0] for item in cell)
     return (("table", *rows),)
+
+
+def _is_numbered(row: Element) -> bool:
+    """Whether MathJax gave a row its number as a first cell."""
+    return _tag(row) == "mlabeledtr"
 
 
 def _table_row(element: Element, context: _Context) -> Tree:
     """The cells; a number of the line is at the end of the last one, as it is in a source."""
     cells, number = list(element), ()
-    if _tag(element) == "mlabeledtr":
+    if _is_numbered(element):
         number, cells = _row(cells[0], context), cells[1:]
     elif any("mml-eqn-num" in (cell.get("class") or "") for cell in cells):
         number = _row(cells[-1], context)

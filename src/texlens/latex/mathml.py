@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from texlens.core.errors import LatexError
-from texlens.latex.layout.engine import State, changed, subscript_style, superscript_style
+from texlens.latex.layout.engine import State, changed, operator_letters, subscript_style, superscript_style
 from texlens.latex.layout.matrices import columns_of, fences
 from texlens.latex.layout.structures import takes_limits
 from texlens.latex.parse import nodes
@@ -22,6 +22,8 @@ _SPACING_ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "‾", "\u20d7": "�
 _SPACING_ACCENTS |= {"\u20db": "⃛", "\u20dc": "⃜", "\u030c": "ˇ", "\u0306": "˘", "\u0301": "´", "\u0300": "`"}
 _SPACING_ACCENTS |= {"\u030a": "˚", "\u0323": ".", "\u0331": "_", "\u0327": "¸", "\u030b": "˝", "\u0305": "‾"}
 _CANCELS = {"/": "updiagonalstrike", "\\": "downdiagonalstrike", "x": "updiagonalstrike downdiagonalstrike"}
+_DIGIT_VARIANTS = {"frak": "fraktur", "it": "italic"}
+"""Fonts whose digits Unicode has no place for."""
 _ALIGNMENTS = {"l": "left", "c": "center", "r": "right"}
 MOVING_LIMITS = frozenset("∑∏∐⋀⋁⋂⋃⨀⨁⨂⨃⨄⨅⨆⨉")
 """Operators whose limits a renderer moves to the side in text style (the operator dictionary of MathML Core)."""
@@ -108,8 +110,8 @@ def _symbol(node: nodes.Symbol, style: int, state: State) -> Element:
         return _word("mo", character)
     shown = styled(character, *state) if len(character) == 1 else character
     if character.isdecimal():
-        is_lost = shown == character and state[0] == "frak"  # Unicode has no fraktur digits
-        return _word("mn", shown, mathvariant="fraktur") if is_lost else _word("mn", shown)
+        variant = _DIGIT_VARIANTS.get(state[0]) if shown == character else None
+        return _word("mn", shown, mathvariant=variant) if variant else _word("mn", shown)
     if not character.isalpha() and len(character) == 1 and shown == character:
         return _word("mo", character, stretchy="false") if character in "|‖/\\" else _word("mi", character)
     if shown == styled(character, "", False) and len(character) == 1 and not _is_upright(shown):
@@ -158,7 +160,7 @@ def _em(length: float) -> str:
 
 def _operator(node: nodes.Operator, style: int, state: State) -> Element:
     if node.body is None:
-        return _word("mi", node.name.replace(" ", "\u2009"))
+        return _word("mi", operator_letters(node.name, state).replace(" ", "\u2009"))
     element = _node(node.body, style, state)
     letters = [child for child in element.iter() if child.text]
     if len(letters) > 1 and all(map(_joins, letters)) and not _has_structure(element):

@@ -36,15 +36,11 @@ def canonical_font_change(
 def canonical_operator(
     canonicalizer: Canonicalizer, node: Operator, style: int, state: State, loose: bool, has_scripts: bool = False
 ) -> Unit | list[Unit]:
-    if (
-        node.source in sym.DECORATED_LIMITS
-        or " " in node.name
-        or node.name in FUNCTIONS
-        or node.name in LIMIT_FUNCTIONS
-    ):
+    if not state[1] and _is_command(node):
         return Item((node.source,), OP)
     if node.body is None:
-        inner = [Item((letter,), ORD, ("\\mathrm",), True) for letter in node.name]
+        font = ("\\mathbf",) if state[1] else ("\\mathrm",)
+        inner = [Item((letter,), ORD, font, True) for letter in node.name if letter != " "]
     else:
         inner = canonicalizer.body(node.body, style, state, loose)
     goes_over = node.limits and has_scripts and style < 2
@@ -52,9 +48,16 @@ def canonical_operator(
         return _named(node, inner, goes_over, has_scripts and style < 2)
     if len(inner) == 1 and inner[0].atom == OP and not has_scripts:
         return inner[0]
-    if node.source.startswith("\\operatorname") and has_scripts and not goes_over:
+    is_function = node.body is None or node.source.startswith("\\operatorname")
+    if is_function and has_scripts and not goes_over:
         return Item((*group(("\\mathop",), spell(inner, style)), *(("\\nolimits",) if style < 2 else ())), OP)
     return Item(group(("\\mathop",), spell(inner, style)), OP)
+
+
+def _is_command(node: Operator) -> bool:
+    """Whether the function has a command of its own in canonical form."""
+    is_known = node.name in FUNCTIONS or node.name in LIMIT_FUNCTIONS
+    return is_known or node.source in sym.DECORATED_LIMITS or " " in node.name
 
 
 def _named(node: Operator, inner: list[Item], goes_over: bool, limits_matter: bool) -> Unit:

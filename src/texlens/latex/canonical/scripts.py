@@ -11,7 +11,7 @@ from texlens.latex.canonical.synonyms import LIMIT_FUNCTIONS
 from texlens.latex.layout.engine import State, subscript_style, superscript_style
 from texlens.latex.layout.spacing import CLOSE, INNER, OP, ORD, SPACE
 from texlens.latex.parse import symbols as sym
-from texlens.latex.parse.nodes import Delimited, Operator, Row, Scripts, Sideset, Stretch, Symbol
+from texlens.latex.parse.nodes import Delimited, FontChange, Operator, Row, Scripts, Sideset, Stretch, Symbol
 
 
 def canonical_scripts(
@@ -42,7 +42,8 @@ def canonical_scripts(
         unit = canonicalizer.methods[type(base)](canonicalizer, base, style, state, loose)
     if isinstance(base, Delimited):
         loose = loose and canonicalizer.fences.moves_scripts_little(base, style)
-    if isinstance(unit, Item) and not unit.is_base and suffix and not unit.font:
+    is_bold_operator = isinstance(base, FontChange) and isinstance(unit, Item) and unit.atom == OP
+    if isinstance(unit, Item) and (is_bold_operator or not unit.is_base) and suffix and not unit.font:
         unit = Item(("{", *spell((unit,), style), "}"), ORD)
     if isinstance(unit, Choice) and not unit.is_group:
         canonicalizer.kept.append(unit.otherwise)

@@ -10,6 +10,7 @@ from texlens.latex.layout.boxes import Box, kern
 from texlens.latex.layout.fonts import MathFont
 from texlens.latex.layout.glyphs import Glyphs, State
 from texlens.latex.layout.spacing import MIDDLE, SPACE, Atom, gap, settled
+from texlens.latex.parse.alphabets import styled
 from texlens.latex.parse.nodes import FontSwitch, Middle, Node, Row, Space, StyleChange, Symbol
 
 MU_SPACES = frozenset(
@@ -85,6 +86,11 @@ def changed(state: State, alphabet: str) -> State:
     if alphabet == "unbold":
         return state[0], False
     return alphabet, state[1]
+
+
+def operator_letters(name: str, state: State) -> str:
+    r"""The letters of a function's name: upright, and bold where `\boldsymbol` or `\boldmath` is in force."""
+    return "".join(styled(letter, "rm", state[1]) for letter in name)
 
 
 def superscript_style(style: int) -> int:

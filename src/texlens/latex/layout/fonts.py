@@ -27,6 +27,8 @@ _FILES = {
     "stix": "stixtwomath-subset.ttf",
 }
 FONT_NAMES = tuple(_FILES)
+DIGIT_FONTS = {"frak": "digits-fraktur", "it": "digits-italic"}
+"""Math alphabet → the font of its digits, which Unicode and so the math fonts have no place for."""
 CJK = "cjk"
 MISSING = "missing"
 CJK_REMEDY = "install a CJK font (Debian: fonts-noto-cjk), or set TEXLENS_CJK_FONT to a font file"
@@ -260,6 +262,11 @@ def math_font(name: str) -> MathFont:
 
 
 @cache
+def _digit_font(name: str) -> FontFile:
+    return FontFile(name, str(_FOLDER / f"{name}.ttf"))
+
+
+@cache
 def cjk_font() -> FontFile | None:
     """A font of this machine with Chinese characters, or None; `TEXLENS_CJK_FONT` names one."""
     for path in (os.environ.get("TEXLENS_CJK_FONT", ""), *_CJK_PLACES, _fontconfig_match()):
@@ -293,6 +300,8 @@ def font_file(name: str) -> AnyFont:
         return _ADDED[name]
     if name == MISSING:
         return MISSING_GLYPHS
+    if name in DIGIT_FONTS.values():
+        return _digit_font(name)
     if name == CJK:
         font = cjk_font()
         if font is None:

@@ -15,7 +15,7 @@ from texlens.latex.layout.decorations import (
     layout_stack,
     layout_stretch,
 )
-from texlens.latex.layout.engine import LayoutEngine, Method, State, changed
+from texlens.latex.layout.engine import LayoutEngine, Method, State, changed, operator_letters
 from texlens.latex.layout.fonts import math_font
 from texlens.latex.layout.spacing import CLASS, INNER, OP, ORD, REL, THIN_SPACE
 from texlens.latex.layout.structures import (
@@ -130,6 +130,8 @@ def _words(engine: LayoutEngine, node: Text, style: int, font: str, math_state: 
 def _letter(engine: LayoutEngine, letter: str, state: State, level: int) -> Box:
     if letter.isspace():
         return kern(engine.sizes[level + 1] / 3)
+    if digit := engine.digit(letter, state[0], level, letter):
+        return digit
     character = styled(letter, *state) if letter not in "∂∇" else letter
     if character != letter and not engine.find(character)[1]:
         character = letter
@@ -143,7 +145,7 @@ def layout_operator(engine: LayoutEngine, node: Operator, style: int, state: Sta
     level = max(0, (style >> 1) - 1)
     boxes = [
         kern(THIN_SPACE * engine.sizes[style >> 1]) if letter == " " else engine.glyph_box(letter, level, node.source)
-        for letter in node.name
+        for letter in operator_letters(node.name, state)
     ]
     return OP, side_by_side(boxes)
 

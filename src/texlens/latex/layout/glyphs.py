@@ -7,6 +7,7 @@ from typing import Any
 
 from texlens.latex.layout.boxes import Box, kern, side_by_side
 from texlens.latex.layout.fonts import (
+    DIGIT_FONTS,
     MISSING_GLYPHS,
     AnyFont,
     Construction,
@@ -24,6 +25,7 @@ from texlens.latex.parse.symbols import DELIMITERS, SMALL_OPERATORS
 NULL_DELIMITER = 0.12
 _TEX_INTEGRAL_SLANT = (0.444, 0.1945)  # cmex10: italic correction of the integral in display and text style
 _DOTS = {"…": ".", "⋯": "⋅"}
+_DIGITS = frozenset("0123456789")
 _MAX_CACHED = 50_000
 _MOST_EXTENDERS = 100  # of a stretched glyph; so many em no page holds
 
@@ -63,6 +65,14 @@ class Glyphs:
             box = self.box_of(character, font, glyph, self.sizes[level + 1], source)
             self._glyphs[key] = box
         return box
+
+    def digit(self, character: str, alphabet: str, level: int, source: str) -> Box | None:
+        """A digit of an alphabet whose digits are in a font of their own; None for everything else."""
+        if character not in _DIGITS or alphabet not in DIGIT_FONTS:
+            return None
+        font = font_file(DIGIT_FONTS[alphabet])
+        box = self.box_of(character, font, font.glyph(character), self.sizes[level + 1], source)
+        return Box(box.width, box.height, box.depth, ((0.0, 0.0, box),), 0.0, box.accent)
 
     def find(self, character: str) -> tuple[AnyFont | None, int]:
         glyph = self.font.glyph(character)
@@ -108,6 +118,8 @@ class Glyphs:
             dot = self.glyph_box(_DOTS[node.character], level, node.source)
             gap = kern(THIN_SPACE if style < 4 else 0.0)
             return side_by_side((dot, gap, dot, gap, dot))
+        if not state[1] and (digit := self.digit(node.character, state[0], level, node.source)):
+            return digit
         character = styled(node.character, *state) if len(node.character) == 1 else node.character
         if character != node.character and not self.find(character)[1]:
             character = node.character
