@@ -132,13 +132,16 @@ def engine_trees(engine: str, formulas: list[str], node_modules: Path) -> list[T
     ]
 
 
-def outvoted(mine: Sequence[Tree | None], engines: dict[str, list[Tree | str]]) -> int:
-    """Formulas that all accept, where the engines have one tree and we another."""
-    first, *others = engines.values()
-    return sum(
-        tree is not None and not isinstance(one, str) and all(other[i] == one for other in others) and tree != one
-        for i, (tree, one) in enumerate(zip(mine, first, strict=True))
-    )
+def outvoted(formulas: Sequence[str], mine: Sequence[Tree | None], engines: dict[str, list[Tree | str]]) -> dict:
+    """Formulas that all accept, where the engines have one tree and we another, by kind."""
+    (name, first), *others = engines.items()
+    kinds: Counter[str] = Counter()
+    for i, (formula, tree, one) in enumerate(zip(formulas, mine, first, strict=True)):
+        is_alone = tree is not None and not isinstance(one, str) and tree != one
+        if is_alone and all(other[i] == one for _, other in others):
+            kind = kind_of(formula, tree, one, name) or "unexplained"
+            kinds[kind] += 1
+    return dict(kinds.most_common())
 
 
 def examples_that_agree(node_modules: Path) -> Iterator[str]:
@@ -175,7 +178,7 @@ def main() -> None:
         figures[name] = {"formulas": len(formulas), "ours": dict(side.checks)}
         figures[name] |= {engine: against(engine, formulas, side, theirs) for engine, theirs in trees.items()}
         if len(trees) > 1:
-            figures[name]["engines agree, we differ"] = outvoted(side.trees, trees)
+            figures[name]["engines agree, we differ"] = outvoted(formulas, side.trees, trees)
         _report(name, figures[name], side.faults)
     if options.write:
         versions = {engine: version_of(engine, options.node_modules) for engine in options.engines}

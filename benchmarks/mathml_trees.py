@@ -166,7 +166,8 @@ def _decomposed(character: str) -> str:
     parts = unicodedata.normalize("NFD", character)
     if _STROKE in parts and len(parts) > 1:
         return _STROKE + parts.replace(_STROKE, "")
-    return unicodedata.normalize("NFKD", character) if character.isalnum() else _SAME.get(character, character)
+    is_letter = character.isalnum() or 0x1D400 <= ord(character) <= 0x1D7FF
+    return unicodedata.normalize("NFKD", character) if is_letter else _SAME.get(character, character)
 
 
 def _font_of(character: str) -> str | None:
@@ -239,6 +240,8 @@ def _table(element: Element, context: _Context) -> Tree:
         rows.pop()
     if len(rows) == 1 and (element.get("width") == "100%" or (_is_numbered(element[0]) and len(element[0]) == 2)):
         return tuple(item for cell in rows[0] for item in cell)
+    if len(rows) == 1 and len(rows[0]) == 1:
+        return rows[0][0]
     return (("table", *rows),)
 
 

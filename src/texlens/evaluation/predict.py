@@ -17,6 +17,7 @@ from texlens.evaluation.systems.protocol import Reader, SystemSource
 from texlens.evaluation.systems.run_systems import AdapterSource, BaseSource
 from texlens.inference.decoding.sampling import Sampling
 from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import run_metrics
 
 KEY_VERSION = 2
 _NOT_IN_KEY = {"metrics", "max_rows", "fraction", "clean"}
@@ -41,7 +42,8 @@ def predict(
         DataError: stored predictions are damaged.
         ModelError: a system can't be opened.
     """
-    cache = PredictionCache(folder, label)
+    are_formulas = any(metric.name == "valid" for metric in run_metrics(config.evaluate.metrics))
+    cache = PredictionCache(folder, label, config.evaluate.clean if are_formulas else None)
     keys = {source.name: {**_key(config, rows), **source.identity()} for source in sources}
     predictions = {}
     for source in sources:

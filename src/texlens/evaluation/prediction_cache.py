@@ -22,6 +22,8 @@ class PredictionCache:
 
     folder: RunFolder
     label: str
+    clean: bool | None = None
+    """The setting `evaluate.clean`; None for rows that are no formulas (see `write_predictions`)."""
 
     def read(self, system: str, key: CacheKey, rows: int) -> list[Prediction] | None:
         """Predictions made under the same key, or None.
@@ -43,6 +45,7 @@ class PredictionCache:
             raise DataError(
                 f"{path}: {len(cached)} rows where {rows} were read; restore it, or --no-cache reads the rows again"
             )
+        write_predictions(path, cached, self.clean)
         return cached
 
     def write(self, system: str, key: CacheKey, predictions: Sequence[Prediction]) -> None:
@@ -54,7 +57,7 @@ class PredictionCache:
         if path.is_file() and _stored_key(path) != key:
             self.folder.archive(path, path.with_suffix(".json"))
         write_json(path.with_suffix(".json"), key)
-        write_predictions(path, predictions)
+        write_predictions(path, predictions, self.clean)
 
 
 def _stored_key(predictions: Path) -> CacheKey | None:

@@ -3,20 +3,37 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from texlens.core.errors import DataError
 from texlens.core.files import write_text
+from texlens.latex.read_formula import formula_of
 from texlens.metrics.prediction import Prediction, StopReason, renamed_fields
 
 STOPS = get_args(StopReason)
 
 
-def write_predictions(path: Path, predictions: Iterable[Prediction]) -> int:
-    """`path` is always whole: the old rows or all of the new ones; returns the number of rows."""
-    lines = [json.dumps(prediction.to_row(), ensure_ascii=False) + "\n" for prediction in predictions]
-    write_text(Path(path), "".join(lines))
+def write_predictions(path: Path, predictions: Iterable[Prediction], clean: bool | None = None) -> int:
+    """`path` is always whole: the old rows or all of the new ones; returns the number of rows.
+
+    Rows of formulas have `valid`, what clean-up `removed`, and a `confidence` of 0 where they are not valid; `clean` is
+    the setting of that name, None for rows that are no formulas.
+    """
+    lines = [json.dumps(prediction_row(prediction, clean), ensure_ascii=False) + "\n" for prediction in predictions]
+    text = "".join(lines)
+    if not Path(path).is_file() or Path(path).read_bytes() != text.encode():
+        write_text(Path(path), text)
     return len(lines)
+
+
+def prediction_row(prediction: Prediction, clean: bool | None = None) -> dict[str, Any]:
+    """A prediction as it is stored (see `write_predictions`)."""
+    row = prediction.to_row()
+    if clean is None or prediction.stop == "failed":
+        return row
+    formula = formula_of(prediction.text, clean)
+    removed = {"removed": list(formula.removed)} if formula.removed else {}
+    return row | {"valid": formula.valid} | removed | ({} if formula.valid else {"confidence": 0.0})
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -27,7 +44,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: can't read it ({error.strerror}); run 'texlens evaluate' first") from error
     except UnicodeDecodeError as error:

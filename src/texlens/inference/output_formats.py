@@ -1,35 +1,35 @@
 """A prediction as it is printed or written: readable LaTeX, Markdown, MathML or a row of JSON."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 from texlens.inference.confidence import Calibration
-from texlens.latex.canonical.form import canonical
-from texlens.latex.canonical.readable import readable
-from texlens.latex.cleanup import clean_prediction
+from texlens.latex.read_formula import ReadFormula, formula_of
 from texlens.metrics.prediction import Prediction
 
 OutputFormat = Literal["latex", "markdown", "mathml", "json"]
 
 
-def reading_row(name: str, prediction: Prediction, calibration: Calibration | None) -> dict[str, Any]:
+def reading_row(
+    name: str, prediction: Prediction, calibration: Calibration | None, clean: bool = True
+) -> dict[str, Any]:
     """What `--json`, `--format json` and an output file hold of an image; `error` instead where it could not be read.
 
-    `text` is the model's own; `latex` is the formula in it, formatted for reading; `removed` names what was around it.
-    `valid` is whether it can be parsed; the confidence of a formula that can't be is 0.
+    `text` is the model's own; `latex` is the formula in it, formatted for reading; `removed` names what was around it
+    (nothing without `clean`). `valid` is whether it can be parsed; if not, `problem` says why and the confidence is 0.
     """
     if prediction.error is not None or prediction.log_probability is None:
         error = prediction.error or "no text could be generated"
         return {"image": name, "text": "", "stop": prediction.stop, "tokens": 0, "error": error}
-    formula = formula_of(prediction.text)
+    formula = formula_of(prediction.text, clean)
     return {
         "image": name,
         "latex": formula.latex,
         "text": prediction.text,
         **({"removed": list(formula.removed)} if formula.removed else {}),
         "valid": formula.valid,
-        "confidence": formula.confidence(calibration, prediction.log_probability),
+        **({"problem": formula.problem} if formula.problem else {}),
+        "confidence": confidence_of(formula, calibration, prediction.log_probability),
         "stop": prediction.stop,
         "tokens": prediction.tokens,
         "log_probability": prediction.log_probability,
@@ -37,37 +37,16 @@ def reading_row(name: str, prediction: Prediction, calibration: Calibration | No
     }
 
 
-@dataclass(frozen=True)
-class ReadFormula:
-    """The formula in a model's answer.
-
-    Attributes:
-        text: as the model wrote it, without what was removed.
-        latex: the same, formatted for reading.
-        removed: code fence, prose or math delimiters, where there were any around it.
-        valid: it is not empty and can be parsed.
-    """
-
-    text: str
-    latex: str
-    removed: tuple[str, ...]
-    valid: bool
-
-    def confidence(self, calibration: Calibration | None, log_probability: float) -> float | None:
-        """The probability that the reading is right, 0 where it is not valid; None without a calibration."""
-        if calibration is None:
-            return None
-        return round(calibration.confidence(log_probability), 4) if self.valid else 0.0
+def confidence_of(formula: ReadFormula, calibration: Calibration | None, log_probability: float) -> float | None:
+    """The probability that a reading is right: 0 where it is not valid; None without a calibration."""
+    if not formula.valid:
+        return 0.0
+    return None if calibration is None else round(calibration.confidence(log_probability), 4)
 
 
-def formula_of(text: str) -> ReadFormula:
-    """What a model's answer holds besides code fences, prose and math delimiters."""
-    cleaned = clean_prediction(text)
-    valid = bool(cleaned.text.strip()) and canonical(cleaned.text).problem is None
-    return ReadFormula(cleaned.text, readable(cleaned.text), cleaned.removed, valid)
-
-
-def formatted(row: dict[str, Any], output_format: OutputFormat, *, raw: bool) -> tuple[str, str | None]:
+def formatted(
+    row: dict[str, Any], output_format: OutputFormat, *, raw: bool, clean: bool = True
+) -> tuple[str, str | None]:
     """The reading in a format, and a problem with it where there is one."""
     latex = row["text"] if raw else row["latex"]
     if output_format == "markdown":
@@ -76,7 +55,7 @@ def formatted(row: dict[str, Any], output_format: OutputFormat, *, raw: bool) ->
         return latex, None
     from texlens.latex.mathml import to_mathml
 
-    mathml, problem = to_mathml(formula_of(row["text"]).text)
+    mathml, problem = to_mathml(formula_of(row["text"], clean).text)
     if mathml is None:
         mathml = f'<math display="block"><merror><mtext>{escape(latex)}</mtext></merror></math>'
     return mathml, problem

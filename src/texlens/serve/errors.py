@@ -1,5 +1,6 @@
 """Errors in OpenAI's form, whatever went wrong and wherever. The status follows from an error's type and `kind`."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -81,10 +82,51 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def validation_error(error: RequestValidationError) -> ApiError:
-    """The first of the fields that are wrong, by its path."""
+    """The first of the fields that are wrong, by its path in the request, and what to send instead."""
     first = error.errors()[0]
-    path = [str(part)[:80] for part in first["loc"] if part not in ("body", "query")]
-    param = ".".join(path) or None
     if first["type"] == "json_invalid":
         return ApiError(400, "bad_request", "the body is not valid JSON; send one JSON object")
-    return ApiError(422, "invalid_value", f"{param or 'body'}: {first['msg']}", param)
+    param = ".".join(_path(first["loc"], error.body, first["type"] == "missing")) or None
+    return ApiError(422, "invalid_value", f"{param or 'body'}: {_fault(first, param or '')}", param)
+
+
+def _path(location: Sequence[str | int], body: Any, is_missing: bool) -> list[str]:
+    """The keys and numbers of a location that are in the body, without the names of alternatives of our schema."""
+    path: list[str] = []
+    value = body
+    parts = [part for part in location if part not in ("body", "query")]
+    for number, part in enumerate(parts):
+        if (isinstance(value, Mapping) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            value = value[part]
+        elif isinstance(body, Mapping | list) and not (is_missing and number == len(parts) - 1):
+            continue
+        path.append(str(part)[:80])
+    return path
+
+
+def _fault(first: Mapping[str, Any], param: str) -> str:
+    field = next((part for part in reversed(param.split(".")) if not part.isdecimal()), "")
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return 'the type of a part is "text" or "image_url"'
+    if first["type"] == "too_long":
+        limits = first.get("ctx", {})
+        count, most = limits.get("actual_length"), limits.get("max_length")
+        return f"{count} entries; send at most {most}"
+    remedy = _REMEDIES.get(field)
+    message = {"missing": "it is missing"}.get(first["type"], first["msg"][:1].lower() + first["msg"][1:])
+    return f"{message}; {remedy}" if remedy else message
+
+
+_REMEDIES = {
+    "content": 'send a text, or a list of parts such as {"type": "text", "text": "..."}',
+    "image_url": 'send an object such as {"url": "data:image/png;base64,..."}',
+    "url": "send a data URL of the image, such as data:image/png;base64,...",
+    "text": "send a text",
+    "role": "send system, developer, user or assistant",
+    "messages": "send a list with one user's message that holds the image",
+    "stop": "send a text, or a list of at most 4",
+    "file": "send the image as the form field file",
+}
+"""Field → what to send."""

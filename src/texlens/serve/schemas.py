@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 MAX_STOP_CHARACTERS = 200
+MAX_STOPS = 4
 MAX_NAME_CHARACTERS = 256
 MAX_EXTRA_FIELDS = 32
 
@@ -80,6 +81,7 @@ class ReadResponse(BaseModel):
     raw: str
     removed: list[str]
     valid: bool
+    problem: str | None
     mathml: str | None
     mathml_problem: str | None
     confidence: float | None
@@ -111,10 +113,26 @@ class ImagePart(_Strict):
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
+def _kind(value: Any) -> str:
+    return "text" if isinstance(value, str) else "list"
+
+
 class Message(_Strict):
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[Part], Field(max_length=64)]
+    content: Annotated[
+        Annotated[Text, Tag("text")] | Annotated[list[Part], Field(max_length=64), Tag("list")], Discriminator(_kind)
+    ]
     name: Name | None = None
+
+
+class Reading(BaseModel):
+    """The formula in an answer of the chat route, which has the model's own words as `content`."""
+
+    latex: str
+    removed: list[str]
+    valid: bool
+    problem: str | None
+    confidence: float | None
 
 
 class StreamOptions(_Strict):
@@ -136,8 +154,15 @@ class ChatRequest(_Strict):
     top_k: TopK | None = None
     repetition_penalty: RepetitionPenalty | None = None
     grammar: bool | None = None
+    clean: bool | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
+    stop: (
+        Annotated[
+            Annotated[StopText, Tag("text")] | Annotated[list[StopText], Field(max_length=MAX_STOPS), Tag("list")],
+            Discriminator(_kind),
+        ]
+        | None
+    ) = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

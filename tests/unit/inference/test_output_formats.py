@@ -1,7 +1,7 @@
 import pytest
 
 from texlens.inference.confidence import Calibration
-from texlens.inference.output_formats import formatted, formula_of, reading_row, without_control_characters
+from texlens.inference.output_formats import formatted, reading_row, without_control_characters
 from texlens.metrics.prediction import Prediction
 
 CALIBRATION = Calibration(1.0, 0.1, 0.1, 50, 25, "rows")
@@ -32,7 +32,20 @@ def test_fences_and_prose_are_removed_and_named():
 def test_formula_that_can_not_be_parsed_has_no_confidence(text):
     reading = row(text)
     assert (reading["valid"], reading["confidence"]) == (False, 0.0)
-    assert row(text, calibration=None)["confidence"] is None
+    assert row(text, calibration=None)["confidence"] == 0.0
+    assert reading["problem"]
+
+
+def test_formula_of_a_model_without_calibration_has_no_confidence_either():
+    assert row("x", calibration=None)["confidence"] is None
+
+
+def test_without_clean_up_a_fence_makes_a_reading_invalid():
+    prediction = Prediction("x", "", "```latex\nx\n```", tokens=5, log_probability=-0.1)
+    reading = reading_row("x.png", prediction, CALIBRATION, clean=False)
+    assert (reading["valid"], reading["confidence"]) == (False, 0.0)
+    assert "removed" not in reading
+    assert "code fence" in reading["problem"]
 
 
 def test_row_that_failed_has_its_error():
@@ -48,10 +61,6 @@ def test_unsupported_formula_is_an_error_element_with_a_reason():
     mathml, problem = formatted(row("\\frac{a"), "mathml", raw=False)
     assert mathml.startswith('<math display="block"><merror>')
     assert problem
-
-
-def test_delimiters_of_math_are_removed():
-    assert formula_of("$$a$$").text == "a"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,9 @@ def read(
     grammar: Annotated[
         bool, typer.Option("--grammar", help="Decode only what a formula can go on with; for formulas, not captions.")
     ] = False,
+    clean: Annotated[
+        bool, typer.Option(help="Remove code fences, prose and math delimiters around the model's formula.")
+    ] = True,
     pages: Annotated[str | None, typer.Option(metavar="1,3-5", help="Pages of a PDF; default: all.")] = None,
     crop: Annotated[
         str | None, typer.Option(metavar="L,T,R,B", help="Read this part of each image, in fractions of its size.")
@@ -107,6 +110,7 @@ def read(
         batch_size=batch_size,
         threads=_threads(jobs),
         trust_remote_code=trust_remote_code,
+        clean=clean,
     )
     images_to_read = image_list(images, pages, crop)
     if output is not None:

@@ -51,6 +51,7 @@ class ReadingSettings:
     batch_size: int
     threads: int | None
     trust_remote_code: bool
+    clean: bool = True
 
     def open(self, images: int) -> "LoadedModel":
         """The model: for one image by the bundled one in numpy, which begins soonest."""
@@ -186,7 +187,7 @@ def print_readings(
     )
     by_id = {prediction.id: prediction for prediction in predictions}
     rows = [
-        reading_row(image.name, by_id[sample.id], loaded.calibration)
+        reading_row(image.name, by_id[sample.id], loaded.calibration, reader.clean)
         for image, sample in zip(images, samples, strict=True)
     ]
     if stream:
@@ -198,7 +199,7 @@ def print_readings(
             f"{loaded.name} has no calibration (`texlens calibrate RUN` makes one): confidence is -"
         )
     if not as_json and not stream:
-        _print_rows(rows, output_format, raw=raw, confidence=confidence)
+        _print_rows(rows, output_format, raw=raw, confidence=confidence, clean=reader.clean)
     return _report(rows)
 
 
@@ -206,12 +207,14 @@ def _print_text(_: str, text: str) -> None:
     print(without_control_characters(text), end="", flush=True)
 
 
-def _print_rows(rows: Sequence[dict[str, Any]], output_format: OutputFormat, *, raw: bool, confidence: bool) -> None:
+def _print_rows(
+    rows: Sequence[dict[str, Any]], output_format: OutputFormat, *, raw: bool, confidence: bool, clean: bool
+) -> None:
     for row in rows:
         if output_format == "json":
             print(visible(json.dumps(row, ensure_ascii=False)))
             continue
-        text, problem = formatted(row, output_format, raw=raw) if "error" not in row else ("", None)
+        text, problem = formatted(row, output_format, raw=raw, clean=clean) if "error" not in row else ("", None)
         certainty = "-" if row.get("confidence") is None else f"{row['confidence']:.3f}"
         columns = [*([row["image"]] if len(rows) > 1 else []), *([certainty] if confidence else []), text]
         print("\t".join(without_control_characters(column) for column in columns))
@@ -240,7 +243,7 @@ def write_readings(images: Sequence[NamedImage], output: Path, reader: ReadingSe
             )
             with row_bar(console, "reading", len(missing), "images") as advance:
                 for prediction in predictions:
-                    file.append([reading_row(prediction.id, prediction, loaded.calibration)])
+                    file.append([reading_row(prediction.id, prediction, loaded.calibration, reader.clean)])
                     advance(1)
         rows = [file.rows[image.name] for image in images]
     failed = sum("error" in file.rows[image.name] for image in missing)
@@ -260,7 +263,8 @@ def _report(rows: Sequence[dict[str, Any]], output: Path | None = None) -> bool:
     if len(incomplete) > MAX_NAMED:
         message_console().print(f"and {len(incomplete) - MAX_NAMED} more readings are cut or repeat themselves")
     for row in [row for row in rows if _is_doubtful(row)][:MAX_NAMED]:
-        _remark(row, "low confidence: it may be no formula, or not read right")
+        problem = row.get("problem")
+        _remark(row, f"not valid: {problem}" if problem else "low confidence: it may be no formula, or not read right")
     errors = [one_line(row["error"]) for row in rows if "error" in row]
     if errors:
         more = f" (and {len(errors) - MAX_NAMED} more in {output})" if output and len(errors) > MAX_NAMED else ""

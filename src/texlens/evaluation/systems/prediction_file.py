@@ -69,7 +69,7 @@ def prediction_of(sample: Sample, text: str | None, error: str = "no prediction 
 
 def _texts(path: Path) -> Mapping[str, str | None] | list[str | None]:
     texts: list[tuple[str | None, str | None]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"), 1):
         if line.strip():
             texts.append(_row(line, f"{path}, line {number}"))
     if not texts:

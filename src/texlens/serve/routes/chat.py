@@ -7,14 +7,18 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
+from texlens.inference.confidence import Calibration
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.output_formats import confidence_of
 from texlens.inference.scheduling.job import GenerationJob, TokenEvent
+from texlens.latex.read_formula import formula_of
 from texlens.serve.conversation import Conversation, conversation_of, refuse_unknown
 from texlens.serve.errors import ApiError, api_error
 from texlens.serve.fetch import fetch_image
 from texlens.serve.routes.read import EVENT_STREAM, server_sent_event
-from texlens.serve.schemas import ERRORS, ChatRequest
+from texlens.serve.schemas import ERRORS, ChatRequest, Reading
 from texlens.serve.service import GenerationRequest, InferenceService, TokenStream, raise_for_outcome
 
 _FINISH_REASONS = {"end": "stop", "stop": "stop", "length": "length", "loop": "length"}
@@ -31,13 +35,14 @@ def router(service: InferenceService) -> APIRouter:
         tokens = TokenStream(generation.copies, tokens=bool(body.stream or body.logprobs))
         jobs = await service.submit(generation, tokens)
         events = tokens.events(request, jobs)
-        response = ChatResponse(body, generation.model)
+        response = ChatResponse(body, generation.model, service.scheduler.model(generation.model).calibration)
         if body.stream:
             return StreamingResponse(_event_stream(response, events), media_type=EVENT_STREAM)
         async for number, item in events:
             if isinstance(item, TokenEvent):
                 response.token_events[number].append(item)
-        return JSONResponse(response.completion([raise_for_outcome(job) for job in jobs]))
+        finished = [raise_for_outcome(job) for job in jobs]
+        return JSONResponse(await run_in_threadpool(response.completion, finished))
 
     return routes
 
@@ -83,8 +88,8 @@ def _sampling(service: InferenceService, body: ChatRequest, model: str) -> Sampl
 class ChatResponse:
     """The parts of an answer in OpenAI's form."""
 
-    def __init__(self, body: ChatRequest, model: str):
-        self.body = body
+    def __init__(self, body: ChatRequest, model: str, calibration: Calibration | None = None):
+        self.body, self.calibration = body, calibration
         self.token_events: list[list[TokenEvent]] = [[] for _ in range(body.n or 1)]
         self.jobs: list[GenerationJob] = []
         self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
@@ -98,20 +103,37 @@ class ChatResponse:
                 "message": {"role": "assistant", "content": job.text, "refusal": None},
                 "finish_reason": _FINISH_REASONS[job.state.stop],
                 "logprobs": self._logprobs(self.token_events[number]),
+                "reading": self.reading(job),
             }
             for number, job in enumerate(jobs)
         ]
         return {**self._head, "object": "chat.completion", "choices": choices, "usage": self.usage()}
 
+    def reading(self, job: GenerationJob) -> dict[str, Any]:
+        """The formula in an answer, and whether it is one."""
+        formula = formula_of(job.text, self.body.clean is not False)
+        return Reading(
+            latex=formula.latex,
+            removed=list(formula.removed),
+            valid=formula.valid,
+            problem=formula.problem,
+            confidence=confidence_of(formula, self.calibration, job.state.log_probability),
+        ).model_dump()
+
     def chunk(
-        self, number: int, delta: Mapping[str, Any], event: TokenEvent | None = None, finish: str | None = None
+        self,
+        number: int,
+        delta: Mapping[str, Any],
+        event: TokenEvent | None = None,
+        job: GenerationJob | None = None,
     ) -> str:
-        """One event of a stream."""
+        """One event of a stream; the last of an answer has its finished job."""
         choice = {
             "index": number,
             "delta": delta,
-            "finish_reason": finish,
+            "finish_reason": None if job is None else _FINISH_REASONS[job.state.stop],
             "logprobs": self._logprobs([event]) if event else None,
+            **({} if job is None else {"reading": self.reading(job)}),
         }
         usage = {"usage": None} if self._wants_usage() else {}
         return server_sent_event({**self._head, "object": "chat.completion.chunk", "choices": [choice], **usage})
@@ -157,7 +179,7 @@ async def _event_stream(response: ChatResponse, events: AsyncIterator) -> AsyncI
                     yield response.chunk(number, {"content": item.text}, item)
                 continue
             response.jobs.append(raise_for_outcome(item))
-            yield response.chunk(number, {}, finish=_FINISH_REASONS[item.state.stop])
+            yield response.chunk(number, {}, job=item)
         yield response.last_chunk()
     except Exception as error:  # noqa: BLE001 - the status has been sent, so every error becomes an event
         yield server_sent_event(api_error(error).body)

@@ -11,9 +11,10 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.output_formats import formula_of
+from texlens.inference.output_formats import confidence_of
 from texlens.inference.scheduling.job import GenerationJob, TokenEvent
 from texlens.latex.mathml import to_mathml
+from texlens.latex.read_formula import formula_of
 from texlens.serve.errors import ApiError, api_error
 from texlens.serve.schemas import (
     ERRORS,
@@ -51,6 +52,7 @@ def router(service: InferenceService) -> APIRouter:
         top_k: Annotated[TopK, Form()] = 0,
         repetition_penalty: Annotated[RepetitionPenalty, Form()] = 1.0,
         grammar: Annotated[bool, Form(description="Only tokens that a formula can go on with.")] = False,
+        clean: Annotated[bool, Form(description="Remove code fences, prose and math delimiters.")] = True,
         stream: Annotated[bool, Form()] = False,
     ) -> Any:
         """Read one image."""
@@ -76,21 +78,22 @@ def router(service: InferenceService) -> APIRouter:
         jobs = await service.submit(generation, tokens)
         events = tokens.events(request, jobs)
         if stream:
-            return StreamingResponse(_event_stream(service, events, start), media_type=EVENT_STREAM)
+            return StreamingResponse(_event_stream(service, events, start, clean), media_type=EVENT_STREAM)
         token_events: list[TokenEvent] = []
         async for _, item in events:
             if isinstance(item, TokenEvent):
                 token_events.append(item)
-        return await run_in_threadpool(read_response, service, raise_for_outcome(jobs[0]), token_events, start)
+        job = raise_for_outcome(jobs[0])
+        return await run_in_threadpool(read_response, service, job, token_events, start, clean)
 
     return routes
 
 
 def read_response(
-    service: InferenceService, job: GenerationJob, token_events: list[TokenEvent], start: float
+    service: InferenceService, job: GenerationJob, token_events: list[TokenEvent], start: float, clean: bool = True
 ) -> ReadResponse:
     """The answer for a finished job; `start` is the time of the request on the monotonic clock."""
-    formula = formula_of(job.text)
+    formula = formula_of(job.text, clean)
     calibration = service.scheduler.model(job.model).calibration
     mathml, problem = to_mathml(formula.text)
     return ReadResponse(
@@ -98,9 +101,10 @@ def read_response(
         raw=job.text,
         removed=list(formula.removed),
         valid=formula.valid,
+        problem=formula.problem,
         mathml=mathml,
         mathml_problem=problem,
-        confidence=formula.confidence(calibration, job.state.log_probability),
+        confidence=confidence_of(formula, calibration, job.state.log_probability),
         tokens=[TokenForm(text=event.text, probability=_probability(event)) for event in token_events if event.text],
         stop=job.state.stop,
         milliseconds=round((time.monotonic() - start) * 1000, 1),
@@ -108,7 +112,9 @@ def read_response(
     )
 
 
-async def _event_stream(service: InferenceService, events: AsyncIterator, start: float) -> AsyncIterator[str]:
+async def _event_stream(
+    service: InferenceService, events: AsyncIterator, start: float, clean: bool
+) -> AsyncIterator[str]:
     token_events: list[TokenEvent] = []
     async for _, item in events:
         if isinstance(item, TokenEvent):
@@ -117,7 +123,8 @@ async def _event_stream(service: InferenceService, events: AsyncIterator, start:
                 yield server_sent_event({"text": item.text, "probability": _probability(item)})
             continue
         try:
-            response = await run_in_threadpool(read_response, service, raise_for_outcome(item), token_events, start)
+            job = raise_for_outcome(item)
+            response = await run_in_threadpool(read_response, service, job, token_events, start, clean)
             yield server_sent_event({"done": response.model_dump()})
         except Exception as error:  # noqa: BLE001 - the status has been sent, so every error becomes an event
             yield server_sent_event(api_error(error).body)

@@ -1,64 +1,59 @@
-"""Arguments, groups and scripts."""
+import pytest
 
-from texlens.latex.parse.nodes import (
-    Delimited,
-    FontSwitch,
-    Fraction,
-    Row,
-    Scripts,
-    Symbol,
-)
+from texlens.latex.layout.formula import layout
+from texlens.latex.parse.nodes import Macro, Matrix
 from texlens.latex.parse.parser import parse
 
 
-def only(formula):
+def table(formula):
     (node,) = parse(formula).items
+    assert isinstance(node, Matrix)
     return node
 
 
-def symbols(node):
-    return [item.source for item in node.items]
+def shown(formula):
+    return "".join(glyph.character for glyph in layout(formula, system_fonts=False).glyphs)
 
 
-def test_one_and_two_are_the_arguments_of_frac12():
-    fraction = only(r"\frac12")
-    assert (fraction.numerator.source, fraction.denominator.source) == ("1", "2")
+@pytest.mark.parametrize(
+    ("formula", "gaps"),
+    [
+        (r"\begin{array}{c}a\\[2pt]b\end{array}", ((0, 0.2),)),
+        (r"\begin{array}{c}a\\ * [2pt]b\end{array}", ((0, 0.2),)),
+        (r"\begin{aligned}a\\*[1em]b\\c\\[-1em]d\end{aligned}", ((0, 1.0), (2, -1.0))),
+        (r"a\\[0,1cm]b", ((0, 0.2845),)),
+        (r"\begin{array}{c}a\\b\end{array}", ()),
+    ],
+)
+def test_option_of_a_line_end_is_the_gap_below_the_row(formula, gaps):
+    assert [row for row, _ in table(formula).gaps] == [row for row, _ in gaps]
+    assert [em for _, em in table(formula).gaps] == pytest.approx([em for _, em in gaps])
 
 
-def test_over_divides_its_whole_group():
-    row = only(r"{a + b \over c}")
-    (fraction,) = row.items
-    assert isinstance(fraction, Fraction)
-    assert symbols(fraction.numerator) == ["a", "+", "b"]
-    assert symbols(fraction.denominator) == ["c"]
+@pytest.mark.parametrize(
+    ("formula", "glyphs"),
+    [
+        (r"\begin{array}{c}a\\ [2pt]b\end{array}", "𝑎𝑏"),
+        (r"\begin{array}{c}a\\ *b\end{array}", "𝑎𝑏"),
+        (r"\begin{aligned}a\\ [2pt]b\end{aligned}", "𝑎[2𝑝𝑡]𝑏"),
+        (r"\begin{aligned}a\\ *b\end{aligned}", "𝑎𝑏"),
+        (r"\begin{matrix}a\\ *b\end{matrix}", "𝑎∗𝑏"),
+        (r"\begin{cases}a\\ [b]\end{cases}", "⎧⎪⎨⎩𝑎[𝑏]"),
+        (r"\begin{matrix}a\\*b\end{matrix}", "𝑎𝑏"),
+        (r"\begin{matrix}a\cr[2pt]b\end{matrix}", "𝑎[2𝑝𝑡]𝑏"),
+    ],
+)
+def test_spaces_after_a_line_end_count_as_in_latex_and_amsmath(formula, glyphs):
+    drawn = shown(formula)
+    assert [c for c in drawn if c not in "⎧⎪⎨⎩{"] == [c for c in glyphs if c not in "⎧⎪⎨⎩{"]
 
 
-def test_a_font_switch_before_over_reaches_the_denominator():
-    (fraction,) = only(r"{\bf a \over b}").items
-    assert isinstance(fraction.denominator.items[0], FontSwitch)
+def test_number_is_at_the_end_of_its_line():
+    rows = table(r"a\tag{1}+b\\c").rows
+    assert isinstance(rows[0][0].items[-1], Macro)
+    assert [item.source for item in rows[0][0].items[:-1]] == ["a", "+", "b"]
+    assert len(rows[1][0].items) == 1
 
 
-def test_a_switch_acts_within_its_group_only():
-    assert only(r"{\cal L}") == Row((FontSwitch("\\cal", "cal"), Symbol("L", "L", "ord")), braced=True)
-
-
-def test_primes_come_before_the_superscript():
-    scripts = only("x'^2")
-    assert isinstance(scripts, Scripts)
-    assert symbols(scripts.sup) == ["\\prime", "2"]
-
-
-def test_the_order_of_scripts_does_not_matter():
-    assert parse("x_1^2") == parse("x^2_1") == parse(r"x\sb1\sp2")
-
-
-def test_a_third_script_starts_a_new_base():
-    first, second = parse("x^a^b").items
-    assert first.base.source == "x"
-    assert second.base is None
-
-
-def test_left_and_right_hold_their_tokens():
-    fence = only(r"\left\langle x \right.")
-    assert isinstance(fence, Delimited)
-    assert (fence.left, fence.right) == ("\\langle", ".")
+def test_number_of_a_formula_of_one_line_is_at_its_end():
+    assert shown(r"\tag{A}x") == "𝑥(A)"

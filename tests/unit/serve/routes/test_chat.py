@@ -1,11 +1,13 @@
 """OpenAI's own client against the server."""
 
+import json
 import math
 
 import openai
 import pytest
 
 from tests.unit.serve.conftest import LIMIT, messages
+from texlens.inference.scheduling.job import GenerationJob
 
 
 def test_models_are_listed_with_the_default_first(client):
@@ -132,6 +134,90 @@ def test_bad_request_is_refused_with_a_reason(client, error, status, code, chang
     assert (caught.value.status_code, caught.value.code) == (status, code)
     assert "\n" not in caught.value.body["message"]
     assert client.chat.completions.create(model="base", messages=messages(), max_tokens=1).choices
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "message"),
+    [
+        (
+            {"messages": [{"role": "user", "content": 5}]},
+            "messages.0.content",
+            'input should be a valid list; send a text, or a list of parts such as {"type": "text", "text": "..."}',
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "audio"}]}]},
+            "messages.0.content.0",
+            'the type of a part is "text" or "image_url"',
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"text": "x"}]}]},
+            "messages.0.content.0",
+            'the type of a part is "text" or "image_url"',
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text"}]}]},
+            "messages.0.content.0.text",
+            "it is missing; send a text",
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "data:x"}]}]},
+            "messages.0.content.0.image_url",
+            'send an object such as {"url": "data:image/png;base64,..."}',
+        ),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": 5}}]}]},
+            "messages.0.content.0.image_url.url",
+            "send a data URL of the image, such as data:image/png;base64,...",
+        ),
+        ({"messages": [{"content": "x"}]}, "messages.0.role", "it is missing; send system, developer, user or"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content", "it is missing; send a text, or a list of parts"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop", "5 entries; send at most 4"),
+        ({"stop": ["a", 5]}, "stop.1", "input should be a valid string; send a text, or a list of at most 4"),
+        ({"stop": 5}, "stop", "send a text, or a list of at most 4"),
+        ({"messages": messages() * 17}, "messages", "17 entries; send at most 16"),
+    ],
+)
+def test_malformed_field_is_named_with_what_to_send(http, change, param, message):
+    error = http.post("/v1/chat/completions", json={"model": "base", "messages": messages()} | change).json()["error"]
+
+    assert error["param"] == param
+    assert error["message"].startswith(f"{param}: ")
+    assert message in error["message"]
+    assert "constrained" not in error["message"]
+
+
+def test_answer_says_whether_it_is_a_formula(http):
+    def choice(**fields):
+        body = {"model": "base", "messages": messages()} | fields
+        return http.post("/v1/chat/completions", json=body).json()["choices"][0]
+
+    free, constrained = choice(), choice(grammar=True)
+    assert (free["reading"]["valid"], free["reading"]["confidence"]) == (False, 0.0)
+    assert free["reading"]["problem"]
+    assert (constrained["reading"]["valid"], constrained["reading"]["problem"]) == (True, None)
+    assert constrained["message"]["content"]
+    assert choice(model="tuned", grammar=True)["reading"]["confidence"] is not None
+
+
+def test_clean_up_is_reported_and_can_be_turned_off(http, monkeypatch):
+    monkeypatch.setattr(GenerationJob, "text", "The LaTeX is: $x^2$")
+    answers = [
+        http.post("/v1/chat/completions", json={"model": "base", "messages": messages(), "clean": clean}).json()
+        for clean in (True, False)
+    ]
+    cleaned, untouched = (answer["choices"][0] for answer in answers)
+    assert cleaned["message"]["content"] == untouched["message"]["content"] == "The LaTeX is: $x^2$"
+    assert (cleaned["reading"]["latex"], cleaned["reading"]["removed"]) == ("x^2", ["prose", "math delimiters"])
+    assert (untouched["reading"]["valid"], untouched["reading"]["confidence"]) == (False, 0.0)
+
+
+def test_last_chunk_of_a_stream_says_whether_the_answer_is_a_formula(http):
+    body = {"model": "base", "messages": messages(), "stream": True, "grammar": True}
+    lines = http.post("/v1/chat/completions", json=body).text.splitlines()
+    chunks = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    readings = [chunk["choices"][0]["reading"] for chunk in chunks if "reading" in chunk["choices"][0]]
+    assert [reading["valid"] for reading in readings] == [True]
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
 
 
 def test_fields_that_change_nothing_are_accepted(client):

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from tests.unit.serve.conftest import IMAGE, LIMIT
+from texlens.inference.scheduling.job import GenerationJob
 
 
 def read(http, image=IMAGE, **fields):
@@ -19,6 +20,7 @@ def test_image_becomes_latex_with_tokens_and_confidence(http):
             "raw",
             "removed",
             "valid",
+            "problem",
             "mathml",
             "mathml_problem",
             "confidence",
@@ -37,7 +39,28 @@ def test_image_becomes_latex_with_tokens_and_confidence(http):
 
 
 def test_model_without_calibration_has_no_confidence(http):
-    assert read(http, model="base").json()["confidence"] is None
+    response = read(http, model="base", grammar="true").json()
+    assert (response["valid"], response["confidence"]) == (True, None)
+
+
+def test_reading_that_does_not_parse_has_confidence_0_and_the_reason(http):
+    response = read(http, model="base").json()
+    assert (response["valid"], response["confidence"]) == (False, 0.0)
+    assert response["problem"]
+
+
+def test_grammar_makes_a_reading_valid_at_the_token_limit(http):
+    free, constrained = read(http, model="base").json(), read(http, model="base", grammar="true").json()
+    assert (free["valid"], constrained["valid"]) == (False, True)
+    assert len(constrained["tokens"]) <= LIMIT
+
+
+def test_clean_up_can_be_turned_off(http, monkeypatch):
+    monkeypatch.setattr(GenerationJob, "text", "```latex\nx^2\n```")
+    response, untouched = read(http).json(), read(http, clean="false").json()
+    assert (response["latex"], response["removed"], response["valid"]) == ("x^2", ["code fence"], True)
+    assert (untouched["removed"], untouched["valid"], untouched["confidence"]) == ([], False, 0.0)
+    assert untouched["problem"] == "code fence around the formula; clean removes it"
 
 
 def test_tokens_are_streamed_and_the_complete_answer_follows(http):
