@@ -136,10 +136,10 @@ def outvoted(formulas: Sequence[str], mine: Sequence[Tree | None], engines: dict
     """Formulas that all accept, where the engines have one tree and we another, by kind."""
     (name, first), *others = engines.items()
     kinds: Counter[str] = Counter()
-    for i, (formula, tree, one) in enumerate(zip(formulas, mine, first, strict=True)):
-        is_alone = tree is not None and not isinstance(one, str) and tree != one
-        if is_alone and all(other[i] == one for _, other in others):
-            kind = kind_of(formula, tree, one, name) or "unexplained"
+    for i, (formula, tree, their_tree) in enumerate(zip(formulas, mine, first, strict=True)):
+        is_alone = tree is not None and not isinstance(their_tree, str) and tree != their_tree
+        if is_alone and all(other[i] == their_tree for _, other in others):
+            kind = kind_of(formula, tree, their_tree, name) or "unexplained"
             kinds[kind] += 1
     return dict(kinds.most_common())
 
@@ -171,7 +171,7 @@ def main() -> None:
         print(f"not shown by its example: {line}")
     figures: dict = {}
     for name, formulas in sets(options.folder, options.limit).items():
-        if options.sets and not any(wanted in name for wanted in options.sets):
+        if options.sets and not any(pattern in name for pattern in options.sets):
             continue
         side = our_side(formulas)
         trees = {engine: engine_trees(engine, formulas, options.node_modules) for engine in options.engines}

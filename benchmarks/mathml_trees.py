@@ -32,10 +32,22 @@ _SAME |= {"…": "...", "⋯": "···", "⟮": "(", "⟯": ")", "⦅": "(", "�
 _SAME |= {"〈": "⟨", "〉": "⟩", "◻": "□", "▫": "□", "″": "''", "‴": "'''", "⁗": "''''", "⧸": "\u0338", "∖": "\\"}
 _SAME |= {"◼": "■", "▹": "▷", "≔": ":=", "≕": "=:"}
 """Characters that programs use for one thing."""
-_MARKS = dict.fromkeys("‾ˉ_―–−\u0304\u0305\u0331", "¯") | dict.fromkeys("˙\u0307\u0323", ".") | dict.fromkeys("⏜⌢", "⏜")
-_MARKS |= {"\u0306": "˘", "˘": "˘", "\u030c": "ˇ", "ˇ": "ˇ", "ˊ": "'", "´": "'", "\u0301": "'", "ˋ": "`", "\u0300": "`"}
-_MARKS |= {"˚": "˚", "\u030a": "˚", "\u20d7": "→", "˜": "~", "\u0303": "~", "ˆ": "^", "\u0302": "^", "¨": '"'}
-_MARKS |= {"\u0308": '"', "\u20db": "...", "\u20dc": "....", "¸": "¸", "\u0327": "¸", "\u030b": "''"}
+_ACCENTS = (
+    dict.fromkeys("‾ˉ_―–−\u0304\u0305\u0331", "¯") | dict.fromkeys("˙\u0307\u0323", ".") | dict.fromkeys("⏜⌢", "⏜")
+)
+_ACCENTS |= {
+    "\u0306": "˘",
+    "˘": "˘",
+    "\u030c": "ˇ",
+    "ˇ": "ˇ",
+    "ˊ": "'",
+    "´": "'",
+    "\u0301": "'",
+    "ˋ": "`",
+    "\u0300": "`",
+}
+_ACCENTS |= {"˚": "˚", "\u030a": "˚", "\u20d7": "→", "˜": "~", "\u0303": "~", "ˆ": "^", "\u0302": "^", "¨": '"'}
+_ACCENTS |= {"\u0308": '"', "\u20db": "...", "\u20dc": "....", "¸": "¸", "\u0327": "¸", "\u030b": "''"}
 """The same among accents."""
 _FONT_WORDS = re.compile(
     r"(?:MATHEMATICAL )?(.*?) ?(?:CAPITAL|SMALL|DIGIT|EPSILON|THETA|KAPPA|PHI|RHO|PI|PARTIAL|NABLA)\b"
@@ -44,7 +56,7 @@ _FONTS = {"-tex-calligraphic": "script", "-tex-mathit": "italic", "-tex-bold-cal
 _FONTS |= {"bold-italic": "bold italic", "bold-script": "bold script", "bold-fraktur": "bold fraktur"}
 _FONTS |= {"bold-sans-serif": "sans-serif bold", "sans-serif-italic": "sans-serif italic"}
 _FONTS |= {"sans-serif-bold-italic": "sans-serif bold italic", "black-letter": "fraktur"}
-_COMBINING = frozenset(mark for mark in _MARKS if unicodedata.combining(mark))
+_COMBINING = frozenset(mark for mark in _ACCENTS if unicodedata.combining(mark))
 _STROKE = "\u0338"
 _INVISIBLE = frozenset("\u2061\u2062\u2063\u2064\u200b")
 _FLAT = frozenset(["math", "mrow", "mstyle", "mpadded", "TeXAtom", "mtd", "merror"])
@@ -82,13 +94,13 @@ def letters(tree: Tree) -> str:
 
 def counts(tree: Tree) -> Counter[str]:
     """How often each kind of item occurs."""
-    found: Counter[str] = Counter()
+    total: Counter[str] = Counter()
     for item in tree:
         if isinstance(item, tuple) and not isinstance(item, Leaf):
             if item and isinstance(item[0], str):
-                found[item[0]] += 1
-            found += counts(item)
-    return found
+                total[item[0]] += 1
+            total += counts(item)
+    return total
 
 
 # Elements to items
@@ -151,13 +163,13 @@ def _leaves(element: Element, tag: str) -> list[Any]:
     font = _FONTS.get(variant, variant) if variant else None
     out: list[Any] = []
     for character in text:
-        own = _font_of(character) or font or default
+        character_font = _font_of(character) or font or default
         for letter in _decomposed(character):
             letter = _SAME.get(letter, letter)
             if letter in _COMBINING and out:
-                out[-1] = ("limits", (out[-1],), (), (Leaf(_MARKS[letter], ""),))
+                out[-1] = ("limits", (out[-1],), (), (Leaf(_ACCENTS[letter], ""),))
             elif not letter.isspace() and (letter.isprintable() or letter == _STROKE) and letter not in _INVISIBLE:
-                out.append(Leaf(letter, own if letter.isalnum() and letter.isascii() else ""))
+                out.append(Leaf(letter, character_font if letter.isalnum() and letter.isascii() else ""))
     return out
 
 
@@ -182,7 +194,7 @@ def _font_of(character: str) -> str | None:
 
 
 def _parts(element: Element) -> list[Element]:
-    """The children that have a place of their own: KaTeX puts the invisible "apply" operator between them."""
+    """The children that have a place of their character_font: KaTeX puts the invisible "apply" operator between them."""
     return [child for child in element if not (_tag(child) == "mo" and (child.text or "") == "\u2061")]
 
 
@@ -228,8 +240,8 @@ def _mark(element: Element) -> Tree:
     """What is over or under a base: accents whichever character a program takes for them."""
     text = "".join(element.itertext()).strip()
     mark = text if len(text) == 1 else unicodedata.normalize("NFKD", text).strip()
-    if _tag(element) == "mo" and mark in _MARKS:
-        return tuple(Leaf(dot, "") for dot in _MARKS[mark]) if "." in _MARKS[mark] else (Leaf(_MARKS[mark], ""),)
+    if _tag(element) == "mo" and mark in _ACCENTS:
+        return tuple(Leaf(dot, "") for dot in _ACCENTS[mark]) if "." in _ACCENTS[mark] else (Leaf(_ACCENTS[mark], ""),)
     return _items(element, _Context(False))
 
 
