@@ -194,7 +194,7 @@ def _font_of(character: str) -> str | None:
 
 
 def _parts(element: Element) -> list[Element]:
-    """The children that have a place of their character_font: KaTeX puts the invisible "apply" operator between them."""
+    """The children that have a place: KaTeX puts the invisible "apply" operator between."""
     return [child for child in element if not (_tag(child) == "mo" and (child.text or "") == "\u2061")]
 
 
