@@ -160,11 +160,9 @@ def messages(outcome: Outcome, folder: Path) -> None:
 
 
 def nf4(outcome: Outcome, folder: Path) -> None:
-    if importlib.util.find_spec("bitsandbytes") is None:
-        assert outcome.code == 2
-        assert "bitsandbytes" in outcome.complaint
-    else:
-        done()(outcome, folder)
+    """The tiny model has no layer that is wide enough for a block; without bitsandbytes that is the complaint."""
+    assert outcome.code == 2
+    assert "wide enough to be quantized" in outcome.complaint or "bitsandbytes" in outcome.complaint
 
 
 def captions(where: str) -> Check:
@@ -249,7 +247,7 @@ CHECKS: dict[str, Check] = {
     "S3.41": streams,
     "S3.42": done("qwen3_vl_merged_model"),
     "S3.43": nf4,
-    "S3.44": done("bleu4", "rouge_l"),
+    "S3.44": done("BLEU-4", "ROUGE-L"),
     "S3.45": done("trainable"),
     "S3.46": done("trainable"),
     "S3.47": done("fitted.yaml"),

@@ -53,6 +53,7 @@ def import_(
         texlens data import linxy/LaTeX_OCR --subset small -o data/small
         texlens data import modelscope:AI-ModelScope/LaTeX_OCR --subset full --limit 1000 -o data/thousand
         texlens data import annotations/captions_val2017.json --limit 500 --captions one -o data/coco
+        texlens data import paper.pdf -o data/paper
     """
     _write("import", locals())
 

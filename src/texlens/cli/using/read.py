@@ -54,6 +54,10 @@ def read(
     crop: Annotated[
         str | None, typer.Option(metavar="L,T,R,B", help="Read this part of each image, in fractions of its size.")
     ] = None,
+    crops: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read these parts of a PDF's pages: a line of JSON with page and box each."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="Write a line of JSON an image here; images in it are skipped."),
@@ -90,6 +94,8 @@ def read(
 
         texlens read paper.pdf --pages 2-3
 
+        texlens read paper.pdf --crops paper.jsonl -o readings.jsonl
+
         texlens read scans/ -o readings.jsonl --jobs auto
     """
     from texlens.cli.using.readings import ReadingSettings, image_list, print_readings, write_readings
@@ -112,7 +118,7 @@ def read(
         trust_remote_code=trust_remote_code,
         clean=clean,
     )
-    images_to_read = image_list(images, pages, crop)
+    images_to_read = image_list(images, pages, crop, crops)
     if output is not None:
         if stream or as_json:
             raise ConfigError("-o writes JSON lines; leave out --stream and --json")

@@ -1,6 +1,5 @@
 """Reading for `texlens read`: which model, which images, and how readings are printed or written."""
 
-import io
 import json
 import os
 import sys
@@ -14,6 +13,7 @@ from texlens.cli.shared import message_console, print_json, visible
 from texlens.core.errors import ConfigError, DataError, one_line
 from texlens.data.pdf_pages import SUFFIX as PDF_SUFFIX
 from texlens.data.pdf_pages import page_numbers, pdf_pages
+from texlens.data.pdf_regions import cropped, read_regions, region_images
 from texlens.inference.bulk import STDIN, ReadingsFile, image_names
 from texlens.inference.output_formats import OutputFormat, formatted, reading_row, without_control_characters
 
@@ -85,19 +85,34 @@ class ReadingSettings:
             torch.set_num_threads(self.threads)
 
 
-def image_list(paths: Sequence[Path], pages: str | None, crop: str | None) -> list[NamedImage]:
-    """The images of files and folders.
+def image_list(
+    paths: Sequence[Path], pages: str | None, crop: str | None, crops: Path | None = None
+) -> list[NamedImage]:
+    """The images of files and folders, or the marked parts of one PDF.
 
     Raises:
-        ConfigError: --pages or --crop that mean nothing.
+        ConfigError: --pages, --crop or --crops that mean nothing.
         DataError: nothing of what was named exists, or a folder holds no image.
     """
+    if crops is not None:
+        return _regions(paths, crops, pages or crop)
     numbers = page_numbers(pages) if pages else None
     part = crop_box(crop) if crop else None
     images = [image for name in image_names(paths) for image in _images_of(name, numbers)]
     if numbers and not any(Path(path).suffix.lower() == PDF_SUFFIX for path in paths):
         raise ConfigError(f"--pages {pages}: none of the files is a PDF; leave it out")
     return images if part is None else [replace(image, open=_cropped(image.open, part)) for image in images]
+
+
+def _regions(paths: Sequence[Path], crops: Path, other: str | None) -> list[NamedImage]:
+    """The parts of a PDF that a file of regions names."""
+    if other or len(paths) != 1 or paths[0].suffix.lower() != PDF_SUFFIX:
+        raise ConfigError("--crops goes with one PDF, and without --pages and --crop")
+    pdf, regions = paths[0], read_regions(crops)
+    images = region_images(pdf, regions)
+    return [
+        NamedImage(region.name(pdf), lambda image=image: image) for region, image in zip(regions, images, strict=True)
+    ]
 
 
 def _images_of(name: str, pages: Sequence[int] | None) -> list[NamedImage]:
@@ -130,19 +145,8 @@ def _cropped(
     open_image: "Callable[[], LazyImage]", part: tuple[float, float, float, float]
 ) -> "Callable[[], LazyImage]":
     def open_part() -> "LazyImage":
-        from texlens.data.sample import LazyImage
-
         image = open_image()
-
-        def read() -> bytes:
-            pixels = image.load()
-            left, top, right, bottom = part
-            box = (left * pixels.width, top * pixels.height, right * pixels.width, bottom * pixels.height)
-            data = io.BytesIO()
-            pixels.crop((int(box[0]), int(box[1]), max(1, round(box[2])), max(1, round(box[3])))).save(data, "PNG")
-            return data.getvalue()
-
-        return LazyImage(read, image.where)
+        return cropped(image, part, image.where)
 
     return open_part
 

@@ -13,6 +13,7 @@ from texlens.data.readers.formats.image_folder import IMAGE_FOLDER
 from texlens.data.readers.formats.inkml import INKML
 from texlens.data.readers.formats.label_lists import LABEL_LISTS
 from texlens.data.readers.formats.parquet import PARQUET
+from texlens.data.readers.formats.pdf import PDF
 from texlens.data.readers.formats.records import RECORDS
 from texlens.data.readers.hub import fetch_modelscope, list_hub_splits, open_hub
 from texlens.data.readers.location import HUGGING_FACE, MODELSCOPE, local_path
@@ -20,7 +21,7 @@ from texlens.data.readers.protocol import DataFormat, ReadOptions, Source
 
 FORMATS = {
     format.name: format
-    for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, LABEL_LISTS, INKML, CSV, RECORDS, CONVERSATIONS)
+    for format in (PARQUET, IM2LATEX, COCO, IMAGE_FOLDER, LABEL_LISTS, PDF, INKML, CSV, RECORDS, CONVERSATIONS)
 }
 """In the order in which they are tried: first those that are recognized by a name. A new format is one more here."""
 ALIASES = {"messages": "conversations", "sharegpt": "conversations", "llava": "conversations", "hf": "parquet"}

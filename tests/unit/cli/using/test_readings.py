@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.fixtures.drawn_images import drawn
+from tests.unit.data.test_pdf_regions import write_paper
 from texlens.cli.using.readings import ReadingSettings, crop_box, image_list, print_readings, write_readings
 from texlens.core.errors import ConfigError, DataError, RunError
 from texlens.inference.bulk import ReadingsFile
@@ -169,3 +170,18 @@ def test_pages_without_a_pdf_are_refused(images, tmp_path):
     images("a")
     with pytest.raises(ConfigError, match="none of the files is a PDF"):
         image_list([tmp_path / "a.png"], "1", None)
+
+
+def test_parts_of_a_pdf_are_named_by_page_and_box(tmp_path):
+    pytest.importorskip("pypdfium2")
+    paper = write_paper(tmp_path / "paper.pdf")
+    (tmp_path / "parts.jsonl").write_text('{"page": 1, "box": [0, 0, 0.5, 0.5]}\n{"page": 1}\n')
+    images = image_list([paper], None, None, tmp_path / "parts.jsonl")
+    assert [image.name for image in images] == [f"{paper}#page=1&box=0,0,0.5,0.5", f"{paper}#page=1"]
+    assert images[0].open().size[0] == images[1].open().size[0] // 2
+
+
+def test_parts_go_with_one_pdf_alone(tmp_path):
+    (tmp_path / "parts.jsonl").write_text('{"page": 1}\n')
+    with pytest.raises(ConfigError, match="--crops goes with one PDF"):
+        image_list([tmp_path / "a.png"], None, None, tmp_path / "parts.jsonl")
