@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from texlens.config.load import load_config
+
 nbformat = pytest.importorskip("nbformat")
 nbclient = pytest.importorskip("nbclient")
 pytest.importorskip("ipykernel")
@@ -31,3 +33,39 @@ def test_the_quickstart_notebook_runs(tmp_path, monkeypatch):
     assert "exact match" in printed
     assert "no GPU here" in printed
     assert (tmp_path / "runs" / "notebook" / "report.html").is_file()
+
+
+def cell(text):
+    """The code cell that holds a text."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    return next(cell.source for cell in notebook.cells if cell.cell_type == "code" and text in cell.source)
+
+
+def test_texlens_is_installed_from_the_clone_or_from_the_repository(tmp_path, monkeypatch):
+    clone = tmp_path / "clone"
+    (clone / "src/texlens").mkdir(parents=True)
+    (clone / "notebooks").mkdir()
+    code = cell("REPOSITORY").replace("<repository>", "https://git.example/texlens")
+    installed = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("subprocess.run", lambda command, check: installed.append(command[-1]))
+    for folder in (clone / "notebooks", tmp_path):
+        monkeypatch.chdir(folder)
+        exec(code, {})
+    assert installed == [f"texlens[gpu] @ {clone.as_uri()}", "texlens[gpu] @ git+https://git.example/texlens"]
+
+
+def test_without_an_address_the_first_cell_asks_for_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="write the repository's address into REPOSITORY"):
+        exec(cell("REPOSITORY"), {})
+
+
+@pytest.mark.parametrize("dtype", ["float16", "auto"])
+def test_the_run_for_a_t4_is_a_valid_run_file(dtype, tmp_path, monkeypatch):
+    """A T4 and Kaggle's and Colab's GPUs before Ampere get float16."""
+    monkeypatch.chdir(tmp_path)
+    exec(cell('Path("qwen.yaml")'), {"Path": Path, "DTYPE": dtype, "GPU": False, "texlens": lambda *arguments: ""})
+    config = load_config(tmp_path / "qwen.yaml")
+    assert (config.model.dtype, config.base.quantize, config.train.steps) == (dtype, "nf4", 60)

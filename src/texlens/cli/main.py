@@ -17,6 +17,7 @@ from texlens.cli.training import init, models, plan, recipes, runs, sweep, train
 from texlens.cli.using import doctor, export, push, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
 from texlens.core.errors import Interrupted, TexlensError, one_line
+from texlens.core.language import translated
 from texlens.core.version import VERSION
 from texlens.training.distributed.launch import RENDEZVOUS
 
@@ -97,11 +98,12 @@ def main() -> None:
             load_dotenv()
             app(standalone_mode=True)
     except TexlensError as error:
-        print(f"texlens: {one_line(error)}", file=sys.stderr)
+        print(translated(f"texlens: {one_line(error)}"), file=sys.stderr)
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
     except SystemExit as stop:
         if stop.code == STOPPED and not isinstance(stop, Interrupted) and RENDEZVOUS not in os.environ:
-            print("texlens: stopped; `texlens train --resume RUN` goes on with a training", file=sys.stderr)
+            stopped = "texlens: stopped; `texlens train --resume RUN` goes on with a training"
+            print(translated(stopped), file=sys.stderr)
         raise

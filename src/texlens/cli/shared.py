@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
+from rich.table import Table
 
 from texlens.core.errors import ConfigError
+from texlens.core.language import translated
 from texlens.core.notes import print_note
 
 SPLITS = ("train", "validation", "test")
@@ -56,9 +58,25 @@ class SafeConsole(Console):
     """A console that shows control characters of data, such as escape sequences in a label, instead of sending them to
     the terminal. Texts are no markup: a folder may be called `[bold]`."""
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Texts, and the headings and names in tables, are printed in the language of `TEXLENS_LANG`."""
+        super().print(*(_in_language(value) for value in objects), **options)
+
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def _in_language(value: Any) -> Any:
+    if isinstance(value, str):
+        return translated(value)
+    if isinstance(value, Table):
+        for column in value.columns:
+            column.header = _in_language(column.header)
+        names = value.columns[0] if value.columns else None
+        if names is not None:
+            names._cells = [_in_language(cell) for cell in names._cells]
+    return value
 
 
 def visible(text: str) -> str:

@@ -84,7 +84,7 @@ def s1_trained(outcome: Outcome, folder: Path) -> None:
 
 
 def s1_compared(outcome: Outcome, folder: Path) -> None:
-    done("exact_match")(outcome, folder)
+    done("Exact match")(outcome, folder)
     rows = load_split(str(folder / "linxy/LaTeX_OCR"), subset="synthetic_handwrite", split="test@222[:0.002]")
     assert rows.texts() == script_rows("test", folder)
     places = [outcome.out.index(f"[{row}]") for row in rows.ids()]
@@ -193,8 +193,8 @@ CHECKS: dict[str, Check] = {
     "S1.36": page,
     "S1.37": done("50 rows", "a + b = c"),
     "S1.38": done("train", "50", "validation", "30"),
-    "S1.39": done("models/Qwen3-VL-4B-Instruct"),
-    "S1.40": done("trainable", "GiB", "2 ×"),
+    "S1.39": done("Qwen3-VL-4B-Instruct"),
+    "S1.40": done("trainable", "on each of 2 GPUs"),
     "S1.41": done("94,371,840", "trainable"),
     "S1.42": page,
     "S1.43": done("Transcribe"),
@@ -265,12 +265,12 @@ CHECKS: dict[str, Check] = {
     "S4.33": trained(S4_RUN, 496),
     "S4.34": trained(f"{S4_RUN}-2", 496),
     "S4.35": logged(S4_RUN, "loss", "learning_rate", "grad_norm"),
-    "S4.36": recorded(S4_RUN, "seconds", "samples_per_s", "loss"),
+    "S4.36": recorded(S4_RUN, "seconds", "samples_per_s", "final_loss"),
     "S4.37": tracked(f"{S4_RUN}-3", 496, "swanlab"),
     "S4.38": reading,
     "S4.39": reading,
     "S4.40": done("no such folder", code=2),
-    "S4.41": done("cider", "reference"),
+    "S4.41": done("CIDEr", "reference"),
     "S4M.11": trained("runs/qwen3-vl-4b_coco-caption_moe-lora", 496),
     "S4M.12": reading,
     "S5.30": done("51,521,536 trainable", "GiB"),
