@@ -57,6 +57,10 @@ def _check_name(name: str) -> None:
         raise DataError(f"image {name[:60]!r}…: a file name of {len(encoded):,} bytes; no file has such a name")
 
 
-@lru_cache(maxsize=4096)
 def _real(folder: str) -> str:
+    return _real_of_absolute(os.path.abspath(folder))
+
+
+@lru_cache(maxsize=4096)
+def _real_of_absolute(folder: str) -> str:
     return os.path.realpath(folder)

@@ -30,3 +30,10 @@ def test_a_link_out_of_the_folder_is_named(tmp_path):
     (tmp_path / "in" / "a.txt").symlink_to(tmp_path / "a.txt")
     with pytest.raises(DataError, match=r"text 'a.txt' is outside"):
         check_inside(tmp_path / "in", tmp_path / "in" / "a.txt", "a.txt", "text")
+
+
+def test_a_relative_folder_is_that_of_the_working_directory_of_the_call(tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        (tmp_path / name / "images").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / name)
+        assert image_path(Path(), "images/a.png", allow_outside=False) == Path("images/a.png")
