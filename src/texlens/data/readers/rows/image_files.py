@@ -58,7 +58,8 @@ def _check_name(name: str) -> None:
 
 
 def _real(folder: str) -> str:
-    return _real_of_absolute(os.path.abspath(folder))
+    """Not by `abspath`, which would remove `link/..` without following the link."""
+    return _real_of_absolute(os.path.join(os.getcwd(), folder))
 
 
 @lru_cache(maxsize=4096)

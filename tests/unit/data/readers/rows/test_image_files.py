@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from texlens.core.errors import DataError
@@ -37,3 +39,11 @@ def test_a_relative_folder_is_that_of_the_working_directory_of_the_call(tmp_path
         (tmp_path / name / "images").mkdir(parents=True)
         monkeypatch.chdir(tmp_path / name)
         assert image_path(Path(), "images/a.png", allow_outside=False) == Path("images/a.png")
+
+
+def test_a_step_up_from_a_linked_folder_is_outside(tmp_path):
+    (tmp_path / "elsewhere/inner").mkdir(parents=True)
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows/link").symlink_to(tmp_path / "elsewhere/inner")
+    with pytest.raises(DataError, match="is outside"):
+        image_path(tmp_path / "rows", "link/../secret.png", allow_outside=False)
