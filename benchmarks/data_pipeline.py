@@ -113,7 +113,7 @@ def _measured(stage: Stage, at: Path, rows: int) -> dict:
         "rows_per_second": round(rows / seconds),
         "peak_memory_gib": round(used.ru_maxrss * 1024 / 2**30, 3),
         "exit_code": child.returncode,
-        "said": output.splitlines()[-1] if output else "",
+        "output": output.splitlines()[-1] if output else "",
     }
 
 

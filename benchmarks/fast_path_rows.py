@@ -17,7 +17,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from texlens.inputs.example import IGNORED, Example
+from texlens.core.labels import IGNORE_INDEX
+from texlens.inputs.example import Example
 from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
 from texlens.models.load import random_model
@@ -48,7 +49,7 @@ def made_examples(count: int, patch: int) -> list[Example]:
         prompt = [1, *text(10), START, *[IMAGE] * (height * width // 4), END, *text(12)]
         answer_ids = [*text(answer), 2]
         pixels = numbers.integers(0, 256, (height * width, 3 * patch * patch), dtype=np.uint8)
-        labels = [IGNORED] * len(prompt) + answer_ids
+        labels = [IGNORE_INDEX] * len(prompt) + answer_ids
         examples.append(Example([*prompt, *answer_ids], labels, (1, height, width), str(number), pixels))
     return examples
 

@@ -40,10 +40,11 @@ from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter, build_plan
 from texlens.config.load import build_config
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.build import build_splits
 from texlens.inputs.dataset import ExampleDataset
-from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.example import Example
 from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.pack import PackSpec
 from texlens.inputs.packed_collator import PackCollator
@@ -314,7 +315,7 @@ def with_grammar(examples: list[Example]) -> list[Example]:
             symbol = int(follows[symbol, choice])
         prompt = example.input_ids[: -example.answer_tokens]
         answer = [*symbols, 2]
-        labels = [IGNORED] * len(prompt) + answer
+        labels = [IGNORE_INDEX] * len(prompt) + answer
         replaced.append(dataclasses.replace(example, input_ids=[*prompt, *answer], labels=labels))
     return replaced
 

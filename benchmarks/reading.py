@@ -94,7 +94,7 @@ def resumed(folder: Path, out: Path, jobs: str) -> dict:
             "highest": round(max(memory)),
         },
         "exit_code": child.returncode,
-        "said": output.strip(),
+        "output": output.strip(),
         "complaint": " ".join(complaint.split())[-400:],
     }
 

@@ -31,13 +31,14 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 from fast_path_rows import END, GIB, IMAGE, PAD, RANK, START, base_model, settings_of, text_projections
 
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.lazy_image import LazyImage
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import EnginePlan, engine_bytes, plan_for_rows
 from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead
-from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.example import Example
 from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.patching.processes import PatchProcesses
 from texlens.models.families import family_of
@@ -82,7 +83,7 @@ class Rows:
         tokens = np.random.default_rng(number).integers(1000, 100_000, TEXT_BEFORE + TEXT_AFTER).tolist()
         count = grid[1] * grid[2] // self.geometry.merge_size**2
         ids = [*tokens[:TEXT_BEFORE], START, *[IMAGE] * count, END, *tokens[TEXT_BEFORE:]]
-        return Example(ids, [IGNORED] * len(ids), grid, str(number), patches)
+        return Example(ids, [IGNORE_INDEX] * len(ids), grid, str(number), patches)
 
 
 @dataclass(eq=False)

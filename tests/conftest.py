@@ -20,13 +20,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 """The same examples in every run, so that a change is judged by itself; HYPOTHESIS_PROFILE=explore draws new ones."""
 
 _SRC = Path(__file__).parents[1] / "src"
-_CHECKED = ("texlens/kernels", "texlens/models/packed")
+_CHECKED = ("texlens/kernels/", "texlens/models/packed/")
+
+
+def _is_checked(file: Path) -> bool:
+    name = file.relative_to(_SRC).as_posix()
+    return name.startswith(_CHECKED) or "from jaxtyping import" in file.read_text()
 
 
 def _checked_modules() -> list[str]:
     """Modules whose shape annotations are checked at every call; Triton compiles from source and is left out."""
-    files = (file for folder in _CHECKED for file in (_SRC / folder).rglob("*.py") if "triton" not in file.stem)
-    return [".".join(file.relative_to(_SRC).with_suffix("").parts) for file in files if file.stem != "__init__"]
+    files = (file for file in _SRC.rglob("*.py") if "triton" not in file.stem and file.stem != "__init__")
+    return [".".join(file.relative_to(_SRC).with_suffix("").parts) for file in files if _is_checked(file)]
 
 
 jaxtyping.install_import_hook(_checked_modules(), "beartype.beartype")

@@ -397,7 +397,7 @@ def test_predictions_of_a_model_that_looped_are_read_again(texlens, trained):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = texlens("evaluate", trained, "--json")
     assert done.code == 0, done.err
-    assert done.json["scores"]["loops"]["value"] == 1.0
+    assert done.json["scores"]["repetition"]["value"] == 1.0
 
 
 def test_damaged_conditions_beside_predictions_only_mean_reading_again(texlens, trained, loaded):

@@ -17,7 +17,7 @@ from texlens.latex.parse.tokens import canonical_spacing
 from texlens.latex.render.formats import render_png
 
 SCORES = {
-    *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops"),
+    *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "repetition"),
 }
 NEEDS = {
     "a hub": ("models download", "linxy/LaTeX_OCR", "modelscope:"),

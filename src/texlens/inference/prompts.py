@@ -6,9 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.sample import Sample
 from texlens.inputs.chat_template import PromptStyle
-from texlens.inputs.example import IGNORED, Example, ReadPatches, build_prompt
+from texlens.inputs.example import Example, ReadPatches, build_prompt
 from texlens.inputs.image_patches import image_to_patches, image_to_raw_patches
 from texlens.inputs.padded_collator import Collator
 from texlens.models.processor import Processor
@@ -35,7 +36,7 @@ def prompt_example(
     example = build_prompt(
         sample, processor.tokenizer, processor.geometry, style, patchify=patchify, read_patches=read_patches
     )
-    return replace(example, labels=[IGNORED] * len(example))
+    return replace(example, labels=[IGNORE_INDEX] * len(example))
 
 
 def model_inputs(processor: Processor, prompts: Sequence[Example], device: torch.device) -> dict[str, Tensor]:

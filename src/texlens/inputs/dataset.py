@@ -11,10 +11,11 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from texlens.core.errors import DataError
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
 from texlens.data.sample import LazyImage, RejectedRow, Sample
-from texlens.inputs.example import IGNORED, Example, Patchify, build_example
+from texlens.inputs.example import Example, Patchify, build_example
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.inputs.image_patches import image_to_patches
 
@@ -93,7 +94,7 @@ class ExampleDataset(Dataset):
         blank = Sample("stand-in", LazyImage.from_bytes(png.getvalue(), "stand-in"), "-")
         example = self._example(blank, pixels=True)
         prompt = example.input_ids[: -example.answer_tokens]
-        return Example(prompt, [IGNORED] * len(prompt), example.grid, example.sample_id, example.patches)
+        return Example(prompt, [IGNORE_INDEX] * len(prompt), example.grid, example.sample_id, example.patches)
 
     def _example(self, sample: Sample, **options) -> Example:
         return build_example(

@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import PreTrainedTokenizerBase
 
 from texlens.core.errors import DataError
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import LazyImage, Sample
 from texlens.inputs.chat_template import PromptStyle, answer_ids, conversation
@@ -20,8 +21,6 @@ if TYPE_CHECKING:  # torch takes seconds to load, and reading without it needs t
 
     from texlens.inputs.feature_cache import FeatureStore
 
-IGNORED = -100
-"""The label of a token without loss."""
 Patchify = Callable[[Image.Image, ImageGeometry], tuple[np.ndarray, tuple[int, int, int]]]
 """`image_to_patches`, or `image_to_raw_patches` for packs."""
 ReadPatches = Callable[[LazyImage, ImageGeometry], tuple[np.ndarray, tuple[int, int, int]]]
@@ -61,7 +60,7 @@ class Example:
 
     @property
     def answer_tokens(self) -> int:
-        return sum(label != IGNORED for label in self.labels)
+        return sum(label != IGNORE_INDEX for label in self.labels)
 
 
 def build_example(
@@ -88,7 +87,7 @@ def build_example(
     )
     with error_context(sample):
         answer = answer_ids(tokenizer, sample.text)
-    labels = answer if sample.is_trained else [IGNORED] * len(answer)
+    labels = answer if sample.is_trained else [IGNORE_INDEX] * len(answer)
     return replace(example, input_ids=example.input_ids + answer, labels=example.labels + labels)
 
 
@@ -134,7 +133,7 @@ def build_prompt(
         spans = conversation(tokenizer, sample, style, counts)
     return Example(
         [token for span in spans for token in span.ids],
-        [token if span.is_answer else IGNORED for span in spans for token in span.ids],
+        [token if span.is_answer else IGNORE_INDEX for span in spans for token in span.ids],
         grids[0],
         sample.id,
         (patches[0] if len(patches) == 1 else np.concatenate(patches)) if patches else None,

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Int, Int32
 from torch import Tensor
 
-from texlens.inputs.example import IGNORED, Example
+from texlens.core.labels import IGNORE_INDEX
+from texlens.inputs.example import Example
 
 Pack = dict[str, Any]
 """What `lay` returns, by name:
@@ -71,7 +73,7 @@ def build_pack(examples: Sequence[Example], spec: PackSpec) -> Pack:
     return pack
 
 
-def mrope_positions(example: Example, image_token_id: int, merge: int) -> np.ndarray:
+def mrope_positions(example: Example, image_token_id: int, merge: int) -> Int32[np.ndarray, "3 T"]:
     """Positions [3, T] of one example: text counts on in all three, an image in rows and columns from where it stands.
 
     Source: Qwen2-VL (arXiv:2409.12191), as transformers' `get_rope_index` lays stills.
@@ -106,16 +108,16 @@ def _text(examples: Sequence[Example], spec: PackSpec) -> Pack:
     total = sum(lengths)
     padded = _up(total, spec.token_multiple)
     ids = np.full(padded, spec.pad_token_id, np.int32)
-    labels = np.full(padded + 1, IGNORED, np.int64)
+    labels = np.full(padded + 1, IGNORE_INDEX, np.int64)
     positions = np.zeros((3, padded), np.int32)
     ends = np.cumsum([0, *lengths])
     for example, start, end in zip(examples, ends[:-1], ends[1:], strict=True):
         ids[start:end] = example.input_ids
         labels[start:end] = example.labels
-        labels[start] = IGNORED
+        labels[start] = IGNORE_INDEX
         positions[:, start:end] = mrope_positions(example, spec.image_token_id, spec.merge_size)
     positions[:, total:] = np.arange(padded - total)
-    rows = np.flatnonzero(labels[1:] != IGNORED)
+    rows = np.flatnonzero(labels[1:] != IGNORE_INDEX)
     return {
         "ids": torch.from_numpy(ids),
         "positions": torch.from_numpy(positions),
@@ -192,14 +194,16 @@ def _patches(
     return pack | {"patches": torch.from_numpy(patches), "cells": torch.from_numpy(cells)}, tower_rows
 
 
-def _cells(rows: int, columns: int, merge: int) -> np.ndarray:
+def _cells(rows: int, columns: int, merge: int) -> Int[np.ndarray, "2 patches"]:
     """Row and column [2, rows x columns] of the patches, in blocks of merge x merge."""
     block = (rows // merge, merge, columns // merge, merge)
     both = np.broadcast_arrays(np.arange(rows)[:, None], np.arange(columns))
     return np.stack([axis.reshape(block).swapaxes(1, 2).ravel() for axis in both])
 
 
-def _windows(grids: Sequence[tuple[int, int, int]], side: int, merge: int) -> tuple[np.ndarray, np.ndarray]:
+def _windows(
+    grids: Sequence[tuple[int, int, int]], side: int, merge: int
+) -> tuple[Int[np.ndarray, " merged"], Int[np.ndarray, " bounds"]]:
     """Merged patches of all images in the order of their attention windows, and the windows' bounds in patches.
 
     Windows are side x side merged patches, cut off at the image's edges. Source: Qwen2.5-VL (arXiv:2502.13923).
@@ -216,7 +220,7 @@ def _windows(grids: Sequence[tuple[int, int, int]], side: int, merge: int) -> tu
     return np.concatenate(orders), np.cumsum([0, *np.concatenate(sizes)]) * merge**2
 
 
-def _table(cells: np.ndarray, sizes: np.ndarray, side: int) -> Pack:
+def _table(cells: Int[np.ndarray, "2 patches"], sizes: Int[np.ndarray, "2 patches"], side: int) -> Pack:
     """Bilinear reading of a square table of positions whose corners are the image's corners."""
     position = cells.astype(np.float32) * (side - 1) / np.maximum(sizes - 1, 1).astype(np.float32)
     low = np.floor(position).astype(np.int64)
@@ -229,7 +233,7 @@ def _table(cells: np.ndarray, sizes: np.ndarray, side: int) -> Pack:
     }
 
 
-def _ends(ends: np.ndarray, padded: int) -> Tensor:
+def _ends(ends: Int[np.ndarray, " bounds"], padded: int) -> Int32[Tensor, " bounds_and_padding"]:
     """Bounds as int32, with the padding as a last segment, empty where there is none."""
     return torch.from_numpy(np.append(ends, padded).astype(np.int32))
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from texlens.core.errors import DataError
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.sample import RejectedRow
-from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.example import Example
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Collator:
     def _tokens(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         longest = max(len(example) for example in examples)
         ids_BL = torch.full((len(examples), longest), self.pad_token_id)
-        labels_BL = torch.full((len(examples), longest), IGNORED)
+        labels_BL = torch.full((len(examples), longest), IGNORE_INDEX)
         mask_BL = torch.zeros((len(examples), longest), dtype=torch.long)
         for row, example in enumerate(examples):
             filled = slice(longest - len(example), None) if self.left else slice(len(example))

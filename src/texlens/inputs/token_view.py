@@ -11,9 +11,10 @@ from rich.text import Text
 from transformers import PreTrainedTokenizerBase
 
 from texlens.core.errors import DataError, one_line
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
-from texlens.inputs.example import IGNORED, build_example
+from texlens.inputs.example import build_example
 from texlens.inputs.special_tokens import IMAGE_TOKEN
 
 COLORS = {"trained": "bold green", "prompt": "dim", "image": "cyan"}
@@ -189,7 +190,7 @@ def _text_spans(tokenizer: PreTrainedTokenizerBase, runs: Sequence[TokenRun]) ->
 def _runs(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], labels: Sequence[int]) -> list[TokenRun]:
     runs: list[TokenRun] = []
     for token_id, label in zip(ids, labels, strict=True):
-        run = TokenRun(str(tokenizer.decode([token_id])), token_id, None if label == IGNORED else label)
+        run = TokenRun(str(tokenizer.decode([token_id])), token_id, None if label == IGNORE_INDEX else label)
         last = runs[-1] if runs else None
         if last and (last.id, last.label) == (run.id, run.label):
             runs[-1] = TokenRun(run.token, run.id, run.label, last.count + 1)

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from texlens.core.errors import ConfigError
+from texlens.core.notes import print_note
 from texlens.metrics.bleu import BLEU_SIGNATURE, BLEU_STATISTICS, bleu_of_sums, bleu_statistics
 from texlens.metrics.captions import caption_bleu_statistics, caption_rouge_l, caption_words, references
 from texlens.metrics.cider import cider_of_set
@@ -132,8 +133,8 @@ METRICS: tuple[AnyMetric, ...] = (
         "lower",
     ),
     Metric(
-        "loops",
-        "Loops",
+        "repetition",
+        "Repetition",
         "Share of rows that repeat a unit of 1 to 8 tokens at least 6 times over at least 12 tokens, "
         "more than twice as long as the reference does.",
         lambda row: has_loop(row.reference_tokens, row.text_tokens),
@@ -262,11 +263,12 @@ SETS: Mapping[str, tuple[str, ...]] = {
     "formulas": (
         *("exact_match", "exact_match_raw", "exact_match_canonical", "exact_match_spaceless", "exact_match_picture"),
         *("within_1", "within_2", "within_3", "edit_similarity", "character_error_rate", "bleu4", "rouge_l"),
-        *("cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact", "valid", "length_limit", "loops"),
+        *("cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact", "valid", "length_limit", "repetition"),
     ),
-    "captions": ("exact_match", "caption_bleu4", "caption_rouge_l", "cider", "length_limit", "loops"),
+    "captions": ("exact_match", "caption_bleu4", "caption_rouge_l", "cider", "length_limit", "repetition"),
 }
 """Metrics for a task, by name; `all` is everything but the caption scores."""
+OLD_NAMES: Mapping[str, str] = {"loops": "repetition"}
 _EVERY = (*METRICS, *CAPTION_METRICS, *SLIP_METRICS)
 
 
@@ -281,6 +283,9 @@ def chosen_metrics(names: str | Sequence[str], key: str = "--metrics") -> tuple[
         ConfigError: no metric of that name; `key` is the setting that named it.
     """
     requested = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
+    for old in OLD_NAMES.keys() & set(requested):
+        print_note(f"{key}: {old} is the old name of {OLD_NAMES[old]}; it still works but will be removed")
+    requested = [OLD_NAMES.get(name, name) for name in requested]
     known = [*SETS, *sorted(metric.name for metric in _EVERY)]
     if unknown := [name for name in requested if name not in known]:
         near = difflib.get_close_matches(unknown[0], known, 1, 0.6)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from texlens.core.labels import IGNORE_INDEX
 from texlens.kernels.loss.label_loss import label_loss
 from texlens.models.families import Family
 from texlens.planner.memory_tracker import MemoryTracker
@@ -150,7 +151,7 @@ def patch_size(base: PreTrainedModel) -> int:
 
 def make_labels(batch: Batch) -> torch.Tensor:
     """Real labels at the end of each row, in all as many as the batch has."""
-    labels_BL = torch.full((batch.rows, batch.length), -100)
+    labels_BL = torch.full((batch.rows, batch.length), IGNORE_INDEX)
     for row, count in enumerate(_split_evenly(batch.labels, batch.rows)):
         labels_BL[row, batch.length - count :] = 1
     return labels_BL

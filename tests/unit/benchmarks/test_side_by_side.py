@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
-from texlens.inputs.example import IGNORED
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
 
@@ -53,7 +53,7 @@ def test_a_padded_batch_has_the_rows_and_nothing_else() -> None:
     short, long = sorted(fast_path_rows.made_examples(2, 2), key=len)
     batch = fast_path_peers.padded_batch([short, long], geometry)
     assert batch["input_ids"][0, : len(short)].tolist() == short.input_ids
-    assert set(batch["labels"][0, len(short) :].tolist()) == {IGNORED}
+    assert set(batch["labels"][0, len(short) :].tolist()) == {IGNORE_INDEX}
     tokens, labels, patches, padded = fast_path_peers.counts(batch)
     assert tokens == len(short) + len(long)
     assert labels == short.answer_tokens + long.answer_tokens

@@ -37,7 +37,7 @@ def test_systems_score_as_they_do_alone():
 def test_every_score_has_a_paired_difference():
     pair = compare({"base": rows(5), "adapter": rows(20)}).pairs[0]
     assert pair.differences["edit_similarity"].value == pytest.approx(0.5)
-    assert pair.differences["loops"].value == 0
+    assert pair.differences["repetition"].value == 0
 
 
 def test_a_paired_interval_is_tighter_than_the_systems_own():

@@ -83,8 +83,8 @@ def test_small_p_values_are_not_shown_as_zero():
 
 
 def test_verdict_follows_the_direction_and_the_interval():
-    exact, loops = metric_named("exact_match"), metric_named("loops")
+    exact, repetition = metric_named("exact_match"), metric_named("repetition")
     assert verdict(exact, Interval(0.2, 0.1, 0.3)) == "better"
-    assert verdict(loops, Interval(0.2, 0.1, 0.3)) == "worse"
-    assert verdict(loops, Interval(-0.2, -0.3, -0.1)) == "better"
+    assert verdict(repetition, Interval(0.2, 0.1, 0.3)) == "worse"
+    assert verdict(repetition, Interval(-0.2, -0.3, -0.1)) == "better"
     assert verdict(exact, Interval(0.2, -0.1, 0.3)) == "unsure"

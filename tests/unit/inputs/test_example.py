@@ -6,10 +6,11 @@ import pytest
 from tests.fixtures.tiny_tokenizer import tiny_tokenizer
 from tests.unit.data.pictures import png
 from texlens.core.errors import DataError
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import LazyImage, Sample, Turn
 from texlens.inputs.chat_template import answer_ids, prompt_ids
-from texlens.inputs.example import IGNORED, build_example
+from texlens.inputs.example import build_example
 
 GEOMETRY = ImageGeometry(8, 2, 2, 256, 100_000)
 
@@ -82,8 +83,8 @@ def test_only_answers_that_are_trained_on_carry_labels():
     tokenizer = tiny_tokenizer()
     history = (Turn("user", "left"), Turn("assistant", "BAD", is_trained=False))
     example = build_example(replace(sample(prompt="right"), history=history), tokenizer, GEOMETRY, "Read")
-    assert [label for label in example.labels if label != IGNORED] == answer_ids(tokenizer, "x^2")
+    assert [label for label in example.labels if label != IGNORE_INDEX] == answer_ids(tokenizer, "x^2")
     history = (Turn("user", "left"), Turn("assistant", "y"))
     row = replace(sample(prompt="right"), history=history, is_trained=False)
     example = build_example(row, tokenizer, GEOMETRY, "Read")
-    assert [label for label in example.labels if label != IGNORED] == answer_ids(tokenizer, "y")
+    assert [label for label in example.labels if label != IGNORE_INDEX] == answer_ids(tokenizer, "y")

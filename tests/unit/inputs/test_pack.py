@@ -1,6 +1,7 @@
 import numpy as np
 
-from texlens.inputs.example import IGNORED, Example
+from texlens.core.labels import IGNORE_INDEX
+from texlens.inputs.example import Example
 from texlens.inputs.pack import PackSpec, build_pack
 
 IMAGE, PAD = 9, 0
@@ -11,7 +12,7 @@ def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) 
     rows, columns = grid
     prompt = [1, *[IMAGE] * (rows * columns // 4), 2]
     patches = np.full((rows * columns, 12), fill, np.uint8)
-    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, (1, rows, columns), name, patches)
+    return Example([*prompt, *answer], [IGNORE_INDEX] * len(prompt) + answer, (1, rows, columns), name, patches)
 
 
 def test_a_pack_holds_its_examples_end_to_end():

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from texlens.core.errors import DataError
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.sample import RejectedRow
-from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.example import Example
 from texlens.inputs.pack import PackSpec
 from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset, assign_packs, bin_pack
 
@@ -17,7 +18,7 @@ def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) 
     rows, columns = grid
     prompt = [1, *[IMAGE] * (rows * columns // 4), 2]
     patches = np.full((rows * columns, 12), fill, np.uint8)
-    return Example([*prompt, *answer], [IGNORED] * len(prompt) + answer, (1, rows, columns), name, patches)
+    return Example([*prompt, *answer], [IGNORE_INDEX] * len(prompt) + answer, (1, rows, columns), name, patches)
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(10, 100))
@@ -45,7 +46,7 @@ def test_rows_tokens_and_labels_add_up():
 
 def test_a_step_whose_rows_were_all_rejected_trains_on_nothing():
     rejected = RejectedRow("x", "x.png", "damaged")
-    dummy_example = Example([1, IMAGE, 2], [IGNORED] * 3, (1, 2, 2), "stand-in", np.zeros((4, 12), np.uint8))
+    dummy_example = Example([1, IMAGE, 2], [IGNORE_INDEX] * 3, (1, 2, 2), "stand-in", np.zeros((4, 12), np.uint8))
     assert PackCollator(LAYOUT, 20, dummy_example)([rejected])["label_count"] == 0
     with pytest.raises(DataError, match=r"x\.png: damaged; no row of this step is left"):
         PackCollator(LAYOUT, 20)([rejected])

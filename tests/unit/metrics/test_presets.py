@@ -8,7 +8,7 @@ from texlens.metrics.registry import SETS, chosen_metrics, metric_named, run_met
 
 def test_a_set_stands_for_its_metrics():
     assert [metric.name for metric in chosen_metrics("captions, valid")] == [
-        "exact_match", "length_limit", "loops", "valid", "caption_bleu4", "caption_rouge_l", "cider",
+        "exact_match", "length_limit", "repetition", "valid", "caption_bleu4", "caption_rouge_l", "cider",
     ]  # fmt: skip
     assert all(metric_named(name) for names in SETS.values() for name in names)
 

@@ -16,7 +16,7 @@ def value(name, reference, text, stop="end"):
 
 def test_the_names_are_those_that_json_promises():
     assert [metric.name for metric in METRICS] == [
-        "exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops",
+        "exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "repetition",
         "exact_match_raw", "exact_match_canonical", "exact_match_spaceless", "exact_match_picture", "within_3",
         "character_error_rate", "valid",
         "cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact",
@@ -33,7 +33,7 @@ def test_every_score_has_a_title_a_one_line_definition_and_a_unit():
 
 def test_only_faults_are_better_when_lower():
     lower = [metric.name for metric in METRICS if metric.direction == "lower"]
-    assert lower == ["length_limit", "loops", "character_error_rate"]
+    assert lower == ["length_limit", "repetition", "character_error_rate"]
 
 
 def test_spacing_does_not_matter_to_exact_match():
@@ -121,3 +121,10 @@ def test_metrics_are_chosen_by_name_in_the_order_of_the_registry():
 def test_an_unknown_metric_is_named():
     with pytest.raises(ConfigError, match="no metric is named 'accuracy'; choose from all, formulas, captions"):
         chosen_metrics(["accuracy"])
+
+
+def test_the_old_name_of_a_metric_works_with_one_line(capsys):
+    (metric,) = chosen_metrics("loops")
+    assert metric.name == "repetition"
+    assert chosen_metrics(["loops"]) == (metric,)
+    assert capsys.readouterr().err.count("loops is the old name of repetition") == 1

@@ -36,14 +36,14 @@ def test_a_failed_row_counts_and_scores_zero():
     assert scores.values["within_1"].value == 0.5
     assert scores.values["edit_similarity"].value == pytest.approx((1 + 2 / 3 + 0 + 0) / 4)
     assert scores.values["length_limit"].value == 0.25
-    assert scores.values["loops"].value == 0.25
+    assert scores.values["repetition"].value == 0.25
 
 
 def test_json_has_the_promised_form():
     output = score(ROWS).to_json()
     assert output["rows"] == 4
     assert set(output["scores"]) == {
-        "exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "loops",
+        "exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "repetition",
         "exact_match_raw", "exact_match_canonical", "exact_match_spaceless", "exact_match_picture", "within_3",
         "character_error_rate", "valid",
         "cdm_precision", "cdm_recall", "cdm_f1", "cdm_exact",

@@ -73,7 +73,7 @@ def _text(prediction: Prediction, score: RowScore, reference: list[str]) -> dict
     if not score.exact:
         entry |= {"text": _joined(tokens), "diff": differences(reference, tokens)}
     flags = [prediction.stop] if prediction.stop != "end" else []
-    flags += ["loop"] if score.values.get("loops") else []
+    flags += ["loop"] if score.values.get("repetition") else []
     if flags:
         entry["flags"] = flags
     if failed:

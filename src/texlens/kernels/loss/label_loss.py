@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-IGNORED = -100
+from texlens.core.labels import IGNORE_INDEX
 
 
 def label_loss(logits_BLV: Tensor, labels_BL: Tensor, label_count: Tensor | int | None = None) -> Tensor:
@@ -16,8 +16,8 @@ def label_loss(logits_BLV: Tensor, labels_BL: Tensor, label_count: Tensor | int 
     `label_count` is the number of labels of the whole optimizer step, all its batches together; None takes this
     batch's own. Without a label the loss is 0. Only rows that have a label go through the softmax.
     """
-    shifted_BL = functional.pad(labels_BL[:, 1:], (0, 1), value=IGNORED)
-    chosen = shifted_BL != IGNORED
+    shifted_BL = functional.pad(labels_BL[:, 1:], (0, 1), value=IGNORE_INDEX)
+    chosen = shifted_BL != IGNORE_INDEX
     total = functional.cross_entropy(logits_BLV[chosen].float(), shifted_BL[chosen], reduction="sum")
     count = torch.as_tensor(chosen.sum() if label_count is None else label_count)
     return total / count.clamp(min=1)
@@ -25,7 +25,7 @@ def label_loss(logits_BLV: Tensor, labels_BL: Tensor, label_count: Tensor | int 
 
 def count_labels(labels_BL: Tensor) -> Tensor:
     """How many labels `label_loss` sums over; the first token of a row has nothing before it."""
-    return (labels_BL[:, 1:] != IGNORED).sum()
+    return (labels_BL[:, 1:] != IGNORE_INDEX).sum()
 
 
 def trainer_loss(outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:

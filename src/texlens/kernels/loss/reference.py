@@ -8,13 +8,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from texlens.core.labels import IGNORE_INDEX
+
 
 def label_row_loss_reference(
     hidden_LD: Float[Tensor, "L D"], head_VD: Float[Tensor, "V D"], labels_L: Int[Tensor, " L"]
 ) -> Float[Tensor, ""]:
     """`chunked.label_row_loss` in two lines, for comparison and for heads that are trained."""
     logits = functional.linear(hidden_LD, head_VD).float()
-    return functional.cross_entropy(logits, labels_L, ignore_index=-100, reduction="sum")
+    return functional.cross_entropy(logits, labels_L, ignore_index=IGNORE_INDEX, reduction="sum")
 
 
 def chunk_loss_reference(
@@ -24,7 +26,7 @@ def chunk_loss_reference(
 
     Next to the logits this needs one float32 copy of them, none where they are float32 themselves.
     """
-    ignored, safe_labels = labels == -100, labels.clamp(min=0)[:, None]
+    ignored, safe_labels = labels == IGNORE_INDEX, labels.clamp(min=0)[:, None]
     scores = logits.float()
     scores -= scores.amax(-1, keepdim=True)
     label_scores = scores.gather(1, safe_labels)

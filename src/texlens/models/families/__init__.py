@@ -3,6 +3,16 @@
 Start with `registry.py`, which lists them and says how to add one.
 """
 
+from texlens.inputs.special_tokens import (
+    IMAGE_TOKEN,
+    PAD_TOKEN,
+    SPECIAL_TOKENS,
+    TURN_END_TOKEN,
+    TURN_START_TOKEN,
+    VIDEO_TOKEN,
+    VISION_END_TOKEN,
+    VISION_START_TOKEN,
+)
 from texlens.models.families.family import Family, GgufExport, TextTensor, VisionAttributes
 from texlens.models.families.module_names import (
     ALL_LINEAR,
@@ -14,16 +24,6 @@ from texlens.models.families.module_names import (
     VISION_TOWER,
 )
 from texlens.models.families.registry import FAMILIES, family_from_option, family_of, family_of_text, option_names
-from texlens.models.families.special_tokens import (
-    IMAGE_TOKEN,
-    PAD_TOKEN,
-    SPECIAL_TOKENS,
-    TURN_END_TOKEN,
-    TURN_START_TOKEN,
-    VIDEO_TOKEN,
-    VISION_END_TOKEN,
-    VISION_START_TOKEN,
-)
 
 __all__ = [
     "ALL_LINEAR",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from texlens.models.families.special_tokens import SPECIAL_TOKENS
+from texlens.inputs.special_tokens import SPECIAL_TOKENS
 
 TextTensor = Callable[[str, Any], tuple[str, Callable[[Any], Any] | None]]
 """From a parameter's name (`model.layers...`) and the text config to the name that the tables of the `gguf` package

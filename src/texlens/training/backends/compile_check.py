@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from texlens.core.errors import TexlensError
+from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.inference.evaluation_mode import evaluation_mode
-from texlens.inputs.example import IGNORED, Example
+from texlens.inputs.example import Example
 from texlens.inputs.pack import Pack, PackSpec, build_pack
 from texlens.models.packed.forward import PackedForward
 
@@ -42,6 +43,6 @@ def small_pack(geometry: ImageGeometry, layout: PackSpec, device: torch.device) 
     patches = np.zeros((side * side, 3 * geometry.patch_size**2), np.uint8)
     text = [layout.pad_token_id] * 12
     image = [layout.image_token_id] * 4
-    example = Example([*text, *image, *text], [IGNORED] * 16 + text, (1, side, side), "compile check", patches)
+    example = Example([*text, *image, *text], [IGNORE_INDEX] * 16 + text, (1, side, side), "compile check", patches)
     pack = build_pack([example, example], layout)
     return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in pack.items()}

@@ -17,7 +17,7 @@ class Goal:
 
 
 LATEX_PROMPT = "Transcribe the LaTeX of this image."
-TEXT_METRICS = ("exact_match", "edit_similarity", "character_error_rate", "length_limit", "loops")
+TEXT_METRICS = ("exact_match", "edit_similarity", "character_error_rate", "length_limit", "repetition")
 
 GOALS: Mapping[str, Goal] = {
     goal.name: goal
