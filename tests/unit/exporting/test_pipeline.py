@@ -36,6 +36,7 @@ LIBRARIES = {
     "gptq": "compressed_tensors",
     "awq": "compressed_tensors",
     "gguf": "gguf",
+    "gguf-f16": "gguf",
 }
 """The package that a format needs."""
 RELATIVE = {"nf4": 0.7, "int8": 0.1, "fp8": 0.3, "gptq": 0.8, "awq": 0.8}

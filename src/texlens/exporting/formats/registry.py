@@ -14,7 +14,11 @@ from texlens.exporting.formats.adapter import ADAPTER
 from texlens.exporting.formats.awq import AWQ
 from texlens.exporting.formats.float16 import MERGED_FLOAT16
 from texlens.exporting.formats.fp8 import FP8
-from texlens.exporting.formats.gguf import GGUF
+from texlens.exporting.formats.gguf.f16 import GGUF_F16
+from texlens.exporting.formats.gguf.q4_k_m import GGUF_Q4_K_M
+from texlens.exporting.formats.gguf.q5_k_m import GGUF_Q5_K_M
+from texlens.exporting.formats.gguf.q6_k import GGUF_Q6_K
+from texlens.exporting.formats.gguf.q8_0 import GGUF
 from texlens.exporting.formats.gptq import GPTQ
 from texlens.exporting.formats.int8 import INT8
 from texlens.exporting.formats.merged import MERGED
@@ -33,6 +37,10 @@ _ALL: tuple[ExportFormat, ...] = (
     GPTQ,
     AWQ,
     GGUF,
+    GGUF_F16,
+    GGUF_Q6_K,
+    GGUF_Q5_K_M,
+    GGUF_Q4_K_M,
     ONNX,
     WEB,
 )

@@ -23,9 +23,12 @@ def write_language_model(
     stored: Mapping[str, StoredTensor],
     processor: Processor,
     decoding: Decoding,
+    *,
+    quantized: bool,
 ) -> None:
     """
     Args:
+        quantized: matrices are Q8_0, else float16.
         config: the transformers config of the whole model.
         stored: the checkpoint's tensors by parameter name.
 
@@ -39,7 +42,7 @@ def write_language_model(
     writer: Any = gguf.GGUFWriter(str(path), gguf.MODEL_ARCH_NAMES[architecture])
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(path.parent.name.strip(".").removesuffix(".partial"))
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0 if quantized else gguf.LlamaFileType.MOSTLY_F16)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     _add_decoding(writer, decoding)
     _add_sizes(writer, text)
@@ -49,7 +52,7 @@ def write_language_model(
     language = {name: tensor for name, tensor in stored.items() if not name.startswith(("model.visual.", "mtp."))}
     change = export.text_tensor
     tensors = [part for name, tensor in language.items() for part in _tensors(name, tensor, names, text, change)]
-    write_tensors(writer, tensors, quantized=True)
+    write_tensors(writer, tensors, quantized=quantized)
 
 
 def _add_decoding(writer: Any, decoding: Decoding) -> None:

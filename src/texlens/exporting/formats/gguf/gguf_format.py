@@ -1,9 +1,9 @@
-"""`gguf`: files for llama.cpp, the language model in Q8_0, tower and merger in 16 bits."""
+"""`GgufFormat`: files for llama.cpp, the language model in one of its sizes, tower and merger in 16 bits."""
 
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,30 @@ from texlens.models.checkpoint import CONFIG
 from texlens.models.export_manifest import ExportManifest, ReaderName
 from texlens.models.families import FAMILIES
 
-TOLERANCE = Tolerance(kl_nats=0.05, edit_similarity=0.02)
-
 
 @dataclass(frozen=True)
 class GgufFormat:
-    name: str = "gguf"
-    summary: str = "language model Q8_0, vision tower 16 bits: llama.cpp"
+    """
+    Args:
+        size: of the language model, as llama.cpp names it.
+    """
+
+    name: str
+    size: str
+    tolerance: Tolerance
     reader: ReaderName = "llama.cpp"
-    tolerance: Tolerance = TOLERANCE
     is_calibrated: bool = False
+
+    @property
+    def summary(self) -> str:
+        return f"language model {self.size}, vision tower 16 bits: llama.cpp"
 
     def needed_bytes(self, job: ExportJob) -> int:
         return 2 * checkpoint_bytes(job)
 
     def write(self, job: ExportJob) -> Mapping[str, Any]:
         base = job.base
-        notes = via_merged(job, lambda merged: write_gguf(merged, base.processor, job.decoding, job.folder))
+        notes = via_merged(job, self._converter(job))
         shutil.copyfile(base.folder / CONFIG, job.folder / CONFIG)
         job.write_supporting_files()
         write_modelfile(job.folder, notes, base.processor, job.decoding, job.config.data.system_prompt)
@@ -54,5 +61,6 @@ class GgufFormat:
         create = ["ollama", "create", folder.name, "-f", str(folder / MODELFILE)]
         return [ServingCommand("llama.cpp", shlex.join(server)), ServingCommand("Ollama", shlex.join(create))]
 
-
-GGUF = GgufFormat()
+    def _converter(self, job: ExportJob) -> Callable[[Path], Mapping[str, Any]]:
+        processor = job.base.processor
+        return lambda merged: write_gguf(merged, processor, job.decoding, job.folder, size=self.size, name=self.name)

@@ -1,0 +1,6 @@
+"""`gguf-q4_k_m`: 4.5 bits a weight, 6.6 in half of the value and down projections."""
+
+from texlens.exporting.formats.gguf.gguf_format import GgufFormat
+from texlens.exporting.formats.protocol import Tolerance
+
+GGUF_Q4_K_M = GgufFormat("gguf-q4_k_m", "Q4_K_M", Tolerance(kl_nats=0.25, edit_similarity=0.05))
