@@ -52,18 +52,14 @@ def _by_binding(source: Path, target: Path, size: str) -> None:
     import gguf
     import llama_cpp
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-    def ignore(level: int, text: bytes, data: Any) -> None:
-        """llama.cpp logs a line for every tensor."""
-
-    llama_cpp.llama_log_set(ignore, ctypes.c_void_p(0))
+    llama_cpp.llama_log_set(_ignore_log, ctypes.c_void_p(0))
     settings = llama_cpp.llama_model_quantize_default_params()
     settings.ftype = int(getattr(gguf.LlamaFileType, f"MOSTLY_{size}"))
     status = llama_cpp.llama_model_quantize(str(source).encode(), str(target).encode(), ctypes.byref(settings))
-    _KEPT.append(ignore)
     if status:
         raise ExportError(f"{target}: llama.cpp's quantizer failed with status {status}")
 
 
-_KEPT: list[Any] = []
-"""Callbacks that llama.cpp may call later."""
+@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+def _ignore_log(level: int, text: bytes, data: Any) -> None:
+    """llama.cpp logs a line for every tensor, also after the call: the callback must outlive it."""
