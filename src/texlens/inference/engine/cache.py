@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from texlens.inference.engine.layers.recurrent_states import RecurrentStates
+
 PAGE_SIZE = 32
 """Positions of a page."""
 
@@ -25,10 +27,21 @@ class PagedCache:
 
     Args:
         pages: that rows can reserve; one more is allocated for padding.
+        states: of delta nets, by slot, where the model has some.
     """
 
-    def __init__(self, layers: int, keys: int, width: int, *, pages: int, dtype: torch.dtype, device: torch.device):
-        self.pages = pages
+    def __init__(
+        self,
+        layers: int,
+        keys: int,
+        width: int,
+        *,
+        pages: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        states: RecurrentStates | None = None,
+    ):
+        self.pages, self.states = pages, states
         shape = layers, (pages + 1) * PAGE_SIZE, keys, width
         self.keys = torch.zeros(shape, dtype=dtype, device=device)
         self.values = torch.zeros(shape, dtype=dtype, device=device)

@@ -84,7 +84,13 @@ class DecodingEngine:
         self._spec = pack_spec(stock.config, processor)
         layers, keys, width = self._decoder.cache_shape
         self._cache = PagedCache(
-            layers, keys, width, pages=plan.pages, dtype=self._decoder.embedding.dtype, device=self.device
+            layers,
+            keys,
+            width,
+            pages=plan.pages,
+            dtype=self._decoder.embedding.dtype,
+            device=self.device,
+            states=self._decoder.new_states(plan.slots),
         )
         self._state = SlotState(plan.slots, plan.pages_per_slot, self.device)
         self._ends_E = torch.tensor(sorted(end_ids), dtype=torch.int64, device=self.device)
@@ -204,7 +210,9 @@ class DecodingEngine:
         prompts = [row.prompt for row in rows]
         versions = self._vision.versions([row.adapter for row in rows])
         kind = StepKind.of([row.state.sampling for row in rows])
-        size = graph_size(prompts) if has_graphs(self.device) and len(versions) == 1 else None
+        # The delta rule's kernels need the host to count chunks, which a graph can't.
+        fits_graph = has_graphs(self.device) and len(versions) == 1 and not self._decoder.has_states
+        size = graph_size(prompts) if fits_graph else None
         pack = build_prompt_pack(prompts, self._spec, size)
         inputs = tensors_of(pack) | self._row_tensors(rows, pack, self._vision)
         fixed = PrefillKind(kind, versions, pack.longest, _numbers(pack.vision))
@@ -272,6 +280,7 @@ class DecodingEngine:
             features_ID,
             deepstack,
             inputs["last"],
+            slots_B,
         )
         logits_BV = self._decoder.prefill(rows, self._cache)
         return self._take(logits_BV, slots_B, fixed.step, decoded=False)
@@ -293,6 +302,7 @@ class DecodingEngine:
             length_B,
             state.pages[slots_B],
             state.adapter[slots_B],
+            slots_B,
         )
         logits_BV = self._decoder.step(rows, self._cache)
         return self._take(logits_BV, slots_B, kind, decoded=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from texlens.core.errors import ConfigError
 from texlens.inference.engine.cache import PAGE_SIZE, pages_for
+from texlens.inference.engine.layers.hybrid import state_shape
 
 GIB = 2**30
 BULK_SLOTS = 256
@@ -76,15 +77,27 @@ def plan_for_memory(config: Any, free_bytes: int, *, slots: int, itemsize: int =
 
 def engine_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
     """What the engine takes beside the weights at its peak."""
-    return cache_bytes(config, plan, itemsize) + work_bytes(config, plan, itemsize) + FIXED_BYTES
+    caches = cache_bytes(config, plan, itemsize) + state_bytes(config, plan, itemsize)
+    return caches + work_bytes(config, plan, itemsize) + FIXED_BYTES
 
 
 def cache_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
-    """Keys and values of all layers."""
+    """Keys and values of the layers with attention."""
     text = text_config(config)
     width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    per_position = 2 * text.num_hidden_layers * text.num_key_value_heads * width * itemsize
+    shape = state_shape(text)
+    layers = text.num_hidden_layers - (0 if shape is None else shape[0])
+    per_position = 2 * layers * text.num_key_value_heads * width * itemsize
     return (plan.pages + 1) * PAGE_SIZE * per_position
+
+
+def state_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
+    """Convolution windows and float32 states of delta nets, by slot."""
+    shape = state_shape(text_config(config))
+    if shape is None:
+        return 0
+    count, channels, width, heads, width_x, width_y = shape
+    return (plan.slots + 1) * count * (channels * (width - 1) * itemsize + 4 * heads * width_x * width_y)
 
 
 def work_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
@@ -93,6 +106,8 @@ def work_bytes(config: Any, plan: EnginePlan, itemsize: int = 2) -> int:
     width, vision_width = text.hidden_size, getattr(vision, "embed_dim", None) or vision.hidden_size
     experts = getattr(text, "num_experts_per_tok", 0) * getattr(text, "moe_intermediate_size", 0)
     per_token = 5 * width + 3 * max(text.intermediate_size if not experts else 0, experts)
+    if (shape := state_shape(text)) is not None:
+        per_token += 6 * shape[1]  # the convolution's inputs and results, partly in float32
     features = (1 + len(getattr(vision, "deepstack_visual_indexes", None) or ())) * width
     hidden = getattr(vision, "intermediate_size", None) or int(vision_width * vision.mlp_ratio)
     raw = 3 * vision.patch_size**2 * 9  # uint8 twice, and float32 before and after the normalization

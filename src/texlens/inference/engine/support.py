@@ -12,6 +12,7 @@ from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.layers.adapted_layer import unsupported_layer
 from texlens.inference.engine.layers.experts import is_mixture
 from texlens.models.packed.forward import packing_unsupported_reason
+from texlens.models.packed.mixers import mixer_groups
 
 
 def model_unsupported_reason(model: Any) -> str | None:
@@ -51,12 +52,10 @@ def sampling_unsupported_reason(sampling: Sampling) -> str | None:
 
 
 def _layer_reason(layer: Any) -> str | None:
-    if not hasattr(layer, "self_attn"):
-        return "delta nets"
-    if getattr(layer.self_attn, "sliding_window", None):
+    if getattr(getattr(layer, "self_attn", None), "sliding_window", None):
         return "sliding-window attention"
-    attention = layer.self_attn
-    parts: Sequence[nn.Module] = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+    inputs, outputs = mixer_groups(layer)
+    parts: Sequence[nn.Module] = (*inputs, *outputs)
     if is_mixture(layer.mlp):
         experts = layer.mlp.experts
         weight = next(experts.parameters())
@@ -64,6 +63,8 @@ def _layer_reason(layer: Any) -> str | None:
             return f"a mixture of experts in {str(weight.dtype).removeprefix('torch.')}"
         if isinstance(layer.mlp.gate, BaseTunerLayer):
             return "the router has an adapter"
+        if (shared := getattr(layer.mlp, "shared_expert", None)) is not None:
+            parts = (*parts, shared.gate_proj, shared.up_proj, shared.down_proj)
     else:
         parts = (*parts, layer.mlp.gate_proj, layer.mlp.up_proj, layer.mlp.down_proj)
     return next((reason for part in parts for reason in [unsupported_layer(part)] if reason), None)

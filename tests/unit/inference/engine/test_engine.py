@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fixtures.tiny_models import ENGINE_FAMILIES, tiny_model
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
 
 
@@ -12,7 +12,7 @@ def assert_equal(states, expected):
         assert state.log_probabilities == pytest.approx(log_probabilities, abs=1e-5)
 
 
-@pytest.mark.parametrize("family", ENGINE_FAMILIES)
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_rows_that_join_while_others_run_equal_the_stock_generation(family, samples):
     model, processor = tiny_model(family, seed=1)
     prompts, states = prompts_of(processor, samples), states_of(len(samples))

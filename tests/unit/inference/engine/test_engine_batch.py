@@ -3,7 +3,7 @@
 import pytest
 from peft import LoraConfig, get_peft_model
 
-from tests.fixtures.tiny_models import ENGINE_FAMILIES, tiny_model
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import prompts_of
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
 from texlens.inference.decoders import decode
@@ -32,7 +32,7 @@ def both(model, processor, samples, **options):
     return ours, expected
 
 
-@pytest.mark.parametrize("family", ENGINE_FAMILIES)
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_tokens_texts_and_stops_equal_the_reference(family, samples):
     ours, expected = both(*tiny_model(family), samples)
 

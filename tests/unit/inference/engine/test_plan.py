@@ -4,8 +4,17 @@ import pytest
 from transformers import AutoConfig
 
 from texlens.core.errors import ConfigError
-from texlens.inference.engine.plan import GIB, cache_bytes, engine_bytes, plan_for_memory, plan_for_rows
+from texlens.inference.engine.plan import (
+    GIB,
+    EnginePlan,
+    cache_bytes,
+    engine_bytes,
+    plan_for_memory,
+    plan_for_rows,
+    state_bytes,
+)
 from texlens.models.bundled import bundled_config
+from texlens.models.meta_model import build_config
 
 
 @pytest.fixture
@@ -37,3 +46,14 @@ def test_a_plan_fits_into_what_is_free(config, free_gib):
 def test_too_little_memory_is_refused(config):
     with pytest.raises(ConfigError, match="too little to read a row"):
         plan_for_memory(config, GIB // 2, slots=256)
+
+
+def test_a_row_of_qwen3_5_4b_has_50_mb_of_state_and_keys_in_every_fourth_layer():
+    config = build_config(bundled_config("Qwen3.5-4B"))
+    plan = EnginePlan(slots=9, pages=1, pages_per_slot=1)
+    assert state_bytes(config, plan) == 10 * 51_511_296
+    assert cache_bytes(config, plan) == 2 * 32 * 2 * 8 * 4 * 256 * 2
+
+
+def test_plain_models_have_no_states():
+    assert state_bytes(build_config(bundled_config("Qwen3-VL-4B-Instruct")), EnginePlan(1, 1, 1)) == 0

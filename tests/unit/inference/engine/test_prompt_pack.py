@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.fixtures.tiny_models import ENGINE_FAMILIES, tiny_model
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
 from texlens.inference.engine.prompt_pack import build_prompt_pack, graph_size
 from texlens.models.packed.forward import pack_spec
 
 
-@pytest.mark.parametrize("family", ENGINE_FAMILIES)
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_padding_changes_nothing(family, samples, monkeypatch):
     model, processor = tiny_model(family)
     monkeypatch.setattr("texlens.inference.engine.engine.has_graphs", lambda device: True)

@@ -1,4 +1,4 @@
-"""The language models of the four families over rows that have a key-value cache: prompts in packs, then step by step.
+"""The language models of all families over rows that have a cache: prompts in packs, then step by step.
 
 # T = rows or tokens, D = width, H = query heads, G = key/value heads, W = width of a head, V = vocabulary
 # C = positions in the cache, P = pages of a row
@@ -7,7 +7,7 @@ Both passes run the same layers; they differ in the attention, which is over the
 the cache's pages for a step.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +15,11 @@ from torch import Tensor
 
 from texlens.inference.engine.cache import PAGE_SIZE, PagedCache
 from texlens.inference.engine.layers.experts import DenseMlp, Experts, is_mixture
+from texlens.inference.engine.layers.hybrid import RowFlow, new_states, row_mixer
+from texlens.inference.engine.layers.norms import LayerNorm
 from texlens.inference.engine.layers.projection import Projection
+from texlens.inference.engine.layers.recurrent_states import RecurrentStates
+from texlens.inference.engine.layers.shared_expert import SharedExpert
 from texlens.inference.engine.layers.weights import Scratch
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments
@@ -23,10 +27,8 @@ from texlens.kernels.decode.backend import DecodeKernels
 from texlens.kernels.decode.lora import Product
 from texlens.kernels.decode.reference import HeadShape
 from texlens.models.families import family_of_text
+from texlens.models.packed.mixers import mixer_groups
 from texlens.models.packed.text import frequency_axes
-
-Attention = Callable[[Tensor, Tensor, Tensor, int], Tensor]
-"""(query [T, H, W], key [T, G, W], value [T, G, W], number of the layer) to [T, H, W]."""
 
 
 class PromptRows(NamedTuple):
@@ -40,6 +42,7 @@ class PromptRows(NamedTuple):
         image_rows_I: tokens that stand for images; `features_ID` replaces their embeddings, and each of `deepstack` is
             added to them after one of the first layers.
         last_B: the last token of each prompt.
+        slots_B: where delta nets leave their states.
     """
 
     token_ids: Tensor
@@ -51,6 +54,7 @@ class PromptRows(NamedTuple):
     features: Tensor
     deepstack: Sequence[Tensor]
     last: Tensor
+    slots: Tensor | None = None
 
 
 class StepRows(NamedTuple):
@@ -61,6 +65,7 @@ class StepRows(NamedTuple):
     lengths: Tensor
     pages: Tensor
     adapter: Tensor
+    slots: Tensor | None = None
 
 
 class TextDecoder:
@@ -74,17 +79,31 @@ class TextDecoder:
         self._text, self._head, self._kernels = model.model.language_model, model.lm_head, kernels
         config = self._text.config
         scratch = Scratch(self._text.embed_tokens.weight.dtype)
-        self.layers = [_Layer(layer, config, adapters, scratch) for layer in self._text.layers]
-        self._norm = self._text.norm
+        kinds = [hasattr(layer, "linear_attn") for layer in self._text.layers]
+        self.layers = [
+            _Layer(layer, config, adapters, scratch, kinds[:number].count(kinds[number]))
+            for number, layer in enumerate(self._text.layers)
+        ]
+        self._norm = LayerNorm(self._text.norm, config)
         spectrum = self._text.rotary_emb.inv_freq
         axes = frequency_axes(config.rope_parameters, len(spectrum), family_of_text(config))
         self._axes = axes.to(spectrum.device)
 
     @property
     def cache_shape(self) -> tuple[int, int, int]:
-        """Layers, key/value heads, width of a head."""
-        heads = self.layers[0].heads
-        return len(self.layers), heads.keys, heads.width
+        """Layers with attention, key/value heads, width of a head."""
+        with_attention = [layer.attention for layer in self.layers if layer.attention is not None]
+        config = self._text.config
+        return len(with_attention), config.num_key_value_heads, with_attention[0].head_dim
+
+    @property
+    def has_states(self) -> bool:
+        """Whether some layers are delta nets."""
+        return any(layer.attention is None for layer in self.layers)
+
+    def new_states(self, slots: int) -> RecurrentStates | None:
+        """States of the delta nets for so many rows; None without any."""
+        return new_states(self._text.config, slots, self.embedding.dtype, self.embedding.device)
 
     @property
     def embedding(self) -> Tensor:
@@ -92,6 +111,7 @@ class TextDecoder:
 
     def refresh(self) -> None:
         """Reads the adapters again."""
+        self._norm.refresh()
         for layer in self.layers:
             layer.refresh()
 
@@ -106,7 +126,8 @@ class TextDecoder:
             return attend(query, key, value.contiguous(), rows.segments, causal=True)
 
         deep = {number: (rows.image_rows, part) for number, part in enumerate(rows.deepstack)}
-        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter, rows.at, cache, over_segments, deep, rows.last)
+        flow = RowFlow(cos_TW, sin_TW, rows.at, over_segments, rows.slots, rows.segments)
+        x_TD = self._layers(x_TD, rows.adapter, flow, cache, deep, rows.last)
         return self._head(x_TD)
 
     @torch.no_grad()
@@ -122,43 +143,39 @@ class TextDecoder:
             keys, values = cache.keys[number], cache.values[number]
             return self._kernels.attend(query, keys, values, rows.pages, lengths_T, PAGE_SIZE)
 
-        x_TD = self._layers(x_TD, cos_TW, sin_TW, rows.adapter, at_T, cache, over_pages)
+        flow = RowFlow(cos_TW, sin_TW, at_T, over_pages, rows.slots, None)
+        x_TD = self._layers(x_TD, rows.adapter, flow, cache)
         return self._head(x_TD)
 
     def _layers(
         self,
         x_TD: Tensor,
-        cos_TW: Tensor,
-        sin_TW: Tensor,
         adapter_T: Tensor,
-        at_T: Tensor,
+        flow: RowFlow,
         cache: PagedCache,
-        attention: Attention,
         deepstack: dict[int, tuple[Tensor, Tensor]] | None = None,
         last_B: Tensor | None = None,
     ) -> Tensor:
         """Normed hidden states after the last layer, of the rows `last_B` alone where given."""
         kernels, deepstack = self._kernels, deepstack or {}
         first = self.layers[0].first_norm
-        normed_TD = kernels.norm(x_TD, first.weight, first.variance_epsilon)
+        normed_TD = kernels.norm(x_TD, first.weight, first.eps)
         norms = [layer.first_norm for layer in self.layers[1:]] + [self._norm]
         for number, (layer, norm) in enumerate(zip(self.layers, norms, strict=True)):
-            keys, values = cache.keys[number], cache.values[number]
-            product = layer.qkv.product(normed_TD, adapter_T)
-            parts = kernels.split_heads(product, layer.heads, cos_TW, sin_TW, keys, values, at_T)
-            mixed_TN = attention(*parts, number).flatten(1)
+            product = layer.inputs.product(normed_TD, adapter_T)
+            mixed_TN = layer.mixed(product, flow, cache, kernels)
             if last_B is not None and number == len(self.layers) - 1 and number not in deepstack:
                 mixed_TN, x_TD, adapter_T = mixed_TN[last_B], x_TD[last_B], adapter_T[last_B]
                 last_B = None
             product = layer.out.product(mixed_TN, adapter_T)
             second = layer.second_norm
-            x_TD, normed_TD = kernels.add_norm(x_TD, product, second.weight, second.variance_epsilon)
+            x_TD, normed_TD = kernels.add_norm(x_TD, product, second.weight, second.eps)
             product = layer.mlp_product(normed_TD, adapter_T, kernels)
-            x_TD, normed_TD = kernels.add_norm(x_TD, product, norm.weight, norm.variance_epsilon)
+            x_TD, normed_TD = kernels.add_norm(x_TD, product, norm.weight, norm.eps)
             if number in deepstack:
                 image_rows_I, added_ID = deepstack[number]
                 x_TD = x_TD.index_add(0, image_rows_I, added_ID.to(x_TD.dtype))
-                normed_TD = kernels.norm(x_TD, norm.weight, norm.variance_epsilon)
+                normed_TD = kernels.norm(x_TD, norm.weight, norm.eps)
         return normed_TD if last_B is None else normed_TD[last_B]
 
     def _rotary(self, positions_TF: Tensor) -> tuple[Tensor, Tensor]:
@@ -170,29 +187,49 @@ class TextDecoder:
 
 
 class _Layer:
-    def __init__(self, layer: Any, config: Any, adapters: Sequence[str | None], scratch: Scratch):
-        attention = layer.self_attn
-        self.first_norm, self.second_norm = layer.input_layernorm, layer.post_attention_layernorm
-        self.qkv = Projection((attention.q_proj, attention.k_proj, attention.v_proj), adapters, scratch)
-        self.out = Projection((attention.o_proj,), adapters, scratch)
+    """`number` counts the layers of its kind before it: those with attention, or the delta nets."""
+
+    def __init__(self, layer: Any, config: Any, adapters: Sequence[str | None], scratch: Scratch, number: int):
+        self.attention, self._number = getattr(layer, "self_attn", None), number
+        self.first_norm = LayerNorm(layer.input_layernorm, config)
+        self.second_norm = LayerNorm(layer.post_attention_layernorm, config)
+        inputs, outputs = mixer_groups(layer)
+        self.inputs, self.out = (Projection(group, adapters, scratch) for group in (inputs, outputs))
+        self._mixer = row_mixer(layer, config, number)
+        self._heads = None if self._mixer else _head_shape(self.attention, config)
         mixture = is_mixture(layer.mlp)
         self.mlp = Experts(layer.mlp, adapters) if mixture else DenseMlp(layer.mlp, adapters, scratch)
-        query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
-        self.heads = HeadShape(
-            config.num_attention_heads,
-            config.num_key_value_heads,
-            attention.head_dim,
-            None if query_norm is None else query_norm.weight,
-            None if key_norm is None else key_norm.weight,
-            1e-6 if query_norm is None else query_norm.variance_epsilon,
-        )
+        self._shared = SharedExpert(layer.mlp, adapters, scratch) if hasattr(layer.mlp, "shared_expert") else None
+
+    def mixed(self, product: Product, flow: RowFlow, cache: PagedCache, kernels: DecodeKernels) -> Tensor:
+        """From the first product to the input of the output product."""
+        if self._mixer is not None:
+            return self._mixer(product.complete(), flow, cache).flatten(1)
+        assert self._heads is not None
+        keys, values = cache.keys[self._number], cache.values[self._number]
+        parts = kernels.split_heads(product, self._heads, flow.cos, flow.sin, keys, values, flow.at)
+        return flow.attention(*parts, self._number).flatten(1)
 
     def mlp_product(self, normed_TD: Tensor, adapter_T: Tensor, kernels: DecodeKernels) -> Product:
         if isinstance(self.mlp, Experts):
-            return Product(self.mlp(normed_TD, adapter_T))
+            y_TD = self.mlp(normed_TD, adapter_T)
+            return Product(y_TD if self._shared is None else y_TD + self._shared(normed_TD, adapter_T, kernels))
         act_TF = kernels.swiglu(self.mlp.gate_up.product(normed_TD, adapter_T))
         return self.mlp.down.product(act_TF, adapter_T)
 
     def refresh(self) -> None:
-        for part in (self.qkv, self.out, self.mlp):
-            part.refresh()
+        for part in (self.inputs, self.out, self.mlp, self.first_norm, self.second_norm, self._shared):
+            if part is not None:
+                part.refresh()
+
+
+def _head_shape(attention: Any, config: Any) -> HeadShape:
+    query_norm, key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+    return HeadShape(
+        config.num_attention_heads,
+        config.num_key_value_heads,
+        attention.head_dim,
+        None if query_norm is None else query_norm.weight,
+        None if key_norm is None else key_norm.weight,
+        1e-6 if query_norm is None else query_norm.variance_epsilon,
+    )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from tests.fixtures.tiny_models import ENGINE_FAMILIES, tiny_model
+from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
 from texlens.adapters.expert_parameters import route_experts
 from texlens.adapters.moe_lora import MoeLoraConfig
@@ -88,7 +88,7 @@ def test_base_and_adapter_in_one_batch_equal_each_alone(kind, samples):
     assert [tokens for tokens, _ in answers[None]] != [tokens for tokens, _ in answers["default"]]
 
 
-@pytest.mark.parametrize("family", ENGINE_FAMILIES)
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_two_adapters_and_the_base_in_one_batch_equal_each_alone(family, samples):
     model, processor = adapted(family, lora(4, ATTENTION), lora(8, ATTENTION), seed=2)
     names = ("second", None, "default")
