@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from texlens.inference.engine.layers.recurrent_states import RecurrentStates
+from texlens.inference.engine.recurrent_states import RecurrentStates
 
 PAGE_SIZE = 32
 """Positions of a page."""

@@ -18,9 +18,9 @@ from texlens.inference.engine.layers.experts import DenseMlp, Experts, is_mixtur
 from texlens.inference.engine.layers.hybrid import RowFlow, new_states, row_mixer
 from texlens.inference.engine.layers.norms import LayerNorm
 from texlens.inference.engine.layers.projection import Projection
-from texlens.inference.engine.layers.recurrent_states import RecurrentStates
 from texlens.inference.engine.layers.shared_expert import SharedExpert
 from texlens.inference.engine.layers.weights import Scratch
+from texlens.inference.engine.recurrent_states import RecurrentStates
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decode.backend import DecodeKernels

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from texlens.inference.engine.cache import PagedCache
-from texlens.inference.engine.layers.recurrent_states import RecurrentStates
+from texlens.inference.engine.recurrent_states import RecurrentStates
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.causal_conv.reference import causal_conv, causal_conv_step, last_inputs, offsets_of
 from texlens.kernels.delta_rule.api import delta_rule_kernels

@@ -1,6 +1,6 @@
 import torch
 
-from texlens.inference.engine.layers.recurrent_states import RecurrentStates
+from texlens.inference.engine.recurrent_states import RecurrentStates
 
 
 def test_windows_have_the_model_s_type_and_states_are_float32():
