@@ -126,7 +126,7 @@ def evaluate(
     data: str | None = None,
     *,
     split: str = "test",
-    system: str = "adapter",
+    system: str | None = None,
     settings: Settings = None,
 ) -> dict[str, Any]:
     """Scores of a run on a split, or of any checkpoint on `data`, as `texlens evaluate --json` prints them.
@@ -135,23 +135,12 @@ def evaluate(
         ConfigError: a checkpoint without `data`, or settings that can't be changed.
         DataError, ModelError, RunError: no such rows or model.
     """
-    from texlens.core.errors import ConfigError
-    from texlens.core.run_folder import MANIFEST
-    from texlens.evaluation.run import evaluate_checkpoint, evaluate_run
-    from texlens.evaluation.saved_run import open_run
+    from texlens.workflows.evaluate_model import evaluate_model
 
-    console = Console(quiet=True)
-    changes = [*_overrides(settings), *([f"data.path={data}"] if data else [])]
-    if (Path(model) / MANIFEST).is_file():
-        config, folder = open_run(Path(model), changes)
-        with folder.locked():
-            scores, about = evaluate_run(config, folder, split=split, system=system, console=console)
-        return {"run": str(folder.path), "split": split, "system": system, **about, **scores.to_json()}
-    if data is None:
-        raise ConfigError(f"{model}: not a run folder; to score a checkpoint, give data")
-    rows = {"path": data, "splits": {"train": split, "validation": None, "test": split}}
-    config = build_config({"model": {"path": str(model)}, "data": rows}, overrides=_overrides(settings))
-    return {"model": str(model), "data": data, "split": split, **evaluate_checkpoint(config, console=console).to_json()}
+    about, scores = evaluate_model(
+        str(model), data, split=split, system=system, overrides=_overrides(settings), console=Console(quiet=True)
+    )
+    return {**about, **scores.to_json()}
 
 
 def compare(

@@ -54,7 +54,7 @@ def test_scores_are_those_of_the_command():
 
 
 def test_a_checkpoint_needs_data_to_be_evaluated_on():
-    with pytest.raises(ConfigError, match="give data"):
+    with pytest.raises(ConfigError, match="name the rows with --data"):
         texlens.evaluate("nano")
 
 

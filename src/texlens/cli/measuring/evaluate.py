@@ -1,8 +1,7 @@
 """`texlens evaluate`"""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,11 +18,6 @@ from texlens.cli.shared import (
     result_console,
     uses_cache,
 )
-
-if TYPE_CHECKING:
-    from texlens.config.run import RunConfig
-    from texlens.core.run_folder import RunFolder
-    from texlens.metrics.scores import Scores
 
 
 def evaluate(
@@ -68,8 +62,7 @@ def evaluate(
         texlens evaluate runs/mine --suite crohme,mathwriting --suite-data /data/benchmarks
     """
     from texlens.core.errors import ConfigError
-    from texlens.core.run_folder import MANIFEST
-    from texlens.inference.opening.run_checkpoint import run_of_weights
+    from texlens.workflows.evaluate_model import evaluate_model, is_of_run
 
     if suite:
         from texlens.cli.measuring.suite import evaluate_suite
@@ -90,20 +83,19 @@ def evaluate(
         return
     if suite_data:
         raise ConfigError("--suite-data belongs to --suite; leave it out")
-    if subset and not data:
-        raise ConfigError("--subset belongs to --data; give --set data.subset=… to change a run's own")
-    if (Path(model) / MANIFEST).is_file() or (run_of_weights(Path(model)) and not data):
+    if is_of_run(model, data):
         check_split(split)
-        config, folder = _opened(Path(model), data, subset, overrides or (), checkpoint)
-        about, scores = _of_run(config, folder, split, system or "adapter", uses_cache(cache, ignore_cache))
-    elif checkpoint:
-        raise ConfigError(f"--checkpoint {checkpoint}: {model} is not a run folder; leave it out")
-    elif data is None:
-        raise ConfigError(f"{model}: not a run folder; to score a checkpoint, name the rows with --data PATH")
-    elif system:
-        raise ConfigError(f"--system {system}: {model} is one system, not a run folder; leave it out")
-    else:
-        about, scores = _of_checkpoint(model, data, subset, split, overrides or ())
+    about, scores = evaluate_model(
+        model,
+        data,
+        subset=subset,
+        split=split,
+        system=system,
+        checkpoint=checkpoint,
+        overrides=overrides or (),
+        use_cache=uses_cache(cache, ignore_cache),
+        console=message_console(),
+    )
     if as_json:
         print_json({**about, **scores.to_json()})
         return
@@ -113,38 +105,3 @@ def evaluate(
     console.print(scores_table(scores, show_all=show_all))
     if claim := about.get("claim"):
         console.print(claim, markup=False)
-
-
-def _opened(
-    path: Path, data: str | None, subset: str | None, overrides: Sequence[str], checkpoint: str | None
-) -> tuple["RunConfig", "RunFolder"]:
-    from texlens.evaluation.saved_run import open_run
-
-    config, folder = open_run(path, overrides, checkpoint)
-    if data:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"path": data, "subset": subset})})
-    return config, folder
-
-
-def _of_run(
-    config: "RunConfig", folder: "RunFolder", split: str, system: str, use_cache: bool
-) -> tuple[dict[str, Any], "Scores"]:
-    from texlens.evaluation.run import evaluate_run
-
-    with folder.locked():
-        scores, about = evaluate_run(
-            config, folder, split=split, system=system, use_cache=use_cache, console=message_console()
-        )
-    return {"run": str(folder.path), "split": split, "system": system, **about}, scores
-
-
-def _of_checkpoint(
-    model: str, data: str, subset: str | None, split: str, overrides: Sequence[str]
-) -> tuple[dict[str, Any], "Scores"]:
-    from texlens.config.load import build_config
-    from texlens.evaluation.run import evaluate_checkpoint
-
-    rows = {"path": data, "subset": subset, "splits": {"train": split, "validation": None, "test": split}}
-    config = build_config({"model": {"path": model}, "data": rows}, where=f"{model} on {data}", overrides=overrides)
-    scores = evaluate_checkpoint(config, console=message_console())
-    return {"model": model, "data": data, "subset": subset, "split": split}, scores
