@@ -20,6 +20,8 @@ class CatalogEntry:
     license: str | None
     command: str
     defects: str = ""
+    size: str | None = None
+    """Of the download, where it is stated or was measured."""
 
     def to_json(self) -> dict:
         return asdict(self)
@@ -37,6 +39,7 @@ CATALOG = (
         "apache-2.0",
         "texlens data import linxy/LaTeX_OCR --subset small -o data/small",
         "validation and test are the first 30 train rows",
+        size="0.3 MB",
     ),
     CatalogEntry(
         "LaTeX_OCR full",
@@ -65,17 +68,29 @@ CATALOG = (
         "apache-2.0",
         "texlens data import linxy/LaTeX_OCR --subset human_handwrite -o data/handwriting",
         "all 23 different test labels are also in train; split by label",
+        size="7 MB",
     ),
     CatalogEntry(
-        "UniMER",
-        "printed, screen and handwritten formulas",
+        "UniMER-1M",
+        "printed, screen and handwritten formulas to train on",
         "wanderkid/UniMER_Dataset",
         None,
         None,
-        "train 1,061,791, test 23,757 (SPE 6,762, CPE 5,921, SCE 4,742, HWE 6,332)",
+        "train 1,061,791",
         "apache-2.0",
-        "texlens data convert UniMER-Test.zip -o data/unimer",
-        "two zip files, to be downloaded first; HME100K's part is left out for its copyright",
+        "texlens data convert UniMER-1M.zip -o data/unimer-1m",
+        "a zip file, to be downloaded first; HME100K's part is left out for its copyright",
+    ),
+    CatalogEntry(
+        "UniMER-Test",
+        "printed, screen and handwritten formulas to measure on",
+        "wanderkid/UniMER_Dataset",
+        None,
+        None,
+        "spe 6,762, cpe 5,921, sce 4,742, hwe 6,332",
+        "apache-2.0",
+        "texlens data convert UniMER-Test.zip -o data/unimer-test",
+        "a zip file, to be downloaded first; spe are pix2tex's validation rows, hwe are rows of CROHME and HME100K",
     ),
     CatalogEntry(
         "MathWriting (human)",
@@ -84,8 +99,9 @@ CATALOG = (
         None,
         None,
         "train 229,864, validation 15,674, test 7,644",
-        None,
+        "CC BY-NC-SA 4.0",
         "texlens data import deepcopy/MathWriting-human -o data/mathwriting",
+        size="1.25 GB",
     ),
     CatalogEntry(
         "im2latex-100k",
@@ -96,6 +112,7 @@ CATALOG = (
         "train about 55,000, validation 6,070, test 6,810",
         None,
         "texlens data import yuntian-deng/im2latex-100k -o data/im2latex",
+        size="0.3 GB",
     ),
     CatalogEntry(
         "CROHME",
@@ -103,10 +120,10 @@ CATALOG = (
         None,
         None,
         None,
-        "train 8,834 as UniMER counts them",
-        None,
+        "train 8,834 as UniMER counts them, test 986 (2014), 1,147 (2016), 1,199 (2019)",
+        "CC BY-NC-SA 3.0",
         "texlens data convert CROHME/ -o data/crohme",
-        "from the competition's own archive; strokes are drawn when rows are read",
+        "from the competition's own archive, whose strokes are drawn when rows are read, or the community's images",
     ),
     CatalogEntry(
         "HME100K",
@@ -114,7 +131,7 @@ CATALOG = (
         None,
         None,
         None,
-        "train 74,502 as UniMER counts them",
+        "train 74,502 as UniMER counts them, test 24,607",
         None,
         "texlens data convert HME100K/ -o data/hme100k",
         "only from its publisher, after registration",
@@ -137,8 +154,10 @@ CATALOG = (
         "modelscope/coco_2014_caption",
         None,
         "train 82,783, validation 40,504",
-        None,
-        "texlens data import annotations/captions_train2014.json -o data/coco",
-        "the images have licenses of their own",
+        "annotations CC BY 4.0",
+        "texlens data import modelscope:modelscope/coco_2014_caption -o data/coco",
+        "the images have licenses of their own; where the hub has a loading script alone, which is never run, "
+        "download the archives from cocodataset.org and name their folder",
+        size="13 GB of train images, 6 GB of validation images, 0.2 GB of annotations",
     ),
 )

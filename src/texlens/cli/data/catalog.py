@@ -11,7 +11,7 @@ def catalog(
     name: Annotated[str | None, typer.Argument(help="Only entries whose name holds this text.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List public data sets: ids on both hubs, rows, license, known leaks and defects, and the command to import them.
+    """List public data sets: ids on both hubs, rows, size, license, known defects, and the command to import them.
 
     Examples:
 
@@ -35,7 +35,7 @@ def catalog(
         lines = [
             entry.holds,
             f"{', '.join(hubs) or 'on no hub'}{f', subset {entry.subset}' if entry.subset else ''}",
-            f"rows: {entry.rows}; license: {entry.license or 'not stated'}",
+            f"rows: {entry.rows}; size: {entry.size or 'not stated'}; license: {entry.license or 'not stated'}",
             *([f"known: {entry.defects}"] if entry.defects else []),
             entry.command,
         ]

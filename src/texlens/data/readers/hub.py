@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from texlens.core.errors import DataError, one_line
+from texlens.data.readers.formats.turn_columns import with_turn_columns
 from texlens.data.readers.location import MODELSCOPE
 from texlens.data.readers.protocol import ReadOptions
 from texlens.data.readers.rows.table import TableSource, check_columns
@@ -48,7 +49,7 @@ def open_hub(path: str, split: str, options: ReadOptions) -> TableSource:
     schema = rows.data.table.schema
     column, text_column = check_columns(schema, options.image_column, options.text_column, where)
     return TableSource(
-        rows.data.table.drop_columns([column]),
+        with_turn_columns(rows.data.table.drop_columns([column]), where, text_column),
         partial(rows.data.column, column),
         split=split,
         text_column=text_column,

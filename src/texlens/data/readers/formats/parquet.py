@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from texlens.core.errors import DataError, one_line
+from texlens.data.readers.formats.turn_columns import with_turn_columns
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.layout import parquet_splits
 from texlens.data.readers.rows.table import TableSource, check_columns
@@ -38,7 +39,7 @@ def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
     starts = [0, *accumulate(parquet.metadata.num_rows for parquet in opened)]
 
     return TableSource(
-        _texts(files, opened, options),
+        with_turn_columns(_texts(files, opened, options), str(path), options.text_column),
         partial(_images, files, options.image_column),
         split=split,
         text_column=options.text_column,

@@ -20,6 +20,8 @@ from texlens.data.sample import RejectedRow, Sample, Turn
 
 LOADING = Lock()
 """One thread at a time reads the images of a split into memory."""
+TURN_COLUMNS = ("conversations", "messages")
+"""Columns that hold a row's turns, in place of a column of texts."""
 LIST_COLUMNS = ("answers", "history", "loss_mask", "max_pixels")
 
 
@@ -173,8 +175,9 @@ def check_columns(schema: pa.Schema, image_column: str, text_column: str, where:
         image_column = "images"
     if text_column == "text" and "text" not in names:
         text_column = next((name for name in TEXT_FIELDS if name in names), text_column)
+    has_turns = bool(set(TURN_COLUMNS) & set(names))
     for what, column in (("image", image_column), ("text", text_column)):
-        if column not in names:
+        if column not in names and not (what == "text" and has_turns):
             raise DataError(f"{where}: no column {column!r} for the {what}; it has {', '.join(names)}")
     if not _holds_images(schema.field(image_column).type):
         kind = schema.field(image_column).type
