@@ -166,7 +166,10 @@ def restore(model: torch.nn.Module, folder: Path) -> None:
     weights = load_file(folder / WEIGHTS)
     if hasattr(model, INITIAL_WEIGHTS):
         weights = from_plain_lora(model, weights)
-    outcome = set_peft_model_state_dict(model, weights)
+    try:
+        outcome = set_peft_model_state_dict(model, weights)
+    except RuntimeError as error:  # torch's, on a tensor of another shape
+        raise ModelError(f"{folder / WEIGHTS}: {one_line(error, 200)}; it belongs to another adapter") from None
     missing = [name for name in outcome.missing_keys if "lora_" in name or "modules_to_save" in name]
     if outcome.unexpected_keys or missing:
         key = (outcome.unexpected_keys or missing)[0]

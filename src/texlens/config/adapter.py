@@ -60,6 +60,8 @@ class LoraSettings(Settings):
     """Learn each output's magnitude apart from its direction (Liu et al. 2024, arXiv:2402.09353)."""
     modules_to_save: tuple[str, ...] = ()
     """Modules that are trained in full and saved with the adapter, such as embed_tokens and lm_head."""
+    from_: str | None = Field(None, alias="from")
+    """Go on from this adapter: a folder, a run, or a hub id; its kind, rank and scale must be the same."""
 
     @property
     def group_overrides(self) -> dict[str, GroupSettings]:
@@ -87,6 +89,8 @@ class LoraSettings(Settings):
                 raise ValueError(f"{group} is in targets and has settings of its own; keep one of the two")
             if setting is not None and group in self.groups:
                 raise ValueError(f"{group} is in groups and has settings of its own; keep one of the two")
+        if self.from_ and self.init != "default":
+            raise ValueError(f"init {self.init} sets the initial weights, and from names others; set init: default")
         if self.dora and self.experts_mode != "frozen":
             raise ValueError("dora has no form for stacked experts; set experts: frozen or dora: false")
         if self.init != "default" and (self.dora or self.experts_mode != "frozen"):
@@ -117,6 +121,8 @@ class MoeLoraSettings(Settings):
     shared: bool = False
     """One more expert that every token uses."""
     modules_to_save: tuple[str, ...] = ()
+    from_: str | None = Field(None, alias="from")
+    """Go on from this adapter: a folder, a run, or a hub id; its kind, rank and scale must be the same."""
 
     @property
     def group_overrides(self) -> dict[str, GroupSettings]:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from texlens.config.base import key_of
 from texlens.config.run import RunConfig
 from texlens.core.errors import one_line
 
@@ -74,7 +75,7 @@ def _keys_of(path: list[str], location: list[str]) -> list[str]:
         if not branches:
             return []
         branches.sort(key=lambda branch: _tag(branch) not in location)
-    return list(branches[0].model_fields)
+    return [key_of(name, branches[0]) for name in branches[0].model_fields]
 
 
 def _tag(branch: type[BaseModel]) -> str:
@@ -90,6 +91,6 @@ def _branches_of(annotation: Any) -> list[type[BaseModel]]:
 
 def _all_keys(branch: type[BaseModel], prefix: str = "") -> Iterable[tuple[str, str]]:
     for name, field in branch.model_fields.items():
-        yield prefix, name
+        yield prefix, key_of(name, branch)
         for inner in _branches_of(field.annotation):
             yield from _all_keys(inner, f"{prefix}{name}.")

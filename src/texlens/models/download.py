@@ -7,7 +7,7 @@ files; they have their own caches and read their environment (HF_ENDPOINT, HF_HU
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import CONFIG, check_checkpoint
 from texlens.models.families import family_of
 from texlens.models.hubs import Hub, HuggingFace, ModelScope, UnreachableError, is_hub_id
+from texlens.models.metadata import METADATA_FILE
 
 DOWNLOADED_SUFFIXES = (".safetensors", ".json", ".txt", ".jinja", ".model", ".tiktoken")
 RECORD = ".texlens-download.json"
@@ -69,6 +70,29 @@ def fetch(
     if target is not None and _is_downloaded(target, str(path_or_id), revision):
         return target
     return _from_hubs(str(path_or_id), source, revision, target, free_margin_gib)
+
+
+def fetch_adapter(hub_id: str, *, source: str = "auto", names: Sequence[str] = ()) -> Path:
+    """The local folder of an adapter in a hub's repository: the files `names`, which it must have, and texlens.json.
+
+    Raises:
+        ModelError: no such repository, no access, or no adapter in it.
+    """
+    failures = []
+    for name in list(HUBS) if source == "auto" else [source]:
+        hub = HUBS[name]()
+        if not hub.installed():
+            failures.append(f"{name} needs its package (pip install {name})")
+            continue
+        try:
+            files = hub.files(hub_id, None)
+        except UnreachableError as error:
+            failures.append(str(error))
+            continue
+        if missing := [file for file in names if file not in files]:
+            raise ModelError(f"{hub_id} ({hub.name}): no {missing[0]} in it, so not an adapter in safetensors")
+        return hub.fetch(hub_id, None, [file for file in (*names, METADATA_FILE) if file in files], None)
+    raise ModelError(f"{hub_id}: can't be downloaded: {'; '.join(failures)}; check the network, or name a local folder")
 
 
 def needed_files(files: Mapping[str, int], where: str) -> dict[str, int]:

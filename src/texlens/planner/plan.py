@@ -16,6 +16,7 @@ from texlens.planner.fit import Change, fit, with_changes
 from texlens.planner.gpus import Gpu
 from texlens.planner.memory import MemoryPlan, optimizer_bytes, plan_memory
 from texlens.planner.packed import plan_pack, plan_packed_memory, time_packed
+from texlens.planner.reading_time import ReadingTime
 from texlens.planner.rows import ASSUMED, Batches, RowSize, batches_of
 from texlens.planner.simulated_ops import quantize, quantize_vision
 from texlens.planner.simulated_step import TRAINED, WEIGHTS, Batch, SimulatedStep, simulate_step
@@ -26,7 +27,8 @@ KEPT_IN_16_BIT = ("lm_head", "visual")
 
 @dataclass(frozen=True)
 class GpuPlan:
-    """`seconds_per_epoch` is None if the number of rows is unknown; `change` makes the run fit, or is None."""
+    """`seconds_per_epoch` is None if the number of rows is unknown; `change` makes the run fit, or is None;
+    `evaluation` is the reading of the test rows, where it is known."""
 
     gpu: Gpu
     backend: str
@@ -38,6 +40,7 @@ class GpuPlan:
     change: Change | None
     notes: tuple[str, ...]
     gpus: int = 1
+    evaluation: ReadingTime | None = None
 
     @property
     def fits(self) -> bool:
@@ -58,6 +61,7 @@ class GpuPlan:
             "flops_per_row": round(self.time.flops / self.batches.typical.rows),
             "rows_per_s": round(self.rows_per_second, 2),
             "bound_by": self.time.bound,
+            "evaluation": self.evaluation.to_json() if self.evaluation else None,
             "seconds_per_epoch": round(self.seconds_per_epoch) if self.seconds_per_epoch else None,
             "change": self.change,
             "notes": list(self.notes),

@@ -11,13 +11,15 @@ from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter
+from texlens.adapters.lora import WEIGHTS, restore
 from texlens.config.load import dump_config
 from texlens.core.environment import describe_environment
 from texlens.core.errors import Interrupted
-from texlens.core.files import write_json, write_text
+from texlens.core.files import sha256_of, write_json, write_text
 from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
+from texlens.training.adapter_start import starting_adapter
 from texlens.training.backends.choose import build_backend
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.build import TrainContext, build_trainer
@@ -148,8 +150,23 @@ def _build_model(run: TrainContext, *, initialize: bool) -> Any:
         )
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
     if initialize:
-        initialize_adapter(adapted, config, prepared.base, prepared.splits.train)
+        _set_initial_weights(run, adapted)
     return adapted
+
+
+def _set_initial_weights(run: TrainContext, adapted: Any) -> None:
+    """Those of the adapter that `adapter.from` names, else those of `adapter.init`.
+
+    Raises:
+        ModelError: an adapter on other layers.
+    """
+    folder = starting_adapter(run.config, run.prepared.base.fingerprint)
+    if folder is None:
+        initialize_adapter(adapted, run.config, run.prepared.base, run.prepared.splits.train)
+        return
+    restore(adapted, folder)
+    run.console.print(f"going on from the adapter in {folder}", markup=False)
+    _update(run, adapter_from={"path": str(folder), "sha256": sha256_of(folder / WEIGHTS)})
 
 
 def _report_backend(run: TrainContext, backend: StepBackend, workers: WorkerPlan) -> None:

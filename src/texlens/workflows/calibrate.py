@@ -10,10 +10,14 @@ from texlens.core.errors import DataError
 from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
 from texlens.evaluation.run import predict_run
-from texlens.inference.confidence import KEY, Calibration, fit
+from texlens.inference.confidence import KEY, MIN_ROWS, Calibration, fit
+from texlens.inputs.build import read_split
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.scored_prediction import ScoredPrediction
 from texlens.models.metadata import METADATA_FILE, read_metadata
+
+MAX_ROWS = 500
+"""Validation rows that are read at the end of a training; one temperature is fitted, for which more are not needed."""
 
 
 def calibrate_run(
@@ -28,6 +32,25 @@ def calibrate_run(
     calibration = calibration_of(predictions["adapter"], f"{config.data.path} {split}")
     store_calibration(folder.adapter, calibration)
     return calibration
+
+
+def calibrate_after_training(config: RunConfig, folder: RunFolder, *, console: Console) -> Calibration | None:
+    """Calibrates the adapter on at most `MAX_ROWS` validation rows, so that its readings have a confidence.
+
+    Returns:
+        None where there is no validation split, or its rows can't decide it; the console then says why.
+    """
+    if config.data.splits.validation is None:
+        return None
+    rows = min(config.evaluate.max_rows or MAX_ROWS, MAX_ROWS)
+    evaluate = config.evaluate.model_copy(update={"max_rows": rows, "temperature": 0.0})
+    try:
+        if len(read_split(config.data, "validation", limit=rows)) < MIN_ROWS:
+            raise DataError(f"fewer than {MIN_ROWS} validation rows")
+        return calibrate_run(config.model_copy(update={"evaluate": evaluate}), folder, console=console)
+    except DataError as error:
+        console.print(f"note: readings have no confidence, not calibrated: {error}", style="yellow", markup=False)
+        return None
 
 
 def calibration_of(predictions: Sequence[Prediction], measured_on: str) -> Calibration:

@@ -103,7 +103,8 @@ def train(
     *,
     resume: bool = False,
 ) -> Path:
-    """Trains an adapter and returns the run folder; `compare` measures it.
+    """Trains an adapter, calibrates its confidence where there are validation rows, and returns the run folder;
+    `compare` measures it.
 
     Args:
         run_file: a run file, its content as a mapping, or with `resume` the run folder to continue.
@@ -113,12 +114,17 @@ def train(
         ConfigError, DataError, ModelError: anything that would stop the run, before it costs anything.
         RunError: nothing to resume from, or a loss that is NaN or Inf.
     """
+    from texlens.workflows.calibrate import calibrate_after_training
     from texlens.workflows.train_run import resume_run, start_run
 
     console = Console(quiet=True)
     if resume:
-        return resume_run(Path(str(run_file)), _overrides(settings), console=console).folder.path
-    return start_run(_config(run_file, settings), console=console).folder.path
+        run = resume_run(Path(str(run_file)), _overrides(settings), console=console)
+    else:
+        run = start_run(_config(run_file, settings), console=console)
+    with run.folder.locked():
+        calibrate_after_training(run.config, run.folder, console=console)
+    return run.folder.path
 
 
 def evaluate(

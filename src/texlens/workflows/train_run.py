@@ -11,6 +11,7 @@ from rich.console import Console
 from texlens.config.load import dump_config, load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
+from texlens.training.adapter_start import starting_adapter
 from texlens.training.build import TrainContext
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.prepare import Prepared, prepare
@@ -47,6 +48,7 @@ def start_run(
     """
     check_scores(config)
     prepared = prepare(config, console, with_test=with_test, context=context)
+    starting_adapter(config, prepared.base.fingerprint)
     on_prepared(prepared)
     folder = RunFolder(
         context.broadcast(lambda: RunFolder.create(Path(config.output), config.name, dump_config(config)).path)

@@ -6,6 +6,7 @@ from typing import get_args
 
 from pydantic import BaseModel
 
+from texlens.config.base import key_of
 from texlens.config.run import RunConfig
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
@@ -14,7 +15,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 def keys(branch: type[BaseModel], prefix: str = "") -> set[str]:
     names = set()
     for name, field in branch.model_fields.items():
-        names.add(prefix + name)
+        names.add(prefix + key_of(name, branch))
         for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
                 names |= keys(part, f"{prefix}{name}.")

@@ -112,7 +112,7 @@ def _name(file: Path) -> str:
 
 
 def _show(result, file: Path) -> None:
-    from texlens.cli.training.plan import show_gpu, show_parameters
+    from texlens.cli.training.plan import plan_without_gpu, show_cpu, show_gpu, show_parameters
 
     console = result_console()
     console.print(result.text.rstrip("\n"), markup=False)
@@ -122,4 +122,6 @@ def _show(result, file: Path) -> None:
     show_parameters(result.plan, console)
     if result.on_gpu:
         show_gpu(result.on_gpu, console)
+    elif on_cpu := plan_without_gpu(result.config, result.plan):
+        show_cpu(on_cpu, console)
     console.print(f"written: {file}; `texlens train {file}` starts the run", markup=False)

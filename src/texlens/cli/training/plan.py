@@ -1,11 +1,12 @@
 """`texlens plan`"""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from texlens.cli.shared import Json, Overrides, print_json, result_console
+from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
 
 
 def plan(
@@ -42,15 +43,18 @@ def plan(
         raise ConfigError("--fit needs a GPU: add --gpu, such as --gpu rtx4090 or --gpu auto")
     config = load_config(run_file, overrides or ())
     planned, on_gpu = _planned(config, gpu, gpus) if gpu else (plan_run(config), None)
+    on_cpu = None if gpu else plan_without_gpu(config, planned)
     if fitted:
         _write_fitted(config, on_gpu, fitted)
     if as_json:
-        print_json(planned.to_json() | ({"on_gpu": on_gpu.to_json()} if on_gpu else {}))
+        print_json(planned.to_json() | _places_json(on_gpu, on_cpu))
         return
     console = result_console()
     show_parameters(planned, console)
     if on_gpu:
         show_gpu(on_gpu, console)
+    if on_cpu:
+        show_cpu(on_cpu, console)
     if fitted:
         console.print(f"written: {fitted}")
 
@@ -59,10 +63,27 @@ def _planned(config, gpu: str, gpus: int):
     from texlens.planner.gpus import find_gpu
     from texlens.planner.plan import plan_on_gpu
     from texlens.planner.run_plan import plan_run
+    from texlens.workflows.run_cost import evaluation_on_gpu
 
     device = find_gpu(gpu)
     planned = plan_run(config)
-    return planned, plan_on_gpu(config, planned.model_config, planned.sizes, device, gpus)
+    on_gpu = plan_on_gpu(config, planned.model_config, planned.sizes, device, gpus)
+    return planned, replace(on_gpu, evaluation=evaluation_on_gpu(config, planned, device))
+
+
+def plan_without_gpu(config, planned):
+    """Time on this CPU; None where this machine has a GPU, or the rows are unknown."""
+    import torch
+
+    from texlens.workflows.run_cost import cpu_plan
+
+    if config.model.device != "cpu" and torch.cuda.is_available():
+        return None
+    return cpu_plan(config, planned, message_console())
+
+
+def _places_json(on_gpu, on_cpu) -> dict:
+    return {name: plan.to_json() for name, plan in (("on_gpu", on_gpu), ("on_cpu", on_cpu)) if plan}
 
 
 def show_parameters(planned, console) -> None:
@@ -96,6 +117,7 @@ def show_gpu(plan, console) -> None:
     console.print(f"{verdict}: {plan.memory.total:.1f} of {plan.gpu.memory_gib:.1f} GiB{each}, backend {plan.backend}")
     epoch = f", {_duration(plan.seconds_per_epoch)} an epoch" if plan.seconds_per_epoch else ""
     console.print(f"about {plan.rows_per_second:.1f} rows/s, bound by {plan.time.bound}{epoch}")
+    show_evaluation(plan.evaluation, console)
     if not plan.fits:
         if plan.change is None:
             console.print("no known change of settings makes it fit; take a smaller model or a larger GPU")
@@ -104,6 +126,20 @@ def show_gpu(plan, console) -> None:
             console.print(f"fits with: {sets}", markup=False)
     for note in plan.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
+
+
+def show_cpu(plan, console) -> None:
+    total = f", {_duration(plan.seconds)} for all steps" if plan.seconds else ""
+    console.print(f"on this CPU: about {plan.rows_per_s:.2g} rows/s{total}")
+    show_evaluation(plan.evaluation, console)
+    for note in plan.notes:
+        console.print(f"note: {note}", style="yellow", markup=False)
+
+
+def show_evaluation(evaluation, console) -> None:
+    if evaluation:
+        rows = f"{evaluation.rows:,} test rows with base and adapter"
+        console.print(f"afterwards about {_duration(evaluation.seconds)} to read {rows}")
 
 
 def memory_table(plan):

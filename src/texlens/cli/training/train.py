@@ -33,6 +33,12 @@ def train(
             "--compare/--no-compare", help="Afterwards, read the test rows with base and adapter and write the report."
         ),
     ] = True,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate/--no-calibrate", help="Afterwards, fit how certain readings are, on the validation rows."
+        ),
+    ] = True,
     processes: Annotated[
         int, typer.Option("--processes", metavar="N", min=1, help="Train on this many GPUs of this machine.")
     ] = 1,
@@ -70,7 +76,8 @@ def train(
             f"{os.environ['WORLD_SIZE']}; leave it out, or unset both"
         )
     if processes > 1:
-        raise typer.Exit(start_processes(processes, run_file, overrides, resume, accept_changes, compare, as_json))
+        options = {"accept_changes": accept_changes, "compare": compare, "calibrate": calibrate, "as_json": as_json}
+        raise typer.Exit(start_processes(processes, run_file, overrides, resume, **options))
     console = message_console()
     if is_launched_process():
         from texlens.cli.errors import as_run_errors
@@ -83,6 +90,8 @@ def train(
             return
     else:
         config, folder, result = _trained(run_file, overrides, resume, compare, console, accept_changes=accept_changes)
+    if calibrate and (calibration := _calibration(config, folder, console)):
+        result |= {"calibration": calibration.to_json()}
     comparison = None
     if compare and config.data.splits.test:
         from texlens.evaluation.run import compare_run
@@ -97,7 +106,7 @@ def train(
 
 
 def start_processes(
-    processes: int, run_file, overrides, resume, accept_changes: bool, compare: bool, as_json: bool
+    processes: int, run_file, overrides, resume, *, accept_changes: bool, compare: bool, calibrate: bool, as_json: bool
 ) -> int:
     """Runs this command in several processes; returns the exit code."""
     from texlens.training.distributed.launch import launch
@@ -106,7 +115,8 @@ def start_processes(
     command += [part for change in overrides or () for part in ("--set", change)]
     command += ["--resume", str(resume)] if resume else []
     command += ["--accept-changes"] if accept_changes else []
-    command += ["--compare" if compare else "--no-compare", *(["--json"] if as_json else [])]
+    command += ["--compare" if compare else "--no-compare", "--calibrate" if calibrate else "--no-calibrate"]
+    command += ["--json"] if as_json else []
     return launch(command, processes)
 
 
@@ -137,6 +147,14 @@ def _trained(
     return run.config, run.folder, {"run": str(run.folder.path), "training": run.training}
 
 
+def _calibration(config, folder, console):
+    """Of the adapter's confidence; None where the run has no rows for it."""
+    from texlens.workflows.calibrate import calibrate_after_training
+
+    with folder.locked():
+        return calibrate_after_training(config, folder, console=console)
+
+
 def show_plan(prepared, console) -> None:
     from texlens.cli.training.plan import coverage_table
 
@@ -158,6 +176,11 @@ def show_result(result: dict, comparison, folder, console) -> None:
             f"({memory['training_share']:.1%})"
         )
     console.print(f"adapter: {folder.adapter}", markup=False)
+    if calibration := result.get("calibration"):
+        console.print(
+            f"confidence: calibrated on {calibration['rows']:,} validation rows; expected error "
+            f"{calibration['error_before']:.3f} before, {calibration['error_after']:.3f} after"
+        )
     if comparison is not None:
         from texlens.evaluation.tables import comparison_table
 

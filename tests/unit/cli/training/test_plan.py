@@ -29,3 +29,20 @@ def test_the_table_ends_in_a_verdict():
 def test_fit_without_a_gpu_is_refused(capsys):
     result = CliRunner().invoke(app, ["plan", str(RECIPE), "--fit", "out.yaml"])
     assert "--fit needs a GPU" in str(result.exception)
+
+
+def test_without_a_gpu_the_plan_says_what_this_cpu_takes(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    plan = json.loads(CliRunner().invoke(app, ["plan", str(RECIPE), "--json"]).stdout)
+    assert plan["on_cpu"]["rows_per_s"] > 0
+    assert plan["on_cpu"]["evaluation"]["rows"] == 260
+    shown = CliRunner().invoke(app, ["plan", str(RECIPE)]).stdout
+    assert "on this CPU: about" in shown
+    assert "to read 260 test rows with base and adapter" in shown
+
+
+def test_several_gpus_of_a_named_kind_share_a_step():
+    result = CliRunner().invoke(app, ["plan", str(RECIPE), "--gpu", "h20", "--gpus", "2", "--json"])
+    plan = json.loads(result.stdout)["on_gpu"]
+    assert (plan["gpu"]["title"], plan["gpus"], plan["fits"]) == ("NVIDIA H20", 2, True)
+    assert plan["evaluation"]["rows"] == 260

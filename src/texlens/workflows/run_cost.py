@@ -1,0 +1,59 @@
+"""What a run takes beside memory: time on this CPU, and the reading of the test rows after training."""
+
+from rich.console import Console
+
+from texlens.config.run import RunConfig
+from texlens.core.errors import TexlensError
+from texlens.inputs.build import read_split
+from texlens.planner.cpu import CpuPlan, plan_on_cpu
+from texlens.planner.gpus import Gpu
+from texlens.planner.reading_time import ReadingTime, reading_time_on_gpu
+from texlens.planner.run_plan import RunPlan
+from texlens.planner.work import ModelWork
+from texlens.workflows.cpu_probe import cpu_rates
+
+
+def count_test_rows(config: RunConfig) -> int:
+    """Rows that base and adapter read after training; 0 without a test split, or where it can't be read."""
+    if config.data.splits.test is None:
+        return 0
+    try:
+        rows = len(read_split(config.data, "test"))
+    except TexlensError:
+        return 0
+    drawn = max(1, int(config.evaluate.fraction * rows)) if rows else 0
+    return min(drawn, config.evaluate.max_rows or drawn)
+
+
+def evaluation_on_gpu(config: RunConfig, planned: RunPlan, gpu: Gpu) -> ReadingTime | None:
+    """None where train or test rows are unknown."""
+    rows = count_test_rows(config)
+    if not rows or not planned.sizes:
+        return None
+    return reading_time_on_gpu(
+        planned.sizes,
+        rows,
+        ModelWork.of(planned.model_config),
+        gpu,
+        batch_size=config.evaluate.batch_size,
+        quantize=config.base.quantize,
+    )
+
+
+def cpu_plan(config: RunConfig, planned: RunPlan, console: Console) -> CpuPlan | None:
+    """Time on this CPU; None where the train rows are unknown."""
+    if not planned.sizes:
+        return None
+    rows_of_step = config.train.batch_size * config.train.gradient_accumulation
+    trained = planned.steps * rows_of_step if planned.steps else None
+    if config.train.epochs:
+        trained = config.train.epochs * len(planned.sizes)
+    return plan_on_cpu(
+        cpu_rates(console),
+        planned.model_config,
+        planned.adapter,
+        planned.sizes,
+        trained_rows=trained,
+        test_rows=count_test_rows(config),
+        is_measured_model=config.model.path == "nano",
+    )
