@@ -14,7 +14,6 @@ from tests.integration.test_training import adapter
 from texlens.config.load import build_config, dump_config
 from texlens.core.errors import ConfigError, ModelError
 from texlens.core.run_folder import RunFolder
-from texlens.training.adapter_start import adapter_differences
 from texlens.workflows.train_run import start_run
 
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.1}
@@ -150,7 +149,3 @@ def test_the_run_file_says_from(first, inputs, tmp_path):
     if settings is LORA:
         with pytest.raises(ConfigError, match="init pissa sets the initial weights, and from names others"):
             config_of(inputs, tmp_path, {**settings, "from": str(run.path), "init": "pissa"})
-
-
-def test_what_peft_did_not_save_is_off():
-    assert adapter_differences({"r": 8}, {"r": 16, "use_dora": False}) == {"r": (8, 16)}

@@ -19,14 +19,14 @@ from texlens.core.files import sha256_of, write_json, write_text
 from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
-from texlens.training.adapter_start import starting_adapter
 from texlens.training.backends.choose import build_backend
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.checkpoints.disk import check_free_space, needed_bytes
 from texlens.training.checkpoints.state import saved_steps
 from texlens.training.feature_cache import with_feature_cache
-from texlens.training.initialize import initialize_adapter
+from texlens.training.initial_weights.adapter_start import starting_adapter
+from texlens.training.initial_weights.initialize import initialize_adapter
 from texlens.training.logging.gpu_memory import GpuMemory
 from texlens.training.logging.loss_plot import plot_loss
 from texlens.training.logging.throughput import ThroughputMeter

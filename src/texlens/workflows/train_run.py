@@ -11,9 +11,9 @@ from rich.console import Console
 from texlens.config.load import dump_config, load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
-from texlens.training.adapter_start import starting_adapter
 from texlens.training.build import TrainContext
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.initial_weights.adapter_start import starting_adapter
 from texlens.training.prepare import Prepared, prepare
 from texlens.training.run import train
 from texlens.training.validation import check_scores
