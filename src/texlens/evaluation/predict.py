@@ -1,5 +1,6 @@
 """Predictions of systems on rows: read from the cache, or made and stored there."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,12 +79,14 @@ def _read_together(
     generated = read_together(models, samples, sampling=evaluation_sampling(settings), seed=settings.seed)
     order = {sample.id: number for number, sample in enumerate(samples)}
     predictions: list[list[Prediction]] = [[] for _ in shared]
-    names = escape(" and the ".join(source.name for source in shared))
+names = " and the ".join(source.name for source in shared)
+    began = time.monotonic()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {len(samples)} rows with the {names}", total=len(samples) * len(shared))
+        task = bar.add_task(f"reading {len(samples)} rows with the {escape(names)}", total=len(samples) * len(shared))
         for number, prediction in generated:
             predictions[number].append(prediction)
             bar.advance(task)
+    _report_time(console, len(samples), names, began)
     return {
         source.name: sorted(rows, key=lambda prediction: order[prediction.id])
         for source, rows in zip(shared, predictions, strict=True)
@@ -98,13 +101,20 @@ def read_samples(
         samples, sampling=evaluation_sampling(settings), batch_size=settings.batch_size, seed=settings.seed
     )
     order = {sample.id: number for number, sample in enumerate(samples)}
+    began = time.monotonic()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {len(samples)} rows with the {escape(name)}", total=len(samples))
         predictions = []
         for prediction in generated:
             predictions.append(prediction)
             bar.advance(task)
+    _report_time(console, len(samples), name, began)
     return sorted(predictions, key=lambda prediction: order[prediction.id])
+
+
+def _report_time(console: Console, rows: int, names: str, began: float) -> None:
+    seconds = time.monotonic() - began
+    console.print(f"read {rows:,} row{'s' if rows != 1 else ''} with the {names} in {seconds:.1f} s", markup=False)
 
 
 def evaluation_sampling(settings: EvaluateSettings) -> Sampling:
