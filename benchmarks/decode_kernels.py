@@ -61,7 +61,6 @@ def swiglu(rows: int) -> dict:
         kernels.PROMPT_TILE = kernels.Tile(*tile)
         result[f"{tile}"] = microseconds(lambda: kernels.swiglu(y))
         result[f"{tile} without LoRA"] = microseconds(lambda: kernels.swiglu(plain))
-    result["LoRA by addmm, then (32, 128, 8)"] = microseconds(lambda: kernels.swiglu(kernels._row_wise(y)))
     return result
 
 

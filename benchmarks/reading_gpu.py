@@ -103,12 +103,7 @@ def decode_rows(engine: DecodingEngine, prepared: ReadAhead, waited: list[float]
     """
     open_rows, exhausted = [], False
     while open_rows or not exhausted:
-        while (
-            not exhausted
-            and engine.waiting_tokens < engine.plan.pack_tokens
-            and engine.waiting < engine.plan.slots
-            and (prepared.is_ready or not engine.has_work)
-        ):
+        while not exhausted and engine.wants_rows and (prepared.is_ready or not engine.has_work):
             began = time.perf_counter()
             rows = next(prepared, None)
             if waited is not None:

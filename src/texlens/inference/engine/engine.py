@@ -33,6 +33,8 @@ from texlens.models.packed.forward import pack_spec
 from texlens.models.processor import Processor
 
 STOPS = {ENDED: "end", LOOPED: "loop", FULL: "length"}
+NO_ALTERNATIVES: list[tuple[int, float]] = []
+"""Shared by all tokens, never changed: a list a token would keep the garbage collector busy."""
 NOT_FINITE = "the model's logits are NaN or Inf for this row"
 
 
@@ -148,6 +150,13 @@ class DecodingEngine:
     def waiting_tokens(self) -> int:
         """Prompt tokens of the rows that wait."""
         return sum(len(row.prompt) for row in self._waiting)
+
+    @property
+    def wants_rows(self) -> bool:
+        """Whether fewer rows wait than slots are free, so that all of them fill in one step, or than a pack holds."""
+        if self.waiting < len(self._free_slots):
+            return True
+        return self.waiting < self.plan.slots and self.waiting_tokens < self.plan.pack_tokens
 
     @property
     def running(self) -> int:
@@ -332,7 +341,7 @@ class DecodingEngine:
             else:
                 state.tokens.append(tokens[number])
                 state.log_probabilities.append(log_probabilities[number])
-                state.alternatives.append([])
+                state.alternatives.append(NO_ALTERNATIVES)
                 if stop := STOPS.get(statuses[number]):
                     state.finish(stop)  # type: ignore[arg-type]
 

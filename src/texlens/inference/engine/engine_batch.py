@@ -72,9 +72,8 @@ class EngineBatch:
 
     @property
     def wants_rows(self) -> bool:
-        """Whether fewer rows wait than the next pack holds."""
-        engine = self.engine
-        return engine.waiting_tokens < engine.plan.pack_tokens and engine.waiting < engine.plan.slots
+        """Whether fewer rows wait than there are free slots, or than the next pack holds."""
+        return self.engine.wants_rows
 
     def prefill(self, prompts: Sequence[Example], states: Sequence[GenerationState]) -> None:
         """See `DecodingBatch.prefill`; rows wait in the engine until a slot is free."""

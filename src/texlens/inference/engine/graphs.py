@@ -3,6 +3,7 @@
 # B = rows of a batch size
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,12 @@ SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384, 
 
 _WARM_UPS = 2
 """Eager runs before a graph is recorded: kernels compile, and libraries allocate their work space."""
+
+STEPS_BEFORE_A_SMALLER = 16
+"""Steps of a size that run as a larger one that is recorded already, before the size gets a graph of its own: rows that
+leave or join pass through many sizes, and recording takes as long as some ten steps."""
+PREFILLS_BEFORE_A_GRAPH = 2
+"""Prefills of a shape that run as they are, before it gets a graph: bulk reading has few that are alike."""
 
 Step = Callable[[Tensor, StepKind], StepOutput]
 """(slots int64 [B], kind) to the step's output."""
@@ -40,18 +47,27 @@ class GraphPool:
 
     def __init__(self) -> None:
         self._handle: Any = None
+        self._stream: Any = None
 
     def record(self, body: Callable[[], StepOutput]) -> tuple[torch.cuda.CUDAGraph, StepOutput]:
-        """A graph of the body, which waits for nothing, and its output."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        """A graph of the body, which waits for nothing, and its output.
+
+        `torch.cuda.graph` would collect garbage and give all cached memory back first, which takes longer than the rest
+        and makes what runs beside it allocate again.
+        """
+        self._stream = self._stream or torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.stream(self._stream):
             for _ in range(_WARM_UPS):
                 body()
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._handle, capture_error_mode="thread_local"):
-            output = body()
+            self._stream.synchronize()
+            graph.capture_begin(*([self._handle] if self._handle else []), capture_error_mode="thread_local")
+            try:
+                output = body()
+            finally:
+                graph.capture_end()
+        torch.cuda.current_stream().wait_stream(self._stream)
         self._handle = self._handle or graph.pool()
         return graph, output
 
@@ -66,17 +82,28 @@ class StepGraphs:
     def __init__(self, step: Step, slots: int, device: torch.device, pool: GraphPool):
         self._step, self._padding, self._device, self._memory = step, slots, device, pool
         self._graphs: dict[tuple[int, StepKind], tuple[torch.cuda.CUDAGraph, Tensor, StepOutput]] = {}
+        self._asked: Counter[tuple[int, StepKind]] = Counter()
         self._last: dict[tuple[int, StepKind], list[int]] = {}
 
     def clear(self) -> None:
         """Gives the graphs' memory back."""
         self._graphs.clear()
 
+    def size_for(self, rows: int, kind: StepKind) -> int:
+        """Rows of the graph that runs: the smallest that holds them, or for some steps one up to twice as large that is
+        recorded already."""
+        size = next((size for size in SIZES if size >= rows), rows)
+        if (size, kind) in self._graphs:
+            return size
+        self._asked[size, kind] += 1
+        larger = [other for other, of_kind in self._graphs if of_kind == kind and size < other <= 2 * size]
+        return min(larger) if larger and self._asked[size, kind] <= STEPS_BEFORE_A_SMALLER else size
+
     def run(self, slots: Sequence[int], kind: StepKind) -> StepOutput:
         """One token for each slot. On a GPU the output is overwritten by the next run."""
         if self._device.type != "cuda":
             return self._step(torch.tensor(slots, device=self._device), kind)
-        size = next((size for size in SIZES if size >= len(slots)), len(slots))
+        size = self.size_for(len(slots), kind)
         padded = [*slots, *[self._padding] * (size - len(slots))]
         key = size, kind
         if key not in self._graphs:
@@ -100,6 +127,7 @@ class PrefillGraphs:
     def __init__(self, prefill: Prefill, device: torch.device, pool: GraphPool):
         self._prefill, self._device, self._memory = prefill, device, pool
         self._graphs: dict[tuple, tuple[torch.cuda.CUDAGraph, dict[str, Tensor], StepOutput]] = {}
+        self._asked: Counter[tuple] = Counter()
 
     def clear(self) -> None:
         """Gives the graphs' memory back."""
@@ -111,9 +139,9 @@ class PrefillGraphs:
             inputs: on the host.
             in_graph: the inputs have one of a few shapes, and `prefill` is worth a graph.
         """
-        if not in_graph or self._device.type != "cuda":
-            return self._prefill({name: self._moved(value) for name, value in inputs.items()}, kind)
         key = kind, *(tuple(value.shape) for value in inputs.values())
+        if not in_graph or self._device.type != "cuda" or not self._is_worth_it(key):
+            return self._prefill({name: self._moved(value) for name, value in inputs.items()}, kind)
         if key not in self._graphs:
             static = {name: self._moved(value) for name, value in inputs.items()}
             graph, output = self._memory.record(lambda: self._prefill(static, kind))
@@ -123,6 +151,10 @@ class PrefillGraphs:
             static[name].copy_(value.pin_memory(), non_blocking=True)
         graph.replay()
         return output
+
+    def _is_worth_it(self, key: tuple) -> bool:
+        self._asked[key] += 1
+        return key in self._graphs or self._asked[key] > PREFILLS_BEFORE_A_GRAPH
 
     def _moved(self, value: Tensor) -> Tensor:
         if self._device.type != "cuda":

@@ -32,9 +32,9 @@ class Tile(NamedTuple):
 
 
 STEP_TILE = Tile(ROWS, 128, 4)
-PROMPT_TILE = Tile(32, 128, 8)
-"""Of SwiGLU where there are thousands of rows."""
-HEAD_TILE = Tile(32, 0, 4)
+PROMPT_TILE = Tile(32, 128, 4)
+"""Where there are thousands of rows: the fastest of those in benchmarks/decode_kernels.py."""
+HEAD_TILE = Tile(16, 0, 2)
 """The same of the split into heads; a head is as wide as it is."""
 MANY_ROWS = 1024
 """From so many rows on, what a kernel would do row by row is a matrix product of its own."""
@@ -60,7 +60,10 @@ def norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
 def add_norm(x_TD: Tensor, product: Product, weight_D: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """See `reference.add_norm`."""
     tokens, width = x_TD.shape
-    columns, lora = _row_wise(product)
+    columns, lora = product
+    if lora is not None and tokens > MANY_ROWS:
+        sum_TD = _sum_of(x_TD, columns, lora)
+        return sum_TD, norm(sum_TD, weight_D, eps)
     sum_TD, normed_TD = torch.empty_like(x_TD), torch.empty_like(x_TD)
     block = triton.next_power_of_2(width)
     a_out, up, gates, gate_row, strides, ranks = _lora_arguments(columns, lora)
@@ -89,15 +92,16 @@ def split_heads(
     a_out, up, gates, gate_row, strides, ranks = _lora_arguments(columns, lora)
     sections = lora.sections if lora is not None else (0, 0, 0, 0)
     normed = heads.query_norm is not None and heads.key_norm is not None
-    tile = HEAD_TILE if tokens > MANY_ROWS else STEP_TILE
+    many, tile = tokens > MANY_ROWS, HEAD_TILE if tokens > MANY_ROWS else STEP_TILE
     _split_heads[(triton.cdiv(tokens, tile.rows), queries + 2 * keys)](
         columns, a_out, up, gates, gate_row,
         heads.query_norm if normed else cos_TW, heads.key_norm if normed else cos_TW, cos_TW, sin_TW, at_T,
         query, key, value, keys_CGW, values_CGW,
         tokens, columns.stride(0), *strides, heads.eps,
         *sections,
-        R=ranks, H=queries, G=keys, HALF=width // 2, NORM=normed,
-        BT=tile.rows, BH=triton.next_power_of_2(width // 2), RB=16, num_warps=tile.warps,
+        R=ranks, H=queries, G=keys, HALF=width // 2, NORM=normed, GATED=many,
+        BT=tile.rows, BH=triton.next_power_of_2(width // 2), RB=_rank_block(ranks) if many else ROWS,
+        num_warps=tile.warps,
     )  # fmt: skip
     return query, key, value
 
@@ -109,12 +113,13 @@ def swiglu(product: Product) -> Tensor:
     act_TF = columns.new_empty(tokens, width)
     a_out, up, gates, gate_row, strides, ranks = _lora_arguments(columns, lora)
     sections = lora.sections if lora is not None else (0, 0, 0)
-    tile = PROMPT_TILE if tokens > MANY_ROWS else STEP_TILE
+    many, tile = tokens > MANY_ROWS, PROMPT_TILE if tokens > MANY_ROWS else STEP_TILE
     _swiglu[(triton.cdiv(tokens, tile.rows), triton.cdiv(width, tile.columns))](
         columns, a_out, up, gates, gate_row, act_TF,
         tokens, width, columns.stride(0), *strides,
         *sections,
-        R=ranks, BT=tile.rows, BF=tile.columns, RB=16, num_warps=tile.warps,
+        R=ranks, GATED=many, BT=tile.rows, BF=tile.columns, RB=_rank_block(ranks) if many else ROWS,
+        num_warps=tile.warps,
     )  # fmt: skip
     return act_TF
 
@@ -174,12 +179,21 @@ def likeliest(logits_TV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return tokens_T, log_probabilities_T, log_sums_T
 
 
-def _row_wise(product: Product) -> Product:
-    """The product for a kernel that takes one row at a time: of many rows the adapters' share is added here."""
-    columns, lora = product
-    if lora is None or len(columns) <= MANY_ROWS:
-        return product
-    return Product(columns.addmm_(lora.gated(), lora.up))
+def _sum_of(x_TD: Tensor, columns: Tensor, lora: RowLora) -> Tensor:
+    """x plus the complete product, of many rows."""
+    tokens, width = x_TD.shape
+    sum_TD, gated_TR, tile = torch.empty_like(x_TD), lora.gated(), PROMPT_TILE
+    _add_product[(triton.cdiv(tokens, tile.rows), triton.cdiv(width, tile.columns))](
+        x_TD, columns, gated_TR, lora.up, sum_TD,
+        tokens, width, columns.stride(0), gated_TR.stride(0), lora.up.stride(0),
+        R=lora.ranks, BT=tile.rows, BF=tile.columns, RB=_rank_block(lora.ranks), num_warps=tile.warps,
+    )  # fmt: skip
+    return sum_TD
+
+
+def _rank_block(ranks: int) -> int:
+    """Ranks that one product of the tensor cores takes where all are read."""
+    return 32 if ranks > ROWS else ROWS
 
 
 class _LoraArguments(NamedTuple):
@@ -194,10 +208,12 @@ class _LoraArguments(NamedTuple):
 
 
 def _lora_arguments(columns: Tensor, lora: RowLora | None) -> _LoraArguments:
+    """Of many rows the A outputs have their gates already: one small product instead of two loads in each tile."""
     if lora is None:
         return _LoraArguments(columns, columns, columns, columns, (0, 0, 0), 0)
-    strides = lora.a_out.stride(0), lora.gates.stride(0), lora.up.stride(0)
-    return _LoraArguments(lora.a_out, lora.up, lora.gates, lora.gate_row, strides, lora.ranks)
+    a_out = lora.gated() if len(columns) > MANY_ROWS else lora.a_out
+    strides = a_out.stride(0), lora.gates.stride(0), lora.up.stride(0)
+    return _LoraArguments(a_out, lora.up, lora.gates, lora.gate_row, strides, lora.ranks)
 
 
 def _warps(block: int) -> int:
@@ -251,10 +267,42 @@ def _lora_share(
 
 
 @triton.jit
+def _gated_share(gated, gated_stride, up, up_stride, rows, row_mask, cols, col_mask, R: tl.constexpr, RB: tl.constexpr):
+    """[rows, cols]: all ranks, which have their gates, times `up`, which is 0 where a rank has no part in a column."""
+    total = tl.zeros((rows.shape[0], cols.shape[0]), tl.float32)
+    for start in tl.static_range(0, R, RB):
+        ranks = start + tl.arange(0, RB)
+        rank_mask = ranks < R
+        at = gated + rows[:, None].to(tl.int64) * gated_stride + ranks[None, :]
+        left = tl.load(at, mask=row_mask[:, None] & rank_mask[None, :], other=0.0)
+        right_mask = rank_mask[:, None] & col_mask[None, :]
+        right = tl.load(up + ranks[:, None] * up_stride + cols[None, :], mask=right_mask, other=0.0)
+        total += tl.dot(left, right, input_precision="ieee")
+    return total
+
+
+@triton.jit
+def _add_product(
+    x, columns, gated, up, total,
+    tokens, width, stride, gated_stride, up_stride,
+    R: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, RB: tl.constexpr,
+):  # fmt: skip
+    rows = tl.program_id(0) * BT + tl.arange(0, BT)
+    cols = tl.program_id(1) * BF + tl.arange(0, BF)
+    row_mask, col_mask = rows < tokens, cols < width
+    mask = row_mask[:, None] & col_mask[None, :]
+    into = rows[:, None].to(tl.int64) * width + cols[None, :]
+    value = tl.load(columns + rows[:, None].to(tl.int64) * stride + cols[None, :], mask=mask, other=0.0).to(tl.float32)
+    value += tl.load(x + into, mask=mask, other=0.0).to(tl.float32)
+    value += _gated_share(gated, gated_stride, up, up_stride, rows, row_mask, cols, col_mask, R, RB)
+    tl.store(total + into, value.to(total.dtype.element_ty), mask=mask)
+
+
+@triton.jit
 def _split_heads(
     columns, a_out, up, gates, gate_row, query_norm, key_norm, cos, sin, at, query, key, value, keys, values,
     tokens, stride, a_stride, gate_stride, up_stride, eps, section_0, section_1, section_2, section_3,
-    R: tl.constexpr, H: tl.constexpr, G: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr,
+    R: tl.constexpr, H: tl.constexpr, G: tl.constexpr, HALF: tl.constexpr, NORM: tl.constexpr, GATED: tl.constexpr,
     BT: tl.constexpr, BH: tl.constexpr, RB: tl.constexpr,
 ):  # fmt: skip
     rows = tl.program_id(0) * BT + tl.arange(0, BT)
@@ -267,7 +315,11 @@ def _split_heads(
     at_head = columns + rows[:, None].to(tl.int64) * stride + head * width + cols[None, :]
     first = tl.load(at_head, mask=mask, other=0.0).to(tl.float32)
     second = tl.load(at_head + HALF, mask=mask, other=0.0).to(tl.float32)
-    if R > 0:
+    if R > 0 and GATED:
+        up_head = up + head * width
+        first += _gated_share(a_out, a_stride, up_head, up_stride, rows, row_mask, cols, col_mask, R, RB)
+        second += _gated_share(a_out, a_stride, up_head + HALF, up_stride, rows, row_mask, cols, col_mask, R, RB)
+    elif R > 0:
         begin = tl.where(head < H, section_0, tl.where(head < H + G, section_1, section_2))
         end = tl.where(head < H, section_1, tl.where(head < H + G, section_2, section_3))
         gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
@@ -317,7 +369,7 @@ def _split_heads(
 def _swiglu(
     columns, a_out, up, gates, gate_row, act,
     tokens, width, stride, a_stride, gate_stride, up_stride, section_0, section_1, section_2,
-    R: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, RB: tl.constexpr,
+    R: tl.constexpr, GATED: tl.constexpr, BT: tl.constexpr, BF: tl.constexpr, RB: tl.constexpr,
 ):  # fmt: skip
     rows = tl.program_id(0) * BT + tl.arange(0, BT)
     cols = tl.program_id(1) * BF + tl.arange(0, BF)
@@ -326,7 +378,10 @@ def _swiglu(
     at = columns + rows[:, None].to(tl.int64) * stride + cols[None, :]
     gate = tl.load(at, mask=mask, other=0.0).to(tl.float32)
     other = tl.load(at + width, mask=mask, other=0.0).to(tl.float32)
-    if R > 0:
+    if R > 0 and GATED:
+        gate += _gated_share(a_out, a_stride, up, up_stride, rows, row_mask, cols, col_mask, R, RB)
+        other += _gated_share(a_out, a_stride, up + width, up_stride, rows, row_mask, cols, col_mask, R, RB)
+    elif R > 0:
         gate_at = gates + tl.load(gate_row + rows, mask=row_mask, other=0).to(tl.int64) * gate_stride
         gate += _lora_share(
             a_out, a_stride, up, up_stride, gate_at, rows, row_mask, cols, col_mask, section_0, section_1, RB

@@ -41,7 +41,14 @@ def assert_close(ours, expected):
     torch.testing.assert_close(ours, expected, rtol=2e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize(("rows", "width", "ranks"), [(1, 64, 0), (3, 96, 8), (20, 80, 20)])
+@pytest.fixture(params=[False, True], ids=["few rows", "many rows"])
+def many(request, monkeypatch):
+    """Kernels as they run for a step, and as for a pack of prompts."""
+    monkeypatch.setattr(kernels, "MANY_ROWS", 0 if request.param else 1024)
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize(("rows", "width", "ranks"), [(1, 64, 0), (3, 96, 8), (20, 80, 20), (37, 160, 40)])
 def test_sum_and_norm(rows, width, ranks):
     x, weight, y = drawn(rows, width, seed=5), drawn(width, seed=6), product(rows, [width], ranks)
     for ours, expected in zip(
@@ -51,6 +58,7 @@ def test_sum_and_norm(rows, width, ranks):
     assert_close(kernels.norm(x, weight, 1e-6), reference.norm(x, weight, 1e-6))
 
 
+@pytest.mark.usefixtures("many")
 @pytest.mark.parametrize(("rows", "ranks", "normed"), [(1, 0, True), (5, 4, False), (19, 20, True)])
 def test_heads_and_the_write_into_the_cache(rows, ranks, normed):
     queries, keys, width = 4, 2, 32
@@ -70,6 +78,7 @@ def test_heads_and_the_write_into_the_cache(rows, ranks, normed):
         torch.testing.assert_close(part, reference_part, rtol=2e-5, atol=2e-5, equal_nan=True)
 
 
+@pytest.mark.usefixtures("many")
 @pytest.mark.parametrize(("rows", "width", "ranks"), [(1, 48, 0), (5, 130, 4), (18, 200, 20)])
 def test_swiglu(rows, width, ranks):
     y = product(rows, [width, width], ranks)
