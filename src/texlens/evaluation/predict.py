@@ -79,7 +79,7 @@ def _read_together(
     generated = read_together(models, samples, sampling=evaluation_sampling(settings), seed=settings.seed)
     order = {sample.id: number for number, sample in enumerate(samples)}
     predictions: list[list[Prediction]] = [[] for _ in shared]
-names = " and the ".join(source.name for source in shared)
+    names = " and the ".join(source.name for source in shared)
     began = time.monotonic()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"reading {len(samples)} rows with the {escape(names)}", total=len(samples) * len(shared))
