@@ -18,7 +18,7 @@ from torch import Tensor
 
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.cache import PagedCache, pages_for, positions_of
-from texlens.inference.engine.choose import Draw, choose
+from texlens.inference.engine.choose import Draw, Penalty, Truncation, choose
 from texlens.inference.engine.graphs import GraphPool, PrefillGraphs, PrefillKind, StepGraphs
 from texlens.inference.engine.layers.decoder import PromptRows, StepRows, TextDecoder
 from texlens.inference.engine.layers.vision import VisionTower
@@ -40,7 +40,11 @@ NOT_FINITE = "the model's logits are NaN or Inf for this row"
 
 @dataclass(eq=False)
 class EngineRow:
-    """One row: its prompt, and where it is in the engine. `launched` counts tokens that the device was asked for."""
+    """One row: its prompt, and where it is in the engine.
+
+    `launched` counts tokens that the device was asked for, `stale` results under way that follow from a token that a
+    grammar refused.
+    """
 
     prompt: Example
     state: GenerationState
@@ -48,6 +52,7 @@ class EngineRow:
     slot: int = -1
     pages: Sequence[int] = ()
     launched: int = 0
+    stale: int = 0
 
     @property
     def positions(self) -> int:
@@ -66,6 +71,8 @@ class DecodingEngine:
         adapters: names of the adapters that rows may have, None for the base; their order is their numbers.
         end_ids: tokens that end a turn.
         plan: slots and memory.
+
+    `lag` steps are under way when the host reads what an earlier one gave.
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class DecodingEngine:
         stock = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.end_ids, self.plan, self.adapters = end_ids, plan, list(adapters)
         self.device = next(stock.parameters()).device
+        self.lag = 1 if self.device.type == "cuda" else 0
         self._kernels = decode_kernels(self.device)
         self._decoder = TextDecoder(stock, self.adapters, self._kernels)
         self._vision = VisionTower(stock, processor, self.adapters)
@@ -186,8 +194,7 @@ class DecodingEngine:
         rows = [row for row in self._running if row.is_running]
         if rows:
             self._launch(rows)
-        lag = 1 if self.device.type == "cuda" and rows else 0
-        while len(self._unread) > lag:
+        while len(self._unread) > (self.lag if rows else 0):
             self._read(*self._unread.popleft())
         self._release_finished()
 
@@ -218,7 +225,7 @@ class DecodingEngine:
     def _prefill(self, rows: list[EngineRow]) -> None:
         prompts = [row.prompt for row in rows]
         versions = self._vision.versions([row.adapter for row in rows])
-        kind = StepKind.of([row.state.sampling for row in rows])
+        kind = self._kind(rows)
         # The delta rule's kernels need the host to count chunks, which a graph can't.
         fits_graph = has_graphs(self.device) and len(versions) == 1 and not self._decoder.has_states
         size = graph_size(prompts) if fits_graph else None
@@ -252,10 +259,14 @@ class DecodingEngine:
             "limit": [sampling.max_new_tokens for sampling in samplings],
             "temperature": [sampling.temperature or 0.0 for sampling in samplings],
             "top_p": [sampling.top_p for sampling in samplings],
+            "min_p": [sampling.min_p for sampling in samplings],
+            "top_k": [sampling.top_k for sampling in samplings],
+            "penalty": [sampling.repetition_penalty for sampling in samplings],
             "seed": [seed_of(row.state) for row in rows],
-            "guard": [sampling.repetition_guard for sampling in samplings],
+            "guard": [sampling.repetition_guard and not sampling.grammar for sampling in samplings],
         }
-        kinds = {"temperature": np.float32, "top_p": np.float32, "seed": np.int64, "guard": np.bool_}
+        kinds: dict[str, Any] = dict.fromkeys(("temperature", "top_p", "min_p", "penalty"), np.float32)
+        kinds |= {"seed": np.int64, "guard": np.bool_}
         arrays = {
             f"slot.{name}": np.append(value, np.zeros(padding)).astype(kinds.get(name, np.int32))
             for name, value in values.items()
@@ -295,11 +306,17 @@ class DecodingEngine:
         return self._take(logits_BV, slots_B, fixed.step, decoded=False)
 
     def _launch(self, rows: list[EngineRow]) -> None:
-        kind = StepKind.of([row.state.sampling for row in rows])
+        kind = self._kind(rows)
         output = self._steps.run([row.slot for row in rows], kind)
         for row in rows:
             row.launched += 1
         self._unread.append((rows, Readback(output, len(rows))))
+
+    def _kind(self, rows: Sequence[EngineRow]) -> StepKind:
+        kind = StepKind.of([row.state.sampling for row in rows])
+        if kind.penalizes:
+            self._state.count_tokens(self._decoder.vocabulary)
+        return kind
 
     def _step_of_slots(self, slots_B: Tensor, kind: StepKind) -> StepOutput:
         """One token for each slot; this is what a CUDA graph holds."""
@@ -318,32 +335,50 @@ class DecodingEngine:
 
     def _take(self, logits_BV: Tensor, slots_B: Tensor, kind: StepKind, *, decoded: bool) -> StepOutput:
         state = self._state
-        draw = None
+        draw, penalty = None, None
         if kind.draws:
-            draw = Draw(state.temperature[slots_B], state.top_p[slots_B], state.seed[slots_B], state.count[slots_B])
-        choice = choose(logits_BV, self._kernels, draw, kind.alternatives)
+            draw = Draw(state.temperature[slots_B], state.seed[slots_B], state.count[slots_B])
+            if kind.truncates:
+                truncation = Truncation(state.top_p[slots_B], state.min_p[slots_B], state.top_k[slots_B])
+                draw = draw._replace(truncation=truncation)
+        if kind.penalizes and state.used is not None:
+            penalty = Penalty(state.used[slots_B], state.penalty[slots_B])
+        forced_B = state.forced[slots_B] if kind.checks else None
+        choice = choose(logits_BV, self._kernels, draw, kind.alternatives, penalty=penalty, forced_B=forced_B)
         status_B = state.take(slots_B, choice.tokens, self._ends_E, decoded=decoded)
         return pack_output(choice, status_B)
 
     # Results ---------------------------------------------------------------------------------------------------------
 
     def _read(self, rows: list[EngineRow], readback: Readback) -> None:
-        tokens, log_probabilities, statuses, alternatives = readback.wait()
+        values = readback.wait()
         for number, row in enumerate(rows):
-            state = row.state
+            state, token, log_probability = row.state, values.tokens[number], values.log_probabilities[number]
             if not state.is_active:
                 continue
-            if math.isnan(log_probabilities[number]):
+            if row.stale:
+                row.stale -= 1
+            elif math.isnan(log_probability):
                 state.fail(NOT_FINITE)
-            elif state.detokenizer is not None or state.sampling.top_logprobs:
-                others = alternatives[number][: state.sampling.top_logprobs]
-                state.append_token(tokens[number], log_probabilities[number], self.end_ids, others)
+            elif state.grammar is not None and not state.grammar.accepts(token):
+                self._force(row, state.grammar.choose(values.candidates[number]))
+            elif state.detokenizer is not None or state.grammar is not None or state.sampling.top_logprobs:
+                others = values.alternatives[number] if values.alternatives else []
+                state.append_token(token, log_probability, self.end_ids, others[: state.sampling.top_logprobs])
             else:
-                state.tokens.append(tokens[number])
-                state.log_probabilities.append(log_probabilities[number])
+                state.tokens.append(token)
+                state.log_probabilities.append(log_probability)
                 state.alternatives.append(NO_ALTERNATIVES)
-                if stop := STOPS.get(statuses[number]):
+                if stop := STOPS.get(values.statuses[number]):
                     state.finish(stop)  # type: ignore[arg-type]
+
+    def _force(self, row: EngineRow, token: int) -> None:
+        """The row decodes its last token again and takes `token`; what is under way for it is ignored."""
+        kept = row.state.tokens
+        row.stale, row.launched = row.launched - len(kept) - 1, len(kept)
+        last = kept[-1] if kept else row.prompt.input_ids[-1]
+        length = len(row.prompt) + len(kept) - 1
+        self._state.rewind(row.slot, token=last, length=length, tokens=kept, forced=token)
 
     def _release_finished(self) -> None:
         """Gives back slots and pages. What is in flight may still write there, before anything that comes later."""

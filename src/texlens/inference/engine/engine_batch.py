@@ -1,7 +1,4 @@
-"""`EngineBatch`: the decoding engine behind the Protocol `DecodingBatch`.
-
-Rows whose sampling the engine does not have are decoded by the reference beside it.
-"""
+"""`EngineBatch`: the decoding engine behind the Protocol `DecodingBatch`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +10,10 @@ import torch
 from texlens.core.errors import ConfigError
 from texlens.core.notes import print_note
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
-from texlens.inference.decoding.continuous_batch import ContinuousBatch
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import BULK_SLOTS, EnginePlan, plan_for_memory
-from texlens.inference.engine.support import model_unsupported_reason, sampling_unsupported_reason
+from texlens.inference.engine.support import model_unsupported_reason
 from texlens.inference.prompts import end_ids
 from texlens.inputs.example import Example
 from texlens.inputs.image_patches import normalized_values
@@ -44,7 +40,6 @@ class EngineBatch:
         adapters: Sequence[str | None],
         plan: EnginePlan | None = None,
     ):
-        self._switch, self._processor = switch, processor
         self.is_temporary = UNCHANGED in adapters
         names = adapter_names(switch.model, adapters)
         self._unchanged = names[0] if self.is_temporary else None
@@ -55,11 +50,10 @@ class EngineBatch:
             adapters=names,
             plan=plan or _planned(switch.model),
         )
-        self._reference: ContinuousBatch | None = None
 
     @property
     def states(self) -> Sequence[GenerationState]:
-        return [*self.engine.states, *(self._reference.states if self._reference is not None else ())]
+        return self.engine.states
 
     @property
     def is_on_gpu(self) -> bool:
@@ -68,7 +62,7 @@ class EngineBatch:
     @property
     def is_busy(self) -> bool:
         """Whether rows wait or run."""
-        return self.engine.has_work or bool(self._reference is not None and self._reference.states)
+        return self.engine.has_work
 
     @property
     def wants_rows(self) -> bool:
@@ -77,25 +71,13 @@ class EngineBatch:
 
     def prefill(self, prompts: Sequence[Example], states: Sequence[GenerationState]) -> None:
         """See `DecodingBatch.prefill`; rows wait in the engine until a slot is free."""
-        others = []
         for prompt, state in zip(prompts, states, strict=True):
-            if reason := sampling_unsupported_reason(state.sampling):
-                print_note(f"{reason} is not part of the decoding engine; such rows are decoded by the reference")
-                others.append((prompt, state))
-            else:
-                self._add(prompt, state)
-        if others:
-            if self._reference is None:
-                self._reference = ContinuousBatch(self._switch, self._processor)
-            normalized = [normalized_prompt(prompt, self._processor) for prompt, _ in others]
-            self._reference.prefill(normalized, [state for _, state in others])
+            self._add(prompt, state)
 
     def step(self) -> None:
         """See `DecodingBatch.step`."""
         if self.engine.has_work:
             self.engine.step()
-        if self._reference is not None and self._reference.states:
-            self._reference.step()
 
     def close(self) -> None:
         """Gives the cache's memory back."""

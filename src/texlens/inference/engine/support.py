@@ -8,7 +8,6 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
-from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.layers.adapted_layer import unsupported_layer
 from texlens.inference.engine.layers.experts import is_mixture
 from texlens.models.packed.forward import packing_unsupported_reason
@@ -36,19 +35,6 @@ def model_unsupported_reason(model: Any) -> str | None:
     if isinstance(stock.model.visual.patch_embed.proj, BaseTunerLayer):
         return "the patch embedding has an adapter"
     return next((reason for layer in text.layers for reason in [_layer_reason(layer)] if reason), None)
-
-
-def sampling_unsupported_reason(sampling: Sampling) -> str | None:
-    """What keeps a row's sampling from the engine, or None."""
-    if sampling.min_p:
-        return "min_p"
-    if sampling.top_k:
-        return "top_k"
-    if sampling.repetition_penalty != 1.0:
-        return "repetition_penalty"
-    if getattr(sampling, "grammar", None):
-        return "a grammar"
-    return None
 
 
 def _layer_reason(layer: Any) -> str | None:

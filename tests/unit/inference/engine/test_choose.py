@@ -1,16 +1,20 @@
 """Drawn tokens: their distribution, and what they depend on."""
 
+import pytest
 import torch
 
-from texlens.inference.engine.choose import Draw, choose
+from texlens.inference.decoding.sample_tokens import truncated
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.engine.choose import Draw, Penalty, Truncation, choose
 from texlens.kernels.decode import reference
 
 PROBABILITIES = torch.tensor([0.5, 0.3, 0.15, 0.05])
 
 
-def drawn(count, *, temperature=1.0, top_p=1.0, seed=0):
+def drawn(count, *, temperature=1.0, top_p=1.0, min_p=0.0, top_k=0, seed=0):
     rows = torch.arange(count)
-    draw = Draw(torch.full((count,), temperature), torch.full((count,), top_p), torch.full((count,), seed), rows)
+    limits = Truncation(*(torch.full((count,), value) for value in (top_p, min_p, top_k)))
+    draw = Draw(torch.full((count,), temperature), torch.full((count,), seed), rows, limits)
     return choose(PROBABILITIES.log().repeat(count, 1), reference, draw)
 
 
@@ -36,3 +40,39 @@ def test_a_row_draws_the_same_in_any_batch():
 def test_log_probabilities_are_those_of_the_model():
     choice = drawn(100, temperature=3.0, top_p=0.9)
     assert torch.allclose(choice.log_probabilities, PROBABILITIES.log()[choice.tokens], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("limits", "kept"),
+    [
+        ({"top_k": 1}, {0}),
+        ({"top_k": 3}, {0, 1, 2}),
+        ({"top_k": 9}, {0, 1, 2, 3}),
+        ({"min_p": 0.5}, {0, 1}),
+        ({"min_p": 1.0}, {0}),
+        ({"top_k": 3, "top_p": 0.7}, {0, 1}),
+        ({"top_k": 2, "min_p": 0.2}, {0, 1}),
+    ],
+)
+def test_top_k_and_min_p_keep_what_the_reference_keeps(limits, kept):
+    assert set(drawn(3_000, **limits).tokens.tolist()) == kept
+    probabilities = truncated(PROBABILITIES[None], Sampling(temperature=1.0, **limits))
+    assert set(probabilities[0].nonzero()[:, 0].tolist()) == kept
+
+
+def test_a_penalty_changes_used_tokens_of_its_row_alone():
+    logits = torch.tensor([[2.0, 1.5, -1.0], [2.0, 1.5, -1.0], [-2.0, -3.0, -2.5]])
+    used = torch.tensor([[1, 0, 0], [1, 0, 0], [2, 0, 0]], dtype=torch.int16)
+    choice = choose(logits, reference, penalty=Penalty(used, torch.tensor([2.0, 1.0, 2.0])))
+    assert choice.tokens.tolist() == [1, 0, 2]
+    expected = logits.log_softmax(-1)[torch.arange(3), choice.tokens]
+    torch.testing.assert_close(choice.log_probabilities, expected)
+
+
+def test_a_forced_token_has_the_models_log_probability():
+    logits = PROBABILITIES.log().repeat(2, 1)
+    choice = choose(logits, reference, forced_B=torch.tensor([-1, 2]))
+    assert choice.tokens.tolist() == [0, 2]
+    torch.testing.assert_close(choice.log_probabilities, PROBABILITIES[[0, 2]].log())
+    assert choice.candidates is not None
+    assert choice.candidates[1].tolist() == [0, 1, 2, 3]

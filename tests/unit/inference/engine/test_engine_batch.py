@@ -10,15 +10,23 @@ from texlens.inference.decoders import decode
 from texlens.inference.decoding.continuous_batch import ContinuousBatch
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine_batch import adapter_names, normalized_prompt, open_engine
+from texlens.inference.prompts import end_ids
 
 
 def states_with(processor, samples, sampling=None, **options):
     detokenizers = [IncrementalDetokenizer(TokenBytes(processor.tokenizer)) for _ in samples]
+    samplings = [sampling or Sampling(6 + row) for row in range(len(samples))]
     return [
-        GenerationState(sampling or Sampling(6 + row), detokenizer=detokenizer, **options)
-        for row, detokenizer in enumerate(detokenizers)
+        GenerationState(
+            of_row,
+            detokenizer=detokenizer,
+            grammar=row_grammar(processor.tokenizer, end_ids(processor), of_row),
+            **options,
+        )
+        for of_row, detokenizer in zip(samplings, detokenizers, strict=True)
     ]
 
 
@@ -43,14 +51,82 @@ def test_tokens_texts_and_stops_equal_the_reference(family, samples):
         assert state.log_probabilities == pytest.approx(reference.log_probabilities, abs=1e-5)
 
 
-@pytest.mark.parametrize("sampling", [Sampling(6, repetition_penalty=1.3), Sampling(6, top_logprobs=2)])
-def test_sampling_of_every_kind_equals_the_reference(sampling, samples):
-    ours, expected = both(*tiny_model(), samples, sampling=sampling)
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(9, repetition_penalty=1.3),
+        Sampling(9, repetition_penalty=0.5, top_logprobs=2),
+        Sampling(6, top_logprobs=2),
+        Sampling(12, grammar=True),
+        Sampling(30, grammar=True),
+        Sampling(14, grammar=True, repetition_penalty=1.4, top_logprobs=3),
+        Sampling(8, temperature=0.7, top_k=1),
+        Sampling(8, temperature=1.5, min_p=1.0, grammar=True),
+    ],
+)
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_vl"])
+def test_sampling_of_every_kind_equals_the_reference(sampling, family, samples):
+    ours, expected = both(*tiny_model(family), samples, sampling=sampling)
 
     assert [state.tokens for state in ours] == [state.tokens for state in expected]
+    assert [state.stop for state in ours] == [state.stop for state in expected]
     for state, reference in zip(ours, expected, strict=True):
+        assert state.log_probabilities == pytest.approx(reference.log_probabilities, abs=1e-5)
         tokens = [[token for token, _ in others] for others in state.alternatives]
         assert tokens == [[token for token, _ in others] for others in reference.alternatives]
+
+
+def test_rows_with_a_grammar_touch_no_other_row(samples):
+    """One row refuses tokens all the time, its neighbors are decoded as alone."""
+    model, processor = tiny_model()
+    batch, prompts = open_engine(AdapterSwitch(model), processor, [None]), prompts_of(processor, samples)
+    assert batch is not None
+    kinds = [
+        Sampling(10),
+        Sampling(10, grammar=True),
+        Sampling(10, temperature=0.9),
+        Sampling(10, repetition_penalty=2),
+    ]
+    together = [state for kind in kinds for state in states_with(processor, samples[:1], kind)]
+    decode(batch, [prompts[0]] * 4, together)
+    alone = [state for kind in kinds for state in states_with(processor, samples[:1], kind)]
+    for state in alone:
+        decode(batch, prompts[:1], [state])
+
+    assert [state.tokens for state in together] == [state.tokens for state in alone]
+    assert len({tuple(state.tokens) for state in together}) > 2
+
+
+def test_refused_tokens_are_replaced_while_later_steps_are_under_way(samples, monkeypatch):
+    """As on a GPU, where the host reads a step's tokens after the next step was launched."""
+    model, processor = tiny_model()
+    prompts, sampling = prompts_of(processor, samples), Sampling(20, grammar=True)
+    batch = open_engine(AdapterSwitch(model), processor, [None])
+    assert batch is not None
+    expected, late = states_with(processor, samples, sampling), states_with(processor, samples, sampling)
+    decode(batch, prompts, expected)
+    monkeypatch.setattr(batch.engine, "lag", 1)
+    decode(batch, prompts, late)
+
+    assert [state.tokens for state in late] == [state.tokens for state in expected]
+    for state, reference in zip(late, expected, strict=True):
+        assert state.log_probabilities == pytest.approx(reference.log_probabilities, abs=1e-5)
+
+
+def test_a_stop_string_ends_its_row_alone(samples):
+    model, processor = tiny_model()
+    free, _ = both(model, processor, samples, sampling=Sampling(12))
+    text = "".join(free[0].token_texts)
+    stop = text[len(text) // 2 :][:2]
+    batch, prompts = open_engine(AdapterSwitch(model), processor, [None]), prompts_of(processor, samples)
+    assert batch is not None
+    states = states_with(processor, samples, Sampling(12))
+    states[0].detokenizer = IncrementalDetokenizer(TokenBytes(processor.tokenizer), [stop])
+    decode(batch, prompts, states)
+
+    assert states[0].stop == "stop"
+    assert "".join(states[0].token_texts) == text[: text.index(stop)]
+    assert [state.tokens for state in states[1:]] == [state.tokens for state in free[1:]]
 
 
 def test_a_model_in_training_is_read_with_its_active_adapter(samples):

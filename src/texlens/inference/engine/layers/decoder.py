@@ -106,6 +106,11 @@ class TextDecoder:
         return new_states(self._text.config, slots, self.embedding.dtype, self.embedding.device)
 
     @property
+    def vocabulary(self) -> int:
+        """Columns of the logits."""
+        return self._head.weight.shape[0]
+
+    @property
     def embedding(self) -> Tensor:
         return self._text.embed_tokens.weight
 
