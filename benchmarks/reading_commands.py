@@ -165,20 +165,20 @@ def command(arguments: list[str], limit_s: float, log: Path) -> dict:
 # The commands --------------------------------------------------------------------------------------------------------
 
 
-def compare(place: Path, options) -> dict:
+def compare(root: Path, options) -> dict:
     """501 rows by base and adapter, twice."""
     rows = 4 if options.tiny else 501
-    arguments = ["compare", str(place / "runs/random"), "--no-cache", "--set", f"evaluate.max_rows={rows}"]
+    arguments = ["compare", str(root / "runs/random"), "--no-cache", "--set", f"evaluate.max_rows={rows}"]
     result = {}
     for name in ("first", "second"):
         result[name] = command(arguments, options.limit_s, options.logs / f"compare-{name}.log")
     return result
 
 
-def read(place: Path, options) -> dict:
+def read(root: Path, options) -> dict:
     """A folder of images into a file, with the run's adapter."""
-    output = place / "readings.jsonl"
-    arguments = ["read", str(place / "images"), "--model", str(place / "runs/random"), "-o", str(output)]
+    output = root / "readings.jsonl"
+    arguments = ["read", str(root / "images"), "--model", str(root / "runs/random"), "-o", str(output)]
     result = command(arguments, options.limit_s, options.logs / "read.log")
     rows = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
     stops: dict[str, int] = {}
@@ -187,11 +187,11 @@ def read(place: Path, options) -> dict:
     return {**result, "rows": len(rows), "stops": stops}
 
 
-def serve(place: Path, options) -> dict:
+def serve(root: Path, options) -> dict:
     """Clients that each ask for one image after the other, over HTTP."""
-    images = [file.read_bytes() for file in sorted((place / "images").glob("*.png"))[:128]]
+    images = [file.read_bytes() for file in sorted((root / "images").glob("*.png"))[:128]]
     log = (options.logs / "serve.log").open("w")
-    arguments = ["serve", str(place / "runs/random"), "--port", "18321", "--slots", "128", "--max-queue", "1024"]
+    arguments = ["serve", str(root / "runs/random"), "--port", "18321", "--slots", "128", "--max-queue", "1024"]
     server = subprocess.Popen([*PREFIX, *arguments], stdout=log, stderr=subprocess.STDOUT)
     try:
         return asyncio.run(clients_of(images, options))
@@ -250,10 +250,10 @@ async def load(http, images: list[bytes], clients: int, seconds: float) -> dict:
     }
 
 
-def train(place: Path, options) -> dict:
+def train(root: Path, options) -> dict:
     """Four steps with two validations by generation of 64 rows, over the weights in training."""
-    result = command(["train", str(place / "run.yaml")], options.limit_s, options.logs / "train.log")
-    metrics = sorted((place / "runs").glob("random-*/metrics.jsonl"))
+    result = command(["train", str(root / "run.yaml")], options.limit_s, options.logs / "train.log")
+    metrics = sorted((root / "runs").glob("random-*/metrics.jsonl"))
     rows = [json.loads(line) for line in metrics[-1].read_text().splitlines()] if metrics else []
     return {**result, "validations": [row for row in rows if any("exact_match" in key for key in row)]}
 
@@ -281,13 +281,13 @@ def main() -> None:
         "model": options.model,
     }
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        place, began = Path(folder), time.monotonic()
-        write_checkpoint(place / "base", options.model, tiny=options.tiny)
-        write_images(place / "images", 40 if options.tiny else options.images)
-        write_run(place, place / "base", place / "images")
+        root, began = Path(folder), time.monotonic()
+        write_checkpoint(root / "base", options.model, tiny=options.tiny)
+        write_images(root / "images", 40 if options.tiny else options.images)
+        write_run(root, root / "base", root / "images")
         print(f"written after {time.monotonic() - began:.1f} s", flush=True)
         for name in options.commands:
-            figures[name] = globals()[name](place, options)
+            figures[name] = globals()[name](root, options)
             print(name, json.dumps(figures[name]), flush=True)
             if options.output:
                 options.output.write_text(json.dumps(figures, indent=2) + "\n")

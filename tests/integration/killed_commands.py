@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.kill_cases import CASES, Case, broken_files, call, write_shared
-from texlens.inference.bulk import ReadingsFile
+from texlens.inference.bulk.readings_file import ReadingsFile
 
 MAX_KILLS = 4
 """Of a seed; then the command may finish."""

@@ -70,6 +70,12 @@ def read(
         bool, typer.Option("--confidence", help="Print before each reading the probability that it is right.")
     ] = False,
     stream: Annotated[bool, typer.Option("--stream", help="Print the model's text as it comes; one image.")] = False,
+    processes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Read with so many processes, one GPU each; with -o.")
+    ] = 1,
+    shard: Annotated[
+        str | None, typer.Option(metavar="K/N", help="Read the K-th of N parts of the images: one on each machine.")
+    ] = None,
     jobs: Annotated[str, typer.Option(help="CPU threads to read with: a number, or auto for all.")] = "auto",
     batch_size: Annotated[int, typer.Option(min=1, help="Images read at once.")] = 16,
     trust_remote_code: Annotated[
@@ -97,6 +103,10 @@ def read(
         texlens read paper.pdf --crops paper.jsonl -o readings.jsonl
 
         texlens read scans/ -o readings.jsonl --jobs auto
+
+        texlens read scans/ -o readings.jsonl --processes 8
+
+        texlens read scans/ -o readings-3.jsonl --shard 3/16
     """
     from texlens.cli.using.readings import ReadingSettings, image_list, print_readings, write_readings
     from texlens.core.errors import ConfigError

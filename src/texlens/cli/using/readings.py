@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import message_console, print_json, visible
 from texlens.core.errors import ConfigError, DataError, one_line
-from texlens.core.language import translated
 from texlens.data.pdf_pages import SUFFIX as PDF_SUFFIX
 from texlens.data.pdf_pages import page_numbers, pdf_pages
 from texlens.data.pdf_regions import cropped, read_regions, region_images
-from texlens.inference.bulk import STDIN, ReadingsFile, image_names
+from texlens.inference.bulk.readings_file import STDIN, ReadingsFile, image_names
+from texlens.inference.bulk.shards import Shard, merge_parts
 from texlens.inference.output_formats import OutputFormat, formatted, reading_row, without_control_characters
 
 if TYPE_CHECKING:
@@ -233,27 +233,51 @@ def write_readings(images: Sequence[NamedImage], output: Path, reader: ReadingSe
     Raises:
         DataError: an image could not be read, now or by an earlier call.
     """
-    from texlens.core.memory import keep_large_blocks_apart
+    return write_with(images, output, lambda missing, file: _read_into(file, missing, reader))
 
-    keep_large_blocks_apart()
+
+def write_with(
+    images: Sequence[NamedImage], output: Path, read: "Callable[[list[NamedImage], ReadingsFile], None]"
+) -> bool:
+    """`write_readings` with what reads the images that the file lacks into it; parts that were left are merged first.
+
+    Raises:
+        DataError: an image could not be read, now or by an earlier call.
+    """
     console = message_console()
     with ReadingsFile(output) as file:
+        merge_parts(file)
         missing = [image for image in images if image.name not in file.rows]
         if len(missing) < len(images):
             console.print(f"{output} holds {len(images) - len(missing)} of {len(images)} images already", markup=False)
         if missing:
-            loaded = reader.open(len(missing))
-            predictions = loaded.stream(
-                _samples(missing), sampling=reader.sampling_of(loaded), batch_size=reader.batch_size, seed=reader.seed
-            )
-            with row_bar(console, "reading", len(missing), "images") as advance:
-                for prediction in predictions:
-                    file.append([reading_row(prediction.id, prediction, loaded.calibration, reader.clean)])
-                    advance(1)
+            read(missing, file)
         rows = [file.rows[image.name] for image in images]
     failed = sum("error" in file.rows[image.name] for image in missing)
-    print(visible(translated(f"{len(missing) - failed} read into {output}, {failed} failed")))
+    print(f"{len(missing) - failed} read into {output}, {failed} failed")
     return _report(rows, output)
+
+
+def write_part(images: Sequence[NamedImage], output: Path, shard: Shard, reader: ReadingSettings) -> None:
+    """Reads a shard's images into its part beside the output; failures are in the part."""
+    with ReadingsFile(shard.part_of(output)) as file:
+        missing = [image for image in images if shard.holds(image.name) and image.name not in file.rows]
+        if missing:
+            _read_into(file, missing, reader)
+
+
+def _read_into(file: ReadingsFile, images: Sequence[NamedImage], reader: ReadingSettings) -> None:
+    from texlens.core.memory import keep_large_blocks_apart
+
+    keep_large_blocks_apart()
+    loaded = reader.open(len(images))
+    predictions = loaded.stream(
+        _samples(images), sampling=reader.sampling_of(loaded), batch_size=reader.batch_size, seed=reader.seed
+    )
+    with row_bar(message_console(), "reading", len(images), "images") as advance:
+        for prediction in predictions:
+            file.append([reading_row(prediction.id, prediction, loaded.calibration)])
+            advance(1)
 
 
 def _report(rows: Sequence[dict[str, Any]], output: Path | None = None) -> bool:

@@ -374,11 +374,11 @@ class DecodingEngine:
 
     def _force(self, row: EngineRow, token: int) -> None:
         """The row decodes its last token again and takes `token`; what is under way for it is ignored."""
-        kept = row.state.tokens
-        row.stale, row.launched = row.launched - len(kept) - 1, len(kept)
-        last = kept[-1] if kept else row.prompt.input_ids[-1]
-        length = len(row.prompt) + len(kept) - 1
-        self._state.rewind(row.slot, token=last, length=length, tokens=kept, forced=token)
+        tokens = row.state.tokens
+        row.stale, row.launched = row.launched - len(tokens) - 1, len(tokens)
+        last = tokens[-1] if tokens else row.prompt.input_ids[-1]
+        length = len(row.prompt) + len(tokens) - 1
+        self._state.rewind(row.slot, token=last, length=length, tokens=tokens, forced=token)
 
     def _release_finished(self) -> None:
         """Gives back slots and pages. What is in flight may still write there, before anything that comes later."""

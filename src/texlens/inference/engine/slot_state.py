@@ -88,8 +88,8 @@ class SlotState:
             tensor[slot].fill_(value)
         if self.used is not None:
             self.used[slot].zero_()
-            kept = torch.tensor(tokens, dtype=torch.int64).to(self.used.device)
-            self.used[slot].index_add_(0, kept, torch.ones_like(kept, dtype=torch.int16))
+            own_tokens = torch.tensor(tokens, dtype=torch.int64).to(self.used.device)
+            self.used[slot].index_add_(0, own_tokens, torch.ones_like(own_tokens, dtype=torch.int16))
 
     def take(self, slots_B: Tensor, tokens_B: Tensor, ends_E: Tensor, *, decoded: bool) -> Tensor:
         """Appends a token to each row that is going; returns each row's status.

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,18 @@ def child_environment(
         "OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS") or str(threads),
         "TORCH_CPP_LOG_LEVEL": environment.get("TORCH_CPP_LOG_LEVEL") or "ERROR",
     }
+
+
+def end_with_launcher() -> None:
+    """In a process that was launched: it ends when the launching command is killed, which can't end it itself."""
+    if LAUNCHER_PIPE not in os.environ:
+        return
+
+    def wait_for_launcher() -> None:
+        os.read(int(os.environ[LAUNCHER_PIPE]), 1)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=wait_for_launcher, daemon=True).start()
 
 
 @contextmanager

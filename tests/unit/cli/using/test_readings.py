@@ -10,7 +10,7 @@ from tests.fixtures.drawn_images import drawn
 from tests.unit.data.test_pdf_regions import write_paper
 from texlens.cli.using.readings import ReadingSettings, crop_box, image_list, print_readings, write_readings
 from texlens.core.errors import ConfigError, DataError, RunError
-from texlens.inference.bulk import ReadingsFile
+from texlens.inference.bulk.readings_file import ReadingsFile
 from texlens.inference.confidence import Calibration
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.model import LoadedModel

@@ -43,7 +43,7 @@ def test_log_probabilities_are_those_of_the_model():
 
 
 @pytest.mark.parametrize(
-    ("limits", "kept"),
+    ("limits", "remaining"),
     [
         ({"top_k": 1}, {0}),
         ({"top_k": 3}, {0, 1, 2}),
@@ -54,10 +54,10 @@ def test_log_probabilities_are_those_of_the_model():
         ({"top_k": 2, "min_p": 0.2}, {0, 1}),
     ],
 )
-def test_top_k_and_min_p_keep_what_the_reference_keeps(limits, kept):
-    assert set(drawn(3_000, **limits).tokens.tolist()) == kept
+def test_top_k_and_min_p_keep_what_the_reference_keeps(limits, remaining):
+    assert set(drawn(3_000, **limits).tokens.tolist()) == remaining
     probabilities = truncated(PROBABILITIES[None], Sampling(temperature=1.0, **limits))
-    assert set(probabilities[0].nonzero()[:, 0].tolist()) == kept
+    assert set(probabilities[0].nonzero()[:, 0].tolist()) == remaining
 
 
 def test_a_penalty_changes_used_tokens_of_its_row_alone():

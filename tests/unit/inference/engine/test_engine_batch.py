@@ -89,11 +89,11 @@ def test_rows_with_a_grammar_touch_no_other_row(samples):
     ]
     together = [state for kind in kinds for state in states_with(processor, samples[:1], kind)]
     decode(batch, [prompts[0]] * 4, together)
-    alone = [state for kind in kinds for state in states_with(processor, samples[:1], kind)]
-    for state in alone:
+    separately = [state for kind in kinds for state in states_with(processor, samples[:1], kind)]
+    for state in separately:
         decode(batch, prompts[:1], [state])
 
-    assert [state.tokens for state in together] == [state.tokens for state in alone]
+    assert [state.tokens for state in together] == [state.tokens for state in separately]
     assert len({tuple(state.tokens) for state in together}) > 2
 
 

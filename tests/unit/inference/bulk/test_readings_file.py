@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from texlens.core.errors import DataError, RunError
-from texlens.inference.bulk import ReadingsFile, image_names
+from texlens.inference.bulk.readings_file import ReadingsFile, image_names
 
 
 def test_folders_are_walked_in_order_and_files_keep_their_order(tmp_path):
