@@ -232,12 +232,12 @@ async def load(http, images: list[bytes], clients: int, seconds: float) -> dict:
     async def client(number: int) -> None:
         turn = 0
         while time.monotonic() - began < seconds:
-            asked = time.monotonic()
+            sent = time.monotonic()
             file = images[(number * 7 + turn) % len(images)]
             answer = await http.post("/v1/read", files={"file": file}, data={"max_tokens": str(NEW_TOKENS)})
             statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
             if answer.status_code == 200:
-                latencies.append(time.monotonic() - asked)
+                latencies.append(time.monotonic() - sent)
             turn += 1
 
     await asyncio.gather(*(client(number) for number in range(clients)))

@@ -170,6 +170,11 @@ class DecodingEngine:
     def running(self) -> int:
         return len(self._running)
 
+    @property
+    def can_rewind(self) -> bool:
+        """Whether a row can decode a token again, as a grammar needs it."""
+        return not self._decoder.has_states
+
     def refresh(self) -> None:
         """Reads the adapters' weights again, after a training step."""
         self._decoder.refresh()

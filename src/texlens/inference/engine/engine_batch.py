@@ -1,4 +1,8 @@
-"""`EngineBatch`: the decoding engine behind the Protocol `DecodingBatch`."""
+"""`EngineBatch`: the decoding engine behind the Protocol `DecodingBatch`.
+
+Rows that the engine does not decode are decoded by the reference beside it: those with a grammar, of models with
+recurrent states.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +14,7 @@ import torch
 from texlens.core.errors import ConfigError
 from texlens.core.notes import print_note
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
+from texlens.inference.decoding.continuous_batch import ContinuousBatch
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import BULK_SLOTS, EnginePlan, plan_for_memory
@@ -40,6 +45,8 @@ class EngineBatch:
         adapters: Sequence[str | None],
         plan: EnginePlan | None = None,
     ):
+        self._switch, self._processor = switch, processor
+        self._reference: ContinuousBatch | None = None
         self.is_temporary = UNCHANGED in adapters
         names = adapter_names(switch.model, adapters)
         self._unchanged = names[0] if self.is_temporary else None
@@ -53,7 +60,7 @@ class EngineBatch:
 
     @property
     def states(self) -> Sequence[GenerationState]:
-        return self.engine.states
+        return [*self.engine.states, *(self._reference.states if self._reference is not None else ())]
 
     @property
     def is_on_gpu(self) -> bool:
@@ -62,7 +69,7 @@ class EngineBatch:
     @property
     def is_busy(self) -> bool:
         """Whether rows wait or run."""
-        return self.engine.has_work
+        return self.engine.has_work or bool(self._reference is not None and self._reference.states)
 
     @property
     def wants_rows(self) -> bool:
@@ -71,13 +78,27 @@ class EngineBatch:
 
     def prefill(self, prompts: Sequence[Example], states: Sequence[GenerationState]) -> None:
         """See `DecodingBatch.prefill`; rows wait in the engine until a slot is free."""
+        others = []
         for prompt, state in zip(prompts, states, strict=True):
-            self._add(prompt, state)
+            if state.grammar is not None and not self.engine.can_rewind:
+                others.append((prompt, state))
+            else:
+                self._add(prompt, state)
+        if others:
+            self._prefill_reference(*zip(*others, strict=True))
+
+    def _prefill_reference(self, prompts: Sequence[Example], states: Sequence[GenerationState]) -> None:
+        print_note("a grammar can't take back steps of recurrent states; such rows are decoded by the reference")
+        if self._reference is None:
+            self._reference = ContinuousBatch(self._switch, self._processor)
+        self._reference.prefill([normalized_prompt(prompt, self._processor) for prompt in prompts], states)
 
     def step(self) -> None:
         """See `DecodingBatch.step`."""
         if self.engine.has_work:
             self.engine.step()
+        if self._reference is not None and self._reference.states:
+            self._reference.step()
 
     def close(self) -> None:
         """Gives the cache's memory back."""

@@ -12,6 +12,7 @@ from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenB
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.engine_batch import adapter_names, normalized_prompt, open_engine
 from texlens.inference.prompts import end_ids
 
@@ -111,6 +112,15 @@ def test_refused_tokens_are_replaced_while_later_steps_are_under_way(samples, mo
     assert [state.tokens for state in late] == [state.tokens for state in expected]
     for state, reference in zip(late, expected, strict=True):
         assert state.log_probabilities == pytest.approx(reference.log_probabilities, abs=1e-5)
+
+
+def test_rows_with_a_grammar_are_read_by_the_reference_where_steps_cant_be_taken_back(samples, monkeypatch):
+    model, processor = tiny_model()
+    expected, _ = both(model, processor, samples, sampling=Sampling(9, grammar=True))
+    monkeypatch.setattr(DecodingEngine, "can_rewind", False)
+    ours, _ = both(model, processor, samples, sampling=Sampling(9, grammar=True))
+
+    assert [state.tokens for state in ours] == [state.tokens for state in expected]
 
 
 def test_a_stop_string_ends_its_row_alone(samples):
