@@ -114,7 +114,7 @@ def test_refused_tokens_are_replaced_while_later_steps_are_under_way(samples, mo
         assert state.log_probabilities == pytest.approx(reference.log_probabilities, abs=1e-5)
 
 
-def test_rows_with_a_grammar_are_read_by_the_reference_where_steps_cant_be_taken_back(samples, monkeypatch):
+def test_rows_with_a_grammar_are_read_by_the_reference_where_steps_cant_be_undone(samples, monkeypatch):
     model, processor = tiny_model()
     expected, _ = both(model, processor, samples, sampling=Sampling(9, grammar=True))
     monkeypatch.setattr(DecodingEngine, "can_rewind", False)
