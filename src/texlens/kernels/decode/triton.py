@@ -2,8 +2,7 @@
 
 A step moves few bytes besides the weights, so what counts is how few kernels there are: the adapters' share, norms,
 rotary embedding and the write into the cache are part of the kernel that reads a product's result anyway.
-Split keys: Dao et al. 2023 (Flash-Decoding), https://crfm.stanford.edu/2023/10/12/flashdecoding.html. Triton: Tillet et
-al. 2019.
+Triton: Tillet et al. 2019.
 
 # T = rows, D = width, H = query heads, G = key/value heads, W = width of a head, F = width of the MLP
 # R = ranks of all adapters, P = pages of a row, V = vocabulary
@@ -18,6 +17,10 @@ from torch import Tensor
 
 from texlens.kernels.decode.lora import Product, RowLora
 from texlens.kernels.decode.reference import HeadShape
+from texlens.kernels.decode.triton_attention import attend
+from texlens.kernels.decode.triton_likeliest import likeliest
+
+__all__ = ["add_norm", "attend", "likeliest", "norm", "split_heads", "swiglu"]
 
 ROWS = 16
 """Rows of a tile: the least that a tensor core's product takes."""
@@ -38,11 +41,6 @@ HEAD_TILE = Tile(16, 0, 2)
 """The same of the split into heads; a head is as wide as it is."""
 MANY_ROWS = 1024
 """From so many rows on, what a kernel would do row by row is a matrix product of its own."""
-KEYS = 64
-"""Positions of the cache that are read together."""
-PROGRAMS = 264
-"""Two for each multiprocessor of an H100 or H200: fewer leave some idle, so keys are split further."""
-MAX_SPLITS = 8
 
 
 def norm(x_TD: Tensor, weight_D: Tensor, eps: float) -> Tensor:
@@ -122,61 +120,6 @@ def swiglu(product: Product) -> Tensor:
         num_warps=tile.warps,
     )  # fmt: skip
     return act_TF
-
-
-def attend(
-    query_THW: Tensor, keys_CGW: Tensor, values_CGW: Tensor, pages_TP: Tensor, lengths_T: Tensor, page_size: int
-) -> Tensor:
-    """See `reference.attend`."""
-    rows, heads, width = query_THW.shape
-    keys = keys_CGW.shape[1]
-    splits = max(1, min(MAX_SPLITS, PROGRAMS // (rows * keys)))
-    mixed = torch.empty_like(query_THW)
-    group, block = heads // keys, max(16, triton.next_power_of_2(width))
-    shape = (rows, keys, splits, ROWS) if splits > 1 else (1, 1, 1, 1)
-    partial = torch.empty(*shape, block, dtype=torch.float32, device=query_THW.device)
-    sums = torch.empty(2, *shape, dtype=torch.float32, device=query_THW.device)
-    _attend[(rows, keys, splits)](
-        query_THW, keys_CGW, values_CGW, pages_TP, lengths_T, mixed, partial, sums[0], sums[1],
-        pages_TP.stride(0), width**-0.5,
-        G=keys, GROUP=group, W=width, WB=block, PAGE=page_size, KEYS=KEYS, SPLITS=splits, ROWS=ROWS, num_warps=4,
-    )  # fmt: skip
-    if splits > 1:
-        _combine[(rows, keys)](
-            partial,
-            sums[0],
-            sums[1],
-            mixed,
-            G=keys,
-            GROUP=group,
-            W=width,
-            WB=block,
-            SPLITS=splits,
-            ROWS=ROWS,
-            num_warps=4,
-        )
-    return mixed
-
-
-def likeliest(logits_TV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """See `reference.likeliest`."""
-    rows, width = logits_TV.shape
-    splits = max(1, min(32, 2 * PROGRAMS // rows))
-    block = 4096
-    chunk = triton.cdiv(triton.cdiv(width, splits), block) * block
-    largest = torch.empty(rows, splits, dtype=torch.float32, device=logits_TV.device)
-    sums, places = torch.empty_like(largest), torch.empty(rows, splits, dtype=torch.int64, device=logits_TV.device)
-    _likeliest[(rows, splits)](
-        logits_TV, largest, sums, places, width, logits_TV.stride(0), chunk, SPLITS=splits, BLOCK=block, num_warps=8
-    )
-    tokens_T = torch.empty(rows, dtype=torch.int64, device=logits_TV.device)
-    log_probabilities_T = torch.empty(rows, dtype=torch.float32, device=logits_TV.device)
-    log_sums_T = torch.empty_like(log_probabilities_T)
-    _combine_likeliest[(rows,)](
-        largest, sums, places, tokens_T, log_probabilities_T, log_sums_T,
-        SPLITS=splits, BLOCK=triton.next_power_of_2(splits), num_warps=1,
-    )  # fmt: skip
-    return tokens_T, log_probabilities_T, log_sums_T
 
 
 def _sum_of(x_TD: Tensor, columns: Tensor, lora: RowLora) -> Tensor:
@@ -393,106 +336,3 @@ def _swiglu(
     gate, other = gate.to(kind).to(tl.float32), other.to(kind).to(tl.float32)
     result = gate / (1 + tl.exp(-gate)) * other
     tl.store(act + rows[:, None].to(tl.int64) * width + cols[None, :], result.to(kind), mask=mask)
-
-
-@triton.jit
-def _attend(
-    query, keys, values, pages, lengths, mixed, partial, largest, sums,
-    page_stride, scale,
-    G: tl.constexpr, GROUP: tl.constexpr, W: tl.constexpr, WB: tl.constexpr,
-    PAGE: tl.constexpr, KEYS: tl.constexpr, SPLITS: tl.constexpr, ROWS: tl.constexpr,
-):  # fmt: skip
-    row, head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    members, cols = tl.arange(0, ROWS), tl.arange(0, WB)
-    length = tl.load(lengths + row)
-    share = tl.cdiv(tl.cdiv(length, KEYS), SPLITS) * KEYS
-    begin, end = split * share, tl.minimum((split + 1) * share, length)
-    at = (row.to(tl.int64) * G * GROUP + head * GROUP + members[:, None]) * W + cols[None, :]
-    is_valid = (members[:, None] < GROUP) & (cols[None, :] < W)
-    q = tl.load(query + at, mask=is_valid, other=0.0)
-    most = tl.full((ROWS,), -1e30, tl.float32)
-    total = tl.zeros((ROWS,), tl.float32)
-    acc = tl.zeros((ROWS, WB), tl.float32)
-    for start in range(begin, end, KEYS):
-        steps = start + tl.arange(0, KEYS)
-        here = steps < end
-        page = tl.load(pages + row.to(tl.int64) * page_stride + steps // PAGE, mask=here, other=0)
-        position = page.to(tl.int64) * PAGE + steps % PAGE
-        into = (position[:, None] * G + head) * W + cols[None, :]
-        tile = here[:, None] & (cols[None, :] < W)
-        k = tl.load(keys + into, mask=tile, other=0.0)
-        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
-        scores = tl.where(here[None, :], scores, -1e30)
-        higher = tl.maximum(most, tl.max(scores, 1))
-        weights = tl.exp(scores - higher[:, None])
-        fade = tl.exp(most - higher)
-        total = total * fade + tl.sum(weights, 1)
-        most = higher
-        v = tl.load(values + into, mask=tile, other=0.0)
-        acc = acc * fade[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
-    if SPLITS == 1:
-        tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=is_valid)
-    else:
-        slot = ((row.to(tl.int64) * G + head) * SPLITS + split) * ROWS + members
-        tl.store(largest + slot, most)
-        tl.store(sums + slot, total)
-        tl.store(partial + slot[:, None] * WB + cols[None, :], acc)
-
-
-@triton.jit
-def _combine(
-    partial, largest, sums, mixed,
-    G: tl.constexpr, GROUP: tl.constexpr, W: tl.constexpr, WB: tl.constexpr, SPLITS: tl.constexpr, ROWS: tl.constexpr,
-):  # fmt: skip
-    row, head = tl.program_id(0), tl.program_id(1)
-    members, cols = tl.arange(0, ROWS), tl.arange(0, WB)
-    most = tl.full((ROWS,), -1e30, tl.float32)
-    total = tl.zeros((ROWS,), tl.float32)
-    acc = tl.zeros((ROWS, WB), tl.float32)
-    for split in tl.static_range(SPLITS):
-        slot = ((row.to(tl.int64) * G + head) * SPLITS + split) * ROWS + members
-        part_max, count = tl.load(largest + slot), tl.load(sums + slot)
-        higher = tl.maximum(most, part_max)
-        fade, weight = tl.exp(most - higher), tl.exp(part_max - higher)
-        acc = acc * fade[:, None] + tl.load(partial + slot[:, None] * WB + cols[None, :]) * weight[:, None]
-        total = total * fade + count * weight
-        most = higher
-    at = (row.to(tl.int64) * G * GROUP + head * GROUP + members[:, None]) * W + cols[None, :]
-    is_valid = (members[:, None] < GROUP) & (cols[None, :] < W)
-    tl.store(mixed + at, (acc / total[:, None]).to(mixed.dtype.element_ty), mask=is_valid)
-
-
-@triton.jit
-def _likeliest(logits, largest, sums, places, width, stride, chunk, SPLITS: tl.constexpr, BLOCK: tl.constexpr):
-    row, split = tl.program_id(0), tl.program_id(1)
-    most = tl.full((), float("-inf"), tl.float32)
-    total = tl.zeros((), tl.float32)
-    position = tl.zeros((), tl.int64)
-    for start in range(split * chunk, tl.minimum((split + 1) * chunk, width), BLOCK):
-        cols = start + tl.arange(0, BLOCK)
-        x = tl.load(logits + row.to(tl.int64) * stride + cols, mask=cols < width, other=float("-inf")).to(tl.float32)
-        high, at = tl.max(x, 0, return_indices=True, return_indices_tie_break_left=True)
-        position = tl.where(high > most, start + at, position)
-        higher = tl.maximum(most, high)
-        safe = tl.where(higher == float("-inf"), 0.0, higher)
-        total = total * tl.exp(most - safe) + tl.sum(tl.exp(x - safe), 0)
-        most = higher
-    slot = row * SPLITS + split
-    tl.store(largest + slot, most)
-    tl.store(sums + slot, total)
-    tl.store(places + slot, position)
-
-
-@triton.jit
-def _combine_likeliest(
-    largest, sums, places, tokens, log_probabilities, log_sums, SPLITS: tl.constexpr, BLOCK: tl.constexpr
-):
-    row = tl.program_id(0)
-    splits = tl.arange(0, BLOCK)
-    mask = splits < SPLITS
-    high = tl.load(largest + row * SPLITS + splits, mask=mask, other=float("-inf"))
-    most, at = tl.max(high, 0, return_indices=True, return_indices_tie_break_left=True)
-    total = tl.sum(tl.load(sums + row * SPLITS + splits, mask=mask, other=0.0) * tl.exp(high - most), 0)
-    tl.store(tokens + row, tl.load(places + row * SPLITS + at))
-    tl.store(log_probabilities + row, -tl.log(total))
-    tl.store(log_sums + row, most + tl.log(total))

@@ -83,35 +83,3 @@ def test_heads_and_the_write_into_the_cache(rows, ranks, normed):
 def test_swiglu(rows, width, ranks):
     y = product(rows, [width, width], ranks)
     assert_close(kernels.swiglu(y), reference.swiglu(y))
-
-
-@pytest.mark.parametrize(
-    ("rows", "heads", "keys", "width"), [(1, 4, 2, 32), (3, 7, 1, 16), (40, 16, 8, 32), (5, 2, 2, 24)]
-)
-def test_attention_over_pages(rows, heads, keys, width):
-    page_size, pages_of_a_row = 8, 20
-    pool = rows * pages_of_a_row + 1
-    pages = torch.randperm(pool - 1, generator=torch.Generator().manual_seed(1)).view(rows, -1).to(DEVICE).int() + 1
-    lengths = torch.randint(1, page_size * pages_of_a_row, (rows,), generator=torch.Generator().manual_seed(2))
-    lengths = lengths.to(DEVICE).int()
-    cache = drawn(pool * page_size, keys, width, seed=1), drawn(pool * page_size, keys, width, seed=2)
-    query = drawn(rows, heads, width, seed=3)
-
-    ours = kernels.attend(query, *cache, pages, lengths, page_size)
-
-    assert_close(ours, reference.attend(query, *cache, pages, lengths, page_size))
-
-
-@pytest.mark.parametrize(("rows", "width"), [(1, 300), (3, 9000), (40, 700)])
-def test_likeliest_token_is_the_first_of_equals(rows, width):
-    logits = drawn(rows, width)
-    logits[:, width // 3] = logits[:, width - 7] = 9.0
-    for ours, expected in zip(kernels.likeliest(logits), reference.likeliest(logits), strict=True):
-        assert_close(ours, expected)
-
-
-def test_a_row_with_nan_has_no_log_probability():
-    logits = drawn(3, 500)
-    logits[1, 30] = torch.nan
-    log_probabilities = kernels.likeliest(logits)[1]
-    assert log_probabilities.isnan().tolist() == [False, True, False]
