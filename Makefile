@@ -41,6 +41,7 @@ test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: test
+	WHEEL=1 $(BIN)/python -m pytest -q tests/integration/test_wheel.py
 	TUTORIALS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/classic_recipes
 	FULL_EXPORTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_onnx_export.py
 	KILL_SEEDS=12 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_kills.py tests/unit/cli/using/test_reading_processes.py

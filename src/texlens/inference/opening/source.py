@@ -197,19 +197,23 @@ def _of_run(path: str, run: RunFolder, weights: Path, config: RunConfig | None, 
 
 def _of_adapter(path: str, folder: Path, config: RunConfig | None, options: LoadOptions) -> ModelSource:
     metadata = check_adapter(folder)
-    settings = options.applied_to(_settings(config, metadata.base if metadata else _base_of_peft(folder)))
+    base_path = metadata.base if metadata else _base_of_peft(folder)
+    names_itself = config is not None and Path(config.model.path) == folder  # as `evaluate ADAPTER --data` does
+    settings = options.applied_to(_settings(config, base_path))
+    if names_itself:
+        settings = settings.model_copy(update={"path": base_path})
     _note_base(path, settings.path)
     base = _build_base(settings, metadata)
     if metadata:
         metadata.check_base(base.fingerprint, folder)
-    quantize = config.base if config else _quantize_of(metadata)
+    quantize = config.base if config and not names_itself else _quantize_of(metadata)
     return ModelSource(
         path,
         _name(path),
         "adapter",
         base,
         settings,
-        _style(config, metadata),
+        _style(None if names_itself and "prompt" not in config.data.model_fields_set else config, metadata),
         default_max_new_tokens(read_config(base.folder)),
         adapter=folder,
         quantize=quantize,
