@@ -118,6 +118,18 @@ def test_doubtful_tokens_are_colored_underlined_and_described(page):
     assert page.text("[data-model=handwriting] .token-detail") == "c — 31.0%"
 
 
+@pytest.mark.parametrize("model", ["lost", "calibrated"])
+def test_a_reading_that_may_be_no_formula_says_so(browser, model):
+    with served(Backend(models=(model,)).app()) as address:
+        page = browser.page(address)
+        give(page)
+        read(page)
+        assert page.text(".doubtful") == "perhaps no formula, or not read right"
+        page.press("l")
+        assert page.text(".doubtful") == "可能不是公式，或没有读对"
+        page.close()
+
+
 def test_edit_is_rendered_and_can_be_undone(page):
     give(page)
     read(page)

@@ -186,6 +186,10 @@ def _target_pattern(target: str, linears: Sequence[LinearSpec], groups: Mapping[
 
 def _hint(target: str, linears: Sequence[LinearSpec], groups: Mapping[str, str]) -> str:
     """The nearest name that does match something, or what names there are."""
+    if target.startswith("visual") and "vision" in groups:
+        tower = [layer.name for layer in linears if re.fullmatch(groups["vision"], layer.name)]
+        names = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in tower}))
+        return f"; the vision tower is the group vision, its layers are {names}; leave it out or write vision"
     leaves = sorted({layer.name.rsplit(".", 1)[-1] for layer in linears})
     present = [group for group, pattern in groups.items() if any(re.fullmatch(pattern, x.name) for x in linears)]
     near = difflib.get_close_matches(target, [*present, "all-linear", *leaves], 1, 0.5)

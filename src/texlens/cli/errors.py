@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 
 from safetensors import SafetensorError
 
@@ -29,10 +30,16 @@ REMEDIES = {
 def as_run_errors() -> Iterator[None]:
     """
     Raises:
-        RunError: for an error of the file system inside; other errors pass unchanged.
+        RunError: for an error of the file system inside, or a torchvision that does not fit torch; other errors pass
+            unchanged.
     """
     try:
         yield
+    except (ImportError, RuntimeError) as error:
+        message = explain_torchvision(error)
+        if message is None:
+            raise
+        raise RunError(message) from error
     except (OSError, SafetensorError) as error:
         message = explain(error)
         if message is None:
@@ -47,6 +54,24 @@ def explain(error: Exception) -> str | None:
         return None
     file = getattr(error, "filename", None)
     return f"{f'{file}: ' if file else ''}{os.strerror(number)}; {REMEDIES[number]}"
+
+
+def explain_torchvision(error: BaseException) -> str | None:
+    """The message where a torchvision that does not fit torch stopped an import; None for other errors."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in chain:
+        chain.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    if not any("torchvision" in str(link) for link in chain):
+        return None
+    try:
+        versions = f"torchvision {metadata.version('torchvision')} with torch {metadata.version('torch')}"
+    except metadata.PackageNotFoundError:
+        return None
+    return (
+        f"{versions}: they don't fit; pip uninstall -y torchvision (TexLens needs none), or install the one that fits"
+    )
 
 
 def _number_in(message: str) -> int | None:

@@ -93,8 +93,9 @@ def _model_config(path: str) -> tuple[Path | None, dict]:
     shipped = bundled_config(path)
     if shipped is None:
         raise ModelError(
-            f"model.path: no folder {path}, and no configuration of that name ships; download it first "
-            f"(texlens models download {path}), or name one of {', '.join(bundled_names())}"
+            f"model.path: no folder {path}, and no configuration of that name ships. TexLens reads Qwen's "
+            "vision-language models alone: download one first (texlens models download ID), or name one of "
+            f"{', '.join(bundled_names())}"
         )
     return None, shipped
 

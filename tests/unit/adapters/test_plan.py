@@ -111,6 +111,8 @@ def test_layers_that_leave_nothing_of_a_named_group_are_an_error(layers, message
         ("text-atention", "did you mean 'text-attention'"),
         ("q_pro", "did you mean 'q_proj'"),
         ("regex:nothing.*", "matches no linear layer"),
+        ("visual_q_proj", "the vision tower is the group vision, its layers are qkv; leave it out or write vision"),
+        ("visual.blocks.*.attn.qkv", "the vision tower is the group vision"),
         ("regex:(", "no regular expression"),
     ],
 )

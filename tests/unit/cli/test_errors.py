@@ -42,3 +42,29 @@ def test_where_several_train_a_full_disk_is_an_error_of_the_run_and_others_stay_
         raise OSError(errno.ENOSPC, "whatever", "runs/a")
     with pytest.raises(BrokenPipeError), as_run_errors():
         raise BrokenPipeError(errno.EPIPE, "closed")
+
+
+def chained(message):
+    try:
+        try:
+            raise RuntimeError(message)
+        except RuntimeError as error:
+            raise ModuleNotFoundError("Could not import module 'PreTrainedModel'.") from error
+    except ModuleNotFoundError as error:
+        return error
+
+
+def test_a_torchvision_that_does_not_fit_torch_is_one_line(monkeypatch):
+    monkeypatch.setattr("texlens.cli.errors.metadata.version", {"torchvision": "0.1", "torch": "2.13"}.__getitem__)
+    with (
+        pytest.raises(
+            RunError, match=r"torchvision 0\.1 with torch 2\.13: they don't fit; pip uninstall -y torchvision"
+        ),
+        as_run_errors(),
+    ):
+        raise chained("operator torchvision::nms does not exist")
+
+
+def test_other_import_errors_are_bugs():
+    with pytest.raises(ModuleNotFoundError), as_run_errors():
+        raise chained("no module named x")

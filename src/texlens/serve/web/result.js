@@ -117,8 +117,18 @@ export class Result {
   }
 }
 
-function badgesOf({ confidence, stop }) {
-  const badges = [];
+const UNSURE = 0.5; // a calibrated confidence under this, as `texlens read` remarks on it
+const UNLIKELY = 0.02; // the same for the probability of all tokens by a model that was never calibrated
+
+/** Whether a reading may be no formula at all, or not read right. */
+function isDoubtful({ confidence, tokens }) {
+  if (confidence !== null) return confidence < UNSURE;
+  return tokens.reduce((product, { probability }) => product * probability, 1) < UNLIKELY;
+}
+
+function badgesOf(reading) {
+  const { confidence, stop } = reading, badges = [];
+  if (isDoubtful(reading)) badges.push(say(make("span", { class: "badge off doubtful" }), "doubtful"));
   if (confidence !== null) {
     // never shown as certain, nor as impossible
     const percent = confidence < 0.01 ? "< 1" : Math.min(99.9, 100 * confidence).toFixed(confidence > 0.99 ? 1 : 0);

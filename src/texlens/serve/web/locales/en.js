@@ -39,6 +39,7 @@ export const en = {
   reading: "reading …",
   edited: "edited",
   "sure": "{percent}% sure",
+  "doubtful": "perhaps no formula, or not read right",
   "sure.why": "The probability that the whole reading is right, calibrated on rows the model was not trained on",
   "unsure.why": "This model is not calibrated; texlens calibrate gives it a confidence",
   "took": "{n} ms",

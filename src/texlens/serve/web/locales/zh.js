@@ -39,6 +39,7 @@ export const zh = {
   reading: "正在识别……",
   edited: "已修改",
   "sure": "把握 {percent}%",
+  "doubtful": "可能不是公式，或没有读对",
   "sure.why": "整个结果正确的概率，在模型未训练过的数据上校准",
   "unsure.why": "该模型未经校准；运行 texlens calibrate 可得到置信度",
   "took": "{n} 毫秒",
