@@ -11,7 +11,7 @@ import shlex
 import pytest
 import torch
 
-from tests.integration.classic_recipes.checks import CHECKS
+from tests.integration.classic_recipes.checks import CHECKS, history
 from tests.integration.classic_recipes.sandbox import MODELSCOPE, build_sandbox
 from tests.integration.classic_recipes.table import StepRow, rows
 from tests.integration.conftest import Outcome
@@ -21,6 +21,7 @@ EVERYTHING = os.environ.get("TUTORIALS") == "1"
 STEPS = [row for row in rows() if isinstance(row, StepRow)]
 SLOW = (
     "texlens train",
+    "texlens sweep",
     "texlens compare",
     "texlens evaluate",
     "texlens export",
@@ -48,6 +49,9 @@ def arguments(row: StepRow) -> list[str]:
         if getattr(load_config(words[1]).adapter, "init", "default") == "loftq":
             changes.append("adapter.init=default")
         more = [part for change in changes for part in ("--set", change)]
+    elif words[0] == "sweep":
+        words[words.index("--trials") + 1] = "2"
+        more = [part for change in SMALL for part in ("--set", change)]
     elif words[0] in ("compare", "evaluate"):
         more = ["--set", "evaluate.max_new_tokens=8"]
     elif words[0] == "export":
@@ -84,6 +88,18 @@ def test_the_commands_of_a_section_do_what_the_script_does(section, texlens, san
         except (AssertionError, OSError, ValueError) as error:
             failures.append(f"{row.id} {row.step}: {error}\n{outcome.err[-3000:]}\n{outcome.out[-2000:]}")
     assert not failures, "\n\n".join(failures)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not EVERYTHING, reason="make test-all runs it")
+def test_s4_makes_310_steps_and_ends_at_the_learning_rate_of_the_script_s_log(texlens, sandbox, monkeypatch):
+    monkeypatch.chdir(sandbox)
+    done = texlens("train", "qwen3-vl-4b_coco-caption_qlora", "--no-compare", "--set", "base.quantize=none", "--json")
+    assert done.code == 0, done.err
+    assert done.json["training"]["steps"] == 310
+    logged = history(sandbox / "runs/qwen3-vl-4b_coco-caption_qlora")
+    assert [row["step"] for row in logged] == [1, *range(10, 311, 10)]
+    assert logged[-1]["learning_rate"] == pytest.approx(3.2258e-07, rel=1e-4)
 
 
 def test_every_row_has_a_check():
