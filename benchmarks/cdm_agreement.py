@@ -1,6 +1,6 @@
 """Our CDM by the reference's rules against scores that the authors' program gave, and each disagreement by kind.
 
-    python benchmarks/cdm_agreement.py FILE.jsonl ... [--rules reference] [--show]
+    python benchmarks/cdm_agreement.py FILE.jsonl ... [--rules reference] [--show] [--write benchmarks/results]
 
 A row has `gt`, `pred` and `cdm` with `F1_score`; rows whose `cdm` is null were not scored and are left out. Rows at
 F1 = 1 and below are distinguished, since most rows are at 1 and always answering 1 would look good.
@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from result import write_result
 from scipy.stats import spearmanr
 
 from texlens.latex.parse.tokens import tokenize
@@ -40,7 +41,7 @@ def kind_of(reference: str, text: str, theirs: float, rules: str) -> str:
     return "another pairing of equal tokens, or a place near the limit"
 
 
-def report(path: Path, rules: str, show: bool) -> None:
+def report(path: Path, rules: str, show: bool) -> dict:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     rows = [row for row in rows if row["cdm"]]
     theirs = [row["cdm"]["F1_score"] for row in rows]
@@ -63,6 +64,15 @@ def report(path: Path, rules: str, show: bool) -> None:
                 print(f"    {their:.3f} {our:.3f} [{kind}] {row['gt']!r} {row['pred']!r}")
     for kind, count in kinds.most_common():
         print(f"  {count:4} {kind}")
+    return {
+        "rules": rules,
+        "rows": len(rows),
+        "rows_at_one": len(at_one),
+        "ours_at_one_percent": round(100 * sum(f1 == 1 for f1 in at_one) / len(at_one), 2),
+        "rows_below_one": len(below),
+        f"within_{CLOSE}_percent": round(100 * close / len(below), 2),
+        "disagreements": dict(kinds.most_common()),
+    }
 
 
 def main() -> None:
@@ -70,9 +80,12 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--rules", choices=list(OTHER_SETS), default="reference")
     parser.add_argument("--show", action="store_true", help="List every disagreement.")
+    parser.add_argument("--write", type=Path)
     arguments = parser.parse_args()
-    for path in arguments.files:
-        report(path, arguments.rules, arguments.show)
+    figures = {path.stem: report(path, arguments.rules, arguments.show) for path in arguments.files}
+    if arguments.write:
+        command = f"python benchmarks/cdm_agreement.py CDM_REFERENCE/*.jsonl --rules {arguments.rules}"
+        write_result(arguments.write, "cdm agreement", command, ("numpy", "scipy"), {"files": figures})
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def anything(ours: Tree, theirs: Tree) -> bool:
 
 _LENGTH = r"\[ *-?[\d.,]+ *(?:pt|ex|em|mm|cm|in|mu)"
 _ALPHABET = r"\\(?:mathcal|mathscr|mathrm|mathsf|mathbf|mathfrak|cal|rm|bf|sf|frac|det|dim|sin|cos|log|tan|exp|ln)"
-_OPERATOR = r"\\(?:lim|max|min|sup|inf|det|gcd|Pr|limsup|liminf|argmax|argmin)"
+_OPERATOR = r"\\(?:lim|max|min|sup|inf|det|gcd|Pr|limsup|liminf|argmax|argmin)(?![A-Za-z])"
 _LARGE = r"\\(?:sum|prod|int|bigcup|bigcap|bigoplus|bigotimes|smallint|coprod|bigvee|bigwedge|bigsqcup)"
 
 KINDS: Sequence[Kind] = (
@@ -106,7 +106,7 @@ KINDS: Sequence[Kind] = (
     Kind(
         r"\boldsymbol on letters of another alphabet",
         r"KaTeX leaves \mathcal, \mathrm, \mathsf and numbers within \boldsymbol as they are; TeX makes them bold.",
-        r"\boldsymbol{\mathrm{H}}", ("katex",), r"\\(?:boldsymbol|bm|bold)\b", fonts_only,
+        r"\boldsymbol{\mathrm{H}}", ("katex",), r"\\(?:boldsymbol|bm|bold)(?![A-Za-z])", fonts_only,
     ),
     Kind(
         r"bold and italic text",
@@ -120,13 +120,13 @@ KINDS: Sequence[Kind] = (
     ),
     Kind(
         "digits in script letters",
-        r"There are none: TeX takes other signs of the same place in the font. Ours are plain digits.",
-        r"\cal 2", BOTH, r"\\(?:cal|mathcal|mathscr|scr|Cal)\b", fonts_only,
+        r"Unicode has none, and with unicode-math they are plain, as ours; Knuth's font has other signs there.",
+        r"\cal 2", BOTH, r"\\(?:cal|mathcal|mathscr|scr|Cal)(?![A-Za-z])", fonts_only,
     ),
     Kind(
         r"\AA",
         r"A letter of text, upright in TeX.",
-        r"\AA", ("katex",), r"\\AA|\\aa\b", fonts_only,
+        r"\AA", ("katex",), r"\\AA|\\aa(?![A-Za-z])", fonts_only,
     ),
     Kind(
         "a name in another alphabet as an operator",
@@ -136,7 +136,7 @@ KINDS: Sequence[Kind] = (
     Kind(
         r"\it before numbers and operators",
         r"The engines end or extend \it elsewhere than at the end of the group.",
-        r"\rm a\it b2\int 3", BOTH, r"\\(?:it|rm|sl|mit)\b|\\textit", fonts_only,
+        r"\rm a\it b2\int 3", BOTH, r"\\(?:it|rm|sl|mit)(?![A-Za-z])|\\textit", fonts_only,
     ),
     Kind(
         "limits of an operator within an operator",
@@ -168,12 +168,12 @@ KINDS: Sequence[Kind] = (
     Kind(
         r"\coloneq",
         r"Two commands of this name exist: := in mathtools today, :- before 2022 and in the engines.",
-        r"a\coloneq b", BOTH, r"\\(?:Coloneq|coloneq|eqcolon|Eqcolon)\b", letters_lost("-", "="),
+        r"a\coloneq b", BOTH, r"\\(?:Coloneq|coloneq|eqcolon|Eqcolon)(?![A-Za-z])", letters_lost("-", "="),
     ),
     Kind(
         "dots before an operator",
         r"\dots before \sum is centered in amsmath (\DOTSB); MathJax keeps it low.",
-        r"a\dots\sum b", ("mathjax",), r"\\dots\b", letters_lost("·"),
+        r"a\dots\sum b", ("mathjax",), r"\\dots(?![A-Za-z])", letters_lost("·"),
     ),
     Kind(
         "a reference that can't be resolved",
@@ -183,29 +183,30 @@ KINDS: Sequence[Kind] = (
     Kind(
         "Greek capitals that look Latin",
         r"KaTeX's MathML has N for \Nu; ours has the Greek letter, which looks the same.",
-        r"\Nu", ("katex",), r"\\(?:Alpha|Beta|Epsilon|Zeta|Eta|Iota|Kappa|Mu|Nu|Omicron|Rho|Tau|Chi)\b", letters_lost(),
+        r"\Nu", ("katex",),
+        r"\\(?:Alpha|Beta|Epsilon|Zeta|Eta|Iota|Kappa|Mu|Nu|Omicron|Rho|Tau|Chi)(?![A-Za-z])", letters_lost(),
     ),
     Kind(
         r"\not before a group",
         r"Ours strikes out the group; the engines set the stroke before it.",
-        r"\not{\!D}", BOTH, r"\\not\b", anything,
+        r"\not{\!D}", BOTH, r"\\not(?![A-Za-z])", anything,
     ),
     Kind(
         r"\set",
         r"KaTeX sets a script on the closing brace, TeX on the whole; it is at the same place.",
-        r"\set{n}_k", ("katex",), r"\\(?:set|bra|ket|braket|Set)\b", places,
+        r"\set{n}_k", ("katex",), r"\\(?:set|bra|ket|braket|Set)(?![A-Za-z])", places,
     ),
     Kind(
         r"\c as an accent",
         r"Ours is the cedilla of LaTeX_OCR's labels; elsewhere authors define it.",
-        r"\c c", ("katex",), r"\\[cdbuvH]\b|\\[\"'^=.`]", anything,
+        r"\c c", ("katex",), r"\\[cdbuvH](?![A-Za-z])|\\[\"'^=.`]", anything,
     ),
     Kind(
         "letters of a word",
         r"MathJax makes one name of letters in \mathrm and the like and sets a script on the name; in TeX it is on the"
         r" last letter. It is at the same place.",
         r"\mathrm{ab_c}", ("mathjax",),
-        r"\\(?:math(?:rm|bf|sf|it|tt)|boldsymbol|bm|operatorname|rm|bf|textbf|text)\b", places,
+        r"\\(?:math(?:rm|bf|sf|it|tt)|boldsymbol|bm|operatorname|rm|bf|textbf|text)(?![A-Za-z])", places,
     ),
 )  # fmt: skip
 _COMPILED = [re.compile(kind.pattern) for kind in KINDS]

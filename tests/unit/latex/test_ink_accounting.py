@@ -5,12 +5,10 @@ letter or digit of the source has to be drawn at least as often as it occurs.
 """
 
 import gzip
-import os
 import re
 import unicodedata
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -125,9 +123,8 @@ def test_a_dropped_letter_would_be_found(monkeypatch):
     assert missing(r"\overset{a}{b}") == {"a": 1}
 
 
-def test_real_formulas_lose_no_letter_and_no_rule():
-    shared = Path(os.environ.get("TEXLENS_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
-    path = shared / "formulas" / "arxiv_display.txt.gz"
+def test_real_formulas_lose_no_letter_and_no_rule(shared_data):
+    path = shared_data / "formulas" / "arxiv_display.txt.gz"
     if not path.is_file():
         pytest.skip("no file of real formulas")
     with gzip.open(path, "rt", encoding="utf-8") as lines:

@@ -65,3 +65,27 @@ def test_generated_formulas_have_the_letters_of_their_drawing():
 
 def _letters(text):
     return Counter(c for c in unicodedata.normalize("NFKD", text) if c.isalnum() and unicodedata.category(c) != "Lm")
+
+
+@pytest.mark.parametrize(
+    ("latex", "expected"),
+    [
+        (r"\mathop{ab}", "<mrow><mi>a</mi><mi>b</mi></mrow>"),
+        (r"\operatorname{ab}", "<mi>ab</mi>"),
+        (r"\mathfrak{1}", '<mn mathvariant="fraktur">1</mn>'),
+        (r"\boldsymbol{\sin}", "<mi>𝐬𝐢𝐧</mi>"),
+        (
+            r"\textstyle\sum\limits_i",
+            '<mstyle displaystyle="false" scriptlevel="0"><munder><mo movablelimits="false">∑</mo><mi>i</mi></munder>'
+            "</mstyle>",
+        ),
+        (r"\sum_i", "<munder><mo>∑</mo><mi>i</mi></munder>"),
+        (
+            r"\begin{array}{|c}\hline a\\[1em]b\end{array}",
+            '<menclose notation="top left"><mtable columnalign="center" rowlines="none" rowspacing="1.43em 0.43em">'
+            "<mtr><mtd><mi>a</mi></mtd></mtr><mtr><mtd><mi>b</mi></mtd></mtr></mtable></menclose>",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_drawing_shows_is_in_the_mathml(latex, expected):
+    assert body(latex) == expected

@@ -25,9 +25,9 @@ def quantize_rows(x: Tensor, appended: Tensor | None = None, rescale: Tensor | N
     quantized = torch.empty(tokens, width + padding, dtype=FP8_DTYPE, device=x.device)
     scale = torch.empty(tokens, 1, dtype=torch.float32, device=x.device)
     block = min(_COLUMNS, triton.next_power_of_2(width))
-    columns, factor = (x, scale) if appended is None or rescale is None else (appended, rescale)
+    columns, row_scale = (x, scale) if appended is None or rescale is None else (appended, rescale)
     quantize_rows_kernel[(tokens,)](
-        x, columns, factor, quantized, scale, width, ranks, x.stride(0), width + padding,
+        x, columns, row_scale, quantized, scale, width, ranks, x.stride(0), width + padding,
         CHUNKS=triton.cdiv(width, block), BLOCK=block, RANKS=triton.next_power_of_2(max(ranks, 1)),
         HAS_APPENDED=appended is not None,
         num_warps=2 if width <= 1.5 * _COLUMNS else 4,

@@ -90,7 +90,7 @@ def changed(state: State, alphabet: str) -> State:
 
 def operator_letters(name: str, state: State) -> str:
     r"""The letters of a function's name: upright, and bold where `\boldsymbol` or `\boldmath` is in force."""
-    return "".join(styled(letter, "rm", state[1]) for letter in name)
+    return "".join(styled(letter, "bf", False) for letter in name) if state[1] else name
 
 
 def superscript_style(style: int) -> int:

@@ -74,7 +74,7 @@ def grid(node: Matrix, cell: Cell, relation_cell: Cell, axis: float, script: flo
     ]
     inserts = [cell(insert, style) for insert in node.inserts]
     columns = _Columns(_widths(node, boxes), alignments, gaps, inserts, spacing, kind)
-    baselines, tops, bottoms = _row_places(boxes, spacing, dict(node.gaps))
+    baselines, tops, bottoms = _row_places(boxes, spacing, dict(node.gaps), _double_rules(node))
     children: list[tuple[float, float, Box]] = []
     for y, row, contents in zip(baselines, boxes, node.rows, strict=True):
         column = 0
@@ -156,12 +156,12 @@ class _Columns:
 
 
 def _row_places(
-    boxes: list[list[Box]], spacing: _Spacing, gaps: Mapping[int, float]
+    boxes: list[list[Box]], spacing: _Spacing, gaps: Mapping[int, float], double_rules: Mapping[int, float]
 ) -> tuple[list[float], list[float], list[float]]:
     r"""Baseline, top and bottom of each row; the first top is 0.
 
     The length of `\\[2pt]` is added between lines of an alignment; in a table it makes the row's strut deeper, where it
-    is positive.
+    is positive. `double_rules` is the space that further rules before a row take.
     """
     baselines: list[float] = []
     tops: list[float] = []
@@ -178,12 +178,20 @@ def _row_places(
             y -= max(normal, natural + spacing.least_gap) if spacing.least_gap else natural
         else:
             y -= height
+        between = double_rules.get(number, 0.0)
+        y -= between
         baselines.append(y)
-        tops.append(y + height)
+        tops.append(y + height + between)
         bottoms.append(y - depth)
         depth_before = depth
         y -= gap - deeper
     return baselines, tops, bottoms
+
+
+def _double_rules(node: Matrix) -> dict[int, float]:
+    """The space of the second and further rules before a row."""
+    rows = [line if line >= 0 else -1 - line for line in node.lines]
+    return {row: (rows.count(row) - 1) * _DOUBLE for row in rows if rows.count(row) > 1}
 
 
 def _span(content: Node, alignments: str, column: int) -> tuple[int, str]:

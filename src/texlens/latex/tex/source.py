@@ -302,7 +302,9 @@ def _matrix(printer: Printer, node: nodes.Matrix, number: int) -> str:
     if lines[-1]:
         rows.append(lines[-1])
     printer.fence(number, right or ".")
-    body = r"\\".join(rows)
+    gaps = {row: f"[{em:.4f}em]" for row, em in node.gaps}
+    ends = [rf"\\{gaps.get(index, '')}" for index in range(len(rows) - 1)] + [""]
+    body = "".join(row + end for row, end in zip(rows, ends, strict=True))
     return f"\\begin{{{name}}}{columns}{body}\\end{{{name}}}"
 
 

@@ -164,8 +164,12 @@ def _with_owner(method: Method) -> Method:
 
 
 def _with_slots(node: Any, slots: dict[str, str]) -> Any:
-    bodies = {field: getattr(node, field) for field in slots}
-    return replace(node, **{field: Slot(slots[field], body) for field, body in bodies.items() if body is not None})
+    values = [
+        Slot(slots[field], value) if field in slots and value is not None else value
+        for field in node.__slots__
+        for value in (getattr(node, field),)
+    ]
+    return type(node)(*values)
 
 
 def _slot(engine: LayoutEngine, node: Slot, style: int, state: State) -> tuple[int, Box]:

@@ -1,8 +1,14 @@
 """Canonical form: what becomes one, what stays apart, and that the picture stays."""
 
+import gzip
+import os
+from importlib.resources import files
+from itertools import islice
+
+import pyarrow.parquet as parquet
 import pytest
 
-from texlens.latex.canonical.form import canonical
+from texlens.latex.canonical.form import canonical, canonical_form
 from texlens.latex.canonical.picture_difference import ALIKE, difference
 from texlens.latex.layout.formula import layout
 
@@ -97,3 +103,27 @@ def test_two_spellings_of_one_picture(formula, other):
 )
 def test_pictures_that_differ_keep_two_forms(formula, other):
     assert form(formula) != form(other)
+
+
+def not_their_own_form(formulas):
+    """Of those that parse, the formulas whose form has another form; and how many parse."""
+    forms = [form for form in map(canonical_form, formulas) if form.problem is None]
+    return [form.text for form in forms if canonical_form(form.text).text != form.text], len(forms)
+
+
+def test_forms_of_the_demo_s_labels_are_their_own_forms():
+    table = files("texlens") / "data" / "demo" / "train-00000-of-00001.parquet"
+    labels = parquet.read_table(str(table), columns=["text"]).column("text").to_pylist()
+    assert not_their_own_form(labels) == ([], len(labels))
+
+
+def test_forms_of_real_formulas_are_their_own_forms(shared_data):
+    """Every 60th of 30,000 formulas as authors wrote them; all of them with ALL_FORMULAS=1."""
+    path = shared_data / "formulas" / "arxiv_display.txt.gz"
+    if not path.is_file():
+        pytest.skip("no file of real formulas")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        formulas = list(islice(lines, 0, 30_000, 1 if os.environ.get("ALL_FORMULAS") else 60))
+    others, parsed = not_their_own_form(formulas)
+    assert parsed > 0.6 * len(formulas)
+    assert others == []

@@ -1,8 +1,6 @@
 """Formulas that look alike."""
 
-import os
 import random
-from pathlib import Path
 
 import pyarrow.parquet as parquet
 import pytest
@@ -32,13 +30,9 @@ def test_what_cannot_be_drawn_looks_like_nothing():
     assert not is_same_picture(r"\foo", r"\foo")
 
 
-def _shared_data() -> Path:
-    return Path(os.environ.get("TEXLENS_SHARED_DATA", Path(__file__).parents[4] / "shared" / "data"))
-
-
 @pytest.mark.parametrize("folder", ["LaTeX_OCR/full", "im2latex_sample"])
-def test_real_formulas_look_like_their_canonical_forms(folder):
-    files = sorted((_shared_data() / folder).glob("test-*.parquet"))
+def test_real_formulas_look_like_their_canonical_forms(folder, shared_data):
+    files = sorted((shared_data / folder).glob("test-*.parquet"))
     if not files:
         pytest.skip(f"{folder} is not here")
     formulas = parquet.read_table(files[0], columns=["text"]).column("text").to_pylist()
