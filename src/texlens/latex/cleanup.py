@@ -9,7 +9,9 @@ from typing import NamedTuple
 CODE_FENCE, PROSE, MATH_DELIMITERS = "code fence", "prose", "math delimiters"
 _MAX_ROUNDS = 4
 _FENCED = re.compile(
-    r"(?P<before>.*?)```[ \t]*[A-Za-z]{0,12}[ \t]*\n?(?P<body>.*?)(?:\n?```(?P<after>.*))?\Z", re.DOTALL
+    r"(?P<before>.*?)```[ \t]*(?:[A-Za-z]{0,12}[ \t]*\n|(?:latex|tex|math)\b[ \t]*)?(?P<body>.*?)"
+    r"(?:\n?```(?P<after>.*))?\Z",
+    re.DOTALL,
 )
 _TICKS = re.compile(r"`([^`]+)`\.?")
 _SUBJECT = r"(?:la)?tex|formula|equation|expression|code|transcription|math|result|answer|output"

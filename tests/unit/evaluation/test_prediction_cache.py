@@ -47,3 +47,11 @@ def test_a_file_cut_short_is_an_error_with_the_remedy(cache, tmp_path):
 def test_the_key_is_stored_next_to_the_predictions(cache, tmp_path):
     cache.write("adapter", {"rows": "a"}, FIRST)
     assert json.loads((tmp_path / "predictions/test.adapter.json").read_text()) == {"rows": "a"}
+
+
+@pytest.mark.parametrize(("clean", "valid"), [(True, True), (False, False)])
+def test_stored_rows_say_whether_they_are_formulas_by_the_setting_of_today(tmp_path, clean, valid):
+    fenced = [Prediction("1", "x", "```x```")]
+    PredictionCache(RunFolder(tmp_path), "test", clean=not clean).write("adapter", {}, fenced)
+    assert PredictionCache(RunFolder(tmp_path), "test", clean=clean).read("adapter", {}, 1) == fenced
+    assert json.loads((tmp_path / "predictions/test.adapter.jsonl").read_text())["valid"] == valid

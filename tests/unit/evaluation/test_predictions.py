@@ -3,7 +3,7 @@
 import pytest
 
 from texlens.core.errors import DataError
-from texlens.evaluation.predictions import read_predictions, write_predictions
+from texlens.evaluation.predictions import prediction_row, read_predictions, write_predictions
 from texlens.metrics.prediction import Prediction
 
 ROWS = [
@@ -52,3 +52,29 @@ def test_a_file_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "p.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"p\.jsonl: not UTF-8"):
         read_predictions(tmp_path / "p.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("text", "clean", "expected"),
+    [
+        ("x^2", True, {"valid": True}),
+        ("{x", True, {"valid": False, "confidence": 0.0}),
+        ("The LaTeX is: $x$", True, {"valid": True, "removed": ["prose", "math delimiters"]}),
+        ("The LaTeX is: $x$", False, {"valid": False, "confidence": 0.0}),
+        ("a dog & a cat", None, {}),
+    ],
+)
+def test_row_says_whether_it_is_a_formula(text, clean, expected):
+    row = prediction_row(Prediction("a", "x", text), clean)
+    assert {key: row[key] for key in ("valid", "confidence", "removed") if key in row} == expected
+
+
+def test_failed_row_is_no_formula_at_all():
+    assert "valid" not in prediction_row(ROWS[2], True)
+
+
+def test_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
+    path = tmp_path / "p.jsonl"
+    write_predictions(path, ROWS[:1])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_predictions(path) == ROWS[:1]

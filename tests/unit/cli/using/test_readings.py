@@ -48,6 +48,8 @@ def backend(monkeypatch):
         loop={"stop": "loop"},
         broken={"stop": "failed", "error": "broken.png: damaged\x1b[31m", "log_probability": None},
         doubtful={"log_probability": -3.0},
+        fenced={"text": "```latex\nx^2\n```"},
+        unclosed={"text": "{x"},
         escape={"text": "\x1b]8;;http://x\x1b\\ab \x9b1m"},
     )
     model = LoadedModel("fake", backend, PromptStyle("Read it.", "Be brief."), 77, CALIBRATION)
@@ -88,6 +90,23 @@ def test_low_confidence_is_remarked(backend, images, capsys):
     err = capsys.readouterr().err
     assert "doubtful.png: low confidence: it may be no formula" in err
     assert "a.png" not in err
+
+
+def test_reading_that_does_not_parse_is_named_with_the_place(backend, images, capsys):
+    print_readings(images("unclosed"), READER, **OPTIONS | {"confidence": True})
+    out, err = capsys.readouterr()
+    assert out == "0.000\t{x\n"
+    assert "unclosed.png: not valid: `{` is never closed, at character 0" in err
+
+
+def test_fence_is_removed_unless_clean_up_is_off(backend, images, capsys):
+    paths = images("fenced")
+    for clean, latex, valid, confidence in ((True, "x^2", True, 0.99), (False, "```latex\nx^2\n```", False, 0.0)):
+        print_readings(paths, replace(READER, clean=clean), **OPTIONS | {"as_json": True})
+        (row,) = json.loads(capsys.readouterr().out)["readings"]
+        assert (row["latex"], row["valid"]) == (latex, valid)
+        assert row["confidence"] == pytest.approx(confidence, abs=1e-2)
+        assert row.get("removed", []) == (["code fence"] if clean else [])
 
 
 @pytest.mark.parametrize("changes", [{}, {"stream": True}, {"output_format": "markdown"}, {"raw": True}])
