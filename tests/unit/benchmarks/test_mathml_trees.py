@@ -62,8 +62,8 @@ def test_limits_of_an_operator_move_to_its_side_in_text_style():
     limits = "<munder><mo{}>∑</mo><mi>x</mi></munder>"
     assert counts(tree_of(math(limits.format("")))) == {"limits": 1}
     assert counts(tree_of(math(f"<mfrac>{limits.format('')}<mn>2</mn></mfrac>")))["script"] == 1
-    kept = limits.format(' movablelimits="false"')
-    assert counts(tree_of(math(f"<mfrac>{kept}<mn>2</mn></mfrac>")))["limits"] == 1
+    fixed = limits.format(' movablelimits="false"')
+    assert counts(tree_of(math(f"<mfrac>{fixed}<mn>2</mn></mfrac>")))["limits"] == 1
 
 
 def test_number_of_a_line_is_at_its_end():
