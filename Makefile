@@ -46,7 +46,6 @@ test-all: test
 	FULL_EXPORTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_onnx_export.py
 	KILL_SEEDS=12 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_kills.py tests/unit/cli/using/test_reading_processes.py
 	ALL_FORMULAS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit/latex/canonical/test_form.py
-	KILL_SEEDS=12 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_kills.py
 
 docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

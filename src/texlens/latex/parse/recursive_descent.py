@@ -66,6 +66,7 @@ class Parser(ListParser):
     def rows(self, closing: str, read_cell: CellReader | None = None) -> TableBody:
         """Cells up to `closing`, which is left."""
         stops = CELL_STOPS | {closing}
+        outer_numbers, self.numbers = self.numbers, []
         rows: list[tuple[Node, ...]] = []
         lines: list[int] = []
         partial: list[tuple[int, int, int]] = []
@@ -85,6 +86,7 @@ class Parser(ListParser):
             cells = []
             if gap := self._row_end(closing):
                 gaps.append((len(rows) - 1, gap))
+        self.numbers = outer_numbers
         if rows[-1] == (Row(()),):
             rows.pop()
         return TableBody(tuple(rows), tuple(lines), tuple(partial), tuple(gaps))

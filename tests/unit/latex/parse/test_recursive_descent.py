@@ -57,3 +57,9 @@ def test_number_is_at_the_end_of_its_line():
 
 def test_number_of_a_formula_of_one_line_is_at_its_end():
     assert shown(r"\tag{A}x") == "𝑥(A)"
+
+
+def test_number_before_an_environment_is_that_of_the_line_around_it():
+    first, second = parse(r"\tag{A}\begin{gathered}x\\y\end{gathered}").items
+    assert isinstance(first, Matrix)
+    assert isinstance(second, Macro)
