@@ -130,7 +130,7 @@ def packs_of(examples, config, family, device) -> list[dict]:
 
 
 def step(forward, packs: list[dict], adapted, optimizer) -> None:
-    labels = sum(len(pack["labels"]) for pack in packs)
+    labels = sum(pack["label_count"] for pack in packs)
     for number, pack in enumerate(packs):
         (forward.loss(pack, adapters_unchanged=number > 0) / labels).backward()
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]

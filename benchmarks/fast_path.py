@@ -298,7 +298,7 @@ def with_features(examples: list[Example], forward, layout: PackSpec, device) ->
 
 def flops(batch: dict, work: Work) -> int:
     tokens = sum(pack["tokens"] for pack in batch["packs"])
-    patches = sum(int(pack["image_ends"][-2]) for pack in batch["packs"] if "image_ends" in pack)
+    patches = sum(pack.get("patch_count", 0) for pack in batch["packs"])
     return work.flops(tokens, batch["label_count"], patches)
 
 

@@ -290,7 +290,7 @@ def laid_again(
     batches = []
     for step in packs:
         of_step = [next(laid) for _ in step]
-        batches.append({"packs": of_step, "label_count": sum(len(pack["labels"]) for pack in of_step)})
+        batches.append({"packs": of_step, "label_count": sum(pack["label_count"] for pack in of_step)})
     return batches, round(rate, 1)
 
 

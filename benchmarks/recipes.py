@@ -2,17 +2,23 @@
 
     python benchmarks/recipes.py --output benchmarks/results/recipes_h200_DATE.json
     python benchmarks/recipes.py --only S1 --only dropout      # rows whose names contain one of these
+    python benchmarks/recipes.py --stock                       # stock Trainer and PEFT modules beside each recipe
     python benchmarks/recipes.py --tiny                        # models of a few layers on a CPU
 
-Each row is a process of its own: a random full-size model, rows as in `fast_path_end_to_end.py`, adapter, optimizer and
-step size of the recipe, pack size and recomputation on `auto`. Reported are samples and tokens a second, TFLOP/s with
-the share of the matrix rate measured in the same process, the rate of the model alone, peak memory beside the plan, the
-time to build kernels, and the notes of the run.
+All rows run in one process, so that packages are imported and kernels built once: a random full-size model made on the
+device, rows as in `fast_path_end_to_end.py`, adapter, optimizer and step size of the recipe, pack size and recompute on
+`auto`. Reported are samples and tokens a second after the first steps (in which kernels are built and graphs
+recorded), TFLOP/s with the share of the matrix rate measured in the same call, peak memory beside the plan, the seconds
+from the model to a ready backend (kernels are built there) and to the first step, and the notes of the run. Work counts
+4 x linear parameters and the experts that a token uses x tokens + 6 x adapter parameters x tokens + 4 x head x labels +
+2 (frozen) or 4 (adapted) x vision parameters x patches, without padding. With `--stock` the same rows run by stock
+Trainer and PEFT modules, recomputing everything as the recipes set it (`train.compute.backend: plain`).
 """
 
 import argparse
+import faulthandler
+import gc
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,24 +28,50 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import fast_path_end_to_end as end_to_end
+import torch
 import yaml
+from fast_path_rows import GIB, base_model, matrix_rate, synchronize
+from nf4_layers import quantize_in_nf4
+from rich.console import Console
+from transformers import TrainerCallback, set_seed
+from transformers.utils import logging as transformers_logging
+
+from texlens.adapters.build import build_adapter
+from texlens.core.run_folder import RunFolder
+from texlens.models.checkpoint import read_config
+from texlens.models.fp8 import quantize_in_fp8
+from texlens.models.meta_model import meta_model
+from texlens.training.backends.choose import build_backend
+from texlens.training.build import TrainContext, build_trainer
+from texlens.training.workers import plan_workers
 
 ROOT = Path(__file__).parents[1]
-RECIPES = ROOT / "src" / "texlens" / "recipes" if (ROOT / "src/texlens/recipes").exists() else ROOT / "recipes"
+RECIPES = ROOT / "src" / "texlens" / "recipes"
 TEXT = ["text-attention", "text-mlp"]
 LORA = {"kind": "lora", "rank": 16, "alpha": 16, "targets": TEXT}
 MIXTURE = {"kind": "moe-lora", "experts": 2, "rank": 8, "alpha": 32, "targets": TEXT, "balance": 0.01}
+WIDE = {"kind": "lora", "rank": 128, "alpha": 16, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+EXPERTS = {**LORA, "targets": ["text-attention"], "experts": {"mode": "lora", "rank": 8, "alpha": 16}}
+SEEING = [*TEXT, "vision", "merger"]
 B4, B30 = "Qwen3-VL-4B-Instruct", "Qwen3-VL-30B-A3B-Instruct"
-OTHERS: dict[str, tuple[str, dict, int]] = {
-    "4B r 16, 56 rows": (B4, LORA, 56),
-    "4B r 16 dropout 0.05, 56 rows": (B4, {**LORA, "dropout": 0.05}, 56),
-    "4B MoE-LoRA, 56 rows": (B4, MIXTURE, 56),
-    "4B r 16 DoRA, 56 rows": (B4, {**LORA, "dora": True}, 56),
-    "4B r 16 with vision and merger, 56 rows": (B4, {**LORA, "targets": [*TEXT, "vision", "merger"]}, 56),
-    "30B-A3B q k v o, 56 rows": (B30, {**LORA, "targets": ["text-attention"]}, 56),
+OTHERS: dict[str, tuple[str, dict, int, dict]] = {
+    "4B r 16, 56 rows": (B4, LORA, 56, {}),
+    "4B r 16 fp8, 56 rows": (B4, LORA, 56, {"base": {"quantize": "fp8", "quantize_vision": True}}),
+    "4B r 16 dropout 0.05, 56 rows": (B4, {**LORA, "dropout": 0.05}, 56, {}),
+    "4B MoE-LoRA, 56 rows": (B4, MIXTURE, 56, {}),
+    "4B r 16 DoRA, 56 rows": (B4, {**LORA, "dora": True}, 56, {}),
+    "4B r 16 with vision and merger, 56 rows": (B4, {**LORA, "targets": SEEING}, 56, {}),
+    "30B-A3B r 16, 56 rows": (B30, {**LORA, "targets": ["text-attention"]}, 56, {"memory_gib": 100}),
+    "30B-A3B experts r 8, 56 rows": (B30, EXPERTS, 56, {"memory_gib": 100}),
+    "30B-A3B r 128, 64 rows": (B30, WIDE, 64, {"memory_gib": 100}),
+    "30B-A3B r 128 fp8, 8 rows": (B30, WIDE, 8, {"base": {"quantize": "fp8"}, "memory_gib": 60}),
+    "30B-A3B r 128 NF4, 8 rows": (B30, WIDE, 8, {"base": {"quantize": "nf4"}, "memory_gib": 21}),
 }
-"""Model, adapter and rows of a step."""
+"""Model, adapter, rows of a step and other settings."""
 CARRIED = ("batch_size", "gradient_accumulation", "optimizer")
+SMALL = 16
+"""Steps of at most so many rows run often enough for all shapes of their packs to occur before time is taken."""
 
 
 def rows() -> dict[str, dict[str, Any]]:
@@ -53,96 +85,234 @@ def rows() -> dict[str, dict[str, Any]]:
         if "quantize" in recipe.get("base", {}):
             values["base"] = recipe["base"]
         table[file.stem] = {"model": recipe["model"]["path"].split("/")[-1], "values": values, "rows": count}
-    for name, (model, adapter, count) in OTHERS.items():
-        values = {"adapter": adapter, "train": {"batch_size": count}}
+    for name, (model, adapter, count, more) in OTHERS.items():
+        train = {"batch_size": count}
+        if "memory_gib" in more:
+            train["compute"] = {"memory_gib": more["memory_gib"]}
+        values = {"adapter": adapter, "train": train, **{key: more[key] for key in ("base",) if key in more}}
         table[name] = {"model": model, "values": values, "rows": count}
     return table
 
 
 def main() -> None:
     options = _options()
-    if options.child:
-        child(options)
-        return
-    report: dict[str, Any] = {"date": datetime.now(UTC).date().isoformat(), "rows": {}}
-    for name, row in rows().items():
-        if options.only and not any(part in name for part in options.only):
-            continue
-        report["rows"][name] = run_child(name, row, options)
-        print(f"{name}: {json.dumps(report['rows'][name])[:300]}", flush=True)
-        if options.output:
-            Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+    transformers_logging.set_verbosity_error()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    began = time.monotonic()
+    report: dict[str, Any] = {
+        "command": f"python benchmarks/recipes.py {' '.join(sys.argv[1:])}".strip(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+        "matrix_tflops": round(matrix_rate(device, options.tiny), 3),
+        "rows": {},
+    }
+    chosen = {name: row for name, row in rows().items() if _is_chosen(name, options)}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (name, row) in enumerate(chosen.items()):
+            for stock in (False, True) if options.stock else (False,):
+                title = f"{name}, stock" if stock else name
+                if time.monotonic() - began > options.budget_s:
+                    report["rows"][title] = {"failed": "no time was left"}
+                    continue
+                place = Path(folder) / f"{number}-{stock}"
+                report["rows"][title] = measured(title, row, place, device, options, report["matrix_tflops"], stock)
+                if options.output:
+                    Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
     print(table_of(report["rows"]))
 
 
-def run_child(name: str, row: dict, options) -> dict:
-    """The report of one row from its own process, or why it failed."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.json"
-        command = [sys.executable, __file__, "--child", name, "--output", str(out), "--steps", str(options.steps)]
-        command += ["--tiny"] if options.tiny else []
-        began = time.monotonic()
-        try:
-            process = subprocess.run(command, capture_output=True, text=True, timeout=options.limit_s, check=False)
-        except subprocess.TimeoutExpired:
-            return {"failed": f"over {options.limit_s} s"}
-        spent = round(time.monotonic() - began, 1)
-        if not out.exists():
-            return {"failed": process.stderr.strip().splitlines()[-1:], "process_s": spent}
-        return {"rows": row["rows"], **json.loads(out.read_text()), "process_s": spent}
+def _is_chosen(name: str, options) -> bool:
+    return not options.only or any(part in name for part in options.only)
 
 
-def child(options) -> None:
-    import fast_path_end_to_end as end_to_end
-    import torch
+def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
+    """The figures of a row, or why it failed: the others run all the same."""
+    began = time.monotonic()
+    faulthandler.dump_traceback_later(options.limit_s, exit=False)
+    try:
+        result = run(row, folder, device, options, matrix_tflops, stock)
+    except Exception as error:  # noqa: BLE001
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "texlens" in frame.filename]
+        where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:][::-1])
+        result = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:300]} ({where})"}
+        traceback.print_exc()
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    result["row_s"] = round(time.monotonic() - began, 1)
+    print(f"{name}: {json.dumps(result)}", flush=True)
+    return result
 
-    row = rows()[options.child]
-    train = {**row["values"]["train"], "steps": options.steps, "checkpoints": {"every_steps": 100_000}}
+
+def run(row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
+    folder.mkdir()
+    steps, warm = _steps(row["rows"], stock, options.tiny)
+    row = {**row, "rows": min(row["rows"], 4)} if options.tiny else row
+    train = {**row["values"]["train"], "steps": steps, "checkpoints": {"every_steps": 100_000}}
+    if options.tiny:
+        train |= {"batch_size": row["rows"], "gradient_accumulation": 1}
+    if stock:
+        train["compute"] = {"backend": "plain", "gradient_checkpointing": True}
     settings = SimpleNamespace(
-        model=row["model"], rows=row["rows"], steps=options.steps, set=[], check_sync=False, tiny=options.tiny,
+        model=row["model"], rows=row["rows"], steps=steps, set=[], check_sync=False, tiny=options.tiny,
         values={**row["values"], "train": train},
     )  # fmt: skip
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            config = end_to_end.prepare_folder(Path(folder), settings)
-            report = end_to_end.run(config, Path(folder), settings, device)
-        except Exception as error:  # noqa: BLE001  one row's failure is reported and the others still run
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            report = {
-                "failed": f"{type(error).__name__}: {str(error)[:300]} ({Path(frame.filename).name}:{frame.lineno})"
-            }
-    Path(options.output).write_text(json.dumps(report))
+    config, console = end_to_end.prepare_folder(folder, settings), Console(stderr=True)
+    prepared = end_to_end.prepare(config, console)
+    reset_peak(device)
+    began = time.perf_counter()
+    model = random_base(prepared, config, device)
+    synchronize(device)
+    base_s = time.perf_counter() - began
+    adapted = build_adapter(model, prepared.plan, config.adapter, seed=0, base_path=config.model.path)
+    adapter_s = time.perf_counter() - began - base_s
+    backend = build_backend(config, adapted, prepared.base.processor)
+    synchronize(device)
+    backend_s = time.perf_counter() - began - base_s - adapter_s
+    workers = plan_workers(backend, config, prepared.base.processor.geometry, prepared.splits.train)
+    run_folder = RunFolder.create(folder, "run")
+    trainer, _ = build_trainer(TrainContext(config, prepared, run_folder, console), adapted, backend, workers.count)
+    clock = Clock(trainer, warm, steps, device)
+    trainer.add_callback(clock)
+    set_seed(0)
+    trainer.train()
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    work = clock.flops(operations(read_config(prepared.base.folder), adapted)) / clock.spent / 1e12
+    peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else None
+    return {
+        "rows": row["rows"],
+        "steps": steps - warm,
+        "samples_per_s": round(row["rows"] * (steps - warm) / clock.spent, 1),
+        "tokens_per_s": round(clock.tokens / clock.spent) if clock.tokens else None,
+        "tflops": round(work, 1) if work else None,
+        "share_of_matrix_rate": round(work / matrix_tflops, 3) if work else None,
+        "peak_gib": peak and round(peak, 2),
+        "planned_gib": backend.settings.get("planned_gib"),
+        "base_s": round(base_s, 1),
+        "adapter_s": round(adapter_s, 1),
+        "backend_s": round(backend_s, 1),
+        "first_step_s": round(clock.first_s, 1),
+        "backend": {**backend.settings, "notes": list(backend.notes)},
+        "loss": [round(history[0]["loss"], 4), round(history[-1]["loss"], 4)] if history else None,
+        "graphs": len(getattr(backend, "graphs", None) or ()),
+    }
+
+
+def _steps(count: int, stock: bool, tiny: bool) -> tuple[int, int]:
+    """Steps, and those before time is taken."""
+    if tiny:
+        return 3, 1
+    if stock:
+        return 6, 2
+    return (60, 30) if count <= SMALL else (14, 4)
+
+
+def random_base(prepared, config, device):
+    """As `texlens train` holds the base: in 16 bits, fp8 or NF4."""
+    model = base_model(read_config(prepared.base.folder), device)
+    if config.base.quantize == "fp8":
+        quantize_in_fp8(model, vision=config.base.quantize_vision)
+    elif config.base.quantize == "nf4":
+        quantize_in_nf4(model)
+    return model
+
+
+def operations(settings: dict, adapted) -> dict[str, int]:
+    """Of a training step by token, label and patch."""
+    model = meta_model(settings)
+    text, vision = model.model.language_model, model.model.visual
+    linear = sum(part.weight.numel() for part in text.layers.modules() if isinstance(part, torch.nn.Linear))
+    for module in text.layers.modules():
+        if hasattr(module, "gate_up_proj") and isinstance(module.gate_up_proj, torch.nn.Parameter):
+            share = model.config.text_config.num_experts_per_tok / len(module.gate_up_proj)
+            linear += round(share * (module.gate_up_proj.numel() + module.down_proj.numel()))
+    trained = {name: part for name, part in adapted.named_parameters() if part.requires_grad}
+    by_tower = [".visual." in name for name in trained]
+    experts = {name for name in trained if ".experts." in name}
+    used = model.config.text_config.num_experts_per_tok / model.config.text_config.num_experts if experts else 1
+    counts = [part.numel() * (used if name in experts else 1) for name, part in trained.items()]
+    of_text, of_tower = (
+        sum(c for c, tower in zip(counts, by_tower, strict=True) if tower is side) for side in (False, True)
+    )
+    seeing = sum(parameter.numel() for parameter in vision.blocks.parameters())
+    return {
+        "token": 4 * linear + round(6 * of_text),
+        "label": 4 * model.lm_head.weight.numel(),
+        "patch": (4 if any(by_tower) else 2) * seeing + round(6 * of_tower),
+    }
+
+
+class Clock(TrainerCallback):
+    """Times the steps after the first `warm`, and counts their tokens, labels and patches."""
+
+    def __init__(self, trainer, warm: int, last: int, device):
+        self.warm, self.last, self.device = warm, last, device
+        self.counts: list[tuple[int, int, int]] = []
+        take = trainer.get_batch_samples
+
+        def taken(*arguments):
+            batches, count = take(*arguments)
+            packs = [pack for batch in batches for pack in batch.get("packs", ())]
+            names = "tokens", "label_count", "patch_count"
+            self.counts.append(tuple(sum(pack.get(name, 0) for pack in packs) for name in names))
+            return batches, count
+
+        trainer.get_batch_samples = taken
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.began = time.perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step not in (1, self.warm, self.last):
+            return
+        synchronize(self.device)
+        now = time.perf_counter()
+        if state.global_step == 1:
+            self.first_s = now - self.began
+        if state.global_step == self.warm:
+            self.start = now
+        if state.global_step == self.last:
+            self.spent = now - self.start
+
+    @property
+    def tokens(self) -> int:
+        return sum(count[0] for count in self.counts[self.warm : self.last])
+
+    def flops(self, by: dict[str, int]) -> int:
+        sums = [sum(kind) for kind in zip(*self.counts[self.warm : self.last], strict=True)]
+        return sum(count * by[name] for count, name in zip(sums, ("token", "label", "patch"), strict=True))
+
+
+def reset_peak(device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
 
 
 def table_of(report: dict[str, dict]) -> str:
-    columns = (
-        "end_to_end_samples_per_s",
-        "model_alone_samples_per_s",
-        "tokens_per_s",
-        "tflops",
-        "share_of_matrix_rate",
-    )
-    columns += ("peak_gib", "kernels_made_s", "first_step_s")
-    lines = [f"{'row':44} " + " ".join(f"{column[:14]:>14}" for column in columns) + "  plan GiB, notes"]
+    columns = ("samples_per_s", "tokens_per_s", "tflops", "share_of_matrix_rate", "peak_gib", "planned_gib")
+    columns += ("backend_s", "first_step_s", "row_s")
+    lines = [f"{'row':44} " + " ".join(f"{column[:11]:>11}" for column in columns) + "  notes"]
     for name, row in report.items():
         if "failed" in row:
             lines.append(f"{name:44} failed: {row['failed']}")
             continue
-        figures = " ".join(f"{row.get(column) or '':>14}" for column in columns)
-        engine = row["engine"]
-        lines.append(f"{name:44} {figures}  {engine.get('planned_gib')}, {engine.get('notes')}")
+        figures = " ".join(f"{row.get(column) or '':>11}" for column in columns)
+        lines.append(f"{name:44} {figures}  graphs {row['graphs']}; {'; '.join(row['backend']['notes'])}")
     return "\n".join(lines)
 
 
 def _options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="rows whose names contain it")
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--limit-s", type=int, default=180, help="of a row")
+    parser.add_argument("--stock", action="store_true", help="stock Trainer and PEFT modules beside each row")
+    parser.add_argument("--limit-s", type=int, default=60, help="after which a row's stack is printed")
+    parser.add_argument("--budget-s", type=int, default=3600, help="after which no row is begun")
     parser.add_argument("--output")
     parser.add_argument("--tiny", action="store_true")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

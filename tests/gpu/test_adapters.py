@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
-from texlens.adapters.expert_parameters import grouped, grouped_loop
+from texlens.kernels.experts.grouped import grouped, grouped_loop
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -18,12 +18,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from peft.tuners.lora.layer import ParamWrapper
 from torch import Tensor, nn
 
-ALIGNED_BYTES = 16
-"""torch's grouped matrix product needs rows that begin at multiples of this."""
+from texlens.kernels.experts.grouped import grouped
+from texlens.kernels.experts.routing import sort_by_expert
 
 
 class RoutedExperts(ParamWrapper):
@@ -32,16 +31,13 @@ class RoutedExperts(ParamWrapper):
     def forward(self, hidden_TI: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         experts: Any = self.get_base_layer()
         factors = _factors(self)
-        expert_of_S, order = top_k_index.flatten().sort(stable=True)
-        ends_E = torch.bincount(expert_of_S, minlength=experts.num_experts).cumsum(0).to(torch.int32)
-        token_of_S = order // top_k_index.shape[-1]
-        x = hidden_TI[token_of_S]
+        routing = sort_by_expert(top_k_index, experts.num_experts)
+        ends_E = routing.ends
+        x = hidden_TI[routing.tokens]
         gate, up = _product(x, experts.gate_up_proj, factors.get("gate_up_proj"), ends_E).chunk(2, dim=-1)
         y = _product(experts.act_fn(gate) * up, experts.down_proj, factors.get("down_proj"), ends_E)
-        y = y * top_k_weights.flatten()[order].unsqueeze(-1)
-        inverse = torch.empty_like(order)
-        inverse[order] = torch.arange(len(order), device=order.device)
-        return y[inverse].unflatten(0, top_k_index.shape).sum(1).to(hidden_TI.dtype)
+        y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
+        return y[routing.places].sum(1).to(hidden_TI.dtype)
 
 
 class LoraFactors:
@@ -145,30 +141,3 @@ def _like(weight: Tensor, outputs: int, inputs: int) -> nn.Linear:
 def _product(x: Tensor, weight_ENI: Tensor, factors: LoraFactors | None, ends_E: Tensor) -> Tensor:
     y = grouped(x.to(weight_ENI.dtype), weight_ENI, ends_E)
     return y if factors is None else y + factors.update(x, ends_E).to(y.dtype)
-
-
-def grouped(x_SI: Tensor, weight_ENI: Tensor, ends_E: Tensor) -> Tensor:
-    """Rows up to `ends_E[0]` times the first expert's weight, the next up to `ends_E[1]` times the second's, …
-
-    One grouped matrix product where torch has it (bfloat16 on a GPU, rows aligned), else a loop over the experts used.
-    """
-    if _can_group(x_SI, weight_ENI):
-        return nn.functional.grouped_mm(x_SI, weight_ENI.transpose(-2, -1), offs=ends_E)
-    return grouped_loop(x_SI, weight_ENI, ends_E)
-
-
-def grouped_loop(x_SI: Tensor, weight_ENI: Tensor, ends_E: Tensor) -> Tensor:
-    """Reference of `grouped`: one expert after the other."""
-    blocks, start = [], 0
-    for expert, end in enumerate(ends_E.tolist()):
-        if end > start:
-            blocks.append(x_SI[start:end] @ weight_ENI[expert].T)
-        start = end
-    return torch.cat(blocks) if blocks else x_SI.new_zeros(0, weight_ENI.shape[1])
-
-
-def _can_group(x: Tensor, weight: Tensor) -> bool:
-    aligned = all(width * x.element_size() % ALIGNED_BYTES == 0 for width in weight.shape[-2:])
-    same = x.dtype == weight.dtype == torch.bfloat16
-    capable = x.device.type in ("cuda", "meta")  # on the meta device `texlens plan` runs what a GPU does
-    return capable and same and aligned and hasattr(nn.functional, "grouped_mm")

@@ -7,7 +7,7 @@ Made of numpy in the loader's workers, so that the training step computes no pos
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,16 @@ positions      int32 [3, T]    M-RoPE: time, row and column
 text_ends      int32 [S + 2]   bounds of the examples; the last segment is the padding
 longest_text   int             length of the longest segment
 label_rows     int64 [L]       the token before each label: its hidden state says the label
-labels         int64 [L]
+labels         int64 [L]       padding is -100
+label_count    int             labels without padding
+in_bucket      bool            whether all lengths are multiples of a `PackBucket`
 image_rows     int64 [V]       tokens that stand for images
 feature_rows   int64 [V]       which merged patch each of them is; those of `stored` count on from the tower's
 stored         [K, -, D]       features that came with the examples; not there where none did
 fresh          list            (key, first, last) of each image whose features are to be kept, as bounds in V
 patches        uint8 [P, C]    not normalized, one frame
 cells          int32 [2, P]    row and column of each patch in its image
+patch_count    int             patches without padding
 image_ends     int32 [I + 2]   bounds of the images among the patches; the last segment is the padding
 longest_image  int
 window_ends    int32           bounds of the attention windows, where the family has them
@@ -45,6 +48,28 @@ tokens         int             without padding
 What the tower reads (patches to table_weight) is of the images that came without features; where all came with them
 it is not there.
 """
+
+
+@dataclass(frozen=True)
+class PackBucket:
+    """Sizes to which small packs are padded, so that few shapes occur and each can be a CUDA graph.
+
+    Args:
+        tokens, patches, labels, bounds: multiples of their numbers.
+        patches_per_token, labels_per_token: as many as these at least, so that most packs of equally many tokens agree;
+            a formula of about 290 tokens has 2.3 and 0.35.
+        segment: the longest segment counts as at least so long, and as a power of two.
+        most_tokens: longer packs are not padded in this way.
+    """
+
+    tokens: int = 256
+    patches: int = 1024
+    labels: int = 256
+    bounds: int = 32
+    patches_per_token: float = 2.6
+    labels_per_token: float = 0.5
+    segment: int = 1024
+    most_tokens: int = 6144
 
 
 @dataclass(frozen=True)
@@ -63,14 +88,22 @@ class PackSpec:
     table_side: int | None = None
     token_multiple: int = 1
     patch_multiple: int = 4
+    bucket: PackBucket | None = None
 
 
 def build_pack(examples: Sequence[Example], spec: PackSpec) -> Pack:
     """The examples, in their order, as one pack. Their patches must be raw (uint8)."""
     pack: Pack = {"rows": [example.sample_id for example in examples]}
-    pack |= _text(examples, spec)
-    pack |= _vision(examples, spec)
-    return pack
+    bucket = spec.bucket
+    if bucket and (sum(map(len, examples)) >= bucket.most_tokens or any(example.features for example in examples)):
+        bucket = None
+    if bucket:
+        spec = replace(spec, token_multiple=bucket.tokens, patch_multiple=bucket.patches)
+    pack |= _text(examples, spec, spare=int(bucket is not None))
+    least_patches = round(bucket.patches_per_token * len(pack["ids"])) if bucket else 0
+    pack |= _vision(examples, spec, least_patches)
+    pack["label_count"] = len(pack["labels"])
+    return _in_bucket(pack, bucket, spec.merge_size**2) if bucket else pack
 
 
 def mrope_positions(example: Example, image_token_id: int, merge: int) -> Int32[np.ndarray, "3 T"]:
@@ -103,10 +136,39 @@ def grids_of(example: Example) -> Sequence[tuple[int, int, int]]:
     return getattr(example, "grids", None) or (example.grid,)
 
 
-def _text(examples: Sequence[Example], spec: PackSpec) -> Pack:
+def _in_bucket(pack: Pack, bucket: PackBucket, unit: int) -> Pack:
+    """Lengths padded to the bucket's: labels that are ignored, image tokens among the padding, empty segments."""
+    first, padded = pack["tokens"], len(pack["ids"])
+    labels = _up(max(pack["label_count"], round(bucket.labels_per_token * padded)), bucket.labels)
+    image_tokens = len(pack["patches"]) // unit
+    spare = torch.arange(image_tokens - len(pack["image_rows"])) % (padded - first) + first
+    pack |= {
+        "label_rows": _padded(pack["label_rows"], labels, 0),
+        "labels": _padded(pack["labels"], labels, IGNORED),
+        "image_rows": torch.cat([pack["image_rows"], spare]),
+        "feature_rows": _padded(pack["feature_rows"], image_tokens, 0),
+        "in_bucket": True,
+    }
+    for kind in ("text", "image", "window"):
+        if f"{kind}_ends" in pack:
+            ends, longest = pack[f"{kind}_ends"], pack[f"longest_{kind}"]
+            pack[f"{kind}_ends"] = _padded(ends, _up(len(ends), bucket.bounds), int(ends[-1]))
+            pack[f"longest_{kind}"] = max(bucket.segment, 1 << (longest - 1).bit_length())
+    return pack
+
+
+def _padded(values: Tensor, length: int, value: int) -> Tensor:
+    return torch.cat([values, values.new_full((length - len(values),), value)])
+
+
+def _text(examples: Sequence[Example], spec: PackSpec, spare: int = 0) -> Pack:
+    """
+    Args:
+        spare: tokens of padding that there are at least.
+    """
     lengths = [len(example) for example in examples]
     total = sum(lengths)
-    padded = _up(total, spec.token_multiple)
+    padded = _up(total + spare, spec.token_multiple)
     ids = np.full(padded, spec.pad_token_id, np.int32)
     labels = np.full(padded + 1, IGNORE_INDEX, np.int64)
     positions = np.zeros((3, padded), np.int32)
@@ -130,10 +192,10 @@ def _text(examples: Sequence[Example], spec: PackSpec) -> Pack:
     }
 
 
-def _vision(examples: Sequence[Example], spec: PackSpec) -> Pack:
+def _vision(examples: Sequence[Example], spec: PackSpec, least_patches: int = 0) -> Pack:
     images = [image for example in examples for image in _images(example)]
     grids = [grid for grid, _, features in images if features is None]
-    pack, tower_rows = _patches(examples, grids, spec) if grids else ({}, np.zeros(0, np.int64))
+    pack, tower_rows = _patches(examples, grids, spec, least_patches) if grids else ({}, np.zeros(0, np.int64))
     unit = spec.merge_size**2
     of_tower, of_store, at = 0, len(pack["patches"]) // unit if pack else 0, 0
     row_parts, new_images = [], []
@@ -161,12 +223,12 @@ def _images(example: Example) -> list[tuple[tuple[int, int, int], str | None, Te
 
 
 def _patches(
-    examples: Sequence[Example], grids: Sequence[tuple[int, int, int]], spec: PackSpec
+    examples: Sequence[Example], grids: Sequence[tuple[int, int, int]], spec: PackSpec, least: int = 0
 ) -> tuple[Pack, np.ndarray]:
     """What the tower reads, and where in its output the merged patches stand, in the images' own order."""
     counts = [frames * rows * columns for frames, rows, columns in grids]
     total, unit = sum(counts), spec.merge_size**2
-    padded = _up(total, spec.patch_multiple)
+    padded = _up(max(total, least), spec.patch_multiple)
     pixels = [example.patches for example in examples if example.patches is not None]
     patches = np.empty((padded, pixels[0].shape[1]), np.uint8)
     np.concatenate(pixels, out=patches[:total])
@@ -175,7 +237,8 @@ def _patches(
     ends = np.cumsum([0, *counts])
     for (_, rows, columns), start, end in zip(grids, ends[:-1], ends[1:], strict=True):
         cells[:, start:end] = _cells(rows, columns, spec.merge_size)
-    pack: Pack = {"image_ends": _ends(ends, padded), "longest_image": int(max(*counts, padded - total))}
+    longest = int(max(*counts, padded - total))
+    pack: Pack = {"image_ends": _ends(ends, padded), "longest_image": longest, "patch_count": total}
     tower_rows = np.arange(total // unit)
     if spec.window:
         order, window_ends = _windows(grids, spec.window, spec.merge_size)

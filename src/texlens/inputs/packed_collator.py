@@ -137,5 +137,5 @@ def bin_pack(lengths: Sequence[int], budget: int, processes: int = 1) -> list[li
 
 def _batch(packs: Sequence[Sequence[Example]], rejected: Sequence[RejectedRow], spec: PackSpec) -> dict:
     laid = [build_pack(pack, spec) for pack in packs]
-    batch = {"packs": laid, "label_count": sum(len(pack["labels"]) for pack in laid)}
+    batch = {"packs": laid, "label_count": sum(pack["label_count"] for pack in laid)}
     return batch | ({"rejected": list(rejected)} if rejected else {})

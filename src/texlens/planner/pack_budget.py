@@ -1,7 +1,7 @@
 """Pack size and recomputation of a run: the fastest that fit next to weights, adapters and optimizer."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -9,7 +9,15 @@ import torch
 from texlens.config.run import RunConfig
 from texlens.config.train import ComputeSettings
 from texlens.core.errors import ConfigError
-from texlens.models.packed.memory import PACK_TOKENS, PackChoice, PackOptions, choose_pack, smallest_pack, static_bytes
+from texlens.models.packed.memory import (
+    PACK_TOKENS,
+    PackChoice,
+    PackOptions,
+    choose_pack,
+    smallest_pack,
+    static_bytes,
+    vision_bytes_per_token,
+)
 from texlens.models.packed.text import RECOMPUTE
 
 CPU_PACK_TOKENS = (2048, 1024)
@@ -39,6 +47,7 @@ def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
     static = static_bytes(model, optimizer=settings.optimizer.name)
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
     options = pack_options(settings.compute, on_gpu=device.type == "cuda", itemsize=itemsize)
+    options = replace(options, vision=vision_bytes_per_token(model))
     memory = _memory(settings.compute, device)
     chosen = choose_pack(text_config, memory * GIB - static, options)
     if chosen:

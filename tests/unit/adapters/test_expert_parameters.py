@@ -6,21 +6,12 @@ from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.adapters.conftest import METADATA
-from texlens.adapters.expert_parameters import RoutedExperts, grouped, grouped_loop
+from texlens.adapters.expert_parameters import RoutedExperts
 from texlens.adapters.lora import WEIGHTS, save_adapter
 from texlens.config.adapter import ExpertSettings, LoraSettings
 
 ATTENTION = ("text-attention",)
 EXPERTS = LoraSettings(rank=2, targets=ATTENTION, experts="lora")
-
-
-def test_rows_meet_their_own_experts_weight_and_unused_experts_cost_nothing():
-    x, weight = torch.randn(5, 3), torch.randn(4, 2, 3)
-    ends = torch.tensor([2, 2, 5, 5])
-    expected = torch.cat([x[:2] @ weight[0].T, x[2:] @ weight[2].T])
-    torch.testing.assert_close(grouped_loop(x, weight, ends), expected)
-    torch.testing.assert_close(grouped(x, weight, ends), expected)
-    assert grouped_loop(x[:0], weight, torch.zeros(4, dtype=torch.int32)).shape == (0, 2)
 
 
 def test_gradients_are_those_of_stock_peft_which_builds_the_whole_update(adapt, saved):

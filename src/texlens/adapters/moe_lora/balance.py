@@ -18,6 +18,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+Utilization = dict[tuple[str, ...], Tensor]
+"""By the names of layers, sums of their gates over tokens [N, E]."""
+
 
 class RouterLog:
     """Collects, from all layers of one forward pass, the balance loss, and over many passes the expert utilization.
@@ -33,7 +36,7 @@ class RouterLog:
         self._is_recording = False
         self._weights_by_shape: dict[tuple, tuple[Tensor, Tensor]] = {}
         self._layers: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
-        self._use: dict[tuple[str, ...], Tensor] = {}
+        self._use: Utilization = {}
 
     @contextmanager
     def recording(self, mask: Tensor | None, training: bool = True) -> Iterator[None]:
@@ -73,8 +76,26 @@ class RouterLog:
     def _accumulate(self) -> None:
         if self._layers:
             names = tuple(layer[0] for layer in self._layers)
-            used_NE = torch.stack([layer[3] for layer in self._layers])
-            self._use[names] = self._use[names] + used_NE if names in self._use else used_NE
+            self.add_use({names: torch.stack([layer[3] for layer in self._layers])})
+
+    def add_use(self, use: Utilization) -> None:
+        """Adds what another pass used."""
+        for names, used_NE in use.items():
+            self._use[names] = self._use[names] + used_NE if names in self._use else used_NE.clone()
+
+    def take_use(self) -> Utilization:
+        """The sums of the passes so far, which are forgotten here."""
+        use, self._use = self._use, {}
+        return use
+
+    @contextmanager
+    def separately(self) -> Iterator[None]:
+        """What is used inside does not count among the sums outside."""
+        use = self.take_use()
+        try:
+            yield
+        finally:
+            self._use = use
 
     def loss(self) -> Tensor | None:
         """Of the last forward pass, the mean over its layers; None if no layer recorded anything."""
@@ -82,6 +103,10 @@ class RouterLog:
             return None
         _, chances, assigned, _, counts = zip(*self._layers, strict=True)
         return balance_loss(torch.stack(chances), torch.stack(assigned), torch.stack(counts))
+
+    def forget_layers(self) -> None:
+        """Frees the last pass's autograd graph; its balance loss can't be computed after this."""
+        self._layers = []
 
     def pop_utilization(self) -> dict[str, list[float]]:
         """Each layer's share of tokens by expert since the last call: sums of gates over their total."""

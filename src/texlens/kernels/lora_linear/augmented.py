@@ -13,10 +13,9 @@ from texlens.kernels.lora_linear.fused_linear import (
     DroppedRows,
     FusedLinear,
     FusedLinearBase,
-    LoraBGrads,
-    LoraState,
     SwigluGrads,
 )
+from texlens.kernels.lora_linear.states import LoraBGrads, LoraState
 from texlens.kernels.moe_lora.api import Gating
 from texlens.kernels.swiglu.backend import triton_swiglu
 
@@ -64,7 +63,7 @@ class AugmentedLinear(FusedLinearBase):
     ) -> tuple[Tensor | DroppedRows, Tensor | None, LoraBGrads | None]:
         if self.drops:
             grads = self.lora_b_grads(grad[:, : self.height], lora_a_out)
-            return DroppedRows(grad[:, : self.height], grads[0]), *grads
+            return DroppedRows(grad[:, : self.height], grads[0], self.dropped), *grads
         return grad, *self.lora_b_grads(grad[:, : self.height], lora_a_out, grad[:, self.height :])
 
     def swiglu_backward(

@@ -19,10 +19,9 @@ from texlens.kernels.lora_linear.fused_linear import (
     DroppedRows,
     FusedLinear,
     FusedLinearBase,
-    LoraBGrads,
-    LoraState,
     SwigluGrads,
 )
+from texlens.kernels.lora_linear.states import LoraBGrads, LoraState
 from texlens.kernels.moe_lora.api import Gating
 from texlens.kernels.swiglu.backend import triton_swiglu
 
@@ -88,7 +87,7 @@ class Fp8FusedLinear(FusedLinearBase):
         self._refresh()
         grad_lora_a_out, grad_lora_b = self.lora_b_grads(grad, lora_a_out)
         if self.drops:
-            return DroppedRows(quantize_rows(grad), grad_lora_a_out), grad_lora_a_out, grad_lora_b
+            return DroppedRows(quantize_rows(grad), grad_lora_a_out, self.dropped), grad_lora_a_out, grad_lora_b
         return quantize_rows(grad, grad_lora_a_out, self._backward_rescale), grad_lora_a_out, grad_lora_b
 
     def swiglu_backward(

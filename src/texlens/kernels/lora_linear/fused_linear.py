@@ -23,14 +23,8 @@ from texlens.kernels.dropout.api import dropout_kernels
 from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.lora_linear.backend import MIN_WIDTH, triton_lora
+from texlens.kernels.lora_linear.states import DoraGrads, DoraState, LoraBGrads, LoraState
 from texlens.kernels.moe_lora.api import Gating
-from texlens.kernels.moe_lora.gating import GatedState
-
-LoraState = Tensor | GatedState
-"""The LoRA A output [T, R] that LoRA B multiplies, and with routers what their backward pass needs."""
-
-LoraBGrads = Tensor | tuple[Tensor, ...]
-"""The gradient of all LoRA B side by side [N, R], or of each adapter's own [n, r], scaling included."""
 
 
 class LinearGrads(NamedTuple):
@@ -47,12 +41,18 @@ class DroppedRows(NamedTuple):
 
     grad: Any
     grad_lora_a_out: Tensor | None
+    dropped: int | None = None
+    """Columns of the LoRA A output whose input is dropped; routers, after them, read all of it."""
 
     def add_dropped(self, dx: Tensor, lora_a: Tensor, dropout: LoraDropout | None) -> Tensor:
         """dx plus the gradient through LoRA A."""
         if self.grad_lora_a_out is None or dropout is None:
             return dx
-        return dropout_kernels(dx).add_dropped_grad(dx, self.grad_lora_a_out, lora_a, dropout)
+        grad, dropped = self.grad_lora_a_out, self.dropped
+        if dropped is None:
+            return dropout_kernels(dx).add_dropped_grad(dx, grad, lora_a, dropout)
+        dx = dropout_kernels(dx).add_dropped_grad(dx, grad[:, :dropped].contiguous(), lora_a[:dropped], dropout)
+        return dx.addmm_(grad[:, dropped:], lora_a[dropped:])
 
 
 class SwigluGrads(NamedTuple):
@@ -224,6 +224,11 @@ class FusedLinearBase:
         return self.dropout is not None and self.dropout.is_active and bool(self.adapters)
 
     @property
+    def dropped(self) -> int | None:
+        """Columns of the LoRA A output whose input dropout changes; None for all."""
+        return self.gating.router_rows[0].start if self.gating is not None else None
+
+    @property
     def is_plain(self) -> bool:
         return not self.drops and self.gating is None
 
@@ -231,8 +236,10 @@ class FusedLinearBase:
         """What LoRA B multiplies [T, R], and what is saved for the backward pass."""
         if self.dropout is not None and self.drops:
             lora_a_out = dropout_kernels(x).dropped_product(x, lora_a, self.dropout)
-            return lora_a_out, lora_a_out
-        lora_a_out = torch.mm(x, lora_a.T)
+            if self.dropped is not None:
+                lora_a_out[:, self.dropped :] = torch.mm(x, lora_a[self.dropped :].T)
+        else:
+            lora_a_out = torch.mm(x, lora_a.T)
         if self.gating is None:
             return lora_a_out, lora_a_out
         state = self.gating.forward(lora_a_out)
@@ -242,7 +249,10 @@ class FusedLinearBase:
         if grad_lora_a_out is None:
             return None
         if self.dropout is not None and self.drops:
-            return dropout_kernels(x).dropped_sum(grad_lora_a_out, x, self.dropout)
+            result = dropout_kernels(x).dropped_sum(grad_lora_a_out, x, self.dropout)
+            if self.dropped is not None:
+                result[self.dropped :] = sum_over_tokens(grad_lora_a_out[:, self.dropped :].contiguous(), x)
+            return result
         return sum_over_tokens(grad_lora_a_out, x)
 
     def lora_backward(
@@ -252,6 +262,7 @@ class FusedLinearBase:
         if isinstance(state, Tensor):
             return lora_b_backward(grad, lora_b, state, self.adapters, extra_columns)
         assert self.gating is not None
+        assert not isinstance(state, DoraState)
         grad_gated, grad_lora_b = lora_b_backward(grad, lora_b, state.gated, self.adapters, None)
         grad_lora_a_out = self.gating.backward(grad_gated, state)
         if extra_columns is not None:
@@ -263,7 +274,7 @@ class FusedLinearBase:
         return parts + (self.gating.weights if self.gating else ())
 
     def parameter_grads(self, lora_a: Tensor | None, lora_b: LoraBGrads | None) -> list[Tensor]:
-        if lora_a is None or lora_b is None:
+        if lora_a is None or lora_b is None or isinstance(lora_b, DoraGrads):
             return []
         if isinstance(lora_b, Tensor):
             lora_b = tuple(lora_b[adapter.rows, adapter.columns] * adapter.scaling for adapter in self.adapters)

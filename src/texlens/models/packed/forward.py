@@ -42,6 +42,8 @@ class PackedForward:
         """Hidden states before the last norm, [T, D], or of `label_rows` alone, [L, D]."""
         if not adapters_unchanged:
             self.text.invalidate()
+            self.vision.invalidate()
+        self.text.draw_seed(pack["ids"].device)
         rows, (features, *deep) = pack["image_rows"], self.image_features(pack)
         x = self.text.embed(pack["ids"])
         x = x.index_copy(0, rows, features.to(x.dtype))
@@ -100,14 +102,15 @@ def packed_forward(
     """
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
-        backend: of the fused layers: `triton` for GPUs, with the blocks of the vision tower compiled and the loss as a
-            kernel; `cpu` for full precision on a CPU; `reference`.
+        backend: of the fused layers and vision blocks: `triton` for GPUs, with the loss as a kernel; `cpu` for full
+            precision on a CPU; `reference`.
     """
     family = family_of({"model_type": model.config.model_type})
-    compiled = (lambda body: torch.compile(body, dynamic=True)) if backend == "triton" else (lambda body: body)
+    text = PackedText(model.model.language_model, recompute=recompute, fused=fused, backend=backend)
+    tower_backend = backend if fused else "reference"
     return PackedForward(
-        PackedText(model.model.language_model, recompute=recompute, fused=fused, backend=backend),
-        PackedVision(model.model.visual, geometry, family.vision, compiled=compiled),
+        text,
+        PackedVision(model.model.visual, geometry, family.vision, backend=tower_backend, options=text.options),
         model.lm_head,
         loss_chunk=loss_chunk,
         chunk_loss=LOSS_BACKENDS[backend],

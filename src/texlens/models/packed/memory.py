@@ -24,6 +24,8 @@ PACK_COST = 460
 AUGMENTED_RATIO = 1.55
 """Values in the extra rows and columns of the weights for each value of the adapters: those of q/k/v and gate/up are
 block-diagonal. The ratio of Qwen3-VL-4B with all seven projections adapted."""
+PATCHES_PER_TOKEN = 2.4
+"""Of a formula: four patches an image token, and 170 image tokens of 290. A pack with more that does not fit is cut."""
 WORKSPACE = 64 * 2**20
 """cuBLAS and cuBLASLt keep 32 MiB each on Hopper GPUs (PyTorch's default), through its caching allocator."""
 
@@ -57,17 +59,22 @@ def saved_per_layer(text_config, recompute: str, itemsize: int = 2) -> int:
     width, (queries, keys) = text_config.hidden_size, _head_widths(text_config)
     product = queries + 2 * keys if family_of_text(text_config).head_norms else keys
     saved = 2 * width + product + (queries + keys) + queries
+    experts, mlp_width = _mlp(text_config)
     if recompute == "none":
-        saved += 2 * text_config.intermediate_size
-    return itemsize * saved + 4 * text_config.num_attention_heads
+        saved += 2 * experts * mlp_width
+    routing = experts * (itemsize + 4 * 8) if _is_mixture(text_config) else 0
+    return itemsize * saved + 4 * text_config.num_attention_heads + routing
 
 
 def backward_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
     """Bytes a token while the MLP of one layer is in its backward pass, the largest of a layer: gradients of
     the residual stream, the activation, gate and up, and the activation; gate and up, and the saved tensors of the
     layer, where they are recomputed."""
-    width, mlp_width = text_config.hidden_size, text_config.intermediate_size
-    transient = width + 4 * mlp_width + (0 if recompute == "none" else 2 * mlp_width)
+    width, (experts, mlp_width) = text_config.hidden_size, _mlp(text_config)
+    if _is_mixture(text_config):  # rows of each pair of token and expert, and of their gradient
+        transient = 2 * width + experts * (2 * width + (4 if recompute == "none" else 6) * mlp_width)
+    else:
+        transient = width + 4 * mlp_width + (0 if recompute == "none" else 2 * mlp_width)
     recomputed = saved_per_layer(text_config, "mlp", itemsize) - itemsize * width if recompute == "full" else 0
     return itemsize * transient + recomputed
 
@@ -81,11 +88,13 @@ def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = 
 
 @dataclass(frozen=True)
 class PackOptions:
-    """The choices: tokens of a pack, and what its backward pass recomputes; and bytes of a value."""
+    """The choices: tokens of a pack, and what its backward pass recomputes; bytes of a value, and bytes a token that an
+    adapted vision tower saves."""
 
     tokens: Sequence[int] = PACK_TOKENS
     recompute: Sequence[str] = RECOMPUTE
     itemsize: int = 2
+    vision: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,13 +112,13 @@ def choose_pack(text_config, budget: int | float, options: PackOptions) -> PackC
     """The fastest pack, any of whose tokens may carry a label, that takes no more than `budget` bytes, with the largest
     chunks of its loss; None where none does."""
     pairs = sorted(itertools.product(options.tokens, options.recompute), key=lambda pair: relative_time(*pair))
-    choices = (_choice(text_config, *pair, chunk, options.itemsize) for pair in pairs for chunk in LOSS_CHUNKS)
+    choices = (_choice(text_config, *pair, chunk, options) for pair in pairs for chunk in LOSS_CHUNKS)
     return next((choice for choice in choices if choice.nbytes <= budget), None)
 
 
 def smallest_pack(text_config, options: PackOptions) -> PackChoice:
     """The pack that needs the least memory."""
-    return _choice(text_config, min(options.tokens), options.recompute[-1], min(LOSS_CHUNKS), options.itemsize)
+    return _choice(text_config, min(options.tokens), options.recompute[-1], min(LOSS_CHUNKS), options)
 
 
 def relative_time(tokens: int, recompute: str) -> float:
@@ -159,9 +168,37 @@ def _scales_of(parameter: Any) -> int:
     return state.absmax.nbytes + (state.state2.absmax.nbytes if state.nested else 0)
 
 
-def _choice(text_config, tokens: int, recompute: str, chunk: int, itemsize: int) -> PackChoice:
-    size = peak_of_pack(text_config, recompute, tokens, tokens, itemsize, loss_chunk=chunk) * HEADROOM
+def _choice(text_config, tokens: int, recompute: str, chunk: int, options: PackOptions) -> PackChoice:
+    text = peak_of_pack(text_config, recompute, tokens, tokens, options.itemsize, loss_chunk=chunk)
+    size = (text + options.vision * tokens) * HEADROOM
     return PackChoice(tokens, recompute, chunk, round(size))
+
+
+def vision_bytes_per_token(model: Any) -> int:
+    """Bytes that an adapted tower's fused blocks save for each token of a pack, 0 for a frozen tower: of a patch its
+    input, its q/k/v product, q and k after rotation, the attention output, the residual stream after attention, and
+    the MLP's first product."""
+    visual = model.model.visual
+    if not any(parameter.requires_grad for parameter in visual.parameters()):
+        return 0
+    config, itemsize = model.config.vision_config, next(visual.parameters()).itemsize
+    width = getattr(config, "embed_dim", None) or config.hidden_size
+    first = visual.blocks[0].mlp
+    names = [name for name in ("linear_fc1", "fc1", "gate_proj") if hasattr(first, name)]
+    mlp_width = getattr(first, names[0]).out_features * (2 if names[0] == "gate_proj" else 1)
+    per_patch = itemsize * (8 * width + mlp_width) + 4 * config.num_heads
+    return round(PATCHES_PER_TOKEN * per_patch * len(visual.blocks))
+
+
+def _is_mixture(text_config) -> bool:
+    return bool(getattr(text_config, "num_experts", 0))
+
+
+def _mlp(text_config) -> tuple[int, int]:
+    """Experts of a token and the width of one; 1 without a mixture."""
+    if _is_mixture(text_config):
+        return text_config.num_experts_per_tok, text_config.moe_intermediate_size
+    return 1, text_config.intermediate_size
 
 
 def _head_widths(text_config) -> tuple[int, int]:

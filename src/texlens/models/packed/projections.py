@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from texlens.kernels.adapter import Adapter, padded_ranks
 from texlens.kernels.decoder_layer.reference import LoraWeight
 from texlens.kernels.dropout.mask import DropoutSeed, LoraDropout
-from texlens.kernels.lora_linear.augmented import DenseLinear
+from texlens.kernels.lora_linear.augmented import AugmentedLinear, DenseLinear
+from texlens.kernels.lora_linear.dora import DoraLinear
+from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.kernels.moe_lora.api import Gating
 from texlens.kernels.moe_lora.gating import Router
 from texlens.kernels.moe_lora.reference import gates_of
@@ -89,8 +91,12 @@ def _unfused_adapter_reason(layer: Any) -> str | None:
     if len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters:
         return "an adapter that is merged, off, or one of several"
     name = layer.active_adapters[0]
-    if name in layer.lora_variant:
-        return "a variant of LoRA (DoRA, say)"
+    if name in layer.lora_variant and not _has_dora(layer):
+        return "another variant of LoRA than DoRA"
+    if _has_dora(layer) and dropout_of(layer):
+        return "DoRA with dropout"
+    if _has_dora(layer) and isinstance(base_of(layer), Fp8Linear):
+        return "DoRA over fp8"
     if name in layer.lora_A and (layer.lora_A[name].bias is not None or layer.lora_B[name].bias is not None):
         return "a LoRA with a bias"
     if name in layer.lora_dropout and not isinstance(layer.lora_dropout[name], nn.Identity | nn.Dropout):
@@ -101,7 +107,7 @@ def _unfused_adapter_reason(layer: Any) -> str | None:
 def _unfused_mixture_reason(layer: Any) -> str | None:
     if len(layer.active_adapters) != 1 or layer.disable_adapters:
         return "a MoE-LoRA that is off, or one of several"
-    return "a MoE-LoRA with dropout" if dropout_of(layer) else None
+    return None
 
 
 def unfused_group_reason(layers: Sequence[nn.Module], backend: str) -> str | None:
@@ -111,6 +117,10 @@ def unfused_group_reason(layers: Sequence[nn.Module], backend: str) -> str | Non
     mixtures = [layer for layer in adapted if is_moe_lora(layer)]
     if len(rates) > 1:
         return "layers of one input with different dropout"
+    if len({_has_dora(layer) for layer in layers}) > 1:
+        return "layers of one input with and without DoRA"
+    if backend == "reference" and any(map(_has_dora, layers)):
+        return "DoRA, for which there is no reference form"
     if mixtures and len(mixtures) < len(adapted):
         return "LoRA and MoE-LoRA on one input"
     shapes = {(router.experts, router.rank, router.top_k) for router in routers_of(layers)}
@@ -121,6 +131,20 @@ def unfused_group_reason(layers: Sequence[nn.Module], backend: str) -> str | Non
     return None
 
 
+def _has_dora(layer: Any) -> bool:
+    adapted = layer is not base_of(layer) and not is_moe_lora(layer)
+    return adapted and layer.active_adapters[0] in getattr(layer, "lora_magnitude_vector", {})
+
+
+def with_dora(product: AugmentedLinear, layers: Sequence[Any]) -> FusedLinear:
+    """The product scaled by the magnitudes of the layers' DoRA; itself where they have none."""
+    if not _has_dora(layers[0]):
+        return product
+    magnitudes = tuple(layer.lora_magnitude_vector[layer.active_adapters[0]].weight for layer in layers)
+    bias, product.bias = product.bias, None
+    return DoraLinear(product, magnitudes, bias)
+
+
 def base_of(layer: nn.Module) -> nn.Linear:
     adapted = isinstance(layer, LoraLinear) or _is_lora_on_4_bit(layer) or is_moe_lora(layer)
     return layer.base_layer if adapted else layer  # type: ignore[return-value]
@@ -128,12 +152,12 @@ def base_of(layer: nn.Module) -> nn.Linear:
 
 def is_4_bit(layer: nn.Module) -> bool:
     """Whether its weight is bitsandbytes' `Linear4bit`, which need not be installed."""
-    return _is(base_of(layer), "bitsandbytes.nn.modules", "Linear4bit")
+    return is_class(base_of(layer), "bitsandbytes.nn.modules", "Linear4bit")
 
 
 def is_moe_lora(layer: nn.Module) -> bool:
     """Whether it is a `adapters.moe_lora` layer, which is above this package."""
-    return _is(layer, "texlens.adapters.moe_lora.layer", "MoeLoraLayer")
+    return is_class(layer, "texlens.adapters.moe_lora.layer", "MoeLoraLayer")
 
 
 def dropout_of(layer: Any) -> float:
@@ -146,10 +170,11 @@ def dropout_of(layer: Any) -> float:
 
 
 def _is_lora_on_4_bit(layer: nn.Module) -> bool:
-    return _is(layer, "peft.tuners.lora.bnb", "Linear4bit")
+    return is_class(layer, "peft.tuners.lora.bnb", "Linear4bit")
 
 
-def _is(layer: nn.Module, module: str, name: str) -> bool:
+def is_class(layer: nn.Module, module: str, name: str) -> bool:
+    """Whether it is of the class of this name, whose module need not be installed."""
     return (type(layer).__module__, type(layer).__name__) == (module, name)
 
 

@@ -20,8 +20,10 @@ from texlens.kernels.attention.segments import Segments, make_segments
 from texlens.kernels.decoder_layer.layer import Layer, decoder_layer
 from texlens.kernels.decoder_layer.reference import Heads, after_attention, rms_norm, rotate, split_heads_norm_rope
 from texlens.kernels.elementwise.backend import BACKENDS
+from texlens.kernels.experts.layer import MixtureLayer, mixture_layer
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.models.families import Family, family_of_text
+from texlens.models.packed.experts import expert_products, unfused_experts_reason
 from texlens.models.packed.fp8 import holds_fp8, stack_fp8
 from texlens.models.packed.hybrid import HybridModuleLayer, HybridReferenceLayer
 from texlens.models.packed.mixers import mixer_groups, mixer_of
@@ -34,6 +36,7 @@ from texlens.models.packed.projections import (
     stack,
     unfused_group_reason,
     unfused_linear_reason,
+    with_dora,
 )
 
 LayerFunction = Callable[..., Tensor]
@@ -80,6 +83,17 @@ class PackedText:
             if isinstance(layer, FusedLayer):
                 layer.invalidate()
 
+    @property
+    def has_mixers(self) -> bool:
+        """Whether some layers have something else than plain attention."""
+        return any(isinstance(layer, FusedLayer) and layer.layer.mixer is not None for layer in self.layers)
+
+    def draw_seed(self, device: torch.device) -> None:
+        """A new seed for the dropout of this pack, none in evaluation."""
+        self.options.seed.value = None
+        if self.model.training:
+            self.options.seed.draw(device)
+
     def embed(self, ids: Tensor) -> Tensor:
         return self.model.embed_tokens(ids)
 
@@ -94,9 +108,6 @@ class PackedText:
     ) -> Float[Tensor, "rows D"]:
         """Hidden states [T, D] before the last norm, of `rows` alone if given; `deepstack` is added to the image tokens
         after the first layers."""
-        self.options.seed.value = None
-        if self.model.training:
-            self.options.seed.draw(x.device)
         cos, sin = self.rotary(positions)
         last = len(self.layers) - 1
         for number, layer in enumerate(self.layers):
@@ -137,8 +148,9 @@ def frequency_axes(rope: dict, count: int, family: Family) -> Tensor:
 
 def unfused_reason(layer: Any, backend: str) -> str | None:
     """Why a decoder layer can't run as one function, or None."""
-    if not hasattr(layer.mlp, "gate_proj"):
-        return "a mixture of experts"
+    is_dense = hasattr(layer.mlp, "gate_proj")
+    if not is_dense and (reason := _unfused_mixture_reason(layer, backend)):
+        return reason
     if getattr(getattr(layer, "self_attn", None), "sliding_window", None):
         return "sliding-window attention"
     groups = _groups(layer)
@@ -147,6 +159,12 @@ def unfused_reason(layer: Any, backend: str) -> str | None:
         (unfused_group_reason(group, backend) for group in groups),
     )
     return next((reason for reason in reasons if reason), None) or _mixed_bits_reason(layer, backend)
+
+
+def _unfused_mixture_reason(layer: Any, backend: str) -> str | None:
+    if backend == "reference":
+        return "a mixture of experts, for which there is no reference form"
+    return unfused_experts_reason(layer.mlp) if hasattr(layer.mlp, "experts") else "an MLP of another kind"
 
 
 def _mixed_bits_reason(layer: Any, backend: str) -> str | None:
@@ -182,18 +200,22 @@ def fused_layer_factory(backend: str, options: LoraOptions, config: Any) -> Call
         mixer = mixer_of(layer, config)
         norms = layer.input_layernorm, layer.post_attention_layernorm
         first, second = (rms_norm_of(norm, config) for norm in norms)
-        fused = Layer(
-            *(_product(group, norms[0].weight.dtype, buffer, options) for group in _groups(layer)),
-            heads=None if mixer else _heads(layer.self_attn, config),
-            first_norm=first.weight,
-            second_norm=second.weight,
-            eps=(first.eps, second.eps),
-            kernels=kernels,
-            recompute=recompute,
-            seed=options.seed,
-            mixer=mixer,
-        )
-        return FusedLayer(fused)
+        products = (_product(group, norms[0].weight.dtype, buffer, options) for group in _groups(layer))
+        shared: dict[str, Any] = {
+            "heads": None if mixer else _heads(layer.self_attn, config),
+            "first_norm": first.weight,
+            "second_norm": second.weight,
+            "eps": (first.eps, second.eps),
+            "mixer": mixer,
+            "kernels": kernels,
+            "recompute": recompute,
+            "seed": options.seed,
+        }
+        if hasattr(layer.mlp, "gate_proj"):
+            return FusedLayer(Layer(*products, **shared))
+        (qkv, out), router = products, layer.mlp.gate
+        gate_up, down = expert_products(layer.mlp)
+        return FusedLayer(MixtureLayer(qkv, out, gate_up, down, router.weight.detach(), router.top_k, **shared))
 
     return make_layer
 
@@ -202,14 +224,15 @@ def fused_layer_factory(backend: str, options: LoraOptions, config: Any) -> Call
 class FusedLayer:
     """A decoder layer as one function."""
 
-    layer: Layer
+    layer: Layer | MixtureLayer
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, segments: Segments, rows: Tensor | None = None) -> Tensor:
+        if isinstance(self.layer, MixtureLayer):
+            return mixture_layer(self.layer, x, cos, sin, segments, rows)
         return decoder_layer(self.layer, x, cos, sin, segments, rows)
 
     def invalidate(self) -> None:
-        for product in self.layer.products:
-            product.invalidate()
+        self.layer.invalidate()
 
 
 def _product(
@@ -217,13 +240,15 @@ def _product(
 ) -> FusedLinear:
     if holds_fp8(layers[0]):
         return stack_fp8(layers, options)
-    return stack_nf4(layers, dtype, buffer, options) if is_4_bit(layers[0]) else stack(layers, options)
+    product = stack_nf4(layers, dtype, buffer, options) if is_4_bit(layers[0]) else stack(layers, options)
+    return with_dora(product, layers)
 
 
 def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:
-    """The linear layers of a decoder layer's four products: q/k/v (or a delta net's inputs), output, gate/up, down."""
-    mlp = layer.mlp
-    return (*mixer_groups(layer), (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,))
+    """The linear layers of a decoder layer's products: q/k/v (or a delta net's inputs), output, and without experts
+    gate/up and down."""
+    mlp, groups = layer.mlp, mixer_groups(layer)
+    return (*groups, (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,)) if hasattr(mlp, "gate_proj") else groups
 
 
 class ReferenceFusedLayer:

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,14 +14,17 @@ from torch import nn
 from texlens.config.run import RunConfig
 from texlens.config.train import ComputeSettings
 from texlens.core.errors import ConfigError
+from texlens.inputs.pack import PackBucket
 from texlens.kernels.backends import use_triton
 from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward, packing_unsupported_reason
 from texlens.models.processor import Processor
 from texlens.planner.pack_budget import plan_packs
 from texlens.training.backends.compile_check import compile_check
+from texlens.training.backends.pack_graphs import PackGraphs
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.backends.plain import PlainBackend
 from texlens.training.backends.protocol import StepBackend
+from texlens.training.backends.smaller_packs import SmallerPacks
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 
 SHARDING_VARIABLES = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
@@ -66,21 +70,44 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor, context: 
     forward, compiled, failure = _compiled_or_eager(build, settings.compute, model, processor, device)
     max_tokens = min(context.all_gather(choice.tokens))
     not_compiled = (f"not compiled, which is slower, because {failure}",) if failure else ()
+    spec = pack_spec(model.config, processor, padded=compiled)
+    graphs = _graphs(config, forward, device, compiled, choice.recompute)
     return PackedBackend(
         forward,
-        pack_spec(model.config, processor, padded=compiled),
+        replace(spec, bucket=PackBucket()) if graphs is not None else spec,
         max_tokens,
         settings.batch_size * settings.gradient_accumulation,
         notes=plan.notes + _unfused_note(forward) + not_compiled,
+        graphs=graphs,
+        retry=SmallerPacks(processor.geometry.merge_size**2, clear=partial(_free, model)),
         settings={
             "pack_tokens": max_tokens,
             "recompute": choice.recompute,
             "loss_chunk": choice.loss_chunk,
             "planned_gib": plan.gib,
             "compiled": compiled,
+            "graphs": graphs is not None,
             "fused_layers": forward.fused_layers,
+            "fused_vision_blocks": len(forward.vision.blocks) - len(forward.vision.unfused),
         },
     )
+
+
+def _graphs(
+    config: RunConfig, forward: PackedForward, device: torch.device, compiled: bool, recompute: str
+) -> PackGraphs | None:
+    """CUDA graphs for small packs, where memory is not short and nothing in a pack waits for the host."""
+    memory_is_free = recompute != "full" and config.train.compute.memory_gib == "auto"
+    all_fused = not forward.text.unfused and not forward.vision.unfused and not forward.text.has_mixers
+    possible = device.type == "cuda" and compiled and memory_is_free and all_fused and forward.head_is_plain
+    return PackGraphs(forward) if possible else None
+
+
+def _free(model: nn.Module) -> None:
+    """What a step that failed has left."""
+    model.zero_grad(set_to_none=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _compiled_or_eager(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,14 +16,17 @@ from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.pack import PackSpec
 from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset
 from texlens.models.packed.forward import PackedForward
-from texlens.training.backends.packed_step import packed_step
+from texlens.training.backends.pack_graphs import PackGraphs
+from texlens.training.backends.packed_step import StepLoss, packed_step
 from texlens.training.backends.protocol import Step
+from texlens.training.backends.smaller_packs import SmallerPacks
 from texlens.training.distributed.context import DistributedContext
 
 
 @dataclass(frozen=True)
 class PackedBackend:
-    """See `StepBackend`. `max_tokens` is the budget of a pack, the same in all processes."""
+    """See `StepBackend`. `max_tokens` is the budget of a pack, the same in all processes; `retry` runs a step that did
+    not fit into memory again in smaller packs."""
 
     forward: PackedForward
     spec: PackSpec
@@ -30,6 +34,8 @@ class PackedBackend:
     rows_per_batch: int
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    graphs: PackGraphs | None = None
+    retry: SmallerPacks = field(default_factory=SmallerPacks)
     name: str = "packed"
     batches_per_step: int = 1
     whole_steps: bool = True
@@ -61,20 +67,23 @@ class PackedBackend:
         return sum(per_process)
 
     def train_step(self, model: nn.Module, batch: dict, step: Step) -> Tensor:
-        packs = batch["packs"]
         model.train()
-        outcome = packed_step(
+        packs, outcome = self.retry(step.prepare({"packs": batch["packs"]})["packs"], partial(self._run, step))
+        rows = [pack["rows"] for pack in packs]
+        step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
+        return outcome.loss
+
+    def _run(self, step: Step, packs: Sequence[dict]) -> StepLoss:
+        return packed_step(
             self.forward,
-            step.prepare({"packs": packs})["packs"],
+            packs,
             step.label_count,
             step.parameters,
             step.context,
             balance=step.balance,
             backward=step.backward,
+            graphs=self.graphs,
         )
-        rows = [pack["rows"] for pack in packs]
-        step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
-        return outcome.loss
 
     def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
         with torch.no_grad():

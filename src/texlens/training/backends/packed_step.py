@@ -6,7 +6,6 @@ several, or none, through functions of their own.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.models.packed.forward import PackedForward
+from texlens.training.backends.pack_graphs import PackGraphs, step_loss
 from texlens.training.distributed.context import DistributedContext
 
 
@@ -42,21 +42,30 @@ def packed_step(
     *,
     balance: BalanceLoss | None = None,
     backward: Callable[[Tensor], None] = Tensor.backward,
+    graphs: PackGraphs | None = None,
 ) -> StepLoss:
     """Leaves the gradients of the whole step, summed over processes, at the trainable `parameters`.
 
     Args:
         packs: of this process, on its device.
         label_count: of the whole step, all processes together.
+        graphs: of small packs, where they are used.
     """
     losses = []
     for index, pack in enumerate(packs):
-        with balance.pack(pack) if balance else nullcontext():
-            loss = forward.loss(pack, adapters_unchanged=index > 0) / label_count
-        balance_loss = balance() if balance else None
-        total = loss if balance_loss is None else loss + balance_loss * (len(pack["labels"]) / label_count)
-        backward(total)
+        total = graphs.loss(pack, label_count, parameters, balance) if graphs is not None else None
+        if total is None:
+            total = step_loss(
+                forward,
+                pack,
+                label_count,
+                pack["label_count"],
+                balance,
+                adapters_unchanged=index > 0 and graphs is None,
+            )
+            backward(total)
         losses.append(total.detach())
+        del total  # its graph has nodes of this stream, which a pack that is recorded as a CUDA graph must not meet
     device = parameters[0].device if parameters else torch.device("cpu")
     pack_losses = torch.stack(losses) if losses else torch.zeros(0, device=device)
     is_bad = ~torch.isfinite(pack_losses)

@@ -136,7 +136,7 @@ def test_the_last_layer_of_label_rows_alone_gives_what_all_rows_give(backend):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"use_dora": True}, "a variant of LoRA (DoRA, say)"),
+        ({"use_dora": True}, "layers of one input with and without DoRA"),
         ({"lora_dropout": 0.1}, "dropout or MoE-LoRA, for which there is no reference form"),
     ],
 )

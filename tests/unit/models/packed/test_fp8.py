@@ -6,10 +6,8 @@ from torch import nn
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pack_of, stock_loss
-from texlens.kernels.attention.api import attend
 from texlens.models.fp8 import Fp8Linear, fp8_layers, quantize_in_fp8
 from texlens.models.packed.forward import packed_forward
-from texlens.models.packed.vision import _after_attention, _before_attention
 
 EVERY = r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj$"
 
@@ -87,20 +85,13 @@ def far(left: torch.Tensor, expected: torch.Tensor) -> float:
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_tower_in_fp8_comes_near_one_in_16_bits_and_its_modules(family):
     (expected, pack, _), (in_fp8, *_), (modules, *_) = towers(family)
-    modules._block_in_fp8 = lambda block, x, last, *arguments: by_modules(
-        block, x if last is None else x + last, *arguments
-    )
+    modules._block_in_fp8 = modules._block_by_module
     with torch.no_grad():
         outputs = [vision(pack) for vision in (expected, in_fp8, modules)]
     features = [[merged, *deepstack] for merged, deepstack in outputs]
     for in_16_bits, by_kernels, by_module in zip(*features, strict=True):
         assert 0.003 < far(by_kernels, in_16_bits) < 0.15
         assert far(by_kernels, by_module) < 0.6 * far(by_kernels, in_16_bits)
-
-
-def by_modules(block, x, cos, sin, where):
-    _, query, key, value = _before_attention(block, x, None, cos, sin)
-    return _after_attention(block, x, attend(query, key, value, where, causal=False))
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -59,7 +59,8 @@ def test_layers_keep_what_is_planned_and_take_it_in_their_backward_kernels(famil
     activation that a GPU's kernel does without, the result, and the first gradient in its border."""
     monkeypatch.setattr("texlens.kernels.backends.TRITON_ENABLED", False)
     monkeypatch.setattr(
-        "texlens.kernels.decoder_layer.layer.attend", lambda query, key, value, *_, **__: Mixed.apply(query, key, value)
+        "texlens.kernels.decoder_layer.attention_half.attend",
+        lambda query, key, value, *_, **__: Mixed.apply(query, key, value),
     )
     model, _ = tiny_model(family)
     trained = get_peft_model(model, LoraConfig(r=1, target_modules=LAYERS, task_type="CAUSAL_LM"))

@@ -24,13 +24,16 @@ FORMS = [
     *[pytest.param(kind, "cpu") for kind in ("none", "mlp", "full")],
     *[pytest.param(kind, "triton", marks=with_triton) for kind in ("none", "full")],
 ]
+EVERY_LAYER = r".*language_model\..*_proj$"
 ADAPTED = {
     "dropout": {"lora_dropout": 0.3},
     "rank 40 with rsLoRA": {"r": 40, "use_rslora": True},
     "PiSSA": {"init_lora_weights": "pissa"},
+    "DoRA": {"use_dora": True, "target_modules": EVERY_LAYER},
 }
 MIXTURES = {
     "dense": {"experts": 2},
+    "dropout": {"experts": 2, "lora_dropout": 0.3, "shared_expert": True},
     "top 1 of 3 with a shared expert": {"experts": 3, "top_k": 1, "shared_expert": True},
     "top 2 of 3": {"experts": 3, "top_k": 2},
 }
@@ -46,9 +49,10 @@ def share_masks(module_forward: PackedForward, fused: PackedForward, model) -> N
         groups = *mixer_groups(layer), (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,)
         for product, modules in zip(run.layer.products, groups, strict=True):
             for module in modules:
-                if product.dropout is not None and hasattr(module, "lora_dropout"):
+                dropouts = getattr(module, "lora_dropout", getattr(module, "moe_lora_dropout", None))
+                if product.dropout is not None and dropouts is not None:
                     mask = LoraDropout(product.dropout.probability, product.dropout.product, seed)
-                    module.lora_dropout["default"] = RowsMask(mask)
+                    dropouts["default"] = RowsMask(mask)
 
 
 def losses(trained, processor, pack, recompute, backend):

@@ -32,7 +32,9 @@ class Forward:
 def test_the_loss_is_the_mean_over_labels_of_all_packs():
     weight = nn.Parameter(torch.tensor([2.0]))
     forward = Forward(weight)
-    outcome = packed_step(forward, [{"value": 3.0}, {"value": 5.0}], 4, [weight], SINGLE_PROCESS)
+    outcome = packed_step(
+        forward, [{"value": 3.0, "label_count": 2}, {"value": 5.0, "label_count": 2}], 4, [weight], SINGLE_PROCESS
+    )
     assert outcome.loss.item() == 4.0
     assert weight.grad.tolist() == [2.0]
     assert forward.same_adapters == [False, True]

@@ -18,19 +18,17 @@ from texlens.models.processor import Processor
 
 
 class InferenceVision(PackedVision):
-    """The packed tower with queries and keys rotated by one kernel, where training compiles the block's first half."""
+    """The packed tower, module by module because adapters change from call to call, with queries and keys rotated by
+    one kernel."""
 
     def __init__(self, visual: Any, processor: Processor):
         super().__init__(visual, processor.geometry, processor.family.vision)
-        self._before = _before_attention
 
-
-def _before_attention(
-    block: Any, x_PD: Tensor, residual_PD: Tensor | None, cos: Tensor, sin: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The residual stream, rotated queries and keys, and values [P, H, W]."""
-    x_PD = x_PD if residual_PD is None else x_PD + residual_PD
-    return x_PD, *split_heads_rope(block.attn.qkv(block.norm1(x_PD)), block.attn.num_heads, cos, sin)
+    def _before(
+        self, block: Any, x: Tensor, residual: Tensor | None, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        x = x if residual is None else x + residual
+        return x, *split_heads_rope(block.attn.qkv(block.norm1(x)), block.attn.num_heads, cos, sin)
 
 
 class VisionTower:

@@ -1,0 +1,192 @@
+"""A decoder layer with a mixture of experts as one function with an explicit backward pass.
+
+    out_t = r_t + sum over t's experts e of  g_te down_e(silu(gate_e(n_t)) * up_e(n_t)),   n = rms_norm(r)
+
+The gradient of a weight g_te is <grad_t, y_te> = <down_e.T grad_t, act_te>, so that no expert's output is saved.
+
+# T = tokens, D = width, L = label rows, K = experts of a token, S = T K pairs sorted by expert, F = width of an expert
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from texlens.kernels.attention.segments import Segments
+from texlens.kernels.decoder_layer.attention_half import AttentionSaved, attention_backward, attention_forward
+from texlens.kernels.decoder_layer.layer import router_probabilities
+from texlens.kernels.decoder_layer.reference import Heads
+from texlens.kernels.dropout.mask import DropoutSeed
+from texlens.kernels.elementwise.backend import ElementwiseKernels
+from texlens.kernels.experts.api import expert_kernels
+from texlens.kernels.experts.linear import ExpertLinear
+from texlens.kernels.experts.routing import Routing, route, weights_backward
+from texlens.kernels.lora_linear.fused_linear import FusedLinear
+from texlens.kernels.moe_lora.gating import Router
+
+
+@dataclass(frozen=True)
+class MixtureLayer:
+    """
+    Args:
+        router: [E, D], frozen.
+        recompute: what the backward pass recomputes: `none` only what is cheap, `mlp` the gate and up products too,
+            `full` everything from the layer's input on.
+    """
+
+    qkv: FusedLinear
+    out: FusedLinear
+    gate_up: ExpertLinear
+    down: ExpertLinear
+    router: Tensor
+    top_k: int
+    heads: Heads | None
+    first_norm: Tensor
+    second_norm: Tensor
+    eps: tuple[float, float]
+    kernels: ElementwiseKernels
+    recompute: str = "none"
+    seed: DropoutSeed | None = None
+    mixer: Callable[..., Tensor] | None = None
+
+    @property
+    def products(self) -> tuple[FusedLinear, ...]:
+        return self.qkv, self.out
+
+    @property
+    def routers(self) -> tuple[Router, ...]:
+        """Those of MoE-LoRA, of all products in order."""
+        return tuple(router for product in self.products if product.gating for router in product.gating.all)
+
+    def trained(self) -> list[Tensor]:
+        return [part for product in (*self.products, self.gate_up, self.down) for part in product.trained()]
+
+    def invalidate(self) -> None:
+        for product in (*self.products, self.gate_up, self.down):
+            product.invalidate()
+
+    def set_grad_probabilities(self, grads: Sequence[Tensor | None]) -> None:
+        remaining = iter(grads)
+        for product in self.products:
+            if product.gating:
+                product.gating.grad_probabilities = tuple(next(remaining) for _ in product.gating.all)
+
+
+def mixture_layer(
+    layer: MixtureLayer, x: Tensor, cos: Tensor, sin: Tensor, segments: Segments, rows: Tensor | None = None
+) -> Tensor:
+    """The residual stream of the next layer; of `rows` alone, [L, D], if given. cos, sin [T, W] are float32."""
+    result, *probabilities = _MixtureLayer.apply(layer, x, cos, sin, segments, rows, *layer.trained())
+    for router, chance in zip(layer.routers, probabilities, strict=True):
+        if router.log is not None:
+            router.log(chance)
+    return result
+
+
+class _ExpertsSaved(NamedTuple):
+    weights: Tensor
+    routing: Routing
+    gate_up: Tensor | None
+    lora_a_outs: tuple[Tensor | None, Tensor | None]
+
+
+class _Saved(NamedTuple):
+    attention: AttentionSaved
+    attn_residual: Tensor
+    experts: _ExpertsSaved
+
+
+class _MixtureLayer(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, layer: MixtureLayer, x, cos, sin, segments, rows, *trained):
+        result, saved = _forward(layer, x, cos, sin, segments, rows)
+        probabilities = router_probabilities((saved.attention.lora_a_out_qkv, saved.attention.lora_a_out_o))
+        if layer.recompute == "full":
+            saved = None
+        elif layer.recompute == "mlp":
+            saved = saved._replace(experts=saved.experts._replace(gate_up=None))
+        ctx.layer, ctx.x, ctx.saved = layer, x, saved
+        ctx.inputs, ctx.seed = (cos, sin, segments, rows), None if layer.seed is None else layer.seed.value
+        ctx.set_materialize_grads(False)
+        return result, *probabilities
+
+    @staticmethod
+    def backward(ctx, grad, *grad_probabilities):  # pyrefly: ignore[bad-override]
+        layer, x, saved, (cos, sin, segments, rows) = ctx.layer, ctx.x, ctx.saved, ctx.inputs
+        ctx.x = ctx.saved = ctx.inputs = None
+        layer.set_grad_probabilities(grad_probabilities)
+        with layer.seed.replaced_by(ctx.seed) if layer.seed else nullcontext():
+            if saved is None:
+                _, saved = _forward(layer, x, cos, sin, segments, rows)
+            dattn_residual, grads_experts = _experts_backward(layer, grad, saved.attn_residual, saved.experts)
+            attention, saved = saved.attention, None
+            dx, grads = attention_backward(layer, dattn_residual, x, rows, attention, ctx.needs_input_grad[1])
+        return None, dx, None, None, None, None, *grads, *grads_experts
+
+
+def _forward(layer: MixtureLayer, x, cos, sin, segments: Segments, rows) -> tuple[Tensor, _Saved]:
+    x, projected, attention = attention_forward(layer, x, cos, sin, segments, rows)
+    attn_residual, normed = layer.kernels.add_rms_norm(x, projected, layer.second_norm, layer.eps[1])
+    result, experts = _experts_forward(layer, normed, attn_residual)
+    return result, _Saved(attention, attn_residual, experts)
+
+
+def _experts_forward(layer: MixtureLayer, normed: Tensor, attn_residual: Tensor) -> tuple[Tensor, _ExpertsSaved]:
+    kernels = expert_kernels(normed)
+    weights, routing = route(normed, layer.router, layer.top_k)
+    gate_up, lora_a_out = _gate_up(layer, normed, routing)
+    y, lora_a_out_down = layer.down.forward(kernels.swiglu(gate_up, layer.down.extra_columns), routing.ends)
+    result = kernels.combine(y, routing.places, weights, attn_residual)
+    return result, _ExpertsSaved(weights, routing, gate_up, (lora_a_out, lora_a_out_down))
+
+
+def _gate_up(layer: MixtureLayer, normed: Tensor, routing: Routing) -> tuple[Tensor, Tensor | None]:
+    x = expert_kernels(normed).gather(normed, routing.tokens, layer.gate_up.extra_columns)
+    return layer.gate_up.forward(x, routing.ends)
+
+
+def _experts_backward(
+    layer: MixtureLayer, grad: Tensor, attn_residual: Tensor, saved: _ExpertsSaved
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradient of the residual stream after attention, with extra columns, and those of the adapters."""
+    kernels, routing = expert_kernels(grad), saved.routing
+    ends, (lora_a_out, lora_a_out_down) = routing.ends, saved.lora_a_outs
+    normed = layer.kernels.rms_norm(attn_residual, layer.second_norm, layer.eps[1])
+    gate_up = saved.gate_up if saved.gate_up is not None else _gate_up(layer, normed, routing)[0]
+    grad_pairs = kernels.gather(grad, routing.tokens, layer.down.extra_columns)
+    dact, grad_lora_a_out_down = layer.down.backward(grad_pairs, ends)
+    pair_weights = saved.weights.flatten()[routing.order]
+    dgate_up, act, grad_pair_weights = kernels.swiglu_backward(dact, gate_up, pair_weights, layer.gate_up.extra_columns)
+    del gate_up, dact
+    # The weight of a pair is at its activation instead of its gradient: the sums over pairs are the same.
+    weighted_out = (
+        None if lora_a_out_down is None else lora_a_out_down * pair_weights[:, None].to(lora_a_out_down.dtype)
+    )
+    grads_down = layer.down.parameter_grads(
+        grad_pairs[:, : layer.down.height], weighted_out, grad_lora_a_out_down, act, ends
+    )
+    del grad_pairs, act
+    dx_pairs, grad_lora_a_out = layer.gate_up.backward(dgate_up, ends)
+    grads_gate_up = _gate_up_grads(layer, normed, routing, dgate_up, lora_a_out, grad_lora_a_out)
+    del dgate_up
+    grad_weights = grad_pair_weights[routing.places]
+    dnormed = kernels.combine(
+        dx_pairs, routing.places, None, weights_backward(grad_weights, normed, layer.router, routing.experts)
+    )
+    dattn_residual, _ = layer.kernels.rms_norm_backward(
+        dnormed, attn_residual, layer.second_norm, layer.eps[1], grad, layer.out.extra_columns
+    )
+    return dattn_residual, grads_gate_up + grads_down
+
+
+def _gate_up_grads(
+    layer: MixtureLayer, normed: Tensor, routing: Routing, dgate_up: Tensor, lora_a_out, grad_lora_a_out
+) -> list[Tensor]:
+    if lora_a_out is None:
+        return []
+    x = expert_kernels(normed).gather(normed, routing.tokens)
+    rows = dgate_up[:, : layer.gate_up.height]
+    return layer.gate_up.parameter_grads(rows, lora_a_out, grad_lora_a_out, x, routing.ends)

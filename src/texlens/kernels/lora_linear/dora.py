@@ -1,0 +1,112 @@
+"""DoRA over a fused product: each output is scaled to the length that training gives its row of the weight.
+
+    y = g * (x @ (W + s B A).T) + bias,   g = m / ||W + s B A||   (row by row; no gradient through the norm)
+    ||W + s B A||^2 = ||W||^2 + 2 s <B, W A.T> + s^2 <B A A.T, B>
+
+so that the update B A is never materialized. DoRA: Liu et al. 2024, arXiv:2402.09353, equations 5 and 11.
+
+# T = tokens, D = width in, N = width out, R = adapter ranks side by side, padded
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from texlens.kernels.lora_linear.augmented import AugmentedLinear
+from texlens.kernels.lora_linear.fused_linear import FusedLinearBase
+from texlens.kernels.lora_linear.states import DoraGrads, DoraState
+
+ROWS = 4096
+"""Rows of a weight whose squares are summed at a time."""
+
+
+class DoraLinear(FusedLinearBase):
+    """
+    Args:
+        product: without a bias and without dropout.
+        magnitudes: of the stacked layers, in order; together [N].
+    """
+
+    is_plain = False  # pyrefly: ignore[bad-override]
+
+    def __init__(self, product: AugmentedLinear, magnitudes: tuple[Tensor, ...], bias: Tensor | None):
+        super().__init__(product.height, product.width, bias, product.adapters)
+        self.product, self.magnitudes = product, magnitudes
+        self._squares: Tensor | None = None
+        self._norm: Tensor | None = None
+        self._scale: Tensor | None = None
+
+    @property
+    def extra_columns(self) -> int:
+        return self.product.extra_columns
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Any]:
+        unscaled, state = self.product.forward(x)
+        _, scale = self._norm_and_scale()
+        y = unscaled * scale if self.bias is None else torch.addcmul(self.bias, unscaled, scale)
+        return y, DoraState(state, unscaled)
+
+    def backward_rows(self, grad: Tensor, lora_a_out: Any) -> tuple[Any, Tensor | None, Any]:
+        scaled, magnitude = self._scaled_grad(grad, lora_a_out)
+        rows, grad_lora_a_out, grad_lora_b = self.product.backward_rows(scaled, lora_a_out.lora)
+        return rows, grad_lora_a_out, DoraGrads(grad_lora_b, magnitude)
+
+    def grad_input(self, rows: Any) -> Tensor:
+        return self.product.grad_input(rows)
+
+    def lora_b_grads(
+        self, grad: Tensor, lora_a_out: Any, extra_columns: Tensor | None = None
+    ) -> tuple[Tensor | None, Any]:
+        scaled, magnitude = self._scaled_grad(grad, lora_a_out)
+        grad_lora_a_out, lora_b = self.product.lora_b_grads(scaled[:, : self.height], lora_a_out.lora, extra_columns)
+        return grad_lora_a_out, DoraGrads(lora_b, magnitude)
+
+    def _scaled_grad(self, grad: Tensor, state: DoraState) -> tuple[Tensor, Tensor]:
+        """The gradient before scaling, [T, N + extra columns], and that of the magnitudes."""
+        norm, scale = self._norm_and_scale()
+        wide = torch.promote_types(grad.dtype, torch.float32)
+        left = grad[:, : self.height]
+        magnitude = (left * state.unscaled).sum(0, dtype=wide) / norm
+        scaled = grad.new_empty(len(grad), self.height + self.extra_columns)
+        torch.mul(left, scale, out=scaled[:, : self.height])
+        return scaled, magnitude
+
+    def lora_a_grad(self, grad_lora_a_out: Tensor | None, x: Tensor) -> Tensor | None:
+        return self.product.lora_a_grad(grad_lora_a_out, x)
+
+    def trained(self) -> tuple[Tensor, ...]:
+        return self.product.trained() + self.magnitudes
+
+    def parameter_grads(self, lora_a: Tensor | None, lora_b: Any) -> list[Tensor]:
+        grads, start = self.product.parameter_grads(lora_a, lora_b.lora_b), 0
+        for magnitude in self.magnitudes:
+            grads.append(lora_b.magnitude[start : start + len(magnitude)].to(magnitude.dtype))
+            start += len(magnitude)
+        return grads
+
+    def invalidate(self) -> None:
+        self.product.invalidate()
+        self._norm = self._scale = None
+
+    def _norm_and_scale(self) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
+        """The norm of each row of the adapted weight in float32, and the scale in the dtype of the results."""
+        if self._norm is None or self._scale is None or self.take_changes():
+            self._norm = self._row_norms()
+            magnitude = torch.cat([part.detach() for part in self.magnitudes])
+            self._scale = (magnitude / self._norm).to(self.product.augmented_weight().dtype)
+        return self._norm, self._scale
+
+    @torch.no_grad()
+    def _row_norms(self) -> Float[Tensor, " N"]:
+        augmented = self.product.augmented_weight()
+        wide = torch.promote_types(augmented.dtype, torch.float32)
+        weight, lora_b = augmented[: self.height, : self.width], augmented[: self.height, self.width :].to(wide)
+        lora_a = augmented[self.height :, : self.width]
+        if self._squares is None:
+            self._squares = torch.cat([part.to(wide).square().sum(1) for part in weight.split(ROWS)])
+        cross = (torch.mm(weight, lora_a.T).to(wide) * lora_b).sum(1)
+        gram = torch.mm(lora_a.to(wide), lora_a.to(wide).T)
+        update = (torch.mm(lora_b, gram) * lora_b).sum(1)
+        return (self._squares + 2 * cross + update).clamp(min=0).sqrt().clamp(min=torch.finfo(wide).tiny)

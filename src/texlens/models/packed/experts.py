@@ -1,0 +1,88 @@
+"""A mixture's stacked experts, adapted by PEFT or not, as the products that the fused layers take."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from texlens.kernels.experts.linear import ExpertAdapter, ExpertLinear, padded_rank
+from texlens.models.packed.projections import is_class
+
+STACKS = ("gate_up_proj", "down_proj")
+"""Names of the stacked parameters, [E, 2F, D] and [E, D, F]."""
+
+
+def unfused_experts_reason(mlp: Any) -> str | None:
+    """Why a mixture of experts can't be part of a fused layer, or None."""
+    experts = base_experts(mlp)
+    router: Any = getattr(mlp, "gate", None)
+    if not isinstance(getattr(router, "weight", None), Tensor) or not hasattr(router, "top_k"):
+        return "a mixture of experts with another router"
+    if router.weight.requires_grad:
+        return "a mixture of experts whose router is trained"
+    if not all(isinstance(getattr(experts, name, None), Tensor) for name in STACKS):
+        return "a mixture of experts that is not stacked"
+    if any(getattr(experts, name).requires_grad for name in STACKS):
+        return "a mixture of experts whose weights are trained"
+    if not isinstance(getattr(experts, "act_fn", None), nn.SiLU) and type(experts.act_fn).__name__ != "SiLUActivation":
+        return "a mixture of experts with another activation"
+    return _unfused_adapter_reason(mlp.experts)
+
+
+def _unfused_adapter_reason(experts: Any) -> str | None:
+    wrappers = _wrappers(experts)
+    if not wrappers:
+        return None
+    if not is_routed(experts):
+        return f"a {type(experts).__name__} around its experts"
+    if any(len(wrapper.active_adapters) != 1 or wrapper.merged or wrapper.disable_adapters for wrapper in wrappers):
+        return "an adapter that is merged, off, or one of several"
+    return None
+
+
+def base_experts(mlp: Any) -> Any:
+    """The module that has the stacks, inside of PEFT's wrappers."""
+    experts = mlp.experts
+    while hasattr(experts, "base_layer"):
+        experts = experts.base_layer
+    return experts
+
+
+def is_routed(experts: nn.Module) -> bool:
+    """Whether it is `adapters.expert_parameters.RoutedExperts`, which is above this package."""
+    return is_class(experts, "texlens.adapters.expert_parameters", "RoutedExperts")
+
+
+def expert_products(mlp: Any) -> tuple[ExpertLinear, ExpertLinear]:
+    """The gate/up and the down product; adapted stacks become views of the products' tensors, without a second copy."""
+    experts = base_experts(mlp)
+    adapters = {wrapper.parameter_name: _adapter(wrapper) for wrapper in _wrappers(mlp.experts)}
+    first, second = (_product(getattr(experts, name), adapters.get(name)) for name in STACKS)
+    return first, second
+
+
+def _wrappers(experts: Any) -> list[Any]:
+    """PEFT wraps a module once for each of its adapted parameters, one wrapper inside the other."""
+    wrappers = []
+    while hasattr(experts, "base_layer"):
+        wrappers.append(experts)
+        experts = experts.base_layer
+    return wrappers
+
+
+def _adapter(wrapper: Any) -> ExpertAdapter:
+    name = wrapper.active_adapters[0]
+    lora_a, lora_b = wrapper.lora_A[name].weight, wrapper.lora_B[name].weight
+    return ExpertAdapter(lora_a, lora_b, wrapper.scaling[name], wrapper.r[name])
+
+
+@torch.no_grad()
+def _product(stack: nn.Parameter, adapter: ExpertAdapter | None) -> ExpertLinear:
+    extra_columns = padded_rank(adapter)
+    if not extra_columns:
+        return ExpertLinear(stack.detach(), None)
+    experts, height, width = stack.shape
+    augmented = stack.new_zeros(experts, height + extra_columns, width + extra_columns)
+    augmented[:, :height, :width] = stack
+    stack.data = augmented[:, :height, :width]
+    return ExpertLinear(augmented, adapter)

@@ -1,0 +1,87 @@
+"""Mixtures of experts in fused layers give the loss and gradients of the stock model with PEFT."""
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from tests.fixtures.tiny_models import tiny_model
+from tests.unit.models.packed.test_forward import gradients, pack_of, stock_loss, worst
+from tests.unit.models.packed.test_text import FORMS
+from texlens.adapters.expert_parameters import route_experts
+from texlens.models.packed.forward import packed_forward
+
+ATTENTION = r".*language_model\..*\.(q_proj|v_proj|o_proj)$"
+EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+ADAPTED = {
+    "attention": {},
+    "attention and experts": {"target_parameters": EXPERTS},
+    "one stack of the experts": {"target_parameters": EXPERTS[1:]},
+    "one pair for all experts": {"target_parameters": EXPERTS},
+}
+
+
+def adapted_mixture(kind):
+    model, processor = tiny_model("qwen3_vl_moe")
+    torch.manual_seed(0)
+    options = {"r": 3, "lora_alpha": 6, "target_modules": ATTENTION, **ADAPTED[kind]}
+    trained = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **options))
+    route_experts(trained, shared="one pair" in kind)
+    for name, parameter in trained.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return trained, model, processor
+
+
+@pytest.mark.parametrize(("recompute", "backend"), FORMS)
+@pytest.mark.parametrize("kind", ADAPTED)
+def test_loss_and_gradients_are_those_of_the_stock_model_with_peft(kind, recompute, backend):
+    trained, model, processor = adapted_mixture(kind)
+    reference = stock_loss(trained, processor)
+    expected = gradients(reference, trained)
+    forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, backend=backend)
+    assert forward.text.unfused == {}
+    with torch.compiler.set_stance("force_eager"):
+        loss = forward.loss(pack_of(model, processor)) / 7
+    torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-6)
+    assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+def test_the_last_layer_of_label_rows_alone_gives_what_all_rows_give():
+    trained, model, processor = adapted_mixture("attention and experts")
+    forward = packed_forward(trained.base_model.model, processor.geometry, backend="cpu")
+    pack = pack_of(model, processor)
+    whole, chosen = forward.hidden(pack), forward.hidden(pack, pack["label_rows"])
+    assert len(chosen) < len(whole)
+    torch.testing.assert_close(chosen, whole[pack["label_rows"]], atol=1e-6, rtol=1e-6)
+
+
+def test_stacks_stay_the_models_own_and_each_step_of_the_optimizer_is_seen():
+    trained, model, processor = adapted_mixture("attention and experts")
+    before = {
+        name: part.clone() for name, part in trained.named_parameters() if "experts" in name and "lora" not in name
+    }
+    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
+    forward = packed_forward(trained.base_model.model, processor.geometry, backend="cpu")
+    assert all(torch.equal(dict(trained.named_parameters())[name], part) for name, part in before.items())
+    for _ in range(2):
+        gradients(forward.loss(pack_of(model, processor)) / 7, trained)
+        optimizer.step()
+    loss = forward.loss(pack_of(model, processor)) / 7
+    torch.testing.assert_close(loss, stock_loss(trained, processor), atol=1e-5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda mlp: mlp.gate.weight.requires_grad_(), "a mixture of experts whose router is trained"),
+        (lambda mlp: mlp.experts.down_proj.requires_grad_(), "a mixture of experts whose weights are trained"),
+        (lambda mlp: setattr(mlp.experts, "act_fn", torch.nn.GELU()), "a mixture of experts with another activation"),
+    ],
+)
+def test_what_stays_module_by_module_says_why(change, reason):
+    model, processor = tiny_model("qwen3_vl_moe")
+    model.requires_grad_(False)
+    change(model.model.language_model.layers[0].mlp)
+    forward = packed_forward(model, processor.geometry, backend="cpu")
+    assert forward.text.unfused == {0: reason}
