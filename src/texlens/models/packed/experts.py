@@ -18,6 +18,8 @@ def unfused_experts_reason(mlp: Any) -> str | None:
     router: Any = getattr(mlp, "gate", None)
     if not isinstance(getattr(router, "weight", None), Tensor) or not hasattr(router, "top_k"):
         return "a mixture of experts with another router"
+    if any(name.startswith("shared_expert") for name, _ in mlp.named_children()):
+        return "a mixture of experts with a shared expert"
     if router.weight.requires_grad:
         return "a mixture of experts whose router is trained"
     if not all(isinstance(getattr(experts, name, None), Tensor) for name in STACKS):
