@@ -31,7 +31,7 @@ from typing import Any
 import fast_path_end_to_end as end_to_end
 import torch
 import yaml
-from fast_path_rows import GIB, base_model, matrix_rate, synchronize
+from fast_path_rows import GIB, base_model, matrix_rate, settings_of, synchronize
 from nf4_layers import quantize_in_nf4
 from rich.console import Console
 from transformers import TrainerCallback, set_seed
@@ -39,9 +39,12 @@ from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter
 from texlens.core.run_folder import RunFolder
+from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import read_config
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import meta_model
+from texlens.models.packed.memory import peak_of_pack, static_bytes, vision_bytes_per_token
+from texlens.models.processor import load_tokenizer
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.workers import plan_workers
@@ -99,6 +102,10 @@ def main() -> None:
     transformers_logging.set_verbosity_error()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     began = time.monotonic()
+    made = tempfile.TemporaryDirectory()
+    data = {patch: Path(made.name) / f"patch-{patch}" for patch in (14, 16)}
+    for patch, folder in data.items():  # before there is a CUDA context: its processes are slow to fork
+        end_to_end.write_rows(folder, 16 if options.tiny else 784, patch, load_tokenizer(NANO_FOLDER))
     report: dict[str, Any] = {
         "command": f"python benchmarks/recipes.py {' '.join(sys.argv[1:])}".strip(),
         "date": datetime.now(UTC).date().isoformat(),
@@ -116,6 +123,7 @@ def main() -> None:
                     report["rows"][title] = {"failed": "no time was left"}
                     continue
                 place = Path(folder) / f"{number}-{stock}"
+                row["data"] = data[settings_of(row["model"], False)["vision_config"].get("patch_size", 14)]
                 report["rows"][title] = measured(title, row, place, device, options, report["matrix_tflops"], stock)
                 if options.output:
                     Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
@@ -123,7 +131,8 @@ def main() -> None:
 
 
 def _is_chosen(name: str, options) -> bool:
-    return not options.only or any(part in name for part in options.only)
+    """A part that ends with `$` is a whole name."""
+    return not options.only or any(part in name or part == f"{name}$" for part in options.only)
 
 
 def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
@@ -159,12 +168,14 @@ def run(row: dict, folder: Path, device, options, matrix_tflops: float, stock: b
         train["compute"] = {"backend": "plain", "gradient_checkpointing": True}
     settings = SimpleNamespace(
         model=row["model"], rows=row["rows"], steps=steps, set=[], check_sync=False, tiny=options.tiny,
-        values={**row["values"], "train": train},
+        values={**row["values"], "train": train}, data=row["data"],
     )  # fmt: skip
+    started = time.perf_counter()
     config, console = end_to_end.prepare_folder(folder, settings), Console(stderr=True)
     prepared = end_to_end.prepare(config, console)
     reset_peak(device)
     began = time.perf_counter()
+    prepared_s = began - started
     model = random_base(prepared, config, device)
     synchronize(device)
     base_s = time.perf_counter() - began
@@ -180,8 +191,10 @@ def run(row: dict, folder: Path, device, options, matrix_tflops: float, stock: b
     trainer.add_callback(clock)
     set_seed(0)
     trainer.train()
+    trained_s = time.perf_counter() - began - base_s - adapter_s - backend_s
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     work = clock.flops(operations(read_config(prepared.base.folder), adapted)) / clock.spent / 1e12
+    planned = planned_gib(config, backend, model, clock.largest)
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else None
     return {
         "rows": row["rows"],
@@ -191,11 +204,13 @@ def run(row: dict, folder: Path, device, options, matrix_tflops: float, stock: b
         "tflops": round(work, 1) if work else None,
         "share_of_matrix_rate": round(work / matrix_tflops, 3) if work else None,
         "peak_gib": peak and round(peak, 2),
-        "planned_gib": backend.settings.get("planned_gib"),
+        "planned_gib": planned,
+        "prepared_s": round(prepared_s, 1),
         "base_s": round(base_s, 1),
         "adapter_s": round(adapter_s, 1),
         "backend_s": round(backend_s, 1),
         "first_step_s": round(clock.first_s, 1),
+        "trained_s": round(trained_s, 1),
         "backend": {**backend.settings, "notes": list(backend.notes)},
         "loss": [round(history[0]["loss"], 4), round(history[-1]["loss"], 4)] if history else None,
         "graphs": len(getattr(backend, "graphs", None) or ()),
@@ -251,13 +266,16 @@ class Clock(TrainerCallback):
 
     def __init__(self, trainer, warm: int, last: int, device):
         self.warm, self.last, self.device = warm, last, device
-        self.counts: list[tuple[int, int, int]] = []
+        self.counts: list[tuple[int, ...]] = []
+        self.largest = (0, 0, 0)
         take = trainer.get_batch_samples
 
         def taken(*arguments):
             batches, count = take(*arguments)
             packs = [pack for batch in batches for pack in batch.get("packs", ())]
             names = "tokens", "label_count", "patch_count"
+            sizes = [(len(pack["ids"]), len(pack["labels"]), pack.get("patch_count", 0)) for pack in packs]
+            self.largest = max([self.largest, *sizes])
             self.counts.append(tuple(sum(pack.get(name, 0) for pack in packs) for name in names))
             return batches, count
 
@@ -285,6 +303,19 @@ class Clock(TrainerCallback):
     def flops(self, by: dict[str, int]) -> int:
         sums = [sum(kind) for kind in zip(*self.counts[self.warm : self.last], strict=True)]
         return sum(count * by[name] for count, name in zip(sums, ("token", "label", "patch"), strict=True))
+
+
+def planned_gib(config, backend, model, largest: tuple[int, int, int]) -> float | None:
+    """What the plan counts for the largest pack that was run."""
+    settings = backend.settings
+    if "recompute" not in settings:
+        return None
+    tokens, labels, _ = largest
+    text = peak_of_pack(
+        model.config.text_config, settings["recompute"], tokens, labels, loss_chunk=settings["loss_chunk"]
+    )
+    static = static_bytes(model, optimizer=config.train.optimizer.name)
+    return round((static + text + vision_bytes_per_token(model) * tokens) / GIB, 2)
 
 
 def reset_peak(device) -> None:
