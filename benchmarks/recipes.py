@@ -16,7 +16,6 @@ Trainer and PEFT modules, recomputing everything as the recipes set it (`train.c
 """
 
 import argparse
-import faulthandler
 import gc
 import json
 import sys
@@ -138,7 +137,6 @@ def _is_chosen(name: str, options) -> bool:
 def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
     """The figures of a row, or why it failed: the others run all the same."""
     began = time.monotonic()
-    faulthandler.dump_traceback_later(options.limit_s, exit=False)
     try:
         result = run(row, folder, device, options, matrix_tflops, stock)
     except Exception as error:  # noqa: BLE001
@@ -147,8 +145,6 @@ def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops:
         result = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:300]} ({where})"}
         traceback.print_exc()
         traceback.clear_frames(error.__traceback__)
-    finally:
-        faulthandler.cancel_dump_traceback_later()
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -223,7 +219,7 @@ def _steps(count: int, stock: bool, tiny: bool) -> tuple[int, int]:
         return 3, 1
     if stock:
         return 6, 2
-    return (60, 30) if count <= SMALL else (14, 4)
+    return (100, 70) if count <= SMALL else (14, 4)
 
 
 def random_base(prepared, config, device):
@@ -340,7 +336,6 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="rows whose names contain it")
     parser.add_argument("--stock", action="store_true", help="stock Trainer and PEFT modules beside each row")
-    parser.add_argument("--limit-s", type=int, default=60, help="after which a row's stack is printed")
     parser.add_argument("--budget-s", type=int, default=3600, help="after which no row is begun")
     parser.add_argument("--output")
     parser.add_argument("--tiny", action="store_true")

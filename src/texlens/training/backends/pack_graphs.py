@@ -4,6 +4,7 @@ Forward and backward of a pack of one set of shapes are recorded the second time
 on with new inputs: adapters are copied, dropout seeds drawn and gradients written by the graph itself.
 """
 
+import gc
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -162,30 +163,46 @@ def _numbers(pack: Mapping[str, Any], label_count: int, device: torch.device) ->
 
 
 class GpuRecorder:
-    """Records CUDA graphs, all with one pool of memory: they never run at the same time."""
+    """Records CUDA graphs, all on one stream and with one pool of memory, which they can share because they never run at
+    the same time."""
 
     def __init__(self):
         self._pool: Any = None
+        self._stream: Any = None
 
     def __call__(self, work: Callable[[], Any]) -> tuple[Any, Any]:
         """The graph of `work`, and what it returned, whose tensors a replay writes. Random numbers of the run are as
         if `work` had not been called."""
         state = torch.cuda.get_rng_state()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        self._stream = self._stream or torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             work()  # compiles what these shapes need, and fills caches
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self._stream)
         torch.cuda.synchronize()
         torch.cuda.set_rng_state(state)
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                results = work()
+            results = self._recorded(graph, work)
         except RuntimeError:
             generator = torch.cuda.default_generators[torch.cuda.current_device()]
             generator.graphsafe_set_state(generator.clone_state())  # the old state counts as one of a graph for good
             torch.cuda.set_rng_state(state)
             raise
         return graph, results
+
+    def _recorded(self, graph: Any, work: Callable[[], Any]) -> Any:
+        """As `torch.cuda.graph`, which would also collect garbage and empty the allocator's cache, a second in all."""
+        collects = gc.isenabled()
+        gc.disable()  # a graph that is freed while another is recorded would end the recording
+        try:
+            with torch.cuda.stream(self._stream):
+                graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+                try:
+                    return work()
+                finally:
+                    graph.capture_end()
+        finally:
+            if collects:
+                gc.enable()
