@@ -163,7 +163,7 @@ def _numbers(pack: Mapping[str, Any], label_count: int, device: torch.device) ->
 
 
 class GpuRecorder:
-    """Records CUDA graphs, all on one stream and with one pool of memory, which they can share because they never run at
+    """Records CUDA graphs, all on one stream and with one pool of memory, which they share as they never run at
     the same time."""
 
     def __init__(self):
