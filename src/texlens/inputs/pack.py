@@ -144,7 +144,7 @@ def _in_bucket(pack: Pack, bucket: PackBucket, unit: int) -> Pack:
     spare = torch.arange(image_tokens - len(pack["image_rows"])) % (padded - first) + first
     pack |= {
         "label_rows": _padded(pack["label_rows"], labels, 0),
-        "labels": _padded(pack["labels"], labels, IGNORED),
+        "labels": _padded(pack["labels"], labels, IGNORE_INDEX),
         "image_rows": torch.cat([pack["image_rows"], spare]),
         "feature_rows": _padded(pack["feature_rows"], image_tokens, 0),
         "in_bucket": True,

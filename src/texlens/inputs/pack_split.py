@@ -6,7 +6,7 @@
 import torch
 from torch import Tensor
 
-from texlens.inputs.example import IGNORED
+from texlens.core.labels import IGNORE_INDEX
 from texlens.inputs.pack import Pack
 
 
@@ -30,7 +30,7 @@ def split_pack(pack: Pack, unit: int) -> tuple[Pack, Pack] | None:
 def _part(pack: Pack, rows: tuple[int, int], image_tokens: tuple[int, int], unit: int, ends: list[int]) -> Pack:
     start, stop = ends[rows[0]], ends[rows[1]]
     label_rows, labels = pack["label_rows"], pack["labels"]
-    chosen = (label_rows >= start) & (label_rows < stop) & (labels != IGNORED)
+    chosen = (label_rows >= start) & (label_rows < stop) & (labels != IGNORE_INDEX)
     part: Pack = {
         "rows": pack["rows"][rows[0] : rows[1]],
         "ids": pack["ids"][start:stop],
