@@ -104,12 +104,12 @@ def prepare_folder(folder: Path, options) -> RunConfig:
     names = {"image_token_id": "image_pad", "video_token_id": "video_pad"}
     names |= {"vision_start_token_id": "vision_start", "vision_end_token_id": "vision_end"}
     settings = settings | {key: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for key, name in names.items()}
-    made = getattr(options, "data", None)
-    checkpoint, data = folder / "model", made or folder / "data"
+    existing = getattr(options, "data", None)
+    checkpoint, data = folder / "model", existing or folder / "data"
     checkpoint.mkdir()
     tokenizer.save_pretrained(checkpoint)
     (checkpoint / "config.json").write_text(json.dumps(settings))
-    if made is None:
+    if existing is None:
         write_rows(data, options.rows * options.steps, settings["vision_config"].get("patch_size", 14), tokenizer)
     values = {
         "model": {"path": str(checkpoint), "min_pixels": 4096},

@@ -101,8 +101,8 @@ def main() -> None:
     transformers_logging.set_verbosity_error()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     began = time.monotonic()
-    made = tempfile.TemporaryDirectory()
-    data = {patch: Path(made.name) / f"patch-{patch}" for patch in (14, 16)}
+    drawn = tempfile.TemporaryDirectory()
+    data = {patch: Path(drawn.name) / f"patch-{patch}" for patch in (14, 16)}
     for patch, folder in data.items():  # before there is a CUDA context: its processes are slow to fork
         end_to_end.write_rows(folder, 16 if options.tiny else 784, patch, load_tokenizer(NANO_FOLDER))
     report: dict[str, Any] = {
@@ -121,9 +121,11 @@ def main() -> None:
                 if time.monotonic() - began > options.budget_s:
                     report["rows"][title] = {"failed": "no time was left"}
                     continue
-                place = Path(folder) / f"{number}-{stock}"
+                row_folder = Path(folder) / f"{number}-{stock}"
                 row["data"] = data[settings_of(row["model"], False)["vision_config"].get("patch_size", 14)]
-                report["rows"][title] = measured(title, row, place, device, options, report["matrix_tflops"], stock)
+                report["rows"][title] = measured(
+                    title, row, row_folder, device, options, report["matrix_tflops"], stock
+                )
                 if options.output:
                     Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
     print(table_of(report["rows"]))

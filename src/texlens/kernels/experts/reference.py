@@ -17,7 +17,7 @@ def gather(x: Tensor, tokens: Tensor, extra_columns: int = 0) -> Tensor:
 
 def combine(y: Tensor, places: Tensor, weights: Tensor | None, addend: Tensor | None) -> Tensor:
     """`api.ExpertKernels.combine`."""
-    parts = y[places].to(_wide(y))
+    parts = y[places].to(_float_dtype(y))
     if weights is not None:
         parts = parts * weights[..., None].to(parts.dtype)
     total = parts.sum(1)
@@ -26,7 +26,7 @@ def combine(y: Tensor, places: Tensor, weights: Tensor | None, addend: Tensor | 
 
 def swiglu(gate_up: Tensor, extra_columns: int = 0) -> Tensor:
     """`api.ExpertKernels.swiglu`."""
-    gate, up = gate_up.to(_wide(gate_up)).chunk(2, -1)
+    gate, up = gate_up.to(_float_dtype(gate_up)).chunk(2, -1)
     result = gate_up.new_empty(len(gate), gate.shape[1] + extra_columns)
     result[:, : gate.shape[1]] = functional.silu(gate) * up
     return result
@@ -36,10 +36,10 @@ def swiglu_backward(
     grad: Tensor, gate_up: Tensor, weights: Tensor, extra_columns: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`api.ExpertKernels.swiglu_backward`."""
-    wide = _wide(gate_up)
-    gate, up = gate_up.to(wide).chunk(2, -1)
+    float_dtype = _float_dtype(gate_up)
+    gate, up = gate_up.to(float_dtype).chunk(2, -1)
     sigmoid = gate.sigmoid()
-    act, grad, weight = gate * sigmoid * up, grad.to(wide), weights.to(wide)[:, None]
+    act, grad, weight = gate * sigmoid * up, grad.to(float_dtype), weights.to(float_dtype)[:, None]
     grad_weights = (grad * act).sum(-1)
     grad = grad * weight
     result = gate_up.new_empty(len(gate_up), gate_up.shape[1] + extra_columns)
@@ -48,5 +48,5 @@ def swiglu_backward(
     return result, (act * weight).to(gate_up.dtype), grad_weights
 
 
-def _wide(x: Tensor) -> torch.dtype:
+def _float_dtype(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)

@@ -28,8 +28,8 @@ def combine_kernel(
     if ADD:
         total += tl.load(addend + token * addend_stride + column, mask, other=0.0).to(tl.float32)
     for number in range(COUNT):
-        place = tl.load(places + token * COUNT + number).to(tl.int64)
-        part = tl.load(y + place * y_stride + column, mask, other=0.0).to(tl.float32)
+        position = tl.load(places + token * COUNT + number).to(tl.int64)
+        part = tl.load(y + position * y_stride + column, mask, other=0.0).to(tl.float32)
         if WEIGHTED:
             part *= tl.load(weights + token * COUNT + number).to(tl.float32)
         total += part

@@ -66,9 +66,9 @@ class DoraLinear(FusedLinearBase):
     def _scaled_grad(self, grad: Tensor, state: DoraState) -> tuple[Tensor, Tensor]:
         """The gradient before scaling, [T, N + extra columns], and that of the magnitudes."""
         norm, scale = self._norm_and_scale()
-        wide = torch.promote_types(grad.dtype, torch.float32)
+        float_dtype = torch.promote_types(grad.dtype, torch.float32)
         left = grad[:, : self.height]
-        magnitude = (left * state.unscaled).sum(0, dtype=wide) / norm
+        magnitude = (left * state.unscaled).sum(0, dtype=float_dtype) / norm
         scaled = grad.new_empty(len(grad), self.height + self.extra_columns)
         torch.mul(left, scale, out=scaled[:, : self.height])
         return scaled, magnitude
@@ -101,12 +101,12 @@ class DoraLinear(FusedLinearBase):
     @torch.no_grad()
     def _row_norms(self) -> Float[Tensor, " N"]:
         augmented = self.product.augmented_weight()
-        wide = torch.promote_types(augmented.dtype, torch.float32)
-        weight, lora_b = augmented[: self.height, : self.width], augmented[: self.height, self.width :].to(wide)
+        float_dtype = torch.promote_types(augmented.dtype, torch.float32)
+        weight, lora_b = augmented[: self.height, : self.width], augmented[: self.height, self.width :].to(float_dtype)
         lora_a = augmented[self.height :, : self.width]
         if self._squares is None:
-            self._squares = torch.cat([part.to(wide).square().sum(1) for part in weight.split(ROWS)])
-        cross = (torch.mm(weight, lora_a.T).to(wide) * lora_b).sum(1)
-        gram = torch.mm(lora_a.to(wide), lora_a.to(wide).T)
+            self._squares = torch.cat([part.to(float_dtype).square().sum(1) for part in weight.split(ROWS)])
+        cross = (torch.mm(weight, lora_a.T).to(float_dtype) * lora_b).sum(1)
+        gram = torch.mm(lora_a.to(float_dtype), lora_a.to(float_dtype).T)
         update = (torch.mm(lora_b, gram) * lora_b).sum(1)
-        return (self._squares + 2 * cross + update).clamp(min=0).sqrt().clamp(min=torch.finfo(wide).tiny)
+        return (self._squares + 2 * cross + update).clamp(min=0).sqrt().clamp(min=torch.finfo(float_dtype).tiny)

@@ -36,8 +36,8 @@ def activation_backward(
     if kind == "gelu_tanh":
         left.copy_(torch.ops.aten.gelu_backward(grad, x, approximate="tanh"))
     else:
-        wide = torch.promote_types(x.dtype, torch.float32)
-        values = x.to(wide)
+        float_dtype = torch.promote_types(x.dtype, torch.float32)
+        values = x.to(float_dtype)
         sigmoid = torch.sigmoid(QUICK * values)
-        left.copy_(grad.to(wide) * sigmoid * (1 + QUICK * values * (1 - sigmoid)))
+        left.copy_(grad.to(float_dtype) * sigmoid * (1 + QUICK * values * (1 - sigmoid)))
     return result, activate(kind, kernels, x)

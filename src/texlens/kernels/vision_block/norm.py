@@ -74,10 +74,10 @@ def norm_backward(
 ) -> tuple[Float[Tensor, "P D"], Float[Tensor, "P D"]]:
     """The gradient of x and the norm of x."""
     if bias is None:
-        wide = torch.promote_types(x.dtype, torch.float32)
-        values = x.to(wide)
+        float_dtype = torch.promote_types(x.dtype, torch.float32)
+        values = x.to(float_dtype)
         inverse = torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + eps)
-        normed, grad_normed = values * inverse, grad.to(wide) * weight.to(wide)
+        normed, grad_normed = values * inverse, grad.to(float_dtype) * weight.to(float_dtype)
         dx = (grad_normed - normed * (grad_normed * normed).mean(-1, keepdim=True)) * inverse
         return dx.to(x.dtype), normed.to(x.dtype) * weight
     normed, mean, inverse = torch.native_layer_norm(x, weight.shape, weight, bias, eps)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 from texlens.inputs.pack import Pack
-from texlens.inputs.pack_split import split_pack
+from texlens.training.backends.pack_split import split_pack
 
 Result = TypeVar("Result")
 

@@ -5,8 +5,8 @@ import pytest
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.models.packed.test_forward import ROWS, adapted, gradients, pack_of, worst
 from texlens.inputs.pack import PackBucket
-from texlens.inputs.pack_split import split_pack
 from texlens.models.packed.forward import packed_forward
+from texlens.training.backends.pack_split import split_pack
 
 
 @pytest.mark.parametrize("layout", [{}, {"bucket": PackBucket(64, 512, 32, 8, 64)}])
