@@ -53,7 +53,7 @@ RECIPES = ROOT / "src" / "texlens" / "recipes"
 TEXT = ["text-attention", "text-mlp"]
 LORA = {"kind": "lora", "rank": 16, "alpha": 16, "targets": TEXT}
 MIXTURE = {"kind": "moe-lora", "experts": 2, "rank": 8, "alpha": 32, "targets": TEXT, "balance": 0.01}
-WIDE = {"kind": "lora", "rank": 128, "alpha": 16, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+RANK_128 = {"kind": "lora", "rank": 128, "alpha": 16, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
 EXPERTS = {**LORA, "targets": ["text-attention"], "experts": {"mode": "lora", "rank": 8, "alpha": 16}}
 SEEING = [*TEXT, "vision", "merger"]
 B4, B30 = "Qwen3-VL-4B-Instruct", "Qwen3-VL-30B-A3B-Instruct"
@@ -66,9 +66,9 @@ OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "4B r 16 with vision and merger, 56 rows": (B4, {**LORA, "targets": SEEING}, 56, {}),
     "30B-A3B r 16, 56 rows": (B30, {**LORA, "targets": ["text-attention"]}, 56, {"memory_gib": 100}),
     "30B-A3B experts r 8, 56 rows": (B30, EXPERTS, 56, {"memory_gib": 100}),
-    "30B-A3B r 128, 64 rows": (B30, WIDE, 64, {"memory_gib": 100}),
-    "30B-A3B r 128 fp8, 8 rows": (B30, WIDE, 8, {"base": {"quantize": "fp8"}, "memory_gib": 60}),
-    "30B-A3B r 128 NF4, 8 rows": (B30, WIDE, 8, {"base": {"quantize": "nf4"}, "memory_gib": 21}),
+    "30B-A3B r 128, 64 rows": (B30, RANK_128, 64, {"memory_gib": 100}),
+    "30B-A3B r 128 fp8, 8 rows": (B30, RANK_128, 8, {"base": {"quantize": "fp8"}, "memory_gib": 60}),
+    "30B-A3B r 128 NF4, 8 rows": (B30, RANK_128, 8, {"base": {"quantize": "nf4"}, "memory_gib": 21}),
 }
 """Model, adapter, rows of a step and other settings."""
 CARRIED = ("batch_size", "gradient_accumulation", "optimizer")
