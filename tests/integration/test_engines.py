@@ -61,7 +61,9 @@ def test_backend_settings_are_recorded_in_run_json(tiny, plain, tmp_path):
         "loss_chunk": 2048,
         "planned_gib": 0.0,
         "compiled": False,
+        "graphs": False,
         "fused_layers": 2,
+        "fused_vision_blocks": 3,
         "notes": [],
     }
 
