@@ -129,7 +129,7 @@ class Cases:
 
         def call(folder: Path) -> int:
             output = ["-o", str(folder / "out")] if arguments[0] == "export" else []
-            return command([*arguments, str(folder / "run"), *output]) or command(["runs", str(folder)])
+            return command([*arguments, str(folder / "run"), *output]) or command(["runs", "--output", str(folder)])
 
         return Case(f"{arguments[0]} {name}", prepare, call)
 
@@ -167,7 +167,7 @@ class Cases:
 
         def call(folder: Path) -> int:
             run = str(folder / "runs" / name)
-            calls = (["report", run], ["runs", str(folder / "runs")], ["train", "--no-compare", "--resume", run])
+            calls = (["report", run], ["runs", "--output", str(folder / "runs")], ["train", "--no-compare", "--resume", run])
             codes = [
                 command(arguments) for arguments in (*calls, ["read", str(self.shared / "image.png"), "--model", run])
             ]

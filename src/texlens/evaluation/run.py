@@ -189,7 +189,7 @@ def report_run(config: RunConfig, folder: RunFolder, *, split: str) -> Path:
     predictions = {system: read_predictions(path) for system, path in paths.items()}
     metrics = run_metrics(config.evaluate.metrics)
     comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
-    stored = folder.read_json(str(folder.comparison(split).relative_to(folder.path))) or {}
+    stored = folder.read_object(str(folder.comparison(split).relative_to(folder.path)))
     overlap = stored.get("train_overlap") or {"rows": comparison.rows, "problem": "measured by an older version"}
     overlap.pop("sentence", None)
     data = stored.get("data") or describe_rows(config, split, comparison.rows)
@@ -202,11 +202,11 @@ def _overlap(folder: RunFolder, saved: RunConfig, rows: EvaluationRows, label: s
     path = folder.overlap(label)
     key = {"rows": rows.fingerprint, "data": saved.data.model_dump(mode="json")}
     try:
-        stored = folder.read_json(str(path.relative_to(folder.path))) or {}
-    except RunError:
-        stored = {}
-    if stored.get("key") == key:
-        return TrainOverlap.from_json(stored["overlap"])
+        stored = folder.read_object(str(path.relative_to(folder.path)))
+        if stored.get("key") == key:
+            return TrainOverlap.from_json(stored["overlap"])
+    except (RunError, KeyError, TypeError, AttributeError):
+        stored = {}  # a damaged record is computed again
     with console.status("comparing the rows with train"):
         overlap = train_overlap(saved, rows.samples, len(rows))
     if not overlap.problem:

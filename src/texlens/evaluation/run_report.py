@@ -32,7 +32,7 @@ def write_run_report(
             images={sample.id: sample.image for sample in rows},
             details=_details(saved, folder),
             config_yaml=dump_config(saved),
-            coverage=folder.read_json("coverage.json") or [],
+            coverage=folder.read_list("coverage.json"),
             accounts=_accounts(folder),
             history=folder.history(),
         ),
@@ -42,8 +42,8 @@ def write_run_report(
 def _details(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
     manifest = folder.manifest
     training, model = manifest.get("training", {}), manifest.get("model", {})
-    environment = folder.read_json("environment.json") or {}
-    coverage = [Coverage(**row) for row in folder.read_json("coverage.json") or []]
+    environment = folder.read_object("environment.json")
+    coverage = [Coverage(**row) for row in folder.read_list("coverage.json")]
     trainable, total = sum(row.parameters for row in coverage), model.get("parameters")
     added = sum(row.parameters for row in coverage if not row.full)
     details = [
@@ -74,7 +74,7 @@ def _adapter(config: RunConfig) -> str:
 
 
 def _accounts(folder: RunFolder) -> list[RowCounts]:
-    splits = (folder.read_json("data.json") or {}).get("splits", {})
+    splits = folder.read_object("data.json").get("splits", {})
     return [RowCounts(role, split["rows"], split["kept"], _rejected(split)) for role, split in splits.items()]
 
 

@@ -49,6 +49,7 @@ class Checked:
             "image_tokens": self.image_tokens,
             "fingerprint": self.usable.fingerprint,
         }
+        counts |= {"ignored_files": self.usable.ignored} if self.usable.ignored else {}
         return counts | ({"transparent_images": dict(self.transparency)} if self.transparency else {})
 
 

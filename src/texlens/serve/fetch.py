@@ -11,11 +11,12 @@ import binascii
 import contextlib
 import http.client
 import ipaddress
+import queue
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
@@ -89,7 +90,8 @@ def _request(url: str, deadline: float, limit_bytes: int) -> bytes | str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _bad_image("image_url: leads to something else than http or https")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    connection = _connect(parts.scheme, parts.hostname, public_address(parts.hostname, port), port, deadline)
+    address = _before(deadline, lambda: public_address(parts.hostname or "", port))
+    connection = _connect(parts.scheme, parts.hostname, address, port, deadline)
     with contextlib.closing(connection), _closed_at(connection, deadline):
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", path, headers={"Host": parts.netloc.rpartition("@")[2], "User-Agent": "texlens"})
@@ -99,6 +101,32 @@ def _request(url: str, deadline: float, limit_bytes: int) -> bytes | str:
         if answer.status != 200:
             raise _bad_image(f"image_url: the address answered {answer.status}; check it")
         return _body(answer, deadline, limit_bytes)
+
+
+def _before(deadline: float, look_up: Callable[[], str]) -> str:
+    """What the look-up of a name gives. A name server may be slow, and `getaddrinfo` knows no time-out: its thread is
+    left behind then, and ends with the resolver's own.
+
+    Raises:
+        TimeoutError: not until the deadline.
+        Exception: what `look_up` raises.
+    """
+    results: queue.Queue[str | Exception] = queue.Queue()
+
+    def run() -> None:
+        try:
+            results.put(look_up())
+        except Exception as error:  # noqa: BLE001 - raised in the calling thread
+            results.put(error)
+
+    threading.Thread(target=run, daemon=True, name="texlens-look-up").start()
+    try:
+        result = results.get(timeout=max(0.0, deadline - time.monotonic()))
+    except queue.Empty:
+        raise TimeoutError from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 @contextmanager

@@ -119,7 +119,7 @@ def build_trainer(
         reporting=Reporting(throughput, run.warn),
         callbacks=[
             *_callbacks(run, throughput, balance, readings, _test_rows(run, adapted, scorer)),
-            StopOnRequest(stop),
+            StopOnRequest(stop, run.distributed),
         ],
     )
     trainer.remove_callback(PrinterCallback)
@@ -190,7 +190,7 @@ def _callbacks(
     if run.config.train.logging.trackers:
         callbacks.append(_tracker_log(run, readings, test_rows))
     if run.config.train.minutes:
-        callbacks.append(TimeLimit(run.config.train.minutes))
+        callbacks.append(TimeLimit(run.config.train.minutes, run.distributed))
     if patience and run.prepared.splits.validation:
         callbacks.append(EarlyStoppingCallback(patience))
     return callbacks

@@ -24,6 +24,7 @@ from texlens.training.backends.protocol import StepBackend
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.checkpoints.disk import check_free_space, needed_bytes
 from texlens.training.checkpoints.state import saved_steps
+from texlens.training.distributed.process_group import REPEAT_S, graceful_sigterm
 from texlens.training.feature_cache import with_feature_cache
 from texlens.training.initial_weights.adapter_start import starting_adapter
 from texlens.training.initial_weights.initialize import initialize_adapter
@@ -65,7 +66,7 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
     backend = with_feature_cache(backend, config, geometry, splits)
     workers = plan_workers(backend, config, geometry, prepared.splits.train, run.distributed)
     _report_backend(run, backend, workers)
-    stop = StopRequest()
+    stop = StopRequest(REPEAT_S if run.distributed.is_distributed else 0.0)
     trainer, throughput = build_trainer(
         run, adapted, backend, workers.count, stop=stop, keep_new_options=bool(start.changes)
     )
@@ -91,8 +92,8 @@ def _run_trainer(run: TrainContext, trainer: TexlensTrainer, start: Start, stop:
     if start.finished and start.checkpoint:
         run.console.print(f"{start.checkpoint.name} is the end of the training: nothing is left to train")
         return trainer.restore(start.checkpoint)
-    listening = nullcontext() if run.distributed.is_distributed else stop.listening(run.warn)
-    with listening:
+    graceful = graceful_sigterm() if run.distributed.is_distributed else nullcontext()
+    with graceful, stop.listening(run.warn):
         outcome = trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
     return outcome.training_loss
 
@@ -103,6 +104,7 @@ def _report_stop(run: TrainContext, trainer: TexlensTrainer, signal_number: int)
         f"stopped at step {trainer.state.global_step:,}, with a checkpoint; continue with: "
         f"texlens train --resume {shlex.quote(str(run.folder.path))}"
     )
+    run.distributed.barrier()
     raise Interrupted(128 + signal_number)
 
 

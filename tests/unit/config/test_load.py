@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from texlens.config.load import build_config, dump_config, load_config
+from texlens.config.load import build_config, dump_config, load_config, load_saved_config, with_absolute_paths
 from texlens.core.errors import ConfigError
 
 MINIMAL = {"model": {"path": "nano"}, "data": {"path": "demo"}}
@@ -107,3 +107,24 @@ def test_settings_are_frozen():
     config = build_config(MINIMAL)
     with pytest.raises(ValueError, match="frozen"):
         config.name = "other"
+
+
+def test_local_paths_are_those_of_where_the_run_file_was_read(tmp_path, monkeypatch):
+    for name in ("rows", "model", "demo", "elsewhere"):
+        (tmp_path / name).mkdir()
+    file = tmp_path / "run.yaml"
+    file.write_text("model: {path: model}\ndata: {path: rows}\n")
+    monkeypatch.chdir(tmp_path)
+    config = load_config(file)
+    assert (config.data.path, config.model.path) == (str(tmp_path / "rows"), str(tmp_path / "model"))
+    (tmp_path / "config.yaml").write_text(dump_config(config))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_saved_config(tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize("path", ["demo", "owner/name", "data/nosuch", "a\0b"])
+def test_other_names_of_data_stay_as_they_are(tmp_path, monkeypatch, path):
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = build_config({"model": {"path": "nano"}, "data": {"path": path}})
+    assert with_absolute_paths(config) == config

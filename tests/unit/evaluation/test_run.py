@@ -39,7 +39,7 @@ def test_every_system_is_scored_once(run, console, monkeypatch):
 
 def test_evaluation_reports_data_rows_and_overlap(run, console):
     scores, about = evaluate_run(*open_run(run), split="test", system="base", console=console)
-    assert (scores.rows, about["label"], about["data"]["path"]) == (4, "test", "data")
+    assert (scores.rows, about["label"], about["data"]["path"]) == (4, "test", str(Path("data").absolute()))
     assert about["claim"] == "none of 4 rows shares an image or a label with train"
 
 

@@ -146,3 +146,14 @@ def test_answer_that_drips_ends_at_the_deadline(dripping):
     with pytest.raises(ApiError, match="not complete within 1 s"):
         fetch.image_bytes(dripping, OPEN)
     assert time.monotonic() - start < 5
+
+
+def test_look_up_of_a_name_ends_at_the_deadline(monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr(fetch.socket, "getaddrinfo", lambda *arguments, **options: ended.wait(60))
+    monkeypatch.setattr(fetch, "FETCH_S", 0.5)
+    start = time.monotonic()
+    with pytest.raises(ApiError, match=r"not complete within 0\.5 s"):
+        fetch.image_bytes("http://slow.example/x.png", OPEN)
+    assert time.monotonic() - start < 5
+    ended.set()

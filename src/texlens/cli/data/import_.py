@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from texlens.cli.data.opening import ignored_files, print_ignored
 from texlens.cli.data.statistics import (
     Format,
     ImageColumn,
@@ -17,7 +18,7 @@ from texlens.cli.data.statistics import (
     print_statistics,
 )
 from texlens.cli.progress import row_bar
-from texlens.cli.shared import Json, message_console
+from texlens.cli.shared import Json, message_console, result_console
 
 Limit = Annotated[int | None, typer.Option(min=1, help="At most this many rows of each split: the first ones.")]
 Drawn = Annotated[bool, typer.Option("--shuffle", help="With --limit: rows drawn by --seed instead of the first.")]
@@ -115,4 +116,8 @@ def _write(command: str, arguments: dict[str, Any]) -> None:
         statistics, stood = write_parts(
             output, parts, made_by, overwrite=arguments["overwrite"], decode=arguments["decode"], on_row=on_row
         )
+    splits = {part.split: part.rows for part in parts}
+    statistics = {**statistics, "ignored_files": ignored_files(splits)}
     print_statistics(output, statistics, stood, arguments["as_json"])
+    if not arguments["as_json"]:
+        print_ignored(splits, result_console())

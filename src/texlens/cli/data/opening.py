@@ -1,12 +1,17 @@
 """What the commands that look at a whole data set share: its splits and a family's geometry."""
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from texlens.core.errors import one_line
 from texlens.models.families import family_from_option, option_names
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from texlens.data.geometry import ImageGeometry
     from texlens.data.load import Rows
 
@@ -31,6 +36,26 @@ def open_splits(
         name: load_split(source, split=name, subset=subset, format=format, allow_outside=allow_outside)
         for name in names
     }
+
+
+def print_ignored(splits: "Mapping[str, Rows]", console: "Console") -> None:
+    """A line where a folder holds files that are no rows: how many of which kind.
+
+    Example:
+        ignored: 3 files that are no rows (.pdf 2, __MACOSX 1)
+    """
+    if counts := ignored_files(splits):
+        kinds = ", ".join(f"{one_line(kind)} {count:,}" for kind, count in counts.items())
+        total = sum(counts.values())
+        console.print(f"ignored: {total:,} file{'' if total == 1 else 's'} that are no rows ({kinds})")
+
+
+def ignored_files(splits: "Mapping[str, Rows]") -> dict[str, int]:
+    """Files in the folders of the splits that are no rows, by suffix or by what they are."""
+    counts: Counter[str] = Counter()
+    for rows in splits.values():
+        counts.update(rows.ignored)
+    return dict(counts.most_common())
 
 
 def geometry_for(family: str, min_pixels: int | None, max_pixels: int | None) -> "ImageGeometry":

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from texlens.cli.data.opening import FamilyOption, geometry_for, open_splits
+from texlens.cli.data.opening import FamilyOption, geometry_for, ignored_files, open_splits, print_ignored
 from texlens.cli.shared import Json, message_console, print_json, result_console
 
 FORMAT = "How rows are read; auto looks at the files."
@@ -74,7 +74,7 @@ def validate(
         validation = run(splits, options, on_progress=advance)
     if validation.fault:
         messages.print(validation.fault, style="yellow", markup=False)
-    report = validation.to_json()
+    report = validation.to_json() | {"ignored_files": ignored_files(splits)}
     if fix and out is not None:
         report["fixed"] = _write_fixed(messages, source, splits, validation, options, out, leaks, drop or [], overwrite)
     if as_json:
@@ -83,6 +83,7 @@ def validate(
         from texlens.data.validate.summary import print_fix_statistics, show_validation
 
         show_validation(result_console(), validation, shown=None if all_findings else SHOWN)
+        print_ignored(splits, result_console())
         if "fixed" in report:
             print_fix_statistics(result_console(), report["fixed"], out)
     if not fix and validation.of_severity("error"):

@@ -82,7 +82,7 @@ def _row(run: "RunFolder") -> dict[str, Any]:
 
 def _result(run: "RunFolder", label: str, path: Path) -> dict[str, Any]:
     """Version 0.1 did not store which data a comparison was measured on."""
-    comparison = run.read_json(str(path.relative_to(run.path))) or {}
+    comparison = run.read_object(str(path.relative_to(run.path)))
     systems = comparison.get("systems", {})
     return {
         "label": label,

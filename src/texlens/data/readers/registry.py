@@ -71,9 +71,13 @@ def find_format(path: Path, format: str = "auto") -> DataFormat:
         if format not in FORMATS:
             raise ConfigError(f"data.format {format!r} is not known; use auto, {', '.join(FORMATS)}")
         return FORMATS[format]
-    for known in FORMATS.values():
-        if known.recognizes(path):
-            return known
+    try:
+        recognized = next((known for known in FORMATS.values() if known.recognizes(path)), None)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{error.filename or path}: can't be looked at ({reason}); name a folder of data") from error
+    if recognized is not None:
+        return recognized
     if scripts := sorted(script.name for script in path.glob("*.py")):
         raise DataError(
             f"{path}: a loading script ({scripts[0]}), which is never run, and no rows; download the files that it "

@@ -55,7 +55,7 @@ class AdapterFormat:
             shutil.copyfile(run.adapter / METADATA_FILE, folder / METADATA_FILE)
         if _settings(folder).get("peft_type") == MOE_LORA:
             write_standalone_loader(folder)
-        coverage = run.read_json("coverage.json") or []
+        coverage = run.read_list("coverage.json")
         covers_vision = any(row["matched"] and row["group"] in ("vision", "merger") for row in coverage)
         return {"method": "as PEFT saves it", "tower": covers_vision}
 

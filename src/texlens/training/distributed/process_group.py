@@ -5,10 +5,12 @@ and all of them exit with its code.
 """
 
 import atexit
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +26,11 @@ TIMEOUT = timedelta(hours=1)
 """How long a process waits for the others: the main process may be reading validation rows."""
 FAILURES, EXIT_CODE = "texlens/failures", "texlens/exit_code"
 """Keys in the group's store: how many processes have failed, and the exit code of the first."""
+REPEAT_S = 3.0
+"""A launcher forwards a signal that the terminal has sent as well; within this time both are one request."""
+STOP_S = 300.0
+"""How long a step may go on after SIGTERM."""
+_graceful = threading.Event()
 USER_ERROR, INTERNAL_ERROR = 2, 1
 """Exit codes of the command line."""
 
@@ -124,9 +131,16 @@ def _exit_on_sigterm(store: "distributed.Store") -> None:
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
 
     def wait_for_signal() -> None:
-        while signal.SIGTERM not in os.read(read_end, 1):
-            pass
-        _exit_group(store, "stopped")
+        first_at = -math.inf
+        while True:
+            if signal.SIGTERM not in os.read(read_end, 1):
+                continue
+            now = time.monotonic()
+            if not _graceful.is_set() or REPEAT_S < now - first_at < math.inf:
+                _exit_group(store, "stopped")
+            if first_at == -math.inf:
+                first_at = now
+                _start_timer(STOP_S, lambda: _exit_group(store, "stopped, since the step did not end"))
 
     def restore_in_child() -> None:
         """A forked process does not belong to the group, and SIGTERM ends it."""
@@ -147,6 +161,23 @@ def _exit_with_launcher(store: "distributed.Store") -> None:
         _exit_group(store, "stopped, because the command that started it was killed")
 
     _start_thread(wait_for_launcher)
+
+
+@contextmanager
+def graceful_sigterm() -> Iterator[None]:
+    """While the block runs, the first SIGTERM is left to the handler that ends training after its step. A second one,
+    or a step that does not end within `STOP_S`, ends the group at once."""
+    _graceful.set()
+    try:
+        yield
+    finally:
+        _graceful.clear()
+
+
+def _start_timer(seconds: float, action: Callable[[], None]) -> None:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
 
 
 def _start_thread(target: Callable[[], None]) -> None:
