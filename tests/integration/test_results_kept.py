@@ -85,7 +85,7 @@ def test_runs_lists_every_result_with_its_data_and_rows(run, texlens):
 def test_run_finds_its_relative_data_from_any_folder(run, texlens, tmp_path, monkeypatch):
     before = texlens("evaluate", run, "--json").json
     monkeypatch.chdir(tmp_path)
-    assert texlens("evaluate", run, "--json").json["scores"] == before["scores"]
+    assert texlens("evaluate", tmp_path / "work" / run, "--json").json["scores"] == before["scores"]
 
 
 def test_the_claim_is_computed_and_is_in_terminal_report_and_json(run, texlens):

@@ -1,5 +1,6 @@
 """Run files: read YAML, rename old keys, lay `--set key=value` over it, validate."""
 
+import contextlib
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,6 +44,7 @@ def load_saved_config(path: Path, overrides: Iterable[str] = ()) -> RunConfig:
     apply_aliases(values, RunConfig, str(path))
     if isinstance(values.get("model"), dict):
         values["model"].pop("trust_remote_code", None)
+    _resolve_from(values, _written_from(path, values.get("output")))
     return with_absolute_paths(build_config(values, where=str(path), overrides=overrides))
 
 
@@ -52,6 +54,30 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     data = config.data.model_copy(update={"path": _absolute(config.data.path)})
     model = config.model.model_copy(update={"path": _absolute(config.model.path)})
     return config.model_copy(update={"data": data, "model": model})
+
+
+def _written_from(file: Path, output: Any) -> Path | None:
+    """The folder in which a run with a relative `output` was started, from where its folder is now.
+
+    Example:
+        /home/me/runs/nano/config.yaml, "runs" -> /home/me
+    """
+    parts = Path(output).parts if isinstance(output, str) else ()
+    runs = file.absolute().parent.parent
+    is_below = parts and not Path(output).is_absolute() and runs.parts[-len(parts) :] == parts
+    return Path(*runs.parts[: -len(parts)]) if is_below else None
+
+
+def _resolve_from(values: dict[str, Any], root: Path | None) -> None:
+    """Relative paths of version 0.1 and of moved folders, where they exist below `root`."""
+    for branch in ("data", "model"):
+        part = values.get(branch)
+        path = part.get("path") if isinstance(part, dict) else None
+        if root is None or not isinstance(path, str) or path in BUILT_IN or Path(path).is_absolute():
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            if (root / path).exists():
+                part["path"] = str(root / path)
 
 
 def _absolute(path: str) -> str:
