@@ -167,9 +167,11 @@ class Cases:
 
         def call(folder: Path) -> int:
             run = str(folder / "runs" / name)
-            calls = (["report", run], ["runs", "--output", str(folder / "runs")], ["train", "--no-compare", "--resume", run])
             codes = [
-                command(arguments) for arguments in (*calls, ["read", str(self.shared / "image.png"), "--model", run])
+                command(["report", run]),
+                command(["runs", "--output", str(folder / "runs")]),
+                command(["train", "--no-compare", "--resume", run]),
+                command(["read", str(self.shared / "image.png"), "--model", run]),
             ]
             return max(codes) if 1 not in codes else 1
 
