@@ -72,8 +72,10 @@ def _resolve_from(values: dict[str, Any], root: Path | None) -> None:
     """Relative paths of version 0.1 and of moved folders, where they exist below `root`."""
     for branch in ("data", "model"):
         part = values.get(branch)
-        path = part.get("path") if isinstance(part, dict) else None
-        if root is None or not isinstance(path, str) or path in BUILT_IN or Path(path).is_absolute():
+        if root is None or not isinstance(part, dict):
+            continue
+        path = part.get("path")
+        if not isinstance(path, str) or path in BUILT_IN or Path(path).is_absolute():
             continue
         with contextlib.suppress(OSError, ValueError):
             if (root / path).exists():
