@@ -63,7 +63,6 @@ RUN_FILES = (
     "model: {path: nano}\ndata: {path: demo}\nevaluate: {max_new_tokens: 1e18}\n",
     "model: {path: /dev/zero}\ndata: {path: demo}\n",
     "model: {path: nano}\ndata: {path: /dev/zero}\n",
-    "model: {path: nano}\ndata: {path: /}\n",
     "model: {path: /}\ndata: {path: demo}\n",
 )
 SET_VALUES = (

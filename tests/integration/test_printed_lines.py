@@ -49,6 +49,7 @@ def is_plain(outcome) -> bool:
         ("report", f"{{}}/{RED}{MARKUP}"),
         ("plan", f"{{}}/{RED}.yaml"),
         ("plan", "nano_latex-ocr_lora", "--set", f"name={LABEL}"),
+        ("plan", "nano_latex-ocr_lora", "--set", "data.prompt=\ud800"),
         ("read", f"{{}}/{RED}.png"),
         ("read", "{}/0.png", "--model", f"{{}}/{RED}"),
         ("score", "{}/train.jsonl"),

@@ -80,7 +80,8 @@ def _in_language(value: Any) -> Any:
 
 
 def visible(text: str) -> str:
-    r"""Control characters but tab and newline as Unicode's pictures of them, C1 controls as U+FFFD.
+    r"""Control characters but tab and newline as Unicode's pictures of them, C1 controls and halves of
+    surrogates as U+FFFD.
 
     Example:
         "\x1b[31mred" -> "␛[31mred"
@@ -91,7 +92,7 @@ def visible(text: str) -> str:
 CONTROL_PICTURES = {
     **{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"},
     0x7F: 0x2421,
-    **dict.fromkeys(range(0x80, 0xA0), 0xFFFD),
+    **dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), 0xFFFD),
 }
 
 

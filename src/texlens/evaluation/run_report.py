@@ -6,6 +6,7 @@ from pathlib import Path
 from texlens.adapters.plan import Coverage
 from texlens.config.load import dump_config
 from texlens.config.run import RunConfig
+from texlens.core.errors import RunError, one_line
 from texlens.core.run_folder import RunFolder
 from texlens.evaluation.evaluation_rows import drawn_rows
 from texlens.evaluation.measured import MeasuredComparison, data_name
@@ -43,7 +44,7 @@ def _details(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
     manifest = folder.manifest
     training, model = manifest.get("training", {}), manifest.get("model", {})
     environment = folder.read_object("environment.json")
-    coverage = [Coverage(**row) for row in folder.read_list("coverage.json")]
+    coverage = _coverage(folder)
     trainable, total = sum(row.parameters for row in coverage), model.get("parameters")
     added = sum(row.parameters for row in coverage if not row.full)
     details = [
@@ -62,6 +63,13 @@ def _details(config: RunConfig, folder: RunFolder) -> list[tuple[str, str]]:
         ("Date", manifest.get("created", "")),
     ]
     return [(label, value) for label, value in details if value]
+
+
+def _coverage(folder: RunFolder) -> list[Coverage]:
+    try:
+        return [Coverage(**row) for row in folder.read_list("coverage.json")]
+    except TypeError as error:
+        raise RunError(f"{folder.path / 'coverage.json'}: damaged ({one_line(error, 200)}); restore it") from None
 
 
 def _adapter(config: RunConfig) -> str:

@@ -11,7 +11,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from texlens.core.errors import ModelError, one_line
 from texlens.data.geometry import ImageGeometry
 from texlens.models.checkpoint import CONFIG, read_config
-from texlens.models.families import IMAGE_TOKEN, TURN_END_TOKEN, Family, family_of
+from texlens.models.families import IMAGE_TOKEN, TURN_END_TOKEN, VISION_START_TOKEN, Family, family_of
+from texlens.models.meta_model import build_config
 from texlens.models.preprocessor import (
     FILE,
     NESTED_FILE,
@@ -23,6 +24,8 @@ from texlens.models.preprocessor import (
     video_preprocessor_config,
 )
 
+CONFIG_TOKENS = {"image_token_id": IMAGE_TOKEN, "vision_start_token_id": VISION_START_TOKEN}
+"""Keys of config.json by which the model finds the images in the tokens."""
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -84,11 +87,8 @@ def load_processor(folder: str | Path, *, min_pixels: int | None = None, max_pix
     )
     tokenizer = load_tokenizer(folder)
     image_token_id = _token_id(tokenizer, IMAGE_TOKEN, folder)
-    if config.get("image_token_id", image_token_id) != image_token_id:
-        raise ModelError(
-            f"{folder / CONFIG}: image_token_id is {config['image_token_id']}, but the tokenizer's {IMAGE_TOKEN} is "
-            f"{image_token_id}; use tokenizer and config from the same checkpoint"
-        )
+    for key, token in CONFIG_TOKENS.items():
+        _check_same_id(folder, config, key, token, _token_id(tokenizer, token, folder))
     end_token_id = _token_id(tokenizer, TURN_END_TOKEN, folder)
     source = ProcessorSource(folder, len(tokenizer), str(tokenizer.chat_template))
     return Processor(tokenizer, geometry, image_token_id, end_token_id, family, source)
@@ -114,6 +114,19 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             f"{folder}: no chat template (chat_template.jinja or .json) in it; download it with the checkpoint"
         )
     return tokenizer
+
+
+def _check_same_id(folder: Path, config: dict, key: str, token: str, token_id: int) -> None:
+    """
+    Raises:
+        ModelError: the model would take another token for this one.
+    """
+    meant = config[key] if key in config else getattr(build_config(config, str(folder / CONFIG)), key, token_id)
+    if meant != token_id:
+        raise ModelError(
+            f"{folder / CONFIG}: {key} is {one_line(meant, 60)}, but the tokenizer's {token} is {token_id}; use "
+            "tokenizer and config from the same checkpoint"
+        )
 
 
 def _check_tokenizes(tokenizer: Any) -> None:

@@ -56,7 +56,7 @@ class AdapterFormat:
         if _settings(folder).get("peft_type") == MOE_LORA:
             write_standalone_loader(folder)
         coverage = run.read_list("coverage.json")
-        covers_vision = any(row["matched"] and row["group"] in ("vision", "merger") for row in coverage)
+        covers_vision = any(row.get("matched") and row.get("group") in ("vision", "merger") for row in coverage)
         return {"method": "as PEFT saves it", "tower": covers_vision}
 
     def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:

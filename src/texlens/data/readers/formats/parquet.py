@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from texlens.core.errors import DataError, one_line
+from texlens.data.readers.formats.parquet_probe import check_survives
 from texlens.data.readers.formats.turn_columns import with_turn_columns
+from texlens.data.readers.location import DEMO
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.layout import parquet_splits
 from texlens.data.readers.rows.table import TableSource, check_columns
@@ -31,6 +33,9 @@ def open_parquet(path: Path, split: str, options: ReadOptions) -> TableSource:
         DataError: a damaged file, or one without the columns.
     """
     files = parquet_splits(path, options.subset, allow_outside=options.allow_outside)[split]
+    if path != DEMO:
+        for file in files:
+            check_survives(file)
     opened = [_open(file) for file in files]
     for file, parquet in zip(files, opened, strict=True):
         image, text = check_columns(parquet.schema_arrow, options.image_column, options.text_column, str(file))
