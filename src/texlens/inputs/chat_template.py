@@ -139,8 +139,10 @@ def check_special_tokens(tokenizer: "PreTrainedTokenizerBase", text: str, what: 
     """A text that spells a special token would be read as one, and end the turn or open an image.
 
     Raises:
-        DataError: naming the token.
+        DataError: naming the token; or half of a surrogate pair, which is no character.
     """
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise DataError(f"{what} holds half of a surrogate pair, which is no character; rewrite it")
     if "<" not in text:
         return
     for token in special_tokens(tokenizer):
