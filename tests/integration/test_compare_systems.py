@@ -69,6 +69,13 @@ def test_show_prints_reference_base_and_adapter(run, texlens):
     assert "[test-3]\n  reference  k\n  base       failed: " in text
 
 
+def test_all_scores_of_several_systems_are_printed_where_asked_for(run, texlens):
+    short, long = texlens("compare", run, "nano").out, texlens("compare", run, "nano", "--all").out
+    assert "more scores: --all" in short
+    assert "Within 3 tokens" not in short
+    assert "Within 3 tokens" in long
+
+
 def test_results_of_a_checkpoint_have_their_own_name(run, texlens):
     best = texlens("compare", run, "--json").json
     other = texlens("compare", run, "--checkpoint", "2", "--json").json

@@ -104,6 +104,21 @@ def test_what_stops_a_push_is_one_line(texlens, trained, hub, monkeypatch, tmp_p
     assert hub.files == {}
 
 
+@pytest.mark.slow
+def test_modelscope_takes_the_same_files(texlens, trained, hub, monkeypatch, tmp_path):
+    pytest.importorskip("modelscope")
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
+    monkeypatch.setenv("MODELSCOPE_API_TOKEN", "ms-of-the-tests")
+    monkeypatch.setenv("MODELSCOPE_HOME", str(tmp_path / "home"))
+    done = texlens("push", trained, "--to", "me/formulas", "--source", "modelscope", "--private", *PUSH, "--json")
+    assert done.code == 0, done.err
+    assert {file["path"] for file in done.json["files"]} == set(hub.files)
+    assert hub.files["adapter_model.safetensors"] == (trained / "adapter/adapter_model.safetensors").read_bytes()
+    assert hub.tokens == {"Bearer ms-of-the-tests"}
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and b"ms-of-the-tests" in path.read_bytes()]
+    assert written == []
+
+
 def test_modelscope_is_given_the_token_for_the_call_and_the_named_files_alone(tmp_path, monkeypatch):
     calls = []
 

@@ -117,9 +117,10 @@ def systems_table(comparison: Comparison, title: str = "Comparison") -> Table:
             f"{percent(value.value)}\n({percent_span(value)})" for value in (scores.values[m.name] for m in metrics)
         ]
         table.add_row(Text(name), *cells, _difference(pairs.get(name), metrics[0]))
-    if len(pairs) > 1:
-        table.caption = f"p-values are corrected for {len(pairs)} comparisons (Holm)"
-        table.caption_justify = "left"
+    lines = [f"p-values are corrected for {len(pairs)} comparisons (Holm)"] if len(pairs) > 1 else []
+    if hidden := len(comparison.systems[comparison.reference].metrics) - len(metrics):
+        lines.append(_hidden(hidden))
+    table.caption, table.caption_justify = "\n".join(lines), "left"
     return table
 
 

@@ -51,6 +51,7 @@ def test_systems_fit_80_columns_and_no_name_is_cut():
     text = shown(systems_table(against_adapter), width=80)
     for word in ("system", "adapter", "75.0%", "65.0%", "(−14.5 … −6.5)", "p < 0.0001"):
         assert word in text, text
+    assert "more scores: --all" in text
     assert "…" not in text.replace(" … ", "")
     assert max(map(len, text.splitlines())) <= 80
 

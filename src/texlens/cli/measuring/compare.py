@@ -89,6 +89,8 @@ def print_comparison(
     if against_adapter:
         console.print(systems_table(result.comparison, result.title))
         console.print(systems_table(against_adapter, "Other systems compared with the adapter"))
+        if show_all:
+            console.print(comparison_table(result.comparison, "Every score", show_all=True))
         for line in result.lines_on_overlap():
             console.print(line, markup=False)
     else:
