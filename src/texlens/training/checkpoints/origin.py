@@ -61,6 +61,8 @@ def origin_of(config: RunConfig, base: str, rows: Mapping[str, str]) -> Origin:
 def differences(before: Origin, now: Origin) -> dict[str, str]:
     """What differs, each with both values in a phrase; keys are full setting keys, `base` or `train rows`.
 
+    A setting that the earlier version did not have, and that is null, is no difference.
+
     Example:
         {"train.optimizer.learning_rate": "0.0001 -> 0.001", "train rows": "other rows or images"}
     """
@@ -72,7 +74,8 @@ def differences(before: Origin, now: Origin) -> dict[str, str]:
             changes[f"{role} rows"] = "other rows or images"
     for key in sorted(before.settings.keys() | now.settings.keys()):
         old, new = before.settings.get(key, UNSET), now.settings.get(key, UNSET)
-        if before.settings and old != new:
+        is_new_and_off = old == UNSET and new is None
+        if before.settings and old != new and not is_new_and_off:
             changes[key] = f"{_text(old)} -> {_text(new)}"
     return changes
 

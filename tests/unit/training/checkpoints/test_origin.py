@@ -39,3 +39,12 @@ def test_an_old_checkpoint_has_none_and_a_damaged_one_is_an_error(tmp_path):
     (tmp_path / "origin.json").write_text("[1")
     with pytest.raises(RunError, match="damaged"):
         Origin.read(tmp_path)
+
+
+def test_a_setting_that_came_later_and_is_off_is_no_difference():
+    now = origin_of(config(steps=3), "b" * 64, {"train": "r"})
+    older = {key: value for key, value in now.settings.items() if key != "adapter.from"}
+    before = Origin(now.base, now.rows, older)
+    assert differences(before, now) == {}
+    chosen = Origin(now.base, now.rows, {**now.settings, "adapter.from": "runs/x"})
+    assert differences(before, chosen) == {"adapter.from": "unset -> runs/x"}
