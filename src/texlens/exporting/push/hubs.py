@@ -6,8 +6,9 @@ To add a hub, write a class with `name`, `installed` and `upload`, and name it i
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,7 +55,7 @@ class HuggingFaceUploader:
 
 
 class ModelScopeUploader:
-    """modelscope, an optional package; reads MODELSCOPE_API_TOKEN."""
+    """modelscope, an optional package; reads MODELSCOPE_API_TOKEN. What it prints goes to standard error."""
 
     name = "modelscope"
 
@@ -65,7 +66,7 @@ class ModelScopeUploader:
         from modelscope.hub.api import HubApi
 
         token = _token("MODELSCOPE_API_TOKEN", self.name)
-        with explained(hub_id, self.name, "MODELSCOPE_API_TOKEN"):
+        with explained(hub_id, self.name, "MODELSCOPE_API_TOKEN"), redirect_stdout(sys.stderr):
             api = HubApi(token=token)
             if not api.repo_exists(hub_id):
                 api.create_repo(hub_id, visibility="private" if private else "public")
