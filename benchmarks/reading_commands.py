@@ -217,9 +217,10 @@ async def clients_of(images: list[bytes], options) -> dict:
             except httpx.HTTPError:
                 await asyncio.sleep(0.5)
         result: dict = {"ready_after_s": round(time.monotonic() - began, 1)}
-        for clients, seconds in ((2, 2),) if options.tiny else ((64, 14), (128, 14)):
-            await load(http, images, clients, 6)
+        for clients, seconds in ((2, 2),) if options.tiny else ((64, 8), (128, 8)):
+            await load(http, images, clients, 5)
             result[str(clients)] = await load(http, images, clients, seconds)
+            print(clients, "clients", json.dumps(result[str(clients)]), flush=True)
         return result
 
 

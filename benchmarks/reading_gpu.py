@@ -205,12 +205,15 @@ class Bench:
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             waited: list[float] = []
+            host = {name: timed(engine, name) for name in ("_prefill", "_launch", "_read")}
             done, seconds = self.read(engine, self.prepared(self.options.rows), waited)
             peak = torch.cuda.max_memory_allocated() / GIB if self.device.type == "cuda" else 0
             result[f"slots_{slots}"] = {
                 "rows_per_s": round(len(done) / seconds, 1),
                 "seconds": round(seconds, 2),
                 "waited_for_images_s": round(sum(waited), 2),
+                "host": {name: {"calls": len(times), "s": round(sum(times), 2)} for name, times in host.items()},
+                "step_graphs": len(engine._steps._graphs),
                 "peak_over_weights_gib": round(peak - self.weights_gib, 2),
                 "planned_gib": round(engine_bytes(self.config, engine.plan) / GIB, 2),
                 "tokens": sum(len(row.state.tokens) for row in done),
@@ -385,6 +388,21 @@ class Bench:
         result["prefill of 96 and 1 step"] = traced(engine.step)
         engine.close()
         return result
+
+
+def timed(engine: DecodingEngine, name: str) -> list[float]:
+    """Seconds of each later call of a method, as the host sees them; `_read` waits for the GPU."""
+    method, times = getattr(engine, name), []
+
+    def call(*arguments):
+        began = time.perf_counter()
+        try:
+            return method(*arguments)
+        finally:
+            times.append(time.perf_counter() - began)
+
+    setattr(engine, name, call)
+    return times
 
 
 def equal_tokens(first: list[int], second: list[int]) -> int:

@@ -111,7 +111,7 @@ class SlotState:
         status_B = torch.where(ended_B, ENDED, status_B)
         status_B = torch.where(active_B, status_B.int(), self.status[slots_B])
         self.token[slots_B] = tokens_B
-        self.forced[slots_B] = NOT_FORCED
+        self.forced.index_fill_(0, slots_B, NOT_FORCED)
         if self.used is not None:
             places_B = slots_B * self.used.shape[1] + tokens_B
             self.used.view(-1).scatter_add_(0, places_B, active_B.to(torch.int16))
