@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from texlens.core.errors import LatexError
-from texlens.latex.layout.engine import State, changed, operator_letters, subscript_style, superscript_style
+from texlens.latex.layout.engine import State, cell_state, changed, operator_letters, subscript_style, superscript_style
 from texlens.latex.layout.matrices import columns_of, fences
 from texlens.latex.layout.structures import takes_limits
 from texlens.latex.parse import nodes
@@ -133,11 +133,8 @@ def _text_elements(node: nodes.Text, font: str, math_state: State) -> list[Eleme
     out: list[Element] = []
     for part in node.parts:
         if isinstance(part, str):
-            letters = "".join("\u00a0" if c.isspace() else styled(c, font, False) for c in part)
-            if out and out[-1].tag == "mtext":
-                out[-1].text = (out[-1].text or "") + letters
-            else:
-                out.append(_word("mtext", letters))
+            for letter in part:
+                _append_letter(out, letter, font)
         elif isinstance(part, nodes.FontSwitch):
             if part.alphabet in ("bold", "unbold"):
                 math_state = changed(math_state, part.alphabet)
@@ -148,6 +145,16 @@ def _text_elements(node: nodes.Text, font: str, math_state: State) -> list[Eleme
         else:
             out.append(_node(part, 2, math_state))
     return out
+
+
+def _append_letter(out: list[Element], letter: str, font: str) -> None:
+    """One more character of words in one font; a digit that Unicode has no place for is named by its variant."""
+    text = "\u00a0" if letter.isspace() else styled(letter, font, False)
+    variant = _DIGIT_VARIANTS.get(font) if letter.isdecimal() and text == letter else None
+    if out and out[-1].tag == "mtext" and out[-1].get("mathvariant") == variant:
+        out[-1].text = (out[-1].text or "") + text
+    else:
+        out.append(_word("mtext", text, **({"mathvariant": variant} if variant else {})))
 
 
 def _space(node: nodes.Space, style: int, state: State) -> Element:
@@ -310,6 +317,7 @@ def _phantom(node: nodes.Phantom, style: int, state: State) -> Element:
 
 def _matrix(node: nodes.Matrix, style: int, state: State) -> Element:
     cell_style = sym.ENVIRONMENTS[node.environment][3] or 0
+    state = cell_state(state)
     alignments, gaps = columns_of(node)
     inserts = iter(node.inserts)
     between = [[next(inserts) for letter in gap if letter in "@!"] for gap in gaps]

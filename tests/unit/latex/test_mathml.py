@@ -74,6 +74,11 @@ def _letters(text):
         (r"\operatorname{ab}", "<mi>ab</mi>"),
         (r"\mathfrak{1}", '<mn mathvariant="fraktur">1</mn>'),
         (r"\boldsymbol{\sin}", "<mi>𝐬𝐢𝐧</mi>"),
+        (r"\textit{a1b}", '<mrow><mtext>𝑎</mtext><mtext mathvariant="italic">1</mtext><mtext>𝑏</mtext></mrow>'),
+        (
+            r"\mathbf{\begin{matrix}a\end{matrix}}",
+            '<mtable columnalign="center"><mtr><mtd><mi>a</mi></mtd></mtr></mtable>',
+        ),
         (
             r"\textstyle\sum\limits_i",
             '<mstyle displaystyle="false" scriptlevel="0"><munder><mo movablelimits="false">∑</mo><mi>i</mi></munder>'

@@ -137,8 +137,13 @@ def _one_line(tree: Row) -> Row:
         inner = only if isinstance(only, Row) else _line_of(only) if isinstance(only, Matrix) else None
         if inner is None:
             return tree
-        fonts = tuple(item for item in tree.items if isinstance(item, FontSwitch))
+        fonts = tuple(item for item in tree.items if isinstance(item, FontSwitch) and _reaches(item, only))
         tree = Row((*fonts, *inner.items))
+
+
+def _reaches(switch: FontSwitch, node: Node | None) -> bool:
+    """Whether a font before a node is in force within it: within a table, bold alone is."""
+    return not isinstance(node, Matrix) or switch.alphabet in ("bold", "unbold")
 
 
 def _leaves_nothing(item: Node) -> bool:

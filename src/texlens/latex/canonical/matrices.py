@@ -6,7 +6,7 @@ from texlens.latex.canonical.canonicalizer import PLAIN, Canonicalizer
 from texlens.latex.canonical.items import Item, Unit
 from texlens.latex.canonical.printing import group
 from texlens.latex.canonical.text import canonical_intertext
-from texlens.latex.layout.engine import State
+from texlens.latex.layout.engine import State, cell_state
 from texlens.latex.layout.matrices import fences
 from texlens.latex.layout.spacing import INNER, ORD
 from texlens.latex.parse import symbols as sym
@@ -25,6 +25,7 @@ _NAMES |= dict.fromkeys(("multline", "multline*"), "multlined")
 
 def canonical_table(canonicalizer: Canonicalizer, node: Matrix, style: int, state: State, loose: bool) -> Unit:
     cell_style = sym.ENVIRONMENTS[node.environment][3] or 0
+    state = cell_state(state)
     rows = [
         [("text",) if is_intertext(cell) else canonicalizer.spelt(cell, cell_style, state, False) for cell in row]
         for row in node.rows

@@ -88,6 +88,11 @@ def changed(state: State, alphabet: str) -> State:
     return alphabet, state[1]
 
 
+def cell_state(state: State) -> State:
+    r"""The font state within the cells of a table: TeX begins a new formula there, so that only bold stays in force."""
+    return "", state[1]
+
+
 def operator_letters(name: str, state: State) -> str:
     r"""The letters of a function's name: upright, and bold where `\boldsymbol` or `\boldmath` is in force."""
     return "".join(styled(letter, "bf", False) for letter in name) if state[1] else name

@@ -15,7 +15,7 @@ from texlens.latex.layout.decorations import (
     layout_stack,
     layout_stretch,
 )
-from texlens.latex.layout.engine import LayoutEngine, Method, State, changed, operator_letters
+from texlens.latex.layout.engine import LayoutEngine, Method, State, cell_state, changed, operator_letters
 from texlens.latex.layout.fonts import math_font
 from texlens.latex.layout.spacing import CLASS, INNER, OP, ORD, REL, THIN_SPACE
 from texlens.latex.layout.structures import (
@@ -182,6 +182,8 @@ def layout_phantom(engine: LayoutEngine, node: Phantom, style: int, state: State
 
 
 def layout_matrix(engine: LayoutEngine, node: Matrix, style: int, state: State) -> tuple[int, Box]:
+    state = cell_state(state)
+
     def cell(content: Node, cell_style: int) -> Box:
         items = content.items if isinstance(content, Row) else (content,)
         return engine.spaced(engine.atoms(items, cell_style, state))
