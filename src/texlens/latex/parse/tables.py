@@ -31,6 +31,8 @@ class Columns(NamedTuple):
 
 def table(parser: Parser, name: str) -> Matrix:
     r"""The environment `name` after its `\begin`, up to its `\end`, which is left."""
+    if name not in sym.ENVIRONMENTS:
+        raise parser.error(r"`\begin` lacks the name of its environment, such as \begin{matrix}", parser.i - 1)
     position = parser.letter_option("tbc") if name in _POSITIONED else ""
     columns, specification = sym.ENVIRONMENTS[name][2], None
     if name in _ALIGNED_MATRICES:

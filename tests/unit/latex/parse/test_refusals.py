@@ -20,6 +20,9 @@ from texlens.latex.parse.parser import parse
         (r"a\right)", r"`\right` has no `\left` in this group"),
         (r"\begin{array}{cQ}a\end{array}", r"`Q` is not a column type; there are l, c, r"),
         (r"\sideset{x}{}\sum", r"`\sideset` takes scripts alone in its first two arguments"),
+        (r"x\begin y", r"`\begin` lacks the name of its environment, such as \begin{matrix}, at character 1"),
+        (r"\begin", r"`\begin` lacks the name of its environment, such as \begin{matrix}, at character 0"),
+        (r"\frac\begin{ma trix!}", r"`\begin` lacks the name of its environment"),
         ("a}", "`}` closes nothing that is open; remove it, or add its `{`, at character 1"),
     ],
 )
