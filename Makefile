@@ -1,5 +1,6 @@
 # make demo   set up, train the shipped model on the shipped data, leave a report in demo/
 # make test   set up, lint, type-check and test
+# make test-versions  a slice of the tests under Python 3.12 to 3.14 and the newest packages
 # make setup  .venv with all that development needs
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ HAS_GPU := $(shell command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L 2>/dev
 TORCH_INDEX := $(if $(filter-out 0,$(HAS_GPU)),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: setup demo test lint docs clean
+.PHONY: setup demo test test-all test-versions lint docs clean
 .DELETE_ON_ERROR:
 
 .venv/run: pyproject.toml constraints.txt
@@ -40,7 +41,11 @@ lint: .venv/dev
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-all: test
+# A slice of the suite under other Pythons, with the newest torch and transformers; versions that are not there are skipped.
+test-versions:
+	tests/versions.sh 3.12 3.13 3.14
+
+test-all: test test-versions
 	WHEEL=1 $(BIN)/python -m pytest -q tests/integration/test_wheel.py
 	TUTORIALS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/classic_recipes
 	FULL_EXPORTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_onnx_export.py
@@ -51,4 +56,4 @@ docs: .venv/dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf .venv build dist site demo
+	rm -rf .venv .versions build dist site demo

@@ -29,7 +29,7 @@ from texlens.inference.opening.source import resolve_run_base
 from texlens.metrics.prediction import Prediction
 from texlens.models.bundled import NANO_FOLDER
 
-CHECKPOINTS = ("merged", "int8", "nf4", "fp8", "gptq", "awq")
+CHECKPOINTS = ("merged", "merged-float16", "int8", "nf4", "fp8", "gptq", "awq")
 CERTAIN = 0.05
 """A difference with a smaller p (exact McNemar test) is called certain."""
 

@@ -101,6 +101,7 @@ def build_metadata(config: RunConfig, base: BaseCheckpoint) -> AdapterMetadata:
         base=config.model.path,
         base_fingerprint=base.fingerprint,
         family=base.processor.family.model_type,
+        resize=geometry.resize,
         min_pixels=geometry.min_pixels,
         max_pixels=geometry.max_pixels,
         prompt=config.data.prompt,

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from texlens.core.errors import ModelError
+from texlens.data.geometry import Resize
 from texlens.models.metadata import as_dataclass, read_metadata
 
 
@@ -23,6 +24,8 @@ class AdapterMetadata:
     base_quantize: str = "none"
     """How the base was quantized in memory during training."""
     init: str = "default"
+    resize: Resize = "pil"
+    """Whose bicubic resizing images had."""
 
     def to_json(self) -> dict:
         return asdict(self)

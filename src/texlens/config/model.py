@@ -24,6 +24,9 @@ class ModelSettings(Settings):
     """Images smaller than this (width x height) are scaled up; default: the checkpoint's own."""
     max_pixels: int | None = Field(None, ge=1)
     """Images larger than this are scaled down; default: the checkpoint's own."""
+    resize: Literal["pil", "torchvision"] = "pil"
+    """How images are resized; choose that of the program that will serve the model. transformers, vLLM and SGLang use
+    torchvision where it is installed. The two differ by up to 21 of 255 levels."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint. Off unless you know its authors."""
 

@@ -2,8 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from texlens.core.errors import ConfigError, DataError
+
+Resize = Literal["pil", "torchvision"]
+"""Whose bicubic resizing: Pillow's or torchvision's, which differ by up to 21 of 255 levels."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class ImageGeometry:
     max_aspect: int = 200
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    resize: Resize = "pil"
 
     def __post_init__(self):
         if not self.factor**2 <= self.max_pixels:
@@ -29,6 +34,11 @@ class ImageGeometry:
             )
         if self.min_pixels > self.max_pixels:
             raise ConfigError(f"min_pixels {self.min_pixels} is over max_pixels {self.max_pixels}; swap them")
+
+    @property
+    def chosen(self) -> list[int | str]:
+        """What a run chose of it, for the identity of saved results: pixel budget, and resizing other than Pillow's."""
+        return [self.min_pixels, self.max_pixels, *([] if self.resize == "pil" else [self.resize])]
 
     @property
     def factor(self) -> int:

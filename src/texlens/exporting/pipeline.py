@@ -100,6 +100,7 @@ def _manifest(job: ExportJob, export_format: ExportFormat, notes: Mapping[str, A
         adapter=adapter_digest(job.run.adapter),
         family=base.processor.family.model_type,
         run=job.run.path.name,
+        resize=geometry.resize,
         min_pixels=geometry.min_pixels,
         max_pixels=geometry.max_pixels,
         prompt=config.data.prompt,

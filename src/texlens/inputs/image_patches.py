@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from texlens.data.geometry import ImageGeometry
+from texlens.inputs.resizing import RESIZERS
 
 
 def image_to_patches(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -46,7 +47,7 @@ def resized_image(image: Image.Image, geometry: ImageGeometry) -> Image.Image:
     """
     image = image if image.mode == "RGB" else image.convert("RGB")
     target = geometry.resized(*image.size)
-    return image if target == image.size else image.resize(target, Image.Resampling.BICUBIC)
+    return image if target == image.size else RESIZERS[geometry.resize](image, target)
 
 
 def _cut(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:

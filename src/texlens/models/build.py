@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from texlens.config.model import ModelSettings
 from texlens.config.quantize import QuantizeSettings
+from texlens.data.geometry import Resize
 from texlens.models.checkpoint import check_checkpoint, fingerprint
 from texlens.models.download import fetch
 from texlens.models.families import Family
@@ -26,9 +27,13 @@ class BaseCheckpoint:
 
 
 def build_base(
-    settings: ModelSettings, *, min_pixels: int | None = None, max_pixels: int | None = None
+    settings: ModelSettings,
+    *,
+    min_pixels: int | None = None,
+    max_pixels: int | None = None,
+    resize: Resize | None = None,
 ) -> BaseCheckpoint:
-    """Finds (or downloads) and checks the checkpoint; a pixel budget given here overrides the settings.
+    """Finds (or downloads) and checks the checkpoint; pixel budget and resizing given here override the settings.
 
     Raises:
         ModelError: not found, damaged, of an unknown family, or the disk is full.
@@ -39,6 +44,7 @@ def build_base(
         folder,
         min_pixels=min_pixels or settings.min_pixels,
         max_pixels=max_pixels or settings.max_pixels,
+        resize=resize or settings.resize,
     )
     return BaseCheckpoint(settings.path, folder, fingerprint(folder), processor)
 

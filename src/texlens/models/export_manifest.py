@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from texlens.data.geometry import Resize
 from texlens.models.metadata import as_dataclass, read_metadata
 
 ReaderName = Literal["transformers", "peft", "llama.cpp", "onnxruntime"]
@@ -36,6 +37,8 @@ class ExportManifest:
     verified: Mapping[str, Any] | None = None
     temperature: float = 0.0
     """Of the measured decoding; 0 is greedy."""
+    resize: Resize = "pil"
+    """Whose bicubic resizing images had in training."""
     version: int = 2
 
     def to_json(self) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from texlens.core.errors import ModelError, one_line
-from texlens.data.geometry import ImageGeometry
+from texlens.data.geometry import ImageGeometry, Resize
 from texlens.data.lazy_image import MAX_IMAGE_PIXELS
 from texlens.models.families import Family, family_of
 
@@ -40,6 +40,7 @@ def geometry_of(
     *,
     min_pixels: int | None = None,
     max_pixels: int | None = None,
+    resize: Resize = "pil",
     where: str = "config.json",
 ) -> ImageGeometry:
     """How images become patches: arguments override the checkpoint's settings, which override the family's defaults.
@@ -65,6 +66,7 @@ def geometry_of(
         min_pixels=lowest,
         max_pixels=highest,
         max_aspect=family.max_aspect,
+        resize=resize,
         mean=_channels(settings.get("image_mean") or family.mean),
         std=_channels(settings.get("image_std") or family.std),
     )

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from texlens.core.errors import ModelError, one_line
-from texlens.data.geometry import ImageGeometry
+from texlens.data.geometry import ImageGeometry, Resize
 from texlens.models.checkpoint import CONFIG, read_config
 from texlens.models.families import IMAGE_TOKEN, TURN_END_TOKEN, VISION_START_TOKEN, Family, family_of
 from texlens.models.meta_model import build_config
@@ -68,7 +68,9 @@ class Processor:
         return self.end_token_id if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id
 
 
-def load_processor(folder: str | Path, *, min_pixels: int | None = None, max_pixels: int | None = None) -> Processor:
+def load_processor(
+    folder: str | Path, *, min_pixels: int | None = None, max_pixels: int | None = None, resize: Resize = "pil"
+) -> Processor:
     """The processor of a checkpoint's folder; a pixel budget given here overrides the checkpoint's.
 
     Raises:
@@ -83,6 +85,7 @@ def load_processor(folder: str | Path, *, min_pixels: int | None = None, max_pix
         read_preprocessor(folder),
         min_pixels=min_pixels,
         max_pixels=max_pixels,
+        resize=resize,
         where=str(folder / CONFIG),
     )
     tokenizer = load_tokenizer(folder)

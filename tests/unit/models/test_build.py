@@ -25,6 +25,13 @@ def test_a_given_pixel_budget_overrides_the_settings(checkpoint):
     assert build_base(settings(checkpoint, max_pixels=20_480)).processor.geometry.max_pixels == 20_480
 
 
+def test_resizing_is_the_settings_unless_a_model_was_trained_with_another(checkpoint):
+    assert build_base(settings(checkpoint)).processor.geometry.resize == "pil"
+    chosen = settings(checkpoint, resize="torchvision")
+    assert build_base(chosen).processor.geometry.resize == "torchvision"
+    assert build_base(chosen, resize="pil").processor.geometry.resize == "pil"
+
+
 def test_a_model_has_the_requested_type(checkpoint):
     model = build_model(build_base(settings(checkpoint)), settings(checkpoint, dtype="bfloat16"))
     assert str(next(model.parameters()).dtype) == "torch.bfloat16"

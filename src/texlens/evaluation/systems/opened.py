@@ -54,7 +54,7 @@ class OpenedSource:
             "adapter": sha256_of(*adapter_files(source.adapter)) if source.adapter else None,
             "files": _files_digest(source.base.folder) if source.kind in OTHER_RUNTIMES else None,
             "quantize": source.quantize.model_dump(mode="json") if source.quantize else None,
-            "pixels": [geometry.min_pixels, geometry.max_pixels],
+            "pixels": geometry.chosen,
             "prompt": [source.style.system_prompt, source.style.prompt],
         }
 

@@ -46,7 +46,7 @@ class SharedModel:
         quantize, geometry, data = self.config.base.quantize, self.base.processor.geometry, self.config.data
         return {
             "base": self.base.fingerprint,
-            "pixels": [geometry.min_pixels, geometry.max_pixels],
+            "pixels": geometry.chosen,
             "prompt": [data.system_prompt, data.prompt],
             **({} if quantize == "none" else {"quantize": quantize}),
         }

@@ -250,7 +250,7 @@ def _of_other_runtime(
         path,
         _name(path),
         "gguf" if manifest.reader == "llama.cpp" else "onnx",
-        BaseCheckpoint(path, folder, manifest.base_fingerprint, load_processor(folder)),
+        BaseCheckpoint(path, folder, manifest.base_fingerprint, load_processor(folder, resize=manifest.resize)),
         options.applied_to(_settings(config, path)),
         _style(config, manifest),
         default_max_new_tokens(read_config(folder)),
@@ -297,7 +297,7 @@ def _build_base(settings: ModelSettings, metadata: AdapterMetadata | ExportManif
         raise ModelError(
             f"texlens.json: a pixel budget of {low} to {high}; it must be positive and at most {MAX_BUDGET_PIXELS:,}"
         )
-    return build_base(settings, min_pixels=low, max_pixels=high)
+    return build_base(settings, min_pixels=low, max_pixels=high, resize=metadata.resize if metadata else None)
 
 
 def _base_of_peft(folder: Path) -> str:

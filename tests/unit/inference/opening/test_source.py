@@ -73,6 +73,14 @@ def test_adapter_folder_outside_a_run_brings_base_prompt_and_pixels(run, tmp_pat
     assert open_model(folder).read([SAMPLE])[0].text == open_model(run.path).read([SAMPLE])[0].text
 
 
+def test_adapter_trained_with_torchvisions_resizing_reads_with_it(run, tmp_path):
+    folder = tmp_path / "copied"
+    shutil.copytree(run.adapter, folder)
+    metadata = json.loads((folder / "texlens.json").read_text())
+    (folder / "texlens.json").write_text(json.dumps({**metadata, "resize": "torchvision"}))
+    assert resolve(folder).base.processor.geometry.resize == "torchvision"
+
+
 def test_misspelled_run_is_named_with_the_runs_next_to_it(run):
     with pytest.raises(RunError, match=r"no such run; there are .*tiny"):
         resolve(run.path.parent / "tinny")
