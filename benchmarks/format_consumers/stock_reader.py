@@ -27,8 +27,11 @@ def image_processor(folder: str) -> Any:
 
 
 def open_model(folder: str, base: str | None) -> Any:
+    """In float32, so that formats are compared and not types; bitsandbytes' 8-bit rows need the checkpoint's own type."""
     if base is None:
-        return AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+        settings = json.loads((Path(folder) / "config.json").read_text()).get("quantization_config", {})
+        dtype: Any = "auto" if settings.get("load_in_8bit") else torch.float32
+        return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype).eval()
     from peft import PeftModel
 
     model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
@@ -50,6 +53,7 @@ def read_batch(model: Any, tokenizer: Any, images: Any, batch: list[dict], folde
     inputs.pop("token_type_ids", None)
     if not importlib.metadata.version("transformers").startswith("4."):
         inputs["mm_token_type_ids"] = (inputs["input_ids"] == tokenizer.convert_tokens_to_ids(IMAGE)).int()
+    pixels = {name: value.to(model.dtype) if value.is_floating_point() else value for name, value in pixels.items()}
     tokens = model.generate(**inputs, **pixels)[:, inputs["input_ids"].shape[1] :]
     return tokenizer.batch_decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
