@@ -27,7 +27,7 @@ def image_processor(folder: str) -> Any:
 
 
 def open_model(folder: str, base: str | None) -> Any:
-    """In float32, so that formats are compared and not types; bitsandbytes' 8-bit rows need the checkpoint's own type."""
+    """In float32, so that formats are compared and not types; 8-bit rows need the checkpoint's type."""
     if base is None:
         settings = json.loads((Path(folder) / "config.json").read_text()).get("quantization_config", {})
         dtype: Any = "auto" if settings.get("load_in_8bit") else torch.float32
