@@ -27,10 +27,10 @@ def image_processor(folder: str) -> Any:
 
 
 def open_model(folder: str, base: str | None) -> Any:
-    """In float32, so that formats are compared and not types; 8-bit rows need the checkpoint's type."""
+    """In float32, so that formats are compared and not types; bitsandbytes needs the checkpoint's type."""
     if base is None:
         settings = json.loads((Path(folder) / "config.json").read_text()).get("quantization_config", {})
-        dtype: Any = "auto" if settings.get("load_in_8bit") else torch.float32
+        dtype: Any = "auto" if settings.get("quant_method") == "bitsandbytes" else torch.float32
         return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype).eval()
     from peft import PeftModel
 

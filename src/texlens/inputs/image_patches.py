@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from texlens.data.geometry import ImageGeometry
-from texlens.inputs.resizing import RESIZERS
+from texlens.inputs.patching.resizing import RESIZERS
 
 
 def image_to_patches(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:
