@@ -1,15 +1,18 @@
 """An image as the rows of numbers that the vision tower reads: numpy and PIL alone, equal to the stock processor.
 
+The stock processor resizes with torchvision where it is installed (vLLM, SGLang), with Pillow elsewhere. torchvision
+itself calls torch's `interpolate` on bytes, as here, so it need not be installed.
+
 P = patches, C = 3 channels x frames x patch x patch
 """
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image
 
-from texlens.data.geometry import ImageGeometry
-from texlens.inputs.patching.resizing import RESIZERS
+from texlens.data.geometry import ImageGeometry, Resize
 
 
 def image_to_patches(image: Image.Image, geometry: ImageGeometry) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -69,3 +72,26 @@ def normalized_values(mean: tuple[float, ...], std: tuple[float, ...]) -> np.nda
     """
     scaled = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
     return (scaled - np.array(mean, np.float32)[:, None]) / np.array(std, np.float32)[:, None]
+
+
+def resize_pil(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The RGB image at (width, height), with Pillow's fixed-point weights."""
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def resize_torchvision(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The RGB image at (width, height), with torch's antialiased bicubic weights."""
+    import torch
+
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].contiguous()
+    width, height = size
+    resized = torch.nn.functional.interpolate(
+        pixels, (height, width), mode="bicubic", align_corners=False, antialias=True
+    )
+    return Image.fromarray(resized[0].permute(1, 2, 0).contiguous().numpy())
+
+
+RESIZERS: Mapping[Resize, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
+    "pil": resize_pil,
+    "torchvision": resize_torchvision,
+}

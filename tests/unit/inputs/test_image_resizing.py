@@ -4,8 +4,7 @@ import torch
 from PIL import Image
 
 from texlens.data.geometry import ImageGeometry
-from texlens.inputs.image_patches import image_to_patches, resized_image
-from texlens.inputs.patching.resizing import RESIZERS, resize_pil, resize_torchvision
+from texlens.inputs.image_patches import RESIZERS, image_to_patches, resize_pil, resize_torchvision, resized_image
 
 SIZES = [((200, 50), (512, 128)), ((640, 480), (320, 224)), ((700, 40), (672, 64))]
 """From, to; in the last one side grows and the other shrinks."""
