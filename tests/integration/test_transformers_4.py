@@ -13,6 +13,7 @@ from texlens.evaluation.saved_run import open_run
 from texlens.exporting.pipeline import export_run
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.load import load_model, load_processor
+from texlens.models.processor import save_processor
 
 READ = """
 import json, sys, torch, transformers
@@ -33,6 +34,14 @@ print(json.dumps({
     "logits": logits.tolist(),
     "generated": model.generate(input_ids=ids)[0, 40:].tolist(),
 }))
+"""
+GRIDS = """
+import json, sys
+from PIL import Image
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
+images = [Image.new("RGB", size) for size in json.loads(sys.argv[2])]
+pixels = Qwen2VLImageProcessor.from_pretrained(sys.argv[1])(images=images, return_tensors="pt")
+print(pixels["image_grid_thw"].tolist())
 """
 TOKENIZE = """
 import sys
@@ -73,6 +82,15 @@ def test_a_merged_folder_is_read_alike_by_transformers_4(family, tmp_path, pytes
     config, folder = open_run(run.path)
     export_run(config, folder, tmp_path / "out", "merged", console=Console(quiet=True))
     check(tmp_path / "out", packages)
+
+
+@pytest.mark.slow
+def test_images_have_the_pixel_budget_of_training_in_transformers_4(tmp_path, pytestconfig):
+    processor = load_processor(NANO_FOLDER, min_pixels=20_480, max_pixels=40_960)
+    save_processor(processor, tmp_path)
+    sizes = [(30, 20), (200, 100), (900, 400)]
+    grids = json.loads(run_with(transformers_4(pytestconfig.cache), GRIDS, str(tmp_path), json.dumps(sizes)))
+    assert [tuple(grid) for grid in grids] == [processor.geometry.grid(*size) for size in sizes]
 
 
 @pytest.mark.slow

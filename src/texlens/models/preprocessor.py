@@ -75,6 +75,8 @@ def geometry_of(
 def preprocessor_config(geometry: ImageGeometry, family: Family, base: Mapping = MappingProxyType({})) -> dict:
     """The settings that the stock image processor reads, with the pixel budget of `geometry`.
 
+    The budget is there twice: transformers 4.57's processor without torchvision ignores `size`.
+
     Args:
         base: settings of the checkpoint, of which those that `geometry` does not determine are preserved.
     """
@@ -86,7 +88,9 @@ def preprocessor_config(geometry: ImageGeometry, family: Family, base: Mapping =
         "image_mean": list(geometry.mean),
         "image_processor_type": "Qwen2VLImageProcessor",
         "image_std": list(geometry.std),
+        "max_pixels": geometry.max_pixels,
         "merge_size": geometry.merge_size,
+        "min_pixels": geometry.min_pixels,
         "patch_size": geometry.patch_size,
         "processor_class": family.processor_class,
         "resample": 3,
@@ -94,9 +98,8 @@ def preprocessor_config(geometry: ImageGeometry, family: Family, base: Mapping =
         "size": {"longest_edge": geometry.max_pixels, "shortest_edge": geometry.min_pixels},
         "temporal_patch_size": geometry.temporal_patch_size,
     }
-    other = {key: value for key, value in base.items() if key not in ("min_pixels", "max_pixels")}
     chosen_by_base = {key: base[key] for key in ("image_processor_type", "processor_class") if key in base}
-    return {**other, **determined, **chosen_by_base}
+    return {**base, **determined, **chosen_by_base}
 
 
 def video_preprocessor_config(geometry: ImageGeometry, family: Family) -> dict:
