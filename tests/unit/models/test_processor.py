@@ -124,4 +124,4 @@ def test_other_image_and_video_settings_of_the_checkpoint_are_preserved(checkpoi
 
     assert json.loads((tmp_path / "copy/video_preprocessor_config.json").read_text()) == videos
     saved = json.loads((tmp_path / "copy/preprocessor_config.json").read_text())
-    assert saved == {**images, "size": {**images["size"], "longest_edge": 20_480}}
+    assert saved == {**images, "max_pixels": 20_480, "size": {**images["size"], "longest_edge": 20_480}}
