@@ -15,6 +15,7 @@ from tests.integration.printed import make_inputs, printed_in_help, printed_in_r
 from texlens.cli.main import app
 from texlens.latex.parse.tokens import canonical_spacing
 from texlens.latex.render.formats import render_png
+from texlens.models.families import FAMILIES
 
 SCORES = {
     *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "repetition"),
@@ -240,7 +241,7 @@ def test_data_show_as_json(texlens, run_file):
 
 def test_models_as_json(texlens, tiny_checkpoints):
     output = texlens("models", "list", "--json").json
-    assert [row["model_type"] for row in output["families"]] == ["qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe"]
+    assert [row["model_type"] for row in output["families"]] == list(FAMILIES)
     assert len(output["shipped_configurations"]) == 6
 
     folder = str(tiny_checkpoints["qwen3_vl"])

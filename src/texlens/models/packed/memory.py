@@ -8,6 +8,7 @@ from typing import Any
 from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of_text
 from texlens.models.fp8 import fp8_layers
+from texlens.models.packed import hybrid_memory
 from texlens.models.packed.text import RECOMPUTE
 
 HEADROOM = 1.05
@@ -45,6 +46,8 @@ def saved_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
     Only the LoRA A outputs, a few values of the rank for each layer, are left out, with the extra columns that hold one
     of them next to the attention output.
     """
+    if hybrid_memory.is_hybrid(text_config):
+        return hybrid_memory.saved_per_token(text_config, recompute, itemsize)
     layers = text_config.num_hidden_layers
     if recompute == "full":
         return itemsize * text_config.hidden_size * layers
@@ -54,8 +57,11 @@ def saved_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
 def saved_per_layer(text_config, recompute: str, itemsize: int = 2) -> int:
     """With d the width, h the heads' width, g that of keys and values, f the width of the MLP: a layer keeps its input,
     its q/k/v product (only v of it where heads have no norm of their own), q and k after rotation, the attention
-    output and its float32 sums, the residual stream after attention, and, if nothing is recomputed, gate and up.
+    output and its float32 sums, the residual stream after attention, and, if nothing is recomputed, gate and up. Of
+    hybrid models, the layer that keeps most.
     """
+    if hybrid_memory.is_hybrid(text_config):
+        return max(hybrid_memory.saved_by_kind(text_config, recompute, itemsize).values())
     width, (queries, keys) = text_config.hidden_size, _head_widths(text_config)
     product = queries + 2 * keys if family_of_text(text_config).head_norms else keys
     saved = 2 * width + product + (queries + keys) + queries
@@ -152,7 +158,9 @@ def augmented_bytes(text_config, adapters: int, *, in_4_bit: bool, itemsize: int
 def weight_buffer_bytes(text_config, itemsize: int = 2) -> int:
     """The largest weight of a product, dequantized, without extra rows and columns."""
     queries, keys = _head_widths(text_config)
-    return itemsize * text_config.hidden_size * max(2 * text_config.intermediate_size, queries + 2 * keys)
+    hybrid = hybrid_memory.is_hybrid(text_config)
+    first = hybrid_memory.first_product_width(text_config) if hybrid else queries + 2 * keys
+    return itemsize * text_config.hidden_size * max(2 * hybrid_memory.mlp_width(text_config), first)
 
 
 def stored_bytes(model: Any) -> int:

@@ -1,0 +1,82 @@
+"""Memory of hybrid layers in a pack: what delta nets and gated attention save for each token.
+
+Their mixers run under autograd, so float32 copies of norms and of the convolution are saved beside the tensors of the
+fused half of a layer. Delta nets as with flash-linear-attention's kernels; not yet compared with a GPU.
+"""
+
+from typing import Any
+
+CHUNK = 64
+"""Places of a chunk, which the delta rule saves the relations between."""
+
+
+def is_hybrid(text_config: Any) -> bool:
+    return "linear_attention" in (getattr(text_config, "layer_types", None) or ())
+
+
+def mlp_width(text_config: Any) -> int:
+    """Of the dense MLP, or of the experts that a token passes, the shared one included."""
+    if (width := getattr(text_config, "intermediate_size", None)) is not None:
+        return width
+    shared = getattr(text_config, "shared_expert_intermediate_size", 0) or 0
+    return text_config.num_experts_per_tok * text_config.moe_intermediate_size + shared
+
+
+def saved_by_kind(text_config: Any, recompute: str, itemsize: int = 2) -> dict[str, int]:
+    """Bytes that one layer of each kind saves for a token; all but its input is recomputed under `full`."""
+    common = itemsize * 2 * text_config.hidden_size
+    if recompute == "none":
+        common += itemsize * 2 * mlp_width(text_config)
+    return {
+        "linear_attention": common + _delta_net(text_config, itemsize),
+        "full_attention": common + _gated_attention(text_config, itemsize),
+    }
+
+
+def saved_per_token(text_config: Any, recompute: str, itemsize: int = 2) -> int:
+    """Bytes of all layers."""
+    kinds = text_config.layer_types
+    if recompute == "full":
+        return itemsize * text_config.hidden_size * len(kinds)
+    saved = saved_by_kind(text_config, recompute, itemsize)
+    return sum(saved[kind] for kind in kinds)
+
+
+def first_product_width(text_config: Any) -> int:
+    """Of the widest first product: queries, keys and values with their gates."""
+    keys, values, heads = delta_net_widths(text_config)
+    queries, grouped = _attention_widths(text_config)
+    return max(2 * keys + 2 * values + 2 * heads, 2 * queries + 2 * grouped)
+
+
+def delta_net_widths(text_config: Any) -> tuple[int, int, int]:
+    """Of all keys together, of all values, and the number of value heads."""
+    keys = text_config.linear_num_key_heads * text_config.linear_key_head_dim
+    heads = text_config.linear_num_value_heads
+    return keys, heads * text_config.linear_value_head_dim, heads
+
+
+def _delta_net(text_config: Any, itemsize: int) -> int:
+    """The first product; the convolution's sum in float32 and its result; queries and keys of length 1; the delta
+    rule's output and the relations within a chunk; decay and rate in float32; four float32 tensors of the gated norm,
+    and its result."""
+    keys, values, heads = delta_net_widths(text_config)
+    channels = 2 * keys + values
+    product = channels + values + 2 * heads
+    stored = product + channels + 2 * keys + values + CHUNK * heads + values
+    return itemsize * stored + 4 * channels + 16 * values + 8 * heads
+
+
+def _gated_attention(text_config: Any, itemsize: int) -> int:
+    """The first product; queries and keys before and after their norms in float32, and rotated; values; the attention
+    output, its gate, their product, and its float32 sums."""
+    queries, keys = _attention_widths(text_config)
+    stored = (2 * queries + 2 * keys) + (queries + 2 * keys) + 3 * queries
+    return itemsize * stored + 8 * (queries + keys) + 4 * text_config.num_attention_heads
+
+
+def _attention_widths(text_config: Any) -> tuple[int, int]:
+    return (
+        text_config.num_attention_heads * text_config.head_dim,
+        text_config.num_key_value_heads * text_config.head_dim,
+    )
