@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from fast_path_rows import (
     GIB,
+    IMAGE,
     base_model,
     made_examples,
     matrix_rate,
@@ -108,7 +109,7 @@ def packs_of(examples, config, family, device) -> list[dict]:
     side = family.vision.position_table_side(vision) if hasattr(family.vision, "position_table_side") else None
     window = family.vision.window_size(vision)
     spec = PackSpec(
-        image_token_id=config.image_token_id,
+        image_token_id=IMAGE,
         pad_token_id=151643,
         merge_size=2,
         window=window // (2 * family.patch_size) if window else None,

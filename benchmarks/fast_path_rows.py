@@ -71,13 +71,19 @@ def tiny_settings(shipped: dict) -> dict:
     text |= {"num_attention_heads": 4, "num_key_value_heads": 2}
     sections = [6, 5, 5] if "head_dim" in text else [2, 3, 3]
     text |= {"head_dim": 32} if "head_dim" in text else {}
-    text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": sections}
+    if "layer_types" in text:
+        text |= {"layer_types": ["linear_attention", "full_attention"]}
+        text |= {"linear_num_key_heads": 2, "linear_num_value_heads": 16}
+        text |= {"linear_key_head_dim": 16, "linear_value_head_dim": 16}
+        text["rope_parameters"] = {**text["rope_parameters"], "mrope_section": [2, 1, 1]}
+    else:
+        text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": sections}
     vision = {**shipped["vision_config"], "depth": 2, "num_heads": 2}
     if "embed_dim" in vision:
         vision |= {"embed_dim": 32, "hidden_size": 64}
     else:
         vision |= {"hidden_size": 32, "out_hidden_size": 64, "intermediate_size": 48}
-    vision |= {"deepstack_visual_indexes": [0]} if "deepstack_visual_indexes" in vision else {}
+    vision |= {"deepstack_visual_indexes": [0]} if vision.get("deepstack_visual_indexes") else {}
     vision |= {"fullatt_block_indexes": [1]} if "fullatt_block_indexes" in vision else {}
     whole = {**shipped, "text_config": text} if "text_config" in shipped else text
     return {**whole, "vision_config": vision}

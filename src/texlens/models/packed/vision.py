@@ -1,4 +1,4 @@
-"""The vision towers of the four families over the patches of a whole pack: no loop over images, no synchronization.
+"""The vision towers of all families over the patches of a whole pack: no loop over images, no synchronization.
 
 The results equal those of the stock tower, on its own modules; positions and bounds come with the pack.
 
