@@ -37,6 +37,7 @@ from texlens.inputs.pack import PackSpec, build_pack
 from texlens.kernels.dropout.mask import RowsMask
 from texlens.models.families import family_of
 from texlens.models.packed.forward import packed_forward
+from texlens.models.packed.mixers import mixer_groups
 from texlens.models.packed.text import FusedLayer
 
 QKVO = r".*language_model.*self_attn\.(q|k|v|o)_proj$"
@@ -172,8 +173,10 @@ def gradient_error(forward, pack: dict, adapted, geometry) -> float:
     reference = packed_forward(adapted.base_model.model, geometry, fused=False)
     reference.text.options = forward.text.options
     for layer, run in zip(reference.text.model.layers, forward.text.layers, strict=True):
-        for product, names in zip(run.layer.products if isinstance(run, FusedLayer) else (), GROUPS, strict=False):
-            for module in (getattr(layer.self_attn, name, None) or getattr(layer.mlp, name, None) for name in names):
+        mlp = layer.mlp
+        groups = (*mixer_groups(layer), (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,))
+        for product, modules in zip(run.layer.products if isinstance(run, FusedLayer) else (), groups, strict=False):
+            for module in modules:
                 if product.dropout is not None and hasattr(module, "lora_dropout"):
                     module.lora_dropout["default"] = RowsMask(product.dropout)
     grads = []
@@ -185,9 +188,6 @@ def gradient_error(forward, pack: dict, adapted, geometry) -> float:
     adapted.zero_grad(set_to_none=True)
     expected, actual = (torch.cat([grad.flatten() for grad in part]) for part in grads)
     return round(float((actual - expected).norm() / expected.norm()), 5)
-
-
-GROUPS = ("q_proj", "k_proj", "v_proj"), ("o_proj",), ("gate_proj", "up_proj"), ("down_proj",)
 
 
 def _options():

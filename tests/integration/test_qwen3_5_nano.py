@@ -78,6 +78,7 @@ def test_the_loss_falls_from_the_first_steps():
     assert losses[-1] < losses[0] - 1
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.skipif(not COMPLETE, reason="minutes of training: FIT_NANO=1, or make test-all")
 def test_all_64_rows_are_fitted_and_read():
     model, processor = nano_model()
