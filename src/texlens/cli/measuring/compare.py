@@ -90,7 +90,9 @@ def print_comparison(
         console.print(systems_table(result.comparison, result.title))
         console.print(systems_table(against_adapter, "Other systems compared with the adapter"))
         if show_all:
-            console.print(comparison_table(result.comparison, "Every score", show_all=True))
+            for name in (others := [pair.system for pair in against_adapter.pairs]):
+                single = against_adapter.with_reference("adapter", without=[other for other in others if other != name])
+                console.print(comparison_table(single, f"Every score of adapter and {name}", show_all=True))
         for line in result.lines_on_overlap():
             console.print(line, markup=False)
     else:
