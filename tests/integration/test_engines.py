@@ -63,7 +63,7 @@ def test_backend_settings_are_recorded_in_run_json(tiny, plain, tmp_path):
         "compiled": False,
         "graphs": False,
         "fused_layers": 2,
-        "fused_vision_blocks": 3,
+        "fused_vision_blocks": 2,
         "notes": [],
     }
 
