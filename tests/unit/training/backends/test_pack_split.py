@@ -9,7 +9,10 @@ from texlens.models.packed.forward import packed_forward
 from texlens.training.backends.pack_split import split_pack
 
 
-@pytest.mark.parametrize("layout", [{}, {"bucket": PackBucket(64, 512, 32, 8, 64)}])
+@pytest.mark.parametrize(
+    "layout",
+    [{}, {"bucket": PackBucket(tokens=64, patches=512, labels=32, bounds=8, segment=64, patches_per_token=1.0)}],
+)
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_parts_add_up_to_the_whole(family, layout):
     model, processor = tiny_model(family)
