@@ -54,5 +54,7 @@ class Forward:
 def test_bad_pack_of_any_process_is_known_to_all(is_local):
     weight, context = nn.Parameter(torch.tensor([2.0])), TwoProcesses(0, 2)
     object.__setattr__(context, "bad", 0.0 if is_local else 1.0)
-    outcome = packed_step(Forward(weight), [{"value": float("nan") if is_local else 1.0}], 4, [weight], context)
+    outcome = packed_step(
+        Forward(weight), [{"value": float("nan") if is_local else 1.0, "label_count": 4}], 4, [weight], context
+    )
     assert (outcome.is_bad.tolist(), outcome.any_bad.item()) == ([is_local], True)
