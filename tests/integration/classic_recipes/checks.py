@@ -255,7 +255,7 @@ CHECKS: dict[str, Check] = {
     "S3.49": page,
     "S3.50": done("cut.png", code=2),
     "S3.51": page,
-    "S3.52": done("adapter.rank"),
+    "S3.52": done("trial 2 of 2", "learning_rate", "done"),
     "S3Q.24": trained("runs/qwen3-vl-8b_latex-ocr_qlora", 24),
     "S3Q.25": trained("runs/qwen3-vl-8b_latex-ocr_loftq", 24),
     "S3Q.26": reading,
