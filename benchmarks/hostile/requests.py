@@ -47,7 +47,7 @@ def _request(rng: random.Random) -> tuple[str, str, dict[str, Any]]:
         fields = {rng.choice(FORM_FIELDS): rng.choice(FORM_VALUES) for _ in range(rng.randrange(4))}
         return "POST", "/v1/read", {"files": {"file": (rng.choice(NAMES), image)}, "data": fields}
     body: Any = _chat(base64.b64encode(IMAGE if kind == 1 else damaged_bytes(IMAGE, rng)).decode(), rng)
-    for _ in range(rng.randrange(1, 4)):
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
         body = changed_value(body, rng)
     try:
         data = json.dumps(body).encode()
@@ -59,7 +59,7 @@ def _request(rng: random.Random) -> tuple[str, str, dict[str, Any]]:
         "content-type": rng.choice(("application/json", "application/json", "text/plain", "multipart/form-data", "x"))
     }
     path = PATHS[0] if rng.random() < 0.8 else rng.choice(PATHS)
-    return rng.choice(("POST", "POST", "POST", "GET", "PUT")), path, {"content": data, "headers": headers}
+    return rng.choice((*("POST",) * 9, "GET")), path, {"content": data, "headers": headers}
 
 
 FORM_FIELDS = (

@@ -9,7 +9,7 @@ from importlib import metadata
 
 from safetensors import SafetensorError
 
-from texlens.core.errors import RunError
+from texlens.core.errors import RunError, one_line
 
 NO_SPACE = "make room there, then `texlens train --resume RUN` goes on from the last checkpoint"
 NO_PERMISSION = "change the rights of that folder, or write elsewhere with --set output=FOLDER"
@@ -42,6 +42,8 @@ def as_run_errors() -> Iterator[None]:
         raise RunError(message) from error
     except (OSError, SafetensorError) as error:
         message = explain(error)
+        if message is None and isinstance(error, SafetensorError):
+            message = f"a safetensors file can't be read ({one_line(error, 300)}); restore it, or rename its folder"
         if message is None:
             raise
         raise RunError(message) from error
