@@ -340,6 +340,23 @@ def test_help_loads_nothing_heavy(arguments, tmp_path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("command", ["train", "plan"])
+def test_a_mistyped_folder_is_reported_before_torch_is_loaded(command, tmp_path):
+    code = (
+        "import sys; from texlens.cli.main import main\n"
+        f"sys.argv = ['texlens', {command!r}, 'nano_latex-ocr_lora', '--set', 'data.path=data/nosuch']\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    (tmp_path / "data").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), cwd=tmp_path, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "False\n"), done.stderr
+    assert "data/nosuch: no such folder" in done.stderr
+    assert [entry.name for entry in tmp_path.iterdir()] == ["data"]
+
+
 def test_a_path_stays_whole_when_messages_go_into_a_file(texlens, run_file, tmp_path):
     done = texlens("train", run_file)
 

@@ -13,6 +13,7 @@ from texlens.core.errors import RunError, one_line
 
 NO_SPACE = "make room there, then `texlens train --resume RUN` goes on from the last checkpoint"
 NO_PERMISSION = "change the rights of that folder, or write elsewhere with --set output=FOLDER"
+NO_MEMORY = "too little memory; close other programs, or take fewer or smaller rows"
 WRONG_PATH = "check the path"
 MOVED = "another program or a network file system changed it; run again, or write to a local disk"
 REMEDIES = {
@@ -30,8 +31,8 @@ REMEDIES = {
 def as_run_errors() -> Iterator[None]:
     """
     Raises:
-        RunError: for an error of the file system inside, or a torchvision that does not fit torch; other errors pass
-            unchanged.
+        RunError: for an error of the file system inside, too little memory, or a torchvision that does not fit torch;
+            other errors pass unchanged.
     """
     try:
         yield
@@ -40,6 +41,8 @@ def as_run_errors() -> Iterator[None]:
         if message is None:
             raise
         raise RunError(message) from error
+    except MemoryError as error:
+        raise RunError(f"{NO_MEMORY} ({one_line(error, 200) or 'no further detail'})") from error
     except (OSError, SafetensorError) as error:
         message = explain(error)
         if message is None and isinstance(error, SafetensorError):

@@ -44,6 +44,14 @@ def test_where_several_train_a_full_disk_is_an_error_of_the_run_and_others_stay_
         raise BrokenPipeError(errno.EPIPE, "closed")
 
 
+def test_too_little_memory_is_said_in_one_line():
+    with (
+        pytest.raises(RunError, match=r"^too little memory; close other programs.*\(malloc of size 9 failed\)$"),
+        as_run_errors(),
+    ):
+        raise MemoryError("malloc of size 9 failed")
+
+
 def chained(message):
     try:
         try:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from tests.unit.data.pictures import png
 from tests.unit.data.tables import write_splits
 from texlens.cli.main import app
-from texlens.core.errors import DataError
+from texlens.core.errors import DataError, TexlensError
 from texlens.data.folder.writer import read_folder
 
 
@@ -28,6 +28,19 @@ def test_convert_names_rejected_rows_and_goes_on(tmp_path):
     assert "2 rows in = 1 kept + 1 rejected + 0 merged" in output
     assert "rejected: unreadable image 1; each with its reason in" in output
     assert "rows.csv line 3 (gone.png): no such file" in output
+
+
+def test_an_image_that_was_added_later_is_read_by_the_next_convert(tmp_path):
+    (tmp_path / "a.png").write_bytes(png())
+    (tmp_path / "train.csv").write_text("image,text\na.png,x\nb.png,y\n")
+    first = run("convert", tmp_path / "train.csv", "-o", tmp_path / "d").stdout
+    assert "2 rows in = 1 kept + 1 rejected + 0 merged" in first
+    (tmp_path / "b.png").write_bytes(png(40, 20))
+    with pytest.raises(TexlensError, match="--overwrite"):
+        run("convert", tmp_path / "train.csv", "-o", tmp_path / "d")
+    second = run("convert", tmp_path / "train.csv", "-o", tmp_path / "d", "--overwrite").stdout
+    assert "2 rows in = 2 kept + 0 rejected + 0 merged" in second
+    assert read_folder(tmp_path / "d")["train"].texts() == ["x", "y"]
 
 
 def test_nothing_that_can_be_kept_is_an_error_and_leaves_nothing(tmp_path):

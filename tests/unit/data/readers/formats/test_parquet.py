@@ -1,3 +1,4 @@
+import errno
 import pickle
 
 import pyarrow as pa
@@ -131,3 +132,18 @@ def test_real_rows_of_latex_ocr(shared_data):
     rows = load_split(shared_data / "LaTeX_OCR", subset="small", split="test")
     assert len(rows) == 30
     assert rows[0].image.load().size == rows[0].image.size
+
+
+@pytest.mark.parametrize(
+    "error", [pa.ArrowMemoryError("malloc of size 9 failed"), OSError(errno.ENOMEM, "Cannot allocate memory")]
+)
+def test_too_little_memory_is_no_damaged_file(tmp_path, monkeypatch, error):
+    path = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"image": [b""], "text": ["x"]}), path)
+
+    def full(*_args, **_options):
+        raise error
+
+    monkeypatch.setattr(parquet.pq, "ParquetFile", full)
+    with pytest.raises(MemoryError, match="malloc|allocate"):
+        load_split(path)
