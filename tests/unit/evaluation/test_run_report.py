@@ -1,6 +1,10 @@
+import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from texlens.core.errors import RunError
 from texlens.evaluation.comparison import compare
 from texlens.evaluation.measured import MeasuredComparison
 from texlens.evaluation.run_report import write_run_report
@@ -39,3 +43,14 @@ def test_a_part_that_is_missing_is_left_out(tmp_path, monkeypatch):
     comparison = compare({"base": [Prediction("test-0", "z - 1", "z - 1")]})
     result = MeasuredComparison(comparison, "test", {"path": "data"}, TrainOverlap(1), folder.report)
     assert write_run_report(config, config, folder, "test", result).is_file()
+
+
+def test_a_strange_key_of_the_coverage_is_one_line(tmp_path, monkeypatch):
+    shutil.copytree(FIXTURE, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    config, folder = open_run(Path("runs/nano"))
+    (folder.path / "coverage.json").write_text(json.dumps([{"group": "vision", "strange": 1}]))
+    comparison = compare({"base": [Prediction("test-0", "z - 1", "z - 1")]})
+    result = MeasuredComparison(comparison, "test", {"path": "data"}, TrainOverlap(1), folder.report)
+    with pytest.raises(RunError, match=r"coverage\.json: damaged \(.*strange.*\); restore it"):
+        write_run_report(config, config, folder, "test", result)

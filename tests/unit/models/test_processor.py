@@ -85,6 +85,16 @@ def test_a_tokenizer_of_another_checkpoint_is_refused(checkpoint):
         load_processor(checkpoint)
 
 
+def test_an_image_token_left_out_of_the_config_must_be_the_default_that_the_model_takes(checkpoint):
+    path = checkpoint / "config.json"
+    config = json.loads(path.read_text())
+    del config["image_token_id"]
+    path.write_text(json.dumps(config))
+
+    with pytest.raises(ModelError, match=r"config\.json: image_token_id is \d+, but the tokenizer's"):
+        load_processor(checkpoint)
+
+
 def test_tokenizer_files_are_copied_byte_for_byte(checkpoint, tmp_path):
     config = json.loads((checkpoint / "tokenizer_config.json").read_text())
     (checkpoint / "tokenizer_config.json").write_text(json.dumps(config, indent=7))

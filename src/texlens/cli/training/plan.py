@@ -36,7 +36,6 @@ def plan(
     from texlens.config.load import load_config
     from texlens.core.errors import ConfigError
     from texlens.data.readers.location import check_location
-    from texlens.planner.run_plan import plan_run
 
     if gpus > 1 and not gpu:
         raise ConfigError("--gpus needs to know which GPU: add --gpu, such as --gpu h20 or --gpu auto")
@@ -44,6 +43,9 @@ def plan(
         raise ConfigError("--fit needs a GPU: add --gpu, such as --gpu rtx4090 or --gpu auto")
     config = load_config(run_file, overrides or ())
     check_location(config.data.path)
+
+    from texlens.planner.run_plan import plan_run
+
     planned, on_gpu = _planned(config, gpu, gpus) if gpu else (plan_run(config), None)
     on_cpu = None if gpu else plan_without_gpu(config, planned)
     if fitted:

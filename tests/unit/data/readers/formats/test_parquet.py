@@ -145,5 +145,5 @@ def test_too_little_memory_is_no_damaged_file(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(parquet.pq, "ParquetFile", full)
-    with pytest.raises(MemoryError, match="malloc|allocate"):
+    with pytest.raises(MemoryError, match=r"malloc|allocate"):
         load_split(path)
