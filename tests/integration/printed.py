@@ -69,6 +69,8 @@ def _picture(file: Path) -> None:
 def _pdf(file: Path) -> None:
     pages = [Image.open(io.BytesIO(render_png(formula))).convert("RGB") for formula in ("x", "y ^ { 2 }", "z")]
     pages[0].save(file, "PDF", save_all=True, append_images=pages[1:])
+    parts = [{"page": number, "box": [0, 0, 1, 1], "text": text} for number, text in ((1, "x"), (3, "z"))]
+    file.with_suffix(".jsonl").write_text("".join(json.dumps(part) + "\n" for part in parts))
 
 
 def _table(file: Path) -> None:

@@ -136,7 +136,14 @@ def start(tiny: Path, folder: Path, *options: str, **train) -> subprocess.Popen:
     values["train"] = {**BASE["train"], "checkpoints": {"every_steps": 1}, **train}
     (folder / "run.yaml").write_text(json.dumps(values))
     command = [sys.executable, "-m", "texlens", "train", folder / "run.yaml", "--processes", "2", "--no-compare"]
-    return subprocess.Popen([*command, *options], env=WITHOUT_GPU, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*command, *options], env=WITHOUT_GPU, stderr=subprocess.PIPE, text=True, preexec_fn=take_ctrl_c
+    )
+
+
+def take_ctrl_c() -> None:
+    """A shell that runs the tests in the background lets its children ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_error_of_both_processes_is_reported_once(tiny, tmp_path):

@@ -89,7 +89,7 @@ def test_commands_that_do_not_parse_are_found():
         parse(["raed"])
 
 
-@pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.page)
+@pytest.mark.parametrize("block", list(blocks("yaml")), ids=lambda block: block.page)
 def test_settings_of_a_page_are_valid_under_the_names_of_today(block, capsys):
     values = yaml.safe_load(block.text)
     if "jobs" in values or "services" in values or "dependencies" in values:
@@ -100,7 +100,7 @@ def test_settings_of_a_page_are_valid_under_the_names_of_today(block, capsys):
     assert "old name" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=lambda block: block.page)
+@pytest.mark.parametrize("block", list(blocks("python")), ids=lambda block: block.page)
 def test_python_code_of_a_page_compiles_and_its_imports_exist(block):
     compile(block.text, block.page, "exec")
     for node in ast.walk(ast.parse(block.text)):

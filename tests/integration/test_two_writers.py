@@ -2,7 +2,7 @@
 
 from tests.unit.data.tables import write_splits
 from texlens.data.folder.writer import lock_folder, read_folder
-from texlens.inference.bulk import ReadingsFile
+from texlens.inference.bulk.readings_file import ReadingsFile
 
 
 def test_second_import_into_a_folder_is_refused(texlens, tmp_path):
