@@ -1,5 +1,6 @@
 """notebooks/quickstart.ipynb is run from its first cell to its last with the shipped model."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ def test_the_notebook_carries_no_outputs():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.environ.get("TUTORIALS") != "1", reason="a minute; make test-all (TUTORIALS=1) runs it")
 def test_the_quickstart_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("TEXLENS_NOTEBOOK_STEPS", "2")
     monkeypatch.setenv("TEXLENS_NOTEBOOK_ROWS", "4")
