@@ -72,10 +72,12 @@ def test_both_backends_give_the_same_losses(kind, tmp_path):
     assert losses(packed) == pytest.approx(losses(plain), rel=1e-4)
 
 
-def test_expert_utilization_is_logged_with_the_loss(tmp_path):
-    folder, _ = run(tmp_path, *KINDS["moe-lora"], backend="packed")
+@pytest.mark.parametrize("backend", ["plain", "packed"])
+def test_expert_utilization_is_logged_with_the_loss(backend, tmp_path):
+    folder, _ = run(tmp_path, *KINDS["moe-lora"], backend=backend)
     rows = [row for row in folder.history() if "expert_use" in row]
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert all(row["balance_loss"] == pytest.approx(1, abs=0.02) for row in rows)
     assert len(rows[0]["expert_use"]) == 8 + 12
     assert all(sum(shares) == pytest.approx(1, abs=1e-3) for row in rows for shares in row["expert_use"].values())
 

@@ -15,6 +15,7 @@ from tests.integration.printed import make_inputs, printed_in_help, printed_in_r
 from texlens.cli.main import app
 from texlens.latex.parse.tokens import canonical_spacing
 from texlens.latex.render.formats import render_png
+from texlens.models.bundled import bundled_names
 from texlens.models.families import FAMILIES
 
 SCORES = {
@@ -243,7 +244,8 @@ def test_data_show_as_json(texlens, run_file):
 def test_models_as_json(texlens, tiny_checkpoints):
     output = texlens("models", "list", "--json").json
     assert [row["model_type"] for row in output["families"]] == list(FAMILIES)
-    assert len(output["shipped_configurations"]) == 6
+    assert output["shipped_configurations"] == list(bundled_names())
+    assert len(output["shipped_configurations"]) == 15
 
     folder = str(tiny_checkpoints["qwen3_vl"])
     assert texlens("models", "download", folder, "--json").json == {"model": folder, "folder": folder}

@@ -12,6 +12,7 @@ from tests.unit.exporting.conftest import write_run
 from texlens.evaluation.saved_run import open_run
 from texlens.exporting.pipeline import export_run
 from texlens.models.bundled import NANO_FOLDER
+from texlens.models.families import FAMILIES
 from texlens.models.load import load_model, load_processor
 from texlens.models.processor import save_processor
 
@@ -48,6 +49,8 @@ import sys
 from transformers import AutoTokenizer
 print(AutoTokenizer.from_pretrained(sys.argv[1])(sys.argv[2]).input_ids)
 """
+KNOWN_TO_4 = [name for name in FAMILY_NAMES if FAMILIES[name].min_transformers == "5.0"]
+"""transformers 4.57 has no `qwen3_5` and no `qwen3_5_moe`: their first release is 5.2."""
 PROMPT = "Read the formula \\frac{a}{b}."
 
 
@@ -75,7 +78,7 @@ def check(folder, packages) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILY_NAMES)
+@pytest.mark.parametrize("family", KNOWN_TO_4)
 def test_a_merged_folder_is_read_alike_by_transformers_4(family, tmp_path, pytestconfig):
     packages = transformers_4(pytestconfig.cache)
     run = write_run(tmp_path, family)

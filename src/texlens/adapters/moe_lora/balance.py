@@ -37,12 +37,14 @@ class RouterLog:
         self._weights_by_shape: dict[tuple, tuple[Tensor, Tensor]] = {}
         self._layers: list[tuple[str, Tensor, Tensor, Tensor, Tensor]] = []
         self._use: Utilization = {}
+        self._last_loss: Tensor | None = None
 
     @contextmanager
     def recording(self, mask: Tensor | None, training: bool = True) -> Iterator[None]:
         """Around one forward pass; `mask` (`[B, L]`, or `[T]` of a pack) is True for tokens, None means all."""
         self._mask = mask if isinstance(mask, Tensor) and mask.ndim <= 2 else None
         self._is_recording, self._layers, self._weights_by_shape = training, [], {}
+        self._last_loss = None
         try:
             yield
         finally:
@@ -90,22 +92,35 @@ class RouterLog:
 
     @contextmanager
     def separately(self) -> Iterator[None]:
-        """What is used inside does not count among the sums outside."""
-        use = self.take_use()
+        """What is used inside does not count among the sums outside, and `last_loss` is that of a pass outside."""
+        use, last_loss = self.take_use(), self._last_loss
         try:
             yield
         finally:
-            self._use = use
+            self._use, self._last_loss = use, last_loss
 
     def loss(self) -> Tensor | None:
         """Of the last forward pass, the mean over its layers; None if no layer recorded anything."""
         if not self._layers:
             return None
         _, chances, assigned, _, counts = zip(*self._layers, strict=True)
-        return balance_loss(torch.stack(chances), torch.stack(assigned), torch.stack(counts))
+        loss = balance_loss(torch.stack(chances), torch.stack(assigned), torch.stack(counts))
+        self._last_loss = loss.detach()
+        return loss
+
+    def last_loss(self) -> Tensor | None:
+        """The value of `loss`, without gradients; it is kept by `forget_layers`."""
+        if self._last_loss is None:
+            self.loss()
+        return self._last_loss
+
+    def set_last_loss(self, loss: Tensor | None) -> None:
+        """For a pass that was replayed, and so recorded nothing here."""
+        self._last_loss = loss
 
     def forget_layers(self) -> None:
-        """Frees the last pass's autograd graph; its balance loss can't be computed after this."""
+        """Frees the last pass's autograd graph; after this `loss` is None, and `last_loss` has its value."""
+        self.last_loss()
         self._layers = []
 
     def pop_utilization(self) -> dict[str, list[float]]:

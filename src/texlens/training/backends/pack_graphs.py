@@ -32,6 +32,7 @@ class PackGraph:
         loss: written by a replay.
         has_grad: of each parameter.
         use: of MoE-LoRA's experts, written by a replay.
+        balance_loss: MoE-LoRA's, before its weight, written by a replay; None without MoE-LoRA.
     """
 
     graph: Any
@@ -39,6 +40,7 @@ class PackGraph:
     loss: Tensor
     has_grad: Sequence[bool]
     use: Utilization
+    balance_loss: Tensor | None
 
 
 class PackGraphs:
@@ -107,15 +109,15 @@ class PackGraphs:
             torch._foreach_copy_([buffer for buffer, _ in pairs], [grad for _, grad in pairs])
             return loss.detach(), [grad is not None for grad in grads]
 
-        graph, (loss, has_grad), use = self._with_utilization(work, balance)
-        return PackGraph(graph, inputs, loss, has_grad, use)
+        graph, (loss, has_grad), use, balance_loss = self._with_utilization(work, balance)
+        return PackGraph(graph, inputs, loss, has_grad, use, balance_loss)
 
-    def _with_utilization(self, work, balance) -> tuple[Any, Any, Utilization]:
+    def _with_utilization(self, work, balance) -> tuple[Any, Any, Utilization, Tensor | None]:
         if balance is None:
-            return *self._record(work), {}
+            return *self._record(work), {}, None
         with balance.log.separately():
             graph, results = self._record(work)
-            return graph, results, balance.log.take_use()
+            return graph, results, balance.log.take_use(), balance.log.last_loss()
 
     def _replay(self, graph: PackGraph, pack, label_count, parameters, balance) -> Tensor:
         numbers = _numbers(pack, label_count, torch.device("cpu"))
@@ -129,6 +131,7 @@ class PackGraphs:
             parameter.grad = grad if parameter.grad is None else parameter.grad.add_(grad)
         if balance is not None:
             balance.log.add_use(graph.use)
+            balance.log.set_last_loss(None if graph.balance_loss is None else graph.balance_loss.clone())
         return graph.loss.clone()
 
 

@@ -22,13 +22,13 @@ class ExpertUtilizationLog(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" not in (logs or {}):
             return
-        loss = self.balance.log.loss()
+        loss = self.balance.log.last_loss()
         utilization = mean_utilization(self.context.all_gather(self.balance.log.pop_utilization()))
         if loss is None or not state.is_world_process_zero:
             return
         row = {
             "step": state.global_step,
-            "balance_loss": round(float(loss.detach()), 6),
+            "balance_loss": round(float(loss), 6),
             "expert_use": {layer: [round(share, 4) for share in shares] for layer, shares in utilization.items()},
         }
         append_line(self.path, row)

@@ -35,11 +35,14 @@ class Recorded:
     def __init__(self, work, balance):
         self.work, self.balance, self.replays = work, balance, 0
         self.results = work()
+        self.balance_loss = balance.log.last_loss() if balance else None
 
     def replay(self):
         self.replays += 1
         with self.balance.log.separately() if self.balance else nullcontext():
             loss, _ = self.work()
+            if self.balance:
+                self.balance_loss.copy_(self.balance.log.last_loss())
         self.results[0].copy_(loss)
 
 
@@ -92,7 +95,7 @@ def test_packs_of_other_rows_have_equal_shapes_and_long_packs_are_left_alone():
 
 @pytest.mark.parametrize("kind", ["lora", "moe-lora"])
 def test_replayed_steps_equal_steps_without_graphs(kind):
-    losses, grads = [], []
+    losses, grads, balance_losses = [], [], []
     for with_graphs in (False, True):
         model, processor = tiny_model("qwen3_vl")
         trained = mixture(model, experts=2) if kind == "moe-lora" else adapted(model).train()
@@ -105,12 +108,14 @@ def test_replayed_steps_equal_steps_without_graphs(kind):
             labels = sum(pack["label_count"] for pack in packs)
             outcome = packed_step(forward, packs, labels, parameters, SINGLE_PROCESS, balance=balance, graphs=graphs)
             losses.append(outcome.loss)
+            balance_losses += [balance.log.last_loss()] if balance else []
             grads.append(grads_of(trained))
             with torch.no_grad():
                 for number, part in enumerate(parameters):
                     part += 0.01 * (step + 1) * torch.sin(torch.arange(part.numel()).view_as(part) + number)
     assert [graph.replays for graph in recorder.graphs] == [5]
     torch.testing.assert_close(torch.stack(losses[3:]), torch.stack(losses[:3]), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(balance_losses[3:], balance_losses[:3])
     for expected, replayed in zip(grads[:3], grads[3:], strict=True):
         assert worst(replayed, expected) < 1e-5
 
