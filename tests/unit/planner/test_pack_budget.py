@@ -17,14 +17,29 @@ def config(quantize: str = "none", **compute):
     return build_config({**values, "train": {"compute": compute}})
 
 
+def model_with_frozen_tower():
+    """Adapters are in the language model by default: the tower saves nothing for its backward pass."""
+    model = tiny_model()[0]
+    model.model.visual.requires_grad_(False)
+    return model
+
+
 def test_cpu_without_a_limit_recomputes_nothing():
-    plan = plan_packs(config(), tiny_model()[0], CPU)
+    plan = plan_packs(config(), model_with_frozen_tower(), CPU)
     assert (plan.choice.tokens, plan.choice.recompute, plan.notes) == (2048, "none", ())
     assert plan.gib == 0.01
 
 
+def test_a_trained_tower_takes_memory_in_each_pack():
+    frozen, trained = (
+        plan_packs(config(), model, CPU).choice for model in (model_with_frozen_tower(), tiny_model()[0])
+    )
+    assert trained.tokens == frozen.tokens
+    assert trained.nbytes > 2 * frozen.nbytes
+
+
 def test_limit_makes_packs_smaller_and_recomputes_more():
-    model = tiny_model()[0]
+    model = model_with_frozen_tower()
     static, limits = static_bytes(model), (8.3e6, 3.4e6, 2.56e6)
     plans = [plan_packs(config(memory_gib=(static + limit) / GIB), model, CPU).choice for limit in limits]
     assert [(plan.tokens, plan.recompute) for plan in plans] == [(2048, "none"), (1024, "mlp"), (1024, "full")]
@@ -35,14 +50,14 @@ def test_too_small_limit_is_refused_with_the_memory_needed():
     with pytest.raises(
         ConfigError, match=r"train\.compute\.memory_gib: 0\.001 is too little.*needs at least 0\.00\d+ GiB"
     ) as caught:
-        plan_packs(config(memory_gib=0.001), tiny_model()[0], CPU)
+        plan_packs(config(memory_gib=0.001), model_with_frozen_tower(), CPU)
     assert "raise it, or set base.quantize: nf4" in str(caught.value)
     with pytest.raises(
         ConfigError, match=r"or leave train\.compute\.pack_tokens and train\.compute\.recompute to auto"
     ):
-        plan_packs(config(memory_gib=0.001, pack_tokens=4096), tiny_model()[0], CPU)
+        plan_packs(config(memory_gib=0.001, pack_tokens=4096), model_with_frozen_tower(), CPU)
     with pytest.raises(ConfigError, match=r"or lower adapter\.rank"):
-        plan_packs(config("nf4", memory_gib=0.001), tiny_model()[0], CPU)
+        plan_packs(config("nf4", memory_gib=0.001), model_with_frozen_tower(), CPU)
 
 
 def test_settings_of_the_user_are_not_replaced():

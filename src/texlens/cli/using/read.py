@@ -108,8 +108,10 @@ def read(
 
         texlens read scans/ -o readings-3.jsonl --shard 3/16
     """
+    from texlens.cli.using.reading_processes import part_of_process, read_in_processes, read_part
     from texlens.cli.using.readings import ReadingSettings, image_list, print_readings, write_readings
     from texlens.core.errors import ConfigError
+    from texlens.inference.bulk.shards import Shard
     from texlens.inference.decoding.sampling import Sampling
 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -132,7 +134,19 @@ def read(
     if output is not None:
         if stream or as_json:
             raise ConfigError("-o writes JSON lines; leave out --stream and --json")
-        incomplete = write_readings(images_to_read, output, reader)
+        part, outer = part_of_process(), Shard.parse(shard) if shard else None
+        if part is not None:
+            bundled = model == "nano" and not Path(model).exists() and checkpoint is None
+            read_part(images_to_read, output, part.within(outer), reader, bundled=bundled)
+            return
+        if outer is not None:
+            images_to_read = [image for image in images_to_read if outer.holds(image.name)]
+        if processes > 1:
+            incomplete = read_in_processes(images_to_read, output, processes)
+        else:
+            incomplete = write_readings(images_to_read, output, reader)
+    elif processes > 1 or shard:
+        raise ConfigError("--processes and --shard read into a file; add -o FILE")
     else:
         incomplete = print_readings(
             images_to_read,

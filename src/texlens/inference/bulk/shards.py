@@ -5,9 +5,9 @@ processes read into one file, each has a part beside it, `readings.jsonl.part-3-
 merged by the next call, with any number of processes.
 """
 
+import hashlib
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +41,8 @@ class Shard(NamedTuple):
 
     def holds(self, name: str) -> bool:
         """Whether an image of this name is in the shard."""
-        return zlib.crc32(name.encode("utf-8", "surrogateescape")) % self.count == self.number - 1
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") % self.count == self.number - 1
 
     def within(self, outer: "Shard | None") -> "Shard":
         """This shard of another one's images."""

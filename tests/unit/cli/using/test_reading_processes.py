@@ -87,6 +87,12 @@ def test_a_shard_is_read_alone(folder):
     assert names == {name for name in expected if Shard(1, 2).holds(name)}
 
 
+def test_a_part_needs_an_output_file(folder):
+    run = [sys.executable, "-m", "texlens", "read", str(folder / "scans"), "--shard", "1/2"]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=240)
+    assert (done.returncode, "add -o FILE" in done.stderr) == (2, True)
+
+
 def test_the_part_of_a_process_comes_from_its_launcher():
     assert part_of_process({}) is None
     assert part_of_process({PART: "1", "RANK": "2", "WORLD_SIZE": "4"}) == Shard(3, 4)

@@ -19,6 +19,12 @@ def test_every_image_is_in_one_shard_and_shards_are_of_like_size(count):
     assert max(map(len, held)) < 2 * len(NAMES) / count + 1
 
 
+def test_few_numbered_images_are_divided():
+    """The last bits of a CRC are the same for 0.png to 7.png: one process would read them all."""
+    names = [f"scans/{number}.png" for number in range(8)]
+    assert all(any(Shard(number, 2).holds(name) for name in names) for number in (1, 2))
+
+
 def test_shards_of_a_shard_divide_it():
     outer = Shard(2, 3)
     inner = [Shard(number, 4).within(outer) for number in range(1, 5)]
