@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
-from tests.fixtures.training import same_weights
 from texlens.config.load import load_saved_config
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "run_0_1"
@@ -72,7 +72,10 @@ def test_training_resumes_from_an_old_checkpoint_to_the_same_weights(old_run, te
     outcome = texlens("train", "--resume", old_run, "--no-compare")
     assert outcome.code == 0, outcome.err
     after = load_file(old_run / "checkpoints" / "checkpoint-4" / "adapter_model.safetensors")
-    assert same_weights(before, after)
+    assert before.keys() == after.keys()
+    for name, weight in before.items():
+        # One unit of float32's last place at most: fused kernels add in another order than those of that version.
+        torch.testing.assert_close(after[name], weight, rtol=0, atol=1e-8)
 
 
 def test_image_is_read_with_the_old_adapter(old_run, texlens):
