@@ -1,8 +1,8 @@
 """Damaged data files of every format: each must be read, in part with its rejected rows named, or refused in one line.
 
 A valid file of each format is changed at random (bytes flipped, cut, doubled, replaced), read in a process of its own
-with a time limit, and every row's image is decoded. Counted: `read` (all or some rows), `refused` (one line),
-`traceback`, `crash` (the process died), `timeout`.
+with bounds of time and memory, and every row's image is decoded. Counted: `used` (all or some rows), `refused` (one
+line), `traceback`, `crash` (the process died), `timeout` (20 s of processor time), `memory` (over 1.5 GiB more).
 
     python benchmarks/fuzz_data.py --cases 200 --write benchmarks/results
 """
@@ -12,21 +12,19 @@ import io
 import json
 import os
 import random
-import signal
 import sys
 import tempfile
-import time
 import zipfile
 from collections import Counter
 from pathlib import Path
 
+from hostile.bounded import bounded
 from PIL import Image
 from result import write_result
 
 from texlens.core.errors import TexlensError
 from texlens.data.load import load_split
 
-LIMIT_S = 20
 REFUSED, TRACEBACK = 2, 1
 
 
@@ -106,23 +104,13 @@ def read_all(path: Path) -> None:
                 continue
 
 
-def outcome(path: Path) -> str:
-    """What reading the file comes to, in a process of its own."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(LIMIT_S)
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        try:
-            read_all(path)
-            os._exit(0)
-        except TexlensError as error:
-            os._exit(REFUSED if "\n" not in str(error) else TRACEBACK)
-        except BaseException:  # noqa: BLE001 - that is what is counted
-            os._exit(TRACEBACK)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return "timeout" if os.WTERMSIG(status) == signal.SIGALRM else "crash"
-    return {0: "read", REFUSED: "refused"}.get(os.WEXITSTATUS(status), "traceback")
+def read_in_one_line(path: Path) -> int:
+    """The exit code that a command would have: 0, or 2 with one line."""
+    try:
+        read_all(path)
+    except TexlensError as error:
+        return REFUSED if "\n" not in str(error) else TRACEBACK
+    return 0
 
 
 def main() -> int:
@@ -135,19 +123,23 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TEXLENS_CACHE"] = str(Path(folder) / "cache")
         for name, file in write_valid(Path(folder) / "valid").items():
-            data, counts, slowest = file.read_bytes(), Counter(), 0.0
+            data, counts, slowest_s, growth_mib = file.read_bytes(), Counter(), 0.0, 0.0
+            log = Path(folder) / "log"
             for case in range(arguments.cases):
                 file.write_bytes(damaged(data, random.Random(f"{arguments.seed} {name} {case}")))
-                began = time.perf_counter()
-                counts[outcome(file if name != "image folder" else file.parent)] += 1
-                slowest = max(slowest, time.perf_counter() - began)
-            results[name] = {**dict(sorted(counts.items())), "slowest_s": round(slowest, 2)}
+                path = file if name != "image folder" else file.parent
+                outcome = bounded(lambda path=path: read_in_one_line(path), log)
+                counts[outcome.kind] += 1
+                slowest_s, growth_mib = max(slowest_s, outcome.cpu_s), max(growth_mib, outcome.growth_mib)
+            bounds = {"slowest_cpu_s": slowest_s, "largest_growth_mib": growth_mib}
+            results[name] = {**dict(sorted(counts.items())), **bounds}
             print(name, results[name], flush=True)
     if arguments.write:
         command = f"python benchmarks/fuzz_data.py --cases {arguments.cases} --seed {arguments.seed}"
         values = {"cases_per_format": arguments.cases, "seed": arguments.seed, "formats": results}
         write_result(arguments.write, "fuzz data", command, ("pyarrow", "pillow"), values)
-    return 1 if any({"traceback", "timeout"} & set(counts) for counts in results.values()) else 0
+    faults = {"traceback", "timeout", "crash", "memory"}
+    return 1 if any(faults & set(counts) for counts in results.values()) else 0
 
 
 if __name__ == "__main__":
