@@ -19,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from hostile.bounded import bounded
+from hostile.damage import damaged_bytes
 from PIL import Image
 from result import write_result
 
@@ -77,24 +78,6 @@ def _write_case(folder: Path, name: str, data: bytes) -> Path:
     return folder / name
 
 
-def damaged(data: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 5))):
-        at = rng.randrange(len(changed)) if changed else 0
-        kind = rng.randrange(5)
-        if kind == 0 and changed:
-            changed[at] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            del changed[at:]
-        elif kind == 2:
-            changed[at:at] = changed[at : at + rng.randrange(1, 64)]
-        elif kind == 3:
-            changed[at : at + rng.randrange(1, 9)] = rng.randbytes(rng.randrange(9))
-        else:
-            changed[at:at] = rng.choice((b"\0", b"\r", b'"', b"[" * 3_000, b"9" * 5_000, b"\xff\xfe", b"\\ud800"))
-    return bytes(changed)
-
-
 def read_all(path: Path) -> None:
     for row in load_split(str(path)):
         for image in row.images:
@@ -126,7 +109,7 @@ def main() -> int:
             data, counts, slowest_s, growth_mib = file.read_bytes(), Counter(), 0.0, 0.0
             log = Path(folder) / "log"
             for case in range(arguments.cases):
-                file.write_bytes(damaged(data, random.Random(f"{arguments.seed} {name} {case}")))
+                file.write_bytes(damaged_bytes(data, random.Random(f"{arguments.seed} {name} {case}")))
                 path = file if name != "image folder" else file.parent
                 outcome = bounded(lambda path=path: read_in_one_line(path), log)
                 counts[outcome.kind] += 1

@@ -13,7 +13,7 @@ from texlens.core.errors import RunError, one_line
 
 NO_SPACE = "make room there, then `texlens train --resume RUN` goes on from the last checkpoint"
 NO_PERMISSION = "change the rights of that folder, or write elsewhere with --set output=FOLDER"
-NO_MEMORY = "too little memory; close other programs, or take fewer or smaller rows"
+NO_MEMORY = "too little memory; close other programs, or take fewer or smaller rows, batches or packs"
 WRONG_PATH = "check the path"
 MOVED = "another program or a network file system changed it; run again, or write to a local disk"
 REMEDIES = {
@@ -37,12 +37,12 @@ def as_run_errors() -> Iterator[None]:
     try:
         yield
     except (ImportError, RuntimeError) as error:
-        message = explain_torchvision(error)
+        message = explain_memory(error) or explain_torchvision(error)
         if message is None:
             raise
         raise RunError(message) from error
     except MemoryError as error:
-        raise RunError(f"{NO_MEMORY} ({one_line(error, 200) or 'no further detail'})") from error
+        raise RunError(explain_memory(error)) from error
     except (OSError, SafetensorError) as error:
         message = explain(error)
         if message is None and isinstance(error, SafetensorError):
@@ -59,6 +59,14 @@ def explain(error: Exception) -> str | None:
         return None
     file = getattr(error, "filename", None)
     return f"{f'{file}: ' if file else ''}{os.strerror(number)}; {REMEDIES[number]}"
+
+
+def explain_memory(error: BaseException) -> str | None:
+    """The message where Python, pyarrow or torch (on a CPU or a GPU) got too little memory; None for other errors."""
+    is_torch = type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)
+    if not is_torch and not isinstance(error, MemoryError):
+        return None
+    return f"{NO_MEMORY} ({one_line(error, 200) or 'no further detail'})"
 
 
 def explain_torchvision(error: BaseException) -> str | None:

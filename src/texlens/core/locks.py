@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def _is_current(file: IO[str], path: Path) -> bool:
         return False
 
 
-def try_lock(file: IO[str]) -> bool:
+def try_lock(file: IO[Any]) -> bool:
     """Whether this process holds the lock of the open file now; True where the system has no such locks."""
     try:
         import fcntl

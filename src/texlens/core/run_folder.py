@@ -30,6 +30,7 @@ from typing import Any
 
 from texlens.core.errors import RunError
 from texlens.core.files import write_json, write_text
+from texlens.core.locks import try_lock
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
@@ -141,7 +142,7 @@ class RunFolder:
         """Whether a process works in the folder."""
         try:
             with (self.path / ".lock").open("r+") as file:
-                return not _try_lock(file)
+                return not try_lock(file)
         except OSError:
             return False
 
@@ -214,7 +215,7 @@ class RunFolder:
             RunError: another process holds it.
         """
         with (self.path / ".lock").open("a+") as file:
-            if not _try_lock(file):
+            if not try_lock(file):
                 file.seek(0)
                 raise RunError(f"{self.path}: in use by process {file.read().strip() or '?'}; wait for it or stop it")
             file.truncate(0)
@@ -234,18 +235,6 @@ def list_runs(output: Path) -> list[RunFolder]:
             return ""
 
     return sorted(runs, key=created)
-
-
-def _try_lock(file) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _umask() -> int:

@@ -15,6 +15,8 @@ from texlens.metrics.prediction import Prediction
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from texlens.inference.decoding.generation_state import GenerationState
+
 OnToken = Callable[[str, str], None]
 """Called with a sample's id and the text that its newest token completed."""
 
@@ -54,6 +56,22 @@ def failed_prediction(sample: Sample, error: DataError) -> Prediction:
         stop="failed",
         domain=sample.domain,
         error=str(error),
+        more_references=sample.more_answers,
+        corrected=sample.extra.get("corrected"),
+    )
+
+
+def finished_prediction(sample: Sample, state: "GenerationState", text: str) -> Prediction:
+    """The prediction of a sample that was read; a row that failed on the way has no text and no log-probability."""
+    return Prediction(
+        id=sample.id,
+        reference=sample.text,
+        text=text if state.error is None else "",
+        stop=state.stop,
+        tokens=len(state.tokens),
+        log_probability=state.log_probability if state.error is None else None,
+        domain=sample.domain,
+        error=state.error,
         more_references=sample.more_answers,
         corrected=sample.extra.get("corrected"),
     )

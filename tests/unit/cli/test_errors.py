@@ -1,6 +1,7 @@
 import errno
 
 import pytest
+import torch
 from safetensors import SafetensorError
 
 from texlens.cli.errors import as_run_errors, explain
@@ -44,12 +45,23 @@ def test_where_several_train_a_full_disk_is_an_error_of_the_run_and_others_stay_
         raise BrokenPipeError(errno.EPIPE, "closed")
 
 
-def test_too_little_memory_is_said_in_one_line():
-    with (
-        pytest.raises(RunError, match=r"^too little memory; close other programs.*\(malloc of size 9 failed\)$"),
-        as_run_errors(),
-    ):
-        raise MemoryError("malloc of size 9 failed")
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("malloc of size 9 failed"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB; malloc of size 9 failed"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:9] DefaultCPUAllocator: malloc of size 9 failed"),
+    ],
+)
+def test_too_little_memory_is_one_line(error):
+    message = r"^too little memory; close other programs.*malloc of size 9 failed\)$"
+    with pytest.raises(RunError, match=message), as_run_errors():
+        raise error
+
+
+def test_other_errors_of_torch_are_bugs():
+    with pytest.raises(RuntimeError, match="shape"), as_run_errors():
+        raise RuntimeError("shape '[3]' is invalid")
 
 
 def chained(message):

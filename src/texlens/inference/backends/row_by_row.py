@@ -9,7 +9,7 @@ from torch import Tensor
 
 from texlens.core.errors import DataError
 from texlens.data.sample import Sample
-from texlens.inference.backend import OnToken, failed_prediction
+from texlens.inference.backend import OnToken, failed_prediction, finished_prediction
 from texlens.inference.backends.next_token_logits import stack_rows
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
 from texlens.inference.decoding.generation_state import GenerationState
@@ -74,17 +74,7 @@ class RowByRowBackend:
             except DataError as error:
                 yield failed_prediction(sample, error)
                 continue
-            yield Prediction(
-                id=sample.id,
-                reference=sample.text,
-                text=detokenizer.text,
-                stop=state.stop,
-                tokens=len(state.tokens),
-                log_probability=state.log_probability,
-                domain=sample.domain,
-                more_references=sample.more_answers,
-                corrected=sample.extra.get("corrected"),
-            )
+            yield finished_prediction(sample, state, detokenizer.text)
 
     reads_streams = False
 

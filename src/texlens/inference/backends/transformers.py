@@ -12,7 +12,7 @@ from torch import Tensor
 from texlens.core.errors import DataError
 from texlens.data.sample import Sample
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
-from texlens.inference.backend import OnToken, failed_prediction
+from texlens.inference.backend import OnToken, failed_prediction, finished_prediction
 from texlens.inference.backends.next_token_logits import next_token_logits
 from texlens.inference.backends.refilled import FinishedRow, refilled_rows
 from texlens.inference.decoders import decode, open_decoder
@@ -123,18 +123,7 @@ class TransformersBackend:
         tokens = state.tokens[:-1] if state.stop == "end" else state.tokens
         text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         assert isinstance(text, str)
-        return Prediction(
-            id=sample.id,
-            reference=sample.text,
-            text=text if state.error is None else "",
-            stop=state.stop,
-            tokens=len(state.tokens),
-            log_probability=state.log_probability if state.error is None else None,
-            domain=sample.domain,
-            error=state.error,
-            more_references=sample.more_answers,
-            corrected=sample.extra.get("corrected"),
-        )
+        return finished_prediction(sample, state, text)
 
     def _prompt_batches(
         self, samples: Sequence[Sample], style: PromptStyle, batch_size: int, raw_patches: bool

@@ -8,6 +8,7 @@ from typing import Any
 
 from texlens.core.errors import DataError, RunError
 from texlens.core.files import naming
+from texlens.core.locks import try_lock
 from texlens.data.image_formats import IMAGE_SUFFIXES
 
 STDIN = "-"
@@ -54,7 +55,7 @@ class ReadingsFile:
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")
-        if not _lock(self._file):
+        if not try_lock(self._file):
             self._file.close()
             raise RunError(f"{path}: another process writes readings into it; wait for it, or name another file")
         self.rows: dict[str, dict[str, Any]] = {}
@@ -110,16 +111,3 @@ def _line(row: dict[str, Any]) -> bytes:
         return (json.dumps(row, ensure_ascii=False) + "\n").encode()
     except UnicodeEncodeError:  # a file name that is not UTF-8
         return (json.dumps(row) + "\n").encode()
-
-
-def _lock(file: Any) -> bool:
-    """Whether this process alone has the file now; the lock ends with the file. Systems without locks let all in."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -7,7 +7,7 @@ What is cheap to recompute (normalized inputs, the activation) is not saved. The
 # H = query heads, G = key/value heads, W = width of a head
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,12 +27,12 @@ from texlens.kernels.decoder_layer.reference import Heads
 from texlens.kernels.dropout.mask import DropoutSeed
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
+from texlens.kernels.lora_linear.layer_products import LayerProducts, router_probabilities
 from texlens.kernels.lora_linear.states import LoraState
-from texlens.kernels.moe_lora.gating import GatedState, Router
 
 
 @dataclass(frozen=True)
-class Layer:
+class Layer(LayerProducts):
     """
     Args:
         kernels: the elementwise operations.
@@ -60,32 +60,13 @@ class Layer:
     def products(self) -> tuple[FusedLinear, ...]:
         return self.qkv, self.out, self.gate_up, self.down
 
-    @property
-    def routers(self) -> tuple[Router, ...]:
-        """Those of all products, in order."""
-        return tuple(router for product in self.products if product.gating for router in product.gating.all)
-
-    def invalidate(self) -> None:
-        for product in self.products:
-            product.invalidate()
-
-    def set_grad_probabilities(self, grads: Sequence[Tensor | None]) -> None:
-        """Gradients of the router probabilities, which `backward` of the products adds to those through the gates."""
-        remaining = iter(grads)
-        for product in self.products:
-            if product.gating:
-                product.gating.grad_probabilities = tuple(next(remaining) for _ in product.gating.all)
-
 
 def decoder_layer(
     layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, segments: Segments, rows: Tensor | None = None
 ) -> Tensor:
     """The residual stream of the next layer; of `rows` alone, [L, D], if given. cos, sin [T, W] are float32."""
-    trained = [parameter for product in layer.products for parameter in product.trained()]
-    result, *probabilities = _DecoderLayer.apply(layer, x, cos, sin, segments, rows, *trained)
-    for router, chance in zip(layer.routers, probabilities, strict=True):
-        if router.log is not None:
-            router.log(chance)
+    result, *probabilities = _DecoderLayer.apply(layer, x, cos, sin, segments, rows, *layer.trained())
+    layer.log_probabilities(probabilities)
     return result
 
 
@@ -127,7 +108,7 @@ class _DecoderLayer(torch.autograd.Function):
         with layer.seed.replaced_by(ctx.seed) if layer.seed else nullcontext():
             if saved is None:
                 saved = _forward_to_gate_up(layer, x, cos, sin, segments, rows)
-            dx, grads = _backward(layer, grad, x, cos, sin, rows, saved, lora_a_out_down, ctx.needs_input_grad[1])
+            dx, grads = _backward(layer, grad, x, rows, saved, lora_a_out_down, ctx.needs_input_grad[1])
         return None, dx, None, None, None, None, *grads
 
 
@@ -140,7 +121,7 @@ def _forward_to_gate_up(layer: Layer, x, cos, sin, segments: Segments, rows) -> 
     return _Saved(attention, attn_residual, gate_up, lora_a_out)
 
 
-def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_down, needs_grad_x: bool):
+def _backward(layer: Layer, grad, x, rows, saved: _Saved, lora_a_out_down, needs_grad_x: bool):
     """The gradient of x, or None, and those of the adapters."""
     kernels, attn_residual, gate_up, lora_a_out_gate_up = layer.kernels, *saved[1:]
     if gate_up is None:
@@ -168,8 +149,3 @@ def _backward(layer: Layer, grad, x, cos, sin, rows, saved: _Saved, lora_a_out_d
     del dnormed
     dx, grads = attention_backward(layer, dattn_residual, x, rows, attention, needs_grad_x, layer.down.extra_columns)
     return dx, [*grads, *grads_gate_up, *grads_down]
-
-
-def router_probabilities(states: Sequence[LoraState | None]) -> list[Tensor]:
-    """Those of all MoE-LoRA among the products' saved states."""
-    return [part for state in states if isinstance(state, GatedState) for part in state.probabilities]

@@ -7,7 +7,7 @@ The gradient of a weight g_te is <grad_t, y_te> = <down_e.T grad_t, act_te>, so 
 # T = tokens, D = width, L = label rows, K = experts of a token, S = T K pairs sorted by expert, F = width of an expert
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decoder_layer.attention_half import AttentionSaved, attention_backward, attention_forward
-from texlens.kernels.decoder_layer.layer import router_probabilities
 from texlens.kernels.decoder_layer.reference import Heads
 from texlens.kernels.dropout.mask import DropoutSeed
 from texlens.kernels.elementwise.backend import ElementwiseKernels
@@ -25,11 +24,11 @@ from texlens.kernels.experts.api import expert_kernels
 from texlens.kernels.experts.linear import ExpertLinear
 from texlens.kernels.experts.routing import Routing, route, weights_backward
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
-from texlens.kernels.moe_lora.gating import Router
+from texlens.kernels.lora_linear.layer_products import LayerProducts, router_probabilities
 
 
 @dataclass(frozen=True)
-class MixtureLayer:
+class MixtureLayer(LayerProducts):
     """
     Args:
         router: [E, D], frozen.
@@ -56,23 +55,13 @@ class MixtureLayer:
     def products(self) -> tuple[FusedLinear, ...]:
         return self.qkv, self.out
 
-    @property
-    def routers(self) -> tuple[Router, ...]:
-        """Those of MoE-LoRA, of all products in order."""
-        return tuple(router for product in self.products if product.gating for router in product.gating.all)
-
     def trained(self) -> list[Tensor]:
-        return [part for product in (*self.products, self.gate_up, self.down) for part in product.trained()]
+        return [*super().trained(), *self.gate_up.trained(), *self.down.trained()]
 
     def invalidate(self) -> None:
-        for product in (*self.products, self.gate_up, self.down):
-            product.invalidate()
-
-    def set_grad_probabilities(self, grads: Sequence[Tensor | None]) -> None:
-        remaining = iter(grads)
-        for product in self.products:
-            if product.gating:
-                product.gating.grad_probabilities = tuple(next(remaining) for _ in product.gating.all)
+        super().invalidate()
+        self.gate_up.invalidate()
+        self.down.invalidate()
 
 
 def mixture_layer(
@@ -80,9 +69,7 @@ def mixture_layer(
 ) -> Tensor:
     """The residual stream of the next layer; of `rows` alone, [L, D], if given. cos, sin [T, W] are float32."""
     result, *probabilities = _MixtureLayer.apply(layer, x, cos, sin, segments, rows, *layer.trained())
-    for router, chance in zip(layer.routers, probabilities, strict=True):
-        if router.log is not None:
-            router.log(chance)
+    layer.log_probabilities(probabilities)
     return result
 
 

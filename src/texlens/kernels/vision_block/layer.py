@@ -4,7 +4,6 @@ adapted ones. Norms and activation are recomputed, not saved.
 # P = patches, D = width, H = heads, W = width of a head, F = width of the MLP
 """
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,12 +14,11 @@ from torch import Tensor
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decoder_layer.attention_half import attend_with_backward, with_extra_columns
-from texlens.kernels.decoder_layer.layer import router_probabilities
 from texlens.kernels.dropout.mask import DropoutSeed
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
+from texlens.kernels.lora_linear.layer_products import LayerProducts, router_probabilities
 from texlens.kernels.lora_linear.states import LoraState
-from texlens.kernels.moe_lora.gating import Router
 from texlens.kernels.vision_block.activation import Activation, activate, activation_backward
 from texlens.kernels.vision_block.norm import add_norm, norm_backward
 
@@ -34,7 +32,7 @@ class Norm(NamedTuple):
 
 
 @dataclass(frozen=True)
-class VisionBlock:
+class VisionBlock(LayerProducts):
     """
     Args:
         first: of the MLP; with SwiGLU gate and up as one product.
@@ -53,23 +51,6 @@ class VisionBlock:
     @property
     def products(self) -> tuple[FusedLinear, ...]:
         return self.qkv, self.out, self.first, self.second
-
-    @property
-    def routers(self) -> tuple[Router, ...]:
-        return tuple(router for product in self.products if product.gating for router in product.gating.all)
-
-    def trained(self) -> list[Tensor]:
-        return [part for product in self.products for part in product.trained()]
-
-    def invalidate(self) -> None:
-        for product in self.products:
-            product.invalidate()
-
-    def set_grad_probabilities(self, grads: Sequence[Tensor | None]) -> None:
-        remaining = iter(grads)
-        for product in self.products:
-            if product.gating:
-                product.gating.grad_probabilities = tuple(next(remaining) for _ in product.gating.all)
 
 
 @torch.no_grad()
@@ -98,9 +79,7 @@ def _first_activated(block: VisionBlock, normed: Tensor) -> Tensor:
 def vision_block(block: VisionBlock, x: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> Tensor:
     """The residual stream of the next block [P, D], with autograd."""
     result, *probabilities = _VisionBlock.apply(block, x, cos, sin, segments, *block.trained())
-    for router, chance in zip(block.routers, probabilities, strict=True):
-        if router.log is not None:
-            router.log(chance)
+    block.log_probabilities(probabilities)
     return result
 
 

@@ -29,7 +29,7 @@ class MetricsLog(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         row = {
-            name: round(value, 8)
+            name: float(f"{value:.8g}") if name == "learning_rate" else round(value, 8)
             for name, value in (logs or {}).items()
             if name in STEP_MEASUREMENTS or name.startswith("eval_")
         }

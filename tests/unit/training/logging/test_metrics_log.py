@@ -34,6 +34,12 @@ def test_measurements_are_lines_and_other_values_are_left_out(tmp_path):
     ]
 
 
+def test_a_small_learning_rate_keeps_its_digits(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", Throughput())
+    log.on_log(None, state(2), None, logs={"loss": 1.0, "learning_rate": 3.2258064516e-07})
+    assert json.loads((tmp_path / "metrics.jsonl").read_text())["learning_rate"] == 3.2258065e-07
+
+
 def test_a_resumed_run_drops_what_it_measures_again(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
-from texlens.inference.backend import OnToken, failed_prediction
+from texlens.inference.backend import OnToken, failed_prediction, finished_prediction
 from texlens.inference.backends.numpy.forward import Decoder, NumpyModel
 from texlens.inference.backends.numpy.tokenizer import LightTokenizer
 from texlens.inference.confidence import read_calibration
@@ -110,17 +110,7 @@ class NumpyBackend:
                 break
             logits = decoder.step(token)
         assert state.detokenizer is not None
-        return Prediction(
-            id=sample.id,
-            reference=sample.text,
-            text=state.detokenizer.text,
-            stop=state.stop,
-            tokens=len(state.tokens),
-            log_probability=state.log_probability,
-            domain=sample.domain,
-            more_references=sample.more_answers,
-            corrected=sample.extra.get("corrected"),
-        )
+        return finished_prediction(sample, state, state.detokenizer.text)
 
     def _prefill(self, sample: Sample, style: PromptStyle) -> tuple[Decoder, Any]:
         """The decoder after the prompt, and the logits [vocabulary] that follow.
