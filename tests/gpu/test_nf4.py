@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 import torch
 
-from tests.unit.models.packed.test_forward import gradients, pack_of
+from tests.unit.models.packed.packs import gradients, pack_of
 from tests.unit.models.packed.test_nf4 import quantized
 from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import nf4_weight

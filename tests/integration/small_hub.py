@@ -6,18 +6,19 @@ an error, or be slow.
 
 import hashlib
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from tests.fixtures.local_server import LocalServer
 
 REPOSITORY = "Tiny/Qwen3-VL"
 COMMIT = "c0ffee" + "0" * 34
 
 
 @dataclass
-class SmallHub:
+class SmallHub(LocalServer):
     """`answer_with` is the status of every API call; `cuts` says after how many bytes a file's next sendings break."""
 
     folder: Path
@@ -26,25 +27,11 @@ class SmallHub:
     sent: dict[str, int] = field(default_factory=dict)
     ranges: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> "SmallHub":
-        handler = type("Handler", (_Handler,), {"hub": self})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
     def reset(self, folder: Path) -> "SmallHub":
         """Serve another folder, without faults and with nothing counted."""
         self.folder, self.answer_with = folder, 200
         self.cuts, self.sent, self.ranges = {}, {}, []
         return self
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
 
     def files(self) -> list[Path]:
         return sorted(path for path in self.folder.rglob("*") if path.is_file())
@@ -170,3 +157,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _etag(path: Path) -> str:
     return hashlib.sha1(path.read_bytes()).hexdigest()
+
+
+SmallHub.handler = _Handler

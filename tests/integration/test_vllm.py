@@ -14,7 +14,7 @@ import yaml
 from openai import APIConnectionError, OpenAI
 
 from tests.integration.conftest import copy_run, environment, run_quietly
-from tests.unit.inference.test_open_shared import FULL, MOE_LORA, made_run
+from tests.unit.inference.shared_base import FULL, MOE_LORA, made_run
 from texlens.core.run_folder import RunFolder
 
 STUB = """#!{python}

@@ -7,33 +7,10 @@ from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.adapters.conftest import METADATA
+from tests.unit.adapters.kinds import ATTENTION, EXPERTS, KINDS
 from texlens.adapters.lora import WEIGHTS, load_adapter, save_adapter
-from texlens.config.adapter import ExpertSettings, GroupSettings, LoraSettings, MoeLoraSettings
+from texlens.config.adapter import LoraSettings
 from texlens.core.errors import ModelError
-
-ATTENTION = ("text-attention",)
-KINDS = {
-    "lora": LoraSettings(rank=4, targets=(*ATTENTION, "vision", "merger")),
-    "groups": LoraSettings(
-        rank=4,
-        targets=ATTENTION,
-        layers="1",
-        vision=GroupSettings(rank=2, alpha=4, dropout=0.1, learning_rate=1e-5),
-        merger="full",
-        rslora=True,
-        modules_to_save=("embed_tokens", "lm_head"),
-    ),
-    "dora": LoraSettings(rank=4, targets=(*ATTENTION, "vision"), dora=True),
-    "orthogonal": LoraSettings(rank=4, targets=ATTENTION, init="orthogonal"),
-    "moe-lora": MoeLoraSettings(kind="moe-lora", rank=2, targets=(*ATTENTION, "vision"), shared=True),
-    "moe-lora top 1": MoeLoraSettings(kind="moe-lora", rank=2, experts=3, top_k=1, targets=ATTENTION),
-}
-EXPERTS = {
-    "experts": LoraSettings(rank=2, targets=ATTENTION, experts="lora"),
-    "experts of their own rank": LoraSettings(
-        rank=2, targets=ATTENTION, experts=ExpertSettings(rank=3, alpha=9), rslora=True, layers="1"
-    ),
-}
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

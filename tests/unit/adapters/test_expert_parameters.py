@@ -6,11 +6,11 @@ from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.adapters.conftest import METADATA
+from tests.unit.adapters.kinds import ATTENTION
 from texlens.adapters.expert_parameters import RoutedExperts
 from texlens.adapters.lora import WEIGHTS, save_adapter
 from texlens.config.adapter import ExpertSettings, LoraSettings
 
-ATTENTION = ("text-attention",)
 EXPERTS = LoraSettings(rank=2, targets=ATTENTION, experts="lora")
 
 

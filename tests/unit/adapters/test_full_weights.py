@@ -6,10 +6,10 @@ from transformers import AutoModelForImageTextToText
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.adapters.conftest import METADATA
+from tests.unit.adapters.kinds import ATTENTION
 from texlens.adapters.lora import load_adapter, save_adapter
 from texlens.config.adapter import FullSettings
 
-ATTENTION = ("text-attention",)
 FULL = {
     "full": FullSettings(kind="full", targets=(*ATTENTION, "merger")),
     "all": FullSettings(kind="full", targets=("all",)),

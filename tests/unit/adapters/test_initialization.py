@@ -7,11 +7,10 @@ from safetensors.torch import load_file
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.adapters.conftest import METADATA
+from tests.unit.adapters.kinds import ATTENTION
 from texlens.adapters.initialization import initialize_eva, model_name
 from texlens.adapters.lora import SETTINGS, WEIGHTS, restore, save_adapter
 from texlens.config.adapter import GroupSettings, LoraSettings
-
-ATTENTION = ("text-attention",)
 
 
 @pytest.mark.parametrize("rslora", [False, True])

@@ -5,13 +5,13 @@ import torch
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.unit.adapters.conftest import METADATA
+from tests.unit.adapters.kinds import ATTENTION
 from texlens.adapters.lora import save_adapter
 from texlens.config.adapter import ExpertSettings, LoraSettings, MoeLoraSettings
 from texlens.core.errors import ModelError
 from texlens.exporting.merged import write_merged
 from texlens.models.load import load_model
 
-ATTENTION = ("text-attention",)
 KINDS = {
     "merger and embedding whole": (
         "qwen3_vl",

@@ -1,12 +1,12 @@
 from collections.abc import Iterator
 
-from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_model
+from tests.unit.inference.shared_base import (
+    IMAGE,
+)
 from texlens.data.sample import LazyImage, Sample
 from texlens.inference.model import WINDOW_BATCHES
 from texlens.inference.open import wrap_model
-
-IMAGE = drawn(120, 40)
 
 
 def test_stream_holds_a_bounded_number_of_samples():

@@ -3,22 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.inputs.examples import IMAGE, LAYOUT, example
 from texlens.core.errors import DataError
 from texlens.core.labels import IGNORE_INDEX
 from texlens.data.sample import RejectedRow
 from texlens.inputs.example import Example
-from texlens.inputs.pack import PackSpec
 from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset, assign_packs, bin_pack
-
-IMAGE, PAD = 9, 0
-LAYOUT = PackSpec(IMAGE, PAD)
-
-
-def example(name: str, grid: tuple[int, int], answer: list[int], fill: int = 1) -> Example:
-    rows, columns = grid
-    prompt = [1, *[IMAGE] * (rows * columns // 4), 2]
-    patches = np.full((rows * columns, 12), fill, np.uint8)
-    return Example([*prompt, *answer], [IGNORE_INDEX] * len(prompt) + answer, (1, rows, columns), name, patches)
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(10, 100))

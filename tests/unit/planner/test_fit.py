@@ -1,10 +1,5 @@
-from texlens.config.load import build_config
+from tests.unit.planner.configs import config_of
 from texlens.planner.fit import as_overrides, candidates, fit, with_changes
-
-
-def config_of(batch_size: int = 8, **compute):
-    train = {"epochs": 1, "batch_size": batch_size, "compute": compute}
-    return build_config({"model": {"path": "nano"}, "data": {"path": "demo"}, "train": train})
 
 
 def test_smaller_batches_keep_the_rows_of_a_step():

@@ -1,13 +1,8 @@
-from texlens.config.load import build_config
+from tests.unit.planner.configs import config_of
 from texlens.models.bundled import bundled_config
 from texlens.planner.gpus import find_gpu
 from texlens.planner.plan import plan_on_gpu
 from texlens.planner.rows import RowSize, batches_of
-
-
-def config_of(batch_size: int = 8, **compute):
-    train = {"epochs": 1, "batch_size": batch_size, "compute": compute}
-    return build_config({"model": {"path": "nano"}, "data": {"path": "demo"}, "train": train})
 
 
 def test_the_worst_batch_is_as_long_as_the_longest_row():

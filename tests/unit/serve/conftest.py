@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.running_server import running
 from tests.fixtures.tiny_models import tiny_model
+from tests.unit.serve.decoders import decoder
 from texlens.inference.adapter_switch import FIRST_ADAPTER, AdapterSwitch
 from texlens.inference.backends.transformers import TransformersBackend
 from texlens.inference.confidence import Calibration
@@ -81,3 +82,14 @@ def data_uri(image: bytes = IMAGE) -> str:
 def messages(image: str | None = None, text: str = "Read this.") -> list[dict]:
     picture = {"type": "image_url", "image_url": {"url": image or data_uri()}}
     return [{"role": "user", "content": [picture, {"type": "text", "text": text}]}]
+
+
+def read(http, image=IMAGE, **more):
+    return http.post("/v1/read", files={"file": image}, data={"max_tokens": "1"}, **more)
+
+
+@pytest.fixture(scope="module")
+def images():
+    decoder_ = decoder()
+    yield decoder_
+    decoder_.close()

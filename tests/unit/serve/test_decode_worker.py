@@ -7,23 +7,11 @@ import pytest
 from PIL import Image
 
 from tests.fixtures.drawn_images import drawn
+from tests.unit.serve.decoders import decoder
 from texlens.core.errors import TOO_LARGE, DataError
 from texlens.data.sample import LazyImage
-from texlens.serve.image_decoder import ImageDecoder
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n{ } loop\nshowpage"
-
-
-def decoder(*, timeout_s=20.0, processes=2, max_pixels=1_000_000, script=None):
-    command = [sys.executable, "-c", script] if script else None
-    return ImageDecoder(max_pixels=max_pixels, timeout_s=timeout_s, processes=processes, command=command)
-
-
-@pytest.fixture(scope="module")
-def images():
-    decoder_ = decoder()
-    yield decoder_
-    decoder_.close()
 
 
 def test_pixels_equal_those_that_are_decoded_here(images):

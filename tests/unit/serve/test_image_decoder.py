@@ -1,14 +1,13 @@
 """Decoding in processes of its own: within time and memory, and never in the way of others."""
 
 import asyncio
-import sys
 import time
 
 import pytest
 
 from tests.fixtures.drawn_images import drawn
+from tests.unit.serve.decoders import decoder
 from texlens.core.errors import DataError
-from texlens.serve.image_decoder import ImageDecoder
 
 HANG = "import time; time.sleep(600)"
 HANG_ON_HANG = """
@@ -18,18 +17,6 @@ answer = worker._answer
 worker._answer = lambda sink, name, data, limit: time.sleep(600) if data == b"hang" else answer(sink, name, data, limit)
 worker.main()
 """
-
-
-def decoder(*, timeout_s=20.0, processes=2, max_pixels=1_000_000, script=None):
-    command = [sys.executable, "-c", script] if script else None
-    return ImageDecoder(max_pixels=max_pixels, timeout_s=timeout_s, processes=processes, command=command)
-
-
-@pytest.fixture(scope="module")
-def images():
-    decoder_ = decoder()
-    yield decoder_
-    decoder_.close()
 
 
 def test_decoder_that_hangs_is_ended_and_the_next_image_is_decoded():

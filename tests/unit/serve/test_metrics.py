@@ -1,10 +1,6 @@
 """Metrics and health."""
 
-from tests.unit.serve.conftest import IMAGE
-
-
-def read(http, image=IMAGE, **more):
-    return http.post("/v1/read", files={"file": image}, data={"max_tokens": "1"}, **more)
+from tests.unit.serve.conftest import read
 
 
 def test_metrics_and_health_are_there(http):

@@ -8,11 +8,7 @@ import zlib
 import httpx
 from PIL import Image
 
-from tests.unit.serve.conftest import IMAGE
-
-
-def read(http, image=IMAGE, **more):
-    return http.post("/v1/read", files={"file": image}, data={"max_tokens": "1"}, **more)
+from tests.unit.serve.conftest import IMAGE, read
 
 
 def code(answer) -> tuple[int, str]:

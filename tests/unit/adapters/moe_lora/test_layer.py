@@ -1,17 +1,8 @@
 import pytest
 import torch
-from torch import nn
 
+from tests.unit.adapters.moe_lora.layers import build_layer
 from texlens.adapters.moe_lora.layer import MoeLoraLayer, keep_top
-
-
-def build_layer(**options) -> MoeLoraLayer:
-    torch.manual_seed(0)
-    defaults = {"r": 2, "lora_alpha": 4, "lora_dropout": 0.0, "experts": 3, "top_k": None, "shared_expert": False}
-    layer = MoeLoraLayer(nn.Linear(5, 4), "default", **{**defaults, **options})
-    for part in layer.parameters():
-        nn.init.normal_(part)
-    return layer
 
 
 def by_the_formula(layer: MoeLoraLayer, x: torch.Tensor, top_k: int | None) -> torch.Tensor:

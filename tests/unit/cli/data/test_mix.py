@@ -1,21 +1,10 @@
 """`texlens data mix`."""
 
 import pytest
-from typer.testing import CliRunner
 
-from tests.unit.data.tables import write_splits
-from texlens.cli.main import app
+from tests.unit.cli.data.calling import run
 from texlens.core.errors import ConfigError
 from texlens.data.folder.writer import read_folder
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["data", *map(str, arguments)], catch_exceptions=False)
-
-
-@pytest.fixture
-def source(tmp_path):
-    return write_splits(tmp_path / "source", train=[f"x_{row}" for row in range(40)], test=["y", "z"])
 
 
 def test_mix_takes_names_and_shares(tmp_path, source):

@@ -3,22 +3,11 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.unit.cli.data.calling import run
 from tests.unit.data.pictures import png
-from tests.unit.data.tables import write_splits
-from texlens.cli.main import app
 from texlens.core.errors import DataError
 from texlens.data.folder.writer import read_folder
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["data", *map(str, arguments)], catch_exceptions=False)
-
-
-@pytest.fixture
-def source(tmp_path):
-    return write_splits(tmp_path / "source", train=[f"x_{row}" for row in range(40)], test=["y", "z"])
 
 
 def test_a_limit_takes_the_first_rows_or_draws_them(tmp_path, source):

@@ -1,19 +1,6 @@
 """`texlens data import`: statistics of what came in."""
 
-import pytest
-from typer.testing import CliRunner
-
-from tests.unit.data.tables import write_splits
-from texlens.cli.main import app
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["data", *map(str, arguments)], catch_exceptions=False)
-
-
-@pytest.fixture
-def source(tmp_path):
-    return write_splits(tmp_path / "source", train=[f"x_{row}" for row in range(40)], test=["y", "z"])
+from tests.unit.cli.data.calling import run
 
 
 def test_import_prints_statistics_and_reuses_the_folder_the_second_time(tmp_path, source):

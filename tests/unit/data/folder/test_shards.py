@@ -2,35 +2,9 @@ import os
 
 import pytest
 
-from tests.unit.data.pictures import png
+from tests.unit.data.folder.samples import RICH, A, B, image, plain, rows
 from texlens.data.folder.writer import FolderWriter, read_folder
-from texlens.data.sample import LazyImage, Sample, Turn
-
-A, B = png(8, 8, 1), png(8, 8, 2)
-
-
-def image(data: bytes, name: str | None = None) -> LazyImage:
-    return LazyImage(lambda: data, "here", read_name=lambda: name)
-
-
-def plain(sample: Sample) -> dict:
-    """Everything of a sample as values that can be compared."""
-    fields = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
-    return fields | {"images": [(image.encoded(), image.name) for image in sample.images]}
-
-
-RICH = Sample(
-    "r",
-    image(A, "a.png"),
-    "x",
-    prompt="And <image>?",
-    system="Be short",
-    domain="print",
-    extra={"level": 3, "weight": 0.5, "made": {"seed": [1, 2]}, "text": "a name that is taken", "good": True},
-    more_images=(image(B, "b.png"),),
-    history=(Turn("user", "What is <image>?"), Turn("assistant", "y")),
-    more_answers=("z",),
-)
+from texlens.data.sample import Sample
 
 
 def test_shards_that_lack_a_later_column_are_given_it(tmp_path):
@@ -45,10 +19,6 @@ def test_shards_that_lack_a_later_column_are_given_it(tmp_path):
         "train-00002-of-00003.parquet",
     ]
     assert [plain(row) for row in read_folder(tmp_path / "d")["train"]] == [plain(plain_row), plain(RICH), plain(odd)]
-
-
-def rows(count: int) -> list[Sample]:
-    return [Sample(str(number), image(png(8, 8, number)), f"x_{number}") for number in range(count)]
 
 
 def test_a_kill_while_shards_get_their_final_names_loses_nothing(tmp_path, monkeypatch):

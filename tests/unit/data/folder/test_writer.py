@@ -8,37 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.data.pictures import png
+from tests.unit.data.folder.samples import RICH, A, B, image, plain, rows
 from texlens.core.errors import DataError
 from texlens.data.folder.statistics import read_statistics, statistics_if_made_by
 from texlens.data.folder.writer import FolderWriter, read_folder
-from texlens.data.sample import LazyImage, RejectedRow, Sample, Turn
-
-A, B = png(8, 8, 1), png(8, 8, 2)
-
-
-def image(data: bytes, name: str | None = None) -> LazyImage:
-    return LazyImage(lambda: data, "here", read_name=lambda: name)
-
-
-def plain(sample: Sample) -> dict:
-    """Everything of a sample as values that can be compared."""
-    fields = {name: value for name, value in vars(sample).items() if name not in ("image", "more_images")}
-    return fields | {"images": [(image.encoded(), image.name) for image in sample.images]}
-
-
-RICH = Sample(
-    "r",
-    image(A, "a.png"),
-    "x",
-    prompt="And <image>?",
-    system="Be short",
-    domain="print",
-    extra={"level": 3, "weight": 0.5, "made": {"seed": [1, 2]}, "text": "a name that is taken", "good": True},
-    more_images=(image(B, "b.png"),),
-    history=(Turn("user", "What is <image>?"), Turn("assistant", "y")),
-    more_answers=("z",),
-)
+from texlens.data.sample import RejectedRow, Sample
 
 
 def test_a_row_of_everything_comes_back_as_it_was(tmp_path):
@@ -116,10 +90,6 @@ KILLED = """
                 os.kill(os.getpid(), signal.SIGKILL)
             writer.add("train" if number % 2 else "test", row)
 """
-
-
-def rows(count: int) -> list[Sample]:
-    return [Sample(str(number), image(png(8, 8, number)), f"x_{number}") for number in range(count)]
 
 
 def test_a_killed_run_leaves_no_folder_and_is_taken_up_again(tmp_path):

@@ -1,34 +1,11 @@
 import re
 
-import pytest
-
 from tests.unit.data.pictures import png
+from tests.unit.data.report.pages import HOSTILE, page
 from tests.unit.data.tables import write_parquet
-from texlens.data.geometry import ImageGeometry
 from texlens.data.load import load_split
-from texlens.data.report.content import PictureRow, Section, inspect
-from texlens.data.report.write import write_data_report
+from texlens.data.report.content import PictureRow, Section
 from texlens.data.sample import LazyImage
-from texlens.data.validate.run import Options
-
-HOSTILE = "<script>alert(1)</script>"
-
-
-@pytest.fixture
-def splits(tmp_path):
-    texts = [rf"\frac {{ {letter} }} {{ 2 }}" for letter in "abcde"] + [r"\nosuch", HOSTILE, "x ^ 2"]
-    write_parquet(tmp_path / "train.parquet", texts, [png(64, 32, seed) for seed in range(7)] + [b"no"])
-    write_parquet(tmp_path / "test.parquet", [texts[0], "y_1"], [png(64, 32, 0), png(80, 40, 9)])
-    return {name: load_split(str(tmp_path), split=name) for name in ("train", "test")}
-
-
-def inspect_rows(splits, **options):
-    return inspect(splits, Options(ImageGeometry(16)), **options)
-
-
-def page(splits, path, **options) -> str:
-    write_data_report(path, inspect_rows(splits), splits, title="rows", family="qwen3-vl", **options)
-    return path.read_text(encoding="utf-8")
 
 
 def test_a_report_shows_findings_leaks_plan_vocabulary_and_samples(splits, tmp_path):

@@ -1,10 +1,8 @@
 import pytest
 
-from texlens.data.geometry import ImageGeometry
+from tests.unit.data.validate.rows import GEOMETRY
 from texlens.data.validate.image_stats import ImageStats
 from texlens.data.validate.images import check_image
-
-GEOMETRY = ImageGeometry(16, 2, 2, 1_024, 100_000)
 
 
 @pytest.mark.parametrize(

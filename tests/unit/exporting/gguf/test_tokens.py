@@ -3,9 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.fixtures.tiny_models import tiny_processor
+from tests.unit.exporting.gguf.gguf_files import gguf
 from texlens.exporting.gguf.tokens import add_tokens, looks_special
-
-gguf = pytest.importorskip("gguf")
 
 
 class RecordedWriter:

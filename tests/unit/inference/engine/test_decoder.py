@@ -4,12 +4,7 @@ import pytest
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
-
-
-def assert_equal(states, expected):
-    for state, (tokens, log_probabilities) in zip(states, expected, strict=True):
-        assert state.tokens == tokens
-        assert state.log_probabilities == pytest.approx(log_probabilities, abs=1e-5)
+from tests.unit.inference.engine.decoded import assert_equal
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -5,20 +5,8 @@ import shutil
 
 import pytest
 
-from tests.unit.inference.test_open_shared import made_run
 from texlens.core.errors import ModelError
 from texlens.inference.opening.source import resolve
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run whose best adapter and whose two checkpoints differ."""
-    folder = tmp_path_factory.mktemp("source")
-    run = made_run(folder, "tiny", "qwen3_vl", {"rank": 2})
-    for step, name in ((5, "five"), (40, "forty-one")):
-        other = made_run(folder, name, "qwen3_vl", {"rank": 2})
-        shutil.copytree(other.adapter, run.checkpoints / f"checkpoint-{step}")
-    return run
 
 
 def test_adapter_of_another_program_is_read_on_the_base_that_it_names(run, tmp_path):

@@ -7,22 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.inference.test_open_shared import SAMPLE, made_run
+from tests.unit.inference.shared_base import SAMPLE
 from texlens.core.errors import RunError
 from texlens.inference.open import open_model
 from texlens.inference.opening.source import LoadOptions, resolve
 from texlens.models.checkpoint import fingerprint
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run whose best adapter and whose two checkpoints differ."""
-    folder = tmp_path_factory.mktemp("source")
-    run = made_run(folder, "tiny", "qwen3_vl", {"rank": 2})
-    for step, name in ((5, "five"), (40, "forty-one")):
-        other = made_run(folder, name, "qwen3_vl", {"rank": 2})
-        shutil.copytree(other.adapter, run.checkpoints / f"checkpoint-{step}")
-    return run
 
 
 def adapter_of(name: object, **options) -> Path:

@@ -1,21 +1,11 @@
 import pytest
 
-from tests.unit.serve.conftest import IMAGE, tiny_scheduler
-from texlens.data.sample import LazyImage
+from tests.unit.inference.scheduling.jobs import finished, prompt
+from tests.unit.serve.conftest import tiny_scheduler
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.scheduling.job import QueueFullError
 
 LONG = Sampling(300, repetition_guard=False)
-
-
-def prompt(scheduler, image=IMAGE, model="base"):
-    return scheduler.prompt(LazyImage.from_bytes(image), model=model)
-
-
-def finished(jobs):
-    for job in jobs:
-        assert job.finished.wait(300)
-    return jobs
 
 
 def test_cancelled_row_leaves_and_the_others_stay(scheduler):

@@ -3,23 +3,13 @@ import threading
 import pytest
 
 from tests.fixtures.drawn_images import drawn
-from tests.unit.serve.conftest import IMAGE, tiny_scheduler
+from tests.unit.inference.scheduling.jobs import finished, prompt
+from tests.unit.serve.conftest import tiny_scheduler
 from texlens.core.errors import ModelError
-from texlens.data.sample import LazyImage
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.scheduling.job import StoppingError
 
 PICTURES = [drawn(*size, seed=row) for row, size in enumerate([(120, 40), (64, 64), (200, 30), (90, 70), (60, 150)])]
-
-
-def prompt(scheduler, image=IMAGE, model="base"):
-    return scheduler.prompt(LazyImage.from_bytes(image), model=model)
-
-
-def finished(jobs):
-    for job in jobs:
-        assert job.finished.wait(300)
-    return jobs
 
 
 def single_row(scheduler, image, model, limit=20):

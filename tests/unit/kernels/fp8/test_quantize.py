@@ -1,26 +1,13 @@
 """Products with quantized rows."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 
+from tests.unit.kernels.fp8.random_tensors import DEVICE, random_tensor
 from texlens.kernels.adapter import Adapter
-from texlens.kernels.fp8 import format as fp8
 from texlens.kernels.fp8.reference import quantize_rows_reference
 from texlens.kernels.lora_linear.augmented import DenseLinear
 from texlens.kernels.lora_linear.fp8_linear import Fp8FusedLinear
-
-can_triton = importlib.util.find_spec("triton") and (
-    os.environ.get("TRITON_INTERPRET") == "1"
-    or (torch.cuda.is_available() and not fp8.fp8_unsupported_reason(torch.device("cuda")))
-)
-DEVICE = "cuda" if torch.cuda.is_available() and can_triton else "cpu"
-
-
-def random_tensor(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape))).to(DEVICE)
 
 
 def product(kind: str, dtype=torch.float32):

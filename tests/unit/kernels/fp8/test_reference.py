@@ -1,24 +1,12 @@
 """Rows in float8 and products with them; Triton on a GPU, or with TRITON_INTERPRET=1 anywhere."""
 
 import importlib.util
-import os
 
-import pytest
 import torch
 
+from tests.unit.kernels.fp8.random_tensors import DEVICE, random_tensor, with_triton
 from texlens.kernels.fp8 import format as fp8
 from texlens.kernels.fp8.reference import quantize_rows_reference
-
-can_triton = importlib.util.find_spec("triton") and (
-    os.environ.get("TRITON_INTERPRET") == "1"
-    or (torch.cuda.is_available() and not fp8.fp8_unsupported_reason(torch.device("cuda")))
-)
-with_triton = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
-DEVICE = "cuda" if torch.cuda.is_available() and can_triton else "cpu"
-
-
-def random_tensor(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed + sum(shape))).to(DEVICE)
 
 
 def test_largest_value_of_a_row_is_exact_and_others_err_by_a_sixteenth():

@@ -1,19 +1,20 @@
 """Where the kernels are used."""
 
 import importlib.util
-import os
 
 import pytest
 import torch
 
+from tests.unit.kernels.lora_linear.products import (
+    DEVICE,
+    interpreted,
+)
 from texlens.kernels.lora_linear import backend as lora_backend
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton") or not (torch.cuda.is_available() or interpreted),
     reason="no Triton, or no GPU and no interpreter",
 )
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def test_64_bits_are_left_to_pytorch():

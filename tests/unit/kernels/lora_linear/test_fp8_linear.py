@@ -1,51 +1,26 @@
 """Linear layers in fp8 with adapters."""
 
 import importlib.util
-import os
 
 import pytest
 import torch
 
-from texlens.kernels.adapter import Adapter
+from tests.unit.kernels.lora_linear.products import (
+    DEVICE,
+    WIDTH,
+    fp8_product,
+    interpreted,
+    random_tensor,
+    stacked_adapters,
+)
 from texlens.kernels.decoder_layer import reference as fused
 from texlens.kernels.fp8.reference import quantize_rows_reference
 from texlens.kernels.lora_linear import backend as lora_backend
-from texlens.kernels.lora_linear.fp8_linear import Fp8FusedLinear
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton") or not (torch.cuda.is_available() or interpreted),
     reason="no Triton, or no GPU and no interpreter",
 )
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOKENS, WIDTH, HEIGHT, RANKS = 150, 72, 300, 16
-
-
-@pytest.fixture
-def kernels():
-    return importlib.import_module("texlens.kernels.lora_linear.triton")
-
-
-def random_tensor(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed + sum(shape))
-    return torch.randn(*shape, generator=generator).to(DEVICE, dtype)
-
-
-def adapters(starts=(0, 240)) -> tuple[Adapter, ...]:
-    """Two of three layers adapted, of ranks 4 and 6 in 16 extra columns."""
-    first = Adapter(random_tensor(4, WIDTH), random_tensor(200, 4), 2.0, slice(starts[0], starts[0] + 200), slice(0, 4))
-    other = Adapter(random_tensor(6, WIDTH), random_tensor(60, 6), 0.5, slice(starts[1], starts[1] + 60), slice(4, 10))
-    return first, other
-
-
-def stacked_adapters(dtype: torch.dtype, parts=None) -> tuple[torch.Tensor, torch.Tensor]:
-    """All LoRA B and all LoRA A as PyTorch places them, in wider tensors."""
-    lora_b = random_tensor(HEIGHT, RANKS + 8, dtype=dtype).zero_()[:, :RANKS]
-    lora_a = random_tensor(RANKS, WIDTH + 8, dtype=dtype).zero_()[:, :WIDTH]
-    for adapter in parts or adapters():
-        lora_b[adapter.rows, adapter.columns] = (adapter.lora_b * adapter.scaling).to(dtype)
-        lora_a[adapter.columns] = adapter.lora_a.to(dtype)
-    return lora_b, lora_a
 
 
 @pytest.mark.parametrize("adds", [True, False])
@@ -97,10 +72,3 @@ def test_a_quantized_product_of_a_norm_is_the_same_with_the_kernel_and_without(m
     torch.testing.assert_close(results[0][1], results[1][1], atol=1e-3, rtol=1e-4)
     error = (results[0][0] - results[1][0]).norm()
     assert error < 0.1 * results[1][0].norm()  # the interpreter rounds float8 differently
-
-
-def fp8_product() -> Fp8FusedLinear:
-    weight = random_tensor(HEIGHT, WIDTH)
-    quantized, scale = quantize_rows_reference(weight)
-    back, back_scale = quantize_rows_reference(weight.T)
-    return Fp8FusedLinear(quantized, scale[:, 0], back, back_scale[:, 0], None, adapters(), torch.float32)

@@ -1,41 +1,28 @@
 """Linear layers with fused adapters."""
 
 import importlib.util
-import os
 
 import pytest
 import torch
 
-from texlens.kernels.adapter import Adapter
+from tests.unit.kernels.lora_linear.products import (
+    HEIGHT,
+    RANKS,
+    TOKENS,
+    WIDTH,
+    adapters,
+    interpreted,
+    random_tensor,
+)
 from texlens.kernels.decoder_layer import reference as fused
 from texlens.kernels.lora_linear import backend as lora_backend
 from texlens.kernels.lora_linear import fused_linear
 from texlens.kernels.lora_linear.augmented import DenseLinear
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton") or not (torch.cuda.is_available() or interpreted),
     reason="no Triton, or no GPU and no interpreter",
 )
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TOKENS, WIDTH, HEIGHT, RANKS = 150, 72, 300, 16
-
-
-@pytest.fixture
-def kernels():
-    return importlib.import_module("texlens.kernels.lora_linear.triton")
-
-
-def random_tensor(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed + sum(shape))
-    return torch.randn(*shape, generator=generator).to(DEVICE, dtype)
-
-
-def adapters(starts=(0, 240)) -> tuple[Adapter, ...]:
-    """Two of three layers adapted, of ranks 4 and 6 in 16 extra columns."""
-    first = Adapter(random_tensor(4, WIDTH), random_tensor(200, 4), 2.0, slice(starts[0], starts[0] + 200), slice(0, 4))
-    other = Adapter(random_tensor(6, WIDTH), random_tensor(60, 6), 0.5, slice(starts[1], starts[1] + 60), slice(4, 10))
-    return first, other
 
 
 @pytest.mark.parametrize("adds", [True, False])

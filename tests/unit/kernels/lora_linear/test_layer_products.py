@@ -27,8 +27,8 @@ def product(*logs):
 
 
 def test_gradients_and_probabilities_reach_the_routers_in_order():
-    seen = []
-    layer = Products(product(seen.append, None), product(), product(seen.append))
+    logged = []
+    layer = Products(product(logged.append, None), product(), product(logged.append))
     assert len(layer.routers) == 3
     grads = [torch.tensor(1.0), None, torch.tensor(3.0)]
     layer.set_grad_probabilities(grads)
@@ -36,7 +36,7 @@ def test_gradients_and_probabilities_reach_the_routers_in_order():
     assert (first.gating.grad_probabilities, last.gating.grad_probabilities) == ((grads[0], None), (grads[2],))
     chances = [torch.tensor(value) for value in (0.1, 0.2, 0.3)]
     layer.log_probabilities(chances)
-    assert seen == [chances[0], chances[2]]
+    assert logged == [chances[0], chances[2]]
 
 
 def test_every_product_is_trained_and_invalidated():

@@ -1,50 +1,27 @@
 """LoRA products by Triton compared with PyTorch, on a GPU or in Triton's interpreter."""
 
 import importlib.util
-import os
 
 import pytest
 import torch
 
-from texlens.kernels.adapter import Adapter
+from tests.unit.kernels.lora_linear.products import (
+    HEIGHT,
+    RANKS,
+    TOKENS,
+    adapters,
+    interpreted,
+    random_tensor,
+    stacked_adapters,
+)
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton") or not (torch.cuda.is_available() or interpreted),
     reason="no Triton, or no GPU and no interpreter",
 )
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HALF = torch.bfloat16 if torch.cuda.is_available() else torch.float16  # the interpreter has no products in bfloat16
 CLOSE = {torch.float32: {"atol": 1e-4, "rtol": 1e-4}, HALF: {"atol": 3e-2, "rtol": 3e-2}}
-TOKENS, WIDTH, HEIGHT, RANKS = 150, 72, 300, 16
 both = pytest.mark.parametrize("dtype", [torch.float32, HALF])
-
-
-@pytest.fixture
-def kernels():
-    return importlib.import_module("texlens.kernels.lora_linear.triton")
-
-
-def random_tensor(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed + sum(shape))
-    return torch.randn(*shape, generator=generator).to(DEVICE, dtype)
-
-
-def adapters(starts=(0, 240)) -> tuple[Adapter, ...]:
-    """Two of three layers adapted, of ranks 4 and 6 in 16 extra columns."""
-    first = Adapter(random_tensor(4, WIDTH), random_tensor(200, 4), 2.0, slice(starts[0], starts[0] + 200), slice(0, 4))
-    other = Adapter(random_tensor(6, WIDTH), random_tensor(60, 6), 0.5, slice(starts[1], starts[1] + 60), slice(4, 10))
-    return first, other
-
-
-def stacked_adapters(dtype: torch.dtype, parts=None) -> tuple[torch.Tensor, torch.Tensor]:
-    """All LoRA B and all LoRA A as PyTorch places them, in wider tensors."""
-    lora_b = random_tensor(HEIGHT, RANKS + 8, dtype=dtype).zero_()[:, :RANKS]
-    lora_a = random_tensor(RANKS, WIDTH + 8, dtype=dtype).zero_()[:, :WIDTH]
-    for adapter in parts or adapters():
-        lora_b[adapter.rows, adapter.columns] = (adapter.lora_b * adapter.scaling).to(dtype)
-        lora_a[adapter.columns] = adapter.lora_a.to(dtype)
-    return lora_b, lora_a
 
 
 @both

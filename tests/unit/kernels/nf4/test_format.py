@@ -3,34 +3,20 @@
 import hashlib
 import importlib
 import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
+from tests.unit.kernels.nf4.weights import (
+    DEVICE,
+    dequantized,
+    stored_weight,
+)
 from texlens.kernels.nf4.dequantize import dequantize
-from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales, nf4_unsupported_reason, nf4_weight
-from texlens.kernels.nf4.reference import dequantize_reference
+from texlens.kernels.nf4.format import nf4_unsupported_reason, nf4_weight
 
 HAS = importlib.util.find_spec("bitsandbytes") is not None
 needs_bitsandbytes = pytest.mark.skipif(not HAS, reason="bitsandbytes is not installed")
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-STORED = Path(__file__).parents[3] / "fixtures" / "nf4.safetensors"
-"""129 x 132 numbers that bitsandbytes 0.50.2 quantized twice: 267 blocks, the last of them short."""
-
-
-def stored_weight() -> Nf4Weight:
-    parts = load_file(STORED)
-    nested = QuantizedScales(parts["nested_code"], parts["nested_absmax"], parts["offset"][0], 256)
-    packed = parts["packed"].flatten()
-    return Nf4Weight((129, 132), torch.bfloat16, packed, parts["absmax"], parts["code"], 64, nested)
-
-
-def dequantized(weight: Nf4Weight, dtype: torch.dtype, write=dequantize_reference) -> torch.Tensor:
-    out = torch.full(weight.shape, 7.0, dtype=dtype, device=weight.device)
-    write(weight, out)
-    return out
 
 
 def test_stored_numbers_are_those_of_bitsandbytes():

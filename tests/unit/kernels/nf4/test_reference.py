@@ -4,20 +4,12 @@ from dataclasses import replace
 
 import torch
 
-from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales
-from texlens.kernels.nf4.reference import block_scales, dequantize_reference
-
-
-def small_weight() -> Nf4Weight:
-    values = torch.arange(16.0) - 8
-    packed = torch.tensor([0x89, 0x70, 0xFF, 0x8A], dtype=torch.uint8)
-    return Nf4Weight((2, 4), torch.float32, packed, torch.tensor([2.0, 10.0]), values, 4, None)
-
-
-def dequantized(weight: Nf4Weight, dtype: torch.dtype, write=dequantize_reference) -> torch.Tensor:
-    out = torch.full(weight.shape, 7.0, dtype=dtype, device=weight.device)
-    write(weight, out)
-    return out
+from tests.unit.kernels.nf4.weights import (
+    dequantized,
+    small_weight,
+)
+from texlens.kernels.nf4.format import QuantizedScales
+from texlens.kernels.nf4.reference import block_scales
 
 
 def test_the_first_number_of_a_byte_is_its_high_half_and_each_block_has_its_scale():

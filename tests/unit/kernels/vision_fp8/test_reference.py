@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.unit.kernels.fp8.test_reference import DEVICE, random_tensor, with_triton
+from tests.unit.kernels.fp8.random_tensors import DEVICE, random_tensor, with_triton
 from texlens.kernels.fp8.reference import quantize_rows_reference
 from texlens.kernels.vision_fp8 import reference
 from texlens.kernels.vision_fp8.format import GELUS

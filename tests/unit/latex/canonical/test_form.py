@@ -8,15 +8,10 @@ from itertools import islice
 import pyarrow.parquet as parquet
 import pytest
 
-from texlens.latex.canonical.form import canonical, canonical_form
+from tests.unit.latex.canonical.forms import form
+from texlens.latex.canonical.form import canonical_form
 from texlens.latex.canonical.picture_difference import ALIKE, difference
 from texlens.latex.layout.formula import layout
-
-
-def form(formula):
-    result = canonical(formula)
-    assert result.problem is None
-    return result.text
 
 
 @pytest.mark.parametrize(

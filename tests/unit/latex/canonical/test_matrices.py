@@ -1,12 +1,6 @@
 """Arrays."""
 
-from texlens.latex.canonical.form import canonical
-
-
-def form(formula):
-    result = canonical(formula)
-    assert result.problem is None
-    return result.text
+from tests.unit.latex.canonical.forms import form
 
 
 def test_the_half_em_around_an_array_does_not_count():

@@ -2,15 +2,9 @@
 
 import pytest
 
+from tests.unit.latex.canonical.forms import form
 from texlens.latex.canonical.form import canonical
 from texlens.latex.layout.formula import layout
-
-
-def form(formula):
-    result = canonical(formula)
-    assert result.problem is None
-    return result.text
-
 
 # What TeX Live 2022 with amsmath draws.
 _AFTER = ("+ b", r"\times b", r"\int x", r"\sum x", r"\not= b", r"\iff b", r"\mid b")

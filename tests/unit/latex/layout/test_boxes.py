@@ -1,14 +1,7 @@
 """Boxes."""
 
-import pytest
-
+from tests.unit.latex.layout.drawing import EM, width
 from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
-
-
-def width(formula, **options):
-    return layout(formula, **options).width
 
 
 def test_size_scales_everything():

@@ -1,15 +1,8 @@
 """Accents."""
 
-import pytest
-
+from tests.unit.latex.layout.drawing import EM, glyphs
 from texlens.latex.layout.boxes import glyph_box
 from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
-
-
-def glyphs(formula, **options):
-    return {glyph.source: glyph for glyph in layout(formula, **options).glyphs}
 
 
 def test_an_accent_sits_over_the_middle_of_a_wide_letter():

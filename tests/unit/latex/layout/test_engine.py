@@ -1,14 +1,7 @@
 """Styles of the layout engine."""
 
-import pytest
-
+from tests.unit.latex.layout.drawing import EM, glyphs
 from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
-
-
-def glyphs(formula, **options):
-    return {glyph.source: glyph for glyph in layout(formula, **options).glyphs}
 
 
 def test_scripts_are_smaller_and_shifted():

@@ -2,9 +2,8 @@
 
 import pytest
 
+from tests.unit.latex.layout.drawing import EM
 from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
 
 
 def test_each_glyph_has_its_token():

@@ -2,9 +2,8 @@
 
 import pytest
 
+from tests.unit.latex.layout.drawing import EM
 from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
 
 
 def test_columns_of_a_matrix_are_aligned():

@@ -2,10 +2,9 @@
 
 import pytest
 
+from tests.unit.latex.layout.drawing import EM
 from texlens.latex.layout.boxes import glyph_box
 from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
 
 
 @pytest.mark.parametrize("inner", ["x", r"\frac{a}{b}", r"\begin{matrix}1\\2\\3\\4\\5\\6\\7\end{matrix}"])

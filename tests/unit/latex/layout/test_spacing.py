@@ -2,13 +2,7 @@
 
 import pytest
 
-from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
-
-
-def width(formula, **options):
-    return layout(formula, **options).width
+from tests.unit.latex.layout.drawing import EM, width
 
 
 @pytest.mark.parametrize(

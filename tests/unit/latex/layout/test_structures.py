@@ -1,16 +1,9 @@
 """Fractions, roots and limits."""
 
-import pytest
-
+from tests.unit.latex.layout.drawing import EM, glyphs
 from texlens.latex.layout.boxes import glyph_box
 from texlens.latex.layout.fonts import math_font
 from texlens.latex.layout.formula import layout
-
-EM = pytest.approx
-
-
-def glyphs(formula, **options):
-    return {glyph.source: glyph for glyph in layout(formula, **options).glyphs}
 
 
 def test_a_fraction_stands_around_the_axis():

@@ -1,19 +1,11 @@
 """Commands and their arguments."""
 
+from tests.unit.latex.parse.nodes import only, symbols
 from texlens.latex.parse.nodes import (
     FontChange,
     Radical,
 )
 from texlens.latex.parse.parser import parse
-
-
-def only(formula):
-    (node,) = parse(formula).items
-    return node
-
-
-def symbols(node):
-    return [item.source for item in node.items]
 
 
 def test_degree_of_a_root():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.latex.parse.nodes import symbols
 from texlens.core.errors import LatexError
 from texlens.latex.layout.formula import layout
 from texlens.latex.parse.nodes import (
@@ -13,10 +14,6 @@ from texlens.latex.parse.nodes import (
 )
 from texlens.latex.parse.parser import MAX_DEPTH, parse
 from texlens.latex.parse.tokens import tokenize
-
-
-def symbols(node):
-    return [item.source for item in node.items]
 
 
 @pytest.mark.parametrize("formula", [r"$x$", r"$$x$$", r"\[x\]", r"\begin{equation}x\label{a}\end{equation}"])

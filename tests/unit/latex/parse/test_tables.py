@@ -1,18 +1,9 @@
 """Environments with cells and lines."""
 
+from tests.unit.latex.parse.nodes import only, symbols
 from texlens.latex.parse.nodes import (
     Matrix,
 )
-from texlens.latex.parse.parser import parse
-
-
-def only(formula):
-    (node,) = parse(formula).items
-    return node
-
-
-def symbols(node):
-    return [item.source for item in node.items]
 
 
 def test_cells_and_lines_of_an_array():

@@ -1,18 +1,9 @@
 """Text inside of formulas."""
 
+from tests.unit.latex.parse.nodes import only, symbols
 from texlens.latex.parse.nodes import (
     Text,
 )
-from texlens.latex.parse.parser import parse
-
-
-def only(formula):
-    (node,) = parse(formula).items
-    return node
-
-
-def symbols(node):
-    return [item.source for item in node.items]
 
 
 def test_text_keeps_its_spaces_and_its_mathematics():

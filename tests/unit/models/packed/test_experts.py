@@ -5,7 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.packed.test_forward import gradients, pack_of, stock_loss, worst
+from tests.unit.models.packed.packs import gradients, pack_of, stock_loss, worst
 from tests.unit.models.packed.test_text import FORMS
 from texlens.adapters.expert_parameters import route_experts
 from texlens.models.packed.forward import packed_forward

@@ -7,7 +7,7 @@ import torch
 
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from tests.unit.models.packed.test_forward import ROWS
+from tests.unit.models.packed.packs import ROWS
 from texlens.data.sample import LazyImage, Sample
 from texlens.inputs.example import build_example
 from texlens.inputs.image_patches import image_to_raw_patches

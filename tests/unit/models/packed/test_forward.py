@@ -1,69 +1,24 @@
 """Packs through the packed forward pass, against the stock models sample by sample."""
 
-import importlib.util
-import os
-from dataclasses import replace
-
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 
-from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from texlens.data.sample import LazyImage, Sample
-from texlens.inputs.example import build_example
-from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import build_pack
-from texlens.inputs.padded_collator import Collator
-from texlens.kernels.loss.label_loss import label_loss
-from texlens.models.families import FAMILIES
-from texlens.models.packed.forward import pack_spec, packed_forward
-
-ROWS = [((200, 50), "x ^ 2"), ((90, 120), r"\frac{a}{b}+c"), ((310, 80), "y"), ((64, 64), "a b c d e")]
-DENSE = [name for name in FAMILY_NAMES if FAMILIES[name].expert_parameters is None]
-SOME_LAYERS = (
-    r".*language_model\..*\.(q_proj|v_proj|o_proj|gate_proj|up_proj|down_proj"
-    r"|in_proj_qkv|in_proj_a|in_proj_b|out_proj)$"
+from tests.unit.models.packed.packs import (
+    ROWS,
+    adapted,
+    examples,
+    gradients,
+    pack_of,
+    stock_loss,
+    with_triton,
+    worst,
 )
+from texlens.inputs.padded_collator import Collator
+from texlens.models.families import FAMILIES
+from texlens.models.packed.forward import packed_forward
 
-
-def examples(processor, rows=ROWS, **options):
-    samples = [
-        Sample(str(number), LazyImage.from_bytes(drawn(*size, number)), text)
-        for number, (size, text) in enumerate(rows)
-    ]
-    return [
-        build_example(sample, processor.tokenizer, processor.geometry, "Read.", pixels=True, **options)
-        for sample in samples
-    ]
-
-
-def pack_of(model, processor, rows=ROWS, **layout):
-    raw = examples(processor, rows, patchify=image_to_raw_patches)
-    return build_pack(raw, replace(pack_spec(model.config, processor), **layout))
-
-
-def adapted(model, **options):
-    torch.manual_seed(0)
-    settings = {"r": 4, "lora_alpha": 8, "target_modules": SOME_LAYERS, "init_lora_weights": False, **options}
-    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
-
-
-def gradients(loss, model) -> dict[str, torch.Tensor]:
-    model.zero_grad()
-    loss.backward()
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-
-
-def stock_loss(model, processor):
-    batch = Collator(processor.pad_token_id, processor.image_token_id)(examples(processor))
-    labels = batch.pop("labels")
-    return label_loss(model(**batch).logits, labels, 7)
-
-
-def worst(left: dict, expected: dict) -> float:
-    assert left.keys() == expected.keys()
-    return max(((left[name] - expected[name]).abs().max() / expected[name].abs().max()).item() for name in left)
+DENSE = [name for name in FAMILY_NAMES if FAMILIES[name].expert_parameters is None]
 
 
 @pytest.mark.parametrize("padding", [{}, {"token_multiple": 64, "patch_multiple": 128}])
@@ -93,10 +48,6 @@ def test_another_neighbor_changes_nothing(family):
     torch.testing.assert_close(before[:first], other[:first], atol=1e-6, rtol=1e-6)
 
 
-with_triton = pytest.mark.skipif(
-    not importlib.util.find_spec("triton") or os.environ.get("TRITON_INTERPRET") != "1",
-    reason="not in Triton's interpreter",
-)
 FORMS = [
     *[pytest.param(kind, "reference") for kind in ("none", "mlp", "full")],
     *[pytest.param(kind, "cpu") for kind in ("none", "mlp", "full")],

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pack_of, stock_loss
+from tests.unit.models.packed.packs import adapted, gradients, pack_of, stock_loss
+from tests.unit.models.packed.test_forward import DENSE
 from texlens.models.fp8 import Fp8Linear, fp8_layers, quantize_in_fp8
 from texlens.models.packed.forward import packed_forward
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import tiny_config, tiny_processor
-from tests.unit.models.packed.test_forward import DENSE, adapted, gradients, pack_of, worst
+from tests.unit.models.packed.packs import adapted, gradients, pack_of, worst
+from tests.unit.models.packed.test_forward import DENSE
 from texlens.config.quantize import QuantizeSettings
 from texlens.models.load import load_model, random_model, save_processor
 from texlens.models.packed.forward import packed_forward

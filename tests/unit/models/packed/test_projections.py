@@ -1,57 +1,11 @@
 """Projections with stacked weights and adapters."""
 
-from dataclasses import replace
-
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 
-from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_model
-from texlens.data.sample import LazyImage, Sample
-from texlens.inputs.example import build_example
-from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import build_pack
-from texlens.inputs.padded_collator import Collator
-from texlens.kernels.loss.label_loss import label_loss
-from texlens.models.packed.forward import pack_spec, packed_forward
-
-ROWS = [((200, 50), "x ^ 2"), ((90, 120), r"\frac{a}{b}+c"), ((310, 80), "y"), ((64, 64), "a b c d e")]
-SOME_LAYERS = r".*language_model\..*\.(q_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)$"
-
-
-def examples(processor, rows=ROWS, **options):
-    samples = [
-        Sample(str(number), LazyImage.from_bytes(drawn(*size, number)), text)
-        for number, (size, text) in enumerate(rows)
-    ]
-    return [
-        build_example(sample, processor.tokenizer, processor.geometry, "Read.", pixels=True, **options)
-        for sample in samples
-    ]
-
-
-def pack_of(model, processor, rows=ROWS, **layout):
-    raw = examples(processor, rows, patchify=image_to_raw_patches)
-    return build_pack(raw, replace(pack_spec(model.config, processor), **layout))
-
-
-def adapted(model, **options):
-    torch.manual_seed(0)
-    settings = {"r": 4, "lora_alpha": 8, "target_modules": SOME_LAYERS, "init_lora_weights": False, **options}
-    return get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
-
-
-def gradients(loss, model) -> dict[str, torch.Tensor]:
-    model.zero_grad()
-    loss.backward()
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-
-
-def stock_loss(model, processor):
-    batch = Collator(processor.pad_token_id, processor.image_token_id)(examples(processor))
-    labels = batch.pop("labels")
-    return label_loss(model(**batch).logits, labels, 7)
+from tests.unit.models.packed.packs import adapted, gradients, pack_of, stock_loss
+from texlens.models.packed.forward import packed_forward
 
 
 def test_stacked_weights_stay_the_models_own():

@@ -1,13 +1,11 @@
 """Adapters of other kinds in fused layers give the loss and gradients of PEFT modules, given the same dropout mask."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.packed.test_forward import DENSE, SOME_LAYERS, adapted, gradients, pack_of, worst
+from tests.unit.models.packed.packs import SOME_LAYERS, adapted, gradients, pack_of, with_triton, worst
+from tests.unit.models.packed.test_forward import DENSE
 from texlens.adapters.moe_lora.config import MoeLoraConfig
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.kernels.dropout.mask import LoraDropout, RowsMask
@@ -16,10 +14,6 @@ from texlens.models.packed.forward import PackedForward, packed_forward
 from texlens.models.packed.mixers import mixer_groups
 from texlens.models.packed.text import FusedLayer
 
-with_triton = pytest.mark.skipif(
-    not importlib.util.find_spec("triton") or os.environ.get("TRITON_INTERPRET") != "1",
-    reason="not in Triton's interpreter",
-)
 FORMS = [
     *[pytest.param(kind, "cpu") for kind in ("none", "mlp", "full")],
     *[pytest.param(kind, "triton", marks=with_triton) for kind in ("none", "full")],

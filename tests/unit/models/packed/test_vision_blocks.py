@@ -5,8 +5,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from tests.unit.models.packed.test_forward import gradients, pack_of, stock_loss, worst
-from tests.unit.models.packed.test_text import with_triton
+from tests.unit.models.packed.packs import gradients, pack_of, stock_loss, with_triton, worst
 from texlens.kernels.dropout.mask import LoraDropout, RowsMask
 from texlens.models.families import FAMILIES
 from texlens.models.packed.forward import packed_forward

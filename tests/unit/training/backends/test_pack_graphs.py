@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from tests.unit.models.packed.test_forward import ROWS, adapted, examples, worst
+from tests.unit.models.packed.packs import ROWS, adapted, examples, worst
 from tests.unit.models.packed.test_text import mixture
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.inputs.image_patches import image_to_raw_patches

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
-from tests.unit.models.packed.test_forward import ROWS, adapted, gradients, pack_of, worst
+from tests.unit.models.packed.packs import ROWS, adapted, gradients, pack_of, worst
 from texlens.inputs.pack import PackBucket
 from texlens.models.packed.forward import packed_forward
 from texlens.training.backends.pack_split import split_pack

@@ -3,30 +3,9 @@
 import torch
 from torch import nn
 
+from tests.unit.training.backends.packs import Forward, TwoProcesses
 from texlens.training.backends.packed_step import packed_step
-from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
-
-
-class TwoProcesses(DistributedContext):
-    """The other process has the same values as this one, and a bad pack if `bad` is 1."""
-
-    bad = 0.0
-
-    def all_reduce(self, tensor):
-        tensor *= 2
-        tensor[-1] += self.bad
-        return tensor
-
-
-class Forward:
-    """A model whose loss is its weight times the pack's value."""
-
-    def __init__(self, weight):
-        self.weight, self.same_adapters = weight, []
-
-    def loss(self, pack, *, adapters_unchanged):
-        self.same_adapters.append(adapters_unchanged)
-        return (self.weight * pack["value"]).sum()
+from texlens.training.distributed.context import SINGLE_PROCESS
 
 
 def test_the_loss_is_the_mean_over_labels_of_all_packs():

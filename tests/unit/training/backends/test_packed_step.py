@@ -4,19 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.unit.training.backends.packs import Forward, TwoProcesses
 from texlens.training.backends.packed_step import packed_step, reduce_gradients
-from texlens.training.distributed.context import DistributedContext
-
-
-class TwoProcesses(DistributedContext):
-    """The other process has the same values as this one, and a bad pack if `bad` is 1."""
-
-    bad = 0.0
-
-    def all_reduce(self, tensor):
-        tensor *= 2
-        tensor[-1] += self.bad
-        return tensor
 
 
 def parameters() -> list[nn.Parameter]:
@@ -37,17 +26,6 @@ def test_gradients_are_summed_and_missing_ones_count_as_zeros():
     assert trained[1].grad.tolist() == [0, 0, 0, 0]
     assert trained[2].grad.dtype == torch.bfloat16
     assert trained[2].grad.tolist() == [1.0, -4.0]
-
-
-class Forward:
-    """A model whose loss is its weight times the pack's value."""
-
-    def __init__(self, weight):
-        self.weight, self.same_adapters = weight, []
-
-    def loss(self, pack, *, adapters_unchanged):
-        self.same_adapters.append(adapters_unchanged)
-        return (self.weight * pack["value"]).sum()
 
 
 @pytest.mark.parametrize("is_local", [True, False])

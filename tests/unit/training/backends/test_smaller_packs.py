@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.packed.test_forward import ROWS, pack_of
+from tests.unit.models.packed.packs import ROWS, pack_of
 from texlens.training.backends.smaller_packs import SmallerPacks
 
 

@@ -1,20 +1,7 @@
 import pytest
 
 from texlens.training.checkpoints import folder as checkpoint_folder
-from texlens.training.checkpoints.folder import damage, finalize, list_checkpoints, prune
-
-FILES = ("adapter_model.safetensors", "optimizer.safetensors", "random-0.json", "trainer_state.json")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for step in (5, 10, 20):
-        staging = tmp_path / ".partial" / f"checkpoint-{step}"
-        staging.mkdir(parents=True)
-        for name in FILES:
-            (staging / name).write_text(f"{name} of step {step}")
-        finalize(staging, tmp_path / staging.name)
-    return tmp_path
+from texlens.training.checkpoints.folder import damage, list_checkpoints, prune
 
 
 def names(paths):

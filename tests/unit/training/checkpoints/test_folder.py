@@ -3,20 +3,7 @@ import json
 import pytest
 
 from texlens.core.errors import RunError
-from texlens.training.checkpoints.folder import CHECKSUMS, damage, finalize, latest_complete, list_checkpoints
-
-FILES = ("adapter_model.safetensors", "optimizer.safetensors", "random-0.json", "trainer_state.json")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    for step in (5, 10, 20):
-        staging = tmp_path / ".partial" / f"checkpoint-{step}"
-        staging.mkdir(parents=True)
-        for name in FILES:
-            (staging / name).write_text(f"{name} of step {step}")
-        finalize(staging, tmp_path / staging.name)
-    return tmp_path
+from texlens.training.checkpoints.folder import CHECKSUMS, damage, latest_complete, list_checkpoints
 
 
 def test_checkpoint_of_the_highest_step_is_the_latest(folder):

@@ -8,19 +8,8 @@ import importlib.util
 import pytest
 from PIL import Image
 
-from texlens.training.trackers.protocol import CaptionedImage, TrackedRun
+from texlens.training.trackers.protocol import CaptionedImage
 from texlens.training.trackers.registry import TRACKERS, TrackerLog
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    for name, value in {
-        "WANDB_MODE": "offline",
-        "SWANLAB_MODE": "offline",
-        "TRACKIO_DIR": str(tmp_path / "trackio"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return TrackedRun(tmp_path, "project", "experiment", ("nano", "test"), {"train": {"steps": 2}})
 
 
 class State:

@@ -2,22 +2,10 @@
 
 import pytest
 
-from tests.unit.data.pictures import png
+from tests.unit.data.readers.formats.files import image, read
 from texlens.core.errors import DataError
 from texlens.data.load import load_split
 from texlens.data.readers.registry import find_format
-
-
-def image(path, width=40, height=20):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png(width, height))
-    return path
-
-
-def read(path, split="train", **options):
-    return [
-        (row.id, row.text, row.prompt, row.image.size, row.extra) for row in load_split(path, split=split, **options)
-    ]
 
 
 def test_a_csv_with_quoted_cells_and_other_columns(tmp_path):

@@ -1,20 +1,8 @@
 """The lists of im2latex-100k."""
 
-from tests.unit.data.pictures import png
+from tests.unit.data.readers.formats.files import image, read
 from texlens.data.load import load_split
 from texlens.data.readers.registry import list_splits
-
-
-def image(path, width=40, height=20):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png(width, height))
-    return path
-
-
-def read(path, split="train", **options):
-    return [
-        (row.id, row.text, row.prompt, row.image.size, row.extra) for row in load_split(path, split=split, **options)
-    ]
 
 
 def test_im2latex_lists_in_both_spellings(tmp_path):

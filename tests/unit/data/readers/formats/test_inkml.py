@@ -2,17 +2,11 @@
 
 import pytest
 
+from tests.unit.data.readers.formats.files import read
 from texlens.core.errors import DataError
 from texlens.data.load import load_split
 from texlens.data.readers.formats.inkml import draw_strokes
 from texlens.data.readers.registry import find_format
-
-
-def read(path, split="train", **options):
-    return [
-        (row.id, row.text, row.prompt, row.image.size, row.extra) for row in load_split(path, split=split, **options)
-    ]
-
 
 INKML = """<ink xmlns="http://www.w3.org/2003/InkML">
 <annotation type="UI">2011_7</annotation><annotation type="truth">$x ^ 2$</annotation>

@@ -3,32 +3,11 @@
 import pytest
 
 from tests.fixtures.drawn_images import drawn
+from tests.unit.inference.backends.numpy.nano import FORMULAS, samples_of
 from texlens.core.errors import ConfigError
 from texlens.data.sample import LazyImage, Sample
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.model import LoadedModel
-from texlens.inference.open import open_model
 from texlens.latex.render.formats import render_png
-
-FORMULAS = (
-    r"\frac { a } { b } + \sqrt { y _ { 1 } }",
-    r"\sum _ { i = 1 } ^ { n } x _ { i } \leq \operatorname { s i n } z",
-    "2",
-)
-
-
-def samples_of(images) -> list[Sample]:
-    return [Sample(str(row), LazyImage.from_bytes(image), "") for row, image in enumerate(images)]
-
-
-@pytest.fixture(scope="module")
-def numpy_model() -> LoadedModel:
-    return open_model("nano", backend="numpy")
-
-
-@pytest.fixture(scope="module")
-def torch_model() -> LoadedModel:
-    return open_model("nano", device="cpu", dtype="float32")
 
 
 def test_texts_and_log_probabilities_equal_those_of_transformers(numpy_model, torch_model):

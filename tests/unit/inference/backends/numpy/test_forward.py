@@ -1,32 +1,10 @@
 """The forward pass in NumPy."""
 
-import pytest
 import torch
 
+from tests.unit.inference.backends.numpy.nano import FORMULAS, samples_of
 from texlens.data.sample import LazyImage, Sample
-from texlens.inference.model import LoadedModel
-from texlens.inference.open import open_model
 from texlens.latex.render.formats import render_png
-
-FORMULAS = (
-    r"\frac { a } { b } + \sqrt { y _ { 1 } }",
-    r"\sum _ { i = 1 } ^ { n } x _ { i } \leq \operatorname { s i n } z",
-    "2",
-)
-
-
-def samples_of(images) -> list[Sample]:
-    return [Sample(str(row), LazyImage.from_bytes(image), "") for row, image in enumerate(images)]
-
-
-@pytest.fixture(scope="module")
-def numpy_model() -> LoadedModel:
-    return open_model("nano", backend="numpy")
-
-
-@pytest.fixture(scope="module")
-def torch_model() -> LoadedModel:
-    return open_model("nano", device="cpu", dtype="float32")
 
 
 def test_next_token_logits_equal_those_of_transformers(numpy_model, torch_model):

@@ -1,17 +1,8 @@
 """Prompts without transformers."""
 
-import pytest
-
 from texlens.inference.backends.numpy.backend import NumpyBackend
-from texlens.inference.model import LoadedModel
-from texlens.inference.open import open_model
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.load import load_processor
-
-
-@pytest.fixture(scope="module")
-def numpy_model() -> LoadedModel:
-    return open_model("nano", backend="numpy")
 
 
 def test_prompts_equal_those_of_transformers(numpy_model):

@@ -1,13 +1,9 @@
 import pytest
 
+from tests.unit.latex.parse.commands.nodes import node
 from texlens.core.errors import LatexError
 from texlens.latex.parse.nodes import Bar, Boxed, Phantom, Raised, SizedBox, Space, Text
 from texlens.latex.parse.parser import parse
-
-
-def node(formula):
-    (only,) = parse(formula).items
-    return only
 
 
 def test_box_has_the_width_and_side_of_its_options():

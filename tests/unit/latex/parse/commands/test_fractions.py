@@ -1,13 +1,9 @@
 import pytest
 
+from tests.unit.latex.parse.commands.nodes import node
 from texlens.core.errors import LatexError
 from texlens.latex.parse.nodes import Delimited, Fraction, Macro, Middle, Radical
 from texlens.latex.parse.parser import parse
-
-
-def node(formula):
-    (only,) = parse(formula).items
-    return only
 
 
 def test_general_fraction_has_its_delimiters_thickness_and_style():

@@ -1,13 +1,9 @@
 import pytest
 
+from tests.unit.latex.parse.commands.nodes import node
 from texlens.core.errors import LatexError
 from texlens.latex.parse.nodes import Intertext, Matrix
 from texlens.latex.parse.parser import parse
-
-
-def node(formula):
-    (only,) = parse(formula).items
-    return only
 
 
 def test_plain_matrix_is_the_environment_of_that_name():

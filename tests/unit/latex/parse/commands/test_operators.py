@@ -1,13 +1,9 @@
 import pytest
 
+from tests.unit.latex.parse.commands.nodes import node
 from texlens.core.errors import LatexError
 from texlens.latex.parse.nodes import Negated, Operator, Sideset, Stack, Stretch, StyleChoice
 from texlens.latex.parse.parser import parse
-
-
-def node(formula):
-    (only,) = parse(formula).items
-    return only
 
 
 def test_starred_operator_name_takes_limits():

@@ -1,0 +1,3 @@
+"""Folders of checkpoints."""
+
+FILES = ("adapter_model.safetensors", "optimizer.safetensors", "random-0.json", "trainer_state.json")
