@@ -6,7 +6,7 @@ import torch
 from tests.fixtures.tiny_models import tiny_model
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
-from texlens.models.packed.memory import static_bytes
+from texlens.models.packed.memory import static_bytes, vision_bytes_per_token
 from texlens.planner.pack_budget import GIB, pack_options, plan_packs
 
 CPU = torch.device("cpu")
@@ -36,6 +36,19 @@ def test_a_trained_tower_takes_memory_in_each_pack():
     )
     assert trained.tokens == frozen.tokens
     assert trained.nbytes > 2 * frozen.nbytes
+
+
+def test_only_blocks_that_a_gradient_reaches_take_memory():
+    model, _ = tiny_model()
+    visual = model.model.visual
+    per_block = vision_bytes_per_token(model) / len(visual.blocks)
+    for parameter in visual.parameters():
+        parameter.requires_grad_(False)
+    for parameter in visual.merger.parameters():
+        parameter.requires_grad_(True)
+    assert vision_bytes_per_token(model) == 0
+    next(visual.blocks[-1].parameters()).requires_grad_(True)
+    assert vision_bytes_per_token(model) == pytest.approx(per_block, abs=1)
 
 
 def test_limit_makes_packs_smaller_and_recomputes_more():

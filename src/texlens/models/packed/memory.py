@@ -187,7 +187,8 @@ def vision_bytes_per_token(model: Any) -> int:
     input, its q/k/v product, q and k after rotation, the attention output, the residual stream after attention, and
     the MLP's first product."""
     visual = model.model.visual
-    if not any(parameter.requires_grad for parameter in visual.parameters()):
+    blocks = _blocks_with_gradient(visual)
+    if not blocks:
         return 0
     config, itemsize = model.config.vision_config, next(visual.parameters()).itemsize
     width = getattr(config, "embed_dim", None) or config.hidden_size
@@ -195,7 +196,16 @@ def vision_bytes_per_token(model: Any) -> int:
     names = [name for name in ("linear_fc1", "fc1", "gate_proj") if hasattr(first, name)]
     mlp_width = getattr(first, names[0]).out_features * (2 if names[0] == "gate_proj" else 1)
     per_patch = itemsize * (8 * width + mlp_width) + 4 * config.num_heads
-    return round(PATCHES_PER_TOKEN * per_patch * len(visual.blocks))
+    return round(PATCHES_PER_TOKEN * per_patch * blocks)
+
+
+def _blocks_with_gradient(visual: Any) -> int:
+    """Blocks that a gradient reaches: from the first with a trained parameter on. Trained mergers need none of them."""
+    trained = [name for name, parameter in visual.named_parameters() if parameter.requires_grad]
+    if any(name.startswith(("patch_embed.", "pos_embed.")) for name in trained):
+        return len(visual.blocks)
+    numbers = [int(name.split(".")[1]) for name in trained if name.startswith("blocks.")]
+    return len(visual.blocks) - min(numbers, default=len(visual.blocks))
 
 
 def _is_mixture(text_config) -> bool:
