@@ -26,6 +26,9 @@ class DataSettings(Settings):
     format: str = "auto"
     """How rows are read; auto looks at the files."""
     splits: SplitSettings = SplitSettings()
+    edits: str | None = None
+    """A file of corrections, exclusions and marks of rows, as the data page writes it; `edits.jsonl@17` is its version
+    17. The data set's own files stay as they are."""
     fraction: float = Field(1.0, gt=0, le=1)
     """Share of the train rows to use, drawn by `seed`."""
     limit: int | None = Field(None, ge=1)

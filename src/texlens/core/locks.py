@@ -62,3 +62,12 @@ def try_lock(file: IO[Any]) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_for_lock(file: IO[Any]) -> None:
+    """Hold the lock of the open file once no other process does; nothing where the system has no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX)

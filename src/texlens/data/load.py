@@ -8,6 +8,7 @@ from typing import Literal, overload
 import numpy as np
 
 from texlens.core.errors import DataError
+from texlens.data.edits.edited_source import edited
 from texlens.data.fingerprint import rows_fingerprint
 from texlens.data.readers.protocol import ReadOptions, Source
 from texlens.data.readers.registry import open_source
@@ -110,6 +111,7 @@ def load_split(
     image_column: str = "image",
     text_column: str = "text",
     captions: Literal["all", "one"] = "all",
+    edits: str | None = None,
 ) -> Rows:
     """A split of a data set.
 
@@ -117,14 +119,17 @@ def load_split(
         path: a folder, a file, an id of Hugging Face, `modelscope:owner/name`, or `demo`.
         split: its name, or some of its rows such as `train[:996]` or `train@222[:0.002]`, see `row_numbers`.
         fraction, limit, seed: a random part, see `drawn`.
+        edits: a file of edits, or one of its versions, that is applied to the rows, see `edits.edited_source`.
 
     Raises:
-        DataError: nothing readable there, or no such split or subset.
+        DataError: nothing readable there, or no such split, subset or edits.
     """
     match = SPLIT.match(split)
     name = match["name"] if match else split
     options = ReadOptions(subset, image_column, text_column, allow_outside, captions)
     source = open_source(str(path), name, format, options)
+    if edits is not None:
+        source = edited(source, name, edits)
     numbers = row_numbers(split, len(source))
     rows = Rows(
         source,

@@ -118,6 +118,7 @@ def _load(settings: DataSettings, split: str) -> Rows:
         subset=settings.subset,
         format=settings.format,
         allow_outside=settings.allow_outside,
+        edits=settings.edits,
     )
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from texlens.config.load import dump_config, load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
+from texlens.data.edits.edited_source import pinned
 from texlens.training.build import TrainContext
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.initial_weights.adapter_start import starting_adapter
@@ -47,6 +48,7 @@ def start_run(
         RunError: a loss that is NaN or Inf.
     """
     check_scores(config)
+    config = _with_pinned_edits(config)
     prepared = prepare(config, console, with_test=with_test, context=context)
     starting_adapter(config, prepared.base.fingerprint)
     on_prepared(prepared)
@@ -55,6 +57,13 @@ def start_run(
     )
     with folder.locked() if context.is_main else nullcontext():
         return TrainedRun(config, folder, train(TrainContext(config, prepared, folder, console, context)))
+
+
+def _with_pinned_edits(config: RunConfig) -> RunConfig:
+    """With the version of `data.edits`, so that edits made later don't change the rows of a run that is resumed."""
+    if config.data.edits is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"edits": pinned(config.data.edits)})})
 
 
 def resume_run(

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from texlens.core.errors import RunError
-from texlens.core.locks import exclusive
+from texlens.core.locks import exclusive, try_lock, wait_for_lock
 
 HOLD = """
 import sys, pathlib
@@ -33,3 +33,9 @@ def test_a_second_process_is_refused_with_the_number_of_the_first(tmp_path):
     with exclusive(path, lambda pid: RunError(f"busy: {pid}")):
         assert path.is_file()
     assert not path.exists()
+
+
+def test_a_lock_that_is_waited_for_is_held(tmp_path):
+    with (tmp_path / "f").open("a+") as file, (tmp_path / "f").open("a+") as other:
+        wait_for_lock(file)
+        assert not try_lock(other)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from texlens.cli.data.opening import open_splits
+from texlens.cli.data.opening import EditsOption, open_splits
 from texlens.cli.data.statistics import Output, Overwrite, print_statistics
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
@@ -19,6 +19,7 @@ def export(
     jpeg: Annotated[
         bool, typer.Option("--jpeg", help="Store images as JPEG (which loses a little), not as they are.")
     ] = False,
+    edits: EditsOption = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
@@ -30,16 +31,20 @@ def export(
 
         texlens data export data/mine --to sharegpt -o for-llama-factory
         texlens data export data/mine --to csv --jpeg -o table
+        texlens data export data/mine --edits edits.jsonl --to hf -o data/corrected
     """
     from texlens.core.errors import ConfigError
     from texlens.data.convert import SplitPart, write_parts
+    from texlens.data.edits.edited_source import pinned
     from texlens.data.export import export as exported
     from texlens.data.writers.registry import WRITERS
 
-    splits = open_splits(source)
+    splits = open_splits(source, edits=edits)
     if jpeg and to == "hf":
         raise ConfigError("--jpeg: hf keeps images as they are; leave it out, or choose another format")
     made_by = {"command": "export", "source": source, "to": to, **({"jpeg": True} if jpeg else {})}
+    if edits is not None:
+        made_by["edits"] = pinned(edits)
     with row_bar(message_console(), "writing rows", sum(rows.total for rows in splits.values())) as on_row:
         if to == "hf":
             parts = [SplitPart(split, rows) for split, rows in splits.items()]

@@ -19,9 +19,19 @@ FamilyOption = Annotated[
     str, typer.Option("--family", metavar="FAMILY", help=f"Whose image limits apply: {', '.join(option_names())}.")
 ]
 
+EditsOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Apply a file of edits, as the data page writes it; FILE@17: its version 17."),
+]
+
 
 def open_splits(
-    source: str, *, subset: str | None = None, format: str = "auto", allow_outside: bool = False
+    source: str,
+    *,
+    subset: str | None = None,
+    format: str = "auto",
+    allow_outside: bool = False,
+    edits: str | None = None,
 ) -> dict[str, "Rows"]:
     """
     Raises:
@@ -33,7 +43,7 @@ def open_splits(
 
     names = list_splits(source, format, ReadOptions(subset, allow_outside=allow_outside))
     return {
-        name: load_split(source, split=name, subset=subset, format=format, allow_outside=allow_outside)
+        name: load_split(source, split=name, subset=subset, format=format, allow_outside=allow_outside, edits=edits)
         for name in names
     }
 

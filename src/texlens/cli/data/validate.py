@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from texlens.cli.data.opening import FamilyOption, geometry_for, ignored_files, open_splits, print_ignored
+from texlens.cli.data.opening import EditsOption, FamilyOption, geometry_for, ignored_files, open_splits, print_ignored
 from texlens.cli.shared import Json, message_console, print_json, result_console
 
 FORMAT = "How rows are read; auto looks at the files."
@@ -29,6 +29,7 @@ def validate(
     family: FamilyOption = "qwen3-vl",
     subset: Annotated[str | None, typer.Option(help="The data set's configuration, such as small.")] = None,
     format: Annotated[str, typer.Option(help=FORMAT)] = "auto",
+    edits: EditsOption = None,
     task: Annotated[
         Literal["auto", "latex", "text"], typer.Option(help="Whether answers are LaTeX; auto looks at them.")
     ] = "auto",
@@ -62,7 +63,7 @@ def validate(
     if unknown:
         raise ConfigError(f"--drop {unknown}: no such kind; use one of {', '.join(KINDS)}")
     messages = message_console()
-    splits = open_splits(source, subset=subset, format=format, allow_outside=allow_outside)
+    splits = open_splits(source, subset=subset, format=format, allow_outside=allow_outside, edits=edits)
     options = Options(
         geometry_for(family, min_pixels, max_pixels),
         context=context,

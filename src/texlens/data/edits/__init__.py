@@ -1,0 +1,1 @@
+"""Corrections, exclusions and marks of rows, in a file of their own: the source never changes."""
