@@ -1,9 +1,12 @@
 """Prometheus metrics; each application has a registry of its own."""
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from texlens.inference.scheduling.job import GenerationJob
-from texlens.inference.scheduling.scheduler import RequestScheduler
+if TYPE_CHECKING:
+    from texlens.inference.scheduling.job import GenerationJob
+    from texlens.inference.scheduling.scheduler import RequestScheduler
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -11,7 +14,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 
 class ServerMetrics:
     """Counters that routes and middleware increase, and gauges computed from the scheduler when scraped."""
 
-    def __init__(self, scheduler: RequestScheduler):
+    def __init__(self, scheduler: "RequestScheduler"):
         self.registry = CollectorRegistry()
         self.requests = Counter("texlens_requests", "Requests answered", ["path", "status"], registry=self.registry)
         self.seconds = Histogram(
@@ -28,7 +31,7 @@ class ServerMetrics:
         ):
             Gauge(name, description, registry=self.registry).set_function(value)
 
-    def record_job(self, job: GenerationJob) -> None:
+    def record_job(self, job: "GenerationJob") -> None:
         outcome = job.outcome or "done"
         self.jobs.labels(job.state.stop if outcome == "done" else outcome).inc()
         self.tokens.labels("prompt").inc(len(job.prompt))

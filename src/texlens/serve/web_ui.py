@@ -1,11 +1,6 @@
-"""The web page on a server: its own files by name, and rendering of an edited formula.
+"""The web page on a server: its own files by name, and rendering of an edited formula."""
 
-The files are read once, when the page is added, so no request can name a file of this machine.
-"""
-
-import hashlib
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -19,35 +14,9 @@ from texlens.latex.layout.boxes import Layout
 from texlens.latex.layout.formula import layout
 from texlens.latex.mathml import to_mathml
 from texlens.latex.render.svg import to_svg
+from texlens.serve.assets import Asset, assets_of, missing_asset
 
 MAX_CHARACTERS = 20_000
-_KINDS = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-}
-_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob: data:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    ]
-)
-_HEADERS = {
-    "Content-Security-Policy": _POLICY,
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
 HOSTS = ("127.0.0.1", "localhost")
 """Names by which a browser reaches the page; a host name of another page that resolves to this machine is refused."""
 
@@ -99,7 +68,7 @@ def _router() -> APIRouter:
     @routes.get("/ui/{name:path}")
     async def asset(request: Request, name: str) -> Response:
         requested = assets.get(name)
-        return requested.answer(request) if requested else Response("no such file", 404, _HEADERS, "text/plain")
+        return requested.answer(request) if requested else missing_asset()
 
     @routes.post("/ui/render", response_model=RenderedFormula)
     async def render(formula: Formula) -> Any:
@@ -108,26 +77,6 @@ def _router() -> APIRouter:
     return routes
 
 
-class _Asset:
-    def __init__(self, file: Traversable):
-        self._bytes = file.read_bytes()
-        kind = _KINDS[file.name.rpartition(".")[2]]
-        tag = f'"{hashlib.sha256(self._bytes).hexdigest()[:16]}"'
-        self._headers = {**_HEADERS, "Content-Type": kind, "ETag": tag}
-
-    def answer(self, request: Request) -> Response:
-        if request.headers.get("if-none-match") == self._headers["ETag"]:
-            return Response(status_code=304, headers=self._headers)
-        return Response(self._bytes, headers=self._headers)
-
-
-def _assets() -> dict[str, _Asset]:
+def _assets() -> dict[str, Asset]:
     """By the name after `/ui/`; colors and type are those of the reports."""
-    web = files("texlens.serve") / "web"
-    assets = {"base.css": _Asset(files("texlens.html") / "base.css")}
-    for entry in web.iterdir():
-        inner = entry.iterdir() if entry.is_dir() else [entry]
-        for file in inner:
-            if file.name.rpartition(".")[2] in _KINDS:
-                assets[f"{entry.name}/{file.name}" if entry.is_dir() else file.name] = _Asset(file)
-    return assets
+    return {"base.css": Asset(files("texlens.html") / "base.css"), **assets_of(files("texlens.serve") / "web")}

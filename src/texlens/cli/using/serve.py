@@ -1,6 +1,5 @@
 """`texlens serve`"""
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from texlens.cli.shared import message_console, visible
+from texlens.cli.using.board import is_loopback
 from texlens.core.errors import ConfigError
 
 
@@ -67,7 +67,7 @@ def serve(
     """
     console = message_console()
     key = _key(api_key_env)
-    if key is None and not _is_loopback(host):
+    if key is None and not is_loopback(host):
         console.print(f"anyone who can connect to {host} may use this server; --api-key-env NAME asks for a key")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if vllm_python is not None and engine != "vllm":
@@ -122,15 +122,6 @@ def _key(name: str | None) -> str | None:
     if not os.environ.get(name):
         raise ConfigError(f"--api-key-env {name}: not set in the environment; put the key there")
     return os.environ[name]
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _with_vllm(

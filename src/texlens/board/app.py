@@ -1,0 +1,113 @@
+"""The board's web application: its pages, their routes, and what guards them.
+
+Example:
+    serve(create_app(open_workspace(Path("runs"))), ServeSettings(), bound)
+"""
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.concurrency import run_in_threadpool
+
+from texlens.board.pages.protocol import BoardPage
+from texlens.board.pages.registry import PAGES
+from texlens.board.token_check import TokenCheck
+from texlens.board.workspace import Workspace
+from texlens.core.errors import TexlensError, one_line
+from texlens.core.version import VERSION
+from texlens.html.template import page_environment
+from texlens.serve.assets import HEADERS, Asset, assets_of, missing_asset
+from texlens.serve.errors import ApiError, add_error_handlers
+from texlens.serve.middleware.admission import AdmissionGate
+from texlens.serve.middleware.origin import OriginCheck
+from texlens.serve.middleware.request_limits import RequestLimits
+from texlens.serve.settings import ServeSettings
+from texlens.serve.web_ui import Formula, RenderedFormula, render_formula
+
+SHARED_FILES = (
+    "dom.js",
+    "early.js",
+    "formula.js",
+    "locales.js",
+    "locales/problems.zh.js",
+    "mark.svg",
+    "page.css",
+)
+"""Of `texlens ui`'s page; the board's files are beside them under `/ui/`."""
+
+
+def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> FastAPI:
+    settings = settings or ServeSettings()
+    app = FastAPI(title="TexLens board", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.gate = AdmissionGate()
+    app.state.workspace = workspace
+    add_error_handlers(app)
+    _add_handler_of_user_errors(app)
+    app.include_router(_files())
+    for page in PAGES:
+        app.include_router(_shell(page, workspace))
+        if page.router:
+            app.include_router(page.router(workspace))
+    # the last one added is the first that a request passes
+    app.add_middleware(RequestLimits, settings=settings)  # pyrefly: ignore[bad-argument-type]
+    app.add_middleware(TokenCheck, workspace=workspace)  # pyrefly: ignore[bad-argument-type]
+    app.add_middleware(OriginCheck, hosts=settings.hosts, origins=settings.origins)  # pyrefly: ignore[bad-argument-type]
+    return app
+
+
+def _add_handler_of_user_errors(app: FastAPI) -> None:
+    """What a user can fix is an answer 400 with its one line; the handlers of `serve` know only a server's errors."""
+
+    @app.exception_handler(TexlensError)
+    async def user_error(_: Request, error: TexlensError) -> JSONResponse:
+        return ApiError(400, "bad_request", one_line(error)).response
+
+
+def _files() -> APIRouter:
+    routes = APIRouter()
+    assets = _assets()
+
+    @routes.get("/ui/{name:path}")
+    async def asset(request: Request, name: str) -> Response:
+        requested = assets.get(name)
+        return requested.answer(request) if requested else missing_asset()
+
+    @routes.post("/api/render", response_model=RenderedFormula)
+    async def render(formula: Formula) -> Any:
+        return await run_in_threadpool(render_formula, formula.latex)
+
+    return routes
+
+
+def _assets() -> dict[str, Asset]:
+    shared = assets_of(files("texlens.serve") / "web")
+    assets = {name: shared[name] for name in SHARED_FILES}
+    assets["base.css"] = Asset(files("texlens.html") / "base.css")
+    return assets | assets_of(files("texlens.board") / "web")
+
+
+def _shell(page: BoardPage, workspace: Workspace) -> APIRouter:
+    """The frame that all pages have; a page's script fills it. A token in the URL becomes a cookie."""
+    routes = APIRouter()
+    template = page_environment("texlens.board", "web").get_template("frame.html.jinja")
+
+    @routes.get(page.path)
+    async def shell(request: Request) -> Response:
+        if "token" in request.query_params:
+            return _with_cookie(request, workspace)
+        token = workspace.token if workspace.has_token(request) else ""
+        html = template.render(page=page, pages=PAGES, token=token, folder=str(workspace.folder), version=VERSION)
+        return HTMLResponse(html, headers=HEADERS)
+
+    return routes
+
+
+def _with_cookie(request: Request, workspace: Workspace) -> Response:
+    """The same page without the token, so that it does not stay in the history or in a link that is shared."""
+    target = request.url.remove_query_params("token")
+    response = RedirectResponse(target.path + (f"?{target.query}" if target.query else ""), 303, HEADERS)
+    if workspace.has_token(request):
+        response.set_cookie(workspace.cookie, workspace.token, httponly=True, samesite="lax", path="/")
+    return response

@@ -1,0 +1,1 @@
+"""What the board reads of run folders; nothing here writes into one."""

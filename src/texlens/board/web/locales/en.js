@@ -1,0 +1,3 @@
+import { wordsIn } from "../words.js";
+
+export const en = wordsIn("en");

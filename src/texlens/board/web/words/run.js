@@ -1,0 +1,4 @@
+export const run = {
+  en: { "nav.run": "Run" },
+  zh: { "nav.run": "训练" },
+};
