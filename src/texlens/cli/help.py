@@ -9,12 +9,18 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from texlens.cli.translated_help import TranslatedFormatter
+from texlens.core.language import is_chinese
+
 SHORT_HELP_CHARS = 200
 PROGRAM = "texlens "
 
 
 class HelpCommand(TyperCommand):
     """A command whose examples keep their lines."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _translated_help(self, ctx) if is_chinese() else super().get_help(ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         write_help_text(self.help or "", formatter)
@@ -25,6 +31,9 @@ class HelpGroup(TyperGroup):
 
     topics: Mapping[str, str] = {}
     """Command name -> topic; a subclass sets it."""
+
+    def get_help(self, ctx: Any) -> str:
+        return _translated_help(self, ctx) if is_chinese() else super().get_help(ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         write_help_text(self.help or "", formatter)
@@ -39,6 +48,12 @@ class HelpGroup(TyperGroup):
         for topic, lines in by_topic.items():
             with formatter.section(topic):
                 formatter.write_dl(lines)
+
+
+def _translated_help(command: TyperCommand | TyperGroup, ctx: Any) -> str:
+    formatter = TranslatedFormatter(width=ctx.terminal_width, max_width=ctx.max_content_width)
+    command.format_help(ctx, formatter)
+    return formatter.getvalue().rstrip("\n")
 
 
 def use_help_commands(app: typer.Typer) -> None:

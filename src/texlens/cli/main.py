@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import typer
 
@@ -14,10 +15,11 @@ from texlens.cli.formulas import canonical, render
 from texlens.cli.help import HelpGroup, use_help_commands
 from texlens.cli.measuring import calibrate, compare, evaluate, report, score
 from texlens.cli.training import init, models, plan, recipes, runs, sweep, train
+from texlens.cli.translated_help import CLICK_ERROR, usage_error_text
 from texlens.cli.using import board, doctor, export, push, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
 from texlens.core.errors import Interrupted, TexlensError, one_line
-from texlens.core.language import translated
+from texlens.core.language import is_chinese, translated
 from texlens.core.version import VERSION
 from texlens.training.distributed.launch import RENDEZVOUS
 
@@ -35,6 +37,17 @@ TOPICS: dict[str, tuple[Callable, ...]] = {
 
 
 class TexlensGroup(HelpGroup):
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Typer's, with its usage errors in the language of `TEXLENS_LANG`."""
+        if not (standalone_mode and is_chinese()):
+            return super().main(*args, standalone_mode=standalone_mode, **extra)
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except CLICK_ERROR as error:
+            print(usage_error_text(error), file=sys.stderr)
+            sys.exit(error.exit_code)
+        sys.exit(code or 0)
+
     topics = {command.__name__: topic for topic, commands in TOPICS.items() for command in commands} | {
         "data": "Data and models",
         "models": "Data and models",

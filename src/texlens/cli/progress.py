@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from texlens.core.language import translated
+
 
 @contextmanager
 def row_bar(console: Console, doing: str, rows: int, unit: str = "rows") -> Iterator[Callable[[int], None]]:
@@ -19,10 +21,12 @@ def row_bar(console: Console, doing: str, rows: int, unit: str = "rows") -> Iter
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(doing, total=rows, rate="")
+        task = bar.add_task(translated(doing), total=rows, rate="")
 
         def advance(done: int) -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, advance=done, rate=f"{speed:,.{0 if speed > 10 else 1}f} {unit}/s" if speed else "")
+            bar.update(
+                task, advance=done, rate=f"{speed:,.{0 if speed > 10 else 1}f} {translated(unit)}/s" if speed else ""
+            )
 
         yield advance

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from texlens.core.errors import ConfigError
 from texlens.core.language import translated
@@ -70,7 +71,10 @@ class SafeConsole(Console):
 def _in_language(value: Any) -> Any:
     if isinstance(value, str):
         return translated(value)
+    if isinstance(value, Text):
+        return value if value.spans else Text(translated(value.plain), style=value.style)
     if isinstance(value, Table):
+        value.title, value.caption = _in_language(value.title), _in_language(value.caption)
         for column in value.columns:
             column.header = _in_language(column.header)
         names = value.columns[0] if value.columns else None

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from texlens.config.evaluate import EvaluateSettings
 from texlens.config.run import RunConfig
+from texlens.core.language import translated
 from texlens.core.run_folder import RunFolder
 from texlens.data.sample import Sample
 from texlens.evaluation.evaluation_rows import EvaluationRows
@@ -82,7 +83,9 @@ def _read_together(
     names = " and the ".join(source.name for source in shared)
     began = time.monotonic()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {len(samples)} rows with the {escape(names)}", total=len(samples) * len(shared))
+        task = bar.add_task(
+            translated(f"reading {len(samples)} rows with the {escape(names)}"), total=len(samples) * len(shared)
+        )
         for number, prediction in generated:
             predictions[number].append(prediction)
             bar.advance(task)
@@ -103,7 +106,7 @@ def read_samples(
     order = {sample.id: number for number, sample in enumerate(samples)}
     began = time.monotonic()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"reading {len(samples)} rows with the {escape(name)}", total=len(samples))
+        task = bar.add_task(translated(f"reading {len(samples)} rows with the {escape(name)}"), total=len(samples))
         predictions = []
         for prediction in generated:
             predictions.append(prediction)

@@ -12,6 +12,7 @@ from texlens.config.load import load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_json
+from texlens.core.language import translated
 from texlens.core.run_folder import RunFolder
 from texlens.evaluation.comparison import compare
 from texlens.evaluation.evaluation_rows import EvaluationRows, read_rows
@@ -207,7 +208,7 @@ def _overlap(folder: RunFolder, saved: RunConfig, rows: EvaluationRows, label: s
             return TrainOverlap.from_json(stored["overlap"])
     except (RunError, KeyError, TypeError, AttributeError):
         stored = {}  # a damaged record is computed again
-    with console.status("comparing the rows with train"):
+    with console.status(translated("comparing the rows with train")):
         overlap = train_overlap(saved, rows.samples, len(rows))
     if not overlap.problem:
         write_json(path, {"key": key, "overlap": overlap.to_json()})

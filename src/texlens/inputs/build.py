@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from texlens.config.data import DataSettings
 from texlens.core.errors import ConfigError, DataError
+from texlens.core.language import translated
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows, count_shared_labels, load_split, split_by_label
 from texlens.data.sample import RejectedRow
@@ -132,7 +133,7 @@ def _checked(
 ) -> Checked:
     decode = settings.check == "pixels" or (settings.check == "auto" and len(rows) <= MAX_DECODED_ROWS)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"checking {role} {'images' if decode else 'headers'}", total=len(rows))
+        task = bar.add_task(translated(f"checking {role} {'images' if decode else 'headers'}"), total=len(rows))
         checked = check_rows(
             rows,
             geometry,

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from texlens.cli.data.statistics import Output, Overwrite, Seed, print_statistics
 from texlens.cli.shared import Json, message_console
+from texlens.core.language import translated
 
 
 def synth(
@@ -65,7 +66,7 @@ def synth(
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = message_console()
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("making rows", total=rows)
+            task = bar.add_task(translated("making rows"), total=rows)
             statistics = synthesize(
                 recipe,
                 output,

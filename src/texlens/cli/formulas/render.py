@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from texlens.cli.shared import visible
+from texlens.core.language import translated
 
 
 def render(
@@ -62,5 +63,5 @@ def render(
         from texlens.latex.layout.formula import layout
 
         if missing := layout(text, font=font, display=not inline).missing:
-            typer.echo(visible(missing_note(missing)), err=True)
+            typer.echo(visible(translated(missing_note(missing))), err=True)
     typer.echo(visible(str(out)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import message_console, print_json, visible
 from texlens.core.errors import ConfigError, DataError, one_line
+from texlens.core.language import translated
 from texlens.data.pdf_pages import SUFFIX as PDF_SUFFIX
 from texlens.data.pdf_pages import page_numbers, pdf_pages
 from texlens.data.pdf_regions import cropped, read_regions, region_images
@@ -254,7 +255,7 @@ def write_with(
             read(missing, file)
         rows = [file.rows[image.name] for image in images]
     failed = sum("error" in file.rows[image.name] for image in missing)
-    print(f"{len(missing) - failed} read into {output}, {failed} failed")
+    print(translated(f"{len(missing) - failed} read into {output}, {failed} failed"))
     return _report(rows, output)
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers.trainer_callback import TrainerCallback
 
+from texlens.core.language import translated
 from texlens.training.logging.throughput import ThroughputMeter
 
 
@@ -25,7 +26,9 @@ class ProgressBar(TrainerCallback):
         self._rows, self._tokens = self.throughput.rows, self.throughput.tokens
         if self.console.is_terminal:
             self._bar = _progress(self.console)
-            self._task = self._bar.add_task("training", total=state.max_steps, completed=state.global_step, text="")
+            self._task = self._bar.add_task(
+                translated("training"), total=state.max_steps, completed=state.global_step, text=""
+            )
             self._bar.start()
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -62,7 +65,7 @@ class ProgressBar(TrainerCallback):
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("training"),
+        TextColumn(translated("training")),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}"),
