@@ -80,8 +80,8 @@ def test_a_new_message_without_a_translation_is_found(chinese, tmp_path):
         "    console.print('written:', f'written: {x}')\n"
         "    raise TexlensError(f'{x}: no such sofa; {hint}')\n"
     )
-    found = [message.template for message in Project(tmp_path).messages()]
-    assert untranslated(found) == ["{}: no such sofa; {}", "nobody knows {}", "look behind the sofa"]
+    messages = [message.template for message in Project(tmp_path).messages()]
+    assert untranslated(messages) == ["{}: no such sofa; {}", "nobody knows {}", "look behind the sofa"]
 
 
 def test_a_translated_message_is_one_that_the_program_has(every_template):
