@@ -100,8 +100,8 @@ def test_a_translation_has_as_many_parts_and_is_chinese(file):
 
 
 def test_a_message_has_one_translation():
-    seen: dict[str, str] = {}
+    known: dict[str, str] = {}
     for entry in ENTRIES:
         if not entry.is_heading:
-            assert seen.setdefault(entry.english, entry.chinese) == entry.chinese
+            assert known.setdefault(entry.english, entry.chinese) == entry.chinese
     assert HEADINGS in {file.stem for file in LOCALE.glob("*.txt")}
