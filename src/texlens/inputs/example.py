@@ -36,6 +36,9 @@ class Example:
     Where features of images are kept, `keys` has each image's key and `features` what is kept of it, [K, V, D], or
     None; only images without have patches.
 
+    An example of several branches (`inputs.branches`) has `branch_starts`, where each begins in `input_ids`: what is
+    before the first is the prefix that all share, without labels.
+
     Example:
         input_ids = [ <image>, <image>, Read,  x, ^, 2, <|im_end|>]
         labels    = [    -100,    -100, -100,  x, ^, 2, <|im_end|>]
@@ -49,6 +52,7 @@ class Example:
     more_grids: tuple[tuple[int, int, int], ...] = ()
     keys: tuple[str, ...] = ()
     features: tuple["Tensor | None", ...] = ()
+    branch_starts: tuple[int, ...] = ()
 
     @property
     def grids(self) -> tuple[tuple[int, int, int], ...]:

@@ -8,6 +8,7 @@ Made of numpy in the loader's workers, so that the training step computes no pos
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from jaxtyping import Int, Int32
 from torch import Tensor
 
 from texlens.core.labels import IGNORE_INDEX
+from texlens.inputs.branches import segment_bounds
 from texlens.inputs.example import Example
 
 Pack = dict[str, Any]
@@ -44,6 +46,14 @@ table_index    int64 [P, 4]    the four nearest positions in the tower's table, 
 table_weight   float32 [P, 4]
 rows           list of str     the ids of the examples
 tokens         int             without padding
+
+Where an example has branches (`inputs.branches`), segments are prefixes, branches and plain examples, then the padding:
+
+segment_ends   int32 [G + 1]   their bounds
+prefix_starts  int32 [G]       the tokens before a segment that it attends to; as many as `prefix_ends` minus this
+prefix_ends    int32 [G]
+group_ends     int32 [G]       the end of the last token that attends to a segment: its own, or its last branch's
+longest_segment, longest_prefix  int
 
 What the tower reads (patches to table_weight) is of the images that came without features; where all came with them
 it is not there.
@@ -95,7 +105,10 @@ def build_pack(examples: Sequence[Example], spec: PackSpec) -> Pack:
     """The examples, in their order, as one pack. Their patches must be raw (uint8)."""
     pack: Pack = {"rows": [example.sample_id for example in examples]}
     bucket = spec.bucket
-    if bucket and (sum(map(len, examples)) >= bucket.most_tokens or any(example.features for example in examples)):
+    if bucket and (
+        sum(map(len, examples)) >= bucket.most_tokens
+        or any(example.features or example.branch_starts for example in examples)
+    ):
         bucket = None
     if bucket:
         spec = replace(spec, token_multiple=bucket.tokens, patch_multiple=bucket.patches)
@@ -109,8 +122,12 @@ def build_pack(examples: Sequence[Example], spec: PackSpec) -> Pack:
 def mrope_positions(example: Example, image_token_id: int, merge: int) -> Int32[np.ndarray, "3 T"]:
     """Positions [3, T] of one example: text counts on in all three, an image in rows and columns from where it stands.
 
+    Each branch counts on from the end of the prefix, as if it were alone.
+
     Source: Qwen2-VL (arXiv:2409.12191), as transformers' `get_rope_index` lays stills.
     """
+    if getattr(example, "branch_starts", ()):
+        return _branch_positions(example, image_token_id, merge)
     ids = np.asarray(example.input_ids)
     positions = np.empty((3, len(ids)), np.int32)
     is_image = ids == image_token_id
@@ -128,6 +145,16 @@ def mrope_positions(example: Example, image_token_id: int, merge: int) -> Int32[
         positions[1, start:end] = at + np.repeat(np.arange(rows), columns)
         positions[2, start:end] = at + np.tile(np.arange(columns), rows)
         at += max(rows, columns)
+    return positions
+
+
+def _branch_positions(example: Example, image_token_id: int, merge: int) -> Int32[np.ndarray, "3 T"]:
+    first, second = (*example.branch_starts, len(example))[:2]
+    start_of_rest = replace(example, input_ids=example.input_ids[:second], branch_starts=())
+    positions = np.empty((3, len(example)), np.int32)
+    positions[:, :second] = mrope_positions(start_of_rest, image_token_id, merge)
+    for start, end in pairwise((*example.branch_starts, len(example))):
+        positions[:, start:end] = positions[0, first] + np.arange(end - start)
     return positions
 
 
@@ -189,7 +216,7 @@ def _text(examples: Sequence[Example], spec: PackSpec, spare: int = 0) -> Pack:
         "labels": torch.from_numpy(labels[rows + 1]),
         "image_rows": torch.from_numpy(np.flatnonzero(ids == spec.image_token_id)),
         "tokens": int(total),
-    }
+    } | segment_bounds(examples, ends, padded)
 
 
 def _vision(examples: Sequence[Example], spec: PackSpec, least_patches: int = 0) -> Pack:

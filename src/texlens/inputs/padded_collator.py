@@ -13,6 +13,7 @@ from torch import Tensor
 from texlens.core.errors import DataError
 from texlens.core.labels import IGNORE_INDEX
 from texlens.data.sample import RejectedRow
+from texlens.inputs.branches import separate
 from texlens.inputs.example import Example
 
 
@@ -27,7 +28,7 @@ class Collator:
         mm_token_type_ids = [[1, 0, 0], [1, 0, 0]]
         pixel_values      = float32 [P, C],  image_grid_thw = [I, 3]
 
-    Rows that could not be decoded come as `RejectedRow`s; they are passed on as a list under `rejected`, a key that is
+    Branches of an example become rows of their own. Rows that could not be decoded come as `RejectedRow`s; they are passed on as a list under `rejected`, a key that is
     there only when one was. `dummy_example` is used where a batch has no other row: it has no label, so it adds
     nothing to a loss that is summed over labels.
     """
@@ -46,6 +47,7 @@ class Collator:
         rejected = [item for item in items if isinstance(item, RejectedRow)]
         if not examples:
             examples = [self._dummy_example(rejected)]
+        examples = [row for example in examples for row in separate(example)]
         batch: dict = self._tokens(examples)
         batch["image_grid_thw"] = torch.tensor([grid for example in examples for grid in example.grids])
         patches = [example.patches for example in examples if example.patches is not None]

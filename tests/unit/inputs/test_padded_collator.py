@@ -4,6 +4,7 @@ import torch
 
 from texlens.core.errors import DataError
 from texlens.data.sample import RejectedRow
+from texlens.inputs.branches import share_prefix
 from texlens.inputs.example import Example
 from texlens.inputs.padded_collator import Collator
 
@@ -33,6 +34,14 @@ def test_a_batch_is_padded_on_the_left_for_generation():
     assert batch["input_ids"].tolist() == [[0, 9, 7], [9, 5, 6]]
     assert batch["attention_mask"].tolist() == [[0, 1, 1], [1, 1, 1]]
     assert batch["labels"].tolist() == [[-100, -100, 7], [-100, 5, 6]]
+
+
+def test_branches_are_rows_of_their_own():
+    shared = share_prefix([example([9, 5, 6], [-100, -100, 6]), example([9, 5, 7, 8], [-100, -100, 7, 8])], 9)
+    batch = Collator(pad_token_id=0, image_token_id=9)([shared, SHORT])
+    assert batch["input_ids"].tolist() == [[9, 5, 6, 0], [9, 5, 7, 8], [9, 7, 0, 0]]
+    assert batch["labels"].tolist() == [[-100, -100, 6, -100], [-100, -100, 7, 8], [-100, 7, -100, -100]]
+    assert batch["pixel_values"].shape == (12, 6)
 
 
 def test_padding_that_is_also_the_end_token_hides_no_label():

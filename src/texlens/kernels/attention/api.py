@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from texlens.kernels.attention.prefixes import Prefixes
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.backends import Registry, runs_triton
 
@@ -33,10 +34,12 @@ class AttentionKernels(Protocol):
         *,
         causal: bool,
         extra_columns: int = 0,
+        prefixes: Prefixes | None = None,
     ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "G T H//G"]]:
         """The attention output, and log2 of the sum of exp(score) over the keys of each row.
 
-        The output is the left part of a tensor [T, H D + extra_columns], whose other columns are not written.
+        The output is the left part of a tensor [T, H D + extra_columns], whose other columns are not written. With
+        `prefixes`, of the same bounds and causal, segments attend to their prefixes too.
         """
         ...
 
@@ -51,6 +54,7 @@ class AttentionKernels(Protocol):
         cu_seqlens: Int[Tensor, " bounds"],
         *,
         causal: bool,
+        prefixes: Prefixes | None = None,
     ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "T G D"], Float[Tensor, "T G D"]]:
         """Gradients of query, key and value; `output` and `log_sums` are what `forward` returned."""
         ...
@@ -83,9 +87,17 @@ def attend(
 
     On a GPU our Triton kernels, where they run and `triton` (None: `backends.TRITON_ENABLED`) allows it, else torch's
     varlen attention in one launch; on a CPU segments padded side by side through `scaled_dot_product_attention`.
+    Segments with prefixes are padded on a GPU without Triton too.
+
+    Raises:
+        ValueError: prefixes without `causal`.
     """
+    if segments.prefixes is not None and not causal:
+        raise ValueError("segments that share a prefix attend causally")
     if (kernels := triton_attention(query.device, triton)) is not None:
         return _Attend.apply(kernels, query, key, value, segments, causal)
+    if segments.prefixes is not None:
+        return _attend_branches(query, key, value, segments.prefixes)
     if segments.padded_index is None or segments.is_token is None:
         assert varlen is not None
         options: dict[str, Any] = (CAUSAL if causal else {}) | (GROUPED if query.shape[1] != key.shape[1] else {})
@@ -101,17 +113,39 @@ def attend(
     return output.transpose(1, 2).flatten(0, 1)[segments.token_index]
 
 
+def _attend_branches(query: Tensor, key: Tensor, value: Tensor, prefixes: Prefixes) -> Tensor:
+    padded = prefixes.padded
+    rows = (
+        _filled(query, padded.query_index, padded.is_query),
+        _filled(key, padded.key_index, padded.is_key),
+        _filled(value, padded.key_index, padded.is_key),
+    )
+    output = functional.scaled_dot_product_attention(
+        *rows, attn_mask=padded.mask, enable_gqa=query.shape[1] != key.shape[1]
+    )
+    return output.transpose(1, 2).flatten(0, 1)[padded.token_index]
+
+
+def _filled(x: Tensor, index: Tensor, is_token: Tensor) -> Tensor:
+    """[S, heads, places, D] with zeros where there is no token, so that other segments' numbers are in no product."""
+    rows = x[index]
+    return torch.where(is_token[..., None, None], rows, torch.zeros_like(rows)).transpose(1, 2)
+
+
 class _Attend(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels, query, key, value, segments, causal):
-        output, log_sums = kernels.forward(query, key, value, segments.cu_seqlens, causal=causal)
+        output, log_sums = kernels.forward(
+            query, key, value, segments.cu_seqlens, causal=causal, **segments.kernel_options
+        )
         ctx.save_for_backward(query, key, value, output, log_sums)
         ctx.kernels, ctx.segments, ctx.causal = kernels, segments, causal
         return output
 
     @staticmethod
     def backward(ctx, grad):  # pyrefly: ignore[bad-override]
-        grads = ctx.kernels.backward(grad, *ctx.saved_tensors, ctx.segments.cu_seqlens, causal=ctx.causal)
+        options = ctx.segments.kernel_options
+        grads = ctx.kernels.backward(grad, *ctx.saved_tensors, ctx.segments.cu_seqlens, causal=ctx.causal, **options)
         return None, *grads, None, None
 
 

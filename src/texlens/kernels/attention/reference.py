@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from texlens.kernels.attention.prefixes import Prefixes
+
 
 def attend_reference(
     query: Float[Tensor, "T H D"],
@@ -25,4 +27,21 @@ def attend_reference(
         if causal:
             scores = scores.masked_fill(torch.ones_like(scores, dtype=torch.bool).triu(1), float("-inf"))
         outputs.append(torch.einsum("hqk,khd->qhd", scores.float().softmax(-1).to(value.dtype), value[start:end]))
+    return torch.cat(outputs)
+
+
+def attend_branches_reference(
+    query: Float[Tensor, "T H D"],
+    key: Float[Tensor, "T G D"],
+    value: Float[Tensor, "T G D"],
+    prefixes: Prefixes,
+) -> Float[Tensor, "T H D"]:
+    """Causal attention of each segment together with its prefix, as if the two were alone."""
+    outputs = []
+    bounds = (*prefixes.cu_seqlens[:-1], *prefixes.cu_seqlens[1:])
+    starts, ends = bounds[: len(bounds) // 2], bounds[len(bounds) // 2 :]
+    for start, end, before, until in zip(starts, ends, prefixes.starts, prefixes.ends, strict=True):
+        row = [torch.cat([part[before:until], part[start:end]]) for part in (query, key, value)]
+        whole = torch.tensor([0, len(row[0])])
+        outputs.append(attend_reference(*row, whole, causal=True)[until - before :])
     return torch.cat(outputs)

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from texlens.kernels.attention.prefixes import Prefixes
+
 _MIN_MAX_SEQLEN = 512
 
 
@@ -22,6 +24,7 @@ class Segments:
         padded_index: the token at each place of the segments padded to M; a GPU does not need it.
         token_index: the places, counted through all padded segments, that hold a token.
         is_token: whether a place of the padded segments holds a token.
+        prefixes: where segments share prefixes; they have a padded form of their own.
     """
 
     cu_seqlens: Int[Tensor, " bounds"]
@@ -29,6 +32,17 @@ class Segments:
     padded_index: Int[Tensor, "S M"] | None = None
     token_index: Int[Tensor, " T"] | None = None
     is_token: Bool[Tensor, "S M"] | None = None
+    prefixes: Prefixes | None = None
+
+    @property
+    def kernel_options(self) -> dict[str, Prefixes]:
+        """Keyword arguments of the attention kernels."""
+        return {} if self.prefixes is None else {"prefixes": self.prefixes}
+
+
+def branched_segments(prefixes: Prefixes) -> Segments:
+    """Segments of which some share a prefix."""
+    return Segments(prefixes.cu_seqlens, prefixes.longest, prefixes=prefixes)
 
 
 def make_segments(cu_seqlens: Int[Tensor, " bounds"], longest: int) -> Segments:

@@ -14,6 +14,7 @@ import triton
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from texlens.kernels.attention.prefixes import Prefixes
 from texlens.kernels.attention.triton_kernels import forward_kernel, grad_keys_values_kernel, grad_queries_kernel
 
 
@@ -48,6 +49,7 @@ def forward(
     *,
     causal: bool,
     extra_columns: int = 0,
+    prefixes: Prefixes | None = None,
     tiles: AttentionTile | None = None,
 ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "G T H//G"]]:
     """softmax(q k / sqrt(D)) v within each segment.
@@ -56,6 +58,7 @@ def forward(
         query, key, value: tokens may be strided (parts of a wider product), heads must be contiguous.
         cu_seqlens: int32 [S + 1], ascending from 0 to at most T; segments may be empty.
         extra_columns: the output is the left part of a tensor [T, H D + extra_columns]; the rest is not written.
+        prefixes: of the same bounds; segments attend to their prefixes too. Causal only.
 
     Returns:
         the attention output, and log2 of the sum of exp(score) over the keys of each row, which `backward` needs. Both
@@ -64,11 +67,11 @@ def forward(
     query, key, value = _contiguous_heads(query), _contiguous_heads(key), _contiguous_heads(value)
     tokens, heads, width = query.shape
     output = query.new_empty(tokens, heads * width + extra_columns)[:, : heads * width].unflatten(1, (heads, width))
-    tiles = tiles or choose_tiles("forward", query, causal)
-    shape = _Shape.of(query, key, cu_seqlens)
+    tiles = tiles or choose_tiles("forward", query, causal, prefixed=prefixes is not None)
+    shape = _Shape.of(query, key, cu_seqlens, prefixes)
     log_sums = torch.empty(key.shape[1], tokens, shape.group, dtype=torch.float32, device=query.device)
     forward_kernel[(shape.tiles(tiles.rows // shape.group), key.shape[1])](
-        query, key, value, output, log_sums, cu_seqlens, shape.segments, tokens,
+        query, key, value, output, log_sums, cu_seqlens, *shape.prefix_bounds, shape.segments, tokens,
         query.stride(0), key.stride(0), value.stride(0), output.stride(0), width**-0.5,
         **shape.constants, CAUSAL=causal, **tiles.keywords(),
     )  # fmt: skip
@@ -85,6 +88,7 @@ def backward(
     cu_seqlens: Int[Tensor, " bounds"],
     *,
     causal: bool,
+    prefixes: Prefixes | None = None,
     query_tiles: AttentionTile | None = None,
     key_tiles: AttentionTile | None = None,
 ) -> tuple[Float[Tensor, "T H D"], Float[Tensor, "T G D"], Float[Tensor, "T G D"]]:
@@ -92,10 +96,10 @@ def backward(
     query, key, value = _contiguous_heads(query), _contiguous_heads(key), _contiguous_heads(value)
     grad, output = _contiguous_heads(grad.to(query.dtype)), _contiguous_heads(output)
     dquery, delta = grad_queries(
-        grad, query, key, value, output, log_sums, cu_seqlens, causal=causal, tiles=query_tiles
+        grad, query, key, value, output, log_sums, cu_seqlens, causal=causal, prefixes=prefixes, tiles=query_tiles
     )
     dkey, dvalue = grad_keys_values(
-        grad, query, key, value, delta, log_sums, cu_seqlens, causal=causal, tiles=key_tiles
+        grad, query, key, value, delta, log_sums, cu_seqlens, causal=causal, prefixes=prefixes, tiles=key_tiles
     )
     return dquery, dkey, dvalue
 
@@ -110,15 +114,17 @@ def grad_queries(
     cu_seqlens: Tensor,
     *,
     causal: bool,
+    prefixes: Prefixes | None = None,
     tiles: AttentionTile | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The gradient of `query`, and `delta`: the sum of grad x output over the width of each head."""
     tokens, heads, width = query.shape
     dquery, delta = query.new_empty(tokens, heads, width), torch.empty_like(log_sums)
-    tiles = tiles or choose_tiles("queries", query, causal)
-    shape = _Shape.of(query, key, cu_seqlens)
+    tiles = tiles or choose_tiles("queries", query, causal, prefixed=prefixes is not None)
+    shape = _Shape.of(query, key, cu_seqlens, prefixes)
     grad_queries_kernel[(shape.tiles(tiles.rows // shape.group), key.shape[1])](
-        grad, query, key, value, output, log_sums, delta, dquery, cu_seqlens, shape.segments, tokens,
+        grad, query, key, value, output, log_sums, delta, dquery, cu_seqlens,
+        *shape.prefix_bounds, shape.segments, tokens,
         grad.stride(0), query.stride(0), key.stride(0), value.stride(0), output.stride(0), width**-0.5,
         **shape.constants, CAUSAL=causal, **tiles.keywords(),
     )  # fmt: skip
@@ -135,26 +141,28 @@ def grad_keys_values(
     cu_seqlens: Tensor,
     *,
     causal: bool,
+    prefixes: Prefixes | None = None,
     tiles: AttentionTile | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Gradients of `key` and `value`; `delta` is what `grad_queries` returned."""
     tokens, groups, width = key.shape
     dkey, dvalue = key.new_empty(tokens, groups, width), value.new_empty(tokens, groups, width)
-    tiles = tiles or choose_tiles("keys", query, causal)
-    shape = _Shape.of(query, key, cu_seqlens)
+    tiles = tiles or choose_tiles("keys", query, causal, prefixed=prefixes is not None)
+    shape = _Shape.of(query, key, cu_seqlens, prefixes)
     grad_keys_values_kernel[(shape.tiles(tiles.keys), groups)](
-        grad, query, key, value, log_sums, delta, dkey, dvalue, cu_seqlens, shape.segments, tokens,
+        grad, query, key, value, log_sums, delta, dkey, dvalue, cu_seqlens, shape.group_ends, shape.segments, tokens,
         grad.stride(0), query.stride(0), key.stride(0), value.stride(0), width**-0.5,
         **shape.constants, CAUSAL=causal, **tiles.keywords(),
     )  # fmt: skip
     return dkey, dvalue
 
 
-def choose_tiles(part: str, query: Tensor, causal: bool) -> AttentionTile:
-    """Tile sizes of a kernel; `part` is forward, queries or keys."""
+def choose_tiles(part: str, query: Tensor, causal: bool, *, prefixed: bool = False) -> AttentionTile:
+    """Tile sizes of a kernel; `part` is forward, queries or keys. Addresses of prefixes take registers of their own."""
     if query.dtype == torch.float32:
         return AttentionTile(32, 32, 4, 1)
-    return _TILES[part, "narrow" if query.shape[2] <= 64 else "wide", causal]
+    tiles = _TILES[part, "narrow" if query.shape[2] <= 64 else "wide", causal]
+    return tiles._replace(registers=None) if prefixed else tiles
 
 
 _TILES = {
@@ -178,15 +186,22 @@ class _Shape(NamedTuple):
     tokens: int
     segments: int
     group: int
+    prefix_bounds: tuple[Tensor, Tensor]
+    group_ends: Tensor
     constants: dict[str, int]
 
     @classmethod
-    def of(cls, query: Tensor, key: Tensor, cu_seqlens: Tensor) -> "_Shape":
+    def of(cls, query: Tensor, key: Tensor, cu_seqlens: Tensor, prefixes: Prefixes | None) -> "_Shape":
+        """Without prefixes their places hold the bounds, which are not read."""
         tokens, heads, width = query.shape
         group, bounds = heads // key.shape[1], len(cu_seqlens)
         padded = max(16, triton.next_power_of_2(width))
-        constants = {"HEADS": heads, "GROUP": group, "WIDTH": width, "PADDED": padded}
-        return cls(tokens, bounds - 1, group, {**constants, "BOUNDS": triton.next_power_of_2(bounds)})
+        constants = {"HEADS": heads, "GROUP": group, "WIDTH": width, "PADDED": padded, "PREFIXED": prefixes is not None}
+        starts, ends, group_ends = (
+            (prefixes.starts, prefixes.ends, prefixes.group_ends) if prefixes else (cu_seqlens,) * 3
+        )
+        constants["BOUNDS"] = triton.next_power_of_2(bounds)
+        return cls(tokens, bounds - 1, group, (starts, ends), group_ends, constants)
 
     def tiles(self, positions: int) -> int:
         """An upper bound of the tiles of all segments and of the tokens after them."""

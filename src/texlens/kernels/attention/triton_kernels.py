@@ -8,6 +8,10 @@ runs give equal numbers.
 Each kernel has one loop over tiles, which runs at least once, and masks inside it. Accumulators that pass from one loop
 to the next, such as one for unmasked tiles, can make ptxas serialize the products: a third slower, reported only by
 its `-v` (C7515). Online softmax: Dao 2023, arXiv:2307.08691.
+
+With PREFIXED a segment's keys are those of its prefix followed by its own, one virtual run of `before + length` keys:
+only the addresses of keys differ. All branches follow their prefix in the sequence, so the queries of a prefix's keys
+are one run too, up to the end of the group.
 """
 
 import triton
@@ -59,6 +63,12 @@ def _row_offsets(row, column, stride, GROUP: tl.constexpr, WIDTH: tl.constexpr):
 
 
 @triton.jit
+def _key_tokens(key_index, start, prefix_start, before):
+    """The tokens of virtual keys: of the prefix, then of the segment."""
+    return tl.where(key_index < before, prefix_start + key_index, start + key_index - before)
+
+
+@triton.jit
 def _mask_scores(
     x, fill, offset, key_index, position, length, unmasked_keys,
     KEYS: tl.constexpr, CAUSAL: tl.constexpr, BRANCH: tl.constexpr,
@@ -74,11 +84,11 @@ def _mask_scores(
 
 @triton.jit(do_not_specialize=["segments", "tokens"])
 def forward_kernel(
-    query, key, value, output, log_sums, cu_seqlens, segments, tokens,
+    query, key, value, output, log_sums, cu_seqlens, prefix_starts, prefix_ends, segments, tokens,
     query_stride: tl.constexpr, key_stride: tl.constexpr, value_stride: tl.constexpr,
     output_stride: tl.constexpr, softmax_scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, BOUNDS: tl.constexpr,
-    CAUSAL: tl.constexpr, BRANCH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+    CAUSAL: tl.constexpr, BRANCH: tl.constexpr, PREFIXED: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
     POSITIONS: tl.constexpr = ROWS // GROUP
     tile = tl.num_programs(0) - 1 - tl.program_id(0)
@@ -99,8 +109,16 @@ def forward_kernel(
         return
     query += (start + first_position) * query_stride + group * GROUP * WIDTH
     q = _load_tile(query + _row_offsets(row, column, query_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED)
-    key += start * key_stride + group * WIDTH
-    value += start * value_stride + group * WIDTH
+    key += group * WIDTH
+    value += group * WIDTH
+    before, prefix_start = 0, start
+    if PREFIXED:
+        prefix_start = tl.load(prefix_starts + segment).to(tl.int64)
+        before = tl.load(prefix_ends + segment) - tl.load(prefix_starts + segment)
+    else:
+        key += start * key_stride
+        value += start * value_stride
+    length, first_position = before + length, before + first_position
     key_offsets = (key_index * key_stride)[:, None] + column[None, :]
     value_offsets = (key_index * value_stride)[:, None] + column[None, :]
     scale = softmax_scale * LOG2_E
@@ -111,7 +129,11 @@ def forward_kernel(
         last_key, unmasked_keys = tl.minimum(first_position + POSITIONS, length), first_position + 1
     for offset in range(0, last_key, KEYS):
         is_key = key_index < length - offset
-        k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
+        if PREFIXED:
+            token = _key_tokens(offset + key_index, start, prefix_start, before)[:, None]
+            k = _load_tile(key + token * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
+        else:
+            k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
         scores = _scores(q, k)
         scores = _mask_scores(
             scores, float("-inf"), offset, key_index, position, length, unmasked_keys, KEYS, CAUSAL, BRANCH
@@ -119,7 +141,10 @@ def forward_kernel(
         new_max = tl.maximum(row_max, tl.max(scores, 1) * scale)
         weights = tl.exp2(scores * scale - new_max[:, None])
         correction = tl.exp2(row_max - new_max)
-        v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
+        if PREFIXED:
+            v = _load_tile(value + token * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
+        else:
+            v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
         accumulator = tl.dot(weights.to(v.dtype), v, accumulator * correction[:, None], input_precision="ieee")
         row_sum = row_sum * correction + tl.sum(weights, 1)
         row_max = new_max
@@ -129,11 +154,11 @@ def forward_kernel(
 
 @triton.jit(do_not_specialize=["segments", "tokens"])
 def grad_queries_kernel(
-    grad, query, key, value, output, log_sums, delta, dquery, cu_seqlens, segments, tokens,
+    grad, query, key, value, output, log_sums, delta, dquery, cu_seqlens, prefix_starts, prefix_ends, segments, tokens,
     grad_stride: tl.constexpr, query_stride: tl.constexpr, key_stride: tl.constexpr, value_stride: tl.constexpr,
     output_stride: tl.constexpr, softmax_scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, BOUNDS: tl.constexpr,
-    CAUSAL: tl.constexpr, BRANCH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+    CAUSAL: tl.constexpr, BRANCH: tl.constexpr, PREFIXED: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
     POSITIONS: tl.constexpr = ROWS // GROUP
     tile = tl.num_programs(0) - 1 - tl.program_id(0)
@@ -163,8 +188,16 @@ def grad_queries_kernel(
     log_sum = tl.load(log_sums + row_base + row, is_row, other=0.0)
     row_delta = tl.sum(do.to(tl.float32) * accumulator.to(tl.float32), 1)
     tl.store(delta + row_base + row, row_delta, is_row)
-    key += start * key_stride + group * WIDTH
-    value += start * value_stride + group * WIDTH
+    key += group * WIDTH
+    value += group * WIDTH
+    before, prefix_start = 0, start
+    if PREFIXED:
+        prefix_start = tl.load(prefix_starts + segment).to(tl.int64)
+        before = tl.load(prefix_ends + segment) - tl.load(prefix_starts + segment)
+    else:
+        key += start * key_stride
+        value += start * value_stride
+    length, first_position = before + length, before + first_position
     key_offsets = (key_index * key_stride)[:, None] + column[None, :]
     value_offsets = (key_index * value_stride)[:, None] + column[None, :]
     scale = softmax_scale * LOG2_E
@@ -174,8 +207,13 @@ def grad_queries_kernel(
         last_key, unmasked_keys = tl.minimum(first_position + POSITIONS, length), first_position + 1
     for offset in range(0, last_key, KEYS):
         is_key = key_index < length - offset
-        k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
-        v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
+        if PREFIXED:
+            token = _key_tokens(offset + key_index, start, prefix_start, before)[:, None]
+            k = _load_tile(key + token * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            v = _load_tile(value + token * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
+        else:
+            k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
+            v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
         weights = tl.exp2(_scores(q, k) * scale - log_sum[:, None])
         weights = _mask_scores(weights, 0.0, offset, key_index, position, length, unmasked_keys, KEYS, CAUSAL, BRANCH)
         grad_scores = weights * (_scores(do, v) - row_delta[:, None])
@@ -185,11 +223,11 @@ def grad_queries_kernel(
 
 @triton.jit(do_not_specialize=["segments", "tokens"])
 def grad_keys_values_kernel(
-    grad, query, key, value, log_sums, delta, dkey, dvalue, cu_seqlens, segments, tokens,
+    grad, query, key, value, log_sums, delta, dkey, dvalue, cu_seqlens, group_ends, segments, tokens,
     grad_stride: tl.constexpr, query_stride: tl.constexpr, key_stride: tl.constexpr, value_stride: tl.constexpr,
     softmax_scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, BOUNDS: tl.constexpr,
-    CAUSAL: tl.constexpr, BRANCH: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
+    CAUSAL: tl.constexpr, BRANCH: tl.constexpr, PREFIXED: tl.constexpr, ROWS: tl.constexpr, KEYS: tl.constexpr,
 ):  # fmt: skip
     POSITIONS: tl.constexpr = ROWS // GROUP
     GROUPS: tl.constexpr = HEADS // GROUP
@@ -224,8 +262,11 @@ def grad_keys_values_kernel(
     log_sums += row_base
     delta += row_base
     scale = softmax_scale * LOG2_E
-    for offset in range(first_query, length, POSITIONS):
-        is_row = _is_valid_row(row, length - offset, ROWS, GROUP)
+    last_query = length
+    if PREFIXED:
+        last_query = (tl.load(group_ends + segment) - start).to(tl.int32)
+    for offset in range(first_query, last_query, POSITIONS):
+        is_row = _is_valid_row(row, last_query - offset, ROWS, GROUP)
         q = _load_tile(query + offset * query_stride + query_offsets, is_row, column, WIDTH, PADDED)
         log_sum = tl.load(log_sums + offset * GROUP + row, is_row, other=0.0)
         do = _load_tile(grad + offset * grad_stride + grad_offsets, is_row, column, WIDTH, PADDED)

@@ -182,11 +182,17 @@ def attend_with_backward(
     query, key and value from that of the output, [T, H, W]."""
     if (kernels := triton_attention(query.device)) is not None:
         attn_out, log_sums = kernels.forward(
-            query, key, value, segments.cu_seqlens, causal=causal, extra_columns=extra_columns
+            query,
+            key,
+            value,
+            segments.cu_seqlens,
+            causal=causal,
+            extra_columns=extra_columns,
+            **segments.kernel_options,
         )
         saved = query, key, value, attn_out, log_sums, segments.cu_seqlens
         return with_extra_columns(attn_out.flatten(1), extra_columns), lambda grad: kernels.backward(
-            grad, *saved, causal=causal
+            grad, *saved, causal=causal, **segments.kernel_options
         )
     with torch.enable_grad():
         query, key, value = (part.detach().requires_grad_() for part in (query, key, value))

@@ -29,8 +29,11 @@ class DeltaRule(Protocol):
         log_decay: Float[Tensor, "T H"],
         beta: Float[Tensor, "T H"],
         cu_seqlens: Int[Tensor, " bounds"],
+        *,
+        initial_states: Float[Tensor, "S H X Y"] | None = None,
     ) -> tuple[Float[Tensor, "T H Y"], Float[Tensor, "S H X Y"]]:
-        """Outputs, with autograd, and the state at the end of each segment, float32."""
+        """Outputs and the state at the end of each segment, float32, both with autograd; segments begin in
+        `initial_states`, or in empty ones."""
         ...
 
 

@@ -8,7 +8,14 @@ from torch import Tensor
 
 
 def delta_rule(
-    query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor, beta: Tensor, cu_seqlens: Tensor
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor,
+    beta: Tensor,
+    cu_seqlens: Tensor,
+    *,
+    initial_states: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """See `api.DeltaRule.delta_rule`."""
     output, states = chunk_gated_delta_rule(
@@ -17,6 +24,7 @@ def delta_rule(
         value[None],
         g=log_decay[None],
         beta=beta[None],
+        initial_state=initial_states,
         output_final_state=True,
         use_qk_l2norm_in_kernel=True,
         cu_seqlens=cu_seqlens,

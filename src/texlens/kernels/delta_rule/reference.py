@@ -30,8 +30,10 @@ def delta_rule(
     cu_seqlens: Int[Tensor, " bounds"],
     *,
     chunk: int = CHUNK,
+    initial_states: Float[Tensor, "S H X Y"] | None = None,
 ) -> tuple[Float[Tensor, "T H Y"], Float[Tensor, "S H X Y"]]:
-    """The outputs, with autograd, and the state at the end of each segment; each segment begins with an empty state.
+    """The outputs and the state at the end of each segment, with autograd; segments begin in `initial_states`, or in
+    empty ones.
 
     Args:
         log_decay: at most 0. Each key head serves H / K value heads that follow each other.
@@ -59,6 +61,7 @@ def delta_rule(
         written_NHCY,
         erased_NHCX,
         decay_NHC[..., -1].exp()[..., None, None],
+        initial_states,
     )
     output_THY = output_NHCY.transpose(1, 2).flatten(0, 1)[chunks.flat_index]
     return output_THY.to(value.dtype), states
@@ -117,10 +120,11 @@ def _solve(system: Tensor, *right: Tensor) -> tuple[Tensor, ...]:
     return solved.split(widths, -1)
 
 
-def _scan(chunks: Chunks, query, scores, key, written, erased, decay) -> tuple[Tensor, Tensor]:
+def _scan(chunks: Chunks, query, scores, key, written, erased, decay, states: Tensor | None) -> tuple[Tensor, Tensor]:
     """Outputs [N, H, C, Y] and final states [S, H, X, Y]: one step for each number of chunk, all segments together."""
     heads, width_x, width_y = key.shape[1], key.shape[-1], written.shape[-1]
-    states = written.new_zeros(len(chunks.counts), heads, width_x, width_y)
+    if states is None:
+        states = written.new_zeros(len(chunks.counts), heads, width_x, width_y)
     outputs, order = [], []
     for step in range(chunks.longest):
         active = chunks.segments_at(step)

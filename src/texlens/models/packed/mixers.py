@@ -14,9 +14,11 @@ from torch.nn import functional
 
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments
+from texlens.kernels.causal_conv.branches import branched_causal_conv
 from texlens.kernels.causal_conv.reference import causal_conv, offsets_of
 from texlens.kernels.decoder_layer.reference import rotate
 from texlens.kernels.delta_rule.api import delta_rule_kernels
+from texlens.kernels.delta_rule.branches import branched_delta_rule
 from texlens.models.families import family_of_text
 
 
@@ -59,9 +61,12 @@ class DeltaNet:
 
     def __call__(self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> Tensor:
         mixed, gate, beta, decay = y.split(self.widths, -1)
+        rule, rates = delta_rule_kernels(y.device), self.rates(beta, decay)
+        if segments.prefixes is not None:
+            mixed = branched_causal_conv(mixed, self.kernel, segments.prefixes)
+            return self.gated(branched_delta_rule(rule, *self.heads(mixed), *rates, segments.prefixes), gate)
         mixed = causal_conv(mixed, self.kernel, offsets_of(segments.cu_seqlens, len(y)))
-        rule = delta_rule_kernels(y.device).delta_rule
-        output, _ = rule(*self.heads(mixed), *self.rates(beta, decay), segments.cu_seqlens)
+        output, _ = rule.delta_rule(*self.heads(mixed), *rates, segments.cu_seqlens)
         return self.gated(output, gate)
 
     @property

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from texlens.kernels.attention.api import attend
-from texlens.kernels.attention.segments import Segments, make_segments
+from texlens.kernels.attention.prefixes import Prefixes
+from texlens.kernels.attention.segments import Segments, branched_segments, make_segments
 from texlens.kernels.decoder_layer.layer import Layer, decoder_layer
 from texlens.kernels.decoder_layer.reference import Heads, after_attention, rms_norm, rotate, split_heads_norm_rope
 from texlens.kernels.elementwise.backend import BACKENDS
@@ -298,4 +299,8 @@ class ModuleLayer:
 
 
 def text_segments(pack: dict) -> Segments:
+    """The segments of a pack's tokens: its examples, or where some share a prefix, prefixes and branches."""
+    if "segment_ends" in pack:
+        bounds = (pack[name] for name in ("segment_ends", "prefix_starts", "prefix_ends", "group_ends"))
+        return branched_segments(Prefixes(*bounds, pack["longest_segment"], pack["longest_prefix"]))
     return make_segments(pack["text_ends"], pack["longest_text"])

@@ -44,7 +44,21 @@ def _part(pack: Pack, rows: tuple[int, int], image_tokens: tuple[int, int], unit
         "label_count": int(chosen.sum()),
         "new_images": [],
     }
-    return part | _vision_part(pack, image_tokens, unit)
+    return part | _segments_part(pack, start, stop) | _vision_part(pack, image_tokens, unit)
+
+
+def _segments_part(pack: Pack, start: int, stop: int) -> Pack:
+    """The prefixes and branches within [start, stop], and an empty segment of padding."""
+    if "segment_ends" not in pack:
+        return {}
+    begins = pack["segment_ends"][:-1]
+    inside = (begins >= start) & (begins < stop)
+    length = pack["segment_ends"].new_tensor([stop - start])
+    part: Pack = {
+        name: torch.cat([pack[name][inside] - start, length]) for name in ("prefix_starts", "prefix_ends", "group_ends")
+    }
+    longest = {name: pack[name] for name in ("longest_segment", "longest_prefix")}
+    return part | longest | {"segment_ends": _bounds(pack["segment_ends"], start, stop)}
 
 
 def _vision_part(pack: Pack, image_tokens: tuple[int, int], unit: int) -> Pack:

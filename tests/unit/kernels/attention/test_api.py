@@ -3,11 +3,12 @@ import itertools
 import pytest
 import torch
 
+from tests.unit.kernels.attention.branched import prefixes_of, tokens_of
 from texlens.kernels import backends
 from texlens.kernels.attention import api
 from texlens.kernels.attention.api import attend
-from texlens.kernels.attention.reference import attend_reference
-from texlens.kernels.attention.segments import make_segments
+from texlens.kernels.attention.reference import attend_branches_reference, attend_reference
+from texlens.kernels.attention.segments import branched_segments, make_segments
 
 
 def random_tensors(length: int, heads: int = 4, groups: int = 2, width: int = 8) -> list[torch.Tensor]:
@@ -32,6 +33,34 @@ def test_a_poisoned_neighbor_changes_nothing():
     for tensor in (query, key, value):
         tensor[5:] = 1e4
     assert torch.equal(attend(query, key, value, segments, causal=True)[:5], before[:5])
+
+
+def test_branches_attend_to_prefix_and_themselves_and_gradients_add_up():
+    prefixes = prefixes_of()
+    trained = [tensor.requires_grad_() for tensor in random_tensors(tokens_of())]
+    output = attend(*trained, branched_segments(prefixes), causal=True)
+    expected = attend_branches_reference(*trained, prefixes)
+    torch.testing.assert_close(output, expected, atol=1e-6, rtol=1e-5)
+    weight = torch.linspace(-1, 1, output.numel()).view_as(output)
+    grads, others = (torch.autograd.grad((y * weight).sum(), trained, retain_graph=True) for y in (output, expected))
+    for grad, other in zip(grads, others, strict=True):
+        torch.testing.assert_close(grad, other, atol=1e-6, rtol=1e-5)
+
+
+def test_a_poisoned_branch_changes_its_siblings_in_nothing():
+    segments, tensors = branched_segments(prefixes_of()), random_tensors(tokens_of())
+    before = attend(*tensors, segments, causal=True)
+    for tensor in tensors:
+        tensor[8:9] = torch.nan  # the second of three branches
+    after = attend(*tensors, segments, causal=True)
+    assert torch.equal(after[:8], before[:8])
+    assert torch.equal(after[9:], before[9:])
+    assert after[8].isnan().all()
+
+
+def test_prefixes_without_a_causal_mask_are_an_error():
+    with pytest.raises(ValueError, match="causally"):
+        attend(*random_tensors(tokens_of()), branched_segments(prefixes_of()), causal=False)
 
 
 class FakeKernels:

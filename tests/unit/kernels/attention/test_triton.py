@@ -7,9 +7,10 @@ import os
 import pytest
 import torch
 
-from texlens.kernels.attention.reference import attend_reference
+from tests.unit.kernels.attention.branched import ROWS, prefixes_of, tokens_of
+from texlens.kernels.attention.reference import attend_branches_reference, attend_reference
 from texlens.kernels.attention.segments import make_segments
-from texlens.kernels.decoder_layer import layer
+from texlens.kernels.decoder_layer.attention_half import attend_with_backward
 
 interpreted = os.environ.get("TRITON_INTERPRET") == "1"
 can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
@@ -99,7 +100,8 @@ def test_layer_takes_output_with_extra_columns_without_a_copy(monkeypatch):
         "forward",
         lambda *tensors, **options: outputs.append(forward(*tensors, **options)) or outputs[0],
     )
-    attn_out, _ = layer._attend(*random_tensor(24, 4, 2, 16)[:3], make_segments(bounds([0, 17, 24]), 17), 8)
+    segments = make_segments(bounds([0, 17, 24]), 17)
+    attn_out, _ = attend_with_backward(*random_tensor(24, 4, 2, 16)[:3], segments, 8, causal=True)
     assert attn_out.shape == (24, 4 * 16 + 8)
     assert attn_out.data_ptr() == outputs[0][0].data_ptr()
     assert torch.equal(attn_out[:, :64], outputs[0][0].flatten(1))
@@ -140,6 +142,46 @@ def test_large_scores_do_not_overflow():
     results = run(query, key, value, grad, bounds([0, 20, 37]), True, SMALL)
     for tensor, other in zip(results, expected(query, key, value, grad, bounds([0, 20, 37]), True), strict=True):
         torch.testing.assert_close(tensor, other, atol=1e-3, rtol=1e-3)
+
+
+def run_branches(query, key, value, grad, prefixes, tiles):
+    options = {"causal": True, "prefixes": prefixes}
+    attn_out, log_sums = triton_attention.forward(query, key, value, prefixes.cu_seqlens, tiles=tiles, **options)
+    grads = triton_attention.backward(
+        grad, query, key, value, attn_out, log_sums, prefixes.cu_seqlens, query_tiles=tiles, key_tiles=tiles, **options
+    )
+    return [attn_out, *grads]
+
+
+@pytest.mark.parametrize("tiles", [TALL, BRANCH])
+@pytest.mark.parametrize(
+    ("heads", "groups", "width", "rows"),
+    [
+        (4, 1, 32, ROWS),
+        (3, 1, 16, [(37, [5, 20, 1]), (3, [])]),
+        (2, 2, 72, [(1, [40, 2]), (18, [])]),
+        (4, 2, 16, [(16, [16, 16]), (16, []), (40, [33]), (0, [])]),
+    ],
+)
+def test_branches_equal_the_reference_with_gradients(tiles, heads, groups, width, rows):
+    tensors, prefixes = random_tensor(tokens_of(rows), heads, groups, width), prefixes_of(rows, DEVICE)
+    results = run_branches(*tensors, prefixes, tiles)
+    trained = [tensor.detach().clone().requires_grad_() for tensor in tensors[:3]]
+    output = attend_branches_reference(*trained, prefixes)
+    others = [output, *torch.autograd.grad(output, trained, tensors[3])]
+    for name, tensor, other in zip(("output", "query", "key", "value"), results, others, strict=True):
+        torch.testing.assert_close(tensor, other, atol=1e-4, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_poisoned_branch_changes_its_siblings_in_nothing():
+    tensors, prefixes = random_tensor(tokens_of(), 4, 2, 16), prefixes_of(device=DEVICE)
+    before = run_branches(*tensors, prefixes, BRANCH)
+    for tensor in tensors:
+        tensor[8:9] = torch.nan  # the second of three branches
+    after = run_branches(*tensors, prefixes, BRANCH)
+    for tensor, other in zip(after, before, strict=True):
+        assert torch.equal(tensor[9:], other[9:])
+        assert torch.equal(tensor[5:8], other[5:8])
 
 
 @pytest.mark.gpu

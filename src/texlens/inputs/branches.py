@@ -1,0 +1,127 @@
+"""Examples of one image that share their prefix: merged to one example of several branches, and divided again.
+
+# L = labels, T = tokens, S = segments
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise, takewhile
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from texlens.core.errors import DataError
+from texlens.core.labels import IGNORE_INDEX
+from texlens.inputs.example import Example
+
+
+def share_prefix(examples: Sequence[Example], image_token_id: int) -> Example:
+    """One example with the common prefix once and the rest of each example as a branch.
+
+    The prefix is the longest run of token ids that all begin with, cut before the token that predicts the first label
+    of any: so each label is predicted within its own branch.
+
+    Args:
+        examples: of the same images; patches, features and the id are the first's. A single one comes back as it is.
+
+    Example:
+        input_ids [7, 7, 1, 20, 2] and [7, 7, 1, 30, 31, 2], labels from the fourth token on:
+        [7, 7, 1, 20, 2, 1, 30, 31, 2] with branch_starts (2, 5)
+
+    Raises:
+        DataError: images differ, or one is not within the common prefix, as where prompts differ before it.
+    """
+    first, *others = examples
+    if not others:
+        return first
+    if any(example.branch_starts for example in examples):
+        raise ValueError("an example that has branches can't become one")
+    length = min(_common_length(examples), *(_first_label(example) - 1 for example in examples))
+    images = [sum(token == image_token_id for token in example.input_ids) for example in examples]
+    if any(example.grids != first.grids for example in others) or len(set(images)) > 1:
+        raise DataError("questions about different images; put them into rows of their own")
+    if sum(token == image_token_id for token in first.input_ids[:length]) != images[0]:
+        raise DataError("questions that differ before the image; leave <image> out of them, or use rows of their own")
+    ids, labels, starts = first.input_ids[:length], [IGNORE_INDEX] * length, []
+    for example in examples:
+        starts.append(len(ids))
+        ids = ids + example.input_ids[length:]
+        labels = labels + example.labels[length:]
+    return replace(first, input_ids=ids, labels=labels, branch_starts=tuple(starts))
+
+
+def separate(example: Example) -> list[Example]:
+    """A plain example for each branch, prefix and images included; a plain example alone."""
+    if not example.branch_starts:
+        return [example]
+    prefix = example.branch_starts[0]
+    return [
+        replace(
+            example,
+            input_ids=example.input_ids[:prefix] + example.input_ids[start:end],
+            labels=example.labels[:prefix] + example.labels[start:end],
+            branch_starts=(),
+        )
+        for start, end in pairwise((*example.branch_starts, len(example)))
+    ]
+
+
+def answers_of_labels(pack: dict) -> Int[Tensor, " L"]:
+    """The number of the answer that each label of a pack belongs to, counted over its examples and their branches."""
+    rows = pack["label_rows"]
+    if "segment_ends" not in pack:
+        return torch.searchsorted(pack["text_ends"][1:-1].contiguous(), rows.int(), right=True)
+    segment = torch.searchsorted(pack["segment_ends"][1:-1].contiguous(), rows.int(), right=True)
+    return (_is_answer(pack).cumsum(0) - 1)[segment]
+
+
+def answer_count(pack: dict) -> int:
+    """Answers of a pack: one a plain example, one a branch."""
+    return int(_is_answer(pack).sum()) if "segment_ends" in pack else len(pack["rows"])
+
+
+def segment_bounds(examples: Sequence[Example], ends: np.ndarray, padded: int) -> dict:
+    """What a pack says of its prefixes (see `Pack`); empty if no example has branches.
+
+    Args:
+        ends: bounds of the examples.
+        padded: tokens of the pack, padding included.
+    """
+    if not any(example.branch_starts for example in examples):
+        return {}
+    bounds, starts, until, group_ends = [0], [], [], []
+    for example, start, end in zip(examples, ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+        branches = [start + at for at in example.branch_starts]
+        cuts = [*branches, end]
+        bounds += cuts
+        starts += [start] * len(cuts)
+        until += [start] + [branches[0]] * len(branches) if branches else [start]
+        group_ends += [end, *cuts[1:]]
+    bounds += [padded]
+    numbers = {
+        "segment_ends": bounds,
+        "prefix_starts": [*starts, bounds[-2]],
+        "prefix_ends": [*until, bounds[-2]],
+        "group_ends": [*group_ends, padded],
+    }
+    tensors = {name: torch.tensor(values, dtype=torch.int32) for name, values in numbers.items()}
+    return tensors | {
+        "longest_segment": max(end - start for start, end in pairwise(bounds)),
+        "longest_prefix": max(end - start for start, end in zip(starts, until, strict=True)),
+    }
+
+
+def _is_answer(pack: dict) -> Tensor:
+    """[S - 1]: whether a segment is an answer's, not a prefix; without the padding."""
+    return (pack["group_ends"] == pack["segment_ends"][1:])[:-1]
+
+
+def _common_length(examples: Sequence[Example]) -> int:
+    columns = zip(*(example.input_ids for example in examples), strict=False)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+def _first_label(example: Example) -> int:
+    return next((at for at, label in enumerate(example.labels) if label != IGNORE_INDEX), len(example))
