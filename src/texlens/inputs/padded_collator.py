@@ -28,9 +28,9 @@ class Collator:
         mm_token_type_ids = [[1, 0, 0], [1, 0, 0]]
         pixel_values      = float32 [P, C],  image_grid_thw = [I, 3]
 
-    Branches of an example become rows of their own. Rows that could not be decoded come as `RejectedRow`s; they are passed on as a list under `rejected`, a key that is
-    there only when one was. `dummy_example` is used where a batch has no other row: it has no label, so it adds
-    nothing to a loss that is summed over labels.
+    Branches of an example become rows of their own. Rows that could not be decoded come as `RejectedRow`s; they are
+    passed on as a list under `rejected`, a key that is there only when one was. `dummy_example` is used where a batch
+    has no other row: it has no label, so it adds nothing to a loss that is summed over labels.
     """
 
     pad_token_id: int
