@@ -41,7 +41,6 @@ def attend_branches_reference(
     bounds = (*prefixes.cu_seqlens[:-1], *prefixes.cu_seqlens[1:])
     starts, ends = bounds[: len(bounds) // 2], bounds[len(bounds) // 2 :]
     for start, end, before, until in zip(starts, ends, prefixes.starts, prefixes.ends, strict=True):
-        row = [torch.cat([part[before:until], part[start:end]]) for part in (query, key, value)]
-        whole = torch.tensor([0, len(row[0])])
-        outputs.append(attend_reference(*row, whole, causal=True)[until - before :])
+        q, k, v = (torch.cat([part[before:until], part[start:end]]) for part in (query, key, value))
+        outputs.append(attend_reference(q, k, v, torch.tensor([0, len(q)]), causal=True)[until - before :])
     return torch.cat(outputs)

@@ -129,9 +129,10 @@ def forward_kernel(
         last_key, unmasked_keys = tl.minimum(first_position + POSITIONS, length), first_position + 1
     for offset in range(0, last_key, KEYS):
         is_key = key_index < length - offset
+        token = offset + key_index
         if PREFIXED:
-            token = _key_tokens(offset + key_index, start, prefix_start, before)[:, None]
-            k = _load_tile(key + token * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            token = _key_tokens(token, start, prefix_start, before)
+            k = _load_tile(key + token[:, None] * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
         else:
             k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
         scores = _scores(q, k)
@@ -142,7 +143,7 @@ def forward_kernel(
         weights = tl.exp2(scores * scale - new_max[:, None])
         correction = tl.exp2(row_max - new_max)
         if PREFIXED:
-            v = _load_tile(value + token * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            v = _load_tile(value + token[:, None] * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
         else:
             v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
         accumulator = tl.dot(weights.to(v.dtype), v, accumulator * correction[:, None], input_precision="ieee")
@@ -207,10 +208,11 @@ def grad_queries_kernel(
         last_key, unmasked_keys = tl.minimum(first_position + POSITIONS, length), first_position + 1
     for offset in range(0, last_key, KEYS):
         is_key = key_index < length - offset
+        token = offset + key_index
         if PREFIXED:
-            token = _key_tokens(offset + key_index, start, prefix_start, before)[:, None]
-            k = _load_tile(key + token * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
-            v = _load_tile(value + token * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            token = _key_tokens(token, start, prefix_start, before)
+            k = _load_tile(key + token[:, None] * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            v = _load_tile(value + token[:, None] * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
         else:
             k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
             v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)

@@ -21,13 +21,14 @@ def branched_delta_rule(
     prefixes: Prefixes,
 ) -> Float[Tensor, "T H Y"]:
     """As `DeltaRule.delta_rule` of each branch together with its prefix."""
-    passes, inputs = prefixes.passes, (query, key, value, log_decay, beta)
-    of_roots, states = rule.delta_rule(*(part.index_select(0, passes.roots) for part in inputs), passes.root_bounds)
-    of_branches, _ = rule.delta_rule(
-        *(part.index_select(0, passes.branches) for part in inputs),
-        passes.branch_bounds,
-        initial_states=states.index_select(0, passes.root_of),
-    )
+    passes = prefixes.passes
+
+    def run(tokens: Tensor, bounds: Tensor, states: Tensor | None) -> tuple[Tensor, Tensor]:
+        parts = [part.index_select(0, tokens) for part in (query, key, value, log_decay, beta)]
+        return rule.delta_rule(parts[0], parts[1], parts[2], parts[3], parts[4], bounds, initial_states=states)
+
+    of_roots, states = run(passes.roots, passes.root_bounds, None)
+    of_branches, _ = run(passes.branches, passes.branch_bounds, states.index_select(0, passes.root_of))
     return (
         of_roots.new_empty(value.shape)
         .index_copy(0, passes.roots, of_roots)

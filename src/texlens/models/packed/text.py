@@ -301,6 +301,13 @@ class ModuleLayer:
 def text_segments(pack: dict) -> Segments:
     """The segments of a pack's tokens: its examples, or where some share a prefix, prefixes and branches."""
     if "segment_ends" in pack:
-        bounds = (pack[name] for name in ("segment_ends", "prefix_starts", "prefix_ends", "group_ends"))
-        return branched_segments(Prefixes(*bounds, pack["longest_segment"], pack["longest_prefix"]))
+        prefixes = Prefixes(
+            pack["segment_ends"],
+            pack["prefix_starts"],
+            pack["prefix_ends"],
+            pack["group_ends"],
+            pack["longest_segment"],
+            pack["longest_prefix"],
+        )
+        return branched_segments(prefixes)
     return make_segments(pack["text_ends"], pack["longest_text"])
