@@ -99,17 +99,18 @@ def _padded(prefixes: Prefixes) -> PaddedBranches:
     starts, ends = prefixes.cu_seqlens[:-1].long(), prefixes.cu_seqlens[1:].long()
     device = starts.device
     last = (ends[-1:] - 1).clamp(min=0)
-    own, before = (torch.arange(count, device=device) for count in (prefixes.longest, prefixes.longest_prefix))
-    is_query = own < (ends - starts)[:, None]
-    is_prefix = before < (prefixes.ends - prefixes.starts)[:, None]
-    query_index = torch.minimum(starts[:, None] + own, last)
-    prefix_index = torch.minimum(prefixes.starts.long()[:, None] + before, last)
-    causal = own <= own[:, None]
-    mask = torch.cat(
-        [is_prefix[:, None].expand(-1, len(own), -1), causal.expand(len(starts), -1, -1)], -1
-    )  # padded queries attend to themselves, so that no row is without a key
+    places, prefix_places = (
+        torch.arange(count, device=device) for count in (prefixes.longest, prefixes.longest_prefix)
+    )
+    is_query = places < (ends - starts)[:, None]
+    is_prefix = prefix_places < (prefixes.ends - prefixes.starts)[:, None]
+    query_index = torch.minimum(starts[:, None] + places, last)
+    prefix_index = torch.minimum(prefixes.starts.long()[:, None] + prefix_places, last)
+    causal = places <= places[:, None]
+    # Padded queries attend to themselves, so that no row is without a key.
+    mask = torch.cat([is_prefix[:, None].expand(-1, len(places), -1), causal.expand(len(starts), -1, -1)], -1)
     segment = torch.repeat_interleave(ends - starts)
-    token_index = segment * len(own) + torch.arange(len(segment), device=device) - starts[segment]
+    token_index = segment * len(places) + torch.arange(len(segment), device=device) - starts[segment]
     return PaddedBranches(
         query_index,
         torch.cat([prefix_index, query_index], 1),
