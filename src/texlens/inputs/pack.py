@@ -17,7 +17,7 @@ from jaxtyping import Int, Int32
 from torch import Tensor
 
 from texlens.core.labels import IGNORE_INDEX
-from texlens.inputs.branches import segment_bounds
+from texlens.inputs.branches.segments import segment_bounds
 from texlens.inputs.example import Example
 
 Pack = dict[str, Any]

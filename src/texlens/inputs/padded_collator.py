@@ -13,7 +13,7 @@ from torch import Tensor
 from texlens.core.errors import DataError
 from texlens.core.labels import IGNORE_INDEX
 from texlens.data.sample import RejectedRow
-from texlens.inputs.branches import separate
+from texlens.inputs.branches.share_prefix import separate
 from texlens.inputs.example import Example
 
 

@@ -4,7 +4,7 @@ import torch
 
 from texlens.core.errors import DataError
 from texlens.data.sample import RejectedRow
-from texlens.inputs.branches import share_prefix
+from texlens.inputs.branches.share_prefix import share_prefix
 from texlens.inputs.example import Example
 from texlens.inputs.padded_collator import Collator
 

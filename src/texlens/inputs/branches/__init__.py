@@ -1,0 +1,1 @@
+"""Several answers that share one image: examples of branches, and the segments of their packs."""
