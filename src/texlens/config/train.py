@@ -65,7 +65,7 @@ class LoggingSettings(Settings):
     tags: tuple[str, ...] = ()
     """Tags of the run in the trackers."""
     pictures: int = Field(8, ge=0)
-    """Validation rows (of generation_rows) that trackers show as pictures with reference and prediction."""
+    """Validation rows (of generation_rows) that trackers and `samples/` show with picture, reference and prediction."""
 
 
 class ComputeSettings(Settings):

@@ -6,6 +6,8 @@ environment.json   versions, machine, commit
 data.json          rows in = rows kept + rows rejected, with reasons; fingerprint
 metrics.jsonl      one line per measurement
 loss.png
+log.txt            what the training reported, with times
+samples/           the first validation rows as read at each validation, with pictures
 checkpoints/checkpoint-N/
 adapter/           the best adapter so far, as PEFT saves it, with texlens.json
 predictions/LABEL.SYSTEM.jsonl, and what made them in LABEL.SYSTEM.json
@@ -22,11 +24,12 @@ import glob
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from texlens.core.errors import RunError
 from texlens.core.files import write_json, write_text
@@ -34,6 +37,8 @@ from texlens.core.locks import try_lock
 
 MANIFEST = "run.json"
 CONFIG = "config.yaml"
+LOCK_TRIES = 5
+LOCK_WAIT_S = 0.02
 
 
 class RunFolder:
@@ -47,6 +52,8 @@ class RunFolder:
         self.adapter = path / "adapter"
         self.report = path / "report.html"
         self.loss_plot = path / "loss.png"
+        self.log = path / "log.txt"
+        self.samples = path / "samples"
 
     def predictions(self, label: str, system: str) -> Path:
         return self.path / "predictions" / f"{label}.{system}.jsonl"
@@ -146,6 +153,13 @@ class RunFolder:
         except OSError:
             return False
 
+    @property
+    def process(self) -> int | None:
+        """The number of the process that works in the folder, or None."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.path / ".lock").read_text()) if self.is_locked else None
+        return None
+
     def check_exists(self) -> None:
         """
         Raises:
@@ -215,7 +229,7 @@ class RunFolder:
             RunError: another process holds it.
         """
         with (self.path / ".lock").open("a+") as file:
-            if not try_lock(file):
+            if not _lock_patiently(file):
                 file.seek(0)
                 raise RunError(f"{self.path}: in use by process {file.read().strip() or '?'}; wait for it or stop it")
             file.truncate(0)
@@ -235,6 +249,15 @@ def list_runs(output: Path) -> list[RunFolder]:
             return ""
 
     return sorted(runs, key=created)
+
+
+def _lock_patiently(file: IO[str]) -> bool:
+    """Another process that asks for the run's state (`is_locked`) holds the lock for less than a millisecond."""
+    for _ in range(LOCK_TRIES):
+        if try_lock(file):
+            return True
+        time.sleep(LOCK_WAIT_S)
+    return False
 
 
 def _umask() -> int:

@@ -31,6 +31,9 @@ from texlens.training.logging.expert_utilization import ExpertUtilizationLog
 from texlens.training.logging.loss_plot import loss_image
 from texlens.training.logging.metrics_log import MetricsLog
 from texlens.training.logging.progress import ProgressBar
+from texlens.training.logging.progress_record import ProgressRecord
+from texlens.training.logging.run_log import RunLog
+from texlens.training.logging.sample_readings import SampleReadings
 from texlens.training.logging.throughput import ThroughputMeter
 from texlens.training.optimizer_groups import GroupLearningRates
 from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationObserver, ValidationOptions
@@ -64,8 +67,22 @@ class TrainContext:
         rows = {role: check.usable.fingerprint for role, check in checks.items()}
         return origin_of(self.config, self.prepared.base.fingerprint, rows)
 
+    @cached_property
+    def log(self) -> RunLog:
+        return RunLog(self.folder.log)
+
+    def record(self, message: object) -> None:
+        """A line in the run folder's log; only the main process writes there."""
+        if self.distributed.is_main:
+            self.log.write(message)
+
+    def report(self, message: str) -> None:
+        self.console.print(message, markup=False)
+        self.record(message)
+
     def warn(self, message: str) -> None:
         self.console.print(message, style="yellow", markup=False)
+        self.record(message)
 
 
 def build_trainer(
@@ -183,8 +200,11 @@ def _callbacks(
     patience = run.config.train.validation.early_stopping_patience
     callbacks: list[TrainerCallback] = [
         MetricsLog(run.folder.metrics, throughput),
-        ProgressBar(throughput, run.console),
+        ProgressRecord(run.folder),
+        ProgressBar(throughput, run.console, run.record),
     ]
+    if readings and run.config.train.logging.pictures:
+        callbacks.append(SampleReadings(run.folder.samples, readings, run.config.train.logging.pictures))
     if balance:
         callbacks.append(ExpertUtilizationLog(run.folder.metrics, balance, run.distributed))
     if run.config.train.logging.trackers:
@@ -212,7 +232,7 @@ def _tracker_log(run: TrainContext, readings: "ReadRows | None", test_rows: "Rea
         (lambda: readings.pictures(settings.pictures)) if readings else list,
         lambda: test_rows.pictures(settings.pictures),
         lambda: loss_image(run.folder.history()),
-        run.console.print,
+        run.report,
     )
 
 

@@ -36,7 +36,7 @@ def find_start(run: TrainContext, accept_changes: bool) -> Start:
     """
     checkpoint = latest_complete(run.folder.checkpoints, run.warn)
     if checkpoint is None:
-        run.console.print("no checkpoint yet: starting from the first step")
+        run.report("no checkpoint yet: starting from the first step")
         return Start()
     before = Origin.read(checkpoint)
     if before is None:

@@ -90,7 +90,7 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
 def _run_trainer(run: TrainContext, trainer: TexlensTrainer, start: Start, stop: StopRequest) -> float:
     """Trains, or restores the weights of a training that had ended; returns the mean loss."""
     if start.finished and start.checkpoint:
-        run.console.print(f"{start.checkpoint.name} is the end of the training: nothing is left to train")
+        run.report(f"{start.checkpoint.name} is the end of the training: nothing is left to train")
         return trainer.restore(start.checkpoint)
     graceful = graceful_sigterm() if run.distributed.is_distributed else nullcontext()
     with graceful, stop.listening(run.warn):
@@ -147,9 +147,7 @@ def _build_model(run: TrainContext, *, initialize: bool) -> Any:
     description = describe(model)
     _update(run, model=description)
     if not_fp8 := description.get("kept_in_16_bits"):
-        run.console.print(
-            f"note: no fp8 for {len(not_fp8)} layers whose widths are no multiples of 16 ({not_fp8[0]}, …)"
-        )
+        run.report(f"note: no fp8 for {len(not_fp8)} layers whose widths are no multiples of 16 ({not_fp8[0]}, …)")
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
     if initialize:
         _set_initial_weights(run, adapted)
@@ -167,7 +165,7 @@ def _set_initial_weights(run: TrainContext, adapted: Any) -> None:
         initialize_adapter(adapted, run.config, run.prepared.base, run.prepared.splits.train)
         return
     restore(adapted, folder)
-    run.console.print(f"going on from the adapter in {folder}", markup=False)
+    run.report(f"going on from the adapter in {folder}")
     _update(run, adapter_from={"path": str(folder), "sha256": sha256_of(folder / WEIGHTS)})
 
 

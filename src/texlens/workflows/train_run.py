@@ -1,7 +1,8 @@
 """One training from settings to a finished run folder: prepare, create or open the folder, lock it, train."""
 
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ def start_run(
         context.broadcast(lambda: RunFolder.create(Path(config.output), config.name, dump_config(config)).path)
     )
     with folder.locked() if context.is_main else nullcontext():
-        return TrainedRun(config, folder, train(TrainContext(config, prepared, folder, console, context)))
+        run = TrainContext(config, prepared, folder, console, context)
+        with _recorded(run):
+            return TrainedRun(config, folder, train(run))
 
 
 def _with_pinned_edits(config: RunConfig) -> RunConfig:
@@ -89,5 +92,19 @@ def resume_run(
     with folder.locked() if context.is_main else nullcontext():
         prepared = prepare(config, console, with_test=with_test, context=context)
         run = TrainContext(config, prepared, folder, console, context)
-        training = train(run, resume=True, accept_changes=accept_changes)
+        with _recorded(run):
+            training = train(run, resume=True, accept_changes=accept_changes)
     return TrainedRun(config, folder, training)
+
+
+@contextmanager
+def _recorded(run: TrainContext) -> Iterator[None]:
+    """Begin, end and failure of a training in the run folder's log."""
+    run.record(f"training on {run.config.model.path} with {run.config.data.path}, process {os.getpid()}")
+    try:
+        yield
+    except Exception as error:
+        if run.folder.path.is_dir():
+            run.record(f"failed: {type(error).__name__}: {error}")
+        raise
+    run.record("training ended")

@@ -4,7 +4,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
-from texlens.board.runs.metrics_file import last_rows
+from texlens.board.runs.appended_file import last_rows
 from texlens.config.load import load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.errors import TexlensError

@@ -6,6 +6,7 @@ from pathlib import Path
 from transformers.trainer_callback import TrainerCallback
 
 from texlens.core.errors import RunError
+from texlens.training.logging.gpu_sensors import gpu_sensors
 from texlens.training.logging.throughput import ThroughputMeter
 
 STEP_MEASUREMENTS = ("loss", "grad_norm", "learning_rate")
@@ -36,7 +37,7 @@ class MetricsLog(TrainerCallback):
         if not row or not state.is_world_process_zero:
             return
         if "loss" in row:
-            row |= self.throughput.measure()
+            row |= self.throughput.measure() | gpu_sensors()
         append_line(self.path, {"step": state.global_step, "epoch": round(state.epoch or 0.0, 4), **row})
 
     def on_evaluate(self, args, state, control, **kwargs):

@@ -1,6 +1,7 @@
 """Progress in the terminal: a bar, or a line per measurement where the output is no terminal."""
 
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -11,10 +12,10 @@ from texlens.training.logging.throughput import ThroughputMeter
 
 
 class ProgressBar(TrainerCallback):
-    """Loss, rates, memory and time left."""
+    """Loss, rates, memory and time left; `log` gets the same as lines."""
 
-    def __init__(self, throughput: ThroughputMeter, console: Console):
-        self.throughput, self.console = throughput, console
+    def __init__(self, throughput: ThroughputMeter, console: Console, log: Callable[[str], None] = lambda line: None):
+        self.throughput, self.console, self._log = throughput, console, log
         self._bar: Progress | None = None
         self._text = ""
 
@@ -40,13 +41,17 @@ class ProgressBar(TrainerCallback):
         if not state.is_world_process_zero or not {"loss", "eval_loss"} & logs.keys():
             return
         if "eval_loss" in logs:
-            self.console.print(f"step {state.global_step}: validation loss {logs['eval_loss']:.4f}{_scores(logs)}")
+            line = f"step {state.global_step}: validation loss {logs['eval_loss']:.4f}{_scores(logs)}"
+            self.console.print(line)
+            self._log(line)
             return
         self._text = f"loss {logs['loss']:.4f}  {self._rates()}"
+        seconds = (time.monotonic() - self._start_time) * (state.max_steps - state.global_step)
+        seconds /= max(state.global_step - self._first_step, 1)
+        line = f"step {state.global_step}/{state.max_steps}  {self._text}  left {seconds:.0f} s"
+        self._log(line)
         if not self._bar:
-            seconds = (time.monotonic() - self._start_time) * (state.max_steps - state.global_step)
-            seconds /= max(state.global_step - self._first_step, 1)
-            self.console.print(f"step {state.global_step}/{state.max_steps}  {self._text}  left {seconds:.0f} s")
+            self.console.print(line)
 
     def on_train_end(self, args, state, control, **kwargs):
         self.close()

@@ -1,4 +1,4 @@
-"""metrics.jsonl read in parts: what was appended since a position, and the last lines.
+"""Files that a training appends to (metrics.jsonl, log.txt): what is new since a position, and the last lines.
 
 A resumed training cuts the lines after its checkpoint off. A position therefore records the bytes before it, and
 reading starts again where they have changed.
@@ -12,6 +12,8 @@ from typing import Any
 
 _CHECKED_BYTES = 256
 _TAIL_BYTES = 16_384
+MAX_BYTES = 20_000_000
+"""Of one answer; a training writes about 150 bytes a measurement."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +39,40 @@ class Position:
 
 
 @dataclass(frozen=True)
-class NewRows:
-    """`is_restart`: the rows are all rows, and what was read before is out of date."""
+class NewPart:
+    """Complete lines after a position. `is_restart`: they are all lines, and what was read before is out of date."""
 
-    rows: list[dict[str, Any]]
+    data: bytes
     position: Position
     is_restart: bool
 
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Of JSON lines; a damaged line is left out, and NaN or Inf, which JSON can't hold, is None."""
+        return _parsed(self.data)
 
-def rows_since(path: Path, position: Position) -> NewRows:
-    """Complete lines after the position; a last line that is being written is left for the next call."""
+    @property
+    def lines(self) -> list[str]:
+        return self.data.decode("utf-8", errors="replace").split("\n")[:-1]
+
+
+def part_since(path: Path, position: Position, max_bytes: int = MAX_BYTES) -> NewPart:
+    """Lines after the position, the last `max_bytes` of them; a last line that is being written is left for later."""
     try:
         with path.open("rb") as file:
-            is_same = _check_before(file, position.offset) == position.check and position.offset > 0
-            file.seek(position.offset if is_same else 0)
+            is_same = position.offset > 0 and _check_before(file, position.offset) == position.check
+            start = position.offset if is_same else 0
+            size = file.seek(0, 2)
+            skipped = max(start, size - max_bytes)
+            file.seek(skipped)
             data = file.read()
-            data = data[: data.rfind(b"\n") + 1]
-            end = (position.offset if is_same else 0) + len(data)
-            return NewRows(_parsed(data), Position(end, _check_before(file, end)), not is_same)
+            end = skipped + data.rfind(b"\n") + 1
+            data = data[: end - skipped]
+            if skipped > start:
+                data = data[data.find(b"\n") + 1 :]
+            return NewPart(data, Position(end, _check_before(file, end)), not is_same)
     except OSError:
-        return NewRows([], Position(), True)
+        return NewPart(b"", Position(), True)
 
 
 def last_rows(path: Path) -> list[dict[str, Any]]:
@@ -78,7 +94,6 @@ def _check_before(file: Any, offset: int) -> int:
 
 
 def _parsed(data: bytes) -> list[dict[str, Any]]:
-    """A damaged line is left out, as is a number that is NaN or Inf, which JSON for a browser can't hold."""
     rows = []
     for line in data.decode("utf-8", errors="replace").splitlines():
         try:
