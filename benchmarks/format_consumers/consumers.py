@@ -9,8 +9,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from format_consumers.vllm_server import read_by_vllm
 
 STOCK = Path(__file__).with_name("stock_reader.py")
 ROOT = Path(__file__).parents[2]
@@ -66,17 +70,32 @@ LOCAL: Mapping[str, Callable[[Path, Path, Path], None]] = {
 }
 
 
-def read_with(
-    consumer: str, folder: Path, rows: Path, output: Path, *, base: str, transformers_4: Path | None
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Programs:
+    """What consumers need besides this environment: the base's folder, an import path with transformers 4.57, and the
+    interpreter of an environment with vLLM."""
+
+    base: str
+    transformers_4: Path | None
+    vllm_python: Path | None
+
+
+def read_with(consumer: str, folder: Path, rows: Path, output: Path, programs: Programs) -> dict[str, Any]:
     """Texts, wall_s and cpu_s of a consumer, in a process of its own; `error` where it can't read the folder."""
     environment = dict(os.environ)
+    if consumer == "vLLM":
+        assert programs.vllm_python is not None, "--vllm-python"
+        try:
+            read_by_vllm(folder, rows, output, programs.vllm_python)
+        except RuntimeError as error:
+            return {"error": str(error)[:300]}
+        return json.loads(output.read_text())
     if consumer in LOCAL:
         command = [sys.executable, str(Path(__file__)), consumer, str(folder), str(rows), str(output)]
     else:
         command = [sys.executable, str(STOCK), str(folder), str(rows), str(output)]
-        command += ["--base", base] if consumer == "PEFT" else []
-        paths = [str(transformers_4)] if consumer == "transformers 4.57" else []
+        command += ["--base", programs.base] if consumer == "PEFT" else []
+        paths = [str(programs.transformers_4)] if consumer == "transformers 4.57" else []
         environment["PYTHONPATH"] = os.pathsep.join([*paths, environment.get("PYTHONPATH", "")])
         environment["HF_HUB_OFFLINE"] = "1"
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

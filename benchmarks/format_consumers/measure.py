@@ -1,12 +1,12 @@
 """Every export format, read by every program that reads it: exact match, paired difference to the adapter, size, speed.
 
-python benchmarks/format_consumers/measure.py RUN WORK --transformers-4 FOLDER
+python benchmarks/format_consumers/measure.py RUN WORK --transformers-4 FOLDER --vllm-python PYTHON
 
 RUN is a trained run (`texlens train nano_latex-ocr_lora`). Folders in WORK/exports that are there are used; the others
 are exported. FOLDER has transformers 4.57 and what it needs
-(`pip install --no-deps --target FOLDER transformers==4.57.3 huggingface_hub==0.36.0 tokenizers==0.22.1`).
-Results of consumers are kept in WORK/readings, so that an interrupted run goes on. vLLM is not run: what its loader's
-code does with the folders is in tests/unit/exporting/quantization/test_compressed_tensors.py.
+(`pip install --no-deps --target FOLDER transformers==4.57.3 huggingface_hub==0.36.0 tokenizers==0.22.1`), PYTHON is
+the interpreter of an environment with vLLM (see vllm_server.py). Results are kept in WORK/readings, so that an
+interrupted run goes on; `--only` reads some consumers, and the table is written when every pair was read.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from format_consumers.consumers import read_with
+from format_consumers.consumers import Programs, read_with
 from result import write_result
 
 from texlens.data.sample import Sample
@@ -30,6 +30,8 @@ from texlens.metrics.prediction import Prediction
 from texlens.models.bundled import NANO_FOLDER
 
 CHECKPOINTS = ("merged", "merged-float16", "int8", "nf4", "fp8", "gptq", "awq")
+SERVED = ("adapter", "merged", "merged-float16", "fp8", "gptq", "awq")
+"""What vLLM loads."""
 CERTAIN = 0.05
 """A difference with a smaller p (exact McNemar test) is called certain."""
 
@@ -39,12 +41,8 @@ def pairs() -> list[tuple[str, str]]:
     read = [("adapter", "PEFT")]
     read += [(name, consumer) for name in CHECKPOINTS for consumer in ("transformers 5", "transformers 4.57")]
     read += [(name, "llama.cpp") for name in FORMATS if name.startswith("gguf")]
-    return [*read, ("onnx", "onnxruntime"), ("web", "onnxruntime"), ("web", "onnxruntime-web")]
-
-
-def rows_of(consumer: str) -> str:
-    """The folder of rows that a consumer reads: llama.cpp without a GPU is the slowest."""
-    return "rows-some" if consumer == "llama.cpp" else "rows"
+    read += [("onnx", "onnxruntime"), ("web", "onnxruntime"), ("web", "onnxruntime-web")]
+    return [*read, *((name, "vLLM") for name in SERVED)]
 
 
 def export_all(run: Path, folder: Path) -> None:
@@ -102,7 +100,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--transformers-4", type=Path)
-    parser.add_argument("--llama-step", type=int, default=1, help="llama.cpp reads every n-th row")
+    parser.add_argument("--vllm-python", type=Path)
+    parser.add_argument("--only", nargs="*", help="consumers, as the table names them")
     parser.add_argument("--results", type=Path, default=Path(__file__).parents[1] / "results")
     arguments = parser.parse_args()
     work, exports = arguments.work, arguments.work / "exports"
@@ -110,42 +109,39 @@ def main() -> None:
     export_all(arguments.run, exports)
     config, run = open_run(arguments.run)
     samples = list(read_rows(config, "test", resolve_run_base(config, run).base).samples)
-    steps = {"rows": 1, "rows-some": arguments.llama_step}
-    for folder, step in steps.items():
-        write_rows(samples[::step], config.data.prompt, work / folder)
-
-    def reading(name: str, consumer: str, folder: Path) -> dict[str, Any]:
+    write_rows(samples, config.data.prompt, work / "rows")
+    programs = Programs(str(NANO_FOLDER), arguments.transformers_4, arguments.vllm_python)
+    for name, consumer in [("run", "TexLens"), *pairs()]:
         path = work / "readings" / f"{name}-{consumer.replace(' ', '-')}.json"
-        if path.is_file():
-            return json.loads(path.read_text())
-        value = read_with(
-            consumer,
-            folder,
-            work / rows_of(consumer),
-            path.with_suffix(".texts"),
-            base=str(NANO_FOLDER),
-            transformers_4=arguments.transformers_4,
-        )
+        if path.is_file() or consumer not in (arguments.only or [consumer]):
+            continue
+        folder = arguments.run if name == "run" else exports / name
+        value = read_with(consumer, folder, work / "rows", path.with_suffix(".texts"), programs)
         path.write_text(json.dumps(value))
         print(name, consumer, value.get("error") or f"{len(value['texts']) / value['wall_s']:.2f} rows/s", flush=True)
-        return value
+    write_table(samples, work, arguments.results)
 
-    reference = reading("run", "TexLens", arguments.run)
+
+def write_table(samples: list[Sample], work: Path, results: Path) -> None:
+    """The result file, if every pair was read."""
+    paths = {pair: work / "readings" / f"{pair[0]}-{pair[1].replace(' ', '-')}.json" for pair in pairs()}
+    if missing := [" x ".join(pair) for pair, path in paths.items() if not path.is_file()]:
+        print("not read yet:", ", ".join(missing))
+        return
+    reference = json.loads((work / "readings" / "run-TexLens.json").read_text())
     table = []
-    for name, consumer in pairs():
-        value, step = reading(name, consumer, exports / name), steps[rows_of(consumer)]
-        if "texts" in value and len(value["texts"]) == len(samples):
-            step = 1
-        entry = figures(samples[::step], value, reference["texts"][::step], bytes_of(exports / name))
+    for (name, consumer), path in paths.items():
+        entry = figures(samples, json.loads(path.read_text()), reference["texts"], bytes_of(work / "exports" / name))
         table.append({"format": name, "consumer": consumer, **entry})
-    command = "python benchmarks/format_consumers/measure.py RUN WORK --transformers-4 FOLDER"
+    command = "python benchmarks/format_consumers/measure.py RUN WORK --transformers-4 FOLDER --vllm-python PYTHON"
     packages = ("torch", "transformers", "peft", "compressed-tensors", "bitsandbytes", "gguf", "onnx", "onnxruntime")
+    speed = {"rows_per_s": len(samples) / reference["wall_s"], "rows_per_cpu_s": len(samples) / reference["cpu_s"]}
     write_result(
-        arguments.results,
+        results,
         "format consumers",
         command,
         (*packages, "llama-cpp-python"),
-        {"rows": len(samples), "adapter": {"rows_per_s": len(samples) / reference["wall_s"]}, "table": table},
+        {"rows": len(samples), "adapter": speed, "table": table},
     )
 
 

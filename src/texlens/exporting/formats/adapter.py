@@ -12,7 +12,7 @@ from texlens.adapters.lora import SETTINGS, WEIGHTS, is_full
 from texlens.adapters.moe_lora.register import NAME as MOE_LORA
 from texlens.core.errors import ExportError
 from texlens.exporting.formats.protocol import ExportJob, Tolerance
-from texlens.exporting.formats.serving_commands import ServingCommand, decoding_in_words, vllm_flags
+from texlens.exporting.formats.serving_commands import ServingCommand, reading_code, vllm_flags
 from texlens.exporting.standalone_loader import write_standalone_loader
 from texlens.inference.vllm.flags import lora_flags, unsupported_reason
 from texlens.models.bundled import NANO_FOLDER
@@ -26,9 +26,10 @@ from transformers import AutoProcessor, GenerationConfig, {class_name}
 
 base = {class_name}.from_pretrained("{base}", dtype="auto", device_map="auto")
 model = PeftModel.from_pretrained(base, "{folder}")
-model.generation_config = GenerationConfig.from_pretrained("{folder}")  # decodes {decoding}
-processor = AutoProcessor.from_pretrained("{folder}")"""
+model.generation_config = GenerationConfig.from_pretrained("{folder}")
+processor = AutoProcessor.from_pretrained("{folder}")
 
+{reading}"""
 
 TOLERANCE = Tolerance(kl_nats=1e-4, edit_similarity=0.001)
 
@@ -62,9 +63,9 @@ class AdapterFormat:
     def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
         return LOADING.format(
             class_name=FAMILIES[manifest.family].class_name,
-            base=manifest.base,
+            base=_base(manifest),
             folder=folder_name,
-            decoding=decoding_in_words(manifest),
+            reading=reading_code(manifest),
         )
 
     def serving_commands(self, manifest: ExportManifest, folder: Path, staging: Path) -> list[ServingCommand]:
@@ -72,9 +73,13 @@ class AdapterFormat:
         if unsupported_reason(settings, read_header(staging / WEIGHTS)):
             return []
         adapters = lora_flags({manifest.run: str(folder)}, [settings], tower=bool(manifest.notes.get("tower")))
-        base = str(NANO_FOLDER) if manifest.base == "nano" else manifest.base
-        command = shlex.join(["vllm", "serve", base, *adapters, *vllm_flags(manifest)])
+        command = shlex.join(["vllm", "serve", _base(manifest), *adapters, *vllm_flags(manifest)])
         return [ServingCommand("vLLM", command)]
+
+
+def _base(manifest: ExportManifest) -> str:
+    """What other programs load: a folder or a hub id, and of the bundled model its folder here."""
+    return str(NANO_FOLDER) if manifest.base == "nano" else manifest.base
 
 
 def _settings(folder: Path) -> dict[str, Any]:

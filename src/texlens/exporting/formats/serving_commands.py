@@ -18,8 +18,9 @@ LOADING = """from transformers import AutoProcessor, {class_name}
 model = {class_name}.from_pretrained("{folder}", dtype="auto", device_map="auto")
 processor = AutoProcessor.from_pretrained("{folder}")
 
-""" + (
-    """messages = [{{"role": "user", "content": [
+{reading}"""
+
+READING = """messages = [{{"role": "user", "content": [
     {{"type": "image", "url": "formula.png"}},
     {{"type": "text", "text": {prompt}}},
 ]}}]
@@ -28,7 +29,6 @@ inputs = processor.apply_chat_template(
 ).to(model.device)
 tokens = model.generate(**inputs)  # decodes as generation_config.json says: {decoding}
 print(processor.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)[0])"""
-)
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,16 @@ def checkpoint_loading_code(manifest: ExportManifest, folder_name: str) -> str:
     return LOADING.format(
         class_name=FAMILIES[manifest.family].class_name,
         folder=folder_name,
+        reading=reading_code(manifest),
+    )
+
+
+def reading_code(manifest: ExportManifest) -> str:
+    """Python that reads an image with the variables `model` and `processor`."""
+    return READING.format(
         prompt=json.dumps(manifest.prompt, ensure_ascii=False),
         thinking=", enable_thinking=False" if FAMILIES[manifest.family].thinks else "",
-        decoding=decoding_in_words(manifest),
+        decoding=_decoding_in_words(manifest),
     )
 
 
@@ -63,7 +70,7 @@ def vllm_flags(manifest: ExportManifest) -> list[str]:
     return [*decoding_flags(manifest.temperature), *images, *template_flags(family)]
 
 
-def decoding_in_words(manifest: ExportManifest) -> str:
+def _decoding_in_words(manifest: ExportManifest) -> str:
     return f"temperature {manifest.temperature:g}" if manifest.temperature else "greedily"
 
 

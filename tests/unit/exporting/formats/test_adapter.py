@@ -1,7 +1,9 @@
 import json
+from dataclasses import replace
 
 from texlens.adapters.lora import SETTINGS, WEIGHTS
 from texlens.exporting.formats.adapter import ADAPTER
+from texlens.models.bundled import NANO_FOLDER
 from texlens.models.export_manifest import ExportManifest
 
 
@@ -35,3 +37,9 @@ def test_the_loading_code_takes_the_folder_s_decoding(job):
     code = ADAPTER.loading_code(manifest(job), "out")
     compile(code, "README.md", "exec")
     assert 'GenerationConfig.from_pretrained("out")' in code
+    assert "tokens = model.generate(**inputs)  # decodes as generation_config.json says: greedily" in code
+
+
+def test_the_bundled_base_is_named_by_its_folder(job):
+    code = ADAPTER.loading_code(replace(manifest(job), base="nano"), "out")
+    assert f'from_pretrained("{NANO_FOLDER}", dtype="auto"' in code

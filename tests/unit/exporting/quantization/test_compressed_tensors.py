@@ -1,12 +1,8 @@
-"""Which modules other loaders leave in 16 bits, decided by their own matching code.
-
-vLLM's is read from its source: set TEXLENS_VLLM_SOURCE to the folder of an unpacked wheel (of 0.33; it is not
-installed, because it pins its own torch), or its cases are skipped.
+"""Which modules other loaders leave in 16 bits, decided by their own matching code; vLLM's is read from its wheel
+(tests/fixtures/vllm_source.py).
 """
 
-import ast
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
@@ -15,6 +11,7 @@ from types import MappingProxyType
 
 import pytest
 
+from tests.fixtures.vllm_source import definitions, vllm_source
 from texlens.adapters.model_layout import linear_layers
 from texlens.exporting.quantization.checkpoint import chosen_layers, unquantized_modules
 from texlens.exporting.quantization.compressed_tensors import ignore_pattern, quantization_config
@@ -52,70 +49,62 @@ def compressed_tensors_ignores(name: str, patterns: Iterable[str]) -> bool:
     return any(match_name(name, pattern) for pattern in patterns)
 
 
-def vllm_function(file: str, names: Iterable[str], result: str) -> Callable:
-    """A function of vLLM's source, executed without importing vLLM, which needs a GPU's libraries."""
-    root = os.environ.get("TEXLENS_VLLM_SOURCE")
-    if not root:
-        pytest.skip("TEXLENS_VLLM_SOURCE is not set")
-    tree = ast.parse((Path(root) / "vllm/model_executor/layers/quantization" / file).read_text(encoding="utf-8"))
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in set(names)]
-    assert {node.name for node in functions} == set(names), f"vLLM's {file} has changed"
-    scope = {
-        "re": re,
-        "fnmatch": fnmatch,
-        "Iterable": Iterable,
-        "Mapping": Mapping,
-        "MappingProxyType": MappingProxyType,
-    }
-    exec(compile(ast.Module(functions, []), file, "exec"), scope)
-    return scope[result]
+@pytest.fixture
+def source(pytestconfig) -> Path:
+    return vllm_source(pytestconfig.cache) / "vllm/model_executor/layers/quantization"
 
 
-def vllm_ignores(name: str, patterns: Iterable[str]) -> bool:
-    find = vllm_function(
-        "utils/config_utils.py", ["find_matching_patterns", "is_equal_or_regex_match"], "find_matching_patterns"
-    )
-    return all(find(name, patterns, FUSED))
+@pytest.fixture
+def vllm_ignores(source) -> Callable[[str, Iterable[str]], bool]:
+    """vLLM's decision, fused layers included."""
+    names = ("find_matching_patterns", "is_equal_or_regex_match", "should_ignore_layer")
+    scope = {"re": re, "fnmatch": fnmatch, "Iterable": Iterable, "Mapping": Mapping}
+    scope["MappingProxyType"] = MappingProxyType
+    definitions(source / "utils/config_utils.py", names[:2], scope)
+    decide = definitions(source / "compressed_tensors/utils.py", names[2:], scope)[names[2]]
+    return lambda name, patterns: decide(name, patterns, FUSED)
 
 
-@pytest.mark.parametrize("ignores", [compressed_tensors_ignores, vllm_ignores])
+@pytest.fixture(params=["compressed-tensors", "vLLM"])
+def ignores(request) -> Callable[[str, Iterable[str]], bool]:
+    if request.param == "compressed-tensors":
+        return compressed_tensors_ignores
+    return request.getfixturevalue("vllm_ignores")
+
+
 def test_router_experts_and_tower_of_a_mixture_are_ignored_and_attention_is_not(ignores):
     patterns = ignored_modules(MOE)
     assert [name for name in IN_16_BITS if not ignores(name, patterns)] == []
     assert not ignores(f"{LAYER}.self_attn.o_proj", patterns)
 
 
-@pytest.mark.parametrize("ignores", [compressed_tensors_ignores, vllm_ignores])
 def test_the_mlp_of_a_dense_model_is_not_ignored(ignores):
     patterns = ignored_modules(DENSE)
     assert not ignores(f"{LAYER}.mlp.down_proj", patterns)
     assert ignores("visual.blocks.0.mlp.linear_fc1", patterns)
 
 
-def test_fused_layers_of_vllm_are_quantized_as_a_whole():
+def test_fused_layers_of_vllm_are_quantized_as_a_whole(vllm_ignores):
     patterns = ignored_modules(DENSE)
     assert not vllm_ignores(f"{LAYER}.self_attn.qkv_proj", patterns)
     assert not vllm_ignores(f"{LAYER}.mlp.gate_up_proj", patterns)
 
 
-def test_vllm_reads_compressed_tensors_and_not_bitsandbytes():
-    root = os.environ.get("TEXLENS_VLLM_SOURCE")
-    if not root:
-        pytest.skip("TEXLENS_VLLM_SOURCE is not set")
-    source = (Path(root) / "vllm/model_executor/layers/quantization/__init__.py").read_text(encoding="utf-8")
-    methods = re.search(r"QuantizationMethods = Literal\[(.*?)\]", source, re.DOTALL)[1]
+def test_vllm_reads_compressed_tensors_and_not_bitsandbytes(source):
+    text = (source / "__init__.py").read_text(encoding="utf-8")
+    methods = re.search(r"QuantizationMethods = Literal\[(.*?)\]", text, re.DOTALL)[1]
     assert '"compressed-tensors"' in methods
     assert "bitsandbytes" not in methods
 
 
-def test_vllm_matches_linear_as_a_target_of_stacked_experts():
-    """Why experts must be ignored: vLLM adds them to the targets of `Linear`."""
-    root = os.environ.get("TEXLENS_VLLM_SOURCE")
-    if not root:
-        pytest.skip("TEXLENS_VLLM_SOURCE is not set")
-    folder = Path(root) / "vllm/model_executor/layers/quantization/compressed_tensors"
-    source = (folder / "compressed_tensors.py").read_text(encoding="utf-8")
-    assert 'self.target_scheme_map["RoutedExperts"] = self.target_scheme_map["Linear"]' in source
+def test_vllm_matches_linear_as_a_target_of_stacked_experts(source):
+    """Why experts must be ignored: vLLM adds them to the targets of `Linear`, and asks for them by these names."""
+    folder = source / "compressed_tensors"
+    text = (folder / "compressed_tensors.py").read_text(encoding="utf-8")
+    assert 'self.target_scheme_map["RoutedExperts"] = self.target_scheme_map["Linear"]' in text
+    method = (folder / "compressed_tensors_moe/compressed_tensors_moe.py").read_text(encoding="utf-8")
+    assert 'f"{layer_name}.0.{proj_name}"' in method
+    assert "if scheme_dict is None:  # ignored layer" in method
 
 
 def test_a_pattern_does_not_match_longer_names():

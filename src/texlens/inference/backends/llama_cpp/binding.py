@@ -15,7 +15,10 @@ CONTEXT_TOKENS = 4096
 
 
 class LlamaCpp:
-    """One model and its projector, on the CPU. Not thread-safe."""
+    """One model and its projector, on the CPU, with torch's number of threads. Not thread-safe.
+
+    llama.cpp's own number does not look at the machine (4 for images), and its threads wait by spinning.
+    """
 
     def __init__(self, model: Path, projector: Path):
         """
@@ -30,17 +33,24 @@ class LlamaCpp:
         from llama_cpp import mtmd_cpp
 
         self._llama_cpp, self._mtmd = llama_cpp, mtmd_cpp
+        for set_log in (llama_cpp.llama_log_set, mtmd_cpp.mtmd_log_set, mtmd_cpp.mtmd_helper_log_set):
+            set_log(_ignore_log, ctypes.c_void_p(0))
         try:
             self._llama = llama_cpp.Llama(
-                str(model), n_ctx=CONTEXT_TOKENS, n_batch=CONTEXT_TOKENS, n_ubatch=CONTEXT_TOKENS, verbose=False
+                str(model),
+                n_ctx=CONTEXT_TOKENS,
+                n_batch=CONTEXT_TOKENS,
+                n_ubatch=CONTEXT_TOKENS,
+                n_threads=torch.get_num_threads(),
+                n_threads_batch=torch.get_num_threads(),
+                verbose=False,
             )
         except (ValueError, OSError) as error:
             raise ModelError(f"{model}: llama.cpp can't load it ({error}); export it again") from None
-        for set_log in (llama_cpp.llama_log_set, mtmd_cpp.mtmd_log_set, mtmd_cpp.mtmd_helper_log_set):
-            set_log(_ignore_log, ctypes.c_void_p(0))
         settings = mtmd_cpp.mtmd_context_params_default()
         settings.use_gpu = False
         settings.print_timings = False
+        settings.n_threads = torch.get_num_threads()
         self._projector = mtmd_cpp.mtmd_init_from_file(str(projector).encode(), self._llama.model, settings)
         if not self._projector:
             raise ModelError(f"{projector}: llama.cpp can't load it; export it again")
