@@ -7,6 +7,7 @@ from typing import Protocol
 
 from texlens.adapters.moe_lora.model import BalanceLoss
 from texlens.inputs.dataset import ExampleDataset
+from texlens.metrics.prediction import Prediction
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.checkpoints.origin import Origin
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
@@ -65,13 +66,24 @@ class ValidationObserver(Protocol):
     @property
     def batch_size(self) -> int: ...
 
-    def __call__(self, step: int, max_steps: int, batches: Sequence[tuple[float, int]]) -> bool:
+    def __call__(
+        self, step: int, max_steps: int, batches: Sequence[tuple[float, int]], predictions: Sequence[Prediction]
+    ) -> bool:
         """Whether training ends here.
 
         Args:
             batches: summed loss in nats and number of labels of each batch, always of the same rows.
+            predictions: of the validation rows that are read; none where `generation_rows` is 0.
         """
         ...
+
+
+class ValidationReadings(Protocol):
+    """Reads validation rows with the present weights; a call returns their scores by name."""
+
+    predictions: list[Prediction]
+
+    def __call__(self) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True)
@@ -80,13 +92,13 @@ class ValidationOptions:
     Args:
         dataset: validation rows, or None.
         collator: for batches of them.
-        generation_scores: reads validation rows with the present weights and returns their scores by name, or None.
+        readings: see `ValidationReadings`, or None.
         observer: see `ValidationObserver`.
     """
 
     dataset: ExampleDataset | None
     collator: Callable
-    generation_scores: Callable[[], Mapping[str, float]] | None = None
+    readings: ValidationReadings | None = None
     observer: ValidationObserver | None = None
 
 

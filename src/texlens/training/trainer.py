@@ -226,13 +226,15 @@ class TexlensTrainer(Trainer):
             return metrics
         dataset = self._validation.dataset if eval_dataset is None else eval_dataset
         metrics = {f"{metric_key_prefix}_loss": self._validation_loss(dataset)}
-        if self._validation.generation_scores and dataset is self._validation.dataset:
-            scores = self._context.broadcast(self._validation.generation_scores)
+        readings = self._validation.readings
+        if readings and dataset is self._validation.dataset:
+            scores = self._context.broadcast(readings)
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         if self._observer and dataset is self._validation.dataset:
-            ends = self._observer(self.state.global_step, self.state.max_steps, self._validation_batches)
+            predictions = readings.predictions if readings else ()
+            ends = self._observer(self.state.global_step, self.state.max_steps, self._validation_batches, predictions)
             self.control.should_training_stop = self.control.should_training_stop or ends
         return metrics
 

@@ -1,6 +1,6 @@
 """What a trial measured on the validation rows, and how sure a difference between two trials is.
 
-B = batches of validation rows, the same in all trials.
+B = batches of validation rows, or the rows that are read: the same in all trials.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ RESAMPLES = 2_000
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """The validation loss after a step. `batches`: summed loss in nats and labels of each batch; `progress`: the share
-    of the trial's steps."""
+    """The validation loss after a step, or the cost that `Ranking` makes of a score. `batches`: summed loss in nats and
+    labels of each batch, or cost and 1 of each row; `progress`: the share of the trial's steps."""
 
     step: int
     progress: float
@@ -25,7 +25,7 @@ class ValidationResult:
 
     @property
     def loss(self) -> float:
-        """Nats per label token."""
+        """Nats per label token, or the mean cost."""
         return sum(loss for loss, _ in self.batches) / max(1, sum(labels for _, labels in self.batches))
 
     def interval(self, seed: int = 0) -> Interval:

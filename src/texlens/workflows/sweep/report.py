@@ -11,6 +11,7 @@ from texlens.core.files import write_json, write_text
 from texlens.html.line_chart import Series, line_chart
 from texlens.html.template import page_environment
 from texlens.workflows.sweep.evidence import difference
+from texlens.workflows.sweep.ranking import Ranking
 from texlens.workflows.sweep.run import SweepResult
 from texlens.workflows.sweep.space import Choices, parse_space
 from texlens.workflows.sweep.trial import Trial
@@ -26,18 +27,20 @@ def sweep_json(result: SweepResult, *, finished: bool) -> dict[str, Any]:
         "plan": asdict(result.plan),
         "state": "finished" if finished else "running",
         "best": best.number if best else None,
-        "trials": [_trial_json(trial, best) for trial in _ranked(result.trials)],
+        "by": result.plan.by,
+        "trials": [_trial_json(trial, best, Ranking(result.plan.by)) for trial in _ranked(result.trials)],
         "loads": {"model": result.model_loads, "data": result.data_reads},
         "seconds": {trial.number: round(trial.seconds, 1) for trial in result.trials},
     }
 
 
 def _ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """The lowest loss first, trials without one last."""
+    """The best first, trials without a measurement last."""
     return sorted(trials, key=lambda trial: (trial.best.loss if trial.best else float("inf"), trial.number))
 
 
-def _trial_json(trial: Trial, best: Trial | None) -> dict[str, Any]:
+def _trial_json(trial: Trial, best: Trial | None, ranking: Ranking) -> dict[str, Any]:
+    """The value that trials are ranked by is under its own name; `worse_than_best` is over 0 where a trial is worse."""
     value: dict[str, Any] = {
         "number": trial.number,
         "settings": trial.point,
@@ -48,7 +51,7 @@ def _trial_json(trial: Trial, best: Trial | None) -> dict[str, Any]:
     }
     if trial.best and best and best.best:
         value["step"] = trial.best.step
-        value["validation_loss"] = trial.best.interval().to_json()
+        value[ranking.name] = ranking.shown_interval(trial.best.interval()).to_json()
         value["worse_than_best"] = difference(trial.best, best.best).to_json()
     return value
 
@@ -68,6 +71,7 @@ def write_results(result: SweepResult, *, finished: bool) -> Path:
             trials=content["trials"],
             best=result.best,
             folder=result.folder.path,
+            ranking=Ranking(result.plan.by),
             chart=Markup(_chart(result)),
             effects=_effects(result),
             counts=_counts(result.trials),
@@ -81,22 +85,22 @@ def _counts(trials: Sequence[Trial]) -> dict[str, int]:
 
 
 def _chart(result: SweepResult) -> str:
-    """The validation losses of all trials by step; the best one is drawn last, over the others."""
-    best = result.best
+    """The validation losses or scores of all trials by step; the best one is drawn last, over the others."""
+    best, ranking = result.best, Ranking(result.plan.by)
     lines = [
         Series(
             f"trial {trial.number}",
-            [(float(measurement.step), measurement.loss) for measurement in trial.measurements],
+            [(float(measurement.step), ranking.shown(measurement.loss)) for measurement in trial.measurements],
             STYLES["best" if trial is best else "stopped" if trial.state == "stopped" else "done"],
         )
         for trial in sorted(result.trials, key=lambda trial: trial is best)
     ]
-    return line_chart(lines, "validation loss")
+    return line_chart(lines, ranking.title.lower())
 
 
 def _effects(result: SweepResult) -> list[dict[str, Any]]:
-    """For each setting with choices: trials, lowest and mean loss of each value, whatever the other settings were."""
-    effects = []
+    """For each setting with choices: trials, best and mean of each value, whatever the other settings were."""
+    effects, ranking = [], Ranking(result.plan.by)
     for dimension in parse_space(result.plan.over):
         if not isinstance(dimension, Choices):
             continue
@@ -104,8 +108,7 @@ def _effects(result: SweepResult) -> list[dict[str, Any]]:
         for value in dimension.values:
             losses = [trial.best.loss for trial in result.trials if trial.best and trial.point[dimension.key] == value]
             if losses:
-                rows.append(
-                    {"value": value, "trials": len(losses), "low": min(losses), "mean": sum(losses) / len(losses)}
-                )
+                best, mean = ranking.shown(min(losses)), ranking.shown(sum(losses) / len(losses))
+                rows.append({"value": value, "trials": len(losses), "best": best, "mean": mean})
         effects.append({"key": dimension.key, "rows": rows})
     return effects

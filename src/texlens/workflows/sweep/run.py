@@ -18,6 +18,7 @@ from texlens.training.prepare import Prepared
 from texlens.training.run import train
 from texlens.workflows.sweep.evidence import ValidationResult
 from texlens.workflows.sweep.folder import SweepFolder, SweepPlan
+from texlens.workflows.sweep.ranking import Ranking
 from texlens.workflows.sweep.samplers import SAMPLERS, Point
 from texlens.workflows.sweep.shared import SharedInputs, SharedModels
 from texlens.workflows.sweep.space import parse_space
@@ -39,7 +40,7 @@ class SweepResult:
 
     @property
     def best(self) -> Trial | None:
-        """The trial with the lowest validation loss at its best step."""
+        """The trial with the lowest validation loss, or the best score, at its best step."""
         measured = [trial for trial in self.trials if trial.best]
         return min(measured, key=_loss, default=None)
 
@@ -96,7 +97,7 @@ class _Runner:
             self._train(trial, run, before)
             trial.seconds += time.monotonic() - start
             trial.write(run.path)
-        self.console.print(_line(trial, self.plan.trials), markup=False)
+        self.console.print(_line(trial, self.plan), markup=False)
         return trial
 
     def _train(self, trial: Trial, run: RunFolder, before: Sequence[Trial]) -> None:
@@ -121,7 +122,8 @@ class _Runner:
         trial.forget_after(last_checkpoint_step(run))
         trial.write(run.path)
         looks = planned_measurements(config, prepared)
-        observer = TrialObserver(trial, run.path, _batch_size(prepared), self._judge(before, looks))
+        ranking = Ranking(self.plan.by)
+        observer = TrialObserver(trial, run.path, _batch_size(prepared), self._judge(before, looks), ranking)
         context = TrainContext(config, prepared, run, quiet, models=self.models, validation_observer=observer)
         try:
             with run.locked():
@@ -153,16 +155,17 @@ def _create(run: RunFolder, config: RunConfig) -> None:
     created.path.replace(run.path)
 
 
-def _line(trial: Trial, trials: int) -> str:
+def _line(trial: Trial, plan: SweepPlan) -> str:
     settings = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in trial.point.items())
-    loss = f"validation loss {trial.best.loss:.4f}" if trial.best else "no measurement"
+    ranking = Ranking(plan.by)
+    loss = f"{ranking.title.lower()} {ranking.shown(trial.best.loss):.4f}" if trial.best else "no measurement"
     how = {
         "stopped": f", stopped at step {trial.verdict.step}: surely worse than trial {trial.verdict.better}"
         if trial.verdict
         else "",
         "failed": f", failed: {trial.error}",
     }.get(trial.state, "")
-    return f"trial {trial.number} of {trials}: {settings}: {loss}{how}"
+    return f"trial {trial.number} of {plan.trials}: {settings}: {loss}{how}"
 
 
 def write_run_file(result: SweepResult) -> Path | None:

@@ -1,4 +1,4 @@
-"""When a trial ends early: its validation loss is worse than an earlier trial's, surely, at no later a point.
+"""When a trial ends early: its validation loss or score is worse than an earlier trial's, surely, at no later a point.
 
 A trial is compared with what the trials before it had measured at the same share of their steps, or earlier. So many
 comparisons are made that the level of each is divided by their number (Bonferroni): the chance that a sweep ends any
@@ -13,7 +13,7 @@ from texlens.workflows.sweep.evidence import ValidationResult, surely_worse_by
 
 LEVEL = 0.05
 MIN_BATCHES = 10
-"""With fewer batches of validation rows, the bootstrap's error is too rough to judge by."""
+"""With fewer batches of validation rows, or rows read, the bootstrap's error is too rough to judge by."""
 
 
 @dataclass(frozen=True)

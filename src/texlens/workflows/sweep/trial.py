@@ -8,8 +8,10 @@ from pathlib import Path
 from texlens.core.errors import RunError
 from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
+from texlens.metrics.prediction import Prediction
 from texlens.training.checkpoints.folder import list_checkpoints
 from texlens.workflows.sweep.evidence import ValidationResult, best_of
+from texlens.workflows.sweep.ranking import Ranking
 from texlens.workflows.sweep.samplers import Point
 from texlens.workflows.sweep.stopping import StopVerdict
 
@@ -92,9 +94,13 @@ class TrialObserver:
     folder: Path
     batch_size: int
     judge: Callable[[ValidationResult], StopVerdict | None]
+    ranking: Ranking = field(default_factory=Ranking)
 
-    def __call__(self, step: int, max_steps: int, batches: Sequence[tuple[float, int]]) -> bool:
-        measurement = ValidationResult(step, round(step / max(1, max_steps), 6), tuple(batches))
+    def __call__(
+        self, step: int, max_steps: int, batches: Sequence[tuple[float, int]], predictions: Sequence[Prediction]
+    ) -> bool:
+        units = self.ranking.units(tuple(batches), predictions)
+        measurement = ValidationResult(step, round(step / max(1, max_steps), 6), units)
         self.trial.forget_after(step - 1)
         self.trial.measurements.append(measurement)
         self.trial.verdict = self.judge(measurement)

@@ -10,7 +10,7 @@ from tests.unit.workflows.sweep.conftest import swept
 from texlens.config.load import load_config
 from texlens.core.errors import ConfigError, RunError
 from texlens.core.run_folder import RunFolder
-from texlens.workflows.sweep.folder import SweepFolder
+from texlens.workflows.sweep.folder import SweepFolder, SweepPlan
 from texlens.workflows.sweep.report import sweep_json
 from texlens.workflows.sweep.run import write_run_file
 from texlens.workflows.sweep.trial import RECORD, Trial
@@ -100,3 +100,22 @@ def test_a_trial_that_can_not_be_trained_is_failed_and_the_sweep_goes_on(plan, t
     assert states[3] == ("failed", "orthogonal")
     assert "can't be combined" in result.trials[2].error
     assert result.best is not None
+
+
+def test_trials_are_ranked_by_the_score_that_the_run_file_names(values, tmp_path):
+    train = {**values["train"], "validation": {"every_steps": 2, "generation_rows": 6, "best_by": "edit_similarity"}}
+    train["validation"]["metrics"] = ["edit_similarity"]
+    over = ("train.optimizer.learning_rate=1e-4,3e-2",)
+    evaluate = {"max_new_tokens": 4}
+    plan = SweepPlan("scored", {**values, "train": train, "evaluate": evaluate}, over, 2, "grid", by="edit_similarity")
+    result = swept(SweepFolder.create(tmp_path, plan), plan)
+    value = sweep_json(result, finished=True)
+    assert value["by"] == "edit_similarity"
+    for trial in value["trials"]:
+        run = RunFolder(result.folder.path / trial["run"])
+        logged = [row["eval_edit_similarity"] for row in run.history() if "eval_edit_similarity" in row]
+        assert trial["edit_similarity"]["value"] == pytest.approx(max(logged))
+    ranked = [trial["edit_similarity"]["value"] for trial in value["trials"]]
+    assert ranked == sorted(ranked, reverse=True)
+    assert value["best"] == value["trials"][0]["number"]
+    assert "edit similarity (95%)" in result.folder.report.read_text()

@@ -33,15 +33,15 @@ def test_the_observer_keeps_each_measurement_on_disk_and_ends_by_the_verdict(tmp
     trial = Trial(1, {}, "trials/001")
     verdicts = iter([None, StopVerdict(8, 2, 0.1)])
     observer = TrialObserver(trial, tmp_path, 1, lambda measurement: next(verdicts))
-    assert observer(4, 16, [(10.0, 5)]) is False
+    assert observer(4, 16, [(10.0, 5)], ()) is False
     assert Trial.read(tmp_path).measurements[0].progress == 0.25
-    assert observer(8, 16, [(8.0, 5)]) is True
+    assert observer(8, 16, [(8.0, 5)], ()) is True
     assert Trial.read(tmp_path).verdict == StopVerdict(8, 2, 0.1)
 
 
 def test_a_step_that_is_measured_again_replaces_the_first_measurement(tmp_path):
     trial = Trial(1, {}, "", [measured(0.3, step=4), measured(0.2, step=8)])
-    TrialObserver(trial, tmp_path, 1, lambda measurement: None)(8, 16, [(8.0, 5)])
+    TrialObserver(trial, tmp_path, 1, lambda measurement: None)(8, 16, [(8.0, 5)], ())
     assert [(known.step, len(known.batches)) for known in trial.measurements] == [(4, 32), (8, 1)]
 
 
