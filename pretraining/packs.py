@@ -21,8 +21,8 @@ class PackSize:
     tokens: int = 24_576
     patches: int = 57_344
     samples: int = 400
-    longest_image: int = 768
-    longest_text: int = 512
+    longest_image: int = 1536
+    longest_text: int = 1024
 
 
 @dataclass(frozen=True)

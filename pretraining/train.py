@@ -1,10 +1,12 @@
 """Pre-train the nano model on formulas drawn without end, plus LaTeX_OCR's `full` train rows.
 
     python -m pretraining.train --data LATEX_OCR_FOLDER --out OUT --total-minutes 36 --minutes 9 [--resume OUT/state.pt]
+    python -m pretraining.train --mixture wide --extras FOLDER --init model.safetensors --data … --out … --minutes 18
 
 The rate follows the share of `--total-minutes` that all calls together have used, so the work can be cut into calls
 of `--minutes`. Packs are drawn by worker processes; each worker's random stream is set by seed, call and number.
-What comes out: `state.pt` (weights and optimizer, to go on), `model.safetensors` (float16), `log.jsonl`.
+What comes out: `state.pt` (weights and optimizer, to go on), `model.safetensors` (float16), `log.jsonl`,
+`provenance.json` (settings, data and fonts by their digests, versions).
 """
 
 import argparse
@@ -23,23 +25,24 @@ from transformers import AutoConfig, AutoTokenizer, Qwen3VLForConditionalGenerat
 from pretraining.forward import pack_loss
 from pretraining.nano_config import NANO, QUESTIONS
 from pretraining.packs import Packer, PackSize, Prompt, packs
-from pretraining.sampler import training_samples
+from pretraining.provenance import write_provenance
+from pretraining.sampler import Mixture, narrow_samples, wide_samples
 
-STAGES = ("short", "mixed", "natural")
+STAGES = {"narrow": ("short", "mixed", "natural"), "wide": ("begin", "wide", "settle")}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Shares of the whole training time at which a stage ends, and the learning rate's shape."""
+    """Shares of the whole training time at which the first two stages end, and the learning rate's shape."""
 
-    short_until: float = 0.10
-    mixed_until: float = 0.35
+    first_until: float = 0.10
+    second_until: float = 0.35
     rate: float = 1.5e-3
     warm_up_steps: int = 200
     decay_from: float = 0.55
 
     def stage(self, share: float) -> int:
-        return 0 if share < self.short_until else 1 if share < self.mixed_until else 2
+        return 0 if share < self.first_until else 1 if share < self.second_until else 2
 
     def rate_at(self, share: float, step: int) -> float:
         """Warm-up, constant, then a cosine to 1% of `rate`."""
@@ -51,15 +54,17 @@ class Plan:
 class PackStream(torch.utils.data.IterableDataset):
     """Packs without end; `stage` is shared with the parent, which moves it on."""
 
-    def __init__(self, data: Path, size: PackSize, prompts: list[Prompt], side: int, seed: int, stage):
-        self.data, self.size, self.prompts, self.side, self.seed, self.stage = data, size, prompts, side, seed, stage
+    def __init__(self, mixture: Mixture, size: PackSize, prompts: list[Prompt], side: int, seed: int, stage):
+        self.mixture, self.size, self.prompts, self.side, self.seed = mixture, size, prompts, side, seed
+        self.stage, self.stages = stage, STAGES[mixture.name]
 
     def __iter__(self):
         torch.set_num_threads(1)
         worker = torch.utils.data.get_worker_info()
         rng = random.Random(self.seed * 1009 + (worker.id if worker else 0))
         tokenizer = AutoTokenizer.from_pretrained(NANO)
-        samples = training_samples(self.data, tokenizer, rng, lambda: STAGES[self.stage.value])
+        source = wide_samples if self.mixture.name == "wide" else narrow_samples
+        samples = source(self.mixture, tokenizer, rng, lambda: self.stages[self.stage.value])
         packers = [Packer(self.size, prompt, self.side) for prompt in self.prompts]
         while True:
             packer = packers[0] if rng.random() < 0.85 else rng.choice(packers)
@@ -112,8 +117,11 @@ def main() -> None:
     parser.add_argument("--total-minutes", type=float, default=36, help="how long all calls together train")
     parser.add_argument("--resume", type=Path, help="go on from a state.pt")
     parser.add_argument("--init", type=Path, help="begin from the weights of a model.safetensors")
-    parser.add_argument("--short-until", type=float, default=Plan.short_until)
-    parser.add_argument("--mixed-until", type=float, default=Plan.mixed_until)
+    parser.add_argument("--mixture", choices=tuple(STAGES), default="narrow")
+    parser.add_argument("--extras", type=Path, help="folder with fonts/ and engines.parquet, for --mixture wide")
+    parser.add_argument("--first-until", type=float, default=Plan.first_until)
+    parser.add_argument("--second-until", type=float, default=Plan.second_until)
+    parser.add_argument("--warm-up-steps", type=int, default=Plan.warm_up_steps)
     parser.add_argument("--decay-from", type=float, default=Plan.decay_from)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=15)
@@ -127,8 +135,10 @@ def main() -> None:
 def train(args) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     args.out.mkdir(parents=True, exist_ok=True)
-    plan = Plan(args.short_until, args.mixed_until, args.rate, decay_from=args.decay_from)
+    plan = Plan(args.first_until, args.second_until, args.rate, args.warm_up_steps, args.decay_from)
     size = PackSize(tokens=args.tokens, patches=args.tokens * 7 // 3 // 256 * 256)
+    mixture = Mixture(args.mixture, args.data, args.extras)
+    write_provenance(args.out, vars(args), mixture.files())
     tokenizer = AutoTokenizer.from_pretrained(NANO)
     model = new_model(device)
     if args.init:
@@ -141,7 +151,7 @@ def train(args) -> None:
     stage = multiprocessing.Value("i", plan.stage(done["seconds"] / 60 / args.total_minutes))
     prompts = [build_prompt(tokenizer, question) for question in QUESTIONS]
     side = int(model.config.vision_config.num_position_embeddings**0.5)
-    stream = PackStream(args.data, size, prompts, side, args.seed + 7919 * done["calls"], stage)
+    stream = PackStream(mixture, size, prompts, side, args.seed + 7919 * done["calls"], stage)
     ahead = 4 if args.workers else None
     loader = torch.utils.data.DataLoader(
         stream, batch_size=None, num_workers=args.workers, prefetch_factor=ahead, pin_memory=device == "cuda"
@@ -189,7 +199,7 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
             nats = float(sums[0] / sums[1])
             sums.zero_()
             rate = plan.rate_at(share, done["step"])
-            row = {**done, "stage": STAGES[stage.value], "loss": round(nats, 4), "rate": rate}
+            row = {**done, "stage": STAGES[args.mixture][stage.value], "loss": round(nats, 4), "rate": rate}
             row["samples_per_s"] = round((done["samples"]) / max(done["seconds"], 1e-9))
             if done["step"] % 500 == 0:
                 row["blank_gap"] = round(blank_gap(model, loss_of, pack), 3)
@@ -206,7 +216,7 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
 def save(out: Path, model, groups, done: dict) -> None:
     """float16 weights for use; the whole state in pieces that a later call goes on from."""
     half = {
-        name: value.detach().to("cpu", torch.float16).contiguous()
+        name: fold_channels(name, value.detach().float().cpu()).to(torch.float16).contiguous()
         for name, value in model.state_dict().items()
         if name != "lm_head.weight"
     }
@@ -218,6 +228,17 @@ def save(out: Path, model, groups, done: dict) -> None:
     }
     torch.save(state, out / "state.pt")
     print("saved", done, flush=True)
+
+
+def fold_channels(name: str, weight: torch.Tensor) -> torch.Tensor:
+    """Patch weights [D, 3, T, 8, 8] that see a color as its gray level (ITU-R BT.601, as Pillow's "L").
+
+    Training sees gray only, where the channels' weights count by their sum: it is kept, so gray images give the same.
+    """
+    if not name.endswith("patch_embed.proj.weight"):
+        return weight
+    gray = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1, 1)
+    return weight.sum((1, 2), keepdim=True) * gray / weight.shape[2] * torch.ones_like(weight)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ class WriterStyle:
     """By how much fraction bars and roots are too long or too short."""
     forms: int = 0
     """Seed of the writer's choice among the forms of each letter."""
+    first_form_only: frozenset[str] = frozenset()
+    """Characters that this writer only writes in the first form of the table."""
 
     @classmethod
     def of_writer(cls, number: int) -> "WriterStyle":
@@ -147,6 +149,8 @@ class _Writer:
     def form(self, character: str) -> tuple[Stroke, ...]:
         """The writer's own form of a character, sometimes another one."""
         forms = stroke_table()[character]
+        if character in self.style.first_form_only:
+            return forms[0]
         preferred = random.Random(f"{self.style.forms} {character}").randrange(len(forms))
         return forms[preferred if self.rng.random() < 0.93 else self.rng.randrange(len(forms))]
 

@@ -27,6 +27,7 @@ _FILES = {
     "stix": "stixtwomath-subset.ttf",
 }
 FONT_NAMES = tuple(_FILES)
+_REGISTERED: dict[str, str] = {}
 DIGIT_FONTS = {"frak": "digits-fraktur", "it": "digits-italic"}
 """Math alphabet → the font of its digits, which Unicode and so the math fonts have no place for."""
 CJK = "cjk"
@@ -249,13 +250,28 @@ def _script_forms(tables: TTFont, glyph_id: dict[str, int]) -> Iterator[tuple[in
                 yield glyph_id[name], (glyph_id[form],)
 
 
+def register_math_font(name: str, path: Path) -> None:
+    """Lets `layout` draw with a math font that is not bundled: a file with a MATH table.
+
+    Raises:
+        LatexError: there is no such file, or the name is taken by another one.
+    """
+    if not path.is_file():
+        raise LatexError(f"{path}: no such font file")
+    if name in _FILES or _REGISTERED.get(name, str(path)) != str(path):
+        raise LatexError(f"the font name {name!r} is taken; choose another")
+    _REGISTERED[name] = str(path)
+
+
 @cache
 def math_font(name: str) -> MathFont:
-    """One of `FONT_NAMES`, loaded at its first use.
+    """One of `FONT_NAMES` or a registered font, loaded at its first use.
 
     Raises:
         LatexError: there is no such font.
     """
+    if name in _REGISTERED:
+        return MathFont(name, _REGISTERED[name])
     if name not in _FILES:
         raise LatexError(f"unknown math font {name!r}; there are {', '.join(FONT_NAMES)}")
     return MathFont(name, str(_FOLDER / _FILES[name]))

@@ -1,0 +1,60 @@
+"""Every source of the second pre-training gives readable images and labels that parse."""
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+from pretraining.corpus import is_held_out
+from pretraining.wide.mixture import STAGES, WideImages
+
+from texlens.latex.parse.parser import parse
+
+FORMULAS = [
+    "\\frac { a } { b } = \\sqrt { x ^ { 2 } + y _ { 1 } } , z",
+    "E = m c ^ { 2 } + \\sum _ { i = 0 } ^ { n } x _ { i }",
+    "( a + b ) \\alpha \\leq \\int d x f ( x )",
+]
+
+
+def png(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (width, height), 255).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def images() -> WideImages:
+    rows = [{"image": {"bytes": png(120, 50)}, "text": formula} for formula in FORMULAS]
+    return WideImages(rows, {"latin-modern": 1.0, "termes": 1.0}, None)
+
+
+@pytest.mark.parametrize("source", ["print", "wide", "commands", "lines", "strokes"])
+def test_a_source_gives_images_with_ink_and_labels_that_parse(images, source):
+    rng, plan = random.Random(3), STAGES["wide"]
+    samples = [sample for _ in range(12) if (sample := getattr(images, f"_{source}")(rng, plan))]
+    assert len(samples) >= 4
+    for image, label in samples:
+        parse(label)
+        assert image.mode == "L"
+        assert np.asarray(image).std() > 0
+
+
+def test_the_same_seed_gives_the_same_samples(images):
+    def few() -> list:
+        fresh = WideImages(images.rows, images.fonts, None)
+        rng = random.Random(8)
+        return [(image.tobytes(), label) for image, label in (fresh.sample(rng, "begin") for _ in range(6))]
+
+    assert few() == few()
+
+
+def test_held_out_labels_are_never_given(images):
+    rng = random.Random(5)
+    assert not any(is_held_out(images.sample(rng, "settle")[1]) for _ in range(60))
+
+
+def test_a_source_without_data_is_left_out(images):
+    assert images.typeset is None
+    assert images.sample(random.Random(1), "wide")
