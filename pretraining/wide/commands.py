@@ -25,7 +25,7 @@ _LOOKALIKES = frozenset(
         \backprime \Game \Finv \circledS \maltese \doublebarwedge \ddag"""
     )
 )
-"""Not told from another symbol, or no mathematics."""
+"""Looks like another symbol, or no mathematics."""
 FAVORITES = words(
     r"""\Longrightarrow \Longleftarrow \longleftarrow \hookleftarrow
     \setminus \leqslant \geqslant \subseteq \supseteq \cong \lesssim \gtrsim \exists \notin \emptyset \varnothing
@@ -61,7 +61,7 @@ _TALL = (("\\left\\|", "\\right\\|"), ("\\left\\lfloor", "\\right\\rfloor"), ("\
 _LOW = (("\\|", "\\|"), ("\\|", "\\|"), ("\\lfloor", "\\rfloor"), ("\\lceil", "\\rceil"))
 _ARROWS = words(r"\xrightarrow \xrightarrow \xrightarrow \xleftarrow \xleftrightarrow \xRightarrow")
 _ACCENTS = words(r"\grave \mathring \dddot \check \breve \acute \ddot")
-_WIDE = words(
+_STRETCHED = words(
     r"\overrightarrow \overleftarrow \overbrace \underbrace \underline \overline \widehat \widetilde \underbracket"
 )
 
@@ -76,7 +76,7 @@ class RareCommands:
         self._symbol_weights = list(accumulate(4.0 if token in favorites else 1.0 for token in self.symbols))
         self.kinds = {
             self.symbol: 26, self.alphabet: 20, self.bold: 6, self.limit: 9, self.function: 7, self.fence: 9,
-            self.tall_fence: 4, self.binomial: 4, self.arrow: 4, self.stacked: 6, self.wide: 5, self.accent: 2,
+            self.tall_fence: 4, self.binomial: 4, self.arrow: 4, self.stacked: 6, self.stretched: 5, self.accent: 2,
             self.root: 3, self.substack: 1.5, self.boxed: 1, self.negated: 1.5,
         }  # fmt: skip
         self._kinds, self._kind_weights = list(self.kinds), list(accumulate(self.kinds.values()))
@@ -95,18 +95,18 @@ class RareCommands:
 
     def _placed(self, rng: random.Random) -> str:
         """A construction on the line or, now and then, within another one."""
-        made = rng.choices(self._kinds, cum_weights=self._kind_weights)[0](rng)
+        construct = rng.choices(self._kinds, cum_weights=self._kind_weights)[0](rng)
         roll = rng.random()
         if roll < 0.72:
-            return made
+            return construct
         if roll < 0.8:
-            return f"{rng.choice(LATIN)} _ {{ {made} }}"
+            return f"{rng.choice(LATIN)} _ {{ {construct} }}"
         if roll < 0.86:
-            return f"{rng.choice(LATIN)} ^ {{ {made} }}"
+            return f"{rng.choice(LATIN)} ^ {{ {construct} }}"
         other = self.fill(rng, rng.randint(1, 6))
         if roll < 0.93:
-            return f"\\frac {{ {made} }} {{ {other} }}"
-        return f"\\frac {{ {other} }} {{ {made} }}"
+            return f"\\frac {{ {construct} }} {{ {other} }}"
+        return f"\\frac {{ {other} }} {{ {construct} }}"
 
     def _scripts(self, rng: random.Random, chance: float = 0.4) -> str:
         text = ""
@@ -169,8 +169,8 @@ class RareCommands:
             return f"{body} _ {{ {self.fill(rng, rng.randint(1, 4))} }}"
         return f"\\underset {{ {self.fill(rng, rng.randint(1, 3))} }} {{ {body} }}"
 
-    def wide(self, rng: random.Random) -> str:
-        name, body = rng.choice(_WIDE), self.fill(rng, rng.randint(2, 6))
+    def stretched(self, rng: random.Random) -> str:
+        name, body = rng.choice(_STRETCHED), self.fill(rng, rng.randint(2, 6))
         if name.endswith(("brace", "bracket")) and rng.random() < 0.7:
             script = "^" if name.startswith("\\over") else "_"
             return f"{name} {{ {body} }} {script} {{ {self.fill(rng, rng.randint(1, 3))} }}"

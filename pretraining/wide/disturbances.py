@@ -75,7 +75,7 @@ def toned(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def shaded(image: Image.Image, rng: random.Random) -> Image.Image:
-    """Light that falls off across the sheet to as little as a quarter: a slope, or a field of 3 × 3 levels."""
+    """Light that falls off across the sheet to as little as a quarter: a gradient, or a field of 3 × 3 levels."""
     least = rng.uniform(0.25, 0.85)
     if rng.random() < 0.5:
         corners = [rng.uniform(least, 1.0) for _ in range(4)]

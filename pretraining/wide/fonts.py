@@ -1,4 +1,4 @@
-"""Math fonts that pre-training draws with beside the bundled ones, and what each of them can't tell apart.
+"""Math fonts that pre-training draws with beside the bundled ones, and the commands that each of them does not show.
 
 They are fetched from packages, registered from a folder and never committed; `fetch.sh` says where each is from.
 """
@@ -49,6 +49,6 @@ def register(folder: Path | None) -> dict[str, float]:
     return {name: weight for name, weight in WEIGHTS.items() if name in names}
 
 
-def tells_apart(font: str, tokens: list[str]) -> bool:
+def shows(font: str, tokens: list[str]) -> bool:
     """Whether every command of a formula is visible in the font."""
     return INDISTINCT.get(font, frozenset()).isdisjoint(tokens)

@@ -49,13 +49,13 @@ def main() -> None:
     rng = random.Random(args.seed)
     rows = parquet.read_table(args.latex_ocr / "full/train-00000-of-00001.parquet").to_pylist()
     images = WideImages(rows, {"latin-modern": 1.0}, None)
-    made: list[dict[str, object]] = []
-    while len(made) < args.rows:
+    rows_written: list[dict[str, object]] = []
+    while len(rows_written) < args.rows:
         size = rng.choice(SIZES_PX)
         labels = [label for label in (_label(images, rng) for _ in range(_CELLS)) if not is_held_out(label)]
-        made += page_rows(labels, size, args.katex.resolve(), args.chromium)
-        print(len(made), flush=True)
-    parquet.write_table(arrow.Table.from_pylist(made[: args.rows]), args.out, compression="zstd")
+        rows_written += page_rows(labels, size, args.katex.resolve(), args.chromium)
+        print(len(rows_written), flush=True)
+    parquet.write_table(arrow.Table.from_pylist(rows_written[: args.rows]), args.out, compression="zstd")
 
 
 def _label(images: WideImages, rng: random.Random) -> str:

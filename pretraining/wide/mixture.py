@@ -16,7 +16,7 @@ from pretraining.corpus import LATEX_OCR_PX_PER_EM, TrainingImages, as_latex_ocr
 from pretraining.wide.commands import RareCommands
 from pretraining.wide.disturbances import disturb, with_margins
 from pretraining.wide.engines import TypesetRows
-from pretraining.wide.fonts import tells_apart
+from pretraining.wide.fonts import shows
 from pretraining.wide.lines import several_lines
 from pretraining.wide.strokes import handwritten
 from pretraining.wide.words import with_words
@@ -41,13 +41,13 @@ class Stage:
 
 STAGES = {
     "begin": Stage(
-        {"real": 8, "print": 30, "wide": 24, "commands": 16, "lines": 8, "typeset": 4, "strokes": 10}, 0.25, 30, 60
+        {"real": 8, "print": 30, "varied": 24, "commands": 16, "lines": 8, "typeset": 4, "strokes": 10}, 0.25, 30, 60
     ),
     "wide": Stage(
-        {"real": 11, "print": 22, "wide": 22, "commands": 14, "lines": 14, "typeset": 7, "strokes": 10}, 0.45, 60, 150
+        {"real": 11, "print": 22, "varied": 22, "commands": 14, "lines": 14, "typeset": 7, "strokes": 10}, 0.45, 60, 150
     ),
     "settle": Stage(
-        {"real": 18, "print": 22, "wide": 19, "commands": 12, "lines": 12, "typeset": 8, "strokes": 9}, 0.4, 60, 150
+        {"real": 18, "print": 22, "varied": 19, "commands": 12, "lines": 12, "typeset": 8, "strokes": 9}, 0.4, 60, 150
     ),
 }
 SIZES_PX_PER_EM = (9, 10, 11, 12, 13, 13.84, 15, 16, 18, 20, 22, 24, 27, 30, 34, 38, 44, 52, 62)
@@ -75,9 +75,9 @@ class WideImages:
         weights = list(accumulate(plan.sources[name] for name in names))
         while True:
             source = rng.choices(names, cum_weights=weights)[0]
-            made = getattr(self, f"_{source}")(rng, plan)
-            if made is not None and not is_held_out(made[1]):
-                return made
+            pair = getattr(self, f"_{source}")(rng, plan)
+            if pair is not None and not is_held_out(pair[1]):
+                return pair
 
     def fill(self, rng: random.Random, tokens: int) -> str:
         """A piece of at most so many tokens: of random symbols, or of LaTeX_OCR's pieces."""
@@ -107,7 +107,7 @@ class WideImages:
         image, label = self.narrow.sample(rng, "natural")
         return (disturb(image, rng, LATEX_OCR_PX_PER_EM) if rng.random() < plan.disturbed / 3 else image), label
 
-    def _wide(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str] | None:
+    def _varied(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str] | None:
         return self._printed(rng, plan, self.wide_label(rng, plan))
 
     def _commands(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str] | None:
@@ -137,7 +137,7 @@ class WideImages:
     def _printed(self, rng: random.Random, plan: Stage, label: str) -> tuple[Image.Image, str] | None:
         """The label in a font and size of the palette, disturbed now and then; None where that can't be."""
         font, size = self._style(rng)
-        if not tells_apart(font, label.split()):
+        if not shows(font, label.split()):
             font = "latin-modern"
         try:
             formula = layout(label, font=font, system_fonts=False)

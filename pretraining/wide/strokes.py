@@ -25,7 +25,7 @@ _EM_PER_X_HEIGHT = 1 / 0.431
 _FONTS = frozenset(
     words(r"\cal \bf \mit \tt \mathsf \mathtt \mathcal \mathbf \mathbb \mathfrak \mathscr \boldsymbol \l \L \o \O")
 )
-"""No pen tells these from plain letters."""
+"""In handwriting these look like plain letters."""
 
 
 def handwritten(label: str, rng: random.Random) -> tuple[Image.Image, float] | None:

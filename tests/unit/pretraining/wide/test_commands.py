@@ -9,7 +9,7 @@ from pretraining.wide.commands import FAVORITES, FUNCTIONS, RareCommands, rare_s
 from texlens.latex.parse import symbols as sym
 from texlens.latex.parse.parser import parse
 
-ASKED = (
+EXPECTED = (
     *("\\mathbb", "\\mathfrak", "\\mathscr", "\\|", "\\lfloor", "\\lceil", "\\sup", "\\inf", "\\max", "\\min", "\\arg"),
     *("\\Pr", "\\binom", "\\setminus", "\\leqslant", "\\geqslant", "\\lesssim", "\\boldsymbol", "\\xrightarrow"),
     *("\\underset", "\\underbrace"),
@@ -24,7 +24,7 @@ def rare() -> RareCommands:
 def test_commands_that_people_use_occur_often(rare):
     rng = random.Random(0)
     counts = Counter(token for _ in range(6000) for token in set(rare.sample(rng, 20).split()))
-    assert not [command for command in ASKED if counts[command] < 6]
+    assert not [command for command in EXPECTED if counts[command] < 6]
 
 
 def test_every_formula_parses(rare):

@@ -30,7 +30,7 @@ def images() -> WideImages:
     return WideImages(rows, {"latin-modern": 1.0, "termes": 1.0}, None)
 
 
-@pytest.mark.parametrize("source", ["print", "wide", "commands", "lines", "strokes"])
+@pytest.mark.parametrize("source", ["print", "varied", "commands", "lines", "strokes"])
 def test_a_source_gives_images_with_ink_and_labels_that_parse(images, source):
     rng, plan = random.Random(3), STAGES["wide"]
     samples = [sample for _ in range(12) if (sample := getattr(images, f"_{source}")(rng, plan))]
@@ -43,9 +43,9 @@ def test_a_source_gives_images_with_ink_and_labels_that_parse(images, source):
 
 def test_the_same_seed_gives_the_same_samples(images):
     def few() -> list:
-        fresh = WideImages(images.rows, images.fonts, None)
+        other = WideImages(images.rows, images.fonts, None)
         rng = random.Random(8)
-        return [(image.tobytes(), label) for image, label in (fresh.sample(rng, "begin") for _ in range(6))]
+        return [(image.tobytes(), label) for image, label in (other.sample(rng, "begin") for _ in range(6))]
 
     assert few() == few()
 
