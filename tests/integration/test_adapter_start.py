@@ -149,3 +149,44 @@ def test_the_run_file_says_from(first, inputs, tmp_path):
     if settings is LORA:
         with pytest.raises(ConfigError, match="init pissa sets the initial weights, and from names others"):
             config_of(inputs, tmp_path, {**settings, "from": str(run.path), "init": "pissa"})
+
+
+FULL = {"kind": "full", "targets": ["text-attention"]}
+
+
+@pytest.fixture(scope="module")
+def whole(inputs, tmp_path_factory):
+    """A run that was trained in full."""
+    return started(config_of(inputs, tmp_path_factory.mktemp("whole"), FULL, optimizer={"learning_rate": 1e-2}))
+
+
+def weights(run: RunFolder) -> dict:
+    return load_file(run.adapter / "model.safetensors")
+
+
+def test_full_training_goes_on_from_weights_that_were_trained_in_full(whole, inputs, tmp_path):
+    still = {"optimizer": {"learning_rate": 1e-12, "schedule": "constant"}}
+    second = started(config_of(inputs, tmp_path, {**FULL, "from": str(whole.path)}, **still))
+    base, before, after = load_file(inputs / "tiny/model.safetensors"), weights(whole), weights(second)
+    assert all(torch.allclose(before[name], after[name], atol=1e-8) for name in before)
+    changed = [name for name in before if not torch.equal(before[name].float(), base[name].float())]
+    assert changed and all("self_attn" in name for name in changed)
+    assert second.manifest["adapter_from"]["path"] == str(whole.adapter)
+
+
+def test_an_adapter_does_not_start_full_training_and_weights_start_no_adapter(first, whole, inputs, tmp_path):
+    run, settings = first
+    with pytest.raises(ConfigError, match="merge it with `texlens export --format merged`, and set model.path"):
+        started(config_of(inputs, tmp_path, {**FULL, "from": str(run.path)}))
+    with pytest.raises(ConfigError, match=f"trained in full, so it has no adapter; set model.path to {whole.adapter}"):
+        started(config_of(inputs, tmp_path, {**settings, "from": str(whole.path)}))
+    with pytest.raises(ConfigError, match="a hub's checkpoint is a base to train; set model.path to it"):
+        started(config_of(inputs, tmp_path, {**FULL, "from": "me/weights"}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_adapter_is_trained_over_weights_that_were_trained_in_full(first, whole, inputs, tmp_path):
+    """What the refusal asks for works: the run's weights as the base."""
+    config = config_of(inputs, tmp_path, first[1])
+    over = config.model_copy(update={"model": config.model.model_copy(update={"path": str(whole.adapter)})})
+    assert adapter(started(over))

@@ -24,8 +24,8 @@ from texlens.adapters.initialization import (
 from texlens.adapters.metadata import AdapterMetadata
 from texlens.adapters.plan import AdapterPlan
 from texlens.core.errors import ModelError, one_line
-from texlens.core.files import write_json
-from texlens.models.checkpoint import CONFIG, read_header, weight_files
+from texlens.core.files import sha256_of, write_json
+from texlens.models.checkpoint import CONFIG, fingerprint, read_header, weight_files
 from texlens.models.families import EMBEDDING
 from texlens.models.metadata import METADATA_FILE
 
@@ -184,6 +184,11 @@ def is_full(folder: Path) -> bool:
 def adapter_files(folder: Path) -> list[Path]:
     """The files that hold the trained weights."""
     return weight_files(folder) if is_full(folder) else [folder / WEIGHTS]
+
+
+def adapter_digest(folder: Path) -> str:
+    """The sha256 of an adapter's weights; of a fully fine-tuned checkpoint, its fingerprint."""
+    return fingerprint(folder) if is_full(folder) else sha256_of(folder / WEIGHTS)
 
 
 def check_adapter(folder: Path) -> AdapterMetadata | None:

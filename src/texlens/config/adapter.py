@@ -153,6 +153,8 @@ class FullSettings(Settings):
     layers: Layers | None = None
     groups: dict[str, GroupSettings] = Field({})
     """A group's own learning rate."""
+    from_: str | None = Field(None, alias="from")
+    """Go on from the weights of this run, checkpoint or folder, trained in full before on the same base."""
 
     @property
     def group_overrides(self) -> dict[str, GroupSettings]:

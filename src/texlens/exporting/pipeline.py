@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from texlens.adapters.lora import WEIGHTS, is_full
+from texlens.adapters.lora import adapter_digest
 from texlens.config.run import RunConfig
 from texlens.core.errors import ExportError
-from texlens.core.files import sha256_of, write_json
+from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
 from texlens.exporting.folder import check_free_space, check_output, staging_dir
 from texlens.exporting.formats.protocol import CALIBRATION_ROWS, ExportFormat, ExportJob
@@ -21,7 +21,7 @@ from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.exporting.readme import write_readme
 from texlens.inference.confidence import KEY
 from texlens.inference.opening.source import resolve_run_base
-from texlens.models.checkpoint import fingerprint, weight_files
+from texlens.models.checkpoint import weight_files
 from texlens.models.export_manifest import ExportManifest
 from texlens.models.metadata import METADATA_FILE, read_metadata
 
@@ -82,11 +82,6 @@ def export_run(
         loading_code = export_format.loading_code(manifest, output.name)
         write_readme(staging, output.name, manifest, commands, loading_code)
     return ExportResult(output, manifest, commands)
-
-
-def adapter_digest(folder: Path) -> str:
-    """The sha256 of an adapter's weights; of a fully fine-tuned checkpoint, its fingerprint."""
-    return fingerprint(folder) if is_full(folder) else sha256_of(folder / WEIGHTS)
 
 
 def _manifest(job: ExportJob, export_format: ExportFormat, notes: Mapping[str, Any], staging: Path) -> ExportManifest:

@@ -11,11 +11,11 @@ from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
 from texlens.adapters.build import build_adapter
-from texlens.adapters.lora import WEIGHTS, restore
+from texlens.adapters.lora import adapter_digest, restore
 from texlens.config.load import dump_config
 from texlens.core.environment import describe_environment
 from texlens.core.errors import Interrupted
-from texlens.core.files import sha256_of, write_json, write_text
+from texlens.core.files import write_json, write_text
 from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
@@ -165,8 +165,9 @@ def _set_initial_weights(run: TrainContext, adapted: Any) -> None:
         initialize_adapter(adapted, run.config, run.prepared.base, run.prepared.splits.train)
         return
     restore(adapted, folder)
-    run.report(f"going on from the adapter in {folder}")
-    _update(run, adapter_from={"path": str(folder), "sha256": sha256_of(folder / WEIGHTS)})
+    kind = "weights" if run.config.adapter.kind == "full" else "adapter"
+    run.report(f"going on from the {kind} in {folder}")
+    _update(run, adapter_from={"path": str(folder), "sha256": adapter_digest(folder)})
 
 
 def _report_backend(run: TrainContext, backend: StepBackend, workers: WorkerPlan) -> None:

@@ -1,4 +1,5 @@
-"""`adapter.from`: training goes on from an adapter of the same kind and shape, trained before on the same base.
+"""`adapter.from`: training goes on from an adapter of the same kind and shape, or from weights trained in full, both
+trained before on the same base.
 
 The optimizer starts again; a run that is to go on as if it had never stopped is resumed instead.
 """
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from texlens.adapters.lora import SETTINGS, WEIGHTS, check_adapter, is_full
-from texlens.config.adapter import LoraSettings, MoeLoraSettings
+from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError, ModelError
 from texlens.core.run_folder import MANIFEST, RunFolder
@@ -19,7 +20,7 @@ from texlens.models.hubs import is_hub_id
 
 
 def starting_adapter(config: RunConfig, base_fingerprint: str) -> Path | None:
-    """The folder that `adapter.from` names, checked; None where the adapter begins from its own initial weights.
+    """The folder that `adapter.from` names, checked; None where training begins from its own initial weights.
 
     Raises:
         ConfigError: an adapter of another kind, rank or scale; the differences are named.
@@ -27,13 +28,16 @@ def starting_adapter(config: RunConfig, base_fingerprint: str) -> Path | None:
     """
     settings = config.adapter
     name = getattr(settings, "from_", None)
-    if name is None or not isinstance(settings, LoraSettings | MoeLoraSettings):
+    if name is None:
         return None
-    folder = _find(name, config.model.source)
-    if is_full(folder):
-        raise ConfigError(f"adapter.from: {name}: trained in full, so it has no adapter; set model.path to it")
+    folder = _find(name, config.model.source, full=isinstance(settings, FullSettings))
+    if is_full(folder) and not isinstance(settings, FullSettings):
+        raise ConfigError(f"adapter.from: {name}: trained in full, so it has no adapter; set model.path to {folder}")
     if metadata := check_adapter(folder):
         metadata.check_base(base_fingerprint, folder)
+    if isinstance(settings, FullSettings):
+        _check_full(name, folder)
+        return folder
     saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     differences = adapter_differences(saved, expected_settings(settings))
     if differences:
@@ -42,10 +46,23 @@ def starting_adapter(config: RunConfig, base_fingerprint: str) -> Path | None:
     return folder
 
 
-def _find(name: str, source: str) -> Path:
-    """An adapter folder, the adapter of a run or of one of its checkpoints, or one of a hub.
+def _check_full(name: str, folder: Path) -> None:
+    """
+    Raises:
+        ConfigError: an adapter, which is no complete set of weights.
+    """
+    if not is_full(folder):
+        raise ConfigError(
+            f"adapter.from: {name}: an adapter, and kind: full goes on from complete weights; merge it with "
+            "`texlens export --format merged`, and set model.path to the result"
+        )
+
+
+def _find(name: str, source: str, *, full: bool) -> Path:
+    """An adapter folder, the adapter of a run or of one of its checkpoints, or one of a hub; or complete weights.
 
     Raises:
+        ConfigError: complete weights of a hub, which are a base.
         ModelError: there is none.
     """
     path = Path(name).expanduser()
@@ -55,6 +72,8 @@ def _find(name: str, source: str) -> Path:
         return path
     if not is_hub_id(name):
         raise ModelError(f"adapter.from: {name}: no such folder, and not a hub id (owner/name)")
+    if full:
+        raise ConfigError(f"adapter.from: {name}: a hub's checkpoint is a base to train; set model.path to it")
     return fetch_adapter(name, source=source, names=(SETTINGS, WEIGHTS))
 
 
