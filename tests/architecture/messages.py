@@ -25,7 +25,7 @@ HOLE = "{}"
 MIN_LETTERS = 4
 """Templates with fewer letters of their own, such as `{}: {}`, have nothing to translate."""
 PRINTERS = re.compile(r"(^|[._])(console|messages|out|message_console\(\)|result_console\(\))\.print$")
-WARNERS = re.compile(r"(^|\.)_?(print_note|warn|note|translated)$|(^|\.)(notes|warnings|reasons|lines)\.append$")
+WARNERS = re.compile(r"(^|\.)_?(print_note|warn|note|report|translated)$|(^|\.)(notes|warnings|reasons|lines)\.append$")
 TITLES = re.compile(r"(^|\.)(Table|add_column)$")
 PROGRESS = re.compile(r"(^|\.)(add_task|status)$")
 COMMAND = re.compile(r"(pip|python\S*|npm|git|apt-get|export \S+=|echo|nvidia-smi|--set \S+=)[^;]*")

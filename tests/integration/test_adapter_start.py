@@ -170,17 +170,18 @@ def test_full_training_goes_on_from_weights_that_were_trained_in_full(whole, inp
     base, before, after = load_file(inputs / "tiny/model.safetensors"), weights(whole), weights(second)
     assert all(torch.allclose(before[name], after[name], atol=1e-8) for name in before)
     changed = [name for name in before if not torch.equal(before[name].float(), base[name].float())]
-    assert changed and all("self_attn" in name for name in changed)
+    assert changed
+    assert all("self_attn" in name for name in changed)
     assert second.manifest["adapter_from"]["path"] == str(whole.adapter)
 
 
 def test_an_adapter_does_not_start_full_training_and_weights_start_no_adapter(first, whole, inputs, tmp_path):
     run, settings = first
-    with pytest.raises(ConfigError, match="merge it with `texlens export --format merged`, and set model.path"):
+    with pytest.raises(ConfigError, match="merge it with `texlens export --format merged`"):
         started(config_of(inputs, tmp_path, {**FULL, "from": str(run.path)}))
-    with pytest.raises(ConfigError, match=f"trained in full, so it has no adapter; set model.path to {whole.adapter}"):
+    with pytest.raises(ConfigError, match="trained in full, so it has no adapter"):
         started(config_of(inputs, tmp_path, {**settings, "from": str(whole.path)}))
-    with pytest.raises(ConfigError, match="a hub's checkpoint is a base to train; set model.path to it"):
+    with pytest.raises(ConfigError, match="is a base to train"):
         started(config_of(inputs, tmp_path, {**FULL, "from": "me/weights"}))
     assert list(tmp_path.iterdir()) == []
 
