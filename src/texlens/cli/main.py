@@ -14,7 +14,7 @@ from texlens.cli.errors import as_run_errors
 from texlens.cli.formulas import canonical, render
 from texlens.cli.help import HelpGroup, use_help_commands
 from texlens.cli.measuring import calibrate, compare, evaluate, report, score
-from texlens.cli.training import init, models, plan, recipes, runs, sweep, train
+from texlens.cli.training import init, learn, models, plan, recipes, runs, sweep, train
 from texlens.cli.translated_help import CLICK_ERROR, usage_error_text
 from texlens.cli.using import board, doctor, export, push, read, serve, ui, verify
 from texlens.core.dotenv import load_dotenv
@@ -27,7 +27,7 @@ STOPPED = 130
 """What Typer exits with after Ctrl-C."""
 
 TOPICS: dict[str, tuple[Callable, ...]] = {
-    "Train": (init.init, train.train, sweep.sweep, plan.plan, runs.runs),
+    "Train": (init.init, train.train, learn.learn, sweep.sweep, plan.plan, runs.runs),
     "Measure": (evaluate.evaluate, compare.compare, report.report, calibrate.calibrate, score.score),
     "Use": (read.read, serve.serve, ui.ui, board.board, export.export, push.push, verify.verify),
     "Formulas": (canonical.canonical, render.render),

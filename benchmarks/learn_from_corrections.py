@@ -1,0 +1,243 @@
+"""How many corrections buy how many points: a simulated user corrects real handwriting whose labels are known.
+
+A reader that learned synthetic handwriting (the recipe of `make demo`) reads a folder of real formulas. The user
+corrects them in the order of `texlens learn`, and after each number of corrections a round is trained from the reader
+that stands, as the command does it. Every reader is then measured on other rows that no part of the loop sees.
+
+    python benchmarks/learn_from_corrections.py CROHME --out build/learn --seeds 0 1 2 --orders doubt random
+
+CROHME is a folder of parquet files with the columns image and text. Rows, and weights trained on them, stay in --out;
+only `curve.json` in it goes elsewhere. Stages that are done are not repeated: it may be stopped and started at will.
+Seeds and orders run side by side with --jobs.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from texlens.config.load import load_config
+from texlens.core.environment import describe_environment
+from texlens.core.files import write_json
+from texlens.core.run_folder import MANIFEST, RunFolder
+from texlens.data.load import Rows, load_split
+from texlens.evaluation.comparison import compare
+from texlens.inference.open import open_model
+from texlens.latex.parse.tokens import tokenize
+from texlens.metrics.prediction import Prediction
+from texlens.metrics.registry import run_metrics
+from texlens.metrics.statistics import mcnemar_exact
+from texlens.workflows.learn.corrections import correct
+from texlens.workflows.learn.queue import QueuedImage
+from texlens.workflows.learn.round import read_result
+from texlens.workflows.learn.session import LearnSession
+from texlens.workflows.train_run import resume_run, start_run
+
+METRICS = ("exact_match", "exact_match_canonical", "edit_similarity")
+RIGHT = "exact_match_canonical"
+MAX_TOKENS = 40
+
+
+def main() -> None:
+    arguments = _arguments()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    start = _start(arguments.out, console)
+    if len(arguments.seeds) * len(arguments.orders) > 1:
+        _side_by_side(arguments)
+    else:
+        _run_seed(arguments, start, console)
+    summary = _summary(arguments)
+    write_json(arguments.out / "curve.json", summary)
+    for order, points in summary["orders"].items():
+        for point in points:
+            low, high = point["interval"]
+            print(f"{order}: {point['corrections']} corrections: {point['value']:.1%} ({low:.1%} to {high:.1%})")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", help="a folder of parquet files with real handwriting")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws a folder and a test")
+    parser.add_argument("--orders", choices=["doubt", "random"], nargs="+", default=["doubt"])
+    parser.add_argument("--corrections", type=int, nargs="+", default=[50, 100, 200, 400])
+    parser.add_argument("--images", type=int, default=600, help="in the folder")
+    parser.add_argument("--test", type=int, default=300, help="rows outside of the loop")
+    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", help="a setting of the rounds")
+    return parser.parse_args()
+
+
+def _start(out: Path, console: Console) -> Path:
+    """The reader of synthetic handwriting, trained once for all seeds."""
+    run = out / "start"
+    if not (run / MANIFEST).is_file():
+        start_run(load_config("nano_latex-ocr_lora", [f"output={out}", "name=start"]), console=console)
+    elif RunFolder(run).manifest.get("state") != "trained":
+        resume_run(run, console=console)
+    return run
+
+
+def _side_by_side(arguments: argparse.Namespace) -> None:
+    """A process for each seed and order, `--jobs` at a time."""
+    waiting = [(seed, order) for order in arguments.orders for seed in arguments.seeds]
+    threads = str(max(1, (os.cpu_count() or 1) // arguments.jobs))
+    running: list[subprocess.Popen] = []
+    while waiting or running:
+        while waiting and len(running) < arguments.jobs:
+            seed, order = waiting.pop(0)
+            command = [sys.executable, __file__, arguments.data, "--out", str(arguments.out)]
+            command += ["--seeds", str(seed), "--orders", order, "--images", str(arguments.images)]
+            command += ["--test", str(arguments.test), "--corrections", *map(str, arguments.corrections)]
+            command += [part for override in arguments.overrides for part in ("--set", override)]
+            log = (arguments.out / f"log.{seed}.{order}.txt").open("a")
+            environment = {**os.environ, "OMP_NUM_THREADS": threads}
+            running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+        time.sleep(1)
+        running = [process for process in running if process.poll() is None]
+
+
+def _run_seed(arguments: argparse.Namespace, start: Path, console: Console) -> None:
+    seed, order = arguments.seeds[0], arguments.orders[0]
+    out: Path = arguments.out / f"seed-{seed}-{order}"
+    out.mkdir(exist_ok=True)
+    folder_rows, test = _rows(arguments, seed)
+    labels = _write_images(out / "images", folder_rows)
+    session = LearnSession(out / "images", model=str(start), console=console)
+    predictions = {0: _measured(out / "test.0.jsonl", str(start), test)}
+    for number, corrections in enumerate(arguments.corrections, 1):
+        folder = session.folder.round_folder(number)
+        if number > len(session.state.rounds):
+            began = time.monotonic()
+            session.read()
+            console.print(f"read in {time.monotonic() - began:.0f} s")
+            _correct(session, labels, corrections, order)
+            session.train(overrides=arguments.overrides)
+            console.print(f"{corrections} corrections: {time.monotonic() - began:.0f} s")
+        result = read_result(folder)
+        assert result is not None
+        console.print(f"{corrections} corrections: {result['sentence']}")
+        model = folder / "run" if result["kept"] else Path(result["model"])
+        predictions[corrections] = _measured(out / f"test.{corrections}.jsonl", str(model), test)
+        write_json(out / "points.json", _points(predictions, session))
+
+
+def _rows(arguments: argparse.Namespace, seed: int) -> tuple[Rows, Rows]:
+    """Rows of the folder and rows of the test; no label is in both."""
+    rows = load_split(arguments.data, split="train")
+    labels: dict[str, list[int]] = {}
+    for index, text in enumerate(rows.texts()):
+        if len(tokenize(text)) <= MAX_TOKENS:
+            labels.setdefault("".join(text.split()), []).append(index)
+    order = sorted(labels)
+    random.Random(seed).shuffle(order)
+    drawn = [index for label in order for index in labels[label]]
+    folder = drawn[: arguments.images]
+    in_folder = {"".join(rows.text(index).split()) for index in folder}
+    test = [index for index in drawn[len(folder) :] if "".join(rows.text(index).split()) not in in_folder]
+    return rows.take(folder), rows.take(test[: arguments.test])
+
+
+def _write_images(folder: Path, rows: Rows) -> dict[str, str]:
+    """Labels by the images' names."""
+    folder.mkdir(exist_ok=True)
+    labels = {}
+    for number, sample in enumerate(rows):
+        name = f"{number:04d}.png"
+        labels[name] = sample.text
+        if not (folder / name).exists():
+            (folder / name).write_bytes(sample.image.encoded())
+    return labels
+
+
+def _correct(session: LearnSession, labels: dict[str, str], total: int, order: str) -> None:
+    """Corrections in the order of the queue until there are `total`."""
+    queue = session.queue() if order == "doubt" else _at_random(session.queue())
+    log = session.folder.corrections
+    for each in queue[: max(0, total - len(session.corrections().done))]:
+        correct(log, each.image, labels[each.image.name], reading=each.reading.text, who="simulated")
+
+
+def _at_random(queue: list[QueuedImage]) -> list[QueuedImage]:
+    """The same positions of held-out images, the others in an order that doubt has no part in."""
+    others = sorted((each for each in queue if not each.held_out), key=lambda each: each.image.key)
+    return [each if each.held_out else others.pop() for each in queue]
+
+
+def _measured(path: Path, model: str, test: Rows) -> list[Prediction]:
+    if not path.is_file():
+        read = open_model(model).read(list(test), batch_size=16)
+        path.write_text("".join(json.dumps(each.to_row()) + "\n" for each in read))
+    return [Prediction.from_row(json.loads(line)) for line in path.read_text().split("\n") if line]
+
+
+def _points(predictions: dict[int, list[Prediction]], session: LearnSession) -> list[dict]:
+    comparison = compare({str(count): rows for count, rows in predictions.items()}, metrics=run_metrics(METRICS))
+    right = {name: [row.values[RIGHT] == 1 for row in rows] for name, rows in comparison.row_scores.items()}
+    points = []
+    for number, (name, scores) in enumerate(comparison.systems.items()):
+        pairs = list(zip(right["0"], right[name], strict=True))
+        gained, lost = pairs.count((False, True)), pairs.count((True, False))
+        result = session.state.rounds[number - 1] if number else None
+        points.append(
+            {
+                "corrections": int(name),
+                "rows": comparison.rows,
+                "right": right[name],
+                **{metric: scores.values[metric].to_json() for metric in METRICS[1:]},
+                "gained": gained,
+                "lost": lost,
+                "p_value": mcnemar_exact(gained, lost),
+                "kept": result["kept"] if result else None,
+                "round": result["sentence"] if result else None,
+            }
+        )
+    return points
+
+
+def _summary(arguments: argparse.Namespace) -> dict:
+    orders = {}
+    for order in arguments.orders:
+        files = [arguments.out / f"seed-{seed}-{order}" / "points.json" for seed in arguments.seeds]
+        orders[order] = _joined([json.loads(file.read_text()) for file in files if file.is_file()])
+    return {
+        "what": "simulated user on real handwriting: canonical exact match on rows outside of the loop",
+        "date": str(date.today()),
+        "command": "python benchmarks/learn_from_corrections.py " + " ".join(sys.argv[2:]),
+        "environment": describe_environment(),
+        "images": arguments.images,
+        "orders": orders,
+    }
+
+
+def _joined(seeds: list[list[dict]]) -> list[dict]:
+    """Points over all seeds; the interval is of rows drawn again within each seed (1,000 times, 95%)."""
+    points = []
+    for parts in zip(*seeds, strict=False):
+        right = [np.array(part["right"], float) for part in parts]
+        generator = np.random.default_rng(0)
+        drawn = [[generator.choice(rows, len(rows)).mean() for rows in right] for _ in range(1_000)]
+        low, high = np.percentile(np.mean(drawn, axis=1), [2.5, 97.5])
+        points.append(
+            {
+                "corrections": parts[0]["corrections"],
+                "rows": sum(part["rows"] for part in parts),
+                "value": round(float(np.mean([rows.mean() for rows in right])), 4),
+                "interval": [round(float(low), 4), round(float(high), 4)],
+                "by_seed": [{key: value for key, value in part.items() if key != "right"} for part in parts],
+            }
+        )
+    return points
+
+
+if __name__ == "__main__":
+    main()
