@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from texlens.cli.data.opening import EditsOption, open_splits
-from texlens.cli.data.statistics import Output, Overwrite, print_statistics
+from texlens.cli.data.statistics import Output, Overwrite, Subset, print_statistics
 from texlens.cli.progress import row_bar
 from texlens.cli.shared import Json, message_console
 
@@ -19,6 +19,7 @@ def export(
     jpeg: Annotated[
         bool, typer.Option("--jpeg", help="Store images as JPEG (which loses a little), not as they are.")
     ] = False,
+    subset: Subset = None,
     edits: EditsOption = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -39,10 +40,12 @@ def export(
     from texlens.data.export import export as exported
     from texlens.data.writers.registry import WRITERS
 
-    splits = open_splits(source, edits=edits)
+    splits = open_splits(source, subset=subset, edits=edits)
     if jpeg and to == "hf":
         raise ConfigError("--jpeg: hf keeps images as they are; leave it out, or choose another format")
     made_by = {"command": "export", "source": source, "to": to, **({"jpeg": True} if jpeg else {})}
+    if subset is not None:
+        made_by["subset"] = subset
     if edits is not None:
         made_by["edits"] = pinned(edits)
     with row_bar(message_console(), "writing rows", sum(rows.total for rows in splits.values())) as on_row:

@@ -41,9 +41,10 @@ def correct_in_terminal(session: "LearnSession", who: str, ask: Callable[[str], 
                 continue
             undo(session.folder.corrections, last.pop(), who=who)
             number -= 1
+        elif answer == "s" and number < len(waiting) - 1:
+            waiting.append(waiting.pop(number))
         elif answer == "s":
-            waiting.append(waiting.pop(number)) if number < len(waiting) - 1 else None
-            number += number == len(waiting) - 1
+            number += 1
         elif _take(session, each, answer, who):
             last.append(each.image.key)
             number += 1

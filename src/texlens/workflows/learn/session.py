@@ -90,6 +90,7 @@ class LearnSession:
         self.folder.begin(model=model, hold_out=hold_out, second=second)
         self.console = console or Console(quiet=True)
         self._identities: dict[str, str] = {}
+        self._doubts: dict[tuple[Reading, Reading | None], Doubt] = {}
 
     @property
     def state(self) -> LearnState:
@@ -127,7 +128,7 @@ class LearnSession:
 
     def doubts(self, readings: Mapping[str, Reading]) -> dict[str, Doubt]:
         second = self.readings(self.state.second) if self.state.second else {}
-        return {key: doubt_of(reading, second.get(key)) for key, reading in readings.items()}
+        return {key: self._doubt(reading, second.get(key)) for key, reading in readings.items()}
 
     def corrections(self, version: int | None = None) -> Corrections:
         return corrections_of(self.folder.corrections, self.images.by_key, self.state.hold_out, version)
@@ -229,6 +230,12 @@ class LearnSession:
             result: dict[str, Any] = {**results[number], "kept": keep, "chosen_by": who}
             run = self.folder.round_folder(number) / RUN_NAME
             return self.folder.finish_round(result, str(run.absolute()) if keep else result["model"])
+
+    def _doubt(self, reading: Reading, second: Reading | None) -> Doubt:
+        """Computed once: it compares formulas, which takes about a millisecond."""
+        if (reading, second) not in self._doubts:
+            self._doubts[reading, second] = doubt_of(reading, second)
+        return self._doubts[reading, second]
 
     def _round_numbers(self) -> list[int]:
         plans = (self.folder.root / "rounds").glob(f"*/{PLAN}")

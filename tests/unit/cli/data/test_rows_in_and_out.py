@@ -63,3 +63,18 @@ def test_export_is_read_back_by_convert(tmp_path, source, to):
 @pytest.mark.parametrize("command", ["import", "convert", "split", "mix", "export"])
 def test_help_teaches_by_example(command):
     assert f"texlens data {command}" in run(command, "--help").stdout
+
+
+def test_edits_are_exported_and_the_source_stays(tmp_path, source):
+    from texlens.data.edits.log import EditLog
+    from texlens.data.edits.row_key import RowKeyIndex
+
+    rows = read_folder(source)["train"]
+    log = EditLog(tmp_path / "edits.jsonl")
+    log.append(RowKeyIndex(rows).key(0), "label", "corrected", who="anna", old=rows.text(0), split="train")
+    log.append(RowKeyIndex(rows).key(1), "exclude", "blurred", who="anna", split="train")
+    before = rows.texts()
+    output = run("export", source, "--edits", tmp_path / "edits.jsonl", "--to", "hf", "-o", tmp_path / "out").stdout
+    assert "1 rejected" in output
+    assert read_folder(tmp_path / "out")["train"].texts() == ["corrected", *before[2:]]
+    assert read_folder(source)["train"].texts() == before

@@ -1,0 +1,1 @@
+"""What the page of corrections does in a folder of images."""

@@ -1,0 +1,1 @@
+"""What the data page shows: rows of a data set, their problems, their tokens."""
