@@ -25,7 +25,7 @@ from texlens.data.readers.rows.fields import image_field, no_field, text_field
 from texlens.workflows.learn.corrections import correct, leave_out
 from texlens.workflows.learn.images import FolderImages, LearnImage
 from texlens.workflows.learn.queue import QueuedImage
-from texlens.workflows.learn.reading import Reading
+from texlens.workflows.learn.reading import ImageReading
 
 LEAVE_OUT = "-"
 _MAX_BYTES = 256 << 20
@@ -52,7 +52,7 @@ def write_queue(path: Path, images: Sequence[QueuedImage]) -> None:
 
 
 def import_corrections(
-    path: Path, folder: Path, images: FolderImages, readings: Mapping[str, Reading], log: EditLog, *, who: str
+    path: Path, folder: Path, images: FolderImages, readings: Mapping[str, ImageReading], log: EditLog, *, who: str
 ) -> Imported:
     """Adds the corrections of a file; nothing is added where one of its rows is at fault.
 

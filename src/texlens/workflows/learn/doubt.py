@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.scored_prediction import ScoredPrediction
-from texlens.workflows.learn.reading import Reading
+from texlens.workflows.learn.reading import ImageReading
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Doubt:
     problem: str = ""
 
 
-def doubt_of(reading: Reading, second: Reading | None = None) -> Doubt:
+def doubt_of(reading: ImageReading, second: ImageReading | None = None) -> Doubt:
     """
     Args:
         second: of the same image, by another model.

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 from texlens.workflows.learn.doubt import Doubt
 from texlens.workflows.learn.images import LearnImage, is_held_out
-from texlens.workflows.learn.reading import Reading
+from texlens.workflows.learn.reading import ImageReading
 
 
 @dataclass(frozen=True)
 class QueuedImage:
     image: LearnImage
-    reading: Reading
+    reading: ImageReading
     doubt: Doubt
     held_out: bool
 
 
 def queue(
     images: Iterable[LearnImage],
-    readings: Mapping[str, Reading],
+    readings: Mapping[str, ImageReading],
     doubts: Mapping[str, Doubt],
     done: Collection[str],
     share: float,

@@ -32,7 +32,7 @@ OnImages = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ImageReading:
     """
     Attributes:
         key: of the image.
@@ -62,7 +62,7 @@ class ReadingFile:
     def __init__(self, folder: Path, identity: str):
         self.path = folder / f"{identity}.jsonl"
 
-    def read(self) -> dict[str, Reading]:
+    def read(self) -> dict[str, ImageReading]:
         """Those of complete lines.
 
         Raises:
@@ -70,17 +70,17 @@ class ReadingFile:
         """
         if not self.path.is_file():
             return {}
-        readings: dict[str, Reading] = {}
+        readings: dict[str, ImageReading] = {}
         for number, line in enumerate(self.path.read_bytes().split(b"\n")[:-1], 1):
             try:
                 values = json.loads(line)
                 key = values.pop("image")
-                readings[key] = Reading(key, **values)
+                readings[key] = ImageReading(key, **values)
             except (ValueError, TypeError, KeyError, RecursionError):
                 raise DataError(f"{self.path} line {number}: not a reading; remove the file to read again") from None
         return readings
 
-    def append(self, readings: Iterable[Reading]) -> None:
+    def append(self, readings: Iterable[ImageReading]) -> None:
         with ReadingsFile(self.path) as file:
             file.append({"image": reading.key, **_without_key(reading)} for reading in readings)
 
@@ -108,7 +108,7 @@ def read_images(
     *,
     batch_size: int = BATCH_IMAGES,
     on_images: OnImages = lambda count: None,
-) -> dict[str, Reading]:
+) -> dict[str, ImageReading]:
     """Readings of all the images; those that the file lacks are read and added."""
     known = file.read()
     missing = [image for image in images if image.key not in known]
@@ -123,7 +123,7 @@ def read_images(
     return {image.key: known[image.key] for image in images}
 
 
-def read_batch(model: LoadedModel, images: Sequence[LearnImage], batch_size: int = BATCH_IMAGES) -> list[Reading]:
+def read_batch(model: LoadedModel, images: Sequence[LearnImage], batch_size: int = BATCH_IMAGES) -> list[ImageReading]:
     """Each image as the model reads, with what it reads from the other view."""
     samples = [image.sample for image in images]
     predictions = {prediction.id: prediction for prediction in model.generate(samples, batch_size=batch_size)}
@@ -149,11 +149,11 @@ def _prepared(sample: Sample, preparation: "Preparation | None") -> Sample | Non
     return prepared.sample if prepared.steps else None
 
 
-def _reading(model: LoadedModel, prediction: Prediction, other_view: str | None) -> Reading:
+def _reading(model: LoadedModel, prediction: Prediction, other_view: str | None) -> ImageReading:
     row = reading_row(prediction.id, prediction, model.calibration)
     if "error" in row:
-        return Reading(prediction.id, "", stop=row["stop"], error=row["error"])
-    return Reading(
+        return ImageReading(prediction.id, "", stop=row["stop"], error=row["error"])
+    return ImageReading(
         prediction.id,
         row["text"],
         row["latex"],
@@ -166,5 +166,5 @@ def _reading(model: LoadedModel, prediction: Prediction, other_view: str | None)
     )
 
 
-def _without_key(reading: Reading) -> dict:
+def _without_key(reading: ImageReading) -> dict:
     return {name: value for name, value in asdict(reading).items() if name != "key" and value not in (None, "")}

@@ -14,7 +14,7 @@ from texlens.workflows.learn.doubt import Doubt, doubt_of
 from texlens.workflows.learn.folder import LearnFolder, LearnState
 from texlens.workflows.learn.images import FolderImages, LearnImage, find_images
 from texlens.workflows.learn.queue import QueuedImage, queue
-from texlens.workflows.learn.reading import Reading, ReadingFile, open_reader, read_images
+from texlens.workflows.learn.reading import ImageReading, ReadingFile, open_reader, read_images
 from texlens.workflows.learn.rehearsal import ROWS
 from texlens.workflows.learn.round import PLAN, RoundPlan, labeled, run_round
 from texlens.workflows.learn.round_settings import RUN_NAME
@@ -90,7 +90,7 @@ class LearnSession:
         self.folder.begin(model=model, hold_out=hold_out, second=second)
         self.console = console or Console(quiet=True)
         self._identities: dict[str, str] = {}
-        self._doubts: dict[tuple[Reading, Reading | None], Doubt] = {}
+        self._doubts: dict[tuple[ImageReading, ImageReading | None], Doubt] = {}
 
     @property
     def state(self) -> LearnState:
@@ -122,11 +122,11 @@ class LearnSession:
 
                 read_images(list(self.images.by_key.values()), file, open_model, on_images=advance)
 
-    def readings(self, model: str | None = None) -> dict[str, Reading]:
+    def readings(self, model: str | None = None) -> dict[str, ImageReading]:
         """What the model read so far, of the images that are there."""
         return self._known(self._file(self._identity(model or self.state.model)))
 
-    def doubts(self, readings: Mapping[str, Reading]) -> dict[str, Doubt]:
+    def doubts(self, readings: Mapping[str, ImageReading]) -> dict[str, Doubt]:
         second = self.readings(self.state.second) if self.state.second else {}
         return {key: self._doubt(reading, second.get(key)) for key, reading in readings.items()}
 
@@ -231,7 +231,7 @@ class LearnSession:
             run = self.folder.round_folder(number) / RUN_NAME
             return self.folder.finish_round(result, str(run.absolute()) if keep else result["model"])
 
-    def _doubt(self, reading: Reading, second: Reading | None) -> Doubt:
+    def _doubt(self, reading: ImageReading, second: ImageReading | None) -> Doubt:
         """Computed once: it compares formulas, which takes about a millisecond."""
         if (reading, second) not in self._doubts:
             self._doubts[reading, second] = doubt_of(reading, second)
@@ -244,7 +244,7 @@ class LearnSession:
     def _file(self, identity: str) -> ReadingFile:
         return ReadingFile(self.folder.root / "readings", identity)
 
-    def _known(self, file: ReadingFile) -> dict[str, Reading]:
+    def _known(self, file: ReadingFile) -> dict[str, ImageReading]:
         return {key: reading for key, reading in file.read().items() if key in self.images.by_key}
 
     def _identity(self, model: str) -> str:

@@ -10,14 +10,14 @@ from texlens.data.edits.log import EditLog
 from texlens.workflows.learn.doubt import Doubt
 from texlens.workflows.learn.images import LearnImage
 from texlens.workflows.learn.queue import QueuedImage
-from texlens.workflows.learn.reading import Reading
+from texlens.workflows.learn.reading import ImageReading
 
 
 @pytest.fixture
 def session(tmp_path):
     images = [LearnImage(str(number), f"{number}.png", Path(f"{number}.png")) for number in range(4)]
     queue = [
-        QueuedImage(each, Reading(each.key, f"x_{each.key}", f"x_{each.key}"), Doubt(0.5, 0.5), False)
+        QueuedImage(each, ImageReading(each.key, f"x_{each.key}", f"x_{each.key}"), Doubt(0.5, 0.5), False)
         for each in images
     ]
     return SimpleNamespace(queue=lambda: list(queue), folder=SimpleNamespace(corrections=EditLog(tmp_path / "c.jsonl")))

@@ -11,14 +11,14 @@ from texlens.workflows.learn.correction_files import import_corrections, write_q
 from texlens.workflows.learn.doubt import Doubt
 from texlens.workflows.learn.images import find_images
 from texlens.workflows.learn.queue import QueuedImage
-from texlens.workflows.learn.reading import Reading
+from texlens.workflows.learn.reading import ImageReading
 
 
 @pytest.fixture
 def load(photos):
     images = find_images(photos)
     log = EditLog(photos / "learn" / "corrections.jsonl")
-    readings = {key: Reading(key, "read") for key in images.by_key}
+    readings = {key: ImageReading(key, "read") for key in images.by_key}
 
     def load(path):
         return import_corrections(path, photos, images, readings, log, who="anna")
@@ -65,7 +65,7 @@ def test_rows_are_read_in_every_form(load, tmp_path, name, content):
 
 def test_the_queue_comes_back_when_it_is_filled_in(load, tmp_path):
     image = next(image for image in load.images.by_key.values() if image.name == "1.png")
-    write_queue(tmp_path / "todo.csv", [QueuedImage(image, Reading(image.key, "a,b"), Doubt(0.5, 0.5), False)])
+    write_queue(tmp_path / "todo.csv", [QueuedImage(image, ImageReading(image.key, "a,b"), Doubt(0.5, 0.5), False)])
     rows = list(csv.DictReader((tmp_path / "todo.csv").open()))
     assert rows == [{"image": "1.png", "text": "", "reading": "a,b", "doubt": "0.5000"}]
     (tmp_path / "todo.csv").write_text((tmp_path / "todo.csv").read_text().replace("1.png,,", "1.png,z,"))

@@ -5,11 +5,11 @@ import math
 import pytest
 
 from texlens.workflows.learn.doubt import doubt_of, likeness
-from texlens.workflows.learn.reading import Reading
+from texlens.workflows.learn.reading import ImageReading
 
 
 def reading(text="x^2", **other):
-    return Reading("k", text, **{"log_probability": math.log(0.8), **other})
+    return ImageReading("k", text, **{"log_probability": math.log(0.8), **other})
 
 
 def test_without_anything_else_doubt_is_what_is_missing_to_the_models_own_probability():
@@ -20,7 +20,7 @@ def test_without_anything_else_doubt_is_what_is_missing_to_the_models_own_probab
 def test_views_and_models_that_differ_add_doubt():
     doubt = doubt_of(reading("a+b", confidence=1.0, other_view="a-b"))
     assert (doubt.views, doubt.value) == (0.6667, pytest.approx(1 / 3, abs=1e-3))
-    both = doubt_of(reading("a+b", confidence=1.0, other_view="a-b"), Reading("k", "a+c"))
+    both = doubt_of(reading("a+b", confidence=1.0, other_view="a-b"), ImageReading("k", "a+c"))
     assert both.value == pytest.approx(1 - 4 / 9, abs=1e-3)
 
 

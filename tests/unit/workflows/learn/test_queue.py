@@ -5,10 +5,10 @@ from pathlib import Path
 from texlens.workflows.learn.doubt import Doubt
 from texlens.workflows.learn.images import LearnImage, is_held_out
 from texlens.workflows.learn.queue import queue
-from texlens.workflows.learn.reading import Reading
+from texlens.workflows.learn.reading import ImageReading
 
 IMAGES = [LearnImage(f"{number:064x}", f"{number}.png", Path(f"{number}.png")) for number in range(400)]
-READINGS = {image.key: Reading(image.key, "x") for image in IMAGES}
+READINGS = {image.key: ImageReading(image.key, "x") for image in IMAGES}
 DOUBTS = {image.key: Doubt(number / 400, 0.5) for number, image in enumerate(IMAGES)}
 
 
