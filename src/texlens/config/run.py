@@ -47,6 +47,17 @@ class RunConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _best_is_what_the_objective_improves(self):
+        validation, kind = self.train.validation, self.train.objective.kind
+        if kind == "grpo" and self.data.splits.validation is not None and validation.best_by == "validation_loss":
+            raise ValueError(
+                "train.validation.best_by: validation_loss is the likelihood of the rows' texts, which objective grpo "
+                "does not improve; set generation_rows: 100 and best_by: exact_match_canonical, or "
+                "data.splits.validation: null"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _features_are_constants(self):
         if self.train.cache_features == "on" and self.data.augment is not None:
             raise ValueError(

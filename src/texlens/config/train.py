@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from texlens.config.base import Settings
 from texlens.config.evaluate import MetricNames
+from texlens.config.objective import Objective, SftObjective, objective_named
 
 
 class OptimizerSettings(Settings):
@@ -113,6 +114,8 @@ def on_or_off(value: object) -> object:
 
 
 class TrainSettings(Settings):
+    objective: Objective = SftObjective()
+    """What is optimized: sft, dpo, kto, orpo or grpo; with options, a mapping with its kind."""
     epochs: float | None = Field(None, gt=0)
     """Passes over the train rows; or give steps."""
     steps: int | None = Field(None, ge=1)
@@ -135,10 +138,26 @@ class TrainSettings(Settings):
     validation: ValidationSettings = ValidationSettings()
     logging: LoggingSettings = LoggingSettings()
 
+    @field_validator("objective", mode="before")
+    @classmethod
+    def _objective_is_named_or_given(cls, value):
+        return objective_named(value)
+
     @field_validator("cache_features", mode="before")
     @classmethod
     def _yaml_reads_on_and_off_as_booleans(cls, value):
         return on_or_off(value)
+
+    @model_validator(mode="after")
+    def _objective_uses_every_setting(self):
+        kind = self.objective.kind
+        if kind == "sft":
+            return self
+        if self.compute.backend == "plain":
+            raise ValueError(f"objective {kind} needs packs and compute.backend is plain; set compute.backend: auto")
+        if kind == "grpo" and self.cache_features == "on":
+            raise ValueError("cache_features: on can't be used with objective grpo, which reads images; set it to off")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -22,6 +22,7 @@ from texlens.inputs.build import read_split
 from texlens.inputs.dataset import ExampleDataset, Transform
 from texlens.metrics.prediction import Prediction
 from texlens.models.processor import save_processor
+from texlens.rewards.own import OwnReward
 from texlens.training.arguments import RunFacts, training_arguments
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.base_models import FRESH_MODELS, BaseModels
@@ -35,6 +36,9 @@ from texlens.training.logging.progress_record import ProgressRecord
 from texlens.training.logging.run_log import RunLog
 from texlens.training.logging.sample_readings import SampleReadings
 from texlens.training.logging.throughput import ThroughputMeter
+from texlens.training.objectives.backend import ObjectiveBackend
+from texlens.training.objectives.policy import PolicyObjective
+from texlens.training.objectives.rollout_log import RolloutLog
 from texlens.training.optimizer_groups import GroupLearningRates
 from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationObserver, ValidationOptions
 from texlens.training.prepare import Prepared
@@ -49,7 +53,8 @@ from texlens.training.validation import Scorer, build_scorer
 class TrainContext:
     """One run: settings, checked inputs, folder, messages, and the processes that train it together.
 
-    `models` gives the base model; `validation_observer` may end the training after a validation.
+    `models` gives the base model; `validation_observer` may end the training after a validation; `own_rewards` are
+    those of this call's command line.
     """
 
     config: RunConfig
@@ -59,6 +64,7 @@ class TrainContext:
     distributed: DistributedContext = SINGLE_PROCESS
     models: BaseModels = FRESH_MODELS
     validation_observer: ValidationObserver | None = None
+    own_rewards: tuple[OwnReward, ...] = ()
 
     @cached_property
     def origin(self) -> Origin:
@@ -110,8 +116,10 @@ def build_trainer(
     balance = balance_of(adapted)
     throughput = ThroughputMeter()
     train_examples = _examples(run, backend, splits.train, build_transform(config.data.augment))
-    collate = backend.collator(train_examples.dummy_example())
-    train_rows, collate_shard = backend.shard(train_examples, collate, run.distributed)
+    dummy_example = train_examples.dummy_example()
+    train_rows, collate_shard = backend.shard(train_examples, backend.collator(dummy_example), run.distributed)
+    validation_examples = _examples(run, backend, splits.validation) if splits.validation else None
+    validation_rows, collate_validation = backend.validation(validation_examples, dummy_example)
     trainer = TexlensTrainer(
         adapted,
         training_arguments(config.train, _run_facts(run, adapted, backend, scorer, workers)),
@@ -128,14 +136,14 @@ def build_trainer(
             keep_new_options,
         ),
         validation=ValidationOptions(
-            _examples(run, backend, splits.validation) if splits.validation else None,
-            collate,
+            validation_rows,
+            collate_validation,
             readings,
             run.validation_observer,
         ),
         reporting=Reporting(throughput, run.warn),
         callbacks=[
-            *_callbacks(run, throughput, balance, readings, _test_rows(run, adapted, scorer)),
+            *_callbacks(run, throughput, balance, readings, _test_rows(run, adapted, scorer), _rollout_log(backend)),
             StopOnRequest(stop, run.distributed),
         ],
     )
@@ -196,6 +204,7 @@ def _callbacks(
     balance: Any,
     readings: "ReadRows | None",
     test_rows: "ReadRows",
+    rollouts: RolloutLog | None,
 ) -> list[TrainerCallback]:
     patience = run.config.train.validation.early_stopping_patience
     callbacks: list[TrainerCallback] = [
@@ -208,7 +217,9 @@ def _callbacks(
     if balance:
         callbacks.append(ExpertUtilizationLog(run.folder.metrics, balance, run.distributed))
     if run.config.train.logging.trackers:
-        callbacks.append(_tracker_log(run, readings, test_rows))
+        callbacks.append(_tracker_log(run, readings, test_rows, rollouts))
+    if rollouts is not None:
+        callbacks.append(rollouts)
     if run.config.train.minutes:
         callbacks.append(TimeLimit(run.config.train.minutes, run.distributed))
     if patience and run.prepared.splits.validation:
@@ -216,7 +227,14 @@ def _callbacks(
     return callbacks
 
 
-def _tracker_log(run: TrainContext, readings: "ReadRows | None", test_rows: "ReadRows") -> TrackerLog:
+def _rollout_log(backend: StepBackend) -> RolloutLog | None:
+    objective = backend.objective if isinstance(backend, ObjectiveBackend) else None
+    return objective.log if isinstance(objective, PolicyObjective) else None
+
+
+def _tracker_log(
+    run: TrainContext, readings: "ReadRows | None", test_rows: "ReadRows", rollouts: RolloutLog | None
+) -> TrackerLog:
     settings = run.config.train.logging
     tracked = TrackedRun(
         run.folder.path,
@@ -233,6 +251,7 @@ def _tracker_log(run: TrainContext, readings: "ReadRows | None", test_rows: "Rea
         lambda: test_rows.pictures(settings.pictures),
         lambda: loss_image(run.folder.history()),
         run.report,
+        rollouts.pictures if rollouts is not None else list,
     )
 
 

@@ -16,8 +16,10 @@ from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.models.build import BaseCheckpoint, build_base, check_base
 from texlens.models.checkpoint import read_config
 from texlens.models.load import choose_device
+from texlens.rewards.own import OwnReward
 from texlens.training.arguments import check_train_settings, warmup_note
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.objectives.build import check_objective, check_objective_rows
 from texlens.training.validation import check_scores
 
 
@@ -35,17 +37,20 @@ def prepare(
     with_test: bool = False,
     context: DistributedContext = SINGLE_PROCESS,
     shared: Prepared | None = None,
+    own_rewards: Sequence[OwnReward] = (),
 ) -> Prepared:
     """Finds the checkpoint, reads and checks the rows, plans the adapter.
 
     Args:
         with_test: the test rows are read after training, so an empty test split is refused now.
         shared: of a run with the same model and data settings, whose base and rows are taken as they are.
+        own_rewards: of this call's command line.
 
     Raises:
         ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
     """
     check_scores(config)
+    check_objective(config, own_rewards, context.world_size)
     check_train_settings(config.train, torch.cuda.is_available(), has_validation=bool(config.data.splits.validation))
     context.check_device(choose_device(config.model.device))
     check_float16(config)
@@ -60,6 +65,7 @@ def prepare(
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
     tokenizer, geometry = base.processor.tokenizer, base.processor.geometry
     splits = shared.splits if shared else build_splits(config.data, tokenizer, geometry, console=console)
+    check_objective_rows(config, splits.train, splits.validation)
     check_same_inputs(context.all_gather(_inputs(base, splits)))
     for note in warmup_note(config.train, len(splits.train)):
         console.print(f"note: {note}", style="yellow", markup=False)

@@ -1,16 +1,21 @@
 """Continuing a run: the checkpoint to continue from, and what has changed since it was written."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from texlens.core.errors import RunError
 from texlens.core.run_folder import RunFolder
+from texlens.rewards.own import OwnReward
 from texlens.training.build import TrainContext
 from texlens.training.checkpoints.folder import latest_complete
 from texlens.training.checkpoints.origin import Origin, differences
 from texlens.training.checkpoints.state import saved_steps
 
 MAX_CHANGES_SHOWN = 4
+OWN_REWARDS = "own_rewards"
+"""Key of run.json: names and weights of `--reward`."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def find_start(run: TrainContext, accept_changes: bool) -> Start:
     if before is None:
         before = _origin_of_old_run(run.folder)
         run.warn(f"note: {checkpoint.name} is of version 0.1, whose fingerprints of rows can't be compared")
-    changes = differences(before, run.origin)
+    changes = differences(before, run.origin) | own_reward_changes(run.folder.manifest, run.own_rewards)
     shown = "; ".join(f"{name}: {change}" for name, change in list(changes.items())[:MAX_CHANGES_SHOWN])
     more = len(changes) - MAX_CHANGES_SHOWN
     shown += f"; and {more} more" if more > 0 else ""
@@ -56,6 +61,13 @@ def find_start(run: TrainContext, accept_changes: bool) -> Start:
     steps, max_steps = saved_steps(checkpoint)
     is_finished = before.finished or bool(max_steps and steps >= max_steps)
     return Start(checkpoint, changes, is_finished and not changes)
+
+
+def own_reward_changes(manifest: Mapping[str, Any], own_rewards: Sequence[OwnReward]) -> dict[str, str]:
+    """Rewards of the command line that differ from those that the run began with; its folder names them, and nothing
+    is loaded from there."""
+    before, now = manifest.get(OWN_REWARDS) or {}, {reward.name: reward.weight for reward in own_rewards}
+    return {} if before == now else {"--reward": f"{before or 'none'} -> {now or 'none'}"}
 
 
 def _origin_of_old_run(folder: RunFolder) -> Origin:

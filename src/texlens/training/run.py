@@ -10,12 +10,12 @@ import torch
 from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
-from texlens.adapters.build import build_adapter
-from texlens.adapters.lora import adapter_digest, restore
+from texlens.adapters.build import build_adapter, build_metadata
+from texlens.adapters.lora import adapter_digest, restore, save_adapter
 from texlens.config.load import dump_config
 from texlens.core.environment import describe_environment
 from texlens.core.errors import Interrupted
-from texlens.core.files import write_json, write_text
+from texlens.core.files import whole_folder, write_json, write_text
 from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
@@ -31,10 +31,14 @@ from texlens.training.initial_weights.initialize import initialize_adapter
 from texlens.training.logging.gpu_memory import GpuMemory
 from texlens.training.logging.loss_plot import plot_loss
 from texlens.training.logging.throughput import ThroughputMeter
-from texlens.training.resume import Start, find_start, segments_with
+from texlens.training.objectives.build import with_objective
+from texlens.training.resume import OWN_REWARDS, Start, find_start, segments_with
 from texlens.training.stop import StopRequest
 from texlens.training.trainer import TexlensTrainer
 from texlens.training.workers import WorkerPlan, plan_workers
+
+START, NEEDS_START = "start", ("dpo", "kto", "grpo")
+"""Folder of the adapter that a run began with, where its objective compares with it."""
 
 
 def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = False) -> dict[str, Any]:
@@ -64,6 +68,7 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
     splits = [rows for rows in (prepared.splits.train, prepared.splits.validation) if rows]
     geometry = prepared.base.processor.geometry
     backend = with_feature_cache(backend, config, geometry, splits)
+    backend = _with_objective(run, backend, adapted, resumes=start.checkpoint is not None)
     workers = plan_workers(backend, config, geometry, prepared.splits.train, run.distributed)
     _report_backend(run, backend, workers)
     stop = StopRequest(REPEAT_S if run.distributed.is_distributed else 0.0)
@@ -85,6 +90,21 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
     del trainer, backend
     run.models.release(adapted)
     return results
+
+
+def _with_objective(run: TrainContext, backend: StepBackend, adapted: Any, *, resumes: bool) -> StepBackend:
+    """The objective compares with the model at the start, whose adapter is kept in the run folder."""
+    config, folder = run.config, run.folder
+    objective = config.train.objective
+    if config.adapter.kind != "full" and objective.kind in NEEDS_START:
+        if resumes:
+            restore(adapted, folder.path / START)
+        elif run.distributed.is_main:
+            metadata = build_metadata(config, run.prepared.base)
+            with whole_folder(folder.path / START) as to:
+                save_adapter(adapted, to, metadata)
+    rows, processor = run.prepared.splits.train, run.prepared.base.processor
+    return with_objective(backend, config, adapted, processor, rows, folder, run.distributed, run.own_rewards)
 
 
 def _run_trainer(run: TrainContext, trainer: TexlensTrainer, start: Start, stop: StopRequest) -> float:
@@ -133,7 +153,10 @@ def _record_inputs(run: TrainContext, start: Start) -> None:
     write_json(folder.path / "environment.json", environment)
     write_json(folder.path / "data.json", run.prepared.splits.statistics())
     write_json(folder.path / "coverage.json", [row.to_json() for row in run.prepared.plan.coverage])
-    folder.update(state="training", base=run.config.model.path, base_fingerprint=run.prepared.base.fingerprint)
+    manifest = {OWN_REWARDS: {reward.name: reward.weight for reward in run.own_rewards}} if run.own_rewards else {}
+    folder.update(
+        **manifest, state="training", base=run.config.model.path, base_fingerprint=run.prepared.base.fingerprint
+    )
 
 
 def _update(run: TrainContext, **fields: Any) -> None:

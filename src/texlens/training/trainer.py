@@ -207,6 +207,19 @@ class TexlensTrainer(Trainer):
             sampler.num_processes, sampler.process_index, sampler.even_batches = 1, 0, False
         return loader
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """With what the objective has measured since the last training loss was logged."""
+        if "loss" in logs:
+            logs = {**logs, **self._mean_measurements(validation=False)}
+        super().log(logs, start_time)
+
+    def _mean_measurements(self, *, validation: bool) -> dict[str, float]:
+        """Means over processes."""
+        taken = self._context.all_gather(dict(self._step.backend.measurements(validation=validation)))
+        names = dict.fromkeys(name for process in taken for name in process)
+        values = {name: [process[name] for process in taken if name in process] for name in names}
+        return {name: round(sum(part) / len(part), 6) for name, part in values.items()}
+
     # Validation
 
     def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix: str = "eval") -> dict[str, float]:
@@ -226,6 +239,8 @@ class TexlensTrainer(Trainer):
             return metrics
         dataset = self._validation.dataset if eval_dataset is None else eval_dataset
         metrics = {f"{metric_key_prefix}_loss": self._validation_loss(dataset)}
+        measured = self._mean_measurements(validation=True)
+        metrics |= {f"{metric_key_prefix}_{name}": value for name, value in measured.items()}
         readings = self._validation.readings
         if readings and dataset is self._validation.dataset:
             scores = self._context.broadcast(readings)

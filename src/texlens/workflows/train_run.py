@@ -13,6 +13,7 @@ from texlens.config.load import dump_config, load_saved_config
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
 from texlens.data.edits.edited_source import pinned
+from texlens.rewards.own import OwnReward
 from texlens.training.build import TrainContext
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.initial_weights.adapter_start import starting_adapter
@@ -37,11 +38,13 @@ def start_run(
     with_test: bool = False,
     context: DistributedContext = SINGLE_PROCESS,
     on_prepared: Callable[[Prepared], None] = lambda prepared: None,
+    own_rewards: tuple[OwnReward, ...] = (),
 ) -> TrainedRun:
     """Trains in a new run folder. In a distributed run the main process creates the folder and holds its lock.
 
     Args:
         with_test: the test rows are read afterwards, so a missing test split is an error now.
+        own_rewards: of this call's command line.
         on_prepared: called once checkpoint, rows and plan are known and before anything is trained.
 
     Raises:
@@ -50,14 +53,14 @@ def start_run(
     """
     check_scores(config)
     config = _with_pinned_edits(config)
-    prepared = prepare(config, console, with_test=with_test, context=context)
+    prepared = prepare(config, console, with_test=with_test, context=context, own_rewards=own_rewards)
     starting_adapter(config, prepared.base.fingerprint)
     on_prepared(prepared)
     folder = RunFolder(
         context.broadcast(lambda: RunFolder.create(Path(config.output), config.name, dump_config(config)).path)
     )
     with folder.locked() if context.is_main else nullcontext():
-        run = TrainContext(config, prepared, folder, console, context)
+        run = TrainContext(config, prepared, folder, console, context, own_rewards=own_rewards)
         with _recorded(run):
             return TrainedRun(config, folder, train(run))
 
@@ -77,11 +80,13 @@ def resume_run(
     with_test: bool = False,
     context: DistributedContext = SINGLE_PROCESS,
     accept_changes: bool = False,
+    own_rewards: tuple[OwnReward, ...] = (),
 ) -> TrainedRun:
     """Continues a run from its last checkpoint, with the settings in its folder.
 
     Args:
         accept_changes: continue although data, base or settings have changed since that checkpoint.
+        own_rewards: of this call's command line; a run folder can't name any.
 
     Raises:
         RunError: not a run folder, or it can't be continued.
@@ -90,8 +95,8 @@ def resume_run(
     config = load_saved_config(folder.config, overrides)
     check_scores(config)
     with folder.locked() if context.is_main else nullcontext():
-        prepared = prepare(config, console, with_test=with_test, context=context)
-        run = TrainContext(config, prepared, folder, console, context)
+        prepared = prepare(config, console, with_test=with_test, context=context, own_rewards=own_rewards)
+        run = TrainContext(config, prepared, folder, console, context, own_rewards=own_rewards)
         with _recorded(run):
             training = train(run, resume=True, accept_changes=accept_changes)
     return TrainedRun(config, folder, training)

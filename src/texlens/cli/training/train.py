@@ -39,6 +39,14 @@ def train(
             "--calibrate/--no-calibrate", help="Afterwards, fit how certain readings are, on the validation rows."
         ),
     ] = True,
+    rewards: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reward",
+            metavar="MODULE:FUNCTION[=WEIGHT]",
+            help="With objective grpo: also reward by your own function of text and reference. May be repeated.",
+        ),
+    ] = None,
     processes: Annotated[
         int, typer.Option("--processes", metavar="N", min=1, help="Train on this many GPUs of this machine.")
     ] = 1,
@@ -77,7 +85,7 @@ def train(
         )
     if processes > 1:
         options = {"accept_changes": accept_changes, "compare": compare, "calibrate": calibrate, "as_json": as_json}
-        raise typer.Exit(start_processes(processes, run_file, overrides, resume, **options))
+        raise typer.Exit(start_processes(processes, run_file, overrides, resume, rewards or (), **options))
     console = message_console()
     if is_launched_process():
         from texlens.cli.errors import as_run_errors
@@ -85,11 +93,15 @@ def train(
 
         with process_group() as context, as_run_errors():
             console.quiet = not context.is_main
-            config, folder, result = _trained(run_file, overrides, resume, compare, console, context, accept_changes)
+            config, folder, result = _trained(
+                run_file, overrides, resume, compare, console, context, accept_changes, rewards or ()
+            )
         if not context.is_main:
             return
     else:
-        config, folder, result = _trained(run_file, overrides, resume, compare, console, accept_changes=accept_changes)
+        config, folder, result = _trained(
+            run_file, overrides, resume, compare, console, accept_changes=accept_changes, rewards=rewards or ()
+        )
     if calibrate and (calibration := _calibration(config, folder, console)):
         result |= {"calibration": calibration.to_json()}
     comparison = None
@@ -106,7 +118,16 @@ def train(
 
 
 def start_processes(
-    processes: int, run_file, overrides, resume, *, accept_changes: bool, compare: bool, calibrate: bool, as_json: bool
+    processes: int,
+    run_file,
+    overrides,
+    resume,
+    rewards=(),
+    *,
+    accept_changes: bool,
+    compare: bool,
+    calibrate: bool,
+    as_json: bool,
 ) -> int:
     """Runs this command in several processes; returns the exit code."""
     from texlens.training.distributed.launch import launch
@@ -114,6 +135,7 @@ def start_processes(
     command = [sys.executable, "-P", "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
     command += [part for change in overrides or () for part in ("--set", change)]
     command += ["--resume", str(resume)] if resume else []
+    command += [part for reward in rewards for part in ("--reward", reward)]
     command += ["--accept-changes"] if accept_changes else []
     command += ["--compare" if compare else "--no-compare", "--calibrate" if calibrate else "--no-calibrate"]
     command += ["--json"] if as_json else []
@@ -126,7 +148,7 @@ def is_launched_process() -> bool:
 
 
 def _trained(
-    run_file, overrides, resume, with_test, console, context=None, accept_changes=False
+    run_file, overrides, resume, with_test, console, context=None, accept_changes=False, rewards=()
 ) -> tuple[Any, Any, dict]:
     """Settings, run folder and the JSON result of a training."""
     from texlens.config.load import load_config
@@ -136,10 +158,17 @@ def _trained(
     if config:
         check_location(config.data.path)
 
+    from texlens.rewards.own import OwnReward
     from texlens.training.distributed.context import SINGLE_PROCESS
     from texlens.workflows.train_run import resume_run, start_run
 
-    options = {"console": console, "with_test": with_test, "context": context or SINGLE_PROCESS}
+    own_rewards = tuple(OwnReward.parse(reward) for reward in rewards)
+    options = {
+        "console": console,
+        "with_test": with_test,
+        "context": context or SINGLE_PROCESS,
+        "own_rewards": own_rewards,
+    }
     if config is None:
         run = resume_run(resume, overrides or (), accept_changes=accept_changes, **options)
     else:

@@ -186,7 +186,7 @@ class SampleReader:
         """See `RowReader.state`."""
         detokenizer = None if self.token_bytes is None else IncrementalDetokenizer(self.token_bytes)
         grammar = row_grammar(self.processor.tokenizer, end_ids(self.processor), self.sampling)
-        return GenerationState(self.sampling, self.adapter, _row_seed(self.seed, sample.id), detokenizer, grammar)
+        return GenerationState(self.sampling, self.adapter, row_seed(self.seed, sample.id), detokenizer, grammar)
 
 
 def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[GenerationState]) -> None:
@@ -196,6 +196,6 @@ def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[
             on_token(sample.id, text)
 
 
-def _row_seed(seed: int, sample_id: str) -> int:
+def row_seed(seed: int, sample_id: str) -> int:
     """A seed of the row's own, so that its tokens depend neither on the other rows nor on the batch size."""
     return int.from_bytes(hashlib.sha256(f"{seed} {sample_id}".encode("utf-8", "replace")).digest()[:7], "big")

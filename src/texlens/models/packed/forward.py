@@ -15,6 +15,7 @@ from texlens.inputs.pack import PackSpec
 from texlens.kernels.attention.api import attention_unsupported_reason
 from texlens.kernels.loss.chunked import BACKENDS as LOSS_BACKENDS
 from texlens.kernels.loss.chunked import CHUNK, ChunkLoss, label_row_loss
+from texlens.kernels.loss.log_probabilities import LabelScores, label_scores, label_scores_reference
 from texlens.kernels.loss.reference import chunk_loss_reference
 from texlens.models.families import family_of
 from texlens.models.packed.text import PackedText, text_segments
@@ -76,6 +77,14 @@ class PackedForward:
             return label_row_loss(hidden, self.head.weight, pack["labels"], **form)
         logits = self.head(hidden).float()
         return nn.functional.cross_entropy(logits, pack["labels"], reduction="sum")
+
+    def label_scores(self, pack: dict, *, temperature: float = 1.0, adapters_unchanged: bool = False) -> LabelScores:
+        """Log-probability and entropy of each label of the pack, in their order; see `loss`."""
+        hidden = self.text.model.norm(self.hidden(pack, pack["label_rows"], adapters_unchanged=adapters_unchanged))
+        if self.head_is_plain:
+            form = {"temperature": temperature, "chunk": self.loss_chunk}
+            return label_scores(hidden, self.head.weight, pack["labels"], **form)
+        return label_scores_reference(self.head(hidden), pack["labels"], temperature)
 
     @property
     def fused_layers(self) -> int:

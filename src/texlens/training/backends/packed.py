@@ -63,6 +63,14 @@ class PackedBackend:
         rows = ShardedDataset(examples, self.max_tokens, context.rank, context.world_size)
         return rows, ShardedCollator(collate.spec)
 
+    def validation(
+        self, examples: ExampleDataset | None, dummy_example: Example
+    ) -> tuple[ExampleDataset | None, Callable[[list], dict]]:
+        return examples, self.collator(dummy_example)
+
+    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+        return {}
+
     def label_count(self, total: Any, per_process: Sequence[int]) -> int:
         return sum(per_process)
 

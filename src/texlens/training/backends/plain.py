@@ -46,6 +46,14 @@ class PlainBackend:
     ) -> tuple[ExampleDataset, Callable[[list], dict]]:
         return examples, collate
 
+    def validation(
+        self, examples: ExampleDataset | None, dummy_example: Example
+    ) -> tuple[ExampleDataset | None, Callable[[list], dict]]:
+        return examples, self.collator(dummy_example)
+
+    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+        return {}
+
     def label_count(self, total: Any, per_process: Sequence[int]) -> Any:
         return total
 

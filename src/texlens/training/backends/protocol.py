@@ -85,6 +85,10 @@ class StepBackend(Protocol):
         """The data set and collator of this process; `collate` is that of a single process."""
         ...
 
+    def validation(self, examples: ExampleDataset | None, dummy_example: Example) -> tuple[Any, Callable[[list], dict]]:
+        """The validation rows as `eval_loss` takes them, and their collator."""
+        ...
+
     def label_count(self, total: Any, per_process: Sequence[int]) -> Any:
         """Labels of the optimizer step, from transformers' count and the batches' own in each process."""
         ...
@@ -99,4 +103,8 @@ class StepBackend(Protocol):
 
     def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
         """Summed loss in nats and number of labels of a batch, without gradients."""
+        ...
+
+    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+        """Beside the loss, of the steps since the last call or of the validation; names begin with `objective_`."""
         ...

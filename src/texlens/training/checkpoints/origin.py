@@ -55,6 +55,8 @@ def origin_of(config: RunConfig, base: str, rows: Mapping[str, str]) -> Origin:
         rows: fingerprint of the rows of each role.
     """
     values = dict(_flat(config.model_dump(mode="json")))
+    if config.train.objective.kind == "sft":  # as in checkpoints from before there were others
+        values.pop("train.objective.kind")
     return Origin(base, dict(rows), {key: value for key, value in values.items() if not _is_unrelated(key)})
 
 

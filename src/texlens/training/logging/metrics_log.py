@@ -10,6 +10,8 @@ from texlens.training.logging.gpu_sensors import gpu_sensors
 from texlens.training.logging.throughput import ThroughputMeter
 
 STEP_MEASUREMENTS = ("loss", "grad_norm", "learning_rate")
+OBJECTIVE = "objective_"
+"""Prefix of what an objective measures beside its loss."""
 
 
 class MetricsLog(TrainerCallback):
@@ -21,7 +23,7 @@ class MetricsLog(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self.throughput.start()
         if state.is_world_process_zero:
-            self._drop_lines_after(state.global_step)
+            drop_lines_after(self.path, state.global_step)
 
     def on_step_end(self, args, state, control, **kwargs):
         """The last step is logged whatever the interval, so that a short run has a measurement too."""
@@ -32,7 +34,7 @@ class MetricsLog(TrainerCallback):
         row = {
             name: float(f"{value:.8g}") if name == "learning_rate" else round(value, 8)
             for name, value in (logs or {}).items()
-            if name in STEP_MEASUREMENTS or name.startswith("eval_")
+            if name in STEP_MEASUREMENTS or name.startswith(("eval_", OBJECTIVE))
         }
         if not row or not state.is_world_process_zero:
             return
@@ -43,12 +45,13 @@ class MetricsLog(TrainerCallback):
     def on_evaluate(self, args, state, control, **kwargs):
         self.throughput.start()
 
-    def _drop_lines_after(self, step: int) -> None:
-        """A resumed run measures the steps after its checkpoint again."""
-        if not self.path.is_file():
-            return
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        self.path.write_text("".join(f"{line}\n" for line in lines if _is_up_to(line, step)), encoding="utf-8")
+
+def drop_lines_after(path: Path, step: int) -> None:
+    """A resumed run measures the steps after its checkpoint again."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("".join(f"{line}\n" for line in lines if _is_up_to(line, step)), encoding="utf-8")
 
 
 def append_line(path: Path, row: dict) -> None:

@@ -17,6 +17,8 @@ class BatchStats:
 
     @classmethod
     def of(cls, batch: dict) -> "BatchStats":
+        if "prompts" in batch:
+            return cls(len(batch["prompts"]), sum(len(prompt.example) for prompt in batch["prompts"]))
         if "packs" in batch:
             packs = batch["packs"]
             return cls(sum(len(pack["rows"]) for pack in packs), sum(pack["tokens"] for pack in packs))

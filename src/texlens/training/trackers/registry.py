@@ -17,7 +17,7 @@ TRACKERS: Mapping[str, type[Tracker]] = {
     "wandb": WandB,
     "trackio": Trackio,
 }
-PREDICTIONS, LOSS_PLOT = "predictions", "loss_plot"
+PREDICTIONS, ROLLOUTS, LOSS_PLOT = "predictions", "rollouts", "loss_plot"
 
 
 class TrackerLog(TrainerCallback):
@@ -30,6 +30,7 @@ class TrackerLog(TrainerCallback):
         final_pictures: the same of test rows, read now.
         plot_loss: draws the loss plot of the measurements so far.
         announce: prints a line.
+        rollouts: the latest answers that an objective drew, shown where a training loss is logged.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class TrackerLog(TrainerCallback):
         final_pictures: Callable[[], Sequence[CaptionedImage]],
         plot_loss: Callable[[], Image.Image],
         announce: Callable[[str], None],
+        rollouts: Callable[[], Sequence[CaptionedImage]] = list,
     ):
         self.trackers, self.run = trackers, run
         self.pictures, self.final_pictures = pictures, final_pictures
-        self.plot_loss, self.announce = plot_loss, announce
+        self.plot_loss, self.announce, self.rollouts = plot_loss, announce, rollouts
         self.has_shown_pictures = False
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -56,6 +58,9 @@ class TrackerLog(TrainerCallback):
         if state.is_world_process_zero and metrics:
             for tracker in self.trackers:
                 tracker.log(_grouped(metrics), state.global_step)
+            if "loss" in metrics and (pictures := self.rollouts()):
+                for tracker in self.trackers:
+                    tracker.log_pictures(ROLLOUTS, pictures, state.global_step)
 
     def on_evaluate(self, args, state, control, **kwargs):
         self._show(state, self.pictures)

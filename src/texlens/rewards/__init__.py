@@ -1,0 +1,1 @@
+"""What an answer is worth against its reference, for reinforcement and preferences. No torch."""

@@ -1,0 +1,1 @@
+"""What a step optimizes beside the likelihood of texts: preferences and rewards."""

@@ -1,0 +1,42 @@
+"""What an objective measures in its steps, as means since they were last taken."""
+
+import torch
+from torch import Tensor
+
+from texlens.training.logging.metrics_log import OBJECTIVE
+
+
+class Measurements:
+    """Sums of values and of their weights; values on a GPU are copied to the host only in `take`."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor | float] = {}
+        self._weights: dict[str, Tensor | float] = {}
+
+    def add(self, name: str, value: Tensor | float, weight: Tensor | float = 1.0) -> None:
+        """A mean over `weight` things."""
+        self._sums[name] = self._sums.get(name, 0.0) + value * weight
+        self._weights[name] = self._weights.get(name, 0.0) + weight
+
+    def add_all(self, name: str, values: Tensor) -> None:
+        """A tensor of values, each of which counts once."""
+        if values.numel():
+            self.add(name, values.detach().float().mean(), float(values.numel()))
+
+    def count(self, name: str, value: float) -> None:
+        """A number that is summed, not averaged."""
+        self._sums[name] = self._sums.get(name, 0.0) + value
+        self._weights[name] = 1.0
+
+    def take(self) -> dict[str, float]:
+        """Means and sums by name since the last call."""
+        taken = {
+            name: round(float(total) / max(float(self._weights[name]), 1e-12), 6) for name, total in self._sums.items()
+        }
+        self._sums, self._weights = {}, {}
+        return {f"{OBJECTIVE}{name}": value for name, value in taken.items()}
+
+
+def answer_sums(values_L: Tensor, answers_L: Tensor, answers: int) -> Tensor:
+    """Sums of tokens' values over each answer."""
+    return torch.zeros(answers, device=values_L.device, dtype=values_L.dtype).index_add(0, answers_L, values_L)

@@ -1,0 +1,127 @@
+"""Preferences: packs of good and bad answers, whose log-probabilities are compared.
+
+# A = answers of a pack
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from texlens.data.sample import RejectedRow
+from texlens.inference.evaluation_mode import evaluation_mode
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.pack import Pack
+from texlens.kernels.loss.log_probabilities import LabelScores
+from texlens.training.backends.packed import PackedBackend
+from texlens.training.backends.protocol import Step
+from texlens.training.objectives.answer_packs import ANSWER_OF_LABEL, ANSWERS, AnswerGroup, group_packs
+from texlens.training.objectives.losses.kto import divergence_of
+from texlens.training.objectives.measurements import Measurements, answer_sums
+from texlens.training.objectives.preference_losses import PackScores, PreferenceLoss
+from texlens.training.objectives.preference_rows import PreferenceRows
+from texlens.training.objectives.start_policy import StartPolicy
+from texlens.training.objectives.step import label_scores_of, objective_step
+
+
+@dataclass
+class PreferenceObjective:
+    """
+    Args:
+        start: of the model before training; None where the loss does not compare with it.
+    """
+
+    packed: PackedBackend
+    loss: PreferenceLoss
+    start: StartPolicy | None
+    taken: Measurements = field(default_factory=Measurements)
+    validated: Measurements = field(default_factory=Measurements)
+
+    def rows(self, examples: ExampleDataset) -> Dataset:
+        return PreferenceRows(examples, unpaired=self.loss.unpaired)
+
+    validation = rows
+
+    def collate(self, items: Sequence[AnswerGroup | RejectedRow]) -> dict:
+        """Packs of groups; for KTO also of each prompt with the next group's answers (`other_packs`)."""
+        groups = [item for item in items if isinstance(item, AnswerGroup)]
+        rejected = [item for item in items if isinstance(item, RejectedRow)]
+        packs = group_packs(groups, self.packed.spec, self.packed.max_tokens)
+        answers = sum(len(group.answers) for group in groups)
+        batch: dict[str, Any] = {"packs": packs, "label_count": answers if self.loss.unpaired else len(groups)}
+        if self.loss.unpaired:
+            batch["other_packs"] = group_packs(with_next_answers(groups), self.packed.spec, self.packed.max_tokens)
+        return batch | ({"rejected": rejected} if rejected else {})
+
+    def train_step(self, model: nn.Module, batch: dict, step: Step) -> Tensor:
+        model.train()
+        packs = step.prepare({name: batch[name] for name in ("packs", "other_packs") if name in batch})
+        compared = self._compared(model, packs, step)
+
+        def pack_loss(pack: Pack, scores: LabelScores, number: int) -> Tensor:
+            self.taken.add_all("entropy", scores.entropies)
+            return self._losses(pack, scores, compared[number], self.taken).sum() / step.label_count
+
+        outcome = objective_step(self.packed.forward, packs["packs"], step, pack_loss)
+        rows = [pack["rows"] for pack in packs["packs"]]
+        step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
+        return outcome.loss
+
+    def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+        compared = self._compared(model, batch)
+        scores = label_scores_of(self.packed.forward, batch["packs"])
+        losses = [
+            self._losses(*parts, self.validated).sum() for parts in zip(batch["packs"], scores, compared, strict=True)
+        ]
+        device = next(model.parameters()).device
+        total = torch.stack(losses).sum() if losses else torch.zeros((), device=device)
+        return total, torch.full((), float(batch["label_count"]), device=device)
+
+    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+        return (self.validated if validation else self.taken).take()
+
+    def _losses(self, pack: Pack, scores: LabelScores, compared: PackScores, measurements: Measurements) -> Tensor:
+        policy_A = answer_sums(scores.log_probabilities, pack[ANSWER_OF_LABEL], pack[ANSWERS])
+        return self.loss(pack, PackScores(policy_A, compared.start, compared.divergence), measurements)
+
+    def _compared(self, model: nn.Module, packs: dict, step: Step | None = None) -> list[PackScores]:
+        """What the loss of each pack compares with; `policy` is not known yet."""
+        none = torch.zeros(0)
+        if self.start is None:
+            return [PackScores(none, None)] * len(packs["packs"])
+        others = packs.get("other_packs", [])
+        with self.start.active():
+            start = self._sums(packs["packs"])
+            start_of_others = self._sums(others)
+        divergence = None
+        if self.loss.unpaired:
+            with evaluation_mode(model), torch.no_grad():
+                now = self._sums(others)
+            divergence = self._divergence(now, start_of_others, step)
+        return [PackScores(none, start_A, divergence) for start_A in start]
+
+    def _sums(self, packs: Sequence[Pack]) -> list[Tensor]:
+        scores = label_scores_of(self.packed.forward, packs)
+        return [
+            answer_sums(score.log_probabilities, pack[ANSWER_OF_LABEL], pack[ANSWERS])
+            for score, pack in zip(scores, packs, strict=True)
+        ]
+
+    def _divergence(self, now: Sequence[Tensor], start: Sequence[Tensor], step: Step | None) -> Tensor:
+        """KTO's z: the mean over all processes' answers, at least 0."""
+        sums = torch.zeros(2, device=next(self.start.model.parameters()).device if self.start else None)
+        for now_A, start_A in zip(now, start, strict=True):
+            sums += torch.stack([divergence_of(now_A, start_A), sums.new_tensor(float(len(now_A)))])
+        if step is not None:
+            step.context.all_reduce(sums)
+        return (sums[0] / sums[1].clamp(min=1)).clamp(min=0)
+
+
+def with_next_answers(groups: Sequence[AnswerGroup]) -> list[AnswerGroup]:
+    """Each group's prompt with the answers of the group after it, the last one's with those of the first."""
+    return [
+        AnswerGroup(group.prompt, groups[(number + 1) % len(groups)].answers) for number, group in enumerate(groups)
+    ]

@@ -1,0 +1,87 @@
+"""Rows with a good and a bad answer, from the columns `rejected` and `desirable`.
+
+image, text (the good answer), rejected (the bad one)           dpo, orpo, kto
+image, text, desirable (whether the text is a good answer)      kto
+"""
+
+from torch.utils.data import Dataset
+
+from texlens.core.errors import DataError
+from texlens.data.load import Rows
+from texlens.data.sample import RejectedRow, Sample
+from texlens.inputs.chat_template import answer_ids
+from texlens.inputs.dataset import ExampleDataset
+from texlens.inputs.example import error_context
+from texlens.training.objectives.answer_packs import AnswerGroup, without_answer
+
+REJECTED, DESIRABLE = "rejected", "desirable"
+LOOKED_AT = 100
+
+
+class PreferenceRows(Dataset):
+    """One `AnswerGroup` a row: the chosen answer, then the rejected one; or a `RejectedRow`.
+
+    Args:
+        unpaired: a row may have one answer alone; each answer's value `desirable` is 1 or 0.
+    """
+
+    def __init__(self, examples: ExampleDataset, *, unpaired: bool = False):
+        self.examples, self._unpaired = examples, unpaired
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.examples.set_epoch(epoch)
+
+    def __getitem__(self, index: int) -> AnswerGroup | RejectedRow:
+        """
+        Raises:
+            DataError: the row fails and the data set is strict.
+        """
+        sample, example = self.examples.rows[index], self.examples[index]
+        if isinstance(example, RejectedRow):
+            return example
+        try:
+            with error_context(sample):
+                answers, desirable = self._answers(sample)
+        except DataError as error:
+            if self.examples.strict:
+                raise
+            return RejectedRow.from_error(sample, error, "no preference")
+        prompt = without_answer(example, len(answer_ids(self.examples.tokenizer, sample.text)))
+        return AnswerGroup(prompt, answers, {DESIRABLE: desirable} if self._unpaired else {})
+
+    def _answers(self, sample: Sample) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...]]:
+        text = tuple(answer_ids(self.examples.tokenizer, sample.text))
+        other = sample.extra.get(REJECTED)
+        if other is None and self._unpaired:
+            return (text,), (float(_is_desirable(sample)),)
+        if not isinstance(other, str):
+            raise DataError(f"no text in column '{REJECTED}'; make pairs with `texlens data preferences`")
+        rejected = tuple(answer_ids(self.examples.tokenizer, other))
+        if rejected == text:
+            raise DataError("text and rejected are the same, so neither is better; remove the row")
+        return (text, rejected), (1.0, 0.0)
+
+
+def _is_desirable(sample: Sample) -> bool:
+    value = sample.extra.get(DESIRABLE)
+    if value in (True, False):
+        return bool(value)
+    raise DataError(f"neither a text in column '{REJECTED}' nor true or false in '{DESIRABLE}'; fill one of them")
+
+
+def check_preferences(rows: Rows, *, unpaired: bool) -> None:
+    """
+    Raises:
+        DataError: none of the first rows has the columns that preferences need.
+    """
+    first = [rows[index].extra for index in range(min(LOOKED_AT, len(rows)))]
+    columns = (REJECTED, DESIRABLE) if unpaired else (REJECTED,)
+    if not any(name in extra for extra in first for name in columns):
+        names = " or ".join(f"'{name}'" for name in columns)
+        raise DataError(
+            f"{rows.where}: no row has a column {names}; `texlens data preferences RUN` makes pairs, or set "
+            "train.objective: sft"
+        )
