@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from texlens.core.labels import IGNORE_INDEX
+from texlens.inputs.branches.share_prefix import share_prefix
 from texlens.inputs.example import Example
 from texlens.inputs.pack import Pack, PackSpec, build_pack
 from texlens.inputs.packed_collator import bin_pack
@@ -33,8 +34,10 @@ class AnswerGroup:
     token_values: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Tokens in a pack."""
-        return sum(len(self.prompt) + len(answer) for answer in self.answers)
+        """Tokens in a pack, in which the prompt is there once; each answer begins with the prompt's last token."""
+        if len(self.answers) == 1:
+            return len(self.prompt) + len(self.answers[0])
+        return len(self.prompt) - 1 + sum(1 + len(answer) for answer in self.answers)
 
     @property
     def examples(self) -> list[Example]:
@@ -58,7 +61,8 @@ def without_answer(example: Example, answer_tokens: int) -> Example:
 
 
 def group_packs(groups: Sequence[AnswerGroup], spec: PackSpec, budget: int) -> list[Pack]:
-    """Packs of at most `budget` tokens (a longer group alone), groups whole, with their answers' numbers and values."""
+    """Packs of at most `budget` tokens (a longer group alone), with the numbers and values of their answers. A group is
+    whole; its image and prompt are in the pack once, and its answers don't see each other."""
     groups = [group for group in groups if group.answers]
     if not groups:
         return []
@@ -68,7 +72,7 @@ def group_packs(groups: Sequence[AnswerGroup], spec: PackSpec, budget: int) -> l
 
 
 def _group_pack(groups: Sequence[AnswerGroup], spec: PackSpec) -> Pack:
-    pack = build_pack([example for group in groups for example in group.examples], spec)
+    pack = build_pack([share_prefix(group.examples, spec.image_token_id) for group in groups], spec)
     counts = torch.tensor([len(answer) for group in groups for answer in group.answers])
     pack |= {ANSWER_OF_LABEL: torch.repeat_interleave(counts), ANSWERS: len(counts), "answer_tokens": counts}
     for name in groups[0].values:

@@ -4,6 +4,7 @@ import torch
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.training.objectives.objective_fixtures import ANSWERS, backend, groups, stock_logs
+from texlens.inputs.branches.segments import answers_of_labels
 from texlens.training.objectives.answer_packs import ANSWER_OF_LABEL, group_packs, split_group
 from texlens.training.objectives.measurements import answer_sums
 
@@ -24,6 +25,14 @@ def test_each_answer_has_the_log_probability_that_it_has_alone():
     assert pack["answers"] == 4
 
 
+def test_a_group_s_prompt_is_in_the_pack_once():
+    model, processor = tiny_model("qwen3_vl")
+    made = groups(processor)
+    (pack,) = group_packs(made, backend(model, processor).spec, 4096)
+    assert pack["tokens"] == sum(map(len, made)) == sum(len(group.prompt) for group in made) + 13 + 2
+    assert torch.equal(pack[ANSWER_OF_LABEL], answers_of_labels(pack))
+
+
 def test_groups_are_never_divided_by_packing():
     model, processor = tiny_model("qwen3_vl")
     packs = group_packs(groups(processor), backend(model, processor).spec, 64)
@@ -33,7 +42,7 @@ def test_groups_are_never_divided_by_packing():
 def test_a_long_group_is_split_into_parts_with_their_values():
     _, processor = tiny_model("qwen3_vl")
     first = groups(processor, advantage=VALUES)[0]
-    parts = split_group(first, len(first.prompt) + 4)
+    parts = split_group(first, len(first.prompt) + 3)
     assert [part.answers for part in parts] == [ANSWERS[0][:1], ANSWERS[0][1:]]
     assert [part.values["advantage"] for part in parts] == [(1.0,), (2.0,)]
     assert split_group(first, 10_000) == [first]
