@@ -27,9 +27,9 @@ def test_each_answer_has_the_log_probability_that_it_has_alone():
 
 def test_a_group_s_prompt_is_in_the_pack_once():
     model, processor = tiny_model("qwen3_vl")
-    made = groups(processor)
-    (pack,) = group_packs(made, backend(model, processor).spec, 4096)
-    assert pack["tokens"] == sum(map(len, made)) == sum(len(group.prompt) for group in made) + 13 + 2
+    pair_groups = groups(processor)
+    (pack,) = group_packs(pair_groups, backend(model, processor).spec, 4096)
+    assert pack["tokens"] == sum(map(len, pair_groups)) == sum(len(group.prompt) for group in pair_groups) + 13 + 2
     assert torch.equal(pack[ANSWER_OF_LABEL], answers_of_labels(pack))
 
 
