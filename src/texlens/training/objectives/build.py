@@ -15,7 +15,7 @@ from texlens.data.load import Rows
 from texlens.inference.bulk.answer_sampler import AnswerSampler
 from texlens.inference.decoding.sampling import Sampling
 from texlens.models.processor import Processor
-from texlens.planner.rollouts import rollout_plan
+from texlens.planner.objectives.rollouts import rollout_plan
 from texlens.rewards.own import OwnReward
 from texlens.rewards.registry import check_names
 from texlens.rewards.score import RewardScorer, RewardSpec
