@@ -54,6 +54,7 @@ test-all: test test-versions
 	KILL_SEEDS=12 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 6000 tests/integration/test_kills.py tests/unit/cli/using/test_reading_processes.py
 	HOSTILE_CASES=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_hostile_input.py
 	OBJECTIVES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_objectives.py
+	DIVIDED=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_divided.py
 	ALL_FORMULAS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit/latex/canonical/test_form.py
 
 docs: .venv/dev

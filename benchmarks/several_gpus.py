@@ -1,12 +1,18 @@
 """How much faster several GPUs train than one, by the step that `texlens train --processes` takes.
 
-    torchrun --standalone --nproc-per-node 2 benchmarks/several_gpus.py [--tiny] [--output FILE]
+    torchrun --standalone --nproc-per-node 2 benchmarks/several_gpus.py [--parallel weights] [--tiny] [--output FILE]
 
 Qwen3-VL-4B with random weights in bf16, LoRA r=16 on the seven text projections, packs of 16k tokens, the rows of
 `fast_path_rows.py`. First the main process trains alone on its share of a step while the others wait, then all train
 together, each on as many rows; packs are laid beforehand. It reports samples a second of both, the efficiency (together
 by alone and number of processes), what adding up the gradients takes by itself, and the loss and gradient norm of one
 step of all rows, together and by the main process alone.
+
+With `--parallel weights`, `experts` or `both` the processes divide the model's weights after that, and are measured
+once more, with the peak of their memory; `--only-divided` measures nothing else.
+
+    torchrun --standalone --nproc-per-node 2 benchmarks/several_gpus.py --parallel experts --rows 56 --rank 128
+        --targets q_proj,k_proj,v_proj,o_proj --model Qwen3-VL-30B-A3B-Instruct
 """
 
 import argparse
@@ -22,13 +28,16 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as `t
 
 import torch
 from fast_path import build, pack_on
-from fast_path_rows import GIB, IMAGE, PAD, made_examples, settings_of, synchronize
+from fast_path_rows import GIB, IMAGE, PAD, RANK, base_model, made_examples, settings_of, synchronize, text_projections
+from peft import LoraConfig, get_peft_model
 from torch import distributed
 
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.packed_collator import ShardedCollator, assign_packs
 from texlens.models.families import family_of
 from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward
+from texlens.models.sharding.divided_model import divide_model
+from texlens.models.sharding.division import Division
 from texlens.training.backends.packed_step import packed_step, reduce_gradients
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.distributed.process_group import process_group
@@ -57,15 +66,31 @@ class Arm:
         settings = settings_of(options.model, options.tiny)
         family = family_of(settings)
         geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
-        adapted = build(settings, device)
-        model = adapted.base_model.model
-        backend = "triton" if device.type == "cuda" else "cpu"
-        self.forward: PackedForward = packed_forward(model, geometry, backend=backend)
+        adapted = adapted_model(settings, device, options)
+        self.model, self.geometry = adapted.base_model.model, geometry
+        model = self.model
+        self.backend = backend = "triton" if device.type == "cuda" else "cpu"
+        self.divided = False
+        self.forward: PackedForward | None = None
+        if not options.only_divided:
+            self.forward = packed_forward(model, geometry, backend=backend)
         self.trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
         self.reset(SINGLE_PROCESS)
         taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD, family=family)
         self.layout = pack_spec(model.config, taken, padded=backend == "triton")
         self.device, self.options, self.patch = device, options, geometry.patch_size
+
+    def divide(self, context: DistributedContext) -> None:
+        """Leaves this process's part of the weights, and fused layers over them."""
+        kind = self.options.parallel
+        self.forward = None
+        division = Division(kind in ("weights", "both"), kind in ("experts", "both"), context.rank, context.world_size)
+        divided = divide_model(self.model, division, self.device)
+        self.forward = packed_forward(self.model, self.geometry, backend=self.backend, divided=divided)
+        self.divided = True
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
 
     def reset(self, context: DistributedContext) -> None:
         """With the main process's adapters, and no moments."""
@@ -88,7 +113,9 @@ class Arm:
     def gradients(self, batch: Batch, context: DistributedContext, guard: NanGuard) -> torch.Tensor:
         """Loss and gradient norm of a step, whose gradients are left behind, clipped."""
         packs, labels = batch
-        taken = packed_step(self.forward, packs, labels, self.trained, context)
+        most = max(context.all_gather(len(packs))) if self.divided else len(packs)
+        idle = [packs[-1]] * (most - len(packs))
+        taken = packed_step(self.forward, packs, labels, self.trained, context, idle=idle)
         guard.check(taken.is_bad, taken.any_bad, [pack["rows"] for pack in packs], 0, self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         return torch.stack([taken.loss, norm])
@@ -146,15 +173,18 @@ def measured(options, context: DistributedContext, device: torch.device) -> dict
     arm = Arm(options, device)
     arm.reset(context)
     report(context, f"model built after {time.monotonic() - began:.0f} s")
-    together = arm.outcome(context, context.world_size)
-    report(context, f"first step after {time.monotonic() - began:.0f} s")
-    whole = arm.outcome(SINGLE_PROCESS, context.world_size) if context.is_main else None
-    single_process = arm.rate(SINGLE_PROCESS) if context.is_main else None
-    report(context, f"alone: {single_process}")
-    context.barrier()
-    arm.reset(context)
-    shared = arm.rate(context)
+    whole = single_process = together = shared = None
+    if not options.only_divided:
+        together = arm.outcome(context, context.world_size)
+        report(context, f"first step after {time.monotonic() - began:.0f} s")
+        whole = arm.outcome(SINGLE_PROCESS, context.world_size) if context.is_main else None
+        single_process = arm.rate(SINGLE_PROCESS) if context.is_main else None
+        report(context, f"alone: {single_process}")
+        context.barrier()
+        arm.reset(context)
+        shared = arm.rate(context)
     adding = arm.adding_s(context) if context.is_distributed else 0.0
+    divided = divided_figures(arm, context, options) if options.parallel != "replicate" else None
     numbers = sum(parameter.numel() for parameter in arm.trained)
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else 0.0
     peaks = context.all_gather(round(peak, 2))
@@ -171,7 +201,9 @@ def measured(options, context: DistributedContext, device: torch.device) -> dict
         "steps": options.steps,
         "alone": single_process,
         "together": shared,
-        "efficiency": round(shared["samples_per_s"] / single_process["samples_per_s"] / context.world_size, 4),
+        "efficiency": efficiency(shared, single_process, context.world_size),
+        "divided": divided,
+        "divided_efficiency": efficiency((divided or {}).get("rate"), single_process, context.world_size),
         "adding_gradients_s": round(adding, 5),
         "gradients_mib": round(4 * numbers / 2**20, 1),
         "loss_and_norm_together": together,
@@ -179,6 +211,41 @@ def measured(options, context: DistributedContext, device: torch.device) -> dict
         "peak_gib": peaks,
         "seconds_in_all": round(time.monotonic() - began, 1),
     }
+
+
+def divided_figures(arm: Arm, context: DistributedContext, options) -> dict:
+    """Loss, norm, rate and peak memory with divided weights."""
+    arm.divide(context)
+    arm.reset(context)
+    outcome = arm.outcome(context, context.world_size)
+    arm.reset(context)
+    rate = arm.rate(context)
+    peak = torch.cuda.max_memory_allocated() / GIB if arm.device.type == "cuda" else 0.0
+    return {
+        "parallel": options.parallel,
+        "loss_and_norm": outcome,
+        "rate": rate,
+        "peak_gib_of_processes": context.all_gather(round(peak, 2)),
+    }
+
+
+def efficiency(shared: dict | None, single_process: dict | None, processes: int) -> float | None:
+    """Samples a second of all processes, by those of one and their number."""
+    return (
+        round(shared["samples_per_s"] / single_process["samples_per_s"] / processes, 4)
+        if shared and single_process
+        else None
+    )
+
+
+def adapted_model(settings: dict, device: torch.device, options):
+    """With random weights, and adapters of this rank on these layers."""
+    if options.rank == RANK and not options.targets:
+        return build(settings, device)
+    names = "|".join(options.targets.split(",")) if options.targets else text_projections(settings)
+    targets = rf".*language_model\..*\.({names})" if options.targets else names
+    config = LoraConfig(r=options.rank, lora_alpha=options.rank, target_modules=targets, task_type="CAUSAL_LM")
+    return get_peft_model(base_model(settings, device), config).train()
 
 
 def hardware(device: torch.device) -> str:
@@ -197,6 +264,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pack-tokens", type=int, default=18_432)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--output")
+    parser.add_argument("--parallel", choices=("replicate", "weights", "experts", "both"), default="replicate")
+    parser.add_argument("--only-divided", action="store_true", help="measure nothing with whole weights")
+    parser.add_argument("--rank", type=int, default=RANK)
+    parser.add_argument("--targets", default="", help="names of adapted linear layers, separated by commas")
     parser.add_argument("--tiny", action="store_true", help="a small model of the same family, on a CPU")
     options = parser.parse_args()
     if options.tiny:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.fixtures.training import run_training
 from texlens.config.load import build_config
 from texlens.core.errors import RunError
@@ -154,8 +155,28 @@ def plain(case: Case) -> dict:
     return {}
 
 
+def sharded(case: Case) -> dict:
+    """Weights divided by FSDP, with recomputation; in one process they are whole."""
+    compute = {"pack_tokens": 256, "recompute": "full"}
+    case.run("sharded", train={"parallel": {"weights": "shard"}, "steps": 3, "epochs": None, "compute": compute})
+    return {}
+
+
+def divided_experts(case: Case) -> dict:
+    """A mixture whose experts are divided, with adapters on them."""
+    mixture = case.output / "mixture"
+    case.context.broadcast(lambda: write_tiny_checkpoint(mixture, "qwen3_vl_moe"))
+    case.run(
+        "experts",
+        model={"path": str(mixture)},
+        train={"parallel": {"weights": "replicate", "experts": "shard"}, "steps": 3, "epochs": None},
+        adapter={"targets": ["text-attention"], "experts": "lora"},
+    )
+    return {}
+
+
 CASES: dict[str, Callable[[Case], dict]] = {
-    case.__name__: case for case in (complete, stopped, nan, cached_features, plain)
+    case.__name__: case for case in (complete, stopped, nan, cached_features, plain, sharded, divided_experts)
 }
 
 

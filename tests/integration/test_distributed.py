@@ -125,6 +125,17 @@ def test_plain_backend_takes_the_same_rows_in_two_processes(single, two):
     assert history(two, "plain", "grad_norm") == pytest.approx(history(single, "plain", "grad_norm"), rel=1e-4)
 
 
+@pytest.mark.parametrize("name", ["sharded", "experts"])
+def test_divided_weights_give_the_results_of_whole_ones(single, two, name):
+    for key in ("loss", "grad_norm"):
+        assert history(two, name, key) == pytest.approx(history(single, name, key), rel=1e-5)
+    assert len(history(two, name, "loss")) == 3
+    assert close(weights(two, f"{name}/adapter"), weights(single, f"{name}/adapter"), 1e-6)
+    division = {"weights": "shard" if name == "sharded" else "replicate"}
+    division["experts"] = "shard" if name == "experts" else "replicate"
+    assert RunFolder(two / name).manifest["engine"]["parallel"] == division
+
+
 def test_number_of_processes_is_recorded(two):
     manifest = RunFolder(two / "complete").manifest
     assert (manifest["engine"]["name"], manifest["engine"]["processes"]) == ("packed", 2)

@@ -21,21 +21,29 @@ from typing import Any
 from peft.tuners.lora.layer import ParamWrapper
 from torch import Tensor, nn
 
+from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.kernels.experts.grouped import grouped
 from texlens.kernels.experts.routing import sort_by_expert
 
 
 class RoutedExperts(ParamWrapper):
-    """PEFT's wrapper of the outermost adapted stack, with the forward pass of this file."""
+    """PEFT's wrapper of the outermost adapted stack, with the forward pass of this file.
+
+    `owners`: which process has which experts, where they are divided.
+    """
+
+    owners: ExpertOwners | None = None
 
     def forward(self, hidden_TI: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
         experts: Any = self.get_base_layer()
         factors = _factors(self)
         routing = sort_by_expert(top_k_index, experts.num_experts)
-        ends_E = routing.ends
-        x = hidden_TI[routing.tokens]
+        dispatch = None if self.owners is None else self.owners.dispatch(routing)
+        ends_E = routing.ends if dispatch is None else dispatch.ends
+        x = hidden_TI[routing.tokens] if dispatch is None else dispatch.rows_of(hidden_TI)
         gate, up = _product(x, experts.gate_up_proj, factors.get("gate_up_proj"), ends_E).chunk(2, dim=-1)
         y = _product(experts.act_fn(gate) * up, experts.down_proj, factors.get("down_proj"), ends_E)
+        y = y if dispatch is None else dispatch.pairs_of(y)
         y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
         return y[routing.places].sum(1).to(hidden_TI.dtype)
 
@@ -51,6 +59,9 @@ class LoraFactors:
         self.b = b.reshape(b.shape[0], rank, count).permute(2, 0, 1)
         self.scale = wrapper.scaling[name]
         self.shared = count == 1 and experts > 1
+        owners: ExpertOwners | None = getattr(wrapper, "owners", None)
+        if owners is not None and not self.shared:
+            self.a, self.b = self.a[owners.experts], self.b[owners.experts]
 
     def update(self, x: Tensor, ends_E: Tensor) -> Tensor:
         a, b = self.a.to(x.dtype), self.b.to(x.dtype).contiguous()  # grouped_mm rejects B's strides

@@ -7,7 +7,6 @@ loftq   Li et al. 2023, arXiv:2310.08659, one step with the given base: s B A is
 eva     Paischer et al. 2024, arXiv:2410.07170: A is the main directions of the layer's inputs, B is zero.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from texlens.adapters.attach import PEFT_PREFIX
 from texlens.core.errors import ModelError
 from texlens.models.checkpoint import tensors
+from texlens.models.families.stored_names import parameter_name
 
 INITIAL_WEIGHTS = "initial_lora_weights"
 """Attribute of a model initialized by pissa: A0 and B0 by layer."""
@@ -130,20 +130,7 @@ def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 def _originals(checkpoint: Path, names: set[str]) -> Iterator[tuple[str, Tensor]]:
     for path, stored, _ in tensors(checkpoint):
-        name = model_name(stored)
+        name = parameter_name(stored)
         if name in names:
             with safe_open(path, framework="pt") as file:
                 yield name, file.get_tensor(stored)
-
-
-def model_name(stored: str) -> str:
-    """A tensor's name in the model; older checkpoints omit a level.
-
-    Example:
-        model.layers.0.mlp.up_proj.weight -> model.language_model.layers.0.mlp.up_proj.weight
-    """
-    if stored.startswith("visual."):
-        return f"model.{stored}"
-    if re.match(r"model\.(?!language_model\.|visual\.)", stored):
-        return f"model.language_model.{stored.removeprefix('model.')}"
-    return stored

@@ -108,6 +108,21 @@ class ComputeSettings(Settings):
         return self
 
 
+Placement = Literal["auto", "replicate", "shard"]
+
+
+class ParallelSettings(Settings):
+    """How the base's weights are divided among the processes of a training, each of which has its own rows: losses and
+    adapters are the same."""
+
+    weights: Placement = "auto"
+    """shard keeps a part of every decoder layer on each GPU and gathers a layer while it runs (FSDP); replicate keeps
+    all weights on each; auto is the fastest that fits."""
+    experts: Placement = "auto"
+    """Of a mixture: shard keeps some experts on each GPU and sends each token to the GPUs of its experts; replicate
+    treats them as other weights; auto is the fastest that fits."""
+
+
 def on_or_off(value: object) -> object:
     """YAML reads `on` and `off` as booleans."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
@@ -127,6 +142,7 @@ class TrainSettings(Settings):
     gradient_accumulation: int = Field(1, ge=1)
     """Forward passes per optimizer step; the gradients equal those of a batch that many times as large."""
     compute: ComputeSettings = ComputeSettings()
+    parallel: ParallelSettings = ParallelSettings()
     cache_features: Literal["off", "on"] = "off"
     """Keep the features of a frozen vision tower on disk, and read them from the second epoch or run on."""
     seed: int = 0

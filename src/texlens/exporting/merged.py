@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
-from texlens.adapters.merge import Change, Merge, named_shapes, parameter_name
+from texlens.adapters.merge import Change, Merge, named_shapes
 from texlens.core.errors import ExportError
 from texlens.core.files import write_json
 from texlens.exporting.portable_config import portable_config, write_portable_config
 from texlens.exporting.shards import FLOATS, StoredTensor, TensorWriter, as_bytes, read_shard, write_shard
 from texlens.models.checkpoint import CONFIG, INDEX, read_config, weight_files
 from texlens.models.families import EMBEDDING, HEAD
+from texlens.models.families.stored_names import parameter_name
 from texlens.models.meta_model import meta_model
 
 HEAD_WEIGHT = f"{HEAD}.weight"

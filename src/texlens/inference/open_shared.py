@@ -28,7 +28,9 @@ def open_shared(sources: Sequence[ModelSource]) -> dict[str, LoadedModel]:
     check_shared(sources)
     first = sources[0]
     if first.kind == "full":
-        return {first.name: _loaded(first, AdapterSwitch(build_model(first.base, first.settings).eval()), None)}
+        return {
+            first.name: _loaded(first, AdapterSwitch(build_model(first.base, first.settings, spread=True).eval()), None)
+        }
     adapters = [source for source in sources if source.adapter is not None]
     base = next((source for source in sources if source.adapter is None), None) or without_adapter(first)
     if base.name in {source.name for source in adapters}:
@@ -39,7 +41,7 @@ def open_shared(sources: Sequence[ModelSource]) -> dict[str, LoadedModel]:
         raise ModelError(f"two models would be served as {max(names, key=names.count)!r}; rename a run folder")
     lead = adapters[0] if adapters else base
     _silence_packing_notices()
-    model: Any = build_model(lead.base, lead.settings, lead.quantize)
+    model: Any = build_model(lead.base, lead.settings, lead.quantize, spread=True)
     peft_names = [f"run-{number}" if number else FIRST_ADAPTER for number in range(len(adapters))]
     for source, name in zip(adapters, peft_names, strict=True):
         model = _with_adapter(model, source, name)

@@ -14,6 +14,7 @@ from texlens.models.families import Family
 from texlens.models.load import choose_device, choose_dtype, load_model
 from texlens.models.processor import Processor, load_processor
 from texlens.models.quantized import check_quantize
+from texlens.models.sharding.layer_placement import placement_of
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,24 @@ def check_base(family: Family, settings: ModelSettings, quantize: QuantizeSettin
 
 
 def build_model(
-    base: BaseCheckpoint, settings: ModelSettings, quantize: QuantizeSettings | None = None
+    base: BaseCheckpoint,
+    settings: ModelSettings,
+    quantize: QuantizeSettings | None = None,
+    *,
+    spread: bool = False,
 ) -> PreTrainedModel:
     """
+    Args:
+        spread: layers may be on several GPUs if the weights do not fit on one, for reading.
+
     Raises:
-        ConfigError: this base can't be quantized so on this device.
+        ConfigError: this base can't be quantized so on this device, or does not fit.
     """
     if quantize:
         check_base(base.processor.family, settings, quantize)
+    placement, device = None, choose_device(settings.device)
+    if spread and settings.device == "auto" and (quantize is None or quantize.quantize == "none"):
+        placement = placement_of(base.folder, device, choose_dtype(settings.dtype, device).itemsize)
     return load_model(
         base.folder,
         device=settings.device,
@@ -74,4 +85,5 @@ def build_model(
         attention=settings.attention,
         trust_remote_code=settings.trust_remote_code,
         quantize=quantize,
+        placement=placement,
     )

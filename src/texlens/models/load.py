@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def load_model(
     trust_remote_code: bool = False,
     random_weights: bool = False,
     quantize: QuantizeSettings | None = None,
+    placement: Mapping[str, torch.device | str] | None = None,
 ) -> PreTrainedModel:
     """The model in a checkpoint's folder, in eval mode, on its device.
 
@@ -43,6 +45,7 @@ def load_model(
             one in transformers.
         quantize: quantize the linear layers of the language model while they are loaded, or for fp8 one by one after
             all are loaded in 16 bits.
+        placement: devices of its parts, where they are not all on `device`.
         random_weights: ignore the folder's weights; draw them from torch's generator.
 
     Raises:
@@ -62,7 +65,12 @@ def load_model(
         options["trust_remote_code"] = True
     if quantize and (packing := quantization(quantize, options["dtype"])):
         options["quantization_config"] = packing
-    options |= {"local_files_only": True, "use_safetensors": True, "output_loading_info": True, "device_map": {"": on}}
+    options |= {
+        "local_files_only": True,
+        "use_safetensors": True,
+        "output_loading_info": True,
+        "device_map": placement or {"": on},
+    }
     model, loaded = _loaded(loader, folder, options)
     _check_loaded(loaded, folder)
     if "quantization_config" in config:

@@ -23,19 +23,23 @@ BF16_EMULATION = 4.0
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of one forward and backward pass: `device` at the roofline, `host` for launching. They add up: a small
-    call leaves the GPU idle, and a large one lets the host get ahead only until the next small ones."""
+    """Seconds of one forward and backward pass: `device` at the roofline, `host` for launching, `communication` while
+    a GPU waits for others. They add up: a small call leaves the GPU idle, and a large one lets the host get ahead only
+    until the next small ones."""
 
     device: float
     host: float
     flops: int
+    communication: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return self.device + self.host
+        return self.device + self.host + self.communication
 
     @property
     def bound(self) -> str:
+        if self.communication > max(self.host, self.device):
+            return "communication"
         return "launching" if self.host > self.device else "the GPU"
 
 

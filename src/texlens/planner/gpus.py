@@ -16,13 +16,15 @@ TABLE = Path(__file__).with_name("gpus.json")
 @dataclass(frozen=True)
 class Gpu:
     """`memory_gib` is the total that torch reports; `tflops` is the published dense rate of 16-bit matrix products,
-    `bandwidth_gbs` the published memory bandwidth. `bf16`, `fp8`: whether the tensor cores support it."""
+    `bandwidth_gbs` the published memory bandwidth, `link_gbs` the published rate to other GPUs of the machine in one
+    direction (NVLink, else PCIe). `bf16`, `fp8`: whether the tensor cores support it."""
 
     name: str
     title: str
     memory_gib: float
     tflops: float
     bandwidth_gbs: float
+    link_gbs: float
     bf16: bool
     fp8: bool
     source: str

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,6 +18,7 @@ from texlens.planner.memory import MemoryPlan, optimizer_bytes, plan_memory
 from texlens.planner.packed import plan_pack, plan_packed_memory, time_packed
 from texlens.planner.reading_time import ReadingTime
 from texlens.planner.rows import ASSUMED, Batches, RowSize, batches_of
+from texlens.planner.several_gpus.sharing import Sharing, share_weights
 from texlens.planner.simulated_ops import quantize, quantize_vision
 from texlens.planner.simulated_step import TRAINED, WEIGHTS, Batch, SimulatedStep, simulate_step
 
@@ -41,6 +42,7 @@ class GpuPlan:
     notes: tuple[str, ...]
     gpus: int = 1
     evaluation: ReadingTime | None = None
+    sharing: "Sharing | None" = None
 
     @property
     def fits(self) -> bool:
@@ -55,6 +57,7 @@ class GpuPlan:
             "gpu": {"name": self.gpu.name, "title": self.gpu.title, "memory_gib": self.gpu.memory_gib},
             "backend": self.backend,
             "gpus": self.gpus,
+            "sharing": self.sharing.to_json() if self.sharing else None,
             "fits": self.fits,
             "memory": self.memory.to_json(),
             "batch": {"rows": self.batches.worst.rows, "tokens": self.batches.worst.tokens},
@@ -93,12 +96,22 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
         notes.append("fp8 weights take two bytes a number, as in 16 bits; the time is estimated for 16 bits")
     if not gpu.bf16:
         notes.append(f"{gpu.title} has no bfloat16 units: training works, but is several times slower than with them")
-    figures = _figures(config, model_config, sizes, gpu)
+    figures = _figures(config, model_config, sizes, gpu, gpus)
     notes += [figures.note] if figures.note else []
-    change = {} if figures.memory.total <= gpu.memory_gib else _change(config, figures, model_config, sizes, gpu)
+    change = {} if figures.memory.total <= gpu.memory_gib else _change(config, figures, model_config, sizes, gpu, gpus)
     seconds = figures.time.seconds * rows / figures.batches.typical.rows / gpus if rows else None
     return GpuPlan(
-        gpu, figures.backend, figures.memory, figures.time, figures.batches, rows, seconds, change, tuple(notes), gpus
+        gpu,
+        figures.backend,
+        figures.memory,
+        figures.time,
+        figures.batches,
+        rows,
+        seconds,
+        change,
+        tuple(notes),
+        gpus,
+        sharing=figures.sharing,
     )
 
 
@@ -111,7 +124,7 @@ def share_of(config: RunConfig, gpus: int) -> RunConfig:
     return with_changes(config, change) or config
 
 
-def _change(config: RunConfig, first: "_Figures", model_config: dict, sizes, gpu: Gpu) -> Change | None:
+def _change(config: RunConfig, first: "_Figures", model_config: dict, sizes, gpu: Gpu, gpus: int) -> Change | None:
     """The change that makes the run fit. Where weights and optimizer alone are too large, settings that change neither
     are not simulated."""
 
@@ -123,7 +136,7 @@ def _change(config: RunConfig, first: "_Figures", model_config: dict, sizes, gpu
     def fits(other: RunConfig) -> bool:
         if static_gib.get(static_settings(other), 0.0) > gpu.memory_gib:
             return False
-        memory = _figures(other, model_config, sizes, gpu).memory
+        memory = _figures(other, model_config, sizes, gpu, gpus).memory
         static_gib[static_settings(other)] = memory.static
         return memory.total <= gpu.memory_gib
 
@@ -137,13 +150,14 @@ class _Figures:
     time: StepTime
     batches: Batches
     note: str | None = None
+    sharing: Sharing | None = None
 
 
-def _figures(config: RunConfig, model_config: dict, sizes: Sequence[RowSize], gpu: Gpu) -> _Figures:
+def _figures(config: RunConfig, model_config: dict, sizes: Sequence[RowSize], gpu: Gpu, gpus: int = 1) -> _Figures:
     """Memory of the worst batch and time of the typical one, on the backend that would run."""
     built = build_config(model_config)
     if backend_of(config, built.text_config, gpu) == "packed":
-        return _packed_figures(config, model_config, built.text_config, sizes, gpu)
+        return _packed_figures(config, model_config, built.text_config, sizes, gpu, gpus)
     batches = batches_of(sizes, config.train.batch_size, config.train.seed)
     step, trained = simulate(config, model_config, batches.worst)
     memory = plan_memory(step, trained, config.train.optimizer.name)
@@ -157,7 +171,7 @@ def backend_of(config: RunConfig, text_config, gpu: Gpu) -> str:
     return "plain" if stock or getattr(text_config, "use_sliding_window", False) else "packed"
 
 
-def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, gpu: Gpu) -> _Figures:
+def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, gpu: Gpu, gpus: int) -> _Figures:
     train = config.train
     batches = batches_of(sizes, train.batch_size * train.gradient_accumulation, train.seed)
     sample = batches_of(sizes, min(4, len(sizes)), train.seed).typical
@@ -165,17 +179,27 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
     optimizer = optimizer_bytes(trained, train.optimizer.name)
     static = step.parts.get(WEIGHTS, 0) + step.parts.get(TRAINED, 0) + step.gradients + optimizer
     longest = max(size.tokens for size in sizes)
+    shared = None
+    if gpus > 1:
+        beside = static - step.parts.get(WEIGHTS, 0)
+        shared = share_weights(config, model_config, text_config, beside, step.gradients // 4, gpu, gpus)
+        static -= shared.saved
     pack = plan_pack(config, text_config, static, step.gradients // 4, batches.worst.real_tokens, longest, gpu)
     activations = step
     if pack.recompute == "full":
         activations, _ = simulate(config, model_config, sample, checkpointing=True)
     memory = plan_packed_memory(activations, sample, optimizer, pack, text_config)
     time = time_packed(step, batches.typical, sample, pack, text_config, gpu)
+    sharing = None
+    if shared is not None:
+        memory = shared.applied_to(memory)
+        sharing = shared.of_step(batches.typical.real_tokens, pack.tokens, pack.recompute)
+        time = replace(time, communication=sharing.communication.added(time.device))
     note = f"packs of {pack.tokens:,} tokens, recompute {pack.recompute}"
     limit = train.compute.memory_gib
     if limit != "auto" and memory.allocated > limit:
         note += f"; they need more than train.compute.memory_gib: {limit:g}, so the run is refused"
-    return _Figures("packed", memory, time, batches, note)
+    return _Figures("packed", memory, time, batches, note, sharing)
 
 
 def simulate(

@@ -1,6 +1,7 @@
 """The trainer of an adapted model, from the run's settings."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,7 +113,8 @@ def build_trainer(
     readings = None
     if _reads_validation_rows(run):
         count = config.train.validation.generation_rows
-        readings = ReadRows(run, adapted, scorer, lambda: list(splits.validation or ())[:count])
+        readings = ReadRows(run, adapted, scorer, lambda: list(splits.validation or ())[:count], backend.reading)
+    test_rows = None if backend.in_lockstep else _test_rows(run, adapted, scorer)  # the main process can't read alone
     balance = balance_of(adapted)
     throughput = ThroughputMeter()
     train_examples = _examples(run, backend, splits.train, build_transform(config.data.augment))
@@ -143,7 +145,7 @@ def build_trainer(
         ),
         reporting=Reporting(throughput, run.warn),
         callbacks=[
-            *_callbacks(run, throughput, balance, readings, _test_rows(run, adapted, scorer), _rollout_log(backend)),
+            *_callbacks(run, throughput, balance, readings, test_rows, _rollout_log(backend)),
             StopOnRequest(stop, run.distributed),
         ],
     )
@@ -203,7 +205,7 @@ def _callbacks(
     throughput: ThroughputMeter,
     balance: Any,
     readings: "ReadRows | None",
-    test_rows: "ReadRows",
+    test_rows: "ReadRows | None",
     rollouts: RolloutLog | None,
 ) -> list[TrainerCallback]:
     patience = run.config.train.validation.early_stopping_patience
@@ -233,7 +235,7 @@ def _rollout_log(backend: StepBackend) -> RolloutLog | None:
 
 
 def _tracker_log(
-    run: TrainContext, readings: "ReadRows | None", test_rows: "ReadRows", rollouts: RolloutLog | None
+    run: TrainContext, readings: "ReadRows | None", test_rows: "ReadRows | None", rollouts: RolloutLog | None
 ) -> TrackerLog:
     settings = run.config.train.logging
     tracked = TrackedRun(
@@ -248,7 +250,7 @@ def _tracker_log(
         trackers,
         tracked,
         (lambda: readings.pictures(settings.pictures)) if readings else list,
-        lambda: test_rows.pictures(settings.pictures),
+        (lambda: test_rows.pictures(settings.pictures)) if test_rows else list,
         lambda: loss_image(run.folder.history()),
         run.report,
         rollouts.pictures if rollouts is not None else list,
@@ -270,10 +272,18 @@ class ReadRows:
 
     Args:
         rows: called once, when they are first read.
+        reading: around all reading with the model, as the backend needs it.
     """
 
-    def __init__(self, run: TrainContext, adapted: Any, scorer: Scorer, rows: Callable[[], list[Sample]]):
-        config = run.config
+    def __init__(
+        self,
+        run: TrainContext,
+        adapted: Any,
+        scorer: Scorer,
+        rows: Callable[[], list[Sample]],
+        reading: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ):
+        config, self._reading = run.config, reading
         self.predictions: list[Prediction] = []
         self._rows, self._scorer, self._batch_size = rows, scorer, config.evaluate.batch_size
         self._model = wrap_model(
@@ -289,13 +299,17 @@ class ReadRows:
         return self._rows()
 
     def __call__(self) -> Mapping[str, float]:
-        self.predictions = list(self._model.generate(self.samples, batch_size=self._batch_size))
+        self.predictions = self._read(self.samples)
         return self._scorer(self.predictions)
+
+    def _read(self, samples: list[Sample]) -> list[Prediction]:
+        with self._reading():
+            return list(self._model.generate(samples, batch_size=self._batch_size))
 
     def pictures(self, count: int) -> list[CaptionedImage]:
         """The images of the first rows, with reference and latest prediction; rows that were not read are read now."""
         if not self.predictions:
-            self.predictions = list(self._model.generate(self.samples[:count], batch_size=self._batch_size))
+            self.predictions = self._read(self.samples[:count])
         texts = {prediction.id: prediction.text for prediction in self.predictions if not prediction.error}
         return [
             CaptionedImage(sample.image.load(), f"reference: {sample.text}\nprediction: {texts[sample.id]}")

@@ -19,11 +19,15 @@ from texlens.core.files import whole_folder, write_json, write_text
 from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
+from texlens.models.sharding.division import Division
+from texlens.models.sharding.load import load_to_divide
+from texlens.models.sharding.weights import WeightRows, no_rows
 from texlens.training.backends.choose import build_backend
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.checkpoints.disk import check_free_space, needed_bytes
 from texlens.training.checkpoints.state import saved_steps
+from texlens.training.distributed.choose_division import choose_division, division_note
 from texlens.training.distributed.process_group import REPEAT_S, graceful_sigterm
 from texlens.training.feature_cache import with_feature_cache
 from texlens.training.initial_weights.adapter_start import starting_adapter
@@ -63,8 +67,11 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
         check_free_space(run.folder.path, _needed_bytes(run))
         _record_inputs(run, start)
     set_seed(config.train.seed)
-    adapted = _build_model(run, initialize=start.checkpoint is None)
-    backend = build_backend(config, adapted, prepared.base.processor, run.distributed)
+    division = choose_division(config, prepared.base.folder, prepared.plan, run.distributed)
+    adapted, rows_of = _build_model(run, division, initialize=start.checkpoint is None)
+    backend = build_backend(
+        config, adapted, prepared.base.processor, run.distributed, division=division, rows_of=rows_of
+    )
     splits = [rows for rows in (prepared.splits.train, prepared.splits.validation) if rows]
     geometry = prepared.base.processor.geometry
     backend = with_feature_cache(backend, config, geometry, splits)
@@ -164,9 +171,16 @@ def _update(run: TrainContext, **fields: Any) -> None:
         run.folder.update(**fields)
 
 
-def _build_model(run: TrainContext, *, initialize: bool) -> Any:
+def _build_model(run: TrainContext, division: Division, *, initialize: bool) -> tuple[Any, WeightRows]:
+    """The adapted model, and where the weights come from that it does not have yet."""
     config, prepared = run.config, run.prepared
-    model = run.models.load(prepared.base, config.model, config.base)
+    rows_of: WeightRows = no_rows
+    if division.is_divided:
+        settings, folder = config.model, prepared.base.folder
+        options = {"device": settings.device, "dtype": settings.dtype, "attention": settings.attention}
+        model, rows_of = load_to_divide(folder, division, **options)
+    else:
+        model = run.models.load(prepared.base, config.model, config.base)
     description = describe(model)
     _update(run, model=description)
     if not_fp8 := description.get("kept_in_16_bits"):
@@ -174,7 +188,7 @@ def _build_model(run: TrainContext, *, initialize: bool) -> Any:
     adapted = build_adapter(model, prepared.plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
     if initialize:
         _set_initial_weights(run, adapted)
-    return adapted
+    return adapted, rows_of
 
 
 def _set_initial_weights(run: TrainContext, adapted: Any) -> None:
@@ -194,7 +208,7 @@ def _set_initial_weights(run: TrainContext, adapted: Any) -> None:
 
 
 def _report_backend(run: TrainContext, backend: StepBackend, workers: WorkerPlan) -> None:
-    notes = [*backend.notes, *([workers.note] if workers.note else [])]
+    notes = [*division_note(run.config, run.distributed), *backend.notes, *([workers.note] if workers.note else [])]
     for note in notes:
         run.warn(f"note: {note}")
     processes = {"processes": run.distributed.world_size} if run.distributed.is_distributed else {}

@@ -4,8 +4,10 @@ Accelerate, trackers, schedules, FSDP, DeepSpeed and callbacks are the stock Tra
 are overridden; tests/unit/training/test_trainer_contract.py names them and fails when transformers drops one.
 """
 
+import itertools
+import math
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -243,7 +245,7 @@ class TexlensTrainer(Trainer):
         metrics |= {f"{metric_key_prefix}_{name}": value for name, value in measured.items()}
         readings = self._validation.readings
         if readings and dataset is self._validation.dataset:
-            scores = self._context.broadcast(readings)
+            scores = self._generation_scores(readings)
             metrics |= {f"{metric_key_prefix}_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -253,6 +255,13 @@ class TexlensTrainer(Trainer):
             self.control.should_training_stop = self.control.should_training_stop or ends
         return metrics
 
+    def _generation_scores(self, read: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
+        """By the main process; in lockstep all read the same rows."""
+        if not self._step.backend.in_lockstep:
+            return self._context.broadcast(read)
+        scores = read()
+        return self._context.broadcast(lambda: scores)
+
     def _validation_loss(self, dataset: Dataset | None) -> float:
         if dataset is None:
             raise RunError("no validation rows to measure; set data.splits.validation")
@@ -261,10 +270,10 @@ class TexlensTrainer(Trainer):
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         rejected: list[RejectedRow] = []
         batches: list[torch.Tensor] = []
-        for batch in self._validation_loader(dataset):
+        for batch in self._batches_in_step(dataset):
             rejected += batch.pop("rejected", ())
             with self.compute_loss_context_manager():
-                loss, labels = self._step.backend.eval_loss(self._network, batch)
+                loss, labels = self._step.backend.eval_loss(self._network, batch, self._context)
             sums += (batch_sums := torch.stack([loss.double(), labels.double()]))
             batches.append(batch_sums)
         total, count = self._context.all_reduce(sums).tolist()
@@ -276,6 +285,16 @@ class TexlensTrainer(Trainer):
                 "no label in the validation rows: all were left out; look at them with `texlens data validate`"
             )
         return total / count
+
+    def _batches_in_step(self, dataset: Any) -> Iterable[dict]:
+        """This process's; in lockstep, as many as the first process has, which has most rows: empty ones at the end."""
+        batches = self._validation_loader(dataset)
+        if not self._step.backend.in_lockstep:
+            return batches
+        empty = itertools.repeat({"packs": [], "label_count": 0})
+        rows = math.ceil(len(dataset) / self._context.world_size)
+        count = math.ceil(rows / (self._observer.batch_size if self._observer else self.args.eval_batch_size))
+        return itertools.islice(itertools.chain(batches, map(dict, empty)), count)
 
     def _validation_loader(self, dataset: Any) -> Iterable[dict]:
         """Of N processes each takes every Nth row."""

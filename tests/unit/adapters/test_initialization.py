@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.adapters.conftest import METADATA
 from tests.unit.adapters.kinds import ATTENTION
-from texlens.adapters.initialization import initialize_eva, model_name
+from texlens.adapters.initialization import initialize_eva
 from texlens.adapters.lora import SETTINGS, WEIGHTS, restore, save_adapter
 from texlens.config.adapter import GroupSettings, LoraSettings
 
@@ -49,19 +49,6 @@ def test_eva_finds_the_directions_of_the_inputs_and_changes_nothing_at_first(ada
     assert load_file(saved / WEIGHTS)["base_model.model.model.visual.blocks.0.attn.qkv.lora_A.weight"].shape[0] == 4
     stock = PeftModel.from_pretrained(tiny_model("qwen3_vl")[0], saved)
     assert torch.equal(adapted.logits(stock), adapted.logits())
-
-
-@pytest.mark.parametrize(
-    ("stored", "name"),
-    [
-        ("model.layers.0.mlp.up_proj.weight", "model.language_model.layers.0.mlp.up_proj.weight"),
-        ("visual.blocks.0.attn.qkv.weight", "model.visual.blocks.0.attn.qkv.weight"),
-        ("model.language_model.norm.weight", "model.language_model.norm.weight"),
-        ("lm_head.weight", "lm_head.weight"),
-    ],
-)
-def test_older_checkpoints_names_lead_to_the_models(stored, name):
-    assert model_name(stored) == name
 
 
 def test_loftq_makes_up_for_what_4_bits_lost(tmp_path):

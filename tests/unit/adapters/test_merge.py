@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, write_tiny_checkpoint
-from texlens.adapters.merge import Merge, named_shapes, parameter_name
+from texlens.adapters.merge import Merge, named_shapes
 from texlens.core.errors import ExportError, ModelError
 from texlens.exporting.merged import write_merged
 from texlens.models.checkpoint import read_config
@@ -108,13 +108,6 @@ def test_bf16_weights_are_rounded_once_from_float32(tmp_path):
     a, b = (factors[f"base_model.model.{name}.lora_{factor}.weight"] for factor in "AB")
     expected = (tensors[f"{name}.weight"].float() + 2.0 * (b @ a)).bfloat16()
     assert torch.equal(load_file(folder / "model.safetensors")[f"{name}.weight"], expected)
-
-
-def test_names_of_older_checkpoints_are_those_of_the_model():
-    assert parameter_name("visual.blocks.0.norm1.weight") == "model.visual.blocks.0.norm1.weight"
-    assert parameter_name("model.norm.weight") == "model.language_model.norm.weight"
-    assert parameter_name("model.language_model.norm.weight") == "model.language_model.norm.weight"
-    assert parameter_name("lm_head.weight") == "lm_head.weight"
 
 
 def changed_settings(adapter: Path, **settings) -> Path:

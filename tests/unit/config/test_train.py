@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from texlens.config.train import ComputeSettings, TrainSettings, ValidationSettings, on_or_off
+from texlens.config.load import build_config
+from texlens.config.train import ComputeSettings, ParallelSettings, TrainSettings, ValidationSettings, on_or_off
+from texlens.core.errors import ConfigError
 
 
 def test_yaml_reads_on_and_off_as_booleans():
@@ -24,3 +26,13 @@ def test_yaml_reads_on_and_off_as_booleans():
 def test_settings_without_an_effect_are_refused(settings, values, message):
     with pytest.raises(ValidationError, match=message):
         settings(**values)
+
+
+def test_weights_are_placed_by_the_memory_plan_by_default():
+    assert ParallelSettings() == ParallelSettings(weights="auto", experts="auto")
+
+
+def test_unknown_placement_is_refused():
+    values = {"model": {"path": "nano"}, "data": {"path": "demo"}, "train": {"parallel": {"weights": "fsdp"}}}
+    with pytest.raises(ConfigError, match=r"train.parallel.weights"):
+        build_config(values)

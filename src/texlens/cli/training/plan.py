@@ -121,6 +121,8 @@ def show_gpu(plan, console) -> None:
     console.print(f"{verdict}: {plan.memory.total:.1f} of {plan.gpu.memory_gib:.1f} GiB{each}, backend {plan.backend}")
     epoch = f", {_duration(plan.seconds_per_epoch)} an epoch" if plan.seconds_per_epoch else ""
     console.print(f"about {plan.rows_per_second:.1f} rows/s, bound by {plan.time.bound}{epoch}")
+    if plan.sharing:
+        show_sharing(plan.sharing, plan.gpus, console)
     show_evaluation(plan.evaluation, console)
     if not plan.fits:
         if plan.change is None:
@@ -130,6 +132,16 @@ def show_gpu(plan, console) -> None:
             console.print(f"fits with: {sets}", markup=False)
     for note in plan.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
+
+
+def show_sharing(sharing, gpus: int, console) -> None:
+    places, times = sharing.division.to_json(), sharing.communication
+    console.print(
+        f"weights: {places['weights']}, experts: {places['experts']}; each of {gpus} GPUs communicates "
+        f"{1000 * (times.gathering + times.exchanging + times.reducing):.0f} ms a step "
+        f"(gathering {1000 * times.gathering:.0f}, next to the computation; exchanging {1000 * times.exchanging:.0f}; "
+        f"reducing {1000 * times.reducing:.0f})"
+    )
 
 
 def show_cpu(plan, console) -> None:

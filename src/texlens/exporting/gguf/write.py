@@ -7,7 +7,6 @@ settings llama.cpp reads) follows llama.cpp's own converter (as llama-cpp-python
 from pathlib import Path
 from typing import Any
 
-from texlens.adapters.merge import parameter_name
 from texlens.core.errors import ExportError
 from texlens.exporting.decoding import Decoding
 from texlens.exporting.gguf.language import write_language_model
@@ -17,6 +16,7 @@ from texlens.exporting.quantization.codec import require_package
 from texlens.exporting.shards import read_shard
 from texlens.models.checkpoint import CONFIG, read_config, weight_files
 from texlens.models.families import Family, family_of
+from texlens.models.families.stored_names import parameter_name
 from texlens.models.meta_model import build_config
 from texlens.models.processor import Processor
 

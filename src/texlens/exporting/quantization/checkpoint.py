@@ -8,13 +8,13 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from texlens.adapters.merge import parameter_name
 from texlens.adapters.model_layout import LinearSpec, linear_layers
 from texlens.core.files import write_json
 from texlens.exporting.quantization.codec import Codec
 from texlens.exporting.shards import StoredTensor, TensorWriter, read_shard, write_shard
 from texlens.models.checkpoint import CONFIG, INDEX, read_config, weight_files
 from texlens.models.families import HEAD, Family, family_of
+from texlens.models.families.stored_names import parameter_name
 from texlens.models.meta_model import meta_model
 
 TEXT_GROUPS = ("text-attention", "text-mlp")

@@ -25,9 +25,10 @@ def select_rows(cache: DynamicCache, rows_B: Tensor, spare: int) -> None:
     layers: list[Any] = cache.layers
     for layer in layers:
         if _has_states(layer):
-            _change_states(layer, lambda state: state[rows_B])
+            _change_states(layer, lambda state: state[rows_B.to(state.device)])
         else:
-            layer.keys, layer.values = layer.keys[rows_B, :, spare:], layer.values[rows_B, :, spare:]
+            kept_B = rows_B.to(layer.keys.device)  # layers may be on several GPUs
+            layer.keys, layer.values = layer.keys[kept_B, :, spare:], layer.values[kept_B, :, spare:]
 
 
 def concatenate_rows(cache: DynamicCache, appended: DynamicCache, length: int) -> None:

@@ -7,6 +7,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from texlens.inference.engine.layers.adapted_layer import unsupported_layer
 from texlens.inference.engine.layers.experts import is_mixture
@@ -21,6 +22,10 @@ def model_unsupported_reason(model: Any) -> str | None:
         return f"{type(stock).__name__} is none of the families that it knows"
     if reason := packing_unsupported_reason(stock):
         return reason
+    if len(set((getattr(stock, "hf_device_map", None) or {}).values())) > 1:
+        return "its layers are on several devices"
+    if any(isinstance(part, DTensor) for part in stock.parameters()) or _divides_experts(stock):
+        return "its weights are divided among processes"
     text = stock.model.language_model
     if getattr(text.config, "hidden_act", "silu") != "silu":
         return f"the activation {text.config.hidden_act}"
@@ -35,6 +40,10 @@ def model_unsupported_reason(model: Any) -> str | None:
     if isinstance(stock.model.visual.patch_embed.proj, BaseTunerLayer):
         return "the patch embedding has an adapter"
     return next((reason for layer in text.layers for reason in [_layer_reason(layer)] if reason), None)
+
+
+def _divides_experts(stock: nn.Module) -> bool:
+    return any(getattr(module, "owners", None) is not None for module in stock.modules())
 
 
 def _layer_reason(layer: Any) -> str | None:

@@ -21,8 +21,9 @@ from texlens.kernels.decoder_layer.reference import Heads
 from texlens.kernels.dropout.mask import DropoutSeed
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.experts.api import expert_kernels
-from texlens.kernels.experts.linear import ExpertLinear
-from texlens.kernels.experts.routing import Routing, route, weights_backward
+from texlens.kernels.experts.dispatch import Dispatch, ExpertOwners, dispatch_of
+from texlens.kernels.experts.linear import ExpertProduct
+from texlens.kernels.experts.routing import route, weights_backward
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.kernels.lora_linear.layer_products import LayerProducts, router_probabilities
 
@@ -34,12 +35,13 @@ class MixtureLayer(LayerProducts):
         router: [E, D], frozen.
         recompute: what the backward pass recomputes: `none` only what is cheap, `mlp` the gate and up products too,
             `full` everything from the layer's input on.
+        owners: which process has which experts; None if this one has all.
     """
 
     qkv: FusedLinear
     out: FusedLinear
-    gate_up: ExpertLinear
-    down: ExpertLinear
+    gate_up: ExpertProduct
+    down: ExpertProduct
     router: Tensor
     top_k: int
     heads: Heads | None
@@ -50,6 +52,7 @@ class MixtureLayer(LayerProducts):
     recompute: str = "none"
     seed: DropoutSeed | None = None
     mixer: Callable[..., Tensor] | None = None
+    owners: ExpertOwners | None = None
 
     @property
     def products(self) -> tuple[FusedLinear, ...]:
@@ -75,7 +78,8 @@ def mixture_layer(
 
 class _ExpertsSaved(NamedTuple):
     weights: Tensor
-    routing: Routing
+    experts: Tensor
+    dispatch: Dispatch
     gate_up: Tensor | None
     lora_a_outs: tuple[Tensor | None, Tensor | None]
 
@@ -124,28 +128,28 @@ def _forward(layer: MixtureLayer, x, cos, sin, segments: Segments, rows) -> tupl
 def _experts_forward(layer: MixtureLayer, normed: Tensor, attn_residual: Tensor) -> tuple[Tensor, _ExpertsSaved]:
     kernels = expert_kernels(normed)
     weights, routing = route(normed, layer.router, layer.top_k)
-    gate_up, lora_a_out = _gate_up(layer, normed, routing)
-    y, lora_a_out_down = layer.down.forward(kernels.swiglu(gate_up, layer.down.extra_columns), routing.ends)
-    result = kernels.combine(y, routing.places, weights, attn_residual)
-    return result, _ExpertsSaved(weights, routing, gate_up, (lora_a_out, lora_a_out_down))
+    dispatch = dispatch_of(routing, layer.owners)
+    gate_up, lora_a_out = _gate_up(layer, normed, dispatch)
+    y, lora_a_out_down = layer.down.forward(kernels.swiglu(gate_up, layer.down.extra_columns), dispatch.ends)
+    result = dispatch.combine(y, weights, attn_residual)
+    return result, _ExpertsSaved(weights, routing.experts, dispatch, gate_up, (lora_a_out, lora_a_out_down))
 
 
-def _gate_up(layer: MixtureLayer, normed: Tensor, routing: Routing) -> tuple[Tensor, Tensor | None]:
-    x = expert_kernels(normed).gather(normed, routing.tokens, layer.gate_up.extra_columns)
-    return layer.gate_up.forward(x, routing.ends)
+def _gate_up(layer: MixtureLayer, normed: Tensor, dispatch: Dispatch) -> tuple[Tensor, Tensor | None]:
+    return layer.gate_up.forward(dispatch.gather(normed, layer.gate_up.extra_columns), dispatch.ends)
 
 
 def _experts_backward(
     layer: MixtureLayer, grad: Tensor, attn_residual: Tensor, saved: _ExpertsSaved
 ) -> tuple[Tensor, list[Tensor]]:
     """The gradient of the residual stream after attention, with extra columns, and those of the adapters."""
-    kernels, routing = expert_kernels(grad), saved.routing
-    ends, (lora_a_out, lora_a_out_down) = routing.ends, saved.lora_a_outs
+    kernels, dispatch = expert_kernels(grad), saved.dispatch
+    ends, (lora_a_out, lora_a_out_down) = dispatch.ends, saved.lora_a_outs
     normed = layer.kernels.rms_norm(attn_residual, layer.second_norm, layer.eps[1])
-    gate_up = saved.gate_up if saved.gate_up is not None else _gate_up(layer, normed, routing)[0]
-    grad_pairs = kernels.gather(grad, routing.tokens, layer.down.extra_columns)
+    gate_up = saved.gate_up if saved.gate_up is not None else _gate_up(layer, normed, dispatch)[0]
+    grad_pairs = dispatch.gather(grad, layer.down.extra_columns)
     dact, grad_lora_a_out_down = layer.down.backward(grad_pairs, ends)
-    pair_weights = saved.weights.flatten()[routing.order]
+    pair_weights = dispatch.pair_weights(saved.weights)
     dgate_up, act, grad_pair_weights = kernels.swiglu_backward(dact, gate_up, pair_weights, layer.gate_up.extra_columns)
     del gate_up, dact
     # The weight of a pair is at its activation instead of its gradient: the sums over pairs are the same.
@@ -157,12 +161,10 @@ def _experts_backward(
     )
     del grad_pairs, act
     dx_pairs, grad_lora_a_out = layer.gate_up.backward(dgate_up, ends)
-    grads_gate_up = _gate_up_grads(layer, normed, routing, dgate_up, lora_a_out, grad_lora_a_out)
+    grads_gate_up = _gate_up_grads(layer, normed, dispatch, dgate_up, lora_a_out, grad_lora_a_out)
     del dgate_up
-    grad_weights = grad_pair_weights[routing.places]
-    dnormed = kernels.combine(
-        dx_pairs, routing.places, None, weights_backward(grad_weights, normed, layer.router, routing.experts)
-    )
+    grad_weights = dispatch.weight_grads(grad_pair_weights)
+    dnormed = dispatch.combine(dx_pairs, None, weights_backward(grad_weights, normed, layer.router, saved.experts))
     dattn_residual, _ = layer.kernels.rms_norm_backward(
         dnormed, attn_residual, layer.second_norm, layer.eps[1], grad, layer.out.extra_columns
     )
@@ -170,10 +172,9 @@ def _experts_backward(
 
 
 def _gate_up_grads(
-    layer: MixtureLayer, normed: Tensor, routing: Routing, dgate_up: Tensor, lora_a_out, grad_lora_a_out
+    layer: MixtureLayer, normed: Tensor, dispatch: Dispatch, dgate_up: Tensor, lora_a_out, grad_lora_a_out
 ) -> list[Tensor]:
     if lora_a_out is None:
         return []
-    x = expert_kernels(normed).gather(normed, routing.tokens)
-    rows = dgate_up[:, : layer.gate_up.height]
-    return layer.gate_up.parameter_grads(rows, lora_a_out, grad_lora_a_out, x, routing.ends)
+    x, rows = dispatch.gather(normed), dgate_up[:, : layer.gate_up.height]
+    return layer.gate_up.parameter_grads(rows, lora_a_out, grad_lora_a_out, x, dispatch.ends)

@@ -25,43 +25,54 @@ class ExpertAdapter(NamedTuple):
 
     Args:
         rank: r, of one expert.
+        experts: those whose weights this process has; None for all.
     """
 
     lora_a: Tensor
     lora_b: Tensor
     scaling: float
     rank: int
+    experts: slice | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether all experts have one pair."""
+        return len(self.lora_a) == self.rank
 
     @property
     def matrices(self) -> tuple[Tensor, Tensor]:
-        """A [E, r, D] and B [E, N, r]; E is 1 where experts share them."""
+        """A [E, r, D] and B [E, N, r] of this process's experts; E is 1 where experts share them."""
         lora_a = self.lora_a.unflatten(0, (-1, self.rank))
-        return lora_a, self.lora_b.unflatten(1, (self.rank, -1)).permute(2, 0, 1)
+        lora_b = self.lora_b.unflatten(1, (self.rank, -1)).permute(2, 0, 1)
+        here = slice(None) if self.is_shared or self.experts is None else self.experts
+        return lora_a[here], lora_b[here]
 
     def as_stored(self, lora_a: Float[Tensor, "E r D"], lora_b: Float[Tensor, "E N r"]) -> tuple[Tensor, Tensor]:
-        """Gradients of each expert's matrices in the layout of the parameters."""
-        if len(self.lora_a) == self.rank:
+        """Gradients of each expert's matrices in the layout of the parameters; 0 for experts of other processes."""
+        if self.is_shared:
             lora_a, lora_b = lora_a.sum(0, keepdim=True), lora_b.sum(0, keepdim=True)
+        elif self.experts is not None:
+            lora_a, lora_b = self._of_all(lora_a), self._of_all(lora_b)
         lora_b = lora_b.permute(1, 2, 0).flatten(1) * self.scaling
         return lora_a.flatten(0, 1).to(self.lora_a.dtype), lora_b.to(self.lora_b.dtype)
 
+    def _of_all(self, part: Tensor) -> Tensor:
+        result = part.new_zeros(len(self.lora_a) // self.rank, *part.shape[1:])
+        result[self.experts] = part
+        return result
 
-class ExpertLinear:
-    """
-    Args:
-        augmented: [E, N + R, D + R]; its left upper part is the stack of weights.
-    """
 
-    def __init__(self, augmented: Tensor, adapter: ExpertAdapter | None):
-        self.augmented, self.adapter = augmented, adapter
+class ExpertProduct:
+    """A product with each expert's `augmented_weight()`, [N + R, D + R]."""
+
+    def __init__(self, height: int, width: int, adapter: ExpertAdapter | None):
+        self.height, self.width, self.adapter = height, width, adapter
         self.extra_columns = padded_rank(adapter)
-        self.height, self.width = (size - self.extra_columns for size in augmented.shape[1:])
         self._versions: tuple = ()
 
     def augmented_weight(self) -> Tensor:
-        if self.take_changes():
-            self.write_adapter(self.augmented)
-        return self.augmented
+        """[E, N + R, D + R]; its left upper part is the stack of weights."""
+        raise NotImplementedError
 
     def forward(
         self, x: Float[Tensor, "S columns"], ends: Int[Tensor, " E"]
@@ -121,6 +132,20 @@ class ExpertLinear:
         rank, height, width = self.adapter.rank, self.height, self.width
         augmented[:, :height, width : width + rank] = lora_b * self.adapter.scaling
         augmented[:, height : height + rank, :width] = lora_a
+
+
+class ExpertLinear(ExpertProduct):
+    """An augmented stack that stays in memory, [E, N + R, D + R]."""
+
+    def __init__(self, augmented: Tensor, adapter: ExpertAdapter | None):
+        height, width = (size - padded_rank(adapter) for size in augmented.shape[1:])
+        super().__init__(height, width, adapter)
+        self.augmented = augmented
+
+    def augmented_weight(self) -> Tensor:
+        if self.take_changes():
+            self.write_adapter(self.augmented)
+        return self.augmented
 
 
 def padded_rank(adapter: ExpertAdapter | None) -> int:

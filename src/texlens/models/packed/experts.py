@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.experts.linear import ExpertAdapter, ExpertLinear, padded_rank
+from texlens.kernels.experts.dispatch import ExpertOwners
+from texlens.kernels.experts.linear import ExpertAdapter, ExpertLinear, ExpertProduct, padded_rank
+from texlens.models.families.expert_stacks import STACKS, base_experts
+from texlens.models.packed.gathered import GatheredExperts
 from texlens.models.packed.projections import is_class
-
-STACKS = ("gate_up_proj", "down_proj")
-"""Names of the stacked parameters, [E, 2F, D] and [E, D, F]."""
+from texlens.models.packed.weight_buffer import WeightBuffer
 
 
 def unfused_experts_reason(mlp: Any) -> str | None:
@@ -42,23 +43,26 @@ def _unfused_adapter_reason(experts: Any) -> str | None:
     return None
 
 
-def base_experts(mlp: Any) -> Any:
-    """The module that has the stacks, inside of PEFT's wrappers."""
-    experts = mlp.experts
-    while hasattr(experts, "base_layer"):
-        experts = experts.base_layer
-    return experts
-
-
 def is_routed(experts: nn.Module) -> bool:
     """Whether it is `adapters.expert_parameters.RoutedExperts`, which is above this package."""
     return is_class(experts, "texlens.adapters.expert_parameters", "RoutedExperts")
 
 
-def expert_products(mlp: Any) -> tuple[ExpertLinear, ExpertLinear]:
-    """The gate/up and the down product; adapted stacks become views of the products' tensors, without a second copy."""
+def expert_products(
+    mlp: Any, owners: ExpertOwners | None = None, gathered: WeightBuffer | None = None
+) -> tuple[ExpertProduct, ExpertProduct]:
+    """The gate/up and the down product; adapted stacks become views of the products' tensors, without a second copy.
+
+    Args:
+        owners: which process has which experts, where they are divided.
+        gathered: for stacks that are gathered while their layer runs, the buffer of the model.
+    """
     experts = base_experts(mlp)
-    adapters = {wrapper.parameter_name: _adapter(wrapper) for wrapper in _wrappers(mlp.experts)}
+    part = None if owners is None else owners.experts
+    adapters = {wrapper.parameter_name: _adapter(wrapper, part) for wrapper in _wrappers(mlp.experts)}
+    if gathered is not None:
+        first, second = (GatheredExperts(experts, name, adapters.get(name), gathered) for name in STACKS)
+        return first, second
     first, second = (_product(getattr(experts, name), adapters.get(name)) for name in STACKS)
     return first, second
 
@@ -72,10 +76,10 @@ def _wrappers(experts: Any) -> list[Any]:
     return wrappers
 
 
-def _adapter(wrapper: Any) -> ExpertAdapter:
+def _adapter(wrapper: Any, experts: slice | None) -> ExpertAdapter:
     name = wrapper.active_adapters[0]
     lora_a, lora_b = wrapper.lora_A[name].weight, wrapper.lora_B[name].weight
-    return ExpertAdapter(lora_a, lora_b, wrapper.scaling[name], wrapper.r[name])
+    return ExpertAdapter(lora_a, lora_b, wrapper.scaling[name], wrapper.r[name], experts)
 
 
 @torch.no_grad()

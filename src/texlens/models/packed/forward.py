@@ -21,6 +21,7 @@ from texlens.models.families import family_of
 from texlens.models.packed.text import PackedText, text_segments
 from texlens.models.packed.vision import PackedVision
 from texlens.models.processor import Processor
+from texlens.models.sharding.divided_model import UNDIVIDED, DividedModel
 
 
 @dataclass(frozen=True)
@@ -107,15 +108,17 @@ def packed_forward(
     fused: bool = True,
     backend: str = "reference",
     loss_chunk: int = CHUNK,
+    divided: DividedModel = UNDIVIDED,
 ) -> PackedForward:
     """
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
         backend: of the fused layers and vision blocks: `triton` for GPUs, with the loss as a kernel; `cpu` for full
             precision on a CPU; `reference`.
+        divided: how the weights are divided among processes.
     """
     family = family_of({"model_type": model.config.model_type})
-    text = PackedText(model.model.language_model, recompute=recompute, fused=fused, backend=backend)
+    text = PackedText(model.model.language_model, recompute=recompute, fused=fused, backend=backend, divided=divided)
     tower_backend = backend if fused else "reference"
     return PackedForward(
         text,

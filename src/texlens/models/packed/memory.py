@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch.distributed.tensor import DTensor
+
 from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of_text
 from texlens.models.fp8 import fp8_layers
@@ -142,7 +144,17 @@ def static_bytes(model: Any, *, optimizer: str = "adamw") -> int:
     augmented = augmented_bytes(model.config.text_config, adapters, in_4_bit=in_4_bit, itemsize=itemsize)
     workspace = WORKSPACE if next(model.parameters()).is_cuda else 0
     moments = 2 if optimizer == "adamw-8bit" else 8
-    return stored_bytes(model) + trained * (4 + moments) + augmented + workspace
+    return stored_bytes(model) + trained * (4 + moments) + augmented + workspace + gathered_bytes(model)
+
+
+def gathered_bytes(model: Any) -> int:
+    """Of a model divided among processes: two layers whole at a time, and the buffer of their products; else 0."""
+    layers = [
+        sum(part.numel() * part.itemsize for part in layer.parameters() if isinstance(part, DTensor))
+        for layer in model.model.language_model.layers
+    ]
+    itemsize = next(model.model.language_model.parameters()).itemsize
+    return 2 * max(layers) + weight_buffer_bytes(model.config.text_config, itemsize) if any(layers) else 0
 
 
 def augmented_bytes(text_config, adapters: int, *, in_4_bit: bool, itemsize: int = 2) -> int:
@@ -166,7 +178,12 @@ def weight_buffer_bytes(text_config, itemsize: int = 2) -> int:
 def stored_bytes(model: Any) -> int:
     """Bytes of the parameters as stored: packed weights with their scales, 8-bit ones in both orientations."""
     quantized = sum(part.nbytes for layer in fp8_layers(model) for part in layer.buffers())
-    return quantized + sum(parameter.nbytes + _scales_of(parameter) for parameter in model.parameters())
+    return quantized + sum(_nbytes(parameter) + _scales_of(parameter) for parameter in model.parameters())
+
+
+def _nbytes(parameter: Any) -> int:
+    """Of a divided parameter, those of this process."""
+    return parameter.to_local().nbytes if isinstance(parameter, DTensor) else parameter.nbytes
 
 
 def _scales_of(parameter: Any) -> int:

@@ -2,7 +2,6 @@
 buffer that all layers of a model share.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,35 +10,15 @@ from torch import Tensor, nn
 
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.dropout.mask import LoraDropout
-from texlens.kernels.lora_linear.augmented import AugmentedLinear
 from texlens.kernels.moe_lora.api import Gating
 from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import Nf4Weight, nf4_weight
 from texlens.models.packed.projections import LoraOptions, adapters_of, base_of
+from texlens.models.packed.weight_buffer import BufferedLinear, WeightBuffer
 
 
-class WeightBuffer:
-    """Memory for the largest augmented weight of a model, allocated at first use; for products on one stream.
-
-    `owner` is the product whose weight was written last.
-    """
-
-    def __init__(self):
-        self.count = 0
-        self.values: Tensor | None = None
-        self.owner: object = None
-
-    def reserve(self, count: int) -> None:
-        self.count, self.values = max(self.count, count), None
-
-    def view(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
-        if self.values is None:
-            self.values, self.owner = torch.zeros(self.count, dtype=dtype, device=device), None
-        return self.values[: math.prod(shape)].view(*shape)
-
-
-class Nf4FusedLinear(AugmentedLinear):
-    """An augmented weight that is in the buffer until that of another product is asked for."""
+class Nf4FusedLinear(BufferedLinear):
+    """Stacked weights in NF4."""
 
     def __init__(
         self,
@@ -50,37 +29,16 @@ class Nf4FusedLinear(AugmentedLinear):
         dropout: LoraDropout | None = None,
         gating: Gating | None = None,
     ):
-        height = sum(weight.shape[0] for weight in weights)
-        super().__init__(height, weights[0].shape[1], bias, adapters, dropout, gating)
-        self.weights, self.buffer = weights, buffer
-        self.shape = self.height + self.ranks, self.width + self.ranks
-        buffer.reserve(math.prod(self.shape))
+        height, (first, *_) = sum(weight.shape[0] for weight in weights), weights
+        tensor_options: dict[str, Any] = {"dtype": first.dtype, "device": first.device}
+        super().__init__(height, first.shape[1], bias, adapters, buffer, dropout, gating, **tensor_options)
+        self.weights = weights
 
-    def augmented_weight(self) -> Tensor:
-        first = self.weights[0]
-        augmented = self.buffer.view(self.shape, first.dtype, first.device)
-        if self.take_changes() or self.buffer.owner is not self:
-            self._write(augmented)
-            self.buffer.owner = self
-        return augmented
-
-    @torch.no_grad()
-    def _write(self, augmented: Tensor) -> None:
+    def write_weight(self, weight: Tensor) -> None:
         row = 0
-        for weight in self.weights:
-            dequantize(weight, augmented[row : row + weight.shape[0], : self.width])
-            row += weight.shape[0]
-        if self.ranks:
-            lora_b, lora_a = augmented[:row, self.width :], augmented[row:, : self.width]
-            if not self._fills_extra_columns():
-                lora_b.zero_()
-                lora_a.zero_()
-            self.write_adapters(lora_b, lora_a)
-
-    def _fills_extra_columns(self) -> bool:
-        """Whether the first adapter takes all extra rows and columns."""
-        adapter = self.adapters[0]
-        return (len(adapter.lora_b), len(adapter.lora_a)) == (self.height, self.ranks)
+        for part in self.weights:
+            dequantize(part, weight[row : row + part.shape[0]])
+            row += part.shape[0]
 
 
 def stack_nf4(

@@ -8,6 +8,7 @@ A layer runs as one function (`kernels.decoder_layer`) where its linear layers a
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,9 +27,10 @@ from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.models.families import Family, family_of_text
 from texlens.models.packed.experts import expert_products, unfused_experts_reason
 from texlens.models.packed.fp8 import holds_fp8, stack_fp8
+from texlens.models.packed.gathered import GatheredLinear
 from texlens.models.packed.hybrid import HybridModuleLayer, HybridReferenceLayer
 from texlens.models.packed.mixers import mixer_groups, mixer_of
-from texlens.models.packed.nf4 import WeightBuffer, stack_nf4
+from texlens.models.packed.nf4 import stack_nf4
 from texlens.models.packed.norms import rms_norm_of
 from texlens.models.packed.projections import (
     LoraOptions,
@@ -39,6 +41,8 @@ from texlens.models.packed.projections import (
     unfused_linear_reason,
     with_dora,
 )
+from texlens.models.packed.weight_buffer import WeightBuffer
+from texlens.models.sharding.divided_model import UNDIVIDED, DividedModel
 
 LayerFunction = Callable[..., Tensor]
 """(x [T, D], cos, sin, segments, rows=None) to the next residual stream, of `rows` alone where given."""
@@ -54,20 +58,31 @@ class PackedText:
             gate and up products too, `full` the whole layer.
         fused: False runs every layer module by module, for comparison.
         backend: of the fused layers: `triton`, `cpu` or `reference`.
+        divided: how its weights are divided among processes.
     """
 
-    def __init__(self, language_model: Any, *, recompute: str = "none", fused: bool = True, backend: str = "reference"):
-        self.model, self.config = language_model, language_model.config
+    def __init__(
+        self,
+        language_model: Any,
+        *,
+        recompute: str = "none",
+        fused: bool = True,
+        backend: str = "reference",
+        divided: DividedModel = UNDIVIDED,
+    ):
+        self.model, self.config, self.divided = language_model, language_model.config, divided
         self.recompute_full = recompute == "full"
         self._axes: Tensor | None = None
         self.options = LoraOptions()
         make_layer = (
-            ReferenceFusedLayer if backend == "reference" else fused_layer_factory(backend, self.options, self.config)
+            ReferenceFusedLayer
+            if backend == "reference"
+            else fused_layer_factory(backend, self.options, self.config, divided)
         )
         self.unfused: dict[int, str] = {}
         self.layers: list[LayerFunction] = []
         for number, layer in enumerate(language_model.layers):
-            reason = unfused_reason(layer, backend) if fused else "fusion is turned off"
+            reason = unfused_reason(layer, backend, divided) if fused else "fusion is turned off"
             if reason:
                 self.unfused[number] = reason
             mixer = mixer_of(layer, self.config)
@@ -109,17 +124,32 @@ class PackedText:
     ) -> Float[Tensor, "rows D"]:
         """Hidden states [T, D] before the last norm, of `rows` alone if given; `deepstack` is added to the image tokens
         after the first layers."""
+        inputs = x, positions, segments, image_rows, deepstack, rows
+        sharded = self.divided.layers
+        return self._all_layers(*inputs) if sharded is None else sharded(self._all_layers, *inputs)
+
+    def _all_layers(
+        self, x: Tensor, positions: Tensor, segments: Segments, image_rows: Tensor, deepstack: list[Tensor], rows: Any
+    ) -> Tensor:
         cos, sin = self.rotary(positions)
         last = len(self.layers) - 1
-        for number, layer in enumerate(self.layers):
+        for number in range(len(self.layers)):
             layer_rows = rows if number == last and number >= len(deepstack) else None
-            if self.recompute_full and not isinstance(layer, FusedLayer) and torch.is_grad_enabled():
-                x = checkpoint(layer, x, cos, sin, segments, layer_rows, use_reentrant=False)
+            run = self._layer_function(number)
+            if self.divided.layers is None:
+                x = run(x, cos, sin, segments, layer_rows)
             else:
-                x = layer(x, cos, sin, segments, layer_rows)
+                x = self.divided.layers.layers[number](run, x, cos, sin, segments, layer_rows)
             if number < len(deepstack):
                 x = x.index_add(0, image_rows, deepstack[number].to(x.dtype))
         return x if rows is None or last >= len(deepstack) else x[rows]
+
+    def _layer_function(self, number: int) -> LayerFunction:
+        """The layer, which recomputes itself where it is fused."""
+        layer = self.layers[number]
+        if self.recompute_full and not isinstance(layer, FusedLayer) and torch.is_grad_enabled():
+            return partial(checkpoint, layer, use_reentrant=False)
+        return layer
 
     def rotary(self, positions: Int[Tensor, "3 T"]) -> tuple[Float[Tensor, "T W"], Float[Tensor, "T W"]]:
         """cos, sin [T, W] in float32 of M-RoPE positions [3, T]; each frequency belongs to one of the three."""
@@ -147,8 +177,10 @@ def frequency_axes(rope: dict, count: int, family: Family) -> Tensor:
     return axes
 
 
-def unfused_reason(layer: Any, backend: str) -> str | None:
+def unfused_reason(layer: Any, backend: str, divided: DividedModel = UNDIVIDED) -> str | None:
     """Why a decoder layer can't run as one function, or None."""
+    if backend == "reference" and divided.layers is not None:
+        return "weights that are divided among processes, for which there is no reference form"
     is_dense = hasattr(layer.mlp, "gate_proj")
     if not is_dense and (reason := _unfused_mixture_reason(layer, backend)):
         return reason
@@ -193,15 +225,20 @@ def _heads(attention: Any, config) -> Heads:
     )
 
 
-def fused_layer_factory(backend: str, options: LoraOptions, config: Any) -> Callable[[Any, str], LayerFunction]:
+def fused_layer_factory(
+    backend: str, options: LoraOptions, config: Any, divided: DividedModel = UNDIVIDED
+) -> Callable[[Any, str], LayerFunction]:
     """Makes fused layers with the elementwise operations of a backend."""
     kernels, buffer = BACKENDS[backend], WeightBuffer()
+    gathered = divided.layers is not None
 
     def make_layer(layer: Any, recompute: str) -> LayerFunction:
         mixer = mixer_of(layer, config)
         norms = layer.input_layernorm, layer.post_attention_layernorm
         first, second = (rms_norm_of(norm, config) for norm in norms)
-        products = (_product(group, norms[0].weight.dtype, buffer, options) for group in _groups(layer))
+        products = (
+            _product(group, norms[0].weight.dtype, buffer, options, gathered=gathered) for group in _groups(layer)
+        )
         shared: dict[str, Any] = {
             "heads": None if mixer else _heads(layer.self_attn, config),
             "first_norm": first.weight,
@@ -215,8 +252,10 @@ def fused_layer_factory(backend: str, options: LoraOptions, config: Any) -> Call
         if hasattr(layer.mlp, "gate_proj"):
             return FusedLayer(Layer(*products, **shared))
         (qkv, out), router = products, layer.mlp.gate
-        gate_up, down = expert_products(layer.mlp)
-        return FusedLayer(MixtureLayer(qkv, out, gate_up, down, router.weight.detach(), router.top_k, **shared))
+        owners = divided.owners
+        gate_up, down = expert_products(layer.mlp, owners, buffer if gathered and owners is None else None)
+        mixture = MixtureLayer(qkv, out, gate_up, down, router.weight.detach(), router.top_k, owners=owners, **shared)
+        return FusedLayer(mixture)
 
     return make_layer
 
@@ -237,8 +276,10 @@ class FusedLayer:
 
 
 def _product(
-    layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, options: LoraOptions
+    layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, options: LoraOptions, *, gathered: bool
 ) -> FusedLinear:
+    if gathered:
+        return with_dora(GatheredLinear(layers, buffer, options), layers)
     if holds_fp8(layers[0]):
         return stack_fp8(layers, options)
     product = stack_nf4(layers, dtype, buffer, options) if is_4_bit(layers[0]) else stack(layers, options)

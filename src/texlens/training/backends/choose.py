@@ -18,8 +18,12 @@ from texlens.inputs.pack import PackBucket
 from texlens.kernels.backends import use_triton
 from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward, packing_unsupported_reason
 from texlens.models.processor import Processor
+from texlens.models.sharding.divided_model import DividedModel, divide_model
+from texlens.models.sharding.division import WHOLE, Division
+from texlens.models.sharding.stock_passes import stock_passes
+from texlens.models.sharding.weights import WeightRows, no_rows
 from texlens.planner.pack_budget import plan_packs
-from texlens.training.backends.compile_check import compile_check
+from texlens.training.backends.compile_check import compile_check, small_pack
 from texlens.training.backends.pack_graphs import PackGraphs
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.backends.plain import PlainBackend
@@ -32,11 +36,21 @@ SHARDING_VARIABLES = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
 
 
 def build_backend(
-    config: RunConfig, adapted: nn.Module, processor: Processor, context: DistributedContext = SINGLE_PROCESS
+    config: RunConfig,
+    adapted: nn.Module,
+    processor: Processor,
+    context: DistributedContext = SINGLE_PROCESS,
+    *,
+    division: Division = WHOLE,
+    rows_of: WeightRows = no_rows,
 ) -> StepBackend:
     """
+    Args:
+        division: how weights are divided among the processes; `rows_of` has those that are no memory yet.
+
     Raises:
-        ConfigError: packed is required and can't be used, or compilation is required and fails.
+        ConfigError: packed is required and can't be used, or compilation is required and fails; or weights are to be
+            divided, which needs packs.
     """
     settings = config.train
     plain = partial(PlainBackend, processor, settings.batch_size, settings.gradient_accumulation)
@@ -46,9 +60,12 @@ def build_backend(
     reason = _unsupported_reason(config, model)
     if reason and settings.compute.backend == "packed":
         raise ConfigError(f"train.compute.backend: packed can't be used here: {reason}; use auto or plain")
+    if reason and division.is_divided:
+        raise ConfigError(f"train.parallel: weights are divided in packs only, which can't be used here: {reason}")
     if reason:
         return plain(notes=(f"plain backend, which is slower, because {reason}",))
-    return _packed(config, model, processor, context)
+    divided = divide_model(model, division, next(model.parameters()).device, rows_of)
+    return _packed(config, model, processor, context, division, divided)
 
 
 def _unsupported_reason(config: RunConfig, model: nn.Module) -> str | None:
@@ -61,17 +78,27 @@ def _unsupported_reason(config: RunConfig, model: nn.Module) -> str | None:
     return packing_unsupported_reason(model)
 
 
-def _packed(config: RunConfig, model: nn.Module, processor: Processor, context: DistributedContext) -> PackedBackend:
+def _packed(
+    config: RunConfig,
+    model: nn.Module,
+    processor: Processor,
+    context: DistributedContext,
+    division: Division,
+    divided: DividedModel,
+) -> PackedBackend:
     settings = config.train
     device = next(model.parameters()).device
     plan = plan_packs(config, model, device)
     choice = plan.choice
-    build = partial(packed_forward, model, processor.geometry, recompute=choice.recompute, loss_chunk=choice.loss_chunk)
+    forms: dict[str, Any] = {"recompute": choice.recompute, "loss_chunk": choice.loss_chunk, "divided": divided}
+    build = partial(packed_forward, model, processor.geometry, **forms)
     forward, compiled, failure = _compiled_or_eager(build, settings.compute, model, processor, device)
     max_tokens = min(context.all_gather(choice.tokens))
     not_compiled = (f"not compiled, which is slower, because {failure}",) if failure else ()
     spec = pack_spec(model.config, processor, padded=compiled)
-    graphs = _graphs(config, forward, device, compiled, choice.recompute)
+    graphs = None if division.is_divided else _graphs(config, forward, device, compiled, choice.recompute)
+    idle = small_pack(processor.geometry, spec, device) if division.is_divided else None
+    retry = None if division.is_divided else SmallerPacks(processor.geometry.merge_size**2, clear=partial(_free, model))
     return PackedBackend(
         forward,
         replace(spec, bucket=PackBucket()) if graphs is not None else spec,
@@ -79,12 +106,15 @@ def _packed(config: RunConfig, model: nn.Module, processor: Processor, context: 
         settings.batch_size * settings.gradient_accumulation,
         notes=plan.notes + _unfused_note(forward) + not_compiled,
         graphs=graphs,
-        retry=SmallerPacks(processor.geometry.merge_size**2, clear=partial(_free, model)),
+        retry=retry,
+        idle=idle,
+        stock_passes=partial(stock_passes, model, divided),
         settings={
             "pack_tokens": max_tokens,
             "recompute": choice.recompute,
             "loss_chunk": choice.loss_chunk,
             "planned_gib": plan.gib,
+            **({"parallel": division.to_json()} if context.is_distributed else {}),
             "compiled": compiled,
             "graphs": graphs is not None,
             "fused_layers": forward.fused_layers,

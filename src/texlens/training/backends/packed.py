@@ -1,6 +1,7 @@
 """The packed backend: the rows of a step end to end in packs, without padding, on fused layers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -20,13 +21,17 @@ from texlens.training.backends.pack_graphs import PackGraphs
 from texlens.training.backends.packed_step import StepLoss, packed_step
 from texlens.training.backends.protocol import Step
 from texlens.training.backends.smaller_packs import SmallerPacks
-from texlens.training.distributed.context import DistributedContext
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 
 
 @dataclass(frozen=True)
 class PackedBackend:
     """See `StepBackend`. `max_tokens` is the budget of a pack, the same in all processes; `retry` runs a step that did
-    not fit into memory again in smaller packs."""
+    not fit into memory again in smaller packs.
+
+    `idle` is the pack that a process runs while others, among whom weights are divided, have more packs than it; None
+    where weights are not divided. `stock_passes` is the context in which a divided model reads.
+    """
 
     forward: PackedForward
     spec: PackSpec
@@ -35,11 +40,17 @@ class PackedBackend:
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     graphs: PackGraphs | None = None
-    retry: SmallerPacks = field(default_factory=SmallerPacks)
+    retry: SmallerPacks | None = field(default_factory=SmallerPacks)
+    idle: dict[str, Any] | None = None
+    stock_passes: Callable[[], AbstractContextManager[None]] = nullcontext
     name: str = "packed"
     batches_per_step: int = 1
     whole_steps: bool = True
     patchify: Patchify = image_to_raw_patches
+
+    @property
+    def in_lockstep(self) -> bool:
+        return self.idle is not None
 
     @property
     def feature_store(self) -> FeatureStore | None:
@@ -47,6 +58,9 @@ class PackedBackend:
 
     def with_feature_store(self, store: FeatureStore, note: str) -> "PackedBackend":
         return replace(self, forward=replace(self.forward, store=store), notes=(*self.notes, note))
+
+    def reading(self) -> AbstractContextManager[None]:
+        return self.stock_passes() if self.in_lockstep else nullcontext()
 
     def bytes_per_pixel_value(self, geometry: ImageGeometry) -> int:
         return 1
@@ -76,7 +90,8 @@ class PackedBackend:
 
     def train_step(self, model: nn.Module, batch: dict, step: Step) -> Tensor:
         model.train()
-        packs, outcome = self.retry(step.prepare({"packs": batch["packs"]})["packs"], partial(self._run, step))
+        packs, run = step.prepare({"packs": batch["packs"]})["packs"], partial(self._run, step)
+        packs, outcome = self.retry(packs, run) if self.retry is not None else (packs, run(packs))
         rows = [pack["rows"] for pack in packs]
         step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
         return outcome.loss
@@ -91,9 +106,21 @@ class PackedBackend:
             balance=step.balance,
             backward=step.backward,
             graphs=self.graphs,
+            idle=self._idle_packs(packs, step.context),
         )
 
-    def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+    def _idle_packs(self, packs: Sequence[dict], context: DistributedContext) -> list[dict]:
+        """As many as this process has fewer packs than another one."""
+        if self.idle is None:
+            return []
+        return [self.idle] * (max(context.all_gather(len(packs))) - len(packs))
+
+    def eval_loss(
+        self, model: nn.Module, batch: dict, context: DistributedContext = SINGLE_PROCESS
+    ) -> tuple[Tensor, Tensor]:
+        idle = self._idle_packs(batch["packs"], context)
         with torch.no_grad():
-            total = torch.stack([self.forward.loss(pack) for pack in batch["packs"]]).sum()
+            losses = [self.forward.loss(pack) for pack in batch["packs"]]
+            nothing = [self.forward.loss(pack) * 0.0 for pack in idle]
+        total = torch.stack(losses + nothing).sum()
         return total, torch.full((), batch["label_count"], device=total.device)

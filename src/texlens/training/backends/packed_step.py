@@ -43,6 +43,7 @@ def packed_step(
     balance: BalanceLoss | None = None,
     backward: Callable[[Tensor], None] = Tensor.backward,
     graphs: PackGraphs | None = None,
+    idle: Sequence[dict[str, Any]] = (),
 ) -> StepLoss:
     """Leaves the gradients of the whole step, summed over processes, at the trainable `parameters`.
 
@@ -50,6 +51,7 @@ def packed_step(
         packs: of this process, on its device.
         label_count: of the whole step, all processes together.
         graphs: of small packs, where they are used.
+        idle: packs that add nothing: where weights are divided among processes, all take as many passes.
     """
     losses = []
     for index, pack in enumerate(packs):
@@ -66,6 +68,8 @@ def packed_step(
             backward(total)
         losses.append(total.detach())
         del total  # its graph has nodes of this stream, which a pack that is recorded as a CUDA graph must not meet
+    for index, pack in enumerate(idle, len(packs)):
+        backward(forward.loss(dict(pack), adapters_unchanged=index > 0) * 0.0)
     device = parameters[0].device if parameters else torch.device("cpu")
     pack_losses = torch.stack(losses) if losses else torch.zeros(0, device=device)
     is_bad = ~torch.isfinite(pack_losses)

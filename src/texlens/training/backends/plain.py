@@ -1,6 +1,7 @@
 """The stock forward pass of transformers over padded batches: slower, and the reference of the packed backend."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,7 @@ from texlens.inputs.padded_collator import Collator
 from texlens.kernels.loss.label_loss import summed_loss
 from texlens.models.processor import Processor
 from texlens.training.backends.protocol import Step
-from texlens.training.distributed.context import DistributedContext
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 
 FLOAT32_BYTES = 4
 
@@ -32,8 +33,12 @@ class PlainBackend:
     settings: Mapping[str, Any] = field(default_factory=dict)
     name: str = "plain"
     whole_steps: bool = False
+    in_lockstep: bool = False
     patchify: Patchify = image_to_patches
     feature_store: None = None
+
+    def reading(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def bytes_per_pixel_value(self, geometry: ImageGeometry) -> int:
         return FLOAT32_BYTES * geometry.temporal_patch_size
@@ -66,5 +71,7 @@ class PlainBackend:
             )
         return loss
 
-    def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+    def eval_loss(
+        self, model: nn.Module, batch: dict, context: DistributedContext = SINGLE_PROCESS
+    ) -> tuple[Tensor, Tensor]:
         return summed_loss(model, batch)

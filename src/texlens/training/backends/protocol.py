@@ -5,6 +5,7 @@ Both take the same rows in each step and give the same losses and gradients up t
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from texlens.data.geometry import ImageGeometry
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.example import Example, Patchify
 from texlens.inputs.feature_cache import FeatureStore
-from texlens.training.distributed.context import DistributedContext
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.nan_guard import NanGuard
 
 
@@ -50,8 +51,9 @@ class Step:
 class StepBackend(Protocol):
     """
     `rows_per_batch` x `batches_per_step` are the rows of an optimizer step. `whole_steps`: a batch of the loader is a
-    whole optimizer step, and the backend itself sums gradients over processes. `settings` are recorded in run.json,
-    `notes` are printed. `feature_store` keeps image features between epochs, or is None.
+    whole optimizer step, and the backend itself sums gradients over processes. `in_lockstep`: weights are divided among
+    processes, so that all must take the same passes. `settings` are recorded in run.json, `notes` are printed.
+    `feature_store` keeps image features between epochs, or is None.
     """
 
     @property
@@ -63,6 +65,8 @@ class StepBackend(Protocol):
     @property
     def whole_steps(self) -> bool: ...
     @property
+    def in_lockstep(self) -> bool: ...
+    @property
     def patchify(self) -> Patchify: ...
     @property
     def settings(self) -> Mapping[str, Any]: ...
@@ -70,6 +74,10 @@ class StepBackend(Protocol):
     def notes(self) -> tuple[str, ...]: ...
     @property
     def feature_store(self) -> FeatureStore | None: ...
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Around reading rows with the model that is trained; in lockstep all processes read the same rows."""
+        ...
 
     def bytes_per_pixel_value(self, geometry: ImageGeometry) -> int:
         """What one of a pixel's three values takes in a batch."""
@@ -101,8 +109,11 @@ class StepBackend(Protocol):
         """
         ...
 
-    def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
-        """Summed loss in nats and number of labels of a batch, without gradients."""
+    def eval_loss(
+        self, model: nn.Module, batch: dict, context: DistributedContext = SINGLE_PROCESS
+    ) -> tuple[Tensor, Tensor]:
+        """Summed loss in nats and number of labels of a batch, without gradients; in lockstep all processes of the
+        `context` call it as often, some with a batch without packs."""
         ...
 
     def measurements(self, *, validation: bool = False) -> Mapping[str, float]:

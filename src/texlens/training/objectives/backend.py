@@ -1,6 +1,7 @@
 """The packed backend with an objective of its own: packs, memory and workers are the packed backend's."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from texlens.inputs.example import Example, Patchify
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.backends.protocol import Step
-from texlens.training.distributed.context import DistributedContext
+from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.objectives.protocol import Objective
 
 
@@ -25,6 +26,7 @@ class ObjectiveBackend:
     objective: Objective
     batches_per_step: int = 1
     whole_steps: bool = True
+    in_lockstep: bool = False
 
     @property
     def name(self) -> str:
@@ -49,6 +51,9 @@ class ObjectiveBackend:
     @property
     def feature_store(self) -> FeatureStore | None:
         return self.packed.feature_store
+
+    def reading(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def bytes_per_pixel_value(self, geometry: ImageGeometry) -> int:
         return self.packed.bytes_per_pixel_value(geometry)
@@ -76,7 +81,9 @@ class ObjectiveBackend:
     def train_step(self, model: nn.Module, batch: dict, step: Step) -> Tensor:
         return self.objective.train_step(model, batch, step)
 
-    def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+    def eval_loss(
+        self, model: nn.Module, batch: dict, context: DistributedContext = SINGLE_PROCESS
+    ) -> tuple[Tensor, Tensor]:
         return self.objective.eval_loss(model, batch)
 
     def measurements(self, *, validation: bool = False) -> Mapping[str, float]:

@@ -45,4 +45,6 @@ def test_several_gpus_of_a_named_kind_share_a_step():
     result = CliRunner().invoke(app, ["plan", str(RECIPE), "--gpu", "h20", "--gpus", "2", "--json"])
     plan = json.loads(result.stdout)["on_gpu"]
     assert (plan["gpu"]["title"], plan["gpus"], plan["fits"]) == ("NVIDIA H20", 2, True)
+    assert plan["sharing"]["weights"] == "replicate"
+    assert plan["sharing"]["reducing_s"] > 0
     assert plan["evaluation"]["rows"] == 260

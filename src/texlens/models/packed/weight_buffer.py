@@ -1,0 +1,80 @@
+"""Products whose weight is written into a buffer just before each use; all layers of a model share the buffer."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from texlens.kernels.adapter import Adapter
+from texlens.kernels.dropout.mask import LoraDropout
+from texlens.kernels.lora_linear.augmented import AugmentedLinear
+from texlens.kernels.moe_lora.api import Gating
+
+
+class WeightBuffer:
+    """Memory for the largest augmented weight of a model, allocated at first use; for products on one stream.
+
+    `owner` is the product whose weight was written last.
+    """
+
+    def __init__(self):
+        self.count = 0
+        self.values: Tensor | None = None
+        self.owner: object = None
+
+    def reserve(self, count: int) -> None:
+        self.count, self.values = max(self.count, count), None
+
+    def view(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
+        if self.values is None:
+            self.values, self.owner = torch.zeros(self.count, dtype=dtype, device=device), None
+        return self.values[: math.prod(shape)].view(*shape)
+
+
+class BufferedLinear(AugmentedLinear):
+    """An augmented weight that is in the buffer until that of another product is asked for."""
+
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        bias: Tensor | None,
+        adapters: tuple[Adapter, ...],
+        buffer: WeightBuffer,
+        dropout: LoraDropout | None = None,
+        gating: Gating | None = None,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
+        super().__init__(height, width, bias, adapters, dropout, gating)
+        self.buffer, self.dtype, self.device = buffer, dtype, device
+        self.shape = self.height + self.ranks, self.width + self.ranks
+        buffer.reserve(math.prod(self.shape))
+
+    def write_weight(self, weight: Tensor) -> None:
+        """Writes the weight without adapters into `weight`, [N, D]."""
+        raise NotImplementedError
+
+    def augmented_weight(self) -> Tensor:
+        augmented = self.buffer.view(self.shape, self.dtype, self.device)
+        if self.take_changes() or self.buffer.owner is not self:
+            self._write(augmented)
+            self.buffer.owner = self
+        return augmented
+
+    @torch.no_grad()
+    def _write(self, augmented: Tensor) -> None:
+        self.write_weight(augmented[: self.height, : self.width])
+        if self.ranks:
+            lora_b, lora_a = augmented[: self.height, self.width :], augmented[self.height :, : self.width]
+            if not self._fills_extra_columns():
+                lora_b.zero_()
+                lora_a.zero_()
+            self.write_adapters(lora_b, lora_a)
+
+    def _fills_extra_columns(self) -> bool:
+        """Whether the first adapter takes all extra rows and columns."""
+        adapter = self.adapters[0]
+        return (len(adapter.lora_b), len(adapter.lora_a)) == (self.height, self.ranks)

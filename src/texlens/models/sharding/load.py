@@ -1,0 +1,68 @@
+"""Loading a model whose decoder layers are divided among processes: none of them has the whole model in memory.
+
+Everything outside of the decoder layers' matrices is read whole; those are placeholders until `divide_model` reads the
+rows that this process keeps.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from torch import nn
+from transformers import PreTrainedModel
+
+from texlens.core.errors import ModelError
+from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
+from texlens.models.families import LANGUAGE_MODEL
+from texlens.models.load import choose_attention, choose_device, choose_dtype
+from texlens.models.meta_model import build_config, model_class
+from texlens.models.sharding.checkpoint_rows import CheckpointRows
+from texlens.models.sharding.division import Division
+from texlens.models.sharding.weights import STACK, is_divided_name, parameter_owner, placeholder
+
+LAYERS = f"{LANGUAGE_MODEL}.layers."
+
+
+def load_to_divide(
+    folder: str | Path, division: Division, *, device: str = "auto", dtype: str = "auto", attention: str = "auto"
+) -> tuple[PreTrainedModel, CheckpointRows]:
+    """The model in a checkpoint's folder, as `load_model`, with placeholders for what `division` divides, and where
+    their rows are read.
+
+    Raises:
+        ModelError: the checkpoint is unknown, damaged, quantized, or lacks weights.
+    """
+    folder, on = Path(folder), choose_device(device)
+    config, family = read_config(folder), check_checkpoint(folder)
+    if "quantization_config" in config:
+        raise ModelError(f"{folder}: its weights are quantized, and those can't be divided; use the 16-bit checkpoint")
+    options = {"dtype": choose_dtype(dtype, on), "attn_implementation": choose_attention(attention, on)}
+    with init_empty_weights(include_buffers=False):
+        model: Any = model_class(family)._from_config(build_config(config, str(folder / CONFIG)), **options)
+    model.tie_weights()
+    parameters = dict(model.named_parameters())
+    rows = CheckpointRows(folder, {name: tuple(part.shape) for name, part in parameters.items()}, options["dtype"])
+    for name, parameter in parameters.items():
+        owner, leaf = parameter_owner(model, name)
+        is_divided = name.startswith(LAYERS) and _is_divided(name, division)
+        value = placeholder(parameter.shape, options["dtype"], on) if is_divided else _whole(rows, name, on)
+        setattr(owner, leaf, value)
+    model.tie_weights()
+    for owner, leaf, buffer in _buffers(model):
+        owner._buffers[leaf] = buffer.to(on)
+    return model.eval(), rows
+
+
+def _is_divided(name: str, division: Division) -> bool:
+    return is_divided_name(name) if division.weights else bool(STACK.search(name))
+
+
+def _whole(rows: CheckpointRows, name: str, device: torch.device) -> nn.Parameter:
+    return nn.Parameter(rows(name).to(device))
+
+
+def _buffers(model: nn.Module) -> Iterator[tuple[Any, str, torch.Tensor]]:
+    for name, buffer in list(model.named_buffers()):
+        yield *parameter_owner(model, name), buffer

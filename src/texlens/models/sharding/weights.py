@@ -1,0 +1,70 @@
+"""Weights of decoder layers that are no memory yet: placeholders, and where their rows come from."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from texlens.models.families import LANGUAGE_MODEL
+
+LINEAR = re.compile(
+    r"\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|in_proj_qkv|in_proj_z|in_proj_b|in_proj_a|out_proj)"
+    r"(\.base_layer)*\.weight$"
+)
+STACK = re.compile(r"\.experts(\.base_layer)*\.(gate_up_proj|down_proj)$")
+"""Names of the parameters of decoder layers that are divided; norms, biases and routers are small and stay whole."""
+
+
+class WeightRows(Protocol):
+    def __call__(self, name: str, rows: slice) -> Tensor:
+        """Rows (along the first dimension) of a parameter by its name in the stock model, in its type."""
+        ...
+
+
+def no_rows(name: str, rows: slice) -> Tensor:
+    """For models that are whole in memory."""
+    raise AssertionError(f"{name} is a placeholder, and there is no file to read it from")
+
+
+def placeholder(shape: torch.Size | tuple[int, ...], dtype: torch.dtype, device: torch.device) -> nn.Parameter:
+    """A frozen parameter of this shape that takes no memory: one zero, repeated."""
+    return nn.Parameter(torch.zeros((), dtype=dtype, device=device).expand(*shape), requires_grad=False)
+
+
+def is_placeholder(parameter: Tensor) -> bool:
+    return parameter.ndim > 1 and set(parameter.stride()) == {0}
+
+
+def is_divided_name(name: str, *, stacks: bool = True) -> bool:
+    """Whether a parameter, by its name in the adapted model, is divided among processes.
+
+    Args:
+        stacks: of experts too.
+    """
+    return bool(LINEAR.search(name) or (stacks and STACK.search(name)))
+
+
+def stock_name(name: str) -> str:
+    """A parameter's name before PEFT wrapped its module.
+
+    Example:
+        model.language_model.layers.0.mlp.up_proj.base_layer.weight
+        model.language_model.layers.0.mlp.up_proj.weight
+    """
+    return name.replace(".base_layer", "")
+
+
+def divided_parameters(layer: nn.Module, number: int, *, stacks: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
+    """Stock name and parameter of a decoder layer's divided weights."""
+    prefix = f"{LANGUAGE_MODEL}.layers.{number}."
+    for name, parameter in layer.named_parameters():
+        if not parameter.requires_grad and is_divided_name(f".{name}", stacks=stacks):
+            yield prefix + stock_name(name), parameter
+
+
+def parameter_owner(module: nn.Module, name: str) -> tuple[Any, str]:
+    """The submodule that has a parameter, and the parameter's name in it."""
+    path, _, leaf = name.rpartition(".")
+    return module.get_submodule(path), leaf

@@ -1,0 +1,54 @@
+"""Between several processes: tests/integration/test_divided.py."""
+
+import pytest
+import torch
+from torch import distributed
+
+from tests.fixtures.tiny_models import tiny_model
+from tests.unit.models.packed.packs import adapted, gradients, pack_of, worst
+from texlens.models.packed.forward import packed_forward
+from texlens.models.sharding.divided_model import UNDIVIDED, divide_model
+from texlens.models.sharding.division import WHOLE, Division
+from texlens.models.sharding.stock_passes import stock_passes
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def group():
+    """A process group of this process alone."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize(("family", "experts"), [("qwen3_vl", False), ("qwen3_vl_moe", True), ("qwen3_5_moe", False)])
+def test_divided_layers_give_the_loss_and_gradients_of_whole_ones(group, family, experts):
+    model, processor = tiny_model(family)
+    trained = adapted(model)
+    pack = pack_of(model, processor)
+    expected_loss = packed_forward(model, processor.geometry, backend="cpu").loss(pack)
+    expected = gradients(expected_loss, trained)
+    model, processor = tiny_model(family)
+    trained = adapted(model)
+    divided = divide_model(model, Division(True, experts, 0, 1), CPU)
+    loss = packed_forward(model, processor.geometry, backend="cpu", divided=divided).loss(pack)
+    assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-6)
+    assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+def test_stock_pass_of_a_divided_model_is_that_of_the_whole_one(group):
+    model, _ = tiny_model("qwen3_vl")
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        divided = divide_model(model, Division(True, False, 0, 1), CPU)
+        with stock_passes(model, divided):
+            assert torch.equal(model(input_ids=ids).logits, expected)
+    assert not model.lm_head._forward_hooks
+
+
+def test_whole_model_stays_as_it_is():
+    assert divide_model(tiny_model()[0], WHOLE, CPU) == UNDIVIDED

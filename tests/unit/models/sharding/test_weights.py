@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from tests.fixtures.tiny_models import tiny_model
+from texlens.models.sharding.weights import (
+    divided_parameters,
+    is_divided_name,
+    is_placeholder,
+    no_rows,
+    parameter_owner,
+    placeholder,
+    stock_name,
+)
+
+LAYER = "model.language_model.layers.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_divided"),
+    [
+        (".self_attn.q_proj.weight", True),
+        (".self_attn.q_proj.base_layer.weight", True),
+        (".self_attn.q_proj.lora_A.default.weight", False),
+        (".self_attn.q_proj.bias", False),
+        (".mlp.gate.weight", False),
+        (".mlp.experts.gate_up_proj", True),
+        (".mlp.experts.base_layer.base_layer.down_proj", True),
+        (".mlp.shared_expert.up_proj.weight", True),
+        (".linear_attn.in_proj_qkv.weight", True),
+        (".linear_attn.conv1d.weight", False),
+        (".input_layernorm.weight", False),
+    ],
+)
+def test_matrices_are_divided_and_small_weights_are_not(name, is_divided):
+    assert is_divided_name(name) == is_divided
+
+
+def test_stacks_can_be_left_out():
+    assert not is_divided_name(".mlp.experts.gate_up_proj", stacks=False)
+
+
+def test_placeholder_takes_no_memory():
+    parameter = placeholder((4096, 4096), torch.bfloat16, torch.device("cpu"))
+    assert is_placeholder(parameter)
+    assert parameter.untyped_storage().nbytes() == 2
+    assert not is_placeholder(torch.zeros(4, 4))
+
+
+def test_placeholder_of_a_whole_model_is_an_error():
+    with pytest.raises(AssertionError, match="q_proj is a placeholder"):
+        no_rows("q_proj", slice(None))
+
+
+def test_names_are_those_before_peft():
+    assert stock_name(f"{LAYER}.mlp.up_proj.base_layer.weight") == f"{LAYER}.mlp.up_proj.weight"
+
+
+def test_divided_parameters_of_a_layer_have_their_names_in_the_model():
+    model, _ = tiny_model("qwen3_vl_moe")
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    layer = model.model.language_model.layers[0]
+    divided = dict(divided_parameters(layer, 0))
+    assert set(divided) == {
+        *(f"{LAYER}.self_attn.{name}_proj.weight" for name in "qkvo"),
+        f"{LAYER}.mlp.experts.gate_up_proj",
+        f"{LAYER}.mlp.experts.down_proj",
+    }
+    owner, leaf = parameter_owner(model, f"{LAYER}.mlp.experts.down_proj")
+    assert getattr(owner, leaf) is divided[f"{LAYER}.mlp.experts.down_proj"]
