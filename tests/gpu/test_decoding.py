@@ -18,9 +18,10 @@ def wide_model(family):
     settings = tiny_config(family)
     text = settings.get("text_config", settings)
     text |= {"hidden_size": 256, "intermediate_size": 192}
-    sections = [16, 8, 8]
     text |= {"head_dim": 64} if "head_dim" in text else {}
-    text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": sections}
+    rope = "rope_parameters" if "rope_parameters" in text else "rope_scaling"
+    sections = [4, 2, 2] if "partial_rotary_factor" in text[rope] else [16, 8, 8]
+    text[rope] = {**text[rope], "mrope_section": sections}
     vision = settings["vision_config"]
     vision |= {"hidden_size": 256} if family == "qwen2_vl" else {"out_hidden_size": 256}
     torch.manual_seed(0)

@@ -16,10 +16,12 @@ OPTIMIZER, SCHEDULER, RANDOM = "optimizer", "scheduler", "random"
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    """Tensors go to optimizer.safetensors and numbers to optimizer.json, by parameter, slot and, where a slot is a
+    dictionary (8-bit optimizers of bitsandbytes), the name in it."""
     state = optimizer.state_dict()
     tensors, scalars = {}, {}
     for index, slots in state["state"].items():
-        for name, value in slots.items():
+        for name, value in _flat(slots).items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
             else:
@@ -32,12 +34,24 @@ def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
     settings = json.loads((folder / f"{OPTIMIZER}.json").read_text())
     state: dict[int, dict[str, Any]] = {}
     for key, value in {**load_file(folder / f"{OPTIMIZER}.safetensors"), **settings["values"]}.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        index, *parents, name = key.split(".")
+        slots = state.setdefault(int(index), {})
+        for parent in parents:
+            slots = slots.setdefault(parent, {})
+        slots[name] = value
     groups = [
         {**group, "betas": tuple(group["betas"])} if "betas" in group else group for group in settings["param_groups"]
     ]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _flat(slots: dict[str, Any]) -> dict[str, Any]:
+    """Values by their path, with dots between the names."""
+    flat = {}
+    for name, value in slots.items():
+        inner = {f"{name}.{key}": part for key, part in _flat(value).items()} if isinstance(value, dict) else None
+        flat |= {name: value} if inner is None else inner
+    return flat
 
 
 def save_scheduler(scheduler, folder: Path) -> None:
