@@ -5,6 +5,7 @@
 Each walk runs a small job on the bundled model (a minute on a CPU) with a marked value, such as the rank 29, and
 records every function of TexLens that receives it as an argument: alone, or as a field or item of one (`--depth 1`; a
 function that takes the whole settings, with the value deep inside, only passes them on and counts at `--depth 3`).
+A walk ends at its goal: a rank's where PEFT builds its layers, a learning rate's where PyTorch builds the optimizer.
 Functions are taken in the order in which they first receive the value. A stay is a stretch of them in one file, and a
 return is a stay in a file that the value had left. Run it with PYTHONPATH set to the source of another version to
 compare the two. Needs bitsandbytes and httpx.
@@ -34,8 +35,9 @@ from PIL import Image
 import texlens
 
 SOURCE = str(Path(texlens.__file__).parent)
-RANK, LEARNING_RATE = 29, 1.2345e-4
+RANK, LEARNING_RATE = 1013, 1.2345e-4
 MAX_ITEMS = 40
+OPTIMIZER = "torch/optim/optimizer.py", "__init__"
 SETTINGS = (
     *("model.path=nano", "data.path=demo", "data.splits.train=train[:8]", "data.splits.validation=null"),
     *("data.splits.test=test[:2]", f"adapter.rank={RANK}", "train.steps=1", "train.batch_size=8"),
@@ -56,6 +58,7 @@ PICTURE = _picture()
 class Walk:
     """Functions that received the value, as (file, function), and the calls between packages that carried it."""
 
+    is_over: bool = False
     functions: dict[tuple[str, str], None] = field(default_factory=dict)
     """In the order of their first calls."""
     crossings: set[tuple[tuple[str, str], tuple[str, str]]] = field(default_factory=set)
@@ -76,12 +79,20 @@ class Walk:
 
 
 @contextlib.contextmanager
-def recording(holds: Callable[[Any], bool], depth: int) -> Iterator[Walk]:
-    """Follows each call of TexLens's functions, in all threads, whose arguments hold the value."""
+def recording(holds: Callable[[Any], bool], depth: int, goal: tuple[str, str] | None = None) -> Iterator[Walk]:
+    """Follows each call of TexLens's functions, in all threads, whose arguments hold the value.
+
+    Args:
+        goal: end of a file's path and a function, of any package, whose first call ends the walk.
+    """
     walk = Walk()
 
     def profile(frame: FrameType, event: str, _) -> None:
-        if event != "call" or not frame.f_code.co_filename.startswith(SOURCE):
+        if event != "call" or walk.is_over:
+            return
+        if goal and frame.f_code.co_name == goal[1] and frame.f_code.co_filename.endswith(goal[0]):
+            walk.is_over = True
+        if not frame.f_code.co_filename.startswith(SOURCE):
             return
         names = frame.f_code.co_varnames[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
         if any(contains(frame.f_locals.get(name), holds, depth) for name in names):
@@ -161,14 +172,15 @@ def walks(folder: Path, depth: int) -> Iterator[tuple[str, Walk]]:
     recipe = folder / "run.yaml"
     recipe.write_text(f"name: run\noutput: {folder}\nmodel: {{path: nano}}\ndata: {{path: demo}}\n")
     changes = [part for change in SETTINGS for part in ("--set", change)]
-    for name, holds in (
-        ("a LoRA rank, from the settings to PEFT", lambda value: type(value) is int and value == RANK),
+    for name, marked, goal in (
+        ("a LoRA rank, from the settings to PEFT", RANK, ("peft/tuners/tuners_utils.py", "inject_adapter")),
         (
             "a learning rate, from the settings to the optimizer",
-            lambda value: type(value) is float and value == LEARNING_RATE,
+            LEARNING_RATE,
+            ("torch/optim/optimizer.py", "__init__"),
         ),
     ):
-        with recording(holds, depth) as walk:
+        with recording(equals(marked), depth, goal) as walk:
             run("train", str(recipe), *changes, "--set", f"output={folder / str(len(name))}", "--no-compare")
         yield name, walk
     trained = next(folder.glob("*/run"))

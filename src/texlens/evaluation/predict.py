@@ -14,7 +14,7 @@ from texlens.core.language import translated
 from texlens.core.run_folder import RunFolder
 from texlens.data.sample import Sample
 from texlens.evaluation.evaluation_rows import EvaluationRows
-from texlens.evaluation.prediction_cache import CacheKey, PredictionCache
+from texlens.evaluation.predictions import CacheKey, PredictionCache
 from texlens.evaluation.systems.protocol import Reader, SystemSource
 from texlens.evaluation.systems.run_systems import AdapterSource, BaseSource
 from texlens.inference.decoding.sampling import Sampling
