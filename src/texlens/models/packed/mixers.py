@@ -61,7 +61,7 @@ class DeltaNet:
 
     def __call__(self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> Tensor:
         mixed, gate, beta, decay = y.split(self.widths, -1)
-        rule, rates = delta_rule_kernels(y.device), self.rates(beta, decay)
+        rule, rates = delta_rule_kernels(y.device, with_gradients=y.requires_grad), self.rates(beta, decay)
         if segments.prefixes is not None:
             mixed = branched_causal_conv(mixed, self.kernel, segments.prefixes)
             return self.gated(branched_delta_rule(rule, *self.heads(mixed), *rates, segments.prefixes), gate)
