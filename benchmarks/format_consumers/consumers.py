@@ -16,6 +16,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from format_consumers.vllm_server import read_by_vllm
 
+from texlens.exporting.web.runtime import VERSION as RUNTIME_VERSION
+
 STOCK = Path(__file__).with_name("stock_reader.py")
 ROOT = Path(__file__).parents[2]
 
@@ -78,6 +80,17 @@ class Programs:
     base: str
     transformers_4: Path | None
     vllm_python: Path | None
+
+    def versions(self) -> dict[str, str]:
+        """Of the programs that are not in this environment."""
+        ask = "from importlib.metadata import version; print(version('vllm'))"
+        found = {"onnxruntime-web": f"{RUNTIME_VERSION}, in headless Chromium"}
+        if self.transformers_4 is not None:
+            (distribution,) = self.transformers_4.glob("transformers-*.dist-info")
+            found["transformers 4.57"] = distribution.stem.removeprefix("transformers-")
+        if self.vllm_python is not None:
+            found["vLLM"] = subprocess.check_output([str(self.vllm_python), "-c", ask], text=True).strip()
+        return found
 
 
 def read_with(consumer: str, folder: Path, rows: Path, output: Path, programs: Programs) -> dict[str, Any]:

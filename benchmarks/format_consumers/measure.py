@@ -119,10 +119,10 @@ def main() -> None:
         value = read_with(consumer, folder, work / "rows", path.with_suffix(".texts"), programs)
         path.write_text(json.dumps(value))
         print(name, consumer, value.get("error") or f"{len(value['texts']) / value['wall_s']:.2f} rows/s", flush=True)
-    write_table(samples, work, arguments.results)
+    write_table(samples, work, programs, arguments.results)
 
 
-def write_table(samples: list[Sample], work: Path, results: Path) -> None:
+def write_table(samples: list[Sample], work: Path, programs: Programs, results: Path) -> None:
     """The result file, if every pair was read."""
     paths = {pair: work / "readings" / f"{pair[0]}-{pair[1].replace(' ', '-')}.json" for pair in pairs()}
     if missing := [" x ".join(pair) for pair, path in paths.items() if not path.is_file()]:
@@ -141,7 +141,7 @@ def write_table(samples: list[Sample], work: Path, results: Path) -> None:
         "format consumers",
         command,
         (*packages, "llama-cpp-python"),
-        {"rows": len(samples), "adapter": speed, "table": table},
+        {"programs": programs.versions(), "rows": len(samples), "adapter": speed, "table": table},
     )
 
 

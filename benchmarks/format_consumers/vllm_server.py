@@ -45,7 +45,12 @@ def vllm_server(folder: Path, python: Path, log: Path) -> Iterator[tuple[httpx.C
     port = free_port()
     command = [*vllm_command([str(folder)], host="127.0.0.1", port=port, python=python), "--enforce-eager"]
     environment = {key: value for key, value in os.environ.items() if key not in OWN_VARIABLES}
-    environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    environment |= {
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
     with log.open("w") as file:
         server = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
         try:

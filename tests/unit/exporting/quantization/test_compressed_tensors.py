@@ -51,7 +51,7 @@ def compressed_tensors_ignores(name: str, patterns: Iterable[str]) -> bool:
 
 @pytest.fixture
 def source(pytestconfig) -> Path:
-    return vllm_source(pytestconfig.cache) / "vllm/model_executor/layers/quantization"
+    return vllm_source(pytestconfig) / "vllm/model_executor/layers/quantization"
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_adapters_are_loaded_at_the_next_rank_that_vllm_supports():
 
 @pytest.fixture
 def source(pytestconfig):
-    return vllm_source(pytestconfig.cache) / "vllm"
+    return vllm_source(pytestconfig) / "vllm"
 
 
 @pytest.fixture

@@ -54,5 +54,6 @@ def test_length_of_a_header_costs_no_memory(tmp_path, length):
 def test_deep_header_is_one_line(tmp_path):
     text = json.dumps({"a": 0}).replace("0", "[" * 50_000 + "]" * 50_000).encode()
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(text)) + text)
-    with pytest.raises(ModelError, match="not a safetensors file"):
+    # Python 3.14 parses lists of this depth; older ones refuse them.
+    with pytest.raises(ModelError, match=r"a\.safetensors: (not a safetensors file|damaged \(tensor 'a': no object\))"):
         read_header(tmp_path / "a.safetensors")
