@@ -152,7 +152,7 @@ PIXELS = """(async () => {{
 def test_nano_in_float32_reads_200_rows_as_the_checkpoint_does(tmp_path):
     processor = load_processor(NANO_FOLDER)
     write_onnx(NANO_FOLDER, processor, tmp_path)
-    config = build_config({"data": {"path": "demo"}})
+    config = build_config({"model": {"path": "nano"}, "data": {"path": "demo"}})
     samples = list(check_rows(read_split(config.data, "train"), processor.geometry).usable)[:200]
     assert len(samples) == 200
     greedy, style = Sampling(64), PromptStyle(config.data.prompt)
