@@ -148,6 +148,7 @@ PIXELS = """(async () => {{
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 @pytest.mark.skipif(not os.environ.get("FULL_EXPORTS"), reason="minutes; make test-all sets FULL_EXPORTS")
 def test_nano_in_float32_reads_200_rows_as_the_checkpoint_does(tmp_path):
     processor = load_processor(NANO_FOLDER)
