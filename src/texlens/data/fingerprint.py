@@ -81,7 +81,7 @@ class FileHashes:
 
 
 def sample_fingerprint(sample: Sample, hashes: FileHashes | None = None) -> str:
-    """Changes with the row's images, texts, turns, loss mask, pixel budgets, domain, id and extra fields."""
+    """Changes with the row's images, texts, questions, turns, loss mask, pixel budgets, domain, id and extra fields."""
     values = {
         "id": sample.id,
         "images": [image_fingerprint(image, hashes) for image in sample.images],
@@ -93,6 +93,8 @@ def sample_fingerprint(sample: Sample, hashes: FileHashes | None = None) -> str:
         "loss_mask": sample.loss_mask,
         "extra": sample.extra,
     }
+    if sample.more_questions:
+        values["more_questions"] = [(each.prompt, each.text, each.task) for each in sample.more_questions]
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 

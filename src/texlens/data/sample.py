@@ -1,6 +1,6 @@
 """The `Sample`: one image (or several) with the text that should be read from it; and the `RejectedRow`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from texlens.core.errors import DataError, one_line
@@ -20,6 +20,15 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Question:
+    """A further question about a row's image, and its answer; `task` says what kind it is."""
+
+    prompt: str
+    text: str
+    task: str | None = None
+
+
+@dataclass(frozen=True)
 class Sample:
     """One row: `image` in, `text` out. `prompt` and `system` replace the run's own where they are not None.
 
@@ -30,6 +39,9 @@ class Sample:
     `history` holds the turns before the last prompt: user and assistant alternate, and system turns may come between
     them. Of several accepted answers `text` is the first and `more_answers` the others; `answers` are all of them.
     `is_trained` False excludes the last answer from the loss; some earlier one must be trained then.
+
+    `more_questions` share the row's images and are trained on next to its own question, which alone is asked when the
+    row is read.
 
     Example:
         Sample("7", a, "They differ in x", "And <image>?", more_images=(b,),
@@ -47,6 +59,20 @@ class Sample:
     history: tuple[Turn, ...] = ()
     more_answers: tuple[str, ...] = ()
     is_trained: bool = True
+    more_questions: tuple[Question, ...] = ()
+
+    def separate(self) -> tuple["Sample", ...]:
+        """A row for each question, the row's own first; the others' domain is their task."""
+        if not self.more_questions:
+            return (self,)
+        first = replace(self, more_questions=())
+        return (
+            first,
+            *(
+                replace(first, prompt=each.prompt, text=each.text, domain=each.task, more_answers=(), is_trained=True)
+                for each in self.more_questions
+            ),
+        )
 
     @property
     def images(self) -> tuple[LazyImage, ...]:

@@ -7,6 +7,7 @@ the end-of-turn token. The two are tokenized apart, as they come about in genera
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal
 
 from texlens.core.errors import SPECIAL_TOKEN, DataError, ModelError
@@ -293,7 +294,15 @@ def _token_id(tokenizer: "PreTrainedTokenizerBase", token: str) -> int:
 
 
 def count_text_tokens(tokenizer, sample: Sample, prompt: str, system_prompt: str | None) -> int:
-    """Tokens of prompt and answer without the image's own."""
-    style = PromptStyle(prompt, system_prompt).of(sample)
-    ids = prompt_ids(tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=0)
-    return len(ids) + len(answer_ids(tokenizer, sample.text))
+    """Tokens of prompt and answer without the image's own; of further questions those after the shared prefix."""
+    rows = []
+    for each in sample.separate():
+        style = PromptStyle(prompt, system_prompt).of(each)
+        ids = prompt_ids(tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=0)
+        rows.append((ids, len(ids) + len(answer_ids(tokenizer, each.text))))
+    shared = min(_shared_length([ids for ids, _ in rows]), min(len(ids) for ids, _ in rows) - 1)
+    return sum(length for _, length in rows) - shared * (len(rows) - 1)
+
+
+def _shared_length(rows: Sequence[list[int]]) -> int:
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))

@@ -15,7 +15,8 @@ from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.data.load import Rows
 from texlens.data.sample import LazyImage, RejectedRow, Sample
-from texlens.inputs.example import Example, Patchify, build_example
+from texlens.inputs.branches.build import build_all_questions
+from texlens.inputs.example import Example, Patchify
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.inputs.image_patches import image_to_patches
 
@@ -97,7 +98,7 @@ class ExampleDataset(Dataset):
         return Example(prompt, [IGNORE_INDEX] * len(prompt), example.grid, example.sample_id, example.patches)
 
     def _example(self, sample: Sample, **options) -> Example:
-        return build_example(
+        return build_all_questions(
             sample, self.tokenizer, self.geometry, self.prompt, self.system_prompt, patchify=self.patchify, **options
         )
 

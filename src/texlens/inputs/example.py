@@ -80,7 +80,8 @@ def build_example(
     store: "FeatureStore | None" = None,
 ) -> Example:
     """The sample's tokens and labels; with `pixels` images are decoded, given to `transform`, and `cut` into patches,
-    but for those whose features are in `store`.
+    but for those whose features are in `store`. Of a row with `more_questions` its own question alone: see
+    `branches.build`.
 
     Raises:
         DataError: an image is unreadable or too long and thin, an answer empty, or a special token in a text.

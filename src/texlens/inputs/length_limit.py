@@ -20,8 +20,9 @@ def reject_long_rows(
     prompt: str,
     system_prompt: str | None,
 ) -> Checked:
-    """The checked rows without those whose image, prompt and answer together have more than `max_tokens` tokens."""
-    short, rejected, dropped = [], list(checked.rejected), 0
+    """The checked rows without those whose image, prompt, answer and further questions together have more than
+    `max_tokens` tokens."""
+    short, rejected, dropped, questions = [], list(checked.rejected), 0, checked.more_questions
     for index, sample in enumerate(checked.usable):
         image_tokens = sum(geometry.tokens(*image.size) for image in sample.images)
         tokens = image_tokens + count_text_tokens(tokenizer, sample, prompt, system_prompt)
@@ -29,6 +30,7 @@ def reject_long_rows(
             short.append(index)
             continue
         dropped += image_tokens
+        questions -= len(sample.more_questions)
         error = DataError(f"{tokens:,} tokens, over data.max_tokens: {max_tokens:,}; raise it, or lower max_pixels")
         rejected.append(RejectedRow.from_error(sample, error, "too long"))
     return replace(
@@ -36,4 +38,5 @@ def reject_long_rows(
         usable=checked.usable.take(short),
         rejected=rejected,
         image_tokens=checked.image_tokens - dropped,
+        more_questions=questions,
     )

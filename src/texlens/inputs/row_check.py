@@ -20,10 +20,12 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class UsableRow:
-    """What checking a row found out: the tokens of its images, and how its transparent images are shown."""
+    """What checking a row found out: the tokens of its images, how its transparent images are shown, and how many
+    questions share its images."""
 
     image_tokens: int
     transparency: tuple[str, ...] = ()
+    more_questions: int = 0
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,14 @@ class Checked:
     """The rows that can be used and those that can't; together they are all rows that were drawn.
 
     `image_tokens` is of the usable rows. `transparency` counts their transparent images: on white, on black (where
-    white would have hidden the ink), or only seen in the header.
+    white would have hidden the ink), or only seen in the header. `more_questions` are those beside the rows' own.
     """
 
     usable: Rows
     rejected: Sequence[RejectedRow]
     image_tokens: int
     transparency: Counter[str] = field(default_factory=Counter)
+    more_questions: int = 0
 
     def statistics(self) -> dict:
         """Counts for the run folder: rows = kept + rejected, rejected ones by kind and each with its reason."""
@@ -49,6 +52,7 @@ class Checked:
             "image_tokens": self.image_tokens,
             "fingerprint": self.usable.fingerprint,
         }
+        counts |= {"more_questions": self.more_questions} if self.more_questions else {}
         counts |= {"ignored_files": self.usable.ignored} if self.usable.ignored else {}
         return counts | ({"transparent_images": dict(self.transparency)} if self.transparency else {})
 
@@ -75,7 +79,7 @@ def check_rows(
     Raises:
         DataError: with `strict`, naming the first rejected row and how many there are.
     """
-    usable, rejected, tokens = [], list(rows.rejected), 0
+    usable, rejected, tokens, questions = [], list(rows.rejected), 0, 0
     transparency: Counter[str] = Counter()
     for index, result in enumerate(_results(rows, geometry, tokenizer, style or PromptStyle(""), decode)):
         if isinstance(result, RejectedRow):
@@ -84,13 +88,14 @@ def check_rows(
             usable.append(index)
             tokens += result.image_tokens
             transparency.update(result.transparency)
+            questions += result.more_questions
         if on_progress is not None and (index % CHUNK == CHUNK - 1 or index == len(rows) - 1):
             on_progress(index + 1, len(rows))
     if strict and rejected:
         raise DataError(
             f"{rejected[0]} ({len(rejected)} of {rows.total} rows can't be used; fix them, or set data.strict to false)"
         )
-    return Checked(rows.take(usable), rejected, tokens, transparency)
+    return Checked(rows.take(usable), rejected, tokens, transparency, questions)
 
 
 def check_sample(
@@ -116,7 +121,7 @@ def check_sample(
         if tokenizer is not None:
             _check_special_tokens(sample, tokenizer)
         kind = "damaged image"
-        return UsableRow(tokens, tuple(_transparency(sample, decode)))
+        return UsableRow(tokens, tuple(_transparency(sample, decode)), len(sample.more_questions))
     except DataError as error:
         return RejectedRow.from_error(sample, error, kind)
 
@@ -124,7 +129,8 @@ def check_sample(
 def _check_special_tokens(sample: Sample, tokenizer: PreTrainedTokenizerBase) -> None:
     earlier = [("earlier turn", turn.text) for turn in sample.history]
     texts = [("answer", sample.text), ("prompt", sample.prompt), ("system", sample.system)]
-    for what, text in (*texts, *earlier):
+    questions = [("question", f"{each.prompt} {each.text}") for each in sample.more_questions]
+    for what, text in (*texts, *earlier, *questions):
         check_special_tokens(tokenizer, text or "", f"the {what}")
 
 

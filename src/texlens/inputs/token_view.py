@@ -14,7 +14,7 @@ from texlens.core.errors import DataError, one_line
 from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
-from texlens.inputs.example import build_example
+from texlens.inputs.branches.build import build_all_questions
 from texlens.inputs.special_tokens import IMAGE_TOKEN
 
 COLORS = {"trained": "bold green", "prompt": "dim", "image": "cyan"}
@@ -61,7 +61,7 @@ def example_view(
     sample: Sample, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, prompt: str, system_prompt: str | None
 ) -> ExampleView:
     try:
-        example = build_example(sample, tokenizer, geometry, prompt, system_prompt, pixels=True)
+        example = build_all_questions(sample, tokenizer, geometry, prompt, system_prompt, pixels=True)
         size = sample.image.size
     except DataError as error:
         return ExampleView(sample.id, sample.image.where, sample.text, error=str(error))

@@ -135,10 +135,11 @@ def _text_tokens(sample: Sample, question: str, system: str | None, tokenizer) -
 
 
 def _answer_tokens(sample: Sample, tokenizer) -> int:
-    """Including the end of the turn, which is a label too."""
+    """Of all of the row's questions, including the ends of the turns, which are labels too."""
+    texts = [each.text for each in sample.separate()]
     if tokenizer is None:
-        return round(len(sample.text) / CHARACTERS_PER_TOKEN) + 1
-    return len(answer_ids(tokenizer, sample.text))
+        return sum(round(len(text) / CHARACTERS_PER_TOKEN) + 1 for text in texts)
+    return sum(len(answer_ids(tokenizer, text)) for text in texts)
 
 
 def _tokens(sizes: list[RowSize], exact: bool) -> TokenPlan:

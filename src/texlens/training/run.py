@@ -208,7 +208,8 @@ def _set_initial_weights(run: TrainContext, adapted: Any) -> None:
 
 
 def _report_backend(run: TrainContext, backend: StepBackend, workers: WorkerPlan) -> None:
-    notes = [*division_note(run.config, run.distributed), *backend.notes, *([workers.note] if workers.note else [])]
+    of_run = [*division_note(run.config, run.distributed), *_questions_note(run, backend)]
+    notes = [*of_run, *backend.notes, *([workers.note] if workers.note else [])]
     for note in notes:
         run.warn(f"note: {note}")
     processes = {"processes": run.distributed.world_size} if run.distributed.is_distributed else {}
@@ -217,6 +218,14 @@ def _report_backend(run: TrainContext, backend: StepBackend, workers: WorkerPlan
         engine={"name": backend.name, **processes, **backend.settings, "notes": notes},
         loader={"workers": workers.count},
     )
+
+
+def _questions_note(run: TrainContext, backend: StepBackend) -> list[str]:
+    """That images with several questions are computed once a question, where the backend can't share them."""
+    questions = run.prepared.splits.checks["train"].more_questions
+    if not questions or backend.name == "packed":
+        return []
+    return [f"{questions:,} further questions are rows of their own: the {backend.name} backend shares no image"]
 
 
 def _results(

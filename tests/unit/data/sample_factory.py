@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.unit.data.pictures import png
 from texlens.data.lazy_image import LazyImage
-from texlens.data.sample import IMAGE_PLACEHOLDER, Sample, Turn
+from texlens.data.sample import IMAGE_PLACEHOLDER, Question, Sample, Turn
 
 PICTURES = [png(8, 8, seed) for seed in range(3)]
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -15,7 +15,11 @@ ODD = st.sampled_from(
 )
 TEXTS = WORDS | ODD
 PLAIN = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | TEXTS
-NAMES = st.sampled_from(["level", "made", "system", "text", "image", "messages", "answers", "extra", "prompt", "ü"])
+FILLED = TEXTS.filter(lambda text: text.strip() and IMAGE_PLACEHOLDER not in text)
+QUESTIONS = st.lists(st.builds(Question, FILLED, FILLED, st.sampled_from([None, "tree"])), max_size=2)
+NAMES = st.sampled_from(
+    ["level", "made", "system", "text", "image", "messages", "answers", "extra", "prompt", "more_questions", "ü"]
+)
 EXTRA = st.dictionaries(
     NAMES, PLAIN | st.lists(PLAIN, max_size=2) | st.dictionaries(TEXTS, PLAIN, max_size=2), max_size=2
 )
@@ -37,7 +41,8 @@ def samples(draw: st.DrawFn) -> Sample:
     if history and draw(st.booleans()):
         history = (*history, Turn("system", draw(TEXTS)))
     prompt = draw(st.none() | TEXTS)
-    if draw(st.booleans()):
+    questions = () if history or IMAGE_PLACEHOLDER in (prompt or "") else tuple(draw(QUESTIONS))
+    if not questions and draw(st.booleans()):
         prompt = f"{draw(WORDS)}{IMAGE_PLACEHOLDER}" * count
     pictures = [draw(st.sampled_from(PICTURES)) for _ in range(count)]
     return Sample(
@@ -52,6 +57,7 @@ def samples(draw: st.DrawFn) -> Sample:
         history=history,
         more_answers=tuple(draw(st.lists(TEXTS, max_size=2))),
         is_trained=not any(turn.role == "assistant" and turn.is_trained for turn in history) or draw(st.booleans()),
+        more_questions=questions,
     )
 
 

@@ -90,7 +90,7 @@ def test_the_formats_look_as_others_expect_them(tmp_path):
         {"role": "assistant", "content": [{"type": "text", "text": "x^2"}]},
     ]
     assert written(tmp_path / "t", "csv") == (
-        f"image_path,text,id,prompt,system,domain,answers,extra\n{FILE},x^2,7,Read,,,,\n"
+        f"image_path,text,id,prompt,system,domain,answers,more_questions,extra\n{FILE},x^2,7,Read,,,,,\n"
     )
 
 

@@ -7,7 +7,7 @@ from tests.unit.data.pictures import png
 from texlens.data.fingerprint import FileHashes, rows_fingerprint, sample_fingerprint
 from texlens.data.lazy_image import LazyImage
 from texlens.data.load import load_split
-from texlens.data.sample import Sample, Turn
+from texlens.data.sample import Question, Sample, Turn
 
 A = LazyImage.from_bytes(png(seed=1))
 ROW = {"image": A, "text": "x", "prompt": "Read", "system": "S", "domain": "print", "more_answers": ("y",)}
@@ -27,6 +27,7 @@ ROW = {"image": A, "text": "x", "prompt": "Read", "system": "S", "domain": "prin
         {"domain": "hand"},
         {"history": (Turn("user", "a"), Turn("assistant", "b"))},
         {"extra": {"level": 3}},
+        {"more_questions": (Question("Count", "1"),)},
     ],
 )
 def test_every_field_that_matters_changes_the_fingerprint(change):

@@ -2,7 +2,7 @@
 
 import typer
 
-from texlens.cli.data import catalog, export, import_, inspect, mix, plan, show, split, synth, validate
+from texlens.cli.data import catalog, export, import_, inspect, mix, plan, show, split, synth, tasks, validate
 
 app = typer.Typer(help="Data sets: fetch, convert, check, divide, mix and look at them.", no_args_is_help=True)
 
@@ -18,6 +18,7 @@ app.command()(catalog.catalog)
 app.command()(split.split)
 app.command()(synth.synth)
 app.command()(mix.mix)
+app.command()(tasks.tasks)
 app.command()(export.export)
 app.command()(show.show)
 app.command()(validate.validate)

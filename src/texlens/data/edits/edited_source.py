@@ -1,4 +1,7 @@
-"""A source as its edits leave it: labels replaced, excluded rows among the rejected ones with who excluded them."""
+"""A source as its edits leave it: labels replaced, excluded rows among the rejected ones with who excluded them.
+
+With a label go the row's questions of tasks, which were made of the former one.
+"""
 
 import re
 from collections.abc import Mapping
@@ -55,7 +58,10 @@ class EditedSource:
             raise DataError(str(self.rejected[row]))
         sample = self._source.sample(row)
         label = self._edits.get(row, NO_EDITS).label
-        return sample if label is None else replace(sample, text=label)
+        if label is None:
+            return sample
+        questions = tuple(each for each in sample.more_questions if each.task is None)
+        return replace(sample, text=label, more_questions=questions)
 
     def _excluded(self, row: int) -> RejectedRow:
         state = self._edits[row]

@@ -9,6 +9,7 @@
 | answers | all accepted answers, where a row has several | list of string |
 | history | earlier turns, where a row has some | list of struct of role and content |
 | loss_mask | for each assistant's turn, where one is not trained on | list of bool |
+| more_questions | further questions about the images, where a row has some | list of struct of prompt, text and task |
 | max_pixels | the pixel budget of each image, where a row sets one | list of int64 |
 | any other name | a plain value of `extra` (text, number, truth) | by the first value seen |
 | extra | what of `extra` fits no column of its own, as JSON | string |
@@ -21,10 +22,13 @@ from typing import Any
 import pyarrow as pa
 
 from texlens.core.errors import DataError
+from texlens.data.readers.rows.questions import FIELD as QUESTIONS
+from texlens.data.readers.rows.questions import stored_questions
 from texlens.data.sample import LazyImage, Sample
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
+QUESTION = pa.struct([("prompt", pa.string()), ("text", pa.string()), ("task", pa.string())])
 TYPES: Mapping[str, pa.DataType] = {
     "image": IMAGE,
     "images": pa.list_(IMAGE),
@@ -37,6 +41,7 @@ TYPES: Mapping[str, pa.DataType] = {
     "history": pa.list_(TURN),
     "loss_mask": pa.list_(pa.bool_()),
     "max_pixels": pa.list_(pa.int64()),
+    QUESTIONS: pa.list_(QUESTION),
     "extra": pa.string(),
 }
 ALWAYS = ("text", "id")
@@ -83,6 +88,7 @@ class SampleColumns:
             "history": [{"role": turn.role, "content": turn.text} for turn in sample.history] or None,
             "loss_mask": None if all(sample.loss_mask) else list(sample.loss_mask),
             "max_pixels": [image.max_pixels for image in sample.images] if _has_budget(sample) else None,
+            QUESTIONS: stored_questions(sample.more_questions),
             **self._extra(sample),
         }
         size = _text_size(sample, row)
@@ -178,6 +184,7 @@ def _text_size(sample: Sample, row: dict[str, Any]) -> int:
     """
     values = [value for value in row.values() if isinstance(value, str)]
     values += [*sample.more_answers, *(turn.text for turn in sample.history)]
+    values += [text for question in sample.more_questions for text in (question.prompt, question.text)]
     try:
         return sum(len(value.encode()) for value in values)
     except UnicodeEncodeError as error:

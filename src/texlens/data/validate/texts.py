@@ -40,6 +40,8 @@ def check_texts(
             f"about {tokens:,} tokens, {image_tokens:,} of them the image's; the context is {context:,}",
         )
     texts = {"answer": " ".join(sample.answers), "prompt": sample.prompt or "", "system": sample.system or ""}
+    for number, question in enumerate(sample.more_questions, 1):
+        texts[f"question {number}"] = f"{question.prompt} {question.text}"
     for name, text in texts.items():
         special_token = next((token for token in special_tokens if token in text), None)
         if special_token:

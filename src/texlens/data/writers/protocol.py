@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from texlens.core.errors import DataError
+from texlens.data.readers.rows.questions import FIELD as QUESTIONS
+from texlens.data.readers.rows.questions import json_questions
 from texlens.data.readers.rows.record import Record
 from texlens.data.sample import IMAGE_PLACEHOLDER, Sample
 
+OWN_NAMES = ("id", "domain", "answers", "loss_mask", QUESTIONS)
 Line = Callable[[Sample, Sequence[str]], str]
 """A row as text; the image files are named relative to the data file's folder."""
 
@@ -41,6 +44,7 @@ def check_round_trip(sample: Sample, files: Sequence[str], read: Record, folder:
         "images": ([folder / file for file in files], list(read.images)),
         "earlier turns": (sample.history, read.history),
         "other accepted answers": (sample.more_answers, read.more_answers),
+        "further questions": (sample.more_questions, read.more_questions),
         "excluded answers": (sample.is_trained, read.is_trained),
         "pixel budget": ([image.max_pixels for image in sample.images], _budgets(read)),
         "extra": ({name: value for name, value in sample.extra.items() if value is not None}, dict(read.extra)),
@@ -68,7 +72,8 @@ def own_fields(sample: Sample) -> dict[str, Any]:
         "domain": sample.domain,
         "answers": list(sample.answers) if sample.more_answers else None,
         "loss_mask": None if all(sample.loss_mask) else [int(is_trained) for is_trained in sample.loss_mask],
-        **{name: value for name, value in sample.extra.items() if name not in ("id", "domain", "answers", "loss_mask")},
+        QUESTIONS: json_questions(sample.more_questions),
+        **{name: value for name, value in sample.extra.items() if name not in OWN_NAMES},
     }
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -1,4 +1,5 @@
-"""CSV: `image_path,text,id,prompt,system,domain,answers,extra`; what no cell can hold is JSON in the last two.
+"""CSV: `image_path,text,id,prompt,system,domain,answers,more_questions,extra`; what no cell can hold is JSON in the
+last three.
 
 A row of several images or earlier turns has no place in it and is rejected.
 """
@@ -12,11 +13,12 @@ from pathlib import Path
 from texlens.core.errors import DataError
 from texlens.data.readers.formats.csv_table import record_of_cells
 from texlens.data.readers.protocol import ReadOptions
+from texlens.data.readers.rows.questions import json_questions
 from texlens.data.readers.rows.record import Record
 from texlens.data.sample import Sample
 from texlens.data.writers.protocol import RowFormat, json_line
 
-COLUMNS = ("image_path", "text", "id", "prompt", "system", "domain", "answers", "extra")
+COLUMNS = ("image_path", "text", "id", "prompt", "system", "domain", "answers", "more_questions", "extra")
 
 
 def _line(sample: Sample, files: Sequence[str]) -> str:
@@ -26,7 +28,10 @@ def _line(sample: Sample, files: Sequence[str]) -> str:
     extra = {name: value for name, value in sample.extra.items() if value is not None}
     answers = json.dumps(list(sample.answers), ensure_ascii=False) if sample.more_answers else ""
     extra_cell = json_line(extra, sample) if extra else ""
-    cells = [files[0], sample.text, sample.id, sample.prompt, sample.system, sample.domain, answers, extra_cell]
+    questions = json_questions(sample.more_questions)
+    question_cell = json.dumps(questions, ensure_ascii=False) if questions else ""
+    texts = [sample.text, sample.id, sample.prompt, sample.system, sample.domain]
+    cells = [files[0], *texts, answers, question_cell, extra_cell]
     line = io.StringIO()
     csv.writer(line).writerow(cells)
     return line.getvalue().removesuffix("\r\n")

@@ -5,6 +5,7 @@ the turns before it the row's history; a leading system turn or the row's `syste
 in the users' turns (`<|vision_start|>a.png<|vision_end|>`, `<img>a.png</img>`, the bare path, or a part of type image),
 or in the row's `image` or `images`, in the order of the `<image>` placeholders. Paths are relative to the JSON file's
 folder. A turn with `loss: false` or `weight: 0`, or a 0 in the row's `loss_mask`, is not trained on.
+Further questions about the same image are in the row's `more_questions` (`rows.questions`).
 """
 
 import re
@@ -17,6 +18,8 @@ from texlens.core.errors import DataError
 from texlens.data.readers.protocol import DataFormat, ReadOptions
 from texlens.data.readers.rows.image_files import image_path
 from texlens.data.readers.rows.json_rows import json_source, split_files
+from texlens.data.readers.rows.questions import FIELD as QUESTIONS
+from texlens.data.readers.rows.questions import parse_questions
 from texlens.data.readers.rows.record import Record, RecordSource
 from texlens.data.readers.rows.turns import (
     SIZE_KEYS,
@@ -58,6 +61,7 @@ def parse_conversation(row: object, folder: Path, *, allow_outside: bool = False
     _place_images(turns, len(names))
     *before, prompt, answer = turns
     more_answers, extra = _other_fields(row, answer.text)
+    questions = parse_questions(extra.pop(QUESTIONS, None), [turn.to_turn() for turn in before], prompt.text)
     row_id = row.get("id")
     return Record(
         None if row_id is None else str(row_id),
@@ -71,6 +75,7 @@ def parse_conversation(row: object, folder: Path, *, allow_outside: bool = False
         extra=extra,
         is_trained=answer.is_trained,
         max_pixels=budgets if any(budgets) else (),
+        more_questions=questions,
     )
 
 

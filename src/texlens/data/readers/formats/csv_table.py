@@ -21,7 +21,7 @@ from texlens.data.readers.rows.record import Record, RecordSource, memory_source
 
 MAX_CELL = 16 << 20
 SUFFIXES = (".csv", ".tsv")
-JSON_COLUMNS = {"answers": list, "history": list, "loss_mask": list, "extra": dict}
+JSON_COLUMNS = {"answers": list, "history": list, "loss_mask": list, "more_questions": list, "extra": dict}
 """Columns whose cells hold JSON of this type."""
 NUMBER_COLUMNS = ("resized_height", "resized_width", "max_pixels")
 

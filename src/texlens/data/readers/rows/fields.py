@@ -12,6 +12,8 @@ from typing import Any
 from texlens.core.errors import DataError
 from texlens.data.readers.protocol import ReadOptions
 from texlens.data.readers.rows.image_files import image_path
+from texlens.data.readers.rows.questions import FIELD as QUESTIONS
+from texlens.data.readers.rows.questions import parse_questions
 from texlens.data.readers.rows.record import Record
 from texlens.data.readers.rows.turns import (
     SIZE_KEYS,
@@ -95,6 +97,7 @@ def record_of_fields(row: Any, folder: Path, options: ReadOptions) -> Record:
     prompt = joined_prompt(fields) or ""
     check_placeholders([turn.text for turn in history if turn.role == "user"] + [prompt], len(names))
     prompt, history = _without_leading(prompt, history)
+    questions = parse_questions(fields.pop(QUESTIONS, None), history, prompt)
     budget = pixel_budget(row)
     return Record(
         None if row_id is None else str(row_id),
@@ -108,6 +111,7 @@ def record_of_fields(row: Any, folder: Path, options: ReadOptions) -> Record:
         extra=fields,
         is_trained=is_trained,
         max_pixels=(budget,) * len(names) if budget else (),
+        more_questions=questions,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from texlens.core.errors import DataError
 from texlens.data.lazy_image import LazyImage
-from texlens.data.sample import RejectedRow, Sample, Turn
+from texlens.data.sample import Question, RejectedRow, Sample, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Record:
     draw: Callable[[], bytes] | None = None
     is_trained: bool = True
     max_pixels: tuple[int | None, ...] = ()
+    more_questions: tuple[Question, ...] = ()
 
 
 class RecordSource:
@@ -85,6 +86,7 @@ class RecordSource:
             history=record.history,
             more_answers=record.more_answers,
             is_trained=record.is_trained,
+            more_questions=record.more_questions,
         )
 
     def _id(self, row: int, record: Record | None) -> str:
@@ -136,6 +138,7 @@ def unreadable_text(record: Record) -> DataError | None:
         "domain": record.domain,
         "answers": "".join(record.more_answers),
         "history": "".join(turn.text for turn in record.history),
+        "more_questions": "".join(f"{question.prompt}{question.text}" for question in record.more_questions),
     }
     if record.extra:
         texts["extra"] = json.dumps(dict(record.extra), ensure_ascii=False, default=str)

@@ -15,23 +15,26 @@ from texlens.core.regular_files import read_regular
 from texlens.data.lazy_image import LazyImage
 from texlens.data.readers.rows.fields import TEXT_FIELDS, joined_prompt
 from texlens.data.readers.rows.image_files import image_path
+from texlens.data.readers.rows.questions import FIELD as QUESTIONS
+from texlens.data.readers.rows.questions import parse_questions
 from texlens.data.readers.rows.turns import ROLES, UNSUPPORTED, ParsedTurn, apply_loss_mask, parse_history
-from texlens.data.sample import RejectedRow, Sample, Turn
+from texlens.data.sample import Question, RejectedRow, Sample, Turn
 
 LOADING = Lock()
 """One thread at a time reads the images of a split into memory."""
 TURN_COLUMNS = ("conversations", "messages")
 """Columns that hold a row's turns, in place of a column of texts."""
-LIST_COLUMNS = ("answers", "history", "loss_mask", "max_pixels")
+LIST_COLUMNS = ("answers", "history", "loss_mask", "max_pixels", QUESTIONS)
 
 
 class TableSource:
     """A `Source`; `load_images` returns the image column when the first image is asked for.
 
     Images are bytes, a file name, or both in a struct `{bytes, path}`, as `datasets` stores them; a list of these is a
-    row of several images. Of the other columns `id`, `prompt`, `system`, `domain`, `answers`, `history`, `loss_mask`
-    and `max_pixels` become the sample's own; plain values of the rest, and what the JSON of a column `extra` holds, go
-    to `extra`. A null id becomes split and number; an id that an earlier row has gets its row's number appended.
+    row of several images. Of the other columns `id`, `prompt`, `system`, `domain`, `answers`, `history`, `loss_mask`,
+    `max_pixels` and `more_questions` become the sample's own; plain values of the rest, and what the JSON of a column
+    `extra` holds, go to `extra`. A null id becomes split and number; an id that an earlier row has gets its row's
+    number appended.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class TableSource:
         reasons |= _unsupported(texts)
         self._ids = unique_ids(self._columns.pop("id", None), split)
         self._turns = self._read_turns(reasons)
+        self._questions = self._read_questions(reasons)
         self.rejected = {
             row: RejectedRow(self.id(row), location(row), reason, "row form", self._texts[row])
             for row, reason in sorted(reasons.items())
@@ -99,7 +103,21 @@ class TableSource:
             history=history,
             more_answers=tuple(self._list("answers", row))[1:],
             is_trained=is_trained,
+            more_questions=self._questions.get(row, ()),
         )
+
+    def _read_questions(self, reasons: dict[int, str]) -> dict[int, tuple[Question, ...]]:
+        """Further questions of the rows that have some."""
+        questions: dict[int, tuple[Question, ...]] = {}
+        for row in range(len(self._texts) if QUESTIONS in self._lists else 0):
+            prompt = _text_or_none(self._columns["prompt"][row]) if "prompt" in self._columns else None
+            try:
+                read = parse_questions(self._list(QUESTIONS, row), self._turns.get(row, ((), True))[0], prompt)
+            except DataError as error:
+                reasons.setdefault(row, str(error))
+            else:
+                questions |= {row: read} if read else {}
+        return questions
 
     def _read_turns(self, reasons: dict[int, str]) -> dict[int, tuple[tuple[Turn, ...], bool]]:
         """Earlier turns and whether the answer is trained on, of the rows that have either."""

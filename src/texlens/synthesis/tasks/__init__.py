@@ -1,0 +1,1 @@
+"""Auxiliary questions about a formula, made from its parse tree: structure, counts, corrections, parts."""
