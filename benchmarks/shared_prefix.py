@@ -6,7 +6,7 @@
 Four answers of 90 tokens to questions of 10 (and of 20) tokens about an image of 170 tokens. Forward, backward,
 clipping and fused AdamW over packs on the device, without a loader; both arms take the same answers in a step, turn by
 turn. In separate rows the tower reads each image as often as it is question_ids about. `loss_difference`
-is between the arms, over the loss.
+is between the arms, over the loss. On a CPU seconds are those of the process, so that other programs don't count.
 """
 
 import argparse
@@ -134,17 +134,17 @@ def compared(forward, arms: dict[str, list[dict]], adapted, device, options) -> 
     with torch.no_grad():
         losses = {name: sum(float(forward.loss(pack)) for pack in packs) for name, packs in arms.items()}
     seconds: dict[str, list[float]] = {name: [] for name in arms}
-    peaks = {}
+    peaks, clock = {}, time.perf_counter if device.type == "cuda" else time.process_time
     for turn in range(options.warm + options.steps):
         for name, packs in arms.items():
             synchronize(device)
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            began = time.perf_counter()
+            began = clock()
             step(forward, packs, adapted, optimizer)
             synchronize(device)
             if turn >= options.warm:
-                seconds[name].append(time.perf_counter() - began)
+                seconds[name].append(clock() - began)
             if device.type == "cuda":
                 peaks[name] = round(torch.cuda.max_memory_allocated() / GIB, 2)
     rows = BRANCHES * options.images

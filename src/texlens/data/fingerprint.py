@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from texlens.core.cache import cache_folder
 from texlens.core.errors import DataError
@@ -82,7 +83,7 @@ class FileHashes:
 
 def sample_fingerprint(sample: Sample, hashes: FileHashes | None = None) -> str:
     """Changes with the row's images, texts, questions, turns, loss mask, pixel budgets, domain, id and extra fields."""
-    values = {
+    values: dict[str, Any] = {
         "id": sample.id,
         "images": [image_fingerprint(image, hashes) for image in sample.images],
         "answers": sample.answers,

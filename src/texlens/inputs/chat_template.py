@@ -125,7 +125,7 @@ def answer_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
         raise DataError("0 answer tokens; is 'text' empty? fill it or remove the row")
     check_special_tokens(tokenizer, text, "the answer")
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return [*ids, _token_id(tokenizer, TURN_END_TOKEN)]
+    return [*ids, token_id(tokenizer, TURN_END_TOKEN)]
 
 
 def answer_opening(tokenizer: "PreTrainedTokenizerBase") -> str:
@@ -216,7 +216,7 @@ def _rendered(
     answers = sum(turn.role == "assistant" for turn in turns)
     pieces = _between_answers(text, answers)
     rendered = [tuple(tokenizer(piece, add_special_tokens=False)["input_ids"]) for piece in pieces]
-    image, end = _token_id(tokenizer, IMAGE_TOKEN), _token_id(tokenizer, TURN_END_TOKEN)
+    image, end = token_id(tokenizer, IMAGE_TOKEN), token_id(tokenizer, TURN_END_TOKEN)
     expected = sum(len(turn.pieces) - 1 for turn in turns if turn.role == "user")
     image_count = sum(ids.count(image) for ids in rendered)
     if image_count != expected:
@@ -277,7 +277,7 @@ def _between_answers(text: str, answers: int) -> list[str]:
 
 def _filled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], counts: Iterator[int]) -> list[int]:
     """The ids with each image's token as often as the image has tokens."""
-    image = _token_id(tokenizer, IMAGE_TOKEN)
+    image = token_id(tokenizer, IMAGE_TOKEN)
     if image not in ids:
         return list(ids)
     filled: list[int] = []
@@ -286,7 +286,7 @@ def _filled(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int], counts: It
     return filled
 
 
-def _token_id(tokenizer: "PreTrainedTokenizerBase", token: str) -> int:
+def token_id(tokenizer: "PreTrainedTokenizerBase", token: str) -> int:
     token_id = tokenizer.convert_tokens_to_ids(token)
     if not isinstance(token_id, int) or token_id == tokenizer.unk_token_id:
         raise ModelError(f"the tokenizer lacks {token}; use the tokenizer that came with the checkpoint")

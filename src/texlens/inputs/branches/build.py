@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
 from texlens.inputs.branches.share_prefix import share_prefix
+from texlens.inputs.chat_template import token_id
 from texlens.inputs.example import Example, build_example, error_context
 from texlens.inputs.special_tokens import IMAGE_TOKEN
 
@@ -30,4 +31,4 @@ def build_all_questions(
         return example
     branches = [build_example(other, tokenizer, geometry, prompt, system_prompt) for other in others]
     with error_context(sample):
-        return share_prefix([example, *branches], int(tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)))
+        return share_prefix([example, *branches], token_id(tokenizer, IMAGE_TOKEN))
