@@ -20,13 +20,13 @@ OF_COMMAND = {
 """What the groups after a token are."""
 
 
-class Part(NamedTuple):
+class FormulaPart(NamedTuple):
     role: str
     number: int
     text: str
 
 
-def parts_of(formula: str) -> list[Part]:
+def parts_of(formula: str) -> list[FormulaPart]:
     """All parts of a formula in canonical form, in the order of their first tokens."""
     tokens, counts, parts = formula.split(), defaultdict(int), []
     for index, token in enumerate(tokens):
@@ -38,7 +38,7 @@ def parts_of(formula: str) -> list[Part]:
                 break
             counts[role] += 1
             if text := " ".join(tokens[at + 1 : end]):
-                parts.append(Part(role, counts[role], text))
+                parts.append(FormulaPart(role, counts[role], text))
             at = end + 1
     return parts
 

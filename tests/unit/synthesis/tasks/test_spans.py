@@ -1,22 +1,22 @@
 import random
 
-from texlens.synthesis.tasks.spans import SPANS, Part, parts_of
+from texlens.synthesis.tasks.spans import SPANS, FormulaPart, parts_of
 
 
 def test_parts_are_counted_by_their_role():
     formula = r"\frac { 1 } { \sqrt [ 3 ] { x _ { i } } } + y ^ { 2 } _ { j }"
     assert parts_of(formula) == [
-        Part("numerator", 1, "1"),
-        Part("denominator", 1, r"\sqrt [ 3 ] { x _ { i } }"),
-        Part("radicand", 1, "x _ { i }"),
-        Part("subscript", 1, "i"),
-        Part("superscript", 1, "2"),
-        Part("subscript", 2, "j"),
+        FormulaPart("numerator", 1, "1"),
+        FormulaPart("denominator", 1, r"\sqrt [ 3 ] { x _ { i } }"),
+        FormulaPart("radicand", 1, "x _ { i }"),
+        FormulaPart("subscript", 1, "i"),
+        FormulaPart("superscript", 1, "2"),
+        FormulaPart("subscript", 2, "j"),
     ]
 
 
 def test_a_degree_with_braces_and_groups_that_are_none_are_passed_over():
-    assert parts_of(r"\sqrt [ n _ { k } ] { z }") == [Part("radicand", 1, "z"), Part("subscript", 1, "k")]
+    assert parts_of(r"\sqrt [ n _ { k } ] { z }") == [FormulaPart("radicand", 1, "z"), FormulaPart("subscript", 1, "k")]
     assert parts_of(r"\sqrt [ n") == []
     assert parts_of(r"x ^ 2 \frac { 1") == []
 
