@@ -6,8 +6,10 @@ from pathlib import Path
 from texlens.adapters.build import build_plan
 from texlens.adapters.checks import check_modules_to_save, check_quantized_vision
 from texlens.adapters.plan import AdapterPlan
+from texlens.config.data import DataSettings
 from texlens.config.run import RunConfig
 from texlens.core.errors import ModelError, TexlensError
+from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
 from texlens.data.token_estimates import CHARACTERS_PER_TOKEN, text_token_estimate
 from texlens.inputs.build import read_split
@@ -69,7 +71,7 @@ def plan_run(config: RunConfig) -> RunPlan:
     Raises:
         ConfigError, ModelError: settings that could not be trained.
     """
-    folder, model_config = _model_config(config.model.path)
+    folder, model_config = planned_model(config.model.path)
     family = family_of(model_config)
     check_family(config.base.quantize, family)
     adapter = build_plan(config.adapter, family, model_config)
@@ -84,7 +86,7 @@ def plan_run(config: RunConfig) -> RunPlan:
     return RunPlan(total, adapter, tokens, steps, tuple(notes), tuple(sizes), model_config)
 
 
-def _model_config(path: str) -> tuple[Path | None, dict]:
+def planned_model(path: str) -> tuple[Path | None, dict]:
     """The checkpoint's folder if it is on this machine, and its config.json."""
     if path == "nano":
         return NANO_FOLDER, read_config(NANO_FOLDER)
@@ -102,30 +104,33 @@ def _model_config(path: str) -> tuple[Path | None, dict]:
 
 def _sizes(config: RunConfig, folder: Path | None, model_config: dict, notes: list[str]) -> tuple[list[RowSize], bool]:
     """Every train row's size, from image headers, and whether its text was counted by the checkpoint's tokenizer."""
-    geometry = geometry_of(
-        model_config,
-        read_preprocessor(folder) if folder else {},
-        min_pixels=config.model.min_pixels,
-        max_pixels=config.model.max_pixels,
-    )
+    geometry = planned_geometry(config, folder, model_config)
     try:
         rows = read_split(config.data, "train")
     except TexlensError as error:
         notes.append(f"tokens and steps are unknown: {error}")
         return [], False
-    tokenizer = _tokenizer(folder)
+    tokenizer = planned_tokenizer(folder)
     if tokenizer is None:
         notes.append("text tokens are estimated: the checkpoint's tokenizer is not on this machine")
     sizes = []
     for sample in rows:
         try:
-            grids = tuple(geometry.grid(*image.size)[1:] for image in sample.images)
+            sizes.append(row_size(sample, geometry, tokenizer, config.data))
         except TexlensError as error:
             notes.append(f"row left out: {error}")
-            continue
-        text = _text_tokens(sample, config.data.prompt, config.data.system_prompt, tokenizer)
-        sizes.append(RowSize(grids, text, _answer_tokens(sample, tokenizer)))
     return sizes, tokenizer is not None
+
+
+def row_size(sample: Sample, geometry: ImageGeometry, tokenizer, data: DataSettings) -> RowSize:
+    """Tokens of a row; its text is estimated without a tokenizer.
+
+    Raises:
+        DataError: an image that can't be read.
+    """
+    grids = tuple(geometry.grid(*image.size)[1:] for image in sample.images)
+    text = _text_tokens(sample, data.prompt, data.system_prompt, tokenizer)
+    return RowSize(grids, text, _answer_tokens(sample, tokenizer))
 
 
 def _text_tokens(sample: Sample, question: str, system: str | None, tokenizer) -> int:
@@ -148,7 +153,17 @@ def _tokens(sizes: list[RowSize], exact: bool) -> TokenPlan:
     return TokenPlan(len(sizes), round((image + text) / len(sizes), 1), longest, image, text, exact)
 
 
-def _tokenizer(folder: Path | None):
+def planned_geometry(config: RunConfig, folder: Path | None, model_config: dict) -> ImageGeometry:
+    return geometry_of(
+        model_config,
+        read_preprocessor(folder) if folder else {},
+        min_pixels=config.model.min_pixels,
+        max_pixels=config.model.max_pixels,
+    )
+
+
+def planned_tokenizer(folder: Path | None):
+    """None where it is not on this machine."""
     if folder is None:
         return None
     try:

@@ -1,16 +1,58 @@
 """What a run takes beside memory: time on this CPU, and the reading of the test rows after training."""
 
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
 from rich.console import Console
 
 from texlens.config.run import RunConfig
 from texlens.core.errors import TexlensError
 from texlens.inputs.build import read_split
 from texlens.planner.cpu import CpuPlan, plan_on_cpu
-from texlens.planner.gpus import Gpu
+from texlens.planner.gpus import Gpu, find_gpu
+from texlens.planner.plan import GpuPlan, plan_on_gpu
 from texlens.planner.reading_time import ReadingTime, reading_time_on_gpu
-from texlens.planner.run_plan import RunPlan
+from texlens.planner.run_plan import RunPlan, plan_run
 from texlens.planner.work import ModelWork
 from texlens.workflows.cpu_probe import cpu_rates
+
+
+@dataclass(frozen=True)
+class CostedPlan:
+    """A run's plan, and memory and time on a GPU or time on this CPU, whichever was asked for."""
+
+    run: RunPlan
+    on_gpu: GpuPlan | None = None
+    on_cpu: CpuPlan | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        places = {"on_gpu": self.on_gpu, "on_cpu": self.on_cpu}
+        return self.run.to_json() | {name: plan.to_json() for name, plan in places.items() if plan}
+
+
+def plan_with_cost(config: RunConfig, gpu: str | None, gpus: int, console: Console) -> CostedPlan:
+    """
+    Args:
+        gpu: a name such as h200, or `auto`; None plans for this CPU, unless the run would use this machine's GPU.
+
+    Raises:
+        ConfigError, ModelError: no such GPU, or settings that could not be trained.
+    """
+    if gpu is None:
+        planned = plan_run(config)
+        return CostedPlan(planned, on_cpu=plan_without_gpu(config, planned, console))
+    device = find_gpu(gpu)
+    planned = plan_run(config)
+    on_gpu = plan_on_gpu(config, planned.model_config, planned.sizes, device, gpus)
+    return CostedPlan(planned, replace(on_gpu, evaluation=evaluation_on_gpu(config, planned, device)))
+
+
+def plan_without_gpu(config: RunConfig, planned: RunPlan, console: Console) -> CpuPlan | None:
+    """None where the run would use this machine's GPU, or the rows are unknown."""
+    if config.model.device != "cpu" and torch.cuda.is_available():
+        return None
+    return cpu_plan(config, planned, console)
 
 
 def count_test_rows(config: RunConfig) -> int:

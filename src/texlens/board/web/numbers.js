@@ -15,3 +15,9 @@ export function duration(seconds) {
   const minutes = Math.round(seconds / 60);
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
+
+/** { value, low, high } -> "+3.1 (0.4 to 5.8)" in percentage points */
+export function points({ value, low, high }) {
+  const signed = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(100 * share).toFixed(1)}`;
+  return `${signed(value)} (${signed(low)} to ${signed(high)})`;
+}

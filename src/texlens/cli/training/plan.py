@@ -1,6 +1,5 @@
 """`texlens plan`"""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -44,50 +43,29 @@ def plan(
     config = load_config(run_file, overrides or ())
     check_location(config.data.path)
 
-    from texlens.planner.run_plan import plan_run
+    from texlens.workflows.run_cost import plan_with_cost
 
-    planned, on_gpu = _planned(config, gpu, gpus) if gpu else (plan_run(config), None)
-    on_cpu = None if gpu else plan_without_gpu(config, planned)
+    costed = plan_with_cost(config, gpu, gpus, message_console())
     if fitted:
-        _write_fitted(config, on_gpu, fitted)
+        _write_fitted(config, costed.on_gpu, fitted)
     if as_json:
-        print_json(planned.to_json() | _places_json(on_gpu, on_cpu))
+        print_json(costed.to_json())
         return
     console = result_console()
-    show_parameters(planned, console)
-    if on_gpu:
-        show_gpu(on_gpu, console)
-    if on_cpu:
-        show_cpu(on_cpu, console)
+    show_parameters(costed.run, console)
+    if costed.on_gpu:
+        show_gpu(costed.on_gpu, console)
+    if costed.on_cpu:
+        show_cpu(costed.on_cpu, console)
     if fitted:
         console.print(f"written: {fitted}")
 
 
-def _planned(config, gpu: str, gpus: int):
-    from texlens.planner.gpus import find_gpu
-    from texlens.planner.plan import plan_on_gpu
-    from texlens.planner.run_plan import plan_run
-    from texlens.workflows.run_cost import evaluation_on_gpu
-
-    device = find_gpu(gpu)
-    planned = plan_run(config)
-    on_gpu = plan_on_gpu(config, planned.model_config, planned.sizes, device, gpus)
-    return planned, replace(on_gpu, evaluation=evaluation_on_gpu(config, planned, device))
-
-
 def plan_without_gpu(config, planned):
     """Time on this CPU; None where this machine has a GPU, or the rows are unknown."""
-    import torch
+    from texlens.workflows.run_cost import plan_without_gpu
 
-    from texlens.workflows.run_cost import cpu_plan
-
-    if config.model.device != "cpu" and torch.cuda.is_available():
-        return None
-    return cpu_plan(config, planned, message_console())
-
-
-def _places_json(on_gpu, on_cpu) -> dict:
-    return {name: plan.to_json() for name, plan in (("on_gpu", on_gpu), ("on_cpu", on_cpu)) if plan}
+    return plan_without_gpu(config, planned, message_console())
 
 
 def show_parameters(planned, console) -> None:

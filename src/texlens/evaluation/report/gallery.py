@@ -29,7 +29,7 @@ def gallery(
 
     Pictures go to the rows that a reader opens first: the worst of each outcome in turn, until a budget is spent.
     """
-    rows = [_row(comparison, index) for index in range(comparison.rows)]
+    rows = [row_entry(comparison, index) for index in range(comparison.rows)]
     order = _order_of_interest(rows)
     shown = _add_images([rows[index] for index in order], images, most_image_bytes)
     drawn = sum(_add_drawings(rows[index], _row_predictions(comparison, index), drawings) for index in order)
@@ -47,7 +47,8 @@ def differences(reference_tokens: Sequence[str], text_tokens: Sequence[str]) -> 
     return "".join(f"{length}{_LETTER[code.tag]}" for length, code in zip(lengths, codes, strict=True))
 
 
-def _row(comparison: Comparison, index: int) -> dict:
+def row_entry(comparison: Comparison, index: int) -> dict:
+    """A row with its outcome, the reference's tokens, and each system's reading with its edits and differences."""
     predictions = _row_predictions(comparison, index)
     scores = [comparison.row_scores[name][index] for name in comparison.systems]
     reference = tokenize(predictions[0].reference)
