@@ -14,9 +14,18 @@ export class Form {
     this.root = make("div", { class: "form", id: "form" });
   }
 
-  /** [["train.steps", 10], …] replaces everything. */
+  /** [["train.steps", 10], …] replaces everything; the parts of a mapping with one field become its value. */
   load(settings) {
-    this.values = new Map(settings.filter(([key, value]) => value !== null && !HIDDEN.includes(key)).map(([key, value]) => [key, shown(value)]));
+    const chosen = settings.filter(([key, value]) => value !== null && !HIDDEN.includes(key));
+    this.values = new Map(chosen.filter(([key]) => key === "adapter.kind"));
+    this.draw();
+    const mappings = new Map();
+    for (const [key, value] of chosen) {
+      const field = this.fields.has(key) ? key : [...this.fields.keys()].find((name) => key.startsWith(`${name}.`));
+      if (!field || field === key) this.values.set(key, shown(value));
+      else mappings.set(field, nested(mappings.get(field) ?? {}, key.slice(field.length + 1).split("."), value));
+    }
+    for (const [key, value] of mappings) this.values.set(key, JSON.stringify(value));
     this.draw();
   }
 
@@ -134,6 +143,11 @@ export class Form {
   reference(name) {
     return this.schema.$defs[name.split("/").at(-1)];
   }
+}
+
+function nested(tree, [first, ...more], value) {
+  tree[first] = more.length ? nested(tree[first] ?? {}, more, value) : value;
+  return tree;
 }
 
 function kindOf(schema) {
