@@ -6,6 +6,7 @@ import { every, notify, safely, start } from "../frame.js";
 import { label, say, word } from "../locales.js";
 import { duration, interval, number } from "../numbers.js";
 import { Samples } from "../samples.js";
+import { stateBadge } from "../state_badge.js";
 
 const name = decodeURIComponent(location.pathname.slice("/run/".length));
 const path = `/api/run/${encodeURIComponent(name)}`;
@@ -96,9 +97,7 @@ function drawRun() {
   if (!run) return;
   const working = run.process !== null;
   const state = working && run.state === "trained" ? "reading" : run.state;
-  const badge = byId("state");
-  badge.className = `badge state ${state}`;
-  say(badge, `state.${state}`);
+  byId("state").replaceWith(stateBadge(state, "state"));
   byId("stop").hidden = !(working && run.state === "training");
   byId("resume").hidden = working || FINAL.includes(run.state) || run.state === "";
   byId("report").hidden = !run.has_report;

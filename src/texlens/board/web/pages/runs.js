@@ -4,6 +4,7 @@ import { byId, make } from "../dom.js";
 import { every, start } from "../frame.js";
 import { say } from "../locales.js";
 import { duration, interval, number } from "../numbers.js";
+import { stateBadge } from "../state_badge.js";
 
 const COLUMNS = ["name", "state", "model", "data", "step", "loss", "score", "left"];
 let latest = null;
@@ -30,7 +31,7 @@ function row(run) {
     "tr",
     {},
     make("td", {}, link),
-    make("td", {}, say(make("span", { class: `badge state ${run.state}` }), `state.${run.state}`)),
+    make("td", {}, stateBadge(run.state)),
     make("td", {}, [run.base, run.adapter].filter(Boolean).join(", ")),
     make("td", {}, run.data ?? ""),
     make("td", { class: "n" }, step),
