@@ -47,6 +47,7 @@ test-versions:
 
 test-all: test test-versions
 	WHEEL=1 $(BIN)/python -m pytest -q tests/integration/test_wheel.py
+	BOARD=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/board
 	TUTORIALS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/classic_recipes tests/integration/test_notebook.py
 	VLLM_SOURCE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit/exporting/quantization/test_compressed_tensors.py tests/unit/inference/vllm
 	FULL_EXPORTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_onnx_export.py

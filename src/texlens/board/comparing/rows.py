@@ -13,7 +13,7 @@ Key = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
-class RowFilter:
+class ComparedRowFilter:
     """Which rows, in which order.
 
     Attributes:
@@ -36,13 +36,15 @@ class RowFilter:
     sort: str = "worst"
 
 
-def matching_rows(comparison: Comparison, chosen: RowFilter) -> list[int]:
+def matching_rows(comparison: Comparison, chosen: ComparedRowFilter) -> list[int]:
     """Indices of the rows, in order."""
     indices = [index for index in range(comparison.rows) if _matches(comparison, index, chosen)]
     return sorted(indices, key=_sort_key(comparison, chosen.sort))
 
 
-def page_of_rows(comparison: Comparison, chosen: RowFilter, start: int, count: int = PAGE_ROWS) -> dict[str, Any]:
+def page_of_rows(
+    comparison: Comparison, chosen: ComparedRowFilter, start: int, count: int = PAGE_ROWS
+) -> dict[str, Any]:
     indices = matching_rows(comparison, chosen)
     return {
         "total": comparison.rows,
@@ -67,7 +69,7 @@ def _entry(comparison: Comparison, index: int) -> dict[str, Any]:
     return entry | {"plain": comparison.predictions[comparison.reference][index].reference}
 
 
-def _matches(comparison: Comparison, index: int, chosen: RowFilter) -> bool:
+def _matches(comparison: Comparison, index: int, chosen: ComparedRowFilter) -> bool:
     predictions = [rows[index] for rows in comparison.predictions.values()]
     first = predictions[0]
     texts = {prediction.text for prediction in predictions}

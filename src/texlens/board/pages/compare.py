@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from texlens.board.comparing.pictures import RowImages, drawings
-from texlens.board.comparing.rows import RowFilter, page_of_rows
+from texlens.board.comparing.rows import ComparedRowFilter, page_of_rows
 from texlens.board.comparing.stored import ComparisonCache, stored_comparisons
 from texlens.board.comparing.table import comparison_table
 from texlens.board.jobs import TEXLENS, find_job, start_job
@@ -57,7 +57,7 @@ def _add_views(routes: APIRouter, workspace: Workspace, cache: ComparisonCache) 
 
     @routes.get("/rows")
     def rows(
-        run: str, label: str, chosen: Annotated[RowFilter, Depends()], start: int = 0, reference: str = ""
+        run: str, label: str, chosen: Annotated[ComparedRowFilter, Depends()], start: int = 0, reference: str = ""
     ) -> dict[str, Any]:
         return page_of_rows(cache.load(workspace.run(run), label, reference), chosen, max(start, 0))
 
