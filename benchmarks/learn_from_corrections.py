@@ -72,6 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--corrections", type=int, nargs="+", default=[50, 100, 200, 400])
     parser.add_argument("--images", type=int, default=600, help="in the folder")
     parser.add_argument("--test", type=int, default=300, help="rows outside of the loop")
+    parser.add_argument("--rehearsal", type=int, default=100, help="rows of the old kind in each round")
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="a setting of the rounds")
     return parser.parse_args()
@@ -97,7 +98,14 @@ def _side_by_side(arguments: argparse.Namespace) -> None:
             seed, order = waiting.pop(0)
             command = [sys.executable, __file__, arguments.data, "--out", str(arguments.out)]
             command += ["--seeds", str(seed), "--orders", order, "--images", str(arguments.images)]
-            command += ["--test", str(arguments.test), "--corrections", *map(str, arguments.corrections)]
+            command += [
+                "--test",
+                str(arguments.test),
+                "--rehearsal",
+                str(arguments.rehearsal),
+                "--corrections",
+                *map(str, arguments.corrections),
+            ]
             command += [part for override in arguments.overrides for part in ("--set", override)]
             log = (arguments.out / f"log.{seed}.{order}.txt").open("a")
             environment = {**os.environ, "OMP_NUM_THREADS": threads}
@@ -121,7 +129,7 @@ def _run_seed(arguments: argparse.Namespace, start: Path, console: Console) -> N
             session.read()
             console.print(f"read in {time.monotonic() - began:.0f} s")
             _correct(session, labels, corrections, order)
-            session.train(overrides=arguments.overrides)
+            session.train(rehearsal=arguments.rehearsal, overrides=arguments.overrides)
             console.print(f"{corrections} corrections: {time.monotonic() - began:.0f} s")
         result = read_result(folder)
         assert result is not None

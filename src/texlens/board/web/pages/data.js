@@ -134,7 +134,7 @@ function openForm() {
     { class: "open-data panel" },
     make("label", {}, say(make("span"), "data.path"), path),
     make("label", {}, say(make("span"), "data.subset"), subset),
-    say(make("button", { type: "submit", class: "main" }), "data.open")
+    say(make("button", { type: "submit", class: "primary" }), "data.open")
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -59,7 +59,7 @@ function draw(dialog, path, row, page) {
     make(
       "div",
       { class: "actions" },
-      button("data.save", save, "main"),
+      button("data.save", save, "primary"),
       row.label === null ? "" : button("data.own-label", () => send("label", { new: null }), "plain"),
       row.excluded === null
         ? button("data.exclude", () => send("exclude", { new: prompt(word("data.why")) ?? "" }), "plain")

@@ -1,0 +1,229 @@
+"""The board's pages of data and corrections as a person uses them, in headless Chromium."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.browser import chromium
+from tests.fixtures.drawn_images import drawn
+from tests.fixtures.running_server import running
+from tests.unit.data.tables import write_parquet
+from texlens.board.app import create_app
+from texlens.board.workspace import open_workspace
+from texlens.data.edits.log import EditLog
+from texlens.data.load import load_split
+from texlens.latex.render.formats import render_png
+from texlens.workflows.learn.reading import ImageReading, ReadingFile
+from texlens.workflows.learn.session import LearnSession
+
+HOSTILE = "<img src=x onerror=\"window.wrongs.push('ran')\"><script>window.wrongs.push('ran')</script>"
+LABELS = [r"\frac{1}{2}", "x^2", "x^2", HOSTILE, r"\alpha+\beta"]
+DESKTOP, PHONE = (1280, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return open_workspace(tmp_path / "runs")
+
+
+@pytest.fixture
+def open_page(browser, workspace):
+    pages = []
+    with running(create_app(workspace)) as address:
+
+        def open_at(path, size=DESKTOP, **options):
+            page = browser.page(f"{address}{path}?token={workspace.token}", width=size[0], height=size[1], **options)
+            pages.append(page)
+            return page
+
+        yield open_at
+        for page in pages:
+            assert page.wrongs == []
+            page.close()
+
+
+@pytest.fixture
+def data(tmp_path):
+    pictures = [drawn(120, 40, seed) for seed in (0, 1, 1, 2, 3)]
+    write_parquet(tmp_path / "d" / "train-00000-of-00001.parquet", LABELS, pictures)
+    return tmp_path / "d"
+
+
+def save_picture(page, name):
+    """For looking at: SCREENSHOTS names a folder."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(Path(folder) / f"{name}.png", whole=False)
+
+
+def fill(page, selector, text):
+    page.js(f"(() => {{ const box = document.querySelector({json.dumps(selector)}); box.focus(); box.select(); }})()")
+    page.type(text)
+
+
+def open_data(page, data):
+    fill(page, "#path", str(data))
+    page.click("form.open-data button")
+    page.wait("document.querySelectorAll('#rows .row-entry').length === 5")
+
+
+def fits(page):
+    return page.js("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_rows_are_searched_checked_and_edited(open_page, workspace, data):
+    page = open_page("/data")
+    open_data(page, data)
+    page.wait("document.querySelectorAll('.row-entry .formula svg').length >= 4")
+    save_picture(page, "data")
+    assert "<script>" in page.text("[data-row='train/3'] code")
+    page.click("#controls button.plain")
+    page.wait("document.querySelector('#controls select[aria-label=Problems]')")
+    assert "duplicate-row" in page.text("[data-row='train/2'] .badges")
+    page.click("[data-row='train/2']")
+    page.wait("document.querySelector('#detail[open] .beside .row-entry')")
+    page.wait("document.querySelector('#detail .live svg')")
+    save_picture(page, "data-row")
+    fill(page, "#detail textarea", r"\sqrt{y}")
+    page.press("Enter", "Control")
+    page.wait("document.querySelector('#detail .history li')")
+    page.click("#detail .detail-head button")
+    page.wait("document.querySelector('[data-row=\"train/2\"] code').textContent === '\\\\sqrt{y}'")
+    fill(page, "#controls input[type=search]", "sqrt")
+    page.wait("document.querySelectorAll('#rows .row-entry').length === 1")
+    assert "text=sqrt" in page.js("location.search")
+    edits = next((workspace.state / "edits").glob("*.jsonl"))
+    assert load_split(str(data), edits=str(edits)).text(2) == r"\sqrt{y}"
+    assert load_split(str(data)).text(2) == "x^2"
+
+
+def test_hostile_labels_are_inert_on_a_phone_in_chinese(open_page, data):
+    page = open_page("/data", PHONE, dark=True)
+    page.click("#language")
+    open_data(page, data)
+    page.click("[data-row='train/3']")
+    page.wait("document.querySelector('#detail[open] textarea')")
+    assert page.js("document.querySelector('#detail textarea').value") == HOSTILE
+    assert page.js("document.querySelectorAll('#detail script, #rows script, #rows img[src=x]').length") == 0
+    page.wait("document.querySelector('#detail .live').textContent.length > 0")
+    assert "保存" in page.text("#detail .actions")
+    save_picture(page, "data-phone-zh")
+    assert fits(page)
+
+
+def photos_of(folder, count, reading="x"):
+    """A folder of printed formulas, read already by a reader that sees the same in each."""
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"{number:02}.png").write_bytes(render_png(f"x_{{{number}}}"))
+    (folder / "<b>hostile<b>.png").write_bytes(render_png("h+1"))
+    session = LearnSession(folder, hold_out=0.4)
+    identity = session._identity(session.state.model)
+    readings = [ImageReading(key, reading, reading, log_probability=-0.5) for key in session.images.by_key]
+    ReadingFile(session.folder.root / "readings", identity).append(readings)
+    return folder
+
+
+def open_photos(page, photos):
+    fill(page, "#folder", str(photos))
+    page.click("form.open-data button")
+    page.wait("document.querySelector('#correction')")
+
+
+def test_ten_pictures_are_corrected_from_the_keyboard(open_page, tmp_path):
+    photos = photos_of(tmp_path / "photos", 13, reading=HOSTILE)
+    page = open_page("/learn")
+    save_picture(page, "learn-open")
+    open_photos(page, photos)
+    save_picture(page, "learn")
+    assert page.js("document.querySelector('#correction').value") == HOSTILE
+    for number in range(10):
+        page.wait(f"document.querySelector('#correcting .small').textContent.endsWith('· {14 - number} to go')")
+        fill(page, "#correction", f"y_{{{number}}}")
+        page.wait("document.querySelector('#correcting .live svg')")
+        page.press("Enter")
+    page.wait("document.querySelector('#correcting .small').textContent.endsWith('· 4 to go')")
+    page.press("z", "Alt")
+    page.wait("document.querySelector('#correcting .small').textContent.endsWith('· 5 to go')")
+    page.press("x", "Alt")
+    page.wait("document.querySelector('#state').textContent.includes('1 left out')")
+    log = EditLog(photos / "learn" / "corrections.jsonl")
+    labels = [state.label for state in log.rows().values() if state.label is not None and state.excluded is None]
+    assert sorted(labels) == [f"y_{{{number}}}" for number in range(9)]
+    assert page.js("document.querySelectorAll('main script, main img[src=x]').length") == 0
+
+
+def test_the_page_of_corrections_fits_a_phone_in_chinese_and_dark(open_page, tmp_path):
+    page = open_page("/learn", PHONE, dark=True)
+    page.click("#language")
+    open_photos(page, photos_of(tmp_path / "photos", 8, reading=r"\frac{a}{b}+c"))
+    page.wait("document.querySelector('#correcting .live svg')")
+    assert "正确，下一张" in page.text("#do-confirm")
+    save_picture(page, "learn-phone-zh")
+    assert fits(page)
+
+
+def test_uploaded_pictures_begin_a_folder_of_their_own(open_page, workspace, monkeypatch):
+    monkeypatch.setattr("texlens.board.corrections.opened.OpenedFolders.start", lambda *_: _Started())
+    page = open_page("/learn")
+    fill(page, "#new-name", "phone")
+    page.js(
+        """(async () => { const transfer = new DataTransfer();
+        const canvas = document.createElement('canvas'); canvas.width = 40; canvas.height = 20;
+        const blob = await new Promise((done) => canvas.toBlob(done));
+        transfer.items.add(new File([blob], '<i>a</i>.png', { type: 'image/png' }));
+        transfer.items.add(new File(['no picture'], 'b.png', { type: 'image/png' }));
+        const input = document.getElementById('files'); input.files = transfer.files;
+        input.dispatchEvent(new Event('change')); })()"""
+    )
+    page.wait("document.querySelector('#notice').textContent.includes('b.png')")
+    assert [path.suffix for path in (workspace.state / "pictures" / "phone").glob("*.png")] == [".png"]
+    assert page.js("document.querySelectorAll('#notice i').length") == 0
+
+
+class _Started:
+    def to_json(self):
+        return {}
+
+
+@pytest.mark.skipif("BOARD_LEARN" not in os.environ, reason="trains; make test-all sets BOARD_LEARN=1")
+def test_ten_rows_corrected_then_learned_with_a_paired_test(open_page, tmp_path):
+    """With the bundled model: read by the page's process, ten corrected, trained, before and after shown."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    labels = {}
+    for number in range(20):
+        labels[f"{number:02}.png"] = f"a_{{{number}}}+b"
+        (photos / f"{number:02}.png").write_bytes(render_png(labels[f"{number:02}.png"]))
+    LearnSession(photos, hold_out=0.45)
+    names = sorted(labels)[:10]
+    (tmp_path / "c.json").write_text(json.dumps([{"image": name, "text": labels[name]} for name in names]))
+    command = [sys.executable, "-m", "texlens", "learn", photos, "--corrections", tmp_path / "c.json"]
+    subprocess.run(list(map(str, command)), check=True)
+    page = open_page("/learn")
+    open_photos(page, photos)
+    for left in range(10, 0, -1):
+        page.wait(f"document.querySelector('#correcting .small')?.textContent.endsWith('· {left} to go')")
+        name = page.text("#correcting .small").split(" · ")[0]
+        fill(page, "#correction", labels[name])
+        page.press("Enter")
+    page.wait("!document.querySelector('#train').disabled")
+    page.click("#training details.settings summary")
+    fill(page, "#rehearsal", "0")
+    fill(page, "#overrides", "train.epochs=1")
+    page.click("#train")
+    page.wait("document.querySelector('.learn-round table')")
+    assert "p (McNemar)" in page.text(".learn-round table")
+    save_picture(page, "learn-round")
+    page.click(".learn-round button")
+    page.wait("document.querySelector('.learn-round').textContent.includes('Decided by hand')")
+    assert json.loads((photos / "learn" / "state.json").read_text())["rounds"][0]["chosen_by"]
