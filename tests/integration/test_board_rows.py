@@ -88,7 +88,7 @@ def test_rows_are_searched_checked_and_edited(open_page, workspace, data):
     assert "<script>" in page.text("[data-row='train/3'] code")
     page.click("#controls button.plain")
     page.wait("document.querySelector('#controls select[aria-label=Problems]')")
-    assert "duplicate-row" in page.text("[data-row='train/2'] .badges")
+    page.wait("document.querySelector('[data-row=\"train/2\"] .badges').textContent.includes('duplicate-row')")
     page.click("[data-row='train/2']")
     page.wait("document.querySelector('#detail[open] .beside .row-entry')")
     page.wait("document.querySelector('#detail .live svg')")

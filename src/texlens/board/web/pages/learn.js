@@ -150,5 +150,8 @@ start(
     if (key) await refresh(true);
     else await drawOpen();
   },
-  () => overview && drawOverview()
+  () => {
+    byId("who").placeholder = word("who");
+    if (overview) drawOverview();
+  }
 );
