@@ -113,7 +113,7 @@ def prepare_folder(folder: Path, options) -> RunConfig:
         write_rows(data, options.rows * options.steps, settings["vision_config"].get("patch_size", 14), tokenizer)
     values = {
         "model": {"path": str(checkpoint), "min_pixels": 4096},
-        "data": {"path": str(data), "check": "headers", "splits": {"validation": None, "test": None}},
+        "data": {"path": str(data), "checks": {"images": "headers"}, "splits": {"validation": None, "test": None}},
         "adapter": {"kind": "lora", "rank": RANK, "alpha": RANK, "targets": ["text-attention", "text-mlp"]},
         "train": {
             "steps": options.steps,

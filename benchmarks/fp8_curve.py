@@ -214,7 +214,7 @@ def quantize(model: Any, arm: Arm) -> None:
 
 
 def nano(options, device) -> Task:
-    data = {"path": "demo", "check": "headers"} | ({"limit": 40} if options.tiny else {})
+    data = {"path": "demo", "checks": {"images": "headers"}} | ({"limit": 40} if options.tiny else {})
     if options.data:
         data |= {"path": options.data, "splits": {"validation": 0.05, "test": None}}
     adapter = {"kind": "lora", "rank": RANK, "alpha": 2 * RANK, "targets": ["text-attention", "text-mlp"]}

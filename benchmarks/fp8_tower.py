@@ -41,7 +41,7 @@ READINGS = {"full precision": (), "blocks": ("blocks",)}
 
 def main() -> None:
     options = _options()
-    config = build_config({"model": {"path": "nano"}, "data": {"path": options.data, "check": "headers"}})
+    config = build_config({"model": {"path": "nano"}, "data": {"path": options.data, "checks": {"images": "headers"}}})
     base = build_base(config.model)
     rows = read_split(config.data, "test", limit=options.rows)
     samples = [rows[index] for index in range(len(rows))]

@@ -190,7 +190,7 @@ def test_bad_rows_are_named_and_counted_and_training_goes_on_without_them(
     texlens, tiny_checkpoints, bad_rows, tmp_path, check
 ):
     file = run_of(tmp_path, tiny_checkpoints["qwen3_vl"], bad_rows)
-    done = texlens("train", file, "--json", "--set", f"data.check={check}")
+    done = texlens("train", file, "--json", "--set", f"data.checks.images={check}")
 
     assert done.code == 0, done.err
     message = " ".join(done.err.split())
@@ -235,7 +235,7 @@ def test_strict_data_stops_at_a_bad_row_that_only_training_finds(texlens, tiny_c
     write_rows(tmp_path / "bad/train.parquet", LABELS[:4], {1: whole[: len(whole) // 2]})
     file = run_of(tmp_path, tiny_checkpoints["qwen3_vl"], tmp_path / "bad")
     splits = ("--set", "data.splits.validation=null", "--set", "data.splits.test=null")
-    done = texlens("train", file, "--set", "data.strict=true", "--set", "data.check=headers", *splits)
+    done = texlens("train", file, "--set", "data.strict=true", "--set", "data.checks.images=headers", *splits)
     assert done.code == 2
     assert f"{tmp_path / 'bad/train.parquet'} row 1: the image is damaged" in done.complaint
 

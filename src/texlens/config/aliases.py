@@ -10,6 +10,8 @@ from texlens.core.errors import ConfigError
 RENAMED: Mapping[str, str] = {
     "data.question": "data.prompt",
     "data.system": "data.system_prompt",
+    "data.check": "data.checks.images",
+    "data.leaks": "data.checks.leaks",
     "data.augment.chance": "data.augment.probability",
     "data.augment.turn_degrees": "data.augment.rotate_degrees",
     "data.augment.thickness": "data.augment.stroke_width",

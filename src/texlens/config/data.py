@@ -18,6 +18,13 @@ class SplitSettings(Settings):
     test: Share | str | None = "test"
 
 
+class CheckSettings(Settings):
+    images: Literal["auto", "headers", "pixels"] = "auto"
+    """Before training, read every image's header, or decode every image; auto decodes up to 20,000 rows."""
+    leaks: Literal["warn", "refuse"] = "warn"
+    """What to do where labels of validation or test are also in train: warn, or stop."""
+
+
 class DataSettings(Settings):
     path: str
     """A folder, a file, a hub id such as linxy/LaTeX_OCR, `modelscope:owner/name`, or `demo`."""
@@ -44,10 +51,8 @@ class DataSettings(Settings):
     """Stop at the first row that can't be used, instead of going on without it."""
     allow_outside: bool = False
     """Let data files name images outside their own folder."""
-    check: Literal["auto", "headers", "pixels"] = "auto"
-    """Before training, read every image's header, or decode every image; auto decodes up to 20,000 rows."""
-    leaks: Literal["warn", "refuse"] = "warn"
-    """What to do where labels of validation or test are also in train: warn, or stop."""
+    checks: CheckSettings = CheckSettings()
+    """What is looked at before a training."""
     augment: AnyAugment | None = Field(None, discriminator="kind")
     """How train images are changed in each epoch: none, formula, photo, or a mapping of strengths with its kind."""
 

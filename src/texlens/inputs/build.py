@@ -67,7 +67,7 @@ def build_splits(
 
     Raises:
         ConfigError, DataError: as `read_split`; no train row is left; with `data.strict`, a row is rejected; with
-            `data.leaks: refuse`, a label of validation or test is in train.
+            `data.checks.leaks: refuse`, a label of validation or test is in train.
     """
     checks = {
         role: _checked(settings, read_split(settings, role), role, tokenizer, geometry, console)
@@ -131,7 +131,7 @@ def _checked(
     geometry: ImageGeometry,
     console: Console,
 ) -> Checked:
-    decode = settings.check == "pixels" or (settings.check == "auto" and len(rows) <= MAX_DECODED_ROWS)
+    decode = settings.checks.images == "pixels" or (settings.checks.images == "auto" and len(rows) <= MAX_DECODED_ROWS)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(translated(f"checking {role} {'images' if decode else 'headers'}"), total=len(rows))
         checked = check_rows(
@@ -180,7 +180,7 @@ def _shared(settings: DataSettings, train: Rows, rows: Rows, role: str, console:
             f"{role}: the labels of {shared:,} of {len(rows):,} rows are also in train; "
             f"data.splits.{role}: 0.05 would divide train by label instead"
         )
-        if settings.leaks == "refuse":
-            raise DataError(f"{message}, `texlens data validate` names the rows (data.leaks is refuse)")
+        if settings.checks.leaks == "refuse":
+            raise DataError(f"{message}, `texlens data validate` names the rows (data.checks.leaks is refuse)")
         console.print(message, style="yellow", markup=False)
     return shared

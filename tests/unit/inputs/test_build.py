@@ -6,7 +6,7 @@ from rich.console import Console
 from tests.fixtures.tiny_tokenizer import tiny_tokenizer
 from tests.unit.data.pictures import png
 from tests.unit.data.tables import write_parquet, write_splits
-from texlens.config.data import DataSettings
+from texlens.config.data import CheckSettings, DataSettings
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.build import build_splits, read_split
@@ -64,7 +64,7 @@ def test_rows_are_checked_named_and_accounted_for(tmp_path):
     assert splits.statistics()["splits"]["train"]["rejected"] == {"damaged image": 1, "empty answer": 1}
     assert "train: 2 of 3 rows can't be used" in output
     assert "train.parquet row 1: the image is damaged" in output
-    assert len(built(settings(tmp_path, None, None, check="headers"))[0].train) == 2
+    assert len(built(settings(tmp_path, None, None, checks={"images": "headers"}))[0].train) == 2
     with pytest.raises(DataError, match=r"\(2 of 3 rows can't be used"):
         built(settings(tmp_path, None, None, strict=True))
 
@@ -98,4 +98,4 @@ def test_a_data_set_without_the_test_split_trains_all_the_same(tmp_path):
 def test_leaks_can_stop_a_run(tmp_path):
     write_splits(tmp_path, train=["x ^ 2", "y"], test=["x^2"])
     with pytest.raises(DataError, match="test: the labels of 1 of 1 rows are also in train"):
-        built(settings(tmp_path, validation=None).model_copy(update={"leaks": "refuse"}))
+        built(settings(tmp_path, validation=None).model_copy(update={"checks": CheckSettings(leaks="refuse")}))
