@@ -84,13 +84,13 @@ class Programs:
     def versions(self) -> dict[str, str]:
         """Of the programs that are not in this environment."""
         ask = "from importlib.metadata import version; print(version('vllm'))"
-        found = {"onnxruntime-web": f"{RUNTIME_VERSION}, in headless Chromium"}
+        versions = {"onnxruntime-web": f"{RUNTIME_VERSION}, in headless Chromium"}
         if self.transformers_4 is not None:
             (distribution,) = self.transformers_4.glob("transformers-*.dist-info")
-            found["transformers 4.57"] = distribution.stem.removeprefix("transformers-")
+            versions["transformers 4.57"] = distribution.stem.removeprefix("transformers-")
         if self.vllm_python is not None:
-            found["vLLM"] = subprocess.check_output([str(self.vllm_python), "-c", ask], text=True).strip()
-        return found
+            versions["vLLM"] = subprocess.check_output([str(self.vllm_python), "-c", ask], text=True).strip()
+        return versions
 
 
 def read_with(consumer: str, folder: Path, rows: Path, output: Path, programs: Programs) -> dict[str, Any]:
