@@ -176,6 +176,20 @@ SETTINGS = {
         "prompt": "Describe this image in one sentence.",
         "covered": {"text-attention": 8, "text-mlp": 6},
     },
+    "nano_latex-ocr_grpo": {
+        "model": "nano",
+        "adapter": {"rank": 16, "alpha": 32, "targets": ("all-linear",)},
+        "objective": {"kind": "grpo", "answers": 8, "max_new_tokens": 128, "kl": 0.0, "updates": 1},
+        "validation": {"generation_rows": 100, "best_by": "exact_match_canonical"},
+        "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12, "merger": 6},
+    },
+    "qwen3-vl-4b_latex-ocr_grpo": {
+        "model": "Qwen/Qwen3-VL-4B-Instruct",
+        "adapter": {"rank": 128, "alpha": 16, "targets": tuple(QKVO)},
+        "objective": {"kind": "grpo", "answers": 8, "max_new_tokens": 256, "kl": 0.0, "updates": 2},
+        "splits": FULL["splits"],
+        "covered": {"text-attention": 8},
+    },
     "nano_coco-caption_lora": {
         "model": "nano",
         "adapter": {"targets": ("all-linear",)},
@@ -206,6 +220,7 @@ def test_a_recipe_has_the_settings_it_is_known_for(name):
         "logging": config.train.logging,
         "checkpoints": config.train.checkpoints,
         "evaluate": config.evaluate,
+        "objective": config.train.objective,
         "data": config.data,
         "splits": config.data.splits,
     }
@@ -235,6 +250,7 @@ def test_a_recipe_trains_compares_and_reports(recipe, texlens, tiny_checkpoints,
         *(("--set", "adapter.init=default") if getattr(config.adapter, "init", "") == "loftq" else ()),
         *("--set", "train.optimizer.name=adamw"),
         *("--set", "evaluate.max_new_tokens=8"),
+        *(("--set", "train.objective.max_new_tokens=8") if config.train.objective.kind == "grpo" else ()),
         *(() if torch.cuda.is_available() and CAN_PACK else ("--set", "base.quantize=none")),
     )
 

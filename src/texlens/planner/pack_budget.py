@@ -19,6 +19,7 @@ from texlens.models.packed.memory import (
     vision_bytes_per_token,
 )
 from texlens.models.packed.text import RECOMPUTE
+from texlens.planner.objectives.costs import reserved_bytes
 
 CPU_PACK_TOKENS = (2048, 1024)
 USABLE = 0.92
@@ -45,6 +46,8 @@ def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
     """
     settings, text_config = config.train, model.config.text_config
     static = static_bytes(model, optimizer=settings.optimizer.name)
+    trained = sum(weight.numel() * weight.element_size() for weight in model.parameters() if weight.requires_grad)
+    static += sum(reserved_bytes(config, model.config, trained, on_gpu=device.type == "cuda").values())
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
     options = pack_options(settings.compute, on_gpu=device.type == "cuda", itemsize=itemsize)
     options = replace(options, vision=vision_bytes_per_token(model))

@@ -14,7 +14,8 @@ from texlens.models.meta_model import build_config, meta_model
 from texlens.planner.duration import StepTime, time_step
 from texlens.planner.fit import Change, fit, with_changes
 from texlens.planner.gpus import Gpu
-from texlens.planner.memory import MemoryPlan, optimizer_bytes, plan_memory
+from texlens.planner.memory import GIB, MemoryPlan, optimizer_bytes, plan_memory
+from texlens.planner.objectives.costs import answer_sizes, objective_notes, reserved_bytes
 from texlens.planner.packed import plan_pack, plan_packed_memory, time_packed
 from texlens.planner.reading_time import ReadingTime
 from texlens.planner.rows import ASSUMED, Batches, RowSize, batches_of
@@ -96,6 +97,8 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
         notes.append("fp8 weights take two bytes a number, as in 16 bits; the time is estimated for 16 bits")
     if not gpu.bf16:
         notes.append(f"{gpu.title} has no bfloat16 units: training works, but is several times slower than with them")
+    sizes = answer_sizes(config, sizes)
+    notes += objective_notes(config)
     figures = _figures(config, model_config, sizes, gpu, gpus)
     notes += [figures.note] if figures.note else []
     change = {} if figures.memory.total <= gpu.memory_gib else _change(config, figures, model_config, sizes, gpu, gpus)
@@ -178,6 +181,8 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
     step, trained = simulate(config, model_config, sample, checkpointing=False)
     optimizer = optimizer_bytes(trained, train.optimizer.name)
     static = step.parts.get(WEIGHTS, 0) + step.parts.get(TRAINED, 0) + step.gradients + optimizer
+    reserved = reserved_bytes(config, build_config(model_config), step.gradients, on_gpu=True)
+    static += sum(reserved.values())
     longest = max(size.tokens for size in sizes)
     shared = None
     if gpus > 1:
@@ -189,6 +194,7 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
     if pack.recompute == "full":
         activations, _ = simulate(config, model_config, sample, checkpointing=True)
     memory = plan_packed_memory(activations, sample, optimizer, pack, text_config)
+    memory = replace(memory, parts={**memory.parts, **{name: size / GIB for name, size in reserved.items()}})
     time = time_packed(step, batches.typical, sample, pack, text_config, gpu)
     sharing = None
     if shared is not None:

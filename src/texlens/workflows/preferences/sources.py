@@ -1,0 +1,94 @@
+"""Whose answers are drawn on which rows, from what a command line names."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from texlens.adapters.lora import adapter_digest
+from texlens.config.load import load_saved_config
+from texlens.core.errors import ConfigError
+from texlens.core.run_folder import MANIFEST, RunFolder
+from texlens.data.load import Rows, load_split
+from texlens.inference.open import open_model
+from texlens.inference.opening.source import resolve
+from texlens.inputs.build import read_split
+from texlens.rewards.registry import check_names
+from texlens.rewards.score import RewardScorer, RewardSpec
+from texlens.workflows.preferences.draw import Choice, DrawOptions, draw_rows
+
+
+def read_source_rows(
+    model: str | None, data: str | None, subset: str | None, split: str, *, limit: int | None = None, seed: int = 0
+) -> Rows:
+    """Rows of a data set, or a run's own.
+
+    Raises:
+        ConfigError: neither is named.
+        DataError: no such rows.
+    """
+    if data is not None:
+        return load_split(data, split=split, subset=subset, limit=limit, seed=seed)
+    if model is None or not (Path(model) / MANIFEST).is_file():
+        raise ConfigError(f"{model or 'no run'}: not a run folder, so it has no rows of its own; name them with --data")
+    rows = read_split(load_saved_config(RunFolder.open(Path(model)).config).data, split)
+    return rows.draw(limit=limit, seed=seed)
+
+
+def weights_of(text: str) -> dict[str, float]:
+    """
+    Example:
+        "exact=1,valid=0.5" -> {"exact": 1.0, "valid": 0.5};  "exact" -> {"exact": 1.0}
+
+    Raises:
+        ConfigError: not of this form, or an unknown score.
+    """
+    weights = {}
+    for part in text.split(","):
+        name, _, weight = part.strip().partition("=")
+        try:
+            weights[name] = float(weight or 1.0)
+        except ValueError:
+            raise ConfigError(f"--scores {part.strip()!r}: write it as NAME=WEIGHT, such as exact=1") from None
+    check_names(list(weights), "--scores")
+    return weights
+
+
+def draw_from(
+    model: str | None,
+    data: str | None,
+    subset: str | None,
+    split: str,
+    output: Path,
+    options: DrawOptions,
+    choice: Choice,
+    *,
+    limit: int | None,
+    checkpoint: str | None,
+    made_by: Mapping[str, Any],
+    overwrite: bool,
+    on_progress: Callable[[int, int], None],
+) -> tuple[dict[str, Any], bool]:
+    """See `draw.draw_rows`.
+
+    Raises:
+        ConfigError: no model or no rows are named.
+        DataError, ModelError, RunError: no such rows or model.
+    """
+    if model is None:
+        raise ConfigError("no model: name the run whose answers are drawn, such as runs/nano")
+    rows = read_source_rows(model, data, subset, split, limit=limit, seed=options.seed)
+    source = resolve(model, checkpoint=checkpoint)
+    weights = adapter_digest(source.adapter) if source.adapter else ""
+    key = {**made_by, "base": source.base.fingerprint, "adapter": weights}
+    with RewardScorer(RewardSpec(options.weights)) as scorer:
+        return draw_rows(
+            open_model(source),
+            rows,
+            output,
+            options,
+            choice,
+            made_by=key,
+            scorer=scorer,
+            overwrite=overwrite,
+            on_progress=lambda done: on_progress(done, len(rows)),
+        )

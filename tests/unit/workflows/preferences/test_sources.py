@@ -1,0 +1,23 @@
+"""What a command line names: weights of scores, models and rows."""
+
+import pytest
+
+from texlens.core.errors import ConfigError
+from texlens.workflows.preferences.sources import read_source_rows, weights_of
+
+
+def test_weights_are_read_by_name():
+    assert weights_of("exact=1, valid=0.5,cdm_f1") == {"exact": 1.0, "valid": 0.5, "cdm_f1": 1.0}
+
+
+def test_a_weight_that_is_not_numeric_and_an_unknown_name_are_errors():
+    with pytest.raises(ConfigError, match="NAME=WEIGHT"):
+        weights_of("exact=x")
+    with pytest.raises(ConfigError, match="no reward is named 'exakt'"):
+        weights_of("exakt=1")
+
+
+def test_rows_come_from_data_or_from_a_run():
+    assert len(read_source_rows(None, "demo", None, "train", limit=5)) == 5
+    with pytest.raises(ConfigError, match="name them with --data"):
+        read_source_rows("nano", None, None, "train")
