@@ -4,11 +4,13 @@ Example:
     serve(create_app(open_workspace(Path("runs"))), ServeSettings(), bound)
 """
 
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from jinja2 import Template
 from starlette.concurrency import run_in_threadpool
 
 from texlens.board.pages.protocol import BoardPage
@@ -81,6 +83,7 @@ def _files() -> APIRouter:
     return routes
 
 
+@cache
 def _assets() -> dict[str, Asset]:
     shared = assets_of(files("texlens.serve") / "web")
     assets = {name: shared[name] for name in SHARED_FILES}
@@ -88,10 +91,15 @@ def _assets() -> dict[str, Asset]:
     return assets | assets_of(files("texlens.board") / "web")
 
 
+@cache
+def _frame() -> Template:
+    return page_environment("texlens.board", "web").get_template("frame.html.jinja")
+
+
 def _shell(page: BoardPage, workspace: Workspace) -> APIRouter:
     """The frame that all pages have; a page's script fills it. A token in the URL becomes a cookie."""
     routes = APIRouter()
-    template = page_environment("texlens.board", "web").get_template("frame.html.jinja")
+    template = _frame()
 
     @routes.get(page.path)
     async def shell(request: Request) -> Response:
