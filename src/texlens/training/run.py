@@ -202,8 +202,8 @@ def _set_initial_weights(run: TrainContext, adapted: Any) -> None:
         initialize_adapter(adapted, run.config, run.prepared.base, run.prepared.splits.train)
         return
     restore(adapted, folder)
-    kind = "weights" if run.config.adapter.kind == "full" else "adapter"
-    run.report(f"going on from the {kind} in {folder}")
+    full = run.config.adapter.kind == "full"
+    run.report(f"going on from the weights in {folder}" if full else f"going on from the adapter in {folder}")
     _update(run, adapter_from={"path": str(folder), "sha256": adapter_digest(folder)})
 
 
