@@ -17,6 +17,7 @@ from typer.main import get_command
 from texlens.cli.help import PROGRAM, SHORT_HELP_CHARS
 from texlens.cli.main import app
 from texlens.core.language import LANGUAGE_VARIABLE, translated
+from texlens.data.catalog import CATALOG
 from texlens.data.validate.findings import KINDS
 from texlens.metrics.registry import METRICS
 
@@ -267,10 +268,11 @@ def _module_name(file: Path, source: Path) -> str:
 
 
 def registry_texts() -> list[str]:
-    """What the tables of metrics and of findings call them."""
+    """What the tables of metrics and of findings call them, and what the catalog says of data sets."""
     titles = [metric.title for metric in METRICS]
     findings = [text for kind in KINDS.values() for text in (kind.title, kind.remedy)]
-    return list(dict.fromkeys(titles + findings))
+    entries = [text for entry in CATALOG for text in (entry.holds, entry.defects, entry.unverified)]
+    return titles + [text for text in dict.fromkeys(findings + entries) if " " in text]
 
 
 def help_texts() -> list[str]:

@@ -1,6 +1,8 @@
 """`texlens evaluate MODEL --suite` with small copies of test sets."""
 
+import json
 import shutil
+import zipfile
 
 from tests.unit.data.pictures import png
 
@@ -35,3 +37,45 @@ def test_options_that_name_rows_are_refused_with_a_suite(texlens, trained, tmp_p
     done = texlens("evaluate", "nano", "--suite", "crohme", "--suite-data", tmp_path)
     assert done.code == 2
     assert "--suite crohme: no copy of crohme-2014" in done.complaint
+
+
+def conversations(rows):
+    """As Uni-MuMER's data.zip has them: images by their path from where the archive was unpacked."""
+    turns = [{"from": "human", "value": "<image>Read it."}, {"from": "gpt", "value": "x ^ { 2 }"}]
+    return json.dumps([{"messages": turns, "images": [f"./data/{row}"]} for row in rows])
+
+
+def write_every_set(folder):
+    """One row of each test set, each in the layout in which it is published."""
+    picture = png(40, 20)
+    lists = {
+        "CROHME/prompts/crohme_2014.json": "CROHME/2014/images/a.png",
+        "CROHME/prompts/crohme_2016.json": "CROHME/2016/images/a.png",
+        "CROHME/prompts/crohme_2019.json": "CROHME/2019/images/a.png",
+        "HME100K/prompts/hme100k_test.json": "HME100K/test_images/a.jpg",
+        "MathWriting/prompts/mathwriting_test.json": "MathWriting/test/a.png",
+        "Im2LaTeXv2/prompts/im2latexv2_test.json": "Im2LaTeXv2/images/a.png",
+    }
+    for name, image in lists.items():
+        for path in (folder / name, folder / image):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(conversations([image]))
+        (folder / image).write_bytes(picture)
+    with zipfile.ZipFile(folder / "UniMER-test.zip", "w") as file:
+        for part in ("spe", "cpe", "sce", "hwe"):
+            file.writestr(f"UniMER-Test/{part}.txt", "x ^ { 2 }\n")
+            file.writestr(f"UniMER-Test/{part}/0000000.png", picture)
+    return folder
+
+
+def test_every_test_set_is_read_in_its_published_layout(texlens, trained, tmp_path):
+    folder = write_every_set(tmp_path / "benchmarks")
+    suites = "crohme,hme100k,mathwriting,unimer,im2latexv2"
+    done = texlens("evaluate", trained, "--suite", suites, "--suite-data", folder, "--json")
+    assert done.code == 0, done.err
+    assert {result["test_set"]: result["rows"] for result in done.json["results"]} == {
+        **dict.fromkeys(("crohme-2014", "crohme-2016", "crohme-2019", "hme100k", "mathwriting"), 1),
+        **dict.fromkeys(("unimer-spe", "unimer-cpe", "unimer-sce", "unimer-hwe", "im2latexv2"), 1),
+    }
+    assert done.json["missing"] == []
+    assert "rows can't be used" not in done.err

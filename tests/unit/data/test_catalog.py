@@ -95,6 +95,7 @@ LAYOUTS = {
     "LaTeX_OCR full": lambda folder: latex_ocr(folder, "full"),
     "LaTeX_OCR synthetic_handwrite": lambda folder: latex_ocr(folder, "synthetic_handwrite"),
     "LaTeX_OCR human_handwrite": lambda folder: latex_ocr(folder, "human_handwrite"),
+    "LaTeX_OCR human_handwrite_print": lambda folder: latex_ocr(folder, "human_handwrite_print"),
     "UniMER-1M": lambda folder: zipped_lists(folder, {"train.txt": "images"}),
     "UniMER-Test": lambda folder: zipped_lists(folder, {f"{part}.txt": part for part in ("spe", "cpe", "sce", "hwe")}),
     "MathWriting (human)": lambda folder: hub_table(folder, "latex", ("train", "test", "val")),
@@ -122,8 +123,14 @@ def test_a_data_set_in_its_own_layout_is_read(name, tmp_path):
     assert rows[0].image.size[0] > 0
 
 
+NO_LICENSE_STATED = {"im2latex-100k", "HME100K"}
+"""Their pages were read and name none."""
+
+
 def test_every_entry_says_where_how_large_and_how_to_get_it():
     for entry in CATALOG:
         assert entry.command.startswith(("texlens data import ", "texlens data convert "))
         assert entry.rows
+        assert entry.sources or entry.unverified, entry.name
+        assert entry.license or "license" in entry.unverified or entry.name in NO_LICENSE_STATED, entry.name
         assert entry.huggingface or entry.modelscope or "archive" in entry.defects or "publisher" in entry.defects

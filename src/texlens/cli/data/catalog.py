@@ -37,6 +37,8 @@ def catalog(
             f"{', '.join(hubs) or 'on no hub'}{f', subset {entry.subset}' if entry.subset else ''}",
             f"rows: {entry.rows}; size: {entry.size or 'not stated'}; license: {entry.license or 'not stated'}",
             *([f"known: {entry.defects}"] if entry.defects else []),
+            *([f"not verified: {entry.unverified}"] if entry.unverified else []),
+            *([f"read: {', '.join(entry.sources)}"] if entry.sources else []),
             entry.command,
         ]
         for line in lines:

@@ -66,7 +66,8 @@ def _measured(
 def _config(model: str, copy: "Copy", overrides: Sequence[str]) -> "RunConfig":
     from texlens.config.load import build_config
 
-    rows = {"path": copy.path, "splits": {"train": copy.split, "validation": None, "test": copy.split}}
+    splits = {"train": copy.split, "validation": None, "test": copy.split}
+    rows = {"path": copy.path, "splits": splits, "allow_outside": True}
     settings = {"model": {"path": model}, "data": rows}
     return build_config(settings, where=f"{model} on {copy.benchmark.name}", overrides=overrides)
 

@@ -55,8 +55,9 @@ def _crohme(year: str, rows: int) -> Benchmark:
 
 
 def _unimer(part: str, rows: int) -> Benchmark:
-    locations = (Location(f"unimer-{part}"), Location("UniMER-Test", part), Location("UniMER-Test.zip", part))
-    obtain = "UniMER-Test.zip of wanderkid/UniMER_Dataset (Hugging Face)"
+    names = ("UniMER-Test", "UniMER-Test.zip", "UniMER-test.zip")
+    locations = (Location(f"unimer-{part}"), *(Location(name, part) for name in names))
+    obtain = "UniMER-test.zip of wanderkid/UniMER_Dataset (Hugging Face)"
     return Benchmark(
         f"unimer-{part}", "unimer", part, rows, locations, preset="", score="cdm_f1", rule=DETECTION, obtain=obtain
     )

@@ -86,9 +86,10 @@ def measure_checkpoint(
 
 
 def on_copy(config: RunConfig, copy: Copy) -> RunConfig:
-    """The settings with the test set as the test rows."""
+    """The settings with the test set as the test rows; its lists may name images beside their own folder."""
     splits = config.data.splits.model_copy(update={"test": copy.split})
-    data = config.data.model_copy(update={"path": copy.path, "subset": None, "splits": splits, "format": "auto"})
+    where = {"path": copy.path, "subset": None, "splits": splits, "format": "auto", "allow_outside": True}
+    data = config.data.model_copy(update=where)
     return config.model_copy(update={"data": data})
 
 

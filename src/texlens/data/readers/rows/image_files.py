@@ -11,12 +11,16 @@ URL = re.compile(r"^[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 BASE64_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "Qk0", "data:image")
 """How the base64 text of a PNG, JPEG, GIF, WebP or BMP begins, or a data URL."""
 MIN_BASE64 = 100
+MAX_ANCESTORS = 3
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4_000
 """Of one component and of a whole path: the limits of Linux and macOS."""
 
 
 def image_path(folder: Path, name: str, *, allow_outside: bool) -> Path:
     """The file that `name`, relative to `folder`, means; whether it exists is seen when it is read.
+
+    With `allow_outside`, a name that is no file there may be relative to where the data set was unpacked instead:
+    `./data/CROHME/2014/a.png` in `sets/CROHME/prompts/crohme_2014.json` is `sets/CROHME/2014/a.png`.
 
     Raises:
         DataError: a URL, image data instead of a name, a name that no file can have, or a file outside the folder
@@ -27,7 +31,19 @@ def image_path(folder: Path, name: str, *, allow_outside: bool) -> Path:
     path = folder / name
     if not allow_outside:
         check_inside(folder, path, name)
-    return path
+        return path
+    return path if path.exists() else _from_an_ancestor(folder, name) or path
+
+
+def _from_an_ancestor(folder: Path, name: str) -> Path | None:
+    """The file of that name from a folder above, with or without the first folder in the name, which may have been
+    renamed; None where there is none."""
+    parts = Path(name).parts
+    for ancestor in list(folder.absolute().parents)[:MAX_ANCESTORS]:
+        for rest in (parts, parts[1:]):
+            if rest and (file := ancestor.joinpath(*rest)).is_file():
+                return file
+    return None
 
 
 def check_inside(folder: Path, path: Path, name: str, what: str = "image") -> None:

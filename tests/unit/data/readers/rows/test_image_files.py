@@ -47,3 +47,15 @@ def test_a_step_up_from_a_linked_folder_is_outside(tmp_path):
     (tmp_path / "rows/link").symlink_to(tmp_path / "elsewhere/inner")
     with pytest.raises(DataError, match="is outside"):
         image_path(tmp_path / "rows", "link/../secret.png", allow_outside=False)
+
+
+@pytest.mark.parametrize("unpacked", ["data", "benchmarks"])
+def test_with_allow_outside_a_name_may_be_relative_to_where_the_set_was_unpacked(tmp_path, unpacked):
+    lists = tmp_path / unpacked / "CROHME/prompts"
+    image = tmp_path / unpacked / "CROHME/2014/a.png"
+    for folder in (lists, image.parent):
+        folder.mkdir(parents=True)
+    image.write_bytes(b"")
+    assert image_path(lists, "./data/CROHME/2014/a.png", allow_outside=True) == image
+    assert image_path(lists, "b.png", allow_outside=True) == lists / "b.png"
+    assert not image_path(lists, "./data/CROHME/2014/a.png", allow_outside=False).exists()
