@@ -15,7 +15,7 @@ def test_every_data_set_is_listed_with_its_command():
 
 def test_entries_are_chosen_by_name_and_written_as_json():
     entries = json.loads(CliRunner().invoke(app, ["catalog", "human_handwrite", "--json"]).stdout)
-    assert [entry["subset"] for entry in entries] == ["human_handwrite"]
+    assert [entry["subset"] for entry in entries] == ["human_handwrite", "human_handwrite_print"]
     assert entries[0]["defects"].startswith("all 23 different test labels")
 
 
