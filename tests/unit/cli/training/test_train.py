@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from texlens.cli.training.train import train
+from texlens.cli.training.train import show_result, train
 from texlens.core.errors import ConfigError
+from texlens.core.run_folder import RunFolder
+from texlens.training.logging.gpu_memory import GpuMemory
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +32,13 @@ def test_one_of_several_that_is_not_reported_where_they_meet_says_so(monkeypatch
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ConfigError, match=r"but not where they meet .*; start with --processes or torchrun"):
         train(Path("run.yaml"))
+
+
+def test_the_memory_before_at_the_peak_and_its_share_of_the_gpu_are_printed(capsys):
+    memory = GpuMemory(24.0, 6.0).after_training(15.0)
+    training = {"steps": 10, "seconds": 60.0, "samples_per_s": 1.3, "peak_memory_gib": 14.2, **memory}
+    folder = RunFolder(Path("runs/x"))
+    show_result({"training": training}, None, folder, Console(width=200))
+    assert (
+        "GPU memory: 6.00 GiB before training, 15.00 at the peak (62.5% of 24.0 GiB), 9.00 for training (37.5%)"
+    ) in capsys.readouterr().out
