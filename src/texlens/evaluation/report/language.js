@@ -22,7 +22,7 @@
     "A row without a text scores 0 and counts. Intervals are percentiles of 1,000 resamples of the rows; differences are paired, in percentage points.":
       "没有文本的行记 0 分并计入。区间是 1,000 次按行重抽样的分位数；差值成对计算，单位为百分点。",
     "Exact match": "完全匹配", "Within 1 token": "差 1 词元以内", "Within 2 tokens": "差 2 词元以内", "Within 3 tokens": "差 3 词元以内",
-    "Edit similarity": "编辑相似度", "Length limit": "超长截断", "Loops": "重复", "Raw match": "原文匹配", "Canonical match": "规范匹配",
+    "Edit similarity": "编辑相似度", "Length limit": "超长截断", "Repetition": "重复", "Raw match": "原文匹配", "Canonical match": "规范匹配",
     "Spaceless match": "去空格匹配", "Picture match": "图形匹配", "Char error rate": "字符错误率", "Valid": "有效",
     "CDM precision": "CDM 精确率", "CDM recall": "CDM 召回率", "CDM exact": "CDM 完全一致", "Caption BLEU-4": "描述 BLEU-4", "Caption ROUGE-L": "描述 ROUGE-L",
     "Base": "基座", "Model": "模型", "Adapter": "适配器", "Trained": "训练参数", "Trained on": "训练数据", "Prompt": "提示词", "Steps": "步数",

@@ -40,8 +40,8 @@ def _from_an_ancestor(folder: Path, name: str) -> Path | None:
     renamed; None where there is none."""
     parts = Path(name).parts
     for ancestor in list(folder.absolute().parents)[:MAX_ANCESTORS]:
-        for rest in (parts, parts[1:]):
-            if rest and (file := ancestor.joinpath(*rest)).is_file():
+        for names in (parts, parts[1:]):
+            if names and (file := ancestor.joinpath(*names)).is_file():
                 return file
     return None
 

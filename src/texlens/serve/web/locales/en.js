@@ -117,7 +117,7 @@ export const en = {
   "options.reset": "Back to the model's own",
   "option.prompt": "Prompt",
   "option.system": "System prompt",
-  "option.max_tokens": "Longest reading, tokens",
+  "option.max_tokens": "Max tokens",
   "option.temperature": "Temperature",
   "option.top_p": "Top p",
   "option.min_p": "Min p",
