@@ -50,7 +50,8 @@ class DataSettings(Settings):
     strict: bool = False
     """Stop at the first row that can't be used, instead of going on without it."""
     allow_outside: bool = False
-    """Let data files name images outside their own folder."""
+    """Let data files name images outside their own folder; a name that is no file there may be relative to a folder
+    above, where the set was unpacked."""
     checks: CheckSettings = CheckSettings()
     """What is looked at before a training."""
     augment: AnyAugment | None = Field(None, discriminator="kind")
