@@ -8,6 +8,7 @@ ARG EXTRAS=export
 ARG PIP_INDEX_URL=https://pypi.org/simple
 
 # A C compiler, for Triton's launchers.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
