@@ -24,7 +24,13 @@ export function drawTraining(box, overview, train) {
         held: overview.corrected.hold_out,
       });
   const log = job?.log ? make("details", {}, say(make("summary"), "learn.log"), make("pre", { class: "log" }, job.log)) : "";
-  box.replaceChildren(say(make("h2"), "learn.learn"), make("div", { class: "panel" }, make("div", { class: "actions" }, button, state), settings, log));
+  if (!settings.isConnected) {
+    const panel = make("div", { class: "panel" }, make("div", { class: "actions" }), settings, make("div", { class: "process" }));
+    box.replaceChildren(say(make("h2"), "learn.learn"), panel);
+  }
+  // the settings stay where they are, so that a redraw does not take the focus while someone types
+  box.querySelector(".actions").replaceChildren(button, state);
+  box.querySelector(".process").replaceChildren(log);
 }
 
 /** What a round may be given: rows of the old kind, and settings of the run file. */
