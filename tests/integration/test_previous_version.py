@@ -1,4 +1,4 @@
-"""A run folder that version 0.1 wrote (tests/fixtures/run_0_1) is read, listed, compared, reported and resumed."""
+"""A run folder of version 0.1 (tests/fixtures/run_0_1, on a tiny base of its own) is read, compared and resumed."""
 
 import json
 import shutil

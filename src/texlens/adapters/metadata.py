@@ -5,6 +5,7 @@ from pathlib import Path
 
 from texlens.core.errors import ModelError
 from texlens.data.geometry import Resize
+from texlens.models.bundled import EARLIER_NANOS
 from texlens.models.metadata import as_dataclass, read_metadata
 
 
@@ -38,12 +39,19 @@ class AdapterMetadata:
         Raises:
             ModelError: the adapter belongs to another base.
         """
-        if self.base_fingerprint != fingerprint:
+        if self.base_fingerprint == fingerprint:
+            return
+        if version := EARLIER_NANOS.get(self.base_fingerprint):
             raise ModelError(
-                f"{folder}: this adapter belongs to another base ({self.base}, fingerprint "
-                f"{self.base_fingerprint[:12]}), the loaded base has {fingerprint[:12]}; set model.path to the base it "
-                "was trained on"
+                f"{folder}: trained on the nano model of texlens {version}; this version has another one. Train again with "
+                f"the run's config.yaml, or take the folder src/texlens/models/nano from the tag v{version}.0 and set "
+                "model.path to it"
             )
+        raise ModelError(
+            f"{folder}: this adapter belongs to another base ({self.base}, fingerprint "
+            f"{self.base_fingerprint[:12]}), the loaded base has {fingerprint[:12]}; set model.path to the base it "
+            "was trained on"
+        )
 
     @classmethod
     def read(cls, folder: Path) -> "AdapterMetadata | None":

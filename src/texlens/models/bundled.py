@@ -6,6 +6,8 @@ from pathlib import Path
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 NANO_FOLDER = Path(__file__).parent / "nano"
+EARLIER_NANOS = {"1fde238376d06ec848cf78b5857acc1ca09bd84b886691f444169ec4ccbf64b8": "0.1"}
+"""Fingerprint of nano models that were bundled before -> the last version that had them."""
 
 
 @cache
