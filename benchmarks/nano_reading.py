@@ -1,7 +1,7 @@
 """The bundled model on everything people paste: build held-out sets once, read them (resumable), score them.
 
-    python benchmarks/nano_reading.py build --latex-ocr LATEX_OCR --node-modules FOLDER --fonts FOLDER --photographs FOLDER \
-        --sets SETS
+    python benchmarks/nano_reading.py build --latex-ocr LATEX_OCR --node-modules FOLDER --fonts FOLDER \
+        --photographs FOLDER --sets SETS
     python benchmarks/nano_reading.py read --sets SETS --model nano --out READINGS [--device cuda] [--rows 200]
     python benchmarks/nano_reading.py score --sets SETS --out READINGS [--write benchmarks/results]
     python benchmarks/nano_reading.py speed --sets SETS --model nano

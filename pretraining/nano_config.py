@@ -56,7 +56,7 @@ def main(latex_ocr: Path) -> None:
     config.architectures = ["Qwen3VLForConditionalGeneration"]
     config.save_pretrained(NANO)
     write_json("preprocessor_config.json", image_settings())
-    write_json("generation_config.json", {"eos_token_id": config.text_config.eos_token_id, "max_new_tokens": 256})
+    write_json("generation_config.json", {"eos_token_id": config.text_config.eos_token_id, "max_new_tokens": 400})
 
 
 def labels(latex_ocr: Path) -> list[str]:
@@ -144,11 +144,11 @@ def nano_config(tokenizer) -> Qwen3VLConfig:
 
 
 def image_settings() -> dict:
-    """Pixels between 64 and 192 tokens of 16x16 pixels; a LaTeX_OCR row of 240x40 becomes 320x64."""
+    """Pixels between 64 and 384 tokens of 16x16 pixels; a LaTeX_OCR row of 240x40 becomes 320x64."""
     return {
         "image_processor_type": "Qwen2VLImageProcessor",
         "processor_class": "Qwen3VLProcessor",
-        "size": {"shortest_edge": 64 * 256, "longest_edge": 192 * 256},
+        "size": {"shortest_edge": 64 * 256, "longest_edge": 384 * 256},
         "patch_size": 8,
         "temporal_patch_size": 2,
         "merge_size": 2,

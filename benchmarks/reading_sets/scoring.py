@@ -21,7 +21,8 @@ def table(sets: Path, readings: Path, names: Sequence[str]) -> dict[str, dict]:
         rows = stored(readings, name)
         if not rows or name in ("photographs", "calibration"):
             continue
-        for key in ("free", "constrained"):
+        keys = ("free", "constrained") if any("constrained" in row for row in rows) else ("free",)
+        for key in keys:
             scored = {row["id"]: of(Prediction.from_row(row.get(key, row["free"]))) for row in rows}
             out.setdefault(name, {})[key] = figures(list(scored.values()))
             if name == "engines":

@@ -6,7 +6,7 @@ that `is_held_out` keeps out are never given.
 
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -78,6 +78,19 @@ class WideImages:
             pair = getattr(self, f"_{source}")(rng, plan)
             if pair is not None and not is_held_out(pair[1]):
                 return pair
+
+    def held_out(self, rng: random.Random, stage: str, count: int) -> Iterator[tuple[Image.Image, str]]:
+        """Images of all drawn sources whose labels `sample` never gives, the sources in turn."""
+        sources, number = ("print", "varied", "commands", "lines", "strokes"), 0
+        while number < count:
+            source = sources[number % len(sources)]
+            if source == "print":
+                pair = next(self.narrow.held_out(1, rng.getrandbits(32)))
+            else:
+                pair = getattr(self, f"_{source}")(rng, STAGES[stage])
+            if pair is not None and is_held_out(pair[1]):
+                number += 1
+                yield pair
 
     def fill(self, rng: random.Random, tokens: int) -> str:
         """A piece of at most so many tokens: of random symbols, or of LaTeX_OCR's pieces."""

@@ -43,9 +43,9 @@ class AdapterMetadata:
             return
         if version := EARLIER_NANOS.get(self.base_fingerprint):
             raise ModelError(
-                f"{folder}: trained on the nano model of texlens {version}; this version has another one. Train again with "
-                f"the run's config.yaml, or take the folder src/texlens/models/nano from the tag v{version}.0 and set "
-                "model.path to it"
+                f"{folder}: trained on the nano model of texlens {version}; this version has another one. Train again "
+                f"with the run's config.yaml, or take the folder src/texlens/models/nano from the tag v{version}.0 and "
+                "set model.path to it"
             )
         raise ModelError(
             f"{folder}: this adapter belongs to another base ({self.base}, fingerprint "

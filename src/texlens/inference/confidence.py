@@ -24,7 +24,11 @@ _MIN_PROBABILITY = 1e-9
 @dataclass(frozen=True)
 class Calibration:
     """A fitted temperature, and what it was fitted on; errors are expected calibration errors, 0 to 1. `right` counts
-    correct rows."""
+    correct rows.
+
+    `formula_bias` and `formula_weight` are those of a logistic regression on the mean log-probability a token: the
+    probability that the image shows a formula at all; None where no images of other things were among the rows.
+    """
 
     temperature: float
     error_before: float
@@ -32,13 +36,21 @@ class Calibration:
     rows: int
     right: int
     measured_on: str
+    formula_bias: float | None = None
+    formula_weight: float | None = None
+
+    def formula_probability(self, log_probability: float, tokens: int) -> float | None:
+        """The probability, 0 to 1, that the image of this reading shows a formula; None where that was not fitted."""
+        if self.formula_bias is None or self.formula_weight is None:
+            return None
+        return _sigmoid(self.formula_bias + self.formula_weight * log_probability / max(tokens, 1))
 
     def confidence(self, log_probability: float) -> float:
         """The probability, 0 to 1, that a text of this log-probability is right."""
         return confidence(log_probability, self.temperature)
 
     def to_json(self) -> dict:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def confidence(log_probability: float, temperature: float) -> float:
@@ -68,6 +80,36 @@ def fit(log_probabilities: Sequence[float], right: Sequence[bool], measured_on: 
     return Calibration(
         round(temperature, 4), round(before, 4), round(after, 4), len(right), sum(map(bool, right)), measured_on
     )
+
+
+def fit_formula(formulas: Sequence[float], others: Sequence[float], steps: int = 50) -> tuple[float, float]:
+    """Bias and weight of a logistic regression (Newton's method, a little ridge) on mean log-probabilities a token.
+
+    Both kinds count the same, however many rows each has.
+
+    Raises:
+        DataError: one of the kinds has no rows.
+    """
+    if not formulas or not others:
+        raise DataError("images of formulas and images of other things are needed, at least one of each")
+    values = [(x, 1.0, 0.5 / len(formulas)) for x in formulas] + [(x, 0.0, 0.5 / len(others)) for x in others]
+    bias = weight = 0.0
+    for _ in range(steps):
+        gradient_b, gradient_w = 1e-3 * bias, 1e-3 * weight
+        bb, bw, ww = 1e-3, 0.0, 1e-3
+        for x, target, share in values:
+            probability = _sigmoid(bias + weight * x)
+            error, curve = share * (probability - target), share * probability * (1 - probability)
+            gradient_b, gradient_w = gradient_b + error, gradient_w + error * x
+            bb, bw, ww = bb + curve, bw + curve * x, ww + curve * x * x
+        determinant = bb * ww - bw * bw
+        bias -= (ww * gradient_b - bw * gradient_w) / determinant
+        weight -= (bb * gradient_w - bw * gradient_b) / determinant
+    return bias, weight
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-max(-50.0, min(50.0, value))))
 
 
 def _cross_fitted(log_probabilities: Sequence[float], right: Sequence[bool]) -> list[float]:

@@ -17,6 +17,7 @@ def reading_row(
 
     `text` is the model's own; `latex` is the formula in it, formatted for reading; `removed` names what was around it
     (nothing without `clean`). `valid` is whether it can be parsed; if not, `problem` says why and the confidence is 0.
+    `formula_probability` is there where the calibration was fitted on images of other things too.
     """
     if prediction.error is not None or prediction.log_probability is None:
         error = prediction.error or "no text could be generated"
@@ -30,6 +31,7 @@ def reading_row(
         "valid": formula.valid,
         **({"problem": formula.problem} if formula.problem else {}),
         "confidence": confidence_of(formula, calibration, prediction.log_probability),
+        **_formula_probability(prediction, calibration),
         "stop": prediction.stop,
         "tokens": prediction.tokens,
         "log_probability": prediction.log_probability,
@@ -42,6 +44,14 @@ def confidence_of(formula: ReadFormula, calibration: Calibration | None, log_pro
     if not formula.valid:
         return 0.0
     return None if calibration is None else round(calibration.confidence(log_probability), 4)
+
+
+def _formula_probability(prediction: Prediction, calibration: Calibration | None) -> dict[str, float]:
+    """`formula_probability`, that the image shows a formula at all, where the calibration knows."""
+    if calibration is None or prediction.log_probability is None:
+        return {}
+    value = calibration.formula_probability(prediction.log_probability, prediction.tokens)
+    return {} if value is None else {"formula_probability": round(value, 4)}
 
 
 def formatted(

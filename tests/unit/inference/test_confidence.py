@@ -5,7 +5,15 @@ import random
 import pytest
 
 from texlens.core.errors import DataError, ModelError
-from texlens.inference.confidence import Calibration, calibration_error, confidence, fit, log_loss, read_calibration
+from texlens.inference.confidence import (
+    Calibration,
+    calibration_error,
+    confidence,
+    fit,
+    fit_formula,
+    log_loss,
+    read_calibration,
+)
 
 
 def test_temperature_above_one_raises_low_confidences():
@@ -58,3 +66,19 @@ def test_metadata_without_calibration_gives_none_and_damaged_metadata_is_named(t
     (tmp_path / "texlens.json").write_text('{"calibration": 3}')
     with pytest.raises(ModelError, match=r"texlens\.json: damaged"):
         read_calibration(tmp_path)
+
+
+def test_formula_probability_is_one_half_where_both_kinds_are_equally_likely():
+    bias, weight = fit_formula([-0.1, -0.2, -0.15], [-0.9, -1.0, -0.95])
+    calibration = Calibration(1.0, 0.1, 0.1, 50, 25, "rows", bias, weight)
+    assert calibration.formula_probability(-1.0, 10) > 0.9
+    assert calibration.formula_probability(-10.0, 10) < 0.1
+    assert calibration.formula_probability(-5.5, 10) == pytest.approx(0.5, abs=0.05)
+
+
+def test_formula_probability_is_unknown_without_images_of_other_things():
+    plain = Calibration(1.0, 0.1, 0.1, 50, 25, "rows")
+    assert plain.formula_probability(-1.0, 10) is None
+    assert "formula_bias" not in plain.to_json()
+    with pytest.raises(DataError, match="images of other things"):
+        fit_formula([-0.1], [])

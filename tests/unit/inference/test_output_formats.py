@@ -77,3 +77,10 @@ def test_unsupported_formula_is_an_error_element_with_a_reason():
 )
 def test_control_characters_are_escaped(text, expected):
     assert without_control_characters(text) == expected
+
+
+def test_reading_of_something_else_has_a_low_probability_of_a_formula():
+    calibration = Calibration(1.0, 0.1, 0.1, 50, 25, "rows", 4.0, 20.0)
+    unlikely = Prediction("x", "", "x", tokens=5, log_probability=-5.0)
+    assert reading_row("x.png", unlikely, calibration)["formula_probability"] == pytest.approx(0.0, abs=1e-3)
+    assert "formula_probability" not in row("x")

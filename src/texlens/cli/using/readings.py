@@ -28,6 +28,8 @@ MAX_NAMED = 20
 """Failures that are named one by one; an output file holds them all."""
 UNSURE = 0.5
 """A calibrated confidence under this is remarked on."""
+NO_FORMULA = 0.5
+"""A calibrated probability under this that the image shows a formula at all is remarked on."""
 UNLIKELY = 0.02
 """The same for the probability of a text by a model that was never calibrated."""
 
@@ -293,8 +295,7 @@ def _report(rows: Sequence[dict[str, Any]], output: Path | None = None) -> bool:
     if len(incomplete) > MAX_NAMED:
         message_console().print(f"and {len(incomplete) - MAX_NAMED} more readings are cut or repeat themselves")
     for row in [row for row in rows if _is_doubtful(row)][:MAX_NAMED]:
-        problem = row.get("problem")
-        _remark(row, f"not valid: {problem}" if problem else "low confidence: it may be no formula, or not read right")
+        _remark(row, _doubt(row))
     errors = [one_line(row["error"]) for row in rows if "error" in row]
     if errors:
         more = f" (and {len(errors) - MAX_NAMED} more in {output})" if output and len(errors) > MAX_NAMED else ""
@@ -302,8 +303,19 @@ def _report(rows: Sequence[dict[str, Any]], output: Path | None = None) -> bool:
     return bool(incomplete)
 
 
+def _doubt(row: dict[str, Any]) -> str:
+    """What is wrong with a doubtful reading."""
+    if row.get("formula_probability", 1.0) < NO_FORMULA:
+        return f"does not look like a formula (probability {row['formula_probability']:.2f})"
+    problem = row.get("problem")
+    return f"not valid: {problem}" if problem else "low confidence: it may be no formula, or not read right"
+
+
 def _is_doubtful(row: dict[str, Any]) -> bool:
     import math
+
+    if row.get("formula_probability", 1.0) < NO_FORMULA:
+        return True
 
     if "log_probability" not in row:
         return False
