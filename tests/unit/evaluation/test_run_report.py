@@ -24,9 +24,9 @@ def test_report_shows_the_run_and_the_claim(tmp_path, monkeypatch):
     result = MeasuredComparison(comparison, "test", data, TrainOverlap(1, 4, 1, 0, 1), folder.report)
     page = write_run_report(config, config, folder, "test", result).read_text()
     for text in (
-        "nano on data, split test",
+        "base on data, split test",
         "1 of 1 row shares an image or a label with train",
-        "1,024 of 11,727,104 parameters",
+        "128 of 117,920 parameters",
         "lora, rank 1, alpha 2",
         "Transcribe the LaTeX of this image.",
         "prompt: Transcribe the LaTeX",

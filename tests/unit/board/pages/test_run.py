@@ -19,7 +19,7 @@ def test_log_settings_samples_and_report_are_read_from_the_folder(board, folder)
     (folder / "nano" / "samples" / "00000004.jsonl").write_text('{"id": "a", "text": "x"}\n')
     (folder / "nano" / "samples" / "images" / "000.png").write_text("<svg onload=alert(1)>")
     assert board.json("/api/run/nano/log")["lines"] == ["2026  <script>alert(1)</script>"]
-    assert "path: nano" in board.json("/api/run/nano/config")["yaml"]
+    assert "path: base" in board.json("/api/run/nano/config")["yaml"]
     assert board.json("/api/run/nano")["sample_steps"] == [4]
     assert board.json("/api/run/nano/samples/4")["rows"][0]["text"] == "x"
     image = board.get("/api/run/nano/images/000.png")

@@ -78,5 +78,5 @@ def test_settings_of_a_run_and_a_recipe_are_compared_with_defaults_included(fold
     rows = compared_settings("recipe:nano_latex-ocr_lora", "run:nano", open_workspace(folder))
     values = {row["key"]: (row["left"], row["right"]) for row in rows}
     assert values["adapter.rank"] == (16, 1)
-    assert "model.path" not in values
+    assert values["model.path"] == ("nano", "base")
     assert compared_settings("run:nano", "run:nano", open_workspace(folder)) == []

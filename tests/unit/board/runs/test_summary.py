@@ -6,7 +6,7 @@ from texlens.board.workspace import open_workspace
 
 def test_a_run_is_summarized_from_its_folder(folder):
     entry = summarize(open_workspace(folder).run("nano"))
-    assert (entry["state"], entry["base"], entry["adapter"], entry["step"]) == ("trained", "nano", "lora r 1", 4)
+    assert (entry["state"], entry["base"], entry["adapter"], entry["step"]) == ("trained", "base", "lora r 1", 4)
     assert entry["results"][0]["intervals"]["adapter"]["low"] == 0.0
     assert entry["left_s"] is None
 
