@@ -24,7 +24,9 @@ SCORES = {
 NEEDS = {
     "a hub": ("models download", "linxy/LaTeX_OCR", "modelscope:"),
     "a large checkpoint, or a run of one": ("model.path=/models/", "--model /models/", "runs/qwen3-"),
-    "to be stopped; tests/integration/test_serving.py and test_page.py run it": ("texlens serve", "texlens ui"),
+    "to be stopped; tests/integration/test_serving.py, test_page.py and board run it": (
+        *("texlens serve", "texlens ui", "texlens board"),
+    ),
     "a public test set; tests/unit/evaluation/suite runs it": ("--suite",),
     "more validation rows; tests/integration/test_serving.py runs it": ("texlens calibrate",),
     "bitsandbytes; tests/unit/exporting runs it": ("nano-nf4",),
