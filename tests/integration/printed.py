@@ -114,7 +114,7 @@ INPUTS: Mapping[str, Callable[[Path], None]] = {
     "formula.png": _picture,
     "image.png": _picture,
     "labels.csv": _table,
-    "photos/": _photos,
+    **dict.fromkeys(("photos", "photos/"), _photos),
     "train.json": _conversations,
     "annotations/captions_val2017.json": _captions,
     "predictions.jsonl": _predictions,

@@ -28,6 +28,8 @@ NEEDS = {
         *("texlens serve", "texlens ui", "texlens board"),
     ),
     "a public test set; tests/unit/evaluation/suite runs it": ("--suite",),
+    "corrections by a person; tests/integration/test_learn.py runs it": ("photos --corr", "photos/learn/"),
+    "many samples of a row; tests/unit/workflows/preferences runs it": ("data best-of-n", "data preferences"),
     "more validation rows; tests/integration/test_serving.py runs it": ("texlens calibrate",),
     "bitsandbytes; tests/unit/exporting runs it": ("nano-nf4",),
     "an export and predictions of these rows; tests/integration/test_compare_systems.py runs it": (
