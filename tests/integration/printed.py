@@ -105,6 +105,11 @@ def _formulas(file: Path) -> None:
     file.write_text("\n".join(f"{label} + {number}" for number in range(8) for label in LABELS))
 
 
+def _edits(file: Path) -> None:
+    """A file of edits of `data/mine` that has none yet."""
+    file.touch()
+
+
 DATA_SETS = ("data/mine", "data/handwriting", "data/printed", "data/a/rows", "data/b/rows", "my_rows", "rows")
 INPUTS: Mapping[str, Callable[[Path], None]] = {
     "paper.pdf": _pdf,
@@ -119,5 +124,6 @@ INPUTS: Mapping[str, Callable[[Path], None]] = {
     "annotations/captions_val2017.json": _captions,
     "predictions.jsonl": _predictions,
     "mine.txt": _formulas,
+    "edits.jsonl": _edits,
 }
 """What makes each thing that a printed command names."""

@@ -460,7 +460,7 @@ def test_our_own_mistake_keeps_its_traceback(texlens, run_file, monkeypatch):
     def broken(*_):
         raise AttributeError("a mistake of ours")
 
-    monkeypatch.setattr("texlens.planner.run_plan.plan_run", broken)
+    monkeypatch.setattr("texlens.workflows.run_cost.plan_run", broken)
     with pytest.raises(AttributeError, match="a mistake of ours"):
         texlens("plan", run_file)
 

@@ -43,7 +43,7 @@ class TrainRequest(_Body):
     overrides: list[str] = Field([], max_length=20)
 
 
-class Choice(_Body):
+class RoundChoice(_Body):
     round: int = Field(ge=1)
     keep: bool
     who: str = Field("", max_length=100)
@@ -157,7 +157,7 @@ def _add_training(routes: APIRouter, folders: OpenedFolders) -> None:
         return folders.start(key, options + [part for each in body.overrides for part in ("--set", each)]).to_json()
 
     @routes.post("/{key}/choose")
-    def choose(key: str, body: Choice) -> dict[str, Any]:
+    def choose(key: str, body: RoundChoice) -> dict[str, Any]:
         opened = folders.get(key)
         with opened.lock:
             opened.session.choose(body.round, keep=body.keep, who=body.who.strip() or "board")

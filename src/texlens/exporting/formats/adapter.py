@@ -15,7 +15,6 @@ from texlens.exporting.formats.protocol import ExportJob, Tolerance
 from texlens.exporting.formats.serving_commands import ServingCommand, reading_code, vllm_flags
 from texlens.exporting.standalone_loader import write_standalone_loader
 from texlens.inference.vllm.flags import lora_flags, unsupported_reason
-from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import read_header
 from texlens.models.export_manifest import ExportManifest, ReaderName
 from texlens.models.families import FAMILIES
@@ -23,14 +22,16 @@ from texlens.models.metadata import METADATA_FILE
 
 LOADING = """from peft import PeftModel
 from transformers import AutoProcessor, GenerationConfig, {class_name}
-
-base = {class_name}.from_pretrained("{base}", dtype="auto", device_map="auto")
+{more_import}
+base = {class_name}.from_pretrained({base}, dtype="auto", device_map="auto")
 model = PeftModel.from_pretrained(base, "{folder}")
 model.generation_config = GenerationConfig.from_pretrained("{folder}")
 processor = AutoProcessor.from_pretrained("{folder}")
 
 {reading}"""
 
+BUNDLED_FOLDER = '"$(python -c "from texlens.models.bundled import NANO_FOLDER; print(NANO_FOLDER)")"'
+"""Where the bundled model is, in a shell: what is published names no path of this machine."""
 TOLERANCE = Tolerance(kl_nats=1e-4, edit_similarity=0.001)
 
 
@@ -61,9 +62,11 @@ class AdapterFormat:
         return {"method": "as PEFT saves it", "tower": covers_vision}
 
     def loading_code(self, manifest: ExportManifest, folder_name: str) -> str | None:
+        is_bundled = manifest.base == "nano"
         return LOADING.format(
             class_name=FAMILIES[manifest.family].class_name,
-            base=_base(manifest),
+            more_import="from texlens.models.bundled import NANO_FOLDER\n" if is_bundled else "",
+            base="NANO_FOLDER" if is_bundled else json.dumps(manifest.base),
             folder=folder_name,
             reading=reading_code(manifest),
         )
@@ -73,13 +76,8 @@ class AdapterFormat:
         if unsupported_reason(settings, read_header(staging / WEIGHTS)):
             return []
         adapters = lora_flags({manifest.run: str(folder)}, [settings], tower=bool(manifest.notes.get("tower")))
-        command = shlex.join(["vllm", "serve", _base(manifest), *adapters, *vllm_flags(manifest)])
-        return [ServingCommand("vLLM", command)]
-
-
-def _base(manifest: ExportManifest) -> str:
-    """What other programs load: a folder or a hub id, and of the bundled model its folder here."""
-    return str(NANO_FOLDER) if manifest.base == "nano" else manifest.base
+        base = BUNDLED_FOLDER if manifest.base == "nano" else shlex.quote(manifest.base)
+        return [ServingCommand("vLLM", f"vllm serve {base} {shlex.join([*adapters, *vllm_flags(manifest)])}")]
 
 
 def _settings(folder: Path) -> dict[str, Any]:

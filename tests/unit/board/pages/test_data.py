@@ -10,7 +10,9 @@ from tests.unit.data.tables import write_parquet
 def source(board, tmp_path):
     pictures = [png(32, 16, n) for n in range(4)]
     write_parquet(tmp_path / "d" / "train-00000-of-00001.parquet", ["x^2", "<b>y</b>", "z", ""], pictures)
-    key = board.post("/api/data/open", {"path": str(tmp_path / "d")}).json()["key"]
+    answer = board.post("/api/data/open", {"path": str(tmp_path / "d")})
+    assert answer.status_code == 200, answer.text
+    key = answer.json()["key"]
     return f"/api/data/{key}"
 
 

@@ -1,5 +1,8 @@
 import json
+import re
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 from texlens.adapters.lora import SETTINGS, WEIGHTS
 from texlens.exporting.formats.adapter import ADAPTER
@@ -40,6 +43,15 @@ def test_the_loading_code_takes_the_folder_s_decoding(job):
     assert "tokens = model.generate(**inputs)  # decodes as generation_config.json says: greedily" in code
 
 
-def test_the_bundled_base_is_named_by_its_folder(job):
-    code = ADAPTER.loading_code(replace(manifest(job), base="nano"), "out")
-    assert f'from_pretrained("{NANO_FOLDER}", dtype="auto"' in code
+def test_the_bundled_base_is_found_by_the_package_and_no_path_of_this_machine_is_written(job):
+    of_nano = replace(manifest(job), base="nano")
+    code = ADAPTER.loading_code(of_nano, "out")
+    compile(code, "README.md", "exec")
+    assert 'from_pretrained(NANO_FOLDER, dtype="auto"' in code
+    ADAPTER.write(job)
+    (command,) = ADAPTER.serving_commands(of_nano, Path("out"), job.folder)
+    assert str(NANO_FOLDER) not in code + command.command
+    shell = re.search(r'"\$\((.*?)\)" --', command.command)
+    assert shell
+    found = subprocess.run(["sh", "-c", shell[1]], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == str(NANO_FOLDER)
