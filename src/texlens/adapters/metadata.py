@@ -44,7 +44,7 @@ class AdapterMetadata:
         if version := EARLIER_NANOS.get(self.base_fingerprint):
             raise ModelError(
                 f"{folder}: trained on the nano model of texlens {version}; this version has another one. Train again "
-                f"with the run's config.yaml, or take the folder src/texlens/models/nano from the tag v{version}.0 and "
+                f"with the run's config.yaml, or take the folder src/texlens/models/nano of version {version} and "
                 "set model.path to it"
             )
         raise ModelError(
