@@ -54,6 +54,7 @@ test-all: test test-versions
 	FIT_NANO=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_qwen3_5_nano.py
 	KILL_SEEDS=12 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 6000 tests/integration/test_kills.py tests/unit/cli/using/test_reading_processes.py
 	BOARD_LEARN=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_board_rows.py
+	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_docs_commands.py
 	HOSTILE_CASES=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_hostile_input.py
 	OBJECTIVES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_objectives.py
 	DIVIDED=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_divided.py
