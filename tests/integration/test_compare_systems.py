@@ -26,11 +26,11 @@ def write_predictions(path: Path, wrong: str = "") -> Path:
 def test_any_systems_are_compared_on_the_same_rows_in_one_report(run, texlens):
     shutil.copytree(run, "runs/second")
     perfect = write_predictions(Path("perfect.jsonl"))
-    outcome = texlens("compare", run, "runs/second", run / "checkpoints/checkpoint-2", "nano", perfect, "--json")
+    outcome = texlens("compare", run, "runs/second", run / "checkpoints/checkpoint-4", "nano", perfect, "--json")
 
     assert outcome.code == 0, outcome.err
     value = outcome.json
-    assert list(value["systems"]) == ["base", "adapter", "second", "checkpoint-2", "nano", "perfect"]
+    assert list(value["systems"]) == ["base", "adapter", "second", "checkpoint-4", "nano", "perfect"]
     exact = {name: system["scores"]["exact_match"]["value"] for name, system in value["systems"].items()}
     assert exact["perfect"] == 0.75
     assert exact["second"] == exact["adapter"] == 0.5
@@ -38,9 +38,9 @@ def test_any_systems_are_compared_on_the_same_rows_in_one_report(run, texlens):
     pairs = value["paired"].values()
     assert all(pair["p_adjusted"] >= pair["p_value"] for pair in pairs)
     assert set(value["against_adapter"]) == {
-        f"{name}_vs_adapter" for name in ("second", "checkpoint-2", "nano", "perfect")
+        f"{name}_vs_adapter" for name in ("second", "checkpoint-4", "nano", "perfect")
     }
-    assert set(value["train_overlap_of_others"]) == {"second", "checkpoint-2"}
+    assert set(value["train_overlap_of_others"]) == {"second", "checkpoint-4"}
     report = (run / f"report.{value['label']}.html").read_text()
     assert all(name in report for name in value["systems"])
 
@@ -78,8 +78,8 @@ def test_all_scores_of_several_systems_are_printed_where_asked_for(run, texlens)
 
 def test_results_of_a_checkpoint_have_their_own_name(run, texlens):
     best = texlens("compare", run, "--json").json
-    other = texlens("compare", run, "--checkpoint", "2", "--json").json
-    assert (best["label"], other["label"]) == ("test", "test-checkpoint-2")
+    other = texlens("compare", run, "--checkpoint", "4", "--json").json
+    assert (best["label"], other["label"]) == ("test", "test-checkpoint-4")
     evaluated = texlens("evaluate", run / "checkpoints/checkpoint-4", "--json").json
     assert evaluated["label"] == "test-checkpoint-4"
     assert texlens("evaluate", run, "--checkpoint", "latest", "--json").json["label"] == "test-checkpoint-4"

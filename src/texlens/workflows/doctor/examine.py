@@ -9,7 +9,7 @@ from texlens.latex.layout.fonts import cjk_font
 from texlens.workflows.doctor import checks, machine
 from texlens.workflows.doctor.checks import Check, GpuState
 
-NANO_SHA256 = "985ba18b1748ffbd3661496d30767b6f57c12e28562b618af6987f0f66479fb2"
+NANO_SHA256 = "64704c1818a4bc3234b7cee11bb877f3c6f731755013625b26af6ae2ed05f72d"
 """Of the shipped model's weights."""
 BINARY_PAIR = "import numpy, pyarrow, pyarrow.parquet; pyarrow.array(numpy.arange(3)).to_numpy()"
 

@@ -1,6 +1,7 @@
 import json
 import re
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,5 +54,6 @@ def test_the_bundled_base_is_found_by_the_package_and_no_path_of_this_machine_is
     assert str(NANO_FOLDER) not in code + command.command
     shell = re.search(r'"\$\((.*?)\)" --', command.command)
     assert shell
-    found = subprocess.run(["sh", "-c", shell[1]], capture_output=True, text=True, check=True).stdout
-    assert found.strip() == str(NANO_FOLDER)
+    python = shell[1].replace("python", sys.executable, 1)
+    printed = subprocess.run(["sh", "-c", python], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == str(NANO_FOLDER)

@@ -1,13 +1,16 @@
 """Whether pyarrow survives a parquet file: some damaged ones end the process (std::terminate) instead of raising.
 
-A file is read once in a forked child, and remembered by path, size and modification time in the cache folder. Systems
-without `fork` don't look.
+A file is read once in a forked child, and remembered by path, size and modification time in the cache folder. The
+child of a process with many threads can end for reasons of its own, so an interpreter of its own has the last word.
+Systems without `fork` don't look.
 """
 
 import contextlib
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -21,6 +24,12 @@ LIMIT_S = 120.0
 """A child that takes longer is ended, and the file is read as if it were sound."""
 POLL_S = 0.002
 BATCH_ROWS = 1_000
+READ_THROUGH = f"""
+import sys
+from pathlib import Path
+from {__name__} import read_through
+read_through(Path(sys.argv[1]))
+"""
 
 
 def check_survives(file: Path) -> None:
@@ -32,7 +41,7 @@ def check_survives(file: Path) -> None:
     if not hasattr(os, "fork") or (mark is not None and mark.exists()):
         return
     number = signal_of(lambda: read_through(file))
-    if number is not None:
+    if number is not None and (number := signal_of_interpreter(file)) is not None:
         name = signal.Signals(number).name
         raise DataError(f"{file}: damaged (pyarrow ends with {name} on it); download it again")
     if mark is not None:
@@ -73,6 +82,16 @@ def signal_of(read: Callable[[], None]) -> int | None:
             os.waitpid(child, 0)
             return None
         time.sleep(POLL_S)
+
+
+def signal_of_interpreter(file: Path) -> int | None:
+    """The signal that ends a new Python process which reads the file, or None."""
+    command = [sys.executable, "-c", READ_THROUGH, str(file)]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return -done.returncode if done.returncode < 0 else None
 
 
 def _mark(file: Path) -> Path | None:

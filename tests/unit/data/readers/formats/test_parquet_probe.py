@@ -22,8 +22,16 @@ def cache(tmp_path, monkeypatch):
 def test_file_that_ends_the_process_is_one_line(tmp_path, monkeypatch):
     file = write_parquet(tmp_path / "train.parquet", ["x"])
     monkeypatch.setattr(parquet_probe, "read_through", lambda file: os.abort())
+    monkeypatch.setattr(parquet_probe, "READ_THROUGH", "import os; os.abort()")
     with pytest.raises(DataError, match=r"train.parquet: damaged \(pyarrow ends with SIGABRT on it\); download"):
         load_split(file)
+
+
+def test_a_child_that_ends_for_reasons_of_its_own_does_not_make_a_file_damaged(tmp_path, monkeypatch):
+    file = write_parquet(tmp_path / "train.parquet", ["x"])
+    monkeypatch.setattr(parquet_probe, "read_through", lambda file: os.abort())
+    check_survives(file)
+    assert parquet_probe.signal_of_interpreter(file) is None
 
 
 def test_sound_file_is_looked_at_once_until_it_changes(tmp_path, monkeypatch):
