@@ -32,6 +32,7 @@ NEEDS = {
     "many samples of a row; tests/unit/workflows/preferences runs it": ("data best-of-n", "data preferences"),
     "more validation rows; tests/integration/test_serving.py runs it": ("texlens calibrate",),
     "bitsandbytes; tests/unit/exporting runs it": ("nano-nf4",),
+    "a second sweep; tests/unit/workflows/sweep runs it": ("--by exact_match",),
     "an export and predictions of these rows; tests/integration/test_compare_systems.py runs it": (
         "exported/nano nano",
     ),

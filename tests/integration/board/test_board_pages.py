@@ -2,6 +2,7 @@
 on a desktop and a phone, with hostile names and labels. `test_board_training.py` starts real trainings."""
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -19,6 +20,10 @@ from texlens.board.workspace import open_workspace
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 RUNS = Path(__file__).parents[2] / "fixtures" / "run_0_1" / "runs"
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("BOARD"), reason="half a minute of Chromium; make test-all sets BOARD=1"
+)
 
 
 class FakePlanner:
