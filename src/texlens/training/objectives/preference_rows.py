@@ -4,21 +4,20 @@ image, text (the good answer), rejected (the bad one)           dpo, orpo, kto
 image, text, desirable (whether the text is a good answer)      kto
 """
 
-from torch.utils.data import Dataset
-
 from texlens.core.errors import DataError
 from texlens.data.load import Rows
 from texlens.data.sample import RejectedRow, Sample
 from texlens.inputs.chat_template import answer_ids
 from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.example import error_context
-from texlens.training.objectives.answer_packs import AnswerGroup, without_answer
+from texlens.training.objectives.answer_packs import AnswerGroup
+from texlens.training.objectives.example_rows import ExampleRows
 
 REJECTED, DESIRABLE = "rejected", "desirable"
 LOOKED_AT = 100
 
 
-class PreferenceRows(Dataset):
+class PreferenceRows(ExampleRows):
     """One `AnswerGroup` a row: the chosen answer, then the rejected one; or a `RejectedRow`.
 
     Args:
@@ -26,22 +25,17 @@ class PreferenceRows(Dataset):
     """
 
     def __init__(self, examples: ExampleDataset, *, unpaired: bool = False):
-        self.examples, self._unpaired = examples, unpaired
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.examples.set_epoch(epoch)
+        super().__init__(examples)
+        self._unpaired = unpaired
 
     def __getitem__(self, index: int) -> AnswerGroup | RejectedRow:
         """
         Raises:
             DataError: the row fails and the data set is strict.
         """
-        sample, example = self.examples.rows[index], self.examples[index]
-        if isinstance(example, RejectedRow):
-            return example
+        sample, prompt = self.examples.rows[index], self.prompt(index)
+        if isinstance(prompt, RejectedRow):
+            return prompt
         try:
             with error_context(sample):
                 answers, desirable = self._answers(sample)
@@ -49,7 +43,6 @@ class PreferenceRows(Dataset):
             if self.examples.strict:
                 raise
             return RejectedRow.from_error(sample, error, "no preference")
-        prompt = without_answer(example, len(answer_ids(self.examples.tokenizer, sample.text)))
         return AnswerGroup(prompt, answers, {DESIRABLE: desirable} if self._unpaired else {})
 
     def _answers(self, sample: Sample) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...]]:

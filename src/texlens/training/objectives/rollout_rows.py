@@ -2,13 +2,9 @@
 
 from dataclasses import dataclass
 
-from torch.utils.data import Dataset
-
 from texlens.data.sample import RejectedRow
-from texlens.inputs.chat_template import answer_ids
-from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.example import Example
-from texlens.training.objectives.answer_packs import without_answer
+from texlens.training.objectives.example_rows import ExampleRows
 
 
 @dataclass(frozen=True)
@@ -19,25 +15,13 @@ class RolloutPrompt:
     row: int
 
 
-class RolloutRows(Dataset):
+class RolloutRows(ExampleRows):
     """One `RolloutPrompt` a row, or a `RejectedRow`."""
-
-    def __init__(self, examples: ExampleDataset):
-        self.examples = examples
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.examples.set_epoch(epoch)
 
     def __getitem__(self, index: int) -> RolloutPrompt | RejectedRow:
         """
         Raises:
             DataError: the row fails and the data set is strict.
         """
-        example = self.examples[index]
-        if isinstance(example, RejectedRow):
-            return example
-        text = self.examples.rows[index].text
-        return RolloutPrompt(without_answer(example, len(answer_ids(self.examples.tokenizer, text))), index)
+        prompt = self.prompt(index)
+        return prompt if isinstance(prompt, RejectedRow) else RolloutPrompt(prompt, index)
