@@ -3,13 +3,12 @@
 import importlib
 import re
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from texlens.core.errors import ConfigError
-from texlens.rewards.registry import Reward, WeightedReward, from_function
+from texlens.rewards.registry import Reward, from_function
 
 FORM = re.compile(r"^(?P<module>[A-Za-z_][\w.]*):(?P<function>[A-Za-z_]\w*)(?:=(?P<weight>[-+.\deE]+))?$")
 
@@ -58,12 +57,3 @@ class OwnReward:
         if not callable(function):
             raise ConfigError(f"--reward {self.name}: {module_name} has no function {function_name}")
         return from_function(self.name, function)
-
-
-def own_rewards(texts: Sequence[str]) -> tuple[WeightedReward, ...]:
-    """
-    Raises:
-        ConfigError: one of them is written wrongly or can't be loaded.
-    """
-    parsed = [OwnReward.parse(text) for text in texts]
-    return tuple(WeightedReward(reward.load(), reward.weight) for reward in parsed)

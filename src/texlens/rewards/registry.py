@@ -5,7 +5,7 @@ a function `(text, reference) -> float`; `own.py` loads those that a command lin
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
@@ -77,19 +77,13 @@ RewardFunction = Callable[[str, str], float]
 """Of a package or a user: text and reference to a number."""
 
 
-@dataclass(frozen=True)
-class WeightedReward:
-    reward: Reward
-    weight: float
-
-
-def chosen_rewards(weights: Mapping[str, float], key: str) -> tuple[WeightedReward, ...]:
+def chosen_rewards(names: Iterable[str], key: str) -> tuple[Reward, ...]:
     """The rewards named, our own or registered ones.
 
     Raises:
         ConfigError: no reward of that name; `key` is the setting that named it.
     """
-    return tuple(WeightedReward(_named(name, key), weight) for name, weight in weights.items())
+    return tuple(_named(name, key) for name in names)
 
 
 def reward_names() -> list[str]:
@@ -124,7 +118,7 @@ def check_names(names: Sequence[str], key: str) -> None:
     Raises:
         ConfigError: no reward of that name.
     """
-    chosen_rewards(dict.fromkeys(names, 1.0), key)
+    chosen_rewards(names, key)
 
 
 def reward_values(prediction: Prediction, rewards: Sequence[Reward]) -> dict[str, float]:

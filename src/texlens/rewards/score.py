@@ -33,16 +33,19 @@ class RewardSpec:
     @property
     def all_weights(self) -> dict[str, float]:
         """Weights by name, 0 for what is watched."""
-        named = dict.fromkeys(self.watched, 0.0) | dict(self.weights)
-        return named | {reward.name: reward.weight for reward in self.own_rewards}
+        return self._named | {reward.name: reward.weight for reward in self.own_rewards}
 
     def load(self) -> tuple[Reward, ...]:
         """
         Raises:
             ConfigError: an unknown name, or code that can't be loaded.
         """
-        named = chosen_rewards(dict.fromkeys(self.watched, 0.0) | dict(self.weights), KEY)
-        return (*(entry.reward for entry in named), *(reward.load() for reward in self.own_rewards))
+        return (*chosen_rewards(self._named, KEY), *(reward.load() for reward in self.own_rewards))
+
+    @property
+    def _named(self) -> dict[str, float]:
+        """Those that a run file can name."""
+        return dict.fromkeys(self.watched, 0.0) | dict(self.weights)
 
 
 @dataclass(frozen=True)

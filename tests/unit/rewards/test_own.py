@@ -4,16 +4,16 @@ import pytest
 
 from texlens.core.errors import ConfigError
 from texlens.metrics.prediction import Prediction
-from texlens.rewards.own import OwnReward, own_rewards
+from texlens.rewards.own import OwnReward
 from texlens.rewards.registry import reward_values
 
 
 def test_a_function_of_a_module_in_this_folder_is_loaded(tmp_path, monkeypatch):
     (tmp_path / "own_reward_a.py").write_text("def starts(text, reference):\n    return text[0] == reference[0]\n")
     monkeypatch.chdir(tmp_path)
-    (loaded,) = own_rewards(["own_reward_a:starts=0.5"])
-    assert loaded.weight == 0.5
-    assert reward_values(Prediction("1", "ab", "ac"), [loaded.reward]) == {"own_reward_a:starts": 1.0}
+    own = OwnReward.parse("own_reward_a:starts=0.5")
+    assert own.weight == 0.5
+    assert reward_values(Prediction("1", "ab", "ac"), [own.load()]) == {"own_reward_a:starts": 1.0}
 
 
 @pytest.mark.parametrize("text", ["score", "a:b:c", "a:b=x", "a b:c", ":f", "a:=1"])

@@ -77,9 +77,8 @@ def test_a_run_file_can_not_name_code():
 def test_a_registered_entry_point_is_a_reward(monkeypatch):
     entry = EntryPoint("same_length", f"{__name__}:same_length", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: [entry])
-    (chosen,) = chosen_rewards({"same_length": 2.0}, "key")
-    assert reward_values(Prediction("1", "ab", "cd"), [chosen.reward]) == {"same_length": 1.0}
-    assert chosen.weight == 2.0
+    (chosen,) = chosen_rewards(["same_length"], "key")
+    assert reward_values(Prediction("1", "ab", "cd"), [chosen]) == {"same_length": 1.0}
     assert "same_length" in reward_names()
 
 
