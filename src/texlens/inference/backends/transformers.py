@@ -120,10 +120,7 @@ class TransformersBackend:
         return next_token_logits(self.model, self.processor, samples, style)
 
     def prediction(self, sample: Sample, state: GenerationState) -> Prediction:
-        tokens = state.tokens[:-1] if state.stop == "end" else state.tokens
-        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        assert isinstance(text, str)
-        return finished_prediction(sample, state, text)
+        return decoded_prediction(self.processor, sample, state)
 
     def _prompt_batches(
         self, samples: Sequence[Sample], style: PromptStyle, batch_size: int, raw_patches: bool
@@ -194,6 +191,14 @@ def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[
         text = "".join(state.token_texts[index] for index in state.unreported_tokens())
         if text:
             on_token(sample.id, text)
+
+
+def decoded_prediction(processor: Processor, sample: Sample, state: GenerationState) -> Prediction:
+    """The prediction of a sample that was read, without the token that ended it."""
+    tokens = state.tokens[:-1] if state.stop == "end" else state.tokens
+    text = processor.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert isinstance(text, str)
+    return finished_prediction(sample, state, text)
 
 
 def row_seed(seed: int, sample_id: str) -> int:

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from texlens.data.load import Rows
 from texlens.data.sample import Sample
-from texlens.inference.backend import finished_prediction
-from texlens.inference.backends.transformers import row_seed
+from texlens.inference.backends.transformers import decoded_prediction, row_seed
 from texlens.inference.bulk.answer_sampler import AnswerSampler, DrawnAnswer
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.metrics.prediction import Prediction
@@ -62,7 +61,7 @@ class RolloutMaker:
         scored: dict[tuple[int, int], tuple[Prediction, Future[list[ScoredAnswer]]]] = {}
 
         def submit(answer: DrawnAnswer) -> None:
-            prediction = self._prediction(samples[answer.prompt], answer.state)
+            prediction = decoded_prediction(self.processor, samples[answer.prompt], answer.state)
             scored[answer.prompt, answer.number] = prediction, self.scorer.submit([prediction])
 
         seeds = [self._seeds(sample.id, step) for sample in samples]
@@ -75,14 +74,9 @@ class RolloutMaker:
         return rollouts
 
     def close(self) -> None:
+        """Gives back the engine's cache, and ends the processes that compute rewards."""
         self.sampler.close()
         self.scorer.close()
 
     def _seeds(self, row: str, step: int) -> list[int]:
         return [row_seed(self.seed, f"{row} step {step} answer {number}") for number in range(self.answers)]
-
-    def _prediction(self, sample: Sample, state: GenerationState) -> Prediction:
-        tokens = state.tokens[:-1] if state.stop == "end" else state.tokens
-        text = self.processor.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        assert isinstance(text, str)
-        return finished_prediction(sample, state, text)

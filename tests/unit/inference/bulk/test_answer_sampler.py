@@ -3,7 +3,8 @@
 import pytest
 
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.packed.packs import examples
+from tests.unit.models.packed.packs import adapted, examples
+from tests.unit.training.objectives.objective_fixtures import perturb
 from texlens.inference.bulk.answer_sampler import AnswerSampler
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.plan import plan_for_rows
@@ -45,3 +46,22 @@ def test_engine_and_reference_choose_the_same_likeliest_tokens():
         assert by_engine.tokens == by_reference.tokens
         assert by_engine.log_probabilities == pytest.approx(by_reference.log_probabilities, abs=1e-4)
     engine.close()
+
+
+@pytest.mark.parametrize("use_engine", [False, True])
+def test_answers_follow_the_adapter_as_it_changes(use_engine):
+    model, processor = tiny_model("qwen3_vl")
+    tuned = adapted(model, init_lora_weights=True)
+    kept = AnswerSampler(
+        tuned, processor, Sampling(6, None), use_engine=use_engine, plan=plan_for_rows(8, 256) if use_engine else None
+    )
+    drawn_from, seeds = prompts(processor), [[0], [0]]
+    before = kept.draw(drawn_from, seeds)
+    perturb(tuned)
+    after = kept.draw(drawn_from, seeds)
+    expected = AnswerSampler(tuned, processor, Sampling(6, None), use_engine=False).draw(drawn_from, seeds)
+    for (first,), (second,), (by_reference,) in zip(before, after, expected, strict=True):
+        assert second.tokens == by_reference.tokens
+        assert second.log_probabilities == pytest.approx(by_reference.log_probabilities, abs=1e-4)
+        assert second.log_probabilities[0] != pytest.approx(first.log_probabilities[0], abs=1e-2)
+    kept.close()
