@@ -300,9 +300,10 @@ def count_text_tokens(tokenizer, sample: Sample, prompt: str, system_prompt: str
         style = PromptStyle(prompt, system_prompt).of(each)
         ids = prompt_ids(tokenizer, prompt=style.prompt, system_prompt=style.system_prompt, image_tokens=0)
         rows.append((ids, len(ids) + len(answer_ids(tokenizer, each.text))))
-    shared = min(_shared_length([ids for ids, _ in rows]), min(len(ids) for ids, _ in rows) - 1)
+    shared = min(common_length([ids for ids, _ in rows]), min(len(ids) for ids, _ in rows) - 1)
     return sum(length for _, length in rows) - shared * (len(rows) - 1)
 
 
-def _shared_length(rows: Sequence[list[int]]) -> int:
+def common_length(rows: Sequence[Sequence[int]]) -> int:
+    """Tokens that all rows begin with."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))

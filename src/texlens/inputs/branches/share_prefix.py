@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise, takewhile
+from itertools import pairwise
 
 from texlens.core.errors import DataError
 from texlens.core.labels import IGNORE_INDEX
+from texlens.inputs.chat_template import common_length
 from texlens.inputs.example import Example
 
 
@@ -30,7 +31,9 @@ def share_prefix(examples: Sequence[Example], image_token_id: int) -> Example:
         return first
     if any(example.branch_starts for example in examples):
         raise ValueError("an example that has branches can't become one")
-    length = min(_common_length(examples), *(_first_label(example) - 1 for example in examples))
+    length = min(
+        common_length([example.input_ids for example in examples]), *(_first_label(example) - 1 for example in examples)
+    )
     images = [sum(token == image_token_id for token in example.input_ids) for example in examples]
     if any(example.grids != first.grids for example in others) or len(set(images)) > 1:
         raise DataError("questions about different images; put them into rows of their own")
@@ -58,11 +61,6 @@ def separate(example: Example) -> list[Example]:
         )
         for start, end in pairwise((*example.branch_starts, len(example)))
     ]
-
-
-def _common_length(examples: Sequence[Example]) -> int:
-    columns = zip(*(example.input_ids for example in examples), strict=False)
-    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
 
 
 def _first_label(example: Example) -> int:

@@ -3,6 +3,8 @@
 # T = tokens, H = query heads, G = key/value heads, D = width of a head
 """
 
+from itertools import pairwise
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -38,9 +40,8 @@ def attend_branches_reference(
 ) -> Float[Tensor, "T H D"]:
     """Causal attention of each segment together with its prefix, as if the two were alone."""
     outputs = []
-    bounds = (*prefixes.cu_seqlens[:-1], *prefixes.cu_seqlens[1:])
-    starts, ends = bounds[: len(bounds) // 2], bounds[len(bounds) // 2 :]
-    for start, end, before, until in zip(starts, ends, prefixes.starts, prefixes.ends, strict=True):
+    bounds = pairwise(prefixes.cu_seqlens.tolist())
+    for (start, end), before, until in zip(bounds, prefixes.starts, prefixes.ends, strict=True):
         q, k, v = (torch.cat([part[before:until], part[start:end]]) for part in (query, key, value))
         outputs.append(attend_reference(q, k, v, torch.tensor([0, len(q)]), causal=True)[until - before :])
     return torch.cat(outputs)
