@@ -5,12 +5,12 @@ from pathlib import Path
 from texlens.adapters.plan import AdapterPlan
 from texlens.config.run import RunConfig
 from texlens.models.checkpoint import read_config
-from texlens.models.meta_model import build_config, meta_model
+from texlens.models.meta_model import build_config
 from texlens.models.packed.memory import WORKSPACE
 from texlens.models.sharding.division import WHOLE, Division
-from texlens.planner.gpus import Gpu, local_gpu
-from texlens.planner.pack_budget import GIB, USABLE, pack_options
-from texlens.planner.several_gpus.division import WeightBytes, check_parallel, divisions, fastest_division
+from texlens.planner.gpus import local_gpu
+from texlens.planner.several_gpus.division import check_parallel, divisions
+from texlens.planner.several_gpus.sharing import share_weights
 from texlens.training.distributed.context import DistributedContext
 
 
@@ -27,11 +27,7 @@ def choose_division(config: RunConfig, folder: Path, plan: AdapterPlan, context:
     check_parallel(config, model_config)
     if not context.is_distributed:
         return WHOLE
-    candidates = list(divisions(config, model_config, context.world_size))
-    gpu = local_gpu()
-    chosen = context.broadcast(
-        lambda: candidates[0] if gpu is None else _fastest(config, model_config, plan, candidates, gpu)
-    )
+    chosen = context.broadcast(lambda: _chosen(config, model_config, plan, context.world_size))
     return Division(chosen.weights, chosen.experts, context.rank, context.world_size)
 
 
@@ -43,14 +39,11 @@ def division_note(config: RunConfig, context: DistributedContext) -> list[str]:
     return ["train.parallel: one process has all weights; divide them with --processes or torchrun"]
 
 
-def _fastest(
-    config: RunConfig, model_config: dict, plan: AdapterPlan, candidates: list[Division], gpu: Gpu
-) -> Division:
+def _chosen(config: RunConfig, model_config: dict, plan: AdapterPlan, processes: int) -> Division:
+    gpu = local_gpu()
+    if gpu is None:
+        return next(divisions(config, model_config, processes))
     moments = 2 if config.train.optimizer.name == "adamw-8bit" else 8
     beside = plan.trainable * (4 + 4 + moments) + WORKSPACE
-    compute = config.train.compute
-    memory = gpu.memory_gib * USABLE if compute.memory_gib == "auto" else float(compute.memory_gib)
-    weights = WeightBytes.of(meta_model(model_config).bfloat16())
     text_config = build_config(model_config).text_config
-    options = pack_options(compute, on_gpu=True)
-    return fastest_division(iter(candidates), weights, text_config, beside, memory * GIB, options, gpu).division
+    return share_weights(config, model_config, text_config, beside, plan.trainable, gpu, processes).division
