@@ -85,6 +85,21 @@ def test_a_resumed_run_ends_with_the_weights_and_measurements_of_one_without_a_s
     assert len(losses(folder)) == 2
 
 
+def test_a_resumed_run_that_goes_on_from_weights_trained_in_full_compares_with_them(tiny_checkpoints, rows, tmp_path):
+    full = {"kind": "full", "targets": ["text-mlp"]}
+    before = run(config_of(tiny_checkpoints["qwen3_vl"], tmp_path / "before", rows, "sft", full), tmp_path / "before")
+    config = config_of(
+        tiny_checkpoints["qwen3_vl"], tmp_path, rows, OBJECTIVES["dpo"], {**full, "from": str(before.path)}
+    )
+    folder = run(config, tmp_path)
+    history = folder.history()
+    assert history[0]["objective_margin"] == pytest.approx(0, abs=1e-5)
+    shutil.rmtree(list_checkpoints(folder.checkpoints)[-1])
+    folder.update(state="training")
+    run_training(config, folder, resume=True)
+    assert [_untimed(row) for row in folder.history()] == [_untimed(row) for row in history]
+
+
 def _untimed(row):
     return {name: value for name, value in row.items() if not name.endswith(("_s", "_gib"))}
 

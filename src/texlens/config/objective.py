@@ -127,6 +127,8 @@ Objective = Annotated[
     SftObjective | DpoObjective | KtoObjective | OrpoObjective | GrpoObjective, Field(discriminator="kind")
 ]
 PREFERENCES = (DpoObjective, KtoObjective, OrpoObjective)
+NEEDS_START = (DpoObjective, KtoObjective, GrpoObjective)
+"""Those that compare with the model as it was before training."""
 
 
 def objective_named(value: Any) -> Any:

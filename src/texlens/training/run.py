@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from transformers.utils import logging as transformers_logging
 from texlens.adapters.build import build_adapter, build_metadata
 from texlens.adapters.lora import adapter_digest, restore, save_adapter
 from texlens.config.load import dump_config
+from texlens.config.objective import NEEDS_START
+from texlens.config.run import RunConfig
 from texlens.core.environment import describe_environment
 from texlens.core.errors import Interrupted
 from texlens.core.files import whole_folder, write_json, write_text
@@ -35,14 +37,15 @@ from texlens.training.initial_weights.initialize import initialize_adapter
 from texlens.training.logging.gpu_memory import GpuMemory
 from texlens.training.logging.loss_plot import plot_loss
 from texlens.training.logging.throughput import ThroughputMeter
+from texlens.training.objectives.backend import ObjectiveBackend
 from texlens.training.objectives.build import with_objective
 from texlens.training.resume import OWN_REWARDS, Start, find_start, segments_with
 from texlens.training.stop import StopRequest
 from texlens.training.trainer import TexlensTrainer
 from texlens.training.workers import WorkerPlan, plan_workers
 
-START, NEEDS_START = "start", ("dpo", "kto", "grpo")
-"""Folder of the adapter that a run began with, where its objective compares with it."""
+START = "start"
+"""Folder of the weights that a run began with, where its objective compares with them."""
 
 
 def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = False) -> dict[str, Any]:
@@ -84,7 +87,8 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
     )
     memory = GpuMemory.before_training()
     start_time = time.monotonic()
-    loss = _run_trainer(run, trainer, start, stop)
+    with closing(backend) if isinstance(backend, ObjectiveBackend) else nullcontext():
+        loss = _run_trainer(run, trainer, start, stop)
     run.folder.check_exists()
     if stop.signal_number is not None:
         _report_stop(run, trainer, stop.signal_number)
@@ -100,10 +104,9 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
 
 
 def _with_objective(run: TrainContext, backend: StepBackend, adapted: Any, *, resumes: bool) -> StepBackend:
-    """The objective compares with the model at the start, whose adapter is kept in the run folder."""
+    """The objective compares with the model at the start, which is kept in the run folder."""
     config, folder = run.config, run.folder
-    objective = config.train.objective
-    if config.adapter.kind != "full" and objective.kind in NEEDS_START:
+    if _keeps_start(config):
         if resumes:
             restore(adapted, folder.path / START)
         elif run.distributed.is_main:
@@ -112,6 +115,12 @@ def _with_objective(run: TrainContext, backend: StepBackend, adapted: Any, *, re
                 save_adapter(adapted, to, metadata)
     rows, processor = run.prepared.splits.train, run.prepared.base.processor
     return with_objective(backend, config, adapted, processor, rows, folder, run.distributed, run.own_rewards)
+
+
+def _keeps_start(config: RunConfig) -> bool:
+    """Full training that begins with the base needs no copy: a resumed run has the base before its checkpoint."""
+    begins_with_base = config.adapter.kind == "full" and config.adapter.from_ is None
+    return isinstance(config.train.objective, NEEDS_START) and not begins_with_base
 
 
 def _run_trainer(run: TrainContext, trainer: TexlensTrainer, start: Start, stop: StopRequest) -> float:
@@ -143,6 +152,7 @@ def _needed_bytes(run: TrainContext) -> int:
         keep=settings.checkpoints.keep,
         checkpoint_parameters=count_parameters(meta_model(model)) if is_full else 0,
         optimizer_bytes=2 if settings.optimizer.name == "adamw-8bit" else 8,
+        keeps_start=_keeps_start(run.config),
     )
 
 
@@ -221,8 +231,11 @@ def _report_backend(run: TrainContext, backend: StepBackend, workers: WorkerPlan
 
 
 def _questions_note(run: TrainContext, backend: StepBackend) -> list[str]:
-    """That images with several questions are computed once a question, where the backend can't share them."""
+    """What becomes of further questions about an image, where they don't share it in the pack."""
     questions = run.prepared.splits.checks["train"].more_questions
+    if questions and isinstance(backend, ObjectiveBackend):
+        kind = run.config.train.objective.kind
+        return [f"{questions:,} further questions are left out: objective {kind} takes a row's own question"]
     if not questions or backend.name == "packed":
         return []
     return [f"{questions:,} further questions are rows of their own: the {backend.name} backend shares no image"]

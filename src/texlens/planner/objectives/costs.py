@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from texlens.config.objective import DpoObjective, GrpoObjective, KtoObjective, OrpoObjective
+from texlens.config.objective import NEEDS_START, PREFERENCES, GrpoObjective
 from texlens.config.run import RunConfig
 from texlens.planner.objectives.rollouts import rollout_bytes
 from texlens.planner.rows import RowSize
@@ -22,7 +22,7 @@ def reserved_bytes(config: RunConfig, model_config: Any, trained_bytes: int, *, 
     """
     objective, train = config.train.objective, config.train
     parts: dict[str, int] = {}
-    if isinstance(objective, DpoObjective | KtoObjective | GrpoObjective):
+    if isinstance(objective, NEEDS_START):
         parts[START] = 2 * trained_bytes
     if isinstance(objective, GrpoObjective) and on_gpu:
         parts[ROLLOUTS] = rollout_bytes(objective, train.batch_size * train.gradient_accumulation, model_config)
@@ -39,7 +39,7 @@ def answer_sizes(config: RunConfig, sizes: Sequence[RowSize]) -> list[RowSize]:
     answers = 1
     if isinstance(objective, GrpoObjective):
         answers = objective.answers
-    elif isinstance(objective, DpoObjective | KtoObjective | OrpoObjective):
+    elif isinstance(objective, PREFERENCES):
         answers = 2
     return [replace(size, text=size.text + (answers - 1) * size.answer, answer=answers * size.answer) for size in sizes]
 
@@ -49,6 +49,6 @@ def objective_notes(config: RunConfig) -> list[str]:
     objective = config.train.objective
     if isinstance(objective, GrpoObjective):
         return [f"rows/s counts training alone: drawing {objective.answers} answers to each row comes before it"]
-    if isinstance(objective, DpoObjective | KtoObjective):
+    if isinstance(objective, NEEDS_START):
         return ["rows/s counts training alone: a forward pass of the model at the start comes before it"]
     return []

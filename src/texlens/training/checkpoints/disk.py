@@ -13,17 +13,25 @@ REPORT_BYTES = 16 * 2**20
 MIB = 2**20
 
 
-def needed_bytes(plan: AdapterPlan, *, keep: int, checkpoint_parameters: int = 0, optimizer_bytes: int = 8) -> int:
+def needed_bytes(
+    plan: AdapterPlan,
+    *,
+    keep: int,
+    checkpoint_parameters: int = 0,
+    optimizer_bytes: int = 8,
+    keeps_start: bool = False,
+) -> int:
     """Bytes that a run writes at most.
 
     Args:
         keep: checkpoints that stay; one more is written before the oldest is removed, and the best always stays.
         checkpoint_parameters: of the model, where a complete checkpoint is saved instead of an adapter.
         optimizer_bytes: of the optimizer's state for each trained parameter.
+        keeps_start: the weights that training began with are saved too.
     """
     weights = 4 * max(plan.trainable, checkpoint_parameters) + STATE_BYTES
     checkpoint = weights + optimizer_bytes * plan.trainable
-    return 2 * weights + (keep + 2) * checkpoint + REPORT_BYTES
+    return (2 + keeps_start) * weights + (keep + 2) * checkpoint + REPORT_BYTES
 
 
 def check_free_space(folder: Path, needed: int) -> None:

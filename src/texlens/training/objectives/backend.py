@@ -89,6 +89,10 @@ class ObjectiveBackend:
     def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
         return self.objective.measurements(validation=validation)
 
+    def close(self) -> None:
+        """Gives back what the objective keeps between steps."""
+        self.objective.close()
+
 
 class StepShare(Dataset):
     """A process's items of each step: of N processes each takes every Nth."""

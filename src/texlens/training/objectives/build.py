@@ -7,7 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from texlens.config.objective import DpoObjective, GrpoObjective, KtoObjective, OrpoObjective
+from texlens.config.objective import (
+    NEEDS_START,
+    PREFERENCES,
+    DpoObjective,
+    GrpoObjective,
+    KtoObjective,
+    OrpoObjective,
+)
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import RunFolder
@@ -59,7 +66,7 @@ def check_objective_rows(config: RunConfig, train: Rows, validation: Rows | None
         DataError: rows without the columns that the objective needs.
     """
     objective = config.train.objective
-    if isinstance(objective, DpoObjective | KtoObjective | OrpoObjective):
+    if isinstance(objective, PREFERENCES):
         for rows in (train, validation):
             if rows is not None:
                 check_preferences(rows, unpaired=objective.kind == "kto")
@@ -96,7 +103,7 @@ def with_objective(
         path = folder.path / ROLLOUTS if context.is_main else None
         return ObjectiveBackend(backend, _policy(backend, config, objective, model, processor, rows, path, own_rewards))
     loss = _preference_loss(objective)
-    start = StartPolicy(model) if loss.uses_start else None
+    start = StartPolicy(model) if isinstance(objective, NEEDS_START) else None
     return ObjectiveBackend(backend, PreferenceObjective(backend, loss, start))
 
 
@@ -127,18 +134,18 @@ def _policy(
     spec = RewardSpec(objective.rewards, tuple(own_rewards), objective.watch)
     scorer = RewardScorer(spec, 0 if processes == "auto" else processes)
     sampler = AnswerSampler(model, processor, sampling, plan=plan)
-    maker = RolloutMaker(sampler, scorer, processor, rows, objective.answers, train.seed)
+    maker = RolloutMaker(sampler, scorer, processor, rows, answers=objective.answers, seed=train.seed)
     options = PolicyOptions(
-        objective.temperature,
-        objective.advantage,
-        objective.ratio,
-        objective.clip,
-        objective.normalization,
-        objective.kl,
-        objective.updates,
-        objective.skip_flat,
-        objective.max_new_tokens,
-        train.optimizer.max_grad_norm,
+        temperature=objective.temperature,
+        advantage=objective.advantage,
+        ratio=objective.ratio,
+        clip=objective.clip,
+        normalize=objective.normalization,
+        kl=objective.kl,
+        updates=objective.updates,
+        skip_flat=objective.skip_flat,
+        limit=objective.max_new_tokens,
+        max_grad_norm=train.optimizer.max_grad_norm,
     )
     log = RolloutLog(path, train.logging.every_steps, train.logging.pictures)
     return PolicyObjective(backend, options, maker, StartPolicy(model), log)

@@ -23,13 +23,8 @@ class Measurements:
         if values.numel():
             self.add(name, values.detach().float().mean(), float(values.numel()))
 
-    def count(self, name: str, value: float) -> None:
-        """A number that is summed, not averaged."""
-        self._sums[name] = self._sums.get(name, 0.0) + value
-        self._weights[name] = 1.0
-
     def take(self) -> dict[str, float]:
-        """Means and sums by name since the last call."""
+        """Means by name since the last call."""
         taken = {
             name: round(float(total) / max(float(self._weights[name]), 1e-12), 6) for name, total in self._sums.items()
         }

@@ -86,7 +86,7 @@ class PolicyObjective:
         read = time.monotonic()
         groups = self._groups(rollouts, step)
         loss = self._updates(model, groups, step)
-        self._measure_time(began, read, len(rollouts))
+        self._measure_time(began, read)
         return loss
 
     def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
@@ -94,6 +94,9 @@ class PolicyObjective:
 
     def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
         return {} if validation else self.taken.take()
+
+    def close(self) -> None:
+        self.maker.close()
 
     # Advantages
 
@@ -208,7 +211,7 @@ class PolicyObjective:
         if is_first and self._heat == 1.0:
             self.taken.add_all("drawn_gap", (scores.log_probabilities.detach() - pack[DRAWN]).abs())
 
-    def _measure_time(self, began: float, read: float, images: int) -> None:
+    def _measure_time(self, began: float, read: float) -> None:
         """Seconds of reading with its rewards, and of all since the step before; per step."""
         now = time.monotonic()
         self.taken.add("reading_s", read - began)

@@ -83,6 +83,9 @@ class PreferenceObjective:
     def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
         return (self.validated if validation else self.taken).take()
 
+    def close(self) -> None:
+        return None
+
     def _losses(self, pack: Pack, scores: LabelScores, compared: PackScores, measurements: Measurements) -> Tensor:
         policy_A = answer_sums(scores.log_probabilities, pack[ANSWER_OF_LABEL], pack[ANSWERS])
         return self.loss(pack, PackScores(policy_A, compared.start, compared.divergence), measurements)
@@ -100,7 +103,7 @@ class PreferenceObjective:
         if self.loss.unpaired:
             with evaluation_mode(model), torch.no_grad():
                 now = self._sums(others)
-            divergence = self._divergence(now, start_of_others, step)
+            divergence = self._divergence(model, now, start_of_others, step)
         return [PackScores(none, start_A, divergence) for start_A in start]
 
     def _sums(self, packs: Sequence[Pack]) -> list[Tensor]:
@@ -110,9 +113,11 @@ class PreferenceObjective:
             for score, pack in zip(scores, packs, strict=True)
         ]
 
-    def _divergence(self, now: Sequence[Tensor], start: Sequence[Tensor], step: Step | None) -> Tensor:
+    def _divergence(
+        self, model: nn.Module, now: Sequence[Tensor], start: Sequence[Tensor], step: Step | None
+    ) -> Tensor:
         """KTO's z: the mean over all processes' answers, at least 0."""
-        sums = torch.zeros(2, device=next(self.start.model.parameters()).device if self.start else None)
+        sums = torch.zeros(2, device=next(model.parameters()).device)
         for now_A, start_A in zip(now, start, strict=True):
             sums += torch.stack([divergence_of(now_A, start_A), sums.new_tensor(float(len(now_A)))])
         if step is not None:

@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -27,12 +27,9 @@ class PackScores:
 
 
 class PreferenceLoss(Protocol):
-    """`uses_start`: needs log-probabilities of the model at the start; `unpaired`: answers are units, not pairs."""
+    """`unpaired`: answers are units, not pairs."""
 
-    @property
-    def uses_start(self) -> bool: ...
-    @property
-    def unpaired(self) -> bool: ...
+    unpaired: ClassVar[bool]
 
     def __call__(self, pack: Pack, scores: PackScores, measurements: Measurements) -> Tensor:
         """The loss of each unit of the pack."""
@@ -44,8 +41,7 @@ class DpoPackLoss:
     beta: float
     label_smoothing: float = 0.0
     sft_weight: float = 0.0
-    uses_start: bool = True
-    unpaired: bool = False
+    unpaired: ClassVar[bool] = False
 
     def __call__(self, pack: Pack, scores: PackScores, measurements: Measurements) -> Tensor:
         assert scores.start is not None
@@ -61,8 +57,7 @@ class DpoPackLoss:
 @dataclass(frozen=True)
 class OrpoPackLoss:
     beta: float
-    uses_start: bool = False
-    unpaired: bool = False
+    unpaired: ClassVar[bool] = False
 
     def __call__(self, pack: Pack, scores: PackScores, measurements: Measurements) -> Tensor:
         outcome = orpo_loss(scores.policy.view(-1, 2), pack["answer_tokens"].view(-1, 2), beta=self.beta)
@@ -77,8 +72,7 @@ class KtoPackLoss:
     beta: float
     desirable_weight: float = 1.0
     undesirable_weight: float = 1.0
-    uses_start: bool = True
-    unpaired: bool = True
+    unpaired: ClassVar[bool] = True
 
     def __call__(self, pack: Pack, scores: PackScores, measurements: Measurements) -> Tensor:
         assert scores.start is not None

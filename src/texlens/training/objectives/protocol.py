@@ -40,3 +40,7 @@ class Objective(Protocol):
     def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
         """Means of steps since the last call, or of the validation, by their names in metrics.jsonl."""
         ...
+
+    def close(self) -> None:
+        """Gives back what is kept between steps; nothing is trained after it."""
+        ...

@@ -4,6 +4,7 @@ One line a group: step, id, reference, and of each answer its text, stop reason,
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from transformers.trainer_callback import TrainerCallback
@@ -44,11 +45,11 @@ class RolloutLog(TrainerCallback):
 
     def pictures(self) -> list[CaptionedImage]:
         """The images of the groups that were written last, with reference, answers and rewards."""
-        return [
-            CaptionedImage(rollout.sample.image.load(), caption(rollout))
-            for rollout, _ in self._shown
-            if _can_read(rollout)
-        ]
+        pictures = []
+        for rollout, _ in self._shown:
+            with suppress(DataError):  # an image that can't be read any more
+                pictures.append(CaptionedImage(rollout.sample.image.load(), caption(rollout)))
+        return pictures
 
 
 def row_of(step: int, rollout: Rollout, advantages: Sequence[float]) -> dict:
@@ -74,11 +75,3 @@ def caption(rollout: Rollout) -> str:
     }
     lines = [f"{reward:.3f}  {text}" for text, reward in sorted(rewards.items(), key=lambda item: -item[1])]
     return "\n".join([f"reference: {rollout.sample.text}", *lines])
-
-
-def _can_read(rollout: Rollout) -> bool:
-    try:
-        rollout.sample.image.load()
-    except DataError:
-        return False
-    return True

@@ -25,11 +25,6 @@ class StartPolicy:
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._start = [parameter.detach().clone() for parameter in self._parameters]
 
-    @property
-    def bytes(self) -> int:
-        """That the copies take."""
-        return sum(weight.numel() * weight.element_size() for weight in self._start)
-
     @contextmanager
     def active(self) -> Iterator[None]:
         """The start's weights, in evaluation mode and without gradients."""

@@ -5,14 +5,12 @@ import torch
 from texlens.training.objectives.measurements import Measurements, answer_sums
 
 
-def test_means_are_weighted_and_counts_are_summed():
+def test_means_are_weighted():
     measurements = Measurements()
     measurements.add_all("reward", torch.tensor([1.0, 0.0, 0.0]))
     measurements.add_all("reward", torch.tensor([1.0]))
     measurements.add_all("reward", torch.zeros(0))
-    measurements.count("groups", 2)
-    measurements.count("groups", 3)
-    assert measurements.take() == {"objective_reward": 0.5, "objective_groups": 5.0}
+    assert measurements.take() == {"objective_reward": 0.5}
     assert measurements.take() == {}
 
 

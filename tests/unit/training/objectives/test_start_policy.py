@@ -33,5 +33,9 @@ def test_a_new_adapter_s_start_is_the_adapter_switched_off():
 
 def test_weights_trained_in_full_are_kept_too():
     model, _ = tiny_model("qwen3_vl")
+    first = [weight.detach().clone() for weight in model.parameters()]
     start = StartPolicy(model)
-    assert start.bytes == sum(weight.numel() * 4 for weight in model.parameters())
+    perturb(model)
+    with start.active():
+        assert all(torch.equal(weight, at_start) for weight, at_start in zip(model.parameters(), first, strict=True))
+    assert not any(torch.equal(weight, at_start) for weight, at_start in zip(model.parameters(), first, strict=True))
