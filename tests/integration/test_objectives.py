@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from contextlib import nullcontext
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +19,7 @@ from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_text
 from texlens.core.run_folder import RunFolder
 from texlens.training.checkpoints.folder import list_checkpoints
+from texlens.training.objectives.rollouts import RolloutMaker
 
 LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "targets": ["all-linear"]}
 OBJECTIVES = {
@@ -121,6 +124,17 @@ def test_every_kind_of_adapter_starts_from_what_it_is_compared_with(form, kind, 
     else:
         assert first["objective_kl"] == pytest.approx(0, abs=1e-6)
         assert first["objective_drawn_gap"] == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_engine_and_reward_processes_end_with_the_training(fails, tiny_checkpoints, rows, tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(RolloutMaker, "close", lambda self: closed.append(self))
+    if fails:
+        monkeypatch.setattr(RolloutMaker, "__call__", Mock(side_effect=RunError("no answers")))
+    with pytest.raises(RunError, match="no answers") if fails else nullcontext():
+        run(config_of(tiny_checkpoints["qwen3_vl"], tmp_path, rows, OBJECTIVES["grpo"]), tmp_path)
+    assert len(closed) == 1
 
 
 def test_grpo_logs_rewards_watched_scores_and_rollouts(tiny_checkpoints, rows, tmp_path):
