@@ -52,16 +52,16 @@ def test_engine_and_reference_choose_the_same_likeliest_tokens():
 def test_answers_follow_the_adapter_as_it_changes(use_engine):
     model, processor = tiny_model("qwen3_vl")
     tuned = adapted(model, init_lora_weights=True)
-    kept = AnswerSampler(
+    drawing = AnswerSampler(
         tuned, processor, Sampling(6, None), use_engine=use_engine, plan=plan_for_rows(8, 256) if use_engine else None
     )
     drawn_from, seeds = prompts(processor), [[0], [0]]
-    before = kept.draw(drawn_from, seeds)
+    before = drawing.draw(drawn_from, seeds)
     perturb(tuned)
-    after = kept.draw(drawn_from, seeds)
+    after = drawing.draw(drawn_from, seeds)
     expected = AnswerSampler(tuned, processor, Sampling(6, None), use_engine=False).draw(drawn_from, seeds)
     for (first,), (second,), (by_reference,) in zip(before, after, expected, strict=True):
         assert second.tokens == by_reference.tokens
         assert second.log_probabilities == pytest.approx(by_reference.log_probabilities, abs=1e-4)
         assert second.log_probabilities[0] != pytest.approx(first.log_probabilities[0], abs=1e-2)
-    kept.close()
+    drawing.close()

@@ -17,12 +17,12 @@ def dataset(row) -> ExampleDataset:
 
 def test_further_questions_are_left_out():
     row = sample(extra={"rejected": "x ^ 3"})
-    with_questions, alone = dataset(row), dataset(replace(row, more_questions=()))
+    with_questions, plain = dataset(row), dataset(replace(row, more_questions=()))
     assert with_questions[0].branch_starts
-    prompt, expected = RolloutRows(with_questions)[0].example, RolloutRows(alone)[0].example
-    assert prompt.input_ids == expected.input_ids == alone[0].input_ids[: len(expected)]
-    assert len(expected) == len(alone[0]) - alone[0].answer_tokens
+    prompt, expected = RolloutRows(with_questions)[0].example, RolloutRows(plain)[0].example
+    assert prompt.input_ids == expected.input_ids == plain[0].input_ids[: len(expected)]
+    assert len(expected) == len(plain[0]) - plain[0].answer_tokens
     assert not prompt.branch_starts
-    group, expected_group = PreferenceRows(with_questions)[0], PreferenceRows(alone)[0]
+    group, expected_group = PreferenceRows(with_questions)[0], PreferenceRows(plain)[0]
     assert group.answers == expected_group.answers
     assert group.prompt.input_ids == expected_group.prompt.input_ids == expected.input_ids
