@@ -1,12 +1,16 @@
 """`texlens data preferences` and `texlens data best-of-n`"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from texlens.cli.data.statistics import Output, Overwrite, Seed, Subset, print_statistics
 from texlens.cli.shared import Checkpoint, Json, message_console
+
+if TYPE_CHECKING:
+    from texlens.workflows.preferences.draw import Choice, DrawOptions
+    from texlens.workflows.preferences.sources import Source
 
 Model = Annotated[str | None, typer.Argument(metavar="RUN", help="Who draws: a run, an adapter or a checkpoint.")]
 DataPath = Annotated[
@@ -66,12 +70,13 @@ def preferences(
     """
     from texlens.core.errors import ConfigError
     from texlens.workflows.preferences.draw import DrawOptions, pairs
-    from texlens.workflows.preferences.sources import read_source_rows, weights_of
+    from texlens.workflows.preferences.sources import Source, read_source_rows, weights_of
 
+    source = Source(model, data, subset, split, limit, checkpoint)
     if origin == "corrected":
         from texlens.workflows.preferences.corrected import corrected_rows
 
-        rows = read_source_rows(model, data, subset, split, limit=limit, seed=seed)
+        rows = read_source_rows(source, seed)
         statistics, stood_there = corrected_rows(rows, output, column=column, edits=edits, overwrite=overwrite)
         print_statistics(output, statistics, stood_there, as_json)
         return
@@ -83,7 +88,7 @@ def preferences(
     options = DrawOptions(samples, temperature, max_new_tokens, weights_of(scores), batch_size, seed)
     choice = pairs(margin, use_text=chosen == "text")
     made_by = {"command": "preferences", "margin": margin, "chosen": chosen}
-    _draw(model, data, subset, split, limit, checkpoint, output, options, choice, made_by, overwrite, as_json)
+    _draw(source, output, options, choice, made_by=made_by, overwrite=overwrite, as_json=as_json)
 
 
 def best_of_n(
@@ -111,14 +116,24 @@ def best_of_n(
         texlens data best-of-n runs/nano -o data/best --samples 8 --at-least 0.95
     """
     from texlens.workflows.preferences.draw import DrawOptions, best
-    from texlens.workflows.preferences.sources import weights_of
+    from texlens.workflows.preferences.sources import Source, weights_of
 
+    source = Source(model, data, subset, split, limit, checkpoint)
     options = DrawOptions(samples, temperature, max_new_tokens, weights_of(scores), batch_size, seed)
     made_by = {"command": "best-of-n", "at_least": at_least}
-    _draw(model, data, subset, split, limit, checkpoint, output, options, best(at_least), made_by, overwrite, as_json)
+    _draw(source, output, options, best(at_least), made_by=made_by, overwrite=overwrite, as_json=as_json)
 
 
-def _draw(model, data, subset, split, limit, checkpoint, output, options, choice, made_by, overwrite, as_json) -> None:
+def _draw(
+    source: "Source",
+    output: Path,
+    options: "DrawOptions",
+    choice: "Choice",
+    *,
+    made_by: dict[str, Any],
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from texlens.workflows.preferences.sources import draw_from
@@ -128,15 +143,10 @@ def _draw(model, data, subset, split, limit, checkpoint, output, options, choice
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("drawing answers", total=None)
         statistics, stood_there = draw_from(
-            model,
-            data,
-            subset,
-            split,
+            source,
             output,
             options,
             choice,
-            limit=limit,
-            checkpoint=checkpoint,
             made_by=made_by,
             overwrite=overwrite,
             on_progress=lambda done, total: bar.update(task, completed=done, total=total),

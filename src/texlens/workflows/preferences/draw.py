@@ -72,7 +72,7 @@ def best(at_least: float) -> Choice:
 
 
 def draw_rows(
-    model: LoadedModel,
+    open_model: Callable[[], LoadedModel],
     rows: Rows,
     folder: Path,
     options: DrawOptions,
@@ -86,6 +86,7 @@ def draw_rows(
     """Writes the data set; returns its statistics, and whether it was there already.
 
     Args:
+        open_model: not called where the data set is there already.
         made_by: everything beside rows and options that the result depends on, such as the model's fingerprint.
 
     Raises:
@@ -98,7 +99,8 @@ def draw_rows(
         return statistics, True
     with FolderWriter(folder, made_by=key, resume=True, overwrite=overwrite, shard_rows=SHARD_ROWS) as writer:
         first = writer.resumed(SPLIT)
-        for done, (sample, outcome) in enumerate(_outcomes(model, rows, first, options, choice, scorer), first + 1):
+        outcomes = _outcomes(open_model(), rows, first, options, choice, scorer)
+        for done, (sample, outcome) in enumerate(outcomes, first + 1):
             if isinstance(outcome, str):
                 writer.reject(SPLIT, RejectedRow(sample.id, sample.image.where, outcome, outcome, sample.text))
             else:

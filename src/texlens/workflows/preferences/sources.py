@@ -1,6 +1,7 @@
 """Whose answers are drawn on which rows, from what a command line names."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,37 @@ from texlens.rewards.score import RewardScorer, RewardSpec
 from texlens.workflows.preferences.draw import Choice, DrawOptions, draw_rows
 
 
-def read_source_rows(
-    model: str | None, data: str | None, subset: str | None, split: str, *, limit: int | None = None, seed: int = 0
-) -> Rows:
-    """Rows of a data set, or a run's own.
+@dataclass(frozen=True)
+class Source:
+    """
+    Args:
+        model: who draws the answers, and whose rows are read without `data`: a run, an adapter or a checkpoint.
+        data: the rows, as in data.path.
+        checkpoint: of a run: latest, best or a step.
+    """
+
+    model: str | None = None
+    data: str | None = None
+    subset: str | None = None
+    split: str = "train"
+    limit: int | None = None
+    checkpoint: str | None = None
+
+
+def read_source_rows(source: Source, seed: int = 0) -> Rows:
+    """Rows of a data set, or a run's own; `seed` draws them where there is a limit.
 
     Raises:
         ConfigError: neither is named.
         DataError: no such rows.
     """
-    if data is not None:
-        return load_split(data, split=split, subset=subset, limit=limit, seed=seed)
+    if source.data is not None:
+        return load_split(source.data, split=source.split, subset=source.subset, limit=source.limit, seed=seed)
+    model = source.model
     if model is None or not (Path(model) / MANIFEST).is_file():
         raise ConfigError(f"{model or 'no run'}: not a run folder, so it has no rows of its own; name them with --data")
-    rows = read_split(load_saved_config(RunFolder.open(Path(model)).config).data, split)
-    return rows.draw(limit=limit, seed=seed)
+    rows = read_split(load_saved_config(RunFolder.open(Path(model)).config).data, source.split)
+    return rows.draw(limit=source.limit, seed=seed)
 
 
 def weights_of(text: str) -> dict[str, float]:
@@ -54,16 +71,11 @@ def weights_of(text: str) -> dict[str, float]:
 
 
 def draw_from(
-    model: str | None,
-    data: str | None,
-    subset: str | None,
-    split: str,
+    source: Source,
     output: Path,
     options: DrawOptions,
     choice: Choice,
     *,
-    limit: int | None,
-    checkpoint: str | None,
     made_by: Mapping[str, Any],
     overwrite: bool,
     on_progress: Callable[[int, int], None],
@@ -74,20 +86,19 @@ def draw_from(
         ConfigError: no model or no rows are named.
         DataError, ModelError, RunError: no such rows or model.
     """
-    if model is None:
+    if source.model is None:
         raise ConfigError("no model: name the run whose answers are drawn, such as runs/nano")
-    rows = read_source_rows(model, data, subset, split, limit=limit, seed=options.seed)
-    source = resolve(model, checkpoint=checkpoint)
-    weights = adapter_digest(source.adapter) if source.adapter else ""
-    key = {**made_by, "base": source.base.fingerprint, "adapter": weights}
+    rows = read_source_rows(source, options.seed)
+    weights = resolve(source.model, checkpoint=source.checkpoint)
+    adapter = adapter_digest(weights.adapter) if weights.adapter else ""
     with RewardScorer(RewardSpec(options.weights)) as scorer:
         return draw_rows(
-            open_model(source),
+            lambda: open_model(weights),
             rows,
             output,
             options,
             choice,
-            made_by=key,
+            made_by={**made_by, "base": weights.base.fingerprint, "adapter": adapter},
             scorer=scorer,
             overwrite=overwrite,
             on_progress=lambda done: on_progress(done, len(rows)),

@@ -40,7 +40,8 @@ def rows(count=2):
 
 def draw_into(model, folder, choice, count=2):
     with RewardScorer(RewardSpec(WEIGHTS)) as scorer:
-        return draw_rows(model, rows(count), folder, OPTIONS, choice, made_by={"command": "test"}, scorer=scorer)
+        made_by = {"command": "test"}
+        return draw_rows(lambda: model, rows(count), folder, OPTIONS, choice, made_by=made_by, scorer=scorer)
 
 
 def test_pairs_hold_both_answers_and_their_scores(tmp_path):
