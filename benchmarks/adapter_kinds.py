@@ -18,11 +18,13 @@ from pathlib import Path
 import torch
 from fast_path_rows import (
     GIB,
-    IMAGE,
     base_model,
     made_examples,
     matrix_rate,
+    packs_of,
     settings_of,
+    spec_of,
+    step,
     synchronize,
     text_projections,
     work_of,
@@ -33,7 +35,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.adapters.moe_lora.config import MoeLoraConfig
 from texlens.data.geometry import ImageGeometry
-from texlens.inputs.pack import PackSpec, build_pack
 from texlens.kernels.dropout.mask import RowsMask
 from texlens.models.families import family_of
 from texlens.models.packed.forward import packed_forward
@@ -51,7 +52,7 @@ KINDS: dict[str, tuple[dict, int]] = {
     "MoE-LoRA 2 x r 8, 8 rows": ({"experts": 2, "r": 8, "balance": 0.01}, 8),
 }
 """Adapter settings and rows of a step."""
-PACK_TOKENS, STEPS, WARM = 16_384, 6, 2
+STEPS, WARM = 6, 2
 
 
 def main() -> None:
@@ -88,13 +89,14 @@ def measure(model, settings: dict, adapter: dict, count: int, device, matrix_tfl
     try:
         began = time.perf_counter()
         forward = packed_forward(inner, geometry, backend="triton" if device.type == "cuda" else "cpu")
-        packs = packs_of(made_examples(count, family.patch_size), inner.config, family, device)
+        spec = spec_of(inner.config, family)
+        packs = packs_of(made_examples(count, family.patch_size), spec, device)
         row = {"rows": count, "fused_layers": forward.fused_layers, "packs": len(packs)}
         step(forward, packs, adapted, None)
         synchronize(device)
         row["first_step_s"] = round(time.perf_counter() - began, 1)
         row |= timed(forward, packs, adapted, device, settings, matrix_tflops)
-        small = packs_of(made_examples(4, family.patch_size), inner.config, family, device)[0]
+        small = packs_of(made_examples(4, family.patch_size), spec, device)[0]
         row["error"] = gradient_error(forward, small, adapted, geometry)
         return row
     finally:
@@ -103,43 +105,6 @@ def measure(model, settings: dict, adapter: dict, count: int, device, matrix_tfl
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def packs_of(examples, config, family, device) -> list[dict]:
-    vision = config.vision_config
-    side = family.vision.position_table_side(vision) if hasattr(family.vision, "position_table_side") else None
-    window = family.vision.window_size(vision)
-    spec = PackSpec(
-        image_token_id=IMAGE,
-        pad_token_id=151643,
-        merge_size=2,
-        window=window // (2 * family.patch_size) if window else None,
-        table_side=side,
-        token_multiple=128,
-        patch_multiple=128,
-    )
-    groups, tokens = [[]], 0
-    for example in examples:
-        if tokens + len(example) > PACK_TOKENS:
-            groups.append([])
-            tokens = 0
-        groups[-1].append(example)
-        tokens += len(example)
-    built = [build_pack(group, spec) for group in groups]
-    return [
-        {key: value.to(device) if torch.is_tensor(value) else value for key, value in pack.items()} for pack in built
-    ]
-
-
-def step(forward, packs: list[dict], adapted, optimizer) -> None:
-    labels = sum(pack["label_count"] for pack in packs)
-    for number, pack in enumerate(packs):
-        (forward.loss(pack, adapters_unchanged=number > 0) / labels).backward()
-    trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
-    torch.nn.utils.clip_grad_norm_(trained, 1.0)
-    if optimizer is not None:
-        optimizer.step()
-    adapted.zero_grad(set_to_none=True)
 
 
 def timed(forward, packs, adapted, device, settings: dict, matrix_tflops: float) -> dict:

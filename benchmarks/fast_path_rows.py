@@ -10,6 +10,7 @@ import math
 import random
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from texlens.core.labels import IGNORE_INDEX
 from texlens.inputs.example import Example
+from texlens.inputs.pack import PackSpec, build_pack
 from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
 from texlens.models.load import random_model
@@ -26,6 +28,8 @@ from texlens.models.meta_model import meta_model
 
 IMAGE, PAD, START, END = 151655, 151643, 151652, 151653
 RANK = 16
+PACK_TOKENS = 16_384
+"""At most, of a pack of `packs_of`."""
 GIB = 2**30
 
 
@@ -94,6 +98,45 @@ def base_model(settings: dict, device: torch.device):
     torch.manual_seed(0)
     with torch.device(device):
         return random_model(settings, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16)
+
+
+def spec_of(config, family, *, image: int = IMAGE, pad: int = PAD, multiple: int = 128) -> PackSpec:
+    window = family.vision.window_size(config.vision_config)
+    return PackSpec(
+        image,
+        pad,
+        window=window // (2 * family.patch_size) if window else None,
+        table_side=family.vision.position_table_side(config.vision_config),
+        token_multiple=multiple,
+        patch_multiple=multiple,
+    )
+
+
+def packs_of(examples: Sequence[Example], spec: PackSpec, device: torch.device) -> list[dict]:
+    """On the device, filled one after the other in the order of the examples."""
+    groups, tokens = [[]], 0
+    for example in examples:
+        if tokens + len(example) > PACK_TOKENS:
+            groups.append([])
+            tokens = 0
+        groups[-1].append(example)
+        tokens += len(example)
+    packs = [build_pack(group, spec) for group in groups]
+    return [
+        {key: value.to(device) if torch.is_tensor(value) else value for key, value in pack.items()} for pack in packs
+    ]
+
+
+def step(forward, packs: Sequence[dict], adapted, optimizer) -> None:
+    """Forward and backward over the packs, clipping, and the optimizer's update where there is one."""
+    labels = sum(pack["label_count"] for pack in packs)
+    for number, pack in enumerate(packs):
+        (forward.loss(pack, adapters_unchanged=number > 0) / labels).backward()
+    trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+    torch.nn.utils.clip_grad_norm_(trained, 1.0)
+    if optimizer is not None:
+        optimizer.step()
+    adapted.zero_grad(set_to_none=True)
 
 
 def text_projections(settings: dict) -> str:

@@ -20,8 +20,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from adapter_kinds import PACK_TOKENS, step
-from fast_path_rows import END, GIB, IMAGE, PAD, START, base_model, settings_of, synchronize, text_projections
+from fast_path_rows import (
+    END,
+    GIB,
+    IMAGE,
+    PAD,
+    START,
+    base_model,
+    packs_of,
+    settings_of,
+    spec_of,
+    step,
+    synchronize,
+    text_projections,
+)
 from peft import LoraConfig, get_peft_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
@@ -30,7 +42,6 @@ from texlens.core.labels import IGNORE_INDEX
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.branches.share_prefix import share_prefix
 from texlens.inputs.example import Example
-from texlens.inputs.pack import PackSpec, build_pack
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.families import family_of
 from texlens.models.load import load_model
@@ -73,7 +84,8 @@ def main() -> None:
     for question in (10, 20):
         ids = (inner.config.vision_start_token_id, inner.config.image_token_id) if options.nano else (START, IMAGE)
         groups = rows_of(options.images, question, geometry.patch_size, *ids)
-        spec = spec_of(inner.config, family, ids[1], device)
+        pad, multiple = 0 if options.nano else PAD, 128 if device.type == "cuda" else 4
+        spec = spec_of(inner.config, family, image=ids[1], pad=pad, multiple=multiple)
         arms = {
             "separate": packs_of([row for rows in groups for row in rows], spec, device),
             "shared": packs_of([share_prefix(rows, ids[1]) for rows in groups], spec, device),
@@ -82,33 +94,6 @@ def main() -> None:
         print(f"{question} question tokens: {json.dumps(row)}", flush=True)
     if options.output:
         Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
-
-
-def spec_of(config, family, image: int, device) -> PackSpec:
-    vision, multiple = config.vision_config, 128 if device.type == "cuda" else 4
-    window = family.vision.window_size(vision)
-    return PackSpec(
-        image,
-        0 if image != IMAGE else PAD,
-        window=window // (2 * family.patch_size) if window else None,
-        table_side=family.vision.position_table_side(vision),
-        token_multiple=multiple,
-        patch_multiple=multiple,
-    )
-
-
-def packs_of(examples: list[Example], spec: PackSpec, device) -> list[dict]:
-    groups, tokens = [[]], 0
-    for example in examples:
-        if tokens + len(example) > PACK_TOKENS:
-            groups.append([])
-            tokens = 0
-        groups[-1].append(example)
-        tokens += len(example)
-    packs = [build_pack(group, spec) for group in groups]
-    return [
-        {key: value.to(device) if torch.is_tensor(value) else value for key, value in pack.items()} for pack in packs
-    ]
 
 
 def rows_of(images: int, question: int, patch: int, start: int, image_id: int) -> list[list[Example]]:

@@ -126,7 +126,7 @@ class _Collector:
             return [*call.args, *(word.value for word in call.keywords if word.arg == "title")]
         if PROGRESS.search(name):
             return call.args[:1]
-        if name == "row_bar":
+        if name in ("row_bar", "total_bar"):
             return [call.args[1], *call.args[3:]]
         if name == "_remark":
             return call.args[1:2]

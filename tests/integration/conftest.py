@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,13 @@ LABELS = (
     "\\theta = 0",
 )
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+SMALL_TRAINING = (
+    "--set train.epochs=null --set train.steps=2 --set train.batch_size=2 --set data.limit=8 "
+    "--set evaluate.max_rows=4 --set evaluate.max_new_tokens=32 --set data.splits.validation=0.02"
+)
+"""What makes a run of the bundled model and data take seconds."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,15 @@ def texlens(capfd, monkeypatch) -> Run:
 def trained(trained_once, tmp_path) -> Path:
     """A copy of a finished run of two steps, with its comparison, for a test to read or to damage."""
     return copy_run(trained_once, tmp_path / "runs" / "tiny")
+
+
+@pytest.fixture(scope="session")
+def nano_run(tmp_path_factory) -> Path:
+    """A finished run of the bundled model, to be copied."""
+    output = tmp_path_factory.mktemp("nano")
+    changes = shlex.split(f"--set output={output} {SMALL_TRAINING}")
+    run_quietly(["train", str(RECIPES / "nano_latex-ocr_lora.yaml"), *changes])
+    return output / "nano"
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from tests.integration.conftest import RECIPES, copy_run, environment, run_quietly
+from tests.integration.conftest import RECIPES, SMALL_TRAINING, copy_run, environment
 from tests.integration.printed import make_inputs, printed_in_help, printed_in_readmes
 from texlens.cli.main import app
 from texlens.latex.parse.tokens import canonical_spacing
@@ -39,8 +39,7 @@ NEEDS = {
 }
 """Why some printed commands are not run here, by a part of their line."""
 SMALL = {
-    "train": "--set train.epochs=null --set train.steps=2 --set train.batch_size=2 --set data.limit=8 "
-    "--set evaluate.max_rows=4 --set evaluate.max_new_tokens=32 --set data.splits.validation=0.02",
+    "train": SMALL_TRAINING,
     "sweep": "--set train.steps=2 --set train.batch_size=2 --set data.limit=8 --set data.splits.validation=0.02",
     "plan": "--set data.path=demo --set data.subset=null",
     "data synth": "--n 4 --processes 1",
@@ -50,14 +49,6 @@ SMALL = {
 
 
 PRINTED = sorted({*printed_in_help(), *printed_in_readmes()})
-
-
-@pytest.fixture(scope="module")
-def nano_run(tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("nano")
-    changes = shlex.split(f"--set output={output} {SMALL['train']}")
-    run_quietly(["train", str(RECIPES / "nano_latex-ocr_lora.yaml"), *changes])
-    return output / "nano"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
-from tests.integration.conftest import RECIPES, copy_run, run_quietly
+from tests.integration.conftest import RECIPES, copy_run
 from tests.integration.printed import make_inputs
 from tests.integration.test_commands import NEEDS, SMALL
 from tests.integration.test_docs_code import commands
@@ -49,20 +49,11 @@ RUNS = ("handwriting", "name", "x", "mine", "print", "nano-2", "qwen3-vl-4b", "q
 SUBSETS = ("small", "full", "human_handwrite")
 
 
-@pytest.fixture(scope="module")
-def finished_run(tmp_path_factory) -> Path:
-    output = tmp_path_factory.mktemp("nano")
-    run_quietly(
-        ["train", str(RECIPES / "nano_latex-ocr_lora.yaml"), *shlex.split(f"--set output={output} {SMALL['train']}")]
-    )
-    return output / "nano"
-
-
 @pytest.fixture
-def desk(finished_run, tmp_path, monkeypatch) -> Path:
+def desk(nano_run, tmp_path, monkeypatch) -> Path:
     """The folder in which the commands of a page are run."""
     for name in ("nano", *RUNS):
-        copy_run(finished_run, tmp_path / "runs" / name)
+        copy_run(nano_run, tmp_path / "runs" / name)
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/run").symlink_to(tmp_path / "runs/nano")
     write_tiny_checkpoint(tmp_path / "tiny")

@@ -20,13 +20,23 @@ def row_bar(console: Console, doing: str, rows: int, unit: str = "rows") -> Iter
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
+    unit = translated(unit)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(translated(doing), total=rows, rate="")
 
         def advance(done: int) -> None:
             speed = bar.tasks[0].speed
-            bar.update(
-                task, advance=done, rate=f"{speed:,.{0 if speed > 10 else 1}f} {translated(unit)}/s" if speed else ""
-            )
+            bar.update(task, advance=done, rate=f"{speed:,.{0 if speed > 10 else 1}f} {unit}/s" if speed else "")
 
         yield advance
+
+
+@contextmanager
+def total_bar(console: Console, doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is told rows done, those of an earlier call included, and rows in all."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(translated(doing), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

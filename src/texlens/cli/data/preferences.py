@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from texlens.cli.data.statistics import Output, Overwrite, Seed, Subset, print_statistics
+from texlens.cli.progress import total_bar
 from texlens.cli.shared import Checkpoint, Json, message_console
 
 if TYPE_CHECKING:
@@ -134,14 +135,9 @@ def _draw(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from texlens.workflows.preferences.sources import draw_from
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = message_console()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("drawing answers", total=None)
+    with total_bar(message_console(), "drawing answers") as on_progress:
         statistics, stood_there = draw_from(
             source,
             output,
@@ -149,6 +145,6 @@ def _draw(
             choice,
             made_by=made_by,
             overwrite=overwrite,
-            on_progress=lambda done, total: bar.update(task, completed=done, total=total),
+            on_progress=on_progress,
         )
     print_statistics(output, statistics, stood_there, as_json)

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from texlens.cli.data.statistics import Output, Overwrite, Seed, print_statistics
+from texlens.cli.progress import total_bar
 from texlens.cli.shared import Json, message_console
-from texlens.core.language import translated
 
 
 def synth(
@@ -63,17 +62,14 @@ def synth(
     statistics = None if overwrite else statistics_if_made_by(output, recipe_key(recipe, rows))
     stood_there = statistics is not None
     if statistics is None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = message_console()
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task(translated("making rows"), total=rows)
+        with total_bar(message_console(), "making rows") as on_progress:
             statistics = synthesize(
                 recipe,
                 output,
                 rows,
                 processes=processes or _cores(),
                 overwrite=overwrite,
-                on_progress=lambda done: bar.update(task, completed=done),
+                on_progress=lambda done: on_progress(done, rows),
             )
     print_statistics(output, statistics, stood_there, as_json)
 

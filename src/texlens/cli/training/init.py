@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from texlens.cli.shared import Json, print_json, result_console
+from texlens.cli.shared import Json, message_console, print_json, result_console
 
 if TYPE_CHECKING:
     from texlens.planner.gpus import Gpu
@@ -112,7 +112,8 @@ def _name(file: Path) -> str:
 
 
 def _show(result, file: Path) -> None:
-    from texlens.cli.training.plan import plan_without_gpu, show_cpu, show_gpu, show_parameters
+    from texlens.cli.training.plan import show_cpu, show_gpu, show_parameters
+    from texlens.workflows.run_cost import plan_without_gpu
 
     console = result_console()
     console.print(result.text.rstrip("\n"), markup=False)
@@ -122,6 +123,6 @@ def _show(result, file: Path) -> None:
     show_parameters(result.plan, console)
     if result.on_gpu:
         show_gpu(result.on_gpu, console)
-    elif on_cpu := plan_without_gpu(result.config, result.plan):
+    elif on_cpu := plan_without_gpu(result.config, result.plan, message_console()):
         show_cpu(on_cpu, console)
     console.print(f"written: {file}; `texlens train {file}` starts the run", markup=False)

@@ -61,13 +61,6 @@ def plan(
         console.print(f"written: {fitted}")
 
 
-def plan_without_gpu(config, planned):
-    """Time on this CPU; None where this machine has a GPU, or the rows are unknown."""
-    from texlens.workflows.run_cost import plan_without_gpu
-
-    return plan_without_gpu(config, planned, message_console())
-
-
 def show_parameters(planned, console) -> None:
     total = planned.base_parameters + planned.adapter.added
     console.print(coverage_table(planned.adapter))
