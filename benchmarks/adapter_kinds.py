@@ -89,7 +89,7 @@ def measure(model, settings: dict, adapter: dict, count: int, device, matrix_tfl
     try:
         began = time.perf_counter()
         forward = packed_forward(inner, geometry, backend="triton" if device.type == "cuda" else "cpu")
-        spec = spec_of(inner.config, family)
+        spec = spec_of(inner.config, geometry, family)
         packs = packs_of(made_examples(count, family.patch_size), spec, device)
         row = {"rows": count, "fused_layers": forward.fused_layers, "packs": len(packs)}
         step(forward, packs, adapted, None)

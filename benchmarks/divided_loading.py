@@ -93,7 +93,7 @@ def _load(folder: Path, options) -> None:
     from texlens.training.distributed.process_group import process_group
 
     with process_group() as context:
-        assert fully_shard
+        assert fully_shard  # imported before memory is measured: its modules are not the loading's
         context.barrier()
         before, began = _peak_mib(), time.monotonic()
         division = Division(not options.experts, options.experts, context.rank, context.world_size)

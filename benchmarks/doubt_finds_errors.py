@@ -26,9 +26,9 @@ PARTS: dict[str, Callable[[Doubt], float]] = {
 
 
 def main() -> None:
-    arguments = simulated._arguments()
+    arguments = simulated.command_line()
     seed = arguments.seeds[0]
-    rows, _ = simulated._rows(arguments, seed)
+    rows, _ = simulated.drawn_rows(arguments, seed)
     labels = {f"{number:04d}.png": text for number, text in enumerate(rows.texts())}
     folder = arguments.out / f"seed-{seed}-{arguments.orders[0]}" / "images"
     session = LearnSession(folder)

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from texlens.models.bundled import bundled_config
 from texlens.models.families import family_of
 from texlens.models.load import random_model
 from texlens.models.meta_model import meta_model
+from texlens.models.packed.forward import pack_spec
 
 IMAGE, PAD, START, END = 151655, 151643, 151652, 151653
 RANK = 16
@@ -100,16 +102,10 @@ def base_model(settings: dict, device: torch.device):
         return random_model(settings, dtype=torch.float32 if device.type == "cpu" else torch.bfloat16)
 
 
-def spec_of(config, family, *, image: int = IMAGE, pad: int = PAD, multiple: int = 128) -> PackSpec:
-    window = family.vision.window_size(config.vision_config)
-    return PackSpec(
-        image,
-        pad,
-        window=window // (2 * family.patch_size) if window else None,
-        table_side=family.vision.position_table_side(config.vision_config),
-        token_multiple=multiple,
-        patch_multiple=multiple,
-    )
+def spec_of(config, geometry, family, *, image: int = IMAGE, pad: int = PAD, padded: bool = True) -> PackSpec:
+    """As of a checkpoint with these token ids."""
+    taken = SimpleNamespace(geometry=geometry, family=family, image_token_id=image, pad_token_id=pad)
+    return pack_spec(config, taken, padded=padded)
 
 
 def packs_of(examples: Sequence[Example], spec: PackSpec, device: torch.device) -> list[dict]:

@@ -47,7 +47,7 @@ MAX_TOKENS = 40
 
 
 def main() -> None:
-    arguments = _arguments()
+    arguments = command_line()
     arguments.out.mkdir(parents=True, exist_ok=True)
     console = Console()
     start = _start(arguments.out, console)
@@ -63,7 +63,7 @@ def main() -> None:
             print(f"{order}: {point['corrections']} corrections: {point['value']:.1%} ({low:.1%} to {high:.1%})")
 
 
-def _arguments() -> argparse.Namespace:
+def command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data", help="a folder of parquet files with real handwriting")
     parser.add_argument("--out", type=Path, required=True)
@@ -118,7 +118,7 @@ def _run_seed(arguments: argparse.Namespace, start: Path, console: Console) -> N
     seed, order = arguments.seeds[0], arguments.orders[0]
     out: Path = arguments.out / f"seed-{seed}-{order}"
     out.mkdir(exist_ok=True)
-    folder_rows, test = _rows(arguments, seed)
+    folder_rows, test = drawn_rows(arguments, seed)
     labels = _write_images(out / "images", folder_rows)
     session = LearnSession(out / "images", model=str(start), console=console)
     predictions = {0: _measured(out / "test.0.jsonl", str(start), test)}
@@ -139,7 +139,7 @@ def _run_seed(arguments: argparse.Namespace, start: Path, console: Console) -> N
         write_json(out / "points.json", _points(predictions, session))
 
 
-def _rows(arguments: argparse.Namespace, seed: int) -> tuple[Rows, Rows]:
+def drawn_rows(arguments: argparse.Namespace, seed: int) -> tuple[Rows, Rows]:
     """Rows of the folder and rows of the test; no label is in both."""
     rows = load_split(arguments.data, split="train")
     labels: dict[str, list[int]] = {}

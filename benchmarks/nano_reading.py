@@ -8,8 +8,7 @@
 
 Sets: `latex_ocr` (LaTeX_OCR `full` test, 501 rows), `engines` (200 rows by engines and fonts that pre-training never
 drew with), `disturbed` (the first 200 rows of `latex_ocr` in ten states), `lines` (200 rows of several lines and
-matrices), `demo` (260 rows of generated handwriting), `photographs` (60 pictures of other things), `calibration` (the
-rows that confidence is fitted on, no test).
+matrices), `demo` (260 rows of generated handwriting), `photographs` (60 pictures of other things, never right).
 Readings are greedy; those that the grammar does not accept are read again with it, under the key `constrained`.
 """
 
@@ -26,6 +25,7 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 from PIL import Image
 from reading_sets.disturbed import DISTURBANCES
+from reading_sets.scoring import file_stem
 
 from texlens.data.sample import LazyImage, Sample
 
@@ -131,7 +131,7 @@ def _rows(folder: Path, name: str) -> list[dict]:
 
 def set_names(folder: Path, only: Sequence[str] | None) -> list[str]:
     stored = [name for name in ("latex_ocr", "engines", "lines") if (folder / f"{name}.parquet").is_file()]
-    others = [name for name in ("photographs", "calibration") if (folder / f"{name}.parquet").is_file()]
+    others = ["photographs"] if (folder / "photographs.parquet").is_file() else []
     names = [*stored, "demo", *(f"disturbed/{state}" for state in DISTURBANCES), *others]
     return [name for name in names if not only or name in only]
 
@@ -148,7 +148,7 @@ def read(args: argparse.Namespace) -> None:
     limit = min(model.max_new_tokens, 512)
     args.out.mkdir(parents=True, exist_ok=True)
     for name in set_names(args.sets, args.only):
-        path = args.out / f"{name.replace('/', '-').replace(' ', '_')}.{args.part[0]}.jsonl"
+        path = args.out / f"{file_stem(name)}.{args.part[0]}.jsonl"
         done = {json.loads(line)["id"] for line in path.open()} if path.is_file() else set()
         rows = samples_of(args.sets, name, args.rows)[args.part[0] :: args.part[1]]
         samples = [sample for sample in rows if sample.id not in done]

@@ -22,20 +22,28 @@ import os
 import platform
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as `texlens train` does
 
 import torch
 from fast_path import build, pack_on
-from fast_path_rows import GIB, IMAGE, PAD, RANK, base_model, made_examples, settings_of, synchronize, text_projections
+from fast_path_rows import (
+    GIB,
+    RANK,
+    base_model,
+    made_examples,
+    settings_of,
+    spec_of,
+    synchronize,
+    text_projections,
+)
 from peft import LoraConfig, get_peft_model
 from torch import distributed
 
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.packed_collator import ShardedCollator, assign_packs
 from texlens.models.families import family_of
-from texlens.models.packed.forward import PackedForward, pack_spec, packed_forward
+from texlens.models.packed.forward import PackedForward, packed_forward
 from texlens.models.sharding.divided_model import divide_model
 from texlens.models.sharding.division import Division
 from texlens.training.backends.packed_step import packed_step, reduce_gradients
@@ -76,8 +84,7 @@ class Arm:
             self.forward = packed_forward(model, geometry, backend=backend)
         self.trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
         self.reset(SINGLE_PROCESS)
-        taken = SimpleNamespace(geometry=geometry, image_token_id=IMAGE, pad_token_id=PAD, family=family)
-        self.layout = pack_spec(model.config, taken, padded=backend == "triton")
+        self.layout = spec_of(model.config, geometry, family, padded=backend == "triton")
         self.device, self.options, self.patch = device, options, geometry.patch_size
 
     def divide(self, context: DistributedContext) -> None:

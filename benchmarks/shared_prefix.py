@@ -84,8 +84,8 @@ def main() -> None:
     for question in (10, 20):
         ids = (inner.config.vision_start_token_id, inner.config.image_token_id) if options.nano else (START, IMAGE)
         groups = rows_of(options.images, question, geometry.patch_size, *ids)
-        pad, multiple = 0 if options.nano else PAD, 128 if device.type == "cuda" else 4
-        spec = spec_of(inner.config, family, image=ids[1], pad=pad, multiple=multiple)
+        pad, padded = 0 if options.nano else PAD, device.type == "cuda"
+        spec = spec_of(inner.config, geometry, family, image=ids[1], pad=pad, padded=padded)
         arms = {
             "separate": packs_of([row for rows in groups for row in rows], spec, device),
             "shared": packs_of([share_prefix(rows, ids[1]) for rows in groups], spec, device),

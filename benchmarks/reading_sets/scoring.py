@@ -19,7 +19,7 @@ def table(sets: Path, readings: Path, names: Sequence[str]) -> dict[str, dict]:
     out: dict[str, dict] = {}
     for name in names:
         rows = stored(readings, name)
-        if not rows or name in ("photographs", "calibration"):
+        if not rows or name == "photographs":
             continue
         keys = ("free", "constrained") if any("constrained" in row for row in rows) else ("free",)
         for key in keys:
@@ -32,9 +32,14 @@ def table(sets: Path, readings: Path, names: Sequence[str]) -> dict[str, dict]:
     return out
 
 
+def file_stem(name: str) -> str:
+    """Of the files with a set's readings; one a process."""
+    return name.replace("/", "-").replace(" ", "_")
+
+
 def stored(readings: Path, name: str) -> list[dict]:
     """What all processes have read of a set; rows are `id`, `free` and, where the grammar was needed, `constrained`."""
-    files = sorted(readings.glob(f"{name.replace('/', '-').replace(' ', '_')}.*.jsonl"))
+    files = sorted(readings.glob(f"{file_stem(name)}.*.jsonl"))
     return [json.loads(line) for file in files for line in file.open()]
 
 

@@ -5,13 +5,11 @@ commands with one look only one is ever written.
 """
 
 import random
-from collections.abc import Callable
 from itertools import accumulate
 
+from pretraining.wide.words import Fill
 from texlens.latex.generate.alphabet import ALL, LATIN, SAME_LOOK, words
 from texlens.latex.parse import symbols as sym
-
-Fill = Callable[[random.Random, int], str]
 
 _LOOKALIKES = frozenset(
     words(

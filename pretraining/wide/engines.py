@@ -1,4 +1,4 @@
-"""Formulas typeset by another engine before training: a parquet of PNG images and labels.
+"""Formulas typeset by another engine before training: a parquet of images and labels.
 
 `pretraining.wide.katex` writes it; training draws from it again and again, each time disturbed differently.
 """
@@ -14,7 +14,7 @@ FILE = "engines.parquet"
 
 
 class TypesetRows:
-    """Rows (image, label) of a parquet with the columns `image` (PNG bytes), `text`, `px_per_em` and `engine`."""
+    """Rows (image, label) of a parquet: `image` (PNG bytes, or WebP by `carry`), `text`, `px_per_em` and `engine`."""
 
     def __init__(self, path: Path):
         table = parquet.read_table(path)

@@ -1,6 +1,6 @@
 """Math fonts that pre-training draws with beside the bundled ones, and the commands that each of them does not show.
 
-They are fetched from packages, registered from a folder and never committed; `fetch.sh` says where each is from.
+They are registered from a folder and never committed; docs/explanation/nano-model.md says which packages have them.
 """
 
 from pathlib import Path

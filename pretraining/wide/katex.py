@@ -21,6 +21,7 @@ import pyarrow.parquet as parquet
 from PIL import Image
 
 from pretraining.corpus import is_held_out
+from pretraining.sampler import TRAIN_ROWS
 from pretraining.wide.lines import several_lines
 from pretraining.wide.mixture import STAGES, WideImages
 from texlens.augment import ink_box, tight_pad
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--seed", default=SEED)
     args = parser.parse_args()
     rng = random.Random(args.seed)
-    rows = parquet.read_table(args.latex_ocr / "full/train-00000-of-00001.parquet").to_pylist()
+    rows = parquet.read_table(args.latex_ocr / TRAIN_ROWS).to_pylist()
     images = WideImages(rows, {"latin-modern": 1.0}, None)
     rows_written: list[dict[str, object]] = []
     while len(rows_written) < args.rows:

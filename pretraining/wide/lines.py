@@ -5,12 +5,9 @@ written as LaTeX_OCR writes them, `\left( \begin{array} { c c } { a } & { b } \\
 """
 
 import random
-from collections.abc import Callable
 
-from pretraining.wide.words import condition
+from pretraining.wide.words import Fill, condition
 from texlens.latex.generate.alphabet import LATIN, words
-
-Fill = Callable[[random.Random, int], str]
 
 MOST_LINES, LARGEST_MATRIX = 5, 6
 _FENCES = (("\\left(", "\\right)"), ("\\left(", "\\right)"), ("\\left[", "\\right]"), ("\\left[", "\\right]"),

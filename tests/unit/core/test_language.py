@@ -22,8 +22,10 @@ def every_template() -> list[str]:
     return templates()
 
 
-def test_without_the_variable_nothing_changes(monkeypatch):
+def test_without_the_variable_nothing_changes_and_no_file_of_messages_is_read(monkeypatch):
     monkeypatch.delenv("TEXLENS_LANG", raising=False)
+    monkeypatch.setattr("texlens.core.language.LOCALE", None)
+    monkeypatch.setattr("texlens.core.language._entries", read_entries)
     assert translated("d: no such file or folder; check data.path") == "d: no such file or folder; check data.path"
 
 

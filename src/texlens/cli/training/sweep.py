@@ -60,7 +60,8 @@ def sweep(
     if resume is not None:
         folder, plan = SweepFolder.open(resume)
     else:
-        plan, output = _planned(run_file, over or [], trials, sampler, seed, stop_losers, overrides or [], by)
+        options = {"trials": trials, "sampler": sampler, "seed": seed, "stop_losers": stop_losers, "by": by}
+        plan, output = _planned(run_file, over or [], overrides or [], **options)
         folder = SweepFolder.create(output, plan)
     with RunFolder(folder.path).locked():
         result = run_sweep(
@@ -78,7 +79,7 @@ def sweep(
     console.print(f"report: {report}", markup=False)
 
 
-def _planned(run_file, over, trials, sampler, seed, stop_losers, overrides, by):
+def _planned(run_file, over, overrides, *, trials, sampler, seed: int, stop_losers: bool, by):
     """The sweep's plan and the folder for it; everything that can be checked before a folder is made.
 
     Raises:

@@ -87,21 +87,18 @@ def train(
         options = {"accept_changes": accept_changes, "compare": compare, "calibrate": calibrate, "as_json": as_json}
         raise typer.Exit(start_processes(processes, run_file, overrides, resume, rewards or (), **options))
     console = message_console()
+    options = {"with_test": compare, "accept_changes": accept_changes, "rewards": rewards or ()}
     if is_launched_process():
         from texlens.cli.errors import as_run_errors
         from texlens.training.distributed.process_group import process_group
 
         with process_group() as context, as_run_errors():
             console.quiet = not context.is_main
-            config, folder, result = _trained(
-                run_file, overrides, resume, compare, console, context, accept_changes, rewards or ()
-            )
+            config, folder, result = _trained(run_file, overrides, resume, console, context=context, **options)
         if not context.is_main:
             return
     else:
-        config, folder, result = _trained(
-            run_file, overrides, resume, compare, console, accept_changes=accept_changes, rewards=rewards or ()
-        )
+        config, folder, result = _trained(run_file, overrides, resume, console, **options)
     if calibrate and (calibration := _calibration(config, folder, console)):
         result |= {"calibration": calibration.to_json()}
     comparison = None
@@ -148,7 +145,7 @@ def is_launched_process() -> bool:
 
 
 def _trained(
-    run_file, overrides, resume, with_test, console, context=None, accept_changes=False, rewards=()
+    run_file, overrides, resume, console, *, with_test: bool, accept_changes: bool, rewards, context=None
 ) -> tuple[Any, Any, dict]:
     """Settings, run folder and the JSON result of a training."""
     from texlens.config.load import load_config

@@ -18,7 +18,7 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import RunError
 from texlens.core.files import write_json
 from texlens.core.run_folder import RunFolder
-from texlens.workflows.sweep.ranking import LOSS
+from texlens.workflows.sweep.ranking import LOSS, Ranking
 from texlens.workflows.sweep.samplers import Point
 from texlens.workflows.sweep.space import as_setting
 
@@ -39,6 +39,10 @@ class SweepPlan:
     stop_from: float = 0.25
     by: str = LOSS
     """What trials are ranked and judged by."""
+
+    @property
+    def ranking(self) -> Ranking:
+        return Ranking(self.by)
 
     def config(self, point: Point, output: Path) -> RunConfig:
         """The settings of a trial.

@@ -28,7 +28,7 @@ def sweep_json(result: SweepResult, *, finished: bool) -> dict[str, Any]:
         "state": "finished" if finished else "running",
         "best": best.number if best else None,
         "by": result.plan.by,
-        "trials": [_trial_json(trial, best, Ranking(result.plan.by)) for trial in _ranked(result.trials)],
+        "trials": [_trial_json(trial, best, result.plan.ranking) for trial in _ranked(result.trials)],
         "loads": {"model": result.model_loads, "data": result.data_reads},
         "seconds": {trial.number: round(trial.seconds, 1) for trial in result.trials},
     }
@@ -71,7 +71,7 @@ def write_results(result: SweepResult, *, finished: bool) -> Path:
             trials=content["trials"],
             best=result.best,
             folder=result.folder.path,
-            ranking=Ranking(result.plan.by),
+            ranking=result.plan.ranking,
             chart=Markup(_chart(result)),
             effects=_effects(result),
             counts=_counts(result.trials),
@@ -86,7 +86,7 @@ def _counts(trials: Sequence[Trial]) -> dict[str, int]:
 
 def _chart(result: SweepResult) -> str:
     """The validation losses or scores of all trials by step; the best one is drawn last, over the others."""
-    best, ranking = result.best, Ranking(result.plan.by)
+    best, ranking = result.best, result.plan.ranking
     lines = [
         Series(
             f"trial {trial.number}",
@@ -100,7 +100,7 @@ def _chart(result: SweepResult) -> str:
 
 def _effects(result: SweepResult) -> list[dict[str, Any]]:
     """For each setting with choices: trials, best and mean of each value, whatever the other settings were."""
-    effects, ranking = [], Ranking(result.plan.by)
+    effects, ranking = [], result.plan.ranking
     for dimension in parse_space(result.plan.over):
         if not isinstance(dimension, Choices):
             continue

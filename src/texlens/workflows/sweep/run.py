@@ -18,7 +18,6 @@ from texlens.training.prepare import Prepared
 from texlens.training.run import train
 from texlens.workflows.sweep.evidence import ValidationResult
 from texlens.workflows.sweep.folder import SweepFolder, SweepPlan
-from texlens.workflows.sweep.ranking import Ranking
 from texlens.workflows.sweep.samplers import SAMPLERS, Point
 from texlens.workflows.sweep.shared import SharedInputs, SharedModels
 from texlens.workflows.sweep.space import parse_space
@@ -122,7 +121,7 @@ class _Runner:
         trial.forget_after(last_checkpoint_step(run))
         trial.write(run.path)
         looks = planned_measurements(config, prepared)
-        ranking = Ranking(self.plan.by)
+        ranking = self.plan.ranking
         observer = TrialObserver(trial, run.path, _batch_size(prepared), self._judge(before, looks), ranking)
         context = TrainContext(config, prepared, run, quiet, models=self.models, validation_observer=observer)
         try:
@@ -157,7 +156,7 @@ def _create(run: RunFolder, config: RunConfig) -> None:
 
 def _line(trial: Trial, plan: SweepPlan) -> str:
     settings = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in trial.point.items())
-    ranking = Ranking(plan.by)
+    ranking = plan.ranking
     loss = f"{ranking.title.lower()} {ranking.shown(trial.best.loss):.4f}" if trial.best else "no measurement"
     how = {
         "stopped": f", stopped at step {trial.verdict.step}: surely worse than trial {trial.verdict.better}"
