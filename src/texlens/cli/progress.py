@@ -33,7 +33,7 @@ def row_bar(console: Console, doing: str, rows: int, unit: str = "rows") -> Iter
 
 @contextmanager
 def total_bar(console: Console, doing: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is told rows done, those of an earlier call included, and rows in all."""
+    """A bar of rows done, those of an earlier call included, and rows in all."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -51,14 +51,18 @@ def _is_current(file: IO[str], path: Path) -> bool:
         return False
 
 
-def try_lock(file: IO[Any]) -> bool:
-    """Whether this process holds the lock of the open file now; True where the system has no such locks."""
+def try_lock(file: IO[Any], *, shared: bool = False) -> bool:
+    """Whether this process holds the lock of the open file now; True where the system has no such locks.
+
+    Args:
+        shared: hold it together with others that share it; only one that does not share it is in the way.
+    """
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

@@ -146,10 +146,10 @@ class RunFolder:
 
     @property
     def is_locked(self) -> bool:
-        """Whether a process works in the folder."""
+        """Whether a process works in the folder; others that ask at the same moment don't count as one."""
         try:
             with (self.path / ".lock").open("r+") as file:
-                return not try_lock(file)
+                return not try_lock(file, shared=True)
         except OSError:
             return False
 

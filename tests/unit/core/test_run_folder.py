@@ -1,9 +1,11 @@
+import os
 import subprocess
 import sys
 
 import pytest
 
 from texlens.core.errors import RunError
+from texlens.core.locks import try_lock
 from texlens.core.run_folder import RunFolder, list_runs
 
 
@@ -38,6 +40,15 @@ def test_a_folder_in_use_by_another_process_is_refused_and_names_it(tmp_path):
         holder.communicate("")
     with run.locked():
         pass
+
+
+def test_one_that_asks_for_the_state_is_not_taken_for_a_process_at_work(tmp_path):
+    run = RunFolder.create(tmp_path, "run")
+    with run.locked():
+        assert (run.is_locked, run.process) == (True, os.getpid())
+    with (run.path / ".lock").open("r+") as asking:
+        assert try_lock(asking, shared=True)
+        assert (run.is_locked, run.process) == (False, None)
 
 
 def test_a_measurement_cut_short_by_a_kill_is_left_out(tmp_path):

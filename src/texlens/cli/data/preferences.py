@@ -11,7 +11,7 @@ from texlens.cli.shared import Checkpoint, Json, message_console
 
 if TYPE_CHECKING:
     from texlens.workflows.preferences.draw import Choice, DrawOptions
-    from texlens.workflows.preferences.sources import Source
+    from texlens.workflows.preferences.sources import AnswerSource
 
 Model = Annotated[str | None, typer.Argument(metavar="RUN", help="Who draws: a run, an adapter or a checkpoint.")]
 DataPath = Annotated[
@@ -71,9 +71,9 @@ def preferences(
     """
     from texlens.core.errors import ConfigError
     from texlens.workflows.preferences.draw import DrawOptions, pairs
-    from texlens.workflows.preferences.sources import Source, read_source_rows, weights_of
+    from texlens.workflows.preferences.sources import AnswerSource, read_source_rows, weights_of
 
-    source = Source(model, data, subset, split, limit, checkpoint)
+    source = AnswerSource(model, data, subset, split, limit, checkpoint)
     if origin == "corrected":
         from texlens.workflows.preferences.corrected import corrected_rows
 
@@ -117,16 +117,16 @@ def best_of_n(
         texlens data best-of-n runs/nano -o data/best --samples 8 --at-least 0.95
     """
     from texlens.workflows.preferences.draw import DrawOptions, best
-    from texlens.workflows.preferences.sources import Source, weights_of
+    from texlens.workflows.preferences.sources import AnswerSource, weights_of
 
-    source = Source(model, data, subset, split, limit, checkpoint)
+    source = AnswerSource(model, data, subset, split, limit, checkpoint)
     options = DrawOptions(samples, temperature, max_new_tokens, weights_of(scores), batch_size, seed)
     made_by = {"command": "best-of-n", "at_least": at_least}
     _draw(source, output, options, best(at_least), made_by=made_by, overwrite=overwrite, as_json=as_json)
 
 
 def _draw(
-    source: "Source",
+    source: "AnswerSource",
     output: Path,
     options: "DrawOptions",
     choice: "Choice",

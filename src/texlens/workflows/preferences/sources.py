@@ -19,7 +19,7 @@ from texlens.workflows.preferences.draw import Choice, DrawOptions, draw_rows
 
 
 @dataclass(frozen=True)
-class Source:
+class AnswerSource:
     """
     Args:
         model: who draws the answers, and whose rows are read without `data`: a run, an adapter or a checkpoint.
@@ -35,7 +35,7 @@ class Source:
     checkpoint: str | None = None
 
 
-def read_source_rows(source: Source, seed: int = 0) -> Rows:
+def read_source_rows(source: AnswerSource, seed: int = 0) -> Rows:
     """Rows of a data set, or a run's own; `seed` draws them where there is a limit.
 
     Raises:
@@ -71,7 +71,7 @@ def weights_of(text: str) -> dict[str, float]:
 
 
 def draw_from(
-    source: Source,
+    source: AnswerSource,
     output: Path,
     options: DrawOptions,
     choice: Choice,

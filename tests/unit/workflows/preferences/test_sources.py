@@ -3,7 +3,7 @@
 import pytest
 
 from texlens.core.errors import ConfigError
-from texlens.workflows.preferences.sources import Source, read_source_rows, weights_of
+from texlens.workflows.preferences.sources import AnswerSource, read_source_rows, weights_of
 
 
 def test_weights_are_read_by_name():
@@ -18,6 +18,6 @@ def test_a_weight_that_is_not_numeric_and_an_unknown_name_are_errors():
 
 
 def test_rows_come_from_data_or_from_a_run():
-    assert len(read_source_rows(Source(data="demo", limit=5))) == 5
+    assert len(read_source_rows(AnswerSource(data="demo", limit=5))) == 5
     with pytest.raises(ConfigError, match="name them with --data"):
-        read_source_rows(Source("nano"))
+        read_source_rows(AnswerSource("nano"))
