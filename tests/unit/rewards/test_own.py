@@ -11,9 +11,9 @@ from texlens.rewards.registry import reward_values
 def test_a_function_of_a_module_in_this_folder_is_loaded(tmp_path, monkeypatch):
     (tmp_path / "own_reward_a.py").write_text("def starts(text, reference):\n    return text[0] == reference[0]\n")
     monkeypatch.chdir(tmp_path)
-    own = OwnReward.parse("own_reward_a:starts=0.5")
-    assert own.weight == 0.5
-    assert reward_values(Prediction("1", "ab", "ac"), [own.load()]) == {"own_reward_a:starts": 1.0}
+    reward = OwnReward.parse("own_reward_a:starts=0.5")
+    assert reward.weight == 0.5
+    assert reward_values(Prediction("1", "ab", "ac"), [reward.load()]) == {"own_reward_a:starts": 1.0}
 
 
 @pytest.mark.parametrize("text", ["score", "a:b:c", "a:b=x", "a b:c", ":f", "a:=1"])
