@@ -9,6 +9,7 @@ and removed by the next edit. Processes take turns by a lock on the file.
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ CONFLICT = "edit conflict"
 
 
 class EditLog:
-    """An edits file; a file that does not exist yet has no edits.
+    """An edits file, for any number of threads; a file that does not exist yet has no edits.
 
     Example:
         log = EditLog(Path("edits.jsonl"))
@@ -40,6 +41,7 @@ class EditLog:
         self.path = path
         self._edits: list[Edit] = []
         self._read_bytes = 0
+        self._lock = threading.Lock()
 
     def edits(self) -> list[Edit]:
         """All complete edits, the oldest first; only what was appended since the last call is read.
@@ -47,14 +49,15 @@ class EditLog:
         Raises:
             DataError: not an edits file, or a damaged line.
         """
-        try:
-            file = open_regular(self.path)
-        except FileNotFoundError:
-            self._edits, self._read_bytes = [], 0
-            return []
-        with file:
-            self._read(file)
-        return list(self._edits)
+        with self._lock:
+            try:
+                file = open_regular(self.path)
+            except FileNotFoundError:
+                self._edits, self._read_bytes = [], 0
+                return []
+            with file:
+                self._read(file)
+            return list(self._edits)
 
     def rows(self, version: int | None = None) -> dict[str, RowEdits]:
         """What the edits come to, by row; with `version` those up to this number.
@@ -158,7 +161,7 @@ class EditLog:
 
     @contextmanager
     def _locked(self) -> Iterator[IO[bytes]]:
-        with naming(self.path):
+        with self._lock, naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a+b") as file:
                 wait_for_lock(file)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -137,3 +138,14 @@ def test_every_line_is_json(log):
         "texlens-edits",
         "a\nb\u2028",
     ]
+
+
+def test_threads_share_a_log(log):
+    def work(thread):
+        for number in range(40):
+            log.append(f"{thread}-{number}", "label", "x", who="anna")
+            assert len(log.rows()) >= number
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert len(EditLog(log.path).rows()) == 160
