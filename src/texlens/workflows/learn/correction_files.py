@@ -11,6 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from texlens.core.errors import DataError
 from texlens.core.files import write_text
 from texlens.core.regular_files import read_regular
+from texlens.data.edits.edit import check_text
 from texlens.data.edits.log import EditLog
 from texlens.data.fingerprint import FileHashes
 from texlens.data.readers.protocol import ReadOptions
@@ -61,11 +63,14 @@ def import_corrections(
     Raises:
         DataError: not such a file, or a row whose image is not in the folder.
     """
-    rows = [(where, _image(row, folder, path, images, where), row) for where, row in _rows(path)]
+    rows = _rows(path)
+    with FileHashes() as hashes:
+        finder = _ImageFinder(images, (folder, path.parent), hashes)
+        found = [finder.image(row, where) for where, row in rows]
+    texts = [_text(row, where) for where, row in rows]
     counts = {"corrected": 0, "left_out": 0, "known": 0, "empty": 0}
     states = log.rows()
-    for where, image, row in rows:
-        text = _text(row, where)
+    for image, text in zip(found, texts, strict=True):
         state = states.get(image.key)
         reading = readings[image.key].text if image.key in readings else ""
         if not text:
@@ -124,25 +129,31 @@ def _json_rows(path: Path, text: str, *, lines: bool) -> list[tuple[str, dict[st
     return [(f"{path} row {number}", row) for number, row in enumerate(rows, 1)]
 
 
-def _image(row: dict[str, Any], folder: Path, path: Path, images: FolderImages, where: str) -> LearnImage:
-    column = image_field([name for name in row if name], ReadOptions())
-    if column is None:
-        raise DataError(f"{where}: {no_field('image', 'image', [str(name) for name in row])}")
-    name = row[column]
-    by_name = {image.name: image for image in images.by_key.values()}
-    if isinstance(name, str) and name in by_name:
-        return by_name[name]
-    if isinstance(name, str) and name in images.copies:
-        return by_name[images.copies[name]]
-    with FileHashes() as hashes:
-        for parent in (folder, path.parent):
-            try:
-                key = hashes.of(parent / str(name))
-            except (OSError, DataError):
-                continue
-            if key in images.by_key:
-                return images.by_key[key]
-    raise DataError(f"{where}: no image {str(name)[:200]!r} in {folder}; write its path in the folder")
+class _ImageFinder:
+    """Images of the folder by the path that a row has, relative to one of `parents`; the folder is the first."""
+
+    def __init__(self, images: FolderImages, parents: tuple[Path, ...], hashes: FileHashes):
+        self._by_key = images.by_key
+        by_name = {image.name: image for image in images.by_key.values()}
+        self._by_name = by_name | {copy: by_name[name] for copy, name in images.copies.items()}
+        self._parents, self._hashes = parents, hashes
+
+    def image(self, row: dict[str, Any], where: str) -> LearnImage:
+        column = image_field([name for name in row if name], ReadOptions())
+        if column is None:
+            raise DataError(f"{where}: {no_field('image', 'image', [str(name) for name in row])}")
+        name = str(row[column])
+        image = self._by_name.get(name) or self._by_content(name)
+        if image is None:
+            raise DataError(f"{where}: no image {name[:200]!r} in {self._parents[0]}; write its path in the folder")
+        return image
+
+    def _by_content(self, name: str) -> LearnImage | None:
+        for parent in self._parents:
+            with suppress(OSError, DataError):
+                if image := self._by_key.get(self._hashes.of(parent / name)):
+                    return image
+        return None
 
 
 def _text(row: dict[str, Any], where: str) -> str:
@@ -152,4 +163,6 @@ def _text(row: dict[str, Any], where: str) -> str:
     value = row[column]
     if value is not None and not isinstance(value, str):
         raise DataError(f"{where}: the text is a {type(value).__name__}, not a string; correct it")
-    return (value or "").strip()
+    text = (value or "").strip()
+    check_text(text, where)
+    return text

@@ -45,7 +45,7 @@ def corrections_of(
     Raises:
         DataError: the corrections file is damaged.
     """
-    edits = log.edits()
+    version = log.version if version is None else version
     rows = {key: state for key, state in log.rows(version).items() if key in images}
     parts: dict[bool, list[LabeledImage]] = {True: [], False: []}
     for key, image in images.items():
@@ -58,7 +58,7 @@ def corrections_of(
         done=frozenset(key for key, state in rows.items() if state.label is not None or state.excluded is not None),
         left_out=sum(state.excluded is not None for state in rows.values()),
         changed=sum(_is_change(state.edits) for state in rows.values() if state.label is not None),
-        version=len(edits) if version is None else version,
+        version=version,
     )
 
 

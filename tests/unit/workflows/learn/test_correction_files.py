@@ -88,7 +88,9 @@ def test_an_image_elsewhere_is_found_by_its_content(load, photos, tmp_path):
         ("a.csv", 'image,text\n1.png,"x\n', "not CSV"),
         ("a.json", "{", "not JSON"),
         ("a.json", "[1]", "not a list of objects"),
-        ("a.jsonl", '{"image": "1.png", "text": 7}\n', "the text is a int"),
+        ("a.jsonl", '{"image": "2.png", "text": "x"}\n{"image": "1.png", "text": 7}\n', "row 2: the text is a int"),
+        ("a.jsonl", '{"image": "2.png", "text": "x"}\n{"image": "1.png"}\n', "row 2: no column 'text'"),
+        ("a.jsonl", '{"image": "2.png", "text": "x"}\n{"image": "1.png", "text": "\\ud800"}\n', "row 2: character 0"),
         ("a.xlsx", "", "are read from .csv"),
     ],
 )
