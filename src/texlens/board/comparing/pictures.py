@@ -1,8 +1,6 @@
 """The pictures of a comparison's rows: images by id from the run's data, formulas drawn with colored differences."""
 
-from collections import OrderedDict
-from threading import Lock
-
+from texlens.board.last_used import LastUsed
 from texlens.config.data import DataSettings
 from texlens.config.load import load_saved_config
 from texlens.core.errors import DataError, LatexError
@@ -21,8 +19,7 @@ class RowImages:
     """Images of a run's rows by id."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._open: OrderedDict[str, tuple[Rows, dict[str, int]]] = OrderedDict()
+        self._open: LastUsed[tuple[str, str], tuple[Rows, dict[str, int]]] = LastUsed(MAX_OPEN)
 
     def image(self, run: RunFolder, split: str, row: str) -> str:
         """A data URI.
@@ -30,23 +27,11 @@ class RowImages:
         Raises:
             ConfigError, DataError: no such split or row, or its image can't be read.
         """
-        with self._lock:
-            rows, places = self._rows(load_saved_config(run.config).data, split)
+        data = load_saved_config(run.config).data
+        rows, places = self._open.get((split, data.model_dump_json()), lambda: _rows(data, split))
         if row not in places:
             raise DataError(f"row {row[:80]!r} is not in split {split} any more")
         return data_uri(rows[places[row]].image)
-
-    def _rows(self, data: DataSettings, split: str) -> tuple[Rows, dict[str, int]]:
-        from texlens.inputs.build import read_split
-
-        key = f"{split} {data.model_dump_json()}"
-        if key not in self._open:
-            rows = read_split(data, split)
-            self._open[key] = rows, {sample.id: index for index, sample in enumerate(rows)}
-        self._open.move_to_end(key)
-        while len(self._open) > MAX_OPEN:
-            self._open.popitem(last=False)
-        return self._open[key]
 
 
 def drawings(reference: str, text: str) -> dict[str, str | None]:
@@ -62,6 +47,13 @@ def drawings(reference: str, text: str) -> dict[str, str | None]:
     first, _ = _drawn(reference)
     second, problem = _drawn(text)
     return {"reference": first, "text": second, "problem": problem}
+
+
+def _rows(data: DataSettings, split: str) -> tuple[Rows, dict[str, int]]:
+    from texlens.inputs.build import read_split
+
+    rows = read_split(data, split)
+    return rows, {sample.id: index for index, sample in enumerate(rows)}
 
 
 def _drawn(formula: str) -> tuple[str | None, str | None]:

@@ -1,11 +1,10 @@
 """Comparisons that were measured: which there are in a run folder, and their predictions, scored once and kept."""
 
 import re
-from collections import OrderedDict
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
+from texlens.board.last_used import LastUsed
 from texlens.core.errors import DataError, RunError, TexlensError
 from texlens.core.run_folder import RunFolder
 from texlens.evaluation.comparison import Comparison, compare
@@ -34,8 +33,7 @@ class ComparisonCache:
     """The last comparisons that were looked at, scored; scored again where a file has changed."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._scored: OrderedDict[tuple, Comparison] = OrderedDict()
+        self._scored: LastUsed[tuple, Comparison] = LastUsed(MAX_IN_MEMORY)
 
     def load(self, run: RunFolder, label: str, reference: str = "") -> Comparison:
         """
@@ -49,22 +47,13 @@ class ComparisonCache:
         if entry is None:
             raise RunError(f"{run.path.name}: no comparison {label[:60]!r}; the list names those that there are")
         paths = {name: run.predictions(rows_label(label), name) for name in entry["systems"]}
-        with self._lock:
-            comparison = self._scored_once(run, label, paths)
+        stamps = tuple((name, _stamp(path)) for name, path in paths.items())
+        comparison = self._scored.get((run.path, label, stamps), lambda: _scored(run, paths))
         if reference and reference != comparison.reference:
             if reference not in comparison.systems:
                 raise RunError(f"{reference[:60]}: no such system in the comparison")
             return comparison.with_reference(reference)
         return comparison
-
-    def _scored_once(self, run: RunFolder, label: str, paths: dict[str, Path]) -> Comparison:
-        key = (run.path, label, tuple((name, _stamp(path)) for name, path in paths.items()))
-        if key not in self._scored:
-            self._scored[key] = _scored(run, paths)
-        self._scored.move_to_end(key)
-        while len(self._scored) > MAX_IN_MEMORY:
-            self._scored.popitem(last=False)
-        return self._scored[key]
 
 
 def rows_label(label: str) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from texlens.board.jobs import TEXLENS, Job, list_jobs, start_job
+from texlens.board.last_used import LastUsed
 from texlens.board.remembered import Remembered
+from texlens.board.runs.appended_file import Position, part_since
 from texlens.board.workspace import Workspace
 from texlens.core.errors import RunError
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 KIND = "learn"
 """Of the processes."""
+MAX_OPEN = 4
 _LOG_BYTES = 4_000
 
 
@@ -27,13 +30,13 @@ class OpenedFolder:
 
 
 class OpenedFolders:
-    """By key."""
+    """By key; the last few are held open."""
 
     def __init__(self, workspace: Workspace):
         self._workspace = workspace
         self._remembered = Remembered(workspace.state / "learn.json")
-        self._open: dict[str, OpenedFolder] = {}
-        self._lock = threading.Lock()
+        self._open: LastUsed[str, OpenedFolder] = LastUsed(MAX_OPEN)
+        self._starting = threading.Lock()
 
     def open(self, folder: Path, model: str | None = None, second: str | None = None) -> str:
         """The key of a folder; the first call decides by which model it is read.
@@ -47,8 +50,9 @@ class OpenedFolders:
         folder = folder.expanduser().absolute()
         session = LearnSession(folder, model=model or None, second=second or None)
         key = self._remembered.add({"folder": str(folder)})
-        with self._lock:
-            self._open[key] = OpenedFolder(session)
+        opened = self._open.get(key, lambda: OpenedFolder(session))
+        with opened.lock:
+            opened.session.images = session.images
         return key
 
     def get(self, key: str) -> OpenedFolder:
@@ -57,12 +61,9 @@ class OpenedFolders:
             RunError: not opened before.
             DataError: it is gone.
         """
-        with self._lock:
-            if key not in self._open:
-                from texlens.workflows.learn.session import LearnSession
+        from texlens.workflows.learn.session import LearnSession
 
-                self._open[key] = OpenedFolder(LearnSession(Path(self._remembered.get(key)["folder"])))
-            return self._open[key]
+        return self._open.get(key, lambda: OpenedFolder(LearnSession(Path(self._remembered.get(key)["folder"]))))
 
     def known(self) -> list[dict[str, Any]]:
         return self._remembered.entries()
@@ -78,10 +79,11 @@ class OpenedFolders:
             RunError: one works in the folder already.
         """
         folder = str(self.get(key).session.folder.images)
-        job = self.job(folder)
-        if job is not None and job.is_running:
-            raise RunError(f"{folder}: process {job.pid} reads or trains here; wait for it or stop it")
-        return start_job(self._workspace.state, KIND, lambda _: [*TEXLENS, "learn", folder, *options])
+        with self._starting:
+            job = self.job(folder)
+            if job is not None and job.is_running:
+                raise RunError(f"{folder}: process {job.pid} reads or trains here; wait for it or stop it")
+            return start_job(self._workspace.state, KIND, lambda _: [*TEXLENS, "learn", folder, *options])
 
     def job(self, folder: str) -> Job | None:
         """The last process in a folder."""
@@ -93,5 +95,5 @@ def job_json(job: Job | None) -> dict[str, Any] | None:
     """With the end of what it printed."""
     if job is None:
         return None
-    log = job.output.read_bytes()[-_LOG_BYTES:].decode(errors="replace") if job.output.is_file() else ""
-    return {**job.to_json(), "log": log}
+    lines = part_since(job.output, Position(), _LOG_BYTES).lines
+    return {**job.to_json(), "log": "".join(f"{line}\n" for line in lines)}

@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from texlens.board.runs.appended_file import last_rows
 from texlens.core.run_folder import MANIFEST, RunFolder
-from texlens.data.edits.edit import Edit
+from texlens.data.edits.edit import Edit, rows_of
 
 if TYPE_CHECKING:
     from texlens.workflows.learn.queue import QueuedImage
@@ -23,7 +24,7 @@ def training(session: "LearnSession") -> dict[str, Any] | None:
     run = session.folder.round_folder(number) / "run"
     if not (run / MANIFEST).is_file():
         return {"round": number, "step": None, "loss": None}
-    steps = [row for row in RunFolder(run).history() if "loss" in row]
+    steps = [row for row in last_rows(RunFolder(run).metrics) if "loss" in row]
     last = steps[-1] if steps else {}
     return {"round": number, "step": last.get("step"), "loss": last.get("loss")}
 
@@ -43,10 +44,11 @@ def corrected_json(session: "LearnSession", count: int) -> list[dict[str, Any]]:
     """The last images that were worked on, the newest first, with their edits."""
     images = session.images.by_key
     newest: dict[str, Edit] = {}
-    for edit in reversed(session.folder.corrections.edits()):
+    edits = session.folder.corrections.edits()
+    for edit in reversed(edits):
         if edit.row in images and len(newest) < count:
             newest.setdefault(edit.row, edit)
-    states = session.folder.corrections.rows()
+    states = rows_of(edits)
     return [
         {
             "key": key,

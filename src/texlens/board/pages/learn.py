@@ -73,13 +73,11 @@ def _add_opening(routes: APIRouter, folders: OpenedFolders) -> None:
         files: list[UploadFile], folder: Annotated[str, Form()], model: Annotated[str, Form()] = ""
     ) -> dict[str, Any]:
         """Pictures into a folder that was opened (its key) or a new one (a name)."""
-        known = {each["key"] for each in folders.known()}
-        target = (
-            folders.get(folder).session.folder.uploads if folder in known else folders.new_folder(folder_name(folder))
-        )
+        is_known = folder in {each["key"] for each in folders.known()}
+        opened = folders.get(folder) if is_known else None
+        target = opened.session.folder.uploads if opened else folders.new_folder(folder_name(folder))
         results = [_saved(target, file) for file in files]
-        if folder in known:
-            opened = folders.get(folder)
+        if opened:
             with opened.lock:
                 opened.session.look_again()
             return {"key": folder, "files": results}

@@ -5,10 +5,10 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from texlens.board.last_used import LastUsed
 from texlens.board.remembered import Remembered
 from texlens.board.workspace import Workspace
 from texlens.config.load import load_saved_config
@@ -42,18 +42,22 @@ class OpenedData:
     subset: str | None
     edits: Path
     checking: Checking | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _browser: DataBrowser | None = None
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    @cached_property
+    @property
     def browser(self) -> DataBrowser:
-        """
+        """Its rows, which the first call reads.
+
         Raises:
             DataError: nothing readable there.
         """
-        names = list_splits(self.path, "auto", ReadOptions(self.subset))
-        return DataBrowser(
-            {name: load_split(self.path, split=name, subset=self.subset) for name in names}, EditLog(self.edits)
-        )
+        with self._lock:
+            if self._browser is None:
+                names = list_splits(self.path, "auto", ReadOptions(self.subset))
+                splits = {name: load_split(self.path, split=name, subset=self.subset) for name in names}
+                self._browser = DataBrowser(splits, EditLog(self.edits))
+            return self._browser
 
     def check(self) -> Checking:
         """Begins to validate the rows, once."""
@@ -92,11 +96,10 @@ class OpenedDataSets:
     def __init__(self, workspace: Workspace):
         self._workspace = workspace
         self._remembered = Remembered(workspace.state / "data.json")
-        self._open: dict[str, OpenedData] = {}
-        self._lock = threading.Lock()
+        self._open: LastUsed[str, OpenedData] = LastUsed(MAX_OPEN)
 
     def open(self, path: str, subset: str | None) -> str:
-        """The key of a data set that can be read.
+        """The key of a data set that can be read; its rows are read again, as they may have changed.
 
         Raises:
             DataError: nothing readable there.
@@ -106,8 +109,7 @@ class OpenedDataSets:
         data = self._data(value)
         _ = data.browser
         key = self._remembered.add(value)
-        with self._lock:
-            self._open[key] = data
+        self._open.put(key, data)
         return key
 
     def get(self, key: str) -> OpenedData:
@@ -116,13 +118,7 @@ class OpenedDataSets:
             RunError: not opened before.
             DataError: it is gone.
         """
-        with self._lock:
-            if key not in self._open:
-                value = self._remembered.get(key)
-                self._open[key] = self._data({"path": value.get("path", ""), "subset": value.get("subset")})
-                while len(self._open) > MAX_OPEN:
-                    self._open.pop(next(iter(self._open)))
-            return self._open[key]
+        return self._open.get(key, lambda: self._known_data(key))
 
     def known(self) -> list[dict[str, Any]]:
         """What was opened before, then data sets of the folder's runs and the demo's, which have no key yet."""
@@ -145,6 +141,10 @@ class OpenedDataSets:
                 continue
             places.append((data.path, data.subset))
         return places
+
+    def _known_data(self, key: str) -> OpenedData:
+        value = self._remembered.get(key)
+        return self._data({"path": value.get("path", ""), "subset": value.get("subset")})
 
     def _data(self, value: dict[str, Any]) -> OpenedData:
         name = "-".join(filter(None, (Path(value["path"]).name, value["subset"])))

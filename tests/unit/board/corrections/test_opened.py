@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,6 +38,30 @@ def test_the_first_call_decides_the_model(photos, folders):
     folders.open(photos)
     with pytest.raises(ConfigError, match="began with the model nano"):
         folders.open(photos, "other/model")
+
+
+def test_opening_again_keeps_the_session_and_sees_new_images(photos, folders):
+    opened = folders.get(folders.open(photos))
+    (photos / "more.png").write_bytes(png(40, 20, 9))
+    assert folders.get(folders.open(photos)) is opened
+    assert len(opened.session.images.by_key) == 4
+
+
+def test_of_two_starts_at_once_one_is_refused(photos, folders, monkeypatch):
+    key = folders.open(photos)
+    monkeypatch.setattr("texlens.board.corrections.opened.TEXLENS", ("sh", "-c", "sleep 60"))
+
+    def start(_):
+        try:
+            return folders.start(key, [])
+        except RunError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [job for job in pool.map(start, range(8)) if job is not None]
+    for job in jobs:
+        os.kill(job.pid, 9)
+    assert len(jobs) == 1
 
 
 def test_a_folder_that_is_gone_is_named(photos, folders, tmp_path):

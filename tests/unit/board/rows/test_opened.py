@@ -56,6 +56,13 @@ def test_known_data_sets_are_those_opened_those_of_runs_and_the_demo(data, data_
     assert known[-1] == {"key": None, "path": "demo", "subset": None}
 
 
+def test_opening_again_reads_the_rows_again(data, data_sets, tmp_path):
+    opened = data_sets.get(data_sets.open(data, None))
+    write_parquet(tmp_path / "d" / "train-00000-of-00001.parquet", ["x^2"], [png(64, 32, 0)])
+    again = data_sets.get(data_sets.open(data, None))
+    assert (opened.browser.counts("train")["rows"], again.browser.counts("train")["rows"]) == (3, 1)
+
+
 def test_what_can_t_be_read_is_not_opened(data_sets, tmp_path):
     with pytest.raises(DataError):
         data_sets.open(str(tmp_path), None)
