@@ -1,4 +1,4 @@
-"""What a model read from each image: kept in a file by model, added to image by image, so that a kill costs one batch.
+"""What a model read from each image: kept in a file by model, added to batch by batch, so that a kill costs one.
 
 Each image is read as the model reads, and a second time in the other view: prepared (dark ink on white paper, even
 light, narrow margins) where it was read plain, plain where it was read prepared. A reader that is sure reads both
