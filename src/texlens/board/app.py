@@ -20,7 +20,7 @@ from texlens.board.workspace import Workspace
 from texlens.core.errors import TexlensError, one_line
 from texlens.core.version import VERSION
 from texlens.html.template import page_environment
-from texlens.serve.assets import HEADERS, Asset, assets_of, missing_asset
+from texlens.serve.assets import HEADERS, Asset, asset_routes, assets_of
 from texlens.serve.errors import ApiError, add_error_handlers
 from texlens.serve.middleware.admission import AdmissionGate
 from texlens.serve.middleware.origin import OriginCheck
@@ -36,6 +36,7 @@ SHARED_FILES = (
     "locales/problems.zh.js",
     "mark.svg",
     "page.css",
+    "requests.js",
 )
 """Of `texlens ui`'s page; the board's files are beside them under `/ui/`."""
 
@@ -68,13 +69,7 @@ def _add_handler_of_user_errors(app: FastAPI) -> None:
 
 
 def _files() -> APIRouter:
-    routes = APIRouter()
-    assets = _assets()
-
-    @routes.get("/ui/{name:path}")
-    async def asset(request: Request, name: str) -> Response:
-        requested = assets.get(name)
-        return requested.answer(request) if requested else missing_asset()
+    routes = asset_routes(_assets())
 
     @routes.post("/api/render", response_model=RenderedFormula)
     async def render(formula: Formula) -> Any:

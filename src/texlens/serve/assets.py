@@ -4,9 +4,10 @@ The files are read once, so no request can name a file of this machine.
 """
 
 import hashlib
+from collections.abc import Mapping
 from importlib.resources.abc import Traversable
 
-from fastapi import Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 _KINDS = {
@@ -64,8 +65,16 @@ def assets_of(folder: Traversable) -> dict[str, Asset]:
     return assets
 
 
-def missing_asset() -> Response:
-    return Response("no such file", 404, HEADERS, "text/plain")
+def asset_routes(assets: Mapping[str, Asset]) -> APIRouter:
+    """The files below `/ui/`."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/ui/{name:path}")
+    async def asset(request: Request, name: str) -> Response:
+        requested = assets.get(name)
+        return requested.answer(request) if requested else Response("no such file", 404, HEADERS, "text/plain")
+
+    return routes
 
 
 def _suffix(file: Traversable) -> str:

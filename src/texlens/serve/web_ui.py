@@ -14,7 +14,7 @@ from texlens.latex.layout.boxes import Layout
 from texlens.latex.layout.formula import layout
 from texlens.latex.mathml import to_mathml
 from texlens.latex.render.svg import to_svg
-from texlens.serve.assets import Asset, assets_of, missing_asset
+from texlens.serve.assets import Asset, asset_routes, assets_of
 
 MAX_CHARACTERS = 20_000
 HOSTS = ("127.0.0.1", "localhost")
@@ -60,15 +60,11 @@ def _without_style(placed: Layout) -> str:
 def _router() -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     assets = _assets()
+    routes.include_router(asset_routes(assets))
 
     @routes.get("/")
     async def page(request: Request) -> Response:
         return assets["index.html"].answer(request)
-
-    @routes.get("/ui/{name:path}")
-    async def asset(request: Request, name: str) -> Response:
-        requested = assets.get(name)
-        return requested.answer(request) if requested else missing_asset()
 
     @routes.post("/ui/render", response_model=RenderedFormula)
     async def render(formula: Formula) -> Any:

@@ -1,6 +1,8 @@
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from starlette.requests import Request
 
-from texlens.serve.assets import HEADERS, assets_of, missing_asset
+from texlens.serve.assets import HEADERS, asset_routes, assets_of
 
 
 def request(tag: str = "") -> Request:
@@ -19,6 +21,13 @@ def test_files_of_a_folder_are_named_by_their_path_and_other_kinds_are_left_out(
     assert assets["a.js"].answer(request(answer.headers["etag"])).status_code == 304
 
 
-def test_every_answer_has_the_policy():
-    assert missing_asset().headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
+def test_every_answer_has_the_policy(tmp_path):
+    (tmp_path / "a.js").write_text("1")
+    app = FastAPI()
+    app.include_router(asset_routes(assets_of(tmp_path)))
+    browser = TestClient(app)
+    for name, status in (("a.js", 200), ("b.js", 404)):
+        answer = browser.get(f"/ui/{name}")
+        assert answer.status_code == status
+        assert answer.headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
     assert "unsafe" not in HEADERS["Content-Security-Policy"]

@@ -1,15 +1,7 @@
 // Requests to the board. What changes something carries the token, which the server put into the page.
-import { known } from "./locales.js";
+import { request } from "./requests.js";
 
 export const token = () => document.querySelector("meta[name=token]").content;
-
-/** An answer that is an error: the key of its words, and the server's own line as detail. */
-export class Refused extends Error {
-  constructor(key, detail = "") {
-    super(detail || key);
-    [this.key, this.detail] = [key, detail];
-  }
-}
 
 /** get("/api/runs", { since: 3 }) */
 export async function get(path, values = {}, options = {}) {
@@ -22,18 +14,4 @@ export async function post(path, body = {}, options = {}) {
   const isForm = body instanceof FormData;
   const headers = { "X-TexLens-Token": token(), ...(isForm ? {} : { "Content-Type": "application/json" }) };
   return (await request(path, { method: "POST", headers, body: isForm ? body : JSON.stringify(body), ...options })).json();
-}
-
-async function request(path, options) {
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refused("error.offline");
-  }
-  if (answer.ok) return answer;
-  const { error } = await answer.json().catch(() => ({}));
-  const key = `error.${error?.code}`;
-  throw new Refused(known(key) ? key : "error.other", error?.message ?? `HTTP ${answer.status}`);
 }

@@ -1,7 +1,7 @@
 // What every page of the board does: language, theme, notices, and the start of the page's own part.
-import { Refused } from "./api.js";
-import { byId, make, memory } from "./dom.js";
+import { byId, make, switchTheme } from "./dom.js";
 import { chooseLanguage, language, say, sayAll, word } from "./locales.js";
+import { safelyWith } from "./requests.js";
 
 const NOTICE_MS = 6000;
 let timer;
@@ -9,8 +9,7 @@ let timer;
 /** start("runs", async (main) => …) builds the page into `main`; `redraw` is called when the language changes. */
 export function start(name, build, redraw = () => {}) {
   const main = byId("page");
-  document.title = `${word(`nav.${name}`)} · TexLens`;
-  byId("theme").addEventListener("click", toggleTheme);
+  byId("theme").addEventListener("click", switchTheme);
   byId("language").addEventListener("click", () => {
     chooseLanguage(language() === "en" ? "zh" : "en");
     sayLanguage(name);
@@ -30,13 +29,6 @@ function sayLanguage(name) {
   sayAll();
 }
 
-function toggleTheme() {
-  const root = document.documentElement;
-  const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = isDark ? "light" : "dark";
-  memory.set("theme", root.dataset.theme);
-}
-
 /** A line above the page: good news goes away after a while, a problem stays until the next notice. */
 export function notify(key, values = {}, { detail = "", wrong = false } = {}) {
   const notice = byId("notice");
@@ -48,18 +40,9 @@ export function notify(key, values = {}, { detail = "", wrong = false } = {}) {
 }
 
 /** Wraps an action, so that every error is shown. */
-export const safely =
-  (action) =>
-  async (...values) => {
-    try {
-      return await action(...values);
-    } catch (error) {
-      if (error.name === "AbortError") return null;
-      if (!(error instanceof Refused)) console.error(error);
-      notify(error.key ?? "error.other", error.values ?? {}, { detail: error.detail ?? String(error.message), wrong: true });
-      return null;
-    }
-  };
+export const safely = safelyWith((error) =>
+  notify(error.key ?? "error.other", error.values ?? {}, { detail: error.detail ?? String(error.message), wrong: true })
+);
 
 /** Calls `action` now and every `seconds` while the page is visible; returns a function that ends it. */
 export function every(seconds, action) {

@@ -1,18 +1,18 @@
 // Requests to the page's server.
-import { Refused } from "./picture.js";
-import { known, language } from "./locales.js";
+import { language } from "./locales.js";
+import { Refused, refusal, request } from "./requests.js";
 
 const MAX_TRIES = 6;
 const MAX_WAIT_S = 60;
 
 export async function models() {
-  return (await (await request("/v1/models")).json()).data;
+  return (await (await send("/v1/models")).json()).data;
 }
 
 /** { svg, mathml, problem } of a formula. */
 export async function render(latex, signal) {
   const headers = { "Content-Type": "application/json" };
-  return (await request("/ui/render", { method: "POST", headers, body: JSON.stringify({ latex }), signal })).json();
+  return (await send("/ui/render", { method: "POST", headers, body: JSON.stringify({ latex }), signal })).json();
 }
 
 /** The answer of docs/reference/http-api.md.
@@ -25,7 +25,7 @@ export async function read(picture, model, options, { signal, onToken, onWait })
     form.append("stream", "true");
     for (const [name, value] of Object.entries(options)) form.append(name, value);
     try {
-      return await readStream(await request("/v1/read", { method: "POST", body: form, signal }), onToken);
+      return await readStream(await send("/v1/read", { method: "POST", body: form, signal }), onToken);
     } catch (failure) {
       if (!failure.retryAfter || tries === MAX_TRIES) throw failure;
       await wait(Math.min(failure.retryAfter, MAX_WAIT_S), signal, onWait);
@@ -33,27 +33,17 @@ export async function read(picture, model, options, { signal, onToken, onWait })
   }
 }
 
-async function request(path, options) {
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Refused("error.offline");
-  }
-  if (answer.ok) return answer;
-  const body = await answer.json().catch(() => ({}));
-  const failure = refusal(body.error, answer.status);
-  if (answer.status === 429) failure.retryAfter = Number(answer.headers.get("Retry-After")) || 2;
-  throw failure;
-}
+const send = (path, options) => request(path, options, refused);
 
-/** The words of an error; the server's own English message is shown as detail where they say less, or in English. */
-function refusal(error, status) {
-  const key = `error.${error?.code}`;
-  const message = error?.message ?? `HTTP ${status}`;
-  if (!known(key)) return new Refused("error.other", {}, message);
-  return new Refused(key, { field: error.param ?? "" }, language() === "en" || error.code === "invalid_value" ? message : "");
+/** The server's message is left out where other words say as much, unless they are English too. */
+function refused(error, answer) {
+  const failure = refusal(error, answer);
+  if (failure.key !== "error.other") {
+    failure.values = { field: error.param ?? "" };
+    if (language() !== "en" && error.code !== "invalid_value") failure.detail = "";
+  }
+  if (answer?.status === 429) failure.retryAfter = Number(answer.headers.get("Retry-After")) || 2;
+  return failure;
 }
 
 async function readStream(answer, onToken) {
@@ -68,7 +58,7 @@ async function readStream(answer, onToken) {
     text = events.pop();
     for (const line of events) {
       const event = JSON.parse(line.replace(/^data: /, ""));
-      if (event.error) throw refusal(event.error);
+      if (event.error) throw refused(event.error);
       if (event.done) return event.done;
       onToken(event);
     }

@@ -3,12 +3,13 @@ import { models, read, render } from "./api.js";
 import { Camera } from "./camera.js";
 import { pngOf } from "./copy.js";
 import { Crop } from "./crop.js";
-import { byId, isTyping, memory } from "./dom.js";
+import { byId, isTyping, memory, switchTheme } from "./dom.js";
 import { History } from "./history.js";
 import { watchIntake } from "./intake.js";
 import { watchKeys } from "./keys.js";
 import { DrawingCanvas } from "./canvas.js";
-import { pictureOf, Refused, thumbnail } from "./picture.js";
+import { pictureOf, thumbnail } from "./picture.js";
+import { Refused, safelyWith } from "./requests.js";
 import { compareNote, Result } from "./result.js";
 import { makeHistoryList } from "./history_list.js";
 import { chooseLanguage, language, say, sayAll, word } from "./locales.js";
@@ -46,17 +47,7 @@ function notify({ key, values, detail, message }) {
 const quiet = () => byId("notice").replaceChildren();
 
 /** Wraps the action of a button or key, so that every error is shown. */
-const safely =
-  (action) =>
-  async (...values) => {
-    try {
-      return await action(...values);
-    } catch (error) {
-      if (error.name === "AbortError") return null;
-      if (!(error instanceof Refused)) console.error(error);
-      return notify(error);
-    }
-  };
+const safely = safelyWith(notify);
 
 // The picture
 
@@ -288,13 +279,6 @@ function escape() {
   else if (page.mode !== "image") setMode("image");
   else if (isTyping(document.activeElement)) document.activeElement.blur();
   else quiet();
-}
-
-function switchTheme() {
-  const root = document.documentElement;
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = dark ? "light" : "dark";
-  memory.set("theme", root.dataset.theme);
 }
 
 function switchLanguage() {

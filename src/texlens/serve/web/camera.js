@@ -1,6 +1,6 @@
 // The camera: a live view, and a picture of it.
 import { blobOf, canvasOf } from "./dom.js";
-import { Refused } from "./picture.js";
+import { Refused } from "./requests.js";
 
 export class Camera {
   constructor(video) {

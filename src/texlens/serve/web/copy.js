@@ -1,6 +1,7 @@
 // A formula to the clipboard as LaTeX, Markdown, MathML, SVG or PNG.
 import { blobOf, canvasOf } from "./dom.js";
-import { loaded, onWhite, Refused } from "./picture.js";
+import { loaded, onWhite } from "./picture.js";
+import { Refused } from "./requests.js";
 
 export const KINDS = ["latex", "markdown", "mathml", "svg", "png"];
 const PIXELS_PER_EM = 48;

@@ -30,6 +30,14 @@ export const memory = {
   },
 };
 
+/** From light to dark or back, until the next switch. */
+export function switchTheme() {
+  const root = document.documentElement;
+  const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = isDark ? "light" : "dark";
+  memory.set("theme", root.dataset.theme);
+}
+
 export function canvasOf(width, height) {
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(width));

@@ -1,6 +1,6 @@
 // Images from the clipboard, from a drop and from files.
 import { byId, isTyping } from "./dom.js";
-import { Refused } from "./picture.js";
+import { Refused } from "./requests.js";
 
 /** The images of a list of files; where there is none, all of them, so that each is refused by name. */
 const imagesOf = (list) => {

@@ -1,17 +1,10 @@
 // An image as it is shown and sent: { blob, width, height, name, url, shrunk }.
 import { blobOf, canvasOf } from "./dom.js";
+import { Refused } from "./requests.js";
 
 const SENT_UNCHANGED = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"];
 const MAX_BYTES = 16_000_000;
 const MAX_PIXELS = 16_000_000;
-
-/** An error for the reader: a key of the texts and its values. */
-export class Refused extends Error {
-  constructor(key, values = {}, detail = "") {
-    super(key);
-    Object.assign(this, { key, values, detail });
-  }
-}
 
 /** Any image that the browser can show; one that is too large for the server, or of another format, is redrawn. */
 export async function pictureOf(blob, name = "") {
