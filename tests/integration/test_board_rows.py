@@ -96,12 +96,17 @@ def test_rows_are_searched_checked_and_edited(open_page, workspace, data):
     fill(page, "#detail textarea", r"\sqrt{y}")
     page.press("Enter", "Control")
     page.wait("document.querySelector('#detail .history li')")
+    for answer in ("null", "'hard'"):  # the first question is cancelled
+        page.js(f"void (window.prompt = () => {answer})")
+        page.click("#detail [data-t='data.mark']")
+    page.wait("document.querySelector('#detail [data-t=\"data.unmark\"]')")
     page.click("#detail .detail-head button")
     page.wait("document.querySelector('[data-row=\"train/2\"] code').textContent === '\\\\sqrt{y}'")
     fill(page, "#controls input[type=search]", "sqrt")
     page.wait("document.querySelectorAll('#rows .row-entry').length === 1")
     assert "text=sqrt" in page.js("location.search")
     edits = next((workspace.state / "edits").glob("*.jsonl"))
+    assert [(edit.kind, edit.new) for edit in EditLog(edits).edits()] == [("label", r"\sqrt{y}"), ("mark", "hard")]
     assert load_split(str(data), edits=str(edits)).text(2) == r"\sqrt{y}"
     assert load_split(str(data)).text(2) == "x^2"
 

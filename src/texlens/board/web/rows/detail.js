@@ -1,9 +1,10 @@
 // One row: picture, label with a live drawing, mark, exclusion, history, duplicates beside it, tokens.
 import { get, post } from "../api.js";
-import { make, memory } from "../dom.js";
+import { make } from "../dom.js";
 import { showFormula } from "../formula.js";
 import { safely } from "../frame.js";
 import { label, say, word } from "../locales.js";
+import { whoField } from "../who_field.js";
 import { badges, formulaBox } from "./list.js";
 
 const TYPING_MS = 150;
@@ -28,12 +29,13 @@ function draw(dialog, path, row, page) {
       draw(dialog, path, { ...changed, beside: row.beside }, page);
       await page.onChange();
     })();
+  /** Asks for a word first; a question that is cancelled changes nothing. */
+  const ask = (kind, key, initial = "") => {
+    const answer = prompt(word(key), initial);
+    return answer === null ? null : send(kind, { new: answer || initial });
+  };
   const save = () => send("label", { new: text.value });
-  const who = make("input", { type: "text", maxlength: 100, autocomplete: "off" });
-  who.value = memory.get("who") ?? "";
-  label(who, "who");
-  who.placeholder = word("who");
-  who.addEventListener("change", () => memory.set("who", who.value));
+  const who = whoField();
   dialog.onkeydown = (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
     else if (event.altKey && event.key === "ArrowDown") page.onStep(1);
@@ -62,10 +64,10 @@ function draw(dialog, path, row, page) {
       button("data.save", save, "primary"),
       row.label === null ? "" : button("data.own-label", () => send("label", { new: null }), "plain"),
       row.excluded === null
-        ? button("data.exclude", () => send("exclude", { new: prompt(word("data.why")) ?? "" }), "plain")
+        ? button("data.exclude", () => ask("exclude", "data.why"), "plain")
         : button("data.include", () => send("exclude", { new: null }), "plain"),
       row.mark === null
-        ? button("data.mark", () => send("mark", { new: prompt(word("data.mark.word"), "?") || "?" }), "plain")
+        ? button("data.mark", () => ask("mark", "data.mark.word", "?"), "plain")
         : button("data.unmark", () => send("mark", { new: null }), "plain"),
       button("data.tokens", () => showTokens(dialog, path), "plain"),
       who
