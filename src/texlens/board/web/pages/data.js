@@ -4,6 +4,7 @@ import { byId, make } from "../dom.js";
 import { notify, safely, start } from "../frame.js";
 import { say, word } from "../locales.js";
 import { number } from "../numbers.js";
+import { openForm, textField } from "../open_form.js";
 import { openDetail } from "../rows/detail.js";
 import { drawControls, drawPager, drawRows } from "../rows/list.js";
 
@@ -126,30 +127,13 @@ async function showDetail(row) {
   });
 }
 
-function openForm() {
-  const path = make("input", { id: "path", type: "text", required: true, spellcheck: "false", autocomplete: "off" });
-  const subset = make("input", { id: "subset", type: "text", spellcheck: "false", autocomplete: "off" });
-  const form = make(
-    "form",
-    { class: "open-data panel" },
-    make("label", {}, say(make("span"), "data.path"), path),
-    make("label", {}, say(make("span"), "data.subset"), subset),
-    say(make("button", { type: "submit", class: "primary" }), "data.open")
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    safely(() => openData(path.value.trim(), subset.value.trim()))();
-  });
-  return form;
-}
-
 start(
   "data",
   async (main) => {
     readAddress();
     main.append(
       say(make("h1"), "nav.data"),
-      openForm(),
+      openForm([textField("path", "data.path", { required: true }), textField("subset", "data.subset")], "data.open", openData),
       make("div", { id: "known" }),
       make("div", { id: "about", class: "about" }),
       make("div", { id: "controls", class: "controls" }),

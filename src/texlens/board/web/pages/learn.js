@@ -2,10 +2,12 @@
 import { get, post } from "../api.js";
 import { drawCorrecting } from "../corrections/correcting.js";
 import { drawRounds, drawTraining } from "../corrections/training.js";
-import { byId, make, memory } from "../dom.js";
+import { byId, make } from "../dom.js";
 import { notify, safely, start } from "../frame.js";
 import { label, say, word } from "../locales.js";
 import { number } from "../numbers.js";
+import { openForm, textField } from "../open_form.js";
+import { whoField } from "../who_field.js";
 
 const POLL_MS = 2000;
 let key = "";
@@ -107,25 +109,11 @@ function uploadButton() {
 
 async function drawOpen() {
   const { known } = await get("/api/learn");
-  const folder = make("input", { id: "folder", type: "text", spellcheck: "false", autocomplete: "off" });
-  const model = make("input", { id: "model", type: "text", spellcheck: "false", autocomplete: "off", placeholder: "nano" });
-  const name = make("input", { id: "new-name", type: "text", spellcheck: "false", autocomplete: "off" });
-  const form = make(
-    "form",
-    { class: "open-data panel" },
-    make("label", {}, say(make("span"), "learn.folder"), folder),
-    make("label", {}, say(make("span"), "learn.start-model"), model),
-    say(make("button", { type: "submit", class: "primary" }), "learn.open")
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    safely(() => open(folder.value.trim(), model.value.trim()))();
-  });
   const links = known.map((each) => make("li", {}, make("a", { href: `/learn?key=${each.key}` }, each.folder)));
   byId("open").replaceChildren(
     say(make("p", { class: "subtitle" }), "learn.about"),
-    form,
-    make("div", { class: "open-data panel" }, make("label", {}, say(make("span"), "learn.new-name"), name), uploadButton()),
+    openForm([textField("folder", "learn.folder"), textField("model", "learn.start-model", { placeholder: "nano" })], "learn.open", open),
+    make("div", { class: "open-data panel" }, textField("new-name", "learn.new-name"), uploadButton()),
     ...(links.length ? [make("ul", { class: "known" }, ...links)] : [])
   );
 }
@@ -134,13 +122,8 @@ start(
   "learn",
   async (main) => {
     key = new URLSearchParams(location.search).get("key") ?? "";
-    const who = make("input", { id: "who", type: "text", maxlength: 100, autocomplete: "off", class: "who" });
-    who.value = memory.get("who") ?? "";
-    who.placeholder = word("who");
-    label(who, "who");
-    who.addEventListener("change", () => memory.set("who", who.value));
     main.append(
-      make("div", { class: "detail-head" }, say(make("h1"), "nav.learn"), who),
+      make("div", { class: "detail-head" }, say(make("h1"), "nav.learn"), whoField({ id: "who", class: "who" })),
       make("div", { id: "open" }),
       make("div", { id: "state", class: "about" }),
       make("section", { id: "correcting", class: "correcting" }),
