@@ -8,15 +8,15 @@ from texlens.board.last_used import LastUsed
 
 
 def test_what_was_not_used_for_longest_goes_first():
-    made = []
+    calls = []
     items = LastUsed(2)
 
     def get(key):
-        return items.get(key, lambda: made.append(key) or key)
+        return items.get(key, lambda: calls.append(key) or key)
 
     for key in "abacba":
         assert get(key) == key
-    assert made == ["a", "b", "c", "b", "a"]
+    assert calls == ["a", "b", "c", "b", "a"]
 
 
 def test_putting_replaces_and_makes_room():

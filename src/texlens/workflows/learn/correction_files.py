@@ -66,11 +66,11 @@ def import_corrections(
     rows = _rows(path)
     with FileHashes() as hashes:
         finder = _ImageFinder(images, (folder, path.parent), hashes)
-        found = [finder.image(row, where) for where, row in rows]
+        named = [finder.image(row, where) for where, row in rows]
     texts = [_text(row, where) for where, row in rows]
     counts = {"corrected": 0, "left_out": 0, "known": 0, "empty": 0}
     states = log.rows()
-    for image, text in zip(found, texts, strict=True):
+    for image, text in zip(named, texts, strict=True):
         state = states.get(image.key)
         reading = readings[image.key].text if image.key in readings else ""
         if not text:

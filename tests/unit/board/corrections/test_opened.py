@@ -49,7 +49,7 @@ def test_opening_again_keeps_the_session_and_sees_new_images(photos, folders):
 
 def test_of_two_starts_at_once_one_is_refused(photos, folders, monkeypatch):
     key = folders.open(photos)
-    monkeypatch.setattr("texlens.board.corrections.opened.TEXLENS", ("sh", "-c", "sleep 60"))
+    monkeypatch.setattr("texlens.board.corrections.opened.TEXLENS", ("sh", "-c", "exec sleep 60"))
     job_of = folders.job
     monkeypatch.setattr(folders, "job", lambda folder: (job_of(folder), time.sleep(0.05))[0])
 
