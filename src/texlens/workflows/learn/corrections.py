@@ -71,8 +71,7 @@ def correct(log: EditLog, image: LearnImage, text: str, *, reading: str, who: st
     text = text.strip()
     if not text:
         raise DataError(f"{image.name}: an empty text; write the formula, or leave the image out")
-    state = log.rows().get(image.key)
-    if state is not None and state.excluded is not None:
+    if log.row(image.key).excluded is not None:
         log.append(image.key, "exclude", None, who=who, id=image.name)
     return log.append(image.key, "label", text, old=reading, who=who, note=note, id=image.name)
 
@@ -84,8 +83,8 @@ def leave_out(log: EditLog, image: LearnImage, *, who: str, why: str = "") -> Ed
 
 def undo(log: EditLog, key: str, *, who: str) -> Edit | None:
     """Takes the newest edit of an image back; None where nothing is in effect."""
-    state = log.rows().get(key)
-    if state is None or not state.is_changed:
+    state = log.row(key)
+    if not state.is_changed:
         return None
     kind = "exclude" if state.excluded is not None else "label"
     labels = [edit for edit in state.edits if edit.kind == "label" and edit.new is not None]

@@ -151,8 +151,7 @@ class LearnSession:
 
     def history(self, key: str) -> tuple[Edit, ...]:
         """The edits of an image, the oldest first."""
-        state = self.folder.corrections.rows().get(key)
-        return state.edits if state else ()
+        return self.folder.corrections.row(key).edits
 
     def overview(self) -> Overview:
         return Overview(self.state, self.images, self.corrections(), len(self.readings()), self.open_round())

@@ -149,3 +149,10 @@ def test_threads_share_a_log(log):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, range(4)))
     assert len(EditLog(log.path).rows()) == 160
+
+
+def test_one_row_is_what_all_rows_have_of_it(log):
+    for row, text in (("a", "x"), ("b", "y"), ("a", "z")):
+        log.append(row, "label", text, who="anna")
+    assert log.row("a") == log.rows()["a"]
+    assert not log.row("c").is_changed
