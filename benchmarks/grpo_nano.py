@@ -1,217 +1,316 @@
-"""nano on handwriting: after supervised fine-tuning, GRPO against as many more minutes of supervised fine-tuning.
+"""nano after supervised fine-tuning: GRPO against supervised fine-tuning that goes on for as long, three seeds.
 
-    python benchmarks/grpo_nano.py --seed 0 --minutes 2.5        # one seed, under 8 minutes on one H200
-    python benchmarks/grpo_nano.py --summary                     # all seeds that are there
-    python benchmarks/grpo_nano.py --smoke                       # two steps each and 12 rows: only whether it runs
+    python benchmarks/grpo_nano.py --choose --minutes 1.5 --work build/grpo-nano     # rates, on validation rows
+    python benchmarks/grpo_nano.py --minutes 3.5 --work build/grpo-nano --output RESULT.json
+    python benchmarks/grpo_nano.py --smoke --work /tmp/grpo-nano     # two steps each and 12 rows: only whether it runs
 
-Both go on from the same adapter, on the same demo rows, and are read on 500 generated rows of handwriting (labels
-recombined from the demo's, none of which is a demo label). McNemar's exact test compares them. Stages that are done are
-not done again, so a call that was cut can be repeated. Minutes are of training, without loading and reading.
+Both arms go on from the same adapter with the same rows, for the same minutes of training at the same time (all runs
+share the GPU), and read 500 generated rows a seed (`grpo_rows.py`). Each arm has the rate of its candidates that read
+most validation rows after a shorter training with another seed; test rows are read once, at the end.
+Exact match is by canonical form. A seed's p is McNemar's exact test; that of all seeds is the same over all their rows,
+which are different ones; the interval is a bootstrap over them. What is done is not done again, so a call that was cut
+can be repeated: a run that was cut begins again.
 """
 
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-
+import numpy as np
 import torch
+from grpo_rows import ROOT, THEMES, Theme, data_of, write_rows
 
 from texlens.data.load import load_split
-from texlens.data.sample import Sample
 from texlens.inference.open import open_model
 from texlens.metrics.scored_prediction import ScoredPrediction
 from texlens.metrics.statistics import mcnemar_exact
-from texlens.synthesis import RowRecipe, synthesize
 
-ROOT = Path(__file__).parents[1]
-TEST_SEED = 20261130
-MORE = 40
-"""Rows that are generated beyond those read, in the place of labels that the demo has."""
-PROMPTS = 16
+ARMS = ("sft", "continued", "grpo")
+CANDIDATES = {"continued": (1e-4, 5e-4, 2e-3), "grpo": (1e-4, 3e-4, 1e-3)}
+CHOOSING_SEED = 9
+THREADS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+"""Of each process, since many run at once."""
 SFT_OPTIMIZER = {"learning_rate": 2e-3, "schedule": "cosine", "warmup_ratio": 0.05}
 """As in the recipe."""
+TRAIN = [sys.executable, "-m", "texlens", "train"]
+REWARDS = {"exact": 1.0, "cdm_f1": 0.5, "edit_similarity": 0.5}
+MEASURED = (
+    "reward",
+    "reward_spread",
+    "flat_groups",
+    "score_exact",
+    "entropy",
+    "kl",
+    "answer_tokens",
+    "step_s",
+    "reading_s",
+)
 
 
-def run_file(name: str, work: Path, seed: int, train: dict, adapter_from: str | None = None) -> dict:
-    adapter = {"kind": "lora", "rank": 16, "alpha": 32, "targets": ["all-linear"]}
-    return {
-        "name": name,
-        "output": str(work),
-        "model": {"path": "nano"},
-        "data": {"path": "demo", "splits": {"validation": None, "test": None}},
-        "adapter": {**adapter, **({"from": adapter_from} if adapter_from else {})},
-        "train": {"seed": seed, "batch_size": 8, "logging": {"every_steps": 10}, **train},
+@dataclass(frozen=True)
+class Study:
+    """Where a theme's rows and runs are, and how long and on what runs are trained."""
+
+    options: argparse.Namespace
+    theme: Theme
+    work: Path
+
+    @property
+    def data(self) -> Path:
+        return self.work / "data"
+
+    def seed_folder(self, seed: int) -> Path:
+        return self.work / f"seed-{seed}"
+
+    def run_file(self, name: str, seed: int, rate: float | None = None) -> dict:
+        """Of an arm; `name` is the arm's, or begins with it."""
+        arm, options = name.split("-")[0], self.options
+        train = {"seed": seed, "batch_size": 8, "logging": {"every_steps": 10}, "checkpoints": {"every_steps": 10**6}}
+        if arm == "sft":
+            train |= {"steps": 2} if options.smoke else {"epochs": 2}
+            train["optimizer"] = SFT_OPTIMIZER
+        else:
+            train |= {"steps": 2} if options.smoke else {"steps": 10**6, "minutes": options.minutes}
+            train["optimizer"] = {"learning_rate": rate, "schedule": "constant"}
+        if arm == "grpo":
+            train["objective"] = self.objective()
+            train["batch_size"] = 2 if options.smoke else options.prompts
+        adapter = {"kind": "lora", "rank": 16, "alpha": 32, "targets": ["all-linear"]}
+        folder, data = self.seed_folder(seed), data_of(self.theme, self.data)
+        return {
+            "name": name,
+            "output": str(folder),
+            "model": {"path": "nano"},
+            "data": {"path": data["first" if arm == "sft" else "more"], "splits": {"validation": None, "test": None}},
+            "adapter": adapter | ({} if arm == "sft" else {"from": str(folder / "sft")}),
+            "train": train,
+        }
+
+    def objective(self) -> dict:
+        options = self.options
+        return {
+            "kind": "grpo",
+            "answers": 4 if options.smoke else options.answers,
+            "max_new_tokens": 16 if options.smoke else self.theme.max_new_tokens,
+            "rewards": REWARDS,
+            "updates": 1 if options.smoke else options.updates,
+            "reward_workers": 1 if options.smoke else "auto",
+        }
+
+    def train(self, jobs: Sequence[tuple[str, int, float | None]]) -> None:
+        """Runs by name, seed and rate, all at once, each a process; one that was cut before is begun again."""
+        side_by_side([lambda job=job: self._train(*job) for job in jobs])
+
+    def _train(self, name: str, seed: int, rate: float | None) -> None:
+        folder = self.seed_folder(seed)
+        run, file, log = folder / name, folder / f"{name}.json", folder / f"{name}.log"
+        if (run / "run.json").exists() and json.loads((run / "run.json").read_text())["state"] == "trained":
+            return
+        shutil.rmtree(run, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(self.run_file(name, seed, rate)))
+        process([*TRAIN, str(file), "--no-compare", "--no-calibrate"], log)
+
+    def read(self, jobs: Sequence[tuple[str, int, str]]) -> None:
+        """Scores of runs on folders of rows, all at once; they are kept as files."""
+        side_by_side([lambda job=job: self._read(*job) for job in jobs])
+
+    def _read(self, name: str, seed: int, rows: str) -> None:
+        if not self._scores(name, seed, rows).is_file():
+            places = [self.seed_folder(seed) / name, self.data / rows, self._scores(name, seed, rows)]
+            arguments = [*map(str, places), str(self.theme.max_new_tokens)]
+            process([sys.executable, str(Path(__file__)), "--read", *arguments], self.seed_folder(seed) / "read.log")
+
+    def _scores(self, name: str, seed: int, rows: str) -> Path:
+        return self.seed_folder(seed) / f"{name}.{rows}.json"
+
+    def scores(self, name: str, seed: int, rows: str) -> dict:
+        return json.loads(self._scores(name, seed, rows).read_text())
+
+
+def process(command: Sequence[str], log: Path) -> None:
+    """Raises SystemExit with the end of its output if it fails."""
+    with log.open("a") as file:
+        done = subprocess.run(
+            command, stdout=file, stderr=file, env={**os.environ, **THREADS, "PYTHONPATH": str(ROOT / "src")}
+        )
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{log.read_text()[-3000:]}")
+
+
+def side_by_side(jobs: Sequence[Callable[[], None]]) -> None:
+    """The first failure is raised when all have ended."""
+    with ThreadPoolExecutor(max(1, len(jobs))) as pool:
+        for done in [pool.submit(job) for job in jobs]:
+            done.result()
+
+
+def read(run: Path, rows: Path, file: Path, max_new_tokens: int) -> None:
+    """A run's scores on a folder of rows, into a file."""
+    samples = list(load_split(str(rows)))
+    predictions = open_model(run, checkpoint="latest").read(samples, batch_size=64, max_new_tokens=max_new_tokens)
+    scored = [ScoredPrediction.of(prediction) for prediction in predictions]
+    values = {
+        "canonical": [bool(row.is_canonically_exact) for row in scored],
+        "exact": [bool(row.is_exact) for row in scored],
+        "cdm_f1": [round(row.cdm.f1, 4) for row in scored],
     }
-
-
-def stages(arguments: argparse.Namespace, work: Path) -> dict[str, dict]:
-    """Run files by stage, in order."""
-    seed, small = arguments.seed, arguments.smoke
-    until = {"steps": 2} if small else {"steps": 1_000_000, "minutes": arguments.minutes}
-    grpo = {
-        "kind": "grpo",
-        "answers": 4 if small else arguments.answers,
-        "max_new_tokens": 16 if small else 96,
-        "rewards": {"exact": 1.0, "cdm_f1": 0.5, "edit_similarity": 0.5},
-    }
-
-    def rate(value: float) -> dict:
-        return {"learning_rate": value, "schedule": "constant"}
-
-    start = str(work / "sft")
-    first = {"steps": 2} if small else {"epochs": 2}
-    return {
-        "sft": run_file("sft", work, seed, {**first, "optimizer": SFT_OPTIMIZER}),
-        "continued": run_file("continued", work, seed, {**until, "optimizer": rate(arguments.sft_rate)}, start),
-        "grpo": run_file(
-            "grpo",
-            work,
-            seed,
-            {
-                **until,
-                "objective": grpo,
-                "batch_size": 2 if small else arguments.prompts,
-                "optimizer": rate(arguments.grpo_rate),
-            },
-            start,
-        ),
-    }
-
-
-def train(name: str, values: dict, work: Path) -> None:
-    if (work / name / "run.json").is_file() and json.loads((work / name / "run.json").read_text())[
-        "state"
-    ] == "trained":
-        return
-    work.mkdir(parents=True, exist_ok=True)
-    file = work / f"{name}.json"
     file.write_text(json.dumps(values))
-    command = [sys.executable, "-m", "texlens", "train", str(file), "--no-compare", "--no-calibrate"]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")})
 
 
-def test_rows(folder: Path, count: int) -> list[Sample]:
-    """Generated handwriting whose labels the demo does not have."""
-    demo = {split: load_split("demo", split=split).texts() for split in ("train", "validation", "test")}
-    labels = tuple(demo["train"])
-    recipe = RowRecipe("handwriting", "pieces", min_tokens=3, max_tokens=40, seed=TEST_SEED, labels=labels)
-    if not (folder / "texlens-data.json").is_file():
-        synthesize(recipe, folder, count + MORE, processes=min(8, os.cpu_count() or 1))
-    known = {"".join(text.split()) for texts in demo.values() for text in texts}
-    rows = [sample for sample in load_split(str(folder)) if "".join(sample.text.split()) not in known]
-    return rows[:count]
-
-
-def readings(run: Path, rows: list[Sample], file: Path) -> list[dict]:
-    if not file.is_file():
-        predictions = open_model(run, checkpoint="latest").read(rows, batch_size=64)
-        scored = [ScoredPrediction.of(prediction) for prediction in predictions]
-        values = [
-            {"id": row.prediction.id, "exact": row.is_exact, "canonical": row.is_canonically_exact, "cdm": row.cdm.f1}
-            for row in scored
-        ]
-        file.write_text(json.dumps(values))
-    return json.loads(file.read_text())
-
-
-def compared(left: list[dict], right: list[dict]) -> dict:
-    """Exact match of both by canonical form, in percent, and McNemar's test."""
-    better = sum(b["canonical"] and not a["canonical"] for a, b in zip(left, right, strict=True))
-    worse = sum(a["canonical"] and not b["canonical"] for a, b in zip(left, right, strict=True))
-    share = [100 * sum(row["canonical"] for row in rows) / len(rows) for rows in (left, right)]
-    return {
-        "continued": round(share[0], 2),
-        "grpo": round(share[1], 2),
-        "points": round(share[1] - share[0], 2),
-        "only_grpo": better,
-        "only_continued": worse,
-        "p": round(mcnemar_exact(better, worse), 5),
-        "cdm_f1": [round(sum(row["cdm"] for row in rows) / len(rows), 4) for rows in (left, right)],
+def choose(study: Study) -> None:
+    """Rates by arm, and what each candidate read, in chosen.json."""
+    seed = CHOOSING_SEED
+    names = {f"{arm}-{rate:g}": (arm, rate) for arm, rates in CANDIDATES.items() for rate in rates}
+    study.train([("sft", seed, None)])
+    study.train([(name, seed, rate) for name, (_, rate) in names.items()])
+    study.read([(name, seed, "validation") for name in ("sft", *names)])
+    read = {name: study.scores(name, seed, "validation") for name in ("sft", *names)}
+    means = {name: {kind: _mean(values) for kind, values in scores.items()} for name, scores in read.items()}
+    best = {
+        arm: max(
+            (mean["canonical"], mean["cdm_f1"], names[name][1])
+            for name, mean in means.items()
+            if name in names and names[name][0] == arm
+        )[2]
+        for arm in CANDIDATES
     }
-
-
-def history(run: Path) -> dict:
-    """Steps and what the last measurements were."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    training = json.loads((run / "run.json").read_text())["training"]
-    keep = (
-        "loss",
-        "objective_reward",
-        "objective_flat_groups",
-        "objective_kl",
-        "objective_entropy",
-        "objective_step_s",
-    )
-    return {
-        "steps": training["steps"],
-        "seconds": training["seconds"],
-        "first": {name: lines[0][name] for name in keep if name in lines[0]},
-        "last": {name: lines[-1][name] for name in keep if name in lines[-1]},
+    chosen = {
+        "minutes": study.options.minutes,
+        "rows": len(read["sft"]["canonical"]),
+        "rates": best,
+        "validation": means,
+        "runs": {name: history(study.seed_folder(seed) / name) for name in names},
     }
+    (study.work / "chosen.json").write_text(json.dumps(chosen, indent=1) + "\n")
+    print(json.dumps(chosen, indent=1))
 
 
-def measure(arguments: argparse.Namespace) -> None:
-    work = arguments.work / f"seed-{arguments.seed}{'-smoke' if arguments.smoke else ''}"
-    for name, values in stages(arguments, work).items():
-        train(name, values, work)
-    count = 12 if arguments.smoke else arguments.rows
-    rows = test_rows(arguments.work / f"test-{count}", count)
-    read = {name: readings(work / name, rows, work / f"{name}.readings.json") for name in ("sft", "continued", "grpo")}
-    result = {
-        "seed": arguments.seed,
-        "minutes": arguments.minutes,
-        "rows": len(rows),
-        "hardware": torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"CPU, {os.cpu_count()} shared cores",
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": " ".join(["python", *sys.argv]),
-        "sft": round(100 * sum(row["canonical"] for row in read["sft"]) / len(rows), 2),
-        **compared(read["continued"], read["grpo"]),
-        "runs": {name: history(work / name) for name in ("continued", "grpo")},
-    }
-    (work / "result.json").write_text(json.dumps(result, indent=2))
-    print(json.dumps(result, indent=2))
-
-
-def summary(arguments: argparse.Namespace) -> None:
-    """All seeds in one file, with the test over all their rows together."""
-    results = [json.loads(file.read_text()) for file in sorted(arguments.work.glob("seed-?/result.json"))]
-    better, worse = (sum(result[name] for result in results) for name in ("only_grpo", "only_continued"))
-    points = sum(result["points"] for result in results) / len(results)
+def measure(study: Study, chosen: dict) -> None:
+    options = study.options
+    study.train([("sft", seed, None) for seed in options.seeds])
+    study.train([(arm, seed, chosen["rates"][arm]) for seed in options.seeds for arm in ARMS[1:]])
+    study.read([(arm, seed, f"test-{seed}") for seed in options.seeds for arm in ARMS])
+    seeds, over_continued, over_sft = [], [], []
+    for seed in options.seeds:
+        scores = {arm: study.scores(arm, seed, f"test-{seed}") for arm in ARMS}
+        exact = {arm: np.array(score["canonical"], float) for arm, score in scores.items()}
+        over_continued.append(exact["grpo"] - exact["continued"])
+        over_sft.append(exact["grpo"] - exact["sft"])
+        row = {"seed": seed, "sft": round(100 * float(exact["sft"].mean()), 2)}
+        row |= compared(scores["continued"], scores["grpo"])
+        seeds.append(row | {"runs": {arm: history(study.seed_folder(seed) / arm) for arm in ARMS}})
+    better, worse = (sum(row[name] for row in seeds) for name in ("only_grpo", "only_continued"))
     whole = {
-        "theme": "grpo nano",
-        "seeds": results,
-        "points": round(points, 2),
-        "p_all_seeds": round(mcnemar_exact(better, worse), 6),
+        "theme": f"grpo nano, {study.theme.name}",
+        "date": datetime.now(UTC).date().isoformat(),
+        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+        "command": " ".join(["python", *sys.argv]),
+        "minutes": options.minutes,
+        "rows_a_seed": len(over_continued[0]),
+        "points": _points(over_continued),
+        "interval_95": interval(np.concatenate(over_continued)),
+        "p_all_seeds": float(f"{mcnemar_exact(better, worse):.3g}"),
+        "points_over_sft": _points(over_sft),
+        "interval_over_sft_95": interval(np.concatenate(over_sft)),
+        "seeds": seeds,
+        "chosen": chosen,
+        "settings": {arm: study.run_file(arm, 0, chosen["rates"].get(arm))["train"] for arm in ARMS},
     }
-    text = json.dumps(whole, indent=2) + "\n"
-    if arguments.output:
-        arguments.output.write_text(text)
+    text = json.dumps(whole, indent=1) + "\n"
+    if options.output:
+        options.output.write_text(text)
     print(text)
 
 
+def compared(left: dict, right: dict) -> dict:
+    """Exact match of both by canonical form, in percent, and McNemar's test."""
+    pairs = list(zip(left["canonical"], right["canonical"], strict=True))
+    better, worse = sum(b and not a for a, b in pairs), sum(a and not b for a, b in pairs)
+    return {
+        "continued": round(100 * _mean(left["canonical"]), 2),
+        "grpo": round(100 * _mean(right["canonical"]), 2),
+        "points": round(100 * (better - worse) / len(pairs), 2),
+        "only_grpo": better,
+        "only_continued": worse,
+        "p": float(f"{mcnemar_exact(better, worse):.3g}"),
+        "cdm_f1": {"continued": _mean(left["cdm_f1"]), "grpo": _mean(right["cdm_f1"])},
+    }
+
+
+def interval(differences: np.ndarray) -> list[float]:
+    """95% of the mean, by a bootstrap over rows, in percent."""
+    drawn = np.random.default_rng(0).integers(0, len(differences), (10_000, len(differences)))
+    return [round(100 * float(value), 2) for value in np.quantile(differences[drawn].mean(1), [0.025, 0.975])]
+
+
+def history(run: Path) -> dict:
+    """Steps, seconds, and means over the first and the last tenth of what was logged."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    training = json.loads((run / "run.json").read_text())["training"]
+    part = max(1, len(lines) // 10)
+    ends = {"first_tenth": lines[:part], "last_tenth": lines[-part:]}
+    names = ("loss", *(f"objective_{name}" for name in MEASURED))
+    return {"steps": training["steps"], "seconds": round(training["seconds"], 1)} | {
+        end: {
+            name: _mean([row[name] for row in rows if name in row])
+            for name in names
+            if any(name in row for row in rows)
+        }
+        for end, rows in ends.items()
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values)), 5)
+
+
+def _points(differences: Sequence[np.ndarray]) -> float:
+    return round(100 * float(np.concatenate(differences).mean()), 2)
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--read"]:
+        read(*map(Path, sys.argv[2:5]), int(sys.argv[5]))
+        return
+    options = _options()
+    theme = THEMES[options.theme]
+    study = Study(options, theme, options.work.absolute() / (f"{theme.name}-smoke" if options.smoke else theme.name))
+    rows, validation = (12, 8) if options.smoke else (options.rows, options.validation_rows)
+    write_rows(theme, study.data, options.seeds, rows, validation)
+    if options.choose:
+        choose(study)
+        return
+    file = study.work / "chosen.json"
+    if not file.is_file() and not options.smoke:
+        raise SystemExit(f"{file} is missing; choose rates first: --choose")
+    measure(study, json.loads(file.read_text()) if file.is_file() else {"rates": {"continued": 5e-4, "grpo": 3e-4}})
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=2.5)
-    parser.add_argument("--rows", type=int, default=500)
-    parser.add_argument("--answers", type=int, default=8)
-    parser.add_argument("--prompts", type=int, default=PROMPTS)
-    parser.add_argument("--sft-rate", type=float, default=5e-4)
-    parser.add_argument("--grpo-rate", type=float, default=3e-4)
-    parser.add_argument("--work", type=Path, default=Path("grpo-nano"))
+    parser.add_argument("--theme", choices=THEMES, default="handwriting")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--choose", action="store_true", help="choose rates on validation rows")
+    parser.add_argument("--minutes", type=float, default=3.5, help="of training, of each of the two arms")
+    parser.add_argument("--rows", type=int, default=500, help="of a seed's test")
+    parser.add_argument("--validation-rows", type=int, default=400)
+    parser.add_argument("--answers", type=int, default=16)
+    parser.add_argument("--prompts", type=int, default=32)
+    parser.add_argument("--updates", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=Path("build/grpo-nano"))
     parser.add_argument("--output", type=Path)
     parser.add_argument("--smoke", action="store_true")
-    parser.add_argument("--summary", action="store_true")
-    arguments = parser.parse_args()
-    arguments.work = arguments.work.absolute()
-    (summary if arguments.summary else measure)(arguments)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from texlens.inference.engine.recurrent_states import RecurrentStates
 
@@ -60,6 +61,14 @@ class PagedCache:
         if count > len(self._free):
             raise ValueError(f"{count} pages wanted, {len(self._free)} free")
         return [self._free.pop() for _ in range(count)]
+
+    def copy(self, source: Tensor, target: Tensor, source_slots: Tensor, target_slots: Tensor) -> None:
+        """What is at positions `source` [N] of the pool also at `target` [N], and the same of the states of slots."""
+        for pool in (self.keys, self.values):
+            for layer in pool:
+                layer.index_copy_(0, target, layer[source])
+        if self.states is not None:
+            self.states.copy(source_slots, target_slots)
 
     def release(self, pages: Sequence[int]) -> None:
         self._free.extend(reversed(pages))

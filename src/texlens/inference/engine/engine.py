@@ -24,6 +24,7 @@ from texlens.inference.engine.layers.decoder import PromptRows, StepRows, TextDe
 from texlens.inference.engine.layers.vision import VisionTower
 from texlens.inference.engine.plan import EnginePlan
 from texlens.inference.engine.prompt_pack import PromptPack, build_prompt_pack, graph_size, tensors_of
+from texlens.inference.engine.shared_prompts import copies_of, distinct
 from texlens.inference.engine.slot_state import ENDED, FULL, LOOPED, SlotState
 from texlens.inference.engine.step_results import Readback, StepKind, StepOutput, pack_output
 from texlens.inputs.example import Example
@@ -58,6 +59,11 @@ class EngineRow:
     def positions(self) -> int:
         """Positions in the cache that the row may need."""
         return len(self.prompt) + self.state.sampling.max_new_tokens
+
+    @property
+    def shared_by(self) -> tuple[int, int]:
+        """Equal for rows that are read alike: one prompt, one adapter."""
+        return id(self.prompt), self.adapter
 
     @property
     def is_running(self) -> bool:
@@ -123,7 +129,8 @@ class DecodingEngine:
         """Rows to be decoded, in order; they join as soon as slots and pages are free.
 
         Args:
-            prompts: with raw patches (uint8); rows that share one object have its image read once.
+            prompts: with raw patches (uint8); rows that share one object have its image read once, and in large packs
+                its text too.
 
         Raises:
             ValueError: a row that the plan has no room for, or an unknown adapter.
@@ -215,10 +222,11 @@ class DecodingEngine:
         few = len(self._free_slots) < self.plan.join_at_least and len(self._waiting) > len(self._free_slots)
         if few and self._running:
             return []
-        rows, tokens = [], 0
+        rows, tokens, known = [], 0, set()
         while self._waiting and self._free_slots:
             row = self._waiting[0]
-            pages, tokens = pages_for(row.positions), tokens + len(row.prompt)
+            pages, tokens = pages_for(row.positions), tokens + (0 if row.shared_by in known else len(row.prompt))
+            known.add(row.shared_by)
             if pages > self._cache.free_pages or (rows and tokens > self.plan.pack_tokens):
                 break
             self._waiting.popleft()
@@ -228,14 +236,18 @@ class DecodingEngine:
         return rows
 
     def _prefill(self, rows: list[EngineRow]) -> None:
-        prompts = [row.prompt for row in rows]
         versions = self._vision.versions([row.adapter for row in rows])
         kind = self._kind(rows)
         # The delta rule's kernels need the host to count chunks, which a graph can't.
         fits_graph = has_graphs(self.device) and len(versions) == 1 and not self._decoder.has_states
-        size = graph_size(prompts) if fits_graph else None
-        pack = build_prompt_pack(prompts, self._spec, size)
-        inputs = tensors_of(pack) | self._row_tensors(rows, pack, self._vision)
+        size = graph_size([row.prompt for row in rows]) if fits_graph else None
+        read, source_B = (rows, range(len(rows))) if size is not None else distinct(rows, lambda row: row.shared_by)
+        pack = build_prompt_pack([row.prompt for row in read], self._spec, size)
+        inputs = tensors_of(pack) | self._token_tensors(read, pack) | self._row_tensors(rows, pack, source_B)
+        if len(read) < len(rows):
+            inputs |= copies_of(
+                [row.pages for row in rows], [row.slot for row in rows], pack.lengths.tolist(), source_B
+            )
         fixed = PrefillKind(kind, versions, pack.longest, _numbers(pack.vision))
         output = self._prefills.run(inputs, fixed, in_graph=size is not None)
         for row in rows:
@@ -243,24 +255,38 @@ class DecodingEngine:
         self._running += rows
         self._unread.append((rows, Readback(output, len(rows))))
 
-    def _row_tensors(self, rows: Sequence[EngineRow], pack: PromptPack, vision: VisionTower) -> dict[str, Tensor]:
-        """What a prefill reads of its rows, by name: of rows [B], padded by the padding slot, of tokens and images."""
-        padding = len(pack.last) - len(rows)
-        samplings = [row.state.sampling for row in rows]
-        adapter_B = np.array([row.adapter for row in rows], np.int32)
-        at_T, pages_BP = (
-            np.zeros(len(pack.token_ids), np.int64),
-            np.zeros((len(pack.last), self.plan.pages_per_slot), np.int32),
-        )
-        for number, (row, length) in enumerate(zip(rows, pack.lengths, strict=True)):
-            pages_BP[number, : len(row.pages)] = row.pages
+    def _token_tensors(self, read: Sequence[EngineRow], pack: PromptPack) -> dict[str, Tensor]:
+        """What a prefill reads of the rows whose prompts are in the pack, by name: of tokens, images and prompts."""
+        adapters = [row.adapter for row in read]
+        at_T = np.zeros(len(pack.token_ids), np.int64)
+        for number, (row, length) in enumerate(zip(read, pack.lengths, strict=True)):
             end = int(pack.last[number]) + 1
             at_T[end - length : end] = positions_of(row.pages, int(length))
-        version_B = np.append(vision.version_numbers(adapter_B.tolist()), 0)
+        version_B = np.append(self._vision.version_numbers(adapters), 0)
+        padding = np.full(len(pack.last) - len(read), self.plan.slots)
+        arrays = {
+            "at": at_T,
+            "adapter_of_token": np.append(adapters, 0)[pack.rows].astype(np.int32),
+            "version_of_image": version_B[pack.rows[pack.image_rows]],
+            "read_slots": np.append([row.slot for row in read], padding).astype(np.int64),
+        }
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def _row_tensors(self, rows: Sequence[EngineRow], pack: PromptPack, source_B: Sequence[int]) -> dict[str, Tensor]:
+        """What a prefill reads of all rows [B], by name, padded by the padding slot where the pack is.
+
+        Args:
+            source_B: the number of each row's prompt in the pack.
+        """
+        padding = len(pack.last) - len(pack.lengths)
+        samplings, sources = [row.state.sampling for row in rows], np.array(source_B)
+        pages_BP = np.zeros((len(rows) + padding, self.plan.pages_per_slot), np.int32)
+        for number, row in enumerate(rows):
+            pages_BP[number, : len(row.pages)] = row.pages
         values = {
-            "length": pack.lengths,
-            "offset": pack.offsets,
-            "adapter": adapter_B,
+            "length": pack.lengths[sources],
+            "offset": pack.offsets[sources],
+            "adapter": [row.adapter for row in rows],
             "limit": [sampling.max_new_tokens for sampling in samplings],
             "temperature": [sampling.temperature or 0.0 for sampling in samplings],
             "top_p": [sampling.top_p for sampling in samplings],
@@ -276,13 +302,8 @@ class DecodingEngine:
             f"slot.{name}": np.append(value, np.zeros(padding)).astype(kinds.get(name, np.int32))
             for name, value in values.items()
         }
-        arrays |= {
-            "slots": np.append([row.slot for row in rows], np.full(padding, self.plan.slots)).astype(np.int64),
-            "pages": pages_BP,
-            "at": at_T,
-            "adapter_of_token": np.append(adapter_B, 0)[pack.rows].astype(np.int32),
-            "version_of_image": version_B[pack.rows[pack.image_rows]],
-        }
+        arrays["slots"] = np.append([row.slot for row in rows], np.full(padding, self.plan.slots)).astype(np.int64)
+        arrays["pages"] = pages_BP
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     def _prefill_rows(self, inputs: Mapping[str, Tensor], fixed: PrefillKind) -> StepOutput:
@@ -305,9 +326,12 @@ class DecodingEngine:
             features_ID,
             deepstack,
             inputs["last"],
-            slots_B,
+            inputs["read_slots"],
         )
         logits_BV = self._decoder.prefill(rows, self._cache)
+        if copies := _named(inputs, "copies."):
+            self._cache.copy(**{name: copies[name] for name in ("source", "target", "source_slots", "target_slots")})
+            logits_BV = logits_BV[copies["logits"]]
         return self._take(logits_BV, slots_B, fixed.step, decoded=False)
 
     def _launch(self, rows: list[EngineRow]) -> None:

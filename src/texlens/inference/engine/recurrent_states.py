@@ -33,6 +33,11 @@ class RecurrentStates:
         windows.index_copy_(0, slots_B, window_BCW.to(windows.dtype))
         states.index_copy_(0, slots_B, state_BHXY.to(states.dtype))
 
+    def copy(self, source_B: Tensor, target_B: Tensor) -> None:
+        """What the slots `source_B` have also in `target_B`."""
+        for part in (self.windows_LSCW, self.states_LSHXY):
+            part.index_copy_(1, target_B, part[:, source_B])
+
     @property
     def nbytes(self) -> int:
         return self.windows_LSCW.nbytes + self.states_LSHXY.nbytes

@@ -1,5 +1,7 @@
 """The decoding engine compared with `model.generate`, row by row, in float32."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
@@ -41,3 +43,36 @@ def test_rows_end_with_the_token_that_ends_a_turn(samples):
     assert_equal(states, [stock(model, processor, sample, end_ids=end_ids) for sample in samples])
     assert {state.stop for state in states} <= {"end", "length"}
     assert states[0].stop == "end"
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "qwen3_5"])
+def test_answers_to_one_prompt_equal_those_to_prompts_of_their_own(family, samples, monkeypatch):
+    model, processor = tiny_model(family, seed=1)
+    first, second = prompts_of(processor, samples[:2])
+    rows = [first, first, second, first, second]
+    read = []
+    engines = [engine_of(model, processor, slots=5) for _ in range(2)]
+    for engine in engines:
+        prefill = engine._decoder.prefill
+        monkeypatch.setattr(
+            engine._decoder,
+            "prefill",
+            lambda rows, cache, prefill=prefill: read.append(len(rows.token_ids)) or prefill(rows, cache),
+        )
+    shared, alone = (drawing_states(len(rows)) for _ in range(2))
+
+    engines[0].add(rows, shared)
+    engines[0].finish()
+    engines[1].add([replace(row) for row in rows], alone)
+    engines[1].finish()
+
+    assert_equal(shared, [(state.tokens, state.log_probabilities) for state in alone])
+    assert read == [len(first) + len(second), 3 * len(first) + 2 * len(second)]
+    assert shared[0].tokens != shared[1].tokens
+
+
+def drawing_states(count):
+    states = states_of(count, temperature=1.0)
+    for number, state in enumerate(states):
+        state.seed = number
+    return states

@@ -1,0 +1,126 @@
+"""Rows of `grpo_nano.py`: what both arms are trained on, and 500 test rows a seed without a label of the training rows.
+
+handwriting: school formulas as in the demo set (`pretraining/demo_data.py`), after the demo itself. Test rows are by
+other writers, one a row. printed: the printed style of `texlens data synthesize`.
+"""
+
+import os
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from pretraining.demo_data import FEWEST_TOKENS, MOST_TOKENS, as_table, png, written
+from pretraining.school_formulas import school_formula
+
+from texlens.data.load import load_split
+from texlens.latex.handwriting.writer import WriterStyle
+from texlens.synthesis import RowRecipe, SampleGenerator
+
+ROOT = Path(__file__).parents[1]
+SEEDS = {"first": 40, "more": 41, "validation": 42, "test": 20261130}
+"""A test's seed is this and its run's added up. Rates were chosen on the validation rows alone."""
+WRITERS = {"more": range(100, 1100), "validation": range(2000, 3000), "test": range(4000, 9000)}
+FIRST_ROWS = 2000
+"""Of a theme without a demo set."""
+SPARE = 1.5
+"""Formulas generated for each row wanted: some are too wide, or have a label that is in another part."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """
+    Args:
+        has_demo: the first fine-tuning is on the demo set, else on generated rows.
+        more: generated rows that both arms go on with; 0 goes on with those of the first fine-tuning.
+    """
+
+    name: str
+    has_demo: bool
+    more: int
+    max_new_tokens: int = 96
+
+
+THEMES = {
+    theme.name: theme
+    for theme in (
+        Theme("handwriting", has_demo=True, more=0),
+        Theme("handwriting-more", has_demo=True, more=4000),
+        Theme("printed", has_demo=False, more=0, max_new_tokens=128),
+    )
+}
+
+
+def data_of(theme: Theme, folder: Path) -> dict[str, str]:
+    """`data.path` of the first fine-tuning and of what follows."""
+    first = "demo" if theme.has_demo else str(folder / "first")
+    return {"first": first, "more": str(folder / "more") if theme.more else first}
+
+
+def write_rows(theme: Theme, folder: Path, seeds: Sequence[int], test: int, validation: int) -> None:
+    """Writes the folders first, more, validation and test-SEED under `folder`; those that exist are kept."""
+    known = {_key(text) for text in _demo_texts()} if theme.has_demo else set()
+    counts = {"first": 0 if theme.has_demo else FIRST_ROWS, "more": theme.more, "validation": validation}
+    parts = [(name, SEEDS[name], count, name) for name, count in counts.items()]
+    parts += [(f"test-{seed}", SEEDS["test"] + seed, test, "test") for seed in seeds]
+    with ProcessPoolExecutor(min(12, os.cpu_count() or 1)) as pool:
+        for name, seed, count, kind in parts:
+            file = folder / name / "train-00000-of-00001.parquet"
+            if count and not file.is_file():
+                rows = _unknown(_generated(pool, theme, seed, kind, int(SPARE * count) + 20), known, count)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                parquet.write_table(as_table(rows), file)
+            if count:
+                known |= {_key(text) for text in load_split(str(file.parent)).texts()}
+
+
+def _generated(pool, theme: Theme, seed: int, kind: str, count: int) -> Iterator[dict]:
+    draw = partial(_handwritten, seed, WRITERS[kind]) if theme.has_demo else partial(_printed, seed)
+    return (row for row in pool.map(draw, range(count), chunksize=20) if row is not None)
+
+
+def _unknown(rows: Iterator[dict], known: set[str], count: int) -> list[dict]:
+    """The first `count` rows whose labels are neither known nor those of a row before."""
+    taken: dict[str, dict] = {}
+    for row in rows:
+        key = _key(row["text"])
+        if key not in known and len(taken) < count:
+            taken.setdefault(key, row)
+    if len(taken) < count:
+        raise SystemExit(f"{count} rows are wanted and {len(taken)} could be generated; raise SPARE")
+    return list(taken.values())
+
+
+def _handwritten(seed: int, writers: range, number: int) -> dict | None:
+    rng = random.Random(f"{seed} {number}")
+    label = school_formula(rng)
+    if not FEWEST_TOKENS <= len(label.split(" ")) <= MOST_TOKENS:
+        return None
+    image = written(label, rng, WriterStyle.of_writer(writers[number % len(writers)]))
+    return None if image is None else _row(png(image), label, f"handwriting-{seed}-{number:05d}")
+
+
+def _printed(seed: int, number: int) -> dict | None:
+    row = SampleGenerator(RowRecipe("printed", min_tokens=8, max_tokens=60, seed=seed)).make(number)
+    return None if row.image is None else _row(row.image, row.label, row.id)
+
+
+def _row(image: bytes, text: str, name: str) -> dict:
+    return {"image": {"bytes": image, "path": f"{name}.png"}, "text": text, "id": name}
+
+
+def _demo_texts() -> Iterator[str]:
+    for split in ("train", "validation", "test"):
+        yield from load_split("demo", split=split).texts()
+
+
+def _key(text: str) -> str:
+    return "".join(text.split())
