@@ -298,7 +298,7 @@ class DecodingEngine:
         }
         kinds: dict[str, Any] = dict.fromkeys(("temperature", "top_p", "min_p", "penalty"), np.float32)
         kinds |= {"seed": np.int64, "guard": np.bool_}
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             f"slot.{name}": np.append(value, np.zeros(padding)).astype(kinds.get(name, np.int32))
             for name, value in values.items()
         }
