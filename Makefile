@@ -46,6 +46,8 @@ test-versions:
 	tests/versions.sh 3.12 3.13 3.14
 
 test-all: test test-versions
+	THOROUGH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_recipes.py tests/integration/test_transformers_4.py \
+		tests/unit/data tests/unit/workflows/sweep/test_run.py
 	WHEEL=1 $(BIN)/python -m pytest -q tests/integration/test_wheel.py
 	BOARD=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/board
 	TUTORIALS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/classic_recipes tests/integration/test_notebook.py

@@ -12,7 +12,8 @@ recorded), TFLOP/s with the share of the matrix rate measured in the same call, 
 from the model to a ready backend (kernels are built there) and to the first step, and the notes of the run. Work counts
 4 x linear parameters and the experts that a token uses x tokens + 6 x adapter parameters x tokens + 4 x head x labels +
 2 (frozen) or 4 (adapted) x vision parameters x patches, without padding. With `--stock` the same rows run by stock
-Trainer and PEFT modules, recomputing everything as the recipes set it (`train.compute.backend: plain`).
+Trainer and PEFT modules, recomputing everything as the recipes set it (`train.compute.backend: plain`). `--trace FILE`
+records a few steps more of each row: how long the GPU is idle, and milliseconds a step by kernel.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from typing import Any
 import fast_path_end_to_end as end_to_end
 import torch
 import yaml
+from fast_path import by_kernel
 from fast_path_rows import GIB, base_model, matrix_rate, settings_of, synchronize
 from nf4_layers import quantize_in_nf4
 from rich.console import Console
@@ -71,6 +73,9 @@ OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "30B-A3B r 128 NF4, 8 rows": (B30, RANK_128, 8, {"base": {"quantize": "nf4"}, "memory_gib": 21}),
 }
 """Model, adapter, rows of a step and other settings."""
+TRACED = 3
+"""Steps whose kernels are recorded."""
+MAX_KERNELS = 50
 CARRIED = ("batch_size", "gradient_accumulation", "optimizer")
 SMALL = 16
 """Steps of at most so many rows run often enough for all shapes of their packs to occur before time is taken."""
@@ -121,7 +126,7 @@ def main() -> None:
                 if time.monotonic() - began > options.budget_s:
                     report["rows"][title] = {"failed": "no time was left"}
                     continue
-                row_folder = Path(folder) / f"{number}-{stock}"
+                row_folder = Path(folder) / f"{number}-{'stock' if stock else 'texlens'}"
                 row["data"] = data[settings_of(row["model"], False)["vision_config"].get("patch_size", 14)]
                 report["rows"][title] = measured(
                     title, row, row_folder, device, options, report["matrix_tflops"], stock
@@ -140,7 +145,7 @@ def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops:
     """The figures of a row, or why it failed: the others run all the same."""
     began = time.monotonic()
     try:
-        result = run(row, folder, device, options, matrix_tflops, stock)
+        result = run(name, row, folder, device, options, matrix_tflops, stock)
     except Exception as error:  # noqa: BLE001
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "texlens" in frame.filename]
         where = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames[-4:][::-1])
@@ -155,17 +160,18 @@ def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops:
     return result
 
 
-def run(row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
+def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
     folder.mkdir()
     steps, warm = _steps(row["rows"], stock, options.tiny)
+    traced = TRACED if options.trace and device.type == "cuda" else 0
     row = {**row, "rows": min(row["rows"], 4)} if options.tiny else row
-    train = {**row["values"]["train"], "steps": steps, "checkpoints": {"every_steps": 100_000}}
+    train = {**row["values"]["train"], "steps": steps + traced, "checkpoints": {"every_steps": 100_000}}
     if options.tiny:
         train |= {"batch_size": row["rows"], "gradient_accumulation": 1}
     if stock:
         train["compute"] = {"backend": "plain", "gradient_checkpointing": True}
     settings = SimpleNamespace(
-        model=row["model"], rows=row["rows"], steps=steps, set=[], check_sync=False, tiny=options.tiny,
+        model=row["model"], rows=row["rows"], steps=steps + traced, set=[], check_sync=False, tiny=options.tiny,
         values={**row["values"], "train": train}, data=row["data"],
     )  # fmt: skip
     started = time.perf_counter()
@@ -187,10 +193,15 @@ def run(row: dict, folder: Path, device, options, matrix_tflops: float, stock: b
     trainer, _ = build_trainer(TrainContext(config, prepared, run_folder, console), adapted, backend, workers.count)
     clock = Clock(trainer, warm, steps, device)
     trainer.add_callback(clock)
+    if traced:
+        trainer.add_callback(tracer := Tracer(steps))
     set_seed(0)
     trainer.train()
     trained_s = time.perf_counter() - began - base_s - adapter_s - backend_s
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    if traced:
+        with Path(options.trace).open("a") as file:
+            file.write(f"{name}: {tracer.by_kernel()}\n")
     work = clock.flops(operations(read_config(prepared.base.folder), adapted)) / clock.spent / 1e12
     planned = planned_gib(config, backend, model, clock.largest)
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else None
@@ -303,6 +314,28 @@ class Clock(TrainerCallback):
         return sum(count * by[name] for count, name in zip(sums, ("token", "label", "patch"), strict=True))
 
 
+class Tracer(TrainerCallback):
+    """Records the GPU's work of the steps after `last`."""
+
+    def __init__(self, last: int):
+        self.last = last
+        self.profiler = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA])
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.last:
+            self.profiler.start()
+        if state.global_step == self.last + TRACED:
+            torch.cuda.synchronize()
+            self.profiler.stop()
+
+    def by_kernel(self) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder, "trace.json")
+            self.profiler.export_chrome_trace(str(raw))
+            lines = by_kernel(json.loads(raw.read_text())["traceEvents"], TRACED).splitlines()
+        return "\n".join(lines[:MAX_KERNELS])
+
+
 def planned_gib(config, backend, model, largest: tuple[int, int, int]) -> float | None:
     """What the plan counts for the largest pack that was run."""
     settings = backend.settings
@@ -340,6 +373,7 @@ def _options():
     parser.add_argument("--stock", action="store_true", help="stock Trainer and PEFT modules beside each row")
     parser.add_argument("--budget-s", type=int, default=3600, help="after which no row is begun")
     parser.add_argument("--output")
+    parser.add_argument("--trace", metavar="FILE", help="add the kernels of some steps of each row to it")
     parser.add_argument("--tiny", action="store_true")
     return parser.parse_args()
 

@@ -1,6 +1,7 @@
 """No test reads or leaves anything in the user's own caches, or is sent elsewhere by the user's environment."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,9 @@ for name in ("TEXLENS_CACHE", "HF_HOME", "MODELSCOPE_CACHE", "TORCHINDUCTOR_CACH
     os.environ[name] = os.path.join(_CACHES.name, name.lower())
 for name in ("HF_TOKEN", "HF_ENDPOINT", "MODELSCOPE_API_TOKEN"):
     os.environ.pop(name, None)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("steady", derandomize=True)
 settings.register_profile("explore", max_examples=1000)

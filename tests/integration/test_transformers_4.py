@@ -6,6 +6,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from tests.fixtures.thorough import later
 from tests.fixtures.tiny_models import FAMILY_NAMES
 from tests.integration.transformers_4 import run_with, transformers_4
 from tests.unit.exporting.conftest import write_run
@@ -78,7 +79,7 @@ def check(folder, packages) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", KNOWN_TO_4)
+@pytest.mark.parametrize("family", later(KNOWN_TO_4, in_short=["qwen3_vl"]))
 def test_a_merged_folder_is_read_alike_by_transformers_4(family, tmp_path, pytestconfig):
     packages = transformers_4(pytestconfig.cache)
     run = write_run(tmp_path, family)

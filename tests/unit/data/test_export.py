@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.fixtures.thorough import IS_THOROUGH
 from tests.unit.data.sample_factory import PICTURES, image, plain_sample, samples, values
 from texlens.data.export import export
 from texlens.data.folder.writer import FolderWriter, read_folder
@@ -16,7 +17,7 @@ from texlens.data.load import load_split
 from texlens.data.sample import Sample, Turn
 from texlens.data.writers.registry import WRITERS
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=40 if IS_THOROUGH else 12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def folder_of(path, rows):

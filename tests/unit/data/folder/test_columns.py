@@ -3,10 +3,11 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fixtures.thorough import IS_THOROUGH
 from tests.unit.data.sample_factory import samples, values
 from texlens.data.folder.writer import FolderWriter, read_folder
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=40 if IS_THOROUGH else 12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def folder_of(path, rows):

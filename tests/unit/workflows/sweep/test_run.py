@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from tests.fixtures.thorough import later
 from tests.fixtures.training import run_training, same_weights
 from tests.unit.workflows.sweep.conftest import swept
 from texlens.config.load import load_config
@@ -14,6 +15,8 @@ from texlens.workflows.sweep.folder import SweepFolder, SweepPlan
 from texlens.workflows.sweep.report import sweep_json
 from texlens.workflows.sweep.run import write_run_file
 from texlens.workflows.sweep.trial import RECORD, Trial
+
+DAMAGES = ["between trials", "before the checkpoint", "after a checkpoint", "before the record"]
 
 
 def adapters(folder: SweepFolder) -> list[dict]:
@@ -44,9 +47,7 @@ def test_a_trial_equals_the_same_training_alone(finished, tmp_path, number):
     assert single.history()[-1]["eval_loss"] == pytest.approx(trial.history()[-1]["eval_loss"], abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    "damage", ["between trials", "before the checkpoint", "after a checkpoint", "before the record"]
-)
+@pytest.mark.parametrize("damage", later(DAMAGES, in_short=["after a checkpoint"]))
 def test_a_killed_sweep_goes_on_and_ends_the_same(finished, plan, tmp_path, damage):
     folder = SweepFolder(Path(shutil.copytree(finished.folder.path, tmp_path / "killed")))
     for number in (3, 4):
