@@ -152,9 +152,11 @@ def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops:
         result = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:300]} ({where})"}
         traceback.print_exc()
         traceback.clear_frames(error.__traceback__)
+    freeing = time.monotonic()
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    result["freed_s"] = round(time.monotonic() - freeing, 1)
     result["row_s"] = round(time.monotonic() - began, 1)
     print(f"{name}: {json.dumps(result)}", flush=True)
     return result
@@ -198,6 +200,7 @@ def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: floa
     set_seed(0)
     trainer.train()
     trained_s = time.perf_counter() - began - base_s - adapter_s - backend_s
+    counting = time.perf_counter()
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     if traced:
         with Path(options.trace).open("a") as file:
@@ -221,6 +224,7 @@ def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: floa
         "first_step_s": round(clock.first_s, 1),
         "trained_s": round(trained_s, 1),
         "backend": {**backend.settings, "notes": list(backend.notes)},
+        "counted_s": round(time.perf_counter() - counting, 1),
         "loss": [round(history[0]["loss"], 4), round(history[-1]["loss"], 4)] if history else None,
         "graphs": len(getattr(backend, "graphs", None) or ()),
     }
