@@ -29,6 +29,7 @@ import torch
 from grpo_rows import ROOT, THEMES, Theme, data_of, write_rows
 
 from texlens.data.load import load_split
+from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.open import open_model
 from texlens.metrics.scored_prediction import ScoredPrediction
 from texlens.metrics.statistics import mcnemar_exact
@@ -156,7 +157,8 @@ def side_by_side(jobs: Sequence[Callable[[], None]]) -> None:
 def read(run: Path, rows: Path, file: Path, max_new_tokens: int) -> None:
     """A run's scores on a folder of rows, into a file."""
     samples = list(load_split(str(rows)))
-    predictions = open_model(run, checkpoint="latest").read(samples, batch_size=64, max_new_tokens=max_new_tokens)
+    sampling = Sampling(max_new_tokens)
+    predictions = open_model(run, checkpoint="latest").read(samples, sampling=sampling, batch_size=64)
     scored = [ScoredPrediction.of(prediction) for prediction in predictions]
     values = {
         "canonical": [bool(row.is_canonically_exact) for row in scored],

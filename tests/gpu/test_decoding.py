@@ -1,6 +1,7 @@
 """The decoding engine on a GPU (Triton kernels, CUDA graphs) compared with the stock generation on the CPU."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -64,10 +65,29 @@ def test_a_row_does_not_depend_on_its_neighbors(slots, samples):
     assert [state.tokens for state in together] == [state.tokens for state in separately]
 
 
-def test_drawn_tokens_are_the_same_on_both_devices(samples):
+@pytest.mark.parametrize("more", [{"top_p": 0.9, "top_logprobs": 3}, {}])
+def test_drawn_tokens_are_the_same_on_both_devices(more, samples):
     model, processor = wide_model("qwen3_vl")
-    sampling = {"temperature": 0.8, "top_p": 0.9, "top_logprobs": 3}
+    sampling = {"temperature": 0.8, **more}
     on_gpu, on_cpu = (read(model, processor, samples, device=device, **sampling) for device in ("cuda", "cpu"))
 
     assert [state.tokens for state in on_gpu] == [state.tokens for state in on_cpu]
-    assert all(len(others) == 3 for state in on_gpu for others in state.alternatives)
+    for ours, expected in zip(on_gpu, on_cpu, strict=True):
+        assert ours.log_probabilities == pytest.approx(expected.log_probabilities, abs=1e-3)
+    assert all(len(others) == more.get("top_logprobs", 0) for state in on_gpu for others in state.alternatives)
+
+
+def test_answers_to_one_prompt_equal_those_to_prompts_of_their_own(samples, monkeypatch):
+    monkeypatch.setattr("texlens.inference.engine.engine.has_graphs", lambda device: False)
+    model, processor = wide_model("qwen3_vl")
+    prompts = prompts_of(processor, samples[:2])
+    rows = [prompts[number % 2] for number in range(12)]
+    shared, alone = (states_of(len(rows)) for _ in range(2))
+    for states, given in ((shared, rows), (alone, [replace(row) for row in rows])):
+        for number, state in enumerate(states):
+            state.sampling, state.seed = replace(state.sampling, temperature=1.0), number
+        engine = engine_of(model.to("cuda"), processor, slots=12)
+        engine.add(given, states)
+        engine.finish()
+
+    assert [state.tokens for state in shared] == [state.tokens for state in alone]

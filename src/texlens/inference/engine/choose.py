@@ -14,6 +14,7 @@ from torch import Tensor
 
 from texlens.inference.decoding.sample_tokens import MIN_TEMPERATURE
 from texlens.kernels.decode.backend import DecodeKernels
+from texlens.kernels.decode.noise import gumbel
 
 BISECTIONS = 40
 """Steps to the probability below which `top_p` or `top_k` leave tokens out; float32 resolves no more."""
@@ -77,6 +78,8 @@ def choose(
     tokens_B, log_probabilities_B, sums_B = kernels.likeliest(logits_BV)
     if draw is None and not alternatives and penalty is None and forced_B is None:
         return TokenChoice(tokens_B, log_probabilities_B)
+    if draw is not None and draw.truncation is None and not alternatives and penalty is None and forced_B is None:
+        return _drawn_alone(logits_BV, kernels, draw, TokenChoice(tokens_B, log_probabilities_B), sums_B)
     logits_BV = logits_BV.float()
     logs_BV = logits_BV - sums_B[:, None]
     scores_BV = logs_BV
@@ -97,6 +100,18 @@ def choose(
         return choice
     top_BK = logs_BV.topk(min(alternatives, logits_BV.shape[1]))
     return choice._replace(top_tokens=top_BK.indices, top_log_probabilities=top_BK.values)
+
+
+def _drawn_alone(
+    logits_BV: Tensor, kernels: DecodeKernels, draw: Draw, likeliest: TokenChoice, sums_B: Tensor
+) -> TokenChoice:
+    """Nothing but draws: tensors as large as the logits are not needed."""
+    heat_B = draw.temperature.clamp(min=MIN_TEMPERATURE)
+    drawn_B = kernels.drawn(logits_BV, heat_B, draw.seed, draw.count)
+    tokens_B = torch.where(draw.temperature > 0, drawn_B, likeliest.tokens)
+    logs_B = logits_BV.gather(1, tokens_B[:, None])[:, 0].float() - sums_B
+    is_bad_B = likeliest.log_probabilities.isnan()
+    return TokenChoice(tokens_B, torch.where(is_bad_B, likeliest.log_probabilities, logs_B))
 
 
 def _penalized(logits_BV: Tensor, logs_BV: Tensor, penalty: Penalty) -> Tensor:
@@ -147,18 +162,3 @@ def _least_held(logs_BV: Tensor, weights_BV: Tensor, needed_B: Tensor) -> Tensor
         low_B = torch.where(enough_B, middle_B, low_B)
         high_B = torch.where(enough_B, high_B, middle_B)
     return torch.where(at_top_B, top_B, low_B)
-
-
-def gumbel(seed_B: Tensor, count_B: Tensor, width: int) -> Tensor:
-    """Standard Gumbel noise [B, V] from a hash of seed, count and column."""
-    columns_V = torch.arange(width, device=seed_B.device)
-    key_BV = _mixed(seed_B * 1_000_003 + count_B)[:, None] + columns_V * 2_654_435_761
-    uniform_BV = (_mixed(key_BV) >> 40).bitwise_and(0x7FFFFF).float().add(0.5) / 0x800000
-    return -(-uniform_BV.log()).log()
-
-
-def _mixed(x: Tensor) -> Tensor:
-    """The finalizer of MurmurHash3 on int64 (its shifts are of the sign's kind, which mixes as well)."""
-    x = (x ^ (x >> 33)) * -49064778989728563
-    x = (x ^ (x >> 33)) * -4265267296055464877
-    return x ^ (x >> 33)

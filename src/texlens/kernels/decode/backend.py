@@ -48,6 +48,8 @@ class DecodeKernels(Protocol):
 
     def likeliest(self, logits_TV: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
 
+    def drawn(self, logits_TV: Tensor, temperature_T: Tensor, seed_T: Tensor, count_T: Tensor) -> Tensor: ...
+
 
 def decode_kernels(device: torch.device) -> DecodeKernels:
     """Triton's kernels on a GPU (or in Triton's interpreter), else the reference."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from texlens.kernels.decode.lora import Product
+from texlens.kernels.decode.noise import gumbel
 from texlens.kernels.decoder_layer.reference import rms_norm, rotate
 
 
@@ -87,3 +88,10 @@ def likeliest(logits_TV: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     sums_T = logits_TV.logsumexp(-1)
     tokens_T = logits_TV.argmax(-1)
     return tokens_T, logits_TV.gather(1, tokens_T[:, None])[:, 0] - sums_T, sums_T
+
+
+def drawn(logits_TV: Tensor, temperature_T: Tensor, seed_T: Tensor, count_T: Tensor) -> Tensor:
+    """A token [T] of each row, drawn from the softmax of its logits over its temperature (above 0) by the noise of its
+    seed and of how many tokens it has (Gumbel 1954; Maddison et al. 2014, arXiv:1411.0030)."""
+    scaled_TV = (logits_TV.float() / temperature_T[:, None]).log_softmax(-1)
+    return (scaled_TV + gumbel(seed_T, count_T, logits_TV.shape[1])).argmax(-1)

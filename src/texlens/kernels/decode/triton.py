@@ -18,9 +18,10 @@ from torch import Tensor
 from texlens.kernels.decode.lora import Product, RowLora
 from texlens.kernels.decode.reference import HeadShape
 from texlens.kernels.decode.triton_attention import attend
+from texlens.kernels.decode.triton_drawn import drawn
 from texlens.kernels.decode.triton_likeliest import likeliest
 
-__all__ = ["add_norm", "attend", "likeliest", "norm", "split_heads", "swiglu"]
+__all__ = ["add_norm", "attend", "drawn", "likeliest", "norm", "split_heads", "swiglu"]
 
 ROWS = 16
 """Rows of a tile: the least that a tensor core's product takes."""

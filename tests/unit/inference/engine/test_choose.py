@@ -23,6 +23,20 @@ def test_tokens_have_the_probabilities_of_the_model():
     assert torch.allclose(shares, PROBABILITIES, atol=0.015)
 
 
+def test_draws_that_nothing_truncates_need_no_second_look_at_the_logits():
+    logits = 2 * torch.randn(40, 300, generator=torch.Generator().manual_seed(0))
+    logits[3, 7] = torch.nan
+    draw = Draw(torch.linspace(0, 2, 40), torch.arange(40), torch.full((40,), 5, dtype=torch.int32))
+    limits = Truncation(torch.ones(40), torch.zeros(40), torch.zeros(40))
+
+    alone, general = choose(logits, reference, draw), choose(logits, reference, draw._replace(truncation=limits))
+
+    sound = torch.arange(40) != 3
+    assert torch.equal(alone.tokens[sound], general.tokens[sound])
+    assert torch.allclose(alone.log_probabilities, general.log_probabilities, atol=1e-5, equal_nan=True)
+    assert alone.log_probabilities.isnan().nonzero().tolist() == [[3]]
+
+
 def test_top_p_keeps_the_smallest_set_of_likeliest_tokens():
     assert set(drawn(2_000, top_p=0.7).tokens.tolist()) == {0, 1}
     assert set(drawn(2_000, top_p=0.81).tokens.tolist()) == {0, 1, 2}
