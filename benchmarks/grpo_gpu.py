@@ -6,11 +6,13 @@
 Qwen3-VL-4B, LoRA r 16 on the seven text projections, pictures of text of about 150 image tokens, 8 answers to each of
 which random weights let all but a few run to 115 tokens; groups without spread are trained on too. Rows go through the
 whole trainer: loading, drawing, rewards in processes, packs with shared prompts, backward, optimizer. Steps after the
-fifth are timed, in which every fifth is logged, as in the recipe.
+fifth are timed, in which every fifth is logged, as in the recipe. Random weights write nonsense, which is quickly
+compared; `real_pairs_s` is what the same rewards take for as many pairs of formulas of the demo set.
 """
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -29,10 +31,13 @@ from transformers import TrainerCallback, set_seed
 
 from texlens.adapters.build import build_adapter
 from texlens.core.run_folder import RunFolder
+from texlens.data.load import load_split
+from texlens.metrics.prediction import Prediction
 from texlens.models.checkpoint import read_config
+from texlens.rewards.score import RewardScorer, RewardSpec
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
-from texlens.training.objectives.build import with_objective
+from texlens.training.objectives.build import MAX_REWARD_WORKERS, with_objective
 from texlens.training.workers import plan_workers
 
 LOG_EVERY = 5
@@ -76,6 +81,7 @@ def main() -> None:
         finally:
             backend.close()
         report = _report(options, backend, times, folder.history(), device)
+        report["real_pairs_s"] = _seconds_of_real_pairs(config)
     print(json.dumps(report, indent=1))
     if options.output:
         Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
@@ -107,6 +113,20 @@ def _rows(options) -> SimpleNamespace:
         set=options.set,
         values={"train": train},
     )
+
+
+def _seconds_of_real_pairs(config) -> float:
+    """Of the rewards of a step, in as many processes: each formula against the next one, then against itself."""
+    texts, objective = load_split("demo", split="train").texts(), config.train.objective
+    count = config.train.batch_size * objective.answers
+    pairs = [Prediction(str(row), texts[row % len(texts)], texts[(row + row % 2) % len(texts)]) for row in range(count)]
+    workers = objective.reward_workers
+    processes = min(MAX_REWARD_WORKERS, (os.cpu_count() or 1) // 2) if workers == "auto" else workers
+    with RewardScorer(RewardSpec(objective.rewards, (), objective.watch), processes) as scorer:
+        scorer.collect([scorer.submit([pair]) for pair in pairs[:processes]])
+        began = time.perf_counter()
+        scorer.collect([scorer.submit([pair]) for pair in pairs])
+        return round(time.perf_counter() - began, 3)
 
 
 def _report(options, backend, times: StepTimes, history: list[dict], device: torch.device) -> dict:

@@ -55,7 +55,10 @@ def write_shared(shared: Path) -> None:
     call(["train", str(shared / "run.yaml"), "--no-compare"])
 
 
-def run_file(shared: Path, output: Path) -> str:
+GRPO = {"kind": "grpo", "answers": 3, "max_new_tokens": 4, "rewards": {"edit_similarity": 1.0}, "updates": 2}
+
+
+def run_file(shared: Path, output: Path, objective: dict | None = None) -> str:
     values = {
         "name": "run",
         "output": str(output),
@@ -63,6 +66,7 @@ def run_file(shared: Path, output: Path) -> str:
         "data": {"path": str(shared / "a"), "splits": {"validation": "test[:4]"}},
         "adapter": {"rank": 2, "alpha": 4, "dropout": 0.1, "targets": ["text-attention"]},
         "train": {
+            "objective": objective or "sft",
             "steps": 5,
             "batch_size": 2,
             "checkpoints": {"every_steps": 1, "keep": 1},
@@ -103,11 +107,14 @@ def _run_with_older_results(shared: Path, work: Path) -> None:
         rows.with_suffix(".json").write_text(json.dumps({"rows": f"other rows of {system}"}))
 
 
-def _train(shared: Path, work: Path) -> list[str]:
-    if (work / "runs/run/run.json").is_file():
-        return ["train", "--resume", str(work / "runs/run"), "--no-compare"]
-    (work / "run.yaml").write_text(run_file(shared, work / "runs"))
-    return ["train", str(work / "run.yaml"), "--no-compare"]
+def _training(objective: dict | None = None) -> Callable[[Path, Path], list[str]]:
+    def arguments(shared: Path, work: Path) -> list[str]:
+        if (work / "runs/run/run.json").is_file():
+            return ["train", "--resume", str(work / "runs/run"), "--no-compare"]
+        (work / "run.yaml").write_text(run_file(shared, work / "runs", objective))
+        return ["train", str(work / "run.yaml"), "--no-compare"]
+
+    return arguments
 
 
 def _read(shared: Path, work: Path) -> list[str]:
@@ -137,6 +144,17 @@ def training_results(work: Path) -> dict[str, str]:
     training = {"losses": losses, "steps": run.manifest["training"]["steps"], "state": run.manifest["state"]}
     weights = (run.adapter / "adapter_model.safetensors").read_bytes()
     return {"training": json.dumps(training), "weights": hashlib.sha256(weights).hexdigest()}
+
+
+def grpo_results(work: Path) -> dict[str, str]:
+    """The same, what an objective measures, and the answers that were drawn with their rewards."""
+    run = RunFolder(work / "runs/run")
+    measured = [
+        {name: value for name, value in row.items() if name.startswith("objective_") and not name.endswith("_s")}
+        for row in run.history()
+    ]
+    rollouts = (run.path / "rollouts.jsonl").read_text()
+    return training_results(work) | {"measured": json.dumps(measured), "rollouts": rollouts}
 
 
 def file_digests(work: Path) -> dict[str, str]:
@@ -183,7 +201,8 @@ def broken_files(work: Path) -> Iterator[str]:
 
 
 CASES = {
-    "train": Case(_nothing, _train, training_results),
+    "train": Case(_nothing, _training(), training_results),
+    "train grpo": Case(_nothing, _training(GRPO), grpo_results),
     "import": Case(_nothing, _into("import", "{}/a"), file_digests),
     "convert": Case(_nothing, _into("convert", "{}/rows.csv"), file_digests),
     "mix": Case(_nothing, _into("mix", "{}/a:1.0", "{}/b:0.5"), file_digests),
@@ -196,3 +215,5 @@ CASES = {
     "evaluate": Case(_copied_run, _on("evaluate"), file_digests),
     "compare": Case(_run_with_older_results, _on("compare"), file_digests),
 }
+LONG = ("train grpo",)
+"""Killed in the full series alone."""

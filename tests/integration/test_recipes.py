@@ -198,6 +198,13 @@ SETTINGS = {
         "splits": FULL["splits"],
         "covered": {"text-attention": 8},
     },
+    "qwen3-vl-2b_latex-ocr_grpo": {
+        "model": "Qwen/Qwen3-VL-2B-Instruct",
+        "adapter": {"rank": 128, "alpha": 16, "targets": tuple(QKVO)},
+        "objective": {"kind": "grpo", "answers": 8, "max_new_tokens": 256, "kl": 0.0, "updates": 2},
+        "splits": FULL["splits"],
+        "covered": {"text-attention": 8},
+    },
     "nano_coco-caption_lora": {
         "model": "nano",
         "adapter": {"targets": ("all-linear",)},

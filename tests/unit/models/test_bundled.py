@@ -8,6 +8,7 @@ def test_configs_of_the_recipes_checkpoints_are_bundled():
         "Qwen2-VL-2B-Instruct",
         "Qwen2.5-VL-3B-Instruct",
         "Qwen2.5-VL-7B-Instruct",
+        "Qwen3-VL-2B-Instruct",
         "Qwen3-VL-30B-A3B-Instruct",
         "Qwen3-VL-4B-Instruct",
         "Qwen3-VL-8B-Instruct",
@@ -29,4 +30,4 @@ def test_a_checkpoint_is_known_by_the_last_part_of_its_name(name):
 
 
 def test_other_checkpoints_have_no_bundled_config():
-    assert bundled_config("Qwen/Qwen3-VL-2B-Instruct") is None
+    assert bundled_config("Qwen/Qwen3-VL-32B-Instruct") is None

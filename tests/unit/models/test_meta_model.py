@@ -17,6 +17,7 @@ from texlens.models.meta_model import build_config, count_parameters, meta_model
         ("Qwen2-VL-2B-Instruct", 2_208_985_600),
         ("Qwen2.5-VL-3B-Instruct", 3_754_622_976),
         ("Qwen2.5-VL-7B-Instruct", 8_292_166_656),
+        ("Qwen3-VL-2B-Instruct", 2_127_532_032),
         ("Qwen3-VL-4B-Instruct", 4_437_815_808),
         ("Qwen3-VL-8B-Instruct", 8_767_123_696),
         ("Qwen3-VL-30B-A3B-Instruct", 31_070_754_032),

@@ -6,6 +6,7 @@ from pathlib import Path
 from transformers.trainer_callback import TrainerCallback
 
 from texlens.core.errors import RunError
+from texlens.core.files import write_text
 from texlens.training.logging.gpu_sensors import gpu_sensors
 from texlens.training.logging.throughput import ThroughputMeter
 
@@ -51,7 +52,7 @@ def drop_lines_after(path: Path, step: int) -> None:
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8").splitlines()
-    path.write_text("".join(f"{line}\n" for line in lines if _is_up_to(line, step)), encoding="utf-8")
+    write_text(path, "".join(f"{line}\n" for line in lines if _is_up_to(line, step)))
 
 
 def append_line(path: Path, row: dict) -> None:

@@ -1,13 +1,14 @@
 """Measurements in metrics.jsonl."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
 from transformers.trainer_callback import TrainerControl
 
 from texlens.core.errors import RunError
-from texlens.training.logging.metrics_log import MetricsLog, append_line
+from texlens.training.logging.metrics_log import MetricsLog, append_line, drop_lines_after
 
 
 class Throughput:
@@ -45,6 +46,19 @@ def test_a_resumed_run_drops_what_it_measures_again(tmp_path):
     path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste')
     MetricsLog(path, Throughput()).on_train_begin(None, state(2), None)
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+
+
+def test_a_kill_while_lines_are_dropped_loses_none(tmp_path, monkeypatch):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"step": 1}\n{"step": 2}\n')
+
+    def killed(aside, path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        drop_lines_after(file, 1)
+    assert file.read_text() == '{"step": 1}\n{"step": 2}\n'
 
 
 def test_the_last_step_is_logged():
