@@ -66,7 +66,8 @@ class LoggingSettings(Settings):
     tags: tuple[str, ...] = ()
     """Tags of the run in the trackers."""
     pictures: int = Field(8, ge=0)
-    """Validation rows (of generation_rows) that trackers and `samples/` show with picture, reference and prediction."""
+    """Validation rows that trackers and `samples/` show at each validation with picture, reference and prediction; of
+    generation_rows where those are set."""
 
 
 class ComputeSettings(Settings):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from texlens.adapters.moe_lora.model import balance_of
 from texlens.augment import build_transform
 from texlens.config.run import RunConfig
 from texlens.core.run_folder import RunFolder
+from texlens.data.load import Rows
 from texlens.data.sample import Sample
 from texlens.inference.open import wrap_model
 from texlens.inputs.build import read_split
@@ -110,10 +111,7 @@ def build_trainer(
     stop = stop or StopRequest()
     config, splits = run.config, run.prepared.splits
     scorer = build_scorer(config.train.validation)
-    readings = None
-    if _reads_validation_rows(run):
-        count = config.train.validation.generation_rows
-        readings = ReadRows(run, adapted, scorer, lambda: list(splits.validation or ())[:count], backend.reading)
+    readings = _validation_readings(run, adapted, scorer, backend)
     test_rows = None if backend.in_lockstep else _test_rows(run, adapted, scorer)  # the main process can't read alone
     balance = balance_of(adapted)
     throughput = ThroughputMeter()
@@ -263,8 +261,22 @@ def _test_rows(run: TrainContext, adapted: Any, scorer: Scorer) -> "ReadRows":
     return ReadRows(run, adapted, scorer, lambda: list(read_split(data, "test")[:count]) if data.splits.test else [])
 
 
-def _reads_validation_rows(run: TrainContext) -> bool:
-    return bool(run.config.train.validation.generation_rows and run.prepared.splits.validation)
+def _validation_readings(
+    run: TrainContext, adapted: Any, scorer: Scorer, backend: StepBackend
+) -> "ReadRows | None":
+    """The validation rows that are read at each validation: `generation_rows`, which are scored too, else as many as
+    the trackers show; None if none are."""
+    settings, rows = run.config.train, run.prepared.splits.validation
+    scored = settings.validation.generation_rows
+    shown = settings.logging.pictures if settings.logging.trackers else 0
+    if not rows or not (scored or shown):
+        return None
+    first_rows = partial(_first_rows, rows, scored or shown)
+    return ReadRows(run, adapted, scorer if scored else Scorer(()), first_rows, backend.reading)
+
+
+def _first_rows(rows: Rows, count: int) -> list[Sample]:
+    return list(rows[:count])
 
 
 class ReadRows:

@@ -73,7 +73,7 @@ class ValidationObserver(Protocol):
 
         Args:
             batches: summed loss in nats and number of labels of each batch, always of the same rows.
-            predictions: of the validation rows that are read; none where `generation_rows` is 0.
+            predictions: of the validation rows that are read: `generation_rows`, or those that trackers show.
         """
         ...
 
