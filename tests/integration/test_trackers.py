@@ -1,4 +1,4 @@
-"""Each tracker gets the validation rows as pictures with captions at each validation, from the name of the tracker alone.
+"""Each tracker shows the validation rows as pictures with captions at each validation; its name is all that is set.
 
 Trackers that are not installed are skipped; `pip install 'texlens[trackers]'` (or `[trackio]`) installs them.
 """

@@ -109,7 +109,7 @@ def main() -> None:
     try:
         with as_run_errors():
             load_dotenv()
-            app(standalone_mode=True)
+            app(prog_name="texlens", standalone_mode=True)
     except TexlensError as error:
         print(translated(f"texlens: {one_line(error)}"), file=sys.stderr)
         sys.exit(2)

@@ -261,9 +261,7 @@ def _test_rows(run: TrainContext, adapted: Any, scorer: Scorer) -> "ReadRows":
     return ReadRows(run, adapted, scorer, lambda: list(read_split(data, "test")[:count]) if data.splits.test else [])
 
 
-def _validation_readings(
-    run: TrainContext, adapted: Any, scorer: Scorer, backend: StepBackend
-) -> "ReadRows | None":
+def _validation_readings(run: TrainContext, adapted: Any, scorer: Scorer, backend: StepBackend) -> "ReadRows | None":
     """The validation rows that are read at each validation: `generation_rows`, which are scored too, else as many as
     the trackers show; None if none are."""
     settings, rows = run.config.train, run.prepared.splits.validation

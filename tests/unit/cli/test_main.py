@@ -45,3 +45,22 @@ def test_a_key_in_the_env_file_reaches_the_environment(monkeypatch, tmp_path, ca
     assert stop.value.code == 0
     assert os.environ["TEXLENS_TEST_KEY"] == "one"
     assert capsys.readouterr().out.startswith("texlens ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_offered_for_each_shell(shell, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["texlens", "--show-completion"])
+    monkeypatch.setattr("shellingham.detect_shell", lambda *_: (shell, f"/bin/{shell}"))
+    with pytest.raises(SystemExit) as end:
+        program.main()
+    assert not end.value.code
+    assert "_TEXLENS_COMPLETE" in capsys.readouterr().out
+
+
+def test_the_shell_is_given_the_commands_that_complete_what_was_typed(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["texlens"])
+    for name, value in {"_TEXLENS_COMPLETE": "complete_bash", "COMP_WORDS": "texlens ev", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        program.main()
+    assert capsys.readouterr().out.split() == ["evaluate"]

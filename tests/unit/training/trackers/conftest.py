@@ -1,8 +1,12 @@
 """Fixtures of these tests."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from texlens.training.trackers.protocol import TrackedRun
+from texlens.training.trackers.registry import TRACKERS
 
 
 @pytest.fixture
@@ -14,3 +18,17 @@ def run(tmp_path, monkeypatch):
     }.items():
         monkeypatch.setenv(name, value)
     return TrackedRun(tmp_path, "project", "experiment", ("nano", "test"), {"train": {"steps": 2}})
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """`started(name, run)` is what the tracker's package is initialized with."""
+
+    def of(name, run):
+        given = {}
+        package = SimpleNamespace(init=given.update)
+        monkeypatch.setitem(sys.modules, TRACKERS[name].package, package)
+        TRACKERS[name]().start(run)
+        return given
+
+    return of
