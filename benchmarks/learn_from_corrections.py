@@ -8,7 +8,10 @@ that stands, as the command does it. Every reader is then measured on other rows
 
 CROHME is a folder of parquet files with the columns image and text. Rows, and weights trained on them, stay in --out;
 only `curve.json` in it goes elsewhere. Stages that are done are not repeated: it may be stopped and started at will.
-Seeds and orders run side by side with --jobs.
+Seeds and orders run side by side with --jobs, or as processes of their own with the same --out. `curve.json` holds
+every seed and order that is in --out, and with --merge those of other such folders:
+
+    python benchmarks/learn_from_corrections.py --out build/learn --merge other/learn
 """
 
 import argparse
@@ -26,7 +29,8 @@ from rich.console import Console
 
 from texlens.config.load import load_config
 from texlens.core.environment import describe_environment
-from texlens.core.files import write_json
+from texlens.core.files import write_json, write_text
+from texlens.core.locks import wait_for_lock
 from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.data.load import Rows, load_split
 from texlens.evaluation.comparison import compare
@@ -44,18 +48,15 @@ from texlens.workflows.train_run import resume_run, start_run
 METRICS = ("exact_match", "exact_match_canonical", "edit_similarity")
 RIGHT = "exact_match_canonical"
 MAX_TOKENS = 40
+SETTINGS = ("images", "test", "rehearsal", "corrections", "overrides")
+"""Arguments that change what is measured."""
 
 
 def main() -> None:
     arguments = command_line()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    start = _start(arguments.out, console)
-    if len(arguments.seeds) * len(arguments.orders) > 1:
-        _side_by_side(arguments)
-    else:
-        _run_seed(arguments, start, console)
-    summary = _summary(arguments)
+    if arguments.merge is None:
+        _measure(arguments)
+    summary = _summary([arguments.out, *(arguments.merge or [])])
     write_json(arguments.out / "curve.json", summary)
     for order, points in summary["orders"].items():
         for point in points:
@@ -65,7 +66,7 @@ def main() -> None:
 
 def command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("data", help="a folder of parquet files with real handwriting")
+    parser.add_argument("data", nargs="?", help="a folder of parquet files with real handwriting")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="each draws a folder and a test")
     parser.add_argument("--orders", choices=["doubt", "random"], nargs="+", default=["doubt"])
@@ -75,24 +76,45 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--rehearsal", type=int, default=100, help="rows of the old kind in each round")
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="a setting of the rounds")
-    return parser.parse_args()
+    parser.add_argument("--merge", type=Path, nargs="*", help="run nothing; join what is in --out and in these folders")
+    arguments = parser.parse_args()
+    if arguments.data is None and arguments.merge is None:
+        parser.error("name the folder of data, or --merge")
+    return arguments
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    start = _start(arguments.out, console)
+    if len(arguments.seeds) * len(arguments.orders) > 1:
+        _side_by_side(arguments)
+    else:
+        _run_seed(arguments, start, console)
 
 
 def _start(out: Path, console: Console) -> Path:
-    """The reader of synthetic handwriting, trained once for all seeds."""
+    """The reader of synthetic handwriting, trained once for all seeds; other processes wait for it."""
     run = out / "start"
-    if not (run / MANIFEST).is_file():
-        start_run(load_config("nano_latex-ocr_lora", [f"output={out}", "name=start"]), console=console)
-    elif RunFolder(run).manifest.get("state") != "trained":
-        resume_run(run, console=console)
+    with (out / "start.lock").open("w") as lock:
+        wait_for_lock(lock)
+        if not (run / MANIFEST).is_file():
+            start_run(load_config("nano_latex-ocr_lora", [f"output={out}", "name=start"]), console=console)
+        elif RunFolder(run).manifest.get("state") != "trained":
+            resume_run(run, console=console)
     return run
 
 
 def _side_by_side(arguments: argparse.Namespace) -> None:
-    """A process for each seed and order, `--jobs` at a time."""
+    """A process for each seed and order, `--jobs` at a time.
+
+    Raises:
+        SystemExit: one of them failed; the others were finished.
+    """
     waiting = [(seed, order) for order in arguments.orders for seed in arguments.seeds]
     threads = str(max(1, (os.cpu_count() or 1) // arguments.jobs))
     running: list[subprocess.Popen] = []
+    failed = []
     while waiting or running:
         while waiting and len(running) < arguments.jobs:
             seed, order = waiting.pop(0)
@@ -111,17 +133,21 @@ def _side_by_side(arguments: argparse.Namespace) -> None:
             environment = {**os.environ, "OMP_NUM_THREADS": threads}
             running.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
         time.sleep(1)
+        failed += [process.args for process in running if process.poll()]
         running = [process for process in running if process.poll() is None]
+    if failed:
+        raise SystemExit(f"failed, see log.*.txt in {arguments.out}: {failed}")
 
 
 def _run_seed(arguments: argparse.Namespace, start: Path, console: Console) -> None:
     seed, order = arguments.seeds[0], arguments.orders[0]
     out: Path = arguments.out / f"seed-{seed}-{order}"
-    out.mkdir(exist_ok=True)
+    _keep_settings(out, arguments)
     folder_rows, test = drawn_rows(arguments, seed)
     labels = _write_images(out / "images", folder_rows)
     session = LearnSession(out / "images", model=str(start), console=console)
     predictions = {0: _measured(out / "test.0.jsonl", str(start), test)}
+    before = predictions[0]
     for number, corrections in enumerate(arguments.corrections, 1):
         folder = session.folder.round_folder(number)
         if number > len(session.state.rounds):
@@ -134,9 +160,23 @@ def _run_seed(arguments: argparse.Namespace, start: Path, console: Console) -> N
         result = read_result(folder)
         assert result is not None
         console.print(f"{corrections} corrections: {result['sentence']}")
-        model = folder / "run" if result["kept"] else Path(result["model"])
-        predictions[corrections] = _measured(out / f"test.{corrections}.jsonl", str(model), test)
+        if result["kept"]:
+            before = _measured(out / f"test.{corrections}.jsonl", str(folder / "run"), test)
+        predictions[corrections] = before
         write_json(out / "points.json", _points(predictions, session))
+
+
+def _keep_settings(out: Path, arguments: argparse.Namespace) -> None:
+    """
+    Raises:
+        SystemExit: the folder was begun with other ones, which would mix two measurements.
+    """
+    kept = {name: getattr(arguments, name) for name in SETTINGS}
+    file = out / "settings.json"
+    if not file.is_file():
+        write_json(file, kept)
+    elif (begun := json.loads(file.read_text())) != kept:
+        raise SystemExit(f"{out}: begun with {begun}, not with {kept}; name another --out")
 
 
 def drawn_rows(arguments: argparse.Namespace, seed: int) -> tuple[Rows, Rows]:
@@ -184,7 +224,7 @@ def _at_random(queue: list[QueuedImage]) -> list[QueuedImage]:
 def _measured(path: Path, model: str, test: Rows) -> list[Prediction]:
     if not path.is_file():
         read = open_model(model).read(list(test), batch_size=16)
-        path.write_text("".join(json.dumps(each.to_row()) + "\n" for each in read))
+        write_text(path, "".join(json.dumps(each.to_row()) + "\n" for each in read))
     return [Prediction.from_row(json.loads(line)) for line in path.read_text().split("\n") if line]
 
 
@@ -212,25 +252,40 @@ def _points(predictions: dict[int, list[Prediction]], session: LearnSession) -> 
     return points
 
 
-def _summary(arguments: argparse.Namespace) -> dict:
-    orders = {}
-    for order in arguments.orders:
-        files = [arguments.out / f"seed-{seed}-{order}" / "points.json" for seed in arguments.seeds]
-        orders[order] = _joined([json.loads(file.read_text()) for file in files if file.is_file()])
+def _summary(folders: list[Path]) -> dict:
+    """
+    Raises:
+        SystemExit: no points there, the same seed and order twice, or seeds that were measured with other settings.
+    """
+    parts: dict[tuple[str, int], list[dict]] = {}
+    settings: dict[str, dict] = {}
+    for file in sorted(file for folder in folders for file in folder.glob("seed-*-*/points.json")):
+        _, seed, order = file.parent.name.split("-")
+        if (order, int(seed)) in parts:
+            raise SystemExit(f"{file}: this seed and order are in another folder too")
+        parts[order, int(seed)] = json.loads(file.read_text())
+        settings[str(file.parent)] = json.loads((file.parent / "settings.json").read_text())
+    if len({json.dumps(each, sort_keys=True) for each in settings.values()}) != 1:
+        raise SystemExit(f"no points, or points of different settings: {settings}")
+    orders = sorted({order for order, _ in parts})
     return {
         "what": "simulated user on real handwriting: canonical exact match on rows outside of the loop",
         "date": str(date.today()),
-        "command": "python benchmarks/learn_from_corrections.py " + " ".join(sys.argv[2:]),
+        "command": "python benchmarks/learn_from_corrections.py " + " ".join(sys.argv[1:]),
         "environment": describe_environment(),
-        "images": arguments.images,
-        "orders": orders,
+        **next(iter(settings.values())),
+        "seeds": {order: [seed for name, seed in sorted(parts) if name == order] for order in orders},
+        "orders": {order: _joined({key: part for key, part in parts.items() if key[0] == order}) for order in orders},
     }
 
 
-def _joined(seeds: list[list[dict]]) -> list[dict]:
-    """Points over all seeds; the interval is of rows drawn again within each seed (1,000 times, 95%)."""
+def _joined(seeds: dict[tuple[str, int], list[dict]]) -> list[dict]:
+    """Points that every seed has; the interval is of rows drawn again within each seed (1,000 times, 95%)."""
+    if len({len(part) for part in seeds.values()}) > 1:
+        counts = {f"{order} {seed}": len(part) for (order, seed), part in seeds.items()}
+        print(f"note: points that not every seed has are left out: {counts}")
     points = []
-    for parts in zip(*seeds, strict=False):
+    for parts in zip(*seeds.values(), strict=False):
         right = [np.array(part["right"], float) for part in parts]
         generator = np.random.default_rng(0)
         drawn = [[generator.choice(rows, len(rows)).mean() for rows in right] for _ in range(1_000)]
@@ -241,7 +296,10 @@ def _joined(seeds: list[list[dict]]) -> list[dict]:
                 "rows": sum(part["rows"] for part in parts),
                 "value": round(float(np.mean([rows.mean() for rows in right])), 4),
                 "interval": [round(float(low), 4), round(float(high), 4)],
-                "by_seed": [{key: value for key, value in part.items() if key != "right"} for part in parts],
+                "by_seed": [
+                    {"seed": seed, **{name: value for name, value in part.items() if name != "right"}}
+                    for (_, seed), part in zip(seeds, parts, strict=True)
+                ],
             }
         )
     return points

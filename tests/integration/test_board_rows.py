@@ -1,9 +1,8 @@
 """The board's pages of data and corrections as a person uses them, in headless Chromium."""
 
+import hashlib
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +12,15 @@ from tests.fixtures.drawn_images import drawn
 from tests.fixtures.running_server import running
 from tests.unit.data.tables import write_parquet
 from texlens.board.app import create_app
+from texlens.board.jobs import list_jobs
 from texlens.board.workspace import open_workspace
 from texlens.data.edits.log import EditLog
 from texlens.data.load import load_split
 from texlens.latex.render.formats import render_png
+from texlens.workflows.learn.folder import HOLD_OUT_SHARE
+from texlens.workflows.learn.images import is_held_out
 from texlens.workflows.learn.reading import ImageReading, ReadingFile
-from texlens.workflows.learn.session import LearnSession
+from texlens.workflows.learn.session import MIN_HOLD_OUT, MIN_TRAIN, LearnSession
 
 HOSTILE = "<img src=x onerror=\"window.wrongs.push('ran')\"><script>window.wrongs.push('ran')</script>"
 LABELS = [r"\frac{1}{2}", "x^2", "x^2", HOSTILE, r"\alpha+\beta"]
@@ -200,35 +202,69 @@ class _Started:
         return {}
 
 
+def sided_photos(folder, train, hold_out, share):
+    """A folder of formulas, so many of them on each side; their labels by name."""
+    folder.mkdir()
+    labels, wanted = {}, {False: train, True: hold_out}
+    for number in range(1_000):
+        label = f"a_{{{number}}}+b"
+        data = render_png(label)
+        side = is_held_out(hashlib.sha256(data).hexdigest(), share)
+        if wanted[side]:
+            wanted[side] -= 1
+            labels[f"{number:03}.png"] = label
+            (folder / f"{number:03}.png").write_bytes(data)
+        if not any(wanted.values()):
+            return labels
+    raise AssertionError("no such pictures")
+
+
+def wait_until_all_is_read(page, workspace, images):
+    """By the chosen model, and no process is left."""
+    read = "document.querySelector('#state [data-t=\"learn.read\"]').textContent.match(/[0-9]+/g)"
+    is_reading = "document.querySelector('#training [data-t=\"learn.reading\"]')"
+    page.wait(f"String({read}) === '{images},{images}' && !{is_reading}")
+    assert [job.is_running for job in list_jobs(workspace.state) if job.is_running] == []
+
+
 @pytest.mark.skipif("BOARD_LEARN" not in os.environ, reason="trains; make test-all sets BOARD_LEARN=1")
-def test_ten_rows_corrected_then_learned_with_a_paired_test(open_page, tmp_path):
-    """With the bundled model: read by the page's process, ten corrected, trained, before and after shown."""
-    photos = tmp_path / "photos"
-    photos.mkdir()
-    labels = {}
-    for number in range(20):
-        labels[f"{number:02}.png"] = f"a_{{{number}}}+b"
-        (photos / f"{number:02}.png").write_bytes(render_png(labels[f"{number:02}.png"]))
-    LearnSession(photos, hold_out=0.45)
-    names = sorted(labels)[:10]
-    (tmp_path / "c.json").write_text(json.dumps([{"image": name, "text": labels[name]} for name in names]))
-    command = [sys.executable, "-m", "texlens", "learn", photos, "--corrections", tmp_path / "c.json"]
-    subprocess.run(list(map(str, command)), check=True)
-    page = open_page("/learn")
-    open_photos(page, photos)
-    for left in range(10, 0, -1):
-        page.wait(f"document.querySelector('#correcting .small')?.textContent.endsWith('· {left} to go')")
+@pytest.mark.parametrize(("size", "language"), [(DESKTOP, "en"), (PHONE, "zh")], ids=["desktop-en", "phone-zh"])
+def test_pictures_are_read_corrected_and_learned_with_a_paired_test(open_page, workspace, tmp_path, size, language):
+    """The bundled model reads 14 pictures, a person corrects them, one button trains and tests, the person decides."""
+    labels = sided_photos(tmp_path / "photos", MIN_TRAIN, MIN_HOLD_OUT, HOLD_OUT_SHARE)
+    page = open_page("/learn", size)
+    if language == "zh":
+        page.click("#language")
+    open_photos(page, tmp_path / "photos")
+    for left in range(len(labels), 0, -1):
+        page.wait(f"document.querySelector('#correcting .small')?.textContent.includes(' {left} ')")
         name = page.text("#correcting .small").split(" · ")[0]
         fill(page, "#correction", labels[name])
         page.press("Enter")
-    page.wait("!document.querySelector('#train').disabled")
+    page.wait("document.querySelector('#train') && !document.querySelector('#train').disabled")
     page.click("#training details.settings summary")
     fill(page, "#rehearsal", "0")
     fill(page, "#overrides", "train.epochs=1")
     page.click("#train")
-    page.wait("document.querySelector('.learn-round table')")
-    assert "p (McNemar)" in page.text(".learn-round table")
-    save_picture(page, "learn-round")
+    page.wait("document.querySelector('.learn-round table') || document.querySelector('#notice.wrong')")
+    state = json.loads((tmp_path / "photos" / "learn" / "state.json").read_text())
+    (result,) = state["rounds"]
+    assert (result["trained_rows"], result["rehearsal_rows"], result["hold_out"]["rows"]) == (
+        MIN_TRAIN,
+        0,
+        MIN_HOLD_OUT,
+    )
+    numbers = page.js("[...document.querySelectorAll('.learn-round tbody td')].map((cell) => cell.textContent)")
+    test = result["hold_out"]
+    assert [numbers[0], *numbers[4:6]] == [str(test[name]) for name in ("rows", "gained", "lost")]
+    assert float(numbers[6]) == pytest.approx(test["p_value"], abs=0.0005)
+    assert numbers[1].startswith(f"{100 * test['before']['value']:.1f}%")
+    assert numbers[2].startswith(f"{100 * test['after']['value']:.1f}%")
+    save_picture(page, f"learn-round-{language}")
+    assert fits(page)
     page.click(".learn-round button")
-    page.wait("document.querySelector('.learn-round').textContent.includes('Decided by hand')")
-    assert json.loads((photos / "learn" / "state.json").read_text())["rounds"][0]["chosen_by"]
+    page.wait("document.querySelector('.learn-round [data-t=\"learn.chosen\"]')")
+    wait_until_all_is_read(page, workspace, len(labels))
+    after = json.loads((tmp_path / "photos" / "learn" / "state.json").read_text())
+    assert after["rounds"][0]["kept"] is not result["kept"]
+    assert (after["model"] == after["start"]) is result["kept"]

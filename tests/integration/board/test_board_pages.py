@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.browser import Page, chromium
+from tests.fixtures.browser import Page
 from tests.fixtures.running_server import running
+from tests.integration.board.pages import HOSTILE, SIZES
 from texlens.board.app import create_app
 from texlens.board.pages import new_run
 from texlens.board.runs import process
 from texlens.board.workspace import open_workspace
 
-HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 RUNS = Path(__file__).parents[2] / "fixtures" / "run_0_1" / "runs"
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("BOARD"), reason="half a minute of Chromium; make test-all sets BOARD=1"
@@ -79,12 +78,6 @@ def address(workspace):
     with running(create_app(workspace), timeout_graceful_shutdown=5) as address:
         yield address
     new_run.PlanningClient = before
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

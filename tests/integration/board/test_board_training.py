@@ -3,18 +3,14 @@ that is killed while it trains; two boards on one folder. Minutes, so only with 
 
 import os
 import re
-import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.fixtures.browser import Page, chromium
+from tests.fixtures.browser import Page
+from tests.integration.board.pages import at, board
 from texlens.core.run_folder import RunFolder
 
 pytestmark = pytest.mark.skipif(not os.environ.get("BOARD"), reason="minutes of training; set BOARD=1")
@@ -32,35 +28,12 @@ SMALL = {
 }
 
 
-@contextmanager
-def board(folder: Path):
-    """A board as a process: its address with the token, and the process."""
-    command = [sys.executable, "-m", "texlens", "board", str(folder), "--port", "0", "--no-browser"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        address = re.search(r"http://\S+", process.stderr.readline())[0]
-        yield address, process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
 def set_fields(page: Page, values: dict[str, str]) -> None:
     for key, text in values.items():
         page.js(
             f"(() => {{ const node = document.getElementById('field-{key}'); node.value = '{text}';"
             " node.dispatchEvent(new Event(node.tagName === 'SELECT' ? 'change' : 'input')); })()"
         )
-
-
-def at(address: str, path: str) -> str:
-    return re.sub(r"/\?.*", path, address)
 
 
 def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp_path):

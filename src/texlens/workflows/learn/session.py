@@ -28,7 +28,7 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Overview:
-    """Where the loop stands."""
+    """Where the loop stands; `read` counts images that every reader has read."""
 
     state: LearnState
     images: FolderImages
@@ -154,7 +154,11 @@ class LearnSession:
         return self.folder.corrections.row(key).edits
 
     def overview(self) -> Overview:
-        return Overview(self.state, self.images, self.corrections(), len(self.readings()), self.open_round())
+        state = self.state
+        read = set(self.readings(state.model))
+        if state.second:
+            read &= self.readings(state.second).keys()
+        return Overview(state, self.images, self.corrections(), len(read), self.open_round())
 
     def open_round(self) -> int | None:
         """The number of a round that was planned and is not finished."""

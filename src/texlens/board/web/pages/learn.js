@@ -16,8 +16,8 @@ let polling;
 
 const source = () => `/api/learn/${encodeURIComponent(key)}`;
 
-async function open(folder, model) {
-  ({ key } = await post("/api/learn/open", { folder, model: model || null }));
+async function open(folder, model, second) {
+  ({ key } = await post("/api/learn/open", { folder, model: model || null, second: second || null }));
   history.replaceState(null, "", `/learn?key=${key}`);
   await refresh(true);
   if (overview.read < overview.images) await startReading();
@@ -59,6 +59,7 @@ async function refresh(withQueue = false) {
   else if (overview.job?.is_running) polling = setTimeout(safely(() => refresh()), POLL_MS);
 }
 
+const modelName = (path) => path.split("/").slice(-4).join("/");
 const lastLine = (log) => log.trim().split("\n").pop();
 
 function drawOverview() {
@@ -66,7 +67,8 @@ function drawOverview() {
   byId("open").hidden = true;
   byId("state").replaceChildren(
     make("strong", {}, overview.folder),
-    say(make("span"), "learn.model", { model: overview.model.split("/").slice(-4).join("/") }),
+    say(make("span"), "learn.model", { model: modelName(overview.model) }),
+    ...(overview.second ? [say(make("span"), "learn.second", { model: modelName(overview.second) })] : []),
     say(make("span"), "learn.read", { n: number(overview.read), total: number(overview.images) }),
     say(make("span"), "learn.corrected", { n: number(corrected.train + corrected.hold_out), held: number(corrected.hold_out) }),
     ...(corrected.left_out ? [say(make("span"), "learn.left-out", { n: number(corrected.left_out) })] : []),
@@ -112,7 +114,11 @@ async function drawOpen() {
   const links = known.map((each) => make("li", {}, make("a", { href: `/learn?key=${each.key}` }, each.folder)));
   byId("open").replaceChildren(
     say(make("p", { class: "subtitle" }), "learn.about"),
-    openForm([textField("folder", "learn.folder"), textField("model", "learn.start-model", { placeholder: "nano" })], "learn.open", open),
+    openForm(
+      [textField("folder", "learn.folder"), textField("model", "learn.start-model", { placeholder: "nano" }), textField("second", "learn.second-model")],
+      "learn.open",
+      open
+    ),
     make("div", { class: "open-data panel" }, textField("new-name", "learn.new-name"), uploadButton()),
     ...(links.length ? [make("ul", { class: "known" }, ...links)] : [])
   );
