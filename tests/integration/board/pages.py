@@ -51,7 +51,7 @@ def fits(page: Page) -> bool:
     return page.js("document.documentElement.scrollWidth <= innerWidth")
 
 
-def save_picture(page: Page, name: str) -> None:
+def save_picture(page: Page, name: str, *, whole: bool = True) -> None:
     """For looking at: SCREENSHOTS names a folder."""
     if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(Path(folder) / f"{name}.png", whole=True)
+        page.screenshot(Path(folder) / f"{name}.png", whole=whole)

@@ -153,7 +153,9 @@ def test_readings_are_beside_each_other_with_drawings_and_colored_differences(pa
     wait_for_rows(page, ["broken"])
     page.js("document.querySelector('.compared').scrollIntoView()")
     page.wait("document.querySelectorAll('.compared .readings .drawn').length === 2")
-    assert page.js("[...document.querySelectorAll('.compared .tok.s')].map((node) => node.textContent)") == ["l1"]  # what was read, then what is there
+    assert page.js("[...document.querySelectorAll('.compared .tok.s')].map((node) => node.textContent)") == [
+        "l1"
+    ]  # what was read, then what is there
     type_into(page, "search", "")
     wait_for_rows(page, shown_before)
     assert HOSTILE in page.text("#rows")

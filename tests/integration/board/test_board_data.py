@@ -108,7 +108,8 @@ def test_two_boards_on_one_folder_lose_no_edit_and_overwrite_none(browser, tmp_p
         fill(ben, "#detail textarea", "b")  # he still sees the label of before
         ben.click("#detail [data-t='data.save']")
         ben.wait("document.querySelector('#notice.wrong')")
-        assert "anna" in ben.text("#notice")
+        assert "changed to 'a' in the meantime" in ben.text("#detail > .notice.wrong")
+        save_picture(ben, "data-conflict", whole=False)
         edits = next((workspaces[0].state / "edits").glob("*.jsonl"))
         assert [(edit.who, edit.new) for edit in EditLog(edits).edits()] == [("anna", "a")]
         close_row(ben)
@@ -121,7 +122,7 @@ def test_two_boards_on_one_folder_lose_no_edit_and_overwrite_none(browser, tmp_p
         ben.click("#detail [data-t='data.save']")
         ben.wait("document.querySelectorAll('#detail .history li').length === 2")
         states = [(edit.who, edit.old, edit.new) for edit in EditLog(edits).edits()]
-        assert states == [("anna", None, "a"), ("ben", "a", "b")]
+        assert states == [("anna", "x^2", "a"), ("ben", "x^2", "b")]
         for page in pages:
             assert page.wrongs == []
             page.close()
@@ -140,7 +141,7 @@ def test_a_board_killed_while_someone_edits_loses_nothing_that_was_saved(browser
         process.wait()
         fill(page, "#detail textarea", "too late")
         page.click("#detail [data-t='data.save']")
-        page.wait("document.querySelector('#notice.wrong')")
+        page.wait("document.querySelector('#detail > .notice.wrong')")
         assert page.js("document.querySelector('#detail textarea').value") == "too late"
         path = page.js("location.pathname + location.search")
     with board(tmp_path / "runs") as (address, _):

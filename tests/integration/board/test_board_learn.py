@@ -50,10 +50,8 @@ def test_where_two_readers_or_two_views_differ_there_is_doubt(browser, tmp_path,
         page.click("form.open-data button")
         order = []
         for _ in FORMULAS:
-            page.wait(
-                f"![...{order}].includes(document.querySelector('#correcting .small')?.textContent.split(' · ')[0])"
-            )
-            page.wait("document.querySelector('#correcting .small').textContent")
+            name = "document.querySelector('#correcting .small')?.textContent.split(' · ')[0]"
+            page.wait(f"{name} && ![...{order}].includes({name})")
             order.append(page.text("#correcting .small").split(" · ")[0])
             badges = {name: page.text(f"#correcting [data-t='learn.{name}']") for name in ("models", "views")}
             assert bool(badges["models"]) is (order[-1] == "c.png")

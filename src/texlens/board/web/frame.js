@@ -29,14 +29,24 @@ function sayLanguage(name) {
   sayAll();
 }
 
-/** A line above the page: good news goes away after a while, a problem stays until the next notice. */
+/** A line above the page, and in an open dialog, which would hide it: good news goes away after a while, a problem stays
+ * until the next notice or a click on it. */
 export function notify(key, values = {}, { detail = "", wrong = false } = {}) {
+  const lines = () => [say(make("span"), key, values), ...(detail ? [make("small", {}, detail)] : [])];
   const notice = byId("notice");
-  notice.replaceChildren(say(make("span"), key, values));
-  if (detail) notice.append(make("small", {}, detail));
+  notice.replaceChildren(...lines());
   notice.classList.toggle("wrong", wrong);
+  notice.onclick = clearNotices;
+  document.querySelector("dialog[open] > .notice")?.remove();
+  const inDialog = make("p", { class: wrong ? "notice wrong" : "notice", role: "status" }, ...lines());
+  document.querySelector("dialog[open]")?.prepend(inDialog);
   clearTimeout(timer);
-  if (!wrong) timer = setTimeout(() => notice.replaceChildren(), NOTICE_MS);
+  if (!wrong) timer = setTimeout(clearNotices, NOTICE_MS);
+}
+
+function clearNotices() {
+  byId("notice").replaceChildren();
+  document.querySelector("dialog[open] > .notice")?.remove();
 }
 
 /** Wraps an action, so that every error is shown. */

@@ -35,6 +35,8 @@ def test_an_image_that_two_readers_read_differently_comes_first(session):
     session.folder.begin(second="other")
     add_readings(session, "first", ["x", "y", "z"])
     add_readings(session, "second", ["x", "y_2", "z"])
-    assert [each.doubt.models for each in session.queue() if each.image.name == "1.png"] == [pytest.approx(1 / 3, abs=1e-3)]
+    assert [each.doubt.models for each in session.queue() if each.image.name == "1.png"] == [
+        pytest.approx(1 / 3, abs=1e-3)
+    ]
     doubtful = max(session.queue(), key=lambda each: each.doubt.value)
     assert doubtful.image.name == "1.png"
