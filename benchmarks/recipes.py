@@ -43,9 +43,10 @@ from texlens.core.run_folder import RunFolder
 from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import read_config
 from texlens.models.fp8 import quantize_in_fp8
-from texlens.models.meta_model import meta_model
+from texlens.models.meta_model import meta_model, model_without_weights
 from texlens.models.packed.memory import peak_of_pack, static_bytes, vision_bytes_per_token
 from texlens.models.processor import load_tokenizer
+from texlens.models.quantized_mixture import fill_quantized
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.workers import plan_workers
@@ -240,13 +241,33 @@ def _steps(count: int, stock: bool, tiny: bool) -> tuple[int, int]:
 
 
 def random_base(prepared, config, device):
-    """As `texlens train` holds the base: in 16 bits, fp8 or NF4."""
-    model = base_model(read_config(prepared.base.folder), device)
+    """As `texlens train` holds the base: in 16 bits, fp8 or NF4; quantized mixtures are never whole in 16 bits."""
+    settings = read_config(prepared.base.folder)
+    if config.base.quantize != "none" and prepared.base.processor.family.expert_parameters:
+        return quantized_mixture(settings, config.base, device)
+    model = base_model(settings, device)
     if config.base.quantize == "fp8":
         quantize_in_fp8(model, vision=config.base.quantize_vision)
     elif config.base.quantize == "nf4":
         quantize_in_nf4(model)
     return model
+
+
+def quantized_mixture(settings: dict, quantize, device):
+    """A mixture in fp8 or NF4 with random weights, made layer by layer as a checkpoint is loaded."""
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    model = model_without_weights(settings, dtype=dtype)
+    parameters = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    torch.manual_seed(0)
+
+    def drawn(name: str, rows: slice) -> torch.Tensor:
+        if name.endswith("norm.weight") or (".norm" in name and name.endswith(".weight")):
+            return torch.ones(parameters[name], dtype=dtype, device=device)
+        if name.endswith(".bias"):
+            return torch.zeros(parameters[name], dtype=dtype, device=device)
+        return torch.empty(parameters[name], dtype=dtype, device=device).normal_(std=0.02)
+
+    return fill_quantized(model, drawn, quantize, device)
 
 
 def operations(settings: dict, adapted) -> dict[str, int]:

@@ -8,6 +8,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.models.packed.packs import ROWS, examples
+from tests.unit.models.quantized_stacks import quantize_model
 from texlens.adapters.expert_parameters import route_experts
 from texlens.adapters.moe_lora.config import MoeLoraConfig
 from texlens.adapters.moe_lora.model import balance_of
@@ -30,12 +31,16 @@ KINDS = {
     "tower of Qwen3": ("qwen3_vl", {"groups": ("vision", "merger", "text-attention"), "lora_dropout": 0.2}),
     "mixture": ("qwen3_vl_moe", {}),
     "experts": ("qwen3_vl_moe", {"target_parameters": EXPERTS}),
+    "mixture in fp8": ("qwen3_vl_moe", {"stacks": "fp8"}),
+    "experts in nf4": ("qwen3_vl_moe", {"target_parameters": EXPERTS, "stacks": "nf4"}),
     "moe-lora": ("qwen3_vl", {"experts": 2, "balance": 0.1}),
 }
 
 
-def adapted_on_gpu(family, groups=("text-attention", "text-mlp"), **options):
+def adapted_on_gpu(family, groups=("text-attention", "text-mlp"), stacks=None, **options):
     model, processor = tiny_model(family)
+    if stacks is not None:
+        quantize_model(model, stacks)
     model = model.to("cuda", torch.bfloat16)
     pattern = "|".join(f"({FAMILIES[family].groups[group]})" for group in groups if group in FAMILIES[family].groups)
     settings = {"r": 8, "lora_alpha": 8, "target_modules": pattern, "task_type": "CAUSAL_LM", **options}

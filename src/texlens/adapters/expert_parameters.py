@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.kernels.experts.grouped import grouped
 from texlens.kernels.experts.routing import sort_by_expert
+from texlens.models.quantized_experts import stack_product
 
 
 class RoutedExperts(ParamWrapper):
@@ -41,8 +42,8 @@ class RoutedExperts(ParamWrapper):
         dispatch = None if self.owners is None else self.owners.dispatch(routing)
         ends_E = routing.ends if dispatch is None else dispatch.ends
         x = hidden_TI[routing.tokens] if dispatch is None else dispatch.rows_of(hidden_TI)
-        gate, up = _product(x, experts.gate_up_proj, factors.get("gate_up_proj"), ends_E).chunk(2, dim=-1)
-        y = _product(experts.act_fn(gate) * up, experts.down_proj, factors.get("down_proj"), ends_E)
+        gate, up = _product(experts, "gate_up_proj", x, factors, ends_E).chunk(2, dim=-1)
+        y = _product(experts, "down_proj", experts.act_fn(gate) * up, factors, ends_E)
         y = y if dispatch is None else dispatch.pairs_of(y)
         y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
         return y[routing.places].sum(1).to(hidden_TI.dtype)
@@ -149,6 +150,6 @@ def _like(weight: Tensor, outputs: int, inputs: int) -> nn.Linear:
     return layer.requires_grad_(weight.requires_grad)
 
 
-def _product(x: Tensor, weight_ENI: Tensor, factors: LoraFactors | None, ends_E: Tensor) -> Tensor:
-    y = grouped(x.to(weight_ENI.dtype), weight_ENI, ends_E)
-    return y if factors is None else y + factors.update(x, ends_E).to(y.dtype)
+def _product(experts: Any, name: str, x: Tensor, factors: Mapping[str, LoraFactors], ends_E: Tensor) -> Tensor:
+    y = stack_product(experts, name, x, ends_E)
+    return y if name not in factors else y + factors[name].update(x, ends_E).to(y.dtype)

@@ -7,8 +7,8 @@ from texlens.config.base import Settings
 
 class QuantizeSettings(Settings):
     quantize: Literal["none", "nf4", "int8", "fp8"] = "none"
-    """nf4 (4 bit) and int8 through bitsandbytes, to save memory; fp8, on GPUs that have it, to be faster. The vision
-    tower and the head keep 16 bit."""
+    """nf4 (4 bit) and int8 through bitsandbytes, to save memory; fp8, on GPUs that have it, to be faster, and with a
+    mixture of experts to save memory. The vision tower and the head keep 16 bit."""
     quantize_vision: bool = False
     """fp8: the blocks of the vision tower too, which must be frozen then."""
     double_quantize: bool = True

@@ -95,16 +95,26 @@ def quantize_in_fp8(model: nn.Module, *, vision: bool = False) -> tuple[str, ...
         vision: quantize the vision tower's blocks too, for the forward pass only. The attention or the MLP of a block
             keeps 16 bits if one of its widths is not a multiple of 16.
     """
-    for names in list(_groups(model)):
-        if _fit(layers := _layers(model, names)):
-            for name, quantized in zip(names, quantize_together(layers), strict=True):
-                _replace(model, name, quantized)
+    quantize_linear_layers(model)
     if vision:
-        for name in quantizable_vision_layers(model):
-            _replace(model, name, Fp8Linear(model.get_submodule(name)))  # pyrefly: ignore[bad-argument-type]
+        quantize_vision(model)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return kept_in_16_bits(model)
+
+
+def quantize_linear_layers(model: nn.Module, within: str = LANGUAGE_MODEL) -> None:
+    """Replaces the linear layers of a part of the language model, one group at a time."""
+    for names in list(_groups(model, within)):
+        if _fit(layers := _layers(model, names)):
+            for name, quantized in zip(names, quantize_together(layers), strict=True):
+                _replace(model, name, quantized)
+
+
+def quantize_vision(model: nn.Module) -> None:
+    """Replaces the layers of the vision tower's blocks, for the forward pass only."""
+    for name in quantizable_vision_layers(model):
+        _replace(model, name, Fp8Linear(model.get_submodule(name)))  # pyrefly: ignore[bad-argument-type]
 
 
 def kept_in_16_bits(model: nn.Module) -> tuple[str, ...]:
@@ -123,9 +133,9 @@ def fp8_layers(model: nn.Module) -> list[Fp8Linear]:
     return [module for module in model.modules() if isinstance(module, Fp8Linear)]
 
 
-def _groups(model: nn.Module) -> Iterator[list[str]]:
-    """Names of the language model's linear layers, grouped by common input."""
-    for name, parent in model.get_submodule(LANGUAGE_MODEL).named_modules(prefix=LANGUAGE_MODEL):
+def _groups(model: nn.Module, within: str = LANGUAGE_MODEL) -> Iterator[list[str]]:
+    """Names of the linear layers of a part of the language model, grouped by common input."""
+    for name, parent in model.get_submodule(within).named_modules(prefix=within):
         leaves = [leaf for leaf, child in parent.named_children() if type(child) is nn.Linear]
         shared = [group for group in COMMON_INPUT if set(group) <= set(leaves)]
         single = [(leaf,) for leaf in leaves if not any(leaf in group for group in shared)]

@@ -18,6 +18,8 @@ from texlens.models.fp8 import fp8_layers, kept_in_16_bits, quantize_in_fp8
 from texlens.models.meta_model import build_config, count_parameters, model_class
 from texlens.models.processor import Processor, load_processor, save_processor
 from texlens.models.quantized import is_packed, quantization
+from texlens.models.quantized_experts import quantized_experts
+from texlens.models.quantized_mixture import load_quantized_mixture
 
 __all__ = ["Processor", "describe", "load_model", "load_processor", "random_model", "save_processor"]
 
@@ -44,7 +46,7 @@ def load_model(
         trust_remote_code: run the model class in the checkpoint's own code (its `auto_map`); otherwise the class is the
             one in transformers.
         quantize: quantize the linear layers of the language model while they are loaded, or for fp8 one by one after
-            all are loaded in 16 bits.
+            all are loaded in 16 bits; of mixtures, the stacked experts too, layer by layer while they are loaded.
         placement: devices of its parts, where they are not all on `device`.
         random_weights: ignore the folder's weights; draw them from torch's generator.
 
@@ -61,6 +63,10 @@ def load_model(
     _check_library(config, folder)
     brings_code = trust_remote_code and "auto_map" in config
     loader: Any = AutoModelForImageTextToText if brings_code else model_class(family)
+    if quantize and quantize.quantize in ("fp8", "nf4") and family.expert_parameters:
+        _check_stock_class(brings_code, quantize)
+        attention = options["attn_implementation"]
+        return load_quantized_mixture(Path(folder), quantize, device=on, dtype=options["dtype"], attention=attention)
     if brings_code:
         options["trust_remote_code"] = True
     if quantize and (packing := quantization(quantize, options["dtype"])):
@@ -80,6 +86,18 @@ def load_model(
         if not fp8_layers(model):
             raise ModelError(f"{folder}: no linear layer can be fp8; is it quantized? set base.quantize: none")
     return model.eval()
+
+
+def _check_stock_class(brings_code: bool, quantize: QuantizeSettings) -> None:
+    """
+    Raises:
+        ConfigError: a mixture by the checkpoint's own code, whose experts have an unknown form.
+    """
+    if brings_code:
+        raise ConfigError(
+            f"base.quantize: {quantize.quantize} with a mixture of experts needs transformers' own model class; set "
+            f"model.trust_remote_code: false, or base.quantize: none"
+        )
 
 
 def _loaded(loader: Any, folder: str | Path, options: dict[str, Any]) -> tuple[Any, dict]:
@@ -108,7 +126,8 @@ def random_model(
 
 def describe(model: PreTrainedModel) -> dict:
     """The model in a run's summary: class, parameters, dtype, device and attention; with fp8 layers also their number,
-    and the names of those that were requested and have 16 bits."""
+    and the names of those that were requested and have 16 bits; and the number of layers with quantized experts."""
+    experts = sum(1 for _ in quantized_experts(model))
     parameter, quantized = next(model.parameters()), fp8_layers(model)
     parameters = model.num_parameters() if is_packed(model) else count_parameters(model)
     return {
@@ -118,6 +137,7 @@ def describe(model: PreTrainedModel) -> dict:
         "device": str(parameter.device),
         "attention": model.config._attn_implementation,
         **({"fp8_layers": len(quantized), "kept_in_16_bits": list(kept_in_16_bits(model))} if quantized else {}),
+        **({"quantized_expert_layers": experts} if experts else {}),
     }
 
 

@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 import transformers
+from accelerate import init_empty_weights
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -28,6 +29,27 @@ def meta_model(config: Mapping, where: str = "config.json") -> PreTrainedModel:
             return model_class(family)(build_config(config, where))
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:
         raise ModelError(f"{where}: no {family.title} can be built ({_line(error)}); check its sizes") from error
+
+
+def model_without_weights(
+    config: Mapping, where: str = "config.json", *, dtype: torch.dtype, attn_implementation: str = "sdpa"
+) -> PreTrainedModel:
+    """The model that a config.json describes, its parameters on the meta device and its buffers, which no checkpoint
+    has, on the CPU, to be filled tensor by tensor."""
+    family = family_of(config, where)
+    options = {"dtype": dtype, "attn_implementation": attn_implementation}
+    with init_empty_weights(include_buffers=False):
+        model = model_class(family)._from_config(build_config(config, where), **options)
+    model.tie_weights()
+    return model.eval()
+
+
+def move_buffers(model: torch.nn.Module, device: torch.device) -> None:
+    """Moves the buffers of such a model."""
+    for module in model.modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = buffer.to(device)
 
 
 def build_config(config: Mapping, where: str = "config.json") -> PreTrainedConfig:

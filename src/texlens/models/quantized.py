@@ -1,5 +1,7 @@
 """A base with quantized linear layers: 4 or 8 bits by bitsandbytes while it is loaded, or float8 afterwards.
 
+Mixtures of experts are quantized layer by layer while they are loaded (`quantized_mixture`).
+
 The vision tower and the head keep 16 bits: they are a small part of the weights and lose the most.
 """
 
@@ -40,10 +42,10 @@ def check_family(method: str, family: Family) -> None:
     Raises:
         ConfigError: the method would leave most of the family's weights unquantized.
     """
-    if method != "none" and family.expert_parameters:
+    if method == "int8" and family.expert_parameters:
         raise ConfigError(
             f"base.quantize: {method} quantizes linear layers only, and nearly all weights of {family.title} are "
-            f"stacked experts; set base.quantize: none"
+            f"stacked experts; set base.quantize: fp8 or nf4"
         )
 
 

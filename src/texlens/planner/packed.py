@@ -65,25 +65,28 @@ def plan_pack(
     memory = gpu.memory_gib * USABLE if compute.memory_gib == "auto" else float(compute.memory_gib)
     options = pack_options(compute, on_gpu=True)
     in_4_bit = config.base.quantize == "nf4"
-    available = memory * GIB - static - augmented_bytes(text_config, adapters, in_4_bit=in_4_bit) - WORKSPACE
+    in_8_bit = config.base.quantize == "fp8"
+    beside = augmented_bytes(text_config, adapters, in_4_bit=in_4_bit, in_8_bit=in_8_bit)
+    available = memory * GIB - static - beside - WORKSPACE
     chosen = choose_pack(text_config, available, options) or smallest_pack(text_config, options)
     tokens = max(min(chosen.tokens, step_tokens), longest)
-    in_8_bit = config.base.quantize == "fp8"
     return PlannedPack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk, in_4_bit, in_8_bit)
 
 
 def is_fused(config: RunConfig, text_config) -> bool:
     """Whether the backend's fused layers support this model and adapter."""
-    adapter = config.adapter
-    plain_lora = adapter.kind == "lora" and not adapter.dora and not adapter.dropout
-    return plain_lora and config.base.quantize in ("none", "nf4", "fp8") and not hasattr(text_config, "num_experts")
+    adapter, quantize = config.adapter, config.base.quantize
+    if adapter.kind == "full" or quantize == "int8" or getattr(text_config, "shared_expert_intermediate_size", 0):
+        return False
+    return not getattr(adapter, "dora", False) or not (adapter.dropout or quantize == "fp8")
 
 
 def plan_packed_memory(step: SimulatedStep, batch: Batch, optimizer: int, pack: PlannedPack, text_config) -> MemoryPlan:
     """The larger of two moments: the loss, or the backward pass of one layer.
 
-    The workspace includes what fused layers keep next to the weights: the adapters in 16 bits, or the buffer that
-    4-bit weights are dequantized into. `fragmentation` is what the backend leaves free when it chooses packs.
+    The workspace includes what fused layers keep next to the weights: the adapters in 16 bits, and the buffer that
+    4-bit weights and quantized experts are dequantized into. `fragmentation` is what the backend leaves free when it
+    chooses packs.
 
     Args:
         step: the plain backend's simulated step of `batch`, recomputing where the pack recomputes everything.
@@ -93,7 +96,7 @@ def plan_packed_memory(step: SimulatedStep, batch: Batch, optimizer: int, pack: 
     labels = round(pack.tokens * batch.labels / batch.tokens)
     loss = loss_bytes(labels, text_config.vocab_size, chunk=pack.loss_chunk)
     backward = backward_per_token(text_config, pack.recompute) * pack.tokens
-    beside = augmented_bytes(text_config, step.gradients // 4, in_4_bit=pack.in_4_bit)
+    beside = augmented_bytes(text_config, step.gradients // 4, in_4_bit=pack.in_4_bit, in_8_bit=pack.in_8_bit)
     temporary = {"logits and loss": loss} if loss >= backward else {"backward temporaries": backward}
     bytes_of = {
         "frozen weights": step.parts.get(WEIGHTS, 0),

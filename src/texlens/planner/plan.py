@@ -94,7 +94,7 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
         sizes = [ASSUMED] * (config.train.batch_size * config.train.gradient_accumulation)
         notes.append(f"no rows here: {ASSUMED.tokens} tokens each are assumed, {ASSUMED.image} of them the image's")
     if config.base.quantize == "fp8":
-        notes.append("fp8 weights take two bytes a number, as in 16 bits; the time is estimated for 16 bits")
+        notes.append(_fp8_note(model_config))
     if not gpu.bf16:
         notes.append(f"{gpu.title} has no bfloat16 units: training works, but is several times slower than with them")
     sizes = answer_sizes(config, sizes)
@@ -116,6 +116,12 @@ def plan_on_gpu(config: RunConfig, model_config: dict, sizes: Sequence[RowSize],
         gpus,
         sharing=figures.sharing,
     )
+
+
+def _fp8_note(model_config: dict) -> str:
+    if family_of(model_config).expert_parameters:
+        return "fp8 experts take one byte a number, other fp8 weights two; the time is estimated for 16 bits"
+    return "fp8 weights take two bytes a number, as in 16 bits; the time is estimated for 16 bits"
 
 
 def share_of(config: RunConfig, gpus: int) -> RunConfig:
@@ -225,7 +231,7 @@ def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing
     family = family_of(model_config)
     base = meta_model(model_config).bfloat16()
     if config.base.quantize != "none":
-        quantize(base, config.base.quantize, KEPT_IN_16_BIT)
+        quantize(base, config.base.quantize, KEPT_IN_16_BIT, double=config.base.double_quantize)
     if config.base.quantize == "fp8" and config.base.quantize_vision:
         quantize_vision(base)
     plan = build_plan(config.adapter, family, model_config)

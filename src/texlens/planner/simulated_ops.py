@@ -15,7 +15,9 @@ from torch.overrides import TorchFunctionMode
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
+from texlens.models.families.expert_stacks import STACKS
 from texlens.models.fp8 import quantizable_vision_layers
+from texlens.models.quantized_experts import Fp8Stack, Nf4Stack, QuantizedExperts, QuantizedStackModule
 
 ATTENTION = "texlens_planned"
 """Name of the planner's attention in transformers' registry."""
@@ -168,13 +170,27 @@ def _as_16_bits(codes: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
     return codes[: 2 * math.prod(shape)].view(torch.bfloat16).view(shape)
 
 
-def quantize(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",)) -> None:
-    """Replaces every linear layer by a simulated quantized one, except where a part of its name is in `skip`."""
+def quantize(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",), *, double: bool = True) -> None:
+    """Replaces every linear layer by a simulated quantized one, except where a part of its name is in `skip`, and
+    stacked experts by those that `models.quantized_mixture` makes, without values.
+
+    Args:
+        double: the scales of 4-bit experts are quantized.
+    """
     for name, module in list(model.named_modules()):
         for leaf, child in list(module.named_children()):
             full = f"{name}.{leaf}" if name else leaf
             if type(child) is nn.Linear and not any(part in full.split(".") for part in skip):
                 setattr(module, leaf, QuantizedLinear(child, kind))
+            elif all(hasattr(child, stack) for stack in STACKS):
+                setattr(module, leaf, QuantizedExperts(child, _empty_stacks(child, kind, double=double)))
+
+
+def _empty_stacks(experts: Any, kind: str, *, double: bool) -> dict[str, QuantizedStackModule]:
+    stacks = {name: getattr(experts, name) for name in STACKS}
+    if kind == "fp8":
+        return {name: Fp8Stack.empty(stack.shape, stack.device) for name, stack in stacks.items()}
+    return {name: Nf4Stack.empty(stack.shape, stack.device, double=double) for name, stack in stacks.items()}
 
 
 def quantize_vision(model: nn.Module) -> None:

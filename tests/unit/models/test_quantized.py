@@ -51,10 +51,11 @@ def test_fp8_reports_what_is_missing(monkeypatch):
         check("fp8", device=GPU, dtype=torch.bfloat16)
 
 
-def test_a_mixture_is_refused_because_its_experts_would_not_be_quantized(monkeypatch):
-    monkeypatch.setattr("texlens.models.quantized.fp8_unsupported_reason", lambda device: None)
-    with pytest.raises(ConfigError, match=r"fp8 quantizes linear layers only.* stacked experts"):
-        check("fp8", "qwen3_vl_moe")
+def test_a_mixture_in_int8_is_refused_because_its_experts_would_not_be_quantized(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with pytest.raises(ConfigError, match=r"int8 quantizes linear layers only.* stacked experts; .* fp8 or nf4"):
+        check("int8", "qwen3_vl_moe")
+    check("nf4", "qwen3_vl_moe")
 
 
 def test_the_parameters_of_an_fp8_base_are_counted(tmp_path):

@@ -23,7 +23,7 @@ def test_every_kind_of_adapter_runs_on_the_meta_device(adapter):
     assert step.gradients == sum(parameter.nbytes for parameter in trained)
 
 
-def test_mixture_can_not_be_planned_over_an_fp8_base():
+def test_mixture_can_not_be_planned_over_an_int8_base():
     settings = {"model": {"path": "Qwen/Qwen3-VL-30B-A3B-Instruct"}, "data": {"path": "nowhere"}}
-    with pytest.raises(ConfigError, match="fp8 quantizes linear layers only"):
-        plan_run(build_config({**settings, "base": {"quantize": "fp8"}}))
+    with pytest.raises(ConfigError, match="int8 quantizes linear layers only"):
+        plan_run(build_config({**settings, "base": {"quantize": "int8"}}))

@@ -22,7 +22,9 @@ from texlens.inference.engine.support import model_unsupported_reason
 from texlens.inference.prompts import end_ids
 from texlens.inputs.example import Example
 from texlens.inputs.image_patches import normalized_values
+from texlens.models.packed.memory import expert_buffer_bytes
 from texlens.models.processor import Processor
+from texlens.models.quantized_experts import quantized_experts
 
 SHARE_OF_FREE_MEMORY = 0.8
 CPU_FREE_BYTES = 2 * 2**30
@@ -173,6 +175,8 @@ def _planned(model: Any) -> EnginePlan:
     config = model.get_base_model().config if hasattr(model, "get_base_model") else model.config
     if device.type != "cuda":
         return plan_for_memory(config, CPU_FREE_BYTES, slots=CPU_SLOTS, itemsize=4)
-    free, _ = torch.cuda.mem_get_info(device)
+    free = torch.cuda.mem_get_info(device)[0]
+    if any(quantized_experts(model)):
+        free -= expert_buffer_bytes(config.text_config, itemsize)
     cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return plan_for_memory(config, int((free + cached) * SHARE_OF_FREE_MEMORY), slots=BULK_SLOTS, itemsize=itemsize)

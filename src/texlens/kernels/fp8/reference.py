@@ -1,10 +1,11 @@
-"""Quantization to float8 in PyTorch operations.
+"""Quantization to float8, and back, in PyTorch operations.
 
 # T = rows, D = width, N = width out, R = appended columns, P = padded columns (`format.padded_columns`)
+# E = experts, X = written ones
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,6 +40,18 @@ def quantize_with_residual(
     low = _to_fp8(scaled - high.float())
     out.view(torch.uint8)[:, : 3 * values.shape[1]] = _joined_bytes(high, low, high)
     return rescale
+
+
+def dequantize_experts_reference(
+    codes: Float[Tensor, "E N D"],
+    scale: Float[Tensor, "E N"],
+    out: Float[Tensor, "X N D"],
+    experts: Int[Tensor, " X"] | None = None,
+) -> None:
+    """`dequantize.dequantize_experts` in PyTorch operations."""
+    if experts is not None:
+        codes, scale = codes.view(torch.uint8)[experts].view(codes.dtype), scale[experts]
+    out.copy_(codes.float() * scale[..., None])
 
 
 def _scale(rows: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""Rows quantized to float8 by one Triton kernel, and adapter matrices quantized next to a weight in two launches.
+"""Rows quantized to float8 by one Triton kernel, adapter matrices quantized next to a weight in two launches, and
+stacked experts written out in one.
 
-References: `fp8.reference.quantize_rows_reference` and `fp8.reference.quantize_with_residual`.
+References: `quantize_rows_reference`, `quantize_with_residual` and `dequantize_experts_reference` of `fp8.reference`.
 
-# T = rows, D = width in, N = width out, R = appended columns
+# T = rows, D = width in, N = width out, R = appended columns, E = experts, X = written ones
 """
 
 import torch
@@ -11,10 +12,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from texlens.kernels.fp8.format import FP8_DTYPE, padded_columns
-from texlens.kernels.fp8.triton_kernels import quantize_adapters_kernel, quantize_rows_kernel
+from texlens.kernels.fp8.triton_kernels import dequantize_experts_kernel, quantize_adapters_kernel, quantize_rows_kernel
 
 _COLUMNS = 2048
 _ADAPTER_ROWS = 64
+_VALUES = 4096
+"""Of a program that writes experts out."""
 
 
 def quantize_rows(x: Tensor, appended: Tensor | None = None, rescale: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -66,3 +69,20 @@ def quantize_adapters(
     quantize_adapters_kernel[(programs, 2)](*arguments, WRITE=False, **constants)
     quantize_adapters_kernel[(programs, 2)](*arguments, WRITE=True, **constants)
     return rescales[0, :1], rescales[1, :1]
+
+
+def dequantize_experts(codes: Tensor, scale: Tensor, out: Tensor, experts: Tensor | None = None) -> None:
+    """`dequantize.dequantize_experts`."""
+    count, height, width = codes.shape
+    slots = count if experts is None else len(experts)
+    if out.shape != (slots, height, width) or out.stride(2) != 1:
+        raise ValueError(
+            f"{slots} experts of {tuple(codes.shape)} can't be written into {tuple(out.shape)} with strides "
+            f"{out.stride()}"
+        )
+    block = min(triton.next_power_of_2(width), 1024)
+    rows = _VALUES // block
+    dequantize_experts_kernel[(triton.cdiv(height, rows), triton.cdiv(width, block), slots)](
+        codes, scale, scale if experts is None else experts, out, height, width, out.stride(0), out.stride(1),
+        ROWS=rows, BLOCK=block, CHOSEN=experts is not None,
+    )  # fmt: skip

@@ -118,3 +118,29 @@ def _quantize_side(
     else:
         nan_probe = tl.sum(tl.sum(values * 0.0, 1))
         tl.store(max_abs + tl.program_id(0), tl.max(tl.max(tl.abs(values), 1)) + nan_probe)
+
+
+@triton.jit
+def dequantize_experts_kernel(
+    codes,
+    scale,
+    experts,
+    out,
+    height,
+    width,
+    expert_stride,
+    stride,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    CHOSEN: tl.constexpr,
+):
+    slot = tl.program_id(2).to(tl.int64)
+    expert = tl.load(experts + slot).to(tl.int64) if CHOSEN else slot
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    is_row = row < height
+    is_value = is_row[:, None] & (column < width)[None, :]
+    code = tl.load(codes + expert * height * width + row[:, None] * width + column[None, :], is_value)
+    factor = tl.load(scale + expert * height + row, is_row, other=0.0)
+    value = code.to(tl.float32) * factor[:, None]
+    tl.store(out + slot * expert_stride + row[:, None] * stride + column[None, :], value, is_value)

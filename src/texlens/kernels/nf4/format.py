@@ -4,7 +4,7 @@ The values of a weight are 4-bit indices into 16 values, two a byte, the first i
 block of 64 has a scale. With double quantization the scales are bytes themselves: indices into 256 values, times a
 scale for each 256, plus one offset. QLoRA: Dettmers et al. 2023, arXiv:2305.14314.
 
-# N = width out, D = width in, B = blocks
+# E = experts, N = width out, D = width in, B = blocks
 """
 
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ class QuantizedScales:
 class Nf4Weight:
     """
     Args:
-        shape: [N, D].
+        shape: [N, D]; or [E, N, D] of stacked experts, none of which shares a block with another.
         dtype: what products with this weight are computed in.
         packed: bytes, two values each.
         scales: a float32 for each block of `block` values, or the bytes of `nested`.
         values: the 16 values, float32.
     """
 
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     dtype: torch.dtype
     packed: Tensor
     scales: Tensor

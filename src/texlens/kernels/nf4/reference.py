@@ -1,7 +1,9 @@
 """NF4 weights dequantized in PyTorch operations.
 
-# N = width out, D = width in, B = blocks
+# E = experts, X = written ones, N = width out, D = width in, B = blocks
 """
+
+import math
 
 import torch
 from jaxtyping import Float
@@ -12,11 +14,20 @@ from texlens.kernels.nf4.format import Nf4Weight
 
 def dequantize_reference(weight: Nf4Weight, out: Float[Tensor, "N D"]) -> None:
     """`dequantize.dequantize` in PyTorch operations."""
-    rows, columns = weight.shape
-    count = rows * columns
+    out.copy_(_values(weight))
+
+
+def dequantize_experts_reference(weight: Nf4Weight, out: Float[Tensor, "X N D"], experts: Tensor | None = None) -> None:
+    """`dequantize.dequantize_experts` in PyTorch operations."""
+    values = _values(weight)
+    out.copy_(values if experts is None else values[experts])
+
+
+def _values(weight: Nf4Weight) -> Tensor:
+    count = math.prod(weight.shape)
     indices = torch.stack([weight.packed >> 4, weight.packed & 15], 1).flatten()[:count]
     scales = block_scales(weight).repeat_interleave(weight.block)[:count]
-    out.copy_((weight.values[indices.int()] * scales).view(rows, columns))
+    return (weight.values[indices.int()] * scales).view(weight.shape)
 
 
 def block_scales(weight: Nf4Weight) -> Float[Tensor, " B"]:

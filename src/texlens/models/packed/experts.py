@@ -10,7 +10,8 @@ from texlens.kernels.experts.linear import ExpertAdapter, ExpertLinear, ExpertPr
 from texlens.models.families.expert_stacks import STACKS, base_experts
 from texlens.models.packed.gathered import GatheredExperts
 from texlens.models.packed.projections import is_class
-from texlens.models.packed.weight_buffer import WeightBuffer
+from texlens.models.packed.weight_buffer import BufferedExperts, WeightBuffer
+from texlens.models.quantized_experts import QuantizedExperts
 
 
 def unfused_experts_reason(mlp: Any) -> str | None:
@@ -48,20 +49,32 @@ def is_routed(experts: nn.Module) -> bool:
     return is_class(experts, "texlens.adapters.expert_parameters", "RoutedExperts")
 
 
+class QuantizedExpertProduct(BufferedExperts):
+    """A stack in float8 or NF4, dequantized next to its adapters just before each product."""
+
+    def __init__(self, experts: Any, name: str, adapter: ExpertAdapter | None, buffer: WeightBuffer):
+        placeholder, self.stack = getattr(experts, name), experts.stacks[name]
+        super().__init__(self.stack.shape, adapter, buffer, dtype=placeholder.dtype, device=placeholder.device)
+
+    def write_stack(self, stack: Tensor) -> None:
+        self.stack.write(stack)
+
+
 def expert_products(
-    mlp: Any, owners: ExpertOwners | None = None, gathered: WeightBuffer | None = None
+    mlp: Any, buffer: WeightBuffer, owners: ExpertOwners | None = None, *, gathered: bool = False
 ) -> tuple[ExpertProduct, ExpertProduct]:
     """The gate/up and the down product; adapted stacks become views of the products' tensors, without a second copy.
 
     Args:
+        buffer: of the model, for stacks that are quantized, or gathered while their layer runs.
         owners: which process has which experts, where they are divided.
-        gathered: for stacks that are gathered while their layer runs, the buffer of the model.
     """
     experts = base_experts(mlp)
     part = None if owners is None else owners.experts
     adapters = {wrapper.parameter_name: _adapter(wrapper, part) for wrapper in _wrappers(mlp.experts)}
-    if gathered is not None:
-        first, second = (GatheredExperts(experts, name, adapters.get(name), gathered) for name in STACKS)
+    if gathered or isinstance(experts, QuantizedExperts):
+        kind = GatheredExperts if gathered else QuantizedExpertProduct
+        first, second = (kind(experts, name, adapters.get(name), buffer) for name in STACKS)
         return first, second
     first, second = (_product(getattr(experts, name), adapters.get(name)) for name in STACKS)
     return first, second

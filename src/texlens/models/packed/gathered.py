@@ -2,15 +2,14 @@
 while their layer runs, and copied next to their adapters into one buffer that all layers of a model share.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from texlens.kernels.experts.linear import ExpertAdapter, ExpertProduct
+from texlens.kernels.experts.linear import ExpertAdapter
 from texlens.models.packed.projections import LoraOptions, adapters_of, base_of
-from texlens.models.packed.weight_buffer import BufferedLinear, WeightBuffer
+from texlens.models.packed.weight_buffer import BufferedExperts, BufferedLinear, WeightBuffer
 
 
 class GatheredLinear(BufferedLinear):
@@ -37,7 +36,7 @@ class GatheredLinear(BufferedLinear):
         return super().augmented_weight()
 
 
-class GatheredExperts(ExpertProduct):
+class GatheredExperts(BufferedExperts):
     """A stack of experts [E, N, D] of which each process keeps a part, gathered while its layer runs.
 
     Args:
@@ -46,29 +45,20 @@ class GatheredExperts(ExpertProduct):
     """
 
     def __init__(self, experts: nn.Module, name: str, adapter: ExpertAdapter | None, buffer: WeightBuffer):
-        self.experts, self.name, self.buffer = experts, name, buffer
-        count, height, width = self._stack().shape
-        super().__init__(height, width, adapter)
-        self.shape = count, height + self.extra_columns, width + self.extra_columns
-        if self.extra_columns:
-            buffer.reserve(math.prod(self.shape))
+        self.experts, self.name = experts, name
+        stack = self._stack()
+        count, height, width = stack.shape
+        super().__init__((count, height, width), adapter, buffer, dtype=stack.dtype, device=stack.device)
+
+    @property
+    def is_buffered(self) -> bool:
+        return bool(self.extra_columns)
 
     def _stack(self) -> Tensor:
         return getattr(self.experts, self.name).detach()
 
     def augmented_weight(self) -> Tensor:
-        stack = self._stack()
-        if not self.extra_columns:
-            return stack
-        augmented = self.buffer.view(self.shape, stack.dtype, stack.device)
-        if self.take_changes() or self.buffer.owner is not self:
-            self._write(augmented, stack)
-            self.buffer.owner = self
-        return augmented
+        return super().augmented_weight() if self.is_buffered else self._stack()
 
-    @torch.no_grad()
-    def _write(self, augmented: Tensor, stack: Tensor) -> None:
-        augmented[:, : self.height, self.width :] = 0
-        augmented[:, self.height :, : self.width] = 0
-        augmented[:, : self.height, : self.width] = stack
-        self.write_adapter(augmented)
+    def write_stack(self, stack: Tensor) -> None:
+        stack.copy_(self._stack())

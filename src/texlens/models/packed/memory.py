@@ -12,6 +12,8 @@ from texlens.models.families import family_of_text
 from texlens.models.fp8 import fp8_layers
 from texlens.models.packed import hybrid_memory
 from texlens.models.packed.text import RECOMPUTE
+from texlens.models.quantized_experts import quantized_experts
+from texlens.models.sharding.weights import is_placeholder
 
 HEADROOM = 1.05
 """A factor for fragmentation of the allocator: with expandable segments, as `texlens train` sets them, it was 1% on an
@@ -138,13 +140,23 @@ def static_bytes(model: Any, *, optimizer: str = "adamw") -> int:
     """Bytes that do not depend on the pack: weights as stored, gradients and moments, what fused products add, and on a
     GPU the workspace of the libraries."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    adapters = sum(part.numel() for name, part in model.named_parameters() if "lora_" in name)
-    in_4_bit = any(hasattr(parameter, "quant_state") for parameter in model.parameters())
-    itemsize = next(model.model.language_model.parameters()).itemsize
-    augmented = augmented_bytes(model.config.text_config, adapters, in_4_bit=in_4_bit, itemsize=itemsize)
+    bits: dict[str, Any] = {
+        "in_4_bit": any(hasattr(parameter, "quant_state") for parameter in model.parameters()),
+        "in_8_bit": any(quantized_experts(model)) or bool(fp8_layers(model.model.language_model)),
+        "itemsize": next(model.model.language_model.parameters()).itemsize,
+    }
+    augmented = augmented_bytes(model.config.text_config, _adapters_beside_weights(model), **bits)
     workspace = WORKSPACE if next(model.parameters()).is_cuda else 0
     moments = 2 if optimizer == "adamw-8bit" else 8
     return stored_bytes(model) + trained * (4 + moments) + augmented + workspace + gathered_bytes(model)
+
+
+def _adapters_beside_weights(model: Any) -> int:
+    """Values of the adapters that have a copy next to their weight for good; those of quantized experts are in the
+    buffer."""
+    buffered = any(quantized_experts(model))
+    names = ((name, part) for name, part in model.named_parameters() if "lora_" in name)
+    return sum(part.numel() for name, part in names if not (buffered and ".experts." in name))
 
 
 def gathered_bytes(model: Any) -> int:
@@ -157,14 +169,25 @@ def gathered_bytes(model: Any) -> int:
     return 2 * max(layers) + weight_buffer_bytes(model.config.text_config, itemsize) if any(layers) else 0
 
 
-def augmented_bytes(text_config, adapters: int, *, in_4_bit: bool, itemsize: int = 2) -> int:
-    """What fused products add to the weights: the adapters in extra rows and columns, in the dtype of the products; or
-    the buffer for dequantized 4-bit weights.
+def augmented_bytes(
+    text_config, adapters: int, *, in_4_bit: bool = False, in_8_bit: bool = False, itemsize: int = 2
+) -> int:
+    """What fused products add to the weights: the adapters in extra rows and columns, in the dtype of the products, or
+    in 4 bit none; and the buffer for weights that are dequantized: of linear layers in 4 bit, of experts in 4 or 8.
 
     Args:
         adapters: the number of their values.
     """
-    return weight_buffer_bytes(text_config, itemsize) if in_4_bit else round(AUGMENTED_RATIO * adapters * itemsize)
+    linear = weight_buffer_bytes(text_config, itemsize) if in_4_bit else 0
+    experts = expert_buffer_bytes(text_config, itemsize) if in_4_bit or in_8_bit else 0
+    return max(linear, experts) + (0 if in_4_bit else round(AUGMENTED_RATIO * adapters * itemsize))
+
+
+def expert_buffer_bytes(text_config, itemsize: int = 2) -> int:
+    """The larger stack of a layer's experts, gate and up, dequantized; 0 without a mixture."""
+    if not _is_mixture(text_config):
+        return 0
+    return itemsize * text_config.num_experts * 2 * text_config.moe_intermediate_size * text_config.hidden_size
 
 
 def weight_buffer_bytes(text_config, itemsize: int = 2) -> int:
@@ -176,14 +199,18 @@ def weight_buffer_bytes(text_config, itemsize: int = 2) -> int:
 
 
 def stored_bytes(model: Any) -> int:
-    """Bytes of the parameters as stored: packed weights with their scales, 8-bit ones in both orientations."""
+    """Bytes of the parameters as stored: packed weights with their scales, 8-bit ones in both orientations, but stacked
+    experts in one."""
     quantized = sum(part.nbytes for layer in fp8_layers(model) for part in layer.buffers())
+    quantized += sum(stack.nbytes for experts in quantized_experts(model) for stack in experts.buffers())
     return quantized + sum(_nbytes(parameter) + _scales_of(parameter) for parameter in model.parameters())
 
 
 def _nbytes(parameter: Any) -> int:
-    """Of a divided parameter, those of this process."""
-    return parameter.to_local().nbytes if isinstance(parameter, DTensor) else parameter.nbytes
+    """Of a divided parameter, those of this process; of a placeholder, none."""
+    if isinstance(parameter, DTensor):
+        return parameter.to_local().nbytes
+    return 0 if is_placeholder(parameter) else parameter.nbytes
 
 
 def _scales_of(parameter: Any) -> int:

@@ -73,11 +73,11 @@ class PackedText:
         self.model, self.config, self.divided = language_model, language_model.config, divided
         self.recompute_full = recompute == "full"
         self._axes: Tensor | None = None
-        self.options = LoraOptions()
+        self.options, self.buffer = LoraOptions(), WeightBuffer()
         make_layer = (
             ReferenceFusedLayer
             if backend == "reference"
-            else fused_layer_factory(backend, self.options, self.config, divided)
+            else fused_layer_factory(backend, self.options, self.config, self.buffer, divided)
         )
         self.unfused: dict[int, str] = {}
         self.layers: list[LayerFunction] = []
@@ -124,6 +124,7 @@ class PackedText:
     ) -> Float[Tensor, "rows D"]:
         """Hidden states [T, D] before the last norm, of `rows` alone if given; `deepstack` is added to the image tokens
         after the first layers."""
+        self.buffer.forget()
         inputs = x, positions, segments, image_rows, deepstack, rows
         sharded = self.divided.layers
         return self._all_layers(*inputs) if sharded is None else sharded(self._all_layers, *inputs)
@@ -226,10 +227,10 @@ def _heads(attention: Any, config) -> Heads:
 
 
 def fused_layer_factory(
-    backend: str, options: LoraOptions, config: Any, divided: DividedModel = UNDIVIDED
+    backend: str, options: LoraOptions, config: Any, buffer: WeightBuffer, divided: DividedModel = UNDIVIDED
 ) -> Callable[[Any, str], LayerFunction]:
     """Makes fused layers with the elementwise operations of a backend."""
-    kernels, buffer = BACKENDS[backend], WeightBuffer()
+    kernels = BACKENDS[backend]
     gathered = divided.layers is not None
 
     def make_layer(layer: Any, recompute: str) -> LayerFunction:
@@ -253,7 +254,7 @@ def fused_layer_factory(
             return FusedLayer(Layer(*products, **shared))
         (qkv, out), router = products, layer.mlp.gate
         owners = divided.owners
-        gate_up, down = expert_products(layer.mlp, owners, buffer if gathered and owners is None else None)
+        gate_up, down = expert_products(layer.mlp, buffer, owners, gathered=gathered and owners is None)
         mixture = MixtureLayer(qkv, out, gate_up, down, router.weight.detach(), router.top_k, owners=owners, **shared)
         return FusedLayer(mixture)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.dropout.mask import LoraDropout
+from texlens.kernels.experts.linear import ExpertAdapter, ExpertProduct
 from texlens.kernels.lora_linear.augmented import AugmentedLinear
 from texlens.kernels.moe_lora.api import Gating
 
@@ -25,6 +26,10 @@ class WeightBuffer:
 
     def reserve(self, count: int) -> None:
         self.count, self.values = max(self.count, count), None
+
+    def forget(self) -> None:
+        """Has the next product written: what a CUDA graph wrote is not known here."""
+        self.owner = None
 
     def view(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
         if self.values is None:
@@ -78,3 +83,50 @@ class BufferedLinear(AugmentedLinear):
         """Whether the first adapter takes all extra rows and columns."""
         adapter = self.adapters[0]
         return (len(adapter.lora_b), len(adapter.lora_a)) == (self.height, self.ranks)
+
+
+class BufferedExperts(ExpertProduct):
+    """An augmented stack of experts that is in the buffer until another product's weight is asked for.
+
+    Args:
+        shape: [E, N, D] of the stack.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        adapter: ExpertAdapter | None,
+        buffer: WeightBuffer,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ):
+        experts, height, width = shape
+        super().__init__(height, width, adapter)
+        self.buffer, self.dtype, self.device = buffer, dtype, device
+        self.shape = experts, height + self.extra_columns, width + self.extra_columns
+        if self.is_buffered:
+            buffer.reserve(math.prod(self.shape))
+
+    @property
+    def is_buffered(self) -> bool:
+        """False for products that need no copy."""
+        return True
+
+    def write_stack(self, stack: Tensor) -> None:
+        """Writes the weights without adapters into `stack`, [E, N, D]."""
+        raise NotImplementedError
+
+    def augmented_weight(self) -> Tensor:
+        augmented = self.buffer.view(self.shape, self.dtype, self.device)
+        if self.take_changes() or self.buffer.owner is not self:
+            self._write(augmented)
+            self.buffer.owner = self
+        return augmented
+
+    @torch.no_grad()
+    def _write(self, augmented: Tensor) -> None:
+        augmented[:, : self.height, self.width :] = 0
+        augmented[:, self.height :, : self.width] = 0
+        self.write_stack(augmented[:, : self.height, : self.width])
+        self.write_adapter(augmented)

@@ -4,12 +4,10 @@ Everything outside of the decoder layers' matrices is read whole; those are plac
 rows that this process keeps.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -17,7 +15,7 @@ from texlens.core.errors import ModelError
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.load import choose_attention, choose_device, choose_dtype
-from texlens.models.meta_model import build_config, model_class
+from texlens.models.meta_model import model_without_weights, move_buffers
 from texlens.models.sharding.checkpoint_rows import CheckpointRows
 from texlens.models.sharding.division import Division
 from texlens.models.sharding.weights import STACK, is_divided_name, parameter_owner, placeholder
@@ -35,13 +33,11 @@ def load_to_divide(
         ModelError: the checkpoint is unknown, damaged, quantized, or lacks weights.
     """
     folder, on = Path(folder), choose_device(device)
-    config, family = read_config(folder), check_checkpoint(folder)
+    config, _ = read_config(folder), check_checkpoint(folder)
     if "quantization_config" in config:
         raise ModelError(f"{folder}: its weights are quantized, and those can't be divided; use the 16-bit checkpoint")
     options = {"dtype": choose_dtype(dtype, on), "attn_implementation": choose_attention(attention, on)}
-    with init_empty_weights(include_buffers=False):
-        model: Any = model_class(family)._from_config(build_config(config, str(folder / CONFIG)), **options)
-    model.tie_weights()
+    model: Any = model_without_weights(config, str(folder / CONFIG), **options)
     parameters = dict(model.named_parameters())
     rows = CheckpointRows(folder, {name: tuple(part.shape) for name, part in parameters.items()}, options["dtype"])
     for name, parameter in parameters.items():
@@ -50,8 +46,7 @@ def load_to_divide(
         value = placeholder(parameter.shape, options["dtype"], on) if is_divided else _whole(rows, name, on)
         setattr(owner, leaf, value)
     model.tie_weights()
-    for owner, leaf, buffer in _buffers(model):
-        owner._buffers[leaf] = buffer.to(on)
+    move_buffers(model, on)
     return model.eval(), rows
 
 
@@ -61,8 +56,3 @@ def _is_divided(name: str, division: Division) -> bool:
 
 def _whole(rows: CheckpointRows, name: str, device: torch.device) -> nn.Parameter:
     return nn.Parameter(rows(name).to(device))
-
-
-def _buffers(model: nn.Module) -> Iterator[tuple[Any, str, torch.Tensor]]:
-    for name, buffer in list(model.named_buffers()):
-        yield *parameter_owner(model, name), buffer

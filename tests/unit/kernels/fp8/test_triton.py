@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.unit.kernels.fp8.random_tensors import DEVICE, random_tensor, with_triton
-from texlens.kernels.fp8.reference import quantize_rows_reference
+from tests.unit.models.quantized_stacks import drawn_stack
+from texlens.kernels.fp8.reference import dequantize_experts_reference, quantize_rows_reference
 
 
 @with_triton
@@ -34,6 +35,26 @@ def test_nan_or_inf_stays_not_finite(form, bad):
     numbers = quantized.float() * scale
     assert (numbers[0] == 1).all()
     assert not torch.isfinite(numbers[1]).all()
+
+
+@with_triton
+@pytest.mark.parametrize("experts", [None, [2, 0, 0, 1]])
+@pytest.mark.parametrize("width", [40, 1500])
+def test_kernel_writes_the_same_experts_and_nothing_else(experts, width):
+    stack = drawn_stack("fp8", (3, 7, width)).to(DEVICE)
+    chosen = None if experts is None else torch.tensor(experts, device=DEVICE)
+    place = torch.full((3 if experts is None else 4, 9, width + 5), 9.0, device=DEVICE)
+    expected = place.clone()
+    fp8_kernel().dequantize_experts(stack.codes, stack.scale, place[:, 1:-1, :width], chosen)
+    dequantize_experts_reference(stack.codes, stack.scale, expected[:, 1:-1, :width], chosen)
+    torch.testing.assert_close(place, expected, rtol=1e-6, atol=0)
+
+
+@with_triton
+def test_kernel_refuses_a_place_of_another_shape():
+    stack = drawn_stack("fp8", (3, 7, 40)).to(DEVICE)
+    with pytest.raises(ValueError, match="can't be written into"):
+        fp8_kernel().dequantize_experts(stack.codes, stack.scale, torch.empty(2, 7, 40, device=DEVICE))
 
 
 def fp8_kernel():

@@ -1,5 +1,8 @@
 """Mixtures of experts in fused layers give the loss and gradients of the stock model with PEFT."""
 
+import itertools
+import os
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -7,8 +10,12 @@ from peft import LoraConfig, get_peft_model
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.models.packed.packs import gradients, pack_of, stock_loss, worst
 from tests.unit.models.packed.test_text import FORMS
+from tests.unit.models.quantized_stacks import KINDS, quantize_model, values_of
 from texlens.adapters.expert_parameters import route_experts
+from texlens.models.families.expert_stacks import STACKS, base_experts
 from texlens.models.packed.forward import packed_forward
+from texlens.models.packed.memory import expert_buffer_bytes
+from texlens.models.packed.text import RECOMPUTE
 
 ATTENTION = r".*language_model\..*\.(q_proj|v_proj|o_proj)$"
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
@@ -19,9 +26,15 @@ ADAPTED = {
     "one pair for all experts": {"target_parameters": EXPERTS},
 }
 
+ALL = os.environ.get("MIXTURES") == "1"
+"""`make test-all`: every kind of quantized experts with every kind of adapters."""
+QUANTIZED = list(itertools.product(ADAPTED, KINDS)) if ALL else [("attention", KINDS[1]), (list(ADAPTED)[1], KINDS[0])]
 
-def adapted_mixture(kind):
+
+def adapted_mixture(kind, quantized=None):
     model, processor = tiny_model("qwen3_vl_moe")
+    if quantized is not None:
+        quantize_model(model, quantized)
     torch.manual_seed(0)
     options = {"r": 3, "lora_alpha": 6, "target_modules": ATTENTION, **ADAPTED[kind]}
     trained = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **options))
@@ -44,6 +57,47 @@ def test_loss_and_gradients_are_those_of_the_stock_model_with_peft(kind, recompu
         loss = forward.loss(pack_of(model, processor)) / 7
     torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-6)
     assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+@pytest.mark.parametrize(("kind", "quantized"), QUANTIZED)
+def test_quantized_experts_give_the_loss_and_gradients_of_their_values_in_the_stock_model(kind, quantized):
+    trained, model, processor = adapted_mixture(kind, quantized)
+    stock, dequantized, _ = adapted_mixture(kind)
+    for layer, other in zip(*(part.model.language_model.layers for part in (dequantized, model)), strict=True):
+        for name in STACKS:
+            getattr(base_experts(layer.mlp), name).data = values_of(base_experts(other.mlp).stacks[name])
+    reference = stock_loss(stock, processor)
+    expected = gradients(reference, stock)
+    by_module = stock_loss(trained, processor)
+    torch.testing.assert_close(by_module, reference, atol=1e-5, rtol=1e-6)
+    assert worst(gradients(by_module, trained), expected) < 1e-5
+    for recompute in RECOMPUTE if ALL else ("full",):
+        forward = packed_forward(model, processor.geometry, recompute=recompute, backend="cpu")
+        assert forward.text.unfused == {}
+        for _ in range(2):  # the second finds the buffer as the first has left it
+            loss = forward.loss(pack_of(model, processor)) / 7
+            torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-6)
+            assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+def test_steps_of_the_optimizer_are_seen_beside_quantized_experts():
+    trained, model, processor = adapted_mixture("attention and experts", "fp8")
+    parameters = [parameter for parameter in trained.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=0.05, fused=True)
+    forward = packed_forward(model, processor.geometry, backend="cpu")
+    for _ in range(2):
+        gradients(forward.loss(pack_of(model, processor)) / 7, trained)
+        optimizer.step()
+    loss = forward.loss(pack_of(model, processor)) / 7
+    torch.testing.assert_close(loss, stock_loss(trained, processor), atol=1e-5, rtol=1e-6)
+
+
+def test_all_layers_share_one_buffer_for_their_largest_stack():
+    _, model, processor = adapted_mixture("attention", "fp8")
+    forward = packed_forward(model, processor.geometry, backend="cpu")
+    forward.loss(pack_of(model, processor))
+    text = model.config.text_config
+    assert forward.text.buffer.values.nbytes == expert_buffer_bytes(text, 4) == 4 * 4 * 2 * 16 * 32
 
 
 def test_the_last_layer_of_label_rows_alone_gives_what_all_rows_give():

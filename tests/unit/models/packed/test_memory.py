@@ -6,17 +6,20 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
+from tests.unit.models.quantized_stacks import KINDS, quantize_model
 from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.loss.chunked import CHUNK, label_row_loss
 from texlens.models.bundled import bundled_config
+from texlens.models.families.expert_stacks import STACKS
 from texlens.models.fp8 import quantize_in_fp8
-from texlens.models.meta_model import build_config
+from texlens.models.meta_model import build_config, meta_model
 from texlens.models.packed.memory import (
     HEADROOM,
     PackChoice,
     PackOptions,
     backward_per_token,
     choose_pack,
+    expert_buffer_bytes,
     loss_bytes,
     relative_time,
     saved_per_token,
@@ -26,6 +29,7 @@ from texlens.models.packed.memory import (
     weight_buffer_bytes,
 )
 from texlens.models.packed.text import PackedText
+from texlens.planner.simulated_ops import QuantizedLinear, quantize
 
 GIB = 2**30
 LAYERS = r".*language_model\..*_proj$"
@@ -170,6 +174,39 @@ def test_4_bit_weights_are_written_out_into_one_place():
     before = static_bytes(model)
     model.lm_head.weight.quant_state = None
     assert static_bytes(model) == before + 4 * 32 * 96
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_quantized_experts_are_stored_once_and_written_out_into_one_place(kind):
+    model, _ = tiny_model("qwen3_vl_moe")
+    model.requires_grad_(False)
+    before = stored_bytes(model)
+    stacks = [getattr(layer.mlp.experts, name) for layer in model.model.language_model.layers for name in STACKS]
+    numbers, rows = sum(stack.numel() for stack in stacks), sum(stack[..., 0].numel() for stack in stacks)
+    quantize_model(model, kind)
+    blocks, table = numbers // 64, 4 * 16 * len(stacks)
+    nested = blocks + 4 * (256 + 2) * len(stacks)  # 64 blocks of a stack at most: one group, and the offset
+    stored = {"fp8": numbers + 4 * rows, "nf4": numbers // 2 + 4 * blocks + table}
+    stored["nf4 with quantized scales"] = numbers // 2 + table + nested
+    assert stored_bytes(model) == before - 4 * numbers + stored[kind]
+    assert static_bytes(model) == stored_bytes(model) + expert_buffer_bytes(model.config.text_config, 4)
+    trained = get_peft_model(model, LoraConfig(r=1, target_parameters=["mlp.experts.down_proj"], target_modules=[]))
+    adapters = sum(parameter.numel() for parameter in trained.parameters() if parameter.requires_grad)
+    beside = static_bytes(model) - expert_buffer_bytes(model.config.text_config, 4) - stored_bytes(model)
+    assert adapters == 2 * 4 * (16 + 32)
+    assert beside == (4 + 8) * adapters  # gradients and moments: the copy of the adapters is in the buffer
+
+
+def test_a_30b_mixture_fits_60_gib_in_fp8_and_21_in_nf4():
+    config = bundled_config("Qwen3-VL-30B-A3B-Instruct")
+    sizes = {}
+    for kind in ("fp8", "nf4"):
+        model = meta_model(config).bfloat16()
+        quantize(model, kind, ("visual", "lm_head"))
+        layers = [layer.weight for layer in model.modules() if isinstance(layer, QuantizedLinear)]
+        sizes[kind] = (stored_bytes(model) + expert_buffer_bytes(model.config.text_config)) / GIB
+        assert len(layers) == 48 * 4
+    assert sizes == {"fp8": pytest.approx(31.69, abs=0.1), "nf4": pytest.approx(17.3, abs=0.1)}
 
 
 def test_a_packed_weight_counts_with_its_scales():

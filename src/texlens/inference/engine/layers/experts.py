@@ -18,6 +18,8 @@ from texlens.adapters.expert_parameters import LoraFactors
 from texlens.inference.engine.layers.adapted_layer import base_of
 from texlens.inference.engine.layers.projection import Projection
 from texlens.inference.engine.layers.weights import Scratch
+from texlens.kernels.experts.quantized import quantized_grouped
+from texlens.models.quantized_experts import quantized_stack
 
 ALIGNED_BYTES = 16
 """torch's grouped product wants rows that begin at multiples of this."""
@@ -74,11 +76,17 @@ class Experts:
         return torch.empty_like(y_SD).index_copy_(0, order_S, y_SD).unflatten(0, chosen_TK.shape).sum(1).to(x_TD.dtype)
 
     def _product(self, name: str, x_SD: Tensor, pairs: "_Pairs") -> Tensor:
-        y_SN = grouped(x_SD, getattr(self._experts, name), pairs)
+        y_SN = self._base_product(name, x_SD, pairs)
         for update in self._updates.get(name, ()):
             hidden_SR = _times(x_SD, update.a, pairs) * (pairs.adapter == update.adapter)[:, None]
             y_SN = y_SN + _times(hidden_SR.to(x_SD.dtype), update.b, pairs)
         return y_SN
+
+    def _base_product(self, name: str, x_SD: Tensor, pairs: "_Pairs") -> Tensor:
+        stack = quantized_stack(self._experts, name)
+        if stack is not None:
+            return quantized_grouped(x_SD.to(getattr(self._experts, name).dtype), stack, pairs.ends)
+        return grouped(x_SD, getattr(self._experts, name), pairs)
 
 
 class DenseMlp:

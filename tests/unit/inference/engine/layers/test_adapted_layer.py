@@ -6,6 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
+from tests.unit.models.quantized_stacks import quantize_model
 from texlens.adapters.expert_parameters import route_experts
 from texlens.adapters.moe_lora import MoeLoraConfig
 
@@ -33,9 +34,11 @@ KINDS = {
 }
 
 
-def adapted(family, *configs, seed=0):
+def adapted(family, *configs, seed=0, quantized=None):
     """The tiny model with an adapter of each configuration, called default, second, …, all weights random."""
     model, processor = tiny_model(family, seed=seed)
+    if quantized is not None:
+        quantize_model(model, quantized)
     model = get_peft_model(model, configs[0])
     for name, config in zip(("second", "third"), configs[1:], strict=False):
         model.add_adapter(name, config)
@@ -100,15 +103,15 @@ def test_two_adapters_and_the_base_in_one_batch_equal_each_alone(family, samples
     assert_rows_equal(states, rows, answers)
 
 
-@pytest.mark.parametrize("shared", [False, True])
-def test_adapted_experts_equal_the_module(shared, samples):
+@pytest.mark.parametrize(("shared", "quantized"), [(False, None), (True, None), (False, "nf4")])
+def test_adapted_experts_equal_the_module(shared, quantized, samples):
     config = LoraConfig(
         r=2,
         lora_alpha=4,
         target_modules=r".*\.q_proj",
         target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
     )
-    model, processor = adapted("qwen3_vl_moe", config)
+    model, processor = adapted("qwen3_vl_moe", config, quantized=quantized)
     route_experts(model, shared=shared)
     for name, parameter in model.named_parameters():
         if "experts" in name and "lora" in name:
