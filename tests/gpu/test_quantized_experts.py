@@ -35,11 +35,11 @@ def test_kernels_write_what_the_reference_writes_and_nothing_else(kind, shape):
     stack = drawn_stack(kind, shape).to("cuda")
     for experts in (None, torch.tensor([2, 0, 0, 1], device="cuda")):
         count = shape[0] if experts is None else len(experts)
-        place = torch.full((count, shape[1] + 8, shape[2] + 24), 9.0, dtype=torch.bfloat16, device="cuda")
-        expected = place.clone()
-        stack.write(place[:, : shape[1], : shape[2]], experts)
+        out = torch.full((count, shape[1] + 8, shape[2] + 24), 9.0, dtype=torch.bfloat16, device="cuda")
+        expected = out.clone()
+        stack.write(out[:, : shape[1], : shape[2]], experts)
         reference(stack, expected[:, : shape[1], : shape[2]], experts)
-        torch.testing.assert_close(place, expected, rtol=2**-8, atol=0)
+        torch.testing.assert_close(out, expected, rtol=2**-8, atol=0)
 
 
 def test_a_stack_of_more_bytes_than_32_bits_can_count_is_written():

@@ -39,11 +39,11 @@ def test_nf4_is_a_value_of_the_table_times_the_scale_of_its_block():
 @pytest.mark.parametrize("kind", KINDS)
 def test_chosen_experts_are_written_in_their_order_into_a_larger_place(kind):
     stack = drawn_stack(kind, SHAPE)
-    place = torch.full((4, 8, 70), 9.0)
-    stack.write(place[:, :6, :64], torch.tensor([2, 0, 0, 1]))
-    assert torch.equal(place[:, :6, :64], values_of(stack)[[2, 0, 0, 1]])
-    assert (place[:, 6:] == 9).all()
-    assert (place[:, :, 64:] == 9).all()
+    out = torch.full((4, 8, 70), 9.0)
+    stack.write(out[:, :6, :64], torch.tensor([2, 0, 0, 1]))
+    assert torch.equal(out[:, :6, :64], values_of(stack)[[2, 0, 0, 1]])
+    assert (out[:, 6:] == 9).all()
+    assert (out[:, :, 64:] == 9).all()
 
 
 @needs_bitsandbytes

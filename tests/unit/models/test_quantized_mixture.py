@@ -31,8 +31,10 @@ def test_everything_is_as_in_the_16_bit_model_but_the_quantized_parts(family, ho
     loaded = load_model(tmp_path, quantize=QuantizeSettings(quantize=how))
     whole, _ = tiny_model(family)
     stored = dict(whole.named_parameters())
-    kept = [name for name, part in loaded.named_parameters() if part.is_floating_point() and not part.isnan().any()]
-    assert all(torch.equal(loaded.get_parameter(name), stored[name]) for name in kept)
+    unquantized = [
+        name for name, part in loaded.named_parameters() if part.is_floating_point() and not part.isnan().any()
+    ]
+    assert all(torch.equal(loaded.get_parameter(name), stored[name]) for name in unquantized)
     for name, part in whole.named_buffers():
         assert torch.equal(loaded.get_buffer(name), part)
     mixtures = list(quantized_experts(loaded))

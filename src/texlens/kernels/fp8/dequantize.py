@@ -14,23 +14,23 @@ from texlens.kernels.fp8.reference import dequantize_experts_reference
 
 
 @runtime_checkable
-class DequantizeExperts(Protocol):
+class DequantizeFp8Experts(Protocol):
     """See `dequantize_experts`."""
 
     def __call__(self, codes: Tensor, scale: Tensor, out: Tensor, experts: Tensor | None = None) -> None: ...
 
 
-def _reference() -> DequantizeExperts:
+def _reference() -> DequantizeFp8Experts:
     return dequantize_experts_reference
 
 
-def _triton() -> DequantizeExperts:
+def _triton() -> DequantizeFp8Experts:
     from texlens.kernels.fp8.triton import dequantize_experts as triton_dequantize_experts
 
     return triton_dequantize_experts
 
 
-BACKENDS: Registry[DequantizeExperts] = Registry(reference=_reference, triton=_triton)
+BACKENDS: Registry[DequantizeFp8Experts] = Registry(reference=_reference, triton=_triton)
 
 
 def dequantize_experts(

@@ -32,24 +32,24 @@ def _triton() -> Dequantize:
 
 
 @runtime_checkable
-class DequantizeExperts(Protocol):
+class DequantizeNf4Experts(Protocol):
     """See `dequantize_experts`."""
 
     def __call__(self, weight: Nf4Weight, out: Tensor, experts: Tensor | None = None) -> None: ...
 
 
-def _experts_reference() -> DequantizeExperts:
+def _experts_reference() -> DequantizeNf4Experts:
     return dequantize_experts_reference
 
 
-def _experts_triton() -> DequantizeExperts:
+def _experts_triton() -> DequantizeNf4Experts:
     from texlens.kernels.nf4.triton import dequantize_experts as triton_dequantize_experts
 
     return triton_dequantize_experts
 
 
 BACKENDS: Registry[Dequantize] = Registry(reference=_reference, triton=_triton)
-EXPERT_BACKENDS: Registry[DequantizeExperts] = Registry(reference=_experts_reference, triton=_experts_triton)
+EXPERT_BACKENDS: Registry[DequantizeNf4Experts] = Registry(reference=_experts_reference, triton=_experts_triton)
 
 
 def dequantize(weight: Nf4Weight, out: Float[Tensor, "N D"]) -> None:

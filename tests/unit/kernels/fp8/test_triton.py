@@ -43,11 +43,11 @@ def test_nan_or_inf_stays_not_finite(form, bad):
 def test_kernel_writes_the_same_experts_and_nothing_else(experts, width):
     stack = drawn_stack("fp8", (3, 7, width)).to(DEVICE)
     chosen = None if experts is None else torch.tensor(experts, device=DEVICE)
-    place = torch.full((3 if experts is None else 4, 9, width + 5), 9.0, device=DEVICE)
-    expected = place.clone()
-    fp8_kernel().dequantize_experts(stack.codes, stack.scale, place[:, 1:-1, :width], chosen)
+    out = torch.full((3 if experts is None else 4, 9, width + 5), 9.0, device=DEVICE)
+    expected = out.clone()
+    fp8_kernel().dequantize_experts(stack.codes, stack.scale, out[:, 1:-1, :width], chosen)
     dequantize_experts_reference(stack.codes, stack.scale, expected[:, 1:-1, :width], chosen)
-    torch.testing.assert_close(place, expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(out, expected, rtol=1e-6, atol=0)
 
 
 @with_triton

@@ -44,11 +44,11 @@ def test_kernel_writes_the_same_experts_and_nothing_else(experts, nested):
         drawn_stack("nf4 with quantized scales" if nested else "nf4", (3, 6, 160))._weight(torch.float32)
     )
     chosen = None if experts is None else torch.tensor(experts, device=DEVICE)
-    place = torch.full((3 if experts is None else 4, 8, 165), 9.0, device=DEVICE)
-    expected = place.clone()
-    kernels.dequantize_experts(weight, place[:, 1:-1, :160], chosen)
+    out = torch.full((3 if experts is None else 4, 8, 165), 9.0, device=DEVICE)
+    expected = out.clone()
+    kernels.dequantize_experts(weight, out[:, 1:-1, :160], chosen)
     dequantize_experts_reference(weight, expected[:, 1:-1, :160], chosen)
-    assert torch.equal(place, expected)
+    assert torch.equal(out, expected)
 
 
 @needs_triton
