@@ -44,9 +44,9 @@ from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import read_config
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import meta_model, model_without_weights
+from texlens.models.mixtures.load import fill_quantized
 from texlens.models.packed.memory import peak_of_pack, static_bytes, vision_bytes_per_token
 from texlens.models.processor import load_tokenizer
-from texlens.models.quantized_mixture import fill_quantized
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.workers import plan_workers

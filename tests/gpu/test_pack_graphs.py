@@ -7,8 +7,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import tiny_model
+from tests.unit.models.mixtures.quantized_stacks import quantize_model
 from tests.unit.models.packed.packs import ROWS, examples
-from tests.unit.models.quantized_stacks import quantize_model
 from texlens.adapters.expert_parameters import route_experts
 from texlens.adapters.moe_lora.config import MoeLoraConfig
 from texlens.adapters.moe_lora.model import balance_of

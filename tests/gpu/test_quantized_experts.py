@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from tests.gpu.test_pack_graphs import EXPERTS, adapted_on_gpu
+from tests.unit.models.mixtures.quantized_stacks import KINDS, drawn_stack
 from tests.unit.models.packed.packs import gradients, pack_of
-from tests.unit.models.quantized_stacks import KINDS, drawn_stack
 from texlens.kernels.fp8.reference import dequantize_experts_reference as fp8_reference
 from texlens.kernels.nf4.reference import dequantize_experts_reference as nf4_reference
 from texlens.models.families.expert_stacks import STACKS, base_experts
+from texlens.models.mixtures.experts import Fp8Stack, Nf4Stack
 from texlens.models.packed.forward import packed_forward
-from texlens.models.quantized_experts import Fp8Stack, Nf4Stack
 
 pytestmark = [
     pytest.mark.gpu,

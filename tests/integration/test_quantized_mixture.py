@@ -18,7 +18,7 @@ from texlens.core.run_folder import RunFolder
 from texlens.exporting.pipeline import export_run
 from texlens.inference.open import open_model
 from texlens.models.load import load_model
-from texlens.models.quantized_experts import quantized_experts
+from texlens.models.mixtures.experts import quantized_experts
 from texlens.training.prepare import prepare
 
 FAMILY = "qwen3_vl_moe"

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.kernels.experts.grouped import grouped
 from texlens.kernels.experts.routing import sort_by_expert
-from texlens.models.quantized_experts import stack_product
+from texlens.models.mixtures.experts import stack_product
 
 
 class RoutedExperts(ParamWrapper):

@@ -9,9 +9,10 @@ from texlens.config.model import ModelSettings
 from texlens.config.quantize import QuantizeSettings
 from texlens.data.geometry import Resize
 from texlens.models.checkpoint import check_checkpoint, fingerprint
+from texlens.models.device import choose_device, choose_dtype
 from texlens.models.download import fetch
 from texlens.models.families import Family
-from texlens.models.load import choose_device, choose_dtype, load_model
+from texlens.models.load import load_model
 from texlens.models.processor import Processor, load_processor
 from texlens.models.quantized import check_quantize
 from texlens.models.sharding.layer_placement import placement_of

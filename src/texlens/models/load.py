@@ -1,29 +1,26 @@
 """Loading a model: class and sizes from the checkpoint's own config, weights from safetensors, nothing else run."""
 
 import importlib.util
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForImageTextToText, PreTrainedModel
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError, ModelError, one_line
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
+from texlens.models.device import choose_attention, choose_device, choose_dtype
 from texlens.models.families import family_of
 from texlens.models.fp8 import fp8_layers, kept_in_16_bits, quantize_in_fp8
 from texlens.models.meta_model import build_config, count_parameters, model_class
+from texlens.models.mixtures.experts import quantized_experts
+from texlens.models.mixtures.load import load_quantized_mixture
 from texlens.models.processor import Processor, load_processor, save_processor
 from texlens.models.quantized import is_packed, quantization
-from texlens.models.quantized_experts import quantized_experts
-from texlens.models.quantized_mixture import load_quantized_mixture
 
 __all__ = ["Processor", "describe", "load_model", "load_processor", "random_model", "save_processor"]
-
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
 
 
 def load_model(
@@ -139,42 +136,6 @@ def describe(model: PreTrainedModel) -> dict:
         **({"fp8_layers": len(quantized), "kept_in_16_bits": list(kept_in_16_bits(model))} if quantized else {}),
         **({"quantized_expert_layers": experts} if experts else {}),
     }
-
-
-def choose_device(device: str) -> torch.device:
-    """`auto`, or the name of a torch device; with several processes on a host, each takes its own GPU."""
-    if device == "auto":
-        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"model.device {device!r} is not a torch device; use auto, cpu or cuda") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"model.device {device!r}: torch finds no GPU; use auto or cpu")
-    return chosen
-
-
-def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    if dtype == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if dtype not in DTYPES:
-        raise ConfigError(f"model.dtype {dtype!r} is not known; use auto or one of {', '.join(DTYPES)}")
-    return DTYPES[dtype]
-
-
-def choose_attention(attention: str, device: torch.device) -> str:
-    """The attention implementation's name in transformers.
-
-    Raises:
-        ConfigError: not registered there, or FlashAttention without its package or a GPU.
-    """
-    if attention == "auto":
-        return "sdpa"
-    if attention == "flash_attention_2" and (device.type != "cuda" or not importlib.util.find_spec("flash_attn")):
-        raise ConfigError("model.attention flash_attention_2 needs a GPU and the package flash-attn; use auto or sdpa")
-    if attention not in {"eager", *ALL_ATTENTION_FUNCTIONS.valid_keys()}:
-        raise ConfigError(f"model.attention {attention!r} is not known; use auto, sdpa, eager or flash_attention_2")
-    return attention
 
 
 def _moved(model: Any, device: torch.device) -> PreTrainedModel:

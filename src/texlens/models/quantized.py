@@ -1,6 +1,6 @@
 """A base with quantized linear layers: 4 or 8 bits by bitsandbytes while it is loaded, or float8 afterwards.
 
-Mixtures of experts are quantized layer by layer while they are loaded (`quantized_mixture`).
+Mixtures of experts are quantized layer by layer while they are loaded (`mixtures.load`).
 
 The vision tower and the head keep 16 bits: they are a small part of the weights and lose the most.
 """

@@ -17,7 +17,7 @@ from transformers.masking_utils import AttentionMaskInterface
 
 from texlens.models.families.expert_stacks import STACKS
 from texlens.models.fp8 import quantizable_vision_layers
-from texlens.models.quantized_experts import Fp8Stack, Nf4Stack, QuantizedExperts, QuantizedStackModule
+from texlens.models.mixtures.experts import Fp8Stack, Nf4Stack, QuantizedExperts, QuantizedStackModule
 
 ATTENTION = "texlens_planned"
 """Name of the planner's attention in transformers' registry."""
@@ -172,7 +172,7 @@ def _as_16_bits(codes: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
 
 def quantize(model: nn.Module, kind: str, skip: tuple[str, ...] = ("lm_head",), *, double: bool = True) -> None:
     """Replaces every linear layer by a simulated quantized one, except where a part of its name is in `skip`, and
-    stacked experts by those that `models.quantized_mixture` makes, without values.
+    stacked experts by those that `models.mixtures.load` makes, without values.
 
     Args:
         double: the scales of 4-bit experts are quantized.

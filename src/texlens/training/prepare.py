@@ -15,7 +15,7 @@ from texlens.core.errors import ConfigError, DataError, RunError
 from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.models.build import BaseCheckpoint, build_base, check_base
 from texlens.models.checkpoint import read_config
-from texlens.models.load import choose_device
+from texlens.models.device import choose_device
 from texlens.rewards.own import OwnReward
 from texlens.training.arguments import check_train_settings, warmup_note
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext

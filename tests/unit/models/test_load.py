@@ -7,8 +7,9 @@ from transformers import AutoModelForImageTextToText
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model, write_tiny_checkpoint
 from texlens.core.errors import ConfigError, ModelError
+from texlens.models.device import choose_attention, choose_dtype
 from texlens.models.families import FAMILIES
-from texlens.models.load import choose_attention, choose_dtype, describe, load_model
+from texlens.models.load import describe, load_model
 from texlens.models.meta_model import count_parameters, meta_model
 
 CPU = torch.device("cpu")

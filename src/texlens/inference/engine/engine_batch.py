@@ -22,9 +22,9 @@ from texlens.inference.engine.support import model_unsupported_reason
 from texlens.inference.prompts import end_ids
 from texlens.inputs.example import Example
 from texlens.inputs.image_patches import normalized_values
+from texlens.models.mixtures.experts import quantized_experts
 from texlens.models.packed.memory import expert_buffer_bytes
 from texlens.models.processor import Processor
-from texlens.models.quantized_experts import quantized_experts
 
 SHARE_OF_FREE_MEMORY = 0.8
 CPU_FREE_BYTES = 2 * 2**30

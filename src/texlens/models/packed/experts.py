@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.kernels.experts.linear import ExpertAdapter, ExpertLinear, ExpertProduct, padded_rank
 from texlens.models.families.expert_stacks import STACKS, base_experts
+from texlens.models.mixtures.experts import QuantizedExperts
 from texlens.models.packed.gathered import GatheredExperts
 from texlens.models.packed.projections import is_class
 from texlens.models.packed.weight_buffer import BufferedExperts, WeightBuffer
-from texlens.models.quantized_experts import QuantizedExperts
 
 
 def unfused_experts_reason(mlp: Any) -> str | None:

@@ -10,9 +10,9 @@ from torch.distributed.tensor import DTensor
 from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of_text
 from texlens.models.fp8 import fp8_layers
+from texlens.models.mixtures.experts import quantized_experts
 from texlens.models.packed import hybrid_memory
 from texlens.models.packed.text import RECOMPUTE
-from texlens.models.quantized_experts import quantized_experts
 from texlens.models.sharding.weights import is_placeholder
 
 HEADROOM = 1.05

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 
 from texlens.core.errors import ModelError
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
+from texlens.models.device import choose_attention, choose_device, choose_dtype
 from texlens.models.families import LANGUAGE_MODEL
-from texlens.models.load import choose_attention, choose_device, choose_dtype
 from texlens.models.meta_model import model_without_weights, move_buffers
 from texlens.models.sharding.checkpoint_rows import CheckpointRows
 from texlens.models.sharding.division import Division

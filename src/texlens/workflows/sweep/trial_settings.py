@@ -6,7 +6,7 @@ from typing import Any
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.kernels.attention.api import attention_unsupported_reason
-from texlens.models.load import choose_device
+from texlens.models.device import choose_device
 from texlens.planner.steps import planned_steps
 from texlens.training.prepare import Prepared
 

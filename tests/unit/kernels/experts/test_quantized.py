@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.unit.models.quantized_stacks import KINDS, drawn_stack, values_of
+from tests.unit.models.mixtures.quantized_stacks import KINDS, drawn_stack, values_of
 from texlens.kernels.experts.grouped import grouped_loop
 from texlens.kernels.experts.quantized import quantized_grouped, quantized_product
 

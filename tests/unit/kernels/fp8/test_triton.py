@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.unit.kernels.fp8.random_tensors import DEVICE, random_tensor, with_triton
-from tests.unit.models.quantized_stacks import drawn_stack
+from tests.unit.models.mixtures.quantized_stacks import drawn_stack
 from texlens.kernels.fp8.reference import dequantize_experts_reference, quantize_rows_reference
 
 

@@ -14,7 +14,7 @@ from tests.unit.kernels.nf4.weights import (
     on_device,
     stored_weight,
 )
-from tests.unit.models.quantized_stacks import drawn_stack
+from tests.unit.models.mixtures.quantized_stacks import drawn_stack
 from texlens.kernels.nf4.reference import block_scales, dequantize_experts_reference, dequantize_reference
 
 rounds = pytest.mark.skipif(interpreted, reason="Triton's interpreter cuts bfloat16 where a GPU rounds it")

@@ -8,9 +8,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import tiny_model
+from tests.unit.models.mixtures.quantized_stacks import KINDS, quantize_model, values_of
 from tests.unit.models.packed.packs import gradients, pack_of, stock_loss, worst
 from tests.unit.models.packed.test_text import FORMS
-from tests.unit.models.quantized_stacks import KINDS, quantize_model, values_of
 from texlens.adapters.expert_parameters import route_experts
 from texlens.models.families.expert_stacks import STACKS, base_experts
 from texlens.models.packed.forward import packed_forward

@@ -6,7 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.quantized_stacks import KINDS, quantize_model
+from tests.unit.models.mixtures.quantized_stacks import KINDS, quantize_model
 from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.loss.chunked import CHUNK, label_row_loss
 from texlens.models.bundled import bundled_config

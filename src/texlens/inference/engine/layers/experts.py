@@ -19,7 +19,7 @@ from texlens.inference.engine.layers.adapted_layer import base_of
 from texlens.inference.engine.layers.projection import Projection
 from texlens.inference.engine.layers.weights import Scratch
 from texlens.kernels.experts.quantized import quantized_grouped
-from texlens.models.quantized_experts import quantized_stack
+from texlens.models.mixtures.experts import quantized_stack
 
 ALIGNED_BYTES = 16
 """torch's grouped product wants rows that begin at multiples of this."""

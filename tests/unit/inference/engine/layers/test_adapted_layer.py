@@ -6,7 +6,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
-from tests.unit.models.quantized_stacks import quantize_model
+from tests.unit.models.mixtures.quantized_stacks import quantize_model
 from texlens.adapters.expert_parameters import route_experts
 from texlens.adapters.moe_lora import MoeLoraConfig
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import tiny_model
-from tests.unit.models.quantized_stacks import KINDS, drawn_stack, quantize_model, stock_experts, values_of
+from tests.unit.models.mixtures.quantized_stacks import KINDS, drawn_stack, quantize_model, stock_experts, values_of
 from texlens.core.errors import ModelError
 from texlens.kernels.nf4.reference import block_scales
-from texlens.models.quantized_experts import STACKS, Fp8Stack, Nf4Stack
+from texlens.models.mixtures.experts import STACKS, Fp8Stack, Nf4Stack
 
 needs_bitsandbytes = pytest.mark.skipif(
     importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed"

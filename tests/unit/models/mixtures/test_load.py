@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import tiny_model, write_tiny_checkpoint
-from tests.unit.models.quantized_stacks import values_of
+from tests.unit.models.mixtures.quantized_stacks import values_of
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError, ModelError
 from texlens.models.fp8 import fp8_layers, quantize_in_fp8
 from texlens.models.load import describe, load_model
 from texlens.models.meta_model import model_without_weights
-from texlens.models.quantized_experts import STACKS, Fp8Stack, Nf4Stack, quantized_experts
-from texlens.models.quantized_mixture import fill_quantized
+from texlens.models.mixtures.experts import STACKS, Fp8Stack, Nf4Stack, quantized_experts
+from texlens.models.mixtures.load import fill_quantized
 
 MIXTURES = ["qwen3_vl_moe", "qwen3_5_moe"]
 FP8 = QuantizeSettings(quantize="fp8")

@@ -19,7 +19,7 @@ from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.families.expert_stacks import STACKS
 from texlens.models.fp8 import quantize_linear_layers, quantize_vision
 from texlens.models.meta_model import model_without_weights, move_buffers
-from texlens.models.quantized_experts import Fp8Stack, Nf4Stack, QuantizedExperts, QuantizedStackModule
+from texlens.models.mixtures.experts import Fp8Stack, Nf4Stack, QuantizedExperts, QuantizedStackModule
 from texlens.models.sharding.checkpoint_rows import CheckpointRows
 from texlens.models.sharding.weights import WeightRows, parameter_owner
 

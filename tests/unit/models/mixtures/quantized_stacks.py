@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from texlens.models.quantized_experts import NF4_BLOCK, STACKS, Fp8Stack, Nf4Stack, QuantizedExperts
+from texlens.models.mixtures.experts import NF4_BLOCK, STACKS, Fp8Stack, Nf4Stack, QuantizedExperts
 
 NF4_VALUES = [-1.0, -0.7, -0.53, -0.39, -0.28, -0.18, -0.09, 0.0, 0.08, 0.16, 0.25, 0.34, 0.44, 0.56, 0.72, 1.0]
 KINDS = ["fp8", "nf4", "nf4 with quantized scales"]
