@@ -19,10 +19,11 @@ COPY src ./src
 RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" --extra-index-url "$PIP_INDEX_URL" torch==2.13.0 \
     && pip install --no-cache-dir --index-url "$PIP_INDEX_URL" -c constraints.txt ".[$EXTRAS]"
 
-RUN useradd --create-home texlens
-USER texlens
+RUN useradd --create-home --uid 1000 texlens
+USER 1000
+# Caches are in the mounted folder; USER names whoever runs the image by number.
 ENV HF_HOME=/data/.cache/huggingface MODELSCOPE_CACHE=/data/.cache/modelscope XDG_CACHE_HOME=/data/.cache \
-    PYTHONUNBUFFERED=1
+    TRITON_CACHE_DIR=/data/.cache/triton TORCHINDUCTOR_CACHE_DIR=/data/.cache/inductor USER=texlens PYTHONUNBUFFERED=1
 WORKDIR /data
 EXPOSE 8000
 ENTRYPOINT ["texlens"]
