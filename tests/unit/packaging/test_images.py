@@ -30,7 +30,9 @@ def test_the_image_copies_files_that_exist_and_are_not_ignored():
 def test_the_image_installs_extras_and_the_torch_that_exist():
     assert set(re.search(r"ARG EXTRAS=(\S+)", DOCKERFILE)[1].split(",")) <= EXTRAS
     assert re.search(r"torch==(\S+)", DOCKERFILE)[1] == PINS["torch"]
-    assert f"--uid {re.search(r'^USER (.+)$', DOCKERFILE, re.MULTILINE)[1]} texlens" in DOCKERFILE, "a number, for Kubernetes"
+    user = re.search(r"^USER (\d+)$", DOCKERFILE, re.MULTILINE)
+    assert user, "a number, as Kubernetes asks for"
+    assert f"--uid {user[1]} texlens" in DOCKERFILE
 
 
 def test_docs_build_the_image_with_arguments_that_it_has():
