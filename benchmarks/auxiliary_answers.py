@@ -98,10 +98,12 @@ def _do_all(options, data: dict[str, str], jobs: list[str]) -> None:
 
 def _do(options, data: dict[str, str], job: str) -> None:
     """`probe:ARM` or `ARM:STEPS:SEED`; what it measured becomes a file."""
-    first, *rest = job.split(":")
-    made = _probe(options, data, rest[0]) if first == "probe" else _measured(options, data, first, *map(int, rest))
-    print(job, {name: value for name, value in made.items() if not name.startswith("row_")}, flush=True)
-    _file(options, job).write_text(json.dumps(made))
+    first, *others = job.split(":")
+    result = (
+        _probe(options, data, others[0]) if first == "probe" else _measured(options, data, first, *map(int, others))
+    )
+    print(job, {name: value for name, value in result.items() if not name.startswith("row_")}, flush=True)
+    _file(options, job).write_text(json.dumps(result))
 
 
 def _file(options, job: str) -> Path:

@@ -82,12 +82,12 @@ def test_answers_to_one_prompt_equal_those_to_prompts_of_their_own(samples, monk
     model, processor = wide_model("qwen3_vl")
     prompts = prompts_of(processor, samples[:2])
     rows = [prompts[number % 2] for number in range(12)]
-    shared, alone = (states_of(len(rows)) for _ in range(2))
-    for states, given in ((shared, rows), (alone, [replace(row) for row in rows])):
+    shared, separate = (states_of(len(rows)) for _ in range(2))
+    for states, prompts_of_rows in ((shared, rows), (separate, [replace(row) for row in rows])):
         for number, state in enumerate(states):
             state.sampling, state.seed = replace(state.sampling, temperature=1.0), number
         engine = engine_of(model.to("cuda"), processor, slots=12)
-        engine.add(given, states)
+        engine.add(prompts_of_rows, states)
         engine.finish()
 
-    assert [state.tokens for state in shared] == [state.tokens for state in alone]
+    assert [state.tokens for state in shared] == [state.tokens for state in separate]

@@ -63,7 +63,7 @@ def run_file(shared: Path, output: Path, objective: dict | None = None) -> str:
         "name": "run",
         "output": str(output),
         "model": {"path": str(shared / "tiny")},
-        "data": {"path": str(shared / "a"), "splits": {"validation": "test[:4]"}},
+        "data": {"path": str(shared / "a"), "splits": {"validation": None if objective else "test[:4]"}},
         "adapter": {"rank": 2, "alpha": 4, "dropout": 0.1, "targets": ["text-attention"]},
         "train": {
             "objective": objective or "sft",

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from contextlib import nullcontext
 from unittest.mock import Mock
 
@@ -12,22 +13,17 @@ import pytest
 import yaml
 
 from tests.fixtures.training import losses, run_training, same_weights
+from tests.integration import objective_runs
 from tests.integration.conftest import IMAGE, LABELS, render_png
+from tests.integration.objective_runs import OBJECTIVES, TOGETHER, config_of, run_together
+from tests.integration.test_distributed import LAUNCHER, ROOT, WITHOUT_GPU, close, weights
 from tests.integration.test_training import adapter
-from texlens.config.load import build_config, dump_config
+from texlens.config.load import dump_config
 from texlens.core.errors import DataError, RunError
 from texlens.core.files import write_text
 from texlens.core.run_folder import RunFolder
 from texlens.training.checkpoints.folder import list_checkpoints
 from texlens.training.objectives.rollouts import RolloutMaker
-
-LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "targets": ["all-linear"]}
-OBJECTIVES = {
-    "dpo": {"kind": "dpo", "sft_weight": 0.1},
-    "kto": "kto",
-    "orpo": "orpo",
-    "grpo": {"kind": "grpo", "answers": 3, "max_new_tokens": 6, "rewards": {"edit_similarity": 1.0}, "updates": 2},
-}
 
 
 @pytest.fixture(scope="module")
@@ -40,27 +36,6 @@ def rows(tmp_path_factory):
         table = pa.table({"image": pa.array(data, IMAGE), "text": labels, "rejected": rejected})
         pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
     return folder
-
-
-def config_of(model, output, rows, objective, adapter=LORA, validation=None, **train):
-    return build_config(
-        {
-            "name": "run",
-            "output": str(output),
-            "model": {"path": str(model)},
-            "data": {"path": str(rows), "splits": {"validation": validation, "test": None}},
-            "adapter": adapter,
-            "train": {
-                "objective": objective,
-                "steps": 2,
-                "batch_size": 3,
-                "checkpoints": {"every_steps": 1},
-                "logging": {"every_steps": 1},
-                "optimizer": {"learning_rate": 0.01, "schedule": "constant"},
-                **train,
-            },
-        }
-    )
 
 
 def run(config, tmp_path):
@@ -101,6 +76,32 @@ def test_a_resumed_run_that_goes_on_from_weights_trained_in_full_compares_with_t
     folder.update(state="training")
     run_training(config, folder, resume=True)
     assert [_untimed(row) for row in folder.history()] == [_untimed(row) for row in history]
+
+
+@pytest.fixture(scope="module")
+def together(tiny_checkpoints, rows, tmp_path_factory):
+    """Folders of the same runs by one process and by two."""
+    checkpoint, folders = tiny_checkpoints["qwen3_vl"], [tmp_path_factory.mktemp(name) for name in ("one", "two")]
+    run_together(checkpoint, rows, folders[0])
+    command = [*LAUNCHER, objective_runs.__file__, checkpoint, rows, folders[1]]
+    environment = {**WITHOUT_GPU, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folders
+
+
+@pytest.mark.skipif(not ALL, reason="runs with OBJECTIVES=1")
+@pytest.mark.parametrize("name", TOGETHER)
+def test_two_processes_give_the_losses_and_weights_of_a_single_one(name, together):
+    single, both = (folder / name.replace(" ", "-") for folder in together)
+    assert losses(RunFolder(both)) == pytest.approx(losses(RunFolder(single)), rel=1e-4, abs=1e-6)
+    assert close(weights(both, "adapter"), weights(single, "adapter"), 2e-5)
+    first, second = ([_measured(row) for row in RunFolder(folder).history()] for folder in (single, both))
+    assert first == [pytest.approx(row, rel=1e-3, abs=1e-5) for row in second]
+
+
+def _measured(row):
+    return {name: value for name, value in _untimed(row).items() if name.startswith("objective_")}
 
 
 def _untimed(row):

@@ -28,7 +28,7 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.packed_collator import ShardedDataset
 from texlens.kernels.loss.label_loss import count_labels, trainer_loss
 from texlens.training.async_copy import CopyStream
-from texlens.training.backends.protocol import Step
+from texlens.training.backends.protocol import Step, mean_of
 from texlens.training.checkpoints import state
 from texlens.training.checkpoints.folder import finalize, prune
 from texlens.training.logging.throughput import BatchStats, peak_memory_gib
@@ -216,11 +216,10 @@ class TexlensTrainer(Trainer):
         super().log(logs, start_time)
 
     def _mean_measurements(self, *, validation: bool) -> dict[str, float]:
-        """Means over processes."""
+        """Means over what all processes measured."""
         taken = self._context.all_gather(dict(self._step.backend.measurements(validation=validation)))
         names = dict.fromkeys(name for process in taken for name in process)
-        values = {name: [process[name] for process in taken if name in process] for name in names}
-        return {name: round(sum(part) / len(part), 6) for name, part in values.items()}
+        return {name: round(mean_of([process[name] for process in taken if name in process]), 6) for name in names}
 
     # Validation
 

@@ -60,7 +60,7 @@ def _gumbel(key, cols):
     uniform = (bits.to(tl.float32) + 0.5) / 8388608.0
     # -log(u) near 1 from the distance to 1, which is exact, by its series: the logarithm of a GPU has an absolute error
     # of 2e-7 there, and the largest of many draws is from there.
-    rest = ((8388607 - bits).to(tl.float32) + 0.5) / 8388608.0
-    series = 1.0 / 3 + rest * (1.0 / 4 + rest * (1.0 / 5 + rest * (1.0 / 6 + rest / 7)))
-    near = rest * (1.0 + rest * (0.5 + rest * series))
-    return -tl.log(tl.where(rest < 0.0625, near, -tl.log(uniform)))
+    distance = ((8388607 - bits).to(tl.float32) + 0.5) / 8388608.0
+    series = 1.0 / 3 + distance * (1.0 / 4 + distance * (1.0 / 5 + distance * (1.0 / 6 + distance / 7)))
+    near = distance * (1.0 + distance * (0.5 + distance * series))
+    return -tl.log(tl.where(distance < 0.0625, near, -tl.log(uniform)))

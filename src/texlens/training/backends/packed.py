@@ -19,7 +19,7 @@ from texlens.inputs.packed_collator import PackCollator, ShardedCollator, Sharde
 from texlens.models.packed.forward import PackedForward
 from texlens.training.backends.pack_graphs import PackGraphs
 from texlens.training.backends.packed_step import StepLoss, packed_step
-from texlens.training.backends.protocol import Step
+from texlens.training.backends.protocol import Mean, Step
 from texlens.training.backends.smaller_packs import SmallerPacks
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 
@@ -82,7 +82,7 @@ class PackedBackend:
     ) -> tuple[ExampleDataset | None, Callable[[list], dict]]:
         return examples, self.collator(dummy_example)
 
-    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+    def measurements(self, *, validation: bool = False) -> Mapping[str, Mean]:
         return {}
 
     def label_count(self, total: Any, per_process: Sequence[int]) -> int:

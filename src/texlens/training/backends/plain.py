@@ -16,7 +16,7 @@ from texlens.inputs.image_patches import image_to_patches
 from texlens.inputs.padded_collator import Collator
 from texlens.kernels.loss.label_loss import summed_loss
 from texlens.models.processor import Processor
-from texlens.training.backends.protocol import Step
+from texlens.training.backends.protocol import Mean, Step
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 
 FLOAT32_BYTES = 4
@@ -56,7 +56,7 @@ class PlainBackend:
     ) -> tuple[ExampleDataset | None, Callable[[list], dict]]:
         return examples, self.collator(dummy_example)
 
-    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+    def measurements(self, *, validation: bool = False) -> Mapping[str, Mean]:
         return {}
 
     def label_count(self, total: Any, per_process: Sequence[int]) -> Any:

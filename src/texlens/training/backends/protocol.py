@@ -7,7 +7,7 @@ Both take the same rows in each step and give the same losses and gradients up t
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,23 @@ class Step:
     prepare: Callable[[Any], Any]
     backward: Callable[[Tensor], None]
     stock: Callable[[], Tensor]
+
+
+class Mean(NamedTuple):
+    """A mean, and how many things it is over."""
+
+    value: float
+    weight: float = 1.0
+
+
+def mean_of(parts: Sequence[Mean]) -> float:
+    """The mean over the things of all parts.
+
+    Example:
+        [(1.0, 3), (0.0, 1)] -> 0.75
+    """
+    weight = sum(part.weight for part in parts)
+    return sum(part.value * part.weight for part in parts) / max(weight, 1e-12)
 
 
 class StepBackend(Protocol):
@@ -116,6 +133,6 @@ class StepBackend(Protocol):
         `context` call it as often, some with a batch without packs."""
         ...
 
-    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+    def measurements(self, *, validation: bool = False) -> Mapping[str, Mean]:
         """Beside the loss, of the steps since the last call or of the validation; names begin with `objective_`."""
         ...

@@ -13,7 +13,7 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.example import Example, Patchify
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.training.backends.packed import PackedBackend
-from texlens.training.backends.protocol import Step
+from texlens.training.backends.protocol import Mean, Step
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.objectives.protocol import Objective
 
@@ -86,7 +86,7 @@ class ObjectiveBackend:
     ) -> tuple[Tensor, Tensor]:
         return self.objective.eval_loss(model, batch)
 
-    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+    def measurements(self, *, validation: bool = False) -> Mapping[str, Mean]:
         return self.objective.measurements(validation=validation)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from texlens.training.backends.protocol import Mean
 from texlens.training.logging.metrics_log import OBJECTIVE
 
 
@@ -23,13 +24,15 @@ class Measurements:
         if values.numel():
             self.add(name, values.detach().float().mean(), float(values.numel()))
 
-    def take(self) -> dict[str, float]:
+    def take(self) -> dict[str, Mean]:
         """Means by name since the last call."""
-        taken = {
-            name: round(float(total) / max(float(self._weights[name]), 1e-12), 6) for name, total in self._sums.items()
-        }
+        taken = {name: _mean(float(total), float(self._weights[name])) for name, total in self._sums.items()}
         self._sums, self._weights = {}, {}
-        return {f"{OBJECTIVE}{name}": value for name, value in taken.items()}
+        return {f"{OBJECTIVE}{name}": mean for name, mean in taken.items()}
+
+
+def _mean(total: float, weight: float) -> Mean:
+    return Mean(total / max(weight, 1e-12), weight)
 
 
 def answer_sums(values_L: Tensor, answers_L: Tensor, answers: int) -> Tensor:

@@ -17,7 +17,7 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.pack import Pack
 from texlens.kernels.loss.log_probabilities import LabelScores
 from texlens.training.backends.packed import PackedBackend
-from texlens.training.backends.protocol import Step
+from texlens.training.backends.protocol import Mean, Step
 from texlens.training.objectives.advantages import advantages, deviation_of, has_spread, sums_of
 from texlens.training.objectives.answer_packs import (
     ANSWER_OF_LABEL,
@@ -92,7 +92,7 @@ class PolicyObjective:
     def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
         return self.packed.eval_loss(model, batch)
 
-    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+    def measurements(self, *, validation: bool = False) -> Mapping[str, Mean]:
         return {} if validation else self.taken.take()
 
     def close(self) -> None:

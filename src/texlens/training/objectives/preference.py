@@ -17,7 +17,7 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.pack import Pack
 from texlens.kernels.loss.log_probabilities import LabelScores
 from texlens.training.backends.packed import PackedBackend
-from texlens.training.backends.protocol import Step
+from texlens.training.backends.protocol import Mean, Step
 from texlens.training.objectives.answer_packs import ANSWER_OF_LABEL, ANSWERS, AnswerGroup, group_packs
 from texlens.training.objectives.losses.kto import divergence_of
 from texlens.training.objectives.measurements import Measurements, answer_sums
@@ -80,7 +80,7 @@ class PreferenceObjective:
         total = torch.stack(losses).sum() if losses else torch.zeros((), device=device)
         return total, torch.full((), float(batch["label_count"]), device=device)
 
-    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+    def measurements(self, *, validation: bool = False) -> Mapping[str, Mean]:
         return (self.validated if validation else self.taken).take()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from texlens.inputs.dataset import ExampleDataset
-from texlens.training.backends.protocol import Step
+from texlens.training.backends.protocol import Mean, Step
 
 
 class Objective(Protocol):
@@ -37,7 +37,7 @@ class Objective(Protocol):
         """See `StepBackend.eval_loss`."""
         ...
 
-    def measurements(self, *, validation: bool = False) -> Mapping[str, float]:
+    def measurements(self, *, validation: bool = False) -> Mapping[str, Mean]:
         """Means of steps since the last call, or of the validation, by their names in metrics.jsonl."""
         ...
 

@@ -29,12 +29,12 @@ def test_draws_that_nothing_truncates_need_no_second_look_at_the_logits():
     draw = Draw(torch.linspace(0, 2, 40), torch.arange(40), torch.full((40,), 5, dtype=torch.int32))
     limits = Truncation(torch.ones(40), torch.zeros(40), torch.zeros(40))
 
-    alone, general = choose(logits, reference, draw), choose(logits, reference, draw._replace(truncation=limits))
+    drawn_only, general = choose(logits, reference, draw), choose(logits, reference, draw._replace(truncation=limits))
 
     sound = torch.arange(40) != 3
-    assert torch.equal(alone.tokens[sound], general.tokens[sound])
-    assert torch.allclose(alone.log_probabilities, general.log_probabilities, atol=1e-5, equal_nan=True)
-    assert alone.log_probabilities.isnan().nonzero().tolist() == [[3]]
+    assert torch.equal(drawn_only.tokens[sound], general.tokens[sound])
+    assert torch.allclose(drawn_only.log_probabilities, general.log_probabilities, atol=1e-5, equal_nan=True)
+    assert drawn_only.log_probabilities.isnan().nonzero().tolist() == [[3]]
 
 
 def test_top_p_keeps_the_smallest_set_of_likeliest_tokens():

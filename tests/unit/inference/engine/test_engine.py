@@ -59,14 +59,14 @@ def test_answers_to_one_prompt_equal_those_to_prompts_of_their_own(family, sampl
             "prefill",
             lambda rows, cache, prefill=prefill: read.append(len(rows.token_ids)) or prefill(rows, cache),
         )
-    shared, alone = (drawing_states(len(rows)) for _ in range(2))
+    shared, separate = (drawing_states(len(rows)) for _ in range(2))
 
     engines[0].add(rows, shared)
     engines[0].finish()
-    engines[1].add([replace(row) for row in rows], alone)
+    engines[1].add([replace(row) for row in rows], separate)
     engines[1].finish()
 
-    assert_equal(shared, [(state.tokens, state.log_probabilities) for state in alone])
+    assert_equal(shared, [(state.tokens, state.log_probabilities) for state in separate])
     assert read == [len(first) + len(second), 3 * len(first) + 2 * len(second)]
     assert shared[0].tokens != shared[1].tokens
 

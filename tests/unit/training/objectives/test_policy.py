@@ -95,7 +95,7 @@ def test_a_step_has_the_gradients_of_the_formula_on_the_stock_model(tokens):
     policy = objective(model, processor, [[1.0, 0.0], [0.0, 0.5]], tokens)
     policy.train_step(model, {"prompts": [None, None]}, step_of(model, 2))
     assert worst(gradients_of(model), expected) < 1e-4
-    measured = policy.measurements()
+    measured = {name: mean.value for name, mean in policy.measurements().items()}
     assert measured["objective_reward"] == 0.375
     assert measured["objective_score_exact"] == 0.375
     assert measured["objective_drawn_gap"] < 1e-5
@@ -109,7 +109,7 @@ def test_a_group_without_spread_is_left_out_and_counted():
     policy = objective(model, processor, [[1.0, 0.0], [0.3, 0.3]])
     policy.train_step(model, {"prompts": [None, None]}, step_of(model, 2))
     assert worst(gradients_of(model), expected) < 1e-4
-    assert policy.measurements()["objective_flat_groups"] == 0.5
+    assert policy.measurements()["objective_flat_groups"].value == 0.5
 
 
 def test_a_step_whose_groups_are_all_flat_changes_nothing():
@@ -158,7 +158,7 @@ def test_divergence_from_the_start_is_added_and_measured():
     policy = objective(model, processor, [[1.0, 0.0], [0.0, 0.5]], kl=1.0)
     perturb(model)
     policy.train_step(model, {"prompts": [None, None]}, step_of(model, 2))
-    assert policy.measurements()["objective_kl"] > 0.01
+    assert policy.measurements()["objective_kl"].value > 0.01
 
 
 def test_an_answer_is_trained_up_to_an_image_token():

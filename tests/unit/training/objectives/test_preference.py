@@ -72,7 +72,7 @@ def test_a_step_has_the_loss_and_gradients_of_the_formula_on_the_stock_model(kin
     model.zero_grad()
     total, count = objective.eval_loss(model, batch)
     assert (total / count).item() == pytest.approx(expected.item(), abs=1e-5)
-    assert objective.measurements()["objective_entropy"] > 0
+    assert objective.measurements()["objective_entropy"].value > 0
 
 
 def test_at_the_start_dpo_s_loss_is_ln_2_and_its_margin_0():
@@ -82,7 +82,7 @@ def test_at_the_start_dpo_s_loss_is_ln_2_and_its_margin_0():
     batch = objective.collate(groups(processor))
     loss = objective.train_step(model, batch, step_of(model, 2))
     assert loss.item() == pytest.approx(0.693147, abs=1e-5)
-    assert objective.measurements()["objective_margin"] == pytest.approx(0, abs=1e-6)
+    assert objective.measurements()["objective_margin"].value == pytest.approx(0, abs=1e-6)
 
 
 def test_other_answers_are_those_of_the_next_group():
