@@ -122,7 +122,7 @@ def test_two_boards_on_one_folder_lose_no_edit_and_overwrite_none(browser, tmp_p
         ben.click("#detail [data-t='data.save']")
         ben.wait("document.querySelectorAll('#detail .history li').length === 2")
         states = [(edit.who, edit.old, edit.new) for edit in EditLog(edits).edits()]
-        assert states == [("anna", "x^2", "a"), ("ben", "x^2", "b")]
+        assert states == [("anna", "x^2", "a"), ("ben", "a", "b")]
         for page in pages:
             assert page.wrongs == []
             page.close()

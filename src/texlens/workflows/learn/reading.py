@@ -45,7 +45,7 @@ class ImageReading:
     """
 
     key: str
-    text: str
+    text: str = ""
     latex: str = ""
     log_probability: float = 0.0
     confidence: float | None = None
@@ -167,4 +167,10 @@ def _reading(model: LoadedModel, prediction: Prediction, other_view: str | None)
 
 
 def _without_key(reading: ImageReading) -> dict:
-    return {name: value for name, value in asdict(reading).items() if name != "key" and value not in (None, "")}
+    """What a line needs: an empty text of the other view is one, of the other fields it is the default."""
+    values = asdict(reading).items()
+    return {
+        name: value
+        for name, value in values
+        if name != "key" and value is not None and (value != "" or name == "other_view")
+    }

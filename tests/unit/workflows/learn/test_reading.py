@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from tests.fixtures.drawn_images import drawn
 from texlens.core.errors import DataError
 from texlens.workflows.learn.images import find_images
-from texlens.workflows.learn.reading import ReadingFile, read_images
+from texlens.workflows.learn.reading import ImageReading, ReadingFile, read_images
 
 
 @pytest.fixture
@@ -56,6 +56,15 @@ def test_an_image_that_needs_preparation_is_read_in_both_views(photos, reader, t
 
 
 def test_a_failed_reading_says_why(images, reader, tmp_path):
-    readings = read_images(images, ReadingFile(tmp_path, "fake"), lambda: reader({"1.png": (None, None)}))
+    file = ReadingFile(tmp_path, "fake")
+    readings = read_images(images, file, lambda: reader({"1.png": (None, None)}))
     failed = next(readings[image.key] for image in images if image.name == "1.png")
     assert (failed.text, failed.error, failed.stop) == ("", "no image", "failed")
+    assert file.read() == readings
+
+
+@pytest.mark.parametrize("other_view", ["", "x", None])
+def test_a_reading_without_text_is_kept(tmp_path, other_view):
+    reading = ImageReading("key", "", log_probability=-0.1, tokens=1, other_view=other_view)
+    ReadingFile(tmp_path, "fake").append([reading])
+    assert ReadingFile(tmp_path, "fake").read() == {"key": reading}
