@@ -11,7 +11,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,6 +55,7 @@ def export(
     made_by: Mapping[str, Any],
     *,
     jpeg: bool = False,
+    ids: str | None = None,
     overwrite: bool = False,
     on_row: OnRow = lambda count: None,
 ) -> tuple[dict[str, Any], bool]:
@@ -62,6 +63,7 @@ def export(
 
     Args:
         jpeg: store images as JPEG instead of byte by byte as they are.
+        ids: number the written rows of each split `ids_1`, `ids_2`, … in place of their own ids.
 
     Raises:
         DataError: the folder holds something else, or no row could be written.
@@ -79,7 +81,7 @@ def export(
     write_json(staging / "made_by.json", made_by)
     progress = {split: _Progress(**state) for split, state in (_read(staging / JOURNAL) or {}).items()}
     for split, rows in splits.items():
-        _write_split(staging, split, rows, format, progress, on_row, jpeg)
+        _write_split(staging, split, rows, format, progress, on_row, jpeg, ids)
     statistics = _statistics(made_by, progress)
     if not statistics["kept"]:
         shutil.rmtree(staging)
@@ -103,6 +105,7 @@ def _write_split(
     progress: dict[str, _Progress],
     on_row: OnRow,
     jpeg: bool,
+    ids: str | None,
 ) -> None:
     state = progress.setdefault(split, _Progress())
     images = staging / "images" / split
@@ -117,12 +120,14 @@ def _write_split(
             _reject(state, rows.rejected)
         rejected_by_source = len(rows.rejected)
         for index in range(max(0, state.rows_in - rejected_by_source), len(rows)):
+            sample = rows[index]
             try:
-                line = _row(rows[index], index, staging, split, format, jpeg)
+                numbered = replace(sample, id=f"{ids}_{state.written + 1}") if ids is not None else sample
+                line = _row(numbered, index, staging, split, format, jpeg)
                 file.write((format.between.encode() if state.written else b"") + line)
                 state.written += 1
             except DataError as error:
-                state.rejected.append(RejectedRow.from_error(rows[index], error, "not held").to_json())
+                state.rejected.append(RejectedRow.from_error(sample, error, "not held").to_json())
             state.rows_in += 1
             on_row(1)
             if state.rows_in % JOURNAL_ROWS == 0:

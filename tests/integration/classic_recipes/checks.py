@@ -135,9 +135,9 @@ def jpeg_table(outcome: Outcome, folder: Path) -> None:
 
 def conversations(outcome: Outcome, folder: Path) -> None:
     rows = json.loads((folder / "data/json/train.json").read_text())
-    assert len(rows) == 1000
+    assert [row["id"] for row in rows] == [f"identity_{number}" for number in range(1, 1001)]
     assert [turn["role"] for turn in rows[0]["conversations"]] == ["user", "assistant"]
-    assert (folder / "data/json" / rows[0]["conversations"][0]["value"]).is_file()
+    assert Image.open(folder / "data/json" / rows[0]["conversations"][0]["value"]).format == "JPEG"
 
 
 def identity_rows(outcome: Outcome, folder: Path) -> None:

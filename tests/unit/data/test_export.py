@@ -127,3 +127,12 @@ def test_an_image_that_is_a_jpeg_is_not_encoded_again(tmp_path):
 def test_without_it_every_image_keeps_its_bytes(tmp_path):
     rows = exported_images(tmp_path, "csv")
     assert rows[0].image.encoded() == (tmp_path / "rows/a.png").read_bytes()
+
+
+def test_rows_are_numbered_in_place_of_their_ids(tmp_path):
+    rows = [plain_sample("deep/a"), RICH, plain_sample("deep/b")]
+    statistics, _ = export(folder_of(tmp_path / "d", rows), tmp_path / "out", WRITERS["csv"], {}, ids="identity")
+    assert (statistics["kept"], statistics["rejected"]) == (2, 1)
+    assert load_split(str(tmp_path / "out")).ids() == ["identity_1", "identity_2"], "without a gap"
+    (rejected,) = (tmp_path / "out/rejected.jsonl").read_text().splitlines()
+    assert json.loads(rejected)["id"] == "7", "by its own id"

@@ -19,6 +19,9 @@ def export(
     jpeg: Annotated[
         bool, typer.Option("--jpeg", help="Store images as JPEG (which loses a little), not as they are.")
     ] = False,
+    ids: Annotated[
+        str | None, typer.Option(metavar="PREFIX", help="Number the rows PREFIX_1, PREFIX_2, … in place of their ids.")
+    ] = None,
     subset: Subset = None,
     edits: EditsOption = None,
     overwrite: Overwrite = False,
@@ -32,6 +35,7 @@ def export(
 
         texlens data export data/mine --to sharegpt -o for-llama-factory
         texlens data export data/mine --to csv --jpeg -o table
+        texlens data export table/train.csv --to conversations --ids identity -o json
         texlens data export data/mine --edits edits.jsonl --to hf -o data/corrected
     """
     from texlens.core.errors import ConfigError
@@ -43,7 +47,11 @@ def export(
     splits = open_splits(source, subset=subset, edits=edits)
     if jpeg and to == "hf":
         raise ConfigError("--jpeg: hf keeps images as they are; leave it out, or choose another format")
+    if ids is not None and to == "hf":
+        raise ConfigError("--ids: hf keeps the rows' ids, which edits refer to; leave it out, or choose another format")
     made_by = {"command": "export", "source": source, "to": to, **({"jpeg": True} if jpeg else {})}
+    if ids is not None:
+        made_by["ids"] = ids
     if subset is not None:
         made_by["subset"] = subset
     if edits is not None:
@@ -54,6 +62,6 @@ def export(
             statistics, stood = write_parts(output, parts, made_by, overwrite=overwrite, on_row=on_row)
         else:
             statistics, stood = exported(
-                splits, output, WRITERS[to], made_by, jpeg=jpeg, overwrite=overwrite, on_row=on_row
+                splits, output, WRITERS[to], made_by, jpeg=jpeg, ids=ids, overwrite=overwrite, on_row=on_row
             )
     print_statistics(output, statistics, stood, as_json)

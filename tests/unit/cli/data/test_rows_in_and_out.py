@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.cli.data.calling import run
 from tests.unit.data.pictures import png
-from texlens.core.errors import DataError, TexlensError
+from texlens.core.errors import ConfigError, DataError, TexlensError
 from texlens.data.folder.writer import read_folder
 
 
@@ -58,6 +58,14 @@ def test_export_is_read_back_by_convert(tmp_path, source, to):
     back, rows = read_folder(tmp_path / "back"), read_folder(source)
     assert {name: each.texts() for name, each in back.items()} == {name: each.texts() for name, each in rows.items()}
     assert back["test"][1].image.encoded() == rows["test"][1].image.encoded()
+
+
+def test_export_numbers_the_rows_where_a_prefix_is_given(tmp_path, source):
+    run("export", source, "--to", "conversations", "--ids", "identity", "-o", tmp_path / "out")
+    rows = json.loads((tmp_path / "out/test.json").read_text())
+    assert [row["id"] for row in rows] == [f"identity_{number}" for number in range(1, len(rows) + 1)]
+    with pytest.raises(ConfigError, match=r"--ids: hf keeps the rows' ids"):
+        run("export", source, "--to", "hf", "--ids", "identity", "-o", tmp_path / "hf")
 
 
 @pytest.mark.parametrize("command", ["import", "convert", "split", "mix", "export"])
