@@ -1,5 +1,6 @@
 // The page: takes an image from a file, a drop or the clipboard, and shows the LaTeX that the reader writes.
 import { Reader } from "./reader.js";
+import { showWords, word } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 let reader = null;
@@ -17,7 +18,7 @@ async function read(blob) {
   picture.src = URL.createObjectURL(blob);
   picture.hidden = false;
   at("latex").hidden = at("copy").hidden = true;
-  say("Reading …");
+  say(word("reading"));
   const start = performance.now();
   try {
     const { text, stop } = await reader.read(blob, (part) => {
@@ -30,7 +31,7 @@ async function read(blob) {
     at("latex").value = text;
     at("latex").hidden = at("copy").hidden = false;
     const seconds = ((performance.now() - start) / 1000).toFixed(1);
-    say(stop === "end" ? `Read in ${seconds} s.` : "The formula is longer than the model reads; this is its beginning.");
+    say(stop === "end" ? word("read", seconds) : word("cut"));
   } catch (error) {
     if (number === newest) say(error.message, true);
   }
@@ -52,13 +53,14 @@ addEventListener("drop", (event) => {
 });
 at("copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText(at("latex").value);
-  say("Copied.");
+  say(word("copied"));
 });
 
+showWords();
 try {
   reader = await Reader.open();
-  say("Ready.");
+  say(word("ready"));
 } catch (error) {
-  say(`The model can't be loaded: ${error.message}. Serve this folder over HTTP, as its README says.`, true);
+  say(word("unloaded", error.message), true);
 }
 document.documentElement.dataset.ready = "yes";

@@ -1,6 +1,7 @@
 // Greedy reading with the pair of ONNX files. Legend: L = new tokens, S = tokens in the cache, V = image tokens.
 import * as ort from "./ort.wasm.min.mjs";
 import { resize, targetSize } from "./resize.js";
+import { Refusal } from "./words.js";
 
 ort.env.wasm.wasmPaths = new URL("./", import.meta.url).href;
 ort.env.wasm.numThreads = 1;
@@ -57,7 +58,9 @@ export class Reader {
 
   // The image on white as a uint8 tensor [height, width, 3], resized as in training.
   async pixels(blob) {
-    const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" });
+    const bitmap = await createImageBitmap(blob, { colorSpaceConversion: "none" }).catch(() => {
+      throw new Refusal("undecoded");
+    });
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d");
     context.fillStyle = "#fff";

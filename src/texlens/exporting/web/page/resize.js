@@ -1,4 +1,5 @@
 // Bicubic resizing as Pillow does it: antialiased, weights in fixed point, columns first, rounded to bytes in between.
+import { Refusal } from "./words.js";
 
 const PRECISION = 22;
 const HALF = 1 << (PRECISION - 1);
@@ -68,7 +69,7 @@ function roundHalfEven(x) {
 // Width and height that an image is resized to: sides are multiples of `factor`, the area is within the budget.
 export function targetSize(width, height, { factor, min_pixels, max_pixels, max_aspect }) {
   if (Math.max(width, height) > max_aspect * Math.min(width, height)) {
-    throw new Error(`${width} x ${height} pixels: too long for its width; crop it`);
+    throw new Refusal("narrow", `${width} × ${height}`);
   }
   let sides = [width, height].map((side) => roundHalfEven(side / factor) * factor);
   const area = sides[0] * sides[1];
