@@ -93,3 +93,12 @@ def test_rows_of_a_validation_are_not_followed_by_test_rows(run):
     log.on_evaluate(None, State, None)
     log.on_train_end(None, State, None)
     assert [name for name, *_ in tracker.pictures] == ["predictions", "loss_plot"]
+
+
+def test_answers_that_an_objective_drew_are_shown_where_a_training_loss_is_logged(run):
+    tracker = Recorded()
+    log = log_of([tracker], run)
+    log.rollouts = lambda: [PICTURE]
+    log.on_log(None, State, None, logs={"eval_loss": 0.25})
+    log.on_log(None, State, None, logs={"loss": 0.5})
+    assert tracker.pictures == [("rollouts", [PICTURE.caption], 2)]
