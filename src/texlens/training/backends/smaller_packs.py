@@ -18,12 +18,14 @@ class SmallerPacks:
     """
     Args:
         unit: patches of an image token.
+        split: cuts a pack in two, given the unit; None where it can't be cut.
         most_tokens: of a pack, None until a step has failed; longer ones are cut.
         warn: is called with one line a failure.
         clear: frees what the failed step has left, its gradients and the allocator's cache.
     """
 
     unit: int = 4
+    split: Callable[[Pack, int], tuple[Pack, Pack] | None] = split_pack
     most_tokens: int | None = None
     warn: Callable[[str], Any] = warnings.warn
     clear: Callable[[], None] = lambda: None
@@ -53,6 +55,6 @@ class SmallerPacks:
             return list(packs)
         result: list[Pack] = []
         for pack in packs:
-            parts = split_pack(pack, self.unit) if pack["tokens"] > self.most_tokens else None
+            parts = self.split(pack, self.unit) if pack["tokens"] > self.most_tokens else None
             result += self._cut(parts) if parts else [pack]
         return result

@@ -13,6 +13,7 @@ from texlens.inputs.branches.share_prefix import share_prefix
 from texlens.inputs.example import Example
 from texlens.inputs.pack import Pack, PackSpec, build_pack
 from texlens.inputs.packed_collator import bin_pack
+from texlens.training.backends.pack_split import split_pack
 
 ANSWER_OF_LABEL, ANSWERS = "answer_of_label", "answers"
 """Keys of a pack: int64 [L], the number of each label's answer in the pack; and how many answers it has."""
@@ -81,6 +82,24 @@ def _group_pack(groups: Sequence[AnswerGroup], spec: PackSpec) -> Pack:
         values = [value for group in groups for answer in group.token_values[name] for value in answer]
         pack[name] = torch.tensor(values, dtype=torch.float32)
     return pack
+
+
+def split_answer_pack(pack: Pack, unit: int) -> tuple[Pack, Pack] | None:
+    """`pack_split.split_pack` of a pack of groups: cut between groups, with what answers and labels have by name."""
+    parts = split_pack(pack, unit)
+    if parts is None:
+        return None
+    first, second = parts
+    labels, answers_L = first["label_count"], pack[ANSWER_OF_LABEL]
+    answers = int(answers_L[labels])
+    cuts = {len(answers_L): labels, pack[ANSWERS]: answers}  # equal where each answer is one label
+    for name in pack.keys() - first.keys() - {ANSWER_OF_LABEL}:
+        if isinstance(values := pack[name], torch.Tensor):
+            cut = cuts[len(values)]
+            first[name], second[name] = values[:cut], values[cut:]
+    first |= {ANSWER_OF_LABEL: answers_L[:labels], ANSWERS: answers}
+    second |= {ANSWER_OF_LABEL: answers_L[labels:] - answers, ANSWERS: pack[ANSWERS] - answers}
+    return first, second
 
 
 def split_group(group: AnswerGroup, budget: int) -> list[AnswerGroup]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from texlens.rewards.score import RewardScorer, RewardSpec
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.distributed.context import DistributedContext
+from texlens.training.objectives.answer_packs import split_answer_pack
 from texlens.training.objectives.backend import ObjectiveBackend
 from texlens.training.objectives.policy import PolicyObjective, PolicyOptions
 from texlens.training.objectives.preference import PreferenceObjective
@@ -99,6 +101,8 @@ def with_objective(
         raise ConfigError(
             f"train.objective: {objective.kind} needs packs, which this run can't have ({reason}); use sft"
         )
+    if backend.retry is not None:
+        backend = replace(backend, retry=replace(backend.retry, split=split_answer_pack))
     if isinstance(objective, GrpoObjective):
         path = folder.path / ROLLOUTS if context.is_main else None
         return ObjectiveBackend(backend, _policy(backend, config, objective, model, processor, rows, path, own_rewards))

@@ -1,5 +1,8 @@
 """What an objective measures in its steps, as means since they were last taken."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -23,6 +26,16 @@ class Measurements:
         """A tensor of values, each of which counts once."""
         if values.numel():
             self.add(name, values.detach().float().mean(), float(values.numel()))
+
+    @contextmanager
+    def unless_failed(self) -> Iterator[None]:
+        """What is added inside is forgotten if an exception ends it."""
+        before = dict(self._sums), dict(self._weights)
+        try:
+            yield
+        except BaseException:
+            self._sums, self._weights = before
+            raise
 
     def take(self) -> dict[str, Mean]:
         """Means by name since the last call."""

@@ -34,6 +34,8 @@ from texlens.training.objectives.start_policy import StartPolicy
 from texlens.training.objectives.step import label_scores_of, objective_step
 
 ADVANTAGE, DRAWN = "advantage", "drawn"
+OLD, START = "old", "start"
+"""Keys of a pack: log-probabilities [L] before the step's updates, and of the model before training."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ class PolicyObjective:
         losses = []
         for number, packs in enumerate(parts):
             model.train()
-            losses.append(self._update(packs, old[number], start[number], step))
+            known = {OLD: old[number], START: start[number]}
+            losses.append(self._update(_with_known(packs, known), step))
             if number < count - 1:
                 _take_step(step, self.options.max_grad_norm)
         return torch.stack(losses).mean()
@@ -153,18 +156,16 @@ class PolicyObjective:
             scores = [_logs(label_scores_of(self.packed.forward, packs, self._heat)) for packs in parts[:chosen]]
         return [*scores, *([None] * (len(parts) - chosen))]
 
-    def _update(
-        self, packs: Sequence[Pack], old: Sequence[Tensor] | None, start: Sequence[Tensor] | None, step: Step
-    ) -> Tensor:
+    def _update(self, packs: Sequence[Pack], step: Step) -> Tensor:
         options = self.options
         counts = step.context.all_gather(
             (sum(pack["label_count"] for pack in packs), sum(pack["answers"] for pack in packs))
         )
         total = weight_total(sum(count[0] for count in counts), sum(count[1] for count in counts), options.normalize)
 
-        def pack_loss(pack: Pack, scores: LabelScores, number: int) -> Tensor:
-            policy_L = scores.log_probabilities
-            old_L = policy_L.detach() if old is None else old[number]
+        def pack_loss(pack: Pack, scores: LabelScores) -> Tensor:
+            policy_L, start_L = scores.log_probabilities, pack.get(START)
+            old_L = pack.get(OLD, policy_L.detach())
             answers_L = pack[ANSWER_OF_LABEL]
             outcome = policy_loss(
                 policy_L,
@@ -174,18 +175,15 @@ class PolicyObjective:
                 ratio=options.ratio,
                 clip=options.clip,
                 kl=options.kl,
-                start_L=None if start is None else start[number],
+                start_L=start_L,
             )
             weights_L = token_weights(
                 pack["answer_tokens"], answers_L, normalize=options.normalize, limit=options.limit
             )
-            self._measure_tokens(pack, scores, outcome, start is not None, old is None)
+            self._measure_tokens(pack, scores, outcome, start_L is not None, OLD not in pack)
             return (outcome.loss * weights_L).sum() / total
 
-        outcome = objective_step(self.packed.forward, packs, step, pack_loss, temperature=options.temperature)
-        rows = [pack["rows"] for pack in packs]
-        step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
-        return outcome.loss
+        return objective_step(self.packed, packs, step, pack_loss, self.taken, temperature=options.temperature)
 
     # Measurements
 
@@ -229,6 +227,12 @@ def _group(rollout: Rollout, values: Sequence[float], image_token_id: int) -> An
             parts.append((tokens, tuple(state.log_probabilities[: len(tokens)]), value))
     answers, drawn, advantage = zip(*parts, strict=True) if parts else ((), (), ())
     return AnswerGroup(rollout.prompt.example, answers, {ADVANTAGE: advantage}, {DRAWN: drawn})
+
+
+def _with_known(packs: Sequence[Pack], known: Mapping[str, Sequence[Tensor] | None]) -> list[Pack]:
+    """The packs with tensors [L] of each by name, where there are any."""
+    names = [name for name, tensors in known.items() if tensors is not None]
+    return [pack | {name: known[name][number] for name in names} for number, pack in enumerate(packs)]
 
 
 def _logs(scores: Sequence[LabelScores]) -> list[Tensor]:

@@ -26,6 +26,9 @@ from texlens.training.objectives.preference_rows import PreferenceRows
 from texlens.training.objectives.start_policy import StartPolicy
 from texlens.training.objectives.step import label_scores_of, objective_step
 
+START = "start"
+"""Key of a pack: summed log-probabilities of its answers at the start, [A]."""
+
 
 @dataclass
 class PreferenceObjective:
@@ -58,24 +61,19 @@ class PreferenceObjective:
 
     def train_step(self, model: nn.Module, batch: dict, step: Step) -> Tensor:
         model.train()
-        packs = step.prepare({name: batch[name] for name in ("packs", "other_packs") if name in batch})
-        compared = self._compared(model, packs, step)
+        prepared = step.prepare({name: batch[name] for name in ("packs", "other_packs") if name in batch})
+        packs, divergence = self._compared(model, prepared, step)
 
-        def pack_loss(pack: Pack, scores: LabelScores, number: int) -> Tensor:
+        def pack_loss(pack: Pack, scores: LabelScores) -> Tensor:
             self.taken.add_all("entropy", scores.entropies)
-            return self._losses(pack, scores, compared[number], self.taken).sum() / step.label_count
+            return self._losses(pack, scores, divergence, self.taken).sum() / step.label_count
 
-        outcome = objective_step(self.packed.forward, packs["packs"], step, pack_loss)
-        rows = [pack["rows"] for pack in packs["packs"]]
-        step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
-        return outcome.loss
+        return objective_step(self.packed, packs, step, pack_loss, self.taken)
 
     def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
-        compared = self._compared(model, batch)
-        scores = label_scores_of(self.packed.forward, batch["packs"])
-        losses = [
-            self._losses(*parts, self.validated).sum() for parts in zip(batch["packs"], scores, compared, strict=True)
-        ]
+        packs, divergence = self._compared(model, batch)
+        scores = label_scores_of(self.packed.forward, packs)
+        losses = [self._losses(*parts, divergence, self.validated).sum() for parts in zip(packs, scores, strict=True)]
         device = next(model.parameters()).device
         total = torch.stack(losses).sum() if losses else torch.zeros((), device=device)
         return total, torch.full((), float(batch["label_count"]), device=device)
@@ -86,15 +84,16 @@ class PreferenceObjective:
     def close(self) -> None:
         return None
 
-    def _losses(self, pack: Pack, scores: LabelScores, compared: PackScores, measurements: Measurements) -> Tensor:
+    def _losses(self, pack: Pack, scores: LabelScores, divergence: Tensor | None, measurements: Measurements) -> Tensor:
         policy_A = answer_sums(scores.log_probabilities, pack[ANSWER_OF_LABEL], pack[ANSWERS])
-        return self.loss(pack, PackScores(policy_A, compared.start, compared.divergence), measurements)
+        return self.loss(pack, PackScores(policy_A, pack.get(START), divergence), measurements)
 
-    def _compared(self, model: nn.Module, packs: dict, step: Step | None = None) -> list[PackScores]:
-        """What the loss of each pack compares with; `policy` is not known yet."""
-        none = torch.zeros(0)
+    def _compared(
+        self, model: nn.Module, packs: dict, step: Step | None = None
+    ) -> tuple[Sequence[Pack], Tensor | None]:
+        """The packs with their answers' scores at the start, and KTO's z, where the loss uses them."""
         if self.start is None:
-            return [PackScores(none, None)] * len(packs["packs"])
+            return packs["packs"], None
         others = packs.get("other_packs", [])
         with self.start.active():
             start = self._sums(packs["packs"])
@@ -104,7 +103,7 @@ class PreferenceObjective:
             with evaluation_mode(model), torch.no_grad():
                 now = self._sums(others)
             divergence = self._divergence(model, now, start_of_others, step)
-        return [PackScores(none, start_A, divergence) for start_A in start]
+        return [pack | {START: start_A} for pack, start_A in zip(packs["packs"], start, strict=True)], divergence
 
     def _sums(self, packs: Sequence[Pack]) -> list[Tensor]:
         scores = label_scores_of(self.packed.forward, packs)

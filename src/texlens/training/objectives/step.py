@@ -9,34 +9,70 @@ from torch import Tensor, nn
 from texlens.inputs.pack import Pack
 from texlens.kernels.loss.log_probabilities import LabelScores
 from texlens.models.packed.forward import PackedForward
+from texlens.training.backends.packed import PackedBackend
 from texlens.training.backends.packed_step import StepLoss, reduce_gradients
 from texlens.training.backends.protocol import Step
+from texlens.training.objectives.measurements import Measurements
 
-PackLoss = Callable[[Pack, LabelScores, int], Tensor]
-"""Of a pack, the scores of its labels and the pack's number: its part of the step's loss."""
+PackLoss = Callable[[Pack, LabelScores], Tensor]
+"""Of a pack and the scores of its labels: its part of the step's loss."""
 
 
 def objective_step(
-    forward: PackedForward, packs: Sequence[Pack], step: Step, pack_loss: PackLoss, *, temperature: float = 1.0
-) -> StepLoss:
-    """Leaves the gradients of all packs, summed over processes, at the trainable parameters.
+    packed: PackedBackend,
+    packs: Sequence[Pack],
+    step: Step,
+    pack_loss: PackLoss,
+    measurements: Measurements,
+    *,
+    temperature: float = 1.0,
+) -> Tensor:
+    """The loss of the packs; leaves their gradients, summed over processes, at the trainable parameters.
 
-    MoE-LoRA's balance loss of a pack is added with the share of the labels that are in it.
+    MoE-LoRA's balance loss of a pack is added with the share of the labels that are in it. Packs that don't fit into
+    memory are run again as smaller ones, where the backend does so.
+
+    Args:
+        measurements: what `pack_loss` adds to.
     """
     labels = sum(step.context.all_gather(sum(pack["label_count"] for pack in packs)))
+
+    def run(packs: Sequence[Pack]) -> list[Tensor]:
+        with measurements.unless_failed():
+            return _pack_losses(packed.forward, packs, step, pack_loss, labels, temperature)
+
+    packs, losses = packed.retry(packs, run) if packed.retry is not None else (packs, run(packs))
+    outcome = _of_all_processes(losses, step)
+    rows = [pack["rows"] for pack in packs]
+    step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
+    return outcome.loss
+
+
+def _pack_losses(
+    forward: PackedForward,
+    packs: Sequence[Pack],
+    step: Step,
+    pack_loss: PackLoss,
+    labels: int,
+    temperature: float,
+) -> list[Tensor]:
     losses = []
     for number, pack in enumerate(packs):
         with step.balance.pack(pack) if step.balance else nullcontext():
             scores = forward.label_scores(pack, temperature=temperature, adapters_unchanged=number > 0)
-        loss = pack_loss(pack, scores, number)
+        loss = pack_loss(pack, scores)
         if step.balance is not None:
             balance_loss = step.balance()
             step.balance.log.forget_layers()
             loss = loss if balance_loss is None else loss + balance_loss * (pack["label_count"] / max(labels, 1))
         step.backward(loss)
         losses.append(loss.detach())
+    return losses
+
+
+def _of_all_processes(losses: Sequence[Tensor], step: Step) -> StepLoss:
     device = _device(step.parameters)
-    pack_losses = torch.stack(losses) if losses else torch.zeros(0, device=device)
+    pack_losses = torch.stack(list(losses)) if losses else torch.zeros(0, device=device)
     is_bad = ~torch.isfinite(pack_losses)
     sums = torch.stack([pack_losses.sum().float(), is_bad.any().float()])
     if step.context.is_distributed:

@@ -11,9 +11,10 @@ from texlens.inputs.padded_collator import Collator
 from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.backends.protocol import Step
+from texlens.training.backends.smaller_packs import SmallerPacks
 from texlens.training.distributed.context import SINGLE_PROCESS
 from texlens.training.nan_guard import NanGuard
-from texlens.training.objectives.answer_packs import AnswerGroup, with_answer, without_answer
+from texlens.training.objectives.answer_packs import AnswerGroup, split_answer_pack, with_answer, without_answer
 
 ANSWERS = (((60, 61, 3), (62, 3)), ((63, 64, 65, 3), (61, 61, 61, 3)))
 
@@ -77,3 +78,23 @@ def perturb(model, seed=1) -> None:
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+
+
+class TooLarge:
+    """A forward pass in which packs of more than `tokens` don't fit once gradients are asked for."""
+
+    def __init__(self, forward, tokens: int):
+        self._forward, self.tokens = forward, tokens
+
+    def label_scores(self, pack, **options):
+        scores = self._forward.label_scores(pack, **options)
+        if torch.is_grad_enabled() and pack["tokens"] > self.tokens:
+            raise torch.OutOfMemoryError("no room")
+        return scores
+
+
+def failing_backend(model, processor, tokens: int, lines: list[str]) -> PackedBackend:
+    """One in which packs of more than `tokens` are run again as smaller ones."""
+    packed = backend(model, processor)
+    retry = SmallerPacks(4, split=split_answer_pack, warn=lines.append, clear=model.zero_grad)
+    return replace(packed, forward=TooLarge(packed.forward, tokens), retry=retry)

@@ -9,6 +9,7 @@ from tests.fixtures.tiny_models import tiny_model
 from tests.unit.models.packed.packs import adapted, worst
 from tests.unit.training.objectives.objective_fixtures import (
     backend,
+    failing_backend,
     gradients_of,
     groups,
     perturb,
@@ -101,6 +102,25 @@ def test_a_step_has_the_gradients_of_the_formula_on_the_stock_model(tokens):
     assert measured["objective_drawn_gap"] < 1e-5
     assert measured["objective_clip_share"] == 0.0
     assert measured["objective_answer_tokens"] == 3.25
+
+
+def test_a_step_that_does_not_fit_is_run_again_in_smaller_packs():
+    model, processor = tuned()
+    results, lines = [], []
+    for packed in (backend(model, processor), failing_backend(model, processor, 64, lines)):
+        model.zero_grad()
+        policy = objective(model, processor, [[1.0, 0.0], [0.0, 0.5]], kl=0.1)
+        policy.packed = packed
+        loss = policy.train_step(model, {"prompts": [None, None]}, step_of(model, 2))
+        results.append((loss, gradients_of(model), policy.measurements()))
+    (loss, grads, measured), (again, grads_again, measured_again) = results
+    assert len(lines) == 1
+    assert again.item() == pytest.approx(loss.item(), abs=1e-5)
+    assert worst(grads_again, grads) < 1e-4
+    timed = {"objective_reading_s", "objective_step_s"}
+    assert measured_again.keys() == measured.keys()
+    for name in measured.keys() - timed:
+        assert measured_again[name] == pytest.approx(measured[name], abs=1e-5), name
 
 
 def test_a_group_without_spread_is_left_out_and_counted():

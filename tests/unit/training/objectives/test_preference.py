@@ -8,6 +8,7 @@ from tests.unit.models.packed.packs import adapted, worst
 from tests.unit.training.objectives.objective_fixtures import (
     ANSWERS,
     backend,
+    failing_backend,
     gradients_of,
     groups,
     perturb,
@@ -73,6 +74,28 @@ def test_a_step_has_the_loss_and_gradients_of_the_formula_on_the_stock_model(kin
     total, count = objective.eval_loss(model, batch)
     assert (total / count).item() == pytest.approx(expected.item(), abs=1e-5)
     assert objective.measurements()["objective_entropy"].value > 0
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_a_step_that_does_not_fit_is_run_again_in_smaller_packs(kind):
+    model, processor = tiny_model("qwen3_vl")
+    model = adapted(model, init_lora_weights=True)
+    start = StartPolicy(model) if kind != "orpo" else None
+    perturb(model)
+    lines, results = [], []
+    values = {"desirable": ((1.0, 0.0), (1.0, 0.0))} if kind == "kto" else {}
+    for packed in (backend(model, processor), failing_backend(model, processor, 64, lines)):
+        objective = PreferenceObjective(packed, LOSSES[kind], start)
+        batch = objective.collate(groups(processor, **values))
+        assert len(batch["packs"]) == 1
+        model.zero_grad()
+        loss = objective.train_step(model, batch, step_of(model, batch["label_count"]))
+        results.append((loss, gradients_of(model), objective.measurements()))
+    (loss, grads, measured), (again, grads_again, measured_again) = results
+    assert len(lines) == 1
+    assert again.item() == pytest.approx(loss.item(), abs=1e-5)
+    assert worst(grads_again, grads) < 1e-4
+    assert measured_again == pytest.approx(measured, abs=1e-5)
 
 
 def test_at_the_start_dpo_s_loss_is_ln_2_and_its_margin_0():
