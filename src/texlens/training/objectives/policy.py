@@ -231,8 +231,8 @@ def _group(rollout: Rollout, values: Sequence[float], image_token_id: int) -> An
 
 def _with_known(packs: Sequence[Pack], known: Mapping[str, Sequence[Tensor] | None]) -> list[Pack]:
     """The packs with tensors [L] of each by name, where there are any."""
-    names = [name for name, tensors in known.items() if tensors is not None]
-    return [pack | {name: known[name][number] for name in names} for number, pack in enumerate(packs)]
+    present = {name: tensors for name, tensors in known.items() if tensors is not None}
+    return [pack | {name: tensors[number] for name, tensors in present.items()} for number, pack in enumerate(packs)]
 
 
 def _logs(scores: Sequence[LabelScores]) -> list[Tensor]:
