@@ -37,6 +37,8 @@ from texlens.metrics.statistics import mcnemar_exact
 ARMS = ("sft", "continued", "grpo")
 CANDIDATES = {"continued": (1e-4, 5e-4, 2e-3), "grpo": (1e-4, 3e-4, 1e-3)}
 CHOOSING_SEED = 9
+WORKERS, REWARD_WORKERS = 2, 4
+"""Of a run: up to twelve run at once on 16 cores."""
 THREADS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 """Of each process, since many run at once."""
 SFT_OPTIMIZER = {"learning_rate": 2e-3, "schedule": "cosine", "warmup_ratio": 0.05}
@@ -74,7 +76,8 @@ class Study:
     def run_file(self, name: str, seed: int, rate: float | None = None) -> dict:
         """Of an arm; `name` is the arm's, or begins with it."""
         arm, options = name.split("-")[0], self.options
-        train = {"seed": seed, "batch_size": 8, "logging": {"every_steps": 10}, "checkpoints": {"every_steps": 10**6}}
+        train = {"seed": seed, "batch_size": 8, "workers": WORKERS}
+        train |= {"logging": {"every_steps": 10}, "checkpoints": {"every_steps": 10**6}}
         if arm == "sft":
             train |= {"steps": 2} if options.smoke else {"epochs": 2}
             train["optimizer"] = SFT_OPTIMIZER
@@ -103,7 +106,7 @@ class Study:
             "max_new_tokens": 16 if options.smoke else self.theme.max_new_tokens,
             "rewards": REWARDS,
             "updates": 1 if options.smoke else options.updates,
-            "reward_workers": 1 if options.smoke else "auto",
+            "reward_workers": 1 if options.smoke else REWARD_WORKERS,
         }
 
     def train(self, jobs: Sequence[tuple[str, int, float | None]]) -> None:
