@@ -13,11 +13,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from jinja2 import Template
 from starlette.concurrency import run_in_threadpool
 
+from texlens.board.page_language import PageLanguage
 from texlens.board.pages.protocol import BoardPage
 from texlens.board.pages.registry import PAGES
 from texlens.board.token_check import TokenCheck
 from texlens.board.workspace import Workspace
 from texlens.core.errors import TexlensError, one_line
+from texlens.core.language import translated
 from texlens.core.version import VERSION
 from texlens.html.template import page_environment
 from texlens.serve.assets import HEADERS, Asset, asset_routes, assets_of
@@ -55,6 +57,7 @@ def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> F
             app.include_router(page.router(workspace))
     # the last one added is the first that a request passes
     app.add_middleware(RequestLimits, settings=settings)  # pyrefly: ignore[bad-argument-type]
+    app.add_middleware(PageLanguage)
     app.add_middleware(TokenCheck, workspace=workspace)  # pyrefly: ignore[bad-argument-type]
     app.add_middleware(OriginCheck, hosts=settings.hosts, origins=settings.origins)  # pyrefly: ignore[bad-argument-type]
     return app
@@ -65,7 +68,7 @@ def _add_handler_of_user_errors(app: FastAPI) -> None:
 
     @app.exception_handler(TexlensError)
     async def user_error(_: Request, error: TexlensError) -> JSONResponse:
-        return ApiError(400, "bad_request", one_line(error)).response
+        return ApiError(400, "bad_request", translated(one_line(error))).response
 
 
 def _files() -> APIRouter:

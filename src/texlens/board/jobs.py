@@ -20,6 +20,7 @@ import psutil
 
 from texlens.core.errors import RunError
 from texlens.core.files import write_json, write_text
+from texlens.core.language import LANGUAGE_VARIABLE, is_chinese
 
 TEXLENS = (sys.executable, "-m", "texlens")
 """How a process of this environment runs the command `texlens`."""
@@ -66,7 +67,7 @@ class Job:
 def start_job(
     state: Path, kind: str, command: Callable[[Path], Sequence[str]], files: Mapping[str, str] | None = None
 ) -> Job:
-    """Starts a process and returns at once.
+    """Starts a process and returns at once; it prints in the language of the page that asked for it.
 
     Args:
         state: `Workspace.state`.
@@ -83,7 +84,12 @@ def start_job(
     with (folder / "output.log").open("ab") as output:
         try:
             process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, LANGUAGE_VARIABLE: "zh" if is_chinese() else "en"},
             )
         except OSError as error:
             raise RunError(f"{words[0]}: can't be started ({error.strerror or error})") from error

@@ -1,4 +1,5 @@
-"""The command line's own messages in the user's language: `TEXLENS_LANG=zh` gives Chinese ones.
+"""The program's own messages in the user's language: `TEXLENS_LANG=zh` gives Chinese ones, and so does a request of a
+Chinese page of the board.
 
 The files of `locales/zh` have a message a line, `English => Chinese`, with `{}` for what varies, in the same order or
 numbered from 0. Names, keys, options, paths and numbers always stay as they are.
@@ -6,6 +7,9 @@ numbered from 0. Names, keys, options, paths and numbers always stay as they are
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -39,12 +43,32 @@ class Entry:
         return self.pattern.fullmatch(text) if all(piece in text for piece in self.pieces) else None
 
 
+_chosen: ContextVar[str] = ContextVar("language", default="")
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Messages of this block, and of the threads that it hands its context to, are in that language; "" changes
+    nothing.
+
+    Example:
+        with speaking("zh-CN"):
+            translated("d/x: no such file or folder; check data.path") -> "d/x：没有这个文件或文件夹；请检查 data.path"
+    """
+    token = _chosen.set(language)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
 def is_chinese() -> bool:
-    return os.environ.get(LANGUAGE_VARIABLE, "").lower().startswith("zh")
+    language = _chosen.get() or os.environ.get(LANGUAGE_VARIABLE, "")
+    return language.lower().startswith("zh")
 
 
 def translated(text: str) -> str:
-    """The text in the language of `TEXLENS_LANG`, line by line; unknown messages unchanged.
+    """The text in the user's language, line by line; unknown messages unchanged.
 
     Example:
         TEXLENS_LANG=zh: "d/x: no such file or folder; check data.path" -> "d/x：没有这个文件或文件夹；请检查 data.path"

@@ -8,16 +8,23 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.fixtures.browser import Page
 from tests.fixtures.running_server import running
-from tests.integration.board.pages import HOSTILE, SIZES
+from tests.integration.board.pages import HOSTILE, SIZES, fits, save_picture
+from tests.unit.data.tables import write_parquet
 from texlens.board.app import create_app
 from texlens.board.pages import new_run
 from texlens.board.runs import process
 from texlens.board.workspace import open_workspace
+from texlens.latex.render.formats import render_png
+from texlens.workflows.learn.reading import ImageReading, ReadingFile
+from texlens.workflows.learn.session import LearnSession
 
+BACKGROUNDS = {False: "rgb(246, 247, 249)", True: "rgb(15, 18, 22)"}
+"""Light and dark."""
 RUNS = Path(__file__).parents[2] / "fixtures" / "run_0_1" / "runs"
 
 pytestmark = pytest.mark.skipif(
@@ -81,6 +88,24 @@ def address(workspace):
 
 
 @pytest.fixture(scope="module")
+def keys(address, workspace, tmp_path_factory) -> dict[str, str]:
+    """Of a data set and of a folder to learn that were opened, by the page."""
+    folder = tmp_path_factory.mktemp("opened")
+    write_parquet(folder / "data" / "train-00000-of-00001.parquet", [r"\frac{1}{2}", "x^2", HOSTILE])
+    for number, formula in enumerate(("x+1", r"\sqrt{y}", r"\int_0^1 z")):
+        (folder / f"{number}.png").write_bytes(render_png(formula))
+    session = LearnSession(folder)
+    readings = [ImageReading(key, r"\sqrt{u}+v", log_probability=-0.4) for key in session.images.by_key]
+    ReadingFile(session.folder.root / "readings", session._identity("nano")).append(readings)
+    headers = {"X-TexLens-Token": workspace.token, "Origin": address}
+    bodies = {"data": {"path": str(folder / "data")}, "learn": {"folder": str(folder)}}
+    return {
+        name: httpx.post(f"{address}/api/{name}/open", json=body, headers=headers, timeout=120).json()["key"]
+        for name, body in bodies.items()
+    }
+
+
+@pytest.fixture(scope="module")
 def page(browser, address, workspace) -> Page:
     return browser.page(f"{address}/?token={workspace.token}")
 
@@ -93,19 +118,39 @@ def nothing_went_wrong(page):
     assert page.js("window.hacked") is None
 
 
-@pytest.mark.parametrize("path", ["/", "/run/live", "/new", "/compare", "/run/a%3Cb%3E%26'%22c"])
-def test_every_page_fits_desktop_and_phone_in_both_languages(page, address, path, tmp_path):
-    page.go(address + path)
-    for size in SIZES.values():
-        page.size(*size)
-        for _ in range(2):
-            assert page.js("document.documentElement.scrollWidth <= innerWidth")
-            assert page.js(
-                "[...document.querySelectorAll('[data-t]')].every((node) => node.textContent !== node.dataset.t)"
-            )
-            page.js("document.getElementById('language').click()")
-    page.screenshot(tmp_path / "page.png")
-    assert (tmp_path / "page.png").stat().st_size > 5000
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/run/live",
+        "/run/a%3Cb%3E%26'%22c",
+        "/new",
+        "/compare?run=nano&label=test",
+        "/data?key=KEY",
+        "/learn?key=KEY",
+        "/data",
+        "/learn",
+    ],
+)
+def test_every_page_fits_desktop_and_phone_in_both_languages_light_and_dark(page, address, keys, path):
+    name = path[1:].partition("?")[0].partition("/")[0] or "runs"
+    page.go(address + path.replace("KEY", keys.get(name, "")))
+    for size, (width, height) in SIZES.items():
+        page.size(width, height)
+        for dark in (False, True):
+            page.scheme(dark)
+            for _ in range(2):
+                assert fits(page)
+                language = page.js("document.documentElement.lang")
+                untranslated = (
+                    "[...document.querySelectorAll('[data-t]')].filter((node) => node.textContent === node.dataset.t)"
+                )
+                assert page.js(f"{untranslated}.map((node) => node.dataset.t)") == []
+                assert page.js("getComputedStyle(document.body).backgroundColor") == BACKGROUNDS[dark]
+                kind = "hostile" if "%3C" in path else "open" if "key" in path else "page"
+                save_picture(page, f"all-{name}-{kind}-{size}-{language[:2]}-{'dark' if dark else 'light'}")
+                page.js("document.getElementById('language').click()")
+    page.scheme(False)
 
 
 def test_runs_are_listed_and_the_language_changes(page, address):
@@ -174,6 +219,22 @@ def test_the_form_shows_plan_run_file_and_what_is_wrong(page, address):
     assert "epochs: 3" in page.text("#yaml")
     assert HOSTILE in page.text("#row-preview")
     assert HOSTILE in page.text(".warnings")
+
+
+def test_filters_help_and_the_servers_messages_change_with_the_language(page, address):
+    worst = "document.querySelector('#filter-sort')?.selectedOptions[0].textContent"
+    page.go(f"{address}/compare?run=nano&label=test")
+    page.wait(f"{worst} === 'worst first'")
+    page.click("#language")
+    assert page.js(worst) == "最差在前"
+    page.go(f"{address}/new")
+    page.wait("document.querySelector('#coverage')")
+    assert "TexLens 自带的模型 `nano`" in page.text("#form")
+    set_field(page, "train.epochs", "-1")
+    page.wait("document.getElementById('problem').textContent.includes('应当大于 0')")
+    page.click("#language")
+    assert "the model that ships with TexLens" in page.text("#form")
+    page.wait("document.getElementById('problem').textContent.includes('greater than 0')")
 
 
 def test_another_adapter_kind_drops_the_settings_that_it_does_not_have(page, address):

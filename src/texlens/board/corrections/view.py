@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from texlens.board.runs.appended_file import last_rows
+from texlens.core.language import translated
 from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.data.edits.edit import Edit, rows_of
 
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
 
 
 def overview_json(session: "LearnSession") -> dict[str, Any]:
-    return {"folder": str(session.folder.images), **session.overview().to_json(), "training": training(session)}
+    overview = session.overview().to_json()
+    unreadable = {name: translated(reason) for name, reason in overview["unreadable"].items()}
+    return {
+        "folder": str(session.folder.images),
+        **overview,
+        "unreadable": unreadable,
+        "training": training(session),
+    }
 
 
 def training(session: "LearnSession") -> dict[str, Any] | None:
@@ -36,7 +44,7 @@ def queued_json(each: "QueuedImage") -> dict[str, Any]:
         "name": each.image.name,
         "text": each.reading.text,
         "other_view": each.reading.other_view,
-        "doubt": asdict(each.doubt),
+        "doubt": {**asdict(each.doubt), "problem": translated(each.doubt.problem)},
     }
 
 

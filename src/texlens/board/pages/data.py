@@ -13,6 +13,7 @@ from texlens.board.rows.opened import OpenedDataSets
 from texlens.board.rows.view import row_json, tokens_json
 from texlens.board.workspace import Workspace
 from texlens.core.errors import ConfigError
+from texlens.core.language import translated
 from texlens.data.browse.browser import MAX_PAGE_ROWS, PAGE_ROWS
 from texlens.data.browse.query import RowQuery
 from texlens.data.edits.edited_source import pinned
@@ -73,7 +74,9 @@ def _add_opening(routes: APIRouter, data_sets: OpenedDataSets) -> None:
             "edits": str(data.edits),
             "version": browser.log.version,
             "problems": dict(browser.problems.counts) if browser.problems else None,
-            "not_rows": [str(finding) for finding in browser.problems.not_rows[:100]] if browser.problems else [],
+            "not_rows": [translated(str(finding)) for finding in browser.problems.not_rows[:100]]
+            if browser.problems
+            else [],
             "checking": vars(checking) if checking else None,
         }
 

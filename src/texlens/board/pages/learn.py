@@ -14,6 +14,7 @@ from texlens.board.pages.protocol import BoardPage
 from texlens.board.pictures import png_answer
 from texlens.board.workspace import Workspace
 from texlens.core.errors import DataError, one_line
+from texlens.core.language import translated
 
 MAX_COUNT = 200
 
@@ -91,7 +92,7 @@ def _saved(folder: Path, file: UploadFile) -> dict[str, str]:
     try:
         return {"name": name, "saved": save_picture(folder, name, file.file.read())}
     except DataError as error:
-        return {"name": name, "problem": one_line(error, 300)}
+        return {"name": name, "problem": translated(one_line(error, 300))}
 
 
 def _add_reading(routes: APIRouter, folders: OpenedFolders) -> None:
@@ -134,7 +135,7 @@ def _add_correcting(routes: APIRouter, folders: OpenedFolders) -> None:
         else:
             edit = undo(log, image.key, who=who)
         problem = problem_of(body.text) if body.action == "label" else ""
-        return {"version": edit.number if edit else log.version, "problem": problem}
+        return {"version": edit.number if edit else log.version, "problem": translated(problem)}
 
 
 def _add_training(routes: APIRouter, folders: OpenedFolders) -> None:

@@ -17,9 +17,12 @@ from texlens.board.runs.process import job_of
 from texlens.board.workspace import Workspace
 from texlens.config.recipes import recipes
 from texlens.config.run import RunConfig
+from texlens.core.language import translated
 from texlens.models.bundled import bundled_names
 
 MAX_LOG_BYTES = 100_000
+_CHINESE = files("texlens.board.planning") / "settings.zh.json"
+"""What the settings' descriptions say, in Chinese, by the English text in one line."""
 _GPUS = files("texlens.planner") / "gpus.json"
 """Read here as a file, because `planner.gpus` imports torch, which the board leaves to the planning process."""
 Setting = Annotated[str, Field(max_length=20_000)]
@@ -56,6 +59,7 @@ def _add_sources(routes: APIRouter, workspace: Workspace) -> None:
         """The form: the settings' own JSON schema, what can be a starting point, and known models."""
         return {
             "schema": RunConfig.model_json_schema(),
+            "zh": json.loads(_CHINESE.read_text("utf-8")),
             "recipes": [{"name": recipe.name, "summary": recipe.summary} for recipe in recipes().values()],
             "runs": [run.path.name for run in reversed(workspace.runs())],
             "gpus": [{"name": gpu["name"], "title": gpu["title"]} for gpu in json.loads(_GPUS.read_text("utf-8"))],
@@ -81,11 +85,20 @@ def _add_planning(routes: APIRouter, workspace: Workspace, planner: PlanningClie
 
     @routes.post("/plan")
     def plan(form: FormSettings) -> dict[str, Any]:
-        return planner.ask("plan", _tree(form, workspace), gpu=form.gpu)
+        return _with_notes_translated(planner.ask("plan", _tree(form, workspace), gpu=form.gpu))
 
     @routes.post("/rows")
     def rows(form: FormSettings) -> dict[str, Any]:
-        return planner.ask("rows", _tree(form, workspace), start=form.start, count=form.count)
+        answer = planner.ask("rows", _tree(form, workspace), start=form.start, count=form.count)
+        for entry in answer["entries"]:
+            entry["problem"] = translated(entry.get("problem") or "")
+        return answer
+
+
+def _with_notes_translated(plan: dict[str, Any]) -> dict[str, Any]:
+    for part in filter(None, (plan, plan.get("on_gpu"), plan.get("on_cpu"))):
+        part["notes"] = [translated(note) for note in part.get("notes", [])]
+    return plan
 
 
 def _add_start(routes: APIRouter, workspace: Workspace) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from texlens.core.language import translated
 from texlens.data.browse.browser import BrowsedRow
 from texlens.data.browse.problems import Badge
 from texlens.data.sample import Sample
@@ -34,7 +35,9 @@ def row_json(row: BrowsedRow, *, whole: bool = False) -> dict[str, Any]:
 
 
 def badge_json(badge: Badge) -> dict[str, Any]:
-    return {**asdict(badge), "other": list(badge.other) if badge.other else None}
+    """`kind` is a name; reason and remedy are in the page's language."""
+    words = {"reason": translated(badge.reason), "remedy": translated(badge.remedy)}
+    return {**asdict(badge), **words, "other": list(badge.other) if badge.other else None}
 
 
 def tokens_json(sample: Sample, text: str, model: str) -> dict[str, Any]:

@@ -35,6 +35,13 @@ export class ComparedRows {
     await this.load();
   }
 
+  /** In another language. */
+  redraw() {
+    if (!this.answer) return;
+    this.drawFilters();
+    this.draw();
+  }
+
   async load() {
     const names = ["differ", "outcome", "domain", "search", "min_length", "max_length", "max_confidence", "sort", "start"];
     const chosen = Object.fromEntries(names.map((name) => [name, this.state.get(name)]).filter(([, value]) => value));

@@ -1,14 +1,14 @@
 // A form of all settings, made from their JSON schema. What is not set shows its default as a placeholder.
 import { make } from "./dom.js";
-import { say, word } from "./locales.js";
+import { language, say, word } from "./locales.js";
 
 const HIDDEN = ["schema_version", "output"];
 const OPEN = ["model", "data", "adapter", "train"];
 
 /** `values` maps dotted keys to text as the reader wrote it; `changed(key)` is called after each change. */
 export class Form {
-  constructor({ schema, models }, changed) {
-    [this.schema, this.models, this.changed] = [schema, models, changed];
+  constructor({ schema, models, zh }, changed) {
+    [this.schema, this.models, this.chinese, this.changed] = [schema, models, zh, changed];
     this.values = new Map();
     this.fields = new Map();
     this.root = make("div", { class: "form", id: "form" });
@@ -117,8 +117,14 @@ export class Form {
     });
     input.classList.toggle("set", this.values.has(key));
     this.fields.set(key, { kind, input });
-    const help = part.description ?? schema.description;
-    return make("label", { class: "field", title: key }, make("span", { class: "name" }, name), input, help ? make("small", {}, help.replaceAll("\n", " ")) : "");
+    const help = this.help(part.description ?? schema.description);
+    return make("label", { class: "field", title: key }, make("span", { class: "name" }, name), input, help ? make("small", {}, help) : "");
+  }
+
+  /** What a setting does, in the page's language. */
+  help(description = "") {
+    const line = description.replaceAll("\n", " ");
+    return language() === "zh" ? this.chinese[line] ?? line : line;
   }
 
   text(kind, key, standard, schema) {

@@ -1,7 +1,7 @@
 // The first rows of the data as the model will get them: picture, label, and the tokens that each takes.
 import { post } from "./api.js";
 import { make } from "./dom.js";
-import { say, word } from "./locales.js";
+import { language, say, word } from "./locales.js";
 import { number } from "./numbers.js";
 
 const COUNT = 6;
@@ -19,7 +19,7 @@ export class RowPreview {
 
   async update(settings) {
     const relevant = settings.filter((line) => RELEVANT.test(line));
-    const key = JSON.stringify(relevant);
+    const key = JSON.stringify([language(), ...relevant]);
     if (key === this.loaded) return;
     this.loaded = key;
     try {

@@ -63,10 +63,14 @@ def test_plans_come_from_the_planning_process(folder, monkeypatch):
 
     class Planner:
         def ask(self, task, values, **more):
-            return {"task": task, "rank": values["adapter"]["rank"], **more}
+            found = {"notes": ["a"], "on_gpu": None, "on_cpu": {"notes": ["b"]}} if task == "plan" else {"entries": []}
+            return {"task": task, "rank": values["adapter"]["rank"], **found, **more}
 
     monkeypatch.setattr(new_run, "PlanningClient", Planner)
     board = BoardClient(open_workspace(folder))
     form = {"settings": [*SETTINGS, "adapter.rank=4"], "gpu": "t4"}
-    assert board.post("/api/new/plan", form).json() == {"task": "plan", "rank": 4, "gpu": "t4"}
-    assert board.post("/api/new/rows", form).json() == {"task": "rows", "rank": 4, "start": 0, "count": 6}
+    plan = board.post("/api/new/plan", form).json()
+    assert {key: plan[key] for key in ("task", "rank", "gpu")} == {"task": "plan", "rank": 4, "gpu": "t4"}
+    assert (plan["notes"], plan["on_cpu"]) == (["a"], {"notes": ["b"]})
+    rows = {"task": "rows", "rank": 4, "entries": [], "start": 0, "count": 6}
+    assert board.post("/api/new/rows", form).json() == rows

@@ -165,7 +165,7 @@ start(
   },
   () => {
     drawTable();
-    page.rows?.draw();
+    page.rows?.redraw();
     page.curves?.draw();
     document.title = `${word("nav.compare")} · TexLens`;
   }

@@ -151,5 +151,6 @@ start(
     page.form?.draw();
     page.plan?.draw();
     page.rows?.draw();
+    if (page.form) schedule(); // what the server remarks on comes in the page's language
   }
 );
