@@ -228,7 +228,7 @@ CHECKS: dict[str, Check] = {
     "S2.38": trained(f"{S2_RUN}-2", 996),
     "S2.39": page,
     "S2.40": tracked(f"{S2_RUN}-3", 996, "swanlab"),
-    "S2.41": done("[train-996]", "[train-999]", "reference"),
+    "S2.41": done("[identity_997]", "[identity_1000]", "reference"),
     "S2.42": reading,
     "S3.27": page,
     "S3.28": page,
