@@ -186,6 +186,34 @@ def test_formula_is_copied_in_every_format(page):
     assert width > height > 80
 
 
+SLOW_DECODING = """
+const decode = Image.prototype.decode;
+Image.prototype.decode = async function () {
+  await new Promise((done) => setTimeout(done, 300));
+  return decode.call(this);
+};
+"""
+
+
+def test_an_image_that_is_still_decoded_is_read_and_not_the_one_before(page, backend):
+    give(page)
+    other = render_png("x + y", pixels_per_em=48)
+    page.js(SLOW_DECODING)
+    page.give("paste", other)
+    read(page)
+    assert {image for _, image in backend.sent} == {other}
+
+
+def test_nothing_is_read_where_the_new_image_can_not_be_shown(page, backend):
+    give(page)
+    page.js(SLOW_DECODING)
+    page.give("paste", b"no image")
+    page.press("Enter")
+    page.wait("document.querySelector('#notice.wrong')?.innerText")
+    page.js("new Promise((done) => setTimeout(done, 400))")
+    assert backend.sent == []
+
+
 def test_drawing_is_cropped_to_its_ink(page, backend):
     page.press("d")
     box = page.box("#drawing")

@@ -19,7 +19,7 @@ const NOTICE_MS = 6000;
 const GOOD_NEWS = ["copied", "files.read"];
 const OPTIONS = ["prompt", "system", "max_tokens", "temperature", "top_p", "min_p", "top_k", "repetition_penalty"];
 
-const page = { mode: "image", picture: null, models: [], results: [], entry: null, reading: null };
+const page = { mode: "image", picture: null, incoming: null, models: [], results: [], entry: null, reading: null };
 const drawing = new DrawingCanvas(byId("drawing"), { width: () => Number(byId("drawing-width").value), changed: refresh });
 const camera = new Camera(byId("video"));
 const crop = new Crop(byId("cropper"), { changed: (frame) => say(byId("crop-size"), "crop.size", { width: frame.w, height: frame.h }) });
@@ -52,15 +52,36 @@ const safely = safelyWith(notify);
 // The picture
 
 const takeBlob = safely(async (blob, name) => {
-  await showBlob(blob, name);
-  if (byId("at-once").checked) await readNow();
+  if ((await showBlob(blob, name)) && byId("at-once").checked) await readNow();
 });
 
+/** Whether it is shown: one that is still being decoded gives way to the next. */
 async function showBlob(blob, name) {
   quiet();
-  setPicture(await pictureOf(blob, name));
-  setMode("image");
-  document.activeElement?.blur(); // so that Enter reads instead of clicking a button again
+  const incoming = (page.incoming = pictureOf(blob, name));
+  try {
+    const picture = await incoming;
+    if (page.incoming !== incoming) {
+      URL.revokeObjectURL(picture.url);
+      return false;
+    }
+    setPicture(picture);
+    setMode("image");
+    document.activeElement?.blur(); // so that Enter reads instead of clicking a button again
+    return true;
+  } finally {
+    if (page.incoming === incoming) page.incoming = null;
+  }
+}
+
+/** Waits for an image that is being decoded, so that no earlier one is read; false if it can't be shown. */
+async function arrived() {
+  try {
+    await page.incoming;
+    return true;
+  } catch {
+    return false; // whoever took the image says why
+  }
 }
 
 /** One image is shown; of several each is read, one after the other, and all are in the history. */
@@ -70,7 +91,7 @@ const takeFiles = safely(async (files) => {
   let count = 0;
   for (const file of files) {
     try {
-      await showBlob(file, file.name);
+      if (!(await showBlob(file, file.name))) continue;
     } catch (error) {
       refused.push(error);
       continue;
@@ -147,6 +168,7 @@ function showOptionCount() {
 }
 
 const readNow = safely(async () => {
+  if (!(await arrived())) return false;
   if (page.mode === "camera") return snap();
   if (page.mode === "crop") {
     setPicture(await pictureOf(await crop.blob(), page.picture.name));
