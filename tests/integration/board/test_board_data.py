@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.browser import Page
 from tests.fixtures.running_server import running
-from tests.integration.board.pages import HOSTILE, SIZES, at, board, fill, fits, save_picture
+from tests.integration.board.pages import HOSTILE, SIZES, at, board, choose, fill, fits, save_picture
 from tests.unit.data.tables import write_parquet
 from texlens.board.app import create_app
 from texlens.board.jobs import list_jobs
@@ -70,11 +70,19 @@ def test_rows_are_marked_excluded_edited_and_exported_by_clicks(browser, tmp_pat
         page.wait("document.querySelector('#detail .live svg')")
         page.click("#detail [data-t='data.save']")
         page.wait("document.querySelector('#detail .history li')")
+        page.click("#detail [data-t='data.tokens']")
+        page.wait("document.querySelectorAll('#detail .token.trained').length > 2")
+        trained = "[...document.querySelectorAll('#detail .token.trained')].map((node) => node.textContent).join('')"
+        assert r"\sqrt" in page.js(trained)
         save_picture(page, f"data-row-{size}-{language}")
         close_row(page)
         page.wait("document.querySelector('#about [data-t=\"data.export\"]').textContent.includes('3')")
         save_picture(page, f"data-edited-{size}-{language}")
         assert fits(page)
+        choose(page, "#controls select", "excluded")
+        page.wait("document.querySelectorAll('#rows .row-entry').length === 1")
+        choose(page, "#controls select", "")
+        page.wait("document.querySelectorAll('#rows .row-entry').length === 4")
         answer(page, str(tmp_path / "exported"))
         page.click("#about [data-t='data.export']")
         page.wait("document.querySelector('#notice [data-t=\"data.export.started\"]')")

@@ -230,6 +230,7 @@ def test_filters_help_and_the_servers_messages_change_with_the_language(page, ad
     page.go(f"{address}/new")
     page.wait("document.querySelector('#coverage')")
     assert "TexLens 自带的模型 `nano`" in page.text("#form")
+    assert "自带的演示数据" in page.text("#summary")
     set_field(page, "train.epochs", "-1")
     page.wait("document.getElementById('problem').textContent.includes('应当大于 0')")
     page.click("#language")

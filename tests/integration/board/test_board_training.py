@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.fixtures.browser import Page
-from tests.integration.board.pages import at, board
+from tests.integration.board.pages import SIZES, at, board, choose, fits, save_picture
 from texlens.core.run_folder import RunFolder
 
 pytestmark = pytest.mark.skipif(not os.environ.get("BOARD"), reason="minutes of training; set BOARD=1")
@@ -36,17 +36,27 @@ def set_fields(page: Page, values: dict[str, str]) -> None:
         )
 
 
-def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp_path):
+@pytest.mark.parametrize(("size", "language"), [("desktop", "en"), ("phone", "zh")])
+def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp_path, size, language):
     folder = tmp_path / "runs"
     with board(folder) as (address, process), board(folder) as (other, _):
-        page = browser.page(address)
+        page = browser.page(address, width=SIZES[size][0], height=SIZES[size][1])
+        if language == "zh":
+            page.click("#language")
         page.go(at(address, "/new"))
         set_fields(page, SMALL)
+        choose(page, "#gpu", "t4")
+        page.wait("/^[0-9.]+ . [0-9.]+ GiB$/.test(document.querySelector('[data-plan=memory]')?.textContent)")
+        choose(page, "#gpu", "")
         page.wait("document.querySelector('#coverage') && !document.querySelector('#plan.waiting')")
+        page.wait("document.querySelector('[data-plan=time]') && !document.querySelector('[data-plan=memory]')")
         assert page.text("[data-plan=steps]") == "8"
+        assert page.text("#command") == "texlens train run.yaml"
+        save_picture(page, f"live-new-{language}")
         page.wait("document.querySelectorAll('#row-preview img').length === 6")
         page.click("#start")
         page.wait("location.pathname === '/run/demo' && document.querySelector('#chart-loss .line')")
+        save_picture(page, f"live-run-{language}")
         watcher = browser.page(other)
         watcher.wait("document.querySelector('#runs .state.training')")
         process.kill()  # the board that started the training; the other one and the training go on
@@ -66,6 +76,7 @@ def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp
         assert page.js("document.querySelector('.sample img').naturalWidth") > 0
         assert "stopped at step" in page.text("#log")
         assert "training ended" in page.text("#log")
+        save_picture(page, f"live-trained-{language}")
 
         page.go(at(other, "/compare?run=demo"))
         page.wait("document.querySelectorAll('.compared').length === 6")
@@ -75,10 +86,10 @@ def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp
         page.click("#begin")
         page.wait("document.getElementById('label').options.length === 2")
         page.wait("document.querySelectorAll('#scores-table thead th').length === 6")
-        page.size(390, 844)
-        page.click("#language")
-        assert page.js("document.documentElement.scrollWidth <= innerWidth")
+        save_picture(page, f"live-compare-{language}")
+        assert fits(page)
         assert page.wrongs == []
+        page.close()
 
 
 def test_a_command_that_fails_is_shown_with_its_line(browser, tmp_path):

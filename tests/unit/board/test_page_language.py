@@ -3,6 +3,7 @@
 import json
 
 from texlens.board.pages.new_run import _CHINESE
+from texlens.config.recipes import recipes
 from texlens.config.run import RunConfig
 
 NO_RUN = {"en": "no such run in", "zh-CN": "里没有这个运行"}
@@ -32,9 +33,10 @@ def test_a_started_command_prints_in_the_language_of_the_page(board, monkeypatch
     assert board.json(f"/api/new/started/{job['id']}")["output"] == ["zh"]
 
 
-def test_every_setting_of_the_form_is_described_in_chinese():
+def test_every_setting_and_recipe_of_the_form_is_described_in_chinese():
     chinese = json.loads(_CHINESE.read_text("utf-8"))
-    assert set(chinese) == set(_descriptions(RunConfig.model_json_schema()))
+    summaries = {" ".join(recipe.summary.split()) for recipe in recipes().values()}
+    assert set(chinese) == set(_descriptions(RunConfig.model_json_schema())) | summaries
     assert all(any("一" <= letter <= "鿿" for letter in text) for text in chinese.values())
 
 

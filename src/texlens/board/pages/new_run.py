@@ -22,7 +22,7 @@ from texlens.models.bundled import bundled_names
 
 MAX_LOG_BYTES = 100_000
 _CHINESE = files("texlens.board.planning") / "settings.zh.json"
-"""What the settings' descriptions say, in Chinese, by the English text in one line."""
+"""What the descriptions of settings and recipes say, in Chinese, by the English text in one line."""
 _GPUS = files("texlens.planner") / "gpus.json"
 """Read here as a file, because `planner.gpus` imports torch, which the board leaves to the planning process."""
 Setting = Annotated[str, Field(max_length=20_000)]

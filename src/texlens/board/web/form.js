@@ -121,7 +121,7 @@ export class Form {
     return make("label", { class: "field", title: key }, make("span", { class: "name" }, name), input, help ? make("small", {}, help) : "");
   }
 
-  /** What a setting does, in the page's language. */
+  /** What a setting or a recipe does, in the page's language. */
   help(description = "") {
     const line = description.replaceAll("\n", " ");
     return language() === "zh" ? this.chinese[line] ?? line : line;

@@ -46,7 +46,8 @@ async function load(source) {
   const { settings } = await get("/api/new/settings", { source });
   page.form.load(settings);
   const recipe = page.sources.recipes.find((one) => source === `recipe:${one.name}`);
-  byId("summary").textContent = recipe?.summary ?? "";
+  page.summary = recipe?.summary ?? "";
+  byId("summary").textContent = page.form.help(page.summary);
   schedule();
 }
 
@@ -151,6 +152,8 @@ start(
     page.form?.draw();
     page.plan?.draw();
     page.rows?.draw();
-    if (page.form) schedule(); // what the server remarks on comes in the page's language
+    if (!page.form) return;
+    byId("summary").textContent = page.form.help(page.summary);
+    schedule(); // what the server remarks on comes in the page's language
   }
 );
