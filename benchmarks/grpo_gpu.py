@@ -78,13 +78,20 @@ def main() -> None:
         set_seed(0)
         try:
             trainer.train()
+            print("trained", flush=True)
         finally:
             backend.close()
         report = _report(options, backend, times, folder.history(), device)
+        _show(report, options)
         report["real_pairs_s"] = _seconds_of_real_pairs(config)
-    print(json.dumps(report, indent=1))
+        _show(report, options)
+
+
+def _show(report: dict, options) -> None:
+    text = json.dumps(report, indent=1)
+    print(text, flush=True)
     if options.output:
-        Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+        Path(options.output).write_text(text + "\n")
 
 
 def _rows(options) -> SimpleNamespace:

@@ -1,7 +1,7 @@
 """Rows of `grpo_nano.py`: what both arms are trained on, and 500 test rows a seed without a label of the training rows.
 
 handwriting: school formulas as in the demo set (`pretraining/demo_data.py`), after the demo itself. Test rows are by
-other writers, one a row. printed: the printed style of `texlens data synthesize`.
+other writers, one a row; in handwriting-hard by untidy ones. printed: the printed style of `texlens data synthesize`.
 """
 
 import os
@@ -9,7 +9,7 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 SEEDS = {"first": 40, "more": 41, "validation": 42, "test": 20261130}
 """A test's seed is this and its run's added up. Rates were chosen on the validation rows alone."""
 WRITERS = {"more": range(100, 1100), "validation": range(2000, 3000), "test": range(4000, 9000)}
+STRAYS = ("wobble", "size_wobble", "turn", "drift", "tilt", "slant")
 FIRST_ROWS = 2000
 """Of a theme without a demo set."""
 SPARE = 1.5
@@ -47,12 +48,15 @@ class Theme:
     has_demo: bool
     more: int
     max_new_tokens: int = 96
+    untidiness: float = 1.0
+    """Factor of what the writers of validation and test rows let stray: points, sizes, turns, base line, slant."""
 
 
 THEMES = {
     theme.name: theme
     for theme in (
         Theme("handwriting", has_demo=True, more=0),
+        Theme("handwriting-hard", has_demo=True, more=0, untidiness=2.0),
         Theme("handwriting-more", has_demo=True, more=4000),
         Theme("printed", has_demo=False, more=0, max_new_tokens=128),
     )
@@ -83,7 +87,8 @@ def write_rows(theme: Theme, folder: Path, seeds: Sequence[int], test: int, vali
 
 
 def _generated(pool, theme: Theme, seed: int, kind: str, count: int) -> Iterator[dict]:
-    draw = partial(_handwritten, seed, WRITERS[kind]) if theme.has_demo else partial(_printed, seed)
+    untidiness = theme.untidiness if kind in ("validation", "test") else 1.0
+    draw = partial(_handwritten, seed, WRITERS[kind], untidiness) if theme.has_demo else partial(_printed, seed)
     return (row for row in pool.map(draw, range(count), chunksize=20) if row is not None)
 
 
@@ -99,12 +104,14 @@ def _unknown(rows: Iterator[dict], known: set[str], count: int) -> list[dict]:
     return list(taken.values())
 
 
-def _handwritten(seed: int, writers: range, number: int) -> dict | None:
+def _handwritten(seed: int, writers: range, untidiness: float, number: int) -> dict | None:
     rng = random.Random(f"{seed} {number}")
     label = school_formula(rng)
     if not FEWEST_TOKENS <= len(label.split(" ")) <= MOST_TOKENS:
         return None
-    image = written(label, rng, WriterStyle.of_writer(writers[number % len(writers)]))
+    style = WriterStyle.of_writer(writers[number % len(writers)])
+    strays = {name: untidiness * getattr(style, name) for name in STRAYS}
+    image = written(label, rng, replace(style, **strays))
     return None if image is None else _row(png(image), label, f"handwriting-{seed}-{number:05d}")
 
 
