@@ -3,6 +3,7 @@
     python benchmarks/recipes.py --output benchmarks/results/recipes_h200_DATE.json
     python benchmarks/recipes.py --only S1 --only dropout      # rows whose names contain one of these
     python benchmarks/recipes.py --stock                       # stock Trainer and PEFT modules beside each recipe
+    python benchmarks/recipes.py --peaks                       # few steps of some rows: the plan beside the peaks
     python benchmarks/recipes.py --tiny                        # models of a few layers on a CPU
 
 All rows run in one process, so that packages are imported and kernels built once: a random full-size model made on the
@@ -45,7 +46,7 @@ from texlens.models.checkpoint import read_config
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import meta_model, model_without_weights
 from texlens.models.mixtures.load import fill_quantized
-from texlens.models.packed.memory import peak_of_pack, static_bytes, vision_bytes_per_token
+from texlens.models.packed.memory import PATCHES_PER_TOKEN, peak_of_pack, static_bytes, vision_bytes_per_token
 from texlens.models.processor import load_tokenizer
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
@@ -77,6 +78,18 @@ OTHERS: dict[str, tuple[str, dict, int, dict]] = {
 TRACED = 3
 """Steps whose kernels are recorded."""
 MAX_KERNELS = 50
+PEAKS = (
+    "qwen2-vl-2b_latex-ocr_lora",
+    "qwen3-vl-8b_latex-ocr_lora",
+    "qwen3-vl-4b_coco-caption_moe-lora",
+    "qwen2.5-vl-7b_latex-ocr_qlora",
+    "4B r 16 fp8, 56 rows",
+    "4B r 16 DoRA, 56 rows",
+    "4B r 16 with vision and merger, 56 rows",
+    "30B-A3B r 128 fp8, 8 rows",
+    "30B-A3B r 128 NF4, 8 rows",
+)
+"""Rows of every adapter kind, base and most families; no constant of the plan is fitted to them."""
 CARRIED = ("batch_size", "gradient_accumulation", "optimizer")
 SMALL = 16
 """Steps of at most so many rows run often enough for all shapes of their packs to occur before time is taken."""
@@ -139,6 +152,8 @@ def main() -> None:
 
 def _is_chosen(name: str, options) -> bool:
     """A part that ends with `$` is a whole name."""
+    if options.peaks and name not in PEAKS:
+        return False
     return not options.only or any(part in name or part == f"{name}$" for part in options.only)
 
 
@@ -165,7 +180,7 @@ def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops:
 
 def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
     folder.mkdir()
-    steps, warm = _steps(row["rows"], stock, options.tiny)
+    steps, warm = _steps(row["rows"], stock, options)
     traced = TRACED if options.trace and device.type == "cuda" else 0
     row = {**row, "rows": min(row["rows"], 4)} if options.tiny else row
     train = {**row["values"]["train"], "steps": steps + traced, "checkpoints": {"every_steps": 100_000}}
@@ -218,6 +233,7 @@ def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: floa
         "share_of_matrix_rate": round(work / matrix_tflops, 3) if work else None,
         "peak_gib": peak and round(peak, 2),
         "planned_gib": planned,
+        "plan_error": round(planned / peak - 1, 4) if planned and peak else None,
         "prepared_s": round(prepared_s, 1),
         "base_s": round(base_s, 1),
         "adapter_s": round(adapter_s, 1),
@@ -231,10 +247,12 @@ def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: floa
     }
 
 
-def _steps(count: int, stock: bool, tiny: bool) -> tuple[int, int]:
+def _steps(count: int, stock: bool, options) -> tuple[int, int]:
     """Steps, and those before time is taken."""
-    if tiny:
+    if options.tiny:
         return 3, 1
+    if options.peaks:
+        return (30, 20) if count <= SMALL else (8, 4)
     if stock:
         return 6, 2
     return (100, 70) if count <= SMALL else (14, 4)
@@ -366,12 +384,13 @@ def planned_gib(config, backend, model, largest: tuple[int, int, int]) -> float 
     settings = backend.settings
     if "recompute" not in settings:
         return None
-    tokens, labels, _ = largest
-    text = peak_of_pack(
-        model.config.text_config, settings["recompute"], tokens, labels, loss_chunk=settings["loss_chunk"]
-    )
+    tokens, labels, patches = largest
+    parameter = next(model.model.language_model.parameters())
+    options = {"loss_chunk": settings["loss_chunk"], "on_cpu": parameter.device.type == "cpu"}
+    size = max(parameter.itemsize, 2)
+    text = peak_of_pack(model.config.text_config, settings["recompute"], tokens, labels, size, **options)
     static = static_bytes(model, optimizer=config.train.optimizer.name)
-    return round((static + text + vision_bytes_per_token(model) * tokens) / GIB, 2)
+    return round((static + text + vision_bytes_per_token(model) * patches / PATCHES_PER_TOKEN) / GIB, 2)
 
 
 def reset_peak(device) -> None:
@@ -381,7 +400,7 @@ def reset_peak(device) -> None:
 
 def table_of(report: dict[str, dict]) -> str:
     columns = ("samples_per_s", "tokens_per_s", "tflops", "share_of_matrix_rate", "peak_gib", "planned_gib")
-    columns += ("backend_s", "first_step_s", "row_s")
+    columns += ("plan_error", "backend_s", "first_step_s", "row_s")
     lines = [f"{'row':44} " + " ".join(f"{column[:11]:>11}" for column in columns) + "  notes"]
     for name, row in report.items():
         if "failed" in row:
@@ -395,6 +414,7 @@ def table_of(report: dict[str, dict]) -> str:
 def _options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="rows whose names contain it")
+    parser.add_argument("--peaks", action="store_true", help="some rows, few steps: the plan beside the peaks")
     parser.add_argument("--stock", action="store_true", help="stock Trainer and PEFT modules beside each row")
     parser.add_argument("--budget-s", type=int, default=3600, help="after which no row is begun")
     parser.add_argument("--output")

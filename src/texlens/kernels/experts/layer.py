@@ -89,17 +89,23 @@ class _Saved(NamedTuple):
     attn_residual: Tensor
     experts: _ExpertsSaved
 
+    def with_down(self, lora_a_out_down: Tensor | None) -> "_Saved":
+        """With the LoRA A output of the down product."""
+        lora_a_outs = self.experts.lora_a_outs[0], lora_a_out_down
+        return self._replace(experts=self.experts._replace(lora_a_outs=lora_a_outs))
+
 
 class _MixtureLayer(torch.autograd.Function):
     @staticmethod
     def forward(ctx, layer: MixtureLayer, x, cos, sin, segments, rows, *trained):
         result, saved = _forward(layer, x, cos, sin, segments, rows)
         probabilities = router_probabilities((saved.attention.lora_a_out_qkv, saved.attention.lora_a_out_o))
+        lora_a_out_down = saved.experts.lora_a_outs[1]
         if layer.recompute == "full":
             saved = None
         elif layer.recompute == "mlp":
             saved = saved._replace(experts=saved.experts._replace(gate_up=None))
-        ctx.layer, ctx.x, ctx.saved = layer, x, saved
+        ctx.layer, ctx.x, ctx.saved, ctx.lora_a_out_down = layer, x, saved, lora_a_out_down
         ctx.inputs, ctx.seed = (cos, sin, segments, rows), None if layer.seed is None else layer.seed.value
         ctx.set_materialize_grads(False)
         return result, *probabilities
@@ -107,11 +113,12 @@ class _MixtureLayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad, *grad_probabilities):  # pyrefly: ignore[bad-override]
         layer, x, saved, (cos, sin, segments, rows) = ctx.layer, ctx.x, ctx.saved, ctx.inputs
-        ctx.x = ctx.saved = ctx.inputs = None
+        lora_a_out_down = ctx.lora_a_out_down
+        ctx.x = ctx.saved = ctx.inputs = ctx.lora_a_out_down = None
         layer.set_grad_probabilities(grad_probabilities)
         with layer.seed.replaced_by(ctx.seed) if layer.seed else nullcontext():
             if saved is None:
-                _, saved = _forward(layer, x, cos, sin, segments, rows)
+                saved = _forward_to_gate_up(layer, x, cos, sin, segments, rows).with_down(lora_a_out_down)
             dattn_residual, grads_experts = _experts_backward(layer, grad, saved.attn_residual, saved.experts)
             attention, saved = saved.attention, None
             dx, grads = attention_backward(layer, dattn_residual, x, rows, attention, ctx.needs_input_grad[1])
@@ -119,20 +126,24 @@ class _MixtureLayer(torch.autograd.Function):
 
 
 def _forward(layer: MixtureLayer, x, cos, sin, segments: Segments, rows) -> tuple[Tensor, _Saved]:
+    saved = _forward_to_gate_up(layer, x, cos, sin, segments, rows)
+    weights, _, dispatch, gate_up, _ = saved.experts
+    assert gate_up is not None
+    act = expert_kernels(x).swiglu(gate_up, layer.down.extra_columns)
+    y, lora_a_out_down = layer.down.forward(act, dispatch.ends)
+    return dispatch.combine(y, weights, saved.attn_residual), saved.with_down(lora_a_out_down)
+
+
+def _forward_to_gate_up(layer: MixtureLayer, x, cos, sin, segments: Segments, rows) -> _Saved:
+    """The layer up to the gate/up product, without the LoRA A output of the down product."""
     x, projected, attention = attention_forward(layer, x, cos, sin, segments, rows)
     attn_residual, normed = layer.kernels.add_rms_norm(x, projected, layer.second_norm, layer.eps[1])
-    result, experts = _experts_forward(layer, normed, attn_residual)
-    return result, _Saved(attention, attn_residual, experts)
-
-
-def _experts_forward(layer: MixtureLayer, normed: Tensor, attn_residual: Tensor) -> tuple[Tensor, _ExpertsSaved]:
-    kernels = expert_kernels(normed)
     weights, routing = route(normed, layer.router, layer.top_k)
     dispatch = dispatch_of(routing, layer.owners)
     gate_up, lora_a_out = _gate_up(layer, normed, dispatch)
-    y, lora_a_out_down = layer.down.forward(kernels.swiglu(gate_up, layer.down.extra_columns), dispatch.ends)
-    result = dispatch.combine(y, weights, attn_residual)
-    return result, _ExpertsSaved(weights, routing.experts, dispatch, gate_up, (lora_a_out, lora_a_out_down))
+    return _Saved(
+        attention, attn_residual, _ExpertsSaved(weights, routing.experts, dispatch, gate_up, (lora_a_out, None))
+    )
 
 
 def _gate_up(layer: MixtureLayer, normed: Tensor, dispatch: Dispatch) -> tuple[Tensor, Tensor | None]:

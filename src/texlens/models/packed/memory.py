@@ -35,13 +35,33 @@ WORKSPACE = 64 * 2**20
 """cuBLAS and cuBLASLt keep 32 MiB each on Hopper GPUs (PyTorch's default), through its caching allocator."""
 
 
+CPU_PADDING = 1.35
+"""Places of a pack's segments padded to the longest, for each token: of formulas 1.2 in packs of 8 rows, 1.5 of 16
+(benchmarks/planner_peaks_cpu.py)."""
+
+
 def peak_of_pack(
-    text_config, recompute: str, tokens: int, labels: int, itemsize: int = 2, *, loss_chunk: int = CHUNK
+    text_config,
+    recompute: str,
+    tokens: int,
+    labels: int,
+    itemsize: int = 2,
+    *,
+    loss_chunk: int = CHUNK,
+    on_cpu: bool = False,
 ) -> int:
     """Bytes at the worst moment of a pack, which is either in its loss or in the backward pass of its last layer."""
     loss = loss_bytes(labels, text_config.vocab_size, itemsize, chunk=loss_chunk)
     backward = backward_per_token(text_config, recompute, itemsize) * tokens
-    return saved_per_token(text_config, recompute, itemsize) * tokens + max(loss, backward)
+    padded = padded_attention_bytes(text_config, recompute, itemsize) * tokens if on_cpu else 0
+    return saved_per_token(text_config, recompute, itemsize) * tokens + padded + max(loss, backward)
+
+
+def padded_attention_bytes(text_config, recompute: str, itemsize: int = 4) -> int:
+    """Bytes a token of what attention saves on a CPU, where it runs over padded segments: q, k, v and the output."""
+    queries, keys = _head_widths(text_config)
+    layers = 1 if recompute == "full" else text_config.num_hidden_layers
+    return round(CPU_PADDING * itemsize * 2 * (queries + keys) * layers)
 
 
 def saved_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
@@ -99,12 +119,13 @@ def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = 
 @dataclass(frozen=True)
 class PackOptions:
     """The choices: tokens of a pack, and what its backward pass recomputes; bytes of a value, and bytes a token that an
-    adapted vision tower saves."""
+    adapted vision tower saves; whether attention is a CPU's."""
 
     tokens: Sequence[int] = PACK_TOKENS
     recompute: Sequence[str] = RECOMPUTE
     itemsize: int = 2
     vision: int = 0
+    on_cpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,18 +242,21 @@ def _scales_of(parameter: Any) -> int:
 
 
 def _choice(text_config, tokens: int, recompute: str, chunk: int, options: PackOptions) -> PackChoice:
-    text = peak_of_pack(text_config, recompute, tokens, tokens, options.itemsize, loss_chunk=chunk)
+    text = peak_of_pack(
+        text_config, recompute, tokens, tokens, options.itemsize, loss_chunk=chunk, on_cpu=options.on_cpu
+    )
     size = (text + options.vision * tokens) * HEADROOM
     return PackChoice(tokens, recompute, chunk, round(size))
 
 
 def vision_bytes_per_token(model: Any) -> int:
-    """Bytes that an adapted tower's fused blocks save for each token of a pack, 0 for a frozen tower: of a patch its
+    """Bytes that an adapted tower's fused blocks save for each token of a pack, 0 for a frozen one: of a patch its
     input, its q/k/v product, q and k after rotation, the attention output, the residual stream after attention, and
-    the MLP's first product."""
+    the MLP's first product, and on a CPU what attention pads; and for each adapted merger four patches' widths of its
+    norm, first product and activation."""
     visual = model.model.visual
-    blocks = _blocks_with_gradient(visual)
-    if not blocks:
+    blocks, mergers = _blocks_with_gradient(visual), _trained_mergers(visual)
+    if not blocks and not mergers:
         return 0
     config, itemsize = model.config.vision_config, next(visual.parameters()).itemsize
     width = getattr(config, "embed_dim", None) or config.hidden_size
@@ -240,7 +264,14 @@ def vision_bytes_per_token(model: Any) -> int:
     names = [name for name in ("linear_fc1", "fc1", "gate_proj") if hasattr(first, name)]
     mlp_width = getattr(first, names[0]).out_features * (2 if names[0] == "gate_proj" else 1)
     per_patch = itemsize * (8 * width + mlp_width) + 4 * config.num_heads
-    return round(PATCHES_PER_TOKEN * per_patch * blocks)
+    if next(visual.parameters()).device.type == "cpu":
+        per_patch += round(CPU_PADDING * itemsize * 4 * width)
+    return round(PATCHES_PER_TOKEN * (per_patch * blocks + 3 * itemsize * width * mergers))
+
+
+def _trained_mergers(visual: Any) -> int:
+    mergers = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
+    return sum(any(parameter.requires_grad for parameter in merger.parameters()) for merger in mergers)
 
 
 def _blocks_with_gradient(visual: Any) -> int:

@@ -21,6 +21,8 @@ from texlens.models.packed.memory import (
     choose_pack,
     expert_buffer_bytes,
     loss_bytes,
+    padded_attention_bytes,
+    peak_of_pack,
     relative_time,
     saved_per_token,
     smallest_pack,
@@ -166,6 +168,15 @@ def test_what_is_held_are_weights_as_stored_gradients_moments_and_copies():
     with_adapters = 4 * (numbers + adapters) + (4 + 8) * adapters + round(1.55 * adapters * 4)
     assert static_bytes(model) == with_adapters
     assert static_bytes(model, optimizer="adamw-8bit") == with_adapters - 6 * adapters
+
+
+def test_attention_on_a_cpu_keeps_padded_copies():
+    config = text_config()  # 32 heads of 128, and 8 of keys and values; 36 layers
+    per_layer = 1.35 * 4 * 2 * (4096 + 1024)
+    assert padded_attention_bytes(config, "none") == round(36 * per_layer)
+    assert padded_attention_bytes(config, "full") == round(per_layer)
+    on_gpu = peak_of_pack(config, "none", 1000, 100, 4)
+    assert peak_of_pack(config, "none", 1000, 100, 4, on_cpu=True) == on_gpu + 1000 * round(36 * per_layer)
 
 
 def test_4_bit_weights_are_written_out_into_one_place():

@@ -1,0 +1,27 @@
+"""The sum and norm of a vision block in Triton (on a GPU, or with TRITON_INTERPRET=1), compared with the reference."""
+
+import importlib
+
+import pytest
+import torch
+
+from tests.unit.kernels.elementwise.forms import DEVICE, can_triton
+from texlens.kernels.vision_block.norm import add_norm_reference
+
+pytestmark = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
+
+
+@pytest.mark.parametrize("extra_columns", [0, 8])
+@pytest.mark.parametrize("with_residual", [False, True])
+@pytest.mark.parametrize("centered", [False, True])
+def test_sum_and_norm_are_those_of_the_reference(centered, with_residual, extra_columns):
+    kernels = importlib.import_module("texlens.kernels.vision_block.triton")
+    draw = torch.Generator().manual_seed(0)
+    x, residual = (torch.randn(5, 72, generator=draw).to(DEVICE) * 30 + 2 for _ in range(2))
+    weight, bias = (torch.randn(72, generator=draw).to(DEVICE) for _ in range(2))
+    arguments = x, residual if with_residual else None, weight, bias if centered else None, 1e-6
+    total, normed = kernels.add_norm(*arguments, extra_columns)
+    expected_total, expected = add_norm_reference(*arguments)
+    torch.testing.assert_close(total, expected_total)
+    assert normed.shape == (5, 72 + extra_columns)
+    torch.testing.assert_close(normed[:, :72], expected, rtol=1e-5, atol=1e-5)
