@@ -56,7 +56,7 @@ def main() -> None:
     seconds = {arm: _result(options, f"probe:{arm}")["train_s"] / options.probe_steps for arm in data}
     steps = {"plain": options.steps, "tasks": round(options.steps * seconds["plain"] / seconds["tasks"])}
     jobs = {arm: [f"{arm}:{steps[arm]}:{seed}" for seed in range(options.seeds)] for arm in data}
-    _do_all(options, data, [job for arm in data for job in jobs[arm]])
+    _do_all(options, data, [jobs[arm][seed] for seed in range(options.seeds) for arm in data])
     runs = {arm: [_result(options, job) for job in jobs[arm]] for arm in data}
     _report(options, seconds, runs)
 
