@@ -2,9 +2,13 @@
 
 import resource
 import sys
+import threading
+import time
 from collections import namedtuple
 
 import pytest
+import torch
+from torch.utils.data import DataLoader, _utils
 
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.tiny_models import tiny_processor
@@ -14,7 +18,15 @@ from texlens.data.sample import LazyImage, Sample
 from texlens.training import workers
 from texlens.training.backends.plain import PlainBackend
 from texlens.training.distributed.context import DistributedContext
-from texlens.training.workers import WorkerPlan, auto_workers, mean_pixel_values, plan_workers, raise_open_file_limit
+from texlens.training.workers import (
+    WorkerPlan,
+    auto_workers,
+    end_workers,
+    mean_pixel_values,
+    plan_workers,
+    raise_open_file_limit,
+    shorten_wait_for_workers,
+)
 
 GEOMETRY = ImageGeometry(16)
 ROWS = [
@@ -88,3 +100,33 @@ def test_open_file_limit_is_raised_as_far_as_allowed(monkeypatch, limits, expect
     monkeypatch.setattr(resource, "RLIM_INFINITY", -1)
     raise_open_file_limit()
     assert limits_set == ([] if expected is None else [expected])
+
+
+def never_end(_: int) -> None:
+    threading.Thread(target=time.sleep, args=(60,)).start()
+
+
+def test_workers_that_never_end_are_ended(monkeypatch):
+    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 5.0)
+    shorten_wait_for_workers()
+    loader = DataLoader(
+        list(range(100)),
+        num_workers=2,
+        persistent_workers=True,
+        worker_init_fn=never_end,
+        multiprocessing_context="fork",
+    )
+    rows = iter(loader)
+    assert next(rows) == torch.tensor([0])
+    processes = list(rows._workers)
+    began = time.monotonic()
+    end_workers(loader)
+    assert time.monotonic() - began < 4
+    for process in processes:
+        process.join(20)
+        assert not process.is_alive()
+    end_workers(loader)
+
+
+def test_a_loader_without_workers_has_none_to_end():
+    end_workers(DataLoader([1]))
