@@ -7,7 +7,6 @@ from transformers import AutoModelForImageTextToText
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_model, write_tiny_checkpoint
 from texlens.core.errors import ConfigError, ModelError
-from texlens.models.device import choose_attention, choose_dtype
 from texlens.models.families import FAMILIES
 from texlens.models.load import describe, load_model
 from texlens.models.meta_model import count_parameters, meta_model
@@ -48,11 +47,6 @@ def test_on_the_cpu_it_is_float32_with_sdpa(checkpoint):
     description = describe(load_model(checkpoint, device="cpu"))
 
     assert (description["dtype"], description["attention"]) == ("float32", "sdpa")
-
-
-def test_on_a_gpu_it_is_bfloat16():
-    assert choose_dtype("auto", torch.device("cuda:0")) is torch.bfloat16
-    assert choose_attention("auto", torch.device("cuda:0")) == "sdpa"
 
 
 def test_random_weights_need_no_shards(checkpoint):

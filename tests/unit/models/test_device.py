@@ -1,0 +1,29 @@
+"""Device, dtype and attention by the names of the settings."""
+
+import pytest
+import torch
+
+from texlens.core.errors import ConfigError
+from texlens.models.device import choose_attention, choose_device, choose_dtype
+
+GPU, CPU = torch.device("cuda:0"), torch.device("cpu")
+
+
+def test_a_gpu_computes_in_bfloat16_and_a_cpu_in_float32_both_with_torchs_attention():
+    assert (choose_dtype("auto", GPU), choose_dtype("auto", CPU)) == (torch.bfloat16, torch.float32)
+    assert (choose_attention("auto", GPU), choose_attention("auto", CPU)) == ("sdpa", "sdpa")
+    assert choose_dtype("float16", CPU) is torch.float16
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (lambda: choose_device("gpu9"), r"model\.device 'gpu9' is not a torch device; use auto, cpu or cuda"),
+        (lambda: choose_dtype("int4", CPU), r"model\.dtype 'int4' is not known; use auto or one of bfloat16"),
+        (lambda: choose_attention("mine", CPU), r"model\.attention 'mine' is not known; use auto, sdpa, eager"),
+        (lambda: choose_attention("flash_attention_2", CPU), "flash_attention_2 needs a GPU and the package"),
+    ],
+)
+def test_unknown_names_are_refused_with_those_that_are_known(choose, message):
+    with pytest.raises(ConfigError, match=message):
+        choose()
