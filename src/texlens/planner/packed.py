@@ -28,6 +28,9 @@ constants below follow from Qwen3-VL-4B, LoRA r 16, on an H200 (torch 2.11, 2026
 102.6 rows a second in packs of 16k tokens, 65.5 in packs of 1,792 that recompute everything."""
 UNFUSED_EFFICIENCY = 0.193
 """The same, module by module."""
+MIXTURE_EFFICIENCY = 0.193
+"""The same of fused layers with a mixture of experts, whose products have few rows each: 45 rows a second of
+Qwen3-VL-30B-A3B in steps of 8, of which an H200 reached 42 to 55 (2026-11-30, benchmarks/recipes.py)."""
 LAUNCH_US = 0.72
 """Microseconds per pack for each call that the plain backend would make."""
 LAUNCH_4_BIT = 5.6
@@ -122,7 +125,9 @@ def time_packed(step: SimulatedStep, batch: Batch, sample: Batch, pack: PlannedP
     head = 4 * text_config.vocab_size * text_config.hidden_size
     per_token = (step.flops - head * sample.tokens) / sample.tokens
     flops = per_token * batch.real_tokens * (1 + EXTRA_WORK[pack.recompute]) + head * batch.labels
-    seconds = flops / (gpu.tflops * 1e12 * (FUSED_EFFICIENCY if pack.fused else UNFUSED_EFFICIENCY))
-    seconds *= TIME_8_BIT if pack.in_8_bit and pack.fused else 1
+    mixture = bool(getattr(text_config, "num_experts", 0))
+    fused = MIXTURE_EFFICIENCY if mixture else FUSED_EFFICIENCY
+    seconds = flops / (gpu.tflops * 1e12 * (fused if pack.fused else UNFUSED_EFFICIENCY))
+    seconds *= TIME_8_BIT if pack.in_8_bit and pack.fused and not mixture else 1
     launching = LAUNCH_US * (LAUNCH_4_BIT if pack.in_4_bit else 1) / 1e6
     return StepTime(seconds, batch.real_tokens / pack.tokens * len(step.work) * launching, round(flops))
