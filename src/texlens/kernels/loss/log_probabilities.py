@@ -16,6 +16,10 @@ from torch.nn import functional
 from texlens.core.labels import IGNORE_INDEX
 from texlens.kernels.loss.chunked import CHUNK
 
+WORK = 8
+"""The work in float32 takes up to seven times the bytes of 16-bit logits, so this part of a chunk is done at a time, in
+the memory that is planned for the chunk's logits."""
+
 
 class LabelScores(NamedTuple):
     """Of each label row [L], in nats and float32: the label's log-probability and the distribution's entropy, which has
@@ -36,10 +40,13 @@ def label_scores(
     """Scores under the float32 softmax of `hidden @ head.T / temperature`.
 
     A trained head goes through autograd (`label_scores_reference`), which keeps the logits.
+
+    Args:
+        chunk: label rows whose 16-bit logits there is room for.
     """
     if head_VD.requires_grad:
         return label_scores_reference(functional.linear(hidden_LD, head_VD), labels_L, temperature)
-    return LabelScores(*_LabelScores.apply(hidden_LD, head_VD, labels_L, temperature, chunk))
+    return LabelScores(*_LabelScores.apply(hidden_LD, head_VD, labels_L, temperature, max(1, chunk // WORK)))
 
 
 def label_scores_reference(

@@ -67,6 +67,7 @@ def _pack_losses(
             loss = loss if balance_loss is None else loss + balance_loss * (pack["label_count"] / max(labels, 1))
         step.backward(loss)
         losses.append(loss.detach())
+        del scores, loss  # with the graph, which would otherwise be there while the next pack is computed
     return losses
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from texlens.kernels.loss.log_probabilities import label_scores, label_scores_reference
+from texlens.kernels.loss import log_probabilities
+from texlens.kernels.loss.log_probabilities import WORK, label_scores, label_scores_reference
 
 
 def scores_and_gradient(hidden, head, labels, weights, temperature, chunk):
@@ -23,11 +24,22 @@ def test_chunks_equal_autograd_over_all_logits(temperature):
     labels = torch.tensor([3, 0, -100, 10, 2, 2, -100])
     weights = torch.randn(7, generator=generator)
     expected, expected_gradient = scores_and_gradient(hidden, head, labels, weights, temperature, None)
-    scores, gradient = scores_and_gradient(hidden, head, labels, weights, temperature, 3)
+    scores, gradient = scores_and_gradient(hidden, head, labels, weights, temperature, 3 * WORK)
     assert torch.allclose(scores.log_probabilities, expected.log_probabilities, atol=1e-6)
     assert torch.allclose(scores.entropies, expected.entropies, atol=1e-6)
     assert torch.allclose(gradient, expected_gradient, atol=1e-6)
     assert gradient[2].abs().max() == 0
+
+
+def test_float32_work_is_on_an_eighth_of_the_rows_that_a_chunk_has_room_for(monkeypatch):
+    linear, rows = log_probabilities.functional.linear, []
+    monkeypatch.setattr(
+        log_probabilities.functional, "linear", lambda hidden, head: rows.append(len(hidden)) or linear(hidden, head)
+    )
+    hidden = torch.zeros(20, 4, requires_grad=True)
+    scores = label_scores(hidden, torch.ones(3, 4), torch.zeros(20, dtype=torch.int64), chunk=16)
+    scores.log_probabilities.sum().backward()
+    assert rows == [2] * 20
 
 
 def test_two_equal_logits_have_a_log_probability_of_minus_ln_2_and_that_entropy():
