@@ -109,6 +109,24 @@ def test_python_code_of_a_page_compiles_and_its_imports_exist(block):
             exec(ast.unparse(node), {})
 
 
+GENERATE = re.compile(r"\.generate\(\*\*inputs, (.*)\)")
+SAMPLING = {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05}
+"""What checkpoints of Qwen on the hub decode with: Qwen3-VL samples, Qwen2.5-VL has the penalty."""
+
+
+def test_generate_calls_of_the_pages_decode_greedily_whatever_the_checkpoint_sets():
+    from transformers import GenerationConfig
+
+    calls = [call for page in PAGES for call in GENERATE.findall(page.read_text(encoding="utf-8"))]
+    assert calls
+    for call in calls:
+        config = GenerationConfig(**SAMPLING)
+        keywords = ast.parse(f"f({call})", mode="eval").body.keywords
+        config.update(**{keyword.arg: ast.literal_eval(keyword.value) for keyword in keywords})
+        assert config.get_generation_mode() == "greedy_search"
+        assert config.repetition_penalty == 1.0
+
+
 KEY = re.compile(r"`((?:model|data|base|adapter|train|evaluate)(?:\.[a-z_]+)+)(?:[:=][^`]*)?`")
 FREE = (
     "adapter.groups.",
