@@ -6,7 +6,8 @@ RUN is a trained run (`texlens train nano_latex-ocr_lora`). Folders in WORK/expo
 are exported. FOLDER has transformers 4.57 and what it needs
 (`pip install --no-deps --target FOLDER transformers==4.57.3 huggingface_hub==0.36.0 tokenizers==0.22.1`), PYTHON is
 the interpreter of an environment with vLLM (see vllm_server.py). Results are kept in WORK/readings, so that an
-interrupted run goes on; `--only` reads some consumers, and the table is written when every pair was read.
+interrupted run goes on; `--only` reads some consumers, and the table is written when every pair was read. Each entry
+names the base's fingerprint. With `--earlier RESULT.json` the pairs that were not read are taken from that result.
 """
 
 import argparse
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from format_consumers.consumers import Programs, read_with
 from result import write_result
 
+from texlens.core.run_folder import RunFolder
 from texlens.data.sample import Sample
 from texlens.evaluation.comparison import compare
 from texlens.evaluation.evaluation_rows import read_rows
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("--transformers-4", type=Path)
     parser.add_argument("--vllm-python", type=Path)
     parser.add_argument("--only", nargs="*", help="consumers, as the table names them")
+    parser.add_argument("--earlier", type=Path, help="a result whose entries replace pairs that were not read")
     parser.add_argument("--results", type=Path, default=Path(__file__).parents[1] / "results")
     arguments = parser.parse_args()
     work, exports = arguments.work, arguments.work / "exports"
@@ -112,36 +115,57 @@ def main() -> None:
     write_rows(samples, config.data.prompt, work / "rows")
     programs = Programs(str(NANO_FOLDER), arguments.transformers_4, arguments.vllm_python)
     for name, consumer in [("run", "TexLens"), *pairs()]:
-        path = work / "readings" / f"{name}-{consumer.replace(' ', '-')}.json"
+        path = reading_path(work, name, consumer)
         if path.is_file() or consumer not in (arguments.only or [consumer]):
             continue
         folder = arguments.run if name == "run" else exports / name
         value = read_with(consumer, folder, work / "rows", path.with_suffix(".texts"), programs)
         path.write_text(json.dumps(value))
         print(name, consumer, value.get("error") or f"{len(value['texts']) / value['wall_s']:.2f} rows/s", flush=True)
-    write_table(samples, work, programs, arguments.results)
+    write_table(samples, run, work, programs, arguments)
 
 
-def write_table(samples: list[Sample], work: Path, programs: Programs, results: Path) -> None:
-    """The result file, if every pair was read."""
-    paths = {pair: work / "readings" / f"{pair[0]}-{pair[1].replace(' ', '-')}.json" for pair in pairs()}
-    if missing := [" x ".join(pair) for pair, path in paths.items() if not path.is_file()]:
+def reading_path(work: Path, name: str, consumer: str) -> Path:
+    return work / "readings" / f"{name}-{consumer.replace(' ', '-')}.json"
+
+
+def earlier_entries(path: Path | None) -> dict[tuple[str, str], dict[str, Any]]:
+    if path is None:
+        return {}
+    return {(entry["format"], entry["consumer"]): entry for entry in json.loads(path.read_text())["table"]}
+
+
+def write_table(
+    samples: list[Sample], run: RunFolder, work: Path, programs: Programs, arguments: argparse.Namespace
+) -> None:
+    """The result file, if every pair was read or is in the earlier result."""
+    earlier = earlier_entries(arguments.earlier)
+    wanted = [("run", "TexLens"), *(pair for pair in pairs() if pair not in earlier)]
+    if missing := [" x ".join(pair) for pair in wanted if not reading_path(work, *pair).is_file()]:
         print("not read yet:", ", ".join(missing))
         return
-    reference = json.loads((work / "readings" / "run-TexLens.json").read_text())
+    reference = json.loads(reading_path(work, "run", "TexLens").read_text())
+    fingerprint = run.manifest["base_fingerprint"]
     table = []
-    for (name, consumer), path in paths.items():
-        entry = figures(samples, json.loads(path.read_text()), reference["texts"], bytes_of(work / "exports" / name))
-        table.append({"format": name, "consumer": consumer, **entry})
+    for name, consumer in pairs():
+        path = reading_path(work, name, consumer)
+        if path.is_file():
+            size = bytes_of(work / "exports" / name)
+            entry = figures(samples, json.loads(path.read_text()), reference["texts"], size)
+            table.append({"format": name, "consumer": consumer, "base_fingerprint": fingerprint, **entry})
+        else:
+            table.append(earlier[name, consumer])
     command = "python benchmarks/format_consumers/measure.py RUN WORK --transformers-4 FOLDER --vllm-python PYTHON"
     packages = ("torch", "transformers", "peft", "compressed-tensors", "bitsandbytes", "gguf", "onnx", "onnxruntime")
     speed = {"rows_per_s": len(samples) / reference["wall_s"], "rows_per_cpu_s": len(samples) / reference["cpu_s"]}
+    facts = {"programs": programs.versions(), "rows": len(samples), "base_fingerprint": fingerprint}
+    exact = figures(samples, reference, reference["texts"], 0)["exact_match"]
     write_result(
-        results,
+        arguments.results,
         "format consumers",
-        command,
+        command + (" --earlier RESULT" if earlier else ""),
         (*packages, "llama-cpp-python"),
-        {"programs": programs.versions(), "rows": len(samples), "adapter": speed, "table": table},
+        {**facts, "adapter": {"exact_match": exact, **speed}, "table": table},
     )
 
 
