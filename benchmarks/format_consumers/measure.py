@@ -6,8 +6,9 @@ RUN is a trained run (`texlens train nano_latex-ocr_lora`). Folders in WORK/expo
 are exported. FOLDER has transformers 4.57 and what it needs
 (`pip install --no-deps --target FOLDER transformers==4.57.3 huggingface_hub==0.36.0 tokenizers==0.22.1`), PYTHON is
 the interpreter of an environment with vLLM (see vllm_server.py). Results are kept in WORK/readings, so that an
-interrupted run goes on; `--only` reads some consumers, and the table is written when every pair was read. Each entry
-names the base's fingerprint. With `--earlier RESULT.json` the pairs that were not read are taken from that result.
+interrupted run goes on; `--only` reads some consumers, `--skip` leaves out formats. The table is written when every
+pair was read, and each entry names the base's fingerprint. With `--earlier RESULT.json` the pairs that were not read
+are taken from that result.
 """
 
 import argparse
@@ -104,6 +105,7 @@ def main() -> None:
     parser.add_argument("--transformers-4", type=Path)
     parser.add_argument("--vllm-python", type=Path)
     parser.add_argument("--only", nargs="*", help="consumers, as the table names them")
+    parser.add_argument("--skip", nargs="*", default=[], help="formats that are not read")
     parser.add_argument("--earlier", type=Path, help="a result whose entries replace pairs that were not read")
     parser.add_argument("--results", type=Path, default=Path(__file__).parents[1] / "results")
     arguments = parser.parse_args()
@@ -116,7 +118,7 @@ def main() -> None:
     programs = Programs(str(NANO_FOLDER), arguments.transformers_4, arguments.vllm_python)
     for name, consumer in [("run", "TexLens"), *pairs()]:
         path = reading_path(work, name, consumer)
-        if path.is_file() or consumer not in (arguments.only or [consumer]):
+        if path.is_file() or consumer not in (arguments.only or [consumer]) or name in arguments.skip:
             continue
         folder = arguments.run if name == "run" else exports / name
         value = read_with(consumer, folder, work / "rows", path.with_suffix(".texts"), programs)
