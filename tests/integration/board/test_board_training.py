@@ -61,6 +61,8 @@ def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp
         watcher.wait("document.querySelector('#runs .state.training')")
         process.kill()  # the board that started the training; the other one and the training go on
         page.go(other.replace("/?", "/run/demo?"))
+        if language == "zh":  # another address remembers nothing of the first
+            page.click("#language")
         page.wait("!document.getElementById('stop').hidden")
         page.click("#stop")
         page.wait("document.querySelector('#state.stopped')")
@@ -80,6 +82,7 @@ def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp
 
         page.go(at(other, "/compare?run=demo"))
         page.wait("document.querySelectorAll('.compared').length === 6")
+        page.js("document.querySelector('.compared').scrollIntoView()")  # pictures come when they are seen
         page.wait("document.querySelector('.compared .picture img')")
         page.js("document.getElementById('new-comparison').open = true")
         page.js("document.getElementById('systems').value = document.querySelector('#known-systems option').value")
