@@ -203,7 +203,7 @@ def through(gate_up, down, kernels):
     y_gate_up, lora_a_out = gate_up.forward(with_columns(random_tensor(9, 24), gate_up.extra_columns))
     y, lora_a_out_down = down.forward_of_swiglu(kernels, y_gate_up)
     grads = down.backward(with_columns(random_tensor(9, 24, seed=5), down.extra_columns), lora_a_out_down)
-    swiglu = gate_up.swiglu_backward(kernels, grads.x, y_gate_up, lora_a_out, grads.lora_a_out)
+    swiglu = gate_up.swiglu_backward(kernels, grads.x, y_gate_up, lora_a_out, grads.lora_a_out, down)
     results = [y, gate_up.grad_input(swiglu.rows), *down.parameter_grads(swiglu.down_lora_a, grads.lora_b)]
     lora_a = None if swiglu.lora_a_out is None else swiglu.lora_a_out.T @ random_tensor(9, 24)
     return results + gate_up.parameter_grads(lora_a, swiglu.lora_b)
