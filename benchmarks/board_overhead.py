@@ -1,7 +1,7 @@
 """What an open board costs a training.
 
     python benchmarks/board_overhead.py --output benchmarks/results/board-overhead_cpu_DATE.json
-    python benchmarks/board_overhead.py --train nano_latex-ocr_lora --set data.limit=8 --pairs 10
+    python benchmarks/board_overhead.py --train nano_latex-ocr_lora --set data.limit=2 --pairs 10
 
 Without `--train`: processor time of a board while one page of a run (2,000 measurements, 4,000 log lines) is open, and
 time that a training spends on what it writes for those who watch. With it: a training, in whose run a page is open in
@@ -33,7 +33,7 @@ from texlens.training.logging.gpu_sensors import gpu_sensors
 from texlens.training.logging.run_log import RunLog
 
 POLL_S = 0.02
-BATCH_ROWS = 8
+BATCH_ROWS = 2
 WARM_UP_STEPS = 3
 PAGE_PERIOD_S = 2.0
 """An open page of a run asks for state, measurements, log and output this often."""
