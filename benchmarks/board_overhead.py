@@ -127,10 +127,10 @@ class WatchedTraining:
     def last(self) -> dict:
         """The newest measurement; only what was appended is read."""
         if self._metrics.is_file():
-            with self._metrics.open() as file:
+            with self._metrics.open("rb") as file:
                 file.seek(self._position)
-                while (line := file.readline()).endswith("\n"):
-                    self._position = file.tell()
+                while (line := file.readline()).endswith(b"\n"):
+                    self._position += len(line)
                     row = json.loads(line)
                     self._last = row if "samples_per_s" in row else self._last
         return self._last

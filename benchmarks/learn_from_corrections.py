@@ -171,12 +171,12 @@ def _keep_settings(out: Path, arguments: argparse.Namespace) -> None:
     Raises:
         SystemExit: the folder was begun with other ones, which would mix two measurements.
     """
-    kept = {name: getattr(arguments, name) for name in SETTINGS}
+    settings = {name: getattr(arguments, name) for name in SETTINGS}
     file = out / "settings.json"
     if not file.is_file():
-        write_json(file, kept)
-    elif (begun := json.loads(file.read_text())) != kept:
-        raise SystemExit(f"{out}: begun with {begun}, not with {kept}; name another --out")
+        write_json(file, settings)
+    elif (begun := json.loads(file.read_text())) != settings:
+        raise SystemExit(f"{out}: begun with {begun}, not with {settings}; name another --out")
 
 
 def drawn_rows(arguments: argparse.Namespace, seed: int) -> tuple[Rows, Rows]:

@@ -205,16 +205,16 @@ class _Started:
 def sided_photos(folder, train, hold_out, share):
     """A folder of formulas, so many of them on each side; their labels by name."""
     folder.mkdir()
-    labels, wanted = {}, {False: train, True: hold_out}
+    labels, missing = {}, {False: train, True: hold_out}
     for number in range(1_000):
         label = f"a_{{{number}}}+b"
         data = render_png(label)
         side = is_held_out(hashlib.sha256(data).hexdigest(), share)
-        if wanted[side]:
-            wanted[side] -= 1
+        if missing[side]:
+            missing[side] -= 1
             labels[f"{number:03}.png"] = label
             (folder / f"{number:03}.png").write_bytes(data)
-        if not any(wanted.values()):
+        if not any(missing.values()):
             return labels
     raise AssertionError("no such pictures")
 

@@ -63,8 +63,10 @@ def test_plans_come_from_the_planning_process(folder, monkeypatch):
 
     class Planner:
         def ask(self, task, values, **more):
-            found = {"notes": ["a"], "on_gpu": None, "on_cpu": {"notes": ["b"]}} if task == "plan" else {"entries": []}
-            return {"task": task, "rank": values["adapter"]["rank"], **found, **more}
+            answers = (
+                {"notes": ["a"], "on_gpu": None, "on_cpu": {"notes": ["b"]}} if task == "plan" else {"entries": []}
+            )
+            return {"task": task, "rank": values["adapter"]["rank"], **answers, **more}
 
     monkeypatch.setattr(new_run, "PlanningClient", Planner)
     board = BoardClient(open_workspace(folder))
