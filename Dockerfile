@@ -21,7 +21,7 @@ RUN pip install --no-cache-dir --index-url "$TORCH_INDEX" --extra-index-url "$PI
 
 RUN useradd --create-home --uid 1000 texlens
 USER 1000
-# Caches are in the mounted folder; USER names whoever runs the image by number.
+# Caches are in the mounted folder; USER is a name for any user number.
 ENV HF_HOME=/data/.cache/huggingface MODELSCOPE_CACHE=/data/.cache/modelscope XDG_CACHE_HOME=/data/.cache \
     TRITON_CACHE_DIR=/data/.cache/triton TORCHINDUCTOR_CACHE_DIR=/data/.cache/inductor USER=texlens PYTHONUNBUFFERED=1
 WORKDIR /data

@@ -80,7 +80,7 @@ async function arrived() {
     await page.incoming;
     return true;
   } catch {
-    return false; // whoever took the image says why
+    return false; // takeBlob reports why
   }
 }
 
