@@ -42,7 +42,7 @@ def pictures_per_step(tracker: str, folder: Path, run: RunFolder) -> dict[int, i
         steps = [event.step for number in (0, 1) for event in events.Images(f"predictions/{number}")]
     else:
         paths = [path.as_posix() for path in folder.rglob("*.png")]
-        steps = [int(found[1]) for path in paths if (found := re.search(PICTURE_FILES[tracker], path))]
+        steps = [int(match[1]) for path in paths if (match := re.search(PICTURE_FILES[tracker], path))]
     return {step: steps.count(step) for step in sorted(set(steps))}
 
 

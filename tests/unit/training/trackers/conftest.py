@@ -25,10 +25,10 @@ def started(monkeypatch):
     """`started(name, run)` is what the tracker's package is initialized with."""
 
     def of(name, run):
-        given = {}
-        package = SimpleNamespace(init=given.update)
+        arguments = {}
+        package = SimpleNamespace(init=arguments.update)
         monkeypatch.setitem(sys.modules, TRACKERS[name].package, package)
         TRACKERS[name]().start(run)
-        return given
+        return arguments
 
     return of

@@ -15,11 +15,11 @@ def test_swanlab_has_project_experiment_tags_and_configuration(started, run, tmp
     }
 
 
-@pytest.mark.parametrize(("own", "expected"), [(None, "short"), ("own", "own")])
-def test_swanlab_s_key_may_be_called_swan_lab(own, expected, started, run, monkeypatch):
+@pytest.mark.parametrize(("key", "expected"), [(None, "short"), ("long", "long")])
+def test_swanlab_s_key_may_be_called_swan_lab(key, expected, started, run, monkeypatch):
     monkeypatch.setenv("SWAN_LAB", "short")
-    monkeypatch.setenv("SWANLAB_API_KEY", own or "")
-    if own is None:
+    monkeypatch.setenv("SWANLAB_API_KEY", key or "")
+    if key is None:
         monkeypatch.delenv("SWANLAB_API_KEY")
     started("swanlab", run)
     assert os.environ["SWANLAB_API_KEY"] == expected
