@@ -142,8 +142,8 @@ def write_table(
 ) -> None:
     """The result file, if every pair was read or is in the earlier result."""
     earlier = earlier_entries(arguments.earlier)
-    wanted = [("run", "TexLens"), *(pair for pair in pairs() if pair not in earlier)]
-    if missing := [" x ".join(pair) for pair in wanted if not reading_path(work, *pair).is_file()]:
+    required = [("run", "TexLens"), *(pair for pair in pairs() if pair not in earlier)]
+    if missing := [" x ".join(pair) for pair in required if not reading_path(work, *pair).is_file()]:
         print("not read yet:", ", ".join(missing))
         return
     reference = json.loads(reading_path(work, "run", "TexLens").read_text())
@@ -160,14 +160,14 @@ def write_table(
     command = "python benchmarks/format_consumers/measure.py RUN WORK --transformers-4 FOLDER --vllm-python PYTHON"
     packages = ("torch", "transformers", "peft", "compressed-tensors", "bitsandbytes", "gguf", "onnx", "onnxruntime")
     speed = {"rows_per_s": len(samples) / reference["wall_s"], "rows_per_cpu_s": len(samples) / reference["cpu_s"]}
-    facts = {"programs": programs.versions(), "rows": len(samples), "base_fingerprint": fingerprint}
+    description = {"programs": programs.versions(), "rows": len(samples), "base_fingerprint": fingerprint}
     exact = figures(samples, reference, reference["texts"], 0)["exact_match"]
     write_result(
         arguments.results,
         "format consumers",
         command + (" --earlier RESULT" if earlier else ""),
         (*packages, "llama-cpp-python"),
-        {**facts, "adapter": {"exact_match": exact, **speed}, "table": table},
+        {**description, "adapter": {"exact_match": exact, **speed}, "table": table},
     )
 
 
