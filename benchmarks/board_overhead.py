@@ -165,6 +165,7 @@ def _processor_s(process: psutil.Process) -> float:
 def paired_windows(recipe: str, settings: list[str], pairs: int, window_s: float) -> dict:
     """A training's windows without a board and with an open page, in turn."""
     fixed = [f"train.batch_size={BATCH_ROWS}", "train.logging.every_steps=1", "train.epochs=null", "train.steps=100000"]
+    fixed += ["train.validation.every_steps=100000", "train.checkpoints.every_steps=100000"]
     with tempfile.TemporaryDirectory() as folder:
         board, address, token = start_board(Path(folder))
         sets = [part for each in [f"output={folder}", "name=run", *fixed, *settings] for part in ("--set", each)]
