@@ -7,7 +7,8 @@ Both arms take the same recipe, rate and test rows. The arm with tasks has furth
 counting on every other, correction and spans on every fourth), all in one pack with the row's own; a step of it costs
 more, so it takes fewer steps: as many as the plain arm's time allows, by the seconds a step of short runs. A run's
 score is kept in --work, so a stopped study goes on where it was. Time is the processor's on a CPU, the wall's on a GPU,
-where with --side-by-side both short runs, and then all runs, are processes that share it.
+where with --side-by-side both short runs, and then all runs, are processes that share it. `train_s` has the mean time of
+each arm: where they differ by more than a tenth, the comparison is not at equal time.
 
 The interval of the difference is a bootstrap over test rows of the mean over seeds.
 """
@@ -67,6 +68,7 @@ def _report(options, seconds: dict[str, float], runs: dict[str, list[dict]]) -> 
         "model": "nano, recipe nano_latex-ocr_lora",
         "tasks": TASKS,
         "rows": options.rows,
+        "train_s": {arm: round(float(np.mean([run["train_s"] for run in each])), 1) for arm, each in runs.items()},
         "seconds_a_step": {arm: round(value, 4) for arm, value in seconds.items()},
         "runs": {
             arm: [{name: value for name, value in run.items() if not name.startswith("row_")} for run in each]
@@ -181,7 +183,7 @@ def _options():
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=130)
-    parser.add_argument("--probe-steps", type=int, default=6)
+    parser.add_argument("--probe-steps", type=int, default=30)
     parser.add_argument("--side-by-side", action="store_true", help="runs as processes, all at once")
     parser.add_argument("--job", help="one run in this process: probe:ARM or ARM:STEPS:SEED")
     return parser.parse_args()
