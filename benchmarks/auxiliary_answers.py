@@ -7,8 +7,8 @@ Both arms take the same recipe, rate and test rows. The arm with tasks has furth
 counting on every other, correction and spans on every fourth), all in one pack with the row's own; a step of it costs
 more, so it takes fewer steps: as many as the plain arm's time allows, by the seconds a step of short runs. A run's
 score is kept in --work, so a stopped study goes on where it was. Time is the processor's on a CPU, the wall's on a GPU,
-where with --side-by-side both short runs, and then all runs, are processes that share it. `train_s` has the mean time of
-each arm: where they differ by more than a tenth, the comparison is not at equal time.
+where with --side-by-side both short runs, and then all runs, are processes that share it. `train_s` has the mean time
+of each arm: where they differ by more than a tenth, the comparison is not at equal time.
 
 The interval of the difference is a bootstrap over test rows of the mean over seeds.
 """
