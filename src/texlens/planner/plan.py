@@ -1,5 +1,6 @@
 """Whether a run fits a GPU, how long it takes, and which settings make it fit."""
 
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -214,20 +215,36 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
     return _Figures("packed", memory, time, batches, note, sharing)
 
 
+MOST_SIMULATED = 16
+_SIMULATED: dict[tuple, tuple[SimulatedStep, list[torch.nn.Parameter]]] = {}
+"""The last simulations, by all that they depend on."""
+
+
 def simulate(
     config: RunConfig, model_config: dict, batch: Batch, *, checkpointing: bool | None = None
 ) -> tuple[SimulatedStep, list[torch.nn.Parameter]]:
     """The plain backend's step with these settings, and the parameters of the optimizer.
 
+    Changes of settings that `fit` tries mostly leave the simulation as it is, so the last ones are kept.
+
     Args:
         checkpointing: default: as the settings have it.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=FutureWarning)  # transformers warns about its own names
-        return _simulate(config, model_config, batch, checkpointing)
+    if checkpointing is None:
+        checkpointing = config.train.compute.gradient_checkpointing
+    accumulates = config.train.gradient_accumulation > 1
+    parts = config.adapter.model_dump_json(), config.base.model_dump_json(), json.dumps(model_config, sort_keys=True)
+    key = *parts, batch, checkpointing, accumulates
+    if key not in _SIMULATED:
+        while len(_SIMULATED) >= MOST_SIMULATED:
+            _SIMULATED.pop(next(iter(_SIMULATED)))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=FutureWarning)  # transformers warns about its own names
+            _SIMULATED[key] = _simulate(config, model_config, batch, checkpointing, accumulates)
+    return _SIMULATED[key]
 
 
-def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing: bool | None):
+def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing: bool, accumulates: bool):
     family = family_of(model_config)
     base = meta_model(model_config).bfloat16()
     if config.base.quantize != "none":
@@ -241,7 +258,7 @@ def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing
         base,
         family,
         batch,
-        checkpointing=config.train.compute.gradient_checkpointing if checkpointing is None else checkpointing,
-        accumulation=config.train.gradient_accumulation,
+        checkpointing=checkpointing,
+        accumulation=2 if accumulates else 1,
     )
     return step, [parameter for parameter in model.parameters() if parameter.requires_grad]
