@@ -71,8 +71,8 @@ def test_a_shared_simulation_is_that_of_its_own_settings(monkeypatch):
     values = {"model": {"path": "nano"}, "data": {"path": "demo"}, "adapter": {"rank": 8, "targets": ["text-mlp"]}}
     batch = Batch(2, 24, 16, (((4, 4),), ((4, 4),)))
     first = simulate(build_config(values | {"train": {"gradient_accumulation": 4}}), tiny_config("qwen3_vl"), batch)
-    kept, _ = simulate(build_config(values | {"train": {"gradient_accumulation": 8}}), tiny_config("qwen3_vl"), batch)
+    shared, _ = simulate(build_config(values | {"train": {"gradient_accumulation": 8}}), tiny_config("qwen3_vl"), batch)
     monkeypatch.setattr(plan, "_SIMULATED", {})
     again, _ = simulate(build_config(values | {"train": {"gradient_accumulation": 8}}), tiny_config("qwen3_vl"), batch)
-    assert kept is first[0]
-    assert kept == again
+    assert shared is first[0]
+    assert shared == again
