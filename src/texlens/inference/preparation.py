@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import exp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,9 +103,10 @@ def read_prepared(
             yield max(doubtful[plain.id], plain, key=_probability)
 
 
-def _probability(prediction: Prediction) -> float:
-    """Of the text, 0 for one that is no complete reading; calibration does not change the order."""
-    from math import exp
+def probability_of(stop: str, log_probability: float | None) -> float:
+    """Of a text, 0 for one that is no complete reading; calibration does not change the order."""
+    return exp(log_probability) if stop in ("end", "stop") and log_probability is not None else 0.0
 
-    is_complete = prediction.stop in ("end", "stop") and prediction.log_probability is not None
-    return exp(prediction.log_probability or 0.0) if is_complete else 0.0
+
+def _probability(prediction: Prediction) -> float:
+    return probability_of(prediction.stop, prediction.log_probability)

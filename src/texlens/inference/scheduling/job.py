@@ -7,6 +7,7 @@ from typing import Literal
 
 from texlens.core.errors import TexlensError
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.preparation import probability_of
 from texlens.inputs.example import Example
 
 Outcome = Literal["done", "cancelled", "timeout", "failed"]
@@ -22,6 +23,19 @@ class QueueFullError(TexlensError):
 
 class StoppingError(TexlensError):
     """The scheduler accepts nothing more."""
+
+
+@dataclass(frozen=True)
+class ServedPrompt:
+    """An image and a prompt as the model reads them.
+
+    Attributes:
+        unprepared: with the image as it came, where it was prepared: read too if the first reading is doubtful, and the
+            surer one of both is the answer.
+    """
+
+    example: Example
+    unprepared: Example | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +66,12 @@ class GenerationJob:
     prompt: Example
     state: GenerationState
     deadline: float
+    unprepared: Example | None = None
+    """To be read too, should the first reading be doubtful; until that is known no token is reported."""
+    new_state: Callable[[], GenerationState] | None = None
+    """Of the second reading."""
+    first: GenerationState | None = None
+    """The first reading, while the second goes on."""
     on_token: Callable[[TokenEvent], None] | None = None
     on_done: Callable[["GenerationJob"], None] | None = None
     outcome: Outcome | None = None
@@ -67,6 +87,28 @@ class GenerationJob:
         assert self.state.detokenizer is not None
         return self.state.detokenizer.text
 
+    @property
+    def is_undecided(self) -> bool:
+        return self.unprepared is not None or self.first is not None
+
+    def begin_second(self) -> None:
+        """The image is read again as it came."""
+        assert self.unprepared is not None
+        assert self.new_state is not None
+        self.first, self.state = self.state, self.new_state()
+        self.prompt, self.unprepared = self.unprepared, None
+
+    def decide(self) -> None:
+        """Keeps the surer reading."""
+        if self.first is not None and sureness(self.first) >= sureness(self.state):
+            self.state = self.first
+        self.first = self.unprepared = None
+
     def cancel(self) -> None:
         """Nobody waits for the text any more; the row leaves its batch before the next token."""
         self.cancelled = True
+
+
+def sureness(state: GenerationState) -> float:
+    """Probability of the whole text, 0 for one that is no complete reading."""
+    return probability_of(state.stop, None if state.error else state.log_probability)

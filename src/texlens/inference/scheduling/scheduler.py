@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from texlens.core.errors import ModelError, one_line
@@ -20,8 +21,17 @@ from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.model import LoadedModel
 from texlens.inference.open_shared import open_shared
 from texlens.inference.opening.source import LoadOptions, resolve
+from texlens.inference.preparation import SURE, PreparedSample
 from texlens.inference.prompts import end_ids, prompt_example
-from texlens.inference.scheduling.job import GenerationJob, Outcome, QueueFullError, StoppingError, TokenEvent
+from texlens.inference.scheduling.job import (
+    GenerationJob,
+    Outcome,
+    QueueFullError,
+    ServedPrompt,
+    StoppingError,
+    TokenEvent,
+    sureness,
+)
 from texlens.inputs.example import Example
 
 MAX_PREFILL_ROWS = 16
@@ -87,7 +97,7 @@ class RequestScheduler:
 
     def prompt(
         self, image: LazyImage, *, model: str | None = None, prompt: str | None = None, system: str | None = None
-    ) -> Example:
+    ) -> ServedPrompt:
         """Image and prompt as the model reads them; thread-safe, and the expensive part of a request.
 
         Raises:
@@ -95,9 +105,16 @@ class RequestScheduler:
         """
         loaded = self.model(model)
         system = loaded.style.system_prompt if system is None else system
-        sample = loaded.prepared(Sample("request", image, "", prompt, system))
-        processor = self._backends[loaded.name].processor
-        return prompt_example(processor, sample, loaded.style, raw_patches=self._batch.raw_patches)
+        sample = Sample("request", image, "", prompt, system)
+        processor, raw = self._backends[loaded.name].processor, self._batch.raw_patches
+
+        def example(read: Sample) -> Example:
+            return prompt_example(processor, read, loaded.style, raw_patches=raw)
+
+        if loaded.preparation is None:
+            return ServedPrompt(example(sample))
+        prepared = PreparedSample(sample, loaded.preparation)
+        return ServedPrompt(example(prepared.sample), example(sample) if prepared.steps else None)
 
     def model(self, name: str | None) -> LoadedModel:
         """The model of a name, or the default one.
@@ -112,7 +129,7 @@ class RequestScheduler:
 
     def submit(
         self,
-        prompts: Sequence[Example],
+        prompts: Sequence[ServedPrompt],
         *,
         model: str | None = None,
         sampling: Sampling | None = None,
@@ -133,12 +150,17 @@ class RequestScheduler:
         now = time.monotonic()
         jobs = []
         for number, prompt in enumerate(prompts):
-            detokenizer = IncrementalDetokenizer(self._token_bytes[loaded.name], stop)
             row_seed = secrets.randbits(63) if seed is None else seed + number
-            processor = self._backends[loaded.name].processor
-            grammar = row_grammar(processor.tokenizer, end_ids(processor), sampling)
-            state = GenerationState(sampling, self._backends[loaded.name].adapter, row_seed, detokenizer, grammar)
-            job = GenerationJob(loaded.name, prompt, state, now + timeout_s, submitted_at=now)
+            new_state = partial(self._new_state, loaded.name, sampling, stop, row_seed)
+            job = GenerationJob(
+                loaded.name,
+                prompt.example,
+                new_state(),
+                now + timeout_s,
+                prompt.unprepared,
+                new_state,
+                submitted_at=now,
+            )
             job.on_token = _numbered(on_token, number)
             job.on_done = _numbered(on_done, number)
             jobs.append(job)
@@ -150,6 +172,12 @@ class RequestScheduler:
             self._waiting.extend(jobs)
             self._wake.notify()
         return jobs
+
+    def _new_state(self, name: str, sampling: Sampling, stop: Sequence[str], seed: int) -> GenerationState:
+        backend = self._backends[name]
+        grammar = row_grammar(backend.processor.tokenizer, end_ids(backend.processor), sampling)
+        detokenizer = IncrementalDetokenizer(self._token_bytes[name], stop)
+        return GenerationState(sampling, backend.adapter, seed, detokenizer, grammar)
 
     def close(self, drain_s: float = 30.0) -> None:
         """Accept nothing more, finish running jobs for `drain_s` seconds, cancel the rest, and stop."""
@@ -170,8 +198,10 @@ class RequestScheduler:
 
     @property
     def _waiting_bytes(self) -> int:
-        prompts = {id(job.prompt): job.prompt for job in self._waiting}
-        return sum(prompt.patches.nbytes for prompt in prompts.values() if prompt.patches is not None)
+        examples = {
+            id(part): part for job in self._waiting for part in (job.prompt, job.unprepared) if part is not None
+        }
+        return sum(part.patches.nbytes for part in examples.values() if part.patches is not None)
 
     def _new_batch(self) -> DecodingBatch:
         first = self._backends[self.default]
@@ -217,7 +247,7 @@ class RequestScheduler:
     def _prefill(self, joining: list[GenerationJob]) -> None:
         now = time.monotonic()
         for job in joining:
-            job.started_at = now
+            job.started_at = job.started_at or now
         self._batch.prefill([job.prompt for job in joining], [job.state for job in joining])
         self.counts.prefills += 1
         self._jobs += joining
@@ -231,13 +261,22 @@ class RequestScheduler:
 
     def _publish(self) -> None:
         """Report new tokens; finished jobs leave."""
+        again = []
         for job in self._jobs:
-            self._emit_tokens(job)
+            if not job.state.is_active and job.unprepared is not None and sureness(job.state) < SURE:
+                job.begin_second()
+                again.append(job)
+            elif not job.state.is_active:
+                job.decide()
+            if not job.is_undecided:
+                self._emit_tokens(job)
             if job.state.error is not None:
                 self._finish(job, "failed", job.state.error)
             elif not job.state.is_active:
                 self._finish(job, "done")
-        self._jobs = [job for job in self._jobs if job.outcome is None]
+        self._jobs = [job for job in self._jobs if job.outcome is None and job not in again]
+        with self._wake:
+            self._waiting.extendleft(reversed(again))
 
     def _emit_tokens(self, job: GenerationJob) -> None:
         state, token_bytes = job.state, self._token_bytes[job.model]

@@ -1,0 +1,61 @@
+"""A doubtful reading of a prepared image: the image is read as it came too, and the surer reading is the answer."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.fixtures.drawn_images import drawn
+from tests.unit.inference.scheduling.jobs import finished, prompt
+from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.scheduling import scheduler as scheduling
+from texlens.inference.scheduling.job import ServedPrompt
+
+FIRST, SECOND = drawn(120, 40, seed=1), drawn(90, 70, seed=2)
+SAMPLING = Sampling(12, repetition_guard=False)
+
+
+@pytest.fixture
+def both(scheduler) -> tuple[ServedPrompt, ServedPrompt]:
+    return prompt(scheduler, FIRST), prompt(scheduler, SECOND)
+
+
+def tokens_of(scheduler, served, **more):
+    (job,) = finished(scheduler.submit([served], model="base", sampling=SAMPLING, **more))
+    return job.state.tokens
+
+
+@pytest.mark.parametrize(("surer", "expected"), [("first", 0), ("second", 1)])
+def test_the_surer_reading_is_the_answer_and_its_tokens_alone_are_reported(
+    scheduler, both, monkeypatch, surer, expected
+):
+    alone = [tokens_of(scheduler, served) for served in both]
+    assert alone[0] != alone[1]
+    sure = {tuple(alone[0]): 0.6 if surer == "first" else 0.1, tuple(alone[1]): 0.3}
+    for place in ("scheduler.sureness", "job.sureness"):
+        monkeypatch.setattr(f"texlens.inference.scheduling.{place}", lambda state: sure[tuple(state.tokens)])
+    events = []
+    served = ServedPrompt(both[0].example, both[1].example)
+
+    tokens = tokens_of(scheduler, served, on_token=lambda _, event: events.append(event))
+
+    assert tokens == alone[expected]
+    assert len(events) == len(tokens)
+
+
+def test_a_sure_reading_is_not_repeated(scheduler, both, monkeypatch):
+    alone = tokens_of(scheduler, both[0])
+    monkeypatch.setattr(scheduling, "sureness", lambda state: 0.9)
+    before = scheduler.counts.prefills
+    assert tokens_of(scheduler, ServedPrompt(both[0].example, both[1].example)) == alone
+    assert scheduler.counts.prefills == before + 1
+
+
+def test_rows_beside_a_second_reading_keep_their_tokens(scheduler, both, monkeypatch):
+    alone = tokens_of(scheduler, both[1])
+    monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
+    jobs = scheduler.submit([ServedPrompt(both[0].example, both[0].example)] * 3, model="base", sampling=SAMPLING)
+    jobs += scheduler.submit([replace(both[1])], model="base", sampling=SAMPLING)
+    finished(jobs)
+    assert jobs[-1].state.tokens == alone
+    assert len({tuple(job.state.tokens) for job in jobs[:3]}) == 1
+    assert [job.outcome for job in jobs] == ["done"] * 4
