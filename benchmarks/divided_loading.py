@@ -1,14 +1,17 @@
 """How much CPU memory each process takes to load a checkpoint whose weights are divided among them.
 
     python benchmarks/divided_loading.py [--gib 4] [--processes 2] [--output FILE]
+    python benchmarks/divided_loading.py --gib 57 --experts --sparse --gpu         # 61 GB, on two GPUs
 
 Writes a checkpoint of random 16-bit weights into a temporary folder, starts the processes on CPUs, and reports for each
 the resident memory before loading, its peak while loading, the bytes that it keeps, and the difference. `--experts`
-divides a mixture's experts instead of all layers.
+divides a mixture's experts instead of all layers; with `--sparse` all weights are 0 and take no room on the disk; with
+`--gpu` each process keeps its part on its own GPU.
 """
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
@@ -27,13 +30,15 @@ def main() -> None:
         _load(Path(options.folder), options)
         return
     with tempfile.TemporaryDirectory() as folder:
-        written = write_checkpoint(Path(folder), options.gib, options.experts)
+        written = write_checkpoint(Path(folder), options.gib, options.experts, sparse=options.sparse)
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes)]
-        command = [sys.executable, *launcher, __file__, "--folder", folder, *(["--experts"] if options.experts else [])]
-        subprocess.run(command, check=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"})
+        command = [sys.executable, *launcher, __file__, "--folder", folder]
+        command += [name for name in ("--experts", "--gpu") if getattr(options, name[2:])]
+        visible = {} if options.gpu else {"CUDA_VISIBLE_DEVICES": ""}
+        subprocess.run(command, check=True, env={**os.environ, **visible, "OMP_NUM_THREADS": "1"})
         processes = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("process-*.json"))]
     result = {
-        "hardware": f"{platform.machine()} CPU",
+        "hardware": f"{platform.machine()} CPU" if not options.gpu else f"{options.processes} GPUs",
         "date": time.strftime("%Y-%m-%d"),
         "command": " ".join(["python", *sys.argv]),
         "checkpoint_mib": round(written / MIB),
@@ -41,11 +46,11 @@ def main() -> None:
         "processes": processes,
     }
     print(json.dumps(result, indent=1))
-    if options.output:
-        Path(options.output).write_text(json.dumps(result, indent=1) + "\n")
+    if options.result:
+        Path(options.result).write_text(json.dumps(result, indent=1) + "\n")
 
 
-def write_checkpoint(folder: Path, gib: float, experts: bool) -> int:
+def write_checkpoint(folder: Path, gib: float, experts: bool, *, sparse: bool = False) -> int:
     """A Qwen3-VL of about so many GiB, with a small vocabulary and tower, and as many layers as that takes; returns its
     bytes."""
     import torch
@@ -69,13 +74,27 @@ def write_checkpoint(folder: Path, gib: float, experts: bool) -> int:
     noise, names, total = torch.randn(2**22).bfloat16(), {}, 0
     for number, (name, parameter) in enumerate(meta_model(config).named_parameters()):
         count = parameter.numel()
-        values = noise.repeat(-(-count // len(noise)))[:count].view(parameter.shape)
         file = f"model-{number:05}.safetensors"
-        save_file({name: values}, folder / file, metadata={"format": "pt"})
-        names[name], total = file, total + values.nbytes
+        if sparse:
+            write_zeros(folder / file, name, tuple(parameter.shape))
+        else:
+            values = noise.repeat(-(-count // len(noise)))[:count].view(parameter.shape)
+            save_file({name: values}, folder / file, metadata={"format": "pt"})
+        names[name], total = file, total + 2 * count
     index = {"metadata": {"total_size": total}, "weight_map": names}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return total
+
+
+def write_zeros(path: Path, name: str, shape: tuple[int, ...]) -> None:
+    """A safetensors file of one tensor in bf16, of which the file system stores the header alone."""
+    size = 2 * math.prod(shape)
+    entry = {"dtype": "BF16", "shape": shape, "data_offsets": [0, size]}
+    header = json.dumps({"__metadata__": {"format": "pt"}, name: entry}).encode()
+    header += b" " * (-len(header) % 8)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + size)
 
 
 def _bytes(model) -> int:
@@ -95,11 +114,13 @@ def _load(folder: Path, options) -> None:
     with process_group() as context:
         assert fully_shard  # imported before memory is measured: its modules are not the loading's
         context.barrier()
+        device = torch.device("cuda", context.local_rank) if options.gpu else torch.device("cpu")
+        torch.zeros(1, device=device)
         before, began = _peak_mib(), time.monotonic()
         division = Division(not options.experts, options.experts, context.rank, context.world_size)
-        model, rows = load_to_divide(folder, division, device="cpu", dtype="bfloat16")
+        model, rows = load_to_divide(folder, division, device=str(device), dtype="bfloat16")
         model.requires_grad_(False)
-        divided = divide_model(model, division, torch.device("cpu"), rows)
+        divided = divide_model(model, division, device, rows)
         context.barrier()
         parameters = [part.to_local() if isinstance(part, DTensor) else part for part in model.parameters()]
         share = sum(part.nbytes for part in parameters) / MIB
@@ -108,7 +129,8 @@ def _load(folder: Path, options) -> None:
             "before_mib": round(before),
             "peak_mib": round(peak),
             "kept_mib": round(share),
-            "above_share_mib": round(peak - before - share),
+            "above_share_mib": round(peak - before - (0 if options.gpu else share)),
+            "gpu_peak_mib": round(torch.cuda.max_memory_allocated() / MIB) if options.gpu else None,
             "seconds": round(time.monotonic() - began, 1),
         }
         assert divided.is_divided
@@ -125,8 +147,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--experts", action="store_true")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
-    parser.add_argument("--output")
-    return parser.parse_args()
+    parser.add_argument("--sparse", action="store_true", help="a checkpoint of zeros, which takes no room on the disk")
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--tiny", action="store_true", help="1/4 GiB, on CPUs")
+    parser.add_argument("--output", "--result", dest="result")
+    options = parser.parse_args()
+    if options.tiny:
+        options.gib, options.gpu = 0.25, False
+    return options
 
 
 if __name__ == "__main__":

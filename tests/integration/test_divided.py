@@ -1,6 +1,7 @@
 """Weights divided over processes on CPUs: the results of one process that has all weights.
 
-All families, both divisions, 2 and 4 processes with DIVIDED=1 (`make test-all`); `test_distributed.py` has a slice.
+All families and both divisions with 2 processes, and one a family with 4, with DIVIDED=1 (`make test-all`), or the
+runs whose names contain DIVIDED's value; `test_distributed.py` has a slice.
 """
 
 import os
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.tiny_models import write_tiny_checkpoint
+from tests.fixtures.placed_reading import read_placed, texts
+from tests.fixtures.tiny_models import tiny_model, write_tiny_checkpoint
 from tests.integration import divided_runs
 from tests.integration.divided_runs import DENSE, MIXTURES, RUNS, STEPS, run_all
 from tests.integration.test_distributed import ROOT, WITHOUT_GPU, close, history, start, weights
@@ -24,7 +26,14 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif("DIVIDED" not in os.environ, reason="trains 22 models in 7 processes: set DIVIDED=1"),
 ]
-PROCESSES = (2, 4)
+PART = os.environ.get("DIVIDED", "1")
+FOUR = (*(f"{family} weights" for family in DENSE), *(f"{family} both adapted" for family in MIXTURES))
+NAMES = {
+    2: [name for name in RUNS if PART in (name, "1") or PART in name],
+    4: [name for name in (*FOUR, "qwen3_vl_moe experts", "stopped", "dropped") if PART == "1" or PART in name],
+}
+"""Of the runs, by the number of processes."""
+PROCESSES = tuple(NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +47,24 @@ def checkpoints(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def single(checkpoints, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("one")
-    run_all(checkpoints, folder, names=[name for name in RUNS if name != "dropped"])
+    run_all(checkpoints, folder, names=[name for name in NAMES[2] if name != "dropped"])
     return folder
+
+
+class Divided(dict):
+    """The run folders by the number of processes, which are started when their runs are first asked for."""
+
+    def __init__(self, checkpoints: Path, folder: Path):
+        self.checkpoints, self.folder = checkpoints, folder
+
+    def __missing__(self, processes: int) -> Path:
+        self[processes] = launched(processes, self.checkpoints, self.folder / str(processes), *NAMES[processes])
+        return self[processes]
 
 
 @pytest.fixture(scope="module")
 def divided(checkpoints, tmp_path_factory) -> dict[int, Path]:
-    """The run folders by the number of processes."""
-    return {count: launched(count, checkpoints, tmp_path_factory.mktemp(str(count))) for count in PROCESSES}
+    return Divided(checkpoints, tmp_path_factory.mktemp("divided"))
 
 
 def launched(processes: int, checkpoints: Path, folder: Path, *names: str) -> Path:
@@ -57,8 +76,10 @@ def launched(processes: int, checkpoints: Path, folder: Path, *names: str) -> Pa
     return folder
 
 
-@pytest.mark.parametrize("processes", PROCESSES)
-@pytest.mark.parametrize("name", [name for name in RUNS if name not in ("stopped", "dropped")])
+COMPARED = [(name, count) for count in PROCESSES for name in NAMES[count] if name not in ("stopped", "dropped")]
+
+
+@pytest.mark.parametrize(("name", "processes"), COMPARED)
 def test_divided_weights_give_the_results_of_whole_ones(single, divided, name, processes):
     folder = divided[processes]
     for key in ("loss", "grad_norm", "eval_loss", "eval_edit_similarity"):
@@ -143,3 +164,10 @@ def wait_for(path: Path) -> None:
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert path.exists()
+
+
+@pytest.mark.parametrize("family", [*DENSE, *MIXTURES])
+def test_layers_on_two_devices_read_what_one_reads(family, tmp_path, monkeypatch):
+    placed, moves = read_placed(family, tmp_path, monkeypatch)
+    assert placed == texts(*tiny_model(family))
+    assert moves > 16

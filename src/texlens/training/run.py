@@ -23,7 +23,7 @@ from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
 from texlens.models.sharding.division import Division
 from texlens.models.sharding.load import load_to_divide
-from texlens.models.sharding.weights import WeightRows, no_rows
+from texlens.models.weight_rows.rows import WeightRows, no_rows
 from texlens.training.backends.choose import build_backend
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.build import TrainContext, build_trainer

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from texlens.core.errors import ModelError
+from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.kernels.experts.grouped import grouped
 from texlens.kernels.experts.quantized import quantized_product
 from texlens.kernels.experts.routing import sort_by_expert
@@ -23,6 +24,7 @@ from texlens.kernels.fp8.format import FP8_DTYPE
 from texlens.kernels.fp8.quantize import quantize_rows
 from texlens.kernels.nf4 import dequantize as nf4
 from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales
+from texlens.kernels.nf4.reference import block_scales
 from texlens.models.families.expert_stacks import STACKS
 
 NF4_BLOCK, NF4_GROUP = 64, 256
@@ -41,6 +43,10 @@ class QuantizedStackModule(nn.Module):
             self.register_buffer(name, tensor, persistent=False)
 
     def write(self, out: Tensor, experts: Tensor | None = None) -> None:
+        raise NotImplementedError
+
+    def part(self, experts: slice) -> "QuantizedStackModule":
+        """A copy of some experts, with the same values."""
         raise NotImplementedError
 
     @property
@@ -76,6 +82,10 @@ class Fp8Stack(QuantizedStackModule):
     def write(self, out: Tensor, experts: Tensor | None = None) -> None:
         if not out.is_meta:
             fp8.dequantize_experts(self.codes, self.scale, out, experts)
+
+    def part(self, experts: slice) -> "Fp8Stack":
+        codes = self.codes[experts].clone()
+        return Fp8Stack(codes.shape, codes=codes, scale=self.scale[experts].clone())
 
 
 class Nf4Stack(QuantizedStackModule):
@@ -132,11 +142,31 @@ class Nf4Stack(QuantizedStackModule):
         if not out.is_meta:
             nf4.dequantize_experts(self._weight(out.dtype), out, experts)
 
+    def part(self, experts: slice) -> "Nf4Stack":
+        """Where the experts don't begin with a group of quantized scales, the part has plain ones."""
+        count, height, width = self.shape
+        first, last, _ = experts.indices(count)
+        shape, blocks = torch.Size((last - first, height, width)), height * width // NF4_BLOCK
+        packed = self.packed.view(-1)[first * height * width // 2 : last * height * width // 2].clone()
+        rows = slice(first * blocks, last * blocks)
+        nested = self._nested()
+        if nested is None:
+            return Nf4Stack(shape, packed=packed, scales=self.scales[rows].clone(), values=self.values)
+        if rows.start % NF4_GROUP:
+            scales = block_scales(self._weight(torch.float32))[rows].clone()
+            return Nf4Stack(shape, packed=packed, scales=scales, values=self.values)
+        groups = slice(rows.start // NF4_GROUP, -(-rows.stop // NF4_GROUP))
+        options = {"nested_values": nested.values, "nested_offset": nested.offset}
+        options["nested_scales"] = nested.scales[groups].clone()
+        return Nf4Stack(shape, packed=packed, scales=self.scales[rows].clone(), values=self.values, **options)
+
     def _weight(self, dtype: torch.dtype) -> Nf4Weight:
-        nested = None
-        if self.nested_values is not None and self.nested_scales is not None and self.nested_offset is not None:
-            nested = QuantizedScales(self.nested_values, self.nested_scales, self.nested_offset, NF4_GROUP)
-        return Nf4Weight(self.shape, dtype, self.packed, self.scales, self.values, NF4_BLOCK, nested)
+        return Nf4Weight(self.shape, dtype, self.packed, self.scales, self.values, NF4_BLOCK, self._nested())
+
+    def _nested(self) -> QuantizedScales | None:
+        if self.nested_values is None or self.nested_scales is None or self.nested_offset is None:
+            return None
+        return QuantizedScales(self.nested_values, self.nested_scales, self.nested_offset, NF4_GROUP)
 
 
 def _check_blocks(shape: torch.Size) -> None:
@@ -152,8 +182,12 @@ class QuantizedExperts(nn.Module):
 
     Args:
         experts: the stock module.
-        stacks: of each name of `STACKS`.
+        stacks: of each name of `STACKS`; of some experts where they are divided among processes (`keep`).
+
+    `owners`: which process has which experts, where they are divided and not adapted.
     """
+
+    owners: ExpertOwners | None = None
 
     def __init__(self, experts: Any, stacks: dict[str, QuantizedStackModule]):
         super().__init__()
@@ -161,7 +195,16 @@ class QuantizedExperts(nn.Module):
         self.stacks = nn.ModuleDict(stacks)
         for name in STACKS:
             stock = getattr(experts, name)
-            self.register_parameter(name, _placeholder(stacks[name].shape, stock.dtype, stock.device))
+            shape = self.num_experts, *stacks[name].shape[1:]
+            self.register_parameter(name, _placeholder(shape, stock.dtype, stock.device))
+
+    def keep(self, experts: slice) -> None:
+        """Leaves some experts in the stacks; parameters keep the shape of all, from which PEFT makes its adapters."""
+        count = len(range(*experts.indices(self.num_experts)))
+        for name in STACKS:
+            stack: Any = self.stacks[name]
+            if stack.shape[0] != count:
+                self.stacks[name] = stack.part(experts)
 
     def forward(
         self,
@@ -169,12 +212,7 @@ class QuantizedExperts(nn.Module):
         top_k_index: Int[Tensor, "T K"],
         top_k_weights: Float[Tensor, "T K"],
     ) -> Float[Tensor, "T D"]:
-        routing = sort_by_expert(top_k_index, self.num_experts)
-        gate_up = stack_product(self, "gate_up_proj", hidden_states[routing.tokens], routing.ends)
-        gate, up = gate_up.chunk(2, dim=-1)
-        y = stack_product(self, "down_proj", self.act_fn(gate) * up, routing.ends)
-        y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
-        return y[routing.places].sum(1).to(hidden_states.dtype)
+        return routed_forward(self, self.owners, hidden_states, top_k_index, top_k_weights)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "QuantizedExperts":
         """The placeholders take no memory on another device or in another type either."""
@@ -196,6 +234,29 @@ def quantized_stack(experts: Any, name: str) -> QuantizedStackModule | None:
         return None
     stack: Any = experts.stacks[name]
     return stack
+
+
+def routed_forward(
+    experts: Any,
+    owners: ExpertOwners | None,
+    hidden_TD: Float[Tensor, "T D"],
+    top_k_index: Int[Tensor, "T K"],
+    top_k_weights: Float[Tensor, "T K"],
+) -> Float[Tensor, "T D"]:
+    """The products of a module of experts for each token, summed by the weights.
+
+    Args:
+        owners: the rows travel to the processes that have the experts; None if all are here.
+    """
+    routing = sort_by_expert(top_k_index, experts.num_experts)
+    dispatch = None if owners is None else owners.dispatch(routing)
+    ends = routing.ends if dispatch is None else dispatch.ends
+    x = hidden_TD[routing.tokens] if dispatch is None else dispatch.rows_of(hidden_TD)
+    gate, up = stack_product(experts, "gate_up_proj", x, ends).chunk(2, dim=-1)
+    y = stack_product(experts, "down_proj", experts.act_fn(gate) * up, ends)
+    y = y if dispatch is None else dispatch.pairs_of(y)
+    y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
+    return y[routing.places].sum(1).to(hidden_TD.dtype)
 
 
 def stack_product(experts: Any, name: str, x: Float[Tensor, "S D"], ends: Int[Tensor, " E"]) -> Float[Tensor, "S N"]:

@@ -14,14 +14,21 @@ from transformers import PreTrainedModel
 
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ModelError
+from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.models.checkpoint import CONFIG, read_config
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.families.expert_stacks import STACKS
 from texlens.models.fp8 import quantize_linear_layers, quantize_vision
 from texlens.models.meta_model import model_without_weights, move_buffers
-from texlens.models.mixtures.experts import Fp8Stack, Nf4Stack, QuantizedExperts, QuantizedStackModule
-from texlens.models.sharding.checkpoint_rows import CheckpointRows
-from texlens.models.sharding.weights import WeightRows, parameter_owner
+from texlens.models.mixtures.experts import (
+    Fp8Stack,
+    Nf4Stack,
+    QuantizedExperts,
+    QuantizedStackModule,
+    quantized_experts,
+)
+from texlens.models.weight_rows.checkpoint_rows import CheckpointRows
+from texlens.models.weight_rows.rows import WeightRows, parameter_owner
 
 LAYERS = f"{LANGUAGE_MODEL}.layers"
 
@@ -46,13 +53,18 @@ def load_quantized_mixture(
 
 
 def fill_quantized(
-    model: Any, rows_of: WeightRows, quantize: QuantizeSettings, device: torch.device
+    model: Any,
+    rows_of: WeightRows,
+    quantize: QuantizeSettings,
+    device: torch.device,
+    owners: ExpertOwners | None = None,
 ) -> PreTrainedModel:
     """Reads the weights of a model without any; those of decoder layers are quantized as soon as their layer is read.
 
     Args:
         model: of `meta_model.model_without_weights`.
         rows_of: reads the values of a parameter.
+        owners: which process keeps which experts, where they are divided.
     """
     names = [name for name, _ in model.named_parameters()]
     _fill(model, (name for name in names if not name.startswith(f"{LAYERS}.")), rows_of, device)
@@ -62,6 +74,9 @@ def fill_quantized(
         prefix = f"{LAYERS}.{number}"
         _fill(model, (name for name in names if name.startswith(f"{prefix}.")), rows_of, device)
         quantize_layer(model, prefix, quantize)
+        if owners is not None:
+            for experts in quantized_experts(model.get_submodule(prefix)):
+                experts.keep(owners.experts)
     if quantize.quantize == "nf4":
         model.is_loaded_in_4bit = True  # PEFT adapts 4-bit layers where it is set
     elif quantize.quantize_vision:

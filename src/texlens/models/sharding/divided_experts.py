@@ -1,6 +1,6 @@
 """Mixtures of experts whose experts are divided among processes: each keeps some of them whole.
 
-# T = tokens, D = width, K = experts of a token, X = rows that this process's experts get
+# T = tokens, D = width, K = experts of a token
 """
 
 from typing import Any
@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from texlens.kernels.experts.dispatch import ExpertOwners
-from texlens.kernels.experts.grouped import grouped
-from texlens.kernels.experts.routing import sort_by_expert
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.families.expert_stacks import STACKS, base_experts
-from texlens.models.sharding.weights import WeightRows, is_placeholder
+from texlens.models.mixtures.experts import QuantizedExperts, routed_forward
+from texlens.models.sharding.weights import is_placeholder
+from texlens.models.weight_rows.rows import WeightRows
 
 
 class DividedExperts(nn.Module):
@@ -28,13 +28,7 @@ class DividedExperts(nn.Module):
         self.act_fn, self.num_experts, self.owners = experts.act_fn, experts.num_experts, owners
 
     def forward(self, hidden_TD: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
-        routing = sort_by_expert(top_k_index, self.num_experts)
-        dispatch = self.owners.dispatch(routing)
-        x = dispatch.rows_of(hidden_TD)
-        gate, up = grouped(x, self.gate_up_proj, dispatch.ends).chunk(2, -1)
-        y = dispatch.pairs_of(grouped(self.act_fn(gate) * up, self.down_proj, dispatch.ends))
-        y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
-        return y[routing.places].sum(1).to(hidden_TD.dtype)
+        return routed_forward(self, self.owners, hidden_TD, top_k_index, top_k_weights)
 
 
 def divide_experts(model: Any, owners: ExpertOwners, rows_of: WeightRows) -> None:
@@ -43,6 +37,10 @@ def divide_experts(model: Any, owners: ExpertOwners, rows_of: WeightRows) -> Non
         if not hasattr(layer.mlp, "experts"):
             continue
         experts = base_experts(layer.mlp)
+        if isinstance(experts, QuantizedExperts):
+            experts.keep(owners.experts)
+            _take_owners(layer.mlp, owners)
+            continue
         for name in STACKS:
             stack = getattr(experts, name)
             full_name = f"{LANGUAGE_MODEL}.layers.{number}.mlp.experts.{name}"
@@ -54,9 +52,12 @@ def divide_experts(model: Any, owners: ExpertOwners, rows_of: WeightRows) -> Non
 
 
 def _take_owners(mlp: Any, owners: ExpertOwners) -> None:
-    """PEFT's wrappers, one inside the other, get them as an attribute; a stock module is replaced."""
+    """PEFT's wrappers, one inside the other, and quantized experts get them as an attribute; a stock module is
+    replaced."""
     wrapper = mlp.experts
-    if not hasattr(wrapper, "base_layer"):
+    if isinstance(wrapper, QuantizedExperts):
+        wrapper.owners = owners
+    elif not hasattr(wrapper, "base_layer"):
         mlp.experts = DividedExperts(wrapper, owners)
     while hasattr(wrapper, "base_layer"):
         wrapper.owners = owners

@@ -9,7 +9,7 @@ from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.models.sharding.divided_experts import divide_experts
 from texlens.models.sharding.division import Division
 from texlens.models.sharding.layers import ShardedText, shard_layers
-from texlens.models.sharding.weights import WeightRows, no_rows
+from texlens.models.weight_rows.rows import WeightRows, no_rows
 
 
 @dataclass(frozen=True)

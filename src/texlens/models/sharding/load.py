@@ -11,23 +11,36 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ModelError
+from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.device import choose_attention, choose_device, choose_dtype
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.meta_model import model_without_weights, move_buffers
-from texlens.models.sharding.checkpoint_rows import CheckpointRows
+from texlens.models.mixtures.load import fill_quantized
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.weights import STACK, is_divided_name, parameter_owner, placeholder
+from texlens.models.sharding.weights import STACK, is_divided_name, placeholder
+from texlens.models.weight_rows.checkpoint_rows import CheckpointRows
+from texlens.models.weight_rows.rows import WeightRows, parameter_owner
 
 LAYERS = f"{LANGUAGE_MODEL}.layers."
 
 
 def load_to_divide(
-    folder: str | Path, division: Division, *, device: str = "auto", dtype: str = "auto", attention: str = "auto"
+    folder: str | Path,
+    division: Division,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    attention: str = "auto",
+    quantize: QuantizeSettings | None = None,
 ) -> tuple[PreTrainedModel, CheckpointRows]:
     """The model in a checkpoint's folder, as `load_model`, with placeholders for what `division` divides, and where
     their rows are read.
+
+    Args:
+        quantize: fp8 or nf4, of a mixture whose experts alone are divided: this process's are quantized already.
 
     Raises:
         ModelError: the checkpoint is unknown, damaged, quantized, or lacks weights.
@@ -38,21 +51,36 @@ def load_to_divide(
         raise ModelError(f"{folder}: its weights are quantized, and those can't be divided; use the 16-bit checkpoint")
     options = {"dtype": choose_dtype(dtype, on), "attn_implementation": choose_attention(attention, on)}
     model: Any = model_without_weights(config, str(folder / CONFIG), **options)
-    parameters = dict(model.named_parameters())
-    rows = CheckpointRows(folder, {name: tuple(part.shape) for name, part in parameters.items()}, options["dtype"])
-    for name, parameter in parameters.items():
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    rows = CheckpointRows(folder, shapes, options["dtype"])
+    if quantize and quantize.quantize in ("fp8", "nf4"):
+        assert not division.weights
+        owners = ExpertOwners.of(model.config.text_config.num_experts, division.rank, division.processes)
+        return fill_quantized(model, rows, quantize, on, owners), rows
+    return fill_to_divide(model, division, rows, on), rows
+
+
+def fill_to_divide(model: Any, division: Division, rows_of: WeightRows, device: torch.device) -> PreTrainedModel:
+    """Fills a model without weights in place: placeholders for what `division` divides, all else from `rows_of`.
+
+    Args:
+        model: of `meta_model.model_without_weights`.
+    """
+    for name, parameter in dict(model.named_parameters()).items():
         owner, leaf = parameter_owner(model, name)
         is_divided = name.startswith(LAYERS) and _is_divided(name, division)
-        value = placeholder(parameter.shape, options["dtype"], on) if is_divided else _whole(rows, name, on)
+        value = placeholder(parameter.shape, parameter.dtype, device) if is_divided else _whole(rows_of, name, device)
         setattr(owner, leaf, value)
     model.tie_weights()
-    move_buffers(model, on)
-    return model.eval(), rows
+    move_buffers(model, device)
+    return model.eval()
 
 
 def _is_divided(name: str, division: Division) -> bool:
-    return is_divided_name(name) if division.weights else bool(STACK.search(name))
+    if division.weights:
+        return is_divided_name(name)
+    return division.experts and bool(STACK.search(name))
 
 
-def _whole(rows: CheckpointRows, name: str, device: torch.device) -> nn.Parameter:
-    return nn.Parameter(rows(name).to(device))
+def _whole(rows_of: WeightRows, name: str, device: torch.device) -> nn.Parameter:
+    return nn.Parameter(rows_of(name, slice(None)).to(device))

@@ -1,8 +1,7 @@
-"""Weights of decoder layers that are no memory yet: placeholders, and where their rows come from."""
+"""Weights of decoder layers that are divided, and placeholders for those that are no memory yet."""
 
 import re
 from collections.abc import Iterator
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,17 +14,6 @@ LINEAR = re.compile(
 )
 STACK = re.compile(r"\.experts(\.base_layer)*\.(gate_up_proj|down_proj)$")
 """Names of the parameters of decoder layers that are divided; norms, biases and routers are small and stay whole."""
-
-
-class WeightRows(Protocol):
-    def __call__(self, name: str, rows: slice) -> Tensor:
-        """Rows (along the first dimension) of a parameter by its name in the stock model, in its type."""
-        ...
-
-
-def no_rows(name: str, rows: slice) -> Tensor:
-    """For models that are whole in memory."""
-    raise AssertionError(f"{name} is a placeholder, and there is no file to read it from")
 
 
 def placeholder(shape: torch.Size | tuple[int, ...], dtype: torch.dtype, device: torch.device) -> nn.Parameter:
@@ -62,9 +50,3 @@ def divided_parameters(layer: nn.Module, number: int, *, stacks: bool = True) ->
     for name, parameter in layer.named_parameters():
         if not parameter.requires_grad and is_divided_name(f".{name}", stacks=stacks):
             yield prefix + stock_name(name), parameter
-
-
-def parameter_owner(module: nn.Module, name: str) -> tuple[Any, str]:
-    """The submodule that has a parameter, and the parameter's name in it."""
-    path, _, leaf = name.rpartition(".")
-    return module.get_submodule(path), leaf

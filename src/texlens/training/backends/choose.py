@@ -21,7 +21,7 @@ from texlens.models.processor import Processor
 from texlens.models.sharding.divided_model import DividedModel, divide_model
 from texlens.models.sharding.division import WHOLE, Division
 from texlens.models.sharding.stock_passes import stock_passes
-from texlens.models.sharding.weights import WeightRows, no_rows
+from texlens.models.weight_rows.rows import WeightRows, no_rows
 from texlens.planner.pack_budget import plan_packs
 from texlens.training.backends.compile_check import compile_check, small_pack
 from texlens.training.backends.pack_graphs import PackGraphs

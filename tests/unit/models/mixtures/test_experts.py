@@ -94,3 +94,14 @@ def test_placeholders_take_no_memory_and_nothing_computes_with_them_unnoticed():
     assert experts.gate_up_proj.dtype == torch.bfloat16
     assert [experts.stacks[name].codes for name in STACKS] == before
     assert experts.stacks["down_proj"].scale.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(8, 32, 64), (8, 256, 64)])
+@pytest.mark.parametrize("experts", [slice(0, 3), slice(3, 8), slice(5, 5)])
+def test_part_has_the_values_of_its_experts(kind, shape, experts):
+    stack = drawn_stack(kind, shape)
+    part = stack.part(experts)
+    assert part.shape == (len(range(8)[experts]), *shape[1:])
+    assert torch.equal(values_of(part), values_of(stack)[experts])
+    assert part.nbytes < stack.nbytes

@@ -1,7 +1,9 @@
 import pytest
 import torch
 
-from tests.fixtures.tiny_models import write_tiny_checkpoint
+from tests.fixtures.placed_reading import read_placed, texts
+from tests.fixtures.pretended_devices import PretendedDevices
+from tests.fixtures.tiny_models import tiny_model, write_tiny_checkpoint
 from texlens.core.errors import ConfigError
 from texlens.models.load import load_model
 from texlens.models.sharding.layer_placement import HEAD, ROTARY, part_sizes, place_parts, placement_of
@@ -36,3 +38,19 @@ def test_sizes_are_those_of_the_model_in_memory(tmp_path):
 
 def test_cpu_has_no_placement(tmp_path):
     assert placement_of(tmp_path, torch.device("cpu"), 4) is None
+
+
+def test_texts_from_layers_on_two_devices_are_those_of_one(tmp_path, monkeypatch):
+    placed, moves = read_placed("qwen3_vl", tmp_path, monkeypatch)
+    assert placed == texts(*tiny_model("qwen3_vl"))
+    assert moves > 16
+
+
+def test_pretended_devices_refuse_what_gpus_refuse():
+    with PretendedDevices():
+        first, second = torch.ones(2).to("cuda:0"), torch.ones(2, device="cuda:1")
+        assert (first.to(second.device) + second).device == torch.device("cuda:1")
+        with pytest.raises(RuntimeError, match="one device"):
+            first + second
+        with pytest.raises(RuntimeError, match="one device"):
+            first.index_select(0, torch.tensor([0]))

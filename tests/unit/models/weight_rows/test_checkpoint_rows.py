@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from texlens.core.errors import ModelError
-from texlens.models.sharding.checkpoint_rows import CheckpointRows
+from texlens.models.weight_rows.checkpoint_rows import CheckpointRows
 
 EXPERTS = "model.language_model.layers.0.mlp.experts"
 

@@ -48,7 +48,7 @@ class TensorRows:
 
 
 class CheckpointRows:
-    """See `weights.WeightRows`.
+    """See `rows.WeightRows`.
 
     Args:
         folder: of a checkpoint in 16 or 32 bits.
