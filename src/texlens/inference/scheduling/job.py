@@ -55,7 +55,7 @@ class TokenEvent:
     alternatives: tuple[tuple[str, bytes, float], ...] = ()
 
 
-@dataclass
+@dataclass(eq=False)
 class GenerationJob:
     """Made by `RequestScheduler.submit`. The scheduler's thread calls `on_token` and `on_done`, which must be quick.
 

@@ -157,8 +157,8 @@ class RequestScheduler:
                 prompt.example,
                 new_state(),
                 now + timeout_s,
-                prompt.unprepared,
-                new_state,
+                unprepared=prompt.unprepared,
+                new_state=new_state,
                 submitted_at=now,
             )
             job.on_token = _numbered(on_token, number)
@@ -234,7 +234,7 @@ class RequestScheduler:
         """End the jobs of a batch that failed, and begin a new batch."""
         reason = one_line(error, 300) or type(error).__name__
         for job in {id(job): job for job in [*joining, *self._jobs]}.values():
-            self._finish(job, "failed", f"the model failed on this batch ({reason}); send fewer or smaller images")
+            self._end_early(job, "failed", f"the model failed on this batch ({reason}); send fewer or smaller images")
         self._jobs.clear()
         self._batch = self._new_batch()
 
@@ -266,17 +266,22 @@ class RequestScheduler:
             if not job.state.is_active and job.unprepared is not None and sureness(job.state) < SURE:
                 job.begin_second()
                 again.append(job)
-            elif not job.state.is_active:
+                continue
+            if not job.state.is_active:
                 job.decide()
             if not job.is_undecided:
-                self._emit_tokens(job)
-            if job.state.error is not None:
-                self._finish(job, "failed", job.state.error)
-            elif not job.state.is_active:
-                self._finish(job, "done")
-        self._jobs = [job for job in self._jobs if job.outcome is None and job not in again]
+                self._report(job)
         with self._wake:
             self._waiting.extendleft(reversed(again))
+        self._jobs = [job for job in self._jobs if job.outcome is None and job not in again]
+
+    def _report(self, job: GenerationJob) -> None:
+        """Its new tokens, and whether it has ended."""
+        self._emit_tokens(job)
+        if job.state.error is not None:
+            self._finish(job, "failed", job.state.error)
+        elif not job.state.is_active:
+            self._finish(job, "done")
 
     def _emit_tokens(self, job: GenerationJob) -> None:
         state, token_bytes = job.state, self._token_bytes[job.model]
@@ -298,10 +303,18 @@ class RequestScheduler:
         for job in [*self._jobs, *self._waiting]:
             if job.cancelled or now > job.deadline:
                 job.state.finish("length")
-                self._finish(job, "cancelled" if job.cancelled else "timeout")
+                self._end_early(job, "cancelled" if job.cancelled else "timeout")
         self._jobs = [job for job in self._jobs if job.outcome is None]
         with self._wake:
             self._waiting = deque(job for job in self._waiting if job.outcome is None)
+
+    def _end_early(self, job: GenerationJob, outcome: Outcome, error: str | None = None) -> None:
+        """Ends a job that is under way; in a second reading the first is its answer."""
+        if job.first is None or job.cancelled:
+            self._finish(job, outcome, error)
+            return
+        job.decide()
+        self._report(job)
 
     def _finish(self, job: GenerationJob, outcome: Outcome, error: str | None = None) -> None:
         job.outcome, job.error, job.ended_at = outcome, error, time.monotonic()

@@ -8,7 +8,7 @@ from tests.fixtures.drawn_images import drawn
 from tests.unit.inference.scheduling.jobs import finished, prompt
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.scheduling import scheduler as scheduling
-from texlens.inference.scheduling.job import ServedPrompt
+from texlens.inference.scheduling.job import GenerationJob, ServedPrompt
 
 FIRST, SECOND = drawn(120, 40, seed=1), drawn(90, 70, seed=2)
 SAMPLING = Sampling(12, repetition_guard=False)
@@ -59,3 +59,50 @@ def test_rows_beside_a_second_reading_keep_their_tokens(scheduler, both, monkeyp
     assert jobs[-1].state.tokens == alone
     assert len({tuple(job.state.tokens) for job in jobs[:3]}) == 1
     assert [job.outcome for job in jobs] == ["done"] * 4
+
+
+def test_a_row_of_the_same_size_and_prompt_beside_a_second_reading_keeps_its_tokens(scheduler, both, monkeypatch):
+    beside = prompt(scheduler, drawn(120, 40, seed=3))
+    longer = Sampling(24, repetition_guard=False)
+    (alone,) = finished(scheduler.submit([beside], model="base", sampling=longer))
+    monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
+    jobs = scheduler.submit([beside], model="base", sampling=longer)
+    jobs += scheduler.submit([ServedPrompt(both[0].example, both[0].example)], model="base", sampling=SAMPLING)
+    finished(jobs)
+    assert [job.outcome for job in jobs] == ["done"] * 2
+    assert jobs[0].state.tokens == alone.state.tokens
+
+
+def test_a_second_reading_that_takes_too_long_leaves_the_first_as_the_answer(scheduler, both, monkeypatch):
+    alone = tokens_of(scheduler, both[0])
+    monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
+    begin = GenerationJob.begin_second
+
+    def begin_too_late(job):
+        begin(job)
+        job.deadline = 0.0
+
+    monkeypatch.setattr(GenerationJob, "begin_second", begin_too_late)
+    events = []
+    served = ServedPrompt(both[0].example, both[1].example)
+    (job,) = finished(
+        scheduler.submit([served], model="base", sampling=SAMPLING, on_token=lambda _, event: events.append(event))
+    )
+    assert (job.outcome, job.state.tokens) == ("done", alone)
+    assert len(events) == len(alone)
+
+
+def test_a_second_reading_that_fails_leaves_the_first_as_the_answer(scheduler, both, monkeypatch):
+    alone = tokens_of(scheduler, both[0])
+    monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
+    prefill = scheduler._batch.prefill
+
+    def fail_on_second(prompts, states):
+        if any(example is both[1].example for example in prompts):
+            raise RuntimeError("out of memory")
+        prefill(prompts, states)
+
+    monkeypatch.setattr(scheduler._batch, "prefill", fail_on_second)
+    served = ServedPrompt(both[0].example, both[1].example)
+    (job,) = finished(scheduler.submit([served], model="base", sampling=SAMPLING))
+    assert (job.outcome, job.state.tokens) == ("done", alone)
