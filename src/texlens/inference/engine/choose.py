@@ -87,7 +87,7 @@ def choose(
         scores_BV = _penalized(logits_BV, logs_BV, penalty)
         tokens_B = scores_BV.argmax(-1)
     if draw is not None:
-        tokens_B = torch.where(draw.temperature > 0, _drawn(scores_BV, draw), tokens_B)
+        tokens_B = torch.where(draw.temperature > 0, _drawn(scores_BV, kernels, draw), tokens_B)
     candidates_BK = None
     if forced_B is not None:
         tokens_B = torch.where(forced_B == NOT_FORCED, tokens_B, forced_B)
@@ -106,9 +106,7 @@ def _drawn_alone(
     logits_BV: Tensor, kernels: DecodeKernels, draw: Draw, likeliest: TokenChoice, sums_B: Tensor
 ) -> TokenChoice:
     """Nothing but draws: tensors as large as the logits are not needed."""
-    heat_B = draw.temperature.clamp(min=MIN_TEMPERATURE)
-    drawn_B = kernels.drawn(logits_BV, heat_B, draw.seed, draw.count)
-    tokens_B = torch.where(draw.temperature > 0, drawn_B, likeliest.tokens)
+    tokens_B = torch.where(draw.temperature > 0, _drawn(logits_BV, kernels, draw), likeliest.tokens)
     logs_B = logits_BV.gather(1, tokens_B[:, None])[:, 0].float() - sums_B
     is_bad_B = likeliest.log_probabilities.isnan()
     return TokenChoice(tokens_B, torch.where(is_bad_B, likeliest.log_probabilities, logs_B))
@@ -122,13 +120,14 @@ def _penalized(logits_BV: Tensor, logs_BV: Tensor, penalty: Penalty) -> Tensor:
     return torch.where(factor_B1 == 1, logs_BV, torch.where(penalty.used > 0, penalized_BV, logits_BV))
 
 
-def _drawn(scores_BV: Tensor, draw: Draw) -> Tensor:
-    heat_B1 = torch.where(draw.temperature > 0, draw.temperature.clamp(min=MIN_TEMPERATURE), 1.0)[:, None]
-    scaled_BV = (scores_BV / heat_B1).log_softmax(-1)
+def _drawn(scores_BV: Tensor, kernels: DecodeKernels, draw: Draw) -> Tensor:
+    heat_B = torch.where(draw.temperature > 0, draw.temperature.clamp(min=MIN_TEMPERATURE), 1.0)
+    if draw.truncation is None:
+        return kernels.drawn(scores_BV, heat_B, draw.seed, draw.count)
+    scaled_BV = (scores_BV / heat_B[:, None]).log_softmax(-1)
+    is_left_out_BV = scaled_BV < _threshold(scaled_BV, draw.truncation)[:, None]
     noisy_BV = scaled_BV + gumbel(draw.seed, draw.count, scores_BV.shape[1])
-    if draw.truncation is not None:
-        noisy_BV = noisy_BV.masked_fill(scaled_BV < _threshold(scaled_BV, draw.truncation)[:, None], float("-inf"))
-    return noisy_BV.argmax(-1)
+    return noisy_BV.masked_fill(is_left_out_BV, float("-inf")).argmax(-1)
 
 
 def _threshold(logs_BV: Tensor, truncation: Truncation) -> Tensor:

@@ -330,8 +330,8 @@ class DecodingEngine:
         )
         logits_BV = self._decoder.prefill(rows, self._cache)
         if copies := _named(inputs, "copies."):
-            self._cache.copy(**{name: copies[name] for name in ("source", "target", "source_slots", "target_slots")})
-            logits_BV = logits_BV[copies["logits"]]
+            self._cache.copy(**copies)
+            logits_BV = logits_BV[inputs["prompt_of_row"]]
         return self._take(logits_BV, slots_B, fixed.step, decoded=False)
 
     def _launch(self, rows: list[EngineRow]) -> None:

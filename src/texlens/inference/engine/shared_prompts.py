@@ -35,7 +35,7 @@ def distinct(rows: Sequence[Row], key: Callable[[Row], Hashable]) -> tuple[list[
 def copies_of(
     pages: Sequence[Sequence[int]], slots: Sequence[int], lengths: Sequence[int], sources: Sequence[int]
 ) -> dict[str, Tensor]:
-    """What `PagedCache.copy` takes, by name, and `copies.logits`, the prompt of each row.
+    """What `PagedCache.copy` takes, by name after `copies.`, and `prompt_of_row`, the number of each row's prompt.
 
     Args:
         pages: of each row.
@@ -57,6 +57,6 @@ def copies_of(
         "target": np.concatenate(tos),
         "source_slots": np.array(from_slots, np.int64),
         "target_slots": np.array(to_slots, np.int64),
-        "logits": np.array(sources, np.int64),
     }
-    return {f"copies.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+    copies = {f"copies.{name}": torch.from_numpy(array) for name, array in arrays.items()}
+    return copies | {"prompt_of_row": torch.tensor(sources)}

@@ -16,7 +16,7 @@ def test_a_prompt_is_copied_from_the_pages_of_its_first_row_to_those_of_the_othe
     assert copies["copies.target"].tolist() == [4 * PAGE_SIZE, 4 * PAGE_SIZE + 1]
     assert copies["copies.source_slots"].tolist() == [7]
     assert copies["copies.target_slots"].tolist() == [8]
-    assert copies["copies.logits"].tolist() == [0, 0, 1]
+    assert copies["prompt_of_row"].tolist() == [0, 0, 1]
 
 
 def test_copied_positions_hold_what_their_sources_hold_in_every_layer():
