@@ -14,7 +14,7 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.inputs.example import Example, Patchify
 from texlens.inputs.feature_cache import FeatureStore
 from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import PackSpec
+from texlens.inputs.pack import Pack, PackSpec
 from texlens.inputs.packed_collator import PackCollator, ShardedCollator, ShardedDataset
 from texlens.models.packed.forward import PackedForward
 from texlens.training.backends.pack_graphs import PackGraphs
@@ -90,7 +90,11 @@ class PackedBackend:
 
     def train_step(self, model: nn.Module, batch: dict, step: Step) -> Tensor:
         model.train()
-        packs, run = step.prepare({"packs": batch["packs"]})["packs"], partial(self._run, step)
+        packs = step.prepare({"packs": batch["packs"]})["packs"]
+        return self.run_packs(packs, step, partial(self._run, step))
+
+    def run_packs(self, packs: Sequence[Pack], step: Step, run: Callable[[Sequence[Pack]], StepLoss]) -> Tensor:
+        """The loss of a step that `run` computes, once more on smaller packs if these don't fit into memory."""
         packs, outcome = self.retry(packs, run) if self.retry is not None else (packs, run(packs))
         rows = [pack["rows"] for pack in packs]
         step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)

@@ -70,8 +70,15 @@ def packed_step(
         del total  # its graph has nodes of this stream, which a pack that is recorded as a CUDA graph must not meet
     for index, pack in enumerate(idle, len(packs)):
         backward(forward.loss(dict(pack), adapters_unchanged=index > 0) * 0.0)
+    return loss_of_all_processes(losses, parameters, context)
+
+
+def loss_of_all_processes(
+    losses: Sequence[Tensor], parameters: Sequence[nn.Parameter], context: DistributedContext
+) -> StepLoss:
+    """The step's loss from those of this process's packs; gradients become their sum over all processes."""
     device = parameters[0].device if parameters else torch.device("cpu")
-    pack_losses = torch.stack(losses) if losses else torch.zeros(0, device=device)
+    pack_losses = torch.stack(list(losses)) if losses else torch.zeros(0, device=device)
     is_bad = ~torch.isfinite(pack_losses)
     sums = torch.stack([pack_losses.sum().float(), is_bad.any().float()])
     if context.is_distributed:

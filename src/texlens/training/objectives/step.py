@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from texlens.inputs.pack import Pack
 from texlens.kernels.loss.log_probabilities import LabelScores
 from texlens.models.packed.forward import PackedForward
 from texlens.training.backends.packed import PackedBackend
-from texlens.training.backends.packed_step import StepLoss, reduce_gradients
+from texlens.training.backends.packed_step import StepLoss, loss_of_all_processes
 from texlens.training.backends.protocol import Step
 from texlens.training.objectives.measurements import Measurements
 
@@ -37,15 +37,12 @@ def objective_step(
     """
     labels = sum(step.context.all_gather(sum(pack["label_count"] for pack in packs)))
 
-    def run(packs: Sequence[Pack]) -> list[Tensor]:
+    def run(packs: Sequence[Pack]) -> StepLoss:
         with measurements.unless_failed():
-            return _pack_losses(packed.forward, packs, step, pack_loss, labels, temperature)
+            losses = _pack_losses(packed.forward, packs, step, pack_loss, labels, temperature)
+            return loss_of_all_processes(losses, step.parameters, step.context)
 
-    packs, losses = packed.retry(packs, run) if packed.retry is not None else (packs, run(packs))
-    outcome = _of_all_processes(losses, step)
-    rows = [pack["rows"] for pack in packs]
-    step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
-    return outcome.loss
+    return packed.run_packs(packs, step, run)
 
 
 def _pack_losses(
@@ -71,16 +68,6 @@ def _pack_losses(
     return losses
 
 
-def _of_all_processes(losses: Sequence[Tensor], step: Step) -> StepLoss:
-    device = _device(step.parameters)
-    pack_losses = torch.stack(list(losses)) if losses else torch.zeros(0, device=device)
-    is_bad = ~torch.isfinite(pack_losses)
-    sums = torch.stack([pack_losses.sum().float(), is_bad.any().float()])
-    if step.context.is_distributed:
-        sums = reduce_gradients(step.parameters, sums, step.context)
-    return StepLoss(sums[0], is_bad, sums[1] > 0)
-
-
 def label_scores_of(forward: PackedForward, packs: Sequence[Pack], temperature: float = 1.0) -> list[LabelScores]:
     """Scores of each pack without gradients, with the weights as they are."""
     with torch.no_grad():
@@ -88,7 +75,3 @@ def label_scores_of(forward: PackedForward, packs: Sequence[Pack], temperature: 
             forward.label_scores(pack, temperature=temperature, adapters_unchanged=number > 0)
             for number, pack in enumerate(packs)
         ]
-
-
-def _device(parameters: Sequence[nn.Parameter]) -> torch.device:
-    return parameters[0].device if parameters else torch.device("cpu")
