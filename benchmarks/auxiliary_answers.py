@@ -63,7 +63,6 @@ def main() -> None:
 
 
 def _report(options, seconds: dict[str, float], runs: dict[str, list[dict]]) -> None:
-    on_gpu = torch.cuda.is_available()
     figures = {
         "model": "nano, recipe nano_latex-ocr_lora",
         "tasks": TASKS,
@@ -77,12 +76,13 @@ def _report(options, seconds: dict[str, float], runs: dict[str, list[dict]]) -> 
         "difference": {name: _difference(runs, f"row_{name}") for name in ("exact", "canonical", "similarity")},
     }
     print(json.dumps(figures, indent=1))
-    if on_gpu:
+    device = "cpu"
+    if torch.cuda.is_available():
         figures |= {"hardware": torch.cuda.get_device_name()}
+        device = figures["hardware"].split()[-1].lower()
     command = f"python {' '.join(sys.argv)}"
-    path = write_result(options.output, "auxiliary answers", command, ("torch", "transformers"), figures)
-    if on_gpu:
-        path.rename(path.with_name(path.name.replace("_cpu_", "_h200_")))
+    packages = ("torch", "transformers")
+    write_result(options.output, "auxiliary answers", command, packages, figures, device=device)
 
 
 def _do_all(options, data: dict[str, str], jobs: list[str]) -> None:

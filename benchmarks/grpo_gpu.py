@@ -12,7 +12,6 @@ compared; `real_pairs_s` is what the same rewards take for as many pairs of form
 
 import argparse
 import json
-import os
 import platform
 import sys
 import tempfile
@@ -37,7 +36,7 @@ from texlens.models.checkpoint import read_config
 from texlens.rewards.score import RewardScorer, RewardSpec
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
-from texlens.training.objectives.build import MAX_REWARD_WORKERS, with_objective
+from texlens.training.objectives.build import reward_processes, with_objective
 from texlens.training.workers import plan_workers
 
 LOG_EVERY = 5
@@ -127,8 +126,7 @@ def _seconds_of_real_pairs(config) -> float:
     texts, objective = load_split("demo", split="train").texts(), config.train.objective
     count = config.train.batch_size * objective.answers
     pairs = [Prediction(str(row), texts[row % len(texts)], texts[(row + row % 2) % len(texts)]) for row in range(count)]
-    workers = objective.reward_workers
-    processes = min(MAX_REWARD_WORKERS, (os.cpu_count() or 1) // 2) if workers == "auto" else workers
+    processes = reward_processes(objective, on_gpu=torch.cuda.is_available())
     with RewardScorer(RewardSpec(objective.rewards, (), objective.watch), processes) as scorer:
         scorer.collect([scorer.submit([pair]) for pair in pairs[:processes]])
         began = time.perf_counter()

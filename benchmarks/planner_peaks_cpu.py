@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 import yaml
-from recipes import RECIPES
+from recipes import RECIPES, planned_bytes
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -31,7 +31,6 @@ from texlens.adapters.build import build_adapter
 from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
 from texlens.models.build import build_model
-from texlens.models.packed.memory import PATCHES_PER_TOKEN, peak_of_pack, static_bytes, vision_bytes_per_token
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.logging.throughput import peak_resident_bytes
@@ -72,25 +71,14 @@ def measure(changes: dict[str, Any]) -> dict[str, Any]:
             peak.note(tensor)
         with peak:
             trainer.train()
-    tokens, labels, patches = max(sizes)
-    settings = backend.settings
-    text = peak_of_pack(
-        model.config.text_config,
-        settings["recompute"],
-        tokens,
-        labels,
-        next(model.parameters()).itemsize,
-        loss_chunk=settings["loss_chunk"],
-        on_cpu=True,
-    )
-    static = static_bytes(model, optimizer=config.train.optimizer.name)
-    planned = static + text + vision_bytes_per_token(model) * patches / PATCHES_PER_TOKEN
+    largest = tokens, labels, patches = max(sizes)
+    planned = planned_bytes(config, backend, model, largest)
     return {
         "planned_gib": round(planned / GIB, 4),
         "allocated_gib": round(peak.peak / GIB, 4),
         "error": round(planned / peak.peak - 1, 4),
         "resident_gib": round(peak_resident_bytes() / GIB, 3),
-        "pack": {"tokens": tokens, "labels": labels, "patches": patches, "recompute": settings["recompute"]},
+        "pack": {"tokens": tokens, "labels": labels, "patches": patches, "recompute": backend.settings["recompute"]},
     }
 
 

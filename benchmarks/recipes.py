@@ -380,17 +380,20 @@ class Tracer(TrainerCallback):
 
 
 def planned_gib(config, backend, model, largest: tuple[int, int, int]) -> float | None:
-    """What the plan counts for the largest pack that was run."""
+    """See `planned_bytes`; None for a backend without packs."""
+    return round(planned_bytes(config, backend, model, largest) / GIB, 2) if "recompute" in backend.settings else None
+
+
+def planned_bytes(config, backend, model, largest: tuple[int, int, int]) -> float:
+    """What the plan counts for the largest pack that was run, by its tokens, labels and patches."""
     settings = backend.settings
-    if "recompute" not in settings:
-        return None
     tokens, labels, patches = largest
     parameter = next(model.model.language_model.parameters())
     options = {"loss_chunk": settings["loss_chunk"], "on_cpu": parameter.device.type == "cpu"}
     size = max(parameter.itemsize, 2)
     text = peak_of_pack(model.config.text_config, settings["recompute"], tokens, labels, size, **options)
     static = static_bytes(model, optimizer=config.train.optimizer.name)
-    return round((static + text + vision_bytes_per_token(model) * patches / PATCHES_PER_TOKEN) / GIB, 2)
+    return static + text + vision_bytes_per_token(model) * patches / PATCHES_PER_TOKEN
 
 
 def reset_peak(device) -> None:

@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 
-def write_result(folder: Path, theme: str, command: str, packages: Sequence[str], figures: dict[str, Any]) -> Path:
-    """Writes what a CPU benchmark measured, under facts of the machine and versions of the packages; returns the path.
+def write_result(
+    folder: Path, theme: str, command: str, packages: Sequence[str], figures: dict[str, Any], *, device: str = "cpu"
+) -> Path:
+    """Writes what a benchmark measured, under facts of the machine and versions of the packages; returns the path.
+
+    Args:
+        device: in the file's name; a GPU's full name is `hardware` of `figures`.
 
     Example:
         ("data checks", …) -> data-checks_cpu_2026-11-21.json
@@ -27,7 +32,7 @@ def write_result(folder: Path, theme: str, command: str, packages: Sequence[str]
         **figures,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{theme.replace(' ', '-')}_cpu_{today}.json"
+    path = folder / f"{theme.replace(' ', '-')}_{device}_{today}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(path)
     return path

@@ -117,6 +117,13 @@ def _preference_loss(objective: DpoObjective | KtoObjective | OrpoObjective) -> 
     return kinds[objective.kind](**options)
 
 
+def reward_processes(objective: GrpoObjective, *, on_gpu: bool) -> int:
+    """Processes for the rewards; `auto` takes some beside a GPU, and none where the CPU trains."""
+    if objective.reward_workers != "auto":
+        return objective.reward_workers
+    return min(MAX_REWARD_WORKERS, (os.cpu_count() or 1) // 2) if on_gpu else 0
+
+
 def _policy(
     backend: PackedBackend,
     config: RunConfig,
@@ -133,10 +140,8 @@ def _policy(
     sampling = Sampling(objective.max_new_tokens, objective.temperature)
     prompts = train.batch_size * train.gradient_accumulation
     plan = rollout_plan(objective, prompts, stock.config) if on_gpu else None
-    workers = objective.reward_workers
-    processes = min(MAX_REWARD_WORKERS, (os.cpu_count() or 1) // 2) if on_gpu and workers == "auto" else workers
     spec = RewardSpec(objective.rewards, tuple(own_rewards), objective.watch)
-    scorer = RewardScorer(spec, 0 if processes == "auto" else processes)
+    scorer = RewardScorer(spec, reward_processes(objective, on_gpu=on_gpu))
     sampler = AnswerSampler(model, processor, sampling, plan=plan)
     maker = RolloutMaker(sampler, scorer, processor, rows, answers=objective.answers, seed=train.seed)
     options = PolicyOptions(
