@@ -12,6 +12,7 @@ from texlens.models.packed.memory import (
     augmented_bytes,
     backward_per_token,
     choose_pack,
+    is_mixture,
     loss_bytes,
     saved_per_token,
     smallest_pack,
@@ -125,7 +126,7 @@ def time_packed(step: SimulatedStep, batch: Batch, sample: Batch, pack: PlannedP
     head = 4 * text_config.vocab_size * text_config.hidden_size
     per_token = (step.flops - head * sample.tokens) / sample.tokens
     flops = per_token * batch.real_tokens * (1 + EXTRA_WORK[pack.recompute]) + head * batch.labels
-    mixture = bool(getattr(text_config, "num_experts", 0))
+    mixture = is_mixture(text_config)
     fused = MIXTURE_EFFICIENCY if mixture else FUSED_EFFICIENCY
     seconds = flops / (gpu.tflops * 1e12 * (fused if pack.fused else UNFUSED_EFFICIENCY))
     seconds *= TIME_8_BIT if pack.in_8_bit and pack.fused and not mixture else 1

@@ -92,7 +92,7 @@ def saved_per_layer(text_config, recompute: str, itemsize: int = 2) -> int:
     experts, mlp_width = _mlp(text_config)
     if recompute == "none":
         saved += 2 * experts * mlp_width
-    routing = experts * (itemsize + 4 * 8) if _is_mixture(text_config) else 0
+    routing = experts * (itemsize + 4 * 8) if is_mixture(text_config) else 0
     return itemsize * saved + 4 * text_config.num_attention_heads + routing
 
 
@@ -101,7 +101,7 @@ def backward_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
     the residual stream, the activation, gate and up, and the activation; gate and up, and the saved tensors of the
     layer, where they are recomputed."""
     width, (experts, mlp_width) = text_config.hidden_size, _mlp(text_config)
-    if _is_mixture(text_config):  # rows of each pair of token and expert, and of their gradient
+    if is_mixture(text_config):  # rows of each pair of token and expert, and of their gradient
         transient = 2 * width + experts * (2 * width + (4 if recompute == "none" else 6) * mlp_width)
     else:
         transient = width + 4 * mlp_width + (0 if recompute == "none" else 2 * mlp_width)
@@ -206,7 +206,7 @@ def augmented_bytes(
 
 def expert_buffer_bytes(text_config, itemsize: int = 2) -> int:
     """The larger stack of a layer's experts, gate and up, dequantized; 0 without a mixture."""
-    if not _is_mixture(text_config):
+    if not is_mixture(text_config):
         return 0
     return itemsize * text_config.num_experts * 2 * text_config.moe_intermediate_size * text_config.hidden_size
 
@@ -283,13 +283,13 @@ def _blocks_with_gradient(visual: Any) -> int:
     return len(visual.blocks) - min(numbers, default=len(visual.blocks))
 
 
-def _is_mixture(text_config) -> bool:
+def is_mixture(text_config) -> bool:
     return bool(getattr(text_config, "num_experts", 0))
 
 
 def _mlp(text_config) -> tuple[int, int]:
     """Experts of a token and the width of one; 1 without a mixture."""
-    if _is_mixture(text_config):
+    if is_mixture(text_config):
         return text_config.num_experts_per_tok, text_config.moe_intermediate_size
     return 1, text_config.intermediate_size
 

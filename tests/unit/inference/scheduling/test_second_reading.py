@@ -28,35 +28,35 @@ def tokens_of(scheduler, served, **more):
 def test_the_surer_reading_is_the_answer_and_its_tokens_alone_are_reported(
     scheduler, both, monkeypatch, surer, expected
 ):
-    alone = [tokens_of(scheduler, served) for served in both]
-    assert alone[0] != alone[1]
-    sure = {tuple(alone[0]): 0.6 if surer == "first" else 0.1, tuple(alone[1]): 0.3}
-    for place in ("scheduler.sureness", "job.sureness"):
-        monkeypatch.setattr(f"texlens.inference.scheduling.{place}", lambda state: sure[tuple(state.tokens)])
+    expected_tokens = [tokens_of(scheduler, served) for served in both]
+    assert expected_tokens[0] != expected_tokens[1]
+    sure = {tuple(expected_tokens[0]): 0.6 if surer == "first" else 0.1, tuple(expected_tokens[1]): 0.3}
+    for name in ("scheduler.sureness", "job.sureness"):
+        monkeypatch.setattr(f"texlens.inference.scheduling.{name}", lambda state: sure[tuple(state.tokens)])
     events = []
     served = ServedPrompt(both[0].example, both[1].example)
 
     tokens = tokens_of(scheduler, served, on_token=lambda _, event: events.append(event))
 
-    assert tokens == alone[expected]
+    assert tokens == expected_tokens[expected]
     assert len(events) == len(tokens)
 
 
 def test_a_sure_reading_is_not_repeated(scheduler, both, monkeypatch):
-    alone = tokens_of(scheduler, both[0])
+    expected_tokens = tokens_of(scheduler, both[0])
     monkeypatch.setattr(scheduling, "sureness", lambda state: 0.9)
     before = scheduler.counts.prefills
-    assert tokens_of(scheduler, ServedPrompt(both[0].example, both[1].example)) == alone
+    assert tokens_of(scheduler, ServedPrompt(both[0].example, both[1].example)) == expected_tokens
     assert scheduler.counts.prefills == before + 1
 
 
 def test_rows_beside_a_second_reading_keep_their_tokens(scheduler, both, monkeypatch):
-    alone = tokens_of(scheduler, both[1])
+    expected_tokens = tokens_of(scheduler, both[1])
     monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
     jobs = scheduler.submit([ServedPrompt(both[0].example, both[0].example)] * 3, model="base", sampling=SAMPLING)
     jobs += scheduler.submit([replace(both[1])], model="base", sampling=SAMPLING)
     finished(jobs)
-    assert jobs[-1].state.tokens == alone
+    assert jobs[-1].state.tokens == expected_tokens
     assert len({tuple(job.state.tokens) for job in jobs[:3]}) == 1
     assert [job.outcome for job in jobs] == ["done"] * 4
 
@@ -64,17 +64,17 @@ def test_rows_beside_a_second_reading_keep_their_tokens(scheduler, both, monkeyp
 def test_a_row_of_the_same_size_and_prompt_beside_a_second_reading_keeps_its_tokens(scheduler, both, monkeypatch):
     beside = prompt(scheduler, drawn(120, 40, seed=3))
     longer = Sampling(24, repetition_guard=False)
-    (alone,) = finished(scheduler.submit([beside], model="base", sampling=longer))
+    (single,) = finished(scheduler.submit([beside], model="base", sampling=longer))
     monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
     jobs = scheduler.submit([beside], model="base", sampling=longer)
     jobs += scheduler.submit([ServedPrompt(both[0].example, both[0].example)], model="base", sampling=SAMPLING)
     finished(jobs)
     assert [job.outcome for job in jobs] == ["done"] * 2
-    assert jobs[0].state.tokens == alone.state.tokens
+    assert jobs[0].state.tokens == single.state.tokens
 
 
 def test_a_second_reading_that_takes_too_long_leaves_the_first_as_the_answer(scheduler, both, monkeypatch):
-    alone = tokens_of(scheduler, both[0])
+    expected_tokens = tokens_of(scheduler, both[0])
     monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
     begin = GenerationJob.begin_second
 
@@ -88,12 +88,12 @@ def test_a_second_reading_that_takes_too_long_leaves_the_first_as_the_answer(sch
     (job,) = finished(
         scheduler.submit([served], model="base", sampling=SAMPLING, on_token=lambda _, event: events.append(event))
     )
-    assert (job.outcome, job.state.tokens) == ("done", alone)
-    assert len(events) == len(alone)
+    assert (job.outcome, job.state.tokens) == ("done", expected_tokens)
+    assert len(events) == len(expected_tokens)
 
 
 def test_a_second_reading_that_fails_leaves_the_first_as_the_answer(scheduler, both, monkeypatch):
-    alone = tokens_of(scheduler, both[0])
+    expected_tokens = tokens_of(scheduler, both[0])
     monkeypatch.setattr(scheduling, "sureness", lambda state: 0.1)
     prefill = scheduler._batch.prefill
 
@@ -105,4 +105,4 @@ def test_a_second_reading_that_fails_leaves_the_first_as_the_answer(scheduler, b
     monkeypatch.setattr(scheduler._batch, "prefill", fail_on_second)
     served = ServedPrompt(both[0].example, both[1].example)
     (job,) = finished(scheduler.submit([served], model="base", sampling=SAMPLING))
-    assert (job.outcome, job.state.tokens) == ("done", alone)
+    assert (job.outcome, job.state.tokens) == ("done", expected_tokens)
