@@ -48,6 +48,17 @@ class _Progress:
     rejected: list[dict[str, str]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Output:
+    """The folder that is written, and how its rows are."""
+
+    staging: Path
+    format: RowFormat
+    progress: dict[str, _Progress]
+    jpeg: bool
+    ids: str | None
+
+
 def export(
     splits: Mapping[str, Rows],
     folder: str | Path,
@@ -80,8 +91,9 @@ def export(
     staging.mkdir(parents=True, exist_ok=True)
     write_json(staging / "made_by.json", made_by)
     progress = {split: _Progress(**state) for split, state in (_read(staging / JOURNAL) or {}).items()}
+    output = _Output(staging, format, progress, jpeg, ids)
     for split, rows in splits.items():
-        _write_split(staging, split, rows, format, progress, on_row, jpeg, ids)
+        _write_split(output, split, rows, on_row)
     statistics = _statistics(made_by, progress)
     if not statistics["kept"]:
         shutil.rmtree(staging)
@@ -97,17 +109,9 @@ def export(
     return statistics, False
 
 
-def _write_split(
-    staging: Path,
-    split: str,
-    rows: Rows,
-    format: RowFormat,
-    progress: dict[str, _Progress],
-    on_row: OnRow,
-    jpeg: bool,
-    ids: str | None,
-) -> None:
-    state = progress.setdefault(split, _Progress())
+def _write_split(output: _Output, split: str, rows: Rows, on_row: OnRow) -> None:
+    staging, format, ids = output.staging, output.format, output.ids
+    state = output.progress.setdefault(split, _Progress())
     images = staging / "images" / split
     images.mkdir(parents=True, exist_ok=True)
     with (staging / f"{split}{format.suffix}").open("ab") as file:
@@ -123,7 +127,7 @@ def _write_split(
             sample = rows[index]
             try:
                 numbered = replace(sample, id=f"{ids}_{state.written + 1}") if ids is not None else sample
-                line = _row(numbered, index, staging, split, format, jpeg)
+                line = _row(numbered, index, split, output)
                 file.write((format.between.encode() if state.written else b"") + line)
                 state.written += 1
             except DataError as error:
@@ -131,23 +135,24 @@ def _write_split(
             state.rows_in += 1
             on_row(1)
             if state.rows_in % JOURNAL_ROWS == 0:
-                _journal(staging, file, state, progress)
-        _journal(staging, file, state, progress)
+                _journal(staging, file, state, output.progress)
+        _journal(staging, file, state, output.progress)
         file.write(format.foot.encode())
 
 
-def _row(sample: Sample, index: int, staging: Path, split: str, format: RowFormat, jpeg: bool = False) -> bytes:
+def _row(sample: Sample, index: int, split: str, output: _Output) -> bytes:
     """The row's text; its images lie on the disk afterwards.
 
     Raises:
         DataError: the format can't hold the row, or an image can't be read.
     """
-    contents = [_as_jpeg(image) if jpeg else image.encoded() for image in sample.images]
+    contents = [_as_jpeg(image) if output.jpeg else image.encoded() for image in sample.images]
     files = [f"images/{split}/{_file_name(sample, index, number, data)}" for number, data in enumerate(contents)]
-    line = format.line(sample, files)
-    check_round_trip(sample, files, format.read(line, staging), staging, format.name)
+    line = output.format.line(sample, files)
+    read_back = output.format.read(line, output.staging)
+    check_round_trip(sample, files, read_back, output.staging, output.format.name)
     for file, data in zip(files, contents, strict=True):
-        (staging / file).write_bytes(data)
+        (output.staging / file).write_bytes(data)
     try:
         return line.encode()
     except UnicodeEncodeError as error:
