@@ -204,6 +204,17 @@ def test_an_image_that_is_still_decoded_is_read_and_not_the_one_before(page, bac
     assert {image for _, image in backend.sent} == {other}
 
 
+def test_an_image_that_comes_while_another_is_waited_for_is_the_one_that_is_read(page, backend):
+    give(page)
+    page.js(SLOW_DECODING)
+    page.give("paste", render_png("x + y", pixels_per_em=48))
+    page.press("Enter")
+    newest = render_png("x - y", pixels_per_em=48)
+    page.give("paste", newest)
+    page.wait("document.querySelectorAll('#history-list li').length > 0")
+    assert {image for _, image in backend.sent} == {newest}
+
+
 def test_nothing_is_read_where_the_new_image_can_not_be_shown(page, backend):
     give(page)
     page.js(SLOW_DECODING)

@@ -74,10 +74,10 @@ async function showBlob(blob, name) {
   }
 }
 
-/** Waits for an image that is being decoded, so that no earlier one is read; false if it can't be shown. */
+/** Waits for the newest image that is being decoded, so that no earlier one is read; false if one can't be shown. */
 async function arrived() {
   try {
-    await page.incoming;
+    while (page.incoming) await page.incoming;
     return true;
   } catch {
     return false; // takeBlob reports why
