@@ -35,6 +35,9 @@ UNCHANGED = {"bold red", 'SYSTEM """{}"""', "echo CUDA_VISIBLE_DEVICES=$CUDA_VIS
 """Texts that no person reads as words."""
 IDENTIFIER = re.compile(r"[\w.:<>/#*=-]*[_./:<>#=A-Z][\w.:<>/#*=-]*")
 """A name of a setting, file, variable or package, which is the same in every language."""
+TYPED = re.compile(r"`[^`]*`|(texlens|pip|npm|apt-get|python) [\x20-\x7e]*")
+ENGLISH = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b|[a-z]{2,} (of|is|in|for|the|to|from) ")
+"""Words that a message which was translated in part still has."""
 MAX_DEPTH = 4
 
 
@@ -307,14 +310,15 @@ def filled(template: str) -> str:
 
 
 def untranslated(every: Iterable[str]) -> list[str]:
-    """Templates whose Chinese text is missing or leaves out a part; TEXLENS_LANG has to be zh."""
+    """Templates whose Chinese text is missing, leaves out a part or is half English; TEXLENS_LANG has to be zh."""
     return [template for template in every if not _is_translated(template)]
 
 
 def _is_translated(template: str) -> bool:
     text = translated(filled(template))
     says_all = all(f"<{number}>" in text for number in range(template.count(HOLE)))
-    return says_all and re.search("[\u4e00-\u9fff：]", text) is not None
+    is_half = ENGLISH.search(TYPED.sub("", text)) is not None
+    return says_all and re.search("[\u4e00-\u9fff：]", text) is not None and not is_half
 
 
 if __name__ == "__main__":

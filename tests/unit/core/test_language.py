@@ -80,10 +80,17 @@ def test_a_new_message_without_a_translation_is_found(chinese, tmp_path):
         "def f(x, console):\n"
         "    hint = f'nobody knows {x}' if x else HINT\n"
         "    console.print('written:', f'written: {x}')\n"
+        "    if not x:\n"
+        "        raise TexlensError(f'{x}: no such pile of images')\n"  # `{} images` alone has a translation
         "    raise TexlensError(f'{x}: no such sofa; {hint}')\n"
     )
     messages = [message.template for message in Project(tmp_path).messages()]
-    assert untranslated(messages) == ["{}: no such sofa; {}", "nobody knows {}", "look behind the sofa"]
+    assert untranslated(messages) == [
+        "{}: no such pile of images",
+        "{}: no such sofa; {}",
+        "nobody knows {}",
+        "look behind the sofa",
+    ]
 
 
 def test_a_translated_message_is_one_that_the_program_has(every_template):
