@@ -3,13 +3,15 @@
 import hashlib
 import json
 import os
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from tests.fixtures.browser import chromium
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.running_server import running
+from tests.integration.board.pages import SIZES, fill, fits
+from tests.integration.board.pages import save_picture as save_whole_picture
 from tests.unit.data.tables import write_parquet
 from texlens.board.app import create_app
 from texlens.board.jobs import list_jobs
@@ -24,7 +26,8 @@ from texlens.workflows.learn.session import MIN_HOLD_OUT, MIN_TRAIN, LearnSessio
 
 HOSTILE = "<img src=x onerror=\"window.wrongs.push('ran')\"><script>window.wrongs.push('ran')</script>"
 LABELS = [r"\frac{1}{2}", "x^2", "x^2", HOSTILE, r"\alpha+\beta"]
-DESKTOP, PHONE = (1280, 900), (390, 844)
+DESKTOP, PHONE = SIZES["desktop"], SIZES["phone"]
+save_picture = partial(save_whole_picture, whole=False)
 
 
 @pytest.fixture(scope="module")
@@ -61,25 +64,10 @@ def data(tmp_path):
     return tmp_path / "d"
 
 
-def save_picture(page, name):
-    """For looking at: SCREENSHOTS names a folder."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(Path(folder) / f"{name}.png", whole=False)
-
-
-def fill(page, selector, text):
-    page.js(f"(() => {{ const box = document.querySelector({json.dumps(selector)}); box.focus(); box.select(); }})()")
-    page.type(text)
-
-
 def open_data(page, data):
     fill(page, "#path", str(data))
     page.click("form.open-data button")
     page.wait("document.querySelectorAll('#rows .row-entry').length === 5")
-
-
-def fits(page):
-    return page.js("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_rows_are_searched_checked_and_edited(open_page, workspace, data):
@@ -224,7 +212,7 @@ def wait_until_all_is_read(page, workspace, images):
     read = "document.querySelector('#state [data-t=\"learn.read\"]').textContent.match(/[0-9]+/g)"
     is_reading = "document.querySelector('#training [data-t=\"learn.reading\"]')"
     page.wait(f"String({read}) === '{images},{images}' && !{is_reading}")
-    assert [job.is_running for job in list_jobs(workspace.state) if job.is_running] == []
+    assert not any(job.is_running for job in list_jobs(workspace.state))
 
 
 @pytest.mark.skipif("BOARD_LEARN" not in os.environ, reason="trains; make test-all sets BOARD_LEARN=1")

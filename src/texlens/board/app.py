@@ -18,12 +18,12 @@ from texlens.board.pages.protocol import BoardPage
 from texlens.board.pages.registry import PAGES
 from texlens.board.token_check import TokenCheck
 from texlens.board.workspace import Workspace
-from texlens.core.errors import TexlensError, one_line
+from texlens.core.errors import DataError, ModelError, TexlensError, one_line
 from texlens.core.language import translated
 from texlens.core.version import VERSION
 from texlens.html.template import page_environment
 from texlens.serve.assets import HEADERS, Asset, asset_routes, assets_of
-from texlens.serve.errors import ApiError, add_error_handlers
+from texlens.serve.errors import ApiError, add_error_handlers, api_error
 from texlens.serve.middleware.admission import AdmissionGate
 from texlens.serve.middleware.origin import OriginCheck
 from texlens.serve.middleware.request_limits import RequestLimits
@@ -64,11 +64,19 @@ def create_app(workspace: Workspace, settings: ServeSettings | None = None) -> F
 
 
 def _add_handler_of_user_errors(app: FastAPI) -> None:
-    """What a user can fix is an answer 400 with its one line; the handlers of `serve` know only a server's errors."""
+    """What a user can fix is an answer with its one line in the page's language, 400 where `serve` has no other status.
 
+    `DataError` and `ModelError` are named because the nearest class decides, and `serve` has handlers for these two.
+    """
+
+    @app.exception_handler(DataError)
+    @app.exception_handler(ModelError)
     @app.exception_handler(TexlensError)
     async def user_error(_: Request, error: TexlensError) -> JSONResponse:
-        return ApiError(400, "bad_request", translated(one_line(error))).response
+        is_known = isinstance(error, DataError | ModelError)
+        answer = api_error(error) if is_known else ApiError(400, "bad_request", one_line(error))
+        answer.message = translated(answer.message)
+        return answer.response
 
 
 def _files() -> APIRouter:

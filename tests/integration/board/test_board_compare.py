@@ -71,13 +71,11 @@ def page(request, browser, address, workspace):
     page.close()
 
 
-def shown(page: Page) -> list[str]:
-    return page.js("[...document.querySelectorAll('.compared .source .about b')].map((node) => node.textContent)")
+SHOWN = "[...document.querySelectorAll('.compared .source .about b')].map((node) => node.textContent)"
 
 
 def wait_for_rows(page: Page, rows: list[str]) -> None:
-    names = "[...document.querySelectorAll('.compared .source .about b')].map((node) => node.textContent)"
-    page.wait(f"JSON.stringify({names}) === {json.dumps(json.dumps(rows, separators=(',', ':')))}")
+    page.wait(f"JSON.stringify({SHOWN}) === {json.dumps(json.dumps(rows, separators=(',', ':')))}")
 
 
 def type_into(page: Page, filter_name: str, text: str) -> None:
@@ -88,8 +86,8 @@ def type_into(page: Page, filter_name: str, text: str) -> None:
 
 
 def test_worst_first_longest_first_and_least_confident_first(page):
-    assert shown(page)[0] == "wrong"
-    assert shown(page)[-1] == "both-right"
+    rows = page.js(SHOWN)
+    assert (rows[0], rows[-1]) == ("wrong", "both-right")
     choose(page, "#filter-sort", "length")
     wait_for_rows(page, LONGEST_FIRST)
     choose(page, "#filter-sort", "confidence")
@@ -148,7 +146,7 @@ def test_a_link_shows_another_person_the_same_rows(page, browser, address, works
 
 
 def test_readings_are_beside_each_other_with_drawings_and_colored_differences(page):
-    shown_before = shown(page)
+    shown_before = page.js(SHOWN)
     type_into(page, "search", "broken")
     wait_for_rows(page, ["broken"])
     page.js("document.querySelector('.compared').scrollIntoView()")

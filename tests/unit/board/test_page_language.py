@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from texlens.board.pages.new_run import _CHINESE
 from texlens.config.recipes import recipes
 from texlens.config.run import RunConfig
@@ -15,6 +17,13 @@ def test_an_error_is_in_the_language_of_the_page_that_asked(board, monkeypatch):
         for language, words in NO_RUN.items():
             answer = board.get("/api/run/absent", headers={"Accept-Language": language})
             assert (answer.status_code, words in answer.json()["error"]["message"]) == (400, True), answer.text
+
+
+@pytest.mark.parametrize(("path", "body"), [("data", {"path": "absent"}), ("learn", {"folder": "absent"})], ids=str)
+def test_an_error_of_data_is_in_the_language_of_the_page(board, path, body):
+    headers = {"X-TexLens-Token": board.workspace.token, "Origin": "http://127.0.0.1:8422", "Accept-Language": "zh"}
+    answer = board.http.post(f"/api/{path}/open", json=body, headers=headers)
+    assert (answer.status_code, "没有这个" in answer.json()["error"]["message"]) == (400, True), answer.text
 
 
 def test_without_a_language_the_boards_own_holds(board, monkeypatch):

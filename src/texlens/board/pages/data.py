@@ -18,6 +18,8 @@ from texlens.data.browse.browser import MAX_PAGE_ROWS, PAGE_ROWS
 from texlens.data.browse.query import RowQuery
 from texlens.data.edits.edited_source import pinned
 
+MAX_NOT_ROWS = 100
+
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -67,6 +69,7 @@ def _add_opening(routes: APIRouter, data_sets: OpenedDataSets) -> None:
     def about(key: str) -> dict[str, Any]:
         data = data_sets.get(key)
         browser, checking = data.browser, data.checking
+        not_rows = browser.problems.not_rows if browser.problems else []
         return {
             "path": data.path,
             "subset": data.subset,
@@ -74,10 +77,8 @@ def _add_opening(routes: APIRouter, data_sets: OpenedDataSets) -> None:
             "edits": str(data.edits),
             "version": browser.log.version,
             "problems": dict(browser.problems.counts) if browser.problems else None,
-            "not_rows": [translated(str(finding)) for finding in browser.problems.not_rows[:100]]
-            if browser.problems
-            else [],
-            "checking": vars(checking) if checking else None,
+            "not_rows": [translated(str(finding)) for finding in not_rows[:MAX_NOT_ROWS]],
+            "checking": {**vars(checking), "error": translated(checking.error)} if checking else None,
         }
 
 

@@ -4,6 +4,7 @@ import { chooseLanguage, language, say, sayAll, word } from "./locales.js";
 import { safelyWith } from "./requests.js";
 
 const NOTICE_MS = 6000;
+const NOTICES = "#notice, dialog[open] > .notice";
 let timer;
 
 /** start("runs", async (main) => …) builds the page into `main`; `redraw` is called when the language changes. */
@@ -32,21 +33,21 @@ function sayLanguage(name) {
 /** A line above the page, and in an open dialog, which would hide it: good news goes away after a while, a problem stays
  * until the next notice or a click on it. */
 export function notify(key, values = {}, { detail = "", wrong = false } = {}) {
-  const lines = () => [say(make("span"), key, values), ...(detail ? [make("small", {}, detail)] : [])];
-  const notice = byId("notice");
-  notice.replaceChildren(...lines());
-  notice.classList.toggle("wrong", wrong);
-  notice.onclick = clearNotices;
-  document.querySelector("dialog[open] > .notice")?.remove();
-  const inDialog = make("p", { class: wrong ? "notice wrong" : "notice", role: "status" }, ...lines());
-  document.querySelector("dialog[open]")?.prepend(inDialog);
-  clearTimeout(timer);
+  clearNotices();
+  const dialog = document.querySelector("dialog[open]");
+  if (dialog) dialog.prepend(make("p", { class: "notice", role: "status" }));
+  for (const notice of document.querySelectorAll(NOTICES)) {
+    notice.append(say(make("span"), key, values), ...(detail ? [make("small", {}, detail)] : []));
+    notice.classList.toggle("wrong", wrong);
+    notice.onclick = clearNotices;
+  }
   if (!wrong) timer = setTimeout(clearNotices, NOTICE_MS);
 }
 
 function clearNotices() {
+  clearTimeout(timer);
   byId("notice").replaceChildren();
-  document.querySelector("dialog[open] > .notice")?.remove();
+  document.querySelector("dialog > .notice")?.remove();
 }
 
 /** Wraps an action, so that every error is shown. */
