@@ -138,12 +138,12 @@ def ended(process: subprocess.Popen, limit_s: float) -> str | None:
 
 def compared(arm: Arm, result: dict, others: dict) -> dict:
     """With the rate by that of one GPU, and whether the goals are met."""
-    one = others.get(arm.one_gpu, {})
-    if "rows_per_s" not in result or "rows_per_s" not in one:
+    single = others.get(arm.one_gpu, {})
+    if "rows_per_s" not in result or "rows_per_s" not in single:
         return result
-    ratio, peak = result["rows_per_s"] / one["rows_per_s"], max(result["peak_gib"])
+    ratio, peak = result["rows_per_s"] / single["rows_per_s"], max(result["peak_gib"])
     least, most = arm.goals
-    differences = [abs(a / b - 1) for a, b in zip(result["loss_and_norm"], one["loss_and_norm"], strict=True)]
+    differences = [abs(a / b - 1) for a, b in zip(result["loss_and_norm"], single["loss_and_norm"], strict=True)]
     return {
         **result,
         "of_one_gpu": round(ratio, 4),

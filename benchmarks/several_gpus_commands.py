@@ -47,7 +47,7 @@ def main() -> None:
         report["evaluated"] = evaluated(folder / "runs/divided")
     one = report["runs"]["one"].get("losses", [])
     for figures in report["runs"].values():
-        pairs = zip(figures.get("losses", []), one, strict=False)
+        pairs = zip(figures.get("losses", []), single, strict=False)
         figures["largest_difference"] = max((abs(a / b - 1) for a, b in pairs), default=None)
     if options.result:
         options.result.write_text(json.dumps(report))

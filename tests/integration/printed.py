@@ -78,6 +78,12 @@ def _table(file: Path) -> None:
     file.write_text("path,latex\na.png,x ^ { 2 }\n")
 
 
+def _exported_table(file: Path) -> None:
+    """A table as `texlens data export --to csv` writes it."""
+    _picture(file.parent / "a.png")
+    file.write_text("image_path,text\na.png,x ^ { 2 }\n")
+
+
 def _photos(folder: Path) -> None:
     _picture(folder / "a.png")
     (folder / "a.txt").write_text("a tree")
@@ -119,6 +125,7 @@ INPUTS: Mapping[str, Callable[[Path], None]] = {
     "formula.png": _picture,
     "image.png": _picture,
     "labels.csv": _table,
+    "table/train.csv": _exported_table,
     **dict.fromkeys(("photos", "photos/"), _photos),
     "train.json": _conversations,
     "annotations/captions_val2017.json": _captions,

@@ -241,7 +241,7 @@ def test_models_as_json(texlens, tiny_checkpoints):
     output = texlens("models", "list", "--json").json
     assert [row["model_type"] for row in output["families"]] == list(FAMILIES)
     assert output["shipped_configurations"] == list(bundled_names())
-    assert len(output["shipped_configurations"]) == 15
+    assert len(output["shipped_configurations"]) == 16
 
     folder = str(tiny_checkpoints["qwen3_vl"])
     assert texlens("models", "download", folder, "--json").json == {"model": folder, "folder": folder}
