@@ -45,7 +45,7 @@ def main() -> None:
             report["runs"][run] = trained(folder, run, processes, changes)
             options.result and options.result.write_text(json.dumps(report))
         report["evaluated"] = evaluated(folder / "runs/divided")
-    one = report["runs"]["one"].get("losses", [])
+    single = report["runs"]["one"].get("losses", [])
     for figures in report["runs"].values():
         pairs = zip(figures.get("losses", []), single, strict=False)
         figures["largest_difference"] = max((abs(a / b - 1) for a, b in pairs), default=None)
