@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="consumers, as the table names them")
     parser.add_argument("--skip", nargs="*", default=[], help="formats that are not read")
     parser.add_argument("--earlier", type=Path, help="a result whose entries replace pairs that were not read")
+    parser.add_argument("--partial", action="store_true", help="write the table without the pairs that were not read")
     parser.add_argument("--results", type=Path, default=Path(__file__).parents[1] / "results")
     arguments = parser.parse_args()
     work, exports = arguments.work, arguments.work / "exports"
@@ -140,12 +141,13 @@ def earlier_entries(path: Path | None) -> dict[tuple[str, str], dict[str, Any]]:
 def write_table(
     samples: list[Sample], run: RunFolder, work: Path, programs: Programs, arguments: argparse.Namespace
 ) -> None:
-    """The result file, if every pair was read or is in the earlier result."""
+    """The result file, if every pair was read or is in the earlier result, or with `--partial`."""
     earlier = earlier_entries(arguments.earlier)
     required = [("run", "TexLens"), *(pair for pair in pairs() if pair not in earlier)]
     if missing := [" x ".join(pair) for pair in required if not reading_path(work, *pair).is_file()]:
         print("not read yet:", ", ".join(missing))
-        return
+        if not arguments.partial:
+            return
     reference = json.loads(reading_path(work, "run", "TexLens").read_text())
     fingerprint = run.manifest["base_fingerprint"]
     table = []
@@ -155,12 +157,13 @@ def write_table(
             size = bytes_of(work / "exports" / name)
             entry = figures(samples, json.loads(path.read_text()), reference["texts"], size)
             table.append({"format": name, "consumer": consumer, "base_fingerprint": fingerprint, **entry})
-        else:
+        elif (name, consumer) in earlier:
             table.append(earlier[name, consumer])
     command = "python benchmarks/format_consumers/measure.py RUN WORK --transformers-4 FOLDER --vllm-python PYTHON"
     packages = ("torch", "transformers", "peft", "compressed-tensors", "bitsandbytes", "gguf", "onnx", "onnxruntime")
     speed = {"rows_per_s": len(samples) / reference["wall_s"], "rows_per_cpu_s": len(samples) / reference["cpu_s"]}
-    description = {"programs": programs.versions(), "rows": len(samples), "base_fingerprint": fingerprint}
+    description = {"programs": programs.versions(), "rows": len(samples)}
+    description |= {"base_fingerprint": fingerprint, "not_read": missing}
     exact = figures(samples, reference, reference["texts"], 0)["exact_match"]
     write_result(
         arguments.results,
