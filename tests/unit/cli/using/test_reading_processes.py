@@ -39,6 +39,7 @@ def lines(output):
     return [json.loads(line) for line in output.read_text().splitlines()]
 
 
+@slow
 def test_two_processes_read_what_one_reads_and_report_as_one_does(folder):
     run, output = command(folder, "--processes", "2")
     process = subprocess.run(run, capture_output=True, text=True, timeout=240)
