@@ -1,7 +1,7 @@
 """An adapter exported to ONNX by torch's exporter, read by onnxruntime and by a page in Chromium.
 
 torch's exporter takes seconds, so one tiny run of the 2B model's family is exported once; its 8-bit files are made from
-the float32 ones. FULL_EXPORTS=1 exports nano in both forms, and reads 200 rows.
+the float32 ones. FULL_EXPORTS=1 does the same with nano, reads 200 rows, and weighs its page.
 """
 
 import base64
@@ -9,6 +9,7 @@ import io
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,13 @@ from texlens.config.load import build_config
 from texlens.core.errors import ExportError
 from texlens.data.sample import LazyImage, Sample
 from texlens.evaluation.saved_run import open_run
+from texlens.exporting.decoding import Decoding
+from texlens.exporting.onnx.reader_settings import write_reader_settings
 from texlens.exporting.onnx.weights import round_weights
 from texlens.exporting.onnx.write import write_onnx
 from texlens.exporting.pipeline import export_run
 from texlens.exporting.web.assemble import write_page
+from texlens.inference.backend import Backend
 from texlens.inference.backends.onnx.backend import OnnxRows
 from texlens.inference.backends.onnx.sessions import IMAGE_ENCODER, TEXT_DECODER, OnnxSessions
 from texlens.inference.backends.row_by_row import RowByRowBackend
@@ -52,6 +56,10 @@ def drawn(width: int, height: int, seed: int) -> bytes:
         x = (seed * 37 + number * 23) % width
         draw.line((x, 0, width - x, height), fill=(20 * number, 90, 10 * seed, 255), width=2)
     draw.rectangle((0, 0, width // 4, height // 4), fill=(0, 0, 0, 0))
+    return png(image)
+
+
+def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -78,21 +86,34 @@ def web(exported, tmp_path_factory) -> Path:
     """The same export with 8-bit weights and the page."""
     folder = tmp_path_factory.mktemp("web") / "out"
     shutil.copytree(exported[1], folder)
+    page_bytes(folder)
+    return folder
+
+
+def page_bytes(folder: Path) -> int:
+    """Rounds the weights of an ONNX pair to 8 bits, and writes the page; returns the bytes that a browser loads."""
     for name in (IMAGE_ENCODER, TEXT_DECODER):
         proto = onnx.load(str(folder / name))
         round_weights(proto)
         onnx.save(proto, str(folder / name))
     try:
-        write_page(folder)
+        return write_page(folder)["page bytes"]
     except ExportError as error:
         pytest.skip(str(error))
-    return folder
 
 
 @pytest.fixture(scope="module")
 def page(web, tmp_path_factory) -> Iterator[Page]:
     with static_server(web) as address, chromium(tmp_path_factory.mktemp("profile")) as browser:
         yield browser.page(f"{address}/index.html")
+
+
+def page_text(page: Page, data: bytes) -> str:
+    """The LaTeX that the page writes for an image."""
+    page.js("document.getElementById('copy').hidden = true")
+    page.give("choose", data)
+    page.wait("!document.getElementById('copy').hidden || state.classList.contains('wrong')")
+    return page.js("document.getElementById('latex').value")
 
 
 @pytest.mark.slow
@@ -111,11 +132,7 @@ def test_onnxruntime_gives_the_logits_and_texts_of_the_adapter(exported):
 def test_the_page_reads_in_chromium_what_onnxruntime_reads(web, page):
     expected = [prediction.text for prediction in open_model(web).read(SAMPLES, sampling=Sampling(4))]
     assert page.text("#state") == "Ready."
-    for data, text in zip(IMAGES, expected, strict=True):
-        page.give("choose", data)
-        page.wait("!document.getElementById('copy').hidden || state.classList.contains('wrong')")
-        assert page.js("document.getElementById('latex').value") == text
-        page.js("document.getElementById('copy').hidden = true")
+    assert [page_text(page, data) for data in IMAGES] == expected
     assert page.wrongs == []
 
 
@@ -147,22 +164,56 @@ PIXELS = """(async () => {{
 }})()"""
 
 
+@pytest.fixture(scope="module")
+def nano(tmp_path_factory) -> Path:
+    """The bundled model in float32."""
+    if not os.environ.get("FULL_EXPORTS"):
+        pytest.skip("minutes; make test-all sets FULL_EXPORTS")
+    folder = tmp_path_factory.mktemp("nano")
+    write_onnx(NANO_FOLDER, load_processor(NANO_FOLDER), folder)
+    return folder
+
+
+def demo_rows(count: int) -> list[Sample]:
+    config = build_config({"model": {"path": "nano"}, "data": {"path": "demo"}})
+    rows = check_rows(read_split(config.data, "train"), load_processor(NANO_FOLDER).geometry).usable
+    return list(islice(rows, count))
+
+
+STYLE = PromptStyle(build_config({"model": {"path": "nano"}, "data": {"path": "demo"}}).data.prompt)
+
+
+def texts_of(backend: Backend, samples: list[Sample]) -> dict[str, str]:
+    predictions = backend.generate(samples, STYLE, sampling=Sampling(64), batch_size=16, seed=0, on_token=None)
+    return {prediction.id: prediction.text for prediction in predictions}
+
+
+def onnx_backend(folder: Path) -> Backend:
+    processor = load_processor(NANO_FOLDER)
+    return RowByRowBackend(OnnxRows(OnnxSessions(folder), processor, 2048), processor)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-@pytest.mark.skipif(not os.environ.get("FULL_EXPORTS"), reason="minutes; make test-all sets FULL_EXPORTS")
-def test_nano_in_float32_reads_200_rows_as_the_checkpoint_does(tmp_path):
-    processor = load_processor(NANO_FOLDER)
-    write_onnx(NANO_FOLDER, processor, tmp_path)
-    config = build_config({"model": {"path": "nano"}, "data": {"path": "demo"}})
-    samples = list(check_rows(read_split(config.data, "train"), processor.geometry).usable)[:200]
+def test_nano_in_float32_reads_200_rows_as_the_checkpoint_does(nano):
+    samples = demo_rows(200)
     assert len(samples) == 200
-    greedy, style = Sampling(64), PromptStyle(config.data.prompt)
-    backend = RowByRowBackend(OnnxRows(OnnxSessions(tmp_path), processor, 2048), processor)
-    texts = [
-        {
-            prediction.id: prediction.text
-            for prediction in reader.generate(samples, style, sampling=greedy, batch_size=16, seed=0, on_token=None)
-        }
-        for reader in (backend, open_model("nano", backend="transformers").backend)
-    ]
-    assert texts[0] == texts[1]
+    expected = texts_of(open_model("nano", backend="transformers").backend, samples)
+    assert texts_of(onnx_backend(nano), samples) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_page_of_nano_is_below_30_mb_and_reads_in_chromium_what_onnxruntime_reads(nano, tmp_path):
+    folder = tmp_path / "page"
+    shutil.copytree(nano, folder)
+    write_reader_settings(folder, STYLE.prompt, None, load_processor(NANO_FOLDER), Decoding(64))
+    assert page_bytes(folder) < 30_000_000
+    samples = demo_rows(5)
+    expected = texts_of(onnx_backend(folder), samples)
+    with static_server(folder) as address, chromium(tmp_path / "profile") as browser:
+        page = browser.page(f"{address}/index.html")
+        page.wait("state.textContent === 'Ready.'")
+        texts = {sample.id: page_text(page, png(sample.image.load())) for sample in samples}
+        assert page.wrongs == []
+    assert texts == expected
