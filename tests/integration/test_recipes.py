@@ -45,6 +45,12 @@ PART = {
     "splits": {"train": "train@222[:0.002]", "validation": None, "test": "test@222[:0.002]"},
 }
 FULL = {"data": FORMULAS, "splits": {"train": "train", "validation": None, "test": "test@222[:1000]"}}
+GRPO = {
+    "adapter": {"rank": 128, "alpha": 16, "targets": tuple(QKVO)},
+    "objective": {"kind": "grpo", "answers": 8, "max_new_tokens": 256, "kl": 0.0, "updates": 2},
+    "splits": FULL["splits"],
+    "covered": {"text-attention": 8},
+}
 S3 = {
     "model": "Qwen/Qwen3-VL-8B-Instruct",
     "data": {"max_tokens": 4096},
@@ -191,20 +197,8 @@ SETTINGS = {
         "validation": {"generation_rows": 100, "best_by": "exact_match_canonical"},
         "covered": {"text-attention": 8, "text-mlp": 6, "vision": 12, "merger": 6},
     },
-    "qwen3-vl-4b_latex-ocr_grpo": {
-        "model": "Qwen/Qwen3-VL-4B-Instruct",
-        "adapter": {"rank": 128, "alpha": 16, "targets": tuple(QKVO)},
-        "objective": {"kind": "grpo", "answers": 8, "max_new_tokens": 256, "kl": 0.0, "updates": 2},
-        "splits": FULL["splits"],
-        "covered": {"text-attention": 8},
-    },
-    "qwen3-vl-2b_latex-ocr_grpo": {
-        "model": "Qwen/Qwen3-VL-2B-Instruct",
-        "adapter": {"rank": 128, "alpha": 16, "targets": tuple(QKVO)},
-        "objective": {"kind": "grpo", "answers": 8, "max_new_tokens": 256, "kl": 0.0, "updates": 2},
-        "splits": FULL["splits"],
-        "covered": {"text-attention": 8},
-    },
+    "qwen3-vl-4b_latex-ocr_grpo": {"model": "Qwen/Qwen3-VL-4B-Instruct", **GRPO},
+    "qwen3-vl-2b_latex-ocr_grpo": {"model": "Qwen/Qwen3-VL-2B-Instruct", **GRPO},
     "nano_coco-caption_lora": {
         "model": "nano",
         "adapter": {"targets": ("all-linear",)},

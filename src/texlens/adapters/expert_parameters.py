@@ -16,6 +16,7 @@ for all experts they are `[R, I]` and `[N, R]`, under the same names.
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from peft.tuners.lora.layer import ParamWrapper
@@ -23,8 +24,7 @@ from torch import Tensor, nn
 
 from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.kernels.experts.grouped import grouped
-from texlens.kernels.experts.routing import sort_by_expert
-from texlens.models.mixtures.experts import stack_product
+from texlens.models.mixtures.experts import routed_forward, stack_product
 
 
 class RoutedExperts(ParamWrapper):
@@ -36,17 +36,8 @@ class RoutedExperts(ParamWrapper):
     owners: ExpertOwners | None = None
 
     def forward(self, hidden_TI: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
-        experts: Any = self.get_base_layer()
-        factors = _factors(self)
-        routing = sort_by_expert(top_k_index, experts.num_experts)
-        dispatch = None if self.owners is None else self.owners.dispatch(routing)
-        ends_E = routing.ends if dispatch is None else dispatch.ends
-        x = hidden_TI[routing.tokens] if dispatch is None else dispatch.rows_of(hidden_TI)
-        gate, up = _product(experts, "gate_up_proj", x, factors, ends_E).chunk(2, dim=-1)
-        y = _product(experts, "down_proj", experts.act_fn(gate) * up, factors, ends_E)
-        y = y if dispatch is None else dispatch.pairs_of(y)
-        y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
-        return y[routing.places].sum(1).to(hidden_TI.dtype)
+        product = partial(_product, factors=_factors(self))
+        return routed_forward(self.get_base_layer(), self.owners, hidden_TI, top_k_index, top_k_weights, product)
 
 
 class LoraFactors:
@@ -150,6 +141,6 @@ def _like(weight: Tensor, outputs: int, inputs: int) -> nn.Linear:
     return layer.requires_grad_(weight.requires_grad)
 
 
-def _product(experts: Any, name: str, x: Tensor, factors: Mapping[str, LoraFactors], ends_E: Tensor) -> Tensor:
+def _product(experts: Any, name: str, x: Tensor, ends_E: Tensor, factors: Mapping[str, LoraFactors]) -> Tensor:
     y = stack_product(experts, name, x, ends_E)
     return y if name not in factors else y + factors[name].update(x, ends_E).to(y.dtype)

@@ -1,6 +1,7 @@
 """Whether a run fits a GPU, how long it takes, and which settings make it fit."""
 
 import json
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -218,6 +219,8 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
 MOST_SIMULATED = 16
 _SIMULATED: dict[tuple, tuple[SimulatedStep, list[torch.nn.Parameter]]] = {}
 """The last simulations, by all that they depend on."""
+_SIMULATING = threading.Lock()
+"""Several pages of the workbench may plan at once."""
 
 
 def simulate(
@@ -235,13 +238,14 @@ def simulate(
     accumulates = config.train.gradient_accumulation > 1
     parts = config.adapter.model_dump_json(), config.base.model_dump_json(), json.dumps(model_config, sort_keys=True)
     key = *parts, batch, checkpointing, accumulates
-    if key not in _SIMULATED:
-        while len(_SIMULATED) >= MOST_SIMULATED:
-            _SIMULATED.pop(next(iter(_SIMULATED)))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning)  # transformers warns about its own names
-            _SIMULATED[key] = _simulate(config, model_config, batch, checkpointing, accumulates)
-    return _SIMULATED[key]
+    with _SIMULATING:
+        if key not in _SIMULATED:
+            while len(_SIMULATED) >= MOST_SIMULATED:
+                _SIMULATED.pop(next(iter(_SIMULATED)))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", category=FutureWarning)  # transformers warns about its own names
+                _SIMULATED[key] = _simulate(config, model_config, batch, checkpointing, accumulates)
+        return _SIMULATED[key]
 
 
 def _simulate(config: RunConfig, model_config: dict, batch: Batch, checkpointing: bool, accumulates: bool):

@@ -35,7 +35,7 @@ from texlens.training.logging.throughput import BatchStats, peak_memory_gib
 from texlens.training.nan_guard import MAX_ROWS_SHOWN, NanGuard
 from texlens.training.optimizer_groups import parameter_groups
 from texlens.training.options import CheckpointOptions, Reporting, StepOptions, ValidationOptions
-from texlens.training.workers import end_workers
+from texlens.training.workers import end_workers, short_wait_for_workers
 
 
 class TexlensTrainer(Trainer):
@@ -180,11 +180,12 @@ class TexlensTrainer(Trainer):
         if self._context.is_distributed:
             self._context.broadcast_parameters(self._trainable)
             torch.manual_seed(self.args.seed + self._context.rank)
-        try:
-            outcome = super().train(*args, **kwargs)
-        finally:
-            if self.callback_handler.train_dataloader is not None:
-                end_workers(self.callback_handler.train_dataloader)
+        with short_wait_for_workers():
+            try:
+                outcome = super().train(*args, **kwargs)
+            finally:
+                if self.callback_handler.train_dataloader is not None:
+                    end_workers(self.callback_handler.train_dataloader)
         self._guard.flush()
         return outcome
 

@@ -3,7 +3,8 @@
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,6 @@ def plan_workers(
     """The workers that `train.workers` asks for; processes of a machine share its CPUs, shared memory and workers."""
     setting = config.train.workers
     raise_open_file_limit()
-    shorten_wait_for_workers()
     if setting != "auto":
         return WorkerPlan(context.per_process(setting))
     if not torch.cuda.is_available() or sys.platform != "linux":
@@ -88,13 +88,20 @@ def raise_open_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
-def shorten_wait_for_workers() -> None:
-    """PyTorch waits 5 s for each worker of a loader that is no longer needed, one after the other, before it ends them.
+@contextmanager
+def short_wait_for_workers() -> Iterator[None]:
+    """In a training: workers of a loader that is no longer needed get `WORKER_END_S` each before they are ended.
 
-    Workers of a process with a CUDA context were seen never to end by themselves: 8 took 40 s after the last step (on
-    an H200, torch 2.11, Python 3.12). They hold nothing that has to be kept.
+    PyTorch gives each 5 s, one after the other. Workers of a process with a CUDA context were seen never to end by
+    themselves: 8 took 40 s after the last step (on an H200, torch 2.11, Python 3.12). They hold nothing that has to be
+    kept.
     """
+    before = loader_constants.MP_STATUS_CHECK_INTERVAL
     loader_constants.MP_STATUS_CHECK_INTERVAL = WORKER_END_S
+    try:
+        yield
+    finally:
+        loader_constants.MP_STATUS_CHECK_INTERVAL = before
 
 
 def end_workers(loader: Any) -> None:

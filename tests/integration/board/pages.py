@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.fixtures.browser import Page
+from tests.fixtures.browser import Browser, Page
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -27,6 +27,18 @@ def board(folder: Path) -> Iterator[tuple[str, subprocess.Popen]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+BOTH = [("desktop", "en"), ("phone", "zh")]
+"""Sizes and languages of tests that need not see all four."""
+
+
+def open_page(browser: Browser, address: str, size: str, language: str) -> Page:
+    """A page of the board, whose address has the token, in a language that is chosen by its button."""
+    page = browser.page(address, width=SIZES[size][0], height=SIZES[size][1])
+    if language == "zh":
+        page.click("#language")
+    return page
 
 
 def at(address: str, path: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.browser import Page
 from tests.fixtures.running_server import running
-from tests.integration.board.pages import HOSTILE, SIZES, choose, fits, save_picture
+from tests.integration.board.pages import BOTH, HOSTILE, choose, fits, open_page, save_picture
 from texlens.board.app import create_app
 from texlens.board.workspace import open_workspace
 
@@ -57,12 +57,10 @@ def address(workspace):
         yield address
 
 
-@pytest.fixture(params=[("desktop", "en"), ("phone", "zh")], ids=lambda param: "-".join(param))
+@pytest.fixture(params=BOTH, ids=lambda param: "-".join(param))
 def page(request, browser, address, workspace):
     size, language = request.param
-    page = browser.page(f"{address}/?token={workspace.token}", width=SIZES[size][0], height=SIZES[size][1])
-    if language == "zh":
-        page.click("#language")
+    page = open_page(browser, f"{address}/?token={workspace.token}", size, language)
     page.go(f"{address}/compare?run=nano&label=known")
     page.wait("document.querySelectorAll('.compared').length === 5")
     yield page

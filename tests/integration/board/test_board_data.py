@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.browser import Page
 from tests.fixtures.running_server import running
-from tests.integration.board.pages import HOSTILE, SIZES, at, board, choose, fill, fits, save_picture
+from tests.integration.board.pages import BOTH, HOSTILE, at, board, choose, fill, fits, open_page, save_picture
 from tests.unit.data.tables import write_parquet
 from texlens.board.app import create_app
 from texlens.board.jobs import list_jobs
@@ -49,13 +49,11 @@ def open_data(page: Page, data) -> None:
     page.wait(f"document.querySelectorAll('#rows .row-entry').length === {len(LABELS)}")
 
 
-@pytest.mark.parametrize(("size", "language"), [("desktop", "en"), ("phone", "zh")])
+@pytest.mark.parametrize(("size", "language"), BOTH)
 def test_rows_are_marked_excluded_edited_and_exported_by_clicks(browser, tmp_path, data, size, language):
     workspace = open_workspace(tmp_path / "runs")
     with running(create_app(workspace)) as address:
-        page = browser.page(f"{address}/data?token={workspace.token}", width=SIZES[size][0], height=SIZES[size][1])
-        if language == "zh":
-            page.click("#language")
+        page = open_page(browser, f"{address}/data?token={workspace.token}", size, language)
         open_data(page, data)
         for row, action, undo, word in ((0, "mark", "unmark", HOSTILE), (1, "exclude", "include", "blurred")):
             open_row(page, row)

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from tests.fixtures.browser import Page
 from tests.fixtures.drawn_images import drawn
 from tests.fixtures.running_server import running
-from tests.integration.board.pages import HOSTILE, SIZES, fill, fits, save_picture
+from tests.integration.board.pages import BOTH, HOSTILE, fill, fits, open_page, save_picture
 from texlens.board.app import create_app
 from texlens.board.workspace import open_workspace
 from texlens.data.edits.log import EditLog
@@ -37,12 +37,10 @@ def address(workspace):
         yield address
 
 
-@pytest.fixture(params=[("desktop", "en"), ("phone", "zh")], ids=lambda param: "-".join(param))
+@pytest.fixture(params=BOTH, ids=lambda param: "-".join(param))
 def page(request, browser, address, workspace):
     size, language = request.param
-    page = browser.page(f"{address}/?token={workspace.token}", width=SIZES[size][0], height=SIZES[size][1])
-    if language == "zh":
-        page.click("#language")
+    page = open_page(browser, f"{address}/?token={workspace.token}", size, language)
     yield page
     page.close()
 

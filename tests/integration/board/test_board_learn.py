@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.fixtures.running_server import running
-from tests.integration.board.pages import SIZES, fill, fits, save_picture
+from tests.integration.board.pages import BOTH, fill, fits, open_page, save_picture
 from texlens.board.app import create_app
 from texlens.board.jobs import list_jobs
 from texlens.board.workspace import open_workspace
@@ -38,13 +38,11 @@ def photos(tmp_path, monkeypatch):
     return folder
 
 
-@pytest.mark.parametrize(("size", "language"), [("desktop", "en"), ("phone", "zh")])
+@pytest.mark.parametrize(("size", "language"), BOTH)
 def test_where_two_readers_or_two_views_differ_there_is_doubt(browser, tmp_path, photos, size, language):
     workspace = open_workspace(tmp_path / "runs")
     with running(create_app(workspace)) as address:
-        page = browser.page(f"{address}/learn?token={workspace.token}", width=SIZES[size][0], height=SIZES[size][1])
-        if language == "zh":
-            page.click("#language")
+        page = open_page(browser, f"{address}/learn?token={workspace.token}", size, language)
         fill(page, "#folder", str(photos))
         fill(page, "#second", "another-reader")
         page.click("form.open-data button")

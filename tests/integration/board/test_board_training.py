@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.fixtures.browser import Page
-from tests.integration.board.pages import SIZES, at, board, choose, fits, save_picture
+from tests.integration.board.pages import BOTH, at, board, choose, fits, open_page, save_picture
 from texlens.core.run_folder import RunFolder
 
 pytestmark = pytest.mark.skipif(not os.environ.get("BOARD"), reason="minutes of training; set BOARD=1")
@@ -36,13 +36,11 @@ def set_fields(page: Page, values: dict[str, str]) -> None:
         )
 
 
-@pytest.mark.parametrize(("size", "language"), [("desktop", "en"), ("phone", "zh")])
+@pytest.mark.parametrize(("size", "language"), BOTH)
 def test_nanos_demo_is_started_watched_stopped_resumed_and_compared(browser, tmp_path, size, language):
     folder = tmp_path / "runs"
     with board(folder) as (address, process), board(folder) as (other, _):
-        page = browser.page(address, width=SIZES[size][0], height=SIZES[size][1])
-        if language == "zh":
-            page.click("#language")
+        page = open_page(browser, address, size, language)
         page.go(at(address, "/new"))
         set_fields(page, SMALL)
         choose(page, "#gpu", "t4")

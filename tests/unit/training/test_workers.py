@@ -25,7 +25,7 @@ from texlens.training.workers import (
     mean_pixel_values,
     plan_workers,
     raise_open_file_limit,
-    shorten_wait_for_workers,
+    short_wait_for_workers,
 )
 
 GEOMETRY = ImageGeometry(16)
@@ -106,9 +106,8 @@ def never_end(_: int) -> None:
     threading.Thread(target=time.sleep, args=(60,)).start()
 
 
-def test_workers_that_never_end_are_ended(monkeypatch):
-    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 5.0)
-    shorten_wait_for_workers()
+def test_workers_that_never_end_are_ended():
+    before = _utils.MP_STATUS_CHECK_INTERVAL
     loader = DataLoader(
         list(range(100)),
         num_workers=2,
@@ -120,8 +119,10 @@ def test_workers_that_never_end_are_ended(monkeypatch):
     assert next(rows) == torch.tensor([0])
     processes = list(rows._workers)
     began = time.monotonic()
-    end_workers(loader)
+    with short_wait_for_workers():
+        end_workers(loader)
     assert time.monotonic() - began < 4
+    assert before == _utils.MP_STATUS_CHECK_INTERVAL
     for process in processes:
         process.join(20)
         assert not process.is_alive()

@@ -26,6 +26,7 @@ from texlens.kernels.nf4 import dequantize as nf4
 from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales
 from texlens.kernels.nf4.reference import block_scales
 from texlens.models.families.expert_stacks import STACKS
+from texlens.models.sharding.weights import placeholder
 
 NF4_BLOCK, NF4_GROUP = 64, 256
 """Values with one scale, and scales with one scale of their own, as bitsandbytes has them by default."""
@@ -196,7 +197,7 @@ class QuantizedExperts(nn.Module):
         for name in STACKS:
             stock = getattr(experts, name)
             shape = self.num_experts, *stacks[name].shape[1:]
-            self.register_parameter(name, _placeholder(shape, stock.dtype, stock.device))
+            self.register_parameter(name, placeholder(shape, stock.dtype, stock.device, value=torch.nan))
 
     def keep(self, experts: slice) -> None:
         """Leaves some experts in the stacks; parameters keep the shape of all, from which PEFT makes its adapters."""
@@ -220,12 +221,12 @@ class QuantizedExperts(nn.Module):
         for name in STACKS:
             old = getattr(self, name)
             value = fn(old.detach()[:1, :1, :1].clone())
-            self._parameters[name] = _placeholder(old.shape, value.dtype, value.device)
+            self._parameters[name] = placeholder(old.shape, value.dtype, value.device, value=torch.nan)
         return self
 
 
-def _placeholder(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> nn.Parameter:
-    return nn.Parameter(torch.full((), torch.nan, dtype=dtype, device=device).expand(shape), requires_grad=False)
+StackProduct = Callable[[Any, str, Tensor, Tensor], Tensor]
+"""Of a module of experts, the name of a stack, rows sorted by expert and where each expert's end: `stack_product`."""
 
 
 def quantized_stack(experts: Any, name: str) -> QuantizedStackModule | None:
@@ -242,18 +243,21 @@ def routed_forward(
     hidden_TD: Float[Tensor, "T D"],
     top_k_index: Int[Tensor, "T K"],
     top_k_weights: Float[Tensor, "T K"],
+    product: StackProduct | None = None,
 ) -> Float[Tensor, "T D"]:
     """The products of a module of experts for each token, summed by the weights.
 
     Args:
         owners: the rows travel to the processes that have the experts; None if all are here.
+        product: of rows and a stack; `stack_product` where None.
     """
+    product = product or stack_product
     routing = sort_by_expert(top_k_index, experts.num_experts)
     dispatch = None if owners is None else owners.dispatch(routing)
     ends = routing.ends if dispatch is None else dispatch.ends
     x = hidden_TD[routing.tokens] if dispatch is None else dispatch.rows_of(hidden_TD)
-    gate, up = stack_product(experts, "gate_up_proj", x, ends).chunk(2, dim=-1)
-    y = stack_product(experts, "down_proj", experts.act_fn(gate) * up, ends)
+    gate, up = product(experts, "gate_up_proj", x, ends).chunk(2, dim=-1)
+    y = product(experts, "down_proj", experts.act_fn(gate) * up, ends)
     y = y if dispatch is None else dispatch.pairs_of(y)
     y = y * top_k_weights.flatten()[routing.order].unsqueeze(-1)
     return y[routing.places].sum(1).to(hidden_TD.dtype)

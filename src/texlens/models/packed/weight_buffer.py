@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,6 +12,24 @@ from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.experts.linear import ExpertAdapter, ExpertProduct
 from texlens.kernels.lora_linear.augmented import AugmentedLinear
 from texlens.kernels.moe_lora.api import Gating
+
+
+@runtime_checkable
+class BufferedProduct(Protocol):
+    """A product whose augmented weight has `shape` and is in the buffer until another product's is asked for."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def take_changes(self) -> bool:
+        """Whether the adapters have changed since the last call."""
+        ...
+
+    def write_augmented(self, augmented: Tensor) -> None: ...
 
 
 class WeightBuffer:
@@ -35,6 +54,14 @@ class WeightBuffer:
         if self.values is None:
             self.values, self.owner = torch.zeros(self.count, dtype=dtype, device=device), None
         return self.values[: math.prod(shape)].view(*shape)
+
+    def weight_of(self, product: "BufferedProduct") -> Tensor:
+        """The product's augmented weight, written again if it or the buffer has changed."""
+        augmented = self.view(product.shape, product.dtype, product.device)
+        if product.take_changes() or self.owner is not product:
+            product.write_augmented(augmented)
+            self.owner = product
+        return augmented
 
 
 class BufferedLinear(AugmentedLinear):
@@ -63,14 +90,10 @@ class BufferedLinear(AugmentedLinear):
         raise NotImplementedError
 
     def augmented_weight(self) -> Tensor:
-        augmented = self.buffer.view(self.shape, self.dtype, self.device)
-        if self.take_changes() or self.buffer.owner is not self:
-            self._write(augmented)
-            self.buffer.owner = self
-        return augmented
+        return self.buffer.weight_of(self)
 
     @torch.no_grad()
-    def _write(self, augmented: Tensor) -> None:
+    def write_augmented(self, augmented: Tensor) -> None:
         self.write_weight(augmented[: self.height, : self.width])
         if self.ranks:
             lora_b, lora_a = augmented[: self.height, self.width :], augmented[self.height :, : self.width]
@@ -118,14 +141,10 @@ class BufferedExperts(ExpertProduct):
         raise NotImplementedError
 
     def augmented_weight(self) -> Tensor:
-        augmented = self.buffer.view(self.shape, self.dtype, self.device)
-        if self.take_changes() or self.buffer.owner is not self:
-            self._write(augmented)
-            self.buffer.owner = self
-        return augmented
+        return self.buffer.weight_of(self)
 
     @torch.no_grad()
-    def _write(self, augmented: Tensor) -> None:
+    def write_augmented(self, augmented: Tensor) -> None:
         augmented[:, : self.height, self.width :] = 0
         augmented[:, self.height :, : self.width] = 0
         self.write_stack(augmented[:, : self.height, : self.width])

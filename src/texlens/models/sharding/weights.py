@@ -16,9 +16,11 @@ STACK = re.compile(r"\.experts(\.base_layer)*\.(gate_up_proj|down_proj)$")
 """Names of the parameters of decoder layers that are divided; norms, biases and routers are small and stay whole."""
 
 
-def placeholder(shape: torch.Size | tuple[int, ...], dtype: torch.dtype, device: torch.device) -> nn.Parameter:
-    """A frozen parameter of this shape that takes no memory: one zero, repeated."""
-    return nn.Parameter(torch.zeros((), dtype=dtype, device=device).expand(*shape), requires_grad=False)
+def placeholder(
+    shape: torch.Size | tuple[int, ...], dtype: torch.dtype, device: torch.device, *, value: float = 0.0
+) -> nn.Parameter:
+    """A frozen parameter of this shape that takes no memory: one value, repeated."""
+    return nn.Parameter(torch.full((), value, dtype=dtype, device=device).expand(*shape), requires_grad=False)
 
 
 def is_placeholder(parameter: Tensor) -> bool:
