@@ -26,7 +26,7 @@ from texlens.kernels.nf4 import dequantize as nf4
 from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales
 from texlens.kernels.nf4.reference import block_scales
 from texlens.models.families.expert_stacks import STACKS
-from texlens.models.sharding.weights import placeholder
+from texlens.models.weight_rows.placeholders import placeholder
 
 NF4_BLOCK, NF4_GROUP = 64, 256
 """Values with one scale, and scales with one scale of their own, as bitsandbytes has them by default."""

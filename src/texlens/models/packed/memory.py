@@ -13,7 +13,7 @@ from texlens.models.fp8 import fp8_layers
 from texlens.models.mixtures.experts import quantized_experts
 from texlens.models.packed import hybrid_memory
 from texlens.models.packed.text import RECOMPUTE
-from texlens.models.sharding.weights import is_placeholder
+from texlens.models.weight_rows.placeholders import is_placeholder
 
 HEADROOM = 1.05
 """A factor for fragmentation of the allocator: with expandable segments, as `texlens train` sets them, it was 1% on an

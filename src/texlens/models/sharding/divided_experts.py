@@ -11,7 +11,7 @@ from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.families.expert_stacks import STACKS, base_experts
 from texlens.models.mixtures.experts import QuantizedExperts, routed_forward
-from texlens.models.sharding.weights import is_placeholder
+from texlens.models.weight_rows.placeholders import is_placeholder
 from texlens.models.weight_rows.rows import WeightRows
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.weights import divided_parameters, is_placeholder
+from texlens.models.sharding.weights import divided_parameters
+from texlens.models.weight_rows.placeholders import is_placeholder
 from texlens.models.weight_rows.rows import WeightRows
 
 

@@ -20,8 +20,9 @@ from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.meta_model import model_without_weights, move_buffers
 from texlens.models.mixtures.load import fill_quantized
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.weights import STACK, is_divided_name, placeholder
+from texlens.models.sharding.weights import STACK, is_divided_name
 from texlens.models.weight_rows.checkpoint_rows import CheckpointRows
+from texlens.models.weight_rows.placeholders import placeholder
 from texlens.models.weight_rows.rows import WeightRows, parameter_owner
 
 LAYERS = f"{LANGUAGE_MODEL}.layers."

@@ -1,10 +1,9 @@
-"""Weights of decoder layers that are divided, and placeholders for those that are no memory yet."""
+"""Names of the weights of decoder layers that are divided among processes."""
 
 import re
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from texlens.models.families import LANGUAGE_MODEL
 
@@ -14,17 +13,6 @@ LINEAR = re.compile(
 )
 STACK = re.compile(r"\.experts(\.base_layer)*\.(gate_up_proj|down_proj)$")
 """Names of the parameters of decoder layers that are divided; norms, biases and routers are small and stay whole."""
-
-
-def placeholder(
-    shape: torch.Size | tuple[int, ...], dtype: torch.dtype, device: torch.device, *, value: float = 0.0
-) -> nn.Parameter:
-    """A frozen parameter of this shape that takes no memory: one value, repeated."""
-    return nn.Parameter(torch.full((), value, dtype=dtype, device=device).expand(*shape), requires_grad=False)
-
-
-def is_placeholder(parameter: Tensor) -> bool:
-    return parameter.ndim > 1 and set(parameter.stride()) == {0}
 
 
 def is_divided_name(name: str, *, stacks: bool = True) -> bool:

@@ -10,7 +10,7 @@ from texlens.core.errors import ModelError
 from texlens.models.load import load_model
 from texlens.models.sharding.division import Division
 from texlens.models.sharding.load import load_to_divide
-from texlens.models.sharding.weights import is_placeholder
+from texlens.models.weight_rows.placeholders import is_placeholder
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)

@@ -1,12 +1,9 @@
 import pytest
-import torch
 
 from tests.fixtures.tiny_models import tiny_model
 from texlens.models.sharding.weights import (
     divided_parameters,
     is_divided_name,
-    is_placeholder,
-    placeholder,
     stock_name,
 )
 
@@ -35,13 +32,6 @@ def test_matrices_are_divided_and_small_weights_are_not(name, is_divided):
 
 def test_stacks_can_be_left_out():
     assert not is_divided_name(".mlp.experts.gate_up_proj", stacks=False)
-
-
-def test_placeholder_takes_no_memory():
-    parameter = placeholder((4096, 4096), torch.bfloat16, torch.device("cpu"))
-    assert is_placeholder(parameter)
-    assert parameter.untyped_storage().nbytes() == 2
-    assert not is_placeholder(torch.zeros(4, 4))
 
 
 def test_names_are_those_before_peft():
