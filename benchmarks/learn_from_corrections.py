@@ -12,6 +12,8 @@ Seeds and orders run side by side with --jobs, or as processes of their own with
 every seed and order that is in --out, and with --merge those of other such folders:
 
     python benchmarks/learn_from_corrections.py --out build/learn --merge other/learn
+
+`--plot curve.svg` draws it.
 """
 
 import argparse
@@ -24,6 +26,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from rich.console import Console
 
@@ -58,6 +61,8 @@ def main() -> None:
         _measure(arguments)
     summary = _summary([arguments.out, *(arguments.merge or [])])
     write_json(arguments.out / "curve.json", summary)
+    if arguments.plot:
+        _plot(summary["orders"], arguments.plot)
     for order, points in summary["orders"].items():
         for point in points:
             low, high = point["interval"]
@@ -77,6 +82,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="a setting of the rounds")
     parser.add_argument("--merge", type=Path, nargs="*", help="run nothing; join what is in --out and in these folders")
+    parser.add_argument("--plot", type=Path, help="an SVG file of the curve")
     arguments = parser.parse_args()
     if arguments.data is None and arguments.merge is None:
         parser.error("name the folder of data, or --merge")
@@ -303,6 +309,31 @@ def _joined(seeds: dict[tuple[str, int], list[dict]]) -> list[dict]:
             }
         )
     return points
+
+
+def _plot(orders: dict[str, list[dict]], path: Path) -> None:
+    """Formulas read right (percent, with intervals) over corrections, a line per order; the same file each time."""
+    figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
+    for shift, (order, points) in enumerate(orders.items()):
+        x = [point["corrections"] + 4 * shift for point in points]
+        y = [100 * point["value"] for point in points]
+        below = [100 * (point["value"] - point["interval"][0]) for point in points]
+        above = [100 * (point["interval"][1] - point["value"]) for point in points]
+        axes.errorbar(
+            x,
+            y,
+            [below, above],
+            marker="o",
+            markersize=4,
+            capsize=3,
+            label={"doubt": "most doubtful first", "random": "random order"}[order],
+        )
+    axes.set(xlabel="corrections", ylabel="read right, %", xlim=(-10, None), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    with plt.rc_context({"svg.hashsalt": "learn", "svg.fonttype": "path"}):
+        figure.savefig(path, metadata={"Date": None})
 
 
 if __name__ == "__main__":
