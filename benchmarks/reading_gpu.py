@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import EnginePlan, engine_bytes, plan_for_rows
-from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead
+from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead, short_turns
 from texlens.inputs.example import Example
 from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.patching.processes import PatchProcesses
@@ -102,19 +102,21 @@ def decode_rows(engine: DecodingEngine, prepared: ReadAhead, waited: list[float]
         waited: seconds are appended in which the engine had nothing to do but to wait for images.
     """
     open_rows, exhausted = [], False
-    while open_rows or not exhausted:
-        while not exhausted and engine.wants_rows and (prepared.is_ready or not engine.has_work):
-            began = time.perf_counter()
-            rows = next(prepared, None)
-            if waited is not None:
-                waited.append(time.perf_counter() - began)
-            exhausted = rows is None
-            for row in rows or ():
-                engine.add([row.prompt], [row.state], [row.state.adapter])
-                open_rows.append(row)
-        engine.step()
-        yield from (row for row in open_rows if not row.state.is_active)
-        open_rows = [row for row in open_rows if row.state.is_active]
+    with short_turns():
+        while open_rows or not exhausted:
+            while not exhausted and engine.wants_rows and (prepared.is_ready or not engine.has_work):
+                began = time.perf_counter()
+                rows = next(prepared, None)
+                if waited is not None:
+                    waited.append(time.perf_counter() - began)
+                exhausted = rows is None
+                for row in rows or ():
+                    engine.add([row.prompt], [row.state], [row.state.adapter])
+                    open_rows.append(row)
+            engine.step()
+            prepared.refill()
+            yield from (row for row in open_rows if not row.state.is_active)
+            open_rows = [row for row in open_rows if row.state.is_active]
 
 
 def request(key, prompt, adapter="default") -> RowRequest:
@@ -212,7 +214,7 @@ class Bench:
                 "rows_per_s": round(len(done) / seconds, 1),
                 "seconds": round(seconds, 2),
                 "waited_for_images_s": round(sum(waited), 2),
-                "host": {name: {"calls": len(times), "s": round(sum(times), 2)} for name, times in host.items()},
+                "host": {name: times.summary() for name, times in host.items()},
                 "step_graphs": len(engine._steps._graphs),
                 "peak_over_weights_gib": round(peak - self.weights_gib, 2),
                 "planned_gib": round(engine_bytes(self.config, engine.plan) / GIB, 2),
@@ -390,16 +392,29 @@ class Bench:
         return result
 
 
-def timed(engine: DecodingEngine, name: str) -> list[float]:
+class Times(NamedTuple):
+    """Of each call of a method: seconds by the clock, and of the thread's own processor time. Where the first are many
+    more, the thread waited: for the GPU, or for other threads."""
+
+    clock_s: list[float]
+    thread_s: list[float]
+
+    def summary(self) -> dict:
+        clock, thread = (round(sum(times), 2) for times in self)
+        return {"calls": len(self.clock_s), "s": clock, "thread_s": thread, "most_s": round(max(self.clock_s), 3)}
+
+
+def timed(engine: DecodingEngine, name: str) -> Times:
     """Seconds of each later call of a method, as the host sees them; `_read` waits for the GPU."""
-    method, times = getattr(engine, name), []
+    method, times = getattr(engine, name), Times([], [])
 
     def call(*arguments):
-        began = time.perf_counter()
+        began = time.perf_counter(), time.thread_time()
         try:
             return method(*arguments)
         finally:
-            times.append(time.perf_counter() - began)
+            times.clock_s.append(time.perf_counter() - began[0])
+            times.thread_s.append(time.thread_time() - began[1])
 
     setattr(engine, name, call)
     return times

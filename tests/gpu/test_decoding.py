@@ -8,7 +8,11 @@ import torch
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_config, tiny_processor
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, samples, states_of
+from texlens.inference.engine.layers.vision import InferenceVision
+from texlens.inference.engine.prompt_pack import build_prompt_pack
 from texlens.models.load import random_model
+from texlens.models.packed.forward import pack_spec
+from texlens.models.packed.vision import PackedVision
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 __all__ = ["samples"]
@@ -95,3 +99,25 @@ def test_answers_to_one_prompt_equal_those_to_prompts_of_their_own(samples, monk
         engine.finish()
 
     assert [state.tokens for state in shared] == [state.tokens for state in separate]
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_fused_vision_blocks_equal_the_modules(family, samples):
+    """Within what rounding to bfloat16 does to the modules themselves."""
+    model, processor = wide_model(family)
+    pack = build_prompt_pack(prompts_of(processor, samples), pack_spec(model.config, processor))
+
+    def features(dtype):
+        visual = copy.deepcopy(model.model.visual).to("cuda", dtype)
+        inputs = {
+            name: value.cuda() if isinstance(value, torch.Tensor) else value for name, value in pack.vision.items()
+        }
+        towers = InferenceVision(visual, processor), PackedVision(visual, processor.geometry, processor.family.vision)
+        with torch.no_grad():
+            return [tower(inputs)[0].float() for tower in towers], towers[0]
+
+    (fused, by_module), tower = features(torch.bfloat16)
+    (exact, _), _ = features(torch.float32)
+
+    assert all(block is not None for block in tower.blocks)
+    assert (fused - exact).norm() < 1.2 * (by_module - exact).norm()

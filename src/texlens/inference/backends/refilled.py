@@ -11,7 +11,7 @@ from texlens.data.sample import Sample
 from texlens.inference.backend import OnToken
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.engine_batch import EngineBatch
-from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead
+from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead, short_turns
 from texlens.inputs.example import Example, ReadPatches
 from texlens.inputs.patching.processes import PatchProcesses
 
@@ -69,7 +69,8 @@ def refilled_rows(
 
         prepared = prepared_ahead(samples, prepare, workers=workers, ahead=AHEAD)
         try:
-            yield from _refilled(batch, prepared, on_token)
+            with short_turns(batch.is_on_gpu):
+                yield from _refilled(batch, prepared, on_token)
         finally:
             prepared.close()
 
@@ -79,21 +80,25 @@ _Rows = list[tuple[FinishedRow, Example | None]]
 
 def _refilled(batch: EngineBatch, prepared: ReadAhead[Any, _Rows], on_token: OnToken | None) -> Iterator[FinishedRow]:
     open_rows: list[FinishedRow] = []
+    finished: list[FinishedRow] = []
     exhausted = False
-    while open_rows or not exhausted:
+    while open_rows or finished or not exhausted:
         while not exhausted and batch.wants_rows and (prepared.is_ready or not batch.is_busy):
             rows = next(prepared, None)
             exhausted = rows is None
             for row, prompt in rows or ():
                 if prompt is None:
-                    yield row
+                    finished.append(row)
                 else:
                     batch.prefill([prompt], [row.state])
                     open_rows.append(row)
-        batch.step()
+        batch.launch()
+        yield from finished  # the device works meanwhile
+        batch.collect()
+        prepared.refill()
         if on_token is not None:
             _report_text(on_token, open_rows)
-        yield from (row for row in open_rows if not row.state.is_active)
+        finished = [row for row in open_rows if not row.state.is_active]
         open_rows = [row for row in open_rows if row.state.is_active]
 
 

@@ -113,6 +113,7 @@ class DecodingEngine:
         self._free_slots = list(range(plan.slots - 1, -1, -1))
         self._waiting: deque[EngineRow] = deque()
         self._running: list[EngineRow] = []
+        self._launched: list[EngineRow] = []
         self._unread: deque[tuple[list[EngineRow], Readback]] = deque()
         pool = GraphPool()
         self._steps = StepGraphs(self._step_of_slots, plan.slots, self.device, pool)
@@ -197,16 +198,27 @@ class DecodingEngine:
 
     # Steps -----------------------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def step(self) -> None:
         """Rows that wait join where there is room, every row that runs gets a token, and results are read."""
+        self.launch()
+        self.collect()
+
+    @torch.no_grad()
+    def launch(self) -> None:
+        """The first half of a step: rows join, and each gets a token, without waiting for the device.
+
+        What the host does before `collect` runs beside the device.
+        """
         self._release_finished()
         while joining := self._admitted():
             self._prefill(joining)
-        rows = [row for row in self._running if row.is_running]
-        if rows:
-            self._launch(rows)
-        while len(self._unread) > (self.lag if rows else 0):
+        self._launched = [row for row in self._running if row.is_running]
+        if self._launched:
+            self._launch(self._launched)
+
+    def collect(self) -> None:
+        """The second half of a step: the results of the steps before the last one are read, or of all if none runs."""
+        while len(self._unread) > (self.lag if self._launched else 0):
             self._read(*self._unread.popleft())
         self._release_finished()
 

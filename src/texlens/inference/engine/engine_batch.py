@@ -97,8 +97,18 @@ class EngineBatch:
 
     def step(self) -> None:
         """See `DecodingBatch.step`."""
+        self.launch()
+        self.collect()
+
+    def launch(self) -> None:
+        """See `DecodingEngine.launch`."""
         if self.engine.has_work:
-            self.engine.step()
+            self.engine.launch()
+
+    def collect(self) -> None:
+        """See `DecodingEngine.collect`; rows of the reference get their tokens here."""
+        if self.engine.has_work:
+            self.engine.collect()
         if self._reference is not None and self._reference.states:
             self._reference.step()
 

@@ -1,52 +1,62 @@
 """Rows prepared in worker threads ahead of the engine, which decodes them as they come."""
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
+TURN_S = 2e-4
+"""How long a thread may keep the interpreter while the one that launches the GPU's work waits for it."""
+
 
 class ReadAhead(Iterator[Prepared], Generic[Item, Prepared]):
     """`prepare` of each item, in order; at most `ahead` items are prepared and not yet taken.
 
-    An error in `prepare` is raised when its item's turn comes. `close` ends the threads; so does the last item.
+    Items that are taken make room, but no others are begun before `refill`, or before none is left: whoever takes them
+    can do without the workers beside it for a while. An error in `prepare` is raised when its item's turn comes.
+    `close` ends the threads; so does the last item.
     """
 
     def __init__(self, items: Iterable[Item], prepare: Callable[[Item], Prepared], *, workers: int, ahead: int):
         self._items, self._prepare, self._ahead = iter(items), prepare, ahead
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="texlens-prepare")
         self._pending: deque[Future[Prepared]] = deque()
-        self._fill()
+        self._is_exhausted = False
+        self.refill()
 
     @property
     def is_ready(self) -> bool:
         """Whether the next item, or the end, comes without waiting."""
-        return not self._pending or self._pending[0].done()
+        return self._pending[0].done() if self._pending else self._is_exhausted
 
     def __next__(self) -> Prepared:
         if not self._pending:
+            self.refill()
+        if not self._pending:
             self.close()
             raise StopIteration
-        future = self._pending.popleft()
-        self._fill()
-        return future.result()
+        return self._pending.popleft().result()
 
     def close(self) -> None:
         """No item is prepared any more."""
         for future in self._pending:
             future.cancel()
         self._pending.clear()
-        self._items = iter(())
+        self._items, self._is_exhausted = iter(()), True
         self._pool.shutdown()
 
-    def _fill(self) -> None:
-        while len(self._pending) < self._ahead:
+    def refill(self) -> None:
+        """Begins items until `ahead` are prepared or under way."""
+        while len(self._pending) < self._ahead and not self._is_exhausted:
             try:
                 item = next(self._items)
             except StopIteration:
+                self._is_exhausted = True
                 return
             self._pending.append(self._pool.submit(self._prepare, item))
 
@@ -56,3 +66,15 @@ def prepared_ahead(
 ) -> ReadAhead[Item, Prepared]:
     """`ReadAhead` over the items."""
     return ReadAhead(items, prepare, workers=workers, ahead=ahead)
+
+
+@contextmanager
+def short_turns(wanted: bool = True) -> Iterator[None]:
+    """Threads take turns often: one that launches hundreds of kernels gives the interpreter up at each of them, and
+    would wait 5 ms for it whenever another thread is at work."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(before, TURN_S) if wanted else before)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)

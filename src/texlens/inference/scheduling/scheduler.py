@@ -18,6 +18,7 @@ from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenB
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
+from texlens.inference.engine.read_ahead import short_turns
 from texlens.inference.model import LoadedModel
 from texlens.inference.open_shared import open_shared
 from texlens.inference.opening.source import LoadOptions, resolve
@@ -210,13 +211,18 @@ class RequestScheduler:
     # The scheduler's thread
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._waiting and not self._jobs:
-                    if self._stopping:
-                        return
-                    self._wake.wait(0.5)
-            self._schedule()
+        with short_turns(self._backends[self.default].device.type == "cuda"):
+            while self._waits_for_jobs():
+                self._schedule()
+
+    def _waits_for_jobs(self) -> bool:
+        """False at the end of the scheduler."""
+        with self._wake:
+            while not self._waiting and not self._jobs:
+                if self._stopping:
+                    return False
+                self._wake.wait(0.5)
+        return True
 
     def _schedule(self) -> None:
         """New rows join, or each row gets a token."""

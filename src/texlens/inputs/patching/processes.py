@@ -21,6 +21,9 @@ from texlens.inputs.patching.frames import read_frame, write_frame
 START_AFTER = 32
 """Images that are patched in the calling thread before processes are started: fewer are done sooner without."""
 
+PIPE_BYTES = 2**20
+"""Most images' patches fit into a pipe of this size, so that a thread takes them in one turn."""
+
 Patches = tuple[np.ndarray, tuple[int, int, int]]
 
 
@@ -102,6 +105,8 @@ class _Process:
         command = [sys.executable, "-m", "texlens.inputs.patching.worker"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._is_ready = False
+        for pipe in self._pipes:
+            _widen(pipe)
 
     @property
     def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
@@ -139,3 +144,13 @@ class _Process:
                     pipe.close()
                 except OSError:
                     continue  # what was buffered for a process that has ended
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Only Linux can, and only while a user's pipes are not too large in all; it saves time and nothing else."""
+    try:
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except (ImportError, AttributeError, OSError):
+        return

@@ -1,5 +1,7 @@
 """Reading with an engine that is refilled, compared with fixed batches of the reference."""
 
+from itertools import pairwise
+
 import pytest
 
 from tests.fixtures.tiny_models import tiny_model
@@ -9,7 +11,7 @@ from texlens.inference import decoders
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
 from texlens.inference.backends.transformers import TransformersBackend
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.engine.engine_batch import open_engine
+from texlens.inference.engine.engine_batch import EngineBatch, open_engine
 from texlens.inference.engine.plan import plan_for_rows
 from texlens.inference.model import LoadedModel, in_order
 from texlens.inputs.chat_template import PromptStyle
@@ -81,3 +83,24 @@ def test_a_stream_is_not_read_to_its_end_first(samples, with_engine, monkeypatch
 
     assert len({row.id for row in first}) == 5
     assert len(taken) < 20
+
+
+def test_rows_are_handed_over_while_the_next_step_is_under_way(samples, with_engine, monkeypatch):
+    calls = []
+
+    def noted(name):
+        method = getattr(EngineBatch, name)
+
+        def call(batch):
+            calls.append(name)
+            method(batch)
+
+        monkeypatch.setattr(EngineBatch, name, call)
+
+    noted("launch")
+    noted("collect")
+    for _row in loaded().generate(samples, sampling=Sampling(9)):
+        calls.append("row")
+
+    assert calls.count("row") == len(samples)
+    assert {before for before, name in pairwise(calls) if name == "row"} == {"launch", "row"}

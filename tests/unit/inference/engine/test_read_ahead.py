@@ -1,8 +1,10 @@
 """Items prepared in threads ahead of their use."""
 
+import sys
+
 import pytest
 
-from texlens.inference.engine.read_ahead import prepared_ahead
+from texlens.inference.engine.read_ahead import TURN_S, prepared_ahead, short_turns
 
 
 def test_results_come_in_order_and_few_are_prepared_ahead():
@@ -23,3 +25,37 @@ def test_an_error_is_raised_at_its_turn():
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_taken_items_make_room_that_is_filled_on_request():
+    taken = []
+    results = prepared_ahead(iter(taken.append(number) or number for number in range(9)), str, workers=1, ahead=3)
+    first = [next(results), next(results)]
+    before = len(taken)
+    results.refill()
+
+    assert (first, before, len(taken)) == (["0", "1"], 3, 5)
+
+
+def test_items_are_prepared_when_none_is_left():
+    assert list(prepared_ahead(range(5), str, workers=1, ahead=2)) == ["0", "1", "2", "3", "4"]
+
+
+def test_an_item_that_was_not_begun_is_not_ready_and_the_end_is():
+    results = prepared_ahead(range(2), str, workers=1, ahead=1)
+    next(results)
+    between = results.is_ready
+    next(results)
+    results.refill()
+
+    assert (between, results.is_ready) == (False, True)
+
+
+def test_turns_are_short_only_while_they_are_wanted():
+    usual = sys.getswitchinterval()
+    with short_turns():
+        during = sys.getswitchinterval()
+    with short_turns(False):
+        unwanted = sys.getswitchinterval()
+
+    assert (during, unwanted, sys.getswitchinterval()) == (pytest.approx(TURN_S), usual, usual)

@@ -10,19 +10,25 @@ from typing import Any
 import numpy as np
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import Tensor
+from torch import Tensor, nn
 
+from texlens.inference.engine.layers.weights import owns_its_storage
+from texlens.kernels.backends import runs_triton
 from texlens.kernels.vision_fp8.api import split_heads_rope
 from texlens.models.packed.vision import PackedVision
 from texlens.models.processor import Processor
 
 
 class InferenceVision(PackedVision):
-    """The packed tower, module by module because adapters change from call to call, with queries and keys rotated by
-    one kernel."""
+    """The packed tower.
+
+    On a GPU the blocks of a tower in 16 bits without adapters are fused, as in training. Others run module by module,
+    because adapters change from call to call, with queries and keys rotated by one kernel.
+    """
 
     def __init__(self, visual: Any, processor: Processor):
-        super().__init__(visual, processor.geometry, processor.family.vision)
+        backend = "triton" if _can_fuse(visual) else "reference"
+        super().__init__(visual, processor.geometry, processor.family.vision, backend=backend)
 
     def _before(
         self, block: Any, x: Tensor, residual: Tensor | None, cos: Tensor, sin: Tensor
@@ -105,3 +111,15 @@ def _selected(parts: Sequence[Tensor], number_I1: Tensor) -> Tensor:
     for number, part in enumerate(parts[1:], 1):
         result = torch.where(number_I1 == number, part, result)
     return result
+
+
+def _can_fuse(visual: Any) -> bool:
+    """Whether the blocks' weights are of 16 bits and may move where layers of one input are joined."""
+    weight = visual.patch_embed.proj.weight
+    if not runs_triton(weight.device) or weight.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    gates = [
+        part for block in visual.blocks for name in ("gate_proj", "up_proj") if (part := getattr(block.mlp, name, None))
+    ]
+    may_move = all(isinstance(part, nn.Linear) and owns_its_storage(part.weight) for part in gates)
+    return may_move and not any(isinstance(module, BaseTunerLayer) for module in visual.modules())
