@@ -9,9 +9,11 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from jinja2 import Template
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from texlens.board.page_language import PageLanguage
 from texlens.board.pages.protocol import BoardPage
@@ -23,7 +25,7 @@ from texlens.core.language import translated
 from texlens.core.version import VERSION
 from texlens.html.template import page_environment
 from texlens.serve.assets import HEADERS, Asset, asset_routes, assets_of
-from texlens.serve.errors import ApiError, add_error_handlers, api_error
+from texlens.serve.errors import ApiError, add_error_handlers, api_error, http_api_error, validation_error
 from texlens.serve.middleware.admission import AdmissionGate
 from texlens.serve.middleware.origin import OriginCheck
 from texlens.serve.middleware.request_limits import RequestLimits
@@ -74,9 +76,20 @@ def _add_handler_of_user_errors(app: FastAPI) -> None:
     @app.exception_handler(TexlensError)
     async def user_error(_: Request, error: TexlensError) -> JSONResponse:
         is_known = isinstance(error, DataError | ModelError)
-        answer = api_error(error) if is_known else ApiError(400, "bad_request", one_line(error))
-        answer.message = translated(answer.message)
-        return answer.response
+        return _answer(api_error(error) if is_known else ApiError(400, "bad_request", one_line(error)))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+        return _answer(validation_error(error))
+
+    @app.exception_handler(HTTPException)
+    async def no_such_page(_: Request, error: HTTPException) -> JSONResponse:
+        return _answer(http_api_error(error))
+
+
+def _answer(error: ApiError) -> JSONResponse:
+    error.message = translated(error.message)
+    return error.response
 
 
 def _files() -> APIRouter:

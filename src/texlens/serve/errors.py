@@ -72,13 +72,18 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(_: Request, error: HTTPException) -> JSONResponse:
-        code = _CODES.get(error.status_code, "bad_request")
-        headers = dict(error.headers) if error.headers else None
-        return ApiError(error.status_code, code, str(error.detail), headers=headers).response
+        return http_api_error(error).response
 
     @app.exception_handler(Exception)
     async def bug(_: Request, error: Exception) -> JSONResponse:
         return api_error(error).response
+
+
+def http_api_error(error: HTTPException) -> ApiError:
+    """The answer to a path or a method that doesn't exist."""
+    code = _CODES.get(error.status_code, "bad_request")
+    headers = dict(error.headers) if error.headers else None
+    return ApiError(error.status_code, code, str(error.detail), headers=headers)
 
 
 def validation_error(error: RequestValidationError) -> ApiError:

@@ -26,6 +26,31 @@ def test_an_error_of_data_is_in_the_language_of_the_page(board, path, body):
     assert (answer.status_code, "没有这个" in answer.json()["error"]["message"]) == (400, True), answer.text
 
 
+FAULTS = [
+    ({"path": "x", "subset": "s" * 300}, "subset：最多 200 个字符"),
+    ({"subset": None}, "path：缺少这一项"),
+    ({"path": "x", "more": 1}, "more：没有这一项"),
+    ("{", "请求的内容不是有效的 JSON；请发送一个 JSON 对象"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), FAULTS, ids=["long", "missing", "unknown", "no JSON"])
+def test_a_wrong_field_is_named_in_the_language_of_the_page(board, body, words):
+    headers = {"X-TexLens-Token": board.workspace.token, "Origin": "http://127.0.0.1:8422", "Accept-Language": "zh"}
+    text = body if isinstance(body, str) else json.dumps(body)
+    answer = board.http.post("/api/data/open", content=text, headers={**headers, "Content-Type": "application/json"})
+    assert answer.json()["error"]["message"] == words
+    assert answer.status_code == (400 if isinstance(body, str) else 422)
+
+
+def test_an_address_that_does_not_exist_is_named_in_the_language_of_the_page(board):
+    messages = {
+        language: board.get("/nowhere", headers={"Accept-Language": language}).json()["error"]["message"]
+        for language in ("en", "zh")
+    }
+    assert messages == {"en": "Not Found", "zh": "没有这个地址"}
+
+
 def test_without_a_language_the_boards_own_holds(board, monkeypatch):
     board.http.headers.pop("accept-language", None)
     monkeypatch.setenv("TEXLENS_LANG", "zh")

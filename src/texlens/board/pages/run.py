@@ -11,6 +11,7 @@ from texlens.board.runs.process import job_of, resume_run, stop_run
 from texlens.board.runs.samples import sample_image, sample_rows, sample_steps
 from texlens.board.runs.summary import summarize
 from texlens.board.workspace import Workspace
+from texlens.core.language import translated
 from texlens.serve.assets import HEADERS
 
 MAX_LOG_BYTES = 200_000
@@ -73,7 +74,7 @@ def _add_views(routes: APIRouter, workspace: Workspace) -> None:
         """The report as a file to save: it has scripts of its own, which the board's pages may not run."""
         path = workspace.run(name).report
         if not path.is_file():
-            return Response("no report yet", 404, HEADERS, "text/plain")
+            return Response(translated("no report yet"), 404, HEADERS, "text/plain; charset=utf-8")
         return FileResponse(path, filename=f"{name}.html", media_type="application/octet-stream", headers=HEADERS)
 
 
