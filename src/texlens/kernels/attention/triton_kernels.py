@@ -36,7 +36,7 @@ def _scores(q, k):
 
 
 @triton.jit
-def _locate_tile(cu_seqlens, segments, tokens, tile, POSITIONS: tl.constexpr, BOUNDS: tl.constexpr):
+def locate_tile(cu_seqlens, segments, tokens, tile, POSITIONS: tl.constexpr, BOUNDS: tl.constexpr):
     """The segment of a tile, its start and length, and the first position of the tile in it, from a single load."""
     index = tl.arange(0, BOUNDS)
     bounds = tl.load(cu_seqlens + index, index <= segments, other=0)
@@ -92,7 +92,7 @@ def forward_kernel(
 ):  # fmt: skip
     POSITIONS: tl.constexpr = ROWS // GROUP
     tile = tl.num_programs(0) - 1 - tl.program_id(0)
-    segment, start, length, first_position = _locate_tile(cu_seqlens, segments, tokens, tile, POSITIONS, BOUNDS)
+    segment, start, length, first_position = locate_tile(cu_seqlens, segments, tokens, tile, POSITIONS, BOUNDS)
     if first_position >= length:
         return
     group = tl.program_id(1)
@@ -163,7 +163,7 @@ def grad_queries_kernel(
 ):  # fmt: skip
     POSITIONS: tl.constexpr = ROWS // GROUP
     tile = tl.num_programs(0) - 1 - tl.program_id(0)
-    segment, start, length, first_position = _locate_tile(cu_seqlens, segments, tokens, tile, POSITIONS, BOUNDS)
+    segment, start, length, first_position = locate_tile(cu_seqlens, segments, tokens, tile, POSITIONS, BOUNDS)
     if first_position >= length:
         return
     group = tl.program_id(1)
@@ -233,7 +233,7 @@ def grad_keys_values_kernel(
 ):  # fmt: skip
     POSITIONS: tl.constexpr = ROWS // GROUP
     GROUPS: tl.constexpr = HEADS // GROUP
-    segment, start, length, first_position = _locate_tile(cu_seqlens, segments, tokens, tl.program_id(0), KEYS, BOUNDS)
+    segment, start, length, first_position = locate_tile(cu_seqlens, segments, tokens, tl.program_id(0), KEYS, BOUNDS)
     if first_position >= length:
         return
     group = tl.program_id(1)

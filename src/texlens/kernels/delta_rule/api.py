@@ -49,13 +49,19 @@ def _reference() -> DeltaRule:
     return reference
 
 
+def _triton() -> DeltaRule:
+    from texlens.kernels.delta_rule import triton
+
+    return triton
+
+
 def _fla() -> DeltaRule:
     from texlens.kernels.delta_rule import flash_linear_attention
 
     return flash_linear_attention
 
 
-BACKENDS: Registry[DeltaRule] = Registry(reference=_reference, fla=_fla)
+BACKENDS: Registry[DeltaRule] = Registry(reference=_reference, triton=_triton, fla=_fla)
 
 
 def delta_rule_kernels(device: torch.device, *, with_gradients: bool = False) -> DeltaRule:

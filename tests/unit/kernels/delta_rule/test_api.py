@@ -28,7 +28,7 @@ def test_triton_turned_off_is_the_reason(monkeypatch):
 
 def test_the_reference_follows_the_protocol():
     assert isinstance(api.BACKENDS["reference"], api.DeltaRule)
-    assert api.BACKENDS.names == ("reference", "fla")
+    assert api.BACKENDS.names == ("reference", "triton", "fla")
 
 
 @pytest.mark.parametrize(
