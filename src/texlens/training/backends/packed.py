@@ -20,7 +20,7 @@ from texlens.models.packed.forward import PackedForward
 from texlens.training.backends.pack_graphs import PackGraphs
 from texlens.training.backends.packed_step import StepLoss, packed_step
 from texlens.training.backends.protocol import Mean, Step
-from texlens.training.backends.smaller_packs import SmallerPacks
+from texlens.training.backends.smaller_packs import Result, SmallerPacks
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 
 
@@ -95,10 +95,14 @@ class PackedBackend:
 
     def run_packs(self, packs: Sequence[Pack], step: Step, run: Callable[[Sequence[Pack]], StepLoss]) -> Tensor:
         """The loss of a step that `run` computes, once more on smaller packs if these don't fit into memory."""
-        packs, outcome = self.retry(packs, run) if self.retry is not None else (packs, run(packs))
+        packs, outcome = self.retried(packs, run)
         rows = [pack["rows"] for pack in packs]
         step.guard.check(outcome.is_bad, outcome.any_bad, rows, step.number, step.optimizer)
         return outcome.loss
+
+    def retried(self, packs: Sequence[Pack], run: Callable[[Sequence[Pack]], Result]) -> tuple[Sequence[Pack], Result]:
+        """The packs as `run` computed them, smaller ones where these did not fit into memory, and its result."""
+        return self.retry(packs, run) if self.retry is not None else (packs, run(packs))
 
     def _run(self, step: Step, packs: Sequence[dict]) -> StepLoss:
         return packed_step(
@@ -119,12 +123,15 @@ class PackedBackend:
             return []
         return [self.idle] * (max(context.all_gather(len(packs))) - len(packs))
 
+    def _losses(self, packs: Sequence[Pack]) -> list[Tensor]:
+        return [self.forward.loss(pack) for pack in packs]
+
     def eval_loss(
         self, model: nn.Module, batch: dict, context: DistributedContext = SINGLE_PROCESS
     ) -> tuple[Tensor, Tensor]:
         idle = self._idle_packs(batch["packs"], context)
         with torch.no_grad():
-            losses = [self.forward.loss(pack) for pack in batch["packs"]]
+            _, losses = self.retried(batch["packs"], self._losses)
             nothing = [self.forward.loss(pack) * 0.0 for pack in idle]
-        total = torch.stack(losses + nothing).sum()
+        total = torch.stack([*losses, *nothing]).sum()
         return total, torch.full((), batch["label_count"], device=total.device)

@@ -6,6 +6,7 @@
 import itertools
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -126,14 +127,16 @@ class PolicyObjective:
         if not count:
             return torch.zeros((), device=device)
         parts = [self._packs(groups[number::count], step) for number in range(count)]
-        start = self._start_scores(parts, step.number)
+        # where the loss uses them, else of the first update where they are logged
+        chosen = count if self.options.kl else int(self.log.is_due(step.number))
+        with self.start.active() if chosen else nullcontext():
+            parts[:chosen] = [self._scored(packs, START) for packs in parts[:chosen]]
         model.eval()
-        old = [None, *(_logs(label_scores_of(self.packed.forward, packs, self._heat)) for packs in parts[1:])]
+        parts[1:] = [self._scored(packs, OLD) for packs in parts[1:]]
         losses = []
         for number, packs in enumerate(parts):
             model.train()
-            known = {OLD: old[number], START: start[number]}
-            losses.append(self._update(_with_known(packs, known), step))
+            losses.append(self._update(packs, step))
             if number < count - 1:
                 _take_step(step, self.options.max_grad_norm)
         return torch.stack(losses).mean()
@@ -147,14 +150,10 @@ class PolicyObjective:
         parts = [part for group in groups for part in split_group(group, budget)]
         return step.prepare({"packs": group_packs(parts, self.packed.spec, budget)})["packs"]
 
-    def _start_scores(self, parts: Sequence[Sequence[Pack]], step: int) -> list[list[Tensor] | None]:
-        """Log-probabilities at the start: where the loss uses them, else of the first update where it is logged."""
-        chosen = len(parts) if self.options.kl else int(self.log.is_due(step))
-        if not chosen:
-            return [None] * len(parts)
-        with self.start.active():
-            scores = [_logs(label_scores_of(self.packed.forward, packs, self._heat)) for packs in parts[:chosen]]
-        return [*scores, *([None] * (len(parts) - chosen))]
+    def _scored(self, packs: Sequence[Pack], name: str) -> list[Pack]:
+        """The packs with log-probabilities [L] by the weights as they are."""
+        packs, scores = label_scores_of(self.packed, packs, self._heat)
+        return [pack | {name: score.log_probabilities} for pack, score in zip(packs, scores, strict=True)]
 
     def _update(self, packs: Sequence[Pack], step: Step) -> Tensor:
         options = self.options
@@ -227,16 +226,6 @@ def _group(rollout: Rollout, values: Sequence[float], image_token_id: int) -> An
             parts.append((tokens, tuple(state.log_probabilities[: len(tokens)]), value))
     answers, drawn, advantage = zip(*parts, strict=True) if parts else ((), (), ())
     return AnswerGroup(rollout.prompt.example, answers, {ADVANTAGE: advantage}, {DRAWN: drawn})
-
-
-def _with_known(packs: Sequence[Pack], known: Mapping[str, Sequence[Tensor] | None]) -> list[Pack]:
-    """The packs with tensors [L] of each by name, where there are any."""
-    present = {name: tensors for name, tensors in known.items() if tensors is not None}
-    return [pack | {name: tensors[number] for name, tensors in present.items()} for number, pack in enumerate(packs)]
-
-
-def _logs(scores: Sequence[LabelScores]) -> list[Tensor]:
-    return [score.log_probabilities for score in scores]
 
 
 def _take_step(step: Step, max_grad_norm: float) -> None:

@@ -72,7 +72,7 @@ class PreferenceObjective:
 
     def eval_loss(self, model: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
         packs, divergence = self._compared(model, batch)
-        scores = label_scores_of(self.packed.forward, packs)
+        packs, scores = label_scores_of(self.packed, packs)
         losses = [self._losses(*parts, divergence, self.validated).sum() for parts in zip(packs, scores, strict=True)]
         device = next(model.parameters()).device
         total = torch.stack(losses).sum() if losses else torch.zeros((), device=device)
@@ -96,18 +96,19 @@ class PreferenceObjective:
             return packs["packs"], None
         others = packs.get("other_packs", [])
         with self.start.active():
-            start = self._sums(packs["packs"])
-            start_of_others = self._sums(others)
+            compared, start = self._sums(packs["packs"])
+            others, start_of_others = self._sums(others)
         divergence = None
         if self.loss.unpaired:
             with evaluation_mode(model), torch.no_grad():
-                now = self._sums(others)
+                _, now = self._sums(others)
             divergence = self._divergence(model, now, start_of_others, step)
-        return [pack | {START: start_A} for pack, start_A in zip(packs["packs"], start, strict=True)], divergence
+        return [pack | {START: start_A} for pack, start_A in zip(compared, start, strict=True)], divergence
 
-    def _sums(self, packs: Sequence[Pack]) -> list[Tensor]:
-        scores = label_scores_of(self.packed.forward, packs)
-        return [
+    def _sums(self, packs: Sequence[Pack]) -> tuple[Sequence[Pack], list[Tensor]]:
+        """The packs as they were scored, and log-probabilities of their answers."""
+        packs, scores = label_scores_of(self.packed, packs)
+        return packs, [
             answer_sums(score.log_probabilities, pack[ANSWER_OF_LABEL], pack[ANSWERS])
             for score, pack in zip(scores, packs, strict=True)
         ]
@@ -117,8 +118,9 @@ class PreferenceObjective:
     ) -> Tensor:
         """KTO's z: the mean over all processes' answers, at least 0."""
         sums = torch.zeros(2, device=next(model.parameters()).device)
-        for now_A, start_A in zip(now, start, strict=True):
-            sums += torch.stack([divergence_of(now_A, start_A), sums.new_tensor(float(len(now_A)))])
+        if now:
+            now_N, start_N = torch.cat(tuple(now)), torch.cat(tuple(start))  # cut into packs in two ways, perhaps
+            sums += torch.stack([divergence_of(now_N, start_N), sums.new_tensor(float(len(now_N)))])
         if step is not None:
             step.context.all_reduce(sums)
         return (sums[0] / sums[1].clamp(min=1)).clamp(min=0)

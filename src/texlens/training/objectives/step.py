@@ -68,10 +68,17 @@ def _pack_losses(
     return losses
 
 
-def label_scores_of(forward: PackedForward, packs: Sequence[Pack], temperature: float = 1.0) -> list[LabelScores]:
-    """Scores of each pack without gradients, with the weights as they are."""
-    with torch.no_grad():
+def label_scores_of(
+    packed: PackedBackend, packs: Sequence[Pack], temperature: float = 1.0
+) -> tuple[Sequence[Pack], list[LabelScores]]:
+    """The packs, smaller ones where these did not fit into memory, and the scores of each without gradients, with the
+    weights as they are."""
+
+    def run(packs: Sequence[Pack]) -> list[LabelScores]:
         return [
-            forward.label_scores(pack, temperature=temperature, adapters_unchanged=number > 0)
+            packed.forward.label_scores(pack, temperature=temperature, adapters_unchanged=number > 0)
             for number, pack in enumerate(packs)
         ]
+
+    with torch.no_grad():
+        return packed.retried(packs, run)

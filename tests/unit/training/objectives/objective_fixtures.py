@@ -81,20 +81,20 @@ def perturb(model, seed=1) -> None:
 
 
 class TooLarge:
-    """A forward pass in which packs of more than `tokens` don't fit once gradients are asked for."""
+    """A forward pass in which packs of more than `tokens` don't fit, `scores_fit` unless gradients are asked for."""
 
-    def __init__(self, forward, tokens: int):
-        self._forward, self.tokens = forward, tokens
+    def __init__(self, forward, tokens: int, scores_fit: bool):
+        self._forward, self.tokens, self.scores_fit = forward, tokens, scores_fit
 
     def label_scores(self, pack, **options):
         scores = self._forward.label_scores(pack, **options)
-        if torch.is_grad_enabled() and pack["tokens"] > self.tokens:
+        if pack["tokens"] > self.tokens and (torch.is_grad_enabled() or not self.scores_fit):
             raise torch.OutOfMemoryError("no room")
         return scores
 
 
-def failing_backend(model, processor, tokens: int, lines: list[str]) -> PackedBackend:
+def failing_backend(model, processor, tokens: int, lines: list[str], *, scores_fit: bool = True) -> PackedBackend:
     """One in which packs of more than `tokens` are run again as smaller ones."""
     packed = backend(model, processor)
     retry = SmallerPacks(4, split=split_answer_pack, warn=lines.append, clear=model.zero_grad)
-    return replace(packed, forward=TooLarge(packed.forward, tokens), retry=retry)
+    return replace(packed, forward=TooLarge(packed.forward, tokens, scores_fit), retry=retry)

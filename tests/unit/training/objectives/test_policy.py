@@ -104,10 +104,11 @@ def test_a_step_has_the_gradients_of_the_formula_on_the_stock_model(tokens):
     assert measured["objective_answer_tokens"] == 3.25
 
 
-def test_a_step_that_does_not_fit_is_run_again_in_smaller_packs():
+@pytest.mark.parametrize("scores_fit", [True, False])
+def test_a_step_that_does_not_fit_is_run_again_in_smaller_packs(scores_fit):
     model, processor = tuned()
     results, lines = [], []
-    for packed in (backend(model, processor), failing_backend(model, processor, 64, lines)):
+    for packed in (backend(model, processor), failing_backend(model, processor, 64, lines, scores_fit=scores_fit)):
         model.zero_grad()
         policy = objective(model, processor, [[1.0, 0.0], [0.0, 0.5]], kl=0.1)
         policy.packed = packed

@@ -76,23 +76,27 @@ def test_a_step_has_the_loss_and_gradients_of_the_formula_on_the_stock_model(kin
     assert objective.measurements()["objective_entropy"].value > 0
 
 
+@pytest.mark.parametrize("scores_fit", [True, False])
 @pytest.mark.parametrize("kind", LOSSES)
-def test_a_step_that_does_not_fit_is_run_again_in_smaller_packs(kind):
+def test_a_step_that_does_not_fit_is_run_again_in_smaller_packs(kind, scores_fit):
     model, processor = tiny_model("qwen3_vl")
     model = adapted(model, init_lora_weights=True)
     start = StartPolicy(model) if kind != "orpo" else None
     perturb(model)
     lines, results = [], []
     values = {"desirable": ((1.0, 0.0), (1.0, 0.0))} if kind == "kto" else {}
-    for packed in (backend(model, processor), failing_backend(model, processor, 64, lines)):
+    for packed in (backend(model, processor), failing_backend(model, processor, 64, lines, scores_fit=scores_fit)):
         objective = PreferenceObjective(packed, LOSSES[kind], start)
         batch = objective.collate(groups(processor, **values))
         assert len(batch["packs"]) == 1
         model.zero_grad()
         loss = objective.train_step(model, batch, step_of(model, batch["label_count"]))
-        results.append((loss, gradients_of(model), objective.measurements()))
-    (loss, grads, measured), (again, grads_again, measured_again) = results
+        gradients = gradients_of(model)
+        validated = torch.stack(objective.eval_loss(model, batch))
+        results.append((loss, gradients, objective.measurements(), validated))
+    (loss, grads, measured, validated), (again, grads_again, measured_again, validated_again) = results
     assert len(lines) == 1
+    assert torch.allclose(validated_again, validated, atol=1e-5)
     assert again.item() == pytest.approx(loss.item(), abs=1e-5)
     assert worst(grads_again, grads) < 1e-4
     assert measured_again.keys() == measured.keys()
