@@ -11,7 +11,10 @@ kernels in Triton's cache; its time after the weights are loaded begins where re
 
 import argparse
 import asyncio
+import io
 import json
+import os
+import pstats
 import re
 import shutil
 import signal
@@ -140,10 +143,24 @@ def write_run(folder: Path, checkpoint: Path, data: Path) -> Path:
     return run.path
 
 
-def command(arguments: list[str], limit_s: float, log: Path) -> dict:
-    """Seconds of a command, those after its weights were loaded, and the end of what it printed."""
+def command(
+    arguments: list[str], limit_s: float, log: Path, *, cache: Path | None = None, profile: Path | None = None
+) -> dict:
+    """Seconds of a command, those after its weights were loaded, and the end of what it printed.
+
+    Args:
+        cache: of compiled kernels.
+        profile: a file for what its main thread did.
+    """
     began, lines, read_at = time.monotonic(), [], 0.0
-    process = subprocess.Popen([*PREFIX, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    prefix = [*PREFIX[:1], "-m", "cProfile", "-o", str(profile), *PREFIX[1:]] if profile else PREFIX
+    process = subprocess.Popen(
+        [*prefix, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | ({"TRITON_CACHE_DIR": str(cache)} if cache else {}),
+    )
     timer = threading.Timer(limit_s, process.kill)
     timer.start()
     assert process.stdout is not None
@@ -166,13 +183,27 @@ def command(arguments: list[str], limit_s: float, log: Path) -> dict:
 
 
 def compare(root: Path, options) -> dict:
-    """501 rows by base and adapter, twice."""
+    """501 rows by base and adapter: without built kernels, with them, and where the time goes."""
     rows = 4 if options.tiny else 501
     arguments = ["compare", str(root / "runs/random"), "--no-cache", "--set", f"evaluate.max_rows={rows}"]
     result = {}
-    for name in ("first", "second"):
-        result[name] = command(arguments, options.limit_s, options.logs / f"compare-{name}.log")
+    for name in options.compares:
+        profile = options.logs / f"compare-{name}.prof" if name == "profiled" else None
+        log = options.logs / f"compare-{name}.log"
+        result[name] = command(arguments, options.limit_s, log, cache=root / "triton", profile=profile)
+        print("compare", name, json.dumps(result[name]), flush=True)
+        if profile is not None and profile.exists():
+            print_profile(profile)
     return result
+
+
+def print_profile(file: Path) -> None:
+    """The functions that took longest, alone and with what they called."""
+    for order, restrictions in (("tottime", (25,)), ("cumtime", ("texlens/(inference|evaluation|metrics|models)", 60))):
+        text = io.StringIO()
+        pstats.Stats(str(file), stream=text).sort_stats(order).print_stats(*restrictions)
+        lines = [line.replace(str(ROOT / "src"), "") for line in text.getvalue().splitlines() if line.strip()]
+        print("\n".join(line[:150] for line in lines), flush=True)
 
 
 def read(root: Path, options) -> dict:
@@ -263,6 +294,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
     parser.add_argument("--commands", nargs="+", default=["compare", "read", "serve", "train"])
+    parser.add_argument("--compares", nargs="+", default=["first", "second"], help="first, second, profiled")
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--limit-s", type=float, default=150)
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written; default: a temporary folder")

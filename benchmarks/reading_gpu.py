@@ -37,7 +37,7 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import EnginePlan, engine_bytes, plan_for_rows
-from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead, short_turns
+from texlens.inference.engine.read_ahead import GATHER_S, PACK_ROWS, ReadAhead, prepared_ahead, short_turns
 from texlens.inputs.example import Example
 from texlens.inputs.image_patches import image_to_raw_patches
 from texlens.inputs.patching.processes import PatchProcesses
@@ -104,6 +104,8 @@ def decode_rows(engine: DecodingEngine, prepared: ReadAhead, waited: list[float]
     open_rows, exhausted = [], False
     with short_turns():
         while open_rows or not exhausted:
+            if not engine.has_work:
+                prepared.gather(PACK_ROWS, GATHER_S)
             while not exhausted and engine.wants_rows and (prepared.is_ready or not engine.has_work):
                 began = time.perf_counter()
                 rows = next(prepared, None)

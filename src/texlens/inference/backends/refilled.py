@@ -11,7 +11,7 @@ from texlens.data.sample import Sample
 from texlens.inference.backend import OnToken
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.engine_batch import EngineBatch
-from texlens.inference.engine.read_ahead import ReadAhead, prepared_ahead, short_turns
+from texlens.inference.engine.read_ahead import GATHER_S, PACK_ROWS, ReadAhead, prepared_ahead, short_turns
 from texlens.inputs.example import Example, ReadPatches
 from texlens.inputs.patching.processes import PatchProcesses
 
@@ -83,6 +83,8 @@ def _refilled(batch: EngineBatch, prepared: ReadAhead[Any, _Rows], on_token: OnT
     finished: list[FinishedRow] = []
     exhausted = False
     while open_rows or finished or not exhausted:
+        if not batch.is_busy:
+            prepared.gather(PACK_ROWS, GATHER_S)
         while not exhausted and batch.wants_rows and (prepared.is_ready or not batch.is_busy):
             rows = next(prepared, None)
             exhausted = rows is None

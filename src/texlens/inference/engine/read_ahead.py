@@ -3,13 +3,18 @@
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from itertools import islice
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
+PACK_ROWS = 64
+"""Rows that fill a pack of prompts, or more."""
+GATHER_S = 0.1
+"""How long an engine without work waits for a pack of rows rather than read the first one alone."""
 TURN_S = 2e-4
 """How long a thread may keep the interpreter while the one that launches the GPU's work waits for it."""
 
@@ -49,6 +54,10 @@ class ReadAhead(Iterator[Prepared], Generic[Item, Prepared]):
         self._pending.clear()
         self._items, self._is_exhausted = iter(()), True
         self._pool.shutdown()
+
+    def gather(self, count: int, timeout_s: float) -> None:
+        """Waits until the next `count` items are prepared, or all that are begun, but no longer than `timeout_s`."""
+        wait(list(islice(self._pending, count)), timeout_s)
 
     def refill(self) -> None:
         """Begins items until `ahead` are prepared or under way."""

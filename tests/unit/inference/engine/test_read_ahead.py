@@ -1,6 +1,8 @@
 """Items prepared in threads ahead of their use."""
 
 import sys
+import threading
+import time
 
 import pytest
 
@@ -59,3 +61,16 @@ def test_turns_are_short_only_while_they_are_wanted():
         unwanted = sys.getswitchinterval()
 
     assert (during, unwanted, sys.getswitchinterval()) == (pytest.approx(TURN_S), usual, usual)
+
+
+def test_items_are_gathered_until_they_are_prepared_or_time_is_up():
+    gate = threading.Event()
+    results = prepared_ahead([0, 1], lambda number: number or gate.wait(5), workers=2, ahead=2)
+    began = time.monotonic()
+    results.gather(2, 0.05)
+    waited_s = time.monotonic() - began
+    gate.set()
+    results.gather(2, 5)
+
+    assert (results.is_ready, list(results)) == (True, [True, 1])
+    assert 0.05 <= waited_s < 5
