@@ -24,6 +24,11 @@ class PackSize:
     longest_image: int = 1536
     longest_text: int = 1024
 
+    @classmethod
+    def of_tokens(cls, tokens: int) -> "PackSize":
+        """As many patches for these text and image tokens as the default has, in whole blocks."""
+        return cls(tokens=tokens, patches=tokens * 7 // 3 // 256 * 256)
+
 
 @dataclass(frozen=True)
 class Prompt:

@@ -15,6 +15,7 @@ import math
 import multiprocessing
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from pretraining.forward import pack_loss
 from pretraining.nano_config import NANO, QUESTIONS
 from pretraining.packs import Packer, PackSize, Prompt, packs
 from pretraining.provenance import write_provenance
+from pretraining.replay import Replay
 from pretraining.sampler import Mixture, narrow_samples, wide_samples
 
 STAGES = {"narrow": ("short", "mixed", "natural"), "wide": ("begin", "wide", "settle")}
@@ -127,6 +129,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=15)
     parser.add_argument("--tokens", type=int, default=PackSize.tokens)
     parser.add_argument("--rate", type=float, default=Plan.rate)
+    parser.add_argument("--again", type=int, default=0, help="earlier packs trained on again after each new one")
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
     train(args)
@@ -136,10 +139,9 @@ def train(args) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     args.out.mkdir(parents=True, exist_ok=True)
     plan = Plan(args.first_until, args.second_until, args.rate, args.warm_up_steps, args.decay_from)
-    size = PackSize(tokens=args.tokens, patches=args.tokens * 7 // 3 // 256 * 256)
+    size = PackSize.of_tokens(args.tokens)
     mixture = Mixture(args.mixture, args.data, args.extras)
     write_provenance(args.out, vars(args), mixture.files())
-    tokenizer = AutoTokenizer.from_pretrained(NANO)
     model = new_model(device)
     if args.init:
         model.load_state_dict(load_file(args.init), strict=False)
@@ -149,20 +151,37 @@ def train(args) -> None:
     if args.resume:
         done = restore(args.resume, model, groups, device)
     stage = multiprocessing.Value("i", plan.stage(done["seconds"] / 60 / args.total_minutes))
+    seed = args.seed + 7919 * done["calls"]
+    loader = build_loader(mixture, size, workers=args.workers, seed=seed, stage=stage, device=device)
+    loss_of = loss_function(size, device)
+    step_loss = loss_function(size, device, compiled=not args.no_compile)
+    run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, device)
+
+
+def build_loader(mixture: Mixture, size: PackSize, *, workers: int, seed: int, stage, device: str):
+    """A loader of packs; `stage` is a number, or a shared value that the caller moves on."""
+    tokenizer = AutoTokenizer.from_pretrained(NANO)
     prompts = [build_prompt(tokenizer, question) for question in QUESTIONS]
-    side = int(model.config.vision_config.num_position_embeddings**0.5)
-    stream = PackStream(mixture, size, prompts, side, args.seed + 7919 * done["calls"], stage)
-    ahead = 4 if args.workers else None
-    loader = torch.utils.data.DataLoader(
-        stream, batch_size=None, num_workers=args.workers, prefetch_factor=ahead, pin_memory=device == "cuda"
+    side = int(AutoConfig.from_pretrained(NANO).vision_config.num_position_embeddings ** 0.5)
+    stage = multiprocessing.Value("i", stage) if isinstance(stage, int) else stage
+    stream = PackStream(mixture, size, prompts, side, seed, stage)
+    return torch.utils.data.DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=device == "cuda",
     )
+
+
+def loss_function(size: PackSize, device: str, *, compiled: bool = False):
+    """`loss_of(model, pack)`: summed loss and number of labels, in bfloat16 on a GPU."""
 
     def loss_of(model, pack):
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             return pack_loss(model, pack, size.longest_image, size.longest_text)
 
-    step_loss = loss_of if args.no_compile else torch.compile(loss_of, dynamic=False)
-    run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, device)
+    return torch.compile(loss_of, dynamic=False) if compiled else loss_of
 
 
 def restore(path: Path, model, groups, device: str) -> dict:
@@ -177,9 +196,8 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
     log = (args.out / "log.jsonl").open("a")
     began, carried = None, done["seconds"]
     sums = torch.zeros(2, device=device)
-    for pack in loader:
-        samples = int(pack.pop("samples"))
-        pack = {name: array.to(device, non_blocking=True) for name, array in pack.items()}
+    replay = Replay(args.seed + done["calls"]) if args.again else None
+    for pack, samples in _with_replay(loader, replay, args.again, device):
         share = done["seconds"] / 60 / args.total_minutes
         for optimizer in groups:
             for group in optimizer.param_groups:
@@ -211,6 +229,17 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
             break
     done["calls"] += 1
     save(args.out, model, groups, done)
+
+
+def _with_replay(loader, replay: Replay | None, again: int, device: str) -> Iterator[tuple[dict, int]]:
+    """Packs on the device with their numbers of new samples; `again` earlier ones (0 new samples) follow each."""
+    for pack in loader:
+        samples = int(pack.pop("samples"))
+        pack = {name: array.to(device, non_blocking=True) for name, array in pack.items()}
+        yield pack, samples
+        if replay is not None:
+            replay.keep(pack)
+            yield from ((old, 0) for _ in range(again) if (old := replay.again()) is not None)
 
 
 def save(out: Path, model, groups, done: dict) -> None:

@@ -63,7 +63,8 @@ def smaller(image: Image.Image, rng: random.Random, least: float) -> Image.Image
         return image
     scale = max(least, rng.uniform(0.45, 0.58) if rng.random() < 0.65 else rng.uniform(0.58, 0.9))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    kind = rng.choice((Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS))
+    kinds = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS, Image.Resampling.BOX
+    kind = rng.choice(kinds)
     return image.resize(size, kind)
 
 

@@ -21,14 +21,14 @@ class TypesetRows:
         self._images, self._labels = table["image"], table["text"].to_pylist()
         self._sizes = table["px_per_em"].to_pylist()
 
+        self._decoded: dict[int, Image.Image] = {}
+
     def __len__(self) -> int:
         return len(self._labels)
 
     def sample(self, rng: random.Random) -> tuple[Image.Image, str, float]:
         """An 'L' image, its label and its pixels an em."""
         number = rng.randrange(len(self._labels))
-        return (
-            Image.open(io.BytesIO(self._images[number].as_py())).convert("L"),
-            self._labels[number],
-            self._sizes[number],
-        )
+        if number not in self._decoded:
+            self._decoded[number] = Image.open(io.BytesIO(self._images[number].as_py())).convert("L")
+        return self._decoded[number], self._labels[number], self._sizes[number]

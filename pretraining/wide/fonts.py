@@ -10,6 +10,7 @@ from texlens.latex.layout.fonts import FONT_NAMES, register_math_font
 EXTRA = {
     "asana": "Asana-Math.otf",
     "bonum": "texgyrebonum-math.otf",
+    "charter": "XCharter-Math.otf",
     "dejavu": "texgyredejavu-math.otf",
     "erewhon": "Erewhon-Math.otf",
     "euler": "Euler-Math.otf",
@@ -21,12 +22,13 @@ EXTRA = {
     "kp-sans": "KpMath-Sans.otf",
     "kp-sans-bold": "KpMath-SansBold.otf",
     "libertinus": "LibertinusMath-Regular.otf",
+    "newcm-book": "NewCMMath-Book.otf",
 }
 """Name here → file."""
 WEIGHTS = {
-    "latin-modern": 36, "termes": 12, "stix": 9, "pagella": 5, "schola": 5, "dejavu": 9, "fira": 5,
-    "libertinus": 4, "bonum": 3, "asana": 2, "erewhon": 2, "euler": 1, "garamond": 1.5, "kp": 1, "kp-light": 1,
-    "kp-bold": 3, "kp-sans": 3, "kp-sans-bold": 2,
+    "latin-modern": 28, "newcm-book": 5, "termes": 13, "stix": 11, "pagella": 4, "schola": 5, "dejavu": 14, "fira": 7,
+    "libertinus": 4, "bonum": 4, "charter": 4, "asana": 2, "erewhon": 2, "euler": 1, "garamond": 1.5,
+    "kp": 1, "kp-light": 1, "kp-bold": 3, "kp-sans": 4, "kp-sans-bold": 2,
 }  # fmt: skip
 """How often each font is taken."""
 _SANS = frozenset(["\\mathsf", "\\tt", "\\mathtt", "\\texttt"])

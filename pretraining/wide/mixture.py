@@ -7,51 +7,72 @@ that `is_held_out` keeps out are never given.
 import io
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import NamedTuple
 
 from PIL import Image
 
 from pretraining.corpus import LATEX_OCR_PX_PER_EM, TrainingImages, as_latex_ocr, is_held_out
+from pretraining.corpus import STAGES as NARROW_STAGES
 from pretraining.wide.commands import RareCommands
-from pretraining.wide.disturbances import disturb, with_margins
+from pretraining.wide.disturbances import LEAST_PX_PER_EM, disturb, smaller, with_margins
 from pretraining.wide.engines import TypesetRows
 from pretraining.wide.fonts import shows
+from pretraining.wide.habits import PLAIN_HAND, Hand, without_small_spaces
 from pretraining.wide.lines import several_lines
 from pretraining.wide.strokes import handwritten
 from pretraining.wide.words import with_words
 from texlens.augment import bucket_pad, degrade, ink_box, tight_pad
 from texlens.core.errors import LatexError
-from texlens.latex.layout.formula import Layout, layout
+from texlens.latex.layout.boxes import Layout
 from texlens.latex.render.raster import draw
 
 Row = dict
 """A row of LaTeX_OCR's parquet: `image` with PNG `bytes`, `text`."""
 
 
+class Drawn(NamedTuple):
+    """A picture as it was drawn or typeset, its label, its pixels an em, and the source's name."""
+
+    image: Image.Image
+    label: str
+    px_per_em: float
+    source: str
+
+
 @dataclass(frozen=True)
 class Stage:
-    """Weights of the sources, the chance that print is disturbed, and how long formulas get (tokens)."""
+    """Weights of the sources, the chances that print is disturbed and halved, and how long formulas get (tokens)."""
 
     sources: dict[str, float]
     disturbed: float
+    halved: float
     longest: int
     natural_longest: int
 
 
 STAGES = {
     "begin": Stage(
-        {"real": 8, "print": 30, "varied": 24, "commands": 16, "lines": 8, "typeset": 4, "strokes": 10}, 0.25, 30, 60
+        {"real": 8, "print": 30, "varied": 26, "commands": 16, "lines": 8, "typeset": 4, "strokes": 8},
+        *(0.25, 0.1, 30, 60),
     ),
     "wide": Stage(
-        {"real": 11, "print": 22, "varied": 22, "commands": 14, "lines": 14, "typeset": 7, "strokes": 10}, 0.45, 60, 150
+        {"real": 11, "print": 22, "varied": 26, "commands": 14, "lines": 12, "typeset": 8, "strokes": 7},
+        *(0.4, 0.22, 60, 150),
     ),
     "settle": Stage(
-        {"real": 18, "print": 22, "varied": 19, "commands": 12, "lines": 12, "typeset": 8, "strokes": 9}, 0.4, 60, 150
+        {"real": 18, "print": 22, "varied": 22, "commands": 12, "lines": 11, "typeset": 8, "strokes": 7},
+        *(0.35, 0.28, 60, 150),
     ),
 }
 SIZES_PX_PER_EM = (9, 10, 11, 12, 13, 13.84, 15, 16, 18, 20, 22, 24, 27, 30, 34, 38, 44, 52, 62)
 _SIZE_WEIGHTS = (3, 4, 5, 5, 5, 5, 5, 6, 6, 6, 5, 5, 4, 4, 3, 3, 2, 1.5, 1)
+DRAWN = ("print", "varied", "commands", "lines", "strokes")
+"""Sources whose formulas are drawn as training goes on."""
+AGAIN, RECENT = 0.6, 256
+SPACELESS = 0.85
+"""Of the labels that other engines' habits draw."""
 MOST_INK_PX = 180_000
 """Area in pixels above which a formula is drawn smaller."""
 _PALETTE_FONTS, _PALETTE_SIZES, _PALETTE_LASTS = 4, 8, 1500
@@ -59,14 +80,20 @@ _PALETTE_FONTS, _PALETTE_SIZES, _PALETTE_LASTS = 4, 8, 1500
 
 
 class WideImages:
-    """Endless samples of all sources; a source without data (no typeset rows) is left out."""
+    """Endless samples of all sources; a source without data (no typeset rows) is left out.
+
+    A share of `AGAIN` of the drawn samples shows one of `RECENT` formulas once more, on other margins or changed in
+    another way: drawing it is the longest part of the work.
+    """
 
     def __init__(self, rows: Sequence[Row], fonts: dict[str, float], typeset: TypesetRows | None):
         self.rows, self.fonts, self.typeset = rows, fonts, typeset
         self.narrow = TrainingImages([row["text"] for row in rows])
         self.rare = RareCommands(self.fill)
-        self._palette: tuple[list[str], list[float]] = ([], [])
+        self._decoded: dict[int, Image.Image] = {}
+        self._palette: tuple[list[Hand], list[float]] = ([], [])
         self._drawn = 0
+        self._recent: list[Drawn] = []
 
     def sample(self, rng: random.Random, stage: str) -> tuple[Image.Image, str]:
         """An image and a label of any source."""
@@ -75,22 +102,38 @@ class WideImages:
         weights = list(accumulate(plan.sources[name] for name in names))
         while True:
             source = rng.choices(names, cum_weights=weights)[0]
-            pair = getattr(self, f"_{source}")(rng, plan)
-            if pair is not None and not is_held_out(pair[1]):
-                return pair
+            if source in DRAWN and len(self._recent) == RECENT and rng.random() < AGAIN:
+                return self._again(rng, plan)
+            drawn = getattr(self, f"_{source}")(rng, plan)
+            if drawn is None or is_held_out(drawn.label):
+                continue
+            if source in DRAWN:
+                self._remember(rng, drawn)
+            return changed(rng, plan, drawn), drawn.label
 
     def held_out(self, rng: random.Random, stage: str, count: int) -> Iterator[tuple[Image.Image, str]]:
         """Images of all drawn sources whose labels `sample` never gives, the sources in turn."""
-        sources, number = ("print", "varied", "commands", "lines", "strokes"), 0
+        number = 0
         while number < count:
-            source = sources[number % len(sources)]
-            if source == "print":
-                pair = next(self.narrow.held_out(1, rng.getrandbits(32)))
-            else:
-                pair = getattr(self, f"_{source}")(rng, STAGES[stage])
-            if pair is not None and is_held_out(pair[1]):
+            source = DRAWN[number % len(DRAWN)]
+            drawn = getattr(self, f"_{source}")(rng, STAGES[stage])
+            if drawn is not None and is_held_out(drawn.label):
                 number += 1
-                yield pair
+                yield changed(rng, STAGES[stage], drawn), drawn.label
+
+    def _remember(self, rng: random.Random, drawn: Drawn) -> None:
+        if len(self._recent) < RECENT:
+            self._recent.append(drawn)
+        else:
+            self._recent[rng.randrange(RECENT)] = drawn
+
+    def _again(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str]:
+        """A recent formula on other margins, and changed; never as it was."""
+        drawn = rng.choice(self._recent)
+        if rng.random() < 0.5:
+            drawn = drawn._replace(image=tight_pad(drawn.image, rng.randint(0, max(4, round(drawn.px_per_em)))))
+            return changed(rng, plan, drawn), drawn.label
+        return changed(rng, replace(plan, disturbed=1.0), drawn), drawn.label
 
     def fill(self, rng: random.Random, tokens: int) -> str:
         """A piece of at most so many tokens: of random symbols, or of LaTeX_OCR's pieces."""
@@ -105,36 +148,32 @@ class WideImages:
             return self.narrow.random_formulas.sample(rng, round(rng.triangular(3, plan.longest, 3)))
         return with_words(rng, self.fill) if roll < 0.5 else self.narrow.recombiner.sample(rng, plan.natural_longest)
 
-    def _real(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str]:
-        row = rng.choice(self.rows)
-        image = Image.open(io.BytesIO(row["image"]["bytes"])).convert("L")
-        roll = rng.random()
-        if roll < 0.35:
-            image = degrade(image, rng)
-        elif roll < 0.35 + plan.disturbed / 2:
-            image = disturb(image, rng, LATEX_OCR_PX_PER_EM)
-        return image, row["text"]
+    def _real(self, rng: random.Random, plan: Stage) -> Drawn:
+        number = rng.randrange(len(self.rows))
+        if number not in self._decoded:
+            self._decoded[number] = Image.open(io.BytesIO(self.rows[number]["image"]["bytes"])).convert("L")
+        return Drawn(self._decoded[number], self.rows[number]["text"], LATEX_OCR_PX_PER_EM, "real")
 
-    def _print(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str]:
+    def _print(self, rng: random.Random, plan: Stage) -> Drawn | None:
         """Print that resembles LaTeX_OCR, as in the first pre-training."""
-        image, label = self.narrow.sample(rng, "natural")
-        return (disturb(image, rng, LATEX_OCR_PX_PER_EM) if rng.random() < plan.disturbed / 3 else image), label
+        label = self.narrow.label(rng, NARROW_STAGES["natural"])
+        image = self.narrow.picture(rng, label, 0.0)
+        return None if image is None else Drawn(image, label, LATEX_OCR_PX_PER_EM, "print")
 
-    def _varied(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str] | None:
-        return self._printed(rng, plan, self.wide_label(rng, plan))
+    def _varied(self, rng: random.Random, plan: Stage) -> Drawn | None:
+        return self._printed(rng, self.wide_label(rng, plan), "varied")
 
-    def _commands(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str] | None:
-        return self._printed(rng, plan, self.rare.sample(rng, round(rng.triangular(4, plan.longest, 10))))
+    def _commands(self, rng: random.Random, plan: Stage) -> Drawn | None:
+        return self._printed(rng, self.rare.sample(rng, round(rng.triangular(4, plan.longest, 10))), "commands")
 
-    def _lines(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str] | None:
-        return self._printed(rng, plan, several_lines(rng, self.fill))
+    def _lines(self, rng: random.Random, plan: Stage) -> Drawn | None:
+        return self._printed(rng, several_lines(rng, self.fill), "lines")
 
-    def _typeset(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str]:
+    def _typeset(self, rng: random.Random, plan: Stage) -> Drawn:
         assert self.typeset
-        image, label, px_per_em = self.typeset.sample(rng)
-        return (disturb(image, rng, px_per_em) if rng.random() < plan.disturbed else image), label
+        return Drawn(*self.typeset.sample(rng), "typeset")
 
-    def _strokes(self, rng: random.Random, plan: Stage) -> tuple[Image.Image, str] | None:
+    def _strokes(self, rng: random.Random, plan: Stage) -> Drawn | None:
         longest = min(plan.longest, 30)
         roll = rng.random()
         if roll < 0.5:
@@ -142,36 +181,46 @@ class WideImages:
         else:
             label = self.narrow.recombiner.sample(rng, rng.randint(5, longest + 10))
         written = handwritten(label, rng)
-        if written is None:
-            return None
-        image, px_per_em = written
-        return (disturb(image, rng, px_per_em) if rng.random() < plan.disturbed else image), label
+        return None if written is None else Drawn(written[0], label, written[1], "strokes")
 
-    def _printed(self, rng: random.Random, plan: Stage, label: str) -> tuple[Image.Image, str] | None:
-        """The label in a font and size of the palette, disturbed now and then; None where that can't be."""
-        font, size = self._style(rng)
-        if not shows(font, label.split()):
-            font = "latin-modern"
+    def _printed(self, rng: random.Random, label: str, source: str) -> Drawn | None:
+        """The label in a font, habits and size of the palette; None where that can't be."""
+        hand, size = self._style(rng)
+        if not shows(hand.font, label.split()):
+            hand = PLAIN_HAND
+        if hand.engine and rng.random() < SPACELESS:
+            label = without_small_spaces(label)
         try:
-            formula = layout(label, font=font, system_fonts=False)
+            formula = hand.layout(label)
         except LatexError:
             return None
         size = _fitting(formula, size)
         image = _drawn(rng, formula, size) if size else None
-        if image is not None and rng.random() < plan.disturbed:
-            image = disturb(image, rng, size)
-        return None if image is None else (image, label)
+        return None if image is None else Drawn(image, label, size, source)
 
-    def _style(self, rng: random.Random) -> tuple[str, float]:
+    def _style(self, rng: random.Random) -> tuple[Hand, float]:
         if self._drawn % _PALETTE_LASTS == 0:
             names, weights = list(self.fonts), list(self.fonts.values())
             self._palette = (
-                rng.choices(names, weights, k=_PALETTE_FONTS),
+                [Hand.drawn(rng, font) for font in rng.choices(names, weights, k=_PALETTE_FONTS)],
                 rng.choices(SIZES_PX_PER_EM, _SIZE_WEIGHTS, k=_PALETTE_SIZES),
             )
         self._drawn += 1
-        fonts, sizes = self._palette
-        return rng.choice(fonts), rng.choice(sizes)
+        hands, sizes = self._palette
+        return rng.choice(hands), rng.choice(sizes)
+
+
+def changed(rng: random.Random, plan: Stage, drawn: Drawn) -> Image.Image:
+    """The picture as someone may paste it: as it is, at half size, worn, or disturbed."""
+    image, roll = drawn.image, rng.random()
+    if drawn.source in ("real", "print") and rng.random() < plan.halved:
+        image = smaller(image, rng, LEAST_PX_PER_EM / drawn.px_per_em)
+        return degrade(image, rng) if roll < 0.15 else image
+    if drawn.source in ("real", "print"):
+        if roll < 0.35:
+            return degrade(image, rng)
+        return disturb(image, rng, drawn.px_per_em) if roll < 0.35 + plan.disturbed / 2 else image
+    return disturb(image, rng, drawn.px_per_em) if roll < plan.disturbed else image
 
 
 def _fitting(formula: Layout, px_per_em: float) -> float:

@@ -13,10 +13,12 @@ BUCKETS = (
 )
 """The canvas sizes of LaTeX_OCR's `full` rows; the first that holds the formula and its margins is taken."""
 
+_INK_TABLE = [WHITE if level < INK_BELOW else 0 for level in range(256)]
+
 
 def ink_box(image: Image.Image) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of what is darker than `INK_BELOW`; None for a blank image."""
-    return image.point([WHITE if level < INK_BELOW else 0 for level in range(256)]).getbbox()
+    return image.point(_INK_TABLE).getbbox()
 
 
 def bucket_pad(image: Image.Image) -> Image.Image:

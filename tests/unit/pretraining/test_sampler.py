@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from pretraining.packs import PackSize
-from pretraining.sampler import GEOMETRY, LONGEST_ANSWER, Mixture
+from pretraining.sampler import GEOMETRY, LONGEST_ANSWER, Mixture, token_ids
+from transformers import AutoTokenizer
+
+from texlens.models.bundled import NANO_FOLDER
 
 
 def test_a_mixture_names_all_its_files(tmp_path: Path):
@@ -19,3 +22,13 @@ def test_the_largest_sample_fits_the_segments_of_a_pack():
         tokens = geometry.max_pixels // 256
         assert 4 * tokens <= size.longest_image
         assert 64 + tokens + LONGEST_ANSWER[name] <= size.longest_text
+
+
+def test_token_ids_are_the_tokenizer_s():
+    tokenizer = AutoTokenizer.from_pretrained(NANO_FOLDER)
+    for label in (
+        "\\frac { a } { b } = 1 2",
+        "x \\quad \\text{for all} y",
+        "\\begin{array} { c } { a } \\\\ \\end{array}",
+    ):
+        assert token_ids(tokenizer, label) == tokenizer(label)["input_ids"]

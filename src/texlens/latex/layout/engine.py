@@ -21,6 +21,9 @@ MU_SPACES = frozenset(
 class LayoutEngine(Glyphs):
     """Turns rows of nodes into boxes, with one font; `methods` maps each type of node to its layout function."""
 
+    gap = staticmethod(gap)
+    """The space between two classes of atoms in a style; a subclass may set others than TeX's."""
+
     def __init__(self, font: MathFont, methods: Mapping[type, "Method"], system_fonts: bool = False):
         super().__init__(font, system_fonts)
         self.methods = methods
@@ -66,7 +69,7 @@ class LayoutEngine(Glyphs):
         for (_, box, style), atom in zip(atoms, classes, strict=True):
             if atom >= 0:
                 if before >= 0:
-                    x += gap(before, atom, style) * sizes[style >> 1]
+                    x += self.gap(before, atom, style) * sizes[style >> 1]
                 before = atom
             children.append((x, 0.0, box))
             x += box.width

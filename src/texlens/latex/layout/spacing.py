@@ -7,7 +7,7 @@ CLASS = {name: i for i, name in enumerate(("ord", "op", "bin", "rel", "open", "c
 SPACE, MIDDLE = -1, -2
 # TeXbook p. 170, a row for the left neighbor's class. 1: thin space; in display and text style only,
 # 4: thin, 5: medium, 6: thick.
-_GAPS = ("01560004", "11060004", "55005005", "66006006", "00000000", "01560004", "44044444", "41564044")
+GAPS = ("01560004", "11060004", "55005005", "66006006", "00000000", "01560004", "44044444", "41564044")
 THIN_SPACE, _MEDIUM, _THICK = 3 / 18, 4 / 18, 5 / 18
 _GAP_WIDTH = {"0": 0.0, "1": THIN_SPACE, "4": THIN_SPACE, "5": _MEDIUM, "6": _THICK}
 Atom = tuple[int, Box, int]
@@ -33,5 +33,5 @@ def settled(atoms: list[Atom]) -> list[int]:
 
 def gap(left: int, right: int, style: int) -> float:
     """The space between two atoms of these classes, in em of the style's own size."""
-    code = _GAPS[left][right]
+    code = GAPS[left][right]
     return _GAP_WIDTH[code] if code == "1" or style < 4 else 0.0

@@ -13,7 +13,6 @@ from texlens.latex.layout.boxes import Layout, PlacedLine, PlacedRule, is_dashed
 from texlens.latex.layout.fonts import LOAD_OUTLINE, MISSING, MISSING_GLYPHS, FontFile, font_file
 
 MAX_PIXELS = 64_000_000
-_MAX_CACHED = 40_000
 _STEPS = 4
 _DASH_EM = 0.2
 _RENDER_GRAY = 0  # FT_RENDER_MODE_NORMAL
@@ -21,6 +20,13 @@ _RENDER_GRAY = 0  # FT_RENDER_MODE_NORMAL
 # (font, glyph, size in 1/64 px, x and y in quarter pixels) → coverage, left, top
 _Bitmap = tuple[np.ndarray, int, int]
 _bitmaps: dict[tuple[str, int, int, int, int], _Bitmap] = {}
+_most_kept = 40_000
+
+
+def keep_glyphs(most: int) -> None:
+    """Lets so many drawn glyphs be kept (a few hundred bytes each); all go when there are more."""
+    global _most_kept
+    _most_kept = most
 
 
 def draw(
@@ -112,7 +118,7 @@ def _blit(coverage: np.ndarray, font: str, glyph: int, size: float, x: float, y:
     key = (font, glyph, int(size * 64 + 0.5), steps_x % _STEPS, steps_y % _STEPS)
     placed_bitmap = _bitmaps.get(key)
     if placed_bitmap is None:
-        if len(_bitmaps) > _MAX_CACHED:
+        if len(_bitmaps) > _most_kept:
             _bitmaps.clear()
         placed_bitmap = _bitmaps[key] = _rasterize(*key)
     bitmap, left, top = placed_bitmap

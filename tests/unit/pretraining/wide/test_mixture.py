@@ -2,12 +2,13 @@
 
 import io
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 from pretraining.corpus import is_held_out
-from pretraining.wide.mixture import STAGES, WideImages
+from pretraining.wide.mixture import RECENT, STAGES, WideImages, changed
 
 from texlens.latex.parse.parser import parse
 
@@ -35,10 +36,28 @@ def test_a_source_gives_images_with_ink_and_labels_that_parse(images, source):
     rng, plan = random.Random(3), STAGES["wide"]
     samples = [sample for _ in range(12) if (sample := getattr(images, f"_{source}")(rng, plan))]
     assert len(samples) >= 4
-    for image, label in samples:
-        parse(label)
-        assert image.mode == "L"
-        assert np.asarray(image).std() > 0
+    for drawn in samples:
+        parse(drawn.label)
+        assert drawn.image.mode == "L"
+        assert np.asarray(drawn.image).std() > 0
+        assert changed(rng, plan, drawn).mode == "L"
+
+
+def test_recent_formulas_come_again_as_other_pictures(images):
+    other, rng = WideImages(images.rows, images.fonts, None), random.Random(4)
+    samples = [other.sample(rng, "begin") for _ in range(RECENT + 120)]
+    drawn = [(label, image.tobytes()) for image, label in samples if label not in FORMULAS]
+    labels = [label for label, _ in drawn]
+    assert len(set(labels)) < len(labels) - 20
+    assert len(set(drawn)) > 0.9 * len(drawn)
+
+
+def test_half_of_the_size_is_shown_often(images):
+    plan = replace(STAGES["settle"], halved=1.0)
+    drawn = images._real(random.Random(2), plan)
+    widths = [changed(random.Random(seed), plan, drawn).width for seed in range(12)]
+    assert max(widths) <= 120
+    assert min(widths) < 60
 
 
 def test_the_same_seed_gives_the_same_samples(images):
