@@ -15,7 +15,7 @@ MAX_ROWS_SHOWN = 8
 class NanGuard:
     """Checks the loss of each pack of a step.
 
-    On the CPU, and on a GPU with an optimizer other than PyTorch's fused ones, a bad loss raises at once. The fused
+    On the CPU, and on a GPU with an optimizer other than PyTorch's fused ones and ours, a bad loss raises at once. These
     optimizers skip their step on the device where their `found_inf` is set; the flags are copied to the host while the
     next step runs and raise there, or in `flush` after the last step. In a distributed run no process takes the step,
     and all raise the same error, whichever process had the pack.
@@ -38,7 +38,7 @@ class NanGuard:
             RunError: a bad loss in this step (CPU) or in an earlier one (GPU).
         """
         flags = torch.cat([any_bad.reshape(1), is_bad])
-        if not flags.is_cuda or not all(group.get("fused") for group in optimizer.param_groups):
+        if not flags.is_cuda or not _reads_found_inf(optimizer):
             self._raise_if_bad(flags, rows, step)
             return
         self.flush()
@@ -67,3 +67,7 @@ class NanGuard:
             f"step {step}: the loss is NaN or Inf in the pack of rows {names}; the step was not taken. "
             "Look at them with `texlens data show`, or lower the learning rate"
         )
+
+
+def _reads_found_inf(optimizer: torch.optim.Optimizer) -> bool:
+    return getattr(optimizer, "reads_found_inf", False) or all(group.get("fused") for group in optimizer.param_groups)

@@ -86,6 +86,10 @@ class TexlensTrainer(Trainer):
         if self.optimizer is None:
             network: Any = model or self._network
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, network)
+            if self.args.optim == "adamw_bnb_8bit" and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+                from texlens.training.joined_adamw import JoinedAdamW  # bitsandbytes is optional
+
+                optimizer_class = JoinedAdamW
             groups = parameter_groups(
                 network.named_parameters(),
                 learning_rate=self.args.learning_rate,

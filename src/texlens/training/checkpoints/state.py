@@ -23,7 +23,7 @@ def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path) -> None:
     for index, slots in state["state"].items():
         for name, value in _flat(slots).items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+                tensors[f"{index}.{name}"] = value.detach().to("cpu", copy=True).contiguous()
             else:
                 scalars[f"{index}.{name}"] = value
     save_file(tensors, folder / f"{OPTIMIZER}.safetensors")
