@@ -20,6 +20,7 @@ records a few steps more of each row: how long the GPU is idle, and milliseconds
 import argparse
 import gc
 import json
+import os
 import sys
 import tempfile
 import time
@@ -28,6 +29,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")  # as `texlens train` does
 
 import fast_path_end_to_end as end_to_end
 import torch

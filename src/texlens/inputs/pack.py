@@ -68,17 +68,21 @@ class PackBucket:
         tokens, patches, labels, bounds: multiples of their numbers.
         patches_per_token, labels_per_token: as many as these at least, so that most packs of equally many tokens agree;
             a formula of about 290 tokens has 2.3 and 0.35.
-        segment: the longest segment counts as at least so long, and as a power of two.
+        windows_per_patch: bounds of attention windows, where the family has them.
+        segment, window: the longest segment and window count as at least so long, and as a power of two; padding is cut
+            into such lengths.
         most_tokens: longer packs are not padded in this way.
     """
 
     tokens: int = 256
-    patches: int = 1024
-    labels: int = 256
+    patches: int = 512
+    labels: int = 128
     bounds: int = 32
-    patches_per_token: float = 2.6
-    labels_per_token: float = 0.5
+    patches_per_token: float = 2.45
+    labels_per_token: float = 0.42
+    windows_per_patch: float = 0.025
     segment: int = 1024
+    window: int = 256
     most_tokens: int = 6144
 
 
@@ -178,10 +182,30 @@ def _in_bucket(pack: Pack, bucket: PackBucket, unit: int) -> Pack:
     }
     for kind in ("text", "image", "window"):
         if f"{kind}_ends" in pack:
-            ends, longest = pack[f"{kind}_ends"], pack[f"longest_{kind}"]
-            pack[f"{kind}_ends"] = _padded(ends, _up(len(ends), bucket.bounds), int(ends[-1]))
-            pack[f"longest_{kind}"] = max(bucket.segment, 1 << (longest - 1).bit_length())
+            is_window = kind == "window"
+            least = round(bucket.windows_per_patch * len(pack["patches"])) if is_window else 0
+            shortest = min(bucket.window, bucket.segment) if is_window else bucket.segment
+            pack[f"{kind}_ends"], pack[f"longest_{kind}"] = _in_segments(
+                pack[f"{kind}_ends"], shortest, least, bucket.bounds
+            )
     return pack
+
+
+def _in_segments(ends: Tensor, shortest: int, least: int, multiple: int) -> tuple[Tensor, int]:
+    """
+    Args:
+        ends: bounds, and the end of the padding.
+        shortest: length that the longest segment has at least.
+        least: bounds that are returned at least; then as many as a `multiple`.
+
+    Returns:
+        Bounds with the padding cut into segments no longer than the longest, some empty; and that length.
+    """
+    longest = max(shortest, 1 << (int(ends[:-1].diff().max()) - 1).bit_length())
+    start, end = int(ends[-2]), int(ends[-1])
+    count = _up(max(len(ends) - 1 + -(-(end - start) // longest), len(ends), least), multiple)
+    padding = torch.arange(1, count - len(ends) + 2) * longest + start
+    return torch.cat([ends[:-1], padding.clamp(max=end).to(ends.dtype)]), longest
 
 
 def _padded(values: Tensor, length: int, value: int) -> Tensor:

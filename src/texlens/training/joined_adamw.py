@@ -2,8 +2,8 @@
 
 bitsandbytes launches a kernel for each tensor and waits for the GPU after it, 712 times a step where a 7B model and its
 tower are adapted. Here the tensors of a parameter group are joined, each padded to whole blocks of the values that
-share a scale, so that weights and states are those of bitsandbytes bit for bit. States are parts of the joined ones, and
-are saved and loaded parameter by parameter as before.
+share a scale, so that weights and states are those of bitsandbytes bit for bit. States are parts of the joined ones,
+and are saved and loaded parameter by parameter as before.
 
 # N = values of a chunk, padded
 """

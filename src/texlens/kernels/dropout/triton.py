@@ -5,13 +5,20 @@
 
 import torch
 import triton
+import triton.language as tl
 from jaxtyping import Float
 from torch import Tensor
 
 from texlens.kernels.dropout.mask import LoraDropout
-from texlens.kernels.dropout.triton_kernels import dropped_grad_kernel, dropped_product_kernel, dropped_sum_kernel
+from texlens.kernels.dropout.triton_kernels import (
+    dropped_grad_kernel,
+    dropped_product_kernel,
+    dropped_sum_kernel,
+    sum_parts_kernel,
+)
 
-_MAX_RANKS, _COLUMNS, _PROGRAMS = 64, 128, 264
+_DTYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
+_MAX_RANKS, _ROWS, _COLUMNS, _PROGRAMS = 64, 64, 128, 264
 
 
 def dropped_product(
@@ -19,13 +26,19 @@ def dropped_product(
 ) -> Float[Tensor, "T R"]:
     """`reference.dropped_product`; rows may be strided."""
     tokens, width = x.shape
-    ranks = len(lora_a)
+    ranks, block = len(lora_a), _rank_block(len(lora_a))
+    rows, rank_blocks, columns = triton.cdiv(tokens, _ROWS), triton.cdiv(ranks, block), triton.cdiv(width, _COLUMNS)
+    span = triton.cdiv(columns, max(1, 2 * _PROGRAMS // (rows * rank_blocks)))
+    parts = triton.cdiv(columns, span)
     out = x.new_empty(tokens, ranks)
-    rows, block = 64 if tokens >= 8192 else 16, _rank_block(ranks)
-    dropped_product_kernel[(triton.cdiv(tokens, rows), triton.cdiv(ranks, block))](
-        x, lora_a, out, dropout.seed.value, tokens, width, ranks, x.stride(0), lora_a.stride(0),
-        **_constants(dropout), ROWS=rows, COLUMNS=_COLUMNS, RANKS=block, num_warps=4, num_stages=3,
+    sums = out if parts == 1 else x.new_empty(parts, tokens, ranks, dtype=torch.float32)
+    dropped_product_kernel[(rows, rank_blocks, parts)](
+        _in_words(x), lora_a, sums, dropout.seed.value, tokens, width, ranks, span, x.stride(0), lora_a.stride(0),
+        **_constants(dropout), WORDS=_has_words(x), DTYPE=_DTYPES[x.dtype],
+        ROWS=_ROWS, COLUMNS=_COLUMNS, RANKS=block, num_warps=4, num_stages=3,
     )  # fmt: skip
+    if parts > 1:
+        sum_parts_kernel[(triton.cdiv(out.numel(), 1024),)](sums, out, out.numel(), PARTS=parts, BLOCK=1024)
     return out
 
 
@@ -41,9 +54,10 @@ def dropped_sum(
     chunks = triton.cdiv(tokens, span)
     sums = x.new_empty(chunks, ranks, width, dtype=torch.float32)
     dropped_sum_kernel[(columns, chunks, blocks)](
-        grad_lora_a_out, x, sums, dropout.seed.value, tokens, width, ranks, span,
+        grad_lora_a_out, _in_words(x), sums, dropout.seed.value, tokens, width, ranks, span,
         grad_lora_a_out.stride(0), x.stride(0),
-        **_constants(dropout), ROWS=64, COLUMNS=_COLUMNS, RANKS=block, num_warps=4, num_stages=3,
+        **_constants(dropout), WORDS=_has_words(x), DTYPE=_DTYPES[x.dtype],
+        ROWS=_ROWS, COLUMNS=_COLUMNS, RANKS=block, num_warps=4, num_stages=3,
     )  # fmt: skip
     return sums.sum(0)
 
@@ -57,12 +71,22 @@ def add_dropped_grad(
     """`reference.add_dropped_grad`; rows may be strided."""
     tokens, width = dx.shape
     ranks = len(lora_a)
-    dropped_grad_kernel[(triton.cdiv(width, _COLUMNS), triton.cdiv(tokens, 64))](
+    dropped_grad_kernel[(triton.cdiv(width, _COLUMNS), triton.cdiv(tokens, _ROWS))](
         dx, grad_lora_a_out, lora_a, dropout.seed.value, tokens, width, ranks,
         dx.stride(0), grad_lora_a_out.stride(0), lora_a.stride(0),
-        **_constants(dropout), ROWS=64, COLUMNS=_COLUMNS, RANKS=_rank_block(ranks), num_warps=4, num_stages=2,
+        **_constants(dropout), ROWS=_ROWS, COLUMNS=_COLUMNS, RANKS=_rank_block(ranks), num_warps=4, num_stages=2,
     )  # fmt: skip
     return dx
+
+
+def _in_words(x: Tensor) -> Tensor:
+    """Two values of a row as one word, where `_has_words`; else x."""
+    return x.view(torch.int32) if _has_words(x) else x
+
+
+def _has_words(x: Tensor) -> bool:
+    is_even = not (x.shape[1] % 2 or x.stride(0) % 2 or x.storage_offset() % 2)
+    return x.itemsize == 2 and x.stride(1) == 1 and is_even
 
 
 def _rank_block(ranks: int) -> int:

@@ -1,4 +1,7 @@
-"""Device code of LoRA products of dropped inputs."""
+"""Device code of LoRA products of dropped inputs.
+
+In 16 bits two values of a row are read as one word: both halves of one hash are compared, and the word is masked.
+"""
 
 import triton
 import triton.language as tl
@@ -23,55 +26,95 @@ def _row_keys(seed, product, row):
 
 
 @triton.jit
-def _drop(tile, key, column, THRESHOLD: tl.constexpr, SCALE: tl.constexpr):
-    """The tile [ROWS, COLUMNS] with dropped values set to 0 and kept ones scaled, in its dtype."""
-    pair = (column >> 1).to(tl.uint32) * tl.full([1], 0x9E3779B9, tl.uint32)
-    bits = _hash(pair[None, :] ^ key[:, None])
-    draws = (bits >> (16 * (column & 1)).to(tl.uint32)[None, :]) & 0xFFFF
-    return tl.where(draws >= THRESHOLD, tile.to(tl.float32) * SCALE, 0.0).to(tile.dtype)
+def _kept_pairs(key, pair, THRESHOLD: tl.constexpr):
+    """Whether the even and the odd values [ROWS, PAIRS] are kept."""
+    limit: tl.constexpr = THRESHOLD << 16
+    bits = _hash((pair.to(tl.uint32) * tl.full([1], 0x9E3779B9, tl.uint32))[None, :] ^ key[:, None])
+    return (bits << 16) >= tl.full([1, 1], limit, tl.uint32), bits >= tl.full([1, 1], limit, tl.uint32)
 
 
-@triton.jit(do_not_specialize=["tokens", "product"])
+@triton.jit
+def _is_kept(key, pair, THRESHOLD: tl.constexpr):
+    """Of all values [ROWS, 2 PAIRS]."""
+    even, odd = _kept_pairs(key, pair, THRESHOLD)
+    return tl.interleave(even.to(tl.int8), odd.to(tl.int8)) != 0
+
+
+@triton.jit
+def _kept_tile(
+    x, row, start, x_stride, tokens, width, key, THRESHOLD: tl.constexpr, COLUMNS: tl.constexpr, WORDS: tl.constexpr,
+    DTYPE: tl.constexpr,
+):  # fmt: skip
+    """The tile [ROWS, COLUMNS] of x, whose pointer is to WORDS, from column `start` on; dropped values are 0."""
+    pair = start // 2 + tl.arange(0, COLUMNS // 2)
+    if WORDS:
+        mask = (row < tokens)[:, None] & (pair < width // 2)[None]
+        words = tl.load(x + row[:, None] * (x_stride // 2) + pair[None], mask, other=0).to(tl.uint32, bitcast=True)
+        even, odd = _kept_pairs(key, pair, THRESHOLD)
+        low = tl.where(even, words, 0) & 0xFFFF
+        high = tl.where(odd, words, 0) >> 16
+        tile = tl.interleave(low.to(tl.uint16), high.to(tl.uint16)).to(DTYPE, bitcast=True)
+    else:
+        column = start + tl.arange(0, COLUMNS)
+        mask = (row < tokens)[:, None] & (column < width)[None]
+        values = tl.load(x + row[:, None] * x_stride + column[None], mask, other=0.0)
+        tile = tl.where(_is_kept(key, pair, THRESHOLD), values, 0.0).to(DTYPE)
+    return tile
+
+
+@triton.jit(do_not_specialize=["tokens", "product", "blocks"])
 def dropped_product_kernel(
-    x, lora_a, out, seed, tokens, width, ranks, x_stride, lora_a_stride, product,
-    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
+    x, lora_a, out, seed, tokens, width, ranks, blocks, x_stride, lora_a_stride, product,
+    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, WORDS: tl.constexpr, DTYPE: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
 ):  # fmt: skip
     row = (tl.program_id(0) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     rank = tl.program_id(1) * RANKS + tl.arange(0, RANKS)
-    is_row, is_rank = row < tokens, rank < ranks
+    part = tl.program_id(2)
+    is_rank = rank < ranks
     key = _row_keys(seed, product, row)
     total = tl.zeros((ROWS, RANKS), tl.float32)
-    for start in range(0, width, COLUMNS):
+    for block in range(part * blocks, tl.minimum(part * blocks + blocks, tl.cdiv(width, COLUMNS))):
+        start = block * COLUMNS
         column = start + tl.arange(0, COLUMNS)
-        is_column = column < width
-        tile = tl.load(x + row[:, None] * x_stride + column[None], is_row[:, None] & is_column[None], other=0.0)
-        a = tl.load(
-            lora_a + rank[None] * lora_a_stride + column[:, None], is_column[:, None] & is_rank[None], other=0.0
-        )
-        total = tl.dot(_drop(tile, key, column, THRESHOLD, SCALE), a.to(tile.dtype), total, input_precision="ieee")
-    mask = is_row[:, None] & is_rank[None]
-    tl.store(out + row[:, None] * ranks + rank[None], total.to(out.dtype.element_ty), mask)
+        tile = _kept_tile(x, row, start, x_stride, tokens, width, key, THRESHOLD, COLUMNS, WORDS, DTYPE)
+        mask = (column < width)[:, None] & is_rank[None]
+        a = tl.load(lora_a + rank[None] * lora_a_stride + column[:, None], mask, other=0.0)
+        total = tl.dot(tile, a.to(DTYPE), total, input_precision="ieee")
+    pointers = out + (part.to(tl.int64) * tokens + row[:, None]) * ranks + rank[None]
+    tl.store(pointers, (total * SCALE).to(out.dtype.element_ty), (row < tokens)[:, None] & is_rank[None])
+
+
+@triton.jit(do_not_specialize=["count"])
+def sum_parts_kernel(parts, out, count, PARTS: tl.constexpr, BLOCK: tl.constexpr):
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    total = tl.zeros((BLOCK,), tl.float32)
+    for part in tl.static_range(PARTS):
+        total += tl.load(parts + part * count + index, index < count, other=0.0)
+    tl.store(out + index, total.to(out.dtype.element_ty), index < count)
 
 
 @triton.jit(do_not_specialize=["tokens", "product", "span"])
 def dropped_sum_kernel(
     grad, x, sums, seed, tokens, width, ranks, span, grad_stride, x_stride, product,
-    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
+    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, WORDS: tl.constexpr, DTYPE: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
 ):  # fmt: skip
-    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    first = tl.program_id(0) * COLUMNS
+    column = first + tl.arange(0, COLUMNS)
     chunk = tl.program_id(1)
     rank = tl.program_id(2) * RANKS + tl.arange(0, RANKS)
     is_column, is_rank = column < width, rank < ranks
     total = tl.zeros((RANKS, COLUMNS), tl.float32)
     for start in range(chunk * span, tl.minimum(chunk * span + span, tokens), ROWS):
         row = (start + tl.arange(0, ROWS)).to(tl.int64)
-        is_row = row < tokens
-        tile = tl.load(x + row[:, None] * x_stride + column[None], is_row[:, None] & is_column[None], other=0.0)
-        grads = tl.load(grad + row[:, None] * grad_stride + rank[None], is_row[:, None] & is_rank[None], other=0.0)
-        tile = _drop(tile, _row_keys(seed, product, row), column, THRESHOLD, SCALE)
-        total = tl.dot(tl.trans(grads.to(tile.dtype)), tile, total, input_precision="ieee")
+        mask = (row < tokens)[:, None] & is_rank[None]
+        grads = tl.load(grad + row[:, None] * grad_stride + rank[None], mask, other=0.0)
+        key = _row_keys(seed, product, row)
+        tile = _kept_tile(x, row, first, x_stride, tokens, width, key, THRESHOLD, COLUMNS, WORDS, DTYPE)
+        total = tl.dot(tl.trans(grads.to(DTYPE)), tile, total, input_precision="ieee")
     out = sums + (chunk * ranks + rank[:, None]).to(tl.int64) * width + column[None]
-    tl.store(out, total, is_rank[:, None] & is_column[None])
+    tl.store(out, total * SCALE, is_rank[:, None] & is_column[None])
 
 
 @triton.jit(do_not_specialize=["tokens", "product"])
@@ -79,7 +122,8 @@ def dropped_grad_kernel(
     dx, grad, lora_a, seed, tokens, width, ranks, dx_stride, grad_stride, lora_a_stride, product,
     THRESHOLD: tl.constexpr, SCALE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
 ):  # fmt: skip
-    column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    first = tl.program_id(0) * COLUMNS
+    column = first + tl.arange(0, COLUMNS)
     row = (tl.program_id(1) * ROWS + tl.arange(0, ROWS)).to(tl.int64)
     is_row, is_column = row < tokens, column < width
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
@@ -91,8 +135,9 @@ def dropped_grad_kernel(
             lora_a + rank[:, None] * lora_a_stride + column[None], is_rank[:, None] & is_column[None], other=0.0
         )
         total = tl.dot(grads, a.to(grads.dtype), total, input_precision="ieee")
+    pair = first // 2 + tl.arange(0, COLUMNS // 2)
+    key = _row_keys(seed, product, row)
     mask = is_row[:, None] & is_column[None]
     pointers = dx + row[:, None] * dx_stride + column[None]
-    total = _drop(total, _row_keys(seed, product, row), column, THRESHOLD, SCALE)
-    values = tl.load(pointers, mask, other=0.0).to(tl.float32) + total
-    tl.store(pointers, values.to(dx.dtype.element_ty), mask)
+    total = tl.where(_is_kept(key, pair, THRESHOLD), total * SCALE, 0.0)
+    tl.store(pointers, (tl.load(pointers, mask, other=0.0) + total).to(dx.dtype.element_ty), mask)

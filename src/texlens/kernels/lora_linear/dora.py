@@ -42,6 +42,10 @@ class DoraLinear(FusedLinearBase):
     def extra_columns(self) -> int:
         return self.product.extra_columns
 
+    @property
+    def grad_columns(self) -> int:
+        return self.extra_columns
+
     def forward(self, x: Tensor) -> tuple[Tensor, Any]:
         unscaled, state = self.product.forward(x)
         _, scale = self._norm_and_scale()

@@ -86,6 +86,11 @@ class FusedLinear(Protocol):
         """Columns to leave free after x and after the gradient."""
         ...
 
+    @property
+    def grad_columns(self) -> int:
+        """Those of them that are used after the gradient."""
+        ...
+
     def forward(self, x: Tensor) -> tuple[Tensor, LoraState | None]:
         """x @ (W + B @ A).T + bias [T, N], and x @ A.T [T, R].
 
@@ -180,6 +185,10 @@ class FusedLinearBase:
     @property
     def extra_columns(self) -> int:
         return 0
+
+    @property
+    def grad_columns(self) -> int:
+        return 0 if self.drops else self.extra_columns
 
     def forward(self, x: Tensor) -> tuple[Tensor, LoraState | None]:
         raise NotImplementedError

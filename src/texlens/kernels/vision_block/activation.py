@@ -7,7 +7,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 
@@ -16,13 +15,18 @@ QUICK = 1.702
 """GELU as x * sigmoid(1.702 x): Hendrycks and Gimpel 2016, arXiv:1606.08415."""
 
 
-def activate(kind: Activation, kernels: ElementwiseKernels, x: Tensor) -> Tensor:
-    """[P, F], from [P, F] or for SwiGLU from gate and up side by side [P, 2F]."""
+def activate(kind: Activation, kernels: ElementwiseKernels, x: Tensor, extra_columns: int = 0) -> Tensor:
+    """[P, F + extra_columns], from [P, F] or for SwiGLU from gate and up side by side [P, 2F]; the extra columns are
+    not written."""
     if kind == "swiglu":
-        return kernels.swiglu(x)
+        return kernels.swiglu(x, extra_columns)
+    result = x.new_empty(len(x), x.shape[1] + extra_columns)
+    left = result[:, : x.shape[1]]
     if kind == "gelu_tanh":
-        return functional.gelu(x, approximate="tanh")
-    return x * torch.sigmoid(QUICK * x)
+        torch.ops.aten.gelu.out(x, approximate="tanh", out=left)
+    else:
+        torch.mul(x, torch.sigmoid(QUICK * x), out=left)
+    return result
 
 
 def activation_backward(
@@ -34,7 +38,7 @@ def activation_backward(
     result = x.new_empty(len(x), x.shape[1] + extra_columns)
     left = result[:, : x.shape[1]]
     if kind == "gelu_tanh":
-        left.copy_(torch.ops.aten.gelu_backward(grad, x, approximate="tanh"))
+        torch.ops.aten.gelu_backward.grad_input(grad, x, approximate="tanh", grad_input=left)
     else:
         float_dtype = torch.promote_types(x.dtype, torch.float32)
         values = x.to(float_dtype)

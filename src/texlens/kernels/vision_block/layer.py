@@ -118,20 +118,18 @@ def _forward(block: VisionBlock, x, cos, sin, segments: Segments) -> tuple[Tenso
     projected, state_out = block.out.forward(attn_out)
     attn_residual, normed = add_norm(x, projected, *block.norms[1], block.first.extra_columns)
     first, state_first = block.first.forward(normed)
-    y, state_second = block.second.forward(_with_room(block, activate(block.activation, block.kernels, first)))
+    y, state_second = block.second.forward(
+        activate(block.activation, block.kernels, first, block.second.extra_columns)
+    )
     saved = _Saved(attn_out, backward, attn_residual, first, (state_qkv, state_out, state_first, state_second))
     return y.add_(attn_residual), saved
-
-
-def _with_room(block: VisionBlock, act: Tensor) -> Tensor:
-    return with_extra_columns(act, block.second.extra_columns)
 
 
 def _backward(block: VisionBlock, grad, x, cos, sin, saved: _Saved, needs_grad_x: bool):
     """The gradient of x, or None, and those of the adapters."""
     kernels, (state_qkv, state_out, state_first, state_second) = block.kernels, saved.states
     dact, grad_lora_a_out, grad_lora_b = block.second.backward(
-        with_extra_columns(grad, block.second.extra_columns), state_second
+        with_extra_columns(grad, block.second.grad_columns), state_second
     )
     dfirst, act = activation_backward(block.activation, kernels, dact, saved.first, block.first.extra_columns)
     grads_second = block.second.parameter_grads(block.second.lora_a_grad(grad_lora_a_out, act), grad_lora_b)
@@ -142,7 +140,7 @@ def _backward(block: VisionBlock, grad, x, cos, sin, saved: _Saved, needs_grad_x
     grads_first = block.first.parameter_grads(block.first.lora_a_grad(grad_lora_a_out, normed), grad_lora_b)
     dresidual = dresidual.add_(grad)
     dattn_out, grad_lora_a_out, grad_lora_b = block.out.backward(
-        with_extra_columns(dresidual, block.out.extra_columns), state_out
+        with_extra_columns(dresidual, block.out.grad_columns), state_out
     )
     attn_out = saved.attn_out[:, : block.out.width]
     grads_out = block.out.parameter_grads(block.out.lora_a_grad(grad_lora_a_out, attn_out), grad_lora_b)

@@ -1,7 +1,8 @@
 """CUDA graphs of small packs, whose thousands of launches would take the host longer than the GPU takes for the work.
 
-Forward and backward of a pack of one set of shapes are recorded the second time that they occur, and replayed from then
-on with new inputs: adapters are copied, dropout seeds drawn and gradients written by the graph itself.
+Forward and backward of a pack of one set of shapes are recorded when they first occur, which takes about as long as a
+step without, and replayed then and from then on with new inputs: adapters are copied, dropout seeds drawn and
+gradients written by the graph itself.
 """
 
 import gc
@@ -57,7 +58,6 @@ class PackGraphs:
         warn: Callable[[str], Any] = warnings.warn,
     ):
         self.forward, self._record, self._warn = forward, record or GpuRecorder(), warn
-        self._seen: set[Shapes] = set()
         self._graphs: dict[Shapes, PackGraph] = {}
         self._grads: list[Tensor] = []
         self._is_possible = True
@@ -74,8 +74,7 @@ class PackGraphs:
             return None
         shapes = shapes_of(pack)
         if shapes not in self._graphs:
-            if shapes not in self._seen or len(self._graphs) >= MOST_GRAPHS:
-                self._seen.add(shapes)
+            if len(self._graphs) >= MOST_GRAPHS:
                 return None
             self._try_to_record(shapes, pack, label_count, parameters, balance)
         graph = self._graphs.get(shapes)
@@ -175,16 +174,36 @@ class GpuRecorder:
 
     def __call__(self, work: Callable[[], Any]) -> tuple[Any, Any]:
         """The graph of `work`, and what it returned, whose tensors a replay writes. Random numbers of the run are as
-        if `work` had not been called."""
+        if `work` had not been called.
+
+        Only the first `work` runs before it is recorded, and one that can't be recorded because something that its
+        shapes need, a kernel for instance, is not there yet.
+        """
+        if self._stream is None:
+            self._run(work)
+        try:
+            return self._graph(work)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()  # the allocator does not do so while a graph is recorded
+        except RuntimeError:
+            self._run(work)
+        return self._graph(work)
+
+    def _run(self, work: Callable[[], Any]) -> None:
+        """Compiles what these shapes need, and fills caches."""
         state = torch.cuda.get_rng_state()
         self._stream = self._stream or torch.cuda.Stream()
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            work()  # compiles what these shapes need, and fills caches
+            work()
         torch.cuda.current_stream().wait_stream(self._stream)
         torch.cuda.synchronize()
         torch.cuda.set_rng_state(state)
+
+    def _graph(self, work: Callable[[], Any]) -> tuple[Any, Any]:
+        state = torch.cuda.get_rng_state()
         self._pool = self._pool or torch.cuda.graph_pool_handle()
+        self._stream.wait_stream(torch.cuda.current_stream())
         graph = torch.cuda.CUDAGraph()
         try:
             results = self._recorded(graph, work)
