@@ -1,7 +1,8 @@
 """Every shipped recipe by its own settings through the trainer of `texlens train`, and other settings beside them.
 
     python benchmarks/recipes.py --output benchmarks/results/recipes_h200_DATE.json
-    python benchmarks/recipes.py --only S1 --only dropout      # rows whose names contain one of these
+    python benchmarks/recipes.py --only S1 --only dropout      # rows whose names contain one of these, in this order
+    python benchmarks/recipes.py --few-steps                   # kernel build, first step and peak, not the speed
     python benchmarks/recipes.py --stock                       # stock Trainer and PEFT modules beside each recipe
     python benchmarks/recipes.py --peaks                       # few steps of some rows: the plan beside the peaks
     python benchmarks/recipes.py --tiny                        # models of a few layers on a CPU
@@ -135,7 +136,7 @@ def main() -> None:
         "matrix_tflops": round(matrix_rate(device, options.tiny), 3),
         "rows": {},
     }
-    chosen = {name: row for name, row in rows().items() if _is_chosen(name, options)}
+    chosen = _chosen(options)
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, row) in enumerate(chosen.items()):
             for stock in (False, True) if options.stock else (False,):
@@ -153,11 +154,12 @@ def main() -> None:
     print(table_of(report["rows"]))
 
 
-def _is_chosen(name: str, options) -> bool:
-    """A part that ends with `$` is a whole name."""
-    if options.peaks and name not in PEAKS:
-        return False
-    return not options.only or any(part in name or part == f"{name}$" for part in options.only)
+def _chosen(options) -> dict[str, dict]:
+    """The rows in the order in which `--only` names them; a part that ends with `$` is a whole name."""
+    table = {name: row for name, row in rows().items() if not options.peaks or name in PEAKS}
+    parts = options.only or [""]
+    names = [name for part in parts for name in table if part in name or part == f"{name}$"]
+    return {name: table[name] for name in dict.fromkeys(names)}
 
 
 def measured(name: str, row: dict, folder: Path, device, options, matrix_tflops: float, stock: bool) -> dict:
@@ -235,6 +237,7 @@ def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: floa
         "tflops": round(work, 1) if work else None,
         "share_of_matrix_rate": round(work / matrix_tflops, 3) if work else None,
         "peak_gib": peak and round(peak, 2),
+        "reserved_gib": round(torch.cuda.max_memory_reserved() / GIB, 2) if device.type == "cuda" else None,
         "planned_gib": planned,
         "plan_error": round(planned / peak - 1, 4) if planned and peak else None,
         "prepared_s": round(prepared_s, 1),
@@ -254,7 +257,7 @@ def _steps(count: int, stock: bool, options) -> tuple[int, int]:
     """Steps, and those before time is taken."""
     if options.tiny:
         return 3, 1
-    if options.peaks:
+    if options.peaks or options.few_steps:
         return (30, 20) if count <= SMALL else (8, 4)
     if stock:
         return 6, 2
@@ -421,6 +424,7 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="rows whose names contain it")
     parser.add_argument("--peaks", action="store_true", help="some rows, few steps: the plan beside the peaks")
+    parser.add_argument("--few-steps", action="store_true", help="as few steps as --peaks, of the rows chosen")
     parser.add_argument("--stock", action="store_true", help="stock Trainer and PEFT modules beside each row")
     parser.add_argument("--budget-s", type=int, default=3600, help="after which no row is begun")
     parser.add_argument("--output")

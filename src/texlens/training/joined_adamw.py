@@ -52,7 +52,7 @@ class JoinedAdamW(AdamW):
         super().load_state_dict(*args, **kwargs)
 
     def _chunks_of(self, number: int, group: dict) -> "list[Chunk]":
-        """Those parameters of the group that have a gradient; the states are joined again where others had one before."""
+        """Those parameters of the group that have a gradient; states are joined again where others had one before."""
         parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
         key = tuple((id(part), part.data_ptr()) for part in parameters)
         if number not in self._chunks or self._chunks[number][0] != key:
@@ -64,7 +64,7 @@ class JoinedAdamW(AdamW):
         return self._chunks[number][1]
 
     def _alike(self, parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-        """Parameters that one kernel can update: of one device and dtype, with states of one dtype and as many steps."""
+        """Parameters that one kernel can update: of one device and dtype, with states of one dtype and equal steps."""
         groups: dict[tuple, list[nn.Parameter]] = {}
         for part in parameters:
             state = self.state[part]

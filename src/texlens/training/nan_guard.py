@@ -15,8 +15,8 @@ MAX_ROWS_SHOWN = 8
 class NanGuard:
     """Checks the loss of each pack of a step.
 
-    On the CPU, and on a GPU with an optimizer other than PyTorch's fused ones and ours, a bad loss raises at once. These
-    optimizers skip their step on the device where their `found_inf` is set; the flags are copied to the host while the
+    On the CPU, and on a GPU with an optimizer other than PyTorch's fused ones and ours, a bad loss raises at once.
+    These skip their step on the device where their `found_inf` is set; the flags are copied to the host while the
     next step runs and raise there, or in `flush` after the last step. In a distributed run no process takes the step,
     and all raise the same error, whichever process had the pack.
     """

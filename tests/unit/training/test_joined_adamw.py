@@ -14,7 +14,8 @@ from texlens.training.joined_adamw import JoinedAdamW  # noqa: E402
 
 SHAPES = [(64, 96), (8, 1024), (4097,), (300,), (1, 5000), (96, 64)]
 """In blocks and not, and two under 4,096 values, whose states have 32 bits."""
-DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")])]  # fmt: skip
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]
 
 
 def parameters(device="cpu"):

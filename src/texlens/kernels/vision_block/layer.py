@@ -118,9 +118,7 @@ def _forward(block: VisionBlock, x, cos, sin, segments: Segments) -> tuple[Tenso
     projected, state_out = block.out.forward(attn_out)
     attn_residual, normed = add_norm(x, projected, *block.norms[1], block.first.extra_columns)
     first, state_first = block.first.forward(normed)
-    y, state_second = block.second.forward(
-        activate(block.activation, block.kernels, first, block.second.extra_columns)
-    )
+    y, state_second = block.second.forward(activate(block.activation, block.kernels, first, block.second.extra_columns))
     saved = _Saved(attn_out, backward, attn_residual, first, (state_qkv, state_out, state_first, state_second))
     return y.add_(attn_residual), saved
 
