@@ -1,0 +1,137 @@
+"""Seconds from `texlens train` to the end of the first step, on a random full-size checkpoint that is in the file cache.
+
+    python benchmarks/first_step.py --output benchmarks/results/first-step_h200_DATE.json
+    python benchmarks/first_step.py --tiny                     # a model of two layers on a CPU
+
+The checkpoint has just been written, so the file cache has it. The command runs twice: kernels are built by the first
+run, into an empty cache of Triton and torch, and taken from it by the second. Reported are the seconds until the first
+line on the terminal, each line with its second, the longest silence before the first step, the seconds until the first
+step's loss is in metrics.jsonl, those that the backend took (`built_s` of a run in which nothing else is measured is in
+`benchmarks/recipes.py`), and the whole run of two steps.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import fast_path_end_to_end as end_to_end
+import torch
+import yaml
+from fast_path_rows import base_model, settings_of
+
+from texlens.models.bundled import NANO_FOLDER
+from texlens.models.processor import load_tokenizer
+
+ROOT = Path(__file__).parents[1]
+RECIPE = ROOT / "src" / "texlens" / "recipes" / "qwen3-vl-4b_latex-ocr_lora.yaml"
+ROWS = 256
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
+    parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    has_gpu = torch.cuda.is_available()
+    with tempfile.TemporaryDirectory() as folder:
+        at = Path(folder)
+        began = time.monotonic()
+        checkpoint, data = written(at, options)
+        report = {
+            "command": f"python benchmarks/first_step.py {' '.join(sys.argv[1:])}".strip(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "device": torch.cuda.get_device_name() if has_gpu else "cpu",
+            "torch": torch.__version__,
+            "model": options.model,
+            "checkpoint_gib": round(sum(file.stat().st_size for file in checkpoint.iterdir()) / 2**30, 2),
+            "written_s": round(time.monotonic() - began, 1),
+            "runs": {},
+        }
+        for name in ("kernels built", "kernels from the cache"):
+            report["runs"][name] = run(at / name.replace(" ", "-"), checkpoint, data, at / "kernels")
+            print(name, json.dumps(report["runs"][name]), flush=True)
+            if options.output:
+                options.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def written(folder: Path, options) -> tuple[Path, Path]:
+    """A checkpoint with random weights, and rows in parquet."""
+    settings = SimpleNamespace(model=options.model, rows=ROWS, steps=1, set=[], tiny=options.tiny)
+    config = end_to_end.prepare_folder(folder, settings)
+    checkpoint = Path(config.model.path)
+    model_settings = settings_of(options.model, options.tiny)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer, shipped = load_tokenizer(NANO_FOLDER), (checkpoint / "config.json").read_text()
+    model = base_model(model_settings, device)
+    model.save_pretrained(checkpoint, max_shard_size="3GB")
+    (checkpoint / "config.json").write_text(shipped)
+    tokenizer.save_pretrained(checkpoint)
+    del model
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    return checkpoint, folder / "data"
+
+
+def run(output: Path, checkpoint: Path, data: Path, kernels: Path) -> dict:
+    """The command in a process of its own, with what it prints."""
+    recipe = yaml.safe_load(RECIPE.read_text())
+    values = {
+        "name": "first",
+        "output": str(output),
+        "model": {"path": str(checkpoint), "min_pixels": 4096},
+        "data": {"path": str(data), "splits": {"validation": None, "test": None}, "prompt": recipe["data"]["prompt"]},
+        "adapter": recipe["adapter"],
+        "train": {"steps": 2, "batch_size": recipe["train"]["batch_size"], "logging": {"every_steps": 1}},
+    }
+    output.mkdir()
+    file = output / "run.yaml"
+    file.write_text(yaml.safe_dump(values))
+    environment = os.environ | {
+        "TRITON_CACHE_DIR": str(kernels / "triton"),
+        "TORCHINDUCTOR_CACHE_DIR": str(kernels / "inductor"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    began = time.monotonic()
+    command = [sys.executable, "-m", "texlens", "train", str(file), "--no-compare", "--no-calibrate"]
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines: list[tuple[float, str]] = []
+    reader = threading.Thread(target=_read, args=(child, began, lines))
+    reader.start()
+    first_step_s = None
+    while child.poll() is None:
+        if first_step_s is None and _has_first_loss(output):
+            first_step_s = round(time.monotonic() - began, 2)
+        time.sleep(0.02)
+    reader.join()
+    times = [second for second, _ in lines if first_step_s is None or second <= first_step_s]
+    return {
+        "exit_code": child.returncode,
+        "first_line_s": times[0] if times else None,
+        "first_step_s": first_step_s,
+        "longest_silence_s": round(max((b - a for a, b in zip([0.0, *times], times, strict=False)), default=0.0), 2),
+        "whole_s": round(time.monotonic() - began, 1),
+        "lines": [f"{second:6.2f}  {text}" for second, text in lines[:60]],
+    }
+
+
+def _read(child: subprocess.Popen, began: float, lines: list[tuple[float, str]]) -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        lines.append((round(time.monotonic() - began, 2), line.rstrip()[:160]))
+
+
+def _has_first_loss(output: Path) -> bool:
+    return any('"loss"' in file.read_text() for file in output.glob("*/metrics.jsonl"))
+
+
+if __name__ == "__main__":
+    main()
