@@ -1,4 +1,4 @@
-"""Seconds from `texlens train` to the end of the first step, on a random full-size checkpoint that is in the file cache.
+"""Seconds from `texlens train` to the end of the first step, on a random full-size checkpoint in the file cache.
 
     python benchmarks/first_step.py --output benchmarks/results/first-step_h200_DATE.json
     python benchmarks/first_step.py --tiny                     # a model of two layers on a CPU
@@ -6,8 +6,7 @@
 The checkpoint has just been written, so the file cache has it. The command runs twice: kernels are built by the first
 run, into an empty cache of Triton and torch, and taken from it by the second. Reported are the seconds until the first
 line on the terminal, each line with its second, the longest silence before the first step, the seconds until the first
-step's loss is in metrics.jsonl, those that the backend took (`built_s` of a run in which nothing else is measured is in
-`benchmarks/recipes.py`), and the whole run of two steps.
+step's loss is in metrics.jsonl, and the whole run of two steps.
 """
 
 import argparse
