@@ -6,7 +6,6 @@
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -127,10 +126,7 @@ class PolicyObjective:
         if not count:
             return torch.zeros((), device=device)
         parts = [self._packs(groups[number::count], step) for number in range(count)]
-        # where the loss uses them, else of the first update where they are logged
-        chosen = count if self.options.kl else int(self.log.is_due(step.number))
-        with self.start.active() if chosen else nullcontext():
-            parts[:chosen] = [self._scored(packs, START) for packs in parts[:chosen]]
+        parts = self._with_start(parts, step.number)
         model.eval()
         parts[1:] = [self._scored(packs, OLD) for packs in parts[1:]]
         losses = []
@@ -149,6 +145,18 @@ class PolicyObjective:
         budget = self.packed.max_tokens
         parts = [part for group in groups for part in split_group(group, budget)]
         return step.prepare({"packs": group_packs(parts, self.packed.spec, budget)})["packs"]
+
+    def _with_start(self, parts: Sequence[list[Pack]], step: int) -> list[list[Pack]]:
+        """The packs of each update with log-probabilities at the start: all of them where the loss uses them, else the
+        first pack of a step that is logged, whose divergence stands for the step's."""
+        if self.options.kl:
+            with self.start.active():
+                return [self._scored(packs, START) for packs in parts]
+        if not self.log.is_due(step):
+            return list(parts)
+        first, *others = parts
+        with self.start.active():
+            return [[*self._scored(first[:1], START), *first[1:]], *others]
 
     def _scored(self, packs: Sequence[Pack], name: str) -> list[Pack]:
         """The packs with log-probabilities [L] by the weights as they are."""

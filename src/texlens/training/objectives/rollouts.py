@@ -53,16 +53,21 @@ class RolloutMaker:
     seed: int
 
     def __call__(self, prompts: Sequence[RolloutPrompt], step: int) -> list[Rollout]:
-        """
+        """Equal answers of a group are scored once: most groups of a trained reader have few different ones.
+
         Raises:
             RunError: a reward failed.
         """
         samples = [self.rows[prompt.row] for prompt in prompts]
         scored: dict[tuple[int, int], tuple[Prediction, Future[list[ScoredAnswer]]]] = {}
+        known: dict[tuple[int, str, str | None], Future[list[ScoredAnswer]]] = {}
 
         def submit(answer: DrawnAnswer) -> None:
             prediction = decoded_prediction(self.processor, samples[answer.prompt], answer.state)
-            scored[answer.prompt, answer.number] = prediction, self.scorer.submit([prediction])
+            key = answer.prompt, prediction.text, prediction.stop
+            if key not in known:
+                known[key] = self.scorer.submit([prediction])
+            scored[answer.prompt, answer.number] = prediction, known[key]
 
         seeds = [self._seeds(sample.id, step) for sample in samples]
         states = self.sampler.draw([prompt.example for prompt in prompts], seeds, submit)

@@ -4,6 +4,7 @@ import pytest
 
 from texlens.config.load import build_config
 from texlens.config.model import ModelSettings
+from texlens.inference.engine.cache import pages_for
 from texlens.models.bundled import bundled_config
 from texlens.models.checkpoint import read_config
 from texlens.models.meta_model import build_config as model_config_of
@@ -43,6 +44,14 @@ def test_drawing_reserves_the_engine_s_cache_for_all_slots():
     assert plan.slots == 256
     per_position = 2 * 36 * 8 * 128 * 2
     assert reserved(grpo)["rollouts"] > plan.slots * 768 * per_position
+
+
+def test_twice_as_many_answers_share_the_room_that_long_prompts_need():
+    objective = config_of({"kind": "grpo", "answers": 8, "max_new_tokens": 115}).train.objective
+    usual, many = rollout_plan(objective, 32, None), rollout_plan(objective, 100, None)
+    assert (usual.slots, many.slots) == (256, 512)
+    assert many.pages == usual.pages == 256 * 20
+    assert many.pages >= 512 * pages_for(170 + 115)
 
 
 @pytest.mark.parametrize(("objective", "answers"), [("sft", 1), ("dpo", 2), ("kto", 2), ("orpo", 2), ("grpo", 8)])

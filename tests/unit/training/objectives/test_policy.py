@@ -1,5 +1,6 @@
 """GRPO's step: gradients by the formula, updates within a step, groups without spread, and seeds."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -180,6 +181,18 @@ def test_divergence_from_the_start_is_added_and_measured():
     perturb(model)
     policy.train_step(model, {"prompts": [None, None]}, step_of(model, 2))
     assert policy.measurements()["objective_kl"].value > 0.01
+
+
+def test_without_a_weight_the_divergence_is_measured_on_the_first_pack_of_a_step_that_is_logged():
+    model, processor = tuned()
+    policy = objective(model, processor, [[1.0, 0.0], [0.0, 0.5]], tokens=64)
+    packs = policy._packs(policy._groups(policy.maker(None, 1), step_of(model, 2)), step_of(model, 2))
+    assert len(packs) == 2
+    (first,) = policy._with_start([packs], 1)
+    (every,) = replace(policy, options=replace(policy.options, kl=1.0))._with_start([packs], 1)
+    assert [len(pack["start"]) for pack in every] == [pack["label_count"] for pack in packs]
+    assert ["start" in pack for pack in first] == [True, False]
+    assert torch.equal(first[0]["start"], every[0]["start"])
 
 
 def test_an_answer_is_trained_up_to_an_image_token():
