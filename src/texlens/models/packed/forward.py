@@ -15,7 +15,8 @@ from texlens.inputs.pack import PackSpec
 from texlens.kernels.attention.api import attention_unsupported_reason
 from texlens.kernels.loss.chunked import BACKENDS as LOSS_BACKENDS
 from texlens.kernels.loss.chunked import CHUNK, ChunkLoss, label_row_loss
-from texlens.kernels.loss.log_probabilities import LabelScores, label_scores, label_scores_reference
+from texlens.kernels.loss.log_probabilities import BACKENDS as SCORE_BACKENDS
+from texlens.kernels.loss.log_probabilities import LabelScores, ScoreKernels, label_scores, label_scores_reference
 from texlens.kernels.loss.reference import chunk_loss_reference
 from texlens.models.families import family_of
 from texlens.models.packed.text import PackedText, text_segments
@@ -39,6 +40,7 @@ class PackedForward:
     store: FeatureStore | None = None
     loss_chunk: int = CHUNK
     chunk_loss: ChunkLoss = chunk_loss_reference
+    score_kernels: ScoreKernels | None = None
 
     def hidden(self, pack: dict, label_rows: Tensor | None = None, *, adapters_unchanged: bool = False) -> Tensor:
         """Hidden states before the last norm, [T, D], or of `label_rows` alone, [L, D]."""
@@ -83,7 +85,7 @@ class PackedForward:
         """Log-probability and entropy of each label of the pack, in their order; see `loss`."""
         hidden = self.text.model.norm(self.hidden(pack, pack["label_rows"], adapters_unchanged=adapters_unchanged))
         if self.head_is_plain:
-            form = {"temperature": temperature, "chunk": self.loss_chunk}
+            form = {"temperature": temperature, "chunk": self.loss_chunk, "kernels": self.score_kernels}
             return label_scores(hidden, self.head.weight, pack["labels"], **form)
         return label_scores_reference(self.head(hidden), pack["labels"], temperature)
 
@@ -126,6 +128,7 @@ def packed_forward(
         model.lm_head,
         loss_chunk=loss_chunk,
         chunk_loss=LOSS_BACKENDS[backend],
+        score_kernels=SCORE_BACKENDS[backend],
     )
 
 

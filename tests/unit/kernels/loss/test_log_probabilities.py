@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from texlens.kernels.loss import log_probabilities
-from texlens.kernels.loss.log_probabilities import WORK, label_scores, label_scores_reference
+from texlens.kernels.loss.log_probabilities import ReferenceKernels, label_scores, label_scores_reference
 
 
 def scores_and_gradient(hidden, head, labels, weights, temperature, chunk):
@@ -24,7 +24,7 @@ def test_chunks_equal_autograd_over_all_logits(temperature):
     labels = torch.tensor([3, 0, -100, 10, 2, 2, -100])
     weights = torch.randn(7, generator=generator)
     expected, expected_gradient = scores_and_gradient(hidden, head, labels, weights, temperature, None)
-    scores, gradient = scores_and_gradient(hidden, head, labels, weights, temperature, 3 * WORK)
+    scores, gradient = scores_and_gradient(hidden, head, labels, weights, temperature, 3 * ReferenceKernels.work)
     assert torch.allclose(scores.log_probabilities, expected.log_probabilities, atol=1e-6)
     assert torch.allclose(scores.entropies, expected.entropies, atol=1e-6)
     assert torch.allclose(gradient, expected_gradient, atol=1e-6)
