@@ -6,8 +6,10 @@
 Qwen3-VL-4B, LoRA r 16 on the seven text projections, pictures of text of about 150 image tokens, 8 answers to each of
 which random weights let all but a few run to 115 tokens; groups without spread are trained on too. Rows go through the
 whole trainer: loading, drawing, rewards in processes, packs with shared prompts, backward, optimizer. Steps after the
-fifth are timed, in which every fifth is logged, as in the recipe. Random weights write nonsense, which is quickly
-compared; `real_pairs_s` is what the same rewards take for as many pairs of formulas of the demo set.
+fifth are timed, in which every fifth is logged, as in the recipe. Two further steps, not timed, say where the time and
+the memory go (`grpo_phases.py`). Random weights write nonsense, which is quickly compared; `real_pairs_s` is what the
+same rewards take for as many pairs of formulas of the demo set. The file is written after the timed steps, and again
+with what follows them.
 """
 
 import argparse
@@ -16,7 +18,9 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import torch
 from fast_path_end_to_end import prepare, prepare_folder
 from fast_path_rows import GIB, RANK, base_model
+from grpo_phases import Phases
 from rich.console import Console
 from transformers import TrainerCallback, set_seed
 
@@ -41,19 +46,36 @@ from texlens.training.workers import plan_workers
 
 LOG_EVERY = 5
 """As in the recipe; a logged step also computes the divergence from the start."""
+PHASED = 2
+"""Steps after the timed ones."""
 REWARDS = {"edit_similarity": 1.0, "cdm_f1": 1.0}
 
 
 class StepTimes(TrainerCallback):
-    """Seconds at the end of each step; the GPU is done with it then."""
+    """Seconds at the end of each timed step, when the GPU is done with it; then phases of the steps after them.
 
-    def __init__(self) -> None:
+    Args:
+        timed: steps that are timed.
+        on_timed: called when their measurements are in metrics.jsonl.
+    """
+
+    def __init__(self, timed: int, phases: Phases, on_timed: Callable[[], None]) -> None:
         self.ends: list[float] = []
+        self._timed, self._phases, self._on_timed = timed, phases, on_timed
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self._timed:
+            self._on_timed()
+        if state.global_step >= self._timed:
+            self._phases.begin(record_memory=state.global_step > self._timed)
 
     def on_step_end(self, args, state, control, **kwargs):
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
+        if state.global_step <= self._timed:
+            self.ends.append(time.perf_counter())
+        else:
+            self._phases.end()
 
 
 def main() -> None:
@@ -72,15 +94,21 @@ def main() -> None:
         backend = with_objective(packed, config, adapted, processor, rows, folder, context.distributed)
         workers = plan_workers(backend, config, processor.geometry, rows)
         trainer, _ = build_trainer(context, adapted, backend, workers.count)
-        times = StepTimes()
+        report: dict = {}
+        phases = Phases(backend.objective)
+
+        def on_timed() -> None:
+            report.update(_report(options, backend, times, folder.history(), device))
+            _show(report, options)
+
+        times = StepTimes(options.steps, phases, on_timed)
         trainer.add_callback(times)
         set_seed(0)
         try:
             trainer.train()
-            print("trained", flush=True)
         finally:
             backend.close()
-        report = _report(options, backend, times, folder.history(), device)
+        report |= {"phases": phases.steps, "memory_at_the_peak": phases.memory}
         _show(report, options)
         report["real_pairs_s"] = _seconds_of_real_pairs(config)
         _show(report, options)
@@ -106,7 +134,7 @@ def _rows(options) -> SimpleNamespace:
         objective["reward_workers"] = options.reward_workers
     train = {
         "objective": objective,
-        "steps": options.steps,
+        "steps": options.steps + PHASED,
         "batch_size": options.rows,
         "checkpoints": {"every_steps": 100_000},
         "logging": {"every_steps": 1 if options.tiny else LOG_EVERY},
@@ -115,7 +143,7 @@ def _rows(options) -> SimpleNamespace:
         model=options.model,
         tiny=options.tiny,
         rows=options.rows,
-        steps=options.steps,
+        steps=options.steps + PHASED,
         set=options.set,
         values={"train": train},
     )
@@ -144,6 +172,7 @@ def _report(options, backend, times: StepTimes, history: list[dict], device: tor
     }
     planned = backend.settings["planned_gib"]
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else None
+    reserved = torch.cuda.max_memory_reserved() / GIB if device.type == "cuda" else None
     return {
         "command": " ".join(["python", *sys.argv]),
         "date": datetime.now(UTC).date().isoformat(),
@@ -154,6 +183,7 @@ def _report(options, backend, times: StepTimes, history: list[dict], device: tor
         "images_per_step": options.rows,
         "answers": options.answers,
         "step_s": round(seconds, 3),
+        "steps_s": [round(end - before, 3) for before, end in pairwise(times.ends)],
         "images_per_s": round(options.rows / seconds, 2),
         "answers_per_s": round(options.rows * options.answers / seconds, 1),
         "reading_share": round(mean["objective_reading_s"] / mean["objective_step_s"], 3),
@@ -161,6 +191,7 @@ def _report(options, backend, times: StepTimes, history: list[dict], device: tor
         "drawn_gap": round(mean["objective_drawn_gap"], 6),
         "planned_gib": planned,
         "peak_gib": peak and round(peak, 2),
+        "reserved_gib": reserved and round(reserved, 2),
         "peak_over_plan": peak and round(peak / planned, 3),
         "backend": dict(backend.settings),
     }

@@ -3,10 +3,12 @@
     python benchmarks/grpo_peers.py --output benchmarks/results/grpo-trl_h200_DATE.json
     python benchmarks/grpo_peers.py --tiny                     # two narrow layers, on the CPU: only whether it runs
 
-Each arm is a process: TRL's defaults (gradient checkpointing), and without checkpointing. 64 images a step and 8
+Each arm is a process: without gradient checkpointing, and TRL's defaults, which checkpoint. 64 images a step and 8
 answers of at most 115 tokens to each as in `grpo_gpu.py`, LoRA r 16 on the seven text projections, bf16, answers by
 transformers' `generate`, the way TRL draws for pictures without vLLM. Rewards are the same two, computed by as many
-processes, after the reading, since a reward function of TRL takes finished answers. Steps after the first are timed.
+processes, after the reading, since a reward function of TRL takes finished answers. The last step of two is the figure;
+an arm that is ended by `--limit-s` before it gives its first step, whose warm-up is in it. The file is written after
+every arm.
 """
 
 import argparse
@@ -15,15 +17,17 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
-ARMS = {"defaults": {"gradient_checkpointing": True}, "no checkpointing": {"gradient_checkpointing": False}}
+ARMS = {"no checkpointing": {"gradient_checkpointing": False}, "defaults": {"gradient_checkpointing": True}}
 QUESTION = "Transcribe the LaTeX of this image."
 REWARDS = {"edit_similarity": 1.0, "cdm_f1": 1.0}
 
@@ -32,30 +36,41 @@ def main() -> None:
     options = _options()
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
     if options.arm:
-        print(json.dumps(run(options)), flush=True)
+        run(options)
         return
-    arms = {}
-    for arm in ARMS:
-        done = subprocess.run([sys.executable, *sys.argv, "--arm", arm], stdout=subprocess.PIPE, text=True)
-        lines = done.stdout.strip().splitlines()
-        arms[arm] = json.loads(lines[-1]) if done.returncode == 0 else {"failed": done.returncode}
+    arms: dict[str, dict] = {}
+    for arm in options.arms:
+        arms[arm] = _in_a_process(arm, options.limit_s)
         print(arm, arms[arm], flush=True)
-    report = {
-        "theme": "grpo, TRL",
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": " ".join(["python", *sys.argv]),
-        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
-        "model": options.model,
-        "images_per_step": options.rows,
-        "answers": options.answers,
-        "new_tokens": options.new_tokens,
-        "arms": arms,
-    }
-    if options.output:
-        Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+        report = {
+            "theme": "grpo, TRL",
+            "date": datetime.now(UTC).date().isoformat(),
+            "command": " ".join(["python", *sys.argv]),
+            "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+            "model": options.model,
+            "images_per_step": options.rows,
+            "answers": options.answers,
+            "new_tokens": options.new_tokens,
+            "arms": arms,
+        }
+        if options.output:
+            Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
 
 
-def run(options: argparse.Namespace) -> dict:
+def _in_a_process(arm: str, limit_s: float) -> dict:
+    """The last figures that the arm printed, and how it ended."""
+    child = subprocess.Popen([sys.executable, *sys.argv, "--arm", arm], stdout=subprocess.PIPE, text=True)
+    timer = threading.Timer(limit_s, child.kill)
+    timer.start()
+    assert child.stdout is not None
+    lines = [line for line in child.stdout.read().splitlines() if line.startswith("{")]
+    code = child.wait()
+    timer.cancel()
+    return (json.loads(lines[-1]) if lines else {}) | ({"ended_by": code} if code else {})
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints the figures as a line of JSON after every step."""
     import torch
     from fast_path_rows import GIB, base_model, settings_of, synchronize, text_projections
     from peft import LoraConfig
@@ -96,25 +111,29 @@ def run(options: argparse.Namespace) -> dict:
                 r=16, lora_alpha=16, target_modules=text_projections(settings), task_type="CAUSAL_LM"
             ),
         )
-        ends: list[float] = []
-        trainer.add_callback(_step_ends(ends, lambda: synchronize(device)))
-        set_up = time.monotonic() - began
+        set_up = round(time.monotonic() - began, 1)
+
+        def on_step(seconds: list[float], log: dict) -> None:
+            figures = {
+                "device": torch.cuda.get_device_name() if on_gpu else "CPU",
+                "micro_batch": options.micro_batch,
+                "set_up_s": set_up,
+                "steps_s": [round(value, 3) for value in seconds],
+                "images_per_s": round(options.rows / seconds[-1], 3),
+                "answer_tokens": log.get("completions/mean_length"),
+                "reward": log.get("reward"),
+                "step_time": log.get("step_time"),
+                "peak_gib": round(torch.cuda.max_memory_allocated() / GIB, 2) if on_gpu else None,
+            }
+            print(json.dumps(figures), flush=True)
+
+        trainer.add_callback(_step_ends(on_step, lambda: synchronize(device)))
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
-        trainer.train()
-        scorer.close()
-    seconds = (ends[-1] - ends[0]) / (len(ends) - 1)
-    logs = [log for log in trainer.state.log_history if "completions/mean_length" in log]
-    return {
-        "device": torch.cuda.get_device_name() if on_gpu else "CPU",
-        "micro_batch": options.micro_batch,
-        "set_up_s": round(set_up, 1),
-        "step_s": round(seconds, 3),
-        "images_per_s": round(options.rows / seconds, 3),
-        "answer_tokens": round(logs[-1]["completions/mean_length"], 1),
-        "reward": logs[-1].get("reward"),
-        "peak_gib": round(torch.cuda.max_memory_allocated() / GIB, 2) if on_gpu else None,
-    }
+        try:
+            trainer.train()
+        finally:
+            scorer.close()
 
 
 def processor_in(folder: Path, settings: dict):
@@ -156,13 +175,25 @@ def reward_function(processes: int):
     return reward, scorer
 
 
-def _step_ends(ends: list[float], wait):
+def _step_ends(on_step, wait):
     from transformers import TrainerCallback
 
     class StepEnds(TrainerCallback):
+        """Calls `on_step` with the seconds of the steps so far and the last one's log."""
+
+        def __init__(self) -> None:
+            self.ends: list[float] = []
+
+        def on_train_begin(self, args, state, control, **kwargs):
+            self.ends.append(time.perf_counter())
+
         def on_step_end(self, args, state, control, **kwargs):
             wait()
-            ends.append(time.perf_counter())
+            self.ends.append(time.perf_counter())
+
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            if len(self.ends) > 1 and "completions/mean_length" in (logs or {}):
+                on_step([end - before for before, end in pairwise(self.ends)], logs)
 
     return StepEnds()
 
@@ -170,12 +201,14 @@ def _step_ends(ends: list[float], wait):
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arm", choices=ARMS, help="in this process, and print its figures alone")
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--limit-s", type=float, default=200, help="of an arm")
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
     parser.add_argument("--rows", type=int, default=64, help="images of a step")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--answers", type=int, default=8)
     parser.add_argument("--new-tokens", type=int, default=115)
-    parser.add_argument("--micro-batch", type=int, default=32)
+    parser.add_argument("--micro-batch", type=int, default=16)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--output")
     options = parser.parse_args()
