@@ -63,7 +63,7 @@ def _in_a_process(arm: str, limit_s: float) -> dict:
     timer = threading.Timer(limit_s, child.kill)
     timer.start()
     assert child.stdout is not None
-    lines = [line for line in child.stdout.read().splitlines() if line.startswith("{")]
+    lines = [line for line in child.stdout.read().splitlines() if line.startswith('{"')]
     code = child.wait()
     timer.cancel()
     return (json.loads(lines[-1]) if lines else {}) | ({"ended_by": code} if code else {})

@@ -1,7 +1,8 @@
 """Rows of `grpo_nano.py`: what both arms are trained on, and 500 test rows a seed without a label of the training rows.
 
-handwriting: school formulas as in the demo set (`pretraining/demo_data.py`), after the demo itself. Test rows are by
-other writers, one a row; in handwriting-hard by untidy ones. printed: the printed style of `texlens data synthesize`.
+handwriting: school formulas as in the demo set (`pretraining/demo_data.py`), after the demo itself. Validation and test
+rows are by other writers, one a row, as untidy as the demo's, and a half and twice more so. printed: the printed style
+of `texlens data synthesize`.
 """
 
 import os
@@ -42,22 +43,27 @@ class Theme:
     Args:
         has_demo: the first fine-tuning is on the demo set, else on generated rows.
         more: generated rows that both arms go on with; 0 goes on with those of the first fine-tuning.
+        untidiness: of the writers of each set of validation and test rows: factors of what they let stray (points,
+            sizes, turns, base line, slant).
     """
 
     name: str
     has_demo: bool
     more: int
     max_new_tokens: int = 96
-    untidiness: float = 1.0
-    """Factor of what the writers of validation and test rows let stray: points, sizes, turns, base line, slant."""
+    untidiness: tuple[float, ...] = (1.0,)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Names of the sets of validation and test rows."""
+        return tuple(f"{value:g}" for value in self.untidiness)
 
 
 THEMES = {
     theme.name: theme
     for theme in (
-        Theme("handwriting", has_demo=True, more=0),
-        Theme("handwriting-hard", has_demo=True, more=0, untidiness=2.0),
-        Theme("handwriting-more", has_demo=True, more=4000),
+        Theme("handwriting", has_demo=True, more=0, untidiness=(1.0, 1.5, 2.0)),
+        Theme("handwriting-more", has_demo=True, more=4000, untidiness=(1.0, 1.5, 2.0)),
         Theme("printed", has_demo=False, more=0, max_new_tokens=128),
     )
 }
@@ -70,25 +76,55 @@ def data_of(theme: Theme, folder: Path) -> dict[str, str]:
 
 
 def write_rows(theme: Theme, folder: Path, seeds: Sequence[int], test: int, validation: int) -> None:
-    """Writes the folders first, more, validation and test-SEED under `folder`; those that exist are kept."""
+    """Writes the folders first, more, validation-SET and test-SEED-SET under `folder`; those that exist are kept.
+
+    Sets of one seed have the same formulas where their writing fits into an image, each set by its writers.
+    """
     known = {_key(text) for text in _demo_texts()} if theme.has_demo else set()
-    counts = {"first": 0 if theme.has_demo else FIRST_ROWS, "more": theme.more, "validation": validation}
-    parts = [(name, SEEDS[name], count, name) for name, count in counts.items()]
-    parts += [(f"test-{seed}", SEEDS["test"] + seed, test, "test") for seed in seeds]
+    parts = [
+        Part("first", SEEDS["first"], 0 if theme.has_demo else FIRST_ROWS),
+        Part("more", SEEDS["more"], theme.more),
+    ]
+    for name, untidiness in zip(theme.sets, theme.untidiness, strict=True):
+        parts.append(Part("validation", SEEDS["validation"], validation, name, untidiness))
+    for seed in seeds:
+        for name, untidiness in zip(theme.sets, theme.untidiness, strict=True):
+            parts.append(Part("test", SEEDS["test"] + seed, test, f"{seed}-{name}", untidiness))
     with ProcessPoolExecutor(min(12, os.cpu_count() or 1)) as pool:
-        for name, seed, count, kind in parts:
-            file = folder / name / "train-00000-of-00001.parquet"
-            if count and not file.is_file():
-                rows = _unknown(_generated(pool, theme, seed, kind, int(SPARE * count) + 20), known, count)
+        texts: dict[int, set[str]] = {}
+        for part in parts:
+            file = folder / part.folder / "train-00000-of-00001.parquet"
+            others = known.union(*(keys for seed, keys in texts.items() if seed != part.seed))
+            if part.count and not file.is_file():
+                rows = _unknown(_generated(pool, theme, part), others, part.count)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 parquet.write_table(as_table(rows), file)
-            if count:
-                known |= {_key(text) for text in load_split(str(file.parent)).texts()}
+            if part.count:
+                keys = {_key(text) for text in load_split(str(file.parent)).texts()}
+                texts.setdefault(part.seed, set()).update(keys)
 
 
-def _generated(pool, theme: Theme, seed: int, kind: str, count: int) -> Iterator[dict]:
-    untidiness = theme.untidiness if kind in ("validation", "test") else 1.0
-    draw = partial(_handwritten, seed, WRITERS[kind], untidiness) if theme.has_demo else partial(_printed, seed)
+@dataclass(frozen=True)
+class Part:
+    """Rows of one folder: `kind` is first, more, validation or test; `name` distinguishes folders of a kind."""
+
+    kind: str
+    seed: int
+    count: int
+    name: str = ""
+    untidiness: float = 1.0
+
+    @property
+    def folder(self) -> str:
+        return f"{self.kind}-{self.name}" if self.name else self.kind
+
+
+def _generated(pool, theme: Theme, part: Part) -> Iterator[dict]:
+    if theme.has_demo:
+        draw = partial(_handwritten, part.seed, WRITERS[part.kind], part.untidiness)
+    else:
+        draw = partial(_printed, part.seed)
+    count = int(SPARE * part.count) + 20
     return (row for row in pool.map(draw, range(count), chunksize=20) if row is not None)
 
 
