@@ -34,10 +34,10 @@ def share_prefix(examples: Sequence[Example], image_token_id: int) -> Example:
     length = min(
         common_length([example.input_ids for example in examples]), *(_first_label(example) - 1 for example in examples)
     )
-    images = [sum(token == image_token_id for token in example.input_ids) for example in examples]
+    images = [example.input_ids.count(image_token_id) for example in examples]
     if any(example.grids != first.grids for example in others) or len(set(images)) > 1:
         raise DataError("questions about different images; put them into rows of their own")
-    if sum(token == image_token_id for token in first.input_ids[:length]) != images[0]:
+    if first.input_ids[:length].count(image_token_id) != images[0]:
         raise DataError("questions that differ before the image; leave <image> out of them, or use rows of their own")
     ids, labels, starts = first.input_ids[:length], [IGNORE_INDEX] * length, []
     for example in examples:
