@@ -85,10 +85,10 @@ def scores_kernel(
         inside = start + columns < vocabulary
         values = tl.load(row + start + columns, inside, other=-1e30).to(tl.float32) * inverse_temperature
         new_peak = tl.maximum(peak, tl.max(values, 0))
-        kept = tl.exp(peak - new_peak)
+        decay = tl.exp(peak - new_peak)
         parts = tl.where(inside, tl.exp(values - new_peak), 0.0)
-        weighted = kept * (weighted + sums * (peak - new_peak)) + parts * (values - new_peak)
-        sums = sums * kept + parts
+        weighted = decay * (weighted + sums * (peak - new_peak)) + parts * (values - new_peak)
+        sums = sums * decay + parts
         peak = new_peak
     total = tl.sum(sums, 0)
     log_total = tl.log(total)
@@ -105,10 +105,10 @@ def scores_backward_kernel(
     row_index = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = column < vocabulary
-    place = logits + row_index * stride + column
+    target = logits + row_index * stride + column
     label = tl.load(labels + row_index)
     weight = tl.load(grads + row_index) * inverse_temperature
-    logit = tl.load(place, inside, other=0.0)
+    logit = tl.load(target, inside, other=0.0)
     share = tl.exp(logit.to(tl.float32) * inverse_temperature - tl.load(log_sums + row_index))
     grad = weight * (tl.where(column == label, 1.0, 0.0) - share)
-    tl.store(place, tl.where(label >= 0, grad, 0.0).to(logit.dtype), inside)
+    tl.store(target, tl.where(label >= 0, grad, 0.0).to(logit.dtype), inside)
