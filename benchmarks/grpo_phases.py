@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 GIB = 2**30
-METHODS = {"_groups": "advantages", "_packs": "packs", "_start_scores": "start", "_update": "updates"}
+METHODS = {"_groups": "advantages", "_packs": "packs", "_with_start": "start", "_update": "updates"}
 """Of the objective, and the names of their phases."""
 SHOWN = 16
 """Lines of the memory list."""
