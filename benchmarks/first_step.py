@@ -4,14 +4,16 @@
     python benchmarks/first_step.py --tiny                     # a model of two layers on a CPU
 
 The checkpoint has just been written, so the file cache has it. The command runs twice: kernels are built by the first
-run, into an empty cache of Triton and torch, and taken from it by the second. Reported are the seconds until the first
-line on the terminal, each line with its second, the longest silence before the first step, the seconds until the first
-step's loss is in metrics.jsonl, and the whole run of two steps.
+run, into an empty cache of Triton and torch, and taken from it by the second. It runs in a pseudo-terminal. Reported
+are the seconds until something is on the terminal, each line with its second, the longest silence before the first
+step, the seconds until the first step's loss is in metrics.jsonl, and the whole run of two steps.
 """
 
 import argparse
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import tempfile
@@ -97,13 +99,16 @@ def run(output: Path, checkpoint: Path, data: Path, kernels: Path) -> dict:
     environment = os.environ | {
         "TRITON_CACHE_DIR": str(kernels / "triton"),
         "TORCHINDUCTOR_CACHE_DIR": str(kernels / "inductor"),
-        "PYTHONUNBUFFERED": "1",
+        "TERM": "xterm",
+        "COLUMNS": "160",
     }
     began = time.monotonic()
     command = [sys.executable, "-m", "texlens", "train", str(file), "--no-compare", "--no-calibrate"]
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    lines: list[tuple[float, str]] = []
-    reader = threading.Thread(target=_read, args=(child, began, lines))
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(command, env=environment, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    pieces: list[tuple[float, str]] = []
+    reader = threading.Thread(target=_read, args=(ours, began, pieces))
     reader.start()
     first_step_s = None
     while child.poll() is None:
@@ -111,21 +116,38 @@ def run(output: Path, checkpoint: Path, data: Path, kernels: Path) -> dict:
             first_step_s = round(time.monotonic() - began, 2)
         time.sleep(0.02)
     reader.join()
-    times = [second for second, _ in lines if first_step_s is None or second <= first_step_s]
+    os.close(ours)
+    times = [second for second, _ in pieces if first_step_s is None or second <= first_step_s]
     return {
         "exit_code": child.returncode,
-        "first_line_s": times[0] if times else None,
+        "first_sign_s": times[0] if times else None,
         "first_step_s": first_step_s,
         "longest_silence_s": round(max((b - a for a, b in zip([0.0, *times], times, strict=False)), default=0.0), 2),
         "whole_s": round(time.monotonic() - began, 1),
-        "lines": [f"{second:6.2f}  {text}" for second, text in lines[:60]],
+        "lines": _lines(pieces)[:60],
     }
 
 
-def _read(child: subprocess.Popen, began: float, lines: list[tuple[float, str]]) -> None:
-    assert child.stdout is not None
-    for line in child.stdout:
-        lines.append((round(time.monotonic() - began, 2), line.rstrip()[:160]))
+def _read(terminal: int, began: float, pieces: list[tuple[float, str]]) -> None:
+    while True:
+        try:
+            piece = os.read(terminal, 65536)
+        except OSError:  # the other end is closed
+            return
+        if not piece:
+            return
+        pieces.append((round(time.monotonic() - began, 2), piece.decode(errors="replace")))
+
+
+def _lines(pieces: list[tuple[float, str]]) -> list[str]:
+    """What was printed, with its second; a spinner once."""
+    lines: list[str] = []
+    for second, piece in pieces:
+        for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", piece)):
+            text = line.strip().lstrip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ").partition(" ━")[0]
+            if text and not any(known.endswith(text[:160]) for known in lines[-3:]):
+                lines.append(f"{second:6.2f}  {text[:160]}")
+    return lines
 
 
 def _has_first_loss(output: Path) -> bool:

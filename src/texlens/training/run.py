@@ -18,6 +18,7 @@ from texlens.config.run import RunConfig
 from texlens.core.environment import describe_environment
 from texlens.core.errors import Interrupted
 from texlens.core.files import whole_folder, write_json, write_text
+from texlens.core.language import translated
 from texlens.models.checkpoint import read_config
 from texlens.models.load import describe
 from texlens.models.meta_model import count_parameters, meta_model
@@ -72,9 +73,10 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
     set_seed(config.train.seed)
     division = choose_division(config, prepared.base.folder, prepared.plan, run.distributed)
     adapted, rows_of = _build_model(run, division, initialize=start.checkpoint is None)
-    backend = build_backend(
-        config, adapted, prepared.base.processor, run.distributed, division=division, rows_of=rows_of
-    )
+    with run.console.status(translated("building the kernels")):
+        backend = build_backend(
+            config, adapted, prepared.base.processor, run.distributed, division=division, rows_of=rows_of
+        )
     splits = [rows for rows in (prepared.splits.train, prepared.splits.validation) if rows]
     geometry = prepared.base.processor.geometry
     backend = with_feature_cache(backend, config, geometry, splits)
@@ -190,7 +192,8 @@ def _build_model(run: TrainContext, division: Division, *, initialize: bool) -> 
         options = {"device": settings.device, "dtype": settings.dtype, "attention": settings.attention}
         model, rows_of = load_to_divide(folder, division, **options)
     else:
-        model = run.models.load(prepared.base, config.model, config.base)
+        with run.console.status(translated("loading the model")):
+            model = run.models.load(prepared.base, config.model, config.base)
     description = describe(model)
     _update(run, model=description)
     if not_fp8 := description.get("kept_in_16_bits"):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
+from texlens.core.language import translated
 
 GROWING_SEGMENTS = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
 """Packs differ in size: without it PyTorch's allocator kept 117 GiB of an H200 where 55 were used."""
@@ -155,9 +156,10 @@ def _trained(
     if config:
         check_location(config.data.path)
 
-    from texlens.rewards.own import OwnReward
-    from texlens.training.distributed.context import SINGLE_PROCESS
-    from texlens.workflows.train_run import resume_run, start_run
+    with console.status(translated("loading PyTorch and transformers")):
+        from texlens.rewards.own import OwnReward
+        from texlens.training.distributed.context import SINGLE_PROCESS
+        from texlens.workflows.train_run import resume_run, start_run
 
     own_rewards = tuple(OwnReward.parse(reward) for reward in rewards)
     options = {
