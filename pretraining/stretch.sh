@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The second pre-training on a rented GPU whose commands are bounded in time; the training goes on between them.
+# A stretch of pre-training on a rented GPU whose commands are bounded in time; the training goes on between them.
 #   bash pretraining/stretch.sh start EXTRAS [SECONDS]   install EXTRAS/wheels, start training, watch it so long (default 540)
 #   bash pretraining/stretch.sh watch [SECONDS]          watch it until it ends or so long; copy the log to $OUT
 #   bash pretraining/stretch.sh collect                  weights in parts of 15 MiB, log and provenance to $OUT
-# MINUTES (18), WORKERS (15), RATE, SEED, TOKENS and MORE (further options) change the training; WORK is its folder.
+# MINUTES (18), WORKERS (15), AGAIN (1), RATE, SEED, TOKENS and MORE (further options) change the training; WORK is its
+# folder. The learning rate follows MINUTES.
 set -euo pipefail
 WORK=${WORK:-/tmp/nano-stretch}
 OUT=${OUT:-$WORK/out}
@@ -20,9 +21,9 @@ start() {
   export PYTHONPATH="$WORK:$WORK/src:$WORK/site" OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELISM=false
   setsid nohup "$PYTHON" -m pretraining.train --mixture wide --extras extras --data extras/LaTeX_OCR \
     --init src/texlens/models/nano/model.safetensors --out run \
-    --minutes "${MINUTES:-18}" --total-minutes "${MINUTES:-18}" --workers "${WORKERS:-15}" --seed "${SEED:-11}" \
-    --tokens "${TOKENS:-24576}" --rate "${RATE:-1.2e-3}" --warm-up-steps 300 \
-    --first-until 0.06 --second-until 0.78 --decay-from 0.3 ${MORE:-} > run/output.txt 2>&1 < /dev/null &
+    --minutes "${MINUTES:-18}" --total-minutes "${MINUTES:-18}" --workers "${WORKERS:-15}" --seed "${SEED:-23}" \
+    --tokens "${TOKENS:-24576}" --rate "${RATE:-1.2e-3}" --warm-up-steps 300 --again "${AGAIN:-1}" \
+    --first-until 0 --second-until 0.7 --decay-from 0.25 ${MORE:-} > run/output.txt 2>&1 < /dev/null &
   echo $! > run/pid
 }
 

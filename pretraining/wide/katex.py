@@ -22,8 +22,9 @@ from PIL import Image
 
 from pretraining.corpus import is_held_out
 from pretraining.sampler import TRAIN_ROWS
+from pretraining.wide.habits import without_small_spaces
 from pretraining.wide.lines import several_lines
-from pretraining.wide.mixture import STAGES, WideImages
+from pretraining.wide.mixture import SPACELESS, STAGES, WideImages
 from texlens.augment import ink_box, tight_pad
 
 SIZES_PX = (10, 11, 12, 13, 14, 15, 16, 16, 16, 18, 18, 20, 22, 24, 28, 32)
@@ -60,11 +61,14 @@ def main() -> None:
 
 
 def _label(images: WideImages, rng: random.Random) -> str:
+    """A formula of any kind; without hand-set spaces more often than not, as for `habits`."""
     plan = STAGES["wide"]
     roll = rng.random()
-    if roll < 0.5:
-        return images.wide_label(rng, plan)
-    return images.rare.sample(rng, rng.randint(4, 40)) if roll < 0.75 else several_lines(rng, images.fill)
+    if roll < 0.6:
+        label = images.wide_label(rng, plan)
+    else:
+        label = images.rare.sample(rng, rng.randint(4, 40)) if roll < 0.8 else several_lines(rng, images.fill)
+    return without_small_spaces(label) if rng.random() < SPACELESS else label
 
 
 def page_rows(labels: list[str], size_px: int, katex: Path, chromium: str) -> Iterator[dict[str, object]]:
