@@ -126,20 +126,19 @@ def _forward(block: VisionBlock, x, cos, sin, segments: Segments) -> tuple[Tenso
 def _backward(block: VisionBlock, grad, x, cos, sin, saved: _Saved, needs_grad_x: bool):
     """The gradient of x, or None, and those of the adapters."""
     kernels, (state_qkv, state_out, state_first, state_second) = block.kernels, saved.states
-    dact, grad_lora_a_out, grad_lora_b = block.second.backward(
-        with_extra_columns(grad, block.second.grad_columns), state_second
-    )
+    grad = with_extra_columns(grad, block.second.grad_columns)
+    dact, grad_lora_a_out, grad_lora_b = block.second.backward(grad, state_second)
+    grad = grad[:, : x.shape[1]]
     dfirst, act = activation_backward(block.activation, kernels, dact, saved.first, block.first.extra_columns)
     grads_second = block.second.parameter_grads(block.second.lora_a_grad(grad_lora_a_out, act), grad_lora_b)
     del dact, act
     dnormed, grad_lora_a_out, grad_lora_b = block.first.backward(dfirst, state_first)
     del dfirst
-    dresidual, normed = norm_backward(dnormed, saved.attn_residual, *block.norms[1])
+    room = block.out.grad_columns
+    dresidual, normed = norm_backward(dnormed, saved.attn_residual, *block.norms[1], grad, room)
     grads_first = block.first.parameter_grads(block.first.lora_a_grad(grad_lora_a_out, normed), grad_lora_b)
-    dresidual = dresidual.add_(grad)
-    dattn_out, grad_lora_a_out, grad_lora_b = block.out.backward(
-        with_extra_columns(dresidual, block.out.grad_columns), state_out
-    )
+    dattn_out, grad_lora_a_out, grad_lora_b = block.out.backward(dresidual, state_out)
+    dresidual = dresidual[:, : x.shape[1]]
     attn_out = saved.attn_out[:, : block.out.width]
     grads_out = block.out.parameter_grads(block.out.lora_a_grad(grad_lora_a_out, attn_out), grad_lora_b)
     dquery, dkey, dvalue = saved.backward(dattn_out.unflatten(-1, (block.heads, -1)))
@@ -156,9 +155,9 @@ def _qkv_backward(block: VisionBlock, dy, x, dresidual, state: LoraState | None,
         _, normed = add_norm(x, None, *block.norms[0])
         return None, block.qkv.parameter_grads(block.qkv.lora_a_grad(grad_lora_a_out, normed), grad_lora_b)
     dnormed, grad_lora_a_out, grad_lora_b = block.qkv.backward(dy, state)
-    dx, normed = norm_backward(dnormed, x, *block.norms[0])
+    dx, normed = norm_backward(dnormed, x, *block.norms[0], dresidual, block.second.grad_columns)
     grads = block.qkv.parameter_grads(block.qkv.lora_a_grad(grad_lora_a_out, normed), grad_lora_b)
-    return dx.add_(dresidual), grads
+    return dx[:, : x.shape[1]], grads
 
 
 def _split_heads_rope(block: VisionBlock, y: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The sum and norm of a vision block in Triton (on a GPU, or with TRITON_INTERPRET=1), compared with the reference."""
+"""The norms of a vision block in Triton (on a GPU, or with TRITON_INTERPRET=1), compared with the reference."""
 
 import importlib
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.unit.kernels.elementwise.forms import DEVICE, can_triton
-from texlens.kernels.vision_block.norm import add_norm_reference
+from texlens.kernels.vision_block import reference
 
 pytestmark = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
 
@@ -21,7 +21,22 @@ def test_sum_and_norm_are_those_of_the_reference(centered, with_residual, extra_
     weight, bias = (torch.randn(72, generator=draw).to(DEVICE) for _ in range(2))
     arguments = x, residual if with_residual else None, weight, bias if centered else None, 1e-6
     total, normed = kernels.add_norm(*arguments, extra_columns)
-    expected_total, expected = add_norm_reference(*arguments)
+    expected_total, expected = reference.add_norm(*arguments)
     torch.testing.assert_close(total, expected_total)
     assert normed.shape == (5, 72 + extra_columns)
     torch.testing.assert_close(normed[:, :72], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("extra_columns", [0, 8])
+@pytest.mark.parametrize("centered", [False, True])
+def test_gradients_and_norm_are_those_of_the_reference(centered, extra_columns):
+    kernels = importlib.import_module("texlens.kernels.vision_block.triton")
+    draw = torch.Generator().manual_seed(0)
+    x, grad, addend = (torch.randn(5, 80, generator=draw).to(DEVICE)[:, :72] * 3 + 2 for _ in range(3))
+    weight, bias = (torch.randn(72, generator=draw).to(DEVICE) for _ in range(2))
+    arguments = grad, x, weight, bias if centered else None, 1e-6, addend
+    dx, normed = kernels.norm_backward(*arguments, extra_columns)
+    expected_dx, expected = reference.norm_backward(*arguments)
+    assert dx.shape == (5, 72 + extra_columns)
+    torch.testing.assert_close(dx[:, :72], expected_dx, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(normed, expected, rtol=1e-5, atol=1e-5)

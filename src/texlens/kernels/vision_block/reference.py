@@ -1,0 +1,46 @@
+"""The norms of a vision block in PyTorch operations; see `norm`.
+
+# P = patches, D = width
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def add_norm(
+    x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor | None, eps: float, extra_columns: int = 0
+) -> tuple[Tensor, Tensor]:
+    total = x if residual is None else x + residual
+    if bias is None:
+        values = total.to(torch.promote_types(total.dtype, torch.float32))
+        normed = (functional.rms_norm(values, weight.shape, None, eps)).to(total.dtype) * weight
+    else:
+        normed = functional.layer_norm(total, weight.shape, weight, bias, eps)
+    return total, _with_extra_columns(normed, extra_columns)
+
+
+def norm_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None, eps: float, addend: Tensor, extra_columns: int = 0
+) -> tuple[Tensor, Tensor]:
+    if bias is None:
+        float_dtype = torch.promote_types(x.dtype, torch.float32)
+        values = x.to(float_dtype)
+        inverse = torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + eps)
+        normed, grad_normed = values * inverse, grad.to(float_dtype) * weight.to(float_dtype)
+        dx = ((grad_normed - normed * (grad_normed * normed).mean(-1, keepdim=True)) * inverse).to(x.dtype)
+        normed = normed.to(x.dtype) * weight
+    else:
+        normed, mean, inverse = torch.native_layer_norm(x, weight.shape, weight, bias, eps)
+        dx, *_ = torch.ops.aten.native_layer_norm_backward(
+            grad.contiguous(), x, weight.shape, mean, inverse, weight, bias, [True, False, False]
+        )
+    return _with_extra_columns(dx.add_(addend), extra_columns), normed
+
+
+def _with_extra_columns(x: Tensor, extra_columns: int) -> Tensor:
+    if not extra_columns:
+        return x
+    result = x.new_empty(len(x), x.shape[1] + extra_columns)
+    result[:, : x.shape[1]] = x
+    return result
