@@ -33,6 +33,8 @@ RUNS = (
     ("divided", 2, ("--set", "train.parallel.weights=shard")),
 )
 LIMIT_S = 100.0
+"""Of a command; a CPU that others use too gets more."""
+CPU_PATIENCE = 4
 
 
 def main() -> None:
@@ -42,9 +44,9 @@ def main() -> None:
         folder = Path(name)
         (folder / "run.yaml").write_text(RUN.replace("STEPS", str(options.steps)))
         for run, processes, changes in RUNS:
-            report["runs"][run] = trained(folder, run, processes, changes)
+            report["runs"][run] = trained(folder, run, processes, changes, options.limit)
             options.result and options.result.write_text(json.dumps(report))
-        report["evaluated"] = evaluated(folder / "runs/divided")
+        report["evaluated"] = evaluated(folder / "runs/divided", options.limit)
     single = report["runs"]["one"].get("losses", [])
     for figures in report["runs"].values():
         pairs = zip(figures.get("losses", []), single, strict=False)
@@ -54,10 +56,10 @@ def main() -> None:
     print(json.dumps(report, indent=1))
 
 
-def trained(folder: Path, run: str, processes: int, changes: tuple[str, ...]) -> dict:
+def trained(folder: Path, run: str, processes: int, changes: tuple[str, ...], limit_s: float) -> dict:
     began = time.monotonic()
     command = ["train", "run.yaml", "--no-compare", "--set", f"name={run}", *changes]
-    done = texlens(folder, *command, *(["--processes", str(processes)] if processes > 1 else []))
+    done = texlens(folder, limit_s, *command, *(["--processes", str(processes)] if processes > 1 else []))
     record = folder / "runs" / run / "run.json"
     figures = {"exit_code": done.returncode, "seconds": round(time.monotonic() - began, 1)}
     if done.returncode or not record.exists():
@@ -71,15 +73,28 @@ def trained(folder: Path, run: str, processes: int, changes: tuple[str, ...]) ->
     }
 
 
-def evaluated(run: Path) -> dict:
-    done = texlens(run.parents[1], "evaluate", str(run), "--split", "test")
+def evaluated(run: Path, limit_s: float) -> dict:
+    done = texlens(run.parents[1], limit_s, "evaluate", str(run), "--split", "test")
     return {"exit_code": done.returncode, "stdout": done.stdout[-600:], "stderr": done.stderr[-600:]}
 
 
-def texlens(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+def texlens(folder: Path, limit_s: float, *arguments: str) -> subprocess.CompletedProcess:
+    """The command, ended with the processes that it starts where it takes longer; its exit code is negative then."""
     environment = {**os.environ, "TEXLENS_CACHE": str(folder / "cache")}
     command = [sys.executable, "-m", "texlens", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=stdout, stderr=stderr)
+        try:
+            process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            print(f"longer than {limit_s:.0f} s", file=stderr, flush=True)
+            process.kill()  # the processes of a training end with the command that started them
+        code = process.wait()
+        texts = []
+        for file in (stdout, stderr):
+            file.seek(0)
+            texts.append(file.read())
+    return subprocess.CompletedProcess(command, code, *texts)
 
 
 def _options() -> argparse.Namespace:
@@ -88,6 +103,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="fewer steps")
     parser.add_argument("--result", type=Path)
     options = parser.parse_args()
+    options.limit = LIMIT_S * (CPU_PATIENCE if options.tiny else 1)
     if options.tiny:
         options.steps = 2
     return options

@@ -29,14 +29,12 @@ from texlens.config.load import build_config
 from texlens.config.quantize import QuantizeSettings
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.packed_collator import ShardedCollator, assign_packs
-from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.models.families import family_of
 from texlens.models.meta_model import model_without_weights
-from texlens.models.mixtures.load import fill_quantized
 from texlens.models.packed.forward import packed_forward
 from texlens.models.sharding.divided_model import divide_model
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.load import fill_to_divide
+from texlens.models.sharding.load import fill_quantized_to_divide, fill_to_divide
 from texlens.planner.gpus import find_gpu
 from texlens.planner.plan import plan_on_gpu
 from texlens.planner.rows import RowSize
@@ -216,10 +214,7 @@ def base_model(settings: dict, division: Division, device: torch.device, quantiz
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     rows_of = RandomRows(shapes, dtype, device)
     if quantize != "none":
-        owners = None
-        if division.experts:
-            owners = ExpertOwners.of(model.config.text_config.num_experts, division.rank, division.processes)
-        return fill_quantized(model, rows_of, QuantizeSettings(quantize=quantize), device, owners), rows_of
+        return fill_quantized_to_divide(model, division, rows_of, QuantizeSettings(quantize=quantize), device)
     return fill_to_divide(model, division, rows_of, device), rows_of
 
 

@@ -17,6 +17,7 @@ from tests.fixtures.training import run_training
 from tests.integration.distributed_runs import BASE, ROUTED
 from texlens.config.load import build_config
 from texlens.core.run_folder import RunFolder
+from texlens.models import quantized
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.distributed.process_group import process_group
@@ -25,26 +26,46 @@ DENSE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
 MIXTURES = ("qwen3_vl_moe", "qwen3_5_moe")
 WEIGHTS, EXPERTS = {"weights": "shard"}, {"weights": "replicate", "experts": "shard"}
 BOTH = {"weights": "shard", "experts": "shard"}
+ATTENTION: dict = {"adapter": {"targets": ["text-attention"]}}
+ADAPTED_EXPERTS: dict = {"adapter": {"targets": ["text-attention"], "experts": "lora"}}
+RECOMPUTE: dict = {"train": {"compute": {"pack_tokens": 256, "recompute": "full"}}}
+QUANTIZED: tuple = (
+    ("weights", "qwen2_5_vl", WEIGHTS, "fp8", {}),
+    ("weights", "qwen2_5_vl", WEIGHTS, "nf4", {}),
+    ("weights recompute", "qwen3_vl", WEIGHTS, "fp8", RECOMPUTE),
+    ("weights recompute", "qwen3_vl", WEIGHTS, "nf4", RECOMPUTE),
+    ("weights routed", "qwen3_vl", WEIGHTS, "nf4", {"adapter": ROUTED}),
+    *(
+        (name, "qwen3_vl_moe", parallel, how, changes)
+        for how in ("fp8", "nf4")
+        for name, parallel, changes in (
+            ("weights", WEIGHTS, ATTENTION),
+            ("experts", EXPERTS, ATTENTION),
+            ("both adapted", BOTH, ADAPTED_EXPERTS),
+        )
+    ),
+)
+"""Name, family, `train.parallel`, `base.quantize` and other settings; of models whose widths suit both formats."""
+WIDE = sorted({family for _, family, *_ in QUANTIZED})
 STEPS = 3
 STOP_AT = 3
 
 
 def _runs() -> dict[str, tuple[str, dict, dict]]:
     """Family, `train.parallel` and other settings of each run."""
-    attention = {"targets": ["text-attention"]}
-    adapted_experts = {"adapter": {**attention, "experts": "lora"}}
     runs = {f"{family} weights": (family, WEIGHTS, {}) for family in DENSE}
     for family in MIXTURES:
         for name, parallel in (("weights", WEIGHTS), ("experts", EXPERTS), ("both", BOTH)):
-            runs[f"{family} {name}"] = (family, parallel, {"adapter": attention})
-            runs[f"{family} {name} adapted"] = (family, parallel, adapted_experts)
-    recompute = {"train": {"compute": {"pack_tokens": 256, "recompute": "full"}}}
-    runs["qwen3_vl recompute"] = ("qwen3_vl", WEIGHTS, recompute)
-    runs["qwen3_vl_moe recompute"] = ("qwen3_vl_moe", BOTH, {**recompute, **adapted_experts})
-    runs["qwen3_5_moe recompute"] = ("qwen3_5_moe", BOTH, {**recompute, **adapted_experts})
+            runs[f"{family} {name}"] = (family, parallel, ATTENTION)
+            runs[f"{family} {name} adapted"] = (family, parallel, ADAPTED_EXPERTS)
+    runs["qwen3_vl recompute"] = ("qwen3_vl", WEIGHTS, RECOMPUTE)
+    runs["qwen3_vl_moe recompute"] = ("qwen3_vl_moe", BOTH, {**RECOMPUTE, **ADAPTED_EXPERTS})
+    runs["qwen3_5_moe recompute"] = ("qwen3_5_moe", BOTH, {**RECOMPUTE, **ADAPTED_EXPERTS})
     runs["qwen3_vl routed"] = ("qwen3_vl", WEIGHTS, {"adapter": ROUTED})
-    runs["qwen3_vl_moe routed"] = ("qwen3_vl_moe", BOTH, {"adapter": {**attention, **ROUTED}})
-    runs["stopped"] = ("qwen3_vl_moe", BOTH, adapted_experts)
+    runs["qwen3_vl_moe routed"] = ("qwen3_vl_moe", BOTH, {"adapter": {**ATTENTION["adapter"], **ROUTED}})
+    for name, family, parallel, how, changes in QUANTIZED:
+        runs[f"{family} {how} {name}"] = (f"{family}-wide", parallel, {"base": {"quantize": how}, **changes})
+    runs["stopped"] = ("qwen3_vl_moe", BOTH, ADAPTED_EXPERTS)
     runs["dropped"] = ("qwen3_vl", WEIGHTS, {"adapter": {"dropout": 0.2}})
     return runs
 
@@ -69,9 +90,9 @@ def config_of(name: str, checkpoints: Path, output: Path):
     }
     data = {**BASE["data"], "splits": {"train": "train[:11]", "validation": "train[12:15]"}}
     adapter = {**BASE["adapter"], **changes.get("adapter", {})}
-    model = {"path": str(checkpoints / family)}
+    model, base = {"path": str(checkpoints / family)}, changes.get("base", {})
     return build_config(
-        {**BASE, "model": model, "output": str(output), "data": data, "adapter": adapter, "train": train}
+        {**BASE, "model": model, "base": base, "output": str(output), "data": data, "adapter": adapter, "train": train}
     )
 
 
@@ -100,6 +121,7 @@ def run_stopped(name: str, checkpoints: Path, output: Path, context: Distributed
 
 def run_all(checkpoints: Path, output: Path, context: DistributedContext = SINGLE_PROCESS, names=None) -> None:
     torch.set_num_threads(1)
+    quantized.fp8_unsupported_reason = lambda device: None  # a CPU may train over fp8 here, which a user's can't
     output.mkdir(exist_ok=True, parents=True)
     for name in names or RUNS:
         if name == "stopped" and context.is_distributed:

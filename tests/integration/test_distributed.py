@@ -142,11 +142,12 @@ def test_number_of_processes_is_recorded(two):
     assert manifest["state"] == "trained"
 
 
-def start(tiny: Path, folder: Path, *options: str, **train) -> subprocess.Popen:
+def start(tiny: Path, folder: Path, *options: str, processes: int = 2, **train) -> subprocess.Popen:
     values = {**BASE, "model": {"path": str(tiny)}, "output": str(folder), "name": "run"}
     values["train"] = {**BASE["train"], "checkpoints": {"every_steps": 1}, **train}
     (folder / "run.yaml").write_text(json.dumps(values))
-    command = [sys.executable, "-m", "texlens", "train", folder / "run.yaml", "--processes", "2", "--no-compare"]
+    started = [folder / "run.yaml", "--processes", str(processes), "--no-compare"]
+    command = [sys.executable, "-m", "texlens", "train", *started]
     return subprocess.Popen(
         [*command, *options], env=WITHOUT_GPU, stderr=subprocess.PIPE, text=True, preexec_fn=take_ctrl_c
     )

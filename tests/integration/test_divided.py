@@ -1,7 +1,7 @@
 """Weights divided over processes on CPUs: the results of one process that has all weights.
 
-All families and both divisions with 2 processes, and one a family with 4, with DIVIDED=1 (`make test-all`), or the
-runs whose names contain DIVIDED's value; `test_distributed.py` has a slice.
+All families and both divisions with 2 and 4 processes, and bases in fp8 and NF4, with DIVIDED=1 (`make test-all`), or
+the runs whose names contain DIVIDED's value; `test_distributed.py` has a slice.
 """
 
 import os
@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,21 +19,19 @@ import pytest
 from tests.fixtures.placed_reading import read_placed, texts
 from tests.fixtures.tiny_models import tiny_model, write_tiny_checkpoint
 from tests.integration import divided_runs
-from tests.integration.divided_runs import DENSE, MIXTURES, RUNS, STEPS, run_all
+from tests.integration.divided_runs import BOTH, DENSE, MIXTURES, RUNS, STEPS, WEIGHTS, WIDE, run_all
 from tests.integration.test_distributed import ROOT, WITHOUT_GPU, close, history, start, weights
+from tests.unit.models.packed.test_nf4 import save_wide
 from texlens.core.run_folder import RunFolder
 from texlens.training.checkpoints.folder import damage
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif("DIVIDED" not in os.environ, reason="trains 22 models in 7 processes: set DIVIDED=1"),
+    pytest.mark.skipif("DIVIDED" not in os.environ, reason="trains 33 models in 7 processes: set DIVIDED=1"),
 ]
 PART = os.environ.get("DIVIDED", "1")
-FOUR = (*(f"{family} weights" for family in DENSE), *(f"{family} both adapted" for family in MIXTURES))
-NAMES = {
-    2: [name for name in RUNS if PART in (name, "1") or PART in name],
-    4: [name for name in (*FOUR, "qwen3_vl_moe experts", "stopped", "dropped") if PART == "1" or PART in name],
-}
+CHOSEN = [name for name in RUNS if (PART == "1" or PART in name) and (" nf4 " not in name or find_spec("bitsandbytes"))]
+NAMES = {2: CHOSEN, 4: CHOSEN}
 """Of the runs, by the number of processes."""
 PROCESSES = tuple(NAMES)
 
@@ -41,6 +41,8 @@ def checkpoints(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     for family in (*DENSE, *MIXTURES):
         write_tiny_checkpoint(folder / family, family)
+    for family in WIDE:
+        save_wide(folder / f"{family}-wide", family)
     return folder
 
 
@@ -126,9 +128,10 @@ def test_run_continues_on_another_number_of_processes(checkpoints, single, divid
     assert close(weights(tmp_path, "stopped/adapter"), weights(single, "stopped/adapter"), 1e-6)
 
 
+@pytest.mark.parametrize("processes", PROCESSES)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_leaves_a_checkpoint_and_the_state_stopped(checkpoints, tmp_path, number):
-    process = start(checkpoints / "qwen3_vl", tmp_path, epochs=1000, parallel={"weights": "shard"})
+def test_signal_leaves_a_checkpoint_and_the_state_stopped(checkpoints, tmp_path, number, processes):
+    process = start(checkpoints / "qwen3_vl", tmp_path, processes=processes, epochs=1000, parallel=WEIGHTS)
     wait_for(tmp_path / "run/checkpoints/checkpoint-1")
     process.send_signal(number)
     _, stderr = process.communicate(timeout=300)
@@ -138,25 +141,63 @@ def test_signal_leaves_a_checkpoint_and_the_state_stopped(checkpoints, tmp_path,
     assert damage(tmp_path / f"run/checkpoints/checkpoint-{manifest['stopped_at_step']}") is None
 
 
-def test_killed_command_ends_its_processes_and_the_run_continues(checkpoints, tmp_path):
-    process = start(checkpoints / "qwen3_vl", tmp_path, epochs=1000, parallel={"weights": "shard"})
-    wait_for(tmp_path / "run/checkpoints/checkpoint-1")
-    process.kill()
-    process.communicate(timeout=300)
-    resume = [
-        sys.executable,
-        "-m",
-        "texlens",
-        "train",
-        "--resume",
-        tmp_path / "run",
-        "--processes",
-        "2",
-        "--no-compare",
-    ]
-    limit = ["--no-compare", "--accept-changes", "--set", "train.epochs=null", "--set", "train.steps=1"]
-    done = subprocess.run([*resume, *limit], env=WITHOUT_GPU, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+LIMITED = {"epochs": None, "steps": 8}
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+def test_run_whose_processes_are_killed_ends_bit_equal_to_one_that_never_was(checkpoints, tmp_path, processes):
+    """The first, the last, and the command itself, each after one more checkpoint. With dropout."""
+    options = ["--set", "adapter.dropout=0.2"]
+    settings = {"processes": processes, "parallel": BOTH, **LIMITED}
+    (tmp_path / "whole").mkdir()
+    whole = start(checkpoints / "qwen3_vl_moe", tmp_path / "whole", *options, **settings)
+    assert whole.wait(300) == 0
+    process = start(checkpoints / "qwen3_vl_moe", tmp_path, *options, **settings)
+    for step, victim in enumerate((0, processes - 1, None), 1):
+        wait_for(tmp_path / f"run/checkpoints/checkpoint-{2 * step - 1}")
+        ranks = processes_of(process.pid)
+        os.kill(process.pid if victim is None else ranks[victim], signal.SIGKILL)
+        _, stderr = process.communicate(timeout=300)
+        assert process.returncode == (-signal.SIGKILL if victim is None else 128 + signal.SIGKILL), stderr
+        ended(ranks.values())
+        process = resumed(tmp_path / "run", processes)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert len(history(tmp_path, "run", "loss")) == LIMITED["steps"]
+    assert close(weights(tmp_path, "run/adapter"), weights(tmp_path, "whole/run/adapter"), 0.0)
+    assert history(tmp_path, "run", "loss") == history(tmp_path / "whole", "run", "loss")
+
+
+def processes_of(launcher: int) -> dict[int, int]:
+    """The numbers of the processes that a command has started, by their ranks."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    found = {}
+    for child in children:
+        variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        found |= {int(value.removeprefix(b"RANK=")): int(child) for value in variables if value.startswith(b"RANK=")}
+    return found
+
+
+def ended(numbers: Iterable[int]) -> None:
+    deadline = time.monotonic() + 60
+    alive = set(numbers)
+    while alive and time.monotonic() < deadline:
+        alive = {number for number in alive if is_running(number)}
+        time.sleep(0.05)
+    assert not alive
+
+
+def is_running(number: int) -> bool:
+    """False for a process that has ended and is not waited for."""
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def resumed(run: Path, processes: int) -> subprocess.Popen:
+    command = [sys.executable, "-m", "texlens", "train", "--resume", run, "--processes", str(processes), "--no-compare"]
+    return subprocess.Popen(command, env=WITHOUT_GPU, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path: Path) -> None:

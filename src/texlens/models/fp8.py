@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from texlens.kernels.fp8.format import FP8_DTYPE
 from texlens.kernels.fp8.quantize import quantize_rows, scaled_product
 from texlens.models.families import LANGUAGE_MODEL, VISION_TOWER
 
@@ -33,7 +34,8 @@ BLOCKS = f"{VISION_TOWER}.blocks"
 class Fp8Linear(nn.Linear):
     """A frozen linear layer in float8: `codes` [N, D] with `scale` [N], `back_codes` [D, N] with `back_scale` [D].
 
-    If `back_codes` and `back_scale` are None, autograd treats the results as constants.
+    If `back_codes` and `back_scale` are None, autograd treats the results as constants. Where weights are divided among
+    processes, the codes are parameters of bytes (`sharding.quantized`).
 
     Results have `compute_dtype`, the type of the original layer. Codes and scales are not in the state dict: they are
     computed again from the checkpoint. PEFT reads a layer's device from `weight` and its type from `compute_dtype`.
@@ -74,7 +76,7 @@ class Fp8Linear(nn.Linear):
 
     def product(self, codes: Tensor, scale: Tensor) -> Tensor:
         """[T, N] for a quantized input [T, D] and the scales [T, 1] of its rows, outside autograd."""
-        return scaled_product(codes, scale, self.codes, self.scale, self.bias, self.compute_dtype)
+        return scaled_product(codes, scale, self.codes.view(FP8_DTYPE), self.scale, self.bias, self.compute_dtype)
 
 
 def quantize_together(layers: Sequence[nn.Linear]) -> list[Fp8Linear]:
@@ -182,4 +184,4 @@ class _Product(torch.autograd.Function):
 def _times(x: Tensor, weight: Tensor, weight_scale: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
     """x [..., D] @ weight.T + bias, with the rows of x quantized first."""
     codes, scale = quantize_rows(x.reshape(-1, x.shape[-1]).contiguous())
-    return scaled_product(codes, scale, weight, weight_scale, bias, dtype).view(*x.shape[:-1], -1)
+    return scaled_product(codes, scale, weight.view(FP8_DTYPE), weight_scale, bias, dtype).view(*x.shape[:-1], -1)

@@ -22,11 +22,8 @@ from texlens.planner.packed import plan_pack, plan_packed_memory, time_packed
 from texlens.planner.reading_time import ReadingTime
 from texlens.planner.rows import ASSUMED, Batches, RowSize, batches_of
 from texlens.planner.several_gpus.sharing import Sharing, share_weights
-from texlens.planner.simulated_ops import quantize, quantize_vision
+from texlens.planner.simulated_ops import KEPT_IN_16_BIT, quantize, quantize_vision
 from texlens.planner.simulated_step import TRAINED, WEIGHTS, Batch, SimulatedStep, simulate_step
-
-KEPT_IN_16_BIT = ("lm_head", "visual")
-"""Modules that `base.quantize` does not quantize."""
 
 
 @dataclass(frozen=True)

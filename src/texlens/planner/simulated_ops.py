@@ -21,6 +21,8 @@ from texlens.models.mixtures.experts import Fp8Stack, Nf4Stack, QuantizedExperts
 
 ATTENTION = "texlens_planned"
 """Name of the planner's attention in transformers' registry."""
+KEPT_IN_16_BIT = ("lm_head", "visual")
+"""Modules that `base.quantize` does not quantize."""
 
 
 def use_simulated_attention(model: PreTrainedModel) -> None:

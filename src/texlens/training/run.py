@@ -190,7 +190,7 @@ def _build_model(run: TrainContext, division: Division, *, initialize: bool) -> 
     if division.is_divided:
         settings, folder = config.model, prepared.base.folder
         options = {"device": settings.device, "dtype": settings.dtype, "attention": settings.attention}
-        model, rows_of = load_to_divide(folder, division, **options)
+        model, rows_of = load_to_divide(folder, division, quantize=config.base, **options)
     else:
         with run.console.status(translated("loading the model")):
             model = run.models.load(prepared.base, config.model, config.base)

@@ -125,13 +125,17 @@ class Fp8FusedLinear(FusedLinearBase):
         self._refresh()
         return self.lora_backward(grad, self.lora_b, lora_a_out, extra_columns)
 
+    def adapter_columns(self) -> tuple[Tensor, Tensor]:
+        """The adapters' columns of both weights."""
+        return self.weight[:, self.width :], self.transposed[:, self.height :]
+
     def _refresh(self) -> None:
         if not self.take_changes():
             return
         self.write_adapters(self.lora_b, self.lora_a)
         if not self.ranks:
             return
-        columns, backward_columns = self.weight[:, self.width :], self.transposed[:, self.height :]
+        columns, backward_columns = self.adapter_columns()
         if uses_triton("quantize_adapters", self.lora_b):
             from texlens.kernels.fp8.triton import quantize_adapters
 

@@ -55,13 +55,14 @@ class Nf4Weight:
         return self.packed.nbytes + self.scales.nbytes + (nested.scales.nbytes + nested.offset.nbytes if nested else 0)
 
 
-def nf4_weight(parameter: Any, dtype: torch.dtype | None = None) -> Nf4Weight:
+def nf4_weight(parameter: Any, dtype: torch.dtype | None = None, state: Any = None) -> Nf4Weight:
     """
     Args:
         parameter: bitsandbytes' `Params4bit`, for which `nf4_unsupported_reason` gives None.
         dtype: of products; None is the dtype that was quantized.
+        state: `quant_state` of a parameter that has none of its own, because it was gathered.
     """
-    state = parameter.quant_state
+    state = parameter.quant_state if state is None else state
     rows, columns = state.shape
     nested = None
     if state.nested:
@@ -71,9 +72,9 @@ def nf4_weight(parameter: Any, dtype: torch.dtype | None = None) -> Nf4Weight:
     return Nf4Weight((rows, columns), dtype or state.dtype, packed, state.absmax, state.code, state.blocksize, nested)
 
 
-def nf4_unsupported_reason(parameter: Any) -> str | None:
-    """Why a parameter can't be read as NF4, or None."""
-    state = getattr(parameter, "quant_state", None)
+def nf4_unsupported_reason(parameter: Any, state: Any = None) -> str | None:
+    """Why a parameter can't be read as NF4, or None; `state` as in `nf4_weight`."""
+    state = getattr(parameter, "quant_state", state)
     if state is None:
         return "a weight that is not quantized yet"
     if state.quant_type != KIND:

@@ -82,7 +82,7 @@ class Fp8Stack(QuantizedStackModule):
 
     def write(self, out: Tensor, experts: Tensor | None = None) -> None:
         if not out.is_meta:
-            fp8.dequantize_experts(self.codes, self.scale, out, experts)
+            fp8.dequantize_experts(self.codes.view(FP8_DTYPE), self.scale, out, experts)
 
     def part(self, experts: slice) -> "Fp8Stack":
         codes = self.codes[experts].clone()
@@ -178,6 +178,17 @@ def _check_blocks(shape: torch.Size) -> None:
         )
 
 
+class NamedStacks(nn.ModuleDict):
+    """Stacks by the names of the parameters that they replace. As modules they have other names, because PEFT takes
+    modules by the end of their names: a target `down_proj` is not meant for a stack."""
+
+    def __getitem__(self, key: str) -> nn.Module:
+        return super().__getitem__(f"{key}_stack")
+
+    def __setitem__(self, key: str, module: nn.Module) -> None:
+        super().__setitem__(f"{key}_stack", module)
+
+
 class QuantizedExperts(nn.Module):
     """Replaces the stock module of a mixture's experts: the same arguments, results and names of parameters.
 
@@ -193,7 +204,7 @@ class QuantizedExperts(nn.Module):
     def __init__(self, experts: Any, stacks: dict[str, QuantizedStackModule]):
         super().__init__()
         self.num_experts, self.act_fn = experts.num_experts, experts.act_fn
-        self.stacks = nn.ModuleDict(stacks)
+        self.stacks = NamedStacks(stacks)
         for name in STACKS:
             stock = getattr(experts, name)
             shape = self.num_experts, *stacks[name].shape[1:]

@@ -4,7 +4,7 @@ transformers quantizes linear layers while it loads, but stacked experts, nearly
 all are in memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from transformers import PreTrainedModel
 
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ModelError
-from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.models.checkpoint import CONFIG, read_config
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.families.expert_stacks import STACKS
@@ -25,7 +24,6 @@ from texlens.models.mixtures.experts import (
     Nf4Stack,
     QuantizedExperts,
     QuantizedStackModule,
-    quantized_experts,
 )
 from texlens.models.weight_rows.checkpoint_rows import CheckpointRows
 from texlens.models.weight_rows.rows import WeightRows, parameter_owner
@@ -57,14 +55,14 @@ def fill_quantized(
     rows_of: WeightRows,
     quantize: QuantizeSettings,
     device: torch.device,
-    owners: ExpertOwners | None = None,
+    after_layer: Callable[[nn.Module, str], None] | None = None,
 ) -> PreTrainedModel:
     """Reads the weights of a model without any; those of decoder layers are quantized as soon as their layer is read.
 
     Args:
         model: of `meta_model.model_without_weights`.
         rows_of: reads the values of a parameter.
-        owners: which process keeps which experts, where they are divided.
+        after_layer: is called with each decoder layer once it is quantized, and its name.
     """
     names = [name for name, _ in model.named_parameters()]
     _fill(model, (name for name in names if not name.startswith(f"{LAYERS}.")), rows_of, device)
@@ -74,9 +72,8 @@ def fill_quantized(
         prefix = f"{LAYERS}.{number}"
         _fill(model, (name for name in names if name.startswith(f"{prefix}.")), rows_of, device)
         quantize_layer(model, prefix, quantize)
-        if owners is not None:
-            for experts in quantized_experts(model.get_submodule(prefix)):
-                experts.keep(owners.experts)
+        if after_layer is not None:
+            after_layer(model.get_submodule(prefix), prefix)
     if quantize.quantize == "nf4":
         model.is_loaded_in_4bit = True  # PEFT adapts 4-bit layers where it is set
     elif quantize.quantize_vision:

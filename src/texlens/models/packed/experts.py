@@ -9,8 +9,8 @@ from texlens.kernels.experts.dispatch import ExpertOwners
 from texlens.kernels.experts.linear import ExpertAdapter, ExpertLinear, ExpertProduct, padded_rank
 from texlens.models.families.expert_stacks import STACKS, base_experts
 from texlens.models.mixtures.experts import QuantizedExperts
+from texlens.models.module_kinds import is_class
 from texlens.models.packed.gathered import GatheredExperts
-from texlens.models.packed.projections import is_class
 from texlens.models.packed.weight_buffer import BufferedExperts, WeightBuffer
 
 
@@ -73,7 +73,7 @@ def expert_products(
     part = None if owners is None else owners.experts
     adapters = {wrapper.parameter_name: _adapter(wrapper, part) for wrapper in _wrappers(mlp.experts)}
     if gathered or isinstance(experts, QuantizedExperts):
-        kind = GatheredExperts if gathered else QuantizedExpertProduct
+        kind = QuantizedExpertProduct if isinstance(experts, QuantizedExperts) else GatheredExperts
         first, second = (kind(experts, name, adapters.get(name), buffer) for name in STACKS)
         return first, second
     first, second = (_product(getattr(experts, name), adapters.get(name)) for name in STACKS)

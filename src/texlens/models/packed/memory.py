@@ -1,16 +1,18 @@
 """Memory of a pack in training: tensors saved for the backward pass, and temporaries."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
 from torch.distributed.tensor import DTensor
 
 from texlens.kernels.loss.chunked import CHUNK
 from texlens.models.families import family_of_text
 from texlens.models.fp8 import fp8_layers
 from texlens.models.mixtures.experts import quantized_experts
+from texlens.models.module_kinds import is_4_bit_layer
 from texlens.models.packed import hybrid_memory
 from texlens.models.packed.text import RECOMPUTE
 from texlens.models.weight_rows.placeholders import is_placeholder
@@ -162,7 +164,8 @@ def static_bytes(model: Any, *, optimizer: str = "adamw") -> int:
     GPU the workspace of the libraries."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     bits: dict[str, Any] = {
-        "in_4_bit": any(hasattr(parameter, "quant_state") for parameter in model.parameters()),
+        "in_4_bit": any(hasattr(parameter, "quant_state") for parameter in model.parameters())
+        or any(_gathered_4_bit_layers(model)),
         "in_8_bit": any(quantized_experts(model)) or bool(fp8_layers(model.model.language_model)),
         "itemsize": next(model.model.language_model.parameters()).itemsize,
     }
@@ -224,6 +227,7 @@ def stored_bytes(model: Any) -> int:
     experts in one."""
     quantized = sum(part.nbytes for layer in fp8_layers(model) for part in layer.buffers())
     quantized += sum(stack.nbytes for experts in quantized_experts(model) for stack in experts.buffers())
+    quantized += sum(map(_scales_of, _gathered_4_bit_layers(model)))
     return quantized + sum(_nbytes(parameter) + _scales_of(parameter) for parameter in model.parameters())
 
 
@@ -234,11 +238,17 @@ def _nbytes(parameter: Any) -> int:
     return 0 if is_placeholder(parameter) else parameter.nbytes
 
 
-def _scales_of(parameter: Any) -> int:
-    state = getattr(parameter, "quant_state", None)
+def _scales_of(owner: Any) -> int:
+    """Of a parameter of bitsandbytes, or of its layer where that has them because the parameter was gathered."""
+    state = getattr(owner, "quant_state", None)
     if state is None:
         return 0
     return state.absmax.nbytes + (state.state2.absmax.nbytes if state.nested else 0)
+
+
+def _gathered_4_bit_layers(model: nn.Module) -> Iterator[nn.Module]:
+    layers: Iterator[Any] = (module for module in model.modules() if is_4_bit_layer(module))
+    return (layer for layer in layers if not hasattr(layer.weight, "quant_state"))
 
 
 def _choice(text_config, tokens: int, recompute: str, chunk: int, options: PackOptions) -> PackChoice:

@@ -41,6 +41,30 @@ class Nf4FusedLinear(BufferedLinear):
             row += part.shape[0]
 
 
+class GatheredNf4Linear(BufferedLinear):
+    """Stacked layers whose bytes are divided over processes; they are read from the modules at each use, because FSDP
+    replaces the parameters of a module when it gathers and frees them."""
+
+    def __init__(
+        self, layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, options: LoraOptions | None = None
+    ):
+        self.bases: list[Any] = [base_of(layer) for layer in layers]
+        first = self.bases[0]
+        tensor_options: dict[str, Any] = {"dtype": dtype, "device": first.weight.device}
+        sides = _joined_bias(self.bases, dtype), adapters_of(layers), buffer
+        variant = (options or LoraOptions()).variant(layers)
+        super().__init__(
+            sum(base.out_features for base in self.bases), first.in_features, *sides, *variant, **tensor_options
+        )
+
+    def write_weight(self, weight: Tensor) -> None:
+        row = 0
+        for base in self.bases:
+            part = nf4_weight(base.weight.detach(), self.dtype, base.quant_state)
+            dequantize(part, weight[row : row + base.out_features])
+            row += base.out_features
+
+
 def stack_nf4(
     layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, options: LoraOptions | None = None
 ) -> Nf4FusedLinear:
@@ -51,6 +75,9 @@ def stack_nf4(
     """
     bases: list[Any] = [base_of(layer) for layer in layers]
     weights = tuple(nf4_weight(base.weight, dtype) for base in bases)
-    bias = None if bases[0].bias is None else torch.cat([base.bias.detach() for base in bases]).to(dtype)
     variant = (options or LoraOptions()).variant(layers)
-    return Nf4FusedLinear(weights, bias, adapters_of(layers), buffer, *variant)
+    return Nf4FusedLinear(weights, _joined_bias(bases, dtype), adapters_of(layers), buffer, *variant)
+
+
+def _joined_bias(bases: Sequence[Any], dtype: torch.dtype) -> Tensor | None:
+    return None if bases[0].bias is None else torch.cat([base.bias.detach() for base in bases]).to(dtype)

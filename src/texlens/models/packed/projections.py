@@ -21,6 +21,7 @@ from texlens.kernels.moe_lora.gating import Router
 from texlens.kernels.moe_lora.reference import gates_of
 from texlens.kernels.nf4.format import nf4_unsupported_reason
 from texlens.models.fp8 import Fp8Linear
+from texlens.models.module_kinds import is_4_bit_layer, is_class
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,8 @@ def base_of(layer: nn.Module) -> nn.Linear:
 
 
 def is_4_bit(layer: nn.Module) -> bool:
-    """Whether its weight is bitsandbytes' `Linear4bit`, which need not be installed."""
-    return is_class(base_of(layer), "bitsandbytes.nn.modules", "Linear4bit")
+    """Whether its weight is bitsandbytes' `Linear4bit`."""
+    return is_4_bit_layer(base_of(layer))
 
 
 def is_moe_lora(layer: nn.Module) -> bool:
@@ -173,14 +174,9 @@ def _is_lora_on_4_bit(layer: nn.Module) -> bool:
     return is_class(layer, "peft.tuners.lora.bnb", "Linear4bit")
 
 
-def is_class(layer: nn.Module, module: str, name: str) -> bool:
-    """Whether it is of the class of this name, whose module need not be installed."""
-    return (type(layer).__module__, type(layer).__name__) == (module, name)
-
-
 def _unfused_base_reason(base: nn.Linear) -> str | None:
     if is_4_bit(base):
-        return nf4_unsupported_reason(base.weight)
+        return nf4_unsupported_reason(base.weight, getattr(base, "quant_state", None))
     if isinstance(base, Fp8Linear):
         return None
     if type(base) is not nn.Linear or not base.weight.is_floating_point() or base.weight.itemsize not in (2, 4, 8):

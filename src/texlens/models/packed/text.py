@@ -26,11 +26,11 @@ from texlens.kernels.experts.layer import MixtureLayer, mixture_layer
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.models.families import Family, family_of_text
 from texlens.models.packed.experts import expert_products, unfused_experts_reason
-from texlens.models.packed.fp8 import holds_fp8, stack_fp8
+from texlens.models.packed.fp8 import GatheredFp8Linear, holds_fp8, stack_fp8
 from texlens.models.packed.gathered import GatheredLinear
 from texlens.models.packed.hybrid import HybridModuleLayer, HybridReferenceLayer
 from texlens.models.packed.mixers import mixer_groups, mixer_of
-from texlens.models.packed.nf4 import stack_nf4
+from texlens.models.packed.nf4 import GatheredNf4Linear, stack_nf4
 from texlens.models.packed.norms import rms_norm_of
 from texlens.models.packed.projections import (
     LoraOptions,
@@ -232,14 +232,13 @@ def fused_layer_factory(
     """Makes fused layers with the elementwise operations of a backend."""
     kernels = BACKENDS[backend]
     gathered = divided.layers is not None
+    codes = WeightBuffer() if gathered else None
 
     def make_layer(layer: Any, recompute: str) -> LayerFunction:
         mixer = mixer_of(layer, config)
         norms = layer.input_layernorm, layer.post_attention_layernorm
         first, second = (rms_norm_of(norm, config) for norm in norms)
-        products = (
-            _product(group, norms[0].weight.dtype, buffer, options, gathered=gathered) for group in _groups(layer)
-        )
+        products = (_product(group, norms[0].weight.dtype, (buffer, codes), options) for group in _groups(layer))
         shared: dict[str, Any] = {
             "heads": None if mixer else _heads(layer.self_attn, config),
             "first_norm": first.weight,
@@ -277,14 +276,32 @@ class FusedLayer:
 
 
 def _product(
-    layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, options: LoraOptions, *, gathered: bool
+    layers: Sequence[nn.Module],
+    dtype: torch.dtype,
+    buffers: tuple[WeightBuffer, WeightBuffer | None],
+    options: LoraOptions,
 ) -> FusedLinear:
-    if gathered:
-        return with_dora(GatheredLinear(layers, buffer, options), layers)
+    """
+    Args:
+        buffers: for weights; and where weights are divided among processes, for 8-bit codes.
+    """
+    buffer, codes = buffers
+    if codes is not None:
+        return _gathered_product(layers, dtype, buffer, codes, options)
     if holds_fp8(layers[0]):
         return stack_fp8(layers, options)
     product = stack_nf4(layers, dtype, buffer, options) if is_4_bit(layers[0]) else stack(layers, options)
     return with_dora(product, layers)
+
+
+def _gathered_product(
+    layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, codes: WeightBuffer, options: LoraOptions
+) -> FusedLinear:
+    if holds_fp8(layers[0]):
+        return GatheredFp8Linear(layers, codes, options)
+    if is_4_bit(layers[0]):
+        return GatheredNf4Linear(layers, dtype, buffer, options)
+    return with_dora(GatheredLinear(layers, buffer, options), layers)
 
 
 def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:

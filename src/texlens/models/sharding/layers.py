@@ -12,8 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.weights import divided_parameters
+from texlens.models.sharding.quantized import code_parameters
+from texlens.models.sharding.weights import chunk, divided_parameters
 from texlens.models.weight_rows.placeholders import is_placeholder
 from texlens.models.weight_rows.rows import WeightRows
 
@@ -53,7 +55,8 @@ def shard_layers(model: Any, division: Division, device: torch.device, rows_of: 
         for name, parameter in divided.items():
             if is_placeholder(parameter):
                 _read_rows(name, parameter, division, rows_of)
-        taken = set(divided.values())
+        codes = code_parameters(layer, f"{LANGUAGE_MODEL}.layers.{number}", division, rows_of)
+        taken = {*divided.values(), *codes}
         others = {parameter for parameter in layer.parameters() if parameter not in taken}
         wrapper = ShardedLayer(layer)
         wrappers.append(fully_shard(wrapper, mesh=mesh, reshard_after_forward=True, ignored_params=others))
@@ -72,13 +75,3 @@ def _read_rows(name: str, parameter: nn.Parameter, division: Division, rows_of: 
     if rows.stop > rows.start:
         whole[rows] = rows_of(name, rows).to(whole.device)
     parameter.data = whole
-
-
-def chunk(length: int, rank: int, processes: int) -> slice:
-    """A process's rows, as FSDP divides them: `torch.chunk`, of which the last ones may be empty.
-
-    Example:
-        (10, 3, 4) -> rows 9 to 10
-    """
-    size = -(-length // processes)
-    return slice(min(rank * size, length), min((rank + 1) * size, length))

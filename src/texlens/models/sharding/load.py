@@ -18,8 +18,10 @@ from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
 from texlens.models.device import choose_attention, choose_device, choose_dtype
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.meta_model import model_without_weights, move_buffers
+from texlens.models.mixtures.experts import quantized_experts
 from texlens.models.mixtures.load import fill_quantized
 from texlens.models.sharding.division import Division
+from texlens.models.sharding.quantized import KeptRows
 from texlens.models.sharding.weights import STACK, is_divided_name
 from texlens.models.weight_rows.checkpoint_rows import CheckpointRows
 from texlens.models.weight_rows.placeholders import placeholder
@@ -36,12 +38,12 @@ def load_to_divide(
     dtype: str = "auto",
     attention: str = "auto",
     quantize: QuantizeSettings | None = None,
-) -> tuple[PreTrainedModel, CheckpointRows]:
+) -> tuple[PreTrainedModel, WeightRows]:
     """The model in a checkpoint's folder, as `load_model`, with placeholders for what `division` divides, and where
     their rows are read.
 
     Args:
-        quantize: fp8 or nf4, of a mixture whose experts alone are divided: this process's are quantized already.
+        quantize: of fp8 and NF4, each layer is read and quantized as a whole, and this process's rows are kept.
 
     Raises:
         ModelError: the checkpoint is unknown, damaged, quantized, or lacks weights.
@@ -55,10 +57,25 @@ def load_to_divide(
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     rows = CheckpointRows(folder, shapes, options["dtype"])
     if quantize and quantize.quantize in ("fp8", "nf4"):
-        assert not division.weights
-        owners = ExpertOwners.of(model.config.text_config.num_experts, division.rank, division.processes)
-        return fill_quantized(model, rows, quantize, on, owners), rows
+        return fill_quantized_to_divide(model, division, rows, quantize, on)
     return fill_to_divide(model, division, rows, on), rows
+
+
+def fill_quantized_to_divide(
+    model: Any, division: Division, rows_of: WeightRows, quantize: QuantizeSettings, device: torch.device
+) -> tuple[PreTrainedModel, WeightRows]:
+    """As `fill_to_divide`, with decoder layers in fp8 or NF4; and where this process's rows are."""
+    kept = KeptRows(division, rows_of)
+
+    def keep(layer: nn.Module, prefix: str) -> None:
+        if division.experts:
+            owners = ExpertOwners.of(model.config.text_config.num_experts, division.rank, division.processes)
+            for experts in quantized_experts(layer):
+                experts.keep(owners.experts)
+        if division.weights:
+            kept.keep(layer, prefix)
+
+    return fill_quantized(model, rows_of, quantize, device, keep).eval(), kept
 
 
 def fill_to_divide(model: Any, division: Division, rows_of: WeightRows, device: torch.device) -> PreTrainedModel:

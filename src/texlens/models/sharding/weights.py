@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from texlens.models.families import LANGUAGE_MODEL
+from texlens.models.mixtures.experts import quantized_experts
 
 LINEAR = re.compile(
     r"\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|in_proj_qkv|in_proj_z|in_proj_b|in_proj_a|out_proj)"
@@ -35,8 +36,22 @@ def stock_name(name: str) -> str:
 
 
 def divided_parameters(layer: nn.Module, number: int, *, stacks: bool = True) -> Iterator[tuple[str, nn.Parameter]]:
-    """Stock name and parameter of a decoder layer's divided weights."""
+    """Stock name and parameter of a decoder layer's divided weights in 16 or 32 bits; `quantized.codes_of_layer` has
+    the others."""
     prefix = f"{LANGUAGE_MODEL}.layers.{number}."
+    replaced = {id(part) for experts in quantized_experts(layer) for part in experts.parameters(recurse=False)}
     for name, parameter in layer.named_parameters():
-        if not parameter.requires_grad and is_divided_name(f".{name}", stacks=stacks):
+        if parameter.requires_grad or not parameter.is_floating_point() or id(parameter) in replaced:
+            continue
+        if is_divided_name(f".{name}", stacks=stacks):
             yield prefix + stock_name(name), parameter
+
+
+def chunk(length: int, rank: int, processes: int) -> slice:
+    """A process's rows, as FSDP divides them: `torch.chunk`, of which the last ones may be empty.
+
+    Example:
+        (10, 3, 4) -> rows 9 to 10
+    """
+    size = -(-length // processes)
+    return slice(min(rank * size, length), min((rank + 1) * size, length))

@@ -12,4 +12,4 @@ def placeholder(
 
 
 def is_placeholder(parameter: Tensor) -> bool:
-    return parameter.ndim > 1 and set(parameter.stride()) == {0}
+    return parameter.ndim > 0 and set(parameter.stride()) == {0}

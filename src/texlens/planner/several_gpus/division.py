@@ -15,6 +15,8 @@ from torch import nn
 from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.models.families import LANGUAGE_MODEL, family_of
+from texlens.models.families.expert_stacks import STACKS
+from texlens.models.mixtures.experts import QuantizedExperts
 from texlens.models.packed.memory import (
     RECOMPUTE_TIME,
     PackChoice,
@@ -25,6 +27,7 @@ from texlens.models.packed.memory import (
 )
 from texlens.models.sharding.division import Division
 from texlens.models.sharding.weights import STACK, is_divided_name
+from texlens.models.weight_rows.placeholders import is_placeholder
 from texlens.planner.gpus import Gpu
 
 LINK_EFFICIENCY = 0.75
@@ -46,6 +49,7 @@ class WeightBytes:
         dense: matrices of the decoder layers without experts.
         stacks: of all experts.
         largest_layer: matrices of one layer, without its experts and with them.
+        shrunk: bytes in 16 bits by those that are stored.
     """
 
     whole: int
@@ -53,24 +57,27 @@ class WeightBytes:
     stacks: int
     largest_layer: tuple[int, int]
     layers: int
+    shrunk: float = 1.0
 
     @classmethod
-    def of(cls, model: nn.Module) -> "WeightBytes":
+    def of(cls, model: nn.Module, *, bytes_in_16_bits: int = 0) -> "WeightBytes":
         """
         Args:
-            model: without adapters; it may be on the meta device.
+            model: without adapters, quantized as `planner.simulated_ops` does or not; it may be on the meta device.
+            bytes_in_16_bits: of all its weights, where it is quantized.
         """
         whole, by_layer = 0, {}
-        for name, parameter in model.named_parameters():
+        for name, size in _sizes(model):
             if not name.startswith(f"{LANGUAGE_MODEL}.layers.") or not is_divided_name(name):
-                whole += parameter.nbytes
+                whole += size
                 continue
             number = name.removeprefix(f"{LANGUAGE_MODEL}.layers.").partition(".")[0]
             sizes = by_layer.setdefault(number, [0, 0])
-            sizes[bool(STACK.search(name))] += parameter.nbytes
+            sizes[bool(STACK.search(name))] += size
         dense, stacks = (sum(sizes[kind] for sizes in by_layer.values()) for kind in (0, 1))
         largest = max(sizes[0] for sizes in by_layer.values()), max(map(sum, by_layer.values()))
-        return cls(whole, dense, stacks, largest, len(by_layer))
+        shrunk = bytes_in_16_bits / (whole + dense + stacks) if bytes_in_16_bits else 1.0
+        return cls(whole, dense, stacks, largest, len(by_layer), shrunk)
 
     @property
     def total(self) -> int:
@@ -92,6 +99,16 @@ class WeightBytes:
             return 0
         gathered = self.dense + (0 if division.experts else self.stacks)
         return round(gathered * (division.processes - 1) / division.processes)
+
+
+def _sizes(model: nn.Module) -> Iterator[tuple[str, int]]:
+    """Names of weights and their bytes as stored; a quantized stack has the name of the parameter that it replaces."""
+    for name, parameter in model.named_parameters():
+        yield name, 0 if is_placeholder(parameter) else parameter.nbytes
+    for name, module in model.named_modules():
+        if isinstance(module, QuantizedExperts):
+            for stack in STACKS:
+                yield f"{name}.{stack}", sum(part.nbytes for part in module.stacks[stack].buffers())
 
 
 @dataclass(frozen=True)
@@ -144,8 +161,8 @@ def undividable_reason(config: RunConfig) -> str | None:
         return "adapter.dora reads the norms of whole weights"
     if getattr(adapter, "init", "default") not in ("default", "orthogonal"):
         return f"adapter.init: {adapter.init} reads whole weights"  # pyrefly: ignore[missing-attribute]
-    if config.base.quantize != "none":
-        return f"base.quantize: {config.base.quantize} is not divided, only bases in 16 or 32 bits are"
+    if config.base.quantize == "int8":
+        return "base.quantize: int8 is not divided; fp8 and nf4 are"
     if config.train.objective.kind != "sft":
         return f"train.objective: {config.train.objective.kind} needs whole weights"
     if config.model.trust_remote_code:
@@ -225,7 +242,7 @@ def _planned(
 
 
 def computing_seconds(weights: WeightBytes, text_config: Any, tokens: float, gpu: Gpu) -> float:
-    """Forward and backward of a pack's tokens through the decoder layers, of a base in 16 bits."""
+    """Forward and backward of a pack's tokens through the decoder layers, computed in 16 bits."""
     used = getattr(text_config, "num_experts_per_tok", 0) / max(getattr(text_config, "num_experts", 0) or 1, 1)
-    numbers = (weights.dense + weights.stacks * used) / 2
+    numbers = weights.shrunk * (weights.dense + weights.stacks * used) / 2
     return 4 * numbers * tokens / (gpu.tflops * 1e12 * EFFICIENCY)

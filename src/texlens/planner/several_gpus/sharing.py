@@ -19,6 +19,7 @@ from texlens.planner.several_gpus.division import (
     pack_communication,
     reducing_seconds,
 )
+from texlens.planner.simulated_ops import KEPT_IN_16_BIT, quantize
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,17 @@ def share_weights(
     check_parallel(config, model_config)
     compute = config.train.compute
     memory = gpu.memory_gib * USABLE if compute.memory_gib == "auto" else float(compute.memory_gib)
-    weights = WeightBytes.of(meta_model(model_config).bfloat16())
+    weights = _stored_weights(config, model_config)
     candidates, options = divisions(config, model_config, gpus), pack_options(compute, on_gpu=True)
     chosen = fastest_division(candidates, weights, text_config, beside, memory * GIB, options, gpu)
     return SharedWeights(chosen.division, weights, text_config, trained, gpu)
+
+
+def _stored_weights(config: RunConfig, model_config: dict) -> WeightBytes:
+    """In the number of bits that the run has them in."""
+    model = meta_model(model_config).bfloat16()
+    if config.base.quantize not in ("fp8", "nf4"):
+        return WeightBytes.of(model)
+    nbytes = sum(parameter.nbytes for parameter in model.parameters())
+    quantize(model, config.base.quantize, KEPT_IN_16_BIT, double=config.base.double_quantize)
+    return WeightBytes.of(model, bytes_in_16_bits=nbytes)

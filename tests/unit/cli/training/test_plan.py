@@ -48,3 +48,12 @@ def test_several_gpus_of_a_named_kind_share_a_step():
     assert plan["sharing"]["weights"] == "replicate"
     assert plan["sharing"]["reducing_s"] > 0
     assert plan["evaluation"]["rows"] == 260
+
+
+def test_divided_weights_are_planned_for_each_gpu_with_the_time_of_communication():
+    sharded = ["--set", "train.parallel.weights=shard"]
+    shown = CliRunner().invoke(app, ["plan", str(RECIPE), "--gpu", "h20", "--gpus", "2", *sharded]).stdout
+    shown = " ".join(shown.split())
+    assert "GiB on each of 2 GPUs, backend packed" in shown
+    assert "weights: shard, experts: replicate; each of 2 GPUs communicates" in shown
+    assert "next to the computation; exchanging 0; reducing 0)" in shown

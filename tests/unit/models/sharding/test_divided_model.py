@@ -6,12 +6,18 @@ from torch import distributed
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.models.packed.packs import adapted, gradients, pack_of, worst
+from tests.unit.models.packed.test_nf4 import needs_bitsandbytes, save_wide
+from texlens.config.quantize import QuantizeSettings
+from texlens.models.load import load_model
 from texlens.models.packed.forward import packed_forward
 from texlens.models.sharding.divided_model import UNDIVIDED, divide_model
 from texlens.models.sharding.division import WHOLE, Division
+from texlens.models.sharding.load import load_to_divide
 from texlens.models.sharding.stock_passes import stock_passes
 
 CPU = torch.device("cpu")
+ATTENTION_AND_ANY_DOWN = ["q_proj", "v_proj", "o_proj", "down_proj"]
+"""A mixture has no linear layer of the last name, and its quantized stacks must not be taken for one."""
 
 
 @pytest.fixture
@@ -52,3 +58,26 @@ def test_stock_pass_of_a_divided_model_is_that_of_the_whole_one(group):
 
 def test_whole_model_stays_as_it_is():
     assert divide_model(tiny_model()[0], WHOLE, CPU) == UNDIVIDED
+
+
+SHARDED = Division(True, False, 0, 1)
+HOW = ["fp8", pytest.param("nf4", marks=needs_bitsandbytes)]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_divided_quantized_layers_give_the_loss_and_gradients_of_whole_ones(group, how, tmp_path):
+    processor = save_wide(tmp_path, "qwen3_vl_moe")
+    quantize, options = QuantizeSettings(quantize=how), {"target_modules": ATTENTION_AND_ANY_DOWN}
+    whole = load_model(tmp_path, device="cpu", quantize=quantize)
+    trained, pack = adapted(whole, **options), pack_of(whole, processor)
+    expected_loss = packed_forward(whole, processor.geometry, backend="cpu").loss(pack)
+    expected = gradients(expected_loss, trained)
+    model, rows_of = load_to_divide(tmp_path, SHARDED, device="cpu", quantize=quantize)
+    trained = adapted(model, **options)
+    divided = divide_model(model, SHARDED, CPU, rows_of)
+    forward = packed_forward(model, processor.geometry, backend="cpu", divided=divided)
+    assert not forward.text.unfused
+    for _ in range(2):  # gathered into the same memory again
+        loss = forward.loss(pack)
+        assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-6)
+        assert worst(gradients(loss, trained), expected) < 1e-5

@@ -1,7 +1,10 @@
 import pytest
+import torch
 
 from tests.fixtures.tiny_models import tiny_model
+from tests.unit.models.mixtures.quantized_stacks import quantize_model
 from texlens.models.sharding.weights import (
+    chunk,
     divided_parameters,
     is_divided_name,
     stock_name,
@@ -50,3 +53,19 @@ def test_divided_parameters_of_a_layer_have_their_names_in_the_model():
         f"{LAYER}.mlp.experts.down_proj",
     }
     assert divided[f"{LAYER}.mlp.experts.down_proj"] is layer.mlp.experts.down_proj
+
+
+def test_quantized_experts_have_no_divided_parameters_in_16_bits():
+    model, _ = tiny_model("qwen3_vl_moe")
+    layer = quantize_model(model, "fp8").requires_grad_(False).model.language_model.layers[0]
+    assert {name.rpartition(".")[0] for name in dict(divided_parameters(layer, 0))} == {
+        f"{LAYER}.self_attn.{name}_proj" for name in "qkvo"
+    }
+
+
+@pytest.mark.parametrize(("length", "processes"), [(10, 4), (3, 4), (8, 2), (1, 1), (9, 8)])
+def test_rows_are_divided_as_by_torch(length, processes):
+    parts = torch.arange(length).chunk(processes)
+    for rank in range(processes):
+        rows = torch.arange(length)[chunk(length, rank, processes)]
+        assert rows.tolist() == (parts[rank].tolist() if rank < len(parts) else [])

@@ -18,6 +18,7 @@ from texlens.planner.several_gpus.division import (
     reducing_seconds,
     undividable_reason,
 )
+from texlens.planner.simulated_ops import KEPT_IN_16_BIT, quantize
 
 GIB = 2**30
 MIXTURE = {"hidden_size": 2048, "num_hidden_layers": 48, "num_experts": 128, "num_experts_per_tok": 8}
@@ -59,7 +60,23 @@ def test_settings_restrict_the_divisions():
     sharded = config_of(train={"parallel": {"weights": "shard", "experts": "replicate"}})
     assert [(d.weights, d.experts) for d in divisions(sharded, mixture, 2)] == [(True, False)]
     quantized = config_of(base={"quantize": "nf4"})
-    assert [(d.weights, d.experts) for d in divisions(quantized, mixture, 2)] == [(False, False)]
+    assert len(list(divisions(quantized, mixture, 2))) == 4
+    in_8_bits = config_of(base={"quantize": "int8"})
+    assert [(d.weights, d.experts) for d in divisions(in_8_bits, dense, 2)] == [(False, False)]
+
+
+@pytest.mark.parametrize(("kind", "ratio"), [("fp8", 2), ("nf4", 4)])
+def test_bytes_of_quantized_weights_are_those_that_are_stored(kind, ratio):
+    config = tiny_config("qwen3_vl_moe")
+    whole = WeightBytes.of(meta_model(config).bfloat16())
+    model = meta_model(config).bfloat16()
+    quantize(model, kind, KEPT_IN_16_BIT)
+    weights = WeightBytes.of(model, bytes_in_16_bits=whole.total)
+    scales_of_tiny_experts = 5_000
+    assert 0 < weights.stacks - whole.stacks // ratio < scales_of_tiny_experts
+    assert weights.whole == whole.whole
+    assert weights.shrunk == pytest.approx(whole.total / weights.total)
+    assert weights.resident(EXPERTS) == weights.total - weights.stacks // 2
 
 
 @pytest.mark.parametrize(
@@ -68,7 +85,7 @@ def test_settings_restrict_the_divisions():
         ({"adapter": {"kind": "full"}}, "only frozen weights are divided"),
         ({"adapter": {"dora": True}}, "norms of whole weights"),
         ({"adapter": {"init": "pissa"}}, "adapter.init: pissa"),
-        ({"base": {"quantize": "nf4"}}, "base.quantize: nf4"),
+        ({"base": {"quantize": "int8"}}, "base.quantize: int8"),
         (
             {"train": {"objective": "grpo"}, "data": {"path": "demo", "splits": {"validation": None}}},
             "train.objective: grpo needs whole weights",
