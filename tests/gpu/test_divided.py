@@ -37,9 +37,9 @@ def results(tmp_path_factory) -> list[dict]:
     command = [*launcher, divided_passes.__file__, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr[-4000:]
-    found = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
-    print(json.dumps(found))
-    return found
+    processes = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    print(json.dumps(processes))
+    return processes
 
 
 @pytest.mark.parametrize("name", CASES)

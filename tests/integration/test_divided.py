@@ -171,11 +171,11 @@ def test_run_whose_processes_are_killed_ends_bit_equal_to_one_that_never_was(che
 def processes_of(launcher: int) -> dict[int, int]:
     """The numbers of the processes that a command has started, by their ranks."""
     children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
-    found = {}
+    numbers = {}
     for child in children:
         variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-        found |= {int(value.removeprefix(b"RANK=")): int(child) for value in variables if value.startswith(b"RANK=")}
-    return found
+        numbers |= {int(value.removeprefix(b"RANK=")): int(child) for value in variables if value.startswith(b"RANK=")}
+    return numbers
 
 
 def ended(numbers: Iterable[int]) -> None:

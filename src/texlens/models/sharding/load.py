@@ -21,7 +21,7 @@ from texlens.models.meta_model import model_without_weights, move_buffers
 from texlens.models.mixtures.experts import quantized_experts
 from texlens.models.mixtures.load import fill_quantized
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.quantized import KeptRows
+from texlens.models.sharding.quantized import CodeRows
 from texlens.models.sharding.weights import STACK, is_divided_name
 from texlens.models.weight_rows.checkpoint_rows import CheckpointRows
 from texlens.models.weight_rows.placeholders import placeholder
@@ -65,7 +65,7 @@ def fill_quantized_to_divide(
     model: Any, division: Division, rows_of: WeightRows, quantize: QuantizeSettings, device: torch.device
 ) -> tuple[PreTrainedModel, WeightRows]:
     """As `fill_to_divide`, with decoder layers in fp8 or NF4; and where this process's rows are."""
-    kept = KeptRows(division, rows_of)
+    code_rows = CodeRows(division, rows_of)
 
     def keep(layer: nn.Module, prefix: str) -> None:
         if division.experts:
@@ -73,9 +73,9 @@ def fill_quantized_to_divide(
             for experts in quantized_experts(layer):
                 experts.keep(owners.experts)
         if division.weights:
-            kept.keep(layer, prefix)
+            code_rows.keep(layer, prefix)
 
-    return fill_quantized(model, rows_of, quantize, device, keep).eval(), kept
+    return fill_quantized(model, rows_of, quantize, device, keep).eval(), code_rows
 
 
 def fill_to_divide(model: Any, division: Division, rows_of: WeightRows, device: torch.device) -> PreTrainedModel:

@@ -73,25 +73,25 @@ def _attributes(module: Any, *, stacks: bool) -> tuple[str, ...]:
     return ()
 
 
-class KeptRows:
+class CodeRows:
     """See `rows.WeightRows`: this process's rows of codes, which were quantized with all others and kept; other weights
     come from `rows_of`."""
 
     def __init__(self, division: Division, rows_of: WeightRows):
         self.division, self.rows_of = division, rows_of
-        self._kept: dict[str, Tensor] = {}
+        self._rows: dict[str, Tensor] = {}
 
     def keep(self, layer: nn.Module, prefix: str) -> None:
         """Leaves placeholders in a layer that is quantized as a whole."""
         for codes in codes_of_layer(layer, prefix, stacks=not self.division.experts):
             whole = as_bytes(codes.tensor)
             rows = chunk(len(whole), self.division.rank, self.division.processes)
-            self._kept[codes.name] = whole[rows].clone()
+            self._rows[codes.name] = whole[rows].clone()
             codes.replace(whole.new_zeros(()).expand(whole.shape).view(codes.tensor.dtype))
 
     def __call__(self, name: str, rows: slice) -> Tensor:
         """A process asks once for the rows that it keeps."""
-        return self._kept.pop(name) if name in self._kept else self.rows_of(name, rows)
+        return self._rows.pop(name) if name in self._rows else self.rows_of(name, rows)
 
 
 def as_bytes(tensor: Tensor) -> Tensor:

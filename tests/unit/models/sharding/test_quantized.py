@@ -10,7 +10,7 @@ from texlens.config.quantize import QuantizeSettings
 from texlens.models.fp8 import quantize_linear_layers
 from texlens.models.load import load_model
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.quantized import KeptRows, as_bytes, code_parameters, codes_of_layer
+from texlens.models.sharding.quantized import CodeRows, as_bytes, code_parameters, codes_of_layer
 from texlens.models.weight_rows.placeholders import is_placeholder
 from texlens.models.weight_rows.rows import no_rows
 
@@ -38,11 +38,11 @@ def test_each_process_keeps_its_rows_and_all_together_are_the_codes(kind):
     rows = {name: [] for name in expected}
     for rank in range(3):
         layer, division = quantized_layer(kind), Division(True, False, rank, 3)
-        kept = KeptRows(division, no_rows)
-        kept.keep(layer, LAYER)
+        code_rows = CodeRows(division, no_rows)
+        code_rows.keep(layer, LAYER)
         assert all(is_placeholder(part.tensor) for part in codes_of_layer(layer, LAYER))
         names = [part.name for part in codes_of_layer(layer, LAYER)]
-        for name, parameter in zip(names, code_parameters(layer, LAYER, division, kept), strict=True):
+        for name, parameter in zip(names, code_parameters(layer, LAYER, division, code_rows), strict=True):
             assert (parameter.dtype, parameter.requires_grad) == (torch.uint8, False)
             size = -(-len(expected[name]) // 3)
             rows[name].append(parameter[rank * size : (rank + 1) * size])
@@ -55,9 +55,9 @@ def test_layer_in_4_bits_stays_one_that_peft_knows(tmp_path):
     model = load_model(tmp_path, device="cpu", quantize=QuantizeSettings(quantize="nf4"))
     layer = model.model.language_model.layers[0]
     weight, values = layer.mlp.up_proj.weight, layer.mlp.up_proj.weight.clone()
-    kept = KeptRows(Division(True, False, 1, 2), no_rows)
-    kept.keep(layer, LAYER)
+    code_rows = CodeRows(Division(True, False, 1, 2), no_rows)
+    code_rows.keep(layer, LAYER)
     left = layer.mlp.up_proj.weight
     assert (type(left), left.quant_type, left.quant_state) == (type(weight), "nf4", weight.quant_state)
     name = f"{LAYER}.mlp.up_proj.weight"
-    assert torch.equal(kept(name, slice(0)), values[len(values) // 2 :])
+    assert torch.equal(code_rows(name, slice(0)), values[len(values) // 2 :])
