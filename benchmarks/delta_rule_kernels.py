@@ -70,8 +70,10 @@ class Case:
         def forward():
             return kernels.forward(query, key, value, decay, beta, self.bounds, None)
 
+        to = tuple(torch.empty_like(part) for part in (query, key, value))
+
         def backward():
-            return kernels.backward(self.grad, None, query, key, value, beta, self.bounds, saved, with_initial=False)
+            return kernels.backward(self.grad, None, query, key, value, beta, self.bounds, saved, to=to)
 
         return {"forward": forward, "backward": backward}
 

@@ -73,6 +73,8 @@ def main() -> None:
         print("\n".join(arm.name for arm in ARMS))
         return
     os.environ.update(OFFLINE)
+    for package in options.without:
+        sys.modules[package] = None  # type: ignore[assignment]  as if it were not installed
     folder = checkpoint_folder(options)
     here = Path.cwd()
     output = here / options.output if options.output else None
@@ -397,6 +399,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--gated", action="store_true")
+    parser.add_argument("--without", nargs="*", default=(), help="packages that the arm shall not find")
     return parser.parse_args()
 
 

@@ -61,6 +61,11 @@ def runs_triton(device: torch.device, enabled: bool | None = None) -> bool:
     return (TRITON_ENABLED if enabled is None else enabled) and _can_run_triton(device.type)
 
 
+def triton_missing_reason() -> str:
+    """Why Triton does not run on a GPU."""
+    return "the package triton is not installed" if TRITON_ENABLED else "Triton kernels are turned off"
+
+
 @functools.cache
 def _can_run_triton(device_type: str) -> bool:
     if importlib.util.find_spec("triton") is None:

@@ -24,6 +24,10 @@ class RecurrentStates:
             count, slots + 1, heads, width_x, width_y, dtype=torch.promote_types(dtype, torch.float32), device=device
         )
 
+    def of(self, number: int) -> tuple[Tensor, Tensor]:
+        """Windows [slots, C, W - 1] and states [slots, H, X, Y] of one delta net, not copied."""
+        return self.windows_LSCW[number], self.states_LSHXY[number]
+
     def read(self, number: int, slots_B: Tensor) -> tuple[Tensor, Tensor]:
         """Copies of the windows and states of these rows in one delta net."""
         return self.windows_LSCW[number][slots_B], self.states_LSHXY[number][slots_B]

@@ -3,7 +3,7 @@
 # T = tokens, S = segments, M = the longest segment
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Int
@@ -33,11 +33,25 @@ class Segments:
     token_index: Int[Tensor, " T"] | None = None
     is_token: Bool[Tensor, "S M"] | None = None
     prefixes: Prefixes | None = None
+    _offsets: dict[int, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def offsets(self, tokens: int) -> Int[Tensor, " T"]:
+        """Each token's place in its segment, computed once; those after the last bound are counted from there."""
+        if tokens not in self._offsets:
+            self._offsets[tokens] = offsets_of(self.cu_seqlens, tokens)
+        return self._offsets[tokens]
 
     @property
     def kernel_options(self) -> dict[str, Prefixes]:
         """Keyword arguments of the attention kernels."""
         return {} if self.prefixes is None else {"prefixes": self.prefixes}
+
+
+def offsets_of(cu_seqlens: Int[Tensor, " bounds"], tokens: int) -> Int[Tensor, " T"]:
+    """Each token's place in its segment; those after the last bound are counted from there."""
+    at = torch.arange(tokens, device=cu_seqlens.device, dtype=cu_seqlens.dtype)
+    segment = torch.searchsorted(cu_seqlens.contiguous(), at, right=True) - 1
+    return at - cu_seqlens[segment]
 
 
 def branched_segments(prefixes: Prefixes) -> Segments:

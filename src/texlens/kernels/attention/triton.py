@@ -161,6 +161,8 @@ def choose_tiles(part: str, query: Tensor, causal: bool, *, prefixed: bool = Fal
     """Tile sizes of a kernel; `part` is forward, queries or keys. Addresses of prefixes take registers of their own."""
     if query.dtype == torch.float32:
         return AttentionTile(32, 32, 4, 1)
+    if query.shape[2] > 128:
+        return _WIDEST[part]
     tiles = _TILES[part, "narrow" if query.shape[2] <= 64 else "wide", causal]
     return tiles._replace(registers=None) if prefixed else tiles
 
@@ -180,6 +182,14 @@ _TILES = {
     ("keys", "narrow", False): AttentionTile(32, 64, 4, 3),
 }
 """The fastest tried on an H200 (`benchmarks/attention_kernels.py`), for segments of some 290 and 600 tokens."""
+
+
+_WIDEST = {
+    "forward": AttentionTile(64, 32, 4, 1),
+    "queries": AttentionTile(64, 32, 4, 1, "masked"),
+    "keys": AttentionTile(32, 32, 4, 1),
+}
+"""For heads of more than 128 columns: in registers without spills (compiled for an H200), in less than 100 KB."""
 
 
 class _Shape(NamedTuple):

@@ -44,10 +44,3 @@ def last_inputs(x: Float[Tensor, "T D"], cu_seqlens: Int[Tensor, " bounds"], wid
     inside = (index >= starts[:, None])[..., None]
     rows = x[index.clamp(min=0, max=max(len(x) - 1, 0))]
     return torch.where(inside, rows, torch.zeros_like(rows)).mT.contiguous()
-
-
-def offsets_of(cu_seqlens: Int[Tensor, " bounds"], tokens: int) -> Int[Tensor, " T"]:
-    """Each token's place in its segment; those after the last bound are counted from there."""
-    at = torch.arange(tokens, device=cu_seqlens.device, dtype=cu_seqlens.dtype)
-    segment = torch.searchsorted(cu_seqlens.contiguous(), at, right=True) - 1
-    return at - cu_seqlens[segment]

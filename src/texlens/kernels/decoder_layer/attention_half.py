@@ -19,6 +19,27 @@ from texlens.kernels.lora_linear.states import LoraState
 
 
 @runtime_checkable
+class Mixer(Protocol):
+    """What is between a layer's first and its output product, where that is not plain attention."""
+
+    def __call__(self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> Tensor:
+        """From the first product [T, N] to the input of the output product [T, M], with autograd; each segment for
+        itself."""
+        ...
+
+    def with_backward(
+        self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments, extra_columns: tuple[int, int]
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+        """The same by kernels outside autograd, and the function from the gradient of the result to that of y; None
+        where no kernels run.
+
+        Args:
+            extra_columns: undefined ones after the result and after the gradient.
+        """
+        ...
+
+
+@runtime_checkable
 class AttentionLayer(Protocol):
     """What this half needs of a layer."""
 
@@ -29,7 +50,7 @@ class AttentionLayer(Protocol):
     @property
     def heads(self) -> Heads | None: ...
     @property
-    def mixer(self) -> Callable[..., Tensor] | None: ...
+    def mixer(self) -> Mixer | None: ...
     @property
     def first_norm(self) -> Tensor: ...
     @property
@@ -141,7 +162,9 @@ def _scatter_rows(part: Tensor, rows: Tensor, tokens: int) -> Tensor:
 def _mix(layer: AttentionLayer, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> tuple[Tensor, Any]:
     """From the first product [T, N] to the input of the output product, and the backward pass of that."""
     if layer.mixer is not None:
-        return _mix_by_autograd(layer, layer.mixer, y, cos, sin, segments)
+        extra_columns = layer.out.extra_columns, layer.qkv.extra_columns
+        fused = layer.mixer.with_backward(y, cos, sin, segments, extra_columns)
+        return fused or _mix_by_autograd(layer, layer.mixer, y, cos, sin, segments)
     assert layer.heads is not None
     kernels, heads, extra_columns = layer.kernels, layer.heads, layer.qkv.extra_columns
     query, key = kernels.split_heads_norm_rope(y, *heads[:3], _norms(heads), layer.eps[0], cos, sin)
@@ -162,9 +185,7 @@ def _mix(layer: AttentionLayer, y: Tensor, cos: Tensor, sin: Tensor, segments: S
     return attn_out, backward
 
 
-def _mix_by_autograd(
-    layer: AttentionLayer, mixer: Callable[..., Tensor], y: Tensor, cos, sin, segments
-) -> tuple[Tensor, Any]:
+def _mix_by_autograd(layer: AttentionLayer, mixer: Mixer, y: Tensor, cos, sin, segments) -> tuple[Tensor, Any]:
     with torch.enable_grad():
         y = y.detach().requires_grad_()
         mixed = mixer(y, cos, sin, segments)

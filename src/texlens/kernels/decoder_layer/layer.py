@@ -7,7 +7,6 @@ What is cheap to recompute (normalized inputs, the activation) is not saved. The
 # H = query heads, G = key/value heads, W = width of a head
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from torch import Tensor
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decoder_layer.attention_half import (
     AttentionSaved,
+    Mixer,
     attention_backward,
     attention_forward,
     norm_backward,
@@ -39,8 +39,7 @@ class Layer(LayerProducts):
         recompute: what the backward pass recomputes: `none` only what is cheap, `mlp` the gate and up products too,
             `full` everything from the layer's input on.
         seed: of the dropout of its adapters.
-        mixer: from the first product and cos, sin, segments to the input of the output product, with autograd; None for
-            attention over `heads`.
+        mixer: between the first and the output product; None for attention over `heads`.
     """
 
     qkv: FusedLinear
@@ -54,7 +53,7 @@ class Layer(LayerProducts):
     kernels: ElementwiseKernels
     recompute: str = "none"
     seed: DropoutSeed | None = None
-    mixer: Callable[[Tensor, Tensor, Tensor, Segments], Tensor] | None = None
+    mixer: Mixer | None = None
 
     @property
     def products(self) -> tuple[FusedLinear, ...]:

@@ -6,7 +6,7 @@ host waits for nothing, and launch settings are fixed: nothing is tuned at run t
 # T = tokens, S = segments, K = key heads, H = value heads, X = width of a key, Y = width of a value
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import triton
@@ -27,11 +27,12 @@ class Launch(NamedTuple):
 
 LAUNCHES = {
     "states": Launch(64, 4),
-    "outputs": Launch(64, 4),
-    "grad_new": Launch(64, 4),
-    "states_backward": Launch(64, 8),
-    "grad_inputs": Launch(32, 8),
+    "outputs": Launch(128, 4),
+    "grad_new": Launch(128, 4),
+    "states_backward": Launch(64, 4),
+    "grad_inputs": Launch(64, 4),
 }
+"""The fastest tried on an H200 (`benchmarks/delta_rule_kernels.py --choose`, 2026-12-01)."""
 
 
 def delta_rule(
@@ -48,7 +49,7 @@ def delta_rule(
     return _DeltaRule.apply(query, key, value, log_decay, beta, cu_seqlens, initial_states)
 
 
-class _Saved(NamedTuple):
+class Saved(NamedTuple):
     """What the backward pass needs besides the inputs."""
 
     unit_query: Tensor
@@ -75,11 +76,11 @@ class _DeltaRule(torch.autograd.Function):
         query, key, value, beta, cu_seqlens, *rest = ctx.saved_tensors
         if grad is None:
             grad = value.new_zeros(value.shape)
-        grads = backward(
-            grad, grad_final, query, key, value, beta, cu_seqlens, _Saved(*rest), with_initial=ctx.has_initial
+        to = tuple(part.new_empty(part.shape) for part in (query, key, value))
+        of_decay, of_beta, of_initial = backward(
+            grad, grad_final, query, key, value, beta, cu_seqlens, Saved(*rest), to=to, with_initial=ctx.has_initial
         )
-        *others, of_decay, of_beta, of_initial = grads
-        return *others, of_decay.to(ctx.decay_dtype), of_beta.to(beta.dtype), None, of_initial
+        return *to, of_decay.to(ctx.decay_dtype), of_beta.to(beta.dtype), None, of_initial
 
 
 def forward(
@@ -90,7 +91,7 @@ def forward(
     beta: Tensor,
     cu_seqlens: Tensor,
     initial: Tensor | None,
-) -> tuple[Tensor, Tensor, _Saved]:
+) -> tuple[Tensor, Tensor, Saved]:
     """The outputs [T, H, Y], the final states [S, H, X, Y], and what `backward` needs."""
     shape = _Shape.of(key, value, cu_seqlens)
     unit_query, unit_key = unit(query, query.shape[-1] ** -0.5), unit(key, 1.0)
@@ -115,7 +116,7 @@ def forward(
         unit_query, unit_key, total_decay, states, new, output, cu_seqlens, shape.segments, shape.tokens,
         **shape.constants, PX=shape.padded_x, BOUNDS=shape.bounds, **options,
     )  # fmt: skip
-    return output, final, _Saved(unit_query, unit_key, total_decay, inverse, states, new)
+    return output, final, Saved(unit_query, unit_key, total_decay, inverse, states, new)
 
 
 def backward(
@@ -126,11 +127,13 @@ def backward(
     value: Tensor,
     beta: Tensor,
     cu_seqlens: Tensor,
-    saved: _Saved,
+    saved: Saved,
     *,
-    with_initial: bool,
-) -> tuple[Any, ...]:
-    """Gradients of query, key, value, the decay's logarithm, beta (float32 both), and the initial states or None."""
+    to: tuple[Tensor, ...],
+    with_initial: bool = False,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Gradients of the decay's logarithm and beta [T, H], float32, and of the initial states, or None; those of query,
+    key and value are written to the tensors `to`, whose tokens may be strided."""
     shape = _Shape.of(key, value, cu_seqlens)
     grad = grad.to(value.dtype).contiguous()
     unit_query, unit_key, total_decay, inverse, states, new = saved
@@ -158,13 +161,15 @@ def backward(
         heads_of_keys, of_total, of_rate, cu_seqlens, shape.segments, shape.tokens, value.stride(0),
         **shape.constants, PY=shape.padded_y, BOUNDS=shape.bounds, **options,
     )  # fmt: skip
-    of_decay, of_beta, of_value = torch.empty_like(total_decay), torch.empty_like(total_decay), torch.empty_like(new)
+    of_decay, of_beta = torch.empty_like(total_decay), torch.empty_like(total_decay)
     triton_chunks.grad_rates_kernel[(shape.tiles, shape.heads)](
-        of_total, of_rate, grad_right, beta, of_decay, of_beta, of_value, cu_seqlens, shape.segments, shape.tokens,
-        HEADS=shape.heads, Y=shape.y, PY=shape.padded_y, PARTS=columns, BOUNDS=shape.bounds, num_warps=4,
+        of_total, of_rate, grad_right, beta, of_decay, of_beta, to[2], cu_seqlens, shape.segments, shape.tokens,
+        to[2].stride(0), HEADS=shape.heads, Y=shape.y, PY=shape.padded_y, PARTS=columns, BOUNDS=shape.bounds,
+        num_warps=4,
     )  # fmt: skip
-    of_query = unit_backward(query, heads_of_queries, query.shape[-1] ** -0.5)
-    return of_query, unit_backward(key, heads_of_keys, 1.0), of_value, of_decay, of_beta, of_initial
+    unit_backward(query, heads_of_queries, query.shape[-1] ** -0.5, to[0])
+    unit_backward(key, heads_of_keys, 1.0, to[1])
+    return of_decay, of_beta, of_initial
 
 
 def unit(x: Tensor, scale: float) -> Tensor:
@@ -178,15 +183,14 @@ def unit(x: Tensor, scale: float) -> Tensor:
     return result
 
 
-def unit_backward(x: Tensor, grads: Tensor, scale: float) -> Tensor:
-    """The gradient of x [T, K, X] from that of the vectors of length `scale` of all value heads [T, H, X]."""
+def unit_backward(x: Tensor, grads: Tensor, scale: float, to: Tensor) -> None:
+    """Writes to `to` the gradient of x [T, K, X], from that of the vectors of length `scale` of all value heads
+    [T, H, X]."""
     tokens, heads, width = x.shape
-    result = x.new_empty(x.shape)
     triton_prepare.unit_backward_kernel[(triton.cdiv(tokens * heads, ROWS),)](
-        x, grads, result, tokens * heads, x.stride(0), result.stride(0), scale, EPSILON, HEADS=heads,
+        x, grads, to, tokens * heads, x.stride(0), to.stride(0), scale, EPSILON, HEADS=heads,
         REPEATS=grads.shape[1] // heads, WIDTH=width, PADDED=triton.next_power_of_2(width), ROWS=ROWS,
     )  # fmt: skip
-    return result
 
 
 class _Shape(NamedTuple):

@@ -283,6 +283,7 @@ def grad_inputs_kernel(
 @triton.jit(do_not_specialize=["segments", "tokens"])
 def grad_rates_kernel(
     grad_total, grad_beta, grad_right, beta, grad_decay, grad_rate, grad_value, cu_seqlens, segments, tokens,
+    grad_value_stride: tl.constexpr,
     HEADS: tl.constexpr, Y: tl.constexpr, PY: tl.constexpr, PARTS: tl.constexpr, BOUNDS: tl.constexpr,
 ):  # fmt: skip
     """Gradients of the decay's logarithm and of beta [T, H] from their parts, and of the values [T, H, Y]."""
@@ -301,8 +302,9 @@ def grad_rates_kernel(
     tl.store(grad_decay + at_rate, tl.cumsum(of_total, 0, reverse=True), is_token)
     tl.store(grad_rate + at_rate, of_rate, is_token)
     at = at_rate[:, None] * Y + y[None, :]
+    to = (start + first + row)[:, None] * grad_value_stride + head * Y + y[None, :]
     result = tl.zeros([CHUNK, PY], tl.float32)
     if segment != segments:
         rate = tl.load(beta + at_rate, is_token, other=0.0).to(tl.float32)
         result = _load(grad_right + at, is_token, y, Y, PY).to(tl.float32) * rate[:, None]
-    tl.store(grad_value + at, result.to(grad_value.dtype.element_ty), is_token[:, None] & (y < Y)[None, :])
+    tl.store(grad_value + to, result.to(grad_value.dtype.element_ty), is_token[:, None] & (y < Y)[None, :])

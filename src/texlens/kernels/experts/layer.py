@@ -7,7 +7,6 @@ The gradient of a weight g_te is <grad_t, y_te> = <down_e.T grad_t, act_te>, so 
 # T = tokens, D = width, L = label rows, K = experts of a token, S = T K pairs sorted by expert, F = width of an expert
 """
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +15,12 @@ import torch
 from torch import Tensor
 
 from texlens.kernels.attention.segments import Segments
-from texlens.kernels.decoder_layer.attention_half import AttentionSaved, attention_backward, attention_forward
+from texlens.kernels.decoder_layer.attention_half import (
+    AttentionSaved,
+    Mixer,
+    attention_backward,
+    attention_forward,
+)
 from texlens.kernels.decoder_layer.reference import Heads
 from texlens.kernels.dropout.mask import DropoutSeed
 from texlens.kernels.elementwise.backend import ElementwiseKernels
@@ -51,7 +55,7 @@ class MixtureLayer(LayerProducts):
     kernels: ElementwiseKernels
     recompute: str = "none"
     seed: DropoutSeed | None = None
-    mixer: Callable[..., Tensor] | None = None
+    mixer: Mixer | None = None
     owners: ExpertOwners | None = None
 
     @property

@@ -5,7 +5,8 @@ The norms are the stock model's own modules; the products around a mixer are fus
 # T = tokens, K = key heads, H = value or query heads, G = key/value heads, X, Y, W = widths of heads
 """
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,20 +16,14 @@ from torch.nn import functional
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.causal_conv.branches import branched_causal_conv
-from texlens.kernels.causal_conv.reference import causal_conv, offsets_of
+from texlens.kernels.causal_conv.reference import causal_conv
+from texlens.kernels.decoder_layer.attention_half import Mixer
 from texlens.kernels.decoder_layer.reference import rotate
+from texlens.kernels.delta_net.api import DeltaNetWeights, delta_net_kernels
 from texlens.kernels.delta_rule.api import delta_rule_kernels
 from texlens.kernels.delta_rule.branches import branched_delta_rule
+from texlens.kernels.gated_attention.api import GatedHeads, gated_attention_kernels
 from texlens.models.families import family_of_text
-
-
-@runtime_checkable
-class Mixer(Protocol):
-    def __call__(
-        self, y: Float[Tensor, "T columns"], cos: Float[Tensor, "T W"], sin: Float[Tensor, "T W"], segments: Segments
-    ) -> Float[Tensor, "T columns_out"]:
-        """From the first product to the input of the second one, with autograd; each segment for itself."""
-        ...
 
 
 def mixer_of(layer: Any, text_config: Any) -> Mixer | None:
@@ -61,13 +56,29 @@ class DeltaNet:
 
     def __call__(self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> Tensor:
         mixed, gate, beta, decay = y.split(self.widths, -1)
-        rule, rates = delta_rule_kernels(y.device, with_gradients=y.requires_grad), self.rates(beta, decay)
+        rule, rates = delta_rule_kernels(y.device), self.rates(beta, decay)
         if segments.prefixes is not None:
             mixed = branched_causal_conv(mixed, self.kernel, segments.prefixes)
             return self.gated(branched_delta_rule(rule, *self.heads(mixed), *rates, segments.prefixes), gate)
-        mixed = causal_conv(mixed, self.kernel, offsets_of(segments.cu_seqlens, len(y)))
+        mixed = causal_conv(mixed, self.kernel, segments.offsets(len(y)))
         output, _ = rule.delta_rule(*self.heads(mixed), *rates, segments.cu_seqlens)
         return self.gated(output, gate)
+
+    def with_backward(
+        self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments, extra_columns: tuple[int, int]
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+        kernels = delta_net_kernels(y.device)
+        if kernels is None or segments.prefixes is not None:
+            return None
+        offsets = segments.offsets(len(y))
+        return kernels.delta_net(self.weights, y, segments.cu_seqlens, offsets, extra_columns=extra_columns)
+
+    @property
+    def weights(self) -> DeltaNetWeights:
+        """As the kernels take them."""
+        net, norm = self.net, self.net.norm
+        heads = net.num_k_heads, net.head_k_dim, net.num_v_heads, net.head_v_dim
+        return DeltaNetWeights(self.kernel, net.A_log, net.dt_bias, norm.weight, norm.variance_epsilon, *heads)
 
     @property
     def kernel(self) -> Tensor:
@@ -111,6 +122,20 @@ class GatedAttention:
     def __call__(self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments) -> Tensor:
         query, key, value, gate = self.heads(y, cos, sin)
         return self.gated(attend(query, key, value, segments, causal=True), gate)
+
+    def with_backward(
+        self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments, extra_columns: tuple[int, int]
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
+        kernels = gated_attention_kernels(y.device)
+        if kernels is None:
+            return None
+        return kernels.gated_attention(self.gated_heads, y, cos, sin, segments, extra_columns=extra_columns)
+
+    @property
+    def gated_heads(self) -> GatedHeads:
+        """As the kernels take them."""
+        query_norm, key_norm = self.attention.q_norm, self.attention.k_norm
+        return GatedHeads(self.queries, self.keys, self.width, query_norm.weight, key_norm.weight, query_norm.eps)
 
     def heads(self, y: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rotated queries [T, H, W] and keys, values [T, G, W], and gates [T, H, W]."""

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from texlens.kernels.causal_conv.reference import causal_conv, causal_conv_step, last_inputs, offsets_of
+from texlens.kernels.attention.segments import offsets_of
+from texlens.kernels.causal_conv.reference import causal_conv, causal_conv_step, last_inputs
 
 BORDERS = [0, 1, 3, 3, 12, 20]
 CHANNELS, WIDTH = 5, 4
@@ -26,10 +27,6 @@ def bounds():
 def one_segment(x, kernel):
     padded = functional.pad(x.T, (WIDTH - 1, 0))
     return functional.silu(functional.conv1d(padded[None], kernel[:, None], groups=CHANNELS))[0].T
-
-
-def test_offsets_count_within_segments():
-    assert offsets_of(torch.tensor([0, 2, 2, 5]), 7).tolist() == [0, 1, 0, 1, 2, 0, 1]
 
 
 def test_a_pack_equals_its_segments(inputs):

@@ -18,9 +18,10 @@ from torch import Tensor
 from texlens.inference.engine.cache import PagedCache
 from texlens.inference.engine.recurrent_states import RecurrentStates
 from texlens.kernels.attention.segments import Segments
-from texlens.kernels.causal_conv.reference import causal_conv, causal_conv_step, last_inputs, offsets_of
-from texlens.kernels.delta_rule.api import delta_rule_kernels
-from texlens.kernels.delta_rule.reference import delta_step
+from texlens.kernels.causal_conv.reference import causal_conv, causal_conv_step, last_inputs
+from texlens.kernels.delta_net.api import DeltaNetKernels, delta_net_kernels
+from texlens.kernels.delta_rule.reference import delta_rule, delta_step
+from texlens.kernels.gated_attention.api import gated_attention_kernels
 from texlens.models.packed.mixers import DeltaNet, GatedAttention, Mixer, mixer_of
 
 
@@ -66,34 +67,42 @@ class _DeltaNetRows:
     def __call__(self, y_TN: Tensor, flow: RowFlow, cache: PagedCache) -> Tensor:
         assert cache.states is not None
         assert flow.slots is not None
-        mixed_TC, gate_TN, beta_TH, decay_TH = y_TN.split(self._net.widths, -1)
-        rates = self._net.rates(beta_TH, decay_TH)
-        run = self._step if flow.segments is None else self._prefill
-        return self._net.gated(run(mixed_TC, rates, flow, cache.states), gate_TN)
+        kernels = delta_net_kernels(y_TN.device)
+        if flow.segments is not None:
+            return self._prompts(kernels, y_TN, flow.segments, flow.slots, cache.states)
+        if kernels is None:
+            return self._step(y_TN, flow.slots, cache.states)
+        windows_SCW, states_SHXY = cache.states.of(self._number)
+        return kernels.step(self._net.weights, y_TN, flow.slots, windows_SCW, states_SHXY)
 
-    def _prefill(
-        self, mixed_TC: Tensor, rates: tuple[Tensor, Tensor], flow: RowFlow, states: RecurrentStates
+    def _prompts(
+        self,
+        kernels: DeltaNetKernels | None,
+        y_TN: Tensor,
+        segments: Segments,
+        slots_B: Tensor,
+        states: RecurrentStates,
     ) -> Tensor:
-        assert flow.segments is not None
-        assert flow.slots is not None
-        bounds, kernel = flow.segments.cu_seqlens, self._net.kernel
-        inputs_TC = causal_conv(mixed_TC, kernel, offsets_of(bounds, len(mixed_TC)))
-        rule = delta_rule_kernels(mixed_TC.device).delta_rule
-        query, key, value = self._net.heads(inputs_TC)
-        output_THY, state_BHXY = rule(query, key, value, rates[0], rates[1], bounds)
-        rows = len(flow.slots)
-        window_BCW = last_inputs(mixed_TC, bounds, kernel.shape[1])[:rows]
-        states.write(self._number, flow.slots, window_BCW, state_BHXY[:rows])
-        return output_THY
+        net, bounds = self._net, segments.cu_seqlens
+        mixed_TC, gate_TN, beta_TH, decay_TH = y_TN.split(net.widths, -1)
+        if kernels is not None:
+            result, state_BHXY = kernels.prompts(net.weights, y_TN, bounds, segments.offsets(len(y_TN)))
+        else:
+            query, key, value = net.heads(causal_conv(mixed_TC, net.kernel, segments.offsets(len(y_TN))))
+            output, state_BHXY = delta_rule(query, key, value, *net.rates(beta_TH, decay_TH), bounds)
+            result = net.gated(output, gate_TN)
+        window_BCW = last_inputs(mixed_TC, bounds, net.kernel.shape[1])[: len(slots_B)]
+        states.write(self._number, slots_B, window_BCW, state_BHXY[: len(slots_B)])
+        return result
 
-    def _step(self, mixed_TC: Tensor, rates: tuple[Tensor, Tensor], flow: RowFlow, states: RecurrentStates) -> Tensor:
-        assert flow.slots is not None
-        window_TCW, state_THXY = states.read(self._number, flow.slots)
+    def _step(self, y_TN: Tensor, slots_T: Tensor, states: RecurrentStates) -> Tensor:
+        mixed_TC, gate_TN, beta_TH, decay_TH = y_TN.split(self._net.widths, -1)
+        window_TCW, state_THXY = states.read(self._number, slots_T)
         inputs_TC, window_TCW = causal_conv_step(mixed_TC, self._net.kernel, window_TCW)
         query, key, value = self._net.heads(inputs_TC)
-        output_THY, state_THXY = delta_step(query, key, value, rates[0], rates[1], state_THXY)
-        states.write(self._number, flow.slots, window_TCW, state_THXY)
-        return output_THY
+        output_THY, state_THXY = delta_step(query, key, value, *self._net.rates(beta_TH, decay_TH), state_THXY)
+        states.write(self._number, slots_T, window_TCW, state_THXY)
+        return self._net.gated(output_THY, gate_TN)
 
 
 class _GatedAttentionRows:
@@ -101,10 +110,18 @@ class _GatedAttentionRows:
         self._attention, self._number = attention, number
 
     def __call__(self, y_TN: Tensor, flow: RowFlow, cache: PagedCache) -> Tensor:
-        query, key, value, gate = self._attention.heads(y_TN, flow.cos, flow.sin)
+        kernels, attention = gated_attention_kernels(y_TN.device), self._attention
+        if kernels is None:
+            query, key, value, gate = attention.heads(y_TN, flow.cos, flow.sin)
+            return attention.gated(self._attend(query, key, value, flow, cache), gate)
+        heads = attention.gated_heads
+        query, key = kernels.split(heads, y_TN, flow.cos, flow.sin)
+        return kernels.gate(heads, self._attend(query, key, heads.values(y_TN), flow, cache), y_TN)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, flow: RowFlow, cache: PagedCache) -> Tensor:
         at_T = flow.at.long()
         cache.keys[self._number][at_T], cache.values[self._number][at_T] = key, value
-        return self._attention.gated(flow.attention(query, key, value, self._number), gate)
+        return flow.attention(query, key, value, self._number)
 
 
 def state_shape(text_config: Any) -> tuple[int, int, int, int, int, int] | None:

@@ -1,0 +1,124 @@
+"""A whole delta net between its products: what the kernels need of it, and which of them run.
+
+# T = tokens, N = columns of the first product, C = channels of the convolution, W = its width
+# K = key heads, H = value heads, X, Y = widths of keys and values, S = segments, B = rows
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from texlens.kernels.backends import Registry, runs_triton
+
+
+class DeltaNetWeights(NamedTuple):
+    """Frozen.
+
+    Args:
+        kernel: of the convolution, [C, W].
+        a_log, dt_bias: [H].
+        norm: [Y].
+    """
+
+    kernel: Tensor
+    a_log: Tensor
+    dt_bias: Tensor
+    norm: Tensor
+    eps: float
+    key_heads: int
+    key_width: int
+    value_heads: int
+    value_width: int
+
+    @property
+    def keys(self) -> int:
+        """Columns of all keys."""
+        return self.key_heads * self.key_width
+
+    @property
+    def values(self) -> int:
+        """Columns of all values."""
+        return self.value_heads * self.value_width
+
+    @property
+    def channels(self) -> int:
+        return 2 * self.keys + self.values
+
+    def heads(self, mixed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys [T, K, X] and values [T, H, Y] after the convolution, as views."""
+        query, key, value = mixed.split((self.keys, self.keys, self.values), -1)
+        shape = self.key_heads, self.key_width
+        return query.unflatten(-1, shape), key.unflatten(-1, shape), value.unflatten(-1, (self.value_heads, -1))
+
+    def columns(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The first product's parts: inputs of the convolution, gate, beta and decay, as views."""
+        mixed, gate, beta, decay = y[:, : self.width].split(
+            (self.channels, self.values, self.value_heads, self.value_heads), -1
+        )
+        return mixed, gate, beta, decay
+
+    @property
+    def width(self) -> int:
+        """Columns of the first product."""
+        return self.channels + self.values + 2 * self.value_heads
+
+
+@runtime_checkable
+class DeltaNetKernels(Protocol):
+    """The reference is `models.packed.mixers.DeltaNet`, under autograd."""
+
+    def delta_net(
+        self,
+        weights: DeltaNetWeights,
+        y: Float[Tensor, "T N"],
+        cu_seqlens: Int[Tensor, " bounds"],
+        offsets: Int[Tensor, " T"],
+        *,
+        extra_columns: tuple[int, int] = (0, 0),
+    ) -> tuple[Float[Tensor, "T columns"], Callable[[Tensor], Tensor]]:
+        """From the first product to the input of the output product, [T, H Y] and columns that are not written, and the
+        function from the gradient of the former [T, H Y] to that of y, [T, N] and columns that are not written.
+
+        Args:
+            offsets: each token's place in its segment.
+            extra_columns: after the result, and after the gradient.
+        """
+        ...
+
+    def prompts(
+        self,
+        weights: DeltaNetWeights,
+        y: Float[Tensor, "T N"],
+        cu_seqlens: Int[Tensor, " bounds"],
+        offsets: Int[Tensor, " T"],
+    ) -> tuple[Float[Tensor, "T values"], Float[Tensor, "S H X Y"]]:
+        """The result of `delta_net`, and the state at the end of each segment."""
+        ...
+
+    def step(
+        self,
+        weights: DeltaNetWeights,
+        y: Float[Tensor, "B N"],
+        slots: Int[Tensor, " B"],
+        windows: Float[Tensor, "slots C before"],
+        states: Float[Tensor, "slots H X Y"],
+    ) -> Float[Tensor, "B values"]:
+        """The same for one more token of each row; the windows and states of its slot are written over."""
+        ...
+
+
+def _triton() -> DeltaNetKernels:
+    from texlens.kernels.delta_net import triton
+
+    return triton
+
+
+BACKENDS: Registry[DeltaNetKernels] = Registry(triton=_triton)
+
+
+def delta_net_kernels(device: torch.device) -> DeltaNetKernels | None:
+    """None where Triton does not run."""
+    return BACKENDS["triton"] if runs_triton(device) else None
