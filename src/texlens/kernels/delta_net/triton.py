@@ -14,7 +14,7 @@ import triton
 from torch import Tensor
 
 from texlens.kernels.delta_net import triton_kernels
-from texlens.kernels.delta_net.api import DeltaNetWeights
+from texlens.kernels.delta_net.weights import DeltaNetWeights
 from texlens.kernels.delta_rule import triton as delta_rule
 from texlens.kernels.delta_rule.reference import EPSILON
 

@@ -1,13 +1,11 @@
-"""Attention whose heads are normed, turned in their first columns alone, and gated: what kernels need, and which run.
-
-The first product has a query and a gate for each query head, side by side, then keys, then values.
+"""Attention whose heads are normed, turned in their first columns alone, and gated: which kernels run.
 
 # T = tokens, H = query heads, G = key/value heads, W = width of a head, R = columns that turn
 # N = columns of the first product, (2 H + 2 G) W
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,29 +13,7 @@ from torch import Tensor
 
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.backends import Registry, runs_triton
-
-
-class GatedHeads(NamedTuple):
-    """
-    Args:
-        query_norm, key_norm: [W], frozen; heads are multiplied by 1 + norm.
-    """
-
-    queries: int
-    keys: int
-    width: int
-    query_norm: Tensor
-    key_norm: Tensor
-    eps: float
-
-    @property
-    def columns(self) -> int:
-        """Of the first product."""
-        return 2 * (self.queries + self.keys) * self.width
-
-    def values(self, y: Tensor) -> Tensor:
-        """[T, G, W], a view of the first product."""
-        return y[:, self.columns - self.keys * self.width : self.columns].unflatten(1, (self.keys, self.width))
+from texlens.kernels.gated_attention.heads import GatedHeads
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from torch import Tensor
 from texlens.kernels.attention import triton as attention
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.gated_attention import triton_kernels
-from texlens.kernels.gated_attention.api import GatedHeads
+from texlens.kernels.gated_attention.heads import GatedHeads
 
 _ROWS, _WARPS = 8, 4
 

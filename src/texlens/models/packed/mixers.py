@@ -19,10 +19,12 @@ from texlens.kernels.causal_conv.branches import branched_causal_conv
 from texlens.kernels.causal_conv.reference import causal_conv
 from texlens.kernels.decoder_layer.attention_half import Mixer
 from texlens.kernels.decoder_layer.reference import rotate
-from texlens.kernels.delta_net.api import DeltaNetWeights, delta_net_kernels
+from texlens.kernels.delta_net.api import delta_net_kernels
+from texlens.kernels.delta_net.weights import DeltaNetWeights
 from texlens.kernels.delta_rule.api import delta_rule_kernels
 from texlens.kernels.delta_rule.branches import branched_delta_rule
-from texlens.kernels.gated_attention.api import GatedHeads, gated_attention_kernels
+from texlens.kernels.gated_attention.api import gated_attention_kernels
+from texlens.kernels.gated_attention.heads import GatedHeads
 from texlens.models.families import family_of_text
 
 
