@@ -69,8 +69,8 @@ class PackBucket:
         patches_per_token, labels_per_token: as many as these at least, so that most packs of equally many tokens agree;
             a formula of about 290 tokens has 2.3 and 0.35.
         windows_per_patch: bounds of attention windows, where the family has them.
-        segment, window: the longest segment and window count as at least so long, and as a power of two; padding is cut
-            into such lengths.
+        segment: the longest segment counts as at least so long, and as a power of two.
+        padding: longest segment of padding.
         most_tokens: longer packs are not padded in this way.
     """
 
@@ -81,8 +81,8 @@ class PackBucket:
     patches_per_token: float = 2.45
     labels_per_token: float = 0.42
     windows_per_patch: float = 0.025
-    segment: int = 1024
-    window: int = 256
+    segment: int = 2048
+    padding: int = 256
     most_tokens: int = 6144
 
 
@@ -182,30 +182,25 @@ def _in_bucket(pack: Pack, bucket: PackBucket, unit: int) -> Pack:
     }
     for kind in ("text", "image", "window"):
         if f"{kind}_ends" in pack:
-            is_window = kind == "window"
-            least = round(bucket.windows_per_patch * len(pack["patches"])) if is_window else 0
-            shortest = min(bucket.window, bucket.segment) if is_window else bucket.segment
-            pack[f"{kind}_ends"], pack[f"longest_{kind}"] = _in_segments(
-                pack[f"{kind}_ends"], shortest, least, bucket.bounds
-            )
+            ends = pack[f"{kind}_ends"]
+            longest = max(bucket.segment, 1 << (int(ends[:-1].diff().max()) - 1).bit_length())
+            least = round(bucket.windows_per_patch * len(pack["patches"])) if kind == "window" else 0
+            pack[f"{kind}_ends"] = _with_cut_padding(ends, min(bucket.padding, longest), least, bucket.bounds)
+            pack[f"longest_{kind}"] = longest
     return pack
 
 
-def _in_segments(ends: Tensor, shortest: int, least: int, multiple: int) -> tuple[Tensor, int]:
+def _with_cut_padding(ends: Tensor, length: int, least: int, multiple: int) -> Tensor:
     """
     Args:
-        ends: bounds, and the end of the padding.
-        shortest: length that the longest segment has at least.
+        ends: bounds, the last one the end of the padding.
+        length: of the segments into which the padding is cut; some may be empty.
         least: bounds that are returned at least; then as many as a `multiple`.
-
-    Returns:
-        Bounds with the padding cut into segments no longer than the longest, some empty; and that length.
     """
-    longest = max(shortest, 1 << (int(ends[:-1].diff().max()) - 1).bit_length())
     start, end = int(ends[-2]), int(ends[-1])
-    count = _up(max(len(ends) - 1 + -(-(end - start) // longest), len(ends), least), multiple)
-    padding = torch.arange(1, count - len(ends) + 2) * longest + start
-    return torch.cat([ends[:-1], padding.clamp(max=end).to(ends.dtype)]), longest
+    count = _up(max(len(ends) - 1 + -(-(end - start) // length), len(ends), least), multiple)
+    padding = torch.arange(1, count - len(ends) + 2) * length + start
+    return torch.cat([ends[:-1], padding.clamp(max=end).to(ends.dtype)])
 
 
 def _padded(values: Tensor, length: int, value: int) -> Tensor:

@@ -11,7 +11,7 @@ from tests.unit.models.packed.packs import ROWS, adapted, examples, worst
 from tests.unit.models.packed.test_text import mixture
 from texlens.adapters.moe_lora.model import balance_of
 from texlens.inputs.image_patches import image_to_raw_patches
-from texlens.inputs.pack import PackBucket, _in_segments, build_pack
+from texlens.inputs.pack import PackBucket, _with_cut_padding, build_pack
 from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.training.backends.pack_graphs import PackGraphs, shapes_of
 from texlens.training.backends.packed_step import packed_step
@@ -136,11 +136,10 @@ def test_a_pack_that_can_not_be_recorded_runs_without_and_says_so_once():
     assert "capture is not supported" in lines[0]
 
 
-def test_padding_is_cut_into_segments_so_that_it_changes_no_shape():
+def test_padding_is_cut_into_short_segments():
     ends = torch.tensor([0, 40, 100, 400], dtype=torch.int32)
-    padded, longest = _in_segments(ends, 64, least=0, multiple=8)
+    padded = _with_cut_padding(ends, 64, least=0, multiple=8)
     assert padded.tolist() == [0, 40, 100, 164, 228, 292, 356, 400]
-    assert longest == 64
     assert padded.dtype == torch.int32
-    more, _ = _in_segments(torch.tensor([0, 40, 100], dtype=torch.int32), 64, least=5, multiple=3)
+    more = _with_cut_padding(torch.tensor([0, 40, 100], dtype=torch.int32), 64, least=5, multiple=3)
     assert more.tolist() == [0, 40, 100, 100, 100, 100]
