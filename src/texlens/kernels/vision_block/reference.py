@@ -1,11 +1,16 @@
-"""The norms of a vision block in PyTorch operations; see `norm`.
+"""The norms and activations of a vision block in PyTorch operations; see `norm` and `activation`.
 
-# P = patches, D = width
+# P = patches, D = width, F = width of the MLP
 """
+
+import math
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+QUICK, TANH, CUBE = 1.702, math.sqrt(2 / math.pi), 0.044715
+"""Numbers of the quick and the tanh form of GELU."""
 
 
 def add_norm(
@@ -44,3 +49,26 @@ def _with_extra_columns(x: Tensor, extra_columns: int) -> Tensor:
     result = x.new_empty(len(x), x.shape[1] + extra_columns)
     result[:, : x.shape[1]] = x
     return result
+
+
+def gelu(kind: str, x: Tensor, extra_columns: int) -> Tensor:
+    result = x.new_empty(len(x), x.shape[1] + extra_columns)
+    left = result[:, : x.shape[1]]
+    if kind == "gelu_tanh":
+        torch.ops.aten.gelu.out(x, approximate="tanh", out=left)
+    else:
+        torch.mul(x, torch.sigmoid(QUICK * x), out=left)
+    return result
+
+
+def gelu_backward(kind: str, grad: Tensor, x: Tensor, extra_columns: int) -> tuple[Tensor, Tensor]:
+    result = x.new_empty(len(x), x.shape[1] + extra_columns)
+    left = result[:, : x.shape[1]]
+    if kind == "gelu_tanh":
+        torch.ops.aten.gelu_backward.grad_input(grad, x, approximate="tanh", grad_input=left)
+    else:
+        float_dtype = torch.promote_types(x.dtype, torch.float32)
+        values = x.to(float_dtype)
+        sigmoid = torch.sigmoid(QUICK * values)
+        left.copy_(grad.to(float_dtype) * sigmoid * (1 + QUICK * values * (1 - sigmoid)))
+    return result, gelu(kind, x, 0)

@@ -1,4 +1,4 @@
-"""The norms of a vision block in Triton (on a GPU, or with TRITON_INTERPRET=1), compared with the reference."""
+"""The norms and activations of a vision block in Triton (on a GPU, or with TRITON_INTERPRET=1) and in PyTorch."""
 
 import importlib
 
@@ -40,3 +40,18 @@ def test_gradients_and_norm_are_those_of_the_reference(centered, extra_columns):
     assert dx.shape == (5, 72 + extra_columns)
     torch.testing.assert_close(dx[:, :72], expected_dx, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(normed, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("extra_columns", [0, 8])
+@pytest.mark.parametrize("kind", ["gelu_tanh", "quick_gelu"])
+def test_activations_and_their_gradients_are_those_of_the_reference(kind, extra_columns):
+    kernels = importlib.import_module("texlens.kernels.vision_block.triton_gelu")
+    draw = torch.Generator().manual_seed(0)
+    x, grad = (torch.randn(5, 80, generator=draw).to(DEVICE)[:, :72] * 3 for _ in range(2))
+    act = kernels.gelu(kind, x, extra_columns)
+    assert act.shape == (5, 72 + extra_columns)
+    torch.testing.assert_close(act[:, :72], reference.gelu(kind, x, 0), rtol=1e-5, atol=1e-5)
+    results = kernels.gelu_backward(kind, grad, x, extra_columns)
+    expected = reference.gelu_backward(kind, grad, x, 0)
+    torch.testing.assert_close(results[0][:, :72], expected[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(results[1], expected[1], rtol=1e-5, atol=1e-5)
