@@ -61,10 +61,12 @@ def made_examples(count: int, patch: int) -> list[Example]:
 
 
 def settings_of(model: str, tiny: bool) -> dict:
-    """The checkpoint's config.json as shipped; `tiny` keeps its family and makes it small enough for a CPU."""
+    """The checkpoint's config.json as shipped, with the rows' image tokens; `tiny` keeps its family and makes it small
+    enough for a CPU."""
     shipped = bundled_config(f"Qwen/{model}")
     if shipped is None:
         raise SystemExit(f"--model {model}: no config of this name ships with the project")
+    shipped = {**shipped, "image_token_id": IMAGE, "vision_start_token_id": START, "vision_end_token_id": END}
     if not tiny:
         return shipped
     return tiny_settings(shipped)
