@@ -53,7 +53,7 @@ test-all: test test-versions
 	TUTORIALS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/classic_recipes tests/integration/test_notebook.py
 	VLLM_SOURCE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit/exporting/quantization/test_compressed_tensors.py tests/unit/inference/vllm
 	FULL_EXPORTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_onnx_export.py
-	FIT_NANO=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_qwen3_5_nano.py
+	FIT_NANO=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_qwen3_5_nano.py tests/integration/test_qwen3_5_runs.py
 	KILL_SEEDS=12 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 6000 tests/integration/test_kills.py tests/unit/cli/using/test_reading_processes.py
 	BOARD_LEARN=1 TEXLENS_BROWSER_PATIENCE_S=900 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_board_rows.py
 	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_docs_commands.py

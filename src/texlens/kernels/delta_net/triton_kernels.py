@@ -110,7 +110,7 @@ def gated_norm_kernel(
     mask = (row < rows)[:, None] & in_width[None, :]
     in_head = (row % HEADS * WIDTH)[:, None] + column[None, :]
     token = (row // HEADS)[:, None]
-    dtype = x.dtype.element_ty
+    dtype: tl.constexpr = x.dtype.element_ty
     value = tl.load(x + row[:, None] * WIDTH + column[None, :], mask, other=0.0).to(tl.float32)
     gates = tl.load(gate + token * gate_stride + in_head, mask, other=0.0).to(tl.float32)
     scale = tl.load(weight + column, in_width, other=0.0).to(tl.float32)
@@ -173,7 +173,7 @@ def delta_step_kernel(
     x, y = tl.arange(0, PX), tl.arange(0, PY)
     in_x, in_y = x < X, y < Y
     keys: tl.constexpr = HEADS // REPEATS * X
-    dtype = mixed.dtype.element_ty
+    dtype: tl.constexpr = mixed.dtype.element_ty
     mixed += row * (2 * keys + HEADS * Y)
     query = tl.load(mixed + head // REPEATS * X + x, in_x, other=0.0).to(tl.float32)
     key = tl.load(mixed + keys + head // REPEATS * X + x, in_x, other=0.0).to(tl.float32)

@@ -100,10 +100,16 @@ def forward(
     states = key.new_empty(shape.tiles, shape.heads, shape.x, shape.y)
     new, output = value.new_empty(value.shape), value.new_empty(value.shape)
     final = torch.empty(shape.segments, shape.heads, shape.x, shape.y, dtype=torch.float32, device=key.device)
-    triton_prepare.prepare_kernel[(shape.tiles, shape.heads)](
-        unit_key, log_decay, beta, total_decay, inverse, cu_seqlens, shape.segments, shape.tokens, unit_key.stride(0),
-        HEADS=shape.heads, REPEATS=shape.repeats, WIDTH=shape.x, PADDED=shape.padded_x, BOUNDS=shape.bounds,
-        num_warps=1,
+    diagonal = torch.empty(shape.tiles, shape.heads, 4, 16, 16, device=key.device)
+    widths = {"WIDTH": shape.x, "PADDED": shape.padded_x, "BOUNDS": shape.bounds, "num_warps": 1}
+    heads = {"HEADS": shape.heads, "REPEATS": shape.repeats}
+    triton_prepare.diagonal_kernel[(shape.tiles, shape.heads, 4)](
+        unit_key, log_decay, beta, total_decay, diagonal, cu_seqlens, shape.segments, shape.tokens, unit_key.stride(0),
+        **heads, **widths,
+    )  # fmt: skip
+    triton_prepare.inverse_kernel[(shape.tiles, shape.heads)](
+        unit_key, beta, total_decay, diagonal, inverse, cu_seqlens, shape.segments, shape.tokens, unit_key.stride(0),
+        **heads, **widths,
     )  # fmt: skip
     columns, grid, options = shape.launch("states", shape.y)
     triton_chunks.states_kernel[(columns, shape.segments * shape.heads)](

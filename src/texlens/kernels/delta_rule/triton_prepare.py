@@ -87,14 +87,11 @@ def _keys(key, block, places, stride, WIDTH: tl.constexpr, PADDED: tl.constexpr)
 
 
 @triton.jit
-def _rates(log_decay, total_decay, beta, block, places, before, HEADS: tl.constexpr):
-    """Cumulative decay, which is stored, and beta of a block [16], and the decay at its end."""
+def _rates(total_decay, beta, block, places, HEADS: tl.constexpr):
+    """Cumulative decay and beta of a block [16]; places without a token have those of the last one, and 0."""
     place = tl.arange(0, BLOCK) + block * BLOCK
-    decay = tl.load(log_decay + place * HEADS, place < places, other=0.0).to(tl.float32)
-    rate = tl.load(beta + place * HEADS, place < places, other=0.0).to(tl.float32)
-    total = before + tl.cumsum(decay, 0)
-    tl.store(total_decay + place * HEADS, total, place < places)
-    return total, rate, before + tl.sum(decay, 0)
+    total = tl.load(total_decay + tl.minimum(place, places - 1) * HEADS)
+    return total, tl.load(beta + place * HEADS, place < places, other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -104,13 +101,38 @@ def _system(keys, total, rate, other_keys, other_total):
     return products * rate[:, None] * tl.exp(total[:, None] - other_total[None, :])
 
 
-@triton.jit
-def _diagonal(keys, total, rate, row, column):
-    """The inverse of a block on the diagonal."""
+@triton.jit(do_not_specialize=["segments", "tokens"])
+def diagonal_kernel(
+    key, log_decay, beta, total_decay, diagonal, cu_seqlens, segments, tokens, key_stride: tl.constexpr,
+    HEADS: tl.constexpr, REPEATS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, BOUNDS: tl.constexpr,
+):  # fmt: skip
+    """G [T, H] and the inverse of the blocks on the diagonal [tiles, H, 4, 16, 16]; a program has one block."""
+    tile, head, block = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    segment, start, length, first = locate_tile(cu_seqlens, segments, tokens, tile, CHUNK, BOUNDS)
+    places = length - first
+    if (places <= 0) | (segment == segments):
+        return
+    token = (start + first) * HEADS + head
+    row, column, chunk = tl.arange(0, BLOCK), tl.arange(0, BLOCK), tl.arange(0, CHUNK)
+    earlier = (chunk < block * BLOCK) & (chunk < places)
+    before = tl.sum(tl.load(log_decay + token + chunk * HEADS, earlier, other=0.0).to(tl.float32), 0)
+    place = row + block * BLOCK
+    decay = tl.load(log_decay + token + place * HEADS, place < places, other=0.0).to(tl.float32)
+    total = before + tl.cumsum(decay, 0)
+    tl.store(total_decay + token + place * HEADS, total, place < places)
+    rate = tl.load(beta + token + place * HEADS, place < places, other=0.0).to(tl.float32)
+    keys = _keys(key + (start + first) * key_stride + head // REPEATS * WIDTH, block, places, key_stride, WIDTH, PADDED)
     is_before = row[:, None] > column[None, :]
     between = tl.exp(tl.where(is_before, total[:, None] - total[None, :], 0.0))
     products = tl.dot(keys, tl.trans(keys), input_precision="ieee") * rate[:, None] * between
-    return _invert_block(tl.where(is_before, products, 0.0), row, column)
+    inverse = _invert_block(tl.where(is_before, products, 0.0), row, column)
+    at = diagonal + ((tile.to(tl.int64) * HEADS + head) * 4 + block) * BLOCK * BLOCK
+    tl.store(at + row[:, None] * BLOCK + column[None, :], inverse)
+
+
+@triton.jit
+def _diagonal(diagonal, row, column, BLOCK_NUMBER: tl.constexpr):
+    return tl.load(diagonal + (row + BLOCK_NUMBER * BLOCK)[:, None] * BLOCK + column[None, :])
 
 
 @triton.jit
@@ -120,41 +142,40 @@ def _store_block(inverse, block, row, column, ROW: tl.constexpr, COLUMN: tl.cons
 
 
 @triton.jit(do_not_specialize=["segments", "tokens"])
-def prepare_kernel(
-    key, log_decay, beta, total_decay, inverse, cu_seqlens, segments, tokens, key_stride: tl.constexpr,
+def inverse_kernel(
+    key, beta, total_decay, diagonal, inverse, cu_seqlens, segments, tokens, key_stride: tl.constexpr,
     HEADS: tl.constexpr, REPEATS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, BOUNDS: tl.constexpr,
 ):  # fmt: skip
-    """G [T, H] and the inverse [tiles, H, 64, 64] of a chunk and head; blocks above the diagonal are not written.
+    """The inverse [tiles, H, 64, 64] of a chunk and head; blocks above the diagonal are not written.
 
     Row by row of blocks; keys are read again for each, which takes fewer registers than to keep them.
     """
     tile, head = tl.program_id(0), tl.program_id(1)
     segment, start, length, first = locate_tile(cu_seqlens, segments, tokens, tile, CHUNK, BOUNDS)
-    if (first >= length) | (segment == segments):
-        return
     places = length - first
+    if (places <= 0) | (segment == segments):
+        return
     key += (start + first) * key_stride + head // REPEATS * WIDTH
-    log_decay += (start + first) * HEADS + head
     total_decay += (start + first) * HEADS + head
     beta += (start + first) * HEADS + head
+    diagonal += (tile.to(tl.int64) * HEADS + head) * 4 * BLOCK * BLOCK
     inverse += (tile.to(tl.int64) * HEADS + head) * CHUNK * CHUNK
     row, column = tl.arange(0, BLOCK), tl.arange(0, BLOCK)
-
-    g0, rate, end = _rates(log_decay, total_decay, beta, 0, places, 0.0, HEADS)
-    t00 = _diagonal(_keys(key, 0, places, key_stride, WIDTH, PADDED), g0, rate, row, column)
+    g0, rate = _rates(total_decay, beta, 0, places, HEADS)
+    t00 = _diagonal(diagonal, row, column, 0)
     _store_block(inverse, t00, row, column, 0, 0)
 
-    g1, rate, end = _rates(log_decay, total_decay, beta, 1, places, end, HEADS)
+    g1, rate = _rates(total_decay, beta, 1, places, HEADS)
     keys = _keys(key, 1, places, key_stride, WIDTH, PADDED)
-    t11 = _diagonal(keys, g1, rate, row, column)
+    t11 = _diagonal(diagonal, row, column, 1)
     a10 = _system(keys, g1, rate, _keys(key, 0, places, key_stride, WIDTH, PADDED), g0)
     t10 = -_small_dot(t11, _small_dot(a10, t00))
     _store_block(inverse, t11, row, column, 1, 1)
     _store_block(inverse, t10, row, column, 1, 0)
 
-    g2, rate, end = _rates(log_decay, total_decay, beta, 2, places, end, HEADS)
+    g2, rate = _rates(total_decay, beta, 2, places, HEADS)
     keys = _keys(key, 2, places, key_stride, WIDTH, PADDED)
-    t22 = _diagonal(keys, g2, rate, row, column)
+    t22 = _diagonal(diagonal, row, column, 2)
     a21 = _system(keys, g2, rate, _keys(key, 1, places, key_stride, WIDTH, PADDED), g1)
     a20 = _system(keys, g2, rate, _keys(key, 0, places, key_stride, WIDTH, PADDED), g0)
     t21 = -_small_dot(t22, _small_dot(a21, t11))
@@ -163,9 +184,9 @@ def prepare_kernel(
     _store_block(inverse, t21, row, column, 2, 1)
     _store_block(inverse, t20, row, column, 2, 0)
 
-    g3, rate, end = _rates(log_decay, total_decay, beta, 3, places, end, HEADS)
+    g3, rate = _rates(total_decay, beta, 3, places, HEADS)
     keys = _keys(key, 3, places, key_stride, WIDTH, PADDED)
-    t33 = _diagonal(keys, g3, rate, row, column)
+    t33 = _diagonal(diagonal, row, column, 3)
     a32 = _system(keys, g3, rate, _keys(key, 2, places, key_stride, WIDTH, PADDED), g2)
     a31 = _system(keys, g3, rate, _keys(key, 1, places, key_stride, WIDTH, PADDED), g1)
     a30 = _system(keys, g3, rate, _keys(key, 0, places, key_stride, WIDTH, PADDED), g0)

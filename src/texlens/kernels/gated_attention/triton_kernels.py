@@ -34,7 +34,8 @@ def split_kernel(
     mask, turns = is_row[:, None] & in_width[None, :], is_row[:, None] & (column < TURNING)[None, :]
     at = y + (token * stride + tl.where(is_query, 2 * head, H + head) * WIDTH)[:, None]
     x_in = tl.load(at + column[None, :], mask, other=0.0)
-    x, dtype = x_in.to(tl.float32), x_in.dtype
+    x = x_in.to(tl.float32)
+    dtype: tl.constexpr = y.dtype.element_ty
     other_column = _partner(column, TURNING)
     other = tl.load(at + other_column[None, :], turns, other=0.0).to(tl.float32)
     inverse_rms = tl.rsqrt(tl.sum(x * x, 1) / WIDTH + eps)[:, None]
@@ -63,7 +64,8 @@ def split_backward_kernel(
     of_query, of_key = mask & is_query[:, None], mask & (head >= H)[:, None]
     in_product = (tl.where(is_query, 2 * head, H + head) * WIDTH)[:, None] + column[None, :]
     x_in = tl.load(y + (token * stride)[:, None] + in_product, mask, other=0.0)
-    x, dtype = x_in.to(tl.float32), x_in.dtype
+    x = x_in.to(tl.float32)
+    dtype: tl.constexpr = y.dtype.element_ty
     from_query, from_key = (
         dquery + ((token * H + head) * WIDTH)[:, None],
         dkey + ((token * G + head - H) * WIDTH)[:, None],

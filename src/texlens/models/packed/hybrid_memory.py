@@ -1,13 +1,15 @@
 """Memory of hybrid layers in a pack: what delta nets and gated attention save for each token.
 
-Their mixers run under autograd, so float32 copies of norms and of the convolution are saved beside the tensors of the
-fused half of a layer. Delta nets as with flash-linear-attention's kernels; not yet compared with a GPU.
+On a GPU they are kernels, which save what their backward passes read. On a CPU they run under autograd, so that float32
+copies of norms and of the convolution are saved too.
 """
 
 from typing import Any
 
 CHUNK = 64
 """Places of a chunk, which the delta rule saves the relations between."""
+CHUNKS_PER_TOKEN = 1.25 / CHUNK
+"""The last chunk of a segment is not full: of segments with 256 tokens and more."""
 
 
 def is_hybrid(text_config: Any) -> bool:
@@ -22,23 +24,28 @@ def mlp_width(text_config: Any) -> int:
     return text_config.num_experts_per_tok * text_config.moe_intermediate_size + shared
 
 
-def saved_by_kind(text_config: Any, recompute: str, itemsize: int = 2) -> dict[str, int]:
-    """Bytes that one layer of each kind saves for a token; all but its input is recomputed under `full`."""
+def saved_by_kind(text_config: Any, recompute: str, itemsize: int = 2, *, by_kernels: bool = True) -> dict[str, int]:
+    """Bytes that one layer of each kind saves for a token; all but its input is recomputed under `full`.
+
+    Args:
+        by_kernels: rather than autograd.
+    """
+    delta_net, attention = (_delta_net, _gated_attention) if by_kernels else (_delta_net_autograd, _attention_autograd)
     common = itemsize * 2 * text_config.hidden_size
     if recompute == "none":
         common += itemsize * 2 * mlp_width(text_config)
     return {
-        "linear_attention": common + _delta_net(text_config, itemsize),
-        "full_attention": common + _gated_attention(text_config, itemsize),
+        "linear_attention": common + delta_net(text_config, itemsize),
+        "full_attention": common + attention(text_config, itemsize),
     }
 
 
-def saved_per_token(text_config: Any, recompute: str, itemsize: int = 2) -> int:
+def saved_per_token(text_config: Any, recompute: str, itemsize: int = 2, *, by_kernels: bool = True) -> int:
     """Bytes of all layers."""
     kinds = text_config.layer_types
     if recompute == "full":
         return itemsize * text_config.hidden_size * len(kinds)
-    saved = saved_by_kind(text_config, recompute, itemsize)
+    saved = saved_by_kind(text_config, recompute, itemsize, by_kernels=by_kernels)
     return sum(saved[kind] for kind in kinds)
 
 
@@ -57,6 +64,22 @@ def delta_net_widths(text_config: Any) -> tuple[int, int, int]:
 
 
 def _delta_net(text_config: Any, itemsize: int) -> int:
+    """The first product; the convolution's result; queries and keys of length 1; what each place writes; the state
+    before each chunk and the inverse of its system; the rule's output; the result; decay and rate in float32."""
+    keys, values, heads = delta_net_widths(text_config)
+    product = 2 * keys + 2 * values + 2 * heads
+    states = values * text_config.linear_key_head_dim + heads * CHUNK**2
+    stored = product + (2 * keys + values) + 2 * keys + 3 * values
+    return round(itemsize * (stored + CHUNKS_PER_TOKEN * states)) + 8 * heads
+
+
+def _gated_attention(text_config: Any, itemsize: int) -> int:
+    """The first product; turned queries and keys; the attention output and its float32 sums; the result."""
+    queries, keys = _attention_widths(text_config)
+    return itemsize * (2 * queries + 2 * keys + queries + keys + 2 * queries) + 4 * text_config.num_attention_heads
+
+
+def _delta_net_autograd(text_config: Any, itemsize: int) -> int:
     """The first product; the convolution's sum in float32 and its result; queries and keys of length 1; the delta
     rule's output and the relations within a chunk; decay and rate in float32; four float32 tensors of the gated norm,
     and its result."""
@@ -67,7 +90,7 @@ def _delta_net(text_config: Any, itemsize: int) -> int:
     return itemsize * stored + 4 * channels + 16 * values + 8 * heads
 
 
-def _gated_attention(text_config: Any, itemsize: int) -> int:
+def _attention_autograd(text_config: Any, itemsize: int) -> int:
     """The first product; queries and keys before and after their norms in float32, and rotated; values; the attention
     output, its gate, their product, and its float32 sums."""
     queries, keys = _attention_widths(text_config)

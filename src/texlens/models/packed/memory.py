@@ -56,7 +56,8 @@ def peak_of_pack(
     loss = loss_bytes(labels, text_config.vocab_size, itemsize, chunk=loss_chunk)
     backward = backward_per_token(text_config, recompute, itemsize) * tokens
     padded = padded_attention_bytes(text_config, recompute, itemsize) * tokens if on_cpu else 0
-    return saved_per_token(text_config, recompute, itemsize) * tokens + padded + max(loss, backward)
+    saved = saved_per_token(text_config, recompute, itemsize, by_kernels=not on_cpu) * tokens
+    return saved + padded + max(loss, backward)
 
 
 def padded_attention_bytes(text_config, recompute: str, itemsize: int = 4) -> int:
@@ -66,14 +67,17 @@ def padded_attention_bytes(text_config, recompute: str, itemsize: int = 4) -> in
     return round(CPU_PADDING * itemsize * 2 * (queries + keys) * layers)
 
 
-def saved_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
+def saved_per_token(text_config, recompute: str, itemsize: int = 2, *, by_kernels: bool = True) -> int:
     """Bytes that the fused layers of a language model save for each token until their backward passes.
 
     Only the LoRA A outputs, a few values of the rank for each layer, are left out, with the extra columns that hold one
     of them next to the attention output.
+
+    Args:
+        by_kernels: what is between the products of hybrid layers; else by autograd.
     """
     if hybrid_memory.is_hybrid(text_config):
-        return hybrid_memory.saved_per_token(text_config, recompute, itemsize)
+        return hybrid_memory.saved_per_token(text_config, recompute, itemsize, by_kernels=by_kernels)
     layers = text_config.num_hidden_layers
     if recompute == "full":
         return itemsize * text_config.hidden_size * layers

@@ -37,8 +37,19 @@ def test_gated_attention_saves_what_autograd_holds():
     for tensor in outside:
         held.pop(tensor.untyped_storage().data_ptr(), None)
     held |= {mixed.data_ptr(): mixed.nbytes, y.data_ptr(): y.nbytes}
-    saved = hybrid_memory.saved_by_kind(config, "mlp", itemsize=4)["full_attention"] - 4 * 2 * config.hidden_size
+    kinds = hybrid_memory.saved_by_kind(config, "mlp", itemsize=4, by_kernels=False)
+    saved = kinds["full_attention"] - 4 * 2 * config.hidden_size
     assert sum(held.values()) / TOKENS == pytest.approx(saved, rel=0.35)
+
+
+def test_a_delta_net_of_kernels_saves_the_states_before_its_chunks():
+    kinds = hybrid_memory.saved_by_kind(text_config("Qwen3.5-4B"), "mlp")
+    product, convolution, unit_keys, values = 12_352, 8_192, 4_096, 3 * 4_096
+    states = 1.25 / 64 * (32 * 128 * 128 + 32 * 64 * 64)
+    assert (
+        kinds["linear_attention"] == round(2 * (product + convolution + unit_keys + values + states)) + 256 + 4 * 2560
+    )
+    assert kinds["full_attention"] == 2 * (10_240 + 5_120 + 2 * 4_096) + 64 + 4 * 2560
 
 
 def test_a_delta_net_s_sizes_are_read_from_the_config():
