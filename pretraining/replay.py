@@ -8,25 +8,25 @@ from collections import deque
 import torch
 from torch import Tensor
 
-KEPT = 384
+MOST_PACKS = 384
 """Packs, of about 6 MB each, that stay on the device."""
 
 
 class Replay:
-    """Keeps the last `kept` packs; `again()` gives one of them with its images in other ink.
+    """Keeps the last `most` packs; `again()` gives one of them with its images in other ink.
 
-    A pack comes back only once `kept` / 2 newer ones have been trained on, so that it is not answered from memory.
+    A pack comes back only once `most` / 2 newer ones have been trained on, so that it is not answered from memory.
     """
 
-    def __init__(self, seed: int, kept: int = KEPT):
-        self.packs: deque[dict[str, Tensor]] = deque(maxlen=kept)
+    def __init__(self, seed: int, most: int = MOST_PACKS):
+        self.packs: deque[dict[str, Tensor]] = deque(maxlen=most)
         self.random = torch.Generator().manual_seed(seed)
 
     def keep(self, pack: dict[str, Tensor]) -> None:
         self.packs.append(pack)
 
     def again(self) -> dict[str, Tensor] | None:
-        """A pack of the older half; None until as many are there as are kept."""
+        """A pack of the older half; None until the buffer is full."""
         if len(self.packs) < (self.packs.maxlen or 0):
             return None
         number = int(torch.randint(len(self.packs) // 2, (1,), generator=self.random))

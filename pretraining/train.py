@@ -197,7 +197,7 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
     began, carried = None, done["seconds"]
     sums = torch.zeros(2, device=device)
     replay = Replay(args.seed + done["calls"]) if args.again else None
-    for pack, samples in _with_replay(loader, replay, args.again, device):
+    for pack, samples in with_replay(loader, replay, args.again, device):
         share = done["seconds"] / 60 / args.total_minutes
         for optimizer in groups:
             for group in optimizer.param_groups:
@@ -231,7 +231,7 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
     save(args.out, model, groups, done)
 
 
-def _with_replay(loader, replay: Replay | None, again: int, device: str) -> Iterator[tuple[dict, int]]:
+def with_replay(loader, replay: Replay | None, again: int, device: str) -> Iterator[tuple[dict, int]]:
     """Packs on the device with their numbers of new samples; `again` earlier ones (0 new samples) follow each."""
     for pack in loader:
         samples = int(pack.pop("samples"))

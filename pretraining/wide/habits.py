@@ -2,7 +2,7 @@
 
 Every engine puts the same glyphs on a line; what differs is the space around relations, how small and how far scripts
 are, how thick a rule is. `Habits.drawn(rng)` is one way to do it, `HabitEngine(font, habits)` lays formulas out so. A
-hand-set space can't be told from an engine's habit, so `without_small_spaces` takes it out of labels.
+hand-set space looks like an engine's habit, so `without_small_spaces` takes it out of labels.
 """
 
 import random
@@ -26,15 +26,15 @@ class Habits:
     """What an engine does in its own way; the defaults are TeX's.
 
     Attributes:
-        thin, medium, thick: space around operators, binary operators and relations, in em.
+        operator, binary, relation: space around operators, binary operators and relations, in em.
         in_scripts: whether scripts have these spaces too, as MathML's operator dictionary has.
         script, scriptscript: sizes of scripts, of the text's; 0 is the font's.
         up, down: how far scripts are shifted, and `rule` how thick a rule is, of the font's.
     """
 
-    thin: float = 3 / 18
-    medium: float = 4 / 18
-    thick: float = 5 / 18
+    operator: float = 3 / 18
+    binary: float = 4 / 18
+    relation: float = 5 / 18
     in_scripts: bool = False
     script: float = 0.0
     scriptscript: float = 0.0
@@ -46,11 +46,11 @@ class Habits:
     def drawn(cls, rng: random.Random) -> "Habits":
         """Some engine's."""
         tight = rng.uniform(0.6, 1.25)
-        thin, medium, thick = (width / 18 * tight * rng.uniform(0.85, 1.2) for width in (3, 4, 5))
+        operator, binary, relation = (width / 18 * tight * rng.uniform(0.85, 1.2) for width in (3, 4, 5))
         script = rng.uniform(0.62, 0.76)
         scriptscript = max(0.45, script * rng.choice((script, 1.0, rng.uniform(0.7, 1.0))))
         up, down, rule = rng.uniform(0.85, 1.25), rng.uniform(0.8, 1.3), rng.uniform(0.7, 1.5)
-        return cls(thin, medium, thick, rng.random() < 0.4, script, scriptscript, up, down, rule)
+        return cls(operator, binary, relation, rng.random() < 0.4, script, scriptscript, up, down, rule)
 
 
 OWN_HABITS = 0.55
@@ -66,7 +66,7 @@ class HabitEngine(LayoutEngine):
         self.constants = {name: value * scales.get(name, 1.0) for name, value in font.constants.items()}
         self.sizes = (1.0, 1.0, habits.script or self.sizes[2], habits.scriptscript or self.sizes[3])
         self.thickness *= habits.rule
-        self._widths = {"0": 0.0, "1": habits.thin, "4": habits.thin, "5": habits.medium, "6": habits.thick}
+        self._widths = {"0": 0.0, "1": habits.operator, "4": habits.operator, "5": habits.binary, "6": habits.relation}
         self._in_scripts = habits.in_scripts
 
     def gap(self, left: int, right: int, style: int) -> float:
@@ -75,14 +75,14 @@ class HabitEngine(LayoutEngine):
 
 
 @dataclass(frozen=True)
-class Hand:
+class Typesetter:
     """A font, and the engine that lays it out; None is ours."""
 
     font: str
     engine: HabitEngine | None = None
 
     @classmethod
-    def drawn(cls, rng: random.Random, font: str) -> "Hand":
+    def drawn(cls, rng: random.Random, font: str) -> "Typesetter":
         """The font with habits drawn for it, or with TeX's."""
         return cls(font, HabitEngine(math_font(font), Habits.drawn(rng)) if rng.random() < OWN_HABITS else None)
 
@@ -93,7 +93,7 @@ class Hand:
         return flatten(self.engine.node(parse(label), 0, ("", False)), 1.0)
 
 
-PLAIN_HAND = Hand("latin-modern")
+PLAIN = Typesetter("latin-modern")
 
 
 def without_small_spaces(label: str) -> str:

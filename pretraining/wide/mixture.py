@@ -19,7 +19,7 @@ from pretraining.wide.commands import RareCommands
 from pretraining.wide.disturbances import LEAST_PX_PER_EM, disturb, smaller, with_margins
 from pretraining.wide.engines import TypesetRows
 from pretraining.wide.fonts import shows
-from pretraining.wide.habits import PLAIN_HAND, Hand, without_small_spaces
+from pretraining.wide.habits import PLAIN, Typesetter, without_small_spaces
 from pretraining.wide.lines import several_lines
 from pretraining.wide.strokes import handwritten
 from pretraining.wide.words import with_words
@@ -91,7 +91,7 @@ class WideImages:
         self.narrow = TrainingImages([row["text"] for row in rows])
         self.rare = RareCommands(self.fill)
         self._decoded: dict[int, Image.Image] = {}
-        self._palette: tuple[list[Hand], list[float]] = ([], [])
+        self._palette: tuple[list[Typesetter], list[float]] = ([], [])
         self._drawn = 0
         self._recent: list[Drawn] = []
 
@@ -185,29 +185,29 @@ class WideImages:
 
     def _printed(self, rng: random.Random, label: str, source: str) -> Drawn | None:
         """The label in a font, habits and size of the palette; None where that can't be."""
-        hand, size = self._style(rng)
-        if not shows(hand.font, label.split()):
-            hand = PLAIN_HAND
-        if hand.engine and rng.random() < SPACELESS:
+        typesetter, size = self._style(rng)
+        if not shows(typesetter.font, label.split()):
+            typesetter = PLAIN
+        if typesetter.engine and rng.random() < SPACELESS:
             label = without_small_spaces(label)
         try:
-            formula = hand.layout(label)
+            formula = typesetter.layout(label)
         except LatexError:
             return None
         size = _fitting(formula, size)
         image = _drawn(rng, formula, size) if size else None
         return None if image is None else Drawn(image, label, size, source)
 
-    def _style(self, rng: random.Random) -> tuple[Hand, float]:
+    def _style(self, rng: random.Random) -> tuple[Typesetter, float]:
         if self._drawn % _PALETTE_LASTS == 0:
             names, weights = list(self.fonts), list(self.fonts.values())
             self._palette = (
-                [Hand.drawn(rng, font) for font in rng.choices(names, weights, k=_PALETTE_FONTS)],
+                [Typesetter.drawn(rng, font) for font in rng.choices(names, weights, k=_PALETTE_FONTS)],
                 rng.choices(SIZES_PX_PER_EM, _SIZE_WEIGHTS, k=_PALETTE_SIZES),
             )
         self._drawn += 1
-        hands, sizes = self._palette
-        return rng.choice(hands), rng.choice(sizes)
+        typesetters, sizes = self._palette
+        return rng.choice(typesetters), rng.choice(sizes)
 
 
 def changed(rng: random.Random, plan: Stage, drawn: Drawn) -> Image.Image:

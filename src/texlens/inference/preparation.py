@@ -1,7 +1,7 @@
 """Image preparation as a property of a model: read from its metadata, applied to the samples it reads.
 
-Where confidence is low, a prepared image is read unprepared too, and the surer reading is kept. No torch, and no scipy
-before an image is prepared.
+Where confidence is low, a prepared image is read unprepared too, another one with larger glyphs; the surer reading is
+kept. No torch, and no scipy before an image is prepared.
 """
 
 import io
@@ -18,11 +18,13 @@ from texlens.metrics.prediction import Prediction
 from texlens.models.metadata import METADATA_FILE, as_dataclass, read_metadata
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from texlens.inputs.image_preparation import Preparation
 
 KEY = "image_preparation"
 SURE = 0.7
-"""A prepared image whose reading has a lower probability is read unprepared too."""
+"""An image whose reading has a lower probability is read in another view too."""
 
 Read = Callable[[Sequence[Sample]], Iterator[Prediction]]
 
@@ -65,6 +67,20 @@ class PreparedSample:
         """Encoded image and steps of each image."""
         return [_prepared(image, self.preparation) for image in self.original.images]
 
+    @cached_property
+    def other_view(self) -> Sample | None:
+        """What a doubtful reading is compared with: the original of a prepared image; of another one a copy with larger
+        glyphs, where the model's preparation has a height for them and they are lower."""
+        if self.steps:
+            return self.original
+        from texlens.inputs.image_preparation import enlarged
+
+        first = self.original.images[0]
+        image = enlarged(first.load(), self.preparation)
+        if image is None:
+            return None
+        return replace(self.original, image=LazyImage.from_bytes(_png(image), first.where))
+
     def _image(self, number: int) -> LazyImage:
         original = self.original.images[number]
         return LazyImage(lambda: self._prepared[number][0], original.where, max_pixels=original.max_pixels)
@@ -76,9 +92,13 @@ def _prepared(image: LazyImage, preparation: "Preparation") -> tuple[bytes, tupl
     result = prepare(image.load(), preparation)
     if not result.steps:
         return image.encoded(), ()
+    return _png(result.image), result.steps
+
+
+def _png(image: "Image") -> bytes:
     buffer = io.BytesIO()
-    result.image.save(buffer, "PNG")
-    return buffer.getvalue(), result.steps
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def read_prepared(
@@ -87,20 +107,25 @@ def read_prepared(
     """Predictions of prepared samples.
 
     Args:
-        twice: read doubtful ones unprepared too and return the surer reading.
+        twice: read doubtful ones in the other view too and return the surer reading.
     """
     prepared = {sample.id: PreparedSample(sample, preparation) for sample in samples}
     doubtful: dict[str, Prediction] = {}
+    views: list[Sample] = []
     for prediction in read([row.sample for row in prepared.values()]):
-        steps = () if prediction.stop == "failed" else prepared[prediction.id].steps
-        prediction = replace(prediction, prepared=steps)
-        if twice and steps and _probability(prediction) < SURE:
-            doubtful[prediction.id] = prediction
-        else:
+        if prediction.stop == "failed":
             yield prediction
-    if doubtful:
-        for plain in read([prepared[name].original for name in doubtful]):
-            yield max(doubtful[plain.id], plain, key=_probability)
+            continue
+        prediction = replace(prediction, prepared=prepared[prediction.id].steps)
+        other = prepared[prediction.id].other_view if twice and _probability(prediction) < SURE else None
+        if other is None:
+            yield prediction
+        else:
+            doubtful[prediction.id] = prediction
+            views.append(other)
+    for second in read(views) if views else ():
+        first = doubtful[second.id]
+        yield max(first, replace(second, prepared=() if first.prepared else ("scaled",)), key=_probability)
 
 
 def probability_of(stop: str, log_probability: float | None) -> float:

@@ -24,6 +24,8 @@ MIN_PAPER, MAX_INK = 235, 150
 """Paper darker, or ink lighter, than this is stretched to white and black."""
 INK_QUANTILE = 0.1
 """Of the ink's pixels, this share is darker than the level taken as the ink's own (edges are gray)."""
+LEAST_ENLARGEMENT = 1.2
+"""A copy that is hardly larger is no second view."""
 TALL_RATIO = 4.0
 """A component taller than this many median glyphs (a brace, a root, a picture's frame) has no say in the median."""
 
@@ -32,13 +34,18 @@ TALL_RATIO = 4.0
 class Preparation:
     """What images are brought toward.
 
-    An image whose glyphs are lower than `min_glyph_px` or higher than `max_glyph_px` (their median) is scaled so that
-    they become `usual_glyph_px`. Margins wider than `max_margin` glyph heights are cut to `margin` of them.
+    An image whose glyphs (their median) are higher than `max_glyph_px` is scaled so that they become
+    `usual_glyph_px`; one whose glyphs are lower than `min_glyph_px`, so that they become `enlarged_glyph_px` (None: the
+    usual height too). One that is read doubtfully without preparation is read again with glyphs of `second_glyph_px`
+    (None: once only), where that is at least `LEAST_ENLARGEMENT` times theirs. Margins wider than `max_margin` glyph
+    heights are cut to `margin` of them.
     """
 
     usual_glyph_px: float = 10.0
     min_glyph_px: float = 4.0
     max_glyph_px: float = 15.0
+    enlarged_glyph_px: float | None = None
+    second_glyph_px: float | None = None
     max_margin: float = 4.0
     margin: float = 1.0
 
@@ -79,6 +86,15 @@ def prepare(image: Image.Image, preparation: Preparation) -> PreparedImage:
     if not steps:
         return PreparedImage(image, ())
     return PreparedImage(Image.fromarray(gray_HW.round().clip(0, 255).astype(np.uint8)).convert("RGB"), tuple(steps))
+
+
+def enlarged(image: Image.Image, preparation: Preparation) -> Image.Image | None:
+    """The RGB image with glyphs of `second_glyph_px`; None where theirs are about as high, or there are none."""
+    gray_HW, _ = _gray(image)
+    height = glyph_height(_ink(gray_HW)) if preparation.second_glyph_px else None
+    if not height or not preparation.second_glyph_px or preparation.second_glyph_px < LEAST_ENLARGEMENT * height:
+        return None
+    return Image.fromarray(_resized(gray_HW, preparation.second_glyph_px / height).astype(np.uint8)).convert("RGB")
 
 
 def glyph_height(ink_HW: np.ndarray) -> float | None:
@@ -181,10 +197,16 @@ def _trimmed(
 
 
 def _scaled(gray_HW: np.ndarray, height: float, preparation: Preparation) -> tuple[np.ndarray, bool]:
-    """The image with glyphs of usual height, where theirs is far from it."""
+    """The image with glyphs of the height that they should have, where theirs is far from it."""
     if preparation.min_glyph_px <= height <= preparation.max_glyph_px:
         return gray_HW, False
-    factor = preparation.usual_glyph_px / height
+    is_low = height < preparation.min_glyph_px
+    usual = preparation.enlarged_glyph_px if is_low else None
+    factor = (usual or preparation.usual_glyph_px) / height
+    return _resized(gray_HW, factor), True
+
+
+def _resized(gray_HW: np.ndarray, factor: float) -> np.ndarray:
     size = max(1, round(gray_HW.shape[1] * factor)), max(1, round(gray_HW.shape[0] * factor))
     picture = Image.fromarray(gray_HW.round().clip(0, 255).astype(np.uint8))
-    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.float64), True
+    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS), np.float64)

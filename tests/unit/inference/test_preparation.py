@@ -59,6 +59,28 @@ def test_of_a_doubtful_reading_the_surer_one_is_kept(log_probability, text):
     assert prediction.text == text
 
 
+@pytest.mark.parametrize(("log_probability", "text"), [(-0.5, "plain"), (-2.0, "prepared")])
+def test_a_doubtful_clean_image_is_read_with_larger_glyphs_too(log_probability, text):
+    preparation = Preparation(second_glyph_px=17.0)
+    [prediction] = read_prepared([sample(FORMULA)], preparation, reader({FORMULA: log_probability}))
+    assert prediction.text == text
+    assert prediction.prepared == (("scaled",) if text == "prepared" else ())
+
+
+def test_a_sure_reading_and_large_glyphs_have_no_second_view():
+    reads = []
+
+    def read(samples):
+        reads.append(len(samples))
+        return reader({FORMULA: -0.1})(samples)
+
+    list(read_prepared([sample(FORMULA)], Preparation(second_glyph_px=17.0), read))
+    assert reads == [1]
+    assert PreparedSample(sample(FORMULA), Preparation(second_glyph_px=9.0)).other_view is None
+    view = PreparedSample(sample(FORMULA), Preparation(second_glyph_px=17.0)).other_view
+    assert view.image.load().width > 1.5 * Image.open(io.BytesIO(FORMULA)).width
+
+
 def test_every_sample_comes_back_once():
     samples = [sample(dark(), "a"), sample(FORMULA, "b"), sample(b"no image", "c")]
 

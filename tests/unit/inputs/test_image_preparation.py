@@ -80,6 +80,17 @@ def test_large_glyphs_are_scaled_to_the_usual_height(formula):
     assert prepared.image.height == pytest.approx(formula.height, rel=0.4)
 
 
+def test_low_glyphs_are_enlarged_to_a_height_of_their_own(formula):
+    low = formula.resize((formula.width // 2, formula.height // 2), Image.Resampling.BOX)
+    usual = Preparation(min_glyph_px=8.0, usual_glyph_px=10.0)
+    enlarged = Preparation(min_glyph_px=8.0, usual_glyph_px=10.0, enlarged_glyph_px=20.0)
+    first, second = prepare(low, usual), prepare(low, enlarged)
+    assert first.steps == second.steps == ("scaled",)
+    assert second.image.height == pytest.approx(2 * first.image.height, abs=2)
+    assert second.image.height > low.height
+    assert prepare(formula, enlarged).image is formula
+
+
 def test_the_height_of_glyphs_is_their_median_without_bars():
     ink = np.zeros((30, 60), bool)
     ink[10:18, 2:7] = ink[10:18, 10:15] = ink[8:20, 20:26] = True

@@ -13,14 +13,14 @@ def pack(number: int) -> dict:
 
 
 def test_nothing_comes_back_before_as_many_packs_are_there_as_are_kept():
-    replay = Replay(0, kept=4)
+    replay = Replay(0, most=4)
     for number in range(3):
         replay.keep(pack(number))
         assert replay.again() is None
 
 
 def test_only_the_older_half_comes_back_with_its_labels():
-    replay = Replay(0, kept=4)
+    replay = Replay(0, most=4)
     for number in range(6):
         replay.keep(pack(number))
     returned = {int(replay.again()["labels"]) for _ in range(40)}

@@ -30,12 +30,12 @@ class ServedPrompt:
     """An image and a prompt as the model reads them.
 
     Attributes:
-        unprepared: with the image as it came, where it was prepared: read too if the first reading is doubtful, and the
-            surer one of both is the answer.
+        other_view: with another view of the image (`preparation.PreparedSample`): read too if the first reading is
+            doubtful, and the surer one of both is the answer.
     """
 
     example: Example
-    unprepared: Example | None = None
+    other_view: Example | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class GenerationJob:
     prompt: Example
     state: GenerationState
     deadline: float
-    unprepared: Example | None = None
+    other_view: Example | None = None
     """To be read too, should the first reading be doubtful; until that is known no token is reported."""
     new_state: Callable[[], GenerationState] | None = None
     """Of the second reading."""
@@ -89,20 +89,20 @@ class GenerationJob:
 
     @property
     def is_undecided(self) -> bool:
-        return self.unprepared is not None or self.first is not None
+        return self.other_view is not None or self.first is not None
 
     def begin_second(self) -> None:
-        """The image is read again as it came."""
-        assert self.unprepared is not None
+        """The image is read again in the other view."""
+        assert self.other_view is not None
         assert self.new_state is not None
         self.first, self.state = self.state, self.new_state()
-        self.prompt, self.unprepared = self.unprepared, None
+        self.prompt, self.other_view = self.other_view, None
 
     def decide(self) -> None:
         """Keeps the surer reading."""
         if self.first is not None and sureness(self.first) >= sureness(self.state):
             self.state = self.first
-        self.first = self.unprepared = None
+        self.first = self.other_view = None
 
     def cancel(self) -> None:
         """Nobody waits for the text any more; the row leaves its batch before the next token."""

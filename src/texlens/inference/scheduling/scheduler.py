@@ -115,7 +115,8 @@ class RequestScheduler:
         if loaded.preparation is None:
             return ServedPrompt(example(sample))
         prepared = PreparedSample(sample, loaded.preparation)
-        return ServedPrompt(example(prepared.sample), example(sample) if prepared.steps else None)
+        other = prepared.other_view
+        return ServedPrompt(example(prepared.sample), None if other is None else example(other))
 
     def model(self, name: str | None) -> LoadedModel:
         """The model of a name, or the default one.
@@ -158,7 +159,7 @@ class RequestScheduler:
                 prompt.example,
                 new_state(),
                 now + timeout_s,
-                unprepared=prompt.unprepared,
+                other_view=prompt.other_view,
                 new_state=new_state,
                 submitted_at=now,
             )
@@ -200,7 +201,7 @@ class RequestScheduler:
     @property
     def _waiting_bytes(self) -> int:
         examples = {
-            id(part): part for job in self._waiting for part in (job.prompt, job.unprepared) if part is not None
+            id(part): part for job in self._waiting for part in (job.prompt, job.other_view) if part is not None
         }
         return sum(part.patches.nbytes for part in examples.values() if part.patches is not None)
 
@@ -269,7 +270,7 @@ class RequestScheduler:
         """Report new tokens; finished jobs leave."""
         again = []
         for job in self._jobs:
-            if not job.state.is_active and job.unprepared is not None and sureness(job.state) < SURE:
+            if not job.state.is_active and job.other_view is not None and sureness(job.state) < SURE:
                 job.begin_second()
                 again.append(job)
                 continue

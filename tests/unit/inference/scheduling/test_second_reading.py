@@ -1,4 +1,4 @@
-"""A doubtful reading of a prepared image: the image is read as it came too, and the surer reading is the answer."""
+"""A doubtful reading: the image is read in another view too, and the surer reading is the answer."""
 
 from dataclasses import replace
 

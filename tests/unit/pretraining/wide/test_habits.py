@@ -2,7 +2,7 @@
 
 import random
 
-from pretraining.wide.habits import HabitEngine, Habits, Hand, without_small_spaces
+from pretraining.wide.habits import HabitEngine, Habits, Typesetter, without_small_spaces
 
 from texlens.latex.layout.fonts import math_font
 from texlens.latex.layout.formula import layout
@@ -11,21 +11,23 @@ FORMULA = "a = \\frac { x _ { i } ^ { 2 } } { \\sqrt { b } } + c , d"
 
 
 def test_tex_s_habits_are_our_own_layout():
-    hand = Hand("latin-modern", HabitEngine(math_font("latin-modern"), Habits()))
-    assert hand.layout(FORMULA) == layout(FORMULA)
+    typesetter = Typesetter("latin-modern", HabitEngine(math_font("latin-modern"), Habits()))
+    assert typesetter.layout(FORMULA) == layout(FORMULA)
 
 
 def test_drawn_habits_keep_the_glyphs_and_move_them():
     ours = layout(FORMULA)
     for seed in range(5):
-        hand = Hand("latin-modern", HabitEngine(math_font("latin-modern"), Habits.drawn(random.Random(seed))))
-        theirs = hand.layout(FORMULA)
+        typesetter = Typesetter(
+            "latin-modern", HabitEngine(math_font("latin-modern"), Habits.drawn(random.Random(seed)))
+        )
+        theirs = typesetter.layout(FORMULA)
         assert [glyph[0] for glyph in theirs.glyphs] == [glyph[0] for glyph in ours.glyphs]
         assert [glyph[3] for glyph in theirs.glyphs] != [glyph[3] for glyph in ours.glyphs]
 
 
 def test_spaces_in_scripts_widen_them():
-    habit = lambda in_scripts: Hand("stix", HabitEngine(math_font("stix"), Habits(in_scripts=in_scripts)))  # noqa: E731
+    habit = lambda in_scripts: Typesetter("stix", HabitEngine(math_font("stix"), Habits(in_scripts=in_scripts)))  # noqa: E731
     label = "x ^ { a = b }"
     assert habit(True).layout(label).width > habit(False).layout(label).width
 
