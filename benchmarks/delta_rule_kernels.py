@@ -27,7 +27,7 @@ CHOICES = {
     "outputs": ("forward", [(64, 4), (128, 4), (128, 8)]),
     "grad_new": ("backward", [(64, 4), (128, 4), (128, 8)]),
     "states_backward": ("backward", [(32, 4), (64, 4), (64, 8), (128, 8)]),
-    "grad_inputs": ("backward", [(32, 4), (64, 4), (64, 8), (128, 8)]),
+    "grad_keys": ("backward", [(32, 4), (64, 4), (64, 8), (128, 8)]),
 }
 
 

@@ -30,7 +30,7 @@ LAUNCHES = {
     "outputs": Launch(128, 4),
     "grad_new": Launch(128, 4),
     "states_backward": Launch(64, 4),
-    "grad_inputs": Launch(64, 4),
+    "grad_keys": Launch(64, 4),
 }
 """The fastest tried on an H200 (`benchmarks/delta_rule_kernels.py --choose`, 2026-12-01)."""
 
@@ -73,12 +73,12 @@ class _DeltaRule(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad, grad_final):  # pyrefly: ignore[bad-override]
-        query, key, value, beta, cu_seqlens, *rest = ctx.saved_tensors
+        query, key, value, beta, cu_seqlens, *saved = ctx.saved_tensors
         if grad is None:
             grad = value.new_zeros(value.shape)
         to = tuple(part.new_empty(part.shape) for part in (query, key, value))
         of_decay, of_beta, of_initial = backward(
-            grad, grad_final, query, key, value, beta, cu_seqlens, Saved(*rest), to=to, with_initial=ctx.has_initial
+            grad, grad_final, query, key, value, beta, cu_seqlens, Saved(*saved), to=to, with_initial=ctx.has_initial
         )
         return *to, of_decay.to(ctx.decay_dtype), of_beta.to(beta.dtype), None, of_initial
 
@@ -159,12 +159,19 @@ def backward(
         states if of_initial is None else of_initial, cu_seqlens, **shape.constants, PX=shape.padded_x,
         FINAL=grad_final is not None, INITIAL=with_initial, **options,
     )  # fmt: skip
-    columns, grid, options = shape.launch("grad_inputs", shape.x)
-    heads_of_queries, heads_of_keys = (key.new_empty(shape.tokens, shape.heads, shape.x) for _ in range(2))
-    of_total, of_rate = (torch.empty(columns, *total_decay.shape, device=key.device) for _ in range(2))
-    triton_chunks.grad_inputs_kernel[grid](
-        unit_query, unit_key, value, beta, total_decay, states, grad_states, new, grad, grad_right, heads_of_queries,
-        heads_of_keys, of_total, of_rate, cu_seqlens, shape.segments, shape.tokens, value.stride(0),
+    columns, grid, options = shape.launch("grad_keys", shape.x)
+    heads_of_queries = key.new_empty(1, shape.tokens, shape.heads, shape.x)
+    heads_of_keys = key.new_empty(2, shape.tokens, shape.heads, shape.x)
+    of_total = torch.empty(2, columns, *total_decay.shape, device=key.device)
+    of_rate = torch.empty(columns, *total_decay.shape, device=key.device)
+    triton_chunks.grad_reads_kernel[grid](
+        unit_query, unit_key, value, beta, total_decay, states, new, grad, grad_right, heads_of_queries,
+        heads_of_keys[0], of_total[0], of_rate, cu_seqlens, shape.segments, shape.tokens, value.stride(0),
+        **shape.constants, PY=shape.padded_y, BOUNDS=shape.bounds, **options,
+    )  # fmt: skip
+    triton_chunks.grad_writes_kernel[grid](
+        unit_query, unit_key, beta, total_decay, states, grad_states, new, grad, grad_right, heads_of_keys[1],
+        of_total[1], cu_seqlens, shape.segments, shape.tokens,
         **shape.constants, PY=shape.padded_y, BOUNDS=shape.bounds, **options,
     )  # fmt: skip
     of_decay, of_beta = torch.empty_like(total_decay), torch.empty_like(total_decay)
@@ -190,12 +197,12 @@ def unit(x: Tensor, scale: float) -> Tensor:
 
 
 def unit_backward(x: Tensor, grads: Tensor, scale: float, to: Tensor) -> None:
-    """Writes to `to` the gradient of x [T, K, X], from that of the vectors of length `scale` of all value heads
-    [T, H, X]."""
+    """Writes to `to` the gradient of x [T, K, X], from the parts of that of the vectors of length `scale` of all value
+    heads [parts, T, H, X]."""
     tokens, heads, width = x.shape
     triton_prepare.unit_backward_kernel[(triton.cdiv(tokens * heads, ROWS),)](
         x, grads, to, tokens * heads, x.stride(0), to.stride(0), scale, EPSILON, HEADS=heads,
-        REPEATS=grads.shape[1] // heads, WIDTH=width, PADDED=triton.next_power_of_2(width), ROWS=ROWS,
+        REPEATS=grads.shape[2] // heads, PARTS=len(grads), WIDTH=width, PADDED=triton.next_power_of_2(width), ROWS=ROWS,
     )  # fmt: skip
 
 

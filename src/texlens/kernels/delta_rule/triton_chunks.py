@@ -204,17 +204,13 @@ def states_backward_kernel(
 
 
 @triton.jit(do_not_specialize=["segments", "tokens"])
-def grad_inputs_kernel(
-    query, key, value, beta, total_decay, states, grad_states, new, grad, grad_right, grad_query, grad_key, grad_total,
-    grad_beta, cu_seqlens, segments, tokens, value_stride: tl.constexpr,
-    HEADS: tl.constexpr, REPEATS: tl.constexpr, X: tl.constexpr, Y: tl.constexpr, PY: tl.constexpr,
-    COLUMNS: tl.constexpr, BOUNDS: tl.constexpr,
+def grad_reads_kernel(
+    query, key, value, beta, total_decay, states, new, grad, grad_right, grad_query, grad_key, grad_total, grad_beta,
+    cu_seqlens, segments, tokens, value_stride: tl.constexpr, HEADS: tl.constexpr, REPEATS: tl.constexpr,
+    X: tl.constexpr, Y: tl.constexpr, PY: tl.constexpr, COLUMNS: tl.constexpr, BOUNDS: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of queries and keys [T, H, X], and the parts [X / COLUMNS, T, H] of those of G and beta.
-
-    G grows queries and the keys of what is read, and shrinks the keys of what is written: its gradient is that of the
-    first by their inputs less that of the others.
-    """
+    """Gradients of queries and of keys that read the state, [T, H, X], and the parts [X / COLUMNS, T, H] of those of G
+    and beta. G grows both, so that its gradient is theirs by their inputs."""
     part, tile, head = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     segment, start, length, first = locate_tile(cu_seqlens, segments, tokens, tile, CHUNK, BOUNDS)
     if first >= length:
@@ -229,16 +225,70 @@ def grad_inputs_kernel(
     at_part = part.to(tl.int64) * tokens * HEADS + at_rate
     dtype: tl.constexpr = key.dtype.element_ty
     if segment == segments:
-        zeros = tl.zeros([CHUNK, COLUMNS], dtype)
-        tl.store(grad_query + at, zeros, is_result)
-        tl.store(grad_key + at, zeros, is_result)
+        tl.store(grad_query + at, tl.zeros([CHUNK, COLUMNS], dtype), is_result)
+        tl.store(grad_key + at, tl.zeros([CHUNK, COLUMNS], dtype), is_result)
         tl.store(grad_total + at_part, tl.zeros([CHUNK], tl.float32), is_token)
         tl.store(grad_beta + at_part, tl.zeros([CHUNK], tl.float32), is_token)
         return
     key_stride: tl.constexpr = HEADS // REPEATS * X
     at_key = token[:, None] * key_stride + head // REPEATS * X + x[None, :]
     queries, keys = tl.load(query + at_key, is_result, other=0.0), tl.load(key + at_key, is_result, other=0.0)
-    queries_f32, keys_f32 = queries.to(tl.float32), keys.to(tl.float32)
+    total = tl.load(total_decay + at_rate, is_token, other=0.0)
+    rate = tl.load(beta + at_rate, is_token, other=0.0).to(tl.float32)
+    at_value = token[:, None] * (HEADS * Y) + head * Y + y[None, :]
+    grads = _load(grad + at_value, is_token, y, Y, PY)
+    changes = _load(new + at_value, is_token, y, Y, PY)
+    of_right = _load(grad_right + at_value, is_token, y, Y, PY)
+    at_state = (tile.to(tl.int64) * HEADS + head) * X * Y + x[:, None] * Y + y[None, :]
+    state = _load(states + at_state, x < X, y, Y, PY)
+    grown = tl.exp(total)
+    between = _decay_between(total, row, places, False)
+
+    of_scores = (dot(grads, tl.trans(changes)) * between).to(dtype)
+    of_queries = dot(grads, tl.trans(state)) * grown[:, None] + dot(of_scores, keys)
+    tl.store(grad_query + at, of_queries.to(dtype), is_result)
+    of_total = tl.sum(of_queries * queries.to(tl.float32), 1)
+
+    of_system = -dot(of_right, tl.trans(changes)) * between
+    of_system = tl.where(row[:, None] > row[None, :], of_system, 0.0).to(dtype)
+    of_read = dot(of_system, keys) - dot(of_right, tl.trans(state)) * grown[:, None]
+    tl.store(grad_key + at, (of_read * rate[:, None]).to(dtype), is_result)
+    of_rate = tl.sum(of_read * keys.to(tl.float32), 1)
+    tl.store(grad_total + at_part, of_total + rate * of_rate, is_token)
+    if part == 0:
+        at_input = token[:, None] * value_stride + head * Y + y[None, :]
+        of_rate += tl.sum(of_right.to(tl.float32) * _load(value + at_input, is_token, y, Y, PY).to(tl.float32), 1)
+    tl.store(grad_beta + at_part, of_rate, is_token)
+
+
+@triton.jit(do_not_specialize=["segments", "tokens"])
+def grad_writes_kernel(
+    query, key, beta, total_decay, states, grad_states, new, grad, grad_right, grad_key, grad_total,
+    cu_seqlens, segments, tokens, HEADS: tl.constexpr, REPEATS: tl.constexpr,
+    X: tl.constexpr, Y: tl.constexpr, PY: tl.constexpr, COLUMNS: tl.constexpr, BOUNDS: tl.constexpr,
+):  # fmt: skip
+    """Gradients of keys that what is written is under, [T, H, X], and the parts [X / COLUMNS, T, H] of that of G, which
+    shrinks them."""
+    part, tile, head = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    segment, start, length, first = locate_tile(cu_seqlens, segments, tokens, tile, CHUNK, BOUNDS)
+    if first >= length:
+        return
+    row, x, y = tl.arange(0, CHUNK), part * COLUMNS + tl.arange(0, COLUMNS), tl.arange(0, PY)
+    places = length - first
+    is_token = row < places
+    token = start + first + row
+    is_result = is_token[:, None] & (x < X)[None, :]
+    at = token[:, None] * (HEADS * X) + head * X + x[None, :]
+    at_rate = token * HEADS + head
+    at_part = part.to(tl.int64) * tokens * HEADS + at_rate
+    dtype: tl.constexpr = key.dtype.element_ty
+    if segment == segments:
+        tl.store(grad_key + at, tl.zeros([CHUNK, COLUMNS], dtype), is_result)
+        tl.store(grad_total + at_part, tl.zeros([CHUNK], tl.float32), is_token)
+        return
+    key_stride: tl.constexpr = HEADS // REPEATS * X
+    at_key = token[:, None] * key_stride + head // REPEATS * X + x[None, :]
+    queries, keys = tl.load(query + at_key, is_result, other=0.0), tl.load(key + at_key, is_result, other=0.0)
     total = tl.load(total_decay + at_rate, is_token, other=0.0)
     last = tl.load(total_decay + (start + tl.minimum(first + CHUNK, length) - 1) * HEADS + head)
     rate = tl.load(beta + at_rate, is_token, other=0.0).to(tl.float32)
@@ -247,37 +297,21 @@ def grad_inputs_kernel(
     changes = _load(new + at_value, is_token, y, Y, PY)
     of_right = _load(grad_right + at_value, is_token, y, Y, PY)
     at_state = (tile.to(tl.int64) * HEADS + head) * X * Y + x[:, None] * Y + y[None, :]
-    state = _load(states + at_state, x < X, y, Y, PY)
     of_state = _load(grad_states + at_state, x < X, y, Y, PY)
-    grown = tl.exp(total)
-    below, above = _decay_between(total, row, places, False), _decay_between(total, row, places, True)
-    is_strict, is_strict_above = row[:, None] > row[None, :], row[None, :] > row[:, None]
-
-    of_scores = (dot(grads, tl.trans(changes)) * below).to(dtype)
-    of_queries = dot(grads, tl.trans(state)) * grown[:, None] + dot(of_scores, keys)
-    tl.store(grad_query + at, of_queries.to(dtype), is_result)
-    of_total = tl.sum(of_queries * queries_f32, 1)
-
-    of_system = tl.where(is_strict, -dot(of_right, tl.trans(changes)) * below, 0.0).to(dtype)
-    of_read = dot(of_system, keys) - dot(of_right, tl.trans(state)) * grown[:, None]
-    of_rate = tl.sum(of_read * keys_f32, 1)
-    of_total += rate * of_rate
+    between = _decay_between(total, row, places, True)
 
     of_last = dot(changes, tl.trans(of_state)) * tl.where(is_token, tl.exp(last - total), 0.0)[:, None]
-    of_end = tl.sum(of_last * keys_f32) + tl.exp(last) * tl.sum(state.to(tl.float32) * of_state.to(tl.float32))
-    of_scores_above = (dot(changes, tl.trans(grads)) * above).to(dtype)
-    of_system_above = -dot(changes, tl.trans(of_right)) * above * rate[None, :]
-    of_system_above = tl.where(is_strict_above, of_system_above, 0.0).to(dtype)
-    of_written = of_last + dot(of_scores_above, queries) + dot(of_system_above, keys)
-    of_total -= tl.sum(of_written * keys_f32, 1)
-    tl.store(grad_key + at, (of_read * rate[:, None] + of_written).to(dtype), is_result)
+    of_scores = (dot(changes, tl.trans(grads)) * between).to(dtype)
+    of_system = -dot(changes, tl.trans(of_right)) * between * rate[None, :]
+    of_system = tl.where(row[None, :] > row[:, None], of_system, 0.0).to(dtype)
+    of_written = of_last + dot(of_scores, queries) + dot(of_system, keys)
+    tl.store(grad_key + at, of_written.to(dtype), is_result)
 
-    of_total += tl.where(row == tl.minimum(places, CHUNK) - 1, of_end, 0.0)
-    if part == 0:
-        at_input = token[:, None] * value_stride + head * Y + y[None, :]
-        of_rate += tl.sum(of_right.to(tl.float32) * _load(value + at_input, is_token, y, Y, PY).to(tl.float32), 1)
-    tl.store(grad_total + at_part, of_total, is_token)
-    tl.store(grad_beta + at_part, of_rate, is_token)
+    state = _load(states + at_state, x < X, y, Y, PY)
+    keys_f32 = keys.to(tl.float32)
+    of_end = tl.sum(of_last * keys_f32) + tl.exp(last) * tl.sum(state.to(tl.float32) * of_state.to(tl.float32))
+    is_last = row == tl.minimum(places, CHUNK) - 1
+    tl.store(grad_total + at_part, tl.where(is_last, of_end, 0.0) - tl.sum(of_written * keys_f32, 1), is_token)
 
 
 @triton.jit(do_not_specialize=["segments", "tokens"])
@@ -298,6 +332,7 @@ def grad_rates_kernel(
     for part in tl.static_range(PARTS):
         at_part = at_rate + part * tokens.to(tl.int64) * HEADS
         of_total += tl.load(grad_total + at_part, is_token, other=0.0)
+        of_total += tl.load(grad_total + at_part + PARTS * tokens.to(tl.int64) * HEADS, is_token, other=0.0)
         of_rate += tl.load(grad_beta + at_part, is_token, other=0.0)
     tl.store(grad_decay + at_rate, tl.cumsum(of_total, 0, reverse=True), is_token)
     tl.store(grad_rate + at_rate, of_rate, is_token)

@@ -34,9 +34,10 @@ def unit_kernel(x, result, rows, stride, scale, eps, HEADS: tl.constexpr, WIDTH:
 @triton.jit
 def unit_backward_kernel(
     x, grads, result, rows, stride, result_stride, scale, eps,
-    HEADS: tl.constexpr, REPEATS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr,
+    HEADS: tl.constexpr, REPEATS: tl.constexpr, PARTS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
+    ROWS: tl.constexpr,
 ):  # fmt: skip
-    """The gradient of x from those of its REPEATS copies, [T, K * REPEATS, WIDTH]."""
+    """The gradient of x from the parts of those of its REPEATS copies, [PARTS, T, K * REPEATS, WIDTH]."""
     row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
     column = tl.arange(0, PADDED)
     mask = (row < rows)[:, None] & (column < WIDTH)[None, :]
@@ -45,8 +46,9 @@ def unit_backward_kernel(
     inverse_length = tl.rsqrt(tl.sum(value * value, 1) + eps)
     value *= inverse_length[:, None]
     grad = tl.zeros([ROWS, PADDED], tl.float32)
-    for copy in tl.static_range(REPEATS):
-        at = (row * REPEATS + copy)[:, None] * WIDTH + column[None, :]
+    for copy in tl.static_range(REPEATS * PARTS):
+        at = (copy // REPEATS * rows.to(tl.int64) + row) * REPEATS + copy % REPEATS
+        at = at[:, None] * WIDTH + column[None, :]
         grad += tl.load(grads + at, mask, other=0.0).to(tl.float32)
     grad = (grad - value * tl.sum(grad * value, 1)[:, None]) * (scale * inverse_length)[:, None]
     to = (token * result_stride + head * WIDTH)[:, None] + column[None, :]
@@ -81,17 +83,17 @@ def _invert_block(system, row, column):
 @triton.jit
 def _keys(key, block, places, stride, WIDTH: tl.constexpr, PADDED: tl.constexpr):
     """[16, PADDED] of a block; zeros at places without a token."""
-    place, column = tl.arange(0, BLOCK) + block * BLOCK, tl.arange(0, PADDED)
-    mask = (place < places)[:, None] & (column < WIDTH)[None, :]
-    return tl.load(key + place[:, None] * stride + column[None, :], mask, other=0.0)
+    position, column = tl.arange(0, BLOCK) + block * BLOCK, tl.arange(0, PADDED)
+    mask = (position < places)[:, None] & (column < WIDTH)[None, :]
+    return tl.load(key + position[:, None] * stride + column[None, :], mask, other=0.0)
 
 
 @triton.jit
 def _rates(total_decay, beta, block, places, HEADS: tl.constexpr):
     """Cumulative decay and beta of a block [16]; places without a token have those of the last one, and 0."""
-    place = tl.arange(0, BLOCK) + block * BLOCK
-    total = tl.load(total_decay + tl.minimum(place, places - 1) * HEADS)
-    return total, tl.load(beta + place * HEADS, place < places, other=0.0).to(tl.float32)
+    position = tl.arange(0, BLOCK) + block * BLOCK
+    total = tl.load(total_decay + tl.minimum(position, places - 1) * HEADS)
+    return total, tl.load(beta + position * HEADS, position < places, other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -116,11 +118,11 @@ def diagonal_kernel(
     row, column, chunk = tl.arange(0, BLOCK), tl.arange(0, BLOCK), tl.arange(0, CHUNK)
     earlier = (chunk < block * BLOCK) & (chunk < places)
     before = tl.sum(tl.load(log_decay + token + chunk * HEADS, earlier, other=0.0).to(tl.float32), 0)
-    place = row + block * BLOCK
-    decay = tl.load(log_decay + token + place * HEADS, place < places, other=0.0).to(tl.float32)
+    position = row + block * BLOCK
+    decay = tl.load(log_decay + token + position * HEADS, position < places, other=0.0).to(tl.float32)
     total = before + tl.cumsum(decay, 0)
-    tl.store(total_decay + token + place * HEADS, total, place < places)
-    rate = tl.load(beta + token + place * HEADS, place < places, other=0.0).to(tl.float32)
+    tl.store(total_decay + token + position * HEADS, total, position < places)
+    rate = tl.load(beta + token + position * HEADS, position < places, other=0.0).to(tl.float32)
     keys = _keys(key + (start + first) * key_stride + head // REPEATS * WIDTH, block, places, key_stride, WIDTH, PADDED)
     is_before = row[:, None] > column[None, :]
     between = tl.exp(tl.where(is_before, total[:, None] - total[None, :], 0.0))

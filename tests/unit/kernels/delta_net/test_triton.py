@@ -95,21 +95,21 @@ def test_prompts_that_go_on_step_by_step_equal_longer_segments(mixer, monkeypatc
     for step in range(steps):
         token = torch.stack([row[length + step] for row, length in zip(rows, lengths, strict=True)])
         output = kernels.step(mixer.weights, token, slots, windows_SCW, states_SHXY)
-        wanted = torch.stack([row[length + step] for row, length in zip(expected, lengths, strict=True)])
-        torch.testing.assert_close(output, wanted, atol=1e-5, rtol=1e-4)
+        expected_rows = torch.stack([row[length + step] for row, length in zip(expected, lengths, strict=True)])
+        torch.testing.assert_close(output, expected_rows, atol=1e-5, rtol=1e-4)
     assert (states_SHXY[[1, 4]] == 7).all()
     assert (windows_SCW[[1, 4]] == 7).all()
 
 
 def test_a_neighbor_of_nan_changes_neither_results_nor_gradients(mixer):
-    kept = torch.cat([torch.arange(2), torch.arange(3, 73)]).to(DEVICE)
+    others = torch.cat([torch.arange(2), torch.arange(3, 73)]).to(DEVICE)
     outcomes = []
     for value in (1.0, torch.nan):
         y = inputs()
         y[2] = value
         bounds = segments()
         result, backward = kernels.delta_net(mixer.weights, y, bounds.cu_seqlens, bounds.offsets(len(y)))
-        outcomes.append((result[kept], backward(torch.ones_like(result))[kept]))
+        outcomes.append((result[others], backward(torch.ones_like(result))[others]))
     for clean, poisoned in zip(*outcomes, strict=True):
         assert torch.equal(clean, poisoned)
 

@@ -102,9 +102,9 @@ def test_a_neighbor_of_nan_changes_nothing_and_tokens_after_the_last_segment_giv
     for part in poisoned[:5]:
         part[65:129], part[300:] = torch.nan, torch.nan
     clean, actual = results(kernels, parts, torch.float32), results(kernels, poisoned, torch.float32)
-    kept = torch.cat([torch.arange(65), torch.arange(129, 300)]).to(DEVICE)
+    others = torch.cat([torch.arange(65), torch.arange(129, 300)]).to(DEVICE)
     for ours, theirs in zip([actual[0], *actual[2:7]], [clean[0], *clean[2:7]], strict=True):
-        assert torch.equal(ours[kept], theirs[kept])
+        assert torch.equal(ours[others], theirs[others])
     assert torch.equal(actual[1][[0, 1, 4]], clean[1][[0, 1, 4]])
     for part in (actual[0], *actual[4:7]):
         assert not part[300:].any()
