@@ -22,6 +22,7 @@ _CONV = {"ROWS": 8, "num_warps": 4}
 _CONV_BACKWARD = {"ROWS": 4, "num_warps": 4}
 _CONV_COLUMNS = 128
 _RATES = 1024
+_STATE_COLUMNS = 32
 _NORM = {"ROWS": 16, "num_warps": 4}
 
 
@@ -70,14 +71,15 @@ def step(weights: DeltaNetWeights, y: Tensor, slots: Tensor, windows: Tensor, st
         mixed_in, weights.kernel, windows, slots, mixed, y.stride(0), CHANNELS=channels, TAPS=weights.kernel.shape[1],
         COLUMNS=columns, num_warps=4,
     )  # fmt: skip
-    result = y.new_empty(rows, weights.values)
-    triton_kernels.delta_step_kernel[(rows, weights.value_heads)](
-        mixed, gate, beta_in, decay_in, weights.a_log, weights.dt_bias, weights.norm, states, slots, result,
-        y.stride(0), weights.key_width**-0.5, EPSILON, weights.eps, HEADS=weights.value_heads,
-        REPEATS=weights.value_heads // weights.key_heads, X=weights.key_width, Y=weights.value_width,
-        PX=triton.next_power_of_2(weights.key_width), PY=triton.next_power_of_2(weights.value_width), num_warps=8,
+    heads, width = weights.value_heads, weights.value_width
+    output = y.new_empty(rows, heads, width)
+    columns = min(_STATE_COLUMNS, triton.next_power_of_2(width))
+    triton_kernels.delta_step_kernel[(rows, heads, triton.cdiv(width, columns))](
+        mixed, beta_in, decay_in, weights.a_log, weights.dt_bias, states, slots, output, y.stride(0),
+        weights.key_width**-0.5, EPSILON, HEADS=heads, REPEATS=heads // weights.key_heads, X=weights.key_width,
+        Y=width, PX=triton.next_power_of_2(weights.key_width), COLUMNS=columns, num_warps=4,
     )  # fmt: skip
-    return result
+    return gated_norm(weights, output, gate)
 
 
 def causal_conv(x: Tensor, kernel: Tensor, offsets: Tensor) -> Tensor:

@@ -164,34 +164,30 @@ def conv_step_kernel(
 
 @triton.jit
 def delta_step_kernel(
-    mixed, gate, beta_in, decay_in, a_log, dt_bias, norm, states, slots, result, stride, scale, unit_eps, eps,
-    HEADS: tl.constexpr, REPEATS: tl.constexpr, X: tl.constexpr, Y: tl.constexpr, PX: tl.constexpr, PY: tl.constexpr,
+    mixed, beta_in, decay_in, a_log, dt_bias, states, slots, output, stride, scale, eps,
+    HEADS: tl.constexpr, REPEATS: tl.constexpr, X: tl.constexpr, Y: tl.constexpr, PX: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """One more token of a row and value head: its slot's state [X, Y] is read and written once, and the output [Y] is
-    normed and gated."""
+    """One more token of a row and value head: columns of its slot's state [X, Y] are read and written once."""
     row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
-    x, y = tl.arange(0, PX), tl.arange(0, PY)
+    x, y = tl.arange(0, PX), tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
     in_x, in_y = x < X, y < Y
     keys: tl.constexpr = HEADS // REPEATS * X
-    dtype: tl.constexpr = mixed.dtype.element_ty
     mixed += row * (2 * keys + HEADS * Y)
+    states += (tl.load(slots + row) * HEADS + head) * X * Y
+    at, mask = x[:, None] * Y + y[None, :], in_x[:, None] & in_y[None, :]
+    state = tl.load(states + at, mask, other=0.0)
     query = tl.load(mixed + head // REPEATS * X + x, in_x, other=0.0).to(tl.float32)
     key = tl.load(mixed + keys + head // REPEATS * X + x, in_x, other=0.0).to(tl.float32)
     value = tl.load(mixed + 2 * keys + head * Y + y, in_y, other=0.0).to(tl.float32)
-    query *= scale * tl.rsqrt(tl.sum(query * query, 0) + unit_eps)
-    key *= tl.rsqrt(tl.sum(key * key, 0) + unit_eps)
+    query *= scale * tl.rsqrt(tl.sum(query * query, 0) + eps)
+    key *= tl.rsqrt(tl.sum(key * key, 0) + eps)
     shifted = tl.load(decay_in + row * stride + head).to(tl.float32) + tl.load(dt_bias + head).to(tl.float32)
     decay = tl.exp(-tl.exp(tl.load(a_log + head).to(tl.float32)) * _softplus(shifted))
     beta = tl.sigmoid(tl.load(beta_in + row * stride + head).to(tl.float32))
-    at = states + ((tl.load(slots + row) * HEADS + head) * X + x[:, None]) * Y + y[None, :]
-    mask = in_x[:, None] & in_y[None, :]
-    state = tl.load(at, mask, other=0.0) * decay
+    state *= decay
     change = (value - tl.sum(key[:, None] * state, 0)) * beta
     state += key[:, None] * change[None, :]
-    tl.store(at, state, mask)
-    output = tl.sum(query[:, None] * state, 0).to(dtype).to(tl.float32)
-    gates = tl.load(gate + row * stride + head * Y + y, in_y, other=0.0).to(tl.float32)
-    weight = tl.load(norm + y, in_y, other=0.0).to(tl.float32)
-    normed = (output * tl.rsqrt(tl.sum(output * output, 0) / Y + eps)).to(dtype).to(tl.float32)
-    outcome = normed * weight * gates * tl.sigmoid(gates)
-    tl.store(result + (row * HEADS + head) * Y + y, outcome.to(dtype), in_y)
+    tl.store(states + at, state, mask)
+    result = tl.sum(query[:, None] * state, 0)
+    tl.store(output + (row * HEADS + head) * Y + y, result.to(output.dtype.element_ty), in_y)
