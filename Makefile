@@ -61,6 +61,7 @@ test-all: test test-versions
 	OBJECTIVES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_objectives.py
 	MIXTURES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_quantized_mixture.py tests/unit/models/packed/test_experts.py
 	DIVIDED=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_divided.py
+	DEEPSPEED=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_deepspeed.py
 	ALL_FORMULAS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit/latex/canonical/test_form.py
 
 docs: .venv/dev

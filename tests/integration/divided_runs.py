@@ -46,7 +46,7 @@ QUANTIZED: tuple = (
     ),
 )
 """Name, family, `train.parallel`, `base.quantize` and other settings; of models whose widths suit both formats."""
-WIDE = sorted({family for _, family, *_ in QUANTIZED})
+QUANTIZED_FAMILIES = sorted({family for _, family, *_ in QUANTIZED})
 STEPS = 3
 STOP_AT = 3
 

@@ -19,7 +19,7 @@ import pytest
 from tests.fixtures.placed_reading import read_placed, texts
 from tests.fixtures.tiny_models import tiny_model, write_tiny_checkpoint
 from tests.integration import divided_runs
-from tests.integration.divided_runs import BOTH, DENSE, MIXTURES, RUNS, STEPS, WEIGHTS, WIDE, run_all
+from tests.integration.divided_runs import BOTH, DENSE, MIXTURES, QUANTIZED_FAMILIES, RUNS, STEPS, WEIGHTS, run_all
 from tests.integration.test_distributed import ROOT, WITHOUT_GPU, close, history, start, weights
 from tests.unit.models.packed.test_nf4 import save_wide
 from texlens.core.run_folder import RunFolder
@@ -41,7 +41,7 @@ def checkpoints(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
     for family in (*DENSE, *MIXTURES):
         write_tiny_checkpoint(folder / family, family)
-    for family in WIDE:
+    for family in QUANTIZED_FAMILIES:
         save_wide(folder / f"{family}-wide", family)
     return folder
 

@@ -1,7 +1,6 @@
 """Chooses the backend that `train.compute.backend` asks for, or the fastest that this model can run."""
 
 import importlib.util
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -28,11 +27,9 @@ from texlens.training.backends.pack_graphs import PackGraphs
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.backends.plain import PlainBackend
 from texlens.training.backends.protocol import StepBackend
+from texlens.training.backends.sharded_by_accelerate import check_sharded, is_sharded
 from texlens.training.backends.smaller_packs import SmallerPacks
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
-
-SHARDING_VARIABLES = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-"""Set by `accelerate launch` where it shards the weights."""
 
 
 def build_backend(
@@ -50,9 +47,10 @@ def build_backend(
 
     Raises:
         ConfigError: packed is required and can't be used, or compilation is required and fails; or weights are to be
-            divided, which needs packs.
+            divided, which needs packs; or `accelerate launch` divides them in a way that this run can't have.
     """
     settings = config.train
+    check_sharded(settings, next(adapted.parameters()).dtype)
     plain = partial(PlainBackend, processor, settings.batch_size, settings.gradient_accumulation)
     if settings.compute.backend == "plain":
         return plain()
@@ -69,7 +67,7 @@ def build_backend(
 
 
 def _unsupported_reason(config: RunConfig, model: nn.Module) -> str | None:
-    if any(os.environ.get(name, "").lower() in ("1", "true") for name in SHARDING_VARIABLES):
+    if is_sharded():
         return "the weights are sharded among GPUs (FSDP or DeepSpeed), and packs need them whole"
     if next(model.parameters()).dtype == torch.float16:
         return "model.dtype is float16, and packs need bfloat16 or float32"
