@@ -4,6 +4,7 @@ All families and both divisions with 2 and 4 processes, and bases in fp8 and NF4
 the runs whose names contain DIVIDED's value; `test_distributed.py` has a slice.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -103,6 +104,27 @@ def test_adapter_is_saved_as_by_one_process(single, divided, name, processes):
         assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes()
     sizes = [(folder / "adapter_model.safetensors").stat().st_size for folder in folders]
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("processes", PROCESSES)
+@pytest.mark.parametrize("name", ["qwen3_vl weights", "qwen3_vl_moe both adapted"])
+def test_run_of_divided_weights_is_read_and_evaluated_as_one_of_whole_ones(single, divided, name, processes):
+    folders = [folder / name for folder in (single, divided[processes])]
+    whole, parts = (evaluated(folder) for folder in folders)
+    assert [row["text"] for row in parts] == [row["text"] for row in whole]
+    assert [row["log_probability"] for row in parts] == pytest.approx(
+        [row["log_probability"] for row in whole], abs=1e-4
+    )
+    assert len(whole) == 3
+
+
+def evaluated(run: Path) -> list[dict]:
+    """What `texlens evaluate` reads of the validation rows."""
+    command = [sys.executable, "-m", "texlens", "evaluate", run, "--split", "validation"]
+    done = subprocess.run(command, env=WITHOUT_GPU, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    path = next((run / "predictions").glob("validation.adapter*.jsonl"))
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("name", ["qwen3_vl weights", "qwen3_vl_moe both"])

@@ -94,9 +94,9 @@ def train(run: TrainContext, *, resume: bool = False, accept_changes: bool = Fal
     run.folder.check_exists()
     if stop.signal_number is not None:
         _report_stop(run, trainer, stop.signal_number)
+    if not prepared.splits.validation:
+        trainer.save_best()
     if run.distributed.is_main:
-        if not prepared.splits.validation:
-            trainer.save_best()
         plot_loss(run.folder.history(), run.folder.loss_plot)
     results = _results(run, trainer, throughput, loss, time.monotonic() - start_time) | memory.after_training()
     _update(run, training=results, state="trained")

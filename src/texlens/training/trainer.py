@@ -4,10 +4,9 @@ Accelerate, trackers, schedules, FSDP, DeepSpeed and callbacks are the stock Tra
 are overridden; tests/unit/training/test_trainer_contract.py names them and fails when transformers drops one.
 """
 
-import itertools
 import math
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from texlens.inputs.packed_collator import ShardedDataset
 from texlens.kernels.loss.label_loss import count_labels, trainer_loss
 from texlens.training.async_copy import CopyStream
 from texlens.training.backends.protocol import Step, mean_of
+from texlens.training.backends.sharded_by_accelerate import whole_weights
 from texlens.training.checkpoints import state
 from texlens.training.checkpoints.folder import finalize, prune
 from texlens.training.logging.throughput import BatchStats, peak_memory_gib
@@ -279,10 +279,13 @@ class TexlensTrainer(Trainer):
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         rejected: list[RejectedRow] = []
         batches: list[torch.Tensor] = []
-        for batch in self._batches_in_step(dataset):
-            rejected += batch.pop("rejected", ())
+        for batch, is_counted in self._batches_in_step(dataset):
+            of_batch = batch.pop("rejected", ())
             with self.compute_loss_context_manager():
                 loss, labels = self._step.backend.eval_loss(self._network, batch, self._context)
+            if not is_counted:
+                continue
+            rejected += of_batch
             sums += (batch_sums := torch.stack([loss.double(), labels.double()]))
             batches.append(batch_sums)
         total, count = self._context.all_reduce(sums).tolist()
@@ -295,22 +298,34 @@ class TexlensTrainer(Trainer):
             )
         return total / count
 
-    def _batches_in_step(self, dataset: Any) -> Iterable[dict]:
-        """This process's; in lockstep, as many as the first process has, which has most rows: empty ones at the end."""
-        batches = self._validation_loader(dataset)
-        if not self._step.backend.in_lockstep:
-            return batches
-        empty = itertools.repeat({"packs": [], "label_count": 0})
-        rows = math.ceil(len(dataset) / self._context.world_size)
-        count = math.ceil(rows / (self._observer.batch_size if self._observer else self.args.eval_batch_size))
-        return itertools.islice(itertools.chain(batches, map(dict, empty)), count)
+    def _batches_in_step(self, dataset: Any) -> Iterator[tuple[dict, bool]]:
+        """This process's, of N processes every Nth row, and whether they count. Where weights are divided, as many as
+        the first process has, which has most rows: at the end empty ones, or the first row again."""
+        rows = range(self._context.rank, len(dataset), self._context.world_size)
+        batches = self._validation_loader(Subset(dataset, rows) if self._context.is_distributed else dataset)
+        left = math.ceil(math.ceil(len(dataset) / self._context.world_size) / self._validation_batch_size)
+        for batch in batches:
+            yield batch, True
+            left -= 1
+        if self._step.backend.in_lockstep:
+            yield from (({"packs": [], "label_count": 0}, True) for _ in range(left))
+        elif self._weights_are_divided:
+            for _ in range(left):
+                yield next(iter(self._validation_loader(Subset(dataset, [0])))), False
+
+    @property
+    def _weights_are_divided(self) -> bool:
+        """By DeepSpeed, in the plain backend."""
+        return any(hasattr(parameter, "ds_id") for parameter in self._network.parameters())
+
+    @property
+    def _validation_batch_size(self) -> int:
+        return self._observer.batch_size if self._observer else self.args.eval_batch_size
 
     def _validation_loader(self, dataset: Any) -> Iterable[dict]:
-        """Of N processes each takes every Nth row."""
-        rows = range(self._context.rank, len(dataset), self._context.world_size)
         loader = DataLoader(
-            Subset(dataset, rows) if self._context.is_distributed else dataset,
-            self._observer.batch_size if self._observer else self.args.eval_batch_size,
+            dataset,
+            self._validation_batch_size,
             collate_fn=self._validation.collator,
             generator=torch.Generator(),
             num_workers=self.args.dataloader_num_workers,
@@ -329,14 +344,24 @@ class TexlensTrainer(Trainer):
 
     def _determine_best_metric(self, metrics, trial) -> bool:
         is_best = super()._determine_best_metric(metrics, trial)
-        if is_best and self.args.should_save:
+        if is_best:
             self.save_best()
         return is_best
 
     def save_best(self) -> None:
-        """Replaces the best adapter by the present weights, in one rename."""
-        with whole_folder(self._checkpoints.best_folder) as folder:
-            self._checkpoints.save_model(folder)
+        """Replaces the best adapter by the present weights, in one rename; all processes call it."""
+        with whole_weights(self._network):
+            if self.args.should_save:
+                with whole_folder(self._checkpoints.best_folder) as folder:
+                    self._checkpoints.save_model(folder)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """All processes call it."""
+        if not self.is_deepspeed_enabled:
+            super().save_model(output_dir, _internal_call)
+            return
+        with whole_weights(self._network):
+            self._save(output_dir)
 
     def _get_output_dir(self, trial) -> str:
         return str(self._staging) if self._saves_to_staging else super()._get_output_dir(trial)
@@ -381,6 +406,15 @@ class TexlensTrainer(Trainer):
             state.save_scheduler(self.lr_scheduler, Path(output_dir))
 
     def _load_optimizer_and_scheduler(self, checkpoint) -> None:
+        """
+        Raises:
+            RunError: DeepSpeed would go on with the options of its checkpoint where others are asked for.
+        """
+        if checkpoint is not None and self.is_deepspeed_enabled and self._checkpoints.keep_new_options:
+            raise RunError(
+                "a run can't go on with other settings under DeepSpeed, whose checkpoint has its learning rates and "
+                "schedule; resume it without changes, or start a run with adapter.from"
+            )
         if checkpoint is None or self.is_deepspeed_enabled or self.is_fsdp_enabled:
             super()._load_optimizer_and_scheduler(checkpoint)
         elif self.optimizer is not None and self._checkpoints.keep_new_options:

@@ -1,10 +1,12 @@
 """What `accelerate launch` asks for where it divides a model among processes: DeepSpeed, or FSDP."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from texlens.config.train import TrainSettings
 from texlens.core.errors import ConfigError
@@ -48,6 +50,21 @@ def check_sharded(settings: TrainSettings, dtype: torch.dtype, environment: Mapp
         raise ConfigError(
             "train.logging.pictures: no process has all weights to read with (ZeRO-3 or FSDP); set it to 0"
         )
+
+
+@contextmanager
+def whole_weights(model: nn.Module) -> Iterator[None]:
+    """Inside, what is saved of a model that ZeRO-3 divides is whole in every process: the trained weights, or all where
+    there is no adapter. All processes enter together."""
+    is_full = not hasattr(model, "peft_config")
+    divided = [part for part in model.parameters() if hasattr(part, "ds_id") and (is_full or part.requires_grad)]
+    if not divided:
+        yield
+        return
+    from deepspeed.zero import GatheredParameters
+
+    with GatheredParameters(divided):
+        yield
 
 
 def _is_set(environment: Mapping[str, str], name: str) -> bool:
