@@ -22,6 +22,7 @@ OVERRIDDEN = {
     "create_optimizer": ["model"],
     "evaluate": ["eval_dataset", "ignore_keys", "metric_key_prefix"],
     "get_batch_samples": ["epoch_iterator", "num_batches", "device"],
+    "save_model": ["output_dir", "_internal_call"],
     "training_step": ["model", "inputs", "num_items_in_batch"],
 }
 """Methods of transformers.Trainer that we replace, with the parameters that we count on."""
