@@ -169,11 +169,12 @@ LIMITED = {"epochs": None, "steps": 8}
 @pytest.mark.parametrize("processes", PROCESSES)
 def test_run_whose_processes_are_killed_ends_bit_equal_to_one_that_never_was(checkpoints, tmp_path, processes):
     """The first, the last, and the command itself, each after one more checkpoint. With dropout."""
-    options = ["--set", "adapter.dropout=0.2"]
+    options = ["--set", "adapter.dropout=0.2", "--set", "adapter.targets=[text-attention]"]
     settings = {"processes": processes, "parallel": BOTH, **LIMITED}
     (tmp_path / "whole").mkdir()
     whole = start(checkpoints / "qwen3_vl_moe", tmp_path / "whole", *options, **settings)
-    assert whole.wait(300) == 0
+    _, stderr = whole.communicate(timeout=300)
+    assert whole.returncode == 0, stderr
     process = start(checkpoints / "qwen3_vl_moe", tmp_path, *options, **settings)
     for step, victim in enumerate((0, processes - 1, None), 1):
         wait_for(tmp_path / f"run/checkpoints/checkpoint-{2 * step - 1}")

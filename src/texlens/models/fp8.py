@@ -35,7 +35,7 @@ class Fp8Linear(nn.Linear):
     """A frozen linear layer in float8: `codes` [N, D] with `scale` [N], `back_codes` [D, N] with `back_scale` [D].
 
     If `back_codes` and `back_scale` are None, autograd treats the results as constants. Where weights are divided among
-    processes, the codes are parameters of bytes (`sharding.quantized`).
+    processes, the codes are parameters of another type with the same bytes (`sharding.quantized`).
 
     Results have `compute_dtype`, the type of the original layer. Codes and scales are not in the state dict: they are
     computed again from the checkpoint. PEFT reads a layer's device from `weight` and its type from `compute_dtype`.

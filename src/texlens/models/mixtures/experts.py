@@ -162,7 +162,8 @@ class Nf4Stack(QuantizedStackModule):
         return Nf4Stack(shape, packed=packed, scales=self.scales[rows].clone(), values=self.values, **options)
 
     def _weight(self, dtype: torch.dtype) -> Nf4Weight:
-        return Nf4Weight(self.shape, dtype, self.packed, self.scales, self.values, NF4_BLOCK, self._nested())
+        packed = self.packed.view(torch.uint8)
+        return Nf4Weight(self.shape, dtype, packed, self.scales, self.values, NF4_BLOCK, self._nested())
 
     def _nested(self) -> QuantizedScales | None:
         if self.nested_values is None or self.nested_scales is None or self.nested_offset is None:

@@ -1,4 +1,7 @@
-"""Codes of quantized weights, divided among processes as bytes: each keeps its rows, and FSDP gathers them all.
+"""Codes of quantized weights, divided among processes: each keeps its rows, and FSDP gathers them all.
+
+FSDP gets them as float16, two bytes a value: torch 2.11's takes parameters of floating point alone, and gloo sends no
+float8. Nothing computes with these values.
 
 Scales are whole in every process: they are 3% of NF4's codes, and less of fp8's.
 """
@@ -39,7 +42,7 @@ class Codes:
             setattr(self.module, self.attribute, tensor)
 
     def to_parameter(self, values: Tensor) -> nn.Parameter:
-        """Replaces the codes by a parameter of bytes, for FSDP."""
+        """Replaces the codes by a parameter for FSDP: `values` of `as_halves`."""
         parameter = nn.Parameter(values, requires_grad=False)
         if is_4_bit_layer(self.module):
             self.module.quant_state = self.module.weight.quant_state
@@ -84,18 +87,23 @@ class CodeRows:
     def keep(self, layer: nn.Module, prefix: str) -> None:
         """Leaves placeholders in a layer that is quantized as a whole."""
         for codes in codes_of_layer(layer, prefix, stacks=not self.division.experts):
-            whole = as_bytes(codes.tensor)
+            tensor, whole = codes.tensor, as_halves(codes.tensor)
             rows = chunk(len(whole), self.division.rank, self.division.processes)
             self._rows[codes.name] = whole[rows].clone()
-            codes.replace(whole.new_zeros(()).expand(whole.shape).view(codes.tensor.dtype))
+            zero = torch.zeros((), dtype=torch.uint8, device=tensor.device)
+            codes.replace(zero.expand(tensor.shape).view(tensor.dtype))
 
     def __call__(self, name: str, rows: slice) -> Tensor:
         """A process asks once for the rows that it keeps."""
         return self._rows.pop(name) if name in self._rows else self.rows_of(name, rows)
 
 
-def as_bytes(tensor: Tensor) -> Tensor:
-    return tensor.detach().contiguous().view(torch.uint8)
+def as_halves(tensor: Tensor) -> Tensor:
+    """The same bytes as float16; a column stays one, as bitsandbytes wants it."""
+    values = tensor.detach().contiguous().view(torch.uint8)
+    if values.ndim == 2 and values.shape[1] == 1:
+        return values.view(-1).view(torch.float16).view(-1, 1)
+    return values.view(torch.float16)
 
 
 def code_parameters(layer: nn.Module, prefix: str, division: Division, rows_of: WeightRows) -> Iterator[nn.Parameter]:
@@ -103,11 +111,11 @@ def code_parameters(layer: nn.Module, prefix: str, division: Division, rows_of: 
     for codes in codes_of_layer(layer, prefix, stacks=not division.experts):
         values = codes.tensor
         if is_placeholder(values):
-            whole = torch.empty(values.shape, dtype=torch.uint8, device=values.device)
+            whole = as_halves(torch.empty(values.shape, dtype=torch.uint8, device=values.device))
             rows = chunk(len(whole), division.rank, division.processes)
             whole[rows] = rows_of(codes.name, rows)
         else:
-            whole = as_bytes(values)
+            whole = as_halves(values)
         yield codes.to_parameter(whole)
 
 

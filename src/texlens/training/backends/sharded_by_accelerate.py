@@ -61,7 +61,7 @@ def whole_weights(model: nn.Module) -> Iterator[None]:
     if not divided:
         yield
         return
-    from deepspeed.zero import GatheredParameters
+    from deepspeed.runtime.zero import GatheredParameters
 
     with GatheredParameters(divided):
         yield
