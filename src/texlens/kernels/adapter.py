@@ -6,7 +6,10 @@ from typing import NamedTuple
 from torch import Tensor
 
 MULTIPLE = 8
-"""Extra columns come in multiples of this: rows in 16 bits then begin at multiples of 16 bytes."""
+"""Columns of an expert's adapter come in multiples of this: rows in 16 bits then begin at multiples of 16 bytes."""
+ALIGNMENT = 16
+"""Values of a row with its extra columns are a multiple of this: Triton reads whole vectors of such rows only, and
+cuBLAS's fastest products need half of it."""
 
 
 class Adapter(NamedTuple):
@@ -24,6 +27,7 @@ class Adapter(NamedTuple):
     columns: slice
 
 
-def padded_ranks(adapters: Sequence[Adapter], routers: int = 0) -> int:
-    """Columns that hold the ranks of all adapters side by side, and the outputs of their routers."""
-    return -(-(adapters[-1].columns.stop + routers) // MULTIPLE) * MULTIPLE if adapters else 0
+def padded_ranks(adapters: Sequence[Adapter], routers: int = 0, width: int = 0) -> int:
+    """Columns after the `width` columns of a row that hold the ranks of all adapters side by side, and the outputs of
+    their routers."""
+    return -(-(width + adapters[-1].columns.stop + routers) // ALIGNMENT) * ALIGNMENT - width if adapters else 0

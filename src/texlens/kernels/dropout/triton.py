@@ -19,6 +19,8 @@ from texlens.kernels.dropout.triton_kernels import (
 
 _DTYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
 _MAX_RANKS, _ROWS, _COLUMNS, _PROGRAMS = 64, 64, 128, 264
+_PRODUCT_PROGRAMS = 396
+"""Three for each of an H200's multiprocessors, as many as it has registers for at a time."""
 
 
 def dropped_product(
@@ -28,7 +30,7 @@ def dropped_product(
     tokens, width = x.shape
     ranks, block = len(lora_a), _rank_block(len(lora_a))
     rows, rank_blocks, columns = triton.cdiv(tokens, _ROWS), triton.cdiv(ranks, block), triton.cdiv(width, _COLUMNS)
-    span = triton.cdiv(columns, max(1, 2 * _PROGRAMS // (rows * rank_blocks)))
+    span = triton.cdiv(columns, max(1, _PRODUCT_PROGRAMS // (rows * rank_blocks)))
     parts = triton.cdiv(columns, span)
     out = x.new_empty(tokens, ranks)
     sums = out if parts == 1 else x.new_empty(parts, tokens, ranks, dtype=torch.float32)

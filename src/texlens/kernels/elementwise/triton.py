@@ -81,7 +81,7 @@ def swiglu_backward(grad: Tensor, gate_up: Tensor, extra_columns: int = 0) -> tu
     tokens, width = gate_up.shape[0], gate_up.shape[1] // 2
     dgate_up, result = gate_up.new_empty(tokens, 2 * width + extra_columns), gate_up.new_empty(tokens, width)
     swiglu_backward_kernel[(tokens, triton.cdiv(width, _COLUMNS))](
-        grad, gate_up, dgate_up, result, width, 2 * width + extra_columns, BLOCK=_COLUMNS
+        grad, gate_up, dgate_up, result, width, grad.stride(0), 2 * width + extra_columns, BLOCK=_COLUMNS
     )
     return dgate_up, result
 

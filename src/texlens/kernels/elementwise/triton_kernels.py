@@ -106,12 +106,12 @@ def swiglu_kernel(gate_up, result, width, stride, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def swiglu_backward_kernel(grad, gate_up, dgate_up, result, width, stride, BLOCK: tl.constexpr):
+def swiglu_backward_kernel(grad, gate_up, dgate_up, result, width, grad_stride, stride, BLOCK: tl.constexpr):
     row, column = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     mask = column < width
     gate_in = tl.load(gate_up + row * 2 * width + column, mask, other=0.0)
     up = tl.load(gate_up + row * 2 * width + width + column, mask, other=0.0)
-    grad_row = tl.load(grad + row * width + column, mask, other=0.0)
+    grad_row = tl.load(grad + row * grad_stride + column, mask, other=0.0)
     dgate, dup, act = swiglu_grads(grad_row, gate_in, up)
     tl.store(dgate_up + row * stride + column, dgate, mask)
     tl.store(dgate_up + row * stride + width + column, dup, mask)

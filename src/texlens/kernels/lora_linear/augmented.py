@@ -6,7 +6,7 @@
 import torch
 from torch import Tensor
 
-from texlens.kernels.adapter import Adapter, padded_ranks
+from texlens.kernels.adapter import ALIGNMENT, Adapter
 from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.elementwise.backend import ElementwiseKernels
 from texlens.kernels.lora_linear.fused_linear import (
@@ -87,8 +87,8 @@ class AugmentedLinear(FusedLinearBase):
     def grad_input(self, rows: Tensor | DroppedRows) -> Tensor:
         weight = self.augmented_weight()
         if isinstance(rows, Tensor):
-            return torch.mm(rows, weight[:, : self.width])
-        dx = torch.mm(rows.grad, weight[: self.height, : self.width])
+            return _product_in_vectors(rows, weight[:, : self.width])
+        dx = _product_in_vectors(rows.grad, weight[: self.height, : self.width])
         return rows.add_dropped(dx, weight[self.height :, : self.width], self.dropout)
 
     def lora_b_grads(
@@ -112,12 +112,21 @@ class DenseLinear(AugmentedLinear):
         dropout: LoraDropout | None = None,
         gating: Gating | None = None,
     ):
-        ranks = padded_ranks(adapters, gating.routers if gating else 0)
+        ranks = len(augmented) - height
         super().__init__(height, augmented.shape[1] - ranks, bias, adapters, dropout, gating)
-        self.augmented = augmented
+        self.augmented, self.ranks = augmented, ranks
 
     def augmented_weight(self) -> Tensor:
         if self.take_changes():
             weight = self.augmented
             self.write_adapters(weight[: self.height, self.width :], weight[self.height :, : self.width])
         return self.augmented
+
+
+def _product_in_vectors(left: Tensor, right: Tensor) -> Tensor:
+    """left @ right; on a GPU its rows begin at multiples of 16 bytes, without which cuBLAS takes slow kernels."""
+    width = right.shape[1]
+    if not left.is_cuda or width * left.itemsize % 16 == 0:
+        return torch.mm(left, right)
+    room = left.new_empty(len(left), -(-width // ALIGNMENT) * ALIGNMENT)
+    return torch.mm(left, right, out=room[:, :width])

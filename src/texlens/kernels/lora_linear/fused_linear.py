@@ -179,7 +179,7 @@ class FusedLinearBase:
     ):
         self.height, self.width, self.bias, self.adapters = height, width, bias, adapters
         self.dropout, self.gating = dropout, gating
-        self.ranks = padded_ranks(adapters, gating.routers if gating else 0)
+        self.ranks = padded_ranks(adapters, gating.routers if gating else 0, width)
         self._versions: tuple = ()
 
     @property

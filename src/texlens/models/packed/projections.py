@@ -49,7 +49,7 @@ def stack(layers: Sequence[nn.Module], options: LoraOptions | None = None) -> De
     bases = [base_of(layer) for layer in layers]
     adapters = adapters_of(layers)
     dropout, gating = (options or LoraOptions()).variant(layers)
-    ranks = padded_ranks(adapters, gating.routers if gating else 0)
+    ranks = padded_ranks(adapters, gating.routers if gating else 0, bases[0].in_features)
     augmented = _joined([base.weight for base in bases], ranks)
     bias = bases[0].bias
     if bias is not None and len(bases) > 1:

@@ -62,9 +62,9 @@ def test_adapters_are_quantized_once_until_they_change(fp8_kernels, monkeypatch)
     run, calls = fp8_kernels.quantize_adapters, []
     monkeypatch.setattr(fp8_kernels, "quantize_adapters", lambda *sides: calls.append(sides) or run(*sides))
     product = fp8_product()
-    product.lora_b_grads(random_tensor(5, HEIGHT), random_tensor(5, RANKS))
-    product.lora_b_grads(random_tensor(5, HEIGHT), random_tensor(5, RANKS))
+    product.lora_b_grads(random_tensor(5, HEIGHT), random_tensor(5, product.ranks))
+    product.lora_b_grads(random_tensor(5, HEIGHT), random_tensor(5, product.ranks))
     assert len(calls) == 1
     product.invalidate()
-    product.lora_b_grads(random_tensor(5, HEIGHT), random_tensor(5, RANKS))
+    product.lora_b_grads(random_tensor(5, HEIGHT), random_tensor(5, product.ranks))
     assert len(calls) == 2
