@@ -96,7 +96,7 @@ PEAKS = (
 """Rows of every adapter kind, base and most families; no constant of the plan is fitted to them."""
 CARRIED = ("batch_size", "gradient_accumulation", "optimizer")
 SMALL = 16
-"""Steps of at most so many rows run often enough for all shapes of their packs to occur before time is taken."""
+"""Steps of at most so many rows run often enough for most shapes of their packs to occur before time is taken."""
 
 
 def rows() -> dict[str, dict[str, Any]]:
@@ -261,7 +261,7 @@ def _steps(count: int, stock: bool, options) -> tuple[int, int]:
         return (30, 20) if count <= SMALL else (8, 4)
     if stock:
         return 6, 2
-    return (100, 70) if count <= SMALL else (14, 4)
+    return (options.warm + 30, options.warm) if count <= SMALL else (14, 4)
 
 
 def random_base(prepared, config, device):
@@ -424,6 +424,7 @@ def _options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="rows whose names contain it")
     parser.add_argument("--peaks", action="store_true", help="some rows, few steps: the plan beside the peaks")
+    parser.add_argument("--warm", type=int, default=70, help="steps of small rows before time is taken")
     parser.add_argument("--few-steps", action="store_true", help="as few steps as --peaks, of the rows chosen")
     parser.add_argument("--stock", action="store_true", help="stock Trainer and PEFT modules beside each row")
     parser.add_argument("--budget-s", type=int, default=3600, help="after which no row is begun")
