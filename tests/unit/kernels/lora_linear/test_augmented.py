@@ -16,6 +16,7 @@ from tests.unit.kernels.lora_linear.products import (
     stacked_adapters,
 )
 from texlens.kernels.fp8 import format as fp8
+from texlens.kernels.lora_linear.augmented import _product_in_vectors
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton") or not (torch.cuda.is_available() or interpreted),
@@ -68,3 +69,12 @@ def test_adapters_are_quantized_once_until_they_change(fp8_kernels, monkeypatch)
     product.invalidate()
     product.lora_b_grads(random_tensor(5, HEIGHT), random_tensor(5, product.ranks))
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("width", [44, 48])
+def test_rows_of_a_product_begin_at_whole_vectors_on_a_gpu(width, dtype):
+    left, right = random_tensor(9, 24).to(dtype), random_tensor(24, width + 4).to(dtype)[:, :width]
+    result = _product_in_vectors(left, right)
+    torch.testing.assert_close(result, left @ right, rtol=1e-2, atol=1e-2)
+    assert not result.is_cuda or result.stride(0) * result.itemsize % 16 == 0
