@@ -85,7 +85,7 @@ def _refilled(batch: EngineBatch, prepared: ReadAhead[Any, _Rows], on_token: OnT
     while open_rows or finished or not exhausted:
         if not batch.is_busy:
             prepared.gather(PACK_ROWS, GATHER_S)
-        while not exhausted and batch.wants_rows and (prepared.is_ready or not batch.is_busy):
+        while not exhausted and batch.wants_rows and (prepared.is_ready or not (batch.is_busy and batch.is_on_gpu)):
             rows = next(prepared, None)
             exhausted = rows is None
             for row, prompt in rows or ():

@@ -20,7 +20,7 @@ from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenB
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
-from texlens.inference.engine.engine_batch import EngineBatch
+from texlens.inference.engine.engine_batch import EngineBatch, cpu_engine
 from texlens.inference.engine.support import model_unsupported_reason
 from texlens.inference.evaluation_mode import evaluation_mode
 from texlens.inference.prompts import end_ids, prompt_example
@@ -65,7 +65,12 @@ class TransformersBackend:
         Raises:
             DataError: the prompt or system prompt of `style` holds a special token.
         """
-        batch = open_decoder(self.switch, self.processor, [self.adapter])
+        if self.device.type == "cpu":
+            samples = list(samples)
+            packed = cpu_engine(self.switch, self.processor, self.adapter, rows=len(samples), sampling=sampling)
+        else:
+            packed = None
+        batch = packed or open_decoder(self.switch, self.processor, [self.adapter])
         reader = self.row_reader(style, sampling=sampling, seed=seed, has_text=on_token is not None)
         if isinstance(batch, EngineBatch):
             yield from self._generate_refilled(batch, reader, samples, on_token)

@@ -9,7 +9,6 @@ next one runs: a row's newest token is known to the host one step later than to 
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ from torch import Tensor
 from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.engine.cache import PagedCache, pages_for, positions_of
 from texlens.inference.engine.choose import Draw, Penalty, Truncation, choose
+from texlens.inference.engine.engine_row import EngineRow, seed_of
 from texlens.inference.engine.graphs import GraphPool, PrefillGraphs, PrefillKind, StepGraphs
 from texlens.inference.engine.layers.decoder import PromptRows, StepRows, TextDecoder
 from texlens.inference.engine.layers.vision import VisionTower
 from texlens.inference.engine.plan import EnginePlan
-from texlens.inference.engine.prompt_pack import PromptPack, build_prompt_pack, graph_size, tensors_of
+from texlens.inference.engine.prompt_pack import PromptPack, build_prompt_pack, graph_size, tensors_of, token_multiple
 from texlens.inference.engine.shared_prompts import copies_of, distinct
 from texlens.inference.engine.slot_state import ENDED, FULL, LOOPED, SlotState
 from texlens.inference.engine.step_results import Readback, StepKind, StepOutput, pack_output
@@ -39,37 +39,6 @@ NO_ALTERNATIVES: list[tuple[int, float]] = []
 NOT_FINITE = "the model's logits are NaN or Inf for this row"
 
 
-@dataclass(eq=False)
-class EngineRow:
-    """One row: its prompt, and where it is in the engine.
-
-    `launched` counts tokens that the device was asked for, `stale` results under way that follow from a token that a
-    grammar refused.
-    """
-
-    prompt: Example
-    state: GenerationState
-    adapter: int
-    slot: int = -1
-    pages: Sequence[int] = ()
-    launched: int = 0
-    stale: int = 0
-
-    @property
-    def positions(self) -> int:
-        """Positions in the cache that the row may need."""
-        return len(self.prompt) + self.state.sampling.max_new_tokens
-
-    @property
-    def shared_by(self) -> tuple[int, int]:
-        """Equal for rows that are read alike: one prompt, one adapter."""
-        return id(self.prompt), self.adapter
-
-    @property
-    def is_running(self) -> bool:
-        return self.state.is_active and self.launched < self.state.sampling.max_new_tokens
-
-
 class DecodingEngine:
     """
     Args:
@@ -77,6 +46,8 @@ class DecodingEngine:
         adapters: names of the adapters that rows may have, None for the base; their order is their numbers.
         end_ids: tokens that end a turn.
         plan: slots and memory.
+        packs: on a CPU, weights in float32 may be copied into the layout that multiplies fastest; for models that do
+            not change.
 
     `lag` steps are under way when the host reads what an earlier one gave.
     """
@@ -89,14 +60,15 @@ class DecodingEngine:
         end_ids: frozenset[int],
         adapters: Sequence[str | None],
         plan: EnginePlan,
+        packs: bool = False,
     ):
         stock = model.get_base_model() if hasattr(model, "get_base_model") else model
         self.end_ids, self.plan, self.adapters = end_ids, plan, list(adapters)
         self.device = next(stock.parameters()).device
         self.lag = 1 if self.device.type == "cuda" else 0
         self._kernels = decode_kernels(self.device)
-        self._decoder = TextDecoder(stock, self.adapters, self._kernels)
-        self._vision = VisionTower(stock, processor, self.adapters)
+        self._decoder = TextDecoder(stock, self.adapters, self._kernels, packs=packs)
+        self._vision = VisionTower(stock, processor, self.adapters, packs=packs)
         self._spec = pack_spec(stock.config, processor)
         layers, keys, width = self._decoder.cache_shape
         self._cache = PagedCache(
@@ -251,10 +223,12 @@ class DecodingEngine:
         versions = self._vision.versions([row.adapter for row in rows])
         kind = self._kind(rows)
         # The delta rule's kernels need the host to count chunks, which a graph can't.
-        fits_graph = has_graphs(self.device) and len(versions) == 1 and not self._decoder.has_states
+        is_padded = has_graphs(self.device) and not self._decoder.has_states
+        fits_graph = is_padded and len(versions) == 1
         size = graph_size([row.prompt for row in rows]) if fits_graph else None
         read, source_B = (rows, range(len(rows))) if size is not None else distinct(rows, lambda row: row.shared_by)
-        pack = build_prompt_pack([row.prompt for row in read], self._spec, size)
+        prompts = [row.prompt for row in read]
+        pack = build_prompt_pack(prompts, self._spec, size, multiple=token_multiple(prompts) if is_padded else 1)
         inputs = tensors_of(pack) | self._token_tensors(read, pack) | self._row_tensors(rows, pack, source_B)
         if len(read) < len(rows):
             inputs |= copies_of(
@@ -435,11 +409,6 @@ class DecodingEngine:
 def has_graphs(device: torch.device) -> bool:
     """Whether small packs are padded to the sizes that have a CUDA graph."""
     return device.type == "cuda"
-
-
-def seed_of(state: GenerationState) -> int:
-    """The seed of a row's draws."""
-    return state.seed & 0x7FFFFFFFFFFF
 
 
 def _named(inputs: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from texlens.core.notes import print_note
 from texlens.inference.adapter_switch import UNCHANGED, AdapterSwitch
 from texlens.inference.decoding.continuous_batch import ContinuousBatch
 from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine import DecodingEngine
 from texlens.inference.engine.plan import BULK_SLOTS, EnginePlan, plan_for_memory
 from texlens.inference.engine.support import model_unsupported_reason
@@ -28,7 +29,10 @@ from texlens.models.processor import Processor
 
 SHARE_OF_FREE_MEMORY = 0.8
 CPU_FREE_BYTES = 2 * 2**30
-CPU_SLOTS = 16
+CPU_SLOTS = 64
+CPU_LEAST_ROWS = 32
+CPU_MOST_PARAMETERS = 100_000_000
+"""Larger models are read by the reference on a CPU: the engine keeps a copy of the weights there."""
 
 
 class EngineBatch:
@@ -36,6 +40,7 @@ class EngineBatch:
     Args:
         adapters: that rows may have, as `AdapterSwitch` names them.
         plan: slots and memory; None plans with what is free on the device.
+        packs: see `DecodingEngine`.
     """
 
     raw_patches = True
@@ -46,6 +51,8 @@ class EngineBatch:
         processor: Processor,
         adapters: Sequence[str | None],
         plan: EnginePlan | None = None,
+        *,
+        packs: bool = False,
     ):
         self._switch, self._processor = switch, processor
         self._reference: ContinuousBatch | None = None
@@ -58,6 +65,7 @@ class EngineBatch:
             end_ids=end_ids(processor),
             adapters=names,
             plan=plan or _planned(switch.model),
+            packs=packs,
         )
 
     @property
@@ -125,7 +133,7 @@ class EngineBatch:
 
 
 def engine_batch(switch: AdapterSwitch, processor: Processor, adapters: Sequence[str | None]) -> EngineBatch | None:
-    """The engine of this model, or None with a remark where it can't run; on a CPU the reference is as fast.
+    """The engine of this model, or None with a remark where it can't run, and on a CPU (see `cpu_engine`).
 
     It is kept with the switch, but for a model in training.
     """
@@ -133,6 +141,23 @@ def engine_batch(switch: AdapterSwitch, processor: Processor, adapters: Sequence
     if device.type != "cuda":
         return None
     return open_engine(switch, processor, adapters)
+
+
+def cpu_engine(
+    switch: AdapterSwitch, processor: Processor, adapter: str | None, *, rows: int, sampling: Sampling
+) -> EngineBatch | None:
+    """The engine for many rows that a small model reads on a CPU; None where the reference is to read them: few rows,
+    which it reads as fast, drawn tokens, which differ from its, and models in training."""
+    weight = next(switch.model.parameters())
+    is_for_cpu = weight.device.type == "cpu" and weight.dtype == torch.float32
+    is_worth_it = rows >= CPU_LEAST_ROWS or "engine" in switch.cache
+    if not is_for_cpu or not is_worth_it or not sampling.is_greedy or adapter == UNCHANGED:
+        return None
+    if sum(part.numel() for part in switch.model.parameters()) > CPU_MOST_PARAMETERS:
+        return None
+    if model_unsupported_reason(switch.model) is not None:
+        return None
+    return _opened(switch, processor, [adapter], None)
 
 
 def open_engine(
@@ -156,7 +181,7 @@ def _opened(
         return EngineBatch(switch, processor, adapters, plan)
     batch = switch.cache.get("engine")
     if not isinstance(batch, EngineBatch) or (plan is not None and plan != batch.engine.plan) or batch.states:
-        batch = switch.cache["engine"] = EngineBatch(switch, processor, adapters, plan)
+        batch = switch.cache["engine"] = EngineBatch(switch, processor, adapters, plan, packs=True)
     return batch
 
 

@@ -20,6 +20,7 @@ from texlens.inputs.pack import PackSpec, build_pack
 GRAPH_TOKENS = (256, 512, 1024, 2048)
 """Sizes of the packs that have a CUDA graph."""
 GRAPH_ROWS = 16
+LARGE_MULTIPLE, SMALL_MULTIPLE = 256, 64
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,31 @@ def graph_size(prompts: Sequence[Example]) -> int | None:
     return fits[0] if fits and len(prompts) <= GRAPH_ROWS else None
 
 
-def build_prompt_pack(prompts: Sequence[Example], spec: PackSpec, size: int | None = None) -> PromptPack:
+def token_multiple(prompts: Sequence[Example]) -> int:
+    """What a large pack's tokens are padded to a multiple of: full packs have one shape then, and a GPU's libraries
+    load no other kernels in the middle of reading."""
+    return LARGE_MULTIPLE if sum(map(len, prompts)) > GRAPH_TOKENS[-1] else SMALL_MULTIPLE
+
+
+def build_prompt_pack(
+    prompts: Sequence[Example], spec: PackSpec, size: int | None = None, *, multiple: int = 1
+) -> PromptPack:
     """
     Args:
         prompts: of each row; rows that share a prompt hold the same object. Patches are raw (uint8).
         size: tokens that the pack is padded to, from `graph_size`.
+        multiple: of the tokens without a size; that of the patches is four times (the family's square) as large.
     """
     unique = list({id(prompt): prompt for prompt in prompts}.values())
-    if size is not None:
-        spec = replace(spec, patch_multiple=spec.merge_size**2 * size)
+    if size is not None or multiple > 1:
+        spec = replace(spec, patch_multiple=spec.merge_size**2 * (size or multiple))
     pack = build_pack(unique, spec)
     places = {id(prompt): number for number, prompt in enumerate(unique)}
     starts = pack["text_ends"].numpy()
     spans = [(starts[places[id(prompt)]], len(prompt)) for prompt in prompts]
     tokens = np.concatenate([start + np.arange(length) for start, length in spans])
     lengths = np.array([length for _, length in spans])
-    padding = 0 if size is None else size - len(tokens)
+    padding = -len(tokens) % multiple if size is None else size - len(tokens)
     ids = np.append(pack["ids"].numpy()[tokens], np.full(padding, spec.pad_token_id, np.int32))
     positions = np.concatenate([pack["positions"].numpy()[:, tokens], np.zeros((3, padding), np.int32)], 1)
     ends = np.cumsum([0, *lengths])

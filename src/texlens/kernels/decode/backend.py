@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from texlens.kernels.decode import reference
+from texlens.kernels.decode import cpu, reference
 from texlens.kernels.decode.lora import Product
 from texlens.kernels.decode.reference import HeadShape
 
@@ -52,10 +52,10 @@ class DecodeKernels(Protocol):
 
 
 def decode_kernels(device: torch.device) -> DecodeKernels:
-    """Triton's kernels on a GPU (or in Triton's interpreter), else the reference."""
+    """Triton's kernels on a GPU (or in Triton's interpreter), on a CPU its own, else the reference."""
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     if (device.type == "cuda" or interpreted) and importlib.util.find_spec("triton") is not None:
         from texlens.kernels.decode import triton
 
         return triton  # type: ignore[return-value]
-    return reference  # type: ignore[return-value]
+    return cpu if device.type == "cpu" else reference  # type: ignore[return-value]

@@ -225,7 +225,7 @@ def _gated_share(gated, gated_stride, up, up_stride, rows, row_mask, cols, col_m
     return total
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _add_product(
     x, columns, gated, up, total,
     tokens, width, stride, gated_stride, up_stride,
@@ -242,7 +242,7 @@ def _add_product(
     tl.store(total + into, value.to(total.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _split_heads(
     columns, a_out, up, gates, gate_row, query_norm, key_norm, cos, sin, at, query, key, value, keys, values,
     tokens, stride, a_stride, gate_stride, up_stride, eps, section_0, section_1, section_2, section_3,
@@ -309,7 +309,7 @@ def _split_heads(
             tl.store(values + into + HALF, second, mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def _swiglu(
     columns, a_out, up, gates, gate_row, act,
     tokens, width, stride, a_stride, gate_stride, up_stride, section_0, section_1, section_2,

@@ -78,10 +78,7 @@ class PackedVision:
 
     def _features(self, pack: dict) -> tuple[Tensor, list[Tensor]]:
         visual = self.visual
-        x = self._embed(pack["patches"])
-        if "table_index" in pack:
-            table = visual.pos_embed(pack["table_index"]) * pack["table_weight"][..., None]
-            x = x + table.sum(1).to(x.dtype)
+        x = self._embedded(pack)
         cos, sin = self._rotary(pack["cells"])
         images = make_segments(pack["image_ends"], pack["longest_image"])
         windows = make_segments(pack["window_ends"], pack["longest_window"]) if "window_ends" in pack else images
@@ -95,6 +92,14 @@ class PackedVision:
                 x, residual = x if residual is None else x + residual, None
                 deepstack.append(self.deepstack_mergers[self.deepstack_blocks.index(number)](x))
         return self.merger(x if residual is None else x + residual), deepstack
+
+    def _embedded(self, pack: dict) -> Tensor:
+        """What the first block takes, [P, D]."""
+        x = self._embed(pack["patches"])
+        if "table_index" in pack:
+            table = self.visual.pos_embed(pack["table_index"]) * pack["table_weight"][..., None]
+            x = x + table.sum(1).to(x.dtype)
+        return x
 
     def _embed(self, patches: Tensor) -> Tensor:
         """Patches of one frame, uint8 [P, C]: normalized, and embedded by the weights of all frames summed."""

@@ -38,9 +38,11 @@ def prompts_of(processor, samples):
     ]
 
 
-def engine_of(model, processor, *, end_ids=frozenset(), adapters=(None,), slots=4, positions=160, **changes):
+def engine_of(
+    model, processor, *, end_ids=frozenset(), adapters=(None,), slots=4, positions=160, packs=False, **changes
+):
     plan = replace(plan_for_rows(slots, positions), **changes)
-    return DecodingEngine(model, processor, end_ids=frozenset(end_ids), adapters=adapters, plan=plan)
+    return DecodingEngine(model, processor, end_ids=frozenset(end_ids), adapters=adapters, plan=plan, packs=packs)
 
 
 def states_of(count, *, max_new_tokens=12, **sampling):

@@ -13,7 +13,7 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine import DecodingEngine
-from texlens.inference.engine.engine_batch import adapter_names, normalized_prompt, open_engine
+from texlens.inference.engine.engine_batch import adapter_names, cpu_engine, normalized_prompt, open_engine
 from texlens.inference.prompts import end_ids
 
 
@@ -177,3 +177,28 @@ def test_a_row_that_is_finished_from_outside_leaves(samples):
     assert len(states[1].tokens) <= 2
     assert batch.engine.running == 0
     assert not batch.engine.has_work
+
+
+@pytest.mark.parametrize(
+    ("rows", "adapter", "sampling", "is_taken"),
+    [
+        (32, None, Sampling(9), True),
+        (31, None, Sampling(9), False),
+        (32, None, Sampling(9, 0.7), False),
+        (32, UNCHANGED, Sampling(9), False),
+    ],
+)
+def test_on_a_cpu_the_engine_reads_many_rows_of_a_model_that_does_not_change(rows, adapter, sampling, is_taken):
+    model, processor = tiny_model("qwen3_vl")
+    batch = cpu_engine(AdapterSwitch(model), processor, adapter, rows=rows, sampling=sampling)
+    assert (batch is not None) == is_taken
+
+
+def test_on_a_cpu_large_models_and_16_bits_are_left_to_the_reference(monkeypatch):
+    model, processor = tiny_model("qwen3_vl")
+    half = AdapterSwitch(tiny_model("qwen3_vl")[0].bfloat16())
+    options = {"rows": 100, "sampling": Sampling(9)}
+    monkeypatch.setattr("texlens.inference.engine.engine_batch.CPU_MOST_PARAMETERS", 1000)
+
+    assert cpu_engine(half, processor, None, **options) is None
+    assert cpu_engine(AdapterSwitch(model), processor, None, **options) is None

@@ -4,14 +4,18 @@ import pytest
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
 from tests.unit.inference.engine.conftest import engine_of, prompts_of, states_of, stock
-from texlens.inference.engine.prompt_pack import build_prompt_pack, graph_size
+from texlens.inference.engine.prompt_pack import build_prompt_pack, graph_size, token_multiple
 from texlens.models.packed.forward import pack_spec
 
+PADDED = [(family, 16) for family in FAMILY_NAMES] + [("qwen2_5_vl", 0), ("qwen3_vl", 0)]
 
-@pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_padding_changes_nothing(family, samples, monkeypatch):
+
+@pytest.mark.parametrize(("family", "graph_rows"), PADDED)
+def test_padding_changes_nothing(family, graph_rows, samples, monkeypatch):
+    """To a size that has a graph, or where there are more rows to a multiple."""
     model, processor = tiny_model(family)
     monkeypatch.setattr("texlens.inference.engine.engine.has_graphs", lambda device: True)
+    monkeypatch.setattr("texlens.inference.engine.prompt_pack.GRAPH_ROWS", graph_rows)
     states = states_of(len(samples))
 
     engine = engine_of(model, processor, slots=8)
@@ -36,3 +40,15 @@ def test_padded_packs_have_the_shapes_of_their_size(samples):
 
     assert graph_size(prompts[:1]) == graph_size(prompts[1:3]) == 256
     assert shapes[0] == shapes[1]
+
+
+def test_large_packs_have_few_shapes(samples):
+    model, processor = tiny_model("qwen3_vl")
+    prompts, spec = prompts_of(processor, samples), pack_spec(model.config, processor)
+
+    packs = [build_prompt_pack(prompts[:count], spec, multiple=256) for count in (3, 4, 5)]
+
+    assert (
+        {len(pack.token_ids) % 256 for pack in packs} == {len(pack.vision["patches"]) % 1024 for pack in packs} == {0}
+    )
+    assert token_multiple(prompts * 100) > token_multiple(prompts)

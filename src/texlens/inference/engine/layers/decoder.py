@@ -24,6 +24,7 @@ from texlens.inference.engine.recurrent_states import RecurrentStates
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.segments import Segments
 from texlens.kernels.decode.backend import DecodeKernels
+from texlens.kernels.decode.cpu import attend_segments
 from texlens.kernels.decode.lora import Product
 from texlens.kernels.decode.reference import HeadShape
 from texlens.models.families import family_of_text
@@ -73,12 +74,13 @@ class TextDecoder:
     Args:
         model: the stock model (inside of a `PeftModel`: `base_model.model`).
         adapters: PEFT's names, in the order of their numbers; None is the base.
+        packs: see `DecodingEngine`.
     """
 
-    def __init__(self, model: Any, adapters: Sequence[str | None], kernels: DecodeKernels):
+    def __init__(self, model: Any, adapters: Sequence[str | None], kernels: DecodeKernels, *, packs: bool = False):
         self._text, self._head, self._kernels = model.model.language_model, model.lm_head, kernels
         config = self._text.config
-        scratch = Scratch(self._text.embed_tokens.weight.dtype)
+        scratch = Scratch(self._text.embed_tokens.weight.dtype, packs=packs)
         kinds = [hasattr(layer, "linear_attn") for layer in self._text.layers]
         self.layers = [
             _Layer(layer, config, adapters, scratch, kinds[:number].count(kinds[number]))
@@ -127,7 +129,11 @@ class TextDecoder:
         x_TD = x_TD.index_copy(0, rows.image_rows, rows.features.to(x_TD.dtype))
         cos_TW, sin_TW = self._rotary(rows.positions.float()[self._axes].T)
 
+        bounds = rows.segments.cu_seqlens.unique().tolist() if x_TD.device.type == "cpu" else None
+
         def over_segments(query: Tensor, key: Tensor, value: Tensor, number: int) -> Tensor:
+            if bounds is not None:
+                return attend_segments(query, key, value, bounds, causal=True)
             return attend(query, key, value.contiguous(), rows.segments, causal=True)
 
         deep = {number: (rows.image_rows, part) for number, part in enumerate(rows.deepstack)}

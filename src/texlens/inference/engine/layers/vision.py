@@ -12,6 +12,7 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
+from texlens.inference.engine.layers.cpu_vision import CpuTower, can_pack
 from texlens.inference.engine.layers.weights import owns_its_storage
 from texlens.kernels.backends import runs_triton
 from texlens.kernels.vision_fp8.api import split_heads_rope
@@ -22,13 +23,22 @@ from texlens.models.processor import Processor
 class InferenceVision(PackedVision):
     """The packed tower.
 
-    On a GPU the blocks of a tower in 16 bits without adapters are fused, as in training. Others run module by module,
-    because adapters change from call to call, with queries and keys rotated by one kernel.
+    On a GPU the blocks of a tower in 16 bits without adapters are fused, as in training; on a CPU those in float32 may
+    have packed weights. Others run module by module, because adapters change from call to call, with queries and keys
+    rotated by one kernel.
     """
 
-    def __init__(self, visual: Any, processor: Processor):
+    def __init__(self, visual: Any, processor: Processor, *, packs: bool = False):
         backend = "triton" if _can_fuse(visual) else "reference"
-        super().__init__(visual, processor.geometry, processor.family.vision, backend=backend)
+        with _without_gradients(visual):
+            super().__init__(visual, processor.geometry, processor.family.vision, backend=backend)
+        self._cpu = CpuTower(visual) if packs and can_pack(visual) else None
+
+    def _features(self, pack: dict) -> tuple[Tensor, list[Tensor]]:
+        if self._cpu is None:
+            return super()._features(pack)
+        x = self._embedded(pack)
+        return self._cpu(x, *self._rotary(pack["cells"]), pack["image_ends"], self.deepstack_blocks)
 
     def _before(
         self, block: Any, x: Tensor, residual: Tensor | None, cos: Tensor, sin: Tensor
@@ -42,10 +52,11 @@ class VisionTower:
     Args:
         model: the stock model.
         adapters: PEFT's names, in the order of their numbers; None is the base.
+        packs: see `DecodingEngine`.
     """
 
-    def __init__(self, model: Any, processor: Processor, adapters: Sequence[str | None]):
-        self._tower = InferenceVision(model.model.visual, processor)
+    def __init__(self, model: Any, processor: Processor, adapters: Sequence[str | None], *, packs: bool = False):
+        self._tower = InferenceVision(model.model.visual, processor, packs=packs)
         modules = model.model.visual.modules()
         self._adapted: list[Any] = [module for module in modules if isinstance(module, BaseTunerLayer)]
         names = {name for module in self._adapted for name in _names(module)}
@@ -111,6 +122,18 @@ def _selected(parts: Sequence[Tensor], number_I1: Tensor) -> Tensor:
     for number, part in enumerate(parts[1:], 1):
         result = torch.where(number_I1 == number, part, result)
     return result
+
+
+@contextmanager
+def _without_gradients(visual: Any) -> Iterator[None]:
+    """Nothing is trained: a fused block takes any weight, and sees its changes."""
+    trained = [parameter for parameter in visual.parameters() if parameter.requires_grad]
+    visual.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 def _can_fuse(visual: Any) -> bool:

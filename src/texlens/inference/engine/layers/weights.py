@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from texlens.kernels.cpu_linear.linear import CpuLinear, product_dtype
 from texlens.kernels.fp8.quantize import quantize_rows, scaled_product
 from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import nf4_unsupported_reason, nf4_weight
@@ -44,10 +45,11 @@ class Scratch:
 
     Args:
         dtype: of the model's embedding, in which weights in int8 are written out.
+        packs: see `DecodingEngine`.
     """
 
-    def __init__(self, dtype: torch.dtype) -> None:
-        self.dtype, self._count = dtype, 0
+    def __init__(self, dtype: torch.dtype, *, packs: bool = False) -> None:
+        self.dtype, self.packs, self._count = dtype, packs, 0
         self._buffer: Tensor | None = None
 
     def reserve(self, count: int) -> None:
@@ -97,6 +99,23 @@ class DenseWeight:
             self._all[self.height :] = a_RD
 
 
+class CpuWeight:
+    """Weights in float32 on a CPU, copied into the layout that multiplies fastest together with the A matrices."""
+
+    def __init__(self, bases: Sequence[Any], ranks: int):
+        self.height = sum(base.out_features for base in bases)
+        self._bases = list(bases)
+        self.write_a(bases[0].weight.new_zeros(ranks, bases[0].in_features))
+
+    def products(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
+        both = self._both(x_TD).float()
+        return both[:, : self.height], both[:, self.height :]
+
+    def write_a(self, a_RD: Tensor) -> None:
+        weights = [base.weight.detach() for base in self._bases]
+        self._both = CpuLinear(torch.cat([*weights, a_RD]), None, dtype=product_dtype())
+
+
 class Fp8Weight:
     """Weights in float8, stacked: rows of x are quantized once, for one product; A stays in 16 bits."""
 
@@ -141,8 +160,14 @@ def weight_of(bases: Sequence[Any], ranks: int, scratch: Scratch) -> Weight:
     if all(isinstance(base, Fp8Linear) for base in bases):
         return Fp8Weight(bases, ranks)
     if all(type(base) is nn.Linear for base in bases):
+        if scratch.packs and all(_is_float32_on_cpu(base.weight) for base in bases):
+            return CpuWeight(bases, ranks)
         return DenseWeight(bases, ranks)
     return PackedWeight(bases, ranks, scratch)
+
+
+def _is_float32_on_cpu(weight: Tensor) -> bool:
+    return weight.device.type == "cpu" and weight.dtype == torch.float32
 
 
 def write_out(base: Any, out_ND: Tensor) -> None:

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from texlens.inference.engine.layers.weights import DenseWeight, Fp8Weight, PackedWeight, Scratch, unsupported_weight
+from texlens.inference.engine.layers.weights import (
+    CpuWeight,
+    DenseWeight,
+    Fp8Weight,
+    PackedWeight,
+    Scratch,
+    unsupported_weight,
+)
 from texlens.models.fp8 import quantize_together
 
 WIDTH, HEIGHTS, RANKS = 32, (16, 32), 8
@@ -51,6 +58,14 @@ def test_dense_layers_move_into_one_tensor_and_keep_their_values():
     assert_products(DenseWeight(layers, RANKS), values)
     assert torch.equal(torch.cat([layer.weight for layer in layers]), values)
     assert layers[1].weight.data_ptr() == layers[0].weight.data_ptr() + HEIGHTS[0] * WIDTH * 4
+
+
+def test_weights_packed_for_a_cpu_take_new_adapters():
+    layers = linear_layers()
+    values = torch.cat([layer.weight.clone() for layer in layers])
+    weight = CpuWeight(layers, RANKS)
+    for _ in range(2):
+        assert_products(weight, values)
 
 
 def test_layers_of_a_larger_tensor_stay_where_they_are():
