@@ -39,6 +39,8 @@ def in_few_bits(kind: str) -> Step:
 STEPS = {
     "4b": Step(ENGINE, "--arms bulk profile prefill single", 90),
     "commands": Step(COMMANDS, "--commands compare serve --compares first profiled", 240),
+    "bulk": Step(ENGINE, "--arms bulk prefill", 60),
+    "built": Step(COMMANDS, "--commands compare serve --compares built", 140),
     "30b": of_size("Qwen3-VL-30B-A3B-Instruct", 120),
     "8b": of_size("Qwen3-VL-8B-Instruct", 70),
     "fp8": in_few_bits("fp8"),

@@ -22,8 +22,8 @@ TURN_S = 2e-4
 class ReadAhead(Iterator[Prepared], Generic[Item, Prepared]):
     """`prepare` of each item, in order; at most `ahead` items are prepared and not yet taken.
 
-    Items that are taken make room, but no others are begun before `refill`, or before none is left: whoever takes them
-    can do without the workers beside it for a while. An error in `prepare` is raised when its item's turn comes.
+    Items that are taken make room, but no others are begun before `refill`, or before none is left: the thread that
+    takes them can do without the workers for a while. An error in `prepare` is raised when its item's turn comes.
     `close` ends the threads; so does the last item.
     """
 
@@ -78,11 +78,11 @@ def prepared_ahead(
 
 
 @contextmanager
-def short_turns(wanted: bool = True) -> Iterator[None]:
+def short_turns(is_on: bool = True) -> Iterator[None]:
     """Threads take turns often: one that launches hundreds of kernels gives the interpreter up at each of them, and
     would wait 5 ms for it whenever another thread is at work."""
     before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, TURN_S) if wanted else before)
+    sys.setswitchinterval(min(before, TURN_S) if is_on else before)
     try:
         yield
     finally:

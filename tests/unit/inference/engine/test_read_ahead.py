@@ -53,14 +53,14 @@ def test_an_item_that_was_not_begun_is_not_ready_and_the_end_is():
     assert (between, results.is_ready) == (False, True)
 
 
-def test_turns_are_short_only_while_they_are_wanted():
+def test_turns_are_short_only_while_they_are_on():
     usual = sys.getswitchinterval()
     with short_turns():
         during = sys.getswitchinterval()
     with short_turns(False):
-        unwanted = sys.getswitchinterval()
+        off = sys.getswitchinterval()
 
-    assert (during, unwanted, sys.getswitchinterval()) == (pytest.approx(TURN_S), usual, usual)
+    assert (during, off, sys.getswitchinterval()) == (pytest.approx(TURN_S), usual, usual)
 
 
 def test_items_are_gathered_until_they_are_prepared_or_time_is_up():

@@ -37,7 +37,7 @@ def test_bfloat16_is_taken_only_where_it_is_asked_for(monkeypatch):
     monkeypatch.setattr(linear, "has_fast_bfloat16", lambda: True)
     usual = product_dtype()
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
-    asked = product_dtype()
+    medium = product_dtype()
     monkeypatch.setattr(linear, "has_fast_bfloat16", lambda: False)
 
-    assert (usual, asked, product_dtype()) == (torch.float32, torch.bfloat16, torch.float32)
+    assert (usual, medium, product_dtype()) == (torch.float32, torch.bfloat16, torch.float32)
