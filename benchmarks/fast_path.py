@@ -18,6 +18,7 @@ import math
 import os
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -185,9 +186,11 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         return torch.stack([torch.stack(losses).sum(), norm])
 
     began = time.monotonic()
+    say("packs on the device, first step")
     step(batches[0])
     synchronize()
     compiling = time.monotonic() - began
+    say(f"first step after {compiling:.1f} s")
     for batch in batches[1:4]:
         step(batch)
     synchronize()
@@ -209,11 +212,12 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     tokens = sum(pack["tokens"] for batch in timed for pack in batch["packs"])
     work = work_of(settings)
     spent_flops = sum(flops(batch, work) for batch in timed)
-    if options.trace and arm.name == options.first:
-        trace(step, batches[-1], options.trace)
+    say(f"{rows * len(timed) / spent:.2f} samples a second")
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else math.nan
     reserved = torch.cuda.max_memory_reserved() / GIB if device.type == "cuda" else math.nan
     losses = torch.stack(outcomes).tolist()
+    if options.trace and arm.name == options.first:
+        trace(step, batches[-1], options.trace)
     return {
         **dataclasses.asdict(arm),
         "passes": backend,
@@ -231,6 +235,11 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         "gradient_norm": round(losses[-1][1], 5),
         "unfused": sorted(set(forward.text.unfused.values())),
     }
+
+
+def say(text: str) -> None:
+    """On the standard error at once, for whoever waits."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def within_memory(arm: Arm, model, memory_gib: float, tiny: bool) -> Arm:

@@ -29,7 +29,7 @@ import torch
 from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
-from fast_path_rows import END, GIB, IMAGE, PAD, RANK, START, base_model, settings_of, text_projections
+from fast_path_rows import END, GIB, IMAGE, PAD, RANK, START, base_model, gate, settings_of, text_projections
 
 from texlens.core.labels import IGNORE_INDEX
 from texlens.data.lazy_image import LazyImage
@@ -206,6 +206,7 @@ class Bench:
         for slots in self.options.slots:
             engine = self.engine(slots)
             self.read(engine, self.prepared(slots))
+            gate("warm", self.options.gated)
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
             waited: list[float] = []
@@ -461,6 +462,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=8, help="processes that decode images")
     parser.add_argument("--quantize", choices=["none", "fp8", "nf4", "int8"], default="none")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--gated", action="store_true", help="wait for a line before `bulk` is timed")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     bench = Bench(options)
