@@ -3,9 +3,11 @@
 Activations are what `models/packed/memory.py` counts, weights and optimizer are exact, the rate is measured.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from texlens.config.run import RunConfig
+from texlens.inputs.packed_collator import bin_pack
 from texlens.models.packed.memory import (
     HEADROOM,
     LOSS_CHUNKS,
@@ -56,14 +58,14 @@ class PlannedPack:
 
 
 def plan_pack(
-    config: RunConfig, text_config, static: int, adapters: int, step_tokens: int, longest: int, gpu: Gpu
+    config: RunConfig, text_config, static: int, adapters: int, steps: Sequence[Sequence[int]], gpu: Gpu
 ) -> PlannedPack:
     """The pack that the backend would choose on this GPU, or the smallest one.
 
     Args:
         static: bytes of weights, gradients and optimizer.
         adapters: number of adapter parameters.
-        step_tokens: tokens of an optimizer step without padding; `longest`, of the longest row.
+        steps: lengths of the rows of each optimizer step.
     """
     compute = config.train.compute
     memory = gpu.memory_gib * USABLE if compute.memory_gib == "auto" else float(compute.memory_gib)
@@ -73,8 +75,25 @@ def plan_pack(
     beside = augmented_bytes(text_config, adapters, in_4_bit=in_4_bit, in_8_bit=in_8_bit)
     available = memory * GIB - static - beside - WORKSPACE
     chosen = choose_pack(text_config, available, options) or smallest_pack(text_config, options)
-    tokens = max(min(chosen.tokens, step_tokens), longest)
+    tokens = fullest_pack(steps, chosen.tokens)
     return PlannedPack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk, in_4_bit, in_8_bit)
+
+
+def fullest_pack(steps: Sequence[Sequence[int]], budget: int) -> int:
+    """Tokens of the fullest pack of all steps, as `inputs.packed_collator` divides their rows.
+
+    Args:
+        steps: lengths of the rows of each step.
+
+    Example:
+        64 rows of 1,100 tokens, budget 32,768 -> 3 packs, 22 rows and 24,200 tokens
+    """
+    return max(
+        sum(lengths)
+        if sum(lengths) <= budget
+        else max(sum(lengths[row] for row in pack) for pack in bin_pack(lengths, budget))
+        for lengths in steps
+    )
 
 
 def is_fused(config: RunConfig, text_config) -> bool:

@@ -188,13 +188,12 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
     static = step.parts.get(WEIGHTS, 0) + step.parts.get(TRAINED, 0) + step.gradients + optimizer
     reserved = reserved_bytes(config, build_config(model_config), step.gradients, on_gpu=True)
     static += sum(reserved.values())
-    longest = max(size.tokens for size in sizes)
     shared = None
     if gpus > 1:
         beside = static - step.parts.get(WEIGHTS, 0)
         shared = share_weights(config, model_config, text_config, beside, step.gradients // 4, gpu, gpus)
         static -= shared.saved
-    pack = plan_pack(config, text_config, static, step.gradients // 4, batches.worst.real_tokens, longest, gpu)
+    pack = plan_pack(config, text_config, static, step.gradients // 4, batches.lengths, gpu)
     activations = step
     if pack.recompute == "full":
         activations, _ = simulate(config, model_config, sample, checkpointing=True)

@@ -34,11 +34,13 @@ ASSUMED = RowSize(((8, 84),), 117, 80)
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of an epoch: `worst` has the maximum of every size, `typical` is the median, `count` their number."""
+    """The batches of an epoch: `worst` has the maximum of every size, `typical` is the median, `count` their number;
+    `lengths` are tokens of the rows of each."""
 
     worst: Batch
     typical: Batch
     count: int
+    lengths: tuple[tuple[int, ...], ...] = ()
 
 
 def batches_of(sizes: Sequence[RowSize], rows: int, seed: int = 0) -> Batches:
@@ -52,7 +54,8 @@ def batches_of(sizes: Sequence[RowSize], rows: int, seed: int = 0) -> Batches:
     worst = Batch(len(widest), longest, min(labels, len(widest) * (longest - 1)), _grids(widest))
     middle = sorted(groups, key=lambda group: len(group) * _length(group))[len(groups) // 2]
     typical = Batch(len(middle), _length(middle), sum(row.answer for row in middle), _grids(middle), _filled(middle))
-    return Batches(worst, typical, len(groups))
+    lengths = tuple(tuple(row.tokens for row in group) for group in groups)
+    return Batches(worst, typical, len(groups), lengths)
 
 
 def _filled(group: Sequence[RowSize]) -> int:

@@ -1,11 +1,11 @@
-"""Which runs the plan takes as fused: those that `models.packed.text` fuses."""
+"""Which runs the plan takes as fused, as `models.packed.text` does, and how full it takes their packs to be."""
 
 import pytest
 
 from tests.fixtures.tiny_models import tiny_config
 from texlens.config.load import build_config
 from texlens.models.meta_model import build_config as build_model_config
-from texlens.planner.packed import is_fused
+from texlens.planner.packed import fullest_pack, is_fused
 
 LORA = {"kind": "lora", "rank": 4, "targets": ["text-attention"]}
 
@@ -28,3 +28,9 @@ LORA = {"kind": "lora", "rank": 4, "targets": ["text-attention"]}
 def test_what_is_fused(adapter, quantize, family, fused):
     values = {"model": {"path": "nano"}, "data": {"path": "demo"}, "adapter": adapter, "base": {"quantize": quantize}}
     assert is_fused(build_config(values), build_model_config(tiny_config(family)).text_config) is fused
+
+
+def test_the_fullest_pack_is_that_of_an_even_division_and_a_longer_row_is_one_alone():
+    assert fullest_pack([[1100] * 64, [100] * 64], 32_768) == 22 * 1100
+    assert fullest_pack([[300, 200]], 1024) == 500
+    assert fullest_pack([[90, 10], [20, 20]], 60) == 90
