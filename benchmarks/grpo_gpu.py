@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,9 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.load import load_split
 from texlens.metrics.prediction import Prediction
 from texlens.models.checkpoint import read_config
+from texlens.planner.gpus import find_gpu
+from texlens.planner.plan import plan_on_gpu
+from texlens.planner.run_plan import plan_run
 from texlens.rewards.score import RewardScorer, RewardSpec
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
@@ -98,7 +102,7 @@ def main() -> None:
         phases = Phases(backend.objective)
 
         def on_timed() -> None:
-            report.update(_report(options, backend, times, folder.history(), device))
+            report.update(_report(options, config, backend, times, folder.history(), device))
             _show(report, options)
 
         times = StepTimes(options.steps, phases, on_timed)
@@ -162,7 +166,15 @@ def _seconds_of_real_pairs(config) -> float:
         return round(time.perf_counter() - began, 3)
 
 
-def _report(options, backend, times: StepTimes, history: list[dict], device: torch.device) -> dict:
+def _planned_gib(config, answer_tokens: int) -> float:
+    """What `texlens plan` gives for an H200 and these rows, with answers of so many tokens, without context and
+    fragmentation."""
+    plan = plan_run(config)
+    sizes = [replace(size, text=size.text - size.answer + answer_tokens, answer=answer_tokens) for size in plan.sizes]
+    return plan_on_gpu(config, plan.model_config, sizes, find_gpu("h200")).memory.allocated
+
+
+def _report(options, config, backend, times: StepTimes, history: list[dict], device: torch.device) -> dict:
     warm = 1 if options.tiny else LOG_EVERY
     seconds = (times.ends[-1] - times.ends[warm - 1]) / (len(times.ends) - warm)
     timed = [row for row in history if "objective_step_s" in row and row["step"] > warm]
@@ -170,7 +182,7 @@ def _report(options, backend, times: StepTimes, history: list[dict], device: tor
         name: sum(row[name] for row in timed) / len(timed)
         for name in ("objective_reading_s", "objective_step_s", "objective_answer_tokens", "objective_drawn_gap")
     }
-    planned = backend.settings["planned_gib"]
+    planned = _planned_gib(config, options.new_tokens)
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else None
     reserved = torch.cuda.max_memory_reserved() / GIB if device.type == "cuda" else None
     return {
@@ -189,7 +201,7 @@ def _report(options, backend, times: StepTimes, history: list[dict], device: tor
         "reading_share": round(mean["objective_reading_s"] / mean["objective_step_s"], 3),
         "answer_tokens": round(mean["objective_answer_tokens"], 1),
         "drawn_gap": round(mean["objective_drawn_gap"], 6),
-        "planned_gib": planned,
+        "planned_gib": round(planned, 2),
         "peak_gib": peak and round(peak, 2),
         "reserved_gib": reserved and round(reserved, 2),
         "peak_over_plan": peak and round(peak / planned, 3),

@@ -2,16 +2,18 @@
 
     python benchmarks/grpo_nano.py --choose --minutes 2 --work build/grpo            # settings, on validation rows
     python benchmarks/grpo_nano.py --minutes 3 --work build/grpo --output benchmarks/results/grpo-nano_h200_DATE.json
-    python benchmarks/grpo_nano.py --theme printed …                                 # both calls alike
+    python benchmarks/grpo_nano.py --try continued-5e-4 grpo-1e-4 grpo-1e-4-hot --minutes 3 …     # both calls in one
+    python benchmarks/grpo_nano.py --theme printed …                                 # all calls alike
     python benchmarks/grpo_nano.py --smoke --work /tmp/grpo-nano     # two steps each and 12 rows: only whether it runs
 
 Both arms go on from the same adapter with the same rows, for the same minutes of training at the same time (all runs
 share the GPU), and read 500 generated rows a seed of each set (`grpo_rows.py`). Each arm has those settings of its
 candidates that read most validation rows, over all sets, after a shorter training with another seed (`--chosen` names
-the file of another theme's choice); test rows are read once, at the end. Exact match is by canonical form. A seed's p
-is McNemar's exact test; that of all seeds is the same over all their rows, which are different ones; the interval is a
-bootstrap over them. What is done is not done again, so a call that was cut can be repeated: a run that was cut begins
-again.
+the file of another theme's choice). With `--try`, all candidates named are trained on every seed, and an arm has those
+settings that read most validation rows over all seeds. Test rows are read once, at the end. Exact match is by canonical
+form. A seed's p is McNemar's exact test; that of all seeds is the same over all their rows, which are different ones;
+the interval is a bootstrap over them. What is done is not done again, so a call that was cut can be repeated: a run
+that was cut begins again.
 """
 
 import argparse
@@ -231,13 +233,10 @@ def choose(study: Study) -> None:
         for name in ("sft", *names)
     }
 
-    def score(name: str) -> tuple[float, float]:
-        return tuple(_mean([mean[kind] for mean in means[name].values()]) for kind in ("canonical", "cdm_f1"))
-
     chosen = {
         "minutes": study.options.minutes,
         "rows": study.options.validation_rows,
-        "runs": {arm: max(candidates, key=score) for arm, candidates in CANDIDATES.items()},
+        "runs": {arm: best(study, list(names), [seed]) for arm, names in CANDIDATES.items()},
         "validation": means,
         "histories": {name: history(study.seed_folder(seed) / name) for name in names},
     }
@@ -245,9 +244,46 @@ def choose(study: Study) -> None:
     print(json.dumps(chosen, indent=1))
 
 
-def measure(study: Study, chosen: dict) -> None:
-    options, runs = study.options, {"sft": "sft", **chosen["runs"]}
+def best(study: Study, names: Sequence[str], seeds: Sequence[int]) -> str:
+    """The run that reads most validation rows, over seeds and sets; of equal ones that with the higher CDM."""
+
+    def score(name: str) -> tuple[float, ...]:
+        sets = [scores for seed in seeds for scores in study.scores(name, seed, "validation").values()]
+        return tuple(_mean([_mean(scores[kind]) for scores in sets]) for kind in ("canonical", "cdm_f1"))
+
+    return names[0] if len(names) == 1 else max(names, key=score)
+
+
+def choose_among(study: Study, names: Sequence[str]) -> dict:
+    """Trains these candidates on every seed, and chooses one of each arm on validation rows."""
+    seeds = study.options.seeds
+    of_arm = {arm: [name for name in names if name in candidates] for arm, candidates in CANDIDATES.items()}
+    study.train([(name, seed) for seed in seeds for name in names])
+    read = [name for tried in of_arm.values() if len(tried) > 1 for name in tried]
+    study.read([(name, seed) for seed in seeds for name in read], "validation")
+    return {
+        "tried": list(names),
+        "rows": study.options.validation_rows,
+        "runs": {arm: best(study, tried, seeds) for arm, tried in of_arm.items()},
+        "validation": {
+            name: {
+                rows: [_mean(study.scores(name, seed, "validation")[rows]["canonical"]) for seed in seeds]
+                for rows in study.theme.sets
+            }
+            for name in read
+        },
+    }
+
+
+def measure(study: Study, chosen: dict | None) -> None:
+    """
+    Args:
+        chosen: with the run of each arm; None chooses among those of `--try`.
+    """
+    options = study.options
     study.train([("sft", seed) for seed in options.seeds])
+    chosen = choose_among(study, options.tried) if chosen is None else chosen
+    runs = {"sft": "sft", **chosen["runs"]}
     study.train([(runs[arm], seed) for seed in options.seeds for arm in ("continued", "grpo")])
     study.read([(name, seed) for seed in options.seeds for name in runs.values()], "test")
     scores = {seed: {arm: study.scores(name, seed, "test") for arm, name in runs.items()} for seed in options.seeds}
@@ -362,6 +398,9 @@ def main() -> None:
     if options.choose:
         choose(study)
         return
+    if options.tried:
+        measure(study, None)
+        return
     file = options.chosen or study.work / "chosen.json"
     if not file.is_file() and not options.smoke:
         raise SystemExit(f"{file} is missing; choose settings first: --choose")
@@ -373,6 +412,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--theme", choices=THEMES, default="handwriting")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--choose", action="store_true", help="choose settings on validation rows")
+    names = [name for candidates in CANDIDATES.values() for name in candidates]
+    parser.add_argument("--try", nargs="+", choices=names, dest="tried", metavar="RUN", help=", ".join(names))
     parser.add_argument("--chosen", type=Path, help="chosen.json of another call")
     parser.add_argument("--minutes", type=float, default=3.5, help="of training, of each of the two arms")
     parser.add_argument("--rows", type=int, default=500, help="of a seed's test")
