@@ -186,11 +186,11 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
         return torch.stack([torch.stack(losses).sum(), norm])
 
     began = time.monotonic()
-    say("packs on the device, first step")
+    print_progress("packs on the device, first step")
     step(batches[0])
     synchronize()
     compiling = time.monotonic() - began
-    say(f"first step after {compiling:.1f} s")
+    print_progress(f"first step after {compiling:.1f} s")
     for batch in batches[1:4]:
         step(batch)
     synchronize()
@@ -212,7 +212,7 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     tokens = sum(pack["tokens"] for batch in timed for pack in batch["packs"])
     work = work_of(settings)
     spent_flops = sum(flops(batch, work) for batch in timed)
-    say(f"{rows * len(timed) / spent:.2f} samples a second")
+    print_progress(f"{rows * len(timed) / spent:.2f} samples a second")
     peak = torch.cuda.max_memory_allocated() / GIB if device.type == "cuda" else math.nan
     reserved = torch.cuda.max_memory_reserved() / GIB if device.type == "cuda" else math.nan
     losses = torch.stack(outcomes).tolist()
@@ -237,8 +237,8 @@ def run(arm: Arm, adapted, settings: dict, options, device, matrix_tflops: float
     }
 
 
-def say(text: str) -> None:
-    """On the standard error at once, for whoever waits."""
+def print_progress(text: str) -> None:
+    """On the standard error, at once."""
     print(text, file=sys.stderr, flush=True)
 
 

@@ -44,7 +44,7 @@ def main() -> None:
         wait_until_all_are_warm(parts, options.set_up_s)
         for part in parts:
             report[part.name] = part.result(options.limit_s)
-            say(part.name, json.dumps(report[part.name]))
+            print_progress(part.name, json.dumps(report[part.name]))
             if options.output:
                 options.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     finally:
@@ -83,7 +83,7 @@ class Part:
     def _read(self) -> None:
         for line in self.process.stdout or ():
             word = line.strip()
-            say(self.name, word)
+            print_progress(self.name, word)
             if word == self.stops_at:
                 self.is_warm.set()
             elif word in ("@ready", "@warm"):
@@ -128,7 +128,7 @@ def wait_until_all_are_warm(parts: list[Part], limit_s: float) -> None:
             part.stop()
 
 
-def say(name: str, text: str) -> None:
+def print_progress(name: str, text: str) -> None:
     print(f"{time.monotonic() - BEGAN:6.1f} {name}: {text}", flush=True)
 
 
