@@ -128,5 +128,5 @@ def _product_in_vectors(left: Tensor, right: Tensor) -> Tensor:
     width = right.shape[1]
     if not left.is_cuda or width * left.itemsize % 16 == 0:
         return torch.mm(left, right)
-    room = left.new_empty(len(left), -(-width // ALIGNMENT) * ALIGNMENT)
-    return torch.mm(left, right, out=room[:, :width])
+    rows = left.new_empty(len(left), -(-width // ALIGNMENT) * ALIGNMENT)
+    return torch.mm(left, right, out=rows[:, :width])

@@ -134,8 +134,8 @@ def _backward(block: VisionBlock, grad, x, cos, sin, saved: _Saved, needs_grad_x
     del dact, act
     dnormed, grad_lora_a_out, grad_lora_b = block.first.backward(dfirst, state_first)
     del dfirst
-    room = block.out.grad_columns
-    dresidual, normed = norm_backward(dnormed, saved.attn_residual, *block.norms[1], grad, room)
+    columns = block.out.grad_columns
+    dresidual, normed = norm_backward(dnormed, saved.attn_residual, *block.norms[1], grad, columns)
     grads_first = block.first.parameter_grads(block.first.lora_a_grad(grad_lora_a_out, normed), grad_lora_b)
     dattn_out, grad_lora_a_out, grad_lora_b = block.out.backward(dresidual, state_out)
     dresidual = dresidual[:, : x.shape[1]]
