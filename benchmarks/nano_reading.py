@@ -7,7 +7,7 @@
     python benchmarks/nano_reading.py speed --sets SETS --model nano
 
 Sets: `latex_ocr` (LaTeX_OCR `full` test, 501 rows), `engines` (200 rows by engines and fonts that pre-training never
-drew with), `disturbed` (the first 200 rows of `latex_ocr` in ten states), `lines` (200 rows of several lines and
+drew with), `disturbed` (the first 200 rows of `latex_ocr` in eleven states), `lines` (200 rows of several lines and
 matrices), `demo` (260 rows of generated handwriting), `photographs` (60 pictures of other things, never right).
 Readings are greedy; those that the grammar does not accept are read again with it, under the key `constrained`.
 """

@@ -38,6 +38,12 @@ def half_size(image: Image.Image) -> Image.Image:
     return image.convert("RGB").resize(size, Image.Resampling.BOX)
 
 
+def three_quarters(image: Image.Image) -> Image.Image:
+    """Small print: 10.4 pixels an em of LaTeX_OCR's 13.84."""
+    size = max(1, round(0.75 * image.width)), max(1, round(0.75 * image.height))
+    return image.convert("RGB").resize(size, Image.Resampling.BOX)
+
+
 def square(image: Image.Image) -> Image.Image:
     """In the middle of a white square as wide as the picture."""
     side = max(image.size)
@@ -67,6 +73,7 @@ DISTURBANCES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "dark mode": dark,
     "uneven light": uneven_light,
     "jpeg 10": jpeg_10,
+    "three quarters": three_quarters,
     "half size": half_size,
     "square canvas": square,
     "three times the canvas": three_times_the_canvas,

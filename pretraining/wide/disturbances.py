@@ -68,6 +68,12 @@ def smaller(image: Image.Image, rng: random.Random, least: float) -> Image.Image
     return image.resize(size, kind)
 
 
+def larger(image: Image.Image, rng: random.Random, scales: tuple[float, float]) -> Image.Image:
+    """A copy as image preparation enlarges it (Lanczos), of at most `MOST_PIXELS`."""
+    scale = min(rng.uniform(*scales), (MOST_PIXELS / (image.width * image.height)) ** 0.5)
+    return image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+
+
 def toned(image: Image.Image, rng: random.Random) -> Image.Image:
     """Gray or colored ink on gray or colored paper, at times of little contrast."""
     paper = rng.randint(150, 255)

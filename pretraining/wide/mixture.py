@@ -16,7 +16,7 @@ from PIL import Image
 from pretraining.corpus import LATEX_OCR_PX_PER_EM, TrainingImages, as_latex_ocr, is_held_out
 from pretraining.corpus import STAGES as NARROW_STAGES
 from pretraining.wide.commands import RareCommands
-from pretraining.wide.disturbances import LEAST_PX_PER_EM, disturb, smaller, with_margins
+from pretraining.wide.disturbances import LEAST_PX_PER_EM, disturb, larger, smaller, with_margins
 from pretraining.wide.engines import TypesetRows
 from pretraining.wide.fonts import shows
 from pretraining.wide.habits import PLAIN, Typesetter, without_small_spaces
@@ -71,6 +71,8 @@ _SIZE_WEIGHTS = (3, 4, 5, 5, 5, 5, 5, 6, 6, 6, 5, 5, 4, 4, 3, 3, 2, 1.5, 1)
 DRAWN = ("print", "varied", "commands", "lines", "strokes")
 """Sources whose formulas are drawn as training goes on."""
 AGAIN, RECENT = 0.6, 256
+ENLARGED = 0.25
+"""Of clean print like LaTeX_OCR's, this share is shown as a second view shows it."""
 SPACELESS = 0.85
 """Of the labels that other engines' habits draw."""
 MOST_INK_PX = 180_000
@@ -211,15 +213,18 @@ class WideImages:
 
 
 def changed(rng: random.Random, plan: Stage, drawn: Drawn) -> Image.Image:
-    """The picture as someone may paste it: as it is, at half size, worn, or disturbed."""
+    """The picture as someone may paste it: as it is, at half size, worn, disturbed, or as preparation enlarges it."""
     image, roll = drawn.image, rng.random()
     if drawn.source in ("real", "print") and rng.random() < plan.halved:
         image = smaller(image, rng, LEAST_PX_PER_EM / drawn.px_per_em)
-        return degrade(image, rng) if roll < 0.15 else image
+        image = degrade(image, rng) if roll < 0.15 else image
+        return larger(image, rng, (1.8, 3.2)) if rng.random() < 0.6 else image
     if drawn.source in ("real", "print"):
         if roll < 0.35:
             return degrade(image, rng)
-        return disturb(image, rng, drawn.px_per_em) if roll < 0.35 + plan.disturbed / 2 else image
+        if roll < 0.35 + plan.disturbed / 2:
+            return disturb(image, rng, drawn.px_per_em)
+        return larger(image, rng, (1.3, 2.0)) if rng.random() < ENLARGED else image
     return disturb(image, rng, drawn.px_per_em) if roll < plan.disturbed else image
 
 
