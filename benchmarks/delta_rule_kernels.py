@@ -11,6 +11,7 @@ as soon as it is known.
 import argparse
 import json
 import sys
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -131,7 +132,8 @@ def main() -> None:
     parser.add_argument("--choose", action="store_true", help="also try other launch settings")
     options = parser.parse_args()
     case = Case(150, 1, 2, 16, 70) if options.tiny else Case(16_384, 16, 32, 128, 286)
-    report: dict = {"hardware": torch.cuda.get_device_name() if case.device.type == "cuda" else "CPU"}
+    report: dict = {"date": date.today().isoformat(), "command": " ".join(["python", *sys.argv])}
+    report["hardware"] = torch.cuda.get_device_name() if case.device.type == "cuda" else "CPU"
     report["errors"] = case.errors()
     report["ms"] = {name: case.milliseconds(run) for name, run in case.passes().items()}
     report["kernels ms"] = case.by_kernel()

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
@@ -36,7 +37,10 @@ BEGAN = time.monotonic()
 
 def main() -> None:
     options = _options()
-    report: dict = {"command": f"python benchmarks/qwen3_5_gpu.py {' '.join(sys.argv[1:])}".strip()}
+    report: dict = {
+        "date": date.today().isoformat(),
+        "command": f"python benchmarks/qwen3_5_gpu.py {' '.join(sys.argv[1:])}".strip(),
+    }
     report["planned memory GiB"] = planned_memory(options.model)
     chosen = {name: command for name, command in commands(options).items() if name not in options.skip}
     parts = [Part(name, command, is_late=name == "Trainer + PEFT") for name, command in chosen.items()]

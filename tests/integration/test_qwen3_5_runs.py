@@ -12,6 +12,7 @@ import torch
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.fixtures.training import losses, run_training, same_weights
 from tests.integration.conftest import LABELS, write_rows
+from tests.integration.test_engines import ADAPTER
 from tests.integration.test_training import adapter, settings
 from texlens.config.load import build_config, dump_config
 from texlens.core.run_folder import RunFolder
@@ -27,12 +28,15 @@ def tiny(tmp_path_factory, request):
     return write_tiny_checkpoint(tmp_path_factory.mktemp("tiny"), request.param)
 
 
-def run(tiny, output, name: str, **train) -> RunFolder:
+def config_of(tiny, output, **train):
     write_rows(output / "rows/train-00000-of-00001.parquet", LABELS)
     values = settings(tiny, output, **{"steps": 4, "optimizer": {"schedule": "constant"}, **train})
-    config = build_config(
-        {**values, "data": {"path": str(output / "rows"), "splits": {"validation": None, "test": None}}}
-    )
+    data = {"path": str(output / "rows"), "splits": {"validation": None, "test": None}}
+    return build_config({**values, **ADAPTER, "data": data})
+
+
+def run(tiny, output, name: str, **train) -> RunFolder:
+    config = config_of(tiny, output, **train)
     folder = RunFolder.create(output, name, dump_config(config))
     run_training(config, folder)
     return folder
@@ -43,9 +47,7 @@ def test_a_resumed_run_ends_with_the_weights_of_one_that_never_stopped(tiny, tmp
     expected = adapter(folder)
     shutil.rmtree(folder.checkpoints / "checkpoint-4")
     folder.update(state="training")
-    values = settings(tiny, tmp_path, steps=4, optimizer={"schedule": "constant"})
-    data = {"path": str(tmp_path / "rows"), "splits": {"validation": None, "test": None}}
-    run_training(build_config({**values, "data": data}), folder, resume=True)
+    run_training(config_of(tiny, tmp_path), folder, resume=True)
     assert same_weights(adapter(folder), expected)
 
 

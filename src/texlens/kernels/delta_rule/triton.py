@@ -16,6 +16,8 @@ from texlens.kernels.delta_rule import triton_chunks, triton_prepare
 from texlens.kernels.delta_rule.reference import EPSILON
 
 CHUNK, ROWS = 64, 16
+MAX_COLUMNS, MAX_COLUMNS_OF_FLOAT32 = 128, 32
+"""Of a program; tiles of float32 take twice the shared memory."""
 
 
 class Launch(NamedTuple):
@@ -213,11 +215,13 @@ class _Shape(NamedTuple):
     repeats: int
     x: int
     y: int
+    max_columns: int
 
     @classmethod
     def of(cls, key: Tensor, value: Tensor, cu_seqlens: Tensor) -> "_Shape":
         heads = value.shape[1]
-        return cls(len(value), len(cu_seqlens) - 1, heads, heads // key.shape[1], key.shape[2], value.shape[2])
+        widths = key.shape[2], value.shape[2], MAX_COLUMNS if key.itemsize < 4 else MAX_COLUMNS_OF_FLOAT32
+        return cls(len(value), len(cu_seqlens) - 1, heads, heads // key.shape[1], *widths)
 
     @property
     def tiles(self) -> int:
@@ -243,7 +247,7 @@ class _Shape(NamedTuple):
     def launch(self, kernel: str, width: int) -> tuple[int, tuple[int, int, int], dict[str, int]]:
         """Programs along a width, the grid of a kernel over chunks, and the options of a launch."""
         launch = LAUNCHES[kernel]
-        columns = min(launch.columns, max(16, triton.next_power_of_2(width)))
+        columns = min(launch.columns, self.max_columns, max(16, triton.next_power_of_2(width)))
         count = triton.cdiv(width, columns)
         return count, (count, self.tiles, self.heads), {"COLUMNS": columns, "num_warps": launch.warps, "num_stages": 1}
 
