@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,6 +78,28 @@ def launched(processes: int, checkpoints: Path, folder: Path, *names: str) -> Pa
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr[-4000:]
     return folder
+
+
+def test_two_machines_train_as_one_process(checkpoints, single, tmp_path):
+    """Two launchers that meet as those of two machines do, with a process each."""
+    name = next(name for name in NAMES[2] if name not in ("stopped", "dropped"))
+    meeting = ["--rdzv-id", "texlens", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{free_port()}"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *meeting]
+    environment = {**WITHOUT_GPU, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    command = [*launcher, "--local-addr", "127.0.0.1", divided_runs.__file__, checkpoints, tmp_path, name]
+    machines = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for machine in machines:
+        _, stderr = machine.communicate(timeout=300)
+        assert machine.returncode == 0, stderr
+    assert history(tmp_path, name, "loss") == pytest.approx(history(single, name, "loss"), rel=1e-5)
+    assert RunFolder(tmp_path / name).manifest["engine"]["processes"] == 2
+    assert close(weights(tmp_path, f"{name}/adapter"), weights(single, f"{name}/adapter"), 1e-6)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 COMPARED = [(name, count) for count in PROCESSES for name in NAMES[count] if name not in ("stopped", "dropped")]
