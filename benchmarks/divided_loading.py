@@ -2,14 +2,17 @@
 
     python benchmarks/divided_loading.py [--gib 4] [--processes 2] [--output FILE]
     python benchmarks/divided_loading.py --gib 57 --experts --sparse --gpu         # 61 GB, on two GPUs
+    python benchmarks/divided_loading.py --gib 57 --experts --sparse --processes 16 --alone    # 61 GB, a CPU with 8 GB
 
 Writes a checkpoint of random 16-bit weights into a temporary folder, starts the processes on CPUs, and reports for each
 the resident memory before loading, its peak while loading, the bytes that it keeps, and the difference. `--experts`
 divides a mixture's experts instead of all layers; with `--sparse` all weights are 0 and take no room on the disk; with
-`--gpu` each process keeps its part on its own GPU.
+`--gpu` each process keeps its part on its own GPU. `--alone` starts the last of the processes without the others, which
+loading experts does not need.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -32,10 +35,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         written = write_checkpoint(Path(folder), options.gib, options.experts, sparse=options.sparse)
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(options.processes)]
-        command = [sys.executable, *launcher, __file__, "--folder", folder]
-        command += [name for name in ("--experts", "--gpu") if getattr(options, name[2:])]
+        command = [sys.executable, *([] if options.alone else launcher), __file__, "--folder", folder]
+        command += ["--processes", str(options.processes)]
+        command += [name for name in ("--experts", "--gpu", "--alone") if getattr(options, name[2:])]
         visible = {} if options.gpu else {"CUDA_VISIBLE_DEVICES": ""}
-        subprocess.run(command, check=True, env={**os.environ, **visible, "OMP_NUM_THREADS": "1"})
+        rank = {"RANK": str(options.processes - 1)} if options.alone else {}
+        subprocess.run(command, check=True, env={**os.environ, **visible, **rank, "OMP_NUM_THREADS": "1"})
         processes = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("process-*.json"))]
     result = {
         "hardware": f"{platform.machine()} CPU" if not options.gpu else f"{options.processes} GPUs",
@@ -109,15 +114,18 @@ def _load(folder: Path, options) -> None:
     from texlens.models.sharding.divided_model import divide_model
     from texlens.models.sharding.division import Division
     from texlens.models.sharding.load import load_to_divide
+    from texlens.training.distributed.context import DistributedContext
     from texlens.training.distributed.process_group import process_group
 
-    with process_group() as context:
+    assert options.experts or not options.alone
+    alone = DistributedContext(options.processes - 1)
+    with contextlib.nullcontext(alone) if options.alone else process_group() as context:
         assert fully_shard  # imported before memory is measured: its modules are not the loading's
         context.barrier()
         device = torch.device("cuda", context.local_rank) if options.gpu else torch.device("cpu")
         torch.zeros(1, device=device)
         before, began = _peak_mib(), time.monotonic()
-        division = Division(not options.experts, options.experts, context.rank, context.world_size)
+        division = Division(not options.experts, options.experts, context.rank, options.processes)
         model, rows = load_to_divide(folder, division, device=str(device), dtype="bfloat16")
         model.requires_grad_(False)
         divided = divide_model(model, division, device, rows)
@@ -149,6 +157,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--sparse", action="store_true", help="a checkpoint of zeros, which takes no room on the disk")
     parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--alone", action="store_true", help="the last process without the others, with --experts")
     parser.add_argument("--tiny", action="store_true", help="1/4 GiB, on CPUs")
     parser.add_argument("--output", "--result", dest="result")
     options = parser.parse_args()
