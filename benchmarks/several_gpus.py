@@ -52,7 +52,7 @@ class Arm:
     goals: tuple[float, float] = (0.0, 1000.0)
 
 
-FP8 = (*MIXTURE, "--parallel", "experts", "--quantize", "fp8")
+FP8 = (*MIXTURE, "--quantize", "fp8")
 STEP = "several_gpus_step.py"
 ARMS = (
     Arm("30B-A3B, one GPU", STEP, 1, MIXTURE, 150),
@@ -64,8 +64,9 @@ ARMS = (
     Arm("nano, layers on two GPUs", "several_gpus_reading.py", 0, ()),
     Arm("loading 61 GB", "divided_loading.py", 0, ("--gib", "57", "--experts", "--sparse", "--gpu"), 120),
     Arm("30B-A3B, all divided", STEP, 2, (*MIXTURE, "--parallel", "both"), 110, "30B-A3B, one GPU"),
-    Arm("30B-A3B in fp8, one GPU", STEP, 1, (*MIXTURE, "--quantize", "fp8"), 110),
-    Arm("30B-A3B in fp8, experts divided", STEP, 2, FP8, 110, "30B-A3B in fp8, one GPU"),
+    Arm("30B-A3B in fp8, one GPU", STEP, 1, FP8, 110),
+    Arm("30B-A3B in fp8, experts divided", STEP, 2, (*FP8, "--parallel", "experts"), 110, "30B-A3B in fp8, one GPU"),
+    Arm("30B-A3B in fp8, weights divided", STEP, 2, (*FP8, "--parallel", "weights"), 110, "30B-A3B in fp8, one GPU"),
 )
 
 

@@ -32,6 +32,7 @@ from texlens.inputs.packed_collator import ShardedCollator, assign_packs
 from texlens.models.families import family_of
 from texlens.models.meta_model import model_without_weights
 from texlens.models.packed.forward import packed_forward
+from texlens.models.packed.memory import stored_bytes
 from texlens.models.sharding.divided_model import divide_model
 from texlens.models.sharding.division import Division
 from texlens.models.sharding.load import fill_quantized_to_divide, fill_to_divide
@@ -82,7 +83,7 @@ def measured(options, context: DistributedContext, device: torch.device) -> dict
         "loss_and_norm": outcome,
         "peak_gib": context.all_gather(peak_gib(device)),
         "peak_gib_while_building": context.all_gather(building),
-        "kept_gib": context.all_gather(round(kept_bytes(arm.adapted) / GIB, 3)),
+        "kept_gib": context.all_gather(round(stored_bytes(arm.adapted) / GIB, 3)),
         "adding_gradients_s": round(arm.adding_s(), 5) if context.is_distributed else 0.0,
         "gradients_mib": round(sum(4 * parameter.numel() for parameter in arm.trained) / 2**20, 1),
         "built_s": round(built_s, 1),
@@ -258,14 +259,6 @@ def planned(options, processes: int) -> dict:
         "memory": plan.memory.to_json(),
         "sharing": plan.sharing.to_json() if plan.sharing else None,
     }
-
-
-def kept_bytes(model) -> int:
-    """Of this process's part of the weights."""
-    from torch.distributed.tensor import DTensor
-
-    parts = (part.to_local() if isinstance(part, DTensor) else part for part in model.parameters())
-    return sum(part.nbytes for part in parts)
 
 
 def peak_gib(device: torch.device) -> float:
