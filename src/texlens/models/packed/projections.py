@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft.tuners.lora import Linear as LoraLinear
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from texlens.kernels.adapter import Adapter, padded_ranks
@@ -147,8 +148,7 @@ def with_dora(product: AugmentedLinear, layers: Sequence[Any]) -> FusedLinear:
 
 
 def base_of(layer: nn.Module) -> nn.Linear:
-    adapted = isinstance(layer, LoraLinear) or _is_lora_on_4_bit(layer) or is_moe_lora(layer)
-    return layer.base_layer if adapted else layer  # type: ignore[return-value]
+    return layer.base_layer if isinstance(layer, BaseTunerLayer) else layer  # type: ignore[return-value]
 
 
 def is_4_bit(layer: nn.Module) -> bool:

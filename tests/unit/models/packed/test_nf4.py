@@ -21,8 +21,10 @@ def wide_config(family: str) -> dict:
     """The tiny config with widths that are whole blocks: bitsandbytes 0.50.2 unpacks others wrongly on a CPU."""
     config = tiny_config(family)
     text = config.get("text_config", config)
-    text |= {"hidden_size": 64, "intermediate_size": 128} | ({"head_dim": 16} if "head_dim" in text else {})
-    text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": [4, 2, 2]}
+    text |= {"hidden_size": 64, "intermediate_size": 128}
+    if "rope_scaling" in text:
+        text |= {"head_dim": 16} if "head_dim" in text else {}
+        text["rope_scaling"] = {**text["rope_scaling"], "mrope_section": [4, 2, 2]}
     config["vision_config"] |= {"hidden_size": 64} if family == "qwen2_vl" else {"out_hidden_size": 64}
     return config
 
