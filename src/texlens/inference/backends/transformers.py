@@ -65,11 +65,8 @@ class TransformersBackend:
         Raises:
             DataError: the prompt or system prompt of `style` holds a special token.
         """
-        if self.device.type == "cpu":
-            samples = list(samples)
-            packed = cpu_engine(self.switch, self.processor, self.adapter, rows=len(samples), sampling=sampling)
-        else:
-            packed = None
+        rows = len(samples) if isinstance(samples, Sequence) else 0
+        packed = cpu_engine(self.switch, self.processor, self.adapter, rows=rows, sampling=sampling)
         batch = packed or open_decoder(self.switch, self.processor, [self.adapter])
         reader = self.row_reader(style, sampling=sampling, seed=seed, has_text=on_token is not None)
         if isinstance(batch, EngineBatch):
