@@ -74,19 +74,24 @@ def router(service: InferenceService) -> APIRouter:
         generation = GenerationRequest(
             await file.read(), loaded.name, prompt or question or None, system or None, sampling
         )
-        tokens = TokenStream(1, tokens=True)
+        tokens = TokenStream(1, tokens=stream)
         jobs = await service.submit(generation, tokens)
         events = tokens.events(request, jobs)
         if stream:
             return StreamingResponse(_event_stream(service, events, start, clean), media_type=EVENT_STREAM)
-        token_events: list[TokenEvent] = []
-        async for _, item in events:
-            if isinstance(item, TokenEvent):
-                token_events.append(item)
+        async for _ in events:
+            continue  # to the end of the job, or until the client leaves
         job = raise_for_outcome(jobs[0])
-        return await run_in_threadpool(read_response, service, job, token_events, start, clean)
+        return await run_in_threadpool(read_response, service, job, token_events_of(job), start, clean)
 
     return routes
+
+
+def token_events_of(job: GenerationJob) -> list[TokenEvent]:
+    """The tokens of a finished job: an event for each, on its way through the event loop, would take longer than the
+    model."""
+    pairs = zip(job.state.token_texts, job.state.log_probabilities, strict=True)
+    return [TokenEvent(text, b"", log_probability) for text, log_probability in pairs]
 
 
 def read_response(

@@ -5,6 +5,7 @@ import pytest
 
 from tests.unit.serve.conftest import IMAGE, LIMIT
 from texlens.inference.scheduling.job import GenerationJob
+from texlens.serve.service import TokenStream
 
 
 def read(http, image=IMAGE, **fields):
@@ -139,3 +140,15 @@ def test_sampling_fields_reach_the_model(http):
 
 def test_default_limit_is_the_model_s_and_not_the_server_s(http):
     assert len(read(http, model="base").json()["tokens"]) <= LIMIT
+
+
+def test_without_a_stream_only_the_finished_job_goes_through_the_event_loop(http, monkeypatch):
+    items = []
+    put = TokenStream.put
+    monkeypatch.setattr(
+        TokenStream, "put", lambda stream, number, item: (items.append(item), put(stream, number, item))
+    )
+    tokens = read(http, model="base").json()["tokens"]
+
+    assert [type(item) for item in items] == [GenerationJob]
+    assert len(tokens) > 1
