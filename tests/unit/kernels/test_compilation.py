@@ -115,3 +115,33 @@ def test_gated_attention_compiles_forward_and_backward(launches, dtype):
     result, backward = gated_attention.gated_attention(heads, y, cos, sin, segments())
     backward(torch.empty_like(result))
     assert len(compile_all(launches)) == 7
+
+
+def variants(launches) -> set[str]:
+    """What Triton compiles separately: constants, and whether sizes are 1 or multiples of 16."""
+    forms = set()
+    for kernel, arguments, options in launches:
+        sizes = {}
+        for parameter in kernel.params:
+            value = arguments[parameter.name]
+            if isinstance(value, torch.Tensor) or parameter.do_not_specialize:
+                continue
+            sizes[parameter.name] = value if parameter.is_constexpr else (value == 1, value % 16 == 0)
+        forms.add(f"{kernel.__name__} {sizes} {options}")
+    return forms
+
+
+@pytest.mark.parametrize("tokens", [17, 203, 1024])
+def test_prompts_of_another_number_of_tokens_and_rows_compile_nothing_again(launches, tokens):
+    net = DeltaNet(Qwen3_5GatedDeltaNet(config(), 0).bfloat16().requires_grad_(False))
+    mixer = GatedAttention(Qwen3_5Attention(config(), 0).bfloat16().requires_grad_(False))
+    heads, before = mixer.gated_heads, set()
+    for count, ends in ((TOKENS, ENDS), (tokens, [0, *range(1, tokens, 20), tokens])):
+        bounds = Segments(torch.tensor(ends, dtype=torch.int32), 512)
+        y, turns = torch.empty(count, heads.columns, dtype=torch.bfloat16), torch.empty(count, 64)
+        delta_net.prompts(
+            net.weights, torch.empty(count, sum(net.widths)).bfloat16(), bounds.cu_seqlens, bounds.offsets(count)
+        )
+        gated_attention.gated_attention(heads, y, turns, turns, bounds)
+        before = before or variants(launches)
+    assert variants(launches) == before

@@ -222,7 +222,7 @@ class DecodingEngine:
     def _prefill(self, rows: list[EngineRow]) -> None:
         versions = self._vision.versions([row.adapter for row in rows])
         kind = self._kind(rows)
-        # The delta rule's kernels need the host to count chunks, which a graph can't.
+        # A prefill of delta nets waits for nothing by kernels, but was never recorded on a GPU.
         is_padded = has_graphs(self.device) and not self._decoder.has_states
         fits_graph = is_padded and len(versions) == 1
         size = graph_size([row.prompt for row in rows]) if fits_graph else None

@@ -17,6 +17,9 @@ from torch import Tensor
 from texlens.kernels.attention.prefixes import Prefixes
 from texlens.kernels.attention.triton_kernels import forward_kernel, grad_keys_values_kernel, grad_queries_kernel
 
+LEAST_BOUNDS = 64
+"""Kernels are compiled for powers of two of bounds; packs of fewer segments than this share one."""
+
 
 class AttentionTile(NamedTuple):
     """Rows (positions x heads) and keys of a tile, and launch options.
@@ -210,7 +213,7 @@ class _Shape(NamedTuple):
         starts, ends, group_ends = (
             (prefixes.starts, prefixes.ends, prefixes.group_ends) if prefixes else (cu_seqlens,) * 3
         )
-        constants["BOUNDS"] = triton.next_power_of_2(bounds)
+        constants["BOUNDS"] = max(LEAST_BOUNDS, triton.next_power_of_2(bounds))
         return cls(tokens, bounds - 1, group, (starts, ends), group_ends, constants)
 
     def tiles(self, positions: int) -> int:

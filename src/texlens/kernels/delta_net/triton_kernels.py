@@ -20,7 +20,7 @@ def _conv(x, kernel, offset, token, column, mask, stride, TAPS: tl.constexpr):
     return total
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def conv_kernel(x, kernel, offsets, result, tokens, stride, result_stride, TAPS: tl.constexpr, ROWS: tl.constexpr,
                 COLUMNS: tl.constexpr):  # fmt: skip
     """silu of the convolution; the number of columns is a multiple of COLUMNS."""
@@ -33,7 +33,7 @@ def conv_kernel(x, kernel, offsets, result, tokens, stride, result_stride, TAPS:
     tl.store(result + token[:, None] * result_stride + column[None, :], value.to(result.dtype.element_ty), mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tokens"])
 def conv_backward_kernel(
     grad, x, kernel, offsets, result, tokens, grad_stride, stride, result_stride, TAPS: tl.constexpr,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr,
@@ -60,7 +60,7 @@ def _softplus(x):
     return tl.where(x > 20, x, tl.log(1 + tl.exp(tl.minimum(x, 20.0))))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def rates_kernel(beta_in, decay_in, a_log, dt_bias, log_decay, beta, rows, stride, HEADS: tl.constexpr,
                  ROWS: tl.constexpr):  # fmt: skip
     """-exp(a_log) softplus(decay + dt_bias) and sigmoid(beta), [T, H]."""
@@ -73,7 +73,7 @@ def rates_kernel(beta_in, decay_in, a_log, dt_bias, log_decay, beta, rows, strid
     tl.store(beta + row, tl.sigmoid(tl.load(beta_in + at, mask, other=0.0).to(tl.float32)), mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def rates_backward_kernel(
     grad_decay, grad_beta, beta, decay_in, a_log, dt_bias, of_beta, of_decay, rows, stride, result_stride,
     HEADS: tl.constexpr, ROWS: tl.constexpr,
@@ -99,7 +99,7 @@ def _normed(x, eps, WIDTH: tl.constexpr):
     return x * scale[:, None], scale
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def gated_norm_kernel(
     x, gate, weight, result, rows, gate_stride, result_stride, eps, HEADS: tl.constexpr, WIDTH: tl.constexpr,
     PADDED: tl.constexpr, ROWS: tl.constexpr,
@@ -120,7 +120,7 @@ def gated_norm_kernel(
     tl.store(result + token * result_stride + in_head, outcome.to(result.dtype.element_ty), mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def gated_norm_backward_kernel(
     grad, x, gate, weight, of_x, of_gate, rows, grad_stride, gate_stride, of_gate_stride, eps,
     HEADS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr,

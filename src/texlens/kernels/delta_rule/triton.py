@@ -12,6 +12,7 @@ import torch
 import triton
 from torch import Tensor
 
+from texlens.kernels.attention.triton import LEAST_BOUNDS
 from texlens.kernels.delta_rule import triton_chunks, triton_prepare
 from texlens.kernels.delta_rule.reference import EPSILON
 
@@ -34,7 +35,8 @@ LAUNCHES = {
     "states_backward": Launch(64, 4),
     "grad_keys": Launch(64, 4),
 }
-"""The fastest tried on an H200 (`benchmarks/delta_rule_kernels.py --choose`, 2026-12-01)."""
+"""The fastest tried on an H200 (`benchmarks/delta_rule_kernels.py --choose`, 2026-12-01); `grad_keys` was one kernel
+then."""
 
 
 def delta_rule(
@@ -114,7 +116,7 @@ def forward(
         **heads, **widths,
     )  # fmt: skip
     columns, grid, options = shape.launch("states", shape.y)
-    triton_chunks.states_kernel[(columns, shape.segments * shape.heads)](
+    triton_chunks.states_kernel[(columns * shape.segments * shape.heads,)](
         unit_key, value, beta, total_decay, inverse, final if initial is None else initial.contiguous(), states, new,
         final, cu_seqlens, value.stride(0), **shape.constants, PX=shape.padded_x, INITIAL=initial is not None,
         **options,
@@ -155,7 +157,7 @@ def backward(
     if with_initial:
         of_initial = torch.empty(shape.segments, *states.shape[1:], dtype=torch.float32, device=key.device)
     columns, grid, options = shape.launch("states_backward", shape.y)
-    triton_chunks.states_backward_kernel[(columns, shape.segments * shape.heads)](
+    triton_chunks.states_backward_kernel[(columns * shape.segments * shape.heads,)](
         unit_query, unit_key, beta, total_decay, inverse, grad, grad_new,
         states if grad_final is None else grad_final.contiguous(), grad_states, grad_right,
         states if of_initial is None else of_initial, cu_seqlens, **shape.constants, PX=shape.padded_x,
@@ -230,7 +232,7 @@ class _Shape(NamedTuple):
 
     @property
     def bounds(self) -> int:
-        return triton.next_power_of_2(self.segments + 1)
+        return max(LEAST_BOUNDS, triton.next_power_of_2(self.segments + 1))
 
     @property
     def padded_x(self) -> int:

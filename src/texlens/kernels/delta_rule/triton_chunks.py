@@ -61,11 +61,13 @@ def states_kernel(
     COLUMNS: tl.constexpr, INITIAL: tl.constexpr,
 ):  # fmt: skip
     """States before each chunk [tiles, H, X, Y], what places write [T, H, Y], and final states [S, H, X, Y]."""
-    segment, head = tl.program_id(1) // HEADS, tl.program_id(1) % HEADS
+    PARTS: tl.constexpr = (Y + COLUMNS - 1) // COLUMNS
+    part, head = tl.program_id(0) % PARTS, tl.program_id(0) // PARTS % HEADS
+    segment = tl.program_id(0) // (PARTS * HEADS)
     start = tl.load(cu_seqlens + segment).to(tl.int64)
     length = (tl.load(cu_seqlens + segment + 1) - start).to(tl.int32)
     tile = start // CHUNK + segment
-    row, x, y = tl.arange(0, CHUNK), tl.arange(0, PX), tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    row, x, y = tl.arange(0, CHUNK), tl.arange(0, PX), part * COLUMNS + tl.arange(0, COLUMNS)
     is_state = (x < X)[:, None] & (y < Y)[None, :]
     at_state = x[:, None] * Y + y[None, :]
     key_stride: tl.constexpr = HEADS // REPEATS * X
@@ -161,11 +163,13 @@ def states_backward_kernel(
 ):  # fmt: skip
     """Gradients of the state after each chunk [tiles, H, X, Y], of the right side of its system [T, H, Y], and of the
     initial states [S, H, X, Y]."""
-    segment, head = tl.program_id(1) // HEADS, tl.program_id(1) % HEADS
+    PARTS: tl.constexpr = (Y + COLUMNS - 1) // COLUMNS
+    part, head = tl.program_id(0) % PARTS, tl.program_id(0) // PARTS % HEADS
+    segment = tl.program_id(0) // (PARTS * HEADS)
     start = tl.load(cu_seqlens + segment).to(tl.int64)
     length = (tl.load(cu_seqlens + segment + 1) - start).to(tl.int32)
     tile = start // CHUNK + segment
-    row, x, y = tl.arange(0, CHUNK), tl.arange(0, PX), tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    row, x, y = tl.arange(0, CHUNK), tl.arange(0, PX), part * COLUMNS + tl.arange(0, COLUMNS)
     is_state = (x < X)[:, None] & (y < Y)[None, :]
     at_state = x[:, None] * Y + y[None, :]
     key_stride: tl.constexpr = HEADS // REPEATS * X

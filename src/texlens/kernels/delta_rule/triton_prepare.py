@@ -18,7 +18,7 @@ CHUNK = tl.constexpr(64)
 BLOCK = tl.constexpr(16)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def unit_kernel(x, result, rows, stride, scale, eps, HEADS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,
                 ROWS: tl.constexpr):  # fmt: skip
     """scale * x / |x| of vectors [T, K, WIDTH]; a row is a token and a head."""
@@ -31,7 +31,7 @@ def unit_kernel(x, result, rows, stride, scale, eps, HEADS: tl.constexpr, WIDTH:
     tl.store(result + row[:, None] * WIDTH + column[None, :], value.to(result.dtype.element_ty), mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def unit_backward_kernel(
     x, grads, result, rows, stride, result_stride, scale, eps,
     HEADS: tl.constexpr, REPEATS: tl.constexpr, PARTS: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr,

@@ -22,7 +22,7 @@ def _norm_weights(query_norm, key_norm, is_query, column, WIDTH: tl.constexpr):
     return 1 + tl.where(is_query[:, None], of_query[None, :], of_key[None, :])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def split_kernel(
     y, query_norm, key_norm, cos, sin, query, key, rows, stride, eps,
     H: tl.constexpr, G: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, TURNING: tl.constexpr,
@@ -51,7 +51,7 @@ def split_kernel(
     tl.store(to_key, turned, mask & (head >= H)[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def split_backward_kernel(
     dquery, dkey, y, query_norm, key_norm, cos, sin, dy, rows, stride, result_stride, eps,
     H: tl.constexpr, G: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, TURNING: tl.constexpr,
@@ -86,7 +86,7 @@ def split_backward_kernel(
     tl.store(dy + (token * result_stride)[:, None] + in_product, result.to(dtype), mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def gate_kernel(
     output, y, result, rows, output_stride, stride, result_stride,
     H: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr,
@@ -102,7 +102,7 @@ def gate_kernel(
     tl.store(result + (token * result_stride + head * WIDTH)[:, None] + column[None, :], outcome, mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def gate_backward_kernel(
     grad, output, y, of_output, dy, rows, grad_stride, output_stride, stride, result_stride,
     H: tl.constexpr, WIDTH: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr,
