@@ -1,7 +1,8 @@
 """Codes of quantized weights, divided among processes: each keeps its rows, and FSDP gathers them all.
 
-FSDP gets them as float16, two bytes a value: torch 2.11's takes parameters of floating point alone, and gloo sends no
-float8. Nothing computes with these values.
+FSDP gets them as float32, four bytes a value: torch 2.11's takes parameters of floating point alone. Nothing computes
+with these values, many of which are NaN. Types of 16 and 8 bits would not do: on a GPU `_foreach_copy_` takes them
+through float32, which makes all NaN the same (H200, torch 2.11, 2026-12-01).
 
 Scales are whole in every process: they are 3% of NF4's codes, and less of fp8's.
 """
@@ -42,7 +43,7 @@ class Codes:
             setattr(self.module, self.attribute, tensor)
 
     def to_parameter(self, values: Tensor) -> nn.Parameter:
-        """Replaces the codes by a parameter for FSDP: `values` of `as_halves`."""
+        """Replaces the codes by a parameter for FSDP: `values` of `as_words`."""
         parameter = nn.Parameter(values, requires_grad=False)
         if is_4_bit_layer(self.module):
             self.module.quant_state = self.module.weight.quant_state
@@ -87,7 +88,7 @@ class CodeRows:
     def keep(self, layer: nn.Module, prefix: str) -> None:
         """Leaves placeholders in a layer that is quantized as a whole."""
         for codes in codes_of_layer(layer, prefix, stacks=not self.division.experts):
-            tensor, whole = codes.tensor, as_halves(codes.tensor)
+            tensor, whole = codes.tensor, as_words(codes.tensor)
             rows = chunk(len(whole), self.division.rank, self.division.processes)
             self._rows[codes.name] = whole[rows].clone()
             zero = torch.zeros((), dtype=torch.uint8, device=tensor.device)
@@ -98,12 +99,12 @@ class CodeRows:
         return self._rows.pop(name) if name in self._rows else self.rows_of(name, rows)
 
 
-def as_halves(tensor: Tensor) -> Tensor:
-    """The same bytes as float16; a column stays one, as bitsandbytes wants it."""
+def as_words(tensor: Tensor) -> Tensor:
+    """The same bytes as float32; a column stays one, as bitsandbytes wants it."""
     values = tensor.detach().contiguous().view(torch.uint8)
     if values.ndim == 2 and values.shape[1] == 1:
-        return values.view(-1).view(torch.float16).view(-1, 1)
-    return values.view(torch.float16)
+        return values.view(-1).view(torch.float32).view(-1, 1)
+    return values.view(torch.float32)
 
 
 def code_parameters(layer: nn.Module, prefix: str, division: Division, rows_of: WeightRows) -> Iterator[nn.Parameter]:
@@ -111,11 +112,11 @@ def code_parameters(layer: nn.Module, prefix: str, division: Division, rows_of: 
     for codes in codes_of_layer(layer, prefix, stacks=not division.experts):
         values = codes.tensor
         if is_placeholder(values):
-            whole = as_halves(torch.empty(values.shape, dtype=torch.uint8, device=values.device))
+            whole = as_words(torch.empty(values.shape, dtype=torch.uint8, device=values.device))
             rows = chunk(len(whole), division.rank, division.processes)
             whole[rows] = rows_of(codes.name, rows)
         else:
-            whole = as_halves(values)
+            whole = as_words(values)
         yield codes.to_parameter(whole)
 
 

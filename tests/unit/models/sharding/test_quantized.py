@@ -10,7 +10,7 @@ from texlens.config.quantize import QuantizeSettings
 from texlens.models.fp8 import quantize_linear_layers
 from texlens.models.load import load_model
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.quantized import CodeRows, as_halves, code_parameters, codes_of_layer
+from texlens.models.sharding.quantized import CodeRows, as_words, code_parameters, codes_of_layer
 from texlens.models.weight_rows.placeholders import is_placeholder
 from texlens.models.weight_rows.rows import no_rows
 
@@ -34,7 +34,7 @@ def test_codes_have_names_of_their_own_and_stacks_can_be_left_out(kind, codes):
 
 @pytest.mark.parametrize("kind", ["fp8", "nf4 with quantized scales"])
 def test_each_process_keeps_its_rows_and_all_together_are_the_codes(kind):
-    expected = {part.name: as_halves(part.tensor).clone() for part in codes_of_layer(quantized_layer(kind), LAYER)}
+    expected = {part.name: as_words(part.tensor).clone() for part in codes_of_layer(quantized_layer(kind), LAYER)}
     rows = {name: [] for name in expected}
     for rank in range(3):
         layer, division = quantized_layer(kind), Division(True, False, rank, 3)
@@ -43,7 +43,7 @@ def test_each_process_keeps_its_rows_and_all_together_are_the_codes(kind):
         assert all(is_placeholder(part.tensor) for part in codes_of_layer(layer, LAYER))
         names = [part.name for part in codes_of_layer(layer, LAYER)]
         for name, parameter in zip(names, code_parameters(layer, LAYER, division, code_rows), strict=True):
-            assert (parameter.dtype, parameter.requires_grad) == (torch.float16, False)
+            assert (parameter.dtype, parameter.requires_grad) == (torch.float32, False)
             size = -(-len(expected[name]) // 3)
             rows[name].append(parameter[rank * size : (rank + 1) * size])
     joined = {name: torch.cat(parts) for name, parts in rows.items()}
