@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from texlens.core.errors import ModelError
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.sharding.division import Division
-from texlens.models.sharding.quantized import code_parameters
+from texlens.models.sharding.quantized import Codes, code_parameters, codes_of_layer
 from texlens.models.sharding.weights import chunk, divided_parameters
 from texlens.models.weight_rows.placeholders import is_placeholder
 from texlens.models.weight_rows.rows import WeightRows
@@ -65,7 +66,36 @@ def shard_layers(model: Any, division: Division, device: torch.device, rows_of: 
         after.set_modules_to_backward_prefetch([before])
     root = ShardedText(wrappers)
     fully_shard(root, mesh=mesh, ignored_params=set(root.parameters()))
+    if any(True for _ in codes_of_layer(root, "")):
+        _check_gathered(root, division)
     return root
+
+
+@torch.no_grad()
+def _check_gathered(root: ShardedText, division: Division) -> None:
+    """Codes are bits, not numbers: one that copying changes is another weight.
+
+    Raises:
+        ModelError: gathering changes some.
+    """
+    root(lambda: None)  # FSDP prepares itself in the first pass
+    for wrapper in root.layers:
+        layer: Any = wrapper
+        stored = [codes.tensor.to_local() for codes in _codes(layer, division)]
+        layer.unshard()
+        for codes, own in zip(_codes(layer, division), stored, strict=True):
+            whole = codes.tensor
+            rows = whole[chunk(len(whole), division.rank, division.processes)]
+            if not torch.equal(rows.view(torch.uint8), own.view(torch.uint8)):
+                raise ModelError(
+                    f"{codes.name}: gathering changes quantized weights with this version of torch; set "
+                    f"train.parallel.weights: replicate, or base.quantize: none"
+                )
+        layer.reshard()
+
+
+def _codes(wrapper: Any, division: Division) -> list[Codes]:
+    return list(codes_of_layer(wrapper.layer, "decoder layer", stacks=not division.experts))
 
 
 def _read_rows(name: str, parameter: nn.Parameter, division: Division, rows_of: WeightRows) -> None:

@@ -3,16 +3,19 @@
 import pytest
 import torch
 from torch import distributed
+from torch.distributed.fsdp import FSDPModule
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.models.packed.packs import adapted, gradients, pack_of, worst
 from tests.unit.models.packed.test_nf4 import needs_bitsandbytes, save_wide
 from texlens.config.quantize import QuantizeSettings
+from texlens.core.errors import ModelError
 from texlens.models.load import load_model
 from texlens.models.packed.forward import packed_forward
 from texlens.models.sharding.divided_model import UNDIVIDED, divide_model
 from texlens.models.sharding.division import WHOLE, Division
 from texlens.models.sharding.load import load_to_divide
+from texlens.models.sharding.quantized import codes_of_layer
 from texlens.models.sharding.stock_passes import stock_passes
 
 CPU = torch.device("cpu")
@@ -81,3 +84,23 @@ def test_divided_quantized_layers_give_the_loss_and_gradients_of_whole_ones(grou
         loss = forward.loss(pack)
         assert loss.item() == pytest.approx(expected_loss.item(), rel=1e-6)
         assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+def test_codes_that_gathering_changes_are_an_error(group, monkeypatch, tmp_path):
+    """As copies of 16-bit types on a GPU do, which make all NaN the same."""
+    model, rows_of = fp8_model(tmp_path)
+    unshard = FSDPModule.unshard
+
+    def changing(module, *arguments):
+        unshard(module, *arguments)
+        with torch.no_grad():
+            next(codes_of_layer(module, "")).tensor.view(torch.uint8)[0, 0] ^= 1
+
+    monkeypatch.setattr(FSDPModule, "unshard", changing)
+    with pytest.raises(ModelError, match=r"self_attn.q_proj.codes: gathering changes quantized weights"):
+        divide_model(model, SHARDED, CPU, rows_of)
+
+
+def fp8_model(folder):
+    save_wide(folder, "qwen3_vl_moe")
+    return load_to_divide(folder, SHARDED, device="cpu", quantize=QuantizeSettings(quantize="fp8"))
