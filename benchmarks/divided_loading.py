@@ -118,8 +118,8 @@ def _load(folder: Path, options) -> None:
     from texlens.training.distributed.process_group import process_group
 
     assert options.experts or not options.alone
-    alone = DistributedContext(options.processes - 1)
-    with contextlib.nullcontext(alone) if options.alone else process_group() as context:
+    last = DistributedContext(options.processes - 1)
+    with contextlib.nullcontext(last) if options.alone else process_group() as context:
         assert fully_shard  # imported before memory is measured: its modules are not the loading's
         context.barrier()
         device = torch.device("cuda", context.local_rank) if options.gpu else torch.device("cpu")

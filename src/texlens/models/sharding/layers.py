@@ -81,12 +81,13 @@ def _check_gathered(root: ShardedText, division: Division) -> None:
     root(lambda: None)  # FSDP prepares itself in the first pass
     for wrapper in root.layers:
         layer: Any = wrapper
-        stored = [codes.tensor.to_local() for codes in _codes(layer, division)]
+        divided: list[Any] = [codes.tensor for codes in _codes(layer, division)]
+        stored = [tensor.to_local() for tensor in divided]
         layer.unshard()
-        for codes, own in zip(_codes(layer, division), stored, strict=True):
+        for codes, part in zip(_codes(layer, division), stored, strict=True):
             whole = codes.tensor
             rows = whole[chunk(len(whole), division.rank, division.processes)]
-            if not torch.equal(rows.view(torch.uint8), own.view(torch.uint8)):
+            if not torch.equal(rows.view(torch.uint8), part.view(torch.uint8)):
                 raise ModelError(
                     f"{codes.name}: gathering changes quantized weights with this version of torch; set "
                     f"train.parallel.weights: replicate, or base.quantize: none"
