@@ -59,7 +59,7 @@ test-all: test test-versions
 	DOCS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_docs_commands.py
 	HOSTILE_CASES=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_hostile_input.py
 	OBJECTIVES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_objectives.py
-	COMPILE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit/kernels/test_compilation.py
+	COMPILE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/unit/kernels/test_compilation.py tests/unit/kernels/test_backends.py
 	MIXTURES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_quantized_mixture.py tests/unit/models/packed/test_experts.py
 	DIVIDED=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_divided.py
 	DEEPSPEED=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/test_deepspeed.py
