@@ -29,7 +29,7 @@ from texlens.training.checkpoints.folder import damage
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif("DIVIDED" not in os.environ, reason="trains 33 models in 7 processes: set DIVIDED=1"),
+    pytest.mark.skipif("DIVIDED" not in os.environ, reason="trains 34 models in 7 processes: set DIVIDED=1"),
 ]
 PART = os.environ.get("DIVIDED", "1")
 CHOSEN = [name for name in RUNS if (PART == "1" or PART in name) and (" nf4 " not in name or find_spec("bitsandbytes"))]
