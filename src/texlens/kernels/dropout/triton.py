@@ -30,7 +30,7 @@ def dropped_product(
     tokens, width = x.shape
     ranks, block = len(lora_a), _rank_block(len(lora_a))
     rows, rank_blocks, columns = triton.cdiv(tokens, _ROWS), triton.cdiv(ranks, block), triton.cdiv(width, _COLUMNS)
-    span = triton.cdiv(columns, max(1, _PRODUCT_PROGRAMS // (rows * rank_blocks)))
+    span = triton.cdiv(columns, max(1, _PRODUCT_PROGRAMS // max(1, rows * rank_blocks)))
     parts = triton.cdiv(columns, span)
     out = x.new_empty(tokens, ranks)
     sums = out if parts == 1 else x.new_empty(parts, tokens, ranks, dtype=torch.float32)
@@ -52,7 +52,7 @@ def dropped_sum(
     ranks = grad_lora_a_out.shape[1]
     block, columns = _rank_block(ranks), triton.cdiv(width, _COLUMNS)
     blocks = triton.cdiv(ranks, block)
-    span = triton.cdiv(triton.cdiv(tokens, max(1, _PROGRAMS // (columns * blocks))), 64) * 64
+    span = max(1, triton.cdiv(triton.cdiv(tokens, max(1, _PROGRAMS // (columns * blocks))), _ROWS)) * _ROWS
     chunks = triton.cdiv(tokens, span)
     sums = x.new_empty(chunks, ranks, width, dtype=torch.float32)
     dropped_sum_kernel[(columns, chunks, blocks)](

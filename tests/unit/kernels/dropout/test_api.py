@@ -34,5 +34,13 @@ def test_products_equal_those_of_masked_inputs(tokens, width, ranks, dtype):
     assert error(kernels.add_dropped_grad(added, grad, lora_a, dropout), expected) < limit
 
 
+def test_no_rows_have_no_products_and_a_sum_of_zeros():
+    x, lora_a, grad = (torch.ones(shape, device=DEVICE) for shape in ((0, 150), (8, 150), (0, 8)))
+    dropout, kernels = LoraDropout(0.25, 3, DropoutSeed(torch.tensor([7], device=DEVICE))), BACKENDS["triton"]
+    assert kernels.dropped_product(x, lora_a, dropout).shape == (0, 8)
+    assert torch.equal(kernels.dropped_sum(grad, x, dropout), torch.zeros(8, 150, device=DEVICE))
+    assert kernels.add_dropped_grad(x, grad, lora_a, dropout).shape == (0, 150)
+
+
 def error(result: torch.Tensor, expected: torch.Tensor) -> float:
     return float((result.float() - expected).norm() / expected.norm())
