@@ -1,6 +1,5 @@
-"""A decoding step's parts on a CPU: the reference but for attention, as small products of each row and key head.
-
-Torch's own attention takes three times as long for one query a row with grouped heads and a mask.
+"""A decoding step's parts on a CPU: the reference but for attention in float32, as small products of each row and key
+head. Torch's own attention takes three times as long for one query a row with grouped heads and a mask.
 
 # T = rows, H = query heads, G = key/value heads, W = width of a head, L = positions, P = pages of a row
 """
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from texlens.kernels.decode.reference import add_norm, drawn, likeliest, norm, split_heads, swiglu
+from texlens.kernels.decode.reference import attend as attend_reference
 
 __all__ = ["add_norm", "attend", "drawn", "likeliest", "norm", "split_heads", "swiglu"]
 
@@ -19,7 +19,9 @@ __all__ = ["add_norm", "attend", "drawn", "likeliest", "norm", "split_heads", "s
 def attend(
     query_THW: Tensor, keys_CGW: Tensor, values_CGW: Tensor, pages_TP: Tensor, lengths_T: Tensor, page_size: int
 ) -> Tensor:
-    """See `reference.attend`."""
+    """See `reference.attend`, which also runs in 16 bits: its scores are not rounded to them."""
+    if query_THW.itemsize < 4:
+        return attend_reference(query_THW, keys_CGW, values_CGW, pages_TP, lengths_T, page_size)
     rows, heads, width = query_THW.shape
     groups, longest = keys_CGW.shape[1], int(lengths_T.max())
     steps = torch.arange(longest)

@@ -23,6 +23,18 @@ def test_a_step_attends_to_the_pages_of_its_row(heads, groups):
     torch.testing.assert_close(cpu.attend(*inputs), reference.attend(*inputs), rtol=1e-5, atol=1e-5)
 
 
+def test_scores_of_a_step_in_16_bits_are_not_rounded_to_them():
+    query, keys, values = (3 * drawn(2, 6, 64, seed=0), *(3 * drawn(32, 2, 64, seed=seed) for seed in (1, 2)))
+    layout = torch.tensor([[0, 1, 2], [4, 5, 6]], dtype=torch.int32), torch.tensor([12, 9], dtype=torch.int32), PAGE
+    halves = [part.bfloat16() for part in (query, keys, values)]
+
+    ours = cpu.attend(*halves, *layout)
+
+    assert ours.dtype == torch.bfloat16
+    exact = reference.attend(*(part.double() for part in halves), *layout)
+    assert (ours - exact).norm() < 0.003 * exact.norm()
+
+
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(("heads", "groups"), [(4, 4), (6, 2)])
 def test_segments_attend_to_themselves(causal, heads, groups):
