@@ -26,7 +26,8 @@ JOINED = ("state1", "state2", "absmax1", "absmax2")
 class JoinedAdamW(AdamW):
     """`bitsandbytes.optim.AdamW` in 8 bits; see `AdamW` for its arguments.
 
-    A step in which `found_inf` is not 0 leaves the parameters as they are, as PyTorch's fused optimizers do.
+    A step in which `found_inf` is not 0 leaves the parameters as they are, as PyTorch's fused optimizers do, but not
+    the states, which may then hold NaN: `NanGuard` ends the run before they are saved.
     """
 
     reads_found_inf = True

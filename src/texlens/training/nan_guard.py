@@ -16,9 +16,9 @@ class NanGuard:
     """Checks the loss of each pack of a step.
 
     On the CPU, and on a GPU with an optimizer other than PyTorch's fused ones and ours, a bad loss raises at once.
-    These skip their step on the device where their `found_inf` is set; the flags are copied to the host while the
-    next step runs and raise there, or in `flush` after the last step. In a distributed run no process takes the step,
-    and all raise the same error, whichever process had the pack.
+    These leave the parameters as they are where their `found_inf` is set on the device; the flags are copied to the
+    host while the next step runs and raise there, or in `flush` after the last step and before a checkpoint. In a
+    distributed run no process takes the step, and all raise the same error, whichever process had the pack.
     """
 
     context: DistributedContext = SINGLE_PROCESS

@@ -289,7 +289,8 @@ class TexlensTrainer(Trainer):
             sums += (batch_sums := torch.stack([loss.double(), labels.double()]))
             batches.append(batch_sums)
         total, count = self._context.all_reduce(sums).tolist()
-        self._validation_batches = [(loss, int(labels)) for loss, labels in torch.stack(batches).tolist()]
+        losses = torch.stack(batches).tolist() if batches else []  # none of a process without rows
+        self._validation_batches = [(loss, int(labels)) for loss, labels in losses]
         self._report_rejected([row for process in self._context.all_gather(rejected) for row in process])
         self._network.train(was_training)
         if not count:
@@ -315,8 +316,8 @@ class TexlensTrainer(Trainer):
 
     @property
     def _weights_are_divided(self) -> bool:
-        """By DeepSpeed, in the plain backend."""
-        return any(hasattr(parameter, "ds_id") for parameter in self._network.parameters())
+        """By FSDP or DeepSpeed's ZeRO-3, in the plain backend: a forward pass gathers weights from all processes."""
+        return self.is_fsdp_enabled or any(hasattr(parameter, "ds_id") for parameter in self._network.parameters())
 
     @property
     def _validation_batch_size(self) -> int:

@@ -1,8 +1,10 @@
 """What `TexlensTrainer` relies on in transformers and accelerate; fails with a clear line when a release changes it."""
 
 import inspect
+from types import SimpleNamespace
 
 import pytest
+import torch
 from accelerate.data_loader import BatchSamplerShard
 from transformers import Trainer
 
@@ -53,3 +55,16 @@ def test_accelerate_s_sampler_has_the_fields_that_undo_its_sharding():
     assert (sampler.num_processes, sampler.process_index, sampler.even_batches) == (2, 1, True)
     sampler.num_processes, sampler.process_index, sampler.even_batches = 1, 0, False
     assert list(sampler) == [[0], [1]]
+
+
+def test_a_process_without_validation_rows_has_the_loss_of_the_others():
+    context = SimpleNamespace(all_reduce=lambda sums: sums + torch.tensor([6.0, 4.0]), all_gather=lambda rows: [rows])
+    stub = SimpleNamespace(
+        _network=torch.nn.Linear(1, 1),
+        args=SimpleNamespace(device="cpu"),
+        _context=context,
+        _batches_in_step=lambda dataset: iter(()),
+        _report_rejected=lambda rows: None,
+    )
+    assert TexlensTrainer._validation_loss(stub, []) == 1.5
+    assert stub._validation_batches == []
