@@ -33,8 +33,7 @@ def split_kernel(
     is_query, is_row, in_width = head < H, row < rows, column < WIDTH
     mask, turns = is_row[:, None] & in_width[None, :], is_row[:, None] & (column < TURNING)[None, :]
     at = y + (token * stride + tl.where(is_query, 2 * head, H + head) * WIDTH)[:, None]
-    x_in = tl.load(at + column[None, :], mask, other=0.0)
-    x = x_in.to(tl.float32)
+    x = tl.load(at + column[None, :], mask, other=0.0).to(tl.float32)
     dtype: tl.constexpr = y.dtype.element_ty
     other_column = _partner(column, TURNING)
     other = tl.load(at + other_column[None, :], turns, other=0.0).to(tl.float32)
@@ -63,8 +62,7 @@ def split_backward_kernel(
     mask, turns = is_row[:, None] & in_width[None, :], is_row[:, None] & (column < TURNING)[None, :]
     of_query, of_key = mask & is_query[:, None], mask & (head >= H)[:, None]
     in_product = (tl.where(is_query, 2 * head, H + head) * WIDTH)[:, None] + column[None, :]
-    x_in = tl.load(y + (token * stride)[:, None] + in_product, mask, other=0.0)
-    x = x_in.to(tl.float32)
+    x = tl.load(y + (token * stride)[:, None] + in_product, mask, other=0.0).to(tl.float32)
     dtype: tl.constexpr = y.dtype.element_ty
     from_query, from_key = (
         dquery + ((token * H + head) * WIDTH)[:, None],

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from texlens.kernels.decoder_layer.attention_half import with_extra_columns
+
 QUICK, TANH, CUBE = 1.702, math.sqrt(2 / math.pi), 0.044715
 """Numbers of the quick and the tanh form of GELU."""
 
@@ -22,7 +24,7 @@ def add_norm(
         normed = (functional.rms_norm(values, weight.shape, None, eps)).to(total.dtype) * weight
     else:
         normed = functional.layer_norm(total, weight.shape, weight, bias, eps)
-    return total, _with_extra_columns(normed, extra_columns)
+    return total, with_extra_columns(normed, extra_columns)
 
 
 def norm_backward(
@@ -40,15 +42,7 @@ def norm_backward(
         dx, *_ = torch.ops.aten.native_layer_norm_backward(
             grad.contiguous(), x, weight.shape, mean, inverse, weight, bias, [True, False, False]
         )
-    return _with_extra_columns(dx.add_(addend), extra_columns), normed
-
-
-def _with_extra_columns(x: Tensor, extra_columns: int) -> Tensor:
-    if not extra_columns:
-        return x
-    result = x.new_empty(len(x), x.shape[1] + extra_columns)
-    result[:, : x.shape[1]] = x
-    return result
+    return with_extra_columns(dx.add_(addend), extra_columns), normed
 
 
 def gelu(kind: str, x: Tensor, extra_columns: int) -> Tensor:

@@ -299,9 +299,9 @@ def _gathered_product(
 ) -> FusedLinear:
     if holds_fp8(layers[0]):
         return GatheredFp8Linear(layers, codes, options)
-    if is_4_bit(layers[0]):
-        return GatheredNf4Linear(layers, dtype, buffer, options)
-    return with_dora(GatheredLinear(layers, buffer, options), layers)
+    in_4_bit = is_4_bit(layers[0])
+    product = GatheredNf4Linear(layers, dtype, buffer, options) if in_4_bit else GatheredLinear(layers, buffer, options)
+    return with_dora(product, layers)
 
 
 def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:
