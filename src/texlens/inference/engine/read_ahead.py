@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
+from threading import Lock
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -81,9 +82,34 @@ def prepared_ahead(
 def short_turns(is_on: bool = True) -> Iterator[None]:
     """Threads take turns often: one that launches hundreds of kernels gives the interpreter up at each of them, and
     would wait 5 ms for it whenever another thread is at work."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(min(before, TURN_S) if is_on else before)
+    if not is_on:
+        yield
+        return
+    _short_turns.enter()
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        _short_turns.leave()
+
+
+class _ShortTurns:
+    """Who asked for short turns; blocks of several threads may end in any order, and the last restores the interval."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._usual = Lock(), 0, 0.0
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._usual, TURN_S))
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                sys.setswitchinterval(self._usual)
+
+
+_short_turns = _ShortTurns()

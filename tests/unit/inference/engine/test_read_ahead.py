@@ -63,6 +63,18 @@ def test_turns_are_short_only_while_they_are_on():
     assert (during, off, sys.getswitchinterval()) == (pytest.approx(TURN_S), usual, usual)
 
 
+def test_turns_are_as_before_when_blocks_end_in_the_order_in_which_they_began():
+    usual = sys.getswitchinterval()
+    first, second = short_turns(), short_turns()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    between = sys.getswitchinterval()
+    second.__exit__(None, None, None)
+
+    assert (between, sys.getswitchinterval()) == (pytest.approx(TURN_S), usual)
+
+
 def test_items_are_gathered_until_they_are_prepared_or_time_is_up():
     gate = threading.Event()
     results = prepared_ahead([0, 1], lambda number: number or gate.wait(5), workers=2, ahead=2)
