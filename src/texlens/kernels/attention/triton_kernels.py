@@ -21,7 +21,7 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
-def _load_tile(at, is_row, column, WIDTH: tl.constexpr, PADDED: tl.constexpr):
+def load_tile(at, is_row, column, WIDTH: tl.constexpr, PADDED: tl.constexpr):
     """A tile of rows, 0 in invalid rows and in columns beyond the width."""
     if WIDTH == PADDED:
         tile = tl.load(at, is_row[:, None], other=0.0)
@@ -108,7 +108,7 @@ def forward_kernel(
         tl.store(log_sums + row, tl.zeros([ROWS], tl.float32), is_row)
         return
     query += (start + first_position) * query_stride + group * GROUP * WIDTH
-    q = _load_tile(query + _row_offsets(row, column, query_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED)
+    q = load_tile(query + _row_offsets(row, column, query_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED)
     key += group * WIDTH
     value += group * WIDTH
     before, prefix_start = 0, start
@@ -132,9 +132,9 @@ def forward_kernel(
         token = offset + key_index
         if PREFIXED:
             token = _key_tokens(token, start, prefix_start, before)
-            k = _load_tile(key + token[:, None] * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            k = load_tile(key + token[:, None] * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
         else:
-            k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
+            k = load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
         scores = _scores(q, k)
         scores = _mask_scores(
             scores, float("-inf"), offset, key_index, position, length, unmasked_keys, KEYS, CAUSAL, BRANCH
@@ -143,9 +143,9 @@ def forward_kernel(
         weights = tl.exp2(scores * scale - new_max[:, None])
         correction = tl.exp2(row_max - new_max)
         if PREFIXED:
-            v = _load_tile(value + token[:, None] * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            v = load_tile(value + token[:, None] * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
         else:
-            v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
+            v = load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
         accumulator = tl.dot(weights.to(v.dtype), v, accumulator * correction[:, None], input_precision="ieee")
         row_sum = row_sum * correction + tl.sum(weights, 1)
         row_max = new_max
@@ -179,13 +179,13 @@ def grad_queries_kernel(
         tl.store(delta + row_base + row, tl.zeros([ROWS], tl.float32), is_row)
         return
     grad += (start + first_position) * grad_stride + group * GROUP * WIDTH
-    do = _load_tile(grad + _row_offsets(row, column, grad_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED)
+    do = load_tile(grad + _row_offsets(row, column, grad_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED)
     output += (start + first_position) * output_stride + group * GROUP * WIDTH
-    accumulator = _load_tile(
+    accumulator = load_tile(
         output + _row_offsets(row, column, output_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED
     )
     query += (start + first_position) * query_stride + group * GROUP * WIDTH
-    q = _load_tile(query + _row_offsets(row, column, query_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED)
+    q = load_tile(query + _row_offsets(row, column, query_stride, GROUP, WIDTH), is_row, column, WIDTH, PADDED)
     log_sum = tl.load(log_sums + row_base + row, is_row, other=0.0)
     row_delta = tl.sum(do.to(tl.float32) * accumulator.to(tl.float32), 1)
     tl.store(delta + row_base + row, row_delta, is_row)
@@ -211,11 +211,11 @@ def grad_queries_kernel(
         token = offset + key_index
         if PREFIXED:
             token = _key_tokens(token, start, prefix_start, before)
-            k = _load_tile(key + token[:, None] * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
-            v = _load_tile(value + token[:, None] * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            k = load_tile(key + token[:, None] * key_stride + column[None, :], is_key, column, WIDTH, PADDED)
+            v = load_tile(value + token[:, None] * value_stride + column[None, :], is_key, column, WIDTH, PADDED)
         else:
-            k = _load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
-            v = _load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
+            k = load_tile(key + offset * key_stride + key_offsets, is_key, column, WIDTH, PADDED)
+            v = load_tile(value + offset * value_stride + value_offsets, is_key, column, WIDTH, PADDED)
         weights = tl.exp2(_scores(q, k) * scale - log_sum[:, None])
         weights = _mask_scores(weights, 0.0, offset, key_index, position, length, unmasked_keys, KEYS, CAUSAL, BRANCH)
         grad_scores = weights * (_scores(do, v) - row_delta[:, None])
@@ -250,8 +250,8 @@ def grad_keys_values_kernel(
         return
     key += (start + first_position) * key_stride + group * WIDTH
     value += (start + first_position) * value_stride + group * WIDTH
-    k = _load_tile(key + (key_index * key_stride)[:, None] + column[None, :], is_key, column, WIDTH, PADDED)
-    v = _load_tile(value + (key_index * value_stride)[:, None] + column[None, :], is_key, column, WIDTH, PADDED)
+    k = load_tile(key + (key_index * key_stride)[:, None] + column[None, :], is_key, column, WIDTH, PADDED)
+    v = load_tile(value + (key_index * value_stride)[:, None] + column[None, :], is_key, column, WIDTH, PADDED)
     first_query = 0
     if CAUSAL:
         first_query = first_position
@@ -269,9 +269,9 @@ def grad_keys_values_kernel(
         last_query = (tl.load(group_ends + segment) - start).to(tl.int32)
     for offset in range(first_query, last_query, POSITIONS):
         is_row = _is_valid_row(row, last_query - offset, ROWS, GROUP)
-        q = _load_tile(query + offset * query_stride + query_offsets, is_row, column, WIDTH, PADDED)
+        q = load_tile(query + offset * query_stride + query_offsets, is_row, column, WIDTH, PADDED)
         log_sum = tl.load(log_sums + offset * GROUP + row, is_row, other=0.0)
-        do = _load_tile(grad + offset * grad_stride + grad_offsets, is_row, column, WIDTH, PADDED)
+        do = load_tile(grad + offset * grad_stride + grad_offsets, is_row, column, WIDTH, PADDED)
         row_delta = tl.load(delta + offset * GROUP + row, is_row, other=0.0)
         weights = tl.exp2(_scores(k, q) * scale - log_sum[None, :])
         if CAUSAL and (not BRANCH or offset < first_position + KEYS - 1):

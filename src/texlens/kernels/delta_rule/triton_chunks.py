@@ -13,23 +13,13 @@ Products have loaded tiles, or results as they are, on their left side; see `tri
 import triton
 import triton.language as tl
 
-from texlens.kernels.attention.triton_kernels import locate_tile
+from texlens.kernels.attention.triton_kernels import load_tile, locate_tile
 from texlens.kernels.delta_rule.triton_prepare import CHUNK
 
 
 @triton.jit
 def dot(left, right):
     return tl.dot(left, right, input_precision="ieee")
-
-
-@triton.jit
-def _load(at, is_row, column, WIDTH: tl.constexpr, PADDED: tl.constexpr):
-    """A tile of rows; 0 where there is none, and in columns beyond the width."""
-    if WIDTH == PADDED:
-        tile = tl.load(at, is_row[:, None], other=0.0)
-    else:
-        tile = tl.load(at, is_row[:, None] & (column < WIDTH)[None, :], other=0.0)
-    return tile
 
 
 @triton.jit
@@ -82,7 +72,7 @@ def states_kernel(
         chunk = (tile + first // CHUNK) * HEADS + head
         rounded = state.to(key.dtype.element_ty)
         tl.store(states + chunk * X * Y + at_state, rounded, is_state)
-        keys = _load(key + token[:, None] * key_stride + head // REPEATS * X + x[None, :], is_token, x, X, PX)
+        keys = load_tile(key + token[:, None] * key_stride + head // REPEATS * X + x[None, :], is_token, x, X, PX)
         total = tl.load(total_decay + token * HEADS + head, is_token, other=0.0)
         last = tl.load(total_decay + (start + tl.minimum(first + CHUNK, length) - 1) * HEADS + head)
         rate = tl.load(beta + token * HEADS + head, is_token, other=0.0).to(tl.float32)
@@ -119,7 +109,7 @@ def outputs_kernel(
         return
     key_stride: tl.constexpr = HEADS // REPEATS * X
     at_key = token[:, None] * key_stride + head // REPEATS * X + x[None, :]
-    queries, keys = _load(query + at_key, is_token, x, X, PX), _load(key + at_key, is_token, x, X, PX)
+    queries, keys = load_tile(query + at_key, is_token, x, X, PX), load_tile(key + at_key, is_token, x, X, PX)
     total = tl.load(total_decay + token * HEADS + head, is_token, other=0.0)
     at_state = (tile.to(tl.int64) * HEADS + head) * X * Y + x[:, None] * Y + y[None, :]
     state = tl.load(states + at_state, (x < X)[:, None] & (y < Y)[None, :], other=0.0)
@@ -147,7 +137,7 @@ def grad_new_kernel(
     at = token[:, None] * (HEADS * Y) + head * Y + y[None, :]
     key_stride: tl.constexpr = HEADS // REPEATS * X
     at_key = token[:, None] * key_stride + head // REPEATS * X + x[None, :]
-    queries, keys = _load(query + at_key, is_token, x, X, PX), _load(key + at_key, is_token, x, X, PX)
+    queries, keys = load_tile(query + at_key, is_token, x, X, PX), load_tile(key + at_key, is_token, x, X, PX)
     total = tl.load(total_decay + token * HEADS + head, is_token, other=0.0)
     grads = tl.load(grad + at, is_result, other=0.0)
     scores = dot(keys, tl.trans(queries)) * _decay_between(total, row, length - first, True)
@@ -186,7 +176,7 @@ def states_backward_kernel(
         rounded = grad_state.to(key.dtype.element_ty)
         tl.store(grad_states + chunk * X * Y + at_state, rounded, is_state)
         at_key = token[:, None] * key_stride + head // REPEATS * X + x[None, :]
-        queries, keys = _load(query + at_key, is_token, x, X, PX), _load(key + at_key, is_token, x, X, PX)
+        queries, keys = load_tile(query + at_key, is_token, x, X, PX), load_tile(key + at_key, is_token, x, X, PX)
         total = tl.load(total_decay + token * HEADS + head, is_token, other=0.0)
         last = tl.load(total_decay + (start + tl.minimum(first + CHUNK, length) - 1) * HEADS + head)
         rate = tl.load(beta + token * HEADS + head, is_token, other=0.0).to(tl.float32)
@@ -240,11 +230,11 @@ def grad_reads_kernel(
     total = tl.load(total_decay + at_rate, is_token, other=0.0)
     rate = tl.load(beta + at_rate, is_token, other=0.0).to(tl.float32)
     at_value = token[:, None] * (HEADS * Y) + head * Y + y[None, :]
-    grads = _load(grad + at_value, is_token, y, Y, PY)
-    changes = _load(new + at_value, is_token, y, Y, PY)
-    of_right = _load(grad_right + at_value, is_token, y, Y, PY)
+    grads = load_tile(grad + at_value, is_token, y, Y, PY)
+    changes = load_tile(new + at_value, is_token, y, Y, PY)
+    of_right = load_tile(grad_right + at_value, is_token, y, Y, PY)
     at_state = (tile.to(tl.int64) * HEADS + head) * X * Y + x[:, None] * Y + y[None, :]
-    state = _load(states + at_state, x < X, y, Y, PY)
+    state = load_tile(states + at_state, x < X, y, Y, PY)
     grown = tl.exp(total)
     between = _decay_between(total, row, places, False)
 
@@ -261,7 +251,7 @@ def grad_reads_kernel(
     tl.store(grad_total + at_part, of_total + rate * of_rate, is_token)
     if part == 0:
         at_input = token[:, None] * value_stride + head * Y + y[None, :]
-        of_rate += tl.sum(of_right.to(tl.float32) * _load(value + at_input, is_token, y, Y, PY).to(tl.float32), 1)
+        of_rate += tl.sum(of_right.to(tl.float32) * load_tile(value + at_input, is_token, y, Y, PY).to(tl.float32), 1)
     tl.store(grad_beta + at_part, of_rate, is_token)
 
 
@@ -297,11 +287,11 @@ def grad_writes_kernel(
     last = tl.load(total_decay + (start + tl.minimum(first + CHUNK, length) - 1) * HEADS + head)
     rate = tl.load(beta + at_rate, is_token, other=0.0).to(tl.float32)
     at_value = token[:, None] * (HEADS * Y) + head * Y + y[None, :]
-    grads = _load(grad + at_value, is_token, y, Y, PY)
-    changes = _load(new + at_value, is_token, y, Y, PY)
-    of_right = _load(grad_right + at_value, is_token, y, Y, PY)
+    grads = load_tile(grad + at_value, is_token, y, Y, PY)
+    changes = load_tile(new + at_value, is_token, y, Y, PY)
+    of_right = load_tile(grad_right + at_value, is_token, y, Y, PY)
     at_state = (tile.to(tl.int64) * HEADS + head) * X * Y + x[:, None] * Y + y[None, :]
-    of_state = _load(grad_states + at_state, x < X, y, Y, PY)
+    of_state = load_tile(grad_states + at_state, x < X, y, Y, PY)
     between = _decay_between(total, row, places, True)
 
     of_last = dot(changes, tl.trans(of_state)) * tl.where(is_token, tl.exp(last - total), 0.0)[:, None]
@@ -311,7 +301,7 @@ def grad_writes_kernel(
     of_written = of_last + dot(of_scores, queries) + dot(of_system, keys)
     tl.store(grad_key + at, of_written.to(dtype), is_result)
 
-    state = _load(states + at_state, x < X, y, Y, PY)
+    state = load_tile(states + at_state, x < X, y, Y, PY)
     keys_f32 = keys.to(tl.float32)
     of_end = tl.sum(of_last * keys_f32) + tl.exp(last) * tl.sum(state.to(tl.float32) * of_state.to(tl.float32))
     is_last = row == tl.minimum(places, CHUNK) - 1
@@ -345,5 +335,5 @@ def grad_rates_kernel(
     result = tl.zeros([CHUNK, PY], tl.float32)
     if segment != segments:
         rate = tl.load(beta + at_rate, is_token, other=0.0).to(tl.float32)
-        result = _load(grad_right + at, is_token, y, Y, PY).to(tl.float32) * rate[:, None]
+        result = load_tile(grad_right + at, is_token, y, Y, PY).to(tl.float32) * rate[:, None]
     tl.store(grad_value + to, result.to(grad_value.dtype.element_ty), is_token[:, None] & (y < Y)[None, :])

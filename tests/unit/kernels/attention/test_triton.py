@@ -1,27 +1,22 @@
 """Triton's attention compared with the reference; on a GPU, or with TRITON_INTERPRET=1 anywhere."""
 
-import importlib.util
 import itertools
-import os
 
 import pytest
 import torch
 
 from tests.unit.kernels.attention.branched import ROWS, prefixes_of, tokens_of
+from tests.unit.kernels.triton_here import DEVICE, skip_module_without_triton
 from texlens.kernels.attention.reference import attend_branches_reference, attend_reference
 from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.decoder_layer.attention_half import attend_with_backward
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-if not can_triton:
-    pytest.skip("no Triton, or no GPU and no interpreter", allow_module_level=True)
+skip_module_without_triton()
 
 from texlens.kernels.attention import triton as triton_attention  # noqa: E402
 
 AttentionTile = triton_attention.AttentionTile
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SMALL, TALL, BRANCH = (
     AttentionTile(16, 32, 4, 1),
     AttentionTile(32, 16, 4, 1, "masked"),

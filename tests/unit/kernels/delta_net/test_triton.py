@@ -1,7 +1,5 @@
 """A delta net by kernels compared with the mixer under autograd; on a GPU, or with TRITON_INTERPRET=1 anywhere."""
 
-import importlib.util
-import os
 from itertools import pairwise
 
 import pytest
@@ -9,19 +7,16 @@ import torch
 from transformers.models.qwen3_5.configuration_qwen3_5 import Qwen3_5TextConfig
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5GatedDeltaNet
 
+from tests.unit.kernels.triton_here import DEVICE, skip_module_without_triton
 from texlens.kernels import backends
 from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.delta_net import api
 from texlens.models.packed.mixers import DeltaNet
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-if not can_triton:
-    pytest.skip("no Triton, or no GPU and no interpreter", allow_module_level=True)
+skip_module_without_triton()
 
 from texlens.kernels.delta_net import triton as kernels  # noqa: E402
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ENDS = [0, 2, 3, 73]
 KEYS, VALUES, WIDTH_X, WIDTH_Y = 2, 4, 16, 24
 

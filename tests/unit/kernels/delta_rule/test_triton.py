@@ -1,21 +1,15 @@
 """The kernels of the gated delta rule compared with the reference in float64; on a GPU, or with TRITON_INTERPRET=1."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 
+from tests.unit.kernels.triton_here import DEVICE, interpreted, skip_module_without_triton
 from texlens.kernels.delta_rule import api, reference
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-if not can_triton:
-    pytest.skip("no Triton, or no GPU and no interpreter", allow_module_level=True)
+skip_module_without_triton()
 
 from texlens.kernels.delta_rule import triton as kernels  # noqa: E402
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ENDS = [0, 1, 65, 65, 129, 300]
 """Segments of 1, 64, 0, 64 and 171 tokens, none of which begins where a chunk of the whole pack would."""
 SHAPES = {"padded widths": (1, 2, 24, 20), "grouped heads": (2, 4, 32, 16), "as Qwen3.5": (1, 2, 128, 128)}

@@ -1,19 +1,14 @@
 """LoRA products of dropped inputs compared with the reference; Triton on a GPU, or with TRITON_INTERPRET=1 anywhere."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 
+from tests.unit.kernels.triton_here import DEVICE, needs_triton
 from texlens.kernels.dropout import reference
 from texlens.kernels.dropout.api import BACKENDS
 from texlens.kernels.dropout.mask import DropoutSeed, LoraDropout
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-pytestmark = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+pytestmark = needs_triton
 HALF = torch.bfloat16 if torch.cuda.is_available() else torch.float16  # the interpreter has no products in bfloat16
 
 

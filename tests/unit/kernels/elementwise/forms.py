@@ -1,21 +1,15 @@
 """Inputs that several tests share."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
+from tests.unit.kernels.triton_here import DEVICE, needs_triton
 
 FORMS = [
     pytest.param("cpu", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU's numbers have 16 bits")),
-    pytest.param("triton", marks=pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")),
+    pytest.param("triton", marks=needs_triton),
 ]
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 DTYPE = torch.bfloat16 if torch.cuda.is_available() else torch.float32
 

@@ -1,27 +1,21 @@
 """Gated attention by kernels compared with the mixer under autograd; on a GPU, or with TRITON_INTERPRET=1 anywhere."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 from transformers.models.qwen3_5.configuration_qwen3_5 import Qwen3_5TextConfig
 from transformers.models.qwen3_5.modeling_qwen3_5 import Qwen3_5Attention
 
 from tests.unit.kernels.attention.branched import ROWS, prefixes_of, tokens_of
+from tests.unit.kernels.triton_here import DEVICE, skip_module_without_triton
 from texlens.kernels import backends
 from texlens.kernels.attention.segments import branched_segments, make_segments
 from texlens.kernels.gated_attention import api
 from texlens.models.packed.mixers import GatedAttention
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-if not can_triton:
-    pytest.skip("no Triton, or no GPU and no interpreter", allow_module_level=True)
+skip_module_without_triton()
 
 from texlens.kernels.gated_attention import triton as kernels  # noqa: E402
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ENDS = [0, 2, 3, 21]
 QUERIES, KEYS, WIDTH, TURNING = 4, 2, 24, 8
 

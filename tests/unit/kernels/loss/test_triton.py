@@ -1,21 +1,14 @@
 """The kernel of the loss against its reference."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 
+from tests.unit.kernels.triton_here import DEVICE, needs_triton
 from texlens.kernels.loss.chunked import BACKENDS, label_row_loss
 from texlens.kernels.loss.reference import chunk_loss_reference, label_row_loss_reference
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-with_triton = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-
-@with_triton
+@needs_triton
 @pytest.mark.parametrize("vocabulary", [300, 8192, 8195, 20_001])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_kernel_equals_its_reference(vocabulary, dtype):
@@ -30,7 +23,7 @@ def test_the_kernel_equals_its_reference(vocabulary, dtype):
     assert grad[1].abs().sum() == 0
 
 
-@with_triton
+@needs_triton
 def test_the_kernel_leaves_logits_alone_where_no_gradient_is_needed():
     logits = torch.tensor([[1.0, 2.0, 4.0]], device=DEVICE)
     loss, _ = BACKENDS["triton"](logits, torch.tensor([2], device=DEVICE), False)
@@ -38,7 +31,7 @@ def test_the_kernel_leaves_logits_alone_where_no_gradient_is_needed():
     assert logits.tolist() == [[1.0, 2.0, 4.0]]
 
 
-@with_triton
+@needs_triton
 @pytest.mark.parametrize("chunk", [2, 100])
 def test_a_loss_through_the_kernel_has_the_gradient_of_the_reference(chunk):
     generator = torch.Generator().manual_seed(1)
@@ -49,10 +42,10 @@ def test_a_loss_through_the_kernel_has_the_gradient_of_the_reference(chunk):
     reference = label_row_loss_reference(hidden, head, labels)
     torch.testing.assert_close(loss, reference, atol=1e-4, rtol=1e-5)
     (grad,), (expected,) = torch.autograd.grad(loss / 5, hidden), torch.autograd.grad(reference / 5, hidden)
-    torch.testing.assert_close(grad, expected, atol=1e-4 if DEVICE.type == "cuda" else 1e-6, rtol=1e-4)
+    torch.testing.assert_close(grad, expected, atol=1e-4 if DEVICE == "cuda" else 1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("form", ["reference", pytest.param("triton", marks=with_triton)])
+@pytest.mark.parametrize("form", ["reference", pytest.param("triton", marks=needs_triton)])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_logit_of_nan_or_inf_makes_a_loss_that_is_none(form, bad):
     logits = torch.tensor([[1.0, bad, 4.0]], device=DEVICE)

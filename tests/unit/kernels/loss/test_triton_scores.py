@@ -1,17 +1,12 @@
 """The kernels of label scores against their reference."""
 
-import importlib.util
-import os
-
 import pytest
 import torch
 
+from tests.unit.kernels.triton_here import DEVICE, needs_triton
 from texlens.kernels.loss.log_probabilities import BACKENDS, label_scores, label_scores_reference
 
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-pytestmark = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+pytestmark = needs_triton
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -46,7 +41,7 @@ def test_scores_through_the_kernels_have_the_gradient_of_autograd(chunk):
     torch.testing.assert_close(scores.entropies, reference.entropies, atol=1e-4, rtol=1e-5)
     (grad,) = torch.autograd.grad((scores.log_probabilities * weights).sum(), hidden)
     (expected,) = torch.autograd.grad((reference.log_probabilities * weights).sum(), hidden)
-    torch.testing.assert_close(grad, expected, atol=1e-4 if DEVICE.type == "cuda" else 1e-6, rtol=1e-4)
+    torch.testing.assert_close(grad, expected, atol=1e-4 if DEVICE == "cuda" else 1e-6, rtol=1e-4)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -5,11 +5,11 @@ import importlib
 import pytest
 import torch
 
-from tests.unit.kernels.elementwise.forms import DEVICE, can_triton
+from tests.unit.kernels.triton_here import DEVICE, needs_triton
 from texlens.kernels.moe_lora import reference
 from texlens.kernels.moe_lora.gating import Router
 
-pytestmark = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
+pytestmark = needs_triton
 TOKENS = 37
 """More than a program's rows, and not a multiple of them."""
 

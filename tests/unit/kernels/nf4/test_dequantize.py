@@ -6,13 +6,8 @@ import importlib.util
 import pytest
 import torch
 
-from tests.unit.kernels.nf4.weights import (
-    DEVICE,
-    needs_triton,
-    on_device,
-    small_weight,
-    stored_weight,
-)
+from tests.unit.kernels.nf4.weights import on_device, small_weight, stored_weight
+from tests.unit.kernels.triton_here import DEVICE, needs_triton
 from texlens.kernels.nf4.dequantize import dequantize
 
 

@@ -7,11 +7,8 @@ import importlib.util
 import pytest
 import torch
 
-from tests.unit.kernels.nf4.weights import (
-    DEVICE,
-    dequantized,
-    stored_weight,
-)
+from tests.unit.kernels.nf4.weights import dequantized, stored_weight
+from tests.unit.kernels.triton_here import DEVICE
 from texlens.kernels.nf4.dequantize import dequantize
 from texlens.kernels.nf4.format import nf4_unsupported_reason, nf4_weight
 

@@ -4,10 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from tests.unit.kernels.nf4.weights import (
-    dequantized,
-    small_weight,
-)
+from tests.unit.kernels.nf4.weights import dequantized, small_weight
 from texlens.kernels.nf4.format import QuantizedScales
 from texlens.kernels.nf4.reference import block_scales
 

@@ -7,13 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.unit.kernels.nf4.weights import (
-    DEVICE,
-    interpreted,
-    needs_triton,
-    on_device,
-    stored_weight,
-)
+from tests.unit.kernels.nf4.weights import on_device, stored_weight
+from tests.unit.kernels.triton_here import DEVICE, interpreted, needs_triton
 from tests.unit.models.mixtures.quantized_stacks import drawn_stack
 from texlens.kernels.nf4.reference import block_scales, dequantize_experts_reference, dequantize_reference
 

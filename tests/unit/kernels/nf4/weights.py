@@ -1,25 +1,14 @@
 """Weights stored in NF4."""
 
-import importlib
-import importlib.util
-import os
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.unit.kernels.triton_here import DEVICE
 from texlens.kernels.nf4.format import Nf4Weight, QuantizedScales
 from texlens.kernels.nf4.reference import dequantize_reference
-
-interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-
-can_triton = importlib.util.find_spec("triton") and (torch.cuda.is_available() or interpreted)
-
-needs_triton = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 STORED = Path(__file__).parents[3] / "fixtures" / "nf4.safetensors"
 

@@ -5,10 +5,10 @@ import importlib
 import pytest
 import torch
 
-from tests.unit.kernels.elementwise.forms import DEVICE, can_triton
+from tests.unit.kernels.triton_here import DEVICE, needs_triton
 from texlens.kernels.vision_block import reference
 
-pytestmark = pytest.mark.skipif(not can_triton, reason="no Triton, or no GPU and no interpreter")
+pytestmark = needs_triton
 
 
 @pytest.mark.parametrize("extra_columns", [0, 8])
