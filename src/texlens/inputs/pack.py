@@ -68,6 +68,8 @@ class PackBucket:
         tokens, patches, labels, bounds: multiples of their numbers.
         patches_per_token, labels_per_token: as many as these at least, so that most packs of equally many tokens agree;
             a formula of about 290 tokens has 2.3 and 0.35.
+        steps_up: a pack with more patches or labels is padded to a longer one, by at most so many multiples of tokens,
+            whose patches and labels are enough.
         windows_per_patch: bounds of attention windows, where the family has them.
         segment: the longest segment counts as at least so long, and as a power of two.
         padding: longest segment of padding.
@@ -80,10 +82,26 @@ class PackBucket:
     bounds: int = 32
     patches_per_token: float = 2.45
     labels_per_token: float = 0.42
+    steps_up: int = 2
     windows_per_patch: float = 0.025
     segment: int = 2048
     padding: int = 256
     most_tokens: int = 6144
+
+    def tokens_for(self, tokens: int, patches: int, labels: int) -> int:
+        """Tokens with padding, of which there is one at least."""
+        least = _up(tokens + 1, self.tokens)
+        lengths = (least + step * self.tokens for step in range(self.steps_up + 1))
+        fits = (n for n in lengths if patches <= self.patches_for(n) and labels <= self.labels_for(n))
+        return min(next(fits, least), max(least, self.most_tokens))
+
+    def patches_for(self, tokens: int, patches: int = 0) -> int:
+        """Patches with padding beside so many padded tokens."""
+        return _up(max(patches, round(self.patches_per_token * tokens)), self.patches)
+
+    def labels_for(self, tokens: int, labels: int = 0) -> int:
+        """Labels with padding beside so many padded tokens."""
+        return _up(max(labels, round(self.labels_per_token * tokens)), self.labels)
 
 
 @dataclass(frozen=True)
@@ -114,10 +132,12 @@ def build_pack(examples: Sequence[Example], spec: PackSpec) -> Pack:
         or any(example.features or example.branch_starts for example in examples)
     ):
         bucket = None
+    least_tokens, least_patches = 0, 0
     if bucket:
+        least_tokens = _bucket_tokens(examples, bucket)
+        least_patches = bucket.patches_for(least_tokens)
         spec = replace(spec, token_multiple=bucket.tokens, patch_multiple=bucket.patches)
-    pack |= _text(examples, spec, spare=int(bucket is not None))
-    least_patches = round(bucket.patches_per_token * len(pack["ids"])) if bucket else 0
+    pack |= _text(examples, spec, least_tokens)
     pack |= _vision(examples, spec, least_patches)
     pack["label_count"] = len(pack["labels"])
     return _in_bucket(pack, bucket, spec.merge_size**2) if bucket else pack
@@ -167,10 +187,17 @@ def grids_of(example: Example) -> Sequence[tuple[int, int, int]]:
     return getattr(example, "grids", None) or (example.grid,)
 
 
+def _bucket_tokens(examples: Sequence[Example], bucket: PackBucket) -> int:
+    tokens = sum(map(len, examples))
+    patches = sum(frames * rows * columns for example in examples for frames, rows, columns in grids_of(example))
+    labels = sum(len(example.labels) - 1 - example.labels[1:].count(IGNORE_INDEX) for example in examples)
+    return bucket.tokens_for(tokens, patches, labels)
+
+
 def _in_bucket(pack: Pack, bucket: PackBucket, unit: int) -> Pack:
     """Lengths padded to the bucket's: labels that are ignored, image tokens among the padding, empty segments."""
     first, padded = pack["tokens"], len(pack["ids"])
-    labels = _up(max(pack["label_count"], round(bucket.labels_per_token * padded)), bucket.labels)
+    labels = bucket.labels_for(padded, pack["label_count"])
     image_tokens = len(pack["patches"]) // unit
     spare = torch.arange(image_tokens - len(pack["image_rows"])) % (padded - first) + first
     pack |= {
@@ -207,14 +234,10 @@ def _padded(values: Tensor, length: int, value: int) -> Tensor:
     return torch.cat([values, values.new_full((length - len(values),), value)])
 
 
-def _text(examples: Sequence[Example], spec: PackSpec, spare: int = 0) -> Pack:
-    """
-    Args:
-        spare: tokens of padding that there are at least.
-    """
+def _text(examples: Sequence[Example], spec: PackSpec, least_tokens: int = 0) -> Pack:
     lengths = [len(example) for example in examples]
     total = sum(lengths)
-    padded = _up(total + spare, spec.token_multiple)
+    padded = _up(max(total, least_tokens), spec.token_multiple)
     ids = np.full(padded, spec.pad_token_id, np.int32)
     labels = np.full(padded + 1, IGNORE_INDEX, np.int64)
     positions = np.zeros((3, padded), np.int32)

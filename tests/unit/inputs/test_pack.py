@@ -1,5 +1,5 @@
 from tests.unit.inputs.examples import IMAGE, LAYOUT, PAD, example
-from texlens.inputs.pack import PackSpec, build_pack
+from texlens.inputs.pack import PackBucket, PackSpec, build_pack
 
 
 def test_a_pack_holds_its_examples_end_to_end():
@@ -40,3 +40,24 @@ def test_windows_hold_neighboring_patches():
     windowed = build_pack([example("a", (4, 6), [5])], PackSpec(IMAGE, PAD, window=2))
     assert windowed["window_ends"].tolist() == [0, 16, 24, 24]
     assert windowed["feature_rows"].tolist() == [0, 1, 4, 2, 3, 5]
+
+
+def test_a_pack_with_many_patches_or_labels_takes_the_shapes_of_a_longer_one():
+    bucket = PackBucket(tokens=8, patches=4, labels=2, patches_per_token=1.0, labels_per_token=0.5, most_tokens=64)
+    spec = PackSpec(IMAGE, PAD, bucket=bucket)
+    shapes = {
+        "usual": build_pack([example("a", (2, 4), [5, 6])], spec),
+        "many patches": build_pack([example("a", (4, 4), [5])], spec),
+        "many labels": build_pack([example("a", (2, 2), [5, 6, 7, 5])], spec),
+    }
+    sizes = {name: (len(pack["ids"]), len(pack["patches"]), len(pack["labels"])) for name, pack in shapes.items()}
+    assert sizes == {"usual": (8, 8, 4), "many patches": (16, 16, 8), "many labels": (8, 8, 4)}
+    assert shapes["many patches"]["label_count"] == 1
+    assert bucket.tokens_for(7, 8, 5) == 16
+
+
+def test_a_pack_whose_patches_fit_no_longer_one_keeps_its_tokens():
+    bucket = PackBucket(tokens=8, patches=4, labels=2, patches_per_token=1.0, labels_per_token=0.5, steps_up=1)
+    pack = build_pack([example("a", (4, 10), [5])], PackSpec(IMAGE, PAD, bucket=bucket))
+    assert (len(pack["ids"]), len(pack["patches"])) == (16, 40)
+    assert PackBucket().tokens_for(6100, 15_500, 0) == 6144

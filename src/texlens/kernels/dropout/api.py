@@ -19,6 +19,10 @@ class DropoutKernels(Protocol):
 
     def dropped_sum(self, grad_lora_a_out: Tensor, x: Tensor, dropout: LoraDropout) -> Tensor: ...
 
+    def write_dropped_grad(
+        self, dx: Tensor, grad_lora_a_out: Tensor, lora_a: Tensor, dropout: LoraDropout
+    ) -> Tensor: ...
+
     def add_dropped_grad(self, dx: Tensor, grad_lora_a_out: Tensor, lora_a: Tensor, dropout: LoraDropout) -> Tensor: ...
 
 

@@ -1,10 +1,11 @@
 """The dropout mask of LoRA inputs: a function of (seed, product, row, column), so that it is never stored.
 
-    keep = hash(seed, product, row, column) >= round(65536 p),   kept values are divided by 1 - round(65536 p) / 65536
+    keep = draw(seed, product, row, column) >= round(32768 p),   kept values are divided by 1 - round(32768 p) / 32768
 
-Two columns share a 32-bit hash and take 16 bits of it each. The hash is `lowbias32` of Chris Wellons (public domain,
-2018: xor-shift-multiply with low bias), keyed by a hash of the row and the seed. The mask is PEFT's in distribution;
-`RowsMask` makes PEFT's modules use the same one.
+Two columns share a 32-bit hash and take 15 bits of it each, so that both are compared by one addition, which carries
+into the bit above. A hash is multiplied and folded twice, high half of the 64-bit product onto low half (as in wyhash,
+Wang Yi, public domain), keyed by a hash of the row and the seed. The mask is PEFT's in distribution; `RowsMask` makes
+PEFT's modules use the same one.
 
 # T = tokens, D = width
 """
@@ -17,8 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-LEVELS = 1 << 16
+LEVELS = 1 << 15
 _MASK = 0xFFFFFFFF
+ROW_FACTORS = 0x9E3779B1, 0x85EBCA77
+PAIR_FACTORS = 0xC2B2AE3D, 0xE7037ED1
 
 
 @dataclass
@@ -76,8 +79,9 @@ class LoraDropout:
         assert seed is not None
         low, high = seed & _MASK, (seed >> 32) & _MASK
         row, column = (torch.arange(size, device=seed.device) for size in (tokens, width))
-        key = _hash((_hash(row ^ low) + (high ^ _product_key(self.product))) & _MASK)
-        bits = _hash((((column >> 1) * 0x9E3779B9) & _MASK)[None] ^ key[:, None])
+        key = _fold(_fold(row ^ low, ROW_FACTORS[0]) ^ high ^ _product_key(self.product), ROW_FACTORS[1])
+        pair = ((column >> 1) * 0x9E3779B9) & _MASK
+        bits = _fold(_fold(pair[None] ^ key[:, None], PAIR_FACTORS[0]), PAIR_FACTORS[1])
         draws = (bits >> (16 * (column & 1))[None]) & (LEVELS - 1)
         return (draws >= self.threshold).to(dtype) * self.scale
 
@@ -100,10 +104,7 @@ def _product_key(product: int) -> int:
     return (product * 0x85EBCA6B) & _MASK
 
 
-def _hash(x: Tensor) -> Tensor:
-    """lowbias32 of 32-bit values held in int64."""
-    x = x ^ (x >> 16)
-    x = (x * 0x7FEB352D) & _MASK
-    x = x ^ (x >> 15)
-    x = (x * 0x846CA68B) & _MASK
-    return x ^ (x >> 16)
+def _fold(x: Tensor, factor: int) -> Tensor:
+    """High half of the 64-bit product with a 32-bit value, held in int64, onto the low half."""
+    product = x * factor
+    return ((product >> 32) & _MASK) ^ (product & _MASK)

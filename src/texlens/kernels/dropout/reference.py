@@ -24,6 +24,16 @@ def dropped_sum(
     return grad_lora_a_out.T @ (x * dropout.mask(len(x), x.shape[1], x.dtype))
 
 
+def write_dropped_grad(
+    dx: Float[Tensor, "T D"],
+    grad_lora_a_out: Float[Tensor, "T R"],
+    lora_a: Float[Tensor, "R D"],
+    dropout: LoraDropout,
+) -> Float[Tensor, "T D"]:
+    """mask * (grad_lora_a_out @ lora_a), written over dx."""
+    return torch.mul(grad_lora_a_out @ lora_a, dropout.mask(len(dx), dx.shape[1], dx.dtype), out=dx)
+
+
 def add_dropped_grad(
     dx: Float[Tensor, "T D"],
     grad_lora_a_out: Float[Tensor, "T R"],

@@ -18,7 +18,8 @@ from texlens.kernels.dropout.triton_kernels import (
 )
 
 _DTYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
-_MAX_RANKS, _ROWS, _COLUMNS, _PROGRAMS = 64, 64, 128, 264
+_MAX_RANKS, _ROWS, _COLUMNS = 64, 64, 128
+_PROGRAMS = 264
 _PRODUCT_PROGRAMS = 396
 """Three for each of an H200's multiprocessors, as many as it has registers for at a time."""
 
@@ -52,7 +53,7 @@ def dropped_sum(
     ranks = grad_lora_a_out.shape[1]
     block, columns = _rank_block(ranks), triton.cdiv(width, _COLUMNS)
     blocks = triton.cdiv(ranks, block)
-    span = max(1, triton.cdiv(triton.cdiv(tokens, max(1, _PROGRAMS // (columns * blocks))), _ROWS)) * _ROWS
+    span = max(1, triton.cdiv(triton.cdiv(tokens, _sum_chunks(tokens, ranks, columns * blocks)), _ROWS)) * _ROWS
     chunks = triton.cdiv(tokens, span)
     sums = x.new_empty(chunks, ranks, width, dtype=torch.float32)
     dropped_sum_kernel[(columns, chunks, blocks)](
@@ -64,6 +65,22 @@ def dropped_sum(
     return sums.sum(0)
 
 
+def _sum_chunks(tokens: int, ranks: int, programs: int) -> int:
+    """Chunks of tokens that are summed apart: twice as many where their sums are small beside the rows they are of."""
+    many = 2 * _PROGRAMS // programs
+    return max(1, many if 32 * many * ranks <= tokens else _PROGRAMS // programs)
+
+
+def write_dropped_grad(
+    dx: Float[Tensor, "T D"],
+    grad_lora_a_out: Float[Tensor, "T R"],
+    lora_a: Float[Tensor, "R D"],
+    dropout: LoraDropout,
+) -> Float[Tensor, "T D"]:
+    """`reference.write_dropped_grad`; rows may be strided."""
+    return _dropped_grad(dx, grad_lora_a_out, lora_a, dropout, adds=False)
+
+
 def add_dropped_grad(
     dx: Float[Tensor, "T D"],
     grad_lora_a_out: Float[Tensor, "T R"],
@@ -71,12 +88,16 @@ def add_dropped_grad(
     dropout: LoraDropout,
 ) -> Float[Tensor, "T D"]:
     """`reference.add_dropped_grad`; rows may be strided."""
+    return _dropped_grad(dx, grad_lora_a_out, lora_a, dropout, adds=True)
+
+
+def _dropped_grad(dx: Tensor, grad_lora_a_out: Tensor, lora_a: Tensor, dropout: LoraDropout, *, adds: bool) -> Tensor:
     tokens, width = dx.shape
     ranks = len(lora_a)
     dropped_grad_kernel[(triton.cdiv(width, _COLUMNS), triton.cdiv(tokens, _ROWS))](
         dx, grad_lora_a_out, lora_a, dropout.seed.value, tokens, width, ranks,
-        dx.stride(0), grad_lora_a_out.stride(0), lora_a.stride(0),
-        **_constants(dropout), ROWS=_ROWS, COLUMNS=_COLUMNS, RANKS=_rank_block(ranks), num_warps=4, num_stages=2,
+        dx.stride(0), grad_lora_a_out.stride(0), lora_a.stride(0), **_constants(dropout),
+        ADD=adds, ROWS=_ROWS, COLUMNS=_COLUMNS, RANKS=_rank_block(ranks), num_warps=4, num_stages=2,
     )  # fmt: skip
     return dx
 

@@ -1,6 +1,7 @@
 """Device code of LoRA products of dropped inputs.
 
-In 16 bits two values of a row are read as one word: both halves of one hash are compared, and the word is masked.
+In 16 bits two values of a row are read as one word: both halves of one hash are compared by one addition, and the word
+is masked. The kernels are bound by integer operations, not by memory.
 """
 
 import triton
@@ -8,13 +9,10 @@ import triton.language as tl
 
 
 @triton.jit
-def _hash(x):
-    """lowbias32 of uint32 values, as in `mask`."""
-    x = x ^ (x >> 16)
-    x = x * 0x7FEB352D
-    x = x ^ (x >> 15)
-    x = x * 0x846CA68B
-    return x ^ (x >> 16)
+def _fold(x, FACTOR: tl.constexpr):
+    """Both halves of the 64-bit product of uint32 values, as in `mask`."""
+    product = x.to(tl.uint64) * FACTOR
+    return (product >> 32).to(tl.uint32) ^ product.to(tl.uint32)
 
 
 @triton.jit
@@ -22,22 +20,22 @@ def _row_keys(seed, product, row):
     value = tl.load(seed)
     low, high = value.to(tl.uint32), (value >> 32).to(tl.uint32)
     product_key = tl.full([1], 0x85EBCA6B, tl.uint32) * product.to(tl.uint32)
-    return _hash(_hash(row.to(tl.uint32) ^ low) + (high ^ product_key))
+    return _fold(_fold(row.to(tl.uint32) ^ low, 0x9E3779B1) ^ (high ^ product_key), 0x85EBCA77)
 
 
 @triton.jit
-def _kept_pairs(key, pair, THRESHOLD: tl.constexpr):
-    """Whether the even and the odd values [ROWS, PAIRS] are kept."""
-    limit: tl.constexpr = THRESHOLD << 16
-    bits = _hash((pair.to(tl.uint32) * tl.full([1], 0x9E3779B9, tl.uint32))[None, :] ^ key[:, None])
-    return (bits << 16) >= tl.full([1, 1], limit, tl.uint32), bits >= tl.full([1, 1], limit, tl.uint32)
+def _kept_bits(key, pair, THRESHOLD: tl.constexpr):
+    """A word [ROWS, PAIRS] for two values: its bits 15 and 31 are set where the even and the odd one are kept."""
+    addend: tl.constexpr = (0x8000 - THRESHOLD) * 0x10001
+    draws = _fold(_fold((pair.to(tl.uint32) * 0x9E3779B9)[None, :] ^ key[:, None], 0xC2B2AE3D), 0xE7037ED1)
+    return (draws & 0x7FFF7FFF) + addend
 
 
 @triton.jit
 def _is_kept(key, pair, THRESHOLD: tl.constexpr):
     """Of all values [ROWS, 2 PAIRS]."""
-    even, odd = _kept_pairs(key, pair, THRESHOLD)
-    return tl.interleave(even.to(tl.int8), odd.to(tl.int8)) != 0
+    bits = _kept_bits(key, pair, THRESHOLD)
+    return tl.interleave((bits >> 15).to(tl.int8) & 1, (bits >> 31).to(tl.int8)) != 0
 
 
 @triton.jit
@@ -50,10 +48,8 @@ def _kept_tile(
     if WORDS:
         mask = (row < tokens)[:, None] & (pair < width // 2)[None]
         words = tl.load(x + row[:, None] * (x_stride // 2) + pair[None], mask, other=0).to(tl.uint32, bitcast=True)
-        even, odd = _kept_pairs(key, pair, THRESHOLD)
-        low = tl.where(even, words, 0) & 0xFFFF
-        high = tl.where(odd, words, 0) >> 16
-        tile = tl.interleave(low.to(tl.uint16), high.to(tl.uint16)).to(DTYPE, bitcast=True)
+        words &= ((_kept_bits(key, pair, THRESHOLD) >> 15) & 0x00010001) * 0xFFFF
+        tile = tl.interleave(words.to(tl.uint16), (words >> 16).to(tl.uint16)).to(DTYPE, bitcast=True)
     else:
         column = start + tl.arange(0, COLUMNS)
         mask = (row < tokens)[:, None] & (column < width)[None]
@@ -120,7 +116,8 @@ def dropped_sum_kernel(
 @triton.jit(do_not_specialize=["tokens", "product"])
 def dropped_grad_kernel(
     dx, grad, lora_a, seed, tokens, width, ranks, dx_stride, grad_stride, lora_a_stride, product,
-    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
+    THRESHOLD: tl.constexpr, SCALE: tl.constexpr, ADD: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, RANKS: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0) * COLUMNS
     column = first + tl.arange(0, COLUMNS)
@@ -140,4 +137,6 @@ def dropped_grad_kernel(
     mask = is_row[:, None] & is_column[None]
     pointers = dx + row[:, None] * dx_stride + column[None]
     total = tl.where(_is_kept(key, pair, THRESHOLD), total * SCALE, 0.0)
-    tl.store(pointers, (tl.load(pointers, mask, other=0.0) + total).to(dx.dtype.element_ty), mask)
+    if ADD:
+        total += tl.load(pointers, mask, other=0.0)
+    tl.store(pointers, total.to(dx.dtype.element_ty), mask)

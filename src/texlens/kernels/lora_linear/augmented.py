@@ -88,8 +88,11 @@ class AugmentedLinear(FusedLinearBase):
         weight = self.augmented_weight()
         if isinstance(rows, Tensor):
             return _product_in_vectors(rows, weight[:, : self.width])
-        dx = _product_in_vectors(rows.grad, weight[: self.height, : self.width])
-        return rows.add_dropped(dx, weight[self.height :, : self.width], self.dropout)
+        assert self.dropout is not None
+        dx = rows.write_dropped(
+            _rows_in_vectors(rows.grad, self.width), weight[self.height :, : self.width], self.dropout
+        )
+        return dx.addmm_(rows.grad, weight[: self.height, : self.width])
 
     def lora_b_grads(
         self, grad: Tensor, lora_a_out: LoraState | None, extra_columns: Tensor | None = None
@@ -124,9 +127,13 @@ class DenseLinear(AugmentedLinear):
 
 
 def _product_in_vectors(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right; on a GPU its rows begin at multiples of 16 bytes, without which cuBLAS takes slow kernels."""
-    width = right.shape[1]
-    if not left.is_cuda or width * left.itemsize % 16 == 0:
-        return torch.mm(left, right)
-    rows = left.new_empty(len(left), -(-width // ALIGNMENT) * ALIGNMENT)
-    return torch.mm(left, right, out=rows[:, :width])
+    """left @ right, with `_rows_in_vectors`."""
+    return torch.mm(left, right, out=_rows_in_vectors(left, right.shape[1]))
+
+
+def _rows_in_vectors(left: Tensor, width: int) -> Tensor:
+    """Undefined rows [T, width] for a product of left [T, -]; on a GPU each begins at a multiple of 16 bytes, without
+    which cuBLAS takes slow kernels."""
+    if left.is_cuda and width * left.itemsize % 16:
+        return left.new_empty(len(left), -(-width // ALIGNMENT) * ALIGNMENT)[:, :width]
+    return left.new_empty(len(left), width)

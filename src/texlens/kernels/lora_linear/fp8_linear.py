@@ -115,6 +115,7 @@ class Fp8FusedLinear(FusedLinearBase):
         quantized, scale = rows.grad
         weight = self.transposed[:, : self.height]
         dx = scaled_product(quantized, scale, weight, self.transposed_scale, None, self.dtype)
+        assert self.dropout is not None
         return rows.add_dropped(dx, self.lora_a, self.dropout)
 
     def lora_b_grads(

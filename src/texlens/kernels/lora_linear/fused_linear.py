@@ -44,11 +44,19 @@ class DroppedRows(NamedTuple):
     dropped: int | None = None
     """Columns of the LoRA A output whose input is dropped; routers, after them, read all of it."""
 
-    def add_dropped(self, dx: Tensor, lora_a: Tensor, dropout: LoraDropout | None) -> Tensor:
-        """dx plus the gradient through LoRA A."""
-        if self.grad_lora_a_out is None or dropout is None:
-            return dx
+    def write_dropped(self, dx: Tensor, lora_a: Tensor, dropout: LoraDropout) -> Tensor:
+        """The gradient through LoRA A, written over dx, to which a product is then added: it reads dx for nothing."""
         grad, dropped = self.grad_lora_a_out, self.dropped
+        assert grad is not None
+        if dropped is None:
+            return dropout_kernels(dx).write_dropped_grad(dx, grad, lora_a, dropout)
+        dx = dropout_kernels(dx).write_dropped_grad(dx, grad[:, :dropped].contiguous(), lora_a[:dropped], dropout)
+        return dx.addmm_(grad[:, dropped:], lora_a[dropped:])
+
+    def add_dropped(self, dx: Tensor, lora_a: Tensor, dropout: LoraDropout) -> Tensor:
+        """dx plus the gradient through LoRA A."""
+        grad, dropped = self.grad_lora_a_out, self.dropped
+        assert grad is not None
         if dropped is None:
             return dropout_kernels(dx).add_dropped_grad(dx, grad, lora_a, dropout)
         dx = dropout_kernels(dx).add_dropped_grad(dx, grad[:, :dropped].contiguous(), lora_a[:dropped], dropout)

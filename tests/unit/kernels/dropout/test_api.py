@@ -24,6 +24,9 @@ def test_products_equal_those_of_masked_inputs(tokens, width, ranks, dtype):
     expected = reference.dropped_product(x.float(), lora_a.float(), dropout)
     assert error(kernels.dropped_product(x, lora_a, dropout), expected) < limit
     assert error(kernels.dropped_sum(grad, x, dropout), reference.dropped_sum(grad.float(), x.float(), dropout)) < limit
+    written = torch.full_like(rows, float("nan"))[:, :width]
+    expected = reference.write_dropped_grad(x.float(), grad.float(), lora_a.float(), dropout)
+    assert error(kernels.write_dropped_grad(written, grad, lora_a, dropout), expected) < limit
     added = rows.clone()[:, :width]
     expected = reference.add_dropped_grad(x.float(), grad.float(), lora_a.float(), dropout)
     assert error(kernels.add_dropped_grad(added, grad, lora_a, dropout), expected) < limit
