@@ -50,7 +50,13 @@ from texlens.models.checkpoint import read_config
 from texlens.models.fp8 import quantize_in_fp8
 from texlens.models.meta_model import meta_model, model_without_weights
 from texlens.models.mixtures.load import fill_quantized
-from texlens.models.packed.memory import PATCHES_PER_TOKEN, peak_of_pack, static_bytes, vision_bytes_per_token
+from texlens.models.packed.memory import (
+    PATCHES_PER_TOKEN,
+    dora_bytes_per_token,
+    peak_of_pack,
+    static_bytes,
+    vision_bytes_per_token,
+)
 from texlens.models.processor import load_tokenizer
 from texlens.training.backends.choose import build_backend
 from texlens.training.build import TrainContext, build_trainer
@@ -398,6 +404,7 @@ def planned_bytes(config, backend, model, largest: tuple[int, int, int]) -> floa
     options = {"loss_chunk": settings["loss_chunk"], "on_cpu": parameter.device.type == "cpu"}
     size = max(parameter.itemsize, 2)
     text = peak_of_pack(model.config.text_config, settings["recompute"], tokens, labels, size, **options)
+    text += dora_bytes_per_token(model)[settings["recompute"]] * tokens
     static = static_bytes(model, optimizer=config.train.optimizer.name)
     return static + text + vision_bytes_per_token(model) * patches / PATCHES_PER_TOKEN
 

@@ -14,6 +14,7 @@ from texlens.models.packed.memory import (
     PackChoice,
     PackOptions,
     choose_pack,
+    dora_bytes_per_token,
     smallest_pack,
     static_bytes,
     vision_bytes_per_token,
@@ -50,7 +51,8 @@ def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
     static += sum(reserved_bytes(config, model.config, trained, on_gpu=device.type == "cuda").values())
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
     options = pack_options(settings.compute, on_gpu=device.type == "cuda", itemsize=itemsize)
-    options = replace(options, vision=vision_bytes_per_token(model), on_cpu=device.type == "cpu")
+    kept = {"vision": vision_bytes_per_token(model), "dora": dora_bytes_per_token(model)}
+    options = replace(options, **kept, on_cpu=device.type == "cpu")
     memory = _memory(settings.compute, device)
     chosen = choose_pack(text_config, memory * GIB - static, options)
     if chosen:

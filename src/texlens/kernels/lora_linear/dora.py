@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from texlens.kernels.dora.api import dora_kernels
 from texlens.kernels.lora_linear.augmented import AugmentedLinear
 from texlens.kernels.lora_linear.fused_linear import FusedLinearBase
 from texlens.kernels.lora_linear.states import DoraGrads, DoraState
@@ -27,16 +28,31 @@ class DoraLinear(FusedLinearBase):
     Args:
         product: without a bias and without dropout.
         magnitudes: of the stacked layers, in order; together [N].
+        in_place: whether its result is saved in any case, so that nobody writes to it, and its gradient is read by
+            nobody else. Then both are scaled in place, and without a bias nothing is saved besides: the gradient of m
+            is that of g divided by m, so that an m of exactly 0 is not trained.
     """
 
     is_plain = False  # pyrefly: ignore[bad-override]
 
-    def __init__(self, product: AugmentedLinear, magnitudes: tuple[Tensor, ...], bias: Tensor | None):
+    def __init__(
+        self,
+        product: AugmentedLinear,
+        magnitudes: tuple[Tensor, ...],
+        bias: Tensor | None,
+        *,
+        in_place: bool = False,
+    ):
         super().__init__(product.height, product.width, bias, product.adapters)
-        self.product, self.magnitudes = product, magnitudes
+        self.product, self.magnitudes, self.in_place = product, magnitudes, in_place
         self._squares: Tensor | None = None
         self._norm: Tensor | None = None
         self._scale: Tensor | None = None
+        self._magnitude: Tensor | None = None
+
+    @property
+    def saves_scaled(self) -> bool:
+        return self.in_place and self.bias is None
 
     @property
     def extra_columns(self) -> int:
@@ -49,7 +65,8 @@ class DoraLinear(FusedLinearBase):
     def forward(self, x: Tensor) -> tuple[Tensor, Any]:
         unscaled, state = self.product.forward(x)
         _, scale = self._norm_and_scale()
-        y = unscaled * scale if self.bias is None else torch.addcmul(self.bias, unscaled, scale)
+        y = unscaled if self.saves_scaled else torch.empty_like(unscaled)
+        y = dora_kernels(y).scale_columns(unscaled, scale, self.bias, y)
         return y, DoraState(state, unscaled)
 
     def backward_rows(self, grad: Tensor, lora_a_out: Any) -> tuple[Any, Tensor | None, Any]:
@@ -70,12 +87,12 @@ class DoraLinear(FusedLinearBase):
     def _scaled_grad(self, grad: Tensor, state: DoraState) -> tuple[Tensor, Tensor]:
         """The gradient before scaling, [T, N + extra columns], and that of the magnitudes."""
         norm, scale = self._norm_and_scale()
-        float_dtype = torch.promote_types(grad.dtype, torch.float32)
+        assert self._magnitude is not None
         left = grad[:, : self.height]
-        magnitude = (left * state.unscaled).sum(0, dtype=float_dtype) / norm
-        scaled = grad.new_empty(len(grad), self.height + self.extra_columns)
-        torch.mul(left, scale, out=scaled[:, : self.height])
-        return scaled, magnitude
+        scaled = grad if self.in_place else grad.new_empty(len(grad), self.height + self.extra_columns)
+        sums = dora_kernels(grad).scale_grad(left, state.result, scale, scaled[:, : self.height])
+        divisor = self._magnitude.where(self._magnitude != 0, 1) if self.saves_scaled else norm
+        return scaled, sums / divisor
 
     def lora_a_grad(self, grad_lora_a_out: Tensor | None, x: Tensor) -> Tensor | None:
         return self.product.lora_a_grad(grad_lora_a_out, x)
@@ -92,14 +109,14 @@ class DoraLinear(FusedLinearBase):
 
     def invalidate(self) -> None:
         self.product.invalidate()
-        self._norm = self._scale = None
+        self._norm = self._scale = self._magnitude = None
 
     def _norm_and_scale(self) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-        """The norm of each row of the adapted weight in float32, and the scale in the dtype of the results."""
+        """The norm of each row of the adapted weight, and the scale, in float32 at least."""
         if self._norm is None or self._scale is None or self.take_changes():
             self._norm = self._row_norms()
-            magnitude = torch.cat([part.detach() for part in self.magnitudes])
-            self._scale = (magnitude / self._norm).to(self.product.augmented_weight().dtype)
+            self._magnitude = torch.cat([part.detach() for part in self.magnitudes]).to(self._norm.dtype)
+            self._scale = self._magnitude / self._norm
         return self._norm, self._scale
 
     @torch.no_grad()

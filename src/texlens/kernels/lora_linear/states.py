@@ -11,10 +11,10 @@ from texlens.kernels.moe_lora.gating import GatedState
 
 
 class DoraState(NamedTuple):
-    """The LoRA state of a product with DoRA, and its result before scaling [T, N]."""
+    """The LoRA state of a product with DoRA, and its result [T, N], before scaling or after it."""
 
     lora: Any
-    unscaled: Tensor
+    result: Tensor
 
 
 class DoraGrads(NamedTuple):

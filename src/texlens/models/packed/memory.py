@@ -1,10 +1,11 @@
 """Memory of a pack in training: tensors saved for the backward pass, and temporaries."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from torch.distributed.tensor import DTensor
 
@@ -14,6 +15,7 @@ from texlens.models.fp8 import fp8_layers
 from texlens.models.mixtures.experts import quantized_experts
 from texlens.models.module_kinds import is_4_bit_layer
 from texlens.models.packed import hybrid_memory
+from texlens.models.packed.projections import base_of, has_dora
 from texlens.models.packed.text import RECOMPUTE
 from texlens.models.weight_rows.placeholders import is_placeholder
 
@@ -125,12 +127,13 @@ def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = 
 @dataclass(frozen=True)
 class PackOptions:
     """The choices: tokens of a pack, and what its backward pass recomputes; bytes of a value, and bytes a token that an
-    adapted vision tower saves; whether attention is a CPU's."""
+    adapted vision tower saves, and by what is recomputed those that DoRA does; whether attention is a CPU's."""
 
     tokens: Sequence[int] = PACK_TOKENS
     recompute: Sequence[str] = RECOMPUTE
     itemsize: int = 2
     vision: int = 0
+    dora: Mapping[str, int] = field(default_factory=dict)
     on_cpu: bool = False
 
 
@@ -259,7 +262,7 @@ def _choice(text_config, tokens: int, recompute: str, chunk: int, options: PackO
     text = peak_of_pack(
         text_config, recompute, tokens, tokens, options.itemsize, loss_chunk=chunk, on_cpu=options.on_cpu
     )
-    size = (text + options.vision * tokens) * HEADROOM
+    size = (text + (options.vision + options.dora.get(recompute, 0)) * tokens) * HEADROOM
     return PackChoice(tokens, recompute, chunk, round(size))
 
 
@@ -281,6 +284,30 @@ def vision_bytes_per_token(model: Any) -> int:
     if next(visual.parameters()).device.type == "cpu":
         per_patch += round(CPU_PADDING * itemsize * 4 * width)
     return round(PATCHES_PER_TOKEN * (per_patch * blocks + 3 * itemsize * width * mergers))
+
+
+def dora_bytes_per_token(model: Any) -> dict[str, int]:
+    """Bytes that products with DoRA save for each token, by what is recomputed: their results before scaling, but for
+    those that are scaled in place, gate/up and, where heads have norms of their own, q/k/v."""
+    text, visual = model.model.language_model, model.model.visual
+    itemsize, config = max(next(text.parameters()).itemsize, 2), model.config.text_config
+    in_place = {"gate_proj", "up_proj"}
+    if family_of_text(config).head_norms and not hybrid_memory.is_hybrid(config):
+        in_place |= {"q_proj", "k_proj", "v_proj"}
+    saved = [(name, width) for name, width in _dora_widths(text) if name not in in_place]
+    mergers = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
+    tower = sum(width for _, width in _dora_widths(visual.blocks))
+    tower += sum(width for merger in mergers for _, width in _dora_widths(merger)) / 4
+    kept = {mode: sum(width for name, width in saved if mode != "full" or name == "down_proj") for mode in RECOMPUTE}
+    return {mode: round(itemsize * (width + PATCHES_PER_TOKEN * tower)) for mode, width in kept.items()}
+
+
+def _dora_widths(modules: nn.Module) -> Iterator[tuple[str, int]]:
+    """Last names and outputs of the linear layers with DoRA."""
+    adapted = ((name, module) for name, module in modules.named_modules() if isinstance(module, BaseTunerLayer))
+    layers: Iterator[tuple[str, Any]] = ((name, module) for name, module in adapted if has_dora(module))
+    for name, layer in layers:
+        yield name.rsplit(".", 1)[-1], base_of(layer).out_features
 
 
 def _trained_mergers(visual: Any) -> int:

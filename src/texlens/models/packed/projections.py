@@ -93,11 +93,11 @@ def _unfused_adapter_reason(layer: Any) -> str | None:
     if len(layer.active_adapters) != 1 or layer.merged or layer.disable_adapters:
         return "an adapter that is merged, off, or one of several"
     name = layer.active_adapters[0]
-    if name in layer.lora_variant and not _has_dora(layer):
+    if name in layer.lora_variant and not has_dora(layer):
         return "another variant of LoRA than DoRA"
-    if _has_dora(layer) and dropout_of(layer):
+    if has_dora(layer) and dropout_of(layer):
         return "DoRA with dropout"
-    if _has_dora(layer) and isinstance(base_of(layer), Fp8Linear):
+    if has_dora(layer) and isinstance(base_of(layer), Fp8Linear):
         return "DoRA over fp8"
     if name in layer.lora_A and (layer.lora_A[name].bias is not None or layer.lora_B[name].bias is not None):
         return "a LoRA with a bias"
@@ -119,9 +119,9 @@ def unfused_group_reason(layers: Sequence[nn.Module], backend: str) -> str | Non
     mixtures = [layer for layer in adapted if is_moe_lora(layer)]
     if len(rates) > 1:
         return "layers of one input with different dropout"
-    if len({_has_dora(layer) for layer in layers}) > 1:
+    if len({has_dora(layer) for layer in layers}) > 1:
         return "layers of one input with and without DoRA"
-    if backend == "reference" and any(map(_has_dora, layers)):
+    if backend == "reference" and any(map(has_dora, layers)):
         return "DoRA, for which there is no reference form"
     if mixtures and len(mixtures) < len(adapted):
         return "LoRA and MoE-LoRA on one input"
@@ -133,18 +133,19 @@ def unfused_group_reason(layers: Sequence[nn.Module], backend: str) -> str | Non
     return None
 
 
-def _has_dora(layer: Any) -> bool:
+def has_dora(layer: Any) -> bool:
     adapted = layer is not base_of(layer) and not is_moe_lora(layer)
     return adapted and layer.active_adapters[0] in getattr(layer, "lora_magnitude_vector", {})
 
 
-def with_dora(product: AugmentedLinear, layers: Sequence[Any]) -> FusedLinear:
-    """The product scaled by the magnitudes of the layers' DoRA; itself where they have none."""
-    if not _has_dora(layers[0]):
+def with_dora(product: AugmentedLinear, layers: Sequence[Any], *, in_place: bool = False) -> FusedLinear:
+    """The product scaled by the magnitudes of the layers' DoRA, `in_place` if it can be; itself where they have
+    none."""
+    if not has_dora(layers[0]):
         return product
     magnitudes = tuple(layer.lora_magnitude_vector[layer.active_adapters[0]].weight for layer in layers)
     bias, product.bias = product.bias, None
-    return DoraLinear(product, magnitudes, bias)
+    return DoraLinear(product, magnitudes, bias, in_place=in_place)
 
 
 def base_of(layer: nn.Module) -> nn.Linear:

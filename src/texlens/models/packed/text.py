@@ -238,7 +238,11 @@ def fused_layer_factory(
         mixer = mixer_of(layer, config)
         norms = layer.input_layernorm, layer.post_attention_layernorm
         first, second = (rms_norm_of(norm, config) for norm in norms)
-        products = (_product(group, norms[0].weight.dtype, (buffer, codes), options) for group in _groups(layer))
+        in_place = mixer is None, False, True, False  # q/k/v and gate/up are saved by the layer
+        products = (
+            _product(group, norms[0].weight.dtype, (buffer, codes), options, in_place=kept)
+            for group, kept in zip(_groups(layer), in_place, strict=False)
+        )
         shared: dict[str, Any] = {
             "heads": None if mixer else _heads(layer.self_attn, config),
             "first_norm": first.weight,
@@ -280,28 +284,37 @@ def _product(
     dtype: torch.dtype,
     buffers: tuple[WeightBuffer, WeightBuffer | None],
     options: LoraOptions,
+    *,
+    in_place: bool,
 ) -> FusedLinear:
     """
     Args:
         buffers: for weights; and where weights are divided among processes, for 8-bit codes.
+        in_place: see `DoraLinear`.
     """
     buffer, codes = buffers
     if codes is not None:
-        return _gathered_product(layers, dtype, buffer, codes, options)
+        return _gathered_product(layers, dtype, buffer, codes, options, in_place=in_place)
     if holds_fp8(layers[0]):
         return stack_fp8(layers, options)
     product = stack_nf4(layers, dtype, buffer, options) if is_4_bit(layers[0]) else stack(layers, options)
-    return with_dora(product, layers)
+    return with_dora(product, layers, in_place=in_place)
 
 
 def _gathered_product(
-    layers: Sequence[nn.Module], dtype: torch.dtype, buffer: WeightBuffer, codes: WeightBuffer, options: LoraOptions
+    layers: Sequence[nn.Module],
+    dtype: torch.dtype,
+    buffer: WeightBuffer,
+    codes: WeightBuffer,
+    options: LoraOptions,
+    *,
+    in_place: bool,
 ) -> FusedLinear:
     if holds_fp8(layers[0]):
         return GatheredFp8Linear(layers, codes, options)
     in_4_bit = is_4_bit(layers[0])
     product = GatheredNf4Linear(layers, dtype, buffer, options) if in_4_bit else GatheredLinear(layers, buffer, options)
-    return with_dora(product, layers)
+    return with_dora(product, layers, in_place=in_place)
 
 
 def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:

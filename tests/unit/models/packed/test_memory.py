@@ -19,6 +19,7 @@ from texlens.models.packed.memory import (
     PackOptions,
     backward_per_token,
     choose_pack,
+    dora_bytes_per_token,
     expert_buffer_bytes,
     loss_bytes,
     padded_attention_bytes,
@@ -58,18 +59,20 @@ class Mixed(torch.autograd.Function):
         return torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
 
 
+@pytest.mark.parametrize("dora", [False, True])
 @pytest.mark.parametrize("recompute", ["none", "mlp", "full"])
 @pytest.mark.parametrize("family", ["qwen3_vl", "qwen2_5_vl"])
-def test_layers_keep_what_is_planned_and_take_it_in_their_backward_kernels(family, recompute, monkeypatch):
+def test_layers_keep_what_is_planned_and_take_it_in_their_backward_kernels(family, recompute, dora, monkeypatch):
     """Beside what is planned: LoRA A outputs in 16 extra columns, cos and sin; and `only_here`, two temporaries of the
-    activation that a GPU's kernel does without, the result, the first gradient, and extra columns of some tensors."""
+    activation that a GPU's kernel does without, the result, the first gradient, and extra columns of some tensors;
+    with DoRA two tensors of the width in the layer that is recomputed."""
     monkeypatch.setattr("texlens.kernels.backends.TRITON_ENABLED", False)
     monkeypatch.setattr(
         "texlens.kernels.decoder_layer.attention_half.attend",
         lambda query, key, value, *_, **__: Mixed.apply(query, key, value),
     )
     model, _ = tiny_model(family)
-    trained = get_peft_model(model, LoraConfig(r=1, target_modules=LAYERS, task_type="CAUSAL_LM"))
+    trained = get_peft_model(model, LoraConfig(r=1, use_dora=dora, target_modules=LAYERS, task_type="CAUSAL_LM"))
     text, config = model.model.language_model, model.config.text_config
     run, tokens = PackedText(text, recompute=recompute, backend="cpu"), 400
     where = make_segments(torch.tensor([0, tokens], dtype=torch.int32), tokens)
@@ -85,9 +88,11 @@ def test_layers_keep_what_is_planned_and_take_it_in_their_backward_kernels(famil
         out.backward(torch.ones_like(out))
     lora_a_out = 16 * {"none": 4, "mlp": 3, "full": 1}[recompute] * len(text.layers) + 2 * 8
     planned = saved_per_token(config, recompute, 4) * tokens - x.nbytes
+    planned += dora_bytes_per_token(model)[recompute] * tokens
     assert saved == planned + lora_a_out * 4 * tokens
     extra_columns = 16 * {"none": 2, "mlp": 2, "full": 5}[recompute]
-    only_here = 2 * config.intermediate_size + 2 * config.hidden_size + extra_columns
+    recomputed = 2 * config.hidden_size if dora and recompute == "full" else 0
+    only_here = 2 * config.intermediate_size + 2 * config.hidden_size + extra_columns + recomputed
     peak = saved + (backward_per_token(config, recompute, 4) + 4 * only_here) * tokens
     assert floats.peak - before == pytest.approx(peak, rel=0.06)
 
