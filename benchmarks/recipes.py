@@ -73,6 +73,8 @@ SEEING = [*TEXT, "vision", "merger"]
 B4, B30 = "Qwen3-VL-4B-Instruct", "Qwen3-VL-30B-A3B-Instruct"
 OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "4B r 16, 56 rows": (B4, LORA, 56, {}),
+    "4B r 16, 112 rows": (B4, LORA, 112, {}),
+    "4B r 16 fp8, 112 rows": (B4, LORA, 112, {"base": {"quantize": "fp8", "quantize_vision": True}}),
     "4B r 16 fp8, 56 rows": (B4, LORA, 56, {"base": {"quantize": "fp8", "quantize_vision": True}}),
     "4B r 16 dropout 0.05, 56 rows": (B4, {**LORA, "dropout": 0.05}, 56, {}),
     "4B MoE-LoRA, 56 rows": (B4, MIXTURE, 56, {}),
@@ -220,7 +222,8 @@ def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: floa
     workers = plan_workers(backend, config, prepared.base.processor.geometry, prepared.splits.train)
     run_folder = RunFolder.create(folder, "run")
     trainer, _ = build_trainer(TrainContext(config, prepared, run_folder, console), adapted, backend, workers.count)
-    clock = Clock(trainer, warm, steps, device)
+    recordings = Recordings(getattr(backend, "graphs", None))
+    clock = Clock(trainer, warm, steps, device, recordings)
     trainer.add_callback(clock)
     if traced:
         trainer.add_callback(tracer := Tracer(steps))
@@ -256,6 +259,8 @@ def run(name: str, row: dict, folder: Path, device, options, matrix_tflops: floa
         "counted_s": round(time.perf_counter() - counting, 1),
         "loss": [round(history[0]["loss"], 4), round(history[-1]["loss"], 4)] if history else None,
         "graphs": len(getattr(backend, "graphs", None) or ()),
+        "graphs_in_timed_steps": clock.recorded[1] - clock.recorded[0],
+        "recording_s": [round(second, 3) for second in recordings.seconds],
     }
 
 
@@ -325,10 +330,27 @@ def operations(settings: dict, adapted) -> dict[str, int]:
     }
 
 
-class Clock(TrainerCallback):
-    """Times the steps after the first `warm`, and counts their tokens, labels and patches."""
+class Recordings:
+    """Seconds that each CUDA graph takes the host to record."""
 
-    def __init__(self, trainer, warm: int, last: int, device):
+    def __init__(self, graphs: Any):
+        self.seconds: list[float] = []
+        if graphs is not None:
+            self._record, graphs._record = graphs._record, self
+
+    def __call__(self, work):
+        began = time.perf_counter()
+        result = self._record(work)
+        self.seconds.append(time.perf_counter() - began)
+        return result
+
+
+class Clock(TrainerCallback):
+    """Times the steps after the first `warm`, and counts their tokens, labels and patches, and graphs recorded before
+    and until their end."""
+
+    def __init__(self, trainer, warm: int, last: int, device, recordings: Recordings):
+        self.recordings, self.recorded = recordings, [0, 0]
         self.warm, self.last, self.device = warm, last, device
         self.counts: list[tuple[int, ...]] = []
         self.largest = (0, 0, 0)
@@ -357,8 +379,10 @@ class Clock(TrainerCallback):
             self.first_s = now - self.began
         if state.global_step == self.warm:
             self.start = now
+            self.recorded[0] = len(self.recordings.seconds)
         if state.global_step == self.last:
             self.spent = now - self.start
+            self.recorded[1] = len(self.recordings.seconds)
 
     @property
     def tokens(self) -> int:
