@@ -22,12 +22,15 @@ def compile_check(
 ) -> tuple[PackedForward | None, str | None]:
     """The forward pass after a loss and its gradients, or None and what failed: no compiler, an old GPU or Triton.
 
-    What is compiled here is not compiled again in the first step. The model is unchanged and has no gradients.
+    What is compiled here is not compiled again in the first step. The model is unchanged and has no gradients, and
+    random numbers of the run are as if this had not been called.
     """
+    device = next(model.parameters()).device
     try:
-        with evaluation_mode(model):
+        with evaluation_mode(model), torch.random.fork_rng([device] if device.type == "cuda" else []):
             forward = build()
-            forward.loss(small_pack(geometry, layout, next(model.parameters()).device)).backward()
+            forward.text.model.training = True  # of this module alone: dropout has kernels of its own
+            forward.loss(small_pack(geometry, layout, device)).backward()
         return forward, None
     except (TexlensError, torch.OutOfMemoryError):
         raise

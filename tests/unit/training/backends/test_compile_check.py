@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from tests.fixtures.tiny_models import FAMILY_NAMES, tiny_model
+from tests.unit.models.packed.packs import adapted
 from texlens.core.errors import ModelError
+from texlens.kernels.dropout import reference
 from texlens.models.packed.forward import pack_spec, packed_forward
 from texlens.training.backends.compile_check import compile_check, small_pack
 
@@ -37,6 +39,23 @@ def test_compile_check_leaves_the_model_unchanged(family):
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(parameter, before[name]) for name, parameter in model.named_parameters())
     assert torch.equal(random_state, torch.get_rng_state())
+
+
+def test_products_of_dropped_inputs_are_compiled_too(monkeypatch):
+    model, processor = tiny_model("qwen3_vl")
+    adapted(model, target_modules=["q_proj"], lora_dropout=0.5)
+    called, kernels = [], reference.dropped_product
+    monkeypatch.setattr(reference, "dropped_product", lambda *options: called.append(1) or kernels(*options))
+    state = torch.get_rng_state()
+    _, reason = compile_check(
+        lambda: packed_forward(model, processor.geometry, backend="cpu"),
+        model,
+        processor.geometry,
+        pack_spec(model.config, processor),
+    )
+    assert reason is None
+    assert len(called) == len(model.model.language_model.layers)
+    assert torch.equal(state, torch.get_rng_state())
 
 
 def test_compiler_error_is_reported_in_one_line():
