@@ -7,8 +7,9 @@ Both arms take the same recipe, rate and test rows. The arm with tasks has furth
 counting on every other, correction and spans on every fourth), all in one pack with the row's own; a step of it costs
 more, so it takes fewer steps: as many as the plain arm's time allows, by the seconds a step of short runs. A run's
 score is kept in --work, so a stopped study goes on where it was. Time is the processor's on a CPU, the wall's on a GPU,
-where with --side-by-side both short runs, and then all runs, are processes that share it. `train_s` has the mean time
-of each arm: where they differ by more than a tenth, the comparison is not at equal time.
+where with --side-by-side both short runs, and then all runs, are processes that share it. `training_s` has the mean
+wall time of each arm's steps, `train_s` that of all its training: where the former differ by more than a tenth, the
+comparison is not at equal time (on a CPU that others use, look at the latter).
 
 The interval of the difference is a bootstrap over test rows of the mean over seeds.
 """
@@ -67,7 +68,10 @@ def _report(options, seconds: dict[str, float], runs: dict[str, list[dict]]) -> 
         "model": "nano, recipe nano_latex-ocr_lora",
         "tasks": TASKS,
         "rows": options.rows,
-        "train_s": {arm: round(float(np.mean([run["train_s"] for run in each])), 1) for arm, each in runs.items()},
+        **{
+            name: {arm: round(float(np.mean([run[name] for run in each])), 1) for arm, each in runs.items()}
+            for name in ("train_s", "training_s")
+        },
         "seconds_a_step": {arm: round(value, 4) for arm, value in seconds.items()},
         "runs": {
             arm: [{name: value for name, value in run.items() if not name.startswith("row_")} for run in each]
@@ -123,9 +127,10 @@ def _with_tasks(folder: Path) -> None:
 
 
 def _probe(options, data: dict[str, str], arm: str) -> dict:
-    """Seconds of some steps: those of twice as many less those of as many, so that what a run costs once is not in
-    them."""
+    """Seconds of some steps: those of twice as many less those of as many, after a run that warms up, so that what a
+    run or a process costs once is not in them."""
     spent = []
+    _train(options, data[arm], f"probe-{arm}-warm", 2, seed=9)
     for steps in (options.probe_steps, 2 * options.probe_steps):
         began = clock()
         _train(options, data[arm], f"probe-{arm}-{steps}", steps, seed=9)
@@ -148,6 +153,7 @@ def _measured(options, data: dict[str, str], arm: str, steps: int, seed: int) ->
         "steps": steps,
         "seed": seed,
         "train_s": round(spent, 1),
+        "training_s": json.loads((run / "run.json").read_text())["training"]["seconds"],
         "exact": round(float(np.mean(exact)), 4),
         "canonical": round(float(np.mean(canonical)), 4),
         "similarity": round(float(np.mean(similarity)), 4),

@@ -1,36 +1,35 @@
-"""nano after supervised fine-tuning: GRPO against supervised fine-tuning that goes on for as long, three seeds.
+"""nano after supervised fine-tuning: GRPO against supervised fine-tuning that goes on for as long, three seeds; and
+what preferences and the best of n bring to the same model.
 
-    python benchmarks/grpo_nano.py --choose --minutes 2 --work build/grpo            # settings, on validation rows
-    python benchmarks/grpo_nano.py --minutes 3 --work build/grpo --output benchmarks/results/grpo-nano_h200_DATE.json
-    python benchmarks/grpo_nano.py --try continued-5e-4 grpo-1e-4 grpo-1e-4-hot --minutes 3 …     # both calls in one
-    python benchmarks/grpo_nano.py --theme printed …                                 # all calls alike
-    python benchmarks/grpo_nano.py --smoke --work /tmp/grpo-nano     # two steps each and 12 rows: only whether it runs
+    python benchmarks/grpo_nano.py --work build/grpo --minutes 2.5 --output RESULT.json --try RUN RUN …
+    python benchmarks/grpo_nano.py --theme printed --minutes 1 --try grpo-1e-4-hot continued-5e-4 …
+    python benchmarks/grpo_nano.py --smoke --seeds 0 …          # two steps and 12 rows: only whether it runs
 
-Both arms go on from the same adapter with the same rows, for the same minutes of training at the same time (all runs
-share the GPU), and read 500 generated rows a seed of each set (`grpo_rows.py`). Each arm has those settings of its
-candidates that read most validation rows, over all sets, after a shorter training with another seed (`--chosen` names
-the file of another theme's choice). With `--try`, all candidates named are trained on every seed, and an arm has those
-settings that read most validation rows over all seeds. Test rows are read once, at the end. Exact match is by canonical
-form. A seed's p is McNemar's exact test; that of all seeds is the same over all their rows, which are different ones;
-the interval is a bootstrap over them. What is done is not done again, so a call that was cut can be repeated: a run
-that was cut begins again.
+All runs named by `--try` (`grpo_study.py`) go on from their seed's adapter. First those of GRPO, all at once on one
+GPU; then those of continued fine-tuning, for the same minutes and all at once, with the others beside them: both kinds
+share the GPU among as many processes, and neither slows the other. Each arm has those settings of its candidates that
+read most validation rows over all seeds and sets; the test rows, 500 a seed of each set (`grpo_rows.py`), choose
+nothing. Exact match is by canonical form. A seed's p is McNemar's exact test; that of all seeds is the same over all
+their rows, which are different ones; the interval is a bootstrap over them. What is done is not done again, so a call
+that was cut can be repeated: a run that was cut begins again.
 """
 
 import argparse
+import gc
 import json
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
-from grpo_rows import ROOT, THEMES, Theme, data_of, write_rows
+from grpo_rows import THEMES, write_rows
+from grpo_study import CANDIDATES, Study, arm_of
 
 from texlens.data.load import load_split
 from texlens.inference.decoding.sampling import Sampling
@@ -38,17 +37,6 @@ from texlens.inference.open import open_model
 from texlens.metrics.scored_prediction import ScoredPrediction
 from texlens.metrics.statistics import mcnemar_exact
 
-CHOOSING_SEED = 9
-MARGIN_TOKENS = 48
-"""An answer in training is cut here: the longest label of the handwriting has half as many tokens."""
-WORKERS, REWARD_WORKERS = 2, 4
-"""Of a run: up to twelve run at once on 16 cores."""
-THREADS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-"""Of each process, since many run at once."""
-SFT_OPTIMIZER = {"learning_rate": 2e-3, "schedule": "cosine", "warmup_ratio": 0.05}
-"""As in the recipe."""
-TRAIN = [sys.executable, "-m", "texlens", "train"]
-REWARDS = {"exact": 1.0, "cdm_f1": 0.5, "edit_similarity": 0.5}
 MEASURED = (
     "reward",
     "reward_spread",
@@ -59,298 +47,144 @@ MEASURED = (
     "answer_tokens",
     "step_s",
     "reading_s",
+    "accuracy",
+    "margin",
 )
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """Settings of an arm; `augmented` changes the training images of each epoch (`data.augment: formula`)."""
+def main() -> None:
+    if sys.argv[1:2] == ["--read"]:
+        for reading in json.loads(Path(sys.argv[2]).read_text()):
+            read(reading)
+        return
+    options = _options()
+    theme = THEMES[options.theme]
+    study = Study(options, theme, options.work.absolute() / (f"{theme.name}-smoke" if options.smoke else theme.name))
+    rows, validation = (12, 8) if options.smoke else (options.rows, options.validation_rows)
+    began = time.monotonic()
 
-    rate: float
-    temperature: float = 1.0
-    augmented: bool = False
+    def stage(name: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {name}", flush=True)
 
-
-CANDIDATES: dict[str, dict[str, Candidate]] = {
-    "continued": {
-        "continued-1e-4": Candidate(1e-4),
-        "continued-5e-4": Candidate(5e-4),
-        "continued-5e-4-augmented": Candidate(5e-4, augmented=True),
-    },
-    "grpo": {
-        "grpo-1e-4": Candidate(1e-4),
-        "grpo-1e-4-hot": Candidate(1e-4, temperature=1.5),
-        "grpo-3e-4-hot": Candidate(3e-4, temperature=1.5),
-        "grpo-1e-4-hotter": Candidate(1e-4, temperature=2.0),
-        "grpo-1e-4-augmented": Candidate(1e-4, augmented=True),
-    },
-}
-"""By arm and name of the run, which begins with the arm's."""
-EARLIER = {"continued": "continued-5e-4", "grpo": "grpo-1e-4"}
-"""What `--smoke` takes without a choice."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """Where a theme's rows and runs are, and how long and on what runs are trained."""
-
-    options: argparse.Namespace
-    theme: Theme
-    work: Path
-
-    @property
-    def data(self) -> Path:
-        return self.work / "data"
-
-    def seed_folder(self, seed: int) -> Path:
-        return self.work / f"seed-{seed}"
-
-    def run_file(self, name: str, seed: int) -> dict:
-        """Of the run `sft`, or of a candidate."""
-        arm, options = name.split("-")[0], self.options
-        candidate = CANDIDATES.get(arm, {}).get(name)
-        train = {"seed": seed, "batch_size": 8, "workers": WORKERS}
-        train |= {"logging": {"every_steps": 10}, "checkpoints": {"every_steps": 10**6}}
-        if candidate is None:
-            train |= {"steps": 2} if options.smoke else {"epochs": 2}
-            train["optimizer"] = SFT_OPTIMIZER
-        else:
-            train |= {"steps": 2} if options.smoke else {"steps": 10**6, "minutes": options.minutes}
-            train["optimizer"] = {"learning_rate": candidate.rate, "schedule": "constant"}
-        if arm == "grpo" and candidate:
-            train["objective"] = self.objective(candidate)
-            train["batch_size"] = 2 if options.smoke else options.prompts
-        adapter = {"kind": "lora", "rank": 16, "alpha": 32, "targets": ["all-linear"]}
-        folder, places = self.seed_folder(seed), data_of(self.theme, self.data)
-        data: dict = {"path": places["first" if arm == "sft" else "more"], "splits": {"validation": None, "test": None}}
-        if candidate and candidate.augmented:
-            data["augment"] = "formula"
-        return {
-            "name": name,
-            "output": str(folder),
-            "model": {"path": "nano"},
-            "data": data,
-            "adapter": adapter | ({} if arm == "sft" else {"from": str(folder / "sft")}),
-            "train": train,
-        }
-
-    def objective(self, candidate: Candidate) -> dict:
-        options = self.options
-        return {
-            "kind": "grpo",
-            "answers": 4 if options.smoke else options.answers,
-            "max_new_tokens": 16 if options.smoke else min(MARGIN_TOKENS, self.theme.max_new_tokens),
-            "temperature": candidate.temperature,
-            "rewards": REWARDS,
-            "updates": 1 if options.smoke else options.updates,
-            "reward_workers": 1 if options.smoke else REWARD_WORKERS,
-        }
-
-    def train(self, jobs: Sequence[tuple[str, int]]) -> None:
-        """Runs by name and seed, all at once, each a process; one that was cut before is begun again."""
-        side_by_side([lambda job=job: self._train(*job) for job in jobs])
-
-    def _train(self, name: str, seed: int) -> None:
-        folder = self.seed_folder(seed)
-        run, file, log = folder / name, folder / f"{name}.json", folder / f"{name}.log"
-        if (run / "run.json").exists() and json.loads((run / "run.json").read_text())["state"] == "trained":
-            return
-        shutil.rmtree(run, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(self.run_file(name, seed)))
-        process([*TRAIN, str(file), "--no-compare", "--no-calibrate"], log)
-
-    def read(self, jobs: Sequence[tuple[str, int]], kind: str) -> None:
-        """Scores of runs on validation or test rows of each set, all runs at once; they are kept as files."""
-        side_by_side([lambda job=job: self._read(*job, kind) for job in jobs])
-
-    def _read(self, name: str, seed: int, kind: str) -> None:
-        """All sets in one process."""
-        if not self._scores(name, seed, kind).is_file():
-            folders = [str(self.data / folder) for folder in self.folders(kind, seed)]
-            places = [str(self.seed_folder(seed) / name), str(self._scores(name, seed, kind))]
-            command = [sys.executable, str(Path(__file__)), "--read", *places, str(self.theme.max_new_tokens), *folders]
-            process(command, self.seed_folder(seed) / f"{name}.read.log")
-
-    def folders(self, kind: str, seed: int) -> list[str]:
-        """Names of the rows' folders, in the order of the theme's sets."""
-        middle = "" if kind == "validation" else f"{seed}-"
-        return [f"{kind}-{middle}{name}" for name in self.theme.sets]
-
-    def _scores(self, name: str, seed: int, kind: str) -> Path:
-        return self.seed_folder(seed) / f"{name}.{kind}.json"
-
-    def scores(self, name: str, seed: int, kind: str) -> dict[str, dict]:
-        """By set: of each row whether it was read, and how well."""
-        return dict(zip(self.theme.sets, json.loads(self._scores(name, seed, kind).read_text()), strict=True))
-
-
-def process(command: Sequence[str], log: Path) -> None:
-    """Raises SystemExit with the end of its output if it fails."""
-    with log.open("a") as file:
-        done = subprocess.run(
-            command, stdout=file, stderr=file, env={**os.environ, **THREADS, "PYTHONPATH": str(ROOT / "src")}
-        )
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{log.read_text()[-3000:]}")
-
-
-def side_by_side(jobs: Sequence[Callable[[], None]]) -> None:
-    """The first failure is raised when all have ended."""
-    with ThreadPoolExecutor(max(1, len(jobs))) as pool:
-        for done in [pool.submit(job) for job in jobs]:
+    seeds, names = options.seeds, options.tried
+    stage("rows and first fine-tuning")
+    with ThreadPoolExecutor(1) as pool:
+        if not theme.has_demo:
+            write_rows(theme, study.data, seeds, rows, validation)
+        written = pool.submit(write_rows, theme, study.data, seeds, rows, validation)
+        study.train([("sft", seed) for seed in seeds])
+        written.result()
+    grpo = [name for name in names if arm_of(name) == "grpo"]
+    others = sorted(set(names) - set(grpo), key=lambda name: arm_of(name) != "continued")
+    stage("GRPO, and rows that the model draws")
+    with ThreadPoolExecutor(len(seeds)) as pool:
+        drawn = [pool.submit(study.draw, others, seed) for seed in seeds]
+        study.train([(name, seed) for seed in seeds for name in grpo])
+        for done in drawn:
             done.result()
+    stage("the other runs")
+    study.train([(name, seed) for name in others for seed in seeds])
+    stage("reading")
+    study.read([(name, seed) for name in ("sft", *names) for seed in seeds])
+    stage("end")
+    report = reported(study, names)
+    text = json.dumps(report, indent=1) + "\n"
+    if options.output:
+        options.output.write_text(text)
+    print(text)
 
 
-def read(run: Path, file: Path, max_new_tokens: int, folders: Sequence[Path]) -> None:
-    """A run's scores on folders of rows, into a file."""
-    model = open_model(run, checkpoint="latest")
-    results = []
-    for folder in folders:
-        predictions = model.read(list(load_split(str(folder))), sampling=Sampling(max_new_tokens), batch_size=64)
-        scored = [ScoredPrediction.of(prediction) for prediction in predictions]
-        values = {
-            "canonical": [bool(row.is_canonically_exact) for row in scored],
-            "exact": [bool(row.is_exact) for row in scored],
-            "cdm_f1": [round(row.cdm.f1, 4) for row in scored],
-        }
-        results.append(values)
-    file.write_text(json.dumps(results))
+def read(reading: dict) -> None:
+    """A run's scores on folders of rows, into a file: by kind and set. Images are read once, as they are."""
+    model = replace(open_model(Path(reading["run"]), checkpoint="latest"), preparation=None)
+    results: dict[str, dict] = {}
+    for kind, folders in reading["folders"].items():
+        for name, folder in folders.items():
+            sampling = Sampling(reading["max_new_tokens"])
+            predictions = model.read(list(load_split(folder)), sampling=sampling, batch_size=256)
+            scored = [ScoredPrediction.of(prediction) for prediction in predictions]
+            results.setdefault(kind, {})[name] = {
+                "canonical": [bool(row.is_canonically_exact) for row in scored],
+                "cdm_f1": [round(row.cdm.f1, 4) for row in scored],
+            }
+    Path(reading["scores"]).write_text(json.dumps(results))
+    del model
+    gc.collect()
 
 
-def choose(study: Study) -> None:
-    """Settings by arm, and what each candidate read, in chosen.json."""
-    seed = CHOOSING_SEED
-    names = [name for candidates in CANDIDATES.values() for name in candidates]
-    study.train([("sft", seed)])
-    study.train([(name, seed) for name in names])
-    study.read([(name, seed) for name in ("sft", *names)], "validation")
-    means = {
-        name: {
-            rows: {kind: _mean(values) for kind, values in scores.items()}
-            for rows, scores in study.scores(name, seed, "validation").items()
-        }
-        for name in ("sft", *names)
-    }
-
-    chosen = {
-        "minutes": study.options.minutes,
-        "rows": study.options.validation_rows,
-        "runs": {arm: best(study, list(names), [seed]) for arm, names in CANDIDATES.items()},
-        "validation": means,
-        "histories": {name: history(study.seed_folder(seed) / name) for name in names},
-    }
-    (study.work / "chosen.json").write_text(json.dumps(chosen, indent=1) + "\n")
-    print(json.dumps(chosen, indent=1))
-
-
-def best(study: Study, names: Sequence[str], seeds: Sequence[int]) -> str:
+def best(study: Study, names: Sequence[str]) -> str:
     """The run that reads most validation rows, over seeds and sets; of equal ones that with the higher CDM."""
 
     def score(name: str) -> tuple[float, ...]:
-        sets = [scores for seed in seeds for scores in study.scores(name, seed, "validation").values()]
+        sets = [scores for seed in study.options.seeds for scores in study.scores(name, seed, "validation").values()]
         return tuple(_mean([_mean(scores[kind]) for scores in sets]) for kind in ("canonical", "cdm_f1"))
 
-    return names[0] if len(names) == 1 else max(names, key=score)
+    return max(names, key=score)
 
 
-def choose_among(study: Study, names: Sequence[str]) -> dict:
-    """Trains these candidates on every seed, and chooses one of each arm on validation rows."""
-    seeds = study.options.seeds
+def reported(study: Study, names: Sequence[str]) -> dict:
+    options, seeds = study.options, study.options.seeds
     of_arm = {arm: [name for name in names if name in candidates] for arm, candidates in CANDIDATES.items()}
-    study.train([(name, seed) for seed in seeds for name in names])
-    read = [name for tried in of_arm.values() if len(tried) > 1 for name in tried]
-    study.read([(name, seed) for seed in seeds for name in read], "validation")
+    runs = {"sft": "sft"} | {arm: best(study, tried) for arm, tried in of_arm.items() if tried}
     return {
-        "tried": list(names),
-        "rows": study.options.validation_rows,
-        "runs": {arm: best(study, tried, seeds) for arm, tried in of_arm.items()},
-        "validation": {
-            name: {
-                rows: [_mean(study.scores(name, seed, "validation")[rows]["canonical"]) for seed in seeds]
-                for rows in study.theme.sets
-            }
-            for name in read
-        },
-    }
-
-
-def measure(study: Study, chosen: dict | None) -> None:
-    """
-    Args:
-        chosen: with the run of each arm; None chooses among those of `--try`.
-    """
-    options = study.options
-    study.train([("sft", seed) for seed in options.seeds])
-    chosen = choose_among(study, options.tried) if chosen is None else chosen
-    runs = {"sft": "sft", **chosen["runs"]}
-    study.train([(runs[arm], seed) for seed in options.seeds for arm in ("continued", "grpo")])
-    study.read([(name, seed) for seed in options.seeds for name in runs.values()], "test")
-    scores = {seed: {arm: study.scores(name, seed, "test") for arm, name in runs.items()} for seed in options.seeds}
-    whole = {
         "theme": f"grpo nano, {study.theme.name}",
         "date": datetime.now(UTC).date().isoformat(),
         "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {os.cpu_count()} cores",
         "torch": torch.__version__,
         "command": " ".join(["python", *sys.argv]),
         "minutes": options.minutes,
-        "runs": runs,
-        "sets": {
-            name: measured(
-                {seed: {arm: by_set[name] for arm, by_set in of_seed.items()} for seed, of_seed in scores.items()}
-            )
-            for name in study.theme.sets
+        "rows_a_seed": options.rows,
+        "chosen": runs,
+        "sets": {name: _of_set(study, name, runs) for name in study.theme.sets},
+        "validation_rows": options.validation_rows,
+        "candidates": {
+            name: {
+                kind: {rows: [_percent(study, name, seed, kind, rows) for seed in seeds] for rows in study.theme.sets}
+                for kind in ("validation", "test")
+            }
+            for name in ("sft", *names)
         },
-        "histories": {
-            seed: {arm: history(study.seed_folder(seed) / name) for arm, name in runs.items()} for seed in options.seeds
-        },
-        "chosen": chosen,
-        "settings": {arm: study.run_file(name, 0)["train"] for arm, name in runs.items()},
+        "histories": {name: {seed: history(study.seed_folder(seed) / name) for seed in seeds} for name in names},
+        "settings": {name: study.run_file(name, 0)["train"] for name in ("sft", *names)},
     }
-    text = json.dumps(whole, indent=1) + "\n"
-    if options.output:
-        options.output.write_text(text)
-    print(text)
 
 
-def measured(scores: dict[int, dict[str, dict]]) -> dict:
-    """Of one set of rows: each seed's comparison, and that of all their rows.
+def _of_set(study: Study, rows: str, runs: dict[str, str]) -> dict:
+    """Exact match of each arm by seed, and comparisons of one arm with another over the rows of all seeds."""
+    seeds = study.options.seeds
+    exact = {
+        arm: [np.array(study.scores(name, seed, "test")[rows]["canonical"], float) for seed in seeds]
+        for arm, name in runs.items()
+    }
+    pairs = [("grpo", "continued"), *((arm, other) for other in ("sft", "continued") for arm in runs if arm != other)]
+    return {
+        "exact": {arm: [round(100 * float(each.mean()), 2) for each in values] for arm, values in exact.items()},
+        "comparisons": {
+            f"{arm} over {other}": compared(exact[arm], exact[other])
+            for arm, other in dict.fromkeys(pairs)
+            if arm in exact and other in exact
+        },
+    }
+
+
+def compared(arm: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> dict:
+    """Points of exact match, over all seeds' rows and by seed.
 
     Args:
-        scores: by seed and arm.
+        arm, other: 1 or 0 for each row, by seed.
     """
-    rows, over_continued, over_sft = [], [], []
-    for seed, of_arm in scores.items():
-        exact = {arm: np.array(score["canonical"], float) for arm, score in of_arm.items()}
-        over_continued.append(exact["grpo"] - exact["continued"])
-        over_sft.append(exact["grpo"] - exact["sft"])
-        row = {"seed": seed, "sft": round(100 * float(exact["sft"].mean()), 2)}
-        rows.append(row | compared(of_arm["continued"], of_arm["grpo"]))
-    better, worse = (sum(row[name] for row in rows) for name in ("only_grpo", "only_continued"))
-    return {
-        "rows_a_seed": len(over_continued[0]),
-        **{arm: round(_mean([row[arm] for row in rows]), 2) for arm in ("sft", "continued", "grpo")},
-        "points": _points(over_continued),
-        "interval_95": interval(np.concatenate(over_continued)),
-        "p_all_seeds": float(f"{mcnemar_exact(better, worse):.3g}"),
-        "points_over_sft": _points(over_sft),
-        "interval_over_sft_95": interval(np.concatenate(over_sft)),
-        "seeds": rows,
-    }
+    differences = [left - right for left, right in zip(arm, other, strict=True)]
+    return _compared(np.concatenate(differences)) | {"seeds": [_compared(each) for each in differences]}
 
 
-def compared(left: dict, right: dict) -> dict:
-    """Exact match of both by canonical form, in percent, and McNemar's test."""
-    pairs = list(zip(left["canonical"], right["canonical"], strict=True))
-    better, worse = sum(b and not a for a, b in pairs), sum(a and not b for a, b in pairs)
+def _compared(differences: np.ndarray) -> dict:
+    better, worse = int((differences > 0).sum()), int((differences < 0).sum())
     return {
-        "continued": round(100 * _mean(left["canonical"]), 2),
-        "grpo": round(100 * _mean(right["canonical"]), 2),
-        "points": round(100 * (better - worse) / len(pairs), 2),
-        "only_grpo": better,
-        "only_continued": worse,
+        "points": round(100 * float(differences.mean()), 2),
+        "interval_95": interval(differences),
         "p": float(f"{mcnemar_exact(better, worse):.3g}"),
-        "cdm_f1": {"continued": _mean(left["cdm_f1"]), "grpo": _mean(right["cdm_f1"])},
+        "only_first": better,
+        "only_second": worse,
     }
 
 
@@ -377,47 +211,25 @@ def history(run: Path) -> dict:
     }
 
 
+def _percent(study: Study, name: str, seed: int, kind: str, rows: str) -> float:
+    return round(100 * _mean(study.scores(name, seed, kind)[rows]["canonical"]), 2)
+
+
 def _mean(values: Sequence[float]) -> float:
     return round(float(np.mean(values)), 5)
-
-
-def _points(differences: Sequence[np.ndarray]) -> float:
-    return round(100 * float(np.concatenate(differences).mean()), 2)
-
-
-def main() -> None:
-    if sys.argv[1:2] == ["--read"]:
-        run, file, tokens, *folders = sys.argv[2:]
-        read(Path(run), Path(file), int(tokens), [Path(folder) for folder in folders])
-        return
-    options = _options()
-    theme = THEMES[options.theme]
-    study = Study(options, theme, options.work.absolute() / (f"{theme.name}-smoke" if options.smoke else theme.name))
-    rows, validation = (12, 8) if options.smoke else (options.rows, options.validation_rows)
-    write_rows(theme, study.data, () if options.choose else options.seeds, rows, validation)
-    if options.choose:
-        choose(study)
-        return
-    if options.tried:
-        measure(study, None)
-        return
-    file = options.chosen or study.work / "chosen.json"
-    if not file.is_file() and not options.smoke:
-        raise SystemExit(f"{file} is missing; choose settings first: --choose")
-    measure(study, json.loads(file.read_text()) if file.is_file() else {"runs": EARLIER})
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--theme", choices=THEMES, default="handwriting")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--choose", action="store_true", help="choose settings on validation rows")
     names = [name for candidates in CANDIDATES.values() for name in candidates]
-    parser.add_argument("--try", nargs="+", choices=names, dest="tried", metavar="RUN", help=", ".join(names))
-    parser.add_argument("--chosen", type=Path, help="chosen.json of another call")
-    parser.add_argument("--minutes", type=float, default=3.5, help="of training, of each of the two arms")
+    parser.add_argument(
+        "--try", nargs="+", choices=names, dest="tried", metavar="RUN", required=True, help=", ".join(names)
+    )
+    parser.add_argument("--minutes", type=float, default=2.5, help="of training, of GRPO and of what is continued")
     parser.add_argument("--rows", type=int, default=500, help="of a seed's test")
-    parser.add_argument("--validation-rows", type=int, default=400)
+    parser.add_argument("--validation-rows", type=int, default=150)
     parser.add_argument("--answers", type=int, default=16)
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--updates", type=int, default=2)

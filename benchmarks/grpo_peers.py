@@ -1,19 +1,21 @@
-"""GRPO steps of TRL on the pictures and the random model of `grpo_gpu.py`: images a second, memory.
+"""GRPO steps of TRL on the pictures and the random model of `grpo_gpu.py`, beside TexLens: images a second, memory.
 
-    python benchmarks/grpo_peers.py --output benchmarks/results/grpo-trl_h200_DATE.json
+    python benchmarks/grpo_peers.py --rows 16 --limit-s 60 --output benchmarks/results/grpo-trl_h200_DATE.json
     python benchmarks/grpo_peers.py --tiny                     # two narrow layers, on the CPU: only whether it runs
 
-Each arm is a process: without gradient checkpointing, and TRL's defaults, which checkpoint. 64 images a step and 8
-answers of at most 115 tokens to each as in `grpo_gpu.py`, LoRA r 16 on the seven text projections, bf16, answers by
-transformers' `generate`, the way TRL draws for pictures without vLLM. Rewards are the same two, computed by as many
-processes, after the reading, since a reward function of TRL takes finished answers. The last step of two is the figure;
-an arm that is ended by `--limit-s` before it gives its first step, whose warm-up is in it. The file is written after
-every arm.
+Each arm is a process: TexLens (`grpo_gpu.py`), TRL without gradient checkpointing, and TRL's defaults, which
+checkpoint. As many images a step and 8 answers of at most 115 tokens to each, LoRA r 16 on the seven text projections,
+bf16; TRL's answers by transformers' `generate`, the way it draws for pictures without vLLM. Rewards are the same two,
+computed by as many processes, after the reading, since a reward function of TRL takes finished answers. TRL's last
+step of two is the figure; an arm that is ended by `--limit-s` before it gives its first step, whose warm-up is in it,
+or what it did of that step: `at_most_images_per_s` is the step's images over the seconds that were not enough for it.
+The file is written after every arm.
 """
 
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,7 +29,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
+TEXLENS = "TexLens"
 ARMS = {"no checkpointing": {"gradient_checkpointing": False}, "defaults": {"gradient_checkpointing": True}}
+TEXLENS_STEPS = 9
+"""Those after the fifth are timed."""
+PROGRESS_S = 5.0
 QUESTION = "Transcribe the LaTeX of this image."
 REWARDS = {"edit_similarity": 1.0, "cdm_f1": 1.0}
 
@@ -40,10 +46,10 @@ def main() -> None:
         return
     arms: dict[str, dict] = {}
     for arm in options.arms:
-        arms[arm] = _in_a_process(arm, options.limit_s)
+        arms[arm] = _texlens(options) if arm == TEXLENS else _in_a_process(arm, options.limit_s)
         print(arm, arms[arm], flush=True)
         report = {
-            "theme": "grpo, TRL",
+            "theme": "grpo, TexLens and TRL",
             "date": datetime.now(UTC).date().isoformat(),
             "command": " ".join(["python", *sys.argv]),
             "versions": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
@@ -57,16 +63,37 @@ def main() -> None:
             Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
 
 
+def _texlens(options: argparse.Namespace) -> dict:
+    """What `grpo_gpu.py` says of steps of the same size, and how it ended."""
+    with tempfile.TemporaryDirectory() as aside:
+        file = Path(aside) / "result.json"
+        sizes = {"--rows": options.rows, "--answers": options.answers, "--new-tokens": options.new_tokens}
+        command = [sys.executable, str(HERE / "grpo_gpu.py"), "--steps", str(TEXLENS_STEPS), "--model", options.model]
+        command += [str(word) for pair in sizes.items() for word in pair]
+        command += ["--output", str(file), *(["--tiny"] if options.tiny else [])]
+        code = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
+        result = json.loads(file.read_text()) if file.is_file() else {}
+    for name in ("phases", "memory_at_the_peak"):
+        result.pop(name, None)
+    return result | ({"ended_by": code} if code else {})
+
+
 def _in_a_process(arm: str, limit_s: float) -> dict:
-    """The last figures that the arm printed, and how it ended."""
-    child = subprocess.Popen([sys.executable, *sys.argv, "--arm", arm], stdout=subprocess.PIPE, text=True)
-    timer = threading.Timer(limit_s, child.kill)
+    """The last figures that the arm printed, and how it ended; what it prints is shown at once. With it end the
+    processes that it started, which would keep its output open."""
+    command = [sys.executable, *sys.argv, "--arm", arm]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    timer = threading.Timer(limit_s, os.killpg, (child.pid, signal.SIGKILL))
     timer.start()
     assert child.stdout is not None
-    lines = [line for line in child.stdout.read().splitlines() if line.startswith('{"')]
+    figures: dict = {}
+    for line in child.stdout:
+        if line.startswith('{"'):
+            figures = json.loads(line)
+            print(arm, line, end="", flush=True)
     code = child.wait()
     timer.cancel()
-    return (json.loads(lines[-1]) if lines else {}) | ({"ended_by": code} if code else {})
+    return figures | ({"ended_by": code} if code else {})
 
 
 def run(options: argparse.Namespace) -> None:
@@ -128,12 +155,43 @@ def run(options: argparse.Namespace) -> None:
             print(json.dumps(figures), flush=True)
 
         trainer.add_callback(_step_ends(on_step, lambda: synchronize(device)))
+        _report_progress(trainer, options, {"set_up_s": set_up})
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
         try:
             trainer.train()
         finally:
             scorer.close()
+
+
+def _report_progress(trainer, options: argparse.Namespace, figures: dict) -> None:
+    """Prints how far the first step is, every few seconds, as figures of an arm that is ended before its end."""
+    state = {"generated_s": None, "micro_batches": 0}
+    began = time.monotonic()
+    generate, train = trainer._generate, trainer.training_step
+
+    def generated(*args, **kwargs):
+        result = generate(*args, **kwargs)
+        state["generated_s"] = state["generated_s"] or round(time.monotonic() - began, 1)
+        return result
+
+    def trained(*args, **kwargs):
+        result = train(*args, **kwargs)
+        state["micro_batches"] += 1
+        return result
+
+    trainer._generate, trainer.training_step = generated, trained
+    micro_batches = options.rows * options.answers // options.micro_batch
+
+    def watch() -> None:
+        while state["micro_batches"] < micro_batches:
+            time.sleep(PROGRESS_S)
+            seconds = time.monotonic() - began
+            if state["micro_batches"] < micro_batches:
+                bound = {"seconds": round(seconds, 1), "at_most_images_per_s": round(options.rows / seconds, 3)}
+                print(json.dumps(figures | state | {"micro_batches_of": micro_batches} | bound), flush=True)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def processor_in(folder: Path, settings: dict):
@@ -201,7 +259,7 @@ def _step_ends(on_step, wait):
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arm", choices=ARMS, help="in this process, and print its figures alone")
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", choices=(TEXLENS, *ARMS), default=[TEXLENS, *ARMS])
     parser.add_argument("--limit-s", type=float, default=200, help="of an arm")
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
     parser.add_argument("--rows", type=int, default=64, help="images of a step")

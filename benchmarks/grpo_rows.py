@@ -1,8 +1,8 @@
 """Rows of `grpo_nano.py`: what both arms are trained on, and 500 test rows a seed without a label of the training rows.
 
 handwriting: school formulas as in the demo set (`pretraining/demo_data.py`), after the demo itself. Validation and test
-rows are by other writers, one a row, as untidy as the demo's, and a half and twice more so. printed: the printed style
-of `texlens data synthesize`.
+rows are by the demo's eight writers (set "demo"), and by others, one a row, as untidy as the demo's ("others") and
+half as much again ("untidy"). printed: the printed style of `texlens data synthesize`.
 """
 
 import os
@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
-from pretraining.demo_data import FEWEST_TOKENS, MOST_TOKENS, as_table, png, written
+from pretraining.demo_data import FEWEST_TOKENS, MOST_TOKENS, WRITERS, as_table, png, written
 from pretraining.school_formulas import school_formula
 
 from texlens.data.load import load_split
@@ -27,9 +27,10 @@ from texlens.latex.handwriting.writer import WriterStyle
 from texlens.synthesis import RowRecipe, SampleGenerator
 
 ROOT = Path(__file__).parents[1]
-SEEDS = {"first": 40, "more": 41, "validation": 42, "test": 20261130}
+SEEDS = {"first": 40, "more": 41, "validation": 42, "test": 20261201}
 """A test's seed is this and its run's added up. Rates were chosen on the validation rows alone."""
-WRITERS = {"more": range(100, 1100), "validation": range(2000, 3000), "test": range(4000, 9000)}
+OWN_WRITERS = range(WRITERS)
+OTHER_WRITERS = {"more": range(100, 1100), "validation": range(2000, 3000), "test": range(4000, 9000)}
 STRAYS = ("wobble", "size_wobble", "turn", "drift", "tilt", "slant")
 FIRST_ROWS = 2000
 """Of a theme without a demo set."""
@@ -38,33 +39,50 @@ SPARE = 1.5
 
 
 @dataclass(frozen=True)
+class RowSet:
+    """Validation and test rows of one kind.
+
+    Args:
+        untidiness: factor of what the writers let stray (points, sizes, turns, base line, slant).
+        own_writers: those of the demo.
+    """
+
+    name: str
+    untidiness: float = 1.0
+    own_writers: bool = False
+
+
+HANDWRITTEN = (RowSet("demo", own_writers=True), RowSet("others"), RowSet("untidy", 1.5))
+
+
+@dataclass(frozen=True)
 class Theme:
     """
     Args:
         has_demo: the first fine-tuning is on the demo set, else on generated rows.
-        more: generated rows that both arms go on with; 0 goes on with those of the first fine-tuning.
-        untidiness: of the writers of each set of validation and test rows: factors of what they let stray (points,
-            sizes, turns, base line, slant).
+        more: generated rows that all arms go on with; 0 goes on with those of the first fine-tuning.
+        drawn_tokens: an answer in training is cut here; the longest label of the handwriting has half as many tokens.
+        max_new_tokens: of what is read.
     """
 
     name: str
     has_demo: bool
     more: int
+    drawn_tokens: int = 48
     max_new_tokens: int = 96
-    untidiness: tuple[float, ...] = (1.0,)
+    row_sets: tuple[RowSet, ...] = (RowSet("printed"),)
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """Names of the sets of validation and test rows."""
-        return tuple(f"{value:g}" for value in self.untidiness)
+        return tuple(row_set.name for row_set in self.row_sets)
 
 
 THEMES = {
     theme.name: theme
     for theme in (
-        Theme("handwriting", has_demo=True, more=0, untidiness=(1.0, 1.5, 2.0)),
-        Theme("handwriting-more", has_demo=True, more=4000, untidiness=(1.0, 1.5, 2.0)),
-        Theme("printed", has_demo=False, more=0, max_new_tokens=128),
+        Theme("handwriting", has_demo=True, more=0, row_sets=HANDWRITTEN),
+        Theme("handwriting-more", has_demo=True, more=4000, row_sets=HANDWRITTEN),
+        Theme("printed", has_demo=False, more=0, drawn_tokens=96, max_new_tokens=128),
     )
 }
 
@@ -85,11 +103,9 @@ def write_rows(theme: Theme, folder: Path, seeds: Sequence[int], test: int, vali
         Part("first", SEEDS["first"], 0 if theme.has_demo else FIRST_ROWS),
         Part("more", SEEDS["more"], theme.more),
     ]
-    for name, untidiness in zip(theme.sets, theme.untidiness, strict=True):
-        parts.append(Part("validation", SEEDS["validation"], validation, name, untidiness))
+    parts += [Part("validation", SEEDS["validation"], validation, each.name, each) for each in theme.row_sets]
     for seed in seeds:
-        for name, untidiness in zip(theme.sets, theme.untidiness, strict=True):
-            parts.append(Part("test", SEEDS["test"] + seed, test, f"{seed}-{name}", untidiness))
+        parts += [Part("test", SEEDS["test"] + seed, test, f"{seed}-{each.name}", each) for each in theme.row_sets]
     with ProcessPoolExecutor(min(12, os.cpu_count() or 1)) as pool:
         texts: dict[int, set[str]] = {}
         for part in parts:
@@ -112,7 +128,11 @@ class Part:
     seed: int
     count: int
     name: str = ""
-    untidiness: float = 1.0
+    row_set: RowSet = RowSet("")
+
+    @property
+    def writers(self) -> range:
+        return OWN_WRITERS if self.row_set.own_writers else OTHER_WRITERS[self.kind]
 
     @property
     def folder(self) -> str:
@@ -121,7 +141,7 @@ class Part:
 
 def _generated(pool, theme: Theme, part: Part) -> Iterator[dict]:
     if theme.has_demo:
-        draw = partial(_handwritten, part.seed, WRITERS[part.kind], part.untidiness)
+        draw = partial(_handwritten, part.seed, part.writers, part.row_set.untidiness)
     else:
         draw = partial(_printed, part.seed)
     count = int(SPARE * part.count) + 20

@@ -21,7 +21,7 @@ SPLIT = "train"
 WINDOW = 32
 """Rows that are drawn, scored and written together; a stopped call goes on after the last written shard."""
 SHARD_ROWS = 256
-VERSION = 1
+VERSION = 2
 
 Outcome = Sample | str
 """The new row, or why the row gives none."""

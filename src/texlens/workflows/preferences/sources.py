@@ -1,7 +1,7 @@
 """Whose answers are drawn on which rows, from what a command line names."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ from texlens.config.load import load_saved_config
 from texlens.core.errors import ConfigError
 from texlens.core.run_folder import MANIFEST, RunFolder
 from texlens.data.load import Rows, load_split
+from texlens.inference.model import LoadedModel
 from texlens.inference.open import open_model
-from texlens.inference.opening.source import resolve
+from texlens.inference.opening.source import ModelSource, resolve
 from texlens.inputs.build import read_split
 from texlens.rewards.registry import check_names
 from texlens.rewards.score import RewardScorer, RewardSpec
@@ -70,6 +71,12 @@ def weights_of(text: str) -> dict[str, float]:
     return weights
 
 
+def open_as_trained(weights: ModelSource) -> LoadedModel:
+    """The model, reading images as training sees them, once: with a second view of doubtful draws the answers would not
+    be draws of the model that is trained on them."""
+    return replace(open_model(weights), preparation=None)
+
+
 def draw_from(
     source: AnswerSource,
     output: Path,
@@ -93,7 +100,7 @@ def draw_from(
     adapter = adapter_digest(weights.adapter) if weights.adapter else ""
     with RewardScorer(RewardSpec(options.weights)) as scorer:
         return draw_rows(
-            lambda: open_model(weights),
+            lambda: open_as_trained(weights),
             rows,
             output,
             options,

@@ -3,7 +3,11 @@
 import pytest
 
 from texlens.core.errors import ConfigError
-from texlens.workflows.preferences.sources import AnswerSource, read_source_rows, weights_of
+from texlens.inference.model import LoadedModel
+from texlens.inputs.chat_template import PromptStyle
+from texlens.inputs.image_preparation import Preparation
+from texlens.workflows.preferences import sources
+from texlens.workflows.preferences.sources import AnswerSource, open_as_trained, read_source_rows, weights_of
 
 
 def test_weights_are_read_by_name():
@@ -21,3 +25,11 @@ def test_rows_come_from_data_or_from_a_run():
     assert len(read_source_rows(AnswerSource(data="demo", limit=5))) == 5
     with pytest.raises(ConfigError, match="name them with --data"):
         read_source_rows(AnswerSource("nano"))
+
+
+def test_answers_are_drawn_from_images_as_training_sees_them(monkeypatch):
+    def opened(weights):
+        return LoadedModel("run", None, PromptStyle("Read."), 8, preparation=Preparation(second_glyph_px=17.0))
+
+    monkeypatch.setattr(sources, "open_model", opened)
+    assert open_as_trained(None).preparation is None
