@@ -73,8 +73,14 @@ THEMES = {
         *(16, 16, 64, False, 24),
         {
             "forward": cuts((64, 64, 4, 3, "masked"), (64, 64, 4, 2), (128, 64, 8, 3), (64, 128, 4, 2, "branch", 168)),
-            "queries": cuts((64, 32, 4, 3, "masked"), (64, 64, 4, 3), (128, 64, 8, 2)),
-            "keys": cuts((32, 64, 4, 2), (64, 64, 4, 2), (64, 128, 8, 2)),
+            "queries": cuts((64, 32, 4, 3, "masked"), (64, 64, 4, 3), (128, 64, 8, 2), (64, 32, 4, 2), (64, 64, 4, 2))
+            + cuts((64, 32, 4, 3, "branch", 128), (64, 64, 4, 2, "branch", 168), (64, 128, 4, 2), (128, 32, 4, 3))
+            + cuts((128, 32, 8, 3), (128, 64, 8, 2, "masked"), (64, 64, 4, 3, "masked")),
+            "keys": cuts(
+                (32, 64, 4, 2), (64, 64, 4, 2), (64, 128, 8, 2), (32, 64, 4, 3, "branch", 128), (32, 128, 8, 2)
+            )
+            + cuts((32, 128, 4, 2), (64, 64, 4, 3), (64, 64, 8, 2), (32, 64, 4, 4), (64, 64, 4, 2, "branch", 168))
+            + cuts((16, 64, 4, 3), (16, 128, 4, 3), (32, 64, 4, 3, "masked"), (128, 64, 8, 2)),
         },
     ),
     "vision, width 72": Theme(
@@ -177,7 +183,7 @@ def backward_ways(best: dict) -> dict[str, dict]:
     cut = {part: AttentionTile(*ast.literal_eval(arm)) for part, (arm, _) in best.items()}
     ways = {"(in use)": {}}
     if "queries" in cut and "keys" in cut:
-        ways["(the best)"] = {"query_blocks": cut["queries"], "key_blocks": cut["keys"]}
+        ways["(the best)"] = {"query_tiles": cut["queries"], "key_tiles": cut["keys"]}
     return ways
 
 

@@ -21,8 +21,9 @@ norm_quantize: the rows of a norm written in float8 at once, the LoRA A output c
 quantize_adapters: adapters quantized next to a float8 weight, both sides in two launches.
 """
 
-MIN_WIDTH = 4096
-"""Columns from which on one read is faster than two products of PyTorch (`benchmarks/lora_kernels.py`)."""
+MIN_WIDTH = 3072
+"""Columns from which on one read is faster than two products of PyTorch (`benchmarks/lora_kernels.py`); the q/k/v of
+vision towers has 3,072 and more."""
 
 
 @runtime_checkable
