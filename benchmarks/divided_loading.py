@@ -115,6 +115,7 @@ def _load(folder: Path, options) -> None:
     from texlens.models.sharding.division import Division
     from texlens.models.sharding.load import load_to_divide
     from texlens.training.distributed.context import DistributedContext
+    from texlens.training.distributed.process_end import end_process
     from texlens.training.distributed.process_group import process_group
 
     assert options.experts or not options.alone
@@ -143,6 +144,7 @@ def _load(folder: Path, options) -> None:
         }
         assert divided.is_divided
         (folder / f"process-{context.rank}.json").write_text(json.dumps(figures))
+    end_process()
 
 
 def _peak_mib() -> float:

@@ -2,6 +2,7 @@
 
     python benchmarks/several_gpus.py --output benchmarks/results/several-gpus_h200_DATE.json    # 2 GPUs, 9 minutes
     python benchmarks/several_gpus.py --only "30B-A3B, one" --only "30B-A3B, experts" --output FILE     # some arms
+    python benchmarks/several_gpus.py --one-gpu --output FILE     # 2 processes share a GPU, 4 layers: memory alone
     python benchmarks/several_gpus.py --tiny --output FILE        # small models of the same families, 2 processes, CPU
 
 Each arm is a program of its own with a time limit: one process, or one process per GPU by torchrun on a free port. The
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,8 @@ MIXTURE = ("--model", "Qwen3-VL-30B-A3B-Instruct", "--rank", "128", "--targets",
 DENSE = ("--model", "Qwen3-VL-8B-Instruct")
 CPU_PATIENCE, LEAST_S = 4, 20.0
 """Factor of the limits with `--tiny`; an arm is not begun with less than so many seconds left."""
+BESIDE = 3
+"""Arms that run beside each other with `--one-gpu`."""
 END_S = 45.0
 """How long an arm that ran past its limit may take to end after SIGTERM: torchrun ends its processes after 30 s."""
 
@@ -75,16 +79,51 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the arm under way is ended too
     began = time.monotonic()
     report = {"command": " ".join(["python", *sys.argv]), "date": time.strftime("%Y-%m-%d"), "arms": {}}
-    for arm in ARMS:
-        if options.only and not any(part in arm.name for part in options.only):
-            continue
+    if options.one_gpu:
+        report["arms"] = on_one_gpu(options)
+        written(report, options)
+        return
+    for arm in chosen(options):
         left = options.limit - (time.monotonic() - began)
         limit = min(arm.limit_s * (CPU_PATIENCE if options.tiny else 1), left)
         result = run(arm, limit, options) if left > LEAST_S else {"failed": "not begun: no time left"}
         report["arms"][arm.name] = compared(arm, result, report["arms"])
         print(arm.name, json.dumps(report["arms"][arm.name]), flush=True)
-        if options.output:
-            Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+        written(report, options)
+
+
+def chosen(options) -> list[Arm]:
+    arms = [arm for arm in ARMS if arm.script == STEP or not options.one_gpu]
+    return [arm for arm in arms if not options.only or any(part in arm.name for part in options.only)]
+
+
+def written(report: dict, options) -> None:
+    if options.output:
+        Path(options.output).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def on_one_gpu(options) -> dict:
+    """Arms beside each other, whose rates mean nothing: what each process holds by the plan, and loss and norm."""
+    arms = chosen(options)
+    with ThreadPoolExecutor(BESIDE) as pool:
+        results = list(pool.map(lambda arm: run(arm, arm.limit_s, options), arms))
+    figures = {arm.name: result for arm, result in zip(arms, results, strict=True)}
+    for arm in arms:
+        result, single = figures[arm.name], figures.get(arm.one_gpu, {})
+        for rate in ("rows_per_s", "step_s", "adding_gradients_s"):
+            result.pop(rate, None)
+        if result.get("plan"):
+            result["peak_by_plan"] = round(max(result["peak_gib"]) / result["plan"]["allocated_gib"], 3)
+        if "loss_and_norm" in result and "loss_and_norm" in single:
+            result["differences_of_loss_and_norm"] = far(result, single)
+        print(arm.name, json.dumps(result), flush=True)
+    return figures
+
+
+def far(result: dict, single: dict) -> list[float]:
+    """Relative differences of loss and norm."""
+    pairs = zip(result["loss_and_norm"], single["loss_and_norm"], strict=True)
+    return [round(abs(a / b - 1), 7) for a, b in pairs]
 
 
 def run(arm: Arm, limit_s: float, options) -> dict:
@@ -111,13 +150,14 @@ def run(arm: Arm, limit_s: float, options) -> dict:
 def command_of(arm: Arm, result: Path, options) -> list[str]:
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(arm.processes)]
     script = [*(launcher if arm.processes > 1 else []), str(HERE / arm.script)]
-    tiny = ["--tiny"] if options.tiny else []
-    return [sys.executable, *script, *arm.arguments, *tiny, "--result", str(result)]
+    modes = ["--tiny"] * options.tiny + ["--one-gpu"] * options.one_gpu
+    return [sys.executable, *script, *arm.arguments, *modes, "--result", str(result)]
 
 
 def environment(processes: int, options) -> dict[str, str]:
     paths = [str(HERE.parent / "src"), os.environ.get("PYTHONPATH", "")]
-    visible = {"CUDA_VISIBLE_DEVICES": ""} if options.tiny else {"CUDA_VISIBLE_DEVICES": "0"} if processes == 1 else {}
+    first_alone = processes == 1 or options.one_gpu
+    visible = {"CUDA_VISIBLE_DEVICES": ""} if options.tiny else {"CUDA_VISIBLE_DEVICES": "0"} if first_alone else {}
     return {**os.environ, **visible, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
 
 
@@ -144,11 +184,10 @@ def compared(arm: Arm, result: dict, others: dict) -> dict:
         return result
     ratio, peak = result["rows_per_s"] / single["rows_per_s"], max(result["peak_gib"])
     least, most = arm.goals
-    differences = [abs(a / b - 1) for a, b in zip(result["loss_and_norm"], single["loss_and_norm"], strict=True)]
     return {
         **result,
         "of_one_gpu": round(ratio, 4),
-        "differences_of_loss_and_norm": [round(value, 7) for value in differences],
+        "differences_of_loss_and_norm": far(result, single),
         "goals": {"of_one_gpu": least, "peak_gib": most, "met": ratio >= least and peak <= most},
     }
 
@@ -158,6 +197,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", help="part of the names of the arms; may be repeated")
     parser.add_argument("--limit", type=float, default=530.0, help="seconds of all arms together")
     parser.add_argument("--tiny", action="store_true", help="small models, on the CPU")
+    parser.add_argument("--one-gpu", action="store_true", help="the arms of training, on one GPU, models of 4 layers")
     parser.add_argument("--output")
     options = parser.parse_args()
     if options.tiny:

@@ -23,7 +23,7 @@ import torch
 from fast_path import pack_on
 from fast_path_rows import GIB, drawn_lengths, made_examples, settings_of, spec_of, synchronize, text_projections
 from peft import LoraConfig, get_peft_model
-from torch import Tensor
+from torch import Tensor, distributed
 
 from texlens.config.load import build_config
 from texlens.config.quantize import QuantizeSettings
@@ -41,10 +41,12 @@ from texlens.planner.plan import plan_on_gpu
 from texlens.planner.rows import RowSize
 from texlens.training.backends.packed_step import packed_step, reduce_gradients
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.distributed.process_end import end_process
 from texlens.training.distributed.process_group import process_group
 from texlens.training.nan_guard import NanGuard
 
 BATCHES = 4
+FEW_LAYERS = 4
 PROMPT = 25
 """Text tokens of a row besides its answer."""
 Batch = tuple[list[dict], int]
@@ -53,13 +55,28 @@ Batch = tuple[list[dict], int]
 
 def main() -> None:
     options = _options()
-    with process_group() if "RANK" in os.environ else contextlib.nullcontext(SINGLE_PROCESS) as context:
+    with group_of(options) as context:
         device = torch.device("cuda", context.local_rank) if torch.cuda.is_available() else torch.device("cpu")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         result = measured(options, context, device)
         written(options, context, result)
         result["plan"] = planned(options, context.world_size) if context.is_main else None
         written(options, context, result)
         context.barrier()
+    if context.is_distributed:
+        end_process()
+
+
+def group_of(options) -> contextlib.AbstractContextManager[DistributedContext]:
+    """Those of torchrun, if it started this one; with `--one-gpu` all on the first GPU, where NCCL refuses them."""
+    if "RANK" not in os.environ:
+        return contextlib.nullcontext(SINGLE_PROCESS)
+    if not options.one_gpu:
+        return process_group()
+    os.environ["LOCAL_RANK"] = "0"
+    distributed.init_process_group("gloo")
+    return contextlib.nullcontext(DistributedContext(distributed.get_rank(), distributed.get_world_size()))
 
 
 def measured(options, context: DistributedContext, device: torch.device) -> dict:
@@ -120,7 +137,7 @@ class Arm:
 
     def __init__(self, options, context: DistributedContext, device: torch.device):
         self.options, self.context, self.device = options, context, device
-        settings = settings_of(options.model, options.tiny)
+        settings = settings_with(options)
         family = family_of(settings)
         self.geometry = ImageGeometry(family.patch_size, mean=family.mean, std=family.std)
         weights, experts = options.parallel in ("weights", "both"), options.parallel in ("experts", "both")
@@ -208,6 +225,14 @@ class Arm:
         return sorted(times)[len(times) // 2]
 
 
+def settings_with(options) -> dict:
+    """The model's, with fewer decoder layers where the options say so."""
+    settings = settings_of(options.model, options.tiny)
+    if options.layers:
+        settings["text_config"] = {**settings["text_config"], "num_hidden_layers": options.layers}
+    return settings
+
+
 def base_model(settings: dict, division: Division, device: torch.device, quantize: str):
     """Without what `division` divides, and where its rows come from."""
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
@@ -252,9 +277,10 @@ def planned(options, processes: int) -> dict:
             "train": {**train, "compute": {"pack_tokens": options.pack_tokens, "recompute": "none"}},
         }
     )
-    plan = plan_on_gpu(config, settings_of(options.model, options.tiny), sizes, find_gpu("h200"), processes)
+    plan = plan_on_gpu(config, settings_with(options), sizes, find_gpu("h200"), processes)
     return {
         "peak_gib": round(plan.memory.total, 2),
+        "allocated_gib": round(plan.memory.allocated, 2),
         "rows_per_s": round(plan.rows_per_second, 2),
         "memory": plan.memory.to_json(),
         "sharing": plan.sharing.to_json() if plan.sharing else None,
@@ -288,10 +314,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--targets", default="", help="names of adapted linear layers, separated by commas")
     parser.add_argument("--tiny", action="store_true", help="a small model of the same family, on a CPU")
+    parser.add_argument("--layers", type=int, default=0, help="decoder layers; 0 is all of the model's")
+    parser.add_argument("--one-gpu", action="store_true", help="all processes on one GPU, for few steps of few layers")
     parser.add_argument("--result", required=True)
     options = parser.parse_args()
     if options.tiny:
         options.rows, options.pack_tokens, options.steps, options.warm = 2, 1024, 1, 1
+    elif options.one_gpu:
+        options.layers, options.steps, options.warm = options.layers or FEW_LAYERS, 1, 0
     return options
 
 

@@ -24,6 +24,7 @@ from texlens.models.sharding.divided_model import UNDIVIDED, DividedModel, divid
 from texlens.models.sharding.division import Division
 from texlens.models.sharding.load import load_to_divide
 from texlens.models.sharding.stock_passes import stock_passes
+from texlens.training.distributed.process_end import end_process
 
 FAMILIES = ("qwen3_vl", "qwen3_vl_moe")
 WEIGHTS, EXPERTS, BOTH = (True, False), (False, True), (True, True)
@@ -101,3 +102,4 @@ def far(left: Tensor, right: Tensor) -> float:
 
 if __name__ == "__main__":
     main()
+    end_process()

@@ -24,6 +24,7 @@ from texlens.inputs.dataset import ExampleDataset
 from texlens.models.packed.forward import PackedForward
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.distributed.process_end import end_process
 from texlens.training.distributed.process_group import process_group
 
 BROKEN = 3
@@ -193,3 +194,4 @@ def run_all(checkpoint: Path, output: Path, context: DistributedContext = SINGLE
 if __name__ == "__main__":
     with process_group() as context:
         run_all(Path(sys.argv[1]), Path(sys.argv[2]), context)
+    end_process()

@@ -20,6 +20,7 @@ from texlens.core.run_folder import RunFolder
 from texlens.models import quantized
 from texlens.training.backends.packed import PackedBackend
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.distributed.process_end import end_process
 from texlens.training.distributed.process_group import process_group
 
 DENSE = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
@@ -144,3 +145,4 @@ if __name__ == "__main__":
             run(arguments[1], Path(checkpoints_folder), Path(output_folder), context_of_all, resume=True)
         else:
             run_all(Path(checkpoints_folder), Path(output_folder), context_of_all, arguments)
+    end_process()

@@ -14,6 +14,7 @@ from tests.fixtures.training import run_training
 from texlens.config.load import build_config, dump_config
 from texlens.core.run_folder import RunFolder
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
+from texlens.training.distributed.process_end import end_process
 from texlens.training.distributed.process_group import process_group
 
 LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "targets": ["all-linear"]}
@@ -68,3 +69,4 @@ def run_together(checkpoint: Path, rows: Path, output: Path, context: Distribute
 if __name__ == "__main__":
     with process_group() as context:
         run_together(*map(Path, sys.argv[1:]), context)
+    end_process()

@@ -22,6 +22,7 @@ from texlens.core.errors import Interrupted, TexlensError, one_line
 from texlens.core.language import is_chinese, translated
 from texlens.core.version import VERSION
 from texlens.training.distributed.launch import RENDEZVOUS
+from texlens.training.distributed.process_end import end_process, is_launched_process
 
 STOPPED = 130
 """What Typer exits with after Ctrl-C."""
@@ -119,4 +120,6 @@ def main() -> None:
         if stop.code == STOPPED and not isinstance(stop, Interrupted) and RENDEZVOUS not in os.environ:
             stopped = "texlens: stopped; `texlens train --resume RUN` goes on with a training"
             print(translated(stopped), file=sys.stderr)
+        if is_launched_process() and isinstance(stop.code, int | None):
+            end_process(stop.code or 0)
         raise

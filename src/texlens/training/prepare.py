@@ -18,6 +18,7 @@ from texlens.models.checkpoint import read_config
 from texlens.models.device import choose_device
 from texlens.rewards.own import OwnReward
 from texlens.training.arguments import check_train_settings, warmup_note
+from texlens.training.backends.sharded_by_accelerate import check_launcher
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 from texlens.training.objectives.build import check_objective, check_objective_rows
 from texlens.training.validation import check_scores
@@ -49,6 +50,7 @@ def prepare(
     Raises:
         ConfigError, ModelError, DataError: whatever would stop the run, before it costs anything.
     """
+    check_launcher()
     check_scores(config)
     check_objective(config, own_rewards, context.world_size)
     check_train_settings(config.train, torch.cuda.is_available(), has_validation=bool(config.data.splits.validation))

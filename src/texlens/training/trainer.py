@@ -1,6 +1,6 @@
 """transformers' Trainer with our loss over label tokens, measurements, and checkpoints that survive a SIGKILL.
 
-Accelerate, trackers, schedules, FSDP, DeepSpeed and callbacks are the stock Trainer's. Several of its private methods
+Accelerate, trackers, schedules, DeepSpeed and callbacks are the stock Trainer's. Several of its private methods
 are overridden; tests/unit/training/test_trainer_contract.py names them and fails when transformers drops one.
 """
 
@@ -86,7 +86,7 @@ class TexlensTrainer(Trainer):
         if self.optimizer is None:
             network: Any = model or self._network
             optimizer_class, options = self.get_optimizer_cls_and_kwargs(self.args, network)
-            if self.args.optim == "adamw_bnb_8bit" and not (self.is_fsdp_enabled or self.is_deepspeed_enabled):
+            if self.args.optim == "adamw_bnb_8bit" and not self.is_deepspeed_enabled:
                 from texlens.training.joined_adamw import JoinedAdamW  # bitsandbytes is optional
 
                 optimizer_class = JoinedAdamW
@@ -316,8 +316,8 @@ class TexlensTrainer(Trainer):
 
     @property
     def _weights_are_divided(self) -> bool:
-        """By FSDP or DeepSpeed's ZeRO-3, in the plain backend: a forward pass gathers weights from all processes."""
-        return self.is_fsdp_enabled or any(hasattr(parameter, "ds_id") for parameter in self._network.parameters())
+        """By DeepSpeed's ZeRO-3, in the plain backend: a forward pass gathers weights from all processes."""
+        return any(hasattr(parameter, "ds_id") for parameter in self._network.parameters())
 
     @property
     def _validation_batch_size(self) -> int:
@@ -400,7 +400,7 @@ class TexlensTrainer(Trainer):
         self._checkpoints.save_model(folder)
 
     def _save_optimizer_and_scheduler(self, output_dir) -> None:
-        if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+        if self.is_deepspeed_enabled:
             super()._save_optimizer_and_scheduler(output_dir)
         elif self.args.should_save and self.optimizer is not None:
             state.save_optimizer(self.optimizer, Path(output_dir))
@@ -416,7 +416,7 @@ class TexlensTrainer(Trainer):
                 "a run can't go on with other settings under DeepSpeed, whose checkpoint has its learning rates and "
                 "schedule; resume it without changes, or start a run with adapter.from"
             )
-        if checkpoint is None or self.is_deepspeed_enabled or self.is_fsdp_enabled:
+        if checkpoint is None or self.is_deepspeed_enabled:
             super()._load_optimizer_and_scheduler(checkpoint)
         elif self.optimizer is not None and self._checkpoints.keep_new_options:
             state.load_moments(self.optimizer, Path(checkpoint))

@@ -132,7 +132,6 @@ def test_the_trainer_uses_it_where_8_bits_are_asked_for():
         optimizer=None,
         _network=model,
         args=SimpleNamespace(optim="adamw_bnb_8bit", learning_rate=1e-3, weight_decay=0.0),
-        is_fsdp_enabled=False,
         is_deepspeed_enabled=False,
         _step=SimpleNamespace(learning_rates=_no_rates()),
         get_optimizer_cls_and_kwargs=lambda args, network: (bitsandbytes.optim.AdamW, {"optim_bits": 8}),

@@ -9,6 +9,7 @@ import typer
 
 from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
 from texlens.core.language import translated
+from texlens.training.distributed.process_end import is_launched_process
 
 GROWING_SEGMENTS = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
 """Packs differ in size: without it PyTorch's allocator kept 117 GiB of an H200 where 55 were used."""
@@ -138,11 +139,6 @@ def start_processes(
     command += ["--compare" if compare else "--no-compare", "--calibrate" if calibrate else "--no-calibrate"]
     command += ["--json"] if as_json else []
     return launch(command, processes)
-
-
-def is_launched_process() -> bool:
-    """Whether a launcher started this process together with others."""
-    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
 def _trained(

@@ -68,7 +68,7 @@ def build_backend(
 
 def _unsupported_reason(config: RunConfig, model: nn.Module) -> str | None:
     if is_sharded():
-        return "the weights are sharded among GPUs (FSDP or DeepSpeed), and packs need them whole"
+        return "DeepSpeed divides the weights, and packs need them whole"
     if next(model.parameters()).dtype == torch.float16:
         return "model.dtype is float16, and packs need bfloat16 or float32"
     if config.model.attention not in ("auto", "sdpa"):

@@ -1,9 +1,17 @@
+import base64
+import json
+
 import pytest
 import torch
 
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
-from texlens.training.backends.sharded_by_accelerate import check_sharded, is_sharded
+from texlens.training.backends.sharded_by_accelerate import (
+    check_launcher,
+    check_sharded,
+    is_sharded,
+    zero_stage,
+)
 
 DEEPSPEED = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_MIXED_PRECISION": "bf16"}
 ZERO_2, ZERO_3 = ({**DEEPSPEED, "ACCELERATE_DEEPSPEED_ZERO_STAGE": stage} for stage in "23")
@@ -19,7 +27,7 @@ def test_other_launches_are_not_checked():
     check_sharded(settings(validation={"generation_rows": 4}), torch.float32, {"ACCELERATE_MIXED_PRECISION": "bf16"})
 
 
-@pytest.mark.parametrize("environment", [ZERO_2, ZERO_3, FSDP])
+@pytest.mark.parametrize("environment", [ZERO_2, ZERO_3])
 def test_sharded_launches_are_recognized_and_allowed(environment):
     assert is_sharded(environment)
     check_sharded(settings(), torch.bfloat16, environment)
@@ -34,13 +42,49 @@ def test_other_precision_than_the_base_is_an_error_with_the_right_one(dtype, nam
         check_sharded(settings(), dtype, ZERO_3)
 
 
-@pytest.mark.parametrize("environment", [ZERO_3, FSDP])
-def test_rows_can_not_be_read_with_divided_weights(environment):
+def test_rows_can_not_be_read_with_divided_weights():
     with pytest.raises(ConfigError, match="generation_rows: no process has all weights"):
-        check_sharded(settings(validation={"generation_rows": 4}), torch.bfloat16, environment)
+        check_sharded(settings(validation={"generation_rows": 4}), torch.bfloat16, ZERO_3)
     shown = settings(logging={"trackers": ["tensorboard"], "pictures": 2})
     with pytest.raises(ConfigError, match=r"logging.pictures: no process has all weights"):
-        check_sharded(shown, torch.bfloat16, environment)
+        check_sharded(shown, torch.bfloat16, ZERO_3)
+
+
+def test_fsdp_of_accelerate_is_refused_with_what_to_use():
+    check_launcher(ZERO_3)
+    with pytest.raises(
+        ConfigError, match=r"^FSDP of accelerate launch can't be used; .* train.parallel.weights: shard"
+    ):
+        check_launcher(FSDP)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "own", "expected"),
+    [({}, 2, "2"), ({}, 3, "3"), (ZERO_3, 2, "2"), (ZERO_2, "auto", "2"), (ZERO_3, None, "3"), ({}, None, "2")],
+)
+def test_stage_of_the_settings_file_comes_before_the_launcher_s(tmp_path, launcher, own, expected):
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps({"zero_optimization": {} if own is None else {"stage": own}}))
+    named = {**launcher, "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
+    encoded = base64.urlsafe_b64encode(file.read_bytes()).decode()
+    assert zero_stage(named) == expected
+    assert zero_stage({**named, "ACCELERATE_DEEPSPEED_CONFIG_FILE": encoded}) == expected
+
+
+def test_rows_are_read_with_a_settings_file_of_stage_2(tmp_path):
+    file = tmp_path / "settings.json"
+    file.write_text('{"zero_optimization": {"stage": 2}}')
+    environment = {**DEEPSPEED, "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
+    check_sharded(settings(validation={"generation_rows": 4}), torch.bfloat16, environment)
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]"])
+def test_settings_file_that_can_not_be_read_is_named(tmp_path, content):
+    file = tmp_path / "settings.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match=r"deepspeed_config_file: .*settings.json is no JSON of DeepSpeed's settings"):
+        zero_stage({"ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)})
 
 
 def test_rows_are_read_where_each_process_has_all_weights():

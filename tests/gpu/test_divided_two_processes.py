@@ -1,0 +1,111 @@
+"""Trainings of two processes that share one GPU, weights or experts divided between them, in the kernels of a GPU.
+
+The same packs are trained with divided and with whole weights: losses, norms and adapters agree. One process lays all
+rows into other packs, which round otherwise in bfloat16; in float32 it agrees to 1e-5.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.gpu import divided_trainings
+from tests.gpu.divided_trainings import CASES, STEPS
+from tests.integration.test_distributed import history, weights
+from tests.unit.models.packed.test_nf4 import save_wide
+from texlens.core.run_folder import RunFolder
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="not installed: triton"),
+]
+ROOT = Path(__file__).parents[2]
+NAMES = [name for name in CASES if "nf4" not in name or importlib.util.find_spec("bitsandbytes")]
+DENSE = [name for name in NAMES if name.startswith("dense")]
+MIXTURES = [name for name in NAMES if name.startswith("experts")]
+MEASURED = ("loss", "grad_norm", "eval_loss", "eval_edit_similarity")
+SAME_PACKS, OTHER_PACKS = 1e-3, 0.02
+"""Relative differences in bfloat16."""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> tuple[Path, Path]:
+    """The folders of one process and of two."""
+    folder = tmp_path_factory.mktemp("trainings")
+    for family in ("qwen3_vl", "qwen3_vl_moe"):
+        save_wide(folder / family, family)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    commands = [
+        [*python, divided_trainings.__file__, folder, folder / output, *names]
+        for python, output in (([sys.executable], "one"), (launcher, "two"))
+        for names in (DENSE, MIXTURES)
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment |= {"OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for command in commands
+    ]
+    errors = [process.communicate(timeout=400)[1] for process in started]
+    for process, stderr in zip(started, errors, strict=True):
+        assert process.returncode == 0, stderr[-4000:]
+    one, two = folder / "one", folder / "two"
+    print(json.dumps({name: figures(one, two, name) for name in NAMES}, indent=1))
+    return one, two
+
+
+def figures(one: Path, two: Path, name: str) -> dict:
+    """Largest relative differences of the divided training from the replicated one, and from that of one process; and
+    the peak of a process."""
+    return {
+        "same packs": differences(two / name, two / f"{name} replicated"),
+        "one process": differences(two / name, one / name),
+        "peak_memory_gib": RunFolder(two / name).manifest["training"]["peak_memory_gib"],
+        "engine": RunFolder(two / name).manifest["engine"],
+    }
+
+
+def differences(run: Path, other: Path) -> dict[str, float]:
+    found = {}
+    for key in MEASURED:
+        values, expected = (history(folder.parent, folder.name, key) for folder in (run, other))
+        assert len(values) == len(expected) > 0
+        found[key] = max(abs(a - b) / max(abs(b), 1e-12) for a, b in zip(values, expected, strict=True))
+    left, right = (weights(folder, "adapter") for folder in (run, other))
+    assert left.keys() == right.keys()
+    joined = [torch.cat([part[name].double().flatten() for name in sorted(part)]) for part in (left, right)]
+    found["adapter"] = ((joined[0] - joined[1]).norm() / joined[1].norm()).item()
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_divided_weights_train_as_whole_ones_in_the_same_packs(trained, name):
+    _, two = trained
+    found = differences(two / name, two / f"{name} replicated")
+    assert max(found.values()) < SAME_PACKS, found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_divided_weights_train_as_one_process(trained, name):
+    one, two = trained
+    found = differences(two / name, one / name)
+    found.pop("eval_edit_similarity")  # of two short texts: a token that rounding turns changes it
+    assert max(found.values()) < (1e-5 if "float32" in name else OTHER_PACKS), found
+    assert len(history(two, name, "loss")) == STEPS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_were_divided_and_layers_fused(trained, name):
+    _, two = trained
+    engine = RunFolder(two / name).manifest["engine"]
+    wanted = CASES[name][1]
+    assert engine["parallel"] == {"experts": "replicate", **wanted}
+    assert engine["processes"] == 2
+    assert engine["fused_layers"] == 2
+    assert engine["compiled"] == ("float32" not in name)
