@@ -55,57 +55,57 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     errors = [process.communicate(timeout=400)[1] for process in started]
     for process, stderr in zip(started, errors, strict=True):
         assert process.returncode == 0, stderr[-4000:]
-    one, two = folder / "one", folder / "two"
-    print(json.dumps({name: figures(one, two, name) for name in NAMES}, indent=1))
-    return one, two
+    single, pair = folder / "one", folder / "two"
+    print(json.dumps({name: figures(single, pair, name) for name in NAMES}, indent=1))
+    return single, pair
 
 
-def figures(one: Path, two: Path, name: str) -> dict:
+def figures(single: Path, pair: Path, name: str) -> dict:
     """Largest relative differences of the divided training from the replicated one, and from that of one process; and
     the peak of a process."""
     return {
-        "same packs": differences(two / name, two / f"{name} replicated"),
-        "one process": differences(two / name, one / name),
-        "peak_memory_gib": RunFolder(two / name).manifest["training"]["peak_memory_gib"],
-        "engine": RunFolder(two / name).manifest["engine"],
+        "same packs": differences(pair / name, pair / f"{name} replicated"),
+        "one process": differences(pair / name, single / name),
+        "peak_memory_gib": RunFolder(pair / name).manifest["training"]["peak_memory_gib"],
+        "engine": RunFolder(pair / name).manifest["engine"],
     }
 
 
 def differences(run: Path, other: Path) -> dict[str, float]:
-    found = {}
+    largest = {}
     for key in MEASURED:
         values, expected = (history(folder.parent, folder.name, key) for folder in (run, other))
         assert len(values) == len(expected) > 0
-        found[key] = max(abs(a - b) / max(abs(b), 1e-12) for a, b in zip(values, expected, strict=True))
+        largest[key] = max(abs(a - b) / max(abs(b), 1e-12) for a, b in zip(values, expected, strict=True))
     left, right = (weights(folder, "adapter") for folder in (run, other))
     assert left.keys() == right.keys()
     joined = [torch.cat([part[name].double().flatten() for name in sorted(part)]) for part in (left, right)]
-    found["adapter"] = ((joined[0] - joined[1]).norm() / joined[1].norm()).item()
-    return found
+    largest["adapter"] = ((joined[0] - joined[1]).norm() / joined[1].norm()).item()
+    return largest
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_divided_weights_train_as_whole_ones_in_the_same_packs(trained, name):
-    _, two = trained
-    found = differences(two / name, two / f"{name} replicated")
-    assert max(found.values()) < SAME_PACKS, found
+    _, pair = trained
+    differing = differences(pair / name, pair / f"{name} replicated")
+    assert max(differing.values()) < SAME_PACKS, differing
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_divided_weights_train_as_one_process(trained, name):
-    one, two = trained
-    found = differences(two / name, one / name)
-    found.pop("eval_edit_similarity")  # of two short texts: a token that rounding turns changes it
-    assert max(found.values()) < (1e-5 if "float32" in name else OTHER_PACKS), found
-    assert len(history(two, name, "loss")) == STEPS
+    single, pair = trained
+    differing = differences(pair / name, single / name)
+    differing.pop("eval_edit_similarity")  # of two short texts: a token that rounding turns changes it
+    assert max(differing.values()) < (1e-5 if "float32" in name else OTHER_PACKS), differing
+    assert len(history(pair, name, "loss")) == STEPS
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_were_divided_and_layers_fused(trained, name):
-    _, two = trained
-    engine = RunFolder(two / name).manifest["engine"]
-    wanted = CASES[name][1]
-    assert engine["parallel"] == {"experts": "replicate", **wanted}
+    _, pair = trained
+    engine = RunFolder(pair / name).manifest["engine"]
+    division = CASES[name][1]
+    assert engine["parallel"] == {"experts": "replicate", **division}
     assert engine["processes"] == 2
     assert engine["fused_layers"] == 2
     assert engine["compiled"] == ("float32" not in name)

@@ -76,12 +76,12 @@ def zero_stage(environment: Mapping[str, str]) -> str:
     if file == "none":
         return stage
     try:
-        own = HfDeepSpeedConfig(file).get_value("zero_optimization.stage", "auto")
+        stage_of_file = HfDeepSpeedConfig(file).get_value("zero_optimization.stage", "auto")
     except (ValueError, OSError, AttributeError) as error:
         raise ConfigError(
             f"deepspeed_config_file: {file} is no JSON of DeepSpeed's settings ({one_line(error, 100)}); name a file"
         ) from error
-    return stage if own == "auto" else str(own)
+    return stage if stage_of_file == "auto" else str(stage_of_file)
 
 
 @contextmanager

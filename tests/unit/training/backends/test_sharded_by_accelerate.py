@@ -59,12 +59,12 @@ def test_fsdp_of_accelerate_is_refused_with_what_to_use():
 
 
 @pytest.mark.parametrize(
-    ("launcher", "own", "expected"),
+    ("launcher", "of_file", "expected"),
     [({}, 2, "2"), ({}, 3, "3"), (ZERO_3, 2, "2"), (ZERO_2, "auto", "2"), (ZERO_3, None, "3"), ({}, None, "2")],
 )
-def test_stage_of_the_settings_file_comes_before_the_launcher_s(tmp_path, launcher, own, expected):
+def test_stage_of_the_settings_file_comes_before_the_launcher_s(tmp_path, launcher, of_file, expected):
     file = tmp_path / "settings.json"
-    file.write_text(json.dumps({"zero_optimization": {} if own is None else {"stage": own}}))
+    file.write_text(json.dumps({"zero_optimization": {} if of_file is None else {"stage": of_file}}))
     named = {**launcher, "ACCELERATE_DEEPSPEED_CONFIG_FILE": str(file)}
     encoded = base64.urlsafe_b64encode(file.read_bytes()).decode()
     assert zero_stage(named) == expected
