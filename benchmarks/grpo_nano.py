@@ -72,22 +72,24 @@ def main() -> None:
         if not theme.has_demo:
             write_rows(theme, study.data, seeds, rows, validation)
         written = pool.submit(write_rows, theme, study.data, seeds, rows, validation)
-        study.train([("sft", seed) for seed in seeds])
+        if study.train([("sft", seed) for seed in seeds]):
+            raise SystemExit("the first fine-tuning failed")
         written.result()
     grpo = [name for name in names if arm_of(name) == "grpo"]
     others = sorted(set(names) - set(grpo), key=lambda name: arm_of(name) != "continued")
     stage("GRPO, and rows that the model draws")
     with ThreadPoolExecutor(len(seeds)) as pool:
         drawn = [pool.submit(study.draw, others, seed) for seed in seeds]
-        study.train([(name, seed) for seed in seeds for name in grpo])
+        failed = study.train([(name, seed) for seed in seeds for name in grpo])
         for done in drawn:
             done.result()
     stage("the other runs")
-    study.train([(name, seed) for name in others for seed in seeds])
+    failed |= study.train([(name, seed) for name in others for seed in seeds])
+    names = [name for name in names if name not in failed]
     stage("reading")
     study.read([(name, seed) for name in ("sft", *names) for seed in seeds])
     stage("end")
-    report = reported(study, names)
+    report = reported(study, names) | {"failed": sorted(failed)}
     text = json.dumps(report, indent=1) + "\n"
     if options.output:
         options.output.write_text(text)

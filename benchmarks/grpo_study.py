@@ -145,10 +145,20 @@ class Study:
             "reward_workers": 1 if options.smoke else REWARD_WORKERS,
         }
 
-    def train(self, jobs: Sequence[tuple[str, int]]) -> None:
+    def train(self, jobs: Sequence[tuple[str, int]]) -> set[str]:
         """Runs by name and seed, each a process, `AT_ONCE` of them in this order; one that was cut before is begun
-        again."""
-        side_by_side([lambda job=job: self._train(*job) for job in jobs])
+        again. Returns the names of those that failed, whose messages are printed."""
+        failed: set[str] = set()
+
+        def train(name: str, seed: int) -> None:
+            try:
+                self._train(name, seed)
+            except SystemExit as error:
+                print(error, flush=True)
+                failed.add(name)
+
+        side_by_side([lambda job=job: train(*job) for job in jobs])
+        return failed
 
     def _train(self, name: str, seed: int) -> None:
         folder = self.seed_folder(seed)
@@ -161,10 +171,14 @@ class Study:
         process([*TEXLENS, "train", str(file), "--no-compare", "--no-calibrate"], log)
 
     def draw(self, names: Sequence[str], seed: int) -> None:
-        """The rows that runs of these names are trained on, as far as the fine-tuned model draws them."""
+        """The rows that runs of these names are trained on, as far as the fine-tuned model draws them; where it fails,
+        its message is printed, and the runs fail."""
         candidates = [CANDIDATES[arm_of(name)][name] for name in names]
         for rows in sorted({candidate.rows for candidate in candidates} & set(DRAWN)):
-            self._draw(rows, seed)
+            try:
+                self._draw(rows, seed)
+            except SystemExit as error:
+                print(error, flush=True)
 
     def _draw(self, rows: str, seed: int) -> None:
         """A call that was stopped goes on where it was."""
