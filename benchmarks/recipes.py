@@ -52,13 +52,13 @@ from texlens.models.meta_model import meta_model, model_without_weights
 from texlens.models.mixtures.load import fill_quantized
 from texlens.models.packed.memory import (
     PATCHES_PER_TOKEN,
-    dora_bytes_per_token,
     peak_of_pack,
     static_bytes,
     vision_bytes_per_token,
 )
 from texlens.models.processor import load_tokenizer
 from texlens.training.backends.choose import build_backend
+from texlens.training.backends.unfused_memory import saved_besides
 from texlens.training.build import TrainContext, build_trainer
 from texlens.training.workers import plan_workers
 
@@ -79,6 +79,7 @@ OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "4B r 16 dropout 0.05, 56 rows": (B4, {**LORA, "dropout": 0.05}, 56, {}),
     "4B MoE-LoRA, 56 rows": (B4, MIXTURE, 56, {}),
     "4B r 16 DoRA, 56 rows": (B4, {**LORA, "dora": True}, 56, {}),
+    "4B r 16 DoRA dropout 0.05, 16 rows": (B4, {**LORA, "dora": True, "dropout": 0.05}, 16, {}),
     "4B r 16 with vision and merger, 56 rows": (B4, {**LORA, "targets": SEEING}, 56, {}),
     "30B-A3B r 16, 56 rows": (B30, {**LORA, "targets": ["text-attention"]}, 56, {"memory_gib": 100}),
     "30B-A3B experts r 8, 56 rows": (B30, EXPERTS, 56, {"memory_gib": 100}),
@@ -428,7 +429,7 @@ def planned_bytes(config, backend, model, largest: tuple[int, int, int]) -> floa
     options = {"loss_chunk": settings["loss_chunk"], "on_cpu": parameter.device.type == "cpu"}
     size = max(parameter.itemsize, 2)
     text = peak_of_pack(model.config.text_config, settings["recompute"], tokens, labels, size, **options)
-    text += dora_bytes_per_token(model)[settings["recompute"]] * tokens
+    text += saved_besides(model)[settings["recompute"]] * tokens
     static = static_bytes(model, optimizer=config.train.optimizer.name)
     return static + text + vision_bytes_per_token(model) * patches / PATCHES_PER_TOKEN
 

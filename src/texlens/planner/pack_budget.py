@@ -1,6 +1,7 @@
 """Pack size and recomputation of a run: the fastest that fit next to weights, adapters and optimizer."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,6 @@ from texlens.models.packed.memory import (
     PackChoice,
     PackOptions,
     choose_pack,
-    dora_bytes_per_token,
     smallest_pack,
     static_bytes,
     vision_bytes_per_token,
@@ -37,10 +37,13 @@ class PackPlan:
     notes: tuple[str, ...] = ()
 
 
-def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
+def plan_packs(
+    config: RunConfig, model: Any, device: torch.device, besides: Mapping[str, int] | None = None
+) -> PackPlan:
     """
     Args:
         model: the stock model with its adapters, as it will be trained.
+        besides: bytes a token, by what is recomputed, that `models.packed.memory` doesn't count for its layers.
 
     Raises:
         ConfigError: no pack fits into `train.compute.memory_gib`.
@@ -51,8 +54,7 @@ def plan_packs(config: RunConfig, model: Any, device: torch.device) -> PackPlan:
     static += sum(reserved_bytes(config, model.config, trained, on_gpu=device.type == "cuda").values())
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
     options = pack_options(settings.compute, on_gpu=device.type == "cuda", itemsize=itemsize)
-    kept = {"vision": vision_bytes_per_token(model), "dora": dora_bytes_per_token(model)}
-    options = replace(options, **kept, on_cpu=device.type == "cpu")
+    options = replace(options, vision=vision_bytes_per_token(model), besides=besides or {}, on_cpu=device.type == "cpu")
     memory = _memory(settings.compute, device)
     chosen = choose_pack(text_config, memory * GIB - static, options)
     if chosen:

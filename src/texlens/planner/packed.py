@@ -3,8 +3,8 @@
 Activations are what `models/packed/memory.py` counts, weights and optimizer are exact, the rate is measured.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from texlens.config.run import RunConfig
 from texlens.inputs.packed_collator import bin_pack
@@ -58,7 +58,13 @@ class PlannedPack:
 
 
 def plan_pack(
-    config: RunConfig, text_config, static: int, adapters: int, steps: Sequence[Sequence[int]], gpu: Gpu
+    config: RunConfig,
+    text_config,
+    static: int,
+    adapters: int,
+    steps: Sequence[Sequence[int]],
+    gpu: Gpu,
+    besides: Mapping[str, int] | None = None,
 ) -> PlannedPack:
     """The pack that the backend would choose on this GPU, or the smallest one.
 
@@ -66,10 +72,11 @@ def plan_pack(
         static: bytes of weights, gradients and optimizer.
         adapters: number of adapter parameters.
         steps: lengths of the rows of each optimizer step.
+        besides: bytes a token, by what is recomputed, that layers save beyond `models.packed.memory`.
     """
     compute = config.train.compute
     memory = gpu.memory_gib * USABLE if compute.memory_gib == "auto" else float(compute.memory_gib)
-    options = pack_options(compute, on_gpu=True)
+    options = replace(pack_options(compute, on_gpu=True), besides=besides or {})
     in_4_bit = config.base.quantize == "nf4"
     in_8_bit = config.base.quantize == "fp8"
     beside = augmented_bytes(text_config, adapters, in_4_bit=in_4_bit, in_8_bit=in_8_bit)
@@ -104,7 +111,26 @@ def is_fused(config: RunConfig, text_config) -> bool:
     return not getattr(adapter, "dora", False) or not (adapter.dropout or quantize == "fp8")
 
 
-def plan_packed_memory(step: SimulatedStep, batch: Batch, optimizer: int, pack: PlannedPack, text_config) -> MemoryPlan:
+def besides_of(config: RunConfig, text_config, per_token: float, dora: Mapping[str, int]) -> dict[str, int]:
+    """Bytes a token by what is recomputed that layers save beyond `models.packed.memory`.
+
+    Args:
+        per_token: bytes that the plain backend's layers save for a token, as layers module by module do.
+        dora: those that fused layers save for DoRA.
+    """
+    if is_fused(config, text_config):
+        return dict(dora)
+    return {mode: max(0, round(per_token - saved_per_token(text_config, mode))) for mode in ("none", "mlp")}
+
+
+def plan_packed_memory(
+    step: SimulatedStep,
+    batch: Batch,
+    optimizer: int,
+    pack: PlannedPack,
+    text_config,
+    besides: Mapping[str, int] | None = None,
+) -> MemoryPlan:
     """The larger of two moments: the loss, or the backward pass of one layer.
 
     The workspace includes what fused layers keep next to the weights: the adapters in 16 bits, and the buffer that
@@ -115,7 +141,8 @@ def plan_packed_memory(step: SimulatedStep, batch: Batch, optimizer: int, pack: 
         step: the plain backend's simulated step of `batch`, recomputing where the pack recomputes everything.
     """
     per_token = step.parts.get(TEXT, 0) / batch.tokens
-    activation = saved_per_token(text_config, pack.recompute) if pack.fused else per_token
+    fused = saved_per_token(text_config, pack.recompute) + (besides or {}).get(pack.recompute, 0)
+    activation = fused if pack.fused else per_token
     labels = round(pack.tokens * batch.labels / batch.tokens)
     loss = loss_bytes(labels, text_config.vocab_size, chunk=pack.loss_chunk)
     backward = backward_per_token(text_config, pack.recompute) * pack.tokens

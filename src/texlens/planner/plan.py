@@ -13,17 +13,18 @@ from texlens.config.run import RunConfig
 from texlens.core.errors import ConfigError
 from texlens.models.families import family_of
 from texlens.models.meta_model import build_config, meta_model
+from texlens.models.packed.memory import dora_bytes_per_token
 from texlens.planner.duration import StepTime, time_step
 from texlens.planner.fit import Change, fit, with_changes
 from texlens.planner.gpus import Gpu
 from texlens.planner.memory import GIB, MemoryPlan, optimizer_bytes, plan_memory
 from texlens.planner.objectives.costs import answer_sizes, objective_notes, reserved_bytes
-from texlens.planner.packed import plan_pack, plan_packed_memory, time_packed
+from texlens.planner.packed import besides_of, plan_pack, plan_packed_memory, time_packed
 from texlens.planner.reading_time import ReadingTime
 from texlens.planner.rows import ASSUMED, Batches, RowSize, batches_of
 from texlens.planner.several_gpus.sharing import Sharing, share_weights
 from texlens.planner.simulated_ops import KEPT_IN_16_BIT, quantize, quantize_vision
-from texlens.planner.simulated_step import TRAINED, WEIGHTS, Batch, SimulatedStep, simulate_step
+from texlens.planner.simulated_step import TEXT, TRAINED, WEIGHTS, Batch, SimulatedStep, simulate_step
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,13 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
         beside = static - step.parts.get(WEIGHTS, 0)
         shared = share_weights(config, model_config, text_config, beside, step.gradients // 4, gpu, gpus)
         static -= shared.saved
-    pack = plan_pack(config, text_config, static, step.gradients // 4, batches.lengths, gpu)
+    per_token = step.parts.get(TEXT, 0) / sample.tokens
+    besides = besides_of(config, text_config, per_token, _dora_bytes(config, model_config))
+    pack = plan_pack(config, text_config, static, step.gradients // 4, batches.lengths, gpu, besides)
     activations = step
     if pack.recompute == "full":
         activations, _ = simulate(config, model_config, sample, checkpointing=True)
-    memory = plan_packed_memory(activations, sample, optimizer, pack, text_config)
+    memory = plan_packed_memory(activations, sample, optimizer, pack, text_config, besides)
     memory = replace(memory, parts={**memory.parts, **{name: size / GIB for name, size in reserved.items()}})
     time = time_packed(step, batches.typical, sample, pack, text_config, gpu)
     sharing = None
@@ -210,6 +213,15 @@ def _packed_figures(config: RunConfig, model_config: dict, text_config, sizes, g
     if limit != "auto" and memory.allocated > limit:
         note += f"; they need more than train.compute.memory_gib: {limit:g}, so the run is refused"
     return _Figures("packed", memory, time, batches, note, sharing)
+
+
+def _dora_bytes(config: RunConfig, model_config: dict) -> dict[str, int]:
+    """See `dora_bytes_per_token`."""
+    if not getattr(config.adapter, "dora", False):
+        return {}
+    base, plan = meta_model(model_config).bfloat16(), build_plan(config.adapter, family_of(model_config), model_config)
+    build_adapter(base, plan, config.adapter, seed=config.train.seed, base_path=config.model.path)
+    return dora_bytes_per_token(base)
 
 
 MOST_SIMULATED = 16

@@ -1,7 +1,7 @@
 """Memory of a pack in training: tensors saved for the backward pass, and temporaries."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -127,13 +127,14 @@ def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = 
 @dataclass(frozen=True)
 class PackOptions:
     """The choices: tokens of a pack, and what its backward pass recomputes; bytes of a value, and bytes a token that an
-    adapted vision tower saves, and by what is recomputed those that DoRA does; whether attention is a CPU's."""
+    adapted vision tower saves, and by what is recomputed those that DoRA and layers module by module save besides;
+    whether attention is a CPU's."""
 
     tokens: Sequence[int] = PACK_TOKENS
     recompute: Sequence[str] = RECOMPUTE
     itemsize: int = 2
     vision: int = 0
-    dora: Mapping[str, int] = field(default_factory=dict)
+    besides: Mapping[str, int] = field(default_factory=dict)
     on_cpu: bool = False
 
 
@@ -262,7 +263,7 @@ def _choice(text_config, tokens: int, recompute: str, chunk: int, options: PackO
     text = peak_of_pack(
         text_config, recompute, tokens, tokens, options.itemsize, loss_chunk=chunk, on_cpu=options.on_cpu
     )
-    size = (text + (options.vision + options.dora.get(recompute, 0)) * tokens) * HEADROOM
+    size = (text + (options.vision + options.besides.get(recompute, 0)) * tokens) * HEADROOM
     return PackChoice(tokens, recompute, chunk, round(size))
 
 
@@ -286,15 +287,20 @@ def vision_bytes_per_token(model: Any) -> int:
     return round(PATCHES_PER_TOKEN * (per_patch * blocks + 3 * itemsize * width * mergers))
 
 
-def dora_bytes_per_token(model: Any) -> dict[str, int]:
+def dora_bytes_per_token(model: Any, unfused: Collection[int] = ()) -> dict[str, int]:
     """Bytes that products with DoRA save for each token, by what is recomputed: their results before scaling, but for
-    those that are scaled in place, gate/up and, where heads have norms of their own, q/k/v."""
+    those that are scaled in place, gate/up and, where heads have norms of their own, q/k/v.
+
+    Args:
+        unfused: numbers of decoder layers that are counted elsewhere.
+    """
     text, visual = model.model.language_model, model.model.visual
     itemsize, config = max(next(text.parameters()).itemsize, 2), model.config.text_config
     in_place = {"gate_proj", "up_proj"}
     if family_of_text(config).head_norms and not hybrid_memory.is_hybrid(config):
         in_place |= {"q_proj", "k_proj", "v_proj"}
-    saved = [(name, width) for name, width in _dora_widths(text) if name not in in_place]
+    fused = nn.ModuleList(layer for number, layer in enumerate(text.layers) if number not in unfused)
+    saved = [(name, width) for name, width in _dora_widths(fused) if name not in in_place]
     mergers = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
     tower = sum(width for _, width in _dora_widths(visual.blocks))
     tower += sum(width for merger in mergers for _, width in _dora_widths(merger)) / 4

@@ -29,6 +29,7 @@ from texlens.training.backends.plain import PlainBackend
 from texlens.training.backends.protocol import StepBackend
 from texlens.training.backends.sharded_by_accelerate import check_sharded, is_sharded
 from texlens.training.backends.smaller_packs import SmallerPacks
+from texlens.training.backends.unfused_memory import saved_besides
 from texlens.training.distributed.context import SINGLE_PROCESS, DistributedContext
 
 
@@ -86,7 +87,7 @@ def _packed(
 ) -> PackedBackend:
     settings = config.train
     device = next(model.parameters()).device
-    plan = plan_packs(config, model, device)
+    plan = plan_packs(config, model, device, None if division.is_divided else saved_besides(model))
     choice = plan.choice
     forms: dict[str, Any] = {"recompute": choice.recompute, "loss_chunk": choice.loss_chunk, "divided": divided}
     build = partial(packed_forward, model, processor.geometry, **forms)
