@@ -101,14 +101,14 @@ def build(folder: Path, options: argparse.Namespace) -> None:
     from fast_path_rows import base_model, gate, settings_of
 
     gate("ready", options.gated)
-    if (folder / "done").exists():
-        return
-    settings = settings_of(options.model, options.tiny)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    folder.mkdir(parents=True, exist_ok=True)
-    base_model(settings, device).save_pretrained(folder, max_shard_size="40GB")
-    write_processor(folder, settings)
-    (folder / "done").write_text("")
+    if not (folder / "done").exists():
+        settings = settings_of(options.model, options.tiny)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        folder.mkdir(parents=True, exist_ok=True)
+        base_model(settings, device).save_pretrained(folder, max_shard_size="40GB")
+        write_processor(folder, settings)
+        (folder / "done").write_text("")
+    print(json.dumps({"checkpoint": str(folder)}), flush=True)
 
 
 def write_processor(folder: Path, settings: dict) -> None:

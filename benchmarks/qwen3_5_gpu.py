@@ -1,14 +1,16 @@
 """Qwen3.5 on one GPU in one call: training beside Trainer + PEFT, and reading.
 
     python benchmarks/qwen3_5_gpu.py --output benchmarks/results/qwen3-5_h200_DATE.json [--trace FILE]
+    python benchmarks/qwen3_5_gpu.py --unsloth-site FOLDER --skip "Trainer + PEFT"     # Unsloth too, from a folder
     python benchmarks/qwen3_5_gpu.py --tiny            # models of a few layers on the CPU
 
 Random weights, LoRA r=16, frozen tower, rows of some 290 tokens. Each part is another benchmark of this folder in a
 process of its own. Ours set up together, which compiles kernels and runs a few steps; then each has the GPU to itself
 for what is timed, in the order of its worth. Trainer + PEFT, which would not fit beside them, loads its libraries
 meanwhile; it runs with transformers' own PyTorch code of the delta rule in place of flash-linear-attention, which
-refuses its backward pass on Hopper GPUs with today's Triton. What the parts print is passed through as it comes, with
-seconds since the start.
+refuses its backward pass on Hopper GPUs with today's Triton. Unsloth brings kernels of its own copy of
+flash-linear-attention; it is compared where a folder with its packages is named. What the parts print is passed through
+as it comes, with seconds since the start.
 """
 
 import argparse
@@ -32,6 +34,8 @@ from texlens.models.packed.memory import peak_of_pack
 HERE = Path(__file__).parent
 TOKENS = 16_384
 PEER = "Trainer + PEFT, no checkpointing, 8"
+UNSLOTH = ("Unsloth, no checkpointing, 32", "Unsloth, no checkpointing, 8")
+"""The faster ones of its arms in `side_by_side.py`."""
 BEGAN = time.monotonic()
 
 
@@ -43,11 +47,16 @@ def main() -> None:
     }
     report["planned memory GiB"] = planned_memory(options.model)
     chosen = {name: command for name, command in commands(options).items() if name not in options.skip}
-    parts = [Part(name, command, is_late=name == "Trainer + PEFT") for name, command in chosen.items()]
+    paths = [str(options.unsloth_site), os.environ.get("PYTHONPATH", "")] if options.unsloth_site else []
+    of_unsloth = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    parts = [
+        Part(name, command, is_late=name not in ("training", "reading"), env=of_unsloth if name in UNSLOTH else None)
+        for name, command in chosen.items()
+    ]
     try:
         wait_until_all_are_warm(parts, options.set_up_s)
         for part in parts:
-            report[part.name] = part.result(options.limit_s)
+            report[part.name] = part.result(options.late_limit_s if part.name in UNSLOTH else options.limit_s)
             print_progress(part.name, json.dumps(report[part.name]))
             if options.output:
                 options.output.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -66,6 +75,9 @@ def commands(options) -> dict[str, list[str]]:
         "reading": ("reading_gpu.py", "--arms", "bulk", *reading),
         "Trainer + PEFT": ("fast_path_peers.py", "--arm", PEER, "--warm-up", "2", "--steps", "4", "--without", "fla"),
     }
+    if options.unsloth_site:
+        lines["checkpoint"] = ("fast_path_peers.py", "--build")
+        lines |= {arm: ("fast_path_peers.py", "--arm", arm) for arm in UNSLOTH}
     return {
         name: [sys.executable, str(HERE / script), *arguments, *model, *tiny, "--gated"]
         for name, (script, *arguments) in lines.items()
@@ -76,12 +88,13 @@ class Part:
     """A benchmark's process, which stops before what it times (`@warm`), or if it is late before it uses the GPU
     (`@ready`), until it is let on."""
 
-    def __init__(self, name: str, command: list[str], *, is_late: bool):
+    def __init__(self, name: str, command: list[str], *, is_late: bool, env: dict[str, str] | None = None):
         self.name, self.arguments, self.lines = name, command[1:], []
         self.stops_at = "@ready" if is_late else "@warm"
         self.is_warm, self.has_ended = threading.Event(), threading.Event()
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        self.process = subprocess.Popen(command, text=True, errors="replace", start_new_session=True, **streams)
+        more = {"start_new_session": True, "env": env}
+        self.process = subprocess.Popen(command, text=True, errors="replace", **more, **streams)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -151,6 +164,8 @@ def _options():
     parser.add_argument("--slots", type=int, default=384, help="rows that are read at a time")
     parser.add_argument("--set-up-s", type=float, default=100, help="a part that is not ready by then is left out")
     parser.add_argument("--limit-s", type=float, default=60, help="of what is timed, for each part")
+    parser.add_argument("--unsloth-site", type=Path, help="a folder with Unsloth's packages, put before all others")
+    parser.add_argument("--late-limit-s", type=float, default=170, help="of an arm of Unsloth, which compiles first")
     parser.add_argument("--tiny", action="store_true")
     return parser.parse_args()
 

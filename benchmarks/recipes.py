@@ -70,7 +70,7 @@ MIXTURE = {"kind": "moe-lora", "experts": 2, "rank": 8, "alpha": 32, "targets": 
 RANK_128 = {"kind": "lora", "rank": 128, "alpha": 16, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
 EXPERTS = {**LORA, "targets": ["text-attention"], "experts": {"mode": "lora", "rank": 8, "alpha": 16}}
 SEEING = [*TEXT, "vision", "merger"]
-B4, B30 = "Qwen3-VL-4B-Instruct", "Qwen3-VL-30B-A3B-Instruct"
+B4, B30, B35 = "Qwen3-VL-4B-Instruct", "Qwen3-VL-30B-A3B-Instruct", "Qwen3.5-35B-A3B"
 OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "4B r 16, 56 rows": (B4, LORA, 56, {}),
     "4B r 16, 112 rows": (B4, LORA, 112, {}),
@@ -86,6 +86,8 @@ OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "30B-A3B r 128, 64 rows": (B30, RANK_128, 64, {"memory_gib": 100}),
     "30B-A3B r 128 fp8, 8 rows": (B30, RANK_128, 8, {"base": {"quantize": "fp8"}, "memory_gib": 60}),
     "30B-A3B r 128 NF4, 8 rows": (B30, RANK_128, 8, {"base": {"quantize": "nf4"}, "memory_gib": 21}),
+    "35B-A3B experts r 8, 56 rows": (B35, EXPERTS, 56, {"memory_gib": 110}),
+    "35B-A3B experts r 8 fp8, 56 rows": (B35, EXPERTS, 56, {"base": {"quantize": "fp8"}, "memory_gib": 100}),
 }
 """Model, adapter, rows of a step and other settings."""
 TRACED = 3

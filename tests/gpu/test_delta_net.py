@@ -7,10 +7,13 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import tiny_config
+from tests.gpu.test_pack_graphs import EXPERTS
 from tests.unit.kernels.delta_rule.test_reference import bounds
 from tests.unit.models.packed.test_mixers import ENDS, LENGTHS, positions
+from texlens.adapters.expert_parameters import route_experts
 from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.delta_rule import api, reference
+from texlens.models.families import FAMILIES
 from texlens.models.load import random_model
 from texlens.models.packed.text import PackedText
 
@@ -54,21 +57,26 @@ def test_the_rule_and_all_its_gradients_equal_the_reference_in_float64():
     assert max(errors.values()) < 0.015, errors
 
 
-def model_of_wide_heads():
-    """Two layers, a delta net and gated attention, with heads as wide as Qwen3.5-4B's, and LoRA."""
-    settings = tiny_config("qwen3_5")
+def model_of_wide_heads(family: str):
+    """Two layers, a delta net and gated attention, with heads as wide as Qwen3.5-4B's, and LoRA; of a mixture each
+    token passes all experts, so that rounding chooses none, and they are adapted too."""
+    settings = tiny_config(family)
     text = settings["text_config"]
-    text |= {"hidden_size": 256, "intermediate_size": 512, "head_dim": 256, "num_attention_heads": 4}
+    text |= {"hidden_size": 256, "head_dim": 256, "num_attention_heads": 4}
+    if family == "qwen3_5":
+        text |= {"intermediate_size": 512}
+    else:
+        text |= {"num_experts_per_tok": 4, "moe_intermediate_size": 64, "shared_expert_intermediate_size": 128}
     text |= {"num_key_value_heads": 1, "linear_num_key_heads": 2, "linear_num_value_heads": 4}
     text |= {"linear_key_head_dim": 128, "linear_value_head_dim": 128}
     text["rope_parameters"] = {**text["rope_parameters"], "mrope_section": [11, 11, 10]}
     settings["vision_config"]["out_hidden_size"] = 256
     torch.manual_seed(0)
     model = random_model(settings)
-    pattern = (
-        r".*language_model.*(in_proj_qkv|in_proj_z|in_proj_a|in_proj_b|out_proj|q_proj|k_proj|v_proj|o_proj|down_proj)"
-    )
-    adapted = get_peft_model(model, LoraConfig(r=8, lora_alpha=8, target_modules=pattern))
+    pattern = "|".join(FAMILIES[family].groups[group] for group in ("text-attention", "text-mlp"))
+    experts = {} if family == "qwen3_5" else {"target_parameters": EXPERTS}
+    adapted = get_peft_model(model, LoraConfig(r=8, lora_alpha=8, target_modules=pattern, **experts))
+    route_experts(adapted)
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
@@ -87,8 +95,9 @@ def step(adapted, x, backend: str) -> tuple[torch.Tensor, torch.Tensor, list[tor
     return output.detach(), x.grad, [p.grad for p in adapted.parameters() if p.grad is not None]
 
 
-def test_a_training_step_by_kernels_equals_the_cpu_in_float32():
-    adapted = model_of_wide_heads()
+@pytest.mark.parametrize("family", ["qwen3_5", "qwen3_5_moe"])
+def test_a_training_step_by_kernels_equals_the_cpu_in_float32(family):
+    adapted = model_of_wide_heads(family)
     x = torch.randn(int(ENDS[-1]), 256, generator=torch.Generator().manual_seed(1)) * 0.3
     x = x.bfloat16().float()
     for parameter in adapted.parameters():

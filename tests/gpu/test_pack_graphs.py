@@ -34,6 +34,8 @@ KINDS = {
     "mixture in fp8": ("qwen3_vl_moe", {"stacks": "fp8"}),
     "experts in nf4": ("qwen3_vl_moe", {"target_parameters": EXPERTS, "stacks": "nf4"}),
     "moe-lora": ("qwen3_vl", {"experts": 2, "balance": 0.1}),
+    "delta nets": ("qwen3_5", {}),
+    "mixture of delta nets": ("qwen3_5_moe", {"target_parameters": EXPERTS, "stacks": "fp8"}),
 }
 
 

@@ -67,10 +67,9 @@ def test_nf4_has_the_values_of_bitsandbytes(double):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("adapted", [{}, {"target_parameters": EXPERTS}])
-def test_packs_are_near_those_of_the_same_values_in_16_bits(kind, adapted):
-    (quantized, processor), (plain, _) = (
-        adapted_on_gpu("qwen3_vl_moe", stacks=stacks, **adapted) for stacks in (kind, None)
-    )
+@pytest.mark.parametrize("family", ["qwen3_vl_moe", "qwen3_5_moe"])
+def test_packs_are_near_those_of_the_same_values_in_16_bits(family, kind, adapted):
+    (quantized, processor), (plain, _) = (adapted_on_gpu(family, stacks=stacks, **adapted) for stacks in (kind, None))
     model, stock = (trained.base_model.model for trained in (quantized, plain))
     for layer, other in zip(*(part.model.language_model.layers for part in (stock, model)), strict=True):
         for name in STACKS:

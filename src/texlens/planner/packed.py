@@ -106,7 +106,7 @@ def fullest_pack(steps: Sequence[Sequence[int]], budget: int) -> int:
 def is_fused(config: RunConfig, text_config) -> bool:
     """Whether the backend's fused layers support this model and adapter."""
     adapter, quantize = config.adapter, config.base.quantize
-    if adapter.kind == "full" or quantize == "int8" or getattr(text_config, "shared_expert_intermediate_size", 0):
+    if adapter.kind == "full" or quantize == "int8":
         return False
     return not getattr(adapter, "dora", False) or not (adapter.dropout or quantize == "fp8")
 

@@ -29,7 +29,7 @@ def run_of(adapter, quantize="none"):
         ({"kind": "moe-lora", "rank": 4, "targets": ["text-mlp"]}, "none", "qwen2_5_vl", True),
         ({**LORA, "dora": True, "dropout": 0.1}, "none", "qwen3_vl", False),
         (LORA, "int8", "qwen3_vl", False),
-        (LORA, "none", "qwen3_5_moe", False),
+        (LORA, "none", "qwen3_5_moe", True),
         (LORA, "none", "qwen3_5", True),
         ({"kind": "full", "targets": ["text-attention"]}, "none", "qwen3_vl", False),
     ],

@@ -20,17 +20,39 @@ def unfused_experts_reason(mlp: Any) -> str | None:
     router: Any = getattr(mlp, "gate", None)
     if not isinstance(getattr(router, "weight", None), Tensor) or not hasattr(router, "top_k"):
         return "a mixture of experts with another router"
-    if any(name.startswith("shared_expert") for name, _ in mlp.named_children()):
-        return "a mixture of experts with a shared expert"
+    if reason := _unfused_shared_reason(mlp):
+        return reason
     if router.weight.requires_grad:
         return "a mixture of experts whose router is trained"
     if not all(isinstance(getattr(experts, name, None), Tensor) for name in STACKS):
         return "a mixture of experts that is not stacked"
     if any(getattr(experts, name).requires_grad for name in STACKS):
         return "a mixture of experts whose weights are trained"
-    if not isinstance(getattr(experts, "act_fn", None), nn.SiLU) and type(experts.act_fn).__name__ != "SiLUActivation":
+    if not _is_silu(experts):
         return "a mixture of experts with another activation"
     return _unfused_adapter_reason(mlp.experts)
+
+
+def shared_expert(mlp: Any) -> Any | None:
+    """The expert of a mixture that every token passes, with a gate of its own (`shared_expert_gate`)."""
+    return getattr(mlp, "shared_expert", None)
+
+
+def _unfused_shared_reason(mlp: Any) -> str | None:
+    names = {name for name, _ in mlp.named_children() if name.startswith("shared")}
+    if not names:
+        return None
+    if names != {"shared_expert", "shared_expert_gate"}:
+        return "a mixture of experts with shared experts of another kind"
+    gate = mlp.shared_expert_gate
+    if type(gate) is not nn.Linear or gate.bias is not None or gate.weight.requires_grad:
+        return "a shared expert whose gate is trained or of another kind"
+    return None if _is_silu(mlp.shared_expert) else "a shared expert with another activation"
+
+
+def _is_silu(module: Any) -> bool:
+    activation = getattr(module, "act_fn", None)
+    return isinstance(activation, nn.SiLU) or type(activation).__name__ == "SiLUActivation"
 
 
 def _unfused_adapter_reason(experts: Any) -> str | None:

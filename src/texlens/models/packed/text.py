@@ -23,9 +23,10 @@ from texlens.kernels.decoder_layer.layer import Layer, decoder_layer
 from texlens.kernels.decoder_layer.reference import Heads, after_attention, rms_norm, rotate, split_heads_norm_rope
 from texlens.kernels.elementwise.backend import BACKENDS
 from texlens.kernels.experts.layer import MixtureLayer, mixture_layer
+from texlens.kernels.experts.shared import SharedExpertLayer
 from texlens.kernels.lora_linear.fused_linear import FusedLinear
 from texlens.models.families import Family, family_of_text
-from texlens.models.packed.experts import expert_products, unfused_experts_reason
+from texlens.models.packed.experts import expert_products, shared_expert, unfused_experts_reason
 from texlens.models.packed.fp8 import GatheredFp8Linear, holds_fp8, stack_fp8
 from texlens.models.packed.gathered import GatheredLinear
 from texlens.models.packed.hybrid import HybridModuleLayer, HybridReferenceLayer
@@ -243,7 +244,7 @@ def fused_layer_factory(
             _product(group, norms[0].weight.dtype, (buffer, codes), options, in_place=kept)
             for group, kept in zip(_groups(layer), in_place, strict=False)
         )
-        shared: dict[str, Any] = {
+        options_of_layer: dict[str, Any] = {
             "heads": None if mixer else _heads(layer.self_attn, config),
             "first_norm": first.weight,
             "second_norm": second.weight,
@@ -254,11 +255,15 @@ def fused_layer_factory(
             "seed": options.seed,
         }
         if hasattr(layer.mlp, "gate_proj"):
-            return FusedLayer(Layer(*products, **shared))
-        (qkv, out), router = products, layer.mlp.gate
+            return FusedLayer(Layer(*products, **options_of_layer))
+        (qkv, out, *of_shared), router = products, layer.mlp.gate
         owners = divided.owners
         gate_up, down = expert_products(layer.mlp, buffer, owners, gathered=gathered and owners is None)
-        mixture = MixtureLayer(qkv, out, gate_up, down, router.weight.detach(), router.top_k, owners=owners, **shared)
+        shared = None
+        if of_shared:
+            shared = SharedExpertLayer(of_shared[0], of_shared[1], layer.mlp.shared_expert_gate.weight.detach())
+        weights = gate_up, down, router.weight.detach()
+        mixture = MixtureLayer(qkv, out, *weights, router.top_k, owners=owners, shared=shared, **options_of_layer)
         return FusedLayer(mixture)
 
     return make_layer
@@ -318,10 +323,11 @@ def _gathered_product(
 
 
 def _groups(layer: Any) -> tuple[tuple[nn.Module, ...], ...]:
-    """The linear layers of a decoder layer's products: q/k/v (or a delta net's inputs), output, and without experts
-    gate/up and down."""
-    mlp, groups = layer.mlp, mixer_groups(layer)
-    return (*groups, (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,)) if hasattr(mlp, "gate_proj") else groups
+    """The linear layers of a decoder layer's products: q/k/v (or a delta net's inputs), output, and gate/up and down,
+    of a mixture those of its shared expert if it has one."""
+    groups = mixer_groups(layer)
+    mlp = layer.mlp if hasattr(layer.mlp, "gate_proj") else shared_expert(layer.mlp)
+    return groups if mlp is None else (*groups, (mlp.gate_proj, mlp.up_proj), (mlp.down_proj,))
 
 
 class ReferenceFusedLayer:

@@ -9,7 +9,7 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.models.mixtures.quantized_stacks import KINDS, quantize_model, values_of
-from tests.unit.models.packed.packs import gradients, pack_of, stock_loss, worst
+from tests.unit.models.packed.packs import SOME_LAYERS, gradients, pack_of, stock_loss, worst
 from tests.unit.models.packed.test_text import FORMS
 from texlens.adapters.expert_parameters import route_experts
 from texlens.models.families.expert_stacks import STACKS, base_experts
@@ -18,6 +18,7 @@ from texlens.models.packed.memory import expert_buffer_bytes
 from texlens.models.packed.text import RECOMPUTE
 
 ATTENTION = r".*language_model\..*\.(q_proj|v_proj|o_proj)$"
+DELTA_NETS = r".*language_model\..*\.(in_proj_qkv|in_proj_a|out_proj|q_proj)$"
 EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
 ADAPTED = {
     "attention": {},
@@ -31,12 +32,12 @@ ALL = os.environ.get("MIXTURES") == "1"
 QUANTIZED = list(itertools.product(ADAPTED, KINDS)) if ALL else [("attention", KINDS[1]), (list(ADAPTED)[1], KINDS[0])]
 
 
-def adapted_mixture(kind, quantized=None):
-    model, processor = tiny_model("qwen3_vl_moe")
+def adapted_mixture(kind, quantized=None, family="qwen3_vl_moe", target_modules=ATTENTION):
+    model, processor = tiny_model(family)
     if quantized is not None:
         quantize_model(model, quantized)
     torch.manual_seed(0)
-    options = {"r": 3, "lora_alpha": 6, "target_modules": ATTENTION, **ADAPTED[kind]}
+    options = {"r": 3, "lora_alpha": 6, "target_modules": target_modules, **ADAPTED[kind]}
     trained = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **options))
     route_experts(trained, shared="one pair" in kind)
     for name, parameter in trained.named_parameters():
@@ -52,6 +53,23 @@ def test_loss_and_gradients_are_those_of_the_stock_model_with_peft(kind, recompu
     reference = stock_loss(trained, processor)
     expected = gradients(reference, trained)
     forward = packed_forward(trained.base_model.model, processor.geometry, recompute=recompute, backend=backend)
+    assert forward.text.unfused == {}
+    with torch.compiler.set_stance("force_eager"):
+        loss = forward.loss(pack_of(model, processor)) / 7
+    torch.testing.assert_close(loss, reference, atol=1e-5, rtol=1e-6)
+    assert worst(gradients(loss, trained), expected) < 1e-5
+
+
+@pytest.mark.parametrize("kind", ["attention", "attention and experts"])
+@pytest.mark.parametrize("adapted", [SOME_LAYERS, DELTA_NETS])
+@pytest.mark.parametrize(("recompute", "backend"), FORMS if ALL else FORMS[1:2] + FORMS[-1:])
+def test_an_expert_that_all_tokens_share_is_part_of_the_layer_adapted_or_not(recompute, backend, adapted, kind):
+    trained, model, processor = adapted_mixture(kind, family="qwen3_5_moe", target_modules=adapted)
+    names = [name for name, part in trained.named_parameters() if "shared_expert" in name and part.requires_grad]
+    assert bool(names) is (adapted is SOME_LAYERS)
+    reference = stock_loss(trained, processor)
+    expected = gradients(reference, trained)
+    forward = packed_forward(model, processor.geometry, recompute=recompute, backend=backend)
     assert forward.text.unfused == {}
     with torch.compiler.set_stance("force_eager"):
         loss = forward.loss(pack_of(model, processor)) / 7
@@ -139,3 +157,20 @@ def test_what_stays_module_by_module_says_why(change, reason):
     change(model.model.language_model.layers[0].mlp)
     forward = packed_forward(model, processor.geometry, backend="cpu")
     assert forward.text.unfused == {0: reason}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda mlp: mlp.shared_expert_gate.weight.requires_grad_(), "a shared expert whose gate is trained"),
+        (lambda mlp: setattr(mlp.shared_expert, "act_fn", torch.nn.GELU()), "a shared expert with another activation"),
+        (lambda mlp: setattr(mlp, "shared_experts", torch.nn.Identity()), "shared experts of another kind"),
+    ],
+)
+def test_a_shared_expert_that_stays_module_by_module_says_why(change, reason):
+    model, processor = tiny_model("qwen3_5_moe")
+    model.requires_grad_(False)
+    change(model.model.language_model.layers[0].mlp)
+    forward = packed_forward(model, processor.geometry, backend="cpu")
+    assert list(forward.text.unfused) == [0]
+    assert reason in forward.text.unfused[0]
