@@ -14,7 +14,8 @@ Imports of Triton are inside those functions, because Triton is not installed ev
 import functools
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 import torch
@@ -50,6 +51,17 @@ def use_triton(enabled: bool) -> None:
     """Turns our Triton kernels on or off in this process; without them a run needs no compiler."""
     global TRITON_ENABLED
     TRITON_ENABLED = enabled
+
+
+@contextmanager
+def without_triton() -> Iterator[None]:
+    """Our Triton kernels are off inside the block."""
+    before = TRITON_ENABLED
+    use_triton(False)
+    try:
+        yield
+    finally:
+        use_triton(before)
 
 
 def runs_triton(device: torch.device, enabled: bool | None = None) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from texlens.inference.evaluation_mode import evaluation_mode
 from texlens.kernels.attention.segments import make_segments
+from texlens.kernels.backends import without_triton
 from texlens.models.packed.hybrid import HybridModuleLayer
 from texlens.models.packed.memory import CPU_PADDING, dora_bytes_per_token, padded_attention_bytes, saved_per_layer
 from texlens.models.packed.mixers import mixer_of
@@ -66,8 +67,18 @@ def saved_by(layer: nn.Module, run: Callable[..., Tensor], text_config: Any) -> 
     tokens = TOKENS.get(device.type, TOKENS["cpu"])
     with evaluation_mode(layer), torch.random.fork_rng([device] if device.type == "cuda" else []):
         layer.train()
-        sizes = tokens, tokens, 2 * tokens  # the first call fills caches of libraries
-        _, few, many = (_saved_bytes(layer, run, text_config, count) for count in sizes)
+        try:
+            return _slope(layer, run, text_config, tokens)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # noqa: BLE001  a compiler may raise anything; the check of the kernels reports it
+            with without_triton():
+                return _slope(layer, run, text_config, tokens)
+
+
+def _slope(layer: nn.Module, run: Callable[..., Tensor], text_config: Any, tokens: int) -> float:
+    sizes = tokens, tokens, 2 * tokens  # the first call fills caches of libraries
+    _, few, many = (_saved_bytes(layer, run, text_config, count) for count in sizes)
     return (many - few) / tokens
 
 

@@ -6,9 +6,10 @@ from peft import LoraConfig, get_peft_model
 
 from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
+from texlens.kernels import backends
 from texlens.kernels.attention.segments import make_segments
 from texlens.models.packed.memory import padded_attention_bytes, saved_per_token
-from texlens.models.packed.text import PackedText
+from texlens.models.packed.text import ModuleLayer, PackedText
 from texlens.training.backends.unfused_memory import saved_besides, unfused_layers
 
 UNFUSED = {"use_dora": True, "lora_dropout": 0.1}
@@ -44,6 +45,20 @@ def test_dora_with_dropout_saves_what_is_planned(family):
     saved = saved_by_layers(model, "none") / TOKENS
     assert saved == pytest.approx(planned, rel=0.05)
     assert saved > 1.5 * saved_per_token(config, "none", 4)
+
+
+def test_a_failing_compiler_leaves_the_measurement_to_other_kernels(monkeypatch):
+    model = model_with(**UNFUSED)
+    expected, run = saved_besides(model), ModuleLayer.__call__
+
+    def failing(layer, *inputs):
+        if backends.TRITON_ENABLED:
+            raise RuntimeError("Failed to find C compiler")
+        return run(layer, *inputs)
+
+    monkeypatch.setattr(ModuleLayer, "__call__", failing)
+    assert saved_besides(model) == expected
+    assert backends.TRITON_ENABLED
 
 
 def test_fused_layers_save_nothing_besides():
