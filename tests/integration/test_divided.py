@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.placed_reading import read_placed, texts
-from tests.fixtures.tiny_models import tiny_model, write_tiny_checkpoint
+from tests.fixtures.placed_reading import read_as_whole, read_placed, read_whole, save_adapter_of
+from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.integration import divided_runs
 from tests.integration.divided_runs import BOTH, DENSE, MIXTURES, QUANTIZED_FAMILIES, RUNS, STEPS, WEIGHTS, run_all
 from tests.integration.test_distributed import ROOT, WITHOUT_GPU, close, history, start, weights
@@ -253,8 +253,14 @@ def wait_for(path: Path) -> None:
     assert path.exists()
 
 
+@pytest.mark.parametrize("quantize", ["none", "fp8"])
 @pytest.mark.parametrize("family", [*DENSE, *MIXTURES])
-def test_layers_on_two_devices_read_what_one_reads(family, tmp_path, monkeypatch):
-    placed, moves = read_placed(family, tmp_path, monkeypatch)
-    assert placed == texts(*tiny_model(family))
+def test_layers_on_two_devices_read_what_one_reads(family, quantize, tmp_path, monkeypatch):
+    """With an adapter on attention and experts."""
+    save_wide(tmp_path / "base", family) if quantize == "fp8" else write_tiny_checkpoint(tmp_path / "base", family)
+    adapter = save_adapter_of(tmp_path / "base", tmp_path / "adapter")
+    whole = read_whole(tmp_path / "base", quantize, adapter)
+    placed, moves, _ = read_placed(tmp_path / "base", monkeypatch, quantize, adapter)
+    assert read_as_whole(whole, placed)
+    assert whole != read_whole(tmp_path / "base", quantize)
     assert moves > 16

@@ -77,8 +77,9 @@ def build_model(
     if quantize:
         check_base(base.processor.family, settings, quantize)
     placement, device = None, choose_device(settings.device)
-    if spread and settings.device == "auto" and (quantize is None or quantize.quantize == "none"):
-        placement = placement_of(base.folder, device, choose_dtype(settings.dtype, device).itemsize)
+    if spread and settings.device == "auto":
+        how = quantize.quantize if quantize else "none"
+        placement = placement_of(base.folder, device, choose_dtype(settings.dtype, device).itemsize, how)
     return load_model(
         base.folder,
         device=settings.device,

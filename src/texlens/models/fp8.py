@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from texlens.kernels.fp8.format import FP8_DTYPE
 from texlens.kernels.fp8.quantize import quantize_rows, scaled_product
+from texlens.models.device import on_gpu
 from texlens.models.families import LANGUAGE_MODEL, VISION_TOWER
 
 MULTIPLE = 16
@@ -109,7 +110,9 @@ def quantize_linear_layers(model: nn.Module, within: str = LANGUAGE_MODEL) -> No
     """Replaces the linear layers of a part of the language model, one group at a time."""
     for names in list(_groups(model, within)):
         if _fit(layers := _layers(model, names)):
-            for name, quantized in zip(names, quantize_together(layers), strict=True):
+            with on_gpu(layers[0].weight.device):
+                together = quantize_together(layers)
+            for name, quantized in zip(names, together, strict=True):
                 _replace(model, name, quantized)
 
 

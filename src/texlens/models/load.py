@@ -11,7 +11,7 @@ from transformers import AutoModelForImageTextToText, PreTrainedModel
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError, ModelError, one_line
 from texlens.models.checkpoint import CONFIG, check_checkpoint, read_config
-from texlens.models.device import choose_attention, choose_device, choose_dtype
+from texlens.models.device import choose_attention, choose_device, choose_dtype, compute_on_their_devices
 from texlens.models.families import family_of
 from texlens.models.fp8 import fp8_layers, kept_in_16_bits, quantize_in_fp8
 from texlens.models.meta_model import build_config, count_parameters, model_class
@@ -63,7 +63,9 @@ def load_model(
     if quantize and quantize.quantize in ("fp8", "nf4") and family.expert_parameters:
         _check_stock_class(brings_code, quantize)
         attention = options["attn_implementation"]
-        return load_quantized_mixture(Path(folder), quantize, device=on, dtype=options["dtype"], attention=attention)
+        return load_quantized_mixture(
+            Path(folder), quantize, device=on, dtype=options["dtype"], attention=attention, placement=placement
+        )
     if brings_code:
         options["trust_remote_code"] = True
     if quantize and (packing := quantization(quantize, options["dtype"])):
@@ -82,6 +84,8 @@ def load_model(
         quantize_in_fp8(model, vision=quantize.quantize_vision)
         if not fp8_layers(model):
             raise ModelError(f"{folder}: no linear layer can be fp8; is it quantized? set base.quantize: none")
+    if placement:
+        compute_on_their_devices(model, placement)
     return model.eval()
 
 

@@ -5,16 +5,19 @@ all are in memory.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import dispatch_model
 from torch import nn
 from transformers import PreTrainedModel
 
 from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ModelError
 from texlens.models.checkpoint import CONFIG, read_config
+from texlens.models.device import Placement, compute_on_their_devices, on_gpu
 from texlens.models.families import LANGUAGE_MODEL
 from texlens.models.families.expert_stacks import STACKS
 from texlens.models.fp8 import quantize_linear_layers, quantize_vision
@@ -32,9 +35,18 @@ LAYERS = f"{LANGUAGE_MODEL}.layers"
 
 
 def load_quantized_mixture(
-    folder: Path, quantize: QuantizeSettings, *, device: torch.device, dtype: torch.dtype, attention: str
+    folder: Path,
+    quantize: QuantizeSettings,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    attention: str,
+    placement: Placement | None = None,
 ) -> PreTrainedModel:
     """The mixture in a checkpoint's folder in eval mode, with the decoder layers' weights in fp8 or NF4.
+
+    Args:
+        placement: devices of its parts, where they are not all on `device`.
 
     Raises:
         ModelError: the checkpoint is quantized already, lacks weights, or has widths that the format can't hold.
@@ -47,7 +59,11 @@ def load_quantized_mixture(
         )
     model = model_without_weights(config, str(folder / CONFIG), dtype=dtype, attn_implementation=attention)
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
-    return fill_quantized(model, CheckpointRows(folder, shapes, dtype), quantize, device)
+    filled: Any = fill_quantized(model, CheckpointRows(folder, shapes, dtype), quantize, device, placement=placement)
+    if placement:
+        dispatch_model(filled, device_map=dict(placement))
+        compute_on_their_devices(filled, placement)
+    return filled
 
 
 def fill_quantized(
@@ -56,6 +72,7 @@ def fill_quantized(
     quantize: QuantizeSettings,
     device: torch.device,
     after_layer: Callable[[nn.Module, str], None] | None = None,
+    placement: Placement | None = None,
 ) -> PreTrainedModel:
     """Reads the weights of a model without any; those of decoder layers are quantized as soon as their layer is read.
 
@@ -65,13 +82,15 @@ def fill_quantized(
         after_layer: is called with each decoder layer once it is quantized, and its name.
     """
     names = [name for name, _ in model.named_parameters()]
-    _fill(model, (name for name in names if not name.startswith(f"{LAYERS}.")), rows_of, device)
+    places = _Places(placement, device)
+    _fill(model, (name for name in names if not name.startswith(f"{LAYERS}.")), rows_of, places)
     model.tie_weights()
     move_buffers(model, device)
     for number in range(len(model.get_submodule(LAYERS))):
         prefix = f"{LAYERS}.{number}"
-        _fill(model, (name for name in names if name.startswith(f"{prefix}.")), rows_of, device)
-        quantize_layer(model, prefix, quantize)
+        _fill(model, (name for name in names if name.startswith(f"{prefix}.")), rows_of, places)
+        with on_gpu(places.of(prefix)):
+            quantize_layer(model, prefix, quantize)
         if after_layer is not None:
             after_layer(model.get_submodule(prefix), prefix)
     if quantize.quantize == "nf4":
@@ -130,7 +149,20 @@ def _in_nf4(linear: nn.Linear, *, double: bool) -> nn.Module:
     return layer
 
 
-def _fill(model: nn.Module, names: Iterable[str], rows_of: WeightRows, device: torch.device) -> None:
+@dataclass(frozen=True)
+class _Places:
+    """Devices of a model's parts; `device` is that of what no part holds."""
+
+    placement: Placement | None
+    device: torch.device
+
+    def of(self, name: str) -> torch.device:
+        parts = (part for part in self.placement or () if name == part or name.startswith(f"{part}."))
+        part = next(parts, None)
+        return self.device if part is None or self.placement is None else torch.device(self.placement[part])
+
+
+def _fill(model: nn.Module, names: Iterable[str], rows_of: WeightRows, places: _Places) -> None:
     for name in names:
         owner, leaf = parameter_owner(model, name)
-        setattr(owner, leaf, nn.Parameter(rows_of(name, slice(None)).to(device)))
+        setattr(owner, leaf, nn.Parameter(rows_of(name, slice(None)).to(places.of(name))))

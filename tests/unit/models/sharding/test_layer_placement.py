@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from tests.fixtures.placed_reading import read_placed, texts
+from tests.fixtures.placed_reading import read_as_whole, read_placed, read_whole
 from tests.fixtures.pretended_devices import PretendedDevices
-from tests.fixtures.tiny_models import tiny_model, write_tiny_checkpoint
+from tests.fixtures.tiny_models import write_tiny_checkpoint
 from texlens.core.errors import ConfigError
 from texlens.models.load import load_model
 from texlens.models.sharding.layer_placement import HEAD, ROTARY, part_sizes, place_parts, placement_of
@@ -36,14 +36,31 @@ def test_sizes_are_those_of_the_model_in_memory(tmp_path):
     assert sizes["model.language_model.layers.1"] == sum(part.nbytes for part in layer.parameters())
 
 
+@pytest.mark.parametrize(("quantize", "linear", "stacks"), [("fp8", 2, 1), ("nf4", 0.5625, 0.5625), ("int8", 1, 1)])
+def test_matrices_of_decoder_layers_take_the_bytes_of_quantized_numbers(tmp_path, quantize, linear, stacks):
+    write_tiny_checkpoint(tmp_path, "qwen3_vl_moe")
+    layer = load_model(tmp_path).model.language_model.layers[1]
+    expected = sum(
+        part.numel() * (stacks if ".experts." in name else linear if name.endswith("_proj.weight") else 4)
+        for name, part in layer.named_parameters()
+    )
+    sizes, whole = part_sizes(tmp_path, 4, quantize), part_sizes(tmp_path, 4)
+    assert sizes["model.language_model.layers.1"] == pytest.approx(expected, rel=1e-3)
+    assert sizes["model.visual"] == whole["model.visual"]
+
+
 def test_cpu_has_no_placement(tmp_path):
     assert placement_of(tmp_path, torch.device("cpu"), 4) is None
 
 
 def test_texts_from_layers_on_two_devices_are_those_of_one(tmp_path, monkeypatch):
-    placed, moves = read_placed("qwen3_vl", tmp_path, monkeypatch)
-    assert placed == texts(*tiny_model("qwen3_vl"))
+    write_tiny_checkpoint(tmp_path / "base", "qwen3_vl")
+    whole = read_whole(tmp_path / "base")
+    placed, moves, current_gpus = read_placed(tmp_path / "base", monkeypatch)
+    assert read_as_whole(whole, placed)
     assert moves > 16
+    assert {*current_gpus} == {0, 1}
+    assert current_gpus[-1] == 0
 
 
 def test_pretended_devices_refuse_what_gpus_refuse():
