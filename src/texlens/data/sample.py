@@ -41,7 +41,7 @@ class Sample:
     `is_trained` False excludes the last answer from the loss; some earlier one must be trained then.
 
     `more_questions` share the row's images and are trained on next to its own question, which alone is asked when the
-    row is read.
+    row is read. A reading less probable than `least_log_probability` (natural logarithm) is of no use: it may end early.
 
     Example:
         Sample("7", a, "They differ in x", "And <image>?", more_images=(b,),
@@ -60,6 +60,7 @@ class Sample:
     more_answers: tuple[str, ...] = ()
     is_trained: bool = True
     more_questions: tuple[Question, ...] = ()
+    least_log_probability: float | None = None
 
     def separate(self) -> tuple["Sample", ...]:
         """A row for each question, the row's own first; the others' domain is their task."""

@@ -1,7 +1,8 @@
 """Image preparation as a property of a model: read from its metadata, applied to the samples it reads.
 
 Where confidence is low, a prepared image is read unprepared too, another one with larger glyphs; the surer reading is
-kept. No torch, and no scipy before an image is prepared.
+kept. The second reading ends where it is no more probable than the first: it can't be kept any more. No torch, and no
+scipy before an image is prepared.
 """
 
 import io
@@ -122,7 +123,8 @@ def read_prepared(
             yield prediction
         else:
             doubtful[prediction.id] = prediction
-            views.append(other)
+            least = prediction.log_probability if _probability(prediction) else None
+            views.append(replace(other, least_log_probability=least))
     for second in read(views) if views else ():
         first = doubtful[second.id]
         yield max(first, replace(second, prepared=() if first.prepared else ("scaled",)), key=_probability)

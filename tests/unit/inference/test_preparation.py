@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,27 @@ def test_a_sure_reading_and_large_glyphs_have_no_second_view():
     assert PreparedSample(sample(FORMULA), Preparation(second_glyph_px=9.0)).other_view is None
     view = PreparedSample(sample(FORMULA), Preparation(second_glyph_px=17.0)).other_view
     assert view.image.load().width > 1.5 * Image.open(io.BytesIO(FORMULA)).width
+
+
+@pytest.mark.parametrize(("stop", "least"), [("end", -2.0), ("loop", None)])
+def test_the_second_reading_may_end_where_the_first_is_surer(stop, least):
+    asked = []
+
+    def read(samples):
+        for sample in samples:
+            asked.append(sample.least_log_probability)
+            yield Prediction(sample.id, "", "x", stop=stop, log_probability=-2.0)
+
+    list(read_prepared([sample(dark())], Preparation(), read))
+    assert asked == [None, least]
+
+
+@pytest.mark.parametrize("least", [-30.0, -0.01])
+def test_a_bound_changes_no_reading_that_is_kept(least):
+    model = open_model("nano", backend="numpy")
+    row = sample(render_png("x ^ { 2 } + 1", pixels_per_em=6))
+    [free], [bound] = model.read([row]), model.read([replace(row, least_log_probability=least)])
+    assert bound == free if free.log_probability > least else bound.tokens <= free.tokens
 
 
 def test_every_sample_comes_back_once():

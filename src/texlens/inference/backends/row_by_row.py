@@ -68,7 +68,12 @@ class RowByRowBackend:
         for sample in samples:
             detokenizer = IncrementalDetokenizer(TokenBytes(self.processor.tokenizer))
             grammar = row_grammar(self.processor.tokenizer, end_ids(self.processor), sampling)
-            state = GenerationState(sampling, detokenizer=detokenizer, grammar=grammar)
+            state = GenerationState(
+                sampling,
+                detokenizer=detokenizer,
+                grammar=grammar,
+                least_log_probability=sample.least_log_probability,
+            )
             try:
                 self._generate_one(sample, style.of(sample), state, generator, on_token)
             except DataError as error:

@@ -185,7 +185,8 @@ class SampleReader:
         """See `RowReader.state`."""
         detokenizer = None if self.token_bytes is None else IncrementalDetokenizer(self.token_bytes)
         grammar = row_grammar(self.processor.tokenizer, end_ids(self.processor), self.sampling)
-        return GenerationState(self.sampling, self.adapter, row_seed(self.seed, sample.id), detokenizer, grammar)
+        seed = row_seed(self.seed, sample.id)
+        return GenerationState(self.sampling, self.adapter, seed, detokenizer, grammar, sample.least_log_probability)
 
 
 def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[GenerationState]) -> None:

@@ -18,6 +18,8 @@ class GenerationState:
         seed: of this row's draws where the sampling is not greedy; the row's tokens depend on no other row.
         detokenizer: with one, stop strings end the row and `token_texts` is filled.
         alternatives: of each token the most probable ones with their log-probabilities, as many as the sampling asks.
+        least_log_probability: the row ends with stop reason `length` as soon as its log-probability is at most this: it
+            can only fall.
         grammar: refuses tokens that no formula can go on with; None where the sampling has no grammar.
         token_texts: the text that each token completed; joined they are the text.
     """
@@ -27,6 +29,7 @@ class GenerationState:
     seed: int = 0
     detokenizer: IncrementalDetokenizer | None = None
     grammar: RowGrammar | None = None
+    least_log_probability: float | None = None
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
     alternatives: list[list[tuple[int, float]]] = field(default_factory=list)
@@ -60,6 +63,8 @@ class GenerationState:
             self.finish("end")
         elif self.detokenizer is not None and self.detokenizer.stopped:
             self.finish("stop")
+        elif self.least_log_probability is not None and self.log_probability <= self.least_log_probability:
+            self.finish("length")
         elif self._is_closing:
             if self.grammar is None or self.grammar.is_complete:
                 self.finish("loop")

@@ -96,6 +96,7 @@ class GenerationJob:
         assert self.other_view is not None
         assert self.new_state is not None
         self.first, self.state = self.state, self.new_state()
+        self.state.least_log_probability = self.first.log_probability if sureness(self.first) else None
         self.prompt, self.other_view = self.other_view, None
 
     def decide(self) -> None:

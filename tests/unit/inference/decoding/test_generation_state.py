@@ -30,6 +30,15 @@ def test_row_ends_with_its_end_token():
     assert (row.is_active, row.stop, row.tokens) == (False, "end", [999])
 
 
+def test_row_ends_where_it_is_no_more_probable_than_it_must_be():
+    row = state()
+    row.least_log_probability = -1.0
+    row.append_token(1, -0.5, END)
+    assert row.is_active
+    row.append_token(2, -0.5, END)
+    assert (row.is_active, row.stop) == (False, "length")
+
+
 def test_row_ends_at_a_stop_string():
     row = state(stop=["b"])
     for token in ids("ab"):

@@ -98,7 +98,12 @@ class NumpyBackend:
         decoder, logits = self._prefill(sample, style)
         grammar = row_grammar(self.tokenizer, self._end_ids, sampling)
         detokenizer = IncrementalDetokenizer(TokenBytes(self.tokenizer))
-        state = GenerationState(sampling, detokenizer=detokenizer, grammar=grammar)
+        state = GenerationState(
+            sampling,
+            detokenizer=detokenizer,
+            grammar=grammar,
+            least_log_probability=sample.least_log_probability,
+        )
         while True:
             token = int(logits.argmax())
             if grammar is not None and not grammar.accepts(token):

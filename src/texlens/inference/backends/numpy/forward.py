@@ -1,10 +1,12 @@
 """Qwen3-VL in numpy, for one image and one row. A test compares it with transformers token by token.
 
-Legend: P = patches, V = image tokens, T = new tokens, S = tokens so far, H = heads, D = head width, W = hidden width.
+Legend: P = patches, V = image tokens, T = new tokens, S = tokens so far, H = heads, G = heads of keys, D = head
+width, W = hidden width.
 Every weight is float32.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,10 @@ import numpy as np
 
 Array = np.ndarray
 Weights = Mapping[str, Array]
-_erf = np.frompyfunc(math.erf, 1, 1)
+_BLOCK = 256
+"""Queries whose scores are computed at a time, so that they stay in the processor's cache."""
+_ROOM = 128
+"""Tokens by which a full cache grows."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,8 @@ class Decoder:
     def __init__(self, model: NumpyModel):
         self._model = model
         self._text = model.config["text_config"]
-        self._cache: list[tuple[Array, Array]] = []
+        self._cache: dict[int, Array] = {}
+        self._lengths: Counter[int] = Counter()
         self._next_position = 0
 
     def prefill(
@@ -115,32 +121,43 @@ class Decoder:
         query = _rotate(_rms(heads("q_proj", normed), of("self_attn.q_norm"), epsilon), rope)
         key = _rotate(_rms(heads("k_proj", normed), of("self_attn.k_norm"), epsilon), rope)
         key, value = self._append_to_cache(number, key, heads("v_proj", normed))
-        group = len(query) // len(key)
         before = key.shape[1] - len(x)
         mask = np.arange(key.shape[1])[None] > np.arange(len(x))[:, None] + before if len(x) > 1 else None
-        attended = _attention(query, np.repeat(key, group, 0), np.repeat(value, group, 0), mask)
+        attended = _attention(query, key, value, mask)
         x = x + attended.transpose(1, 0, 2).reshape(len(x), -1) @ of("self_attn.o_proj").T
         normed = _rms(x, of("post_attention_layernorm"), epsilon)
         gate = normed @ of("mlp.gate_proj").T
         return x + (gate / (1 + np.exp(-gate)) * (normed @ of("mlp.up_proj").T)) @ of("mlp.down_proj").T
 
     def _append_to_cache(self, number: int, key: Array, value: Array) -> tuple[Array, Array]:
-        """Keys and values [H, S, D] of a layer, the new ones appended."""
-        if number == len(self._cache):
-            self._cache.append((key, value))
-        else:
-            old_key, old_value = self._cache[number]
-            self._cache[number] = np.concatenate([old_key, key], 1), np.concatenate([old_value, value], 1)
-        return self._cache[number]
+        """Keys and values [G, S, D] of a layer, the new ones appended."""
+        start, end = self._lengths[number], self._lengths[number] + key.shape[1]
+        if number not in self._cache or end > self._cache[number].shape[2]:
+            grown = np.empty((2, len(key), end + _ROOM, key.shape[2]), np.float32)
+            if start:
+                grown[:, :, :start] = self._cache[number][:, :, :start]
+            self._cache[number] = grown
+        self._cache[number][:, :, start:end] = key, value
+        self._lengths[number] = end
+        return self._cache[number][0, :, :end], self._cache[number][1, :, :end]
 
 
 def _attention(query: Array, key: Array, value: Array, masked: Array | None) -> Array:
-    """[H, T, D] of queries over keys and values [H, S, D]; `masked` [T, S] is True where it must not look."""
-    scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
-    if masked is not None:
-        scores = np.where(masked, np.float32(-np.inf), scores)
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    return (weights / weights.sum(-1, keepdims=True)) @ value
+    """[H, T, D] of queries over keys and values [G, S, D], each for H / G heads; `masked` [T, S] is True where a query
+    must not look."""
+    heads, length, width = query.shape
+    groups = len(key)
+    query = (query / np.float32(math.sqrt(width))).reshape(groups, heads // groups, length, width)
+    out = np.empty_like(query)
+    for start in range(0, length, _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        scores = query[:, :, rows] @ key[:, None].swapaxes(-1, -2)
+        if masked is not None:
+            np.copyto(scores, np.float32(-np.inf), where=masked[rows])
+        scores -= scores.max(-1, keepdims=True)
+        np.exp(scores, out=scores)
+        out[:, :, rows] = (scores @ value[:, None]) / scores.sum(-1, keepdims=True)
+    return out.reshape(heads, length, width)
 
 
 def _rms(x: Array, weight: Array, epsilon: float) -> Array:
@@ -208,8 +225,19 @@ def prompt_positions(is_image: Array, rows: int, columns: int) -> Array:
 
 
 def _gelu_tanh(x: Array) -> Array:
-    return 0.5 * x * (1 + np.tanh(np.float32(math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x * x * x)))
+    inner = x * x
+    inner *= np.float32(0.044715)
+    inner += 1
+    inner *= x
+    inner *= np.float32(math.sqrt(2 / math.pi))
+    np.tanh(inner, out=inner)
+    inner += 1
+    inner *= x
+    inner *= np.float32(0.5)
+    return inner
 
 
 def _gelu(x: Array) -> Array:
-    return x * 0.5 * (1 + np.asarray(_erf(x / math.sqrt(2)), np.float32))
+    from scipy.special import erf  # with image preparation it is loaded anyway
+
+    return x * np.float32(0.5) * (1 + erf(x / np.float32(math.sqrt(2))))
