@@ -13,7 +13,7 @@ import json
 import random
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as arrow
@@ -78,26 +78,28 @@ def page_rows(labels: list[str], size_px: int, katex: Path, chromium: str) -> It
     result = subprocess.run(command, input=lines, capture_output=True, text=True, check=True)
     htmls = [json.loads(line) for line in result.stdout.splitlines()]
     pairs = [(label, html) for label, html in zip(labels, htmls, strict=True) if html]
-    sheet = photograph([html for _, html in pairs], size_px, katex, chromium)
+    css = (katex / "dist/katex.min.css").as_uri()
+    yield from kept_cells(pairs, size_px, size_px * _KATEX_SCALE, "katex", chromium, css)
+
+
+def kept_cells(
+    pairs: Sequence[tuple[str, str]], size_px: int, px_per_em: float, engine: str, chromium: str, css: str = ""
+) -> Iterator[dict[str, object]]:
+    """Rows of (label, HTML or SVG) whose ink does not touch the edge of its cell."""
+    sheet = photograph([html for _, html in pairs], size_px, css, chromium)
     for (label, _), cell in zip(pairs, cells(sheet, len(pairs), size_px), strict=True):
         box = ink_box(cell)
         if box and box[0] > 1 and box[1] > 1 and box[2] < cell.width - 1 and box[3] < cell.height - 1:
-            yield {
-                "image": png(tight_pad(cell, 4)),
-                "text": label,
-                "px_per_em": size_px * _KATEX_SCALE,
-                "engine": "katex",
-            }
+            yield {"image": png(tight_pad(cell, 4)), "text": label, "px_per_em": px_per_em, "engine": engine}
 
 
-def photograph(htmls: list[str], size_px: int, katex: Path, chromium: str) -> Image.Image:
+def photograph(htmls: Sequence[str], size_px: int, css: str, chromium: str) -> Image.Image:
     """A page with the formulas in a grid, in gray."""
     width, height = (side * size_px for side in _CELL_EM)
     placed = "".join(
         f'<div class="cell" style="left:{number % _COLUMNS * width}px;top:{number // _COLUMNS * height}px">{html}</div>'
         for number, html in enumerate(htmls)
     )
-    css = (katex / "dist/katex.min.css").as_uri()
     page = _PAGE.format(css=css, width=width, height=height, size=size_px, cells=placed)
     window = f"--window-size={_COLUMNS * width},{-(-len(htmls) // _COLUMNS) * height}"
     with tempfile.TemporaryDirectory() as folder:

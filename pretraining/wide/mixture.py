@@ -16,7 +16,7 @@ from PIL import Image
 from pretraining.corpus import LATEX_OCR_PX_PER_EM, TrainingImages, as_latex_ocr, is_held_out
 from pretraining.corpus import STAGES as NARROW_STAGES
 from pretraining.wide.commands import RareCommands
-from pretraining.wide.disturbances import LEAST_PX_PER_EM, disturb, larger, smaller, with_margins
+from pretraining.wide.disturbances import LEAST_PX_PER_EM, disturb, larger, smaller, through_jpeg, with_margins
 from pretraining.wide.engines import TypesetRows
 from pretraining.wide.fonts import shows
 from pretraining.wide.habits import PLAIN, Typesetter, without_small_spaces
@@ -43,11 +43,13 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Stage:
-    """Weights of the sources, the chances that print is disturbed and halved, and how long formulas get (tokens)."""
+    """Weights of the sources, the chances that print is disturbed, halved and pressed (JPEG), and how long formulas get
+    (tokens)."""
 
     sources: dict[str, float]
     disturbed: float
     halved: float
+    pressed: float
     longest: int
     natural_longest: int
 
@@ -55,15 +57,15 @@ class Stage:
 STAGES = {
     "begin": Stage(
         {"real": 8, "print": 30, "varied": 26, "commands": 16, "lines": 8, "typeset": 4, "strokes": 8},
-        *(0.25, 0.1, 30, 60),
+        *(0.25, 0.1, 0.05, 30, 60),
     ),
     "wide": Stage(
-        {"real": 11, "print": 22, "varied": 26, "commands": 14, "lines": 12, "typeset": 8, "strokes": 7},
-        *(0.4, 0.22, 60, 150),
+        {"real": 13, "print": 26, "varied": 24, "commands": 11, "lines": 9, "typeset": 10, "strokes": 7},
+        *(0.4, 0.34, 0.1, 60, 150),
     ),
     "settle": Stage(
-        {"real": 18, "print": 22, "varied": 22, "commands": 12, "lines": 11, "typeset": 8, "strokes": 7},
-        *(0.35, 0.28, 60, 150),
+        {"real": 20, "print": 25, "varied": 20, "commands": 10, "lines": 9, "typeset": 10, "strokes": 6},
+        *(0.35, 0.32, 0.12, 60, 150),
     ),
 }
 SIZES_PX_PER_EM = (9, 10, 11, 12, 13, 13.84, 15, 16, 18, 20, 22, 24, 27, 30, 34, 38, 44, 52, 62)
@@ -71,6 +73,8 @@ _SIZE_WEIGHTS = (3, 4, 5, 5, 5, 5, 5, 6, 6, 6, 5, 5, 4, 4, 3, 3, 2, 1.5, 1)
 DRAWN = ("print", "varied", "commands", "lines", "strokes")
 """Sources whose formulas are drawn as training goes on."""
 AGAIN, RECENT = 0.6, 256
+FROM_HALF = (2.2, 3.7)
+"""How much image preparation enlarges print of half the size: 2.3 to 4.2 times, by rows of LaTeX_OCR validation."""
 ENLARGED = 0.25
 """Of clean print like LaTeX_OCR's, this share is shown as a second view shows it."""
 SPACELESS = 0.85
@@ -215,11 +219,14 @@ class WideImages:
 def changed(rng: random.Random, plan: Stage, drawn: Drawn) -> Image.Image:
     """The picture as someone may paste it: as it is, at half size, worn, disturbed, or as preparation enlarges it."""
     image, roll = drawn.image, rng.random()
-    if drawn.source in ("real", "print") and rng.random() < plan.halved:
-        image = smaller(image, rng, LEAST_PX_PER_EM / drawn.px_per_em)
-        image = degrade(image, rng) if roll < 0.15 else image
-        return larger(image, rng, (1.8, 3.2)) if rng.random() < 0.6 else image
     if drawn.source in ("real", "print"):
+        small = rng.random()
+        if small < plan.halved:
+            image = smaller(image, rng, LEAST_PX_PER_EM / drawn.px_per_em)
+            image = degrade(image, rng) if roll < 0.1 else image
+            return larger(image, rng, FROM_HALF) if rng.random() < 0.8 else image
+        if small < plan.halved + plan.pressed:
+            return through_jpeg(image, round(rng.triangular(8, 30, 10)))
         if roll < 0.35:
             return degrade(image, rng)
         if roll < 0.35 + plan.disturbed / 2:

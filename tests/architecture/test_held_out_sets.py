@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from pretraining import demo_data
-from pretraining.wide import fonts, katex, strokes
+from pretraining.wide import fonts, katex, strokes, ziamath
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = {file.name for file in (ROOT / "src/texlens/latex/fonts").iterdir()}
@@ -49,8 +49,10 @@ def test_no_font_file_is_shared():
 
 def test_no_engine_is_shared():
     text = "".join(file.read_text(encoding="utf-8") for file in HELD_OUT)
-    assert "katex" not in text.lower()
-    assert "katex" in Path(katex.__file__).read_text(encoding="utf-8")
+    for engine in (katex, ziamath):
+        name = engine.__name__.rsplit(".", 1)[-1]
+        assert name not in text.lower()
+        assert name in Path(engine.__file__).read_text(encoding="utf-8")
     assert not [file.name for file in TRAINING if re.search("mathjax|mathtext", file.read_text(encoding="utf-8"))]
 
 
@@ -72,7 +74,7 @@ def test_no_seed_is_shared():
         return {name for text in texts for groups in re.findall(seeds, text) for name in groups if name}
 
     assert seeds_of(HELD_OUT) >= {"held 41", "textbook 7", "elsewhere 3"}
-    assert not seeds_of(HELD_OUT) & {*seeds_of(TRAINING), katex.SEED, str(demo_data.SEED)}
+    assert not seeds_of(HELD_OUT) & {*seeds_of(TRAINING), katex.SEED, ziamath.SEED, str(demo_data.SEED)}
 
 
 def test_the_demo_has_writers_of_its_own():

@@ -55,10 +55,18 @@ def test_recent_formulas_come_again_as_other_pictures(images):
 def test_half_of_the_size_is_shown_often(images):
     plan = replace(STAGES["settle"], halved=1.0)
     drawn = images._real(random.Random(2), plan)
-    widths = [changed(random.Random(seed), plan, drawn).width for seed in range(24)]
+    widths = [changed(random.Random(seed), plan, drawn).width for seed in range(48)]
     assert 52 <= min(widths) < 60
-    assert len([width for width in widths if width <= 75]) > 5
-    assert len([width for width in widths if width > 90]) > 5
+    assert len([width for width in widths if width <= 75]) > 3
+    assert len([width for width in widths if width > 120]) > 24
+
+
+def test_print_is_pressed_at_its_size(images):
+    plan = replace(STAGES["settle"], halved=0.0, pressed=1.0)
+    drawn = images._print(random.Random(2), plan)
+    pictures = [changed(random.Random(seed), plan, drawn) for seed in range(6)]
+    assert {picture.size for picture in pictures} == {drawn.image.size}
+    assert len({picture.tobytes() for picture in [drawn.image, *pictures]}) > 5
 
 
 def test_the_same_seed_gives_the_same_samples(images):
