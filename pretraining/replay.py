@@ -4,12 +4,40 @@
 """
 
 from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 MOST_PACKS = 384
 """Packs, of about 6 MB each, that stay on the device."""
+
+
+READY_PACKS = 4
+
+
+class PacksAhead:
+    """The packs of a loader, taken from it by a thread; `is_ready` says whether the next one is there already.
+
+    An error of the loader is raised where its pack would come.
+    """
+
+    def __init__(self, loader: Iterable[dict[str, Tensor]]):
+        self._loader, self._thread = iter(loader), ThreadPoolExecutor(1)
+        self._coming = deque(self._next() for _ in range(READY_PACKS))
+
+    @property
+    def is_ready(self) -> bool:
+        return self._coming[0].done()
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        while (pack := self._coming.popleft().result()) is not None:
+            self._coming.append(self._next())
+            yield pack
+
+    def _next(self) -> Future[dict[str, Tensor] | None]:
+        return self._thread.submit(next, self._loader, None)
 
 
 class Replay:

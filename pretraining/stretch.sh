@@ -2,8 +2,9 @@
 # A stretch of pre-training on a rented GPU whose commands are bounded in time; the training goes on between them.
 #   bash pretraining/stretch.sh start EXTRAS [SECONDS]   install EXTRAS/wheels, start training, watch it so long (default 540)
 #   bash pretraining/stretch.sh watch [SECONDS]          watch it until it ends or so long; copy the log to $OUT
-#   bash pretraining/stretch.sh collect                  weights in parts of 15 MiB, log and provenance to $OUT
-# MINUTES (18), WORKERS (15), AGAIN (1), RATE, SEED, TOKENS and MORE (further options) change the training; WORK is its
+#   bash pretraining/stretch.sh collect                  weights in parts of 15 MiB, log and provenance to $OUT; a folder
+#                                                        $WORK/nano that `model.path` takes, with these weights
+# MINUTES (18), WORKERS (15), AGAIN (2), RATE, SEED, TOKENS and MORE (further options) change the training; WORK is its
 # folder. The learning rate follows MINUTES.
 set -euo pipefail
 WORK=${WORK:-/tmp/nano-stretch}
@@ -22,7 +23,7 @@ start() {
   setsid nohup "$PYTHON" -m pretraining.train --mixture wide --extras extras --data extras/LaTeX_OCR \
     --init src/texlens/models/nano/model.safetensors --out run \
     --minutes "${MINUTES:-18}" --total-minutes "${MINUTES:-18}" --workers "${WORKERS:-15}" --seed "${SEED:-23}" \
-    --tokens "${TOKENS:-24576}" --rate "${RATE:-1.2e-3}" --warm-up-steps 300 --again "${AGAIN:-1}" \
+    --tokens "${TOKENS:-24576}" --rate "${RATE:-1.2e-3}" --warm-up-steps 300 --again "${AGAIN:-2}" \
     --first-until 0 --second-until 0.7 --decay-from 0.25 ${MORE:-} > run/output.txt 2>&1 < /dev/null &
   echo $! > run/pid
 }
@@ -40,6 +41,7 @@ collect() {
   watch 1
   split -b 15m "$WORK/run/model.safetensors" "$OUT/model.safetensors.part-"
   (cd "$WORK/run" && sha256sum model.safetensors) | tee "$OUT/sha256.txt"
+  rm -rf "$WORK/nano" && cp -r "$WORK/src/texlens/models/nano" "$WORK/nano" && cp "$WORK/run/model.safetensors" "$WORK/nano/"
   ls -l "$OUT"
 }
 
@@ -47,5 +49,5 @@ case ${1:-} in
   start) start "$2" && watch "${3:-540}" ;;
   watch) watch "${2:-560}" ;;
   collect) collect ;;
-  *) sed -n 2,6p "$0" && exit 2 ;;
+  *) sed -n 2,8p "$0" && exit 2 ;;
 esac

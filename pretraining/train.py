@@ -27,7 +27,7 @@ from pretraining.forward import pack_loss
 from pretraining.nano_config import NANO, QUESTIONS
 from pretraining.packs import Packer, PackSize, Prompt, packs
 from pretraining.provenance import write_provenance
-from pretraining.replay import Replay
+from pretraining.replay import PacksAhead, Replay
 from pretraining.sampler import Mixture, narrow_samples, wide_samples
 
 STAGES = {"narrow": ("short", "mixed", "natural"), "wide": ("begin", "wide", "settle")}
@@ -129,7 +129,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=15)
     parser.add_argument("--tokens", type=int, default=PackSize.tokens)
     parser.add_argument("--rate", type=float, default=Plan.rate)
-    parser.add_argument("--again", type=int, default=0, help="earlier packs trained on again after each new one")
+    parser.add_argument(
+        "--again", type=int, default=0, help="earlier packs trained on again, at most so many while no new one is ready"
+    )
     parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
     train(args)
@@ -197,7 +199,7 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
     began, carried = None, done["seconds"]
     sums = torch.zeros(2, device=device)
     replay = Replay(args.seed + done["calls"]) if args.again else None
-    for pack, samples in with_replay(loader, replay, args.again, device):
+    for pack, samples in with_replay(PacksAhead(loader), replay, args.again, device):
         share = done["seconds"] / 60 / args.total_minutes
         for optimizer in groups:
             for group in optimizer.param_groups:
@@ -231,15 +233,20 @@ def run(args, plan, model, groups, loader, step_loss, loss_of, done, stage, devi
     save(args.out, model, groups, done)
 
 
-def with_replay(loader, replay: Replay | None, again: int, device: str) -> Iterator[tuple[dict, int]]:
-    """Packs on the device with their numbers of new samples; `again` earlier ones (0 new samples) follow each."""
-    for pack in loader:
+def with_replay(packs: PacksAhead, replay: Replay | None, again: int, device: str) -> Iterator[tuple[dict, int]]:
+    """Packs on the device with their numbers of new samples; while no new one is ready, up to `again` earlier ones (0
+    new samples) come after each."""
+    for pack in packs:
         samples = int(pack.pop("samples"))
         pack = {name: array.to(device, non_blocking=True) for name, array in pack.items()}
         yield pack, samples
-        if replay is not None:
-            replay.keep(pack)
-            yield from ((old, 0) for _ in range(again) if (old := replay.again()) is not None)
+        if replay is None:
+            continue
+        replay.keep(pack)
+        for _ in range(again):
+            earlier = None if packs.is_ready else replay.again()
+            if earlier is not None:
+                yield earlier, 0
 
 
 def save(out: Path, model, groups, done: dict) -> None:

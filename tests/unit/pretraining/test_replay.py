@@ -1,7 +1,10 @@
 """Packs that come back: only old ones, the same labels, other ink."""
 
+import time
+
+import pytest
 import torch
-from pretraining.replay import Replay, other_ink
+from pretraining.replay import PacksAhead, Replay, other_ink
 
 ENDS = torch.tensor([0, 3, 5, 5])
 
@@ -10,6 +13,20 @@ def pack(number: int) -> dict:
     patches = torch.full((5, 64), 255, dtype=torch.uint8)
     patches[:, number : number + 4] = 0
     return {"patches": patches, "image_ends": ENDS, "labels": torch.tensor([number])}
+
+
+def test_packs_come_in_order_and_the_loader_s_error_after_them():
+    def loader():
+        yield from map(pack, range(6))
+        raise OSError("no more")
+
+    packs, seen = PacksAhead(loader()), []
+    while not packs.is_ready:
+        time.sleep(0.001)
+    with pytest.raises(OSError, match="no more"):
+        seen.extend(int(each["labels"]) for each in packs)
+    assert seen == [0, 1, 2, 3, 4, 5]
+    assert list(PacksAhead([])) == []
 
 
 def test_nothing_comes_back_before_as_many_packs_are_there_as_are_kept():

@@ -19,16 +19,32 @@ def test_stages_follow_the_share_of_time():
     assert [plan.stage(share) for share in (0.05, 0.3, 0.9)] == [0, 1, 2]
 
 
-def test_each_new_pack_is_followed_by_an_earlier_one_that_counts_no_samples():
+class Packs(list):
+    """Packs, and whether the next one is there."""
+
+    is_ready = False
+
+
+def numbered(count: int) -> Packs:
     ends = torch.tensor([0, 2])
-    loader = [
+    return Packs(
         {"patches": torch.zeros(2, 64, dtype=torch.uint8), "image_ends": ends, "ids": torch.tensor(n), "samples": 7}
-        for n in range(6)
-    ]
-    order = [(int(pack["ids"]), samples) for pack, samples in with_replay(loader, Replay(1, most=2), 1, "cpu")]
+        for n in range(count)
+    )
+
+
+def test_while_no_new_pack_is_ready_earlier_ones_come_again_and_count_no_samples():
+    order = [(int(pack["ids"]), samples) for pack, samples in with_replay(numbered(6), Replay(1, most=2), 1, "cpu")]
     assert order == [(0, 7), (1, 7), (0, 0), (2, 7), (1, 0), (3, 7), (2, 0), (4, 7), (3, 0), (5, 7), (4, 0)]
-    loader = [dict(loader[0], samples=7)]
-    assert [samples for _, samples in with_replay(loader, None, 1, "cpu")] == [7]
+    twice = [samples for _, samples in with_replay(numbered(4), Replay(1, most=2), 2, "cpu")]
+    assert twice == [7, 7, 0, 0, 7, 0, 0, 7, 0, 0]
+
+
+def test_no_pack_comes_again_while_new_ones_are_ready_or_without_a_buffer():
+    packs = numbered(5)
+    packs.is_ready = True
+    assert [samples for _, samples in with_replay(packs, Replay(1, most=2), 1, "cpu")] == [7] * 5
+    assert [samples for _, samples in with_replay(numbered(3), None, 1, "cpu")] == [7] * 3
 
 
 def test_folded_patch_weights_give_gray_images_the_same_and_colors_their_gray():
