@@ -19,7 +19,7 @@ from pathlib import Path
 
 from result import write_result
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 def main() -> None:

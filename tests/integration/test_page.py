@@ -75,6 +75,22 @@ def test_image_is_pasted_dropped_or_chosen_and_sent_unchanged(page, backend, how
     assert sorted(backend.sent) == [("handwriting", FORMULA), ("nano", FORMULA)]
 
 
+def test_the_prepared_image_is_shown_on_request(page):
+    give(page)
+    given = page.js("document.getElementById('preview').src")
+    assert page.js("document.getElementById('prepared').hidden")  # the first model takes images as they are
+    page.js("Object.assign(document.getElementById('model'), { value: 'nano' }).dispatchEvent(new Event('change'))")
+    page.click("#prepared")
+    page.wait("document.getElementById('preview').src.startsWith('data:image/png')")
+    assert page.text("#about") == "prepared: light and dark exchanged, margins cut"
+    page.press("l")
+    assert page.text("#about") == "已预处理：黑白反转, 裁去边距"
+    page.press("l")
+    page.click("#prepared")
+    assert page.js("document.getElementById('preview').src") == given
+    assert page.text("#about") == f"{SIZE[0]} × {SIZE[1]} pixels"
+
+
 def test_base_and_adapter_are_side_by_side(page):
     give(page)
     read(page)

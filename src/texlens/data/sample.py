@@ -29,6 +29,15 @@ class Question:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """Another reading of a row, with its natural log-probability. A new one that is no more probable is of no use, and
+    may be cut where that is known; most of its text is likely the same."""
+
+    text: str
+    log_probability: float
+
+
+@dataclass(frozen=True)
 class Sample:
     """One row: `image` in, `text` out. `prompt` and `system` replace the run's own where they are not None.
 
@@ -41,7 +50,7 @@ class Sample:
     `is_trained` False excludes the last answer from the loss; some earlier one must be trained then.
 
     `more_questions` share the row's images and are trained on next to its own question, which alone is asked when the
-    row is read. A reading less probable than `least_log_probability` (natural logarithm) is of no use: it may end early.
+    row is read; it may have a `rival` then.
 
     Example:
         Sample("7", a, "They differ in x", "And <image>?", more_images=(b,),
@@ -60,7 +69,7 @@ class Sample:
     more_answers: tuple[str, ...] = ()
     is_trained: bool = True
     more_questions: tuple[Question, ...] = ()
-    least_log_probability: float | None = None
+    rival: Rival | None = None
 
     def separate(self) -> tuple["Sample", ...]:
         """A row for each question, the row's own first; the others' domain is their task."""

@@ -51,7 +51,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 class ModelEntry(BaseModel):
-    """`question` is the prompt under its old name."""
+    """`question` is the prompt under its old name; `prepares`: images are prepared before the model reads them."""
 
     id: str
     object: Literal["model"] = "model"
@@ -62,6 +62,7 @@ class ModelEntry(BaseModel):
     system: str | None = None
     question: str
     calibrated: bool
+    prepares: bool
 
 
 class ModelList(BaseModel):
@@ -75,7 +76,7 @@ class TokenForm(BaseModel):
 
 
 class ReadResponse(BaseModel):
-    """The answer of /v1/read."""
+    """The answer of /v1/read; `prepared` are the steps by which the image was changed before it was read."""
 
     latex: str
     raw: str
@@ -88,6 +89,15 @@ class ReadResponse(BaseModel):
     tokens: list[TokenForm]
     stop: str
     milliseconds: float
+    model: str
+    prepared: list[str]
+
+
+class PreparedResponse(BaseModel):
+    """The answer of /v1/prepared: steps that changed the image, and the base64 of a PNG; no step, no image."""
+
+    steps: list[str]
+    image: str | None
     model: str
 
 

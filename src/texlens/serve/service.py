@@ -9,8 +9,10 @@ from functools import partial
 from fastapi import Request
 
 from texlens.core.errors import SPECIAL_TOKEN, DataError
+from texlens.data.sample import LazyImage, Sample
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.model import LoadedModel
+from texlens.inference.preparation import PreparedSample
 from texlens.inference.scheduling.job import GenerationJob, TokenEvent
 from texlens.inference.scheduling.scheduler import RequestScheduler
 from texlens.serve.errors import ApiError, data_api_error
@@ -61,6 +63,7 @@ class InferenceService:
             system=model.style.system_prompt,
             question=model.style.prompt,
             calibrated=model.calibration is not None,
+            prepares=model.preparation is not None,
         )
 
     def max_tokens(self, model: str | None, requested: int | None, param: str = "max_tokens") -> int:
@@ -108,6 +111,25 @@ class InferenceService:
             on_token=stream.put_token if stream else None,
             on_done=partial(self._finish, stream),
         )
+
+    async def prepared(self, image: bytes, model: str | None) -> PreparedSample:
+        """The image as the model reads it first.
+
+        Raises:
+            ApiError: the image is refused.
+            ModelError: no such model.
+        """
+        preparation = self.scheduler.model(model).preparation
+
+        def prepare(decoded: LazyImage) -> PreparedSample:
+            sample = PreparedSample(Sample("request", decoded, ""), preparation)
+            _ = sample.steps
+            return sample
+
+        try:
+            return await self.decoder.run(image, "file", prepare)
+        except DataError as error:
+            raise data_api_error(error, "file", "bad_image") from error
 
     def _prompt(self, request: GenerationRequest, image):
         return self.scheduler.prompt(image, model=request.model, prompt=request.prompt, system=request.system)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from texlens.core.errors import DataError, ModelError
-from texlens.data.sample import LazyImage, Sample
+from texlens.data.sample import LazyImage, Rival, Sample
 from texlens.inference.open import open_model
 from texlens.inference.preparation import PreparedSample, read_preparation, read_prepared
 from texlens.inputs.image_preparation import Preparation
@@ -82,25 +82,31 @@ def test_a_sure_reading_and_large_glyphs_have_no_second_view():
     assert view.image.load().width > 1.5 * Image.open(io.BytesIO(FORMULA)).width
 
 
-@pytest.mark.parametrize(("stop", "least"), [("end", -2.0), ("loop", None)])
-def test_the_second_reading_may_end_where_the_first_is_surer(stop, least):
+@pytest.mark.parametrize(("stop", "rival"), [("end", Rival("x", -2.0)), ("loop", None)])
+def test_the_second_reading_may_end_where_the_first_is_surer(stop, rival):
     asked = []
 
     def read(samples):
         for sample in samples:
-            asked.append(sample.least_log_probability)
+            asked.append(sample.rival)
             yield Prediction(sample.id, "", "x", stop=stop, log_probability=-2.0)
 
     list(read_prepared([sample(dark())], Preparation(), read))
-    assert asked == [None, least]
+    assert asked == [None, rival]
 
 
-@pytest.mark.parametrize("least", [-30.0, -0.01])
-def test_a_bound_changes_no_reading_that_is_kept(least):
-    model = open_model("nano", backend="numpy")
-    row = sample(render_png("x ^ { 2 } + 1", pixels_per_em=6))
-    [free], [bound] = model.read([row]), model.read([replace(row, least_log_probability=least)])
-    assert bound == free if free.log_probability > least else bound.tokens <= free.tokens
+@pytest.fixture(scope="module")
+def nano():
+    return open_model("nano", backend="numpy")
+
+
+def test_a_bound_ends_a_reading_that_can_not_be_kept_and_changes_no_other(nano):
+    row = sample(render_png("x y", pixels_per_em=6))
+    rivals = (None, Rival("z", -30.0), Rival("z", 1.0))
+    plain = replace(nano, preparation=None)
+    free, bound, cut = (plain.read([replace(row, rival=rival)])[0] for rival in rivals)
+    assert (bound.text, bound.stop) == (free.text, free.stop)
+    assert (cut.stop, cut.tokens) == ("length", 1)
 
 
 def test_every_sample_comes_back_once():
@@ -118,9 +124,8 @@ def test_every_sample_comes_back_once():
     assert sorted(prediction.id for prediction in predictions) == ["a", "b", "c"]
 
 
-def test_the_bundled_model_reads_a_dark_screenshot():
-    model = open_model("nano", backend="numpy")
-    [prediction] = model.read([sample(dark())])
+def test_the_bundled_model_reads_a_dark_screenshot(nano):
+    [prediction] = nano.read([sample(dark())])
     assert (prediction.text, prediction.prepared) == ("x ^ { 2 } + 1", ("inverted",))
 
 

@@ -12,7 +12,7 @@ from texlens.data.sample import Sample
 from texlens.inference.backend import OnToken, failed_prediction, finished_prediction
 from texlens.inference.backends.next_token_logits import stack_rows
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
-from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.generation_state import GenerationState, least_of
 from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sample_tokens import sample_tokens
 from texlens.inference.decoding.sampling import Sampling
@@ -72,7 +72,7 @@ class RowByRowBackend:
                 sampling,
                 detokenizer=detokenizer,
                 grammar=grammar,
-                least_log_probability=sample.least_log_probability,
+                least_log_probability=least_of(sample),
             )
             try:
                 self._generate_one(sample, style.of(sample), state, generator, on_token)

@@ -17,7 +17,7 @@ from texlens.inference.backends.next_token_logits import next_token_logits
 from texlens.inference.backends.refilled import FinishedRow, refilled_rows
 from texlens.inference.decoders import decode, open_decoder
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
-from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.generation_state import GenerationState, least_of
 from texlens.inference.decoding.grammar import row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.engine.engine_batch import EngineBatch, cpu_engine
@@ -186,7 +186,7 @@ class SampleReader:
         detokenizer = None if self.token_bytes is None else IncrementalDetokenizer(self.token_bytes)
         grammar = row_grammar(self.processor.tokenizer, end_ids(self.processor), self.sampling)
         seed = row_seed(self.seed, sample.id)
-        return GenerationState(self.sampling, self.adapter, seed, detokenizer, grammar, sample.least_log_probability)
+        return GenerationState(self.sampling, self.adapter, seed, detokenizer, grammar, least_of(sample))
 
 
 def _report_text(on_token: OnToken, samples: Sequence[Sample], states: Sequence[GenerationState]) -> None:

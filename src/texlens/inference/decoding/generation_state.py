@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from texlens.data.sample import Sample
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer
 from texlens.inference.decoding.grammar import RowGrammar
 from texlens.inference.decoding.sampling import Sampling
@@ -96,3 +97,8 @@ class GenerationState:
         """End the row with an error of its own."""
         self.error = reason
         self.finish("failed")
+
+
+def least_of(sample: Sample) -> float | None:
+    """`GenerationState.least_log_probability` of a sample that is read."""
+    return None if sample.rival is None else sample.rival.log_probability

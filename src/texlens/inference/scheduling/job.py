@@ -32,10 +32,13 @@ class ServedPrompt:
     Attributes:
         other_view: with another view of the image (`preparation.PreparedSample`): read too if the first reading is
             doubtful, and the surer one of both is the answer.
+        steps, other_steps: by which the image was prepared in the two views.
     """
 
     example: Example
     other_view: Example | None = None
+    steps: tuple[str, ...] = ()
+    other_steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,9 @@ class GenerationJob:
     """Of the second reading."""
     first: GenerationState | None = None
     """The first reading, while the second goes on."""
+    steps: tuple[str, ...] = ()
+    """By which the image was prepared that the answer was read from."""
+    other_steps: tuple[str, ...] = ()
     on_token: Callable[[TokenEvent], None] | None = None
     on_done: Callable[["GenerationJob"], None] | None = None
     outcome: Outcome | None = None
@@ -103,6 +109,8 @@ class GenerationJob:
         """Keeps the surer reading."""
         if self.first is not None and sureness(self.first) >= sureness(self.state):
             self.state = self.first
+        elif self.first is not None:
+            self.steps = self.other_steps
         self.first = self.other_view = None
 
     def cancel(self) -> None:

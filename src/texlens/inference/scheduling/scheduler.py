@@ -116,7 +116,8 @@ class RequestScheduler:
             return ServedPrompt(example(sample))
         prepared = PreparedSample(sample, loaded.preparation)
         other = prepared.other_view
-        return ServedPrompt(example(prepared.sample), None if other is None else example(other))
+        second = None if other is None else example(other)
+        return ServedPrompt(example(prepared.sample), second, prepared.steps, prepared.other_steps)
 
     def model(self, name: str | None) -> LoadedModel:
         """The model of a name, or the default one.
@@ -161,6 +162,8 @@ class RequestScheduler:
                 now + timeout_s,
                 other_view=prompt.other_view,
                 new_state=new_state,
+                steps=prompt.steps,
+                other_steps=prompt.other_steps,
                 submitted_at=now,
             )
             job.on_token = _numbered(on_token, number)

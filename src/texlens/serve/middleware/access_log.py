@@ -13,7 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from texlens.serve.metrics import ServerMetrics
 
 LOG = logging.getLogger("texlens.access")
-_PATHS = frozenset(["/v1/read", "/v1/chat/completions", "/v1/models", "/healthz", "/readyz", "/metrics"])
+_PATHS = frozenset(
+    ["/v1/read", "/v1/prepared", "/v1/chat/completions", "/v1/models", "/healthz", "/readyz", "/metrics"]
+)
 CLIENT_LEFT = 499
 """Status that is recorded where the client left before its request was complete."""
 

@@ -1,8 +1,10 @@
-"""`POST /v1/read`: one image file in; LaTeX, MathML and confidence out, at once or token by token."""
+"""`POST /v1/read`: one image file in; LaTeX, MathML and confidence out, at once or token by token. `POST /v1/prepared`:
+the image as the model reads it."""
 
 import json
 import math
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -21,6 +23,7 @@ from texlens.serve.schemas import (
     MaxTokens,
     MinP,
     Name,
+    PreparedResponse,
     ReadResponse,
     RepetitionPenalty,
     Temperature,
@@ -84,6 +87,16 @@ def router(service: InferenceService) -> APIRouter:
         job = raise_for_outcome(jobs[0])
         return await run_in_threadpool(read_response, service, job, token_events_of(job), start, clean)
 
+    @routes.post("/v1/prepared", response_model=PreparedResponse, responses=ERRORS)
+    async def prepared(
+        file: Annotated[UploadFile, File(description="The image.")], model: Annotated[Name | None, Form()] = None
+    ) -> PreparedResponse:
+        """The image as the model reads it, without reading it."""
+        name = service.scheduler.model(model or None).name
+        sample = await service.prepared(await file.read(), name)
+        image = b64encode(sample.sample.image.encoded()).decode() if sample.steps else None
+        return PreparedResponse(steps=list(sample.steps), image=image, model=name)
+
     return routes
 
 
@@ -114,6 +127,7 @@ def read_response(
         stop=job.state.stop,
         milliseconds=round((time.monotonic() - start) * 1000, 1),
         model=job.model,
+        prepared=list(job.steps),
     )
 
 

@@ -15,6 +15,14 @@ export async function render(latex, signal) {
   return (await send("/ui/render", { method: "POST", headers, body: JSON.stringify({ latex }), signal })).json();
 }
 
+/** { steps, image } of a picture as a model reads it: `image` is the base64 of a PNG, null where nothing changes. */
+export async function prepared(picture, model) {
+  const form = new FormData();
+  form.append("file", picture.blob, "image");
+  form.append("model", model);
+  return (await send("/v1/prepared", { method: "POST", body: form })).json();
+}
+
 /** The answer of docs/reference/http-api.md.
  * `options` are further fields, `onToken` gets each token, `onWait` the seconds until the next try. */
 export async function read(picture, model, options, { signal, onToken, onWait }) {

@@ -1,5 +1,5 @@
 // The page: one picture at a time, what can be done with it, and its readings.
-import { models, read, render } from "./api.js";
+import { models, prepared, read, render } from "./api.js";
 import { Camera } from "./camera.js";
 import { pngOf } from "./copy.js";
 import { Crop } from "./crop.js";
@@ -19,7 +19,7 @@ const NOTICE_MS = 6000;
 const GOOD_NEWS = ["copied", "files.read"];
 const OPTIONS = ["prompt", "system", "max_tokens", "temperature", "top_p", "min_p", "top_k", "repetition_penalty"];
 
-const page = { mode: "image", picture: null, incoming: null, models: [], results: [], entry: null, reading: null };
+const page = { mode: "image", picture: null, prepared: null, incoming: null, models: [], results: [], entry: null, reading: null };
 const drawing = new DrawingCanvas(byId("drawing"), { width: () => Number(byId("drawing-width").value), changed: refresh });
 const camera = new Camera(byId("video"));
 const crop = new Crop(byId("cropper"), { changed: (frame) => say(byId("crop-size"), "crop.size", { width: frame.w, height: frame.h }) });
@@ -108,14 +108,29 @@ function setPicture(picture) {
   page.entry = null;
   byId("zone").hidden = Boolean(picture);
   byId("shown").hidden = !picture;
-  if (picture) {
-    byId("preview").src = picture.url;
-    say(byId("about"), picture.shrunk ? "about.shrunk" : "about.size", { width: picture.width, height: picture.height });
-  } else {
-    byId("preview").removeAttribute("src");
-  }
+  if (picture) showPicture();
+  else byId("preview").removeAttribute("src");
   refresh();
 }
+
+/** The picture as it was given, or as a model reads it ({ steps, image }). */
+function showPicture(prepared = null) {
+  const { url, width, height, shrunk } = page.picture;
+  page.prepared = prepared;
+  byId("preview").src = prepared?.image ? `data:image/png;base64,${prepared.image}` : url;
+  byId("prepared").setAttribute("aria-pressed", String(Boolean(prepared)));
+  const steps = prepared?.steps.map((step) => word(`step.${step}`)).join(", ");
+  if (!prepared) say(byId("about"), shrunk ? "about.shrunk" : "about.size", { width, height });
+  else say(byId("about"), steps ? "about.prepared" : "about.unchanged", { steps });
+}
+
+const switchPrepared = safely(async () => {
+  const picture = page.picture;
+  if (page.prepared) return showPicture();
+  const answer = await prepared(picture, byId("model").value);
+  if (page.picture === picture) showPicture(answer);
+  return true;
+});
 
 function setMode(mode) {
   if (page.mode === "camera" && mode !== "camera") camera.stop();
@@ -292,6 +307,8 @@ async function loadModels() {
 function showBeside() {
   const chosen = page.models.find((model) => model.id === byId("model").value);
   byId("beside-choice").hidden = !page.models.some((model) => model.id === chosen?.parent);
+  byId("prepared").hidden = !chosen?.prepares;
+  if (page.prepared) showPicture();
   byId("option-prompt").placeholder = chosen?.prompt ?? "";
   byId("option-system").placeholder = chosen?.system ?? "";
 }
@@ -307,6 +324,7 @@ function switchLanguage() {
   chooseLanguage(language() === "en" ? "zh" : "en");
   showLanguage();
   showOptionCount();
+  if (page.prepared) showPicture(page.prepared);
   for (const result of page.results) result.showProblemAgain();
   drawHistory?.();
 }
@@ -332,6 +350,7 @@ function wire() {
   watchIntake({ takeBlob, takeFiles, refuse: notify });
   onClick({
     read: readOrStop,
+    prepared: switchPrepared,
     crop: openCrop,
     remove: () => setPicture(null),
     example,

@@ -34,12 +34,15 @@ def test_the_surer_reading_is_the_answer_and_its_tokens_alone_are_reported(
     for name in ("scheduler.sureness", "job.sureness"):
         monkeypatch.setattr(f"texlens.inference.scheduling.{name}", lambda state: sure[tuple(state.tokens)])
     events = []
-    served = ServedPrompt(both[0].example, both[1].example)
+    served = ServedPrompt(both[0].example, both[1].example, ("inverted",), ("scaled",))
 
-    tokens = tokens_of(scheduler, served, on_token=lambda _, event: events.append(event))
+    (job,) = finished(
+        scheduler.submit([served], model="base", sampling=SAMPLING, on_token=lambda _, event: events.append(event))
+    )
 
-    assert tokens == expected_tokens[expected]
-    assert len(events) == len(tokens)
+    assert job.state.tokens == expected_tokens[expected]
+    assert len(events) == len(job.state.tokens)
+    assert job.steps == (("inverted",), ("scaled",))[expected]
 
 
 def test_a_sure_reading_is_not_repeated(scheduler, both, monkeypatch):

@@ -1,10 +1,16 @@
+import io
 import json
 import math
+from base64 import b64decode
+from dataclasses import replace
 
 import pytest
+from PIL import Image, ImageOps
 
 from tests.unit.serve.conftest import IMAGE, LIMIT
 from texlens.inference.scheduling.job import GenerationJob
+from texlens.inputs.image_preparation import Preparation
+from texlens.latex.render.formats import render_png
 from texlens.serve.service import TokenStream
 
 
@@ -29,6 +35,7 @@ def test_image_becomes_latex_with_tokens_and_confidence(http):
             "stop",
             "milliseconds",
             "model",
+            "prepared",
         )
     }
     assert response["model"] == "tuned"
@@ -37,6 +44,36 @@ def test_image_becomes_latex_with_tokens_and_confidence(http):
     together = math.prod(token["probability"] for token in response["tokens"])
     assert response["confidence"] == (pytest.approx(math.sqrt(together), abs=1e-4) if response["valid"] else 0)
     assert response["stop"] == "length"
+
+
+@pytest.fixture
+def preparing(scheduler, monkeypatch):
+    tuned = replace(scheduler.models["tuned"], preparation=Preparation())
+    monkeypatch.setitem(scheduler.models, "tuned", tuned)
+
+
+def test_the_prepared_image_is_given_on_request(http, preparing):
+    dark = ImageOps.invert(Image.open(io.BytesIO(render_png("x ^ { 2 } + 1", pixels_per_em=14))).convert("RGB"))
+    file = io.BytesIO()
+    dark.save(file, "PNG")
+    answer = http.post("/v1/prepared", files={"file": file.getvalue()}).json()
+    assert (answer["steps"], answer["model"]) == (["inverted"], "tuned")
+    shown = Image.open(io.BytesIO(b64decode(answer["image"]))).convert("L")
+    assert (shown.size, shown.getpixel((0, 0))) == (dark.size, 255)
+    assert read(http, file.getvalue(), model="tuned").json()["prepared"] in (["inverted"], [])
+    assert [entry["prepares"] for entry in http.get("/v1/models").json()["data"]] == [True, False]
+
+
+def test_an_image_that_needs_nothing_or_that_a_model_takes_as_it_is_has_no_prepared_one(http, preparing):
+    plain = render_png("x ^ { 2 } + 1", pixels_per_em=14)
+    for model in ("tuned", "base"):
+        answer = http.post("/v1/prepared", files={"file": plain}, data={"model": model}).json()
+        assert answer == {"steps": [], "image": None, "model": model}
+
+
+@pytest.mark.parametrize(("image", "model", "status"), [(b"no", "tuned", 400), (IMAGE, "other", 404)])
+def test_what_can_not_be_prepared_is_refused(http, image, model, status):
+    assert http.post("/v1/prepared", files={"file": image}, data={"model": model}).status_code == status
 
 
 def test_model_without_calibration_has_no_confidence(http):

@@ -16,11 +16,12 @@ from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.data.sample import Sample
 from texlens.inference.backend import OnToken, failed_prediction, finished_prediction
+from texlens.inference.backends.numpy.drafted import DraftedLogits
 from texlens.inference.backends.numpy.forward import Decoder, NumpyModel
 from texlens.inference.backends.numpy.tokenizer import LightTokenizer
 from texlens.inference.confidence import read_calibration
 from texlens.inference.decoding.detokenize import IncrementalDetokenizer, TokenBytes
-from texlens.inference.decoding.generation_state import GenerationState
+from texlens.inference.decoding.generation_state import GenerationState, least_of
 from texlens.inference.decoding.grammar import CANDIDATES, row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
@@ -95,16 +96,15 @@ class NumpyBackend:
     def _generate_one(
         self, sample: Sample, style: PromptStyle, sampling: Sampling, on_token: OnToken | None
     ) -> Prediction:
-        decoder, logits = self._prefill(sample, style)
+        decoder, first = self._prefill(sample, style)
+        ahead = DraftedLogits(decoder, first, self._draft(sample))
         grammar = row_grammar(self.tokenizer, self._end_ids, sampling)
         detokenizer = IncrementalDetokenizer(TokenBytes(self.tokenizer))
         state = GenerationState(
-            sampling,
-            detokenizer=detokenizer,
-            grammar=grammar,
-            least_log_probability=sample.least_log_probability,
+            sampling, detokenizer=detokenizer, grammar=grammar, least_log_probability=least_of(sample)
         )
         while True:
+            logits = ahead.logits
             token = int(logits.argmax())
             if grammar is not None and not grammar.accepts(token):
                 token = grammar.choose(np.argsort(-logits)[:CANDIDATES].tolist())
@@ -113,9 +113,15 @@ class NumpyBackend:
                 on_token(sample.id, state.token_texts[-1])
             if not state.is_active:
                 break
-            logits = decoder.step(token)
+            ahead.take(token)
         assert state.detokenizer is not None
         return finished_prediction(sample, state, state.detokenizer.text)
+
+    def _draft(self, sample: Sample) -> list[int]:
+        """Tokens that the reading may have."""
+        if sample.rival is None:
+            return []
+        return [*self.tokenizer(sample.rival.text)["input_ids"], self._end_token]
 
     def _prefill(self, sample: Sample, style: PromptStyle) -> tuple[Decoder, Any]:
         """The decoder after the prompt, and the logits [vocabulary] that follow.
@@ -134,10 +140,16 @@ class NumpyBackend:
         return decoder, decoder.prefill(ids, *self.model.encode_image(patches, grid), grid, self.geometry.merge_size)
 
     @property
-    def _end_ids(self) -> frozenset[int]:
+    def _end_token(self) -> int:
         end = self.tokenizer.convert_tokens_to_ids(TURN_END_TOKEN)
+        assert end is not None
+        return end
+
+    @property
+    def _end_ids(self) -> frozenset[int]:
+        end = self._end_token
         ids = {end, self.model.config["text_config"].get("pad_token_id", end)}
-        return frozenset(token for token in ids if token is not None)
+        return frozenset(ids)
 
 
 def open_numpy(folder: Path, name: str) -> LoadedModel:

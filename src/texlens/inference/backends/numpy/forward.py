@@ -7,7 +7,7 @@ Every weight is float32.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,24 +86,40 @@ class Decoder:
         x[is_image] = features
         positions_3T = prompt_positions(is_image, grid[1] // merge, grid[2] // merge)
         self._next_position = int(positions_3T.max()) + 1
-        return self._forward(x, positions_3T, {layer: (is_image, features) for layer, features in enumerate(deepstack)})
+        after_layer = {layer: (is_image, features) for layer, features in enumerate(deepstack)}
+        return self._logits(self._forward(x, positions_3T, after_layer)[-1])
 
     def step(self, token: int) -> Array:
         """One more token; logits of the next."""
-        x = self._model.weights["language_model.embed_tokens.weight"][[token]]
-        self._next_position += 1
-        return self._forward(x, np.full((3, 1), self._next_position - 1), {})
+        return self.extend([token])[0]
+
+    def extend(self, tokens: Sequence[int]) -> Array:
+        """More tokens; logits [T, vocabulary] of what follows each of them."""
+        x = self._model.weights["language_model.embed_tokens.weight"][list(tokens)]
+        positions_3T = np.tile(np.arange(len(tokens)) + self._next_position, (3, 1))
+        self._next_position += len(tokens)
+        return self._logits(self._forward(x, positions_3T, {}))
+
+    def forget(self, count: int) -> None:
+        """Take the last tokens back."""
+        self._next_position -= count
+        for number in self._lengths:
+            self._lengths[number] -= count
+
+    def _logits(self, hidden: Array) -> Array:
+        weights = self._model.weights
+        normed = _rms(hidden, weights["language_model.norm.weight"], self._text["rms_norm_eps"])
+        return normed @ weights["language_model.embed_tokens.weight"].T
 
     def _forward(self, x: Array, positions_3T: Array, deepstack: Mapping[int, tuple[Array, Array]]) -> Array:
+        """Hidden states [T, W] after the last layer."""
         rope = _text_rope(positions_3T, self._text)
         for number in range(self._text["num_hidden_layers"]):
             x = self._layer(number, x, rope)
             if number in deepstack:
                 is_image, features = deepstack[number]
                 x[is_image] += features
-        weights = self._model.weights
-        last = _rms(x[-1], weights["language_model.norm.weight"], self._text["rms_norm_eps"])
-        return last @ weights["language_model.embed_tokens.weight"].T
+        return x
 
     def _layer(self, number: int, x: Array, rope: tuple[Array, Array]) -> Array:
         weights, epsilon = self._model.weights, self._text["rms_norm_eps"]
