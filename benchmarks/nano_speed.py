@@ -32,15 +32,15 @@ def main() -> None:
     args = parser.parse_args()
     trees = {name: Path(path).resolve() for name, path in (tree.split("=", 1) for tree in args.trees)}
     files = sorted(args.images.glob("*.png"))[: args.count]
-    alone = files[:: max(1, len(files) // args.alone)][: args.alone]
+    single = files[:: max(1, len(files) // args.alone)][: args.alone]
     seconds: dict[str, dict[str, list[float]]] = {name: {"together": [], "alone": []} for name in trees}
     for number in range(ROUNDS):
         for name in sorted(trees, reverse=bool(number % 2)):
             start = processor_seconds(trees[name], files[:2])
             whole = processor_seconds(trees[name], files)
             seconds[name]["together"].append((whole - start) / (len(files) - 2))
-            singles = [processor_seconds(trees[name], [file]) for file in alone]
-            seconds[name]["alone"].append(sum(singles) / len(alone))
+            singles = [processor_seconds(trees[name], [file]) for file in single]
+            seconds[name]["alone"].append(sum(singles) / len(single))
             print(name, {way: round(values[-1], 3) for way, values in seconds[name].items()}, flush=True)
     figures = {
         name: {f"images_per_s_{way}": round(1 / sorted(values)[len(values) // 2], 2) for way, values in ways.items()}
@@ -49,7 +49,7 @@ def main() -> None:
     print(figures)
     if args.write:
         command = f"python benchmarks/nano_speed.py --trees now=. before=EARLIER --count {args.count}"
-        figures |= {"images": len(files), "alone": len(alone), "rounds": ROUNDS, "seconds": seconds}
+        figures |= {"images": len(files), "alone": len(single), "rounds": ROUNDS, "seconds": seconds}
         write_result(args.write, "nano speed", command, ("torch", "transformers"), figures)
 
 
@@ -58,7 +58,11 @@ def processor_seconds(tree: Path, files: Sequence[Path]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         for file in files:
             shutil.copy(file, folder)
-        environment = os.environ | {"PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = os.environ | {
+            "PYTHONPATH": str(tree / "src"),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         names = [str(Path(folder) / file.name) for file in files]
         command = [sys.executable, "-m", "texlens", "read", *names]
         before = os.times()

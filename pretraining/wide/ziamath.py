@@ -85,7 +85,7 @@ def spelled_for_ziamath(label: str) -> str | None:
     Example:
         spelled_for_ziamath("{ \\cal L } = x") == "\\mathcal { L } = x"
     """
-    text = _SWITCH.sub(lambda found: f"\\math{found[1]} {{ {found[2]}}}", label)
+    text = _SWITCH.sub(lambda match: f"\\math{match[1]} {{ {match[2]}}}", label)
     is_known = all(token in COMMANDS for token in text.split() if token.startswith("\\"))
     return text if is_known and "\\sqrt [" not in text and "&" not in text and "~" not in text else None
 

@@ -77,7 +77,7 @@ def test_image_is_pasted_dropped_or_chosen_and_sent_unchanged(page, backend, how
 
 def test_the_prepared_image_is_shown_on_request(page):
     give(page)
-    given = page.js("document.getElementById('preview').src")
+    source = page.js("document.getElementById('preview').src")
     assert page.js("document.getElementById('prepared').hidden")  # the first model takes images as they are
     page.js("Object.assign(document.getElementById('model'), { value: 'nano' }).dispatchEvent(new Event('change'))")
     page.click("#prepared")
@@ -87,7 +87,7 @@ def test_the_prepared_image_is_shown_on_request(page):
     assert page.text("#about") == "已预处理：黑白反转, 裁去边距"
     page.press("l")
     page.click("#prepared")
-    assert page.js("document.getElementById('preview').src") == given
+    assert page.js("document.getElementById('preview').src") == source
     assert page.text("#about") == f"{SIZE[0]} × {SIZE[1]} pixels"
 
 

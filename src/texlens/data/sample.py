@@ -30,7 +30,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Rival:
-    """Another reading of a row, with its natural log-probability. A new one that is no more probable is of no use, and
+    """Another reading of a row, with its natural log-probability. A new one that is no more probable is not kept, and
     may be cut where that is known; most of its text is likely the same."""
 
     text: str

@@ -20,12 +20,12 @@ def test_packs_come_in_order_and_the_loader_s_error_after_them():
         yield from map(pack, range(6))
         raise OSError("no more")
 
-    packs, seen = PacksAhead(loader()), []
+    packs, numbers = PacksAhead(loader()), []
     while not packs.is_ready:
         time.sleep(0.001)
     with pytest.raises(OSError, match="no more"):
-        seen.extend(int(each["labels"]) for each in packs)
-    assert seen == [0, 1, 2, 3, 4, 5]
+        numbers.extend(int(each["labels"]) for each in packs)
+    assert numbers == [0, 1, 2, 3, 4, 5]
     assert list(PacksAhead([])) == []
 
 

@@ -14,17 +14,17 @@ class Echo:
     """A decoder whose "logits" are the tokens that it has seen."""
 
     def __init__(self):
-        self.seen: list[int] = []
+        self.tokens: list[int] = []
         self.passes = 0
 
     def extend(self, tokens):
         self.passes += 1
-        rows = [(*self.seen, *tokens[: number + 1]) for number in range(len(tokens))]
-        self.seen += tokens
+        rows = [(*self.tokens, *tokens[: number + 1]) for number in range(len(tokens))]
+        self.tokens += tokens
         return rows
 
     def forget(self, count):
-        del self.seen[len(self.seen) - count :]
+        del self.tokens[len(self.tokens) - count :]
 
 
 @pytest.mark.parametrize(
