@@ -1,4 +1,4 @@
-"""Images that `texlens read` reads a second of processor time, on one core: this version beside earlier ones, in one run.
+"""Images that `texlens read` reads a second of one core's processor time: this version beside earlier ones, in one run.
 
     python benchmarks/nano_speed.py --images FOLDER --trees now=. before=EARLIER_CHECKOUT [--count 40] [--alone 8] \
         [--write benchmarks/results]

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 KEY = "image_preparation"
 SURE = 0.5
-"""An image whose reading has a lower probability is read in another view too. Of 220 rows of LaTeX_OCR `full` validation,
-46 are under it, of which the second view corrects 5 and spoils 1; under 0.7 there are 34 more, 2 and 1 (2026-12-01)."""
+"""An image whose reading has a lower probability is read in another view too. Of 220 rows of LaTeX_OCR `full`
+validation 46 are under it, of which the second view corrects 5 and spoils 1; under 0.7 there are 34 more, 2 and 1
+(2026-12-01)."""
 
 Read = Callable[[Sequence[Sample]], Iterator[Prediction]]
 

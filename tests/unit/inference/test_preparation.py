@@ -84,15 +84,15 @@ def test_a_sure_reading_and_large_glyphs_have_no_second_view():
 
 @pytest.mark.parametrize(("stop", "rival"), [("end", Rival("x", -2.0)), ("loop", None)])
 def test_the_second_reading_may_end_where_the_first_is_surer(stop, rival):
-    asked = []
+    rivals = []
 
     def read(samples):
         for sample in samples:
-            asked.append(sample.rival)
+            rivals.append(sample.rival)
             yield Prediction(sample.id, "", "x", stop=stop, log_probability=-2.0)
 
     list(read_prepared([sample(dark())], Preparation(), read))
-    assert asked == [None, rival]
+    assert rivals == [None, rival]
 
 
 @pytest.fixture(scope="module")

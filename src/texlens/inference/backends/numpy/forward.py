@@ -17,7 +17,7 @@ Array = np.ndarray
 Weights = Mapping[str, Array]
 _BLOCK = 256
 """Queries whose scores are computed at a time, so that they stay in the processor's cache."""
-_ROOM = 128
+_GROWTH = 128
 """Tokens by which a full cache grows."""
 
 
@@ -149,7 +149,7 @@ class Decoder:
         """Keys and values [G, S, D] of a layer, the new ones appended."""
         start, end = self._lengths[number], self._lengths[number] + key.shape[1]
         if number not in self._cache or end > self._cache[number].shape[2]:
-            grown = np.empty((2, len(key), end + _ROOM, key.shape[2]), np.float32)
+            grown = np.empty((2, len(key), end + _GROWTH, key.shape[2]), np.float32)
             if start:
                 grown[:, :, :start] = self._cache[number][:, :, :start]
             self._cache[number] = grown
