@@ -81,6 +81,7 @@ OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "4B r 16 DoRA, 56 rows": (B4, {**LORA, "dora": True}, 56, {}),
     "4B r 16 DoRA dropout 0.05, 24 rows": (B4, {**LORA, "dora": True, "dropout": 0.05}, 24, {}),
     "4B r 16 with vision and merger, 56 rows": (B4, {**LORA, "targets": SEEING}, 56, {}),
+    "7B r 16 with vision, 8 rows": (B7, {**LORA, "targets": [*TEXT, "vision"]}, 8, {}),
     "30B-A3B r 16, 56 rows": (B30, {**LORA, "targets": ["text-attention"]}, 56, {"memory_gib": 100}),
     "30B-A3B experts r 8, 56 rows": (B30, EXPERTS, 56, {"memory_gib": 100}),
     "30B-A3B r 128, 64 rows": (B30, RANK_128, 64, {"memory_gib": 100}),
