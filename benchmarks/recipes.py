@@ -70,7 +70,8 @@ MIXTURE = {"kind": "moe-lora", "experts": 2, "rank": 8, "alpha": 32, "targets": 
 RANK_128 = {"kind": "lora", "rank": 128, "alpha": 16, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
 EXPERTS = {**LORA, "targets": ["text-attention"], "experts": {"mode": "lora", "rank": 8, "alpha": 16}}
 SEEING = [*TEXT, "vision", "merger"]
-B4, B30, B35 = "Qwen3-VL-4B-Instruct", "Qwen3-VL-30B-A3B-Instruct", "Qwen3.5-35B-A3B"
+B4, B7 = "Qwen3-VL-4B-Instruct", "Qwen2.5-VL-7B-Instruct"
+B30, B35 = "Qwen3-VL-30B-A3B-Instruct", "Qwen3.5-35B-A3B"
 OTHERS: dict[str, tuple[str, dict, int, dict]] = {
     "4B r 16, 56 rows": (B4, LORA, 56, {}),
     "4B r 16, 112 rows": (B4, LORA, 112, {}),
