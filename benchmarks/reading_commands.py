@@ -39,6 +39,25 @@ SPREAD = 389
 """Each token is followed by the one so many places on; no divisor of the number of text tokens."""
 READ_LINE = re.compile(r"^read [\d,]+ rows? .* in ([\d.]+) s")
 PREFIX = [sys.executable, "-m", "texlens"]
+STACK_S = 0.1
+LOAD_S = 6
+SAMPLED = """
+import runpy, sys, threading, time, traceback
+out, wait_s = open(sys.argv[1], "w"), float(sys.argv[2])
+def sample():
+    while True:
+        time.sleep(wait_s)
+        names = {thread.ident: thread.name for thread in threading.enumerate()}
+        for ident, frame in sys._current_frames().items():
+            name = names.get(ident, "")
+            if name in ("MainThread", "texlens-scheduler"):
+                frames = traceback.extract_stack(frame)[::-1]
+                out.write(name + "; " + "; ".join(f"{f.filename}:{f.lineno} {f.name}" for f in frames) + chr(10))
+        out.flush()
+threading.Thread(target=sample, daemon=True).start()
+sys.argv[1:3] = []
+runpy.run_module("texlens", run_name="__main__")
+"""
 
 
 def settings_for(model: str, *, tiny: bool) -> dict:
@@ -144,16 +163,25 @@ def write_run(folder: Path, checkpoint: Path, data: Path) -> Path:
 
 
 def command(
-    arguments: list[str], limit_s: float, log: Path, *, cache: Path | None = None, profile: Path | None = None
+    arguments: list[str],
+    limit_s: float,
+    log: Path,
+    *,
+    cache: Path | None = None,
+    profile: Path | None = None,
+    stacks: Path | None = None,
 ) -> dict:
     """Seconds of a command, those after its weights were loaded, and the end of what it printed.
 
     Args:
         cache: of compiled kernels.
         profile: a file for what its main thread did.
+        stacks: a file for the stacks of its threads, written every `STACK_S` seconds.
     """
     began, lines, read_at = time.monotonic(), [], 0.0
     prefix = [*PREFIX[:1], "-m", "cProfile", "-o", str(profile), *PREFIX[1:]] if profile else PREFIX
+    if stacks is not None:
+        prefix = [sys.executable, "-c", SAMPLED, str(stacks), str(STACK_S)]
     process = subprocess.Popen(
         [*prefix, *arguments],
         stdout=subprocess.PIPE,
@@ -176,7 +204,22 @@ def command(
     reading = [float(match[1]) for line in lines if (match := READ_LINE.search(line))]
     if reading:
         result |= {"reading_s": reading, "after_loading_s": round(ended - read_at + reading[-1], 1)}
+    if stacks is not None and stacks.exists():
+        result["after_reading"] = seconds_by_place(stacks.read_text(), ended - read_at)
     return result
+
+
+def seconds_by_place(stacks: str, last_s: float, thread: str = "MainThread") -> dict[str, float]:
+    """Where a thread was in the last seconds, with seconds: the innermost frame and the innermost of texlens."""
+    counts: dict[str, int] = {}
+    lines = [line for line in stacks.splitlines() if line.startswith(f"{thread}; ")]
+    for line in lines[-int(last_s / STACK_S) :]:
+        frames = line.split("; ")[1:]
+        own = [frame for frame in frames if "/texlens/" in frame][:3]
+        place = " < ".join(frame.rpartition("/")[2] for frame in dict.fromkeys([frames[0], *own]))
+        counts[place] = counts.get(place, 0) + 1
+    by_count = sorted(counts.items(), key=lambda item: -item[1])
+    return {place: round(count * STACK_S, 2) for place, count in by_count[:40]}
 
 
 # The commands --------------------------------------------------------------------------------------------------------
@@ -190,8 +233,9 @@ def compare(root: Path, options) -> dict:
     for name in options.compares:
         profile = options.logs / f"compare-{name}.prof" if name == "profiled" else None
         log = options.logs / f"compare-{name}.log"
-        cache = None if name == "built" else root / "triton"
-        result[name] = command(arguments, options.limit_s, log, cache=cache, profile=profile)
+        cache = None if name in ("built", "sampled") else root / "triton"
+        stacks = options.logs / "compare-stacks.txt" if name == "sampled" else None
+        result[name] = command(arguments, options.limit_s, log, cache=cache, profile=profile, stacks=stacks)
         print("compare", name, json.dumps(result[name]), flush=True)
         if profile is not None and profile.exists():
             print_profile(profile)
@@ -224,9 +268,15 @@ def serve(root: Path, options) -> dict:
     images = [file.read_bytes() for file in sorted((root / "images").glob("*.png"))[:128]]
     log = (options.logs / "serve.log").open("w")
     arguments = ["serve", str(root / "runs/random"), "--port", "18321", "--slots", "128", "--max-queue", "1024"]
-    server = subprocess.Popen([*PREFIX, *arguments], stdout=log, stderr=subprocess.STDOUT)
+    stacks = options.logs / "serve-stacks.txt"
+    prefix = [sys.executable, "-c", SAMPLED, str(stacks), str(STACK_S)] if options.sample_server else PREFIX
+    server = subprocess.Popen([*prefix, *arguments], stdout=log, stderr=subprocess.STDOUT)
     try:
-        return asyncio.run(clients_of(images, options))
+        result = asyncio.run(clients_of(images, options))
+        if options.sample_server:
+            for thread in ("MainThread", "texlens-scheduler"):
+                result[thread] = seconds_by_place(stacks.read_text(), LOAD_S, thread)
+        return result
     finally:
         server.send_signal(signal.SIGTERM)
         try:
@@ -249,7 +299,8 @@ async def clients_of(images: list[bytes], options) -> dict:
             except httpx.HTTPError:
                 await asyncio.sleep(0.5)
         result: dict = {"ready_after_s": round(time.monotonic() - began, 1)}
-        for clients, seconds in ((2, 2),) if options.tiny else ((64, 6), (128, 6)):
+        for clients in (2,) if options.tiny else options.clients:
+            seconds = 2 if options.tiny else LOAD_S
             await load(http, images, clients, 3)
             result[str(clients)] = await load(http, images, clients, seconds)
             print(clients, "clients", json.dumps(result[str(clients)]), flush=True)
@@ -299,8 +350,11 @@ def main() -> None:
         "--compares",
         nargs="+",
         default=["first", "second"],
-        help="first, second, profiled; built: with the kernels that are in Triton's own cache",
+        help="first, second, profiled; built: with the kernels that are in Triton's own cache; sampled: the same, and "
+        "where its main thread was after reading",
     )
+    parser.add_argument("--clients", type=int, nargs="+", default=[64, 128])
+    parser.add_argument("--sample-server", action="store_true", help="where the server's threads were")
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--limit-s", type=float, default=150)
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written; default: a temporary folder")
