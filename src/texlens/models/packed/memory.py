@@ -304,8 +304,8 @@ def dora_bytes_per_token(model: Any, unfused: Collection[int] = ()) -> dict[str,
     mergers = [visual.merger, *getattr(visual, "deepstack_merger_list", ())]
     tower = sum(width for _, width in _dora_widths(visual.blocks))
     tower += sum(width for merger in mergers for _, width in _dora_widths(merger)) / 4
-    kept = {mode: sum(width for name, width in saved if mode != "full" or name == "down_proj") for mode in RECOMPUTE}
-    return {mode: round(itemsize * (width + PATCHES_PER_TOKEN * tower)) for mode, width in kept.items()}
+    widths = {mode: sum(width for name, width in saved if mode != "full" or name == "down_proj") for mode in RECOMPUTE}
+    return {mode: round(itemsize * (width + PATCHES_PER_TOKEN * tower)) for mode, width in widths.items()}
 
 
 def _dora_widths(modules: nn.Module) -> Iterator[tuple[str, int]]:

@@ -239,10 +239,10 @@ def fused_layer_factory(
         mixer = mixer_of(layer, config)
         norms = layer.input_layernorm, layer.post_attention_layernorm
         first, second = (rms_norm_of(norm, config) for norm in norms)
-        in_place = mixer is None, False, True, False  # q/k/v and gate/up are saved by the layer
+        saved_by_layer = mixer is None, False, True, False  # q/k/v and gate/up
         products = (
-            _product(group, norms[0].weight.dtype, (buffer, codes), options, in_place=kept)
-            for group, kept in zip(_groups(layer), in_place, strict=False)
+            _product(group, norms[0].weight.dtype, (buffer, codes), options, in_place=is_saved)
+            for group, is_saved in zip(_groups(layer), saved_by_layer, strict=False)
         )
         options_of_layer: dict[str, Any] = {
             "heads": None if mixer else _heads(layer.self_attn, config),

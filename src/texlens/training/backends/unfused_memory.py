@@ -95,11 +95,11 @@ def _saved_bytes(layer: nn.Module, run: Callable[..., Tensor], text_config: Any,
         saved = torch.cuda.memory_allocated(norm.device) - before
         del result
         return saved
-    kept = _Saved([*layer.parameters(), *layer.buffers(), cos, sin])
-    with torch.autograd.graph.saved_tensors_hooks(kept.pack, lambda tensor: tensor):
+    storages = _Saved([*layer.parameters(), *layer.buffers(), cos, sin])
+    with torch.autograd.graph.saved_tensors_hooks(storages.pack, lambda tensor: tensor):
         run(x, cos, sin, segments)
-    kept.pack(x)
-    return kept.nbytes
+    storages.pack(x)
+    return storages.nbytes
 
 
 class _Saved:
