@@ -68,15 +68,15 @@ def saved_by(layer: nn.Module, run: Callable[..., Tensor], text_config: Any) -> 
     with evaluation_mode(layer), torch.random.fork_rng([device] if device.type == "cuda" else []):
         layer.train()
         try:
-            return _slope(layer, run, text_config, tokens)
+            return _bytes_per_token(layer, run, text_config, tokens)
         except torch.OutOfMemoryError:
             raise
         except Exception:  # noqa: BLE001  a compiler may raise anything; the check of the kernels reports it
             with without_triton():
-                return _slope(layer, run, text_config, tokens)
+                return _bytes_per_token(layer, run, text_config, tokens)
 
 
-def _slope(layer: nn.Module, run: Callable[..., Tensor], text_config: Any, tokens: int) -> float:
+def _bytes_per_token(layer: nn.Module, run: Callable[..., Tensor], text_config: Any, tokens: int) -> float:
     sizes = tokens, tokens, 2 * tokens  # the first call fills caches of libraries
     _, few, many = (_saved_bytes(layer, run, text_config, count) for count in sizes)
     return (many - few) / tokens
