@@ -30,8 +30,9 @@ NAMES = [name for name in CASES if "nf4" not in name or importlib.util.find_spec
 DENSE = [name for name in NAMES if name.startswith("dense")]
 MIXTURES = [name for name in NAMES if name.startswith("experts")]
 MEASURED = ("loss", "grad_norm", "eval_loss", "eval_edit_similarity")
-SAME_PACKS, OTHER_PACKS = 1e-3, 0.02
-"""Relative differences in bfloat16."""
+SAME_PACKS, OTHER_ROUNDING = 1e-3, 0.02
+"""Relative differences in bfloat16. Sums over the experts of each process are rounded before they travel, and packs of
+other rows round otherwise, which may turn a token of the two short texts that are read."""
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +89,18 @@ def differences(run: Path, other: Path) -> dict[str, float]:
 def test_divided_weights_train_as_whole_ones_in_the_same_packs(trained, name):
     _, pair = trained
     differing = differences(pair / name, pair / f"{name} replicated")
-    assert max(differing.values()) < SAME_PACKS, differing
+    sums_travel = name.startswith("experts") and "float32" not in name
+    if sums_travel:
+        differing.pop("eval_edit_similarity")
+    assert max(differing.values()) < (OTHER_ROUNDING if sums_travel else SAME_PACKS), differing
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_divided_weights_train_as_one_process(trained, name):
     single, pair = trained
     differing = differences(pair / name, single / name)
-    differing.pop("eval_edit_similarity")  # of two short texts: a token that rounding turns changes it
-    assert max(differing.values()) < (1e-5 if "float32" in name else OTHER_PACKS), differing
+    differing.pop("eval_edit_similarity")
+    assert max(differing.values()) < (1e-5 if "float32" in name else OTHER_ROUNDING), differing
     assert len(history(pair, name, "loss")) == STEPS
 
 

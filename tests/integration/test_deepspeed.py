@@ -70,10 +70,14 @@ def texlens(python: list, arguments: list, expected: int = 0) -> str:
 @pytest.fixture(scope="module")
 def everything_divided(tmp_path_factory) -> Path:
     """ZeRO-3 that divides small matrices too: by default those of less than 100,000 values are whole."""
-    folder = tmp_path_factory.mktemp("configuration")
+    settings = {"stage": 3, "stage3_param_persistence_threshold": 0}
+    return with_settings_file(tmp_path_factory.mktemp("configuration"), settings)
+
+
+def with_settings_file(folder: Path, zero: dict) -> Path:
+    """A configuration of accelerate that names a file of DeepSpeed's own settings."""
     automatic = ("train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
-    settings = dict.fromkeys(automatic, "auto")
-    settings["zero_optimization"] = {"stage": 3, "stage3_param_persistence_threshold": 0}
+    settings = {**dict.fromkeys(automatic, "auto"), "zero_optimization": zero}
     (folder / "settings.json").write_text(json.dumps(settings))
     plugin = {"deepspeed_config_file": str(folder / "settings.json"), "zero3_init_flag": False}
     config = {"distributed_type": "DEEPSPEED", "deepspeed_config": plugin, "num_machines": 1, "machine_rank": 0}
@@ -132,3 +136,20 @@ def test_another_precision_than_that_of_the_base_is_one_line_with_the_remedy(tin
     errors = [line for line in lines if "mixed_precision is bf16, and the base is in float32" in line]
     assert len(errors) == 1
     assert errors[0].endswith("start with accelerate launch --mixed_precision no")
+
+
+def test_rows_are_read_while_training_where_a_settings_file_says_stage_2(tiny, single, tmp_path):
+    reads = ["--set", "train.validation.generation_rows=2", "--set", "train.validation.metrics=[edit_similarity]"]
+    config = with_settings_file(tmp_path, {"stage": 2})
+    texlens(launcher(config), [*train(tiny, tmp_path, "lora"), *reads])
+    assert history(tmp_path, "lora", "loss") == pytest.approx(history(single, "lora", "loss"), rel=1e-5)
+    assert len(history(tmp_path, "lora", "eval_edit_similarity")) == STEPS // 2
+
+
+def test_fsdp_of_accelerate_is_one_line_with_what_to_use(tiny, tmp_path):
+    environment = {**WITHOUT_GPU, "ACCELERATE_USE_FSDP": "true"}
+    command = [sys.executable, "-m", "texlens", "train", *map(str, train(tiny, tmp_path, "lora")), "--no-compare"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert done.stderr.startswith("texlens: FSDP of accelerate launch can't be used; ")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,16 +1,17 @@
 """Where pairs of token and expert are computed: in this process, or by the processes that have the experts' weights.
 
-With experts divided among processes, rows travel by `all_to_all_single`: each process sends the rows of its tokens to
-the owners of their experts, and gets the products back. All processes run the same layers in the same order, so their
-exchanges meet; how many rows travel is exchanged first, once for a layer and pack.
+With experts divided among processes, rows travel by `all_to_all_single`: each process sends the row of a token once to
+each process that has some of its experts, and gets the sum of their products back. All processes run the same layers in
+the same order, so their exchanges meet; how many rows travel is exchanged first, once for a layer and pack.
 
 # T = tokens, D = width, E = experts, K = experts of a token, S = T K pairs of this process, sorted by expert
-# P = processes, X = rows that this process's experts get
+# P = processes, X = pairs that this process's experts get, R = rows of tokens that it gets for them
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate, pairwise
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -94,55 +95,133 @@ class ExpertOwners:
         return slice(*self.bounds[self.rank : self.rank + 2])
 
     def dispatch(self, routing: Routing) -> "DividedDispatch":
-        """Exchanges how many rows travel; waits for the device."""
+        """Exchanges how many pairs and rows travel; waits for the device."""
         sizes = torch.diff(routing.ends, prepend=routing.ends.new_zeros(1))
-        mine = self.experts.stop - self.experts.start
-        processes = len(self.bounds) - 1
-        received = sizes.new_empty(processes * mine)
+        mine, processes = self.experts.stop - self.experts.start, len(self.bounds) - 1
         shares = [stop - start for start, stop in pairwise(self.bounds)]
-        distributed.all_to_all_single(received, sizes, [mine] * processes, shares, group=self.group)
-        received = received.view(processes, mine)
-        sent = [part.sum() for part in sizes.split(shares)]
-        counts = torch.stack([*sent, *received.sum(1)]).tolist()
-        return DividedDispatch(routing, self.group, counts[:processes], counts[processes:], received)
+        owners = _owners(self.bounds, sizes.device)[routing.experts]
+        needs = torch.zeros(len(owners), processes, dtype=torch.bool, device=sizes.device).scatter_(1, owners, True)
+        rows = needs.sum(0, dtype=sizes.dtype)
+        parts = sizes.split(shares)
+        sent = torch.cat([part for pair in zip(parts, rows.split(1), strict=True) for part in pair])
+        received = sizes.new_empty(processes * (mine + 1))
+        sent_sizes = [share + 1 for share in shares]
+        distributed.all_to_all_single(received, sent, [mine + 1] * processes, sent_sizes, group=self.group)
+        received = received.view(processes, mine + 1)
+        totals = [torch.stack([part.sum() for part in parts]), received[:, :-1].sum(1), rows, received[:, -1]]
+        traffic = Traffic(*torch.stack(totals).tolist())
+        return DividedDispatch(routing, self.group, traffic, needs, owners, received)
+
+
+@cache
+def _owners(bounds: tuple[int, ...], device: torch.device) -> Tensor:
+    """The process of each expert."""
+    owners = [process for process, (start, stop) in enumerate(pairwise(bounds)) for _ in range(start, stop)]
+    return torch.tensor(owners, device=device)
+
+
+class Traffic(NamedTuple):
+    """How many travel to and from each process: pairs of token and expert, and rows of tokens, a row for all pairs of a
+    token whose experts one process has."""
+
+    pairs_sent: list[int]
+    pairs_received: list[int]
+    rows_sent: list[int]
+    rows_received: list[int]
 
 
 class DividedDispatch:
     """
     Args:
-        sent: rows to each process; they are contiguous, because pairs are sorted by expert.
-        received: rows from each process.
-        sizes: [P, E of this process], rows from each process for each expert.
+        needs: bool [T, P], which processes a token's row travels to.
+        owners: [T, K], the process of each pair's expert.
+        received: [P, E of this process + 1], from each process its pairs for each expert, and its rows.
+
+    `_rows` [X] is the received row of each pair here, sorted by expert; `_places` [R, K] where the pairs of a received
+    row are among them, of which `_present` says which are here.
     """
 
-    def __init__(self, routing: Routing, group: Any, sent: list[int], received: list[int], sizes: Tensor):
-        self.routing, self.group, self.sent, self.received = routing, group, sent, received
+    def __init__(self, routing: Routing, group: Any, traffic: Traffic, needs: Tensor, owners: Tensor, received: Tensor):
+        self.routing, self.group, self.traffic, self.needs = routing, group, traffic, needs
+        sizes, rows = received[:, :-1], received[:, -1]
         self.ends = sizes.sum(0).cumsum(0).to(torch.int32)
         processes, experts = sizes.shape
         numbers = torch.arange(experts, device=sizes.device).repeat(processes)
-        expert_of_row = numbers.repeat_interleave(sizes.flatten().long(), output_size=sum(received))
-        self._order = expert_of_row.sort(stable=True).indices
+        expert_of_pair = numbers.repeat_interleave(sizes.flatten().long(), output_size=sum(traffic.pairs_received))
+        self._order = expert_of_pair.sort(stable=True).indices
         self._back = torch.empty_like(self._order)
         self._back[self._order] = torch.arange(len(self._order), device=sizes.device)
+        self._lay_sent_rows()
+        starts = rows.cumsum(0) - rows
+        self._lay_received_rows(
+            owners, starts.repeat_interleave(sizes.sum(1).long(), output_size=sum(traffic.pairs_received))
+        )
+        self._weights: tuple[Tensor, Tensor] | None = None
+
+    def _lay_sent_rows(self) -> None:
+        """The tokens whose rows are sent, by process; and for each token where its rows are among them, [T, P]."""
+        tokens, processes = self.needs.shape
+        needed = self.needs.T.flatten()
+        position = needed.cumsum(0) - 1
+        count = sum(self.traffic.rows_sent)
+        numbers = torch.arange(tokens, device=needed.device).repeat(processes)
+        sent = numbers.new_zeros(count + 1)
+        self._sent_tokens = sent.scatter_(0, torch.where(needed, position, count), numbers)[:count]
+        positions = torch.where(needed, position, -1).view(processes, tokens).T
+        self._token_places = torch.where(self.needs, positions, positions.amax(1, keepdim=True)).contiguous()
+
+    def _lay_received_rows(self, owners: Tensor, first_rows: Tensor) -> None:
+        """Each pair travels with its row, as a number among those of its process, and with its place among its token's.
+
+        Args:
+            first_rows: of each pair here, the first row of its process.
+        """
+        routing, choices = self.routing, owners.shape[1]
+        sent = self.needs.sum(0)
+        owner = owners.flatten()[routing.order]
+        row = self._token_places[routing.tokens, owner] - (sent.cumsum(0) - sent)[owner]
+        self._slots = self.to_experts(row * choices + routing.order % choices) + first_rows * choices
+        self._rows = (self._slots // choices)[self._order]
+        count = sum(self.traffic.rows_received)
+        places = self._back.new_full((count * choices,), -1).scatter_(0, self._slots, self._back).view(count, choices)
+        self._present = places >= 0
+        self._places = torch.where(self._present, places, places.amax(1, keepdim=True)) if count else places
 
     def gather(self, x: Tensor, extra_columns: int = 0) -> Tensor:
-        rows = self.to_experts(expert_kernels(x).gather(x, self.routing.tokens))
+        kernels, traffic = expert_kernels(x), self.traffic
+        rows = _exchanged(kernels.gather(x, self._sent_tokens), traffic.rows_received, traffic.rows_sent, self.group)
         if not len(rows):
             return rows.new_zeros(int(rows.is_cuda), rows.shape[1] + extra_columns)  # kernels need a row, of no expert
-        return expert_kernels(x).gather(rows, self._order, extra_columns)
+        return kernels.gather(rows, self._rows, extra_columns)
 
     def combine(self, y: Tensor, weights: Tensor | None, addend: Tensor | None) -> Tensor:
-        return expert_kernels(y).combine(self.to_tokens(y[self._back]), self.routing.places, weights, addend)
+        """The pairs of a token that one process has are added up there, and the sums travel in the type of `y`."""
+        kernels, traffic = expert_kernels(y), self.traffic
+        here = self._present.to(y.dtype) if weights is None else self._weights_of_rows(weights)
+        sums = kernels.combine(y, self._places, here, None) if len(here) else y.new_empty(0, y.shape[1])
+        sums = _exchanged(sums, traffic.rows_sent, traffic.rows_received, self.group)
+        return kernels.combine(sums, self._token_places, self.needs.to(y.dtype), addend)
 
     def pair_weights(self, weights: Tensor) -> Tensor:
-        rows = self.to_experts(weights.flatten()[self.routing.order])[self._order]
+        rows = self._received_weights(weights)[self._order]
         return rows if len(rows) else rows.new_zeros(int(rows.is_cuda))
+
+    def _weights_of_rows(self, weights: Tensor) -> Tensor:
+        """[R, K], 0 for pairs that are not here."""
+        received = self._received_weights(weights)
+        return received.new_zeros(self._places.numel()).scatter_(0, self._slots, received).view_as(self._places)
+
+    def _received_weights(self, weights: Tensor) -> Tensor:
+        """They travel once for both passes."""
+        if self._weights is None or self._weights[0] is not weights:
+            self._weights = weights, self.to_experts(weights.flatten()[self.routing.order])
+        return self._weights[1]
 
     def weight_grads(self, grads: Tensor) -> Tensor:
         return self.to_tokens(grads[self._back])[self.routing.places]
 
     def rows_of(self, x: Tensor) -> Tensor:
-        """`gather` with autograd."""
+        """`gather` with autograd, a row for each pair."""
         return self.to_experts(x[self.routing.tokens])[self._order]
 
     def pairs_of(self, y: Tensor) -> Tensor:
@@ -150,12 +229,12 @@ class DividedDispatch:
         return self.to_tokens(y[self._back])
 
     def to_experts(self, pairs: Tensor) -> Tensor:
-        """From pairs [S, …] of this process to rows [X, …], sorted by process."""
-        return _Exchange.apply(pairs, self.received, self.sent, self.group)
+        """From pairs [S, …] of this process to those of its experts, sorted by process."""
+        return _Exchange.apply(pairs, self.traffic.pairs_received, self.traffic.pairs_sent, self.group)
 
-    def to_tokens(self, rows: Tensor) -> Tensor:
+    def to_tokens(self, pairs: Tensor) -> Tensor:
         """The reverse of `to_experts`."""
-        return _Exchange.apply(rows, self.sent, self.received, self.group)
+        return _Exchange.apply(pairs, self.traffic.pairs_sent, self.traffic.pairs_received, self.group)
 
 
 class _Exchange(torch.autograd.Function):

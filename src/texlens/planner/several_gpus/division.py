@@ -1,7 +1,8 @@
 """How a base's weights are divided among GPUs: what each keeps, what travels between them, and which way is fastest.
 
 Per pack, sharded layers are gathered in the forward and again in the backward pass, next to the computation. Rows of
-divided experts travel to the experts, and their products travel back, in both passes; the computation waits for them.
+tokens travel once to each process that has some of their experts, and the sums of their products travel back, in both
+passes; the computation waits for them.
 Gradients of the adapters are summed once a step.
 """
 
@@ -36,6 +37,9 @@ EFFICIENCY = 0.5
 """Share of a GPU's published rate that a pack's matrix products reach (`planner.packed`)."""
 GATHERED_LAYERS = 2
 """Layers that are whole at a time: the one that runs, and the next."""
+EXCHANGES = {"none": 4, "mlp": 5, "full": 5}
+"""How often the row of a token travels in a layer: to the experts and back in both passes, and to them again where gate
+and up are recomputed."""
 IMBALANCE = 1.25
 """Rows of the busiest experts' process relative to the mean, assumed."""
 
@@ -182,11 +186,19 @@ def pack_communication(
     gathering = 2 * weights.traffic(division) / rate
     exchanging = 0.0
     if division.experts:
-        passes = {"none": 4, "mlp": 5, "full": 6}[recompute]
-        row = 2 * text_config.hidden_size * text_config.num_experts_per_tok
-        away = (division.processes - 1) / division.processes
-        exchanging = passes * weights.layers * tokens * row * away * IMBALANCE / rate
+        rows = tokens * processes_away(division.processes, text_config.num_experts_per_tok)
+        row = 2 * text_config.hidden_size
+        exchanging = EXCHANGES[recompute] * weights.layers * rows * row * IMBALANCE / rate
     return Communication(gathering, exchanging)
+
+
+def processes_away(processes: int, experts: int) -> float:
+    """To how many other processes the row of a token travels, where each of its experts may be anywhere.
+
+    Example:
+        2 processes, 8 experts of a token -> 0.996
+    """
+    return (processes - 1) * (1 - (1 - 1 / processes) ** experts)
 
 
 def reducing_seconds(trained: int, processes: int, gpu: Gpu) -> float:

@@ -15,6 +15,7 @@ from texlens.planner.several_gpus.division import (
     divisions,
     fastest_division,
     pack_communication,
+    processes_away,
     reducing_seconds,
     undividable_reason,
 )
@@ -109,6 +110,22 @@ def test_gathering_a_large_mixture_takes_about_90_ms_a_pass_between_two_h200():
     communication = pack_communication(LARGE, SHARDED, text_config(), 16_384, "none", find_gpu("h200"))
     assert communication.gathering / 2 == pytest.approx(0.09, rel=0.05)
     assert communication.exchanging == 0
+
+
+def test_exchanging_rows_of_a_large_mixture_takes_about_50_ms_a_step_between_two_h200():
+    """A row of 4 KiB travels to the other GPU and back in both passes of 48 layers."""
+    gpu = find_gpu("h200")
+    communication = pack_communication(LARGE, EXPERTS, text_config(), 16_384, "none", gpu)
+    rows = 16_384 * (1 - 0.5**8)
+    assert communication.exchanging == pytest.approx(4 * 48 * rows * 4096 * 1.25 / (gpu.link_gbs * 1e9 * 0.75))
+    assert communication.exchanging == pytest.approx(0.048, rel=0.05)
+    recomputing = pack_communication(LARGE, EXPERTS, text_config(), 16_384, "full", gpu)
+    assert recomputing.exchanging == pytest.approx(1.25 * communication.exchanging)
+
+
+@pytest.mark.parametrize(("processes", "experts", "expected"), [(2, 1, 0.5), (2, 8, 0.996), (8, 8, 4.595), (1, 8, 0)])
+def test_a_row_travels_once_to_each_process_that_needs_it(processes, experts, expected):
+    assert processes_away(processes, experts) == pytest.approx(expected, abs=1e-3)
 
 
 def test_reducing_two_times_the_gradients_share():
