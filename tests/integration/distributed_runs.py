@@ -185,13 +185,12 @@ def run_all(checkpoint: Path, output: Path, context: DistributedContext = SINGLE
     torch.set_num_threads(1)
     output.mkdir(exist_ok=True, parents=True)
     case = Case(checkpoint, output, context)
-    gc.freeze()  # accelerate collects garbage after each run: 0.3 s, most of a run's end, over all that was imported
     observations = {name: run(case) for name, run in CASES.items()}
-    gc.unfreeze()
     (output / f"{context.rank}.json").write_text(json.dumps(observations))
 
 
 if __name__ == "__main__":
+    gc.freeze()  # accelerate collects garbage after each run: 0.3 s, most of a run's end, over all that was imported
     with process_group() as context:
         run_all(Path(sys.argv[1]), Path(sys.argv[2]), context)
     end_process()

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 
 from tests.integration.conftest import RECIPES, SMALL_TRAINING, copy_run, environment
 from tests.integration.printed import make_inputs, printed_in_help, printed_in_readmes
 from texlens.cli.main import app
+from texlens.core.cache import cache_folder
 from texlens.latex.parse.tokens import canonical_spacing
 from texlens.latex.render.formats import render_png
 from texlens.models.bundled import bundled_names
 from texlens.models.families import FAMILIES
+from texlens.workflows.cpu_probe import cpu_rates
 
 SCORES = {
     *("exact_match", "within_1", "within_2", "edit_similarity", "bleu4", "rouge_l", "length_limit", "repetition"),
@@ -51,9 +54,18 @@ SMALL = {
 PRINTED = sorted({*printed_in_help(), *printed_in_readmes()})
 
 
+@pytest.fixture(scope="session")
+def measured_cpu() -> Path:
+    """This CPU's rates, which take seconds to measure, in the cache that all tests share."""
+    cpu_rates(Console(quiet=True))
+    return cache_folder() / "cpu-rates.json"
+
+
 @pytest.fixture
-def workplace(nano_run, tmp_path, monkeypatch) -> Path:
-    """A folder with what every printed command takes for granted: recipes and a finished run."""
+def workplace(nano_run, measured_cpu, tmp_path, monkeypatch) -> Path:
+    """A folder with what every printed command takes for granted: recipes, a finished run and a measured CPU."""
+    (tmp_path / "cache").mkdir()
+    shutil.copy(measured_cpu, tmp_path / "cache")
     (tmp_path / "recipes").symlink_to(RECIPES)
     copy_run(nano_run, tmp_path / "runs/nano")
     (tmp_path / "demo").mkdir()

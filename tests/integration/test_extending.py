@@ -5,10 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.thorough import IS_THOROUGH
 from tests.integration.conftest import ROOT
 
 PAGES = sorted((ROOT / "docs" / "extending").glob("*.md"))
@@ -30,6 +32,14 @@ def _copy(source: str, target: str) -> None:
         os.symlink(source, target)
     else:
         shutil.copyfile(source, target)
+
+
+def run_tests(tests: Iterable[Path], project: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    options = {"cwd": project, "env": environment, "capture_output": True, "text": True, "timeout": 300}
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(project)]
+    done = subprocess.run([*command, *map(str, tests)], check=False, **options)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
 
 
 def follow(page: str, project: Path) -> list[Path]:
@@ -57,15 +67,17 @@ def patched(text: str, diff: str, name: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not IS_THOROUGH, reason="`make test-all` follows each page alone: THOROUGH=1")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_following_the_page_adds_what_it_promises(page, project):
-    tests = follow(page.read_text(encoding="utf-8"), project)
-    assert tests, f"{page.name} shows no test"
-    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    options = {"cwd": project, "env": environment, "capture_output": True, "text": True, "timeout": 300}
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(project)]
-    done = subprocess.run([*command, *map(str, tests)], check=False, **options)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    run_tests(follow(page.read_text(encoding="utf-8"), project), project)
+
+
+@pytest.mark.slow
+def test_following_all_pages_adds_all_that_they_promise(project):
+    tests = {page.name: follow(page.read_text(encoding="utf-8"), project) for page in PAGES}
+    assert [name for name, shown in tests.items() if not shown] == [], "these show no test"
+    run_tests([test for shown in tests.values() for test in shown], project)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

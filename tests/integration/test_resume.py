@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.fixtures.training import losses, run_training, same_weights
-from tests.integration.conftest import LABELS, write_rows
+from tests.integration.conftest import LABELS, copy_run, write_rows
 from tests.integration.test_training import adapter, settings
 from texlens.config.load import build_config, dump_config
 from texlens.core.errors import ConfigError, Interrupted, RunError
@@ -38,15 +38,23 @@ def config_of(tiny, output, rows, **train):
     return build_config({**values, "data": {"path": str(rows), "splits": {"validation": None, "test": None}}})
 
 
-@pytest.fixture
-def half(tiny, tmp_path, rows, monkeypatch) -> RunFolder:
+@pytest.fixture(scope="module")
+def trained_half(tiny, tmp_path_factory) -> RunFolder:
     """A run of 4 steps whose process died after the checkpoint of step 2."""
-    config = config_of(tiny, tmp_path, rows)
-    folder = RunFolder.create(tmp_path, "run", dump_config(config))
+    output = tmp_path_factory.mktemp("half")
+    write_rows(output / "rows/train-00000-of-00001.parquet", LABELS)
+    config = config_of(tiny, output, output / "rows")
+    folder = RunFolder.create(output, "run", dump_config(config))
     run_training(config, folder)
     shutil.rmtree(folder.checkpoints / "checkpoint-4")
     folder.update(state="training")
     return folder
+
+
+@pytest.fixture
+def half(trained_half, tmp_path) -> RunFolder:
+    """A copy that a test may change."""
+    return RunFolder(copy_run(trained_half.path, tmp_path / "run"))
 
 
 def test_dead_run_is_interrupted_and_one_at_work_is_not(half):

@@ -88,7 +88,7 @@ def start(config_path: Path, *options: str) -> subprocess.Popen:
 @pytest.mark.slow
 def test_killed_and_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tiny, tmp_path):
     config = tmp_path / "run.yaml"
-    values = settings(tiny, tmp_path / "killed", steps=60, checkpoints={"every_steps": 5, "keep": 2})
+    values = settings(tiny, tmp_path / "killed", steps=40, checkpoints={"every_steps": 5, "keep": 2})
     config.write_text(json.dumps(values))
     process = start(config)
     folder = tmp_path / "killed/run"
