@@ -15,6 +15,7 @@ from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
 from texlens.config.run import RunConfig
 from texlens.models.build import BaseCheckpoint
 from texlens.models.families import ALL_LINEAR, Family
+from texlens.models.image_preparation import stored_preparation
 from texlens.models.meta_model import meta_model
 
 
@@ -109,4 +110,5 @@ def build_metadata(config: RunConfig, base: BaseCheckpoint) -> AdapterMetadata:
         max_new_tokens=config.evaluate.max_new_tokens,
         base_quantize=config.base.quantize,
         init=getattr(config.adapter, "init", "default"),
+        image_preparation=stored_preparation(config.model, base.folder),
     )

@@ -1,5 +1,6 @@
 """`texlens.json`, saved beside every adapter: the settings that inference must share with training."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class AdapterMetadata:
     init: str = "default"
     resize: Resize = "pil"
     """Whose bicubic resizing images had."""
+    image_preparation: Mapping[str, float | None] | None = None
+    """`inputs.image_preparation.Preparation` of the images that it was trained on; None for images as they are."""
 
     def to_json(self) -> dict:
         return asdict(self)

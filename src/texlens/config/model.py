@@ -27,6 +27,9 @@ class ModelSettings(Settings):
     resize: Literal["pil", "torchvision"] = "pil"
     """How images are resized; choose that of the program that will serve the model. transformers, vLLM and SGLang use
     torchvision where it is installed. The two differ by up to 21 of 255 levels."""
+    image_preparation: bool = False
+    """Prepare the images of all rows, in training and whenever the run reads: dark ink on white paper, even light,
+    narrow margins, and glyph heights as the base's texlens.json says."""
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint. Off unless you know its authors."""
 

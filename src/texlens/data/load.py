@@ -1,7 +1,7 @@
 """Rows of a data set: a lazy view of a source, the draw of some of them, and splits that share no label."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal, overload
 
@@ -10,9 +10,10 @@ import numpy as np
 from texlens.core.errors import DataError
 from texlens.data.edits.edited_source import edited
 from texlens.data.fingerprint import rows_fingerprint
+from texlens.data.readers.changed_images import ChangedImages
 from texlens.data.readers.protocol import ReadOptions, Source
 from texlens.data.readers.registry import open_source
-from texlens.data.sample import RejectedRow, Sample
+from texlens.data.sample import LazyImage, RejectedRow, Sample
 
 SPLIT = re.compile(r"^(?P<name>[^\[\]@]+)(?:@(?P<seed>\d+))?(?:\[(?P<first>\d*|\d*\.\d+):(?P<last>\d*|\d*\.\d+)\])?$")
 """A split's name, the seed that its rows are shuffled by, and a slice of them in rows or shares."""
@@ -86,6 +87,10 @@ class Rows(Sequence[Sample]):
             [number for number in everything if number not in self._rejected],
             {number: self._rejected[number] for number in everything if number in self._rejected},
         )
+
+    def with_images(self, change: Callable[[LazyImage], bytes]) -> "Rows":
+        """The same rows with images whose encoded bytes `change` gives."""
+        return Rows(ChangedImages(self._source, change), self._numbers, self._rejected)
 
     @property
     def ignored(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ from texlens.inference.confidence import KEY
 from texlens.inference.opening.source import resolve_run_base
 from texlens.models.checkpoint import weight_files
 from texlens.models.export_manifest import ExportManifest
+from texlens.models.image_preparation import stored_preparation
 from texlens.models.metadata import METADATA_FILE, read_metadata
 
 
@@ -96,6 +97,7 @@ def _manifest(job: ExportJob, export_format: ExportFormat, notes: Mapping[str, A
         family=base.processor.family.model_type,
         run=job.run.path.name,
         resize=geometry.resize,
+        image_preparation=stored_preparation(config.model, base.folder),
         min_pixels=geometry.min_pixels,
         max_pixels=geometry.max_pixels,
         prompt=config.data.prompt,

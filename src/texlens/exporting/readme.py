@@ -8,6 +8,11 @@ from texlens.core.files import write_text
 from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.models.export_manifest import ExportManifest
 
+PREPARED = (
+    "## Images\n\nTexLens prepares images before it reads them with this folder (`image_preparation` in texlens.json): "
+    "dark ink on white paper, even light, narrow margins, the glyph heights of training. Other programs don't: give "
+    "them such images."
+)
 SERVING = "Each command decodes as the predictions were decoded that the scores above are of."
 
 
@@ -18,6 +23,7 @@ def write_readme(
     parts = [
         f"# {name}\n\n{_title(manifest)} Read images with this prompt, at {manifest.min_pixels:,} to "
         f"{manifest.max_pixels:,} pixels (the processor here is configured so):\n\n> {manifest.prompt}",
+        *([PREPARED] if manifest.image_preparation else []),
         "## How it was made\n\n" + "\n".join(f"- {key}: {value}" for key, value in _provenance(manifest).items()),
         "## Verification\n\n" + _verification(manifest),
     ]

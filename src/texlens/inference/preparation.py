@@ -1,51 +1,28 @@
-"""Image preparation as a property of a model: read from its metadata, applied to the samples it reads.
+"""Image preparation applied to the samples that a model reads.
 
 Where confidence is low, a prepared image is read unprepared too, another one with larger glyphs; the surer reading is
 kept. The second reading ends where it is no more probable than the first: it can't be kept any more. No torch, and no
 scipy before an image is prepared.
 """
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from texlens.core.errors import ModelError
 from texlens.data.sample import LazyImage, Rival, Sample
 from texlens.metrics.prediction import Prediction
-from texlens.models.metadata import METADATA_FILE, as_dataclass, read_metadata
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from texlens.inputs.image_preparation import Preparation
 
-KEY = "image_preparation"
 SURE = 0.5
 """An image whose reading has a lower probability is read in another view too. Of 220 rows of LaTeX_OCR `full`
 validation 46 are under it, of which the second view corrects 5 and spoils 1; under 0.7 there are 34 more, 2 and 1
 (2026-12-01)."""
 
 Read = Callable[[Sequence[Sample]], Iterator[Prediction]]
-
-
-def read_preparation(folder: Path) -> "Preparation | None":
-    """What a model's metadata says; None where images are read as they are.
-
-    Raises:
-        ModelError: the metadata is damaged.
-    """
-    values = read_metadata(folder).get(KEY)
-    if values is None:
-        return None
-    if not isinstance(values, dict):
-        raise ModelError(f"{folder / METADATA_FILE}: {KEY} is not an object; restore the file")
-    from texlens.inputs.image_preparation import Preparation
-
-    return as_dataclass(Preparation, values, folder)
 
 
 @dataclass(frozen=True)
@@ -70,7 +47,9 @@ class PreparedSample:
         """Encoded image and steps of each image."""
         if self.preparation is None:
             return [(image.encoded(), ()) for image in self.original.images]
-        return [_prepared(image, self.preparation) for image in self.original.images]
+        from texlens.inputs.image_preparation import prepared_file
+
+        return [prepared_file(image, self.preparation) for image in self.original.images]
 
     @cached_property
     def other_view(self) -> Sample | None:
@@ -80,13 +59,13 @@ class PreparedSample:
             return self.original
         if self.preparation is None:
             return None
-        from texlens.inputs.image_preparation import enlarged
+        from texlens.inputs.image_preparation import enlarged, png_of
 
         first = self.original.images[0]
         image = enlarged(first.load(), self.preparation)
         if image is None:
             return None
-        return replace(self.original, image=LazyImage.from_bytes(_png(image), first.where))
+        return replace(self.original, image=LazyImage.from_bytes(png_of(image), first.where))
 
     @property
     def other_steps(self) -> tuple[str, ...]:
@@ -96,21 +75,6 @@ class PreparedSample:
     def _image(self, number: int) -> LazyImage:
         original = self.original.images[number]
         return LazyImage(lambda: self._prepared[number][0], original.where, max_pixels=original.max_pixels)
-
-
-def _prepared(image: LazyImage, preparation: "Preparation") -> tuple[bytes, tuple[str, ...]]:
-    from texlens.inputs.image_preparation import prepare
-
-    result = prepare(image.load(), preparation)
-    if not result.steps:
-        return image.encoded(), ()
-    return _png(result.image), result.steps
-
-
-def _png(image: "Image") -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def read_prepared(

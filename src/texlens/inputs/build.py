@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import Progress
@@ -16,6 +17,9 @@ from texlens.data.sample import RejectedRow
 from texlens.inputs.chat_template import PromptStyle
 from texlens.inputs.length_limit import reject_long_rows
 from texlens.inputs.row_check import Checked, check_rows
+
+if TYPE_CHECKING:
+    from texlens.inputs.image_preparation import Preparation
 
 ROLES = ("train", "validation", "test")
 MAX_DECODED_ROWS = 20_000
@@ -61,16 +65,23 @@ def read_split(settings: DataSettings, role: str, *, limit: int | None = None, s
 
 
 def build_splits(
-    settings: DataSettings, tokenizer: PreTrainedTokenizerBase, geometry: ImageGeometry, *, console: Console
+    settings: DataSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    geometry: ImageGeometry,
+    *,
+    console: Console,
+    preparation: "Preparation | None" = None,
 ) -> Splits:
-    """Train and validation rows, checked, with rejected rows named on the console.
+    """Train and validation rows, checked, with rejected rows named on the console; their images prepared, where asked.
 
     Raises:
         ConfigError, DataError: as `read_split`; no train row is left; with `data.strict`, a row is rejected; with
             `data.checks.leaks: refuse`, a label of validation or test is in train.
     """
     checks = {
-        role: _checked(settings, read_split(settings, role), role, tokenizer, geometry, console)
+        role: _checked(
+            settings, prepared_rows(read_split(settings, role), preparation), role, tokenizer, geometry, console
+        )
         for role in ("train", "validation")
         if getattr(settings.splits, role) is not None
     }
@@ -82,6 +93,15 @@ def build_splits(
     others = {"validation": validation, "test": _named_test(settings)}
     shared = {role: _shared(settings, train, rows, role, console) for role, rows in others.items() if rows}
     return Splits(train, validation, checks, shared)
+
+
+def prepared_rows(rows: Rows, preparation: "Preparation | None") -> Rows:
+    """The rows with their images prepared; the same rows without a preparation."""
+    if preparation is None:
+        return rows
+    from texlens.inputs.image_preparation import prepared_file
+
+    return rows.with_images(lambda image: prepared_file(image, preparation)[0])
 
 
 def _named_test(settings: DataSettings) -> Rows | None:

@@ -6,11 +6,14 @@ model (`Preparation`, kept in its metadata), because a model trained on photogra
 H, W = height and width in pixels; gray levels are 0 (black) to 255 (white).
 """
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+
+from texlens.data.lazy_image import LazyImage
 
 MAX_SIDE_PX = 2400
 """Larger images are halved until they fit before anything is measured: their glyphs shrink in any case."""
@@ -50,6 +53,10 @@ class Preparation:
     margin: float = 1.0
 
 
+KEEP_SIZE = Preparation(min_glyph_px=0.0, max_glyph_px=1e6)
+"""For a model whose metadata says nothing: its glyphs may have any height."""
+
+
 @dataclass(frozen=True)
 class PreparedImage:
     """The image to read, and the names of the steps that changed it (none: it is the original)."""
@@ -86,6 +93,22 @@ def prepare(image: Image.Image, preparation: Preparation) -> PreparedImage:
     if not steps:
         return PreparedImage(image, ())
     return PreparedImage(Image.fromarray(gray_HW.round().clip(0, 255).astype(np.uint8)).convert("RGB"), tuple(steps))
+
+
+def prepared_file(image: LazyImage, preparation: Preparation) -> tuple[bytes, tuple[str, ...]]:
+    """The prepared image as PNG, or the file as it is where no step applies; and the steps.
+
+    Raises:
+        DataError: the image can't be decoded.
+    """
+    result = prepare(image.load(), preparation)
+    return (png_of(result.image), result.steps) if result.steps else (image.encoded(), ())
+
+
+def png_of(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def enlarged(image: Image.Image, preparation: Preparation) -> Image.Image | None:

@@ -39,6 +39,8 @@ class ExportManifest:
     """Of the measured decoding; 0 is greedy."""
     resize: Resize = "pil"
     """Whose bicubic resizing images had in training."""
+    image_preparation: Mapping[str, float | None] | None = None
+    """How texlens prepares images before it reads them with this; other programs don't."""
     version: int = 2
 
     def to_json(self) -> dict:

@@ -16,6 +16,7 @@ from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.models.build import BaseCheckpoint, build_base, check_base
 from texlens.models.checkpoint import read_config
 from texlens.models.device import choose_device
+from texlens.models.image_preparation import run_preparation
 from texlens.rewards.own import OwnReward
 from texlens.training.arguments import check_train_settings, warmup_note
 from texlens.training.backends.sharded_by_accelerate import check_launcher
@@ -66,7 +67,12 @@ def prepare(
     if with_test and config.data.splits.test and not read_split(config.data, "test", limit=1).total:
         raise DataError(f"data.splits.test: no row in {config.data.splits.test}; name another split, or null for none")
     tokenizer, geometry = base.processor.tokenizer, base.processor.geometry
-    splits = shared.splits if shared else build_splits(config.data, tokenizer, geometry, console=console)
+    preparation = run_preparation(config.model, base.folder)
+    splits = (
+        shared.splits
+        if shared
+        else build_splits(config.data, tokenizer, geometry, console=console, preparation=preparation)
+    )
     check_objective_rows(config, splits.train, splits.validation)
     check_same_inputs(context.all_gather(_inputs(base, splits)))
     for note in warmup_note(config.train, len(splits.train)):

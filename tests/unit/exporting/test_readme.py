@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from texlens.exporting.formats.serving_commands import ServingCommand
 from texlens.exporting.readme import write_readme
 from texlens.models.export_manifest import ExportManifest
@@ -12,11 +14,13 @@ VERIFIED = {
 }
 
 
+MANIFEST = ExportManifest(
+    "merged", "base", "f" * 64, "a" * 64, "qwen3_vl", "r", 1000, 2000, "Read it.", None, 8, notes={"method": "m"}
+)
+
+
 def readme(folder, verified=None, loading_code=None) -> str:
-    manifest = ExportManifest(
-        "merged", "base", "f" * 64, "a" * 64, "qwen3_vl", "r", 1000, 2000, "Read it.", None, 8, notes={"method": "m"}
-    )
-    manifest = manifest.with_verification(verified) if verified else manifest
+    manifest = MANIFEST.with_verification(verified) if verified else MANIFEST
     write_readme(folder, "out", manifest, [ServingCommand("vLLM", "vllm serve out")], loading_code)
     return (folder / "README.md").read_text()
 
@@ -33,3 +37,11 @@ def test_the_verification_is_written_with_its_scores(tmp_path):
     assert "2 texts are the same" in text
     assert "same text on 3 of 3 rows" in text
     assert "| exact_match | 0.5000 | 0.2500 | -0.2500 (-0.5000 … +0.0000) |" in text
+
+
+def test_an_export_of_a_run_that_prepares_images_says_that_other_programs_do_not(tmp_path):
+    assert "prepares images" not in readme(tmp_path)
+    manifest = replace(MANIFEST, image_preparation={"usual_glyph_px": 10.0})
+    write_readme(tmp_path, "out", manifest, [], None)
+    assert "TexLens prepares images before it reads them with this folder" in (tmp_path / "README.md").read_text()
+    assert "Other programs don't" in (tmp_path / "README.md").read_text()

@@ -12,7 +12,7 @@ from PIL import Image
 from texlens.core.errors import DataError, ModelError
 from texlens.data.sample import LazyImage, Rival, Sample
 from texlens.inference.open import open_model
-from texlens.inference.preparation import PreparedSample, read_preparation, read_prepared
+from texlens.inference.preparation import PreparedSample, read_prepared
 from texlens.inputs.image_preparation import Preparation
 from texlens.latex.render.formats import render_png
 from texlens.metrics.prediction import Prediction
@@ -127,10 +127,3 @@ def test_every_sample_comes_back_once():
 def test_the_bundled_model_reads_a_dark_screenshot(nano):
     [prediction] = nano.read([sample(dark())])
     assert (prediction.text, prediction.prepared) == ("x ^ { 2 } + 1", ("inverted",))
-
-
-def test_metadata_without_the_key_prepares_nothing_and_a_damaged_one_is_reported(tmp_path):
-    assert read_preparation(tmp_path) is None
-    (tmp_path / "texlens.json").write_text(json.dumps({"image_preparation": [1]}))
-    with pytest.raises(ModelError, match="not an object"):
-        read_preparation(tmp_path)

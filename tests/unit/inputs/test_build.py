@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from PIL import Image, ImageOps
 from rich.console import Console
 
 from tests.fixtures.tiny_tokenizer import tiny_tokenizer
@@ -10,6 +11,8 @@ from texlens.config.data import CheckSettings, DataSettings
 from texlens.core.errors import ConfigError, DataError
 from texlens.data.geometry import ImageGeometry
 from texlens.inputs.build import build_splits, read_split
+from texlens.inputs.image_preparation import KEEP_SIZE
+from texlens.latex.render.formats import render_png
 
 GEOMETRY = ImageGeometry(16, 2, 2, 1_024, 100_000)
 
@@ -54,6 +57,21 @@ def test_a_role_that_is_off_or_unknown_says_what_to_set(hundred):
 def test_shares_that_leave_nothing_are_rejected(hundred):
     with pytest.raises(ConfigError, match=r"data.splits: shares of 1.4 leave no train row"):
         read_split(settings(hundred, 0.5, 0.9), "train")
+
+
+def test_images_are_prepared_where_a_preparation_is_given(tmp_path):
+    dark = io.BytesIO()
+    formula = Image.open(io.BytesIO(render_png("x + 1", pixels_per_em=14))).convert("RGB")
+    ImageOps.invert(formula).save(dark, "PNG")
+    write_parquet(tmp_path / "train.parquet", ["x + 1"], [dark.getvalue()])
+    data = settings(tmp_path, None, None)
+    plain, prepared = (
+        build_splits(data, tiny_tokenizer(), GEOMETRY, console=Console(file=io.StringIO()), preparation=preparation)
+        for preparation in (None, KEEP_SIZE)
+    )
+    assert plain.train[0].image.load().getpixel((0, 0)) == (0, 0, 0)
+    assert prepared.train[0].image.load().getpixel((0, 0)) == (255, 255, 255)
+    assert plain.train.fingerprint != prepared.train.fingerprint
 
 
 def test_rows_are_checked_named_and_accounted_for(tmp_path):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ class OpenedSource:
             "quantize": source.quantize.model_dump(mode="json") if source.quantize else None,
             "pixels": geometry.chosen,
             "prompt": [source.style.system_prompt, source.style.prompt],
+            **({} if source.preparation is None else {"image_preparation": asdict(source.preparation)}),
         }
 
     def open(self) -> LoadedModel:

@@ -15,6 +15,7 @@ from texlens.inference.open import open_model
 from texlens.inference.open_shared import base_of
 from texlens.inference.opening.source import resolve_run_base
 from texlens.models.build import BaseCheckpoint
+from texlens.models.image_preparation import stored_preparation
 
 
 @dataclass
@@ -44,11 +45,13 @@ class SharedModel:
     @property
     def identity(self) -> dict[str, Any]:
         quantize, geometry, data = self.config.base.quantize, self.base.processor.geometry, self.config.data
+        preparation = stored_preparation(self.config.model, self.base.folder)
         return {
             "base": self.base.fingerprint,
             "pixels": geometry.chosen,
             "prompt": [data.system_prompt, data.prompt],
             **({} if quantize == "none" else {"quantize": quantize}),
+            **({} if preparation is None else {"image_preparation": preparation}),
         }
 
     @property

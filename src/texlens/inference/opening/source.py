@@ -28,11 +28,11 @@ from texlens.core.run_folder import MANIFEST, RunFolder, list_runs
 from texlens.inference.confidence import Calibration, read_calibration
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
 from texlens.inference.opening.run_checkpoint import run_of_weights, trained_weights
-from texlens.inference.preparation import read_preparation
 from texlens.inputs.chat_template import PromptStyle
 from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
+from texlens.models.image_preparation import read_preparation, run_preparation
 from texlens.models.preprocessor import MAX_BUDGET_PIXELS
 from texlens.models.processor import load_processor
 
@@ -166,6 +166,7 @@ def resolve_run_base(
         _style(config),
         default_max_new_tokens(read_config(base.folder)),
         quantize=config.base,
+        preparation=run_preparation(settings, base.folder),
     )
 
 
@@ -192,6 +193,7 @@ def _of_run(path: str, run: RunFolder, weights: Path, config: RunConfig | None, 
         adapter=None if full else weights,
         quantize=None if full else config.base,
         calibration=read_calibration(weights),
+        preparation=read_preparation(weights),
     )
 
 
@@ -218,6 +220,7 @@ def _of_adapter(path: str, folder: Path, config: RunConfig | None, options: Load
         adapter=folder,
         quantize=quantize,
         calibration=read_calibration(folder),
+        preparation=read_preparation(folder),
     )
 
 
@@ -255,6 +258,7 @@ def _of_other_runtime(
         _style(config, manifest),
         default_max_new_tokens(read_config(folder)),
         calibration=read_calibration(folder),
+        preparation=read_preparation(folder),
         gguf_files=_gguf_files(folder, manifest) if manifest.reader == "llama.cpp" else None,
     )
 

@@ -142,10 +142,9 @@ def read_batch(model: LoadedModel, images: Sequence[LearnImage], batch_size: int
 def _prepared(sample: Sample, preparation: "Preparation | None") -> Sample | None:
     """The sample with its image prepared; None where there is nothing to prepare. Without a preparation of the model's
     own the size of glyphs stays as it is."""
-    from texlens.inputs.image_preparation import Preparation
+    from texlens.inputs.image_preparation import KEEP_SIZE
 
-    keep_size = Preparation(min_glyph_px=0.0, max_glyph_px=float("inf"))
-    prepared = PreparedSample(sample, preparation or keep_size)
+    prepared = PreparedSample(sample, preparation or KEEP_SIZE)
     return prepared.sample if prepared.steps else None
 
 

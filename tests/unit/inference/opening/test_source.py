@@ -8,9 +8,11 @@ import pytest
 import yaml
 
 from tests.unit.inference.shared_base import SAMPLE
+from texlens.config.load import load_saved_config
 from texlens.core.errors import RunError
 from texlens.inference.open import open_model
-from texlens.inference.opening.source import LoadOptions, resolve
+from texlens.inference.opening.source import LoadOptions, resolve, resolve_run_base
+from texlens.inputs.image_preparation import KEEP_SIZE, Preparation
 from texlens.models.checkpoint import fingerprint
 
 
@@ -40,6 +42,19 @@ def test_folders_of_a_run_are_accepted_as_they_are(run):
     assert adapter_of(checkpoint) == checkpoint
     assert adapter_of(run.adapter) == run.adapter
     assert resolve(checkpoint).style.prompt == "Read this."
+
+
+def test_preparation_comes_with_the_weights_and_of_a_base_from_the_run_s_settings(run):
+    assert resolve(run.path).preparation is None
+    file = run.adapter / "texlens.json"
+    metadata = json.loads(file.read_text())
+    file.write_text(json.dumps({**metadata, "image_preparation": {"usual_glyph_px": 12.0}}))
+    assert resolve(run.path).preparation == resolve(run.adapter).preparation == Preparation(usual_glyph_px=12.0)
+
+    config = load_saved_config(run.config)
+    assert resolve_run_base(config, run).preparation is None
+    asks = config.model_copy(update={"model": config.model.model_copy(update={"image_preparation": True})})
+    assert resolve_run_base(asks, run).preparation == KEEP_SIZE
 
 
 def test_checkpoint_that_is_not_there_is_named_with_those_that_are(run):

@@ -61,6 +61,5 @@ def open_llama_cpp(source: "ModelSource") -> LoadedModel:
     model, projector = files
     rows = LlamaCppRows(LlamaCpp(folder / model, folder / projector), source.base.processor)
     limit = min(source.max_new_tokens, CONTEXT_TOKENS)
-    return LoadedModel(
-        source.name, RowByRowBackend(rows, source.base.processor), source.style, limit, source.calibration
-    )
+    backend = RowByRowBackend(rows, source.base.processor)
+    return LoadedModel(source.name, backend, source.style, limit, source.calibration, preparation=source.preparation)

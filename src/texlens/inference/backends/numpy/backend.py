@@ -26,10 +26,10 @@ from texlens.inference.decoding.grammar import CANDIDATES, row_grammar
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.defaults import DEFAULT_PROMPT, default_max_new_tokens
 from texlens.inference.model import LoadedModel
-from texlens.inference.preparation import read_preparation
 from texlens.inputs.chat_template import IMAGE_TOKEN, TURN_END_TOKEN, PromptStyle, prompt_ids
 from texlens.inputs.image_patches import image_to_patches
 from texlens.metrics.prediction import Prediction
+from texlens.models.image_preparation import read_preparation
 from texlens.models.preprocessor import geometry_of, read_preprocessor
 
 if TYPE_CHECKING:

@@ -65,4 +65,11 @@ def open_onnx(source: "ModelSource") -> LoadedModel:
     """
     rows = OnnxRows(OnnxSessions(source.base.folder), source.base.processor, source.max_new_tokens)
     backend = RowByRowBackend(rows, source.base.processor)
-    return LoadedModel(source.name, backend, source.style, source.max_new_tokens, source.calibration)
+    return LoadedModel(
+        source.name,
+        backend,
+        source.style,
+        source.max_new_tokens,
+        source.calibration,
+        preparation=source.preparation,
+    )
