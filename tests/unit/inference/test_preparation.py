@@ -1,7 +1,6 @@
 """Samples read by a model whose metadata asks for preparation."""
 
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
