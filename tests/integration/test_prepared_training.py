@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.thorough import IS_THOROUGH
 from texlens.inference.open import open_model
 from texlens.inputs.image_preparation import KEEP_SIZE
-from texlens.models.image_preparation import read_preparation
+from texlens.models.metadata import read_preparation
 
 pytestmark = pytest.mark.skipif(not IS_THOROUGH, reason="`make test-all` runs it: THOROUGH=1")
 

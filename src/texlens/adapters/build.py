@@ -15,8 +15,8 @@ from texlens.config.adapter import FullSettings, LoraSettings, MoeLoraSettings
 from texlens.config.run import RunConfig
 from texlens.models.build import BaseCheckpoint
 from texlens.models.families import ALL_LINEAR, Family
-from texlens.models.image_preparation import stored_preparation
 from texlens.models.meta_model import meta_model
+from texlens.models.metadata import stored_preparation
 
 
 def build_plan(

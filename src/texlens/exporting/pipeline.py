@@ -23,8 +23,7 @@ from texlens.inference.confidence import KEY
 from texlens.inference.opening.source import resolve_run_base
 from texlens.models.checkpoint import weight_files
 from texlens.models.export_manifest import ExportManifest
-from texlens.models.image_preparation import stored_preparation
-from texlens.models.metadata import METADATA_FILE, read_metadata
+from texlens.models.metadata import METADATA_FILE, read_metadata, stored_preparation
 
 
 class Verdict(Protocol):

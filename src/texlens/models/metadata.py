@@ -1,17 +1,25 @@
-"""`texlens.json`, the metadata file beside weights: read for adapters, exported folders and calibrations alike."""
+"""`texlens.json`, the metadata file beside weights: read for adapters, exported folders and calibrations alike.
+
+Image preparation is a property of the model that it holds. No torch, and no scipy before it is needed.
+"""
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from texlens.config.model import ModelSettings
 from texlens.core.errors import ModelError, one_line
+
+if TYPE_CHECKING:
+    from texlens.inputs.image_preparation import Preparation
 
 METADATA_FILE = "texlens.json"
 
+PREPARATION_KEY = "image_preparation"
 OLD_KEYS = {"question": "prompt", "system": "system_prompt", "made": "notes"}
 """Keys of version 1, and what they are called now."""
 
@@ -61,3 +69,39 @@ def as_dataclass(kind: type[Kind], values: Any, folder: Path) -> Kind:
 
 def _damaged(path: Path, reason: object) -> ModelError:
     return ModelError(f"{path}: damaged ({reason}); restore the file, or write the folder again")
+
+
+def read_preparation(folder: Path) -> "Preparation | None":
+    """What a model's metadata says; None where images are read as they are.
+
+    Raises:
+        ModelError: the metadata is damaged.
+    """
+    values = read_metadata(folder).get(PREPARATION_KEY)
+    if values is None:
+        return None
+    if not isinstance(values, dict):
+        raise ModelError(f"{folder / METADATA_FILE}: {PREPARATION_KEY} is not an object; restore the file")
+    from texlens.inputs.image_preparation import Preparation
+
+    return as_dataclass(Preparation, values, folder)
+
+
+def run_preparation(settings: ModelSettings, base: Path) -> "Preparation | None":
+    """How a run prepares images: as its base's metadata says, their size kept where that says nothing; None where
+    `model.image_preparation` is off.
+
+    Raises:
+        ModelError: the metadata is damaged.
+    """
+    if not settings.image_preparation:
+        return None
+    from texlens.inputs.image_preparation import KEEP_SIZE
+
+    return read_preparation(base) or KEEP_SIZE
+
+
+def stored_preparation(settings: ModelSettings, base: Path) -> dict[str, float | None] | None:
+    """`run_preparation` as metadata holds it."""
+    preparation = run_preparation(settings, base)
+    return None if preparation is None else asdict(preparation)

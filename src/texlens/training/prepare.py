@@ -16,7 +16,7 @@ from texlens.inputs.build import Splits, build_splits, read_split
 from texlens.models.build import BaseCheckpoint, build_base, check_base
 from texlens.models.checkpoint import read_config
 from texlens.models.device import choose_device
-from texlens.models.image_preparation import run_preparation
+from texlens.models.metadata import run_preparation
 from texlens.rewards.own import OwnReward
 from texlens.training.arguments import check_train_settings, warmup_note
 from texlens.training.backends.sharded_by_accelerate import check_launcher

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from texlens.core.errors import DataError, ModelError
+from texlens.core.errors import DataError
 from texlens.data.sample import LazyImage, Rival, Sample
 from texlens.inference.open import open_model
 from texlens.inference.preparation import PreparedSample, read_prepared

@@ -15,7 +15,7 @@ from texlens.inference.open import open_model
 from texlens.inference.open_shared import base_of
 from texlens.inference.opening.source import resolve_run_base
 from texlens.models.build import BaseCheckpoint
-from texlens.models.image_preparation import stored_preparation
+from texlens.models.metadata import stored_preparation
 
 
 @dataclass

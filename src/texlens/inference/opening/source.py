@@ -32,7 +32,7 @@ from texlens.inputs.chat_template import PromptStyle
 from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
-from texlens.models.image_preparation import read_preparation, run_preparation
+from texlens.models.metadata import read_preparation, run_preparation
 from texlens.models.preprocessor import MAX_BUDGET_PIXELS
 from texlens.models.processor import load_processor
 

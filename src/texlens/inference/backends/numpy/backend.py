@@ -29,7 +29,7 @@ from texlens.inference.model import LoadedModel
 from texlens.inputs.chat_template import IMAGE_TOKEN, TURN_END_TOKEN, PromptStyle, prompt_ids
 from texlens.inputs.image_patches import image_to_patches
 from texlens.metrics.prediction import Prediction
-from texlens.models.image_preparation import read_preparation
+from texlens.models.metadata import read_preparation
 from texlens.models.preprocessor import geometry_of, read_preprocessor
 
 if TYPE_CHECKING:
