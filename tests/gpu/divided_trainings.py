@@ -3,12 +3,15 @@
     python tests/gpu/divided_trainings.py CHECKPOINTS OUTPUT NAME ...
     torchrun --standalone --nproc-per-node 2 tests/gpu/divided_trainings.py CHECKPOINTS OUTPUT NAME ...
 
-Each name leaves a run folder OUTPUT/NAME. Two processes train it twice: OUTPUT/NAME has divided weights, "OUTPUT/NAME
-replicated" whole ones. They meet through gloo, because NCCL refuses two processes on one GPU.
+Each name leaves a run folder OUTPUT/NAME, or a file OUTPUT/NAME.error. Two processes train it twice: OUTPUT/NAME has
+divided weights, "OUTPUT/NAME replicated" whole ones. They meet through gloo, because NCCL refuses two processes on one
+GPU.
 """
 
 import os
 import sys
+import traceback
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -37,15 +40,20 @@ CASES: dict[str, tuple[str, dict, dict]] = {
 """Family, `train.parallel` and other settings."""
 REPLICATED = {"weights": "replicate", "experts": "replicate"}
 STEPS = 3
+PATIENCE = timedelta(seconds=60)
 MEMORY_GIB = 8
 """Of each process. Where memory is limited, no pack is a CUDA graph, so both trainings lay their packs alike."""
 
 
 def main() -> None:
     checkpoints, output, *names = sys.argv[1:]
+    Path(output).mkdir(exist_ok=True)
     context = joined()
     for name in names:
-        run(name, Path(checkpoints), Path(output), context)
+        try:
+            run(name, Path(checkpoints), Path(output), context)
+        except Exception:  # noqa: BLE001 - the other trainings are tested all the same
+            Path(output, f"{name}.error").write_text(traceback.format_exc())
     if context.is_distributed:
         distributed.destroy_process_group()
 
@@ -55,7 +63,7 @@ def joined() -> DistributedContext:
     if "RANK" not in os.environ:
         return SINGLE_PROCESS
     os.environ |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
-    distributed.init_process_group("gloo")
+    distributed.init_process_group("gloo", timeout=PATIENCE)
     return DistributedContext(distributed.get_rank(), distributed.get_world_size())
 
 

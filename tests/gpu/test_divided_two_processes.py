@@ -1,7 +1,7 @@
 """Trainings of two processes that share one GPU, weights or experts divided between them, in the kernels of a GPU.
 
 The same packs are trained with divided and with whole weights: losses, norms and adapters agree. One process lays all
-rows into other packs, which round otherwise in bfloat16; in float32 it agrees to 1e-5.
+rows into other packs, which round otherwise in bfloat16; in float32 it agrees to 1e-4.
 """
 
 import importlib.util
@@ -30,6 +30,8 @@ NAMES = [name for name in CASES if "nf4" not in name or importlib.util.find_spec
 DENSE = [name for name in NAMES if name.startswith("dense")]
 MIXTURES = [name for name in NAMES if name.startswith("experts")]
 MEASURED = ("loss", "grad_norm", "eval_loss", "eval_edit_similarity")
+FLOAT32 = 1e-4
+"""Relative difference; products of other sizes are summed in another order."""
 SAME_PACKS, OTHER_ROUNDING = 1e-3, 0.02
 """Relative differences in bfloat16. Sums over the experts of each process are rounded before they travel, and packs of
 other rows round otherwise, which may turn a token of the two short texts that are read."""
@@ -57,8 +59,15 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     for process, stderr in zip(started, errors, strict=True):
         assert process.returncode == 0, stderr[-4000:]
     single, pair = folder / "one", folder / "two"
-    print(json.dumps({name: figures(single, pair, name) for name in NAMES}, indent=1))
+    ended = [name for name in NAMES if not errors_of((single, pair), name)]
+    print(json.dumps({name: figures(single, pair, name) for name in ended}, indent=1))
     return single, pair
+
+
+def errors_of(folders: tuple[Path, Path], name: str) -> str:
+    """What ended a training early, or nothing."""
+    files = [folder / f"{name}.error" for folder in folders]
+    return "\n".join(file.read_text()[-3000:] for file in files if file.exists())
 
 
 def figures(single: Path, pair: Path, name: str) -> dict:
@@ -87,6 +96,7 @@ def differences(run: Path, other: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_divided_weights_train_as_whole_ones_in_the_same_packs(trained, name):
+    assert not errors_of(trained, name)
     _, pair = trained
     differing = differences(pair / name, pair / f"{name} replicated")
     sums_travel = name.startswith("experts") and "float32" not in name
@@ -97,15 +107,17 @@ def test_divided_weights_train_as_whole_ones_in_the_same_packs(trained, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_divided_weights_train_as_one_process(trained, name):
+    assert not errors_of(trained, name)
     single, pair = trained
     differing = differences(pair / name, single / name)
     differing.pop("eval_edit_similarity")
-    assert max(differing.values()) < (1e-5 if "float32" in name else OTHER_ROUNDING), differing
+    assert max(differing.values()) < (FLOAT32 if "float32" in name else OTHER_ROUNDING), differing
     assert len(history(pair, name, "loss")) == STEPS
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_were_divided_and_layers_fused(trained, name):
+    assert not errors_of(trained, name)
     _, pair = trained
     engine = RunFolder(pair / name).manifest["engine"]
     division = CASES[name][1]

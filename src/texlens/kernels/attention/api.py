@@ -86,7 +86,8 @@ def attend(
     """softmax(q k / sqrt(D)) v within each segment, with autograd.
 
     On a GPU our Triton kernels, where they run and `triton` (None: `backends.TRITON_ENABLED`) allows it, else torch's
-    varlen attention in one launch; on a CPU segments padded side by side through `scaled_dot_product_attention`.
+    varlen attention in one launch, which takes 16 bits; on a CPU, and in 32 bits without Triton, segments padded side
+    by side through `scaled_dot_product_attention`, with zeros for tokens after the last segment.
     Segments with prefixes are padded on a GPU without Triton too.
 
     Raises:
@@ -98,19 +99,27 @@ def attend(
         return _Attend.apply(kernels, query, key, value, segments, causal)
     if segments.prefixes is not None:
         return _attend_branches(query, key, value, segments.prefixes)
-    if segments.padded_index is None or segments.is_token is None:
+    if segments.padded_index is None and query.itemsize == 2:
         assert varlen is not None
         options: dict[str, Any] = (CAUSAL if causal else {}) | (GROUPED if query.shape[1] != key.shape[1] else {})
         bounds, longest = segments.cu_seqlens, segments.max_seqlen
         output = varlen.varlen_attn(query, key, value, bounds, bounds, longest, longest, **options)
         assert isinstance(output, Tensor)
         return output
+    return _attend_padded(query, key, value, segments.padded(), causal=causal)
+
+
+def _attend_padded(query: Tensor, key: Tensor, value: Tensor, segments: Segments, *, causal: bool) -> Tensor:
+    assert segments.is_token is not None
+    assert segments.token_index is not None
     padded = [tensor[segments.padded_index].transpose(1, 2) for tensor in (query, key, value)]
     mask = None if causal else segments.is_token[:, None, None]
     output = functional.scaled_dot_product_attention(
         *padded, attn_mask=mask, is_causal=causal, enable_gqa=query.shape[1] != key.shape[1]
     )
-    return output.transpose(1, 2).flatten(0, 1)[segments.token_index]
+    tokens = output.transpose(1, 2).flatten(0, 1)[segments.token_index]
+    behind = len(query) - len(tokens)
+    return functional.pad(tokens, (0, 0, 0, 0, 0, behind)) if behind else tokens
 
 
 def _attend_branches(query: Tensor, key: Tensor, value: Tensor, prefixes: Prefixes) -> Tensor:

@@ -21,7 +21,8 @@ class Segments:
     Args:
         cu_seqlens: int32, cumulative lengths from 0 to T.
         max_seqlen: an upper bound of a segment's length.
-        padded_index: the token at each place of the segments padded to M; a GPU does not need it.
+        padded_index: the token at each place of the segments padded to M; a GPU needs it for 32 bits without Triton
+            alone (`padded`).
         token_index: the places, counted through all padded segments, that hold a token.
         is_token: whether a place of the padded segments holds a token.
         prefixes: where segments share prefixes; they have a padded form of their own.
@@ -34,12 +35,21 @@ class Segments:
     is_token: Bool[Tensor, "S M"] | None = None
     prefixes: Prefixes | None = None
     _offsets: dict[int, Tensor] = field(default_factory=dict, repr=False, compare=False)
+    _padded: "list[Segments]" = field(default_factory=list, repr=False, compare=False)
 
     def offsets(self, tokens: int) -> Int[Tensor, " T"]:
         """Each token's place in its segment, computed once; those after the last bound are counted from there."""
         if tokens not in self._offsets:
             self._offsets[tokens] = offsets_of(self.cu_seqlens, tokens)
         return self._offsets[tokens]
+
+    def padded(self) -> "Segments":
+        """With the padded form, computed once; waits for the device."""
+        if self.padded_index is not None:
+            return self
+        if not self._padded:
+            self._padded.append(_padded_segments(self.cu_seqlens, int(torch.diff(self.cu_seqlens).max())))
+        return self._padded[0]
 
     @property
     def kernel_options(self) -> dict[str, Prefixes]:
@@ -68,8 +78,12 @@ def make_segments(cu_seqlens: Int[Tensor, " bounds"], longest: int) -> Segments:
     """
     if cu_seqlens.is_cuda:
         return Segments(cu_seqlens, max(_MIN_MAX_SEQLEN, 1 << (longest - 1).bit_length()))
+    return _padded_segments(cu_seqlens, longest)
+
+
+def _padded_segments(cu_seqlens: Int[Tensor, " bounds"], longest: int) -> Segments:
     starts, lengths = cu_seqlens[:-1].long(), (cu_seqlens[1:] - cu_seqlens[:-1]).long()
-    steps = torch.arange(longest)
+    steps = torch.arange(longest, device=cu_seqlens.device)
     is_token = steps < lengths[:, None]
     padded_index = (starts[:, None] + steps).clamp(max=max(int(cu_seqlens[-1]) - 1, 0))
     return Segments(cu_seqlens, longest, padded_index, is_token.flatten().nonzero()[:, 0], is_token)

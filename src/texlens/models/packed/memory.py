@@ -15,7 +15,7 @@ from texlens.models.fp8 import fp8_layers
 from texlens.models.mixtures.experts import quantized_experts
 from texlens.models.module_kinds import is_4_bit_layer
 from texlens.models.packed import hybrid_memory
-from texlens.models.packed.projections import base_of, has_dora
+from texlens.models.packed.projections import has_dora
 from texlens.models.packed.text import RECOMPUTE
 from texlens.models.weight_rows.placeholders import is_placeholder
 
@@ -310,10 +310,10 @@ def dora_bytes_per_token(model: Any, unfused: Collection[int] = ()) -> dict[str,
 
 def _dora_widths(modules: nn.Module) -> Iterator[tuple[str, int]]:
     """Last names and outputs of the linear layers with DoRA."""
-    adapted = ((name, module) for name, module in modules.named_modules() if isinstance(module, BaseTunerLayer))
-    layers: Iterator[tuple[str, Any]] = ((name, module) for name, module in adapted if has_dora(module))
-    for name, layer in layers:
-        yield name.rsplit(".", 1)[-1], base_of(layer).out_features
+    for name, module in modules.named_modules():
+        layer: Any = module
+        if isinstance(layer, BaseTunerLayer) and isinstance(layer.base_layer, nn.Linear) and has_dora(layer):
+            yield name.rsplit(".", 1)[-1], layer.base_layer.out_features
 
 
 def _trained_mergers(visual: Any) -> int:

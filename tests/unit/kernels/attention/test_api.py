@@ -8,7 +8,7 @@ from texlens.kernels import backends
 from texlens.kernels.attention import api
 from texlens.kernels.attention.api import attend
 from texlens.kernels.attention.reference import attend_branches_reference, attend_reference
-from texlens.kernels.attention.segments import branched_segments, make_segments
+from texlens.kernels.attention.segments import Segments, branched_segments, make_segments
 
 
 def random_tensors(length: int, heads: int = 4, groups: int = 2, width: int = 8) -> list[torch.Tensor]:
@@ -24,6 +24,16 @@ def test_attention_equals_that_of_each_segment_alone(cu_seqlens, causal):
     lengths = [end - start for start, end in itertools.pairwise(cu_seqlens)]
     attn_out = attend(*tensors, make_segments(bounds, max(lengths)), causal=causal)
     torch.testing.assert_close(attn_out, attend_reference(*tensors, bounds, causal=causal), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_segments_without_a_padded_form_get_one_in_32_bits(causal):
+    """As on a GPU without Triton, whose last tokens may be in no segment."""
+    bounds, tensors = torch.tensor([0, 5, 6, 11], dtype=torch.int32), random_tensors(13)
+    output = attend(*tensors, Segments(bounds, 512), causal=causal, triton=False)
+    first = [tensor[:11] for tensor in tensors]
+    torch.testing.assert_close(output[:11], attend_reference(*first, bounds, causal=causal), atol=1e-6, rtol=1e-5)
+    assert not output[11:].any()
 
 
 def test_a_poisoned_neighbor_changes_nothing():
@@ -113,10 +123,11 @@ def test_triton_kernels_can_be_turned_off(monkeypatch, fake):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("causal", [True, False])
-def test_varlen_attention_on_a_gpu_equals_the_reference(causal):
+def test_attention_without_triton_on_a_gpu_equals_the_reference(causal, dtype):
     bounds = torch.tensor([0, 50, 300, 512], dtype=torch.int32, device="cuda")
-    tensors = [tensor.cuda().bfloat16().requires_grad_() for tensor in random_tensors(512, 4, 2, 64)]
+    tensors = [tensor.cuda().to(dtype).requires_grad_() for tensor in random_tensors(512, 4, 2, 64)]
     output = attend(*tensors, make_segments(bounds, 250), causal=causal, triton=False)
     grads = torch.autograd.grad(output.square().sum(), tensors)
     reference = attend_reference(*(tensor.float() for tensor in tensors), bounds, causal=causal)
