@@ -16,7 +16,7 @@ def _fold(x, FACTOR: tl.constexpr):
 
 
 @triton.jit
-def _row_keys(seed, product, row):
+def row_keys(seed, product, row):
     value = tl.load(seed)
     low, high = value.to(tl.uint32), (value >> 32).to(tl.uint32)
     product_key = tl.full([1], 0x85EBCA6B, tl.uint32) * product.to(tl.uint32)
@@ -29,6 +29,29 @@ def _kept_bits(key, pair, THRESHOLD: tl.constexpr):
     addend: tl.constexpr = (0x8000 - THRESHOLD) * 0x10001
     draws = _fold(_fold((pair.to(tl.uint32) * 0x9E3779B9)[None, :] ^ key[:, None], 0xC2B2AE3D), 0xE7037ED1)
     return (draws & 0x7FFF7FFF) + addend
+
+
+@triton.jit
+def _kept_mask(key, pair, THRESHOLD: tl.constexpr):
+    """A word [ROWS, PAIRS] for two values: the half of a kept one is all ones."""
+    return ((_kept_bits(key, pair, THRESHOLD) >> 15) & 0x00010001) * 0xFFFF
+
+
+@triton.jit
+def dropped_tile(tile, key, first_pair, THRESHOLD: tl.constexpr):
+    """The tile [ROWS, COLUMNS] with dropped values 0.
+
+    Args:
+        first_pair: half of its first column.
+    """
+    pair = first_pair + tl.arange(0, tile.shape[1] // 2)
+    if tile.dtype.primitive_bitwidth == 16:
+        words = _kept_mask(key, pair, THRESHOLD)
+        mask = tl.interleave(words.to(tl.uint16), (words >> 16).to(tl.uint16))
+        tile = (tile.to(tl.uint16, bitcast=True) & mask).to(tile.dtype, bitcast=True)
+    else:
+        tile = tl.where(_is_kept(key, pair, THRESHOLD), tile, 0.0)
+    return tile
 
 
 @triton.jit
@@ -48,7 +71,7 @@ def _kept_tile(
     if WORDS:
         mask = (row < tokens)[:, None] & (pair < width // 2)[None]
         words = tl.load(x + row[:, None] * (x_stride // 2) + pair[None], mask, other=0).to(tl.uint32, bitcast=True)
-        words &= ((_kept_bits(key, pair, THRESHOLD) >> 15) & 0x00010001) * 0xFFFF
+        words &= _kept_mask(key, pair, THRESHOLD)
         tile = tl.interleave(words.to(tl.uint16), (words >> 16).to(tl.uint16)).to(DTYPE, bitcast=True)
     else:
         column = start + tl.arange(0, COLUMNS)
@@ -68,7 +91,7 @@ def dropped_product_kernel(
     rank = tl.program_id(1) * RANKS + tl.arange(0, RANKS)
     part = tl.program_id(2)
     is_rank = rank < ranks
-    key = _row_keys(seed, product, row)
+    key = row_keys(seed, product, row)
     total = tl.zeros((ROWS, RANKS), tl.float32)
     for block in range(part * blocks, tl.minimum(part * blocks + blocks, tl.cdiv(width, COLUMNS))):
         start = block * COLUMNS
@@ -106,7 +129,7 @@ def dropped_sum_kernel(
         row = (start + tl.arange(0, ROWS)).to(tl.int64)
         mask = (row < tokens)[:, None] & is_rank[None]
         grads = tl.load(grad + row[:, None] * grad_stride + rank[None], mask, other=0.0)
-        key = _row_keys(seed, product, row)
+        key = row_keys(seed, product, row)
         tile = _kept_tile(x, row, first, x_stride, tokens, width, key, THRESHOLD, COLUMNS, WORDS, DTYPE)
         total = tl.dot(tl.trans(grads.to(DTYPE)), tile, total, input_precision="ieee")
     out = sums + (chunk * ranks + rank[:, None]).to(tl.int64) * width + column[None]
@@ -133,7 +156,7 @@ def dropped_grad_kernel(
         )
         total = tl.dot(grads, a.to(grads.dtype), total, input_precision="ieee")
     pair = first // 2 + tl.arange(0, COLUMNS // 2)
-    key = _row_keys(seed, product, row)
+    key = row_keys(seed, product, row)
     mask = is_row[:, None] & is_column[None]
     pointers = dx + row[:, None] * dx_stride + column[None]
     total = tl.where(_is_kept(key, pair, THRESHOLD), total * SCALE, 0.0)

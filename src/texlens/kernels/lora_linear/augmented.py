@@ -51,11 +51,12 @@ class AugmentedLinear(FusedLinearBase):
         return torch.mm(x, weight.T) if self.bias is None else torch.addmm(self.bias, x, weight.T)
 
     def forward_of_swiglu(self, kernels: ElementwiseKernels, gate_up: Tensor) -> tuple[Tensor, LoraState | None]:
-        fused = triton_swiglu("forward", "augmented", gate_up, self.adapters) if self.is_plain else None
+        fused = triton_swiglu("forward", "augmented", gate_up, self.adapters) if self.is_ungated else None
         if fused is None:
             return super().forward_of_swiglu(kernels, gate_up)
         weight = self.augmented_weight()
-        x, lora_a_out = fused.swiglu_augmented(gate_up, weight[self.height :, : self.width])
+        lora_a = weight[self.height :, : self.width]
+        x, lora_a_out = fused.swiglu_augmented(gate_up, lora_a, dropout=self.active_dropout)
         return self._product(x, weight), lora_a_out
 
     def backward_rows(
@@ -76,13 +77,18 @@ class AugmentedLinear(FusedLinearBase):
         down: FusedLinear,
     ) -> SwigluGrads:
         fused = None
-        if self.is_plain and down.is_plain:
+        if self.is_ungated and down.is_ungated:
             fused = triton_swiglu("backward", "augmented", gate_up, self.adapters)
         if fused is None or not isinstance(lora_a_out, Tensor):
             return super().swiglu_backward(kernels, grad, gate_up, lora_a_out, grad_down_lora_a_out, down)
         lora_b = self.augmented_weight()[: self.height, self.width :]
         sides = lora_a_out, grad_down_lora_a_out, lora_b, self.adapters
-        return SwigluGrads(*fused.swiglu_backward_augmented(grad, gate_up, *sides))
+        rows, grad_lora_a_out, *lora_grads = fused.swiglu_backward_augmented(
+            grad, gate_up, *sides, dropout=down.active_dropout
+        )
+        if self.drops:
+            rows = DroppedRows(rows[:, : self.height], grad_lora_a_out, self.dropped)
+        return SwigluGrads(rows, grad_lora_a_out, *lora_grads)
 
     def grad_input(self, rows: Tensor | DroppedRows) -> Tensor:
         weight = self.augmented_weight()

@@ -33,7 +33,7 @@ class DoraLinear(FusedLinearBase):
             is that of g divided by m, so that an m of exactly 0 is not trained.
     """
 
-    is_plain = False  # pyrefly: ignore[bad-override]
+    is_plain = is_ungated = False  # pyrefly: ignore[bad-override]
 
     def __init__(
         self,

@@ -158,6 +158,14 @@ class FusedLinear(Protocol):
         ...
 
     @property
+    def is_ungated(self) -> bool:
+        """Whether the LoRA A output is a product of x itself or of x after dropout."""
+        ...
+
+    @property
+    def active_dropout(self) -> LoraDropout | None: ...
+
+    @property
     def gating(self) -> Gating | None: ...
 
     def trained(self) -> tuple[Tensor, ...]:
@@ -248,6 +256,14 @@ class FusedLinearBase:
     @property
     def is_plain(self) -> bool:
         return not self.drops and self.gating is None
+
+    @property
+    def is_ungated(self) -> bool:
+        return self.gating is None
+
+    @property
+    def active_dropout(self) -> LoraDropout | None:
+        return self.dropout if self.drops else None
 
     def lora_a_product(self, x: Tensor, lora_a: Tensor) -> tuple[Tensor, LoraState]:
         """What LoRA B multiplies [T, R], and what is saved for the backward pass."""

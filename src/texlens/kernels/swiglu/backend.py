@@ -11,6 +11,7 @@ from torch import Tensor
 
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.backends import Registry, runs_triton
+from texlens.kernels.dropout.mask import LoraDropout
 
 MAX_RANKS = 32
 """Of one adapter: sums over rows for more would not fit into registers."""
@@ -31,7 +32,9 @@ ENABLED: dict[tuple[Direction, Form], bool] = {
 class SwigluKernels(Protocol):
     """See `swiglu.triton`."""
 
-    def swiglu_augmented(self, gate_up: Tensor, lora_a: Tensor) -> tuple[Tensor, Tensor]: ...
+    def swiglu_augmented(
+        self, gate_up: Tensor, lora_a: Tensor, *, dropout: LoraDropout | None = None
+    ) -> tuple[Tensor, Tensor]: ...
 
     def swiglu_quantized(
         self, gate_up: Tensor, lora_a: Tensor, rescale: Tensor
@@ -45,6 +48,8 @@ class SwigluKernels(Protocol):
         grad_down_lora_a_out: Tensor | None,
         lora_b: Tensor,
         adapters: Sequence[Adapter],
+        *,
+        dropout: LoraDropout | None = None,
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], Tensor | None]: ...
 
     def swiglu_backward_quantized(

@@ -19,6 +19,7 @@ import triton
 from torch import Tensor
 
 from texlens.kernels.adapter import Adapter
+from texlens.kernels.dropout.mask import LoraDropout
 from texlens.kernels.fp8.format import FP8_DTYPE, padded_columns
 from texlens.kernels.swiglu.triton_kernels import (
     backward_kernel,
@@ -68,11 +69,18 @@ def choose_tile(direction: str, form: str, dtype: torch.dtype) -> SwigluTile:
     return SwigluTile(16, 32, 64, 4, 1) if dtype == torch.float32 else _TILES[direction, form]
 
 
-def swiglu_augmented(gate_up: Tensor, lora_a: Tensor, tile: SwigluTile | None = None) -> tuple[Tensor, Tensor]:
-    """act = swiglu(gate_up) with act @ lora_a.T as extra columns, [T, F + R], and the latter alone, [T, R]."""
+def swiglu_augmented(
+    gate_up: Tensor, lora_a: Tensor, tile: SwigluTile | None = None, *, dropout: LoraDropout | None = None
+) -> tuple[Tensor, Tensor]:
+    """act = swiglu(gate_up) with act @ lora_a.T as extra columns, [T, F + R], and the latter alone, [T, R].
+
+    Args:
+        dropout: of act for LoRA A alone.
+    """
     tokens, width = gate_up.shape[0], gate_up.shape[1] // 2
     act = gate_up.new_empty(tokens, width + len(lora_a))
-    partial_sums, _ = _launch_forward(gate_up, lora_a, act, tile or choose_tile("forward", "augmented", gate_up.dtype))
+    tile = tile or choose_tile("forward", "augmented", gate_up.dtype)
+    partial_sums, _ = _launch_forward(gate_up, lora_a, act, tile, dropout)
     return act, reduce_partial_sums(partial_sums, len(lora_a), gate_up.dtype, extra_columns=act)
 
 
@@ -102,12 +110,15 @@ def swiglu_backward_augmented(
     lora_b: Tensor,
     adapters: Sequence[Adapter],
     tile: SwigluTile | None = None,
+    *,
+    dropout: LoraDropout | None = None,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], Tensor | None]:
     """From the gradient of swiglu(gate_up), [T, F], with all that the adapters on both sides need of it.
 
     Args:
         lora_a_out: [T, R], of the gate/up product in the forward pass; `lora_b` [2F, R] and `adapters` are of it.
         grad_down_lora_a_out: [T, R'], gradient of the LoRA A output of the down projection, if that is adapted.
+        dropout: of the input of the down projection.
 
     Returns:
         the gradient of gate and up [T, 2F + R] with that gradient @ lora_b in its extra columns; the latter alone
@@ -117,7 +128,7 @@ def swiglu_backward_augmented(
     tokens, height = gate_up.shape
     dgate_up = gate_up.new_empty(tokens, height + lora_b.shape[1])
     lora_grads, partial_sums, _ = _launch_backward(
-        grad, gate_up, lora_a_out, grad_down_lora_a_out, lora_b, adapters, dgate_up, tile
+        grad, gate_up, lora_a_out, grad_down_lora_a_out, lora_b, adapters, dgate_up, tile, dropout
     )
     if tile.partial_sums:
         grad_lora_a_out = reduce_partial_sums(
@@ -163,7 +174,7 @@ def _empty_quantized(x: Tensor, width: int, ranks: int) -> tuple[Tensor, Tensor]
 
 
 def _launch_forward(
-    gate_up: Tensor, lora_a: Tensor, act: Tensor | None, tile: SwigluTile
+    gate_up: Tensor, lora_a: Tensor, act: Tensor | None, tile: SwigluTile, dropout: LoraDropout | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """Partial sums [P, T, R] of act @ lora_a.T, and, without `act` to write to, the largest values of its rows."""
     tokens, width, ranks = len(gate_up), gate_up.shape[1] // 2, len(lora_a)
@@ -173,7 +184,8 @@ def _launch_forward(
     max_bits = gate_up.new_empty(pieces, tokens, dtype=torch.int32) if act is None else None
     forward_kernel[(pieces, triton.cdiv(tokens, tile.rows))](
         gate_up, lora_a, gate_up if act is None else act, partial_sums, partial_sums if max_bits is None else max_bits,
-        tokens, WIDTH=width, STRIDE=0 if act is None else act.stride(0), LORA_A_STRIDE=lora_a.stride(0),
+        tokens, *_dropped(dropout, partial_sums),
+        WIDTH=width, STRIDE=0 if act is None else act.stride(0), LORA_A_STRIDE=lora_a.stride(0),
         RANKS=ranks, PADDED=padded_rank(ranks), STORE=act is not None,
         ROWS=tile.rows, COLUMNS=tile.columns, SPAN=span, TILE_LEFT=tile.tile_left, **tile.launch(),
     )  # fmt: skip
@@ -181,7 +193,15 @@ def _launch_forward(
 
 
 def _launch_backward(
-    grad, gate_up, lora_a_out, grad_down_lora_a_out, lora_b, adapters, dgate_up: Tensor | None, tile: SwigluTile
+    grad,
+    gate_up,
+    lora_a_out,
+    grad_down_lora_a_out,
+    lora_b,
+    adapters,
+    dgate_up: Tensor | None,
+    tile: SwigluTile,
+    dropout: LoraDropout | None = None,
 ):
     """LoRA gradients, partial sums [P, T, R] of the gradient of the LoRA A output, and largest values of rows."""
     tokens, width, ranks = len(gate_up), gate_up.shape[1] // 2, lora_b.shape[1]
@@ -193,7 +213,7 @@ def _launch_backward(
     down = lora_a_out if grad_down_lora_a_out is None else grad_down_lora_a_out
     backward_kernel[(blocks, chunks)](
         grad.contiguous(), gate_up, lora_a_out, down, lora_b, gate_up if dgate_up is None else dgate_up, sums,
-        partial_sums, sums if max_bits is None else max_bits, tokens,
+        partial_sums, sums if max_bits is None else max_bits, tokens, *_dropped(dropout, sums),
         WIDTH=width, STRIDE=0 if dgate_up is None else dgate_up.stride(0), LORA_A_OUT_STRIDE=lora_a_out.stride(0),
         DOWN_STRIDE=down.stride(0), LORA_B_STRIDE=lora_b.stride(0), RANKS=ranks,
         **layout.sizes(), GATE_COLUMN=layout.gate_column, UP_COLUMN=layout.up_column,
@@ -201,3 +221,11 @@ def _launch_backward(
         SPAN=tile.span, TILE_LEFT=tile.tile_left, **tile.launch(),
     )  # fmt: skip
     return reduce_chunks(sums, layout, adapters), partial_sums, max_bits
+
+
+def _dropped(dropout: LoraDropout | None, unused: Tensor) -> tuple[Tensor, int, int, float]:
+    """Seed, product, threshold and scale; a threshold of 0 drops nothing."""
+    if dropout is None:
+        return unused, 0, 0, 1.0
+    assert dropout.seed.value is not None
+    return dropout.seed.value, dropout.product, dropout.threshold, dropout.scale

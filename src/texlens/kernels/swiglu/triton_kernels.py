@@ -3,6 +3,7 @@
 import triton
 import triton.language as tl
 
+from texlens.kernels.dropout.triton_kernels import dropped_tile, row_keys
 from texlens.kernels.elementwise.triton_kernels import INTERPRETED, swiglu_grads, swiglu_tile
 from texlens.kernels.fp8.triton_kernels import abs_bits, to_fp8
 
@@ -53,9 +54,9 @@ def _store(pointers, tile, is_row, is_column, EVEN: tl.constexpr):
     tl.store(pointers, tile, is_row[:, None] if EVEN else is_row[:, None] & is_column[None, :])
 
 
-@triton.jit(do_not_specialize=["tokens"])
+@triton.jit(do_not_specialize=["tokens", "product"])
 def forward_kernel(
-    gate_up, lora_a, act, partial_sums, max_bits, tokens,
+    gate_up, lora_a, act, partial_sums, max_bits, tokens, seed, product, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
     WIDTH: tl.constexpr, STRIDE: tl.constexpr, LORA_A_STRIDE: tl.constexpr, RANKS: tl.constexpr, PADDED: tl.constexpr,
     STORE: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, SPAN: tl.constexpr, TILE_LEFT: tl.constexpr,
 ):  # fmt: skip
@@ -69,21 +70,27 @@ def forward_kernel(
     row_max = tl.zeros([ROWS], tl.int32)
     lora_a_out = tl.zeros([ROWS, PADDED] if TILE_LEFT else [PADDED, ROWS], tl.float32)
     start = piece * SPAN
+    if THRESHOLD > 0:
+        key = row_keys(seed, product, row + row_index)
     for column in range(start, tl.minimum(start + SPAN, WIDTH), COLUMNS):
         is_column = column + column_index < WIDTH
         gate = _load(gate_pointers + column, is_row, is_column, EVEN)
         up = _load(gate_pointers + WIDTH + column, is_row, is_column, EVEN)
         tile = _materialize(swiglu_tile(gate, up))
         lora_a_tile = _load(lora_a_pointers + column, is_rank, is_column, EVEN)
+        read = tile
+        if THRESHOLD > 0:
+            read = dropped_tile(tile, key, column // 2, THRESHOLD)
         if TILE_LEFT:
-            lora_a_out = tl.dot(tile, tl.trans(lora_a_tile), lora_a_out, input_precision="ieee")
+            lora_a_out = tl.dot(read, tl.trans(lora_a_tile), lora_a_out, input_precision="ieee")
         else:
-            lora_a_out = tl.dot(lora_a_tile, tl.trans(tile), lora_a_out, input_precision="ieee")
+            lora_a_out = tl.dot(lora_a_tile, tl.trans(read), lora_a_out, input_precision="ieee")
         if STORE:
             _store(act_pointers + column, tile, is_row, is_column, EVEN)
         else:
             row_max = tl.maximum(row_max, tl.max(abs_bits(tile), 1))
     row_base = piece.to(tl.int64) * tokens + row + row_index
+    lora_a_out *= SCALE
     if TILE_LEFT:
         tl.store(
             partial_sums + row_base[:, None] * RANKS + rank[None, :], lora_a_out, is_row[:, None] & is_rank[None, :]
@@ -149,9 +156,10 @@ def _store_partial_sum(
     tl.store(out + (row_index * STRIDE)[:, None] + rank[None, :], part, is_row[:, None] & (rank < RANKS)[None, :])
 
 
-@triton.jit(do_not_specialize=["tokens"])
+@triton.jit(do_not_specialize=["tokens", "product"])
 def backward_kernel(
     grad, gate_up, lora_a_out, grad_down_lora_a_out, lora_b, dgate_up, sums, partial_sums, max_bits, tokens,
+    seed, product, THRESHOLD: tl.constexpr, SCALE: tl.constexpr,
     WIDTH: tl.constexpr, STRIDE: tl.constexpr, LORA_A_OUT_STRIDE: tl.constexpr, DOWN_STRIDE: tl.constexpr,
     LORA_B_STRIDE: tl.constexpr, RANKS: tl.constexpr, DOWN: tl.constexpr, GATE: tl.constexpr, UP: tl.constexpr,
     GATE_COLUMN: tl.constexpr, UP_COLUMN: tl.constexpr, DOWN_PADDED: tl.constexpr, GATE_PADDED: tl.constexpr,
@@ -213,10 +221,13 @@ def backward_kernel(
             rows = _load_ranks(
                 grad_down_lora_a_out + offset * DOWN_STRIDE, row_index, is_row, DOWN_STRIDE, DOWN, DOWN_PADDED
             )
+            if THRESHOLD > 0:
+                key = row_keys(seed, product, start + offset + row_index)
+                act = dropped_tile(act, key, block * (COLUMNS // 2), THRESHOLD)
             down_sums = _add_lora_grad(act, rows, down_sums, TILE_LEFT)
     sums += chunk.to(tl.int64) * (DOWN + GATE + UP) * WIDTH
     if DOWN > 0:
-        _store_sums(sums, down_sums, column, is_column, WIDTH, DOWN, DOWN_PADDED, TILE_LEFT)
+        _store_sums(sums, down_sums * SCALE, column, is_column, WIDTH, DOWN, DOWN_PADDED, TILE_LEFT)
     if GATE > 0:
         _store_sums(sums + DOWN * WIDTH, gate_sums, column, is_column, WIDTH, GATE, GATE_PADDED, TILE_LEFT)
     if UP > 0:

@@ -12,6 +12,8 @@ if not importlib.util.find_spec("triton") or not (torch.cuda.is_available() or i
     pytest.skip("no Triton, or no GPU and no interpreter", allow_module_level=True)
 
 from texlens.kernels.adapter import Adapter, padded_ranks  # noqa: E402
+from texlens.kernels.dropout.mask import DropoutSeed, LoraDropout  # noqa: E402
+from texlens.kernels.dropout.reference import dropped_product, dropped_sum  # noqa: E402
 from texlens.kernels.elementwise import triton as triton_elementwise  # noqa: E402
 from texlens.kernels.fp8.format import fp8_unsupported_reason  # noqa: E402
 from texlens.kernels.fp8.reference import quantize_rows_reference  # noqa: E402
@@ -177,20 +179,21 @@ def test_equal_runs_give_equal_numbers():
     assert torch.equal(first[3], second[3])
 
 
-def products(kind: str, gate: int, up: int, down: int, dtype) -> tuple:
-    """Gate and up, [2 x 32, 24], and down, [24, 32], with adapters of these ranks."""
+def products(kind: str, gate: int, up: int, down: int, dtype, rate: float = 0.0) -> tuple:
+    """Gate and up, [2 x 32, 24], and down, [24, 32], with adapters of these ranks, whose inputs are dropped."""
+    seed = DropoutSeed(torch.tensor([1 << 40 | 5], device=DEVICE))
     sides = adapters_of(32, gate, up)
     down_adapters = ()
     if down:
         lora_a, lora_b = random_tensor(down, 32) / 5, random_tensor(24, down) / 5
         down_adapters = (Adapter(lora_a, lora_b, 0.5, slice(0, 24), slice(0, down)),)
     outputs = []
-    for height, width, adapters in ((64, 24, sides), (24, 32, down_adapters)):
+    for number, (height, width, adapters) in enumerate(((64, 24, sides), (24, 32, down_adapters))):
         weight, ranks = random_tensor(height, width, dtype=dtype) / 5, padded_ranks(adapters)
         if kind == "dense":
             rows_with_extra = torch.zeros(height + ranks, width + ranks, dtype=dtype, device=DEVICE)
             rows_with_extra[:height, :width] = weight
-            outputs.append(DenseLinear(rows_with_extra, height, None, adapters))
+            outputs.append(DenseLinear(rows_with_extra, height, None, adapters, LoraDropout(rate, number, seed)))
         else:
             quantized, scale = quantize_rows_reference(weight)
             back, back_scale = quantize_rows_reference(weight.T)
@@ -223,3 +226,28 @@ def test_products_go_either_way_to_the_same_gradients(kind, tolerance, ranks, mo
     separate = through(*products(kind, *ranks, torch.float32), triton_elementwise)
     assert len(fused) == len(separate)
     assert all(off(result, other) < tolerance for result, other in zip(fused, separate, strict=True))
+
+
+@pytest.mark.skipif(DEVICE == "cuda", reason="products of a GPU in float32 may run in TF32")
+@pytest.mark.parametrize("ranks", [(4, 6, 8), (0, 16, 0), (5, 0, 4)])
+def test_dropped_inputs_go_either_way_to_the_same_gradients(ranks, monkeypatch):
+    fused = through(*products("dense", *ranks, torch.float32, rate=0.3), triton_elementwise)
+    without = through(*products("dense", *ranks, torch.float32), triton_elementwise)
+    for part in swiglu_backend.ENABLED:
+        monkeypatch.setitem(swiglu_backend.ENABLED, part, False)
+    separate = through(*products("dense", *ranks, torch.float32, rate=0.3), triton_elementwise)
+    assert all(off(result, other) < 1e-5 for result, other in zip(fused, separate, strict=True))
+    assert any(off(result, other) > 0.01 for result, other in zip(fused, without, strict=True))
+
+
+@pytest.mark.parametrize("case", CASES[:2])
+def test_dropped_values_in_16_bits_are_those_of_the_mask(case):
+    result, dropout = Case(*case, HALF), LoraDropout(0.3, 7, DropoutSeed(torch.tensor([99], device=DEVICE)))
+    *_, down_lora_a = triton_swiglu.swiglu_backward_augmented(*result.inputs, TILE, dropout=dropout)
+    act = triton_elementwise.swiglu(result.gate_up)
+    expected = dropped_sum(result.grad_lora_a_out.float(), act.float(), dropout)
+    assert off(down_lora_a, expected) < 1e-5
+    lora_a = random_tensor(8, result.width, dtype=HALF)
+    rows, lora_a_out = triton_swiglu.swiglu_augmented(result.gate_up, lora_a, TILE, dropout=dropout)
+    assert torch.equal(rows[:, : result.width], act)
+    assert off(lora_a_out, dropped_product(act.float(), lora_a.float(), dropout)) < NEAR[HALF]
