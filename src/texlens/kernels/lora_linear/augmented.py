@@ -83,12 +83,10 @@ class AugmentedLinear(FusedLinearBase):
             return super().swiglu_backward(kernels, grad, gate_up, lora_a_out, grad_down_lora_a_out, down)
         lora_b = self.augmented_weight()[: self.height, self.width :]
         sides = lora_a_out, grad_down_lora_a_out, lora_b, self.adapters
-        rows, grad_lora_a_out, *lora_grads = fused.swiglu_backward_augmented(
-            grad, gate_up, *sides, dropout=down.active_dropout
-        )
-        if self.drops:
-            rows = DroppedRows(rows[:, : self.height], grad_lora_a_out, self.dropped)
-        return SwigluGrads(rows, grad_lora_a_out, *lora_grads)
+        grads = SwigluGrads(*fused.swiglu_backward_augmented(grad, gate_up, *sides, dropout=down.active_dropout))
+        if not self.drops:
+            return grads
+        return grads._replace(rows=DroppedRows(grads.rows[:, : self.height], grads.lora_a_out, self.dropped))
 
     def grad_input(self, rows: Tensor | DroppedRows) -> Tensor:
         weight = self.augmented_weight()

@@ -70,6 +70,7 @@ def forward_kernel(
     row_max = tl.zeros([ROWS], tl.int32)
     lora_a_out = tl.zeros([ROWS, PADDED] if TILE_LEFT else [PADDED, ROWS], tl.float32)
     start = piece * SPAN
+    key = row_index.to(tl.uint32)
     if THRESHOLD > 0:
         key = row_keys(seed, product, row + row_index)
     for column in range(start, tl.minimum(start + SPAN, WIDTH), COLUMNS):
