@@ -13,7 +13,7 @@ from pathlib import Path
 
 from grpo_rows import ROOT, Theme, data_of
 
-WORKERS, REWARD_WORKERS = 2, 4
+WORKERS, REWARD_WORKERS = 2, 2
 """Of a run: up to twelve run at once on 16 cores."""
 AT_ONCE = 12
 THREADS = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -57,7 +57,7 @@ CANDIDATES: dict[str, dict[str, Candidate]] = {
         "grpo-1e-4": Candidate(1e-4),
         "grpo-1e-4-hot": Candidate(1e-4, temperature=1.5),
         "grpo-3e-4-hot": Candidate(3e-4, temperature=1.5),
-        "grpo-3e-4-hot-decayed": Candidate(3e-4, steps=300, temperature=1.5),
+        "grpo-3e-4-hot-decayed": Candidate(3e-4, steps=200, temperature=1.5),
         "grpo-1e-4-hotter": Candidate(1e-4, temperature=2.0),
         "grpo-1e-4-augmented": Candidate(1e-4, augmented=True),
     },
