@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from texlens.core.errors import DataError
 from texlens.metrics.cdm import RULES, Rules
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.registry import METRICS, PAIRED_METRIC, AnyMetric
-from texlens.metrics.scores import RowScore, Scores, Table, checked, named, scores_of, values_of
+from texlens.metrics.scores import RowScore, ScoredRow, Scores, Table, checked, named, scores_of, values_of
 from texlens.metrics.statistics import RESAMPLES, Interval, mcnemar_exact, percentile_interval, resampled_sums
 
 TEST = "mcnemar-exact"
@@ -98,10 +99,11 @@ def compare(
     rules: Rules = RULES["default"],
     metrics: tuple[AnyMetric, ...] = METRICS,
     clean: bool = True,
+    known: Mapping[Prediction, ScoredRow] = MappingProxyType({}),
 ) -> Comparison:
     """Scores every system and compares each with the first; one system alone gives a comparison without pairs.
 
-    `metrics` must contain exact match (`run_metrics` adds it).
+    `metrics` must contain exact match (`run_metrics` adds it). `known` has rows that were scored before, as `Table.of`.
 
     Raises:
         DataError: no system or no rows; an id occurs twice, is missing in a system or has another reference there.
@@ -109,7 +111,7 @@ def compare(
     if not systems:
         raise DataError("no systems to compare; give at least one set of predictions")
     tables = {
-        name: Table.of(checked(predictions, name), metrics=metrics, rules=rules, clean=clean)
+        name: Table.of(checked(predictions, name), metrics=metrics, rules=rules, clean=clean, known=known)
         for name, predictions in systems.items()
     }
     _check_same_rows(tables)

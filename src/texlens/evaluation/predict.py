@@ -1,7 +1,7 @@
 """Predictions of systems on rows: read from the cache, or made and stored there."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,12 +15,14 @@ from texlens.core.run_folder import RunFolder
 from texlens.data.sample import Sample
 from texlens.evaluation.evaluation_rows import EvaluationRows
 from texlens.evaluation.predictions import CacheKey, PredictionCache
+from texlens.evaluation.scoring.row_result import ScoringSettings
+from texlens.evaluation.scoring.row_scorer import RowScorer
 from texlens.evaluation.systems.protocol import Reader, SystemSource
 from texlens.evaluation.systems.run_systems import AdapterSource, BaseSource
 from texlens.inference.decoding.sampling import Sampling
 from texlens.metrics.prediction import Prediction
-from texlens.metrics.registry import run_metrics
 
+OnPrediction = Callable[[Prediction], None]
 KEY_VERSION = 2
 _NOT_IN_KEY = {"metrics", "max_rows", "fraction", "clean"}
 
@@ -34,18 +36,20 @@ def predict(
     label: str,
     use_cache: bool = True,
     console: Console,
+    scorer: RowScorer | None = None,
 ) -> dict[str, list[Prediction]]:
     """Predictions of each system by name, one per row; those made before under the same key are read back.
 
     Args:
         label: names the files, see `result_label`.
+        scorer: scores rows while others are read.
 
     Raises:
         DataError: stored predictions are damaged.
         ModelError: a system can't be opened.
     """
-    are_formulas = any(metric.name == "valid" for metric in run_metrics(config.evaluate.metrics))
-    cache = PredictionCache(folder, label, config.evaluate.clean if are_formulas else None)
+    scorer = scorer or RowScorer(scoring_settings(config))
+    cache = PredictionCache(folder, label, config.evaluate.clean if scorer.are_formulas else None)
     keys = {source.name: {**_key(config, rows), **source.identity()} for source in sources}
     predictions = {}
     for source in sources:
@@ -53,18 +57,30 @@ def predict(
         if cached is not None:
             predictions[source.name] = cached
     missing = [source for source in sources if source.name not in predictions]
-    generated = _read_together(missing, rows.samples, config.evaluate, console)
+    generated = _read_together(missing, rows.samples, config.evaluate, console, scorer.begin)
     for source in missing:
         generated_rows = generated.get(source.name)
         if generated_rows is None:
-            generated_rows = read_samples(source.open(), rows.samples, source.name, config.evaluate, console)
+            generated_rows = read_samples(
+                source.open(), rows.samples, source.name, config.evaluate, console, scorer.begin
+            )
         predictions[source.name] = [*generated_rows, *rows.failed]
-        cache.write(source.name, keys[source.name], predictions[source.name])
+        stored = [result.stored for result in scorer.results(predictions[source.name])]
+        cache.write(source.name, keys[source.name], predictions[source.name], stored)
     return {source.name: predictions[source.name] for source in sources}
 
 
+def scoring_settings(config: RunConfig, *, draws: bool = False) -> ScoringSettings:
+    """How an evaluation scores rows."""
+    return ScoringSettings(tuple(config.evaluate.metrics), config.evaluate.clean, draws)
+
+
 def _read_together(
-    sources: Sequence[SystemSource], samples: Sequence[Sample], settings: EvaluateSettings, console: Console
+    sources: Sequence[SystemSource],
+    samples: Sequence[Sample],
+    settings: EvaluateSettings,
+    console: Console,
+    on_prediction: OnPrediction,
 ) -> dict[str, list[Prediction]]:
     """Predictions of the run's own systems by name, where one batch can hold base and adapter; else none."""
     shared = [
@@ -88,6 +104,7 @@ def _read_together(
         )
         for number, prediction in generated:
             predictions[number].append(prediction)
+            on_prediction(prediction)
             bar.advance(task)
     _report_time(console, len(samples), names, began)
     return {
@@ -97,7 +114,12 @@ def _read_together(
 
 
 def read_samples(
-    reader: Reader, samples: Sequence[Sample], name: str, settings: EvaluateSettings, console: Console
+    reader: Reader,
+    samples: Sequence[Sample],
+    name: str,
+    settings: EvaluateSettings,
+    console: Console,
+    on_prediction: OnPrediction = lambda prediction: None,
 ) -> list[Prediction]:
     """Predictions in the order of the samples, with a progress bar on a terminal."""
     generated = reader.generate(
@@ -110,6 +132,7 @@ def read_samples(
         predictions = []
         for prediction in generated:
             predictions.append(prediction)
+            on_prediction(prediction)
             bar.advance(task)
     _report_time(console, len(samples), name, began)
     return sorted(predictions, key=lambda prediction: order[prediction.id])

@@ -26,7 +26,11 @@ def write_predictions(path: Path, predictions: Iterable[Prediction], clean: bool
     Rows of formulas have `valid`, what clean-up `removed`, and a `confidence` of 0 where they are not valid; `clean` is
     the setting of that name, None for rows that are no formulas.
     """
-    lines = [json.dumps(prediction_row(prediction, clean), ensure_ascii=False) + "\n" for prediction in predictions]
+    return _write_lines(path, (prediction_row(prediction, clean) for prediction in predictions))
+
+
+def _write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     text = "".join(lines)
     if not Path(path).is_file() or Path(path).read_bytes() != text.encode():
         write_text(Path(path), text)
@@ -111,8 +115,16 @@ class PredictionCache:
         write_predictions(path, cached, self.clean)
         return cached
 
-    def write(self, system: str, key: CacheKey, predictions: Sequence[Prediction]) -> None:
+    def write(
+        self,
+        system: str,
+        key: CacheKey,
+        predictions: Sequence[Prediction],
+        rows: Iterable[dict[str, Any]] | None = None,
+    ) -> None:
         """Stores predictions under the key; others of that name are moved to `previous/`.
+
+        `rows` are the predictions as `prediction_row` has them, where that is known.
 
         The key is written first: a kill before the predictions leaves a key alone, which counts as nothing.
         """
@@ -120,7 +132,7 @@ class PredictionCache:
         if path.is_file() and _stored_key(path) != key:
             self.folder.archive(path, path.with_suffix(".json"))
         write_json(path.with_suffix(".json"), key)
-        write_predictions(path, predictions, self.clean)
+        _write_lines(path, [prediction_row(row, self.clean) for row in predictions] if rows is None else rows)
 
 
 def _stored_key(predictions: Path) -> CacheKey | None:

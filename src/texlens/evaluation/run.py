@@ -17,10 +17,11 @@ from texlens.core.run_folder import RunFolder
 from texlens.evaluation.comparison import compare
 from texlens.evaluation.evaluation_rows import EvaluationRows, read_rows
 from texlens.evaluation.measured import MeasuredComparison, describe_rows
-from texlens.evaluation.predict import predict, read_samples
+from texlens.evaluation.predict import predict, read_samples, scoring_settings
 from texlens.evaluation.predictions import read_predictions
 from texlens.evaluation.result_label import result_label
 from texlens.evaluation.run_report import write_run_report
+from texlens.evaluation.scoring.row_scorer import RowScorer, scoring_processes
 from texlens.evaluation.systems.find import find_systems
 from texlens.evaluation.systems.names import RUN_SYSTEMS
 from texlens.evaluation.systems.opened import OpenedSource
@@ -46,10 +47,24 @@ class Measurement:
     rows: EvaluationRows
     sources: list[SystemSource]
 
-    def predict(self, *, use_cache: bool, console: Console) -> dict[str, list[Prediction]]:
+    def predict(
+        self, *, use_cache: bool, console: Console, scorer: RowScorer | None = None
+    ) -> dict[str, list[Prediction]]:
         return predict(
-            self.config, self.folder, self.rows, self.sources, label=self.label, use_cache=use_cache, console=console
+            self.config,
+            self.folder,
+            self.rows,
+            self.sources,
+            label=self.label,
+            use_cache=use_cache,
+            console=console,
+            scorer=scorer,
         )
+
+    def scorer(self, *, draws: bool = False) -> RowScorer:
+        """Scores these rows, in processes where there are many."""
+        processes = scoring_processes(len(self.rows) * len(self.sources))
+        return RowScorer(scoring_settings(self.config, draws=draws), processes)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -99,8 +114,12 @@ def evaluate_run(
     """Scores of one system on a split, and what they were measured on; predictions and scores stay in the folder."""
     metrics = run_metrics(config.evaluate.metrics)
     measurement = prepare(config, folder, split=split, systems=[system])
-    predictions = measurement.predict(use_cache=use_cache, console=console)
-    scores = score(predictions[system], seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
+    with measurement.scorer() as scorer:
+        predictions = measurement.predict(use_cache=use_cache, console=console, scorer=scorer)
+        known = scorer.scored(predictions)
+    scores = score(
+        predictions[system], seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean, known=known
+    )
     label, data = measurement.label, measurement.data
     _store(folder, folder.scores(label, system), {**scores.to_json(), "data": data})
     overlap = measurement.overlap(console)
@@ -138,8 +157,12 @@ def compare_run(
     """
     metrics = run_metrics(config.evaluate.metrics)
     measurement = prepare(config, folder, split=split, systems=RUN_SYSTEMS, others=others)
-    predictions = measurement.predict(use_cache=use_cache, console=console)
-    comparison = compare(predictions, seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean)
+    with measurement.scorer(draws=True) as scorer:
+        predictions = measurement.predict(use_cache=use_cache, console=console, scorer=scorer)
+        known = scorer.scored(predictions)
+    comparison = compare(
+        predictions, seed=config.evaluate.seed, metrics=metrics, clean=config.evaluate.clean, known=known
+    )
     label = measurement.label + _suffix([source.name for source in measurement.sources])
     result = MeasuredComparison(
         comparison,
@@ -154,7 +177,7 @@ def compare_run(
         path = folder.scores(measurement.label, system)
         _store(folder, path, {**scores.to_json(), "data": dict(result.data)})
     _store(folder, folder.comparison(label), result.to_json())
-    write_run_report(measurement.saved, config, folder, split, result)
+    write_run_report(measurement.saved, config, folder, split, result, scorer.drawn)
     return result
 
 

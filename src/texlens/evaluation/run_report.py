@@ -11,17 +11,25 @@ from texlens.core.run_folder import RunFolder
 from texlens.evaluation.evaluation_rows import drawn_rows
 from texlens.evaluation.measured import MeasuredComparison, data_name
 from texlens.evaluation.report import ReportData, RowCounts, write_report
+from texlens.evaluation.scoring.row_result import DrawnFormulas
 
 
 def write_run_report(
-    saved: RunConfig, config: RunConfig, folder: RunFolder, split: str, result: MeasuredComparison
+    saved: RunConfig,
+    config: RunConfig,
+    folder: RunFolder,
+    split: str,
+    result: MeasuredComparison,
+    drawn: DrawnFormulas | None = None,
 ) -> Path:
     """Writes the report of a comparison; a part that the run folder lacks is left out.
 
     Args:
         saved: the settings of the run folder, which the report shows.
         config: those of this comparison, which may name other rows.
+        drawn: formulas that were drawn before.
     """
+    drawn = drawn or DrawnFormulas()
     rows = drawn_rows(config, split)
     return write_report(
         result.report,
@@ -37,6 +45,8 @@ def write_run_report(
             accounts=_accounts(folder),
             history=folder.history(),
         ),
+        draw=drawn.draw,
+        draw_pair=drawn.draw_pair,
     )
 
 

@@ -112,6 +112,11 @@ class ScoredPrediction:
         return edit_distance(reference, text), len(reference)
 
     @cached_property
+    def reference_problem(self) -> str:
+        """Why the reference can't be drawn; empty where it can."""
+        return str(canonical(self.reference).problem or "")
+
+    @cached_property
     def cdm(self) -> Cdm:
         return cdm(self.reference, self.text, self.rules, self.pictures)
 

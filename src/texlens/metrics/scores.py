@@ -6,11 +6,11 @@ N = rows, S = statistics of all metrics side by side.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from texlens.core.errors import DataError
-from texlens.latex.canonical.form import canonical
 from texlens.latex.parse.tokens import tokenize
 from texlens.metrics.cdm import RULES, Pictures, Rules
 from texlens.metrics.prediction import Prediction
@@ -62,6 +62,38 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class ScoredRow:
+    """A prediction with the statistics, by name, of the metrics that need no other row."""
+
+    scored: ScoredPrediction
+    statistics: Mapping[str, tuple[float, ...]]
+
+
+def scored_row(
+    prediction: Prediction,
+    metrics: tuple[AnyMetric, ...],
+    *,
+    rules: Rules = RULES["default"],
+    tokenizer: Tokenizer = tokenize,
+    pictures: Pictures | None = None,
+    clean: bool = True,
+) -> ScoredRow:
+    scored = ScoredPrediction.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures, clean=clean)
+    statistics = {metric.name: metric.statistics(scored) for metric in metrics if not _needs_all_rows(metric)}
+    if compare_pictures(metrics):
+        _ = scored.reference_problem
+    return ScoredRow(scored, statistics)
+
+
+def compare_pictures(metrics: tuple[AnyMetric, ...]) -> bool:
+    return any(metric.name.startswith("cdm") or metric.name.endswith("picture") for metric in metrics)
+
+
+def _needs_all_rows(metric: AnyMetric) -> bool:
+    return isinstance(metric, Metric) and metric.of_set is not None
+
+
+@dataclass(frozen=True)
 class Table:
     """The rows of one system sorted by id, so that no score depends on their order."""
 
@@ -79,14 +111,27 @@ class Table:
         tokenizer: Tokenizer = tokenize,
         pictures: Pictures | None = None,
         clean: bool = True,
+        known: Mapping[Prediction, ScoredRow] = MappingProxyType({}),
     ) -> "Table":
-        in_order = sorted(predictions, key=lambda row: row.id)
-        scored = [
-            ScoredPrediction.of(prediction, rules=rules, tokenizer=tokenizer, pictures=pictures, clean=clean)
-            for prediction in in_order
+        """
+        Args:
+            known: rows that were scored before, with the same metrics and settings.
+        """
+        in_order = [
+            known.get(prediction)
+            or scored_row(prediction, metrics, rules=rules, tokenizer=tokenizer, pictures=pictures, clean=clean)
+            for prediction in sorted(predictions, key=lambda row: row.id)
         ]
-        ready = [metric.for_set(scored) for metric in metrics]
-        rows = [[value for metric in ready for value in metric.statistics(scored_row)] for scored_row in scored]
+        scored = [row.scored for row in in_order]
+        of_set = {metric.name: metric.for_set(scored) for metric in metrics if _needs_all_rows(metric)}
+        rows = [
+            [
+                value
+                for metric in metrics
+                for value in row.statistics.get(metric.name) or of_set[metric.name].statistics(row.scored)
+            ]
+            for row in in_order
+        ]
         return cls(scored, np.asarray(rows, dtype=np.float64), metrics)
 
     def where(self, keep: Sequence[int]) -> "Table":
@@ -120,13 +165,14 @@ def score(
     metrics: tuple[AnyMetric, ...] = METRICS,
     rules: Rules = RULES["default"],
     clean: bool = True,
+    known: Mapping[Prediction, ScoredRow] = MappingProxyType({}),
 ) -> Scores:
     """Every metric's total with its bootstrap interval; the same rows and seed give the same numbers in any order.
 
     Raises:
         DataError: no rows, or a duplicate id.
     """
-    table = Table.of(checked(predictions), metrics=metrics, rules=rules, clean=clean)
+    table = Table.of(checked(predictions), metrics=metrics, rules=rules, clean=clean, known=known)
     return table_scores(table, seed=seed, resamples=resamples)
 
 
@@ -181,10 +227,9 @@ def scores_of(table: Table, resampled: Mapping[str, np.ndarray]) -> Scores:
 
 def _undrawn_references(table: Table) -> dict[str, str]:
     """References that can't be drawn; empty where no metric compares pictures."""
-    if not any(metric.name.startswith("cdm") or metric.name.endswith("picture") for metric in table.metrics):
+    if not compare_pictures(table.metrics):
         return {}
-    problems = {scored_row.prediction.id: canonical(scored_row.reference).problem for scored_row in table.rows}
-    return {row: str(problem) for row, problem in problems.items() if problem}
+    return {row.prediction.id: row.reference_problem for row in table.rows if row.reference_problem}
 
 
 def _row_score(metrics: tuple[AnyMetric, ...], scored_row: ScoredPrediction, statistics_S: np.ndarray) -> RowScore:

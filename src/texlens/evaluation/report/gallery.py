@@ -32,7 +32,7 @@ def gallery(
     rows = [row_entry(comparison, index) for index in range(comparison.rows)]
     order = _order_of_interest(rows)
     shown = _add_images([rows[index] for index in order], images, most_image_bytes)
-    drawn = sum(_add_drawings(rows[index], _row_predictions(comparison, index), drawings) for index in order)
+    drawn = sum(add_drawings(rows[index], _row_predictions(comparison, index), drawings) for index in order)
     return rows, shown, drawn
 
 
@@ -113,7 +113,8 @@ def _add_images(rows: Sequence[dict], images: Mapping[str, LazyImage], max_bytes
     return shown
 
 
-def _add_drawings(row: dict, predictions: Sequence[Prediction], drawings: Drawings) -> bool:
+def add_drawings(row: dict, predictions: Sequence[Prediction], drawings: Drawings) -> bool:
+    """Draws the reference and the texts of a row into it; whether all of it is drawn."""
     row["drawn"] = drawings.index(predictions[0].reference)
     for entry, prediction in zip(row["texts"], predictions, strict=True):
         pair = None if entry["exact"] or prediction.stop == "failed" else _pair(prediction, drawings)
