@@ -7,8 +7,10 @@ import sys
 import time
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.fixtures.drawn_images import drawn
+from texlens.cli.main import app
 from texlens.cli.using.reading_processes import PART, part_of_process
 from texlens.inference.bulk.shards import Shard, parts_of
 
@@ -81,8 +83,8 @@ def test_what_killed_processes_read_is_not_read_again(tmp_path):
 
 
 def test_a_shard_is_read_alone(folder):
-    run, output = command(folder, "--shard", "1/2")
-    subprocess.run(run, capture_output=True, timeout=240)
+    (_, _, _, *arguments), output = command(folder, "--shard", "1/2")
+    CliRunner().invoke(app, arguments)
     names = {row["image"] for row in lines(output)} if output.exists() else set()
     expected = {str(path) for path in (folder / "scans").iterdir()}
     assert names == {name for name in expected if Shard(1, 2).holds(name)}
