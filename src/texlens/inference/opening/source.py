@@ -32,13 +32,15 @@ from texlens.inputs.chat_template import PromptStyle
 from texlens.models.build import BaseCheckpoint, build_base
 from texlens.models.checkpoint import read_config
 from texlens.models.export_manifest import ExportManifest
-from texlens.models.metadata import read_preparation, run_preparation
+from texlens.models.metadata import read_metadata, read_preparation, run_preparation
 from texlens.models.preprocessor import MAX_BUDGET_PIXELS
 from texlens.models.processor import load_processor
 
 if TYPE_CHECKING:
     from texlens.inputs.image_preparation import Preparation
 
+BASE_KEY = "base"
+"""In texlens.json of what was trained here; a bare checkpoint may hold a calibration or image preparation alone."""
 Kind = Literal["checkpoint", "adapter", "full", "gguf", "onnx"]
 OTHER_RUNTIMES: Mapping[str, str] = {"gguf": "llama.cpp", "onnx": "onnxruntime"}
 """The readers of folders that hold no checkpoint, by kind."""
@@ -229,7 +231,7 @@ def _of_checkpoint(
 ) -> ModelSource:
     """A checkpoint as it is; an export, or weights that were trained in full, bring their prompt and pixel budget."""
     metadata: AdapterMetadata | ExportManifest | None = manifest
-    if metadata is None and Path(path).is_dir() and is_full(Path(path)):
+    if metadata is None and Path(path).is_dir() and is_full(Path(path)) and BASE_KEY in read_metadata(Path(path)):
         metadata = AdapterMetadata.read(Path(path))
     settings = options.applied_to(_settings(config, path).model_copy(update={"path": path}))
     base = _build_base(settings, metadata)

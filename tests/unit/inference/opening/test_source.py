@@ -13,6 +13,7 @@ from texlens.core.errors import RunError
 from texlens.inference.open import open_model
 from texlens.inference.opening.source import LoadOptions, resolve, resolve_run_base
 from texlens.inputs.image_preparation import KEEP_SIZE, Preparation
+from texlens.models.bundled import NANO_FOLDER
 from texlens.models.checkpoint import fingerprint
 
 
@@ -55,6 +56,17 @@ def test_preparation_comes_with_the_weights_and_of_a_base_from_the_run_s_setting
     assert resolve_run_base(config, run).preparation is None
     asks = config.model_copy(update={"model": config.model.model_copy(update={"image_preparation": True})})
     assert resolve_run_base(asks, run).preparation == KEEP_SIZE
+
+
+def test_a_copy_of_the_bundled_model_s_folder_is_a_checkpoint_with_its_preparation(tmp_path):
+    for file in NANO_FOLDER.glob("*.json"):
+        shutil.copy(file, tmp_path)
+    shutil.copy(NANO_FOLDER / "chat_template.jinja", tmp_path)
+    (tmp_path / "model.safetensors").symlink_to(NANO_FOLDER / "model.safetensors")
+    source, bundled = resolve(tmp_path), resolve("nano")
+    assert (source.kind, source.style, source.max_new_tokens) == ("checkpoint", bundled.style, bundled.max_new_tokens)
+    assert source.preparation == bundled.preparation is not None
+    assert source.calibration == bundled.calibration
 
 
 def test_checkpoint_that_is_not_there_is_named_with_those_that_are(run):
