@@ -4,6 +4,8 @@ import torch
 from tests.fixtures.placed_reading import read_as_whole, read_placed, read_whole
 from tests.fixtures.pretended_devices import PretendedDevices
 from tests.fixtures.tiny_models import write_tiny_checkpoint
+from tests.unit.models.packed.test_nf4 import save_wide
+from texlens.config.quantize import QuantizeSettings
 from texlens.core.errors import ConfigError
 from texlens.models.load import load_model
 from texlens.models.sharding.layer_placement import HEAD, ROTARY, part_sizes, place_parts, placement_of
@@ -47,6 +49,18 @@ def test_matrices_of_decoder_layers_take_the_bytes_of_quantized_numbers(tmp_path
     sizes, whole = part_sizes(tmp_path, 4, quantize), part_sizes(tmp_path, 4)
     assert sizes["model.language_model.layers.1"] == pytest.approx(expected, rel=1e-3)
     assert sizes["model.visual"] == whole["model.visual"]
+
+
+def test_quantized_mixture_is_filled_part_by_part_where_each_belongs(tmp_path):
+    save_wide(tmp_path, "qwen3_vl_moe")
+    settings = QuantizeSettings(quantize="fp8")
+    numbers = place_parts(part_sizes(tmp_path, 4, "fp8"), [GIB, GIB])
+    assert {*numbers.values()} == {0, 1}
+    placed = load_model(tmp_path, quantize=settings, placement=dict.fromkeys(numbers, "cpu"))
+    whole = load_model(tmp_path, quantize=settings)
+    assert set(placed.hf_device_map) == set(numbers)
+    for part, expected in zip(placed.buffers(), whole.buffers(), strict=True):
+        assert torch.equal(part.view(torch.uint8), expected.view(torch.uint8))
 
 
 def test_cpu_has_no_placement(tmp_path):
