@@ -6,7 +6,8 @@
 The checkpoint has just been written, so the file cache has it. The command runs twice: kernels are built by the first
 run, into an empty cache of Triton and torch, and taken from it by the second. It runs in a pseudo-terminal. Reported
 are the seconds until something is on the terminal, each line with its second, the longest silence before the first
-step, the seconds until the first step's loss is in metrics.jsonl, and the whole run of two steps. `kernels_s` is the
+step, the seconds until the first step's loss is in metrics.jsonl, and the whole run of two steps. Lines are printed as
+they come, and a run that takes more than `--limit-s` is ended and reported as far as it came. `kernels_s` is the
 time from "building the kernels" to "training", `rest_of_first_step_s` that from there to the first loss, in which
 kernels that depend on the sizes of the pack are built too. Goals: 25 s to the first step, 20 s of kernels, 3 s from the
 cache.
@@ -43,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="Qwen3-VL-4B-Instruct")
     parser.add_argument("--tiny", action="store_true")
+    parser.add_argument("--limit-s", type=float, default=120, help="of each of the two runs")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     has_gpu = torch.cuda.is_available()
@@ -60,8 +62,9 @@ def main() -> None:
             "written_s": round(time.monotonic() - began, 1),
             "runs": {},
         }
+        print(f"written in {report['written_s']} s", flush=True)
         for name in ("kernels built", "kernels from the cache"):
-            report["runs"][name] = run(at / name.replace(" ", "-"), checkpoint, data, at / "kernels")
+            report["runs"][name] = run(at / name.replace(" ", "-"), checkpoint, data, at / "kernels", options.limit_s)
             print(name, json.dumps(report["runs"][name]), flush=True)
             if options.output:
                 options.output.write_text(json.dumps(report, indent=1) + "\n")
@@ -85,8 +88,8 @@ def written(folder: Path, options) -> tuple[Path, Path]:
     return checkpoint, folder / "data"
 
 
-def run(output: Path, checkpoint: Path, data: Path, kernels: Path) -> dict:
-    """The command in a process of its own, with what it prints."""
+def run(output: Path, checkpoint: Path, data: Path, kernels: Path, limit_s: float) -> dict:
+    """The command in a process of its own, with what it prints; it is ended after `limit_s`."""
     recipe = yaml.safe_load(RECIPE.read_text())
     values = {
         "name": "first",
@@ -113,8 +116,15 @@ def run(output: Path, checkpoint: Path, data: Path, kernels: Path) -> dict:
     pieces: list[tuple[float, str]] = []
     reader = threading.Thread(target=_read, args=(ours, began, pieces))
     reader.start()
-    first_step_s = None
+    first_step_s, printed, is_cut = None, 0, False
     while child.poll() is None:
+        lines = _lines(list(pieces))
+        for line in lines[printed:]:
+            print(line, flush=True)
+        printed = len(lines)
+        if not is_cut and time.monotonic() - began > limit_s:
+            is_cut = True
+            child.terminate()
         if first_step_s is None and _has_first_loss(output):
             first_step_s = round(time.monotonic() - began, 2)
         time.sleep(0.02)
@@ -127,6 +137,7 @@ def run(output: Path, checkpoint: Path, data: Path, kernels: Path) -> dict:
         "kernels_s": None if None in kernels else round(kernels[1] - kernels[0], 2),
         "rest_of_first_step_s": None if None in (kernels[1], first_step_s) else round(first_step_s - kernels[1], 2),
         "exit_code": child.returncode,
+        "cut_after_s": limit_s if is_cut else None,
         "first_sign_s": times[0] if times else None,
         "first_step_s": first_step_s,
         "longest_silence_s": round(max((b - a for a, b in zip([0.0, *times], times, strict=False)), default=0.0), 2),
