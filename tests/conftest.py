@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -47,12 +48,20 @@ jaxtyping.install_import_hook(_checked_modules(), "beartype.beartype")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Leaves what is imported and collected out of garbage collection: accelerate collects after each training, which
-    takes 0.3 s over all that, a fifth of a tiny run."""
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.enable()
+
+
+_FROZEN = {"modules": 0}
+
+
+def pytest_runtest_setup() -> None:
+    """Leaves what was imported out of garbage collection: accelerate collects after each training, which takes 0.3 s
+    over all that, a fifth of a tiny run."""
+    if len(sys.modules) > _FROZEN["modules"] + 100:
         gc.collect()
         gc.freeze()
-        gc.enable()
+        _FROZEN["modules"] = len(sys.modules)

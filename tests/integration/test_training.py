@@ -12,6 +12,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from tests.fixtures.thorough import IS_THOROUGH
 from tests.fixtures.tiny_models import write_tiny_checkpoint
 from tests.fixtures.training import CONSOLE, losses, run_training, same_weights
 from texlens.config.load import build_config
@@ -174,7 +175,7 @@ def test_best_adapter_can_be_chosen_by_any_measured_score(tiny, tmp_path, monkey
 
 @pytest.mark.slow
 def test_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tmp_path):
-    """A clean process without texlens: same greedy text on 20 rows as our own reading."""
+    """A clean process without texlens: same greedy text as our own reading, on 8 rows; on 20 with THOROUGH=1."""
     from texlens.adapters.lora import load_adapter
     from texlens.config.model import ModelSettings
     from texlens.inference.open import wrap_model
@@ -186,7 +187,7 @@ def test_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tmp_p
     folder = RunFolder.create(tmp_path, "run")
     run_training(config, folder)
 
-    samples = list(load_split("demo", split="test"))[:20]
+    samples = list(load_split("demo", split="test"))[: 20 if IS_THOROUGH else 8]
     base = build_base(ModelSettings(path="nano"))
     model = load_adapter(build_model(base, ModelSettings(path="nano")), folder.adapter, fingerprint=base.fingerprint)
     predictions = wrap_model(model, base.processor, prompt=config.data.prompt, max_new_tokens=48).read(samples)
@@ -201,4 +202,4 @@ def test_adapter_loads_with_stock_transformers_and_peft_and_reads_the_same(tmp_p
     )
     texts = json.loads(done.stdout.splitlines()[-1])
     assert texts == [prediction.text for prediction in predictions]
-    assert len(set(texts)) > 10
+    assert len(set(texts)) > len(samples) / 2
