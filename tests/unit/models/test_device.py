@@ -36,17 +36,17 @@ def test_gpu_of_a_part_is_the_current_one_while_it_runs_and_not_afterwards(monke
     monkeypatch.setattr(
         torch.cuda, "set_device", lambda device: current.__setitem__(0, getattr(device, "index", device))
     )
-    seen = []
+    devices = []
 
     class Part(nn.Module):
         def forward(self, x):
-            seen.append(current[0])
+            devices.append(current[0])
             return x / x.shape[0] if x.shape[0] else x.missing
 
     model = nn.Sequential(Part(), Part(), Part())
     compute_on_their_devices(model, {"0": "cuda:0", "1": torch.device("cuda", 1), "2": "cpu"})
     model(torch.ones(2))
-    assert seen == [0, 1, 0]
+    assert devices == [0, 1, 0]
     assert current == [0]
     with pytest.raises(AttributeError):
         model[1](torch.ones(0))

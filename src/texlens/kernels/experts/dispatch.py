@@ -100,8 +100,8 @@ class ExpertOwners:
         mine, processes = self.experts.stop - self.experts.start, len(self.bounds) - 1
         shares = [stop - start for start, stop in pairwise(self.bounds)]
         owners = _owners(self.bounds, sizes.device)[routing.experts]
-        needs = torch.zeros(len(owners), processes, dtype=torch.bool, device=sizes.device).scatter_(1, owners, True)
-        rows = needs.sum(0, dtype=sizes.dtype)
+        sent_rows = SentRows.of(routing, owners, processes)  # queued before this process waits for the device
+        rows = sent_rows.needs.sum(0, dtype=sizes.dtype)
         parts = sizes.split(shares)
         sent = torch.cat([part for pair in zip(parts, rows.split(1), strict=True) for part in pair])
         received = sizes.new_empty(processes * (mine + 1))
@@ -110,7 +110,7 @@ class ExpertOwners:
         received = received.view(processes, mine + 1)
         totals = [torch.stack([part.sum() for part in parts]), received[:, :-1].sum(1), rows, received[:, -1]]
         traffic = Traffic(*torch.stack(totals).tolist())
-        return DividedDispatch(routing, self.group, traffic, needs, owners, received)
+        return DividedDispatch(routing, self.group, traffic, sent_rows, received)
 
 
 @cache
@@ -130,59 +130,66 @@ class Traffic(NamedTuple):
     rows_received: list[int]
 
 
+class SentRows(NamedTuple):
+    """Rows of tokens by the process that they travel to.
+
+    Args:
+        needs: bool [T, P], which processes a token's row travels to.
+        tokens: of the rows, [P T], of which the first are meant.
+        places: [T, P], where a token's rows are among them, and any of these for a process that gets none.
+        codes: [S], of each pair the number of its row among those of its process, times K, plus its place in [T, K].
+    """
+
+    needs: Tensor
+    tokens: Tensor
+    places: Tensor
+    codes: Tensor
+
+    @classmethod
+    def of(cls, routing: Routing, owners: Tensor, processes: int) -> "SentRows":
+        """
+        Args:
+            owners: [T, K], the process of each pair's expert.
+        """
+        tokens, choices = owners.shape
+        needs = torch.zeros(tokens, processes, dtype=torch.bool, device=owners.device).scatter_(1, owners, True)
+        needed = needs.T.flatten()
+        position = needed.cumsum(0) - 1
+        numbers = torch.arange(tokens, device=owners.device).repeat(processes)
+        dumped = tokens * processes
+        sent = numbers.new_zeros(dumped + 1).scatter_(0, torch.where(needed, position, dumped), numbers)[:dumped]
+        positions = torch.where(needed, position, -1).view(processes, tokens).T
+        places = torch.where(needs, positions, positions.amax(1, keepdim=True)).contiguous()
+        counts = needs.sum(0)
+        owner = owners.flatten()[routing.order]
+        row = places[routing.tokens, owner] - (counts.cumsum(0) - counts)[owner]
+        return cls(needs, sent, places, row * choices + routing.order % choices)
+
+
 class DividedDispatch:
     """
     Args:
-        needs: bool [T, P], which processes a token's row travels to.
-        owners: [T, K], the process of each pair's expert.
         received: [P, E of this process + 1], from each process its pairs for each expert, and its rows.
 
     `_rows` [X] is the received row of each pair here, sorted by expert; `_places` [R, K] where the pairs of a received
     row are among them, of which `_present` says which are here.
     """
 
-    def __init__(self, routing: Routing, group: Any, traffic: Traffic, needs: Tensor, owners: Tensor, received: Tensor):
-        self.routing, self.group, self.traffic, self.needs = routing, group, traffic, needs
-        sizes, rows = received[:, :-1], received[:, -1]
-        self.ends = sizes.sum(0).cumsum(0).to(torch.int32)
-        processes, experts = sizes.shape
-        numbers = torch.arange(experts, device=sizes.device).repeat(processes)
-        expert_of_pair = numbers.repeat_interleave(sizes.flatten().long(), output_size=sum(traffic.pairs_received))
-        self._order = expert_of_pair.sort(stable=True).indices
-        self._back = torch.empty_like(self._order)
-        self._back[self._order] = torch.arange(len(self._order), device=sizes.device)
-        self._lay_sent_rows()
-        starts = rows.cumsum(0) - rows
-        self._lay_received_rows(
-            owners, starts.repeat_interleave(sizes.sum(1).long(), output_size=sum(traffic.pairs_received))
-        )
+    def __init__(self, routing: Routing, group: Any, traffic: Traffic, sent_rows: SentRows, received: Tensor):
+        self.routing, self.group, self.traffic, self.needs = routing, group, traffic, sent_rows.needs
+        self._sent_tokens, self._token_places = sent_rows.tokens[: sum(traffic.rows_sent)], sent_rows.places
         self._weights: tuple[Tensor, Tensor] | None = None
-
-    def _lay_sent_rows(self) -> None:
-        """The tokens whose rows are sent, by process; and for each token where its rows are among them, [T, P]."""
-        tokens, processes = self.needs.shape
-        needed = self.needs.T.flatten()
-        position = needed.cumsum(0) - 1
-        count = sum(self.traffic.rows_sent)
-        numbers = torch.arange(tokens, device=needed.device).repeat(processes)
-        sent = numbers.new_zeros(count + 1)
-        self._sent_tokens = sent.scatter_(0, torch.where(needed, position, count), numbers)[:count]
-        positions = torch.where(needed, position, -1).view(processes, tokens).T
-        self._token_places = torch.where(self.needs, positions, positions.amax(1, keepdim=True)).contiguous()
-
-    def _lay_received_rows(self, owners: Tensor, first_rows: Tensor) -> None:
-        """Each pair travels with its row, as a number among those of its process, and with its place among its token's.
-
-        Args:
-            first_rows: of each pair here, the first row of its process.
-        """
-        routing, choices = self.routing, owners.shape[1]
-        sent = self.needs.sum(0)
-        owner = owners.flatten()[routing.order]
-        row = self._token_places[routing.tokens, owner] - (sent.cumsum(0) - sent)[owner]
-        self._slots = self.to_experts(row * choices + routing.order % choices) + first_rows * choices
+        sizes, rows = received[:, :-1].long(), received[:, -1].long()
+        processes, experts = sizes.shape
+        pairs, count, choices = sum(traffic.pairs_received), sum(traffic.rows_received), routing.experts.shape[1]
+        self.ends = sizes.sum(0).cumsum(0).to(torch.int32)
+        numbers = torch.arange(experts, device=sizes.device).repeat(processes)
+        self._order = numbers.repeat_interleave(sizes.flatten(), output_size=pairs).sort(stable=True).indices
+        self._back = torch.empty_like(self._order)
+        self._back[self._order] = torch.arange(pairs, device=sizes.device)
+        first_rows = (rows.cumsum(0) - rows).repeat_interleave(sizes.sum(1), output_size=pairs)
+        self._slots = self.to_experts(sent_rows.codes) + first_rows * choices
         self._rows = (self._slots // choices)[self._order]
-        count = sum(self.traffic.rows_received)
         places = self._back.new_full((count * choices,), -1).scatter_(0, self._slots, self._back).view(count, choices)
         self._present = places >= 0
         self._places = torch.where(self._present, places, places.amax(1, keepdim=True)) if count else places

@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import distributed
 
-from texlens.kernels.experts.dispatch import DividedDispatch, ExpertOwners, LocalDispatch, Traffic, dispatch_of
+from texlens.kernels.experts.dispatch import (
+    DividedDispatch,
+    ExpertOwners,
+    LocalDispatch,
+    SentRows,
+    Traffic,
+    dispatch_of,
+)
 from texlens.kernels.experts.routing import sort_by_expert
 
 EXPERTS = torch.tensor([[2, 0], [1, 2], [2, 3]])
@@ -55,8 +62,8 @@ def test_gradients_travel_back_to_the_rows_tokens(group):
 
 def test_process_without_rows_gets_empty_tensors(group):
     routing = sort_by_expert(EXPERTS[:0], 2)
-    traffic, needs = Traffic([0], [0], [0], [0]), torch.zeros(0, 1, dtype=torch.bool)
-    dispatch = DividedDispatch(routing, None, traffic, needs, EXPERTS[:0], torch.zeros(1, 3, dtype=torch.int32))
+    traffic, rows = Traffic([0], [0], [0], [0]), SentRows.of(routing, EXPERTS[:0], 1)
+    dispatch = DividedDispatch(routing, None, traffic, rows, torch.zeros(1, 3, dtype=torch.int32))
     assert dispatch.ends.tolist() == [0, 0]
     assert dispatch.gather(torch.zeros(0, 4)).shape == (0, 4)
 
