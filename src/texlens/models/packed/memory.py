@@ -311,9 +311,9 @@ def dora_bytes_per_token(model: Any, unfused: Collection[int] = ()) -> dict[str,
 def _dora_widths(modules: nn.Module) -> Iterator[tuple[str, int]]:
     """Last names and outputs of the linear layers with DoRA."""
     for name, module in modules.named_modules():
-        layer: Any = module
-        if isinstance(layer, BaseTunerLayer) and isinstance(layer.base_layer, nn.Linear) and has_dora(layer):
-            yield name.rsplit(".", 1)[-1], layer.base_layer.out_features
+        base = getattr(module, "base_layer", None)
+        if isinstance(module, BaseTunerLayer) and isinstance(base, nn.Linear) and has_dora(module):
+            yield name.rsplit(".", 1)[-1], base.out_features
 
 
 def _trained_mergers(visual: Any) -> int:
