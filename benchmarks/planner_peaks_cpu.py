@@ -47,6 +47,10 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
         "train": {"batch_size": 12},
     },
     "all layers, everything recomputed, 16 rows": {"train": {"batch_size": 16, "compute": {"recompute": "full"}}},
+    "DoRA, 8 rows": {"adapter": {"kind": "lora", "rank": 16, "targets": TEXT, "dora": True}},
+    "DoRA with dropout, module by module, 8 rows": {
+        "adapter": {"kind": "lora", "rank": 16, "targets": TEXT, "dora": True, "dropout": 0.05}
+    },
 }
 
 FITTED = ("all layers, 8 rows", "all layers, everything recomputed, 16 rows")

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 CHECKPOINT = "unsloth-checkpoint"
+TESTS = ("kernels/dropout", "kernels/dora", "kernels/swiglu", "kernels/lora_linear")
 ROWS = (
     "4B r 16 dropout 0.05, 56",
     "with vision and merger",
@@ -45,6 +46,7 @@ def only(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 STEPS = {
+    "tests": Step("pytest", ("-q", *(f"tests/unit/{part}" for part in TESTS), "tests/gpu/test_pack_graphs.py"), 60),
     "rows": Step("recipes.py", ("--warm", "30", "--budget-s", "170", *only(ROWS)), 210),
     "first": Step("first_step.py", ("--limit-s", "60"), 150),
     "stock": Step("recipes.py", ("--stock", "--few-steps", "--budget-s", "110", *only(RECIPES)), 150),
@@ -53,14 +55,17 @@ STEPS = {
     "unsloth": Step("fast_path_peers.py", ("--arm", "Unsloth, no checkpointing, 32"), 170),
 }
 """`checkpoint` writes what `unsloth` reads."""
-DEFAULT = ("rows", "first", "stock", "tiles")
+DEFAULT = ("tests", "rows", "first", "stock", "tiles")
 
 
 def run(name: str, step: Step, options: argparse.Namespace) -> int:
     """The exit code of a step, -9 if it took too long."""
     at = options.output
-    command = [sys.executable, str(HERE / step.script), *step.arguments, "--output", str(at / f"{name}.json")]
-    command += ["--tiny"] if options.tiny else []
+    if step.script == "pytest":
+        command = [sys.executable, "-m", "pytest", *step.arguments]
+    else:
+        command = [sys.executable, str(HERE / step.script), *step.arguments, "--output", str(at / f"{name}.json")]
+        command += ["--tiny"] if options.tiny else []
     if step.script == "fast_path_peers.py":
         command += ["--folder", str(at / CHECKPOINT)]
     if name == "rows":
@@ -70,7 +75,7 @@ def run(name: str, step: Step, options: argparse.Namespace) -> int:
         environment["PYTHONPATH"] = os.pathsep.join([str(options.unsloth_site), environment.get("PYTHONPATH", "")])
     with (at / f"{name}.log").open("w") as log:
         process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment, cwd=HERE.parent
         )
         try:
             return process.wait(step.most_s if not options.tiny else None)
@@ -87,6 +92,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
+    options.output = options.output.resolve()
     options.output.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     for name in options.steps:
