@@ -11,7 +11,13 @@ from torch import Tensor
 from texlens.kernels.adapter import Adapter
 from texlens.kernels.backends import Registry, runs_triton
 
-ENABLED = {"lora_b_backward": True, "rms_norm_backward": True, "norm_quantize": True, "quantize_adapters": True}
+ENABLED = {
+    "lora_b_backward": True,
+    "rms_norm_backward": True,
+    "norm_quantize": True,
+    "quantize_adapters": True,
+    "write_adapters": True,
+}
 """Which operations run by Triton where it can run:
 
 lora_b_backward: gradients of LoRA A outputs and of LoRA B, from one read of a gradient of at least `MIN_WIDTH` columns.
@@ -19,6 +25,7 @@ rms_norm_backward: the gradient of LoRA A after a norm, from the input of the no
     written again.
 norm_quantize: the rows of a norm written in float8 at once, the LoRA A output computed from the input of the norm.
 quantize_adapters: adapters quantized next to a float8 weight, both sides in two launches.
+write_adapters: the copies of a product's adapters next to its weight, in one launch.
 """
 
 MIN_WIDTH = 3072
@@ -39,6 +46,10 @@ class LoraKernels(Protocol):
         extra_columns: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `fused_linear.lora_b_backward`."""
+        ...
+
+    def write_adapters(self, adapters: Sequence[Adapter], lora_b: Tensor, lora_a: Tensor) -> None:
+        """See `FusedLinearBase.write_adapters`; the adapters' matrices are contiguous."""
         ...
 
     def norm_quantize(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from texlens.kernels.adapter import Adapter, padded_ranks
 from texlens.kernels.dropout.api import dropout_kernels
@@ -327,13 +327,20 @@ class FusedLinearBase:
 
     def write_adapters(self, lora_b: Float[Tensor, "N R"], lora_a: Float[Tensor, "R D"]) -> None:
         """Copies all LoRA B, scaled, and all LoRA A into two parts of a weight."""
+        kernels = triton_lora("write_adapters", lora_b) if self._are_contiguous() else None
         with torch.no_grad():
-            for adapter in self.adapters:
+            if kernels is not None:
+                kernels.write_adapters(self.adapters, lora_b, lora_a)
+            for adapter in self.adapters if kernels is None else ():
                 torch.mul(adapter.lora_b, adapter.scaling, out=lora_b[adapter.rows, adapter.columns])
                 lora_a[adapter.columns] = adapter.lora_a
             if self.gating is not None:
                 for rows, weight in zip(self.gating.router_rows, self.gating.weights, strict=True):
                     lora_a[rows] = weight
+
+    def _are_contiguous(self) -> bool:
+        parts = [part for adapter in self.adapters for part in (adapter.lora_a, adapter.lora_b)]
+        return all(type(part) in (Tensor, nn.Parameter) and part.is_contiguous() for part in parts)
 
 
 def lora_b_backward(

@@ -24,6 +24,7 @@ from texlens.kernels.lora_linear.triton_kernels import (
     norm_quantize_kernel,
     reduce_kernel,
     rms_norm_backward_kernel,
+    write_adapters_kernel,
 )
 
 _REDUCE_ROWS = 64
@@ -114,6 +115,31 @@ def lora_b_backward(
     shapes = [adapter.lora_b.shape for adapter in adapters]
     parts = grad_lora_b.split([shape.numel() for shape in shapes])
     return grad_lora_a_out, tuple(part.view(shape) for part, shape in zip(parts, shapes, strict=True))
+
+
+def write_adapters(adapters: Sequence[Adapter], lora_b: Float[Tensor, "N R"], lora_a: Float[Tensor, "R D"]) -> None:
+    """Copies all LoRA B, scaled, and all LoRA A into two parts of a weight, whose rows may be strided; four adapters a
+    launch. Their matrices are contiguous."""
+    for start in range(0, len(adapters), _WRITTEN):
+        group = tuple(adapters[start : start + _WRITTEN])
+        table, scalings = _places(tuple(map(_key, group)), lora_b.device)
+        largest = max(part.numel() for adapter in group for part in (adapter.lora_a, adapter.lora_b))
+        filled = (*group, *(group[:1] * (_WRITTEN - len(group))))
+        write_adapters_kernel[(triton.cdiv(largest, 1024), len(group), 2)](
+            *(adapter.lora_a for adapter in filled), *(adapter.lora_b for adapter in filled), table, scalings,
+            lora_a, lora_b, lora_a.shape[1], lora_a.stride(0), lora_b.stride(0), BLOCK=1024,
+        )  # fmt: skip
+
+
+_WRITTEN = 4
+
+
+@functools.lru_cache(maxsize=1024)
+def _places(keys: "tuple[_Key, ...]", device: torch.device) -> tuple[Tensor, Tensor]:
+    """int32 [adapters, 4]: first row, rows, first column, ranks; and their scalings in float32."""
+    table = [(start, stop - start, left, right - left) for start, stop, left, right, _ in keys]
+    scalings = torch.tensor([scaling for *_, scaling in keys], device=device)
+    return torch.tensor(table, dtype=torch.int32, device=device), scalings
 
 
 _Key = tuple[int, int, int, int, float]

@@ -166,3 +166,37 @@ def rms_norm_backward_kernel(
     tl.store(
         scaled_grad + token * scaled_stride + rank, (grad_ranks.to(tl.float32) * rms).to(grad_ranks.dtype), rank < ranks
     )
+
+
+@triton.jit
+def _chosen(number, first, second, third, fourth):
+    """The pointer of this number."""
+    pointer = first
+    if number == 1:
+        pointer = second
+    if number == 2:
+        pointer = third
+    if number == 3:
+        pointer = fourth
+    return pointer
+
+
+@triton.jit(do_not_specialize=["lora_a_stride", "lora_b_stride"])
+def write_adapters_kernel(
+    a0, a1, a2, a3, b0, b1, b2, b3, table, scalings, lora_a, lora_b, width, lora_a_stride, lora_b_stride,
+    BLOCK: tl.constexpr,
+):  # fmt: skip
+    number, is_lora_b = tl.program_id(1), tl.program_id(2) == 1
+    index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    row, rows = tl.load(table + number * 4), tl.load(table + number * 4 + 1)
+    column, ranks = tl.load(table + number * 4 + 2), tl.load(table + number * 4 + 3)
+    if is_lora_b:
+        mask = index < rows * ranks
+        values = tl.load(_chosen(number, b0, b1, b2, b3) + index, mask, other=0.0) * tl.load(scalings + number)
+        pointers = lora_b + (row + index // ranks).to(tl.int64) * lora_b_stride + column + index % ranks
+        tl.store(pointers, values.to(lora_b.dtype.element_ty), mask)
+    else:
+        mask = index < ranks * width
+        values = tl.load(_chosen(number, a0, a1, a2, a3) + index, mask, other=0.0)
+        pointers = lora_a + (column + index // width).to(tl.int64) * lora_a_stride + index % width
+        tl.store(pointers, values.to(lora_a.dtype.element_ty), mask)

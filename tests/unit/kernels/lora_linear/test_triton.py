@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.unit.kernels.lora_linear.products import (
+    DEVICE,
     HEIGHT,
     RANKS,
     TOKENS,
@@ -14,6 +15,7 @@ from tests.unit.kernels.lora_linear.products import (
     random_tensor,
     stacked_adapters,
 )
+from texlens.kernels.adapter import Adapter
 
 pytestmark = pytest.mark.skipif(
     not importlib.util.find_spec("triton") or not (torch.cuda.is_available() or interpreted),
@@ -66,3 +68,23 @@ def test_nan_or_inf_reaches_both_lora_a_output_gradients(kernels):
     assert grad_lora_a_out[8].isfinite().all()
     assert lora_b_grads[1][10].isnan().all()
     assert lora_b_grads[0].isfinite().all()
+
+
+@both
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_adapters_are_written_as_pytorch_writes_them(kernels, dtype, count):
+    parts = [
+        Adapter(random_tensor(4, 72, seed=k), random_tensor(30 + k, 4, seed=k), 0.3 * k + 1, slice(40 * k, 41 * k + 30),
+                slice(4 * k, 4 * k + 4))
+        for k in range(count)
+    ]  # fmt: skip
+    lora_b, lora_a = (torch.zeros(shape, device=DEVICE, dtype=dtype) for shape in ((300, 40), (32, 80)))
+    expected_b, expected_a = lora_b.clone(), lora_a.clone()
+    for part in parts:
+        torch.mul(part.lora_b, part.scaling, out=expected_b[part.rows, 8:][:, part.columns])
+        expected_a[:, :72][part.columns] = part.lora_a
+    kernels.write_adapters(parts, lora_b[:, 8:], lora_a[:, :72])
+    assert torch.equal(lora_b, expected_b)
+    assert torch.equal(lora_a, expected_a)
+    assert lora_b.any()
+    assert lora_a.any()
