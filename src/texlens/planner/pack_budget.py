@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 
+from texlens.config.objective import PREFERENCES, GrpoObjective
 from texlens.config.run import RunConfig
 from texlens.config.train import ComputeSettings
 from texlens.core.errors import ConfigError
+from texlens.models.packed.hybrid_memory import more_for_answers
 from texlens.models.packed.memory import (
     PACK_TOKENS,
     PackChoice,
@@ -54,7 +56,8 @@ def plan_packs(
     static += sum(reserved_bytes(config, model.config, trained, on_gpu=device.type == "cuda").values())
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
     options = pack_options(settings.compute, on_gpu=device.type == "cuda", itemsize=itemsize)
-    options = replace(options, vision=vision_bytes_per_token(model), besides=besides or {}, on_cpu=device.type == "cpu")
+    besides = with_answers(config, text_config, besides or {}, itemsize)
+    options = replace(options, vision=vision_bytes_per_token(model), besides=besides, on_cpu=device.type == "cpu")
     memory = _memory(settings.compute, device)
     chosen = choose_pack(text_config, memory * GIB - static, options)
     if chosen:
@@ -68,6 +71,14 @@ def plan_packs(
         f"train.compute.memory_gib: {settings.compute.memory_gib:g} is too little, this run needs at least "
         f"{needed:.3g} GiB ({static / GIB:.3g} for weights, adapters, optimizer); raise it, or {_saving(config)}"
     )
+
+
+def with_answers(config: RunConfig, text_config: Any, besides: Mapping[str, int], itemsize: int = 2) -> dict[str, int]:
+    """Bytes a token by what is recomputed: `besides` and what the answers of an objective add, which are short segments
+    that share a prompt."""
+    shares = isinstance(config.train.objective, (GrpoObjective, *PREFERENCES))
+    more = {mode: more_for_answers(text_config, mode, itemsize) if shares else 0 for mode in RECOMPUTE}
+    return {mode: besides.get(mode, 0) + more[mode] for mode in RECOMPUTE}
 
 
 def pack_options(settings: ComputeSettings, *, on_gpu: bool, itemsize: int = 2) -> PackOptions:

@@ -22,7 +22,7 @@ from texlens.models.packed.memory import (
 from texlens.planner.duration import StepTime
 from texlens.planner.gpus import Gpu
 from texlens.planner.memory import CONTEXT_GIB, GIB, PARTS, WORKSPACE, MemoryPlan
-from texlens.planner.pack_budget import USABLE, pack_options
+from texlens.planner.pack_budget import USABLE, pack_options, with_answers
 from texlens.planner.simulated_step import TEXT, TRAINED, VISION, WEIGHTS, Batch, SimulatedStep
 
 FUSED_EFFICIENCY = 0.502
@@ -83,7 +83,7 @@ def plan_pack(
     available = memory * GIB - static - beside - WORKSPACE
     chosen = choose_pack(text_config, available, options) or smallest_pack(text_config, options)
     tokens = fullest_pack(steps, chosen.tokens)
-    return PlannedPack(tokens, chosen.recompute, is_fused(config, text_config), chosen.loss_chunk, in_4_bit, in_8_bit)
+    return PlannedPack(tokens, chosen.recompute, is_fused(config), chosen.loss_chunk, in_4_bit, in_8_bit)
 
 
 def fullest_pack(steps: Sequence[Sequence[int]], budget: int) -> int:
@@ -103,8 +103,8 @@ def fullest_pack(steps: Sequence[Sequence[int]], budget: int) -> int:
     )
 
 
-def is_fused(config: RunConfig, text_config) -> bool:
-    """Whether the backend's fused layers support this model and adapter."""
+def is_fused(config: RunConfig) -> bool:
+    """Whether the backend's fused layers support this adapter and base."""
     adapter, quantize = config.adapter, config.base.quantize
     if adapter.kind == "full" or quantize == "int8":
         return False
@@ -118,8 +118,8 @@ def besides_of(config: RunConfig, text_config, per_token: float, dora: Mapping[s
         per_token: bytes that the plain backend's layers save for a token, as layers module by module do.
         dora: those that fused layers save for DoRA.
     """
-    if is_fused(config, text_config):
-        return dict(dora)
+    if is_fused(config):
+        return with_answers(config, text_config, dora)
     return {mode: max(0, round(per_token - saved_per_token(text_config, mode))) for mode in ("none", "mlp")}
 
 

@@ -5,7 +5,7 @@ A branch attends to its prefix and to itself, not to the other branches; all bra
 # T = tokens, S = segments (prefixes, branches and plain rows), B = branches, M, P = longest segment, longest prefix
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -34,6 +34,7 @@ class Prefixes:
     group_ends: Int32[Tensor, " S"]
     longest: int
     longest_prefix: int
+    _borders: dict[int, "BranchBorders"] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def padded(self) -> "PaddedBranches":
@@ -44,6 +45,12 @@ class Prefixes:
     def passes(self) -> "TwoPasses":
         """What a recurrence needs, whose branches begin in the state that their prefix ends in."""
         return _two_passes(self)
+
+    def borders(self, reach: int) -> "BranchBorders":
+        """The tokens `reach` places and less before and after the beginning of each branch, computed once."""
+        if reach not in self._borders:
+            self._borders[reach] = _borders(self, reach)
+        return self._borders[reach]
 
     def segment_of(self, tokens: int) -> Int[Tensor, " T"]:
         """The segment of each token."""
@@ -86,6 +93,7 @@ class TwoPasses:
         roots, branches: tokens of the segments without a prefix, and of those with one.
         root_bounds, branch_bounds: of their segments.
         root_of: for each branch the number of its prefix among the roots.
+        number_of_branch: for each branch its number among the segments.
     """
 
     roots: Int[Tensor, " roots"]
@@ -93,6 +101,25 @@ class TwoPasses:
     root_bounds: Int32[Tensor, " root_bounds"]
     branch_bounds: Int32[Tensor, " branch_bounds"]
     root_of: Int[Tensor, " B"]
+    number_of_branch: Int[Tensor, " B"]
+
+
+@dataclass(frozen=True)
+class BranchBorders:
+    """
+    Args:
+        before: the last R tokens of each root, its first one where it has fewer.
+        windows: the last R tokens of each branch's prefix, then the first R of the branch; 0 where there is none.
+        exists: whether there is one.
+        first: the tokens among them that are in a branch.
+        places: where those are among all [B * R].
+    """
+
+    before: Int[Tensor, "roots R"]
+    windows: Int[Tensor, "B R+R"]
+    exists: Bool[Tensor, "B R+R"]
+    first: Int[Tensor, " n"]
+    places: Int[Tensor, " n"]
 
 
 def _padded(prefixes: Prefixes) -> PaddedBranches:
@@ -135,7 +162,23 @@ def _two_passes(prefixes: Prefixes) -> TwoPasses:
         _bounds(lengths[~is_branch]),
         _bounds(lengths[is_branch]),
         number[prefix_segment[is_branch]],
+        is_branch.nonzero()[:, 0],
     )
+
+
+def _borders(prefixes: Prefixes, reach: int) -> BranchBorders:
+    passes, back = prefixes.passes, torch.arange(reach, device=prefixes.ends.device)
+    starts, lengths = prefixes.cu_seqlens[:-1].long(), prefixes.cu_seqlens.diff().long()
+    of_branch = (part[passes.number_of_branch, None] for part in (starts, lengths, prefixes.starts, prefixes.ends))
+    start, length, prefix_start, prefix_end = of_branch
+    before, after = prefix_end - reach + back, start + back
+    exists = torch.cat([before >= prefix_start, back < length], 1)
+    windows = torch.cat([before, after], 1).masked_fill(~exists, 0).long()
+    is_root = prefixes.ends == prefixes.starts
+    first = starts[is_root, None]
+    last = torch.maximum(first + lengths[is_root, None] - reach + back, first)
+    places = exists[:, reach:].flatten().nonzero()[:, 0]
+    return BranchBorders(last, windows, exists, windows[:, reach:].flatten()[places], places)
 
 
 def _bounds(lengths: Tensor) -> Tensor:

@@ -3,8 +3,10 @@
 # T = tokens, D = channels, W = width of the kernel
 """
 
+import functools
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,3 +26,18 @@ def branched_causal_conv(
         earlier = torch.where(exists[:, None], earlier, torch.zeros_like(earlier))
         result = result + earlier * weights[:, width - 1 - back]
     return functional.silu(result).to(x.dtype)
+
+
+def border_results(
+    windows: Float[Tensor, "B places D"], exists: Bool[Tensor, "B places"], kernel: Float[Tensor, "D W"]
+) -> Float[Tensor, "B before D"]:
+    """`branched_causal_conv` of the first W - 1 tokens of each branch, in float32 or more, with autograd.
+
+    Args:
+        windows: the W - 1 tokens before them and they themselves, from `Prefixes.borders`.
+    """
+    reach, weights = kernel.shape[1] - 1, upcast(kernel)
+    values = upcast(windows)
+    values = torch.where(exists[..., None], values, torch.zeros_like(values))
+    parts = (values[:, reach - back : 2 * reach - back] * weights[:, reach - back] for back in range(reach + 1))
+    return functional.silu(functools.reduce(torch.add, parts))

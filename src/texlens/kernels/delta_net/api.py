@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from texlens.kernels.attention.prefixes import Prefixes
 from texlens.kernels.backends import Registry, runs_triton
 from texlens.kernels.delta_net.weights import DeltaNetWeights
 
@@ -35,6 +36,18 @@ class DeltaNetKernels(Protocol):
             offsets: each token's place in its segment.
             extra_columns: after the result, and after the gradient.
         """
+        ...
+
+    def branched_delta_net(
+        self,
+        weights: DeltaNetWeights,
+        y: Float[Tensor, "T N"],
+        prefixes: Prefixes,
+        offsets: Int[Tensor, " T"],
+        *,
+        extra_columns: tuple[int, int] = (0, 0),
+    ) -> tuple[Float[Tensor, "T columns"], Callable[[Tensor], Tensor]]:
+        """`delta_net` over segments that share prefixes."""
         ...
 
     def prompts(

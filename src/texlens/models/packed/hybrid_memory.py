@@ -10,6 +10,8 @@ CHUNK = 64
 """Places of a chunk, which the delta rule saves the relations between."""
 CHUNKS_PER_TOKEN = 1.25 / CHUNK
 """The last chunk of a segment is not full: of segments with 256 tokens and more."""
+CHUNKS_PER_ANSWER_TOKEN = 2 / CHUNK
+"""Of answers that share a prompt, which are segments of their own: with 64 tokens and more."""
 
 
 def is_hybrid(text_config: Any) -> bool:
@@ -31,7 +33,7 @@ def saved_by_kind(text_config: Any, recompute: str, itemsize: int = 2, *, by_ker
         by_kernels: rather than autograd.
     """
     delta_net, attention = (_delta_net, _gated_attention) if by_kernels else (_delta_net_autograd, _attention_autograd)
-    common = itemsize * 2 * text_config.hidden_size
+    common = itemsize * 2 * text_config.hidden_size + _routing(text_config, itemsize)
     if recompute == "none":
         common += itemsize * 2 * mlp_width(text_config)
     return {
@@ -47,6 +49,26 @@ def saved_per_token(text_config: Any, recompute: str, itemsize: int = 2, *, by_k
         return itemsize * text_config.hidden_size * len(kinds)
     saved = saved_by_kind(text_config, recompute, itemsize, by_kernels=by_kernels)
     return sum(saved[kind] for kind in kinds)
+
+
+def more_for_answers(text_config: Any, recompute: str, itemsize: int = 2) -> int:
+    """Bytes a token that all layers save besides where answers share their prompts, by kernels."""
+    if not is_hybrid(text_config):
+        return 0
+    layers = 1 if recompute == "full" else list(text_config.layer_types).count("linear_attention")
+    more = CHUNKS_PER_ANSWER_TOKEN - CHUNKS_PER_TOKEN
+    return round(itemsize * more * _states(text_config)) * layers
+
+
+def backward_per_token(text_config: Any, itemsize: int = 2) -> int:
+    """Bytes a token while the kernels of a delta net are in their backward pass: gradients of the residual stream and
+    of the result; of the first product, the rule's output and the convolution; two of what places write; three parts of
+    those of queries and keys for each value head; and of the state before each chunk."""
+    keys, values, heads = delta_net_widths(text_config)
+    product = 2 * keys + 2 * values + 2 * heads
+    repeated = heads * text_config.linear_key_head_dim
+    stored = text_config.hidden_size + values + product + values + (2 * keys + values) + 2 * values + 3 * repeated
+    return round(itemsize * (stored + CHUNKS_PER_TOKEN * values * text_config.linear_key_head_dim))
 
 
 def first_product_width(text_config: Any) -> int:
@@ -68,9 +90,20 @@ def _delta_net(text_config: Any, itemsize: int) -> int:
     before each chunk and the inverse of its system; the rule's output; the result; decay and rate in float32."""
     keys, values, heads = delta_net_widths(text_config)
     product = 2 * keys + 2 * values + 2 * heads
-    states = values * text_config.linear_key_head_dim + heads * CHUNK**2
     stored = product + (2 * keys + values) + 2 * keys + 3 * values
-    return round(itemsize * (stored + CHUNKS_PER_TOKEN * states)) + 8 * heads
+    return round(itemsize * (stored + CHUNKS_PER_TOKEN * _states(text_config))) + 8 * heads
+
+
+def _states(text_config: Any) -> int:
+    """Values of the state before a chunk and of the inverse of its system, of all heads."""
+    _, values, heads = delta_net_widths(text_config)
+    return values * text_config.linear_key_head_dim + heads * CHUNK**2
+
+
+def _routing(text_config: Any, itemsize: int) -> int:
+    """Bytes of the weights and numbers of a token's experts, of their order, and of what the shared one weighs."""
+    experts = getattr(text_config, "num_experts_per_tok", None) or 0
+    return experts * (itemsize + 4 * 8) + (itemsize if experts else 0)
 
 
 def _gated_attention(text_config: Any, itemsize: int) -> int:

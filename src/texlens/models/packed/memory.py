@@ -107,14 +107,18 @@ def saved_per_layer(text_config, recompute: str, itemsize: int = 2) -> int:
 def backward_per_token(text_config, recompute: str, itemsize: int = 2) -> int:
     """Bytes a token while the MLP of one layer is in its backward pass, the largest of a layer: gradients of
     the residual stream, the activation, gate and up, and the activation; gate and up, and the saved tensors of the
-    layer, where they are recomputed."""
+    layer, where they are recomputed. Of hybrid models the delta net's, where that needs more."""
     width, (experts, mlp_width) = text_config.hidden_size, _mlp(text_config)
     if is_mixture(text_config):  # rows of each pair of token and expert, and of their gradient
         transient = 2 * width + experts * (2 * width + (4 if recompute == "none" else 6) * mlp_width)
+        transient += width if getattr(text_config, "shared_expert_intermediate_size", 0) else 0
     else:
         transient = width + 4 * mlp_width + (0 if recompute == "none" else 2 * mlp_width)
     recomputed = saved_per_layer(text_config, "mlp", itemsize) - itemsize * width if recompute == "full" else 0
-    return itemsize * transient + recomputed
+    transient *= itemsize
+    if hybrid_memory.is_hybrid(text_config):
+        transient = max(transient, hybrid_memory.backward_per_token(text_config, itemsize))
+    return transient + recomputed
 
 
 def loss_bytes(labels: int, vocabulary: int, itemsize: int = 2, *, chunk: int = CHUNK, in_place: bool = True) -> int:

@@ -70,9 +70,11 @@ class DeltaNet:
         self, y: Tensor, cos: Tensor, sin: Tensor, segments: Segments, extra_columns: tuple[int, int]
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]] | None:
         kernels = delta_net_kernels(y.device)
-        if kernels is None or segments.prefixes is not None:
+        if kernels is None:
             return None
         offsets = segments.offsets(len(y))
+        if segments.prefixes is not None:
+            return kernels.branched_delta_net(self.weights, y, segments.prefixes, offsets, extra_columns=extra_columns)
         return kernels.delta_net(self.weights, y, segments.cu_seqlens, offsets, extra_columns=extra_columns)
 
     @property

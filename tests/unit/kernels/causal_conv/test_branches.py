@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.unit.kernels.attention.branched import ROWS, prefixes_of, tokens_of
-from texlens.kernels.causal_conv.branches import branched_causal_conv
+from texlens.kernels.causal_conv.branches import border_results, branched_causal_conv
 from texlens.kernels.causal_conv.reference import causal_conv
 
 
@@ -36,3 +36,12 @@ def test_a_poisoned_branch_changes_its_siblings_in_nothing():
     after = branched_causal_conv(x, kernel, prefixes)
     assert torch.equal(after[:8], before[:8])
     assert torch.equal(after[9:], before[9:])
+
+
+@pytest.mark.parametrize("rows", [ROWS, [(1, [1, 2, 5]), (2, [3])]])
+def test_results_at_the_borders_are_those_of_the_whole(rows):
+    x, kernel, prefixes = torch.randn(tokens_of(rows), 6), torch.randn(6, 4), prefixes_of(rows)
+    borders = prefixes.borders(3)
+    assert prefixes.borders(3) is borders
+    results = border_results(x[borders.windows], borders.exists, kernel).flatten(0, 1)[borders.places]
+    torch.testing.assert_close(results, branched_causal_conv(x, kernel, prefixes)[borders.first])

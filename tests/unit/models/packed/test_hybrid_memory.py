@@ -8,7 +8,7 @@ from texlens.kernels.attention.segments import make_segments
 from texlens.models.bundled import bundled_config
 from texlens.models.meta_model import build_config
 from texlens.models.packed import hybrid_memory
-from texlens.models.packed.memory import PackOptions, choose_pack, peak_of_pack
+from texlens.models.packed.memory import PackOptions, backward_per_token, choose_pack, peak_of_pack
 from texlens.models.packed.mixers import GatedAttention
 
 TOKENS = 64
@@ -50,6 +50,22 @@ def test_a_delta_net_of_kernels_saves_the_states_before_its_chunks():
         kinds["linear_attention"] == round(2 * (product + convolution + unit_keys + values + states)) + 256 + 4 * 2560
     )
     assert kinds["full_attention"] == 2 * (10_240 + 5_120 + 2 * 4_096) + 64 + 4 * 2560
+
+
+def test_answers_of_one_prompt_have_more_chunks():
+    config = text_config("Qwen3.5-4B")
+    states = 32 * 128 * 128 + 32 * 64 * 64
+    assert hybrid_memory.more_for_answers(config, "none") == 24 * round(2 * 0.75 / 64 * states)
+    assert hybrid_memory.more_for_answers(config, "full") == round(2 * 0.75 / 64 * states)
+    assert hybrid_memory.more_for_answers(text_config("Qwen3-VL-4B-Instruct"), "none") == 0
+
+
+def test_the_backward_pass_of_a_delta_net_is_the_worst_moment_of_a_narrow_mlp():
+    dense, mixture = text_config("Qwen3.5-4B"), text_config("Qwen3.5-35B-A3B")
+    assert hybrid_memory.backward_per_token(dense) == 2 * (51_776 + 10_240)
+    assert backward_per_token(dense, "none") == hybrid_memory.backward_per_token(dense)
+    assert backward_per_token(mixture, "none") == hybrid_memory.backward_per_token(mixture)
+    assert backward_per_token(text_config("Qwen3.5-27B"), "mlp") > hybrid_memory.backward_per_token(dense)
 
 
 def test_a_delta_net_s_sizes_are_read_from_the_config():
