@@ -55,7 +55,7 @@ test-versions:
 test-all: test test-versions
 	THOROUGH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/test_recipes.py tests/integration/test_transformers_4.py \
 		tests/integration/test_extending.py tests/integration/test_training.py \
-		tests/unit/data tests/unit/workflows/sweep/test_run.py
+		tests/unit/data tests/unit/workflows/sweep/test_run.py tests/unit/planner/test_hybrid_plans.py
 	WHEEL=1 $(BIN)/python -m pytest -q tests/integration/test_wheel.py
 	BOARD=1 TEXLENS_BROWSER_PATIENCE_S=900 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --timeout 3000 tests/integration/board
 	TUTORIALS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/integration/classic_recipes tests/integration/test_notebook.py

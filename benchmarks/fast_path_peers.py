@@ -373,6 +373,8 @@ def clock_of(options: argparse.Namespace, device):
                 if device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats()
             self.ends.append(time.perf_counter())
+            if options.each:
+                print(f"step {step} issued {self.ends[-1] - self.began:.1f} s after the first began", flush=True)
 
         def steps(self, warm_up: int):
             return zip(self.ends[warm_up - 1 : -1], self.ends[warm_up:], strict=True)
@@ -397,6 +399,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output")
     parser.add_argument("--warm-up", type=int, default=8)
     parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--each", action="store_true", help="says when each step was issued")
     parser.add_argument("--tiny", action="store_true")
     parser.add_argument("--gated", action="store_true")
     parser.add_argument("--without", nargs="*", default=(), help="packages that the arm shall not find")

@@ -77,7 +77,8 @@ def commands(options) -> dict[str, list[str]]:
     }
     if options.unsloth_site:
         lines["checkpoint"] = ("fast_path_peers.py", "--build")
-        lines |= {arm: ("fast_path_peers.py", "--arm", arm) for arm in UNSLOTH}
+        few = ("--warm-up", "3", "--steps", "6", "--each")  # an arm compiles for a minute
+        lines |= {arm: ("fast_path_peers.py", "--arm", arm, *few) for arm in UNSLOTH}
     return {
         name: [sys.executable, str(HERE / script), *arguments, *model, *tiny, "--gated"]
         for name, (script, *arguments) in lines.items()
@@ -165,7 +166,7 @@ def _options():
     parser.add_argument("--set-up-s", type=float, default=100, help="a part that is not ready by then is left out")
     parser.add_argument("--limit-s", type=float, default=60, help="of what is timed, for each part")
     parser.add_argument("--unsloth-site", type=Path, help="a folder with Unsloth's packages, put before all others")
-    parser.add_argument("--late-limit-s", type=float, default=170, help="of an arm of Unsloth, which compiles first")
+    parser.add_argument("--late-limit-s", type=float, default=260, help="of an arm of Unsloth, which compiles first")
     parser.add_argument("--tiny", action="store_true")
     return parser.parse_args()
 

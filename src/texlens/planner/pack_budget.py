@@ -56,8 +56,9 @@ def plan_packs(
     static += sum(reserved_bytes(config, model.config, trained, on_gpu=device.type == "cuda").values())
     itemsize = max(next(model.model.language_model.parameters()).itemsize, 2)
     options = pack_options(settings.compute, on_gpu=device.type == "cuda", itemsize=itemsize)
-    besides = with_answers(config, text_config, besides or {}, itemsize)
-    options = replace(options, vision=vision_bytes_per_token(model), besides=besides, on_cpu=device.type == "cpu")
+    if device.type == "cuda":
+        besides = with_answers(config, text_config, besides or {}, itemsize)
+    options = replace(options, vision=vision_bytes_per_token(model), besides=besides or {}, on_cpu=device.type == "cpu")
     memory = _memory(settings.compute, device)
     chosen = choose_pack(text_config, memory * GIB - static, options)
     if chosen:

@@ -32,5 +32,4 @@ def test_weights_tokens_memory_and_time_are_counted(name):
     assert plan["fits"]
     assert plan["batch"] == {"rows": 56, "tokens": 56 * 272}
     assert parts["frozen weights"] == pytest.approx(2 * count_parameters(meta_model(settings)) / GIB, rel=1e-2)
-    print(name, plan["memory"], plan["rows_per_s"], plan["flops_per_row"] / 1e12)
     assert 5 < plan["rows_per_s"] < 1000

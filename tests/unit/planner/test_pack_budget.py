@@ -6,8 +6,9 @@ import torch
 from tests.fixtures.tiny_models import tiny_model
 from texlens.config.load import build_config
 from texlens.core.errors import ConfigError
+from texlens.models.packed.hybrid_memory import more_for_answers
 from texlens.models.packed.memory import static_bytes, vision_bytes_per_token
-from texlens.planner.pack_budget import GIB, pack_options, plan_packs
+from texlens.planner.pack_budget import GIB, pack_options, plan_packs, with_answers
 
 CPU = torch.device("cpu")
 
@@ -81,3 +82,15 @@ def test_settings_of_the_user_are_not_replaced():
     assert (options.tokens, options.recompute) == ((5000,), ("mlp",))
     assert pack_options(config(gradient_checkpointing=True).train.compute, on_gpu=True).recompute == ("full",)
     assert max(pack_options(config().train.compute, on_gpu=True).tokens) == 32_768
+
+
+def test_answers_of_one_prompt_add_the_chunks_of_delta_nets():
+    values = {"model": {"path": "nano"}, "data": {"path": "demo"}}
+    of_answers = build_config({**values, "train": {"objective": {"kind": "orpo"}}})
+    plain, hybrid = (tiny_model(family)[0].config.text_config for family in ("qwen3_vl", "qwen3_5"))
+    dora = {"none": 5, "mlp": 4, "full": 3}
+    assert with_answers(of_answers, plain, dora) == dora
+    assert with_answers(build_config(values), hybrid, dora) == dora
+    more = with_answers(of_answers, hybrid, dora)
+    assert more == {mode: dora[mode] + more_for_answers(hybrid, mode) for mode in dora}
+    assert more["none"] > dora["none"]

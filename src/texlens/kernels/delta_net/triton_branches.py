@@ -46,7 +46,7 @@ def branched_delta_net(
         of_initial = branches.backward(of_output, None, mixed, beta, saved_branches, of_mixed, of_rates)
         of_states.index_add_(0, passes.root_of, of_initial)
         roots.backward(of_output, of_states, mixed, beta, saved_roots, of_mixed, of_rates)
-        parts.rates_backward(weights, *of_rates, beta, decay_in, of_beta, of_decay)
+        parts.rates_backward(weights, of_rates[0], of_rates[1], beta, decay_in, of_beta, of_decay)
         of_first = of_mixed[borders.first]
         of_mixed.index_fill_(0, borders.first, 0)
         parts.causal_conv_backward(of_mixed, mixed_in, weights.kernel, offsets, of_mixed_in)
@@ -71,9 +71,9 @@ class _Pass(NamedTuple):
         self, mixed: Tensor, log_decay: Tensor, beta: Tensor, output: Tensor, initial: Tensor | None
     ) -> tuple[Tensor, delta_rule.Saved]:
         """The final states; outputs are written to `output` [T, H, Y]."""
-        of_pass = (part.index_select(0, self.tokens) for part in (log_decay, beta))
+        log_decay, beta = log_decay.index_select(0, self.tokens), beta.index_select(0, self.tokens)
         heads = self.weights.heads(mixed.index_select(0, self.tokens))
-        results, final, saved = delta_rule.forward(*heads, *of_pass, self.bounds, initial)
+        results, final, saved = delta_rule.forward(*heads, log_decay, beta, self.bounds, initial)
         output.index_copy_(0, self.tokens, results)
         return final, saved
 

@@ -52,12 +52,23 @@ def saved_per_token(text_config: Any, recompute: str, itemsize: int = 2, *, by_k
 
 
 def more_for_answers(text_config: Any, recompute: str, itemsize: int = 2) -> int:
-    """Bytes a token that all layers save besides where answers share their prompts, by kernels."""
+    """Bytes a token that packs need besides, by kernels, where answers share their prompts."""
     if not is_hybrid(text_config):
         return 0
     layers = 1 if recompute == "full" else list(text_config.layer_types).count("linear_attention")
-    more = CHUNKS_PER_ANSWER_TOKEN - CHUNKS_PER_TOKEN
-    return round(itemsize * more * _states(text_config)) * layers
+    return layers * saved_for_answers(text_config, itemsize) + gathered_for_answers(text_config, itemsize)
+
+
+def saved_for_answers(text_config: Any, itemsize: int = 2) -> int:
+    """Of each delta net: the states before the further chunks."""
+    return round(itemsize * (CHUNKS_PER_ANSWER_TOKEN - CHUNKS_PER_TOKEN) * _states(text_config))
+
+
+def gathered_for_answers(text_config: Any, itemsize: int = 2) -> int:
+    """In one backward pass: prompts and answers are computed one after the other, so their tokens are gathered: the
+    convolution's result, its gradient, and that of the rule's output."""
+    keys, values, _ = delta_net_widths(text_config)
+    return itemsize * (2 * (2 * keys + values) + values)
 
 
 def backward_per_token(text_config: Any, itemsize: int = 2) -> int:

@@ -55,8 +55,9 @@ def test_a_delta_net_of_kernels_saves_the_states_before_its_chunks():
 def test_answers_of_one_prompt_have_more_chunks():
     config = text_config("Qwen3.5-4B")
     states = 32 * 128 * 128 + 32 * 64 * 64
-    assert hybrid_memory.more_for_answers(config, "none") == 24 * round(2 * 0.75 / 64 * states)
-    assert hybrid_memory.more_for_answers(config, "full") == round(2 * 0.75 / 64 * states)
+    saved, gathered = round(2 * 0.75 / 64 * states), 2 * (2 * 8192 + 4096)
+    assert hybrid_memory.more_for_answers(config, "none") == 24 * saved + gathered
+    assert hybrid_memory.more_for_answers(config, "full") == saved + gathered
     assert hybrid_memory.more_for_answers(text_config("Qwen3-VL-4B-Instruct"), "none") == 0
 
 

@@ -1,4 +1,4 @@
-"""What the kernels of a delta net hold, compared with the plan of packs: on a GPU, or with TRITON_INTERPRET=1 anywhere."""
+"""What kernels of a delta net hold, compared with the plan of packs; on a GPU, or with TRITON_INTERPRET=1 anywhere."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ from texlens.models.packed.mixers import DeltaNet
 
 skip_module_without_triton()
 
-SEPARATE, SHARED = [(256, [])], [(64, [64, 64])]
+SEPARATE, SHARED = [(256, [])], 2 * [(64, [64, 64, 64])]
 
 
 def text_config() -> Qwen3_5TextConfig:
@@ -42,7 +42,8 @@ def test_a_delta_net_holds_and_needs_what_the_plan_counts(rows):
         grad = torch.ones_like(result)
         backward(grad)
     of_layer = hybrid_memory.saved_by_kind(config, "mlp", 4)["linear_attention"] - 4 * 2 * config.hidden_size
-    planned = of_layer + (hybrid_memory.more_for_answers(config, "none", 4) if shares else 0)
+    planned = of_layer + (hybrid_memory.saved_for_answers(config, 4) if shares else 0)
     assert held / tokens == pytest.approx(planned, rel=0.1)
     temporary = hybrid_memory.backward_per_token(config, 4) - 4 * config.hidden_size
+    temporary += hybrid_memory.gathered_for_answers(config, 4) if shares else 0
     assert (peak.peak - held) / tokens == pytest.approx(temporary, rel=0.15)

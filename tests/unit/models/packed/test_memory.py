@@ -7,6 +7,7 @@ from peft import LoraConfig, get_peft_model
 from tests.fixtures.memory_peak import MemoryPeak
 from tests.fixtures.tiny_models import tiny_model
 from tests.unit.models.mixtures.quantized_stacks import KINDS, quantize_model
+from texlens.adapters.expert_parameters import route_experts
 from texlens.kernels.attention.segments import make_segments
 from texlens.kernels.loss.chunked import CHUNK, label_row_loss
 from texlens.models.bundled import bundled_config
@@ -261,3 +262,10 @@ def test_a_tower_in_fp8_is_stored_one_way():
     quantize_in_fp8(model, vision=True)
     assert without < before
     assert stored_bytes(model) == without - 4 * numbers + numbers + 4 * rows
+
+
+def test_adapted_experts_are_no_layers_with_dora():
+    model, _ = tiny_model("qwen3_5_moe")
+    settings = {"target_modules": ["o_proj"], "target_parameters": ["mlp.experts.down_proj"], "use_dora": False}
+    route_experts(get_peft_model(model, LoraConfig(r=1, task_type="CAUSAL_LM", **settings)))
+    assert dora_bytes_per_token(model) == {"none": 0, "mlp": 0, "full": 0}
