@@ -1,6 +1,8 @@
 """A finished run on a tiny base, written without training: random factors, the demo's rows."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
@@ -39,6 +41,21 @@ def wide_config(family: str) -> dict:
 def write_base(folder: Path, family: str, *, shards: bool = False) -> Path:
     """A checkpoint in the layout of the hub's."""
     torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in _base_files(family, shards).items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@cache
+def _base_files(family: str, shards: bool) -> dict[str, bytes]:
+    with TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+        _write_base(Path(folder), family, shards)
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def _write_base(folder: Path, family: str, shards: bool) -> None:
+    torch.manual_seed(0)
     model = random_model(wide_config(family))
     for parameter in model.parameters():
         if parameter.ndim >= 2:
@@ -53,7 +70,6 @@ def write_base(folder: Path, family: str, *, shards: bool = False) -> Path:
             {name: _as_on_the_hub(name, tensor) for name, tensor in load_file(path).items()}, path, {"format": "pt"}
         )
     save_processor(tiny_processor(family), folder)
-    return folder
 
 
 def _save_hybrid(model: torch.nn.Module, folder: Path) -> None:
