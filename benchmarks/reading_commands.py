@@ -215,11 +215,11 @@ def seconds_by_place(stacks: str, last_s: float, thread: str = "MainThread") -> 
     lines = [line for line in stacks.splitlines() if line.startswith(f"{thread}; ")]
     for line in lines[-int(last_s / STACK_S) :]:
         frames = line.split("; ")[1:]
-        own = [frame for frame in frames if "/texlens/" in frame][:3]
-        place = " < ".join(frame.rpartition("/")[2] for frame in dict.fromkeys([frames[0], *own]))
-        counts[place] = counts.get(place, 0) + 1
+        inner = [frame for frame in frames if "/texlens/" in frame][:3]
+        name = " < ".join(frame.rpartition("/")[2] for frame in dict.fromkeys([frames[0], *inner]))
+        counts[name] = counts.get(name, 0) + 1
     by_count = sorted(counts.items(), key=lambda item: -item[1])
-    return {place: round(count * STACK_S, 2) for place, count in by_count[:40]}
+    return {name: round(count * STACK_S, 2) for name, count in by_count[:40]}
 
 
 # The commands --------------------------------------------------------------------------------------------------------

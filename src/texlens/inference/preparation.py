@@ -52,6 +52,15 @@ class PreparedSample:
         return [prepared_file(image, self.preparation) for image in self.original.images]
 
     @cached_property
+    def has_other_view(self) -> bool:
+        """Whether `other_view` is an image, which is known sooner than it is drawn."""
+        if self.steps or self.preparation is None:
+            return bool(self.steps)
+        from texlens.inputs.image_preparation import enlargement
+
+        return enlargement(self.original.images[0].load(), self.preparation) is not None
+
+    @cached_property
     def other_view(self) -> Sample | None:
         """What a doubtful reading is compared with: the original of a prepared image; of another one a copy with larger
         glyphs, where the model's preparation has a height for them and they are lower."""

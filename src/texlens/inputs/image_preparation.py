@@ -107,17 +107,27 @@ def prepared_file(image: LazyImage, preparation: Preparation) -> tuple[bytes, tu
 
 def png_of(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG")
+    image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def enlarged(image: Image.Image, preparation: Preparation) -> Image.Image | None:
-    """The RGB image with glyphs of `second_glyph_px`; None where theirs are about as high, or there are none."""
-    gray_HW, _ = _gray(image)
-    height = glyph_height(_ink(gray_HW)) if preparation.second_glyph_px else None
-    if not height or not preparation.second_glyph_px or preparation.second_glyph_px < LEAST_ENLARGEMENT * height:
+def enlargement(image: Image.Image, preparation: Preparation) -> float | None:
+    """How many times larger the second view of an RGB image is; None where its glyphs are about as high as they would
+    be there, or there are none."""
+    if not preparation.second_glyph_px:
         return None
-    return Image.fromarray(_resized(gray_HW, preparation.second_glyph_px / height).astype(np.uint8)).convert("RGB")
+    height = glyph_height(_ink(_gray(image)[0]))
+    if not height or preparation.second_glyph_px < LEAST_ENLARGEMENT * height:
+        return None
+    return preparation.second_glyph_px / height
+
+
+def enlarged(image: Image.Image, preparation: Preparation) -> Image.Image | None:
+    """The RGB image with glyphs of `second_glyph_px`; None where there is no `enlargement`."""
+    factor = enlargement(image, preparation)
+    if factor is None:
+        return None
+    return Image.fromarray(_resized(_gray(image)[0], factor).astype(np.uint8)).convert("RGB")
 
 
 def glyph_height(ink_HW: np.ndarray) -> float | None:

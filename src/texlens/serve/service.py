@@ -1,6 +1,7 @@
 """`InferenceService`: between routes and scheduler. Decodes images, submits requests, notices clients that leave."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from texlens.serve.metrics import ServerMetrics
 from texlens.serve.schemas import ModelEntry, ModelList
 from texlens.serve.settings import ServeSettings
 
+MOST_DECODERS = 8
 DISCONNECT_POLL_S = 0.25
 """How often a client that waits for its answer is checked."""
 
@@ -46,7 +48,9 @@ class InferenceService:
     def __init__(self, scheduler: RequestScheduler, settings: ServeSettings, metrics: ServerMetrics):
         self.scheduler, self.settings, self.metrics = scheduler, settings, metrics
         self.decoder = ImageDecoder(
-            max_pixels=settings.max_image_pixels, timeout_s=settings.decode_timeout_s, processes=2
+            max_pixels=settings.max_image_pixels,
+            timeout_s=settings.decode_timeout_s,
+            processes=max(2, min(MOST_DECODERS, (os.cpu_count() or 1) // 2)),
         )
         self._created = int(time.time())
 

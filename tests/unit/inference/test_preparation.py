@@ -77,6 +77,8 @@ def test_a_sure_reading_and_large_glyphs_have_no_second_view():
     list(read_prepared([sample(FORMULA)], Preparation(second_glyph_px=17.0), read))
     assert reads == [1]
     assert PreparedSample(sample(FORMULA), Preparation(second_glyph_px=9.0)).other_view is None
+    assert not PreparedSample(sample(FORMULA), Preparation(second_glyph_px=9.0)).has_other_view
+    assert PreparedSample(sample(FORMULA), Preparation(second_glyph_px=17.0)).has_other_view
     view = PreparedSample(sample(FORMULA), Preparation(second_glyph_px=17.0)).other_view
     assert view.image.load().width > 1.5 * Image.open(io.BytesIO(FORMULA)).width
 

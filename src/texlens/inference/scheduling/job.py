@@ -10,6 +10,8 @@ from texlens.inference.decoding.generation_state import GenerationState
 from texlens.inference.preparation import probability_of
 from texlens.inputs.example import Example
 
+OtherView = Callable[[], Example]
+"""Draws another view of an image, which takes time; raises DataError."""
 Outcome = Literal["done", "cancelled", "timeout", "failed"]
 
 
@@ -30,13 +32,13 @@ class ServedPrompt:
     """An image and a prompt as the model reads them.
 
     Attributes:
-        other_view: with another view of the image (`preparation.PreparedSample`): read too if the first reading is
-            doubtful, and the surer one of both is the answer.
+        other_view: gives the prompt with another view of the image (`preparation.PreparedSample`), which is read too
+            if the first reading is doubtful; the surer one of both is the answer. None where there is no other view.
         steps, other_steps: by which the image was prepared in the two views.
     """
 
     example: Example
-    other_view: Example | None = None
+    other_view: OtherView | None = None
     steps: tuple[str, ...] = ()
     other_steps: tuple[str, ...] = ()
 
@@ -69,12 +71,12 @@ class GenerationJob:
     prompt: Example
     state: GenerationState
     deadline: float
-    other_view: Example | None = None
+    other_view: OtherView | None = None
     """To be read too, should the first reading be doubtful; until that is known no token is reported."""
     new_state: Callable[[], GenerationState] | None = None
     """Of the second reading."""
     first: GenerationState | None = None
-    """The first reading, while the second goes on."""
+    """The first reading, while the second is prepared or goes on."""
     steps: tuple[str, ...] = ()
     """By which the image was prepared that the answer was read from."""
     other_steps: tuple[str, ...] = ()
@@ -97,13 +99,16 @@ class GenerationJob:
     def is_undecided(self) -> bool:
         return self.other_view is not None or self.first is not None
 
-    def begin_second(self) -> None:
+    def await_second(self) -> None:
+        """The first reading is kept while the other view is drawn."""
+        self.first, self.other_view = self.state, None
+
+    def begin_second(self, prompt: Example) -> None:
         """The image is read again in the other view."""
-        assert self.other_view is not None
+        assert self.first is not None
         assert self.new_state is not None
-        self.first, self.state = self.state, self.new_state()
+        self.prompt, self.state = prompt, self.new_state()
         self.state.least_log_probability = self.first.log_probability if sureness(self.first) else None
-        self.prompt, self.other_view = self.other_view, None
 
     def decide(self) -> None:
         """Keeps the surer reading."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -38,6 +39,11 @@ from texlens.inputs.example import Example
 MAX_PREFILL_ROWS = 16
 """Rows that join a running batch at once, so that the rows in it don't wait long for their next token."""
 
+ROWS_TO_ONE_JOINING = 16
+GATHER_S = 0.05
+"""How long a row waits for others, one for each `ROWS_TO_ONE_JOINING` that run, before it joins them: on a GPU a
+prefill of one takes about as long as one of three, and nobody else gets a token meanwhile."""
+
 MAX_WAITING_BYTES = 4 * 2**30
 """Image patches in the queue; beyond that it counts as full, however few requests wait."""
 
@@ -68,6 +74,8 @@ class RequestScheduler:
         self._backends[self.default].model.eval()
         self._batch = self._new_batch()
         self._jobs: list[GenerationJob] = []
+        self._views = ThreadPoolExecutor(1, "texlens-view")
+        self._drawing: list[tuple[GenerationJob, Future[Example]]] = []
         self._waiting: deque[GenerationJob] = deque()
         self._wake = threading.Condition()
         self._stopping = False
@@ -115,8 +123,7 @@ class RequestScheduler:
         if loaded.preparation is None:
             return ServedPrompt(example(sample))
         prepared = PreparedSample(sample, loaded.preparation)
-        other = prepared.other_view
-        second = None if other is None else example(other)
+        second = partial(_other_example, prepared, example) if prepared.has_other_view else None
         return ServedPrompt(example(prepared.sample), second, prepared.steps, prepared.other_steps)
 
     def model(self, name: str | None) -> LoadedModel:
@@ -191,9 +198,10 @@ class RequestScheduler:
             self._wake.notify()
         self._thread.join(drain_s)
         if self._thread.is_alive():
-            for job in [*self._jobs, *self._waiting]:
+            for job in [*self._jobs, *self._waiting, *(job for job, _ in self._drawing)]:
                 job.cancel()
             self._thread.join()
+        self._views.shutdown(wait=False, cancel_futures=True)
 
     def _retry_after_s(self) -> int:
         """An estimate: as long as the oldest waiting request has waited so far, at least a second."""
@@ -203,9 +211,7 @@ class RequestScheduler:
 
     @property
     def _waiting_bytes(self) -> int:
-        examples = {
-            id(part): part for job in self._waiting for part in (job.prompt, job.other_view) if part is not None
-        }
+        examples = {id(job.prompt): job.prompt for job in self._waiting}
         return sum(part.patches.nbytes for part in examples.values() if part.patches is not None)
 
     def _new_batch(self) -> DecodingBatch:
@@ -222,15 +228,18 @@ class RequestScheduler:
     def _waits_for_jobs(self) -> bool:
         """False at the end of the scheduler."""
         with self._wake:
-            while not self._waiting and not self._jobs:
-                if self._stopping:
+            while not self._waiting and not self._jobs and not any(future.done() for _, future in self._drawing):
+                if self._stopping and not self._drawing:
                     return False
                 self._wake.wait(0.5)
+                if self._drawing:
+                    return True  # they may be past their deadlines
         return True
 
     def _schedule(self) -> None:
         """New rows join, or each row gets a token."""
         self._expire()
+        self._begin_second_readings()
         joining = self._admit()
         try:
             if joining:
@@ -252,7 +261,14 @@ class RequestScheduler:
         """Jobs that may join now, in the order they came."""
         free = min(self.slots - self.running, MAX_PREFILL_ROWS)
         with self._wake:
+            if self._gathers(time.monotonic()):
+                return []
             return [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
+
+    def _gathers(self, now: float) -> bool:
+        """Whether those that wait wait a little longer, to join together."""
+        few = len(self._waiting) < min(self.running, self.slots - self.running) // ROWS_TO_ONE_JOINING
+        return few and all(now - job.submitted_at < GATHER_S for job in self._waiting)
 
     def _prefill(self, joining: list[GenerationJob]) -> None:
         now = time.monotonic()
@@ -271,19 +287,45 @@ class RequestScheduler:
 
     def _publish(self) -> None:
         """Report new tokens; finished jobs leave."""
-        again = []
+        doubtful = [
+            job
+            for job in self._jobs
+            if not job.state.is_active and job.other_view is not None and sureness(job.state) < SURE
+        ]
         for job in self._jobs:
-            if not job.state.is_active and job.other_view is not None and sureness(job.state) < SURE:
-                job.begin_second()
-                again.append(job)
+            if job in doubtful:
+                self._draw_other_view(job)
                 continue
             if not job.state.is_active:
                 job.decide()
             if not job.is_undecided:
                 self._report(job)
+        self._jobs = [job for job in self._jobs if job.outcome is None and job not in doubtful]
+
+    def _draw_other_view(self, job: GenerationJob) -> None:
+        """Begins to draw it in a thread; other rows go on meanwhile."""
+        assert job.other_view is not None
+        future = self._views.submit(job.other_view)
+        job.await_second()
+        self._drawing.append((job, future))
+        future.add_done_callback(self._wake_up)
+
+    def _wake_up(self, _: object) -> None:
         with self._wake:
-            self._waiting.extendleft(reversed(again))
-        self._jobs = [job for job in self._jobs if job.outcome is None and job not in again]
+            self._wake.notify()
+
+    def _begin_second_readings(self) -> None:
+        """Rows whose other view is drawn join before those that wait; where it can't be, the first reading stays."""
+        drawn = [(job, future) for job, future in self._drawing if future.done()]
+        self._drawing = [(job, future) for job, future in self._drawing if not future.done()]
+        for job, future in reversed(drawn):
+            try:
+                job.begin_second(future.result())
+            except Exception:  # noqa: BLE001 - the first reading is an answer, whatever is wrong with the other view
+                self._end_early(job, "done")
+                continue
+            with self._wake:
+                self._waiting.appendleft(job)
 
     def _report(self, job: GenerationJob) -> None:
         """Its new tokens, and whether it has ended."""
@@ -310,11 +352,13 @@ class RequestScheduler:
     def _expire(self) -> None:
         """End jobs that were cancelled or are past their deadline."""
         now = time.monotonic()
-        for job in [*self._jobs, *self._waiting]:
+        for job in [*self._jobs, *self._waiting, *(job for job, _ in self._drawing)]:
             if job.cancelled or now > job.deadline:
-                job.state.finish("length")
+                if job.state.is_active:
+                    job.state.finish("length")
                 self._end_early(job, "cancelled" if job.cancelled else "timeout")
         self._jobs = [job for job in self._jobs if job.outcome is None]
+        self._drawing = [(job, future) for job, future in self._drawing if job.outcome is None]
         with self._wake:
             self._waiting = deque(job for job in self._waiting if job.outcome is None)
 
@@ -359,6 +403,12 @@ def _transformers_backend(model: LoadedModel) -> TransformersBackend:
     if not isinstance(model.backend, TransformersBackend):
         raise ModelError(f"{model.name}: only models that transformers loads can be served")
     return model.backend
+
+
+def _other_example(prepared: PreparedSample, example: Callable[[Sample], Example]) -> Example:
+    view = prepared.other_view
+    assert view is not None
+    return example(view)
 
 
 def _numbered(callback: Callable | None, number: int) -> Callable[[Any], None] | None:

@@ -1,4 +1,5 @@
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.unit.serve.conftest import tiny_scheduler
 from texlens.core.errors import ModelError
 from texlens.inference.decoding.sampling import Sampling
 from texlens.inference.scheduling.job import StoppingError
+from texlens.inference.scheduling.scheduler import RequestScheduler
 
 PICTURES = [drawn(*size, seed=row) for row, size in enumerate([(120, 40), (64, 64), (200, 30), (90, 70), (60, 150)])]
 
@@ -84,3 +86,16 @@ def test_tiny_temperature_does_not_end_the_other_rows(scheduler):
 
     assert [job.outcome for job in jobs] == ["done"] * 4
     assert jobs[3].state.tokens == jobs[0].state.tokens, "a temperature near 0 is greedy"
+
+
+def test_rows_join_many_others_together_unless_they_waited(scheduler):
+    (job,) = finished(scheduler.submit([prompt(scheduler)], model="base", sampling=Sampling(2)))
+    job.submitted_at = 100.0
+    waits = SimpleNamespace(running=48, slots=128, _waiting=[job])
+    gathers = RequestScheduler._gathers
+    assert gathers(waits, 100.01)
+    assert not gathers(waits, 100.06)
+    waits._waiting = [job] * 3
+    assert not gathers(waits, 100.01)
+    waits._waiting, waits.running = [job], 15
+    assert not gathers(waits, 100.01)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
+from torch.nn import functional
 
 from texlens.inference.engine.layers.cpu_vision import CpuTower, can_pack
 from texlens.inference.engine.layers.weights import owns_its_storage
@@ -39,6 +40,14 @@ class InferenceVision(PackedVision):
             return super()._features(pack)
         x = self._embedded(pack)
         return self._cpu(x, *self._rotary(pack["cells"]), pack["image_ends"], self.deepstack_blocks)
+
+    def _embedded(self, pack: dict) -> Tensor:
+        if self._cpu is None or "table_index" not in pack:
+            return super()._embedded(pack)
+        # One pass over the table, a tenth of the time of four rows of it, their products and their sum.
+        x, weights = self._embed(pack["patches"]), pack["table_weight"]
+        table = self.visual.pos_embed.weight
+        return x.add_(functional.embedding_bag(pack["table_index"], table, mode="sum", per_sample_weights=weights))
 
     def _before(
         self, block: Any, x: Tensor, residual: Tensor | None, cos: Tensor, sin: Tensor
