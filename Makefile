@@ -16,18 +16,18 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: setup demo test test-all test-versions lint docs clean
 .DELETE_ON_ERROR:
 
-.venv/torch:
+.venv/torch: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TexLens needs Python 3.11 or newer; name it: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) --upgrade 'pip>=25.3,<27' # resolves in 15 s what pip 23 resolves in 40
 	$(INSTALL) --retries 0 $(TORCH_INDEX) torch==2.13.0 || $(INSTALL) torch==2.13.0
 	touch $@
 
-.venv/run: .venv/torch pyproject.toml constraints.txt
+.venv/run: .venv/torch
 	$(INSTALL) -c constraints.txt -e .
 	touch $@
 
-.venv/dev: .venv/torch pyproject.toml constraints.txt
+.venv/dev: .venv/torch
 	$(INSTALL) -c constraints.txt -e '.[dev,docs]'
 	touch .venv/run $@
 
