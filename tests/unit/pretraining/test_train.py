@@ -2,7 +2,8 @@
 
 import torch
 from pretraining.replay import Replay
-from pretraining.train import Plan, fold_channels, with_replay
+from pretraining.train import Plan, fold_channels, optimizers, restore, save, with_replay
+from safetensors.torch import load_file
 
 from texlens.models.bundled import NANO_FOLDER
 
@@ -58,3 +59,38 @@ def test_folded_patch_weights_give_gray_images_the_same_and_colors_their_gray():
 
 def test_the_shipped_weights_are_there():
     assert (NANO_FOLDER / "model.safetensors").is_file()
+
+
+def small_model(seed: int) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.LayerNorm(6), torch.nn.Linear(6, 2))
+
+
+def trained(model: torch.nn.Module, groups: list, steps: range) -> torch.nn.Module:
+    for step in steps:
+        inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        model(inputs).square().mean().backward()
+        for optimizer in groups:
+            optimizer.step()
+            optimizer.zero_grad()
+    return model
+
+
+def test_a_call_goes_on_where_the_one_before_it_ended(tmp_path):
+    whole = small_model(0)
+    trained(whole, optimizers(whole, 1e-2), range(6))
+
+    first = small_model(0)
+    groups = optimizers(first, 1e-2)
+    trained(first, groups, range(3))
+    save(tmp_path, first, groups, {"step": 3, "seconds": 1.5, "samples": 24, "calls": 1})
+    second = small_model(1)
+    groups = optimizers(second, 1e-2)
+    done = restore(tmp_path / "state.pt", second, groups, "cpu")
+    trained(second, groups, range(done["step"], 6))
+
+    assert done == {"step": 3, "seconds": 1.5, "samples": 24, "calls": 1}
+    for name, value in whole.state_dict().items():
+        assert torch.equal(second.state_dict()[name], value), name
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.float16}
