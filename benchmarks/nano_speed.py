@@ -19,7 +19,7 @@ from pathlib import Path
 
 from result import write_result
 
-ROUNDS = 2
+ROUNDS = 3
 
 
 def main() -> None:
