@@ -15,7 +15,7 @@ def readings(kind: str, count: int, log_probability: float, text: str) -> list[P
     ]
 
 
-def test_readings_of_photographs_count_as_wrong_and_tell_formulas_from_other_things():
+def test_readings_of_photographs_count_as_wrong_and_separate_formulas_from_other_things():
     formulas = readings("mixture", 60, -0.1, "x") + readings("mixture", 20, -1.5, "y")
     cuts = readings("photograph", 30, -8.0, "x")
     with_cuts, without = calibrated([*formulas, *cuts]), calibrated(formulas)
