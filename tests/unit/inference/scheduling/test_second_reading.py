@@ -172,12 +172,12 @@ def test_a_cancelled_job_does_not_wait_for_its_other_view(scheduler, both, monke
 
 
 def test_tokens_of_an_image_without_another_view_are_reported_as_they_are_made(scheduler, both):
-    seen = []
+    was_finished = []
 
     def on_token(_, event):
-        seen.append(jobs[0].finished.is_set())
+        was_finished.append(jobs[0].finished.is_set())
 
     jobs = []
     jobs += scheduler.submit([ServedPrompt(both[0].example)], model="base", sampling=SAMPLING, on_token=on_token)
     finished(jobs)
-    assert seen == [False] * len(jobs[0].state.tokens)
+    assert was_finished == [False] * len(jobs[0].state.tokens)
