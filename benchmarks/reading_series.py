@@ -41,6 +41,7 @@ STEPS = {
     "commands": Step(COMMANDS, "--commands compare serve --compares first profiled", 240),
     "bulk": Step(ENGINE, "--arms bulk prefill", 60),
     "built": Step(COMMANDS, "--commands compare serve --compares built", 140),
+    "sampled": Step(COMMANDS, "--commands compare serve --compares sampled --sample-server", 150),
     "30b": of_size("Qwen3-VL-30B-A3B-Instruct", 120),
     "8b": of_size("Qwen3-VL-8B-Instruct", 70),
     "fp8": in_few_bits("fp8"),

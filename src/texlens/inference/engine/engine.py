@@ -85,6 +85,8 @@ class DecodingEngine:
         self._free_slots = list(range(plan.slots - 1, -1, -1))
         self._waiting: deque[EngineRow] = deque()
         self._running: list[EngineRow] = []
+        self._unreported: list[EngineRow] = []
+        """Have no slot any more; their last tokens are under way."""
         self._launched: list[EngineRow] = []
         self._unread: deque[tuple[list[EngineRow], Readback]] = deque()
         pool = GraphPool()
@@ -124,7 +126,8 @@ class DecodingEngine:
     @property
     def states(self) -> list[GenerationState]:
         """Of the rows that wait or run."""
-        return [row.state for row in (*self._running, *self._waiting) if row.state.is_active]
+        rows = *self._unreported, *self._running, *self._waiting
+        return [row.state for row in rows if row.state.is_active]
 
     @property
     def has_work(self) -> bool:
@@ -165,6 +168,7 @@ class DecodingEngine:
         self._prefills.clear()
         self._unread.clear()
         self._running.clear()
+        self._unreported.clear()
         self._waiting.clear()
         del self._cache, self._state, self._steps, self._prefills
 
@@ -396,14 +400,15 @@ class DecodingEngine:
         self._state.rewind(row.slot, token=last, length=length, tokens=tokens, forced=token)
 
     def _release_finished(self) -> None:
-        """Gives back slots and pages. What is in flight may still write there, before anything that comes later."""
-        if all(row.state.is_active for row in self._running):
-            return
-        for row in self._running:
-            if not row.state.is_active:
-                self._free_slots.append(row.slot)
-                self._cache.release(row.pages)
-        self._running = [row for row in self._running if row.state.is_active]
+        """Gives back slots and pages of rows that are done, or will be when what is under way is read. That may still
+        write there, before anything that comes later: the next prompts follow the last step without a gap."""
+        done = [row for row in self._running if row.is_done]
+        self._unreported = [row for row in (*self._unreported, *done) if row.state.is_active]
+        for row in done:
+            self._free_slots.append(row.slot)
+            self._cache.release(row.pages)
+        if done:
+            self._running = [row for row in self._running if not row.is_done]
 
 
 def has_graphs(device: torch.device) -> bool:

@@ -37,6 +37,11 @@ class EngineRow:
     def is_running(self) -> bool:
         return self.state.is_active and self.launched < self.state.sampling.max_new_tokens
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the device is asked for no more of its tokens. A grammar may refuse one that is under way."""
+        return not self.state.is_active or (not self.is_running and self.state.grammar is None)
+
 
 def seed_of(state: GenerationState) -> int:
     """The seed of a row's draws."""

@@ -30,6 +30,26 @@ def test_rows_that_join_while_others_run_equal_the_stock_generation(family, samp
     assert_equal(states, expected)
 
 
+def test_the_next_rows_take_the_slots_of_rows_whose_last_tokens_are_not_read_yet(samples, monkeypatch):
+    model, processor = tiny_model(seed=1)
+    states, prompts = states_of(len(samples), max_new_tokens=6), prompts_of(processor, samples)
+    engine = engine_of(model, processor, slots=2)
+    monkeypatch.setattr(engine, "lag", 1)
+    engine.add(prompts, states)
+    for _ in range(5):
+        engine.step()
+
+    assert [len(state.tokens) for state in states[:2]] == [5, 5]
+    assert engine.running == 0
+    assert engine.states == states
+    engine.step()
+    assert engine.running == 2
+    engine.finish()
+    assert_equal(states, [stock(model, processor, sample, max_new_tokens=6) for sample in samples])
+    assert len(engine._free_slots) == 2
+    assert engine._cache.free_pages == engine.plan.pages
+
+
 def test_rows_end_with_the_token_that_ends_a_turn(samples):
     model, processor = tiny_model()
     free = [stock(model, processor, sample)[0] for sample in samples]
