@@ -197,8 +197,8 @@ class Study:
         process([*call, *answers, *limits, *scores, *others], folder / f"{rows}.log")
 
     def read(self, jobs: Sequence[tuple[str, int]]) -> None:
-        """Scores of runs on validation and test rows of each set; they are kept as files. A process reads with
-        several runs."""
+        """Scores of runs on validation and test rows of each set; they are kept as files, each as soon as it is known.
+        A process reads with several runs."""
         waiting = [job for job in jobs if not self._scores(*job).is_file()]
         parts = [waiting[start::AT_ONCE] for start in range(AT_ONCE)]
         side_by_side([lambda part=part, number=number: self._read(part, number) for number, part in enumerate(parts)])
@@ -226,11 +226,23 @@ class Study:
         return {name: str(folder) for name, folder in folders.items() if folder.is_dir()}
 
     def _scores(self, name: str, seed: int) -> Path:
-        return self.seed_folder(seed) / f"{name}.scores.json"
+        return self.scores_folder / f"seed-{seed}" / f"{name}.json"
+
+    @property
+    def scores_folder(self) -> Path:
+        return (self.options.scores or self.work / "scores").absolute() / self.work.name
 
     def scores(self, name: str, seed: int, kind: str) -> dict[str, dict]:
         """By set: of each validation or test row whether it was read, and how well."""
         return json.loads(self._scores(name, seed).read_text())[kind]
+
+
+def write_whole(file: Path, text: str) -> None:
+    """A reader, or a call that is cut, sees all of it or what was there before."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_suffix(".part")
+    aside.write_text(text)
+    aside.replace(file)
 
 
 def process(command: Sequence[str], log: Path) -> None:
