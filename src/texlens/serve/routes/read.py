@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from texlens.inference.decoding.sampling import Sampling
@@ -85,7 +85,7 @@ def router(service: InferenceService) -> APIRouter:
         async for _ in events:
             continue  # to the end of the job, or until the client leaves
         job = raise_for_outcome(jobs[0])
-        return await run_in_threadpool(read_response, service, job, token_events_of(job), start, clean)
+        return await run_in_threadpool(_json_answer, service, job, start, clean)
 
     @routes.post("/v1/prepared", response_model=PreparedResponse, responses=ERRORS)
     async def prepared(
@@ -105,6 +105,12 @@ def token_events_of(job: GenerationJob) -> list[TokenEvent]:
     model."""
     pairs = zip(job.state.token_texts, job.state.log_probabilities, strict=True)
     return [TokenEvent(text, b"", log_probability) for text, log_probability in pairs]
+
+
+def _json_answer(service: InferenceService, job: GenerationJob, start: float, clean: bool) -> Response:
+    """The answer as it is sent: in the event loop it would be checked against its schema once more."""
+    answer = read_response(service, job, token_events_of(job), start, clean)
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def read_response(
