@@ -33,7 +33,7 @@ MEASURED = ("loss", "grad_norm", "eval_loss", "eval_edit_similarity")
 FLOAT32 = 1e-4
 """Relative difference; products of other sizes are summed in another order."""
 SAME_PACKS, OTHER_ROUNDING = 1e-3, 0.02
-"""Relative differences in bfloat16. Sums over the experts of each process are rounded before they travel, and packs of
+"""Relative differences in bfloat16. Sums over the experts of each process are added up in another order, and packs of
 other rows round otherwise, which may turn a token of the two short texts that are read."""
 
 
@@ -123,5 +123,5 @@ def test_weights_were_divided_and_layers_fused(trained, name):
     division = CASES[name][1]
     assert engine["parallel"] == {"experts": "replicate", **division}
     assert engine["processes"] == 2
-    assert engine["fused_layers"] == 2
+    assert engine["fused_layers"] == (0 if "float32" in name else 2)  # without Triton layers run module by module
     assert engine["compiled"] == ("float32" not in name)

@@ -5,6 +5,7 @@
 
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -27,8 +28,10 @@ class ExpertKernels(Protocol):
         places: Int[Tensor, "T K"],
         weights: Float[Tensor, "T K"] | None,
         addend: Float[Tensor, "T D"] | None,
+        dtype: torch.dtype | None = None,
     ) -> Float[Tensor, "T D"]:
-        """The sum of each token's pairs, weighted if given, plus `addend`; sums in float32."""
+        """The sum of each token's pairs, weighted if given, plus `addend`; sums in float32, results in `dtype`, or that
+        of `y`."""
         ...
 
     def swiglu(self, gate_up: Float[Tensor, "S 2*F"], extra_columns: int = 0) -> Float[Tensor, "S columns"]:

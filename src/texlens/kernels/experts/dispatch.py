@@ -202,12 +202,16 @@ class DividedDispatch:
         return kernels.gather(rows, self._rows, extra_columns)
 
     def combine(self, y: Tensor, weights: Tensor | None, addend: Tensor | None) -> Tensor:
-        """The pairs of a token that one process has are added up there, and the sums travel in the type of `y`."""
+        """The pairs of a token that one process has are added up there; the sums travel in 32 bits, so that the total
+        is rounded once, as that of one process."""
         kernels, traffic = expert_kernels(y), self.traffic
         here = self._present.to(y.dtype) if weights is None else self._weights_of_rows(weights)
-        sums = kernels.combine(y, self._places, here, None) if len(here) else y.new_empty(0, y.shape[1])
+        exact = torch.promote_types(y.dtype, torch.float32)
+        sums = y.new_empty(0, y.shape[1], dtype=exact)
+        if len(here):
+            sums = kernels.combine(y, self._places, here, None, exact)
         sums = _exchanged(sums, traffic.rows_sent, traffic.rows_received, self.group)
-        return kernels.combine(sums, self._token_places, self.needs.to(y.dtype), addend)
+        return kernels.combine(sums, self._token_places, self.needs.to(exact), addend, y.dtype)
 
     def pair_weights(self, weights: Tensor) -> Tensor:
         rows = self._received_weights(weights)[self._order]

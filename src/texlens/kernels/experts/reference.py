@@ -15,13 +15,15 @@ def gather(x: Tensor, tokens: Tensor, extra_columns: int = 0) -> Tensor:
     return result
 
 
-def combine(y: Tensor, places: Tensor, weights: Tensor | None, addend: Tensor | None) -> Tensor:
+def combine(
+    y: Tensor, places: Tensor, weights: Tensor | None, addend: Tensor | None, dtype: torch.dtype | None = None
+) -> Tensor:
     """`api.ExpertKernels.combine`."""
     parts = y[places].to(_float_dtype(y))
     if weights is not None:
         parts = parts * weights[..., None].to(parts.dtype)
     total = parts.sum(1)
-    return (total if addend is None else total + addend).to(y.dtype)
+    return (total if addend is None else total + addend).to(dtype or y.dtype)
 
 
 def swiglu(gate_up: Tensor, extra_columns: int = 0) -> Tensor:

@@ -23,11 +23,13 @@ def gather(x: Tensor, tokens: Tensor, extra_columns: int = 0) -> Tensor:
     return result
 
 
-def combine(y: Tensor, places: Tensor, weights: Tensor | None, addend: Tensor | None) -> Tensor:
+def combine(
+    y: Tensor, places: Tensor, weights: Tensor | None, addend: Tensor | None, dtype: torch.dtype | None = None
+) -> Tensor:
     """`api.ExpertKernels.combine`."""
     tokens, count = places.shape
     width = y.shape[1]
-    result = y.new_empty(tokens, width)
+    result = y.new_empty(tokens, width, dtype=dtype)
     combine_kernel[(tokens,)](
         y, places, y if weights is None else weights, y if addend is None else addend, result,
         y.stride(0), 0 if addend is None else addend.stride(0), width,

@@ -37,9 +37,9 @@ EFFICIENCY = 0.5
 """Share of a GPU's published rate that a pack's matrix products reach (`planner.packed`)."""
 GATHERED_LAYERS = 2
 """Layers that are whole at a time: the one that runs, and the next."""
-EXCHANGES = {"none": 4, "mlp": 5, "full": 5}
-"""How often the row of a token travels in a layer: to the experts and back in both passes, and to them again where gate
-and up are recomputed."""
+EXCHANGED_BYTES = {"none": 12, "mlp": 14, "full": 14}
+"""Of a value of a token's row that travels in a layer: in 16 bits to the experts in both passes, and once more where
+gate and up are recomputed, and in 32 bits back in both."""
 IMBALANCE = 1.25
 """Rows of the busiest experts' process relative to the mean, assumed."""
 
@@ -187,8 +187,8 @@ def pack_communication(
     exchanging = 0.0
     if division.experts:
         rows = tokens * processes_away(division.processes, text_config.num_experts_per_tok)
-        row = 2 * text_config.hidden_size
-        exchanging = EXCHANGES[recompute] * weights.layers * rows * row * IMBALANCE / rate
+        row = EXCHANGED_BYTES[recompute] * text_config.hidden_size
+        exchanging = weights.layers * rows * row * IMBALANCE / rate
     return Communication(gathering, exchanging)
 
 
