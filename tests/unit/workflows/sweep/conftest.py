@@ -9,7 +9,7 @@ from texlens.workflows.sweep.folder import SweepFolder, SweepPlan
 from texlens.workflows.sweep.report import write_results
 from texlens.workflows.sweep.run import SweepResult, run_sweep
 
-OVER = ("adapter.rank=2,4", "train.optimizer.learning_rate=1e-4,3e-2")
+OVER = ("adapter.rank=2,4", "train.optimizer.learning_rate=1e-4,1e-2")
 
 
 @pytest.fixture(scope="session")
