@@ -84,7 +84,7 @@ def test_the_prepared_image_is_shown_on_request(page):
     page.wait("document.getElementById('preview').src.startsWith('data:image/png')")
     assert page.text("#about") == "prepared: light and dark exchanged, margins cut"
     page.press("l")
-    assert page.text("#about") == "已预处理：黑白反转, 裁去边距"
+    assert page.text("#about") == "已预处理：黑白反转、裁去边距"
     page.press("l")
     page.click("#prepared")
     assert page.js("document.getElementById('preview').src") == source

@@ -119,7 +119,7 @@ function showPicture(prepared = null) {
   page.prepared = prepared;
   byId("preview").src = prepared?.image ? `data:image/png;base64,${prepared.image}` : url;
   byId("prepared").setAttribute("aria-pressed", String(Boolean(prepared)));
-  const steps = prepared?.steps.map((step) => word(`step.${step}`)).join(", ");
+  const steps = prepared?.steps.map((step) => word(`step.${step}`)).join(word("about.between"));
   if (!prepared) say(byId("about"), shrunk ? "about.shrunk" : "about.size", { width, height });
   else say(byId("about"), steps ? "about.prepared" : "about.unchanged", { steps });
 }

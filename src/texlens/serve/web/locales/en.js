@@ -18,6 +18,7 @@ export const en = {
   "about.size": "{width} × {height} pixels",
   "about.shrunk": "{width} × {height} pixels, scaled down",
   "about.prepared": "prepared: {steps}",
+  "about.between": ", ",
   "about.unchanged": "the model reads it as it is",
   prepared: "As the model reads it",
   "step.inverted": "light and dark exchanged",

@@ -18,6 +18,7 @@ export const zh = {
   "about.size": "{width} × {height} 像素",
   "about.shrunk": "{width} × {height} 像素，已缩小",
   "about.prepared": "已预处理：{steps}",
+  "about.between": "、",
   "about.unchanged": "模型按原图识别",
   prepared: "模型看到的图片",
   "step.inverted": "黑白反转",
