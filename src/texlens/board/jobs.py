@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,8 +20,9 @@ import psutil
 from texlens.core.errors import RunError
 from texlens.core.files import write_json, write_text
 from texlens.core.language import LANGUAGE_VARIABLE, is_chinese
+from texlens.core.own_process import module_command
 
-TEXLENS = (sys.executable, "-m", "texlens")
+TEXLENS = tuple(module_command("texlens"))
 """How a process of this environment runs the command `texlens`."""
 _JOB = "job.json"
 

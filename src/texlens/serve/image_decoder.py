@@ -3,7 +3,6 @@ after `timeout_s`, and neither the server nor another request is affected."""
 
 import asyncio
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import IO, Any, TypeVar
 from PIL import Image
 
 from texlens.core.errors import TOO_LARGE, DataError
+from texlens.core.own_process import module_command
 from texlens.data.sample import LazyImage
 from texlens.serve.decode_worker import ERROR, OK
 
@@ -40,7 +40,7 @@ class ImageDecoder:
     def __init__(self, *, max_pixels: int, timeout_s: float, processes: int, command: list[str] | None = None):
         """`command` starts a worker; the tests put others in its place."""
         self._max_pixels, self._timeout_s = max_pixels, timeout_s
-        self._command = command or [sys.executable, "-m", "texlens.serve.decode_worker"]
+        self._command = command or module_command("texlens.serve.decode_worker")
         self._threads = ThreadPoolExecutor(processes, "texlens-decode")
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()

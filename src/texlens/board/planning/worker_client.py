@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import sys
 import threading
 from typing import Any
 
 from texlens.core.errors import ConfigError
+from texlens.core.own_process import module_command
 
-COMMAND = (sys.executable, "-m", "texlens.board.planning.worker")
+COMMAND = tuple(module_command("texlens.board.planning.worker"))
 TIMEOUT_S = 180.0
 """The first plan imports torch; the plan of a large data set reads all image headers."""
 

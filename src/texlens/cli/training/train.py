@@ -1,7 +1,6 @@
 """`texlens train`"""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 
 from texlens.cli.shared import Json, Overrides, message_console, print_json, result_console
 from texlens.core.language import translated
+from texlens.core.own_process import module_command
 from texlens.training.distributed.process_end import is_launched_process
 
 GROWING_SEGMENTS = "PYTORCH_ALLOC_CONF", "expandable_segments:True"
@@ -131,7 +131,7 @@ def start_processes(
     """Runs this command in several processes; returns the exit code."""
     from texlens.training.distributed.launch import launch
 
-    command = [sys.executable, "-P", "-m", "texlens", "train", *([str(run_file)] if run_file else [])]
+    command = module_command("texlens", "train", *([str(run_file)] if run_file else []))
     command += [part for change in overrides or () for part in ("--set", change)]
     command += ["--resume", str(resume)] if resume else []
     command += [part for reward in rewards for part in ("--reward", reward)]

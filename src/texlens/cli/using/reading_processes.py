@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from texlens.core.errors import ConfigError, RunError
+from texlens.core.own_process import module_command
 from texlens.inference.bulk.shards import Shard, merge_parts
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read_in_processes(
     from texlens.cli.using.readings import write_with
     from texlens.training.distributed.launch import launch
 
-    command = [sys.executable, "-P", "-m", "texlens", *(sys.argv[1:] if arguments is None else arguments)]
+    command = module_command("texlens", *(sys.argv[1:] if arguments is None else arguments))
 
     def read(missing: "list[NamedImage]", file: "ReadingsFile") -> None:
         os.environ[PART] = "1"

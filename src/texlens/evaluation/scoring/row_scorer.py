@@ -3,13 +3,13 @@
 import os
 import pickle
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from queue import SimpleQueue
 
 from texlens.core.notes import print_note
+from texlens.core.own_process import module_command
 from texlens.evaluation.scoring.row_result import DrawnFormulas, RowResult, ScoringSettings, is_of_formulas, row_result
 from texlens.metrics.prediction import Prediction
 from texlens.metrics.scores import ScoredRow
@@ -136,7 +136,7 @@ class _Workers:
 
 class _Worker:
     def __init__(self, settings: ScoringSettings):
-        command = [sys.executable, "-m", "texlens.evaluation.scoring.worker"]
+        command = module_command("texlens.evaluation.scoring.worker")
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._settings: ScoringSettings | None = settings
 

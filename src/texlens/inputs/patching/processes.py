@@ -4,7 +4,6 @@ Threads would take turns with the thread that launches the GPU's work, thousands
 """
 
 import subprocess
-import sys
 import threading
 from dataclasses import asdict
 from queue import SimpleQueue
@@ -13,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from texlens.core.errors import DataError
+from texlens.core.own_process import module_command
 from texlens.data.geometry import ImageGeometry
 from texlens.data.lazy_image import LazyImage
 from texlens.inputs.image_patches import image_to_raw_patches
@@ -102,7 +102,7 @@ class _Process:
     """One patching process, used by one thread at a time."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "texlens.inputs.patching.worker"]
+        command = module_command("texlens.inputs.patching.worker")
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._is_ready = False
         for pipe in self._pipes:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -15,6 +14,7 @@ from packaging.requirements import Requirement
 
 from texlens.core.errors import one_line
 from texlens.core.files import sha256_of
+from texlens.core.own_process import code_command
 from texlens.workflows.doctor.checks import GpuState
 
 QUICK_S = 5.0
@@ -49,7 +49,7 @@ def import_error(code: str) -> str | None:
     A separate process, because a broken binary package can crash Python.
     """
     try:
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SLOW_S, check=False)
+        done = subprocess.run(code_command(code), capture_output=True, text=True, timeout=SLOW_S, check=False)
     except subprocess.TimeoutExpired:
         return f"no answer in {SLOW_S:.0f} s"
     if done.returncode == 0:

@@ -10,7 +10,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from texlens.core.cache import cache_folder
 from texlens.core.errors import DataError
+from texlens.core.own_process import code_command
 
 FOLDER = "parquet-read"
 LIMIT_S = 120.0
@@ -86,7 +86,7 @@ def signal_of(read: Callable[[], None]) -> int | None:
 
 def signal_of_interpreter(file: Path) -> int | None:
     """The signal that ends a new Python process which reads the file, or None."""
-    command = [sys.executable, "-c", READ_THROUGH, str(file)]
+    command = code_command(READ_THROUGH, str(file))
     try:
         done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
     except subprocess.TimeoutExpired:
